@@ -1,0 +1,1 @@
+//! Benchmarks; see the binaries and the criterion benches beside this file.

@@ -1,0 +1,1 @@
+//! The domain, pure: ids, secrets, errors, events, keys, limits, trunks, calls.

@@ -1,0 +1,1 @@
+//! Media without I/O: SDP, RTP, codecs, agent dialects, the call bridge.

@@ -1,0 +1,1 @@
+//! SIP signalling without I/O: messages, transactions, dialogs, digest.

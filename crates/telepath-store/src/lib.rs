@@ -1,0 +1,1 @@
+//! Storage: the only crate that names the SQL library.

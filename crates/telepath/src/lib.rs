@@ -1,0 +1,1 @@
+//! The telepath program: command line, configuration, wiring.

@@ -1,0 +1,2 @@
+//! The `telepath` program.
+fn main() {}
