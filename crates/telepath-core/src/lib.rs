@@ -1,1 +1,26 @@
-//! The domain, pure: ids, secrets, errors, events, keys, limits, trunks, calls.
+//! The domain of Telepath, pure: ids, secrets, errors, events, keys, limits, trunks, calls.
+//!
+//! Nothing here reads a clock, a random source, a file or a socket; time and entropy are arguments. Adapters
+//! (storage, HTTP, media) depend on this crate and never the other way round, so a rule about keys or calls is
+//! written once and tested without any of them.
+
+pub mod account;
+pub mod address;
+pub mod audit;
+pub mod base62;
+pub mod call;
+pub mod clock;
+pub mod digest_hash;
+pub mod entropy;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod key;
+pub mod limit;
+pub mod page;
+pub mod ports;
+pub mod scope;
+pub mod secret;
+pub mod trunk;
+pub mod validation;
+pub mod vault;

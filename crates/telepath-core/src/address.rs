@@ -1,0 +1,147 @@
+//! Addresses of callers: the CIDR lists that bind a key or a carrier to networks, and the form in which addresses are
+//! counted (an IPv6 host is its /64, because one customer commonly holds that many addresses).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+/// The most networks that one list may hold.
+pub const MAX_NETWORKS: usize = 64;
+
+/// IPv4 addresses that arrive inside IPv6 (`::ffff:a.b.c.d`) are judged as IPv4.
+pub const fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// The unit in which unauthenticated callers are counted: an IPv4 address or an IPv6 /64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AddressBlock(IpAddr);
+
+impl AddressBlock {
+    /// The block that holds an address.
+    pub fn of(address: IpAddr) -> Self {
+        match canonical(address) {
+            v4 @ IpAddr::V4(_) => Self(v4),
+            IpAddr::V6(v6) => Self(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !0 << 64))),
+        }
+    }
+
+    /// The first address of the block.
+    pub const fn address(self) -> IpAddr {
+        self.0
+    }
+}
+
+/// A list of networks. Empty means that every address is allowed.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct NetworkList(Vec<IpNet>);
+
+/// The text is not a network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be an address or a network in CIDR form, such as 203.0.113.0/24 or 2001:db8::/32")]
+pub struct InvalidNetwork;
+
+/// Parses `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; host bits are cleared.
+pub fn parse_network(text: &str) -> Result<IpNet, InvalidNetwork> {
+    let net = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| InvalidNetwork)?;
+    Ok(net.trunc())
+}
+
+impl NetworkList {
+    /// These networks; `None` when there are more than [`MAX_NETWORKS`].
+    pub fn new(networks: Vec<IpNet>) -> Option<Self> {
+        (networks.len() <= MAX_NETWORKS).then_some(Self(networks))
+    }
+
+    /// Whether no restriction was set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The networks in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = &IpNet> {
+        self.0.iter()
+    }
+
+    /// Whether one of the networks holds the address. An empty list holds none: the caller decides what empty means.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = canonical(address);
+        self.0.iter().any(|net| net.contains(&address))
+    }
+
+    /// Whether the address may pass: it is listed, or nothing is listed.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        self.0.is_empty() || self.contains(address)
+    }
+}
+
+impl fmt::Debug for NetworkList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(ToString::to_string)).finish()
+    }
+}
+
+/// Comma-separated, the form of the database and of the command line.
+impl fmt::Display for NetworkList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, net) in self.0.iter().enumerate() {
+            write!(f, "{}{net}", if place > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for NetworkList {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        let networks = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(parse_network)
+            .collect::<Result<_, _>>()?;
+        Self::new(networks).ok_or(InvalidNetwork)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v4_inside_v6_is_judged_as_v4() {
+        let list: NetworkList = "203.0.113.0/24".parse().unwrap();
+        assert!(list.admits("::ffff:203.0.113.9".parse().unwrap()));
+        assert!(!list.admits("::ffff:203.0.114.9".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_empty_list_admits_all_and_a_full_one_only_its_networks() {
+        assert!(NetworkList::default().admits("198.51.100.1".parse().unwrap()));
+        let list: NetworkList = "2001:db8::/32, 198.51.100.7".parse().unwrap();
+        assert!(list.admits("2001:db8:1::5".parse().unwrap()));
+        assert!(list.admits("198.51.100.7".parse().unwrap()));
+        assert!(!list.admits("198.51.100.8".parse().unwrap()));
+    }
+
+    #[test]
+    fn v6_hosts_are_counted_by_their_64() {
+        let block = |text: &str| AddressBlock::of(text.parse().unwrap());
+        assert_eq!(block("2001:db8:0:1::1"), block("2001:db8:0:1:ffff::9"));
+        assert_ne!(block("2001:db8:0:1::1"), block("2001:db8:0:2::1"));
+        assert_eq!(block("::ffff:192.0.2.1"), block("192.0.2.1"));
+    }
+
+    #[test]
+    fn bad_networks_are_refused() {
+        for text in ["203.0.113.0/33", "host.example", "203.0.113", "::/129"] {
+            assert_eq!(text.parse::<NetworkList>(), Err(InvalidNetwork), "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The audit trail: who changed what, from where, before and after. Each entry carries a hash over itself and the hash of
+//! the one before, so that a changed or removed entry breaks every later link.
+
+use std::net::IpAddr;
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use crate::account::Actor;
+use crate::clock::Timestamp;
+use crate::id::{AccountId, AuditId};
+
+/// What was done. The names are those of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditAction {
+    /// A key was made.
+    KeyCreated,
+    /// A key's rights, limit, addresses, name or expiry were changed.
+    KeyUpdated,
+    /// A key was revoked.
+    KeyRevoked,
+    /// A trunk was made.
+    TrunkCreated,
+    /// A trunk was changed.
+    TrunkUpdated,
+    /// A trunk was deleted.
+    TrunkDeleted,
+    /// A trunk has a new SIP password.
+    TrunkPasswordRotated,
+    /// A live call was hung up by request.
+    CallHangupRequested,
+    /// The account was made.
+    AccountCreated,
+}
+
+impl AuditAction {
+    /// The name in the API and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AuditAction::KeyCreated => "key.created",
+            AuditAction::KeyUpdated => "key.updated",
+            AuditAction::KeyRevoked => "key.revoked",
+            AuditAction::TrunkCreated => "trunk.created",
+            AuditAction::TrunkUpdated => "trunk.updated",
+            AuditAction::TrunkDeleted => "trunk.deleted",
+            AuditAction::TrunkPasswordRotated => "trunk.sip_password_rotated",
+            AuditAction::CallHangupRequested => "call.hangup_requested",
+            AuditAction::AccountCreated => "account.created",
+        }
+    }
+}
+
+/// Who asks for a change, and from where; an argument of every changing store function, so that none can forget it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Who.
+    pub actor: Actor,
+    /// From which address; `None` for local administration and for the server itself.
+    pub address: Option<IpAddr>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An entry about to be written, in the transaction of the change.
+#[derive(Debug, Clone)]
+pub struct AuditEntry {
+    /// Its id.
+    pub id: AuditId,
+    /// Whose trail.
+    pub account_id: AccountId,
+    /// Who, from where, when.
+    pub origin: Origin,
+    /// What was done.
+    pub action: AuditAction,
+    /// The id of what it was done to.
+    pub target: String,
+    /// The changed members before the change, without secrets.
+    pub before: serde_json::Value,
+    /// The changed members after it, without secrets.
+    pub after: serde_json::Value,
+}
+
+/// A link of the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainHash(pub [u8; 32]);
+
+impl ChainHash {
+    /// What the first entry of a trail follows.
+    pub const GENESIS: Self = Self([0; 32]);
+}
+
+impl AuditEntry {
+    /// SHA-256 over the previous hash and every member of this entry, each preceded by its length so that no two entries
+    /// can have the same input. `before` and `after` are given as the exact texts that are stored.
+    pub fn chain(&self, previous: ChainHash, before_text: &str, after_text: &str) -> ChainHash {
+        let mut context = Context::new(&SHA256);
+        context.update(&previous.0);
+        let address = self.origin.address.map(|address| address.to_string()).unwrap_or_default();
+        for part in [
+            self.id.to_string().as_str(),
+            self.account_id.to_string().as_str(),
+            self.origin.actor.to_string().as_str(),
+            address.as_str(),
+            self.origin.at.unix_ms().to_string().as_str(),
+            self.action.name(),
+            self.target.as_str(),
+            before_text,
+            after_text,
+        ] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        let mut hash = [0; 32];
+        hash.copy_from_slice(context.finish().as_ref());
+        ChainHash(hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id as _;
+
+    #[test]
+    fn every_member_and_the_previous_hash_change_the_link() {
+        let entry = AuditEntry {
+            id: AuditId::from_bytes([1; 16]),
+            account_id: AccountId::from_bytes([2; 16]),
+            origin: Origin { actor: Actor::Local, address: None, at: Timestamp::from_unix_seconds(5) },
+            action: AuditAction::KeyCreated,
+            target: "key_a".to_owned(),
+            before: serde_json::Value::Null,
+            after: serde_json::Value::Null,
+        };
+        let base = entry.chain(ChainHash::GENESIS, "null", "{}");
+        let moved = AuditEntry { target: "key_an".to_owned(), ..entry.clone() };
+        let other = AuditEntry { action: AuditAction::KeyRevoked, ..entry.clone() };
+        assert_ne!(base, entry.chain(base, "null", "{}"));
+        assert_ne!(base, entry.chain(ChainHash::GENESIS, "null{", "}"));
+        assert_ne!(base, moved.chain(ChainHash::GENESIS, "null", "{}"));
+        assert_ne!(base, other.chain(ChainHash::GENESIS, "null", "{}"));
+        assert_eq!(base, entry.chain(ChainHash::GENESIS, "null", "{}"));
+    }
+}

@@ -1,0 +1,350 @@
+//! Calls: their states, the reasons for which they end, and the figures that say where each millisecond went.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::{AccountId, CallId, TrunkId};
+use crate::trunk::Codec;
+
+/// The longest SIP trace kept of a call, in bytes.
+pub const MAX_TRACE_BYTES: usize = 64 * 1024;
+/// The most turns kept of a call.
+pub const MAX_TURNS: usize = 2000;
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+
+        }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            /// The name in the API and the database.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)+ }
+            }
+
+            /// The value with this name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.name() == name)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+named! {
+    /// Where a call is in its life.
+    CallStatus {
+        /// Live now.
+        Connected = "connected",
+        /// Was connected and ended.
+        Disconnected = "disconnected",
+        /// Never reached the agent.
+        Failed = "failed",
+    }
+}
+
+named! {
+    /// Who called whom.
+    Direction {
+        /// The carrier called Telepath.
+        Inbound = "inbound",
+    }
+}
+
+named! {
+    /// Why a call ended.
+    DisconnectReason {
+        /// The caller hung up.
+        NormalDisconnect = "normal_disconnect",
+        /// The agent hung up.
+        AgentHangup = "agent_hangup",
+        /// Hung up through the API.
+        ApiHangup = "api_hangup",
+        /// The caller gave up before the call was answered, or never confirmed the answer.
+        NoAnswer = "no_answer",
+        /// The agent could not be reached.
+        ConnectionFailed = "connection_failed",
+        /// The caller's audio stopped arriving.
+        NetworkError = "network_error",
+        /// The agent's socket broke or spoke nonsense.
+        AiProviderError = "ai_provider_error",
+        /// The carrier's signalling broke.
+        CarrierError = "carrier_error",
+        /// The longest allowed time was over.
+        MaxDuration = "max_duration",
+        /// The trunk was deleted.
+        TrunkDeleted = "trunk_deleted",
+        /// The server was shut down.
+        ServerShutdown = "server_shutdown",
+        /// Not known, such as after a crash.
+        Unknown = "unknown",
+    }
+}
+
+named! {
+    /// Who spoke.
+    Speaker {
+        /// The person on the telephone.
+        Caller = "caller",
+        /// The AI agent.
+        Agent = "agent",
+    }
+}
+
+named! {
+    /// How `carrier_lag_ms` was measured.
+    CarrierLagSource {
+        /// Half the RTCP round trip.
+        Rtcp = "rtcp",
+        /// From our 200 OK to the first RTP packet.
+        FirstRtp = "first_rtp",
+    }
+}
+
+/// One party of a call: an E.164 number where the carrier gave one, else the user part of its URI. At most 128 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party(String);
+
+impl Party {
+    /// Takes what a SIP URI's user part said; control characters are dropped and the length is bounded.
+    pub fn from_sip_user(user: &str) -> Self {
+        let mut text: String = user.chars().filter(|c| !c.is_control()).take(128).collect();
+        while text.len() > 128 {
+            text.pop();
+        }
+        Self(if text.is_empty() { "anonymous".to_owned() } else { text })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One stretch of speech of one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Turn {
+    /// Counted from 1.
+    pub turn_number: u32,
+    /// Who spoke.
+    pub speaker: Speaker,
+    /// Milliseconds since the call was answered.
+    pub started_ms: u64,
+    /// Length in milliseconds.
+    pub duration_ms: u64,
+    /// For an agent's turn: from the end of the caller's speech to its first audio. 0 for the caller.
+    pub processing_time_ms: u64,
+    /// Whether the other side cut it short.
+    pub interrupted: bool,
+}
+
+/// What was counted of a call's media, so that no loss is silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MediaCounts {
+    /// RTP packets from the caller.
+    pub rtp_received: u64,
+    /// RTP packets to the caller.
+    pub rtp_sent: u64,
+    /// Packets that never came.
+    pub rtp_lost: u64,
+    /// Packets that came too late to be used.
+    pub rtp_late: u64,
+    /// Packets that came twice.
+    pub rtp_duplicate: u64,
+    /// Datagrams that were not usable RTP.
+    pub rtp_invalid: u64,
+    /// Milliseconds of agent audio dropped because the play-out queue was full.
+    pub playout_overflow_ms: u64,
+    /// Milliseconds of agent audio dropped because the agent or the caller interrupted it.
+    pub playout_cleared_ms: u64,
+    /// Frames to the agent dropped because its socket was too slow.
+    pub agent_frames_dropped: u64,
+}
+
+/// The figures of a call. `None` where nothing was measured; never an invented number.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CallMetrics {
+    /// Delay of the carrier's leg in milliseconds.
+    pub carrier_lag_ms: Option<u32>,
+    /// How that was measured.
+    pub carrier_lag_source: Option<CarrierLagSource>,
+    /// Mean over the agent's turns: caller's speech ends to first agent audio, in milliseconds.
+    pub ai_latency_ms: Option<u32>,
+    /// Median time inside Telepath in whole milliseconds, rounded up.
+    pub gateway_processing_ms: Option<u32>,
+    /// The same in microseconds.
+    pub gateway_processing_us: Option<u32>,
+    /// Caller's speech ends to first RTP packet of the answer, in milliseconds; of the first turn.
+    pub time_to_first_speech_ms: Option<u32>,
+    /// Packets of the caller that never came, 0–100.
+    pub packet_loss_percent: Option<f64>,
+    /// Interarrival jitter (RFC 3550 section 6.4.1) in milliseconds.
+    pub jitter_ms: Option<f64>,
+    /// Estimated mean opinion score, 1.0–4.5 (ITU-T G.107).
+    pub mos: Option<f64>,
+    /// The carrier side's codec.
+    #[schema(value_type = Option<String>)]
+    pub codec_used: Option<Codec>,
+    /// What was counted.
+    pub counts: MediaCounts,
+}
+
+/// A call that the gateway has answered.
+#[derive(Debug, Clone)]
+pub struct CallStart {
+    /// Its id.
+    pub id: CallId,
+    /// Whose call.
+    pub account_id: AccountId,
+    /// On which trunk.
+    pub trunk_id: TrunkId,
+    /// Who called.
+    pub from: Party,
+    /// Whom.
+    pub to: Party,
+    /// Who called whom.
+    pub direction: Direction,
+    /// The carrier, if its `User-Agent` or address says.
+    pub carrier: Option<String>,
+    /// The carrier side's codec.
+    pub codec: Codec,
+    /// When the INVITE arrived.
+    pub start_time: Timestamp,
+    /// When it was answered.
+    pub answer_time: Timestamp,
+}
+
+/// A call that is over, whether it was ever answered or not.
+#[derive(Debug, Clone)]
+pub struct CallEnd {
+    /// Its id.
+    pub id: CallId,
+    /// Whose call.
+    pub account_id: AccountId,
+    /// On which trunk.
+    pub trunk_id: TrunkId,
+    /// Who called.
+    pub from: Party,
+    /// Whom.
+    pub to: Party,
+    /// Who called whom.
+    pub direction: Direction,
+    /// The carrier, if known.
+    pub carrier: Option<String>,
+    /// `disconnected` or `failed`.
+    pub status: CallStatus,
+    /// Why it ended.
+    pub reason: DisconnectReason,
+    /// More about the reason, for people; without secrets.
+    pub reason_text: Option<String>,
+    /// When the INVITE arrived.
+    pub start_time: Timestamp,
+    /// When it was answered.
+    pub answer_time: Option<Timestamp>,
+    /// When it ended.
+    pub end_time: Timestamp,
+    /// Its figures.
+    pub metrics: CallMetrics,
+    /// Its turns.
+    pub turns: Vec<Turn>,
+    /// The SIP messages of the call, without secrets, at most [`MAX_TRACE_BYTES`].
+    pub sip_trace: String,
+}
+
+/// A call as the API shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallRecord {
+    /// Its id.
+    pub id: CallId,
+    /// On which trunk.
+    pub trunk_id: TrunkId,
+    /// Who called.
+    pub from: Party,
+    /// Whom.
+    pub to: Party,
+    /// Who called whom.
+    pub direction: Direction,
+    /// The carrier, if known.
+    pub carrier: Option<String>,
+    /// Live, over, or never reached the agent.
+    pub status: CallStatus,
+    /// Seconds from answer to end, rounded up; of a live call, to now; 0 when never answered.
+    pub duration_seconds: u32,
+    /// When the INVITE arrived.
+    pub start_time: Timestamp,
+    /// When it was answered.
+    pub answer_time: Option<Timestamp>,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// Why it ended.
+    pub disconnect_reason: Option<DisconnectReason>,
+    /// More about the reason.
+    pub reason_text: Option<String>,
+    /// Its figures.
+    pub metrics: CallMetrics,
+}
+
+/// A call with all that was kept of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallDetails {
+    /// The call.
+    pub call: CallRecord,
+    /// Its turns.
+    pub turns: Vec<Turn>,
+    /// Its SIP messages.
+    pub sip_trace: String,
+}
+
+/// By what a list of calls is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CallSortKey {
+    /// When the INVITE arrived.
+    #[default]
+    StartTime,
+    /// How long it took.
+    Duration,
+    /// The carrier's delay.
+    CarrierLag,
+    /// The AI's delay.
+    AiLatency,
+    /// Our delay.
+    GatewayProcessing,
+}
+
+/// Which calls a list shows, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CallFilter {
+    /// Only calls of this trunk.
+    pub trunk_id: Option<TrunkId>,
+    /// Only calls in this state.
+    pub status: Option<CallStatus>,
+    /// Only calls that started at or after this.
+    pub start_date: Option<Timestamp>,
+    /// Only calls that started at or before this.
+    pub end_date: Option<Timestamp>,
+    /// Only calls from this party.
+    pub from: Option<String>,
+    /// Only calls to this party.
+    pub to: Option<String>,
+    /// Only calls at least this long.
+    pub min_duration_seconds: Option<u32>,
+    /// Only calls with at least this AI latency.
+    pub min_ai_latency_ms: Option<u32>,
+    /// The order.
+    pub sort: CallSortKey,
+    /// Smallest first; otherwise largest first.
+    pub ascending: bool,
+}

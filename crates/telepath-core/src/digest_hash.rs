@@ -1,0 +1,66 @@
+//! What is kept of a SIP password: the two HA1 values that digest authentication needs (RFC 7616 section 3.4.2), one for
+//! each algorithm that carriers speak. The password itself is never stored.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use md5::{Digest as _, Md5};
+use zeroize::Zeroizing;
+
+use crate::secret::SecretText;
+
+/// The protection space of every trunk (RFC 7616 section 3.3). It is part of each HA1, so it can never change.
+pub const SIP_REALM: &str = "telepath";
+
+/// HA1 = H(username ":" realm ":" password) under MD5 and under SHA-256. As good as the password to whoever wants to
+/// place calls with it, so it has no printable content.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DigestHashes {
+    md5: Zeroizing<[u8; 16]>,
+    sha256: Zeroizing<[u8; 32]>,
+}
+
+impl DigestHashes {
+    /// Hashes a password for a user in [`SIP_REALM`].
+    pub fn of(username: &str, password: &SecretText) -> Self {
+        let text = Zeroizing::new(format!("{username}:{SIP_REALM}:{}", password.expose()));
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+        Self { md5: Zeroizing::new(Md5::digest(text.as_bytes()).into()), sha256: Zeroizing::new(sha256) }
+    }
+
+    /// From database columns.
+    pub fn from_bytes(md5: [u8; 16], sha256: [u8; 32]) -> Self {
+        Self { md5: Zeroizing::new(md5), sha256: Zeroizing::new(sha256) }
+    }
+
+    /// HA1 for the algorithm MD5.
+    pub fn md5(&self) -> &[u8; 16] {
+        &self.md5
+    }
+
+    /// HA1 for the algorithm SHA-256.
+    pub fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
+    }
+}
+
+impl fmt::Debug for DigestHashes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DigestHashes(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_hashes_are_of_user_realm_password() {
+        let hashes = DigestHashes::of("support-01", &SecretText::new("secret-password".into()));
+        // printf 'support-01:telepath:secret-password' | md5sum; … | sha256sum
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        assert_eq!(hex(hashes.md5()), "3bed2c4e32c2a2cf23bac3ba1bc1855c");
+        assert_eq!(hex(hashes.sha256()), "01e4e3612f003a811e2e3d3a44022fe52e289691e368d9e449772814ad41aa7e");
+    }
+}

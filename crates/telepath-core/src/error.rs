@@ -1,0 +1,152 @@
+//! Every error code of the API in one closed table: its status, who is to blame, whether trying again helps, its cause
+//! and its remedy. The mapping to HTTP, the OpenAPI document and the reference page all come from here.
+
+use std::fmt;
+
+/// Whose mistake or trouble an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// Whoever sent the request.
+    Caller,
+    /// The telephone carrier.
+    Carrier,
+    /// The AI agent or its provider.
+    Agent,
+    /// This server.
+    Us,
+}
+
+macro_rules! error_codes {
+    ($($variant:ident = $name:literal, $status:literal, $blame:ident, retry: $retry:literal, $cause:literal, $remedy:literal;)+) => {
+        /// A code of the error envelope.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum ErrorCode {
+            $(#[doc = $cause] $variant,)+
+        }
+
+        impl ErrorCode {
+            /// Every code, in the order of the reference page.
+            pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$variant),+];
+
+            /// The code as it stands in the envelope.
+            pub const fn name(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $name,)+ }
+            }
+
+            /// The HTTP status.
+            pub const fn status(self) -> u16 {
+                match self { $(ErrorCode::$variant => $status,)+ }
+            }
+
+            /// Who is to blame.
+            pub const fn blame(self) -> Blame {
+                match self { $(ErrorCode::$variant => Blame::$blame,)+ }
+            }
+
+            /// Whether the same request may succeed later without being changed.
+            pub const fn retry(self) -> bool {
+                match self { $(ErrorCode::$variant => $retry,)+ }
+            }
+
+            /// What causes it, for the reference page.
+            pub const fn cause(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $cause,)+ }
+            }
+
+            /// What to do about it, for the reference page.
+            pub const fn remedy(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $remedy,)+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    HttpsRequired = "HTTPS_REQUIRED", 400, Caller, retry: false,
+        "The request came over plain HTTP.",
+        "Use an https:// URL. A key that was sent in clear should be treated as leaked: revoke it.";
+    InvalidJson = "INVALID_JSON", 400, Caller, retry: false,
+        "The body is not well-formed JSON, or a member is repeated.",
+        "Send one JSON object in UTF-8 in which no member appears twice.";
+    InvalidParams = "INVALID_PARAMS", 400, Caller, retry: false,
+        "A parameter or member is unknown, has a wrong type or is out of range.",
+        "Correct the members named in `details`.";
+    MissingRequired = "MISSING_REQUIRED", 400, Caller, retry: false,
+        "A required member is missing.",
+        "Add the member that the message names.";
+    MissingApiKey = "MISSING_API_KEY", 401, Caller, retry: false,
+        "The request has no Authorization header.",
+        "Send `Authorization: Bearer sk_live_…`.";
+    InvalidApiKey = "INVALID_API_KEY", 401, Caller, retry: false,
+        "The key is malformed, unknown, revoked or expired; the answer never says which.",
+        "Check the key, and that it was not revoked and has not expired.";
+    InsufficientScope = "INSUFFICIENT_SCOPE", 403, Caller, retry: false,
+        "The key is valid but lacks the scope named in `required_scope`.",
+        "Use a key with that scope, or add it to this one.";
+    IpNotAllowed = "IP_NOT_ALLOWED", 403, Caller, retry: false,
+        "The key may not be used from this address.",
+        "Call from an address in the key's `allowed_ips`, or extend the list.";
+    NotFound = "NOT_FOUND", 404, Caller, retry: false,
+        "There is no such route.",
+        "Compare the path with the API reference.";
+    TrunkNotFound = "TRUNK_NOT_FOUND", 404, Caller, retry: false,
+        "The account has no trunk with this id.",
+        "List the trunks to find the right id.";
+    CallNotFound = "CALL_NOT_FOUND", 404, Caller, retry: false,
+        "The account has no call with this id.",
+        "List the calls to find the right id.";
+    KeyNotFound = "KEY_NOT_FOUND", 404, Caller, retry: false,
+        "The account has no API key with this id.",
+        "List the keys to find the right id.";
+    MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, Caller, retry: false,
+        "The route exists but not for this method.",
+        "Use one of the methods in the Allow header.";
+    RequestTimeout = "REQUEST_TIMEOUT", 408, Caller, retry: true,
+        "The request did not arrive completely in time.",
+        "Send it again over a better connection.";
+    SipUsernameTaken = "SIP_USERNAME_TAKEN", 409, Caller, retry: false,
+        "Another trunk on this server has this SIP username; case does not matter.",
+        "Choose another `sip_username`.";
+    CallNotLive = "CALL_NOT_LIVE", 409, Caller, retry: false,
+        "The call has already ended.",
+        "Nothing is left to hang up.";
+    BodyTooLarge = "BODY_TOO_LARGE", 413, Caller, retry: false,
+        "The body is larger than 64 KiB.",
+        "Send a smaller body.";
+    UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415, Caller, retry: false,
+        "The body is not declared as JSON.",
+        "Send `Content-Type: application/json`.";
+    RateLimitExceeded = "RATE_LIMIT_EXCEEDED", 429, Caller, retry: true,
+        "The window's requests are used up.",
+        "Wait until X-RateLimit-Reset.";
+    Internal = "INTERNAL", 500, Us, retry: true,
+        "Something went wrong in the server.",
+        "Try again; if it stays, report the request id.";
+    Unavailable = "UNAVAILABLE", 503, Us, retry: true,
+        "The server cannot answer now: storage is down, or it is shutting down.",
+        "Try again after the seconds in Retry-After.";
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_upper_snake_and_unique_and_statuses_fit_the_blame() {
+        let mut names: Vec<_> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ErrorCode::ALL.len());
+        for code in ErrorCode::ALL {
+            assert_eq!(code.status() < 500, code.blame() == Blame::Caller, "{code}");
+            assert!(!code.cause().is_empty() && !code.remedy().is_empty());
+        }
+    }
+}

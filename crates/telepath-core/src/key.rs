@@ -1,0 +1,228 @@
+//! API keys: identity, rights, life. A key's identity outlives its secrets; the [`KeyPolicy`] is the part that decides
+//! about a request, and [`KeyPolicy::judge`] is the only place where that decision is made.
+
+mod draft;
+mod policy;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+pub use draft::{KeyDraft, KeyPatch, KeyPatchDraft, NewKey};
+pub use policy::{KeyPolicy, Verdict};
+
+use crate::account::Actor;
+use crate::address::NetworkList;
+use crate::clock::Timestamp;
+use crate::id::{AccountId, KeyId, SecretId};
+use crate::limit::RateLimit;
+use crate::scope::{Scope, ScopeSet};
+use crate::secret::KeyMask;
+
+/// A key that expires within this time is shown as `expiring`.
+pub const EXPIRING_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A named bundle of scopes and a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// Everything but the making of keys.
+    Production,
+    /// Building and trying out.
+    Development,
+    /// Reading everything.
+    Testing,
+    /// Reading what dashboards show.
+    Monitoring,
+    /// Chosen one by one.
+    Custom,
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: &'static [Preset] =
+        &[Preset::Production, Preset::Development, Preset::Testing, Preset::Monitoring, Preset::Custom];
+
+    /// The name in the API and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Preset::Production => "production",
+            Preset::Development => "development",
+            Preset::Testing => "testing",
+            Preset::Monitoring => "monitoring",
+            Preset::Custom => "custom",
+        }
+    }
+
+    /// The preset with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|preset| preset.name() == name)
+    }
+
+    /// The scopes it stands for; none for `custom`, where they are chosen.
+    pub const fn scopes(self) -> ScopeSet {
+        match self {
+            Preset::Production => ScopeSet::all().without(Scope::KeysWrite),
+            Preset::Development => ScopeSet::of(&[
+                Scope::TrunksRead,
+                Scope::TrunksWrite,
+                Scope::CallsRead,
+                Scope::CallsWrite,
+                Scope::WebhooksRead,
+                Scope::WebhooksWrite,
+                Scope::AnalyticsRead,
+            ]),
+            Preset::Testing => ScopeSet::of(&[
+                Scope::TrunksRead,
+                Scope::CallsRead,
+                Scope::AnalyticsRead,
+                Scope::WebhooksRead,
+                Scope::KeysRead,
+                Scope::UsageRead,
+                Scope::AuditRead,
+            ]),
+            Preset::Monitoring => {
+                ScopeSet::of(&[Scope::CallsRead, Scope::AnalyticsRead, Scope::TrunksRead, Scope::UsageRead])
+            }
+            Preset::Custom => ScopeSet::EMPTY,
+        }
+    }
+
+    /// Requests per minute when no limit is chosen.
+    pub const fn requests_per_minute(self) -> u32 {
+        match self {
+            Preset::Production => 6000,
+            Preset::Development | Preset::Testing | Preset::Custom => 600,
+            Preset::Monitoring => 1200,
+        }
+    }
+}
+
+/// Where a key is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyStatus {
+    /// May be used.
+    Active,
+    /// May be used, for no more than [`EXPIRING_WITHIN`].
+    Expiring,
+    /// Its time is over.
+    Expired,
+    /// Withdrawn.
+    Revoked,
+}
+
+impl KeyStatus {
+    /// Every status.
+    pub const ALL: &'static [KeyStatus] =
+        &[KeyStatus::Active, KeyStatus::Expiring, KeyStatus::Expired, KeyStatus::Revoked];
+
+    /// The name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            KeyStatus::Active => "active",
+            KeyStatus::Expiring => "expiring",
+            KeyStatus::Expired => "expired",
+            KeyStatus::Revoked => "revoked",
+        }
+    }
+
+    /// The status with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|status| status.name() == name)
+    }
+}
+
+/// When, by whom and why a key was withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: Actor,
+    /// Why, in the words of whoever did it.
+    pub reason: Option<String>,
+}
+
+/// When and from where something was last used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastUse {
+    /// When.
+    pub at: Timestamp,
+    /// From which address.
+    pub address: IpAddr,
+}
+
+/// One secret of a key, as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretRecord {
+    /// Its id.
+    pub id: SecretId,
+    /// The few characters that may be shown.
+    pub mask: KeyMask,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stops to work although the key goes on; `None` for the newest secret.
+    pub expires_at: Option<Timestamp>,
+    /// Its last use.
+    pub last_use: Option<LastUse>,
+}
+
+/// Everything that is known of a key but its secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Its id.
+    pub id: KeyId,
+    /// Whose key.
+    pub account_id: AccountId,
+    /// What people call it, 1–100 characters.
+    pub name: String,
+    /// The bundle it was made from.
+    pub preset: Preset,
+    /// What it may do.
+    pub scopes: ScopeSet,
+    /// How often.
+    pub rate_limit: RateLimit,
+    /// From where.
+    pub allowed_ips: NetworkList,
+    /// Not after this.
+    pub expires_at: Option<Timestamp>,
+    /// Not before this.
+    pub not_before: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: Actor,
+    /// Its last use.
+    pub last_use: Option<LastUse>,
+    /// Requests with this key so far, whatever their answer.
+    pub request_count: u64,
+    /// Those answered with 4xx or 5xx.
+    pub error_count: u64,
+    /// Its withdrawal.
+    pub revocation: Option<Revocation>,
+    /// Its secrets, the newest first.
+    pub secrets: Vec<SecretRecord>,
+}
+
+impl KeyRecord {
+    /// Where the key is in its life.
+    pub fn status(&self, now: Timestamp) -> KeyStatus {
+        match (&self.revocation, self.expires_at) {
+            (Some(_), _) => KeyStatus::Revoked,
+            (None, Some(end)) if end <= now => KeyStatus::Expired,
+            (None, Some(end)) if end <= now.plus(EXPIRING_WITHIN) => KeyStatus::Expiring,
+            (None, _) => KeyStatus::Active,
+        }
+    }
+}
+
+/// Which keys a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeyFilter {
+    /// Only keys in this state.
+    pub status: Option<KeyStatus>,
+    /// Only keys made from this preset.
+    pub preset: Option<Preset>,
+    /// Only keys that were not used for this many days (never used counts from when it was made).
+    pub idle_days: Option<u32>,
+    /// Only keys that expire before this moment.
+    pub expires_before: Option<Timestamp>,
+}

@@ -1,0 +1,278 @@
+//! Trunks, which the dashboard calls connections: a SIP username that carriers call, and the AI agent that answers.
+
+mod draft;
+mod names;
+mod patch;
+
+use std::collections::BTreeMap;
+
+pub use draft::{NewTrunk, TrunkDraft};
+pub use names::{AgentUrl, Codec, E164, HeaderName, SipPassword, SipUsername};
+pub use patch::{TrunkPatch, TrunkPatchDraft};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::address::NetworkList;
+use crate::clock::Timestamp;
+use crate::digest_hash::DigestHashes;
+use crate::id::{AccountId, TrunkId};
+use crate::secret::SecretText;
+
+/// Tells a member that is null from one that is left out: `None` is left out, `Some(None)` is null.
+pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Whose AI agent answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AiProvider {
+    /// OpenAI Realtime.
+    OpenAi,
+    /// ElevenLabs Agents.
+    ElevenLabs,
+    /// A WebSocket server of the user's own.
+    Custom,
+}
+
+impl AiProvider {
+    /// Every provider.
+    pub const ALL: &'static [AiProvider] = &[AiProvider::OpenAi, AiProvider::ElevenLabs, AiProvider::Custom];
+
+    /// The name in the API and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AiProvider::OpenAi => "openai",
+            AiProvider::ElevenLabs => "elevenlabs",
+            AiProvider::Custom => "custom",
+        }
+    }
+
+    /// The provider with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|provider| provider.name() == name)
+    }
+}
+
+/// Whether a trunk takes calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrunkStatus {
+    /// Takes calls.
+    Active,
+    /// Switched off by the user.
+    Inactive,
+    /// Cannot take calls until something is put right.
+    Error,
+}
+
+impl TrunkStatus {
+    /// Every status.
+    pub const ALL: &'static [TrunkStatus] = &[TrunkStatus::Active, TrunkStatus::Inactive, TrunkStatus::Error];
+
+    /// The name in the API and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TrunkStatus::Active => "active",
+            TrunkStatus::Inactive => "inactive",
+            TrunkStatus::Error => "error",
+        }
+    }
+
+    /// The status with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|status| status.name() == name)
+    }
+}
+
+/// How the gateway and a custom agent talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AgentProtocol {
+    /// Telepath's own protocol: JSON text frames and PCM16LE binary frames.
+    #[default]
+    TelepathV1,
+}
+
+impl AgentProtocol {
+    /// The name in the API and the database; also the WebSocket subprotocol.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AgentProtocol::TelepathV1 => "telepath.v1",
+        }
+    }
+
+    /// The protocol with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        (name == AgentProtocol::TelepathV1.name()).then_some(AgentProtocol::TelepathV1)
+    }
+}
+
+/// The credentials that a trunk can hold. Values are sealed; this names the places they are sealed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CredentialField {
+    /// An OpenAI API key.
+    OpenAiApiKey,
+    /// An ElevenLabs API key.
+    ElevenLabsApiKey,
+    /// The headers that the agent's socket is opened with, as one JSON object.
+    CustomHeaders,
+}
+
+impl CredentialField {
+    /// The member of the API that sets it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CredentialField::OpenAiApiKey => "openai_api_key",
+            CredentialField::ElevenLabsApiKey => "elevenlabs_api_key",
+            CredentialField::CustomHeaders => "custom_headers",
+        }
+    }
+
+    /// The field with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::OpenAiApiKey, Self::ElevenLabsApiKey, Self::CustomHeaders]
+            .into_iter()
+            .find(|field| field.name() == name)
+    }
+
+    /// What a credential is sealed for, see [`crate::vault::Vault::seal`].
+    pub fn place(self, trunk: TrunkId) -> String {
+        format!("{trunk}/{}", self.name())
+    }
+}
+
+/// What may be shown of a stored credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct CredentialState {
+    /// Always true: a credential that is not set is null.
+    pub set: bool,
+    /// Its last four characters; null when it is too short to show any.
+    pub last4: Option<String>,
+    /// When it was set.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+}
+
+/// The settings of a trunk that are neither its identity nor secret. Stored as one JSON column: nothing is searched by
+/// them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrunkSettings {
+    /// Said to the agent at the start of each call, at most 32 KiB.
+    #[serde(default)]
+    pub system_prompt: Option<String>,
+    /// The provider's voice.
+    #[serde(default)]
+    pub voice_id: Option<String>,
+    /// The provider's model.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// What the agent says first.
+    #[serde(default)]
+    pub greeting: Option<String>,
+    /// The `ElevenLabs` agent.
+    #[serde(default)]
+    pub elevenlabs_agent_id: Option<String>,
+    /// The user's own agent.
+    #[serde(default)]
+    pub custom_endpoint: Option<AgentUrl>,
+    /// Numbers that may be dialled; empty means any.
+    #[serde(default)]
+    pub inbound_numbers: Vec<E164>,
+    /// Calls at once; `None` means as many as the server takes.
+    #[serde(default)]
+    pub max_concurrent_calls: Option<u32>,
+    /// Seconds after which a call is ended; `None` means the server's own bound.
+    #[serde(default)]
+    pub max_call_seconds: Option<u32>,
+    /// Codecs in order of preference; empty means the server's order.
+    #[serde(default)]
+    pub codecs: Vec<Codec>,
+    /// Up to 16 pairs that mean something to the user.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A trunk without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trunk {
+    /// Its id.
+    pub id: TrunkId,
+    /// Whose trunk.
+    pub account_id: AccountId,
+    /// What people call it.
+    pub name: String,
+    /// Whether it takes calls.
+    pub status: TrunkStatus,
+    /// Whose agent answers.
+    pub ai_provider: AiProvider,
+    /// How a custom agent is spoken to.
+    pub agent_protocol: AgentProtocol,
+    /// The user part of its SIP URI.
+    pub sip_username: SipUsername,
+    /// Carrier networks that need no digest.
+    pub allowed_ips: NetworkList,
+    /// Everything else.
+    pub settings: TrunkSettings,
+    /// The credentials that are set.
+    pub credentials: BTreeMap<CredentialField, CredentialState>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What a list of trunks shows of today's calls; `None` where there were no calls, never an invented figure.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct TrunkMetrics {
+    /// Calls since midnight UTC.
+    pub calls_today: u64,
+    /// Percentage of today's ended calls that reached the agent, 0–100.
+    pub success_rate: Option<f64>,
+    /// Mean AI latency of today's calls in milliseconds.
+    pub avg_latency_ms: Option<f64>,
+}
+
+/// Which trunks a list shows, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TrunkFilter {
+    /// Only trunks in this state.
+    pub status: Option<TrunkStatus>,
+    /// Oldest first; otherwise newest first.
+    pub oldest_first: bool,
+}
+
+/// Where a call's audio goes, with the secrets that the connection needs.
+#[derive(Debug, Clone)]
+pub enum AgentTarget {
+    /// A server of the user's own.
+    Custom {
+        /// Where it listens.
+        url: AgentUrl,
+        /// How it is spoken to.
+        protocol: AgentProtocol,
+        /// Sent when the socket is opened.
+        headers: Vec<(HeaderName, SecretText)>,
+    },
+    /// OpenAI Realtime.
+    OpenAi {
+        /// The user's key.
+        api_key: SecretText,
+    },
+    /// `ElevenLabs` Agents.
+    ElevenLabs {
+        /// The user's key.
+        api_key: SecretText,
+        /// The user's agent.
+        agent_id: String,
+    },
+}
+
+/// Everything that the gateway needs to take a call on a trunk.
+#[derive(Debug, Clone)]
+pub struct TrunkForCall {
+    /// The trunk.
+    pub trunk: Trunk,
+    /// Against which a caller's digest is checked.
+    pub digest: DigestHashes,
+    /// Who answers.
+    pub agent: AgentTarget,
+}

@@ -1,0 +1,188 @@
+//! A request to change a trunk: only what is given changes; null takes an optional member away.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::draft::{
+    check_api_key, check_codecs, check_headers, check_metadata, check_networks, check_numbers, check_prompt,
+    in_call_range, in_range, short_text,
+};
+use super::{AgentUrl, AiProvider, CredentialField, Trunk, TrunkSettings, TrunkStatus, present};
+use crate::address::NetworkList;
+use crate::secret::SecretText;
+use crate::validation::{Invalid, bounded_text};
+
+/// A request to change a trunk, as it came in.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrunkPatchDraft {
+    /// What people call it, 1–100 characters.
+    pub name: Option<String>,
+    /// `active` or `inactive`.
+    pub status: Option<String>,
+    /// Only for the provider `openai`.
+    #[schema(value_type = Option<String>, format = Password)]
+    pub openai_api_key: Option<SecretText>,
+    /// Only for the provider `elevenlabs`.
+    #[schema(value_type = Option<String>, format = Password)]
+    pub elevenlabs_api_key: Option<SecretText>,
+    /// Only for the provider `elevenlabs`.
+    pub elevenlabs_agent_id: Option<String>,
+    /// Only for the provider `custom`.
+    pub custom_endpoint: Option<String>,
+    /// Only for the provider `custom`; replaces all headers, null takes them away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    pub custom_headers: Option<Option<BTreeMap<String, SecretText>>>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub system_prompt: Option<Option<String>>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub voice_id: Option<Option<String>>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub model: Option<Option<String>>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub greeting: Option<Option<String>>,
+    /// Replaces the whole list.
+    pub inbound_numbers: Option<Vec<String>>,
+    /// Replaces the whole list.
+    pub allowed_ips: Option<Vec<String>>,
+    /// Null means as many as the server takes.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    pub max_concurrent_calls: Option<Option<u32>>,
+    /// Null means the server's own bound.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    pub max_call_seconds: Option<Option<u32>>,
+    /// Replaces the whole list.
+    pub codecs: Option<Vec<String>>,
+    /// Replaces all pairs.
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+/// A checked change: the trunk's new face, and the credentials to set (`Some`) or take away (`None`).
+#[derive(Debug, Clone)]
+pub struct TrunkPatch {
+    /// The new name.
+    pub name: String,
+    /// The new status.
+    pub status: TrunkStatus,
+    /// The new carrier networks.
+    pub allowed_ips: NetworkList,
+    /// The new settings.
+    pub settings: TrunkSettings,
+    /// Credentials to set or to take away; others stay.
+    pub credentials: BTreeMap<CredentialField, Option<SecretText>>,
+}
+
+impl TrunkPatchDraft {
+    /// Checks the change against the trunk as it is.
+    pub fn check(self, trunk: &Trunk) -> Result<TrunkPatch, Invalid> {
+        let mut problems = Invalid::default();
+        self.refuse_members_of_others(trunk.ai_provider, &mut problems);
+        let mut credentials = BTreeMap::new();
+        for (field, secret) in [
+            (CredentialField::OpenAiApiKey, self.openai_api_key),
+            (CredentialField::ElevenLabsApiKey, self.elevenlabs_api_key),
+        ] {
+            if let Some(secret) = problems.optional(field.name(), secret, check_api_key) {
+                credentials.insert(field, Some(secret));
+            }
+        }
+        if let Some(headers) = self.custom_headers {
+            let sealed = headers.as_ref().and_then(|headers| check_headers(headers, &mut problems));
+            credentials.insert(CredentialField::CustomHeaders, sealed);
+        }
+        let name = problems.optional("name", self.name, |name| bounded_text(name, 1, 100, &[]));
+        let status = problems.optional("status", self.status, |name| check_status(&name));
+        let allowed_ips =
+            if self.allowed_ips.is_some() { check_networks(self.allowed_ips, &mut problems) } else { None };
+        let mut settings = trunk.settings.clone();
+        change(&mut settings.system_prompt, "system_prompt", self.system_prompt, &mut problems, check_prompt);
+        change(&mut settings.voice_id, "voice_id", self.voice_id, &mut problems, short_text);
+        change(&mut settings.model, "model", self.model, &mut problems, short_text);
+        change(&mut settings.greeting, "greeting", self.greeting, &mut problems, |text| {
+            bounded_text(text, 1, 2000, &['\n', '\t'])
+        });
+        change(
+            &mut settings.max_concurrent_calls,
+            "max_concurrent_calls",
+            self.max_concurrent_calls,
+            &mut problems,
+            |n| in_range(n, 10_000),
+        );
+        change(
+            &mut settings.max_call_seconds,
+            "max_call_seconds",
+            self.max_call_seconds,
+            &mut problems,
+            in_call_range,
+        );
+        let agent_id = problems.optional("elevenlabs_agent_id", self.elevenlabs_agent_id, short_text);
+        settings.elevenlabs_agent_id = agent_id.or(settings.elevenlabs_agent_id);
+        let endpoint = problems.optional("custom_endpoint", self.custom_endpoint, AgentUrl::try_from);
+        settings.custom_endpoint = endpoint.or(settings.custom_endpoint);
+        if let Some(numbers) = self.inbound_numbers {
+            settings.inbound_numbers = check_numbers(numbers, &mut problems);
+        }
+        if let Some(codecs) = self.codecs {
+            settings.codecs = check_codecs(codecs, &mut problems);
+        }
+        if let Some(metadata) = self.metadata {
+            settings.metadata = check_metadata(metadata, &mut problems);
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(TrunkPatch {
+            name: name.unwrap_or_else(|| trunk.name.clone()),
+            status: status.unwrap_or(trunk.status),
+            allowed_ips: allowed_ips.unwrap_or_else(|| trunk.allowed_ips.clone()),
+            settings,
+            credentials,
+        })
+    }
+
+    fn refuse_members_of_others(&self, provider: AiProvider, problems: &mut Invalid) {
+        for (member, given, owner) in [
+            ("openai_api_key", self.openai_api_key.is_some(), AiProvider::OpenAi),
+            ("elevenlabs_api_key", self.elevenlabs_api_key.is_some(), AiProvider::ElevenLabs),
+            ("elevenlabs_agent_id", self.elevenlabs_agent_id.is_some(), AiProvider::ElevenLabs),
+            ("custom_endpoint", self.custom_endpoint.is_some(), AiProvider::Custom),
+            ("custom_headers", self.custom_headers.is_some(), AiProvider::Custom),
+        ] {
+            if given && owner != provider {
+                problems.wrong(member, format!("is only for the provider {}", owner.name()));
+            }
+        }
+    }
+}
+
+fn check_status(name: &str) -> Result<TrunkStatus, &'static str> {
+    match TrunkStatus::from_name(name) {
+        Some(status @ (TrunkStatus::Active | TrunkStatus::Inactive)) => Ok(status),
+        Some(TrunkStatus::Error) | None => Err("must be active or inactive"),
+    }
+}
+
+/// Sets an optional member: left out keeps it, null takes it away, a value is checked.
+fn change<R, T, E: std::fmt::Display>(
+    member: &mut Option<T>,
+    field: &str,
+    given: Option<Option<R>>,
+    problems: &mut Invalid,
+    check: impl FnOnce(R) -> Result<T, E>,
+) {
+    if let Some(value) = given {
+        *member = problems.optional(field, value, check);
+    }
+}
