@@ -59,7 +59,7 @@ mod tests {
     fn both_hashes_are_of_user_realm_password() {
         let hashes = DigestHashes::of("support-01", &SecretText::new("secret-password".into()));
         // printf 'support-01:telepath:secret-password' | md5sum; … | sha256sum
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |text, b| format!("{text}{b:02x}"));
         assert_eq!(hex(hashes.md5()), "3bed2c4e32c2a2cf23bac3ba1bc1855c");
         assert_eq!(hex(hashes.sha256()), "01e4e3612f003a811e2e3d3a44022fe52e289691e368d9e449772814ad41aa7e");
     }

@@ -19,7 +19,7 @@ use crate::scope::{Scope, ScopeSet};
 use crate::secret::KeyMask;
 
 /// A key that expires within this time is shown as `expiring`.
-pub const EXPIRING_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
+pub const EXPIRING_WITHIN: Duration = Duration::from_hours(7 * 24);
 
 /// A named bundle of scopes and a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

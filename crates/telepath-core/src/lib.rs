@@ -9,6 +9,7 @@ pub mod address;
 pub mod audit;
 pub mod base62;
 pub mod call;
+pub mod change;
 pub mod clock;
 pub mod digest_hash;
 pub mod entropy;

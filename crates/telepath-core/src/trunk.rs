@@ -9,20 +9,13 @@ use std::collections::BTreeMap;
 pub use draft::{NewTrunk, TrunkDraft};
 pub use names::{AgentUrl, Codec, E164, HeaderName, SipPassword, SipUsername};
 pub use patch::{TrunkPatch, TrunkPatchDraft};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::address::NetworkList;
 use crate::clock::Timestamp;
 use crate::digest_hash::DigestHashes;
 use crate::id::{AccountId, TrunkId};
 use crate::secret::SecretText;
-
-/// Tells a member that is null from one that is left out: `None` is left out, `Some(None)` is null.
-pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
 
 /// Whose AI agent answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

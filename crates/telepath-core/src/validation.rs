@@ -49,13 +49,10 @@ impl Invalid {
         raw: Option<R>,
         check: impl FnOnce(R) -> Result<T, E>,
     ) -> Option<T> {
-        match raw {
-            Some(raw) => self.keep(field, check(raw)),
-            None => {
-                self.missing(field);
-                None
-            }
+        if raw.is_none() {
+            self.missing(field);
         }
+        self.optional(field, raw, check)
     }
 
     /// Like [`Invalid::keep`] for a member that may be left out.

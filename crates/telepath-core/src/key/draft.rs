@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::Preset;
 use crate::account::Account;
 use crate::address::{NetworkList, parse_network};
+use crate::change::Change;
 use crate::clock::Timestamp;
 use crate::limit::RateLimit;
 use crate::scope::{Scope, ScopeSet};
@@ -99,9 +100,9 @@ pub struct KeyPatchDraft {
     /// Networks in CIDR form; empty means from everywhere.
     pub allowed_ips: Option<Vec<String>>,
     /// When the key stops to work; null means never.
-    #[serde(default, deserialize_with = "crate::trunk::present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    pub expires_at: Option<Option<String>>,
+    pub expires_at: Change<String>,
 }
 
 /// A checked change of a key.
@@ -115,8 +116,8 @@ pub struct KeyPatch {
     pub rate_limit: Option<RateLimit>,
     /// The new networks.
     pub allowed_ips: Option<NetworkList>,
-    /// The new end; `Some(None)` takes the end away.
-    pub expires_at: Option<Option<Timestamp>>,
+    /// The new end.
+    pub expires_at: Change<Timestamp>,
 }
 
 impl KeyPatchDraft {
@@ -137,11 +138,9 @@ impl KeyPatchDraft {
             rate_limit: problems
                 .optional("rate_limit_per_minute", self.rate_limit_per_minute, |n| check_limit(n, account)),
             allowed_ips: self.allowed_ips.and_then(|networks| check_networks(networks, &mut problems)),
-            expires_at: match self.expires_at {
-                None => None,
-                Some(None) => Some(None),
-                Some(Some(text)) => problems.keep("expires_at", parse_future(&text, now)).map(Some),
-            },
+            expires_at: problems
+                .keep("expires_at", self.expires_at.try_map(|text| parse_future(&text, now)))
+                .unwrap_or_default(),
         };
         if problems.is_empty() { Ok(patch) } else { Err(problems) }
     }
@@ -278,6 +277,6 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(check("{}"), KeyPatch::default());
-        assert_eq!(check(r#"{"expires_at":null}"#).expires_at, Some(None));
+        assert_eq!(check(r#"{"expires_at":null}"#).expires_at, Change::Clear);
     }
 }

@@ -8,8 +8,9 @@ use super::draft::{
     check_api_key, check_codecs, check_headers, check_metadata, check_networks, check_numbers, check_prompt,
     in_call_range, in_range, short_text,
 };
-use super::{AgentUrl, AiProvider, CredentialField, Trunk, TrunkSettings, TrunkStatus, present};
+use super::{AgentUrl, AiProvider, CredentialField, Trunk, TrunkSettings, TrunkStatus};
 use crate::address::NetworkList;
+use crate::change::Change;
 use crate::secret::SecretText;
 use crate::validation::{Invalid, bounded_text};
 
@@ -32,37 +33,37 @@ pub struct TrunkPatchDraft {
     /// Only for the provider `custom`.
     pub custom_endpoint: Option<String>,
     /// Only for the provider `custom`; replaces all headers, null takes them away.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
-    pub custom_headers: Option<Option<BTreeMap<String, SecretText>>>,
+    pub custom_headers: Change<BTreeMap<String, SecretText>>,
     /// Null takes it away.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub system_prompt: Option<Option<String>>,
+    pub system_prompt: Change<String>,
     /// Null takes it away.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub voice_id: Option<Option<String>>,
+    pub voice_id: Change<String>,
     /// Null takes it away.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub model: Option<Option<String>>,
+    pub model: Change<String>,
     /// Null takes it away.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub greeting: Option<Option<String>>,
+    pub greeting: Change<String>,
     /// Replaces the whole list.
     pub inbound_numbers: Option<Vec<String>>,
     /// Replaces the whole list.
     pub allowed_ips: Option<Vec<String>>,
     /// Null means as many as the server takes.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    pub max_concurrent_calls: Option<Option<u32>>,
+    pub max_concurrent_calls: Change<u32>,
     /// Null means the server's own bound.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    pub max_call_seconds: Option<Option<u32>>,
+    pub max_call_seconds: Change<u32>,
     /// Replaces the whole list.
     pub codecs: Option<Vec<String>>,
     /// Replaces all pairs.
@@ -98,9 +99,14 @@ impl TrunkPatchDraft {
                 credentials.insert(field, Some(secret));
             }
         }
-        if let Some(headers) = self.custom_headers {
-            let sealed = headers.as_ref().and_then(|headers| check_headers(headers, &mut problems));
-            credentials.insert(CredentialField::CustomHeaders, sealed);
+        match &self.custom_headers {
+            Change::Keep => {}
+            Change::Clear => {
+                credentials.insert(CredentialField::CustomHeaders, None);
+            }
+            Change::Set(headers) => {
+                credentials.insert(CredentialField::CustomHeaders, check_headers(headers, &mut problems));
+            }
         }
         let name = problems.optional("name", self.name, |name| bounded_text(name, 1, 100, &[]));
         let status = problems.optional("status", self.status, |name| check_status(&name));
@@ -158,7 +164,7 @@ impl TrunkPatchDraft {
             ("elevenlabs_api_key", self.elevenlabs_api_key.is_some(), AiProvider::ElevenLabs),
             ("elevenlabs_agent_id", self.elevenlabs_agent_id.is_some(), AiProvider::ElevenLabs),
             ("custom_endpoint", self.custom_endpoint.is_some(), AiProvider::Custom),
-            ("custom_headers", self.custom_headers.is_some(), AiProvider::Custom),
+            ("custom_headers", self.custom_headers.is_given(), AiProvider::Custom),
         ] {
             if given && owner != provider {
                 problems.wrong(member, format!("is only for the provider {}", owner.name()));
@@ -174,15 +180,15 @@ fn check_status(name: &str) -> Result<TrunkStatus, &'static str> {
     }
 }
 
-/// Sets an optional member: left out keeps it, null takes it away, a value is checked.
+/// Changes an optional member; a value is checked first.
 fn change<R, T, E: std::fmt::Display>(
     member: &mut Option<T>,
     field: &str,
-    given: Option<Option<R>>,
+    given: Change<R>,
     problems: &mut Invalid,
     check: impl FnOnce(R) -> Result<T, E>,
 ) {
-    if let Some(value) = given {
-        *member = problems.optional(field, value, check);
+    if let Some(checked) = problems.keep(field, given.try_map(check)) {
+        *member = checked.apply(member.take());
     }
 }
