@@ -1,0 +1,5 @@
+//! The endpoint under virtual time: two of them joined by a network that a test controls, and single messages
+//! put through the door.
+
+mod network;
+mod pair;

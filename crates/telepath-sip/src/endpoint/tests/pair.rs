@@ -1,0 +1,206 @@
+//! Two endpoints, one that calls and one that is called, joined by a seeded network that loses, repeats and
+//! reorders, under a clock that only the test moves.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::super::{CallHandle, ClientInvite, Endpoint, EndpointConfig, EndpointSeed, Event, TraceRecord};
+use crate::digest::{ClientCredentials, Password};
+use crate::message::{HostPort, SessionDescription, SipUri};
+
+pub(super) fn caller_addr() -> SocketAddr {
+    "192.0.2.10:5070".parse().unwrap()
+}
+
+pub(super) fn callee_addr() -> SocketAddr {
+    "192.0.2.20:5060".parse().unwrap()
+}
+
+pub(super) fn sdp(text: &str) -> SessionDescription {
+    SessionDescription::new(text.as_bytes())
+}
+
+/// A small generator of its own, so that the same seed gives the same network for ever.
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+/// What the network does, in percent, and how long a datagram may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weather {
+    pub(super) lost: u64,
+    pub(super) doubled: u64,
+    pub(super) delay_ms: u64,
+}
+
+pub(super) const FAIR: Weather = Weather { lost: 0, doubled: 0, delay_ms: 1 };
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Caller,
+    Callee,
+}
+
+pub(super) struct Pair {
+    pub(super) now: Instant,
+    pub(super) caller: Endpoint,
+    pub(super) callee: Endpoint,
+    pub(super) caller_events: Vec<Event>,
+    pub(super) callee_events: Vec<Event>,
+    pub(super) callee_trace: Vec<TraceRecord>,
+    /// Bytes on the wire, by arrival; the number keeps equal times apart.
+    wire: BTreeMap<(Instant, u64), (Side, Vec<u8>)>,
+    sent: u64,
+    weather: Weather,
+    dice: Dice,
+    /// Every datagram sent, for assertions.
+    pub(super) log: Vec<(Side, String)>,
+}
+
+impl Pair {
+    pub(super) fn new(seed: u64, weather: Weather) -> Self {
+        let make = |addr, byte| Endpoint::new(EndpointConfig::new(addr), EndpointSeed([byte; 32]));
+        Self {
+            now: Instant::now(),
+            caller: make(caller_addr(), 1),
+            callee: make(callee_addr(), 2),
+            caller_events: Vec::new(),
+            callee_events: Vec::new(),
+            callee_trace: Vec::new(),
+            wire: BTreeMap::new(),
+            sent: 0,
+            weather,
+            dice: Dice::new(seed),
+            log: Vec::new(),
+        }
+    }
+
+    pub(super) fn call(&mut self, credentials: Option<(&str, &str)>) -> CallHandle {
+        let uri = |user, addr| SipUri::new(Some(user), HostPort::from(addr)).unwrap();
+        let invite = ClientInvite {
+            target: uri("support", callee_addr()),
+            via: callee_addr(),
+            from: uri("alice", caller_addr()),
+            offer: Some(sdp("v=0 offer")),
+            credentials: credentials.map(|(username, password)| ClientCredentials {
+                username: username.to_owned(),
+                password: Password::new(password),
+            }),
+        };
+        let call = self.caller.invite(invite, self.now).unwrap();
+        self.settle();
+        call
+    }
+
+    /// Puts what both sides want to send on the wire and collects what they report.
+    pub(super) fn settle(&mut self) {
+        for side in [Side::Caller, Side::Callee] {
+            let (endpoint, events, to) = match side {
+                Side::Caller => (&mut self.caller, &mut self.caller_events, Side::Callee),
+                Side::Callee => (&mut self.callee, &mut self.callee_events, Side::Caller),
+            };
+            while let Some(out) = endpoint.poll_transmit() {
+                self.log.push((side, String::from_utf8_lossy(&out.payload).into_owned()));
+                let copies = match self.dice.roll(100) {
+                    roll if roll < self.weather.lost => 0,
+                    roll if roll < self.weather.lost + self.weather.doubled => 2,
+                    _ => 1,
+                };
+                for _ in 0..copies {
+                    let delay = Duration::from_millis(1 + self.dice.roll(self.weather.delay_ms));
+                    self.sent += 1;
+                    self.wire.insert((self.now + delay, self.sent), (to, out.payload.to_vec()));
+                }
+            }
+            while let Some(event) = endpoint.poll_event() {
+                events.push(event);
+            }
+            while let Some(record) = endpoint.poll_trace() {
+                if side == Side::Callee {
+                    self.callee_trace.push(record);
+                }
+            }
+        }
+    }
+
+    /// Moves the clock to the next thing that happens; false when nothing is left to happen.
+    pub(super) fn step(&mut self) -> bool {
+        let arrival = self.wire.first_key_value().map(|((at, _), _)| *at);
+        let due = [arrival, self.caller.poll_timeout(), self.callee.poll_timeout()];
+        let Some(at) = due.into_iter().flatten().min() else { return false };
+        self.now = self.now.max(at);
+        while let Some(entry) = self.wire.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
+            let (to, bytes) = entry.remove();
+            match to {
+                Side::Caller => self.caller.handle_datagram(callee_addr(), &bytes, self.now),
+                Side::Callee => self.callee.handle_datagram(caller_addr(), &bytes, self.now),
+            }
+        }
+        self.caller.handle_timeout(self.now);
+        self.callee.handle_timeout(self.now);
+        self.settle();
+        true
+    }
+
+    /// Runs until an event of the callee fits; panics when nothing more can happen.
+    pub(super) fn until_callee<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = self.callee_events.iter().find_map(&pick) {
+                return found;
+            }
+            assert!(self.step(), "nothing left to happen; callee saw {:?}", self.callee_events);
+        }
+    }
+
+    /// The same for the caller.
+    pub(super) fn until_caller<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = self.caller_events.iter().find_map(&pick) {
+                return found;
+            }
+            assert!(self.step(), "nothing left to happen; caller saw {:?}", self.caller_events);
+        }
+    }
+
+    /// Runs until nothing is left, and checks that nothing is left over.
+    pub(super) fn drain(&mut self) {
+        while self.step() {}
+        assert_eq!(self.caller.counts(), super::super::Counts::default(), "left over at the caller");
+        assert_eq!(self.callee.counts(), super::super::Counts::default(), "left over at the callee");
+    }
+
+    pub(super) fn incoming(&mut self) -> CallHandle {
+        self.until_callee(|event| match event {
+            Event::Incoming(incoming) => Some(incoming.call),
+            _ => None,
+        })
+    }
+
+    /// A call set up to the end.
+    pub(super) fn established(seed: u64, weather: Weather) -> (Self, CallHandle, CallHandle) {
+        let mut pair = Self::new(seed, weather);
+        let ours = pair.call(None);
+        let theirs = pair.incoming();
+        pair.callee.ring(theirs, pair.now).unwrap();
+        pair.callee.accept(theirs, &sdp("v=0 answer"), pair.now).unwrap();
+        pair.settle();
+        pair.until_callee(|event| matches!(event, Event::Confirmed { .. }).then_some(()));
+        pair.until_caller(|event| matches!(event, Event::Answered { .. }).then_some(()));
+        (pair, ours, theirs)
+    }
+}

@@ -1,0 +1,248 @@
+//! The headers that carry an address or a hop: From, To, Contact, Route and Record-Route in their two forms
+//! (RFC 3261 section 20.10), and Via with the `received` and `rport` of section 18.2.1 and RFC 3581.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use super::lex::{Params, is_token, number, quoted_len, split_outside, trim, unquote};
+use super::uri::{DEFAULT_SIP_PORT, HostPort, Uri};
+
+/// The marker every RFC 3261 branch begins with (section 8.1.1.7).
+pub(crate) const BRANCH_COOKIE: &str = "z9hG4bK";
+
+/// `"Display" <uri>;params` or `uri;params`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameAddr {
+    display: Option<String>,
+    uri: Uri,
+    params: Params,
+}
+
+impl NameAddr {
+    /// Parses one address with its header parameters.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = trim(text);
+        let (display, rest) = if let Some(len) = quoted_len(text) {
+            (Some(unquote(&text[..len])?), trim(&text[len..]))
+        } else if let Some(at) = text.find('<') {
+            let name = trim(&text[..at]);
+            if !name.split([' ', '\t']).filter(|word| !word.is_empty()).all(is_token) {
+                return None;
+            }
+            ((!name.is_empty()).then(|| name.to_owned()), &text[at..])
+        } else {
+            return Self::parse_bare(text);
+        };
+        let inner = rest.strip_prefix('<')?;
+        let (uri, params) = inner.split_once('>')?;
+        Some(Self { display, uri: Uri::parse(uri)?, params: Params::parse_header(params)? })
+    }
+
+    /// Without brackets everything after the first `;` belongs to the header, and `?` and `,` may not stand
+    /// in the URI (RFC 3261 section 20.10).
+    fn parse_bare(text: &str) -> Option<Self> {
+        let at = text.find(';').unwrap_or(text.len());
+        let uri = trim(&text[..at]);
+        if uri.contains(['?', ',', '"']) {
+            return None;
+        }
+        Some(Self { display: None, uri: Uri::parse(uri)?, params: Params::parse_header(&text[at..])? })
+    }
+
+    /// Parses a comma-separated list of addresses.
+    pub(crate) fn parse_list(text: &str) -> Option<Vec<Self>> {
+        split_outside(text, b',')?.into_iter().map(Self::parse).collect()
+    }
+
+    /// The display name with quotes and escapes removed.
+    pub fn display(&self) -> Option<&str> {
+        self.display.as_deref()
+    }
+
+    /// The address.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The header parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The `tag` of a From or To.
+    pub fn tag(&self) -> Option<&str> {
+        self.params.value("tag")
+    }
+}
+
+impl fmt::Display for NameAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(display) = &self.display {
+            write!(f, "{} ", super::lex::quote(display))?;
+        }
+        write!(f, "<{}>{}", self.uri, self.params)
+    }
+}
+
+/// The transport a Via names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// Any other, upper-cased.
+    Other(String),
+}
+
+impl Transport {
+    fn parse(text: &str) -> Option<Self> {
+        if !is_token(text) {
+            return None;
+        }
+        Some(match text.to_ascii_uppercase().as_str() {
+            "UDP" => Self::Udp,
+            "TCP" => Self::Tcp,
+            "TLS" => Self::Tls,
+            other => Self::Other(other.to_owned()),
+        })
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Other(name) => name,
+        })
+    }
+}
+
+/// One hop of a Via header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Via {
+    protocol: String,
+    transport: Transport,
+    sent_by: HostPort,
+    params: Params,
+}
+
+impl Via {
+    /// A Via of ours: asks for `rport` and carries the given branch.
+    pub(crate) fn ours(transport: Transport, sent_by: HostPort, branch: &str) -> Self {
+        let mut params = Params::default();
+        params.set("rport", None);
+        params.set("branch", Some(branch.to_owned()));
+        Self { protocol: "SIP/2.0".to_owned(), transport, sent_by, params }
+    }
+
+    /// Parses one hop.
+    pub fn parse(text: &str) -> Option<Self> {
+        let at = text.find(';').unwrap_or(text.len());
+        let mut parts = text[..at].splitn(3, '/');
+        let name = trim(parts.next()?);
+        let version = trim(parts.next()?);
+        let rest = trim(parts.next()?);
+        if !is_token(name) || !is_token(version) {
+            return None;
+        }
+        let (transport, sent_by) = rest.split_once([' ', '\t'])?;
+        let sent_by: String = sent_by.chars().filter(|c| !matches!(c, ' ' | '\t')).collect();
+        Some(Self {
+            protocol: format!("{}/{version}", name.to_ascii_uppercase()),
+            transport: Transport::parse(transport)?,
+            sent_by: HostPort::parse(&sent_by)?,
+            params: Params::parse_header(&text[at..])?,
+        })
+    }
+
+    /// Parses a comma-separated list of hops.
+    pub(crate) fn parse_list(text: &str) -> Option<Vec<Self>> {
+        split_outside(text, b',')?.into_iter().map(Self::parse).collect()
+    }
+
+    /// The transport named.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Where the sender says it is.
+    pub fn sent_by(&self) -> &HostPort {
+        &self.sent_by
+    }
+
+    /// The branch parameter.
+    pub fn branch(&self) -> Option<&str> {
+        self.params.value("branch")
+    }
+
+    /// The branch, when it is one that RFC 3261 makes globally unique: the cookie and something after it.
+    pub(crate) fn unique_branch(&self) -> Option<&str> {
+        let branch = self.branch()?;
+        let cookie = branch.get(..BRANCH_COOKIE.len())?;
+        (cookie.eq_ignore_ascii_case(BRANCH_COOKIE) && branch.len() > cookie.len()).then_some(branch)
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Notes where the request really came from (RFC 3261 section 18.2.1, RFC 3581 section 4).
+    pub(crate) fn stamp(&mut self, source: SocketAddr) {
+        let wants_port = self.params.has("rport");
+        if wants_port {
+            self.params.set("rport", Some(source.port().to_string()));
+        }
+        if wants_port || self.sent_by.host.ip() != Some(source.ip()) {
+            self.params.set("received", Some(source.ip().to_string()));
+        }
+    }
+
+    /// Where a response to a request with this top Via goes.
+    ///
+    /// The address is always the one the request came from: `maddr` is not followed, so that nobody can point
+    /// our answers at a third party. The port is the source port when `rport` was asked for, else the one in
+    /// sent-by (RFC 3261 section 18.2.2).
+    pub(crate) fn answer_to(&self, source: SocketAddr) -> SocketAddr {
+        if self.params.has("rport") {
+            return source;
+        }
+        SocketAddr::new(source.ip(), self.sent_by.port.unwrap_or(DEFAULT_SIP_PORT))
+    }
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} {}{}", self.protocol, self.transport, self.sent_by, self.params)
+    }
+}
+
+/// A `CSeq` header: number and method.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CSeq {
+    /// The number, below 2^31 (RFC 3261 section 8.1.1.5).
+    pub number: u32,
+    /// The method.
+    pub method: super::Method,
+}
+
+impl CSeq {
+    /// Parses `number method`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (digits, method) = text.split_once([' ', '\t'])?;
+        let value: u32 = number(digits)?;
+        let method = super::Method::parse(trim(method))?;
+        (value < 1 << 31).then_some(Self { number: value, method })
+    }
+}
+
+impl fmt::Display for CSeq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.number, self.method)
+    }
+}

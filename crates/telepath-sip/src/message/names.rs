@@ -1,0 +1,266 @@
+//! The closed vocabularies of a message: methods, status codes and header names. What is not in them is kept
+//! under `Other`, because an unknown method or header is a fact to answer, not an error (RFC 3261 section 8.2).
+
+use std::fmt;
+
+use super::lex::is_token;
+
+/// A request method; compared with regard to case (RFC 3261 section 7.1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Opens or changes a session.
+    Invite,
+    /// Confirms the final answer to an INVITE.
+    Ack,
+    /// Ends a session.
+    Bye,
+    /// Withdraws an INVITE that is not answered yet.
+    Cancel,
+    /// Asks for capabilities; also used as a ping.
+    Options,
+    /// Binds an address to a location.
+    Register,
+    /// Mid-session information such as DTMF (RFC 6086).
+    Info,
+    /// Changes a session without a three-way handshake (RFC 3311).
+    Update,
+    /// Confirms a reliable provisional answer (RFC 3262).
+    Prack,
+    /// Asks the peer to call somebody else (RFC 3515).
+    Refer,
+    /// Subscribes to an event (RFC 6665).
+    Subscribe,
+    /// Reports an event (RFC 6665).
+    Notify,
+    /// Page-mode message (RFC 3428).
+    Message,
+    /// Publishes event state (RFC 3903).
+    Publish,
+    /// Any other token, as written.
+    Other(String),
+}
+
+impl Method {
+    /// Parses a method; `None` when it is not a token.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "INVITE" => Self::Invite,
+            "ACK" => Self::Ack,
+            "BYE" => Self::Bye,
+            "CANCEL" => Self::Cancel,
+            "OPTIONS" => Self::Options,
+            "REGISTER" => Self::Register,
+            "INFO" => Self::Info,
+            "UPDATE" => Self::Update,
+            "PRACK" => Self::Prack,
+            "REFER" => Self::Refer,
+            "SUBSCRIBE" => Self::Subscribe,
+            "NOTIFY" => Self::Notify,
+            "MESSAGE" => Self::Message,
+            "PUBLISH" => Self::Publish,
+            other if is_token(other) => Self::Other(other.to_owned()),
+            _ => return None,
+        })
+    }
+
+    /// The method as it stands on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Invite => "INVITE",
+            Self::Ack => "ACK",
+            Self::Bye => "BYE",
+            Self::Cancel => "CANCEL",
+            Self::Options => "OPTIONS",
+            Self::Register => "REGISTER",
+            Self::Info => "INFO",
+            Self::Update => "UPDATE",
+            Self::Prack => "PRACK",
+            Self::Refer => "REFER",
+            Self::Subscribe => "SUBSCRIBE",
+            Self::Notify => "NOTIFY",
+            Self::Message => "MESSAGE",
+            Self::Publish => "PUBLISH",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A status code from 100 to 699.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StatusCode(u16);
+
+macro_rules! statuses {
+    ($($name:ident = $code:literal, $phrase:literal;)*) => {
+        impl StatusCode {
+            $(#[doc = concat!(stringify!($code), " ", $phrase)] pub const $name: Self = Self($code);)*
+
+            /// The usual reason phrase, or an empty one for a code this stack does not send.
+            pub fn phrase(self) -> &'static str {
+                match self.0 { $($code => $phrase,)* _ => "" }
+            }
+        }
+    };
+}
+
+statuses! {
+    TRYING = 100, "Trying";
+    RINGING = 180, "Ringing";
+    SESSION_PROGRESS = 183, "Session Progress";
+    OK = 200, "OK";
+    BAD_REQUEST = 400, "Bad Request";
+    UNAUTHORIZED = 401, "Unauthorized";
+    FORBIDDEN = 403, "Forbidden";
+    NOT_FOUND = 404, "Not Found";
+    METHOD_NOT_ALLOWED = 405, "Method Not Allowed";
+    NOT_ACCEPTABLE = 406, "Not Acceptable";
+    PROXY_AUTHENTICATION_REQUIRED = 407, "Proxy Authentication Required";
+    REQUEST_TIMEOUT = 408, "Request Timeout";
+    UNSUPPORTED_MEDIA_TYPE = 415, "Unsupported Media Type";
+    UNSUPPORTED_URI_SCHEME = 416, "Unsupported URI Scheme";
+    BAD_EXTENSION = 420, "Bad Extension";
+    TEMPORARILY_UNAVAILABLE = 480, "Temporarily Unavailable";
+    CALL_DOES_NOT_EXIST = 481, "Call/Transaction Does Not Exist";
+    LOOP_DETECTED = 482, "Loop Detected";
+    TOO_MANY_HOPS = 483, "Too Many Hops";
+    BUSY_HERE = 486, "Busy Here";
+    REQUEST_TERMINATED = 487, "Request Terminated";
+    NOT_ACCEPTABLE_HERE = 488, "Not Acceptable Here";
+    REQUEST_PENDING = 491, "Request Pending";
+    SERVER_INTERNAL_ERROR = 500, "Server Internal Error";
+    NOT_IMPLEMENTED = 501, "Not Implemented";
+    SERVICE_UNAVAILABLE = 503, "Service Unavailable";
+    VERSION_NOT_SUPPORTED = 505, "Version Not Supported";
+    BUSY_EVERYWHERE = 600, "Busy Everywhere";
+    DECLINE = 603, "Decline";
+}
+
+impl StatusCode {
+    /// A code from 100 to 699; `None` outside.
+    pub fn new(code: u16) -> Option<Self> {
+        (100..700).contains(&code).then_some(Self(code))
+    }
+
+    /// The number.
+    pub fn code(self) -> u16 {
+        self.0
+    }
+
+    /// True for 1xx.
+    pub fn is_provisional(self) -> bool {
+        self.0 < 200
+    }
+
+    /// True for 2xx.
+    pub fn is_success(self) -> bool {
+        (200..300).contains(&self.0)
+    }
+}
+
+impl fmt::Display for StatusCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The name of a header; compared without regard to case, compact forms folded into the long ones.
+#[derive(Clone, Debug)]
+pub enum HeaderName {
+    /// A header this stack reads or writes.
+    Known(KnownHeader),
+    /// Any other, as written.
+    Other(String),
+}
+
+macro_rules! headers {
+    ($($name:ident $text:literal $compact:literal)*) => {
+        /// The headers that this stack reads or writes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum KnownHeader { $(#[doc = concat!("`", $text, "`")] $name,)* }
+
+        impl KnownHeader {
+            /// Every known header.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The long form in its usual case.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The one-letter form of RFC 3261 section 7.3.3, or an empty string.
+            pub fn compact(self) -> &'static str {
+                match self { $(Self::$name => $compact,)* }
+            }
+        }
+    };
+}
+
+headers! {
+    Accept "Accept" ""
+    Allow "Allow" ""
+    Authorization "Authorization" ""
+    CallId "Call-ID" "i"
+    Contact "Contact" "m"
+    ContentEncoding "Content-Encoding" "e"
+    ContentLength "Content-Length" "l"
+    ContentType "Content-Type" "c"
+    CSeq "CSeq" ""
+    Expires "Expires" ""
+    From "From" "f"
+    MaxForwards "Max-Forwards" ""
+    ProxyAuthenticate "Proxy-Authenticate" ""
+    ProxyAuthorization "Proxy-Authorization" ""
+    RecordRoute "Record-Route" ""
+    Require "Require" ""
+    RetryAfter "Retry-After" ""
+    Route "Route" ""
+    Server "Server" ""
+    Subject "Subject" "s"
+    Supported "Supported" "k"
+    To "To" "t"
+    Unsupported "Unsupported" ""
+    UserAgent "User-Agent" ""
+    Via "Via" "v"
+    WwwAuthenticate "WWW-Authenticate" ""
+}
+
+impl HeaderName {
+    /// Parses a header name; `None` when it is not a token.
+    pub fn parse(text: &str) -> Option<Self> {
+        let known = KnownHeader::ALL.iter().copied().find(|known| {
+            known.as_str().eq_ignore_ascii_case(text) || known.compact().eq_ignore_ascii_case(text)
+        });
+        match known {
+            Some(known) if !text.is_empty() => Some(Self::Known(known)),
+            _ if is_token(text) => Some(Self::Other(text.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// The name as it is written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(known) => known.as_str(),
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl PartialEq for HeaderName {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str().eq_ignore_ascii_case(other.as_str())
+    }
+}
+
+impl Eq for HeaderName {}
+
+impl From<KnownHeader> for HeaderName {
+    fn from(known: KnownHeader) -> Self {
+        Self::Known(known)
+    }
+}

@@ -1,0 +1,306 @@
+//! Addresses: `sip:`, `sips:` and `tel:` taken apart, any other scheme kept as opaque text so that a request
+//! for it can be answered with 416 instead of being lost (RFC 3261 sections 19.1 and 8.2.2.1).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use super::lex::{Params, is_token_byte, number, percent_decode};
+
+/// Port that stands for an absent one with `sip:` over UDP or TCP (RFC 3261 section 19.1.2).
+pub const DEFAULT_SIP_PORT: u16 = 5060;
+
+/// The host of a URI or of a Via: an address or a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// An IPv4 or IPv6 literal.
+    Ip(IpAddr),
+    /// A domain name, lower-cased.
+    Name(String),
+}
+
+impl Host {
+    /// Parses a host; IPv6 stands in square brackets.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(inner) = text.strip_prefix('[') {
+            return inner.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(|ip| Self::Ip(ip.into()));
+        }
+        if let Ok(ip) = text.parse::<std::net::Ipv4Addr>() {
+            return Some(Self::Ip(ip.into()));
+        }
+        let fits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        fits.then(|| Self::Name(text.to_ascii_lowercase()))
+    }
+
+    /// The address, when the host is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(ip) => Some(*ip),
+            Self::Name(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Ip(ip) => write!(f, "{ip}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A host with an optional port, as in `sent-by` and in the host part of a URI.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    /// The host.
+    pub host: Host,
+    /// The port, when written.
+    pub port: Option<u16>,
+}
+
+impl HostPort {
+    /// Parses `host[:port]`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let port_at = match text.rfind(']') {
+            Some(end) => text[end..].find(':').map(|at| at + end),
+            None => text.find(':'),
+        };
+        let (host, port) = match port_at {
+            Some(at) => (&text[..at], Some(number(&text[at + 1..])?)),
+            None => (text, None),
+        };
+        Some(Self { host: Host::parse(host)?, port })
+    }
+
+    /// The socket address, when the host is a literal; an absent port is 5060.
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        self.host.ip().map(|ip| SocketAddr::new(ip, self.port.unwrap_or(DEFAULT_SIP_PORT)))
+    }
+}
+
+impl From<SocketAddr> for HostPort {
+    fn from(addr: SocketAddr) -> Self {
+        Self { host: Host::Ip(addr.ip()), port: Some(addr.port()) }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// Any URI that may stand in a SIP message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uri {
+    /// `sip:` or `sips:`.
+    Sip(SipUri),
+    /// `tel:` (RFC 3966).
+    Tel(TelUri),
+    /// A scheme this stack does not serve.
+    Other(OtherUri),
+}
+
+/// A `sip:` or `sips:` URI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SipUri {
+    secure: bool,
+    user: Option<String>,
+    password: Option<String>,
+    host_port: HostPort,
+    params: Params,
+    headers: Option<String>,
+}
+
+/// A `tel:` URI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TelUri {
+    number: String,
+    params: Params,
+}
+
+/// A URI of another scheme, unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherUri {
+    scheme: String,
+    rest: String,
+}
+
+impl Uri {
+    /// Parses a URI that stands alone or inside angle brackets; no white space may be in it.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.bytes().any(|b| b <= b' ' || b == 0x7f || b"<>\"".contains(&b)) {
+            return None;
+        }
+        let (scheme, rest) = text.split_once(':')?;
+        let scheme_fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        if !scheme_fits || rest.is_empty() {
+            return None;
+        }
+        match scheme.to_ascii_lowercase().as_str() {
+            "sip" => SipUri::parse_rest(false, rest).map(Self::Sip),
+            "sips" => SipUri::parse_rest(true, rest).map(Self::Sip),
+            "tel" => TelUri::parse_rest(rest).map(Self::Tel),
+            other => Some(Self::Other(OtherUri { scheme: other.to_owned(), rest: rest.to_owned() })),
+        }
+    }
+
+    /// The SIP form, when it is one.
+    pub fn as_sip(&self) -> Option<&SipUri> {
+        match self {
+            Self::Sip(uri) => Some(uri),
+            Self::Tel(_) | Self::Other(_) => None,
+        }
+    }
+
+    /// Who is meant: the user part with escapes undone, or the telephone number.
+    pub fn user(&self) -> Option<String> {
+        match self {
+            Self::Sip(uri) => uri.user(),
+            Self::Tel(uri) => Some(uri.number.clone()),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sip(uri) => uri.fmt(f),
+            Self::Tel(uri) => write!(f, "tel:{}{}", uri.number, uri.params),
+            Self::Other(uri) => write!(f, "{}:{}", uri.scheme, uri.rest),
+        }
+    }
+}
+
+impl SipUri {
+    /// A plain `sip:` URI. `None` when the user holds characters that a user part may not hold unescaped.
+    pub fn new(user: Option<&str>, host_port: HostPort) -> Option<Self> {
+        if user.is_some_and(|u| !is_user(u)) {
+            return None;
+        }
+        Some(Self {
+            secure: false,
+            user: user.map(str::to_owned),
+            password: None,
+            host_port,
+            params: Params::default(),
+            headers: None,
+        })
+    }
+
+    fn parse_rest(secure: bool, rest: &str) -> Option<Self> {
+        let (user_info, rest) = match rest.split_once('@') {
+            Some((user, rest)) => (Some(user), rest),
+            None => (None, rest),
+        };
+        let (user, password) = match user_info.map(|info| info.split_once(':').ok_or(info)) {
+            None => (None, None),
+            Some(Ok((user, password))) => (Some(user), Some(password)),
+            Some(Err(user)) => (Some(user), None),
+        };
+        if user.is_some_and(|u| !is_user(u)) || password.is_some_and(|p| !is_password(p)) {
+            return None;
+        }
+        let (rest, headers) = match rest.split_once('?') {
+            Some((rest, headers)) => (rest, Some(headers)),
+            None => (rest, None),
+        };
+        if headers.is_some_and(|h| h.is_empty() || h.contains('@')) {
+            return None;
+        }
+        let params_at = rest.find(';').unwrap_or(rest.len());
+        Some(Self {
+            secure,
+            user: user.map(str::to_owned),
+            password: password.map(str::to_owned),
+            host_port: HostPort::parse(&rest[..params_at])?,
+            params: Params::parse_uri(&rest[params_at..])?,
+            headers: headers.map(str::to_owned),
+        })
+    }
+
+    /// True for `sips:`.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The user part with escapes undone.
+    pub fn user(&self) -> Option<String> {
+        self.user.as_deref().map(percent_decode)
+    }
+
+    /// Host and port.
+    pub fn host_port(&self) -> &HostPort {
+        &self.host_port
+    }
+
+    /// The URI parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The `?name=value` headers as written; they are not allowed in a Request-URI.
+    pub fn headers(&self) -> Option<&str> {
+        self.headers.as_deref()
+    }
+}
+
+impl fmt::Display for SipUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.secure { "sips:" } else { "sip:" })?;
+        if let Some(user) = &self.user {
+            f.write_str(user)?;
+            if let Some(password) = &self.password {
+                write!(f, ":{password}")?;
+            }
+            f.write_str("@")?;
+        }
+        write!(f, "{}{}", self.host_port, self.params)?;
+        self.headers.as_ref().map_or(Ok(()), |headers| write!(f, "?{headers}"))
+    }
+}
+
+impl TelUri {
+    fn parse_rest(rest: &str) -> Option<Self> {
+        let params_at = rest.find(';').unwrap_or(rest.len());
+        let number = &rest[..params_at];
+        let digits = number.strip_prefix('+').unwrap_or(number);
+        let fits =
+            !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit() || b"*#-.()".contains(&b));
+        let params = Params::parse_uri(&rest[params_at..])?;
+        fits.then(|| Self { number: number.to_owned(), params })
+    }
+
+    /// The number as written, visual separators kept.
+    pub fn number(&self) -> &str {
+        &self.number
+    }
+
+    /// The URI parameters, for example `phone-context`.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+}
+
+impl OtherUri {
+    /// The scheme, lower-cased.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+}
+
+fn is_user(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| is_unreserved(b) || b"&=+$,;?/%#".contains(&b))
+}
+
+fn is_password(text: &str) -> bool {
+    text.bytes().all(|b| is_unreserved(b) || b"&=+$,%".contains(&b))
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    (is_token_byte(byte) && byte != b'`') || b"()".contains(&byte)
+}
