@@ -1,0 +1,123 @@
+//! Reception statistics: packets expected, lost and the interarrival jitter (RFC 3550 A.1, A.3, A.8).
+//!
+//! One value per call: when the peer changes its SSRC the sequence starts anew, but what was lost before
+//! stays lost in the sum.
+
+use super::{RtpTimestamp, SequenceNumber};
+use crate::{SAMPLE_RATE, samples_in};
+use std::time::{Duration, Instant};
+
+/// Counts of one received stream.
+#[derive(Debug, Clone, Default)]
+pub struct ReceptionStatistics {
+    received: u64,
+    expected_before: u64,
+    current: Option<Sequence>,
+    transit: Option<Transit>,
+    /// Jitter in sixteenths of a sample, as in RFC 3550 A.8.
+    jitter_16: u64,
+    jitter_max_16: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sequence {
+    base: u64,
+    highest: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Transit {
+    arrival: Instant,
+    timestamp: RtpTimestamp,
+}
+
+impl ReceptionStatistics {
+    /// Begins a new source: its sequence numbers and timestamps are unrelated to those before.
+    pub fn restart(&mut self) {
+        self.expected_before = self.expected();
+        self.current = None;
+        self.transit = None;
+    }
+
+    /// Counts a packet that is not a duplicate, with its extended sequence number.
+    pub(crate) fn count(&mut self, extended: u64) {
+        self.received += 1;
+        let sequence = self.current.get_or_insert(Sequence { base: extended, highest: extended });
+        sequence.base = sequence.base.min(extended);
+        sequence.highest = sequence.highest.max(extended);
+    }
+
+    /// Feeds the jitter estimate with an audio packet (events repeat their timestamp and would spoil it).
+    pub(crate) fn time(&mut self, timestamp: RtpTimestamp, arrival: Instant) {
+        if let Some(last) = self.transit {
+            let elapsed = samples_in(arrival.saturating_duration_since(last.arrival)).cast_signed();
+            let difference = (elapsed - i64::from(timestamp.distance_from(last.timestamp))).unsigned_abs();
+            // A difference beyond a second is a pause or a new timestamp origin, not network jitter.
+            if difference < u64::from(SAMPLE_RATE) {
+                self.jitter_16 = self.jitter_16 + difference - ((self.jitter_16 + 8) >> 4);
+                self.jitter_max_16 = self.jitter_max_16.max(self.jitter_16);
+            }
+        }
+        self.transit = Some(Transit { arrival, timestamp });
+    }
+
+    /// Packets that arrived, without duplicates.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Packets that should have arrived, over all sources of the call.
+    pub fn expected(&self) -> u64 {
+        self.expected_before + self.current.map_or(0, |sequence| sequence.highest - sequence.base + 1)
+    }
+
+    /// Packets that never arrived. Never negative: duplicates are not counted as received.
+    pub fn lost(&self) -> u64 {
+        self.expected().saturating_sub(self.received)
+    }
+
+    /// Share of lost packets in percent.
+    pub fn loss_percent(&self) -> f64 {
+        if self.expected() == 0 { 0.0 } else { ratio(self.lost(), self.expected()) * 100.0 }
+    }
+
+    /// The interarrival jitter now.
+    pub fn jitter(&self) -> Duration {
+        Duration::from_nanos((self.jitter_16 * 125_000) >> 4)
+    }
+
+    /// The largest value the interarrival jitter reached.
+    pub fn jitter_max(&self) -> Duration {
+        Duration::from_nanos((self.jitter_max_16 * 125_000) >> 4)
+    }
+}
+
+/// Quotient of two counts.
+#[expect(clippy::cast_precision_loss, reason = "packet counts of a call are far below 2^52")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
+
+/// Extends 16-bit sequence numbers to 64 bits around the last one seen (RFC 3550 A.1, without its limits).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extender {
+    reference: u64,
+}
+
+impl Extender {
+    /// Starts one cycle up, so that an earlier packet still has a number above zero.
+    pub(crate) fn new(first: SequenceNumber) -> Self {
+        Self { reference: 0x1_0000 + u64::from(first.0) }
+    }
+
+    /// The extended number nearest to the reference.
+    pub(crate) fn extend(self, sequence: SequenceNumber) -> u64 {
+        let near = SequenceNumber((self.reference & 0xffff) as u16);
+        self.reference.saturating_add_signed(i64::from(sequence.distance_from(near)))
+    }
+
+    /// Moves the reference forward.
+    pub(crate) fn advance(&mut self, extended: u64) {
+        self.reference = self.reference.max(extended);
+    }
+}

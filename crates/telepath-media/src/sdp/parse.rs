@@ -1,0 +1,170 @@
+//! Reading a session description (RFC 8866 section 9), tolerant of bare LF and of unknown lines.
+
+use super::{
+    ConnectionAddress, Direction, FormatParameters, MAX_BYTES, MAX_FORMATS, MAX_MEDIA, MediaDescription,
+    Origin, RtpMap, SdpError, SessionDescription,
+};
+use crate::rtp::PayloadType;
+
+impl SessionDescription {
+    /// Parses the body of a message of type `application/sdp`.
+    pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
+        if body.len() > MAX_BYTES {
+            return Err(SdpError::TooLong);
+        }
+        let text = std::str::from_utf8(body).map_err(|_| SdpError::NotText)?;
+        let mut reader = Reader::default();
+        for (index, line) in text.lines().enumerate() {
+            let malformed = SdpError::Malformed { line: index + 1 };
+            if line.is_empty() {
+                continue;
+            }
+            let (name, value) = line.split_once('=').ok_or_else(|| malformed.clone())?;
+            let mut letters = name.chars();
+            let (Some(letter), None) = (letters.next(), letters.next()) else { return Err(malformed) };
+            reader.line(letter, value)?.ok_or(malformed)?;
+        }
+        reader.finish()
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    version: bool,
+    origin: Option<Origin>,
+    connection: Option<ConnectionAddress>,
+    direction: Option<Direction>,
+    media: Vec<MediaDescription>,
+}
+
+impl Reader {
+    /// Takes in one line; `Ok(None)` says it is malformed.
+    fn line(&mut self, letter: char, value: &str) -> Result<Option<()>, SdpError> {
+        if !self.version && letter != 'v' {
+            return Err(SdpError::Missing('v'));
+        }
+        Ok(match letter {
+            'v' => {
+                self.version = true;
+                (value.trim() == "0").then_some(())
+            }
+            'o' => origin(value).map(|origin| self.origin = Some(origin)),
+            'c' => connection(value).map(|address| match self.media.last_mut() {
+                Some(media) => media.connection = Some(address),
+                None => self.connection = Some(address),
+            }),
+            'm' => {
+                if self.media.len() >= MAX_MEDIA {
+                    return Err(SdpError::TooManyStreams);
+                }
+                media(value).map(|media| self.media.push(media))
+            }
+            'a' => {
+                self.attribute(value);
+                Some(())
+            }
+            _ => Some(()),
+        })
+    }
+
+    /// An attribute that cannot be read is ignored like an unknown one (RFC 8866 section 5.13).
+    fn attribute(&mut self, value: &str) {
+        let (name, rest) = value.split_once(':').map_or((value, ""), |(name, rest)| (name, rest.trim()));
+        let direction = Direction::from_attribute(name.trim());
+        let Some(media) = self.media.last_mut() else {
+            self.direction = direction.or(self.direction);
+            return;
+        };
+        media.direction = direction.or(media.direction);
+        match name {
+            "rtpmap" if media.rtpmaps.len() < MAX_FORMATS => media.rtpmaps.extend(rtpmap(rest)),
+            "fmtp" if media.fmtps.len() < MAX_FORMATS => media.fmtps.extend(fmtp(rest)),
+            "ptime" => media.ptime = milliseconds(rest).or(media.ptime),
+            "maxptime" => media.maxptime = milliseconds(rest).or(media.maxptime),
+            _ => {}
+        }
+    }
+
+    fn finish(self) -> Result<SessionDescription, SdpError> {
+        if !self.version {
+            return Err(SdpError::Missing('v'));
+        }
+        Ok(SessionDescription {
+            origin: self.origin.ok_or(SdpError::Missing('o'))?,
+            connection: self.connection,
+            direction: self.direction,
+            media: self.media,
+        })
+    }
+}
+
+fn origin(value: &str) -> Option<Origin> {
+    let mut fields = value.split_ascii_whitespace();
+    let username = fields.next()?.to_owned();
+    let session_id = fields.next()?.to_owned();
+    let version = fields.next()?.to_owned();
+    let address = address(fields.next()?, fields.next()?, fields.next()?)?;
+    Some(Origin { username, session_id, version, address })
+}
+
+fn connection(value: &str) -> Option<ConnectionAddress> {
+    let mut fields = value.split_ascii_whitespace();
+    address(fields.next()?, fields.next()?, fields.next()?)
+}
+
+fn address(network: &str, kind: &str, value: &str) -> Option<ConnectionAddress> {
+    if network != "IN" || !(kind == "IP4" || kind == "IP6") {
+        return None;
+    }
+    // A multicast address carries a TTL or a count behind a slash.
+    let bare = value.split('/').next().unwrap_or(value);
+    Some(bare.parse().map_or_else(|_| ConnectionAddress::Name(bare.to_owned()), ConnectionAddress::Ip))
+}
+
+fn media(value: &str) -> Option<MediaDescription> {
+    let mut fields = value.split_ascii_whitespace();
+    let kind = fields.next()?.to_owned();
+    let port = fields.next()?.split('/').next()?.parse().ok()?;
+    let protocol = fields.next()?.to_owned();
+    let formats: Vec<String> = fields.take(MAX_FORMATS).map(str::to_owned).collect();
+    if formats.is_empty() {
+        return None;
+    }
+    Some(MediaDescription {
+        kind,
+        port,
+        protocol,
+        formats,
+        connection: None,
+        rtpmaps: Vec::new(),
+        fmtps: Vec::new(),
+        ptime: None,
+        maxptime: None,
+        direction: None,
+    })
+}
+
+fn payload_type(text: &str) -> Option<PayloadType> {
+    text.parse().ok().and_then(PayloadType::new)
+}
+
+fn rtpmap(value: &str) -> Option<RtpMap> {
+    let (number, encoding) = value.split_once(' ')?;
+    let mut parts = encoding.trim().split('/');
+    Some(RtpMap {
+        payload_type: payload_type(number)?,
+        encoding: parts.next()?.to_owned(),
+        clock_rate: parts.next()?.parse().ok()?,
+        channels: parts.next().map_or(Some(1), |count| count.parse().ok())?,
+    })
+}
+
+fn fmtp(value: &str) -> Option<FormatParameters> {
+    let (number, parameters) = value.split_once(' ')?;
+    Some(FormatParameters { payload_type: payload_type(number)?, parameters: parameters.trim().to_owned() })
+}
+
+/// Some peers write `20.0`; the whole milliseconds are what matters.
+fn milliseconds(text: &str) -> Option<u16> {
+    text.split('.').next().and_then(|whole| whole.trim().parse().ok()).filter(|&ms| ms > 0)
+}

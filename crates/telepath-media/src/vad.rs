@@ -1,0 +1,130 @@
+//! A small voice-activity detector on the energy of frames.
+//!
+//! Speech begins when three frames in a row are both 9 dB above the running noise floor and above -45 dBFS. It
+//! ends when 500 ms passed below 6 dB over the floor or below -50 dBFS. The floor falls at once and rises
+//! slowly (about 3 dB a second) while nobody speaks, so a noisy line does not count as speech for long.
+
+use crate::FRAME_SAMPLES;
+use std::time::{Duration, Instant};
+
+/// Frames in a row that begin speech.
+pub const START_FRAMES: u8 = 3;
+/// Silence that ends speech.
+pub const HANGOVER: Duration = Duration::from_millis(500);
+/// Mean square of -45 dBFS.
+const START_LEVEL: f32 = 33_954.0;
+/// Mean square of -50 dBFS.
+const STOP_LEVEL: f32 = 10_737.0;
+/// 9 dB and 6 dB as ratios of power.
+const START_RATIO: f32 = 8.0;
+const STOP_RATIO: f32 = 4.0;
+/// Growth of the floor in a frame, about 3 dB in 50 frames.
+const FLOOR_RISE: f32 = 1.014;
+/// The floor is kept between -70 dBFS and -30 dBFS.
+const FLOOR_LOW: f32 = 107.0;
+const FLOOR_HIGH: f32 = 1_073_742.0;
+
+/// What the detector found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpeechEvent {
+    /// Speech began with the first loud frame at `at`.
+    Started {
+        /// When that frame was read.
+        at: Instant,
+    },
+    /// Speech ended with the last loud frame at `at`, [`HANGOVER`] ago.
+    Stopped {
+        /// When that frame was read.
+        at: Instant,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Quiet { loud: u8, since: Option<Instant> },
+    Speaking { last_loud: Instant },
+}
+
+/// The detector. Samples of any chunking are judged in frames of 20 ms.
+#[derive(Debug)]
+pub struct VoiceDetector {
+    state: State,
+    floor: f32,
+    energy: u64,
+    count: usize,
+}
+
+impl Default for VoiceDetector {
+    fn default() -> Self {
+        Self { state: State::Quiet { loud: 0, since: None }, floor: FLOOR_LOW, energy: 0, count: 0 }
+    }
+}
+
+impl VoiceDetector {
+    /// Takes in samples read at `now`; reports the last change they caused.
+    pub fn handle(&mut self, samples: impl IntoIterator<Item = i16>, now: Instant) -> Option<SpeechEvent> {
+        let mut event = None;
+        for sample in samples {
+            let level = u64::from(sample.unsigned_abs());
+            self.energy += level * level;
+            self.count += 1;
+            if self.count == FRAME_SAMPLES {
+                let mean = self.energy / FRAME_SAMPLES as u64;
+                self.energy = 0;
+                self.count = 0;
+                event = self.judge(mean, now).or(event);
+            }
+        }
+        event
+    }
+
+    /// When the caller was last heard, while speech goes on.
+    pub fn last_loud(&self) -> Option<Instant> {
+        match self.state {
+            State::Quiet { .. } => None,
+            State::Speaking { last_loud } => Some(last_loud),
+        }
+    }
+
+    /// Ends speech from outside (hold, end of the call).
+    pub fn stop(&mut self) -> Option<SpeechEvent> {
+        let last = self.last_loud();
+        *self = Self { floor: self.floor, ..Self::default() };
+        last.map(|at| SpeechEvent::Stopped { at })
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a mean square is below 2^30; thresholds need no more digits"
+    )]
+    fn judge(&mut self, mean: u64, now: Instant) -> Option<SpeechEvent> {
+        let power = mean as f32;
+        match self.state {
+            State::Quiet { loud, since } => {
+                if power >= START_LEVEL && power >= self.floor * START_RATIO {
+                    let since = since.unwrap_or(now);
+                    if loud + 1 >= START_FRAMES {
+                        self.state = State::Speaking { last_loud: now };
+                        return Some(SpeechEvent::Started { at: since });
+                    }
+                    self.state = State::Quiet { loud: loud + 1, since: Some(since) };
+                } else {
+                    self.state = State::Quiet { loud: 0, since: None };
+                }
+                self.floor = (self.floor * FLOOR_RISE).min(power).clamp(FLOOR_LOW, FLOOR_HIGH);
+                None
+            }
+            State::Speaking { last_loud } => {
+                if power >= STOP_LEVEL && power >= self.floor * STOP_RATIO {
+                    self.state = State::Speaking { last_loud: now };
+                    return None;
+                }
+                if now.saturating_duration_since(last_loud) < HANGOVER {
+                    return None;
+                }
+                self.state = State::Quiet { loud: 0, since: None };
+                Some(SpeechEvent::Stopped { at: last_loud })
+            }
+        }
+    }
+}
