@@ -1,1 +1,13 @@
-//! One integration binary.
+//! The integration tests: everything that can only be seen on the real program, in one binary so that it is linked
+//! once. `tidy` reads the repository, `contract` and `api` drive the JSON API of a real server, `calls` places real
+//! telephone calls, and `privacy` looks for secrets where none may be.
+//!
+//! `scripts/test` runs it twice, on SQLite and on PostgreSQL; see `support::database`.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and so do the functions that tests share"
+)]
+
+mod tidy;

@@ -1,0 +1,59 @@
+//! The reference pages against the tables in the code.
+
+use std::fs;
+
+use telepath_core::error::ErrorCode;
+use telepath_core::event::EventKind;
+
+use super::{report, root};
+
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join("docs").join(name)).unwrap_or_default()
+}
+
+#[test]
+fn every_error_code_stands_in_the_reference_with_status_cause_and_remedy() {
+    let text = page("errors.md");
+    let broken: Vec<String> = ErrorCode::ALL
+        .iter()
+        .filter(|code| {
+            let status = code.status().to_string();
+            let wanted = [code.name(), &status, code.cause(), code.remedy()];
+            !text.lines().any(|line| wanted.iter().all(|part| line.contains(part)))
+        })
+        .map(|code| {
+            format!("| `{}` | {} | {} | {} |", code.name(), code.status(), code.cause(), code.remedy())
+        })
+        .collect();
+    report("docs/errors.md lacks these lines", &broken);
+}
+
+#[test]
+fn every_event_stands_in_the_reference_with_its_meaning_and_members() {
+    let text = page("events.md");
+    let broken: Vec<String> = EventKind::ALL
+        .iter()
+        .filter(|kind| {
+            let name = format!("`{}`", kind.name());
+            !text.lines().any(|line| {
+                line.contains(&name)
+                    && line.contains(kind.describe())
+                    && kind.fields().iter().all(|field| line.contains(field))
+            })
+        })
+        .map(|kind| format!("| `{}` | {} | `{}` |", kind.name(), kind.describe(), kind.fields().join("` `")))
+        .collect();
+    report("docs/events.md lacks these lines", &broken);
+}
+
+#[test]
+fn the_reference_names_no_error_code_that_is_gone() {
+    let known: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
+    let broken: Vec<String> = page("errors.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .filter(|name| !known.contains(name))
+        .map(str::to_owned)
+        .collect();
+    report("docs/errors.md names codes that the server never answers", &broken);
+}

@@ -1,0 +1,155 @@
+//! Words that may not stand in the sources, or only in one room.
+
+use super::{Source, report, root, sources};
+
+/// This file names the words that it looks for.
+const SELF: &str = "tests/tidy/words.rs";
+
+fn places<'a>(
+    sources: &'a [Source],
+    choose: impl Fn(&Source) -> bool + 'a,
+    bad: impl Fn(&str) -> bool + 'a,
+) -> Vec<String> {
+    sources
+        .iter()
+        .filter(|source| source.path != SELF && choose(source))
+        .flat_map(|source| {
+            source
+                .numbered()
+                .filter(|(_, line)| bad(line))
+                .map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim()))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn sql_stands_in_the_store_and_the_migrations_only() {
+    const SQL: [&str; 9] = [
+        "SELECT ",
+        "INSERT INTO ",
+        "INSERT OR ",
+        "DELETE FROM ",
+        "CREATE TABLE",
+        "ALTER TABLE",
+        "CREATE INDEX",
+        "BEGIN IMMEDIATE",
+        "PRAGMA ",
+    ];
+    let all = sources();
+    let broken = places(
+        &all,
+        |source| source.is_rust() && !source.path.starts_with("crates/telepath-store/"),
+        |line| {
+            let is_update = line.contains("UPDATE ") && line.contains(" SET ");
+            is_update || SQL.iter().any(|word| line.contains(word))
+        },
+    );
+    report("SQL text belongs to telepath-store and migrations/", &broken);
+}
+
+#[test]
+fn nothing_is_left_to_be_done_later_in_the_text() {
+    const MARKS: [&str; 5] = ["TODO", "FIXME", "XXX:", "HACK", "@@NUMBERS@@"];
+    let all = sources();
+    let broken = places(
+        &all,
+        |source| {
+            source.is_rust()
+                || ["md", "toml", "sql", "py", "js", "xml", "yml"]
+                    .iter()
+                    .any(|known| source.has_extension(known))
+                || source.text.starts_with("#!")
+        },
+        |line| MARKS.iter().any(|mark| line.contains(mark)),
+    );
+    report("what is unfinished stands in an issue, not in the source", &broken);
+}
+
+#[test]
+fn no_test_is_switched_off() {
+    let all = sources();
+    let broken = places(&all, Source::is_rust, |line| {
+        let line = line.trim_start();
+        line.starts_with("#[ignore")
+            || line.starts_with("#[cfg(ignore")
+            || line.contains("#[should_panic]\n#[ignore")
+    });
+    report("a test that is ignored proves nothing", &broken);
+}
+
+#[test]
+fn no_test_sleeps() {
+    let broken: Vec<String> = sources()
+        .iter()
+        .filter(|source| source.is_rust() && source.path != SELF)
+        .flat_map(|source| {
+            source
+                .test_lines()
+                .filter(|(_, line)| {
+                    let code = line.split("//").next().unwrap_or_default();
+                    code.contains("sleep(") || code.contains("sleep_until(")
+                })
+                .map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    report("tests pass time in or wait for an event; they do not sleep", &broken);
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_and_never_allowed() {
+    let all = sources();
+    let broken = places(&all, Source::is_rust, |line| {
+        let line = line.trim_start();
+        line.starts_with("#[allow(") || line.starts_with("#![allow(")
+    });
+    report("use #[expect(lint, reason = \"…\")]", &broken);
+}
+
+#[test]
+fn every_local_link_in_the_documents_leads_somewhere() {
+    let broken: Vec<String> = sources()
+        .iter()
+        .filter(|source| source.has_extension("md"))
+        .flat_map(|source| {
+            let folder = root().join(&source.path);
+            let folder = folder.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
+            links(&source.text)
+                .into_iter()
+                .filter(|(_, target)| !folder.join(target).exists())
+                .map(|(number, target)| format!("{}:{number}: {target}", source.path))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    report("links name files that exist", &broken);
+}
+
+/// The local targets of `[text](target)`, without their fragments, outside of code blocks.
+fn links(text: &str) -> Vec<(usize, String)> {
+    let mut in_code = false;
+    let mut found = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            in_code = !in_code;
+        }
+        if in_code {
+            continue;
+        }
+        for rest in line.split("](").skip(1) {
+            let target = rest.split(')').next().unwrap_or_default().trim();
+            let path = target.split('#').next().unwrap_or_default();
+            let is_local = !path.is_empty() && !path.contains("://") && !path.starts_with("mailto:");
+            if is_local {
+                found.push((at + 1, path.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn links_are_found_where_markdown_has_them() {
+    let text = "see [a](docs/a.md#part) and [b](https://example.com)\n```\n[c](gone.md)\n```\n![d](d.png) [e](#here)";
+    assert_eq!(links(text), [(1, "docs/a.md".to_owned()), (5, "d.png".to_owned())]);
+}
