@@ -85,6 +85,12 @@ impl BadNetwork {
         }
     }
 
+    /// Puts a packet on the link that arrives at `at` whatever the conditions.
+    pub fn send_surely(&mut self, bytes: &[u8], at: Instant) {
+        self.order += 1;
+        self.flying.push(Reverse((at, self.order, bytes.to_vec())));
+    }
+
     /// When the next packet arrives.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.flying.peek().map(|Reverse((at, ..))| *at)
