@@ -12,9 +12,10 @@ use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 /// Packets that may wait behind a gap before it is given up.
-pub const REORDER_PACKETS: usize = 4;
-/// Time packets may wait behind a gap before it is given up.
-pub const REORDER_TIME: Duration = Duration::from_millis(60);
+pub const REORDER_PACKETS: usize = 3;
+/// Time packets may wait behind a gap before it is given up. Together with the 20 ms after which a gap is seen
+/// it stays within [`crate::playout::UTTERANCE_GAP`], so that a lost packet does not break an echo's utterance.
+pub const REORDER_TIME: Duration = Duration::from_millis(40);
 /// Silence is made up when no audio came for this long.
 pub const COVER_AFTER: Duration = Duration::from_millis(200);
 /// A sequence number this far ahead is a restart of the sender rather than loss (RFC 3550 A.1).

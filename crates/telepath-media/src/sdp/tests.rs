@@ -1,1 +1,194 @@
+//! Offer and answer, hold, refusals, and input nobody should send.
 
+use super::*;
+use crate::codec::Codec;
+use proptest::prelude::*;
+use std::net::SocketAddr;
+
+const OFFER: &str = "v=0\r\no=alice 2890844526 2890844526 IN IP4 192.0.2.10\r\ns=call\r\nc=IN IP4 192.0.2.10\r\n\
+    t=0 0\r\nm=audio 49170 RTP/AVP 8 0 96 97\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:96 telephone-event/48000\r\n\
+    a=rtpmap:97 telephone-event/8000\r\na=fmtp:97 0-16\r\na=ptime:30\r\na=sendrecv\r\n";
+
+fn local() -> LocalMedia {
+    LocalMedia {
+        address: SocketAddr::from(([198, 51, 100, 1], 20_000)),
+        session: SessionId { id: 7, version: 1 },
+        direction: Direction::SendRecv,
+    }
+}
+
+fn parse(text: &str) -> SessionDescription {
+    SessionDescription::parse(text.as_bytes()).unwrap()
+}
+
+fn answered(text: &str) -> (SessionDescription, Negotiated) {
+    answer(&parse(text), &[Codec::Pcmu, Codec::Pcma], local()).unwrap()
+}
+
+fn refused(text: &str) -> NegotiationError {
+    answer(&parse(text), &Codec::ALL, local()).unwrap_err()
+}
+
+#[test]
+fn the_servers_order_decides_and_numbers_are_the_offerers() {
+    let (text, agreed) = answered(OFFER);
+    assert_eq!(agreed.codec, Codec::Pcmu);
+    assert_eq!(agreed.telephone_event, PayloadType::new(97));
+    assert_eq!(agreed.remote, Some(SocketAddr::from(([192, 0, 2, 10], 49170))));
+    assert_eq!(agreed.peer_ptime_ms, Some(30));
+    let expected = "v=0\r\no=- 7 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
+        m=audio 20000 RTP/AVP 0 97\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:97 telephone-event/8000\r\n\
+        a=fmtp:97 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
+    assert_eq!(text.to_string(), expected);
+    let other = answer(&parse(OFFER), &[Codec::Pcma, Codec::Pcmu], local()).unwrap().1;
+    assert_eq!((other.codec, other.payload_type), (Codec::Pcma, PayloadType::PCMA));
+}
+
+#[test]
+fn a_dynamic_number_may_carry_g711() {
+    let text = OFFER.replace("RTP/AVP 8 0", "RTP/AVP 120").replace("rtpmap:8 PCMA", "rtpmap:120 pcma");
+    let agreed = answered(&text).1;
+    assert_eq!((agreed.codec, agreed.payload_type.get()), (Codec::Pcma, 120));
+}
+
+#[test]
+fn a_static_number_mapped_to_something_else_is_not_taken_for_its_codec() {
+    let text =
+        OFFER.replace("RTP/AVP 8 0 96 97", "RTP/AVP 0").replace("rtpmap:8 PCMA/8000", "rtpmap:0 L16/44100");
+    assert_eq!(refused(&text), NegotiationError::NoCommonCodec);
+}
+
+#[test]
+fn holds_are_answered_with_the_mirror_of_the_direction() {
+    for (offered, answer, held) in [
+        ("a=sendrecv", Direction::SendRecv, false),
+        ("a=sendonly", Direction::RecvOnly, true),
+        ("a=recvonly", Direction::SendOnly, false),
+        ("a=inactive", Direction::Inactive, true),
+    ] {
+        let (text, agreed) = answered(&OFFER.replace("a=sendrecv", offered));
+        assert_eq!(agreed.direction, answer, "{offered}");
+        assert_eq!(agreed.is_held(), held, "{offered}");
+        assert_eq!(text.media[0].direction, Some(answer));
+    }
+    let session_level = OFFER.replace("a=sendrecv\r\n", "").replace("t=0 0\r\n", "t=0 0\r\na=sendonly\r\n");
+    assert!(answered(&session_level).1.is_held());
+}
+
+#[test]
+fn the_old_hold_by_a_null_address_silences_us() {
+    let agreed = answered(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 0.0.0.0")).1;
+    assert_eq!(agreed.direction, Direction::RecvOnly);
+    assert_eq!(agreed.remote, None);
+    assert!(agreed.is_held());
+}
+
+#[test]
+fn other_streams_are_refused_with_port_zero_in_their_place() {
+    let text = format!(
+        "{}m=video 5000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\nm=audio 6000 RTP/AVP 0\r\n",
+        OFFER.replace("m=audio", "m=audio 3000 RTP/SAVP 0\r\nm=audio")
+    );
+    let answer = answered(&text).0;
+    let lines: Vec<String> =
+        answer.to_string().lines().filter(|line| line.starts_with("m=")).map(str::to_owned).collect();
+    assert_eq!(
+        lines,
+        ["m=audio 0 RTP/SAVP 0", "m=audio 20000 RTP/AVP 0 97", "m=video 0 RTP/AVP 96", "m=audio 0 RTP/AVP 0",]
+    );
+}
+
+#[test]
+fn without_a_common_codec_profile_or_address_there_is_no_agreement() {
+    assert_eq!(refused(&OFFER.replace("8 0 96 97", "9 18")), NegotiationError::NoCommonCodec);
+    assert_eq!(refused(&OFFER.replace("RTP/AVP", "RTP/SAVP")), NegotiationError::NoCommonCodec);
+    assert_eq!(refused(&OFFER.replace("49170", "0")), NegotiationError::NoCommonCodec);
+    assert_eq!(refused(&OFFER.replace("c=IN IP4 192.0.2.10\r\n", "")), NegotiationError::NoCommonCodec);
+    assert_eq!(
+        refused(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 224.2.1.1/127")),
+        NegotiationError::NoCommonCodec
+    );
+}
+
+#[test]
+fn ipv6_and_host_names_are_read() {
+    let agreed = answered(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP6 2001:db8::1")).1;
+    assert_eq!(agreed.remote, Some("[2001:db8::1]:49170".parse().unwrap()));
+    let named = answered(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 media.example.com")).1;
+    assert_eq!(named.remote, None);
+    assert!(!named.is_held());
+    let six = LocalMedia { address: "[2001:db8::2]:4000".parse().unwrap(), ..local() };
+    assert!(offer(&Codec::ALL, six).to_string().contains("c=IN IP6 2001:db8::2\r\n"));
+}
+
+#[test]
+fn our_offer_is_answered_by_ourselves_and_the_answer_understood() {
+    let caller = LocalMedia { address: SocketAddr::from(([192, 0, 2, 99], 4000)), ..local() };
+    let offered = offer(&[Codec::Pcma, Codec::Pcmu], caller);
+    assert_eq!(parse(&offered.to_string()), offered);
+    let (reply, theirs) = answer(&offered, &[Codec::Pcmu, Codec::Pcma], local()).unwrap();
+    let ours = accept_answer(&offered, &parse(&reply.to_string())).unwrap();
+    assert_eq!((ours.codec, theirs.codec), (Codec::Pcmu, Codec::Pcmu));
+    assert_eq!(ours.remote, Some(local().address));
+    assert_eq!(theirs.remote, Some(caller.address));
+    assert_eq!(ours.telephone_event, Some(PayloadType::TELEPHONE_EVENT));
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_refused() {
+    let offered = offer(&[Codec::Pcmu], local());
+    let reply = |text: &str| accept_answer(&offered, &parse(text));
+    let good = offered.to_string();
+    assert_eq!(reply(&good.replace("20000", "0")), Err(NegotiationError::Refused));
+    assert_eq!(
+        reply(&good.replace("AVP 0 101", "AVP 8").replace("rtpmap:0 PCMU", "rtpmap:8 PCMA")),
+        Err(NegotiationError::AnswerMismatch)
+    );
+    assert_eq!(reply(&format!("{good}m=audio 1 RTP/AVP 0\r\n")), Err(NegotiationError::AnswerMismatch));
+}
+
+#[test]
+fn a_packet_time_outside_10_to_60_is_not_followed() {
+    assert_eq!(answered(&OFFER.replace("ptime:30", "ptime:200")).1.peer_ptime_ms, None);
+    assert_eq!(answered(&OFFER.replace("ptime:30", "ptime:20.0")).1.peer_ptime_ms, Some(20));
+}
+
+#[test]
+fn malformed_and_oversized_descriptions_are_named() {
+    let error = |text: &str| SessionDescription::parse(text.as_bytes()).unwrap_err();
+    assert_eq!(error(""), SdpError::Missing('v'));
+    assert_eq!(error("o=x\r\n"), SdpError::Missing('v'));
+    assert_eq!(error("v=0\r\ns=-\r\n"), SdpError::Missing('o'));
+    assert_eq!(error("v=0\r\nnonsense\r\n"), SdpError::Malformed { line: 2 });
+    assert_eq!(error("v=1\r\n"), SdpError::Malformed { line: 1 });
+    assert_eq!(error(&OFFER.replace("49170", "70000")), SdpError::Malformed { line: 6 });
+    assert_eq!(error(&"v=0\r\n".repeat(4000)), SdpError::TooLong);
+    assert_eq!(error(&format!("{OFFER}{}", "m=audio 1 RTP/AVP 0\r\n".repeat(16))), SdpError::TooManyStreams);
+    assert_eq!(SessionDescription::parse(&[b'v', b'=', 0xff]), Err(SdpError::NotText));
+    // Bare line feeds are common and harmless.
+    assert_eq!(parse(&OFFER.replace("\r\n", "\n")), parse(OFFER));
+}
+
+proptest! {
+    #[test]
+    fn no_mutation_of_an_offer_makes_us_panic(changes in prop::collection::vec((0usize..400, any::<u8>()), 1..12), cut in 0usize..400) {
+        let mut bytes = OFFER.as_bytes().to_vec();
+        for (at, with) in changes {
+            let at = at % bytes.len();
+            bytes[at] = with;
+        }
+        bytes.truncate(cut.max(40));
+        if let Ok(offered) = SessionDescription::parse(&bytes)
+            && let Ok((reply, _)) = answer(&offered, &Codec::ALL, local())
+        {
+            // Whatever we answer can be read again and has one line for each offered.
+            let again = SessionDescription::parse(reply.to_string().as_bytes()).unwrap();
+            prop_assert_eq!(again.media.len(), offered.media.len());
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = SessionDescription::parse(&bytes);
+    }
+}
