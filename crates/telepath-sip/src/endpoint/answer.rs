@@ -74,7 +74,7 @@ impl Endpoint {
         now: Instant,
     ) {
         let seed = ResponseSeed::of(request, source);
-        let tag = self.tokens.stateless_tag(request);
+        let tag = self.tokens.stateless_tag(&seed);
         let headers = self.named(headers);
         let to_tag = Some(tag.as_str());
         let payload =
@@ -92,9 +92,10 @@ impl Endpoint {
         now: Instant,
     ) {
         let headers = self.named(Headers::default());
+        let tag = self.tokens.stateless_tag(seed);
+        let to_tag = Some(tag.as_str());
         let payload =
-            ResponseWriter { seed, status, reason, to_tag: None, with_routes: false, headers, body: &[] }
-                .write();
+            ResponseWriter { seed, status, reason, to_tag, with_routes: false, headers, body: &[] }.write();
         self.transmit(seed.answer_to, payload, None, now);
     }
 

@@ -3,7 +3,7 @@
 
 use super::config::EndpointSeed;
 use crate::digest::{hex, hmac_sha256};
-use crate::message::{BRANCH_COOKIE, CallId, Request, Tag};
+use crate::message::{BRANCH_COOKIE, CallId, ResponseSeed, Tag};
 
 /// Bytes of MAC in a token: 80 bits, well over the 32 that RFC 3261 section 19.3 asks for.
 const TOKEN_BYTES: usize = 10;
@@ -41,9 +41,9 @@ impl Tokens {
 
     /// The To tag of an answer without state: the same for every retransmission of one request (RFC 3261
     /// section 8.2.7).
-    pub(crate) fn stateless_tag(&self, request: &Request) -> String {
-        let via = request.vias().first().map(ToString::to_string).unwrap_or_default();
-        let parts = [b"stateless", request.call_id().as_str().as_bytes(), via.as_bytes()];
+    pub(crate) fn stateless_tag(&self, seed: &ResponseSeed) -> String {
+        let via = seed.top_via().map(ToString::to_string).unwrap_or_default();
+        let parts = [b"stateless", seed.call_id().as_bytes(), via.as_bytes()];
         hex(&hmac_sha256(&self.seed.0, &parts)[..TOKEN_BYTES])
     }
 }

@@ -191,10 +191,10 @@ fn request(
     check_version(version)?;
     // More than one space between the parts is read as one (RFC 4475 section 3.1.2.9 leaves the choice).
     let uri = Uri::parse(uri.trim_end_matches(' ')).ok_or(Flaw::RequestUri)?;
+    let essentials = essentials(&section.headers)?;
     if let Some(flaw) = section.flaw {
         return Err(flaw);
     }
-    let essentials = essentials(&section.headers)?;
     check_numbers(&section.headers)?;
     let body = body(&section.headers, section.body)?;
     Ok((uri, essentials, body))
@@ -206,10 +206,10 @@ fn response(line: &str, section: HeaderSection<'_>) -> Result<Response, Flaw> {
     let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
     let status = (code.len() == 3).then(|| number(code)).flatten().and_then(StatusCode::new);
     let status = status.ok_or(Flaw::StatusCode)?;
+    let essentials = essentials(&section.headers)?;
     if let Some(flaw) = section.flaw {
         return Err(flaw);
     }
-    let essentials = essentials(&section.headers)?;
     let body = body(&section.headers, section.body)?;
     Ok(Response { status, reason: reason.to_owned(), headers: section.headers, essentials, body })
 }

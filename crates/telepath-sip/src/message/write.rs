@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{
-    CSeq, HeaderName, Headers, KnownHeader, Message, Method, Request, Response, StatusCode, Unreadable, Uri,
-    Via,
+    CSeq, HeaderName, Headers, KnownHeader, Message, Method, NameAddr, Request, Response, StatusCode,
+    Unreadable, Uri, Via,
 };
 
 fn line(out: &mut String, name: &str, value: &str) {
@@ -113,8 +113,18 @@ impl ResponseSeed {
     }
 
     pub(crate) fn of_unreadable(unreadable: &Unreadable, source: SocketAddr) -> Self {
+        let to = unreadable.echo.first(KnownHeader::To).and_then(NameAddr::parse);
         // A broken To may or may not hold a tag; adding none is the safe reading.
-        Self::new(unreadable.vias.clone(), unreadable.echo.clone(), true, Vec::new(), source)
+        let has_to_tag = to.is_none_or(|to| to.tag().is_some());
+        Self::new(unreadable.vias.clone(), unreadable.echo.clone(), has_to_tag, Vec::new(), source)
+    }
+
+    pub(crate) fn top_via(&self) -> Option<&Via> {
+        self.vias.first()
+    }
+
+    pub(crate) fn call_id(&self) -> &str {
+        self.echo.first(KnownHeader::CallId).unwrap_or_default()
     }
 
     fn new(
