@@ -9,7 +9,7 @@ use super::nonce::{CountTable, CountUse, KnownNonce};
 use super::{
     Algorithm, Challenge, DigestParams, EpochSeconds, Ha1Pair, NonceSecret, Qop, Realm, quoted, response,
 };
-use crate::message::{KnownHeader, Request, Uri};
+use crate::message::{DEFAULT_SIP_PORT, KnownHeader, Request, SipUri, Uri};
 
 /// How a [`DigestServer`] behaves.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub struct DigestServer {
     salt_seed: [u8; 32],
     issued: u64,
     counts: CountTable,
+    offer: [Algorithm; 2],
 }
 
 /// What a request brings to prove who sends it.
@@ -98,17 +99,28 @@ impl DigestServer {
     /// Makes a server side; `salt_seed` is 32 random bytes that no other node shares.
     pub fn new(config: DigestConfig, secret: NonceSecret, salt_seed: [u8; 32]) -> Self {
         let counts = CountTable::new(config.max_nonces);
-        Self { config, secret, salt_seed, issued: 0, counts }
+        let offer = [Algorithm::Md5, Algorithm::Sha256];
+        Self { config, secret, salt_seed, issued: 0, counts, offer }
     }
 
-    /// The challenges for one 401, the strongest first: SHA-256, then MD5, over the same nonce.
+    /// Offers SHA-256 before MD5, as RFC 8760 section 2.3 wants it.
+    ///
+    /// This is not the default, because peers that were written before that RFC look at the first challenge
+    /// alone and give up when they do not know its algorithm.
+    #[must_use]
+    pub fn strongest_first(mut self) -> Self {
+        self.offer = [Algorithm::Sha256, Algorithm::Md5];
+        self
+    }
+
+    /// The challenges for one 401: MD5 and SHA-256 over the same nonce.
     pub fn challenge(&mut self, stale: bool, now: EpochSeconds) -> Vec<Challenge> {
         self.issued += 1;
         let salt = hmac_sha256(&self.salt_seed, &[&self.issued.to_be_bytes()]);
         let salt = salt.iter().take(8).fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
         let nonce = KnownNonce::new(now, salt).write(&self.secret);
         let realm = quoted("realm", self.config.realm.as_str());
-        [Algorithm::Sha256, Algorithm::Md5]
+        self.offer
             .into_iter()
             .map(|algorithm| {
                 let stale = if stale { ", stale=true" } else { "" };
@@ -158,7 +170,7 @@ impl DigestServer {
         if !fits {
             return Verdict::Denied(Denial::WrongResponse);
         }
-        if !same_uri(&credentials.uri, request.uri()) {
+        if !fits_uri(&credentials.uri, request.uri()) {
             return Verdict::Denied(Denial::UriMismatch);
         }
         let Some(nonce) = nonce else { return Verdict::Denied(Denial::ForeignNonce) };
@@ -213,6 +225,19 @@ impl Credentials {
     }
 }
 
-fn same_uri(presented: &str, requested: &Uri) -> bool {
-    Uri::parse(presented).is_some_and(|uri| uri == *requested)
+/// Equal, or the same host without a user: some widespread clients name only the server they talk to.
+fn fits_uri(presented: &str, requested: &Uri) -> bool {
+    let Some(presented) = Uri::parse(presented) else { return false };
+    if presented == *requested {
+        return true;
+    }
+    match (presented.as_sip(), requested.as_sip()) {
+        (Some(presented), Some(requested)) => {
+            let port = |uri: &SipUri| uri.host_port().port.unwrap_or(DEFAULT_SIP_PORT);
+            presented.user().is_none()
+                && presented.host_port().host == requested.host_port().host
+                && port(presented) == port(requested)
+        }
+        (Some(_) | None, _) => false,
+    }
 }

@@ -109,8 +109,8 @@ fn both_algorithms_are_offered_and_both_are_granted() {
     let mut server = server(10);
     let challenges = server.challenge(false, NOW);
     assert_eq!(challenges.len(), 2);
-    assert!(challenges[0].as_str().contains("algorithm=SHA-256"));
-    assert!(challenges[1].as_str().contains("algorithm=MD5"));
+    assert!(challenges[0].as_str().contains("algorithm=MD5"));
+    assert!(challenges[1].as_str().contains("algorithm=SHA-256"));
     let nonce = nonce_of(&challenges[0]);
     assert_eq!(Proof::right(&nonce).judge(&mut server, NOW), Verdict::Granted);
     let md5 = Proof { algorithm: Algorithm::Md5, nc: Some("00000002"), ..Proof::right(&nonce) };
@@ -176,10 +176,15 @@ fn unknown_users_foreign_nonces_and_other_uris_are_refused() {
     assert_eq!(stranger.judge(&mut server, NOW), Verdict::Denied(Denial::UnknownUser));
     let elsewhere = Proof { uri: "sip:other@callee.test", ..Proof::right(&nonce) };
     assert_eq!(elsewhere.judge(&mut server, NOW), Verdict::Denied(Denial::UriMismatch));
+    let server_only = Proof { uri: "sip:callee.test:5060", ..Proof::right(&nonce) };
+    assert_eq!(server_only.judge(&mut server, NOW), Verdict::Granted);
+    let other_server = Proof { uri: "sip:elsewhere.test", nc: Some("00000002"), ..Proof::right(&nonce) };
+    assert_eq!(other_server.judge(&mut server, NOW), Verdict::Denied(Denial::UriMismatch));
+    let spent = server.remembered_nonces();
     let mut forged = nonce.clone();
     forged.replace_range(15..16, if &nonce[15..16] == "0" { "1" } else { "0" });
     assert_eq!(Proof::right(&forged).judge(&mut server, NOW), Verdict::Denied(Denial::ForeignNonce));
-    assert_eq!(server.remembered_nonces(), 0, "a refused proof spends no count");
+    assert_eq!(server.remembered_nonces(), spent, "a refused proof spends no count");
 }
 
 #[test]
@@ -214,7 +219,7 @@ fn other_schemes_and_realms_present_nothing_and_broken_digests_are_malformed() {
 
 #[test]
 fn the_client_answers_the_strongest_challenge_and_the_server_grants_it() {
-    let mut server = server(10);
+    let mut server = server(10).strongest_first();
     let offered = server.challenge(false, NOW);
     let [strong, weak] = offered.as_slice() else { panic!("two challenges") };
     let (strong, weak) = (strong.as_str(), weak.as_str());

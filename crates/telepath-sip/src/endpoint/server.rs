@@ -122,6 +122,18 @@ impl ServerTable {
         self.by_key.get(key).copied()
     }
 
+    /// The INVITE an ACK means. Some callers give the ACK of a refusal a branch of its own against section
+    /// 17.1.1.3; it is known by Call-ID, tags and number then, or they would hear the refusal for 32 s.
+    pub(crate) fn find_acknowledged(&self, ack: &Request) -> Option<ServerId> {
+        let by_branch = ServerKey::of(ack, &Method::Invite).and_then(|key| self.find(&key));
+        by_branch.or_else(|| {
+            let key = MergeKey { method: Method::Invite, ..MergeKey::of(ack)? };
+            let id = *self.merged.get(&key)?;
+            let local_tag = self.get(id)?.local_tag.as_ref()?.as_str();
+            (ack.to().tag() == Some(local_tag)).then_some(id)
+        })
+    }
+
     pub(crate) fn is_merged(&self, request: &Request) -> bool {
         MergeKey::of(request).is_some_and(|key| self.merged.contains_key(&key))
     }

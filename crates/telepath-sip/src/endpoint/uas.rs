@@ -62,7 +62,7 @@ impl Endpoint {
 
     /// An ACK is never answered: it ends a refusal, confirms a 2xx, or is nothing to us.
     fn route_ack(&mut self, ack: &Request, now: Instant) {
-        if let Some(id) = ServerKey::of(ack, &Method::Invite).and_then(|key| self.servers.find(&key)) {
+        if let Some(id) = self.servers.find_acknowledged(ack) {
             self.note_owner(id);
             self.server_acknowledged(id, now);
         }

@@ -247,6 +247,20 @@ fn a_refusal_is_repeated_until_acknowledged_and_then_forgotten() {
 }
 
 #[test]
+fn an_ack_with_a_branch_of_its_own_stops_a_refusal_when_its_tags_fit() {
+    let mut door = Door::new();
+    door.put(&INVITE);
+    door.endpoint.reject(door.call(), StatusCode::FORBIDDEN, None, door.now).unwrap();
+    door.collect();
+    let tag = tag_of(&door.sent[0]);
+    door.put(&bare("ACK sip:desk@192.0.2.20 SIP/2.0", "wrong", "5 ACK", ";tag=guess"));
+    assert_eq!(statuses(&door.pass(Duration::from_millis(600))), [403]);
+    door.put(&bare("ACK sip:desk@192.0.2.20 SIP/2.0", "wrong", "5 ACK", &tag));
+    assert!(door.pass(Duration::from_mins(1)).is_empty());
+    assert_eq!(door.endpoint.counts(), Counts::default());
+}
+
+#[test]
 fn an_answer_nobody_acknowledges_is_repeated_and_then_hung_up() {
     let mut door = Door::new();
     door.put(&INVITE);
