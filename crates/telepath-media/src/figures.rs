@@ -101,7 +101,9 @@ impl CarrierLagSource {
 /// What was dropped or refused at the bridge, by cause. All counts are since the start of the call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BridgeCounters {
-    /// Datagrams that are not RTP.
+    /// RTCP packets, which are not used yet.
+    pub control_packets: u64,
+    /// Datagrams that are neither RTP nor RTCP.
     pub malformed_rtp: u64,
     /// Datagrams from an address that is not the peer's.
     pub foreign_address: u64,
@@ -196,6 +198,20 @@ mod tests {
             let found = histogram.percentile(percent).unwrap().as_secs_f64() * 1e6;
             assert!((found - expected).abs() <= expected / 8.0, "p{percent}: {found}");
         }
+    }
+
+    #[test]
+    fn the_estimated_score_falls_with_loss() {
+        assert_eq!(estimate_mos(&ReceptionStatistics::default()), None);
+        let score = |lost_every: u64| {
+            let mut statistics = ReceptionStatistics::default();
+            (0..1000u64).filter(|n| n % lost_every != 1).for_each(|n| statistics.count(n));
+            estimate_mos(&statistics).unwrap()
+        };
+        let (clean, some, much) = (score(2000), score(50), score(5));
+        // The model itself gives 4.4 for a clean G.711 call.
+        assert!((clean - 4.4).abs() < 0.05, "{clean}");
+        assert!(clean > some && some > much && much < 2.0, "{clean} {some} {much}");
     }
 
     #[test]

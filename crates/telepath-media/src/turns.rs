@@ -209,3 +209,22 @@ impl TurnRecorder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_beyond_their_bound_are_counted_but_not_kept() {
+        let start = Instant::now();
+        let mut recorder = TurnRecorder::new(start);
+        for n in 0..TURN_LIMIT + 10 {
+            let at = start + FRAME * u32::try_from(n).unwrap();
+            recorder.caller_started(at);
+            recorder.caller_stopped(at);
+        }
+        assert_eq!(recorder.turns().len(), TURN_LIMIT);
+        assert_eq!(recorder.total() as usize, TURN_LIMIT + 10);
+        assert!(recorder.turns().iter().all(|turn| turn.duration == FRAME));
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! Speech begins when three frames in a row are both 9 dB above the running noise floor and above -45 dBFS. It
 //! ends when 500 ms passed below 6 dB over the floor or below -50 dBFS. The floor falls at once and rises
-//! slowly (about 3 dB a second) while nobody speaks, so a noisy line does not count as speech for long.
+//! slowly (about 3 dB a second), speech or not: talk has pauses that pull it down again, steady noise has none and
+//! so stops counting as speech after some seconds.
 
 use crate::FRAME_SAMPLES;
 use std::time::{Duration, Instant};
@@ -99,9 +100,11 @@ impl VoiceDetector {
     )]
     fn judge(&mut self, mean: u64, now: Instant) -> Option<SpeechEvent> {
         let power = mean as f32;
+        let floor = self.floor;
+        self.floor = (floor * FLOOR_RISE).min(power).clamp(FLOOR_LOW, FLOOR_HIGH);
         match self.state {
             State::Quiet { loud, since } => {
-                if power >= START_LEVEL && power >= self.floor * START_RATIO {
+                if power >= START_LEVEL && power >= floor * START_RATIO {
                     let since = since.unwrap_or(now);
                     if loud + 1 >= START_FRAMES {
                         self.state = State::Speaking { last_loud: now };
@@ -111,11 +114,10 @@ impl VoiceDetector {
                 } else {
                     self.state = State::Quiet { loud: 0, since: None };
                 }
-                self.floor = (self.floor * FLOOR_RISE).min(power).clamp(FLOOR_LOW, FLOOR_HIGH);
                 None
             }
             State::Speaking { last_loud } => {
-                if power >= STOP_LEVEL && power >= self.floor * STOP_RATIO {
+                if power >= STOP_LEVEL && power >= floor * STOP_RATIO {
                     self.state = State::Speaking { last_loud: now };
                     return None;
                 }

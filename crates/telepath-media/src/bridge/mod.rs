@@ -14,7 +14,7 @@ use crate::dialect::{AgentFault, AgentMessage, CallStart, Dialect, FromAgent, To
 use crate::figures::{CallReport, CarrierLagSource, estimate_mos};
 use crate::playout::{PlayOut, PlayOutEvent, StreamStart};
 use crate::reason::EndReason;
-use crate::rtp::{LatchDecision, RtpPacket, RtpReceiver, SymmetricLatch};
+use crate::rtp::{LatchDecision, RtpError, RtpPacket, RtpReceiver, SymmetricLatch};
 use crate::sdp::Negotiated;
 use state::CallState;
 use std::net::SocketAddr;
@@ -88,6 +88,9 @@ impl CallBridge {
         let media = config.negotiated;
         let mut state = CallState::new(config.dialect, media, &config.limits, config.barge_in, now);
         state.tell(&ToAgent::Start { call: &config.call, codec: media.codec });
+        if media.is_held() {
+            state.tell(&ToAgent::Hold);
+        }
         Self {
             receiver: RtpReceiver::new(media.payload_type, media.telephone_event),
             playout: PlayOut::new(
@@ -127,9 +130,16 @@ impl CallBridge {
         if self.state.is_over() {
             return;
         }
-        let Ok(packet) = RtpPacket::parse(bytes) else {
-            self.state.counters.malformed_rtp += 1;
-            return;
+        let packet = match RtpPacket::parse(bytes) {
+            Ok(packet) => packet,
+            Err(RtpError::Control) => {
+                self.state.counters.control_packets += 1;
+                return;
+            }
+            Err(RtpError::Truncated | RtpError::Version | RtpError::Padding) => {
+                self.state.counters.malformed_rtp += 1;
+                return;
+            }
         };
         match self.latch.judge(from, now) {
             LatchDecision::Ignore => {

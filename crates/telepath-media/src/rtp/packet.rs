@@ -80,6 +80,9 @@ pub enum RtpError {
     /// Shorter than its own header says.
     #[error("RTP packet from the caller ends inside its header")]
     Truncated,
+    /// A control packet (RTCP) on the media port; not used yet.
+    #[error("datagram from the caller is RTCP")]
+    Control,
     /// Not version 2.
     #[error("datagram from the caller is not RTP version 2")]
     Version,
@@ -119,6 +122,10 @@ impl<'a> RtpPacket<'a> {
         let [flags, kind, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = *fixed;
         if flags >> 6 != 2 {
             return Err(RtpError::Version);
+        }
+        // Where both share a port these second bytes are RTCP's (RFC 5761 section 4).
+        if (192..=223).contains(&kind) {
+            return Err(RtpError::Control);
         }
         let sources = usize::from(flags & 0x0f) * 4;
         let mut payload = rest.get(sources..).ok_or(RtpError::Truncated)?;

@@ -97,6 +97,7 @@ fn sources_extension_and_padding_are_skipped() {
     }
     assert_eq!(RtpPacket::parse(&[0x40; 12]), Err(RtpError::Version));
     assert_eq!(RtpPacket::parse(&[0x80; 11]), Err(RtpError::Truncated));
+    assert_eq!(RtpPacket::parse(&[0x80, 200, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0]), Err(RtpError::Control));
     let mut zero_padding = [0u8; 13];
     zero_padding[0] = 0xa0;
     assert_eq!(RtpPacket::parse(&zero_padding), Err(RtpError::Padding));

@@ -57,6 +57,19 @@ pub struct Negotiated {
 }
 
 impl Negotiated {
+    /// What our own offer proposes first, until its answer comes (late offer). Nothing can be sent yet, as the
+    /// peer has named no address.
+    pub fn proposed(codec: Codec) -> Self {
+        Self {
+            codec,
+            payload_type: codec.static_payload_type(),
+            telephone_event: Some(PayloadType::TELEPHONE_EVENT),
+            remote: None,
+            direction: Direction::SendRecv,
+            peer_ptime_ms: None,
+        }
+    }
+
     /// Whether the peer holds us: we must not send.
     pub fn is_held(&self) -> bool {
         !self.direction.sends()

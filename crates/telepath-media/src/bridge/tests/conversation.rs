@@ -309,6 +309,74 @@ fn noise_on_the_line_is_no_speech_for_long() {
 }
 
 #[test]
+fn steady_loud_noise_stops_counting_as_speech_and_talk_above_it_still_does() {
+    let mut rig = Rig::new();
+    let mut n = 0;
+    caller_says(&mut rig, &mut n, 1000, 400);
+    assert_eq!((rig.named("speech_started").len(), rig.named("speech_stopped").len()), (1, 1));
+    caller_says(&mut rig, &mut n, 20, 8000);
+    assert_eq!(rig.named("speech_started").len(), 2);
+}
+
+#[test]
+fn a_call_that_begins_on_hold_tells_the_agent_and_sends_nothing() {
+    let mut config = config();
+    config.negotiated = media(Direction::RecvOnly);
+    let mut rig = Rig::with(config);
+    rig.agent_audio(&[1000; 1600]);
+    rig.run_for(Duration::from_secs(1));
+    assert_eq!(rig.named("hold").len(), 1);
+    assert!(rig.packets.is_empty());
+}
+
+#[test]
+fn a_change_of_codec_converts_what_is_queued_and_what_comes() {
+    let mut rig = Rig::new();
+    rig.agent_audio(&[4000; 480]);
+    let other =
+        Negotiated { codec: Codec::Pcma, payload_type: PayloadType::PCMA, ..media(Direction::SendRecv) };
+    rig.bridge.handle_negotiated(&other, rig.now);
+    rig.run_for(ms(100));
+    let last = RtpPacket::parse(&rig.packets[2].1).unwrap();
+    assert_eq!(last.header.payload_type, PayloadType::PCMA);
+    let expected = Codec::Pcmu.decode(Codec::Pcmu.encode(4000));
+    assert_eq!(Codec::Pcma.decode(last.payload[0]), Codec::Pcma.decode(Codec::Pcma.encode(expected)));
+    let header = RtpPacket::parse(frame_from_caller(0, 0).as_bytes()).unwrap().header;
+    let header = RtpHeader { payload_type: PayloadType::PCMA, ..header };
+    rig.rtp(Datagram::new(header, &[Codec::Pcma.encode(-5000); 160]).as_bytes());
+    assert_eq!(rig.audio, [Codec::Pcma.decode(Codec::Pcma.encode(-5000)); 160]);
+}
+
+#[test]
+fn an_agent_that_answers_within_the_hangover_has_its_latency_counted_once() {
+    let mut rig = Rig::new();
+    let mut n = 0;
+    caller_says(&mut rig, &mut n, 50, 6000);
+    caller_says(&mut rig, &mut n, 9, 0);
+    for _ in 0..3 {
+        // Three utterances answer one question; the second and third answer nobody.
+        rig.agent_audio(&tone(1));
+        caller_says(&mut rig, &mut n, 100, 0);
+    }
+    let report = rig.bridge.report(rig.now);
+    let latencies: Vec<Option<Duration>> = report.turns.iter().map(|turn| turn.latency).collect();
+    assert_eq!(latencies, [None, Some(ms(200)), None, None]);
+    assert_eq!(report.ai_latency, Some(ms(200)));
+}
+
+#[test]
+fn an_agent_that_talks_over_the_caller_has_no_latency() {
+    let mut rig = Rig::new();
+    let mut n = 0;
+    caller_says(&mut rig, &mut n, 50, 6000);
+    rig.agent_audio(&tone(1));
+    caller_says(&mut rig, &mut n, 50, 6000);
+    let report = rig.bridge.report(rig.now);
+    assert_eq!(report.turns_total, 2);
+    assert_eq!((report.ai_latency, report.time_to_first_speech), (None, None));
+}
+
+#[test]
 fn strangers_and_garbage_are_counted_and_dropped() {
     let mut rig = Rig::new();
     rig.rtp(frame_from_caller(0, 0).as_bytes());
