@@ -174,7 +174,9 @@ impl CallBridge {
 
     /// The agent's socket closed or broke.
     pub fn handle_agent_closed(&mut self, now: Instant) {
-        self.end(EndReason::AiProviderError, now);
+        let reason =
+            if self.state.is_answered() { EndReason::AiProviderError } else { EndReason::ConnectionFailed };
+        self.end(reason, now);
     }
 
     /// The call ended outside (BYE, API, shutdown): the agent is told, nothing more is sent to the caller.

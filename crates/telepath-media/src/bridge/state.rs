@@ -288,6 +288,10 @@ impl CallState {
         self.answered.is_some() && !self.held && self.ended.is_none()
     }
 
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.is_some()
+    }
+
     pub(super) fn is_held(&self) -> bool {
         self.held
     }

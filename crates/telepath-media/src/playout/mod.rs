@@ -2,7 +2,8 @@
 //!
 //! The clock starts with the first frame of an utterance, which is sent at once. A stream that the agent paces
 //! itself flows through without waiting: a frame that finds the queue empty may go up to [`EARLY`] before its
-//! slot or late after it, and the slot follows the agent's pace slowly. A burst waits its turn, 20 ms each.
+//! slot or late after it, and the slot follows the agent's pace slowly. A short backlog of such a stream, left by
+//! a hiccup, is worked off by slightly shorter slots. A burst waits its turn, 20 ms each.
 //! Timestamps count audio inside an utterance and real time between utterances, so they never drift.
 
 mod event;
@@ -24,6 +25,10 @@ pub const UTTERANCE_GAP: Duration = Duration::from_millis(60);
 pub const TAIL_WAIT: Duration = Duration::from_millis(40);
 /// Marks that may wait for their audio to be played.
 pub const MARK_LIMIT: usize = 256;
+/// Messages of one frame each, in a row, that tell a stream paced by the agent from chunks and bursts.
+const PACED_PUSHES: u8 = 10;
+/// A backlog of a paced stream up to this many frames is worked off; a longer one is the agent's wish.
+const HICCUP_FRAMES: usize = 5;
 /// Mean square of a frame that counts as sound: -50 dBFS.
 const SOUND: u64 = 10_737;
 
@@ -77,6 +82,7 @@ pub struct PlayOut {
     left: u64,
     last_end: Option<Instant>,
     clock: Clock,
+    paced: u8,
     open: bool,
     dtmf: DtmfSender,
     counters: PlayOutCounters,
@@ -109,6 +115,7 @@ impl PlayOut {
             left: 0,
             last_end: None,
             clock: Clock::Idle,
+            paced: 0,
             open: false,
             dtmf: DtmfSender::default(),
             counters: PlayOutCounters::default(),
@@ -138,6 +145,7 @@ impl PlayOut {
 
     /// Queues samples read from the agent at `now`.
     pub fn push(&mut self, samples: impl IntoIterator<Item = i16>, now: Instant) {
+        let before = self.pushed;
         for sample in samples {
             if self.tail.length == 0 {
                 self.tail.read_at = now;
@@ -148,6 +156,11 @@ impl PlayOut {
             if self.tail.length == FRAME_SAMPLES {
                 self.complete_frame(now);
             }
+        }
+        match self.pushed - before {
+            0 => {}
+            1 => self.paced = self.paced.saturating_add(1),
+            _ => self.paced = 0,
         }
     }
 
@@ -270,9 +283,17 @@ impl PlayOut {
         if now < due && !(direct && now + EARLY >= due) {
             return false;
         }
-        let next = if direct { follow(due, now) } else { due } + FRAME;
+        let hiccup = self.paced >= PACED_PUSHES && self.queue.len() <= HICCUP_FRAMES;
+        let slot = match self.queue.front() {
+            Some(_) if direct => follow(due, now),
+            // As if it had come when it was queued, but by no more than a frame.
+            Some(frame) if hiccup => {
+                follow(due, frame.pushed_at.max(due.checked_sub(FRAME).unwrap_or(due)).min(due))
+            }
+            Some(_) | None => due,
+        };
         self.send(now, false, sink);
-        self.clock = Clock::Running { due: next };
+        self.clock = Clock::Running { due: slot + FRAME };
         true
     }
 

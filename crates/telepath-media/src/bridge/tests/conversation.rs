@@ -128,6 +128,11 @@ fn a_lost_agent_ends_the_call_as_its_fault() {
     rig.bridge.handle_agent_closed(rig.now);
     rig.collect();
     assert_eq!(rig.hang_up, Some(EndReason::AiProviderError));
+
+    let start = Instant::now();
+    let mut ringing = CallBridge::new(config(), start);
+    ringing.handle_agent_closed(start);
+    assert!(matches!(ringing.poll_output(), Some(Output::HangUp { reason: EndReason::ConnectionFailed })));
 }
 
 #[test]

@@ -91,6 +91,40 @@ fn caller_clocks_that_run_fast_or_slow_do_not_build_a_queue() {
 }
 
 #[test]
+fn the_backlog_that_a_hiccup_leaves_is_worked_off() {
+    for late in [15, 35, 55, 70] {
+        let mut rig = patient();
+        for n in 0..600u64 {
+            // The first and each two hundredth frame come late, and with them those that queued up behind.
+            let hiccup = if n % 200 < 4 { late } else { 0 };
+            let at = (n * 20).max(n / 200 * 4000 + hiccup);
+            rig.run_until(rig.start + ms(at));
+            rig.agent_audio(&[1000; 160]);
+            if n % 200 == 199 {
+                assert_eq!(rig.bridge.playout_queued(), Duration::ZERO, "{late} ms, frame {n}");
+                assert_eq!(rig.packets.last().unwrap().0, rig.now, "{late} ms, frame {n} was sent at once");
+            }
+        }
+        assert_eq!(rig.packets.len(), 600);
+    }
+}
+
+#[test]
+fn chunks_of_several_frames_keep_the_pace_of_20_ms() {
+    let mut rig = patient();
+    for n in 0..50u64 {
+        rig.run_until(rig.start + ms(100 * n));
+        rig.agent_audio(&[1000; 800]);
+    }
+    rig.run_for(Duration::from_secs(1));
+    let sent = headers(&rig);
+    assert_eq!(sent.len(), 250);
+    for (n, (at, ..)) in (0u32..).zip(&sent) {
+        assert_eq!(*at, rig.start + ms(20) * n);
+    }
+}
+
+#[test]
 fn a_burst_is_paced_at_20_ms_from_its_first_packet() {
     let mut rig = Rig::new();
     rig.run_for(ms(333));
