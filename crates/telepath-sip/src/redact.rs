@@ -1,10 +1,7 @@
 //! Takes secrets out of a message before it is kept for the SIP trace: what a peer proves its password with is
 //! worth something to whoever reads a log, so it never gets that far.
 
-use crate::message::{HeaderName, KnownHeader};
-
-/// What stands in place of a secret.
-const MARK: &str = "[redacted]";
+use crate::message::{HeaderName, REDACTED};
 
 /// The message as text, with the values of Authorization and Proxy-Authorization removed.
 ///
@@ -31,7 +28,7 @@ pub fn redact(message: &[u8]) -> String {
                 in_secret = true;
                 out.push_str(name);
                 out.push_str(": ");
-                out.push_str(MARK);
+                out.push_str(REDACTED);
                 out.push_str(&line[bare.len()..]);
             }
             Some(_) | None => out.push_str(line),
@@ -41,12 +38,7 @@ pub fn redact(message: &[u8]) -> String {
 }
 
 fn is_secret(name: &str) -> bool {
-    match HeaderName::parse(name) {
-        Some(HeaderName::Known(known)) => {
-            matches!(known, KnownHeader::Authorization | KnownHeader::ProxyAuthorization)
-        }
-        Some(HeaderName::Other(_)) | None => false,
-    }
+    HeaderName::parse(name).is_some_and(|name| name.holds_credentials())
 }
 
 #[cfg(test)]

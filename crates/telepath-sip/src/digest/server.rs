@@ -2,6 +2,8 @@
 //! through the same work as a wrong password, against an HA1 nobody can know, so that neither the answer nor
 //! its time tells which of the two it was.
 
+use std::fmt;
+
 use subtle::ConstantTimeEq;
 
 use super::hash::hmac_sha256;
@@ -43,8 +45,7 @@ pub enum Presented {
     Credentials(Box<Credentials>),
 }
 
-/// Digest credentials as presented.
-#[derive(Debug)]
+/// Digest credentials as presented; only the user name shows when they are printed for debugging.
 pub struct Credentials {
     username: String,
     nonce: String,
@@ -54,11 +55,16 @@ pub struct Credentials {
     qop: Option<PresentedQop>,
 }
 
-#[derive(Debug)]
 struct PresentedQop {
     nc: String,
     count: u32,
     cnonce: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
 }
 
 impl Credentials {

@@ -202,6 +202,19 @@ fn a_full_table_forgets_the_oldest_nonce_and_never_takes_it_again() {
 }
 
 #[test]
+fn what_is_printed_for_debugging_holds_no_proof() {
+    let mut server = server(10);
+    let nonce = nonce_of(&server.challenge(false, NOW)[0]);
+    let request = Proof::right(&nonce).request();
+    let Presented::Credentials(credentials) = server.presented(&request) else { panic!("credentials") };
+    let shown = format!("{request:?} {credentials:?}");
+    assert!(shown.contains("Authorization: [redacted]") && shown.contains("alice"), "{shown}");
+    let header = request.headers().first(crate::message::KnownHeader::Authorization).unwrap();
+    let proof = DigestParams::parse(header).unwrap().get("response").unwrap().to_owned();
+    assert!(!shown.contains(&proof), "{shown}");
+}
+
+#[test]
 fn other_schemes_and_realms_present_nothing_and_broken_digests_are_malformed() {
     let server = server(1);
     assert!(matches!(server.presented(&invite("Basic YTpi")), Presented::Nothing));

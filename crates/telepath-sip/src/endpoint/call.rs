@@ -91,6 +91,10 @@ impl Endpoint {
         headers.push(KnownHeader::UserAgent, self.config.product.as_str().to_owned());
         let bye = call.dialog.request(Method::Bye, &mut self.tokens, &self.config.advertised, headers);
         call.state = CallState::Ending(cause);
+        // A change of session has no sense any more, and must not be answered behind the BYE.
+        if let Some(reoffer) = call.reoffer.take() {
+            self.answer(reoffer.transaction, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
+        }
         let key = ClientKey { branch: bye.branch, method: Method::Bye };
         self.client_start(key, bye.payload, bye.to, Some(handle), now);
     }

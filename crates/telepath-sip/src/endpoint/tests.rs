@@ -2,6 +2,8 @@
 //! put through the door.
 
 mod door;
+mod inside;
 mod network;
 mod pair;
+mod refusals;
 mod torture;

@@ -25,6 +25,9 @@ pub use parse::{
 pub use uri::{DEFAULT_SIP_PORT, Host, HostPort, OtherUri, SipUri, TelUri, Uri};
 pub(crate) use write::{RequestWriter, ResponseSeed, ResponseWriter};
 
+/// What stands in place of credentials wherever a message is shown.
+pub(crate) const REDACTED: &str = "[redacted]";
+
 /// The Call-ID of a message; compared byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(String);
@@ -83,9 +86,19 @@ impl SessionDescription {
     }
 }
 
-/// Headers in the order in which they came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Headers in the order in which they came. Credentials are left out when they are printed for debugging.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(HeaderName, String)>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(name, value): &(HeaderName, String)| {
+            let value = if name.holds_credentials() { REDACTED } else { value.as_str() };
+            format!("{}: {value}", name.as_str())
+        };
+        f.debug_list().entries(self.0.iter().map(shown)).finish()
+    }
+}
 
 impl Headers {
     pub(crate) fn push(&mut self, name: impl Into<HeaderName>, value: String) {

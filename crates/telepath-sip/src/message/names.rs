@@ -242,6 +242,16 @@ impl HeaderName {
         }
     }
 
+    /// True for the headers a peer proves its password with.
+    pub(crate) fn holds_credentials(&self) -> bool {
+        match self {
+            Self::Known(known) => {
+                matches!(known, KnownHeader::Authorization | KnownHeader::ProxyAuthorization)
+            }
+            Self::Other(_) => false,
+        }
+    }
+
     /// The name as it is written.
     pub fn as_str(&self) -> &str {
         match self {
