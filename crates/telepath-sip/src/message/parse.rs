@@ -170,8 +170,8 @@ fn header(line: &str) -> Option<(HeaderName, String)> {
     let (name, value) = line.split_once(':')?;
     let name = name.trim_end_matches([' ', '\t']);
     // A bare line end inside a value would let a peer write headers of its own into what we send.
-    let value: String = trim(value).chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    Some((HeaderName::parse(name)?, value))
+    let value: String = value.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    Some((HeaderName::parse(name)?, trim(&value).to_owned()))
 }
 
 /// The next line and what follows it; a lone LF ends a line too, as many stacks send it.
@@ -211,7 +211,8 @@ fn response(line: &str, section: HeaderSection<'_>) -> Result<Response, Flaw> {
         return Err(flaw);
     }
     let body = body(&section.headers, section.body)?;
-    Ok(Response { status, reason: reason.to_owned(), headers: section.headers, essentials, body })
+    let reason = reason.chars().filter(|c| !c.is_control()).collect();
+    Ok(Response { status, reason, headers: section.headers, essentials, body })
 }
 
 fn check_version(text: &str) -> Result<(), Flaw> {
