@@ -33,6 +33,24 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
+    /// Every action.
+    pub const ALL: &'static [AuditAction] = &[
+        AuditAction::KeyCreated,
+        AuditAction::KeyUpdated,
+        AuditAction::KeyRevoked,
+        AuditAction::TrunkCreated,
+        AuditAction::TrunkUpdated,
+        AuditAction::TrunkDeleted,
+        AuditAction::TrunkPasswordRotated,
+        AuditAction::CallHangupRequested,
+        AuditAction::AccountCreated,
+    ];
+
+    /// The action with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| action.name() == name)
+    }
+
     /// The name in the API and the database.
     pub const fn name(self) -> &'static str {
         match self {

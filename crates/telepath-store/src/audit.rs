@@ -1,0 +1,144 @@
+//! The audit trail: an entry is written in the transaction of the change it tells of, at the next position of its
+//! account's chain. The account's row holds the head of the chain, so entries that were cut off are noticed too.
+
+use telepath_core::account::Actor;
+use telepath_core::audit::{AuditAction, AuditEntry, ChainHash, Origin};
+use telepath_core::id::{AccountId, AuditId};
+
+use crate::Store;
+use crate::error::StoreError;
+use crate::sql::{Connection, Row, binds, corrupt, to_json};
+
+/// What the check of an account's trail found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditVerdict {
+    /// Every entry is as it was written.
+    Intact {
+        /// How many there are.
+        entries: u64,
+    },
+    /// An entry was changed, removed or added.
+    Broken {
+        /// The first position that does not fit, counted from 1.
+        position: u64,
+    },
+}
+
+/// Appends an entry to its account's trail.
+pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(), StoreError> {
+    let account = entry.account_id.to_string();
+    let head = "SELECT audit_position, audit_hash FROM accounts WHERE id = $1";
+    let head = db.fetch_held(head, binds![account.as_str()]).await?.ok_or_else(|| corrupt("accounts.id"))?;
+    let position = head.integer("audit_position")? + 1;
+    let [before, after] = [to_json(&entry.before)?, to_json(&entry.after)?];
+    let hash = entry.chain(ChainHash(head.array("audit_hash")?), &before, &after);
+    db.execute(
+        "INSERT INTO audit_events \
+         (id, account_id, position, actor, address, at, action, target, before_json, after_json, hash) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        binds![
+            entry.id.to_string(),
+            account.as_str(),
+            position,
+            entry.origin.actor.to_string(),
+            entry.origin.address,
+            entry.origin.at,
+            entry.action.name(),
+            entry.target.as_str(),
+            before,
+            after,
+            &hash.0[..],
+        ],
+    )
+    .await?;
+    db.execute(
+        "UPDATE accounts SET audit_position = $2, audit_hash = $3 WHERE id = $1",
+        binds![account, position, &hash.0[..]],
+    )
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Recomputes an account's whole audit trail and compares it with what is stored.
+    pub async fn verify_audit(&self, account: AccountId) -> Result<AuditVerdict, StoreError> {
+        let mut db = self.backend.read().await?;
+        let mut check = ChainCheck::default();
+        let sql = "SELECT id, position, actor, address, at, action, target, before_json, after_json, hash \
+                   FROM audit_events WHERE account_id = $1 ORDER BY position";
+        db.fetch_each(sql, binds![account.to_string()], |row| {
+            check.follow(account, &row);
+            Ok(())
+        })
+        .await?;
+        let head = "SELECT audit_position, audit_hash FROM accounts WHERE id = $1";
+        if let Some(head) = db.fetch_optional(head, binds![account.to_string()]).await? {
+            check.end(head.integer("audit_position")?, &head.bytes("audit_hash")?);
+        }
+        Ok(check.verdict())
+    }
+}
+
+/// Walks a trail from its beginning.
+struct ChainCheck {
+    entries: i64,
+    last: ChainHash,
+    broken: bool,
+}
+
+impl Default for ChainCheck {
+    fn default() -> Self {
+        Self { entries: 0, last: ChainHash::GENESIS, broken: false }
+    }
+}
+
+impl ChainCheck {
+    fn follow(&mut self, account: AccountId, row: &Row) {
+        if self.broken {
+            return;
+        }
+        match link(account, row, self.last) {
+            Ok((position, stored, computed)) if position == self.entries + 1 && stored == computed => {
+                self.entries = position;
+                self.last = computed;
+            }
+            // A value that cannot be read is one that this program did not write.
+            Ok(_) | Err(_) => self.broken = true,
+        }
+    }
+
+    fn end(&mut self, position: i64, hash: &[u8]) {
+        self.broken |= position != self.entries || hash != self.last.0;
+    }
+
+    fn verdict(&self) -> AuditVerdict {
+        let entries = u64::try_from(self.entries).unwrap_or(0);
+        if self.broken {
+            AuditVerdict::Broken { position: entries + 1 }
+        } else {
+            AuditVerdict::Intact { entries }
+        }
+    }
+}
+
+fn link(
+    account: AccountId,
+    row: &Row,
+    previous: ChainHash,
+) -> Result<(i64, ChainHash, ChainHash), StoreError> {
+    let entry = AuditEntry {
+        id: row.parse::<AuditId>("id")?,
+        account_id: account,
+        origin: Origin {
+            actor: row.parse::<Actor>("actor")?,
+            address: row.maybe_parse("address")?,
+            at: row.time("at")?,
+        },
+        action: row.named("action", AuditAction::from_name)?,
+        target: row.text("target")?,
+        before: serde_json::Value::Null,
+        after: serde_json::Value::Null,
+    };
+    let computed = entry.chain(previous, &row.text("before_json")?, &row.text("after_json")?);
+    Ok((row.integer("position")?, ChainHash(row.array("hash")?), computed))
+}

@@ -1,0 +1,50 @@
+//! The two databases behind one door: a change runs as one transaction, a read on a connection that only reads. A change
+//! is a closure over a connection; it knows nothing of how its transaction begins, is grouped with others, or ends.
+
+use futures_util::future::BoxFuture;
+
+use crate::error::StoreError;
+use crate::postgres::PostgresBackend;
+use crate::sql::Connection;
+use crate::sqlite::SqliteBackend;
+
+/// A database that was opened.
+#[derive(Clone)]
+pub(crate) enum Backend {
+    Sqlite(SqliteBackend),
+    Postgres(PostgresBackend),
+}
+
+/// The result of a change, before it is known whether it was committed.
+pub(crate) type Change<'c, T, E> = BoxFuture<'c, Result<T, E>>;
+
+impl Backend {
+    /// Runs a change in a transaction of its own and answers after it is committed. A change that fails leaves nothing.
+    pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match self {
+            Backend::Sqlite(sqlite) => sqlite.write(change).await,
+            Backend::Postgres(postgres) => postgres.write(change).await,
+        }
+    }
+
+    /// A connection to read with.
+    pub(crate) async fn read(&self) -> Result<Connection, StoreError> {
+        match self {
+            Backend::Sqlite(sqlite) => sqlite.read().await,
+            Backend::Postgres(postgres) => postgres.connection().await,
+        }
+    }
+
+    /// Ends all work; what was answered stays.
+    pub(crate) async fn close(&self) {
+        match self {
+            Backend::Sqlite(sqlite) => sqlite.close().await,
+            Backend::Postgres(postgres) => postgres.close().await,
+        }
+    }
+}

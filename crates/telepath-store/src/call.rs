@@ -1,0 +1,113 @@
+//! Calls in the database: live ones as rows that say `connected`, ended ones with their figures, turns and SIP trace.
+
+mod control;
+mod row;
+mod write;
+
+use serde_json::json;
+use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::call::{CallDetails, CallFilter, CallRecord, CallSortKey, CallStatus};
+use telepath_core::id::{AccountId, CallId};
+use telepath_core::page::{Page, PageRequest};
+
+use crate::error::StoreError;
+use crate::sql::binds;
+use crate::{Store, audit};
+
+pub(crate) use write::{beat, close_orphans};
+
+/// The length of a call in seconds, rounded up: of a live one up to `$3`, the present moment.
+const DURATION: &str =
+    "CASE WHEN status = 'connected' THEN ($3 - answer_time + 999) / 1000 ELSE duration_seconds END";
+
+impl Store {
+    /// Calls of the account.
+    pub async fn list_calls(
+        &self,
+        account: AccountId,
+        filter: CallFilter,
+        page: PageRequest,
+    ) -> Result<Page<CallRecord>, StoreError> {
+        let now = self.now();
+        // `$3` stands in every text, so that both databases see it used.
+        let condition = format!(
+            "FROM calls WHERE account_id = $1 AND ($2 IS NULL OR trunk_id = $2) AND $3 IS NOT NULL \
+             AND ($4 IS NULL OR status = $4) \
+             AND ($5 IS NULL OR start_time >= $5) AND ($6 IS NULL OR start_time <= $6) \
+             AND ($7 IS NULL OR from_party = $7) AND ($8 IS NULL OR to_party = $8) \
+             AND ($9 IS NULL OR {DURATION} >= $9) AND ($10 IS NULL OR ai_latency_ms >= $10)"
+        );
+        let binds = binds![
+            account.to_string(),
+            filter.trunk_id.map(|id| id.to_string()),
+            now,
+            filter.status.map(CallStatus::name),
+            filter.start_date,
+            filter.end_date,
+            filter.from,
+            filter.to,
+            filter.min_duration_seconds,
+            filter.min_ai_latency_ms,
+        ];
+        let mut db = self.backend.read().await?;
+        let total = db.fetch_one(format!("SELECT count(*) AS total {condition}"), binds.clone()).await?;
+        let sql = format!(
+            "SELECT {} {condition} ORDER BY {} LIMIT $11 OFFSET $12",
+            row::COLUMNS,
+            order(filter.sort, filter.ascending)
+        );
+        let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
+        let rows = db.fetch_all(sql, page_binds).await?;
+        let items = rows.iter().map(|row| row::call_of(row, now)).collect::<Result<_, _>>()?;
+        Ok(Page { items, total: total.number("total")? })
+    }
+
+    /// A call of the account with all that was kept of it.
+    pub async fn get_call(&self, account: AccountId, id: CallId) -> Result<Option<CallDetails>, StoreError> {
+        let sql =
+            format!("SELECT {}, turns, sip_trace FROM calls WHERE id = $1 AND account_id = $2", row::COLUMNS);
+        let mut db = self.backend.read().await?;
+        let row = db.fetch_optional(sql, binds![id.to_string(), account.to_string()]).await?;
+        let now = self.now();
+        row.as_ref().map(|row| row::details_of(row, now)).transpose()
+    }
+
+    /// Writes down that a live call was asked to end.
+    pub async fn record_hangup_request(
+        &self,
+        account: AccountId,
+        call: CallId,
+        origin: Origin,
+    ) -> Result<(), StoreError> {
+        let entry = AuditEntry {
+            id: self.new_id(origin.at)?,
+            account_id: account,
+            origin,
+            action: AuditAction::CallHangupRequested,
+            target: call.to_string(),
+            before: json!({}),
+            after: json!({}),
+        };
+        self.backend.write(move |db| Box::pin(async move { audit::write(db, &entry).await })).await
+    }
+}
+
+/// Calls without the figure come last either way; the id makes the order a total one.
+fn order(sort: CallSortKey, ascending: bool) -> String {
+    let by = match sort {
+        CallSortKey::StartTime => "start_time",
+        CallSortKey::Duration => DURATION,
+        CallSortKey::CarrierLag => "carrier_lag_ms",
+        CallSortKey::AiLatency => "ai_latency_ms",
+        CallSortKey::GatewayProcessing => "gateway_processing_ms",
+    };
+    let direction = if ascending { "ASC" } else { "DESC" };
+    match sort {
+        // Never null: without the clause the index gives the order.
+        CallSortKey::StartTime => format!("{by} {direction}, id {direction}"),
+        CallSortKey::Duration
+        | CallSortKey::CarrierLag
+        | CallSortKey::AiLatency
+        | CallSortKey::GatewayProcessing => format!("{by} {direction} NULLS LAST, id {direction}"),
+    }
+}

@@ -1,0 +1,68 @@
+//! The store as the control plane of the gateway.
+
+use telepath_core::call::{CallEnd, CallStart};
+use telepath_core::id::{AccountId, CallId, TrunkId};
+use telepath_core::ports::{AgentNews, CallControl, ControlUnavailable, PortFuture};
+use telepath_core::trunk::{SipUsername, TrunkForCall};
+
+use super::write;
+use crate::Store;
+use crate::error::StoreError;
+
+fn unavailable(error: &StoreError) -> ControlUnavailable {
+    ControlUnavailable(error.to_string())
+}
+
+impl Store {
+    async fn write_started(&self, start: CallStart) -> Result<(), StoreError> {
+        let event = self.new_id(self.now())?;
+        self.backend.write(move |db| Box::pin(write::started(db, start, event))).await
+    }
+
+    async fn write_news(
+        &self,
+        account: AccountId,
+        call: CallId,
+        trunk: TrunkId,
+        news: AgentNews,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let change = write::AgentChange { account, call, trunk, news, event_id: self.new_id(now)?, now };
+        self.backend.write(move |db| Box::pin(write::agent_news(db, change))).await
+    }
+
+    async fn write_ended(&self, end: CallEnd) -> Result<(), StoreError> {
+        let now = self.now();
+        let events = [self.new_id(now)?, self.new_id(now)?];
+        self.backend.write(move |db| Box::pin(write::ended(db, end, events))).await
+    }
+}
+
+impl CallControl for Store {
+    fn find_trunk<'a>(
+        &'a self,
+        sip_username: &'a SipUsername,
+    ) -> PortFuture<'a, Result<Option<TrunkForCall>, ControlUnavailable>> {
+        Box::pin(async move { self.trunk_for_call(sip_username).await.map_err(|error| unavailable(&error)) })
+    }
+
+    fn call_started<'a>(&'a self, start: &'a CallStart) -> PortFuture<'a, Result<(), ControlUnavailable>> {
+        Box::pin(async move { self.write_started(start.clone()).await.map_err(|error| unavailable(&error)) })
+    }
+
+    fn agent_news<'a>(
+        &'a self,
+        account: AccountId,
+        call: CallId,
+        trunk: TrunkId,
+        news: &'a AgentNews,
+    ) -> PortFuture<'a, Result<(), ControlUnavailable>> {
+        Box::pin(async move {
+            self.write_news(account, call, trunk, news.clone()).await.map_err(|error| unavailable(&error))
+        })
+    }
+
+    fn call_ended<'a>(&'a self, end: &'a CallEnd) -> PortFuture<'a, Result<(), ControlUnavailable>> {
+        Box::pin(async move { self.write_ended(end.clone()).await.map_err(|error| unavailable(&error)) })
+    }
+}

@@ -1,0 +1,270 @@
+//! The transactions of a call's life. Each can be repeated: a call that has started or ended once does not do so again,
+//! and its events are told once.
+
+use serde_json::{Value, json};
+use telepath_core::call::{
+    CallEnd, CallMetrics, CallStart, CallStatus, DisconnectReason, MAX_TRACE_BYTES, MAX_TURNS,
+};
+use telepath_core::clock::Timestamp;
+use telepath_core::event::{EventKind, EventSubject, NewEvent};
+use telepath_core::id::{AccountId, CallId, EventId, TrunkId};
+use telepath_core::ports::AgentNews;
+use telepath_core::trunk::AiProvider;
+
+use super::row::duration_seconds;
+use crate::error::StoreError;
+use crate::sql::{Connection, binds, to_json};
+use crate::{Seams, event};
+
+/// When the store last knew that live calls were live; see [`beat`].
+const ALIVE: &str = "alive_at";
+
+pub(super) async fn started(db: &mut Connection, start: CallStart, id: EventId) -> Result<(), StoreError> {
+    let inserted = db
+        .execute(
+            "INSERT INTO calls (id, account_id, trunk_id, from_party, to_party, direction, carrier, status, start_time, \
+             answer_time, duration_seconds, metrics, turns, sip_trace) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'connected', $8, $9, 0, $10, '[]', '') \
+             ON CONFLICT (id) DO NOTHING",
+            binds![
+                start.id.to_string(),
+                start.account_id.to_string(),
+                start.trunk_id.to_string(),
+                start.from.as_str(),
+                start.to.as_str(),
+                start.direction.name(),
+                start.carrier.as_deref(),
+                start.start_time,
+                start.answer_time,
+                to_json(&CallMetrics::default())?,
+            ],
+        )
+        .await?;
+    if inserted == 0 {
+        return Ok(());
+    }
+    let fields = json!({
+        "call_id": start.id,
+        "connection_id": start.trunk_id,
+        "from": start.from,
+        "to": start.to,
+        "carrier": start.carrier,
+        "codec": start.codec,
+        "caller_id": start.from,
+        "called_number": start.to,
+    });
+    let news = call_event(EventKind::CallStarted, start.id, start.trunk_id, fields);
+    event::write(db, start.account_id, id, news, start.answer_time).await
+}
+
+pub(super) struct AgentChange {
+    pub(super) account: AccountId,
+    pub(super) call: CallId,
+    pub(super) trunk: TrunkId,
+    pub(super) news: AgentNews,
+    pub(super) event_id: EventId,
+    pub(super) now: Timestamp,
+}
+
+pub(super) async fn agent_news(db: &mut Connection, change: AgentChange) -> Result<(), StoreError> {
+    let AgentChange { account, call, trunk, news, event_id, now } = change;
+    let (kind, fields) = match news {
+        AgentNews::Connected => {
+            let (agent_type, agent_id) = agent_of(db, account, trunk).await?;
+            let fields = json!({
+                "call_id": call, "connection_id": trunk, "agent_type": agent_type, "agent_id": agent_id,
+            });
+            (EventKind::AgentConnected, fields)
+        }
+        AgentNews::Disconnected { reason, error_message } => {
+            let fields = json!({
+                "call_id": call, "connection_id": trunk, "reason": reason, "error_message": error_message,
+            });
+            (EventKind::AgentDisconnected, fields)
+        }
+    };
+    event::write(db, account, event_id, call_event(kind, call, trunk, fields), now).await
+}
+
+/// The kind of a trunk's agent, and the name that its provider knows it by, if it has one.
+async fn agent_of(
+    db: &mut Connection,
+    account: AccountId,
+    trunk: TrunkId,
+) -> Result<(Option<&'static str>, Option<String>), StoreError> {
+    let sql = "SELECT ai_provider, settings FROM trunks WHERE id = $1 AND account_id = $2";
+    let Some(row) = db.fetch_optional(sql, binds![trunk.to_string(), account.to_string()]).await? else {
+        return Ok((None, None));
+    };
+    let provider = row.named("ai_provider", AiProvider::from_name)?;
+    let settings: telepath_core::trunk::TrunkSettings = row.json("settings")?;
+    Ok((Some(provider.name()), settings.elevenlabs_agent_id))
+}
+
+pub(super) async fn ended(db: &mut Connection, end: CallEnd, ids: [EventId; 2]) -> Result<(), StoreError> {
+    let duration = duration_seconds(end.answer_time, end.end_time);
+    if store_end(db, &end, duration).await? == 0 {
+        return Ok(());
+    }
+    let [error_id, ended_id] = ids;
+    if let Some(severity) = severity_of(end.status, end.reason) {
+        let message = end.reason_text.clone().unwrap_or_else(|| describe(end.reason).to_owned());
+        let fields = json!({
+            "call_id": end.id,
+            "connection_id": end.trunk_id,
+            "error_code": end.reason,
+            "error_message": message,
+            "severity": severity,
+        });
+        let error = call_event(EventKind::CallError, end.id, end.trunk_id, fields);
+        event::write(db, end.account_id, error_id, error, end.end_time).await?;
+    }
+    let fields = ended_fields(end.id, end.trunk_id, duration, end.reason, &end.metrics);
+    let ended = call_event(EventKind::CallEnded, end.id, end.trunk_id, fields);
+    event::write(db, end.account_id, ended_id, ended, end.end_time).await
+}
+
+async fn store_end(db: &mut Connection, end: &CallEnd, duration: u32) -> Result<u64, StoreError> {
+    let turns = &end.turns[..end.turns.len().min(MAX_TURNS)];
+    db.execute(
+        "INSERT INTO calls (id, account_id, trunk_id, from_party, to_party, direction, carrier, status, \
+         disconnect_reason, reason_text, start_time, answer_time, end_time, duration_seconds, carrier_lag_ms, \
+         ai_latency_ms, gateway_processing_ms, metrics, turns, sip_trace) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+         ON CONFLICT (id) DO UPDATE SET carrier = excluded.carrier, status = excluded.status, \
+         disconnect_reason = excluded.disconnect_reason, reason_text = excluded.reason_text, \
+         answer_time = excluded.answer_time, end_time = excluded.end_time, \
+         duration_seconds = excluded.duration_seconds, carrier_lag_ms = excluded.carrier_lag_ms, \
+         ai_latency_ms = excluded.ai_latency_ms, gateway_processing_ms = excluded.gateway_processing_ms, \
+         metrics = excluded.metrics, turns = excluded.turns, sip_trace = excluded.sip_trace \
+         WHERE calls.account_id = excluded.account_id AND calls.status = 'connected'",
+        binds![
+            end.id.to_string(),
+            end.account_id.to_string(),
+            end.trunk_id.to_string(),
+            end.from.as_str(),
+            end.to.as_str(),
+            end.direction.name(),
+            end.carrier.as_deref(),
+            end.status.name(),
+            end.reason.name(),
+            end.reason_text.as_deref(),
+            end.start_time,
+            end.answer_time,
+            end.end_time,
+            duration,
+            end.metrics.carrier_lag_ms,
+            end.metrics.ai_latency_ms,
+            end.metrics.gateway_processing_ms,
+            to_json(&end.metrics)?,
+            to_json(&turns)?,
+            bounded(&end.sip_trace),
+        ],
+    )
+    .await
+}
+
+fn bounded(trace: &str) -> &str {
+    &trace[..trace.floor_char_boundary(MAX_TRACE_BYTES)]
+}
+
+fn ended_fields(
+    call: CallId,
+    trunk: TrunkId,
+    duration: u32,
+    reason: DisconnectReason,
+    metrics: &CallMetrics,
+) -> Value {
+    json!({
+        "call_id": call,
+        "connection_id": trunk,
+        "duration_seconds": duration,
+        "reason": reason,
+        "disconnect_reason": reason,
+        "metrics": {
+            "carrier_lag_ms": metrics.carrier_lag_ms,
+            "ai_latency_ms": metrics.ai_latency_ms,
+            "gateway_processing_ms": metrics.gateway_processing_ms,
+        },
+    })
+}
+
+/// How bad it is that a call ended for this reason; `None` when nothing went wrong.
+fn severity_of(status: CallStatus, reason: DisconnectReason) -> Option<&'static str> {
+    match reason {
+        DisconnectReason::ConnectionFailed | DisconnectReason::AiProviderError => Some("critical"),
+        DisconnectReason::NetworkError | DisconnectReason::CarrierError | DisconnectReason::Unknown => {
+            Some("warning")
+        }
+        DisconnectReason::NormalDisconnect
+        | DisconnectReason::AgentHangup
+        | DisconnectReason::ApiHangup
+        | DisconnectReason::NoAnswer
+        | DisconnectReason::MaxDuration
+        | DisconnectReason::TrunkDeleted
+        | DisconnectReason::ServerShutdown => match status {
+            CallStatus::Failed => Some("info"),
+            CallStatus::Connected | CallStatus::Disconnected => None,
+        },
+    }
+}
+
+fn describe(reason: DisconnectReason) -> &'static str {
+    match reason {
+        DisconnectReason::ConnectionFailed => "the agent could not be reached",
+        DisconnectReason::AiProviderError => "the connection to the agent broke",
+        DisconnectReason::NetworkError => "the caller's audio stopped arriving",
+        DisconnectReason::CarrierError => "the carrier's signalling broke",
+        DisconnectReason::NoAnswer => "the call was given up before it was answered",
+        DisconnectReason::TrunkDeleted => "the trunk was deleted",
+        DisconnectReason::ServerShutdown => "the server was shut down",
+        DisconnectReason::MaxDuration => "the longest allowed time was over",
+        DisconnectReason::NormalDisconnect
+        | DisconnectReason::AgentHangup
+        | DisconnectReason::ApiHangup
+        | DisconnectReason::Unknown => "the call ended before it reached the agent",
+    }
+}
+
+fn call_event(kind: EventKind, call: CallId, trunk: TrunkId, fields: Value) -> NewEvent {
+    NewEvent { kind, subject: EventSubject::Call(call, trunk), fields: event::fields(fields) }
+}
+
+/// Writes down that the server is alive, if it has live calls: should it be killed, this is how far they are known to
+/// have gone.
+pub(crate) async fn beat(db: &mut Connection, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "INSERT INTO settings (name, value) SELECT $1, $2 \
+               WHERE EXISTS (SELECT 1 FROM calls WHERE status = 'connected') \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    db.execute(sql, binds![ALIVE, now.unix_ms().to_string()]).await?;
+    Ok(())
+}
+
+/// Ends the calls that a crash left live. They are taken to have ended when the server was last known to be alive, and
+/// no earlier than they were answered.
+pub(crate) async fn close_orphans(db: &mut Connection, seams: Seams) -> Result<u64, StoreError> {
+    let alive = db.fetch_optional("SELECT value FROM settings WHERE name = $1", binds![ALIVE]).await?;
+    let alive: i64 = alive.map_or(Ok(0), |row| row.parse("value"))?;
+    let live = "SELECT id, account_id, trunk_id, answer_time FROM calls WHERE status = 'connected'";
+    let mut closed = 0;
+    for row in db.fetch_all(live, vec![]).await? {
+        let (call, account): (CallId, AccountId) = (row.parse("id")?, row.parse("account_id")?);
+        let trunk = row.parse("trunk_id")?;
+        let answer = row.maybe_time("answer_time")?;
+        let end = Timestamp::from_unix_ms(alive).max(answer.unwrap_or_default());
+        let duration = duration_seconds(answer, end);
+        db.execute(
+            "UPDATE calls SET status = 'disconnected', disconnect_reason = 'unknown', end_time = $3, \
+             duration_seconds = $4, reason_text = 'the server stopped without ending the call' \
+             WHERE id = $1 AND account_id = $2",
+            binds![call.to_string(), account.to_string(), end, duration],
+        )
+        .await?;
+        let fields = ended_fields(call, trunk, duration, DisconnectReason::Unknown, &CallMetrics::default());
+        let now = seams.clock.now();
+        let id = telepath_core::id::Id::generate(now, &*seams.entropy)?;
+        event::write(db, account, id, call_event(EventKind::CallEnded, call, trunk, fields), now).await?;
+        closed += 1;
+    }
+    Ok(closed)
+}

@@ -1,0 +1,55 @@
+//! The outbox: an event is stored in the transaction of the change that caused it, as the exact body that webhooks will
+//! get, with the next number of its subject.
+
+use serde_json::{Map, Value};
+use telepath_core::clock::Timestamp;
+use telepath_core::event::{EventSubject, NewEvent};
+use telepath_core::id::{AccountId, EventId};
+
+use crate::error::StoreError;
+use crate::sql::{Connection, binds, to_json};
+
+/// Stores an event. Its subject's row is held until the transaction ends, so numbers have no gaps and no doubles.
+pub(crate) async fn write(
+    db: &mut Connection,
+    account: AccountId,
+    id: EventId,
+    event: NewEvent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let subject = event.subject.id_text();
+    let sequence = db
+        .fetch_one(
+            "INSERT INTO outbox_subjects (subject, last_sequence) VALUES ($1, 1) \
+             ON CONFLICT (subject) DO UPDATE SET last_sequence = outbox_subjects.last_sequence + 1 \
+             RETURNING last_sequence",
+            binds![subject.as_str()],
+        )
+        .await?
+        .integer("last_sequence")?;
+    let trunk = match event.subject {
+        EventSubject::Call(_, trunk) => Some(trunk.to_string()),
+        EventSubject::Key(_) | EventSubject::Webhook(_) => None,
+    };
+    let kind = event.kind.name();
+    let mut payload: Map<String, Value> = event.fields;
+    payload.insert("event".to_owned(), kind.into());
+    payload.insert("id".to_owned(), id.to_string().into());
+    payload.insert("sequence".to_owned(), sequence.into());
+    payload.insert("timestamp".to_owned(), now.to_string().into());
+    db.execute(
+        "INSERT INTO outbox_events (id, account_id, kind, subject, trunk_id, sequence, payload, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        binds![id.to_string(), account.to_string(), kind, subject, trunk, sequence, to_json(&payload)?, now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The members of an event from a JSON object literal.
+pub(crate) fn fields(object: Value) -> Map<String, Value> {
+    match object {
+        Value::Object(members) => members,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    }
+}

@@ -1,0 +1,215 @@
+//! API keys in the database. Each change of a key is one transaction with its audit entry and its event, and has reached
+//! the table in memory before the function returns, so that what was taken away is refused from that moment on.
+
+mod change;
+mod row;
+
+use telepath_core::audit::Origin;
+use telepath_core::id::{AccountId, KeyId};
+use telepath_core::key::{EXPIRING_WITHIN, KeyFilter, KeyPatch, KeyRecord, KeyStatus, NewKey};
+use telepath_core::page::{Page, PageRequest};
+use telepath_core::scope::ScopeSet;
+use telepath_core::secret::PlainKey;
+
+use crate::Store;
+use crate::backend::{Backend, Change};
+use crate::error::StoreError;
+use crate::key_table::{KeyTable, Snapshot, snapshot};
+use crate::sql::{Connection, binds, corrupt};
+
+pub(crate) use change::differences;
+use row::KeyRow;
+
+/// A key that was just made.
+#[derive(Debug)]
+pub struct CreatedKey {
+    /// What is known of it.
+    pub record: KeyRecord,
+    /// Its secret: the only time that it is seen.
+    pub secret: PlainKey,
+}
+
+/// Why a key was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyChangeError {
+    /// The account has no such key.
+    #[error("the account has no such key")]
+    NotFound,
+    /// The key has, or would get, more rights than whoever asks.
+    #[error("the key has or would get more rights than the key that asks")]
+    Escalation,
+    /// A revoked key stays as it is.
+    #[error("the key is revoked")]
+    Revoked,
+    /// Storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+impl Store {
+    /// Makes a key of the account.
+    pub async fn create_key(
+        &self,
+        account: AccountId,
+        new: NewKey,
+        origin: Origin,
+    ) -> Result<CreatedKey, StoreError> {
+        let owner = self.account(account).await?.ok_or_else(|| corrupt("account_id of a new key"))?;
+        let secret = PlainKey::generate(owner.mode, &*self.seams.entropy)?;
+        let creation = change::Creation {
+            id: self.new_id(origin.at)?,
+            account,
+            secret_id: self.new_id(origin.at)?,
+            hash: self.seams.vault.hash_key(&secret),
+            mask: secret.mask(),
+            new,
+            origin,
+            audit_id: self.new_id(origin.at)?,
+            event_id: self.new_id(origin.at)?,
+        };
+        let changed = self.change_key(creation.id, move |db| Box::pin(change::create(db, creation))).await;
+        match changed {
+            Ok(record) => Ok(CreatedKey { record, secret }),
+            Err(KeyChangeError::Store(error)) => Err(error),
+            Err(KeyChangeError::NotFound | KeyChangeError::Escalation | KeyChangeError::Revoked) => {
+                Err(StoreError::Broken)
+            }
+        }
+    }
+
+    /// Keys of the account, the newest first.
+    pub async fn list_keys(
+        &self,
+        account: AccountId,
+        filter: KeyFilter,
+        page: PageRequest,
+    ) -> Result<Page<KeyRecord>, StoreError> {
+        const WHERE: &str = "FROM keys WHERE account_id = $1 \
+             AND ($2 IS NULL OR $2 = CASE WHEN revoked_at IS NOT NULL THEN 'revoked' \
+                WHEN expires_at <= $3 THEN 'expired' WHEN expires_at <= $4 THEN 'expiring' ELSE 'active' END) \
+             AND ($5 IS NULL OR preset = $5) \
+             AND ($6 IS NULL OR COALESCE(last_used_at, created_at) <= $6) \
+             AND ($7 IS NULL OR expires_at < $7)";
+        let now = self.now();
+        let idle_since = filter.idle_days.map(|days| now.unix_ms() - i64::from(days) * DAY_MS);
+        let binds = binds![
+            account.to_string(),
+            filter.status.map(KeyStatus::name),
+            now,
+            now.plus(EXPIRING_WITHIN),
+            filter.preset.map(telepath_core::key::Preset::name),
+            idle_since,
+            filter.expires_before,
+        ];
+        let mut db = self.backend.read().await?;
+        let total = db.fetch_one(format!("SELECT count(*) AS total {WHERE}"), binds.clone()).await?;
+        let sql =
+            format!("SELECT {} {WHERE} ORDER BY created_at DESC, id DESC LIMIT $8 OFFSET $9", row::COLUMNS);
+        let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
+        let mut keys = row::keys(&mut db, sql, page_binds).await?;
+        drop(db);
+        for key in &mut keys {
+            key.merge_live_use(&self.keys);
+        }
+        Ok(Page { items: keys.into_iter().map(KeyRow::into_record).collect(), total: total.number("total")? })
+    }
+
+    /// A key of the account.
+    pub async fn get_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        let mut db = self.backend.read().await?;
+        let key = row::key(&mut db, account, id).await?;
+        Ok(key.map(|key| self.record_of(key)))
+    }
+
+    /// Changes a key. `giver` is what the asking key may do; `None` is local administration.
+    pub async fn update_key(
+        &self,
+        account: AccountId,
+        id: KeyId,
+        patch: KeyPatch,
+        giver: Option<ScopeSet>,
+        origin: Origin,
+    ) -> Result<KeyRecord, KeyChangeError> {
+        let audit_id = self.new_id(origin.at)?;
+        let update = change::Update { account, id, patch, giver, origin, audit_id };
+        self.change_key(id, move |db| Box::pin(change::update(db, update))).await
+    }
+
+    /// Withdraws a key. When this has returned, no request is admitted by the key any more. Revoking again answers the
+    /// key as it is.
+    pub async fn revoke_key(
+        &self,
+        account: AccountId,
+        id: KeyId,
+        reason: Option<String>,
+        giver: Option<ScopeSet>,
+        origin: Origin,
+    ) -> Result<KeyRecord, KeyChangeError> {
+        let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
+        let revoke = change::Revoke { account, id, reason, giver, origin, audit_id, event_id };
+        self.change_key(id, move |db| Box::pin(change::revoke(db, revoke))).await
+    }
+
+    fn record_of(&self, mut key: KeyRow) -> KeyRecord {
+        key.merge_live_use(&self.keys);
+        key.into_record()
+    }
+
+    /// Commits a change of a key and applies it to the table. Runs to its end even when the caller goes away, because a
+    /// committed change must reach the table.
+    async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
+    {
+        let (backend, keys) = (self.backend.clone(), self.keys.clone());
+        let task = tokio::spawn(async move {
+            let result: Result<Changed, KeyChangeError> = backend.write(change).await;
+            if let Err(KeyChangeError::Store(StoreError::OutcomeUnknown(_))) = &result {
+                keys.doubt(id);
+                settle_doubts(&backend, &keys).await;
+            }
+            let Changed { key, snapshot } = result?;
+            keys.apply(snapshot);
+            Ok(key)
+        });
+        let key = task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)));
+        key.map(|key| self.record_of(key))
+    }
+}
+
+/// What a change of a key leaves behind.
+pub(crate) struct Changed {
+    key: KeyRow,
+    snapshot: Snapshot,
+}
+
+/// Reads the keys whose last change may or may not have happened; those that cannot be read stay refused.
+pub(crate) async fn settle_doubts(backend: &Backend, keys: &KeyTable) {
+    let mut still = Vec::new();
+    for id in keys.take_doubted() {
+        match committed_state(backend, id).await {
+            Ok(Some(snapshot)) => keys.confirm(snapshot),
+            // The key was never made; there is nothing that could be admitted.
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(key = %id, %error, "the key is refused until the database says what it is");
+                still.push(id);
+            }
+        }
+    }
+    keys.keep_doubted(still);
+}
+
+/// Holding the row waits for a transaction that may still be about to commit on the database's side.
+async fn committed_state(backend: &Backend, id: KeyId) -> Result<Option<Snapshot>, StoreError> {
+    backend
+        .write(move |db| {
+            Box::pin(async move {
+                db.fetch_held("SELECT id FROM keys WHERE id = $1", binds![id.to_string()]).await?;
+                snapshot(db, &id.to_string()).await
+            })
+        })
+        .await
+}

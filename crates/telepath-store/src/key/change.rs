@@ -1,0 +1,236 @@
+//! The transactions that change keys.
+
+use serde_json::{Map, Value, json};
+use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::event::{EventKind, EventSubject, NewEvent};
+use telepath_core::id::{AccountId, AuditId, EventId, KeyId, SecretId};
+use telepath_core::key::{KeyPatch, KeyRecord, NewKey};
+use telepath_core::scope::ScopeSet;
+use telepath_core::secret::{HashedKey, KeyMask};
+
+use super::{Changed, KeyChangeError, row};
+use crate::error::StoreError;
+use crate::key_table::snapshot;
+use crate::sql::{Connection, binds, corrupt};
+use crate::{audit, event};
+
+pub(super) struct Creation {
+    pub(super) id: KeyId,
+    pub(super) account: AccountId,
+    pub(super) secret_id: SecretId,
+    pub(super) hash: HashedKey,
+    pub(super) mask: KeyMask,
+    pub(super) new: NewKey,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+    pub(super) event_id: EventId,
+}
+
+pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Changed, KeyChangeError> {
+    let Creation { id, account, secret_id, hash, mask, new, origin, audit_id, event_id } = creation;
+    db.execute(
+        "INSERT INTO keys (id, account_id, name, preset, scopes, rate_limit, allowed_ips, not_before, expires_at, \
+         created_at, created_by, request_count, error_count, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 1)",
+        binds![
+            id.to_string(),
+            account.to_string(),
+            new.name.as_str(),
+            new.preset.name(),
+            new.scopes.to_string(),
+            new.rate_limit.get(),
+            new.allowed_ips.to_string(),
+            new.not_before,
+            new.expires_at,
+            origin.at,
+            origin.actor.to_string(),
+        ],
+    )
+    .await?;
+    db.execute(
+        "INSERT INTO key_secrets (id, key_id, hash, mask, created_at) VALUES ($1, $2, $3, $4, $5)",
+        binds![secret_id.to_string(), id.to_string(), &hash.as_bytes()[..], mask.as_str(), origin.at],
+    )
+    .await?;
+    let after = json!({
+        "name": new.name,
+        "preset": new.preset.name(),
+        "scopes": new.scopes.to_string(),
+        "rate_limit_per_minute": new.rate_limit.get(),
+        "allowed_ips": new.allowed_ips.to_string(),
+        "not_before": new.not_before,
+        "expires_at": new.expires_at,
+    });
+    let entry = AuditEntry {
+        id: audit_id,
+        account_id: account,
+        origin,
+        action: AuditAction::KeyCreated,
+        target: id.to_string(),
+        before: json!({}),
+        after,
+    };
+    audit::write(db, &entry).await?;
+    let created = key_event(EventKind::KeyCreated, id, &new.name, origin);
+    event::write(db, account, event_id, created, origin.at).await?;
+    Ok(read_back(db, account, id).await?)
+}
+
+pub(super) struct Update {
+    pub(super) account: AccountId,
+    pub(super) id: KeyId,
+    pub(super) patch: KeyPatch,
+    pub(super) giver: Option<ScopeSet>,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+}
+
+pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Changed, KeyChangeError> {
+    let Update { account, id, patch, giver, origin, audit_id } = update;
+    let old = hold(db, account, id).await?;
+    let new = patched(&old, patch);
+    refuse_escalation(giver, old.scopes)?;
+    refuse_escalation(giver, new.scopes)?;
+    if old.revocation.is_some() {
+        return Err(KeyChangeError::Revoked);
+    }
+    let (before, after) = differences(&face(&old), &face(&new));
+    if after.is_empty() {
+        return Ok(read_back(db, account, id).await?);
+    }
+    db.execute(
+        "UPDATE keys SET name = $3, scopes = $4, rate_limit = $5, allowed_ips = $6, expires_at = $7, \
+         version = version + 1 WHERE id = $1 AND account_id = $2",
+        binds![
+            id.to_string(),
+            account.to_string(),
+            new.name.as_str(),
+            new.scopes.to_string(),
+            new.rate_limit.get(),
+            new.allowed_ips.to_string(),
+            new.expires_at,
+        ],
+    )
+    .await?;
+    let entry = AuditEntry {
+        id: audit_id,
+        account_id: account,
+        origin,
+        action: AuditAction::KeyUpdated,
+        target: id.to_string(),
+        before: Value::Object(before),
+        after: Value::Object(after),
+    };
+    audit::write(db, &entry).await?;
+    Ok(read_back(db, account, id).await?)
+}
+
+pub(super) struct Revoke {
+    pub(super) account: AccountId,
+    pub(super) id: KeyId,
+    pub(super) reason: Option<String>,
+    pub(super) giver: Option<ScopeSet>,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+    pub(super) event_id: EventId,
+}
+
+pub(super) async fn revoke(db: &mut Connection, revoke: Revoke) -> Result<Changed, KeyChangeError> {
+    let Revoke { account, id, reason, giver, origin, audit_id, event_id } = revoke;
+    let old = hold(db, account, id).await?;
+    refuse_escalation(giver, old.scopes)?;
+    if old.revocation.is_some() {
+        return Ok(read_back(db, account, id).await?);
+    }
+    db.execute(
+        "UPDATE keys SET revoked_at = $3, revoked_by = $4, revoke_reason = $5, version = version + 1 \
+         WHERE id = $1 AND account_id = $2",
+        binds![id.to_string(), account.to_string(), origin.at, origin.actor.to_string(), reason.as_deref(),],
+    )
+    .await?;
+    let entry = AuditEntry {
+        id: audit_id,
+        account_id: account,
+        origin,
+        action: AuditAction::KeyRevoked,
+        target: id.to_string(),
+        before: json!({}),
+        after: json!({ "reason": reason }),
+    };
+    audit::write(db, &entry).await?;
+    let revoked = key_event(EventKind::KeyRevoked, id, &old.name, origin);
+    event::write(db, account, event_id, revoked, origin.at).await?;
+    Ok(read_back(db, account, id).await?)
+}
+
+/// The key as it is, held until the transaction ends.
+async fn hold(db: &mut Connection, account: AccountId, id: KeyId) -> Result<KeyRecord, KeyChangeError> {
+    let sql = "SELECT id FROM keys WHERE id = $1 AND account_id = $2";
+    let held = db.fetch_held(sql, binds![id.to_string(), account.to_string()]).await?;
+    held.ok_or(KeyChangeError::NotFound)?;
+    let key = row::key(db, account, id).await?.ok_or(KeyChangeError::NotFound)?;
+    Ok(key.record)
+}
+
+async fn read_back(db: &mut Connection, account: AccountId, id: KeyId) -> Result<Changed, StoreError> {
+    let key = row::key(db, account, id).await?.ok_or_else(|| corrupt("keys.id"))?;
+    let snapshot = snapshot(db, &id.to_string()).await?.ok_or_else(|| corrupt("key_secrets.key_id"))?;
+    Ok(Changed { key, snapshot })
+}
+
+fn refuse_escalation(giver: Option<ScopeSet>, scopes: ScopeSet) -> Result<(), KeyChangeError> {
+    match giver {
+        Some(giver) if !giver.covers(scopes) => Err(KeyChangeError::Escalation),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn patched(old: &KeyRecord, patch: KeyPatch) -> KeyRecord {
+    let mut new = old.clone();
+    if let Some(name) = patch.name {
+        new.name = name;
+    }
+    if let Some(scopes) = patch.scopes {
+        new.scopes = scopes;
+    }
+    if let Some(limit) = patch.rate_limit {
+        new.rate_limit = limit;
+    }
+    if let Some(networks) = patch.allowed_ips {
+        new.allowed_ips = networks;
+    }
+    new.expires_at = patch.expires_at.apply(new.expires_at);
+    new
+}
+
+/// What a patch can change, as the audit trail shows it.
+fn face(key: &KeyRecord) -> Map<String, Value> {
+    event::fields(json!({
+        "name": key.name,
+        "scopes": key.scopes.to_string(),
+        "rate_limit_per_minute": key.rate_limit.get(),
+        "allowed_ips": key.allowed_ips.to_string(),
+        "expires_at": key.expires_at,
+    }))
+}
+
+/// The members that differ between two faces: as they were, and as they are.
+pub(crate) fn differences(
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+) -> (Map<String, Value>, Map<String, Value>) {
+    let (mut before, mut after) = (Map::new(), Map::new());
+    for (member, value) in new {
+        let was = old.get(member).unwrap_or(&Value::Null);
+        if was != value {
+            before.insert(member.clone(), was.clone());
+            after.insert(member.clone(), value.clone());
+        }
+    }
+    (before, after)
+}
+
+fn key_event(kind: EventKind, id: KeyId, name: &str, origin: Origin) -> NewEvent {
+    let fields = json!({ "key_id": id, "name": name, "actor": origin.actor.to_string() });
+    NewEvent { kind, subject: EventSubject::Key(id), fields: event::fields(fields) }
+}

@@ -1,0 +1,289 @@
+//! The keys in memory, from which every request is admitted: no I/O and no lock across an await. A key's state stands
+//! under its own small lock, and [`KeyHandle::admit`] decides under it, so that a change that was applied is seen by every
+//! admission after it, also through a handle that was found before.
+
+mod entry;
+mod load;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, Id as _, KeyId};
+use telepath_core::limit::WindowState;
+use telepath_core::scope::ScopeSet;
+use telepath_core::secret::HashedKey;
+
+use entry::Entry;
+pub(crate) use entry::{LiveUse, Snapshot, SnapshotSecret, Spent};
+pub(crate) use load::{last_use_of, load, snapshot};
+
+/// Parts of each index with a lock of their own; a power of two.
+const SHARDS: usize = 64;
+
+/// What became of a request at the moment of admission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It may go on, and was counted.
+    Admitted {
+        /// What the key may do.
+        scopes: ScopeSet,
+        /// The key's window, this request included.
+        window: WindowState,
+    },
+    /// The window is full (429); nothing was counted.
+    Limited {
+        /// The key's window.
+        window: WindowState,
+    },
+    /// The key may not be used from this address (403); nothing was counted.
+    WrongAddress,
+    /// Revoked, expired, not yet valid, or the secret is no longer one of the key's (401).
+    Dead,
+    /// A change of the key was sent to the database and it is not known whether it happened. Until the database says so
+    /// the key is refused (503), never admitted by what may be the old state.
+    Unsure,
+}
+
+/// Spreads nothing: what it is given is the output of an HMAC or the random part of an id.
+#[derive(Default)]
+pub(crate) struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+/// One shard of an index. Keys whose index numbers collide wait in `more`, which is as good as always empty.
+#[derive(Default)]
+struct Shard {
+    first: HashMap<u64, Arc<Entry>, BuildHasherDefault<AsIs>>,
+    more: Vec<(u64, Arc<Entry>)>,
+}
+
+impl Shard {
+    fn find(&self, index: u64, is_it: impl Fn(&Entry) -> bool) -> Option<Arc<Entry>> {
+        let first = self.first.get(&index)?;
+        if is_it(first) {
+            return Some(Arc::clone(first));
+        }
+        self.more.iter().find(|(at, entry)| *at == index && is_it(entry)).map(|(_, entry)| Arc::clone(entry))
+    }
+
+    fn insert(&mut self, index: u64, entry: &Arc<Entry>) {
+        match self.first.get(&index) {
+            Some(there) if Arc::ptr_eq(there, entry) => {}
+            Some(_) => self.more.push((index, Arc::clone(entry))),
+            None => drop(self.first.insert(index, Arc::clone(entry))),
+        }
+    }
+
+    fn remove(&mut self, index: u64, entry: &Arc<Entry>) {
+        if self.first.get(&index).is_some_and(|there| Arc::ptr_eq(there, entry)) {
+            self.first.remove(&index);
+            if let Some(place) = self.more.iter().position(|(at, _)| *at == index) {
+                let (_, next) = self.more.swap_remove(place);
+                self.first.insert(index, next);
+            }
+        } else if let Some(place) =
+            self.more.iter().position(|(at, there)| *at == index && Arc::ptr_eq(there, entry))
+        {
+            self.more.swap_remove(place);
+        }
+    }
+}
+
+type Index = Box<[RwLock<Shard>]>;
+
+fn shard_of(index: &Index, number: u64) -> &RwLock<Shard> {
+    // The map inside uses the lowest and the highest bits; the middle is free.
+    &index[(number >> 32) as usize & (SHARDS - 1)]
+}
+
+fn read(shard: &RwLock<Shard>) -> std::sync::RwLockReadGuard<'_, Shard> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shard: &RwLock<Shard>) -> std::sync::RwLockWriteGuard<'_, Shard> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keys with something to tell the database. Each stands here at most once, so the list is bounded by their number.
+#[derive(Default)]
+struct Pending {
+    used: Mutex<Vec<Arc<Entry>>>,
+    unsure: Mutex<Vec<KeyId>>,
+}
+
+fn locked<T>(list: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Tables {
+    by_hash: Index,
+    by_id: Index,
+    count: AtomicUsize,
+    pending: Arc<Pending>,
+}
+
+/// All keys, shared by all request tasks.
+#[derive(Clone)]
+pub struct KeyTable(Arc<Tables>);
+
+fn id_number(id: KeyId) -> u64 {
+    let mut tail = [0; 8];
+    tail.copy_from_slice(&id.as_bytes()[8..]);
+    u64::from_be_bytes(tail)
+}
+
+impl KeyTable {
+    pub(crate) fn empty() -> Self {
+        let index = || (0..SHARDS).map(|_| RwLock::default()).collect();
+        Self(Arc::new(Tables {
+            by_hash: index(),
+            by_id: index(),
+            count: AtomicUsize::new(0),
+            pending: Arc::default(),
+        }))
+    }
+
+    /// The key with this secret.
+    pub fn find(&self, hash: &HashedKey) -> Option<KeyHandle> {
+        let number = hash.index();
+        let entry = read(shard_of(&self.0.by_hash, number)).find(number, |entry| entry.has(hash))?;
+        Some(KeyHandle { entry, pending: Arc::clone(&self.0.pending) })
+    }
+
+    /// How many keys there are, whatever their state.
+    pub fn len(&self) -> usize {
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no key at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn entry(&self, id: KeyId) -> Option<Arc<Entry>> {
+        let number = id_number(id);
+        read(shard_of(&self.0.by_id, number)).find(number, |entry| entry.id == id)
+    }
+
+    /// Takes over a key as it was committed, unless a newer state is already here.
+    pub(crate) fn apply(&self, snapshot: Snapshot) {
+        let number = id_number(snapshot.id);
+        // Held to the end: two changes of one key take their turns here, for the index as well as for the state.
+        let mut shard = write(shard_of(&self.0.by_id, number));
+        let there = shard.find(number, |entry| entry.id == snapshot.id);
+        let (entry, added, removed) = if let Some(entry) = there {
+            let (added, removed) = entry.replace(snapshot);
+            (entry, added, removed)
+        } else {
+            let hashes = snapshot.secrets.iter().map(|secret| secret.hash).collect();
+            let entry = Arc::new(Entry::new(snapshot));
+            shard.insert(number, &entry);
+            self.0.count.fetch_add(1, Ordering::Relaxed);
+            (entry, hashes, Vec::new())
+        };
+        for hash in added {
+            write(shard_of(&self.0.by_hash, hash.index())).insert(hash.index(), &entry);
+        }
+        for hash in removed {
+            write(shard_of(&self.0.by_hash, hash.index())).remove(hash.index(), &entry);
+        }
+    }
+
+    /// Refuses a key until [`KeyTable::apply`] or [`KeyTable::confirm`] says what it is.
+    pub(crate) fn doubt(&self, id: KeyId) {
+        if let Some(entry) = self.entry(id)
+            && entry.doubt()
+        {
+            locked(&self.0.pending.unsure).push(id);
+        }
+    }
+
+    /// The keys in doubt; they are forgotten here, and must be put back if they stay in doubt.
+    pub(crate) fn take_doubted(&self) -> Vec<KeyId> {
+        std::mem::take(&mut *locked(&self.0.pending.unsure))
+    }
+
+    /// Puts keys back that are still in doubt.
+    pub(crate) fn keep_doubted(&self, ids: Vec<KeyId>) {
+        locked(&self.0.pending.unsure).extend(ids);
+    }
+
+    /// Takes over the state that the database has after a doubt, even if it is the one that was here before.
+    pub(crate) fn confirm(&self, snapshot: Snapshot) {
+        let id = snapshot.id;
+        self.apply(snapshot);
+        if let Some(entry) = self.entry(id) {
+            entry.clear_doubt();
+        }
+    }
+
+    /// What is known of a key's use at this very moment.
+    pub(crate) fn live_use(&self, id: KeyId) -> Option<LiveUse> {
+        self.entry(id).map(|entry| entry.live_use())
+    }
+
+    /// Takes the counts that the database has not yet.
+    pub(crate) fn take_spent(&self) -> Vec<Spent> {
+        let used = std::mem::take(&mut *locked(&self.0.pending.used));
+        used.into_iter().map(|entry| Entry::spend(&entry)).collect()
+    }
+
+    /// Says that these counts are in the database, or that they are still to be written.
+    pub(crate) fn settle(&self, spent: &[Spent], written: bool) {
+        for spent in spent {
+            if spent.settle(written) {
+                locked(&self.0.pending.used).push(spent.entry());
+            }
+        }
+    }
+}
+
+/// A key that was found. It stays good whatever happens to the key: what it admits is decided anew each time.
+#[derive(Clone)]
+pub struct KeyHandle {
+    entry: Arc<Entry>,
+    pending: Arc<Pending>,
+}
+
+impl KeyHandle {
+    /// The moment of admission: judges the key's policy, checks that this very secret is still one of the key's, and
+    /// counts the request in the key's window, all under the key's lock.
+    pub fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
+        self.entry.admit(hash, address, now)
+    }
+
+    /// Counts an answer, 4xx and 5xx as errors, and remembers the use. Never waits for the database.
+    pub fn record(&self, hash: &HashedKey, status: u16, address: IpAddr, now: Timestamp) {
+        if self.entry.record(hash, status, address, now) {
+            locked(&self.pending.used).push(Arc::clone(&self.entry));
+        }
+    }
+
+    /// The key's id.
+    pub fn key_id(&self) -> KeyId {
+        self.entry.id
+    }
+
+    /// Whose key it is.
+    pub fn account_id(&self) -> AccountId {
+        self.entry.account
+    }
+}

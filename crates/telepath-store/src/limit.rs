@@ -1,0 +1,3 @@
+//! Where windows are counted. One node counts in its own memory.
+
+pub(crate) mod memory;

@@ -1,0 +1,96 @@
+//! Windows of addresses that show no valid key, in memory of a fixed size. Addresses share small sets; when a set is full
+//! the one with the lowest count makes room, so a flood of addresses cannot push out those that knock most.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use telepath_core::address::AddressBlock;
+use telepath_core::clock::Timestamp;
+use telepath_core::limit::{Phase, RateLimit, Take, Window, WindowState};
+
+/// Sets; a power of two.
+const SETS: usize = 8192;
+/// Addresses in a set.
+const WAYS: usize = 8;
+
+#[derive(Clone, Copy)]
+struct Slot {
+    block: AddressBlock,
+    window: Window,
+}
+
+type Set = [Option<Slot>; WAYS];
+
+/// The windows of at most 65,536 addresses (IPv6 by /64) at a time.
+pub struct AddressWindows {
+    limit: RateLimit,
+    // Keyed anew in every process, so that nobody can aim addresses at one set.
+    hasher: RandomState,
+    sets: Box<[Mutex<Set>]>,
+}
+
+impl AddressWindows {
+    /// No address counted yet.
+    pub fn new(limit: RateLimit) -> Self {
+        Self::with_sets(limit, SETS)
+    }
+
+    fn with_sets(limit: RateLimit, sets: usize) -> Self {
+        let sets = (0..sets.max(1)).map(|_| Mutex::new([None; WAYS])).collect();
+        Self { limit, hasher: RandomState::new(), sets }
+    }
+
+    /// Counts one request of an address, if its window has room.
+    pub fn take(&self, address: IpAddr, now: Timestamp) -> Take {
+        let block = AddressBlock::of(address);
+        let mut set = self.set_of(block);
+        let place = place_of(&mut set, block, now);
+        let slot = set[place].get_or_insert(Slot { block, window: Window::default() });
+        slot.window.take(self.limit, Phase::default(), now)
+    }
+
+    /// What the headers say to an address, without counting anything.
+    pub fn peek(&self, address: IpAddr, now: Timestamp) -> WindowState {
+        let block = AddressBlock::of(address);
+        let set = self.set_of(block);
+        let mut window = set
+            .iter()
+            .flatten()
+            .find(|slot| slot.block == block)
+            .map_or_else(Window::default, |slot| slot.window);
+        window.peek(self.limit, Phase::default(), now)
+    }
+
+    fn set_of(&self, block: AddressBlock) -> MutexGuard<'_, Set> {
+        let spread = self.hasher.hash_one(block);
+        // The remainder fits whatever the number of sets fits.
+        let place = usize::try_from(spread % self.sets.len() as u64).unwrap_or(0);
+        self.sets[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The block's place in its set; makes room for it when it has none. What a window of an earlier minute counted weighs
+/// nothing.
+fn place_of(set: &mut Set, block: AddressBlock, now: Timestamp) -> usize {
+    if let Some(place) = set.iter().position(|slot| slot.is_some_and(|slot| slot.block == block)) {
+        return place;
+    }
+    let mut lightest = (0, u64::MAX);
+    for (place, slot) in set.iter().enumerate() {
+        let weight = slot.map_or(0, |slot| 1 + weight_of(slot.window, now));
+        if weight < lightest.1 {
+            lightest = (place, weight);
+        }
+    }
+    set[lightest.0] = None;
+    lightest.0
+}
+
+fn weight_of(window: Window, now: Timestamp) -> u64 {
+    let over = window.start() + telepath_core::limit::WINDOW_SECONDS <= now.unix_seconds();
+    if over { 0 } else { u64::from(window.used()) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Migrations: numbered scripts, the same numbers for both databases, embedded in the program. What was applied is
+//! remembered with a checksum, so that a script that was changed afterwards is noticed.
+
+use std::path::{Path, PathBuf};
+
+use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
+
+use crate::Database;
+use crate::error::StoreError;
+use crate::postgres::PostgresBackend;
+use crate::sql::{Connection, binds};
+use crate::sqlite;
+
+/// One step of the schema.
+#[derive(Clone, Copy)]
+pub(crate) struct Migration {
+    pub(crate) version: i64,
+    pub(crate) name: &'static str,
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+macro_rules! migrations {
+    ($($version:literal $name:literal;)+) => {
+        &[$(Migration {
+            version: $version,
+            name: $name,
+            sqlite: include_str!(concat!("../../../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../../../migrations/postgres/", $name, ".sql")),
+        }),+]
+    };
+}
+
+/// Every migration in order.
+pub(crate) const MIGRATIONS: &[Migration] = migrations! {
+    1 "0001_foundation";
+};
+
+/// Held while a PostgreSQL database is migrated, so that two programs that start at once do not both do it. The number
+/// is arbitrary and must only never change.
+const ADVISORY_LOCK: i64 = 0x7465_6c65_7061_7468;
+
+/// What a migration did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationReport {
+    /// The schema's version before; 0 when the database was empty.
+    pub from: i64,
+    /// Its version now.
+    pub to: i64,
+    /// The names of the migrations that were applied.
+    pub applied: Vec<&'static str>,
+    /// The copy that was made before, if there was something to copy.
+    pub backup: Option<PathBuf>,
+}
+
+/// Brings either database to the newest schema.
+pub(crate) async fn migrate(database: &Database) -> Result<MigrationReport, StoreError> {
+    match database {
+        Database::Sqlite { path } => {
+            let mut connection = sqlite::connect(path).await?;
+            migrate_sqlite(&mut connection, path, MIGRATIONS, SystemClock.now()).await
+        }
+        Database::Postgres { url } => {
+            let postgres = PostgresBackend::open(url).await?;
+            let report = migrate_postgres(&postgres, MIGRATIONS, SystemClock.now()).await;
+            postgres.close().await;
+            report
+        }
+    }
+}
+
+/// Copies an existing database that is behind, then migrates it.
+pub(crate) async fn migrate_sqlite(
+    connection: &mut Connection,
+    path: &Path,
+    migrations: &[Migration],
+    now: Timestamp,
+) -> Result<MigrationReport, StoreError> {
+    let from = current_version(connection, migrations).await?;
+    let behind = from < newest(migrations);
+    let backup =
+        if behind && from > 0 { Some(sqlite::back_up(connection, path, from, now).await?) } else { None };
+    let applied = apply(connection, migrations, from, now).await?;
+    Ok(MigrationReport { from, to: newest(migrations), applied, backup })
+}
+
+/// Migrates under a lock that other programs on the same database respect.
+pub(crate) async fn migrate_postgres(
+    postgres: &PostgresBackend,
+    migrations: &[Migration],
+    now: Timestamp,
+) -> Result<MigrationReport, StoreError> {
+    let mut connection = postgres.connection().await?;
+    connection.execute("SELECT pg_advisory_lock($1)", binds![ADVISORY_LOCK]).await?;
+    let report = async {
+        let from = current_version(&mut connection, migrations).await?;
+        let applied = apply(&mut connection, migrations, from, now).await?;
+        Ok(MigrationReport { from, to: newest(migrations), applied, backup: None })
+    }
+    .await;
+    connection.execute("SELECT pg_advisory_unlock($1)", binds![ADVISORY_LOCK]).await?;
+    report
+}
+
+/// Refuses a database that is not at the newest schema.
+pub(crate) async fn require_newest(connection: &mut Connection) -> Result<(), StoreError> {
+    let found = current_version(connection, MIGRATIONS).await?;
+    let needed = newest(MIGRATIONS);
+    if found < needed { Err(StoreError::SchemaBehind { found, needed }) } else { Ok(()) }
+}
+
+fn newest(migrations: &[Migration]) -> i64 {
+    migrations.last().map_or(0, |migration| migration.version)
+}
+
+async fn current_version(connection: &mut Connection, migrations: &[Migration]) -> Result<i64, StoreError> {
+    if !has_history(connection).await? {
+        return Ok(0);
+    }
+    let sql = "SELECT version, checksum FROM schema_migrations ORDER BY version";
+    let mut found = 0;
+    for row in connection.fetch_all(sql, vec![]).await? {
+        found = row.integer("version")?;
+        let Some(known) = migrations.iter().find(|migration| migration.version == found) else {
+            return Err(StoreError::SchemaAhead { found, known: newest(migrations) });
+        };
+        if row.text("checksum")? != checksum(script(connection, known)) {
+            return Err(StoreError::SchemaDiffers { version: found });
+        }
+    }
+    Ok(found)
+}
+
+async fn has_history(connection: &mut Connection) -> Result<bool, StoreError> {
+    let sql = match connection {
+        Connection::Sqlite(_) | Connection::SqliteReader(_) => {
+            "SELECT count(*) AS found FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'"
+        }
+        Connection::Postgres(_) => {
+            "SELECT count(*) AS found FROM information_schema.tables \
+             WHERE table_schema = current_schema() AND table_name = 'schema_migrations'"
+        }
+    };
+    Ok(connection.fetch_one(sql, vec![]).await?.integer("found")? > 0)
+}
+
+fn script(connection: &Connection, migration: &Migration) -> &'static str {
+    match connection {
+        Connection::Sqlite(_) | Connection::SqliteReader(_) => migration.sqlite,
+        Connection::Postgres(_) => migration.postgres,
+    }
+}
+
+/// FNV-1a, 64 bits: enough to notice an accident, which is all that this guards against.
+fn checksum(script: &str) -> String {
+    let hash = script.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+/// Each migration is one transaction together with the note that it was applied.
+async fn apply(
+    connection: &mut Connection,
+    migrations: &[Migration],
+    from: i64,
+    now: Timestamp,
+) -> Result<Vec<&'static str>, StoreError> {
+    let mut applied = Vec::new();
+    for migration in migrations.iter().filter(|migration| migration.version > from) {
+        connection.execute("BEGIN", vec![]).await?;
+        let step = apply_one(connection, migration, now).await;
+        let end = if step.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        connection.execute(end, vec![]).await?;
+        step?;
+        applied.push(migration.name);
+    }
+    Ok(applied)
+}
+
+async fn apply_one(
+    connection: &mut Connection,
+    migration: &Migration,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let history = match connection {
+        Connection::Sqlite(_) | Connection::SqliteReader(_) => {
+            "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER NOT NULL PRIMARY KEY, \
+             name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
+        }
+        Connection::Postgres(_) => {
+            "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT NOT NULL PRIMARY KEY, \
+             name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)"
+        }
+    };
+    connection.script(history).await?;
+    let script = script(connection, migration);
+    connection.script(script).await?;
+    let sql = "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)";
+    connection.execute(sql, binds![migration.version, migration.name, checksum(script), now]).await?;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! PostgreSQL: a bounded pool of connections and explicit transactions.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use telepath_core::secret::SecretText;
+
+use crate::backend::Change;
+use crate::error::StoreError;
+use crate::sql::Connection;
+
+/// The most connections of one process.
+const CONNECTIONS: u32 = 16;
+/// How long a caller waits for a connection before the database counts as unavailable.
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The pool.
+#[derive(Clone)]
+pub(crate) struct PostgresBackend {
+    pool: PgPool,
+}
+
+impl PostgresBackend {
+    pub(crate) async fn open(url: &SecretText) -> Result<Self, StoreError> {
+        // What the driver says about a URL that it cannot read may quote it, password and all.
+        let options = PgConnectOptions::from_str(url.expose())
+            .map_err(|_| StoreError::Unavailable(configuration("the database URL is not a PostgreSQL URL")))?
+            .application_name("telepath");
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE_WITHIN)
+            .connect_with(options)
+            .await?;
+        Ok(Self { pool })
+    }
+
+    pub(crate) async fn connection(&self) -> Result<Connection, StoreError> {
+        Ok(Connection::Postgres(self.pool.acquire().await?))
+    }
+
+    pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        // In a task of its own: a caller that goes away must not leave a connection inside a transaction.
+        let task = tokio::spawn(async move {
+            let mut transaction = Transaction::begin(&pool).await?;
+            let result = change(&mut transaction.connection).await;
+            match result {
+                Ok(value) => {
+                    transaction.commit().await?;
+                    Ok(value)
+                }
+                Err(error) => {
+                    transaction.roll_back().await;
+                    Err(error)
+                }
+            }
+        });
+        task.await.unwrap_or_else(|_| Err(StoreError::Broken.into()))
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A connection inside a transaction. Unless the transaction was ended in order, the connection is not used again.
+struct Transaction {
+    connection: Connection,
+    ended: bool,
+}
+
+impl Transaction {
+    async fn begin(pool: &PgPool) -> Result<Self, StoreError> {
+        let mut transaction = Self { connection: Connection::Postgres(pool.acquire().await?), ended: false };
+        transaction.connection.execute("BEGIN", vec![]).await?;
+        Ok(transaction)
+    }
+
+    async fn commit(mut self) -> Result<(), StoreError> {
+        match self.connection.execute("COMMIT", vec![]).await {
+            Ok(_) => {
+                self.ended = true;
+                Ok(())
+            }
+            Err(StoreError::Unavailable(error)) if !error.was_answered() => {
+                Err(StoreError::OutcomeUnknown(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn roll_back(mut self) {
+        self.ended = self.connection.execute("ROLLBACK", vec![]).await.is_ok();
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.ended
+            && let Connection::Postgres(connection) = &mut self.connection
+        {
+            connection.close_on_drop();
+        }
+    }
+}
+
+fn configuration(message: &str) -> crate::error::DatabaseError {
+    sqlx::Error::Configuration(message.to_owned().into()).into()
+}

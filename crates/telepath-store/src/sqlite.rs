@@ -1,0 +1,126 @@
+//! SQLite: one connection that writes, behind a queue, and a pool of connections that only read. The file is private to
+//! its owner, in write-ahead mode, and every commit is on the disk before it is answered.
+
+mod backup;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+pub(crate) use backup::back_up;
+use writer::Writer;
+
+use crate::backend::Change;
+use crate::error::StoreError;
+use crate::sql::Connection;
+
+/// The oldest SQLite without a known fault that could lose a committed write-ahead log.
+const OLDEST: [u32; 3] = [3, 51, 3];
+/// Connections that only read.
+const READERS: u32 = 4;
+/// How long a statement waits for a lock that another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a caller waits for a reader before the database counts as unavailable.
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The writer and the readers.
+#[derive(Clone)]
+pub(crate) struct SqliteBackend {
+    writer: Arc<Writer>,
+    readers: SqlitePool,
+}
+
+/// Opens the connection that writes; makes the file, private to its owner, when there is none.
+pub(crate) async fn connect(path: &Path) -> Result<Connection, StoreError> {
+    make_private(path)?;
+    let connection = options(path).connect().await?;
+    let mut connection = Connection::Sqlite(Box::new(connection));
+    check_version(&mut connection).await?;
+    Ok(connection)
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+impl SqliteBackend {
+    /// Takes a migrated connection over as the one writer.
+    pub(crate) fn start(path: &Path, connection: Connection) -> Self {
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(ACQUIRE_WITHIN)
+            .connect_lazy_with(options(path).read_only(true).pragma("query_only", "ON"));
+        Self { writer: Arc::new(Writer::start(path.to_owned(), connection)), readers }
+    }
+
+    pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.write(change).await
+    }
+
+    pub(crate) async fn read(&self) -> Result<Connection, StoreError> {
+        Ok(Connection::SqliteReader(self.readers.acquire().await?))
+    }
+
+    /// The readers go first: the writer's last checkpoint can then empty the write-ahead log.
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+async fn check_version(connection: &mut Connection) -> Result<(), StoreError> {
+    let found = connection.fetch_one("SELECT sqlite_version() AS version", vec![]).await?.text("version")?;
+    let parts: Vec<u32> = found.split('.').filter_map(|part| part.parse().ok()).collect();
+    if parts.as_slice() < OLDEST.as_slice() { Err(StoreError::LibraryTooOld { found }) } else { Ok(()) }
+}
+
+/// SQLite gives its journal files the permissions of the database file, so that one is enough.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+
+    let file_error = |source| file_error(path, source);
+    let mut options = std::fs::OpenOptions::new();
+    let file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(file_error)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(file_error)
+}
+
+pub(crate) fn file_error(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::File { path: PathBuf::from(path), source: Arc::new(source) }
+}
+
+/// Writes the write-ahead log back into the database file and closes.
+async fn finish(connection: Connection) {
+    if let Connection::Sqlite(mut connection) = connection {
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await {
+            tracing::warn!(%error, "the last checkpoint failed; it is made good at the next start");
+        }
+        if let Err(error) = SqliteConnection::close(*connection).await {
+            tracing::warn!(%error, "the database did not close cleanly");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The one writer of a SQLite database. Changes wait in a bounded queue and are committed in groups, because one commit
+//! costs a flush of the disk whatever its size. Inside a group each change has its savepoint, so one that fails takes
+//! nothing of the others with it; each is answered only after the commit that holds it.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::backend::Change;
+use crate::error::StoreError;
+use crate::sql::Connection;
+
+/// Changes that may wait.
+const QUEUE: usize = 1024;
+/// Changes in one commit.
+const GROUP: usize = 64;
+/// How long a caller waits for room in the queue.
+const ROOM_WITHIN: Duration = Duration::from_secs(5);
+
+/// The handle of the writing task.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+}
+
+enum Message {
+    Change(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+/// A change whose types are hidden, so that changes of all kinds can wait in one queue.
+trait Job: Send {
+    /// Runs the change; whether its writes are to be kept.
+    fn run<'c>(&'c mut self, connection: &'c mut Connection) -> BoxFuture<'c, bool>;
+
+    /// Answers the caller: its own result if the commit held, else why it did not.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct TypedJob<T, E, F> {
+    change: Option<F>,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Job for TypedJob<T, E, F>
+where
+    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, T, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn run<'c>(&'c mut self, connection: &'c mut Connection) -> BoxFuture<'c, bool> {
+        Box::pin(async move {
+            let Some(change) = self.change.take() else { return false };
+            let outcome = AssertUnwindSafe(async move { change(connection).await }).catch_unwind().await;
+            let result = outcome.unwrap_or_else(|_: Box<dyn Any + Send>| Err(StoreError::Broken.into()));
+            let keep = result.is_ok();
+            self.result = Some(result);
+            keep
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let result = match (self.result, committed) {
+            (Some(Err(error)), _) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Ok(_)) | None, Err(error)) => Err(error.into()),
+            (None, Ok(())) => Err(StoreError::Broken.into()),
+        };
+        // A caller that went away does not want to know.
+        drop(self.reply.send(result));
+    }
+}
+
+impl Writer {
+    pub(super) fn start(path: PathBuf, connection: Connection) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(run(path, connection, waiting));
+        Self { queue }
+    }
+
+    pub(super) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = TypedJob { change: Some(change), result: None, reply };
+        match self.queue.send_timeout(Message::Change(Box::new(job)), ROOM_WITHIN).await {
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(StoreError::Closed.into())),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(StoreError::Busy.into()),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(StoreError::Closed.into()),
+        }
+    }
+
+    /// Waits until all that was queued is committed and the file is closed.
+    pub(super) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.queue.send(Message::Close(done)).await.is_ok() {
+            // Fails only when the task is gone, and then the file is closed as well.
+            drop(closed.await);
+        }
+    }
+}
+
+async fn run(path: PathBuf, connection: Connection, mut waiting: mpsc::Receiver<Message>) {
+    let mut connection = Some(connection);
+    let mut closing = None;
+    while closing.is_none() {
+        let mut group = Vec::new();
+        let Some(mut message) = waiting.recv().await else { break };
+        loop {
+            match message {
+                Message::Change(job) => group.push(job),
+                Message::Close(done) => {
+                    // What others queued before this is ahead of it; nothing more is taken.
+                    waiting.close();
+                    closing = Some(done);
+                    break;
+                }
+            }
+            if group.len() == GROUP {
+                break;
+            }
+            match waiting.try_recv() {
+                Ok(next) => message = next,
+                Err(_) => break,
+            }
+        }
+        commit_group(&path, &mut connection, group).await;
+    }
+    if let Some(connection) = connection {
+        super::finish(connection).await;
+    }
+    if let Some(done) = closing {
+        let _ = done.send(());
+    }
+}
+
+/// Runs one group. A connection that does not do what it is told is given up and opened anew for the next group.
+async fn commit_group(path: &Path, connection: &mut Option<Connection>, mut group: Vec<Box<dyn Job>>) {
+    if group.is_empty() {
+        return;
+    }
+    let committed = match usable(path, connection).await {
+        Ok(open) => run_group(open, &mut group).await,
+        Err(error) => Err(error),
+    };
+    if committed.is_err()
+        && let Some(open) = connection
+        && open.execute("ROLLBACK", vec![]).await.is_err()
+    {
+        *connection = None;
+    }
+    for job in group {
+        job.answer(committed.clone());
+    }
+}
+
+async fn usable<'c>(
+    path: &Path,
+    connection: &'c mut Option<Connection>,
+) -> Result<&'c mut Connection, StoreError> {
+    match connection {
+        Some(open) => Ok(open),
+        None => Ok(connection.insert(super::connect(path).await?)),
+    }
+}
+
+async fn run_group(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    connection.execute("BEGIN IMMEDIATE", vec![]).await?;
+    for job in group.iter_mut() {
+        connection.execute("SAVEPOINT change", vec![]).await?;
+        if !job.run(connection).await {
+            connection.execute("ROLLBACK TO change", vec![]).await?;
+        }
+        // Fails when SQLite itself has ended the transaction, as it does when the disk is full: then the group is lost
+        // as a whole, and each of its callers is told so.
+        connection.execute("RELEASE change", vec![]).await?;
+    }
+    connection.execute("COMMIT", vec![]).await.map(drop).map_err(|error| match error {
+        StoreError::Unavailable(error) => StoreError::OutcomeUnknown(error),
+        error => error,
+    })
+}

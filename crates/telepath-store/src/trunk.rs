@@ -1,0 +1,185 @@
+//! Trunks in the database. Their secrets are sealed before they come here, but for the SIP password, of which only the
+//! digest hashes are kept. A deleted trunk stays as a row for the calls that name it.
+
+mod change;
+mod metrics;
+mod row;
+mod target;
+
+use serde_json::json;
+use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::clock::Timestamp;
+use telepath_core::digest_hash::DigestHashes;
+use telepath_core::id::{AccountId, TrunkId};
+use telepath_core::page::{Page, PageRequest};
+use telepath_core::trunk::{
+    NewTrunk, SipPassword, SipUsername, Trunk, TrunkFilter, TrunkForCall, TrunkMetrics, TrunkPatchDraft,
+    TrunkStatus,
+};
+use telepath_core::validation::Invalid;
+
+use crate::Store;
+use crate::error::StoreError;
+use crate::sql::binds;
+
+/// A trunk that was just made.
+#[derive(Debug)]
+pub struct CreatedTrunk {
+    /// The trunk.
+    pub trunk: Trunk,
+    /// The SIP password, if it was made here: the only time that it is seen.
+    pub made_password: Option<SipPassword>,
+}
+
+/// A trunk's new SIP password; the old one is dead.
+#[derive(Debug)]
+pub struct RotatedPassword {
+    /// The trunk.
+    pub trunk: Trunk,
+    /// The password: the only time that it is seen.
+    pub password: SipPassword,
+    /// Since when it is good.
+    pub rotated_at: Timestamp,
+}
+
+/// Why a trunk was not made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrunkChangeError {
+    /// The account has no such trunk.
+    #[error("the account has no such trunk")]
+    NotFound,
+    /// Another trunk of this server has the SIP username.
+    #[error("another trunk has this SIP username")]
+    UsernameTaken,
+    /// The change does not fit the trunk as it is.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Makes a trunk of the account.
+    pub async fn create_trunk(
+        &self,
+        account: AccountId,
+        new: NewTrunk,
+        origin: Origin,
+    ) -> Result<CreatedTrunk, TrunkChangeError> {
+        let entropy = &*self.seams.entropy;
+        let made_password = match &new.sip_password {
+            Some(_) => None,
+            None => Some(SipPassword::generate(entropy).map_err(StoreError::from)?),
+        };
+        let id: TrunkId = self.new_id(origin.at)?;
+        let password = new.sip_password.as_ref().or(made_password.as_ref()).ok_or(StoreError::Broken)?;
+        let mut credentials = Vec::new();
+        for (field, secret) in &new.credentials {
+            let vault = &self.seams.vault;
+            credentials.push(change::Credential::seal(vault, entropy, id, *field, secret)?);
+        }
+        let creation = change::Creation {
+            digest: DigestHashes::of(new.sip_username.as_str(), password.secret()),
+            trunk: row::new_trunk(id, account, &new, origin.at),
+            credentials,
+            origin,
+            audit_id: self.new_id(origin.at)?,
+        };
+        let trunk = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
+        Ok(CreatedTrunk { trunk, made_password })
+    }
+
+    /// Trunks of the account with today's figures.
+    pub async fn list_trunks(
+        &self,
+        account: AccountId,
+        filter: TrunkFilter,
+        page: PageRequest,
+    ) -> Result<Page<(Trunk, TrunkMetrics)>, StoreError> {
+        const WHERE: &str =
+            "FROM trunks WHERE account_id = $1 AND deleted_at IS NULL AND ($2 IS NULL OR status = $2)";
+        let binds = binds![account.to_string(), filter.status.map(TrunkStatus::name)];
+        let order = if filter.oldest_first { "created_at, id" } else { "created_at DESC, id DESC" };
+        let mut db = self.backend.read().await?;
+        let total = db.fetch_one(format!("SELECT count(*) AS total {WHERE}"), binds.clone()).await?;
+        let sql = format!("SELECT {} {WHERE} ORDER BY {order} LIMIT $3 OFFSET $4", row::COLUMNS);
+        let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
+        let trunks = row::trunks(&mut db, sql, page_binds).await?;
+        let items = metrics::with_metrics(&mut db, account, trunks, self.now()).await?;
+        Ok(Page { items, total: total.number("total")? })
+    }
+
+    /// A trunk of the account with today's figures.
+    pub async fn get_trunk(
+        &self,
+        account: AccountId,
+        id: TrunkId,
+    ) -> Result<Option<(Trunk, TrunkMetrics)>, StoreError> {
+        let mut db = self.backend.read().await?;
+        let trunk = row::trunk(&mut db, account, id).await?;
+        let trunks = trunk.into_iter().collect();
+        Ok(metrics::with_metrics(&mut db, account, trunks, self.now()).await?.pop())
+    }
+
+    /// Changes a trunk. The draft is checked here, against the trunk as it is in the transaction.
+    pub async fn update_trunk(
+        &self,
+        account: AccountId,
+        id: TrunkId,
+        draft: TrunkPatchDraft,
+        origin: Origin,
+    ) -> Result<Trunk, TrunkChangeError> {
+        let seams = self.seams.clone();
+        let audit_id = self.new_id(origin.at)?;
+        let update = change::Update { account, id, draft, origin, audit_id, seams };
+        self.backend.write(move |db| Box::pin(change::update(db, update))).await
+    }
+
+    /// Deletes a trunk. Its calls stay; its SIP username is free again; its credentials are gone.
+    pub async fn delete_trunk(
+        &self,
+        account: AccountId,
+        id: TrunkId,
+        origin: Origin,
+    ) -> Result<(), TrunkChangeError> {
+        let entry = AuditEntry {
+            id: self.new_id(origin.at)?,
+            account_id: account,
+            origin,
+            action: AuditAction::TrunkDeleted,
+            target: id.to_string(),
+            before: json!({}),
+            after: json!({}),
+        };
+        self.backend.write(move |db| Box::pin(change::delete(db, account, id, entry))).await
+    }
+
+    /// Gives a trunk a new SIP password.
+    pub async fn rotate_sip_password(
+        &self,
+        account: AccountId,
+        id: TrunkId,
+        origin: Origin,
+    ) -> Result<RotatedPassword, TrunkChangeError> {
+        let password = SipPassword::generate(&*self.seams.entropy).map_err(StoreError::from)?;
+        let rotation = change::Rotation {
+            account,
+            id,
+            password: password.clone(),
+            origin,
+            audit_id: self.new_id(origin.at)?,
+        };
+        let trunk = self.backend.write(move |db| Box::pin(change::rotate(db, rotation))).await?;
+        Ok(RotatedPassword { trunk, password, rotated_at: origin.at })
+    }
+
+    /// What a call on a SIP username needs, whatever the trunk's status.
+    pub(crate) async fn trunk_for_call(
+        &self,
+        sip_username: &SipUsername,
+    ) -> Result<Option<TrunkForCall>, StoreError> {
+        let mut db = self.backend.read().await?;
+        target::find(&mut db, sip_username, &self.seams.vault).await
+    }
+}

@@ -1,0 +1,269 @@
+//! The transactions that change trunks.
+
+use serde_json::{Map, Value, json};
+use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::digest_hash::DigestHashes;
+use telepath_core::entropy::Entropy;
+use telepath_core::id::{AccountId, AuditId, TrunkId};
+use telepath_core::secret::SecretText;
+use telepath_core::trunk::{CredentialField, SipPassword, Trunk, TrunkPatchDraft};
+use telepath_core::vault::{Sealed, Vault};
+
+use super::{TrunkChangeError, row};
+use crate::error::StoreError;
+use crate::key::differences;
+use crate::sql::{Connection, binds, corrupt, to_json};
+use crate::{Seams, audit};
+
+/// A credential that is sealed for its trunk.
+pub(super) struct Credential {
+    field: CredentialField,
+    sealed: Sealed,
+    last4: Option<String>,
+}
+
+impl Credential {
+    pub(super) fn seal(
+        vault: &Vault,
+        entropy: &dyn Entropy,
+        trunk: TrunkId,
+        field: CredentialField,
+        secret: &SecretText,
+    ) -> Result<Self, StoreError> {
+        let sealed = vault.seal(secret, &field.place(trunk), entropy)?;
+        // The end of a JSON object with headers is no help to anybody.
+        let last4 = match field {
+            CredentialField::OpenAiApiKey | CredentialField::ElevenLabsApiKey => secret.last4(),
+            CredentialField::CustomHeaders => None,
+        };
+        Ok(Self { field, sealed, last4 })
+    }
+}
+
+pub(super) struct Creation {
+    pub(super) trunk: Trunk,
+    pub(super) digest: DigestHashes,
+    pub(super) credentials: Vec<Credential>,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+}
+
+pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Trunk, TrunkChangeError> {
+    let Creation { trunk, digest, credentials, origin, audit_id } = creation;
+    let inserted = db
+        .execute(
+            "INSERT INTO trunks (id, account_id, name, status, ai_provider, agent_protocol, sip_username, sip_md5, \
+             sip_sha256, sip_password_at, allowed_ips, settings, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            binds![
+                trunk.id.to_string(),
+                trunk.account_id.to_string(),
+                trunk.name.as_str(),
+                trunk.status.name(),
+                trunk.ai_provider.name(),
+                trunk.agent_protocol.name(),
+                trunk.sip_username.as_str(),
+                &digest.md5()[..],
+                &digest.sha256()[..],
+                origin.at,
+                trunk.allowed_ips.to_string(),
+                to_json(&trunk.settings)?,
+                trunk.created_at,
+                trunk.updated_at,
+            ],
+        )
+        .await;
+    match inserted {
+        Err(error) if error.is_unique_violation() => return Err(TrunkChangeError::UsernameTaken),
+        other => other?,
+    };
+    for credential in &credentials {
+        set_credential(db, trunk.id, credential, origin).await?;
+    }
+    let mut after = face(&trunk);
+    after.insert("ai_provider".to_owned(), trunk.ai_provider.name().into());
+    after.insert("sip_username".to_owned(), trunk.sip_username.as_str().into());
+    for credential in &credentials {
+        after.insert(credential.field.name().to_owned(), "set".into());
+    }
+    let entry = AuditEntry {
+        id: audit_id,
+        account_id: trunk.account_id,
+        origin,
+        action: AuditAction::TrunkCreated,
+        target: trunk.id.to_string(),
+        before: json!({}),
+        after: Value::Object(after),
+    };
+    audit::write(db, &entry).await?;
+    read_back(db, trunk.account_id, trunk.id).await
+}
+
+pub(super) struct Update {
+    pub(super) account: AccountId,
+    pub(super) id: TrunkId,
+    pub(super) draft: TrunkPatchDraft,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+    pub(super) seams: Seams,
+}
+
+pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Trunk, TrunkChangeError> {
+    let Update { account, id, draft, origin, audit_id, seams } = update;
+    let old = hold(db, account, id).await?;
+    let patch = draft.check(&old)?;
+    let new = Trunk {
+        name: patch.name,
+        status: patch.status,
+        allowed_ips: patch.allowed_ips,
+        settings: patch.settings,
+        ..old.clone()
+    };
+    let (mut before, mut after) = differences(&face(&old), &face(&new));
+    for (field, secret) in &patch.credentials {
+        let was = if old.credentials.contains_key(field) { "set" } else { "not set" };
+        let is = if secret.is_some() { "set" } else { "not set" };
+        before.insert(field.name().to_owned(), was.into());
+        after.insert(field.name().to_owned(), is.into());
+        match secret {
+            Some(secret) => {
+                let credential = Credential::seal(&seams.vault, &*seams.entropy, id, *field, secret)?;
+                set_credential(db, id, &credential, origin).await?;
+            }
+            None => drop_credentials(db, id, Some(*field)).await?,
+        }
+    }
+    if after.is_empty() {
+        return Ok(old);
+    }
+    db.execute(
+        "UPDATE trunks SET name = $3, status = $4, allowed_ips = $5, settings = $6, updated_at = $7 \
+         WHERE id = $1 AND account_id = $2",
+        binds![
+            id.to_string(),
+            account.to_string(),
+            new.name.as_str(),
+            new.status.name(),
+            new.allowed_ips.to_string(),
+            to_json(&new.settings)?,
+            origin.at,
+        ],
+    )
+    .await?;
+    let entry = AuditEntry {
+        id: audit_id,
+        account_id: account,
+        origin,
+        action: AuditAction::TrunkUpdated,
+        target: id.to_string(),
+        before: Value::Object(before),
+        after: Value::Object(after),
+    };
+    audit::write(db, &entry).await?;
+    read_back(db, account, id).await
+}
+
+pub(super) async fn delete(
+    db: &mut Connection,
+    account: AccountId,
+    id: TrunkId,
+    mut entry: AuditEntry,
+) -> Result<(), TrunkChangeError> {
+    let old = hold(db, account, id).await?;
+    drop_credentials(db, id, None).await?;
+    db.execute(
+        "UPDATE trunks SET deleted_at = $3, updated_at = $3 WHERE id = $1 AND account_id = $2",
+        binds![id.to_string(), account.to_string(), entry.origin.at],
+    )
+    .await?;
+    entry.before = json!({ "name": old.name, "sip_username": old.sip_username });
+    audit::write(db, &entry).await?;
+    Ok(())
+}
+
+pub(super) struct Rotation {
+    pub(super) account: AccountId,
+    pub(super) id: TrunkId,
+    pub(super) password: SipPassword,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+}
+
+pub(super) async fn rotate(db: &mut Connection, rotation: Rotation) -> Result<Trunk, TrunkChangeError> {
+    let Rotation { account, id, password, origin, audit_id } = rotation;
+    let trunk = hold(db, account, id).await?;
+    let digest = DigestHashes::of(trunk.sip_username.as_str(), password.secret());
+    db.execute(
+        "UPDATE trunks SET sip_md5 = $3, sip_sha256 = $4, sip_password_at = $5, updated_at = $5 \
+         WHERE id = $1 AND account_id = $2",
+        binds![id.to_string(), account.to_string(), &digest.md5()[..], &digest.sha256()[..], origin.at],
+    )
+    .await?;
+    let entry = AuditEntry {
+        id: audit_id,
+        account_id: account,
+        origin,
+        action: AuditAction::TrunkPasswordRotated,
+        target: id.to_string(),
+        before: json!({}),
+        after: json!({}),
+    };
+    audit::write(db, &entry).await?;
+    read_back(db, account, id).await
+}
+
+/// The trunk as it is, held until the transaction ends.
+async fn hold(db: &mut Connection, account: AccountId, id: TrunkId) -> Result<Trunk, TrunkChangeError> {
+    let sql = "SELECT id FROM trunks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
+    let held = db.fetch_held(sql, binds![id.to_string(), account.to_string()]).await?;
+    held.ok_or(TrunkChangeError::NotFound)?;
+    row::trunk(db, account, id).await?.ok_or(TrunkChangeError::NotFound)
+}
+
+async fn read_back(db: &mut Connection, account: AccountId, id: TrunkId) -> Result<Trunk, TrunkChangeError> {
+    Ok(row::trunk(db, account, id).await?.ok_or_else(|| corrupt("trunks.id"))?)
+}
+
+async fn set_credential(
+    db: &mut Connection,
+    trunk: TrunkId,
+    credential: &Credential,
+    origin: Origin,
+) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT INTO trunk_credentials (trunk_id, field, sealed, last4, updated_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (trunk_id, field) DO UPDATE SET sealed = excluded.sealed, last4 = excluded.last4, \
+         updated_at = excluded.updated_at",
+        binds![
+            trunk.to_string(),
+            credential.field.name(),
+            credential.sealed.as_bytes(),
+            credential.last4.as_deref(),
+            origin.at,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn drop_credentials(
+    db: &mut Connection,
+    trunk: TrunkId,
+    field: Option<CredentialField>,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM trunk_credentials WHERE trunk_id = $1 AND ($2 IS NULL OR field = $2)";
+    db.execute(sql, binds![trunk.to_string(), field.map(CredentialField::name)]).await?;
+    Ok(())
+}
+
+/// What a patch can change, as the audit trail shows it.
+fn face(trunk: &Trunk) -> Map<String, Value> {
+    let mut face = match serde_json::to_value(&trunk.settings) {
+        Ok(Value::Object(members)) => members,
+        Ok(_) | Err(_) => Map::new(),
+    };
+    face.insert("name".to_owned(), trunk.name.as_str().into());
+    face.insert("status".to_owned(), trunk.status.name().into());
+    face.insert("allowed_ips".to_owned(), trunk.allowed_ips.to_string().into());
+    face
+}

@@ -1,0 +1,81 @@
+//! What the gateway needs to take a call: the trunk, the hashes that a caller's digest is checked against, and the agent
+//! with its credentials opened.
+
+use std::collections::BTreeMap;
+
+use telepath_core::digest_hash::DigestHashes;
+use telepath_core::secret::SecretText;
+use telepath_core::trunk::{
+    AgentTarget, AiProvider, CredentialField, HeaderName, SipUsername, Trunk, TrunkForCall,
+};
+use telepath_core::vault::{Sealed, Vault};
+
+use super::row;
+use crate::error::StoreError;
+use crate::sql::{Connection, binds, corrupt};
+
+pub(super) async fn find(
+    db: &mut Connection,
+    username: &SipUsername,
+    vault: &Vault,
+) -> Result<Option<TrunkForCall>, StoreError> {
+    let sql = format!(
+        "SELECT {}, sip_md5, sip_sha256 FROM trunks WHERE lower(sip_username) = lower($1) AND deleted_at IS NULL",
+        row::COLUMNS
+    );
+    let Some(found) = db.fetch_optional(sql, binds![username.as_str()]).await? else { return Ok(None) };
+    let digest = DigestHashes::from_bytes(found.array("sip_md5")?, found.array("sip_sha256")?);
+    let trunk_row = row::trunk_of(&found)?;
+    // Reads the states of the credentials too; deleted in between is as good as never there.
+    let Some(trunk) = row::trunk(db, trunk_row.account_id, trunk_row.id).await? else { return Ok(None) };
+    let secrets = open_all(db, &trunk, vault).await?;
+    let agent = target_of(&trunk, secrets)?;
+    Ok(Some(TrunkForCall { trunk, digest, agent }))
+}
+
+type Secrets = BTreeMap<CredentialField, SecretText>;
+
+async fn open_all(db: &mut Connection, trunk: &Trunk, vault: &Vault) -> Result<Secrets, StoreError> {
+    let sql = "SELECT field, sealed FROM trunk_credentials WHERE trunk_id = $1";
+    let mut secrets = Secrets::new();
+    for row in db.fetch_all(sql, binds![trunk.id.to_string()]).await? {
+        let field = row.named("field", CredentialField::from_name)?;
+        let place = field.place(trunk.id);
+        let secret = vault
+            .open(&Sealed::from_bytes(row.bytes("sealed")?), &place)
+            .map_err(|problem| StoreError::Corrupt(format!("{place}: {problem}")))?;
+        secrets.insert(field, secret);
+    }
+    Ok(secrets)
+}
+
+fn target_of(trunk: &Trunk, mut secrets: Secrets) -> Result<AgentTarget, StoreError> {
+    let missing = |what: &str| StoreError::Corrupt(format!("{} has no {what}", trunk.id));
+    let mut secret = |field: CredentialField| secrets.remove(&field).ok_or_else(|| missing(field.name()));
+    Ok(match trunk.ai_provider {
+        AiProvider::OpenAi => AgentTarget::OpenAi { api_key: secret(CredentialField::OpenAiApiKey)? },
+        AiProvider::ElevenLabs => AgentTarget::ElevenLabs {
+            api_key: secret(CredentialField::ElevenLabsApiKey)?,
+            agent_id: trunk
+                .settings
+                .elevenlabs_agent_id
+                .clone()
+                .ok_or_else(|| missing("elevenlabs_agent_id"))?,
+        },
+        AiProvider::Custom => AgentTarget::Custom {
+            url: trunk.settings.custom_endpoint.clone().ok_or_else(|| missing("custom_endpoint"))?,
+            protocol: trunk.agent_protocol,
+            headers: secret(CredentialField::CustomHeaders)
+                .ok()
+                .map_or(Ok(Vec::new()), |h| headers_of(&h))?,
+        },
+    })
+}
+
+fn headers_of(sealed: &SecretText) -> Result<Vec<(HeaderName, SecretText)>, StoreError> {
+    let pairs: BTreeMap<String, SecretText> =
+        serde_json::from_str(sealed.expose()).map_err(|_| corrupt("custom_headers"))?;
+    let checked =
+        |(name, value)| Ok((HeaderName::try_from(name).map_err(|_| corrupt("custom_headers"))?, value));
+    pairs.into_iter().map(checked).collect()
+}
