@@ -1,1 +1,34 @@
 //! The JSON API: one file per resource, the auth pipeline, error mapping, OpenAPI.
+//!
+//! [`Api::new`] puts it together over a store; the `serve_*` functions open its doors. Every request goes through one
+//! gate ([`Api::handle`]) that admits it, runs its handler and completes its answer.
+
+mod api;
+mod auth;
+mod calls;
+mod error;
+mod headers;
+mod health;
+mod json;
+mod keys;
+mod listen;
+mod meters;
+mod metrics;
+mod openapi;
+mod options;
+mod page;
+mod path;
+mod query;
+mod request_id;
+mod routes;
+mod trunks;
+mod whoami;
+
+pub use api::{Api, Readiness};
+pub use auth::gate::Peer;
+pub use json::MAX_BODY_BYTES;
+pub use listen::{ALPN_PROTOCOLS, LoopbackError, LoopbackListener};
+pub use meters::{DURATION_BUCKETS, DURATION_METRIC};
+pub use metrics::with_api_buckets;
+pub use options::{ApiOptions, ConnectionLimits};
+pub use routes::{Access, ROUTES, RouteRow};

@@ -1,0 +1,123 @@
+//! The API as one value: what its handlers share, and the router inside the gate.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::FromRef;
+use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusHandle;
+use telepath_core::clock::Timestamp;
+use telepath_core::entropy::EntropyError;
+use telepath_core::error::ErrorCode;
+use telepath_core::limit::Window;
+use telepath_core::ports::LiveCalls;
+use telepath_store::Store;
+
+use crate::error::ApiError;
+use crate::json::BodyTimeout;
+use crate::meters::Meters;
+use crate::openapi;
+use crate::options::ApiOptions;
+use crate::request_id::RequestIds;
+
+/// What all handlers share.
+pub(crate) struct Shared {
+    pub(crate) options: ApiOptions,
+    pub(crate) store: Arc<Store>,
+    pub(crate) live: Arc<dyn LiveCalls>,
+    pub(crate) prometheus: PrometheusHandle,
+    pub(crate) meters: Meters,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) local_window: Mutex<Window>,
+    pub(crate) readiness: Readiness,
+    /// Until when, and with which result, the last look at the storage holds for `/readyz`.
+    pub(crate) storage_seen: Mutex<Option<(Timestamp, bool)>>,
+    pub(crate) document: Bytes,
+}
+
+pub(crate) type AppState = Arc<Shared>;
+
+impl FromRef<AppState> for BodyTimeout {
+    fn from_ref(state: &AppState) -> Self {
+        BodyTimeout(state.options.body_timeout)
+    }
+}
+
+/// Whether the server wants new work; what `/readyz` answers. Cheap to clone, shared by all clones.
+#[derive(Debug, Clone)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Says whether new work is wanted.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    /// Whether new work is wanted.
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The API.
+pub struct Api {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) router: Router,
+}
+
+impl Api {
+    /// Puts the API together. It is ready at once; its meters go to the recorder that is in force now, of which
+    /// `prometheus` must be the handle.
+    pub fn new(
+        options: ApiOptions,
+        store: Arc<Store>,
+        live: Arc<dyn LiveCalls>,
+        prometheus: PrometheusHandle,
+    ) -> Result<Arc<Self>, EntropyError> {
+        let (router, document) = openapi::router_and_document();
+        let request_ids = RequestIds::new(store.entropy().as_ref())?;
+        let shared = Arc::new(Shared {
+            options,
+            store,
+            live,
+            prometheus,
+            meters: Meters::register(),
+            request_ids,
+            local_window: Mutex::default(),
+            readiness: Readiness(Arc::new(AtomicBool::new(true))),
+            storage_seen: Mutex::default(),
+            document: Bytes::from(document),
+        });
+        let router = router
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .with_state(Arc::clone(&shared));
+        Ok(Arc::new(Self { shared, router }))
+    }
+
+    /// The switch behind `/readyz`.
+    pub fn readiness(&self) -> Readiness {
+        self.shared.readiness.clone()
+    }
+
+    /// Folds what the histograms have collected into their buckets. The listeners call it every few seconds; without
+    /// that the samples would pile up until somebody asks for `/metrics`.
+    pub(crate) fn tend_metrics(&self) {
+        self.shared.prometheus.run_upkeep();
+    }
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+async fn not_found() -> ApiError {
+    ApiError::of(ErrorCode::NotFound)
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::of(ErrorCode::MethodNotAllowed)
+}

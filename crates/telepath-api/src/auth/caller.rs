@@ -1,0 +1,98 @@
+//! Who sends an admitted request, and the permission to do something as a type: a handler that takes
+//! [`Authorized`]`<TrunksWrite>` cannot be reached by a caller without that scope, and one that forgets it has no account
+//! to work on.
+
+use std::marker::PhantomData;
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use telepath_core::account::Actor;
+use telepath_core::audit::Origin;
+use telepath_core::clock::Timestamp;
+use telepath_core::error::ErrorCode;
+use telepath_core::id::AccountId;
+use telepath_core::scope::{Scope, ScopeSet};
+
+use crate::error::ApiError;
+use crate::meters::Refusal;
+
+/// Who sends an admitted request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    /// A key, or local administration.
+    pub(crate) actor: Actor,
+    /// Whose data it may see.
+    pub(crate) account: AccountId,
+    /// What it may do.
+    pub(crate) scopes: ScopeSet,
+    /// From where; `None` for local administration.
+    pub(crate) address: Option<IpAddr>,
+    /// When the request was admitted.
+    pub(crate) at: Timestamp,
+}
+
+impl Caller {
+    /// The same as an argument of the store's functions.
+    pub(crate) const fn origin(&self) -> Origin {
+        Origin { actor: self.actor, address: self.address, at: self.at }
+    }
+
+    /// The rights beyond which the caller can hand out none; `None` when there is no such bound.
+    pub(crate) const fn giver(&self) -> Option<ScopeSet> {
+        match self.actor {
+            Actor::Local => None,
+            Actor::Key(_) | Actor::User(_) | Actor::System => Some(self.scopes),
+        }
+    }
+}
+
+/// What a handler needs its caller to have.
+pub(crate) trait Need: Send + Sync + 'static {
+    /// The scope; `None` when any key will do.
+    const SCOPE: Option<Scope>;
+}
+
+macro_rules! needs {
+    ($($name:ident = $scope:expr;)+) => {$(
+        #[derive(Debug)]
+        pub(crate) enum $name {}
+
+        impl Need for $name {
+            const SCOPE: Option<Scope> = $scope;
+        }
+    )+};
+}
+
+needs! {
+    AnyKey = None;
+    TrunksRead = Some(Scope::TrunksRead);
+    TrunksWrite = Some(Scope::TrunksWrite);
+    CallsRead = Some(Scope::CallsRead);
+    CallsWrite = Some(Scope::CallsWrite);
+    KeysRead = Some(Scope::KeysRead);
+    KeysWrite = Some(Scope::KeysWrite);
+}
+
+/// Proof that the caller has what the handler needs.
+#[derive(Debug)]
+pub(crate) struct Authorized<N: Need> {
+    pub(crate) caller: Caller,
+    need: PhantomData<N>,
+}
+
+impl<S: Sync, N: Need> FromRequestParts<S> for Authorized<N> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        // The gate puts a caller into every request under /v1; without one there is no permission at all.
+        let caller =
+            *parts.extensions.get::<Caller>().ok_or_else(|| ApiError::of(ErrorCode::MissingApiKey))?;
+        match N::SCOPE {
+            Some(scope) if !caller.scopes.allows(scope) => {
+                Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope))
+            }
+            Some(_) | None => Ok(Self { caller, need: PhantomData }),
+        }
+    }
+}

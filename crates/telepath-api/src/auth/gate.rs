@@ -1,0 +1,301 @@
+//! The gate: every request passes it on the way in and every answer on the way out, whatever happens in between. It is a
+//! plain `async fn` around the router instead of a stack of middleware, so nothing is boxed on the way and the order of
+//! the steps can be read from top to bottom.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::PoisonError;
+use std::task::Poll;
+use std::time::Instant;
+
+use axum::body::{Body, HttpBody};
+use axum::http::header::{AUTHORIZATION, CONNECTION};
+use axum::http::{HeaderMap, HeaderValue, Method, Request};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use telepath_core::account::Actor;
+use telepath_core::address::canonical;
+use telepath_core::clock::Timestamp;
+use telepath_core::error::ErrorCode;
+use telepath_core::id::RequestId;
+use telepath_core::limit::{Phase, Take, WindowState};
+use telepath_core::scope::ScopeSet;
+use telepath_core::secret::{HashedKey, PlainKey};
+use telepath_store::{Admission, KeyHandle};
+use tower::Service as _;
+
+use super::caller::Caller;
+use super::credentials::Credential;
+use super::proxy::{self, Way};
+use crate::api::Api;
+use crate::error::ApiError;
+use crate::headers;
+use crate::meters::Refusal;
+use crate::routes::{self, RouteMatch};
+
+/// Which door a request came through, and from which address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TLS from this address, which may be a trusted proxy's.
+    Tls(IpAddr),
+    /// Over plain HTTP on a loopback address.
+    Loopback(IpAddr),
+    /// Through the socket in the data folder: whoever can open it may do everything.
+    Local,
+}
+
+/// A request that is being answered.
+struct Exchange {
+    id: RequestId,
+    at: Timestamp,
+    started: Instant,
+    matched: RouteMatch,
+}
+
+/// Whose counters the answer goes to.
+struct Tally {
+    handle: KeyHandle,
+    hash: HashedKey,
+    address: IpAddr,
+}
+
+/// What was decided at the door.
+struct Entry {
+    window: WindowState,
+    tally: Option<Tally>,
+    outcome: Result<Option<Caller>, ApiError>,
+}
+
+impl Api {
+    /// Answers one request. The answer is complete: all headers are set and everything is counted.
+    pub async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let exchange = self.open_exchange(&parts.method, parts.uri.path());
+        let entry = self.admit(&parts.headers, peer, &exchange, parts.uri.path());
+        // Nothing after this point may see the key.
+        parts.headers.remove(AUTHORIZATION);
+        let response = match entry.outcome {
+            Ok(caller) => {
+                if let Some(caller) = caller {
+                    parts.extensions.insert(caller);
+                }
+                self.run(Request::from_parts(parts, Body::new(body))).await
+            }
+            Err(error) => error.into_response(),
+        };
+        self.close_exchange(&exchange, response, entry.window, entry.tally.as_ref())
+    }
+
+    /// Answers a request that came over plain HTTP to the TLS port. The connection must be closed after it.
+    pub(crate) fn refuse_in_clear(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Response {
+        let exchange = self.open_exchange(method, path);
+        let entry = self.refuse_clear(headers, canonical(peer), exchange.at);
+        let response = match entry.outcome {
+            Ok(_) => ApiError::of(ErrorCode::HttpsRequired).into_response(),
+            Err(error) => error.into_response(),
+        };
+        let mut response = self.close_exchange(&exchange, response, entry.window, None);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
+    fn open_exchange(&self, method: &Method, path: &str) -> Exchange {
+        let at = self.shared.store.clock().now();
+        Exchange {
+            id: self.shared.request_ids.next(at),
+            at,
+            started: Instant::now(),
+            matched: routes::find(method, path),
+        }
+    }
+
+    fn admit(&self, headers: &HeaderMap, peer: Peer, exchange: &Exchange, path: &str) -> Entry {
+        let now = exchange.at;
+        let address = match peer {
+            Peer::Local => return self.admit_local(now),
+            Peer::Tls(address) | Peer::Loopback(address) => address,
+        };
+        let address = match proxy::judge(address, headers, &self.shared.options.trusted_proxies) {
+            Way::Safe(address) => address,
+            Way::InClear(address) => return self.refuse_clear(headers, address, now),
+        };
+        if exchange.matched.open {
+            let window = self.shared.store.addresses().peek(address, now);
+            Entry { window, tally: None, outcome: Ok(None) }
+        } else if path == "/v1" || path.starts_with("/v1/") {
+            self.admit_key(headers, address, now)
+        } else {
+            self.refuse(address, now, ApiError::of(ErrorCode::NotFound))
+        }
+    }
+
+    fn admit_key(&self, headers: &HeaderMap, address: IpAddr, now: Timestamp) -> Entry {
+        let invalid = |refusal| ApiError::of(ErrorCode::InvalidApiKey).counted(refusal);
+        let key = match Credential::of(headers) {
+            Credential::Key(key) => key,
+            Credential::Missing => {
+                let error = ApiError::of(ErrorCode::MissingApiKey).counted(Refusal::Missing);
+                return self.refuse(address, now, error);
+            }
+            Credential::Malformed => return self.refuse(address, now, invalid(Refusal::Malformed)),
+        };
+        let (hash, handle) = self.look_up(&key);
+        let Some(handle) = handle else { return self.refuse(address, now, invalid(Refusal::Unknown)) };
+        match handle.admit(&hash, address, now) {
+            Admission::Admitted { scopes, window } => {
+                let actor = Actor::Key(handle.key_id());
+                let caller =
+                    Caller { actor, account: handle.account_id(), scopes, address: Some(address), at: now };
+                Entry { window, tally: Some(Tally { handle, hash, address }), outcome: Ok(Some(caller)) }
+            }
+            Admission::Limited { window } => {
+                let outcome = Err(limited(window, now, Refusal::KeyLimit));
+                Entry { window, tally: Some(Tally { handle, hash, address }), outcome }
+            }
+            Admission::WrongAddress => {
+                let error = ApiError::of(ErrorCode::IpNotAllowed).counted(Refusal::Address);
+                self.refuse(address, now, error)
+            }
+            Admission::Dead => self.refuse(address, now, invalid(Refusal::Dead)),
+        }
+    }
+
+    fn look_up(&self, key: &PlainKey) -> (HashedKey, Option<KeyHandle>) {
+        let hash = self.shared.store.vault().hash_key(key);
+        (hash, self.shared.store.keys().find(&hash))
+    }
+
+    /// Local administration has a window of its own, so that a runaway script is noticed.
+    fn admit_local(&self, now: Timestamp) -> Entry {
+        let mut window = self.shared.local_window.lock().unwrap_or_else(PoisonError::into_inner);
+        match window.take(self.shared.options.local_limit, Phase::default(), now) {
+            Take::Admitted(window) => {
+                let account = self.shared.options.local_account;
+                let caller =
+                    Caller { actor: Actor::Local, account, scopes: ScopeSet::all(), address: None, at: now };
+                Entry { window, tally: None, outcome: Ok(Some(caller)) }
+            }
+            Take::Full(window) => {
+                Entry { window, tally: None, outcome: Err(limited(window, now, Refusal::KeyLimit)) }
+            }
+        }
+    }
+
+    /// Refuses somebody without a usable key, at the expense of the address's own window.
+    fn refuse(&self, address: IpAddr, now: Timestamp, error: ApiError) -> Entry {
+        match self.shared.store.addresses().take(address, now) {
+            Take::Admitted(window) => Entry { window, tally: None, outcome: Err(error) },
+            Take::Full(window) => {
+                Entry { window, tally: None, outcome: Err(limited(window, now, Refusal::AddressLimit)) }
+            }
+        }
+    }
+
+    /// Refuses a request that was readable on its way. If it carried a real key, somebody may have read that too.
+    fn refuse_clear(&self, headers: &HeaderMap, address: IpAddr, now: Timestamp) -> Entry {
+        if !address.is_loopback()
+            && let Credential::Key(key) = Credential::of(headers)
+        {
+            let key_id = self.look_up(&key).1.map(|handle| handle.key_id().to_string());
+            tracing::warn!(
+                %address,
+                key_id = key_id.as_deref().unwrap_or("unknown"),
+                "an API key was sent in clear; treat it as leaked and revoke it"
+            );
+        }
+        self.refuse(address, now, ApiError::of(ErrorCode::HttpsRequired).counted(Refusal::NotHttps))
+    }
+
+    /// Runs the handler: within its time, and so that its panic is an answer and not a broken connection.
+    async fn run(&self, request: Request<Body>) -> Response {
+        let mut router = self.router.clone();
+        let work = async move { router.call(request).await };
+        let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+        // Most handlers are ready at once; only those that wait are worth a timer.
+        let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+        let outcome = match first {
+            Poll::Ready(outcome) => Ok(outcome),
+            Poll::Pending => tokio::time::timeout(self.shared.options.request_timeout, work).await,
+        };
+        match outcome {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
+            Ok(Err(_panic)) => ApiError::internal("the handler panicked").into_response(),
+            Err(_elapsed) => ApiError::unavailable("the handler took too long").into_response(),
+        }
+    }
+
+    fn close_exchange(
+        &self,
+        exchange: &Exchange,
+        mut response: Response,
+        window: WindowState,
+        tally: Option<&Tally>,
+    ) -> Response {
+        let error = response.extensions_mut().remove::<ApiError>().or_else(|| {
+            let bare = response.status().is_client_error() || response.status().is_server_error();
+            bare.then(|| ApiError::for_status(response.status()))
+        });
+        if let Some(error) = &error {
+            if let Some(refusal) = error.refusal() {
+                self.shared.meters.refused(refusal);
+            }
+            error.render(exchange.id, &mut response);
+        }
+        headers::stamp(response.headers_mut(), exchange.id, window, exchange.at);
+        let status = response.status().as_u16();
+        if let Some(Tally { handle, hash, address }) = tally {
+            handle.record(hash, status, *address, exchange.at);
+        }
+        let took = exchange.started.elapsed();
+        self.shared.meters.answered(exchange.matched, status, took);
+        log(exchange, status, took, tally, error.as_ref());
+        response
+    }
+}
+
+fn limited(window: WindowState, now: Timestamp, refusal: Refusal) -> ApiError {
+    ApiError::rate_limited(window.limit.get(), window.seconds_until_reset(now)).counted(refusal)
+}
+
+/// One event per request. It names the route's template, never the path, and nothing that the caller sent.
+fn log(
+    exchange: &Exchange,
+    status: u16,
+    took: std::time::Duration,
+    tally: Option<&Tally>,
+    error: Option<&ApiError>,
+) {
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::$level!(
+                request_id = %exchange.id,
+                method = exchange.matched.row.map_or("other", |row| routes::ROUTES[row].verb()),
+                route = exchange.matched.template.unwrap_or("unmatched"),
+                status,
+                took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                key_id = tally.map(|tally| tracing::field::display(tally.handle.key_id())),
+                error = error.map(|error| error.code().name()),
+                cause = error.and_then(ApiError::internal_text),
+                "request"
+            )
+        };
+    }
+    if status >= 500 {
+        event!(info);
+    } else {
+        event!(debug);
+    }
+}

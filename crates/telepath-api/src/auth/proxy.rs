@@ -1,0 +1,115 @@
+//! Who really calls when a reverse proxy stands in between. Forwarding headers count only when the peer itself is on the
+//! list of trusted proxies; from anybody else they are just text that a caller made up.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, HeaderName};
+use telepath_core::address::{NetworkList, canonical};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The caller's address, and whether its part of the way was encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Encrypted all the way, or on a loopback address.
+    Safe(IpAddr),
+    /// A trusted proxy took the request over plain HTTP, or does not say.
+    InClear(IpAddr),
+}
+
+/// Judges the way a request came.
+pub(crate) fn judge(peer: IpAddr, headers: &HeaderMap, trusted: &NetworkList) -> Way {
+    let peer = canonical(peer);
+    if !trusted.contains(peer) {
+        return Way::Safe(peer);
+    }
+    let caller = rightmost_untrusted(headers, trusted).unwrap_or(peer);
+    if is_https(headers) { Way::Safe(caller) } else { Way::InClear(caller) }
+}
+
+/// The last address that no trusted proxy vouches for: everything left of it could have been sent by the caller.
+fn rightmost_untrusted(headers: &HeaderMap, trusted: &NetworkList) -> Option<IpAddr> {
+    let mut leftmost = None;
+    for value in headers.get_all(FORWARDED_FOR).iter().rev() {
+        for entry in value.to_str().ok()?.rsplit(',') {
+            // Something that is no address ends the chain: what is left of it is not to be believed.
+            let Some(address) = parse_address(entry.trim()) else { return leftmost };
+            leftmost = Some(address);
+            if !trusted.contains(address) {
+                return leftmost;
+            }
+        }
+    }
+    leftmost
+}
+
+/// An address, with or without a port, IPv6 with or without brackets.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().ok().or_else(|| {
+        text.parse::<std::net::SocketAddr>().map(|socket| socket.ip()).ok().or_else(|| {
+            text.strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+                .and_then(|inner| inner.parse().ok())
+        })
+    })?;
+    Some(canonical(address))
+}
+
+/// Every proxy on the way adds its own value; all of them must say https.
+fn is_https(headers: &HeaderMap) -> bool {
+    let mut any = false;
+    for value in headers.get_all(FORWARDED_PROTO) {
+        let Ok(text) = value.to_str() else { return false };
+        if !text.split(',').all(|proto| proto.trim().eq_ignore_ascii_case("https")) {
+            return false;
+        }
+        any = true;
+    }
+    any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge_with(peer: &str, forwarded: &[&str], proto: &[&str]) -> Way {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append(FORWARDED_FOR, value.parse().unwrap());
+        }
+        for value in proto {
+            headers.append(FORWARDED_PROTO, value.parse().unwrap());
+        }
+        judge(peer.parse().unwrap(), &headers, &"10.0.0.0/8,2001:db8::/64".parse().unwrap())
+    }
+
+    fn safe(address: &str) -> Way {
+        Way::Safe(address.parse().unwrap())
+    }
+
+    #[test]
+    fn forwarding_headers_of_strangers_are_ignored() {
+        assert_eq!(judge_with("192.0.2.1", &["203.0.113.9"], &["http"]), safe("192.0.2.1"));
+    }
+
+    #[test]
+    fn the_rightmost_untrusted_address_is_the_caller() {
+        let https: &[&str] = &["https"];
+        assert_eq!(judge_with("10.0.0.1", &["198.51.100.1, 203.0.113.9"], https), safe("203.0.113.9"));
+        assert_eq!(judge_with("10.0.0.1", &["203.0.113.9, 10.1.1.1"], https), safe("203.0.113.9"));
+        assert_eq!(judge_with("10.0.0.1", &["198.51.100.1", "203.0.113.9:4711"], https), safe("203.0.113.9"));
+        assert_eq!(judge_with("::ffff:10.0.0.1", &["[2001:db9::1]"], https), safe("2001:db9::1"));
+        assert_eq!(judge_with("10.0.0.1", &["203.0.113.9, nonsense"], https), safe("10.0.0.1"));
+        assert_eq!(judge_with("10.0.0.1", &[], https), safe("10.0.0.1"));
+    }
+
+    #[test]
+    fn a_trusted_proxy_must_say_https() {
+        let clear = Way::InClear("203.0.113.9".parse().unwrap());
+        for proto in [&[][..], &["http"], &["https, http"], &["https", "http"], &["wss"]] {
+            assert_eq!(judge_with("10.0.0.1", &["203.0.113.9"], proto), clear, "{proto:?}");
+        }
+        assert_eq!(judge_with("10.0.0.1", &["203.0.113.9"], &["HTTPS"]), safe("203.0.113.9"));
+    }
+}

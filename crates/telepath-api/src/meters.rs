@@ -1,0 +1,125 @@
+//! What is counted of the API. Every counter is registered once at start and kept by its place in the route table, so
+//! that counting a request is a few atomic additions, and no label can ever take a value that a caller chose.
+
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use crate::routes::{ROUTES, RouteMatch};
+
+/// The histogram of request durations; its buckets are [`DURATION_BUCKETS`].
+pub const DURATION_METRIC: &str = "telepath_api_request_duration_seconds";
+
+/// Upper bounds in seconds.
+pub const DURATION_BUCKETS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0, 30.0,
+];
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Why the auth pipeline refused a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NotHttps,
+    Missing,
+    Malformed,
+    Unknown,
+    Dead,
+    Address,
+    Scope,
+    KeyLimit,
+    AddressLimit,
+}
+
+impl Refusal {
+    const ALL: [Refusal; 9] = [
+        Refusal::NotHttps,
+        Refusal::Missing,
+        Refusal::Malformed,
+        Refusal::Unknown,
+        Refusal::Dead,
+        Refusal::Address,
+        Refusal::Scope,
+        Refusal::KeyLimit,
+        Refusal::AddressLimit,
+    ];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Refusal::NotHttps => "not_https",
+            Refusal::Missing => "missing_key",
+            Refusal::Malformed => "malformed_key",
+            Refusal::Unknown => "unknown_key",
+            Refusal::Dead => "revoked_or_expired_key",
+            Refusal::Address => "address_not_allowed",
+            Refusal::Scope => "insufficient_scope",
+            Refusal::KeyLimit => "key_rate_limit",
+            Refusal::AddressLimit => "address_rate_limit",
+        }
+    }
+}
+
+/// The meters of one route.
+struct RouteMeters {
+    by_class: [Counter; 5],
+    duration: Histogram,
+}
+
+impl RouteMeters {
+    fn new(route: &'static str, method: &'static str) -> Self {
+        let by_class = CLASSES.map(|class| {
+            counter!("telepath_api_requests_total", "route" => route, "method" => method, "status" => class)
+        });
+        Self { by_class, duration: histogram!(DURATION_METRIC, "route" => route, "method" => method) }
+    }
+}
+
+/// All meters of the API.
+pub(crate) struct Meters {
+    /// In the order of [`ROUTES`].
+    routes: Vec<RouteMeters>,
+    /// What matches no row.
+    unmatched: RouteMeters,
+    refusals: [Counter; 9],
+    /// Calls that are live now.
+    pub(crate) live_calls: Gauge,
+    /// Keys in the table.
+    pub(crate) keys: Gauge,
+}
+
+impl Meters {
+    /// Registers with the recorder that is in force.
+    pub(crate) fn register() -> Self {
+        metrics::describe_counter!("telepath_api_requests_total", "Answered API requests.");
+        metrics::describe_counter!("telepath_api_refusals_total", "Requests refused by the auth pipeline.");
+        metrics::describe_histogram!(
+            DURATION_METRIC,
+            metrics::Unit::Seconds,
+            "Time from request head to answer."
+        );
+        metrics::describe_gauge!("telepath_live_calls", "Calls that are live now.");
+        metrics::describe_gauge!("telepath_keys", "API keys in the key table.");
+        Self {
+            routes: ROUTES.iter().map(|row| RouteMeters::new(row.path, row.verb())).collect(),
+            unmatched: RouteMeters::new("unmatched", "other"),
+            refusals: Refusal::ALL
+                .map(|refusal| counter!("telepath_api_refusals_total", "reason" => refusal.label())),
+            live_calls: gauge!("telepath_live_calls"),
+            keys: gauge!("telepath_keys"),
+        }
+    }
+
+    /// Counts one answer.
+    pub(crate) fn answered(&self, matched: RouteMatch, status: u16, took: Duration) {
+        let route = matched.row.and_then(|row| self.routes.get(row)).unwrap_or(&self.unmatched);
+        let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
+        route.by_class[class].increment(1);
+        route.duration.record(took);
+    }
+
+    /// Counts one refusal of the auth pipeline.
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        self.refusals[refusal as usize].increment(1);
+    }
+}

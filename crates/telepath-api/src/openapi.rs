@@ -1,0 +1,239 @@
+//! The router and the OpenAPI 3.1 document, made from the same list of handlers so that neither can have a route that the
+//! other has not. What all routes have in common (rate headers, refusals, the security scheme) is written into the
+//! document here, from the route table and the table of error codes.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use serde_json::{Map, Value, json};
+use telepath_core::error::ErrorCode;
+use telepath_core::secret::KEY_PATTERN;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::AppState;
+use crate::routes::{Access, ROUTES, RouteRow};
+use crate::{calls, health, keys, metrics, trunks, whoami};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Telepath API",
+        description = "Self-hosted real-time voice-AI gateway: API keys, trunks and calls.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    servers((url = "/", description = "This server.")),
+    tags(
+        (name = "Keys", description = "API keys: who may do what, how often and from where."),
+        (name = "Trunks", description = "SIP usernames that carriers call, and the agents that answer."),
+        (name = "Calls", description = "What became of each call."),
+        (name = "Operation", description = "For those who run the server. These routes need no key.")
+    )
+)]
+struct Document;
+
+fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(openapi))
+}
+
+/// Show this document
+#[utoipa::path(get, path = "/openapi.json", tag = "Operation", operation_id = "openapi",
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
+async fn openapi(State(state): State<AppState>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], state.document.clone())
+}
+
+/// All routes, and the document that describes them.
+pub(crate) fn router_and_document() -> (Router<AppState>, String) {
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(whoami::router())
+        .merge(keys::router())
+        .merge(trunks::router())
+        .merge(calls::router())
+        .merge(health::router())
+        .merge(metrics::router())
+        .merge(router())
+        .split_for_parts();
+    let mut document = json!(document);
+    complete(&mut document);
+    let mut text = format!("{document:#}");
+    text.push('\n');
+    (router, text)
+}
+
+fn complete(document: &mut Value) {
+    document["components"]["securitySchemes"] = json!({
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": KEY_PATTERN,
+            "description": "An API key: `Authorization: Bearer sk_live_…`. It is never read from a query string or a body."
+        }
+    });
+    document["components"]["schemas"]["Error"] = error_schema();
+    document["components"]["headers"] = common_headers();
+    for row in ROUTES {
+        let operation = &mut document["paths"][row.path][row.verb().to_ascii_lowercase()];
+        if operation.is_object() {
+            complete_operation(row, operation);
+        }
+    }
+}
+
+fn complete_operation(row: &RouteRow, operation: &mut Value) {
+    match row.access {
+        Access::Open => operation["security"] = json!([]),
+        Access::AnyKey => operation["security"] = json!([{"bearer": []}]),
+        Access::Scope(scope) => {
+            operation["security"] = json!([{"bearer": [scope.name()]}]);
+            let said =
+                operation["description"].as_str().map(|text| format!("{text}\n\n")).unwrap_or_default();
+            operation["description"] = json!(format!("{said}Needs the scope `{scope}`."));
+        }
+    }
+    let has_body = operation.get("requestBody").is_some();
+    let has_query = operation["parameters"]
+        .as_array()
+        .is_some_and(|parameters| parameters.iter().any(|parameter| parameter["in"] == "query"));
+    for code in codes_of(row, has_body, has_query) {
+        add_error(&mut operation["responses"], code);
+    }
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        for (status, response) in responses {
+            finish_response(status, response);
+        }
+    }
+}
+
+/// Which codes a route can answer beside those that its handler declares.
+fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
+    let mut codes = vec![ErrorCode::HttpsRequired, ErrorCode::Internal, ErrorCode::Unavailable];
+    if row.access == Access::Open {
+        return codes;
+    }
+    codes.extend([
+        ErrorCode::MissingApiKey,
+        ErrorCode::InvalidApiKey,
+        ErrorCode::IpNotAllowed,
+        ErrorCode::RateLimitExceeded,
+    ]);
+    if matches!(row.access, Access::Scope(_)) {
+        codes.push(ErrorCode::InsufficientScope);
+    }
+    if has_query || has_body {
+        codes.push(ErrorCode::InvalidParams);
+    }
+    if has_body {
+        codes.extend([
+            ErrorCode::InvalidJson,
+            ErrorCode::RequestTimeout,
+            ErrorCode::BodyTooLarge,
+            ErrorCode::UnsupportedMediaType,
+        ]);
+    }
+    if has_body && row.verb() == "POST" && !row.path.contains("{id}") {
+        codes.push(ErrorCode::MissingRequired);
+    }
+    if row.path.contains("{id}") {
+        let of_resource = [
+            ("/v1/trunks/", ErrorCode::TrunkNotFound),
+            ("/v1/calls/", ErrorCode::CallNotFound),
+            ("/v1/keys/", ErrorCode::KeyNotFound),
+        ];
+        codes
+            .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));
+    }
+    codes
+}
+
+/// Adds a code to the response of its status.
+fn add_error(responses: &mut Value, code: ErrorCode) {
+    let response = &mut responses[code.status().to_string()];
+    let line = format!("`{code}`: {}", code.cause());
+    let text = match response["description"].as_str() {
+        Some(text) => format!("{text}\n\n{line}"),
+        None => line,
+    };
+    response["description"] = json!(text);
+}
+
+/// Adds the headers, and to errors the envelope.
+fn finish_response(status: &str, response: &mut Value) {
+    let mut names = vec![
+        "X-Request-Id",
+        "X-RateLimit-Limit",
+        "X-RateLimit-Remaining",
+        "X-RateLimit-Reset",
+        "RateLimit-Policy",
+        "RateLimit",
+    ];
+    match status {
+        "201" => names.push("Location"),
+        "401" | "403" => names.push("WWW-Authenticate"),
+        "405" => names.push("Allow"),
+        "429" | "503" => names.push("Retry-After"),
+        _ => {}
+    }
+    let headers: Map<String, Value> = names
+        .into_iter()
+        .map(|name| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")})))
+        .collect();
+    response["headers"] = Value::Object(headers);
+    if status.starts_with(['4', '5']) {
+        response["content"] = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}});
+    }
+}
+
+fn common_headers() -> Value {
+    let text = |description: &str, example: &str| json!({"description": description, "schema": {"type": "string"}, "example": example});
+    let number = |description: &str, example: u32| json!({"description": description, "schema": {"type": "integer"}, "example": example});
+    json!({
+        "X-Request-Id": text("Names the request in the server's log.", "req_01k9v1n2xrf6t8g3m5q7w9y0za"),
+        "X-RateLimit-Limit": number("Requests per minute.", 6000),
+        "X-RateLimit-Remaining": number("Requests left in the window.", 5999),
+        "X-RateLimit-Reset": number("When the next window starts, in Unix seconds.", 1_614_556_800),
+        "RateLimit-Policy": text("The limit and its window (IETF draft).", "\"default\";q=6000;w=60"),
+        "RateLimit": text("What is left, and the seconds until the next window (IETF draft).", "\"default\";r=5999;t=42"),
+        "Retry-After": number("Seconds after which to try again.", 42),
+        "WWW-Authenticate": text("The challenge of RFC 6750.", "Bearer realm=\"telepath\", error=\"invalid_token\""),
+        "Location": text("Where the new resource is.", "/v1/trunks/conn_01k9v1n2xrf6t8g3m5q7w9y0za"),
+    })
+}
+
+fn error_schema() -> Value {
+    let codes: Vec<_> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
+    json!({
+        "type": "object",
+        "description": "The form of every error answer.",
+        "required": ["error"],
+        "properties": {"error": {
+            "type": "object",
+            "required": ["code", "message", "status", "request_id"],
+            "properties": {
+                "code": {"type": "string", "description": "What went wrong, for programs.", "enum": codes},
+                "message": {"type": "string", "description": "What went wrong, for people."},
+                "status": {"type": "integer", "description": "The HTTP status once more."},
+                "request_id": {"type": "string", "description": "The same as in the header `X-Request-Id`."},
+                "details": {
+                    "type": "array",
+                    "description": "Which parameters or members are wrong; only for validation.",
+                    "items": {
+                        "type": "object",
+                        "required": ["field", "message"],
+                        "properties": {"field": {"type": "string"}, "message": {"type": "string"}}
+                    }
+                },
+                "required_scope": {"type": "string", "description": "The missing scope; only for `INSUFFICIENT_SCOPE`."}
+            }
+        }},
+        "example": {"error": {
+            "code": "INVALID_PARAMS",
+            "message": "limit must be between 1 and 100",
+            "status": 400,
+            "request_id": "req_01k9v1n2xrf6t8g3m5q7w9y0za",
+            "details": [{"field": "limit", "message": "must be between 1 and 100"}]
+        }}
+    })
+}

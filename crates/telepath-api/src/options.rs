@@ -1,0 +1,75 @@
+//! What the shell decides about the API.
+
+use std::time::Duration;
+
+use telepath_core::address::NetworkList;
+use telepath_core::id::AccountId;
+use telepath_core::limit::RateLimit;
+
+/// How often local administration may ask.
+const LOCAL_LIMIT: RateLimit = match RateLimit::per_minute(60_000) {
+    Some(limit) => limit,
+    None => unreachable!(),
+};
+
+/// What the shell decides about the API.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// Host, with its port when it is not the usual one, under which carriers reach the SIP side; the second half of
+    /// every `sip_endpoint`.
+    pub sip_host: String,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: NetworkList,
+    /// The account that local administration works on.
+    pub local_account: AccountId,
+    /// How often local administration may ask.
+    pub local_limit: RateLimit,
+    /// A handler that takes longer is given up.
+    pub request_timeout: Duration,
+    /// A body that takes longer to arrive is given up.
+    pub body_timeout: Duration,
+    /// What each listener holds its peers to.
+    pub connections: ConnectionLimits,
+}
+
+/// What each listener holds its peers to.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Connections at once; more wait in the system's queue.
+    pub at_once: usize,
+    /// For the first byte and the TLS handshake.
+    pub handshake: Duration,
+    /// For a whole request head; also how long an HTTP/1.1 connection may be kept without a request.
+    pub head: Duration,
+    /// How long an HTTP/2 connection may be kept without a request.
+    pub idle: Duration,
+    /// How long requests may go on after the server was asked to stop.
+    pub drain: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            at_once: 10_000,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ApiOptions {
+    /// The usual values.
+    pub fn new(sip_host: String, local_account: AccountId) -> Self {
+        Self {
+            sip_host,
+            trusted_proxies: NetworkList::default(),
+            local_account,
+            local_limit: LOCAL_LIMIT,
+            request_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(20),
+            connections: ConnectionLimits::default(),
+        }
+    }
+}

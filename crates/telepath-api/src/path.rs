@@ -1,0 +1,81 @@
+//! Ids in paths. A text that is no id of the right kind names nothing, so it gets the same 404 as an id that nobody has.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use telepath_core::error::ErrorCode;
+use telepath_core::id::{CallId, Id, KeyId, TrunkId};
+
+use crate::error::ApiError;
+
+/// The longest part of a caller's text that an error message repeats, in characters.
+const EXCERPT: usize = 64;
+
+/// Things that have an id in a path.
+pub(crate) trait Resource: Id + Send {
+    /// The code when there is none with the id.
+    const NOT_FOUND: ErrorCode;
+    /// What people call it.
+    const NOUN: &'static str;
+
+    /// The error when there is none with the id.
+    fn not_found(text: &str) -> ApiError {
+        ApiError::new(Self::NOT_FOUND, format!("{} '{}' not found", Self::NOUN, safe_excerpt(text)))
+    }
+}
+
+impl Resource for TrunkId {
+    const NOT_FOUND: ErrorCode = ErrorCode::TrunkNotFound;
+    const NOUN: &'static str = "Trunk";
+}
+
+impl Resource for CallId {
+    const NOT_FOUND: ErrorCode = ErrorCode::CallNotFound;
+    const NOUN: &'static str = "Call";
+}
+
+impl Resource for KeyId {
+    const NOT_FOUND: ErrorCode = ErrorCode::KeyNotFound;
+    const NOUN: &'static str = "Key";
+}
+
+/// The id in the path of a route that has exactly one.
+#[derive(Debug)]
+pub(crate) struct PathId<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: Resource> FromRequestParts<S> for PathId<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        // Percent-encoding that is not UTF-8 names nothing either.
+        let text = params.ok().and_then(|params| params.iter().next().map(|(_, text)| text.to_owned()));
+        let text = text.unwrap_or_default();
+        text.parse().map(Self).map_err(|_| T::not_found(&text))
+    }
+}
+
+/// A caller's text made fit to stand in a message: short, printable, and not if it looks like a key.
+pub(crate) fn safe_excerpt(text: &str) -> String {
+    if text.contains("sk_") {
+        return "…".to_owned();
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:[]".contains(c);
+    let mut excerpt: String = text.chars().take(EXCERPT).map(|c| if plain(c) { c } else { '?' }).collect();
+    if text.chars().count() > EXCERPT {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_are_short_plain_and_hold_no_keys() {
+        assert_eq!(safe_excerpt("conn_01abc"), "conn_01abc");
+        assert_eq!(safe_excerpt("a\r\nb'<c>\u{202e}"), "a??b??c??");
+        assert_eq!(safe_excerpt(&"x".repeat(5000)).chars().count(), EXCERPT + 1);
+        assert_eq!(safe_excerpt("sk_live_abc"), "…");
+    }
+}

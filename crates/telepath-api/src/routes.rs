@@ -1,0 +1,132 @@
+//! Every route with what it asks of its caller, in one table. Handlers prove the scope by an argument type; this table is
+//! what people, the OpenAPI document and the tests read, and a test fails when the two disagree.
+
+use axum::http::Method;
+use telepath_core::scope::Scope;
+
+/// What a route asks of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Open,
+    /// A valid key.
+    AnyKey,
+    /// A valid key with this scope.
+    Scope(Scope),
+}
+
+/// One route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteRow {
+    /// The method. `GET` stands for `HEAD` too.
+    pub method: Method,
+    /// The path; `{id}` is one segment.
+    pub path: &'static str,
+    /// What it asks of its caller.
+    pub access: Access,
+}
+
+impl RouteRow {
+    /// The method as text.
+    pub(crate) fn verb(&self) -> &'static str {
+        [Method::GET, Method::POST, Method::PATCH, Method::DELETE]
+            .iter()
+            .zip(["GET", "POST", "PATCH", "DELETE"])
+            .find(|(method, _)| **method == self.method)
+            .map_or("other", |(_, verb)| verb)
+    }
+}
+
+const fn row(method: Method, path: &'static str, access: Access) -> RouteRow {
+    RouteRow { method, path, access }
+}
+
+/// Every route.
+pub static ROUTES: &[RouteRow] = &[
+    row(Method::GET, "/v1/whoami", Access::AnyKey),
+    row(Method::GET, "/v1/trunks", Access::Scope(Scope::TrunksRead)),
+    row(Method::POST, "/v1/trunks", Access::Scope(Scope::TrunksWrite)),
+    row(Method::GET, "/v1/trunks/{id}", Access::Scope(Scope::TrunksRead)),
+    row(Method::PATCH, "/v1/trunks/{id}", Access::Scope(Scope::TrunksWrite)),
+    row(Method::DELETE, "/v1/trunks/{id}", Access::Scope(Scope::TrunksWrite)),
+    row(Method::POST, "/v1/trunks/{id}/rotate-sip-password", Access::Scope(Scope::TrunksWrite)),
+    row(Method::POST, "/v1/trunks/{id}/rotate-password", Access::Scope(Scope::TrunksWrite)),
+    row(Method::GET, "/v1/calls", Access::Scope(Scope::CallsRead)),
+    row(Method::GET, "/v1/calls/{id}", Access::Scope(Scope::CallsRead)),
+    row(Method::POST, "/v1/calls/{id}/hangup", Access::Scope(Scope::CallsWrite)),
+    row(Method::GET, "/v1/keys", Access::Scope(Scope::KeysRead)),
+    row(Method::POST, "/v1/keys", Access::Scope(Scope::KeysWrite)),
+    row(Method::GET, "/v1/keys/{id}", Access::Scope(Scope::KeysRead)),
+    row(Method::PATCH, "/v1/keys/{id}", Access::Scope(Scope::KeysWrite)),
+    row(Method::DELETE, "/v1/keys/{id}", Access::Scope(Scope::KeysWrite)),
+    row(Method::POST, "/v1/keys/{id}/revoke", Access::Scope(Scope::KeysWrite)),
+    row(Method::GET, "/livez", Access::Open),
+    row(Method::GET, "/readyz", Access::Open),
+    row(Method::GET, "/metrics", Access::Open),
+    row(Method::GET, "/openapi.json", Access::Open),
+];
+
+/// What the table knows of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RouteMatch {
+    /// The place of the row in [`ROUTES`], if path and method match.
+    pub(crate) row: Option<usize>,
+    /// The path of the table, if the path matches; for logs.
+    pub(crate) template: Option<&'static str>,
+    /// Whether the path is open to everybody.
+    pub(crate) open: bool,
+}
+
+/// Finds a request in the table.
+pub(crate) fn find(method: &Method, path: &str) -> RouteMatch {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    let mut found = RouteMatch::default();
+    for (place, row) in ROUTES.iter().enumerate() {
+        if fits(row.path, path) {
+            found.template = Some(row.path);
+            found.open = row.access == Access::Open;
+            if row.method == *method {
+                found.row = Some(place);
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Whether a path has the form of a template with at most one `{id}`.
+fn fits(template: &str, path: &str) -> bool {
+    match template.split_once("{id}") {
+        None => template == path,
+        Some((before, after)) => path
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after))
+            .is_some_and(|id| !id.is_empty() && !id.contains('/')),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_found_by_path_and_method() {
+        let found = find(&Method::PATCH, "/v1/keys/key_1");
+        assert_eq!(found.template, Some("/v1/keys/{id}"));
+        assert_eq!(ROUTES[found.row.unwrap()].method, Method::PATCH);
+        assert_eq!(find(&Method::HEAD, "/v1/keys").row, find(&Method::GET, "/v1/keys").row);
+        let wrong_method = find(&Method::PUT, "/v1/keys/key_1");
+        assert_eq!((wrong_method.row, wrong_method.template), (None, Some("/v1/keys/{id}")));
+        for path in ["/v1/keys/", "/v1/keys/a/b", "/v1", "/", "/v1/keys/x/revoke/"] {
+            assert_eq!(find(&Method::GET, path), RouteMatch::default(), "{path}");
+        }
+        assert!(find(&Method::GET, "/livez").open);
+    }
+
+    #[test]
+    fn every_route_under_v1_asks_for_a_key_and_no_other_does() {
+        for row in ROUTES {
+            assert_eq!(row.path.starts_with("/v1/"), row.access != Access::Open, "{}", row.path);
+        }
+    }
+}
