@@ -168,6 +168,11 @@ impl Api {
                 let error = ApiError::of(ErrorCode::IpNotAllowed).counted(Refusal::Address);
                 self.refuse(address, now, error)
             }
+            Admission::Unsure => {
+                // Never fail open: while the outcome of a change of this key is unknown, it admits nobody.
+                let error = ApiError::unavailable("what became of a change of this key is not known yet");
+                self.refuse(address, now, error)
+            }
             Admission::Dead => self.refuse(address, now, invalid(Refusal::Dead)),
         }
     }
