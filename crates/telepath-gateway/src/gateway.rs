@@ -134,7 +134,7 @@ impl Gateway {
             give_up: CancellationToken::new(),
         });
         let advertised = SocketAddr::new(media_ip, sip_addr.port());
-        let signalling = Signalling::new(shared.clone(), socket, advertised, seeds, obeyed);
+        let signalling = Signalling::new(shared.clone(), socket, advertised, &seeds, obeyed);
         let signalling = tokio::spawn(signalling.run());
         tracing::info!(listen = %sip_addr, %advertised, "SIP is served over UDP");
         Ok(Self { handle: GatewayHandle(shared), sip_addr, signalling })

@@ -5,6 +5,7 @@
 mod agent;
 mod call;
 pub mod caller;
+mod dice;
 pub mod echo_agent;
 mod gateway;
 mod live;

@@ -55,12 +55,12 @@ impl GatewayOptions {
             max_calls: 2_000,
             answer_delay: Duration::from_secs(2),
             agent_connect_timeout: Duration::from_secs(5),
-            max_call_duration: Duration::from_secs(4 * 60 * 60),
+            max_call_duration: Duration::from_hours(4),
             media_inactivity: Duration::from_secs(30),
-            playout_queue: Duration::from_secs(60),
+            playout_queue: Duration::from_mins(1),
             agent_queue: Duration::from_secs(2),
             control_timeout: Duration::from_secs(5),
-            record_patience: Duration::from_secs(5 * 60),
+            record_patience: Duration::from_mins(5),
             auth_failures_per_minute: 30,
         }
     }

@@ -122,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_even_ports_are_leased_and_a_used_one_rests() {
-        let drain = Duration::from_secs(3600);
+        let drain = Duration::from_hours(1);
         let pool = PortPool::new(LOOPBACK, 19_000..=19_003, drain).unwrap();
         let now = Instant::now();
         let first = pool.lease(now).unwrap();

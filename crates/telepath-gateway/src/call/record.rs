@@ -26,7 +26,7 @@ pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
         gateway_processing_us: report.gateway_processing.map(|time| saturate(time.as_micros())),
         time_to_first_speech_ms: report.time_to_first_speech.map(whole_ms),
         packet_loss_percent: (report.packets_received > 0).then_some(report.packet_loss_percent),
-        jitter_ms: (report.packets_received > 0).then(|| report.jitter.as_secs_f64() * 1000.0),
+        jitter_ms: (report.packets_received > 0).then_some(report.jitter.as_secs_f64() * 1000.0),
         mos: report.mos,
         codec_used: Some(codec(report.codec_used)),
         counts: MediaCounts {

@@ -10,13 +10,10 @@ use std::time::{Duration, Instant};
 
 use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::clock::Timestamp;
-use telepath_core::entropy::{EntropyError, random_bytes};
 use telepath_core::ports::AgentNews;
 use telepath_media::bridge::{BargeIn, BridgeConfig, CallBridge, Limits, Output};
 use telepath_media::codec::Codec;
 use telepath_media::dialect::{AgentMessage, CallId, CallStart, Dialect, Party, SystemPrompt, TrunkId};
-use telepath_media::playout::StreamStart;
-use telepath_media::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
 use telepath_media::sdp;
 use telepath_sip::message::{SessionDescription, StatusCode};
 use telepath_sip::{CallHandle, EndCause};
@@ -29,6 +26,7 @@ use super::journal::Journal;
 use super::sdp_state::SdpState;
 use super::{CallFacts, CallSetup, Outcome, record};
 use crate::agent::{AgentLink, AgentSocket, ConnectError, Heard, LinkLost, connect};
+use crate::dice::Dice;
 use crate::gateway::Shared;
 use crate::rtp_ports::RtpLease;
 use crate::signalling::{Command, FromCarrier, Rule};
@@ -131,24 +129,6 @@ struct Refusal {
     text: &'static str,
 }
 
-/// The random values of one call.
-struct Dice {
-    stream: StreamStart,
-    session: u32,
-}
-
-fn roll(shared: &Shared) -> Result<Dice, EntropyError> {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = random_bytes::<14>(&*shared.entropy)?;
-    Ok(Dice {
-        stream: StreamStart {
-            ssrc: Ssrc(u32::from_be_bytes([a, b, c, d])),
-            sequence: SequenceNumber(u16::from_be_bytes([e, f])),
-            timestamp: RtpTimestamp(u32::from_be_bytes([g, h, i, j])),
-        },
-        session: u32::from_be_bytes([k, l, m, n]),
-    })
-}
-
 fn introduction(facts: &CallFacts, setup: &mut CallSetup) -> CallStart {
     CallStart {
         call_id: CallId(facts.id.to_string()),
@@ -163,7 +143,7 @@ fn introduction(facts: &CallFacts, setup: &mut CallSetup) -> CallStart {
 impl<'a> CallTask<'a> {
     fn new(shared: Arc<Shared>, mut setup: CallSetup, journal: &'a Journal) -> Result<Self, Refusal> {
         let now = Instant::now();
-        let dice = roll(&shared).map_err(|_| Refusal {
+        let dice = Dice::roll(&*shared.entropy).map_err(|_| Refusal {
             rule: Rule::NoEntropy,
             reason: DisconnectReason::Unknown,
             text: "the system's random generator failed",
@@ -416,7 +396,7 @@ impl<'a> CallTask<'a> {
             FromCarrier::Reoffer(offer) => self.reoffered(offer, now).await,
             FromCarrier::Ended(cause) => {
                 self.carrier_over = true;
-                let (reason, text) = told(cause);
+                let (reason, text) = told(&cause);
                 self.end(reason, text, now).await;
             }
         }
@@ -427,15 +407,12 @@ impl<'a> CallTask<'a> {
         if !self.sdp.awaits_answer() {
             return;
         }
-        match answer.and_then(|answer| self.sdp.accept(&answer)) {
-            Some(media) => {
-                self.codec = media.codec;
-                self.bridge.handle_negotiated(&media, now);
-            }
-            None => {
-                let text = "the caller did not answer our session description".to_owned();
-                self.end(DisconnectReason::CarrierError, Some(text), now).await;
-            }
+        if let Some(media) = answer.and_then(|answer| self.sdp.accept(&answer)) {
+            self.codec = media.codec;
+            self.bridge.handle_negotiated(&media, now);
+        } else {
+            let text = "the caller did not answer our session description".to_owned();
+            self.end(DisconnectReason::CarrierError, Some(text), now).await;
         }
     }
 
@@ -521,7 +498,7 @@ impl<'a> CallTask<'a> {
     }
 }
 
-fn told(cause: EndCause) -> (DisconnectReason, Option<String>) {
+fn told(cause: &EndCause) -> (DisconnectReason, Option<String>) {
     match cause {
         EndCause::RemoteHangUp => (DisconnectReason::NormalDisconnect, None),
         EndCause::Cancelled => (DisconnectReason::NoAnswer, Some("the caller gave up".to_owned())),

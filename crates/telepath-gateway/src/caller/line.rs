@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use telepath_core::entropy::{SystemEntropy, random_bytes};
+use telepath_media::FRAME;
 use telepath_media::caller::{EchoFigures, TestCaller};
 use telepath_media::codec::Codec;
 use telepath_media::playout::StreamStart;
-use telepath_media::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
 use telepath_media::sdp::{self, Direction, LocalMedia, SessionId};
 use telepath_sip::digest::{ClientCredentials, Password};
 use telepath_sip::message::{Host, HostPort, MAX_MESSAGE_BYTES, SessionDescription, SipUri, StatusCode};
@@ -17,6 +17,8 @@ use telepath_sip::{
 };
 use tokio::net::UdpSocket;
 use tokio::time::Instant as TokioInstant;
+
+use crate::dice::Dice;
 
 use super::{CallOutcome, CallerError, CallerOptions, EndedBy, port_of};
 
@@ -79,12 +81,11 @@ impl Line {
         let sip = UdpSocket::bind((local, 0)).await?;
         let rtp = UdpSocket::bind((local, 0)).await?;
         let entropy = SystemEntropy::default();
-        let dice: [u8; 14] = random_bytes(&entropy)?;
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = dice;
+        let dice = Dice::roll(&entropy)?;
         let own = sip.local_addr()?;
         let media = LocalMedia {
             address: rtp.local_addr()?,
-            session: SessionId { id: u32::from_be_bytes([k, l, m, n]), version: 1 },
+            session: SessionId { id: dice.session, version: 1 },
             direction: Direction::SendRecv,
         };
         let offer = sdp::offer(&options.codecs, media);
@@ -111,11 +112,7 @@ impl Line {
             call,
             offer,
             play: options.play,
-            stream: StreamStart {
-                ssrc: Ssrc(u32::from_be_bytes([a, b, c, d])),
-                sequence: SequenceNumber(u16::from_be_bytes([e, f])),
-                timestamp: RtpTimestamp(u32::from_be_bytes([g, h, i, j])),
-            },
+            stream: dice.stream,
             dialled: now,
             rang: false,
             answered: None,
@@ -143,11 +140,10 @@ impl Line {
                         Some((Ended::Refused(..) | Ended::HungUp | Ended::Cancelled, _)) | None => Ok(None),
                     };
                 }
-                Some(LineEvent::Ringing) => {}
                 None if TokioInstant::now() >= deadline => {
                     return Err(CallerError::NoAnswer(self.dialled.elapsed()));
                 }
-                None => {}
+                Some(LineEvent::Ringing) | None => {}
             }
         }
     }
@@ -163,7 +159,8 @@ impl Line {
             if until.is_some_and(|until| TokioInstant::now() >= until) {
                 return Ok(EndedBy::Caller);
             }
-            let deadline = until.unwrap_or_else(|| TokioInstant::now() + Duration::from_secs(3600));
+            // While something is left to play, the next packet is due soon anyway.
+            let deadline = until.unwrap_or_else(|| TokioInstant::now() + FRAME);
             if self.step(deadline).await? == Some(LineEvent::Ended) {
                 return Ok(EndedBy::Callee);
             }

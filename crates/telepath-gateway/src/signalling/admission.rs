@@ -103,7 +103,7 @@ impl Signalling {
         };
         let Some(found) = self.authenticate(&asking, found, now) else { return };
         let admitted = Admitted { asking: *asking, found };
-        if let Err(rule) = self.admit(admitted, trace, now) {
+        if let Err(rule) = self.admit(&admitted, trace, now) {
             self.refuse(call, rule, now);
         }
     }
@@ -168,7 +168,7 @@ impl Signalling {
     }
 
     /// The trunk's and the server's own conditions; then the call gets its task.
-    fn admit(&mut self, admitted: Admitted, trace: SipTrace, now: Instant) -> Result<(), Rule> {
+    fn admit(&mut self, admitted: &Admitted, trace: SipTrace, now: Instant) -> Result<(), Rule> {
         // The look-up may have begun before the server was told to stop.
         if self.draining {
             return Err(Rule::ShuttingDown);

@@ -128,7 +128,7 @@ impl Signalling {
         shared: Arc<Shared>,
         socket: UdpSocket,
         advertised: SocketAddr,
-        seeds: SignallingSeeds,
+        seeds: &SignallingSeeds,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         let mut config = EndpointConfig::new(advertised);
@@ -223,14 +223,12 @@ impl Signalling {
             Event::Reoffer { call, kind: ReofferKind::ReInvite | ReofferKind::Update, offer } => {
                 self.forward(call, FromCarrier::Reoffer(offer), now);
             }
-            // The call's late answer to it will find nothing to answer, which is harmless.
-            Event::ReofferWithdrawn { call: _ } => {}
             // Digits in INFO are acknowledged by the endpoint and counted: the bridge takes them from RTP only.
             Event::Info(_) => metrics::counter!("telepath_sip_info_total").increment(1),
             Event::Ended { call, cause } => self.ended(call, cause, now),
             Event::Rejected(rejection) => self.refusals.note(rejection.rule.name(), now),
-            // This endpoint places no calls.
-            Event::Ringing { .. } | Event::Answered { .. } => {}
+            // A call's late answer to a change taken back finds nothing to answer; and no calls are placed here.
+            Event::ReofferWithdrawn { .. } | Event::Ringing { .. } | Event::Answered { .. } => {}
         }
     }
 

@@ -9,7 +9,7 @@ use telepath_core::address::AddressBlock;
 
 /// Address blocks remembered at once.
 const MAX_BLOCKS: usize = 8_192;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]

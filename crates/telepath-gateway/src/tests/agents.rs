@@ -167,8 +167,8 @@ async fn a_call_whose_agent_drops_is_ended_with_that_reason() {
 async fn a_caller_who_gives_up_while_it_rings_is_recorded_as_no_answer() {
     let (_listener, url) = mute().await;
     let world = World::start_with(&url, |options| {
-        options.answer_delay = Duration::from_secs(3600);
-        options.agent_connect_timeout = Duration::from_secs(3600);
+        options.answer_delay = Duration::from_hours(1);
+        options.agent_connect_timeout = Duration::from_hours(1);
     })
     .await;
     let mut line = Line::dial(world.caller()).await.unwrap();

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::world::{World, echo, within};
 use crate::caller::{EndedBy, Line};
+use crate::dice::DRAWN;
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
@@ -102,12 +103,9 @@ struct TrappedEntropy {
     sprung: AtomicBool,
 }
 
-/// Bytes that a call's task draws, and nobody else does.
-const DRAWN_BY_A_CALL: usize = 14;
-
 impl Entropy for TrappedEntropy {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
-        assert!(buffer.len() != DRAWN_BY_A_CALL || self.sprung.swap(true, Ordering::SeqCst), "the trap");
+        assert!(buffer.len() != DRAWN || self.sprung.swap(true, Ordering::SeqCst), "the trap");
         self.system.fill(buffer)
     }
 }

@@ -19,7 +19,7 @@ use telepath_core::trunk::{
     TrunkStatus,
 };
 use telepath_media::dialect::SUBPROTOCOL;
-use telepath_media::tone::{Hertz, sine};
+use telepath_media::tone::{Hertz, share_at, sine};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
@@ -30,7 +30,8 @@ use crate::{Gateway, GatewayCounts, GatewayHandle, GatewayOptions};
 
 pub(super) const USER: &str = "support-01";
 pub(super) const PASSWORD: &str = "correct horse battery";
-pub(super) const TONE: Hertz = Hertz(440.0);
+/// Four periods fit into ten milliseconds.
+pub(super) const TONE: Hertz = Hertz(400.0);
 /// A bound on waiting that only a failure meets.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -237,6 +238,12 @@ impl World {
         let report = within(self.gateway.shutdown(Duration::from_secs(10))).await;
         assert_eq!(report.tasks_left, 0);
     }
+}
+
+/// How many stretches of ten milliseconds are the tone and little else. A busy machine may delay packets and so put
+/// silence between two of them, but it cannot change what is in them.
+pub(super) fn tone_heard(recording: &[i16]) -> usize {
+    recording.chunks_exact(80).filter(|part| share_at(TONE, part) > 0.9).count()
 }
 
 pub(super) async fn echo() -> EchoAgent {
