@@ -1,0 +1,161 @@
+//! `/v1/trunks`: make, list and change trunks.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, Serializer};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::TrunkId;
+use telepath_core::secret::SecretText;
+
+use crate::client::Query;
+use crate::{Client, Error, ListPage, Pagination};
+
+/// A trunk without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trunk {
+    /// Its id.
+    pub id: TrunkId,
+    /// What people call it.
+    pub name: String,
+    /// `active`, `inactive` or `error`.
+    pub status: String,
+    /// `openai`, `elevenlabs` or `custom`.
+    pub ai_provider: String,
+    /// The user part of its SIP URI.
+    pub sip_username: String,
+    /// Where carriers call it.
+    pub sip_endpoint: String,
+    /// Where a custom agent listens.
+    #[serde(default)]
+    pub custom_endpoint: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A trunk that was just made.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CreatedTrunk {
+    /// The trunk.
+    #[serde(flatten)]
+    pub trunk: Trunk,
+    /// The made SIP password, shown this once; `None` when one was given.
+    #[serde(default)]
+    pub sip_password: Option<SecretText>,
+}
+
+/// A trunk's new SIP password, shown this once.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RotatedSipPassword {
+    /// The trunk.
+    pub id: TrunkId,
+    /// The user part of its SIP URI.
+    pub sip_username: String,
+    /// The new password; the old one is dead.
+    pub sip_password: SecretText,
+    /// Since when.
+    pub rotated_at: Timestamp,
+}
+
+/// What to make, or (with members left out) what to change. The server checks all of it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TrunkRequest {
+    /// What people call it, 1–100 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `active` or `inactive`; only in changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// `openai`, `elevenlabs` or `custom`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ai_provider: Option<String>,
+    /// 3–30 letters, digits and hyphens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip_username: Option<String>,
+    /// At least 8 characters; one is made when left out.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
+    pub sip_password: Option<SecretText>,
+    /// For `openai`.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
+    pub openai_api_key: Option<SecretText>,
+    /// For `elevenlabs`.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
+    pub elevenlabs_api_key: Option<SecretText>,
+    /// For `elevenlabs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elevenlabs_agent_id: Option<String>,
+    /// For `custom`: `wss://`, or `ws://` on a loopback host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_endpoint: Option<String>,
+    /// Said to the agent at the start of each call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<String>,
+    /// Pairs that mean something to you.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn exposed<S: Serializer>(secret: &Option<SecretText>, serializer: S) -> Result<S::Ok, S::Error> {
+    // A request is where the secret has to go; the body is sent over TLS or inside this machine only.
+    secret.as_ref().map(SecretText::expose).serialize(serializer)
+}
+
+/// Which trunks to list.
+#[derive(Debug, Clone, Default)]
+pub struct TrunksQuery {
+    /// Only trunks in this state.
+    pub status: Option<String>,
+    /// `created_at` or `-created_at`.
+    pub sort: Option<String>,
+    /// Items per page, 1–100.
+    pub limit: Option<u32>,
+    /// Items to pass over.
+    pub offset: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct TrunkList {
+    trunks: Vec<Trunk>,
+    pagination: Pagination,
+}
+
+impl Client {
+    /// Makes a trunk.
+    pub async fn create_trunk(&self, request: &TrunkRequest) -> Result<CreatedTrunk, Error> {
+        self.post("/v1/trunks", request).await
+    }
+
+    /// One page of the account's trunks, newest first.
+    pub async fn list_trunks(&self, query: &TrunksQuery) -> Result<ListPage<Trunk>, Error> {
+        let path = Query::new("/v1/trunks")
+            .add("status", query.status.as_deref())
+            .add("sort", query.sort.as_deref())
+            .add("limit", query.limit)
+            .add("offset", query.offset)
+            .finish();
+        let list: TrunkList = self.get(&path).await?;
+        Ok(ListPage { items: list.trunks, pagination: list.pagination })
+    }
+
+    /// One trunk.
+    pub async fn get_trunk(&self, id: TrunkId) -> Result<Trunk, Error> {
+        self.get(&format!("/v1/trunks/{id}")).await
+    }
+
+    /// Changes what the request names and nothing else.
+    pub async fn update_trunk(&self, id: TrunkId, change: &TrunkRequest) -> Result<Trunk, Error> {
+        self.patch(&format!("/v1/trunks/{id}"), change).await
+    }
+
+    /// Deletes a trunk; its live calls end, its history stays.
+    pub async fn delete_trunk(&self, id: TrunkId) -> Result<(), Error> {
+        self.delete(&format!("/v1/trunks/{id}")).await
+    }
+
+    /// Gives a trunk a new SIP password; the old one is dead at once.
+    pub async fn rotate_sip_password(&self, id: TrunkId) -> Result<RotatedSipPassword, Error> {
+        self.post_empty(&format!("/v1/trunks/{id}/rotate-sip-password")).await
+    }
+}
