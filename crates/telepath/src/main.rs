@@ -1,2 +1,7 @@
 //! The `telepath` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    telepath::cli::run(std::env::args_os())
+}

@@ -1,0 +1,121 @@
+//! The command line: what can be said, and which function does it. One file per group of commands.
+
+mod admin;
+mod arguments;
+mod completions;
+mod config;
+mod expiry;
+mod keys;
+mod migrate;
+mod output;
+#[cfg(test)]
+mod reference;
+mod serve;
+mod trunks;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::{Exit, Failure};
+use crate::telemetry;
+
+const EXAMPLES: &str = "\
+Examples:
+  telepath serve --data-dir data                                     run the server
+  telepath keys create --data-dir data --name App --preset production make an API key
+  telepath config show --config telepath.toml                        see what is in force
+
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 wrong configuration, 4 port or folder in use,
+5 refused by the server, 130 ended by a second signal.";
+
+/// Telepath: a self-hosted gateway between telephone calls and AI voice agents
+#[derive(Debug, Parser)]
+#[command(name = "telepath", version, after_help = EXAMPLES, max_term_width = 110, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server: API over HTTPS, SIP over UDP
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(serve::ServeArgs),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Make and list trunks
+    #[command(subcommand)]
+    Trunks(trunks::TrunksCommand),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Bring the database to the schema of this program
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate(migrate::MigrateArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:\n  telepath completions bash > /etc/bash_completion.d/telepath")]
+    Completions(completions::CompletionsArgs),
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  telepath serve --data-dir data
+  telepath serve --data-dir data --api-listen 0.0.0.0:8443 --sip-listen 0.0.0.0:5060 --sip-public-host 203.0.113.7
+  telepath serve --data-dir data --insecure-http-listen 127.0.0.1:8080
+  telepath serve --data-dir data --api-listen 127.0.0.1:0 --sip-listen 127.0.0.1:0 --json
+
+SIGTERM and SIGINT stop it: no new work, live calls and requests are waited for, exit 0. A second signal ends it at
+once. SIGHUP reads the certificates again.";
+
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  telepath migrate --config /etc/telepath.toml
+  TELEPATH_DATABASE_URL_FILE=/run/secrets/database telepath migrate
+  telepath migrate --data-dir data
+
+SQLite is migrated by `serve` as well, after a copy was made; PostgreSQL only by this command.";
+
+/// Does what the command line says.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    telemetry::log_panics();
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Also the way of --help and --version. A closed standard output is nobody's fault.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Config(command) => config::run(&command),
+        Command::Completions(args) => completions::run(&args),
+        Command::Serve(args) => block_on(serve::run(args)),
+        Command::Keys(command) => block_on(keys::run(command)),
+        Command::Trunks(command) => block_on(trunks::run(command)),
+        Command::Migrate(args) => block_on(migrate::run(args)),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::doing("cannot start the runtime", &error))?
+        .block_on(work)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Local administration: one way to reach the API of a data folder without a key. If a server runs on the folder, its
+//! administration socket is used, so that its key table is never stale; if none runs, this process opens the store,
+//! serves the same API on the same socket for as long as the command takes, and uses that.
+
+use std::time::Duration;
+
+use telepath_client::{Client, Error};
+
+use super::arguments::CommonArgs;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::exit::{Exit, Failure};
+use crate::wire::LocalServer;
+
+/// How often, and how many times, to look again when another process has the folder but does not answer: it may be
+/// another command that is just starting or ending.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 100;
+
+/// A way to the API of a data folder.
+pub(crate) struct Admin {
+    client: Client,
+    local: Option<LocalServer>,
+}
+
+impl Admin {
+    /// Finds the running server of the folder, or becomes one for a moment.
+    pub(crate) async fn open(args: &CommonArgs) -> Result<Self, Failure> {
+        let layers = args.quiet_layers(None)?;
+        let config = Config::check(&layers)?;
+        let data = DataDir::open(&config.storage.data_dir)?;
+        Self::of(&config, &data).await
+    }
+
+    async fn of(config: &Config, data: &DataDir) -> Result<Self, Failure> {
+        let client = Client::unix(&data.admin_socket()?);
+        for _ in 0..LOOKS {
+            match client.reach().await {
+                Ok(()) => return Ok(Self { client, local: None }),
+                Err(Error::NoServer { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(lock) = data.try_lock()? {
+                let local = LocalServer::start(config, data, lock).await?;
+                return Ok(Self { client, local: Some(local) });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Err(Failure::new(Exit::Busy, format!("{} and does not answer on admin.sock", data.in_use().message))
+            .remedy("It may be starting or stopping: try again in a moment, or stop it."))
+    }
+
+    /// The client of that API.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Ends what was started for this command.
+    pub(crate) async fn close(self) {
+        if let Some(local) = self.local {
+            local.stop().await;
+        }
+    }
+}

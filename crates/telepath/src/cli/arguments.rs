@@ -1,0 +1,105 @@
+//! Flags that several commands share, and how they become the top layer of the configuration.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{Environment, Flags, Layers, Source};
+use crate::exit::Failure;
+
+#[expect(clippy::doc_markdown, reason = "the texts are shown by --help, where backticks are noise")]
+/// Where data is kept, where the rest is configured, and how much is logged.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct CommonArgs {
+    /// The data folder: database, master key, certificates; made when it does not exist
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Configuration file in TOML; also TELEPATH_CONFIG
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub(crate) config: Option<PathBuf>,
+    /// PostgreSQL instead of SQLite; better given as TELEPATH_DATABASE_URL_FILE, other users can see flags
+    #[arg(long, value_name = "URL", help_heading = "Data", hide_short_help = true)]
+    pub(crate) database_url: Option<String>,
+    /// Which log lines go to standard error: error, warn, info, debug, trace, or a filter per module
+    #[arg(long, value_name = "FILTER", help_heading = "Log")]
+    pub(crate) log_level: Option<String>,
+    /// How log lines look: text or json
+    #[arg(long, value_name = "FORMAT", help_heading = "Log")]
+    pub(crate) log_format: Option<String>,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ListenArgs {
+    /// HTTPS API, IP:PORT; port 0 lets the system choose [default: 127.0.0.1:8443]
+    #[arg(long, value_name = "IP:PORT", help_heading = "Listen")]
+    pub(crate) api_listen: Option<String>,
+    /// SIP over UDP, IP:PORT; port 0 lets the system choose [default: 127.0.0.1:5060]
+    #[arg(long, value_name = "IP:PORT", help_heading = "Listen")]
+    pub(crate) sip_listen: Option<String>,
+    /// Plain HTTP API as well, on a loopback address only
+    #[arg(long, value_name = "IP:PORT", help_heading = "Listen")]
+    pub(crate) insecure_http_listen: Option<String>,
+    /// The host that carriers call, a name or an IP address
+    #[arg(long, value_name = "HOST", help_heading = "Listen")]
+    pub(crate) sip_public_host: Option<String>,
+    /// UDP ports for audio, two for each call [default: 20000-29999]
+    #[arg(long, value_name = "FIRST-LAST", help_heading = "Listen")]
+    pub(crate) rtp_ports: Option<String>,
+}
+
+impl CommonArgs {
+    fn flags(&self) -> Flags {
+        let folder = self.data_dir.as_ref().map(|folder| folder.to_string_lossy().into_owned());
+        collect([
+            ("storage.data_dir", &folder),
+            ("storage.database_url", &self.database_url),
+            ("log.level", &self.log_level),
+            ("log.format", &self.log_format),
+        ])
+    }
+
+    /// Lays flags, environment and file over each other.
+    pub(crate) fn layers(&self, listen: Option<&ListenArgs>) -> Result<Layers, Failure> {
+        let env = environment();
+        let file = self.config.clone().or_else(|| env.get("TELEPATH_CONFIG").map(PathBuf::from));
+        let mut flags = self.flags();
+        flags.extend(listen.map(ListenArgs::flags).unwrap_or_default());
+        Ok(Layers::gather(&flags, &env, file.as_deref())?)
+    }
+
+    /// The same for commands that are over soon: their log is quiet unless somebody asked for more.
+    pub(crate) fn quiet_layers(&self, listen: Option<&ListenArgs>) -> Result<Layers, Failure> {
+        let layers = self.layers(listen)?;
+        let mut log = crate::config::Config::check_log(&layers)?;
+        if layers.get("log.level").is_none_or(|given| given.source == Source::Default) {
+            "warn".clone_into(&mut log.level);
+        }
+        crate::telemetry::start(&log);
+        Ok(layers)
+    }
+}
+
+impl ListenArgs {
+    fn flags(&self) -> Flags {
+        collect([
+            ("api.listen", &self.api_listen),
+            ("sip.listen", &self.sip_listen),
+            ("api.insecure_http_listen", &self.insecure_http_listen),
+            ("sip.public_host", &self.sip_public_host),
+            ("media.rtp_ports", &self.rtp_ports),
+        ])
+    }
+}
+
+fn collect<const N: usize>(pairs: [(&'static str, &Option<String>); N]) -> Flags {
+    pairs.into_iter().filter_map(|(key, value)| value.clone().map(|value| (key, value))).collect()
+}
+
+/// The process's variables with our prefix. A value that is not UTF-8 cannot be a setting's and is passed over.
+fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("TELEPATH_"))
+        .collect()
+}

@@ -1,0 +1,77 @@
+//! What commands print: results on standard output, everything else on standard error. A reader that goes away
+//! (`telepath keys list | head`) is not an error.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use crate::exit::Failure;
+
+/// Prints one line of the result.
+pub(crate) fn line(text: &dyn Display) -> Result<(), Failure> {
+    finish(writeln!(io::stdout().lock(), "{text}"))
+}
+
+/// Prints text as it is.
+pub(crate) fn raw(bytes: &[u8]) -> Result<(), Failure> {
+    finish(io::stdout().lock().write_all(bytes))
+}
+
+/// Prints one JSON value on one line.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::doing("cannot write JSON", &error))?;
+    line(&text)
+}
+
+/// Prints the one line that says why the program ends without success.
+pub(crate) fn failure(failure: &Failure) {
+    let text = format!("telepath: {failure}");
+    // Nowhere is left to report a broken standard error to.
+    let _ = writeln!(io::stderr().lock(), "{}", crate::telemetry::redact(&text));
+}
+
+/// Whether standard output may be coloured: it is a terminal and nobody said `NO_COLOR`.
+#[expect(dead_code, reason = "used by quickstart")]
+pub(crate) fn may_colour() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn finish(written: io::Result<()>) -> Result<(), Failure> {
+    match written.and_then(|()| io::stdout().lock().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::doing("cannot write to standard output", &error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Columns as wide as their widest cell; the last is not padded.
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let widths: Vec<usize> = (0..head.len())
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            cells.chain([head[column].chars().count()]).max().unwrap_or(0)
+        })
+        .collect();
+    let head = head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+    let mut text = String::new();
+    for row in std::iter::once(&head).chain(rows) {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_lines_have_no_trailing_space() {
+        let rows = vec![vec!["a".to_owned(), "b".to_owned()], vec!["långer".to_owned(), "c".to_owned()]];
+        assert_eq!(table(&["ID", "NAME"], &rows), "ID      NAME\na       b\nlånger  c\n");
+    }
+}

@@ -1,0 +1,66 @@
+//! `telepath serve`: the server.
+
+use clap::Args;
+use serde_json::json;
+
+use super::arguments::{CommonArgs, ListenArgs};
+use super::output;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::exit::Failure;
+use crate::wire::{Addresses, Server};
+use crate::{signals, telemetry};
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(flatten)]
+    listen: ListenArgs,
+    /// When ready, print one JSON line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command until a signal asks for its end.
+pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
+    let layers = args.common.layers(Some(&args.listen))?;
+    let config = Config::check(&layers)?;
+    telemetry::start(&config.log);
+    let stop = signals::stop_token()?;
+    let data = DataDir::open(&config.storage.data_dir)?;
+    let server = Server::start(&config, data).await?;
+    announce(server.addresses(), args.json)?;
+    stop.cancelled().await;
+    tracing::info!("stopping");
+    server.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn announce(addresses: &Addresses, as_json: bool) -> Result<(), Failure> {
+    let api = format!("https://{}", addresses.api);
+    let sip = format!("sip:{}", addresses.sip);
+    let http = addresses.insecure_http.map(|address| format!("http://{address}"));
+    if as_json {
+        return output::json(&json!({
+            "event": "ready",
+            "api": api,
+            "sip": sip,
+            "insecure_http": http,
+            "admin_socket": addresses.admin_socket,
+            "ca": addresses.ca,
+        }));
+    }
+    output::line(&format_args!("api            {api}"))?;
+    output::line(&format_args!("sip            {sip} (udp)"))?;
+    if let Some(http) = http {
+        output::line(&format_args!("insecure http  {http}"))?;
+    }
+    output::line(&format_args!("admin          {}", addresses.admin_socket.display()))?;
+    if let Some(ca) = &addresses.ca {
+        output::line(&format_args!("trust          {}", ca.display()))?;
+    }
+    output::line(&"ready")
+}

@@ -1,0 +1,52 @@
+use std::path::Path;
+
+use clap::{Command as ClapCommand, CommandFactory as _};
+
+use super::*;
+
+fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("telepath").chain(args.iter().copied()))
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn the_reference_page_is_what_the_commands_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    crate::snapshot::check(&path, &reference::reference_page());
+}
+
+#[test]
+fn every_command_that_does_something_has_examples() {
+    fn walk(command: &ClapCommand, path: &str) {
+        if command.get_subcommands().next().is_none() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:"), "{path} has no examples");
+        }
+        for sub in command.get_subcommands() {
+            walk(sub, &format!("{path} {}", sub.get_name()));
+        }
+    }
+    walk(&Cli::command(), "telepath");
+}
+
+#[test]
+fn lists_are_given_by_commas_and_networks_by_repetition() {
+    let line = ["keys", "create", "--name", "n", "--preset", "custom", "--scopes", "calls:read,trunks:read"];
+    let more = ["--allow-ip", "192.0.2.1", "--allow-ip", "2001:db8::/32", "--json"];
+    let cli = parse(&[&line[..], &more[..]].concat()).unwrap();
+    let shown = format!("{cli:?}");
+    assert!(shown.contains(r#"["calls:read", "trunks:read"]"#), "{shown}");
+    assert!(shown.contains(r#"["192.0.2.1", "2001:db8::/32"]"#), "{shown}");
+}
+
+#[test]
+fn an_unknown_command_is_a_usage_error_with_a_hint() {
+    let error = parse(&["kyes", "list"]).unwrap_err();
+    assert!(error.use_stderr() && error.to_string().contains("'keys'"), "{error}");
+    assert_eq!(run(["telepath", "kyes"].map(OsString::from)), Exit::Usage.into());
+    assert_eq!(run(["telepath", "--version"].map(OsString::from)), ExitCode::SUCCESS);
+}

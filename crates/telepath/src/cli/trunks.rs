@@ -1,0 +1,182 @@
+//! `telepath trunks`: make and list trunks, with a running server or without one.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use telepath_client::{SecretText, Trunk, TrunkRequest, TrunksQuery};
+
+use super::admin::Admin;
+use super::arguments::CommonArgs;
+use super::output;
+use crate::exit::{Exit, Failure};
+
+/// The largest page that the API gives.
+const PAGE: u32 = 100;
+
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  telepath trunks create --data-dir data --name Support --ai-provider custom --sip-username support-01 \\
+      --custom-endpoint wss://agent.example/voice
+  telepath trunks create --data-dir data --name Echo --ai-provider custom --sip-username echo-01 \\
+      --custom-endpoint ws://127.0.0.1:9000 --json";
+
+/// What to do with trunks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrunksCommand {
+    /// Make a trunk; a made SIP password is printed once, to standard output
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create(Box<CreateArgs>),
+    /// List the trunks of the account
+    #[command(
+        after_help = "Examples:\n  telepath trunks list --data-dir data\n  telepath trunks list --data-dir data --json"
+    )]
+    List(ListArgs),
+}
+
+/// Arguments of `trunks create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// What people call the trunk, 1 to 100 characters
+    #[arg(long)]
+    name: String,
+    /// Whose agent answers: openai, elevenlabs or custom
+    #[arg(long)]
+    ai_provider: String,
+    /// User part of its SIP URI: 3 to 30 letters, digits, hyphens
+    #[arg(long)]
+    sip_username: String,
+    /// File with the SIP password; one is made when left out
+    #[arg(long, value_name = "FILE", help_heading = "Credentials")]
+    sip_password_file: Option<PathBuf>,
+    /// File with the provider's API key, for openai and elevenlabs
+    #[arg(long, value_name = "FILE", help_heading = "Credentials")]
+    provider_key_file: Option<PathBuf>,
+    /// The ElevenLabs agent, for elevenlabs
+    #[arg(long, value_name = "ID")]
+    elevenlabs_agent_id: Option<String>,
+    /// Where the agent listens, for custom: wss://…, or ws:// on this machine
+    #[arg(long, value_name = "URL")]
+    custom_endpoint: Option<String>,
+    /// File with the text that the agent gets at the start of each call, at most 32 KiB
+    #[arg(long, value_name = "FILE")]
+    system_prompt_file: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `trunks list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a command.
+pub(crate) async fn run(command: TrunksCommand) -> Result<(), Failure> {
+    match command {
+        TrunksCommand::Create(args) => create(*args).await,
+        TrunksCommand::List(args) => list(args).await,
+    }
+}
+
+fn request(args: &CreateArgs) -> Result<TrunkRequest, Failure> {
+    let provider_key = args.provider_key_file.as_deref().map(read_secret).transpose()?;
+    let (openai_api_key, elevenlabs_api_key) =
+        if args.ai_provider == "openai" { (provider_key, None) } else { (None, provider_key) };
+    Ok(TrunkRequest {
+        name: Some(args.name.clone()),
+        ai_provider: Some(args.ai_provider.clone()),
+        sip_username: Some(args.sip_username.clone()),
+        sip_password: args.sip_password_file.as_deref().map(read_secret).transpose()?,
+        openai_api_key,
+        elevenlabs_api_key,
+        elevenlabs_agent_id: args.elevenlabs_agent_id.clone(),
+        custom_endpoint: args.custom_endpoint.clone(),
+        system_prompt: args.system_prompt_file.as_deref().map(read_text).transpose()?,
+        ..TrunkRequest::default()
+    })
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(Exit::Usage, format!("cannot read {}: {error}", path.display())))
+}
+
+/// Reads a secret from a file; the line end that editors add is not part of it.
+pub(crate) fn read_secret(path: &Path) -> Result<SecretText, Failure> {
+    read_text(path).map(|text| SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+async fn create(args: CreateArgs) -> Result<(), Failure> {
+    let request = request(&args)?;
+    let admin = Admin::open(&args.common).await?;
+    let created = admin.client().create_trunk(&request).await;
+    admin.close().await;
+    let created = created?;
+    let password = created.sip_password.as_ref().map(SecretText::expose);
+    if args.json {
+        let mut value = serde_json::to_value(&created.trunk)
+            .map_err(|error| Failure::doing("cannot write JSON", &error))?;
+        if let (Some(object), Some(password)) = (value.as_object_mut(), password) {
+            object.insert("sip_password".to_owned(), json!(password));
+        }
+        return output::json(&value);
+    }
+    let trunk = &created.trunk;
+    output::line(&format_args!("Made trunk {} ({})", trunk.id, trunk.name))?;
+    output::line(&format_args!("  carriers call   {}", trunk.sip_endpoint))?;
+    output::line(&format_args!("  SIP username    {}", trunk.sip_username))?;
+    if let Some(password) = password {
+        output::line(&format_args!("  SIP password    {password}"))?;
+        output::line(&"The password is not kept anywhere and cannot be shown again: store it now.")?;
+    }
+    Ok(())
+}
+
+async fn list(args: ListArgs) -> Result<(), Failure> {
+    let admin = Admin::open(&args.common).await?;
+    let trunks = all_trunks(&admin).await;
+    admin.close().await;
+    let trunks = trunks?;
+    if args.json {
+        return output::json(&trunks);
+    }
+    if trunks.is_empty() {
+        return output::line(&"No trunks. Make one with `telepath trunks create`.");
+    }
+    let row = |trunk: &Trunk| {
+        vec![
+            trunk.id.to_string(),
+            trunk.name.clone(),
+            trunk.status.clone(),
+            trunk.ai_provider.clone(),
+            trunk.sip_endpoint.clone(),
+        ]
+    };
+    let head = ["ID", "NAME", "STATUS", "PROVIDER", "CARRIERS CALL"];
+    output::raw(output::table(&head, &trunks.iter().map(row).collect::<Vec<_>>()).as_bytes())
+}
+
+async fn all_trunks(admin: &Admin) -> Result<Vec<Trunk>, Failure> {
+    let mut trunks: Vec<Trunk> = Vec::new();
+    loop {
+        let query = TrunksQuery {
+            limit: Some(PAGE),
+            offset: u32::try_from(trunks.len()).ok(),
+            ..TrunksQuery::default()
+        };
+        let page = admin.client().list_trunks(&query).await?;
+        let is_last = page.items.is_empty();
+        trunks.extend(page.items);
+        if is_last || trunks.len() as u64 >= page.pagination.total {
+            return Ok(trunks);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Configuration: flags over environment (`TELEPATH_*`) over file (TOML) over defaults, checked as a whole before any
+//! socket is bound. The stages are texts with their sources ([`layers`]), then values with a meaning ([`checked`]).
+
+mod checked;
+mod hint;
+mod layers;
+mod reference;
+mod show;
+mod table;
+mod values;
+
+use std::fmt;
+
+pub use checked::{
+    ApiConfig, CertificateSource, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig,
+    SipConfig, StorageConfig, TlsConfig,
+};
+pub use hint::closest;
+pub use layers::{Environment, Flags, Given, Layers, Source, Value};
+pub use reference::reference_page;
+pub use show::{as_json, as_text};
+pub use table::{Kind, SETTINGS, Setting};
+pub use values::{PortRange, duration};
+
+/// One thing that is wrong with the configuration. Never holds a value that may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting, or the name that is not one.
+    pub key: String,
+    /// Where it was said.
+    pub source: Source,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem with something that was said somewhere.
+    pub fn at(key: &str, source: &Source, message: String) -> Self {
+        Self { key: key.to_owned(), source: source.clone(), message }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.key.is_empty() {
+            write!(f, "{} ", self.key)?;
+        }
+        match &self.source {
+            Source::Default => {}
+            Source::Flag(_) | Source::Env(_) | Source::File(_) => write!(f, "({}) ", self.source)?,
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// The configuration cannot be used: everything that is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl ConfigError {
+    fn unless_empty(problems: Vec<Problem>) -> Result<(), Self> {
+        if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, problem) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("; ")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests;

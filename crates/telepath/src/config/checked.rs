@@ -1,0 +1,359 @@
+//! The checked configuration: one small struct per concern. Whatever is in here can be used without a further look.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use telepath_core::address::{InvalidNetwork, NetworkList};
+use telepath_core::limit::RateLimit;
+use telepath_core::secret::SecretText;
+
+use super::layers::{Layers, Value};
+use super::table::Kind;
+use super::values::{self, PortRange};
+use super::{ConfigError, Problem, Source};
+
+/// Everything.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where data is kept.
+    pub storage: StorageConfig,
+    /// The JSON API.
+    pub api: ApiConfig,
+    /// Certificates.
+    pub tls: TlsConfig,
+    /// Signalling.
+    pub sip: SipConfig,
+    /// Audio.
+    pub media: MediaConfig,
+    /// Bounds.
+    pub limits: LimitsConfig,
+    /// Log lines.
+    pub log: LogConfig,
+}
+
+/// Where data is kept.
+#[derive(Debug, Clone)]
+pub struct StorageConfig {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// Which database.
+    pub database: DatabaseConfig,
+    /// The master key in base64, when it is not the one of the data folder.
+    pub master_key: Option<SecretText>,
+}
+
+/// Which database.
+#[derive(Debug, Clone)]
+pub enum DatabaseConfig {
+    /// `telepath.db` in the data folder.
+    Embedded,
+    /// PostgreSQL at this URL, which may hold a password.
+    Postgres(SecretText),
+}
+
+/// The JSON API.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Where HTTPS is served.
+    pub listen: SocketAddr,
+    /// Where plain HTTP is served to this machine.
+    pub insecure_http_listen: Option<SocketAddr>,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: NetworkList,
+}
+
+/// Certificates.
+#[derive(Debug, Clone)]
+pub struct TlsConfig {
+    /// Where the server certificate comes from.
+    pub certificate: CertificateSource,
+}
+
+/// Where the server certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// Files that somebody else renews.
+    Files {
+        /// The chain in PEM form.
+        certificate: PathBuf,
+        /// The private key in PEM form.
+        key: PathBuf,
+    },
+    /// A local authority in the data folder.
+    Local {
+        /// Names beside those of this machine.
+        hostnames: Vec<String>,
+    },
+}
+
+/// Signalling.
+#[derive(Debug, Clone)]
+pub struct SipConfig {
+    /// Where SIP is taken over UDP.
+    pub listen: SocketAddr,
+    /// The host that carriers call.
+    pub public_host: Option<String>,
+}
+
+/// Audio.
+#[derive(Debug, Clone)]
+pub struct MediaConfig {
+    /// The UDP ports for it.
+    pub rtp_ports: PortRange,
+}
+
+/// Bounds.
+#[derive(Debug, Clone)]
+pub struct LimitsConfig {
+    /// Calls at once.
+    pub concurrent_calls: u32,
+    /// The longest call.
+    pub call_length: Duration,
+    /// Requests per minute of an address without a valid key.
+    pub address_requests: RateLimit,
+    /// How long a stop waits.
+    pub stop_grace: Duration,
+}
+
+/// Log lines.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// How they look.
+    pub format: LogFormat,
+    /// Which are written.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object per line.
+    Json,
+}
+
+impl Config {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn check(layers: &Layers) -> Result<Self, ConfigError> {
+        let mut check = Check { layers, problems: Vec::new() };
+        let config = check.config();
+        match config {
+            Some(config) if check.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(check.problems)),
+        }
+    }
+
+    /// Only how log lines look, for commands that need nothing else.
+    pub fn check_log(layers: &Layers) -> Result<LogConfig, ConfigError> {
+        let mut check = Check { layers, problems: Vec::new() };
+        check.log().ok_or(ConfigError(check.problems))
+    }
+
+    /// Only which database and, for the embedded one, in which folder; for commands that change nothing else.
+    pub fn check_database(layers: &Layers) -> Result<(DatabaseConfig, Option<PathBuf>), ConfigError> {
+        let mut check = Check { layers, problems: Vec::new() };
+        let found = match check.secret("storage.database_url") {
+            Some(url) => check.postgres(url).map(|database| (database, None)),
+            None => check
+                .required("storage.data_dir", path)
+                .map(|folder| (DatabaseConfig::Embedded, Some(folder))),
+        };
+        found.ok_or(ConfigError(check.problems))
+    }
+}
+
+struct Check<'a> {
+    layers: &'a Layers,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn config(&mut self) -> Option<Config> {
+        // Each part is checked before any is taken, so that all problems are told at once.
+        let (storage, api, tls) = (self.storage(), self.api(), self.tls());
+        let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
+        Some(Config {
+            storage: storage?,
+            api: api?,
+            tls: tls?,
+            sip: sip?,
+            media: media?,
+            limits: limits?,
+            log: log?,
+        })
+    }
+
+    fn storage(&mut self) -> Option<StorageConfig> {
+        let data_dir = self.required("storage.data_dir", path);
+        let database = match self.secret("storage.database_url") {
+            None => Some(DatabaseConfig::Embedded),
+            Some(url) => self.postgres(url),
+        };
+        let master_key = self.secret("storage.master_key");
+        Some(StorageConfig { data_dir: data_dir?, database: database?, master_key })
+    }
+
+    fn postgres(&mut self, url: SecretText) -> Option<DatabaseConfig> {
+        if ["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme)) {
+            return Some(DatabaseConfig::Postgres(url));
+        }
+        self.refuse("storage.database_url", "must begin with postgres:// or postgresql://".to_owned());
+        None
+    }
+
+    fn api(&mut self) -> Option<ApiConfig> {
+        let listen = self.required("api.listen", values::address);
+        let insecure_http_listen = self.optional("api.insecure_http_listen", values::loopback_address);
+        let trusted_proxies = self.optional("api.trusted_proxies", networks);
+        Some(ApiConfig {
+            listen: listen?,
+            insecure_http_listen: insecure_http_listen?,
+            trusted_proxies: trusted_proxies?.unwrap_or_default(),
+        })
+    }
+
+    fn tls(&mut self) -> Option<TlsConfig> {
+        let certificate = self.optional("tls.certificate_file", path)?;
+        let key = self.optional("tls.key_file", path)?;
+        let hostnames = self.hostnames()?;
+        let certificate = match (certificate, key) {
+            (Some(certificate), Some(key)) => CertificateSource::Files { certificate, key },
+            (None, None) => CertificateSource::Local { hostnames },
+            (Some(_), None) => return self.missing("tls.key_file", "is required with tls.certificate_file"),
+            (None, Some(_)) => return self.missing("tls.certificate_file", "is required with tls.key_file"),
+        };
+        Some(TlsConfig { certificate })
+    }
+
+    fn hostnames(&mut self) -> Option<Vec<String>> {
+        let items = match self.layers.get("tls.hostnames").map(|given| &given.value) {
+            None => Vec::new(),
+            Some(Value::List(items)) => items.clone(),
+            Some(Value::Text(text)) => text.expose().split(',').map(str::trim).map(str::to_owned).collect(),
+        };
+        let items = items.iter().filter(|item| !item.is_empty()).map(|item| values::host(item)).collect();
+        self.keep("tls.hostnames", items)
+    }
+
+    fn sip(&mut self) -> Option<SipConfig> {
+        let listen = self.required("sip.listen", values::address);
+        let public_host = self.optional("sip.public_host", values::host);
+        Some(SipConfig { listen: listen?, public_host: public_host? })
+    }
+
+    fn media(&mut self) -> Option<MediaConfig> {
+        Some(MediaConfig { rtp_ports: self.required("media.rtp_ports", values::port_range)? })
+    }
+
+    fn limits(&mut self) -> Option<LimitsConfig> {
+        let concurrent_calls = self.count("limits.concurrent_calls");
+        let call_length = self.required("limits.call_length", whole_seconds);
+        let requests = self.count("limits.address_requests_per_minute");
+        let stop_grace = self.required("limits.stop_grace", values::duration);
+        Some(LimitsConfig {
+            concurrent_calls: concurrent_calls?,
+            call_length: call_length?,
+            address_requests: RateLimit::per_minute(requests?)?,
+            stop_grace: stop_grace?,
+        })
+    }
+
+    fn log(&mut self) -> Option<LogConfig> {
+        let format = self.required("log.format", |text| match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("must be text or json".to_owned()),
+        });
+        let level =
+            self.required("log.level", |text| crate::telemetry::check_filter(text).map(|()| text.to_owned()));
+        Some(LogConfig { format: format?, level: level? })
+    }
+
+    fn count(&mut self, key: &'static str) -> Option<u32> {
+        let (least, most) = match super::Setting::find(key)?.kind {
+            Kind::Count(least, most) => (least, most),
+            Kind::Address
+            | Kind::LoopbackAddress
+            | Kind::Host
+            | Kind::Hosts
+            | Kind::Networks
+            | Kind::Path
+            | Kind::PortRange
+            | Kind::Duration
+            | Kind::Choice(_)
+            | Kind::Filter
+            | Kind::Secret => (0, u32::MAX),
+        };
+        self.required(key, |text| values::count(text, least, most))
+    }
+
+    fn secret(&mut self, key: &'static str) -> Option<SecretText> {
+        match &self.layers.get(key)?.value {
+            Value::Text(secret) if secret.expose().trim().is_empty() => {
+                self.refuse(key, "is empty; leave it out instead".to_owned());
+                None
+            }
+            Value::Text(secret) => Some(secret.clone()),
+            Value::List(_) => None,
+        }
+    }
+
+    fn required<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.optional(key, parse)?;
+        if value.is_none() {
+            let flag = super::Setting::find(key).and_then(|setting| setting.flag).unwrap_or("the file");
+            self.refuse(key, format!("is required; set it with {flag}"));
+        }
+        value
+    }
+
+    /// `None` when there is a problem, `Some(None)` when nothing was said.
+    #[expect(clippy::option_option, reason = "outer: usable or not; inner: said or not")]
+    fn optional<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        match self.layers.get(key).map(|given| &given.value) {
+            None => Some(None),
+            Some(Value::Text(text)) => self.keep(key, parse(text.expose())).map(Some),
+            Some(Value::List(items)) => self.keep(key, parse(&items.join(","))).map(Some),
+        }
+    }
+
+    fn keep<T>(&mut self, key: &'static str, checked: Result<T, String>) -> Option<T> {
+        checked.map_err(|message| self.refuse(key, message)).ok()
+    }
+
+    fn missing<T>(&mut self, key: &'static str, message: &str) -> Option<T> {
+        self.refuse(key, message.to_owned());
+        None
+    }
+
+    fn refuse(&mut self, key: &'static str, message: String) {
+        let source = self.layers.get(key).map_or(Source::Default, |given| given.source.clone());
+        self.problems.push(Problem { key: key.to_owned(), source, message });
+    }
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn networks(text: &str) -> Result<NetworkList, String> {
+    text.parse().map_err(|error: InvalidNetwork| error.to_string())
+}
+
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    let length = values::duration(text)?;
+    if (1..=86_400).contains(&length.as_secs()) {
+        Ok(length)
+    } else {
+        Err("must be from 1s to 24h".to_owned())
+    }
+}

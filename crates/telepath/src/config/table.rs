@@ -1,0 +1,268 @@
+//! Every setting in one table: its name in the file, in the environment and on the command line, its kind, its default
+//! and what it means. The parser, `telepath config show`, the example file's test and `docs/configuration.md` all read it.
+
+/// What a setting's value must look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `IP:PORT`; port 0 lets the system choose.
+    Address,
+    /// The same, on a loopback address.
+    LoopbackAddress,
+    /// A host name or an IP address without a port.
+    Host,
+    /// A list of host names or IP addresses.
+    Hosts,
+    /// A list of networks in CIDR form.
+    Networks,
+    /// A path of a file or folder.
+    Path,
+    /// A whole number from the first to the second.
+    Count(u32, u32),
+    /// `FIRST-LAST`, both from 1024 to 65535.
+    PortRange,
+    /// A whole number with a unit, such as `500ms`, `10s`, `5m`, `24h`, `90d`.
+    Duration,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A filter of log lines, such as `info` or `info,telepath_gateway=debug`.
+    Filter,
+    /// A secret; never shown.
+    Secret,
+}
+
+impl Kind {
+    /// The kind in words, for messages and for the reference page.
+    pub fn describe(self) -> String {
+        match self {
+            Kind::Address => "IP:PORT".to_owned(),
+            Kind::LoopbackAddress => "IP:PORT on a loopback address".to_owned(),
+            Kind::Host => "host name or IP address".to_owned(),
+            Kind::Hosts => "list of host names or IP addresses".to_owned(),
+            Kind::Networks => "list of networks in CIDR form".to_owned(),
+            Kind::Path => "path".to_owned(),
+            Kind::Count(least, most) => format!("whole number, {least} to {most}"),
+            Kind::PortRange => "FIRST-LAST within 1024 to 65535".to_owned(),
+            Kind::Duration => "length of time such as 500ms, 10s, 5m, 24h or 90d".to_owned(),
+            Kind::Choice(words) => format!("one of {}", words.join(", ")),
+            Kind::Filter => "log filter such as info or info,telepath_gateway=debug".to_owned(),
+            Kind::Secret => "secret text".to_owned(),
+        }
+    }
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// `section.name` in the file.
+    pub key: &'static str,
+    /// Its environment variable.
+    pub env: &'static str,
+    /// Its flag, where it has one.
+    pub flag: Option<&'static str>,
+    /// What its value must look like.
+    pub kind: Kind,
+    /// Its value when nothing is said; `None` when there is none.
+    pub default: Option<&'static str>,
+    /// A value to show in the example file, as TOML.
+    pub example: &'static str,
+    /// What it does, in one or two sentences.
+    pub about: &'static str,
+}
+
+impl Setting {
+    /// Whether the value must never be shown.
+    pub fn is_secret(&self) -> bool {
+        self.kind == Kind::Secret
+    }
+
+    /// The setting of this name.
+    pub fn find(key: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+}
+
+/// Every setting, in the order of the reference page.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        key: "storage.data_dir",
+        env: "TELEPATH_DATA_DIR",
+        flag: Some("--data-dir"),
+        kind: Kind::Path,
+        default: None,
+        example: "\"/var/lib/telepath\"",
+        about: "The data folder: database, master key, local certificates, administration socket. Made with mode 0700 when it does not exist.",
+    },
+    Setting {
+        key: "storage.database_url",
+        env: "TELEPATH_DATABASE_URL",
+        flag: Some("--database-url"),
+        kind: Kind::Secret,
+        default: None,
+        example: "\"postgres://telepath@db.example/telepath\"",
+        about: "A PostgreSQL 14+ database. Without it, an SQLite database in the data folder is used.",
+    },
+    Setting {
+        key: "storage.master_key",
+        env: "TELEPATH_MASTER_KEY",
+        flag: None,
+        kind: Kind::Secret,
+        default: None,
+        example: "\"<44 characters of base64>\"",
+        about: "32 bytes in base64 from which the pepper and the encryption keys are derived. Without it, `master.key` in the data folder is used, and made on the first start.",
+    },
+    Setting {
+        key: "api.listen",
+        env: "TELEPATH_API_LISTEN",
+        flag: Some("--api-listen"),
+        kind: Kind::Address,
+        default: Some("127.0.0.1:8443"),
+        example: "\"0.0.0.0:8443\"",
+        about: "Where the API listens for HTTPS (HTTP/1.1 and HTTP/2).",
+    },
+    Setting {
+        key: "api.insecure_http_listen",
+        env: "TELEPATH_API_INSECURE_HTTP_LISTEN",
+        flag: Some("--insecure-http-listen"),
+        kind: Kind::LoopbackAddress,
+        default: None,
+        example: "\"127.0.0.1:8080\"",
+        about: "Where the API also listens for plain HTTP. Loopback addresses only, for programs on this machine.",
+    },
+    Setting {
+        key: "api.trusted_proxies",
+        env: "TELEPATH_API_TRUSTED_PROXIES",
+        flag: None,
+        kind: Kind::Networks,
+        default: None,
+        example: "[\"192.0.2.0/24\"]",
+        about: "Networks of reverse proxies whose forwarding headers (`X-Forwarded-For`, `X-Forwarded-Proto`) are believed.",
+    },
+    Setting {
+        key: "tls.certificate_file",
+        env: "TELEPATH_TLS_CERTIFICATE_FILE",
+        flag: None,
+        kind: Kind::Path,
+        default: None,
+        example: "\"/etc/telepath/fullchain.pem\"",
+        about: "A certificate chain in PEM form, server certificate first. Read again on SIGHUP. Without it, a certificate of a local authority is made; clients trust it by `tls/ca.pem` in the data folder.",
+    },
+    Setting {
+        key: "tls.key_file",
+        env: "TELEPATH_TLS_KEY_FILE",
+        flag: None,
+        kind: Kind::Path,
+        default: None,
+        example: "\"/etc/telepath/privkey.pem\"",
+        about: "The private key of the certificate, in PEM form.",
+    },
+    Setting {
+        key: "tls.hostnames",
+        env: "TELEPATH_TLS_HOSTNAMES",
+        flag: None,
+        kind: Kind::Hosts,
+        default: None,
+        example: "[\"voice.example\", \"203.0.113.7\"]",
+        about: "Further names of the local certificate, beside localhost, 127.0.0.1 and ::1.",
+    },
+    Setting {
+        key: "sip.listen",
+        env: "TELEPATH_SIP_LISTEN",
+        flag: Some("--sip-listen"),
+        kind: Kind::Address,
+        default: Some("127.0.0.1:5060"),
+        example: "\"0.0.0.0:5060\"",
+        about: "Where SIP listens over UDP.",
+    },
+    Setting {
+        key: "sip.public_host",
+        env: "TELEPATH_SIP_PUBLIC_HOST",
+        flag: Some("--sip-public-host"),
+        kind: Kind::Host,
+        default: None,
+        example: "\"voice.example\"",
+        about: "The host that carriers call: it stands in `sip_endpoint` and, when it is an IP address, in SIP and SDP answers. Without it, the address that SIP listens on.",
+    },
+    Setting {
+        key: "media.rtp_ports",
+        env: "TELEPATH_MEDIA_RTP_PORTS",
+        flag: Some("--rtp-ports"),
+        kind: Kind::PortRange,
+        default: Some("20000-29999"),
+        example: "\"20000-29999\"",
+        about: "The UDP ports for audio; two for each call.",
+    },
+    Setting {
+        key: "limits.concurrent_calls",
+        env: "TELEPATH_LIMITS_CONCURRENT_CALLS",
+        flag: None,
+        kind: Kind::Count(1, 100_000),
+        default: Some("1000"),
+        example: "1000",
+        about: "Calls at once on this server; one more is answered 486 or 503.",
+    },
+    Setting {
+        key: "limits.call_length",
+        env: "TELEPATH_LIMITS_CALL_LENGTH",
+        flag: None,
+        kind: Kind::Duration,
+        default: Some("4h"),
+        example: "\"4h\"",
+        about: "The longest that a call may take when its trunk does not say.",
+    },
+    Setting {
+        key: "limits.address_requests_per_minute",
+        env: "TELEPATH_LIMITS_ADDRESS_REQUESTS_PER_MINUTE",
+        flag: None,
+        kind: Kind::Count(1, 1_000_000),
+        default: Some("600"),
+        example: "600",
+        about: "Requests without a valid key that one address may make in a minute.",
+    },
+    Setting {
+        key: "limits.stop_grace",
+        env: "TELEPATH_LIMITS_STOP_GRACE",
+        flag: None,
+        kind: Kind::Duration,
+        default: Some("10s"),
+        example: "\"10s\"",
+        about: "How long a stop waits for live calls and running requests before it ends them.",
+    },
+    Setting {
+        key: "log.format",
+        env: "TELEPATH_LOG_FORMAT",
+        flag: Some("--log-format"),
+        kind: Kind::Choice(&["text", "json"]),
+        default: Some("text"),
+        example: "\"json\"",
+        about: "How log lines on standard error look.",
+    },
+    Setting {
+        key: "log.level",
+        env: "TELEPATH_LOG_LEVEL",
+        flag: Some("--log-level"),
+        kind: Kind::Filter,
+        default: Some("info"),
+        example: "\"info\"",
+        about: "Which log lines are written: error, warn, info, debug or trace, for all or per module.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_environment_names_share_the_prefix() {
+        let unique = |mut names: Vec<&str>| {
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all);
+        };
+        unique(SETTINGS.iter().map(|setting| setting.key).collect());
+        unique(SETTINGS.iter().map(|setting| setting.env).collect());
+        unique(SETTINGS.iter().filter_map(|setting| setting.flag).collect());
+        assert!(SETTINGS.iter().all(|setting| setting.env.starts_with("TELEPATH_")));
+        assert!(SETTINGS.iter().all(|setting| setting.key.split('.').count() == 2));
+    }
+}

@@ -1,0 +1,130 @@
+//! Texts of settings turned into values with a meaning. Each function says in its error what it wants to see.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// The UDP ports for audio, both ends included; the first is even (RFC 3550 section 11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRange {
+    /// The first port.
+    pub first: u16,
+    /// The last port.
+    pub last: u16,
+}
+
+/// `IP:PORT`.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "must be IP:PORT such as 127.0.0.1:8443 or [::1]:8443 (port 0 lets the system choose)".to_owned()
+    })
+}
+
+/// `IP:PORT` on this machine only.
+pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
+    let address = address(text)?;
+    if address.ip().to_canonical().is_loopback() {
+        Ok(address)
+    } else {
+        Err("must be a loopback address such as 127.0.0.1:8080: plain HTTP would show API keys to the network".to_owned())
+    }
+}
+
+/// A host name (RFC 1123 section 2.1) or an IP address, without a port.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<IpAddr>().is_ok() {
+        return Ok(bare.to_owned());
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if text.len() <= 253 && text.split('.').all(label) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("must be a host name or an IP address, without scheme and port".to_owned())
+    }
+}
+
+/// A whole number within bounds.
+pub(super) fn count(text: &str, least: u32, most: u32) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+}
+
+/// `FIRST-LAST`.
+pub(super) fn port_range(text: &str) -> Result<PortRange, String> {
+    let wrong = || {
+        "must be FIRST-LAST such as 20000-29999: within 1024 to 65535, the first even, at least two ports"
+            .to_owned()
+    };
+    let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+    let (first, last) =
+        (first.trim().parse::<u16>().map_err(|_| wrong())?, last.trim().parse::<u16>().map_err(|_| wrong())?);
+    if first >= 1024 && first.is_multiple_of(2) && last > first {
+        Ok(PortRange { first, last })
+    } else {
+        Err(wrong())
+    }
+}
+
+/// A whole number with a unit: `ms`, `s`, `m`, `h` or `d`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "must be a whole number with a unit: 500ms, 10s, 5m, 24h or 90d".to_owned();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit_ms: u64 = match text[digits..].trim() {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_need_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("90d"), Ok(Duration::from_hours(90 * 24)));
+        for wrong in ["", "10", "s", "1.5s", "-1s", "10 parsecs", "99999999999999999999d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_addresses_may_speak_plain_http() {
+        for good in ["127.0.0.1:80", "127.9.9.9:0", "[::1]:8080"] {
+            assert!(loopback_address(good).is_ok(), "{good}");
+        }
+        for wrong in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "localhost:80"] {
+            assert!(loopback_address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hosts_have_neither_scheme_nor_port() {
+        assert_eq!(host("Voice.Example").as_deref(), Ok("voice.example"));
+        assert_eq!(host("[::1]").as_deref(), Ok("::1"));
+        for wrong in ["https://voice.example", "voice.example:443", "", "a..b", "-a.example", "a b"] {
+            assert!(host(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn audio_ports_begin_even_and_are_at_least_two() {
+        assert_eq!(port_range("20000-20001"), Ok(PortRange { first: 20000, last: 20001 }));
+        for wrong in ["20000", "20001-20010", "80-90", "20010-20000", "20000-20000", "20000-70000"] {
+            assert!(port_range(wrong).is_err(), "{wrong}");
+        }
+    }
+}

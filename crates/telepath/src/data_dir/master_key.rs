@@ -1,0 +1,70 @@
+//! The master key: from the configuration, or from its file in the data folder, which is made on the first start. A new
+//! one is never made beside an existing database: everything sealed in it would be lost without a word.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+
+use telepath_core::entropy::Entropy;
+use telepath_core::secret::SecretText;
+use telepath_core::vault::MasterKey;
+
+use super::{DataDir, write_private};
+use crate::exit::{Exit, Failure};
+
+/// A master key and whether this very call made it.
+#[derive(Debug)]
+pub struct LoadedMasterKey {
+    /// The key.
+    pub key: MasterKey,
+    /// Whether it was just made.
+    pub is_new: bool,
+}
+
+impl DataDir {
+    /// The master key. `has_database` says that a database already exists, so that a missing key is a loss and not a
+    /// first start.
+    pub fn load_master_key(
+        &self,
+        configured: Option<&SecretText>,
+        has_database: bool,
+        entropy: &dyn Entropy,
+    ) -> Result<LoadedMasterKey, Failure> {
+        let found = |key| LoadedMasterKey { key, is_new: false };
+        if let Some(text) = configured {
+            return MasterKey::parse(text.expose())
+                .map(found)
+                .map_err(|error| Failure::new(Exit::Config, format!("TELEPATH_MASTER_KEY: {error}")));
+        }
+        let path = self.master_key();
+        match fs::metadata(&path) {
+            Ok(found) if found.permissions().mode() & 0o077 != 0 => Err(Failure::new(
+                Exit::Config,
+                format!("{} can be read by other users (mode {:03o})", path.display(), found.permissions().mode() & 0o777),
+            )
+            .remedy(format!("Run `chmod 600 {}` after making sure that nobody copied it.", path.display()))),
+            Ok(_) => self.read_master_key().map(found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && has_database => Err(Failure::new(
+                Exit::Config,
+                format!("there is a database but no master key: {} is missing", path.display()),
+            )
+            .remedy("Restore the file from its backup, or give TELEPATH_MASTER_KEY_FILE; a new key could not open what is stored.")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let key = MasterKey::generate(entropy).map_err(|error| Failure::plain(error.to_string()))?;
+                write_private(&path, format!("{}\n", key.to_text().expose()).as_bytes())?;
+                tracing::info!(path = %path.display(), "made the master key; keep a copy of it away from the database");
+                Ok(LoadedMasterKey { key, is_new: true })
+            }
+            Err(error) => Err(Failure::plain(format!("cannot read {}: {error}", path.display()))),
+        }
+    }
+
+    fn read_master_key(&self) -> Result<MasterKey, Failure> {
+        let path = self.master_key();
+        let text = fs::read_to_string(&path)
+            .map(SecretText::new)
+            .map_err(|error| Failure::plain(format!("cannot read {}: {error}", path.display())))?;
+        MasterKey::parse(text.expose())
+            .map_err(|error| Failure::new(Exit::Config, format!("{}: {error}", path.display())))
+    }
+}

@@ -1,0 +1,43 @@
+//! Signals: the first SIGTERM or SIGINT asks for a clean stop, a second one ends the process at once, SIGHUP asks for
+//! the certificates to be read again.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::{Exit, Failure};
+
+/// A token that the first SIGTERM or SIGINT cancels.
+pub fn stop_token() -> Result<CancellationToken, Failure> {
+    let failed = |error: std::io::Error| Failure::doing("cannot listen for signals", &error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let token = CancellationToken::new();
+    let stop = token.clone();
+    tokio::spawn(async move {
+        either(&mut terminate, &mut interrupt).await;
+        stop.cancel();
+        either(&mut terminate, &mut interrupt).await;
+        end_at_once();
+    });
+    Ok(token)
+}
+
+/// SIGHUP as a stream.
+pub fn hangups() -> Result<Signal, Failure> {
+    signal(SignalKind::hangup()).map_err(|error| Failure::doing("cannot listen for SIGHUP", &error))
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[expect(
+    clippy::exit,
+    reason = "somebody who asks twice wants the process gone, not another orderly way out"
+)]
+fn end_at_once() {
+    std::process::exit(Exit::Interrupted as i32)
+}

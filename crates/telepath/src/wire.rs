@@ -1,0 +1,182 @@
+//! The one place where storage, API and gateway meet: a server is put together here, started in an order in which
+//! nothing is offered before it works, and stopped in the reverse.
+
+mod listeners;
+mod local;
+mod storage;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use telepath_api::{Api, ApiOptions, ConnectionLimits, Readiness};
+use telepath_core::entropy::EntropyError;
+use telepath_core::id::AccountId;
+use telepath_core::ports::LiveCalls;
+use telepath_store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use local::LocalServer;
+pub use storage::store_failure;
+
+use crate::config::{CertificateSource, Config};
+use crate::data_dir::{DataDir, Lock};
+use crate::exit::Failure;
+use crate::tls::Certificates;
+use crate::{signals, workers};
+use listeners::Listeners;
+
+/// What a task may take to end after everything that it waits for has ended.
+const TASKS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where a server can be reached, with the ports that the system chose.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// HTTPS.
+    pub api: SocketAddr,
+    /// SIP over UDP.
+    pub sip: SocketAddr,
+    /// Plain HTTP.
+    pub insecure_http: Option<SocketAddr>,
+    /// Local administration.
+    pub admin_socket: PathBuf,
+    /// What clients trust; `None` when the certificate comes from files.
+    pub ca: Option<PathBuf>,
+}
+
+/// A running server.
+pub struct Server {
+    addresses: Addresses,
+    store: Arc<Store>,
+    readiness: Readiness,
+    doors: CancellationToken,
+    work: CancellationToken,
+    tasks: TaskTracker,
+    grace: Duration,
+    _lock: Lock,
+}
+
+impl Server {
+    /// Starts everything; when it returns, every listener takes work.
+    pub async fn start(config: &Config, data: DataDir) -> Result<Self, Failure> {
+        let lock = data.lock()?;
+        let listeners = Listeners::bind(&config.api, &data).await?;
+        let store = storage::open(&config.storage, config.limits.address_requests, &data).await?;
+        match Self::start_on(config, &data, lock, listeners, Arc::clone(&store)).await {
+            Ok(server) => Ok(server),
+            Err(failure) => {
+                // What was opened is closed properly even when the rest could not be started.
+                store.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn start_on(
+        config: &Config,
+        data: &DataDir,
+        lock: Lock,
+        listeners: Listeners,
+        store: Arc<Store>,
+    ) -> Result<Self, Failure> {
+        let account = storage::first_account(&store).await?;
+        let certificates = Certificates::load(&config.tls.certificate, data, store.clock().now())?;
+        let hangups = signals::hangups()?;
+        let prometheus = recorder()?;
+        let addresses = Addresses {
+            api: listeners.api_address,
+            sip: config.sip.listen,
+            insecure_http: listeners.http_address,
+            admin_socket: data.admin_socket()?,
+            ca: local_ca(&config.tls.certificate, data),
+        };
+        let options = api_options(config, &addresses, account);
+        let api = new_api(options, &store, Arc::new(local::NoCallsHere), prometheus)?;
+        let readiness = api.readiness();
+        let (doors, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        listeners.serve(&api, certificates.subscribe(), &doors, &tasks);
+        tasks.spawn(workers::flush_usage(Arc::clone(&store), work.clone()));
+        let clock = Arc::clone(store.clock());
+        tasks.spawn(workers::tend_certificates(certificates, clock, hangups, work.clone()));
+        tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");
+        let grace = config.limits.stop_grace;
+        Ok(Self { addresses, store, readiness, doors, work, tasks, grace, _lock: lock })
+    }
+
+    /// Where it can be reached.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Stops: says that no work is wanted, lets calls and requests end within the configured time, writes what is only
+    /// in memory, and gives the folder back.
+    pub async fn stop(self) {
+        self.readiness.set(false);
+        self.doors.cancel();
+        self.work.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(self.grace + TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "tasks were cut off at the end of the drain");
+        }
+        self.store.close().await;
+        // Nobody can own the socket but this process, which still holds the lock.
+        let _ = std::fs::remove_file(&self.addresses.admin_socket);
+    }
+}
+
+/// Counts everything of this process from here on. Only the first recorder of a process is in force.
+fn recorder() -> Result<PrometheusHandle, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::doing("metrics cannot be set up", error);
+    let builder = telepath_api::with_api_buckets(PrometheusBuilder::new()).map_err(|error| failed(&error))?;
+    builder.install_recorder().map_err(|error| failed(&error))
+}
+
+fn api_options(config: &Config, addresses: &Addresses, account: AccountId) -> ApiOptions {
+    let connections = ConnectionLimits { drain: config.limits.stop_grace, ..ConnectionLimits::default() };
+    ApiOptions {
+        trusted_proxies: config.api.trusted_proxies.clone(),
+        connections,
+        ..ApiOptions::new(sip_host(config.sip.public_host.as_deref(), addresses.sip), account)
+    }
+}
+
+/// What stands after the `@` of a `sip_endpoint`: the port only when it is not SIP's own (RFC 3261 section 19.1.2).
+fn sip_host(public: Option<&str>, listen: SocketAddr) -> String {
+    let host = public.map_or_else(|| listen.ip().to_string(), str::to_owned);
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    if listen.port() == 5060 { host } else { format!("{host}:{}", listen.port()) }
+}
+
+fn new_api(
+    options: ApiOptions,
+    store: &Arc<Store>,
+    live: Arc<dyn LiveCalls>,
+    prometheus: PrometheusHandle,
+) -> Result<Arc<Api>, Failure> {
+    Api::new(options, Arc::clone(store), live, prometheus)
+        .map_err(|error: EntropyError| Failure::doing("the API cannot be set up", &error))
+}
+
+fn local_ca(source: &CertificateSource, data: &DataDir) -> Option<PathBuf> {
+    match source {
+        CertificateSource::Local { .. } => Some(data.ca_certificate()),
+        CertificateSource::Files { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sip_host_names_the_port_only_when_it_is_not_the_usual_one() {
+        let listen = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(sip_host(None, listen("127.0.0.1:5060")), "127.0.0.1");
+        assert_eq!(sip_host(None, listen("[::1]:5062")), "[::1]:5062");
+        assert_eq!(sip_host(Some("voice.example"), listen("0.0.0.0:5060")), "voice.example");
+        assert_eq!(sip_host(Some("2001:db8::1"), listen("[::]:5070")), "[2001:db8::1]:5070");
+    }
+}

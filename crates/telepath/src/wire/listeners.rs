@@ -1,0 +1,136 @@
+//! The API's listeners: bound first, so that a taken port is told before anything is opened, and served later.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use telepath_api::{Api, LoopbackError, LoopbackListener};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::ApiConfig;
+use crate::data_dir::DataDir;
+use crate::exit::{Exit, Failure};
+
+/// What was bound.
+pub(super) struct Listeners {
+    api: TcpListener,
+    pub(super) api_address: SocketAddr,
+    http: Option<LoopbackListener>,
+    pub(super) http_address: Option<SocketAddr>,
+    admin: UnixListener,
+}
+
+impl Listeners {
+    /// Binds all of them. The caller holds the folder's lock.
+    pub(super) async fn bind(config: &ApiConfig, data: &DataDir) -> Result<Self, Failure> {
+        let api = TcpListener::bind(config.listen)
+            .await
+            .map_err(|error| bind_failure(config.listen, "--api-listen", &error))?;
+        let api_address =
+            api.local_addr().map_err(|error| bind_failure(config.listen, "--api-listen", &error))?;
+        let http = match config.insecure_http_listen {
+            None => None,
+            Some(address) => {
+                Some(LoopbackListener::bind(address).await.map_err(|error| http_failure(&error))?)
+            }
+        };
+        let http_address = http.as_ref().and_then(|listener| listener.local_addr().ok());
+        let admin = bind_admin(&data.admin_socket()?)?;
+        Ok(Self { api, api_address, http, http_address, admin })
+    }
+
+    /// Serves the API on all of them until `stop`.
+    pub(super) fn serve(
+        self,
+        api: &Arc<Api>,
+        tls: watch::Receiver<Arc<ServerConfig>>,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) {
+        tasks.spawn(Arc::clone(api).serve_tls(self.api, tls, stop.clone()));
+        if let Some(http) = self.http {
+            tracing::warn!(address = ?self.http_address, "the API is also served over plain HTTP, to this machine only");
+            tasks.spawn(Arc::clone(api).serve_plain_loopback(http, stop.clone()));
+        }
+        tasks.spawn(Arc::clone(api).serve_admin_unix(self.admin, stop.clone()));
+    }
+}
+
+/// Binds the administration socket, for its owner only. A file that is already there is left over: whoever holds the
+/// folder's lock is the only one who may serve it.
+pub(super) fn bind_admin(path: &Path) -> Result<UnixListener, Failure> {
+    let bound = || -> io::Result<UnixListener> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    };
+    bound().map_err(|error| Failure::plain(format!("cannot serve {}: {error}", path.display())))
+}
+
+fn http_failure(error: &LoopbackError) -> Failure {
+    match error {
+        LoopbackError::NotLoopback(_) => Failure::new(Exit::Config, error.to_string())
+            .remedy("Give --insecure-http-listen a loopback address such as 127.0.0.1:8080."),
+        LoopbackError::Bind { address, source } => bind_failure(*address, "--insecure-http-listen", source),
+    }
+}
+
+fn bind_failure(address: SocketAddr, flag: &str, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => Failure::new(
+            Exit::Busy,
+            format!("TCP port {} on {} is in use by another program", address.port(), address.ip()),
+        )
+        .remedy(format!("Stop that program, or choose another port with {flag}.")),
+        io::ErrorKind::PermissionDenied => {
+            Failure::plain(format!("this user may not listen on {address}: {error}")).remedy(format!(
+                "Choose a port from 1024 on with {flag}, or give the program the right to low ports."
+            ))
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            Failure::new(Exit::Config, format!("{} is no address of this machine", address.ip()))
+                .remedy(format!("Choose another address with {flag}; 0.0.0.0 means all."))
+        }
+        _ => Failure::plain(format!("cannot listen on {address}: {error}"))
+            .remedy(format!("Choose another address with {flag}.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::temporary::TemporaryFolder;
+
+    #[tokio::test]
+    async fn a_taken_port_is_told_with_its_number_and_the_flag_to_change() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = TcpListener::bind(address).await.unwrap_err();
+        let failure = bind_failure(address, "--api-listen", &error);
+        assert_eq!(failure.exit, Exit::Busy);
+        let line = failure.to_string();
+        assert!(line.contains(&address.port().to_string()) && line.contains("--api-listen"), "{line}");
+    }
+
+    #[tokio::test]
+    async fn a_left_over_socket_is_replaced_and_only_its_owner_may_use_it() {
+        let folder = TemporaryFolder::new();
+        let path = folder.path().join("admin.sock");
+        drop(bind_admin(&path).unwrap());
+        assert!(path.exists(), "the socket file outlives its listener");
+        let _listener = bind_admin(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

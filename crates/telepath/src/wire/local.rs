@@ -1,0 +1,89 @@
+//! A server for one command: the store of a folder on which nobody else works, and its API on the administration
+//! socket. It speaks to no network and takes no calls.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use telepath_api::ApiOptions;
+use telepath_core::call::DisconnectReason;
+use telepath_core::id::{CallId, TrunkId};
+use telepath_core::ports::LiveCalls;
+use telepath_store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{listeners, new_api, sip_host, storage};
+use crate::config::Config;
+use crate::data_dir::{DataDir, Lock};
+use crate::exit::Failure;
+
+/// A process that runs no gateway has no live calls.
+#[derive(Debug)]
+pub(super) struct NoCallsHere;
+
+impl LiveCalls for NoCallsHere {
+    fn hang_up(&self, _call: CallId, _reason: DisconnectReason) -> bool {
+        false
+    }
+
+    fn hang_up_trunk(&self, _trunk: TrunkId, _reason: DisconnectReason) -> usize {
+        0
+    }
+
+    fn live(&self) -> usize {
+        0
+    }
+}
+
+/// The API of a folder on its administration socket, and nothing else.
+pub struct LocalServer {
+    store: Arc<Store>,
+    socket: PathBuf,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    _lock: Lock,
+}
+
+impl LocalServer {
+    /// Opens the store and serves the socket.
+    pub async fn start(config: &Config, data: &DataDir, lock: Lock) -> Result<Self, Failure> {
+        let socket = data.admin_socket()?;
+        let store = storage::open(&config.storage, config.limits.address_requests, data).await?;
+        match Self::serve(config, &store, &socket).await {
+            Ok((stop, tasks)) => Ok(Self { store, socket, stop, tasks, _lock: lock }),
+            Err(failure) => {
+                store.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn serve(
+        config: &Config,
+        store: &Arc<Store>,
+        socket: &Path,
+    ) -> Result<(CancellationToken, TaskTracker), Failure> {
+        let account = storage::first_account(store).await?;
+        // Trunks are shown as the server of this configuration would show them.
+        let host = sip_host(config.sip.public_host.as_deref(), config.sip.listen);
+        let options = ApiOptions::new(host, account);
+        // Not installed: a command's own figures are nobody's business.
+        let prometheus = PrometheusBuilder::new().build_recorder().handle();
+        let api = new_api(options, store, Arc::new(NoCallsHere), prometheus)?;
+        let listener = listeners::bind_admin(socket)?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(api.serve_admin_unix(listener, stop.clone()));
+        Ok((stop, tasks))
+    }
+
+    /// Lets running requests end, closes the store, removes the socket, gives the folder back.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.store.close().await;
+        // Nobody can own the socket but this process, which still holds the lock.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
