@@ -1,0 +1,121 @@
+//! Turns what the bridge measured into the words of the call record.
+
+use std::time::Duration;
+
+use telepath_core::call::{
+    CallMetrics, CarrierLagSource, DisconnectReason, MAX_TURNS, MediaCounts, Speaker, Turn,
+};
+use telepath_core::trunk;
+use telepath_media::codec::Codec;
+use telepath_media::figures::{self, CallReport};
+use telepath_media::reason::EndReason;
+use telepath_media::turns;
+
+/// Milliseconds of one play-out frame.
+const FRAME_MS: u64 = 20;
+
+pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
+    let received = &report.received;
+    CallMetrics {
+        carrier_lag_ms: report.carrier_lag.map(whole_ms),
+        carrier_lag_source: report.carrier_lag_source.map(|source| match source {
+            figures::CarrierLagSource::FirstPacket => CarrierLagSource::FirstRtp,
+        }),
+        ai_latency_ms: report.ai_latency.map(whole_ms),
+        gateway_processing_ms: report.gateway_processing.map(ms_rounded_up),
+        gateway_processing_us: report.gateway_processing.map(|time| saturate(time.as_micros())),
+        time_to_first_speech_ms: report.time_to_first_speech.map(whole_ms),
+        packet_loss_percent: (report.packets_received > 0).then_some(report.packet_loss_percent),
+        jitter_ms: (report.packets_received > 0).then_some(report.jitter.as_secs_f64() * 1000.0),
+        mos: report.mos,
+        codec_used: Some(codec(report.codec_used)),
+        counts: MediaCounts {
+            rtp_received: report.packets_received,
+            rtp_sent,
+            rtp_lost: report.packets_lost,
+            rtp_late: received.late,
+            rtp_duplicate: received.duplicates,
+            rtp_invalid: report.bridge.malformed_rtp
+                + report.bridge.foreign_address
+                + received.unknown_payload
+                + received.foreign_source,
+            playout_overflow_ms: report.played.overflowed * FRAME_MS,
+            playout_cleared_ms: report.played.cleared * FRAME_MS,
+            agent_frames_dropped: report.bridge.agent_audio_dropped,
+        },
+    }
+}
+
+pub(super) fn turns(report: &CallReport) -> Vec<Turn> {
+    report.turns.iter().take(MAX_TURNS).map(turn).collect()
+}
+
+fn turn(turn: &turns::Turn) -> Turn {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Turn {
+        turn_number: turn.number,
+        speaker: match turn.speaker {
+            turns::Speaker::Caller => Speaker::Caller,
+            turns::Speaker::Agent => Speaker::Agent,
+        },
+        started_ms: ms(turn.started),
+        duration_ms: ms(turn.duration),
+        processing_time_ms: turn.latency.map_or(0, ms),
+        interrupted: turn.interrupted,
+    }
+}
+
+pub(super) fn codec(codec: Codec) -> trunk::Codec {
+    match codec {
+        Codec::Pcmu => trunk::Codec::Pcmu,
+        Codec::Pcma => trunk::Codec::Pcma,
+    }
+}
+
+/// The bridge's word for a reason of the record.
+pub(super) fn to_bridge(reason: DisconnectReason) -> EndReason {
+    match reason {
+        DisconnectReason::NormalDisconnect => EndReason::NormalDisconnect,
+        DisconnectReason::AgentHangup => EndReason::AgentHangup,
+        DisconnectReason::ApiHangup => EndReason::ApiHangup,
+        DisconnectReason::NoAnswer => EndReason::NoAnswer,
+        DisconnectReason::ConnectionFailed => EndReason::ConnectionFailed,
+        DisconnectReason::NetworkError => EndReason::NetworkError,
+        DisconnectReason::AiProviderError => EndReason::AiProviderError,
+        DisconnectReason::CarrierError => EndReason::CarrierError,
+        DisconnectReason::MaxDuration => EndReason::MaxDuration,
+        DisconnectReason::TrunkDeleted => EndReason::TrunkDeleted,
+        DisconnectReason::ServerShutdown => EndReason::ServerShutdown,
+        DisconnectReason::Unknown => EndReason::Unknown,
+    }
+}
+
+/// The record's word for a reason of the bridge.
+pub(super) fn from_bridge(reason: EndReason) -> DisconnectReason {
+    match reason {
+        EndReason::NormalDisconnect => DisconnectReason::NormalDisconnect,
+        EndReason::AgentHangup => DisconnectReason::AgentHangup,
+        EndReason::ApiHangup => DisconnectReason::ApiHangup,
+        EndReason::NoAnswer => DisconnectReason::NoAnswer,
+        EndReason::ConnectionFailed => DisconnectReason::ConnectionFailed,
+        EndReason::NetworkError => DisconnectReason::NetworkError,
+        EndReason::AiProviderError => DisconnectReason::AiProviderError,
+        EndReason::CarrierError => DisconnectReason::CarrierError,
+        EndReason::MaxDuration => DisconnectReason::MaxDuration,
+        EndReason::TrunkDeleted => DisconnectReason::TrunkDeleted,
+        EndReason::ServerShutdown => DisconnectReason::ServerShutdown,
+        EndReason::Unknown => DisconnectReason::Unknown,
+    }
+}
+
+fn whole_ms(time: Duration) -> u32 {
+    saturate(time.as_millis())
+}
+
+fn ms_rounded_up(time: Duration) -> u32 {
+    saturate(time.as_micros().div_ceil(1000))
+}
+
+fn saturate(value: u128) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
