@@ -18,9 +18,14 @@ impl DatabaseError {
         matches!(&*self.0, sqlx::Error::Database(error) if error.is_unique_violation())
     }
 
-    /// Whether the database itself answered, so that what became of a transaction is known.
-    pub(crate) fn was_answered(&self) -> bool {
-        matches!(&*self.0, sqlx::Error::Database(_))
+    /// Whether the answer to a commit means that nothing was committed. Only a broken rule (SQLSTATE class 23) and a
+    /// rollback (class 40) do; an answer such as "the server is shutting down" leaves it open.
+    pub(crate) fn is_rollback(&self) -> bool {
+        let code = match &*self.0 {
+            sqlx::Error::Database(error) => error.code(),
+            _ => None,
+        };
+        code.is_some_and(|code| code.starts_with("23") || code.starts_with("40"))
     }
 }
 

@@ -17,6 +17,8 @@ mod migrate;
 mod postgres;
 mod sql;
 mod sqlite;
+#[cfg(test)]
+mod suite;
 mod trunk;
 mod usage;
 

@@ -88,7 +88,7 @@ impl Transaction {
                 self.ended = true;
                 Ok(())
             }
-            Err(StoreError::Unavailable(error)) if !error.was_answered() => {
+            Err(StoreError::Unavailable(error)) if !error.is_rollback() => {
                 Err(StoreError::OutcomeUnknown(error))
             }
             Err(error) => Err(error),

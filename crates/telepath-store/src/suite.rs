@@ -1,0 +1,210 @@
+//! The behaviour of storage, as one suite that is run on SQLite and, when `TELEPATH_TEST_POSTGRES_URL` names a server, on
+//! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
+
+mod admission;
+mod calls;
+mod files;
+mod keys;
+mod server;
+mod trail;
+mod transactions;
+mod trunks;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use telepath_core::account::{Account, Actor};
+use telepath_core::address::NetworkList;
+use telepath_core::audit::Origin;
+use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
+use telepath_core::entropy::SystemEntropy;
+use telepath_core::id::AccountId;
+use telepath_core::key::{NewKey, Preset};
+use telepath_core::limit::RateLimit;
+use telepath_core::scope::ScopeSet;
+use telepath_core::secret::{HashedKey, KeyMode, SecretText};
+use telepath_core::vault::{MasterKey, Vault};
+
+use crate::sql::{Connection, Row, Value};
+use crate::{CreatedKey, Database, Seams, Store, StoreError, StoreOptions};
+
+const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
+
+/// A database that a test may open as often as it likes, with a clock that stands still.
+pub(crate) struct Bench {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) seams: Seams,
+    place: Place,
+}
+
+enum Place {
+    Folder(PathBuf),
+    Schema { url: String, name: String },
+}
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+fn unique_name() -> String {
+    format!("telepath_store_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) fn new_vault() -> Arc<Vault> {
+    Arc::new(Vault::new(&MasterKey::generate(&SystemEntropy::default()).unwrap()).unwrap())
+}
+
+impl Bench {
+    fn new(database: Database, place: Place) -> Self {
+        let clock = Arc::new(ManualClock::at(NOON));
+        let seams =
+            Seams { vault: new_vault(), clock: clock.clone(), entropy: Arc::new(SystemEntropy::default()) };
+        Self { database, clock, seams, place }
+    }
+
+    pub(crate) fn sqlite() -> Self {
+        let folder = std::env::temp_dir().join(unique_name());
+        std::fs::create_dir_all(&folder).unwrap();
+        Self::new(Database::Sqlite { path: folder.join("telepath.db") }, Place::Folder(folder))
+    }
+
+    /// `None` when no server is there to test on.
+    pub(crate) async fn postgres() -> Option<Self> {
+        let url = std::env::var("TELEPATH_TEST_POSTGRES_URL").ok()?;
+        let name = unique_name();
+        run_on_server(&url, format!("CREATE SCHEMA {name}")).await;
+        let joint = if url.contains('?') { '&' } else { '?' };
+        let own = SecretText::new(format!("{url}{joint}options[search_path]={name}"));
+        Some(Self::new(Database::Postgres { url: own }, Place::Schema { url, name }))
+    }
+
+    pub(crate) async fn open(&self) -> Arc<Store> {
+        self.try_open().await.unwrap()
+    }
+
+    pub(crate) async fn try_open(&self) -> Result<Arc<Store>, StoreError> {
+        Store::open(StoreOptions::new(self.database.clone()), self.seams.clone()).await
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { actor: Actor::Local, address: None, at: self.clock.now() }
+    }
+
+    pub(crate) async fn account(&self, store: &Store) -> Account {
+        store.ensure_account("Example", KeyMode::Live, self.origin()).await.unwrap()
+    }
+
+    /// A second account, which the product cannot make yet.
+    pub(crate) async fn other_account(&self, store: &Store) -> AccountId {
+        let id: AccountId = store.new_id(self.clock.now()).unwrap();
+        let values = crate::sql::binds![id.to_string(), vec![0; 32].as_slice()];
+        let sql = "INSERT INTO accounts \
+                   (id, name, mode, max_rate_limit, audit_position, audit_hash, created_at) \
+                   VALUES ($1, 'Other', 'live', 1000, 0, $2, 9000000000000)";
+        execute(store, sql, values).await;
+        id
+    }
+
+    pub(crate) async fn key(
+        &self,
+        store: &Store,
+        account: AccountId,
+        new: NewKey,
+    ) -> (CreatedKey, HashedKey) {
+        let created = store.create_key(account, new, self.origin()).await.unwrap();
+        let hash = store.vault().hash_key(&created.secret);
+        (created, hash)
+    }
+
+    async fn remove(self) {
+        match self.place {
+            Place::Folder(folder) => std::fs::remove_dir_all(folder).unwrap(),
+            Place::Schema { url, name } => run_on_server(&url, format!("DROP SCHEMA {name} CASCADE")).await,
+        }
+    }
+}
+
+async fn run_on_server(url: &str, sql: String) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// Runs a test on a bench and removes the database also when the test fails.
+async fn on<F, T>(bench: Bench, test: F)
+where
+    F: FnOnce(Arc<Bench>) -> T,
+    T: Future<Output = ()> + Send + 'static,
+{
+    if let Database::Postgres { .. } = bench.database {
+        Store::migrate(&bench.database).await.unwrap();
+    }
+    let bench = Arc::new(bench);
+    let outcome = tokio::spawn(test(Arc::clone(&bench))).await;
+    if let Some(bench) = Arc::into_inner(bench) {
+        bench.remove().await;
+    }
+    if let Err(failure) = outcome {
+        std::panic::resume_unwind(failure.into_panic());
+    }
+}
+
+/// Makes a test of each function for each database.
+macro_rules! behaviour {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                crate::suite::on(crate::suite::Bench::sqlite(), super::$name).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                if let Some(bench) = crate::suite::Bench::postgres().await {
+                    crate::suite::on(bench, super::$name).await;
+                }
+            })+
+        }
+    };
+}
+pub(crate) use behaviour;
+
+pub(crate) fn limit(requests: u32) -> RateLimit {
+    RateLimit::per_minute(requests).unwrap()
+}
+
+pub(crate) fn new_key(name: &str) -> NewKey {
+    NewKey {
+        name: name.to_owned(),
+        preset: Preset::Production,
+        scopes: Preset::Production.scopes(),
+        rate_limit: limit(6000),
+        allowed_ips: NetworkList::default(),
+        expires_at: None,
+        not_before: None,
+    }
+}
+
+pub(crate) const EVERYTHING: ScopeSet = ScopeSet::all();
+
+pub(crate) async fn execute(store: &Store, sql: &'static str, values: Vec<Value>) -> u64 {
+    store
+        .backend
+        .write(move |db: &mut Connection| Box::pin(async move { db.execute(sql, values).await }))
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn select(store: &Store, sql: &'static str, values: Vec<Value>) -> Vec<Row> {
+    store.backend.read().await.unwrap().fetch_all(sql, values).await.unwrap()
+}
+
+/// The events of a subject, as webhooks will get them.
+pub(crate) async fn events_of(store: &Store, subject: &str) -> Vec<serde_json::Value> {
+    let sql = "SELECT payload FROM outbox_events WHERE subject = $1 ORDER BY sequence";
+    let rows = select(store, sql, crate::sql::binds![subject]).await;
+    rows.iter().map(|row| row.json("payload").unwrap()).collect()
+}

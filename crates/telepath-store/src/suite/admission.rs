@@ -1,0 +1,160 @@
+//! The key table under fire: what was taken away is never admitted, and windows are exact.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use telepath_core::key::{KeyPatch, NewKey};
+
+use super::{Bench, NOON, behaviour, limit, new_key};
+use crate::Admission;
+
+behaviour! {
+    nothing_is_admitted_after_a_revocation_has_returned,
+    many_threads_together_are_admitted_exactly_the_limit,
+    a_changed_limit_keeps_the_count,
+    a_change_is_applied_when_its_caller_has_gone,
+    a_key_in_doubt_is_refused_until_the_database_says_what_it_is,
+    an_address_outside_the_list_consumes_nothing,
+}
+
+const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+async fn nothing_is_admitted_after_a_revocation_has_returned(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    for _ in 0..5 {
+        let new = NewKey { rate_limit: limit(u32::MAX), ..new_key("hammered") };
+        let (created, hash) = bench.key(&store, account, new).await;
+        let handle = store.keys().find(&hash).unwrap();
+        let revoked = Arc::new(AtomicBool::new(false));
+        let admitted = Arc::new(AtomicU32::new(0));
+        let hammer = || {
+            let (handle, revoked, admitted) = (handle.clone(), Arc::clone(&revoked), Arc::clone(&admitted));
+            std::thread::spawn(move || {
+                let mut refused_after = 0;
+                while refused_after < 100 {
+                    let after = revoked.load(Ordering::SeqCst);
+                    let admission = handle.admit(&hash, ADDRESS, NOON);
+                    if matches!(admission, Admission::Admitted { .. }) {
+                        assert!(!after, "admitted after the revocation had returned");
+                        admitted.fetch_add(1, Ordering::SeqCst);
+                    } else if after {
+                        refused_after += 1;
+                    }
+                }
+            })
+        };
+        let threads: Vec<_> = (0..4).map(|_| hammer()).collect();
+        store.revoke_key(account, created.record.id, None, None, bench.origin()).await.unwrap();
+        revoked.store(true, Ordering::SeqCst);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert!(admitted.load(Ordering::SeqCst) > 0, "the race never began");
+    }
+    store.close().await;
+}
+
+async fn many_threads_together_are_admitted_exactly_the_limit(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let new = NewKey { rate_limit: limit(100), ..new_key("limited") };
+    let (_, hash) = bench.key(&store, account, new).await;
+    let admitted = Arc::new(AtomicU32::new(0));
+    let threads: Vec<_> = (0..16)
+        .map(|_| {
+            let (keys, admitted) = (store.keys().clone(), Arc::clone(&admitted));
+            std::thread::spawn(move || {
+                for _ in 0..200 {
+                    let admission = keys.find(&hash).unwrap().admit(&hash, ADDRESS, NOON);
+                    if matches!(admission, Admission::Admitted { .. }) {
+                        admitted.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(admitted.load(Ordering::SeqCst), 100);
+    store.close().await;
+}
+
+async fn a_changed_limit_keeps_the_count(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, NewKey { rate_limit: limit(3), ..new_key("k") }).await;
+    let handle = store.keys().find(&hash).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Admitted { .. }));
+    }
+    let raise = KeyPatch { rate_limit: Some(limit(5)), ..KeyPatch::default() };
+    store.update_key(account, created.record.id, raise, None, bench.origin()).await.unwrap();
+    let Admission::Admitted { window, .. } = handle.admit(&hash, ADDRESS, NOON) else {
+        panic!("the raised limit has room");
+    };
+    assert_eq!((window.limit, window.remaining), (limit(5), 1));
+    store.close().await;
+}
+
+async fn a_change_is_applied_when_its_caller_has_gone(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("dropped")).await;
+    let handle = store.keys().find(&hash).unwrap();
+    {
+        let revoking = store.revoke_key(account, created.record.id, None, None, bench.origin());
+        // Asked once and then dropped, as a request is whose client hangs up.
+        let answered = tokio::select! {
+            biased;
+            _ = revoking => true,
+            () = std::future::ready(()) => false,
+        };
+        assert!(!answered, "the change was done before it could be dropped");
+    }
+    let applied = async {
+        while handle.admit(&hash, ADDRESS, NOON) != Admission::Dead {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), applied).await.expect("the change never reached the table");
+    let stored = store.get_key(account, created.record.id).await.unwrap().unwrap();
+    assert!(stored.revocation.is_some());
+    store.close().await;
+}
+
+async fn a_key_in_doubt_is_refused_until_the_database_says_what_it_is(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("doubted")).await;
+    let handle = store.keys().find(&hash).unwrap();
+    store.keys().doubt(created.record.id);
+    assert_eq!(handle.admit(&hash, ADDRESS, NOON), Admission::Unsure);
+    store.flush_usage().await.unwrap();
+    assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Admitted { .. }));
+    store.close().await;
+    store.keys().doubt(created.record.id);
+    // The database is closed, so the doubt cannot be settled.
+    assert_eq!(store.flush_usage().await.ok(), Some(0), "there was nothing to write");
+    assert_eq!(handle.admit(&hash, ADDRESS, NOON), Admission::Unsure);
+}
+
+async fn an_address_outside_the_list_consumes_nothing(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let new =
+        NewKey { rate_limit: limit(1), allowed_ips: "192.0.2.0/24".parse().unwrap(), ..new_key("bound") };
+    let (_, hash) = bench.key(&store, account, new).await;
+    let handle = store.keys().find(&hash).unwrap();
+    for _ in 0..3 {
+        let admission = handle.admit(&hash, "203.0.113.1".parse().unwrap(), NOON);
+        assert_eq!(admission, Admission::WrongAddress);
+    }
+    assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Admitted { .. }));
+    assert!(
+        matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Limited { window } if window.remaining == 0)
+    );
+    store.close().await;
+}

@@ -1,0 +1,260 @@
+//! Calls: their life, their events, and how lists of them are filtered and ordered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use telepath_core::call::{
+    CallEnd, CallFilter, CallMetrics, CallSortKey, CallStart, CallStatus, Direction, DisconnectReason, Party,
+    Speaker, Turn,
+};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, CallId, TrunkId};
+use telepath_core::page::PageRequest;
+use telepath_core::ports::{AgentNews, CallControl as _};
+use telepath_core::trunk::Codec;
+
+use super::trunks::make;
+use super::{Bench, NOON, behaviour, events_of, select};
+use crate::Store;
+
+behaviour! {
+    a_call_lives_and_ends_and_tells_of_it_in_order,
+    a_call_that_failed_was_never_started_and_says_what_went_wrong,
+    calls_of_another_account_do_not_exist,
+    lists_filter_and_sort_with_missing_figures_last,
+    calls_left_live_by_a_crash_are_closed_when_last_known_alive,
+    a_hangup_request_stands_in_the_trail,
+}
+
+pub(super) fn start(store: &Store, account: AccountId, trunk: TrunkId) -> CallStart {
+    CallStart {
+        id: store.new_id(store.now()).unwrap(),
+        account_id: account,
+        trunk_id: trunk,
+        from: Party::from_sip_user("+15550100001"),
+        to: Party::from_sip_user("+15550100002"),
+        direction: Direction::Inbound,
+        carrier: Some("Example carrier".to_owned()),
+        codec: Codec::Pcmu,
+        start_time: store.now(),
+        answer_time: store.now().plus(Duration::from_millis(200)),
+    }
+}
+
+pub(super) fn ended(start: &CallStart, status: CallStatus, reason: DisconnectReason) -> CallEnd {
+    CallEnd {
+        id: start.id,
+        account_id: start.account_id,
+        trunk_id: start.trunk_id,
+        from: start.from.clone(),
+        to: start.to.clone(),
+        direction: start.direction,
+        carrier: start.carrier.clone(),
+        status,
+        reason,
+        reason_text: None,
+        start_time: start.start_time,
+        answer_time: (status == CallStatus::Disconnected).then_some(start.answer_time),
+        end_time: start.start_time.plus(Duration::from_millis(10_300)),
+        metrics: CallMetrics::default(),
+        turns: Vec::new(),
+        sip_trace: String::new(),
+    }
+}
+
+fn kinds(events: &[serde_json::Value]) -> Vec<&str> {
+    events.iter().map(|event| event["event"].as_str().unwrap()).collect()
+}
+
+async fn a_call_lives_and_ends_and_tells_of_it_in_order(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let trunk = make(&bench, &store, account, "calls").await.trunk.id;
+    let begun = start(&store, account, trunk);
+    store.agent_news(account, begun.id, trunk, &AgentNews::Connected).await.unwrap();
+    store.call_started(&begun).await.unwrap();
+    store.call_started(&begun).await.unwrap();
+    bench.clock.advance(Duration::from_millis(5_300));
+    let live = store.get_call(account, begun.id).await.unwrap().unwrap();
+    assert_eq!((live.call.status, live.call.duration_seconds), (CallStatus::Connected, 6));
+    assert_eq!((live.call.end_time, live.call.disconnect_reason), (None, None));
+    let closed = AgentNews::Disconnected { reason: "call_ended", error_message: None };
+    store.agent_news(account, begun.id, trunk, &closed).await.unwrap();
+    let mut end = ended(&begun, CallStatus::Disconnected, DisconnectReason::NormalDisconnect);
+    end.metrics.ai_latency_ms = Some(420);
+    end.metrics.codec_used = Some(Codec::Pcmu);
+    end.sip_trace = "INVITE sip:calls@telepath.example SIP/2.0\r\n".to_owned();
+    end.turns = vec![Turn {
+        turn_number: 1,
+        speaker: Speaker::Caller,
+        started_ms: 10,
+        duration_ms: 900,
+        processing_time_ms: 0,
+        interrupted: false,
+    }];
+    store.call_ended(&end).await.unwrap();
+    store.call_ended(&CallEnd { reason: DisconnectReason::Unknown, ..end.clone() }).await.unwrap();
+    let details = store.get_call(account, begun.id).await.unwrap().unwrap();
+    assert_eq!(details.call.duration_seconds, 11, "10.1 seconds rounded up");
+    assert_eq!(details.call.disconnect_reason, Some(DisconnectReason::NormalDisconnect));
+    assert_eq!((details.turns, details.sip_trace), (end.turns, end.sip_trace));
+    assert_eq!(details.call.metrics, end.metrics);
+    let events = events_of(&store, &begun.id.to_string()).await;
+    assert_eq!(kinds(&events), ["agent.connected", "call.started", "agent.disconnected", "call.ended"]);
+    assert_eq!(events[0]["agent_type"], "custom");
+    assert_eq!(events[1]["from"], "+15550100001");
+    assert_eq!(events[1]["caller_id"], "+15550100001");
+    assert_eq!(events[1]["called_number"], "+15550100002");
+    assert_eq!(events[1]["codec"], "PCMU");
+    assert_eq!(events[1]["connection_id"], trunk.to_string());
+    assert_eq!(events[3]["reason"], "normal_disconnect");
+    assert_eq!(events[3]["disconnect_reason"], "normal_disconnect");
+    assert_eq!(events[3]["duration_seconds"], 11);
+    assert_eq!(events[3]["metrics"]["ai_latency_ms"], 420);
+    assert_eq!(events[3]["metrics"]["carrier_lag_ms"], serde_json::Value::Null);
+    for event in &events {
+        let kind = event["event"].as_str().unwrap();
+        let known = telepath_core::event::EventKind::ALL.iter().find(|known| known.name() == kind).unwrap();
+        let mut members: Vec<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut expected = [&["event", "id", "sequence", "timestamp"], known.fields()].concat();
+        members.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(members, expected);
+    }
+    store.close().await;
+}
+
+async fn a_call_that_failed_was_never_started_and_says_what_went_wrong(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let trunk = make(&bench, &store, account, "failing").await.trunk.id;
+    let mut end =
+        ended(&start(&store, account, trunk), CallStatus::Failed, DisconnectReason::ConnectionFailed);
+    end.reason_text = Some("the agent answered 503".to_owned());
+    store.call_ended(&end).await.unwrap();
+    let call = store.get_call(account, end.id).await.unwrap().unwrap().call;
+    assert_eq!((call.status, call.duration_seconds, call.answer_time), (CallStatus::Failed, 0, None));
+    assert_eq!(call.reason_text.as_deref(), Some("the agent answered 503"));
+    let events = events_of(&store, &end.id.to_string()).await;
+    assert_eq!(kinds(&events), ["call.error", "call.ended"]);
+    assert_eq!(events[0]["error_code"], "connection_failed");
+    assert_eq!(events[0]["error_message"], "the agent answered 503");
+    assert_eq!(events[0]["severity"], "critical");
+    assert_eq!(events[1]["sequence"], 2);
+    store.close().await;
+}
+
+async fn calls_of_another_account_do_not_exist(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let other = bench.other_account(&store).await;
+    let trunk = make(&bench, &store, account, "private").await.trunk.id;
+    let begun = start(&store, account, trunk);
+    store.call_started(&begun).await.unwrap();
+    assert!(store.get_call(other, begun.id).await.unwrap().is_none());
+    let page = store.list_calls(other, CallFilter::default(), PageRequest::default()).await.unwrap();
+    assert_eq!((page.items.len(), page.total), (0, 0));
+    let mut stolen = ended(&begun, CallStatus::Disconnected, DisconnectReason::AgentHangup);
+    stolen.account_id = other;
+    store.call_ended(&stolen).await.unwrap();
+    let call = store.get_call(account, begun.id).await.unwrap().unwrap().call;
+    assert_eq!(call.status, CallStatus::Connected);
+    store.close().await;
+}
+
+/// Calls that started a second apart: the first failed without figures, the last is live.
+async fn five_calls(store: &Store, account: AccountId, trunk: TrunkId) -> Vec<CallId> {
+    let mut ids = Vec::new();
+    for (number, latency) in [(0_u32, None), (1, Some(300)), (2, Some(100)), (3, Some(200))] {
+        let mut begun = start(store, account, trunk);
+        begun.start_time = NOON.plus(Duration::from_secs(number.into()));
+        begun.id = store.new_id(begun.start_time).unwrap();
+        let (status, reason) = match latency {
+            None => (CallStatus::Failed, DisconnectReason::NoAnswer),
+            Some(_) => (CallStatus::Disconnected, DisconnectReason::NormalDisconnect),
+        };
+        let mut end = ended(&begun, status, reason);
+        end.answer_time = latency.map(|_| end.start_time);
+        end.end_time = end.start_time.plus(Duration::from_secs(u64::from(number) * 10));
+        end.from = Party::from_sip_user(&format!("+1555010000{number}"));
+        end.metrics.ai_latency_ms = latency;
+        end.metrics.carrier_lag_ms = latency.map(|latency| 400 - latency);
+        store.call_ended(&end).await.unwrap();
+        ids.push(end.id);
+    }
+    let mut live = start(store, account, trunk);
+    live.start_time = NOON.plus(Duration::from_secs(4));
+    live.id = store.new_id(live.start_time).unwrap();
+    live.answer_time = live.start_time;
+    store.call_started(&live).await.unwrap();
+    ids.push(live.id);
+    ids
+}
+
+async fn lists_filter_and_sort_with_missing_figures_last(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let trunk = make(&bench, &store, account, "listed").await.trunk.id;
+    let idle = make(&bench, &store, account, "idle").await.trunk.id;
+    let ids = five_calls(&store, account, trunk).await;
+    bench.clock.advance(Duration::from_secs(4 + 25));
+    let list = async |filter: CallFilter| -> Vec<usize> {
+        let page = store.list_calls(account, filter, PageRequest::default()).await.unwrap();
+        assert_eq!(page.total, page.items.len() as u64);
+        page.items.iter().map(|call| ids.iter().position(|id| *id == call.id).unwrap()).collect()
+    };
+    let sorted = |sort, ascending| CallFilter { sort, ascending, ..CallFilter::default() };
+    assert_eq!(list(CallFilter::default()).await, [4, 3, 2, 1, 0]);
+    assert_eq!(list(sorted(CallSortKey::StartTime, true)).await, [0, 1, 2, 3, 4]);
+    assert_eq!(list(sorted(CallSortKey::Duration, false)).await, [3, 4, 2, 1, 0]);
+    assert_eq!(list(sorted(CallSortKey::AiLatency, true)).await, [2, 3, 1, 0, 4]);
+    assert_eq!(list(sorted(CallSortKey::AiLatency, false)).await, [1, 3, 2, 4, 0]);
+    assert_eq!(list(sorted(CallSortKey::CarrierLag, true)).await, [1, 3, 2, 0, 4]);
+    assert_eq!(list(sorted(CallSortKey::GatewayProcessing, true)).await, [0, 1, 2, 3, 4]);
+    let all = CallFilter::default;
+    assert_eq!(list(CallFilter { status: Some(CallStatus::Connected), ..all() }).await, [4]);
+    assert_eq!(list(CallFilter { min_duration_seconds: Some(20), ..all() }).await, [4, 3, 2]);
+    assert_eq!(list(CallFilter { min_ai_latency_ms: Some(200), ..all() }).await, [3, 1]);
+    let second = |seconds| Some(NOON.plus(Duration::from_secs(seconds)));
+    assert_eq!(list(CallFilter { start_date: second(1), end_date: second(2), ..all() }).await, [2, 1]);
+    assert_eq!(list(CallFilter { from: Some("+15550100003".to_owned()), ..all() }).await, [3]);
+    assert_eq!(list(CallFilter { to: Some("+15550100002".to_owned()), ..all() }).await.len(), 5);
+    assert_eq!(list(CallFilter { trunk_id: Some(idle), ..all() }).await, [0_usize; 0]);
+    let page = store.list_calls(account, all(), PageRequest::new(2, 3).unwrap()).await.unwrap();
+    assert_eq!((page.items.len(), page.total), (2, 5));
+    assert_eq!(page.items[1].id, ids[0]);
+    store.close().await;
+}
+
+async fn calls_left_live_by_a_crash_are_closed_when_last_known_alive(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let trunk = make(&bench, &store, account, "crashed").await.trunk.id;
+    let begun = start(&store, account, trunk);
+    store.call_started(&begun).await.unwrap();
+    bench.clock.advance(Duration::from_secs(30));
+    store.flush_usage().await.unwrap();
+    let alive: Timestamp = store.now();
+    bench.clock.advance(Duration::from_hours(24));
+    // Not the calls but the store goes away, as the process does in a crash.
+    store.backend.close().await;
+    let store = bench.open().await;
+    let call = store.get_call(account, begun.id).await.unwrap().unwrap().call;
+    assert_eq!(call.status, CallStatus::Disconnected);
+    assert_eq!(call.disconnect_reason, Some(DisconnectReason::Unknown));
+    assert_eq!((call.end_time, call.duration_seconds), (Some(alive), 30));
+    let events = events_of(&store, &begun.id.to_string()).await;
+    assert_eq!(kinds(&events), ["call.started", "call.ended"]);
+    assert_eq!(events[1]["reason"], "unknown");
+    store.close().await;
+}
+
+async fn a_hangup_request_stands_in_the_trail(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let call: CallId = store.new_id(store.now()).unwrap();
+    store.record_hangup_request(account, call, bench.origin()).await.unwrap();
+    let sql = "SELECT target FROM audit_events WHERE action = 'call.hangup_requested'";
+    assert_eq!(select(&store, sql, vec![]).await[0].text("target").unwrap(), call.to_string());
+    store.close().await;
+}

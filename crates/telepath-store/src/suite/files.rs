@@ -1,0 +1,174 @@
+//! What is particular to SQLite: its file, its copies and its migrations; and that both databases get the same schema.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Bench, NOON, on};
+use crate::migrate::{MIGRATIONS, Migration, migrate_sqlite};
+use crate::sql::Connection;
+use crate::{Database, StoreError, sqlite};
+
+/// Migrations that only a test knows; each adds a table.
+const LATER: [&str; 7] = [
+    "CREATE TABLE later_2 (n INTEGER) STRICT",
+    "CREATE TABLE later_3 (n INTEGER) STRICT",
+    "CREATE TABLE later_4 (n INTEGER) STRICT",
+    "CREATE TABLE later_5 (n INTEGER) STRICT",
+    "CREATE TABLE later_6 (n INTEGER) STRICT",
+    "CREATE TABLE later_7 (n INTEGER) STRICT",
+    "CREATE TABLE later_8 (n INTEGER) STRICT",
+];
+
+fn migrations_up_to(version: usize) -> Vec<Migration> {
+    let later = LATER.iter().zip(2..).map(|(script, version)| Migration {
+        version,
+        name: "later",
+        sqlite: script,
+        postgres: script,
+    });
+    MIGRATIONS.iter().copied().chain(later).take(version).collect()
+}
+
+fn path_of(bench: &Bench) -> PathBuf {
+    match &bench.database {
+        Database::Sqlite { path } => path.clone(),
+        Database::Postgres { .. } => panic!("these tests are about files"),
+    }
+}
+
+fn copies(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path.parent().unwrap()).unwrap();
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains(".backup-"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The journal files that looking into a copy leaves beside it.
+fn is_journal(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    name.ends_with("-shm") || name.ends_with("-wal")
+}
+
+async fn table_exists(connection: &mut Connection, name: &str) -> bool {
+    let sql = "SELECT name FROM sqlite_schema WHERE name = $1";
+    connection.fetch_optional(sql, crate::sql::binds![name]).await.unwrap().is_some()
+}
+
+async fn migrate_to(path: &Path, version: usize) -> Result<crate::MigrationReport, StoreError> {
+    let mut connection = sqlite::connect(path).await?;
+    let now = NOON.plus(std::time::Duration::from_secs(version as u64));
+    migrate_sqlite(&mut connection, path, &migrations_up_to(version), now).await
+}
+
+#[tokio::test]
+async fn an_older_database_is_copied_before_it_is_migrated_and_five_copies_are_kept() {
+    on(Bench::sqlite(), async |bench: std::sync::Arc<Bench>| {
+        let path = path_of(&bench);
+        bench.open().await.close().await;
+        assert!(copies(&path).is_empty(), "there was nothing to copy");
+        for version in 2..=8 {
+            let report = migrate_to(&path, version).await.unwrap();
+            assert_eq!(report.to, i64::try_from(version).unwrap());
+            let copy = report.backup.unwrap();
+            assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+            let mut old = sqlite::connect(&copy).await.unwrap();
+            assert!(table_exists(&mut old, "keys").await);
+            assert!(!table_exists(&mut old, &format!("later_{version}")).await);
+        }
+        let report = migrate_to(&path, 8).await.unwrap();
+        assert_eq!((report.applied.len(), report.backup), (0, None));
+        let databases: Vec<_> = copies(&path).into_iter().filter(|path| !is_journal(path)).collect();
+        assert_eq!(databases.len(), 5);
+        assert!(databases[0].to_string_lossy().contains(".backup-0003-"), "the oldest went first");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_newer_or_changed_schema_is_refused() {
+    on(Bench::sqlite(), async |bench: std::sync::Arc<Bench>| {
+        let path = path_of(&bench);
+        bench.open().await.close().await;
+        migrate_to(&path, 2).await.unwrap();
+        assert!(matches!(bench.try_open().await, Err(StoreError::SchemaAhead { found: 2, known: 1 })));
+        let mut connection = sqlite::connect(&path).await.unwrap();
+        connection.execute("DELETE FROM schema_migrations WHERE version = 2", vec![]).await.unwrap();
+        connection.execute("UPDATE schema_migrations SET checksum = 'other'", vec![]).await.unwrap();
+        drop(connection);
+        assert!(matches!(bench.try_open().await, Err(StoreError::SchemaDiffers { version: 1 })));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_the_schema_as_it_was() {
+    on(Bench::sqlite(), async |bench: std::sync::Arc<Bench>| {
+        let path = path_of(&bench);
+        bench.open().await.close().await;
+        let script = "CREATE TABLE half (n INTEGER) STRICT; CREATE TABLE keys (n INTEGER) STRICT";
+        let broken = Migration { version: 2, name: "broken", sqlite: script, postgres: script };
+        let mut connection = sqlite::connect(&path).await.unwrap();
+        let failed = migrate_sqlite(&mut connection, &path, &[MIGRATIONS[0], broken], NOON).await;
+        assert!(failed.is_err());
+        assert!(!table_exists(&mut connection, "half").await);
+        drop(connection);
+        bench.open().await.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_database_is_private_durable_and_strict() {
+    on(Bench::sqlite(), async |bench: std::sync::Arc<Bench>| {
+        let path = path_of(&bench);
+        std::fs::write(&path, b"").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let store = bench.open().await;
+        bench.account(&store).await;
+        for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{}", file.path().display());
+        }
+        let pragma = async |sql: &'static str, column: &'static str| {
+            let mut connection = sqlite::connect(&path).await.unwrap();
+            let row = connection.fetch_one(sql, vec![]).await.unwrap();
+            row.text(column).or_else(|_| row.integer(column).map(|n| n.to_string())).unwrap()
+        };
+        assert_eq!(pragma("PRAGMA journal_mode", "journal_mode").await, "wal");
+        assert_eq!(pragma("PRAGMA synchronous", "synchronous").await, "2");
+        assert_eq!(pragma("PRAGMA foreign_keys", "foreign_keys").await, "1");
+        let loose = "SELECT count(*) AS n FROM pragma_table_list \
+                     WHERE schema = 'main' AND type = 'table' AND strict = 0 AND name NOT LIKE 'sqlite_%'";
+        assert_eq!(pragma(loose, "n").await, "0");
+        let mut reader = store.backend.read().await.unwrap();
+        assert!(reader.execute("DELETE FROM settings", vec![]).await.is_err(), "readers only read");
+        drop(reader);
+        store.close().await;
+        assert!(!path.with_extension("db-wal").exists(), "a clean close leaves no log behind");
+    })
+    .await;
+}
+
+#[test]
+fn both_databases_get_the_same_tables_columns_and_indexes() {
+    for migration in MIGRATIONS {
+        let normal = |script: &str| {
+            let statements: Vec<&str> =
+                script.lines().map(|line| line.split("--").next().unwrap_or("").trim_end()).collect();
+            let joined = statements.join("\n").replace(") STRICT;", ");");
+            let typed = joined.replace(" BIGINT", " INTEGER").replace(" BYTEA", " BLOB");
+            typed.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(normal(migration.sqlite), normal(migration.postgres), "{}", migration.name);
+        assert!(
+            migration.sqlite.matches("CREATE TABLE").count() == migration.sqlite.matches("STRICT").count()
+        );
+    }
+    assert!(
+        MIGRATIONS.iter().map(|migration| migration.version).eq(1..=MIGRATIONS.len().try_into().unwrap())
+    );
+}

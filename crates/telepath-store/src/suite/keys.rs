@@ -1,0 +1,268 @@
+//! Keys: what is kept of them, who sees them, and how they change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use telepath_core::change::Change;
+use telepath_core::key::{KeyFilter, KeyPatch, KeyStatus, Preset};
+use telepath_core::page::PageRequest;
+use telepath_core::scope::{Scope, ScopeSet};
+
+use super::{Bench, EVERYTHING, NOON, behaviour, events_of, limit, new_key, select};
+use crate::KeyChangeError;
+
+behaviour! {
+    a_made_key_is_found_listed_and_told_of,
+    keys_of_another_account_do_not_exist,
+    filters_and_pages_follow_the_state_of_keys,
+    a_patch_changes_what_it_names_and_nothing_else,
+    nobody_changes_a_key_with_more_rights_than_their_own,
+    revoking_is_final_and_repeatable,
+    counts_are_seen_at_once_and_survive_a_restart,
+    only_a_hash_of_the_secret_is_stored,
+}
+
+const ADDRESS: &str = "192.0.2.7";
+
+async fn a_made_key_is_found_listed_and_told_of(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await;
+    let (created, hash) = bench.key(&store, account.id, new_key("first")).await;
+    assert_eq!(created.record.name, "first");
+    assert_eq!(created.record.secrets[0].mask, created.secret.mask());
+    let handle = store.keys().find(&hash).unwrap();
+    assert_eq!((handle.key_id(), handle.account_id()), (created.record.id, account.id));
+    let got = store.get_key(account.id, created.record.id).await.unwrap().unwrap();
+    assert_eq!(got, created.record);
+    let page = store.list_keys(account.id, KeyFilter::default(), PageRequest::default()).await.unwrap();
+    assert_eq!((page.items, page.total), (vec![got], 1));
+    let events = events_of(&store, &created.record.id.to_string()).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["event"], "key.created");
+    assert_eq!(events[0]["sequence"], 1);
+    assert_eq!(events[0]["name"], "first");
+    assert_eq!(events[0]["actor"], "local");
+    assert_eq!(events[0]["timestamp"], NOON.to_string());
+    assert!(events[0]["id"].as_str().unwrap().starts_with("evt_"));
+    store.close().await;
+}
+
+async fn keys_of_another_account_do_not_exist(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await;
+    let other = bench.other_account(&store).await;
+    let (created, hash) = bench.key(&store, account.id, new_key("mine")).await;
+    let id = created.record.id;
+    assert_eq!(store.get_key(other, id).await.unwrap(), None);
+    let page = store.list_keys(other, KeyFilter::default(), PageRequest::default()).await.unwrap();
+    assert_eq!((page.items.len(), page.total), (0, 0));
+    let patch = KeyPatch { name: Some("yours".to_owned()), ..KeyPatch::default() };
+    let changed = store.update_key(other, id, patch, None, bench.origin()).await;
+    assert!(matches!(changed, Err(KeyChangeError::NotFound)));
+    let revoked = store.revoke_key(other, id, None, None, bench.origin()).await;
+    assert!(matches!(revoked, Err(KeyChangeError::NotFound)));
+    assert!(store.keys().find(&hash).is_some());
+    assert_eq!(store.get_key(account.id, id).await.unwrap().unwrap(), created.record);
+    store.close().await;
+}
+
+async fn filters_and_pages_follow_the_state_of_keys(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let day = Duration::from_hours(24);
+    let ends =
+        [None, Some(NOON.plus(day)), Some(NOON.plus(day * 20)), Some(NOON.plus(Duration::from_secs(1)))];
+    for (place, end) in ends.into_iter().enumerate() {
+        let new = telepath_core::key::NewKey { expires_at: end, ..new_key(&format!("key {place}")) };
+        bench.key(&store, account, new).await;
+    }
+    let testing = telepath_core::key::NewKey { preset: Preset::Testing, ..new_key("testing") };
+    let (used, hash) = bench.key(&store, account, testing).await;
+    let (gone, _) = bench.key(&store, account, new_key("gone")).await;
+    store.revoke_key(account, gone.record.id, None, None, bench.origin()).await.unwrap();
+    bench.clock.advance(day / 2);
+    store.keys().find(&hash).unwrap().record(&hash, 200, ADDRESS.parse().unwrap(), store.now());
+    store.flush_usage().await.unwrap();
+    let names = async |filter: KeyFilter| {
+        let page = store.list_keys(account, filter, PageRequest::new(100, 0).unwrap()).await.unwrap();
+        assert_eq!(page.total, page.items.len() as u64);
+        let mut names: Vec<_> = page.items.into_iter().map(|key| key.name).collect();
+        names.sort();
+        names
+    };
+    let in_state = |status| KeyFilter { status: Some(status), ..KeyFilter::default() };
+    assert_eq!(names(in_state(KeyStatus::Active)).await, ["key 0", "key 2", "testing"]);
+    assert_eq!(names(in_state(KeyStatus::Expiring)).await, ["key 1"]);
+    assert_eq!(names(in_state(KeyStatus::Expired)).await, ["key 3"]);
+    assert_eq!(names(in_state(KeyStatus::Revoked)).await, ["gone"]);
+    let preset = KeyFilter { preset: Some(Preset::Testing), ..KeyFilter::default() };
+    assert_eq!(names(preset).await, ["testing"]);
+    let expires_before = Some(NOON.plus(day * 2));
+    assert_eq!(names(KeyFilter { expires_before, ..KeyFilter::default() }).await, ["key 1", "key 3"]);
+    bench.clock.advance(day * 2);
+    let idle = KeyFilter { idle_days: Some(2), preset: Some(Preset::Production), ..KeyFilter::default() };
+    assert_eq!(names(idle).await.len(), 5);
+    bench.clock.advance(day / 2);
+    let idle = KeyFilter { idle_days: Some(3), ..KeyFilter::default() };
+    assert!(!names(idle).await.contains(&used.record.name));
+    let page = PageRequest::new(2, 1).unwrap();
+    let page = store.list_keys(account, KeyFilter::default(), page).await.unwrap();
+    assert_eq!((page.items.len(), page.total), (2, 6));
+    let all = store.list_keys(account, KeyFilter::default(), PageRequest::default()).await.unwrap().items;
+    assert!(all.is_sorted_by_key(|key| std::cmp::Reverse((key.created_at, key.id))));
+    assert_eq!(page.items, all[1..3]);
+    store.close().await;
+}
+
+async fn a_patch_changes_what_it_names_and_nothing_else(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("before")).await;
+    let id = created.record.id;
+    let end = NOON.plus(Duration::from_secs(500));
+    let patch = KeyPatch {
+        name: Some("after".to_owned()),
+        rate_limit: Some(limit(7)),
+        expires_at: Change::Set(end),
+        ..KeyPatch::default()
+    };
+    let changed = store.update_key(account, id, patch, Some(EVERYTHING), bench.origin()).await.unwrap();
+    let expected = telepath_core::key::KeyRecord {
+        name: "after".to_owned(),
+        rate_limit: limit(7),
+        expires_at: Some(end),
+        ..created.record
+    };
+    assert_eq!(changed, expected);
+    let handle = store.keys().find(&hash).unwrap();
+    let admission = handle.admit(&hash, ADDRESS.parse().unwrap(), NOON);
+    assert!(matches!(admission, crate::Admission::Admitted { window, .. } if window.limit == limit(7)));
+    assert_eq!(handle.admit(&hash, ADDRESS.parse().unwrap(), end), crate::Admission::Dead);
+    let cleared = KeyPatch { expires_at: Change::Clear, ..KeyPatch::default() };
+    let changed = store.update_key(account, id, cleared, None, bench.origin()).await.unwrap();
+    assert_eq!(changed.expires_at, None);
+    let trail = select(
+        &store,
+        "SELECT before_json, after_json FROM audit_events WHERE action = 'key.updated' ORDER BY position",
+        vec![],
+    )
+    .await;
+    assert_eq!(trail.len(), 2);
+    let before: serde_json::Value = trail[0].json("before_json").unwrap();
+    assert_eq!(
+        before,
+        serde_json::json!({ "name": "before", "rate_limit_per_minute": 6000, "expires_at": null })
+    );
+    let nothing = store.update_key(account, id, KeyPatch::default(), None, bench.origin()).await.unwrap();
+    assert_eq!(nothing, changed);
+    let trail = select(&store, "SELECT id FROM audit_events WHERE action = 'key.updated'", vec![]).await;
+    assert_eq!(trail.len(), 2, "a patch that changes nothing leaves no trace");
+    store.close().await;
+}
+
+async fn nobody_changes_a_key_with_more_rights_than_their_own(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let small = ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]);
+    let (strong, hash) = bench.key(&store, account, new_key("strong")).await;
+    let weak = telepath_core::key::NewKey { scopes: ScopeSet::of(&[Scope::CallsRead]), ..new_key("weak") };
+    let (weak, _) = bench.key(&store, account, weak).await;
+    let rename = || KeyPatch { name: Some("mine now".to_owned()), ..KeyPatch::default() };
+    let refused = store.update_key(account, strong.record.id, rename(), Some(small), bench.origin()).await;
+    assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+    let narrow = KeyPatch { scopes: Some(ScopeSet::of(&[Scope::CallsRead])), ..KeyPatch::default() };
+    let refused = store.update_key(account, strong.record.id, narrow, Some(small), bench.origin()).await;
+    assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+    let widen = KeyPatch { scopes: Some(EVERYTHING), ..KeyPatch::default() };
+    let refused = store.update_key(account, weak.record.id, widen, Some(small), bench.origin()).await;
+    assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+    let refused = store.revoke_key(account, strong.record.id, None, Some(small), bench.origin()).await;
+    assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+    store.update_key(account, weak.record.id, rename(), Some(small), bench.origin()).await.unwrap();
+    assert_eq!(store.get_key(account, strong.record.id).await.unwrap().unwrap(), strong.record);
+    let admission = store.keys().find(&hash).unwrap().admit(&hash, ADDRESS.parse().unwrap(), NOON);
+    assert!(matches!(admission, crate::Admission::Admitted { scopes, .. } if scopes == strong.record.scopes));
+    store.close().await;
+}
+
+async fn revoking_is_final_and_repeatable(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("short-lived")).await;
+    let id = created.record.id;
+    let handle = store.keys().find(&hash).unwrap();
+    let reason = Some("left the team".to_owned());
+    let first = store.revoke_key(account, id, reason, None, bench.origin()).await.unwrap();
+    assert_eq!(first.revocation.as_ref().unwrap().reason.as_deref(), Some("left the team"));
+    assert_eq!(handle.admit(&hash, ADDRESS.parse().unwrap(), NOON), crate::Admission::Dead);
+    bench.clock.advance(Duration::from_mins(1));
+    let again = Some("another reason".to_owned());
+    let second = store.revoke_key(account, id, again, None, bench.origin()).await.unwrap();
+    assert_eq!(second, first);
+    let patch = KeyPatch { name: Some("back".to_owned()), ..KeyPatch::default() };
+    let refused = store.update_key(account, id, patch, None, bench.origin()).await;
+    assert!(matches!(refused, Err(KeyChangeError::Revoked)));
+    let events = events_of(&store, &id.to_string()).await;
+    let kinds: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["key.created", "key.revoked"]);
+    store.close().await;
+    let store = bench.open().await;
+    let admission =
+        store.keys().find(&hash).map(|handle| handle.admit(&hash, ADDRESS.parse().unwrap(), NOON));
+    assert_eq!(admission, Some(crate::Admission::Dead));
+    store.close().await;
+}
+
+async fn counts_are_seen_at_once_and_survive_a_restart(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let mut keys = Vec::new();
+    for number in 0..70 {
+        keys.push(bench.key(&store, account, new_key(&format!("key {number}"))).await);
+    }
+    let (created, hash) = &keys[0];
+    let id = created.record.id;
+    let handle = store.keys().find(hash).unwrap();
+    for status in [200, 404, 500] {
+        handle.record(hash, status, "2001:db8::5".parse().unwrap(), store.now());
+    }
+    let seen = store.get_key(account, id).await.unwrap().unwrap();
+    assert_eq!((seen.request_count, seen.error_count), (3, 2));
+    assert_eq!(seen.last_use.unwrap().address.to_string(), "2001:db8::5");
+    assert_eq!(seen.secrets[0].last_use, seen.last_use);
+    assert_eq!(store.flush_usage().await.unwrap(), 1);
+    assert_eq!(store.flush_usage().await.unwrap(), 0, "nothing is written twice");
+    bench.clock.advance(Duration::from_secs(5));
+    for (_, hash) in &keys {
+        store.keys().find(hash).unwrap().record(hash, 200, ADDRESS.parse().unwrap(), store.now());
+    }
+    let seen = store.get_key(account, id).await.unwrap().unwrap();
+    assert_eq!((seen.request_count, seen.error_count), (4, 2));
+    store.close().await;
+    let store = bench.open().await;
+    let after = store.get_key(account, id).await.unwrap().unwrap();
+    assert_eq!(after, seen);
+    assert_eq!(after.last_use.unwrap().address.to_string(), ADDRESS);
+    assert_eq!(after.last_use.unwrap().at, NOON.plus(Duration::from_secs(5)));
+    let page =
+        store.list_keys(account, KeyFilter::default(), PageRequest::new(100, 0).unwrap()).await.unwrap();
+    assert_eq!(page.items.iter().map(|key| key.request_count).sum::<u64>(), 73);
+    assert_eq!(store.keys().len(), 70);
+    store.close().await;
+}
+
+async fn only_a_hash_of_the_secret_is_stored(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("secret")).await;
+    let secret = created.secret.reveal();
+    let rows = select(&store, "SELECT hash, mask FROM key_secrets", vec![]).await;
+    assert_eq!(rows[0].bytes("hash").unwrap(), hash.as_bytes());
+    assert_ne!(rows[0].text("mask").unwrap(), secret.expose());
+    let texts = "SELECT before_json AS t FROM audit_events UNION ALL SELECT after_json FROM audit_events \
+                 UNION ALL SELECT payload FROM outbox_events";
+    for row in select(&store, texts, vec![]).await {
+        assert!(!row.text("t").unwrap().contains(secret.expose()));
+    }
+    store.close().await;
+}

@@ -1,0 +1,55 @@
+//! What is particular to PostgreSQL: who migrates it, and a connection that breaks before the commit is answered.
+
+use std::sync::Arc;
+
+use super::{Bench, NOON, new_key, on, select};
+use crate::sql::{Connection, binds};
+use crate::{Admission, Store, StoreError};
+
+const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+#[tokio::test]
+async fn a_database_that_is_behind_is_refused_until_it_is_migrated() {
+    let Some(bench) = Bench::postgres().await else { return };
+    let before = bench.try_open().await.err();
+    let reports = tokio::join!(Store::migrate(&bench.database), Store::migrate(&bench.database));
+    on(bench, async move |bench: Arc<Bench>| {
+        assert!(matches!(before, Some(StoreError::SchemaBehind { found: 0, needed: 1 })));
+        let applied = [reports.0.unwrap(), reports.1.unwrap()].map(|report| report.applied.len());
+        assert_eq!(applied.iter().sum::<usize>(), 1, "two at once migrate once");
+        bench.open().await.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_without_an_answer_is_settled_by_asking_the_database() {
+    let Some(bench) = Bench::postgres().await else { return };
+    on(bench, async |bench: Arc<Bench>| {
+        let store = bench.open().await;
+        let account = bench.account(&store).await.id;
+        let (created, hash) = bench.key(&store, account, new_key("settled")).await;
+        let id = created.record.id;
+        let lost: Result<(), StoreError> = store
+            .backend
+            .write(move |db: &mut Connection| {
+                Box::pin(async move {
+                    let sql = "UPDATE keys SET name = 'never', version = version + 1 WHERE id = $1";
+                    db.execute(sql, binds![id.to_string()]).await?;
+                    let end = db.execute("SELECT pg_terminate_backend(pg_backend_pid())", vec![]).await;
+                    assert!(end.is_err(), "the connection is gone");
+                    Ok(())
+                })
+            })
+            .await;
+        assert!(matches!(lost, Err(StoreError::OutcomeUnknown(_))), "{lost:?}");
+        store.keys().doubt(id);
+        let handle = store.keys().find(&hash).unwrap();
+        assert_eq!(handle.admit(&hash, ADDRESS, NOON), Admission::Unsure);
+        store.flush_usage().await.unwrap();
+        assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Admitted { .. }));
+        assert_eq!(select(&store, "SELECT name FROM keys", vec![]).await[0].text("name").unwrap(), "settled");
+        store.close().await;
+    })
+    .await;
+}

@@ -1,0 +1,99 @@
+//! The audit trail and the master key: what was tampered with or does not belong is noticed.
+
+use std::sync::Arc;
+
+use telepath_core::secret::KeyMode;
+
+use super::{Bench, behaviour, execute, new_key, new_vault};
+use crate::{AuditVerdict, Seams, Store, StoreError, StoreOptions};
+
+behaviour! {
+    a_changed_entry_of_the_trail_is_noticed,
+    another_master_key_is_refused,
+    there_is_one_first_account,
+}
+
+async fn a_changed_entry_of_the_trail_is_noticed(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    for name in ["one", "two", "three"] {
+        bench.key(&store, account, new_key(name)).await;
+    }
+    let intact = AuditVerdict::Intact { entries: 4 };
+    assert_eq!(store.verify_audit(account).await.unwrap(), intact);
+    let changes = [
+        (
+            "UPDATE audit_events SET actor = 'system' WHERE position = 2",
+            "UPDATE audit_events SET actor = 'local' WHERE position = 2",
+        ),
+        (
+            "UPDATE audit_events SET address = '192.0.2.1' WHERE position = 2",
+            "UPDATE audit_events SET address = NULL WHERE position = 2",
+        ),
+        (
+            "UPDATE audit_events SET at = at + 1 WHERE position = 2",
+            "UPDATE audit_events SET at = at - 1 WHERE position = 2",
+        ),
+        (
+            "UPDATE audit_events SET action = 'key.revoked' WHERE position = 2",
+            "UPDATE audit_events SET action = 'key.created' WHERE position = 2",
+        ),
+        (
+            "UPDATE audit_events SET action = 'nonsense' WHERE position = 2",
+            "UPDATE audit_events SET action = 'key.created' WHERE position = 2",
+        ),
+        (
+            "UPDATE audit_events SET target = target || '!' WHERE position = 2",
+            "UPDATE audit_events SET target = replace(target, '!', '') WHERE position = 2",
+        ),
+        (
+            "UPDATE audit_events SET before_json = '{ }' WHERE position = 2",
+            "UPDATE audit_events SET before_json = '{}' WHERE position = 2",
+        ),
+        (
+            "UPDATE audit_events SET after_json = replace(after_json, 'one', 'One') WHERE position = 2",
+            "UPDATE audit_events SET after_json = replace(after_json, 'One', 'one') WHERE position = 2",
+        ),
+        (
+            "UPDATE audit_events SET position = 20 WHERE position = 2",
+            "UPDATE audit_events SET position = 2 WHERE position = 20",
+        ),
+    ];
+    for (tamper, restore) in changes {
+        execute(&store, tamper, vec![]).await;
+        assert_eq!(
+            store.verify_audit(account).await.unwrap(),
+            AuditVerdict::Broken { position: 2 },
+            "{tamper}"
+        );
+        execute(&store, restore, vec![]).await;
+        assert_eq!(store.verify_audit(account).await.unwrap(), intact, "{restore}");
+    }
+    execute(&store, "DELETE FROM audit_events WHERE position = 4", vec![]).await;
+    assert_eq!(store.verify_audit(account).await.unwrap(), AuditVerdict::Broken { position: 4 });
+    store.close().await;
+}
+
+async fn another_master_key_is_refused(bench: Arc<Bench>) {
+    bench.open().await.close().await;
+    let others = Seams { vault: new_vault(), ..bench.seams.clone() };
+    let refused = Store::open(StoreOptions::new(bench.database.clone()), others).await;
+    assert!(matches!(refused, Err(StoreError::WrongMasterKey { .. })));
+    bench.open().await.close().await;
+}
+
+async fn there_is_one_first_account(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let origin = bench.origin();
+    let (one, two) = tokio::join!(
+        store.ensure_account("One", KeyMode::Test, origin),
+        store.ensure_account("Two", KeyMode::Live, origin)
+    );
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one, two);
+    assert_eq!(store.account(one.id).await.unwrap(), Some(one.clone()));
+    let other = bench.other_account(&store).await;
+    assert_eq!(bench.account(&store).await, one);
+    assert_eq!(store.account(other).await.unwrap().unwrap().name, "Other");
+    store.close().await;
+}

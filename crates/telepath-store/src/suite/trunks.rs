@@ -1,0 +1,228 @@
+//! Trunks: their names are unique, their secrets are sealed, and their calls outlive them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use telepath_core::call::{CallFilter, CallStatus, DisconnectReason};
+use telepath_core::change::Change;
+use telepath_core::digest_hash::DigestHashes;
+use telepath_core::id::AccountId;
+use telepath_core::page::PageRequest;
+use telepath_core::ports::CallControl as _;
+use telepath_core::secret::SecretText;
+use telepath_core::trunk::{
+    AgentTarget, CredentialField, NewTrunk, SipPassword, SipUsername, TrunkDraft, TrunkFilter, TrunkMetrics,
+    TrunkPatchDraft, TrunkStatus,
+};
+
+use super::calls::{ended, start};
+use super::{Bench, NOON, behaviour, select};
+use crate::{CreatedTrunk, Store, TrunkChangeError};
+
+behaviour! {
+    a_made_trunk_is_found_by_its_username_in_any_case,
+    a_username_is_taken_in_any_case_until_its_trunk_is_deleted,
+    trunks_of_another_account_do_not_exist,
+    a_patch_is_checked_against_the_trunk_and_sets_and_clears,
+    a_rotated_password_replaces_the_old_one,
+    lists_show_todays_figures_and_nothing_invented,
+    no_credential_stands_in_clear_in_the_database,
+}
+
+pub(super) fn custom(username: &str) -> NewTrunk {
+    TrunkDraft {
+        name: Some(format!("Trunk {username}")),
+        ai_provider: Some("custom".to_owned()),
+        sip_username: Some(username.to_owned()),
+        custom_endpoint: Some("wss://agent.example/voice".to_owned()),
+        custom_headers: Some(BTreeMap::from([(
+            "Authorization".to_owned(),
+            SecretText::new("Bearer very-secret-token".to_owned()),
+        )])),
+        ..TrunkDraft::default()
+    }
+    .check()
+    .unwrap()
+}
+
+pub(super) async fn make(bench: &Bench, store: &Store, account: AccountId, username: &str) -> CreatedTrunk {
+    store.create_trunk(account, custom(username), bench.origin()).await.unwrap()
+}
+
+fn username(text: &str) -> SipUsername {
+    SipUsername::try_from(text.to_owned()).unwrap()
+}
+
+async fn a_made_trunk_is_found_by_its_username_in_any_case(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let created = make(&bench, &store, account, "Support-01").await;
+    let password = created.made_password.unwrap();
+    let found = store.find_trunk(&username("sUPPORT-01")).await.unwrap().unwrap();
+    assert_eq!(found.trunk, created.trunk);
+    assert_eq!(found.digest, DigestHashes::of("Support-01", password.secret()));
+    let AgentTarget::Custom { url, headers, .. } = found.agent else { panic!("a custom agent") };
+    assert_eq!(url.as_str(), "wss://agent.example/voice");
+    assert_eq!(headers[0].0.as_str(), "Authorization");
+    assert_eq!(headers[0].1.expose(), "Bearer very-secret-token");
+    assert!(store.find_trunk(&username("support-02")).await.unwrap().is_none());
+    let chosen = SipPassword::new(SecretText::new("chosen password".to_owned())).unwrap();
+    let new = NewTrunk { sip_password: Some(chosen), ..custom("support-03") };
+    let created = store.create_trunk(account, new, bench.origin()).await.unwrap();
+    assert!(created.made_password.is_none());
+    store.close().await;
+}
+
+async fn a_username_is_taken_in_any_case_until_its_trunk_is_deleted(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let other = bench.other_account(&store).await;
+    let first = make(&bench, &store, account, "reception").await.trunk;
+    let taken = store.create_trunk(other, custom("RECEPTION"), bench.origin()).await;
+    assert!(matches!(taken, Err(TrunkChangeError::UsernameTaken)));
+    let begun = start(&store, account, first.id);
+    store.call_started(&begun).await.unwrap();
+    store.call_ended(&ended(&begun, CallStatus::Disconnected, DisconnectReason::TrunkDeleted)).await.unwrap();
+    store.delete_trunk(account, first.id, bench.origin()).await.unwrap();
+    assert!(store.find_trunk(&username("reception")).await.unwrap().is_none());
+    assert!(store.get_trunk(account, first.id).await.unwrap().is_none());
+    let again = store.delete_trunk(account, first.id, bench.origin()).await;
+    assert!(matches!(again, Err(TrunkChangeError::NotFound)));
+    let calls = store.list_calls(account, CallFilter::default(), PageRequest::default()).await.unwrap();
+    assert_eq!(calls.items[0].trunk_id, first.id, "history is kept");
+    assert!(select(&store, "SELECT field FROM trunk_credentials", vec![]).await.is_empty());
+    let second = make(&bench, &store, account, "Reception").await.trunk;
+    assert_ne!(second.id, first.id);
+    store.close().await;
+}
+
+async fn trunks_of_another_account_do_not_exist(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let other = bench.other_account(&store).await;
+    let id = make(&bench, &store, account, "mine").await.trunk.id;
+    assert!(store.get_trunk(other, id).await.unwrap().is_none());
+    let page = store.list_trunks(other, TrunkFilter::default(), PageRequest::default()).await.unwrap();
+    assert_eq!((page.items.len(), page.total), (0, 0));
+    let patch = TrunkPatchDraft { name: Some("yours".to_owned()), ..TrunkPatchDraft::default() };
+    let changed = store.update_trunk(other, id, patch, bench.origin()).await;
+    assert!(matches!(changed, Err(TrunkChangeError::NotFound)));
+    let rotated = store.rotate_sip_password(other, id, bench.origin()).await;
+    assert!(matches!(rotated, Err(TrunkChangeError::NotFound)));
+    let deleted = store.delete_trunk(other, id, bench.origin()).await;
+    assert!(matches!(deleted, Err(TrunkChangeError::NotFound)));
+    assert_eq!(store.get_trunk(account, id).await.unwrap().unwrap().0.name, "Trunk mine");
+    store.close().await;
+}
+
+async fn a_patch_is_checked_against_the_trunk_and_sets_and_clears(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let old = make(&bench, &store, account, "patched").await.trunk;
+    let foreign = TrunkPatchDraft {
+        openai_api_key: Some(SecretText::new("sk-not-for-this-one".to_owned())),
+        ..TrunkPatchDraft::default()
+    };
+    let refused = store.update_trunk(account, old.id, foreign, bench.origin()).await;
+    assert!(matches!(refused, Err(TrunkChangeError::Invalid(_))));
+    bench.clock.advance(std::time::Duration::from_secs(1));
+    let patch = TrunkPatchDraft {
+        name: Some("New name".to_owned()),
+        status: Some("inactive".to_owned()),
+        greeting: Change::Set("Hello".to_owned()),
+        custom_headers: Change::Clear,
+        ..TrunkPatchDraft::default()
+    };
+    let new = store.update_trunk(account, old.id, patch, bench.origin()).await.unwrap();
+    assert_eq!((new.name.as_str(), new.status), ("New name", TrunkStatus::Inactive));
+    assert_eq!(new.settings.greeting.as_deref(), Some("Hello"));
+    assert_eq!(new.settings.custom_endpoint, old.settings.custom_endpoint);
+    assert!(new.updated_at > old.updated_at && new.credentials.is_empty());
+    assert_eq!(store.get_trunk(account, old.id).await.unwrap().unwrap().0, new);
+    let found = store.find_trunk(&username("patched")).await.unwrap().unwrap();
+    assert!(matches!(found.agent, AgentTarget::Custom { headers, .. } if headers.is_empty()));
+    let trail = select(
+        &store,
+        "SELECT before_json, after_json FROM audit_events WHERE action = 'trunk.updated'",
+        vec![],
+    )
+    .await;
+    let [before, after]: [serde_json::Value; 2] =
+        [trail[0].json("before_json").unwrap(), trail[0].json("after_json").unwrap()];
+    assert_eq!(before["custom_headers"], "set");
+    assert_eq!(after["custom_headers"], "not set");
+    assert_eq!((&before["greeting"], &after["greeting"]), (&serde_json::Value::Null, &"Hello".into()));
+    assert!(after.get("custom_endpoint").is_none());
+    store.close().await;
+}
+
+async fn a_rotated_password_replaces_the_old_one(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let created = make(&bench, &store, account, "rotated").await;
+    let rotated = store.rotate_sip_password(account, created.trunk.id, bench.origin()).await.unwrap();
+    assert_eq!((rotated.trunk.id, rotated.rotated_at), (created.trunk.id, NOON));
+    assert_eq!(rotated.password.secret().expose().len(), 24);
+    let found = store.find_trunk(&username("rotated")).await.unwrap().unwrap();
+    assert_eq!(found.digest, DigestHashes::of("rotated", rotated.password.secret()));
+    store.close().await;
+}
+
+async fn lists_show_todays_figures_and_nothing_invented(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let quiet = make(&bench, &store, account, "quiet").await.trunk;
+    bench.clock.advance(std::time::Duration::from_secs(1));
+    let busy = make(&bench, &store, account, "busy").await.trunk;
+    let outcomes = [
+        (CallStatus::Disconnected, DisconnectReason::NormalDisconnect, Some(300)),
+        (CallStatus::Disconnected, DisconnectReason::AgentHangup, Some(500)),
+        (CallStatus::Disconnected, DisconnectReason::ApiHangup, None),
+        (CallStatus::Failed, DisconnectReason::ConnectionFailed, None),
+    ];
+    for (status, reason, latency) in outcomes {
+        let mut end = ended(&start(&store, account, busy.id), status, reason);
+        end.metrics.ai_latency_ms = latency;
+        store.call_ended(&end).await.unwrap();
+    }
+    store.call_started(&start(&store, account, busy.id)).await.unwrap();
+    let mut yesterday =
+        ended(&start(&store, account, busy.id), CallStatus::Failed, DisconnectReason::NoAnswer);
+    yesterday.start_time = NOON.start_of_utc_day().minus(std::time::Duration::from_millis(1));
+    store.call_ended(&yesterday).await.unwrap();
+    let page = store.list_trunks(account, TrunkFilter::default(), PageRequest::default()).await.unwrap();
+    let figures = TrunkMetrics { calls_today: 5, success_rate: Some(75.0), avg_latency_ms: Some(400.0) };
+    assert_eq!(page.items, [(busy.clone(), figures), (quiet.clone(), TrunkMetrics::default())]);
+    assert_eq!(store.get_trunk(account, busy.id).await.unwrap(), Some((busy.clone(), figures)));
+    let oldest = TrunkFilter { oldest_first: true, status: Some(TrunkStatus::Active) };
+    let page = store.list_trunks(account, oldest, PageRequest::new(1, 0).unwrap()).await.unwrap();
+    assert_eq!((page.items[0].0.id, page.total), (quiet.id, 2));
+    let inactive = TrunkFilter { status: Some(TrunkStatus::Inactive), ..oldest };
+    assert_eq!(store.list_trunks(account, inactive, PageRequest::default()).await.unwrap().total, 0);
+    store.close().await;
+}
+
+async fn no_credential_stands_in_clear_in_the_database(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let secret = "sk-provider-secret-0042";
+    let new = TrunkDraft {
+        name: Some("OpenAI".to_owned()),
+        ai_provider: Some("openai".to_owned()),
+        sip_username: Some("sealed".to_owned()),
+        openai_api_key: Some(SecretText::new(secret.to_owned())),
+        ..TrunkDraft::default()
+    };
+    let created = store.create_trunk(account, new.check().unwrap(), bench.origin()).await.unwrap();
+    let state = &created.trunk.credentials[&CredentialField::OpenAiApiKey];
+    assert_eq!((state.set, state.last4.as_deref()), (true, Some("0042")));
+    let sealed =
+        select(&store, "SELECT sealed FROM trunk_credentials", vec![]).await[0].bytes("sealed").unwrap();
+    assert!(!sealed.windows(8).any(|window| secret.as_bytes().windows(8).any(|part| part == window)));
+    for row in select(&store, "SELECT before_json || after_json AS t FROM audit_events", vec![]).await {
+        assert!(!row.text("t").unwrap().contains("provider-secret"));
+    }
+    let found = store.find_trunk(&username("sealed")).await.unwrap().unwrap();
+    assert!(matches!(found.agent, AgentTarget::OpenAi { api_key } if api_key.expose() == secret));
+    store.close().await;
+}
