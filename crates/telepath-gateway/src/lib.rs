@@ -9,6 +9,7 @@ mod dice;
 pub mod echo_agent;
 mod gateway;
 mod live;
+mod metric_catalogue;
 mod options;
 mod rtp_ports;
 mod signalling;
@@ -16,4 +17,5 @@ mod signalling;
 mod tests;
 
 pub use gateway::{Gateway, GatewayCounts, GatewayHandle, ShutdownReport};
+pub use metric_catalogue::{METRICS, Metric, MetricKind, describe_metrics};
 pub use options::{GatewayOptions, StartError};

@@ -45,6 +45,8 @@ pub(crate) struct AgentLink {
     /// An event that the bridge does not know of. At most one waits; a newer one replaces it.
     notice: Option<&'static str>,
     ping_at: Instant,
+    /// A ping is to be written as soon as the socket takes one.
+    ping_due: bool,
     pong_by: Option<Instant>,
     closing: bool,
 }
@@ -57,6 +59,7 @@ impl AgentLink {
             token: None,
             notice: None,
             ping_at: now + PING_EVERY,
+            ping_due: false,
             pong_by: None,
             closing: false,
         }
@@ -72,7 +75,8 @@ impl AgentLink {
         self.pong_by.unwrap_or(self.ping_at)
     }
 
-    /// Pings when it is time; fails when the last ping was not answered.
+    /// Has a ping written when it is time; fails when the last one was not answered. A socket that does not even take
+    /// the ping is as dead as one that does not answer it.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkLost> {
         if self.pong_by.is_some_and(|by| now >= by) {
             return Err(LinkLost::Broken(format!(
@@ -83,9 +87,7 @@ impl AgentLink {
         if now >= self.ping_at && self.pong_by.is_none() {
             self.pong_by = Some(now + PONG_WITHIN);
             self.ping_at = now + PING_EVERY;
-            if !self.unflushed {
-                self.start(Message::Ping(Bytes::new()))?;
-            }
+            self.ping_due = true;
         }
         Ok(())
     }
@@ -108,7 +110,9 @@ impl AgentLink {
             if self.closing {
                 return Poll::Pending;
             }
-            let message = if let Some(notice) = self.notice.take() {
+            let message = if std::mem::take(&mut self.ping_due) {
+                Message::Ping(Bytes::new())
+            } else if let Some(notice) = self.notice.take() {
                 Message::Text(Utf8Bytes::from_static(notice))
             } else if let Some(output) = bridge.poll_agent() {
                 self.token = output.token;
@@ -152,5 +156,96 @@ fn lost(error: Error) -> LinkLost {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => LinkLost::Closed,
         other => LinkLost::Broken(format!("the agent's socket broke: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use telepath_core::clock::Timestamp;
+    use telepath_media::bridge::{BargeIn, BridgeConfig, Limits};
+    use telepath_media::codec::Codec;
+    use telepath_media::dialect::{CallId, CallStart, Dialect, Party, TrunkId};
+    use telepath_media::playout::StreamStart;
+    use telepath_media::rtp::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
+    use telepath_media::sdp::{Direction, Negotiated};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::tungstenite::protocol::Role;
+    use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+    use super::*;
+    use crate::echo_agent::EchoAgent;
+
+    fn bridge(now: Instant) -> CallBridge {
+        let media = Negotiated {
+            codec: Codec::Pcmu,
+            payload_type: PayloadType::PCMU,
+            telephone_event: None,
+            remote: None,
+            direction: Direction::SendRecv,
+            peer_ptime_ms: None,
+        };
+        let stream = StreamStart { ssrc: Ssrc(1), sequence: SequenceNumber(1), timestamp: RtpTimestamp(1) };
+        let call = CallStart {
+            call_id: CallId(Timestamp::default().to_string()),
+            trunk_id: TrunkId("t".to_owned()),
+            from: Party("a".to_owned()),
+            to: Party("b".to_owned()),
+            system_prompt: None,
+            metadata: std::collections::BTreeMap::new(),
+        };
+        let config = BridgeConfig {
+            negotiated: media,
+            stream,
+            dialect: Dialect::telepath_v1(),
+            call,
+            limits: Limits::default(),
+            barge_in: BargeIn::AgentDecides,
+        };
+        CallBridge::new(config, now)
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_never_answers_a_ping_is_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_peer, _) = listener.accept().await.unwrap();
+        let socket =
+            WebSocketStream::from_raw_socket(MaybeTlsStream::Plain(stream), Role::Client, None).await;
+        let now = Instant::now();
+        let (mut link, mut bridge) = (AgentLink::new(socket, now), bridge(now));
+        link.handle_timeout(now + PING_EVERY).unwrap();
+        poll_fn(|cx| {
+            assert!(link.poll_write(&mut bridge, cx).is_pending());
+            assert!(link.poll_read(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(link.poll_timeout(), now + PING_EVERY + PONG_WITHIN);
+        assert!(link.handle_timeout(now + PING_EVERY).is_ok());
+        assert!(matches!(link.handle_timeout(now + PING_EVERY + PONG_WITHIN), Err(LinkLost::Broken(_))));
+    }
+
+    #[tokio::test]
+    async fn an_answered_ping_keeps_a_silent_agent() {
+        let echo = EchoAgent::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let plan = super::super::AgentPlan {
+            url: telepath_core::trunk::AgentUrl::try_from(echo.url()).unwrap(),
+            headers: Vec::new(),
+        };
+        let id = <telepath_core::id::CallId as telepath_core::id::Id>::from_bytes([1; 16]);
+        let roots = super::super::TlsRoots::default();
+        let socket = super::super::connect(&plan, id, "telepath.v1", &roots, PONG_WITHIN).await.unwrap();
+        let now = Instant::now();
+        let (mut link, mut bridge) = (AgentLink::new(socket, now), bridge(now));
+        link.handle_timeout(now + PING_EVERY).unwrap();
+        let answered = poll_fn(|cx| {
+            assert!(link.poll_write(&mut bridge, cx).is_pending());
+            assert!(link.poll_read(cx).is_pending(), "an echo says nothing of itself");
+            if link.pong_by.is_none() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::time::timeout(Duration::from_secs(20), answered).await.unwrap();
+        assert_eq!(link.poll_timeout(), now + PING_EVERY * 2);
     }
 }

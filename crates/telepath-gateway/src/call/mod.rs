@@ -5,6 +5,7 @@ mod journal;
 mod record;
 mod run;
 mod sdp_state;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;

@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 
 use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::clock::Timestamp;
-use telepath_core::ports::AgentNews;
-use telepath_media::bridge::{BargeIn, BridgeConfig, CallBridge, Limits, Output};
+use telepath_media::bridge::{BargeIn, BridgeConfig, CallBridge, Limits};
 use telepath_media::codec::Codec;
 use telepath_media::dialect::{AgentMessage, CallId, CallStart, Dialect, Party, SystemPrompt, TrunkId};
-use telepath_media::sdp;
-use telepath_sip::message::{SessionDescription, StatusCode};
-use telepath_sip::{CallHandle, EndCause};
+use telepath_sip::CallHandle;
+use telepath_sip::message::SessionDescription;
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -24,7 +22,7 @@ use tokio::time::Sleep;
 
 use super::journal::Journal;
 use super::sdp_state::SdpState;
-use super::{CallFacts, CallSetup, Outcome, record};
+use super::{CallFacts, CallSetup, Outcome};
 use crate::agent::{AgentLink, AgentSocket, ConnectError, Heard, LinkLost, connect};
 use crate::dice::Dice;
 use crate::gateway::Shared;
@@ -32,12 +30,9 @@ use crate::rtp_ports::RtpLease;
 use crate::signalling::{Command, FromCarrier, Rule};
 
 /// How long the end of a call waits for the caller to confirm it and for the agent to take its last words.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 /// The longest datagram read from the media socket; longer ones are no telephone audio.
 const MAX_RTP: usize = 2_048;
-/// What an agent is told that asks for a transfer.
-const NO_TRANSFER: &str =
-    r#"{"type":"error","code":"transfer_not_supported","message":"this version cannot transfer calls"}"#;
 
 enum Event {
     Carrier(FromCarrier),
@@ -53,16 +48,16 @@ enum Event {
     Due,
 }
 
-type Opening = Pin<Box<dyn Future<Output = Result<AgentSocket, ConnectError>> + Send>>;
+pub(super) type Opening = Pin<Box<dyn Future<Output = Result<AgentSocket, ConnectError>> + Send>>;
 
-enum AgentSide {
+pub(super) enum AgentSide {
     Opening(Opening),
     Open(Box<AgentLink>),
     Gone,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// Answered when the agent is ready, or at this time.
     Ringing {
         until: Instant,
@@ -74,38 +69,38 @@ enum Stage {
     },
 }
 
-struct Verdict {
-    status: CallStatus,
-    reason: DisconnectReason,
-    text: Option<String>,
-    at: Timestamp,
+pub(super) struct Verdict {
+    pub(super) status: CallStatus,
+    pub(super) reason: DisconnectReason,
+    pub(super) text: Option<String>,
+    pub(super) at: Timestamp,
 }
 
-struct CallTask<'a> {
-    shared: Arc<Shared>,
-    journal: &'a Journal,
-    facts: CallFacts,
-    handle: CallHandle,
-    arrived_at: Instant,
-    lease: RtpLease,
-    from_carrier: mpsc::Receiver<FromCarrier>,
-    asked: mpsc::Receiver<DisconnectReason>,
-    bridge: CallBridge,
-    codec: Codec,
-    agent: AgentSide,
+pub(super) struct CallTask<'a> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) journal: &'a Journal,
+    pub(super) facts: CallFacts,
+    pub(super) handle: CallHandle,
+    pub(super) arrived_at: Instant,
+    pub(super) lease: RtpLease,
+    pub(super) from_carrier: mpsc::Receiver<FromCarrier>,
+    pub(super) asked: mpsc::Receiver<DisconnectReason>,
+    pub(super) bridge: CallBridge,
+    pub(super) codec: Codec,
+    pub(super) agent: AgentSide,
     /// Whether the control plane was told that the agent is there.
-    announced: bool,
-    sdp: SdpState,
+    pub(super) announced: bool,
+    pub(super) sdp: SdpState,
     /// What our 200 carries.
-    description: SessionDescription,
-    stage: Stage,
-    carrier_over: bool,
-    verdict: Option<Verdict>,
-    timer: Pin<Box<Sleep>>,
-    armed: Option<Instant>,
-    rtp_sent: u64,
+    pub(super) description: SessionDescription,
+    pub(super) stage: Stage,
+    pub(super) carrier_over: bool,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) timer: Pin<Box<Sleep>>,
+    pub(super) armed: Option<Instant>,
+    pub(super) rtp_sent: u64,
     /// Which of the two media sockets is looked at first; they take turns.
-    agent_first: bool,
+    pub(super) agent_first: bool,
 }
 
 /// Runs a call to its end.
@@ -288,229 +283,6 @@ impl<'a> CallTask<'a> {
             self.timer.as_mut().reset(due.into());
         }
         self.timer.as_mut().poll(cx)
-    }
-
-    async fn due(&mut self, now: Instant) {
-        // The next deadline may be the same instant.
-        self.armed = None;
-        self.bridge.handle_timeout(now);
-        if let AgentSide::Open(link) = &mut self.agent
-            && let Err(lost) = link.handle_timeout(now)
-        {
-            self.agent_lost(lost, now).await;
-        }
-        if matches!(self.stage, Stage::Ringing { until } if now >= until) {
-            self.answer(now).await;
-        }
-    }
-
-    /// Does what the bridge wants done.
-    async fn carry_out(&mut self, now: Instant) {
-        while let Some(output) = self.bridge.poll_output() {
-            match output {
-                Output::SendRtp { datagram, token } => {
-                    let sent = match (self.lease.socket(), self.bridge.remote()) {
-                        (Some(socket), Some(remote)) => {
-                            socket.try_send_to(datagram.as_bytes(), remote).is_ok()
-                        }
-                        (_, None) | (None, _) => false,
-                    };
-                    if sent {
-                        self.rtp_sent += 1;
-                    } else {
-                        metrics::counter!("telepath_rtp_unsent_total").increment(1);
-                    }
-                    if let Some(token) = token.filter(|_| sent) {
-                        self.bridge.handle_written(token, Instant::now());
-                    }
-                }
-                Output::HangUp { reason } => self.end(record::from_bridge(reason), None, now).await,
-                Output::Transfer { target: _ } => {
-                    if let AgentSide::Open(link) = &mut self.agent {
-                        link.notify(NO_TRANSFER);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn agent_opened(&mut self, opened: Result<AgentSocket, ConnectError>, now: Instant) {
-        match opened {
-            Ok(socket) => {
-                self.agent = AgentSide::Open(Box::new(AgentLink::new(socket, now)));
-                match self.stage {
-                    Stage::Ringing { .. } => self.answer(now).await,
-                    Stage::Live => self.announce(),
-                    Stage::Ending { .. } => {}
-                }
-            }
-            Err(error) => {
-                self.agent = AgentSide::Gone;
-                self.end(DisconnectReason::ConnectionFailed, Some(error.to_string()), now).await;
-            }
-        }
-    }
-
-    async fn agent_lost(&mut self, lost: LinkLost, now: Instant) {
-        self.agent = AgentSide::Gone;
-        let (reason, message) = match lost {
-            LinkLost::Closed => ("closed_by_agent", None),
-            LinkLost::Broken(text) => ("connection_lost", Some(text)),
-        };
-        if self.verdict.is_some() {
-            return self.part("call_ended", None);
-        }
-        let text = message.clone().unwrap_or_else(|| "the agent closed its socket".to_owned());
-        self.part(reason, message);
-        self.end(DisconnectReason::AiProviderError, Some(text), now).await;
-    }
-
-    fn announce(&mut self) {
-        if !self.announced {
-            self.announced = true;
-            self.journal.agent(AgentNews::Connected);
-        }
-    }
-
-    fn part(&mut self, reason: &'static str, error_message: Option<String>) {
-        if std::mem::take(&mut self.announced) {
-            self.journal.agent(AgentNews::Disconnected { reason, error_message });
-        }
-    }
-
-    async fn answer(&mut self, now: Instant) {
-        self.stage = Stage::Live;
-        self.tell(Command::Accept(self.handle, self.description.clone())).await;
-        self.bridge.handle_answered(now);
-        self.journal.answered(self.shared.clock.now(), record::codec(self.codec));
-        if matches!(self.agent, AgentSide::Open(_)) {
-            self.announce();
-        }
-        let took = now.saturating_duration_since(self.arrived_at);
-        metrics::histogram!("telepath_call_setup_seconds").record(took.as_secs_f64());
-    }
-
-    async fn carrier_says(&mut self, message: FromCarrier, now: Instant) {
-        match message {
-            FromCarrier::Confirmed(answer) => self.confirmed(answer, now).await,
-            FromCarrier::Reoffer(offer) => self.reoffered(offer, now).await,
-            FromCarrier::Ended(cause) => {
-                self.carrier_over = true;
-                let (reason, text) = told(&cause);
-                self.end(reason, text, now).await;
-            }
-        }
-    }
-
-    /// The ACK must answer our offer, if ours was the offer (RFC 3261 section 13.2.1).
-    async fn confirmed(&mut self, answer: Option<SessionDescription>, now: Instant) {
-        if !self.sdp.awaits_answer() {
-            return;
-        }
-        if let Some(media) = answer.and_then(|answer| self.sdp.accept(&answer)) {
-            self.codec = media.codec;
-            self.bridge.handle_negotiated(&media, now);
-        } else {
-            let text = "the caller did not answer our session description".to_owned();
-            self.end(DisconnectReason::CarrierError, Some(text), now).await;
-        }
-    }
-
-    async fn reoffered(&mut self, offer: Option<SessionDescription>, now: Instant) {
-        let Some(offer) = offer else {
-            let (description, _) = self.sdp.offer();
-            return self.tell(Command::AnswerReoffer(self.handle, description)).await;
-        };
-        let read = sdp::SessionDescription::parse(offer.as_bytes());
-        let status = match read.map(|offer| self.sdp.answer(&offer)) {
-            Ok(Ok((description, media))) => {
-                self.codec = media.codec;
-                self.bridge.handle_negotiated(&media, now);
-                return self.tell(Command::AnswerReoffer(self.handle, description)).await;
-            }
-            Ok(Err(_)) => StatusCode::NOT_ACCEPTABLE_HERE,
-            Err(_) => StatusCode::BAD_REQUEST,
-        };
-        self.tell(Command::RejectReoffer(self.handle, status)).await;
-    }
-
-    /// Ends the call: the first reason counts. Both sides are told, and get a moment to take it.
-    async fn end(&mut self, reason: DisconnectReason, text: Option<String>, now: Instant) {
-        if self.verdict.is_some() {
-            return;
-        }
-        let ringing = matches!(self.stage, Stage::Ringing { .. });
-        // A call that never reached its agent has failed, answered or not.
-        let failed = ringing || reason == DisconnectReason::ConnectionFailed;
-        let status = if failed { CallStatus::Failed } else { CallStatus::Disconnected };
-        self.verdict = Some(Verdict { status, reason, text, at: self.shared.clock.now() });
-        self.stage = Stage::Ending { until: now + FAREWELL };
-        self.bridge.handle_stop(record::to_bridge(reason), now);
-        if matches!(self.agent, AgentSide::Opening(_)) {
-            self.agent = AgentSide::Gone;
-        }
-        if !self.carrier_over {
-            let unreachable = ringing && reason == DisconnectReason::ConnectionFailed;
-            let command = if unreachable {
-                Command::Refuse(self.handle, Rule::AgentUnreachable)
-            } else {
-                Command::HangUp(self.handle)
-            };
-            self.tell(command).await;
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        let Stage::Ending { until } = self.stage else { return false };
-        (self.carrier_over && matches!(self.agent, AgentSide::Gone)) || Instant::now() >= until
-    }
-
-    fn outcome(mut self) -> Outcome {
-        self.part("call_ended", None);
-        let report = self.bridge.report(Instant::now());
-        let verdict = self.verdict.unwrap_or_else(|| Verdict {
-            status: CallStatus::Disconnected,
-            reason: DisconnectReason::Unknown,
-            text: None,
-            at: self.shared.clock.now(),
-        });
-        tracing::info!(
-            call = %self.facts.id,
-            trunk = %self.facts.trunk,
-            status = verdict.status.name(),
-            reason = verdict.reason.name(),
-            seconds = report.duration.as_secs(),
-            "call ended"
-        );
-        Outcome {
-            status: verdict.status,
-            reason: verdict.reason,
-            reason_text: verdict.text,
-            ended: verdict.at,
-            metrics: record::metrics(&report, self.rtp_sent),
-            turns: record::turns(&report),
-        }
-    }
-
-    async fn tell(&mut self, command: Command) {
-        // The signalling task is gone only when the server stops, and then the call is told so.
-        let _ = self.shared.commands.send(command).await;
-    }
-}
-
-fn told(cause: &EndCause) -> (DisconnectReason, Option<String>) {
-    match cause {
-        EndCause::RemoteHangUp => (DisconnectReason::NormalDisconnect, None),
-        EndCause::Cancelled => (DisconnectReason::NoAnswer, Some("the caller gave up".to_owned())),
-        EndCause::AckTimeout => {
-            (DisconnectReason::NoAnswer, Some("the caller never confirmed our answer".to_owned()))
-        }
-        // Ours; the call has its reason already, unless it did not take its signalling.
-        EndCause::LocalHangUp { .. } | EndCause::Rejected(_) | EndCause::Challenged => {
-            (DisconnectReason::Unknown, None)
-        }
-        // Of calls that we place.
-        EndCause::Refused(_) | EndCause::NoAnswer => (DisconnectReason::CarrierError, None),
     }
 }
 

@@ -26,6 +26,8 @@ impl SdpState {
         &mut self,
         offer: &sdp::SessionDescription,
     ) -> Result<(SessionDescription, Negotiated), NegotiationError> {
+        // A new offer of the caller's supersedes one of ours that it took back.
+        self.pending = None;
         let local = self.local();
         let (answer, agreed) = sdp::answer(offer, &self.codecs, local)?;
         Ok((wire(&answer), agreed))

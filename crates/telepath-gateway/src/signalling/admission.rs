@@ -138,9 +138,12 @@ impl Signalling {
                 None
             }
             Verdict::Denied(denial) => {
-                self.throttle.failed(block, now);
                 self.refusals.note(rule_of(denial).name(), now);
-                self.challenge(call, false, now);
+                let guessed = is_guess(denial);
+                if guessed {
+                    self.throttle.failed(block, now);
+                }
+                self.challenge(call, !guessed, now);
                 None
             }
         }
@@ -254,6 +257,15 @@ fn rule_of(denial: Denial) -> Rule {
         Denial::ForeignNonce => Rule::ForeignNonce,
         Denial::Replayed => Rule::ReplayedCredentials,
         Denial::UriMismatch => Rule::UriMismatch,
+    }
+}
+
+/// Whether the sender may be trying passwords. The other denials are of senders who know the password but used a nonce
+/// of another key, a count twice, or credentials of another request: they are given a fresh nonce.
+fn is_guess(denial: Denial) -> bool {
+    match denial {
+        Denial::UnknownUser | Denial::WrongResponse => true,
+        Denial::ForeignNonce | Denial::Replayed | Denial::UriMismatch => false,
     }
 }
 

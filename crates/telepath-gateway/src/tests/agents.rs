@@ -20,7 +20,7 @@ fn soon() -> Instant {
 }
 
 /// The next text frame of this type.
-async fn text_of(socket: &mut WebSocketStream<TcpStream>, kind: &str) -> String {
+pub(super) async fn text_of(socket: &mut WebSocketStream<TcpStream>, kind: &str) -> String {
     let wanted = format!("\"type\":\"{kind}\"");
     let found = async {
         loop {

@@ -4,4 +4,5 @@ mod admission;
 mod agents;
 mod calls;
 mod endings;
+mod sessions;
 mod world;
