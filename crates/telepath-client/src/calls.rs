@@ -1,6 +1,7 @@
 //! `/v1/calls`: see calls and hang up live ones.
 
 use serde::{Deserialize, Serialize};
+use telepath_core::call::MediaCounts;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, TrunkId};
 
@@ -34,12 +35,15 @@ pub struct Call {
     pub end_time: Option<Timestamp>,
     /// Why it ended.
     pub disconnect_reason: Option<String>,
+    /// More about the reason, for people.
+    #[serde(default)]
+    pub reason_text: Option<String>,
     /// Delay of the carrier's leg in milliseconds.
-    pub carrier_lag_ms: Option<f64>,
+    pub carrier_lag_ms: Option<u32>,
     /// Mean delay of the agent's answers in milliseconds.
-    pub ai_latency_ms: Option<f64>,
+    pub ai_latency_ms: Option<u32>,
     /// Median time inside Telepath in milliseconds.
-    pub gateway_processing_ms: Option<f64>,
+    pub gateway_processing_ms: Option<u32>,
 }
 
 /// The figures of a call; `None` where nothing was measured.
@@ -47,17 +51,17 @@ pub struct Call {
 #[serde(default)]
 pub struct CallFigures {
     /// Delay of the carrier's leg in milliseconds.
-    pub carrier_lag_ms: Option<f64>,
+    pub carrier_lag_ms: Option<u32>,
     /// `rtcp` or `first_rtp`.
     pub carrier_lag_source: Option<String>,
     /// Mean delay of the agent's answers in milliseconds.
-    pub ai_latency_ms: Option<f64>,
+    pub ai_latency_ms: Option<u32>,
     /// Median time inside Telepath in milliseconds.
-    pub gateway_processing_ms: Option<f64>,
+    pub gateway_processing_ms: Option<u32>,
     /// The same in microseconds.
-    pub gateway_processing_us: Option<f64>,
+    pub gateway_processing_us: Option<u32>,
     /// Caller's speech ends to first packet of the answer, in milliseconds.
-    pub time_to_first_speech_ms: Option<f64>,
+    pub time_to_first_speech_ms: Option<u32>,
     /// Packets of the caller that never came, 0–100.
     pub packet_loss_percent: Option<f64>,
     /// Interarrival jitter in milliseconds.
@@ -66,6 +70,8 @@ pub struct CallFigures {
     pub mos: Option<f64>,
     /// The carrier side's codec.
     pub codec_used: Option<String>,
+    /// What was counted of its media.
+    pub counts: MediaCounts,
 }
 
 /// One turn of a conversation.

@@ -29,6 +29,7 @@ pub use client::{Client, TIME_LIMIT};
 pub use error::{ApiError, Error, FieldError};
 pub use keys::{CreatedKey, Key, KeyRequest, KeysQuery};
 pub use page::{ListPage, Pagination};
+pub use telepath_core::call::MediaCounts;
 pub use telepath_core::clock::Timestamp;
 pub use telepath_core::id::{AccountId, CallId, KeyId, TrunkId};
 pub use telepath_core::secret::SecretText;

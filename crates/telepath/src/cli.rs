@@ -1,13 +1,16 @@
 //! The command line: what can be said, and which function does it. One file per group of commands.
 
 mod admin;
+mod agent;
 mod arguments;
+mod call;
 mod completions;
 mod config;
 mod expiry;
 mod keys;
 mod migrate;
-mod output;
+pub(crate) mod output;
+mod quickstart;
 #[cfg(test)]
 mod reference;
 mod serve;
@@ -18,11 +21,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use call::{caller_failure, milliseconds};
+
 use crate::exit::{Exit, Failure};
 use crate::telemetry;
 
 const EXAMPLES: &str = "\
 Examples:
+  telepath quickstart                                                from nothing to an answered call
   telepath serve --data-dir data                                     run the server
   telepath keys create --data-dir data --name App --preset production make an API key
   telepath config show --config telepath.toml                        see what is in force
@@ -40,6 +46,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// From nothing to a call that an agent answered, step by step
+    #[command(after_help = QUICKSTART_EXAMPLES)]
+    Quickstart(Box<quickstart::QuickstartArgs>),
     /// Run the server: API over HTTPS, SIP over UDP
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(serve::ServeArgs),
@@ -49,6 +58,12 @@ enum Command {
     /// Make and list trunks
     #[command(subcommand)]
     Trunks(trunks::TrunksCommand),
+    /// Run an agent that comes with the program
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
+    /// Place a SIP call, play a file, record what comes back
+    #[command(after_help = CALL_EXAMPLES)]
+    Call(Box<call::CallArgs>),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -69,6 +84,20 @@ Examples:
 
 SIGTERM and SIGINT stop it: no new work, live calls and requests are waited for, exit 0. A second signal ends it at
 once. SIGHUP reads the certificates again.";
+
+const QUICKSTART_EXAMPLES: &str = "\
+Examples:
+  telepath quickstart
+  telepath quickstart --data-dir data --once
+  telepath quickstart --api-listen 127.0.0.1:9443 --sip-listen 127.0.0.1:5070
+
+Everything stays on this machine. Run again on the same folder, it makes a new key and gives the trunk a new password.";
+
+const CALL_EXAMPLES: &str = "\
+Examples:
+  telepath call sip:support-01@127.0.0.1:5060 --username support-01 --password-file password.txt \\
+      --play question.wav --record answer.wav
+  telepath call sip:support-01@voice.example --listen 5s --json";
 
 const MIGRATE_EXAMPLES: &str = "\
 Examples:
@@ -102,7 +131,10 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => completions::run(&args),
+        Command::Quickstart(args) => block_on(quickstart::run(*args)),
         Command::Serve(args) => block_on(serve::run(args)),
+        Command::Agent(command) => block_on(agent::run(command)),
+        Command::Call(args) => block_on(call::run(*args)),
         Command::Keys(command) => block_on(keys::run(command)),
         Command::Trunks(command) => block_on(trunks::run(command)),
         Command::Migrate(args) => block_on(migrate::run(args)),

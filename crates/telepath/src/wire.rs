@@ -15,6 +15,7 @@ use telepath_api::{Api, ApiOptions, ConnectionLimits, Readiness};
 use telepath_core::entropy::EntropyError;
 use telepath_core::id::AccountId;
 use telepath_core::ports::LiveCalls;
+use telepath_gateway::{Gateway, GatewayOptions, StartError};
 use telepath_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +25,7 @@ pub use storage::store_failure;
 
 use crate::config::{CertificateSource, Config};
 use crate::data_dir::{DataDir, Lock};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::tls::Certificates;
 use crate::{signals, workers};
 use listeners::Listeners;
@@ -51,6 +52,7 @@ pub struct Addresses {
 pub struct Server {
     addresses: Addresses,
     store: Arc<Store>,
+    gateway: Gateway,
     readiness: Readiness,
     doors: CancellationToken,
     work: CancellationToken,
@@ -86,15 +88,16 @@ impl Server {
         let certificates = Certificates::load(&config.tls.certificate, data, store.clock().now())?;
         let hangups = signals::hangups()?;
         let prometheus = recorder()?;
+        let gateway = start_gateway(config, &store).await?;
         let addresses = Addresses {
             api: listeners.api_address,
-            sip: config.sip.listen,
+            sip: gateway.sip_addr(),
             insecure_http: listeners.http_address,
             admin_socket: data.admin_socket()?,
             ca: local_ca(&config.tls.certificate, data),
         };
         let options = api_options(config, &addresses, account);
-        let api = new_api(options, &store, Arc::new(local::NoCallsHere), prometheus)?;
+        let api = new_api(options, &store, Arc::new(gateway.handle()), prometheus)?;
         let readiness = api.readiness();
         let (doors, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         listeners.serve(&api, certificates.subscribe(), &doors, &tasks);
@@ -103,7 +106,7 @@ impl Server {
         tasks.spawn(workers::tend_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");
         let grace = config.limits.stop_grace;
-        Ok(Self { addresses, store, readiness, doors, work, tasks, grace, _lock: lock })
+        Ok(Self { addresses, store, gateway, readiness, doors, work, tasks, grace, _lock: lock })
     }
 
     /// Where it can be reached.
@@ -116,6 +119,10 @@ impl Server {
     pub async fn stop(self) {
         self.readiness.set(false);
         self.doors.cancel();
+        let report = self.gateway.shutdown(self.grace).await;
+        if report.tasks_left > 0 {
+            tracing::warn!(tasks = report.tasks_left, "calls were cut off at the end of the drain");
+        }
         self.work.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.grace + TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {
@@ -132,6 +139,37 @@ fn recorder() -> Result<PrometheusHandle, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::doing("metrics cannot be set up", error);
     let builder = telepath_api::with_api_buckets(PrometheusBuilder::new()).map_err(|error| failed(&error))?;
     builder.install_recorder().map_err(|error| failed(&error))
+}
+
+async fn start_gateway(config: &Config, store: &Arc<Store>) -> Result<Gateway, Failure> {
+    let rtp = config.media.rtp_ports;
+    let options = GatewayOptions {
+        advertise: config.sip.public_host.as_ref().and_then(|host| host.parse().ok()),
+        rtp_ports: rtp.first..=rtp.last,
+        max_calls: usize::try_from(config.limits.concurrent_calls).unwrap_or(usize::MAX),
+        max_call_duration: config.limits.call_length,
+        ..GatewayOptions::new(config.sip.listen)
+    };
+    let control = Arc::clone(store);
+    let secret = *store.vault().sip_nonce_secret();
+    Gateway::start(options, control, Arc::clone(store.clock()), Arc::clone(store.entropy()), secret)
+        .await
+        .map_err(|error| gateway_failure(&error))
+}
+
+fn gateway_failure(error: &StartError) -> Failure {
+    match error {
+        StartError::PortTaken(address) => Failure::new(
+            Exit::Busy,
+            format!("UDP port {} on {} is in use by another program", address.port(), address.ip()),
+        )
+        .remedy("Stop that program, or choose another port with --sip-listen."),
+        StartError::Socket { .. } => {
+            Failure::plain(error.to_string()).remedy("Choose another address with --sip-listen.")
+        }
+        StartError::NoRtpPorts => Failure::new(Exit::Config, error.to_string()).remedy("Change --rtp-ports."),
+        StartError::Entropy(_) => Failure::plain(error.to_string()),
+    }
 }
 
 fn api_options(config: &Config, addresses: &Addresses, account: AccountId) -> ApiOptions {

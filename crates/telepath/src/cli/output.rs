@@ -32,7 +32,6 @@ pub(crate) fn failure(failure: &Failure) {
 }
 
 /// Whether standard output may be coloured: it is a terminal and nobody said `NO_COLOR`.
-#[expect(dead_code, reason = "used by quickstart")]
 pub(crate) fn may_colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -20,7 +20,7 @@ use crate::exit::Failure;
 
 /// A process that runs no gateway has no live calls.
 #[derive(Debug)]
-pub(super) struct NoCallsHere;
+struct NoCallsHere;
 
 impl LiveCalls for NoCallsHere {
     fn hang_up(&self, _call: CallId, _reason: DisconnectReason) -> bool {

@@ -1,0 +1,173 @@
+//! `telepath call`: place one SIP call, play a file, record what comes back, and say how it went.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+use telepath_core::secret::SecretText;
+use telepath_gateway::caller::{CallOutcome, CallerError, CallerOptions, EndedBy, place_call};
+use telepath_media::codec::Codec;
+use telepath_media::wav;
+
+use super::output;
+use super::trunks::read_secret;
+use crate::config::{LogConfig, LogFormat, duration};
+use crate::exit::{Exit, Failure};
+use crate::telemetry;
+
+/// Arguments of `call`.
+#[derive(Debug, Args)]
+pub(crate) struct CallArgs {
+    /// Whom to call: sip:USER@HOST:PORT
+    uri: String,
+    /// User name for digest authentication
+    #[arg(long, help_heading = "Credentials")]
+    username: Option<String>,
+    /// Password; other users of this machine can see flags, so better give --password-file
+    #[arg(long, requires = "username", conflicts_with = "password_file", help_heading = "Credentials")]
+    password: Option<String>,
+    /// File with the password
+    #[arg(long, value_name = "FILE", requires = "username", help_heading = "Credentials")]
+    password_file: Option<PathBuf>,
+    /// What to play after the answer: WAVE, 16-bit PCM, mono, 8000 Hz
+    #[arg(long, value_name = "FILE", help_heading = "Audio")]
+    play: Option<PathBuf>,
+    /// Where to write what was heard, in the same form
+    #[arg(long, value_name = "FILE", help_heading = "Audio")]
+    record: Option<PathBuf>,
+    /// How long to listen after the last sample was played
+    #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Audio")]
+    listen: String,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    answer_within: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command. A call that was refused is a failure.
+pub(crate) async fn run(args: CallArgs) -> Result<(), Failure> {
+    telemetry::start(&LogConfig { format: LogFormat::Text, level: "warn".to_owned() });
+    let outcome = place_call(options(&args)?).await.map_err(|error| caller_failure(&error))?;
+    if let Some(path) = &args.record {
+        std::fs::write(path, wav::write(&outcome.recording))
+            .map_err(|error| Failure::plain(format!("cannot write {}: {error}", path.display())))?;
+    }
+    if args.json {
+        output::json(&as_json(&outcome))?;
+    } else {
+        output::raw(as_text(&outcome).as_bytes())?;
+    }
+    if outcome.answered() {
+        return Ok(());
+    }
+    let reason = outcome.refusal.as_deref().unwrap_or_default();
+    Err(Failure::new(Exit::Refused, format!("the call was refused: {} {reason}", outcome.status)))
+}
+
+fn options(args: &CallArgs) -> Result<CallerOptions, Failure> {
+    let usage =
+        |flag: &str, problem: &dyn std::fmt::Display| Failure::new(Exit::Usage, format!("{flag}: {problem}"));
+    let length = |flag: &str, text: &str| duration(text).map_err(|problem| usage(flag, &problem));
+    let mut options = CallerOptions::new(&args.uri).map_err(|error| usage(&args.uri, &error))?;
+    options.listen = length("--listen", &args.listen)?;
+    options.answer_within = length("--answer-within", &args.answer_within)?;
+    options.credentials = credentials(args)?;
+    if let Some(path) = &args.play {
+        let bytes = std::fs::read(path)
+            .map_err(|error| usage("--play", &format_args!("{}: {error}", path.display())))?;
+        options.play = wav::read(&bytes).map_err(|error| {
+            usage("--play", &format_args!("{}: {error}", path.display()))
+                .remedy("Convert it to 16-bit PCM, mono, 8000 Hz.")
+        })?;
+    }
+    Ok(options)
+}
+
+fn credentials(args: &CallArgs) -> Result<Option<(String, SecretText)>, Failure> {
+    let Some(username) = &args.username else {
+        return Ok(None);
+    };
+    let password = match (&args.password, &args.password_file) {
+        (Some(password), _) => SecretText::new(password.clone()),
+        (None, Some(path)) => read_secret(path)?,
+        (None, None) => {
+            return Err(Failure::new(Exit::Usage, "--username needs --password-file or --password"));
+        }
+    };
+    Ok(Some((username.clone(), password)))
+}
+
+/// Why a call could not be placed, with what helps.
+pub(crate) fn caller_failure(error: &CallerError) -> Failure {
+    match error {
+        CallerError::NotASipUri | CallerError::BadName => Failure::new(Exit::Usage, error.to_string()),
+        CallerError::NoAnswer(_) => {
+            Failure::plain(error.to_string()).remedy("Check that a SIP server listens there over UDP.")
+        }
+        CallerError::Unresolved
+        | CallerError::Socket(_)
+        | CallerError::Entropy(_)
+        | CallerError::BadAnswer => Failure::plain(error.to_string()),
+    }
+}
+
+/// Milliseconds with two places.
+pub(crate) fn milliseconds(length: Duration) -> f64 {
+    (length.as_secs_f64() * 100_000.0).round() / 100.0
+}
+
+fn ended_by(outcome: &CallOutcome) -> Option<&'static str> {
+    outcome.ended_by.map(|who| match who {
+        EndedBy::Caller => "caller",
+        EndedBy::Callee => "callee",
+    })
+}
+
+fn as_json(outcome: &CallOutcome) -> Value {
+    let ms = |length: Option<Duration>| length.map(milliseconds);
+    json!({
+        "answered": outcome.answered(),
+        "status": outcome.status.code(),
+        "reason": outcome.refusal,
+        "answered_after_ms": milliseconds(outcome.answered_after),
+        "rang": outcome.rang,
+        "ended_by": ended_by(outcome),
+        "codec": outcome.codec.map(Codec::name),
+        "recorded_ms": outcome.recording.len() / 8,
+        "packets": {
+            "sent": outcome.packets_sent,
+            "received": outcome.packets_received,
+            "lost": outcome.packets_lost,
+        },
+        "echo": {
+            "distinct": outcome.echo.distinct,
+            "matched": outcome.echo.matched,
+            "p50_ms": ms(outcome.echo.p50),
+            "p99_ms": ms(outcome.echo.p99),
+            "max_ms": ms(outcome.echo.max),
+        },
+    })
+}
+
+fn as_text(outcome: &CallOutcome) -> String {
+    if !outcome.answered() {
+        return String::new();
+    }
+    let ms = |length: Option<Duration>| {
+        length.map_or("-".to_owned(), |length| format!("{:.2} ms", milliseconds(length)))
+    };
+    let rows = [
+        ("answered after", ms(Some(outcome.answered_after))),
+        ("codec", outcome.codec.map_or("-", Codec::name).to_owned()),
+        ("ended by", ended_by(outcome).unwrap_or("-").to_owned()),
+        ("packets sent", outcome.packets_sent.to_string()),
+        ("packets received", format!("{} ({} lost)", outcome.packets_received, outcome.packets_lost)),
+        ("echoes known", format!("{} of {}", outcome.echo.matched, outcome.echo.distinct)),
+        ("echo delay p50", ms(outcome.echo.p50)),
+        ("echo delay p99", ms(outcome.echo.p99)),
+    ];
+    rows.iter().fold(String::new(), |text, (name, value)| format!("{text}{name:18}{value}\n"))
+}

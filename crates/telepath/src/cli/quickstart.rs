@@ -1,0 +1,54 @@
+//! `telepath quickstart`: from nothing to a call that an agent answered, step by step, and then a server to go on with.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::arguments::{CommonArgs, ListenArgs};
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::{quickstart, signals};
+
+/// Where data goes when nobody says.
+const FOLDER: &str = "telepath-data";
+
+/// Arguments of `quickstart`.
+#[derive(Debug, Args)]
+pub(crate) struct QuickstartArgs {
+    /// End when every step has held, instead of serving until Ctrl-C
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(flatten)]
+    listen: ListenArgs,
+}
+
+/// Runs the command.
+pub(crate) async fn run(mut args: QuickstartArgs) -> Result<(), Failure> {
+    let mut layers = args.common.quiet_layers(Some(&args.listen))?;
+    if layers.get("storage.data_dir").is_none() {
+        args.common.data_dir = Some(PathBuf::from(FOLDER));
+        layers = args.common.layers(Some(&args.listen))?;
+    }
+    let config = Config::check(&layers)?;
+    let stop = signals::stop_token()?;
+    let session = tokio::select! {
+        session = quickstart::begin(&config) => session?,
+        () = stop.cancelled() => return Err(interrupted()),
+    };
+    let shown = tokio::select! {
+        shown = session.show() => shown,
+        () = stop.cancelled() => Err(interrupted()),
+    };
+    if shown.is_ok() && !args.once {
+        quickstart::say_that_it_serves()?;
+        stop.cancelled().await;
+    }
+    session.end().await;
+    shown
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Exit::Interrupted, "interrupted before every step was done")
+}

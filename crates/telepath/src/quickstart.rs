@@ -1,0 +1,315 @@
+//! The quickstart: every part of the program used once, for real, with each step told. A server on a data folder, a key,
+//! an echo agent with its trunk, a SIP call with digest over UDP, and the call's record read back over HTTPS.
+
+mod progress;
+mod report;
+mod voice;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use telepath_client::{
+    CallDetails, CallsQuery, Client, KeyRequest, SecretText, Timestamp, Trunk, TrunkId, TrunkRequest,
+    TrunksQuery, Trust,
+};
+use telepath_core::clock::{Clock as _, SystemClock};
+use telepath_gateway::caller::{CallOutcome, CallerOptions, place_call};
+use telepath_gateway::echo_agent::EchoAgent;
+use telepath_media::codec::Codec;
+use telepath_media::wav;
+
+use crate::cli::{caller_failure, output};
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::exit::Failure;
+use crate::wire::Server;
+use progress::{Progress, Task};
+
+/// The user part of the echo trunk's SIP URI; by it a later run finds the trunk again.
+const SIP_USERNAME: &str = "echo-quickstart";
+/// What the call plays, as a file in the data folder to try other calls with.
+const WAV_FILE: &str = "quickstart.wav";
+/// What came back.
+const RECORDING_FILE: &str = "quickstart-echo.wav";
+/// How long the call's record may take to be written after the call, and how often it is looked for.
+const RECORD_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What is listened for after the last sample.
+const LISTEN: Duration = Duration::from_millis(600);
+
+/// A running server and its echo agent, ready to be shown.
+pub(crate) struct Session {
+    progress: Progress,
+    server: Server,
+    agent: EchoAgent,
+    data: DataDir,
+}
+
+/// A trunk that can be called.
+struct EchoTrunk {
+    trunk: Trunk,
+    password: SecretText,
+    reused: bool,
+}
+
+/// Opens the data folder and starts the server and the echo agent: the steps that need no client.
+pub(crate) async fn begin(config: &Config) -> Result<Session, Failure> {
+    let progress = Progress::start(&["Telepath quickstart", ""])?;
+    let step = progress.step(Task::DataFolder)?;
+    let existed = config.storage.data_dir.exists();
+    let data = DataDir::open(&config.storage.data_dir)?;
+    step.done(&format!("{} ({})", data.path().display(), if existed { "found" } else { "new" }))?;
+
+    let step = progress.step(Task::Server)?;
+    let server = Server::start(config, data.clone()).await?;
+    let addresses = server.addresses();
+    step.done(&format!("API https://{}, SIP {} over UDP", reachable(addresses.api), addresses.sip))?;
+
+    let step = progress.step(Task::EchoAgent)?;
+    match EchoAgent::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await {
+        Ok(agent) => {
+            step.done(&agent.url())?;
+            Ok(Session { progress, server, agent, data })
+        }
+        Err(error) => {
+            server.stop().await;
+            Err(Failure::plain(error.to_string()))
+        }
+    }
+}
+
+/// The line under which the server goes on.
+pub(crate) fn say_that_it_serves() -> Result<(), Failure> {
+    output::line(&"Serving until Ctrl-C.")
+}
+
+impl Session {
+    /// Does every step that shows that it works.
+    pub(crate) async fn show(&self) -> Result<(), Failure> {
+        let client = self.make_key().await?;
+        self.try_key(&client).await?;
+        let echo = self.make_trunk(&client).await?;
+        let begun = SystemClock.now();
+        let outcome = self.place_call(&echo).await?;
+        self.check_echo(&outcome)?;
+        let details = self.read_record(&client, echo.trunk.id, begun).await?;
+        output::raw(report::record(&details)?.as_bytes())?;
+        output::raw(report::figures(&outcome, &details).as_bytes())?;
+        output::raw(self.whereabouts(&echo).as_bytes())
+    }
+
+    /// Stops the server, then the agent that its calls need.
+    pub(crate) async fn end(self) {
+        self.server.stop().await;
+        self.agent.shutdown().await;
+    }
+
+    async fn make_key(&self) -> Result<Client, Failure> {
+        let step = self.progress.step(Task::Key)?;
+        let local = Client::unix(&self.data.admin_socket()?);
+        let request = KeyRequest {
+            name: "Quickstart".to_owned(),
+            preset: "production".to_owned(),
+            ..KeyRequest::default()
+        };
+        let created = local.create_key(&request).await?;
+        step.done(&format!("{}, shown this once:", created.key.id))?;
+        output::line(&format_args!("\n      export TELEPATH_API_KEY={}\n", created.secret.expose()))?;
+        let trust = self.server.addresses().ca.clone().map_or(Trust::SystemRoots, Trust::CaFile);
+        Ok(Client::https(&self.base_url(), created.secret, trust)?)
+    }
+
+    async fn try_key(&self, client: &Client) -> Result<(), Failure> {
+        let step = self.progress.step(Task::Api)?;
+        let me = client.whoami().await?;
+        step.done(&format!("GET /v1/whoami: {} of account {}", me.name, me.account.name))
+    }
+
+    async fn make_trunk(&self, client: &Client) -> Result<EchoTrunk, Failure> {
+        let step = self.progress.step(Task::Trunk)?;
+        let echo = match find_trunk(client).await? {
+            None => self.create_trunk(client).await?,
+            Some(trunk) => self.reuse_trunk(client, &trunk).await?,
+        };
+        let how = if echo.reused { "found again, with a new SIP password" } else { "new" };
+        step.done(&format!("{} at {} ({how})", echo.trunk.id, echo.trunk.sip_endpoint))?;
+        Ok(echo)
+    }
+
+    async fn create_trunk(&self, client: &Client) -> Result<EchoTrunk, Failure> {
+        let request = TrunkRequest {
+            name: Some("Echo (quickstart)".to_owned()),
+            ai_provider: Some("custom".to_owned()),
+            sip_username: Some(SIP_USERNAME.to_owned()),
+            custom_endpoint: Some(self.agent.url()),
+            ..TrunkRequest::default()
+        };
+        let created = client.create_trunk(&request).await?;
+        let password =
+            created.sip_password.ok_or_else(|| Failure::plain("the server made no SIP password"))?;
+        Ok(EchoTrunk { trunk: created.trunk, password, reused: false })
+    }
+
+    async fn reuse_trunk(&self, client: &Client, found: &Trunk) -> Result<EchoTrunk, Failure> {
+        // The agent of this run listens on another port than that of the last.
+        let change = TrunkRequest {
+            status: Some("active".to_owned()),
+            custom_endpoint: Some(self.agent.url()),
+            ..TrunkRequest::default()
+        };
+        let trunk = client.update_trunk(found.id, &change).await?;
+        let password = client.rotate_sip_password(found.id).await?.sip_password;
+        Ok(EchoTrunk { trunk, password, reused: true })
+    }
+
+    async fn place_call(&self, echo: &EchoTrunk) -> Result<CallOutcome, Failure> {
+        let step = self.progress.step(Task::Call)?;
+        let samples = voice::greeting();
+        self.write_wav(WAV_FILE, &samples)?;
+        let target = format!("sip:{SIP_USERNAME}@{}", reachable(self.server.addresses().sip));
+        let mut options = CallerOptions::new(&target).map_err(|error| caller_failure(&error))?;
+        "quickstart".clone_into(&mut options.from);
+        options.credentials = Some((SIP_USERNAME.to_owned(), echo.password.clone()));
+        options.play = samples;
+        options.listen = LISTEN;
+        let outcome = place_call(options).await.map_err(|error| caller_failure(&error))?;
+        if !outcome.answered() {
+            let reason = outcome.refusal.unwrap_or_default();
+            return Err(Failure::plain(format!(
+                "the call to {target} was refused: {} {reason}",
+                outcome.status
+            )));
+        }
+        self.write_wav(RECORDING_FILE, &outcome.recording)?;
+        let codec = outcome.codec.map_or("-", Codec::name);
+        step.done(&format!("{target} with digest, answered, {codec}, played {WAV_FILE}"))?;
+        Ok(outcome)
+    }
+
+    fn check_echo(&self, outcome: &CallOutcome) -> Result<(), Failure> {
+        let step = self.progress.step(Task::Echo)?;
+        let heard = voice::listen(&outcome.recording);
+        if let Some(note) = heard.iter().find(|note| !note.is_heard()) {
+            return Err(Failure::plain(format!("the echo of the {} tone was not heard", note.name()))
+                .remedy(format!(
+                    "Listen to {} to hear what came back.",
+                    self.file(RECORDING_FILE).display()
+                )));
+        }
+        let notes: Vec<String> = heard.iter().map(voice::Heard::name).collect();
+        step.done(&format!("heard the tones {}", notes.join(", ")))
+    }
+
+    async fn read_record(
+        &self,
+        client: &Client,
+        trunk: TrunkId,
+        since: Timestamp,
+    ) -> Result<CallDetails, Failure> {
+        let step = self.progress.step(Task::Record)?;
+        let deadline = tokio::time::Instant::now() + RECORD_WITHIN;
+        let query = CallsQuery { trunk_id: Some(trunk), limit: Some(1), ..CallsQuery::default() };
+        while tokio::time::Instant::now() < deadline {
+            let newest = client.list_calls(&query).await?.items.into_iter().next();
+            if let Some(call) = newest.filter(|call| call.start_time >= since && call.end_time.is_some()) {
+                let details = client.get_call(call.id).await?;
+                step.done(&format!("GET /v1/calls/{}", call.id))?;
+                return Ok(details);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Err(Failure::plain(format!(
+            "the call's record was not there after {} seconds",
+            RECORD_WITHIN.as_secs()
+        )))
+    }
+
+    fn write_wav(&self, name: &str, samples: &[i16]) -> Result<(), Failure> {
+        let path = self.file(name);
+        std::fs::write(&path, wav::write(samples))
+            .map_err(|error| Failure::plain(format!("cannot write {}: {error}", path.display())))
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.data.path().join(name)
+    }
+
+    fn base_url(&self) -> String {
+        format!("https://{}", reachable(self.server.addresses().api))
+    }
+
+    fn whereabouts(&self, echo: &EchoTrunk) -> String {
+        let folder = self.data.path().display();
+        let addresses = self.server.addresses();
+        let ca = addresses.ca.as_ref().map(|ca| format!("--cacert {} ", quoted(&ca.display().to_string())));
+        format!(
+            "\nGo on with\n  curl {}{}/v1/trunks -H \"Authorization: Bearer $TELEPATH_API_KEY\"\n\n\
+             Where things are\n  \
+             API           {}\n  \
+             SIP           {} (digest user {SIP_USERNAME})\n  \
+             echo agent    {}\n  \
+             data          {folder}\n  \
+             trust         {}\n  \
+             audio         {folder}/{WAV_FILE}, {folder}/{RECORDING_FILE}\n  \
+             more keys     telepath keys create --data-dir {} --name NAME --preset development\n\n",
+            ca.as_deref().unwrap_or_default(),
+            self.base_url(),
+            self.base_url(),
+            echo.trunk.sip_endpoint,
+            self.agent.url(),
+            addresses.ca.as_ref().map_or("the system's roots".to_owned(), |ca| ca.display().to_string()),
+            quoted(&folder.to_string()),
+        )
+    }
+}
+
+async fn find_trunk(client: &Client) -> Result<Option<Trunk>, Failure> {
+    let mut offset = 0;
+    loop {
+        let query = TrunksQuery { limit: Some(100), offset: Some(offset), ..TrunksQuery::default() };
+        let page = client.list_trunks(&query).await?;
+        offset += 100;
+        let is_last = u64::from(offset) >= page.pagination.total || page.items.is_empty();
+        let found =
+            page.items.into_iter().find(|trunk| trunk.sip_username.eq_ignore_ascii_case(SIP_USERNAME));
+        if found.is_some() || is_last {
+            return Ok(found);
+        }
+    }
+}
+
+/// An address to connect to on this machine: "all addresses" is answered on the loopback one.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// A path as a shell takes it.
+fn quoted(text: &str) -> String {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@".contains(&b));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_are_reached_by_the_loopback_one() {
+        let of = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(of("0.0.0.0:8443"), "127.0.0.1:8443");
+        assert_eq!(of("[::]:1"), "[::1]:1");
+        assert_eq!(of("192.0.2.1:1"), "192.0.2.1:1");
+    }
+
+    #[test]
+    fn paths_survive_the_shell() {
+        assert_eq!(quoted("/tmp/a_b-1"), "/tmp/a_b-1");
+        assert_eq!(quoted("/tmp/it's here"), r"'/tmp/it'\''s here'");
+    }
+}

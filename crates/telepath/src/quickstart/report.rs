@@ -1,0 +1,65 @@
+//! The call's record and its latency figures, for people.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::Value;
+use telepath_client::CallDetails;
+use telepath_gateway::caller::CallOutcome;
+
+use crate::cli::milliseconds;
+use crate::exit::Failure;
+
+/// The record as JSON. The SIP trace is long; only its length is shown.
+pub(super) fn record(details: &CallDetails) -> Result<String, Failure> {
+    let unwritable = |error: serde_json::Error| Failure::doing("cannot write JSON", &error);
+    let mut value = serde_json::to_value(details).map_err(unwritable)?;
+    if let Some(trace) = value.get_mut("sip_trace") {
+        *trace = Value::String(format!("({} lines, not shown here)", details.sip_trace.lines().count()));
+    }
+    let text = serde_json::to_string_pretty(&value).map_err(unwritable)?;
+    Ok(format!("\nCall record\n{}", indented(&text)))
+}
+
+fn indented(text: &str) -> String {
+    text.lines().fold(String::new(), |all, line| format!("{all}  {line}\n"))
+}
+
+/// The figures as a table.
+pub(super) fn figures(outcome: &CallOutcome, details: &CallDetails) -> String {
+    let seen = &details.metrics;
+    let ms = |value: Option<u32>| value.map(|value| format!("{value} ms"));
+    let length = |value: Option<Duration>| value.map(|value| format!("{:.2} ms", milliseconds(value)));
+    let inside = seen.gateway_processing_us.map(|us| format!("{:.3} ms", f64::from(us) / 1000.0));
+    let rows = [
+        ("answered after", length(Some(outcome.answered_after)), "INVITE sent to 200 OK, with digest"),
+        ("echo delay, median", length(outcome.echo.p50), "caller to agent and back, all of it"),
+        ("echo delay, 99th percentile", length(outcome.echo.p99), "the same"),
+        ("time inside Telepath", inside, "median over the call, both ways"),
+        ("carrier lag", ms(seen.carrier_lag_ms), "caller's leg"),
+        ("AI latency", ms(seen.ai_latency_ms), "caller stops speaking to first agent audio"),
+        (
+            "time to first speech",
+            ms(seen.time_to_first_speech_ms),
+            "caller stops speaking to first answer packet",
+        ),
+        ("jitter", seen.jitter_ms.map(|value| format!("{value:.2} ms")), "of the caller's packets"),
+        (
+            "packet loss",
+            seen.packet_loss_percent.map(|value| format!("{value:.2} %")),
+            "of the caller's packets",
+        ),
+        ("estimated MOS", seen.mos.map(|value| format!("{value:.2}")), "1.0 to 4.5"),
+    ];
+    let mut table = "\nFigures\n".to_owned();
+    for (name, value, meaning) in rows {
+        let value = value.unwrap_or_else(|| "not measured".to_owned());
+        // Writing to a String cannot fail.
+        let _ = writeln!(table, "  {name:<28}{value:>14}   {meaning}");
+    }
+    if seen.ai_latency_ms.is_none() {
+        table
+            .push_str("  An echo speaks while its caller does: there is no pause between them to measure.\n");
+    }
+    table
+}
