@@ -20,6 +20,7 @@ use crate::meters::Meters;
 use crate::openapi;
 use crate::options::ApiOptions;
 use crate::request_id::RequestIds;
+use crate::whoami::WhoamiAnswers;
 
 /// What all handlers share.
 pub(crate) struct Shared {
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) readiness: Readiness,
     /// Until when, and with which result, the last look at the storage holds for `/readyz`.
     pub(crate) storage_seen: Mutex<Option<(Timestamp, bool)>>,
+    pub(crate) whoami: WhoamiAnswers,
     pub(crate) document: Bytes,
 }
 
@@ -87,6 +89,7 @@ impl Api {
             local_window: Mutex::default(),
             readiness: Readiness(Arc::new(AtomicBool::new(true))),
             storage_seen: Mutex::default(),
+            whoami: WhoamiAnswers::default(),
             document: Bytes::from(document),
         });
         let router = router

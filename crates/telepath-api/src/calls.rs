@@ -259,10 +259,10 @@ async fn hangup_call(
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<(StatusCode, Json<HangupBody>), ApiError> {
     // A task of its own: a caller that goes away must not leave an audit row of a hangup that never came.
-    let shared = Arc::clone(&state);
+    let (shared, requested_at) = (Arc::clone(&state), caller.at);
     let work = tokio::spawn(async move { hang_up(&shared, &caller, id).await });
     work.await.map_err(|_| ApiError::internal("hanging up panicked"))??;
-    Ok((StatusCode::ACCEPTED, Json(HangupBody { id, requested_at: caller.at })))
+    Ok((StatusCode::ACCEPTED, Json(HangupBody { id, requested_at })))
 }
 
 async fn hang_up(shared: &Shared, caller: &Caller, id: CallId) -> Result<(), ApiError> {

@@ -21,6 +21,8 @@ mod path;
 mod query;
 mod request_id;
 mod routes;
+#[cfg(test)]
+mod tests;
 mod trunks;
 mod whoami;
 

@@ -1,20 +1,28 @@
-//! `GET /v1/whoami`: what the server knows of the caller's own key.
+//! `GET /v1/whoami`: what the server knows of the caller's own key. Programs ask it to check a key, so its answers are
+//! kept and a repeated question does not reach the database.
 
-use axum::Json;
+mod answers;
+
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use bytes::Bytes;
 use serde::Serialize;
-use telepath_core::account::{Account, Actor};
+use telepath_core::account::Account;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
+use telepath_store::KeyHandle;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::AppState;
+use crate::api::{AppState, Shared};
 use crate::auth::caller::{AnyKey, Authorized, Caller};
 use crate::error::ApiError;
 use crate::keys::{account_of, scope_names};
 use crate::path::Resource as _;
+
+pub(crate) use answers::WhoamiAnswers;
 
 pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(whoami))
@@ -72,32 +80,32 @@ impl From<Account> for AccountBody {
 async fn whoami(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<AnyKey>,
-) -> Result<Json<WhoamiBody>, ApiError> {
-    let account = account_of(&state, &caller).await?;
-    let body = match caller.actor {
-        Actor::Key(id) => of_key(&state, &caller, id, account).await?,
-        Actor::Local | Actor::User(_) | Actor::System => WhoamiBody {
+) -> Result<impl IntoResponse, ApiError> {
+    let body = match &caller.key {
+        Some(key) => of_key(&state, &caller, key).await?,
+        None => render(&WhoamiBody {
             id: None,
             name: "Local administration".to_owned(),
             preset: None,
             scopes: scope_names(caller.scopes),
             rate_limit_per_minute: state.options.local_limit.get(),
             expires_at: None,
-            account: account.into(),
-        },
+            account: account_of(&state, &caller).await?.into(),
+        })?,
     };
-    Ok(Json(body))
+    Ok(([(CONTENT_TYPE, "application/json")], body))
 }
 
-async fn of_key(
-    state: &AppState,
-    caller: &Caller,
-    id: KeyId,
-    account: Account,
-) -> Result<WhoamiBody, ApiError> {
-    let record = state.store.get_key(caller.account, id).await?;
+async fn of_key(shared: &Shared, caller: &Caller, key: &KeyHandle) -> Result<Bytes, ApiError> {
+    // Asked before the database is: what is read below is not older than this version.
+    let (id, version) = (key.key_id(), key.version());
+    if let Some(known) = shared.whoami.get(id, version) {
+        return Ok(known);
+    }
+    let account = account_of(shared, caller).await?;
+    let record = shared.store.get_key(caller.account, id).await?;
     let record = record.ok_or_else(|| KeyId::not_found(&id.to_string()))?;
-    Ok(WhoamiBody {
+    let body = render(&WhoamiBody {
         id: Some(id),
         name: record.name,
         preset: Some(record.preset.name()),
@@ -105,5 +113,11 @@ async fn of_key(
         rate_limit_per_minute: record.rate_limit.get(),
         expires_at: record.expires_at,
         account: account.into(),
-    })
+    })?;
+    shared.whoami.put(id, version, body.clone());
+    Ok(body)
+}
+
+fn render(body: &WhoamiBody) -> Result<Bytes, ApiError> {
+    serde_json::to_vec(body).map(Bytes::from).map_err(|error| ApiError::internal(error.to_string()))
 }

@@ -286,4 +286,10 @@ impl KeyHandle {
     pub fn account_id(&self) -> AccountId {
         self.entry.account
     }
+
+    /// Grows with every change of the key, before the change is answered: what was read from the database after this
+    /// was asked is not older than it.
+    pub fn version(&self) -> i64 {
+        self.entry.version()
+    }
 }

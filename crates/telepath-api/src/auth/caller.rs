@@ -13,15 +13,18 @@ use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::AccountId;
 use telepath_core::scope::{Scope, ScopeSet};
+use telepath_store::KeyHandle;
 
 use crate::error::ApiError;
 use crate::meters::Refusal;
 
 /// Who sends an admitted request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Caller {
     /// A key, or local administration.
     pub(crate) actor: Actor,
+    /// The key as it stands in memory; `None` for local administration.
+    pub(crate) key: Option<KeyHandle>,
     /// Whose data it may see.
     pub(crate) account: AccountId,
     /// What it may do.
@@ -75,7 +78,6 @@ needs! {
 }
 
 /// Proof that the caller has what the handler needs.
-#[derive(Debug)]
 pub(crate) struct Authorized<N: Need> {
     pub(crate) caller: Caller,
     need: PhantomData<N>,
@@ -87,7 +89,7 @@ impl<S: Sync, N: Need> FromRequestParts<S> for Authorized<N> {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         // The gate puts a caller into every request under /v1; without one there is no permission at all.
         let caller =
-            *parts.extensions.get::<Caller>().ok_or_else(|| ApiError::of(ErrorCode::MissingApiKey))?;
+            parts.extensions.remove::<Caller>().ok_or_else(|| ApiError::of(ErrorCode::MissingApiKey))?;
         match N::SCOPE {
             Some(scope) if !caller.scopes.allows(scope) => {
                 Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope))

@@ -156,8 +156,9 @@ impl Api {
         match handle.admit(&hash, address, now) {
             Admission::Admitted { scopes, window } => {
                 let actor = Actor::Key(handle.key_id());
-                let caller =
-                    Caller { actor, account: handle.account_id(), scopes, address: Some(address), at: now };
+                let key = Some(handle.clone());
+                let account = handle.account_id();
+                let caller = Caller { actor, key, account, scopes, address: Some(address), at: now };
                 Entry { window, tally: Some(Tally { handle, hash, address }), outcome: Ok(Some(caller)) }
             }
             Admission::Limited { window } => {
@@ -169,9 +170,11 @@ impl Api {
                 self.refuse(address, now, error)
             }
             Admission::Unsure => {
-                // Never fail open: while the outcome of a change of this key is unknown, it admits nobody.
+                // Never fail open: while the outcome of a change of this key is unknown, it admits nobody. That is our
+                // trouble, so nobody's window pays for it.
                 let error = ApiError::unavailable("what became of a change of this key is not known yet");
-                self.refuse(address, now, error)
+                let window = self.shared.store.addresses().peek(address, now);
+                Entry { window, tally: None, outcome: Err(error) }
             }
             Admission::Dead => self.refuse(address, now, invalid(Refusal::Dead)),
         }
@@ -188,8 +191,8 @@ impl Api {
         match window.take(self.shared.options.local_limit, Phase::default(), now) {
             Take::Admitted(window) => {
                 let account = self.shared.options.local_account;
-                let caller =
-                    Caller { actor: Actor::Local, account, scopes: ScopeSet::all(), address: None, at: now };
+                let (actor, scopes) = (Actor::Local, ScopeSet::all());
+                let caller = Caller { actor, key: None, account, scopes, address: None, at: now };
                 Entry { window, tally: None, outcome: Ok(Some(caller)) }
             }
             Take::Full(window) => {

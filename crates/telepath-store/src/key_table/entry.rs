@@ -164,6 +164,10 @@ impl Entry {
         self.state().secrets().any(|secret| secret.hash == *hash)
     }
 
+    pub(super) fn version(&self) -> i64 {
+        self.state().version
+    }
+
     pub(super) fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
         let mut state = self.state();
         if state.unsure {

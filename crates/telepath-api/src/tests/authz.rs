@@ -1,0 +1,76 @@
+//! The route table, the OpenAPI document and the handlers say the same about who may do what.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use telepath_core::scope::{Scope, ScopeSet};
+
+use super::house::House;
+use crate::openapi::router_and_document;
+use crate::routes::{Access, ROUTES};
+
+fn concrete(path: &str) -> String {
+    path.replace("{id}", "nothing")
+}
+
+#[test]
+fn the_table_and_the_document_have_the_same_routes() {
+    let (_, text) = router_and_document();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let documented: BTreeSet<_> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| {
+            item.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase()))
+        })
+        .collect();
+    let listed: BTreeSet<_> =
+        ROUTES.iter().map(|row| (row.path.to_owned(), row.method.to_string())).collect();
+    assert_eq!(documented, listed);
+    assert_eq!(listed.len(), ROUTES.len(), "no row appears twice");
+}
+
+#[tokio::test]
+async fn without_a_key_only_open_routes_answer() {
+    let house = House::new().await;
+    for row in ROUTES {
+        let answer = house.ask(row.method.as_str(), &concrete(row.path), "", None).await;
+        let expected = if row.access == Access::Open { 200 } else { 401 };
+        assert_eq!(answer.status.as_u16(), expected, "{} {}", row.method, row.path);
+    }
+}
+
+#[tokio::test]
+async fn each_route_asks_for_its_own_scope_and_no_other() {
+    let house = House::new().await;
+    for row in ROUTES {
+        let Access::Scope(scope) = row.access else { continue };
+        let case = format!("{} {}", row.method, row.path);
+        let all_that_do_not_bring_it: ScopeSet =
+            Scope::ALL.iter().copied().filter(|other| !ScopeSet::of(&[*other]).allows(scope)).collect();
+        let names: Vec<_> = all_that_do_not_bring_it.iter().map(Scope::name).collect();
+        let without = house.key(json!({"preset": "custom", "scopes": names})).await;
+        let refused = house.ask(row.method.as_str(), &concrete(row.path), &without, None).await;
+        assert_eq!(refused.status.as_u16(), 403, "{case}");
+        assert_eq!(refused.code(), "INSUFFICIENT_SCOPE", "{case}");
+        assert_eq!(refused.json()["error"]["required_scope"], scope.name(), "{case}");
+        assert_eq!(
+            refused.header("www-authenticate"),
+            format!("Bearer realm=\"telepath\", error=\"insufficient_scope\", scope=\"{scope}\""),
+            "{case}"
+        );
+        let with = house.key(json!({"preset": "custom", "scopes": [scope.name()]})).await;
+        let allowed = house.ask(row.method.as_str(), &concrete(row.path), &with, None).await;
+        assert!(![401, 403, 405, 500].contains(&allowed.status.as_u16()), "{case}: {}", allowed.status);
+    }
+}
+
+#[tokio::test]
+async fn any_key_will_do_where_the_table_says_so() {
+    let house = House::new().await;
+    let weakest = house.key(json!({"preset": "custom", "scopes": ["usage:read"]})).await;
+    for row in ROUTES.iter().filter(|row| row.access == Access::AnyKey) {
+        house.ask(row.method.as_str(), row.path, &weakest, None).await.expect(200);
+    }
+}

@@ -1,0 +1,82 @@
+//! Calls through the API.
+
+use serde_json::json;
+use telepath_core::call::DisconnectReason;
+
+use super::house::House;
+
+#[tokio::test]
+async fn a_call_shows_what_is_known_of_it() {
+    let house = House::new().await;
+    let key = house.master().await;
+    let trunk = house.trunk(&key, "support-01").await;
+    let call = house.call(trunk, "+15550100123").await;
+    house.pass(7);
+    let body = house.get(&format!("/v1/calls/{call}"), &key).await.expect(200).json();
+    for (member, value) in [
+        ("id", json!(call)),
+        ("trunk_id", json!(trunk)),
+        ("from", json!("+15550100123")),
+        ("to", json!("support-01")),
+        ("direction", json!("inbound")),
+        ("carrier", json!(null)),
+        ("status", json!("connected")),
+        ("duration_seconds", json!(7)),
+        ("start_time", json!("2027-01-15T08:00:00.000Z")),
+        ("answer_time", json!("2027-01-15T08:00:00.000Z")),
+        ("end_time", json!(null)),
+        ("disconnect_reason", json!(null)),
+        ("ai_latency_ms", json!(null)),
+        ("turns", json!([])),
+    ] {
+        assert_eq!(body[member], value, "{member}");
+    }
+    assert_eq!(body["metrics"]["packet_loss_percent"], json!(null));
+    let list = house.get("/v1/calls", &key).await.expect(200).json();
+    assert_eq!(list["calls"][0]["id"], body["id"]);
+    assert_eq!(list["calls"][0].get("sip_trace"), None);
+}
+
+#[tokio::test]
+async fn lists_are_filtered_sorted_and_paged() {
+    let house = House::new().await;
+    let key = house.master().await;
+    let trunk = house.trunk(&key, "support-01").await;
+    for from in ["+15550100001", "+15550100002", "+15550100003"] {
+        house.call(trunk, from).await;
+        house.pass(60);
+    }
+    let parties = async |query: &str| {
+        let body = house.get(&format!("/v1/calls?{query}"), &key).await.expect(200).json();
+        let calls = body["calls"].as_array().unwrap();
+        calls.iter().map(|call| call["from"].as_str().unwrap()[9..].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(parties("").await, ["003", "002", "001"]);
+    assert_eq!(parties("sort=start_time").await, ["001", "002", "003"]);
+    assert_eq!(parties("sort=-duration_seconds&limit=1").await, ["001"]);
+    assert_eq!(parties("from=%2B15550100002").await, ["002"]);
+    assert_eq!(parties("from=+15550100002").await, ["002"]);
+    assert_eq!(parties("start_date=2027-01-15T08:01:00Z&end_date=2027-01-15T08:01:00Z").await, ["002"]);
+    assert_eq!(parties("start_date=2027-01-15&end_date=2027-01-15").await.len(), 3);
+    assert!(parties("end_date=2027-01-14").await.is_empty());
+    assert_eq!(parties("min_duration_seconds=150").await, ["001"]);
+    assert!(parties("status=failed").await.is_empty());
+    assert_eq!(parties(&format!("trunk_id={trunk}")).await.len(), 3);
+    assert!(parties("trunk_id=conn_00000000000000000000000000").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_live_call_is_hung_up_once() {
+    let house = House::new().await;
+    let key = house.master().await;
+    let trunk = house.trunk(&key, "support-01").await;
+    let call = house.call(trunk, "+15550100123").await;
+    let path = format!("/v1/calls/{call}/hangup");
+    let asked = house.ask("POST", &path, &key, None).await.expect(202).json();
+    assert_eq!(asked, json!({"id": call, "requested_at": "2027-01-15T08:00:00.000Z"}));
+    assert_eq!(*house.media.asked.lock().unwrap(), [(call.to_string(), DisconnectReason::ApiHangup)]);
+    let again = house.ask("POST", &path, &key, None).await.expect(409);
+    assert_eq!(again.code(), "CALL_NOT_LIVE");
+    let missing = house.ask("POST", "/v1/calls/call_x/hangup", &key, None).await.expect(404);
+    assert_eq!(missing.message(), "Call 'call_x' not found");
+}
