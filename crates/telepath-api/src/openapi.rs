@@ -74,6 +74,7 @@ fn complete(document: &mut Value) {
     });
     document["components"]["schemas"]["Error"] = error_schema();
     document["components"]["headers"] = common_headers();
+    document["components"]["responses"] = common_responses();
     for row in ROUTES {
         let operation = &mut document["paths"][row.path][row.verb().to_ascii_lowercase()];
         if operation.is_object() {
@@ -93,15 +94,22 @@ fn complete_operation(row: &RouteRow, operation: &mut Value) {
             operation["description"] = json!(format!("{said}Needs the scope `{scope}`."));
         }
     }
-    let has_body = operation.get("requestBody").is_some();
+    // A POST that needs no body still refuses one that it does not understand.
+    let has_body = operation.get("requestBody").is_some() || row.verb() == "POST";
     let has_query = operation["parameters"]
         .as_array()
         .is_some_and(|parameters| parameters.iter().any(|parameter| parameter["in"] == "query"));
     for code in codes_of(row, has_body, has_query) {
-        add_error(&mut operation["responses"], code);
+        if is_common(code) {
+            let reference = format!("#/components/responses/{}", code.status());
+            operation["responses"][code.status().to_string()] = json!({"$ref": reference});
+        } else {
+            add_error(&mut operation["responses"], code);
+        }
     }
     if let Some(responses) = operation["responses"].as_object_mut() {
-        for (status, response) in responses {
+        for (status, response) in responses.iter_mut().filter(|(_, response)| response.get("$ref").is_none())
+        {
             finish_response(status, response);
         }
     }
@@ -146,6 +154,25 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
             .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));
     }
     codes
+}
+
+/// Whether every route that can answer with the code's status answers it with the same codes.
+const fn is_common(code: ErrorCode) -> bool {
+    matches!(code.status(), 401 | 408 | 413 | 415 | 429 | 500 | 503)
+}
+
+/// The responses that routes refer to, by status.
+fn common_responses() -> Value {
+    let mut responses = json!({});
+    for code in ErrorCode::ALL.iter().filter(|code| is_common(**code)) {
+        add_error(&mut responses, *code);
+    }
+    if let Some(responses) = responses.as_object_mut() {
+        for (status, response) in responses {
+            finish_response(status, response);
+        }
+    }
+    responses
 }
 
 /// Adds a code to the response of its status.
