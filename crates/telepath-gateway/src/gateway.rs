@@ -173,6 +173,16 @@ impl Gateway {
 }
 
 impl GatewayHandle {
+    /// Whether SIP is served. It ends with a shutdown, or when the signalling task broke.
+    pub fn is_serving(&self) -> bool {
+        !self.0.commands.is_closed()
+    }
+
+    /// Waits until SIP is not served any more, see [`GatewayHandle::is_serving`]; the process should then end.
+    pub async fn until_stopped(&self) {
+        self.0.commands.closed().await;
+    }
+
     /// How much is alive.
     pub async fn counts(&self) -> GatewayCounts {
         let sip = self.count_sip().await.unwrap_or_default();

@@ -48,6 +48,7 @@ pub const METRICS: &[Metric] = &[
     counter("telepath_call_records_dropped_total", "Records of ended calls that storage never took."),
     counter("telepath_sip_rejected_total", "SIP messages turned away or dropped, by rule."),
     counter("telepath_sip_challenges_total", "INVITEs that were asked for credentials."),
+    counter("telepath_sip_keep_alives_total", "Empty datagrams that keep a NAT binding open."),
     counter("telepath_sip_info_total", "INFO requests with digits, which are acknowledged and not used."),
     counter("telepath_sip_socket_errors_total", "Datagrams that the SIP socket could not send or receive."),
     counter("telepath_rtp_received_total", "RTP packets from callers, of ended calls."),

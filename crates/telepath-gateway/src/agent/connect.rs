@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore};
+use socket2::SockRef;
 use telepath_core::id::CallId;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -23,7 +24,10 @@ pub(crate) type AgentSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Bytes read from an agent at a time.
 const READ_BUFFER: usize = 16 * 1024;
-/// Bytes that may wait in the socket's own buffer; the bridge's queue is the one that is meant to hold audio.
+/// Bytes that the kernel may hold for an agent that does not read: a second or two of audio. Its default of megabytes
+/// would turn a slow agent into minutes of delay that nobody counts.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Bytes that may wait in the WebSocket's own buffer; the bridge's queue is the one that is meant to hold audio.
 const MAX_WRITE_BUFFER: usize = 256 * 1024;
 
 /// Why an agent could not be reached.
@@ -101,6 +105,7 @@ async fn open(
     let connector = if secure { Connector::Rustls(roots.config()?) } else { Connector::Plain };
     let stream = reach(request.uri(), secure).await?;
     stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
+    SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER).map_err(ConnectError::Tcp)?;
     let opened = client_async_tls_with_config(request, stream, Some(socket_config()), Some(connector)).await;
     opened.map(|(socket, _)| socket).map_err(|error| told(error, subprotocol))
 }

@@ -20,7 +20,7 @@ const NO_TRANSFER: &str =
 
 impl CallTask<'_> {
     pub(super) async fn due(&mut self, now: Instant) {
-        // The next deadline may be the same instant.
+        // Whatever is due next, the timer is set anew.
         self.armed = None;
         self.bridge.handle_timeout(now);
         if let AgentSide::Open(link) = &mut self.agent

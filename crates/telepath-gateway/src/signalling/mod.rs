@@ -18,10 +18,10 @@ use telepath_core::id::TrunkId;
 use telepath_core::ports::ControlUnavailable;
 use telepath_core::trunk::TrunkForCall;
 use telepath_sip::digest::{DigestConfig, DigestServer, NonceSecret, Realm};
-use telepath_sip::message::{MAX_MESSAGE_BYTES, SessionDescription, StatusCode};
+use telepath_sip::message::{DropReason, MAX_MESSAGE_BYTES, SessionDescription, StatusCode};
 use telepath_sip::{
-    CallHandle, Counts, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event, Limits, ReofferKind,
-    RetryAfter,
+    CallHandle, Counts, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event, Limits, RejectRule,
+    ReofferKind, RetryAfter,
 };
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
@@ -226,7 +226,13 @@ impl Signalling {
             // Digits in INFO are acknowledged by the endpoint and counted: the bridge takes them from RTP only.
             Event::Info(_) => metrics::counter!("telepath_sip_info_total").increment(1),
             Event::Ended { call, cause } => self.ended(call, cause, now),
-            Event::Rejected(rejection) => self.refusals.note(rejection.rule.name(), now),
+            Event::Rejected(rejection) => match rejection.rule {
+                // Nothing is wrong with those who keep their NAT binding open.
+                RejectRule::Unreadable(DropReason::KeepAlive) => {
+                    metrics::counter!("telepath_sip_keep_alives_total").increment(1);
+                }
+                rule => self.refusals.note(rule.name(), now),
+            },
             // A call's late answer to a change taken back finds nothing to answer; and no calls are placed here.
             Event::ReofferWithdrawn { .. } | Event::Ringing { .. } | Event::Answered { .. } => {}
         }

@@ -5,14 +5,17 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::ports::AgentNews;
+use telepath_core::secret::SecretText;
+use telepath_core::trunk::{AgentTarget, HeaderName};
 use telepath_media::rtp::{Datagram, PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 use telepath_sip::message::StatusCode;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::world::{Puppet, Said, World, mute, nowhere, within};
+use super::world::{Puppet, Said, World, loopback, mute, nowhere, within};
 use crate::caller::{EndedBy, Line, LineEvent, place_call};
 
 fn soon() -> Instant {
@@ -181,5 +184,93 @@ async fn a_caller_who_gives_up_while_it_rings_is_recorded_as_no_answer() {
     assert_eq!((ends[0].status, ends[0].reason), (CallStatus::Failed, DisconnectReason::NoAnswer));
     assert!(ends[0].sip_trace.contains("SIP/2.0 487"), "{}", ends[0].sip_trace);
     world.until_idle().await;
+    world.stop().await;
+}
+
+/// Takes one connection, answers its handshake with this, and gives what was asked.
+async fn answer_handshake(listener: TcpListener, answer: &'static str) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"\r\n\r\n") {
+        asked.push(stream.read_u8().await.unwrap());
+    }
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    String::from_utf8(asked).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_handshake_carries_the_trunks_headers_and_its_refusal_is_told_without_them() {
+    let listener = TcpListener::bind(loopback(0)).await.unwrap();
+    let world = World::start(&format!("ws://{}/agent?key=hidden", listener.local_addr().unwrap())).await;
+    world.control.change(|found| match &mut found.agent {
+        AgentTarget::Custom { headers, .. } => headers.push((
+            HeaderName::try_from("Authorization".to_owned()).unwrap(),
+            SecretText::new("Bearer hidden".to_owned()),
+        )),
+        AgentTarget::OpenAi { .. } | AgentTarget::ElevenLabs { .. } => unreachable!(),
+    });
+    let (asked, outcome) = tokio::join!(
+        within(answer_handshake(listener, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")),
+        world.call()
+    );
+    assert_eq!(outcome.status, StatusCode::TEMPORARILY_UNAVAILABLE);
+    let end = &world.control.until_ends(1).await[0];
+    let asked = asked.to_ascii_lowercase();
+    for line in
+        ["get /agent?key=hidden ", "authorization: bearer hidden", "sec-websocket-protocol: telepath.v1"]
+    {
+        assert!(asked.contains(line), "{line} is not in {asked}");
+    }
+    assert!(asked.contains(&format!("x-telepath-call-id: {}", end.id)), "{asked}");
+    let text = end.reason_text.as_ref().unwrap();
+    assert!(text.contains("HTTP 403") && !format!("{end:?}").contains("hidden"), "{end:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_speak_the_dialect_is_no_agent() {
+    let listener = TcpListener::bind(loopback(0)).await.unwrap();
+    let world = World::start(&format!("ws://{}/", listener.local_addr().unwrap())).await;
+    // It accepts every subprotocol by naming none, as a plain WebSocket server does.
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let _refused = tokio_tungstenite::accept_async(stream).await;
+    });
+    assert_eq!(world.call().await.status, StatusCode::TEMPORARILY_UNAVAILABLE);
+    let ends = world.control.until_ends(1).await;
+    assert!(ends[0].reason_text.as_ref().unwrap().contains("telepath.v1"), "{:?}", ends[0].reason_text);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_read_loses_audio_that_is_counted() {
+    let mut puppet = Puppet::start().await;
+    let world =
+        World::start_with(&puppet.url, |options| options.agent_queue = Duration::from_millis(100)).await;
+    let mut options = world.caller();
+    options.play.clear();
+    let mut line = Line::dial(options).await.unwrap();
+    let (answered, socket) = tokio::join!(within(line.until_answered(soon())), puppet.connection());
+    assert!(answered.unwrap().is_some());
+    let to = line.peer_media().unwrap();
+    // Ten minutes of audio at once: more than kernel buffers and queue hold together, and than the agent ever takes.
+    for number in 0..30_000_u16 {
+        let header = RtpHeader {
+            marker: false,
+            payload_type: PayloadType::PCMU,
+            sequence: SequenceNumber(number),
+            timestamp: RtpTimestamp(160 * u32::from(number)),
+            ssrc: Ssrc(77),
+        };
+        line.rtp().send_to(Datagram::new(header, &[0x55; 160]).as_bytes(), to).await.unwrap();
+        if number % 50 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    line.hang_up();
+    assert!(within(line.until_ended(soon())).await.unwrap());
+    let ends = world.control.until_ends(1).await;
+    assert!(ends[0].metrics.counts.agent_frames_dropped > 0, "{:?}", ends[0].metrics.counts);
+    drop(socket);
     world.stop().await;
 }

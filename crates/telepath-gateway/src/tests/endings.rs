@@ -55,10 +55,13 @@ async fn a_shutdown_ends_live_calls_and_refuses_new_ones() {
     let echo = echo().await;
     let world = World::start(&echo.url()).await;
     let mut line = live_call(&world).await;
-    let control = world.control.clone();
+    let (control, handle) = (world.control.clone(), world.handle.clone());
+    assert!(handle.is_serving());
     let (report, ()) =
         tokio::join!(within(world.gateway.shutdown(Duration::from_secs(10))), ended_by_callee(&mut line));
     assert_eq!(report.tasks_left, 0);
+    assert!(!handle.is_serving());
+    within(handle.until_stopped()).await;
     let ends = control.ends();
     assert_eq!(ends.len(), 1, "written before the shutdown returned");
     assert_eq!(
