@@ -116,3 +116,14 @@ async fn parameters_that_are_not_understood_are_refused() {
     let two = house.get("/v1/trunks?limit=0&colour=red", &key).await.expect(400).json();
     assert_eq!(two["error"]["details"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn an_envelope_never_stands_under_the_length_of_the_answer_it_replaced() {
+    let house = House::new().await;
+    let key = house.master().await;
+    let refused = post_raw(&house, &key, "application/json", "{}").await;
+    for answer in [refused, house.get("/v1/keys/key_x", &key).await, house.get("/v1/nowhere", &key).await] {
+        let told = answer.headers.get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+        assert!(told.is_none_or(|length: usize| length > 2), "{told:?} in an answer of {}", answer.status);
+    }
+}
