@@ -4,7 +4,7 @@
 //! ```text
 //! DATA/telepath.db   the SQLite database        DATA/tls/         local authority and server certificate
 //! DATA/master.key    the master key             DATA/admin.sock   local administration
-//! DATA/lock          held by the running server
+//! DATA/lock          held by who works on it     DATA/local.sock  the same, of a command without a server
 //! ```
 
 mod master_key;
@@ -80,12 +80,22 @@ impl DataDir {
         self.tls().join("ca.pem")
     }
 
-    /// The socket of local administration.
+    /// The socket of a server's local administration.
     ///
     /// # Errors
     /// When its path is longer than the system takes.
     pub fn admin_socket(&self) -> Result<PathBuf, Failure> {
-        let path = self.0.join("admin.sock");
+        self.socket("admin.sock")
+    }
+
+    /// The socket of a command that serves itself because no server runs. Others must not find it: it is gone when that
+    /// command ends, whoever else is in the middle of a request.
+    pub fn command_socket(&self) -> Result<PathBuf, Failure> {
+        self.socket("local.sock")
+    }
+
+    fn socket(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.0.join(name);
         let length = path.as_os_str().len();
         if length > MAX_SOCKET_PATH {
             return Err(Failure::new(

@@ -1,6 +1,6 @@
 //! Local administration: one way to reach the API of a data folder without a key. If a server runs on the folder, its
 //! administration socket is used, so that its key table is never stale; if none runs, this process opens the store,
-//! serves the same API on the same socket for as long as the command takes, and uses that.
+//! serves the same API on a socket of its own for as long as the command takes, and uses that.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::exit::{Exit, Failure};
 use crate::wire::LocalServer;
 
 /// How often, and how many times, to look again when another process has the folder but does not answer: it may be
-/// another command that is just starting or ending.
+/// another command, or a server that is just starting or ending.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-const LOOKS: u32 = 100;
+const LOOKS: u32 = 200;
 
 /// A way to the API of a data folder.
 pub(crate) struct Admin {
@@ -33,16 +33,16 @@ impl Admin {
     }
 
     async fn of(config: &Config, data: &DataDir) -> Result<Self, Failure> {
-        let client = Client::unix(&data.admin_socket()?);
+        let server = Client::unix(&data.admin_socket()?);
         for _ in 0..LOOKS {
-            match client.reach().await {
-                Ok(()) => return Ok(Self { client, local: None }),
+            match server.reach().await {
+                Ok(()) => return Ok(Self { client: server, local: None }),
                 Err(Error::NoServer { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
             if let Some(lock) = data.try_lock()? {
                 let local = LocalServer::start(config, data, lock).await?;
-                return Ok(Self { client, local: Some(local) });
+                return Ok(Self { client: Client::unix(local.socket()), local: Some(local) });
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }

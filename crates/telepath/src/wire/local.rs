@@ -1,5 +1,5 @@
-//! A server for one command: the store of a folder on which nobody else works, and its API on the administration
-//! socket. It speaks to no network and takes no calls.
+//! A server for one command: the store of a folder on which nobody else works, and its API on a
+//! socket for that command. It speaks to no network and takes no calls.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl LiveCalls for NoCallsHere {
     }
 }
 
-/// The API of a folder on its administration socket, and nothing else.
+/// The API of a folder on a socket of its own, and nothing else.
 pub struct LocalServer {
     store: Arc<Store>,
     socket: PathBuf,
@@ -46,9 +46,14 @@ pub struct LocalServer {
 }
 
 impl LocalServer {
+    /// Where the API is served.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Opens the store and serves the socket.
     pub async fn start(config: &Config, data: &DataDir, lock: Lock) -> Result<Self, Failure> {
-        let socket = data.admin_socket()?;
+        let socket = data.command_socket()?;
         let store = storage::open(&config.storage, config.limits.address_requests, data).await?;
         match Self::serve(config, &store, &socket).await {
             Ok((stop, tasks)) => Ok(Self { store, socket, stop, tasks, _lock: lock }),
