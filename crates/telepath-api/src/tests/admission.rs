@@ -1,6 +1,7 @@
 //! Who is let in, who is not, and whose window pays for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
@@ -183,4 +184,37 @@ async fn what_was_used_is_remembered() {
     assert_eq!(record["last_used_ip"], CALLER);
     assert_eq!(record["last_used_at"], "2027-01-15T08:00:00.000Z");
     assert_eq!(record["secrets"][0]["last_used_ip"], CALLER);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn once_a_revoke_is_answered_no_request_is_admitted() {
+    let house = Arc::new(House::with(600_000, |_| {}).await);
+    let master = house.master().await;
+    for _ in 0..5 {
+        let key = house.key(json!({"preset": "testing", "rate_limit_per_minute": 60_000})).await;
+        let id = house.get("/v1/whoami", &key).await.expect(200).json()["id"].as_str().unwrap().to_owned();
+        let is_answered = Arc::new(AtomicBool::new(false));
+        let askers: Vec<_> = (0..8)
+            .map(|_| {
+                let (house, key, is_answered) = (Arc::clone(&house), key.clone(), Arc::clone(&is_answered));
+                tokio::spawn(async move {
+                    let mut refused = 0;
+                    while refused < 20 {
+                        let was_answered = is_answered.load(Ordering::SeqCst);
+                        match house.get("/v1/whoami", &key).await.status.as_u16() {
+                            200 => assert!(!was_answered, "admitted after the revoke was answered"),
+                            401 => refused += 1,
+                            other => panic!("status {other}"),
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        house.ask("POST", &format!("/v1/keys/{id}/revoke"), &master, None).await.expect(200);
+        is_answered.store(true, Ordering::SeqCst);
+        for asker in askers {
+            asker.await.unwrap();
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Version};
@@ -205,17 +206,57 @@ async fn no_more_connections_are_held_than_allowed() {
     let open = open_tls(&house).await;
     let first = open.tls.connect(open.address, b"http/1.1").await.unwrap();
     let mut second = Box::pin(open.tls.connect(open.address, b"http/1.1"));
-    // The system completes the connection, but nobody answers the handshake while the first one is held.
-    let race = tokio::select! {
-        biased;
-        _ = &mut second => "served",
-        answer = over_http1(first, request("GET", "/livez", "")) => {
-            assert_eq!(answer.status.as_u16(), 200);
-            "waiting"
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(first)).await.unwrap();
+    let held = tokio::spawn(connection);
+    // Many answers on the first connection: more than enough turns for the second one's handshake, were it accepted.
+    let many = async {
+        for _ in 0..100 {
+            sender.ready().await.unwrap();
+            let mut request = request("GET", "/livez", "");
+            request.headers_mut().insert("host", "localhost".parse().unwrap());
+            collect(sender.send_request(request).await.unwrap().map(Body::new)).await.expect(200);
         }
     };
-    assert_eq!(race, "waiting");
-    // Answering and dropping the first makes room.
+    tokio::select! {
+        biased;
+        _ = &mut second => panic!("a second connection was served"),
+        () = many => {}
+    }
+    drop(sender);
+    held.await.unwrap().unwrap();
     let stream = second.await.unwrap();
     over_http1(stream, request("GET", "/livez", "")).await.expect(200);
+}
+
+#[tokio::test]
+async fn peers_that_dawdle_are_let_go() {
+    let house = House::with(600, |options| {
+        options.connections.handshake = Duration::from_millis(50);
+        options.connections.head = Duration::from_millis(50);
+    })
+    .await;
+    let open = open_tls(&house).await;
+    // Each of these would wait for ever if the server did not close.
+    let mut rest = Vec::new();
+    let mut silent = TcpStream::connect(open.address).await.unwrap();
+    let _ = silent.read_to_end(&mut rest).await;
+    assert!(rest.is_empty(), "silence gets no answer");
+
+    let mut half = TcpStream::connect(open.address).await.unwrap();
+    half.write_all(b"GET /livez HTTP/1.1\r\nHost: local").await.unwrap();
+    let _ = half.read_to_end(&mut rest).await;
+    assert!(!rest.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_is_let_go() {
+    let house = House::with(600, |options| options.connections.idle = Duration::from_millis(50)).await;
+    let open = open_tls(&house).await;
+    let stream = open.tls.connect(open.address, b"h2").await.unwrap();
+    let executor = TokioExecutor::new();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, Body>(executor, TokioIo::new(stream)).await.unwrap();
+    // The client would keep it open for ever.
+    let _ = connection.await;
+    assert!(sender.is_closed());
 }
