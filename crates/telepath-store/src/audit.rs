@@ -64,16 +64,26 @@ impl Store {
     pub async fn verify_audit(&self, account: AccountId) -> Result<AuditVerdict, StoreError> {
         let mut db = self.backend.read().await?;
         let mut check = ChainCheck::default();
-        let sql = "SELECT id, position, actor, address, at, action, target, before_json, after_json, hash \
-                   FROM audit_events WHERE account_id = $1 ORDER BY position";
+        // One statement, so that the head and the entries are of the same moment.
+        let sql = "SELECT a.audit_position AS head_position, a.audit_hash AS head_hash, e.id AS id, \
+                   e.position AS position, e.actor AS actor, e.address AS address, e.at AS at, \
+                   e.action AS action, e.target AS target, e.before_json AS before_json, \
+                   e.after_json AS after_json, e.hash AS hash \
+                   FROM accounts a LEFT JOIN audit_events e ON e.account_id = a.id \
+                   WHERE a.id = $1 ORDER BY e.position";
+        let mut head = None;
         db.fetch_each(sql, binds![account.to_string()], |row| {
-            check.follow(account, &row);
+            if head.is_none() {
+                head = Some((row.integer("head_position")?, row.bytes("head_hash")?));
+            }
+            if row.maybe_text("id")?.is_some() {
+                check.follow(account, &row);
+            }
             Ok(())
         })
         .await?;
-        let head = "SELECT audit_position, audit_hash FROM accounts WHERE id = $1";
-        if let Some(head) = db.fetch_optional(head, binds![account.to_string()]).await? {
-            check.end(head.integer("audit_position")?, &head.bytes("audit_hash")?);
+        if let Some((position, hash)) = head {
+            check.end(position, &hash);
         }
         Ok(check.verdict())
     }

@@ -87,11 +87,13 @@ pub enum StoreError {
         /// What is loaded.
         given: SealingKeyId,
     },
-    /// The bundled SQLite is older than the oldest that is known to be sound.
-    #[error("SQLite {found} is too old; at least 3.51.3 is needed")]
-    LibraryTooOld {
-        /// Its version.
+    /// The database is older than the oldest that this program works with.
+    #[error("{found} is too old; at least {needed} is needed")]
+    DatabaseTooOld {
+        /// What it is.
         found: String,
+        /// What it must be.
+        needed: &'static str,
     },
     /// A file of the database could not be used.
     #[error("{}: {source}", path.display())]

@@ -202,8 +202,27 @@ impl KeyTable {
         for hash in added {
             write(shard_of(&self.0.by_hash, hash.index())).insert(hash.index(), &entry);
         }
-        for hash in removed {
+        for hash in removed.into_iter().filter(|hash| !entry.has_number(hash.index())) {
             write(shard_of(&self.0.by_hash, hash.index())).remove(hash.index(), &entry);
+        }
+    }
+
+    /// Takes over one row of a key as it is read at start; a key with several secrets comes in several rows.
+    fn load(&self, row: Snapshot) {
+        let number = id_number(row.id);
+        let hashes: Vec<HashedKey> = row.secrets.iter().map(|secret| secret.hash).collect();
+        let mut shard = write(shard_of(&self.0.by_id, number));
+        let entry = if let Some(entry) = shard.find(number, |entry| entry.id == row.id) {
+            entry.add_secrets(&row.secrets);
+            entry
+        } else {
+            let entry = Arc::new(Entry::new(row));
+            shard.insert(number, &entry);
+            self.0.count.fetch_add(1, Ordering::Relaxed);
+            entry
+        };
+        for hash in hashes {
+            write(shard_of(&self.0.by_hash, hash.index())).insert(hash.index(), &entry);
         }
     }
 
@@ -293,3 +312,6 @@ impl KeyHandle {
         self.entry.version()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ use crate::backend::Change;
 use crate::error::StoreError;
 use crate::sql::Connection;
 
+/// The oldest release that is still maintained, as the server counts them.
+const OLDEST: i64 = 140_000;
 /// The most connections of one process.
 const CONNECTIONS: u32 = 16;
 /// How long a caller waits for a connection before the database counts as unavailable.
@@ -32,7 +34,9 @@ impl PostgresBackend {
             .acquire_timeout(ACQUIRE_WITHIN)
             .connect_with(options)
             .await?;
-        Ok(Self { pool })
+        let backend = Self { pool };
+        check_version(&mut backend.connection().await?).await?;
+        Ok(backend)
     }
 
     pub(crate) async fn connection(&self) -> Result<Connection, StoreError> {
@@ -108,6 +112,16 @@ impl Drop for Transaction {
             connection.close_on_drop();
         }
     }
+}
+
+async fn check_version(connection: &mut Connection) -> Result<(), StoreError> {
+    let sql = "SELECT current_setting('server_version_num')::bigint AS number, \
+               current_setting('server_version') AS version";
+    let row = connection.fetch_one(sql, vec![]).await?;
+    if row.integer("number")? >= OLDEST {
+        return Ok(());
+    }
+    Err(StoreError::DatabaseTooOld { found: format!("PostgreSQL {}", row.text("version")?), needed: "14" })
 }
 
 fn configuration(message: &str) -> crate::error::DatabaseError {

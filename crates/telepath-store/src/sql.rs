@@ -2,6 +2,7 @@
 //! `$1` placeholders, its binds and its row mapping; which database runs it is decided here and nowhere else.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -9,7 +10,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Row as _, Sqlite};
+use sqlx::{Arguments as _, AssertSqlSafe, ColumnIndex, Postgres, Row as _, Sqlite};
 use telepath_core::clock::Timestamp;
 
 use crate::error::StoreError;
@@ -231,76 +232,86 @@ macro_rules! column {
     };
 }
 
+/// A column by its name, or by its position where a query has very many rows.
+pub(crate) trait Place: ColumnIndex<SqliteRow> + ColumnIndex<PgRow> + Copy + fmt::Display {}
+
+impl<P: ColumnIndex<SqliteRow> + ColumnIndex<PgRow> + Copy + fmt::Display> Place for P {}
+
 impl Row {
-    pub(crate) fn integer(&self, name: &str) -> Result<i64, StoreError> {
-        Ok(column!(self, name))
+    pub(crate) fn integer(&self, column: impl Place) -> Result<i64, StoreError> {
+        Ok(column!(self, column))
     }
 
-    pub(crate) fn maybe_integer(&self, name: &str) -> Result<Option<i64>, StoreError> {
-        Ok(column!(self, name))
+    pub(crate) fn maybe_integer(&self, column: impl Place) -> Result<Option<i64>, StoreError> {
+        Ok(column!(self, column))
     }
 
-    pub(crate) fn maybe_real(&self, name: &str) -> Result<Option<f64>, StoreError> {
-        Ok(column!(self, name))
+    pub(crate) fn maybe_real(&self, column: impl Place) -> Result<Option<f64>, StoreError> {
+        Ok(column!(self, column))
     }
 
-    pub(crate) fn text(&self, name: &str) -> Result<String, StoreError> {
-        Ok(column!(self, name))
+    pub(crate) fn text(&self, column: impl Place) -> Result<String, StoreError> {
+        Ok(column!(self, column))
     }
 
-    pub(crate) fn maybe_text(&self, name: &str) -> Result<Option<String>, StoreError> {
-        Ok(column!(self, name))
+    /// A text column without a copy.
+    pub(crate) fn borrowed(&self, column: impl Place) -> Result<&str, StoreError> {
+        Ok(column!(self, column))
     }
 
-    pub(crate) fn bytes(&self, name: &str) -> Result<Vec<u8>, StoreError> {
-        Ok(column!(self, name))
+    pub(crate) fn maybe_text(&self, column: impl Place) -> Result<Option<String>, StoreError> {
+        Ok(column!(self, column))
+    }
+
+    pub(crate) fn bytes(&self, column: impl Place) -> Result<Vec<u8>, StoreError> {
+        Ok(column!(self, column))
     }
 
     /// A column of exactly `N` bytes.
-    pub(crate) fn array<const N: usize>(&self, name: &str) -> Result<[u8; N], StoreError> {
-        let bytes: &[u8] = column!(self, name);
-        bytes.try_into().map_err(|_| corrupt(name))
+    pub(crate) fn array<const N: usize>(&self, column: impl Place) -> Result<[u8; N], StoreError> {
+        let bytes: &[u8] = column!(self, column);
+        bytes.try_into().map_err(|_| corrupt(column))
     }
 
     /// A text column as the type that it is the text of.
-    pub(crate) fn parse<T: FromStr>(&self, name: &str) -> Result<T, StoreError> {
-        let text: &str = column!(self, name);
-        text.parse().map_err(|_| corrupt(name))
+    pub(crate) fn parse<T: FromStr>(&self, column: impl Place) -> Result<T, StoreError> {
+        let text: &str = column!(self, column);
+        text.parse().map_err(|_| corrupt(column))
     }
 
-    pub(crate) fn maybe_parse<T: FromStr>(&self, name: &str) -> Result<Option<T>, StoreError> {
-        let text: Option<&str> = column!(self, name);
-        text.map(|text| text.parse().map_err(|_| corrupt(name))).transpose()
+    pub(crate) fn maybe_parse<T: FromStr>(&self, column: impl Place) -> Result<Option<T>, StoreError> {
+        let text: Option<&str> = column!(self, column);
+        text.map(|text| text.parse().map_err(|_| corrupt(column))).transpose()
     }
 
     /// A text column as the value that has it as its name.
-    pub(crate) fn named<T>(&self, name: &str, find: fn(&str) -> Option<T>) -> Result<T, StoreError> {
-        let text: &str = column!(self, name);
-        find(text).ok_or_else(|| corrupt(name))
+    pub(crate) fn named<T>(&self, column: impl Place, find: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+        let text: &str = column!(self, column);
+        find(text).ok_or_else(|| corrupt(column))
     }
 
-    pub(crate) fn time(&self, name: &str) -> Result<Timestamp, StoreError> {
-        self.integer(name).map(Timestamp::from_unix_ms)
+    pub(crate) fn time(&self, column: impl Place) -> Result<Timestamp, StoreError> {
+        self.integer(column).map(Timestamp::from_unix_ms)
     }
 
-    pub(crate) fn maybe_time(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.maybe_integer(name)?.map(Timestamp::from_unix_ms))
+    pub(crate) fn maybe_time(&self, column: impl Place) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.maybe_integer(column)?.map(Timestamp::from_unix_ms))
     }
 
     /// An integer column of a smaller or unsigned type.
-    pub(crate) fn number<T: TryFrom<i64>>(&self, name: &str) -> Result<T, StoreError> {
-        T::try_from(self.integer(name)?).map_err(|_| corrupt(name))
+    pub(crate) fn number<T: TryFrom<i64>>(&self, column: impl Place) -> Result<T, StoreError> {
+        T::try_from(self.integer(column)?).map_err(|_| corrupt(column))
     }
 
     /// A JSON column.
-    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
-        let text: &str = column!(self, name);
-        serde_json::from_str(text).map_err(|_| corrupt(name))
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, column: impl Place) -> Result<T, StoreError> {
+        let text: &str = column!(self, column);
+        serde_json::from_str(text).map_err(|_| corrupt(column))
     }
 }
 
 /// The error for a value that this program would not have written.
-pub(crate) fn corrupt(column: &str) -> StoreError {
+pub(crate) fn corrupt(column: impl fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("column {column}"))
 }
 

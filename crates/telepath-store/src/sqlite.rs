@@ -89,7 +89,11 @@ impl SqliteBackend {
 async fn check_version(connection: &mut Connection) -> Result<(), StoreError> {
     let found = connection.fetch_one("SELECT sqlite_version() AS version", vec![]).await?.text("version")?;
     let parts: Vec<u32> = found.split('.').filter_map(|part| part.parse().ok()).collect();
-    if parts.as_slice() < OLDEST.as_slice() { Err(StoreError::LibraryTooOld { found }) } else { Ok(()) }
+    if parts.as_slice() < OLDEST.as_slice() {
+        Err(StoreError::DatabaseTooOld { found: format!("SQLite {found}"), needed: "3.51.3" })
+    } else {
+        Ok(())
+    }
 }
 
 /// SQLite gives its journal files the permissions of the database file, so that one is enough.

@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::event::{EventKind, EventSubject, NewEvent};
 use telepath_core::id::{AccountId, AuditId, EventId, KeyId, SecretId};
-use telepath_core::key::{KeyPatch, KeyRecord, NewKey};
+use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, SecretRecord};
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, KeyMask};
 
 use super::{Changed, KeyChangeError, row};
 use crate::error::StoreError;
-use crate::key_table::snapshot;
+use crate::key_table::{Snapshot, SnapshotSecret, snapshot};
 use crate::sql::{Connection, binds, corrupt};
 use crate::{audit, event};
 
@@ -73,7 +73,49 @@ pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Ch
     audit::write(db, &entry).await?;
     let created = key_event(EventKind::KeyCreated, id, &new.name, origin);
     event::write(db, account, event_id, created, origin.at).await?;
-    Ok(read_back(db, account, id).await?)
+    let secret =
+        SecretRecord { id: secret_id, mask, created_at: origin.at, expires_at: None, last_use: None };
+    Ok(created_key(id, account, secret, hash, new, origin))
+}
+
+/// The key as the rows just written hold it, without the cost of reading them again.
+fn created_key(
+    id: KeyId,
+    account_id: AccountId,
+    secret: SecretRecord,
+    hash: HashedKey,
+    new: NewKey,
+    origin: Origin,
+) -> Changed {
+    let policy = KeyPolicy {
+        scopes: new.scopes,
+        rate_limit: new.rate_limit,
+        allowed_ips: (!new.allowed_ips.is_empty()).then(|| Box::new(new.allowed_ips.clone())),
+        not_before: new.not_before,
+        expires_at: new.expires_at,
+        revoked: false,
+    };
+    let secrets = vec![SnapshotSecret { hash, expires_at: None, last_use: None }];
+    let snapshot = Snapshot { id, account: account_id, policy, version: 1, requests: 0, errors: 0, secrets };
+    let record = KeyRecord {
+        id,
+        account_id,
+        name: new.name,
+        preset: new.preset,
+        scopes: new.scopes,
+        rate_limit: new.rate_limit,
+        allowed_ips: new.allowed_ips,
+        expires_at: new.expires_at,
+        not_before: new.not_before,
+        created_at: origin.at,
+        created_by: origin.actor,
+        last_use: None,
+        request_count: 0,
+        error_count: 0,
+        revocation: None,
+        secrets: vec![secret],
+    };
+    Changed { key: row::KeyRow::new(record, vec![hash]), snapshot }
 }
 
 pub(super) struct Update {

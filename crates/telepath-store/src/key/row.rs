@@ -23,6 +23,11 @@ pub(crate) struct KeyRow {
 }
 
 impl KeyRow {
+    /// A key whose secrets have these hashes, in the same order.
+    pub(super) fn new(record: KeyRecord, hashes: Vec<HashedKey>) -> Self {
+        Self { record, hashes }
+    }
+
     /// Puts what happened since the counts were last written on top.
     pub(super) fn merge_live_use(&mut self, keys: &KeyTable) {
         let Some(live) = keys.live_use(self.record.id) else { return };

@@ -168,6 +168,11 @@ impl Entry {
         self.state().version
     }
 
+    /// Whether one of the key's secrets stands in the index under this number.
+    pub(super) fn has_number(&self, number: u64) -> bool {
+        self.state().secrets().any(|secret| secret.hash.index() == number)
+    }
+
     pub(super) fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
         let mut state = self.state();
         if state.unsure {
@@ -204,6 +209,19 @@ impl Entry {
             secret.last = PackedUse::pack(Some(LastUse { at: now, address }));
         }
         !std::mem::replace(&mut state.listed, true)
+    }
+
+    /// Adds secrets that are not among the key's yet.
+    pub(super) fn add_secrets(&self, secrets: &[SnapshotSecret]) {
+        let mut state = self.state();
+        for secret in secrets {
+            let secret = Secret::new(secret);
+            if state.first.is_none() {
+                state.first = Some(secret);
+            } else {
+                state.more.get_or_insert_default().push(secret);
+            }
+        }
     }
 
     /// Takes over a newer state; which secrets came and which went.

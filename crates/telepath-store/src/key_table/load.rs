@@ -1,8 +1,12 @@
 //! Fills the table at start, row by row as they come, so that a million keys never stand in memory twice.
 
+use std::net::IpAddr;
+
 use telepath_core::address::NetworkList;
+use telepath_core::clock::Timestamp;
 use telepath_core::key::{KeyPolicy, LastUse};
 use telepath_core::limit::RateLimit;
+use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use super::{KeyTable, Snapshot, SnapshotSecret};
@@ -10,42 +14,47 @@ use crate::backend::Backend;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt};
 
-/// The columns from which [`snapshot_of`] makes a key with one of its secrets.
+/// The columns from which [`snapshot_of`] makes a key with one of its secrets, in the order of [`place`].
 macro_rules! snapshot_query {
     ($rest:literal) => {
         concat!(
-            "SELECT k.id AS id, k.account_id AS account_id, k.scopes AS scopes, k.rate_limit AS rate_limit, \
-             k.allowed_ips AS allowed_ips, k.not_before AS not_before, k.expires_at AS expires_at, \
-             k.revoked_at AS revoked_at, k.version AS version, k.request_count AS request_count, \
-             k.error_count AS error_count, s.hash AS hash, s.expires_at AS secret_expires_at, \
-             s.last_used_at AS last_used_at, s.last_used_ip AS last_used_ip \
-             FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
+            "SELECT k.id, k.account_id, k.scopes, k.rate_limit, k.allowed_ips, k.not_before, k.expires_at, \
+             k.revoked_at, k.version, k.request_count, k.error_count, s.hash, s.expires_at, s.last_used_at, \
+             s.last_used_ip FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
             $rest
         )
     };
 }
 
-/// All keys of the database.
+/// Where each column stands. Finding a million times fifteen columns by name would take a good part of the start.
+mod place {
+    pub(super) const ID: usize = 0;
+    pub(super) const ACCOUNT: usize = 1;
+    pub(super) const SCOPES: usize = 2;
+    pub(super) const LIMIT: usize = 3;
+    pub(super) const NETWORKS: usize = 4;
+    pub(super) const NOT_BEFORE: usize = 5;
+    pub(super) const EXPIRES: usize = 6;
+    pub(super) const REVOKED: usize = 7;
+    pub(super) const VERSION: usize = 8;
+    pub(super) const REQUESTS: usize = 9;
+    pub(super) const ERRORS: usize = 10;
+    pub(super) const HASH: usize = 11;
+    pub(super) const SECRET_EXPIRES: usize = 12;
+    pub(super) const USED_AT: usize = 13;
+    pub(super) const USED_IP: usize = 14;
+}
+
+/// All keys of the database, in whatever order they come: sorting a million rows would only delay the start.
 pub(crate) async fn load(backend: &Backend) -> Result<KeyTable, StoreError> {
     let table = KeyTable::empty();
-    let mut gathered: Option<Snapshot> = None;
+    let mut scopes = LastScopes::default();
     let mut db = backend.read().await?;
-    db.fetch_each(snapshot_query!("ORDER BY k.id, s.created_at DESC, s.id DESC"), vec![], |row| {
-        let next = snapshot_of(&row)?;
-        match &mut gathered {
-            Some(key) if key.id == next.id => key.secrets.extend(next.secrets),
-            Some(_) | None => {
-                if let Some(whole) = gathered.replace(next) {
-                    table.apply(whole);
-                }
-            }
-        }
+    db.fetch_each(snapshot_query!(""), vec![], |row| {
+        table.load(snapshot_of(&row, &mut scopes)?);
         Ok(())
     })
     .await?;
-    if let Some(last) = gathered {
-        table.apply(last);
-    }
     Ok(table)
 }
 
@@ -54,7 +63,7 @@ pub(crate) async fn snapshot(db: &mut Connection, key: &str) -> Result<Option<Sn
     let sql = snapshot_query!("WHERE k.id = $1 ORDER BY s.created_at DESC, s.id DESC");
     let mut gathered: Option<Snapshot> = None;
     for row in db.fetch_all(sql, binds![key]).await? {
-        let next = snapshot_of(&row)?;
+        let next = snapshot_of(&row, &mut LastScopes::default())?;
         match &mut gathered {
             Some(key) => key.secrets.extend(next.secrets),
             None => gathered = Some(next),
@@ -63,36 +72,57 @@ pub(crate) async fn snapshot(db: &mut Connection, key: &str) -> Result<Option<Sn
     Ok(gathered)
 }
 
-fn snapshot_of(row: &Row) -> Result<Snapshot, StoreError> {
+/// Most keys have the scopes of a preset, so the text is mostly that of the row before.
+#[derive(Default)]
+struct LastScopes {
+    text: String,
+    scopes: ScopeSet,
+}
+
+impl LastScopes {
+    fn parse(&mut self, row: &Row) -> Result<ScopeSet, StoreError> {
+        let text = row.borrowed(place::SCOPES)?;
+        if text != self.text {
+            self.scopes = text.parse().map_err(|_| corrupt("scopes"))?;
+            text.clone_into(&mut self.text);
+        }
+        Ok(self.scopes)
+    }
+}
+
+fn snapshot_of(row: &Row, scopes: &mut LastScopes) -> Result<Snapshot, StoreError> {
     Ok(Snapshot {
-        id: row.parse("id")?,
-        account: row.parse("account_id")?,
-        policy: policy_of(row)?,
-        version: row.integer("version")?,
-        requests: row.number("request_count")?,
-        errors: row.number("error_count")?,
+        id: row.parse(place::ID)?,
+        account: row.parse(place::ACCOUNT)?,
+        policy: policy_of(row, scopes)?,
+        version: row.integer(place::VERSION)?,
+        requests: row.number(place::REQUESTS)?,
+        errors: row.number(place::ERRORS)?,
         secrets: vec![SnapshotSecret {
-            hash: HashedKey::from_bytes(row.array("hash")?),
-            expires_at: row.maybe_time("secret_expires_at")?,
-            last_use: last_use_of(row)?,
+            hash: HashedKey::from_bytes(row.array(place::HASH)?),
+            expires_at: row.maybe_time(place::SECRET_EXPIRES)?,
+            last_use: last_use(row.maybe_time(place::USED_AT)?, row.maybe_parse(place::USED_IP)?),
         }],
     })
 }
 
-fn policy_of(row: &Row) -> Result<KeyPolicy, StoreError> {
-    let allowed_ips: NetworkList = row.parse("allowed_ips")?;
+fn policy_of(row: &Row, scopes: &mut LastScopes) -> Result<KeyPolicy, StoreError> {
+    let allowed_ips: NetworkList = row.parse(place::NETWORKS)?;
     Ok(KeyPolicy {
-        scopes: row.parse("scopes")?,
-        rate_limit: RateLimit::per_minute(row.number("rate_limit")?).ok_or_else(|| corrupt("rate_limit"))?,
+        scopes: scopes.parse(row)?,
+        rate_limit: RateLimit::per_minute(row.number(place::LIMIT)?).ok_or_else(|| corrupt("rate_limit"))?,
         allowed_ips: if allowed_ips.is_empty() { None } else { Some(Box::new(allowed_ips)) },
-        not_before: row.maybe_time("not_before")?,
-        expires_at: row.maybe_time("expires_at")?,
-        revoked: row.maybe_integer("revoked_at")?.is_some(),
+        not_before: row.maybe_time(place::NOT_BEFORE)?,
+        expires_at: row.maybe_time(place::EXPIRES)?,
+        revoked: row.maybe_integer(place::REVOKED)?.is_some(),
     })
+}
+
+fn last_use(at: Option<Timestamp>, address: Option<IpAddr>) -> Option<LastUse> {
+    at.zip(address).map(|(at, address)| LastUse { at, address })
 }
 
 /// The two columns of a last use.
 pub(crate) fn last_use_of(row: &Row) -> Result<Option<LastUse>, StoreError> {
-    let at = row.maybe_time("last_used_at")?;
-    Ok(at.zip(row.maybe_parse("last_used_ip")?).map(|(at, address)| LastUse { at, address }))
+    Ok(last_use(row.maybe_time("last_used_at")?, row.maybe_parse("last_used_ip")?))
 }

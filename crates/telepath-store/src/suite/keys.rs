@@ -20,6 +20,7 @@ behaviour! {
     revoking_is_final_and_repeatable,
     counts_are_seen_at_once_and_survive_a_restart,
     only_a_hash_of_the_secret_is_stored,
+    every_secret_of_a_key_is_found_after_a_restart,
 }
 
 const ADDRESS: &str = "192.0.2.7";
@@ -264,5 +265,32 @@ async fn only_a_hash_of_the_secret_is_stored(bench: Arc<Bench>) {
     for row in select(&store, texts, vec![]).await {
         assert!(!row.text("t").unwrap().contains(secret.expose()));
     }
+    store.close().await;
+}
+
+async fn every_secret_of_a_key_is_found_after_a_restart(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, first) = bench.key(&store, account, new_key("two secrets")).await;
+    bench.key(&store, account, new_key("another")).await;
+    let second = telepath_core::secret::HashedKey::from_bytes([9; 32]);
+    let sql = "INSERT INTO key_secrets (id, key_id, hash, mask, created_at, expires_at) \
+               VALUES ('sec_0000000000000000000000000a', $1, $2, 'mask', 1, $3)";
+    let end = NOON.plus(Duration::from_secs(5));
+    let values = crate::sql::binds![created.record.id.to_string(), &second.as_bytes()[..], end];
+    super::execute(&store, sql, values).await;
+    store.close().await;
+    let store = bench.open().await;
+    assert_eq!(store.keys().len(), 2);
+    for hash in [first, second] {
+        let handle = store.keys().find(&hash).unwrap();
+        assert_eq!(handle.key_id(), created.record.id);
+        let admission = handle.admit(&hash, ADDRESS.parse().unwrap(), NOON);
+        assert!(matches!(admission, crate::Admission::Admitted { .. }));
+    }
+    let handle = store.keys().find(&second).unwrap();
+    assert_eq!(handle.admit(&second, ADDRESS.parse().unwrap(), end), crate::Admission::Dead);
+    assert!(matches!(handle.admit(&first, ADDRESS.parse().unwrap(), end), crate::Admission::Admitted { .. }));
+    assert_eq!(store.get_key(account, created.record.id).await.unwrap().unwrap().secrets.len(), 2);
     store.close().await;
 }

@@ -1,0 +1,126 @@
+use telepath_core::key::KeyPolicy;
+use telepath_core::limit::RateLimit;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+/// Hashes that differ only in their last byte, so that all have one index number.
+fn colliding(last: u8) -> HashedKey {
+    let mut bytes = [3; 32];
+    bytes[31] = last;
+    HashedKey::from_bytes(bytes)
+}
+
+/// Ids that differ only in their first byte, so that all have one index number.
+fn id(first: u8) -> KeyId {
+    let mut bytes = [5; 16];
+    bytes[0] = first;
+    KeyId::from_bytes(bytes)
+}
+
+fn snapshot(id: KeyId, version: i64, requests: u32, hashes: &[HashedKey]) -> Snapshot {
+    Snapshot {
+        id,
+        account: AccountId::from_bytes([1; 16]),
+        policy: KeyPolicy {
+            scopes: ScopeSet::all(),
+            rate_limit: RateLimit::per_minute(requests).unwrap(),
+            allowed_ips: None,
+            not_before: None,
+            expires_at: None,
+            revoked: false,
+        },
+        version,
+        requests: 0,
+        errors: 0,
+        secrets: hashes
+            .iter()
+            .map(|hash| SnapshotSecret { hash: *hash, expires_at: None, last_use: None })
+            .collect(),
+    }
+}
+
+fn limit_of(table: &KeyTable, hash: &HashedKey) -> Option<u32> {
+    match table.find(hash)?.admit(hash, ADDRESS, NOW) {
+        Admission::Admitted { window, .. } | Admission::Limited { window } => Some(window.limit.get()),
+        Admission::WrongAddress | Admission::Dead | Admission::Unsure => None,
+    }
+}
+
+#[test]
+fn keys_whose_numbers_collide_are_told_apart() {
+    let table = KeyTable::empty();
+    for number in 1..=4 {
+        table.apply(snapshot(id(number), 1, number.into(), &[colliding(number)]));
+    }
+    assert_eq!(table.len(), 4);
+    for number in 1..=4 {
+        assert_eq!(table.find(&colliding(number)).unwrap().key_id(), id(number));
+        assert_eq!(limit_of(&table, &colliding(number)), Some(number.into()));
+    }
+    assert!(table.find(&colliding(9)).is_none());
+    table.apply(snapshot(id(1), 2, 10, &[colliding(7)]));
+    assert!(table.find(&colliding(1)).is_none());
+    for (hash, owner) in [(7, 1), (2, 2), (3, 3), (4, 4)] {
+        assert_eq!(table.find(&colliding(hash)).unwrap().key_id(), id(owner));
+    }
+}
+
+#[test]
+fn an_older_state_never_replaces_a_newer_one() {
+    let table = KeyTable::empty();
+    let hash = colliding(1);
+    table.apply(snapshot(id(1), 3, 30, &[hash]));
+    table.apply(snapshot(id(1), 2, 20, &[hash, colliding(2)]));
+    assert_eq!(limit_of(&table, &hash), Some(30));
+    assert!(table.find(&colliding(2)).is_none());
+    table.doubt(id(1));
+    table.apply(snapshot(id(1), 3, 30, &[hash]));
+    assert_eq!(table.find(&hash).unwrap().admit(&hash, ADDRESS, NOW), Admission::Unsure);
+    table.apply(snapshot(id(1), 4, 40, &[hash]));
+    assert_eq!(limit_of(&table, &hash), Some(40));
+}
+
+#[test]
+fn a_handle_of_a_secret_that_was_taken_away_is_dead_and_its_use_is_kept() {
+    let table = KeyTable::empty();
+    let [old, new] = [colliding(1), colliding(2)];
+    table.apply(snapshot(id(1), 1, 5, &[old]));
+    let handle = table.find(&old).unwrap();
+    handle.record(&old, 200, ADDRESS, NOW);
+    table.apply(snapshot(id(1), 2, 5, &[new, old]));
+    assert!(matches!(handle.admit(&old, ADDRESS, NOW), Admission::Admitted { .. }));
+    let live = table.live_use(id(1)).unwrap();
+    assert_eq!(live.last_use().unwrap().at, NOW, "a change of the key keeps what is known of its use");
+    table.apply(snapshot(id(1), 3, 5, &[new]));
+    assert_eq!(handle.admit(&old, ADDRESS, NOW), Admission::Dead);
+    assert!(
+        matches!(handle.admit(&new, ADDRESS, NOW), Admission::Admitted { window, .. } if window.remaining == 3)
+    );
+}
+
+#[test]
+fn counts_that_were_not_written_are_written_later() {
+    let table = KeyTable::empty();
+    let hash = colliding(1);
+    table.apply(snapshot(id(1), 1, 5, &[hash]));
+    let handle = table.find(&hash).unwrap();
+    handle.record(&hash, 200, ADDRESS, NOW);
+    handle.record(&hash, 500, ADDRESS, NOW);
+    let spent = table.take_spent();
+    assert_eq!((spent.len(), spent[0].requests, spent[0].errors), (1, 2, 1));
+    handle.record(&hash, 404, ADDRESS, NOW);
+    table.settle(&spent, false);
+    let spent = table.take_spent();
+    assert_eq!((spent.len(), spent[0].requests, spent[0].errors), (1, 3, 2));
+    table.settle(&spent, true);
+    assert!(table.take_spent().is_empty());
+    assert_eq!(table.live_use(id(1)).unwrap().requests, 3);
+}
+
+#[test]
+fn a_key_in_memory_is_as_small_as_a_million_of_them_allow() {
+    assert!(size_of::<Entry>() <= 240, "{} bytes", size_of::<Entry>());
+}
