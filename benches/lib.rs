@@ -1,1 +1,3 @@
-//! Benchmarks; see the binaries and the criterion benches beside this file.
+//! What the benchmarks share: a database with as many keys as asked for.
+
+pub mod keys;

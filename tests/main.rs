@@ -3,11 +3,15 @@
 //! telephone calls, and `privacy` looks for secrets where none may be.
 //!
 //! `scripts/test` runs it twice, on SQLite and on PostgreSQL; see `support::database`.
-
 #![expect(
     clippy::expect_used,
     clippy::panic,
     reason = "a test fails by panicking, and so do the functions that tests share"
 )]
 
+mod api;
+mod calls;
+mod contract;
+mod privacy;
+mod support;
 mod tidy;

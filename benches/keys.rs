@@ -1,0 +1,66 @@
+//! Fills a database with API keys through the store itself, so that what is measured is what the server would have.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use telepath_core::account::{Account, Actor};
+use telepath_core::audit::Origin;
+use telepath_core::clock::{Clock as _, SystemClock};
+use telepath_core::entropy::SystemEntropy;
+use telepath_core::key::KeyDraft;
+use telepath_core::secret::{KeyMode, SecretText};
+use telepath_core::vault::{MasterKey, Vault};
+use telepath_store::{Database, Seams, Store, StoreOptions};
+
+/// Changes under way at once; the store's writer commits many of them together.
+const AT_ONCE: usize = 256;
+/// The highest limit of an account, so that no window fills up while something else is measured.
+const LIMIT: u32 = 60_000;
+
+/// Opens the `SQLite` database of a data folder as the server does, with the folder's master key.
+pub async fn open(data: &Path) -> anyhow::Result<Arc<Store>> {
+    let text =
+        tokio::fs::read_to_string(data.join("master.key")).await.context("the master key of the folder")?;
+    open_with(data, &MasterKey::parse(text.trim())?).await
+}
+
+/// Opens the `SQLite` database of a folder with this master key.
+pub async fn open_with(data: &Path, master: &MasterKey) -> anyhow::Result<Arc<Store>> {
+    let seams = Seams {
+        vault: Arc::new(Vault::new(master)?),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy::default()),
+    };
+    let options = StoreOptions::new(Database::Sqlite { path: data.join("telepath.db") });
+    Ok(Store::open(options, seams).await?)
+}
+
+/// Makes keys until the table holds `wanted`, and gives the secrets of those that were made.
+pub async fn fill(store: &Store, wanted: usize) -> anyhow::Result<Vec<SecretText>> {
+    let account = store.ensure_account("Bench", KeyMode::Live, origin()).await?;
+    let missing = wanted.saturating_sub(store.keys().len());
+    let secrets = stream::iter(0..missing)
+        .map(|number| create(store, &account, number))
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    ensure!(store.keys().len() >= wanted, "the table holds {} keys", store.keys().len());
+    Ok(secrets)
+}
+
+async fn create(store: &Store, account: &Account, number: usize) -> anyhow::Result<SecretText> {
+    let draft = KeyDraft {
+        name: Some(format!("bench {number}")),
+        preset: Some("production".to_owned()),
+        rate_limit_per_minute: Some(LIMIT),
+        ..KeyDraft::default()
+    };
+    let new = draft.check(account, None, SystemClock.now())?;
+    Ok(store.create_key(account.id, new, origin()).await?.secret.reveal())
+}
+
+fn origin() -> Origin {
+    Origin { actor: Actor::Local, address: None, at: SystemClock.now() }
+}

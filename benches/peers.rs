@@ -1,0 +1,67 @@
+//! Starts this program again as the load generator or as the bare server.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long the longest load may take.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+async fn spawn(role: &str, order: &Value) -> anyhow::Result<Child> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg(role)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut stdin = child.stdin.take().context("standard input")?;
+    stdin.write_all(order.to_string().as_bytes()).await?;
+    Ok(child)
+}
+
+/// The bare server and where it listens.
+pub(crate) struct Bare {
+    child: Child,
+    pub(crate) plain: SocketAddr,
+    pub(crate) tls: SocketAddr,
+}
+
+impl Bare {
+    pub(crate) async fn start(order: &Value) -> anyhow::Result<Self> {
+        let mut child = spawn("bare", order).await?;
+        let stdout = child.stdout.take().context("standard output")?;
+        let line = BufReader::new(stdout).lines().next_line().await?.context("the bare server ended")?;
+        let said: Value = serde_json::from_str(&line)?;
+        let address =
+            |member: &str| Ok::<_, anyhow::Error>(said[member].as_str().context("an address")?.parse()?);
+        Ok(Self { plain: address("plain")?, tls: address("tls")?, child })
+    }
+
+    pub(crate) fn process(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the bare server is running")
+    }
+}
+
+/// Sends `requests` to an address, over TLS when there is an authority to trust; gives the seconds that it took.
+pub(crate) async fn load(
+    address: SocketAddr,
+    authority: Option<&Path>,
+    requests: usize,
+    keys: &[String],
+) -> anyhow::Result<f64> {
+    let order = json!({
+        "address": address.to_string(), "authority": authority, "path": "/v1/whoami", "requests": requests, "keys": keys
+    });
+    let child = spawn("load", &order).await?;
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "the load generator failed: {text}");
+    let said: Value = serde_json::from_str(&text)?;
+    said["seconds"].as_f64().context("seconds")
+}

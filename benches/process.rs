@@ -1,0 +1,29 @@
+//! What a process has used, from /proc.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+/// Processor time is counted in hundredths of a second in /proc (`USER_HZ`), on every Linux.
+const TICK: Duration = Duration::from_millis(10);
+
+/// User and system time of all threads of a process so far.
+pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
+    let path = format!("/proc/{process}/stat");
+    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+    // The second field is the name in parentheses, which may itself hold spaces.
+    let rest = text.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks =
+        |at: usize| fields.get(at).and_then(|field| field.parse::<u32>().ok()).context("a number of ticks");
+    Ok(TICK * (ticks(11)? + ticks(12)?))
+}
+
+/// Memory that is really there, in MiB.
+pub(crate) fn resident_mib(process: u32) -> anyhow::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = text.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+    let kib: u64 = line.split_whitespace().nth(1).and_then(|field| field.parse().ok()).context("a size")?;
+    Ok(kib / 1024)
+}

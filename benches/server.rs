@@ -1,0 +1,81 @@
+//! Starts the release build of telepath and waits until it is ready.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long a start may take, with a million keys on a slow disk.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) tls: SocketAddr,
+    pub(crate) plain: SocketAddr,
+    /// From the start of the process to the line that says it is ready.
+    pub(crate) start_time: Duration,
+    pub(crate) data: PathBuf,
+}
+
+/// The program beside this one.
+pub(crate) fn program() -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("telepath");
+    ensure!(path.exists(), "{} is not there; scripts/bench builds it", path.display());
+    Ok(path)
+}
+
+impl Server {
+    pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
+        let started = Instant::now();
+        let mut child = Command::new(program()?)
+            .args(["serve", "--json", "--log-level", "warn", "--data-dir"])
+            .arg(data)
+            .args(["--api-listen", "127.0.0.1:0", "--sip-listen", "127.0.0.1:0"])
+            .args(["--insecure-http-listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("standard output")?).lines();
+        let ready = tokio::time::timeout(PATIENCE, async {
+            while let Some(line) = lines.next_line().await? {
+                let event: Value = serde_json::from_str(&line).unwrap_or_default();
+                if event["event"] == "ready" {
+                    return Ok(event);
+                }
+            }
+            bail!("the server ended before it was ready")
+        });
+        let event = ready.await.context("the server did not become ready")??;
+        let start_time = started.elapsed();
+        let address = |member: &str| -> anyhow::Result<SocketAddr> {
+            let text = event[member].as_str().with_context(|| format!("no {member}"))?;
+            Ok(text.rsplit('/').next().unwrap_or(text).trim_start_matches("sip:").parse()?)
+        };
+        Ok(Self {
+            tls: address("api")?,
+            plain: address("insecure_http")?,
+            child,
+            start_time,
+            data: data.to_path_buf(),
+        })
+    }
+
+    pub(crate) fn process(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the server is running")
+    }
+
+    /// Ends it cleanly.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let kill = format!("kill -TERM {}", self.process()?);
+        Command::new("sh").args(["-c", &kill]).status().await?;
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await??;
+        ensure!(status.success(), "the server ended with {status}");
+        Ok(())
+    }
+}

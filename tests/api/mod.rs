@@ -1,0 +1,11 @@
+//! The server as a process: its limits under load, its promises when it is killed, stopped, attacked or wrongly
+//! configured, and the clients that the documentation shows.
+
+mod configuration;
+mod crash;
+mod examples;
+pub(crate) mod hostile;
+mod keys_command;
+mod limits;
+mod revocation;
+mod shutdown;

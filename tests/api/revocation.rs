@@ -1,0 +1,86 @@
+//! Once a revocation has been answered, no request that starts afterwards is admitted, on however many connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use hyper::Method;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::support::http::Call;
+use crate::support::{Client, Outcome, Server};
+
+const CONNECTIONS: usize = 24;
+
+/// Sends until a request that started after the change was answered; gives how many were admitted before it.
+async fn hammer(
+    client: Client,
+    secret: String,
+    changed: watch::Receiver<Option<Instant>>,
+    warm: Arc<AtomicUsize>,
+) -> anyhow::Result<usize> {
+    let mut connection = client.connect().await?;
+    let mut admitted = 0;
+    loop {
+        let started = Instant::now();
+        // Read before the request is sent, so that a later start is certain.
+        let is_after = changed.borrow().is_some_and(|moment| moment < started);
+        let answer = connection.send(Call::get("/v1/trunks").key(&secret)).await?;
+        if is_after {
+            assert_ne!(answer.status, 200, "admitted by a state that was already withdrawn");
+            return Ok(admitted);
+        }
+        if answer.status == 200 {
+            admitted += 1;
+            if admitted == 1 {
+                warm.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Withdraws by `change` while all connections are busy.
+async fn race(method: Method, suffix: &str, change: Value) -> Outcome {
+    let server = Server::start().await?;
+    let admin = server.admin_key().await?.secret;
+    let key =
+        server.create_key(&["--name", "hot", "--preset", "production", "--rate-limit", "60000"]).await?;
+    let (tell, changed) = watch::channel(None);
+    let warm = Arc::new(AtomicUsize::new(0));
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let hammer = hammer(server.client()?, key.secret.clone(), changed.clone(), Arc::clone(&warm));
+            anyhow::Ok(tokio::spawn(hammer))
+        })
+        .collect::<Result<_, _>>()?;
+    let mut control = server.client()?.connect().await?;
+    while warm.load(Ordering::Relaxed) < CONNECTIONS {
+        // Each question costs the server time in which the others are admitted.
+        control.send(Call::get("/livez")).await?;
+    }
+    let path = format!("/v1/keys/{}{suffix}", key.id);
+    let answer = control.send(Call::new(method, &path).key(&admin).json(&change)).await?;
+    anyhow::ensure!(answer.status == 200, "{}", answer.text());
+    tell.send(Some(Instant::now())).context("the connections are listening")?;
+    for task in tasks {
+        assert!(task.await?? > 0);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_admitted_after_a_revocation_was_answered() -> Outcome {
+    race(Method::POST, "/revoke", json!({"reason": "test"})).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_admitted_by_scopes_that_were_taken_away() -> Outcome {
+    race(Method::PATCH, "", json!({"scopes": ["calls:read"]})).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_admitted_from_an_address_that_was_taken_off_the_list() -> Outcome {
+    race(Method::PATCH, "", json!({"allowed_ips": ["192.0.2.1/32"]})).await
+}

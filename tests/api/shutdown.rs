@@ -1,0 +1,71 @@
+//! SIGTERM: no longer ready, what runs is finished, exit status 0.
+
+use anyhow::Context as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::support::http::Call;
+use crate::support::waiting::{soon, until};
+use crate::support::{Outcome, Server};
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_while_the_server_says_that_it_is_not_ready() -> Outcome {
+    let mut server = Server::start().await?;
+    let admin = server.admin_key().await?.secret;
+    let client = server.client()?;
+    assert_eq!(client.send(Call::get("/readyz")).await?.status, 200);
+
+    let body = r#"{"name": "late", "preset": "testing"}"#;
+    let (first, rest) = body.split_at(10);
+    let head = format!(
+        "POST /v1/keys HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {admin}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{first}",
+        body.len()
+    );
+    let mut slow = client.tls().await?;
+    slow.write_all(head.as_bytes()).await?;
+    slow.flush().await?;
+    // Answered after the head of the other request was read: the server takes connections in order.
+    client.send(Call::get("/livez")).await?;
+    server.signal("TERM").await?;
+    // It says that it is not ready, or takes no more connections, which says the same to whoever probes it.
+    until("the server is no longer ready", || async {
+        let answer = client.send(Call::get("/readyz")).await;
+        Ok(answer.map_or(true, |answer| answer.status == 503).then_some(()))
+    })
+    .await?;
+    slow.write_all(rest.as_bytes()).await?;
+    let mut answer = Vec::new();
+    soon("the late answer", slow.read_to_end(&mut answer)).await??;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    crate::support::output::note_keys_in(&answer);
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{}", answer.lines().next().unwrap_or_default());
+    let status = server.ended().await?;
+    assert_eq!(status.code(), Some(0), "{status}");
+
+    let server = server.kill_and_restart().await?;
+    let key =
+        answer.split("\"secret\":\"").nth(1).and_then(|rest| rest.split('"').next()).context("the secret")?;
+    assert_eq!(server.client()?.get("/v1/whoami", key).await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_idle_server_stops_at_once_and_leaves_nothing_behind() -> Outcome {
+    let mut server = Server::start().await?;
+    let socket_before = files_that_are_sockets(&server.data());
+    assert_eq!(socket_before.len(), 1, "the socket for the command line");
+    let _idle = server.client()?.connect().await?;
+    let status = server.stop().await?;
+    assert_eq!(status.code(), Some(0), "{status}");
+    assert!(files_that_are_sockets(&server.data()).is_empty());
+    Ok(())
+}
+
+fn files_that_are_sockets(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let files = crate::support::server::files_below(folder);
+    files
+        .into_iter()
+        .filter(|path| path.metadata().is_ok_and(|about| about.file_type().is_socket()))
+        .collect()
+}

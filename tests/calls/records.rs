@@ -1,0 +1,91 @@
+//! What is known of a call afterwards.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use telepath_core::secret::SecretText;
+use telepath_gateway::caller::place_call;
+
+use super::{Exchange, heard_the_echo, make_trunk};
+use crate::support::Outcome;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_reaches_the_agent_and_is_kept_with_its_figures() -> Outcome {
+    let exchange = Exchange::start().await?;
+    let outcome = place_call(exchange.call(Duration::from_secs(2))?).await?;
+    heard_the_echo(&outcome)?;
+
+    let list = exchange.calls("").await?;
+    assert_eq!(list["pagination"]["total"], 1, "{list}");
+    let call = exchange.record(list["calls"][0]["id"].as_str().context("id")?).await?;
+    assert_eq!(call["status"], "disconnected", "{call}");
+    assert_eq!(call["disconnect_reason"], "normal_disconnect", "{call}");
+    assert_eq!(call["direction"], "inbound", "{call}");
+    assert_eq!(call["trunk_id"], exchange.trunk.id.as_str(), "{call}");
+    assert_eq!(call["to"], "support-01", "{call}");
+    assert!(call["duration_seconds"].as_u64().is_some_and(|seconds| (2..=20).contains(&seconds)), "{call}");
+    for moment in ["start_time", "answer_time", "end_time"] {
+        assert!(call[moment].as_str().is_some_and(|text| text.ends_with('Z')), "{moment}: {call}");
+    }
+    let metrics = &call["metrics"];
+    assert_eq!(metrics["codec_used"], "PCMU", "{call}");
+    assert!(metrics["gateway_processing_ms"].is_u64(), "{call}");
+    assert!(metrics["packet_loss_percent"].as_f64().is_some_and(|loss| loss < 5.0), "{call}");
+    assert!(metrics["mos"].as_f64().is_some_and(|mos| (1.0..=4.6).contains(&mos)), "{call}");
+    assert!(call["turns"].is_array(), "{call}");
+
+    let trace = call["sip_trace"].as_str().context("a trace")?;
+    for word in ["INVITE ", "Authorization: [redacted]", "200 OK", "ACK ", "BYE "] {
+        assert!(trace.contains(word), "no {word} in {trace}");
+    }
+    assert!(!trace.contains(&exchange.trunk.password));
+    let proofs = trace.split("response=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    for proof in proofs {
+        let is_digest = proof.len() >= 32 && proof.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(!is_digest, "a proof of the password stands in the trace: {trace}");
+    }
+
+    let path = format!("/v1/trunks/{}", exchange.trunk.id);
+    let trunk = exchange.client.get(&path, &exchange.key).await?.expect(200)?;
+    assert_eq!(trunk["metrics"]["calls_today"], 1, "{trunk}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_and_an_unknown_user_are_told_apart_by_nobody() -> Outcome {
+    let exchange = Exchange::start().await?;
+    let mut wrong = exchange.call(Duration::from_millis(100))?;
+    wrong.credentials =
+        Some((exchange.trunk.username.clone(), SecretText::new("not the password".to_owned())));
+    let wrong = place_call(wrong).await?;
+    let mut unknown = exchange.call(Duration::from_millis(100))?;
+    let uri = exchange.trunk.uri.replace(&exchange.trunk.username, "nobody-01");
+    unknown.target = telepath_gateway::caller::CallerOptions::new(&uri)?.target;
+    unknown.credentials = Some(("nobody-01".to_owned(), SecretText::new("not the password".to_owned())));
+    let unknown = place_call(unknown).await?;
+    assert!(!wrong.answered() && !unknown.answered());
+    assert_eq!((wrong.status, &wrong.refusal), (unknown.status, &unknown.refusal));
+    assert_eq!(exchange.calls("status=connected").await?["pagination"]["total"], 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_agent_cannot_be_reached_is_refused_and_kept_as_failed() -> Outcome {
+    let exchange = Exchange::start().await?;
+    // A port that was free a moment ago and that nobody listens on.
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let trunk = make_trunk(&exchange.client, &exchange.key, "nobody-home", &format!("ws://{gone}/")).await?;
+    let mut options = telepath_gateway::caller::CallerOptions::new(&trunk.uri)?;
+    options.credentials = Some((trunk.username.clone(), SecretText::new(trunk.password.clone())));
+    let outcome = place_call(options).await?;
+    assert!(!outcome.answered());
+    assert_eq!(outcome.status.code(), 480, "{:?}", outcome.refusal);
+    let list = crate::support::waiting::until("the failure is kept", || async {
+        let list = exchange.calls("status=failed").await?;
+        Ok((list["pagination"]["total"] == 1).then_some(list))
+    })
+    .await?;
+    assert_eq!(list["calls"][0]["disconnect_reason"], "connection_failed", "{list}");
+    assert!(list["calls"][0]["answer_time"].is_null(), "{list}");
+    Ok(())
+}

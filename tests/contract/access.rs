@@ -1,0 +1,142 @@
+//! Who may do what. The table here is written by hand, from the promises of the API and not from its code; the routes
+//! that the server publishes must be just those of the table.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use hyper::Method;
+use serde_json::json;
+
+use crate::support::http::Call;
+use crate::support::{Outcome, Server};
+
+const TRUNK: &str = "conn_00000000000000000000000000";
+const KEY: &str = "key_00000000000000000000000000";
+const CALL: &str = "call_00000000000000000000000000";
+
+/// Method, path, the scope it asks for, and a scope that is close but not enough. An empty scope means any valid key.
+const ROWS: &[(&str, &str, &str, &str)] = &[
+    ("get", "/v1/whoami", "", ""),
+    ("get", "/v1/trunks", "trunks:read", "calls:write"),
+    ("post", "/v1/trunks", "trunks:write", "trunks:read"),
+    ("get", "/v1/trunks/{id}", "trunks:read", "calls:write"),
+    ("patch", "/v1/trunks/{id}", "trunks:write", "trunks:read"),
+    ("delete", "/v1/trunks/{id}", "trunks:write", "trunks:read"),
+    ("post", "/v1/trunks/{id}/rotate-sip-password", "trunks:write", "trunks:read"),
+    ("post", "/v1/trunks/{id}/rotate-password", "trunks:write", "trunks:read"),
+    ("get", "/v1/calls", "calls:read", "trunks:write"),
+    ("get", "/v1/calls/{id}", "calls:read", "trunks:write"),
+    ("post", "/v1/calls/{id}/hangup", "calls:write", "calls:read"),
+    ("get", "/v1/keys", "keys:read", "trunks:write"),
+    ("post", "/v1/keys", "keys:write", "keys:read"),
+    ("get", "/v1/keys/{id}", "keys:read", "trunks:write"),
+    ("patch", "/v1/keys/{id}", "keys:write", "keys:read"),
+    ("delete", "/v1/keys/{id}", "keys:write", "keys:read"),
+    ("post", "/v1/keys/{id}/revoke", "keys:write", "keys:read"),
+];
+
+/// Routes for everybody.
+const OPEN: &[(&str, &str)] =
+    &[("get", "/livez"), ("get", "/readyz"), ("get", "/metrics"), ("get", "/openapi.json")];
+
+/// The path with an id that has the right form and that nothing has.
+fn concrete(path: &str) -> String {
+    let id = if path.starts_with("/v1/trunks") {
+        TRUNK
+    } else if path.starts_with("/v1/calls") {
+        CALL
+    } else {
+        KEY
+    };
+    path.replace("{id}", id)
+}
+
+fn call<'a>(method: &str, path: &'a str) -> anyhow::Result<Call<'a>> {
+    let call = Call::new(Method::from_bytes(method.to_ascii_uppercase().as_bytes())?, path);
+    Ok(if method == "get" || method == "delete" { call } else { call.json(&json!({})) })
+}
+
+#[tokio::test]
+async fn the_published_routes_are_those_of_the_access_table() -> Outcome {
+    let server = Server::start().await?;
+    let document = server.client()?.send(Call::get("/openapi.json")).await?.expect(200)?;
+    assert!(
+        document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")),
+        "{}",
+        document["openapi"]
+    );
+    let mut published = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().context("paths")? {
+        for method in item.as_object().context("operations")?.keys() {
+            if ["get", "post", "put", "patch", "delete"].contains(&method.as_str()) {
+                published.insert((method.clone(), path.clone()));
+            }
+        }
+    }
+    let known = ROWS.iter().map(|(method, path, ..)| (*method, *path)).chain(OPEN.iter().copied());
+    let known: BTreeSet<(String, String)> =
+        known.map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
+    let without_row: Vec<_> = published.difference(&known).collect();
+    let unpublished: Vec<_> = known.difference(&published).collect();
+    assert!(without_row.is_empty(), "routes without a row: {without_row:?}");
+    assert!(unpublished.is_empty(), "rows without a published route: {unpublished:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_route_is_closed_without_a_key_and_to_a_key_without_its_scope() -> Outcome {
+    let server = Server::start().await?;
+    let client = server.client()?;
+    for (method, path, needed, close) in ROWS {
+        let at = format!("{method} {path}");
+        let path = concrete(path);
+        let answer = client.send(call(method, &path)?).await?;
+        assert_eq!(answer.error(401)?, "MISSING_API_KEY", "{at}");
+        if needed.is_empty() {
+            continue;
+        }
+        let weak = server.create_key(&["--name", "weak", "--preset", "custom", "--scopes", close]).await?;
+        let answer = client.send(call(method, &path)?.key(&weak.secret)).await?;
+        assert_eq!(answer.error(403)?, "INSUFFICIENT_SCOPE", "{at}");
+        assert_eq!(answer.json()?["error"]["required_scope"], *needed, "{at}");
+        let challenge = answer.header("www-authenticate").context("a challenge")?;
+        assert!(challenge.contains("error=\"insufficient_scope\""), "{at}: {challenge}");
+        assert!(challenge.contains(&format!("scope=\"{needed}\"")), "{at}: {challenge}");
+        let strong =
+            server.create_key(&["--name", "strong", "--preset", "custom", "--scopes", needed]).await?;
+        let answer = client.send(call(method, &path)?.key(&strong.secret)).await?;
+        assert!(![401, 403, 404, 405].contains(&answer.status) || is_absent(&path, answer.status), "{at}");
+    }
+    for (_, path) in OPEN {
+        assert_eq!(client.send(Call::get(path)).await?.status, 200, "{path}");
+    }
+    Ok(())
+}
+
+/// A route about one thing that is not there answers that it is not.
+fn is_absent(path: &str, status: u16) -> bool {
+    status == 404 && [TRUNK, KEY, CALL].iter().any(|id| path.contains(id))
+}
+
+#[tokio::test]
+async fn a_key_never_gives_more_than_it_has() -> Outcome {
+    let server = Server::start().await?;
+    let client = server.client()?;
+    let giver = server
+        .create_key(&["--name", "giver", "--preset", "custom", "--scopes", "keys:write,trunks:read"])
+        .await?;
+    let more = json!({"name": "more", "preset": "custom", "scopes": ["trunks:write"]});
+    let refused = client.post("/v1/keys", &giver.secret, &more).await?;
+    assert!([400, 403].contains(&refused.status), "{}", refused.text());
+    let preset = json!({"name": "more", "preset": "production"});
+    let refused = client.post("/v1/keys", &giver.secret, &preset).await?;
+    assert!([400, 403].contains(&refused.status), "{}", refused.text());
+    let same = json!({"name": "same", "preset": "custom", "scopes": ["trunks:read"]});
+    let child = client.post("/v1/keys", &giver.secret, &same).await?.expect(201)?;
+    let id = child["id"].as_str().context("id")?;
+    let path = format!("/v1/keys/{id}");
+    let patch = Call::new(Method::PATCH, &path).key(&giver.secret).json(&json!({"scopes": ["calls:read"]}));
+    let refused = client.send(patch).await?;
+    assert!([400, 403].contains(&refused.status), "{}", refused.text());
+    Ok(())
+}

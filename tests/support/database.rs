@@ -1,0 +1,63 @@
+//! The database of one server: `SQLite` in its data folder, or a `PostgreSQL` database of its own that is dropped with
+//! the value. Which of the two is decided by `TELEPATH_TEST_DATABASE`, so that the same tests run on both.
+
+use std::process::{Command, Stdio};
+
+use super::output::unique;
+
+pub(crate) enum Database {
+    Sqlite,
+    Postgres { server: String, name: String },
+}
+
+impl Database {
+    /// What this run of the tests is about.
+    pub(crate) fn of_this_run() -> Self {
+        match std::env::var("TELEPATH_TEST_DATABASE").as_deref() {
+            Ok("postgres") => Self::postgres(),
+            Ok("sqlite") | Err(_) => Self::Sqlite,
+            Ok(other) => panic!("TELEPATH_TEST_DATABASE is {other}, not sqlite or postgres"),
+        }
+    }
+
+    fn postgres() -> Self {
+        let server = std::env::var("TELEPATH_TEST_POSTGRES_URL")
+            .expect("TELEPATH_TEST_POSTGRES_URL names a server on which databases can be made");
+        let name = format!("tp_{}", unique().replace('-', "_"));
+        run("createdb", &server, &name);
+        Self::Postgres { server, name }
+    }
+
+    /// The URL to configure; `None` for the built-in database.
+    pub(crate) fn url(&self) -> Option<String> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres { server, name } => {
+                let (base, _) = server.rsplit_once('/').expect("a database URL ends with a database's name");
+                Some(format!("{base}/{name}"))
+            }
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Self::Postgres { server, name } = self
+            && !std::thread::panicking()
+            && std::env::var_os("TELEPATH_TEST_SCRATCH").is_none()
+        {
+            run("dropdb", server, name);
+        }
+    }
+}
+
+/// `createdb` and `dropdb` come with every `PostgreSQL` client.
+fn run(program: &str, server: &str, name: &str) {
+    let done = Command::new(program)
+        .arg(format!("--maintenance-db={server}"))
+        .arg(name)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|problem| panic!("{program} does not run: {problem}"));
+    assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
+}

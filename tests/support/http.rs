@@ -1,0 +1,217 @@
+//! A small HTTPS client that trusts the server's own authority. Every answer is searched for secrets, which are noted.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::output::{note_keys_in, note_secret};
+use super::waiting::soon;
+
+/// Makes connections to one server.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) address: SocketAddr,
+    connector: TlsConnector,
+}
+
+impl Client {
+    /// Trusts the authority in this file and no other.
+    pub(crate) fn new(address: SocketAddr, authority: &Path) -> anyhow::Result<Self> {
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(authority)? {
+            roots.add(certificate?)?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { address, connector: TlsConnector::from(Arc::new(config)) })
+    }
+
+    /// A TLS stream, for what HTTP does not say.
+    pub(crate) async fn tls(&self) -> anyhow::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect(self.address).await?;
+        tcp.set_nodelay(true)?;
+        Ok(self.connector.connect(ServerName::try_from("localhost")?, tcp).await?)
+    }
+
+    /// A connection that is kept for several requests.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
+        Connection::over(self.tls().await?).await
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn send(&self, request: Call<'_>) -> anyhow::Result<Answer> {
+        self.connect().await?.send(request).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, key: &str) -> anyhow::Result<Answer> {
+        self.send(Call::get(path).key(key)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.send(Call::new(Method::POST, path).key(key).json(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, key: &str) -> anyhow::Result<Answer> {
+        self.send(Call::new(Method::DELETE, path).key(key)).await
+    }
+}
+
+/// A request about to be sent.
+pub(crate) struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(method: Method, path: &'a str) -> Self {
+        Self { method, path, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    pub(crate) fn get(path: &'a str) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub(crate) fn key(self, key: &str) -> Self {
+        self.header(AUTHORIZATION, &format!("Bearer {key}"))
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.insert(name, HeaderValue::from_str(value).expect("a header value"));
+        self
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.header(CONTENT_TYPE, "application/json").body(body.to_string())
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+}
+
+/// One HTTP/1.1 connection.
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl Connection {
+    pub(crate) async fn over<S>(stream: S) -> anyhow::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        // It ends with the connection; what goes wrong there is seen by the sender.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { sender })
+    }
+
+    pub(crate) async fn send(&mut self, call: Call<'_>) -> anyhow::Result<Answer> {
+        soon(call.path, self.exchange(&call)).await?
+    }
+
+    async fn exchange(&mut self, call: &Call<'_>) -> anyhow::Result<Answer> {
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(call.path)
+            .header(HOST, "localhost")
+            .body(Full::new(call.body.clone()))?;
+        request.headers_mut().extend(call.headers.clone());
+        self.sender.ready().await?;
+        let (parts, body) = self.sender.send_request(request).await?.into_parts();
+        let answer = Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.collect().await?.to_bytes(),
+        };
+        answer.note_secrets();
+        Ok(answer)
+    }
+}
+
+/// What the rate-limit headers of an answer say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    pub(crate) limit: u64,
+    pub(crate) remaining: u64,
+    pub(crate) reset: u64,
+}
+
+/// A whole response.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> anyhow::Result<Value> {
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("status {} with a body that is not JSON: {}", self.status, self.text()))
+    }
+
+    /// The body of an answer that must have this status.
+    pub(crate) fn expect(self, status: u16) -> anyhow::Result<Value> {
+        ensure!(self.status == status, "status {} instead of {status}: {}", self.status, self.text());
+        if self.body.is_empty() { Ok(Value::Null) } else { self.json() }
+    }
+
+    /// The code of an error that must have this status.
+    pub(crate) fn error(&self, status: u16) -> anyhow::Result<String> {
+        ensure!(self.status == status, "status {} instead of {status}: {}", self.status, self.text());
+        let code = self.json()?["error"]["code"].as_str().map(str::to_owned);
+        code.with_context(|| format!("no error code in {}", self.text()))
+    }
+
+    pub(crate) fn rate(&self) -> anyhow::Result<Rate> {
+        let number = |name: &str| {
+            self.header(name)
+                .and_then(|text| text.parse().ok())
+                .with_context(|| format!("status {}: no whole number in {name}", self.status))
+        };
+        Ok(Rate {
+            limit: number("x-ratelimit-limit")?,
+            remaining: number("x-ratelimit-remaining")?,
+            reset: number("x-ratelimit-reset")?,
+        })
+    }
+
+    fn note_secrets(&self) {
+        let text = String::from_utf8_lossy(&self.body);
+        note_keys_in(&text);
+        if text.contains("\"sip_password\"")
+            && let Ok(body) = self.json()
+            && let Some(password) = body["sip_password"].as_str()
+        {
+            note_secret(password);
+        }
+    }
+}
