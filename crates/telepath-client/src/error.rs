@@ -44,7 +44,8 @@ impl fmt::Display for ApiError {
             write!(f, ", {id}")?;
         }
         f.write_str(")")?;
-        for detail in &self.details {
+        // The message already tells of a single wrong member.
+        for detail in self.details.iter().filter(|_| self.details.len() > 1) {
             write!(f, "; {}: {}", detail.field, detail.message)?;
         }
         Ok(())

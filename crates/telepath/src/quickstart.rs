@@ -79,11 +79,6 @@ pub(crate) async fn begin(config: &Config) -> Result<Session, Failure> {
     }
 }
 
-/// The line under which the server goes on.
-pub(crate) fn say_that_it_serves() -> Result<(), Failure> {
-    output::line(&"Serving until Ctrl-C.")
-}
-
 impl Session {
     /// Does every step that shows that it works.
     pub(crate) async fn show(&self) -> Result<(), Failure> {
@@ -97,6 +92,11 @@ impl Session {
         output::raw(report::record(&details)?.as_bytes())?;
         output::raw(report::figures(&outcome, &details).as_bytes())?;
         output::raw(self.whereabouts(&echo).as_bytes())
+    }
+
+    /// Waits until the server has broken off by itself.
+    pub(crate) async fn until_broken(&self) -> Failure {
+        self.server.until_broken().await
     }
 
     /// Stops the server, then the agent that its calls need.

@@ -39,7 +39,7 @@ pub fn log_panics() {
             tracing::error!(place, text, "a task panicked; this is a bug in Telepath");
         } else {
             // Before the log is set up: still one redacted line.
-            let _ = writeln!(RedactedLine::default(), "panic at {place}: {text}");
+            let _ = writeln!(Redacting::new(io::stderr()), "panic at {place}: {text}");
         }
     }));
 }
@@ -48,36 +48,91 @@ pub fn log_panics() {
 struct RedactedStderr;
 
 impl<'a> MakeWriter<'a> for RedactedStderr {
-    type Writer = RedactedLine;
+    type Writer = Redacting<io::Stderr>;
 
-    fn make_writer(&'a self) -> RedactedLine {
-        RedactedLine::default()
+    fn make_writer(&'a self) -> Self::Writer {
+        Redacting::new(io::stderr())
     }
 }
 
-/// Collects one event and writes it redacted, in one piece, when the event is over.
-#[derive(Debug, Default)]
-struct RedactedLine(Vec<u8>);
+/// Collects one event and passes it on redacted, in one piece, when the event is over.
+#[derive(Debug)]
+struct Redacting<W: Write> {
+    event: Vec<u8>,
+    out: W,
+}
 
-impl Write for RedactedLine {
+impl<W: Write> Redacting<W> {
+    fn new(out: W) -> Self {
+        Self { event: Vec::new(), out }
+    }
+}
+
+impl<W: Write> Write for Redacting<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(bytes);
+        self.event.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if !self.0.is_empty() {
-            let line = redact(&String::from_utf8_lossy(&self.0)).into_owned();
-            self.0.clear();
-            io::stderr().lock().write_all(line.as_bytes())?;
+        if !self.event.is_empty() {
+            let line = redact(&String::from_utf8_lossy(&self.event)).into_owned();
+            self.event.clear();
+            self.out.write_all(line.as_bytes())?;
         }
-        Ok(())
+        self.out.flush()
     }
 }
 
-impl Drop for RedactedLine {
+impl<W: Write> Drop for Redacting<W> {
     fn drop(&mut self) {
         // Nowhere is left to report a broken standard error to.
         let _ = self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(json: bool) -> String {
+        let shared = Shared::default();
+        let out = shared.clone();
+        let lines =
+            tracing_subscriber::fmt().with_writer(move || Redacting::new(out.clone())).with_ansi(false);
+        let event = || tracing::info!(header = "Bearer abc.def", "a stranger sent {}", "sk_live_0123456789");
+        if json {
+            tracing::subscriber::with_default(lines.json().finish(), event);
+        } else {
+            tracing::subscriber::with_default(lines.finish(), event);
+        }
+        let bytes = shared.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn log_lines_hold_no_secret_in_either_form() {
+        for json in [false, true] {
+            let line = logged(json);
+            assert!(line.contains("a stranger sent sk_live_[redacted]"), "{line}");
+            assert!(line.contains("Bearer [redacted]") && !line.contains("0123456789"), "{line}");
+            assert_eq!(line.lines().count(), 1);
+        }
     }
 }

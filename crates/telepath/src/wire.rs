@@ -114,6 +114,13 @@ impl Server {
         &self.addresses
     }
 
+    /// Waits until a part that cannot be started again has ended by itself; the process should then end.
+    pub async fn until_broken(&self) -> Failure {
+        self.gateway.handle().until_stopped().await;
+        Failure::plain("SIP is no longer served, because its task broke off; this is a fault of Telepath")
+            .remedy("Start it again, and report the log line of the panic.")
+    }
+
     /// Stops: says that no work is wanted, lets calls and requests end within the configured time, writes what is only
     /// in memory, and gives the folder back.
     pub async fn stop(self) {
@@ -138,7 +145,9 @@ impl Server {
 fn recorder() -> Result<PrometheusHandle, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::doing("metrics cannot be set up", error);
     let builder = telepath_api::with_api_buckets(PrometheusBuilder::new()).map_err(|error| failed(&error))?;
-    builder.install_recorder().map_err(|error| failed(&error))
+    let handle = builder.install_recorder().map_err(|error| failed(&error))?;
+    telepath_gateway::describe_metrics();
+    Ok(handle)
 }
 
 async fn start_gateway(config: &Config, store: &Arc<Store>) -> Result<Gateway, Failure> {
@@ -208,6 +217,41 @@ fn local_ca(source: &CertificateSource, data: &DataDir) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    async fn started(folder: &std::path::Path) -> Server {
+        let flags = vec![
+            ("storage.data_dir", folder.to_string_lossy().into_owned()),
+            ("api.listen", "127.0.0.1:0".to_owned()),
+            ("sip.listen", "127.0.0.1:0".to_owned()),
+        ];
+        let layers = crate::config::Layers::gather(&flags, &crate::config::Environment::new(), None).unwrap();
+        let config = Config::check(&layers).unwrap();
+        Server::start(&config, DataDir::open(folder).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_is_reached_by_its_socket_and_by_https_and_leaves_nothing_behind() {
+        let folder = crate::temporary::TemporaryFolder::new();
+        let server = started(folder.path()).await;
+        let addresses = server.addresses().clone();
+        let local = telepath_client::Client::unix(&addresses.admin_socket);
+        let request = telepath_client::KeyRequest {
+            name: "Test".to_owned(),
+            preset: "testing".to_owned(),
+            ..telepath_client::KeyRequest::default()
+        };
+        let created = local.create_key(&request).await.unwrap();
+        let trust = telepath_client::Trust::CaFile(addresses.ca.unwrap());
+        let url = format!("https://{}", addresses.api);
+        let remote = telepath_client::Client::https(&url, created.secret, trust).unwrap();
+        assert_eq!(remote.whoami().await.unwrap().id, Some(created.key.id));
+        let data = DataDir::open(folder.path()).unwrap();
+        assert!(data.try_lock().unwrap().is_none(), "a running server holds its folder");
+        server.stop().await;
+        assert!(!addresses.admin_socket.exists());
+        assert!(data.try_lock().unwrap().is_some());
+        assert!(remote.whoami().await.is_err());
+    }
 
     #[test]
     fn the_sip_host_names_the_port_only_when_it_is_not_the_usual_one() {

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::arguments::{CommonArgs, ListenArgs};
+use super::output;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::{quickstart, signals};
@@ -41,12 +43,20 @@ pub(crate) async fn run(mut args: QuickstartArgs) -> Result<(), Failure> {
         shown = session.show() => shown,
         () = stop.cancelled() => Err(interrupted()),
     };
-    if shown.is_ok() && !args.once {
-        quickstart::say_that_it_serves()?;
-        stop.cancelled().await;
-    }
+    let ended = match shown {
+        Ok(()) if !args.once => serve_on(&session, &stop).await,
+        shown => shown,
+    };
     session.end().await;
-    shown
+    ended
+}
+
+async fn serve_on(session: &quickstart::Session, stop: &CancellationToken) -> Result<(), Failure> {
+    output::line(&"Serving until Ctrl-C.")?;
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        failure = session.until_broken() => Err(failure),
+    }
 }
 
 fn interrupted() -> Failure {

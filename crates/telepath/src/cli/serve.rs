@@ -32,11 +32,14 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let data = DataDir::open(&config.storage.data_dir)?;
     let server = Server::start(&config, data).await?;
     announce(server.addresses(), args.json)?;
-    stop.cancelled().await;
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        failure = server.until_broken() => Err(failure),
+    };
     tracing::info!("stopping");
     server.stop().await;
     tracing::info!("stopped");
-    Ok(())
+    ended
 }
 
 fn announce(addresses: &Addresses, as_json: bool) -> Result<(), Failure> {

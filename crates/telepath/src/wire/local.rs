@@ -92,3 +92,42 @@ impl LocalServer {
         let _ = std::fs::remove_file(&self.socket);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use telepath_client::{Client, KeyRequest, KeysQuery};
+
+    use super::*;
+    use crate::config::{Environment, Layers};
+    use crate::temporary::TemporaryFolder;
+
+    async fn with_server<T>(folder: &Path, work: impl AsyncFnOnce(Client) -> T) -> T {
+        let flags = vec![("storage.data_dir", folder.to_string_lossy().into_owned())];
+        let config = Config::check(&Layers::gather(&flags, &Environment::new(), None).unwrap()).unwrap();
+        let data = DataDir::open(folder).unwrap();
+        let local = LocalServer::start(&config, &data, data.lock().unwrap()).await.unwrap();
+        let done = work(Client::unix(local.socket())).await;
+        local.stop().await;
+        assert!(!data.command_socket().unwrap().exists());
+        done
+    }
+
+    #[tokio::test]
+    async fn what_one_command_makes_the_next_one_sees() {
+        let folder = TemporaryFolder::new();
+        let request =
+            KeyRequest { name: "Test".to_owned(), preset: "testing".to_owned(), ..KeyRequest::default() };
+        let made =
+            with_server(folder.path(), async |client| client.create_key(&request).await.unwrap()).await;
+        let revoked = with_server(folder.path(), async |client| {
+            client.revoke_key(made.key.id, Some("test")).await.unwrap()
+        })
+        .await;
+        assert_eq!(revoked.status, "revoked");
+        let keys =
+            with_server(folder.path(), async |client| client.list_keys(&KeysQuery::default()).await.unwrap())
+                .await;
+        assert_eq!(keys.items.len(), 1);
+        assert_eq!(keys.items[0].revoke_reason.as_deref(), Some("test"));
+    }
+}
