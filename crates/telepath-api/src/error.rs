@@ -227,7 +227,7 @@ impl From<StoreError> for ApiError {
             | StoreError::SchemaAhead { .. }
             | StoreError::SchemaDiffers { .. }
             | StoreError::WrongMasterKey { .. }
-            | StoreError::LibraryTooOld { .. }
+            | StoreError::DatabaseTooOld { .. }
             | StoreError::Corrupt(_) => ApiError::internal(text),
         }
     }

@@ -67,7 +67,7 @@ pub fn store_failure(error: &StoreError) -> Failure {
         StoreError::Busy
         | StoreError::Closed
         | StoreError::Broken
-        | StoreError::LibraryTooOld { .. }
+        | StoreError::DatabaseTooOld { .. }
         | StoreError::File { .. }
         | StoreError::Corrupt(_)
         | StoreError::Entropy(_) => Failure::plain(text),
