@@ -287,6 +287,12 @@ impl Line {
         self.peer_media
     }
 
+    /// RTP packets received so far.
+    #[cfg(test)]
+    pub(crate) fn packets_received(&self) -> u64 {
+        self.media.as_ref().map_or(0, |media| media.statistics().received())
+    }
+
     /// The media socket.
     #[cfg(test)]
     pub(crate) fn rtp(&self) -> &UdpSocket {
