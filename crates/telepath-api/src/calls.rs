@@ -14,7 +14,8 @@ use telepath_core::call::{
 use telepath_core::clock::{InvalidTimestamp, Timestamp};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{CallId, TrunkId};
-use telepath_core::page::PageRequest;
+use telepath_core::page::{PageRequest, Stretch};
+use telepath_store::CallListError;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,7 +24,7 @@ use crate::api::{AppState, Shared};
 use crate::auth::caller::{Authorized, Caller, CallsRead, CallsWrite};
 use crate::error::ApiError;
 use crate::json::{NoMembers, OptionalJson};
-use crate::page::Pagination;
+use crate::page::CursorPagination;
 use crate::path::{PathId, Resource as _};
 use crate::query::{QueryForm, QueryReader, StrictQuery};
 
@@ -97,7 +98,7 @@ struct CallDetailsBody {
 struct CallListBody {
     /// The newest first, unless asked otherwise.
     calls: Vec<CallBody>,
-    pagination: Pagination,
+    pagination: CursorPagination,
 }
 
 /// A call that was asked to end.
@@ -141,6 +142,9 @@ impl From<CallDetails> for CallDetailsBody {
         Self { call: details.call.into(), metrics, turns: details.turns, sip_trace: details.sip_trace }
     }
 }
+
+/// What is said of a cursor that no page ever gave out.
+const UNKNOWN_CURSOR: &str = "must be the next_cursor of an earlier page";
 
 /// Which calls a list shows.
 struct CallQuery {
@@ -201,8 +205,13 @@ impl QueryForm for CallQuery {
             min_ai_latency_ms: query.number("min_ai_latency_ms"),
             sort,
             ascending,
+            after: query.take("cursor", |text| text.parse().map_err(|_| UNKNOWN_CURSOR)),
         };
-        Self { filter, page: query.page() }
+        let page = query.page();
+        if filter.after.is_some() && page.offset() > 0 {
+            query.refuse("offset", "must not be given together with cursor");
+        }
+        Self { filter, page }
     }
 }
 
@@ -219,15 +228,20 @@ impl QueryForm for CallQuery {
         ("min_ai_latency_ms" = Option<u32>, Query, description = "Only calls with at least this AI latency."),
         ("sort" = Option<String>, Query, description = "`start_time`, `duration_seconds`, `carrier_lag_ms`, `ai_latency_ms` or `gateway_processing_ms`; with `-` in front the largest first. `-start_time` when left out."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Calls per page; 20 when left out."),
-        ("offset" = Option<u32>, Query, description = "Calls to pass over.")),
+        ("offset" = Option<u32>, Query, description = "Calls to pass over."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the page before, with the same filters and sort; instead of `offset`.")),
     responses((status = 200, description = "A page of calls.", body = CallListBody)))]
 async fn list_calls(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<CallsRead>,
     StrictQuery(query): StrictQuery<CallQuery>,
 ) -> Result<Json<CallListBody>, ApiError> {
-    let page = state.store.list_calls(caller.account, query.filter, query.page).await?;
-    let pagination = Pagination::of(query.page, page.total);
+    let listed = state.store.list_calls(caller.account, query.filter, query.page).await;
+    let Stretch { page, next } = listed.map_err(|error| match error {
+        CallListError::UnknownCursor => ApiError::invalid("cursor", UNKNOWN_CURSOR),
+        CallListError::Store(error) => error.into(),
+    })?;
+    let pagination = CursorPagination::of(query.page, page.total, next);
     Ok(Json(CallListBody { calls: page.items.into_iter().map(CallBody::from).collect(), pagination }))
 }
 

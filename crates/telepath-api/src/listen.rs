@@ -3,6 +3,7 @@
 //! server stops.
 
 mod connection;
+mod unreadable;
 
 use std::io;
 use std::net::SocketAddr;

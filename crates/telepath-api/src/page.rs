@@ -18,6 +18,23 @@ pub(crate) struct Pagination {
     total: u64,
 }
 
+/// Where a page stands in a list that grows without bound.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CursorPagination {
+    #[serde(flatten)]
+    pagination: Pagination,
+    /// Give this as `cursor` to go on behind this page, also while new items come in; null on the last page.
+    next_cursor: Option<String>,
+}
+
+impl CursorPagination {
+    /// Of a page that was asked for.
+    pub(crate) fn of(request: PageRequest, total: u64, next: Option<impl ToString>) -> Self {
+        let next_cursor = next.map(|id| id.to_string());
+        Self { pagination: Pagination::of(request, total), next_cursor }
+    }
+}
+
 impl Pagination {
     /// Of a page that was asked for.
     pub(crate) const fn of(request: PageRequest, total: u64) -> Self {

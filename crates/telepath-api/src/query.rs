@@ -66,6 +66,11 @@ impl QueryReader {
         self.take(name, |text| text.parse().map_err(|_| "must be a whole number from 0 to 4294967295"))
     }
 
+    /// Notes a parameter that does not go with the others.
+    pub(crate) fn refuse(&mut self, name: &str, message: &str) {
+        self.problems.wrong(name, message);
+    }
+
     /// Takes `limit` and `offset`.
     pub(crate) fn page(&mut self) -> PageRequest {
         let problem = format!("must be between 1 and {MAX_LIMIT}");

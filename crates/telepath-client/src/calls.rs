@@ -116,6 +116,8 @@ pub struct CallsQuery {
     pub limit: Option<u32>,
     /// Items to pass over.
     pub offset: Option<u32>,
+    /// The `next_cursor` of the page before, instead of `offset`.
+    pub cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +134,7 @@ impl Client {
             .add("status", query.status.as_deref())
             .add("limit", query.limit)
             .add("offset", query.offset)
+            .add("cursor", query.cursor.as_deref())
             .finish();
         let list: CallList = self.get(&path).await?;
         Ok(ListPage { items: list.calls, pagination: list.pagination })

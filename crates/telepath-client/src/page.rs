@@ -11,6 +11,9 @@ pub struct Pagination {
     pub offset: u32,
     /// How many items the whole list has.
     pub total: u64,
+    /// Where a list that grows without bound goes on behind this page; `None` on the last page and for other lists.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
 }
 
 /// One page of a list.

@@ -347,4 +347,6 @@ pub struct CallFilter {
     pub sort: CallSortKey,
     /// Smallest first; otherwise largest first.
     pub ascending: bool,
+    /// Only calls that follow this one in that order.
+    pub after: Option<CallId>,
 }

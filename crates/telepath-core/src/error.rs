@@ -65,6 +65,9 @@ error_codes! {
     HttpsRequired = "HTTPS_REQUIRED", 400, Caller, retry: false,
         "The request came over plain HTTP.",
         "Use an https:// URL. A key that was sent in clear should be treated as leaked: revoke it.";
+    MalformedRequest = "MALFORMED_REQUEST", 400, Caller, retry: false,
+        "What arrived is not well-formed HTTP.",
+        "Send requests through an HTTP library; if one sent this, report the request id.";
     InvalidJson = "INVALID_JSON", 400, Caller, retry: false,
         "The body is not well-formed JSON, or a member is repeated.",
         "Send one JSON object in UTF-8 in which no member appears twice.";
@@ -116,6 +119,9 @@ error_codes! {
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415, Caller, retry: false,
         "The body is not declared as JSON.",
         "Send `Content-Type: application/json`.";
+    HeadersTooLarge = "HEADERS_TOO_LARGE", 431, Caller, retry: false,
+        "The request line and headers are too large (32 KiB are always taken), or there are more than 64 headers.",
+        "Send fewer or smaller headers, and a shorter URL.";
     RateLimitExceeded = "RATE_LIMIT_EXCEEDED", 429, Caller, retry: true,
         "The window's requests are used up.",
         "Wait until X-RateLimit-Reset.";

@@ -35,6 +35,15 @@ impl Default for PageRequest {
     }
 }
 
+/// One page of a list that grows without bound, with the place from which the next page goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch<T, Id> {
+    /// The page.
+    pub page: Page<T>,
+    /// The last item of this page, when more follow it.
+    pub next: Option<Id>,
+}
+
 /// One page, with the number of items in the whole list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {

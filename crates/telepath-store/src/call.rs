@@ -7,11 +7,12 @@ mod write;
 use serde_json::json;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::call::{CallDetails, CallFilter, CallRecord, CallSortKey, CallStatus};
+use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId};
-use telepath_core::page::{Page, PageRequest};
+use telepath_core::page::{Page, PageRequest, Stretch};
 
 use crate::error::StoreError;
-use crate::sql::binds;
+use crate::sql::{Connection, Value, binds};
 use crate::{Store, audit};
 
 pub(crate) use write::{beat, close_orphans};
@@ -20,14 +21,25 @@ pub(crate) use write::{beat, close_orphans};
 const DURATION: &str =
     "CASE WHEN status = 'connected' THEN ($3 - answer_time + 999) / 1000 ELSE duration_seconds END";
 
+/// Why calls were not listed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallListError {
+    /// The account has no call like the one that the list should go on from.
+    #[error("the call to go on from is not known")]
+    UnknownCursor,
+    /// Storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Store {
-    /// Calls of the account.
+    /// Calls of the account. The total counts all that the filter lets through, wherever the list goes on from.
     pub async fn list_calls(
         &self,
         account: AccountId,
         filter: CallFilter,
         page: PageRequest,
-    ) -> Result<Page<CallRecord>, StoreError> {
+    ) -> Result<Stretch<CallRecord, CallId>, CallListError> {
         let now = self.now();
         // `$3` stands in every text, so that both databases see it used.
         let condition = format!(
@@ -51,15 +63,23 @@ impl Store {
         ];
         let mut db = self.backend.read().await?;
         let total = db.fetch_one(format!("SELECT count(*) AS total {condition}"), binds.clone()).await?;
+        let (follows, place) = match filter.after {
+            None => (String::new(), Vec::new()),
+            Some(after) => place_after(&mut db, account, after, filter.sort, filter.ascending, now).await?,
+        };
         let sql = format!(
-            "SELECT {} {condition} ORDER BY {} LIMIT $11 OFFSET $12",
+            "SELECT {} {condition} {follows} ORDER BY {} LIMIT $11 OFFSET $12",
             row::COLUMNS,
             order(filter.sort, filter.ascending)
         );
-        let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
+        // One more than asked for tells whether there is more.
+        let page_binds = [binds, binds![page.limit() + 1, page.offset()], place].concat();
         let rows = db.fetch_all(sql, page_binds).await?;
-        let items = rows.iter().map(|row| row::call_of(row, now)).collect::<Result<_, _>>()?;
-        Ok(Page { items, total: total.number("total")? })
+        let mut items = rows.iter().map(|row| row::call_of(row, now)).collect::<Result<Vec<_>, _>>()?;
+        let more = items.len() > page.limit() as usize;
+        items.truncate(page.limit() as usize);
+        let next = items.last().filter(|_| more).map(|call| call.id);
+        Ok(Stretch { page: Page { items, total: total.number("total")? }, next })
     }
 
     /// A call of the account with all that was kept of it.
@@ -92,15 +112,44 @@ impl Store {
     }
 }
 
-/// Calls without the figure come last either way; the id makes the order a total one.
-fn order(sort: CallSortKey, ascending: bool) -> String {
-    let by = match sort {
+/// What calls are sorted by.
+const fn sorted_by(sort: CallSortKey) -> &'static str {
+    match sort {
         CallSortKey::StartTime => "start_time",
         CallSortKey::Duration => DURATION,
         CallSortKey::CarrierLag => "carrier_lag_ms",
         CallSortKey::AiLatency => "ai_latency_ms",
         CallSortKey::GatewayProcessing => "gateway_processing_ms",
-    };
+    }
+}
+
+/// The condition under which a call follows the one named, and its values from `$13` on.
+async fn place_after(
+    db: &mut Connection,
+    account: AccountId,
+    after: CallId,
+    sort: CallSortKey,
+    ascending: bool,
+    now: Timestamp,
+) -> Result<(String, Vec<Value>), CallListError> {
+    let by = sorted_by(sort);
+    let sql = format!("SELECT {by} AS place FROM calls WHERE account_id = $1 AND id = $2 AND $3 IS NOT NULL");
+    let row = db.fetch_optional(sql, binds![account.to_string(), after.to_string(), now]).await?;
+    let place = row.ok_or(CallListError::UnknownCursor)?.maybe_integer("place")?;
+    let beyond = if ascending { ">" } else { "<" };
+    Ok(match place {
+        Some(place) => (
+            format!("AND ({by} {beyond} $13 OR ({by} = $13 AND id {beyond} $14) OR {by} IS NULL)"),
+            binds![place, after.to_string()],
+        ),
+        // Calls without the figure come last, among themselves in the order of their ids.
+        None => (format!("AND {by} IS NULL AND id {beyond} $13"), binds![after.to_string()]),
+    })
+}
+
+/// Calls without the figure come last either way; the id makes the order a total one.
+fn order(sort: CallSortKey, ascending: bool) -> String {
+    let by = sorted_by(sort);
     let direction = if ascending { "ASC" } else { "DESC" };
     match sort {
         // Never null: without the clause the index gives the order.

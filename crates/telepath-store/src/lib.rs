@@ -34,6 +34,7 @@ use telepath_core::secret::SecretText;
 use telepath_core::vault::Vault;
 
 pub use audit::AuditVerdict;
+pub use call::CallListError;
 pub use error::{DatabaseError, StoreError};
 pub use key::{CreatedKey, KeyChangeError};
 pub use key_table::{Admission, KeyHandle, KeyTable};

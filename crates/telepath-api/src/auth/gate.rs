@@ -111,6 +111,21 @@ impl Api {
         response
     }
 
+    /// Answers what could not be read as a request. The connection must be closed after it.
+    pub(crate) fn refuse_unreadable(&self, code: ErrorCode, peer: Peer) -> Response {
+        let exchange = self.open_exchange(&Method::default(), "");
+        let entry = match peer {
+            Peer::Local => Entry { outcome: Err(ApiError::of(code)), ..self.admit_local(exchange.at) },
+            Peer::Tls(address) | Peer::Loopback(address) => {
+                self.refuse(canonical(address), exchange.at, ApiError::of(code))
+            }
+        };
+        let error = entry.outcome.err().unwrap_or_else(|| ApiError::of(code));
+        let mut response = self.close_exchange(&exchange, error.into_response(), entry.window, None);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
     fn open_exchange(&self, method: &Method, path: &str) -> Exchange {
         let at = self.shared.store.clock().now();
         Exchange {

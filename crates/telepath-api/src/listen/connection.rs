@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::unreadable::Completed;
 use crate::api::Api;
 use crate::auth::gate::Peer;
 use crate::options::ConnectionLimits;
@@ -47,7 +48,7 @@ enum Version {
 
 /// What is done with the requests of a connection.
 #[derive(Clone, Copy)]
-enum Treatment {
+pub(super) enum Treatment {
     Serve(Peer),
     /// They came in clear to the TLS port.
     RefuseInClear(IpAddr),
@@ -186,6 +187,7 @@ async fn converse<I>(
         }
     });
     let builder = builder(limits, version, treatment);
+    let stream = Completed::new(stream, Arc::clone(&api), treatment);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut look = tokio::time::interval(limits.idle);
     look.reset();

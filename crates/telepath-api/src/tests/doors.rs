@@ -100,6 +100,43 @@ async fn both_versions_of_http_are_served_over_tls() {
     assert_eq!(answer.header("x-ratelimit-remaining"), "5998");
 }
 
+/// Sends bytes over TLS and gives back all that is answered until the connection is closed.
+async fn talk(open: &Open, bytes: &[u8]) -> String {
+    let mut stream = open.tls.connect(open.address, b"http/1.1").await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    // The length in the head says what is whole; a connection given up needs no close_notify.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_not_http_gets_a_whole_answer_too() {
+    let house = House::new().await;
+    let open = open_tls(&house).await;
+    let many = format!("GET /livez HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(100));
+    let long = format!("GET /livez HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(200 * 1024));
+    for (sent, status, code) in [
+        ("GET\r\n\r\n", "400 Bad Request", "MALFORMED_REQUEST"),
+        ("GET / HTTP/1.1\r\nbroken header\r\n\r\n", "400 Bad Request", "MALFORMED_REQUEST"),
+        ("GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "400 Bad Request", "MALFORMED_REQUEST"),
+        (&many, "431 Request Header Fields Too Large", "HEADERS_TOO_LARGE"),
+        (&long, "431 Request Header Fields Too Large", "HEADERS_TOO_LARGE"),
+    ] {
+        let text = talk(&open, sent.as_bytes()).await;
+        let parts = text.split_once("\r\n\r\n");
+        let (head, body) = parts.unwrap_or_else(|| panic!("{:.40?}: {text:?}", sent));
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{sent:.40}: {text}");
+        for header in
+            ["x-request-id: req_", "x-ratelimit-limit: 600", "ratelimit: \"default\";r=", "connection: close"]
+        {
+            assert!(head.contains(header), "{header} in {text}");
+        }
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error"]["code"], code, "{text}");
+    }
+}
+
 #[tokio::test]
 async fn plain_http_on_the_tls_port_is_answered_and_closed() {
     let house = House::new().await;

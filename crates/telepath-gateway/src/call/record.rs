@@ -25,9 +25,9 @@ pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
         gateway_processing_ms: report.gateway_processing.map(ms_rounded_up),
         gateway_processing_us: report.gateway_processing.map(|time| saturate(time.as_micros())),
         time_to_first_speech_ms: report.time_to_first_speech.map(whole_ms),
-        packet_loss_percent: (report.packets_received > 0).then_some(report.packet_loss_percent),
-        jitter_ms: (report.packets_received > 0).then_some(report.jitter.as_secs_f64() * 1000.0),
-        mos: report.mos,
+        packet_loss_percent: (report.packets_received > 0).then_some(hundredths(report.packet_loss_percent)),
+        jitter_ms: (report.packets_received > 0).then_some(hundredths(report.jitter.as_secs_f64() * 1000.0)),
+        mos: report.mos.map(hundredths),
         codec_used: Some(codec(report.codec_used)),
         counts: MediaCounts {
             rtp_received: report.packets_received,
@@ -44,6 +44,11 @@ pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
             agent_frames_dropped: report.bridge.agent_audio_dropped,
         },
     }
+}
+
+/// More digits than that were not measured.
+fn hundredths(figure: f64) -> f64 {
+    (figure * 100.0).round() / 100.0
 }
 
 pub(super) fn turns(report: &CallReport) -> Vec<Turn> {

@@ -15,13 +15,14 @@ use telepath_core::trunk::Codec;
 
 use super::trunks::make;
 use super::{Bench, NOON, behaviour, events_of, select};
-use crate::Store;
+use crate::{CallListError, Store};
 
 behaviour! {
     a_call_lives_and_ends_and_tells_of_it_in_order,
     a_call_that_failed_was_never_started_and_says_what_went_wrong,
     calls_of_another_account_do_not_exist,
     lists_filter_and_sort_with_missing_figures_last,
+    a_cursor_walks_every_order_without_a_gap_or_a_repeat,
     calls_left_live_by_a_crash_are_closed_when_last_known_alive,
     a_hangup_request_stands_in_the_trail,
 }
@@ -152,7 +153,7 @@ async fn calls_of_another_account_do_not_exist(bench: Arc<Bench>) {
     let begun = start(&store, account, trunk);
     store.call_started(&begun).await.unwrap();
     assert!(store.get_call(other, begun.id).await.unwrap().is_none());
-    let page = store.list_calls(other, CallFilter::default(), PageRequest::default()).await.unwrap();
+    let page = store.list_calls(other, CallFilter::default(), PageRequest::default()).await.unwrap().page;
     assert_eq!((page.items.len(), page.total), (0, 0));
     let mut stolen = ended(&begun, CallStatus::Disconnected, DisconnectReason::AgentHangup);
     stolen.account_id = other;
@@ -199,9 +200,9 @@ async fn lists_filter_and_sort_with_missing_figures_last(bench: Arc<Bench>) {
     let ids = five_calls(&store, account, trunk).await;
     bench.clock.advance(Duration::from_secs(4 + 25));
     let list = async |filter: CallFilter| -> Vec<usize> {
-        let page = store.list_calls(account, filter, PageRequest::default()).await.unwrap();
-        assert_eq!(page.total, page.items.len() as u64);
-        page.items.iter().map(|call| ids.iter().position(|id| *id == call.id).unwrap()).collect()
+        let listed = store.list_calls(account, filter, PageRequest::default()).await.unwrap();
+        assert_eq!((listed.page.total, listed.next), (listed.page.items.len() as u64, None));
+        listed.page.items.iter().map(|call| ids.iter().position(|id| *id == call.id).unwrap()).collect()
     };
     let sorted = |sort, ascending| CallFilter { sort, ascending, ..CallFilter::default() };
     assert_eq!(list(CallFilter::default()).await, [4, 3, 2, 1, 0]);
@@ -220,9 +221,47 @@ async fn lists_filter_and_sort_with_missing_figures_last(bench: Arc<Bench>) {
     assert_eq!(list(CallFilter { from: Some("+15550100003".to_owned()), ..all() }).await, [3]);
     assert_eq!(list(CallFilter { to: Some("+15550100002".to_owned()), ..all() }).await.len(), 5);
     assert_eq!(list(CallFilter { trunk_id: Some(idle), ..all() }).await, [0_usize; 0]);
-    let page = store.list_calls(account, all(), PageRequest::new(2, 3).unwrap()).await.unwrap();
+    let page = store.list_calls(account, all(), PageRequest::new(2, 3).unwrap()).await.unwrap().page;
     assert_eq!((page.items.len(), page.total), (2, 5));
     assert_eq!(page.items[1].id, ids[0]);
+    store.close().await;
+}
+
+async fn a_cursor_walks_every_order_without_a_gap_or_a_repeat(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let trunk = make(&bench, &store, account, "walked").await.trunk.id;
+    five_calls(&store, account, trunk).await;
+    bench.clock.advance(Duration::from_secs(4 + 25));
+    for (sort, ascending) in [
+        CallSortKey::StartTime,
+        CallSortKey::Duration,
+        CallSortKey::CarrierLag,
+        CallSortKey::AiLatency,
+        CallSortKey::GatewayProcessing,
+    ]
+    .into_iter()
+    .flat_map(|sort| [(sort, false), (sort, true)])
+    {
+        let filter = CallFilter { sort, ascending, ..CallFilter::default() };
+        let whole = store.list_calls(account, filter.clone(), PageRequest::default()).await.unwrap().page;
+        let mut walked = Vec::new();
+        let mut after = None;
+        loop {
+            let filter = CallFilter { after, ..filter.clone() };
+            let listed = store.list_calls(account, filter, PageRequest::new(2, 0).unwrap()).await.unwrap();
+            assert_eq!(listed.page.total, 5);
+            walked.extend(listed.page.items);
+            after = listed.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(walked, whole.items, "{sort:?} ascending={ascending}");
+    }
+    let filter = CallFilter { after: Some(store.new_id(NOON).unwrap()), ..CallFilter::default() };
+    let unknown = store.list_calls(account, filter, PageRequest::default()).await;
+    assert!(matches!(unknown, Err(CallListError::UnknownCursor)));
     store.close().await;
 }
 

@@ -88,7 +88,7 @@ async fn a_username_is_taken_in_any_case_until_its_trunk_is_deleted(bench: Arc<B
     assert!(store.get_trunk(account, first.id).await.unwrap().is_none());
     let again = store.delete_trunk(account, first.id, bench.origin()).await;
     assert!(matches!(again, Err(TrunkChangeError::NotFound)));
-    let calls = store.list_calls(account, CallFilter::default(), PageRequest::default()).await.unwrap();
+    let calls = store.list_calls(account, CallFilter::default(), PageRequest::default()).await.unwrap().page;
     assert_eq!(calls.items[0].trunk_id, first.id, "history is kept");
     assert!(select(&store, "SELECT field FROM trunk_credentials", vec![]).await.is_empty());
     let second = make(&bench, &store, account, "Reception").await.trunk;
