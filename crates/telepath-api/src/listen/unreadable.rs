@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::response::Response;
 use futures_util::FutureExt as _;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Collected};
 use telepath_core::error::ErrorCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -46,13 +46,15 @@ impl<I> Completed<I> {
     }
 }
 
+/// The header that every answer of ours has.
+const NAME: &[u8] = b"x-request-id:";
+
 /// Every answer of ours has a request id in its head, so one with an error status and without the id is not ours. A part
 /// of one of our bodies cannot look like that: JSON has no bare line ends, and no other body of ours begins so.
 fn is_bare(written: &[u8]) -> bool {
     if !written.starts_with(b"HTTP/1.1 4") && !written.starts_with(b"HTTP/1.0 4") {
         return false;
     }
-    const NAME: &[u8] = b"x-request-id:";
     let head = written.windows(4).position(|end| end == b"\r\n\r\n").map_or(written, |end| &written[..end]);
     !head.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME))
 }
@@ -69,7 +71,7 @@ fn to_bytes(response: Response) -> Vec<u8> {
     let (parts, body) = response.into_parts();
     // An envelope is in memory, so it is there at once.
     let body =
-        body.collect().now_or_never().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
+        body.collect().now_or_never().and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
     for (name, value) in &parts.headers {
         bytes.extend_from_slice(name.as_str().as_bytes());
