@@ -106,8 +106,7 @@ async fn bodies_are_taken_strictly_and_problems_are_named() -> Outcome {
 
     let text = Call::new(Method::POST, "/v1/keys").key(&key).header(CONTENT_TYPE, "text/plain").body("{}");
     envelope(&client.send(text).await?, 415, "UNSUPPORTED_MEDIA_TYPE")?;
-    let large = format!(r#"{{"name": "{}", "preset": "testing"}}"#, "a".repeat(65 * 1024));
-    envelope(&client.send(post(&large)).await?, 413, "BODY_TOO_LARGE")?;
+    envelope(&client.announce_body("/v1/keys", &key, 65 * 1024).await?, 413, "BODY_TOO_LARGE")?;
     Ok(())
 }
 

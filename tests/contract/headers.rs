@@ -51,8 +51,7 @@ async fn rate_and_request_headers_stand_on_every_status() -> Outcome {
     check(&client.get("/v1/nothing", key).await?, 404, 777)?;
     check(&client.get("/v1/keys/key_x", key).await?, 404, 777)?;
     check(&client.send(Call::new(Method::PUT, "/v1/keys").key(key)).await?, 405, 777)?;
-    let large = post("/v1/keys").header(CONTENT_TYPE, "application/json").body("a".repeat(70 * 1024));
-    check(&client.send(large).await?, 413, 777)?;
+    check(&client.announce_body("/v1/keys", key, 70 * 1024).await?, 413, 777)?;
     let text = post("/v1/keys").header(CONTENT_TYPE, "text/plain").body("{}");
     check(&client.send(text).await?, 415, 777)?;
 

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -58,6 +58,21 @@ impl Client {
     /// One request on a connection of its own.
     pub(crate) async fn send(&self, request: Call<'_>) -> anyhow::Result<Answer> {
         self.connect().await?.send(request).await
+    }
+
+    /// Announces a JSON body of this length without sending any of it, so that the answer cannot be lost to a write
+    /// that the server no longer reads.
+    pub(crate) async fn announce_body(&self, path: &str, key: &str, length: usize) -> anyhow::Result<Answer> {
+        let mut stream = self.tls().await?;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
+        let mut bytes = Vec::new();
+        // A server that closes without a TLS goodbye has answered all the same.
+        let _ = soon(path, stream.read_to_end(&mut bytes)).await?;
+        Answer::from_text(&String::from_utf8(bytes)?)
     }
 
     pub(crate) async fn get(&self, path: &str, key: &str) -> anyhow::Result<Answer> {
@@ -165,6 +180,18 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// From the text of a whole answer whose body ends with the connection.
+    fn from_text(text: &str) -> anyhow::Result<Self> {
+        let (head, body) = text.split_once("\r\n\r\n").context("a head and a body")?;
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("a status")?.parse()?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+            headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value.trim())?);
+        }
+        Ok(Self { status, headers, body: Bytes::from(body.to_owned()) })
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
