@@ -125,7 +125,7 @@ async fn what_is_not_http_gets_a_whole_answer_too() {
     ] {
         let text = talk(&open, sent.as_bytes()).await;
         let parts = text.split_once("\r\n\r\n");
-        let (head, body) = parts.unwrap_or_else(|| panic!("{:.40?}: {text:?}", sent));
+        let (head, body) = parts.unwrap_or_else(|| panic!("{sent:.40?}: {text:?}"));
         assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{sent:.40}: {text}");
         for header in
             ["x-request-id: req_", "x-ratelimit-limit: 600", "ratelimit: \"default\";r=", "connection: close"]
