@@ -3,7 +3,7 @@
 //! server stops.
 
 mod connection;
-mod unreadable;
+mod whole;
 
 use std::io;
 use std::net::SocketAddr;

@@ -82,8 +82,6 @@ pub(crate) struct Meters {
     /// What matches no row.
     unmatched: RouteMeters,
     refusals: [Counter; 9],
-    /// Calls that are live now.
-    pub(crate) live_calls: Gauge,
     /// Keys in the table.
     pub(crate) keys: Gauge,
 }
@@ -98,14 +96,12 @@ impl Meters {
             metrics::Unit::Seconds,
             "Time from request head to answer."
         );
-        metrics::describe_gauge!("telepath_live_calls", "Calls that are live now.");
         metrics::describe_gauge!("telepath_keys", "API keys in the key table.");
         Self {
             routes: ROUTES.iter().map(|row| RouteMeters::new(row.path, row.verb())).collect(),
             unmatched: RouteMeters::new("unmatched", "other"),
             refusals: Refusal::ALL
                 .map(|refusal| counter!("telepath_api_refusals_total", "reason" => refusal.label())),
-            live_calls: gauge!("telepath_live_calls"),
             keys: gauge!("telepath_keys"),
         }
     }

@@ -120,7 +120,7 @@ error_codes! {
         "The body is not declared as JSON.",
         "Send `Content-Type: application/json`.";
     HeadersTooLarge = "HEADERS_TOO_LARGE", 431, Caller, retry: false,
-        "The request line and headers are too large (32 KiB are always taken), or there are more than 64 headers.",
+        "The request line and headers are too large (32 KiB are always taken), or there are more than 100 headers.",
         "Send fewer or smaller headers, and a shorter URL.";
     RateLimitExceeded = "RATE_LIMIT_EXCEEDED", 429, Caller, retry: true,
         "The window's requests are used up.",

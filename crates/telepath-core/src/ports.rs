@@ -61,7 +61,4 @@ pub trait LiveCalls: Send + Sync + 'static {
 
     /// Asks all live calls of a trunk to end; how many were asked.
     fn hang_up_trunk(&self, trunk: TrunkId, reason: DisconnectReason) -> usize;
-
-    /// How many calls are live.
-    fn live(&self) -> usize;
 }

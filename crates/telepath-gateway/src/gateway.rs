@@ -210,10 +210,6 @@ impl LiveCalls for GatewayHandle {
     fn hang_up_trunk(&self, trunk: TrunkId, reason: DisconnectReason) -> usize {
         self.0.live.hang_up_where(|of| of == trunk, reason)
     }
-
-    fn live(&self) -> usize {
-        self.0.live.len()
-    }
 }
 
 fn open_sip_socket(listen: SocketAddr) -> io::Result<UdpSocket> {

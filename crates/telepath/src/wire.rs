@@ -121,15 +121,16 @@ impl Server {
             .remedy("Start it again, and report the log line of the panic.")
     }
 
-    /// Stops: says that no work is wanted, lets calls and requests end within the configured time, writes what is only
-    /// in memory, and gives the folder back.
+    /// Stops: says that no work is wanted, lets calls and then requests end within the configured time each, writes what
+    /// is only in memory, and gives the folder back. While calls end the API goes on answering, so that whoever probes
+    /// `/readyz` learns of it and live calls can still be seen and hung up.
     pub async fn stop(self) {
         self.readiness.set(false);
-        self.doors.cancel();
         let report = self.gateway.shutdown(self.grace).await;
         if report.tasks_left > 0 {
             tracing::warn!(tasks = report.tasks_left, "calls were cut off at the end of the drain");
         }
+        self.doors.cancel();
         self.work.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.grace + TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {

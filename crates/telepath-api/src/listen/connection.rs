@@ -20,15 +20,13 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::unreadable::Completed;
+use super::whole::Whole;
 use crate::api::Api;
 use crate::auth::gate::Peer;
 use crate::options::ConnectionLimits;
 
 /// The content type of a TLS handshake record (RFC 8446 section 5.1): the first byte of every TLS connection.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// The most header fields of a request.
-const MAX_HEADERS: usize = 64;
 /// The largest request head in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// The most requests at once on one HTTP/2 connection.
@@ -145,7 +143,6 @@ fn builder(limits: ConnectionLimits, version: Version, treatment: Treatment) -> 
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         .keep_alive(matches!(treatment, Treatment::Serve(_)));
     builder
@@ -187,7 +184,7 @@ async fn converse<I>(
         }
     });
     let builder = builder(limits, version, treatment);
-    let stream = Completed::new(stream, Arc::clone(&api), treatment);
+    let stream = Whole::new(stream, Arc::clone(&api), treatment);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut look = tokio::time::interval(limits.idle);
     look.reset();

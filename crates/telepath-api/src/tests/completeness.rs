@@ -1,8 +1,9 @@
 //! Every answer of every status is complete: request id, rate window, envelope.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
@@ -128,8 +129,11 @@ async fn a_handler_that_waits_too_long_is_given_up() {
 
 #[tokio::test]
 async fn a_panic_is_an_answer_with_all_headers() {
-    let house = House::new().await;
-    house.media.is_broken.store(true, Ordering::SeqCst);
+    async fn broken() -> &'static str {
+        panic!("the media plane is broken")
+    }
+    let mut house = House::new().await;
+    Arc::get_mut(&mut house.api).unwrap().router = Router::new().fallback(broken);
     let answer = house.get("/metrics", "").await;
     check("panic", &answer, 500, OF_ADDRESS);
     assert_eq!(answer.code(), "INTERNAL");

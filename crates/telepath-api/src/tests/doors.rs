@@ -114,7 +114,7 @@ async fn talk(open: &Open, bytes: &[u8]) -> String {
 async fn what_is_not_http_gets_a_whole_answer_too() {
     let house = House::new().await;
     let open = open_tls(&house).await;
-    let many = format!("GET /livez HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(100));
+    let many = format!("GET /livez HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(101));
     let long = format!("GET /livez HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(200 * 1024));
     for (sent, status, code) in [
         ("GET\r\n\r\n", "400 Bad Request", "MALFORMED_REQUEST"),
@@ -134,6 +134,27 @@ async fn what_is_not_http_gets_a_whole_answer_too() {
         }
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["error"]["code"], code, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_arrives_although_the_body_was_not_waited_for() {
+    let house = House::new().await;
+    let key = house.master().await;
+    let open = open_tls(&house).await;
+    let body = vec![b' '; 900 * 1024];
+    for (authorization, kind, status) in [
+        (format!("Authorization: Bearer {key}\r\n"), "application/json", "413 Payload Too Large"),
+        (format!("Authorization: Bearer {key}\r\n"), "text/plain", "415 Unsupported Media Type"),
+        (String::new(), "application/json", "401 Unauthorized"),
+    ] {
+        let head = format!(
+            "POST /v1/keys HTTP/1.1\r\nHost: localhost\r\n{authorization}Content-Type: {kind}\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let text = talk(&open, &[head.as_bytes(), &body].concat()).await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{kind}: {text}");
     }
 }
 

@@ -34,7 +34,7 @@ async fn the_api_ends_one_call_or_all_of_a_trunk() {
     let world = World::start(&echo.url()).await;
     let mut line = live_call(&world).await;
     let start = world.control.until_started().await;
-    assert_eq!(world.handle.live(), 1);
+    assert_eq!(world.handle.counts().await.calls, 1);
     assert!(world.handle.hang_up(start.id, DisconnectReason::ApiHangup));
     ended_by_callee(&mut line).await;
     assert_eq!(world.control.until_ends(1).await[0].reason, DisconnectReason::ApiHangup);

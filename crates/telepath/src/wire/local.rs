@@ -30,10 +30,6 @@ impl LiveCalls for NoCallsHere {
     fn hang_up_trunk(&self, _trunk: TrunkId, _reason: DisconnectReason) -> usize {
         0
     }
-
-    fn live(&self) -> usize {
-        0
-    }
 }
 
 /// The API of a folder on a socket of its own, and nothing else.

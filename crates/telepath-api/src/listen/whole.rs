@@ -1,35 +1,45 @@
-//! Answers to what is not HTTP. The HTTP/1.1 library answers a head that it cannot read by itself, before any of our code
-//! sees a request, so such an answer would lack the headers and the envelope that every answer of this API has. This
-//! wrapper around a connection sees what is written to it and puts a whole answer in the place of a bare one.
+//! Sees to it that every answer is whole and arrives. The HTTP/1.1 library answers a head that it cannot read by itself,
+//! before any of our code sees a request, so such an answer would lack the headers and the envelope that every answer of
+//! this API has: a whole one is written in its place. And an answer given before the whole request was read would be lost
+//! when the connection is closed over what is still arriving: so the rest is read and dropped for a moment first.
 
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, Collected};
 use telepath_core::error::ErrorCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use super::connection::Treatment;
 use crate::api::Api;
 use crate::auth::gate::Peer;
 
-/// A connection whose bare answers are completed.
-pub(super) struct Completed<I> {
+/// How long a closing connection is read from, so that the peer's system does not throw our answer away.
+const LINGER: Duration = Duration::from_millis(500);
+/// The most that is read from it meanwhile.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// A connection on which every answer is whole and arrives.
+pub(super) struct Whole<I> {
     stream: I,
     api: Arc<Api>,
     treatment: Treatment,
-    /// What is written instead of the bare answer, and how much of it is out.
+    /// What is written instead of a bare answer, and how much of it is out.
     instead: Option<(Vec<u8>, usize)>,
+    /// Our side is closed; until when, and how much more, is read from the other.
+    lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
-impl<I> Completed<I> {
+impl<I> Whole<I> {
     pub(super) fn new(stream: I, api: Arc<Api>, treatment: Treatment) -> Self {
-        Self { stream, api, treatment, instead: None }
+        Self { stream, api, treatment, instead: None, lingering: None }
     }
 
     /// The whole answer for a bare one.
@@ -84,7 +94,7 @@ fn to_bytes(response: Response) -> Vec<u8> {
     bytes
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Completed<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for Whole<I> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -94,7 +104,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Completed<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Completed<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Whole<I> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.instead.is_none() {
@@ -121,7 +131,22 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Completed<I> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+        }
+        let (deadline, left) =
+            this.lingering.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES));
+        let mut dropped = [0; 4096];
+        while *left > 0 && deadline.as_mut().poll(context).is_pending() {
+            let mut buffer = ReadBuf::new(&mut dropped);
+            match ready!(Pin::new(&mut this.stream).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => *left = left.saturating_sub(buffer.filled().len()),
+                // The peer has closed its side too, or is gone.
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
