@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
+use crate::validation::Invalid;
+
 /// The most networks that one list may hold.
 pub const MAX_NETWORKS: usize = 64;
 
@@ -56,6 +58,20 @@ impl NetworkList {
     /// These networks; `None` when there are more than [`MAX_NETWORKS`].
     pub fn new(networks: Vec<IpNet>) -> Option<Self> {
         (networks.len() <= MAX_NETWORKS).then_some(Self(networks))
+    }
+
+    /// Parses the networks that a caller gave as `field`, noting every problem.
+    pub fn check(field: &str, texts: Vec<String>, problems: &mut Invalid) -> Option<Self> {
+        let networks = texts
+            .into_iter()
+            .enumerate()
+            .filter_map(|(place, text)| problems.keep(&format!("{field}[{place}]"), parse_network(&text)))
+            .collect();
+        let list = Self::new(networks);
+        if list.is_none() {
+            problems.wrong(field, format!("must hold at most {MAX_NETWORKS} networks"));
+        }
+        list
     }
 
     /// Whether no restriction was set.

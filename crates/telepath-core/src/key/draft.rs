@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::Preset;
 use crate::account::Account;
-use crate::address::{NetworkList, parse_network};
+use crate::address::NetworkList;
 use crate::change::Change;
 use crate::clock::Timestamp;
 use crate::limit::RateLimit;
@@ -67,7 +67,8 @@ impl KeyDraft {
         let scopes = preset.and_then(|preset| check_scopes(preset, self.scopes, giver, &mut problems));
         let requests = self.rate_limit_per_minute.or(preset.map(Preset::requests_per_minute)).unwrap_or(1);
         let rate_limit = problems.keep("rate_limit_per_minute", check_limit(requests, account));
-        let allowed_ips = check_networks(self.allowed_ips.unwrap_or_default(), &mut problems);
+        let allowed_ips =
+            NetworkList::check("allowed_ips", self.allowed_ips.unwrap_or_default(), &mut problems);
         let expires_at = problems.optional("expires_at", self.expires_at, |text| parse_future(&text, now));
         let not_before =
             problems.optional("not_before", self.not_before, |text| Timestamp::parse_rfc3339(&text));
@@ -137,7 +138,9 @@ impl KeyPatchDraft {
                 .and_then(|names| check_scopes(Preset::Custom, Some(names), giver, &mut problems)),
             rate_limit: problems
                 .optional("rate_limit_per_minute", self.rate_limit_per_minute, |n| check_limit(n, account)),
-            allowed_ips: self.allowed_ips.and_then(|networks| check_networks(networks, &mut problems)),
+            allowed_ips: self
+                .allowed_ips
+                .and_then(|networks| NetworkList::check("allowed_ips", networks, &mut problems)),
             expires_at: problems
                 .keep("expires_at", self.expires_at.try_map(|text| parse_future(&text, now)))
                 .unwrap_or_default(),
@@ -160,19 +163,6 @@ fn check_limit(requests: u32, account: &Account) -> Result<RateLimit, String> {
     RateLimit::per_minute(requests)
         .filter(|limit| *limit <= most)
         .ok_or_else(|| format!("must be 1 to {} requests per minute", most.get()))
-}
-
-fn check_networks(texts: Vec<String>, problems: &mut Invalid) -> Option<NetworkList> {
-    let networks: Vec<_> = texts
-        .into_iter()
-        .enumerate()
-        .filter_map(|(place, text)| problems.keep(&format!("allowed_ips[{place}]"), parse_network(&text)))
-        .collect();
-    let list = NetworkList::new(networks);
-    if list.is_none() {
-        problems.wrong("allowed_ips", format!("must hold at most {} networks", crate::address::MAX_NETWORKS));
-    }
-    list
 }
 
 fn check_scopes(

@@ -8,7 +8,7 @@ use super::{
     AgentProtocol, AgentUrl, AiProvider, Codec, CredentialField, E164, HeaderName, SipPassword, SipUsername,
     TrunkSettings,
 };
-use crate::address::{NetworkList, parse_network};
+use crate::address::NetworkList;
 use crate::secret::SecretText;
 use crate::validation::{Invalid, bounded_text};
 
@@ -108,7 +108,8 @@ impl TrunkDraft {
             self.require_members_of(provider, &mut problems);
         }
         let agent_protocol = check_protocol(self.agent_protocol.take(), &mut problems).unwrap_or_default();
-        let allowed_ips = check_networks(self.allowed_ips.take(), &mut problems);
+        let allowed_ips =
+            NetworkList::check("allowed_ips", self.allowed_ips.take().unwrap_or_default(), &mut problems);
         let credentials = check_credentials(&mut self, &mut problems);
         let settings = check_settings(self, &mut problems);
         match (name, ai_provider, sip_username, allowed_ips) {
@@ -150,16 +151,6 @@ impl TrunkDraft {
 pub(super) fn check_protocol(name: Option<String>, problems: &mut Invalid) -> Option<AgentProtocol> {
     problems
         .optional("agent_protocol", name, |name| AgentProtocol::from_name(&name).ok_or("must be telepath.v1"))
-}
-
-pub(super) fn check_networks(texts: Option<Vec<String>>, problems: &mut Invalid) -> Option<NetworkList> {
-    let networks =
-        check_each("allowed_ips", texts.unwrap_or_default(), problems, |text| parse_network(&text));
-    let list = NetworkList::new(networks);
-    if list.is_none() {
-        problems.wrong("allowed_ips", format!("must hold at most {} networks", crate::address::MAX_NETWORKS));
-    }
-    list
 }
 
 fn check_credentials(

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::draft::{
-    check_api_key, check_codecs, check_headers, check_metadata, check_networks, check_numbers, check_prompt,
-    in_call_range, in_range, short_text,
+    check_api_key, check_codecs, check_headers, check_metadata, check_numbers, check_prompt, in_call_range,
+    in_range, short_text,
 };
 use super::{AgentUrl, AiProvider, CredentialField, Trunk, TrunkSettings, TrunkStatus};
 use crate::address::NetworkList;
@@ -111,7 +111,7 @@ impl TrunkPatchDraft {
         let name = problems.optional("name", self.name, |name| bounded_text(name, 1, 100, &[]));
         let status = problems.optional("status", self.status, |name| check_status(&name));
         let allowed_ips =
-            if self.allowed_ips.is_some() { check_networks(self.allowed_ips, &mut problems) } else { None };
+            self.allowed_ips.and_then(|networks| NetworkList::check("allowed_ips", networks, &mut problems));
         let mut settings = trunk.settings.clone();
         change(&mut settings.system_prompt, "system_prompt", self.system_prompt, &mut problems, check_prompt);
         change(&mut settings.voice_id, "voice_id", self.voice_id, &mut problems, short_text);
