@@ -34,6 +34,7 @@ macro_rules! migrations {
 /// Every migration in order.
 pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     1 "0001_foundation";
+    2 "0002_usage";
 };
 
 /// Held while a PostgreSQL database is migrated, so that two programs that start at once do not both do it. The number
