@@ -18,7 +18,6 @@ use crate::key_table::{KeyTable, Snapshot, snapshot};
 use crate::sql::{Connection, binds, corrupt};
 
 pub(crate) use change::differences;
-use row::KeyRow;
 
 /// A key that was just made.
 #[derive(Debug)]
@@ -92,6 +91,7 @@ impl Store {
              AND ($5 IS NULL OR preset = $5) \
              AND ($6 IS NULL OR COALESCE(last_used_at, created_at) <= $6) \
              AND ($7 IS NULL OR expires_at < $7)";
+        self.sync_usage().await;
         let now = self.now();
         let idle_since = filter.idle_days.map(|days| now.unix_ms() - i64::from(days) * DAY_MS);
         let binds = binds![
@@ -108,19 +108,19 @@ impl Store {
         let sql =
             format!("SELECT {} {WHERE} ORDER BY created_at DESC, id DESC LIMIT $8 OFFSET $9", row::COLUMNS);
         let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
-        let mut keys = row::keys(&mut db, sql, page_binds).await?;
-        drop(db);
-        for key in &mut keys {
-            key.merge_live_use(&self.keys);
-        }
-        Ok(Page { items: keys.into_iter().map(KeyRow::into_record).collect(), total: total.number("total")? })
+        let items = row::keys(&mut db, sql, page_binds).await?;
+        Ok(Page { items, total: total.number("total")? })
     }
 
     /// A key of the account.
     pub async fn get_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        let mut db = self.backend.read().await?;
-        let key = row::key(&mut db, account, id).await?;
-        Ok(key.map(|key| self.record_of(key)))
+        self.sync_usage().await;
+        self.find_key(account, id).await
+    }
+
+    /// A key of the account with counters that may be behind, for one who does not look at them.
+    pub async fn find_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        row::key(&mut self.backend.read().await?, account, id).await
     }
 
     /// Changes a key. `giver` is what the asking key may do; `None` is local administration.
@@ -132,6 +132,8 @@ impl Store {
         giver: Option<ScopeSet>,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
+        // The answer shows the counters too.
+        self.sync_usage().await;
         let audit_id = self.new_id(origin.at)?;
         let update = change::Update { account, id, patch, giver, origin, audit_id };
         self.change_key(id, move |db| Box::pin(change::update(db, update))).await
@@ -152,11 +154,6 @@ impl Store {
         self.change_key(id, move |db| Box::pin(change::revoke(db, revoke))).await
     }
 
-    fn record_of(&self, mut key: KeyRow) -> KeyRecord {
-        key.merge_live_use(&self.keys);
-        key.into_record()
-    }
-
     /// Commits a change of a key and applies it to the table. Runs to its end even when the caller goes away, because a
     /// committed change must reach the table.
     async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
@@ -174,14 +171,13 @@ impl Store {
             keys.apply(snapshot);
             Ok(key)
         });
-        let key = task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)));
-        key.map(|key| self.record_of(key))
+        task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)))
     }
 }
 
 /// What a change of a key leaves behind.
 pub(crate) struct Changed {
-    key: KeyRow,
+    key: KeyRecord,
     snapshot: Snapshot,
 }
 

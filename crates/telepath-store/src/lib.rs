@@ -15,11 +15,14 @@ mod key_table;
 mod limit;
 mod migrate;
 mod postgres;
+mod request_log;
+mod retention;
 mod sql;
 mod sqlite;
 #[cfg(test)]
 mod suite;
 mod trunk;
+mod upkeep;
 mod usage;
 
 use std::path::PathBuf;
@@ -40,7 +43,10 @@ pub use key::{CreatedKey, KeyChangeError};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
 pub use migrate::MigrationReport;
+pub use request_log::{LogFigures, RequestCursor, RequestLog, RequestOrder, RequestPage};
+pub use retention::{Expired, Retention};
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
+pub use usage::KeyUsage;
 
 use backend::Backend;
 use postgres::PostgresBackend;
@@ -106,6 +112,7 @@ pub struct Store {
     seams: Seams,
     keys: KeyTable,
     addresses: AddressWindows,
+    requests: RequestLog,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -131,7 +138,8 @@ impl Store {
         }
         let keys = key_table::load(&backend).await?;
         let addresses = AddressWindows::new(options.address_limit);
-        let store = Store { backend, seams, keys, addresses, last_beat: Arc::default() };
+        let requests = RequestLog::new();
+        let store = Store { backend, seams, keys, addresses, requests, last_beat: Arc::default() };
         Ok(Arc::new(store))
     }
 
@@ -142,8 +150,8 @@ impl Store {
 
     /// Writes what is only in memory, ends all work and closes the database. Every later call fails.
     pub async fn close(&self) {
-        if let Err(error) = self.flush_usage().await {
-            tracing::error!(%error, "the last usage counts could not be written");
+        if let Err(error) = self.write_requests().await {
+            tracing::error!(%error, "the last requests could not be written");
         }
         self.backend.close().await;
     }
@@ -176,6 +184,11 @@ impl Store {
     /// The windows of addresses without a valid key.
     pub fn addresses(&self) -> &AddressWindows {
         &self.addresses
+    }
+
+    /// The log of answered requests.
+    pub fn requests(&self) -> &RequestLog {
+        &self.requests
     }
 
     fn now(&self) -> Timestamp {

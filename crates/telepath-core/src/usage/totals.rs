@@ -62,6 +62,11 @@ impl KeyTotals {
         self.secrets.iter().map(|(_, last)| *last).max_by_key(|last| last.at)
     }
 
+    /// How many rows are written of it at most.
+    pub fn rows(&self) -> usize {
+        1 + self.secrets.len() + self.addresses.len() + UsageSpan::ALL.len() * self.minutes.len()
+    }
+
     /// The buckets of every span, in order.
     pub fn buckets(&self) -> Vec<(BucketKey, BucketSum)> {
         let spread = |span: &UsageSpan| {

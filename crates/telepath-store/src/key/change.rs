@@ -95,8 +95,8 @@ fn created_key(
         expires_at: new.expires_at,
         revoked: false,
     };
-    let secrets = vec![SnapshotSecret { hash, expires_at: None, last_use: None }];
-    let snapshot = Snapshot { id, account: account_id, policy, version: 1, requests: 0, errors: 0, secrets };
+    let secrets = vec![SnapshotSecret { hash, expires_at: None }];
+    let snapshot = Snapshot { id, account: account_id, policy, version: 1, secrets };
     let record = KeyRecord {
         id,
         account_id,
@@ -115,7 +115,7 @@ fn created_key(
         revocation: None,
         secrets: vec![secret],
     };
-    Changed { key: row::KeyRow::new(record, vec![hash]), snapshot }
+    Changed { key: record, snapshot }
 }
 
 pub(super) struct Update {
@@ -210,8 +210,7 @@ async fn hold(db: &mut Connection, account: AccountId, id: KeyId) -> Result<KeyR
     let sql = "SELECT id FROM keys WHERE id = $1 AND account_id = $2";
     let held = db.fetch_held(sql, binds![id.to_string(), account.to_string()]).await?;
     held.ok_or(KeyChangeError::NotFound)?;
-    let key = row::key(db, account, id).await?.ok_or(KeyChangeError::NotFound)?;
-    Ok(key.record)
+    row::key(db, account, id).await?.ok_or(KeyChangeError::NotFound)
 }
 
 async fn read_back(db: &mut Connection, account: AccountId, id: KeyId) -> Result<Changed, StoreError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
+use telepath_store::Retention;
 
 use super::layers::{Layers, Value};
 use super::table::Kind;
@@ -28,6 +29,8 @@ pub struct Config {
     pub media: MediaConfig,
     /// Bounds.
     pub limits: LimitsConfig,
+    /// How long what was answered is kept.
+    pub retention: Retention,
     /// Log lines.
     pub log: LogConfig,
 }
@@ -177,6 +180,7 @@ impl Check<'_> {
         // Each part is checked before any is taken, so that all problems are told at once.
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
+        let retention = self.retention();
         Some(Config {
             storage: storage?,
             api: api?,
@@ -184,6 +188,7 @@ impl Check<'_> {
             sip: sip?,
             media: media?,
             limits: limits?,
+            retention: retention?,
             log: log?,
         })
     }
@@ -261,6 +266,12 @@ impl Check<'_> {
             address_requests: RateLimit::per_minute(requests?)?,
             stop_grace: stop_grace?,
         })
+    }
+
+    fn retention(&mut self) -> Option<Retention> {
+        let age = self.required("retention.request_log", values::duration);
+        let megabytes = self.count("retention.request_log_megabytes");
+        Some(Retention { age: age?, bytes: u64::from(megabytes?) * 1024 * 1024 })
     }
 
     fn log(&mut self) -> Option<LogConfig> {
