@@ -8,6 +8,7 @@ mod load;
 mod machine;
 mod peers;
 mod process;
+mod proxies;
 mod requests;
 mod scale;
 mod server;
@@ -57,6 +58,7 @@ async fn report(effort: Effort) -> anyhow::Result<()> {
     let scratch = Scratch::new()?;
     stages::measure(&mut table)?;
     requests::measure(&mut table, effort, &scratch.0).await?;
+    proxies::measure(&mut table, effort, &scratch.0).await?;
     scale::measure(&mut table, effort, &scratch.0).await?;
     calls::measure(&mut table, effort, &scratch.0).await?;
     table.print();
