@@ -4,6 +4,7 @@
 
 mod bare;
 mod calls;
+mod flood;
 mod load;
 mod machine;
 mod peers;
@@ -57,6 +58,7 @@ async fn report(effort: Effort) -> anyhow::Result<()> {
     let mut table = Table::new(&machine::facts());
     let scratch = Scratch::new()?;
     stages::measure(&mut table)?;
+    flood::measure(&mut table)?;
     requests::measure(&mut table, effort, &scratch.0).await?;
     proxies::measure(&mut table, effort, &scratch.0).await?;
     scale::measure(&mut table, effort, &scratch.0).await?;
