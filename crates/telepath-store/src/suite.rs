@@ -2,6 +2,7 @@
 //! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
 
 mod admission;
+mod alerts;
 mod calls;
 mod files;
 mod keys;
