@@ -171,6 +171,15 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
         codes
             .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));
     }
+    if row.path.contains("{secret_id}") {
+        codes.extend([ErrorCode::SecretNotFound, ErrorCode::SecretIsCurrent]);
+    }
+    if row.path.ends_with("/rotate") || row.path.ends_with("/rotate-all") {
+        codes.push(ErrorCode::TooManySecrets);
+    }
+    if row.path.ends_with("/rotate-all") {
+        codes.push(ErrorCode::TooManyKeys);
+    }
     codes
 }
 

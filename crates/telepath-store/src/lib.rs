@@ -38,7 +38,7 @@ use telepath_core::vault::Vault;
 pub use audit::AuditVerdict;
 pub use call::CallListError;
 pub use error::{DatabaseError, StoreError};
-pub use key::{CreatedKey, KeyChangeError};
+pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
 pub use migrate::MigrationReport;
@@ -103,6 +103,12 @@ pub struct Seams {
     pub clock: Arc<dyn Clock>,
     /// Random bytes for ids and secrets.
     pub entropy: Arc<dyn Entropy>,
+}
+
+impl Seams {
+    fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
+        Ok(T::generate(now, &*self.entropy)?)
+    }
 }
 
 /// An open database and the tables in memory that belong to it.
@@ -200,7 +206,7 @@ impl Store {
     }
 
     fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
-        Ok(T::generate(now, &*self.seams.entropy)?)
+        self.seams.new_id(now)
     }
 }
 
