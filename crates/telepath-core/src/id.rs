@@ -159,6 +159,8 @@ ids! {
     AuditId = "aud";
     /// An alert.
     AlertId = "alr";
+    /// One attempt to carry out a request with an `Idempotency-Key`.
+    IdempotencyId = "idem";
 }
 
 #[cfg(test)]

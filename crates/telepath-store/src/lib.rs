@@ -5,6 +5,7 @@
 //! audit entry and its outbox event in one transaction.
 
 mod account;
+mod alert;
 mod audit;
 mod backend;
 mod call;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use telepath_core::alert::AlertSettings;
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::Id;
@@ -39,7 +41,7 @@ use telepath_core::vault::Vault;
 pub use audit::AuditVerdict;
 pub use call::CallListError;
 pub use error::{DatabaseError, StoreError};
-pub use key::{CreatedKey, KeyChangeError};
+pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
 pub use migrate::MigrationReport;
@@ -48,6 +50,7 @@ pub use retention::{Expired, Retention};
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
 pub use usage::KeyUsage;
 
+use alert::{Notices, Raised};
 use backend::Backend;
 use postgres::PostgresBackend;
 use sql::{Connection, binds};
@@ -75,6 +78,8 @@ pub struct StoreOptions {
     pub database: Database,
     /// Requests per minute of an address that shows no valid key.
     pub address_limit: RateLimit,
+    /// What the rules of alerts go by.
+    pub alerts: AlertSettings,
 }
 
 impl StoreOptions {
@@ -86,7 +91,7 @@ impl StoreOptions {
         let usual = RateLimit::per_minute(Self::DEFAULT_ADDRESS_LIMIT);
         // The constant is not zero, so there is always a usual limit.
         let address_limit = usual.unwrap_or(MIN_LIMIT);
-        Self { database, address_limit }
+        Self { database, address_limit, alerts: AlertSettings::default() }
     }
 }
 
@@ -106,6 +111,12 @@ pub struct Seams {
     pub entropy: Arc<dyn Entropy>,
 }
 
+impl Seams {
+    fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
+        Ok(T::generate(now, &*self.entropy)?)
+    }
+}
+
 /// An open database and the tables in memory that belong to it.
 pub struct Store {
     backend: Backend,
@@ -113,6 +124,9 @@ pub struct Store {
     keys: KeyTable,
     addresses: AddressWindows,
     requests: RequestLog,
+    alerts: Arc<AlertSettings>,
+    raised: Arc<Raised>,
+    notices: Notices,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -138,8 +152,17 @@ impl Store {
         }
         let keys = key_table::load(&backend).await?;
         let addresses = AddressWindows::new(options.address_limit);
-        let requests = RequestLog::new();
-        let store = Store { backend, seams, keys, addresses, requests, last_beat: Arc::default() };
+        let store = Store {
+            backend,
+            seams,
+            keys,
+            addresses,
+            requests: RequestLog::new(),
+            alerts: Arc::new(options.alerts),
+            raised: Arc::default(),
+            notices: Notices::default(),
+            last_beat: Arc::default(),
+        };
         Ok(Arc::new(store))
     }
 
@@ -196,7 +219,7 @@ impl Store {
     }
 
     fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
-        Ok(T::generate(now, &*self.seams.entropy)?)
+        self.seams.new_id(now)
     }
 }
 

@@ -2,11 +2,14 @@
 //! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
 
 mod admission;
+mod alerts;
 mod calls;
 mod files;
+mod givers;
 mod keys;
 mod requests;
 mod retention;
+mod rotation;
 mod server;
 mod trail;
 mod transactions;
@@ -28,7 +31,6 @@ use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::{NewKey, Preset};
 use telepath_core::limit::RateLimit;
 use telepath_core::request::{Answered, RequestFacts, RequestMethod, SecretMark};
-use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
@@ -93,7 +95,7 @@ impl Bench {
     }
 
     pub(crate) fn origin(&self) -> Origin {
-        Origin { actor: Actor::Local, address: None, at: self.clock.now() }
+        Origin::local(self.clock.now())
     }
 
     pub(crate) async fn account(&self, store: &Store) -> Account {
@@ -120,6 +122,11 @@ impl Bench {
         let created = store.create_key(account, new, self.origin()).await.unwrap();
         let hash = store.vault().hash_key(&created.secret);
         (created, hash)
+    }
+
+    /// A change that a key asks for.
+    pub(crate) fn by(&self, key: &CreatedKey) -> Origin {
+        Origin { actor: Actor::Key(key.record.id), ..self.origin() }
     }
 
     async fn remove(self) {
@@ -191,8 +198,6 @@ pub(crate) fn new_key(name: &str) -> NewKey {
         not_before: None,
     }
 }
-
-pub(crate) const EVERYTHING: ScopeSet = ScopeSet::all();
 
 pub(crate) async fn execute(store: &Store, sql: &'static str, values: Vec<Value>) -> u64 {
     store
