@@ -157,6 +157,8 @@ ids! {
     AuditId = "aud";
     /// An alert.
     AlertId = "alr";
+    /// One run of a server on a database that it may share with others.
+    NodeId = "node";
 }
 
 #[cfg(test)]
