@@ -11,9 +11,12 @@ use telepath_core::page::{Page, PageRequest};
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::PlainKey;
 
+use std::time::Instant;
+
 use crate::Store;
 use crate::backend::{Backend, Change};
 use crate::error::StoreError;
+use crate::key_clock;
 use crate::key_table::{KeyTable, Snapshot, snapshot};
 use crate::sql::{Connection, binds, corrupt};
 
@@ -157,26 +160,44 @@ impl Store {
         key.into_record()
     }
 
-    /// Commits a change of a key and applies it to the table. Runs to its end even when the caller goes away, because a
-    /// committed change must reach the table.
+    /// Commits a change of a key, applies it to the table, and waits until no other server admits by the old state. Runs to
+    /// its end even when the caller goes away, because a committed change must reach the table.
     async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
     {
-        let (backend, keys) = (self.backend.clone(), self.keys.clone());
+        let (backend, keys, witness) = (self.backend.clone(), self.keys.clone(), self.cluster.witness());
         let task = tokio::spawn(async move {
-            let result: Result<Changed, KeyChangeError> = backend.write(change).await;
+            let result: Result<(Changed, Option<i64>), KeyChangeError> =
+                backend.write(move |db| Box::pin(stamped(db, id, change))).await;
+            let committed = Instant::now();
             if let Err(KeyChangeError::Store(StoreError::OutcomeUnknown(_))) = &result {
                 keys.doubt(id);
                 settle_doubts(&backend, &keys).await;
             }
-            let Changed { key, snapshot } = result?;
+            let (Changed { key, snapshot }, version) = result?;
             keys.apply(snapshot);
+            witness.outlive(&backend, version, committed).await;
             Ok(key)
         });
         let key = task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)));
         key.map(|key| self.record_of(key))
     }
+}
+
+/// A change and, as the last thing before its commit, its number for the other servers. Also a change that found nothing
+/// to do is numbered: an earlier one of the same effect may not have been answered yet.
+async fn stamped<F>(
+    db: &mut Connection,
+    id: KeyId,
+    change: F,
+) -> Result<(Changed, Option<i64>), KeyChangeError>
+where
+    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
+{
+    let changed = change(db).await?;
+    let version = key_clock::stamp(db, &[id]).await?;
+    Ok((changed, version))
 }
 
 /// What a change of a key leaves behind.
