@@ -79,12 +79,13 @@ impl Api {
     ) -> Result<Arc<Self>, EntropyError> {
         let (router, document) = openapi::router_and_document();
         let request_ids = RequestIds::new(store.entropy().as_ref())?;
+        let meters = Meters::register(&store);
         let shared = Arc::new(Shared {
             options,
             store,
             live,
             prometheus,
-            meters: Meters::register(),
+            meters,
             request_ids,
             local_window: Mutex::default(),
             readiness: Readiness(Arc::new(AtomicBool::new(true))),

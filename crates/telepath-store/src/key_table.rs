@@ -17,9 +17,10 @@ use telepath_core::limit::WindowState;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
+use crate::cluster::lease::Lease;
 use entry::Entry;
-pub(crate) use entry::{LiveUse, Snapshot, SnapshotSecret, Spent};
-pub(crate) use load::{last_use_of, load, snapshot, snapshots};
+pub(crate) use entry::{LiveUse, Snapshot, SnapshotSecret, Spent, Standing, Taken};
+pub(crate) use load::{last_use_of, load, load_changed, snapshot, snapshots};
 
 /// Parts of each index with a lock of their own; a power of two.
 const SHARDS: usize = 64;
@@ -46,6 +47,10 @@ pub enum Admission {
     /// A change of the key was sent to the database and it is not known whether it happened. Until the database says so
     /// the key is refused (503), never admitted by what may be the old state.
     Unsure,
+    /// This server has not heard from the database for too long to know which keys are good (503).
+    NoLease,
+    /// Where the windows of all servers are counted cannot be asked (503).
+    Uncounted,
 }
 
 /// Spreads nothing: what it is given is the output of an HMAC or the random part of an id.
@@ -122,9 +127,10 @@ fn write(shard: &RwLock<Shard>) -> std::sync::RwLockWriteGuard<'_, Shard> {
     shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keys with something to tell the database. Each stands here at most once, so the list is bounded by their number.
-#[derive(Default)]
+/// What every handle needs beside its key: whether anything may be admitted, and keys with something to tell the
+/// database. Each stands there at most once, so the lists are bounded by their number.
 struct Pending {
+    lease: Arc<Lease>,
     used: Mutex<Vec<Arc<Entry>>>,
     unsure: Mutex<Vec<KeyId>>,
 }
@@ -151,13 +157,20 @@ fn id_number(id: KeyId) -> u64 {
 }
 
 impl KeyTable {
+    /// For tests: no keys, and no other server.
+    #[cfg(test)]
     pub(crate) fn empty() -> Self {
+        Self::under(Arc::new(Lease::unbounded()))
+    }
+
+    /// No keys yet; they are admitted while the lease holds.
+    pub(crate) fn under(lease: Arc<Lease>) -> Self {
         let index = || (0..SHARDS).map(|_| RwLock::default()).collect();
         Self(Arc::new(Tables {
             by_hash: index(),
             by_id: index(),
             count: AtomicUsize::new(0),
-            pending: Arc::default(),
+            pending: Arc::new(Pending { lease, used: Mutex::default(), unsure: Mutex::default() }),
         }))
     }
 
@@ -286,7 +299,38 @@ impl KeyHandle {
     /// The moment of admission: judges the key's policy, checks that this very secret is still one of the key's, and
     /// counts the request in the key's window, all under the key's lock.
     pub fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
+        if !self.pending.lease.holds() {
+            return Admission::NoLease;
+        }
         self.entry.admit(hash, address, now)
+    }
+
+    /// Judges the key and its secret without counting: for a window that is counted elsewhere. What comes of it must be
+    /// judged again by [`KeyHandle::settle`] when the count is known.
+    pub(crate) fn judge(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Standing, Admission> {
+        if !self.pending.lease.holds() {
+            return Err(Admission::NoLease);
+        }
+        self.entry.judge(hash, address, now)
+    }
+
+    /// The moment of admission of a request that was counted elsewhere: judges everything anew, and remembers the count.
+    pub(crate) fn settle(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+        taken: Taken,
+    ) -> Admission {
+        if !self.pending.lease.holds() {
+            return Admission::NoLease;
+        }
+        self.entry.settle(hash, address, now, taken)
     }
 
     /// Counts an answer, 4xx and 5xx as errors, and remembers the use. Never waits for the database.

@@ -29,11 +29,12 @@ impl Store {
     pub async fn flush_usage(&self) -> Result<usize, StoreError> {
         let (backend, keys) = (self.backend.clone(), self.keys.clone());
         let (last_beat, now) = (Arc::clone(&self.last_beat), self.now());
+        let node = self.cluster.node_id();
         // In a task of its own: counts that were taken from the table must not be lost with a caller that goes away.
         let task = tokio::spawn(async move {
             settle_doubts(&backend, &keys).await;
             if now.unix_ms() - last_beat.load(Ordering::Relaxed) >= BEAT_MS {
-                backend.write(move |db| Box::pin(beat(db, now))).await?;
+                backend.write(move |db| Box::pin(beat(db, node, now))).await?;
                 last_beat.store(now.unix_ms(), Ordering::Relaxed);
             }
             flush(&backend, &keys).await

@@ -129,7 +129,7 @@ async fn notices_become_alerts_that_say_why(bench: Arc<Bench>) {
     store.notice(Notice::SeenInClear { key, address });
     assert_eq!(store.handle_notices().await.unwrap(), 2);
     assert_eq!(store.handle_notices().await.unwrap(), 0);
-    store.revoke_key(account, key, None, None, bench.origin()).await.unwrap();
+    store.revoke_key(account, key, None, bench.origin()).await.unwrap();
     bench.clock.advance(store.alert_settings().cooldown(AlertRule::DeadKeyUsed));
     store.notice(Notice::DeadKeyUsed { key, address });
     assert_eq!(store.handle_notices().await.unwrap(), 1);
