@@ -3,6 +3,7 @@
 
 mod configuration;
 mod crash;
+mod crash_usage;
 mod examples;
 pub(crate) mod hostile;
 mod keys_command;

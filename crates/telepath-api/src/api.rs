@@ -20,6 +20,7 @@ use crate::meters::Meters;
 use crate::openapi;
 use crate::options::ApiOptions;
 use crate::request_id::RequestIds;
+use crate::requests::Exports;
 use crate::routes;
 use crate::whoami::WhoamiAnswers;
 
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     /// Until when, and with which result, the last look at the storage holds for `/readyz`.
     pub(crate) storage_seen: Mutex<Option<(Timestamp, bool)>>,
     pub(crate) whoami: WhoamiAnswers,
+    pub(crate) exports: Exports,
     pub(crate) document: Bytes,
 }
 
@@ -81,17 +83,19 @@ impl Api {
         let (router, document) = openapi::router_and_document();
         store.requests().name_routes(routes::labels());
         let request_ids = RequestIds::new(store.entropy().as_ref())?;
+        let meters = Meters::register(&store);
         let shared = Arc::new(Shared {
             options,
             store,
             live,
             prometheus,
-            meters: Meters::register(),
+            meters,
             request_ids,
             local_window: Mutex::default(),
             readiness: Readiness(Arc::new(AtomicBool::new(true))),
             storage_seen: Mutex::default(),
             whoami: WhoamiAnswers::default(),
+            exports: Exports::default(),
             document: Bytes::from(document),
         });
         let router = router

@@ -238,6 +238,8 @@ impl From<StoreError> for ApiError {
             | StoreError::OutcomeUnknown(_)
             | StoreError::Busy
             | StoreError::Closed
+            | StoreError::NoLease
+            | StoreError::Windows(_)
             | StoreError::File { .. }
             | StoreError::Entropy(_) => ApiError::unavailable(text),
             StoreError::Broken
@@ -246,6 +248,7 @@ impl From<StoreError> for ApiError {
             | StoreError::SchemaDiffers { .. }
             | StoreError::WrongMasterKey { .. }
             | StoreError::DatabaseTooOld { .. }
+            | StoreError::OtherServer { .. }
             | StoreError::Corrupt(_) => ApiError::internal(text),
         }
     }

@@ -4,8 +4,10 @@
 //! gate ([`Api::handle`]) that admits it, runs its handler and completes its answer.
 
 mod api;
+mod audit_events;
 mod auth;
 mod calls;
+mod date;
 mod error;
 mod headers;
 mod health;
@@ -20,6 +22,7 @@ mod page;
 mod path;
 mod query;
 mod request_id;
+mod requests;
 mod routes;
 #[cfg(test)]
 mod tests;

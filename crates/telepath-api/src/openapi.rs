@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
-use crate::{calls, health, keys, metrics, trunks, whoami};
+use crate::{audit_events, calls, health, keys, metrics, requests, trunks, whoami};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,6 +29,7 @@ use crate::{calls, health, keys, metrics, trunks, whoami};
         (name = "Keys", description = "API keys: who may do what, how often and from where."),
         (name = "Trunks", description = "SIP usernames that carriers call, and the agents that answer."),
         (name = "Calls", description = "What became of each call."),
+        (name = "Audit", description = "What was asked, and who changed what."),
         (name = "Operation", description = "For those who run the server. These routes need no key.")
     )
 )]
@@ -52,6 +53,8 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
         .merge(keys::router())
         .merge(trunks::router())
         .merge(calls::router())
+        .merge(requests::router())
+        .merge(audit_events::router())
         .merge(health::router())
         .merge(metrics::router())
         .merge(router())

@@ -10,6 +10,7 @@ mod doors;
 mod house;
 mod keys;
 mod privacy;
+mod requests;
 mod rotation;
 mod strictness;
 mod trunks;

@@ -161,6 +161,8 @@ ids! {
     AlertId = "alr";
     /// One attempt to carry out a request with an `Idempotency-Key`.
     IdempotencyId = "idem";
+    /// One run of a server on a database that it may share with others.
+    NodeId = "node";
 }
 
 #[cfg(test)]

@@ -18,9 +18,12 @@ use telepath_core::page::{Page, PageRequest};
 use telepath_core::secret::{KeyMode, PlainKey};
 use telepath_core::validation::Invalid;
 
+use std::time::Instant;
+
 use crate::Store;
 use crate::backend::{Backend, Change};
 use crate::error::StoreError;
+use crate::key_clock;
 use crate::key_table::{KeyTable, Snapshot, snapshot};
 use crate::sql::{Connection, binds, corrupt};
 
@@ -237,6 +240,7 @@ impl Store {
     ) -> Result<RotatedKeys, RotateAllError> {
         let mode = self.mode_of(account).await?;
         let (backend, keys, seams) = (self.backend.clone(), self.keys.clone(), self.seams.clone());
+        let witness = self.cluster.witness();
         let task = tokio::spawn(async move {
             let touched = Arc::new(Mutex::new(Vec::new()));
             let note = Arc::clone(&touched);
@@ -244,10 +248,16 @@ impl Store {
                 .write(move |db| {
                     Box::pin(async move {
                         let touch = |id| note.lock().unwrap_or_else(PoisonError::into_inner).push(id);
-                        rotate::rotate_all(db, account, grace, mode, origin, seams, &touch).await
+                        let rotated =
+                            rotate::rotate_all(db, account, grace, mode, origin, seams, &touch).await?;
+                        let ids: Vec<KeyId> =
+                            rotated.iter().map(|(changed, _)| changed.snapshot.id).collect();
+                        let version = key_clock::stamp(db, &ids).await?;
+                        Ok((rotated, version))
                     })
                 })
                 .await;
+            let committed = Instant::now();
             if let Err(RotateAllError::Store(StoreError::OutcomeUnknown(_))) = &result {
                 for id in touched.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
                     keys.doubt(id);
@@ -258,7 +268,10 @@ impl Store {
                 keys.apply(snapshot);
                 (key, secret)
             };
-            result.map(|rotated| rotated.into_iter().map(apply).collect::<Vec<_>>())
+            let (rotated, version) = result?;
+            let rotated: Vec<_> = rotated.into_iter().map(apply).collect();
+            witness.outlive(&backend, version, committed).await;
+            Ok(rotated)
         });
         let rotated = task.await.unwrap_or(Err(RotateAllError::Store(StoreError::Broken)))?;
         let shown = |(record, secret)| CreatedKey { record, secret };
@@ -269,25 +282,43 @@ impl Store {
         Ok(self.account(account).await?.ok_or_else(|| corrupt("account_id of a key"))?.mode)
     }
 
-    /// Commits a change of a key and applies it to the table. Runs to its end even when the caller goes away, because a
-    /// committed change must reach the table.
+    /// Commits a change of a key, applies it to the table, and waits until no other server admits by the old state. Runs to
+    /// its end even when the caller goes away, because a committed change must reach the table.
     async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
     {
-        let (backend, keys) = (self.backend.clone(), self.keys.clone());
+        let (backend, keys, witness) = (self.backend.clone(), self.keys.clone(), self.cluster.witness());
         let task = tokio::spawn(async move {
-            let result: Result<Changed, KeyChangeError> = backend.write(change).await;
+            let result: Result<(Changed, Option<i64>), KeyChangeError> =
+                backend.write(move |db| Box::pin(stamped(db, id, change))).await;
+            let committed = Instant::now();
             if let Err(KeyChangeError::Store(StoreError::OutcomeUnknown(_))) = &result {
                 keys.doubt(id);
                 settle_doubts(&backend, &keys).await;
             }
-            let Changed { key, snapshot } = result?;
+            let (Changed { key, snapshot }, version) = result?;
             keys.apply(snapshot);
+            witness.outlive(&backend, version, committed).await;
             Ok(key)
         });
         task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)))
     }
+}
+
+/// A change and, as the last thing before its commit, its number for the other servers. Also a change that found nothing
+/// to do is numbered: an earlier one of the same effect may not have been answered yet.
+async fn stamped<F>(
+    db: &mut Connection,
+    id: KeyId,
+    change: F,
+) -> Result<(Changed, Option<i64>), KeyChangeError>
+where
+    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
+{
+    let changed = change(db).await?;
+    let version = key_clock::stamp(db, &[id]).await?;
+    Ok((changed, version))
 }
 
 /// What a change of a key leaves behind.

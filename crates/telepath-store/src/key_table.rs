@@ -17,9 +17,10 @@ use telepath_core::limit::WindowState;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
+use crate::cluster::lease::Lease;
 use entry::Entry;
-pub(crate) use entry::{Snapshot, SnapshotSecret};
-pub(crate) use load::{last_use_of, load, snapshot, snapshots};
+pub(crate) use entry::{Snapshot, SnapshotSecret, Standing, Taken};
+pub(crate) use load::{last_use_of, load, load_changed, snapshot, snapshots};
 
 /// Parts of each index with a lock of their own; a power of two.
 const SHARDS: usize = 64;
@@ -46,6 +47,10 @@ pub enum Admission {
     /// A change of the key was sent to the database and it is not known whether it happened. Until the database says so
     /// the key is refused (503), never admitted by what may be the old state.
     Unsure,
+    /// This server has not heard from the database for too long to know which keys are good (503).
+    NoLease,
+    /// Where the windows of all servers are counted cannot be asked (503).
+    Uncounted,
 }
 
 /// Spreads nothing: what it is given is the output of an HMAC or the random part of an id.
@@ -132,6 +137,8 @@ struct Tables {
     count: AtomicUsize,
     /// Keys in doubt. Each stands here at most once, so the list is bounded by their number.
     unsure: Mutex<Vec<KeyId>>,
+    /// Whether anything may be admitted.
+    lease: Arc<Lease>,
 }
 
 /// All keys, shared by all request tasks.
@@ -145,13 +152,21 @@ fn id_number(id: KeyId) -> u64 {
 }
 
 impl KeyTable {
+    /// For tests: no keys, and no other server.
+    #[cfg(test)]
     pub(crate) fn empty() -> Self {
+        Self::under(Arc::new(Lease::unbounded()))
+    }
+
+    /// No keys yet; they are admitted while the lease holds.
+    pub(crate) fn under(lease: Arc<Lease>) -> Self {
         let index = || (0..SHARDS).map(|_| RwLock::default()).collect();
         Self(Arc::new(Tables {
             by_hash: index(),
             by_id: index(),
             count: AtomicUsize::new(0),
             unsure: Mutex::default(),
+            lease,
         }))
     }
 
@@ -159,7 +174,7 @@ impl KeyTable {
     pub fn find(&self, hash: &HashedKey) -> Option<KeyHandle> {
         let number = hash.index();
         let entry = read(shard_of(&self.0.by_hash, number)).find(number, |entry| entry.has(hash))?;
-        Some(KeyHandle { entry })
+        Some(KeyHandle { entry, lease: Arc::clone(&self.0.lease) })
     }
 
     /// How many keys there are, whatever their state.
@@ -253,13 +268,45 @@ impl KeyTable {
 #[derive(Clone)]
 pub struct KeyHandle {
     entry: Arc<Entry>,
+    lease: Arc<Lease>,
 }
 
 impl KeyHandle {
     /// The moment of admission: judges the key's policy, checks that this very secret is still one of the key's, and
     /// counts the request in the key's window, all under the key's lock.
     pub fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
+        if !self.lease.holds() {
+            return Admission::NoLease;
+        }
         self.entry.admit(hash, address, now)
+    }
+
+    /// Judges the key and its secret without counting: for a window that is counted elsewhere. What comes of it must be
+    /// judged again by [`KeyHandle::settle`] when the count is known.
+    pub(crate) fn judge(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Standing, Admission> {
+        if !self.lease.holds() {
+            return Err(Admission::NoLease);
+        }
+        self.entry.judge(hash, address, now)
+    }
+
+    /// The moment of admission of a request that was counted elsewhere: judges everything anew, and remembers the count.
+    pub(crate) fn settle(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+        taken: Taken,
+    ) -> Admission {
+        if !self.lease.holds() {
+            return Admission::NoLease;
+        }
+        self.entry.settle(hash, address, now, taken)
     }
 
     /// The key's id.

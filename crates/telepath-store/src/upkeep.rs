@@ -23,7 +23,8 @@ impl Store {
         settled.await.map_err(|_| StoreError::Broken)?;
         let (last_beat, now) = (Arc::clone(&self.last_beat), self.now());
         if now.unix_ms() - last_beat.load(Ordering::Relaxed) >= BEAT_MS {
-            self.backend.write(move |db| Box::pin(beat(db, now))).await?;
+            let node = self.cluster.node_id();
+            self.backend.write(move |db| Box::pin(beat(db, node, now))).await?;
             last_beat.store(now.unix_ms(), Ordering::Relaxed);
         }
         self.write_requests().await

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::tls::Certificates;
 
 /// kill -9 loses what was answered since the last time, and during it: less than a second.
-const USAGE_EVERY: Duration = Duration::from_millis(500);
+const USAGE_EVERY: Duration = Duration::from_millis(400);
 /// Readers bring the counters up themselves; this bounds how much they find to do. The rarer, the fewer rows are written.
 const FOLD_EVERY: Duration = Duration::from_secs(20);
 /// What is kept for months need not go to the minute.

@@ -67,6 +67,8 @@ needs! {
     CallsWrite = Some(Scope::CallsWrite);
     KeysRead = Some(Scope::KeysRead);
     KeysWrite = Some(Scope::KeysWrite);
+    UsageRead = Some(Scope::UsageRead);
+    AuditRead = Some(Scope::AuditRead);
 }
 
 /// Proof that the caller has what the handler needs.

@@ -107,7 +107,7 @@ impl Api {
     {
         let (mut parts, body) = request.into_parts();
         let exchange = self.open_exchange(&parts.method, parts.uri.path());
-        let entry = self.admit(&parts.headers, peer, &exchange, parts.uri.path());
+        let entry = self.admit(&parts.headers, peer, &exchange, parts.uri.path()).await;
         let trace = entry.tally.as_ref().map(|_| Trace::of(&parts, exchange.matched));
         // Nothing after this point may see the key.
         parts.headers.remove(AUTHORIZATION);
@@ -167,7 +167,7 @@ impl Api {
         }
     }
 
-    fn admit(&self, headers: &HeaderMap, peer: Peer, exchange: &Exchange, path: &str) -> Entry {
+    async fn admit(&self, headers: &HeaderMap, peer: Peer, exchange: &Exchange, path: &str) -> Entry {
         let now = exchange.at;
         let address = match peer {
             Peer::Local => return self.admit_local(now),
@@ -181,13 +181,13 @@ impl Api {
             let window = self.shared.store.addresses().peek(address, now);
             Entry { window, tally: None, outcome: Ok(None) }
         } else if path == "/v1" || path.starts_with("/v1/") {
-            self.admit_key(headers, address, now)
+            self.admit_key(headers, address, now).await
         } else {
             self.refuse(address, now, ApiError::of(ErrorCode::NotFound))
         }
     }
 
-    fn admit_key(&self, headers: &HeaderMap, address: IpAddr, now: Timestamp) -> Entry {
+    async fn admit_key(&self, headers: &HeaderMap, address: IpAddr, now: Timestamp) -> Entry {
         let invalid = |refusal| ApiError::of(ErrorCode::InvalidApiKey).counted(refusal);
         let key = match Credential::of(headers) {
             Credential::Key(key) => key,
@@ -199,7 +199,7 @@ impl Api {
         };
         let (hash, handle) = self.look_up(&key);
         let Some(handle) = handle else { return self.refuse(address, now, invalid(Refusal::Unknown)) };
-        match handle.admit(&hash, address, now) {
+        match self.shared.store.admit(&handle, &hash, address, now).await {
             Admission::Admitted { scopes, window } => {
                 let (actor, account) = (Actor::Key(handle.key_id()), handle.account_id());
                 let tally = Some(Tally::new(&handle, &hash, address, true));
@@ -216,18 +216,25 @@ impl Api {
                 let tally = Some(Tally::new(&handle, &hash, address, false));
                 Entry { tally, ..self.refuse(address, now, error) }
             }
+            // Never fail open: who cannot be judged or counted is not admitted.
             Admission::Unsure => {
-                // Never fail open: while the outcome of a change of this key is unknown, it admits nobody. That is our
-                // trouble, so nobody's window pays for it.
-                let error = ApiError::unavailable("what became of a change of this key is not known yet");
-                let window = self.shared.store.addresses().peek(address, now);
-                Entry { window, tally: None, outcome: Err(error) }
+                self.unable(address, now, "what became of a change of this key is not known yet")
             }
+            Admission::NoLease => {
+                self.unable(address, now, "the database has not confirmed which keys are good")
+            }
+            Admission::Uncounted => self.unable(address, now, "the key's window could not be counted"),
             Admission::Dead => {
                 let tally = Some(Tally::new(&handle, &hash, address, false));
                 Entry { tally, ..self.refuse(address, now, invalid(Refusal::Dead)) }
             }
         }
+    }
+
+    /// Refuses for a reason that is our trouble, so that nobody's window pays for it.
+    fn unable(&self, address: IpAddr, now: Timestamp, why: &'static str) -> Entry {
+        let window = self.shared.store.addresses().peek(address, now);
+        Entry { window, tally: None, outcome: Err(ApiError::unavailable(why)) }
     }
 
     fn look_up(&self, key: &PlainKey) -> (HashedKey, Option<KeyHandle>) {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, Id as _, KeyId};
 use telepath_core::key::{KeyPolicy, Verdict};
-use telepath_core::limit::{Phase, Take, Window};
+use telepath_core::limit::{Phase, RateLimit, Take, Window};
 use telepath_core::secret::HashedKey;
 
 use super::Admission;
@@ -25,6 +25,23 @@ pub(crate) struct Snapshot {
 pub(crate) struct SnapshotSecret {
     pub(crate) hash: HashedKey,
     pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// What a window that is counted elsewhere must know of a key that may be used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) limit: RateLimit,
+    pub(crate) phase: Phase,
+    /// The count that this server saw last.
+    pub(crate) known: Window,
+}
+
+/// What became of a request in a window that is counted elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) admitted: bool,
+    /// The window, this request included if it was counted.
+    pub(crate) window: Window,
 }
 
 /// One secret; `expires` of `i64::MAX` is never.
@@ -52,6 +69,22 @@ struct State {
 }
 
 impl State {
+    /// Everything that admission depends on, but the window.
+    fn judge(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Result<(), Admission> {
+        if self.unsure {
+            return Err(Admission::Unsure);
+        }
+        let alive = self.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires);
+        if !alive {
+            return Err(Admission::Dead);
+        }
+        match self.policy.judge(address, now) {
+            Verdict::Dead => Err(Admission::Dead),
+            Verdict::WrongAddress => Err(Admission::WrongAddress),
+            Verdict::Usable => Ok(()),
+        }
+    }
+
     fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.first.iter().chain(self.more.iter().flat_map(|more| more.iter()))
     }
@@ -105,24 +138,50 @@ impl Entry {
 
     pub(super) fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
         let mut state = self.state();
-        if state.unsure {
-            return Admission::Unsure;
+        if let Err(refusal) = state.judge(hash, address, now) {
+            return refusal;
         }
-        let alive = state.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires);
-        if !alive {
-            return Admission::Dead;
+        let limit = state.policy.rate_limit;
+        match state.window.take(limit, self.phase(), now) {
+            Take::Admitted(window) => Admission::Admitted { scopes: state.policy.scopes, window },
+            Take::Full(window) => Admission::Limited { window },
         }
-        match state.policy.judge(address, now) {
-            Verdict::Dead => Admission::Dead,
-            Verdict::WrongAddress => Admission::WrongAddress,
-            Verdict::Usable => {
-                let limit = state.policy.rate_limit;
-                match state.window.take(limit, Phase::of_id(self.id.as_bytes()), now) {
-                    Take::Admitted(window) => Admission::Admitted { scopes: state.policy.scopes, window },
-                    Take::Full(window) => Admission::Limited { window },
-                }
-            }
+    }
+
+    pub(super) fn judge(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Standing, Admission> {
+        let state = self.state();
+        state.judge(hash, address, now)?;
+        Ok(Standing { limit: state.policy.rate_limit, phase: self.phase(), known: state.window })
+    }
+
+    pub(super) fn settle(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+        taken: Taken,
+    ) -> Admission {
+        let mut state = self.state();
+        state.window.learn(taken.window);
+        if let Err(refusal) = state.judge(hash, address, now) {
+            return refusal;
         }
+        // The count is that of the request's own moment; a later one may be known already.
+        let window = taken.window.state(state.policy.rate_limit);
+        if taken.admitted {
+            Admission::Admitted { scopes: state.policy.scopes, window }
+        } else {
+            Admission::Limited { window }
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::of_id(self.id.as_bytes())
     }
 
     /// Adds secrets that are not among the key's yet.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use telepath_core::address::NetworkList;
 use telepath_core::clock::Timestamp;
@@ -13,6 +14,7 @@ use telepath_core::secret::HashedKey;
 
 use super::{KeyTable, Snapshot, SnapshotSecret};
 use crate::backend::Backend;
+use crate::cluster::lease::Lease;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt};
 
@@ -45,8 +47,8 @@ mod place {
 }
 
 /// All keys of the database, in whatever order they come: sorting a million rows would only delay the start.
-pub(crate) async fn load(backend: &Backend) -> Result<KeyTable, StoreError> {
-    let table = KeyTable::empty();
+pub(crate) async fn load(backend: &Backend, lease: Arc<Lease>) -> Result<KeyTable, StoreError> {
+    let table = KeyTable::under(lease);
     let mut scopes = LastScopes::default();
     let mut db = backend.read().await?;
     db.fetch_each(snapshot_query!(""), vec![], |row| {
@@ -90,6 +92,37 @@ pub(crate) async fn snapshots(
     })
     .await?;
     Ok(gathered)
+}
+
+/// Brings into the table, as they come, all keys that were changed after a number of the clock of key changes.
+pub(crate) async fn load_changed(
+    db: &mut Connection,
+    after: i64,
+    table: &KeyTable,
+) -> Result<(), StoreError> {
+    // The first condition is that of the index.
+    let sql = snapshot_query!(
+        "WHERE k.change_version > 0 AND k.change_version > $1 ORDER BY k.id, s.created_at DESC, s.id DESC"
+    );
+    let mut scopes = LastScopes::default();
+    let mut gathered: Option<Snapshot> = None;
+    db.fetch_each(sql, binds![after], |row| {
+        let next = snapshot_of(&row, &mut scopes)?;
+        match &mut gathered {
+            Some(key) if key.id == next.id => key.secrets.extend(next.secrets),
+            Some(_) | None => {
+                if let Some(whole) = gathered.replace(next) {
+                    table.apply(whole);
+                }
+            }
+        }
+        Ok(())
+    })
+    .await?;
+    if let Some(last) = gathered {
+        table.apply(last);
+    }
+    Ok(())
 }
 
 /// Most keys have the scopes of a preset, so the text is mostly that of the row before.

@@ -40,7 +40,11 @@ fn snapshot(id: KeyId, version: i64, requests: u32, hashes: &[HashedKey]) -> Sna
 fn limit_of(table: &KeyTable, hash: &HashedKey) -> Option<u32> {
     match table.find(hash)?.admit(hash, ADDRESS, NOW) {
         Admission::Admitted { window, .. } | Admission::Limited { window } => Some(window.limit.get()),
-        Admission::WrongAddress | Admission::Dead | Admission::Unsure => None,
+        Admission::WrongAddress
+        | Admission::Dead
+        | Admission::Unsure
+        | Admission::NoLease
+        | Admission::Uncounted => None,
     }
 }
 

@@ -236,6 +236,7 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
         | Kind::PortRange
         | Kind::Duration
         | Kind::Choice(_)
+        | Kind::Prefix
         | Kind::Filter
         | Kind::Secret => value.as_str().map(Value::text),
     }
@@ -252,6 +253,7 @@ fn form_of(kind: Kind) -> String {
         | Kind::PortRange
         | Kind::Duration
         | Kind::Choice(_)
+        | Kind::Prefix
         | Kind::Filter
         | Kind::Secret => format!("string: {}", kind.describe()),
     }
