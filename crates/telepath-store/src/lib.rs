@@ -5,6 +5,7 @@
 //! audit entry and its outbox event in one transaction.
 
 mod account;
+mod alert;
 mod audit;
 mod backend;
 mod call;
@@ -15,6 +16,7 @@ mod key_table;
 mod limit;
 mod migrate;
 mod postgres;
+mod preset;
 mod sql;
 mod sqlite;
 #[cfg(test)]
@@ -26,6 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use telepath_core::alert::AlertSettings;
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::Id;
@@ -42,6 +45,7 @@ pub use limit::memory::AddressWindows;
 pub use migrate::MigrationReport;
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
 
+use alert::{Notices, Raised};
 use backend::Backend;
 use postgres::PostgresBackend;
 use sql::{Connection, binds};
@@ -69,6 +73,8 @@ pub struct StoreOptions {
     pub database: Database,
     /// Requests per minute of an address that shows no valid key.
     pub address_limit: RateLimit,
+    /// What the rules of alerts go by.
+    pub alerts: AlertSettings,
 }
 
 impl StoreOptions {
@@ -80,7 +86,7 @@ impl StoreOptions {
         let usual = RateLimit::per_minute(Self::DEFAULT_ADDRESS_LIMIT);
         // The constant is not zero, so there is always a usual limit.
         let address_limit = usual.unwrap_or(MIN_LIMIT);
-        Self { database, address_limit }
+        Self { database, address_limit, alerts: AlertSettings::default() }
     }
 }
 
@@ -112,6 +118,9 @@ pub struct Store {
     seams: Seams,
     keys: KeyTable,
     addresses: AddressWindows,
+    alerts: Arc<AlertSettings>,
+    raised: Arc<Raised>,
+    notices: Notices,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -137,7 +146,16 @@ impl Store {
         }
         let keys = key_table::load(&backend).await?;
         let addresses = AddressWindows::new(options.address_limit);
-        let store = Store { backend, seams, keys, addresses, last_beat: Arc::default() };
+        let store = Store {
+            backend,
+            seams,
+            keys,
+            addresses,
+            alerts: Arc::new(options.alerts),
+            raised: Arc::default(),
+            notices: Notices::default(),
+            last_beat: Arc::default(),
+        };
         Ok(Arc::new(store))
     }
 

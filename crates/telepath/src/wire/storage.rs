@@ -34,7 +34,7 @@ pub(super) async fn open(
     let vault =
         Vault::new(&loaded.key).map_err(|error| Failure::doing("the master key cannot be used", &error))?;
     let seams = Seams { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
-    let opened = Store::open(StoreOptions { database, address_limit }, seams).await;
+    let opened = Store::open(StoreOptions { address_limit, ..StoreOptions::new(database) }, seams).await;
     opened.map_err(|error| {
         if loaded.is_new && matches!(error, StoreError::WrongMasterKey { .. }) {
             // The database has an older key that is not in this folder; the new one would only be in its way.
