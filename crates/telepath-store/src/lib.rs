@@ -18,6 +18,7 @@ mod key_table;
 mod limit;
 mod migrate;
 mod postgres;
+mod preset;
 mod sql;
 mod sqlite;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The behaviour of storage, as one suite that is run on SQLite and, when `TELEPATH_TEST_POSTGRES_URL` names a server, on
 //! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
 
+mod accounts;
 mod admission;
 mod alerts;
 mod calls;
