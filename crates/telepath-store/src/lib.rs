@@ -19,11 +19,14 @@ mod limit;
 mod migrate;
 mod postgres;
 mod preset;
+mod request_log;
+mod retention;
 mod sql;
 mod sqlite;
 #[cfg(test)]
 mod suite;
 mod trunk;
+mod upkeep;
 mod usage;
 
 use std::path::PathBuf;
@@ -48,7 +51,10 @@ pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
 pub use limit::{Outage, SharedWindows, WindowOptions};
 pub use migrate::MigrationReport;
+pub use request_log::{LogFigures, RequestCursor, RequestLog, RequestOrder, RequestPage};
+pub use retention::{Expired, Retention};
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
+pub use usage::KeyUsage;
 
 use alert::{Notices, Raised};
 use backend::Backend;
@@ -134,6 +140,7 @@ pub struct Store {
     seams: Seams,
     keys: KeyTable,
     addresses: AddressWindows,
+    requests: RequestLog,
     alerts: Arc<AlertSettings>,
     raised: Arc<Raised>,
     notices: Notices,
@@ -176,6 +183,7 @@ impl Store {
             seams,
             keys,
             addresses,
+            requests: RequestLog::new(),
             alerts: Arc::new(options.alerts),
             raised: Arc::default(),
             notices: Notices::default(),
@@ -193,8 +201,8 @@ impl Store {
 
     /// Writes what is only in memory, ends all work and closes the database. Every later call fails.
     pub async fn close(&self) {
-        if let Err(error) = self.flush_usage().await {
-            tracing::error!(%error, "the last usage counts could not be written");
+        if let Err(error) = self.write_requests().await {
+            tracing::error!(%error, "the last requests could not be written");
         }
         self.cluster.leave(&self.backend).await;
         self.backend.close().await;
@@ -244,6 +252,11 @@ impl Store {
     /// How long the last request waited for its count elsewhere; `None` where windows are counted here.
     pub fn window_latency(&self) -> Option<Duration> {
         self.windows.latency()
+    }
+
+    /// The log of answered requests.
+    pub fn requests(&self) -> &RequestLog {
+        &self.requests
     }
 
     fn now(&self) -> Timestamp {
