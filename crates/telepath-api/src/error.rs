@@ -205,7 +205,6 @@ const fn usual_message(code: ErrorCode) -> &'static str {
         ErrorCode::IdempotencyAnswerLost => {
             "The first request with this Idempotency-Key was carried out, but its answer is not known any more"
         }
-        ErrorCode::TooManyIdempotencyKeys => "Too many Idempotency-Keys within 24 hours",
         ErrorCode::InvalidSignature => "The signature is missing or does not fit the body",
         ErrorCode::MethodNotAllowed => "The method is not allowed for this route",
         ErrorCode::RequestTimeout => "The request did not arrive completely in time",

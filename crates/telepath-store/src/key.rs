@@ -28,6 +28,7 @@ use crate::key_table::{KeyTable, Snapshot, snapshot};
 use crate::sql::{Connection, binds, corrupt};
 
 pub(crate) use change::differences;
+pub(crate) use giver::{hold_giver, must_cover_scopes};
 
 /// A key that was just made.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod key_table;
 mod limit;
 mod migrate;
 mod postgres;
+mod preset;
 mod request_log;
 mod retention;
 mod sql;
@@ -243,11 +244,6 @@ impl Store {
         &self.addresses
     }
 
-    /// The log of answered requests.
-    pub fn requests(&self) -> &RequestLog {
-        &self.requests
-    }
-
     /// How this server stands among others; `None` where there can be only one.
     pub fn cluster(&self) -> Option<ClusterFigures> {
         self.cluster.figures()
@@ -256,6 +252,11 @@ impl Store {
     /// How long the last request waited for its count elsewhere; `None` where windows are counted here.
     pub fn window_latency(&self) -> Option<Duration> {
         self.windows.latency()
+    }
+
+    /// The log of answered requests.
+    pub fn requests(&self) -> &RequestLog {
+        &self.requests
     }
 
     fn now(&self) -> Timestamp {

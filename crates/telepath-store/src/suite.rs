@@ -1,6 +1,7 @@
 //! The behaviour of storage, as one suite that is run on SQLite and, when `TELEPATH_TEST_POSTGRES_URL` names a server, on
 //! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
 
+mod accounts;
 mod admission;
 mod alerts;
 mod calls;
@@ -35,7 +36,7 @@ use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
 use crate::sql::{Connection, Row, Value};
-use crate::{CreatedKey, Database, Seams, Store, StoreError, StoreOptions};
+use crate::{CreatedKey, Database, Role, Seams, Store, StoreError, StoreOptions};
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
@@ -88,6 +89,12 @@ impl Bench {
 
     pub(crate) async fn open(&self) -> Arc<Store> {
         self.try_open().await.unwrap()
+    }
+
+    /// The same database once more, as a command opens it while a server runs.
+    pub(crate) async fn open_beside(&self) -> Arc<Store> {
+        let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(self.database.clone()) };
+        Store::open(options, self.seams.clone()).await.unwrap()
     }
 
     pub(crate) async fn try_open(&self) -> Result<Arc<Store>, StoreError> {

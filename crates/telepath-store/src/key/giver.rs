@@ -81,7 +81,7 @@ pub(super) fn must_cover(giver: Option<&Giver>, key: &KeyRecord) -> Result<(), K
 
 /// Refuses a key that may do more. Taking away is not giving, so limit, networks and expiry do not matter: a key that
 /// does harm is stopped by everybody who has its scopes.
-pub(super) fn must_cover_scopes(giver: Option<&Giver>, scopes: ScopeSet) -> Result<(), KeyChangeError> {
+pub(crate) fn must_cover_scopes(giver: Option<&Giver>, scopes: ScopeSet) -> Result<(), KeyChangeError> {
     match giver {
         Some(giver) if !giver.0.scopes.covers(scopes) => Err(KeyChangeError::Escalation),
         Some(_) | None => Ok(()),

@@ -70,7 +70,7 @@ async fn an_alert_is_raised_once_per_cooldown_with_its_event(bench: Arc<Bench>) 
 }
 
 async fn many_raise_at_once_and_one_does(bench: Arc<Bench>) {
-    let (store, other) = (bench.open().await, bench.open().await);
+    let (store, other) = (bench.open().await, bench.open_beside().await);
     let account = bench.account(&store).await.id;
     let key = bench.key(&store, account, new_key("one")).await.0.record.id;
     let mut tasks = Vec::new();

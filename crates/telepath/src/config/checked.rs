@@ -281,6 +281,12 @@ impl Check<'_> {
         })
     }
 
+    fn retention(&mut self) -> Option<Retention> {
+        let age = self.required("retention.request_log", values::duration);
+        let megabytes = self.count("retention.request_log_megabytes");
+        Some(Retention { age: age?, bytes: u64::from(megabytes?) * 1024 * 1024 })
+    }
+
     fn cluster(&mut self) -> Option<ClusterConfig> {
         let prefix = self.required("cluster.redis_prefix", values::prefix);
         let outage = self.required("cluster.redis_down", |text| match text {
@@ -298,12 +304,6 @@ impl Check<'_> {
             Some(url) => WindowOptions::Shared(SharedWindows { url, prefix: prefix?, outage: outage? }),
         };
         Some(ClusterConfig { windows, node_name: node_name? })
-    }
-
-    fn retention(&mut self) -> Option<Retention> {
-        let age = self.required("retention.request_log", values::duration);
-        let megabytes = self.count("retention.request_log_megabytes");
-        Some(Retention { age: age?, bytes: u64::from(megabytes?) * 1024 * 1024 })
     }
 
     fn log(&mut self) -> Option<LogConfig> {
