@@ -239,6 +239,7 @@ impl From<StoreError> for ApiError {
             | StoreError::Closed
             | StoreError::File { .. }
             | StoreError::Entropy(_) => ApiError::unavailable(text),
+            StoreError::Superseded => ApiError::of(ErrorCode::IdempotencyKeyInUse),
             StoreError::Broken
             | StoreError::SchemaBehind { .. }
             | StoreError::SchemaAhead { .. }

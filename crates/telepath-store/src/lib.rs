@@ -11,6 +11,7 @@ mod backend;
 mod call;
 mod error;
 mod event;
+mod idempotency;
 mod key;
 mod key_table;
 mod limit;
@@ -31,7 +32,7 @@ use std::sync::atomic::AtomicI64;
 use telepath_core::alert::AlertSettings;
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
-use telepath_core::id::Id;
+use telepath_core::id::{Id, IdempotencyId};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_core::vault::Vault;
@@ -39,6 +40,7 @@ use telepath_core::vault::Vault;
 pub use audit::AuditVerdict;
 pub use call::CallListError;
 pub use error::{DatabaseError, StoreError};
+pub use idempotency::{Begun, OnceRequest};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
@@ -121,6 +123,8 @@ pub struct Store {
     alerts: Arc<AlertSettings>,
     raised: Arc<Raised>,
     notices: Notices,
+    /// Names this opening among all that the database has seen.
+    run: IdempotencyId,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -146,7 +150,9 @@ impl Store {
         }
         let keys = key_table::load(&backend).await?;
         let addresses = AddressWindows::new(options.address_limit);
+        let run = seams.new_id(seams.clock.now())?;
         let store = Store {
+            run,
             backend,
             seams,
             keys,

@@ -14,6 +14,8 @@ use crate::tls::Certificates;
 
 /// kill -9 loses at most this much of the counters.
 const USAGE_EVERY: Duration = Duration::from_secs(1);
+/// Between two times a caller can add no more answers than its rate limit allows.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// A certificate is renewed 30 days before its end, so twice a day is often enough.
 const CERTIFICATES_EVERY: Duration = Duration::from_hours(12);
 
@@ -35,6 +37,17 @@ pub async fn flush_usage(store: Arc<Store>, stop: CancellationToken) {
                     tracing::warn!(%error, "usage counters cannot be written; trying again each second");
                 }
             }
+        }
+    }
+}
+
+/// Forgets kept answers whose time is over.
+pub async fn forget_answers(store: Arc<Store>, stop: CancellationToken) {
+    let mut ticks = interval(FORGET_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(error) = store.forget_answers().await {
+            tracing::warn!(%error, "kept answers cannot be forgotten; trying again later");
         }
     }
 }

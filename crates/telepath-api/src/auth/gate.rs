@@ -7,10 +7,12 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::PoisonError;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::header::{AUTHORIZATION, CONNECTION};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -33,6 +35,7 @@ use crate::api::Api;
 use crate::error::ApiError;
 use crate::headers;
 use crate::meters::Refusal;
+use crate::once;
 use crate::routes::{self, RouteMatch};
 
 /// Which door a request came through, and from which address.
@@ -81,15 +84,31 @@ impl Api {
         // Nothing after this point may see the key.
         parts.headers.remove(AUTHORIZATION);
         let response = match entry.outcome {
-            Ok(caller) => {
-                if let Some(caller) = caller {
-                    parts.extensions.insert(caller);
-                }
-                self.run(Request::from_parts(parts, Body::new(body))).await
-            }
+            Ok(caller) => self.reach_handler(parts, Body::new(body), &exchange, caller).await,
             Err(error) => error.into_response(),
         };
         self.close_exchange(&exchange, response, entry.window, entry.tally.as_ref())
+    }
+
+    async fn reach_handler(
+        &self,
+        mut parts: Parts,
+        body: Body,
+        exchange: &Exchange,
+        caller: Option<Caller>,
+    ) -> Response {
+        let router = self.router.clone();
+        if let Some(caller) = caller {
+            match once::key_of(&parts, exchange.matched, &caller) {
+                None => drop(parts.extensions.insert(caller)),
+                Some(Err(error)) => return error.into_response(),
+                Some(Ok(key)) => {
+                    let request = Request::from_parts(parts, body);
+                    return once::answer(&self.shared, router, request, key, caller).await;
+                }
+            }
+        }
+        run(router, self.shared.options.request_timeout, Request::from_parts(parts, body)).await
     }
 
     /// Answers a request that came over plain HTTP to the TLS port. The connection must be closed after it.
@@ -173,7 +192,15 @@ impl Api {
                 let actor = Actor::Key(handle.key_id());
                 let key = Some(handle.clone());
                 let account = handle.account_id();
-                let caller = Caller { actor, key, account, scopes, address: Some(address), at: now };
+                let caller = Caller {
+                    actor,
+                    key,
+                    account,
+                    scopes,
+                    address: Some(address),
+                    at: now,
+                    idempotency: None,
+                };
                 Entry { window, tally: Some(Tally { handle, hash, address }), outcome: Ok(Some(caller)) }
             }
             Admission::Limited { window } => {
@@ -207,7 +234,8 @@ impl Api {
             Take::Admitted(window) => {
                 let account = self.shared.options.local_account;
                 let (actor, scopes) = (Actor::Local, ScopeSet::all());
-                let caller = Caller { actor, key: None, account, scopes, address: None, at: now };
+                let caller =
+                    Caller { actor, key: None, account, scopes, address: None, at: now, idempotency: None };
                 Entry { window, tally: None, outcome: Ok(Some(caller)) }
             }
             Take::Full(window) => {
@@ -241,25 +269,6 @@ impl Api {
         self.refuse(address, now, ApiError::of(ErrorCode::HttpsRequired).counted(Refusal::NotHttps))
     }
 
-    /// Runs the handler: within its time, and so that its panic is an answer and not a broken connection.
-    async fn run(&self, request: Request<Body>) -> Response {
-        let mut router = self.router.clone();
-        let work = async move { router.call(request).await };
-        let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
-        // Most handlers are ready at once; only those that wait are worth a timer.
-        let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-        let outcome = match first {
-            Poll::Ready(outcome) => Ok(outcome),
-            Poll::Pending => tokio::time::timeout(self.shared.options.request_timeout, work).await,
-        };
-        match outcome {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_panic)) => ApiError::internal("the handler panicked").into_response(),
-            Err(_elapsed) => ApiError::unavailable("the handler took too long").into_response(),
-        }
-    }
-
     fn close_exchange(
         &self,
         exchange: &Exchange,
@@ -289,18 +298,30 @@ impl Api {
     }
 }
 
+/// Runs the handler: within its time, and so that its panic is an answer and not a broken connection.
+pub(crate) async fn run(mut router: Router, within: Duration, request: Request<Body>) -> Response {
+    let work = async move { router.call(request).await };
+    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+    // Most handlers are ready at once; only those that wait are worth a timer.
+    let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    let outcome = match first {
+        Poll::Ready(outcome) => Ok(outcome),
+        Poll::Pending => tokio::time::timeout(within, work).await,
+    };
+    match outcome {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(_panic)) => ApiError::internal("the handler panicked").into_response(),
+        Err(_elapsed) => ApiError::unavailable("the handler took too long").into_response(),
+    }
+}
+
 fn limited(window: WindowState, now: Timestamp, refusal: Refusal) -> ApiError {
     ApiError::rate_limited(window.limit.get(), window.seconds_until_reset(now)).counted(refusal)
 }
 
 /// One event per request. It names the route's template, never the path, and nothing that the caller sent.
-fn log(
-    exchange: &Exchange,
-    status: u16,
-    took: std::time::Duration,
-    tally: Option<&Tally>,
-    error: Option<&ApiError>,
-) {
+fn log(exchange: &Exchange, status: u16, took: Duration, tally: Option<&Tally>, error: Option<&ApiError>) {
     macro_rules! event {
         ($level:ident) => {
             tracing::$level!(
