@@ -241,6 +241,7 @@ impl From<StoreError> for ApiError {
             | StoreError::Windows(_)
             | StoreError::File { .. }
             | StoreError::Entropy(_) => ApiError::unavailable(text),
+            StoreError::Superseded => ApiError::of(ErrorCode::IdempotencyKeyInUse),
             StoreError::Broken
             | StoreError::SchemaBehind { .. }
             | StoreError::SchemaAhead { .. }

@@ -18,6 +18,7 @@ mod keys;
 mod listen;
 mod meters;
 mod metrics;
+mod once;
 mod openapi;
 mod options;
 mod page;

@@ -7,6 +7,7 @@ mod alerts;
 mod calls;
 mod files;
 mod givers;
+mod idempotency;
 mod keys;
 mod requests;
 mod retention;
