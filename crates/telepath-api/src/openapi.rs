@@ -63,7 +63,25 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
     (router, text)
 }
 
+/// The generator calls an unsigned number of 32 bits an `int32`, whose largest value is half of ours.
+fn correct_unsigned(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if members.get("format").is_some_and(|format| format == "int32")
+                && members.get("minimum").is_some_and(|least| least.as_i64().is_some_and(|least| least >= 0))
+            {
+                members.remove("format");
+                members.entry("maximum").or_insert_with(|| u32::MAX.into());
+            }
+            members.values_mut().for_each(correct_unsigned);
+        }
+        Value::Array(items) => items.iter_mut().for_each(correct_unsigned),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 fn complete(document: &mut Value) {
+    correct_unsigned(document);
     document["components"]["securitySchemes"] = json!({
         "bearer": {
             "type": "http",
@@ -152,6 +170,15 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
         ];
         codes
             .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));
+    }
+    if row.path.contains("{secret_id}") {
+        codes.extend([ErrorCode::SecretNotFound, ErrorCode::SecretIsCurrent]);
+    }
+    if row.path.ends_with("/rotate") || row.path.ends_with("/rotate-all") {
+        codes.push(ErrorCode::TooManySecrets);
+    }
+    if row.path.ends_with("/rotate-all") {
+        codes.push(ErrorCode::TooManyKeys);
     }
     codes
 }

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{CallId, Id, KeyId, TrunkId};
+use telepath_core::id::{CallId, Id, KeyId, SecretId, TrunkId};
 
 use crate::error::ApiError;
 
@@ -36,6 +36,29 @@ impl Resource for CallId {
 impl Resource for KeyId {
     const NOT_FOUND: ErrorCode = ErrorCode::KeyNotFound;
     const NOUN: &'static str = "Key";
+}
+
+impl Resource for SecretId {
+    const NOT_FOUND: ErrorCode = ErrorCode::SecretNotFound;
+    const NOUN: &'static str = "Secret";
+}
+
+/// The ids in the path of a route that has two.
+#[derive(Debug)]
+pub(crate) struct PathIds<T, U>(pub(crate) T, pub(crate) U);
+
+impl<S: Send + Sync, T: Resource, U: Resource> FromRequestParts<S> for PathIds<T, U> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let texts: Vec<String> =
+            params.map(|params| params.iter().map(|(_, text)| text.to_owned()).collect()).unwrap_or_default();
+        let mut texts = texts.into_iter();
+        let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
+        let first = first.parse().map_err(|_| T::not_found(&first))?;
+        second.parse().map(|second| Self(first, second)).map_err(|_| U::not_found(&second))
+    }
 }
 
 /// The id in the path of a route that has exactly one.

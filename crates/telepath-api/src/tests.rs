@@ -10,5 +10,6 @@ mod doors;
 mod house;
 mod keys;
 mod privacy;
+mod rotation;
 mod strictness;
 mod trunks;

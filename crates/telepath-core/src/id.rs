@@ -157,6 +157,8 @@ ids! {
     AuditId = "aud";
     /// An alert.
     AlertId = "alr";
+    /// One attempt to carry out a request with an `Idempotency-Key`.
+    IdempotencyId = "idem";
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ impl Store {
             name: name.to_owned(),
             mode,
             max_rate_limit,
+            revoke_keys_seen_in_clear: false,
             created_at: origin.at,
         };
         let entry = AuditEntry {
@@ -42,7 +43,7 @@ impl Store {
 
     /// An account.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        let sql = "SELECT id, name, mode, max_rate_limit, created_at FROM accounts WHERE id = $1";
+        let sql = format!("SELECT {COLUMNS} FROM accounts WHERE id = $1");
         let row = self.backend.read().await?.fetch_optional(sql, binds![id.to_string()]).await?;
         row.as_ref().map(account_of).transpose()
     }
@@ -55,8 +56,7 @@ async fn first_or_insert(
 ) -> Result<Account, StoreError> {
     // Held so that two servers that start at once do not both make the first account.
     db.fetch_held("SELECT value FROM settings WHERE name = 'sealing_key_id'", vec![]).await?;
-    let first =
-        "SELECT id, name, mode, max_rate_limit, created_at FROM accounts ORDER BY created_at, id LIMIT 1";
+    let first = format!("SELECT {COLUMNS} FROM accounts ORDER BY created_at, id LIMIT 1");
     if let Some(row) = db.fetch_optional(first, vec![]).await? {
         return account_of(&row);
     }
@@ -77,6 +77,8 @@ async fn first_or_insert(
     Ok(account)
 }
 
+const COLUMNS: &str = "id, name, mode, max_rate_limit, revoke_keys_seen_in_clear, created_at";
+
 fn account_of(row: &Row) -> Result<Account, StoreError> {
     Ok(Account {
         id: row.parse("id")?,
@@ -84,6 +86,7 @@ fn account_of(row: &Row) -> Result<Account, StoreError> {
         mode: row.named("mode", KeyMode::from_name)?,
         max_rate_limit: RateLimit::per_minute(row.number("max_rate_limit")?)
             .ok_or_else(|| corrupt("max_rate_limit"))?,
+        revoke_keys_seen_in_clear: row.integer("revoke_keys_seen_in_clear")? != 0,
         created_at: row.time("created_at")?,
     })
 }

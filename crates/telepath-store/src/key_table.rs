@@ -19,7 +19,7 @@ use telepath_core::secret::HashedKey;
 
 use entry::Entry;
 pub(crate) use entry::{LiveUse, Snapshot, SnapshotSecret, Spent};
-pub(crate) use load::{last_use_of, load, snapshot};
+pub(crate) use load::{last_use_of, load, snapshot, snapshots};
 
 /// Parts of each index with a lock of their own; a power of two.
 const SHARDS: usize = 64;

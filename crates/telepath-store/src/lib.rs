@@ -5,6 +5,7 @@
 //! audit entry and its outbox event in one transaction.
 
 mod account;
+mod alert;
 mod audit;
 mod backend;
 mod call;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use telepath_core::alert::AlertSettings;
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::Id;
@@ -36,12 +38,13 @@ use telepath_core::vault::Vault;
 pub use audit::AuditVerdict;
 pub use call::CallListError;
 pub use error::{DatabaseError, StoreError};
-pub use key::{CreatedKey, KeyChangeError};
+pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
 pub use migrate::MigrationReport;
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
 
+use alert::{Notices, Raised};
 use backend::Backend;
 use postgres::PostgresBackend;
 use sql::{Connection, binds};
@@ -69,6 +72,8 @@ pub struct StoreOptions {
     pub database: Database,
     /// Requests per minute of an address that shows no valid key.
     pub address_limit: RateLimit,
+    /// What the rules of alerts go by.
+    pub alerts: AlertSettings,
 }
 
 impl StoreOptions {
@@ -80,7 +85,7 @@ impl StoreOptions {
         let usual = RateLimit::per_minute(Self::DEFAULT_ADDRESS_LIMIT);
         // The constant is not zero, so there is always a usual limit.
         let address_limit = usual.unwrap_or(MIN_LIMIT);
-        Self { database, address_limit }
+        Self { database, address_limit, alerts: AlertSettings::default() }
     }
 }
 
@@ -100,12 +105,21 @@ pub struct Seams {
     pub entropy: Arc<dyn Entropy>,
 }
 
+impl Seams {
+    fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
+        Ok(T::generate(now, &*self.entropy)?)
+    }
+}
+
 /// An open database and the tables in memory that belong to it.
 pub struct Store {
     backend: Backend,
     seams: Seams,
     keys: KeyTable,
     addresses: AddressWindows,
+    alerts: Arc<AlertSettings>,
+    raised: Arc<Raised>,
+    notices: Notices,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -131,7 +145,16 @@ impl Store {
         }
         let keys = key_table::load(&backend).await?;
         let addresses = AddressWindows::new(options.address_limit);
-        let store = Store { backend, seams, keys, addresses, last_beat: Arc::default() };
+        let store = Store {
+            backend,
+            seams,
+            keys,
+            addresses,
+            alerts: Arc::new(options.alerts),
+            raised: Arc::default(),
+            notices: Notices::default(),
+            last_beat: Arc::default(),
+        };
         Ok(Arc::new(store))
     }
 
@@ -183,7 +206,7 @@ impl Store {
     }
 
     fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
-        Ok(T::generate(now, &*self.seams.entropy)?)
+        self.seams.new_id(now)
     }
 }
 

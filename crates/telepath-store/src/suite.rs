@@ -2,9 +2,12 @@
 //! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
 
 mod admission;
+mod alerts;
 mod calls;
 mod files;
+mod givers;
 mod keys;
+mod rotation;
 mod server;
 mod trail;
 mod transactions;
@@ -24,7 +27,6 @@ use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::AccountId;
 use telepath_core::key::{NewKey, Preset};
 use telepath_core::limit::RateLimit;
-use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
@@ -89,7 +91,7 @@ impl Bench {
     }
 
     pub(crate) fn origin(&self) -> Origin {
-        Origin { actor: Actor::Local, address: None, at: self.clock.now() }
+        Origin::local(self.clock.now())
     }
 
     pub(crate) async fn account(&self, store: &Store) -> Account {
@@ -116,6 +118,11 @@ impl Bench {
         let created = store.create_key(account, new, self.origin()).await.unwrap();
         let hash = store.vault().hash_key(&created.secret);
         (created, hash)
+    }
+
+    /// A change that a key asks for.
+    pub(crate) fn by(&self, key: &CreatedKey) -> Origin {
+        Origin { actor: Actor::Key(key.record.id), ..self.origin() }
     }
 
     async fn remove(self) {
@@ -187,8 +194,6 @@ pub(crate) fn new_key(name: &str) -> NewKey {
         not_before: None,
     }
 }
-
-pub(crate) const EVERYTHING: ScopeSet = ScopeSet::all();
 
 pub(crate) async fn execute(store: &Store, sql: &'static str, values: Vec<Value>) -> u64 {
     store

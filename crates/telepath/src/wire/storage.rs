@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::clock::SystemClock;
 use telepath_core::entropy::SystemEntropy;
@@ -35,7 +34,7 @@ pub(super) async fn open(
     let vault =
         Vault::new(&loaded.key).map_err(|error| Failure::doing("the master key cannot be used", &error))?;
     let seams = Seams { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
-    let opened = Store::open(StoreOptions { database, address_limit }, seams).await;
+    let opened = Store::open(StoreOptions { address_limit, ..StoreOptions::new(database) }, seams).await;
     opened.map_err(|error| {
         if loaded.is_new && matches!(error, StoreError::WrongMasterKey { .. }) {
             // The database has an older key that is not in this folder; the new one would only be in its way.
@@ -47,7 +46,7 @@ pub(super) async fn open(
 
 /// The account that local administration works on; made when there is none.
 pub(super) async fn first_account(store: &Store) -> Result<AccountId, Failure> {
-    let origin = Origin { actor: Actor::Local, address: None, at: store.clock().now() };
+    let origin = Origin::local(store.clock().now());
     let account = store.ensure_account(FIRST_ACCOUNT, KeyMode::Live, origin).await;
     account.map(|account| account.id).map_err(|error| store_failure(&error))
 }
