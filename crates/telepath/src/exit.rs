@@ -103,6 +103,8 @@ impl From<telepath_client::Error> for Failure {
         let exit = match &error {
             Error::Api(_) if error.may_retry() => Exit::Unavailable,
             Error::Api(_) => Exit::Refused,
+            // A certificate that nobody vouches for will not do so later.
+            Error::Connect { .. } if !error.may_retry() => Exit::Failure,
             Error::Connect { .. } | Error::NoServer { .. } | Error::Http { .. } | Error::TimedOut { .. } => {
                 Exit::Unavailable
             }

@@ -127,6 +127,10 @@ pub(crate) enum Api {
 impl Api {
     pub(crate) async fn open(args: &ApiArgs) -> Result<Self, Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        if args.env_file.is_some() {
+            // Reading the file may have something to say.
+            args.common.quiet_layers(None)?;
+        }
         match args.target(variable)? {
             Target::Folder => Admin::open(&args.common).await.map(Api::Folder),
             Target::Elsewhere(settings) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
-use telepath_client::{CreatedKey, KeyId, RotatedKeys, SecretId};
+use telepath_client::{CreatedKey, KeyId, KeySecret, RotatedKeys, SecretId};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::show::describe;
@@ -90,8 +90,12 @@ pub(super) async fn one(args: RotateArgs) -> Result<(), Failure> {
         text::plain(&rotated.key.name)
     ))?;
     output::line(&format_args!("  secret   {}", rotated.secret.expose()))?;
-    if let Some(end) = rotated.key.secrets.get(1).and_then(|old| old.expires_at) {
-        output::line(&format_args!("  the old one works until {end}"))?;
+    match rotated.key.secrets.get(1) {
+        Some(old) if old.status.as_deref() == Some("ended") => output::line(&"  the old one is dead")?,
+        Some(KeySecret { expires_at: Some(end), .. }) => {
+            output::line(&format_args!("  the old one works until {end}"))?;
+        }
+        Some(_) | None => {}
     }
     output::line(&"The secret is not kept anywhere and cannot be shown again: store it now.")
 }
