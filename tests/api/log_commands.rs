@@ -49,9 +49,9 @@ fn nothing(_: &Asked) -> (u16, Value) {
 
 #[tokio::test]
 async fn requests_are_listed_page_by_page_and_nothing_in_them_steers_the_terminal() -> Outcome {
-    let api = FakeApi::answering(|asked| match asked.query.contains("cursor=next") {
-        false => (200, requests(&[3, 2], Some("next"))),
-        true => (200, requests(&[1], None)),
+    let api = FakeApi::answering(|asked| {
+        let is_second = asked.query.contains("cursor=next");
+        (200, if is_second { requests(&[1], None) } else { requests(&[3, 2], Some("next")) })
     })
     .await?;
     let words =

@@ -16,7 +16,7 @@ Examples:
   telepath keys list --data-dir data --expires-within 30d";
 
 /// The longest part of a name that a line has room for.
-const NAME: usize = 16;
+const NAME: usize = 15;
 
 /// Arguments of `keys list`.
 #[derive(Debug, Args)]
@@ -100,7 +100,7 @@ mod tests {
         let shown = table(&[key], Timestamp::from_unix_seconds(1_800_000_000));
         assert!(shown.lines().all(|line| line.chars().count() <= 110), "{shown}");
         assert!(
-            shown.contains("A name that is …") && shown.contains("348d") && shown.contains("24h"),
+            shown.contains("A name that is…") && shown.contains("348d") && shown.contains("24h"),
             "{shown}"
         );
     }
