@@ -20,6 +20,7 @@ use crate::meters::Meters;
 use crate::openapi;
 use crate::options::ApiOptions;
 use crate::request_id::RequestIds;
+use crate::routes;
 use crate::whoami::WhoamiAnswers;
 
 /// What all handlers share.
@@ -78,13 +79,15 @@ impl Api {
         prometheus: PrometheusHandle,
     ) -> Result<Arc<Self>, EntropyError> {
         let (router, document) = openapi::router_and_document();
+        store.requests().name_routes(routes::labels());
         let request_ids = RequestIds::new(store.entropy().as_ref())?;
+        let meters = Meters::register(&store);
         let shared = Arc::new(Shared {
             options,
             store,
             live,
             prometheus,
-            meters: Meters::register(),
+            meters,
             request_ids,
             local_window: Mutex::default(),
             readiness: Readiness(Arc::new(AtomicBool::new(true))),

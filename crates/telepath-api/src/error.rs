@@ -205,7 +205,6 @@ const fn usual_message(code: ErrorCode) -> &'static str {
         ErrorCode::IdempotencyAnswerLost => {
             "The first request with this Idempotency-Key was carried out, but its answer is not known any more"
         }
-        ErrorCode::TooManyIdempotencyKeys => "Too many Idempotency-Keys within 24 hours",
         ErrorCode::InvalidSignature => "The signature is missing or does not fit the body",
         ErrorCode::MethodNotAllowed => "The method is not allowed for this route",
         ErrorCode::RequestTimeout => "The request did not arrive completely in time",
@@ -238,6 +237,8 @@ impl From<StoreError> for ApiError {
             | StoreError::OutcomeUnknown(_)
             | StoreError::Busy
             | StoreError::Closed
+            | StoreError::NoLease
+            | StoreError::Windows(_)
             | StoreError::File { .. }
             | StoreError::Entropy(_) => ApiError::unavailable(text),
             StoreError::Broken
@@ -246,6 +247,7 @@ impl From<StoreError> for ApiError {
             | StoreError::SchemaDiffers { .. }
             | StoreError::WrongMasterKey { .. }
             | StoreError::DatabaseTooOld { .. }
+            | StoreError::OtherServer { .. }
             | StoreError::Corrupt(_) => ApiError::internal(text),
         }
     }

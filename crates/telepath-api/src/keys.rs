@@ -14,7 +14,7 @@ use telepath_core::account::Account;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::KeyId;
-use telepath_core::key::{KeyDraft, KeyFilter, KeyPatchDraft, KeyRecord, KeyStatus, Preset, Presets};
+use telepath_core::key::{KeyDraft, KeyFilter, KeyPatchDraft, KeyRecord, KeyStatus, Preset};
 use telepath_core::page::PageRequest;
 use telepath_core::validation::{Invalid, bounded_text};
 use telepath_store::KeyChangeError;
@@ -131,7 +131,8 @@ async fn create_key(
 ) -> Result<impl IntoResponse, ApiError> {
     let account = account_of(&state, &caller).await?;
     let giver = state.store.giver(caller.account, caller.origin()).await?;
-    let new = draft.check(&account, &Presets::default(), giver.as_ref(), caller.at)?;
+    let presets = state.store.presets(caller.account).await?;
+    let new = draft.check(&account, &presets, giver.as_ref(), caller.at)?;
     let created = state.store.create_key(caller.account, new, caller.origin()).await?;
     let location = format!("/v1/keys/{}", created.record.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(CreatedKeyBody::new(&created, caller.at))))

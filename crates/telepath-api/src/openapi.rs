@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
-use crate::{calls, health, keys, metrics, trunks, whoami};
+use crate::{account, calls, health, key_presets, keys, metrics, trunks, whoami};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,6 +50,8 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(whoami::router())
         .merge(keys::router())
+        .merge(key_presets::router())
+        .merge(account::router())
         .merge(trunks::router())
         .merge(calls::router())
         .merge(health::router())
@@ -170,6 +172,9 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
         ];
         codes
             .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));
+    }
+    if row.path.contains("{name}") {
+        codes.push(ErrorCode::PresetNotFound);
     }
     if row.path.contains("{secret_id}") {
         codes.extend([ErrorCode::SecretNotFound, ErrorCode::SecretIsCurrent]);

@@ -77,6 +77,20 @@ impl<S: Send + Sync, T: Resource> FromRequestParts<S> for PathId<T> {
     }
 }
 
+/// The name in the path of a route that has exactly one.
+#[derive(Debug)]
+pub(crate) struct PathName(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let text = params.ok().and_then(|params| params.iter().next().map(|(_, text)| text.to_owned()));
+        Ok(Self(text.unwrap_or_default()))
+    }
+}
+
 /// A caller's text made fit to stand in a message: short, printable, and not if it looks like a key.
 pub(crate) fn safe_excerpt(text: &str) -> String {
     if text.contains("sk_") {

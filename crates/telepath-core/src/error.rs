@@ -137,9 +137,6 @@ error_codes! {
     IdempotencyAnswerLost = "IDEMPOTENCY_ANSWER_LOST", 409, Caller, retry: false,
         "The first request with this Idempotency-Key was carried out, but its answer is not known any more.",
         "Look at what the message names; nothing was done twice. For a secret that was not seen, rotate it.";
-    TooManyIdempotencyKeys = "TOO_MANY_IDEMPOTENCY_KEYS", 409, Caller, retry: true,
-        "The caller has used as many Idempotency-Keys within 24 hours as are remembered.",
-        "Send the request without the header, or later.";
     BodyTooLarge = "BODY_TOO_LARGE", 413, Caller, retry: false,
         "The body is larger than 64 KiB.",
         "Send a smaller body.";

@@ -40,6 +40,11 @@ impl Phase {
         Self(u8::try_from(u64::from_be_bytes(tail) % 60).unwrap_or(0))
     }
 
+    /// The shift in seconds.
+    pub const fn seconds(self) -> u8 {
+        self.0
+    }
+
     /// The second at which the window that holds `now` began.
     const fn window_start(self, now: Timestamp) -> i64 {
         let shifted = now.unix_seconds() - self.0 as i64;
@@ -83,6 +88,18 @@ pub struct Window {
 }
 
 impl Window {
+    /// A window as somebody else counted it.
+    pub const fn counted(start: i64, used: u32) -> Self {
+        Self { start, used }
+    }
+
+    /// Takes over what somebody else counted where it is more: a later window, or a higher count of the same one.
+    pub fn learn(&mut self, other: Self) {
+        if (other.start, other.used) > (self.start, self.used) {
+            *self = other;
+        }
+    }
+
     /// Counts one request if there is room.
     pub fn take(&mut self, limit: RateLimit, phase: Phase, now: Timestamp) -> Take {
         self.roll(phase, now);
@@ -116,7 +133,8 @@ impl Window {
         }
     }
 
-    fn state(self, limit: RateLimit) -> WindowState {
+    /// What the headers say of the window under a limit.
+    pub const fn state(self, limit: RateLimit) -> WindowState {
         WindowState {
             limit,
             remaining: limit.get().saturating_sub(self.used),

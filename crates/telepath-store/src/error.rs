@@ -95,6 +95,20 @@ pub enum StoreError {
         /// What it must be.
         needed: &'static str,
     },
+    /// Another server works on the database, and rate limits would be counted in two memories.
+    #[error(
+        "the server {name} already works on this database; several need one `cluster.redis_url` that all of them have"
+    )]
+    OtherServer {
+        /// What it calls itself.
+        name: String,
+    },
+    /// The server could not take its place among the servers of the database in time.
+    #[error("the database did not answer in time for a lease")]
+    NoLease,
+    /// Where rate limits are counted together cannot be used.
+    #[error("the shared rate limits cannot be used: {0}")]
+    Windows(String),
     /// A file of the database could not be used.
     #[error("{}: {source}", path.display())]
     File {

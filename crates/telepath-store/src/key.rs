@@ -18,14 +18,17 @@ use telepath_core::page::{Page, PageRequest};
 use telepath_core::secret::{KeyMode, PlainKey};
 use telepath_core::validation::Invalid;
 
+use std::time::Instant;
+
 use crate::Store;
 use crate::backend::{Backend, Change};
 use crate::error::StoreError;
+use crate::key_clock;
 use crate::key_table::{KeyTable, Snapshot, snapshot};
 use crate::sql::{Connection, binds, corrupt};
 
 pub(crate) use change::differences;
-use row::KeyRow;
+pub(crate) use giver::{hold_giver, must_cover_scopes};
 
 /// A key that was just made.
 #[derive(Debug)]
@@ -134,6 +137,7 @@ impl Store {
              AND ($5 IS NULL OR preset = $5) \
              AND ($6 IS NULL OR COALESCE(last_used_at, created_at) <= $6) \
              AND ($7 IS NULL OR expires_at < $7)";
+        self.sync_usage().await;
         let now = self.now();
         let idle_since = filter.idle_days.map(|days| now.unix_ms() - i64::from(days) * DAY_MS);
         let binds = binds![
@@ -150,19 +154,19 @@ impl Store {
         let sql =
             format!("SELECT {} {WHERE} ORDER BY created_at DESC, id DESC LIMIT $8 OFFSET $9", row::COLUMNS);
         let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
-        let mut keys = row::keys(&mut db, sql, page_binds).await?;
-        drop(db);
-        for key in &mut keys {
-            key.merge_live_use(&self.keys);
-        }
-        Ok(Page { items: keys.into_iter().map(KeyRow::into_record).collect(), total: total.number("total")? })
+        let items = row::keys(&mut db, sql, page_binds).await?;
+        Ok(Page { items, total: total.number("total")? })
     }
 
     /// A key of the account.
     pub async fn get_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        let mut db = self.backend.read().await?;
-        let key = row::key(&mut db, account, id).await?;
-        Ok(key.map(|key| self.record_of(key)))
+        self.sync_usage().await;
+        self.find_key(account, id).await
+    }
+
+    /// A key of the account with counters that may be behind, for one who does not look at them.
+    pub async fn find_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        row::key(&mut self.backend.read().await?, account, id).await
     }
 
     /// What whoever asks may hand out; `None` is without bounds. Each change asks again in its own transaction: this is
@@ -179,6 +183,8 @@ impl Store {
         patch: KeyPatch,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
+        // The answer shows the counters too.
+        self.sync_usage().await;
         let audit_id = self.new_id(origin.at)?;
         let update = change::Update { account, id, patch, origin, audit_id };
         self.change_key(id, move |db| Box::pin(change::update(db, update))).await
@@ -235,6 +241,7 @@ impl Store {
     ) -> Result<RotatedKeys, RotateAllError> {
         let mode = self.mode_of(account).await?;
         let (backend, keys, seams) = (self.backend.clone(), self.keys.clone(), self.seams.clone());
+        let witness = self.cluster.witness();
         let task = tokio::spawn(async move {
             let touched = Arc::new(Mutex::new(Vec::new()));
             let note = Arc::clone(&touched);
@@ -242,10 +249,16 @@ impl Store {
                 .write(move |db| {
                     Box::pin(async move {
                         let touch = |id| note.lock().unwrap_or_else(PoisonError::into_inner).push(id);
-                        rotate::rotate_all(db, account, grace, mode, origin, seams, &touch).await
+                        let rotated =
+                            rotate::rotate_all(db, account, grace, mode, origin, seams, &touch).await?;
+                        let ids: Vec<KeyId> =
+                            rotated.iter().map(|(changed, _)| changed.snapshot.id).collect();
+                        let version = key_clock::stamp(db, &ids).await?;
+                        Ok((rotated, version))
                     })
                 })
                 .await;
+            let committed = Instant::now();
             if let Err(RotateAllError::Store(StoreError::OutcomeUnknown(_))) = &result {
                 for id in touched.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
                     keys.doubt(id);
@@ -256,10 +269,13 @@ impl Store {
                 keys.apply(snapshot);
                 (key, secret)
             };
-            result.map(|rotated| rotated.into_iter().map(apply).collect::<Vec<_>>())
+            let (rotated, version) = result?;
+            let rotated: Vec<_> = rotated.into_iter().map(apply).collect();
+            witness.outlive(&backend, version, committed).await;
+            Ok(rotated)
         });
         let rotated = task.await.unwrap_or(Err(RotateAllError::Store(StoreError::Broken)))?;
-        let shown = |(key, secret)| CreatedKey { record: self.record_of(key), secret };
+        let shown = |(record, secret)| CreatedKey { record, secret };
         Ok(RotatedKeys { at: origin.at, keys: rotated.into_iter().map(shown).collect() })
     }
 
@@ -267,36 +283,48 @@ impl Store {
         Ok(self.account(account).await?.ok_or_else(|| corrupt("account_id of a key"))?.mode)
     }
 
-    fn record_of(&self, mut key: KeyRow) -> KeyRecord {
-        key.merge_live_use(&self.keys);
-        key.into_record()
-    }
-
-    /// Commits a change of a key and applies it to the table. Runs to its end even when the caller goes away, because a
-    /// committed change must reach the table.
+    /// Commits a change of a key, applies it to the table, and waits until no other server admits by the old state. Runs to
+    /// its end even when the caller goes away, because a committed change must reach the table.
     async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
     {
-        let (backend, keys) = (self.backend.clone(), self.keys.clone());
+        let (backend, keys, witness) = (self.backend.clone(), self.keys.clone(), self.cluster.witness());
         let task = tokio::spawn(async move {
-            let result: Result<Changed, KeyChangeError> = backend.write(change).await;
+            let result: Result<(Changed, Option<i64>), KeyChangeError> =
+                backend.write(move |db| Box::pin(stamped(db, id, change))).await;
+            let committed = Instant::now();
             if let Err(KeyChangeError::Store(StoreError::OutcomeUnknown(_))) = &result {
                 keys.doubt(id);
                 settle_doubts(&backend, &keys).await;
             }
-            let Changed { key, snapshot } = result?;
+            let (Changed { key, snapshot }, version) = result?;
             keys.apply(snapshot);
+            witness.outlive(&backend, version, committed).await;
             Ok(key)
         });
-        let key = task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)));
-        key.map(|key| self.record_of(key))
+        task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)))
     }
+}
+
+/// A change and, as the last thing before its commit, its number for the other servers. Also a change that found nothing
+/// to do is numbered: an earlier one of the same effect may not have been answered yet.
+async fn stamped<F>(
+    db: &mut Connection,
+    id: KeyId,
+    change: F,
+) -> Result<(Changed, Option<i64>), KeyChangeError>
+where
+    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
+{
+    let changed = change(db).await?;
+    let version = key_clock::stamp(db, &[id]).await?;
+    Ok((changed, version))
 }
 
 /// What a change of a key leaves behind.
 pub(crate) struct Changed {
-    key: KeyRow,
+    key: KeyRecord,
     snapshot: Snapshot,
 }
 

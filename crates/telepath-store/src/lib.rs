@@ -9,23 +9,30 @@ mod alert;
 mod audit;
 mod backend;
 mod call;
+mod cluster;
 mod error;
 mod event;
 mod key;
+mod key_clock;
 mod key_table;
 mod limit;
 mod migrate;
 mod postgres;
+mod preset;
+mod request_log;
+mod retention;
 mod sql;
 mod sqlite;
 #[cfg(test)]
 mod suite;
 mod trunk;
+mod upkeep;
 mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 
 use telepath_core::alert::AlertSettings;
 use telepath_core::clock::{Clock, Timestamp};
@@ -37,15 +44,23 @@ use telepath_core::vault::Vault;
 
 pub use audit::AuditVerdict;
 pub use call::CallListError;
+pub use cluster::{ClusterFigures, Role};
 pub use error::{DatabaseError, StoreError};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
+pub use limit::{Outage, SharedWindows, WindowOptions};
 pub use migrate::MigrationReport;
+pub use request_log::{LogFigures, RequestCursor, RequestLog, RequestOrder, RequestPage};
+pub use retention::{Expired, Retention};
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
+pub use usage::KeyUsage;
 
 use alert::{Notices, Raised};
 use backend::Backend;
+use call::{Orphans, close_orphans};
+use cluster::{Cluster, Joining};
+use limit::shared::Windows;
 use postgres::PostgresBackend;
 use sql::{Connection, binds};
 use sqlite::SqliteBackend;
@@ -74,6 +89,12 @@ pub struct StoreOptions {
     pub address_limit: RateLimit,
     /// What the rules of alerts go by.
     pub alerts: AlertSettings,
+    /// What part the process takes.
+    pub role: Role,
+    /// Where the windows of keys are counted.
+    pub windows: WindowOptions,
+    /// What the server calls itself among others; its id when nothing is said.
+    pub node_name: Option<String>,
 }
 
 impl StoreOptions {
@@ -85,7 +106,9 @@ impl StoreOptions {
         let usual = RateLimit::per_minute(Self::DEFAULT_ADDRESS_LIMIT);
         // The constant is not zero, so there is always a usual limit.
         let address_limit = usual.unwrap_or(MIN_LIMIT);
-        Self { database, address_limit, alerts: AlertSettings::default() }
+        let (role, windows) = (Role::default(), WindowOptions::default());
+        let alerts = AlertSettings::default();
+        Self { database, address_limit, alerts, role, windows, node_name: None }
     }
 }
 
@@ -117,9 +140,12 @@ pub struct Store {
     seams: Seams,
     keys: KeyTable,
     addresses: AddressWindows,
+    requests: RequestLog,
     alerts: Arc<AlertSettings>,
     raised: Arc<Raised>,
     notices: Notices,
+    cluster: Cluster,
+    windows: Windows,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -134,25 +160,35 @@ impl Store {
     pub async fn open(options: StoreOptions, seams: Seams) -> Result<Arc<Store>, StoreError> {
         let backend = open_backend(&options.database, seams.clock.now()).await?;
         check_master_key(&backend, &seams.vault).await?;
-        let orphans = backend
-            .write({
-                let seams = seams.clone();
-                move |db| Box::pin(call::close_orphans(db, seams))
-            })
-            .await?;
-        if orphans > 0 {
-            tracing::warn!(calls = orphans, "closed calls that the last run left live");
-        }
-        let keys = key_table::load(&backend).await?;
+        let cluster = match (&backend, options.role) {
+            (Backend::Sqlite(_), Role::Server | Role::Visitor) => {
+                close_all_orphans(&backend, &seams).await?;
+                Cluster::single()
+            }
+            (Backend::Postgres(_), Role::Visitor) => Cluster::visitor(),
+            (Backend::Postgres(_), Role::Server) => {
+                Cluster::server(Id::generate(seams.clock.now(), &*seams.entropy)?)
+            }
+        };
+        let windows = Windows::open(&options.windows).await?;
+        // Before the keys: what changes while they are loaded is read again.
+        let confirmed = cluster::clock(&backend).await?;
+        let keys = key_table::load(&backend, Arc::clone(cluster.lease())).await?;
+        let name = options.node_name.or_else(|| Some(cluster.node_id()?.to_string())).unwrap_or_default();
+        let joining = Joining { name, shared_windows: windows.are_shared(), confirmed };
+        cluster.join(&backend, &seams, &keys, joining).await?;
         let addresses = AddressWindows::new(options.address_limit);
         let store = Store {
             backend,
             seams,
             keys,
             addresses,
+            requests: RequestLog::new(),
             alerts: Arc::new(options.alerts),
             raised: Arc::default(),
             notices: Notices::default(),
+            cluster,
+            windows,
             last_beat: Arc::default(),
         };
         Ok(Arc::new(store))
@@ -165,14 +201,21 @@ impl Store {
 
     /// Writes what is only in memory, ends all work and closes the database. Every later call fails.
     pub async fn close(&self) {
-        if let Err(error) = self.flush_usage().await {
-            tracing::error!(%error, "the last usage counts could not be written");
+        if let Err(error) = self.write_requests().await {
+            tracing::error!(%error, "the last requests could not be written");
         }
+        self.cluster.leave(&self.backend).await;
         self.backend.close().await;
     }
 
-    /// Whether the database answers, for `/readyz`.
+    /// Whether the database answers and keys may be admitted, for `/readyz`.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        if self.cluster.node_id().is_some() && !self.cluster.lease().holds() {
+            return Err(StoreError::NoLease);
+        }
+        if !self.windows.answer() {
+            return Err(StoreError::Windows("no connection".to_owned()));
+        }
         self.backend.read().await?.fetch_one("SELECT 1 AS one", vec![]).await.map(drop)
     }
 
@@ -201,6 +244,21 @@ impl Store {
         &self.addresses
     }
 
+    /// How this server stands among others; `None` where there can be only one.
+    pub fn cluster(&self) -> Option<ClusterFigures> {
+        self.cluster.figures()
+    }
+
+    /// How long the last request waited for its count elsewhere; `None` where windows are counted here.
+    pub fn window_latency(&self) -> Option<Duration> {
+        self.windows.latency()
+    }
+
+    /// The log of answered requests.
+    pub fn requests(&self) -> &RequestLog {
+        &self.requests
+    }
+
     fn now(&self) -> Timestamp {
         self.seams.clock.now()
     }
@@ -226,6 +284,18 @@ async fn open_backend(database: &Database, now: Timestamp) -> Result<Backend, St
             Ok(Backend::Postgres(postgres))
         }
     }
+}
+
+/// The only server of the database has just started, so nobody carries the calls that are written down as live.
+async fn close_all_orphans(backend: &Backend, seams: &Seams) -> Result<(), StoreError> {
+    let seams = seams.clone();
+    let closed: Result<u64, StoreError> =
+        backend.write(move |db| Box::pin(async move { close_orphans(db, &seams, Orphans::All).await })).await;
+    match closed? {
+        0 => {}
+        calls => tracing::warn!(calls, "closed calls that the last run left live"),
+    }
+    Ok(())
 }
 
 /// The first opening writes down which master key the database belongs to; every later one compares.

@@ -3,7 +3,8 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
 use telepath_core::secret::SecretText;
 
 use crate::backend::Change;
@@ -37,6 +38,24 @@ impl PostgresBackend {
         let backend = Self { pool };
         check_version(&mut backend.connection().await?).await?;
         Ok(backend)
+    }
+
+    /// A connection beside the pool; dropping it cuts it.
+    pub(crate) async fn own_connection(&self) -> Result<Connection, StoreError> {
+        let connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        Ok(Connection::PostgresOwn(Box::new(connection)))
+    }
+
+    /// Hears what is announced on a channel of the database.
+    pub(crate) async fn listener(&self, channel: &str) -> Result<PgListener, StoreError> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(channel).await?;
+        Ok(listener)
+    }
+
+    /// Whether [`PostgresBackend::close`] was called.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.pool.is_closed()
     }
 
     pub(crate) async fn connection(&self) -> Result<Connection, StoreError> {

@@ -1,17 +1,21 @@
 //! The behaviour of storage, as one suite that is run on SQLite and, when `TELEPATH_TEST_POSTGRES_URL` names a server, on
 //! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
 
+mod accounts;
 mod admission;
 mod alerts;
 mod calls;
 mod files;
 mod givers;
 mod keys;
+mod requests;
+mod retention;
 mod rotation;
 mod server;
 mod trail;
 mod transactions;
 mod trunks;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,14 +28,15 @@ use telepath_core::address::NetworkList;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
 use telepath_core::entropy::SystemEntropy;
-use telepath_core::id::AccountId;
+use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::{NewKey, Preset};
 use telepath_core::limit::RateLimit;
+use telepath_core::request::{Answered, RequestFacts, RequestMethod, SecretMark};
 use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
 use crate::sql::{Connection, Row, Value};
-use crate::{CreatedKey, Database, Seams, Store, StoreError, StoreOptions};
+use crate::{CreatedKey, Database, Role, Seams, Store, StoreError, StoreOptions};
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
@@ -84,6 +89,12 @@ impl Bench {
 
     pub(crate) async fn open(&self) -> Arc<Store> {
         self.try_open().await.unwrap()
+    }
+
+    /// The same database once more, as a command opens it while a server runs.
+    pub(crate) async fn open_beside(&self) -> Arc<Store> {
+        let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(self.database.clone()) };
+        Store::open(options, self.seams.clone()).await.unwrap()
     }
 
     pub(crate) async fn try_open(&self) -> Result<Arc<Store>, StoreError> {
@@ -205,6 +216,28 @@ pub(crate) async fn execute(store: &Store, sql: &'static str, values: Vec<Value>
 
 pub(crate) async fn select(store: &Store, sql: &'static str, values: Vec<Value>) -> Vec<Row> {
     store.backend.read().await.unwrap().fetch_all(sql, values).await.unwrap()
+}
+
+/// A request that was let in and answered with 200, as the gate notes it.
+pub(crate) fn answered(store: &Store, account: AccountId, key: KeyId, hash: &HashedKey) -> Answered<'static> {
+    Answered {
+        account,
+        id: store.new_id(store.now()).unwrap(),
+        facts: RequestFacts {
+            at: store.now(),
+            key,
+            secret: SecretMark::of(hash),
+            method: RequestMethod::Get,
+            status: 200,
+            address: "192.0.2.7".parse().unwrap(),
+            duration_us: 100,
+            admitted: true,
+        },
+        route: None,
+        error: None,
+        user_agent: b"suite",
+        path: Some("/v1/suite"),
+    }
 }
 
 /// The events of a subject, as webhooks will get them.

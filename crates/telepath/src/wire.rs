@@ -16,7 +16,7 @@ use telepath_core::entropy::EntropyError;
 use telepath_core::id::AccountId;
 use telepath_core::ports::LiveCalls;
 use telepath_gateway::{Gateway, GatewayOptions, StartError};
-use telepath_store::Store;
+use telepath_store::{Role, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -66,7 +66,7 @@ impl Server {
     pub async fn start(config: &Config, data: DataDir) -> Result<Self, Failure> {
         let lock = data.lock()?;
         let listeners = Listeners::bind(&config.api, &data).await?;
-        let store = storage::open(&config.storage, config.limits.address_requests, &data).await?;
+        let store = storage::open(config, Role::Server, &data).await?;
         match Self::start_on(config, &data, lock, listeners, Arc::clone(&store)).await {
             Ok(server) => Ok(server),
             Err(failure) => {
@@ -102,6 +102,8 @@ impl Server {
         let (doors, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         listeners.serve(&api, certificates.subscribe(), &doors, &tasks);
         tasks.spawn(workers::flush_usage(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::fold_usage(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::expire_usage(Arc::clone(&store), config.retention, work.clone()));
         let clock = Arc::clone(store.clock());
         tasks.spawn(workers::tend_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");

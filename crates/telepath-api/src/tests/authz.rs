@@ -10,7 +10,7 @@ use crate::openapi::router_and_document;
 use crate::routes::{Access, ROUTES};
 
 fn concrete(path: &str) -> String {
-    path.replace("{id}", "nothing").replace("{secret_id}", "nothing")
+    path.replace("{id}", "nothing").replace("{secret_id}", "nothing").replace("{name}", "nothing")
 }
 
 #[test]

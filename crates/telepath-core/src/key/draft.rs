@@ -236,9 +236,9 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    fn check(json: &str, giver: Option<Giver>) -> Result<NewKey, Vec<String>> {
+    fn check(json: &str, giver: Option<&Giver>) -> Result<NewKey, Vec<String>> {
         let now = Timestamp::from_unix_seconds(1_000);
-        draft(json).check(&account(), &Presets::default(), giver.as_ref(), now).map_err(|problems| {
+        draft(json).check(&account(), &Presets::default(), giver, now).map_err(|problems| {
             problems.into_details().into_iter().map(|d| format!("{}: {}", d.field, d.message)).collect()
         })
     }
@@ -273,14 +273,14 @@ mod tests {
 
     #[test]
     fn nobody_gives_more_than_they_have() {
-        let by = |json| check(json, Some(giver(600, None)));
+        let by = |json| check(json, Some(&giver(600, None)));
         assert!(by(r#"{"name":"n","preset":"custom","scopes":["calls:read","keys:read"]}"#).is_ok());
         assert!(by(r#"{"name":"n","preset":"custom","scopes":["calls:write"]}"#).is_err());
         assert!(by(r#"{"name":"n","preset":"production"}"#).is_err());
         let until = Some(Timestamp::from_unix_seconds(5_000));
         let problems = check(
             r#"{"name":"n","preset":"custom","scopes":["calls:read"],"rate_limit_per_minute":601}"#,
-            Some(giver(600, until)),
+            Some(&giver(600, until)),
         )
         .unwrap_err();
         assert!(problems[0].starts_with("rate_limit_per_minute: must be at most 600"), "{problems:?}");
@@ -291,7 +291,7 @@ mod tests {
     fn a_limit_that_is_left_out_is_what_preset_account_and_giver_all_allow() {
         let json = r#"{"name":"n","preset":"custom","scopes":["calls:read"]}"#;
         assert_eq!(check(json, None).unwrap().rate_limit.get(), 600);
-        assert_eq!(check(json, Some(giver(50, None))).unwrap().rate_limit.get(), 50);
+        assert_eq!(check(json, Some(&giver(50, None))).unwrap().rate_limit.get(), 50);
     }
 
     #[test]

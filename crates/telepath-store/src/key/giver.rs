@@ -31,7 +31,7 @@ pub(super) async fn hold(
     }
     let key = row::key(db, account, id).await?.ok_or(KeyChangeError::NotFound)?;
     let giver = read(db, account, origin).await?;
-    Ok((key.record, giver))
+    Ok((key, giver))
 }
 
 /// Holds the key that asks, if it is one.
@@ -63,7 +63,7 @@ pub(super) async fn read(
         Actor::User(_) => return Err(KeyChangeError::Escalation),
         Actor::Key(id) => id,
     };
-    let key = row::key(db, account, id).await?.ok_or(KeyChangeError::Escalation)?.record;
+    let key = row::key(db, account, id).await?.ok_or(KeyChangeError::Escalation)?;
     if key.is_usable(origin.at) && key.scopes.allows(Scope::KeysWrite) {
         Ok(Some(Giver(Rights::from(&key))))
     } else {
@@ -81,7 +81,7 @@ pub(super) fn must_cover(giver: Option<&Giver>, key: &KeyRecord) -> Result<(), K
 
 /// Refuses a key that may do more. Taking away is not giving, so limit, networks and expiry do not matter: a key that
 /// does harm is stopped by everybody who has its scopes.
-pub(super) fn must_cover_scopes(giver: Option<&Giver>, scopes: ScopeSet) -> Result<(), KeyChangeError> {
+pub(crate) fn must_cover_scopes(giver: Option<&Giver>, scopes: ScopeSet) -> Result<(), KeyChangeError> {
     match giver {
         Some(giver) if !giver.0.scopes.covers(scopes) => Err(KeyChangeError::Escalation),
         Some(_) | None => Ok(()),

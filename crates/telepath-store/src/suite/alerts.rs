@@ -70,7 +70,7 @@ async fn an_alert_is_raised_once_per_cooldown_with_its_event(bench: Arc<Bench>) 
 }
 
 async fn many_raise_at_once_and_one_does(bench: Arc<Bench>) {
-    let (store, other) = (bench.open().await, bench.open().await);
+    let (store, other) = (bench.open().await, bench.open_beside().await);
     let account = bench.account(&store).await.id;
     let key = bench.key(&store, account, new_key("one")).await.0.record.id;
     let mut tasks = Vec::new();
@@ -129,7 +129,7 @@ async fn notices_become_alerts_that_say_why(bench: Arc<Bench>) {
     store.notice(Notice::SeenInClear { key, address });
     assert_eq!(store.handle_notices().await.unwrap(), 2);
     assert_eq!(store.handle_notices().await.unwrap(), 0);
-    store.revoke_key(account, key, None, None, bench.origin()).await.unwrap();
+    store.revoke_key(account, key, None, bench.origin()).await.unwrap();
     bench.clock.advance(store.alert_settings().cooldown(AlertRule::DeadKeyUsed));
     store.notice(Notice::DeadKeyUsed { key, address });
     assert_eq!(store.handle_notices().await.unwrap(), 1);

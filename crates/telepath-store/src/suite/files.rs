@@ -178,7 +178,5 @@ fn both_databases_get_the_same_tables_columns_and_indexes() {
             migration.sqlite.matches("CREATE TABLE").count() == migration.sqlite.matches("STRICT").count()
         );
     }
-    assert!(
-        MIGRATIONS.iter().map(|migration| migration.version).eq(1..=MIGRATIONS.len().try_into().unwrap())
-    );
+    assert!(MIGRATIONS.windows(2).all(|pair| pair[0].version < pair[1].version));
 }

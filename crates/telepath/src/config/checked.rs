@@ -7,6 +7,7 @@ use std::time::Duration;
 use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
+use telepath_store::{Outage, Retention, SharedWindows, WindowOptions};
 
 use super::layers::{Layers, Value};
 use super::table::Kind;
@@ -28,6 +29,10 @@ pub struct Config {
     pub media: MediaConfig,
     /// Bounds.
     pub limits: LimitsConfig,
+    /// Several servers on one database.
+    pub cluster: ClusterConfig,
+    /// How long what was answered is kept.
+    pub retention: Retention,
     /// Log lines.
     pub log: LogConfig,
 }
@@ -116,6 +121,15 @@ pub struct LimitsConfig {
     pub stop_grace: Duration,
 }
 
+/// Several servers on one database.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// Where rate limits are counted.
+    pub windows: WindowOptions,
+    /// What this server calls itself.
+    pub node_name: Option<String>,
+}
+
 /// Log lines.
 #[derive(Debug, Clone)]
 pub struct LogConfig {
@@ -177,6 +191,8 @@ impl Check<'_> {
         // Each part is checked before any is taken, so that all problems are told at once.
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
+        let cluster = self.cluster();
+        let retention = self.retention();
         Some(Config {
             storage: storage?,
             api: api?,
@@ -184,6 +200,8 @@ impl Check<'_> {
             sip: sip?,
             media: media?,
             limits: limits?,
+            cluster: cluster?,
+            retention: retention?,
             log: log?,
         })
     }
@@ -263,6 +281,31 @@ impl Check<'_> {
         })
     }
 
+    fn retention(&mut self) -> Option<Retention> {
+        let age = self.required("retention.request_log", values::duration);
+        let megabytes = self.count("retention.request_log_megabytes");
+        Some(Retention { age: age?, bytes: u64::from(megabytes?) * 1024 * 1024 })
+    }
+
+    fn cluster(&mut self) -> Option<ClusterConfig> {
+        let prefix = self.required("cluster.redis_prefix", values::prefix);
+        let outage = self.required("cluster.redis_down", |text| match text {
+            "refuse" => Ok(Outage::Refuse),
+            "local" => Ok(Outage::Local),
+            _ => Err("must be refuse or local".to_owned()),
+        });
+        let node_name = self.optional("cluster.node_name", values::host);
+        let windows = match self.secret("cluster.redis_url") {
+            None => WindowOptions::Memory,
+            Some(_) if self.layers.get("storage.database_url").is_none() => {
+                return self
+                    .missing("cluster.redis_url", "needs storage.database_url: SQLite takes one server");
+            }
+            Some(url) => WindowOptions::Shared(SharedWindows { url, prefix: prefix?, outage: outage? }),
+        };
+        Some(ClusterConfig { windows, node_name: node_name? })
+    }
+
     fn log(&mut self) -> Option<LogConfig> {
         let format = self.required("log.format", |text| match text {
             "text" => Ok(LogFormat::Text),
@@ -286,6 +329,7 @@ impl Check<'_> {
             | Kind::PortRange
             | Kind::Duration
             | Kind::Choice(_)
+            | Kind::Prefix
             | Kind::Filter
             | Kind::Secret => (0, u32::MAX),
         };

@@ -88,6 +88,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// The longest beginning of names.
+const MAX_PREFIX: usize = 64;
+
+/// The beginning of names elsewhere. Braces would have a meaning of their own there.
+pub(super) fn prefix(text: &str) -> Result<String, String> {
+    let fits = text.len() <= MAX_PREFIX && text.bytes().all(|b| b.is_ascii_graphic() && !b"{}".contains(&b));
+    if fits { Ok(text.to_owned()) } else { Err(format!("must be {}", super::Kind::Prefix.describe())) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
