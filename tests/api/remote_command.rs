@@ -98,6 +98,25 @@ async fn rotating_all_without_grace_asks_first_and_ends_the_callers_secret_too()
 }
 
 #[tokio::test]
+async fn a_preset_is_changed_used_and_brought_back() -> Outcome {
+    let server = Server::start().await?;
+    let remote = Remote::of(&server).await?;
+    let words = ["keys", "presets", "set", "testing", "--scopes", "calls:read", "--rate-limit", "7"];
+    assert_eq!(remote.json(&words).await?["modified"], true);
+    let made = remote.json(&["keys", "create", "--name", "small", "--preset", "testing"]).await?;
+    note_secret(made["secret"].as_str().context("a secret")?);
+    assert_eq!(
+        (&made["rate_limit_per_minute"], &made["scopes"]),
+        (&7.into(), &serde_json::json!(["calls:read"]))
+    );
+    let back = remote.json(&["keys", "presets", "reset", "testing"]).await?;
+    assert_eq!((&back["modified"], &back["rate_limit_per_minute"]), (&false.into(), &600.into()));
+    let listed = remote.run(&["keys", "presets", "list"]).await?.expect_success()?;
+    assert!(listed.stdout.contains("monitoring"), "{}", listed.stdout);
+    Ok(())
+}
+
+#[tokio::test]
 async fn variables_in_a_file_count_only_when_the_file_is_named() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
