@@ -191,6 +191,7 @@ const fn usual_message(code: ErrorCode) -> &'static str {
         ErrorCode::TrunkNotFound => "Trunk not found",
         ErrorCode::CallNotFound => "Call not found",
         ErrorCode::KeyNotFound => "Key not found",
+        ErrorCode::AlertNotFound => "Alert not found",
         ErrorCode::MethodNotAllowed => "The method is not allowed for this route",
         ErrorCode::RequestTimeout => "The request did not arrive completely in time",
         ErrorCode::SipUsernameTaken => "The SIP username is already taken on this server",

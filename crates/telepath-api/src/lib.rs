@@ -3,6 +3,7 @@
 //! [`Api::new`] puts it together over a store; the `serve_*` functions open its doors. Every request goes through one
 //! gate ([`Api::handle`]) that admits it, runs its handler and completes its answer.
 
+mod alerts;
 mod api;
 mod auth;
 mod calls;

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use telepath_core::alert::AlertRule;
+use telepath_store::Store;
 
 use crate::routes::{ROUTES, RouteMatch};
 
@@ -83,7 +85,10 @@ pub(crate) struct Meters {
     unmatched: RouteMeters,
     refusals: [Counter; 9],
     /// Keys in the table.
-    pub(crate) keys: Gauge,
+    keys: Gauge,
+    /// In the order of [`AlertRule::ALL`].
+    alerts: Vec<Counter>,
+    notices_dropped: Counter,
 }
 
 impl Meters {
@@ -97,13 +102,32 @@ impl Meters {
             "Time from request head to answer."
         );
         metrics::describe_gauge!("telepath_keys", "API keys in the key table.");
+        metrics::describe_counter!("telepath_alerts_raised_total", "Alerts raised by this process.");
+        metrics::describe_counter!(
+            "telepath_alert_notices_dropped_total",
+            "Notices of dead or exposed keys for which there was no room."
+        );
         Self {
             routes: ROUTES.iter().map(|row| RouteMeters::new(row.path, row.verb())).collect(),
             unmatched: RouteMeters::new("unmatched", "other"),
             refusals: Refusal::ALL
                 .map(|refusal| counter!("telepath_api_refusals_total", "reason" => refusal.label())),
             keys: gauge!("telepath_keys"),
+            alerts: AlertRule::ALL
+                .iter()
+                .map(|rule| counter!("telepath_alerts_raised_total", "rule" => rule.name()))
+                .collect(),
+            notices_dropped: counter!("telepath_alert_notices_dropped_total"),
         }
+    }
+
+    /// Takes over what the store counts itself.
+    pub(crate) fn take_over(&self, store: &Store) {
+        self.keys.set(f64::from(u32::try_from(store.keys().len()).unwrap_or(u32::MAX)));
+        for (rule, counter) in AlertRule::ALL.iter().zip(&self.alerts) {
+            counter.absolute(store.alerts_raised(*rule));
+        }
+        self.notices_dropped.absolute(store.notices_dropped());
     }
 
     /// Counts one answer.

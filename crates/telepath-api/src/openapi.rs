@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
-use crate::{calls, health, keys, metrics, trunks, whoami};
+use crate::{alerts, calls, health, keys, metrics, trunks, whoami};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,6 +29,7 @@ use crate::{calls, health, keys, metrics, trunks, whoami};
         (name = "Keys", description = "API keys: who may do what, how often and from where."),
         (name = "Trunks", description = "SIP usernames that carriers call, and the agents that answer."),
         (name = "Calls", description = "What became of each call."),
+        (name = "Alerts", description = "What is unusual about the use of keys, or needs attention in time."),
         (name = "Operation", description = "For those who run the server. These routes need no key.")
     )
 )]
@@ -52,6 +53,7 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
         .merge(keys::router())
         .merge(trunks::router())
         .merge(calls::router())
+        .merge(alerts::router())
         .merge(health::router())
         .merge(metrics::router())
         .merge(router())

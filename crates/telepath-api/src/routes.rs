@@ -60,6 +60,8 @@ pub static ROUTES: &[RouteRow] = &[
     row(Method::PATCH, "/v1/keys/{id}", Access::Scope(Scope::KeysWrite)),
     row(Method::DELETE, "/v1/keys/{id}", Access::Scope(Scope::KeysWrite)),
     row(Method::POST, "/v1/keys/{id}/revoke", Access::Scope(Scope::KeysWrite)),
+    row(Method::GET, "/v1/alerts", Access::Scope(Scope::UsageRead)),
+    row(Method::POST, "/v1/alerts/{id}/acknowledge", Access::Scope(Scope::KeysWrite)),
     row(Method::GET, "/livez", Access::Open),
     row(Method::GET, "/readyz", Access::Open),
     row(Method::GET, "/metrics", Access::Open),

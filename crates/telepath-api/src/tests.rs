@@ -2,6 +2,7 @@
 //! file and a clock that the test moves; and the doors over loopback with real TLS.
 
 mod admission;
+mod alerts;
 mod authz;
 mod calls;
 mod catalogues;

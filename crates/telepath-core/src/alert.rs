@@ -3,6 +3,7 @@
 //! where it is stored, because only there it is known how long ago the last one was.
 
 mod life;
+mod mail;
 mod settings;
 mod watch;
 
@@ -13,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::id::{AlertId, KeyId};
 
 pub use life::KeyLife;
+pub use mail::MailText;
 pub use settings::{AlertSettings, Cooldowns};
 pub use watch::{KeyWatch, MinuteSummary, WatchedKey};
 

@@ -30,6 +30,8 @@ pub enum AuditAction {
     CallHangupRequested,
     /// The account was made.
     AccountCreated,
+    /// Somebody took note of an alert.
+    AlertAcknowledged,
 }
 
 impl AuditAction {
@@ -44,6 +46,7 @@ impl AuditAction {
         AuditAction::TrunkPasswordRotated,
         AuditAction::CallHangupRequested,
         AuditAction::AccountCreated,
+        AuditAction::AlertAcknowledged,
     ];
 
     /// The action with this name.
@@ -63,6 +66,7 @@ impl AuditAction {
             AuditAction::TrunkPasswordRotated => "trunk.sip_password_rotated",
             AuditAction::CallHangupRequested => "call.hangup_requested",
             AuditAction::AccountCreated => "account.created",
+            AuditAction::AlertAcknowledged => "alert.acknowledged",
         }
     }
 }

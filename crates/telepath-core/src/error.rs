@@ -101,6 +101,9 @@ error_codes! {
     KeyNotFound = "KEY_NOT_FOUND", 404, Caller, retry: false,
         "The account has no API key with this id.",
         "List the keys to find the right id.";
+    AlertNotFound = "ALERT_NOT_FOUND", 404, Caller, retry: false,
+        "The account has no alert with this id.",
+        "List the alerts to find the right id.";
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, Caller, retry: false,
         "The route exists but not for this method.",
         "Use one of the methods in the Allow header.";

@@ -35,6 +35,7 @@ use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_core::vault::Vault;
 
+pub use alert::{MailFate, OwedMail};
 pub use audit::AuditVerdict;
 pub use call::CallListError;
 pub use error::{DatabaseError, StoreError};
@@ -114,6 +115,8 @@ pub struct Store {
     alerts: Arc<AlertSettings>,
     raised: Arc<Raised>,
     notices: Notices,
+    /// Up to which minute all use of keys was looked at by this process, in Unix milliseconds.
+    watched_until: AtomicI64,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -147,6 +150,7 @@ impl Store {
             alerts: Arc::new(options.alerts),
             raised: Arc::default(),
             notices: Notices::default(),
+            watched_until: AtomicI64::default(),
             last_beat: Arc::default(),
         };
         Ok(Arc::new(store))

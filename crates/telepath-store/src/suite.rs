@@ -2,6 +2,7 @@
 //! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
 
 mod admission;
+mod alert_mails;
 mod alerts;
 mod calls;
 mod files;
@@ -10,6 +11,7 @@ mod server;
 mod trail;
 mod transactions;
 mod trunks;
+mod watches;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,6 +85,13 @@ impl Bench {
 
     pub(crate) async fn open(&self) -> Arc<Store> {
         self.try_open().await.unwrap()
+    }
+
+    /// Opens it with options that are not the usual ones.
+    pub(crate) async fn open_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Arc<Store> {
+        let mut options = StoreOptions::new(self.database.clone());
+        change(&mut options);
+        Store::open(options, self.seams.clone()).await.unwrap()
     }
 
     pub(crate) async fn try_open(&self) -> Result<Arc<Store>, StoreError> {

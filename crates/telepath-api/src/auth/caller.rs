@@ -75,6 +75,7 @@ needs! {
     CallsWrite = Some(Scope::CallsWrite);
     KeysRead = Some(Scope::KeysRead);
     KeysWrite = Some(Scope::KeysWrite);
+    UsageRead = Some(Scope::UsageRead);
 }
 
 /// Proof that the caller has what the handler needs.

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use telepath_core::account::Actor;
 use telepath_core::address::canonical;
+use telepath_core::alert::Notice;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::RequestId;
@@ -191,7 +192,10 @@ impl Api {
                 let window = self.shared.store.addresses().peek(address, now);
                 Entry { window, tally: None, outcome: Err(error) }
             }
-            Admission::Dead => self.refuse(address, now, invalid(Refusal::Dead)),
+            Admission::Dead => {
+                self.shared.store.notice(Notice::DeadKeyUsed { key: handle.key_id(), address });
+                self.refuse(address, now, invalid(Refusal::Dead))
+            }
         }
     }
 
@@ -231,10 +235,13 @@ impl Api {
         if !address.is_loopback()
             && let Credential::Key(key) = Credential::of(headers)
         {
-            let key_id = self.look_up(&key).1.map(|handle| handle.key_id().to_string());
+            let key_id = self.look_up(&key).1.map(|handle| handle.key_id());
+            if let Some(key) = key_id {
+                self.shared.store.notice(Notice::SeenInClear { key, address });
+            }
             tracing::warn!(
                 %address,
-                key_id = key_id.as_deref().unwrap_or("unknown"),
+                key_id = key_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string()),
                 "an API key was sent in clear; treat it as leaked and revoke it"
             );
         }
