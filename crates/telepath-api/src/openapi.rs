@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
-use crate::{account, calls, health, key_presets, keys, metrics, trunks, whoami};
+use crate::{account, alerts, calls, health, key_presets, keys, metrics, trunks, whoami};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,6 +30,7 @@ use crate::{account, calls, health, key_presets, keys, metrics, trunks, whoami};
         (name = "Trunks", description = "SIP usernames that carriers call, and the agents that answer."),
         (name = "Calls", description = "What became of each call."),
         (name = "Audit", description = "What was asked, and who changed what."),
+        (name = "Alerts", description = "What is unusual about the use of keys, or needs attention in time."),
         (name = "Operation", description = "For those who run the server. These routes need no key.")
     )
 )]
@@ -57,6 +58,7 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
         .merge(calls::router())
         .merge(requests::router())
         .merge(audit_events::router())
+        .merge(alerts::router())
         .merge(health::router())
         .merge(metrics::router())
         .merge(router())

@@ -69,6 +69,8 @@ pub static ROUTES: &[RouteRow] = &[
     row(Method::DELETE, "/v1/key-presets/{name}", Access::Scope(Scope::KeysWrite)),
     row(Method::GET, "/v1/account", Access::Scope(Scope::KeysRead)),
     row(Method::PATCH, "/v1/account", Access::Scope(Scope::KeysWrite)),
+    row(Method::GET, "/v1/alerts", Access::Scope(Scope::UsageRead)),
+    row(Method::POST, "/v1/alerts/{id}/acknowledge", Access::Scope(Scope::KeysWrite)),
     row(Method::GET, "/livez", Access::Open),
     row(Method::GET, "/readyz", Access::Open),
     row(Method::GET, "/metrics", Access::Open),

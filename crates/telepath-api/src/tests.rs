@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admission;
+mod alerts;
 mod authz;
 mod calls;
 mod catalogues;

@@ -43,6 +43,7 @@ use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_core::vault::Vault;
 
+pub use alert::{MailFate, OwedMail};
 pub use audit::{AuditListError, AuditVerdict};
 pub use call::CallListError;
 pub use cluster::{ClusterFigures, Role};
@@ -150,6 +151,8 @@ pub struct Store {
     windows: Windows,
     /// Names this opening among all that the database has seen.
     run: IdempotencyId,
+    /// Up to which minute all use of keys was looked at by this process, in Unix milliseconds.
+    watched_until: AtomicI64,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -195,6 +198,7 @@ impl Store {
             notices: Notices::default(),
             cluster,
             windows,
+            watched_until: AtomicI64::default(),
             last_beat: Arc::default(),
         };
         Ok(Arc::new(store))

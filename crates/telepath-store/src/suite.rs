@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admission;
+mod alert_mails;
 mod alerts;
 mod calls;
 mod files;
@@ -17,6 +18,7 @@ mod trail;
 mod transactions;
 mod trunks;
 mod usage;
+mod watches;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,7 +96,13 @@ impl Bench {
 
     /// The same database once more, as a command opens it while a server runs.
     pub(crate) async fn open_beside(&self) -> Arc<Store> {
-        let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(self.database.clone()) };
+        self.open_with(|options| options.role = Role::Visitor).await
+    }
+
+    /// Opens it with options that are not the usual ones.
+    pub(crate) async fn open_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Arc<Store> {
+        let mut options = StoreOptions::new(self.database.clone());
+        change(&mut options);
         Store::open(options, self.seams.clone()).await.unwrap()
     }
 

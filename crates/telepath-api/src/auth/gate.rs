@@ -19,6 +19,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use telepath_core::account::Actor;
 use telepath_core::address::canonical;
+use telepath_core::alert::Notice;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{AccountId, KeyId, RequestId};
@@ -250,6 +251,7 @@ impl Api {
             }
             Admission::Uncounted => self.unable(address, now, "the key's window could not be counted"),
             Admission::Dead => {
+                self.shared.store.notice(Notice::DeadKeyUsed { key: handle.key_id(), address });
                 let tally = Some(Tally::new(&handle, &hash, address, false));
                 Entry { tally, ..self.refuse(address, now, invalid(Refusal::Dead)) }
             }
@@ -299,10 +301,13 @@ impl Api {
         if !address.is_loopback()
             && let Credential::Key(key) = Credential::of(headers)
         {
-            let key_id = self.look_up(&key).1.map(|handle| handle.key_id().to_string());
+            let key_id = self.look_up(&key).1.map(|handle| handle.key_id());
+            if let Some(key) = key_id {
+                self.shared.store.notice(Notice::SeenInClear { key, address });
+            }
             tracing::warn!(
                 %address,
-                key_id = key_id.as_deref().unwrap_or("unknown"),
+                key_id = key_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string()),
                 "an API key was sent in clear; treat it as leaked and revoke it"
             );
         }
