@@ -78,7 +78,7 @@ impl Schedule {
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice(seed);
         let faults = (0..=dice.below(4)).map(|_| fault(&mut dice)).collect();
-        Self { faults, revoke_at: dice.millis(100, 700), revoker: dice.node(), limit: 10 + dice.below(400) }
+        Self { faults, revoke_at: dice.millis(100, 500), revoker: dice.node(), limit: 10 + dice.below(400) }
     }
 }
 
@@ -91,8 +91,8 @@ fn fault(dice: &mut Dice) -> Fault {
             1 => Weather::Held,
             _ => Weather::Cut,
         },
-        at: dice.millis(0, 700),
-        lasts: dice.millis(50, 1000),
+        at: dice.millis(0, 500),
+        lasts: dice.millis(50, 700),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod admission;
 mod calls;
+mod cluster;
 mod files;
 mod keys;
 mod server;
