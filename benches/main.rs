@@ -4,10 +4,12 @@
 
 mod bare;
 mod calls;
+mod flood;
 mod load;
 mod machine;
 mod peers;
 mod process;
+mod proxies;
 mod requests;
 mod scale;
 mod server;
@@ -56,7 +58,9 @@ async fn report(effort: Effort) -> anyhow::Result<()> {
     let mut table = Table::new(&machine::facts());
     let scratch = Scratch::new()?;
     stages::measure(&mut table)?;
+    flood::measure(&mut table)?;
     requests::measure(&mut table, effort, &scratch.0).await?;
+    proxies::measure(&mut table, effort, &scratch.0).await?;
     scale::measure(&mut table, effort, &scratch.0).await?;
     calls::measure(&mut table, effort, &scratch.0).await?;
     table.print();

@@ -10,6 +10,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::peers::on_core;
+
 /// How long a start may take, with a million keys on a slow disk.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -31,8 +33,17 @@ pub(crate) fn program() -> anyhow::Result<PathBuf> {
 
 impl Server {
     pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
+        Self::launch(data, None).await
+    }
+
+    /// The same, kept on one core.
+    pub(crate) async fn start_on_core(data: &Path, core: usize) -> anyhow::Result<Self> {
+        Self::launch(data, Some(core)).await
+    }
+
+    async fn launch(data: &Path, core: Option<usize>) -> anyhow::Result<Self> {
         let started = Instant::now();
-        let mut child = Command::new(program()?)
+        let mut child = on_core(&program()?, core)
             .args(["serve", "--json", "--log-level", "warn", "--data-dir"])
             .arg(data)
             .args(["--api-listen", "127.0.0.1:0", "--sip-listen", "127.0.0.1:0"])

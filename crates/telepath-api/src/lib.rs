@@ -3,6 +3,7 @@
 //! [`Api::new`] puts it together over a store; the `serve_*` functions open its doors. Every request goes through one
 //! gate ([`Api::handle`]) that admits it, runs its handler and completes its answer.
 
+mod account;
 mod api;
 mod auth;
 mod calls;
@@ -10,6 +11,7 @@ mod error;
 mod headers;
 mod health;
 mod json;
+mod key_presets;
 mod keys;
 mod listen;
 mod meters;

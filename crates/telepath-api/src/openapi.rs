@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
-use crate::{calls, health, keys, metrics, trunks, whoami};
+use crate::{account, calls, health, key_presets, keys, metrics, trunks, whoami};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,6 +50,8 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(whoami::router())
         .merge(keys::router())
+        .merge(key_presets::router())
+        .merge(account::router())
         .merge(trunks::router())
         .merge(calls::router())
         .merge(health::router())
@@ -63,7 +65,25 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
     (router, text)
 }
 
+/// The generator calls an unsigned number of 32 bits an `int32`, whose largest value is half of ours.
+fn correct_unsigned(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if members.get("format").is_some_and(|format| format == "int32")
+                && members.get("minimum").is_some_and(|least| least.as_i64().is_some_and(|least| least >= 0))
+            {
+                members.remove("format");
+                members.entry("maximum").or_insert_with(|| u32::MAX.into());
+            }
+            members.values_mut().for_each(correct_unsigned);
+        }
+        Value::Array(items) => items.iter_mut().for_each(correct_unsigned),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 fn complete(document: &mut Value) {
+    correct_unsigned(document);
     document["components"]["securitySchemes"] = json!({
         "bearer": {
             "type": "http",
@@ -152,6 +172,18 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
         ];
         codes
             .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));
+    }
+    if row.path.contains("{name}") {
+        codes.push(ErrorCode::PresetNotFound);
+    }
+    if row.path.contains("{secret_id}") {
+        codes.extend([ErrorCode::SecretNotFound, ErrorCode::SecretIsCurrent]);
+    }
+    if row.path.ends_with("/rotate") || row.path.ends_with("/rotate-all") {
+        codes.push(ErrorCode::TooManySecrets);
+    }
+    if row.path.ends_with("/rotate-all") {
+        codes.push(ErrorCode::TooManyKeys);
     }
     codes
 }

@@ -20,7 +20,7 @@ pub enum Access {
 pub struct RouteRow {
     /// The method. `GET` stands for `HEAD` too.
     pub method: Method,
-    /// The path; `{id}` is one segment.
+    /// The path; a name in braces, such as `{id}`, is one segment.
     pub path: &'static str,
     /// What it asks of its caller.
     pub access: Access,
@@ -60,6 +60,14 @@ pub static ROUTES: &[RouteRow] = &[
     row(Method::PATCH, "/v1/keys/{id}", Access::Scope(Scope::KeysWrite)),
     row(Method::DELETE, "/v1/keys/{id}", Access::Scope(Scope::KeysWrite)),
     row(Method::POST, "/v1/keys/{id}/revoke", Access::Scope(Scope::KeysWrite)),
+    row(Method::POST, "/v1/keys/{id}/rotate", Access::Scope(Scope::KeysWrite)),
+    row(Method::POST, "/v1/keys/{id}/secrets/{secret_id}/revoke", Access::Scope(Scope::KeysWrite)),
+    row(Method::POST, "/v1/keys/rotate-all", Access::Scope(Scope::KeysWrite)),
+    row(Method::GET, "/v1/key-presets", Access::Scope(Scope::KeysRead)),
+    row(Method::PATCH, "/v1/key-presets/{name}", Access::Scope(Scope::KeysWrite)),
+    row(Method::DELETE, "/v1/key-presets/{name}", Access::Scope(Scope::KeysWrite)),
+    row(Method::GET, "/v1/account", Access::Scope(Scope::KeysRead)),
+    row(Method::PATCH, "/v1/account", Access::Scope(Scope::KeysWrite)),
     row(Method::GET, "/livez", Access::Open),
     row(Method::GET, "/readyz", Access::Open),
     row(Method::GET, "/metrics", Access::Open),
@@ -94,14 +102,19 @@ pub(crate) fn find(method: &Method, path: &str) -> RouteMatch {
     found
 }
 
-/// Whether a path has the form of a template with at most one `{id}`.
+/// Whether a path has the form of a template. Most templates differ from the path within a few bytes.
 fn fits(template: &str, path: &str) -> bool {
-    match template.split_once("{id}") {
-        None => template == path,
-        Some((before, after)) => path
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after))
-            .is_some_and(|id| !id.is_empty() && !id.contains('/')),
+    let (mut template, mut path) = (template.as_bytes(), path.as_bytes());
+    loop {
+        let same = template.iter().zip(path).take_while(|(one, other)| one == other && **one != b'{').count();
+        (template, path) = (&template[same..], &path[same..]);
+        let Some((b'{', _)) = template.split_first() else { return template.is_empty() && path.is_empty() };
+        let name = template.iter().position(|byte| *byte == b'}').map_or(template.len(), |end| end + 1);
+        let segment = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
+        if segment == 0 {
+            return false;
+        }
+        (template, path) = (&template[name..], &path[segment..]);
     }
 }
 
@@ -121,6 +134,13 @@ mod tests {
             assert_eq!(find(&Method::GET, path), RouteMatch::default(), "{path}");
         }
         assert!(find(&Method::GET, "/livez").open);
+        let two = find(&Method::POST, "/v1/keys/key_1/secrets/sec_1/revoke");
+        assert_eq!(two.template, Some("/v1/keys/{id}/secrets/{secret_id}/revoke"));
+        let exact = find(&Method::POST, "/v1/keys/rotate-all");
+        assert_eq!(ROUTES[exact.row.unwrap()].path, "/v1/keys/rotate-all");
+        for path in ["/v1/keys/key_1/secrets//revoke", "/v1/keys/key_1/secrets/s/x/revoke", "/v1/keys/{id"] {
+            assert_eq!(find(&Method::POST, path).row, None, "{path}");
+        }
     }
 
     #[test]

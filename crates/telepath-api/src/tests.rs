@@ -1,6 +1,7 @@
 //! The API as its callers see it: requests through the whole gate and router, over a real store in a temporary SQLite
 //! file and a clock that the test moves; and the doors over loopback with real TLS.
 
+mod accounts;
 mod admission;
 mod authz;
 mod calls;
@@ -10,5 +11,6 @@ mod doors;
 mod house;
 mod keys;
 mod privacy;
+mod rotation;
 mod strictness;
 mod trunks;

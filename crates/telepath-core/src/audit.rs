@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::account::Actor;
 use crate::clock::Timestamp;
-use crate::id::{AccountId, AuditId};
+use crate::id::{AccountId, AuditId, IdempotencyId};
 
 /// What was done. The names are those of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,14 @@ pub enum AuditAction {
     KeyUpdated,
     /// A key was revoked.
     KeyRevoked,
+    /// A key has a new secret.
+    KeyRotated,
+    /// A secret of a key was ended before its grace was over.
+    KeySecretEnded,
+    /// A preset was edited.
+    PresetUpdated,
+    /// A preset is again the one that is built in.
+    PresetReset,
     /// A trunk was made.
     TrunkCreated,
     /// A trunk was changed.
@@ -30,6 +38,8 @@ pub enum AuditAction {
     CallHangupRequested,
     /// The account was made.
     AccountCreated,
+    /// The account was changed.
+    AccountUpdated,
 }
 
 impl AuditAction {
@@ -38,12 +48,17 @@ impl AuditAction {
         AuditAction::KeyCreated,
         AuditAction::KeyUpdated,
         AuditAction::KeyRevoked,
+        AuditAction::KeyRotated,
+        AuditAction::KeySecretEnded,
+        AuditAction::PresetUpdated,
+        AuditAction::PresetReset,
         AuditAction::TrunkCreated,
         AuditAction::TrunkUpdated,
         AuditAction::TrunkDeleted,
         AuditAction::TrunkPasswordRotated,
         AuditAction::CallHangupRequested,
         AuditAction::AccountCreated,
+        AuditAction::AccountUpdated,
     ];
 
     /// The action with this name.
@@ -57,12 +72,17 @@ impl AuditAction {
             AuditAction::KeyCreated => "key.created",
             AuditAction::KeyUpdated => "key.updated",
             AuditAction::KeyRevoked => "key.revoked",
+            AuditAction::KeyRotated => "key.rotated",
+            AuditAction::KeySecretEnded => "key.secret_ended",
+            AuditAction::PresetUpdated => "key_preset.updated",
+            AuditAction::PresetReset => "key_preset.reset",
             AuditAction::TrunkCreated => "trunk.created",
             AuditAction::TrunkUpdated => "trunk.updated",
             AuditAction::TrunkDeleted => "trunk.deleted",
             AuditAction::TrunkPasswordRotated => "trunk.sip_password_rotated",
             AuditAction::CallHangupRequested => "call.hangup_requested",
             AuditAction::AccountCreated => "account.created",
+            AuditAction::AccountUpdated => "account.updated",
         }
     }
 }
@@ -76,6 +96,21 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// When.
     pub at: Timestamp,
+    /// The attempt to which the change belongs, when the request has an `Idempotency-Key`: the change is made for a valid
+    /// attempt or not at all.
+    pub idempotency: Option<IdempotencyId>,
+}
+
+impl Origin {
+    /// Whoever has access to the data folder.
+    pub const fn local(at: Timestamp) -> Self {
+        Self { actor: Actor::Local, address: None, at, idempotency: None }
+    }
+
+    /// The server itself, on what came from an address.
+    pub const fn system(address: Option<IpAddr>, at: Timestamp) -> Self {
+        Self { actor: Actor::System, address, at, idempotency: None }
+    }
 }
 
 /// An entry about to be written, in the transaction of the change.
@@ -143,7 +178,7 @@ mod tests {
         let entry = AuditEntry {
             id: AuditId::from_bytes([1; 16]),
             account_id: AccountId::from_bytes([2; 16]),
-            origin: Origin { actor: Actor::Local, address: None, at: Timestamp::from_unix_seconds(5) },
+            origin: Origin::local(Timestamp::from_unix_seconds(5)),
             action: AuditAction::KeyCreated,
             target: "key_a".to_owned(),
             before: serde_json::Value::Null,

@@ -49,6 +49,8 @@ events! {
     KeyCreated = "key.created", "An API key was made.", ["key_id", "name", "actor"];
     KeyRotated = "key.rotated", "An API key has a new secret.", ["key_id", "name", "actor"];
     KeyRevoked = "key.revoked", "An API key was revoked.", ["key_id", "name", "actor"];
+    KeyAlert = "key.alert", "An API key is used in an unusual way, or needs somebody's attention.",
+        ["key_id", "name", "actor", "alert_id", "rule", "severity", "message", "figures"];
 }
 
 impl fmt::Display for EventKind {

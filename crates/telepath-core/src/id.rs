@@ -157,6 +157,8 @@ ids! {
     AuditId = "aud";
     /// An alert.
     AlertId = "alr";
+    /// One attempt to carry out a request with an `Idempotency-Key`.
+    IdempotencyId = "idem";
     /// One run of a server on a database that it may share with others.
     NodeId = "node";
 }

@@ -13,6 +13,9 @@ pub const WINDOW_SECONDS: i64 = 60;
 pub struct RateLimit(u32);
 
 impl RateLimit {
+    /// The lowest limit.
+    pub const ONE: Self = Self(1);
+
     /// `None` for zero: a key that may do nothing is a revoked key.
     pub const fn per_minute(requests: u32) -> Option<Self> {
         if requests == 0 { None } else { Some(Self(requests)) }

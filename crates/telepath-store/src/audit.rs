@@ -143,6 +143,7 @@ fn link(
             actor: row.parse::<Actor>("actor")?,
             address: row.maybe_parse("address")?,
             at: row.time("at")?,
+            idempotency: None,
         },
         action: row.named("action", AuditAction::from_name)?,
         target: row.text("target")?,

@@ -2,14 +2,21 @@
 //! the table in memory before the function returns, so that what was taken away is refused from that moment on.
 
 mod change;
+mod giver;
+mod rotate;
 mod row;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use telepath_core::audit::Origin;
-use telepath_core::id::{AccountId, KeyId};
-use telepath_core::key::{EXPIRING_WITHIN, KeyFilter, KeyPatch, KeyRecord, KeyStatus, NewKey};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, KeyId, SecretId};
+use telepath_core::key::{
+    EXPIRING_WITHIN, Giver, GraceSeconds, KeyFilter, KeyPatch, KeyRecord, KeyStatus, NewKey,
+};
 use telepath_core::page::{Page, PageRequest};
-use telepath_core::scope::ScopeSet;
-use telepath_core::secret::PlainKey;
+use telepath_core::secret::{KeyMode, PlainKey};
+use telepath_core::validation::Invalid;
 
 use std::time::Instant;
 
@@ -21,6 +28,7 @@ use crate::key_table::{KeyTable, Snapshot, snapshot};
 use crate::sql::{Connection, binds, corrupt};
 
 pub(crate) use change::differences;
+pub(crate) use giver::{hold_giver, must_cover_scopes};
 use row::KeyRow;
 
 /// A key that was just made.
@@ -38,12 +46,53 @@ pub enum KeyChangeError {
     /// The account has no such key.
     #[error("the account has no such key")]
     NotFound,
-    /// The key has, or would get, more rights than whoever asks.
-    #[error("the key has or would get more rights than the key that asks")]
+    /// The key has no such secret.
+    #[error("the key has no such secret")]
+    SecretNotFound,
+    /// The key has more rights than whoever asks.
+    #[error("the key has more rights than the key that asks")]
     Escalation,
+    /// The key would get rights that whoever asks does not have, or that do not go together.
+    #[error("the key would get rights that it cannot be given: {0}")]
+    Beyond(Invalid),
     /// A revoked key stays as it is.
     #[error("the key is revoked")]
     Revoked,
+    /// An expired key gets no new secret.
+    #[error("the key is expired")]
+    Expired,
+    /// The newest secret is ended by rotating or revoking the key.
+    #[error("the secret is the key's newest one")]
+    CurrentSecret,
+    /// One more secret would be more than a key may have.
+    #[error("the key has as many secrets that work as it may have")]
+    TooManySecrets,
+    /// Storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Keys that were rotated together.
+#[derive(Debug)]
+pub struct RotatedKeys {
+    /// When.
+    pub at: Timestamp,
+    /// Each with its new secret, the newest key first.
+    pub keys: Vec<CreatedKey>,
+}
+
+/// Why the keys of an account were not rotated. None of them was.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateAllError {
+    /// These keys have more rights than whoever asks; none are named when whoever asks may give nothing any more.
+    #[error("{} keys have more rights than the key that asks", .0.len())]
+    Escalation(Vec<KeyId>),
+    /// These keys have as many secrets that work as a key may have.
+    #[error("{} keys have as many secrets that work as a key may have", .0.len())]
+    TooManySecrets(Vec<KeyId>),
+    /// More keys than are rotated together.
+    #[error("the account has more keys than are rotated together")]
+    TooManyKeys,
     /// Storage failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -58,9 +107,9 @@ impl Store {
         account: AccountId,
         new: NewKey,
         origin: Origin,
-    ) -> Result<CreatedKey, StoreError> {
-        let owner = self.account(account).await?.ok_or_else(|| corrupt("account_id of a new key"))?;
-        let secret = PlainKey::generate(owner.mode, &*self.seams.entropy)?;
+    ) -> Result<CreatedKey, KeyChangeError> {
+        let mode = self.mode_of(account).await?;
+        let secret = PlainKey::generate(mode, &*self.seams.entropy).map_err(StoreError::from)?;
         let creation = change::Creation {
             id: self.new_id(origin.at)?,
             account,
@@ -72,14 +121,8 @@ impl Store {
             audit_id: self.new_id(origin.at)?,
             event_id: self.new_id(origin.at)?,
         };
-        let changed = self.change_key(creation.id, move |db| Box::pin(change::create(db, creation))).await;
-        match changed {
-            Ok(record) => Ok(CreatedKey { record, secret }),
-            Err(KeyChangeError::Store(error)) => Err(error),
-            Err(KeyChangeError::NotFound | KeyChangeError::Escalation | KeyChangeError::Revoked) => {
-                Err(StoreError::Broken)
-            }
-        }
+        let record = self.change_key(creation.id, move |db| Box::pin(change::create(db, creation))).await?;
+        Ok(CreatedKey { record, secret })
     }
 
     /// Keys of the account, the newest first.
@@ -126,17 +169,22 @@ impl Store {
         Ok(key.map(|key| self.record_of(key)))
     }
 
-    /// Changes a key. `giver` is what the asking key may do; `None` is local administration.
+    /// What whoever asks may hand out; `None` is without bounds. Each change asks again in its own transaction: this is
+    /// for those who want to know before.
+    pub async fn giver(&self, account: AccountId, origin: Origin) -> Result<Option<Giver>, KeyChangeError> {
+        giver::read(&mut self.backend.read().await?, account, origin).await
+    }
+
+    /// Changes a key. Whoever asks must have what the key has and what it gets.
     pub async fn update_key(
         &self,
         account: AccountId,
         id: KeyId,
         patch: KeyPatch,
-        giver: Option<ScopeSet>,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
         let audit_id = self.new_id(origin.at)?;
-        let update = change::Update { account, id, patch, giver, origin, audit_id };
+        let update = change::Update { account, id, patch, origin, audit_id };
         self.change_key(id, move |db| Box::pin(change::update(db, update))).await
     }
 
@@ -147,12 +195,90 @@ impl Store {
         account: AccountId,
         id: KeyId,
         reason: Option<String>,
-        giver: Option<ScopeSet>,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
         let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
-        let revoke = change::Revoke { account, id, reason, giver, origin, audit_id, event_id };
+        let revoke = change::Revoke { account, id, reason, origin, audit_id, event_id };
         self.change_key(id, move |db| Box::pin(change::revoke(db, revoke))).await
+    }
+
+    /// Gives a key a new secret. The others work until the grace ends, and not at all from when this has returned if
+    /// there is none.
+    pub async fn rotate_key(
+        &self,
+        account: AccountId,
+        id: KeyId,
+        grace: GraceSeconds,
+        origin: Origin,
+    ) -> Result<CreatedKey, KeyChangeError> {
+        let mode = self.mode_of(account).await?;
+        let (rotate, secret) = rotate::Rotate::make(&self.seams, mode, grace, origin)?;
+        let record = self.change_key(id, move |db| Box::pin(rotate::rotate(db, account, id, rotate))).await?;
+        Ok(CreatedKey { record, secret })
+    }
+
+    /// Ends a secret before its grace is over. Ending one again changes nothing.
+    pub async fn end_secret(
+        &self,
+        account: AccountId,
+        id: KeyId,
+        secret: SecretId,
+        origin: Origin,
+    ) -> Result<KeyRecord, KeyChangeError> {
+        let audit_id = self.new_id(origin.at)?;
+        let end = rotate::EndSecret { account, id, secret, origin, audit_id };
+        self.change_key(id, move |db| Box::pin(rotate::end_secret(db, end))).await
+    }
+
+    /// Gives every usable key of the account a new secret, or none of them.
+    pub async fn rotate_all_keys(
+        &self,
+        account: AccountId,
+        grace: GraceSeconds,
+        origin: Origin,
+    ) -> Result<RotatedKeys, RotateAllError> {
+        let mode = self.mode_of(account).await?;
+        let (backend, keys, seams) = (self.backend.clone(), self.keys.clone(), self.seams.clone());
+        let witness = self.cluster.witness();
+        let task = tokio::spawn(async move {
+            let touched = Arc::new(Mutex::new(Vec::new()));
+            let note = Arc::clone(&touched);
+            let result = backend
+                .write(move |db| {
+                    Box::pin(async move {
+                        let touch = |id| note.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+                        let rotated =
+                            rotate::rotate_all(db, account, grace, mode, origin, seams, &touch).await?;
+                        let ids: Vec<KeyId> =
+                            rotated.iter().map(|(changed, _)| changed.snapshot.id).collect();
+                        let version = key_clock::stamp(db, &ids).await?;
+                        Ok((rotated, version))
+                    })
+                })
+                .await;
+            let committed = Instant::now();
+            if let Err(RotateAllError::Store(StoreError::OutcomeUnknown(_))) = &result {
+                for id in touched.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                    keys.doubt(id);
+                }
+                settle_doubts(&backend, &keys).await;
+            }
+            let apply = |(Changed { key, snapshot }, secret)| {
+                keys.apply(snapshot);
+                (key, secret)
+            };
+            let (rotated, version) = result?;
+            let rotated: Vec<_> = rotated.into_iter().map(apply).collect();
+            witness.outlive(&backend, version, committed).await;
+            Ok(rotated)
+        });
+        let rotated = task.await.unwrap_or(Err(RotateAllError::Store(StoreError::Broken)))?;
+        let shown = |(key, secret)| CreatedKey { record: self.record_of(key), secret };
+        Ok(RotatedKeys { at: origin.at, keys: rotated.into_iter().map(shown).collect() })
+    }
+
+    async fn mode_of(&self, account: AccountId) -> Result<KeyMode, StoreError> {
+        Ok(self.account(account).await?.ok_or_else(|| corrupt("account_id of a key"))?.mode)
     }
 
     fn record_of(&self, mut key: KeyRow) -> KeyRecord {

@@ -20,7 +20,7 @@ use telepath_core::secret::HashedKey;
 use crate::cluster::lease::Lease;
 use entry::Entry;
 pub(crate) use entry::{LiveUse, Snapshot, SnapshotSecret, Spent, Standing, Taken};
-pub(crate) use load::{last_use_of, load, load_changed, snapshot};
+pub(crate) use load::{last_use_of, load, load_changed, snapshot, snapshots};
 
 /// Parts of each index with a lock of their own; a power of two.
 const SHARDS: usize = 64;

@@ -5,6 +5,7 @@
 //! audit entry and its outbox event in one transaction.
 
 mod account;
+mod alert;
 mod audit;
 mod backend;
 mod call;
@@ -17,6 +18,7 @@ mod key_table;
 mod limit;
 mod migrate;
 mod postgres;
+mod preset;
 mod sql;
 mod sqlite;
 #[cfg(test)]
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use telepath_core::alert::AlertSettings;
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::Id;
@@ -40,13 +43,14 @@ pub use audit::AuditVerdict;
 pub use call::CallListError;
 pub use cluster::{ClusterFigures, Role};
 pub use error::{DatabaseError, StoreError};
-pub use key::{CreatedKey, KeyChangeError};
+pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
 pub use limit::{Outage, SharedWindows, WindowOptions};
 pub use migrate::MigrationReport;
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
 
+use alert::{Notices, Raised};
 use backend::Backend;
 use call::{Orphans, close_orphans};
 use cluster::{Cluster, Joining};
@@ -77,6 +81,8 @@ pub struct StoreOptions {
     pub database: Database,
     /// Requests per minute of an address that shows no valid key.
     pub address_limit: RateLimit,
+    /// What the rules of alerts go by.
+    pub alerts: AlertSettings,
     /// What part the process takes.
     pub role: Role,
     /// Where the windows of keys are counted.
@@ -95,7 +101,8 @@ impl StoreOptions {
         // The constant is not zero, so there is always a usual limit.
         let address_limit = usual.unwrap_or(MIN_LIMIT);
         let (role, windows) = (Role::default(), WindowOptions::default());
-        Self { database, address_limit, role, windows, node_name: None }
+        let alerts = AlertSettings::default();
+        Self { database, address_limit, alerts, role, windows, node_name: None }
     }
 }
 
@@ -115,12 +122,21 @@ pub struct Seams {
     pub entropy: Arc<dyn Entropy>,
 }
 
+impl Seams {
+    fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
+        Ok(T::generate(now, &*self.entropy)?)
+    }
+}
+
 /// An open database and the tables in memory that belong to it.
 pub struct Store {
     backend: Backend,
     seams: Seams,
     keys: KeyTable,
     addresses: AddressWindows,
+    alerts: Arc<AlertSettings>,
+    raised: Arc<Raised>,
+    notices: Notices,
     cluster: Cluster,
     windows: Windows,
     /// When live calls were last known to be live, in Unix milliseconds.
@@ -155,7 +171,18 @@ impl Store {
         let joining = Joining { name, shared_windows: windows.are_shared(), confirmed };
         cluster.join(&backend, &seams, &keys, joining).await?;
         let addresses = AddressWindows::new(options.address_limit);
-        let store = Store { backend, seams, keys, addresses, cluster, windows, last_beat: Arc::default() };
+        let store = Store {
+            backend,
+            seams,
+            keys,
+            addresses,
+            alerts: Arc::new(options.alerts),
+            raised: Arc::default(),
+            notices: Notices::default(),
+            cluster,
+            windows,
+            last_beat: Arc::default(),
+        };
         Ok(Arc::new(store))
     }
 
@@ -224,7 +251,7 @@ impl Store {
     }
 
     fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
-        Ok(T::generate(now, &*self.seams.entropy)?)
+        self.seams.new_id(now)
     }
 }
 

@@ -35,6 +35,8 @@ macro_rules! migrations {
 pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     1 "0001_foundation";
     2 "0002_usage";
+    3 "0003_key_life";
+    4 "0004_alerts";
     5 "0005_cluster";
 };
 

@@ -204,6 +204,16 @@ impl Connection {
         }
     }
 
+    /// Holds all rows of a query against other changes until the transaction ends.
+    pub(crate) async fn hold_all(&mut self, sql: String, values: Vec<Value>) -> Result<(), StoreError> {
+        match self {
+            Connection::Sqlite(_) | Connection::SqliteReader(_) => Ok(()),
+            Connection::Postgres(_) | Connection::PostgresOwn(_) => {
+                self.fetch_each(format!("{sql} FOR NO KEY UPDATE"), values, |_| Ok(())).await
+            }
+        }
+    }
+
     /// Hands every row of a query to `each` as it arrives, so that a long result never stands in memory.
     pub(crate) async fn fetch_each(
         &mut self,

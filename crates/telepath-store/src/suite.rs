@@ -1,11 +1,15 @@
 //! The behaviour of storage, as one suite that is run on SQLite and, when `TELEPATH_TEST_POSTGRES_URL` names a server, on
 //! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
 
+mod accounts;
 mod admission;
+mod alerts;
 mod calls;
 mod cluster;
 mod files;
+mod givers;
 mod keys;
+mod rotation;
 mod server;
 mod trail;
 mod transactions;
@@ -25,12 +29,11 @@ use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::AccountId;
 use telepath_core::key::{NewKey, Preset};
 use telepath_core::limit::RateLimit;
-use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
 use crate::sql::{Connection, Row, Value};
-use crate::{CreatedKey, Database, Seams, Store, StoreError, StoreOptions};
+use crate::{CreatedKey, Database, Role, Seams, Store, StoreError, StoreOptions};
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
@@ -85,12 +88,18 @@ impl Bench {
         self.try_open().await.unwrap()
     }
 
+    /// The same database once more, as a command opens it while a server runs.
+    pub(crate) async fn open_beside(&self) -> Arc<Store> {
+        let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(self.database.clone()) };
+        Store::open(options, self.seams.clone()).await.unwrap()
+    }
+
     pub(crate) async fn try_open(&self) -> Result<Arc<Store>, StoreError> {
         Store::open(StoreOptions::new(self.database.clone()), self.seams.clone()).await
     }
 
     pub(crate) fn origin(&self) -> Origin {
-        Origin { actor: Actor::Local, address: None, at: self.clock.now() }
+        Origin::local(self.clock.now())
     }
 
     pub(crate) async fn account(&self, store: &Store) -> Account {
@@ -117,6 +126,11 @@ impl Bench {
         let created = store.create_key(account, new, self.origin()).await.unwrap();
         let hash = store.vault().hash_key(&created.secret);
         (created, hash)
+    }
+
+    /// A change that a key asks for.
+    pub(crate) fn by(&self, key: &CreatedKey) -> Origin {
+        Origin { actor: Actor::Key(key.record.id), ..self.origin() }
     }
 
     async fn remove(self) {
@@ -188,8 +202,6 @@ pub(crate) fn new_key(name: &str) -> NewKey {
         not_before: None,
     }
 }
-
-pub(crate) const EVERYTHING: ScopeSet = ScopeSet::all();
 
 pub(crate) async fn execute(store: &Store, sql: &'static str, values: Vec<Value>) -> u64 {
     store

@@ -38,15 +38,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// The same as an argument of the store's functions.
     pub(crate) const fn origin(&self) -> Origin {
-        Origin { actor: self.actor, address: self.address, at: self.at }
-    }
-
-    /// The rights beyond which the caller can hand out none; `None` when there is no such bound.
-    pub(crate) const fn giver(&self) -> Option<ScopeSet> {
-        match self.actor {
-            Actor::Local => None,
-            Actor::Key(_) | Actor::User(_) | Actor::System => Some(self.scopes),
-        }
+        Origin { actor: self.actor, address: self.address, at: self.at, idempotency: None }
     }
 }
 

@@ -79,27 +79,31 @@ pub(super) async fn key(
 
 type Secrets = HashMap<KeyId, Vec<(HashedKey, SecretRecord)>>;
 
+/// Keys whose secrets are asked for at once; databases bound the values of one statement.
+const KEYS_AT_ONCE: usize = 1000;
+
 async fn secrets_of(db: &mut Connection, keys: &[KeyRecord]) -> Result<Secrets, StoreError> {
     let mut secrets = Secrets::new();
-    if keys.is_empty() {
-        return Ok(secrets);
-    }
-    let sql = format!(
-        "SELECT id, key_id, hash, mask, created_at, expires_at, last_used_at, last_used_ip \
-         FROM key_secrets WHERE key_id IN ({}) ORDER BY created_at DESC, id DESC",
-        placeholders(1, keys.len())
-    );
-    let ids = keys.iter().map(|key| key.id.to_string().into()).collect();
-    for row in db.fetch_all(sql, ids).await? {
-        let secret = SecretRecord {
-            id: row.parse("id")?,
-            mask: KeyMask::from_stored(row.text("mask")?),
-            created_at: row.time("created_at")?,
-            expires_at: row.maybe_time("expires_at")?,
-            last_use: last_use_of(&row)?,
-        };
-        let hash = HashedKey::from_bytes(row.array("hash")?);
-        secrets.entry(row.parse("key_id")?).or_default().push((hash, secret));
+    for keys in keys.chunks(KEYS_AT_ONCE) {
+        // The current one has no end, and is the newest even if a clock was set back.
+        let sql = format!(
+            "SELECT id, key_id, hash, mask, created_at, expires_at, last_used_at, last_used_ip FROM key_secrets \
+             WHERE key_id IN ({}) \
+             ORDER BY CASE WHEN expires_at IS NULL THEN 0 ELSE 1 END, created_at DESC, id DESC",
+            placeholders(1, keys.len())
+        );
+        let ids = keys.iter().map(|key| key.id.to_string().into()).collect();
+        for row in db.fetch_all(sql, ids).await? {
+            let secret = SecretRecord {
+                id: row.parse("id")?,
+                mask: KeyMask::from_stored(row.text("mask")?),
+                created_at: row.time("created_at")?,
+                expires_at: row.maybe_time("expires_at")?,
+                last_use: last_use_of(&row)?,
+            };
+            let hash = HashedKey::from_bytes(row.array("hash")?);
+            secrets.entry(row.parse("key_id")?).or_default().push((hash, secret));
+        }
     }
     Ok(secrets)
 }

@@ -1,10 +1,13 @@
 //! Fills the table at start, row by row as they come, so that a million keys never stand in memory twice.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use telepath_core::address::NetworkList;
 use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::{KeyPolicy, LastUse};
 use telepath_core::limit::RateLimit;
 use telepath_core::scope::ScopeSet;
@@ -22,13 +25,13 @@ macro_rules! snapshot_query {
         concat!(
             "SELECT k.id, k.account_id, k.scopes, k.rate_limit, k.allowed_ips, k.not_before, k.expires_at, \
              k.revoked_at, k.version, k.request_count, k.error_count, s.hash, s.expires_at, s.last_used_at, \
-             s.last_used_ip FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
+             s.last_used_ip, s.ended_at FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
             $rest
         )
     };
 }
 
-/// Where each column stands. Finding a million times fifteen columns by name would take a good part of the start.
+/// Where each column stands. Finding a million times sixteen columns by name would take a good part of the start.
 mod place {
     pub(super) const ID: usize = 0;
     pub(super) const ACCOUNT: usize = 1;
@@ -45,6 +48,7 @@ mod place {
     pub(super) const SECRET_EXPIRES: usize = 12;
     pub(super) const USED_AT: usize = 13;
     pub(super) const USED_IP: usize = 14;
+    pub(super) const ENDED: usize = 15;
 }
 
 /// All keys of the database, in whatever order they come: sorting a million rows would only delay the start.
@@ -71,6 +75,27 @@ pub(crate) async fn snapshot(db: &mut Connection, key: &str) -> Result<Option<Sn
             None => gathered = Some(next),
         }
     }
+    Ok(gathered)
+}
+
+/// Every key of an account that is not revoked.
+pub(crate) async fn snapshots(
+    db: &mut Connection,
+    account: AccountId,
+) -> Result<HashMap<KeyId, Snapshot>, StoreError> {
+    let sql = snapshot_query!(
+        "WHERE k.account_id = $1 AND k.revoked_at IS NULL ORDER BY k.id, s.created_at DESC, s.id DESC"
+    );
+    let (mut gathered, mut scopes) = (HashMap::<KeyId, Snapshot>::new(), LastScopes::default());
+    db.fetch_each(sql, binds![account.to_string()], |row| {
+        let next = snapshot_of(&row, &mut scopes)?;
+        match gathered.entry(next.id) {
+            Entry::Occupied(mut known) => known.get_mut().secrets.extend(next.secrets),
+            Entry::Vacant(free) => drop(free.insert(next)),
+        }
+        Ok(())
+    })
+    .await?;
     Ok(gathered)
 }
 
@@ -133,10 +158,19 @@ fn snapshot_of(row: &Row, scopes: &mut LastScopes) -> Result<Snapshot, StoreErro
         errors: row.number(place::ERRORS)?,
         secrets: vec![SnapshotSecret {
             hash: HashedKey::from_bytes(row.array(place::HASH)?),
-            expires_at: row.maybe_time(place::SECRET_EXPIRES)?,
+            expires_at: secret_end(row)?,
             last_use: last_use(row.maybe_time(place::USED_AT)?, row.maybe_parse(place::USED_IP)?),
         }],
     })
+}
+
+/// A secret that was ended by hand has been dead for ever: neither a clock that is set back nor a request that came before
+/// the end and is judged after it can wake it.
+fn secret_end(row: &Row) -> Result<Option<Timestamp>, StoreError> {
+    if row.maybe_integer(place::ENDED)?.is_some() {
+        return Ok(Some(Timestamp::from_unix_ms(i64::MIN)));
+    }
+    row.maybe_time(place::SECRET_EXPIRES)
 }
 
 fn policy_of(row: &Row, scopes: &mut LastScopes) -> Result<KeyPolicy, StoreError> {

@@ -182,6 +182,7 @@ async fn all_keys(admin: &Admin, args: &ListArgs) -> Result<Vec<Key>, Failure> {
             preset: args.preset.clone(),
             limit: Some(PAGE),
             offset: u32::try_from(keys.len()).ok(),
+            ..KeysQuery::default()
         };
         let page = admin.client().list_keys(&query).await?;
         let is_last = page.items.is_empty();

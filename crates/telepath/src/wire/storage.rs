@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::clock::SystemClock;
 use telepath_core::entropy::SystemEntropy;
@@ -32,7 +31,6 @@ pub(super) async fn open(config: &Config, role: Role, data: &DataDir) -> Result<
         Vault::new(&loaded.key).map_err(|error| Failure::doing("the master key cannot be used", &error))?;
     let seams = Seams { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
     let options = StoreOptions {
-        database,
         address_limit: config.limits.address_requests,
         role,
         windows: match role {
@@ -40,6 +38,7 @@ pub(super) async fn open(config: &Config, role: Role, data: &DataDir) -> Result<
             Role::Visitor => WindowOptions::Memory,
         },
         node_name: cluster.node_name.clone(),
+        ..StoreOptions::new(database)
     };
     let opened = Store::open(options, seams).await;
     opened.map_err(|error| {
@@ -53,7 +52,7 @@ pub(super) async fn open(config: &Config, role: Role, data: &DataDir) -> Result<
 
 /// The account that local administration works on; made when there is none.
 pub(super) async fn first_account(store: &Store) -> Result<AccountId, Failure> {
-    let origin = Origin { actor: Actor::Local, address: None, at: store.clock().now() };
+    let origin = Origin::local(store.clock().now());
     let account = store.ensure_account(FIRST_ACCOUNT, KeyMode::Live, origin).await;
     account.map(|account| account.id).map_err(|error| store_failure(&error))
 }
