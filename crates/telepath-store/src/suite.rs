@@ -6,6 +6,7 @@ mod admission;
 mod alert_mails;
 mod alerts;
 mod calls;
+mod cluster;
 mod files;
 mod givers;
 mod idempotency;
