@@ -10,17 +10,24 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::EntropyError;
 use telepath_core::error::ErrorCode;
-use telepath_core::limit::Window;
+use telepath_core::limit::{RateLimit, Window};
 use telepath_core::ports::LiveCalls;
-use telepath_store::Store;
+use telepath_store::{AddressWindows, Store};
 
 use crate::error::ApiError;
 use crate::json::BodyTimeout;
+use crate::leaks::Leaks;
 use crate::meters::Meters;
 use crate::openapi;
 use crate::options::ApiOptions;
 use crate::request_id::RequestIds;
 use crate::whoami::WhoamiAnswers;
+
+/// Reports of leaks that one address may make in a minute.
+const REPORTS: RateLimit = match RateLimit::per_minute(10) {
+    Some(limit) => limit,
+    None => RateLimit::ONE,
+};
 
 /// What all handlers share.
 pub(crate) struct Shared {
@@ -36,6 +43,9 @@ pub(crate) struct Shared {
     pub(crate) storage_seen: Mutex<Option<(Timestamp, bool)>>,
     pub(crate) whoami: WhoamiAnswers,
     pub(crate) document: Bytes,
+    /// The strict windows of those who report leaks without a key.
+    pub(crate) reporters: AddressWindows,
+    pub(crate) leaks: Leaks,
 }
 
 pub(crate) type AppState = Arc<Shared>;
@@ -91,6 +101,8 @@ impl Api {
             storage_seen: Mutex::default(),
             whoami: WhoamiAnswers::default(),
             document: Bytes::from(document),
+            reporters: AddressWindows::new(REPORTS),
+            leaks: Leaks::new(),
         });
         let router = router
             .fallback(not_found)
@@ -102,6 +114,11 @@ impl Api {
     /// The switch behind `/readyz`.
     pub fn readiness(&self) -> Readiness {
         self.shared.readiness.clone()
+    }
+
+    /// Waits until every leaked key that was reported is revoked. To be called when no more requests come.
+    pub async fn settle(&self) {
+        self.shared.leaks.settle().await;
     }
 
     /// Folds what the histograms have collected into their buckets. The listeners call it every few seconds; without

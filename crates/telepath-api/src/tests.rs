@@ -10,6 +10,7 @@ mod completeness;
 mod doors;
 mod house;
 mod keys;
+mod leaks;
 mod once;
 mod privacy;
 mod rotation;

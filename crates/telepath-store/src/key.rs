@@ -24,7 +24,7 @@ use crate::error::StoreError;
 use crate::key_table::{KeyTable, Snapshot, snapshot};
 use crate::sql::{Connection, binds, corrupt};
 
-pub(crate) use change::differences;
+pub(crate) use change::{Revoke, differences, revoke};
 pub(crate) use giver::{hold_giver, must_cover_scopes};
 use row::KeyRow;
 
@@ -195,7 +195,7 @@ impl Store {
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
         let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
-        let revoke = change::Revoke { account, id, reason, origin, audit_id, event_id };
+        let revoke = Revoke { account, id, reason, origin, audit_id, event_id };
         self.change_key(id, move |db| Box::pin(change::revoke(db, revoke))).await
     }
 
@@ -275,7 +275,7 @@ impl Store {
 
     /// Commits a change of a key and applies it to the table. Runs to its end even when the caller goes away, because a
     /// committed change must reach the table.
-    async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
+    pub(crate) async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
     {
@@ -299,6 +299,13 @@ impl Store {
 pub(crate) struct Changed {
     key: KeyRow,
     snapshot: Snapshot,
+}
+
+impl Changed {
+    /// What people call the key.
+    pub(crate) fn name(&self) -> &str {
+        &self.key.record.name
+    }
 }
 
 /// Reads the keys whose last change may or may not have happened; those that cannot be read stay refused.

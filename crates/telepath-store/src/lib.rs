@@ -14,6 +14,7 @@ mod event;
 mod idempotency;
 mod key;
 mod key_table;
+mod leak;
 mod limit;
 mod migrate;
 mod postgres;

@@ -9,6 +9,7 @@ mod files;
 mod givers;
 mod idempotency;
 mod keys;
+mod leaks;
 mod rotation;
 mod server;
 mod trail;

@@ -195,6 +195,14 @@ impl Entry {
         }
     }
 
+    pub(super) fn is_live(&self, hash: &HashedKey, now: Timestamp) -> bool {
+        let state = self.state();
+        let policy = &state.policy;
+        !policy.revoked
+            && policy.expires_at.is_none_or(|end| now < end)
+            && state.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires)
+    }
+
     /// Counts an answer; whether the key is to be put on the list of those to be written.
     pub(super) fn record(&self, hash: &HashedKey, status: u16, address: IpAddr, now: Timestamp) -> bool {
         let mut state = self.state();

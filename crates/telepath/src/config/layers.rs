@@ -237,6 +237,7 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
         | Kind::Duration
         | Kind::Choice(_)
         | Kind::Filter
+        | Kind::Contact
         | Kind::Secret => value.as_str().map(Value::text),
     }
 }
@@ -253,6 +254,7 @@ fn form_of(kind: Kind) -> String {
         | Kind::Duration
         | Kind::Choice(_)
         | Kind::Filter
+        | Kind::Contact
         | Kind::Secret => format!("string: {}", kind.describe()),
     }
 }

@@ -26,6 +26,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A filter of log lines, such as `info` or `info,telepath_gateway=debug`.
     Filter,
+    /// A `mailto:`, `https:` or `tel:` URI.
+    Contact,
     /// A secret; never shown.
     Secret,
 }
@@ -45,6 +47,7 @@ impl Kind {
             Kind::Duration => "length of time such as 500ms, 10s, 5m, 24h or 90d".to_owned(),
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
             Kind::Filter => "log filter such as info or info,telepath_gateway=debug".to_owned(),
+            Kind::Contact => "mailto:, https:// or tel: URI".to_owned(),
             Kind::Secret => "secret text".to_owned(),
         }
     }
@@ -136,6 +139,24 @@ pub static SETTINGS: &[Setting] = &[
         default: None,
         example: "[\"192.0.2.0/24\"]",
         about: "Networks of reverse proxies whose forwarding headers (`X-Forwarded-For`, `X-Forwarded-Proto`) are believed.",
+    },
+    Setting {
+        key: "api.security_contact",
+        env: "TELEPATH_API_SECURITY_CONTACT",
+        flag: None,
+        kind: Kind::Contact,
+        default: None,
+        example: "\"mailto:security@voice.example\"",
+        about: "Whom to tell of weaknesses; shown in `/.well-known/security.txt`. Without it there is no such file.",
+    },
+    Setting {
+        key: "leaks.signing_keys_file",
+        env: "TELEPATH_LEAKS_SIGNING_KEYS_FILE",
+        flag: None,
+        kind: Kind::Path,
+        default: None,
+        example: "\"/etc/telepath/secret-scanning-keys.json\"",
+        about: "The public keys with which a secret-scanning partner signs the lists that it sends to `/v1/keys/secret-scanning`, as the partner publishes them. Read at start. Without it no lists are taken.",
     },
     Setting {
         key: "tls.certificate_file",
