@@ -82,19 +82,22 @@ async fn follow(client: &Client, args: &TailArgs, stop: &CancellationToken) -> R
         Some(query) => tail.begun(client.list_requests(&query).await?),
         None => Vec::new(),
     };
+    // What follows the beginning is asked for at once; then only a full page says that more is there already. The tail's
+    // own requests may stand in the log, so a page that is not empty must not be a reason to ask at once.
+    let mut is_full = true;
     loop {
         if print(&new, args.json)? == Reader::Gone {
             return Ok(());
         }
-        let page = client.list_requests(&tail.next(SystemClock.now())).await?;
-        let is_full = page.items.len() >= PAGE as usize;
-        new = tail.went_on(page);
-        if !is_full && new.is_empty() {
+        if !is_full {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(args.interval) => {}
             }
         }
+        let page = client.list_requests(&tail.next(SystemClock.now())).await?;
+        is_full = page.items.len() >= PAGE as usize;
+        new = tail.went_on(page);
     }
 }
 
