@@ -20,6 +20,8 @@ use crate::meters::Meters;
 use crate::openapi;
 use crate::options::ApiOptions;
 use crate::request_id::RequestIds;
+use crate::requests::Exports;
+use crate::routes;
 use crate::whoami::WhoamiAnswers;
 
 /// What all handlers share.
@@ -35,6 +37,7 @@ pub(crate) struct Shared {
     /// Until when, and with which result, the last look at the storage holds for `/readyz`.
     pub(crate) storage_seen: Mutex<Option<(Timestamp, bool)>>,
     pub(crate) whoami: WhoamiAnswers,
+    pub(crate) exports: Exports,
     pub(crate) document: Bytes,
 }
 
@@ -78,6 +81,7 @@ impl Api {
         prometheus: PrometheusHandle,
     ) -> Result<Arc<Self>, EntropyError> {
         let (router, document) = openapi::router_and_document();
+        store.requests().name_routes(routes::labels());
         let request_ids = RequestIds::new(store.entropy().as_ref())?;
         let meters = Meters::register(&store);
         let shared = Arc::new(Shared {
@@ -91,6 +95,7 @@ impl Api {
             readiness: Readiness(Arc::new(AtomicBool::new(true))),
             storage_seen: Mutex::default(),
             whoami: WhoamiAnswers::default(),
+            exports: Exports::default(),
             document: Bytes::from(document),
         });
         let router = router

@@ -3,6 +3,7 @@
 
 mod body;
 mod rotation;
+mod usage;
 
 use axum::Json;
 use axum::extract::State;
@@ -39,6 +40,7 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(get_key, update_key, delete_key))
         .routes(routes!(revoke_key))
         .merge(rotation::router())
+        .merge(usage::router())
 }
 
 /// A page of keys.

@@ -4,9 +4,12 @@
 //! gate ([`Api::handle`]) that admits it, runs its handler and completes its answer.
 
 mod account;
+mod alerts;
 mod api;
+mod audit_events;
 mod auth;
 mod calls;
+mod date;
 mod error;
 mod headers;
 mod health;
@@ -16,12 +19,14 @@ mod keys;
 mod listen;
 mod meters;
 mod metrics;
+mod once;
 mod openapi;
 mod options;
 mod page;
 mod path;
 mod query;
 mod request_id;
+mod requests;
 mod routes;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //! what people, the OpenAPI document and the tests read, and a test fails when the two disagree.
 
 use axum::http::Method;
+use telepath_core::request::RouteNumber;
 use telepath_core::scope::Scope;
 
 /// What a route asks of its caller.
@@ -68,6 +69,8 @@ pub static ROUTES: &[RouteRow] = &[
     row(Method::DELETE, "/v1/key-presets/{name}", Access::Scope(Scope::KeysWrite)),
     row(Method::GET, "/v1/account", Access::Scope(Scope::KeysRead)),
     row(Method::PATCH, "/v1/account", Access::Scope(Scope::KeysWrite)),
+    row(Method::GET, "/v1/alerts", Access::Scope(Scope::UsageRead)),
+    row(Method::POST, "/v1/alerts/{id}/acknowledge", Access::Scope(Scope::KeysWrite)),
     row(Method::GET, "/livez", Access::Open),
     row(Method::GET, "/readyz", Access::Open),
     row(Method::GET, "/metrics", Access::Open),
@@ -83,6 +86,23 @@ pub(crate) struct RouteMatch {
     pub(crate) template: Option<&'static str>,
     /// Whether the path is open to everybody.
     pub(crate) open: bool,
+}
+
+impl RouteMatch {
+    /// The number of the route in the request log.
+    pub(crate) fn number(self) -> Option<RouteNumber> {
+        self.row.and_then(|row| u16::try_from(row).ok()).map(RouteNumber)
+    }
+
+    /// Whether the route is known and the template is the path.
+    pub(crate) fn is_one_path(self) -> bool {
+        self.row.is_some() && self.template.is_some_and(|template| !template.contains('{'))
+    }
+}
+
+/// What each route is called in the request log, in the order of its numbers.
+pub(crate) fn labels() -> Vec<String> {
+    ROUTES.iter().map(|row| format!("{} {}", row.verb(), row.path)).collect()
 }
 
 /// Finds a request in the table.

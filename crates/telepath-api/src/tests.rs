@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admission;
+mod alerts;
 mod authz;
 mod calls;
 mod catalogues;
@@ -10,7 +11,9 @@ mod completeness;
 mod doors;
 mod house;
 mod keys;
+mod once;
 mod privacy;
+mod requests;
 mod rotation;
 mod strictness;
 mod trunks;

@@ -40,6 +40,8 @@ pub enum AuditAction {
     AccountCreated,
     /// The account was changed.
     AccountUpdated,
+    /// Somebody took note of an alert.
+    AlertAcknowledged,
 }
 
 impl AuditAction {
@@ -59,6 +61,7 @@ impl AuditAction {
         AuditAction::CallHangupRequested,
         AuditAction::AccountCreated,
         AuditAction::AccountUpdated,
+        AuditAction::AlertAcknowledged,
     ];
 
     /// The action with this name.
@@ -83,6 +86,7 @@ impl AuditAction {
             AuditAction::CallHangupRequested => "call.hangup_requested",
             AuditAction::AccountCreated => "account.created",
             AuditAction::AccountUpdated => "account.updated",
+            AuditAction::AlertAcknowledged => "alert.acknowledged",
         }
     }
 }
@@ -132,6 +136,44 @@ pub struct AuditEntry {
     pub after: serde_json::Value,
 }
 
+/// An entry as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Its id.
+    pub id: AuditId,
+    /// Its place in the account's trail, counted from 1.
+    pub position: u64,
+    /// Who, from where, when.
+    pub origin: Origin,
+    /// What was done.
+    pub action: AuditAction,
+    /// The id of what it was done to.
+    pub target: String,
+    /// The changed members before the change.
+    pub before: serde_json::Value,
+    /// The changed members after it.
+    pub after: serde_json::Value,
+    /// Its link of the chain.
+    pub hash: ChainHash,
+}
+
+/// Which entries a list shows; every member narrows it.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Of changes by this one.
+    pub actor: Option<Actor>,
+    /// Of this kind.
+    pub action: Option<AuditAction>,
+    /// Of changes of what has this id.
+    pub target: Option<String>,
+    /// Not before this moment.
+    pub start: Option<Timestamp>,
+    /// Not after this moment.
+    pub end: Option<Timestamp>,
+    /// Older than this entry.
+    pub after: Option<AuditId>,
+}
+
 /// A link of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHash(pub [u8; 32]);
@@ -139,6 +181,13 @@ pub struct ChainHash(pub [u8; 32]);
 impl ChainHash {
     /// What the first entry of a trail follows.
     pub const GENESIS: Self = Self([0; 32]);
+}
+
+/// In hexadecimal.
+impl std::fmt::Display for ChainHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 impl AuditEntry {

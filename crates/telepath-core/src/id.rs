@@ -153,6 +153,8 @@ ids! {
     DeliveryId = "dlv";
     /// One request to the API.
     RequestId = "req";
+    /// A segment of the request log.
+    SegmentId = "seg";
     /// One entry of the audit trail.
     AuditId = "aud";
     /// An alert.

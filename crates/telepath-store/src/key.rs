@@ -29,7 +29,6 @@ use crate::sql::{Connection, binds, corrupt};
 
 pub(crate) use change::differences;
 pub(crate) use giver::{hold_giver, must_cover_scopes};
-use row::KeyRow;
 
 /// A key that was just made.
 #[derive(Debug)]
@@ -138,6 +137,7 @@ impl Store {
              AND ($5 IS NULL OR preset = $5) \
              AND ($6 IS NULL OR COALESCE(last_used_at, created_at) <= $6) \
              AND ($7 IS NULL OR expires_at < $7)";
+        self.sync_usage().await;
         let now = self.now();
         let idle_since = filter.idle_days.map(|days| now.unix_ms() - i64::from(days) * DAY_MS);
         let binds = binds![
@@ -154,19 +154,19 @@ impl Store {
         let sql =
             format!("SELECT {} {WHERE} ORDER BY created_at DESC, id DESC LIMIT $8 OFFSET $9", row::COLUMNS);
         let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
-        let mut keys = row::keys(&mut db, sql, page_binds).await?;
-        drop(db);
-        for key in &mut keys {
-            key.merge_live_use(&self.keys);
-        }
-        Ok(Page { items: keys.into_iter().map(KeyRow::into_record).collect(), total: total.number("total")? })
+        let items = row::keys(&mut db, sql, page_binds).await?;
+        Ok(Page { items, total: total.number("total")? })
     }
 
     /// A key of the account.
     pub async fn get_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        let mut db = self.backend.read().await?;
-        let key = row::key(&mut db, account, id).await?;
-        Ok(key.map(|key| self.record_of(key)))
+        self.sync_usage().await;
+        self.find_key(account, id).await
+    }
+
+    /// A key of the account with counters that may be behind, for one who does not look at them.
+    pub async fn find_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        row::key(&mut self.backend.read().await?, account, id).await
     }
 
     /// What whoever asks may hand out; `None` is without bounds. Each change asks again in its own transaction: this is
@@ -183,6 +183,8 @@ impl Store {
         patch: KeyPatch,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
+        // The answer shows the counters too.
+        self.sync_usage().await;
         let audit_id = self.new_id(origin.at)?;
         let update = change::Update { account, id, patch, origin, audit_id };
         self.change_key(id, move |db| Box::pin(change::update(db, update))).await
@@ -273,17 +275,12 @@ impl Store {
             Ok(rotated)
         });
         let rotated = task.await.unwrap_or(Err(RotateAllError::Store(StoreError::Broken)))?;
-        let shown = |(key, secret)| CreatedKey { record: self.record_of(key), secret };
+        let shown = |(record, secret)| CreatedKey { record, secret };
         Ok(RotatedKeys { at: origin.at, keys: rotated.into_iter().map(shown).collect() })
     }
 
     async fn mode_of(&self, account: AccountId) -> Result<KeyMode, StoreError> {
         Ok(self.account(account).await?.ok_or_else(|| corrupt("account_id of a key"))?.mode)
-    }
-
-    fn record_of(&self, mut key: KeyRow) -> KeyRecord {
-        key.merge_live_use(&self.keys);
-        key.into_record()
     }
 
     /// Commits a change of a key, applies it to the table, and waits until no other server admits by the old state. Runs to
@@ -306,8 +303,7 @@ impl Store {
             witness.outlive(&backend, version, committed).await;
             Ok(key)
         });
-        let key = task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)));
-        key.map(|key| self.record_of(key))
+        task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)))
     }
 }
 
@@ -328,7 +324,7 @@ where
 
 /// What a change of a key leaves behind.
 pub(crate) struct Changed {
-    key: KeyRow,
+    key: KeyRecord,
     snapshot: Snapshot,
 }
 

@@ -19,7 +19,7 @@ use telepath_core::secret::HashedKey;
 
 use crate::cluster::lease::Lease;
 use entry::Entry;
-pub(crate) use entry::{LiveUse, Snapshot, SnapshotSecret, Spent, Standing, Taken};
+pub(crate) use entry::{Snapshot, SnapshotSecret, Standing, Taken};
 pub(crate) use load::{last_use_of, load, load_changed, snapshot, snapshots};
 
 /// Parts of each index with a lock of their own; a power of two.
@@ -127,14 +127,6 @@ fn write(shard: &RwLock<Shard>) -> std::sync::RwLockWriteGuard<'_, Shard> {
     shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What every handle needs beside its key: whether anything may be admitted, and keys with something to tell the
-/// database. Each stands there at most once, so the lists are bounded by their number.
-struct Pending {
-    lease: Arc<Lease>,
-    used: Mutex<Vec<Arc<Entry>>>,
-    unsure: Mutex<Vec<KeyId>>,
-}
-
 fn locked<T>(list: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -143,7 +135,10 @@ struct Tables {
     by_hash: Index,
     by_id: Index,
     count: AtomicUsize,
-    pending: Arc<Pending>,
+    /// Keys in doubt. Each stands here at most once, so the list is bounded by their number.
+    unsure: Mutex<Vec<KeyId>>,
+    /// Whether anything may be admitted.
+    lease: Arc<Lease>,
 }
 
 /// All keys, shared by all request tasks.
@@ -170,7 +165,8 @@ impl KeyTable {
             by_hash: index(),
             by_id: index(),
             count: AtomicUsize::new(0),
-            pending: Arc::new(Pending { lease, used: Mutex::default(), unsure: Mutex::default() }),
+            unsure: Mutex::default(),
+            lease,
         }))
     }
 
@@ -178,7 +174,7 @@ impl KeyTable {
     pub fn find(&self, hash: &HashedKey) -> Option<KeyHandle> {
         let number = hash.index();
         let entry = read(shard_of(&self.0.by_hash, number)).find(number, |entry| entry.has(hash))?;
-        Some(KeyHandle { entry, pending: Arc::clone(&self.0.pending) })
+        Some(KeyHandle { entry, lease: Arc::clone(&self.0.lease) })
     }
 
     /// How many keys there are, whatever their state.
@@ -244,18 +240,18 @@ impl KeyTable {
         if let Some(entry) = self.entry(id)
             && entry.doubt()
         {
-            locked(&self.0.pending.unsure).push(id);
+            locked(&self.0.unsure).push(id);
         }
     }
 
     /// The keys in doubt; they are forgotten here, and must be put back if they stay in doubt.
     pub(crate) fn take_doubted(&self) -> Vec<KeyId> {
-        std::mem::take(&mut *locked(&self.0.pending.unsure))
+        std::mem::take(&mut *locked(&self.0.unsure))
     }
 
     /// Puts keys back that are still in doubt.
     pub(crate) fn keep_doubted(&self, ids: Vec<KeyId>) {
-        locked(&self.0.pending.unsure).extend(ids);
+        locked(&self.0.unsure).extend(ids);
     }
 
     /// Takes over the state that the database has after a doubt, even if it is the one that was here before.
@@ -266,40 +262,20 @@ impl KeyTable {
             entry.clear_doubt();
         }
     }
-
-    /// What is known of a key's use at this very moment.
-    pub(crate) fn live_use(&self, id: KeyId) -> Option<LiveUse> {
-        self.entry(id).map(|entry| entry.live_use())
-    }
-
-    /// Takes the counts that the database has not yet.
-    pub(crate) fn take_spent(&self) -> Vec<Spent> {
-        let used = std::mem::take(&mut *locked(&self.0.pending.used));
-        used.into_iter().map(|entry| Entry::spend(&entry)).collect()
-    }
-
-    /// Says that these counts are in the database, or that they are still to be written.
-    pub(crate) fn settle(&self, spent: &[Spent], written: bool) {
-        for spent in spent {
-            if spent.settle(written) {
-                locked(&self.0.pending.used).push(spent.entry());
-            }
-        }
-    }
 }
 
 /// A key that was found. It stays good whatever happens to the key: what it admits is decided anew each time.
 #[derive(Clone)]
 pub struct KeyHandle {
     entry: Arc<Entry>,
-    pending: Arc<Pending>,
+    lease: Arc<Lease>,
 }
 
 impl KeyHandle {
     /// The moment of admission: judges the key's policy, checks that this very secret is still one of the key's, and
     /// counts the request in the key's window, all under the key's lock.
     pub fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
-        if !self.pending.lease.holds() {
+        if !self.lease.holds() {
             return Admission::NoLease;
         }
         self.entry.admit(hash, address, now)
@@ -313,7 +289,7 @@ impl KeyHandle {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Standing, Admission> {
-        if !self.pending.lease.holds() {
+        if !self.lease.holds() {
             return Err(Admission::NoLease);
         }
         self.entry.judge(hash, address, now)
@@ -327,17 +303,10 @@ impl KeyHandle {
         now: Timestamp,
         taken: Taken,
     ) -> Admission {
-        if !self.pending.lease.holds() {
+        if !self.lease.holds() {
             return Admission::NoLease;
         }
         self.entry.settle(hash, address, now, taken)
-    }
-
-    /// Counts an answer, 4xx and 5xx as errors, and remembers the use. Never waits for the database.
-    pub fn record(&self, hash: &HashedKey, status: u16, address: IpAddr, now: Timestamp) {
-        if self.entry.record(hash, status, address, now) {
-            locked(&self.pending.used).push(Arc::clone(&self.entry));
-        }
     }
 
     /// The key's id.

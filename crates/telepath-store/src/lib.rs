@@ -12,6 +12,7 @@ mod call;
 mod cluster;
 mod error;
 mod event;
+mod idempotency;
 mod key;
 mod key_clock;
 mod key_table;
@@ -19,11 +20,14 @@ mod limit;
 mod migrate;
 mod postgres;
 mod preset;
+mod request_log;
+mod retention;
 mod sql;
 mod sqlite;
 #[cfg(test)]
 mod suite;
 mod trunk;
+mod upkeep;
 mod usage;
 
 use std::path::PathBuf;
@@ -34,21 +38,26 @@ use std::time::Duration;
 use telepath_core::alert::AlertSettings;
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
-use telepath_core::id::Id;
+use telepath_core::id::{Id, IdempotencyId};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_core::vault::Vault;
 
-pub use audit::AuditVerdict;
+pub use alert::{MailFate, OwedMail};
+pub use audit::{AuditListError, AuditVerdict};
 pub use call::CallListError;
 pub use cluster::{ClusterFigures, Role};
 pub use error::{DatabaseError, StoreError};
+pub use idempotency::{Begun, OnceRequest};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
 pub use limit::{Outage, SharedWindows, WindowOptions};
 pub use migrate::MigrationReport;
+pub use request_log::{LogFigures, RequestCursor, RequestLog, RequestOrder, RequestPage};
+pub use retention::{Expired, Retention};
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
+pub use usage::KeyUsage;
 
 use alert::{Notices, Raised};
 use backend::Backend;
@@ -134,11 +143,16 @@ pub struct Store {
     seams: Seams,
     keys: KeyTable,
     addresses: AddressWindows,
+    requests: RequestLog,
     alerts: Arc<AlertSettings>,
     raised: Arc<Raised>,
     notices: Notices,
     cluster: Cluster,
     windows: Windows,
+    /// Names this opening among all that the database has seen.
+    run: IdempotencyId,
+    /// Up to which minute all use of keys was looked at by this process, in Unix milliseconds.
+    watched_until: AtomicI64,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -171,16 +185,20 @@ impl Store {
         let joining = Joining { name, shared_windows: windows.are_shared(), confirmed };
         cluster.join(&backend, &seams, &keys, joining).await?;
         let addresses = AddressWindows::new(options.address_limit);
+        let run = seams.new_id(seams.clock.now())?;
         let store = Store {
+            run,
             backend,
             seams,
             keys,
             addresses,
+            requests: RequestLog::new(),
             alerts: Arc::new(options.alerts),
             raised: Arc::default(),
             notices: Notices::default(),
             cluster,
             windows,
+            watched_until: AtomicI64::default(),
             last_beat: Arc::default(),
         };
         Ok(Arc::new(store))
@@ -193,8 +211,8 @@ impl Store {
 
     /// Writes what is only in memory, ends all work and closes the database. Every later call fails.
     pub async fn close(&self) {
-        if let Err(error) = self.flush_usage().await {
-            tracing::error!(%error, "the last usage counts could not be written");
+        if let Err(error) = self.write_requests().await {
+            tracing::error!(%error, "the last requests could not be written");
         }
         self.cluster.leave(&self.backend).await;
         self.backend.close().await;
@@ -244,6 +262,11 @@ impl Store {
     /// How long the last request waited for its count elsewhere; `None` where windows are counted here.
     pub fn window_latency(&self) -> Option<Duration> {
         self.windows.latency()
+    }
+
+    /// The log of answered requests.
+    pub fn requests(&self) -> &RequestLog {
+        &self.requests
     }
 
     fn now(&self) -> Timestamp {

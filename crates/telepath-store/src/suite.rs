@@ -3,17 +3,23 @@
 
 mod accounts;
 mod admission;
+mod alert_mails;
 mod alerts;
 mod calls;
 mod cluster;
 mod files;
 mod givers;
+mod idempotency;
 mod keys;
+mod requests;
+mod retention;
 mod rotation;
 mod server;
 mod trail;
 mod transactions;
 mod trunks;
+mod usage;
+mod watches;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,9 +32,10 @@ use telepath_core::address::NetworkList;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
 use telepath_core::entropy::SystemEntropy;
-use telepath_core::id::AccountId;
+use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::{NewKey, Preset};
 use telepath_core::limit::RateLimit;
+use telepath_core::request::{Answered, RequestFacts, RequestMethod, SecretMark};
 use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
@@ -90,7 +97,13 @@ impl Bench {
 
     /// The same database once more, as a command opens it while a server runs.
     pub(crate) async fn open_beside(&self) -> Arc<Store> {
-        let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(self.database.clone()) };
+        self.open_with(|options| options.role = Role::Visitor).await
+    }
+
+    /// Opens it with options that are not the usual ones.
+    pub(crate) async fn open_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Arc<Store> {
+        let mut options = StoreOptions::new(self.database.clone());
+        change(&mut options);
         Store::open(options, self.seams.clone()).await.unwrap()
     }
 
@@ -213,6 +226,28 @@ pub(crate) async fn execute(store: &Store, sql: &'static str, values: Vec<Value>
 
 pub(crate) async fn select(store: &Store, sql: &'static str, values: Vec<Value>) -> Vec<Row> {
     store.backend.read().await.unwrap().fetch_all(sql, values).await.unwrap()
+}
+
+/// A request that was let in and answered with 200, as the gate notes it.
+pub(crate) fn answered(store: &Store, account: AccountId, key: KeyId, hash: &HashedKey) -> Answered<'static> {
+    Answered {
+        account,
+        id: store.new_id(store.now()).unwrap(),
+        facts: RequestFacts {
+            at: store.now(),
+            key,
+            secret: SecretMark::of(hash),
+            method: RequestMethod::Get,
+            status: 200,
+            address: "192.0.2.7".parse().unwrap(),
+            duration_us: 100,
+            admitted: true,
+        },
+        route: None,
+        error: None,
+        user_agent: b"suite",
+        path: Some("/v1/suite"),
+    }
 }
 
 /// The events of a subject, as webhooks will get them.

@@ -207,7 +207,7 @@ async fn lists_are_filtered_and_paged() {
     assert_eq!(list("status=revoked").await["pagination"]["total"], 0);
     house.pass(86_400 * 3);
     house.get("/v1/whoami", &master).await.expect(200);
-    house.store.flush_usage().await.unwrap();
+    house.pass(1);
     assert_eq!(list("idle_days=2").await["pagination"]["total"], 4, "the one that asks was just used");
 }
 

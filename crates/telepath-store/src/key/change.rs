@@ -98,8 +98,8 @@ fn created_key(
         expires_at: new.expires_at,
         revoked: false,
     };
-    let secrets = vec![SnapshotSecret { hash, expires_at: None, last_use: None }];
-    let snapshot = Snapshot { id, account: account_id, policy, version: 1, requests: 0, errors: 0, secrets };
+    let secrets = vec![SnapshotSecret { hash, expires_at: None }];
+    let snapshot = Snapshot { id, account: account_id, policy, version: 1, secrets };
     let record = KeyRecord {
         id,
         account_id,
@@ -118,7 +118,7 @@ fn created_key(
         revocation: None,
         secrets: vec![secret],
     };
-    Changed { key: row::KeyRow::new(record, vec![hash]), snapshot }
+    Changed { key: record, snapshot }
 }
 
 pub(super) struct Update {

@@ -31,7 +31,7 @@ pub(super) async fn hold(
     }
     let key = row::key(db, account, id).await?.ok_or(KeyChangeError::NotFound)?;
     let giver = read(db, account, origin).await?;
-    Ok((key.record, giver))
+    Ok((key, giver))
 }
 
 /// Holds the key that asks, if it is one.
@@ -63,7 +63,7 @@ pub(super) async fn read(
         Actor::User(_) => return Err(KeyChangeError::Escalation),
         Actor::Key(id) => id,
     };
-    let key = row::key(db, account, id).await?.ok_or(KeyChangeError::Escalation)?.record;
+    let key = row::key(db, account, id).await?.ok_or(KeyChangeError::Escalation)?;
     if key.is_usable(origin.at) && key.scopes.allows(Scope::KeysWrite) {
         Ok(Some(Giver(Rights::from(&key))))
     } else {

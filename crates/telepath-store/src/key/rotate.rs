@@ -176,12 +176,8 @@ async fn hold_usable(
     }
     // In the order of their ids, as everywhere.
     db.hold_all(format!("SELECT id {USABLE} ORDER BY id"), values.clone()).await?;
-    let mut keys = Vec::with_capacity(count);
     let sql = format!("SELECT {} {USABLE} ORDER BY id", row::COLUMNS);
-    for key in row::keys(db, sql, values).await? {
-        keys.push(key.record);
-    }
-    Ok(keys)
+    Ok(row::keys(db, sql, values).await?)
 }
 
 /// The keys as the transaction leaves them, each with its new secret.
@@ -198,7 +194,7 @@ async fn gather(
     let mut snapshots = snapshots(db, account).await?;
     let sql = format!("SELECT {} {USABLE} ORDER BY created_at DESC, id DESC", row::COLUMNS);
     for key in row::keys(db, sql, binds![account.to_string(), origin.at]).await? {
-        let id = key.record.id;
+        let id = key.id;
         if let (Some(secret), Some(snapshot)) = (secrets.remove(&id), snapshots.remove(&id)) {
             rotated.push((Changed { key, snapshot }, secret));
         }

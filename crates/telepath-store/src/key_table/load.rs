@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use telepath_core::address::NetworkList;
@@ -24,14 +23,14 @@ macro_rules! snapshot_query {
     ($rest:literal) => {
         concat!(
             "SELECT k.id, k.account_id, k.scopes, k.rate_limit, k.allowed_ips, k.not_before, k.expires_at, \
-             k.revoked_at, k.version, k.request_count, k.error_count, s.hash, s.expires_at, s.last_used_at, \
-             s.last_used_ip, s.ended_at FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
+             k.revoked_at, k.version, s.hash, s.expires_at, s.ended_at \
+             FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
             $rest
         )
     };
 }
 
-/// Where each column stands. Finding a million times sixteen columns by name would take a good part of the start.
+/// Where each column stands. Finding a million times twelve columns by name would take a good part of the start.
 mod place {
     pub(super) const ID: usize = 0;
     pub(super) const ACCOUNT: usize = 1;
@@ -42,13 +41,9 @@ mod place {
     pub(super) const EXPIRES: usize = 6;
     pub(super) const REVOKED: usize = 7;
     pub(super) const VERSION: usize = 8;
-    pub(super) const REQUESTS: usize = 9;
-    pub(super) const ERRORS: usize = 10;
-    pub(super) const HASH: usize = 11;
-    pub(super) const SECRET_EXPIRES: usize = 12;
-    pub(super) const USED_AT: usize = 13;
-    pub(super) const USED_IP: usize = 14;
-    pub(super) const ENDED: usize = 15;
+    pub(super) const HASH: usize = 9;
+    pub(super) const SECRET_EXPIRES: usize = 10;
+    pub(super) const ENDED: usize = 11;
 }
 
 /// All keys of the database, in whatever order they come: sorting a million rows would only delay the start.
@@ -154,12 +149,9 @@ fn snapshot_of(row: &Row, scopes: &mut LastScopes) -> Result<Snapshot, StoreErro
         account: row.parse(place::ACCOUNT)?,
         policy: policy_of(row, scopes)?,
         version: row.integer(place::VERSION)?,
-        requests: row.number(place::REQUESTS)?,
-        errors: row.number(place::ERRORS)?,
         secrets: vec![SnapshotSecret {
             hash: HashedKey::from_bytes(row.array(place::HASH)?),
             expires_at: secret_end(row)?,
-            last_use: last_use(row.maybe_time(place::USED_AT)?, row.maybe_parse(place::USED_IP)?),
         }],
     })
 }
@@ -185,11 +177,8 @@ fn policy_of(row: &Row, scopes: &mut LastScopes) -> Result<KeyPolicy, StoreError
     })
 }
 
-fn last_use(at: Option<Timestamp>, address: Option<IpAddr>) -> Option<LastUse> {
-    at.zip(address).map(|(at, address)| LastUse { at, address })
-}
-
 /// The two columns of a last use.
 pub(crate) fn last_use_of(row: &Row) -> Result<Option<LastUse>, StoreError> {
-    Ok(last_use(row.maybe_time("last_used_at")?, row.maybe_parse("last_used_ip")?))
+    let (at, address) = (row.maybe_time("last_used_at")?, row.maybe_parse("last_used_ip")?);
+    Ok(at.zip(address).map(|(at, address)| LastUse { at, address }))
 }

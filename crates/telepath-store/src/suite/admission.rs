@@ -169,8 +169,8 @@ async fn a_key_in_doubt_is_refused_until_the_database_says_what_it_is(bench: Arc
     assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Admitted { .. }));
     store.close().await;
     store.keys().doubt(created.record.id);
-    // The database is closed, so the doubt cannot be settled.
-    assert_eq!(store.flush_usage().await.ok(), Some(0), "there was nothing to write");
+    // The database is closed, so the doubt cannot be settled; and there is nothing to write.
+    assert_eq!(store.flush_usage().await.ok(), Some(0));
     // With several servers a closed store has no lease either.
     assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Unsure | Admission::NoLease));
 }

@@ -7,7 +7,7 @@ use telepath_core::change::Change;
 use telepath_core::key::{KeyFilter, KeyPatch, KeyStatus, Preset};
 use telepath_core::page::PageRequest;
 
-use super::{Bench, NOON, behaviour, events_of, limit, new_key, select};
+use super::{Bench, NOON, answered, behaviour, events_of, limit, new_key, select};
 use crate::KeyChangeError;
 
 behaviour! {
@@ -80,8 +80,7 @@ async fn filters_and_pages_follow_the_state_of_keys(bench: Arc<Bench>) {
     let (gone, _) = bench.key(&store, account, new_key("gone")).await;
     store.revoke_key(account, gone.record.id, None, bench.origin()).await.unwrap();
     bench.clock.advance(day / 2);
-    store.keys().find(&hash).unwrap().record(&hash, 200, ADDRESS.parse().unwrap(), store.now());
-    store.flush_usage().await.unwrap();
+    store.requests().record(&answered(&store, account, used.record.id, &hash));
     let names = async |filter: KeyFilter| {
         let page = store.list_keys(account, filter, PageRequest::new(100, 0).unwrap()).await.unwrap();
         assert_eq!(page.total, page.items.len() as u64);
@@ -196,31 +195,32 @@ async fn counts_are_seen_at_once_and_survive_a_restart(bench: Arc<Bench>) {
     }
     let (created, hash) = &keys[0];
     let id = created.record.id;
-    let handle = store.keys().find(hash).unwrap();
     for status in [200, 404, 500] {
-        handle.record(hash, status, "2001:db8::5".parse().unwrap(), store.now());
+        let mut request = answered(&store, account, id, hash);
+        (request.facts.status, request.facts.address) = (status, "2001:db8::5".parse().unwrap());
+        store.requests().record(&request);
     }
     let seen = store.get_key(account, id).await.unwrap().unwrap();
     assert_eq!((seen.request_count, seen.error_count), (3, 2));
     assert_eq!(seen.last_use.unwrap().address.to_string(), "2001:db8::5");
     assert_eq!(seen.secrets[0].last_use, seen.last_use);
-    assert_eq!(store.flush_usage().await.unwrap(), 1);
-    assert_eq!(store.flush_usage().await.unwrap(), 0, "nothing is written twice");
     bench.clock.advance(Duration::from_secs(5));
-    for (_, hash) in &keys {
-        store.keys().find(hash).unwrap().record(hash, 200, ADDRESS.parse().unwrap(), store.now());
+    for (created, hash) in &keys {
+        store.requests().record(&answered(&store, account, created.record.id, hash));
     }
     let seen = store.get_key(account, id).await.unwrap().unwrap();
     assert_eq!((seen.request_count, seen.error_count), (4, 2));
+    assert_eq!(store.flush_usage().await.unwrap(), 0, "all is written");
+    store.requests().record(&answered(&store, account, id, hash));
     store.close().await;
     let store = bench.open().await;
     let after = store.get_key(account, id).await.unwrap().unwrap();
-    assert_eq!(after, seen);
+    assert_eq!((after.request_count, after.error_count), (5, 2), "a clean stop loses nothing");
     assert_eq!(after.last_use.unwrap().address.to_string(), ADDRESS);
     assert_eq!(after.last_use.unwrap().at, NOON.plus(Duration::from_secs(5)));
     let page =
         store.list_keys(account, KeyFilter::default(), PageRequest::new(100, 0).unwrap()).await.unwrap();
-    assert_eq!(page.items.iter().map(|key| key.request_count).sum::<u64>(), 73);
+    assert_eq!(page.items.iter().map(|key| key.request_count).sum::<u64>(), 74);
     assert_eq!(store.keys().len(), 70);
     store.close().await;
 }

@@ -10,7 +10,7 @@ use telepath_core::key::{
 use telepath_core::page::PageRequest;
 use telepath_core::secret::HashedKey;
 
-use super::{Bench, NOON, behaviour, events_of, limit, new_key, select};
+use super::{Bench, NOON, answered, behaviour, events_of, limit, new_key, select};
 use crate::{Admission, AuditVerdict, CreatedKey, KeyChangeError, RotateAllError, Store};
 
 behaviour! {
@@ -73,9 +73,13 @@ async fn a_rotated_key_stays_itself_and_both_secrets_share_its_window(bench: Arc
     assert_eq!(window(admit(&store, &second, later(1))), 1);
     assert_eq!(window(admit(&store, &first, later(1))), 0);
     assert!(matches!(admit(&store, &second, later(1)), Admission::Limited { .. }));
-    let handle = store.keys().find(&first).unwrap();
-    handle.record(&first, 200, ADDRESS, later(2));
-    handle.record(&second, 200, "2001:db8::1".parse().unwrap(), later(3));
+    for (hash, at, address) in
+        [(first, later(2), ADDRESS), (second, later(3), "2001:db8::1".parse().unwrap())]
+    {
+        let mut request = answered(&store, account, id, &hash);
+        (request.facts.at, request.facts.address) = (at, address);
+        store.requests().record(&request);
+    }
     let shown = store.get_key(account, id).await.unwrap().unwrap();
     let uses: Vec<_> = shown.secrets.iter().map(|secret| secret.last_use.unwrap()).collect();
     assert_eq!((uses[0].at, uses[1].at), (later(3), later(2)));

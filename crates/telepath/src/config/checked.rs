@@ -7,7 +7,7 @@ use std::time::Duration;
 use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
-use telepath_store::{Outage, SharedWindows, WindowOptions};
+use telepath_store::{Outage, Retention, SharedWindows, WindowOptions};
 
 use super::layers::{Layers, Value};
 use super::table::Kind;
@@ -31,6 +31,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Several servers on one database.
     pub cluster: ClusterConfig,
+    /// How long what was answered is kept.
+    pub retention: Retention,
     /// Log lines.
     pub log: LogConfig,
 }
@@ -190,6 +192,7 @@ impl Check<'_> {
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
         let cluster = self.cluster();
+        let retention = self.retention();
         Some(Config {
             storage: storage?,
             api: api?,
@@ -198,6 +201,7 @@ impl Check<'_> {
             media: media?,
             limits: limits?,
             cluster: cluster?,
+            retention: retention?,
             log: log?,
         })
     }
@@ -275,6 +279,12 @@ impl Check<'_> {
             address_requests: RateLimit::per_minute(requests?)?,
             stop_grace: stop_grace?,
         })
+    }
+
+    fn retention(&mut self) -> Option<Retention> {
+        let age = self.required("retention.request_log", values::duration);
+        let megabytes = self.count("retention.request_log_megabytes");
+        Some(Retention { age: age?, bytes: u64::from(megabytes?) * 1024 * 1024 })
     }
 
     fn cluster(&mut self) -> Option<ClusterConfig> {
