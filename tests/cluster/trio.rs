@@ -99,22 +99,43 @@ impl Trio {
         self.connect(node).await?.send(call).await
     }
 
-    /// Makes a key at one of the servers.
+    /// Makes a key at one of the servers, which must be able to.
     pub(crate) async fn make_key(&self, node: usize, name: &str, limit: u64) -> anyhow::Result<CreatedKey> {
         let draft = json!({
             "name": name, "preset": "custom", "scopes": ["trunks:read"], "rate_limit_per_minute": limit,
         });
-        let call = Call::new(Method::POST, "/v1/keys").key(&self.admin.secret).json(&draft);
-        CreatedKey::from_json(&self.send(node, call).await?.expect(201)?)
+        let answer = until("a key is made", || async {
+            let call = Call::new(Method::POST, "/v1/keys").key(&self.admin.secret).json(&draft);
+            Ok(Some(self.send(node, call).await?).filter(is_an_answer))
+        });
+        CreatedKey::from_json(&answer.await?.expect(201)?)
     }
 
+    /// Asks for a revocation once.
     pub(crate) async fn revoke(&self, node: usize, key: &str) -> anyhow::Result<Answer> {
         let path = format!("/v1/keys/{key}/revoke");
         self.send(node, Call::new(Method::POST, &path).key(&self.admin.secret).json(&json!({}))).await
     }
 
+    /// Revokes at a server that must be able to.
+    pub(crate) async fn revoked(&self, node: usize, key: &str) -> anyhow::Result<()> {
+        let answer = until("a key is revoked", || async {
+            Ok(Some(self.revoke(node, key).await?).filter(is_an_answer))
+        });
+        answer.await?.expect(200).map(drop)
+    }
+
+    /// What a server says to a key at this moment.
     pub(crate) async fn status(&self, node: usize, key: &CreatedKey) -> anyhow::Result<u16> {
         Ok(self.send(node, Call::get("/v1/whoami").key(&key.secret)).await?.status)
+    }
+
+    /// What a server that can judge a key says to it.
+    pub(crate) async fn judgement(&self, node: usize, key: &CreatedKey) -> anyhow::Result<u16> {
+        until("a key is judged", || async {
+            Ok(Some(self.status(node, key).await?).filter(|status| *status != 503))
+        })
+        .await
     }
 
     /// Heals all links and waits until every server admits again and can change something.
@@ -141,6 +162,11 @@ impl Trio {
         }
         Ok(())
     }
+}
+
+/// On a machine that is busy with other things a server may for a moment be without its lease or its windows, and says so.
+fn is_an_answer(answer: &Answer) -> bool {
+    answer.status != 503
 }
 
 const ADMIN: [&str; 8] = [

@@ -4,8 +4,6 @@
 
 pub(crate) mod lease;
 mod node;
-#[cfg(test)]
-mod tested;
 mod worker;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -21,8 +19,6 @@ use crate::error::StoreError;
 use crate::key_table::KeyTable;
 use crate::{Seams, key_clock};
 use lease::{Lease, OUTLIVES};
-#[cfg(test)]
-pub(crate) use node::Beats;
 use node::NewNode;
 use worker::Renewer;
 
@@ -203,3 +199,8 @@ impl Witness {
 pub(crate) async fn clock(backend: &Backend) -> Result<i64, StoreError> {
     key_clock::now(&mut backend.read().await?).await
 }
+
+#[cfg(test)]
+pub(crate) use node::Beats;
+#[cfg(test)]
+mod tested;
