@@ -26,6 +26,7 @@ pub use storage::store_failure;
 use crate::config::{CertificateSource, Config};
 use crate::data_dir::{DataDir, Lock};
 use crate::exit::{Exit, Failure};
+use crate::mail::Mailer;
 use crate::tls::Certificates;
 use crate::{signals, workers};
 use listeners::Listeners;
@@ -66,7 +67,8 @@ impl Server {
     pub async fn start(config: &Config, data: DataDir) -> Result<Self, Failure> {
         let lock = data.lock()?;
         let listeners = Listeners::bind(&config.api, &data).await?;
-        let store = storage::open(&config.storage, config.limits.address_requests, &data).await?;
+        let store =
+            storage::open(&config.storage, config.limits.address_requests, &config.alerts, &data).await?;
         match Self::start_on(config, &data, lock, listeners, Arc::clone(&store)).await {
             Ok(server) => Ok(server),
             Err(failure) => {
@@ -102,6 +104,12 @@ impl Server {
         let (doors, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         listeners.serve(&api, certificates.subscribe(), &doors, &tasks);
         tasks.spawn(workers::flush_usage(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::watch_keys(Arc::clone(&store), work.clone()));
+        if let Some(smtp) = &config.smtp {
+            let mailer = Mailer::new(smtp)
+                .map_err(|error| Failure::doing("mails about alerts cannot be sent", &error))?;
+            tasks.spawn(workers::send_mails(Arc::clone(&store), mailer, work.clone()));
+        }
         let clock = Arc::clone(store.clock());
         tasks.spawn(workers::tend_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");

@@ -1,12 +1,17 @@
 //! The checked configuration: one small struct per concern. Whatever is in here can be used without a further look.
 
+mod alerts;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use telepath_core::address::{InvalidNetwork, NetworkList};
+use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
+
+pub use alerts::{SmtpConfig, SmtpTls};
 
 use super::layers::{Layers, Value};
 use super::table::Kind;
@@ -28,6 +33,10 @@ pub struct Config {
     pub media: MediaConfig,
     /// Bounds.
     pub limits: LimitsConfig,
+    /// What is unusual about keys. Whether mails are owed follows from the next member.
+    pub alerts: AlertSettings,
+    /// Mails about it.
+    pub smtp: Option<SmtpConfig>,
     /// Log lines.
     pub log: LogConfig,
 }
@@ -177,6 +186,7 @@ impl Check<'_> {
         // Each part is checked before any is taken, so that all problems are told at once.
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
+        let (alerts, smtp) = (self.alerts(), self.smtp());
         Some(Config {
             storage: storage?,
             api: api?,
@@ -184,6 +194,8 @@ impl Check<'_> {
             sip: sip?,
             media: media?,
             limits: limits?,
+            alerts: AlertSettings { by_mail: smtp.as_ref().is_some_and(Option::is_some), ..alerts? },
+            smtp: smtp?,
             log: log?,
         })
     }
@@ -287,6 +299,9 @@ impl Check<'_> {
             | Kind::Duration
             | Kind::Choice(_)
             | Kind::Filter
+            | Kind::Text
+            | Kind::Mailbox
+            | Kind::Mailboxes
             | Kind::Secret => (0, u32::MAX),
         };
         self.required(key, |text| values::count(text, least, most))

@@ -50,7 +50,8 @@ impl LocalServer {
     /// Opens the store and serves the socket.
     pub async fn start(config: &Config, data: &DataDir, lock: Lock) -> Result<Self, Failure> {
         let socket = data.command_socket()?;
-        let store = storage::open(&config.storage, config.limits.address_requests, data).await?;
+        let store =
+            storage::open(&config.storage, config.limits.address_requests, &config.alerts, data).await?;
         match Self::serve(config, &store, &socket).await {
             Ok((stop, tasks)) => Ok(Self { store, socket, stop, tasks, _lock: lock }),
             Err(failure) => {

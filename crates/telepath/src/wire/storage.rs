@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use telepath_core::account::Actor;
+use telepath_core::alert::AlertSettings;
 use telepath_core::audit::Origin;
 use telepath_core::clock::SystemClock;
 use telepath_core::entropy::SystemEntropy;
@@ -23,6 +24,7 @@ const FIRST_ACCOUNT: &str = "Default";
 pub(super) async fn open(
     config: &StorageConfig,
     address_limit: RateLimit,
+    alerts: &AlertSettings,
     data: &DataDir,
 ) -> Result<Arc<Store>, Failure> {
     let entropy = Arc::new(SystemEntropy::default());
@@ -35,7 +37,7 @@ pub(super) async fn open(
     let vault =
         Vault::new(&loaded.key).map_err(|error| Failure::doing("the master key cannot be used", &error))?;
     let seams = Seams { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
-    let opened = Store::open(StoreOptions { address_limit, ..StoreOptions::new(database) }, seams).await;
+    let opened = Store::open(StoreOptions { database, address_limit, alerts: alerts.clone() }, seams).await;
     opened.map_err(|error| {
         if loaded.is_new && matches!(error, StoreError::WrongMasterKey { .. }) {
             // The database has an older key that is not in this folder; the new one would only be in its way.
