@@ -27,6 +27,7 @@ pub use storage::store_failure;
 use crate::config::{CertificateSource, Config};
 use crate::data_dir::{DataDir, Lock};
 use crate::exit::{Exit, Failure};
+use crate::mail::Mailer;
 use crate::tls::Certificates;
 use crate::{signals, workers};
 use listeners::Listeners;
@@ -107,6 +108,12 @@ impl Server {
         tasks.spawn(workers::fold_usage(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_usage(Arc::clone(&store), config.retention, work.clone()));
         tasks.spawn(workers::forget_answers(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::watch_keys(Arc::clone(&store), work.clone()));
+        if let Some(smtp) = &config.smtp {
+            let mailer = Mailer::new(smtp)
+                .map_err(|error| Failure::doing("mails about alerts cannot be sent", &error))?;
+            tasks.spawn(workers::send_mails(Arc::clone(&store), mailer, work.clone()));
+        }
         let clock = Arc::clone(store.clock());
         tasks.spawn(workers::tend_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");
