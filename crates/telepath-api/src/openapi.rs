@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
-use crate::{account, calls, health, key_presets, keys, metrics, trunks, whoami};
+use crate::{account, audit_events, calls, health, key_presets, keys, metrics, requests, trunks, whoami};
 
 #[derive(OpenApi)]
 #[openapi(
