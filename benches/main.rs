@@ -4,6 +4,7 @@
 
 mod bare;
 mod calls;
+mod cluster;
 mod flood;
 mod load;
 mod machine;
@@ -48,9 +49,13 @@ fn run() -> anyhow::Result<()> {
     match words.first().map(String::as_str) {
         None => runtime.block_on(report(Effort::Full)),
         Some("--quick") => runtime.block_on(report(Effort::Quick)),
+        Some("cluster") if words.get(1).is_some_and(|word| word == "--quick") => {
+            runtime.block_on(report_cluster(Effort::Quick))
+        }
+        Some("cluster") => runtime.block_on(report_cluster(Effort::Full)),
         Some("load") => runtime.block_on(load::main()),
         Some("bare") => runtime.block_on(bare::main()),
-        Some(other) => bail!("unknown argument {other}; usage: telepath-bench [--quick]"),
+        Some(other) => bail!("unknown argument {other}; usage: telepath-bench [cluster] [--quick]"),
     }
 }
 
@@ -63,6 +68,16 @@ async fn report(effort: Effort) -> anyhow::Result<()> {
     proxies::measure(&mut table, effort, &scratch.0).await?;
     scale::measure(&mut table, effort, &scratch.0).await?;
     calls::measure(&mut table, effort, &scratch.0).await?;
+    cluster::measure(&mut table, effort, &scratch.0).await?;
+    table.print();
+    Ok(())
+}
+
+/// Only what concerns several servers.
+async fn report_cluster(effort: Effort) -> anyhow::Result<()> {
+    let mut table = Table::new(&machine::facts());
+    let scratch = Scratch::new()?;
+    cluster::measure(&mut table, effort, &scratch.0).await?;
     table.print();
     Ok(())
 }

@@ -15,6 +15,9 @@ use crate::peers::on_core;
 /// How long a start may take, with a million keys on a slow disk.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// Variables of the environment.
+pub(crate) type Settings = Vec<(&'static str, String)>;
+
 pub(crate) struct Server {
     child: Child,
     pub(crate) tls: SocketAddr,
@@ -33,21 +36,27 @@ pub(crate) fn program() -> anyhow::Result<PathBuf> {
 
 impl Server {
     pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
-        Self::launch(data, None).await
+        Self::launch(data, None, &Settings::new()).await
     }
 
     /// The same, kept on one core.
     pub(crate) async fn start_on_core(data: &Path, core: usize) -> anyhow::Result<Self> {
-        Self::launch(data, Some(core)).await
+        Self::launch(data, Some(core), &Settings::new()).await
     }
 
-    async fn launch(data: &Path, core: Option<usize>) -> anyhow::Result<Self> {
+    /// The same, with settings in its environment.
+    pub(crate) async fn start_with(data: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        Self::launch(data, None, settings).await
+    }
+
+    async fn launch(data: &Path, core: Option<usize>, settings: &Settings) -> anyhow::Result<Self> {
         let started = Instant::now();
         let mut child = on_core(&program()?, core)
             .args(["serve", "--json", "--log-level", "warn", "--data-dir"])
             .arg(data)
             .args(["--api-listen", "127.0.0.1:0", "--sip-listen", "127.0.0.1:0"])
             .args(["--insecure-http-listen", "127.0.0.1:0"])
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -8,5 +8,7 @@ mod examples;
 pub(crate) mod hostile;
 mod keys_command;
 mod limits;
+mod log_commands;
+mod remote_command;
 mod revocation;
 mod shutdown;

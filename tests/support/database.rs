@@ -7,7 +7,14 @@ use super::output::unique;
 
 pub(crate) enum Database {
     Sqlite,
-    Postgres { server: String, name: String },
+    Postgres {
+        server: String,
+        name: String,
+    },
+    /// One that somebody else made and drops.
+    Elsewhere {
+        url: String,
+    },
 }
 
 impl Database {
@@ -20,7 +27,12 @@ impl Database {
         }
     }
 
-    fn postgres() -> Self {
+    /// Whether this run of the tests is the one on `PostgreSQL`.
+    pub(crate) fn is_postgres_run() -> bool {
+        std::env::var("TELEPATH_TEST_DATABASE").is_ok_and(|database| database == "postgres")
+    }
+
+    pub(crate) fn postgres() -> Self {
         let server = std::env::var("TELEPATH_TEST_POSTGRES_URL")
             .expect("TELEPATH_TEST_POSTGRES_URL names a server on which databases can be made");
         let name = format!("tp_{}", unique().replace('-', "_"));
@@ -32,6 +44,7 @@ impl Database {
     pub(crate) fn url(&self) -> Option<String> {
         match self {
             Self::Sqlite => None,
+            Self::Elsewhere { url } => Some(url.clone()),
             Self::Postgres { server, name } => {
                 let (base, _) = server.rsplit_once('/').expect("a database URL ends with a database's name");
                 Some(format!("{base}/{name}"))

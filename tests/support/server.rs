@@ -41,11 +41,18 @@ pub(crate) struct Server {
 pub(crate) struct Home {
     database: Database,
     folder: Folder,
+    /// Settings for every command.
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { database: Database::of_this_run(), folder: Folder::new() }
+        Self::on(Database::of_this_run(), Vec::new())
+    }
+
+    /// A folder of its own on a given database.
+    pub(crate) fn on(database: Database, settings: Vec<(&'static str, String)>) -> Self {
+        Self { database, folder: Folder::new(), settings }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -69,6 +76,7 @@ impl Home {
         if let Some(url) = self.database.url() {
             command.env("TELEPATH_DATABASE_URL", url);
         }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -206,6 +206,7 @@ const fn usual_message(code: ErrorCode) -> &'static str {
             "The first request with this Idempotency-Key was carried out, but its answer is not known any more"
         }
         ErrorCode::InvalidSignature => "The signature is missing or does not fit the body",
+        ErrorCode::AlertNotFound => "Alert not found",
         ErrorCode::MethodNotAllowed => "The method is not allowed for this route",
         ErrorCode::RequestTimeout => "The request did not arrive completely in time",
         ErrorCode::SipUsernameTaken => "The SIP username is already taken on this server",
@@ -241,6 +242,7 @@ impl From<StoreError> for ApiError {
             | StoreError::Windows(_)
             | StoreError::File { .. }
             | StoreError::Entropy(_) => ApiError::unavailable(text),
+            StoreError::Superseded => ApiError::of(ErrorCode::IdempotencyKeyInUse),
             StoreError::Broken
             | StoreError::SchemaBehind { .. }
             | StoreError::SchemaAhead { .. }

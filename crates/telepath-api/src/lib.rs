@@ -4,6 +4,7 @@
 //! gate ([`Api::handle`]) that admits it, runs its handler and completes its answer.
 
 mod account;
+mod alerts;
 mod api;
 mod audit_events;
 mod auth;
@@ -18,6 +19,7 @@ mod keys;
 mod listen;
 mod meters;
 mod metrics;
+mod once;
 mod openapi;
 mod options;
 mod page;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use telepath_core::alert::AlertRule;
 use telepath_store::Store;
 
 use crate::routes::{ROUTES, RouteMatch};
@@ -102,6 +103,9 @@ pub(crate) struct Meters {
     refusals: [Counter; 9],
     /// Keys in the table.
     keys: Gauge,
+    /// In the order of [`AlertRule::ALL`].
+    alerts: Vec<Counter>,
+    notices_dropped: Counter,
     /// What the database could not take.
     details_lost: Counter,
     counts_lost: Counter,
@@ -149,12 +153,22 @@ impl Meters {
             "Time from request head to answer."
         );
         metrics::describe_gauge!("telepath_keys", "API keys in the key table.");
+        metrics::describe_counter!("telepath_alerts_raised_total", "Alerts raised by this process.");
+        metrics::describe_counter!(
+            "telepath_alert_notices_dropped_total",
+            "Notices of dead or exposed keys for which there was no room."
+        );
         Self {
             routes: ROUTES.iter().map(|row| RouteMeters::new(row.path, row.verb())).collect(),
             unmatched: RouteMeters::new("unmatched", "other"),
             refusals: Refusal::ALL
                 .map(|refusal| counter!("telepath_api_refusals_total", "reason" => refusal.label())),
             keys: gauge!("telepath_keys"),
+            alerts: AlertRule::ALL
+                .iter()
+                .map(|rule| counter!("telepath_alerts_raised_total", "rule" => rule.name()))
+                .collect(),
+            notices_dropped: counter!("telepath_alert_notices_dropped_total"),
             details_lost: lost("details"),
             counts_lost: lost("counts"),
             cluster: store.cluster().map(|_| ClusterMeters::register()),
@@ -164,6 +178,7 @@ impl Meters {
 
     /// Sets the gauges to what they are at this moment.
     pub(crate) fn look(&self, store: &Store) {
+        self.take_over(store);
         let lost = store.requests().figures();
         self.details_lost.absolute(lost.details_lost);
         self.counts_lost.absolute(lost.counts_lost);
@@ -176,6 +191,15 @@ impl Meters {
         if let Some((gauge, latency)) = self.window.as_ref().zip(store.window_latency()) {
             gauge.set(latency.as_secs_f64());
         }
+    }
+
+    /// Takes over what the store counts itself.
+    pub(crate) fn take_over(&self, store: &Store) {
+        self.keys.set(f64::from(u32::try_from(store.keys().len()).unwrap_or(u32::MAX)));
+        for (rule, counter) in AlertRule::ALL.iter().zip(&self.alerts) {
+            counter.absolute(store.alerts_raised(*rule));
+        }
+        self.notices_dropped.absolute(store.notices_dropped());
     }
 
     /// Counts one answer.

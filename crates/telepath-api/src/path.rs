@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{CallId, Id, KeyId, SecretId, TrunkId};
+use telepath_core::id::{AlertId, CallId, Id, KeyId, SecretId, TrunkId};
 
 use crate::error::ApiError;
 
@@ -36,6 +36,11 @@ impl Resource for CallId {
 impl Resource for KeyId {
     const NOT_FOUND: ErrorCode = ErrorCode::KeyNotFound;
     const NOUN: &'static str = "Key";
+}
+
+impl Resource for AlertId {
+    const NOT_FOUND: ErrorCode = ErrorCode::AlertNotFound;
+    const NOUN: &'static str = "Alert";
 }
 
 impl Resource for SecretId {

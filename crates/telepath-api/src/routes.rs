@@ -73,6 +73,8 @@ pub static ROUTES: &[RouteRow] = &[
     row(Method::GET, "/v1/requests", Access::Scope(Scope::AuditRead)),
     row(Method::GET, "/v1/audit-events", Access::Scope(Scope::AuditRead)),
     row(Method::GET, "/v1/audit-events/verify", Access::Scope(Scope::AuditRead)),
+    row(Method::GET, "/v1/alerts", Access::Scope(Scope::UsageRead)),
+    row(Method::POST, "/v1/alerts/{id}/acknowledge", Access::Scope(Scope::KeysWrite)),
     row(Method::GET, "/livez", Access::Open),
     row(Method::GET, "/readyz", Access::Open),
     row(Method::GET, "/metrics", Access::Open),

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admission;
+mod alerts;
 mod authz;
 mod calls;
 mod catalogues;
@@ -10,6 +11,7 @@ mod completeness;
 mod doors;
 mod house;
 mod keys;
+mod once;
 mod privacy;
 mod requests;
 mod rotation;

@@ -2,7 +2,10 @@
 //! pure: they are given figures and the time, and say which alerts are due. Whether one is really raised is decided
 //! where it is stored, because only there it is known how long ago the last one was.
 
+mod life;
+mod mail;
 mod settings;
+mod watch;
 
 use serde_json::{Map, Value};
 
@@ -10,7 +13,10 @@ use crate::account::Actor;
 use crate::clock::Timestamp;
 use crate::id::{AlertId, KeyId};
 
-pub use settings::AlertSettings;
+pub use life::KeyLife;
+pub use mail::MailText;
+pub use settings::{AlertSettings, Cooldowns};
+pub use watch::{KeyWatch, MinuteSummary, WatchedKey};
 
 macro_rules! rules {
     ($($variant:ident = $name:literal, $severity:ident, $doc:literal;)+) => {

@@ -40,6 +40,8 @@ pub enum AuditAction {
     AccountCreated,
     /// The account was changed.
     AccountUpdated,
+    /// Somebody took note of an alert.
+    AlertAcknowledged,
 }
 
 impl AuditAction {
@@ -59,6 +61,7 @@ impl AuditAction {
         AuditAction::CallHangupRequested,
         AuditAction::AccountCreated,
         AuditAction::AccountUpdated,
+        AuditAction::AlertAcknowledged,
     ];
 
     /// The action with this name.
@@ -83,6 +86,7 @@ impl AuditAction {
             AuditAction::CallHangupRequested => "call.hangup_requested",
             AuditAction::AccountCreated => "account.created",
             AuditAction::AccountUpdated => "account.updated",
+            AuditAction::AlertAcknowledged => "alert.acknowledged",
         }
     }
 }

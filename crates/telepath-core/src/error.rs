@@ -110,6 +110,9 @@ error_codes! {
     PresetNotFound = "PRESET_NOT_FOUND", 404, Caller, retry: false,
         "There is no preset with this name.",
         "List the presets to find their names.";
+    AlertNotFound = "ALERT_NOT_FOUND", 404, Caller, retry: false,
+        "The account has no alert with this id.",
+        "List the alerts to find the right id.";
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, Caller, retry: false,
         "The route exists but not for this method.",
         "Use one of the methods in the Allow header.";

@@ -17,6 +17,7 @@ pub mod entropy;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod idempotency;
 pub mod key;
 pub mod limit;
 pub mod page;

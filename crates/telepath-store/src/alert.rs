@@ -1,8 +1,11 @@
 //! Alerts in the database. One is raised inside the transaction that has a reason for it, together with its event and
 //! with the mail that is owed; the cooldown is a row, so it holds for all servers on one database.
 
+mod list;
+mod mail;
 mod notice;
 mod raise;
+mod watch;
 
 use std::sync::Arc;
 
@@ -11,6 +14,7 @@ use telepath_core::alert::{AlertRule, AlertSettings, Notice};
 use crate::Store;
 use crate::error::StoreError;
 
+pub use mail::{MailFate, OwedMail};
 pub(crate) use notice::Notices;
 pub(crate) use raise::{Raised, Raiser, raise};
 

@@ -6,9 +6,9 @@ use telepath_core::audit::{AuditAction, AuditEntry, AuditFilter, AuditRecord, Ch
 use telepath_core::id::{AccountId, AuditId};
 use telepath_core::page::{Page, PageRequest, Stretch};
 
-use crate::Store;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt, to_json};
+use crate::{Store, idempotency};
 
 /// What the check of an account's trail found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +25,10 @@ pub enum AuditVerdict {
     },
 }
 
-/// Appends an entry to its account's trail.
+/// Appends an entry to its account's trail. Every change comes by here, so it is also where an attempt of a request with
+/// an `Idempotency-Key` shows its claim.
 pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(), StoreError> {
+    idempotency::mark(db, entry.origin, &entry.target).await?;
     let account = entry.account_id.to_string();
     let head = "SELECT audit_position, audit_hash FROM accounts WHERE id = $1";
     let head = db.fetch_held(head, binds![account.as_str()]).await?.ok_or_else(|| corrupt("accounts.id"))?;

@@ -4,6 +4,8 @@
 
 pub(crate) mod lease;
 mod node;
+#[cfg(test)]
+mod tested;
 mod worker;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -19,6 +21,8 @@ use crate::error::StoreError;
 use crate::key_table::KeyTable;
 use crate::{Seams, key_clock};
 use lease::{Lease, OUTLIVES};
+#[cfg(test)]
+pub(crate) use node::Beats;
 use node::NewNode;
 use worker::Renewer;
 

@@ -50,6 +50,9 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// The attempt to which the change belongs was given up, so the change did not happen.
+    #[error("another attempt of the same request has taken its place")]
+    Superseded,
     /// A statement of ours failed in a way that is a mistake in this program.
     #[error("a storage function broke off; this is a fault of Telepath")]
     Broken,

@@ -12,6 +12,7 @@ mod call;
 mod cluster;
 mod error;
 mod event;
+mod idempotency;
 mod key;
 mod key_clock;
 mod key_table;
@@ -37,15 +38,17 @@ use std::time::Duration;
 use telepath_core::alert::AlertSettings;
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
-use telepath_core::id::Id;
+use telepath_core::id::{Id, IdempotencyId};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_core::vault::Vault;
 
+pub use alert::{MailFate, OwedMail};
 pub use audit::{AuditListError, AuditVerdict};
 pub use call::CallListError;
 pub use cluster::{ClusterFigures, Role};
 pub use error::{DatabaseError, StoreError};
+pub use idempotency::{Begun, OnceRequest};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
@@ -146,6 +149,10 @@ pub struct Store {
     notices: Notices,
     cluster: Cluster,
     windows: Windows,
+    /// Names this opening among all that the database has seen.
+    run: IdempotencyId,
+    /// Up to which minute all use of keys was looked at by this process, in Unix milliseconds.
+    watched_until: AtomicI64,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -178,7 +185,9 @@ impl Store {
         let joining = Joining { name, shared_windows: windows.are_shared(), confirmed };
         cluster.join(&backend, &seams, &keys, joining).await?;
         let addresses = AddressWindows::new(options.address_limit);
+        let run = seams.new_id(seams.clock.now())?;
         let store = Store {
+            run,
             backend,
             seams,
             keys,
@@ -189,6 +198,7 @@ impl Store {
             notices: Notices::default(),
             cluster,
             windows,
+            watched_until: AtomicI64::default(),
             last_beat: Arc::default(),
         };
         Ok(Arc::new(store))

@@ -3,10 +3,13 @@
 
 mod accounts;
 mod admission;
+mod alert_mails;
 mod alerts;
 mod calls;
+mod cluster;
 mod files;
 mod givers;
+mod idempotency;
 mod keys;
 mod requests;
 mod retention;
@@ -16,6 +19,7 @@ mod trail;
 mod transactions;
 mod trunks;
 mod usage;
+mod watches;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,7 +97,13 @@ impl Bench {
 
     /// The same database once more, as a command opens it while a server runs.
     pub(crate) async fn open_beside(&self) -> Arc<Store> {
-        let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(self.database.clone()) };
+        self.open_with(|options| options.role = Role::Visitor).await
+    }
+
+    /// Opens it with options that are not the usual ones.
+    pub(crate) async fn open_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Arc<Store> {
+        let mut options = StoreOptions::new(self.database.clone());
+        change(&mut options);
         Store::open(options, self.seams.clone()).await.unwrap()
     }
 

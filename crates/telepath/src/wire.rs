@@ -104,6 +104,7 @@ impl Server {
         tasks.spawn(workers::flush_usage(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::fold_usage(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_usage(Arc::clone(&store), config.retention, work.clone()));
+        tasks.spawn(workers::forget_answers(Arc::clone(&store), work.clone()));
         let clock = Arc::clone(store.clock());
         tasks.spawn(workers::tend_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");

@@ -18,6 +18,8 @@ const USAGE_EVERY: Duration = Duration::from_millis(400);
 const FOLD_EVERY: Duration = Duration::from_secs(20);
 /// What is kept for months need not go to the minute.
 const EXPIRE_EVERY: Duration = Duration::from_mins(10);
+/// Between two times a caller can add no more answers than its rate limit allows.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// A certificate is renewed 30 days before its end, so twice a day is often enough.
 const CERTIFICATES_EVERY: Duration = Duration::from_hours(12);
 
@@ -56,6 +58,17 @@ where
                     tracing::warn!(%error, "it is not so that {what}; trying again every {every:?}");
                 }
             }
+        }
+    }
+}
+
+/// Forgets kept answers whose time is over.
+pub async fn forget_answers(store: Arc<Store>, stop: CancellationToken) {
+    let mut ticks = interval(FORGET_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(error) = store.forget_answers().await {
+            tracing::warn!(%error, "kept answers cannot be forgotten; trying again later");
         }
     }
 }

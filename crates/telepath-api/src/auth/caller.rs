@@ -11,7 +11,7 @@ use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::AccountId;
+use telepath_core::id::{AccountId, IdempotencyId};
 use telepath_core::scope::{Scope, ScopeSet};
 use telepath_store::KeyHandle;
 
@@ -33,12 +33,14 @@ pub(crate) struct Caller {
     pub(crate) address: Option<IpAddr>,
     /// When the request was admitted.
     pub(crate) at: Timestamp,
+    /// The attempt that this is, when the request carries an `Idempotency-Key`.
+    pub(crate) idempotency: Option<IdempotencyId>,
 }
 
 impl Caller {
     /// The same as an argument of the store's functions.
     pub(crate) const fn origin(&self) -> Origin {
-        Origin { actor: self.actor, address: self.address, at: self.at, idempotency: None }
+        Origin { actor: self.actor, address: self.address, at: self.at, idempotency: self.idempotency }
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::header::{AUTHORIZATION, CONNECTION, USER_AGENT};
 use axum::http::request::Parts;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use telepath_core::account::Actor;
 use telepath_core::address::canonical;
+use telepath_core::alert::Notice;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{AccountId, KeyId, RequestId};
@@ -35,6 +37,7 @@ use crate::api::Api;
 use crate::error::ApiError;
 use crate::headers;
 use crate::meters::Refusal;
+use crate::once;
 use crate::routes::{self, RouteMatch};
 
 /// Which door a request came through, and from which address.
@@ -112,15 +115,31 @@ impl Api {
         // Nothing after this point may see the key.
         parts.headers.remove(AUTHORIZATION);
         let response = match entry.outcome {
-            Ok(caller) => {
-                if let Some(caller) = caller {
-                    parts.extensions.insert(caller);
-                }
-                self.run(Request::from_parts(parts, Body::new(body))).await
-            }
+            Ok(caller) => self.reach_handler(parts, Body::new(body), &exchange, caller).await,
             Err(error) => error.into_response(),
         };
         self.close_exchange(&exchange, response, entry.window, entry.tally.as_ref().zip(trace.as_ref()))
+    }
+
+    async fn reach_handler(
+        &self,
+        mut parts: Parts,
+        body: Body,
+        exchange: &Exchange,
+        caller: Option<Caller>,
+    ) -> Response {
+        let router = self.router.clone();
+        if let Some(caller) = caller {
+            match once::key_of(&parts, exchange.matched, &caller) {
+                None => drop(parts.extensions.insert(caller)),
+                Some(Err(error)) => return error.into_response(),
+                Some(Ok(key)) => {
+                    let request = Request::from_parts(parts, body);
+                    return once::answer(&self.shared, router, request, key, caller).await;
+                }
+            }
+        }
+        run(router, self.shared.options.request_timeout, Request::from_parts(parts, body)).await
     }
 
     /// Answers a request that came over plain HTTP to the TLS port. The connection must be closed after it.
@@ -203,8 +222,15 @@ impl Api {
             Admission::Admitted { scopes, window } => {
                 let (actor, account) = (Actor::Key(handle.key_id()), handle.account_id());
                 let tally = Some(Tally::new(&handle, &hash, address, true));
-                let key = Some(handle);
-                let caller = Caller { actor, key, account, scopes, address: Some(address), at: now };
+                let caller = Caller {
+                    actor,
+                    key: Some(handle),
+                    account,
+                    scopes,
+                    address: Some(address),
+                    at: now,
+                    idempotency: None,
+                };
                 Entry { window, tally, outcome: Ok(Some(caller)) }
             }
             Admission::Limited { window } => {
@@ -225,6 +251,7 @@ impl Api {
             }
             Admission::Uncounted => self.unable(address, now, "the key's window could not be counted"),
             Admission::Dead => {
+                self.shared.store.notice(Notice::DeadKeyUsed { key: handle.key_id(), address });
                 let tally = Some(Tally::new(&handle, &hash, address, false));
                 Entry { tally, ..self.refuse(address, now, invalid(Refusal::Dead)) }
             }
@@ -249,7 +276,8 @@ impl Api {
             Take::Admitted(window) => {
                 let account = self.shared.options.local_account;
                 let (actor, scopes) = (Actor::Local, ScopeSet::all());
-                let caller = Caller { actor, key: None, account, scopes, address: None, at: now };
+                let caller =
+                    Caller { actor, key: None, account, scopes, address: None, at: now, idempotency: None };
                 Entry { window, tally: None, outcome: Ok(Some(caller)) }
             }
             Take::Full(window) => {
@@ -273,33 +301,17 @@ impl Api {
         if !address.is_loopback()
             && let Credential::Key(key) = Credential::of(headers)
         {
-            let key_id = self.look_up(&key).1.map(|handle| handle.key_id().to_string());
+            let key_id = self.look_up(&key).1.map(|handle| handle.key_id());
+            if let Some(key) = key_id {
+                self.shared.store.notice(Notice::SeenInClear { key, address });
+            }
             tracing::warn!(
                 %address,
-                key_id = key_id.as_deref().unwrap_or("unknown"),
+                key_id = key_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string()),
                 "an API key was sent in clear; treat it as leaked and revoke it"
             );
         }
         self.refuse(address, now, ApiError::of(ErrorCode::HttpsRequired).counted(Refusal::NotHttps))
-    }
-
-    /// Runs the handler: within its time, and so that its panic is an answer and not a broken connection.
-    async fn run(&self, request: Request<Body>) -> Response {
-        let mut router = self.router.clone();
-        let work = async move { router.call(request).await };
-        let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
-        // Most handlers are ready at once; only those that wait are worth a timer.
-        let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-        let outcome = match first {
-            Poll::Ready(outcome) => Ok(outcome),
-            Poll::Pending => tokio::time::timeout(self.shared.options.request_timeout, work).await,
-        };
-        match outcome {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_panic)) => ApiError::internal("the handler panicked").into_response(),
-            Err(_elapsed) => ApiError::unavailable("the handler took too long").into_response(),
-        }
     }
 
     fn close_exchange(
@@ -359,6 +371,24 @@ impl Api {
             user_agent: trace.user_agent.as_ref().map_or(&[], HeaderValue::as_bytes),
             path: trace.uri.as_ref().map(Uri::path),
         });
+    }
+}
+
+/// Runs the handler: within its time, and so that its panic is an answer and not a broken connection.
+pub(crate) async fn run(mut router: Router, within: Duration, request: Request<Body>) -> Response {
+    let work = async move { router.call(request).await };
+    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+    // Most handlers are ready at once; only those that wait are worth a timer.
+    let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    let outcome = match first {
+        Poll::Ready(outcome) => Ok(outcome),
+        Poll::Pending => tokio::time::timeout(within, work).await,
+    };
+    match outcome {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(_panic)) => ApiError::internal("the handler panicked").into_response(),
+        Err(_elapsed) => ApiError::unavailable("the handler took too long").into_response(),
     }
 }
 

@@ -36,16 +36,33 @@ pub struct AlertSettings {
     pub expiring: Duration,
     /// A key is unused when it was not used for this long; zero turns the rule off.
     pub unused: Duration,
-    /// The cooldown of each rule, in the order of [`AlertRule::ALL`].
-    cooldowns: [Duration; AlertRule::ALL.len()],
+    /// How long an alert silences others like it.
+    pub cooldowns: Cooldowns,
+}
+
+/// The cooldown of each rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cooldowns([Duration; AlertRule::ALL.len()]);
+
+impl Default for Cooldowns {
+    fn default() -> Self {
+        let mut usual = Self([Duration::ZERO; AlertRule::ALL.len()]);
+        for rule in AlertRule::ALL {
+            usual.set(*rule, usual_cooldown(*rule));
+        }
+        usual
+    }
+}
+
+impl Cooldowns {
+    /// Changes that of one rule.
+    pub const fn set(&mut self, rule: AlertRule, length: Duration) {
+        self.0[rule as usize] = length;
+    }
 }
 
 impl Default for AlertSettings {
     fn default() -> Self {
-        let mut cooldowns = [Duration::ZERO; AlertRule::ALL.len()];
-        for rule in AlertRule::ALL {
-            cooldowns[*rule as usize] = usual_cooldown(*rule);
-        }
         Self {
             enabled: true,
             by_mail: false,
@@ -60,7 +77,7 @@ impl Default for AlertSettings {
             idle: DAY * 30,
             expiring: DAY * 30,
             unused: DAY * 90,
-            cooldowns,
+            cooldowns: Cooldowns::default(),
         }
     }
 }
@@ -68,12 +85,7 @@ impl Default for AlertSettings {
 impl AlertSettings {
     /// How long an alert silences others of the same rule, key and occasion.
     pub const fn cooldown(&self, rule: AlertRule) -> Duration {
-        self.cooldowns[rule as usize]
-    }
-
-    /// Changes a cooldown.
-    pub const fn set_cooldown(&mut self, rule: AlertRule, length: Duration) {
-        self.cooldowns[rule as usize] = length;
+        self.cooldowns.0[rule as usize]
     }
 }
 
@@ -96,7 +108,7 @@ mod tests {
         let mut settings = AlertSettings::default();
         let before: Vec<Duration> = AlertRule::ALL.iter().map(|rule| settings.cooldown(*rule)).collect();
         assert!(before.iter().all(|length| *length > Duration::ZERO));
-        settings.set_cooldown(AlertRule::ErrorBurst, Duration::from_secs(1));
+        settings.cooldowns.set(AlertRule::ErrorBurst, Duration::from_secs(1));
         for (rule, was) in AlertRule::ALL.iter().zip(before) {
             let is = settings.cooldown(*rule);
             if *rule == AlertRule::ErrorBurst {

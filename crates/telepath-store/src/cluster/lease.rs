@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a view of the keys may be used after it was asked for.
-pub(crate) const LEASE: Duration = Duration::from_millis(600);
+pub(crate) const LEASE: Duration = Duration::from_millis(500);
 /// How long after its commit a change waits for a server that does not confirm it. Whatever that server admits by was
 /// asked for before the commit, so its lease is over by then. The difference is for clocks that run at different rates
 /// and for the way from the judgement to the answer.
-pub(crate) const OUTLIVES: Duration = Duration::from_millis(700);
+pub(crate) const OUTLIVES: Duration = Duration::from_millis(600);
 
 /// Always valid: there is no other server.
 const UNBOUNDED: u64 = u64::MAX;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, Id as _, KeyId};
 use telepath_core::key::{KeyPolicy, Verdict};
-use telepath_core::limit::{Phase, RateLimit, Take, Window};
+use telepath_core::limit::{Phase, RateLimit, Take, Window, WindowState};
 use telepath_core::secret::HashedKey;
 
 use super::Admission;
@@ -176,7 +176,8 @@ impl Entry {
         if taken.admitted {
             Admission::Admitted { scopes: state.policy.scopes, window }
         } else {
-            Admission::Limited { window }
+            // Also where only this server's share of the window is used up, or the limit was raised meanwhile.
+            Admission::Limited { window: WindowState { remaining: 0, ..window } }
         }
     }
 

@@ -54,9 +54,7 @@ impl Outages {
             alone.granted += 1;
             alone.window = Window::counted(alone.window.start(), used + 1);
         }
-        // Whoever is refused has used up what there is, whatever the others have left.
-        let used = if admitted { used + 1 } else { standing.limit.get().max(used) };
-        Some(Taken { admitted, window: Window::counted(alone.window.start(), used) })
+        Some(Taken { admitted, window: alone.window })
     }
 }
 

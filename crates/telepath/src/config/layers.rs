@@ -81,7 +81,8 @@ pub type Flags = Vec<(&'static str, String)>;
 pub type Environment = BTreeMap<String, String>;
 
 /// Variables with our prefix that are no settings: those of clients and of our own tests.
-const FOREIGN: &[&str] = &["TELEPATH_API_KEY", "TELEPATH_CONFIG", "TELEPATH_BLESS"];
+const FOREIGN: &[&str] =
+    &["TELEPATH_API_KEY", "TELEPATH_API_URL", "TELEPATH_CA_FILE", "TELEPATH_CONFIG", "TELEPATH_BLESS"];
 
 /// Every setting that was said somewhere, or has a default.
 #[derive(Debug, Default)]

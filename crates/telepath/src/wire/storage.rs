@@ -74,6 +74,7 @@ pub fn store_failure(error: &StoreError) -> Failure {
         }
         StoreError::Busy
         | StoreError::Closed
+        | StoreError::Superseded
         | StoreError::Broken
         | StoreError::DatabaseTooOld { .. }
         | StoreError::File { .. }
