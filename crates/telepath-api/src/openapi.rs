@@ -15,7 +15,9 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
-use crate::{account, alerts, audit_events, calls, health, key_presets, keys, metrics, requests, trunks, whoami};
+use crate::{
+    account, alerts, audit_events, calls, health, key_presets, keys, metrics, requests, trunks, whoami,
+};
 
 #[derive(OpenApi)]
 #[openapi(
