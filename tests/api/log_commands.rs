@@ -86,6 +86,7 @@ async fn an_export_is_written_as_it_comes_and_never_over_a_file() -> Outcome {
 #[tokio::test]
 async fn a_tail_shows_each_request_once_until_it_is_interrupted() -> Outcome {
     let api = FakeApi::answering(|asked| match asked.query.as_str() {
+        _ if asked.path == "/v1/whoami" => compromised(asked),
         query if query.contains("cursor=b") => (200, requests(&[], Some("b"))),
         query if query.contains("cursor=a") => (200, requests(&[4], Some("b"))),
         query if query.contains("sort=time") => (200, requests(&[1, 2, 3], Some("a"))),

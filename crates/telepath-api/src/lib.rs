@@ -16,6 +16,7 @@ mod health;
 mod json;
 mod key_presets;
 mod keys;
+mod leaks;
 mod listen;
 mod meters;
 mod metrics;

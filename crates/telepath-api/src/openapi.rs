@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
 use crate::{
-    account, alerts, audit_events, calls, health, key_presets, keys, metrics, requests, trunks, whoami,
+    account, alerts, audit_events, calls, health, key_presets, keys, leaks, metrics, requests, trunks, whoami,
 };
 
 #[derive(OpenApi)]
@@ -56,6 +56,7 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
         .merge(keys::router())
         .merge(key_presets::router())
         .merge(account::router())
+        .merge(leaks::router())
         .merge(trunks::router())
         .merge(calls::router())
         .merge(requests::router())
@@ -114,7 +115,7 @@ fn complete(document: &mut Value) {
 
 fn complete_operation(row: &RouteRow, operation: &mut Value) {
     match row.access {
-        Access::Open => operation["security"] = json!([]),
+        Access::Open | Access::Reporter => operation["security"] = json!([]),
         Access::AnyKey => operation["security"] = json!([{"bearer": []}]),
         Access::Scope(scope) => {
             operation["security"] = json!([{"bearer": [scope.name()]}]);
@@ -152,7 +153,7 @@ fn complete_operation(row: &RouteRow, operation: &mut Value) {
 }
 
 fn takes_idempotency_key(row: &RouteRow) -> bool {
-    row.verb() == "POST" && row.access != Access::Open
+    row.verb() == "POST" && !matches!(row.access, Access::Open | Access::Reporter)
 }
 
 /// Every `POST` of a known caller can be repeated without being carried out twice.
@@ -177,7 +178,7 @@ fn common_parameters() -> Value {
 /// In an answer that is given again, a member says that what is shown once is missing.
 fn withhold_secrets(schemas: &mut Value) {
     let Some(schemas) = schemas.as_object_mut() else { return };
-    for name in ["CreatedKey", "CreatedTrunk", "RotatedPassword"] {
+    for name in ["CreatedKey", "CreatedTrunk", "RotatedSipPassword"] {
         let Some(schema) = schemas.get_mut(name) else { continue };
         let parts = match schema["allOf"].as_array_mut() {
             Some(parts) => parts.iter_mut().collect(),
@@ -200,15 +201,19 @@ fn withhold_secrets(schemas: &mut Value) {
 /// Which codes a route can answer beside those that its handler declares.
 fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
     let mut codes = vec![ErrorCode::HttpsRequired, ErrorCode::Internal, ErrorCode::Unavailable];
-    if row.access == Access::Open {
-        return codes;
+    match row.access {
+        Access::Open => return codes,
+        Access::Reporter => codes.push(ErrorCode::RateLimitExceeded),
+        Access::AnyKey | Access::Scope(_) => codes.extend([
+            ErrorCode::MissingApiKey,
+            ErrorCode::InvalidApiKey,
+            ErrorCode::IpNotAllowed,
+            ErrorCode::RateLimitExceeded,
+        ]),
     }
-    codes.extend([
-        ErrorCode::MissingApiKey,
-        ErrorCode::InvalidApiKey,
-        ErrorCode::IpNotAllowed,
-        ErrorCode::RateLimitExceeded,
-    ]);
+    if row.path.ends_with("/secret-scanning") {
+        codes.extend([ErrorCode::InvalidSignature, ErrorCode::NotFound]);
+    }
     if matches!(row.access, Access::Scope(_)) {
         codes.push(ErrorCode::InsufficientScope);
     }

@@ -10,6 +10,8 @@ use telepath_core::scope::Scope;
 pub enum Access {
     /// Nothing.
     Open,
+    /// Nothing, but the caller's address has a strict window of its own here.
+    Reporter,
     /// A valid key.
     AnyKey,
     /// A valid key with this scope.
@@ -64,6 +66,8 @@ pub static ROUTES: &[RouteRow] = &[
     row(Method::POST, "/v1/keys/{id}/rotate", Access::Scope(Scope::KeysWrite)),
     row(Method::POST, "/v1/keys/{id}/secrets/{secret_id}/revoke", Access::Scope(Scope::KeysWrite)),
     row(Method::POST, "/v1/keys/rotate-all", Access::Scope(Scope::KeysWrite)),
+    row(Method::POST, "/v1/keys/report-leak", Access::Reporter),
+    row(Method::POST, "/v1/keys/secret-scanning", Access::Reporter),
     row(Method::GET, "/v1/key-presets", Access::Scope(Scope::KeysRead)),
     row(Method::PATCH, "/v1/key-presets/{name}", Access::Scope(Scope::KeysWrite)),
     row(Method::DELETE, "/v1/key-presets/{name}", Access::Scope(Scope::KeysWrite)),
@@ -75,6 +79,8 @@ pub static ROUTES: &[RouteRow] = &[
     row(Method::GET, "/readyz", Access::Open),
     row(Method::GET, "/metrics", Access::Open),
     row(Method::GET, "/openapi.json", Access::Open),
+    row(Method::GET, "/.well-known/telepath-key-pattern.json", Access::Open),
+    row(Method::GET, "/.well-known/security.txt", Access::Open),
 ];
 
 /// What the table knows of a request.
@@ -86,6 +92,8 @@ pub(crate) struct RouteMatch {
     pub(crate) template: Option<&'static str>,
     /// Whether the path is open to everybody.
     pub(crate) open: bool,
+    /// Whether the path is for those who report leaks.
+    pub(crate) reporter: bool,
 }
 
 impl RouteMatch {
@@ -113,6 +121,7 @@ pub(crate) fn find(method: &Method, path: &str) -> RouteMatch {
         if fits(row.path, path) {
             found.template = Some(row.path);
             found.open = row.access == Access::Open;
+            found.reporter = row.access == Access::Reporter;
             if row.method == *method {
                 found.row = Some(place);
                 break;
@@ -164,9 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn every_route_under_v1_asks_for_a_key_and_no_other_does() {
+    fn every_route_under_v1_but_those_for_reporters_asks_for_a_key_and_no_other_does() {
+        const FOR_REPORTERS: [&str; 2] = ["/v1/keys/report-leak", "/v1/keys/secret-scanning"];
         for row in ROUTES {
-            assert_eq!(row.path.starts_with("/v1/"), row.access != Access::Open, "{}", row.path);
+            let for_reporters = FOR_REPORTERS.contains(&row.path);
+            assert_eq!(row.access == Access::Reporter, for_reporters, "{}", row.path);
+            let asks = !matches!(row.access, Access::Open | Access::Reporter);
+            assert_eq!(row.path.starts_with("/v1/") && !for_reporters, asks, "{}", row.path);
         }
+        assert!(!find(&Method::GET, "/v1/keys/report-leak").reporter, "only for that method");
     }
 }

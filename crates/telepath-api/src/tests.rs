@@ -11,6 +11,7 @@ mod completeness;
 mod doors;
 mod house;
 mod keys;
+mod leaks;
 mod once;
 mod privacy;
 mod requests;

@@ -19,6 +19,7 @@ pub mod event;
 pub mod id;
 pub mod idempotency;
 pub mod key;
+pub mod leak;
 pub mod limit;
 pub mod page;
 pub mod ports;

@@ -27,7 +27,7 @@ use crate::key_clock;
 use crate::key_table::{KeyTable, Snapshot, snapshot};
 use crate::sql::{Connection, binds, corrupt};
 
-pub(crate) use change::differences;
+pub(crate) use change::{Revoke, differences, revoke};
 pub(crate) use giver::{hold_giver, must_cover_scopes};
 
 /// A key that was just made.
@@ -200,7 +200,7 @@ impl Store {
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
         let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
-        let revoke = change::Revoke { account, id, reason, origin, audit_id, event_id };
+        let revoke = Revoke { account, id, reason, origin, audit_id, event_id };
         self.change_key(id, move |db| Box::pin(change::revoke(db, revoke))).await
     }
 
@@ -285,7 +285,7 @@ impl Store {
 
     /// Commits a change of a key, applies it to the table, and waits until no other server admits by the old state. Runs to
     /// its end even when the caller goes away, because a committed change must reach the table.
-    async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
+    pub(crate) async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
     {
@@ -326,6 +326,13 @@ where
 pub(crate) struct Changed {
     key: KeyRecord,
     snapshot: Snapshot,
+}
+
+impl Changed {
+    /// What people call the key.
+    pub(crate) fn name(&self) -> &str {
+        &self.key.name
+    }
 }
 
 /// Reads the keys whose last change may or may not have happened; those that cannot be read stay refused.

@@ -309,6 +309,11 @@ impl KeyHandle {
         self.entry.settle(hash, address, now, taken)
     }
 
+    /// Whether this very secret works, or will when the key becomes valid. Nothing is counted.
+    pub fn is_live(&self, hash: &HashedKey, now: Timestamp) -> bool {
+        self.entry.is_live(hash, now)
+    }
+
     /// The key's id.
     pub fn key_id(&self) -> KeyId {
         self.entry.id

@@ -16,6 +16,7 @@ mod idempotency;
 mod key;
 mod key_clock;
 mod key_table;
+mod leak;
 mod limit;
 mod migrate;
 mod postgres;

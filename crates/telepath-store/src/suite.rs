@@ -11,6 +11,7 @@ mod files;
 mod givers;
 mod idempotency;
 mod keys;
+mod leaks;
 mod requests;
 mod retention;
 mod rotation;

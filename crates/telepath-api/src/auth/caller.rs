@@ -44,6 +44,26 @@ impl Caller {
     }
 }
 
+/// Somebody without a key, on a route for which none is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visitor {
+    /// From where; `None` through the socket in the data folder.
+    pub(crate) address: Option<IpAddr>,
+    /// When the request was admitted.
+    pub(crate) at: Timestamp,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Caller>();
+        let as_visitor = |caller: &Caller| Self { address: caller.address, at: caller.at };
+        let visitor = parts.extensions.get::<Self>().copied().or_else(|| caller.map(as_visitor));
+        visitor.ok_or_else(|| ApiError::internal("a route for visitors was reached by nobody"))
+    }
+}
+
 /// What a handler needs its caller to have.
 pub(crate) trait Need: Send + Sync + 'static {
     /// The scope; `None` when any key will do.

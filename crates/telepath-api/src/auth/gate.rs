@@ -20,6 +20,7 @@ use futures_util::FutureExt as _;
 use telepath_core::account::Actor;
 use telepath_core::address::canonical;
 use telepath_core::alert::Notice;
+use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{AccountId, KeyId, RequestId};
@@ -30,15 +31,15 @@ use telepath_core::secret::{HashedKey, PlainKey};
 use telepath_store::{Admission, KeyHandle};
 use tower::Service as _;
 
-use super::caller::Caller;
+use super::caller::{Caller, Visitor};
 use super::credentials::Credential;
 use super::proxy::{self, Way};
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::headers;
 use crate::meters::Refusal;
 use crate::once;
 use crate::routes::{self, RouteMatch};
+use crate::{headers, leaks};
 
 /// Which door a request came through, and from which address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +95,21 @@ impl Trace {
     }
 }
 
+/// Who comes in.
+enum Guest {
+    /// Somebody with a key, or local administration.
+    Caller(Caller),
+    /// Somebody without one, to whom it matters from where they come.
+    Visitor(Visitor),
+    /// Anybody, on an open route.
+    Anybody,
+}
+
 /// What was decided at the door.
 struct Entry {
     window: WindowState,
     tally: Option<Tally>,
-    outcome: Result<Option<Caller>, ApiError>,
+    outcome: Result<Guest, ApiError>,
 }
 
 impl Api {
@@ -115,7 +126,7 @@ impl Api {
         // Nothing after this point may see the key.
         parts.headers.remove(AUTHORIZATION);
         let response = match entry.outcome {
-            Ok(caller) => self.reach_handler(parts, Body::new(body), &exchange, caller).await,
+            Ok(guest) => self.reach_handler(parts, Body::new(body), &exchange, guest).await,
             Err(error) => error.into_response(),
         };
         self.close_exchange(&exchange, response, entry.window, entry.tally.as_ref().zip(trace.as_ref()))
@@ -126,18 +137,20 @@ impl Api {
         mut parts: Parts,
         body: Body,
         exchange: &Exchange,
-        caller: Option<Caller>,
+        guest: Guest,
     ) -> Response {
         let router = self.router.clone();
-        if let Some(caller) = caller {
-            match once::key_of(&parts, exchange.matched, &caller) {
+        match guest {
+            Guest::Anybody => {}
+            Guest::Visitor(visitor) => drop(parts.extensions.insert(visitor)),
+            Guest::Caller(caller) => match once::key_of(&parts, exchange.matched, &caller) {
                 None => drop(parts.extensions.insert(caller)),
                 Some(Err(error)) => return error.into_response(),
                 Some(Ok(key)) => {
                     let request = Request::from_parts(parts, body);
                     return once::answer(&self.shared, router, request, key, caller).await;
                 }
-            }
+            },
         }
         run(router, self.shared.options.request_timeout, Request::from_parts(parts, body)).await
     }
@@ -198,7 +211,9 @@ impl Api {
         };
         if exchange.matched.open {
             let window = self.shared.store.addresses().peek(address, now);
-            Entry { window, tally: None, outcome: Ok(None) }
+            Entry { window, tally: None, outcome: Ok(Guest::Anybody) }
+        } else if exchange.matched.reporter {
+            self.admit_reporter(address, now)
         } else if path == "/v1" || path.starts_with("/v1/") {
             self.admit_key(headers, address, now).await
         } else {
@@ -231,7 +246,7 @@ impl Api {
                     at: now,
                     idempotency: None,
                 };
-                Entry { window, tally, outcome: Ok(Some(caller)) }
+                Entry { window, tally, outcome: Ok(Guest::Caller(caller)) }
             }
             Admission::Limited { window } => {
                 let outcome = Err(limited(window, now, Refusal::KeyLimit));
@@ -278,10 +293,23 @@ impl Api {
                 let (actor, scopes) = (Actor::Local, ScopeSet::all());
                 let caller =
                     Caller { actor, key: None, account, scopes, address: None, at: now, idempotency: None };
-                Entry { window, tally: None, outcome: Ok(Some(caller)) }
+                Entry { window, tally: None, outcome: Ok(Guest::Caller(caller)) }
             }
             Take::Full(window) => {
                 Entry { window, tally: None, outcome: Err(limited(window, now, Refusal::KeyLimit)) }
+            }
+        }
+    }
+
+    /// Those who report leaks need no key, and so have a window that leaves nobody room to try keys out.
+    fn admit_reporter(&self, address: IpAddr, now: Timestamp) -> Entry {
+        match self.shared.reporters.take(address, now) {
+            Take::Admitted(window) => {
+                let visitor = Visitor { address: Some(address), at: now };
+                Entry { window, tally: None, outcome: Ok(Guest::Visitor(visitor)) }
+            }
+            Take::Full(window) => {
+                Entry { window, tally: None, outcome: Err(limited(window, now, Refusal::AddressLimit)) }
             }
         }
     }
@@ -301,15 +329,17 @@ impl Api {
         if !address.is_loopback()
             && let Credential::Key(key) = Credential::of(headers)
         {
-            let key_id = self.look_up(&key).1.map(|handle| handle.key_id());
-            if let Some(key) = key_id {
-                self.shared.store.notice(Notice::SeenInClear { key, address });
-            }
+            let (hash, handle) = self.look_up(&key);
+            let key_id = handle.as_ref().map(KeyHandle::key_id);
             tracing::warn!(
                 %address,
                 key_id = key_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string()),
                 "an API key was sent in clear; treat it as leaked and revoke it"
             );
+            if let Some(handle) = handle.filter(|handle| handle.is_live(&hash, now)) {
+                self.shared.store.notice(Notice::SeenInClear { key: handle.key_id(), address });
+                leaks::seen_in_clear(&self.shared, &handle, Origin::system(Some(address), now));
+            }
         }
         self.refuse(address, now, ApiError::of(ErrorCode::HttpsRequired).counted(Refusal::NotHttps))
     }

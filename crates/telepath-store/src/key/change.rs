@@ -175,16 +175,16 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Change
     Ok(read_back(db, account, id).await?)
 }
 
-pub(super) struct Revoke {
-    pub(super) account: AccountId,
-    pub(super) id: KeyId,
-    pub(super) reason: Option<String>,
-    pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
-    pub(super) event_id: EventId,
+pub(crate) struct Revoke {
+    pub(crate) account: AccountId,
+    pub(crate) id: KeyId,
+    pub(crate) reason: Option<String>,
+    pub(crate) origin: Origin,
+    pub(crate) audit_id: AuditId,
+    pub(crate) event_id: EventId,
 }
 
-pub(super) async fn revoke(db: &mut Connection, revoke: Revoke) -> Result<Changed, KeyChangeError> {
+pub(crate) async fn revoke(db: &mut Connection, revoke: Revoke) -> Result<Changed, KeyChangeError> {
     let Revoke { account, id, reason, origin, audit_id, event_id } = revoke;
     let (old, giver) = giver::hold(db, account, id, origin).await?;
     must_cover_scopes(giver.as_ref(), old.scopes)?;

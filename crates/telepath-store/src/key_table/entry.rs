@@ -148,6 +148,14 @@ impl Entry {
         }
     }
 
+    pub(super) fn is_live(&self, hash: &HashedKey, now: Timestamp) -> bool {
+        let state = self.state();
+        let policy = &state.policy;
+        !policy.revoked
+            && policy.expires_at.is_none_or(|end| now < end)
+            && state.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires)
+    }
+
     pub(super) fn judge(
         &self,
         hash: &HashedKey,

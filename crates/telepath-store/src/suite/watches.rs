@@ -44,7 +44,7 @@ async fn raised(store: &Store, account: AccountId) -> Vec<(AlertRule, KeyId)> {
 }
 
 async fn a_minute_is_looked_at_once_and_only_when_it_has_settled(bench: Arc<Bench>) {
-    let (store, other) = (bench.open().await, bench.open().await);
+    let (store, other) = (bench.open().await, bench.open_beside().await);
     let account = bench.account(&store).await.id;
     let key = bench.key(&store, account, new_key("one")).await.0.record.id;
     let idle = store.alert_settings().idle;

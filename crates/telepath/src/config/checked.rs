@@ -66,6 +66,10 @@ pub struct ApiConfig {
     pub insecure_http_listen: Option<SocketAddr>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: NetworkList,
+    /// Whom to tell of weaknesses.
+    pub security_contact: Option<String>,
+    /// The public keys of a secret-scanning partner.
+    pub signing_keys_file: Option<PathBuf>,
 }
 
 /// Certificates.
@@ -228,10 +232,14 @@ impl Check<'_> {
         let listen = self.required("api.listen", values::address);
         let insecure_http_listen = self.optional("api.insecure_http_listen", values::loopback_address);
         let trusted_proxies = self.optional("api.trusted_proxies", networks);
+        let security_contact = self.optional("api.security_contact", values::contact);
+        let signing_keys_file = self.optional("leaks.signing_keys_file", path);
         Some(ApiConfig {
             listen: listen?,
             insecure_http_listen: insecure_http_listen?,
             trusted_proxies: trusted_proxies?.unwrap_or_default(),
+            security_contact: security_contact?,
+            signing_keys_file: signing_keys_file?,
         })
     }
 
@@ -331,6 +339,7 @@ impl Check<'_> {
             | Kind::Choice(_)
             | Kind::Prefix
             | Kind::Filter
+            | Kind::Contact
             | Kind::Secret => (0, u32::MAX),
         };
         self.required(key, |text| values::count(text, least, most))

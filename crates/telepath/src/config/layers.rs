@@ -239,6 +239,7 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
         | Kind::Choice(_)
         | Kind::Prefix
         | Kind::Filter
+        | Kind::Contact
         | Kind::Secret => value.as_str().map(Value::text),
     }
 }
@@ -256,6 +257,7 @@ fn form_of(kind: Kind) -> String {
         | Kind::Choice(_)
         | Kind::Prefix
         | Kind::Filter
+        | Kind::Contact
         | Kind::Secret => format!("string: {}", kind.describe()),
     }
 }

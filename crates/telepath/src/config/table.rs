@@ -28,6 +28,8 @@ pub enum Kind {
     Prefix,
     /// A filter of log lines, such as `info` or `info,telepath_gateway=debug`.
     Filter,
+    /// A `mailto:`, `https:` or `tel:` URI.
+    Contact,
     /// A secret; never shown.
     Secret,
 }
@@ -48,6 +50,7 @@ impl Kind {
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
             Kind::Prefix => "up to 64 visible ASCII characters without braces".to_owned(),
             Kind::Filter => "log filter such as info or info,telepath_gateway=debug".to_owned(),
+            Kind::Contact => "mailto:, https:// or tel: URI".to_owned(),
             Kind::Secret => "secret text".to_owned(),
         }
     }
@@ -139,6 +142,24 @@ pub static SETTINGS: &[Setting] = &[
         default: None,
         example: "[\"192.0.2.0/24\"]",
         about: "Networks of reverse proxies whose forwarding headers (`X-Forwarded-For`, `X-Forwarded-Proto`) are believed.",
+    },
+    Setting {
+        key: "api.security_contact",
+        env: "TELEPATH_API_SECURITY_CONTACT",
+        flag: None,
+        kind: Kind::Contact,
+        default: None,
+        example: "\"mailto:security@voice.example\"",
+        about: "Whom to tell of weaknesses; shown in `/.well-known/security.txt`. Without it there is no such file.",
+    },
+    Setting {
+        key: "leaks.signing_keys_file",
+        env: "TELEPATH_LEAKS_SIGNING_KEYS_FILE",
+        flag: None,
+        kind: Kind::Path,
+        default: None,
+        example: "\"/etc/telepath/secret-scanning-keys.json\"",
+        about: "The public keys with which a secret-scanning partner signs the lists that it sends to `/v1/keys/secret-scanning`, as the partner publishes them. Read at start. Without it no lists are taken.",
     },
     Setting {
         key: "tls.certificate_file",

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Args;
-use telepath_client::{Client, CursorPage, LoggedRequest, RequestId, RequestsQuery, Timestamp};
+use telepath_client::{Client, CursorPage, KeyId, LoggedRequest, RequestId, RequestsQuery, Timestamp};
 use telepath_core::clock::{Clock as _, SystemClock};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ Examples:
   telepath requests tail --data-dir data --lines 0 --status 4xx
   telepath requests tail --api-url https://voice.example:8443 --key key_01k9v1n2xrf6t8g3m5q7w9y0za --json
 
-Ctrl-C ends it with exit code 0.";
+Ctrl-C ends it with exit code 0. That the key of the command reads the log is not shown.";
 
 /// How often a server may be asked for what is new, and how seldom.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
@@ -74,7 +74,8 @@ pub(super) async fn run(args: TailArgs) -> Result<(), Failure> {
 }
 
 async fn follow(client: &Client, args: &TailArgs, stop: &CancellationToken) -> Result<(), Failure> {
-    let mut tail = Tail::new(args.filters.query());
+    let own = client.whoami().await?.id;
+    let mut tail = Tail::new(args.filters.query(), own);
     if !args.json {
         output::tell(&head());
     }
@@ -82,19 +83,22 @@ async fn follow(client: &Client, args: &TailArgs, stop: &CancellationToken) -> R
         Some(query) => tail.begun(client.list_requests(&query).await?),
         None => Vec::new(),
     };
+    // What follows the beginning is asked for at once; then only a full page says that more is there already. The tail's
+    // own requests may stand in the log, so a page that is not empty must not be a reason to ask at once.
+    let mut is_full = true;
     loop {
         if print(&new, args.json)? == Reader::Gone {
             return Ok(());
         }
-        let page = client.list_requests(&tail.next(SystemClock.now())).await?;
-        let is_full = page.items.len() >= PAGE as usize;
-        new = tail.went_on(page);
-        if !is_full && new.is_empty() {
+        if !is_full {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(args.interval) => {}
             }
         }
+        let page = client.list_requests(&tail.next(SystemClock.now())).await?;
+        is_full = page.items.len() >= PAGE as usize;
+        new = tail.went_on(page);
     }
 }
 
@@ -116,6 +120,8 @@ fn print(requests: &[LoggedRequest], as_json: bool) -> Result<Reader, Failure> {
 /// Which page to ask for next, and what of a page is new. The beginning is read backwards from the end of the log; what
 /// follows is read forwards and overlaps with it, so that no request falls between the two.
 struct Tail {
+    /// The key of this command, whose reading of the log is not shown: each look would add a line.
+    own: Option<KeyId>,
     filter: RequestsQuery,
     cursor: Option<String>,
     /// Bounded: what one page of the beginning held.
@@ -125,8 +131,8 @@ struct Tail {
 }
 
 impl Tail {
-    fn new(filter: RequestsQuery) -> Self {
-        Self { filter, cursor: None, shown: HashSet::new(), oldest_shown: None, from: None }
+    fn new(filter: RequestsQuery, own: Option<KeyId>) -> Self {
+        Self { own, filter, cursor: None, shown: HashSet::new(), oldest_shown: None, from: None }
     }
 
     fn beginning(&self, lines: u32) -> Option<RequestsQuery> {
@@ -158,8 +164,14 @@ impl Tail {
         let is_old = |request: &LoggedRequest| self.oldest_shown.is_some_and(|oldest| request.time < oldest);
         page.items
             .into_iter()
-            .filter(|request| !is_old(request) && !self.shown.contains(&request.id))
+            .filter(|request| {
+                !is_old(request) && !self.shown.contains(&request.id) && !self.is_own_look(request)
+            })
             .collect()
+    }
+
+    fn is_own_look(&self, request: &LoggedRequest) -> bool {
+        self.own.is_some() && request.key_id == self.own && request.path == "/v1/requests"
     }
 }
 
@@ -188,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_beginning_is_turned_round_and_what_follows_is_shown_once() {
-        let mut tail = Tail::new(RequestsQuery::default());
+        let mut tail = Tail::new(RequestsQuery::default(), None);
         assert!(tail.beginning(3).is_some() && tail.beginning(0).is_none());
         assert_eq!(numbers(&tail.begun(page(&[5, 4, 3], Some("older")))), [3, 4, 5]);
         let next = tail.next(Timestamp::from_unix_seconds(0));
@@ -201,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_empty_page_keeps_its_place_and_an_empty_log_begins_now() {
-        let mut tail = Tail::new(RequestsQuery::default());
+        let mut tail = Tail::new(RequestsQuery::default(), None);
         assert!(tail.begun(page(&[], None)).is_empty());
         let now = Timestamp::from_unix_seconds(1_800_000_100);
         assert_eq!(tail.next(now).start_date, Some(now.minus(LATE)));
@@ -209,6 +221,15 @@ mod tests {
         tail.went_on(page(&[], None));
         let later = tail.next(now.plus(Duration::from_mins(1)));
         assert_eq!((later.cursor.as_deref(), later.start_date), (Some("a"), Some(now.minus(LATE))));
+    }
+
+    #[test]
+    fn the_reading_of_the_log_is_not_shown_and_that_of_others_is() {
+        let own: KeyId = "key_01k9v1n2xrf6t8g3m5q7w9y0za".parse().unwrap();
+        let mut tail = Tail::new(RequestsQuery::default(), Some(own));
+        let look = |key_id| LoggedRequest { key_id, path: "/v1/requests".to_owned(), ..request(1) };
+        let items = vec![look(Some(own)), look(None), LoggedRequest { key_id: Some(own), ..request(2) }];
+        assert_eq!(tail.went_on(CursorPage { items, next_cursor: None }).len(), 2);
     }
 
     #[test]
