@@ -1,12 +1,11 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use telepath_core::account::Actor;
 use telepath_core::alert::Notice;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
 use telepath_core::entropy::SystemEntropy;
-use telepath_core::key::KeyDraft;
+use telepath_core::key::{KeyDraft, Presets};
 use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 use telepath_store::{Database, Seams, StoreOptions};
@@ -118,10 +117,10 @@ async fn house() -> House {
     let mut options = StoreOptions::new(Database::Sqlite { path: folder.path().join("telepath.db") });
     options.alerts.by_mail = true;
     let store = Store::open(options, seams).await.unwrap();
-    let origin = Origin { actor: Actor::Local, address: None, at: clock.now() };
+    let origin = Origin::local(clock.now());
     let account = store.ensure_account("Default", KeyMode::Live, origin).await.unwrap();
     let draft: KeyDraft = serde_json::from_str(r#"{"name": "Büro", "preset": "testing"}"#).unwrap();
-    let new = draft.check(&account, None, clock.now()).unwrap();
+    let new = draft.check(&account, &Presets::default(), None, clock.now()).unwrap();
     let made = store.create_key(account.id, new, origin).await.unwrap();
     let notice = Notice::SeenInClear { key: made.record.id, address: "192.0.2.9".parse().unwrap() };
     store.notice(notice);
