@@ -6,7 +6,7 @@ use std::time::Duration;
 use telepath_core::alert::Notice;
 
 use super::{Bench, behaviour, new_key};
-use crate::{MailFate, Store};
+use crate::{MailFate, Role, Store};
 
 behaviour! {
     a_mail_is_claimed_once_and_forgotten_when_it_was_sent,
@@ -17,7 +17,11 @@ behaviour! {
 
 async fn owing(bench: &Bench) -> (Arc<Store>, Arc<Store>, String) {
     let store = bench.open_with(|options| options.alerts.by_mail = true).await;
-    let other = bench.open_with(|options| options.alerts.by_mail = true).await;
+    let beside = bench.open_with(|options| {
+        options.alerts.by_mail = true;
+        options.role = Role::Visitor;
+    });
+    let other = beside.await;
     let account = bench.account(&store).await.id;
     let created = bench.key(&store, account, new_key("one")).await.0;
     let address = "192.0.2.1".parse().unwrap();

@@ -110,7 +110,7 @@ async fn a_fold_that_was_broken_off_goes_on_where_it_was(bench: Arc<Bench>) {
 
 async fn two_that_fold_at_once_count_each_request_once(bench: Arc<Bench>) {
     let one = bench.open().await;
-    let other = bench.open().await;
+    let other = bench.open_beside().await;
     let account = bench.account(&one).await.id;
     let mut keys = Vec::new();
     for _ in 0..20 {
