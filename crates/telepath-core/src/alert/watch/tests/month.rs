@@ -129,12 +129,12 @@ impl Life {
         }
     }
 
-    /// Requests a minute by which the key surprises whoever knows only its first days.
+    /// Requests a minute that a spike needs beyond what the hours beside it say, because of what the key did before.
     pub(super) fn surprise(&self) -> u32 {
         match self.shape {
-            Shape::NightlyBatch => 800,
+            // Any hour may be one that had a burst of 160 a minute, of which a spike is five times as much.
+            Shape::NightlyBatch | Shape::Bursts => 800,
             Shape::WeeklyJob => 2000,
-            Shape::Bursts => 160,
             Shape::Office | Shape::Service | Shape::Poller | Shape::Monitor | Shape::Shop => 0,
         }
     }
