@@ -18,9 +18,10 @@ const CONNECTIONS: u32 = 16;
 /// How long a caller waits for a connection before the database counts as unavailable.
 const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Begins a transaction. One that hears nothing more from its server for a second is taken back by the database, so that
-/// a server that is cut off in the middle of a change does not hold the others up.
-const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 1000";
+/// Begins a transaction. One that hears nothing more from its server for this long is taken back by the database, so that a
+/// server that is cut off in the middle of a change does not hold the others up: with the wait for leases, a change of
+/// a key is still answered within a second.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 350";
 
 /// The pool.
 #[derive(Clone)]

@@ -161,8 +161,9 @@ async fn a_key_seen_in_clear_is_revoked_where_the_account_wants_it() {
     let patch = AccountPatch { name: None, revoke_keys_seen_in_clear: Some(true) };
     house.store.update_account(house.account.id, patch, local(house.now())).await.unwrap();
     in_clear().await;
-    house.get("/v1/whoami", &key).await.expect(401);
     assert_eq!(house.store.handle_notices().await.unwrap(), 1, "one alert for both times");
+    house.get("/v1/whoami", &key).await.expect(401);
+    assert_eq!(house.store.handle_notices().await.unwrap(), 1, "and one for the use of a dead key");
 }
 
 #[tokio::test]
