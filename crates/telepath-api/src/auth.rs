@@ -5,3 +5,5 @@ pub(crate) mod caller;
 pub(crate) mod credentials;
 pub(crate) mod gate;
 pub(crate) mod proxy;
+pub(crate) mod run;
+mod tally;

@@ -3,37 +3,32 @@
 //! the steps can be read from top to bottom.
 
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::PoisonError;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::http::header::{AUTHORIZATION, CONNECTION, USER_AGENT};
+use axum::http::header::{AUTHORIZATION, CONNECTION};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, Request};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use telepath_core::account::Actor;
 use telepath_core::address::canonical;
 use telepath_core::alert::Notice;
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{AccountId, KeyId, RequestId};
+use telepath_core::id::RequestId;
 use telepath_core::limit::{Phase, Take, WindowState};
-use telepath_core::request::{Answered, RequestFacts, RequestMethod, SecretMark};
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, PlainKey};
 use telepath_store::{Admission, KeyHandle};
-use tower::Service as _;
 
 use super::caller::{Caller, Visitor};
 use super::credentials::Credential;
 use super::proxy::{self, Way};
+use super::run::run;
+use super::tally::{Outcome, Tally, Trace};
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::meters::Refusal;
@@ -58,41 +53,6 @@ struct Exchange {
     at: Timestamp,
     started: Instant,
     matched: RouteMatch,
-}
-
-/// Whose request it was, for the log.
-struct Tally {
-    account: AccountId,
-    key: KeyId,
-    secret: SecretMark,
-    address: IpAddr,
-    /// Whether the key was one that works.
-    admitted: bool,
-}
-
-impl Tally {
-    fn new(handle: &KeyHandle, hash: &HashedKey, address: IpAddr, admitted: bool) -> Self {
-        let (account, key) = (handle.account_id(), handle.key_id());
-        Self { account, key, secret: SecretMark::of(hash), address, admitted }
-    }
-}
-
-/// What the log keeps of a request's head, beyond what the handler takes of it. Both share their bytes with the head.
-struct Trace {
-    method: RequestMethod,
-    /// When the route has more than one path, or there is no route.
-    uri: Option<Uri>,
-    user_agent: Option<HeaderValue>,
-}
-
-impl Trace {
-    fn of(parts: &Parts, matched: RouteMatch) -> Self {
-        Self {
-            method: RequestMethod::of(parts.method.as_str()),
-            uri: (!matched.is_one_path()).then(|| parts.uri.clone()),
-            user_agent: parts.headers.get(USER_AGENT).cloned(),
-        }
-    }
 }
 
 /// Who comes in.
@@ -365,60 +325,14 @@ impl Api {
         let status = response.status().as_u16();
         let took = exchange.started.elapsed();
         if let Some((tally, trace)) = known {
-            self.note(exchange, status, took, error.as_ref(), tally, trace);
+            let (id, at, matched) = (exchange.id, exchange.at, exchange.matched);
+            let outcome =
+                Outcome { id, at, matched, status, took, error: error.as_ref().map(ApiError::code) };
+            self.shared.store.requests().record(&tally.answered(trace, &outcome));
         }
         self.shared.meters.answered(exchange.matched, status, took);
         log(exchange, status, took, known.map(|(tally, _)| tally), error.as_ref());
         response
-    }
-
-    /// Puts the request into the log, from which the counters of its key are made.
-    fn note(
-        &self,
-        exchange: &Exchange,
-        status: u16,
-        took: Duration,
-        error: Option<&ApiError>,
-        tally: &Tally,
-        trace: &Trace,
-    ) {
-        let facts = RequestFacts {
-            at: exchange.at,
-            key: tally.key,
-            secret: tally.secret,
-            method: trace.method,
-            status,
-            address: tally.address,
-            duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            admitted: tally.admitted,
-        };
-        self.shared.store.requests().record(&Answered {
-            account: tally.account,
-            id: exchange.id,
-            facts,
-            route: exchange.matched.number(),
-            error: error.map(ApiError::code),
-            user_agent: trace.user_agent.as_ref().map_or(&[], HeaderValue::as_bytes),
-            path: trace.uri.as_ref().map(Uri::path),
-        });
-    }
-}
-
-/// Runs the handler: within its time, and so that its panic is an answer and not a broken connection.
-pub(crate) async fn run(mut router: Router, within: Duration, request: Request<Body>) -> Response {
-    let work = async move { router.call(request).await };
-    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
-    // Most handlers are ready at once; only those that wait are worth a timer.
-    let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-    let outcome = match first {
-        Poll::Ready(outcome) => Ok(outcome),
-        Poll::Pending => tokio::time::timeout(within, work).await,
-    };
-    match outcome {
-        Ok(Ok(Ok(response))) => response,
-        Ok(Ok(Err(never))) => match never {},
-        Ok(Err(_panic)) => ApiError::internal("the handler panicked").into_response(),
-        Err(_elapsed) => ApiError::unavailable("the handler took too long").into_response(),
     }
 }
 
