@@ -19,7 +19,7 @@ use telepath_store::{Begun, OnceRequest};
 
 use crate::api::Shared;
 use crate::auth::caller::Caller;
-use crate::auth::gate::run;
+use crate::auth::run::run;
 use crate::error::ApiError;
 use crate::json::{BodyTimeout, read_body};
 use crate::routes::{Access, ROUTES, RouteMatch};

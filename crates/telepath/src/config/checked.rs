@@ -1,6 +1,8 @@
 //! The checked configuration: one small struct per concern. Whatever is in here can be used without a further look.
 
 mod alerts;
+mod cluster;
+mod retention;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,9 +12,10 @@ use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
-use telepath_store::{Outage, Retention, SharedWindows, WindowOptions};
+use telepath_store::Retention;
 
 pub use alerts::{SmtpConfig, SmtpTls};
+pub use cluster::ClusterConfig;
 
 use super::layers::{Layers, Value};
 use super::table::Kind;
@@ -132,15 +135,6 @@ pub struct LimitsConfig {
     pub address_requests: RateLimit,
     /// How long a stop waits.
     pub stop_grace: Duration,
-}
-
-/// Several servers on one database.
-#[derive(Debug, Clone)]
-pub struct ClusterConfig {
-    /// Where rate limits are counted.
-    pub windows: WindowOptions,
-    /// What this server calls itself.
-    pub node_name: Option<String>,
 }
 
 /// Log lines.
@@ -299,31 +293,6 @@ impl Check<'_> {
             address_requests: RateLimit::per_minute(requests?)?,
             stop_grace: stop_grace?,
         })
-    }
-
-    fn retention(&mut self) -> Option<Retention> {
-        let age = self.required("retention.request_log", values::duration);
-        let megabytes = self.count("retention.request_log_megabytes");
-        Some(Retention { age: age?, bytes: u64::from(megabytes?) * 1024 * 1024 })
-    }
-
-    fn cluster(&mut self) -> Option<ClusterConfig> {
-        let prefix = self.required("cluster.redis_prefix", values::prefix);
-        let outage = self.required("cluster.redis_down", |text| match text {
-            "refuse" => Ok(Outage::Refuse),
-            "local" => Ok(Outage::Local),
-            _ => Err("must be refuse or local".to_owned()),
-        });
-        let node_name = self.optional("cluster.node_name", values::host);
-        let windows = match self.secret("cluster.redis_url") {
-            None => WindowOptions::Memory,
-            Some(_) if self.layers.get("storage.database_url").is_none() => {
-                return self
-                    .missing("cluster.redis_url", "needs storage.database_url: SQLite takes one server");
-            }
-            Some(url) => WindowOptions::Shared(SharedWindows { url, prefix: prefix?, outage: outage? }),
-        };
-        Some(ClusterConfig { windows, node_name: node_name? })
     }
 
     fn log(&mut self) -> Option<LogConfig> {

@@ -1,0 +1,35 @@
+//! Several servers on one database.
+
+use telepath_store::{Outage, SharedWindows, WindowOptions};
+
+use super::{Check, values};
+
+/// Several servers on one database.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// Where rate limits are counted.
+    pub windows: WindowOptions,
+    /// What this server calls itself.
+    pub node_name: Option<String>,
+}
+
+impl Check<'_> {
+    pub(super) fn cluster(&mut self) -> Option<ClusterConfig> {
+        let prefix = self.required("cluster.redis_prefix", values::prefix);
+        let outage = self.required("cluster.redis_down", |text| match text {
+            "refuse" => Ok(Outage::Refuse),
+            "local" => Ok(Outage::Local),
+            _ => Err("must be refuse or local".to_owned()),
+        });
+        let node_name = self.optional("cluster.node_name", values::host);
+        let windows = match self.secret("cluster.redis_url") {
+            None => WindowOptions::Memory,
+            Some(_) if self.layers.get("storage.database_url").is_none() => {
+                return self
+                    .missing("cluster.redis_url", "needs storage.database_url: SQLite takes one server");
+            }
+            Some(url) => WindowOptions::Shared(SharedWindows { url, prefix: prefix?, outage: outage? }),
+        };
+        Some(ClusterConfig { windows, node_name: node_name? })
+    }
+}
