@@ -25,3 +25,4 @@ pub mod secret;
 pub mod trunk;
 pub mod validation;
 pub mod vault;
+pub mod webhook;
