@@ -8,6 +8,7 @@ mod account;
 mod audit;
 mod backend;
 mod call;
+mod delivery;
 mod error;
 mod event;
 mod key;
@@ -21,6 +22,7 @@ mod sqlite;
 mod suite;
 mod trunk;
 mod usage;
+mod webhook;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,14 +37,19 @@ use telepath_core::vault::Vault;
 
 pub use audit::AuditVerdict;
 pub use call::CallListError;
+pub use delivery::{
+    AttemptRecord, Claimed, DeliveryDetails, DeliveryFilter, DeliveryRecord, DueWebhook, Grant, Receiver,
+    Recovered,
+};
 pub use error::{DatabaseError, StoreError};
 pub use key::{CreatedKey, KeyChangeError};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
 pub use migrate::MigrationReport;
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
+pub use webhook::{WebhookChangeError, WebhookWithSecret};
 
-use backend::Backend;
+use backend::{Backend, Driver};
 use postgres::PostgresBackend;
 use sql::{Connection, binds};
 use sqlite::SqliteBackend;
@@ -195,12 +202,15 @@ async fn open_backend(database: &Database, now: Timestamp) -> Result<Backend, St
             if let Some(copy) = &report.backup {
                 tracing::info!(from = report.from, to = report.to, copy = %copy.display(), "migrated; a copy was made before");
             }
-            Ok(Backend::Sqlite(SqliteBackend::start(path, connection)))
+            let backend = Backend::new(Driver::Sqlite(SqliteBackend::start(path, connection)));
+            // The folder's lock says that no other process is sending.
+            backend.write(move |db| Box::pin(delivery::void_leases(db, now))).await?;
+            Ok(backend)
         }
         Database::Postgres { url } => {
             let postgres = PostgresBackend::open(url).await?;
             migrate::require_newest(&mut postgres.connection().await?).await?;
-            Ok(Backend::Postgres(postgres))
+            Ok(Backend::new(Driver::Postgres(postgres)))
         }
     }
 }

@@ -35,6 +35,7 @@ macro_rules! migrations {
 pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     1 "0001_foundation";
     2 "0002_usage";
+    6 "0006_webhooks";
 };
 
 /// Held while a PostgreSQL database is migrated, so that two programs that start at once do not both do it. The number

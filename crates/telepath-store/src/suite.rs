@@ -3,12 +3,14 @@
 
 mod admission;
 mod calls;
+mod deliveries;
 mod files;
 mod keys;
 mod server;
 mod trail;
 mod transactions;
 mod trunks;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
