@@ -31,12 +31,17 @@ pub(crate) fn program() -> anyhow::Result<PathBuf> {
 
 impl Server {
     pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
+        Self::start_reaching(data, "").await
+    }
+
+    /// The same with leave to reach these services of this machine.
+    pub(crate) async fn start_reaching(data: &Path, allow: &str) -> anyhow::Result<Self> {
         let started = Instant::now();
         let mut child = Command::new(program()?)
             .args(["serve", "--json", "--log-level", "warn", "--data-dir"])
             .arg(data)
             .args(["--api-listen", "127.0.0.1:0", "--sip-listen", "127.0.0.1:0"])
-            .args(["--insecure-http-listen", "127.0.0.1:0"])
+            .args(["--insecure-http-listen", "127.0.0.1:0", "--egress-allow", allow])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

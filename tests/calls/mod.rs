@@ -16,7 +16,7 @@ use telepath_gateway::echo_agent::EchoAgent;
 use tokio::task::JoinHandle;
 
 use crate::support::waiting::until;
-use crate::support::{Client, Server};
+use crate::support::{Client, Home, Server};
 
 /// A server with an agent that echoes and a trunk that leads to it.
 struct Exchange {
@@ -56,10 +56,16 @@ async fn make_trunk(client: &Client, key: &str, username: &str, agent: &str) -> 
 
 impl Exchange {
     async fn start() -> anyhow::Result<Self> {
-        let server = Server::start().await?;
+        Self::start_reaching(&[]).await
+    }
+
+    /// The same with leave to reach these agents of this machine too.
+    async fn start_reaching(others: &[&str]) -> anyhow::Result<Self> {
+        let agent = EchoAgent::start("127.0.0.1:0".parse()?).await?;
+        let allow = [&[agent.addr().to_string().as_str()], others].concat().join(",");
+        let server = Home::new().start_with(&["--egress-allow", &allow]).await?;
         let client = server.client()?;
         let key = server.admin_key().await?.secret;
-        let agent = EchoAgent::start("127.0.0.1:0".parse()?).await?;
         let trunk = make_trunk(&client, &key, "support-01", &agent.url()).await?;
         Ok(Self { server, client, key, trunk, _agent: agent })
     }

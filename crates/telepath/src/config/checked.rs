@@ -7,6 +7,7 @@ use std::time::Duration;
 use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
+use telepath_egress::{AllowList, InvalidAllowance};
 
 use super::layers::{Layers, Value};
 use super::table::Kind;
@@ -26,6 +27,8 @@ pub struct Config {
     pub sip: SipConfig,
     /// Audio.
     pub media: MediaConfig,
+    /// What may be reached from here.
+    pub egress: EgressConfig,
     /// Bounds.
     pub limits: LimitsConfig,
     /// Log lines.
@@ -103,6 +106,13 @@ pub struct MediaConfig {
     pub rtp_ports: PortRange,
 }
 
+/// What may be reached from here.
+#[derive(Debug, Clone)]
+pub struct EgressConfig {
+    /// What is open beside public addresses.
+    pub allow: AllowList,
+}
+
 /// Bounds.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
@@ -177,12 +187,14 @@ impl Check<'_> {
         // Each part is checked before any is taken, so that all problems are told at once.
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
+        let egress = self.egress();
         Some(Config {
             storage: storage?,
             api: api?,
             tls: tls?,
             sip: sip?,
             media: media?,
+            egress: egress?,
             limits: limits?,
             log: log?,
         })
@@ -250,6 +262,11 @@ impl Check<'_> {
         Some(MediaConfig { rtp_ports: self.required("media.rtp_ports", values::port_range)? })
     }
 
+    fn egress(&mut self) -> Option<EgressConfig> {
+        let parse = |text: &str| text.parse().map_err(|error: InvalidAllowance| error.to_string());
+        Some(EgressConfig { allow: self.optional("egress.allow", parse)?.unwrap_or_default() })
+    }
+
     fn limits(&mut self) -> Option<LimitsConfig> {
         let concurrent_calls = self.count("limits.concurrent_calls");
         let call_length = self.required("limits.call_length", whole_seconds);
@@ -282,6 +299,7 @@ impl Check<'_> {
             | Kind::Host
             | Kind::Hosts
             | Kind::Networks
+            | Kind::Destinations
             | Kind::Path
             | Kind::PortRange
             | Kind::Duration
