@@ -15,6 +15,7 @@ use telepath_api::{Api, ApiOptions, ConnectionLimits, Readiness};
 use telepath_core::entropy::EntropyError;
 use telepath_core::id::AccountId;
 use telepath_core::ports::LiveCalls;
+use telepath_egress::Egress;
 use telepath_gateway::{Gateway, GatewayOptions, StartError};
 use telepath_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,7 @@ use crate::config::{CertificateSource, Config};
 use crate::data_dir::{DataDir, Lock};
 use crate::exit::{Exit, Failure};
 use crate::tls::Certificates;
-use crate::{signals, workers};
+use crate::{deliveries, signals, workers};
 use listeners::Listeners;
 
 /// What a task may take to end after everything that it waits for has ended.
@@ -88,7 +89,8 @@ impl Server {
         let certificates = Certificates::load(&config.tls.certificate, data, store.clock().now())?;
         let hangups = signals::hangups()?;
         let prometheus = recorder()?;
-        let gateway = start_gateway(config, &store).await?;
+        let egress = Egress::new(config.egress.allow.clone());
+        let gateway = start_gateway(config, &store, egress.clone()).await?;
         let addresses = Addresses {
             api: listeners.api_address,
             sip: gateway.sip_addr(),
@@ -102,6 +104,8 @@ impl Server {
         let (doors, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         listeners.serve(&api, certificates.subscribe(), &doors, &tasks);
         tasks.spawn(workers::flush_usage(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::clear_deliveries(Arc::clone(&store), work.clone()));
+        tasks.spawn(deliveries::send(Arc::clone(&store), egress, work.clone()));
         let clock = Arc::clone(store.clock());
         tasks.spawn(workers::tend_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");
@@ -148,16 +152,18 @@ fn recorder() -> Result<PrometheusHandle, Failure> {
     let builder = telepath_api::with_api_buckets(PrometheusBuilder::new()).map_err(|error| failed(&error))?;
     let handle = builder.install_recorder().map_err(|error| failed(&error))?;
     telepath_gateway::describe_metrics();
+    deliveries::describe_metrics();
     Ok(handle)
 }
 
-async fn start_gateway(config: &Config, store: &Arc<Store>) -> Result<Gateway, Failure> {
+async fn start_gateway(config: &Config, store: &Arc<Store>, egress: Egress) -> Result<Gateway, Failure> {
     let rtp = config.media.rtp_ports;
     let options = GatewayOptions {
         advertise: config.sip.public_host.as_ref().and_then(|host| host.parse().ok()),
         rtp_ports: rtp.first..=rtp.last,
         max_calls: usize::try_from(config.limits.concurrent_calls).unwrap_or(usize::MAX),
         max_call_duration: config.limits.call_length,
+        egress,
         ..GatewayOptions::new(config.sip.listen)
     };
     let control = Arc::clone(store);

@@ -1,5 +1,5 @@
-//! What runs beside the requests: usage counters go to the database each second, certificates are looked after. Each
-//! worker ends when its token is cancelled.
+//! What runs beside the requests: usage counters go to the database each second, old deliveries go, certificates are
+//! looked after. Each worker ends when its token is cancelled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use crate::tls::Certificates;
 
 /// kill -9 loses at most this much of the counters.
 const USAGE_EVERY: Duration = Duration::from_secs(1);
+/// Deliveries are kept for weeks, so it does not matter when in an hour they go.
+const CLEAR_EVERY: Duration = Duration::from_mins(10);
 /// A certificate is renewed 30 days before its end, so twice a day is often enough.
 const CERTIFICATES_EVERY: Duration = Duration::from_hours(12);
 
@@ -34,6 +36,21 @@ pub async fn flush_usage(store: Arc<Store>, stop: CancellationToken) {
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(%error, "usage counters cannot be written; trying again each second");
                 }
+            }
+        }
+    }
+}
+
+/// Clears away deliveries and events that are past their time.
+pub async fn clear_deliveries(store: Arc<Store>, stop: CancellationToken) {
+    let mut ticks = interval(CLEAR_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match store.clear_deliveries().await {
+            Ok(0) => {}
+            Ok(rows) => tracing::debug!(rows, "cleared away old deliveries and events"),
+            Err(error) => {
+                tracing::warn!(%error, "old deliveries could not be cleared away; trying again later")
             }
         }
     }

@@ -191,6 +191,15 @@ fn wait(planned: Duration, asked: Option<Duration>, draw: Draw) -> Duration {
     }
 }
 
+/// How long an answer asks to wait: `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3).
+pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
+    Some(Timestamp::from_unix_ms(date.as_millisecond()).since(now))
+}
+
 /// The id of the delivery of an event to an endpoint. It follows from the two, so that writing it twice is noticed by
 /// the database, and it sorts by the time of the event.
 pub fn id_of(event: EventId, webhook: WebhookId) -> DeliveryId {
