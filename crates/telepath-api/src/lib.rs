@@ -6,6 +6,7 @@
 mod api;
 mod auth;
 mod calls;
+mod deliveries;
 mod error;
 mod headers;
 mod health;
@@ -24,6 +25,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 mod trunks;
+mod webhooks;
 mod whoami;
 
 pub use api::{Api, Readiness};

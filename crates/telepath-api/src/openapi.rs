@@ -2,6 +2,8 @@
 //! other has not. What all routes have in common (rate headers, refusals, the security scheme) is written into the
 //! document here, from the route table and the table of error codes.
 
+mod events;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -15,13 +17,13 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
-use crate::{calls, health, keys, metrics, trunks, whoami};
+use crate::{calls, deliveries, health, keys, metrics, trunks, webhooks, whoami};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Telepath API",
-        description = "Self-hosted real-time voice-AI gateway: API keys, trunks and calls.",
+        description = "Self-hosted real-time voice-AI gateway: API keys, trunks, calls and webhooks.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/", description = "This server.")),
@@ -29,6 +31,7 @@ use crate::{calls, health, keys, metrics, trunks, whoami};
         (name = "Keys", description = "API keys: who may do what, how often and from where."),
         (name = "Trunks", description = "SIP usernames that carriers call, and the agents that answer."),
         (name = "Calls", description = "What became of each call."),
+        (name = "Webhooks", description = "Where events are sent, and what became of each delivery."),
         (name = "Operation", description = "For those who run the server. These routes need no key.")
     )
 )]
@@ -52,6 +55,8 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
         .merge(keys::router())
         .merge(trunks::router())
         .merge(calls::router())
+        .merge(webhooks::router())
+        .merge(deliveries::router())
         .merge(health::router())
         .merge(metrics::router())
         .merge(router())
@@ -75,6 +80,7 @@ fn complete(document: &mut Value) {
     document["components"]["schemas"]["Error"] = error_schema();
     document["components"]["headers"] = common_headers();
     document["components"]["responses"] = common_responses();
+    document["webhooks"] = events::section();
     for row in ROUTES {
         let operation = &mut document["paths"][row.path][row.verb().to_ascii_lowercase()];
         if operation.is_object() {
@@ -141,7 +147,8 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
             ErrorCode::UnsupportedMediaType,
         ]);
     }
-    if has_body && row.verb() == "POST" && !row.path.contains("{id}") {
+    let asks_for_members = !row.path.contains("{id}") || row.path.ends_with("/recover");
+    if has_body && row.verb() == "POST" && asks_for_members {
         codes.push(ErrorCode::MissingRequired);
     }
     if row.path.contains("{id}") {
@@ -149,6 +156,8 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
             ("/v1/trunks/", ErrorCode::TrunkNotFound),
             ("/v1/calls/", ErrorCode::CallNotFound),
             ("/v1/keys/", ErrorCode::KeyNotFound),
+            ("/v1/webhooks/", ErrorCode::WebhookNotFound),
+            ("/v1/deliveries/", ErrorCode::DeliveryNotFound),
         ];
         codes
             .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use telepath_core::address::NetworkList;
 use telepath_core::id::AccountId;
 use telepath_core::limit::RateLimit;
+use telepath_egress::Egress;
 
 /// How often local administration may ask.
 const LOCAL_LIMIT: RateLimit = match RateLimit::per_minute(60_000) {
@@ -30,6 +31,8 @@ pub struct ApiOptions {
     pub body_timeout: Duration,
     /// What each listener holds its peers to.
     pub connections: ConnectionLimits,
+    /// Where webhooks may be: public addresses only, unless told otherwise.
+    pub egress: Egress,
 }
 
 /// What each listener holds its peers to.
@@ -70,6 +73,7 @@ impl ApiOptions {
             request_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(20),
             connections: ConnectionLimits::default(),
+            egress: Egress::default(),
         }
     }
 }

@@ -12,3 +12,4 @@ mod keys;
 mod privacy;
 mod strictness;
 mod trunks;
+mod webhooks;

@@ -86,6 +86,11 @@ impl Egress {
         Self(Arc::new(Inner { allow, resolver: Arc::new(SystemResolver), trust: Trust::default() }))
     }
 
+    /// The same with a resolver of one's own.
+    pub fn resolving(allow: AllowList, resolver: Arc<dyn Resolve>) -> Self {
+        Self(Arc::new(Inner { allow, resolver, trust: Trust::default() }))
+    }
+
     /// The same with a resolver and certificate authorities of one's own.
     pub fn with(allow: AllowList, resolver: Arc<dyn Resolve>, trust: Arc<ClientConfig>) -> Self {
         Self(Arc::new(Inner { allow, resolver, trust: Trust::given(trust) }))

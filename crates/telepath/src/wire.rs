@@ -98,7 +98,7 @@ impl Server {
             admin_socket: data.admin_socket()?,
             ca: local_ca(&config.tls.certificate, data),
         };
-        let options = api_options(config, &addresses, account);
+        let options = ApiOptions { egress: egress.clone(), ..api_options(config, &addresses, account) };
         let api = new_api(options, &store, Arc::new(gateway.handle()), prometheus)?;
         let readiness = api.readiness();
         let (doors, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());

@@ -75,6 +75,8 @@ needs! {
     CallsWrite = Some(Scope::CallsWrite);
     KeysRead = Some(Scope::KeysRead);
     KeysWrite = Some(Scope::KeysWrite);
+    WebhooksRead = Some(Scope::WebhooksRead);
+    WebhooksWrite = Some(Scope::WebhooksWrite);
 }
 
 /// Proof that the caller has what the handler needs.
