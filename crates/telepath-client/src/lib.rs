@@ -22,6 +22,7 @@ mod keys;
 mod page;
 mod transport;
 mod trunks;
+mod webhooks;
 mod whoami;
 
 pub use calls::{Call, CallDetails, CallFigures, CallTurn, CallsQuery};
@@ -31,8 +32,12 @@ pub use keys::{CreatedKey, Key, KeyRequest, KeysQuery};
 pub use page::{ListPage, Pagination};
 pub use telepath_core::call::MediaCounts;
 pub use telepath_core::clock::Timestamp;
-pub use telepath_core::id::{AccountId, CallId, KeyId, TrunkId};
+pub use telepath_core::id::{AccountId, CallId, DeliveryId, EventId, KeyId, TrunkId, WebhookId};
 pub use telepath_core::secret::SecretText;
 pub use transport::Trust;
 pub use trunks::{CreatedTrunk, RotatedSipPassword, Trunk, TrunkRequest, TrunksQuery};
+pub use webhooks::{
+    DeliveriesQuery, Delivery, DeliveryAttempt, RecoveredDeliveries, Webhook, WebhookRequest,
+    WebhookWithSecret,
+};
 pub use whoami::{Account, Whoami};

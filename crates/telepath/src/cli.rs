@@ -15,6 +15,7 @@ mod quickstart;
 mod reference;
 mod serve;
 mod trunks;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -58,6 +59,9 @@ enum Command {
     /// Make and list trunks
     #[command(subcommand)]
     Trunks(trunks::TrunksCommand),
+    /// Send events to HTTPS endpoints, see what became of them, send them again
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhooksCommand),
     /// Run an agent that comes with the program
     #[command(subcommand)]
     Agent(agent::AgentCommand),
@@ -137,6 +141,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Call(args) => block_on(call::run(*args)),
         Command::Keys(command) => block_on(keys::run(command)),
         Command::Trunks(command) => block_on(trunks::run(command)),
+        Command::Webhooks(command) => block_on(webhooks::run(command)),
         Command::Migrate(args) => block_on(migrate::run(args)),
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telepath_core::base62;
+use telepath_core::clock::Timestamp;
 use telepath_core::entropy::{EntropyError, random_bytes, random_text};
 use telepath_core::id::WebhookId;
 use telepath_core::webhook::delivery::{Draw, ErrorClass, Outcome};
@@ -25,8 +26,10 @@ use post::{Destination, Patience};
 
 /// Attempts under way at once, to all endpoints together.
 const MOST_IN_FLIGHT: usize = 512;
-/// How long a delivery is ours: longer than an attempt may take, with room to write down what came of it.
-const LEASE: Duration = Duration::from_secs(90);
+/// How long a delivery is ours unless the lease is renewed. What a killed process had taken is due again after so long.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often leases are renewed while attempts go on.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked at what is due when nothing was committed here: first tries of other processes, and retries.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Looks are no closer together, however much is committed.
@@ -74,6 +77,7 @@ struct Sender {
     paces: HashMap<WebhookId, Pace>,
     attempts: JoinSet<Ended>,
     round: usize,
+    renewed: Instant,
     in_trouble: bool,
 }
 
@@ -81,13 +85,22 @@ impl Sender {
     fn new(store: Arc<Store>, egress: Egress) -> Result<Self, EntropyError> {
         let lease = random_text(store.entropy().as_ref(), base62::ALPHABET, 22)?;
         let (paces, attempts) = (HashMap::new(), JoinSet::new());
-        Ok(Self { store, egress, lease, paces, attempts, round: 0, in_trouble: false })
+        Ok(Self {
+            store,
+            egress,
+            lease,
+            paces,
+            attempts,
+            round: 0,
+            renewed: Instant::now(),
+            in_trouble: false,
+        })
     }
 
     async fn run(&mut self, stop: &CancellationToken) {
         loop {
             let not_before = Instant::now() + LOOKS_APART;
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.renew_and_look().await {
                 if !std::mem::replace(&mut self.in_trouble, true) {
                     tracing::warn!(%error, "webhook deliveries cannot be taken; trying again each second");
                 }
@@ -110,6 +123,20 @@ impl Sender {
         }
     }
 
+    async fn renew_and_look(&mut self) -> Result<(), StoreError> {
+        if self.attempts.is_empty() {
+            self.renewed = Instant::now();
+        } else if self.renewed.elapsed() >= RENEW_EVERY {
+            self.store.renew_deliveries(&self.lease, self.lease_ends()).await?;
+            self.renewed = Instant::now();
+        }
+        self.look().await
+    }
+
+    fn lease_ends(&self) -> Timestamp {
+        self.store.clock().now().plus(LEASE)
+    }
+
     /// Takes what is due, as far as there is room, and begins the attempts.
     async fn look(&mut self) -> Result<(), StoreError> {
         let free = MOST_IN_FLIGHT.saturating_sub(self.attempts.len());
@@ -122,8 +149,7 @@ impl Sender {
             return Ok(());
         }
         self.round = self.round.wrapping_add(1);
-        let lease_ends = self.store.clock().now().plus(LEASE);
-        for claimed in self.store.claim_deliveries(grants, &self.lease, lease_ends).await? {
+        for claimed in self.store.claim_deliveries(grants, &self.lease, self.lease_ends()).await? {
             let attempt = attempt(Arc::clone(&self.store), self.egress.clone(), self.lease.clone(), claimed);
             self.attempts.spawn(attempt);
         }

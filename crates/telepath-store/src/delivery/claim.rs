@@ -103,6 +103,19 @@ impl Store {
         self.backend.write(move |db| Box::pin(take_all(db, grants, claim))).await
     }
 
+    /// Keeps everything that a process has taken until `lease_ends`; how much that is.
+    pub async fn renew_deliveries(&self, lease: &str, lease_ends: Timestamp) -> Result<u64, StoreError> {
+        let lease = lease.to_owned();
+        self.backend
+            .write(move |db| {
+                Box::pin(async move {
+                    let sql = "UPDATE webhook_deliveries SET next_at = $2 WHERE lease = $1";
+                    db.execute(sql, binds![lease, lease_ends]).await
+                })
+            })
+            .await
+    }
+
     /// Gives back everything that a process has taken, for it to be sent by another or later.
     pub async fn release_deliveries(&self, lease: &str) -> Result<u64, StoreError> {
         let (lease, now) = (lease.to_owned(), self.now());

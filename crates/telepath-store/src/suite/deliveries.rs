@@ -144,6 +144,12 @@ async fn a_delivery_has_one_sender_at_a_time_and_an_abandoned_one_is_due_again(b
     finish(&store, &first, Some(ErrorClass::Gone)).await;
     let record = store.get_delivery(account, first.id).await.unwrap().unwrap().record;
     assert_eq!((record.status, record.attempts), (DeliveryStatus::Pending, 0), "its lease was over");
+    bench.clock.advance(Duration::from_secs(59));
+    let later = store.now().plus(Duration::from_mins(1));
+    assert_eq!(store.renew_deliveries("another", later).await.unwrap(), 1);
+    bench.clock.advance(Duration::from_secs(59));
+    assert!(store.due_webhooks().await.unwrap().is_empty(), "a lease that is renewed goes on");
+    let ends = store.now().plus(Duration::from_mins(1));
     assert_eq!(store.release_deliveries("another").await.unwrap(), 1);
     let third = store.claim_deliveries(grant, LEASE, ends).await.unwrap();
     assert_eq!(third[0].id, first.id);

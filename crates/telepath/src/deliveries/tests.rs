@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
-use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
+use telepath_core::clock::{Clock as _, ManualClock};
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::{AccountId, WebhookId};
 use telepath_core::page::PageRequest;
