@@ -1,6 +1,6 @@
 //! The integration tests: everything that can only be seen on the real program, in one binary so that it is linked
 //! once. `tidy` reads the repository, `contract` and `api` drive the JSON API of a real server, `calls` places real
-//! telephone calls, and `privacy` looks for secrets where none may be.
+//! telephone calls, `webhooks` kills the server and counts what arrives, and `privacy` looks for secrets where none may be.
 //!
 //! `scripts/test` runs it twice, on SQLite and on PostgreSQL; see `support::database`.
 #![expect(
@@ -15,3 +15,4 @@ mod contract;
 mod privacy;
 mod support;
 mod tidy;
+mod webhooks;

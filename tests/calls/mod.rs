@@ -29,15 +29,20 @@ struct Exchange {
 }
 
 /// Where to call.
-struct Trunk {
-    id: String,
-    username: String,
-    password: String,
-    uri: String,
+pub(crate) struct Trunk {
+    pub(crate) id: String,
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) uri: String,
 }
 
 /// A trunk to a custom agent.
-async fn make_trunk(client: &Client, key: &str, username: &str, agent: &str) -> anyhow::Result<Trunk> {
+pub(crate) async fn make_trunk(
+    client: &Client,
+    key: &str,
+    username: &str,
+    agent: &str,
+) -> anyhow::Result<Trunk> {
     let draft = json!({
         "name": username, "ai_provider": "custom", "sip_username": username, "custom_endpoint": agent,
         "max_concurrent_calls": 1000

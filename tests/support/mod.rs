@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod http;
 pub(crate) mod output;
 pub(crate) mod server;
+pub(crate) mod sink;
 pub(crate) mod waiting;
 
 pub(crate) use cli::{CreatedKey, Finished};

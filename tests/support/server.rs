@@ -41,11 +41,18 @@ pub(crate) struct Server {
 pub(crate) struct Home {
     database: Database,
     folder: Folder,
+    /// What all its processes find in their environment.
+    env: Vec<(String, String)>,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { database: Database::of_this_run(), folder: Folder::new() }
+        Self { database: Database::of_this_run(), folder: Folder::new(), env: Vec::new() }
+    }
+
+    pub(crate) fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -66,6 +73,7 @@ impl Home {
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = cli::command();
         command.args(words).arg("--data-dir").arg(self.data());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(url) = self.database.url() {
             command.env("TELEPATH_DATABASE_URL", url);
         }
