@@ -13,6 +13,7 @@ mod scale;
 mod server;
 mod stages;
 mod table;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,9 +47,12 @@ fn run() -> anyhow::Result<()> {
     match words.first().map(String::as_str) {
         None => runtime.block_on(report(Effort::Full)),
         Some("--quick") => runtime.block_on(report(Effort::Quick)),
+        Some("webhooks") => {
+            runtime.block_on(webhooks_only(words.get(1).is_some_and(|word| word == "--quick")))
+        }
         Some("load") => runtime.block_on(load::main()),
         Some("bare") => runtime.block_on(bare::main()),
-        Some(other) => bail!("unknown argument {other}; usage: telepath-bench [--quick]"),
+        Some(other) => bail!("unknown argument {other}; usage: telepath-bench [webhooks] [--quick]"),
     }
 }
 
@@ -59,6 +63,16 @@ async fn report(effort: Effort) -> anyhow::Result<()> {
     requests::measure(&mut table, effort, &scratch.0).await?;
     scale::measure(&mut table, effort, &scratch.0).await?;
     calls::measure(&mut table, effort, &scratch.0).await?;
+    webhooks::measure(&mut table, effort, &scratch.0).await?;
+    table.print();
+    Ok(())
+}
+
+async fn webhooks_only(quick: bool) -> anyhow::Result<()> {
+    let mut table = Table::new(&machine::facts());
+    let scratch = Scratch::new()?;
+    let effort = if quick { Effort::Quick } else { Effort::Full };
+    webhooks::measure(&mut table, effort, &scratch.0).await?;
     table.print();
     Ok(())
 }

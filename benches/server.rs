@@ -36,8 +36,18 @@ impl Server {
 
     /// The same with leave to reach these services of this machine.
     pub(crate) async fn start_reaching(data: &Path, allow: &str) -> anyhow::Result<Self> {
+        Self::start_with(data, allow, None).await
+    }
+
+    /// The same with the certificate authority that vouches for them.
+    pub(crate) async fn start_for(data: &Path, allow: &str, authority: &Path) -> anyhow::Result<Self> {
+        Self::start_with(data, allow, Some(authority)).await
+    }
+
+    async fn start_with(data: &Path, allow: &str, authority: Option<&Path>) -> anyhow::Result<Self> {
         let started = Instant::now();
         let mut child = Command::new(program()?)
+            .envs(authority.map(|authority| ("SSL_CERT_FILE", authority)))
             .args(["serve", "--json", "--log-level", "warn", "--data-dir"])
             .arg(data)
             .args(["--api-listen", "127.0.0.1:0", "--sip-listen", "127.0.0.1:0"])

@@ -7,7 +7,14 @@ use super::output::unique;
 
 pub(crate) enum Database {
     Sqlite,
-    Postgres { server: String, name: String },
+    Postgres {
+        server: String,
+        name: String,
+    },
+    /// That of another server, who drops it.
+    Shared {
+        url: String,
+    },
 }
 
 impl Database {
@@ -32,6 +39,7 @@ impl Database {
     pub(crate) fn url(&self) -> Option<String> {
         match self {
             Self::Sqlite => None,
+            Self::Shared { url } => Some(url.clone()),
             Self::Postgres { server, name } => {
                 let (base, _) = server.rsplit_once('/').expect("a database URL ends with a database's name");
                 Some(format!("{base}/{name}"))

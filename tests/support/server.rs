@@ -55,6 +55,14 @@ impl Home {
         self
     }
 
+    /// Another node on the same database, with the same master key; `None` where one process must have the database to
+    /// itself. The first must have been started before and must be dropped later.
+    pub(crate) fn second_node(&self) -> Option<Self> {
+        let url = self.database.url()?;
+        let node = Self { database: Database::Shared { url }, folder: Folder::new(), env: self.env.clone() };
+        Some(node.with_env("TELEPATH_MASTER_KEY_FILE", &self.data().join("master.key").to_string_lossy()))
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

@@ -13,6 +13,7 @@ use telepath_core::entropy::{SystemEntropy, random_bytes};
 
 use super::Post;
 use crate::support::http::Call;
+use crate::support::sink::Sink;
 use crate::support::waiting::until;
 use crate::support::{Client, Outcome};
 
@@ -44,9 +45,9 @@ async fn cause(client: Client, key: String, events: usize, answered: Arc<AtomicU
 }
 
 /// The ids of the events that arrived about each key.
-fn arrived(post: &Post) -> BTreeMap<String, BTreeSet<String>> {
+fn arrived(sink: &Sink) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for arrival in post.sink.arrivals() {
+    for arrival in sink.arrivals() {
         let body = arrival.json();
         if let (Some(key), Some(event)) = (body["key_id"].as_str(), body["id"].as_str()) {
             found.entry(key.to_owned()).or_default().insert(event.to_owned());
@@ -83,16 +84,61 @@ async fn no_event_is_lost_when_the_server_is_killed_at_random_moments() -> Outco
     }
     ensure!(keys.len() >= events / 2, "only {} events were caused", keys.len());
     until("every event has arrived", || async {
-        let arrived = arrived(&post);
+        let arrived = arrived(&post.sink);
         Ok(keys.iter().all(|key| arrived.contains_key(key)).then_some(()))
     })
     .await?;
-    let arrived = arrived(&post);
+    let arrived = arrived(&post.sink);
     for key in &keys {
         assert_eq!(arrived[key].len(), 1, "all arrivals of an event have one id");
     }
     let doubles = post.sink.arrivals().len() - arrived.len();
     println!("{} events caused, {} arrived, {doubles} arrived once more", keys.len(), arrived.len());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_node_delivers_what_a_killed_one_had_taken_and_never_gives_back() -> Outcome {
+    let post = Post::start().await?;
+    let Some(second) = post.server.home().second_node() else { return Ok(()) };
+    post.webhook(json!({"events": ["key.created"], "max_in_flight": 20})).await?;
+    let second = second.start_with(&["--egress-allow", &format!("127.0.0.1:{}", post.sink.port)]).await?;
+    let events = wanted("TELEPATH_CRASH_EVENTS", EVENTS);
+    let answered = Arc::new(AtomicUsize::new(0));
+    let nodes = [post.server.client()?, second.client()?];
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|number| {
+            let client = nodes[number % nodes.len()].clone();
+            tokio::spawn(cause(client, post.key.clone(), events, Arc::clone(&answered)))
+        })
+        .collect();
+    let moment = random_moment(events)?;
+    println!("kill one of two nodes after {moment} of {events} answers");
+    until("it is the moment to kill", || async {
+        Ok((answered.load(Ordering::Relaxed) >= moment).then_some(()))
+    })
+    .await?;
+    let Post { server, sink, .. } = post;
+    let (home, _) = server.kill().await?;
+    let mut keys = Vec::new();
+    for task in tasks {
+        keys.extend(task.await?);
+    }
+    until("every event has arrived", || async {
+        let arrived = arrived(&sink);
+        Ok(keys.iter().all(|key| arrived.contains_key(key)).then_some(()))
+    })
+    .await?;
+    let arrived = arrived(&sink);
+    assert!(keys.iter().all(|key| arrived[key].len() == 1), "all arrivals of an event have one id");
+    println!(
+        "{} events caused, {} arrived, in {} requests",
+        keys.len(),
+        arrived.len(),
+        sink.arrivals().len()
+    );
+    second.kill().await?;
+    drop(home);
     Ok(())
 }
 

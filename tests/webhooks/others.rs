@@ -1,4 +1,4 @@
-//! Deliveries verified by code that is not ours: the `standardwebhooks` packages of PyPI and npm, which know `v1`, and
+//! Deliveries verified by code that is not ours: the `standardwebhooks` packages of Python and JavaScript, which know `v1`, and
 //! Node's own Ed25519 for `v1a`. They get what really arrived, over standard input.
 
 use std::path::{Path, PathBuf};

@@ -329,7 +329,7 @@ async fn rotate_webhook_secret(
 ) -> Result<Json<WebhookWithSecretBody>, ApiError> {
     let grace = draft.grace_seconds.unwrap_or(DEFAULT_GRACE_SECONDS);
     if grace > MAX_GRACE_SECONDS {
-        return Err(ApiError::invalid("grace_seconds", &format!("must be 0 to {MAX_GRACE_SECONDS}")));
+        return Err(ApiError::invalid("grace_seconds", format!("must be 0 to {MAX_GRACE_SECONDS}")));
     }
     let rotated = state.store.rotate_webhook_secret(caller.account, id, grace, caller.origin()).await;
     Ok(Json(shown(rotated.map_err(change_error(id))?)))

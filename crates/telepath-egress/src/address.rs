@@ -48,26 +48,24 @@ pub fn judge(address: IpAddr) -> Result<(), Forbidden> {
 
 /// The IPv4 addresses inside an IPv6 one, wherever they may be; `None` when it is nothing but IPv6.
 pub fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let s = address.segments();
-    let of = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        Some(Ipv4Addr::new(a, b, c, d))
-    };
-    match s {
+    match address.segments() {
         // `::` and `::1` are IPv6's own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        // Compatible (RFC 4291 section 2.5.5.1), mapped (2.5.5.2), translated (RFC 2765 section 2.1), NAT64 (RFC 6052).
+        // Compatible (RFC 4291 section 2.5.5.1), mapped (2.5.5.2), translated (RFC 2765 section 2.1), NAT64 (RFC 6052
+        // section 2.1), 6to4 (RFC 3056 section 2), ISATAP under whatever prefix (RFC 5214 section 6.1).
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => of(high, low),
-        // 6to4 (RFC 3056 section 2).
-        [0x2002, high, low, ..] => of(high, low),
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..]
+        | [.., 0 | 0x200, 0x5efe, high, low] => Some(v4_of(high, low)),
         // Teredo (RFC 4380 section 4): the client's address is at the end, each bit turned over.
-        [0x2001, 0, .., high, low] => of(!high, !low),
-        // ISATAP (RFC 5214 section 6.1), under whatever prefix.
-        [.., 0 | 0x200, 0x5efe, high, low] => of(high, low),
+        [0x2001, 0, .., high, low] => Some(v4_of(!high, !low)),
         _ => None,
     }
+}
+
+fn v4_of(high: u16, low: u16) -> Ipv4Addr {
+    Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))
 }
 
 fn judge_v4(address: Ipv4Addr) -> Result<(), Forbidden> {
@@ -91,27 +89,25 @@ fn judge_v4(address: Ipv4Addr) -> Result<(), Forbidden> {
 }
 
 fn judge_v6(address: Ipv6Addr) -> Result<(), Forbidden> {
-    let s = address.segments();
+    let segments = address.segments();
     if address.is_loopback() {
         return Err(Forbidden::Loopback);
     }
     if let Some(v4) = embedded(address) {
         // Of a Teredo address the server counts too (RFC 4380 section 4).
-        if let [0x2001, 0, high, low, ..] = s {
-            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-            judge_v4(Ipv4Addr::new(a, b, c, d))?;
+        if let [0x2001, 0, high, low, ..] = segments {
+            judge_v4(v4_of(high, low))?;
         }
         return judge_v4(v4);
     }
-    match s[0] {
-        0xfe80..=0xfebf => Err(Forbidden::LinkLocal),
-        0xfc00..=0xfdff | 0xfec0..=0xfeff => Err(Forbidden::Private),
-        0xff00..=0xffff => Err(Forbidden::Multicast),
+    match segments {
+        [0xfe80..=0xfebf, ..] => Err(Forbidden::LinkLocal),
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Err(Forbidden::Private),
+        [0xff00..=0xffff, ..] => Err(Forbidden::Multicast),
         // Protocol assignments below 2001:200:: (RFC 2928), documentation (RFC 3849, RFC 9637).
-        0x2001 if s[1] < 0x200 || s[1] == 0xdb8 => Err(Forbidden::Special),
-        0x3fff if s[1] < 0x1000 => Err(Forbidden::Special),
+        [0x2001, 0..0x200 | 0xdb8, ..] | [0x3fff, 0..0x1000, ..] => Err(Forbidden::Special),
         // Global unicast has been given out of 2000::/3 only (RFC 4291 section 2.5.4).
-        0x2000..=0x3fff => Ok(()),
+        [0x2000..=0x3fff, ..] => Ok(()),
         _ => Err(Forbidden::Special),
     }
 }

@@ -233,7 +233,7 @@ async fn finish(store: &Store, claimed: &Claimed, lease: &str, outcome: Outcome)
             tracing::warn!(%webhook, "every attempt has failed for two and a half days; after five the endpoint is disabled");
         }
         Ok(Turn::Disable(reason)) => {
-            tracing::warn!(%webhook, reason = reason.name(), "the endpoint is disabled")
+            tracing::warn!(%webhook, reason = reason.name(), "the endpoint is disabled");
         }
         // At least once: what is not written down is sent again when the lease is over.
         Err(error) => {

@@ -50,7 +50,7 @@ pub async fn clear_deliveries(store: Arc<Store>, stop: CancellationToken) {
             Ok(0) => {}
             Ok(rows) => tracing::debug!(rows, "cleared away old deliveries and events"),
             Err(error) => {
-                tracing::warn!(%error, "old deliveries could not be cleared away; trying again later")
+                tracing::warn!(%error, "old deliveries could not be cleared away; trying again later");
             }
         }
     }

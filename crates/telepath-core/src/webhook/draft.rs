@@ -59,8 +59,8 @@ impl WebhookDraft {
         let mut problems = Invalid::default();
         let url = problems.require("url", self.url, WebhookUrl::try_from);
         let description = problems.optional("description", self.description, check_description);
-        let events = check_events(self.events.unwrap_or_else(|| vec!["*".to_owned()]), &mut problems);
-        let trunks = check_trunks(self.trunk_ids.unwrap_or_default(), &mut problems);
+        let events = check_events(&self.events.unwrap_or_else(|| vec!["*".to_owned()]), &mut problems);
+        let trunks = check_trunks(&self.trunk_ids.unwrap_or_default(), &mut problems);
         let scheme = problems.optional("signature", self.signature, |name| {
             SignatureScheme::from_name(&name).ok_or("must be v1 or v1a")
         });
@@ -123,8 +123,8 @@ impl WebhookPatchDraft {
         let mut problems = Invalid::default();
         let url = problems.optional("url", self.url, WebhookUrl::try_from);
         let description = problems.keep("description", self.description.try_map(check_description));
-        let events = self.events.and_then(|events| check_events(events, &mut problems));
-        let trunks = self.trunk_ids.map(|trunks| check_trunks(trunks, &mut problems));
+        let events = self.events.and_then(|events| check_events(&events, &mut problems));
+        let trunks = self.trunk_ids.map(|trunks| check_trunks(&trunks, &mut problems));
         let max_in_flight = problems.optional("max_in_flight", self.max_in_flight, check_in_flight);
         let status = problems.optional("status", self.status, check_status);
         match description {
@@ -177,7 +177,7 @@ fn check_status(name: String) -> Result<WebhookStatus, &'static str> {
     WebhookStatus::from_name(&name).ok_or("must be active or disabled")
 }
 
-fn check_events(names: Vec<String>, problems: &mut Invalid) -> Option<EventFilter> {
+fn check_events(names: &[String], problems: &mut Invalid) -> Option<EventFilter> {
     if names.is_empty() || names.len() > EventKind::ALL.len() {
         problems.wrong("events", "must name each wanted event once, or hold just *");
         return None;
@@ -196,7 +196,7 @@ fn check_events(names: Vec<String>, problems: &mut Invalid) -> Option<EventFilte
     Some(EventFilter::Only(kinds))
 }
 
-fn check_trunks(texts: Vec<String>, problems: &mut Invalid) -> Vec<TrunkId> {
+fn check_trunks(texts: &[String], problems: &mut Invalid) -> Vec<TrunkId> {
     if texts.len() > MAX_TRUNKS {
         problems.wrong("trunk_ids", format!("must hold at most {MAX_TRUNKS} ids"));
         return Vec::new();
@@ -250,7 +250,7 @@ mod tests {
                 "status"
             ]
         );
-        for events in [r#"[]"#, r#"["*", "call.ended"]"#] {
+        for events in ["[]", r#"["*", "call.ended"]"#] {
             assert!(
                 check(&format!(r#"{{"url": "https://a.example/", "events": {events}}}"#)).is_err(),
                 "{events}"

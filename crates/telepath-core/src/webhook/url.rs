@@ -68,25 +68,21 @@ impl TryFrom<String> for WebhookUrl {
 }
 
 /// The parts of `host`, `host:port`, `[v6]` or `[v6]:port`; `None` when the form or the port is wrong.
-#[expect(clippy::option_option, reason = "outer: well-formed or not; inner: said or not")]
 fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, tail) = rest.split_once(']')?;
-            host.parse::<std::net::Ipv6Addr>().ok()?;
-            (host, if tail.is_empty() { None } else { Some(tail.strip_prefix(':')?) })
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (host, tail) = rest.split_once(']')?;
+        host.parse::<std::net::Ipv6Addr>().ok()?;
+        (host, if tail.is_empty() { None } else { Some(tail.strip_prefix(':')?) })
+    } else {
+        let (host, port) = match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        };
+        let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        if host.is_empty() || host.len() > 253 || !plain {
+            return None;
         }
-        None => {
-            let (host, port) = match authority.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (authority, None),
-            };
-            let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-            if host.is_empty() || host.len() > 253 || !plain {
-                return None;
-            }
-            (host, port)
-        }
+        (host, port)
     };
     let port = match port {
         None => None,

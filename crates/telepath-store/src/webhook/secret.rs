@@ -70,13 +70,12 @@ pub(crate) async fn signing_secrets(
     for row in db.fetch_all(sql, binds![webhook.to_string(), now]).await? {
         let id = row.parse("id")?;
         let opened = vault.open(&Sealed::from_bytes(row.bytes("sealed")?), &place(webhook, id));
-        match opened.map(|text| SigningSecret::parse(&text)) {
-            Ok(Ok(secret)) => secrets.push(secret),
-            Ok(Err(_)) | Err(_) => {
-                tracing::error!(%webhook, secret = %id, "a signing secret cannot be opened");
-                return Ok(Vec::new());
-            }
-        }
+        let parsed = opened.ok().and_then(|text| SigningSecret::parse(&text).ok());
+        let Some(secret) = parsed else {
+            tracing::error!(%webhook, secret = %id, "a signing secret cannot be opened");
+            return Ok(Vec::new());
+        };
+        secrets.push(secret);
     }
     Ok(secrets)
 }

@@ -179,12 +179,12 @@ async fn an_endpoint_that_is_gone_is_not_asked_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_long_answer_only_the_beginning_is_kept_and_the_rest_not_waited_for() {
     // It says that more will come and never sends it.
-    let sink = Sink::start(|_| Reply::with(200, "Content-Length: 10000000\r\n", &[b'a'; 70_000])).await;
+    let sink = Sink::start(|_| Reply::with(200, "Content-Length: 10000000\r\n", &vec![b'a'; 70_000])).await;
     let world = World::start(&sink).await;
     let (webhook, _) = world.webhook(sink.url("/")).await;
     let delivery = world.event(webhook).await;
     let done = world.until(&delivery, |delivery| delivery.status == DeliveryStatus::Delivered).await;
-    assert_eq!(done.tried[0].answer, [b'a'; 16 * 1024]);
+    assert_eq!(done.tried[0].answer, vec![b'a'; 16 * 1024]);
     world.stop().await;
 }
 

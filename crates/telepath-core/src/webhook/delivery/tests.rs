@@ -67,8 +67,8 @@ fn retry_after_counts_from_once_to_twice_the_planned_wait() {
 
 #[test]
 fn retry_after_is_seconds_or_a_date() {
-    assert_eq!(retry_after(" 120 ", START), Some(Duration::from_secs(120)));
-    assert_eq!(retry_after("Fri, 15 Jan 2027 08:01:00 GMT", START), Some(Duration::from_secs(60)));
+    assert_eq!(retry_after(" 120 ", START), Some(Duration::from_mins(2)));
+    assert_eq!(retry_after("Fri, 15 Jan 2027 08:01:00 GMT", START), Some(Duration::from_mins(1)));
     assert_eq!(retry_after("Fri, 15 Jan 2027 07:00:00 GMT", START), Some(Duration::ZERO));
     for wrong in ["", "-1", "1.5", "soon", "Fri, 32 Jan 2027 08:01:00 GMT"] {
         assert_eq!(retry_after(wrong, START), None, "{wrong}");
