@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use telepath_core::account::{Account, Actor};
+use telepath_core::account::Account;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, SystemClock};
 use telepath_core::entropy::SystemEntropy;
-use telepath_core::key::KeyDraft;
+use telepath_core::key::{KeyDraft, Presets};
 use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 use telepath_store::{Database, Seams, Store, StoreOptions};
@@ -57,10 +57,10 @@ async fn create(store: &Store, account: &Account, number: usize) -> anyhow::Resu
         rate_limit_per_minute: Some(LIMIT),
         ..KeyDraft::default()
     };
-    let new = draft.check(account, None, SystemClock.now())?;
+    let new = draft.check(account, &Presets::default(), None, SystemClock.now())?;
     Ok(store.create_key(account.id, new, origin()).await?.secret.reveal())
 }
 
 fn origin() -> Origin {
-    Origin { actor: Actor::Local, address: None, at: SystemClock.now() }
+    Origin::local(SystemClock.now())
 }

@@ -20,7 +20,7 @@ use crate::table::say;
 /// Connections at once.
 pub(crate) const CONNECTIONS: usize = 16;
 /// More than any answer that is asked for.
-const MAX_ANSWER: usize = 16 * 1024;
+pub(crate) const MAX_ANSWER: usize = 16 * 1024;
 
 /// Reads `{address, authority, path, requests, keys}` and prints `{seconds}`.
 pub(crate) async fn main() -> anyhow::Result<()> {
@@ -86,7 +86,10 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Reads one whole answer, which must be a 200.
-async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut [u8]) -> anyhow::Result<()> {
+pub(crate) async fn read_answer<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    buffer: &mut [u8],
+) -> anyhow::Result<()> {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await?;

@@ -4,10 +4,13 @@
 
 mod bare;
 mod calls;
+mod cluster;
+mod flood;
 mod load;
 mod machine;
 mod peers;
 mod process;
+mod proxies;
 mod requests;
 mod scale;
 mod server;
@@ -47,12 +50,16 @@ fn run() -> anyhow::Result<()> {
     match words.first().map(String::as_str) {
         None => runtime.block_on(report(Effort::Full)),
         Some("--quick") => runtime.block_on(report(Effort::Quick)),
+        Some("cluster") if words.get(1).is_some_and(|word| word == "--quick") => {
+            runtime.block_on(report_cluster(Effort::Quick))
+        }
+        Some("cluster") => runtime.block_on(report_cluster(Effort::Full)),
         Some("webhooks") => {
             runtime.block_on(webhooks_only(words.get(1).is_some_and(|word| word == "--quick")))
         }
         Some("load") => runtime.block_on(load::main()),
         Some("bare") => runtime.block_on(bare::main()),
-        Some(other) => bail!("unknown argument {other}; usage: telepath-bench [webhooks] [--quick]"),
+        Some(other) => bail!("unknown argument {other}; usage: telepath-bench [cluster|webhooks] [--quick]"),
     }
 }
 
@@ -60,14 +67,27 @@ async fn report(effort: Effort) -> anyhow::Result<()> {
     let mut table = Table::new(&machine::facts());
     let scratch = Scratch::new()?;
     stages::measure(&mut table)?;
+    flood::measure(&mut table)?;
     requests::measure(&mut table, effort, &scratch.0).await?;
+    proxies::measure(&mut table, effort, &scratch.0).await?;
     scale::measure(&mut table, effort, &scratch.0).await?;
     calls::measure(&mut table, effort, &scratch.0).await?;
+    cluster::measure(&mut table, effort, &scratch.0).await?;
     webhooks::measure(&mut table, effort, &scratch.0).await?;
     table.print();
     Ok(())
 }
 
+/// Only what concerns several servers.
+async fn report_cluster(effort: Effort) -> anyhow::Result<()> {
+    let mut table = Table::new(&machine::facts());
+    let scratch = Scratch::new()?;
+    cluster::measure(&mut table, effort, &scratch.0).await?;
+    table.print();
+    Ok(())
+}
+
+/// Only what concerns webhooks.
 async fn webhooks_only(quick: bool) -> anyhow::Result<()> {
     let mut table = Table::new(&machine::facts());
     let scratch = Scratch::new()?;

@@ -13,8 +13,8 @@ use tokio::process::{Child, Command};
 /// How long the longest load may take.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-async fn spawn(role: &str, order: &Value) -> anyhow::Result<Child> {
-    let mut child = Command::new(std::env::current_exe()?)
+async fn spawn(role: &str, order: &Value, core: Option<usize>) -> anyhow::Result<Child> {
+    let mut child = on_core(&std::env::current_exe()?, core)
         .arg(role)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -23,6 +23,18 @@ async fn spawn(role: &str, order: &Value) -> anyhow::Result<Child> {
     let mut stdin = child.stdin.take().context("standard input")?;
     stdin.write_all(order.to_string().as_bytes()).await?;
     Ok(child)
+}
+
+/// A program that stays on one core, or goes where it likes.
+pub(crate) fn on_core(program: &Path, core: Option<usize>) -> Command {
+    match core {
+        None => Command::new(program),
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &core.to_string()]).arg(program);
+            command
+        }
+    }
 }
 
 /// The bare server and where it listens.
@@ -34,7 +46,7 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub(crate) async fn start(order: &Value) -> anyhow::Result<Self> {
-        let mut child = spawn("bare", order).await?;
+        let mut child = spawn("bare", order, None).await?;
         let stdout = child.stdout.take().context("standard output")?;
         let line = BufReader::new(stdout).lines().next_line().await?.context("the bare server ended")?;
         let said: Value = serde_json::from_str(&line)?;
@@ -55,10 +67,30 @@ pub(crate) async fn load(
     requests: usize,
     keys: &[String],
 ) -> anyhow::Result<f64> {
+    run_load(None, address, authority, requests, keys).await
+}
+
+/// The same without TLS, from one core.
+pub(crate) async fn load_on(
+    core: usize,
+    address: SocketAddr,
+    requests: usize,
+    keys: &[String],
+) -> anyhow::Result<f64> {
+    run_load(Some(core), address, None, requests, keys).await
+}
+
+async fn run_load(
+    core: Option<usize>,
+    address: SocketAddr,
+    authority: Option<&Path>,
+    requests: usize,
+    keys: &[String],
+) -> anyhow::Result<f64> {
     let order = json!({
         "address": address.to_string(), "authority": authority, "path": "/v1/whoami", "requests": requests, "keys": keys
     });
-    let child = spawn("load", &order).await?;
+    let child = spawn("load", &order, core).await?;
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "the load generator failed: {text}");

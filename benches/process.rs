@@ -22,8 +22,12 @@ pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
 
 /// Memory that is really there, in MiB.
 pub(crate) fn resident_mib(process: u32) -> anyhow::Result<u64> {
+    Ok(resident_kib(process)? / 1024)
+}
+
+/// Memory that is really there, in KiB.
+pub(crate) fn resident_kib(process: u32) -> anyhow::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = text.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-    let kib: u64 = line.split_whitespace().nth(1).and_then(|field| field.parse().ok()).context("a size")?;
-    Ok(kib / 1024)
+    line.split_whitespace().nth(1).and_then(|field| field.parse().ok()).context("a size")
 }

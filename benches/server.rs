@@ -10,8 +10,13 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::peers::on_core;
+
 /// How long a start may take, with a million keys on a slow disk.
 const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Variables of the environment.
+pub(crate) type Settings = Vec<(&'static str, String)>;
 
 pub(crate) struct Server {
     child: Child,
@@ -31,27 +36,39 @@ pub(crate) fn program() -> anyhow::Result<PathBuf> {
 
 impl Server {
     pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
-        Self::start_reaching(data, "").await
+        Self::launch(data, None, &Settings::new()).await
+    }
+
+    /// The same, kept on one core.
+    pub(crate) async fn start_on_core(data: &Path, core: usize) -> anyhow::Result<Self> {
+        Self::launch(data, Some(core), &Settings::new()).await
+    }
+
+    /// The same, with settings in its environment.
+    pub(crate) async fn start_with(data: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        Self::launch(data, None, settings).await
     }
 
     /// The same with leave to reach these services of this machine.
     pub(crate) async fn start_reaching(data: &Path, allow: &str) -> anyhow::Result<Self> {
-        Self::start_with(data, allow, None).await
+        Self::launch(data, None, &vec![("TELEPATH_EGRESS_ALLOW", allow.to_owned())]).await
     }
 
     /// The same with the certificate authority that vouches for them.
     pub(crate) async fn start_for(data: &Path, allow: &str, authority: &Path) -> anyhow::Result<Self> {
-        Self::start_with(data, allow, Some(authority)).await
+        let authority = authority.to_string_lossy().into_owned();
+        let settings = vec![("TELEPATH_EGRESS_ALLOW", allow.to_owned()), ("SSL_CERT_FILE", authority)];
+        Self::launch(data, None, &settings).await
     }
 
-    async fn start_with(data: &Path, allow: &str, authority: Option<&Path>) -> anyhow::Result<Self> {
+    async fn launch(data: &Path, core: Option<usize>, settings: &Settings) -> anyhow::Result<Self> {
         let started = Instant::now();
-        let mut child = Command::new(program()?)
-            .envs(authority.map(|authority| ("SSL_CERT_FILE", authority)))
+        let mut child = on_core(&program()?, core)
             .args(["serve", "--json", "--log-level", "warn", "--data-dir"])
             .arg(data)
             .args(["--api-listen", "127.0.0.1:0", "--sip-listen", "127.0.0.1:0"])
-            .args(["--insecure-http-listen", "127.0.0.1:0", "--egress-allow", allow])
+            .args(["--insecure-http-listen", "127.0.0.1:0"])
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -12,7 +12,7 @@ const STAGES: [(&str, &str); 6] = [
     ("hmac", "HMAC-SHA-256"),
     ("find", "look-up among 10,000 keys"),
     ("admit", "policy, secret, address, window"),
-    ("record", "counters"),
+    ("record", "request log, from which counters are made"),
     ("all", "all of these together"),
 ];
 

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, SystemClock};
 use telepath_core::id::{AccountId, WebhookId};
@@ -77,7 +76,7 @@ impl Folder {
 }
 
 fn origin() -> Origin {
-    Origin { actor: Actor::Local, address: None, at: SystemClock.now() }
+    Origin::local(SystemClock.now())
 }
 
 async fn throughput(table: &mut Table, scratch: &Path, count: usize) -> anyhow::Result<()> {

@@ -1,19 +1,22 @@
 -- What keys are used for. Every answered request of a known key stands in a segment of the request log; folding a segment
 -- adds its requests to the counters, the buckets and the addresses of their keys.
 
--- Requests of about one second, encoded together, because one row per request would cost more than the request.
+-- Requests of about half a second, encoded together, because one row per request would cost more than the request.
 CREATE TABLE request_segments (
   id TEXT NOT NULL PRIMARY KEY,
   account_id TEXT NOT NULL REFERENCES accounts (id),
+  -- When the segment was written: the order of the log. No server writes two at one moment.
+  written_at BIGINT NOT NULL,
+  -- The time of its earliest request.
   first_at BIGINT NOT NULL,
-  last_at BIGINT NOT NULL,
-  entries BIGINT NOT NULL,
-  payload BYTEA NOT NULL,
-  -- 0 until its requests are in the counters, then 1.
-  folded BIGINT NOT NULL
+  bytes BIGINT NOT NULL,
+  -- How many of the parts into which keys fall are in the counters, out of 16.
+  folded BIGINT NOT NULL,
+  payload BYTEA NOT NULL
 );
-CREATE INDEX request_segments_time ON request_segments (account_id, last_at, id);
-CREATE INDEX request_segments_unfolded ON request_segments (id) WHERE folded = 0;
+CREATE INDEX request_segments_time ON request_segments (account_id, written_at, id);
+CREATE INDEX request_segments_age ON request_segments (written_at, bytes);
+CREATE INDEX request_segments_unfolded ON request_segments (id) WHERE folded < 16;
 
 CREATE TABLE usage_buckets (
   key_id TEXT NOT NULL REFERENCES keys (id),
@@ -39,4 +42,3 @@ CREATE TABLE usage_addresses (
   requests BIGINT NOT NULL,
   PRIMARY KEY (key_id, address)
 );
-CREATE INDEX usage_addresses_age ON usage_addresses (key_id, last_seen);

@@ -1,19 +1,22 @@
 -- What keys are used for. Every answered request of a known key stands in a segment of the request log; folding a segment
 -- adds its requests to the counters, the buckets and the addresses of their keys.
 
--- Requests of about one second, encoded together, because one row per request would cost more than the request.
+-- Requests of about half a second, encoded together, because one row per request would cost more than the request.
 CREATE TABLE request_segments (
   id TEXT NOT NULL PRIMARY KEY,
   account_id TEXT NOT NULL REFERENCES accounts (id),
+  -- When the segment was written: the order of the log. No server writes two at one moment.
+  written_at INTEGER NOT NULL,
+  -- The time of its earliest request.
   first_at INTEGER NOT NULL,
-  last_at INTEGER NOT NULL,
-  entries INTEGER NOT NULL,
-  payload BLOB NOT NULL,
-  -- 0 until its requests are in the counters, then 1.
-  folded INTEGER NOT NULL
+  bytes INTEGER NOT NULL,
+  -- How many of the parts into which keys fall are in the counters, out of 16.
+  folded INTEGER NOT NULL,
+  payload BLOB NOT NULL
 ) STRICT;
-CREATE INDEX request_segments_time ON request_segments (account_id, last_at, id);
-CREATE INDEX request_segments_unfolded ON request_segments (id) WHERE folded = 0;
+CREATE INDEX request_segments_time ON request_segments (account_id, written_at, id);
+CREATE INDEX request_segments_age ON request_segments (written_at, bytes);
+CREATE INDEX request_segments_unfolded ON request_segments (id) WHERE folded < 16;
 
 CREATE TABLE usage_buckets (
   key_id TEXT NOT NULL REFERENCES keys (id),
@@ -28,7 +31,7 @@ CREATE TABLE usage_buckets (
   -- The sum of all durations.
   duration_us INTEGER NOT NULL,
   PRIMARY KEY (key_id, span, start, route, status)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX usage_buckets_age ON usage_buckets (span, start);
 
 CREATE TABLE usage_addresses (
@@ -38,5 +41,4 @@ CREATE TABLE usage_addresses (
   last_seen INTEGER NOT NULL,
   requests INTEGER NOT NULL,
   PRIMARY KEY (key_id, address)
-) STRICT;
-CREATE INDEX usage_addresses_age ON usage_addresses (key_id, last_seen);
+) STRICT, WITHOUT ROWID;

@@ -3,9 +3,12 @@
 
 mod configuration;
 mod crash;
+mod crash_usage;
 mod examples;
 pub(crate) mod hostile;
 mod keys_command;
 mod limits;
+mod log_commands;
+mod remote_command;
 mod revocation;
 mod shutdown;

@@ -11,8 +11,8 @@ pub(crate) enum Database {
         server: String,
         name: String,
     },
-    /// That of another server, who drops it.
-    Shared {
+    /// One that somebody else made and drops.
+    Elsewhere {
         url: String,
     },
 }
@@ -27,7 +27,12 @@ impl Database {
         }
     }
 
-    fn postgres() -> Self {
+    /// Whether this run of the tests is the one on `PostgreSQL`.
+    pub(crate) fn is_postgres_run() -> bool {
+        std::env::var("TELEPATH_TEST_DATABASE").is_ok_and(|database| database == "postgres")
+    }
+
+    pub(crate) fn postgres() -> Self {
         let server = std::env::var("TELEPATH_TEST_POSTGRES_URL")
             .expect("TELEPATH_TEST_POSTGRES_URL names a server on which databases can be made");
         let name = format!("tp_{}", unique().replace('-', "_"));
@@ -39,7 +44,7 @@ impl Database {
     pub(crate) fn url(&self) -> Option<String> {
         match self {
             Self::Sqlite => None,
-            Self::Shared { url } => Some(url.clone()),
+            Self::Elsewhere { url } => Some(url.clone()),
             Self::Postgres { server, name } => {
                 let (base, _) = server.rsplit_once('/').expect("a database URL ends with a database's name");
                 Some(format!("{base}/{name}"))

@@ -3,8 +3,10 @@
 
 pub(crate) mod cli;
 pub(crate) mod database;
+pub(crate) mod fake_api;
 pub(crate) mod http;
 pub(crate) mod output;
+pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod sink;
 pub(crate) mod waiting;

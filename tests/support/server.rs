@@ -41,17 +41,23 @@ pub(crate) struct Server {
 pub(crate) struct Home {
     database: Database,
     folder: Folder,
-    /// What all its processes find in their environment.
-    env: Vec<(String, String)>,
+    /// Settings for every command.
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { database: Database::of_this_run(), folder: Folder::new(), env: Vec::new() }
+        Self::on(Database::of_this_run(), Vec::new())
     }
 
-    pub(crate) fn with_env(mut self, name: &str, value: &str) -> Self {
-        self.env.push((name.to_owned(), value.to_owned()));
+    /// A folder of its own on a given database.
+    pub(crate) fn on(database: Database, settings: Vec<(&'static str, String)>) -> Self {
+        Self { database, folder: Folder::new(), settings }
+    }
+
+    /// The same with one setting more, for every command.
+    pub(crate) fn with_env(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.push((name, value.to_owned()));
         self
     }
 
@@ -59,7 +65,7 @@ impl Home {
     /// itself. The first must have been started before and must be dropped later.
     pub(crate) fn second_node(&self) -> Option<Self> {
         let url = self.database.url()?;
-        let node = Self { database: Database::Shared { url }, folder: Folder::new(), env: self.env.clone() };
+        let node = Self::on(Database::Elsewhere { url }, self.settings.clone());
         Some(node.with_env("TELEPATH_MASTER_KEY_FILE", &self.data().join("master.key").to_string_lossy()))
     }
 
@@ -81,10 +87,10 @@ impl Home {
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = cli::command();
         command.args(words).arg("--data-dir").arg(self.data());
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(url) = self.database.url() {
             command.env("TELEPATH_DATABASE_URL", url);
         }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -35,3 +35,9 @@ where
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
     tokio::time::timeout(PATIENCE, future).await.with_context(|| format!("{what} took too long"))
 }
+
+/// Lets time pass in a schedule whose moments are what is being tested.
+pub(crate) async fn pass(time: Duration) {
+    // Nothing ever comes; only the time does.
+    let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
+}

@@ -10,17 +10,26 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::EntropyError;
 use telepath_core::error::ErrorCode;
-use telepath_core::limit::Window;
+use telepath_core::limit::{RateLimit, Window};
 use telepath_core::ports::LiveCalls;
-use telepath_store::Store;
+use telepath_store::{AddressWindows, Store};
 
 use crate::error::ApiError;
 use crate::json::BodyTimeout;
+use crate::leaks::Leaks;
 use crate::meters::Meters;
 use crate::openapi;
 use crate::options::ApiOptions;
 use crate::request_id::RequestIds;
+use crate::requests::Exports;
+use crate::routes;
 use crate::whoami::WhoamiAnswers;
+
+/// Reports of leaks that one address may make in a minute.
+const REPORTS: RateLimit = match RateLimit::per_minute(10) {
+    Some(limit) => limit,
+    None => RateLimit::ONE,
+};
 
 /// What all handlers share.
 pub(crate) struct Shared {
@@ -35,7 +44,11 @@ pub(crate) struct Shared {
     /// Until when, and with which result, the last look at the storage holds for `/readyz`.
     pub(crate) storage_seen: Mutex<Option<(Timestamp, bool)>>,
     pub(crate) whoami: WhoamiAnswers,
+    pub(crate) exports: Exports,
     pub(crate) document: Bytes,
+    /// The strict windows of those who report leaks without a key.
+    pub(crate) reporters: AddressWindows,
+    pub(crate) leaks: Leaks,
 }
 
 pub(crate) type AppState = Arc<Shared>;
@@ -78,19 +91,24 @@ impl Api {
         prometheus: PrometheusHandle,
     ) -> Result<Arc<Self>, EntropyError> {
         let (router, document) = openapi::router_and_document();
+        store.requests().name_routes(routes::labels());
         let request_ids = RequestIds::new(store.entropy().as_ref())?;
+        let meters = Meters::register(&store);
         let shared = Arc::new(Shared {
             options,
             store,
             live,
             prometheus,
-            meters: Meters::register(),
+            meters,
             request_ids,
             local_window: Mutex::default(),
             readiness: Readiness(Arc::new(AtomicBool::new(true))),
             storage_seen: Mutex::default(),
             whoami: WhoamiAnswers::default(),
+            exports: Exports::default(),
             document: Bytes::from(document),
+            reporters: AddressWindows::new(REPORTS),
+            leaks: Leaks::new(),
         });
         let router = router
             .fallback(not_found)
@@ -102,6 +120,11 @@ impl Api {
     /// The switch behind `/readyz`.
     pub fn readiness(&self) -> Readiness {
         self.shared.readiness.clone()
+    }
+
+    /// Waits until every leaked key that was reported is revoked. To be called when no more requests come.
+    pub async fn settle(&self) {
+        self.shared.leaks.settle().await;
     }
 
     /// Folds what the histograms have collected into their buckets. The listeners call it every few seconds; without

@@ -1,7 +1,6 @@
 //! `/v1/calls`: what became of each call, and the one thing that can be done to a live one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +10,7 @@ use telepath_core::call::{
     CallDetails, CallFilter, CallMetrics, CallRecord, CallSortKey, CallStatus, Direction, DisconnectReason,
     Turn,
 };
-use telepath_core::clock::{InvalidTimestamp, Timestamp};
+use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{CallId, TrunkId};
 use telepath_core::page::{PageRequest, Stretch};
@@ -22,6 +21,7 @@ use utoipa_axum::routes;
 
 use crate::api::{AppState, Shared};
 use crate::auth::caller::{Authorized, Caller, CallsRead, CallsWrite};
+use crate::date::DayEdge;
 use crate::error::ApiError;
 use crate::json::{NoMembers, OptionalJson};
 use crate::page::CursorPagination;
@@ -166,24 +166,6 @@ fn parse_sort(text: &str) -> Option<(CallSortKey, bool)> {
     SORTS.iter().find(|(known, _)| *known == name).map(|(_, key)| (*key, ascending))
 }
 
-/// A moment, or a whole day of which `edge` picks the first or the last millisecond.
-fn parse_date(text: &str, edge: DayEdge) -> Result<Timestamp, InvalidTimestamp> {
-    if text.len() != "2026-01-31".len() {
-        return Timestamp::parse_rfc3339(text);
-    }
-    let midnight = Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z"))?;
-    Ok(match edge {
-        DayEdge::First => midnight,
-        DayEdge::Last => midnight.plus(Duration::from_millis(24 * 3_600_000 - 1)),
-    })
-}
-
-#[derive(Clone, Copy)]
-enum DayEdge {
-    First,
-    Last,
-}
-
 /// A `+` that was not percent-encoded arrives as a space; no party begins with one.
 fn parse_party(text: &str) -> Result<String, &'static str> {
     let text = text.strip_prefix(' ').map_or_else(|| text.to_owned(), |digits| format!("+{digits}"));
@@ -197,8 +179,8 @@ impl QueryForm for CallQuery {
         let filter = CallFilter {
             trunk_id: query.take("trunk_id", str::parse),
             status: query.choice("status", CallStatus::from_name, CallStatus::ALL.iter().map(|s| s.name())),
-            start_date: query.take("start_date", |text| parse_date(text, DayEdge::First)),
-            end_date: query.take("end_date", |text| parse_date(text, DayEdge::Last)),
+            start_date: query.date("start_date", DayEdge::First),
+            end_date: query.date("end_date", DayEdge::Last),
             from: query.take("from", parse_party),
             to: query.take("to", parse_party),
             min_duration_seconds: query.number("min_duration_seconds"),
@@ -298,19 +280,6 @@ async fn hang_up(shared: &Shared, caller: &Caller, id: CallId) -> Result<(), Api
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_date_means_its_whole_day() {
-        let first = parse_date("2026-01-31", DayEdge::First).unwrap();
-        let last = parse_date("2026-01-31", DayEdge::Last).unwrap();
-        assert_eq!(first.to_string(), "2026-01-31T00:00:00.000Z");
-        assert_eq!(last.to_string(), "2026-01-31T23:59:59.999Z");
-        assert!(parse_date("2026-02-30", DayEdge::First).is_err());
-        assert_eq!(
-            parse_date("2026-01-31T12:00:00Z", DayEdge::Last).unwrap().to_string(),
-            "2026-01-31T12:00:00.000Z"
-        );
-    }
 
     #[test]
     fn sorts_have_a_direction_and_the_newest_comes_first_by_default() {

@@ -191,6 +191,22 @@ const fn usual_message(code: ErrorCode) -> &'static str {
         ErrorCode::TrunkNotFound => "Trunk not found",
         ErrorCode::CallNotFound => "Call not found",
         ErrorCode::KeyNotFound => "Key not found",
+        ErrorCode::SecretNotFound => "Secret not found",
+        ErrorCode::PresetNotFound => "Preset not found",
+        ErrorCode::SecretIsCurrent => {
+            "The newest secret cannot be ended; rotate the key with grace_seconds 0, or revoke the key"
+        }
+        ErrorCode::TooManySecrets => {
+            "The key has 5 secrets that work; end the grace of one, or rotate with grace_seconds 0"
+        }
+        ErrorCode::TooManyKeys => "The account has more than 10000 keys, too many to rotate together",
+        ErrorCode::IdempotencyKeyInUse => "The first request with this Idempotency-Key is still running",
+        ErrorCode::IdempotencyKeyReused => "Another request was made with this Idempotency-Key",
+        ErrorCode::IdempotencyAnswerLost => {
+            "The first request with this Idempotency-Key was carried out, but its answer is not known any more"
+        }
+        ErrorCode::InvalidSignature => "The signature is missing or does not fit the body",
+        ErrorCode::AlertNotFound => "Alert not found",
         ErrorCode::WebhookNotFound => "Webhook not found",
         ErrorCode::DeliveryNotFound => "Delivery not found",
         ErrorCode::MethodNotAllowed => "The method is not allowed for this route",
@@ -226,14 +242,18 @@ impl From<StoreError> for ApiError {
             | StoreError::OutcomeUnknown(_)
             | StoreError::Busy
             | StoreError::Closed
+            | StoreError::NoLease
+            | StoreError::Windows(_)
             | StoreError::File { .. }
             | StoreError::Entropy(_) => ApiError::unavailable(text),
+            StoreError::Superseded => ApiError::of(ErrorCode::IdempotencyKeyInUse),
             StoreError::Broken
             | StoreError::SchemaBehind { .. }
             | StoreError::SchemaAhead { .. }
             | StoreError::SchemaDiffers { .. }
             | StoreError::WrongMasterKey { .. }
             | StoreError::DatabaseTooOld { .. }
+            | StoreError::OtherServer { .. }
             | StoreError::Corrupt(_) => ApiError::internal(text),
         }
     }

@@ -92,7 +92,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-async fn read_body(request: Request<Body>, limit: BodyTimeout) -> Result<Bytes, ApiError> {
+pub(crate) async fn read_body(request: Request<Body>, limit: BodyTimeout) -> Result<Bytes, ApiError> {
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {

@@ -1,7 +1,9 @@
 //! `/v1/keys`: making, showing, changing and withdrawing API keys. A secret is shown once, in the answer that made it; a
 //! key never hands out more rights than it has.
 
-use std::net::IpAddr;
+mod body;
+mod rotation;
+mod usage;
 
 use axum::Json;
 use axum::extract::State;
@@ -10,17 +12,13 @@ use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use telepath_core::account::Account;
-use telepath_core::address::NetworkList;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{KeyId, SecretId};
-use telepath_core::key::{
-    KeyDraft, KeyFilter, KeyPatchDraft, KeyRecord, KeyStatus, LastUse, Preset, SecretRecord,
-};
+use telepath_core::id::KeyId;
+use telepath_core::key::{KeyDraft, KeyFilter, KeyPatchDraft, KeyRecord, KeyStatus, Preset};
 use telepath_core::page::PageRequest;
-use telepath_core::scope::{Scope, ScopeSet};
 use telepath_core::validation::{Invalid, bounded_text};
-use telepath_store::{CreatedKey, KeyChangeError};
+use telepath_store::KeyChangeError;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -33,103 +31,16 @@ use crate::page::Pagination;
 use crate::path::{PathId, Resource as _};
 use crate::query::{QueryForm, QueryReader, StrictQuery};
 
+use body::{CreatedKeyBody, KeyBody};
+pub(crate) use body::{network_texts, scope_names};
+
 pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(list_keys, create_key))
         .routes(routes!(get_key, update_key, delete_key))
         .routes(routes!(revoke_key))
-}
-
-/// An API key, never with its secret.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Key)]
-struct KeyBody {
-    /// Its id.
-    #[schema(value_type = String, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    id: KeyId,
-    /// What people call it.
-    #[schema(example = "Production")]
-    name: String,
-    /// The bundle it was made from.
-    #[schema(value_type = String, example = "production")]
-    preset: &'static str,
-    /// What it may do.
-    #[schema(value_type = Vec<String>, example = json!(["trunks:read", "trunks:write"]))]
-    scopes: Vec<&'static str>,
-    /// Requests per minute.
-    #[schema(example = 6000)]
-    rate_limit_per_minute: u32,
-    /// Networks from which it may be used; empty means from everywhere.
-    #[schema(example = json!(["203.0.113.0/24"]))]
-    allowed_ips: Vec<String>,
-    /// When it stops to work; null when never.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Timestamp>,
-    /// Before when it does not work yet; null when there is no such time.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    not_before: Option<Timestamp>,
-    /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    /// By whom: a key's or a user's id, `local` or `system`.
-    #[schema(example = "local")]
-    created_by: String,
-    /// When it was last used; at most a second late.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    last_used_at: Option<Timestamp>,
-    /// From where it was last used.
-    #[schema(value_type = Option<String>, example = "203.0.113.7")]
-    last_used_ip: Option<IpAddr>,
-    /// Requests so far, whatever their answer.
-    request_count: u64,
-    /// Requests that were answered with 4xx or 5xx.
-    error_count: u64,
-    /// `active`, `expiring`, `expired` or `revoked`.
-    #[schema(value_type = String, example = "active")]
-    status: &'static str,
-    /// When it was revoked.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    revoked_at: Option<Timestamp>,
-    /// By whom it was revoked.
-    revoked_by: Option<String>,
-    /// Why it was revoked.
-    revoke_reason: Option<String>,
-    /// Its secrets, the newest first, never in full.
-    secrets: Vec<SecretBody>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = KeySecret)]
-struct SecretBody {
-    /// Its id.
-    #[schema(value_type = String, example = "sec_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    id: SecretId,
-    /// Its first three and last four characters.
-    #[schema(example = "sk_live_AbC…wxyz")]
-    masked: String,
-    /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    /// When it stops to work although the key goes on.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Timestamp>,
-    /// When it was last used.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    last_used_at: Option<Timestamp>,
-    /// From where it was last used.
-    #[schema(value_type = Option<String>)]
-    last_used_ip: Option<IpAddr>,
-}
-
-/// A new key with its secret.
-#[derive(Serialize, ToSchema)]
-#[schema(as = CreatedKey)]
-struct CreatedKeyBody {
-    #[serde(flatten)]
-    key: KeyBody,
-    /// The key to send as `Authorization: Bearer …`. Shown this once.
-    #[schema(example = "sk_live_…")]
-    secret: String,
+        .merge(rotation::router())
+        .merge(usage::router())
 }
 
 /// A page of keys.
@@ -148,64 +59,6 @@ struct KeyListBody {
 struct RevokeDraft {
     /// For those who read the audit trail, 1–500 characters.
     reason: Option<String>,
-}
-
-fn used(last: Option<LastUse>) -> (Option<Timestamp>, Option<IpAddr>) {
-    (last.map(|last| last.at), last.map(|last| last.address))
-}
-
-pub(crate) fn scope_names(scopes: ScopeSet) -> Vec<&'static str> {
-    scopes.iter().map(Scope::name).collect()
-}
-
-pub(crate) fn network_texts(networks: &NetworkList) -> Vec<String> {
-    networks.iter().map(ToString::to_string).collect()
-}
-
-impl KeyBody {
-    fn new(key: KeyRecord, now: Timestamp) -> Self {
-        let status = key.status(now).name();
-        let (last_used_at, last_used_ip) = used(key.last_use);
-        let (revoked_at, revoked_by, revoke_reason) = match key.revocation {
-            Some(end) => (Some(end.at), Some(end.by.to_string()), end.reason),
-            None => (None, None, None),
-        };
-        Self {
-            id: key.id,
-            name: key.name,
-            preset: key.preset.name(),
-            scopes: scope_names(key.scopes),
-            rate_limit_per_minute: key.rate_limit.get(),
-            allowed_ips: network_texts(&key.allowed_ips),
-            expires_at: key.expires_at,
-            not_before: key.not_before,
-            created_at: key.created_at,
-            created_by: key.created_by.to_string(),
-            last_used_at,
-            last_used_ip,
-            request_count: key.request_count,
-            error_count: key.error_count,
-            status,
-            revoked_at,
-            revoked_by,
-            revoke_reason,
-            secrets: key.secrets.into_iter().map(SecretBody::from).collect(),
-        }
-    }
-}
-
-impl From<SecretRecord> for SecretBody {
-    fn from(secret: SecretRecord) -> Self {
-        let (last_used_at, last_used_ip) = used(secret.last_use);
-        Self {
-            id: secret.id,
-            masked: secret.mask.as_str().to_owned(),
-            created_at: secret.created_at,
-            expires_at: secret.expires_at,
-            last_used_at,
-            last_used_ip,
-        }
-    }
 }
 
 /// Which keys a list shows.
@@ -231,13 +84,20 @@ impl From<KeyChangeError> for ApiError {
         match error {
             // Handlers that know the id name it; see `change_error`.
             KeyChangeError::NotFound => ApiError::of(ErrorCode::KeyNotFound),
+            KeyChangeError::SecretNotFound => ApiError::of(ErrorCode::SecretNotFound),
             KeyChangeError::Escalation => ApiError::new(
                 ErrorCode::InsufficientScope,
-                "The key has or would get more rights than the key that makes this request",
+                "The key has more rights than the key that makes this request",
             ),
+            KeyChangeError::Beyond(problems) => problems.into(),
             KeyChangeError::Revoked => {
                 ApiError::invalid("id", "names a revoked key, which cannot be changed")
             }
+            KeyChangeError::Expired => {
+                ApiError::invalid("id", "names an expired key; give it a later expires_at first")
+            }
+            KeyChangeError::CurrentSecret => ApiError::of(ErrorCode::SecretIsCurrent),
+            KeyChangeError::TooManySecrets => ApiError::of(ErrorCode::TooManySecrets),
             KeyChangeError::Store(error) => error.into(),
         }
     }
@@ -246,7 +106,14 @@ impl From<KeyChangeError> for ApiError {
 fn change_error(id: KeyId) -> impl FnOnce(KeyChangeError) -> ApiError {
     move |error| match error {
         KeyChangeError::NotFound => KeyId::not_found(&id.to_string()),
-        KeyChangeError::Escalation | KeyChangeError::Revoked | KeyChangeError::Store(_) => error.into(),
+        KeyChangeError::SecretNotFound
+        | KeyChangeError::Escalation
+        | KeyChangeError::Beyond(_)
+        | KeyChangeError::Revoked
+        | KeyChangeError::Expired
+        | KeyChangeError::CurrentSecret
+        | KeyChangeError::TooManySecrets
+        | KeyChangeError::Store(_) => error.into(),
     }
 }
 
@@ -265,12 +132,12 @@ async fn create_key(
     StrictJson(draft): StrictJson<KeyDraft>,
 ) -> Result<impl IntoResponse, ApiError> {
     let account = account_of(&state, &caller).await?;
-    let new = draft.check(&account, caller.giver(), caller.at)?;
-    let CreatedKey { record, secret } = state.store.create_key(caller.account, new, caller.origin()).await?;
-    let location = format!("/v1/keys/{}", record.id);
-    let body =
-        CreatedKeyBody { key: KeyBody::new(record, caller.at), secret: secret.reveal().expose().to_owned() };
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(body)))
+    let giver = state.store.giver(caller.account, caller.origin()).await?;
+    let presets = state.store.presets(caller.account).await?;
+    let new = draft.check(&account, &presets, giver.as_ref(), caller.at)?;
+    let created = state.store.create_key(caller.account, new, caller.origin()).await?;
+    let location = format!("/v1/keys/{}", created.record.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(CreatedKeyBody::new(&created, caller.at))))
 }
 
 /// List keys
@@ -321,8 +188,8 @@ async fn update_key(
     StrictJson(draft): StrictJson<KeyPatchDraft>,
 ) -> Result<Json<KeyBody>, ApiError> {
     let account = account_of(&state, &caller).await?;
-    let patch = draft.check(&account, caller.giver(), caller.at)?;
-    let changed = state.store.update_key(caller.account, id, patch, caller.giver(), caller.origin()).await;
+    let patch = draft.check(&account, caller.at)?;
+    let changed = state.store.update_key(caller.account, id, patch, caller.origin()).await;
     Ok(Json(KeyBody::new(changed.map_err(change_error(id))?, caller.at)))
 }
 
@@ -369,6 +236,6 @@ async fn revoke(
     id: KeyId,
     reason: Option<String>,
 ) -> Result<KeyRecord, ApiError> {
-    let revoked = shared.store.revoke_key(caller.account, id, reason, caller.giver(), caller.origin()).await;
+    let revoked = shared.store.revoke_key(caller.account, id, reason, caller.origin()).await;
     revoked.map_err(change_error(id))
 }

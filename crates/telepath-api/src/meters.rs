@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use telepath_core::alert::AlertRule;
+use telepath_store::Store;
 
 use crate::routes::{ROUTES, RouteMatch};
 
@@ -75,6 +77,23 @@ impl RouteMeters {
     }
 }
 
+fn lost(what: &'static str) -> Counter {
+    metrics::describe_counter!(
+        "telepath_request_log_lost_total",
+        "Requests that are missing in the request log because the database could not take them."
+    );
+    counter!("telepath_request_log_lost_total", "what" => what)
+}
+
+fn window_gauge() -> Gauge {
+    metrics::describe_gauge!(
+        "telepath_shared_window_seconds",
+        metrics::Unit::Seconds,
+        "How long the last request waited for the count of its window."
+    );
+    gauge!("telepath_shared_window_seconds")
+}
+
 /// All meters of the API.
 pub(crate) struct Meters {
     /// In the order of [`ROUTES`].
@@ -83,12 +102,49 @@ pub(crate) struct Meters {
     unmatched: RouteMeters,
     refusals: [Counter; 9],
     /// Keys in the table.
-    pub(crate) keys: Gauge,
+    keys: Gauge,
+    /// In the order of [`AlertRule::ALL`].
+    alerts: Vec<Counter>,
+    notices_dropped: Counter,
+    /// What the database could not take.
+    details_lost: Counter,
+    counts_lost: Counter,
+    cluster: Option<ClusterMeters>,
+    /// Where windows are counted elsewhere.
+    window: Option<Gauge>,
+}
+
+/// How this server stands among others.
+struct ClusterMeters {
+    lease_left: Gauge,
+    nodes: Gauge,
+    confirmation: Gauge,
+}
+
+impl ClusterMeters {
+    fn register() -> Self {
+        metrics::describe_gauge!(
+            "telepath_cluster_lease_left_seconds",
+            metrics::Unit::Seconds,
+            "For how long keys are still admitted without the database."
+        );
+        metrics::describe_gauge!("telepath_cluster_nodes", "Servers on the database, this one included.");
+        metrics::describe_gauge!(
+            "telepath_cluster_confirmation_seconds",
+            metrics::Unit::Seconds,
+            "How long the last change of a key waited for the other servers."
+        );
+        Self {
+            lease_left: gauge!("telepath_cluster_lease_left_seconds"),
+            nodes: gauge!("telepath_cluster_nodes"),
+            confirmation: gauge!("telepath_cluster_confirmation_seconds"),
+        }
+    }
 }
 
 impl Meters {
     /// Registers with the recorder that is in force.
-    pub(crate) fn register() -> Self {
+    pub(crate) fn register(store: &Store) -> Self {
         metrics::describe_counter!("telepath_api_requests_total", "Answered API requests.");
         metrics::describe_counter!("telepath_api_refusals_total", "Requests refused by the auth pipeline.");
         metrics::describe_histogram!(
@@ -97,13 +153,53 @@ impl Meters {
             "Time from request head to answer."
         );
         metrics::describe_gauge!("telepath_keys", "API keys in the key table.");
+        metrics::describe_counter!("telepath_alerts_raised_total", "Alerts raised by this process.");
+        metrics::describe_counter!(
+            "telepath_alert_notices_dropped_total",
+            "Notices of dead or exposed keys for which there was no room."
+        );
         Self {
             routes: ROUTES.iter().map(|row| RouteMeters::new(row.path, row.verb())).collect(),
             unmatched: RouteMeters::new("unmatched", "other"),
             refusals: Refusal::ALL
                 .map(|refusal| counter!("telepath_api_refusals_total", "reason" => refusal.label())),
             keys: gauge!("telepath_keys"),
+            alerts: AlertRule::ALL
+                .iter()
+                .map(|rule| counter!("telepath_alerts_raised_total", "rule" => rule.name()))
+                .collect(),
+            notices_dropped: counter!("telepath_alert_notices_dropped_total"),
+            details_lost: lost("details"),
+            counts_lost: lost("counts"),
+            cluster: store.cluster().map(|_| ClusterMeters::register()),
+            window: store.window_latency().map(|_| window_gauge()),
         }
+    }
+
+    /// Sets the gauges to what they are at this moment.
+    pub(crate) fn look(&self, store: &Store) {
+        self.take_over(store);
+        let lost = store.requests().figures();
+        self.details_lost.absolute(lost.details_lost);
+        self.counts_lost.absolute(lost.counts_lost);
+        self.keys.set(f64::from(u32::try_from(store.keys().len()).unwrap_or(u32::MAX)));
+        if let Some((meters, figures)) = self.cluster.as_ref().zip(store.cluster()) {
+            meters.lease_left.set(figures.lease_left.as_secs_f64());
+            meters.nodes.set(f64::from(figures.nodes));
+            meters.confirmation.set(figures.confirmation.as_secs_f64());
+        }
+        if let Some((gauge, latency)) = self.window.as_ref().zip(store.window_latency()) {
+            gauge.set(latency.as_secs_f64());
+        }
+    }
+
+    /// Takes over what the store counts itself.
+    pub(crate) fn take_over(&self, store: &Store) {
+        self.keys.set(f64::from(u32::try_from(store.keys().len()).unwrap_or(u32::MAX)));
+        for (rule, counter) in AlertRule::ALL.iter().zip(&self.alerts) {
+            counter.absolute(store.alerts_raised(*rule));
+        }
+        self.notices_dropped.absolute(store.notices_dropped());
     }
 
     /// Counts one answer.

@@ -24,6 +24,6 @@ pub fn with_api_buckets(builder: PrometheusBuilder) -> Result<PrometheusBuilder,
     responses((status = 200, description = "Prometheus text exposition format 0.0.4.", body = String,
         content_type = "text/plain")))]
 async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
-    state.meters.keys.set(f64::from(u32::try_from(state.store.keys().len()).unwrap_or(u32::MAX)));
+    state.meters.look(&state.store);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.prometheus.render())
 }

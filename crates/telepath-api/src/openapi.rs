@@ -17,7 +17,9 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
-use crate::{calls, deliveries, health, keys, metrics, trunks, webhooks, whoami};
+use crate::{
+    account, alerts, audit_events, calls, deliveries, health, key_presets, keys, leaks, metrics, requests, trunks, webhooks, whoami,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -31,6 +33,8 @@ use crate::{calls, deliveries, health, keys, metrics, trunks, webhooks, whoami};
         (name = "Keys", description = "API keys: who may do what, how often and from where."),
         (name = "Trunks", description = "SIP usernames that carriers call, and the agents that answer."),
         (name = "Calls", description = "What became of each call."),
+        (name = "Audit", description = "What was asked, and who changed what."),
+        (name = "Alerts", description = "What is unusual about the use of keys, or needs attention in time."),
         (name = "Webhooks", description = "Where events are sent, and what became of each delivery."),
         (name = "Operation", description = "For those who run the server. These routes need no key.")
     )
@@ -53,8 +57,14 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(whoami::router())
         .merge(keys::router())
+        .merge(key_presets::router())
+        .merge(account::router())
+        .merge(leaks::router())
         .merge(trunks::router())
         .merge(calls::router())
+        .merge(requests::router())
+        .merge(audit_events::router())
+        .merge(alerts::router())
         .merge(webhooks::router())
         .merge(deliveries::router())
         .merge(health::router())
@@ -68,7 +78,25 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
     (router, text)
 }
 
+/// The generator calls an unsigned number of 32 bits an `int32`, whose largest value is half of ours.
+fn correct_unsigned(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if members.get("format").is_some_and(|format| format == "int32")
+                && members.get("minimum").is_some_and(|least| least.as_i64().is_some_and(|least| least >= 0))
+            {
+                members.remove("format");
+                members.entry("maximum").or_insert_with(|| u32::MAX.into());
+            }
+            members.values_mut().for_each(correct_unsigned);
+        }
+        Value::Array(items) => items.iter_mut().for_each(correct_unsigned),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 fn complete(document: &mut Value) {
+    correct_unsigned(document);
     document["components"]["securitySchemes"] = json!({
         "bearer": {
             "type": "http",
@@ -80,6 +108,8 @@ fn complete(document: &mut Value) {
     document["components"]["schemas"]["Error"] = error_schema();
     document["components"]["headers"] = common_headers();
     document["components"]["responses"] = common_responses();
+    document["components"]["parameters"] = common_parameters();
+    withhold_secrets(&mut document["components"]["schemas"]);
     document["webhooks"] = events::section();
     for row in ROUTES {
         let operation = &mut document["paths"][row.path][row.verb().to_ascii_lowercase()];
@@ -91,7 +121,7 @@ fn complete(document: &mut Value) {
 
 fn complete_operation(row: &RouteRow, operation: &mut Value) {
     match row.access {
-        Access::Open => operation["security"] = json!([]),
+        Access::Open | Access::Reporter => operation["security"] = json!([]),
         Access::AnyKey => operation["security"] = json!([{"bearer": []}]),
         Access::Scope(scope) => {
             operation["security"] = json!([{"bearer": [scope.name()]}]);
@@ -99,6 +129,9 @@ fn complete_operation(row: &RouteRow, operation: &mut Value) {
                 operation["description"].as_str().map(|text| format!("{text}\n\n")).unwrap_or_default();
             operation["description"] = json!(format!("{said}Needs the scope `{scope}`."));
         }
+    }
+    if takes_idempotency_key(row) {
+        add_idempotency_key(operation);
     }
     // A POST that needs no body still refuses one that it does not understand.
     let has_body = operation.get("requestBody").is_some() || row.verb() == "POST";
@@ -117,6 +150,56 @@ fn complete_operation(row: &RouteRow, operation: &mut Value) {
         for (status, response) in responses.iter_mut().filter(|(_, response)| response.get("$ref").is_none())
         {
             finish_response(status, response);
+            if takes_idempotency_key(row) && status.starts_with('2') {
+                let header = json!({"$ref": "#/components/headers/Idempotent-Replayed"});
+                response["headers"]["Idempotent-Replayed"] = header;
+            }
+        }
+    }
+}
+
+fn takes_idempotency_key(row: &RouteRow) -> bool {
+    row.verb() == "POST" && !matches!(row.access, Access::Open | Access::Reporter)
+}
+
+/// Every `POST` of a known caller can be repeated without being carried out twice.
+fn add_idempotency_key(operation: &mut Value) {
+    let parameter = json!({"$ref": "#/components/parameters/IdempotencyKey"});
+    match operation["parameters"].as_array_mut() {
+        Some(parameters) => parameters.push(parameter),
+        None => operation["parameters"] = json!([parameter]),
+    }
+}
+
+fn common_parameters() -> Value {
+    json!({"IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": false,
+        "description": "Chosen by the caller, one for each new request. The same request with the same key is carried out once within 24 hours; repeating it gives the first answer again, with `Idempotent-Replayed: true` and with `secret_withheld` in the place of secrets that are shown once. Only answers of success are kept: what was refused may be tried again.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+    }})
+}
+
+/// In an answer that is given again, a member says that what is shown once is missing.
+fn withhold_secrets(schemas: &mut Value) {
+    let Some(schemas) = schemas.as_object_mut() else { return };
+    for name in ["CreatedKey", "CreatedTrunk", "RotatedSipPassword"] {
+        let Some(schema) = schemas.get_mut(name) else { continue };
+        let parts = match schema["allOf"].as_array_mut() {
+            Some(parts) => parts.iter_mut().collect(),
+            None => vec![schema],
+        };
+        for part in parts {
+            let shown_once = |member: &str| member == "secret" || member == "sip_password";
+            let Some(properties) = part["properties"].as_object_mut() else { continue };
+            if properties.keys().any(|member| shown_once(member)) {
+                let told = json!({"type": "boolean", "description": "True in an answer that is given again: what is shown once is not."});
+                properties.insert("secret_withheld".to_owned(), told);
+                if let Some(required) = part["required"].as_array_mut() {
+                    required.retain(|member| !member.as_str().is_some_and(shown_once));
+                }
+            }
         }
     }
 }
@@ -124,15 +207,19 @@ fn complete_operation(row: &RouteRow, operation: &mut Value) {
 /// Which codes a route can answer beside those that its handler declares.
 fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
     let mut codes = vec![ErrorCode::HttpsRequired, ErrorCode::Internal, ErrorCode::Unavailable];
-    if row.access == Access::Open {
-        return codes;
+    match row.access {
+        Access::Open => return codes,
+        Access::Reporter => codes.push(ErrorCode::RateLimitExceeded),
+        Access::AnyKey | Access::Scope(_) => codes.extend([
+            ErrorCode::MissingApiKey,
+            ErrorCode::InvalidApiKey,
+            ErrorCode::IpNotAllowed,
+            ErrorCode::RateLimitExceeded,
+        ]),
     }
-    codes.extend([
-        ErrorCode::MissingApiKey,
-        ErrorCode::InvalidApiKey,
-        ErrorCode::IpNotAllowed,
-        ErrorCode::RateLimitExceeded,
-    ]);
+    if row.path.ends_with("/secret-scanning") {
+        codes.extend([ErrorCode::InvalidSignature, ErrorCode::NotFound]);
+    }
     if matches!(row.access, Access::Scope(_)) {
         codes.push(ErrorCode::InsufficientScope);
     }
@@ -161,6 +248,25 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
         ];
         codes
             .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));
+    }
+    if takes_idempotency_key(row) {
+        codes.extend([
+            ErrorCode::IdempotencyKeyInUse,
+            ErrorCode::IdempotencyAnswerLost,
+            ErrorCode::IdempotencyKeyReused,
+        ]);
+    }
+    if row.path.contains("{name}") {
+        codes.push(ErrorCode::PresetNotFound);
+    }
+    if row.path.contains("{secret_id}") {
+        codes.extend([ErrorCode::SecretNotFound, ErrorCode::SecretIsCurrent]);
+    }
+    if row.path.ends_with("/rotate") || row.path.ends_with("/rotate-all") {
+        codes.push(ErrorCode::TooManySecrets);
+    }
+    if row.path.ends_with("/rotate-all") {
+        codes.push(ErrorCode::TooManyKeys);
     }
     codes
 }
@@ -234,6 +340,7 @@ fn common_headers() -> Value {
         "RateLimit": text("What is left, and the seconds until the next window (IETF draft).", "\"default\";r=5999;t=42"),
         "Retry-After": number("Seconds after which to try again.", 42),
         "WWW-Authenticate": text("The challenge of RFC 6750.", "Bearer realm=\"telepath\", error=\"invalid_token\""),
+        "Idempotent-Replayed": text("`true` when this is the kept answer of an earlier request with the same Idempotency-Key.", "true"),
         "Location": text("Where the new resource is.", "/v1/trunks/conn_01k9v1n2xrf6t8g3m5q7w9y0za"),
     })
 }

@@ -1,9 +1,11 @@
 //! What the shell decides about the API.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use telepath_core::address::NetworkList;
 use telepath_core::id::AccountId;
+use telepath_core::leak::SigningKeys;
 use telepath_core::limit::RateLimit;
 use telepath_egress::Egress;
 
@@ -31,6 +33,10 @@ pub struct ApiOptions {
     pub body_timeout: Duration,
     /// What each listener holds its peers to.
     pub connections: ConnectionLimits,
+    /// With which keys a secret-scanning partner signs its lists; without them none are taken.
+    pub signing_keys: Option<Arc<SigningKeys>>,
+    /// Whom to tell of weaknesses, as a URI; without it there is no `security.txt`.
+    pub security_contact: Option<String>,
     /// Where webhooks may be: public addresses only, unless told otherwise.
     pub egress: Egress,
 }
@@ -73,6 +79,8 @@ impl ApiOptions {
             request_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(20),
             connections: ConnectionLimits::default(),
+            signing_keys: None,
+            security_contact: None,
             egress: Egress::default(),
         }
     }

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{CallId, DeliveryId, Id, KeyId, TrunkId, WebhookId};
+use telepath_core::id::{AlertId, CallId, DeliveryId, Id, KeyId, SecretId, TrunkId, WebhookId};
 
 use crate::error::ApiError;
 
@@ -48,6 +48,34 @@ impl Resource for DeliveryId {
     const NOUN: &'static str = "Delivery";
 }
 
+impl Resource for AlertId {
+    const NOT_FOUND: ErrorCode = ErrorCode::AlertNotFound;
+    const NOUN: &'static str = "Alert";
+}
+
+impl Resource for SecretId {
+    const NOT_FOUND: ErrorCode = ErrorCode::SecretNotFound;
+    const NOUN: &'static str = "Secret";
+}
+
+/// The ids in the path of a route that has two.
+#[derive(Debug)]
+pub(crate) struct PathIds<T, U>(pub(crate) T, pub(crate) U);
+
+impl<S: Send + Sync, T: Resource, U: Resource> FromRequestParts<S> for PathIds<T, U> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let texts: Vec<String> =
+            params.map(|params| params.iter().map(|(_, text)| text.to_owned()).collect()).unwrap_or_default();
+        let mut texts = texts.into_iter();
+        let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
+        let first = first.parse().map_err(|_| T::not_found(&first))?;
+        second.parse().map(|second| Self(first, second)).map_err(|_| U::not_found(&second))
+    }
+}
+
 /// The id in the path of a route that has exactly one.
 #[derive(Debug)]
 pub(crate) struct PathId<T>(pub(crate) T);
@@ -61,6 +89,20 @@ impl<S: Send + Sync, T: Resource> FromRequestParts<S> for PathId<T> {
         let text = params.ok().and_then(|params| params.iter().next().map(|(_, text)| text.to_owned()));
         let text = text.unwrap_or_default();
         text.parse().map(Self).map_err(|_| T::not_found(&text))
+    }
+}
+
+/// The name in the path of a route that has exactly one.
+#[derive(Debug)]
+pub(crate) struct PathName(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let text = params.ok().and_then(|params| params.iter().next().map(|(_, text)| text.to_owned()));
+        Ok(Self(text.unwrap_or_default()))
     }
 }
 

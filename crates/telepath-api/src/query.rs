@@ -6,9 +6,11 @@ use std::fmt::Display;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
+use telepath_core::clock::Timestamp;
 use telepath_core::page::{DEFAULT_LIMIT, MAX_LIMIT, PageRequest};
 use telepath_core::validation::Invalid;
 
+use crate::date::{DayEdge, parse_date};
 use crate::error::ApiError;
 use crate::path::safe_excerpt;
 
@@ -71,12 +73,30 @@ impl QueryReader {
         self.problems.wrong(name, message);
     }
 
+    /// Takes a moment, or a date of which `edge` says which end is meant.
+    pub(crate) fn date(&mut self, name: &str, edge: DayEdge) -> Option<Timestamp> {
+        self.take(name, |text| parse_date(text, edge))
+    }
+
+    /// Takes a text of 1 to `longest` bytes.
+    pub(crate) fn text(&mut self, name: &str, longest: usize) -> Option<String> {
+        self.take(name, |text| {
+            let fits = (1..=longest).contains(&text.len());
+            if fits { Ok(text.to_owned()) } else { Err(format!("must have 1 to {longest} bytes")) }
+        })
+    }
+
+    /// Takes `limit`.
+    pub(crate) fn limit(&mut self) -> Option<u32> {
+        let problem = format!("must be between 1 and {MAX_LIMIT}");
+        self.take("limit", |text| {
+            text.parse::<u32>().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or(problem)
+        })
+    }
+
     /// Takes `limit` and `offset`.
     pub(crate) fn page(&mut self) -> PageRequest {
-        let problem = format!("must be between 1 and {MAX_LIMIT}");
-        let limit = self.take("limit", |text| {
-            text.parse::<u32>().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or(problem)
-        });
+        let limit = self.limit();
         let offset =
             self.take("offset", |text| text.parse::<u32>().map_err(|_| "must be a whole number from 0"));
         PageRequest::new(limit.unwrap_or(DEFAULT_LIMIT), offset.unwrap_or(0)).unwrap_or_default()

@@ -2,6 +2,7 @@
 //! what people, the OpenAPI document and the tests read, and a test fails when the two disagree.
 
 use axum::http::Method;
+use telepath_core::request::RouteNumber;
 use telepath_core::scope::Scope;
 
 /// What a route asks of its caller.
@@ -9,6 +10,8 @@ use telepath_core::scope::Scope;
 pub enum Access {
     /// Nothing.
     Open,
+    /// Nothing, but the caller's address has a strict window of its own here.
+    Reporter,
     /// A valid key.
     AnyKey,
     /// A valid key with this scope.
@@ -20,7 +23,7 @@ pub enum Access {
 pub struct RouteRow {
     /// The method. `GET` stands for `HEAD` too.
     pub method: Method,
-    /// The path; `{id}` is one segment.
+    /// The path; a name in braces, such as `{id}`, is one segment.
     pub path: &'static str,
     /// What it asks of its caller.
     pub access: Access,
@@ -60,6 +63,18 @@ pub static ROUTES: &[RouteRow] = &[
     row(Method::PATCH, "/v1/keys/{id}", Access::Scope(Scope::KeysWrite)),
     row(Method::DELETE, "/v1/keys/{id}", Access::Scope(Scope::KeysWrite)),
     row(Method::POST, "/v1/keys/{id}/revoke", Access::Scope(Scope::KeysWrite)),
+    row(Method::POST, "/v1/keys/{id}/rotate", Access::Scope(Scope::KeysWrite)),
+    row(Method::POST, "/v1/keys/{id}/secrets/{secret_id}/revoke", Access::Scope(Scope::KeysWrite)),
+    row(Method::POST, "/v1/keys/rotate-all", Access::Scope(Scope::KeysWrite)),
+    row(Method::POST, "/v1/keys/report-leak", Access::Reporter),
+    row(Method::POST, "/v1/keys/secret-scanning", Access::Reporter),
+    row(Method::GET, "/v1/key-presets", Access::Scope(Scope::KeysRead)),
+    row(Method::PATCH, "/v1/key-presets/{name}", Access::Scope(Scope::KeysWrite)),
+    row(Method::DELETE, "/v1/key-presets/{name}", Access::Scope(Scope::KeysWrite)),
+    row(Method::GET, "/v1/account", Access::Scope(Scope::KeysRead)),
+    row(Method::PATCH, "/v1/account", Access::Scope(Scope::KeysWrite)),
+    row(Method::GET, "/v1/alerts", Access::Scope(Scope::UsageRead)),
+    row(Method::POST, "/v1/alerts/{id}/acknowledge", Access::Scope(Scope::KeysWrite)),
     row(Method::GET, "/v1/webhooks", Access::Scope(Scope::WebhooksRead)),
     row(Method::POST, "/v1/webhooks", Access::Scope(Scope::WebhooksWrite)),
     row(Method::GET, "/v1/webhooks/{id}", Access::Scope(Scope::WebhooksRead)),
@@ -75,6 +90,8 @@ pub static ROUTES: &[RouteRow] = &[
     row(Method::GET, "/readyz", Access::Open),
     row(Method::GET, "/metrics", Access::Open),
     row(Method::GET, "/openapi.json", Access::Open),
+    row(Method::GET, "/.well-known/telepath-key-pattern.json", Access::Open),
+    row(Method::GET, "/.well-known/security.txt", Access::Open),
 ];
 
 /// What the table knows of a request.
@@ -86,6 +103,25 @@ pub(crate) struct RouteMatch {
     pub(crate) template: Option<&'static str>,
     /// Whether the path is open to everybody.
     pub(crate) open: bool,
+    /// Whether the path is for those who report leaks.
+    pub(crate) reporter: bool,
+}
+
+impl RouteMatch {
+    /// The number of the route in the request log.
+    pub(crate) fn number(self) -> Option<RouteNumber> {
+        self.row.and_then(|row| u16::try_from(row).ok()).map(RouteNumber)
+    }
+
+    /// Whether the route is known and the template is the path.
+    pub(crate) fn is_one_path(self) -> bool {
+        self.row.is_some() && self.template.is_some_and(|template| !template.contains('{'))
+    }
+}
+
+/// What each route is called in the request log, in the order of its numbers.
+pub(crate) fn labels() -> Vec<String> {
+    ROUTES.iter().map(|row| format!("{} {}", row.verb(), row.path)).collect()
 }
 
 /// Finds a request in the table.
@@ -96,6 +132,7 @@ pub(crate) fn find(method: &Method, path: &str) -> RouteMatch {
         if fits(row.path, path) {
             found.template = Some(row.path);
             found.open = row.access == Access::Open;
+            found.reporter = row.access == Access::Reporter;
             if row.method == *method {
                 found.row = Some(place);
                 break;
@@ -105,14 +142,19 @@ pub(crate) fn find(method: &Method, path: &str) -> RouteMatch {
     found
 }
 
-/// Whether a path has the form of a template with at most one `{id}`.
+/// Whether a path has the form of a template. Most templates differ from the path within a few bytes.
 fn fits(template: &str, path: &str) -> bool {
-    match template.split_once("{id}") {
-        None => template == path,
-        Some((before, after)) => path
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after))
-            .is_some_and(|id| !id.is_empty() && !id.contains('/')),
+    let (mut template, mut path) = (template.as_bytes(), path.as_bytes());
+    loop {
+        let same = template.iter().zip(path).take_while(|(one, other)| one == other && **one != b'{').count();
+        (template, path) = (&template[same..], &path[same..]);
+        let Some((b'{', _)) = template.split_first() else { return template.is_empty() && path.is_empty() };
+        let name = template.iter().position(|byte| *byte == b'}').map_or(template.len(), |end| end + 1);
+        let segment = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
+        if segment == 0 {
+            return false;
+        }
+        (template, path) = (&template[name..], &path[segment..]);
     }
 }
 
@@ -132,12 +174,24 @@ mod tests {
             assert_eq!(find(&Method::GET, path), RouteMatch::default(), "{path}");
         }
         assert!(find(&Method::GET, "/livez").open);
+        let two = find(&Method::POST, "/v1/keys/key_1/secrets/sec_1/revoke");
+        assert_eq!(two.template, Some("/v1/keys/{id}/secrets/{secret_id}/revoke"));
+        let exact = find(&Method::POST, "/v1/keys/rotate-all");
+        assert_eq!(ROUTES[exact.row.unwrap()].path, "/v1/keys/rotate-all");
+        for path in ["/v1/keys/key_1/secrets//revoke", "/v1/keys/key_1/secrets/s/x/revoke", "/v1/keys/{id"] {
+            assert_eq!(find(&Method::POST, path).row, None, "{path}");
+        }
     }
 
     #[test]
-    fn every_route_under_v1_asks_for_a_key_and_no_other_does() {
+    fn every_route_under_v1_but_those_for_reporters_asks_for_a_key_and_no_other_does() {
+        const FOR_REPORTERS: [&str; 2] = ["/v1/keys/report-leak", "/v1/keys/secret-scanning"];
         for row in ROUTES {
-            assert_eq!(row.path.starts_with("/v1/"), row.access != Access::Open, "{}", row.path);
+            let for_reporters = FOR_REPORTERS.contains(&row.path);
+            assert_eq!(row.access == Access::Reporter, for_reporters, "{}", row.path);
+            let asks = !matches!(row.access, Access::Open | Access::Reporter);
+            assert_eq!(row.path.starts_with("/v1/") && !for_reporters, asks, "{}", row.path);
         }
+        assert!(!find(&Method::GET, "/v1/keys/report-leak").reporter, "only for that method");
     }
 }

@@ -1,7 +1,9 @@
 //! The API as its callers see it: requests through the whole gate and router, over a real store in a temporary SQLite
 //! file and a clock that the test moves; and the doors over loopback with real TLS.
 
+mod accounts;
 mod admission;
+mod alerts;
 mod authz;
 mod calls;
 mod catalogues;
@@ -9,7 +11,11 @@ mod completeness;
 mod doors;
 mod house;
 mod keys;
+mod leaks;
+mod once;
 mod privacy;
+mod requests;
+mod rotation;
 mod strictness;
 mod trunks;
 mod webhooks;

@@ -103,7 +103,7 @@ async fn of_key(shared: &Shared, caller: &Caller, key: &KeyHandle) -> Result<Byt
         return Ok(known);
     }
     let account = account_of(shared, caller).await?;
-    let record = shared.store.get_key(caller.account, id).await?;
+    let record = shared.store.find_key(caller.account, id).await?;
     let record = record.ok_or_else(|| KeyId::not_found(&id.to_string()))?;
     let body = render(&WhoamiBody {
         id: Some(id),

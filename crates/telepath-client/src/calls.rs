@@ -5,7 +5,7 @@ use telepath_core::call::MediaCounts;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, TrunkId};
 
-use crate::client::Query;
+use crate::request::Query;
 use crate::{Client, Error, ListPage, Pagination};
 
 /// A call.

@@ -1,11 +1,22 @@
-//! `/v1/keys`: make, list and revoke API keys.
+//! `/v1/keys`: make, list, change, rotate and revoke API keys.
 
-use serde::{Deserialize, Serialize};
+mod presets;
+mod rotation;
+mod usage;
+
+pub use presets::{KeyPreset, KeyPresetChange};
+pub use rotation::{MAX_REPORTED, RotatedKeys};
+pub use usage::{KeyUsage, RouteUsage, UsageAddress, UsageBucket, UsageQuery};
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize, Serializer};
+use telepath_core::change::Change;
 use telepath_core::clock::Timestamp;
-use telepath_core::id::KeyId;
+use telepath_core::id::{KeyId, SecretId};
 use telepath_core::secret::SecretText;
 
-use crate::client::Query;
+use crate::request::Query;
 use crate::{Client, Error, ListPage, Pagination};
 
 /// A key without its secrets.
@@ -27,10 +38,19 @@ pub struct Key {
     pub status: String,
     /// When it stops to work.
     pub expires_at: Option<Timestamp>,
+    /// Before when it does not work yet.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// By whom: a key's or a user's id, `local` or `system`.
+    #[serde(default)]
+    pub created_by: Option<String>,
     /// When it was last used, at most a second late.
     pub last_used_at: Option<Timestamp>,
+    /// From where it was last used.
+    #[serde(default)]
+    pub last_used_ip: Option<IpAddr>,
     /// Requests with it so far.
     #[serde(default)]
     pub request_count: u64,
@@ -39,18 +59,64 @@ pub struct Key {
     pub error_count: u64,
     /// When it was withdrawn.
     pub revoked_at: Option<Timestamp>,
+    /// By whom it was withdrawn.
+    #[serde(default)]
+    pub revoked_by: Option<String>,
     /// Why it was withdrawn.
     pub revoke_reason: Option<String>,
+    /// Its secrets, the newest first, never in full.
+    #[serde(default)]
+    pub secrets: Vec<KeySecret>,
 }
 
-/// A key that was just made, with its secret, which is shown this once.
-#[derive(Debug, Clone, Deserialize)]
+/// What may be shown of one secret of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySecret {
+    /// Its id.
+    pub id: SecretId,
+    /// Its first three and last four characters.
+    pub masked: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stops to work although the key goes on.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// `current`, `grace` or `ended`; `None` from a server that does not say.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// When it was last used.
+    #[serde(default)]
+    pub last_used_at: Option<Timestamp>,
+    /// From where it was last used.
+    #[serde(default)]
+    pub last_used_ip: Option<IpAddr>,
+}
+
+/// A key with a secret that was just made and is shown this once.
+#[derive(Debug, Clone)]
 pub struct CreatedKey {
     /// The key.
-    #[serde(flatten)]
     pub key: Key,
     /// What goes into the `Authorization` header.
     pub secret: SecretText,
+}
+
+/// A key with its secret as it is answered. An answer that is given again, to an attempt whose first answer was lost,
+/// leaves the secret out.
+#[derive(Deserialize)]
+struct Answered {
+    #[serde(flatten)]
+    key: Key,
+    secret: Option<SecretText>,
+}
+
+impl Answered {
+    fn created(self) -> Result<CreatedKey, Error> {
+        match self.secret {
+            Some(secret) => Ok(CreatedKey { key: self.key, secret }),
+            None => Err(Error::SecretLost { id: self.key.id.to_string() }),
+        }
+    }
 }
 
 /// What to make. The server checks all of it.
@@ -74,6 +140,34 @@ pub struct KeyRequest {
     pub expires_at: Option<Timestamp>,
 }
 
+/// What to change; what is left out stays as it is.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct KeyChange {
+    /// What people call it, 1–100 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it may do from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// Requests per minute; what was used in the running window stays used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit_per_minute: Option<u32>,
+    /// Networks in CIDR form; an empty list means from everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_ips: Option<Vec<String>>,
+    /// When it stops to work; [`Change::Clear`] means never.
+    #[serde(skip_serializing_if = "is_kept", serialize_with = "value_or_null")]
+    pub expires_at: Change<Timestamp>,
+}
+
+fn is_kept(change: &Change<Timestamp>) -> bool {
+    !change.is_given()
+}
+
+fn value_or_null<S: Serializer>(change: &Change<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    change.apply(None).serialize(serializer)
+}
+
 /// Which keys to list.
 #[derive(Debug, Clone, Default)]
 pub struct KeysQuery {
@@ -81,6 +175,10 @@ pub struct KeysQuery {
     pub status: Option<String>,
     /// Only keys of this preset.
     pub preset: Option<String>,
+    /// Only keys not used for this many days.
+    pub idle_days: Option<u32>,
+    /// Only keys that expire before this moment.
+    pub expires_before: Option<Timestamp>,
     /// Items per page, 1–100.
     pub limit: Option<u32>,
     /// Items to pass over.
@@ -96,7 +194,7 @@ struct KeyList {
 impl Client {
     /// Makes a key. The answer is the only place where its secret ever stands.
     pub async fn create_key(&self, request: &KeyRequest) -> Result<CreatedKey, Error> {
-        self.post("/v1/keys", request).await
+        self.post::<Answered>("/v1/keys", request).await?.created()
     }
 
     /// One page of the account's keys, newest first.
@@ -104,6 +202,8 @@ impl Client {
         let path = Query::new("/v1/keys")
             .add("status", query.status.as_deref())
             .add("preset", query.preset.as_deref())
+            .add("idle_days", query.idle_days)
+            .add("expires_before", query.expires_before)
             .add("limit", query.limit)
             .add("offset", query.offset)
             .finish();
@@ -114,6 +214,11 @@ impl Client {
     /// One key.
     pub async fn get_key(&self, id: KeyId) -> Result<Key, Error> {
         self.get(&format!("/v1/keys/{id}")).await
+    }
+
+    /// Changes a key: once this returns, the server admits no request by the old rights, limit, addresses or expiry.
+    pub async fn update_key(&self, id: KeyId, change: &KeyChange) -> Result<Key, Error> {
+        self.patch(&format!("/v1/keys/{id}"), change).await
     }
 
     /// Revokes a key: once this returns, the server admits no request with it.

@@ -1,41 +1,85 @@
 //! The Rust client of the Telepath API: typed calls over HTTPS, over plain HTTP to this machine only, or over the Unix
 //! socket of a data folder (local administration, without a key).
 //!
-//! Every request has a time limit of 30 seconds. Nothing is repeated: an error says whether trying again may help
-//! ([`Error::may_retry`]) and the caller decides. The key is never printed, in no error and no `Debug` output.
+//! It does by itself what every client of the API should do:
+//!
+//! - The key comes from `TELEPATH_API_KEY` and is never printed, in no error, log line or `Debug` output.
+//! - Plain HTTP is spoken to this machine only, and only when asked for.
+//! - Each attempt may take 30 seconds ([`TIME_LIMIT`]), a call with all its attempts three minutes.
+//! - After network errors and 5xx a request is sent again, with exponential backoff and full jitter, when carrying it out
+//!   twice does no harm: the method is idempotent, or it is a `POST`, to which the client adds an `Idempotency-Key` that is
+//!   the same for all its attempts. `Retry-After` is honoured.
+//! - After 429 it waits until the window of `X-RateLimit-Reset` opens, when that is soon enough; otherwise the error tells
+//!   when that will be. [`RetryPolicy`] says how long and how often.
+//! - Each attempt is one log line (`tracing`): method, path without query, status, request id, attempt, duration.
+//!
+//! Members that a newer server adds to its answers are passed over.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), telepath_client::Error> {
-//! use telepath_client::{Client, SecretText, Trust};
-//!
-//! let key = SecretText::new(std::env::var("TELEPATH_API_KEY").unwrap_or_default());
-//! let client = Client::https("https://localhost:8443", key, Trust::SystemRoots)?;
+//! let client = telepath_client::Client::from_env()?;
 //! println!("{}", client.whoami().await?.name);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! For a key and a certificate authority from elsewhere:
+//!
+//! ```no_run
+//! # async fn example(key: telepath_client::SecretText) -> Result<(), telepath_client::Error> {
+//! use telepath_client::{KeysQuery, Settings, Trust};
+//!
+//! let trust = Trust::CaFile("telepath-data/tls/ca.pem".into());
+//! let client = Settings::new("https://localhost:8443", key).trust(trust).client()?;
+//! for key in client.list_keys(&KeysQuery::default()).await?.items {
+//!     println!("{} {}", key.id, key.status);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
+mod account;
+mod alerts;
+mod answer;
+mod audit;
 mod calls;
 mod client;
+mod connection;
 mod error;
 mod keys;
 mod page;
+mod request;
+mod requests;
+mod retry;
+mod settings;
 mod transport;
 mod trunks;
 mod webhooks;
 mod whoami;
 
+pub use account::{AccountChange, AccountSettings};
+pub use alerts::{Alert, AlertsQuery};
+pub use audit::{AuditCheck, AuditEvent, AuditQuery};
 pub use calls::{Call, CallDetails, CallFigures, CallTurn, CallsQuery};
 pub use client::{Client, TIME_LIMIT};
 pub use error::{ApiError, Error, FieldError};
-pub use keys::{CreatedKey, Key, KeyRequest, KeysQuery};
-pub use page::{ListPage, Pagination};
+pub use keys::{
+    CreatedKey, Key, KeyChange, KeyPreset, KeyPresetChange, KeyRequest, KeySecret, KeyUsage, KeysQuery,
+    MAX_REPORTED, RotatedKeys, RouteUsage, UsageAddress, UsageBucket, UsageQuery,
+};
+pub use page::{CursorPage, ListPage, Pagination};
+pub use requests::{Export, ExportFormat, LoggedRequest, RequestsQuery};
+pub use retry::RetryPolicy;
+pub use settings::{CA_FILE_VARIABLE, EnvFile, KEY_VARIABLE, Settings, URL_VARIABLE};
 pub use telepath_core::call::MediaCounts;
+pub use telepath_core::change::Change;
 pub use telepath_core::clock::Timestamp;
-pub use telepath_core::id::{AccountId, CallId, DeliveryId, EventId, KeyId, TrunkId, WebhookId};
+pub use telepath_core::id::{
+    AccountId, AlertId, AuditId, CallId, DeliveryId, EventId, KeyId, RequestId, SecretId, TrunkId, WebhookId,
+};
 pub use telepath_core::secret::SecretText;
 pub use transport::Trust;
-pub use trunks::{CreatedTrunk, RotatedSipPassword, Trunk, TrunkRequest, TrunksQuery};
+pub use trunks::{CreatedTrunk, Credential, RotatedSipPassword, Trunk, TrunkRequest, TrunksQuery};
 pub use webhooks::{
     DeliveriesQuery, Delivery, DeliveryAttempt, RecoveredDeliveries, Webhook, WebhookRequest,
     WebhookWithSecret,

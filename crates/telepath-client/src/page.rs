@@ -24,3 +24,12 @@ pub struct ListPage<T> {
     /// Where in the list they stand.
     pub pagination: Pagination,
 }
+
+/// One page of a list that is only ever walked, not counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CursorPage<T> {
+    /// The items of this page.
+    pub items: Vec<T>,
+    /// Where the list goes on; `None` when it does not.
+    pub next_cursor: Option<String>,
+}

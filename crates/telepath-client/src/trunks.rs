@@ -7,7 +7,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::TrunkId;
 use telepath_core::secret::SecretText;
 
-use crate::client::Query;
+use crate::request::Query;
 use crate::{Client, Error, ListPage, Pagination};
 
 /// A trunk without its secrets.
@@ -28,10 +28,42 @@ pub struct Trunk {
     /// Where a custom agent listens.
     #[serde(default)]
     pub custom_endpoint: Option<String>,
+    /// The OpenAI API key; `None` when none is set.
+    #[serde(default)]
+    pub openai_api_key: Option<Credential>,
+    /// The ElevenLabs API key; `None` when none is set.
+    #[serde(default)]
+    pub elevenlabs_api_key: Option<Credential>,
+    /// The headers for a custom agent; `None` when none are set.
+    #[serde(default)]
+    pub custom_headers: Option<Credential>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+/// What may be shown of a credential that is set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Its last four characters; `None` when it is too short to show any.
+    #[serde(default)]
+    pub last4: Option<String>,
+    /// When it was set.
+    pub updated_at: Timestamp,
+}
+
+impl Trunk {
+    /// The credentials that are set, each with the name of the member that changes it.
+    pub fn credentials(&self) -> impl Iterator<Item = (&'static str, &Credential)> {
+        [
+            ("openai_api_key", &self.openai_api_key),
+            ("elevenlabs_api_key", &self.elevenlabs_api_key),
+            ("custom_headers", &self.custom_headers),
+        ]
+        .into_iter()
+        .filter_map(|(name, credential)| credential.as_ref().map(|credential| (name, credential)))
+    }
 }
 
 /// A trunk that was just made.

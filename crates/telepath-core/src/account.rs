@@ -1,9 +1,12 @@
 //! Accounts own keys, trunks and calls; nothing is ever seen across accounts. Users are the people of an account.
 
+use serde::Deserialize;
+
 use crate::clock::Timestamp;
 use crate::id::{AccountId, KeyId, UserId};
 use crate::limit::RateLimit;
 use crate::secret::KeyMode;
+use crate::validation::{Invalid, bounded_text};
 
 /// The highest limit that a key of a new account may be given, in requests per minute.
 pub const DEFAULT_MAX_RATE_LIMIT: u32 = 60_000;
@@ -19,8 +22,43 @@ pub struct Account {
     pub mode: KeyMode,
     /// No key of the account may have a higher limit.
     pub max_rate_limit: RateLimit,
+    /// Whether a key that was seen in clear is revoked at once.
+    pub revoke_keys_seen_in_clear: bool,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// A request to change an account, as it came in; members left out stay as they are.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = UpdateAccount)]
+pub struct AccountPatchDraft {
+    /// What people call it, 1–100 characters.
+    pub name: Option<String>,
+    /// Whether a key that was sent over plain HTTP is revoked at once.
+    pub revoke_keys_seen_in_clear: Option<bool>,
+}
+
+/// A checked change of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccountPatch {
+    /// The new name.
+    pub name: Option<String>,
+    /// The new policy for keys seen in clear.
+    pub revoke_keys_seen_in_clear: Option<bool>,
+}
+
+impl AccountPatchDraft {
+    /// Checks the change.
+    pub fn check(self) -> Result<AccountPatch, Invalid> {
+        let mut problems = Invalid::default();
+        let name = problems.optional("name", self.name, |name| bounded_text(name, 1, 100, &[]));
+        if problems.is_empty() {
+            Ok(AccountPatch { name, revoke_keys_seen_in_clear: self.revoke_keys_seen_in_clear })
+        } else {
+            Err(problems)
+        }
+    }
 }
 
 /// Who did something, as it stands in the audit trail and in `created_by`.

@@ -90,9 +90,25 @@ impl NetworkList {
         self.0.iter().any(|net| net.contains(&address))
     }
 
+    /// Whether nothing that the other list admits is refused by this one. Each network must lie within one of these; two
+    /// halves of it in two networks are not put together.
+    pub fn encloses(&self, other: &Self) -> bool {
+        let within = |inner: &IpNet| self.0.iter().any(|outer| encloses(outer, inner));
+        self.0.is_empty() || (!other.0.is_empty() && other.0.iter().all(within))
+    }
+
     /// Whether the address may pass: it is listed, or nothing is listed.
     pub fn admits(&self, address: IpAddr) -> bool {
         self.0.is_empty() || self.contains(address)
+    }
+}
+
+/// Addresses are judged in their canonical form, so IPv4 is never inside IPv6.
+fn encloses(outer: &IpNet, inner: &IpNet) -> bool {
+    match (outer, inner) {
+        (IpNet::V4(outer), IpNet::V4(inner)) => outer.contains(inner),
+        (IpNet::V6(outer), IpNet::V6(inner)) => outer.contains(inner),
+        (IpNet::V4(_), IpNet::V6(_)) | (IpNet::V6(_), IpNet::V4(_)) => false,
     }
 }
 
@@ -144,6 +160,18 @@ mod tests {
         assert!(list.admits("2001:db8:1::5".parse().unwrap()));
         assert!(list.admits("198.51.100.7".parse().unwrap()));
         assert!(!list.admits("198.51.100.8".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_list_encloses_what_lies_within_its_networks() {
+        let encloses = |outer: &str, inner: &str| {
+            outer.parse::<NetworkList>().unwrap().encloses(&inner.parse().unwrap())
+        };
+        assert!(encloses("", "") && encloses("", "203.0.113.0/24"));
+        assert!(!encloses("203.0.113.0/24", ""), "an empty list admits everybody");
+        assert!(encloses("203.0.113.0/24,2001:db8::/32", "203.0.113.7,2001:db8::/64"));
+        assert!(!encloses("203.0.113.0/25,203.0.113.128/25", "203.0.113.0/24"));
+        assert!(!encloses("::/0", "203.0.113.0/24") && !encloses("0.0.0.0/0", "2001:db8::/32"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::account::Actor;
 use crate::clock::Timestamp;
-use crate::id::{AccountId, AuditId};
+use crate::id::{AccountId, AuditId, IdempotencyId};
 
 /// What was done. The names are those of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,14 @@ pub enum AuditAction {
     KeyUpdated,
     /// A key was revoked.
     KeyRevoked,
+    /// A key has a new secret.
+    KeyRotated,
+    /// A secret of a key was ended before its grace was over.
+    KeySecretEnded,
+    /// A preset was edited.
+    PresetUpdated,
+    /// A preset is again the one that is built in.
+    PresetReset,
     /// A trunk was made.
     TrunkCreated,
     /// A trunk was changed.
@@ -46,6 +54,10 @@ pub enum AuditAction {
     DeliveryRepeated,
     /// The account was made.
     AccountCreated,
+    /// The account was changed.
+    AccountUpdated,
+    /// Somebody took note of an alert.
+    AlertAcknowledged,
 }
 
 impl AuditAction {
@@ -54,6 +66,10 @@ impl AuditAction {
         AuditAction::KeyCreated,
         AuditAction::KeyUpdated,
         AuditAction::KeyRevoked,
+        AuditAction::KeyRotated,
+        AuditAction::KeySecretEnded,
+        AuditAction::PresetUpdated,
+        AuditAction::PresetReset,
         AuditAction::TrunkCreated,
         AuditAction::TrunkUpdated,
         AuditAction::TrunkDeleted,
@@ -68,6 +84,8 @@ impl AuditAction {
         AuditAction::WebhookRecovered,
         AuditAction::DeliveryRepeated,
         AuditAction::AccountCreated,
+        AuditAction::AccountUpdated,
+        AuditAction::AlertAcknowledged,
     ];
 
     /// The action with this name.
@@ -81,6 +99,10 @@ impl AuditAction {
             AuditAction::KeyCreated => "key.created",
             AuditAction::KeyUpdated => "key.updated",
             AuditAction::KeyRevoked => "key.revoked",
+            AuditAction::KeyRotated => "key.rotated",
+            AuditAction::KeySecretEnded => "key.secret_ended",
+            AuditAction::PresetUpdated => "key_preset.updated",
+            AuditAction::PresetReset => "key_preset.reset",
             AuditAction::TrunkCreated => "trunk.created",
             AuditAction::TrunkUpdated => "trunk.updated",
             AuditAction::TrunkDeleted => "trunk.deleted",
@@ -95,6 +117,8 @@ impl AuditAction {
             AuditAction::WebhookRecovered => "webhook.recovered",
             AuditAction::DeliveryRepeated => "delivery.repeated",
             AuditAction::AccountCreated => "account.created",
+            AuditAction::AccountUpdated => "account.updated",
+            AuditAction::AlertAcknowledged => "alert.acknowledged",
         }
     }
 }
@@ -108,6 +132,21 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// When.
     pub at: Timestamp,
+    /// The attempt to which the change belongs, when the request has an `Idempotency-Key`: the change is made for a valid
+    /// attempt or not at all.
+    pub idempotency: Option<IdempotencyId>,
+}
+
+impl Origin {
+    /// Whoever has access to the data folder.
+    pub const fn local(at: Timestamp) -> Self {
+        Self { actor: Actor::Local, address: None, at, idempotency: None }
+    }
+
+    /// The server itself, on what came from an address.
+    pub const fn system(address: Option<IpAddr>, at: Timestamp) -> Self {
+        Self { actor: Actor::System, address, at, idempotency: None }
+    }
 }
 
 /// An entry about to be written, in the transaction of the change.
@@ -129,6 +168,44 @@ pub struct AuditEntry {
     pub after: serde_json::Value,
 }
 
+/// An entry as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Its id.
+    pub id: AuditId,
+    /// Its place in the account's trail, counted from 1.
+    pub position: u64,
+    /// Who, from where, when.
+    pub origin: Origin,
+    /// What was done.
+    pub action: AuditAction,
+    /// The id of what it was done to.
+    pub target: String,
+    /// The changed members before the change.
+    pub before: serde_json::Value,
+    /// The changed members after it.
+    pub after: serde_json::Value,
+    /// Its link of the chain.
+    pub hash: ChainHash,
+}
+
+/// Which entries a list shows; every member narrows it.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Of changes by this one.
+    pub actor: Option<Actor>,
+    /// Of this kind.
+    pub action: Option<AuditAction>,
+    /// Of changes of what has this id.
+    pub target: Option<String>,
+    /// Not before this moment.
+    pub start: Option<Timestamp>,
+    /// Not after this moment.
+    pub end: Option<Timestamp>,
+    /// Older than this entry.
+    pub after: Option<AuditId>,
+}
+
 /// A link of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHash(pub [u8; 32]);
@@ -136,6 +213,13 @@ pub struct ChainHash(pub [u8; 32]);
 impl ChainHash {
     /// What the first entry of a trail follows.
     pub const GENESIS: Self = Self([0; 32]);
+}
+
+/// In hexadecimal.
+impl std::fmt::Display for ChainHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 impl AuditEntry {
@@ -175,7 +259,7 @@ mod tests {
         let entry = AuditEntry {
             id: AuditId::from_bytes([1; 16]),
             account_id: AccountId::from_bytes([2; 16]),
-            origin: Origin { actor: Actor::Local, address: None, at: Timestamp::from_unix_seconds(5) },
+            origin: Origin::local(Timestamp::from_unix_seconds(5)),
             action: AuditAction::KeyCreated,
             target: "key_a".to_owned(),
             before: serde_json::Value::Null,

@@ -83,6 +83,9 @@ error_codes! {
     InvalidApiKey = "INVALID_API_KEY", 401, Caller, retry: false,
         "The key is malformed, unknown, revoked or expired; the answer never says which.",
         "Check the key, and that it was not revoked and has not expired.";
+    InvalidSignature = "INVALID_SIGNATURE", 401, Caller, retry: false,
+        "The list of found secrets is not signed by one of the configured signing keys.",
+        "Compare `leaks.signing_keys_file` with the keys that the partner publishes.";
     InsufficientScope = "INSUFFICIENT_SCOPE", 403, Caller, retry: false,
         "The key is valid but lacks the scope named in `required_scope`.",
         "Use a key with that scope, or add it to this one.";
@@ -101,6 +104,15 @@ error_codes! {
     KeyNotFound = "KEY_NOT_FOUND", 404, Caller, retry: false,
         "The account has no API key with this id.",
         "List the keys to find the right id.";
+    SecretNotFound = "SECRET_NOT_FOUND", 404, Caller, retry: false,
+        "The API key has no secret with this id.",
+        "Show the key to find the ids of its secrets.";
+    PresetNotFound = "PRESET_NOT_FOUND", 404, Caller, retry: false,
+        "There is no preset with this name.",
+        "List the presets to find their names.";
+    AlertNotFound = "ALERT_NOT_FOUND", 404, Caller, retry: false,
+        "The account has no alert with this id.",
+        "List the alerts to find the right id.";
     WebhookNotFound = "WEBHOOK_NOT_FOUND", 404, Caller, retry: false,
         "The account has no webhook endpoint with this id.",
         "List the endpoints to find the right id.";
@@ -119,6 +131,21 @@ error_codes! {
     CallNotLive = "CALL_NOT_LIVE", 409, Caller, retry: false,
         "The call has already ended.",
         "Nothing is left to hang up.";
+    SecretIsCurrent = "SECRET_IS_CURRENT", 409, Caller, retry: false,
+        "The secret is the key's newest one, without which nobody could use the key.",
+        "Rotate the key with `grace_seconds` 0 to replace the secret at once, or revoke the key.";
+    TooManySecrets = "TOO_MANY_SECRETS", 409, Caller, retry: true,
+        "The key has 5 secrets that work, the most that it may have.",
+        "End the grace of one, wait until one ends, or rotate with `grace_seconds` 0.";
+    TooManyKeys = "TOO_MANY_KEYS", 409, Caller, retry: false,
+        "The account has more keys than can be rotated together.",
+        "Revoke keys that nobody needs, or rotate the keys one by one.";
+    IdempotencyKeyInUse = "IDEMPOTENCY_KEY_IN_USE", 409, Caller, retry: true,
+        "The first request with this Idempotency-Key is still running.",
+        "Send the same request again after a moment.";
+    IdempotencyAnswerLost = "IDEMPOTENCY_ANSWER_LOST", 409, Caller, retry: false,
+        "The first request with this Idempotency-Key was carried out, but its answer is not known any more.",
+        "Look at what the message names; nothing was done twice. For a secret that was not seen, rotate it.";
     WebhookLimitReached = "WEBHOOK_LIMIT_REACHED", 409, Caller, retry: false,
         "The account has 500 webhook endpoints.",
         "Delete endpoints that are not needed.";
@@ -131,6 +158,9 @@ error_codes! {
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415, Caller, retry: false,
         "The body is not declared as JSON.",
         "Send `Content-Type: application/json`.";
+    IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED", 422, Caller, retry: false,
+        "Another request was made with this Idempotency-Key within 24 hours.",
+        "Use a new key for each new request, and the same key only to repeat one.";
     HeadersTooLarge = "HEADERS_TOO_LARGE", 431, Caller, retry: false,
         "The request line and headers are too large (32 KiB are always taken), or there are more than 100 headers.",
         "Send fewer or smaller headers, and a shorter URL.";

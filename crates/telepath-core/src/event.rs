@@ -54,6 +54,8 @@ events! {
     KeyCreated = "key.created", "An API key was made.", ["key_id", "name", "actor"];
     KeyRotated = "key.rotated", "An API key has a new secret.", ["key_id", "name", "actor"];
     KeyRevoked = "key.revoked", "An API key was revoked.", ["key_id", "name", "actor"];
+    KeyAlert = "key.alert", "An API key is used in an unusual way, or needs somebody's attention.",
+        ["key_id", "name", "actor", "alert_id", "rule", "severity", "message", "figures"];
     WebhookDisabled = "webhook.disabled", "Nothing is sent to a webhook endpoint any more.", ["webhook_id", "reason"];
     WebhookTest = "webhook.test", "Somebody asked for a test delivery; only that endpoint gets it.",
         ["webhook_id", "reason"];

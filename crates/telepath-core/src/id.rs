@@ -153,10 +153,16 @@ ids! {
     DeliveryId = "dlv";
     /// One request to the API.
     RequestId = "req";
+    /// A segment of the request log.
+    SegmentId = "seg";
     /// One entry of the audit trail.
     AuditId = "aud";
     /// An alert.
     AlertId = "alr";
+    /// One attempt to carry out a request with an `Idempotency-Key`.
+    IdempotencyId = "idem";
+    /// One run of a server on a database that it may share with others.
+    NodeId = "node";
 }
 
 #[cfg(test)]

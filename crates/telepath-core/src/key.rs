@@ -2,99 +2,33 @@
 //! about a request, and [`KeyPolicy::judge`] is the only place where that decision is made.
 
 mod draft;
+mod giver;
 mod policy;
+mod preset;
+mod rotation;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 pub use draft::{KeyDraft, KeyPatch, KeyPatchDraft, NewKey};
+pub use giver::{Giver, Rights};
 pub use policy::{KeyPolicy, Verdict};
+pub use preset::{Preset, PresetPatch, PresetPatchDraft, PresetTerms, Presets};
+pub use rotation::{
+    GraceSeconds, MAX_ENDED_SECRETS, MAX_LIVE_SECRETS, MAX_ROTATED_TOGETHER, RotateDraft, Rotation,
+    SecretEnd, SecretStatus, TooManySecrets,
+};
 
 use crate::account::Actor;
 use crate::address::NetworkList;
 use crate::clock::Timestamp;
 use crate::id::{AccountId, KeyId, SecretId};
 use crate::limit::RateLimit;
-use crate::scope::{Scope, ScopeSet};
+use crate::scope::ScopeSet;
 use crate::secret::KeyMask;
 
 /// A key that expires within this time is shown as `expiring`.
 pub const EXPIRING_WITHIN: Duration = Duration::from_hours(7 * 24);
-
-/// A named bundle of scopes and a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preset {
-    /// Everything but the making of keys.
-    Production,
-    /// Building and trying out.
-    Development,
-    /// Reading everything.
-    Testing,
-    /// Reading what dashboards show.
-    Monitoring,
-    /// Chosen one by one.
-    Custom,
-}
-
-impl Preset {
-    /// Every preset.
-    pub const ALL: &'static [Preset] =
-        &[Preset::Production, Preset::Development, Preset::Testing, Preset::Monitoring, Preset::Custom];
-
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Preset::Production => "production",
-            Preset::Development => "development",
-            Preset::Testing => "testing",
-            Preset::Monitoring => "monitoring",
-            Preset::Custom => "custom",
-        }
-    }
-
-    /// The preset with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|preset| preset.name() == name)
-    }
-
-    /// The scopes it stands for; none for `custom`, where they are chosen.
-    pub const fn scopes(self) -> ScopeSet {
-        match self {
-            Preset::Production => ScopeSet::all().without(Scope::KeysWrite),
-            Preset::Development => ScopeSet::of(&[
-                Scope::TrunksRead,
-                Scope::TrunksWrite,
-                Scope::CallsRead,
-                Scope::CallsWrite,
-                Scope::WebhooksRead,
-                Scope::WebhooksWrite,
-                Scope::AnalyticsRead,
-            ]),
-            Preset::Testing => ScopeSet::of(&[
-                Scope::TrunksRead,
-                Scope::CallsRead,
-                Scope::AnalyticsRead,
-                Scope::WebhooksRead,
-                Scope::KeysRead,
-                Scope::UsageRead,
-                Scope::AuditRead,
-            ]),
-            Preset::Monitoring => {
-                ScopeSet::of(&[Scope::CallsRead, Scope::AnalyticsRead, Scope::TrunksRead, Scope::UsageRead])
-            }
-            Preset::Custom => ScopeSet::EMPTY,
-        }
-    }
-
-    /// Requests per minute when no limit is chosen.
-    pub const fn requests_per_minute(self) -> u32 {
-        match self {
-            Preset::Production => 6000,
-            Preset::Development | Preset::Testing | Preset::Custom => 600,
-            Preset::Monitoring => 1200,
-        }
-    }
-}
 
 /// Where a key is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +144,14 @@ impl KeyRecord {
             (None, Some(end)) if end <= now => KeyStatus::Expired,
             (None, Some(end)) if end <= now.plus(EXPIRING_WITHIN) => KeyStatus::Expiring,
             (None, _) => KeyStatus::Active,
+        }
+    }
+
+    /// Whether the key may be used now or, if it is not valid yet, later.
+    pub fn is_usable(&self, now: Timestamp) -> bool {
+        match self.status(now) {
+            KeyStatus::Active | KeyStatus::Expiring => true,
+            KeyStatus::Expired | KeyStatus::Revoked => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod address;
+pub mod alert;
 pub mod audit;
 pub mod base62;
 pub mod call;
@@ -16,13 +17,17 @@ pub mod entropy;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod idempotency;
 pub mod key;
+pub mod leak;
 pub mod limit;
 pub mod page;
 pub mod ports;
+pub mod request;
 pub mod scope;
 pub mod secret;
 pub mod trunk;
+pub mod usage;
 pub mod validation;
 pub mod vault;
 pub mod webhook;

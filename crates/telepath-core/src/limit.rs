@@ -13,6 +13,9 @@ pub const WINDOW_SECONDS: i64 = 60;
 pub struct RateLimit(u32);
 
 impl RateLimit {
+    /// The lowest limit.
+    pub const ONE: Self = Self(1);
+
     /// `None` for zero: a key that may do nothing is a revoked key.
     pub const fn per_minute(requests: u32) -> Option<Self> {
         if requests == 0 { None } else { Some(Self(requests)) }
@@ -35,6 +38,11 @@ impl Phase {
         tail.copy_from_slice(&id[8..]);
         // 0–59 fits a byte.
         Self(u8::try_from(u64::from_be_bytes(tail) % 60).unwrap_or(0))
+    }
+
+    /// The shift in seconds.
+    pub const fn seconds(self) -> u8 {
+        self.0
     }
 
     /// The second at which the window that holds `now` began.
@@ -80,6 +88,18 @@ pub struct Window {
 }
 
 impl Window {
+    /// A window as somebody else counted it.
+    pub const fn counted(start: i64, used: u32) -> Self {
+        Self { start, used }
+    }
+
+    /// Takes over what somebody else counted where it is more: a later window, or a higher count of the same one.
+    pub fn learn(&mut self, other: Self) {
+        if (other.start, other.used) > (self.start, self.used) {
+            *self = other;
+        }
+    }
+
     /// Counts one request if there is room.
     pub fn take(&mut self, limit: RateLimit, phase: Phase, now: Timestamp) -> Take {
         self.roll(phase, now);
@@ -113,7 +133,8 @@ impl Window {
         }
     }
 
-    fn state(self, limit: RateLimit) -> WindowState {
+    /// What the headers say of the window under a limit.
+    pub const fn state(self, limit: RateLimit) -> WindowState {
         WindowState {
             limit,
             remaining: limit.get().saturating_sub(self.used),

@@ -2,12 +2,13 @@
 //! account's chain. The account's row holds the head of the chain, so entries that were cut off are noticed too.
 
 use telepath_core::account::Actor;
-use telepath_core::audit::{AuditAction, AuditEntry, ChainHash, Origin};
+use telepath_core::audit::{AuditAction, AuditEntry, AuditFilter, AuditRecord, ChainHash, Origin};
 use telepath_core::id::{AccountId, AuditId};
+use telepath_core::page::{Page, PageRequest, Stretch};
 
-use crate::Store;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt, to_json};
+use crate::{Store, idempotency};
 
 /// What the check of an account's trail found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +25,10 @@ pub enum AuditVerdict {
     },
 }
 
-/// Appends an entry to its account's trail.
+/// Appends an entry to its account's trail. Every change comes by here, so it is also where an attempt of a request with
+/// an `Idempotency-Key` shows its claim.
 pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(), StoreError> {
+    idempotency::mark(db, entry.origin, &entry.target).await?;
     let account = entry.account_id.to_string();
     let head = "SELECT audit_position, audit_hash FROM accounts WHERE id = $1";
     let head = db.fetch_held(head, binds![account.as_str()]).await?.ok_or_else(|| corrupt("accounts.id"))?;
@@ -59,7 +62,57 @@ pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(),
     Ok(())
 }
 
+/// Why entries were not listed.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditListError {
+    /// The account has no entry like the one that the list should go on from.
+    #[error("the entry to go on from is not known")]
+    UnknownCursor,
+    /// Storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Store {
+    /// Entries of the account's trail, the newest first. The total counts all that the filter lets through, wherever the
+    /// list goes on from.
+    pub async fn list_audit(
+        &self,
+        account: AccountId,
+        filter: AuditFilter,
+        page: PageRequest,
+    ) -> Result<Stretch<AuditRecord, AuditId>, AuditListError> {
+        const WHERE: &str = "FROM audit_events WHERE account_id = $1 AND ($2 IS NULL OR actor = $2) \
+             AND ($3 IS NULL OR action = $3) AND ($4 IS NULL OR target = $4) \
+             AND ($5 IS NULL OR at >= $5) AND ($6 IS NULL OR at <= $6)";
+        let binds = binds![
+            account.to_string(),
+            filter.actor.map(|actor| actor.to_string()),
+            filter.action.map(AuditAction::name),
+            filter.target,
+            filter.start,
+            filter.end,
+        ];
+        let mut db = self.backend.read().await?;
+        let total = db.fetch_one(format!("SELECT count(*) AS total {WHERE}"), binds.clone()).await?;
+        let before = match filter.after {
+            None => i64::MAX,
+            Some(after) => position_of(&mut db, account, after).await?,
+        };
+        let sql = format!(
+            "SELECT id, position, actor, address, at, action, target, before_json, after_json, hash {WHERE} \
+             AND position < $7 ORDER BY position DESC LIMIT $8 OFFSET $9"
+        );
+        // One more than asked for tells whether there is more.
+        let page_binds = [binds, binds![before, page.limit() + 1, page.offset()]].concat();
+        let rows = db.fetch_all(sql, page_binds).await?;
+        let mut items = rows.iter().map(record_of).collect::<Result<Vec<_>, _>>()?;
+        let more = items.len() > page.limit() as usize;
+        items.truncate(page.limit() as usize);
+        let next = items.last().filter(|_| more).map(|record| record.id);
+        Ok(Stretch { page: Page { items, total: total.number("total")? }, next })
+    }
+
     /// Recomputes an account's whole audit trail and compares it with what is stored.
     pub async fn verify_audit(&self, account: AccountId) -> Result<AuditVerdict, StoreError> {
         let mut db = self.backend.read().await?;
@@ -87,6 +140,34 @@ impl Store {
         }
         Ok(check.verdict())
     }
+}
+
+async fn position_of(db: &mut Connection, account: AccountId, id: AuditId) -> Result<i64, AuditListError> {
+    let sql = "SELECT position FROM audit_events WHERE account_id = $1 AND id = $2";
+    let row = db.fetch_optional(sql, binds![account.to_string(), id.to_string()]).await?;
+    Ok(row.ok_or(AuditListError::UnknownCursor)?.integer("position")?)
+}
+
+fn record_of(row: &Row) -> Result<AuditRecord, StoreError> {
+    Ok(AuditRecord {
+        id: row.parse("id")?,
+        position: row.number("position")?,
+        origin: origin_of(row)?,
+        action: row.named("action", AuditAction::from_name)?,
+        target: row.text("target")?,
+        before: row.json("before_json")?,
+        after: row.json("after_json")?,
+        hash: ChainHash(row.array("hash")?),
+    })
+}
+
+fn origin_of(row: &Row) -> Result<Origin, StoreError> {
+    Ok(Origin {
+        actor: row.parse::<Actor>("actor")?,
+        address: row.maybe_parse("address")?,
+        at: row.time("at")?,
+        idempotency: None,
+    })
 }
 
 /// Walks a trail from its beginning.
@@ -139,11 +220,7 @@ fn link(
     let entry = AuditEntry {
         id: row.parse::<AuditId>("id")?,
         account_id: account,
-        origin: Origin {
-            actor: row.parse::<Actor>("actor")?,
-            address: row.maybe_parse("address")?,
-            at: row.time("at")?,
-        },
+        origin: origin_of(row)?,
         action: row.named("action", AuditAction::from_name)?,
         target: row.text("target")?,
         before: serde_json::Value::Null,

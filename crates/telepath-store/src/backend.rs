@@ -33,6 +33,11 @@ impl Backend {
         Self { driver, committed: Arc::default() }
     }
 
+    /// Which database it is, for what only one of them has.
+    pub(crate) const fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
     /// Rings after each commit of this process. Whoever waits for it and was not waiting at that moment is rung at once
     /// when it waits again.
     pub(crate) fn committed(&self) -> &Notify {

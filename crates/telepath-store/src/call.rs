@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds};
 use crate::{Store, audit};
 
-pub(crate) use write::{beat, close_orphans};
+pub(crate) use write::{Orphans, beat, close_orphans};
 
 /// The length of a call in seconds, rounded up: of a live one up to `$3`, the present moment.
 const DURATION: &str =

@@ -50,6 +50,9 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// The attempt to which the change belongs was given up, so the change did not happen.
+    #[error("another attempt of the same request has taken its place")]
+    Superseded,
     /// A statement of ours failed in a way that is a mistake in this program.
     #[error("a storage function broke off; this is a fault of Telepath")]
     Broken,
@@ -95,6 +98,20 @@ pub enum StoreError {
         /// What it must be.
         needed: &'static str,
     },
+    /// Another server works on the database, and rate limits would be counted in two memories.
+    #[error(
+        "the server {name} already works on this database; several need one `cluster.redis_url` that all of them have"
+    )]
+    OtherServer {
+        /// What it calls itself.
+        name: String,
+    },
+    /// The server could not take its place among the servers of the database in time.
+    #[error("the database did not answer in time for a lease")]
+    NoLease,
+    /// Where rate limits are counted together cannot be used.
+    #[error("the shared rate limits cannot be used: {0}")]
+    Windows(String),
     /// A file of the database could not be used.
     #[error("{}: {source}", path.display())]
     File {

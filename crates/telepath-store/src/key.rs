@@ -2,23 +2,33 @@
 //! the table in memory before the function returns, so that what was taken away is refused from that moment on.
 
 mod change;
+mod giver;
+mod rotate;
 mod row;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use telepath_core::audit::Origin;
-use telepath_core::id::{AccountId, KeyId};
-use telepath_core::key::{EXPIRING_WITHIN, KeyFilter, KeyPatch, KeyRecord, KeyStatus, NewKey};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, KeyId, SecretId};
+use telepath_core::key::{
+    EXPIRING_WITHIN, Giver, GraceSeconds, KeyFilter, KeyPatch, KeyRecord, KeyStatus, NewKey,
+};
 use telepath_core::page::{Page, PageRequest};
-use telepath_core::scope::ScopeSet;
-use telepath_core::secret::PlainKey;
+use telepath_core::secret::{KeyMode, PlainKey};
+use telepath_core::validation::Invalid;
+
+use std::time::Instant;
 
 use crate::Store;
 use crate::backend::{Backend, Change};
 use crate::error::StoreError;
+use crate::key_clock;
 use crate::key_table::{KeyTable, Snapshot, snapshot};
 use crate::sql::{Connection, binds, corrupt};
 
-pub(crate) use change::differences;
-use row::KeyRow;
+pub(crate) use change::{Revoke, differences, revoke};
+pub(crate) use giver::{hold_giver, must_cover_scopes};
 
 /// A key that was just made.
 #[derive(Debug)]
@@ -35,12 +45,53 @@ pub enum KeyChangeError {
     /// The account has no such key.
     #[error("the account has no such key")]
     NotFound,
-    /// The key has, or would get, more rights than whoever asks.
-    #[error("the key has or would get more rights than the key that asks")]
+    /// The key has no such secret.
+    #[error("the key has no such secret")]
+    SecretNotFound,
+    /// The key has more rights than whoever asks.
+    #[error("the key has more rights than the key that asks")]
     Escalation,
+    /// The key would get rights that whoever asks does not have, or that do not go together.
+    #[error("the key would get rights that it cannot be given: {0}")]
+    Beyond(Invalid),
     /// A revoked key stays as it is.
     #[error("the key is revoked")]
     Revoked,
+    /// An expired key gets no new secret.
+    #[error("the key is expired")]
+    Expired,
+    /// The newest secret is ended by rotating or revoking the key.
+    #[error("the secret is the key's newest one")]
+    CurrentSecret,
+    /// One more secret would be more than a key may have.
+    #[error("the key has as many secrets that work as it may have")]
+    TooManySecrets,
+    /// Storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Keys that were rotated together.
+#[derive(Debug)]
+pub struct RotatedKeys {
+    /// When.
+    pub at: Timestamp,
+    /// Each with its new secret, the newest key first.
+    pub keys: Vec<CreatedKey>,
+}
+
+/// Why the keys of an account were not rotated. None of them was.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateAllError {
+    /// These keys have more rights than whoever asks; none are named when whoever asks may give nothing any more.
+    #[error("{} keys have more rights than the key that asks", .0.len())]
+    Escalation(Vec<KeyId>),
+    /// These keys have as many secrets that work as a key may have.
+    #[error("{} keys have as many secrets that work as a key may have", .0.len())]
+    TooManySecrets(Vec<KeyId>),
+    /// More keys than are rotated together.
+    #[error("the account has more keys than are rotated together")]
+    TooManyKeys,
     /// Storage failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,9 +106,9 @@ impl Store {
         account: AccountId,
         new: NewKey,
         origin: Origin,
-    ) -> Result<CreatedKey, StoreError> {
-        let owner = self.account(account).await?.ok_or_else(|| corrupt("account_id of a new key"))?;
-        let secret = PlainKey::generate(owner.mode, &*self.seams.entropy)?;
+    ) -> Result<CreatedKey, KeyChangeError> {
+        let mode = self.mode_of(account).await?;
+        let secret = PlainKey::generate(mode, &*self.seams.entropy).map_err(StoreError::from)?;
         let creation = change::Creation {
             id: self.new_id(origin.at)?,
             account,
@@ -69,14 +120,8 @@ impl Store {
             audit_id: self.new_id(origin.at)?,
             event_id: self.new_id(origin.at)?,
         };
-        let changed = self.change_key(creation.id, move |db| Box::pin(change::create(db, creation))).await;
-        match changed {
-            Ok(record) => Ok(CreatedKey { record, secret }),
-            Err(KeyChangeError::Store(error)) => Err(error),
-            Err(KeyChangeError::NotFound | KeyChangeError::Escalation | KeyChangeError::Revoked) => {
-                Err(StoreError::Broken)
-            }
-        }
+        let record = self.change_key(creation.id, move |db| Box::pin(change::create(db, creation))).await?;
+        Ok(CreatedKey { record, secret })
     }
 
     /// Keys of the account, the newest first.
@@ -92,6 +137,7 @@ impl Store {
              AND ($5 IS NULL OR preset = $5) \
              AND ($6 IS NULL OR COALESCE(last_used_at, created_at) <= $6) \
              AND ($7 IS NULL OR expires_at < $7)";
+        self.sync_usage().await;
         let now = self.now();
         let idle_since = filter.idle_days.map(|days| now.unix_ms() - i64::from(days) * DAY_MS);
         let binds = binds![
@@ -108,32 +154,39 @@ impl Store {
         let sql =
             format!("SELECT {} {WHERE} ORDER BY created_at DESC, id DESC LIMIT $8 OFFSET $9", row::COLUMNS);
         let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
-        let mut keys = row::keys(&mut db, sql, page_binds).await?;
-        drop(db);
-        for key in &mut keys {
-            key.merge_live_use(&self.keys);
-        }
-        Ok(Page { items: keys.into_iter().map(KeyRow::into_record).collect(), total: total.number("total")? })
+        let items = row::keys(&mut db, sql, page_binds).await?;
+        Ok(Page { items, total: total.number("total")? })
     }
 
     /// A key of the account.
     pub async fn get_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        let mut db = self.backend.read().await?;
-        let key = row::key(&mut db, account, id).await?;
-        Ok(key.map(|key| self.record_of(key)))
+        self.sync_usage().await;
+        self.find_key(account, id).await
     }
 
-    /// Changes a key. `giver` is what the asking key may do; `None` is local administration.
+    /// A key of the account with counters that may be behind, for one who does not look at them.
+    pub async fn find_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        row::key(&mut self.backend.read().await?, account, id).await
+    }
+
+    /// What whoever asks may hand out; `None` is without bounds. Each change asks again in its own transaction: this is
+    /// for those who want to know before.
+    pub async fn giver(&self, account: AccountId, origin: Origin) -> Result<Option<Giver>, KeyChangeError> {
+        giver::read(&mut self.backend.read().await?, account, origin).await
+    }
+
+    /// Changes a key. Whoever asks must have what the key has and what it gets.
     pub async fn update_key(
         &self,
         account: AccountId,
         id: KeyId,
         patch: KeyPatch,
-        giver: Option<ScopeSet>,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
+        // The answer shows the counters too.
+        self.sync_usage().await;
         let audit_id = self.new_id(origin.at)?;
-        let update = change::Update { account, id, patch, giver, origin, audit_id };
+        let update = change::Update { account, id, patch, origin, audit_id };
         self.change_key(id, move |db| Box::pin(change::update(db, update))).await
     }
 
@@ -144,45 +197,142 @@ impl Store {
         account: AccountId,
         id: KeyId,
         reason: Option<String>,
-        giver: Option<ScopeSet>,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
         let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
-        let revoke = change::Revoke { account, id, reason, giver, origin, audit_id, event_id };
+        let revoke = Revoke { account, id, reason, origin, audit_id, event_id };
         self.change_key(id, move |db| Box::pin(change::revoke(db, revoke))).await
     }
 
-    fn record_of(&self, mut key: KeyRow) -> KeyRecord {
-        key.merge_live_use(&self.keys);
-        key.into_record()
+    /// Gives a key a new secret. The others work until the grace ends, and not at all from when this has returned if
+    /// there is none.
+    pub async fn rotate_key(
+        &self,
+        account: AccountId,
+        id: KeyId,
+        grace: GraceSeconds,
+        origin: Origin,
+    ) -> Result<CreatedKey, KeyChangeError> {
+        let mode = self.mode_of(account).await?;
+        let (rotate, secret) = rotate::Rotate::make(&self.seams, mode, grace, origin)?;
+        let record = self.change_key(id, move |db| Box::pin(rotate::rotate(db, account, id, rotate))).await?;
+        Ok(CreatedKey { record, secret })
     }
 
-    /// Commits a change of a key and applies it to the table. Runs to its end even when the caller goes away, because a
-    /// committed change must reach the table.
-    async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
+    /// Ends a secret before its grace is over. Ending one again changes nothing.
+    pub async fn end_secret(
+        &self,
+        account: AccountId,
+        id: KeyId,
+        secret: SecretId,
+        origin: Origin,
+    ) -> Result<KeyRecord, KeyChangeError> {
+        let audit_id = self.new_id(origin.at)?;
+        let end = rotate::EndSecret { account, id, secret, origin, audit_id };
+        self.change_key(id, move |db| Box::pin(rotate::end_secret(db, end))).await
+    }
+
+    /// Gives every usable key of the account a new secret, or none of them.
+    pub async fn rotate_all_keys(
+        &self,
+        account: AccountId,
+        grace: GraceSeconds,
+        origin: Origin,
+    ) -> Result<RotatedKeys, RotateAllError> {
+        let mode = self.mode_of(account).await?;
+        let (backend, keys, seams) = (self.backend.clone(), self.keys.clone(), self.seams.clone());
+        let witness = self.cluster.witness();
+        let task = tokio::spawn(async move {
+            let touched = Arc::new(Mutex::new(Vec::new()));
+            let note = Arc::clone(&touched);
+            let result = backend
+                .write(move |db| {
+                    Box::pin(async move {
+                        let touch = |id| note.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+                        let rotated =
+                            rotate::rotate_all(db, account, grace, mode, origin, seams, &touch).await?;
+                        let ids: Vec<KeyId> =
+                            rotated.iter().map(|(changed, _)| changed.snapshot.id).collect();
+                        let version = key_clock::stamp(db, &ids).await?;
+                        Ok((rotated, version))
+                    })
+                })
+                .await;
+            let committed = Instant::now();
+            if let Err(RotateAllError::Store(StoreError::OutcomeUnknown(_))) = &result {
+                for id in touched.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                    keys.doubt(id);
+                }
+                settle_doubts(&backend, &keys).await;
+            }
+            let apply = |(Changed { key, snapshot }, secret)| {
+                keys.apply(snapshot);
+                (key, secret)
+            };
+            let (rotated, version) = result?;
+            let rotated: Vec<_> = rotated.into_iter().map(apply).collect();
+            witness.outlive(&backend, version, committed).await;
+            Ok(rotated)
+        });
+        let rotated = task.await.unwrap_or(Err(RotateAllError::Store(StoreError::Broken)))?;
+        let shown = |(record, secret)| CreatedKey { record, secret };
+        Ok(RotatedKeys { at: origin.at, keys: rotated.into_iter().map(shown).collect() })
+    }
+
+    async fn mode_of(&self, account: AccountId) -> Result<KeyMode, StoreError> {
+        Ok(self.account(account).await?.ok_or_else(|| corrupt("account_id of a key"))?.mode)
+    }
+
+    /// Commits a change of a key, applies it to the table, and waits until no other server admits by the old state. Runs to
+    /// its end even when the caller goes away, because a committed change must reach the table.
+    pub(crate) async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
     {
-        let (backend, keys) = (self.backend.clone(), self.keys.clone());
+        let (backend, keys, witness) = (self.backend.clone(), self.keys.clone(), self.cluster.witness());
         let task = tokio::spawn(async move {
-            let result: Result<Changed, KeyChangeError> = backend.write(change).await;
+            let result: Result<(Changed, Option<i64>), KeyChangeError> =
+                backend.write(move |db| Box::pin(stamped(db, id, change))).await;
+            let committed = Instant::now();
             if let Err(KeyChangeError::Store(StoreError::OutcomeUnknown(_))) = &result {
                 keys.doubt(id);
                 settle_doubts(&backend, &keys).await;
             }
-            let Changed { key, snapshot } = result?;
+            let (Changed { key, snapshot }, version) = result?;
             keys.apply(snapshot);
+            witness.outlive(&backend, version, committed).await;
             Ok(key)
         });
-        let key = task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)));
-        key.map(|key| self.record_of(key))
+        task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)))
     }
+}
+
+/// A change and, as the last thing before its commit, its number for the other servers. Also a change that found nothing
+/// to do is numbered: an earlier one of the same effect may not have been answered yet.
+async fn stamped<F>(
+    db: &mut Connection,
+    id: KeyId,
+    change: F,
+) -> Result<(Changed, Option<i64>), KeyChangeError>
+where
+    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
+{
+    let changed = change(db).await?;
+    let version = key_clock::stamp(db, &[id]).await?;
+    Ok((changed, version))
 }
 
 /// What a change of a key leaves behind.
 pub(crate) struct Changed {
-    key: KeyRow,
+    key: KeyRecord,
     snapshot: Snapshot,
+}
+
+impl Changed {
+    /// What people call the key.
+    pub(crate) fn name(&self) -> &str {
+        &self.key.record.name
+    }
 }
 
 /// Reads the keys whose last change may or may not have happened; those that cannot be read stay refused.

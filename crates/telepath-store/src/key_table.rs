@@ -17,9 +17,10 @@ use telepath_core::limit::WindowState;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
+use crate::cluster::lease::Lease;
 use entry::Entry;
-pub(crate) use entry::{LiveUse, Snapshot, SnapshotSecret, Spent};
-pub(crate) use load::{last_use_of, load, snapshot};
+pub(crate) use entry::{Snapshot, SnapshotSecret, Standing, Taken};
+pub(crate) use load::{last_use_of, load, load_changed, snapshot, snapshots};
 
 /// Parts of each index with a lock of their own; a power of two.
 const SHARDS: usize = 64;
@@ -46,6 +47,10 @@ pub enum Admission {
     /// A change of the key was sent to the database and it is not known whether it happened. Until the database says so
     /// the key is refused (503), never admitted by what may be the old state.
     Unsure,
+    /// This server has not heard from the database for too long to know which keys are good (503).
+    NoLease,
+    /// Where the windows of all servers are counted cannot be asked (503).
+    Uncounted,
 }
 
 /// Spreads nothing: what it is given is the output of an HMAC or the random part of an id.
@@ -122,13 +127,6 @@ fn write(shard: &RwLock<Shard>) -> std::sync::RwLockWriteGuard<'_, Shard> {
     shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keys with something to tell the database. Each stands here at most once, so the list is bounded by their number.
-#[derive(Default)]
-struct Pending {
-    used: Mutex<Vec<Arc<Entry>>>,
-    unsure: Mutex<Vec<KeyId>>,
-}
-
 fn locked<T>(list: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -137,7 +135,10 @@ struct Tables {
     by_hash: Index,
     by_id: Index,
     count: AtomicUsize,
-    pending: Arc<Pending>,
+    /// Keys in doubt. Each stands here at most once, so the list is bounded by their number.
+    unsure: Mutex<Vec<KeyId>>,
+    /// Whether anything may be admitted.
+    lease: Arc<Lease>,
 }
 
 /// All keys, shared by all request tasks.
@@ -151,13 +152,21 @@ fn id_number(id: KeyId) -> u64 {
 }
 
 impl KeyTable {
+    /// For tests: no keys, and no other server.
+    #[cfg(test)]
     pub(crate) fn empty() -> Self {
+        Self::under(Arc::new(Lease::unbounded()))
+    }
+
+    /// No keys yet; they are admitted while the lease holds.
+    pub(crate) fn under(lease: Arc<Lease>) -> Self {
         let index = || (0..SHARDS).map(|_| RwLock::default()).collect();
         Self(Arc::new(Tables {
             by_hash: index(),
             by_id: index(),
             count: AtomicUsize::new(0),
-            pending: Arc::default(),
+            unsure: Mutex::default(),
+            lease,
         }))
     }
 
@@ -165,7 +174,7 @@ impl KeyTable {
     pub fn find(&self, hash: &HashedKey) -> Option<KeyHandle> {
         let number = hash.index();
         let entry = read(shard_of(&self.0.by_hash, number)).find(number, |entry| entry.has(hash))?;
-        Some(KeyHandle { entry, pending: Arc::clone(&self.0.pending) })
+        Some(KeyHandle { entry, lease: Arc::clone(&self.0.lease) })
     }
 
     /// How many keys there are, whatever their state.
@@ -231,18 +240,18 @@ impl KeyTable {
         if let Some(entry) = self.entry(id)
             && entry.doubt()
         {
-            locked(&self.0.pending.unsure).push(id);
+            locked(&self.0.unsure).push(id);
         }
     }
 
     /// The keys in doubt; they are forgotten here, and must be put back if they stay in doubt.
     pub(crate) fn take_doubted(&self) -> Vec<KeyId> {
-        std::mem::take(&mut *locked(&self.0.pending.unsure))
+        std::mem::take(&mut *locked(&self.0.unsure))
     }
 
     /// Puts keys back that are still in doubt.
     pub(crate) fn keep_doubted(&self, ids: Vec<KeyId>) {
-        locked(&self.0.pending.unsure).extend(ids);
+        locked(&self.0.unsure).extend(ids);
     }
 
     /// Takes over the state that the database has after a doubt, even if it is the one that was here before.
@@ -253,47 +262,56 @@ impl KeyTable {
             entry.clear_doubt();
         }
     }
-
-    /// What is known of a key's use at this very moment.
-    pub(crate) fn live_use(&self, id: KeyId) -> Option<LiveUse> {
-        self.entry(id).map(|entry| entry.live_use())
-    }
-
-    /// Takes the counts that the database has not yet.
-    pub(crate) fn take_spent(&self) -> Vec<Spent> {
-        let used = std::mem::take(&mut *locked(&self.0.pending.used));
-        used.into_iter().map(|entry| Entry::spend(&entry)).collect()
-    }
-
-    /// Says that these counts are in the database, or that they are still to be written.
-    pub(crate) fn settle(&self, spent: &[Spent], written: bool) {
-        for spent in spent {
-            if spent.settle(written) {
-                locked(&self.0.pending.used).push(spent.entry());
-            }
-        }
-    }
 }
 
 /// A key that was found. It stays good whatever happens to the key: what it admits is decided anew each time.
 #[derive(Clone)]
 pub struct KeyHandle {
     entry: Arc<Entry>,
-    pending: Arc<Pending>,
+    lease: Arc<Lease>,
 }
 
 impl KeyHandle {
     /// The moment of admission: judges the key's policy, checks that this very secret is still one of the key's, and
     /// counts the request in the key's window, all under the key's lock.
     pub fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
+        if !self.lease.holds() {
+            return Admission::NoLease;
+        }
         self.entry.admit(hash, address, now)
     }
 
-    /// Counts an answer, 4xx and 5xx as errors, and remembers the use. Never waits for the database.
-    pub fn record(&self, hash: &HashedKey, status: u16, address: IpAddr, now: Timestamp) {
-        if self.entry.record(hash, status, address, now) {
-            locked(&self.pending.used).push(Arc::clone(&self.entry));
+    /// Judges the key and its secret without counting: for a window that is counted elsewhere. What comes of it must be
+    /// judged again by [`KeyHandle::settle`] when the count is known.
+    pub(crate) fn judge(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Standing, Admission> {
+        if !self.lease.holds() {
+            return Err(Admission::NoLease);
         }
+        self.entry.judge(hash, address, now)
+    }
+
+    /// The moment of admission of a request that was counted elsewhere: judges everything anew, and remembers the count.
+    pub(crate) fn settle(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+        taken: Taken,
+    ) -> Admission {
+        if !self.lease.holds() {
+            return Admission::NoLease;
+        }
+        self.entry.settle(hash, address, now, taken)
+    }
+
+    /// Whether this very secret works, or will when the key becomes valid. Nothing is counted.
+    pub fn is_live(&self, hash: &HashedKey, now: Timestamp) -> bool {
+        self.entry.is_live(hash, now)
     }
 
     /// The key's id.

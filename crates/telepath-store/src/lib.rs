@@ -5,51 +5,73 @@
 //! audit entry and its outbox event in one transaction.
 
 mod account;
+mod alert;
 mod audit;
 mod backend;
 mod call;
+mod cluster;
 mod delivery;
 mod error;
 mod event;
+mod idempotency;
 mod key;
+mod key_clock;
 mod key_table;
+mod leak;
 mod limit;
 mod migrate;
 mod postgres;
+mod preset;
+mod request_log;
+mod retention;
 mod sql;
 mod sqlite;
 #[cfg(test)]
 mod suite;
 mod trunk;
+mod upkeep;
 mod usage;
 mod webhook;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 
+use telepath_core::alert::AlertSettings;
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
-use telepath_core::id::Id;
+use telepath_core::id::{Id, IdempotencyId};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_core::vault::Vault;
 
-pub use audit::AuditVerdict;
+pub use alert::{MailFate, OwedMail};
+pub use audit::{AuditListError, AuditVerdict};
 pub use call::CallListError;
+pub use cluster::{ClusterFigures, Role};
 pub use delivery::{
     AttemptRecord, Claimed, DeliveryDetails, DeliveryFilter, DeliveryRecord, DueWebhook, Grant, Receiver,
     Recovered,
 };
 pub use error::{DatabaseError, StoreError};
-pub use key::{CreatedKey, KeyChangeError};
+pub use idempotency::{Begun, OnceRequest};
+pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
+pub use limit::{Outage, SharedWindows, WindowOptions};
 pub use migrate::MigrationReport;
+pub use request_log::{LogFigures, RequestCursor, RequestLog, RequestOrder, RequestPage};
+pub use retention::{Expired, Retention};
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
+pub use usage::KeyUsage;
 pub use webhook::{WebhookChangeError, WebhookWithSecret};
 
+use alert::{Notices, Raised};
 use backend::{Backend, Driver};
+use call::{Orphans, close_orphans};
+use cluster::{Cluster, Joining};
+use limit::shared::Windows;
 use postgres::PostgresBackend;
 use sql::{Connection, binds};
 use sqlite::SqliteBackend;
@@ -76,6 +98,14 @@ pub struct StoreOptions {
     pub database: Database,
     /// Requests per minute of an address that shows no valid key.
     pub address_limit: RateLimit,
+    /// What the rules of alerts go by.
+    pub alerts: AlertSettings,
+    /// What part the process takes.
+    pub role: Role,
+    /// Where the windows of keys are counted.
+    pub windows: WindowOptions,
+    /// What the server calls itself among others; its id when nothing is said.
+    pub node_name: Option<String>,
 }
 
 impl StoreOptions {
@@ -87,7 +117,9 @@ impl StoreOptions {
         let usual = RateLimit::per_minute(Self::DEFAULT_ADDRESS_LIMIT);
         // The constant is not zero, so there is always a usual limit.
         let address_limit = usual.unwrap_or(MIN_LIMIT);
-        Self { database, address_limit }
+        let (role, windows) = (Role::default(), WindowOptions::default());
+        let alerts = AlertSettings::default();
+        Self { database, address_limit, alerts, role, windows, node_name: None }
     }
 }
 
@@ -107,12 +139,28 @@ pub struct Seams {
     pub entropy: Arc<dyn Entropy>,
 }
 
+impl Seams {
+    fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
+        Ok(T::generate(now, &*self.entropy)?)
+    }
+}
+
 /// An open database and the tables in memory that belong to it.
 pub struct Store {
     backend: Backend,
     seams: Seams,
     keys: KeyTable,
     addresses: AddressWindows,
+    requests: RequestLog,
+    alerts: Arc<AlertSettings>,
+    raised: Arc<Raised>,
+    notices: Notices,
+    cluster: Cluster,
+    windows: Windows,
+    /// Names this opening among all that the database has seen.
+    run: IdempotencyId,
+    /// Up to which minute all use of keys was looked at by this process, in Unix milliseconds.
+    watched_until: AtomicI64,
     /// When live calls were last known to be live, in Unix milliseconds.
     last_beat: Arc<AtomicI64>,
 }
@@ -127,18 +175,40 @@ impl Store {
     pub async fn open(options: StoreOptions, seams: Seams) -> Result<Arc<Store>, StoreError> {
         let backend = open_backend(&options.database, seams.clock.now()).await?;
         check_master_key(&backend, &seams.vault).await?;
-        let orphans = backend
-            .write({
-                let seams = seams.clone();
-                move |db| Box::pin(call::close_orphans(db, seams))
-            })
-            .await?;
-        if orphans > 0 {
-            tracing::warn!(calls = orphans, "closed calls that the last run left live");
-        }
-        let keys = key_table::load(&backend).await?;
+        let cluster = match (backend.driver(), options.role) {
+            (Driver::Sqlite(_), Role::Server | Role::Visitor) => {
+                close_all_orphans(&backend, &seams).await?;
+                Cluster::single()
+            }
+            (Driver::Postgres(_), Role::Visitor) => Cluster::visitor(),
+            (Driver::Postgres(_), Role::Server) => {
+                Cluster::server(Id::generate(seams.clock.now(), &*seams.entropy)?)
+            }
+        };
+        let windows = Windows::open(&options.windows).await?;
+        // Before the keys: what changes while they are loaded is read again.
+        let confirmed = cluster::clock(&backend).await?;
+        let keys = key_table::load(&backend, Arc::clone(cluster.lease())).await?;
+        let name = options.node_name.or_else(|| Some(cluster.node_id()?.to_string())).unwrap_or_default();
+        let joining = Joining { name, shared_windows: windows.are_shared(), confirmed };
+        cluster.join(&backend, &seams, &keys, joining).await?;
         let addresses = AddressWindows::new(options.address_limit);
-        let store = Store { backend, seams, keys, addresses, last_beat: Arc::default() };
+        let run = seams.new_id(seams.clock.now())?;
+        let store = Store {
+            run,
+            backend,
+            seams,
+            keys,
+            addresses,
+            requests: RequestLog::new(),
+            alerts: Arc::new(options.alerts),
+            raised: Arc::default(),
+            notices: Notices::default(),
+            cluster,
+            windows,
+            watched_until: AtomicI64::default(),
+            last_beat: Arc::default(),
+        };
         Ok(Arc::new(store))
     }
 
@@ -149,14 +219,21 @@ impl Store {
 
     /// Writes what is only in memory, ends all work and closes the database. Every later call fails.
     pub async fn close(&self) {
-        if let Err(error) = self.flush_usage().await {
-            tracing::error!(%error, "the last usage counts could not be written");
+        if let Err(error) = self.write_requests().await {
+            tracing::error!(%error, "the last requests could not be written");
         }
+        self.cluster.leave(&self.backend).await;
         self.backend.close().await;
     }
 
-    /// Whether the database answers, for `/readyz`.
+    /// Whether the database answers and keys may be admitted, for `/readyz`.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        if self.cluster.node_id().is_some() && !self.cluster.lease().holds() {
+            return Err(StoreError::NoLease);
+        }
+        if !self.windows.answer() {
+            return Err(StoreError::Windows("no connection".to_owned()));
+        }
         self.backend.read().await?.fetch_one("SELECT 1 AS one", vec![]).await.map(drop)
     }
 
@@ -185,12 +262,27 @@ impl Store {
         &self.addresses
     }
 
+    /// How this server stands among others; `None` where there can be only one.
+    pub fn cluster(&self) -> Option<ClusterFigures> {
+        self.cluster.figures()
+    }
+
+    /// How long the last request waited for its count elsewhere; `None` where windows are counted here.
+    pub fn window_latency(&self) -> Option<Duration> {
+        self.windows.latency()
+    }
+
+    /// The log of answered requests.
+    pub fn requests(&self) -> &RequestLog {
+        &self.requests
+    }
+
     fn now(&self) -> Timestamp {
         self.seams.clock.now()
     }
 
     fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
-        Ok(T::generate(now, &*self.seams.entropy)?)
+        self.seams.new_id(now)
     }
 }
 
@@ -213,6 +305,18 @@ async fn open_backend(database: &Database, now: Timestamp) -> Result<Backend, St
             Ok(Backend::new(Driver::Postgres(postgres)))
         }
     }
+}
+
+/// The only server of the database has just started, so nobody carries the calls that are written down as live.
+async fn close_all_orphans(backend: &Backend, seams: &Seams) -> Result<(), StoreError> {
+    let seams = seams.clone();
+    let closed: Result<u64, StoreError> =
+        backend.write(move |db| Box::pin(async move { close_orphans(db, &seams, Orphans::All).await })).await;
+    match closed? {
+        0 => {}
+        calls => tracing::warn!(calls, "closed calls that the last run left live"),
+    }
+    Ok(())
 }
 
 /// The first opening writes down which master key the database belongs to; every later one compares.

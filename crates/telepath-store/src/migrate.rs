@@ -35,6 +35,9 @@ macro_rules! migrations {
 pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     1 "0001_foundation";
     2 "0002_usage";
+    3 "0003_key_life";
+    4 "0004_alerts";
+    5 "0005_cluster";
     6 "0006_webhooks";
 };
 
@@ -138,7 +141,7 @@ async fn has_history(connection: &mut Connection) -> Result<bool, StoreError> {
         Connection::Sqlite(_) | Connection::SqliteReader(_) => {
             "SELECT count(*) AS found FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'"
         }
-        Connection::Postgres(_) => {
+        Connection::Postgres(_) | Connection::PostgresOwn(_) => {
             "SELECT count(*) AS found FROM information_schema.tables \
              WHERE table_schema = current_schema() AND table_name = 'schema_migrations'"
         }
@@ -149,7 +152,7 @@ async fn has_history(connection: &mut Connection) -> Result<bool, StoreError> {
 fn script(connection: &Connection, migration: &Migration) -> &'static str {
     match connection {
         Connection::Sqlite(_) | Connection::SqliteReader(_) => migration.sqlite,
-        Connection::Postgres(_) => migration.postgres,
+        Connection::Postgres(_) | Connection::PostgresOwn(_) => migration.postgres,
     }
 }
 
@@ -190,7 +193,7 @@ async fn apply_one(
             "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER NOT NULL PRIMARY KEY, \
              name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
         }
-        Connection::Postgres(_) => {
+        Connection::Postgres(_) | Connection::PostgresOwn(_) => {
             "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT NOT NULL PRIMARY KEY, \
              name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)"
         }

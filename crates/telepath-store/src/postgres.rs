@@ -3,7 +3,8 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
 use telepath_core::secret::SecretText;
 
 use crate::backend::Change;
@@ -16,6 +17,10 @@ const OLDEST: i64 = 140_000;
 const CONNECTIONS: u32 = 16;
 /// How long a caller waits for a connection before the database counts as unavailable.
 const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Begins a transaction. One that hears nothing more from its server for a second is taken back by the database, so that
+/// a server that is cut off in the middle of a change does not hold the others up.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 1000";
 
 /// The pool.
 #[derive(Clone)]
@@ -37,6 +42,24 @@ impl PostgresBackend {
         let backend = Self { pool };
         check_version(&mut backend.connection().await?).await?;
         Ok(backend)
+    }
+
+    /// A connection beside the pool; dropping it cuts it.
+    pub(crate) async fn own_connection(&self) -> Result<Connection, StoreError> {
+        let connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        Ok(Connection::PostgresOwn(Box::new(connection)))
+    }
+
+    /// Hears what is announced on a channel of the database.
+    pub(crate) async fn listener(&self, channel: &str) -> Result<PgListener, StoreError> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(channel).await?;
+        Ok(listener)
+    }
+
+    /// Whether [`PostgresBackend::close`] was called.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.pool.is_closed()
     }
 
     pub(crate) async fn connection(&self) -> Result<Connection, StoreError> {
@@ -82,7 +105,7 @@ struct Transaction {
 impl Transaction {
     async fn begin(pool: &PgPool) -> Result<Self, StoreError> {
         let mut transaction = Self { connection: Connection::Postgres(pool.acquire().await?), ended: false };
-        transaction.connection.execute("BEGIN", vec![]).await?;
+        transaction.connection.script(BEGIN).await?;
         Ok(transaction)
     }
 

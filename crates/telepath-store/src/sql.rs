@@ -62,6 +62,8 @@ pub(crate) enum Connection {
     SqliteReader(PoolConnection<Sqlite>),
     /// One of the pool.
     Postgres(PoolConnection<Postgres>),
+    /// One that is nobody else's, so that no other work can keep it waiting.
+    PostgresOwn(Box<PgConnection>),
 }
 
 enum Driver<'c> {
@@ -103,6 +105,15 @@ impl Connection {
             Connection::Sqlite(connection) => Driver::Sqlite(connection),
             Connection::SqliteReader(connection) => Driver::Sqlite(connection),
             Connection::Postgres(connection) => Driver::Postgres(connection),
+            Connection::PostgresOwn(connection) => Driver::Postgres(connection),
+        }
+    }
+
+    /// Whether several servers may work on the database.
+    pub(crate) fn is_postgres(&self) -> bool {
+        match self {
+            Connection::Sqlite(_) | Connection::SqliteReader(_) => false,
+            Connection::Postgres(_) | Connection::PostgresOwn(_) => true,
         }
     }
 
@@ -187,7 +198,19 @@ impl Connection {
     ) -> Result<Option<Row>, StoreError> {
         match self {
             Connection::Sqlite(_) | Connection::SqliteReader(_) => self.fetch_optional(sql, values).await,
-            Connection::Postgres(_) => self.fetch_optional(format!("{sql} FOR NO KEY UPDATE"), values).await,
+            Connection::Postgres(_) | Connection::PostgresOwn(_) => {
+                self.fetch_optional(format!("{sql} FOR NO KEY UPDATE"), values).await
+            }
+        }
+    }
+
+    /// Holds all rows of a query against other changes until the transaction ends.
+    pub(crate) async fn hold_all(&mut self, sql: String, values: Vec<Value>) -> Result<(), StoreError> {
+        match self {
+            Connection::Sqlite(_) | Connection::SqliteReader(_) => Ok(()),
+            Connection::Postgres(_) | Connection::PostgresOwn(_) => {
+                self.fetch_each(format!("{sql} FOR NO KEY UPDATE"), values, |_| Ok(())).await
+            }
         }
     }
 

@@ -1,15 +1,27 @@
 //! The behaviour of storage, as one suite that is run on SQLite and, when `TELEPATH_TEST_POSTGRES_URL` names a server, on
 //! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
 
+mod accounts;
 mod admission;
+mod alert_mails;
+mod alerts;
 mod calls;
+mod cluster;
 mod deliveries;
 mod files;
+mod givers;
+mod idempotency;
 mod keys;
+mod leaks;
+mod requests;
+mod retention;
+mod rotation;
 mod server;
 mod trail;
 mod transactions;
 mod trunks;
+mod usage;
+mod watches;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -23,15 +35,15 @@ use telepath_core::address::NetworkList;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
 use telepath_core::entropy::SystemEntropy;
-use telepath_core::id::AccountId;
+use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::{NewKey, Preset};
 use telepath_core::limit::RateLimit;
-use telepath_core::scope::ScopeSet;
+use telepath_core::request::{Answered, RequestFacts, RequestMethod, SecretMark};
 use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
 use crate::sql::{Connection, Row, Value};
-use crate::{CreatedKey, Database, Seams, Store, StoreError, StoreOptions};
+use crate::{CreatedKey, Database, Role, Seams, Store, StoreError, StoreOptions};
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
@@ -86,12 +98,24 @@ impl Bench {
         self.try_open().await.unwrap()
     }
 
+    /// The same database once more, as a command opens it while a server runs.
+    pub(crate) async fn open_beside(&self) -> Arc<Store> {
+        self.open_with(|options| options.role = Role::Visitor).await
+    }
+
+    /// Opens it with options that are not the usual ones.
+    pub(crate) async fn open_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Arc<Store> {
+        let mut options = StoreOptions::new(self.database.clone());
+        change(&mut options);
+        Store::open(options, self.seams.clone()).await.unwrap()
+    }
+
     pub(crate) async fn try_open(&self) -> Result<Arc<Store>, StoreError> {
         Store::open(StoreOptions::new(self.database.clone()), self.seams.clone()).await
     }
 
     pub(crate) fn origin(&self) -> Origin {
-        Origin { actor: Actor::Local, address: None, at: self.clock.now() }
+        Origin::local(self.clock.now())
     }
 
     pub(crate) async fn account(&self, store: &Store) -> Account {
@@ -118,6 +142,11 @@ impl Bench {
         let created = store.create_key(account, new, self.origin()).await.unwrap();
         let hash = store.vault().hash_key(&created.secret);
         (created, hash)
+    }
+
+    /// A change that a key asks for.
+    pub(crate) fn by(&self, key: &CreatedKey) -> Origin {
+        Origin { actor: Actor::Key(key.record.id), ..self.origin() }
     }
 
     async fn remove(self) {
@@ -190,8 +219,6 @@ pub(crate) fn new_key(name: &str) -> NewKey {
     }
 }
 
-pub(crate) const EVERYTHING: ScopeSet = ScopeSet::all();
-
 pub(crate) async fn execute(store: &Store, sql: &'static str, values: Vec<Value>) -> u64 {
     store
         .backend
@@ -202,6 +229,28 @@ pub(crate) async fn execute(store: &Store, sql: &'static str, values: Vec<Value>
 
 pub(crate) async fn select(store: &Store, sql: &'static str, values: Vec<Value>) -> Vec<Row> {
     store.backend.read().await.unwrap().fetch_all(sql, values).await.unwrap()
+}
+
+/// A request that was let in and answered with 200, as the gate notes it.
+pub(crate) fn answered(store: &Store, account: AccountId, key: KeyId, hash: &HashedKey) -> Answered<'static> {
+    Answered {
+        account,
+        id: store.new_id(store.now()).unwrap(),
+        facts: RequestFacts {
+            at: store.now(),
+            key,
+            secret: SecretMark::of(hash),
+            method: RequestMethod::Get,
+            status: 200,
+            address: "192.0.2.7".parse().unwrap(),
+            duration_us: 100,
+            admitted: true,
+        },
+        route: None,
+        error: None,
+        user_agent: b"suite",
+        path: Some("/v1/suite"),
+    }
 }
 
 /// The events of a subject, as webhooks will get them.

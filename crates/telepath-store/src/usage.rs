@@ -1,134 +1,118 @@
-//! Brings the counts in memory to the database: a worker asks for it every second. Requests never wait for this, and a
-//! kill loses at most what was counted since the last time.
+//! What keys are used for: the counters of keys, the buckets and the addresses, added up from the request log.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+mod fold;
+mod totals;
 
-use telepath_core::id::KeyId;
-use telepath_core::key::LastUse;
+pub(crate) use totals::trim_addresses;
+
+use std::time::Duration;
+
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, KeyId};
+use telepath_core::usage::{BucketSum, MAX_ADDRESSES, SeenAddress, UsageRow, UsageSpan};
 
 use crate::Store;
-use crate::backend::Backend;
-use crate::call::beat;
 use crate::error::StoreError;
-use crate::key::settle_doubts;
-use crate::key_table::{KeyTable, Spent};
-use crate::sql::{Connection, Value};
+use crate::sql::{Connection, binds};
 
-/// Rows of one statement.
-const ROWS: usize = 64;
-/// Keys of one transaction: few enough that changes never wait long behind it.
-const KEYS: usize = 512;
+/// Counters that are younger than this are shown as they are. With the half second until a request is written, what is
+/// shown is less than a second late.
+const SYNCED_FOR: Duration = Duration::from_millis(400);
+/// How long a reader waits for the counters to catch up; then it shows what there is.
+const SYNC_WITHIN: Duration = Duration::from_secs(2);
 
-/// How often it is written down that live calls are live.
-const BEAT_MS: i64 = 10_000;
+/// What a key was used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyUsage {
+    /// By bucket, route and status, the earliest first.
+    pub rows: Vec<UsageRow>,
+    /// The addresses seen, the last seen first; not only in the time asked for.
+    pub addresses: Vec<SeenAddress>,
+}
 
 impl Store {
-    /// Writes all counts that the database does not have yet; of how many keys. Also asks again about keys whose last
-    /// change may or may not have happened.
-    pub async fn flush_usage(&self) -> Result<usize, StoreError> {
-        let (backend, keys) = (self.backend.clone(), self.keys.clone());
-        let (last_beat, now) = (Arc::clone(&self.last_beat), self.now());
-        // In a task of its own: counts that were taken from the table must not be lost with a caller that goes away.
-        let task = tokio::spawn(async move {
-            settle_doubts(&backend, &keys).await;
-            if now.unix_ms() - last_beat.load(Ordering::Relaxed) >= BEAT_MS {
-                backend.write(move |db| Box::pin(beat(db, now))).await?;
-                last_beat.store(now.unix_ms(), Ordering::Relaxed);
-            }
-            flush(&backend, &keys).await
-        });
-        task.await.unwrap_or(Err(StoreError::Broken))
-    }
-}
-
-async fn flush(backend: &Backend, keys: &KeyTable) -> Result<usize, StoreError> {
-    let mut spent = keys.take_spent();
-    // The same order everywhere, so that two servers on one database do not wait for each other in a circle.
-    spent.sort_by_key(Spent::key_id);
-    let mut failure = None;
-    for group in spent.chunks(KEYS) {
-        let used = group.iter().map(Used::of).collect();
-        let written = match failure {
-            None => backend.write(move |db| Box::pin(write_used(db, used))).await,
-            Some(_) => Ok(()),
-        };
-        // Counts of a commit whose outcome is unknown are given up: too few is better than counted twice.
-        let settled = match &written {
-            Ok(()) => failure.is_none(),
-            Err(StoreError::OutcomeUnknown(_)) => true,
-            Err(_) => false,
-        };
-        keys.settle(group, settled);
-        failure = failure.or(written.err());
-    }
-    failure.map_or(Ok(spent.len()), Err)
-}
-
-/// What is written of one key.
-struct Used {
-    id: KeyId,
-    requests: u32,
-    errors: u32,
-    last: Option<LastUse>,
-    secrets: Vec<(Vec<u8>, LastUse)>,
-}
-
-impl Used {
-    fn of(spent: &Spent) -> Self {
-        Self {
-            id: spent.key_id(),
-            requests: spent.requests,
-            errors: spent.errors,
-            last: spent.last_use(),
-            secrets: spent.secrets.iter().map(|(hash, last)| (hash.as_bytes().to_vec(), *last)).collect(),
+    /// Brings the counters up to now, for somebody who is about to read them. Counters that cannot be brought up are
+    /// shown as they are: reading keys must not depend on it.
+    pub(crate) async fn sync_usage(&self) {
+        match tokio::time::timeout(SYNC_WITHIN, self.catch_up()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the counters could not be brought up to now"),
+            Err(_elapsed) => tracing::debug!("the counters are still being brought up to now"),
         }
     }
+
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        let mut synced = self.requests.synced.lock().await;
+        let now = self.now();
+        if synced.is_some_and(|last| now >= last && now.since(last) < SYNCED_FOR) {
+            return Ok(());
+        }
+        self.write_requests().await?;
+        self.fold_segments().await?;
+        *synced = Some(now);
+        Ok(())
+    }
+
+    /// Adds to the counters what was written into the log since the last time. Returns when nothing is left.
+    pub async fn fold_usage(&self) -> Result<(), StoreError> {
+        let _alone = self.requests.synced.lock().await;
+        self.fold_segments().await
+    }
+
+    /// What a key of the account was used for from `start` on and before `end`. Each of the rows belongs to one of the
+    /// program's routes and one of its statuses, so the time asked for bounds their number.
+    pub async fn key_usage(
+        &self,
+        account: AccountId,
+        key: KeyId,
+        span: UsageSpan,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Option<KeyUsage>, StoreError> {
+        self.sync_usage().await;
+        let mut db = self.backend.read().await?;
+        let sql = "SELECT id FROM keys WHERE id = $1 AND account_id = $2";
+        if db.fetch_optional(sql, binds![key.to_string(), account.to_string()]).await?.is_none() {
+            return Ok(None);
+        }
+        let rows = usage_rows(&mut db, key, span, start, end).await?;
+        Ok(Some(KeyUsage { rows, addresses: addresses_of(&mut db, key).await? }))
+    }
 }
 
-async fn write_used(db: &mut Connection, used: Vec<Used>) -> Result<(), StoreError> {
-    for rows in used.chunks(ROWS) {
-        let values = rows.iter().flat_map(|row| -> [Value; 5] {
-            [
-                row.id.to_string().into(),
-                row.requests.into(),
-                row.errors.into(),
-                row.last.map(|last| last.at).into(),
-                row.last.map(|last| last.address).into(),
-            ]
-        });
-        let sql = format!(
-            "WITH used (id, requests, errors, used_at, used_ip) AS (VALUES {}) \
-             UPDATE keys SET request_count = keys.request_count + used.requests, \
-             error_count = keys.error_count + used.errors, \
-             last_used_ip = CASE WHEN used.used_at >= COALESCE(keys.last_used_at, used.used_at) \
-                THEN used.used_ip ELSE keys.last_used_ip END, \
-             last_used_at = CASE WHEN used.used_at >= COALESCE(keys.last_used_at, used.used_at) \
-                THEN used.used_at ELSE keys.last_used_at END \
-             FROM used WHERE keys.id = used.id",
-            table(rows.len(), 5)
-        );
-        db.execute(sql, values.collect()).await?;
-    }
-    let secrets: Vec<_> = used.iter().flat_map(|row| &row.secrets).collect();
-    for rows in secrets.chunks(ROWS) {
-        let values = rows.iter().flat_map(|(hash, last)| -> [Value; 3] {
-            [hash.as_slice().into(), last.at.into(), Some(last.address).into()]
-        });
-        let sql = format!(
-            "WITH used (hash, used_at, used_ip) AS (VALUES {}) \
-             UPDATE key_secrets SET last_used_at = used.used_at, last_used_ip = used.used_ip \
-             FROM used WHERE key_secrets.hash = used.hash \
-             AND used.used_at >= COALESCE(key_secrets.last_used_at, used.used_at)",
-            table(rows.len(), 3)
-        );
-        db.execute(sql, values.collect()).await?;
-    }
-    Ok(())
+async fn usage_rows(
+    db: &mut Connection,
+    key: KeyId,
+    span: UsageSpan,
+    start: Timestamp,
+    end: Timestamp,
+) -> Result<Vec<UsageRow>, StoreError> {
+    let sql = "SELECT start, route, status, requests, duration_us FROM usage_buckets \
+               WHERE key_id = $1 AND span = $2 AND start >= $3 AND start < $4 ORDER BY start, route, status";
+    let rows = db.fetch_all(sql, binds![key.to_string(), span.name(), start, end]).await?;
+    let usage_row = |row: &crate::sql::Row| {
+        Ok(UsageRow {
+            start: row.time("start")?,
+            route: row.text("route")?,
+            status: row.number("status")?,
+            sum: BucketSum { requests: row.number("requests")?, duration_us: row.number("duration_us")? },
+        })
+    };
+    rows.iter().map(usage_row).collect()
 }
 
-/// `($1, $2), ($3, $4)`: the placeholders of a table of values.
-fn table(rows: usize, columns: usize) -> String {
-    let row = |row: usize| format!("({})", crate::sql::placeholders(row * columns + 1, columns));
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+async fn addresses_of(db: &mut Connection, key: KeyId) -> Result<Vec<SeenAddress>, StoreError> {
+    let sql = "SELECT address, first_seen, last_seen, requests FROM usage_addresses \
+               WHERE key_id = $1 ORDER BY last_seen DESC, address LIMIT $2";
+    let most = i64::try_from(MAX_ADDRESSES).unwrap_or(i64::MAX);
+    let rows = db.fetch_all(sql, binds![key.to_string(), most]).await?;
+    let seen = |row: &crate::sql::Row| {
+        Ok(SeenAddress {
+            address: row.parse("address")?,
+            first_seen: row.time("first_seen")?,
+            last_seen: row.time("last_seen")?,
+            requests: row.number("requests")?,
+        })
+    };
+    rows.iter().map(seen).collect()
 }

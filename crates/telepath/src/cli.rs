@@ -2,18 +2,26 @@
 
 mod admin;
 mod agent;
+mod alerts;
 mod arguments;
+mod audit;
 mod call;
+mod chart;
 mod completions;
+mod compromise;
 mod config;
+mod consent;
 mod expiry;
 mod keys;
 mod migrate;
 pub(crate) mod output;
 mod quickstart;
+mod reach;
 #[cfg(test)]
 mod reference;
+mod requests;
 mod serve;
+mod text;
 mod trunks;
 mod webhooks;
 
@@ -35,7 +43,7 @@ Examples:
   telepath config show --config telepath.toml                        see what is in force
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 wrong configuration, 4 port or folder in use,
-5 refused by the server, 130 ended by a second signal.";
+5 refused by the server, 6 not reachable, unavailable or over the rate limit, 130 ended by a second signal.";
 
 /// Telepath: a self-hosted gateway between telephone calls and AI voice agents
 #[derive(Debug, Parser)]
@@ -53,9 +61,21 @@ enum Command {
     /// Run the server: API over HTTPS, SIP over UDP
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(serve::ServeArgs),
-    /// Make, list and revoke API keys
+    /// Make, see, change, rotate and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// What to do when others may know a key: revoke, rotate, look, tell, replace
+    #[command(after_help = COMPROMISE_EXAMPLES)]
+    Compromise(Box<compromise::CompromiseArgs>),
+    /// Follow, list and export the requests that the API was sent
+    #[command(subcommand)]
+    Requests(requests::RequestsCommand),
+    /// See who changed what, and check that this record is whole
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// See and acknowledge what was unusual about the use of keys
+    #[command(subcommand)]
+    Alerts(alerts::AlertsCommand),
     /// Make and list trunks
     #[command(subcommand)]
     Trunks(trunks::TrunksCommand),
@@ -96,6 +116,16 @@ Examples:
   telepath quickstart --api-listen 127.0.0.1:9443 --sip-listen 127.0.0.1:5070
 
 Everything stays on this machine. Run again on the same folder, it makes a new key and gives the trunk a new password.";
+
+const COMPROMISE_EXAMPLES: &str = "\
+Examples:
+  telepath compromise key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
+  telepath compromise key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --yes --json > compromise.ndjson
+  telepath compromise key_01k9v1n2xrf6t8g3m5q7w9y0za --env-file admin.env --grace 1h
+
+Five steps, each shown before it is done and asked for: revoke the key, rotate all others, look at what the key did, see
+who still uses old secrets, list the AI provider credentials to replace. With --json each step is one object on a line of
+its own. A step that fails does not keep the next ones from being done.";
 
 const CALL_EXAMPLES: &str = "\
 Examples:
@@ -140,6 +170,10 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Agent(command) => block_on(agent::run(command)),
         Command::Call(args) => block_on(call::run(*args)),
         Command::Keys(command) => block_on(keys::run(command)),
+        Command::Compromise(args) => block_on(compromise::run(*args)),
+        Command::Requests(command) => block_on(requests::run(command)),
+        Command::Audit(command) => block_on(audit::run(command)),
+        Command::Alerts(command) => block_on(alerts::run(command)),
         Command::Trunks(command) => block_on(trunks::run(command)),
         Command::Webhooks(command) => block_on(webhooks::run(command)),
         Command::Migrate(args) => block_on(migrate::run(args)),

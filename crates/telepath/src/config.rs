@@ -12,8 +12,8 @@ mod values;
 use std::fmt;
 
 pub use checked::{
-    ApiConfig, CertificateSource, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig,
-    SipConfig, StorageConfig, TlsConfig,
+    ApiConfig, CertificateSource, ClusterConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat,
+    MediaConfig, SipConfig, StorageConfig, TlsConfig,
 };
 pub use hint::closest;
 pub use layers::{Environment, Flags, Given, Layers, Source, Value};

@@ -16,6 +16,8 @@ pub enum Exit {
     Busy = 4,
     /// The server refused the request.
     Refused = 5,
+    /// The server cannot be reached or cannot answer now, or the rate limit is used up.
+    Unavailable = 6,
     /// Ended at once by a second signal; the shell's number for SIGINT.
     Interrupted = 130,
 }
@@ -28,6 +30,10 @@ impl Exit {
         (Exit::Config, "the configuration is wrong"),
         (Exit::Busy, "a port or the data folder is in use by another process"),
         (Exit::Refused, "the server refused the request (wrong members, not found, no right)"),
+        (
+            Exit::Unavailable,
+            "the server cannot be reached or cannot answer now, or the rate limit is used up; the same may work later",
+        ),
         (Exit::Interrupted, "ended at once by a second signal"),
     ];
 }
@@ -93,11 +99,25 @@ impl From<crate::config::ConfigError> for Failure {
 
 impl From<telepath_client::Error> for Failure {
     fn from(error: telepath_client::Error) -> Self {
-        match &error {
-            telepath_client::Error::Api(api) if api.status < 500 => {
-                Self::new(Exit::Refused, error.to_string())
+        use telepath_client::Error;
+        let exit = match &error {
+            Error::Api(_) if error.may_retry() => Exit::Unavailable,
+            Error::Api(_) => Exit::Refused,
+            // A certificate that nobody vouches for will not do so later.
+            Error::Connect { .. } if !error.may_retry() => Exit::Failure,
+            Error::Connect { .. } | Error::NoServer { .. } | Error::Http { .. } | Error::TimedOut { .. } => {
+                Exit::Unavailable
             }
-            _ => Self::plain(error.to_string()),
-        }
+            Error::BadUrl { .. }
+            | Error::Setting { .. }
+            | Error::EnvFile { .. }
+            | Error::Trust { .. }
+            | Error::BadKey => Exit::Config,
+            Error::Entropy(_)
+            | Error::TooLarge { .. }
+            | Error::Unexpected { .. }
+            | Error::SecretLost { .. } => Exit::Failure,
+        };
+        Self::new(exit, error.to_string())
     }
 }

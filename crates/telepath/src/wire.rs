@@ -6,7 +6,7 @@ mod local;
 mod storage;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use telepath_api::{Api, ApiOptions, ConnectionLimits, Readiness};
 use telepath_core::entropy::EntropyError;
 use telepath_core::id::AccountId;
+use telepath_core::leak::SigningKeys;
 use telepath_core::ports::LiveCalls;
 use telepath_egress::Egress;
 use telepath_gateway::{Gateway, GatewayOptions, StartError};
-use telepath_store::Store;
+use telepath_store::{Role, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +54,7 @@ pub struct Addresses {
 pub struct Server {
     addresses: Addresses,
     store: Arc<Store>,
+    api: Arc<Api>,
     gateway: Gateway,
     readiness: Readiness,
     doors: CancellationToken,
@@ -67,7 +69,7 @@ impl Server {
     pub async fn start(config: &Config, data: DataDir) -> Result<Self, Failure> {
         let lock = data.lock()?;
         let listeners = Listeners::bind(&config.api, &data).await?;
-        let store = storage::open(&config.storage, config.limits.address_requests, &data).await?;
+        let store = storage::open(config, Role::Server, &data).await?;
         match Self::start_on(config, &data, lock, listeners, Arc::clone(&store)).await {
             Ok(server) => Ok(server),
             Err(failure) => {
@@ -98,19 +100,22 @@ impl Server {
             admin_socket: data.admin_socket()?,
             ca: local_ca(&config.tls.certificate, data),
         };
-        let options = ApiOptions { egress: egress.clone(), ..api_options(config, &addresses, account) };
+        let options = ApiOptions { egress: egress.clone(), ..api_options(config, &addresses, account)? };
         let api = new_api(options, &store, Arc::new(gateway.handle()), prometheus)?;
         let readiness = api.readiness();
         let (doors, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         listeners.serve(&api, certificates.subscribe(), &doors, &tasks);
         tasks.spawn(workers::flush_usage(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::fold_usage(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::expire_usage(Arc::clone(&store), config.retention, work.clone()));
+        tasks.spawn(workers::forget_answers(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::clear_deliveries(Arc::clone(&store), work.clone()));
         tasks.spawn(deliveries::send(Arc::clone(&store), egress, work.clone()));
         let clock = Arc::clone(store.clock());
         tasks.spawn(workers::tend_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");
         let grace = config.limits.stop_grace;
-        Ok(Self { addresses, store, gateway, readiness, doors, work, tasks, grace, _lock: lock })
+        Ok(Self { addresses, store, api, gateway, readiness, doors, work, tasks, grace, _lock: lock })
     }
 
     /// Where it can be reached.
@@ -139,6 +144,9 @@ impl Server {
         self.tasks.close();
         if tokio::time::timeout(self.grace + TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.tasks.len(), "tasks were cut off at the end of the drain");
+        }
+        if tokio::time::timeout(TASKS_END_WITHIN, self.api.settle()).await.is_err() {
+            tracing::error!("leaked keys were reported that are not revoked yet");
         }
         self.store.close().await;
         // Nobody can own the socket but this process, which still holds the lock.
@@ -188,13 +196,24 @@ fn gateway_failure(error: &StartError) -> Failure {
     }
 }
 
-fn api_options(config: &Config, addresses: &Addresses, account: AccountId) -> ApiOptions {
+fn api_options(config: &Config, addresses: &Addresses, account: AccountId) -> Result<ApiOptions, Failure> {
     let connections = ConnectionLimits { drain: config.limits.stop_grace, ..ConnectionLimits::default() };
-    ApiOptions {
+    Ok(ApiOptions {
         trusted_proxies: config.api.trusted_proxies.clone(),
         connections,
+        signing_keys: config.api.signing_keys_file.as_deref().map(signing_keys).transpose()?,
+        security_contact: config.api.security_contact.clone(),
         ..ApiOptions::new(sip_host(config.sip.public_host.as_deref(), addresses.sip), account)
-    }
+    })
+}
+
+fn signing_keys(path: &Path) -> Result<Arc<SigningKeys>, Failure> {
+    let failed = |problem: &dyn std::fmt::Display| {
+        Failure::new(Exit::Config, format!("leaks.signing_keys_file: {}: {problem}", path.display()))
+            .remedy("Save there what the secret-scanning partner publishes, or leave the setting out.")
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    SigningKeys::parse(&text).map(Arc::new).map_err(|error| failed(&error))
 }
 
 /// What stands after the `@` of a `sip_endpoint`: the port only when it is not SIP's own (RFC 3261 section 19.1.2).
@@ -225,7 +244,7 @@ fn local_ca(source: &CertificateSource, data: &DataDir) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    async fn started(folder: &std::path::Path) -> Server {
+    async fn started(folder: &Path) -> Server {
         let flags = vec![
             ("storage.data_dir", folder.to_string_lossy().into_owned()),
             ("api.listen", "127.0.0.1:0".to_owned()),

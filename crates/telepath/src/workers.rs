@@ -1,42 +1,76 @@
-//! What runs beside the requests: usage counters go to the database each second, old deliveries go, certificates are
-//! looked after. Each worker ends when its token is cancelled.
+//! What runs beside the requests: answered requests are written twice a second, added to the counters and taken away when
+//! they are old; certificates are looked after. Each worker ends when its token is cancelled.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use telepath_core::clock::Clock;
-use telepath_store::Store;
+use telepath_store::{Retention, Store, StoreError};
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::tls::Certificates;
 
-/// kill -9 loses at most this much of the counters.
-const USAGE_EVERY: Duration = Duration::from_secs(1);
+/// kill -9 loses what was answered since the last time, and during it: less than a second.
+const USAGE_EVERY: Duration = Duration::from_millis(400);
+/// Readers bring the counters up themselves; this bounds how much they find to do. The rarer, the fewer rows are written.
+const FOLD_EVERY: Duration = Duration::from_secs(20);
+/// What is kept for months need not go to the minute.
+const EXPIRE_EVERY: Duration = Duration::from_mins(10);
+/// Between two times a caller can add no more answers than its rate limit allows.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// Deliveries are kept for weeks, so it does not matter when in an hour they go.
 const CLEAR_EVERY: Duration = Duration::from_mins(10);
 /// A certificate is renewed 30 days before its end, so twice a day is often enough.
 const CERTIFICATES_EVERY: Duration = Duration::from_hours(12);
 
-/// Writes usage counters. The last flush is the store's own, when it is closed.
+/// Writes answered requests. The last time is the store's own, when it is closed.
 pub async fn flush_usage(store: Arc<Store>, stop: CancellationToken) {
-    let mut ticks = interval(USAGE_EVERY);
+    repeat("answered requests are written", USAGE_EVERY, stop, || store.flush_usage()).await;
+}
+
+/// Adds what was written to the counters.
+pub async fn fold_usage(store: Arc<Store>, stop: CancellationToken) {
+    repeat("requests are added to the counters", FOLD_EVERY, stop, || store.fold_usage()).await;
+}
+
+/// Takes away what is older than it is kept.
+pub async fn expire_usage(store: Arc<Store>, keep: Retention, stop: CancellationToken) {
+    repeat("old usage is taken away", EXPIRE_EVERY, stop, || store.expire_usage(keep)).await;
+}
+
+/// Does something again and again. Trouble is told once, not each time; what there is to do waits meanwhile.
+async fn repeat<T, F>(what: &str, every: Duration, stop: CancellationToken, mut work: impl FnMut() -> F)
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        match store.flush_usage().await {
+        match work().await {
             Ok(_) => {
                 if std::mem::take(&mut failing) {
-                    tracing::info!("usage counters are written again");
+                    tracing::info!("{what} again");
                 }
             }
-            // Told once per trouble, not once per second; the counters wait in memory meanwhile.
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "usage counters cannot be written; trying again each second");
+                    tracing::warn!(%error, "it is not so that {what}; trying again every {every:?}");
                 }
             }
+        }
+    }
+}
+
+/// Forgets kept answers whose time is over.
+pub async fn forget_answers(store: Arc<Store>, stop: CancellationToken) {
+    let mut ticks = interval(FORGET_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(error) = store.forget_answers().await {
+            tracing::warn!(%error, "kept answers cannot be forgotten; trying again later");
         }
     }
 }

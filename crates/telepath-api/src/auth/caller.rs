@@ -11,7 +11,7 @@ use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::AccountId;
+use telepath_core::id::{AccountId, IdempotencyId};
 use telepath_core::scope::{Scope, ScopeSet};
 use telepath_store::KeyHandle;
 
@@ -33,20 +33,34 @@ pub(crate) struct Caller {
     pub(crate) address: Option<IpAddr>,
     /// When the request was admitted.
     pub(crate) at: Timestamp,
+    /// The attempt that this is, when the request carries an `Idempotency-Key`.
+    pub(crate) idempotency: Option<IdempotencyId>,
 }
 
 impl Caller {
     /// The same as an argument of the store's functions.
     pub(crate) const fn origin(&self) -> Origin {
-        Origin { actor: self.actor, address: self.address, at: self.at }
+        Origin { actor: self.actor, address: self.address, at: self.at, idempotency: self.idempotency }
     }
+}
 
-    /// The rights beyond which the caller can hand out none; `None` when there is no such bound.
-    pub(crate) const fn giver(&self) -> Option<ScopeSet> {
-        match self.actor {
-            Actor::Local => None,
-            Actor::Key(_) | Actor::User(_) | Actor::System => Some(self.scopes),
-        }
+/// Somebody without a key, on a route for which none is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visitor {
+    /// From where; `None` through the socket in the data folder.
+    pub(crate) address: Option<IpAddr>,
+    /// When the request was admitted.
+    pub(crate) at: Timestamp,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Caller>();
+        let as_visitor = |caller: &Caller| Self { address: caller.address, at: caller.at };
+        let visitor = parts.extensions.get::<Self>().copied().or_else(|| caller.map(as_visitor));
+        visitor.ok_or_else(|| ApiError::internal("a route for visitors was reached by nobody"))
     }
 }
 
@@ -75,6 +89,8 @@ needs! {
     CallsWrite = Some(Scope::CallsWrite);
     KeysRead = Some(Scope::KeysRead);
     KeysWrite = Some(Scope::KeysWrite);
+    UsageRead = Some(Scope::UsageRead);
+    AuditRead = Some(Scope::AuditRead);
     WebhooksRead = Some(Scope::WebhooksRead);
     WebhooksWrite = Some(Scope::WebhooksWrite);
 }

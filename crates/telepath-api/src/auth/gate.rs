@@ -7,33 +7,39 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::PoisonError;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::http::header::{AUTHORIZATION, CONNECTION};
-use axum::http::{HeaderMap, HeaderValue, Method, Request};
+use axum::http::header::{AUTHORIZATION, CONNECTION, USER_AGENT};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use telepath_core::account::Actor;
 use telepath_core::address::canonical;
+use telepath_core::alert::Notice;
+use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::RequestId;
+use telepath_core::id::{AccountId, KeyId, RequestId};
 use telepath_core::limit::{Phase, Take, WindowState};
+use telepath_core::request::{Answered, RequestFacts, RequestMethod, SecretMark};
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, PlainKey};
 use telepath_store::{Admission, KeyHandle};
 use tower::Service as _;
 
-use super::caller::Caller;
+use super::caller::{Caller, Visitor};
 use super::credentials::Credential;
 use super::proxy::{self, Way};
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::headers;
 use crate::meters::Refusal;
+use crate::once;
 use crate::routes::{self, RouteMatch};
+use crate::{headers, leaks};
 
 /// Which door a request came through, and from which address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,18 +60,56 @@ struct Exchange {
     matched: RouteMatch,
 }
 
-/// Whose counters the answer goes to.
+/// Whose request it was, for the log.
 struct Tally {
-    handle: KeyHandle,
-    hash: HashedKey,
+    account: AccountId,
+    key: KeyId,
+    secret: SecretMark,
     address: IpAddr,
+    /// Whether the key was one that works.
+    admitted: bool,
+}
+
+impl Tally {
+    fn new(handle: &KeyHandle, hash: &HashedKey, address: IpAddr, admitted: bool) -> Self {
+        let (account, key) = (handle.account_id(), handle.key_id());
+        Self { account, key, secret: SecretMark::of(hash), address, admitted }
+    }
+}
+
+/// What the log keeps of a request's head, beyond what the handler takes of it. Both share their bytes with the head.
+struct Trace {
+    method: RequestMethod,
+    /// When the route has more than one path, or there is no route.
+    uri: Option<Uri>,
+    user_agent: Option<HeaderValue>,
+}
+
+impl Trace {
+    fn of(parts: &Parts, matched: RouteMatch) -> Self {
+        Self {
+            method: RequestMethod::of(parts.method.as_str()),
+            uri: (!matched.is_one_path()).then(|| parts.uri.clone()),
+            user_agent: parts.headers.get(USER_AGENT).cloned(),
+        }
+    }
+}
+
+/// Who comes in.
+enum Guest {
+    /// Somebody with a key, or local administration.
+    Caller(Caller),
+    /// Somebody without one, to whom it matters from where they come.
+    Visitor(Visitor),
+    /// Anybody, on an open route.
+    Anybody,
 }
 
 /// What was decided at the door.
 struct Entry {
     window: WindowState,
     tally: Option<Tally>,
-    outcome: Result<Option<Caller>, ApiError>,
+    outcome: Result<Guest, ApiError>,
 }
 
 impl Api {
@@ -77,19 +121,38 @@ impl Api {
     {
         let (mut parts, body) = request.into_parts();
         let exchange = self.open_exchange(&parts.method, parts.uri.path());
-        let entry = self.admit(&parts.headers, peer, &exchange, parts.uri.path());
+        let entry = self.admit(&parts.headers, peer, &exchange, parts.uri.path()).await;
+        let trace = entry.tally.as_ref().map(|_| Trace::of(&parts, exchange.matched));
         // Nothing after this point may see the key.
         parts.headers.remove(AUTHORIZATION);
         let response = match entry.outcome {
-            Ok(caller) => {
-                if let Some(caller) = caller {
-                    parts.extensions.insert(caller);
-                }
-                self.run(Request::from_parts(parts, Body::new(body))).await
-            }
+            Ok(guest) => self.reach_handler(parts, Body::new(body), &exchange, guest).await,
             Err(error) => error.into_response(),
         };
-        self.close_exchange(&exchange, response, entry.window, entry.tally.as_ref())
+        self.close_exchange(&exchange, response, entry.window, entry.tally.as_ref().zip(trace.as_ref()))
+    }
+
+    async fn reach_handler(
+        &self,
+        mut parts: Parts,
+        body: Body,
+        exchange: &Exchange,
+        guest: Guest,
+    ) -> Response {
+        let router = self.router.clone();
+        match guest {
+            Guest::Anybody => {}
+            Guest::Visitor(visitor) => drop(parts.extensions.insert(visitor)),
+            Guest::Caller(caller) => match once::key_of(&parts, exchange.matched, &caller) {
+                None => drop(parts.extensions.insert(caller)),
+                Some(Err(error)) => return error.into_response(),
+                Some(Ok(key)) => {
+                    let request = Request::from_parts(parts, body);
+                    return once::answer(&self.shared, router, request, key, caller).await;
+                }
+            },
+        }
+        run(router, self.shared.options.request_timeout, Request::from_parts(parts, body)).await
     }
 
     /// Answers a request that came over plain HTTP to the TLS port. The connection must be closed after it.
@@ -136,7 +199,7 @@ impl Api {
         }
     }
 
-    fn admit(&self, headers: &HeaderMap, peer: Peer, exchange: &Exchange, path: &str) -> Entry {
+    async fn admit(&self, headers: &HeaderMap, peer: Peer, exchange: &Exchange, path: &str) -> Entry {
         let now = exchange.at;
         let address = match peer {
             Peer::Local => return self.admit_local(now),
@@ -148,15 +211,17 @@ impl Api {
         };
         if exchange.matched.open {
             let window = self.shared.store.addresses().peek(address, now);
-            Entry { window, tally: None, outcome: Ok(None) }
+            Entry { window, tally: None, outcome: Ok(Guest::Anybody) }
+        } else if exchange.matched.reporter {
+            self.admit_reporter(address, now)
         } else if path == "/v1" || path.starts_with("/v1/") {
-            self.admit_key(headers, address, now)
+            self.admit_key(headers, address, now).await
         } else {
             self.refuse(address, now, ApiError::of(ErrorCode::NotFound))
         }
     }
 
-    fn admit_key(&self, headers: &HeaderMap, address: IpAddr, now: Timestamp) -> Entry {
+    async fn admit_key(&self, headers: &HeaderMap, address: IpAddr, now: Timestamp) -> Entry {
         let invalid = |refusal| ApiError::of(ErrorCode::InvalidApiKey).counted(refusal);
         let key = match Credential::of(headers) {
             Credential::Key(key) => key,
@@ -168,31 +233,50 @@ impl Api {
         };
         let (hash, handle) = self.look_up(&key);
         let Some(handle) = handle else { return self.refuse(address, now, invalid(Refusal::Unknown)) };
-        match handle.admit(&hash, address, now) {
+        match self.shared.store.admit(&handle, &hash, address, now).await {
             Admission::Admitted { scopes, window } => {
-                let actor = Actor::Key(handle.key_id());
-                let key = Some(handle.clone());
-                let account = handle.account_id();
-                let caller = Caller { actor, key, account, scopes, address: Some(address), at: now };
-                Entry { window, tally: Some(Tally { handle, hash, address }), outcome: Ok(Some(caller)) }
+                let (actor, account) = (Actor::Key(handle.key_id()), handle.account_id());
+                let tally = Some(Tally::new(&handle, &hash, address, true));
+                let caller = Caller {
+                    actor,
+                    key: Some(handle),
+                    account,
+                    scopes,
+                    address: Some(address),
+                    at: now,
+                    idempotency: None,
+                };
+                Entry { window, tally, outcome: Ok(Guest::Caller(caller)) }
             }
             Admission::Limited { window } => {
                 let outcome = Err(limited(window, now, Refusal::KeyLimit));
-                Entry { window, tally: Some(Tally { handle, hash, address }), outcome }
+                Entry { window, tally: Some(Tally::new(&handle, &hash, address, true)), outcome }
             }
             Admission::WrongAddress => {
                 let error = ApiError::of(ErrorCode::IpNotAllowed).counted(Refusal::Address);
-                self.refuse(address, now, error)
+                let tally = Some(Tally::new(&handle, &hash, address, false));
+                Entry { tally, ..self.refuse(address, now, error) }
             }
+            // Never fail open: who cannot be judged or counted is not admitted.
             Admission::Unsure => {
-                // Never fail open: while the outcome of a change of this key is unknown, it admits nobody. That is our
-                // trouble, so nobody's window pays for it.
-                let error = ApiError::unavailable("what became of a change of this key is not known yet");
-                let window = self.shared.store.addresses().peek(address, now);
-                Entry { window, tally: None, outcome: Err(error) }
+                self.unable(address, now, "what became of a change of this key is not known yet")
             }
-            Admission::Dead => self.refuse(address, now, invalid(Refusal::Dead)),
+            Admission::NoLease => {
+                self.unable(address, now, "the database has not confirmed which keys are good")
+            }
+            Admission::Uncounted => self.unable(address, now, "the key's window could not be counted"),
+            Admission::Dead => {
+                self.shared.store.notice(Notice::DeadKeyUsed { key: handle.key_id(), address });
+                let tally = Some(Tally::new(&handle, &hash, address, false));
+                Entry { tally, ..self.refuse(address, now, invalid(Refusal::Dead)) }
+            }
         }
+    }
+
+    /// Refuses for a reason that is our trouble, so that nobody's window pays for it.
+    fn unable(&self, address: IpAddr, now: Timestamp, why: &'static str) -> Entry {
+        let window = self.shared.store.addresses().peek(address, now);
+        Entry { window, tally: None, outcome: Err(ApiError::unavailable(why)) }
     }
 
     fn look_up(&self, key: &PlainKey) -> (HashedKey, Option<KeyHandle>) {
@@ -207,11 +291,25 @@ impl Api {
             Take::Admitted(window) => {
                 let account = self.shared.options.local_account;
                 let (actor, scopes) = (Actor::Local, ScopeSet::all());
-                let caller = Caller { actor, key: None, account, scopes, address: None, at: now };
-                Entry { window, tally: None, outcome: Ok(Some(caller)) }
+                let caller =
+                    Caller { actor, key: None, account, scopes, address: None, at: now, idempotency: None };
+                Entry { window, tally: None, outcome: Ok(Guest::Caller(caller)) }
             }
             Take::Full(window) => {
                 Entry { window, tally: None, outcome: Err(limited(window, now, Refusal::KeyLimit)) }
+            }
+        }
+    }
+
+    /// Those who report leaks need no key, and so have a window that leaves nobody room to try keys out.
+    fn admit_reporter(&self, address: IpAddr, now: Timestamp) -> Entry {
+        match self.shared.reporters.take(address, now) {
+            Take::Admitted(window) => {
+                let visitor = Visitor { address: Some(address), at: now };
+                Entry { window, tally: None, outcome: Ok(Guest::Visitor(visitor)) }
+            }
+            Take::Full(window) => {
+                Entry { window, tally: None, outcome: Err(limited(window, now, Refusal::AddressLimit)) }
             }
         }
     }
@@ -231,33 +329,19 @@ impl Api {
         if !address.is_loopback()
             && let Credential::Key(key) = Credential::of(headers)
         {
-            let key_id = self.look_up(&key).1.map(|handle| handle.key_id().to_string());
+            let (hash, handle) = self.look_up(&key);
+            let key_id = handle.as_ref().map(KeyHandle::key_id);
             tracing::warn!(
                 %address,
-                key_id = key_id.as_deref().unwrap_or("unknown"),
+                key_id = key_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string()),
                 "an API key was sent in clear; treat it as leaked and revoke it"
             );
+            if let Some(handle) = handle.filter(|handle| handle.is_live(&hash, now)) {
+                self.shared.store.notice(Notice::SeenInClear { key: handle.key_id(), address });
+                leaks::seen_in_clear(&self.shared, &handle, Origin::system(Some(address), now));
+            }
         }
         self.refuse(address, now, ApiError::of(ErrorCode::HttpsRequired).counted(Refusal::NotHttps))
-    }
-
-    /// Runs the handler: within its time, and so that its panic is an answer and not a broken connection.
-    async fn run(&self, request: Request<Body>) -> Response {
-        let mut router = self.router.clone();
-        let work = async move { router.call(request).await };
-        let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
-        // Most handlers are ready at once; only those that wait are worth a timer.
-        let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-        let outcome = match first {
-            Poll::Ready(outcome) => Ok(outcome),
-            Poll::Pending => tokio::time::timeout(self.shared.options.request_timeout, work).await,
-        };
-        match outcome {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_panic)) => ApiError::internal("the handler panicked").into_response(),
-            Err(_elapsed) => ApiError::unavailable("the handler took too long").into_response(),
-        }
     }
 
     fn close_exchange(
@@ -265,7 +349,7 @@ impl Api {
         exchange: &Exchange,
         mut response: Response,
         window: WindowState,
-        tally: Option<&Tally>,
+        known: Option<(&Tally, &Trace)>,
     ) -> Response {
         let error = response.extensions_mut().remove::<ApiError>().or_else(|| {
             let bare = response.status().is_client_error() || response.status().is_server_error();
@@ -279,13 +363,62 @@ impl Api {
         }
         headers::stamp(response.headers_mut(), exchange.id, window, exchange.at);
         let status = response.status().as_u16();
-        if let Some(Tally { handle, hash, address }) = tally {
-            handle.record(hash, status, *address, exchange.at);
-        }
         let took = exchange.started.elapsed();
+        if let Some((tally, trace)) = known {
+            self.note(exchange, status, took, error.as_ref(), tally, trace);
+        }
         self.shared.meters.answered(exchange.matched, status, took);
-        log(exchange, status, took, tally, error.as_ref());
+        log(exchange, status, took, known.map(|(tally, _)| tally), error.as_ref());
         response
+    }
+
+    /// Puts the request into the log, from which the counters of its key are made.
+    fn note(
+        &self,
+        exchange: &Exchange,
+        status: u16,
+        took: Duration,
+        error: Option<&ApiError>,
+        tally: &Tally,
+        trace: &Trace,
+    ) {
+        let facts = RequestFacts {
+            at: exchange.at,
+            key: tally.key,
+            secret: tally.secret,
+            method: trace.method,
+            status,
+            address: tally.address,
+            duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            admitted: tally.admitted,
+        };
+        self.shared.store.requests().record(&Answered {
+            account: tally.account,
+            id: exchange.id,
+            facts,
+            route: exchange.matched.number(),
+            error: error.map(ApiError::code),
+            user_agent: trace.user_agent.as_ref().map_or(&[], HeaderValue::as_bytes),
+            path: trace.uri.as_ref().map(Uri::path),
+        });
+    }
+}
+
+/// Runs the handler: within its time, and so that its panic is an answer and not a broken connection.
+pub(crate) async fn run(mut router: Router, within: Duration, request: Request<Body>) -> Response {
+    let work = async move { router.call(request).await };
+    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+    // Most handlers are ready at once; only those that wait are worth a timer.
+    let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    let outcome = match first {
+        Poll::Ready(outcome) => Ok(outcome),
+        Poll::Pending => tokio::time::timeout(within, work).await,
+    };
+    match outcome {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(_panic)) => ApiError::internal("the handler panicked").into_response(),
+        Err(_elapsed) => ApiError::unavailable("the handler took too long").into_response(),
     }
 }
 
@@ -294,13 +427,7 @@ fn limited(window: WindowState, now: Timestamp, refusal: Refusal) -> ApiError {
 }
 
 /// One event per request. It names the route's template, never the path, and nothing that the caller sent.
-fn log(
-    exchange: &Exchange,
-    status: u16,
-    took: std::time::Duration,
-    tally: Option<&Tally>,
-    error: Option<&ApiError>,
-) {
+fn log(exchange: &Exchange, status: u16, took: Duration, tally: Option<&Tally>, error: Option<&ApiError>) {
     macro_rules! event {
         ($level:ident) => {
             tracing::$level!(
@@ -309,7 +436,7 @@ fn log(
                 route = exchange.matched.template.unwrap_or("unmatched"),
                 status,
                 took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                key_id = tally.map(|tally| tracing::field::display(tally.handle.key_id())),
+                key_id = tally.map(|tally| tracing::field::display(tally.key)),
                 error = error.map(|error| error.code().name()),
                 cause = error.and_then(ApiError::internal_text),
                 "request"

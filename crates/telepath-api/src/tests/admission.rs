@@ -178,7 +178,7 @@ async fn what_was_used_is_remembered() {
     let key = house.key(json!({"preset": "testing", "name": "Used"})).await;
     let id = house.get("/v1/whoami", &key).await.json()["id"].as_str().unwrap().to_owned();
     house.get("/v1/nothing", &key).await.expect(404);
-    house.store.flush_usage().await.unwrap();
+    house.pass(1);
     let record = house.get(&format!("/v1/keys/{id}"), &master).await.expect(200).json();
     assert_eq!((&record["request_count"], &record["error_count"]), (&json!(2), &json!(1)));
     assert_eq!(record["last_used_ip"], CALLER);

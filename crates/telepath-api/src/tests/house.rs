@@ -12,13 +12,13 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use telepath_core::account::{Account, Actor};
+use telepath_core::account::Account;
 use telepath_core::audit::Origin;
 use telepath_core::call::{CallStart, Direction, DisconnectReason, Party};
 use telepath_core::clock::{Clock, ManualClock, Timestamp};
 use telepath_core::entropy::{Entropy, SystemEntropy};
 use telepath_core::id::{CallId, Id as _, TrunkId};
-use telepath_core::key::KeyDraft;
+use telepath_core::key::{KeyDraft, Presets};
 use telepath_core::limit::RateLimit;
 use telepath_core::ports::{CallControl as _, LiveCalls};
 use telepath_core::secret::KeyMode;
@@ -152,7 +152,7 @@ impl House {
             draft["name"] = json!("Test");
         }
         let draft: KeyDraft = serde_json::from_value(draft).unwrap();
-        let new = draft.check(&self.account, None, self.now()).unwrap();
+        let new = draft.check(&self.account, &Presets::default(), None, self.now()).unwrap();
         let made = self.store.create_key(self.account.id, new, local(self.now())).await.unwrap();
         made.secret.reveal().expose().to_owned()
     }
@@ -240,7 +240,7 @@ pub(super) fn request(method: &str, path: &str, key: &str) -> Request<Body> {
 }
 
 pub(super) fn local(at: Timestamp) -> Origin {
-    Origin { actor: Actor::Local, address: None, at }
+    Origin::local(at)
 }
 
 pub(super) fn custom_trunk(username: &str) -> Value {

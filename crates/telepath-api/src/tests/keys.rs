@@ -85,6 +85,51 @@ async fn nobody_makes_or_changes_a_key_beyond_their_own_rights() {
 }
 
 #[tokio::test]
+async fn limit_networks_and_expiry_are_not_exceeded_either_and_the_member_is_named() {
+    let house = House::new().await;
+    let clerk = house
+        .key(json!({"preset": "custom", "scopes": ["keys:write"], "rate_limit_per_minute": 50,
+            "allowed_ips": ["203.0.113.0/24"], "expires_at": "2027-01-16T00:00:00Z"}))
+        .await;
+    let within = json!({"name": "n", "preset": "custom", "scopes": ["keys:read"],
+        "allowed_ips": ["203.0.113.7"], "expires_at": "2027-01-15T12:00:00Z"});
+    let made = house.post("/v1/keys", &clerk, within.clone()).await.expect(201).json();
+    assert_eq!(made["rate_limit_per_minute"], 50, "a limit that is left out is never more than the giver's");
+    let path = format!("/v1/keys/{}", made["id"].as_str().unwrap());
+    for (member, value) in [
+        ("rate_limit_per_minute", json!(51)),
+        ("allowed_ips", json!(["203.0.113.0/24", "198.51.100.0/24"])),
+        ("allowed_ips", json!([])),
+        ("expires_at", json!("2027-01-16T00:00:01Z")),
+        ("expires_at", json!(null)),
+    ] {
+        let mut beyond = within.clone();
+        beyond[member] = value.clone();
+        let made = house.post("/v1/keys", &clerk, beyond).await.expect(400).json();
+        assert_eq!(made["error"]["details"][0]["field"], member, "{made}");
+        let patched =
+            house.ask("PATCH", &path, &clerk, Some(json!({member: value}))).await.expect(400).json();
+        assert_eq!(patched["error"]["details"][0]["field"], member, "{patched}");
+    }
+}
+
+#[tokio::test]
+async fn a_beginning_can_be_set_and_taken_away() {
+    let house = House::new().await;
+    let master = house.master().await;
+    let key = house.key(json!({"preset": "testing", "expires_at": "2027-01-16T00:00:00Z"})).await;
+    let path = format!("/v1/keys/{}", id_of(&house, &key).await);
+    let patch = async |body: Value| house.ask("PATCH", &path, &master, Some(body)).await;
+    patch(json!({"not_before": "2027-01-15T08:00:30Z"})).await.expect(200);
+    house.get("/v1/calls", &key).await.expect(401);
+    let refused = patch(json!({"not_before": "2027-01-16T00:00:00Z"})).await.expect(400);
+    assert_eq!(refused.message(), "not_before must be before expires_at");
+    house.pass(30);
+    house.get("/v1/calls", &key).await.expect(200);
+    assert_eq!(patch(json!({"not_before": null})).await.expect(200).json()["not_before"], json!(null));
+}
+
+#[tokio::test]
 async fn a_change_holds_from_its_answer_on() {
     let house = House::new().await;
     let master = house.master().await;
@@ -162,7 +207,7 @@ async fn lists_are_filtered_and_paged() {
     assert_eq!(list("status=revoked").await["pagination"]["total"], 0);
     house.pass(86_400 * 3);
     house.get("/v1/whoami", &master).await.expect(200);
-    house.store.flush_usage().await.unwrap();
+    house.pass(1);
     assert_eq!(list("idle_days=2").await["pagination"]["total"], 4, "the one that asks was just used");
 }
 

@@ -1,5 +1,5 @@
 //! Answers of `/v1/whoami` by key and version. A changed key has a newer version, so an old answer is never given again;
-//! what an account shows does not change.
+//! when an account is changed, all answers are forgotten.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -30,6 +30,14 @@ impl WhoamiAnswers {
             part.clear();
         }
         part.insert(id, (version, body));
+    }
+
+    /// Forgets everything. An answer that was read before the change and is put after this lives on until its key is
+    /// changed or the part is full; it tells an old name of the account and nothing else that is old.
+    pub(crate) fn forget_all(&self) {
+        for part in &self.0 {
+            part.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
     /// By the last byte, which is random.

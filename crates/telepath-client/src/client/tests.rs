@@ -1,11 +1,20 @@
+//! Answers as they come from a socket, and what is never shown. What is sent again is in `again`, waiting under a paused
+//! clock in `waiting`; both speak to the server in `server`.
+
+mod again;
+mod server;
+mod shapes;
+mod waiting;
+
 use std::path::PathBuf;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 
 use super::*;
-use crate::KeysQuery;
+use crate::{KeysQuery, Timestamp};
 
+const LIMITED: &str = "retry-after: 7\r\nx-ratelimit-reset: 1800000007\r\n";
 const KEY: &str = "sk_live_0000000000000000000000000000000000000000000abcdef";
 
 struct Socket(PathBuf);
@@ -42,7 +51,7 @@ async fn answer_once(listener: UnixListener, answer: &str) -> String {
 async fn exchange(name: &str, answer: &str) -> (String, Result<Vec<String>, Error>) {
     let socket = Socket::named(name);
     let listener = UnixListener::bind(&socket.0).unwrap();
-    let client = Client::unix(&socket.0);
+    let client = Client::unix(&socket.0).with_retry(RetryPolicy::NEVER);
     let query = KeysQuery { status: Some("active&x=ä".to_owned()), ..KeysQuery::default() };
     let (asked, answered) = tokio::join!(answer_once(listener, answer), client.list_keys(&query));
     (asked, answered.map(|page| page.items.into_iter().map(|key| key.name).collect()))
@@ -52,8 +61,7 @@ async fn exchange(name: &str, answer: &str) -> (String, Result<Vec<String>, Erro
 async fn an_error_envelope_becomes_a_typed_error() {
     let body =
         r#"{"error":{"code":"RATE_LIMIT_EXCEEDED","message":"Slow down","status":429,"request_id":"req_1"}}"#;
-    let (asked, answered) =
-        exchange("envelope", &answer("429 Too Many Requests", "retry-after: 7\r\n", body)).await;
+    let (asked, answered) = exchange("envelope", &answer("429 Too Many Requests", LIMITED, body)).await;
     assert!(asked.starts_with("GET /v1/keys?status=active%26x%3D%C3%A4 HTTP/1.1\r\n"), "{asked}");
     let error = answered.unwrap_err();
     assert_eq!(error.code(), Some("RATE_LIMIT_EXCEEDED"));
@@ -61,6 +69,8 @@ async fn an_error_envelope_becomes_a_typed_error() {
     let Error::Api(api) = error else { panic!("{error:?}") };
     assert_eq!((api.status, api.request_id.as_deref()), (429, Some("req_1")));
     assert_eq!(api.retry_after, Some(Duration::from_secs(7)));
+    assert_eq!(api.rate_limit_reset, Some(Timestamp::from_unix_seconds(1_800_000_007)));
+    assert!(api.to_string().ends_with("; the next window starts at 2027-01-15T08:00:07.000Z"), "{api}");
 }
 
 #[tokio::test]
@@ -88,7 +98,8 @@ async fn a_missing_and_a_deserted_socket_mean_that_no_server_runs() {
 #[test]
 fn the_key_is_in_no_debug_output() {
     let client = Client::loopback_http("http://127.0.0.1:1", SecretText::new(KEY.to_owned())).unwrap();
-    assert!(!format!("{client:?} {:?}", client.request(Method::GET, "/v1/keys", None)).contains("sk_live_"));
+    let request = Ask::new(Method::GET, "/v1/keys").request("a", client.authorization.as_ref());
+    assert!(!format!("{client:?} {request:?}").contains("sk_live_"));
     let bad = Client::loopback_http("http://127.0.0.1:1", SecretText::new("sk_live_\n\0".to_owned()));
     assert!(!format!("{:?}", bad.unwrap_err()).contains("sk_live"));
 }

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::Preset;
+use super::{Giver, Preset, Presets, Rights};
 use crate::account::Account;
 use crate::address::NetworkList;
 use crate::change::Change;
@@ -22,7 +22,7 @@ pub struct KeyDraft {
     pub preset: Option<String>,
     /// Required for `custom`; otherwise it may narrow the preset.
     pub scopes: Option<Vec<String>>,
-    /// Requests per minute, at most the account's; left out, the preset's.
+    /// Requests per minute, at most the account's and the giver's; left out, the preset's or, if that is lower, the giver's.
     pub rate_limit_per_minute: Option<u32>,
     /// Networks in CIDR form from which the key may be used; empty or left out means from everywhere.
     pub allowed_ips: Option<Vec<String>>,
@@ -54,19 +54,22 @@ pub struct NewKey {
 }
 
 impl KeyDraft {
-    /// Checks the draft against the account and against what the giver has (`None` for local administration).
+    /// Checks the draft against the account, its presets and what the giver has (`None` for local administration).
     pub fn check(
         self,
         account: &Account,
-        giver: Option<ScopeSet>,
+        presets: &Presets,
+        giver: Option<&Giver>,
         now: Timestamp,
     ) -> Result<NewKey, Invalid> {
         let mut problems = Invalid::default();
         let name = problems.require("name", self.name, |name| bounded_text(name, 1, 100, &[]));
         let preset = problems.require("preset", self.preset, |name| parse_preset(&name));
-        let scopes = preset.and_then(|preset| check_scopes(preset, self.scopes, giver, &mut problems));
-        let requests = self.rate_limit_per_minute.or(preset.map(Preset::requests_per_minute)).unwrap_or(1);
-        let rate_limit = problems.keep("rate_limit_per_minute", check_limit(requests, account));
+        let scopes = preset.and_then(|preset| check_scopes(preset, presets, self.scopes, &mut problems));
+        let rate_limit = match self.rate_limit_per_minute {
+            Some(requests) => problems.keep("rate_limit_per_minute", check_limit(requests, account)),
+            None => preset.map(|preset| usual_limit(preset, presets, account, giver)),
+        };
         let allowed_ips =
             NetworkList::check("allowed_ips", self.allowed_ips.unwrap_or_default(), &mut problems);
         let expires_at = problems.optional("expires_at", self.expires_at, |text| parse_future(&text, now));
@@ -81,7 +84,8 @@ impl KeyDraft {
             (Some(name), Some(preset), Some(scopes), Some(rate_limit), Some(allowed_ips))
                 if problems.is_empty() =>
             {
-                Ok(NewKey { name, preset, scopes, rate_limit, allowed_ips, expires_at, not_before })
+                let new = NewKey { name, preset, scopes, rate_limit, allowed_ips, expires_at, not_before };
+                giver.map_or(Ok(()), |giver| giver.may_give(&Rights::from(&new))).map(|()| new)
             }
             _ => Err(problems),
         }
@@ -104,6 +108,10 @@ pub struct KeyPatchDraft {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Change<String>,
+    /// Before when it does not work yet; null means that there is no such time.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub not_before: Change<String>,
 }
 
 /// A checked change of a key.
@@ -119,23 +127,18 @@ pub struct KeyPatch {
     pub allowed_ips: Option<NetworkList>,
     /// The new end.
     pub expires_at: Change<Timestamp>,
+    /// The new beginning.
+    pub not_before: Change<Timestamp>,
 }
 
 impl KeyPatchDraft {
-    /// Checks the change. That the key being changed has no more rights than the giver is the store's to ask, because
-    /// only it sees the key as it is at that moment.
-    pub fn check(
-        self,
-        account: &Account,
-        giver: Option<ScopeSet>,
-        now: Timestamp,
-    ) -> Result<KeyPatch, Invalid> {
+    /// Checks the change. That neither the key as it is nor the key as it would be has more rights than the giver is the
+    /// store's to ask, because only it sees both at that moment.
+    pub fn check(self, account: &Account, now: Timestamp) -> Result<KeyPatch, Invalid> {
         let mut problems = Invalid::default();
         let patch = KeyPatch {
             name: problems.optional("name", self.name, |name| bounded_text(name, 1, 100, &[])),
-            scopes: self
-                .scopes
-                .and_then(|names| check_scopes(Preset::Custom, Some(names), giver, &mut problems)),
+            scopes: self.scopes.and_then(|names| parse_scopes(&names, &mut problems)),
             rate_limit: problems
                 .optional("rate_limit_per_minute", self.rate_limit_per_minute, |n| check_limit(n, account)),
             allowed_ips: self
@@ -143,6 +146,9 @@ impl KeyPatchDraft {
                 .and_then(|networks| NetworkList::check("allowed_ips", networks, &mut problems)),
             expires_at: problems
                 .keep("expires_at", self.expires_at.try_map(|text| parse_future(&text, now)))
+                .unwrap_or_default(),
+            not_before: problems
+                .keep("not_before", self.not_before.try_map(|text| Timestamp::parse_rfc3339(&text)))
                 .unwrap_or_default(),
         };
         if problems.is_empty() { Ok(patch) } else { Err(problems) }
@@ -158,43 +164,55 @@ fn parse_future(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if moment > now { Ok(moment) } else { Err("must be in the future".to_owned()) }
 }
 
-fn check_limit(requests: u32, account: &Account) -> Result<RateLimit, String> {
+pub(super) fn check_limit(requests: u32, account: &Account) -> Result<RateLimit, String> {
     let most = account.max_rate_limit;
     RateLimit::per_minute(requests)
         .filter(|limit| *limit <= most)
         .ok_or_else(|| format!("must be 1 to {} requests per minute", most.get()))
 }
 
+/// The limit of a key that chooses none: nobody should have to know what they may give before they can make a key.
+fn usual_limit(preset: Preset, presets: &Presets, account: &Account, giver: Option<&Giver>) -> RateLimit {
+    let usual = presets.get(preset).rate_limit.min(account.max_rate_limit);
+    giver.map_or(usual, |giver| usual.min(giver.0.rate_limit))
+}
+
 fn check_scopes(
     preset: Preset,
+    presets: &Presets,
     names: Option<Vec<String>>,
-    giver: Option<ScopeSet>,
     problems: &mut Invalid,
 ) -> Option<ScopeSet> {
-    let scopes: ScopeSet = match (names, preset) {
-        (None, Preset::Custom) => {
+    let of_preset = presets.get(preset).scopes;
+    let Some(names) = names else {
+        if preset == Preset::Custom {
             problems.missing("scopes");
             return None;
         }
-        (None, Preset::Production | Preset::Development | Preset::Testing | Preset::Monitoring) => {
-            preset.scopes()
-        }
-        (Some(names), _) => names
-            .iter()
-            .enumerate()
-            .filter_map(|(place, name)| problems.keep(&format!("scopes[{place}]"), name.parse::<Scope>()))
-            .collect(),
+        return Some(of_preset);
     };
+    let scopes = parse_scopes(&names, problems)?;
+    if preset != Preset::Custom && !of_preset.covers(scopes) {
+        problems.wrong("scopes", format!("goes beyond the preset {}; use the preset custom", preset.name()));
+        return None;
+    }
+    Some(scopes)
+}
+
+pub(super) fn parse_scopes(names: &[String], problems: &mut Invalid) -> Option<ScopeSet> {
+    let mut scopes = ScopeSet::EMPTY;
+    let mut understood = true;
+    for (place, name) in names.iter().enumerate() {
+        match problems.keep(&format!("scopes[{place}]"), name.parse::<Scope>()) {
+            Some(scope) => scopes.insert(scope),
+            None => understood = false,
+        }
+    }
     if scopes.is_empty() {
         problems.wrong("scopes", "must name at least one scope");
-    } else if preset != Preset::Custom && !preset.scopes().covers(scopes) {
-        problems.wrong("scopes", format!("goes beyond the preset {}; use the preset custom", preset.name()));
-    } else if giver.is_some_and(|giver| !giver.covers(scopes)) {
-        problems.wrong("scopes", "goes beyond the rights of the key that makes this request");
-    } else {
-        return Some(scopes);
+        understood = false;
     }
-    None
+    understood.then_some(scopes)
 }
 
 #[cfg(test)]
@@ -209,6 +227,7 @@ mod tests {
             name: "Account".into(),
             mode: KeyMode::Live,
             max_rate_limit: RateLimit::per_minute(6000).unwrap(),
+            revoke_keys_seen_in_clear: false,
             created_at: Timestamp::default(),
         }
     }
@@ -217,9 +236,19 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    fn check(json: &str, giver: Option<ScopeSet>) -> Result<NewKey, Vec<String>> {
-        draft(json).check(&account(), giver, Timestamp::from_unix_seconds(1_000)).map_err(|problems| {
+    fn check(json: &str, giver: Option<&Giver>) -> Result<NewKey, Vec<String>> {
+        let now = Timestamp::from_unix_seconds(1_000);
+        draft(json).check(&account(), &Presets::default(), giver, now).map_err(|problems| {
             problems.into_details().into_iter().map(|d| format!("{}: {}", d.field, d.message)).collect()
+        })
+    }
+
+    fn giver(requests: u32, expires_at: Option<Timestamp>) -> Giver {
+        Giver(Rights {
+            scopes: ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]),
+            rate_limit: RateLimit::per_minute(requests).unwrap(),
+            allowed_ips: NetworkList::default(),
+            expires_at,
         })
     }
 
@@ -244,12 +273,39 @@ mod tests {
 
     #[test]
     fn nobody_gives_more_than_they_have() {
-        let giver = Some(ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]));
-        assert!(
-            check(r#"{"name":"n","preset":"custom","scopes":["calls:read","keys:read"]}"#, giver).is_ok()
-        );
-        assert!(check(r#"{"name":"n","preset":"custom","scopes":["calls:write"]}"#, giver).is_err());
-        assert!(check(r#"{"name":"n","preset":"production"}"#, giver).is_err());
+        let by = |json| check(json, Some(&giver(600, None)));
+        assert!(by(r#"{"name":"n","preset":"custom","scopes":["calls:read","keys:read"]}"#).is_ok());
+        assert!(by(r#"{"name":"n","preset":"custom","scopes":["calls:write"]}"#).is_err());
+        assert!(by(r#"{"name":"n","preset":"production"}"#).is_err());
+        let until = Some(Timestamp::from_unix_seconds(5_000));
+        let problems = check(
+            r#"{"name":"n","preset":"custom","scopes":["calls:read"],"rate_limit_per_minute":601}"#,
+            Some(&giver(600, until)),
+        )
+        .unwrap_err();
+        assert!(problems[0].starts_with("rate_limit_per_minute: must be at most 600"), "{problems:?}");
+        assert!(problems[1].starts_with("expires_at: must not be after 1970-01-01T01:23:20"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_limit_that_is_left_out_is_what_preset_account_and_giver_all_allow() {
+        let json = r#"{"name":"n","preset":"custom","scopes":["calls:read"]}"#;
+        assert_eq!(check(json, None).unwrap().rate_limit.get(), 600);
+        assert_eq!(check(json, Some(&giver(50, None))).unwrap().rate_limit.get(), 50);
+    }
+
+    #[test]
+    fn an_edited_preset_is_what_new_keys_get() {
+        let terms = crate::key::PresetTerms {
+            scopes: ScopeSet::of(&[Scope::CallsRead]),
+            rate_limit: RateLimit::per_minute(9).unwrap(),
+            modified: true,
+        };
+        let presets = Presets::edited(vec![(Preset::Testing, terms)]);
+        let check = |json: &str| draft(json).check(&account(), &presets, None, Timestamp::default());
+        let key = check(r#"{"name":"n","preset":"testing"}"#).unwrap();
+        assert_eq!((key.scopes, key.rate_limit), (terms.scopes, terms.rate_limit));
+        assert!(check(r#"{"name":"n","preset":"testing","scopes":["trunks:read"]}"#).is_err());
     }
 
     #[test]
@@ -263,10 +319,11 @@ mod tests {
         let check = |json| {
             serde_json::from_str::<KeyPatchDraft>(json)
                 .unwrap()
-                .check(&account(), None, Timestamp::default())
+                .check(&account(), Timestamp::default())
                 .unwrap()
         };
         assert_eq!(check("{}"), KeyPatch::default());
         assert_eq!(check(r#"{"expires_at":null}"#).expires_at, Change::Clear);
+        assert_eq!(check(r#"{"not_before":null}"#).not_before, Change::Clear);
     }
 }

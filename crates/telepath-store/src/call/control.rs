@@ -15,8 +15,8 @@ fn unavailable(error: &StoreError) -> ControlUnavailable {
 
 impl Store {
     async fn write_started(&self, start: CallStart) -> Result<(), StoreError> {
-        let event = self.new_id(self.now())?;
-        self.backend.write(move |db| Box::pin(write::started(db, start, event))).await
+        let (event, node) = (self.new_id(self.now())?, self.cluster.node_id());
+        self.backend.write(move |db| Box::pin(write::started(db, start, event, node))).await
     }
 
     async fn write_news(

@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::event::{EventKind, EventSubject, NewEvent};
 use telepath_core::id::{AccountId, AuditId, EventId, KeyId, SecretId};
-use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, SecretRecord};
-use telepath_core::scope::ScopeSet;
+use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, Rights, SecretRecord};
 use telepath_core::secret::{HashedKey, KeyMask};
+use telepath_core::validation::Invalid;
 
+use super::giver::{self, must_cover, must_cover_scopes, must_give};
 use super::{Changed, KeyChangeError, row};
 use crate::error::StoreError;
 use crate::key_table::{Snapshot, SnapshotSecret, snapshot};
@@ -28,6 +29,8 @@ pub(super) struct Creation {
 
 pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Changed, KeyChangeError> {
     let Creation { id, account, secret_id, hash, mask, new, origin, audit_id, event_id } = creation;
+    let giver = giver::hold_giver(db, account, origin).await?;
+    must_give(giver.as_ref(), &Rights::from(&new))?;
     db.execute(
         "INSERT INTO keys (id, account_id, name, preset, scopes, rate_limit, allowed_ips, not_before, expires_at, \
          created_at, created_by, request_count, error_count, version) \
@@ -95,8 +98,8 @@ fn created_key(
         expires_at: new.expires_at,
         revoked: false,
     };
-    let secrets = vec![SnapshotSecret { hash, expires_at: None, last_use: None }];
-    let snapshot = Snapshot { id, account: account_id, policy, version: 1, requests: 0, errors: 0, secrets };
+    let secrets = vec![SnapshotSecret { hash, expires_at: None }];
+    let snapshot = Snapshot { id, account: account_id, policy, version: 1, secrets };
     let record = KeyRecord {
         id,
         account_id,
@@ -115,26 +118,30 @@ fn created_key(
         revocation: None,
         secrets: vec![secret],
     };
-    Changed { key: row::KeyRow::new(record, vec![hash]), snapshot }
+    Changed { key: record, snapshot }
 }
 
 pub(super) struct Update {
     pub(super) account: AccountId,
     pub(super) id: KeyId,
     pub(super) patch: KeyPatch,
-    pub(super) giver: Option<ScopeSet>,
     pub(super) origin: Origin,
     pub(super) audit_id: AuditId,
 }
 
 pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Changed, KeyChangeError> {
-    let Update { account, id, patch, giver, origin, audit_id } = update;
-    let old = hold(db, account, id).await?;
+    let Update { account, id, patch, origin, audit_id } = update;
+    let (old, giver) = giver::hold(db, account, id, origin).await?;
     let new = patched(&old, patch);
-    refuse_escalation(giver, old.scopes)?;
-    refuse_escalation(giver, new.scopes)?;
+    must_cover(giver.as_ref(), &old)?;
+    must_give(giver.as_ref(), &Rights::from(&new))?;
     if old.revocation.is_some() {
         return Err(KeyChangeError::Revoked);
+    }
+    if let (Some(start), Some(end)) = (new.not_before, new.expires_at)
+        && start >= end
+    {
+        return Err(KeyChangeError::Beyond(Invalid::one("not_before", "must be before expires_at")));
     }
     let (before, after) = differences(&face(&old), &face(&new));
     if after.is_empty() {
@@ -142,7 +149,7 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Change
     }
     db.execute(
         "UPDATE keys SET name = $3, scopes = $4, rate_limit = $5, allowed_ips = $6, expires_at = $7, \
-         version = version + 1 WHERE id = $1 AND account_id = $2",
+         not_before = $8, version = version + 1 WHERE id = $1 AND account_id = $2",
         binds![
             id.to_string(),
             account.to_string(),
@@ -151,6 +158,7 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Change
             new.rate_limit.get(),
             new.allowed_ips.to_string(),
             new.expires_at,
+            new.not_before,
         ],
     )
     .await?;
@@ -167,20 +175,19 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Change
     Ok(read_back(db, account, id).await?)
 }
 
-pub(super) struct Revoke {
-    pub(super) account: AccountId,
-    pub(super) id: KeyId,
-    pub(super) reason: Option<String>,
-    pub(super) giver: Option<ScopeSet>,
-    pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
-    pub(super) event_id: EventId,
+pub(crate) struct Revoke {
+    pub(crate) account: AccountId,
+    pub(crate) id: KeyId,
+    pub(crate) reason: Option<String>,
+    pub(crate) origin: Origin,
+    pub(crate) audit_id: AuditId,
+    pub(crate) event_id: EventId,
 }
 
-pub(super) async fn revoke(db: &mut Connection, revoke: Revoke) -> Result<Changed, KeyChangeError> {
-    let Revoke { account, id, reason, giver, origin, audit_id, event_id } = revoke;
-    let old = hold(db, account, id).await?;
-    refuse_escalation(giver, old.scopes)?;
+pub(crate) async fn revoke(db: &mut Connection, revoke: Revoke) -> Result<Changed, KeyChangeError> {
+    let Revoke { account, id, reason, origin, audit_id, event_id } = revoke;
+    let (old, giver) = giver::hold(db, account, id, origin).await?;
+    must_cover_scopes(giver.as_ref(), old.scopes)?;
     if old.revocation.is_some() {
         return Ok(read_back(db, account, id).await?);
     }
@@ -205,26 +212,14 @@ pub(super) async fn revoke(db: &mut Connection, revoke: Revoke) -> Result<Change
     Ok(read_back(db, account, id).await?)
 }
 
-/// The key as it is, held until the transaction ends.
-async fn hold(db: &mut Connection, account: AccountId, id: KeyId) -> Result<KeyRecord, KeyChangeError> {
-    let sql = "SELECT id FROM keys WHERE id = $1 AND account_id = $2";
-    let held = db.fetch_held(sql, binds![id.to_string(), account.to_string()]).await?;
-    held.ok_or(KeyChangeError::NotFound)?;
-    let key = row::key(db, account, id).await?.ok_or(KeyChangeError::NotFound)?;
-    Ok(key.record)
-}
-
-async fn read_back(db: &mut Connection, account: AccountId, id: KeyId) -> Result<Changed, StoreError> {
+pub(super) async fn read_back(
+    db: &mut Connection,
+    account: AccountId,
+    id: KeyId,
+) -> Result<Changed, StoreError> {
     let key = row::key(db, account, id).await?.ok_or_else(|| corrupt("keys.id"))?;
     let snapshot = snapshot(db, &id.to_string()).await?.ok_or_else(|| corrupt("key_secrets.key_id"))?;
     Ok(Changed { key, snapshot })
-}
-
-fn refuse_escalation(giver: Option<ScopeSet>, scopes: ScopeSet) -> Result<(), KeyChangeError> {
-    match giver {
-        Some(giver) if !giver.covers(scopes) => Err(KeyChangeError::Escalation),
-        Some(_) | None => Ok(()),
-    }
 }
 
 fn patched(old: &KeyRecord, patch: KeyPatch) -> KeyRecord {
@@ -242,6 +237,7 @@ fn patched(old: &KeyRecord, patch: KeyPatch) -> KeyRecord {
         new.allowed_ips = networks;
     }
     new.expires_at = patch.expires_at.apply(new.expires_at);
+    new.not_before = patch.not_before.apply(new.not_before);
     new
 }
 
@@ -253,6 +249,7 @@ fn face(key: &KeyRecord) -> Map<String, Value> {
         "rate_limit_per_minute": key.rate_limit.get(),
         "allowed_ips": key.allowed_ips.to_string(),
         "expires_at": key.expires_at,
+        "not_before": key.not_before,
     }))
 }
 
@@ -272,7 +269,7 @@ pub(crate) fn differences(
     (before, after)
 }
 
-fn key_event(kind: EventKind, id: KeyId, name: &str, origin: Origin) -> NewEvent {
+pub(super) fn key_event(kind: EventKind, id: KeyId, name: &str, origin: Origin) -> NewEvent {
     let fields = json!({ "key_id": id, "name": name, "actor": origin.actor.to_string() });
     NewEvent { kind, subject: EventSubject::Key(id), fields: event::fields(fields) }
 }

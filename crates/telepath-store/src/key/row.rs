@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use telepath_core::id::{AccountId, KeyId};
-use telepath_core::key::{KeyRecord, LastUse, Preset, Revocation, SecretRecord};
+use telepath_core::key::{KeyRecord, Preset, Revocation, SecretRecord};
 use telepath_core::limit::RateLimit;
-use telepath_core::secret::{HashedKey, KeyMask};
+use telepath_core::secret::KeyMask;
 
 use crate::error::StoreError;
-use crate::key_table::{KeyTable, last_use_of};
+use crate::key_table::last_use_of;
 use crate::sql::{Connection, Row, Value, binds, corrupt, placeholders};
 
 /// The columns that [`keys`] reads.
@@ -16,53 +16,18 @@ pub(super) const COLUMNS: &str = "id, account_id, name, preset, scopes, rate_lim
      expires_at, created_at, created_by, last_used_at, last_used_ip, request_count, error_count, \
      revoked_at, revoked_by, revoke_reason";
 
-/// A key with the hashes of its secrets, by which the counts in memory are found.
-pub(crate) struct KeyRow {
-    pub(super) record: KeyRecord,
-    hashes: Vec<HashedKey>,
-}
-
-impl KeyRow {
-    /// A key whose secrets have these hashes, in the same order.
-    pub(super) fn new(record: KeyRecord, hashes: Vec<HashedKey>) -> Self {
-        Self { record, hashes }
-    }
-
-    /// Puts what happened since the counts were last written on top.
-    pub(super) fn merge_live_use(&mut self, keys: &KeyTable) {
-        let Some(live) = keys.live_use(self.record.id) else { return };
-        let record = &mut self.record;
-        record.request_count = record.request_count.max(live.requests);
-        record.error_count = record.error_count.max(live.errors);
-        record.last_use = later(record.last_use, live.last_use());
-        for (secret, hash) in record.secrets.iter_mut().zip(&self.hashes) {
-            let last = live.secrets.iter().find(|(live, _)| live == hash).and_then(|(_, last)| *last);
-            secret.last_use = later(secret.last_use, last);
-        }
-    }
-
-    pub(super) fn into_record(self) -> KeyRecord {
-        self.record
-    }
-}
-
-fn later(one: Option<LastUse>, other: Option<LastUse>) -> Option<LastUse> {
-    one.into_iter().chain(other).max_by_key(|last| last.at)
-}
-
 /// The keys of a query over [`COLUMNS`], with their secrets.
 pub(super) async fn keys(
     db: &mut Connection,
     sql: String,
     values: Vec<Value>,
-) -> Result<Vec<KeyRow>, StoreError> {
+) -> Result<Vec<KeyRecord>, StoreError> {
     let records: Vec<KeyRecord> =
         db.fetch_all(sql, values).await?.iter().map(record_of).collect::<Result<_, _>>()?;
     let mut secrets = secrets_of(db, &records).await?;
     let with_secrets = |mut record: KeyRecord| {
-        let (hashes, secrets) = secrets.remove(&record.id).unwrap_or_default().into_iter().unzip();
-        record.secrets = secrets;
-        KeyRow { record, hashes }
+        record.secrets = secrets.remove(&record.id).unwrap_or_default();
+        record
     };
     Ok(records.into_iter().map(with_secrets).collect())
 }
@@ -72,34 +37,37 @@ pub(super) async fn key(
     db: &mut Connection,
     account: AccountId,
     id: KeyId,
-) -> Result<Option<KeyRow>, StoreError> {
+) -> Result<Option<KeyRecord>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM keys WHERE id = $1 AND account_id = $2");
     Ok(keys(db, sql, binds![id.to_string(), account.to_string()]).await?.pop())
 }
 
-type Secrets = HashMap<KeyId, Vec<(HashedKey, SecretRecord)>>;
+type Secrets = HashMap<KeyId, Vec<SecretRecord>>;
+
+/// Keys whose secrets are asked for at once; databases bound the values of one statement.
+const KEYS_AT_ONCE: usize = 1000;
 
 async fn secrets_of(db: &mut Connection, keys: &[KeyRecord]) -> Result<Secrets, StoreError> {
     let mut secrets = Secrets::new();
-    if keys.is_empty() {
-        return Ok(secrets);
-    }
-    let sql = format!(
-        "SELECT id, key_id, hash, mask, created_at, expires_at, last_used_at, last_used_ip \
-         FROM key_secrets WHERE key_id IN ({}) ORDER BY created_at DESC, id DESC",
-        placeholders(1, keys.len())
-    );
-    let ids = keys.iter().map(|key| key.id.to_string().into()).collect();
-    for row in db.fetch_all(sql, ids).await? {
-        let secret = SecretRecord {
-            id: row.parse("id")?,
-            mask: KeyMask::from_stored(row.text("mask")?),
-            created_at: row.time("created_at")?,
-            expires_at: row.maybe_time("expires_at")?,
-            last_use: last_use_of(&row)?,
-        };
-        let hash = HashedKey::from_bytes(row.array("hash")?);
-        secrets.entry(row.parse("key_id")?).or_default().push((hash, secret));
+    for keys in keys.chunks(KEYS_AT_ONCE) {
+        // The current one has no end, and is the newest even if a clock was set back.
+        let sql = format!(
+            "SELECT id, key_id, mask, created_at, expires_at, last_used_at, last_used_ip FROM key_secrets \
+             WHERE key_id IN ({}) \
+             ORDER BY CASE WHEN expires_at IS NULL THEN 0 ELSE 1 END, created_at DESC, id DESC",
+            placeholders(1, keys.len())
+        );
+        let ids = keys.iter().map(|key| key.id.to_string().into()).collect();
+        for row in db.fetch_all(sql, ids).await? {
+            let secret = SecretRecord {
+                id: row.parse("id")?,
+                mask: KeyMask::from_stored(row.text("mask")?),
+                created_at: row.time("created_at")?,
+                expires_at: row.maybe_time("expires_at")?,
+                last_use: last_use_of(&row)?,
+            };
+            secrets.entry(row.parse("key_id")?).or_default().push(secret);
+        }
     }
     Ok(secrets)
 }

@@ -1,12 +1,12 @@
 //! One key in memory: small, because there may be a million, and complete enough to decide about a request.
 
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, Id as _, KeyId};
-use telepath_core::key::{KeyPolicy, LastUse, Verdict};
-use telepath_core::limit::{Phase, Take, Window};
+use telepath_core::key::{KeyPolicy, Verdict};
+use telepath_core::limit::{Phase, RateLimit, Take, Window, WindowState};
 use telepath_core::secret::HashedKey;
 
 use super::Admission;
@@ -18,9 +18,6 @@ pub(crate) struct Snapshot {
     pub(crate) policy: KeyPolicy,
     /// Grows with every change of the key.
     pub(crate) version: i64,
-    /// Used only when the key is not in memory yet: afterwards the counts in memory are the newer ones.
-    pub(crate) requests: u64,
-    pub(crate) errors: u64,
     pub(crate) secrets: Vec<SnapshotSecret>,
 }
 
@@ -28,65 +25,34 @@ pub(crate) struct Snapshot {
 pub(crate) struct SnapshotSecret {
     pub(crate) hash: HashedKey,
     pub(crate) expires_at: Option<Timestamp>,
-    pub(crate) last_use: Option<LastUse>,
 }
 
-/// The use of a key at one moment.
-pub(crate) struct LiveUse {
-    pub(crate) requests: u64,
-    pub(crate) errors: u64,
-    /// The last use of each secret.
-    pub(crate) secrets: Vec<(HashedKey, Option<LastUse>)>,
+/// What a window that is counted elsewhere must know of a key that may be used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) limit: RateLimit,
+    pub(crate) phase: Phase,
+    /// The count that this server saw last.
+    pub(crate) known: Window,
 }
 
-impl LiveUse {
-    /// The last use of any secret.
-    pub(crate) fn last_use(&self) -> Option<LastUse> {
-        self.secrets.iter().filter_map(|(_, last)| *last).max_by_key(|last| last.at)
-    }
-}
-
-/// [`LastUse`] without padding; a `time` of `NEVER` is no use at all.
-#[derive(Clone, Copy)]
-struct PackedUse {
-    time: i64,
-    address: [u8; 16],
-}
-
-const NEVER: i64 = i64::MIN;
-
-impl PackedUse {
-    fn pack(last: Option<LastUse>) -> Self {
-        let Some(LastUse { at, address }) = last else {
-            return Self { time: NEVER, address: [0; 16] };
-        };
-        let address = match address {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-            IpAddr::V6(v6) => v6,
-        };
-        Self { time: at.unix_ms(), address: address.octets() }
-    }
-
-    fn unpack(self) -> Option<LastUse> {
-        let address = IpAddr::V6(Ipv6Addr::from(self.address)).to_canonical();
-        (self.time != NEVER).then_some(LastUse { at: Timestamp::from_unix_ms(self.time), address })
-    }
+/// What became of a request in a window that is counted elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) admitted: bool,
+    /// The window, this request included if it was counted.
+    pub(crate) window: Window,
 }
 
 /// One secret; `expires` of `i64::MAX` is never.
 struct Secret {
     hash: HashedKey,
     expires: i64,
-    last: PackedUse,
 }
 
 impl Secret {
     fn new(secret: &SnapshotSecret) -> Self {
-        Self {
-            hash: secret.hash,
-            expires: secret.expires_at.map_or(i64::MAX, Timestamp::unix_ms),
-            last: PackedUse::pack(secret.last_use),
-        }
+        Self { hash: secret.hash, expires: secret.expires_at.map_or(i64::MAX, Timestamp::unix_ms) }
     }
 }
 
@@ -98,27 +64,29 @@ struct State {
     #[expect(clippy::box_collection, reason = "a million empty lists cost 8 bytes each instead of 24")]
     more: Option<Box<Vec<Secret>>>,
     version: i64,
-    requests: u64,
-    errors: u64,
-    /// Of those, what the database does not have yet.
-    new_requests: u32,
-    new_errors: u32,
-    /// Whether the key is in the list of those to be written.
-    listed: bool,
     /// Whether what the database holds of the key is not known.
     unsure: bool,
 }
 
 impl State {
-    fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.first.iter().chain(self.more.iter().flat_map(|more| more.iter()))
+    /// Everything that admission depends on, but the window.
+    fn judge(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Result<(), Admission> {
+        if self.unsure {
+            return Err(Admission::Unsure);
+        }
+        let alive = self.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires);
+        if !alive {
+            return Err(Admission::Dead);
+        }
+        match self.policy.judge(address, now) {
+            Verdict::Dead => Err(Admission::Dead),
+            Verdict::WrongAddress => Err(Admission::WrongAddress),
+            Verdict::Usable => Ok(()),
+        }
     }
 
-    fn secret_mut(&mut self, hash: &HashedKey) -> Option<&mut Secret> {
-        self.first
-            .iter_mut()
-            .chain(self.more.iter_mut().flat_map(|more| more.iter_mut()))
-            .find(|secret| secret.hash == *hash)
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.first.iter().chain(self.more.iter().flat_map(|more| more.iter()))
     }
 
     fn set_secrets(&mut self, secrets: Vec<Secret>) {
@@ -144,11 +112,6 @@ impl Entry {
             first: None,
             more: None,
             version: snapshot.version,
-            requests: snapshot.requests,
-            errors: snapshot.errors,
-            new_requests: 0,
-            new_errors: 0,
-            listed: false,
             unsure: false,
         };
         state.set_secrets(snapshot.secrets.iter().map(Secret::new).collect());
@@ -175,40 +138,59 @@ impl Entry {
 
     pub(super) fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
         let mut state = self.state();
-        if state.unsure {
-            return Admission::Unsure;
+        if let Err(refusal) = state.judge(hash, address, now) {
+            return refusal;
         }
-        let alive = state.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires);
-        if !alive {
-            return Admission::Dead;
-        }
-        match state.policy.judge(address, now) {
-            Verdict::Dead => Admission::Dead,
-            Verdict::WrongAddress => Admission::WrongAddress,
-            Verdict::Usable => {
-                let limit = state.policy.rate_limit;
-                match state.window.take(limit, Phase::of_id(self.id.as_bytes()), now) {
-                    Take::Admitted(window) => Admission::Admitted { scopes: state.policy.scopes, window },
-                    Take::Full(window) => Admission::Limited { window },
-                }
-            }
+        let limit = state.policy.rate_limit;
+        match state.window.take(limit, self.phase(), now) {
+            Take::Admitted(window) => Admission::Admitted { scopes: state.policy.scopes, window },
+            Take::Full(window) => Admission::Limited { window },
         }
     }
 
-    /// Counts an answer; whether the key is to be put on the list of those to be written.
-    pub(super) fn record(&self, hash: &HashedKey, status: u16, address: IpAddr, now: Timestamp) -> bool {
+    pub(super) fn is_live(&self, hash: &HashedKey, now: Timestamp) -> bool {
+        let state = self.state();
+        let policy = &state.policy;
+        !policy.revoked
+            && policy.expires_at.is_none_or(|end| now < end)
+            && state.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires)
+    }
+
+    pub(super) fn judge(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Standing, Admission> {
+        let state = self.state();
+        state.judge(hash, address, now)?;
+        Ok(Standing { limit: state.policy.rate_limit, phase: self.phase(), known: state.window })
+    }
+
+    pub(super) fn settle(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+        taken: Taken,
+    ) -> Admission {
         let mut state = self.state();
-        let error = u32::from(status >= 400);
-        state.requests = state.requests.saturating_add(1);
-        state.errors = state.errors.saturating_add(error.into());
-        state.new_requests = state.new_requests.saturating_add(1);
-        state.new_errors = state.new_errors.saturating_add(error);
-        if let Some(secret) = state.secret_mut(hash)
-            && secret.last.time <= now.unix_ms()
-        {
-            secret.last = PackedUse::pack(Some(LastUse { at: now, address }));
+        state.window.learn(taken.window);
+        if let Err(refusal) = state.judge(hash, address, now) {
+            return refusal;
         }
-        !std::mem::replace(&mut state.listed, true)
+        // The count is that of the request's own moment; a later one may be known already.
+        let window = taken.window.state(state.policy.rate_limit);
+        if taken.admitted {
+            Admission::Admitted { scopes: state.policy.scopes, window }
+        } else {
+            // Also where only this server's share of the window is used up, or the limit was raised meanwhile.
+            Admission::Limited { window: WindowState { remaining: 0, ..window } }
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::of_id(self.id.as_bytes())
     }
 
     /// Adds secrets that are not among the key's yet.
@@ -230,15 +212,9 @@ impl Entry {
         if snapshot.version <= state.version {
             return (Vec::new(), Vec::new());
         }
-        let mut secrets: Vec<Secret> = snapshot.secrets.iter().map(Secret::new).collect();
-        let mut removed = Vec::new();
-        for old in state.secrets() {
-            match secrets.iter_mut().find(|new| new.hash == old.hash) {
-                Some(new) if new.last.time < old.last.time => new.last = old.last,
-                Some(_) => {}
-                None => removed.push(old.hash),
-            }
-        }
+        let secrets: Vec<Secret> = snapshot.secrets.iter().map(Secret::new).collect();
+        let gone = |old: &&Secret| !secrets.iter().any(|new| new.hash == old.hash);
+        let removed = state.secrets().filter(gone).map(|old| old.hash).collect();
         let known = |hash: &HashedKey| state.secrets().any(|old| old.hash == *hash);
         let added = secrets.iter().map(|new| new.hash).filter(|hash| !known(hash)).collect();
         state.set_secrets(secrets);
@@ -255,60 +231,5 @@ impl Entry {
 
     pub(super) fn clear_doubt(&self) {
         self.state().unsure = false;
-    }
-
-    pub(super) fn live_use(&self) -> LiveUse {
-        let state = self.state();
-        LiveUse {
-            requests: state.requests,
-            errors: state.errors,
-            secrets: state.secrets().map(|secret| (secret.hash, secret.last.unpack())).collect(),
-        }
-    }
-
-    /// What the database does not have yet. From here on the key may be listed again.
-    pub(super) fn spend(entry: &Arc<Self>) -> Spent {
-        let mut state = entry.state();
-        state.listed = false;
-        let last = |secret: &Secret| secret.last.unpack().map(|last| (secret.hash, last));
-        Spent {
-            entry: Arc::clone(entry),
-            requests: std::mem::take(&mut state.new_requests),
-            errors: std::mem::take(&mut state.new_errors),
-            secrets: state.secrets().filter_map(last).collect(),
-        }
-    }
-}
-
-/// Counts on their way to the database.
-pub(crate) struct Spent {
-    entry: Arc<Entry>,
-    pub(crate) requests: u32,
-    pub(crate) errors: u32,
-    pub(crate) secrets: Vec<(HashedKey, LastUse)>,
-}
-
-impl Spent {
-    pub(crate) fn key_id(&self) -> KeyId {
-        self.entry.id
-    }
-
-    pub(crate) fn last_use(&self) -> Option<LastUse> {
-        self.secrets.iter().map(|(_, last)| *last).max_by_key(|last| last.at)
-    }
-
-    pub(super) fn entry(&self) -> Arc<Entry> {
-        Arc::clone(&self.entry)
-    }
-
-    /// Gives the counts back when they were not written; whether the key must be listed again.
-    pub(super) fn settle(&self, written: bool) -> bool {
-        if written {
-            return false;
-        }
-        let mut state = self.entry.state();
-        state.new_requests = state.new_requests.saturating_add(self.requests);
-        state.new_errors = state.new_errors.saturating_add(self.errors);
-        !std::mem::replace(&mut state.listed, true)
     }
 }

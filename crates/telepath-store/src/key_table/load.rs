@@ -1,9 +1,12 @@
 //! Fills the table at start, row by row as they come, so that a million keys never stand in memory twice.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use telepath_core::address::NetworkList;
 use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::{KeyPolicy, LastUse};
 use telepath_core::limit::RateLimit;
 use telepath_core::scope::ScopeSet;
@@ -11,6 +14,7 @@ use telepath_core::secret::HashedKey;
 
 use super::{KeyTable, Snapshot, SnapshotSecret};
 use crate::backend::Backend;
+use crate::cluster::lease::Lease;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt};
 
@@ -19,14 +23,14 @@ macro_rules! snapshot_query {
     ($rest:literal) => {
         concat!(
             "SELECT k.id, k.account_id, k.scopes, k.rate_limit, k.allowed_ips, k.not_before, k.expires_at, \
-             k.revoked_at, k.version, k.request_count, k.error_count, s.hash, s.expires_at, s.last_used_at, \
-             s.last_used_ip FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
+             k.revoked_at, k.version, s.hash, s.expires_at, s.ended_at \
+             FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
             $rest
         )
     };
 }
 
-/// Where each column stands. Finding a million times fifteen columns by name would take a good part of the start.
+/// Where each column stands. Finding a million times twelve columns by name would take a good part of the start.
 mod place {
     pub(super) const ID: usize = 0;
     pub(super) const ACCOUNT: usize = 1;
@@ -37,17 +41,14 @@ mod place {
     pub(super) const EXPIRES: usize = 6;
     pub(super) const REVOKED: usize = 7;
     pub(super) const VERSION: usize = 8;
-    pub(super) const REQUESTS: usize = 9;
-    pub(super) const ERRORS: usize = 10;
-    pub(super) const HASH: usize = 11;
-    pub(super) const SECRET_EXPIRES: usize = 12;
-    pub(super) const USED_AT: usize = 13;
-    pub(super) const USED_IP: usize = 14;
+    pub(super) const HASH: usize = 9;
+    pub(super) const SECRET_EXPIRES: usize = 10;
+    pub(super) const ENDED: usize = 11;
 }
 
 /// All keys of the database, in whatever order they come: sorting a million rows would only delay the start.
-pub(crate) async fn load(backend: &Backend) -> Result<KeyTable, StoreError> {
-    let table = KeyTable::empty();
+pub(crate) async fn load(backend: &Backend, lease: Arc<Lease>) -> Result<KeyTable, StoreError> {
+    let table = KeyTable::under(lease);
     let mut scopes = LastScopes::default();
     let mut db = backend.read().await?;
     db.fetch_each(snapshot_query!(""), vec![], |row| {
@@ -70,6 +71,58 @@ pub(crate) async fn snapshot(db: &mut Connection, key: &str) -> Result<Option<Sn
         }
     }
     Ok(gathered)
+}
+
+/// Every key of an account that is not revoked.
+pub(crate) async fn snapshots(
+    db: &mut Connection,
+    account: AccountId,
+) -> Result<HashMap<KeyId, Snapshot>, StoreError> {
+    let sql = snapshot_query!(
+        "WHERE k.account_id = $1 AND k.revoked_at IS NULL ORDER BY k.id, s.created_at DESC, s.id DESC"
+    );
+    let (mut gathered, mut scopes) = (HashMap::<KeyId, Snapshot>::new(), LastScopes::default());
+    db.fetch_each(sql, binds![account.to_string()], |row| {
+        let next = snapshot_of(&row, &mut scopes)?;
+        match gathered.entry(next.id) {
+            Entry::Occupied(mut known) => known.get_mut().secrets.extend(next.secrets),
+            Entry::Vacant(free) => drop(free.insert(next)),
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(gathered)
+}
+
+/// Brings into the table, as they come, all keys that were changed after a number of the clock of key changes.
+pub(crate) async fn load_changed(
+    db: &mut Connection,
+    after: i64,
+    table: &KeyTable,
+) -> Result<(), StoreError> {
+    // The first condition is that of the index.
+    let sql = snapshot_query!(
+        "WHERE k.change_version > 0 AND k.change_version > $1 ORDER BY k.id, s.created_at DESC, s.id DESC"
+    );
+    let mut scopes = LastScopes::default();
+    let mut gathered: Option<Snapshot> = None;
+    db.fetch_each(sql, binds![after], |row| {
+        let next = snapshot_of(&row, &mut scopes)?;
+        match &mut gathered {
+            Some(key) if key.id == next.id => key.secrets.extend(next.secrets),
+            Some(_) | None => {
+                if let Some(whole) = gathered.replace(next) {
+                    table.apply(whole);
+                }
+            }
+        }
+        Ok(())
+    })
+    .await?;
+    if let Some(last) = gathered {
+        table.apply(last);
+    }
+    Ok(())
 }
 
 /// Most keys have the scopes of a preset, so the text is mostly that of the row before.
@@ -96,14 +149,20 @@ fn snapshot_of(row: &Row, scopes: &mut LastScopes) -> Result<Snapshot, StoreErro
         account: row.parse(place::ACCOUNT)?,
         policy: policy_of(row, scopes)?,
         version: row.integer(place::VERSION)?,
-        requests: row.number(place::REQUESTS)?,
-        errors: row.number(place::ERRORS)?,
         secrets: vec![SnapshotSecret {
             hash: HashedKey::from_bytes(row.array(place::HASH)?),
-            expires_at: row.maybe_time(place::SECRET_EXPIRES)?,
-            last_use: last_use(row.maybe_time(place::USED_AT)?, row.maybe_parse(place::USED_IP)?),
+            expires_at: secret_end(row)?,
         }],
     })
+}
+
+/// A secret that was ended by hand has been dead for ever: neither a clock that is set back nor a request that came before
+/// the end and is judged after it can wake it.
+fn secret_end(row: &Row) -> Result<Option<Timestamp>, StoreError> {
+    if row.maybe_integer(place::ENDED)?.is_some() {
+        return Ok(Some(Timestamp::from_unix_ms(i64::MIN)));
+    }
+    row.maybe_time(place::SECRET_EXPIRES)
 }
 
 fn policy_of(row: &Row, scopes: &mut LastScopes) -> Result<KeyPolicy, StoreError> {
@@ -118,11 +177,8 @@ fn policy_of(row: &Row, scopes: &mut LastScopes) -> Result<KeyPolicy, StoreError
     })
 }
 
-fn last_use(at: Option<Timestamp>, address: Option<IpAddr>) -> Option<LastUse> {
-    at.zip(address).map(|(at, address)| LastUse { at, address })
-}
-
 /// The two columns of a last use.
 pub(crate) fn last_use_of(row: &Row) -> Result<Option<LastUse>, StoreError> {
-    Ok(last_use(row.maybe_time("last_used_at")?, row.maybe_parse("last_used_ip")?))
+    let (at, address) = (row.maybe_time("last_used_at")?, row.maybe_parse("last_used_ip")?);
+    Ok(at.zip(address).map(|(at, address)| LastUse { at, address }))
 }

@@ -33,19 +33,18 @@ fn snapshot(id: KeyId, version: i64, requests: u32, hashes: &[HashedKey]) -> Sna
             revoked: false,
         },
         version,
-        requests: 0,
-        errors: 0,
-        secrets: hashes
-            .iter()
-            .map(|hash| SnapshotSecret { hash: *hash, expires_at: None, last_use: None })
-            .collect(),
+        secrets: hashes.iter().map(|hash| SnapshotSecret { hash: *hash, expires_at: None }).collect(),
     }
 }
 
 fn limit_of(table: &KeyTable, hash: &HashedKey) -> Option<u32> {
     match table.find(hash)?.admit(hash, ADDRESS, NOW) {
         Admission::Admitted { window, .. } | Admission::Limited { window } => Some(window.limit.get()),
-        Admission::WrongAddress | Admission::Dead | Admission::Unsure => None,
+        Admission::WrongAddress
+        | Admission::Dead
+        | Admission::Unsure
+        | Admission::NoLease
+        | Admission::Uncounted => None,
     }
 }
 
@@ -84,40 +83,18 @@ fn an_older_state_never_replaces_a_newer_one() {
 }
 
 #[test]
-fn a_handle_of_a_secret_that_was_taken_away_is_dead_and_its_use_is_kept() {
+fn a_handle_of_a_secret_that_was_taken_away_is_dead() {
     let table = KeyTable::empty();
     let [old, new] = [colliding(1), colliding(2)];
     table.apply(snapshot(id(1), 1, 5, &[old]));
     let handle = table.find(&old).unwrap();
-    handle.record(&old, 200, ADDRESS, NOW);
     table.apply(snapshot(id(1), 2, 5, &[new, old]));
     assert!(matches!(handle.admit(&old, ADDRESS, NOW), Admission::Admitted { .. }));
-    let live = table.live_use(id(1)).unwrap();
-    assert_eq!(live.last_use().unwrap().at, NOW, "a change of the key keeps what is known of its use");
     table.apply(snapshot(id(1), 3, 5, &[new]));
     assert_eq!(handle.admit(&old, ADDRESS, NOW), Admission::Dead);
     assert!(
         matches!(handle.admit(&new, ADDRESS, NOW), Admission::Admitted { window, .. } if window.remaining == 3)
     );
-}
-
-#[test]
-fn counts_that_were_not_written_are_written_later() {
-    let table = KeyTable::empty();
-    let hash = colliding(1);
-    table.apply(snapshot(id(1), 1, 5, &[hash]));
-    let handle = table.find(&hash).unwrap();
-    handle.record(&hash, 200, ADDRESS, NOW);
-    handle.record(&hash, 500, ADDRESS, NOW);
-    let spent = table.take_spent();
-    assert_eq!((spent.len(), spent[0].requests, spent[0].errors), (1, 2, 1));
-    handle.record(&hash, 404, ADDRESS, NOW);
-    table.settle(&spent, false);
-    let spent = table.take_spent();
-    assert_eq!((spent.len(), spent[0].requests, spent[0].errors), (1, 3, 2));
-    table.settle(&spent, true);
-    assert!(table.take_spent().is_empty());
-    assert_eq!(table.live_use(id(1)).unwrap().requests, 3);
 }
 
 #[test]

@@ -10,23 +10,29 @@ use crate::{Database, StoreError, sqlite};
 
 /// Migrations that only a test knows; each adds a table.
 const LATER: [&str; 7] = [
+    "CREATE TABLE later_1 (n INTEGER) STRICT",
     "CREATE TABLE later_2 (n INTEGER) STRICT",
     "CREATE TABLE later_3 (n INTEGER) STRICT",
     "CREATE TABLE later_4 (n INTEGER) STRICT",
     "CREATE TABLE later_5 (n INTEGER) STRICT",
     "CREATE TABLE later_6 (n INTEGER) STRICT",
     "CREATE TABLE later_7 (n INTEGER) STRICT",
-    "CREATE TABLE later_8 (n INTEGER) STRICT",
 ];
 
-fn migrations_up_to(version: usize) -> Vec<Migration> {
-    let later = LATER.iter().zip(2..).map(|(script, version)| Migration {
+/// The version that this program's own migrations end with.
+fn newest() -> i64 {
+    MIGRATIONS.last().unwrap().version
+}
+
+/// This program's migrations and as many later ones.
+fn migrations_with(later: usize) -> Vec<Migration> {
+    let later = LATER.iter().zip(newest() + 1..).take(later).map(|(script, version)| Migration {
         version,
         name: "later",
         sqlite: script,
         postgres: script,
     });
-    MIGRATIONS.iter().copied().chain(later).take(version).collect()
+    MIGRATIONS.iter().copied().chain(later).collect()
 }
 
 fn path_of(bench: &Bench) -> PathBuf {
@@ -57,10 +63,10 @@ async fn table_exists(connection: &mut Connection, name: &str) -> bool {
     connection.fetch_optional(sql, crate::sql::binds![name]).await.unwrap().is_some()
 }
 
-async fn migrate_to(path: &Path, version: usize) -> Result<crate::MigrationReport, StoreError> {
+async fn migrate_with(path: &Path, later: usize) -> Result<crate::MigrationReport, StoreError> {
     let mut connection = sqlite::connect(path).await?;
-    let now = NOON.plus(std::time::Duration::from_secs(version as u64));
-    migrate_sqlite(&mut connection, path, &migrations_up_to(version), now).await
+    let now = NOON.plus(std::time::Duration::from_secs(later as u64));
+    migrate_sqlite(&mut connection, path, &migrations_with(later), now).await
 }
 
 #[tokio::test]
@@ -69,20 +75,21 @@ async fn an_older_database_is_copied_before_it_is_migrated_and_five_copies_are_k
         let path = path_of(&bench);
         bench.open().await.close().await;
         assert!(copies(&path).is_empty(), "there was nothing to copy");
-        for version in 2..=8 {
-            let report = migrate_to(&path, version).await.unwrap();
-            assert_eq!(report.to, i64::try_from(version).unwrap());
+        for later in 1..=7 {
+            let report = migrate_with(&path, later).await.unwrap();
+            assert_eq!(report.to, newest() + i64::try_from(later).unwrap());
             let copy = report.backup.unwrap();
             assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
             let mut old = sqlite::connect(&copy).await.unwrap();
             assert!(table_exists(&mut old, "keys").await);
-            assert!(!table_exists(&mut old, &format!("later_{version}")).await);
+            assert!(!table_exists(&mut old, &format!("later_{later}")).await);
         }
-        let report = migrate_to(&path, 8).await.unwrap();
+        let report = migrate_with(&path, 7).await.unwrap();
         assert_eq!((report.applied.len(), report.backup), (0, None));
         let databases: Vec<_> = copies(&path).into_iter().filter(|path| !is_journal(path)).collect();
         assert_eq!(databases.len(), 5);
-        assert!(databases[0].to_string_lossy().contains(".backup-0003-"), "the oldest went first");
+        let third = format!(".backup-{:04}-", newest() + 2);
+        assert!(databases[0].to_string_lossy().contains(&third), "the oldest went first");
     })
     .await;
 }
@@ -92,10 +99,12 @@ async fn a_newer_or_changed_schema_is_refused() {
     on(Bench::sqlite(), async |bench: std::sync::Arc<Bench>| {
         let path = path_of(&bench);
         bench.open().await.close().await;
-        migrate_to(&path, 2).await.unwrap();
-        assert!(matches!(bench.try_open().await, Err(StoreError::SchemaAhead { found: 2, known: 1 })));
+        migrate_with(&path, 1).await.unwrap();
+        let refused = bench.try_open().await;
+        assert!(matches!(refused, Err(StoreError::SchemaAhead { found, known })
+            if found == newest() + 1 && known == newest()));
         let mut connection = sqlite::connect(&path).await.unwrap();
-        connection.execute("DELETE FROM schema_migrations WHERE version = 2", vec![]).await.unwrap();
+        connection.execute("DELETE FROM schema_migrations WHERE name = 'later'", vec![]).await.unwrap();
         connection.execute("UPDATE schema_migrations SET checksum = 'other'", vec![]).await.unwrap();
         drop(connection);
         assert!(matches!(bench.try_open().await, Err(StoreError::SchemaDiffers { version: 1 })));
@@ -109,9 +118,10 @@ async fn a_migration_that_fails_leaves_the_schema_as_it_was() {
         let path = path_of(&bench);
         bench.open().await.close().await;
         let script = "CREATE TABLE half (n INTEGER) STRICT; CREATE TABLE keys (n INTEGER) STRICT";
-        let broken = Migration { version: 2, name: "broken", sqlite: script, postgres: script };
+        let broken = Migration { version: newest() + 1, name: "broken", sqlite: script, postgres: script };
+        let migrations = [MIGRATIONS, &[broken]].concat();
         let mut connection = sqlite::connect(&path).await.unwrap();
-        let failed = migrate_sqlite(&mut connection, &path, &[MIGRATIONS[0], broken], NOON).await;
+        let failed = migrate_sqlite(&mut connection, &path, &migrations, NOON).await;
         assert!(failed.is_err());
         assert!(!table_exists(&mut connection, "half").await);
         drop(connection);
@@ -168,7 +178,5 @@ fn both_databases_get_the_same_tables_columns_and_indexes() {
             migration.sqlite.matches("CREATE TABLE").count() == migration.sqlite.matches("STRICT").count()
         );
     }
-    assert!(
-        MIGRATIONS.iter().map(|migration| migration.version).eq(1..=MIGRATIONS.len().try_into().unwrap())
-    );
+    assert!(MIGRATIONS.windows(2).all(|pair| pair[0].version < pair[1].version));
 }

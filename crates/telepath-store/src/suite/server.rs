@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Bench, NOON, new_key, on, select};
+use crate::migrate::MIGRATIONS;
 use crate::sql::{Connection, binds};
 use crate::{Admission, Store, StoreError};
 
@@ -14,9 +15,10 @@ async fn a_database_that_is_behind_is_refused_until_it_is_migrated() {
     let before = bench.try_open().await.err();
     let reports = tokio::join!(Store::migrate(&bench.database), Store::migrate(&bench.database));
     on(bench, async move |bench: Arc<Bench>| {
-        assert!(matches!(before, Some(StoreError::SchemaBehind { found: 0, needed: 1 })));
+        let newest = MIGRATIONS.last().unwrap().version;
+        assert!(matches!(before, Some(StoreError::SchemaBehind { found: 0, needed }) if needed == newest));
         let applied = [reports.0.unwrap(), reports.1.unwrap()].map(|report| report.applied.len());
-        assert_eq!(applied.iter().sum::<usize>(), 1, "two at once migrate once");
+        assert_eq!(applied.iter().sum::<usize>(), MIGRATIONS.len(), "two at once migrate once");
         bench.open().await.close().await;
     })
     .await;

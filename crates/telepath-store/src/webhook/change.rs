@@ -147,7 +147,7 @@ pub(crate) async fn disable(db: &mut Connection, webhook: &Webhook, hold: Hold) 
     }
     set_state(db, webhook.id, WebhookStatus::Disabled, Some(hold.reason), hold.health).await?;
     hold_waiting(db, webhook.id, hold.now).await?;
-    let origin = Origin { actor: Actor::System, address: None, at: hold.now };
+    let origin = Origin { actor: Actor::System, address: None, at: hold.now, idempotency: None };
     let [before, after] =
         [("active", None), ("disabled", Some(hold.reason.name()))].map(|(status, reason)| {
             Map::from_iter([

@@ -50,6 +50,11 @@ impl Admin {
             .remedy("It may be starting or stopping: try again in a moment, or stop it."))
     }
 
+    /// Whether no server runs on the folder.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.local.is_some()
+    }
+
     /// The client of that API.
     pub(crate) fn client(&self) -> &Client {
         &self.client

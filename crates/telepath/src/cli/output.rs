@@ -6,11 +6,37 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use super::text;
 use crate::exit::Failure;
+
+/// Whether somebody still reads what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// As far as is known.
+    Listening,
+    /// The other end of the pipe is closed.
+    Gone,
+}
 
 /// Prints one line of the result.
 pub(crate) fn line(text: &dyn Display) -> Result<(), Failure> {
     finish(writeln!(io::stdout().lock(), "{text}"))
+}
+
+/// Prints text as it is and says whether more is wanted; for output without end.
+pub(crate) fn stream(bytes: &[u8]) -> Result<Reader, Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Reader::Listening),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failure::doing("cannot write to standard output", &error)),
+    }
+}
+
+/// Tells people what is going on, on standard error, so that results stay apart.
+pub(crate) fn tell(text: &dyn Display) {
+    // Nowhere is left to report a broken standard error to.
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Prints text as it is.
@@ -54,14 +80,14 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         })
         .collect();
     let head = head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
-    let mut text = String::new();
+    let mut lines = String::new();
     for row in std::iter::once(&head).chain(rows) {
         let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
+            row.iter().zip(&widths).map(|(cell, width)| format!("{:width$}", text::plain(cell))).collect();
+        lines.push_str(cells.join("  ").trim_end());
+        lines.push('\n');
     }
-    text
+    lines
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
-//! `telepath trunks`: make and list trunks, with a running server or without one.
+//! `telepath trunks`: make and list trunks, on a data folder or on a server elsewhere.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use telepath_client::{SecretText, Trunk, TrunkRequest, TrunksQuery};
+use telepath_client::{Client, SecretText, Trunk, TrunkRequest, TrunksQuery};
 
-use super::admin::Admin;
-use super::arguments::CommonArgs;
 use super::output;
+use super::reach::{ApiArgs, with_client};
 use crate::exit::{Exit, Failure};
 
 /// The largest page that the API gives.
@@ -31,14 +30,14 @@ pub(crate) enum TrunksCommand {
     #[command(
         after_help = "Examples:\n  telepath trunks list --data-dir data\n  telepath trunks list --data-dir data --json"
     )]
-    List(ListArgs),
+    List(Box<ListArgs>),
 }
 
 /// Arguments of `trunks create`.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    api: ApiArgs,
     /// What people call the trunk, 1 to 100 characters
     #[arg(long)]
     name: String,
@@ -72,7 +71,7 @@ pub(crate) struct CreateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    api: ApiArgs,
     /// Print a JSON array
     #[arg(long)]
     json: bool,
@@ -82,7 +81,7 @@ pub(crate) struct ListArgs {
 pub(crate) async fn run(command: TrunksCommand) -> Result<(), Failure> {
     match command {
         TrunksCommand::Create(args) => create(*args).await,
-        TrunksCommand::List(args) => list(args).await,
+        TrunksCommand::List(args) => list(*args).await,
     }
 }
 
@@ -116,10 +115,7 @@ pub(crate) fn read_secret(path: &Path) -> Result<SecretText, Failure> {
 
 async fn create(args: CreateArgs) -> Result<(), Failure> {
     let request = request(&args)?;
-    let admin = Admin::open(&args.common).await?;
-    let created = admin.client().create_trunk(&request).await;
-    admin.close().await;
-    let created = created?;
+    let created = with_client(&args.api, async |client| Ok(client.create_trunk(&request).await?)).await?;
     let password = created.sip_password.as_ref().map(SecretText::expose);
     if args.json {
         let mut value = serde_json::to_value(&created.trunk)
@@ -141,10 +137,7 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
-    let admin = Admin::open(&args.common).await?;
-    let trunks = all_trunks(&admin).await;
-    admin.close().await;
-    let trunks = trunks?;
+    let trunks = with_client(&args.api, all).await?;
     if args.json {
         return output::json(&trunks);
     }
@@ -164,7 +157,8 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     output::raw(output::table(&head, &trunks.iter().map(row).collect::<Vec<_>>()).as_bytes())
 }
 
-async fn all_trunks(admin: &Admin) -> Result<Vec<Trunk>, Failure> {
+/// Every trunk of the account.
+pub(crate) async fn all(client: &Client) -> Result<Vec<Trunk>, Failure> {
     let mut trunks: Vec<Trunk> = Vec::new();
     loop {
         let query = TrunksQuery {
@@ -172,7 +166,7 @@ async fn all_trunks(admin: &Admin) -> Result<Vec<Trunk>, Failure> {
             offset: u32::try_from(trunks.len()).ok(),
             ..TrunksQuery::default()
         };
-        let page = admin.client().list_trunks(&query).await?;
+        let page = client.list_trunks(&query).await?;
         let is_last = page.items.is_empty();
         trunks.extend(page.items);
         if is_last || trunks.len() as u64 >= page.pagination.total {

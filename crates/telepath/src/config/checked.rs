@@ -8,6 +8,7 @@ use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_egress::{AllowList, InvalidAllowance};
+use telepath_store::{Outage, Retention, SharedWindows, WindowOptions};
 
 use super::layers::{Layers, Value};
 use super::table::Kind;
@@ -31,6 +32,10 @@ pub struct Config {
     pub egress: EgressConfig,
     /// Bounds.
     pub limits: LimitsConfig,
+    /// Several servers on one database.
+    pub cluster: ClusterConfig,
+    /// How long what was answered is kept.
+    pub retention: Retention,
     /// Log lines.
     pub log: LogConfig,
 }
@@ -64,6 +69,10 @@ pub struct ApiConfig {
     pub insecure_http_listen: Option<SocketAddr>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: NetworkList,
+    /// Whom to tell of weaknesses.
+    pub security_contact: Option<String>,
+    /// The public keys of a secret-scanning partner.
+    pub signing_keys_file: Option<PathBuf>,
 }
 
 /// Certificates.
@@ -124,6 +133,15 @@ pub struct LimitsConfig {
     pub address_requests: RateLimit,
     /// How long a stop waits.
     pub stop_grace: Duration,
+}
+
+/// Several servers on one database.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// Where rate limits are counted.
+    pub windows: WindowOptions,
+    /// What this server calls itself.
+    pub node_name: Option<String>,
 }
 
 /// Log lines.
@@ -188,6 +206,8 @@ impl Check<'_> {
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
         let egress = self.egress();
+        let cluster = self.cluster();
+        let retention = self.retention();
         Some(Config {
             storage: storage?,
             api: api?,
@@ -196,6 +216,8 @@ impl Check<'_> {
             media: media?,
             egress: egress?,
             limits: limits?,
+            cluster: cluster?,
+            retention: retention?,
             log: log?,
         })
     }
@@ -222,10 +244,14 @@ impl Check<'_> {
         let listen = self.required("api.listen", values::address);
         let insecure_http_listen = self.optional("api.insecure_http_listen", values::loopback_address);
         let trusted_proxies = self.optional("api.trusted_proxies", networks);
+        let security_contact = self.optional("api.security_contact", values::contact);
+        let signing_keys_file = self.optional("leaks.signing_keys_file", path);
         Some(ApiConfig {
             listen: listen?,
             insecure_http_listen: insecure_http_listen?,
             trusted_proxies: trusted_proxies?.unwrap_or_default(),
+            security_contact: security_contact?,
+            signing_keys_file: signing_keys_file?,
         })
     }
 
@@ -280,6 +306,31 @@ impl Check<'_> {
         })
     }
 
+    fn retention(&mut self) -> Option<Retention> {
+        let age = self.required("retention.request_log", values::duration);
+        let megabytes = self.count("retention.request_log_megabytes");
+        Some(Retention { age: age?, bytes: u64::from(megabytes?) * 1024 * 1024 })
+    }
+
+    fn cluster(&mut self) -> Option<ClusterConfig> {
+        let prefix = self.required("cluster.redis_prefix", values::prefix);
+        let outage = self.required("cluster.redis_down", |text| match text {
+            "refuse" => Ok(Outage::Refuse),
+            "local" => Ok(Outage::Local),
+            _ => Err("must be refuse or local".to_owned()),
+        });
+        let node_name = self.optional("cluster.node_name", values::host);
+        let windows = match self.secret("cluster.redis_url") {
+            None => WindowOptions::Memory,
+            Some(_) if self.layers.get("storage.database_url").is_none() => {
+                return self
+                    .missing("cluster.redis_url", "needs storage.database_url: SQLite takes one server");
+            }
+            Some(url) => WindowOptions::Shared(SharedWindows { url, prefix: prefix?, outage: outage? }),
+        };
+        Some(ClusterConfig { windows, node_name: node_name? })
+    }
+
     fn log(&mut self) -> Option<LogConfig> {
         let format = self.required("log.format", |text| match text {
             "text" => Ok(LogFormat::Text),
@@ -304,7 +355,9 @@ impl Check<'_> {
             | Kind::PortRange
             | Kind::Duration
             | Kind::Choice(_)
+            | Kind::Prefix
             | Kind::Filter
+            | Kind::Contact
             | Kind::Secret => (0, u32::MAX),
         };
         self.required(key, |text| values::count(text, least, most))

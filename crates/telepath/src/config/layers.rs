@@ -81,7 +81,8 @@ pub type Flags = Vec<(&'static str, String)>;
 pub type Environment = BTreeMap<String, String>;
 
 /// Variables with our prefix that are no settings: those of clients and of our own tests.
-const FOREIGN: &[&str] = &["TELEPATH_API_KEY", "TELEPATH_CONFIG", "TELEPATH_BLESS"];
+const FOREIGN: &[&str] =
+    &["TELEPATH_API_KEY", "TELEPATH_API_URL", "TELEPATH_CA_FILE", "TELEPATH_CONFIG", "TELEPATH_BLESS"];
 
 /// Every setting that was said somewhere, or has a default.
 #[derive(Debug, Default)]
@@ -236,7 +237,9 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
         | Kind::PortRange
         | Kind::Duration
         | Kind::Choice(_)
+        | Kind::Prefix
         | Kind::Filter
+        | Kind::Contact
         | Kind::Secret => value.as_str().map(Value::text),
     }
 }
@@ -252,7 +255,9 @@ fn form_of(kind: Kind) -> String {
         | Kind::PortRange
         | Kind::Duration
         | Kind::Choice(_)
+        | Kind::Prefix
         | Kind::Filter
+        | Kind::Contact
         | Kind::Secret => format!("string: {}", kind.describe()),
     }
 }

@@ -26,8 +26,12 @@ pub enum Kind {
     Duration,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// The beginning of names elsewhere.
+    Prefix,
     /// A filter of log lines, such as `info` or `info,telepath_gateway=debug`.
     Filter,
+    /// A `mailto:`, `https:` or `tel:` URI.
+    Contact,
     /// A secret; never shown.
     Secret,
 }
@@ -49,7 +53,9 @@ impl Kind {
             Kind::PortRange => "FIRST-LAST within 1024 to 65535".to_owned(),
             Kind::Duration => "length of time such as 500ms, 10s, 5m, 24h or 90d".to_owned(),
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
+            Kind::Prefix => "up to 64 visible ASCII characters without braces".to_owned(),
             Kind::Filter => "log filter such as info or info,telepath_gateway=debug".to_owned(),
+            Kind::Contact => "mailto:, https:// or tel: URI".to_owned(),
             Kind::Secret => "secret text".to_owned(),
         }
     }
@@ -141,6 +147,24 @@ pub static SETTINGS: &[Setting] = &[
         default: None,
         example: "[\"192.0.2.0/24\"]",
         about: "Networks of reverse proxies whose forwarding headers (`X-Forwarded-For`, `X-Forwarded-Proto`) are believed.",
+    },
+    Setting {
+        key: "api.security_contact",
+        env: "TELEPATH_API_SECURITY_CONTACT",
+        flag: None,
+        kind: Kind::Contact,
+        default: None,
+        example: "\"mailto:security@voice.example\"",
+        about: "Whom to tell of weaknesses; shown in `/.well-known/security.txt`. Without it there is no such file.",
+    },
+    Setting {
+        key: "leaks.signing_keys_file",
+        env: "TELEPATH_LEAKS_SIGNING_KEYS_FILE",
+        flag: None,
+        kind: Kind::Path,
+        default: None,
+        example: "\"/etc/telepath/secret-scanning-keys.json\"",
+        about: "The public keys with which a secret-scanning partner signs the lists that it sends to `/v1/keys/secret-scanning`, as the partner publishes them. Read at start. Without it no lists are taken.",
     },
     Setting {
         key: "tls.certificate_file",
@@ -240,6 +264,60 @@ pub static SETTINGS: &[Setting] = &[
         default: Some("10s"),
         example: "\"10s\"",
         about: "How long a stop waits for live calls and running requests before it ends them.",
+    },
+    Setting {
+        key: "cluster.redis_url",
+        env: "TELEPATH_CLUSTER_REDIS_URL",
+        flag: None,
+        kind: Kind::Secret,
+        default: None,
+        example: "\"redis://redis.example:6379\"",
+        about: "A Redis or Valkey, as `redis://` or, over TLS, `rediss://`, in which several servers on one PostgreSQL database count the rate limits of keys together. Required for a second server; the same for all of them.",
+    },
+    Setting {
+        key: "cluster.redis_prefix",
+        env: "TELEPATH_CLUSTER_REDIS_PREFIX",
+        flag: None,
+        kind: Kind::Prefix,
+        default: Some("telepath:"),
+        example: "\"telepath:\"",
+        about: "What every name in Redis begins with; the same for all servers of one database, another one for each database.",
+    },
+    Setting {
+        key: "cluster.redis_down",
+        env: "TELEPATH_CLUSTER_REDIS_DOWN",
+        flag: None,
+        kind: Kind::Choice(&["refuse", "local"]),
+        default: Some("refuse"),
+        example: "\"refuse\"",
+        about: "What happens while Redis does not answer. With `refuse`, requests by a key are answered 503. With `local`, each server admits its share of the limit, which together can be more than the limit.",
+    },
+    Setting {
+        key: "cluster.node_name",
+        env: "TELEPATH_CLUSTER_NODE_NAME",
+        flag: None,
+        kind: Kind::Host,
+        default: None,
+        example: "\"voice-1\"",
+        about: "What this server calls itself among others, in messages. Without it, an id that is made at each start.",
+    },
+    Setting {
+        key: "retention.request_log",
+        env: "TELEPATH_RETENTION_REQUEST_LOG",
+        flag: None,
+        kind: Kind::Duration,
+        default: Some("30d"),
+        example: "\"30d\"",
+        about: "How long answered requests stay in the request log. Counters of keys stay; their minutes are kept for 48 hours, their hours for 90 days, their days for two years.",
+    },
+    Setting {
+        key: "retention.request_log_megabytes",
+        env: "TELEPATH_RETENTION_REQUEST_LOG_MEGABYTES",
+        flag: None,
+        kind: Kind::Count(1, 1_000_000),
+        default: Some("1024"),
+        example: "1024",
+        about: "How large the request log may become; beyond that the oldest requests go. A request takes about 70 bytes.",
     },
     Setting {
         key: "log.format",

@@ -64,6 +64,8 @@ fn variables_of_container_platforms_are_left_alone() {
         ("TELEPATH_PORT", "tcp://192.0.2.1:1"),
         ("TELEPATH_SERVICE_HOST", "192.0.2.1"),
         ("TELEPATH_API_KEY", "k"),
+        ("TELEPATH_API_URL", "https://voice.example"),
+        ("TELEPATH_CA_FILE", "ca.pem"),
     ]);
     assert!(Layers::gather(&flags(&[]), &foreign, None).is_ok());
 }

@@ -29,6 +29,17 @@ pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// A URI that can stand in `security.txt` (RFC 9116 section 2.5.3).
+pub(super) fn contact(text: &str) -> Result<String, String> {
+    let known = ["mailto:", "https://", "tel:"].iter().any(|scheme| text.starts_with(scheme));
+    if known && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a URI such as mailto:security@voice.example or https://voice.example/security"
+            .to_owned())
+    }
+}
+
 /// A host name (RFC 1123 section 2.1) or an IP address, without a port.
 pub(super) fn host(text: &str) -> Result<String, String> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
@@ -86,6 +97,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+/// The longest beginning of names.
+const MAX_PREFIX: usize = 64;
+
+/// The beginning of names elsewhere. Braces would have a meaning of their own there.
+pub(super) fn prefix(text: &str) -> Result<String, String> {
+    let fits = text.len() <= MAX_PREFIX && text.bytes().all(|b| b.is_ascii_graphic() && !b"{}".contains(&b));
+    if fits { Ok(text.to_owned()) } else { Err(format!("must be {}", super::Kind::Prefix.describe())) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ mod sink;
 use std::sync::Arc;
 use std::time::Duration;
 
-use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, ManualClock};
 use telepath_core::entropy::SystemEntropy;
@@ -53,7 +52,7 @@ impl World {
         let seams = Seams { vault, clock: clock.clone(), entropy };
         let database = Database::Sqlite { path: folder.path().join("telepath.db") };
         let store = Store::open(StoreOptions::new(database), seams).await.unwrap();
-        let origin = Origin { actor: Actor::Local, address: None, at: NOON };
+        let origin = Origin::local(NOON);
         let account = store.ensure_account("Example", KeyMode::Live, origin).await.unwrap().id;
         let allow: AllowList = allow.parse().unwrap();
         let egress = Egress::with(allow, Arc::new(sink::Numbers), sink.trust());
@@ -63,7 +62,7 @@ impl World {
     }
 
     fn origin(&self) -> Origin {
-        Origin { actor: Actor::Local, address: None, at: self.clock.now() }
+        Origin::local(self.clock.now())
     }
 
     async fn webhook(&self, url: String) -> (WebhookId, SecretText) {

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::clock::SystemClock;
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::AccountId;
-use telepath_core::limit::RateLimit;
 use telepath_core::secret::KeyMode;
 use telepath_core::vault::Vault;
-use telepath_store::{Database, Seams, Store, StoreError, StoreOptions};
+use telepath_store::{Database, Role, Seams, Store, StoreError, StoreOptions, WindowOptions};
 
-use crate::config::{DatabaseConfig, StorageConfig};
+use crate::config::{Config, DatabaseConfig};
 use crate::data_dir::DataDir;
 use crate::exit::{Exit, Failure};
 
@@ -20,22 +18,29 @@ use crate::exit::{Exit, Failure};
 const FIRST_ACCOUNT: &str = "Default";
 
 /// Opens the store. The caller holds the folder's lock.
-pub(super) async fn open(
-    config: &StorageConfig,
-    address_limit: RateLimit,
-    data: &DataDir,
-) -> Result<Arc<Store>, Failure> {
+pub(super) async fn open(config: &Config, role: Role, data: &DataDir) -> Result<Arc<Store>, Failure> {
+    let (storage, cluster) = (&config.storage, &config.cluster);
     let entropy = Arc::new(SystemEntropy::default());
-    let (database, exists) = match &config.database {
+    let (database, exists) = match &storage.database {
         DatabaseConfig::Embedded => (Database::Sqlite { path: data.database() }, data.database().exists()),
         // Whether it holds anything is only known once it is open; the store then compares the master key.
         DatabaseConfig::Postgres(url) => (Database::Postgres { url: url.clone() }, false),
     };
-    let loaded = data.load_master_key(config.master_key.as_ref(), exists, entropy.as_ref())?;
+    let loaded = data.load_master_key(storage.master_key.as_ref(), exists, entropy.as_ref())?;
     let vault =
         Vault::new(&loaded.key).map_err(|error| Failure::doing("the master key cannot be used", &error))?;
     let seams = Seams { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
-    let opened = Store::open(StoreOptions { database, address_limit }, seams).await;
+    let options = StoreOptions {
+        address_limit: config.limits.address_requests,
+        role,
+        windows: match role {
+            Role::Server => cluster.windows.clone(),
+            Role::Visitor => WindowOptions::Memory,
+        },
+        node_name: cluster.node_name.clone(),
+        ..StoreOptions::new(database)
+    };
+    let opened = Store::open(options, seams).await;
     opened.map_err(|error| {
         if loaded.is_new && matches!(error, StoreError::WrongMasterKey { .. }) {
             // The database has an older key that is not in this folder; the new one would only be in its way.
@@ -47,7 +52,7 @@ pub(super) async fn open(
 
 /// The account that local administration works on; made when there is none.
 pub(super) async fn first_account(store: &Store) -> Result<AccountId, Failure> {
-    let origin = Origin { actor: Actor::Local, address: None, at: store.clock().now() };
+    let origin = Origin::local(store.clock().now());
     let account = store.ensure_account(FIRST_ACCOUNT, KeyMode::Live, origin).await;
     account.map(|account| account.id).map_err(|error| store_failure(&error))
 }
@@ -61,11 +66,15 @@ pub fn store_failure(error: &StoreError) -> Failure {
         | StoreError::SchemaDiffers { .. } => Failure::new(Exit::Config, text),
         StoreError::WrongMasterKey { .. } => Failure::new(Exit::Config, text)
             .remedy("Restore master.key of that database, or give it as TELEPATH_MASTER_KEY_FILE."),
-        StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) => {
+        StoreError::OtherServer { .. } => Failure::new(Exit::Busy, text)
+            .remedy("Stop the other server, or give all of them the same Redis; see docs/cluster.md."),
+        StoreError::Windows(_) => Failure::new(Exit::Config, text).remedy("Correct cluster.redis_url."),
+        StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) | StoreError::NoLease => {
             Failure::plain(text).remedy("Check that the database runs and that its URL is right.")
         }
         StoreError::Busy
         | StoreError::Closed
+        | StoreError::Superseded
         | StoreError::Broken
         | StoreError::DatabaseTooOld { .. }
         | StoreError::File { .. }

@@ -1,0 +1,209 @@
+//! What several servers cost: the wait for a window that is counted in Redis, and the wait of a revocation for the other
+//! servers. It needs a PostgreSQL on which databases can be made and a Redis, named as for the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use crate::Effort;
+use crate::load::{MAX_ANSWER, read_answer};
+use crate::server::{Server, Settings, program};
+use crate::table::{Table, progress};
+
+const SERVERS: usize = 3;
+
+pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -> anyhow::Result<()> {
+    let (Ok(postgres), Ok(redis)) =
+        (std::env::var("TELEPATH_TEST_POSTGRES_URL"), std::env::var("TELEPATH_TEST_REDIS_URL"))
+    else {
+        progress(
+            "several servers are left out: TELEPATH_TEST_POSTGRES_URL or TELEPATH_TEST_REDIS_URL is not set",
+        );
+        return Ok(());
+    };
+    let (requests, revocations) = match effort {
+        Effort::Quick => (2_000, 50),
+        Effort::Full => (20_000, 200),
+    };
+    let database = Database::make(&postgres).await?;
+    let bench = Bench::new(&database.url()?, &redis, scratch);
+    windows(table, &bench, requests).await?;
+    revoking(table, &bench, revocations).await
+}
+
+/// A database that is gone afterwards.
+struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    async fn make(server: &str) -> anyhow::Result<Self> {
+        let name = format!("telepath_bench_{}", std::process::id());
+        let made = Command::new("createdb")
+            .arg(format!("--maintenance-db={server}"))
+            .arg(&name)
+            .stdin(Stdio::null())
+            .status()
+            .await
+            .context("createdb comes with the clients of PostgreSQL")?;
+        ensure!(made.success(), "the database could not be made");
+        Ok(Self { server: server.to_owned(), name })
+    }
+
+    fn url(&self) -> anyhow::Result<String> {
+        let (base, _) = self.server.rsplit_once('/').context("a URL with a database")?;
+        Ok(format!("{base}/{}", self.name))
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // What stays behind is a database with a name that says whose it was.
+        let _ = std::process::Command::new("dropdb")
+            .args(["--if-exists", "--force"])
+            .arg(format!("--maintenance-db={}", self.server))
+            .arg(&self.name)
+            .status();
+    }
+}
+
+struct Bench {
+    alone: Settings,
+    together: Settings,
+    folder: PathBuf,
+}
+
+impl Bench {
+    fn new(database: &str, redis: &str, scratch: &Path) -> Self {
+        let folder = scratch.join("cluster");
+        let key = folder.join("0/master.key").to_string_lossy().into_owned();
+        let alone = vec![("TELEPATH_DATABASE_URL", database.to_owned())];
+        let shared = [
+            ("TELEPATH_CLUSTER_REDIS_URL", redis.to_owned()),
+            ("TELEPATH_CLUSTER_REDIS_PREFIX", format!("telepath-bench-{}:", std::process::id())),
+            ("TELEPATH_MASTER_KEY_FILE", key),
+        ];
+        let together = [alone.clone(), shared.to_vec()].concat();
+        Self { alone, together, folder }
+    }
+
+    fn data(&self, server: usize) -> PathBuf {
+        self.folder.join(server.to_string())
+    }
+
+    /// A command on the first server's folder; what it says as JSON.
+    async fn run(&self, words: &[&str]) -> anyhow::Result<Value> {
+        let done = Command::new(program()?)
+            .args(words)
+            .arg("--data-dir")
+            .arg(self.data(0))
+            .envs(self.alone.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .await?;
+        ensure!(done.status.success(), "telepath {} failed", words.join(" "));
+        Ok(serde_json::from_slice(&done.stdout).unwrap_or_default())
+    }
+
+    async fn key(&self, name: &str, scopes: &str) -> anyhow::Result<(String, String)> {
+        let words = ["keys", "create", "--json", "--name", name, "--preset", "custom", "--scopes", scopes];
+        let made = self.run(&[&words[..], &["--rate-limit", "60000"]].concat()).await?;
+        let text = |member: &str| made[member].as_str().map(str::to_owned).context("an id and a secret");
+        Ok((text("id")?, text("secret")?))
+    }
+}
+
+/// The time of one request after the other, with the window in memory and in Redis.
+async fn windows(table: &mut Table, bench: &Bench, requests: usize) -> anyhow::Result<()> {
+    bench.run(&["migrate"]).await?;
+    let mut medians = Vec::new();
+    for (name, settings) in [("in memory", &bench.alone), ("in Redis", &bench.together)] {
+        // A key of its own each time, so that no window is full.
+        let mut keys = Vec::new();
+        for number in 0..=requests / 50_000 {
+            keys.push(bench.key(&format!("window {number}"), "trunks:read").await?.1);
+        }
+        let server = Server::start_with(&bench.data(0), settings).await?;
+        let mut stream = TcpStream::connect(server.plain).await?;
+        stream.set_nodelay(true)?;
+        let mut times = Vec::with_capacity(requests);
+        for number in 0..requests {
+            let key = &keys[number % keys.len()];
+            times.push(timed(&mut stream, "GET", "/v1/whoami", key).await?);
+        }
+        let (middle, worst) = percentiles(&mut times);
+        table.row(format!("GET /v1/whoami on PostgreSQL, window {name}: p50"), micros(middle));
+        table.row(format!("GET /v1/whoami on PostgreSQL, window {name}: p99"), micros(worst));
+        medians.push((middle, worst));
+        server.stop().await?;
+    }
+    if let [memory, redis] = medians.as_slice() {
+        table.row("added by the shared window: p50", micros(redis.0.saturating_sub(memory.0)));
+        table.row("added by the shared window: p99", micros(redis.1.saturating_sub(memory.1)));
+    }
+    Ok(())
+}
+
+/// The time of revocations at each of three servers in turn.
+async fn revoking(table: &mut Table, bench: &Bench, revocations: usize) -> anyhow::Result<()> {
+    let mut servers = Vec::new();
+    for number in 0..SERVERS {
+        servers.push(Server::start_with(&bench.data(number), &bench.together).await?);
+    }
+    let (_, admin) = bench.key("admin", "keys:write,trunks:read").await?;
+    let mut streams = Vec::new();
+    for server in &servers {
+        let stream = TcpStream::connect(server.plain).await?;
+        stream.set_nodelay(true)?;
+        streams.push(stream);
+    }
+    let mut times = Vec::with_capacity(revocations);
+    for number in 0..revocations {
+        let (id, _) = bench.key(&format!("revoked {number}"), "trunks:read").await?;
+        let path = format!("/v1/keys/{id}/revoke");
+        times.push(timed(&mut streams[number % SERVERS], "POST", &path, &admin).await?);
+    }
+    let (middle, worst) = percentiles(&mut times);
+    table.row_with_goal("revocation with three servers, answered: p50", millis(middle), "≤ 1 s");
+    table.row_with_goal("revocation with three servers, answered: p99", millis(worst), "≤ 1 s");
+    for server in servers {
+        server.stop().await?;
+    }
+    Ok(())
+}
+
+/// One request that must be answered 200, and how long that took.
+async fn timed(stream: &mut TcpStream, verb: &str, path: &str, key: &str) -> anyhow::Result<Duration> {
+    let body =
+        if verb == "POST" { "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}" } else { "\r\n" };
+    let request =
+        format!("{verb} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n{body}");
+    let mut buffer = vec![0; MAX_ANSWER];
+    let started = Instant::now();
+    stream.write_all(request.as_bytes()).await?;
+    read_answer(stream, &mut buffer).await?;
+    Ok(started.elapsed())
+}
+
+/// The middle and the 99th percentile.
+fn percentiles(times: &mut [Duration]) -> (Duration, Duration) {
+    times.sort_unstable();
+    let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
+    (at(50), at(99))
+}
+
+fn micros(time: Duration) -> String {
+    format!("{} µs", time.as_micros())
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}

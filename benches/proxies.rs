@@ -1,0 +1,290 @@
+//! What one authenticated and limited request costs us beside the proxies that people put in front of an API for the same
+//! purpose: `HAProxy` with a map and a stick table, nginx with a map and `limit_req`. The same keys, answers of the same size,
+//! one core for each server and another for the load, in one run. Whoever is not installed is left out and said so.
+
+use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use crate::Effort;
+use crate::peers::load_on;
+use crate::process::cpu_time;
+use crate::server::Server;
+use crate::table::{Table, progress};
+use telepath_benches::keys;
+
+const KEYS: usize = 10_000;
+/// The rounds, each of which measures everybody once; of a server's rounds the median is taken.
+const ROUNDS: usize = 5;
+/// The core that serves, and the one that asks.
+const SERVING: usize = 0;
+const ASKING: usize = 1;
+/// How long a proxy may take to read its keys and listen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -> anyhow::Result<()> {
+    let requests = match effort {
+        Effort::Quick => 40_000,
+        Effort::Full => 200_000,
+    };
+    let data = scratch.join("proxies");
+    Server::start(&data).await?.stop().await?;
+    progress("making 10,000 keys");
+    let store = keys::open(&data).await?;
+    let secrets: Vec<String> =
+        keys::fill(&store, KEYS).await?.iter().map(|key| key.expose().to_owned()).collect();
+    store.close().await;
+    drop(store);
+
+    let server = Server::start_on_core(&data, SERVING).await?;
+    let first = secrets.first().context("a key")?;
+    let answer = ask(server.plain, first).await?;
+    let mut contestants = vec![("telepath".to_owned(), server.process()?, server.plain)];
+    let mut proxies = Vec::new();
+    for kind in [Kind::HaProxy, Kind::Nginx] {
+        match Proxy::start(kind, &scratch.join(kind.name()), &secrets, &answer).await? {
+            Some(proxy) => {
+                let size = ask(proxy.address, first).await?.size();
+                progress(&format!("{} answers {size} bytes, we answer {}", kind.name(), answer.size()));
+                contestants.push((proxy.version.clone(), proxy.process()?, proxy.address));
+                proxies.push(proxy);
+            }
+            None => table.row(format!("{}, the same request", kind.name()), "not installed"),
+        }
+    }
+    let mut costs = vec![Vec::new(); contestants.len()];
+    for _ in 0..ROUNDS {
+        for ((_, process, address), costs) in contestants.iter().zip(&mut costs) {
+            let before = cpu_time(*process)?;
+            load_on(ASKING, *address, requests, &secrets).await?;
+            let used = cpu_time(*process)?.saturating_sub(before);
+            costs.push(used.as_secs_f64() * 1e6 / f64::from(u32::try_from(requests)?));
+        }
+    }
+    for ((name, ..), costs) in contestants.iter().zip(&mut costs) {
+        costs.sort_by(f64::total_cmp);
+        let cost = costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN);
+        let goal = if name == "telepath" { "≤ HAProxy" } else { "" };
+        table.row_with_goal(
+            format!("one core, 10,000 keys, limited: CPU per request of {name}"),
+            format!("{cost:.2} µs"),
+            goal,
+        );
+    }
+    drop(proxies);
+    server.stop().await
+}
+
+/// An answer as it came, to be imitated.
+struct Answer {
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    const fn size(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
+    /// The headers that a proxy is told to send; the others it writes by itself.
+    fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        const OWN: [&str; 5] = ["date", "content-length", "content-type", "connection", "server"];
+        self.head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "))
+            .filter(|(name, _)| !OWN.contains(&name.to_ascii_lowercase().as_str()))
+    }
+}
+
+async fn ask(address: SocketAddr, key: &str) -> anyhow::Result<Answer> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!(
+        "GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let (head, body) = text.split_once("\r\n\r\n").context("a head and a body")?;
+    ensure!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    Ok(Answer { head: head.to_owned(), body: body.to_owned() })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    HaProxy,
+    Nginx,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Kind::HaProxy => "haproxy",
+            Kind::Nginx => "nginx",
+        }
+    }
+
+    fn program(self) -> Option<PathBuf> {
+        ["/usr/sbin", "/usr/bin", "/usr/local/sbin"]
+            .iter()
+            .map(|folder| Path::new(folder).join(self.name()))
+            .find(|path| path.exists())
+    }
+
+    /// The line of `-v` that says which version it is; nginx writes it to standard error.
+    async fn version(self, program: &Path) -> anyhow::Result<String> {
+        let output = Command::new(program).arg("-v").output().await?;
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let number = text.split([' ', '/', '-']).find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        Ok(format!("{} {}", self.name(), number.unwrap_or("of unknown version").trim()))
+    }
+
+    /// Writes the files that it needs; gives the arguments to start it with.
+    fn configure(
+        self,
+        folder: &Path,
+        address: SocketAddr,
+        keys: &[String],
+        answer: &Answer,
+    ) -> anyhow::Result<Vec<String>> {
+        let (keys, text, arguments) = match self {
+            Kind::HaProxy => {
+                (haproxy_keys(keys)?, haproxy_config(folder, address, answer)?, ["-db", "-f"].as_slice())
+            }
+            Kind::Nginx => {
+                (nginx_keys(keys)?, nginx_config(folder, address, answer)?, ["-e", "stderr", "-c"].as_slice())
+            }
+        };
+        std::fs::write(folder.join("keys.map"), keys)?;
+        std::fs::create_dir_all(folder.join("www/v1"))?;
+        std::fs::write(folder.join("www/v1/whoami"), &answer.body)?;
+        let config = folder.join("proxy.conf");
+        std::fs::write(&config, text)?;
+        let words = arguments.iter().map(ToString::to_string);
+        Ok(words.chain([config.to_string_lossy().into_owned()]).collect())
+    }
+}
+
+fn haproxy_keys(keys: &[String]) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for (number, key) in keys.iter().enumerate() {
+        writeln!(text, "{key} key_{number}")?;
+    }
+    Ok(text)
+}
+
+fn haproxy_config(folder: &Path, address: SocketAddr, answer: &Answer) -> anyhow::Result<String> {
+    let folder = folder.display();
+    let mut text = format!(
+        "global\n  nbthread 1\n  maxconn 1000\ndefaults\n  mode http\n  timeout client 60s\n  timeout connect 5s\n  \
+         timeout server 60s\n  timeout http-keep-alive 60s\nfrontend api\n  bind {address}\n  \
+         stick-table type string len 32 size 200k expire 2m store http_req_rate(60s)\n  \
+         http-request set-var(txn.key) http_auth_bearer,map_str({folder}/keys.map)\n  \
+         http-request deny deny_status 401 unless {{ var(txn.key) -m found }}\n  \
+         http-request track-sc0 var(txn.key)\n  \
+         http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 60000 }}\n  \
+         http-request return status 200 content-type application/json file {folder}/www/v1/whoami"
+    );
+    for (name, value) in answer.headers() {
+        // What is left in the window is asked of the table, as it is in our own answer.
+        let value = if name.eq_ignore_ascii_case("x-ratelimit-remaining") {
+            "%[sc_http_req_rate(0)]".to_owned()
+        } else {
+            value.replace('"', "\\\"").replace(' ', "\\ ")
+        };
+        write!(text, " hdr {name} \"{value}\"")?;
+    }
+    // Ours has one; with it the answers are of the same size.
+    text.push_str(" hdr date \"Thu,\\ 01\\ Jan\\ 1970\\ 00:00:00\\ GMT\"\n");
+    Ok(text)
+}
+
+fn nginx_keys(keys: &[String]) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for (number, key) in keys.iter().enumerate() {
+        writeln!(text, "\"Bearer {key}\" key_{number};")?;
+    }
+    Ok(text)
+}
+
+/// The answer is a file, because what the rewrite module returns by itself is never limited.
+fn nginx_config(folder: &Path, address: SocketAddr, answer: &Answer) -> anyhow::Result<String> {
+    let folder = folder.display();
+    // A file's time is not among our headers.
+    let mut headers = "      add_header Last-Modified '';\n".to_owned();
+    for (name, value) in answer.headers() {
+        writeln!(headers, "      add_header {name} '{value}' always;")?;
+    }
+    Ok(format!(
+        "daemon off;\nmaster_process off;\nworker_processes 1;\npid {folder}/nginx.pid;\n\
+         events {{ worker_connections 1024; }}\nhttp {{\n  access_log off;\n  default_type application/json;\n  \
+         map_hash_max_size 65536;\n  map_hash_bucket_size 256;\n  open_file_cache max=16;\n  etag off;\n  max_ranges 0;\n  server_tokens off;\n  \
+         keepalive_requests 100000000;\n  client_body_temp_path {folder}/body;\n  proxy_temp_path {folder}/proxy;\n  \
+         fastcgi_temp_path {folder}/fastcgi;\n  uwsgi_temp_path {folder}/uwsgi;\n  scgi_temp_path {folder}/scgi;\n  \
+         map $http_authorization $key {{ default ''; include {folder}/keys.map; }}\n  \
+         limit_req_zone $key zone=keys:32m rate=60000r/m;\n  server {{\n    listen {address};\n    root {folder}/www;\n    \
+         location / {{\n      if ($key = '') {{ return 401; }}\n      limit_req zone=keys burst=60000 nodelay;\n{headers}    }}\n  }}\n}}\n"
+    ))
+}
+
+/// A proxy that runs; it is killed when the value is dropped.
+struct Proxy {
+    child: Child,
+    address: SocketAddr,
+    version: String,
+}
+
+impl Proxy {
+    /// `None` when it is not installed.
+    async fn start(
+        kind: Kind,
+        folder: &Path,
+        keys: &[String],
+        answer: &Answer,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(program) = kind.program() else { return Ok(None) };
+        std::fs::create_dir_all(folder)?;
+        let address = free_address()?;
+        let arguments = kind.configure(folder, address, keys, answer)?;
+        let version = kind.version(&program).await?;
+        let child = Command::new("taskset")
+            .args(["-c", &SERVING.to_string()])
+            .arg(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut proxy = Self { child, address, version };
+        tokio::time::timeout(PATIENCE, proxy.until_it_listens())
+            .await
+            .context("the proxy does not listen")??;
+        Ok(Some(proxy))
+    }
+
+    async fn until_it_listens(&mut self) -> anyhow::Result<()> {
+        while TcpStream::connect(self.address).await.is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                anyhow::bail!("{} ended with {status}", self.version);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    fn process(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the proxy is running")
+    }
+}
+
+/// An address that was free a moment ago; proxies cannot be asked to choose one and say which.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}

@@ -1,0 +1,263 @@
+//! Exports of the request log: a task reads a bounded part of it at a time and waits until the client has taken what was
+//! read before. An export that is not taken in time is broken off in a way that the client notices.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use telepath_core::id::AccountId;
+use telepath_core::request::RequestFilter;
+use telepath_store::{RequestCursor, RequestOrder, Store, StoreError};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::RequestBody;
+use crate::api::Shared;
+use crate::error::ApiError;
+
+/// Exports at once.
+const AT_ONCE: usize = 4;
+/// Requests that are read together.
+const PIECE: usize = 1000;
+/// Pieces that wait to be taken.
+const WAITING: usize = 2;
+/// How long an export may take.
+const WITHIN: Duration = Duration::from_mins(10);
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Ndjson,
+    Csv,
+}
+
+impl Format {
+    pub(super) const ALL: &'static [Format] = &[Format::Json, Format::Ndjson, Format::Csv];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Ndjson => "ndjson",
+            Format::Csv => "csv",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| format.name() == name)
+    }
+
+    const fn media_type(self) -> &'static str {
+        match self {
+            Format::Json => "application/json",
+            Format::Ndjson => "application/x-ndjson",
+            Format::Csv => "text/csv; charset=utf-8",
+        }
+    }
+
+    /// The first form that the client names, JSON when it names none.
+    pub(super) fn accepted(headers: &HeaderMap) -> Self {
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let named = |media: &str| {
+            let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            match media.as_str() {
+                "application/json" => Some(Format::Json),
+                "application/x-ndjson" | "application/jsonl" => Some(Format::Ndjson),
+                "text/csv" => Some(Format::Csv),
+                _ => None,
+            }
+        };
+        accept.split(',').find_map(named).unwrap_or(Format::Json)
+    }
+
+    fn head(self) -> &'static str {
+        match self {
+            Format::Json | Format::Ndjson => "",
+            Format::Csv => {
+                "id,time,key_id,method,route,path,status,error_code,address,user_agent,duration_us\r\n"
+            }
+        }
+    }
+
+    fn append(self, text: &mut Vec<u8>, request: &RequestBody) {
+        match self {
+            // Nothing in a request can fail to be written as JSON.
+            Format::Json | Format::Ndjson => {
+                if serde_json::to_writer(&mut *text, request).is_ok() {
+                    text.push(b'\n');
+                }
+            }
+            Format::Csv => append_csv(text, request),
+        }
+    }
+}
+
+fn append_csv(text: &mut Vec<u8>, request: &RequestBody) {
+    let cells = [
+        &request.id.to_string(),
+        &request.time.to_string(),
+        &request.key_id.to_string(),
+        request.method,
+        request.route.as_deref().unwrap_or_default(),
+        &request.path,
+        &request.status.to_string(),
+        request.error_code.as_deref().unwrap_or_default(),
+        &request.address.to_string(),
+        request.user_agent.as_deref().unwrap_or_default(),
+        &request.duration_us.to_string(),
+    ];
+    for (place, cell) in cells.into_iter().enumerate() {
+        if place > 0 {
+            text.push(b',');
+        }
+        append_cell(text, cell);
+    }
+    text.extend_from_slice(b"\r\n");
+}
+
+/// A cell in quotes (RFC 4180 section 2). One that a spreadsheet would take for a formula begins with an apostrophe.
+fn append_cell(text: &mut Vec<u8>, cell: &str) {
+    text.push(b'"');
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        text.push(b'\'');
+    }
+    text.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
+    text.push(b'"');
+}
+
+/// The exports under way.
+#[derive(Debug)]
+pub(crate) struct Exports {
+    room: Arc<Semaphore>,
+}
+
+impl Default for Exports {
+    fn default() -> Self {
+        Self { room: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+/// What a task gives to the answer's body.
+enum Piece {
+    Lines(Bytes),
+    /// All was given. An export that ends without it was broken off.
+    End,
+}
+
+impl Exports {
+    /// Begins an export.
+    pub(super) fn start(
+        &self,
+        shared: &Shared,
+        account: AccountId,
+        what: (RequestFilter, RequestOrder, Option<RequestCursor>),
+        format: Format,
+    ) -> Result<Response, ApiError> {
+        let room = Arc::clone(&self.room).try_acquire_owned();
+        let room =
+            room.map_err(|_| ApiError::unavailable("as many exports as may be at once are under way"))?;
+        let store = Arc::clone(&shared.store);
+        let (give, take) = mpsc::channel(WAITING);
+        tokio::spawn(async move {
+            match tokio::time::timeout(WITHIN, export(&store, account, what, format, give)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "an export was broken off"),
+                Err(_elapsed) => tracing::warn!("an export was not taken in time and was broken off"),
+            }
+            drop(room);
+        });
+        let name = format!("attachment; filename=\"requests.{}\"", format.name());
+        let head = [(CONTENT_TYPE, format.media_type().to_owned()), (CONTENT_DISPOSITION, name)];
+        Ok((head, Body::from_stream(stream::unfold(Some(take), next_piece))).into_response())
+    }
+}
+
+type Taking = Option<mpsc::Receiver<Piece>>;
+
+async fn next_piece(taking: Taking) -> Option<(io::Result<Bytes>, Taking)> {
+    let mut taking = taking?;
+    match taking.recv().await {
+        Some(Piece::Lines(lines)) => Some((Ok(lines), Some(taking))),
+        Some(Piece::End) => None,
+        None => Some((Err(io::Error::other("the export was broken off")), None)),
+    }
+}
+
+async fn export(
+    store: &Store,
+    account: AccountId,
+    (filter, order, mut cursor): (RequestFilter, RequestOrder, Option<RequestCursor>),
+    format: Format,
+    give: mpsc::Sender<Piece>,
+) -> Result<(), StoreError> {
+    let mut lines = format.head().as_bytes().to_vec();
+    loop {
+        let page = store.list_requests(account, &filter, order, PIECE, cursor).await?;
+        let came_to_end = page.next.is_none() || (page.requests.is_empty() && page.next == cursor);
+        for request in page.requests {
+            format.append(&mut lines, &RequestBody::from(request));
+        }
+        if !lines.is_empty()
+            && give.send(Piece::Lines(Bytes::from(std::mem::take(&mut lines)))).await.is_err()
+        {
+            // The client has gone.
+            return Ok(());
+        }
+        if came_to_end {
+            // One that has gone does not want to know.
+            let _ = give.send(Piece::End).await;
+            return Ok(());
+        }
+        cursor = page.next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_cannot_leave_their_place_and_are_no_formulas() {
+        let cell = |text: &str| {
+            let mut out = Vec::new();
+            append_cell(&mut out, text);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(cell("plain"), "\"plain\"");
+        assert_eq!(cell("a\",b\r\nc"), "\"a\"\",b\r\nc\"");
+        for formula in ["=1+1", "+1", "-1", "@x", "\tx", "\rx"] {
+            assert_eq!(cell(formula), format!("\"'{formula}\""));
+        }
+    }
+
+    #[test]
+    fn the_first_form_that_is_known_is_taken() {
+        let accepted = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, text.parse().unwrap());
+            Format::accepted(&headers)
+        };
+        assert_eq!(accepted("text/html, text/CSV;q=0.9, application/json"), Format::Csv);
+        assert_eq!(accepted("application/x-ndjson"), Format::Ndjson);
+        assert_eq!(accepted("application/json, text/csv"), Format::Json);
+        assert_eq!(accepted("*/*"), Format::Json);
+        assert_eq!(Format::accepted(&HeaderMap::new()), Format::Json);
+    }
+
+    #[tokio::test]
+    async fn an_export_that_is_broken_off_does_not_look_whole() {
+        let (give, take) = mpsc::channel(WAITING);
+        give.send(Piece::Lines(Bytes::from_static(b"x"))).await.unwrap();
+        drop(give);
+        let (first, taking) = next_piece(Some(take)).await.unwrap();
+        assert_eq!(first.unwrap(), "x");
+        let (broken, taking) = next_piece(taking).await.unwrap();
+        assert!(broken.is_err());
+        assert!(next_piece(taking).await.is_none());
+    }
+}

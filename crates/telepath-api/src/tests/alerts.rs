@@ -1,0 +1,126 @@
+//! Alerts through the API.
+
+use serde_json::{Value, json};
+
+use super::house::{House, address, request};
+use crate::Peer;
+
+/// Uses a revoked key, from which an alert follows.
+async fn dead_key(house: &House, master: &str, name: &str) -> String {
+    let key = house.key(json!({ "name": name, "preset": "testing" })).await;
+    let id = house.get("/v1/whoami", &key).await.expect(200).json()["id"].as_str().unwrap().to_owned();
+    house.post(&format!("/v1/keys/{id}/revoke"), master, json!({})).await.expect(200);
+    house.get("/v1/whoami", &key).await.expect(401);
+    house.get("/v1/whoami", &key).await.expect(401);
+    house.store.handle_notices().await.unwrap();
+    id
+}
+
+async fn list(house: &House, key: &str, query: &str) -> Value {
+    house.get(&format!("/v1/alerts{query}"), key).await.expect(200).json()
+}
+
+#[tokio::test]
+async fn the_use_of_a_dead_key_is_seen_and_acknowledged_once() {
+    let house = House::new().await;
+    let master = house.master().await;
+    let id = dead_key(&house, &master, "Old").await;
+    let body = list(&house, &master, "").await;
+    let alert = &body["alerts"][0];
+    for (member, value) in [
+        ("rule", json!("dead_key_used")),
+        ("severity", json!("warning")),
+        ("key_id", json!(id)),
+        ("key_name", json!("Old")),
+        ("figures", json!({"address": "203.0.113.7", "seen": 2, "state": "revoked"})),
+        ("raised_at", json!("2027-01-15T08:00:00.000Z")),
+        ("acknowledged_at", json!(null)),
+        ("acknowledged_by", json!(null)),
+    ] {
+        assert_eq!(alert[member], value, "{member}");
+    }
+    assert_eq!(body["pagination"], json!({"limit": 20, "offset": 0, "total": 1, "next_cursor": null}));
+    house.pass(60);
+    let path = format!("/v1/alerts/{}/acknowledge", alert["id"].as_str().unwrap());
+    let first = house.ask("POST", &path, &master, None).await.expect(200).json();
+    assert_eq!(first["acknowledged_at"], "2027-01-15T08:01:00.000Z");
+    let me = house.get("/v1/whoami", &master).await.json();
+    assert_eq!(first["acknowledged_by"], me["id"]);
+    house.pass(60);
+    let other = house.master().await;
+    let again = house.ask("POST", &path, &other, None).await.expect(200).json();
+    assert_eq!(again, first);
+    assert_eq!(list(&house, &master, "?status=open").await["alerts"], json!([]));
+    assert_eq!(list(&house, &master, "?status=acknowledged").await["alerts"], json!([first]));
+    let metrics = String::from_utf8(house.get("/metrics", "").await.expect(200).body.to_vec()).unwrap();
+    assert!(metrics.contains("telepath_alerts_raised_total{rule=\"dead_key_used\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_go_on_behind_a_cursor() {
+    let house = House::new().await;
+    let master = house.master().await;
+    let mut ids = Vec::new();
+    for name in ["one", "two", "three"] {
+        ids.push(dead_key(&house, &master, name).await);
+        house.pass(1);
+    }
+    let names = |body: &Value| -> Vec<String> {
+        let alerts = body["alerts"].as_array().unwrap().iter();
+        alerts.map(|alert| alert["key_name"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = list(&house, &master, "?limit=2").await;
+    assert_eq!(names(&first), ["three", "two"]);
+    let cursor = first["pagination"]["next_cursor"].as_str().unwrap();
+    dead_key(&house, &master, "four").await;
+    let second = list(&house, &master, &format!("?limit=2&cursor={cursor}")).await;
+    assert_eq!(
+        (names(&second), &second["pagination"]["next_cursor"]),
+        (vec!["one".to_owned()], &json!(null))
+    );
+    assert_eq!(names(&list(&house, &master, &format!("?key_id={}", ids[1])).await), ["two"]);
+    assert_eq!(names(&list(&house, &master, "?rule=unused").await), [""; 0]);
+    for wrong in
+        ["?rule=nonsense", "?status=new", "?cursor=7", &format!("?cursor={cursor}&offset=1"), "?key=x"]
+    {
+        house.get(&format!("/v1/alerts{wrong}"), &master).await.expect(400);
+    }
+}
+
+#[tokio::test]
+async fn alerts_need_the_right_scopes_and_an_id_that_exists() {
+    let house = House::new().await;
+    let reader =
+        house.key(json!({"preset": "custom", "scopes": ["usage:read"], "rate_limit_per_minute": 60})).await;
+    let other =
+        house.key(json!({"preset": "custom", "scopes": ["keys:read"], "rate_limit_per_minute": 60})).await;
+    list(&house, &reader, "").await;
+    house.get("/v1/alerts", &other).await.expect(403);
+    house.ask("POST", "/v1/alerts/alr_x/acknowledge", &reader, None).await.expect(403);
+    let master = house.master().await;
+    for id in ["alr_x", "alr_00000000000000000000000000"] {
+        let missing =
+            house.ask("POST", &format!("/v1/alerts/{id}/acknowledge"), &master, None).await.expect(404);
+        assert_eq!(
+            (missing.code(), missing.message()),
+            ("ALERT_NOT_FOUND".into(), format!("Alert '{id}' not found"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_sent_in_clear_raises_a_critical_alert() {
+    let house = House::with(600, |options| {
+        options.trusted_proxies = "192.0.2.0/24".parse().unwrap();
+    })
+    .await;
+    let master = house.master().await;
+    let mut clear = request("GET", "/v1/whoami", &master);
+    clear.headers_mut().insert("x-forwarded-for", "198.51.100.9".parse().unwrap());
+    clear.headers_mut().insert("x-forwarded-proto", "http".parse().unwrap());
+    house.send_from(clear, Peer::Tls(address("192.0.2.1"))).await.expect(400);
+    house.store.handle_notices().await.unwrap();
+    let alert = &list(&house, &master, "").await["alerts"][0];
+    assert_eq!((&alert["rule"], &alert["severity"]), (&json!("seen_in_clear"), &json!("critical")));
+    assert_eq!(alert["figures"], json!({"address": "198.51.100.9", "seen": 1}));
+}

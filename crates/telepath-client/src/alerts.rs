@@ -1,0 +1,82 @@
+//! `/v1/alerts`: what was unusual about the use of a key.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AlertId, KeyId};
+
+use crate::request::Query;
+use crate::{Client, Error, ListPage, Pagination};
+
+/// An alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its id.
+    pub id: AlertId,
+    /// Which rule raised it, such as `new_address`.
+    pub rule: String,
+    /// `info`, `warning` or `critical`.
+    pub severity: String,
+    /// About which key.
+    pub key_id: KeyId,
+    /// What people call that key.
+    #[serde(default)]
+    pub key_name: Option<String>,
+    /// What happened, for people.
+    pub message: String,
+    /// What was measured.
+    #[serde(default)]
+    pub figures: Map<String, Value>,
+    /// When it was raised.
+    pub raised_at: Timestamp,
+    /// When somebody took note of it.
+    #[serde(default)]
+    pub acknowledged_at: Option<Timestamp>,
+    /// Who.
+    #[serde(default)]
+    pub acknowledged_by: Option<String>,
+}
+
+/// Which alerts to list.
+#[derive(Debug, Clone, Default)]
+pub struct AlertsQuery {
+    /// Only those about this key.
+    pub key_id: Option<KeyId>,
+    /// Only those of this rule.
+    pub rule: Option<String>,
+    /// `open` or `acknowledged`.
+    pub status: Option<String>,
+    /// Items per page, 1–100.
+    pub limit: Option<u32>,
+    /// Items to pass over.
+    pub offset: Option<u32>,
+    /// The `next_cursor` of the page before, instead of `offset`.
+    pub cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AlertList {
+    alerts: Vec<Alert>,
+    pagination: Pagination,
+}
+
+impl Client {
+    /// One page of the alerts, the newest first.
+    pub async fn list_alerts(&self, query: &AlertsQuery) -> Result<ListPage<Alert>, Error> {
+        let path = Query::new("/v1/alerts")
+            .add("key_id", query.key_id)
+            .add("rule", query.rule.as_deref())
+            .add("status", query.status.as_deref())
+            .add("limit", query.limit)
+            .add("offset", query.offset)
+            .add("cursor", query.cursor.as_deref())
+            .finish();
+        let list: AlertList = self.get(&path).await?;
+        Ok(ListPage { items: list.alerts, pagination: list.pagination })
+    }
+
+    /// Takes note of an alert. A second time changes nothing.
+    pub async fn acknowledge_alert(&self, id: AlertId) -> Result<Alert, Error> {
+        self.post_empty(&format!("/v1/alerts/{id}/acknowledge")).await
+    }
+}

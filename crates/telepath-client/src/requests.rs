@@ -1,0 +1,122 @@
+//! `GET /v1/requests`: the requests that the API was sent, page by page or as a stream.
+
+mod export;
+
+use std::net::IpAddr;
+
+pub use export::{Export, ExportFormat};
+use serde::{Deserialize, Serialize};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{KeyId, RequestId};
+
+use crate::request::Query;
+use crate::{Client, CursorPage, Error};
+
+/// A request as the log keeps it: without bodies, query strings and secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedRequest {
+    /// Its id.
+    pub id: RequestId,
+    /// When it came.
+    pub time: Timestamp,
+    /// With which key; `None` for local administration.
+    #[serde(default)]
+    pub key_id: Option<KeyId>,
+    /// The method.
+    pub method: String,
+    /// The path of the route it matched.
+    #[serde(default)]
+    pub route: Option<String>,
+    /// Its own path.
+    pub path: String,
+    /// What it was answered.
+    pub status: u16,
+    /// The code, when that was an error.
+    #[serde(default)]
+    pub error_code: Option<String>,
+    /// From where it came.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
+    /// What the caller calls its program.
+    #[serde(default)]
+    pub user_agent: Option<String>,
+    /// How long the answer took, in microseconds.
+    pub duration_us: u64,
+}
+
+/// Which requests to list.
+#[derive(Debug, Clone, Default)]
+pub struct RequestsQuery {
+    /// Only those with this key.
+    pub key_id: Option<KeyId>,
+    /// Only those of this method.
+    pub method: Option<String>,
+    /// Only those on this route.
+    pub route: Option<String>,
+    /// Only those to this path.
+    pub path: Option<String>,
+    /// Only those answered so: a status such as `404`, or a class such as `4xx`.
+    pub status: Option<String>,
+    /// Only those answered with this code.
+    pub error_code: Option<String>,
+    /// Only those from this address.
+    pub address: Option<String>,
+    /// Only those of this program.
+    pub user_agent: Option<String>,
+    /// Only the one with this id.
+    pub request_id: Option<RequestId>,
+    /// Only those that took at least this many milliseconds.
+    pub min_duration_ms: Option<u64>,
+    /// Only those not before this moment.
+    pub start_date: Option<Timestamp>,
+    /// Only those not after this moment.
+    pub end_date: Option<Timestamp>,
+    /// `-time` (the newest first, when left out) or `time`.
+    pub sort: Option<String>,
+    /// Items per page, 1–100.
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl RequestsQuery {
+    fn path(&self) -> Query {
+        Query::new("/v1/requests")
+            .add("key_id", self.key_id)
+            .add("method", self.method.as_deref())
+            .add("route", self.route.as_deref())
+            .add("path", self.path.as_deref())
+            .add("status", self.status.as_deref())
+            .add("error_code", self.error_code.as_deref())
+            .add("address", self.address.as_deref())
+            .add("user_agent", self.user_agent.as_deref())
+            .add("request_id", self.request_id)
+            .add("min_duration_ms", self.min_duration_ms)
+            .add("start_date", self.start_date)
+            .add("end_date", self.end_date)
+            .add("sort", self.sort.as_deref())
+            .add("limit", self.limit)
+            .add("cursor", self.cursor.as_deref())
+    }
+}
+
+#[derive(Deserialize)]
+struct RequestList {
+    requests: Vec<LoggedRequest>,
+    pagination: Cursor,
+}
+
+#[derive(Deserialize)]
+struct Cursor {
+    #[serde(default)]
+    next_cursor: Option<String>,
+}
+
+impl Client {
+    /// One page of the request log. Sorted by `time`, every page has a cursor, so that whoever has read to the end can ask
+    /// later what came since.
+    pub async fn list_requests(&self, query: &RequestsQuery) -> Result<CursorPage<LoggedRequest>, Error> {
+        let list: RequestList = self.get(&query.path().finish()).await?;
+        Ok(CursorPage { items: list.requests, next_cursor: list.pagination.next_cursor })
+    }
+}

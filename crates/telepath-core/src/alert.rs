@@ -1,0 +1,256 @@
+//! Alerts: what is unusual about the use of a key, or needs somebody's attention before it is too late. The rules are
+//! pure: they are given figures and the time, and say which alerts are due. Whether one is really raised is decided
+//! where it is stored, because only there it is known how long ago the last one was.
+
+mod life;
+mod mail;
+mod settings;
+mod watch;
+
+use serde_json::{Map, Value};
+
+use crate::account::Actor;
+use crate::clock::Timestamp;
+use crate::id::{AlertId, KeyId};
+
+pub use life::KeyLife;
+pub use mail::MailText;
+pub use settings::{AlertSettings, Cooldowns};
+pub use watch::{KeyWatch, MinuteSummary, WatchedKey};
+
+macro_rules! rules {
+    ($($variant:ident = $name:literal, $severity:ident, $doc:literal;)+) => {
+        /// What an alert is about. The names are those of the API.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum AlertRule {
+            $(#[doc = $doc] $variant,)+
+        }
+
+        impl AlertRule {
+            /// Every rule, in the order of the documentation.
+            pub const ALL: &'static [AlertRule] = &[$(AlertRule::$variant),+];
+
+            /// The name in the API and the database.
+            pub const fn name(self) -> &'static str {
+                match self { $(AlertRule::$variant => $name,)+ }
+            }
+
+            /// One line for people.
+            pub const fn describe(self) -> &'static str {
+                match self { $(AlertRule::$variant => $doc,)+ }
+            }
+
+            /// How urgent it is, as a rule.
+            pub const fn severity(self) -> Severity {
+                match self { $(AlertRule::$variant => Severity::$severity,)+ }
+            }
+        }
+    };
+}
+
+rules! {
+    NewAddress = "new_address", Warning, "The key is used from a network that it was not used from before.";
+    RequestSpike = "request_spike", Warning, "The key makes many more requests than it usually does at this hour of the week.";
+    ErrorBurst = "error_burst", Warning, "Many requests of the key fail at once.";
+    LimitRiding = "limit_riding", Warning, "The key has been at its rate limit for several minutes.";
+    IdleAwake = "idle_awake", Warning, "The key is used again after a long time.";
+    DeadKeyUsed = "dead_key_used", Warning, "A revoked, expired or replaced secret is still in use.";
+    SeenInClear = "seen_in_clear", Critical, "The key was sent over a connection that others can read.";
+    LeakReported = "leak_reported", Critical, "Somebody who holds the key reported that it leaked.";
+    Expiring = "expiring", Info, "The key expires soon.";
+    Unused = "unused", Info, "The key has not been used for a long time.";
+}
+
+impl AlertRule {
+    /// The rule with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|rule| rule.name() == name)
+    }
+}
+
+/// How urgent an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Somebody should look at it today.
+    Warning,
+    /// The key must be taken for lost.
+    Critical,
+}
+
+impl Severity {
+    /// Every severity, the least first.
+    pub const ALL: &'static [Severity] = &[Severity::Info, Severity::Warning, Severity::Critical];
+
+    /// The name in the API and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+    }
+
+    /// The severity with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|severity| severity.name() == name)
+    }
+}
+
+/// An alert that is due. It is raised unless one of the same rule, key and occasion was raised too short a time ago.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewAlert {
+    /// What it is about.
+    pub rule: AlertRule,
+    /// How urgent it is.
+    pub severity: Severity,
+    /// About which key.
+    pub key_id: KeyId,
+    /// Alerts of different occasions do not silence each other. Mostly empty: then all of the rule are one occasion.
+    pub occasion: String,
+    /// What happened, for people; never holds a secret.
+    pub message: String,
+    /// What was measured, for programs.
+    pub figures: Map<String, Value>,
+}
+
+impl NewAlert {
+    /// An alert of the rule's usual severity. `figures` is a JSON object; anything else counts as no figures.
+    pub fn new(rule: AlertRule, key_id: KeyId, message: String, figures: Value) -> Self {
+        let figures = match figures {
+            Value::Object(figures) => figures,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Map::new()
+            }
+        };
+        Self { rule, severity: rule.severity(), key_id, occasion: String::new(), message, figures }
+    }
+
+    /// The same of another severity.
+    #[must_use]
+    pub fn as_urgent_as(self, severity: Severity) -> Self {
+        Self { severity, ..self }
+    }
+
+    /// The same for one occasion among several.
+    #[must_use]
+    pub fn on(self, occasion: String) -> Self {
+        Self { occasion, ..self }
+    }
+}
+
+/// Something seen on the way of a request that is worth an alert. It is noted without waiting and looked at later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// A secret of this key was shown that must not be used any more (or not yet).
+    DeadKeyUsed {
+        /// Whose secret.
+        key: KeyId,
+        /// From where.
+        address: std::net::IpAddr,
+    },
+    /// This key was sent in clear.
+    SeenInClear {
+        /// Which.
+        key: KeyId,
+        /// From where.
+        address: std::net::IpAddr,
+    },
+}
+
+impl Notice {
+    /// The rule that it is for.
+    pub const fn rule(self) -> AlertRule {
+        match self {
+            Notice::DeadKeyUsed { .. } => AlertRule::DeadKeyUsed,
+            Notice::SeenInClear { .. } => AlertRule::SeenInClear,
+        }
+    }
+
+    /// The key that it is about.
+    pub const fn key(self) -> KeyId {
+        match self {
+            Notice::DeadKeyUsed { key, .. } | Notice::SeenInClear { key, .. } => key,
+        }
+    }
+
+    /// The address that was seen.
+    pub const fn address(self) -> std::net::IpAddr {
+        match self {
+            Notice::DeadKeyUsed { address, .. } | Notice::SeenInClear { address, .. } => address,
+        }
+    }
+}
+
+/// Whether somebody has taken note of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertStatus {
+    /// Nobody yet.
+    Open,
+    /// Somebody has.
+    Acknowledged,
+}
+
+impl AlertStatus {
+    /// Every status.
+    pub const ALL: &'static [AlertStatus] = &[AlertStatus::Open, AlertStatus::Acknowledged];
+
+    /// The name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AlertStatus::Open => "open",
+            AlertStatus::Acknowledged => "acknowledged",
+        }
+    }
+
+    /// The status with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|status| status.name() == name)
+    }
+}
+
+/// When and by whom an alert was taken note of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: Actor,
+}
+
+/// An alert that was raised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    /// Its id.
+    pub id: AlertId,
+    /// What it is about.
+    pub rule: AlertRule,
+    /// How urgent it is.
+    pub severity: Severity,
+    /// About which key.
+    pub key_id: KeyId,
+    /// What that key is called now.
+    pub key_name: String,
+    /// What happened, for people.
+    pub message: String,
+    /// What was measured.
+    pub figures: Map<String, Value>,
+    /// When.
+    pub raised_at: Timestamp,
+    /// Who has taken note of it.
+    pub acknowledged: Option<Acknowledgement>,
+}
+
+/// Which alerts a list shows; the newest come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AlertFilter {
+    /// Only alerts about this key.
+    pub key_id: Option<KeyId>,
+    /// Only alerts of this rule.
+    pub rule: Option<AlertRule>,
+    /// Only open ones, or only acknowledged ones.
+    pub status: Option<AlertStatus>,
+    /// Only those older than this one.
+    pub after: Option<AlertId>,
+}

@@ -1,0 +1,140 @@
+//! What becomes due by the mere passing of time: keys that expire soon, and keys that nobody uses.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{AlertRule, AlertSettings, NewAlert, Severity};
+use crate::clock::Timestamp;
+use crate::id::KeyId;
+
+const DAY: Duration = Duration::from_hours(24);
+/// Warnings after the first, which is a setting.
+const LATER_WARNINGS: [Duration; 2] = [Duration::from_hours(7 * 24), DAY];
+
+/// The life of a key that is neither revoked nor expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLife {
+    /// Its id.
+    pub id: KeyId,
+    /// What people call it.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it expires.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used.
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl KeyLife {
+    /// The alerts that are due. They are so at every look while their reason holds; occasion and cooldown see to it that each
+    /// is raised once.
+    pub fn due(&self, settings: &AlertSettings, now: Timestamp) -> Vec<NewAlert> {
+        [self.expiring(settings, now), self.unused(settings, now)].into_iter().flatten().collect()
+    }
+
+    /// The nearest warning that was reached. A key that was made for less than twice that time is short-lived on purpose,
+    /// and whoever made it knows.
+    fn expiring(&self, settings: &AlertSettings, now: Timestamp) -> Option<NewAlert> {
+        let end = self.expires_at.filter(|end| *end > now)?;
+        let left = end.since(now);
+        let later = LATER_WARNINGS.into_iter().filter(|warning| *warning < settings.expiring);
+        let warning = later.chain([settings.expiring]).filter(|warning| left <= *warning).min()?;
+        if end.since(self.created_at) < warning * 2 {
+            return None;
+        }
+        let days = left.as_secs().div_ceil(86_400);
+        let unit = if days == 1 { "day" } else { "days" };
+        let message = format!("The key \"{}\" expires in {days} {unit}, at {end}.", self.name);
+        let figures = json!({ "expires_at": end, "days_left": days });
+        let alert = NewAlert::new(AlertRule::Expiring, self.id, message, figures).on(format!(
+            "{} h before {}",
+            warning.as_secs() / 3600,
+            end.unix_ms()
+        ));
+        Some(if warning <= DAY { alert.as_urgent_as(Severity::Warning) } else { alert })
+    }
+
+    fn unused(&self, settings: &AlertSettings, now: Timestamp) -> Option<NewAlert> {
+        let idle = now.since(self.last_used_at.unwrap_or(self.created_at));
+        if settings.unused.is_zero() || idle < settings.unused {
+            return None;
+        }
+        let days = idle.as_secs() / 86_400;
+        let message = match self.last_used_at {
+            Some(_) => format!("The key \"{}\" has not been used for {days} days.", self.name),
+            None => format!("The key \"{}\" has never been used in {days} days.", self.name),
+        };
+        let figures = json!({ "idle_days": days, "last_used_at": self.last_used_at });
+        Some(NewAlert::new(AlertRule::Unused, self.id, message, figures))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id as _;
+
+    const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    fn life(days: Option<u32>) -> KeyLife {
+        KeyLife {
+            id: KeyId::from_bytes([7; 16]),
+            name: "one".to_owned(),
+            created_at: START,
+            expires_at: days.map(|days| START.plus(DAY * days)),
+            last_used_at: None,
+        }
+    }
+
+    /// The days on which an alert of an occasion not seen before is due, looked at every hour.
+    fn told(life: &KeyLife, hours: u32) -> Vec<(u32, AlertRule, Severity)> {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut told = Vec::new();
+        for hour in 0..hours {
+            let now = START.plus(Duration::from_hours(hour.into()));
+            for alert in life.due(&AlertSettings::default(), now) {
+                if seen.insert((alert.rule, alert.occasion)) {
+                    told.push((hour / 24, alert.rule, alert.severity));
+                }
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn expiry_is_told_three_times() {
+        let expected = [(335, Severity::Info), (358, Severity::Info), (364, Severity::Warning)];
+        let mut key = life(Some(365));
+        key.last_used_at = Some(START.plus(DAY * 360));
+        let expected = expected.map(|(day, severity)| (day, AlertRule::Expiring, severity));
+        assert_eq!(told(&key, 366 * 24), expected);
+    }
+
+    #[test]
+    fn short_lives_are_meant_to_be_short() {
+        assert_eq!(told(&life(Some(1)), 48), []);
+        assert_eq!(told(&life(Some(10)), 24 * 11), [(9, AlertRule::Expiring, Severity::Warning)]);
+    }
+
+    #[test]
+    fn a_key_that_nobody_uses_is_told_after_ninety_days() {
+        let mut key = life(None);
+        assert_eq!(told(&key, 24 * 100), [(90, AlertRule::Unused, Severity::Info)]);
+        key.last_used_at = Some(START.plus(DAY * 20));
+        assert_eq!(told(&key, 24 * 111), [(110, AlertRule::Unused, Severity::Info)]);
+    }
+
+    #[test]
+    fn a_rule_with_a_threshold_of_zero_is_off() {
+        let off =
+            AlertSettings { expiring: Duration::ZERO, unused: Duration::ZERO, ..AlertSettings::default() };
+        let mut key = life(Some(365));
+        for hour in 0..365 * 24 {
+            assert_eq!(key.due(&off, START.plus(Duration::from_hours(hour))), []);
+        }
+        key.last_used_at = Some(START);
+        assert_eq!(key.due(&off, START.plus(DAY * 300)), []);
+    }
+}

@@ -1,0 +1,142 @@
+//! The mail about an alert: plain text, with what was measured and what to do, and without any secret.
+
+use serde_json::Value;
+
+use super::{Alert, AlertRule};
+
+/// Figures that are shown; more would not be read.
+const FIGURES: usize = 16;
+/// Of a figure's text so many characters are shown.
+const FIGURE_LENGTH: usize = 300;
+
+/// A mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailText {
+    /// Its subject, on one line.
+    pub subject: String,
+    /// Its text.
+    pub body: String,
+}
+
+impl AlertRule {
+    /// What somebody who gets an alert of this rule should do.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            AlertRule::NewAddress => {
+                "If nobody of yours works from there, rotate the key without grace and look through its requests. \
+                 If the place is right, consider to bind the key to its networks (allowed_ips)."
+            }
+            AlertRule::RequestSpike => {
+                "Look at the key's usage by route and address. If the requests are not yours, rotate the key without grace."
+            }
+            AlertRule::ErrorBurst => {
+                "Look at the key's failed requests by route and error code. Many 403 or 404 from one address can be somebody \
+                 who tries out what the key may do."
+            }
+            AlertRule::LimitRiding => {
+                "Slow the client down, or raise the key's limit if the requests are meant. A client that retries without waiting \
+                 for X-RateLimit-Reset looks the same."
+            }
+            AlertRule::IdleAwake => {
+                "Ask whoever the key belongs to. If nobody knows why it is used again, revoke it."
+            }
+            AlertRule::DeadKeyUsed => {
+                "Find the program at this address that still holds the old secret and give it the new one. If it is none of \
+                 yours, somebody else has the secret; it can do nothing any more."
+            }
+            AlertRule::SeenInClear => {
+                "Treat the key as leaked: rotate it without grace, and correct the URL of the client to https://."
+            }
+            AlertRule::LeakReported => {
+                "The key can no longer be used. Look through its last requests, and give its users a new one."
+            }
+            AlertRule::Expiring => "Make a new key in time, or move the expiry if the key is still needed.",
+            AlertRule::Unused => "Revoke the key if nobody needs it.",
+        }
+    }
+}
+
+impl Alert {
+    /// The mail about it. `mask` are the few characters of the key that may be shown.
+    pub fn mail(&self, mask: &str) -> MailText {
+        let one_line = |text: &str| text.replace(char::is_control, " ");
+        let name = one_line(&self.key_name);
+        let mut body = format!(
+            "{}\n\nRule:     {} ({})\nKey:      {name} ({})\nSecret:   {mask}\nRaised:   {}\nAlert:    {}\n\nFigures:\n",
+            one_line(&self.message),
+            self.rule.name(),
+            self.severity.name(),
+            self.key_id,
+            self.raised_at,
+            self.id,
+        );
+        for (figure, value) in self.figures.iter().take(FIGURES) {
+            let text: String = one_line(&shown(value)).chars().take(FIGURE_LENGTH).collect();
+            body.push_str("  ");
+            body.push_str(figure);
+            body.push_str(": ");
+            body.push_str(&text);
+            body.push('\n');
+        }
+        body.push_str("\nWhat to do:\n  ");
+        body.push_str(self.rule.advice());
+        body.push('\n');
+        let subject = format!("[Telepath] {}: {} on key {name}", self.severity.name(), self.rule.name());
+        MailText { subject, body }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::alert::NewAlert;
+    use crate::clock::Timestamp;
+    use crate::id::{AlertId, Id as _, KeyId};
+
+    #[test]
+    fn a_mail_says_what_happened_and_what_to_do_on_lines_of_its_own() {
+        for rule in AlertRule::ALL {
+            let key = KeyId::from_bytes([1; 16]);
+            let figures =
+                json!({ "networks": ["192.0.2.0/24", "2001:db8::/48"], "count": 2, "last_used_at": null });
+            let new = NewAlert::new(*rule, key, "It\r\nhappened.".to_owned(), figures);
+            let alert = Alert {
+                id: AlertId::from_bytes([2; 16]),
+                rule: new.rule,
+                severity: new.severity,
+                key_id: key,
+                key_name: "Evil\r\nBcc: all@example.com".to_owned(),
+                message: new.message,
+                figures: new.figures,
+                raised_at: Timestamp::from_unix_seconds(1_800_000_000),
+                acknowledged: None,
+            };
+            let mail = alert.mail("sk_live_AbC…wxyz");
+            assert_eq!(mail.subject.lines().count(), 1);
+            assert!(mail.body.starts_with("It  happened.\n"), "{}", mail.body);
+            for part in [
+                rule.name(),
+                rule.advice(),
+                "sk_live_AbC…wxyz",
+                "networks: 192.0.2.0/24, 2001:db8::/48\n",
+                "last_used_at: none\n",
+                "2027-01-15T08:00:00.000Z",
+                &key.to_string(),
+            ] {
+                assert!(mail.body.contains(part), "{part} in {}", mail.body);
+            }
+            assert!(!mail.body.lines().any(|line| line.starts_with("Bcc")), "{}", mail.body);
+        }
+    }
+}

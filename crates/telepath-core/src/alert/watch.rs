@@ -1,0 +1,170 @@
+//! What is usual for one key, and what is not. A [`KeyWatch`] is fed one minute after another and says which alerts are
+//! due; it reads no clock, is of bounded size, and goes into the database as JSON between two minutes.
+//!
+//! The worker hands a minute over about two minutes after it has ended, so each delay below begins there.
+
+mod errors;
+mod networks;
+mod pace;
+mod recent;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{AlertRule, AlertSettings, NewAlert};
+use crate::clock::Timestamp;
+use crate::id::KeyId;
+use crate::limit::RateLimit;
+use errors::Errors;
+use networks::Networks;
+use pace::Pace;
+use recent::Recent;
+
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 86_400_000;
+
+/// What the rules need to know of a key beside its use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchedKey {
+    /// Its id.
+    pub id: KeyId,
+    /// What people call it.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// How often it may be used.
+    pub rate_limit: RateLimit,
+}
+
+/// The use of a key in one minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MinuteSummary {
+    /// When the minute began.
+    pub minute: Timestamp,
+    /// All requests, whatever their answer.
+    pub requests: u32,
+    /// Those that failed, but neither with 401 (a dead secret, which is another rule) nor with 429 (likewise).
+    pub errors: u32,
+    /// Those refused with 429.
+    pub limited: u32,
+    /// Addresses seen in this minute, or since the one before.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What is usual for a key.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyWatch {
+    /// The last minute in which the key was used.
+    last_active_ms: Option<i64>,
+    /// The first minute that was looked at.
+    since_ms: Option<i64>,
+    networks: Networks,
+    recent: Recent,
+    pace: Pace,
+    errors: Errors,
+    /// How many minutes in a row the key has been at its limit.
+    ridden: u32,
+}
+
+impl KeyWatch {
+    /// Looks at a minute in which the key was used; which alerts are due at `now`. Minutes come in their order; one that
+    /// is older than the last changes nothing.
+    pub fn observe(
+        &mut self,
+        key: &WatchedKey,
+        summary: &MinuteSummary,
+        settings: &AlertSettings,
+        now: Timestamp,
+    ) -> Vec<NewAlert> {
+        let minute_ms = summary.minute.unix_ms();
+        let last_ms = self.last_active_ms;
+        if self.since_ms.is_some() && last_ms.is_some_and(|last| minute_ms <= last) {
+            return Vec::new();
+        }
+        let since_ms = *self.since_ms.get_or_insert(minute_ms);
+        let age_ms = minute_ms.saturating_sub(since_ms);
+        self.last_active_ms = Some(minute_ms);
+        self.networks.see(&summary.addresses, age_ms, minute_ms, settings);
+        self.recent.add(minute_ms / MINUTE_MS, summary.requests, summary.errors);
+        let alerts = [
+            idle_awake(key, minute_ms, last_ms, settings),
+            self.networks.due(key, settings, now),
+            self.pace.judge(key, &self.recent, age_ms, settings),
+            self.errors.judge(key, &self.recent, age_ms, settings),
+            self.limit_riding(key, summary, last_ms, settings),
+        ];
+        alerts.into_iter().flatten().collect()
+    }
+
+    /// Looks again without a new minute, at the time that [`KeyWatch::wake_at`] gave.
+    pub fn wake(&mut self, key: &WatchedKey, settings: &AlertSettings, now: Timestamp) -> Vec<NewAlert> {
+        self.networks.due(key, settings, now).into_iter().collect()
+    }
+
+    /// When something is to be told that a cooldown holds back now.
+    pub fn wake_at(&self, settings: &AlertSettings) -> Option<Timestamp> {
+        self.networks.wake_at(settings)
+    }
+
+    /// Counts minutes at the limit. Delay: the last of `riding_minutes` minutes in a row.
+    fn limit_riding(
+        &mut self,
+        key: &WatchedKey,
+        summary: &MinuteSummary,
+        last_ms: Option<i64>,
+        settings: &AlertSettings,
+    ) -> Option<NewAlert> {
+        let limit = u64::from(key.rate_limit.get());
+        let admitted = u64::from(summary.requests.saturating_sub(summary.limited));
+        let at_limit = summary.limited > 0 || admitted * 100 >= limit * u64::from(settings.riding_percent);
+        let follows = last_ms.is_some_and(|last| last + MINUTE_MS == summary.minute.unix_ms());
+        self.ridden = match (at_limit, follows) {
+            (true, true) => self.ridden.saturating_add(1),
+            (true, false) => 1,
+            (false, _) => 0,
+        };
+        if settings.riding_minutes == 0 || self.ridden < settings.riding_minutes {
+            return None;
+        }
+        let message = format!(
+            "The key \"{}\" has been at its limit of {limit} requests per minute for {} minutes.",
+            key.name, self.ridden
+        );
+        let figures = json!({
+            "minutes": self.ridden,
+            "requests": summary.requests,
+            "limited": summary.limited,
+            "rate_limit_per_minute": limit,
+        });
+        Some(NewAlert::new(AlertRule::LimitRiding, key.id, message, figures))
+    }
+}
+
+/// Notices the first use after a long time. Delay: none.
+fn idle_awake(
+    key: &WatchedKey,
+    minute_ms: i64,
+    last_ms: Option<i64>,
+    settings: &AlertSettings,
+) -> Option<NewAlert> {
+    let before = Timestamp::from_unix_ms(last_ms.unwrap_or(key.created_at.unix_ms()));
+    let idle = Timestamp::from_unix_ms(minute_ms).since(before);
+    if settings.idle.is_zero() || idle < settings.idle {
+        return None;
+    }
+    let days = idle.as_secs() / 86_400;
+    let message = match last_ms {
+        Some(_) => format!("The key \"{}\" is used again after {days} days.", key.name),
+        None => {
+            format!("The key \"{}\" is used for the first time, {days} days after it was made.", key.name)
+        }
+    };
+    let last_use = last_ms.map(Timestamp::from_unix_ms);
+    let figures = json!({ "idle_days": days, "last_used_at": last_use });
+    Some(NewAlert::new(AlertRule::IdleAwake, key.id, message, figures))
+}

@@ -1,0 +1,259 @@
+//! Requests that are carried out once however often they are sent: what a key for that looks like, what makes two requests
+//! the same, what is kept of an answer, and what becomes of an attempt that finds another one before it.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+
+/// How long an answer is kept.
+pub const KEPT_FOR: Duration = Duration::from_hours(24);
+/// The largest answer in bytes that is kept.
+pub const MAX_KEPT_BODY: usize = 64 * 1024;
+/// The most answers that are kept for one caller; of more, the oldest are forgotten before their time.
+pub const MAX_KEPT_PER_CALLER: u32 = 100_000;
+/// An attempt that has not ended within this time is taken for broken off. No request is given as much.
+pub const ATTEMPT_WITHIN: Duration = Duration::from_mins(1);
+
+/// The longest key.
+const MAX_KEY: usize = 255;
+/// Members of answers that are shown once and never kept.
+const SHOWN_ONCE: [&str; 3] = ["secret", "sip_password", "signing_secret"];
+/// The member that stands in for them.
+const WITHHELD: &str = "secret_withheld";
+
+/// SHA-256 of what a caller sent as `Idempotency-Key`; the text itself is nobody's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdempotencyKey([u8; 32]);
+
+/// The text cannot be an `Idempotency-Key`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to {MAX_KEY} visible ASCII characters")]
+pub struct InvalidIdempotencyKey;
+
+impl IdempotencyKey {
+    /// Checks what a caller sent.
+    pub fn parse(text: &[u8]) -> Result<Self, InvalidIdempotencyKey> {
+        let fits = (1..=MAX_KEY).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic);
+        if fits { Ok(Self(sha256(&[text]))) } else { Err(InvalidIdempotencyKey) }
+    }
+
+    /// The hash, for storage.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// SHA-256 of what makes two requests the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestHash([u8; 32]);
+
+impl RequestHash {
+    /// Of a request.
+    pub fn of(method: &str, path: &str, body: &[u8]) -> Self {
+        Self(sha256(&[method.as_bytes(), path.as_bytes(), body]))
+    }
+
+    /// From storage.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// For storage.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RequestHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestHash(…)")
+    }
+}
+
+/// Each part is preceded by its length, so that no two lists of parts have the same input.
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+/// An answer as it is kept and given again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header `Location`.
+    pub location: Option<String>,
+    /// The JSON text without what is shown once; empty when there was no body.
+    pub body: String,
+}
+
+impl KeptAnswer {
+    /// What is kept of an answer; `None` when it is too large or no JSON, so that nothing can be kept of it.
+    pub fn of(status: u16, location: Option<String>, body: &[u8]) -> Option<Self> {
+        if body.is_empty() {
+            return Some(Self { status, location, body: String::new() });
+        }
+        if body.len() > MAX_KEPT_BODY {
+            return None;
+        }
+        let mut body: Value = serde_json::from_slice(body).ok()?;
+        withhold(&mut body);
+        Some(Self { status, location, body: body.to_string() })
+    }
+}
+
+/// Takes out what is shown once, and says so where it stood.
+fn withhold(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            let before = members.len();
+            members.retain(|name, _| !SHOWN_ONCE.contains(&name.as_str()));
+            if members.len() < before {
+                members.insert(WITHHELD.to_owned(), true.into());
+            }
+            members.values_mut().for_each(withhold);
+        }
+        Value::Array(items) => items.iter_mut().for_each(withhold),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// How far an attempt has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// It has not ended, as far as is known.
+    Running,
+    /// It has ended with this answer.
+    Done(KeptAnswer),
+    /// It was carried out, and its answer cannot be given again.
+    Lost,
+}
+
+/// An attempt that came before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Of which request.
+    pub request: RequestHash,
+    /// When it began.
+    pub since: Timestamp,
+    /// How far it has come.
+    pub progress: Progress,
+    /// What it has changed, if it has.
+    pub target: Option<String>,
+    /// Whether whoever made it is certainly gone.
+    pub orphaned: bool,
+}
+
+/// What becomes of an attempt that finds another one before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The answer of the other is given again.
+    Replay(KeptAnswer),
+    /// The other was another request.
+    Reused,
+    /// The other is still running.
+    InUse,
+    /// The other was carried out on this target, and its answer is not known.
+    Lost(Option<String>),
+    /// The other broke off before it changed anything, so this one may.
+    TakeOver,
+}
+
+impl Attempt {
+    /// Judges a new attempt of a request with the same key.
+    pub fn judge(self, request: RequestHash, now: Timestamp) -> Verdict {
+        if self.request != request {
+            return Verdict::Reused;
+        }
+        let over = self.orphaned || now.since(self.since) >= ATTEMPT_WITHIN;
+        match (self.progress, self.target) {
+            (Progress::Done(answer), _) => Verdict::Replay(answer),
+            (Progress::Lost, target) => Verdict::Lost(target),
+            (Progress::Running, Some(target)) if over => Verdict::Lost(Some(target)),
+            (Progress::Running, None) if over => Verdict::TakeOver,
+            (Progress::Running, _) => Verdict::InUse,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_visible_ascii_of_bounded_length() {
+        let parse = |text: &str| IdempotencyKey::parse(text.as_bytes());
+        assert!(parse("a").is_ok() && parse(&"~".repeat(255)).is_ok());
+        for bad in ["", &"x".repeat(256), "two words", "tab\t", "é", "\u{7f}"] {
+            assert_eq!(parse(bad), Err(InvalidIdempotencyKey), "{bad:?}");
+        }
+        assert_ne!(parse("a"), parse("b"));
+    }
+
+    #[test]
+    fn every_part_of_a_request_counts() {
+        let base = RequestHash::of("POST", "/v1/keys", b"{}");
+        assert_eq!(base, RequestHash::of("POST", "/v1/keys", b"{}"));
+        for other in [
+            RequestHash::of("PUT", "/v1/keys", b"{}"),
+            RequestHash::of("POST", "/v1/key", b"s{}"),
+            RequestHash::of("POST", "/v1/keys", b"{ }"),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_once_is_not_kept_and_its_absence_is_told() {
+        let body = br#"{"id":"a","secret":"sk_live_x","keys":[{"sip_password":"p","n":1},{"n":2}]}"#;
+        let kept = KeptAnswer::of(201, None, body).unwrap();
+        let kept: Value = serde_json::from_str(&kept.body).unwrap();
+        let expected = serde_json::json!({"id": "a", "secret_withheld": true,
+            "keys": [{"n": 1, "secret_withheld": true}, {"n": 2}]});
+        assert_eq!(kept, expected);
+        assert_eq!(KeptAnswer::of(204, None, b"").unwrap().body, "");
+        assert_eq!(KeptAnswer::of(200, None, b"no JSON"), None);
+        let large = format!("\"{}\"", "x".repeat(MAX_KEPT_BODY));
+        assert_eq!(KeptAnswer::of(200, None, large.as_bytes()), None);
+    }
+
+    #[test]
+    fn an_attempt_is_repeated_only_when_nothing_came_of_it() {
+        const START: Timestamp = Timestamp::from_unix_seconds(1_000);
+        let request = RequestHash::of("POST", "/", b"");
+        let attempt = |progress, target: Option<&str>, orphaned| Attempt {
+            request,
+            since: START,
+            progress,
+            target: target.map(str::to_owned),
+            orphaned,
+        };
+        let answer = KeptAnswer { status: 200, location: None, body: String::new() };
+        let soon = START.plus(ATTEMPT_WITHIN - Duration::from_millis(1));
+        let late = START.plus(ATTEMPT_WITHIN);
+        let running =
+            |target, orphaned, now| attempt(Progress::Running, target, orphaned).judge(request, now);
+        assert_eq!(running(None, false, soon), Verdict::InUse);
+        assert_eq!(running(Some("key_1"), false, soon), Verdict::InUse);
+        assert_eq!(running(None, false, START.minus(ATTEMPT_WITHIN)), Verdict::InUse, "a clock set back");
+        assert_eq!(running(None, false, late), Verdict::TakeOver);
+        assert_eq!(running(None, true, soon), Verdict::TakeOver);
+        let lost = Verdict::Lost(Some("key_1".to_owned()));
+        assert_eq!(running(Some("key_1"), false, late), lost);
+        assert_eq!(running(Some("key_1"), true, soon), lost);
+        assert_eq!(attempt(Progress::Lost, None, false).judge(request, soon), Verdict::Lost(None));
+        let done = attempt(Progress::Done(answer.clone()), Some("key_1"), true);
+        assert_eq!(done.clone().judge(request, late), Verdict::Replay(answer));
+        assert_eq!(done.judge(RequestHash::of("POST", "/", b"other"), late), Verdict::Reused);
+    }
+}

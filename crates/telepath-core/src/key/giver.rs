@@ -1,0 +1,158 @@
+//! Whoever makes or changes keys hands out rights, and never more than they have: neither scopes nor requests, neither
+//! more networks nor more time.
+
+use super::{KeyRecord, NewKey};
+use crate::address::NetworkList;
+use crate::clock::Timestamp;
+use crate::limit::RateLimit;
+use crate::scope::ScopeSet;
+use crate::validation::Invalid;
+
+/// What a key may do, how often, from where and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// What.
+    pub scopes: ScopeSet,
+    /// How often.
+    pub rate_limit: RateLimit,
+    /// From where; empty is from everywhere.
+    pub allowed_ips: NetworkList,
+    /// Until when; `None` is for good.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl From<&KeyRecord> for Rights {
+    fn from(key: &KeyRecord) -> Self {
+        Self {
+            scopes: key.scopes,
+            rate_limit: key.rate_limit,
+            allowed_ips: key.allowed_ips.clone(),
+            expires_at: key.expires_at,
+        }
+    }
+}
+
+impl From<&NewKey> for Rights {
+    fn from(key: &NewKey) -> Self {
+        Self {
+            scopes: key.scopes,
+            rate_limit: key.rate_limit,
+            allowed_ips: key.allowed_ips.clone(),
+            expires_at: key.expires_at,
+        }
+    }
+}
+
+/// Whoever hands out rights: a key with these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Giver(pub Rights);
+
+impl Giver {
+    /// Says for each member in which the rights go beyond the giver's own.
+    ///
+    /// # Errors
+    /// The members, with what the giver may give at most.
+    pub fn may_give(&self, rights: &Rights) -> Result<(), Invalid> {
+        let mut problems = Invalid::default();
+        self.check_scopes(rights.scopes, &mut problems);
+        self.check_limit(rights.rate_limit, &mut problems);
+        if !self.0.allowed_ips.encloses(&rights.allowed_ips) {
+            let own = &self.0.allowed_ips;
+            problems.wrong(
+                "allowed_ips",
+                format!("must name networks within those of the key that makes this request: {own}"),
+            );
+        }
+        if let Some(own) = self.0.expires_at
+            && rights.expires_at.is_none_or(|end| end > own)
+        {
+            problems.wrong(
+                "expires_at",
+                format!("must not be after {own}, when the key that makes this request expires"),
+            );
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// Notes scopes that the giver does not have.
+    pub fn check_scopes(&self, scopes: ScopeSet, problems: &mut Invalid) {
+        if !self.0.scopes.covers(scopes) {
+            problems.wrong("scopes", "goes beyond the rights of the key that makes this request");
+        }
+    }
+
+    /// Notes a limit higher than the giver's.
+    pub fn check_limit(&self, limit: RateLimit, problems: &mut Invalid) {
+        let own = self.0.rate_limit;
+        if limit > own {
+            problems.wrong(
+                "rate_limit_per_minute",
+                format!("must be at most {}, the limit of the key that makes this request", own.get()),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::Scope;
+
+    fn rights() -> Rights {
+        Rights {
+            scopes: ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]),
+            rate_limit: RateLimit::per_minute(600).unwrap(),
+            allowed_ips: "203.0.113.0/24,2001:db8::/32".parse().unwrap(),
+            expires_at: Some(Timestamp::from_unix_seconds(1_000)),
+        }
+    }
+
+    fn beyond(change: impl FnOnce(&mut Rights)) -> Vec<String> {
+        let mut asked = rights();
+        change(&mut asked);
+        let fields = |problems: Invalid| problems.into_details().into_iter().map(|d| d.field).collect();
+        Giver(rights()).may_give(&asked).map_or_else(fields, |()| Vec::new())
+    }
+
+    #[test]
+    fn everybody_may_give_what_they_have_and_less() {
+        assert!(beyond(|_| {}).is_empty());
+        assert!(
+            beyond(|asked| {
+                asked.scopes = ScopeSet::of(&[Scope::KeysRead]);
+                asked.rate_limit = RateLimit::per_minute(1).unwrap();
+                asked.allowed_ips = "203.0.113.128/25,2001:db8:7::/48,203.0.113.9".parse().unwrap();
+                asked.expires_at = Some(Timestamp::from_unix_seconds(999));
+            })
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn each_member_that_goes_beyond_is_named() {
+        assert_eq!(beyond(|asked| asked.scopes.insert(Scope::CallsWrite)), ["scopes"]);
+        assert_eq!(
+            beyond(|asked| asked.rate_limit = RateLimit::per_minute(601).unwrap()),
+            ["rate_limit_per_minute"]
+        );
+        for networks in ["", "203.0.112.0/23", "203.0.113.0/24,198.51.100.1", "2001:db9::1", "::/0"] {
+            assert_eq!(
+                beyond(|asked| asked.allowed_ips = networks.parse().unwrap()),
+                ["allowed_ips"],
+                "{networks}"
+            );
+        }
+        assert_eq!(beyond(|asked| asked.expires_at = None), ["expires_at"]);
+        assert_eq!(
+            beyond(|asked| asked.expires_at = Some(Timestamp::from_unix_ms(1_000_001))),
+            ["expires_at"]
+        );
+    }
+
+    #[test]
+    fn a_giver_without_bounds_gives_without_bounds() {
+        let free = Rights { allowed_ips: NetworkList::default(), expires_at: None, ..rights() };
+        assert!(Giver(free.clone()).may_give(&free).is_ok());
+        assert!(Giver(free).may_give(&rights()).is_ok());
+    }
+}

@@ -1,0 +1,243 @@
+//! Presets: named bundles of scopes and a limit. Each account may edit all but `custom`; what was not edited is built in.
+
+use serde::Deserialize;
+
+use super::Giver;
+use super::draft::{check_limit, parse_scopes};
+use crate::account::Account;
+use crate::limit::RateLimit;
+use crate::scope::{Scope, ScopeSet};
+use crate::validation::Invalid;
+
+/// A named bundle of scopes and a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// Everything but the making of keys.
+    Production,
+    /// Building and trying out.
+    Development,
+    /// Reading everything.
+    Testing,
+    /// Reading what dashboards show.
+    Monitoring,
+    /// Chosen one by one.
+    Custom,
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: &'static [Preset] =
+        &[Preset::Production, Preset::Development, Preset::Testing, Preset::Monitoring, Preset::Custom];
+
+    /// The name in the API and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Preset::Production => "production",
+            Preset::Development => "development",
+            Preset::Testing => "testing",
+            Preset::Monitoring => "monitoring",
+            Preset::Custom => "custom",
+        }
+    }
+
+    /// The preset with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|preset| preset.name() == name)
+    }
+
+    /// The scopes it stands for until somebody edits it; none for `custom`, where they are chosen.
+    pub const fn scopes(self) -> ScopeSet {
+        match self {
+            Preset::Production => ScopeSet::all().without(Scope::KeysWrite),
+            Preset::Development => ScopeSet::of(&[
+                Scope::TrunksRead,
+                Scope::TrunksWrite,
+                Scope::CallsRead,
+                Scope::CallsWrite,
+                Scope::WebhooksRead,
+                Scope::WebhooksWrite,
+                Scope::AnalyticsRead,
+            ]),
+            Preset::Testing => ScopeSet::of(&[
+                Scope::TrunksRead,
+                Scope::CallsRead,
+                Scope::AnalyticsRead,
+                Scope::WebhooksRead,
+                Scope::KeysRead,
+                Scope::UsageRead,
+                Scope::AuditRead,
+            ]),
+            Preset::Monitoring => {
+                ScopeSet::of(&[Scope::CallsRead, Scope::AnalyticsRead, Scope::TrunksRead, Scope::UsageRead])
+            }
+            Preset::Custom => ScopeSet::EMPTY,
+        }
+    }
+
+    /// Requests per minute when no limit is chosen, until somebody edits that.
+    pub const fn requests_per_minute(self) -> u32 {
+        match self {
+            Preset::Production => 6000,
+            Preset::Development | Preset::Testing | Preset::Custom => 600,
+            Preset::Monitoring => 1200,
+        }
+    }
+}
+
+/// What a preset stands for in an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PresetTerms {
+    /// The scopes; none for `custom`.
+    pub scopes: ScopeSet,
+    /// The limit when none is chosen.
+    pub rate_limit: RateLimit,
+    /// Whether the account has edited it.
+    pub modified: bool,
+}
+
+impl PresetTerms {
+    /// As it is built in.
+    pub const fn built_in(preset: Preset) -> Self {
+        // No preset has a limit of zero, so the first arm is always the one.
+        let rate_limit = match RateLimit::per_minute(preset.requests_per_minute()) {
+            Some(limit) => limit,
+            None => RateLimit::ONE,
+        };
+        Self { scopes: preset.scopes(), rate_limit, modified: false }
+    }
+}
+
+/// The presets of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Presets(Vec<(Preset, PresetTerms)>);
+
+impl Presets {
+    /// With these edited; a later one of the same preset counts for nothing.
+    pub fn edited(edited: Vec<(Preset, PresetTerms)>) -> Self {
+        Self(edited)
+    }
+
+    /// What a preset stands for.
+    pub fn get(&self, preset: Preset) -> PresetTerms {
+        let edited = self.0.iter().find(|(name, _)| *name == preset).map(|(_, terms)| *terms);
+        edited.unwrap_or_else(|| PresetTerms::built_in(preset))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (Preset, PresetTerms)> {
+        Preset::ALL.iter().map(|preset| (*preset, self.get(*preset)))
+    }
+}
+
+/// A request to edit a preset, as it came in; members left out stay as they are.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = UpdateKeyPreset)]
+pub struct PresetPatchDraft {
+    /// What new keys of this preset may do.
+    pub scopes: Option<Vec<String>>,
+    /// Requests per minute of new keys that choose no limit, at most the account's.
+    pub rate_limit_per_minute: Option<u32>,
+}
+
+/// A checked edit of a preset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PresetPatch {
+    /// The new scopes.
+    pub scopes: Option<ScopeSet>,
+    /// The new limit.
+    pub rate_limit: Option<RateLimit>,
+}
+
+impl PresetPatchDraft {
+    /// Checks the edit of a preset. What the preset is at that moment, and what the giver may give, is the store's to ask.
+    pub fn check(self, preset: Preset, account: &Account) -> Result<PresetPatch, Invalid> {
+        let mut problems = Invalid::default();
+        if preset == Preset::Custom {
+            problems.wrong("name", "names the preset custom, of which nothing can be edited");
+        }
+        let patch = PresetPatch {
+            scopes: self.scopes.and_then(|names| parse_scopes(&names, &mut problems)),
+            rate_limit: problems
+                .optional("rate_limit_per_minute", self.rate_limit_per_minute, |n| check_limit(n, account)),
+        };
+        if problems.is_empty() { Ok(patch) } else { Err(problems) }
+    }
+}
+
+impl PresetPatch {
+    /// What the preset stands for after the edit.
+    #[must_use]
+    pub fn apply(self, terms: PresetTerms) -> PresetTerms {
+        PresetTerms {
+            scopes: self.scopes.unwrap_or(terms.scopes),
+            rate_limit: self.rate_limit.unwrap_or(terms.rate_limit),
+            modified: true,
+        }
+    }
+}
+
+impl Giver {
+    /// Says in which members a preset goes beyond the giver's own rights.
+    ///
+    /// # Errors
+    /// The members.
+    pub fn may_offer(&self, terms: PresetTerms) -> Result<(), Invalid> {
+        let mut problems = Invalid::default();
+        self.check_scopes(terms.scopes, &mut problems);
+        self.check_limit(terms.rate_limit, &mut problems);
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::id::{AccountId, Id as _};
+    use crate::secret::KeyMode;
+
+    fn account() -> Account {
+        Account {
+            id: AccountId::from_bytes([1; 16]),
+            name: "Account".into(),
+            mode: KeyMode::Live,
+            max_rate_limit: RateLimit::per_minute(6000).unwrap(),
+            revoke_keys_seen_in_clear: false,
+            created_at: Timestamp::default(),
+        }
+    }
+
+    #[test]
+    fn what_was_not_edited_is_built_in() {
+        let terms = PresetTerms {
+            scopes: ScopeSet::of(&[Scope::CallsRead]),
+            rate_limit: RateLimit::per_minute(7).unwrap(),
+            modified: true,
+        };
+        let presets = Presets::edited(vec![(Preset::Testing, terms)]);
+        assert_eq!(presets.get(Preset::Testing), terms);
+        assert_eq!(presets.get(Preset::Production), PresetTerms::built_in(Preset::Production));
+        assert_eq!(presets.iter().count(), Preset::ALL.len());
+        for preset in Preset::ALL {
+            let built_in = PresetTerms::built_in(*preset);
+            assert_eq!(built_in.rate_limit.get(), preset.requests_per_minute());
+            assert_eq!((built_in.scopes, built_in.modified), (preset.scopes(), false));
+        }
+    }
+
+    #[test]
+    fn an_edit_is_checked_and_changes_what_it_names() {
+        let check = |text: &str, preset| {
+            serde_json::from_str::<PresetPatchDraft>(text).unwrap().check(preset, &account())
+        };
+        let patch = check(r#"{"scopes":["calls:read"]}"#, Preset::Production).unwrap();
+        let edited = patch.apply(PresetTerms::built_in(Preset::Production));
+        assert_eq!(edited.scopes, ScopeSet::of(&[Scope::CallsRead]));
+        assert_eq!((edited.rate_limit.get(), edited.modified), (6000, true));
+        for bad in [r#"{"scopes":[]}"#, r#"{"scopes":["x:y"]}"#, r#"{"rate_limit_per_minute":6001}"#] {
+            assert!(check(bad, Preset::Production).is_err(), "{bad}");
+        }
+        assert!(check("{}", Preset::Custom).is_err());
+    }
+}

@@ -1,0 +1,235 @@
+//! Rotation: a key gets a new secret and stays the same key. What becomes of its other secrets is decided here, with the
+//! time passed in: those that still work do so until their grace ends, and of those that have ended only so many are
+//! remembered that a later use of one can be recognised.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::SecretRecord;
+use crate::clock::Timestamp;
+use crate::id::SecretId;
+use crate::validation::Invalid;
+
+/// The most secrets of a key that work at the same time, the newest included.
+pub const MAX_LIVE_SECRETS: usize = 5;
+/// The most ended secrets of a key that are remembered.
+pub const MAX_ENDED_SECRETS: usize = 20;
+/// The most keys that are rotated together.
+pub const MAX_ROTATED_TOGETHER: usize = 10_000;
+
+/// For how long the other secrets of a rotated key go on to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GraceSeconds(u32);
+
+impl GraceSeconds {
+    /// Seven days.
+    pub const MAX: Self = Self(7 * 86_400);
+    /// They are dead at once.
+    pub const NONE: Self = Self(0);
+
+    /// `None` for more than [`GraceSeconds::MAX`].
+    pub const fn new(seconds: u32) -> Option<Self> {
+        if seconds <= Self::MAX.0 { Some(Self(seconds)) } else { None }
+    }
+
+    /// In seconds.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// Whether there is none.
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    fn end(self, now: Timestamp) -> Timestamp {
+        now.plus(Duration::from_secs(self.0.into()))
+    }
+}
+
+impl Default for GraceSeconds {
+    /// A day.
+    fn default() -> Self {
+        Self(86_400)
+    }
+}
+
+/// A request to rotate, as it came in.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RotateKey)]
+pub struct RotateDraft {
+    /// For how many seconds the other secrets go on to work, 0–604800; left out, 86400. With 0 they are dead at once.
+    pub grace_seconds: Option<u32>,
+}
+
+impl RotateDraft {
+    /// Checks the draft.
+    pub fn check(self) -> Result<GraceSeconds, Invalid> {
+        let Some(seconds) = self.grace_seconds else { return Ok(GraceSeconds::default()) };
+        GraceSeconds::new(seconds).ok_or_else(|| {
+            Invalid::one("grace_seconds", format!("must be from 0 to {}", GraceSeconds::MAX.get()))
+        })
+    }
+}
+
+/// Where a secret is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretStatus {
+    /// The newest: it works for as long as the key does.
+    Current,
+    /// Works until its grace ends.
+    Grace,
+    /// Works no more.
+    Ended,
+}
+
+impl SecretStatus {
+    /// The name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SecretStatus::Current => "current",
+            SecretStatus::Grace => "grace",
+            SecretStatus::Ended => "ended",
+        }
+    }
+}
+
+impl SecretRecord {
+    /// Where the secret is in its life.
+    pub fn status(&self, now: Timestamp) -> SecretStatus {
+        match self.expires_at {
+            None => SecretStatus::Current,
+            Some(end) if end > now => SecretStatus::Grace,
+            Some(_) => SecretStatus::Ended,
+        }
+    }
+}
+
+/// What a rotation does to the secrets that a key has already.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rotation {
+    /// Secrets that get a new end, and whether that end is now.
+    pub ends: Vec<SecretEnd>,
+    /// Secrets that are forgotten.
+    pub forgets: Vec<SecretId>,
+}
+
+/// A secret's new end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretEnd {
+    /// Which secret.
+    pub id: SecretId,
+    /// When it stops to work.
+    pub at: Timestamp,
+    /// Whether it is dead from this moment on, whatever a clock says later.
+    pub at_once: bool,
+}
+
+/// One more secret would be more than [`MAX_LIVE_SECRETS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the key has as many secrets that work as it may have")]
+pub struct TooManySecrets;
+
+impl Rotation {
+    /// Decides what a rotation does to these secrets. No secret ends later than it already would; one that works is never
+    /// ended early to make room, because somebody may still use it.
+    pub fn plan(
+        secrets: &[SecretRecord],
+        grace: GraceSeconds,
+        now: Timestamp,
+    ) -> Result<Self, TooManySecrets> {
+        let (mut ended, live): (Vec<_>, Vec<_>) =
+            secrets.iter().partition(|secret| secret.status(now) == SecretStatus::Ended);
+        if !grace.is_none() && live.len() >= MAX_LIVE_SECRETS {
+            return Err(TooManySecrets);
+        }
+        let limit = grace.end(now);
+        let ends = live
+            .iter()
+            .filter(|secret| secret.expires_at.is_none_or(|end| end > limit))
+            .map(|secret| SecretEnd { id: secret.id, at: limit, at_once: grace.is_none() })
+            .collect();
+        ended.sort_by_key(|secret| std::cmp::Reverse((secret.expires_at, secret.id)));
+        let forgets = ended.iter().skip(MAX_ENDED_SECRETS).map(|secret| secret.id).collect();
+        Ok(Self { ends, forgets })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id as _;
+    use crate::secret::KeyMask;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_000_000);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(NOW.unix_seconds() + seconds)
+    }
+
+    fn secret(number: u8, expires_at: Option<Timestamp>) -> SecretRecord {
+        SecretRecord {
+            id: SecretId::from_bytes([number; 16]),
+            mask: KeyMask::from_stored("mask".to_owned()),
+            created_at: Timestamp::default(),
+            expires_at,
+            last_use: None,
+        }
+    }
+
+    fn grace(seconds: u32) -> GraceSeconds {
+        GraceSeconds::new(seconds).unwrap()
+    }
+
+    #[test]
+    fn grace_is_at_most_seven_days_and_a_day_when_left_out() {
+        let check = |text| serde_json::from_str::<RotateDraft>(text).unwrap().check();
+        assert_eq!(check("{}").unwrap().get(), 86_400);
+        assert_eq!(check(r#"{"grace_seconds":0}"#).unwrap(), GraceSeconds::NONE);
+        assert_eq!(check(r#"{"grace_seconds":604800}"#).unwrap(), GraceSeconds::MAX);
+        assert!(check(r#"{"grace_seconds":604801}"#).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_current_then_in_grace_then_ended() {
+        assert_eq!(secret(1, None).status(NOW), SecretStatus::Current);
+        assert_eq!(secret(1, Some(at(1))).status(NOW), SecretStatus::Grace);
+        assert_eq!(secret(1, Some(NOW)).status(NOW), SecretStatus::Ended);
+    }
+
+    #[test]
+    fn the_current_secret_gets_the_grace_and_none_gets_a_later_end() {
+        let secrets =
+            [secret(4, None), secret(3, Some(at(500))), secret(2, Some(at(50))), secret(1, Some(NOW))];
+        let plan = Rotation::plan(&secrets, grace(100), NOW).unwrap();
+        let end = |number: u8| SecretEnd { id: secret(number, None).id, at: at(100), at_once: false };
+        assert_eq!(plan, Rotation { ends: vec![end(4), end(3)], forgets: vec![] });
+    }
+
+    #[test]
+    fn without_grace_every_other_secret_is_dead_at_once() {
+        let secrets = [secret(3, None), secret(2, Some(at(50))), secret(1, Some(at(-9)))];
+        let plan = Rotation::plan(&secrets, GraceSeconds::NONE, NOW).unwrap();
+        let end = |number: u8| SecretEnd { id: secret(number, None).id, at: NOW, at_once: true };
+        assert_eq!(plan.ends, [end(3), end(2)]);
+    }
+
+    #[test]
+    fn no_working_secret_is_ended_to_make_room_unless_all_are() {
+        let mut secrets: Vec<_> = (1..5).map(|number| secret(number, Some(at(50)))).collect();
+        assert!(Rotation::plan(&secrets, grace(100), NOW).is_ok());
+        secrets.push(secret(5, None));
+        assert_eq!(Rotation::plan(&secrets, grace(100), NOW), Err(TooManySecrets));
+        assert_eq!(Rotation::plan(&secrets, GraceSeconds::NONE, NOW).unwrap().ends.len(), 5);
+        assert!(Rotation::plan(&secrets, grace(100), at(50)).is_ok(), "four of them have ended by then");
+    }
+
+    #[test]
+    fn the_secrets_that_ended_first_are_forgotten_first() {
+        let secrets: Vec<_> = (1..=23).map(|number| secret(number, Some(at(-i64::from(number))))).collect();
+        let plan = Rotation::plan(&secrets, grace(100), NOW).unwrap();
+        assert_eq!(plan.forgets, [21, 22, 23].map(|number| secret(number, None).id));
+    }
+}

@@ -1,0 +1,147 @@
+//! The request log: what is kept of each answered request of a known key. Requests are encoded together into segments
+//! that explain themselves ([`segment`]), so that an old log can be read by a newer program. What a caller sent is kept
+//! only as short plain text that cannot hold a key ([`text`]).
+
+mod filter;
+pub mod segment;
+pub mod text;
+
+use std::net::IpAddr;
+
+pub use filter::{RequestFilter, StatusFilter};
+
+use crate::clock::Timestamp;
+use crate::error::ErrorCode;
+use crate::id::{AccountId, KeyId, RequestId};
+use crate::secret::HashedKey;
+
+/// The methods that the log tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RequestMethod {
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+    /// `POST`
+    Post,
+    /// `PUT`
+    Put,
+    /// `PATCH`
+    Patch,
+    /// `DELETE`
+    Delete,
+    /// `OPTIONS`
+    Options,
+    /// Any other.
+    Other,
+}
+
+impl RequestMethod {
+    /// Every method. The place of each is its number in segments, so new ones go to the end.
+    pub const ALL: &'static [RequestMethod] = &[
+        RequestMethod::Get,
+        RequestMethod::Head,
+        RequestMethod::Post,
+        RequestMethod::Put,
+        RequestMethod::Patch,
+        RequestMethod::Delete,
+        RequestMethod::Options,
+        RequestMethod::Other,
+    ];
+
+    /// The name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RequestMethod::Get => "GET",
+            RequestMethod::Head => "HEAD",
+            RequestMethod::Post => "POST",
+            RequestMethod::Put => "PUT",
+            RequestMethod::Patch => "PATCH",
+            RequestMethod::Delete => "DELETE",
+            RequestMethod::Options => "OPTIONS",
+            RequestMethod::Other => "other",
+        }
+    }
+
+    /// The method with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|method| method.name() == name)
+    }
+
+    /// The method of a request, whatever it is.
+    pub fn of(name: &str) -> Self {
+        Self::from_name(name).unwrap_or(RequestMethod::Other)
+    }
+}
+
+/// Enough of a secret's hash to tell a key's secrets apart, and too little to be of any other use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SecretMark(pub [u8; 8]);
+
+impl SecretMark {
+    /// The mark of a secret.
+    pub fn of(hash: &HashedKey) -> Self {
+        Self(hash.index().to_le_bytes())
+    }
+}
+
+/// The place of a route in the table with which storage was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteNumber(pub u16);
+
+/// What is the same of a request in memory, in a segment and when it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// When the request arrived.
+    pub at: Timestamp,
+    /// With which key.
+    pub key: KeyId,
+    /// With which of its secrets.
+    pub secret: SecretMark,
+    /// How.
+    pub method: RequestMethod,
+    /// What it was answered.
+    pub status: u16,
+    /// From where.
+    pub address: IpAddr,
+    /// From the head of the request to its answer.
+    pub duration_us: u64,
+    /// Whether the key was one that works; only then was it used.
+    pub admitted: bool,
+}
+
+/// A request that was just answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered<'a> {
+    /// Whose key it was.
+    pub account: AccountId,
+    /// Its id.
+    pub id: RequestId,
+    /// What is known of it.
+    pub facts: RequestFacts,
+    /// Its route, if it has one.
+    pub route: Option<RouteNumber>,
+    /// Why it was refused or failed.
+    pub error: Option<ErrorCode>,
+    /// The header `User-Agent` as it came.
+    pub user_agent: &'a [u8],
+    /// The path as it came; `None` when the route has only one.
+    pub path: Option<&'a str>,
+}
+
+/// A request as the log shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRecord {
+    /// Its id.
+    pub id: RequestId,
+    /// What is known of it.
+    pub facts: RequestFacts,
+    /// The path of its route, with `{id}` for what differs.
+    pub route: Option<String>,
+    /// Its path, made fit to be shown.
+    pub path: String,
+    /// The name of the error that it was answered with.
+    pub error: Option<String>,
+    /// What it called itself, made fit to be shown.
+    pub user_agent: Option<String>,
+}

@@ -1,0 +1,116 @@
+//! What keys are used for, in figures: buckets by minute, hour and day, and the addresses seen.
+
+mod totals;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+pub use totals::{BucketKey, BucketSum, KeyTotals, PARTS, Totals};
+
+use crate::clock::Timestamp;
+
+/// The route of buckets of what is no route.
+pub const UNMATCHED: &str = "unmatched";
+/// The most addresses that are kept of a key; the ones not seen for longest go.
+pub const MAX_ADDRESSES: usize = 256;
+
+/// How long a bucket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UsageSpan {
+    /// A minute.
+    Minute,
+    /// An hour.
+    Hour,
+    /// A day, in UTC.
+    Day,
+}
+
+impl UsageSpan {
+    /// Every span.
+    pub const ALL: &'static [UsageSpan] = &[UsageSpan::Minute, UsageSpan::Hour, UsageSpan::Day];
+
+    /// The name in the API and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            UsageSpan::Minute => "minute",
+            UsageSpan::Hour => "hour",
+            UsageSpan::Day => "day",
+        }
+    }
+
+    /// The span with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|span| span.name() == name)
+    }
+
+    /// Its length.
+    pub const fn length(self) -> Duration {
+        match self {
+            UsageSpan::Minute => Duration::from_mins(1),
+            UsageSpan::Hour => Duration::from_hours(1),
+            UsageSpan::Day => Duration::from_hours(24),
+        }
+    }
+
+    /// How long buckets of this length are kept.
+    pub const fn kept_for(self) -> Duration {
+        match self {
+            UsageSpan::Minute => Duration::from_hours(48),
+            UsageSpan::Hour => Duration::from_hours(90 * 24),
+            UsageSpan::Day => Duration::from_hours(730 * 24),
+        }
+    }
+
+    /// The beginning of the bucket that holds a moment.
+    #[must_use]
+    pub fn start_of(self, moment: Timestamp) -> Timestamp {
+        let length = i64::try_from(self.length().as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_unix_ms(moment.unix_ms().div_euclid(length) * length)
+    }
+}
+
+/// The requests of one bucket with one route and status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRow {
+    /// When the bucket begins.
+    pub start: Timestamp,
+    /// Method and path of the route, or [`UNMATCHED`].
+    pub route: String,
+    /// What they were answered.
+    pub status: u16,
+    /// How many.
+    pub sum: BucketSum,
+}
+
+/// An address from which a key was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When it was last seen.
+    pub last_seen: Timestamp,
+    /// How many requests came from it.
+    pub requests: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_begin_at_whole_minutes_hours_and_days_also_before_the_epoch() {
+        let moment = Timestamp::parse_rfc3339("2026-01-31T12:34:56.789Z").unwrap();
+        let starts = UsageSpan::ALL.iter().map(|span| span.start_of(moment).to_string());
+        assert_eq!(
+            starts.collect::<Vec<_>>(),
+            ["2026-01-31T12:34:00.000Z", "2026-01-31T12:00:00.000Z", "2026-01-31T00:00:00.000Z"]
+        );
+        assert_eq!(UsageSpan::Minute.start_of(Timestamp::from_unix_ms(-1)), Timestamp::from_unix_ms(-60_000));
+        for span in UsageSpan::ALL {
+            assert_eq!(span.start_of(span.start_of(moment)), span.start_of(moment));
+            assert_eq!(UsageSpan::from_name(span.name()), Some(*span));
+        }
+    }
+}

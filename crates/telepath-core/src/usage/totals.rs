@@ -1,0 +1,302 @@
+//! Adds up requests, so that what a thousand of them change is written once.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::{MAX_ADDRESSES, SeenAddress, UNMATCHED, UsageSpan};
+use crate::clock::Timestamp;
+use crate::id::{Id as _, KeyId};
+use crate::key::LastUse;
+use crate::request::SecretMark;
+use crate::request::segment::Logged;
+
+/// Into how many parts keys fall, by their ids. Each part can be written on its own.
+pub const PARTS: u8 = 16;
+
+/// Which bucket a request falls into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BucketKey {
+    /// How long the bucket is.
+    pub span: UsageSpan,
+    /// When it begins.
+    pub start: Timestamp,
+    /// The place of the route's name among [`Totals::route`]s.
+    pub route: usize,
+    /// What the request was answered.
+    pub status: u16,
+}
+
+/// What a bucket adds up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BucketSum {
+    /// How many requests.
+    pub requests: u64,
+    /// How long they took together.
+    pub duration_us: u64,
+}
+
+impl BucketSum {
+    fn add(&mut self, other: Self) {
+        self.requests = self.requests.saturating_add(other.requests);
+        self.duration_us = self.duration_us.saturating_add(other.duration_us);
+    }
+}
+
+/// The requests of one key.
+#[derive(Debug, Clone, Default)]
+pub struct KeyTotals {
+    /// How many.
+    pub requests: u64,
+    /// Of those, how many were answered with 4xx or 5xx.
+    pub errors: u64,
+    /// The last use of each of its secrets by a request that the key let in.
+    pub secrets: Vec<(SecretMark, LastUse)>,
+    /// From where they came.
+    pub addresses: Vec<SeenAddress>,
+    minutes: Vec<(BucketKey, BucketSum)>,
+}
+
+impl KeyTotals {
+    /// The last use of any secret.
+    pub fn last_use(&self) -> Option<LastUse> {
+        self.secrets.iter().map(|(_, last)| *last).max_by_key(|last| last.at)
+    }
+
+    /// How many rows are written of it at most.
+    pub fn rows(&self) -> usize {
+        1 + self.secrets.len() + self.addresses.len() + UsageSpan::ALL.len() * self.minutes.len()
+    }
+
+    /// The buckets of every span, in order.
+    pub fn buckets(&self) -> Vec<(BucketKey, BucketSum)> {
+        let spread = |span: &UsageSpan| {
+            let longer = |(key, sum): &(BucketKey, BucketSum)| {
+                (BucketKey { span: *span, start: span.start_of(key.start), ..*key }, *sum)
+            };
+            self.minutes.iter().map(longer).collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = UsageSpan::ALL.iter().flat_map(spread).collect();
+        all.sort_by_key(|(key, _)| *key);
+        all.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1.add(next.1);
+            }
+            same
+        });
+        all
+    }
+
+    fn add(&mut self, request: &Logged<'_>, route: usize) {
+        let (facts, count) = (&request.facts, request.requests());
+        self.requests = self.requests.saturating_add(count);
+        if facts.status >= 400 {
+            self.errors = self.errors.saturating_add(count);
+        }
+        let start = UsageSpan::Minute.start_of(facts.at);
+        let key = BucketKey { span: UsageSpan::Minute, start, route, status: facts.status };
+        let sum = BucketSum { requests: count, duration_us: facts.duration_us };
+        match self.minutes.iter_mut().rev().find(|(there, _)| *there == key) {
+            Some((_, there)) => there.add(sum),
+            None => self.minutes.push((key, sum)),
+        }
+        self.see(facts.address, facts.at, count);
+        if facts.admitted {
+            self.use_secret(facts.secret, LastUse { at: facts.at, address: facts.address });
+        }
+    }
+
+    fn see(&mut self, address: IpAddr, at: Timestamp, requests: u64) {
+        if let Some(there) = self.addresses.iter_mut().find(|there| there.address == address) {
+            there.first_seen = there.first_seen.min(at);
+            there.last_seen = there.last_seen.max(at);
+            there.requests = there.requests.saturating_add(requests);
+            return;
+        }
+        if self.addresses.len() >= MAX_ADDRESSES
+            && let Some(oldest) =
+                (0..self.addresses.len()).min_by_key(|place| self.addresses[*place].last_seen)
+        {
+            self.addresses.swap_remove(oldest);
+        }
+        self.addresses.push(SeenAddress { address, first_seen: at, last_seen: at, requests });
+    }
+
+    fn use_secret(&mut self, secret: SecretMark, last: LastUse) {
+        match self.secrets.iter_mut().find(|(there, _)| *there == secret) {
+            Some((_, there)) if there.at <= last.at => *there = last,
+            Some(_) => {}
+            None => self.secrets.push((secret, last)),
+        }
+    }
+}
+
+/// The requests of several segments, added up by key.
+#[derive(Debug, Default)]
+pub struct Totals {
+    keys: HashMap<KeyId, KeyTotals>,
+    routes: Vec<String>,
+}
+
+impl Totals {
+    /// Adds the entries of a segment.
+    pub fn add(&mut self, entries: &[Logged<'_>]) {
+        let mut last = (None, self.route_place(None));
+        for entry in entries {
+            if entry.label != last.0 {
+                last = (entry.label, self.route_place(entry.label));
+            }
+            self.keys.entry(entry.facts.key).or_default().add(entry, last.1);
+        }
+    }
+
+    fn route_place(&mut self, label: Option<&str>) -> usize {
+        let name = label.unwrap_or(UNMATCHED);
+        self.routes.iter().position(|there| there == name).unwrap_or_else(|| {
+            self.routes.push(name.to_owned());
+            self.routes.len() - 1
+        })
+    }
+
+    /// The name of a route.
+    pub fn route(&self, place: usize) -> &str {
+        self.routes.get(place).map_or(UNMATCHED, String::as_str)
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The part that a key falls into, the same in every process.
+    pub fn part_of(key: KeyId) -> u8 {
+        key.as_bytes()[15] % PARTS
+    }
+
+    /// The keys of some parts in the order of their ids, so that two servers never wait for each other in a circle.
+    pub fn of_parts(&self, parts: std::ops::Range<u8>) -> Vec<(KeyId, &KeyTotals)> {
+        let inside = self.keys.iter().filter(|(key, _)| parts.contains(&Self::part_of(**key)));
+        let mut keys: Vec<_> = inside.map(|(key, totals)| (*key, totals)).collect();
+        keys.sort_by_key(|(key, _)| *key);
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::RequestId;
+    use crate::request::{RequestFacts, RequestMethod};
+
+    fn entry(key: u8, at: &str, status: u16) -> Logged<'static> {
+        Logged {
+            id: RequestId::from_bytes([1; 16]),
+            facts: RequestFacts {
+                at: Timestamp::parse_rfc3339(at).unwrap(),
+                key: KeyId::from_bytes([key; 16]),
+                secret: SecretMark([1; 8]),
+                method: RequestMethod::Get,
+                status,
+                address: "192.0.2.1".parse().unwrap(),
+                duration_us: 10,
+                admitted: true,
+            },
+            label: Some("GET /v1/trunks"),
+            own_path: None,
+            error: None,
+            user_agent: None,
+            sum: None,
+        }
+    }
+
+    fn only(totals: &Totals) -> &KeyTotals {
+        let keys = totals.of_parts(0..PARTS);
+        assert_eq!(keys.len(), 1);
+        keys[0].1
+    }
+
+    #[test]
+    fn requests_are_added_up_by_minute_hour_and_day() {
+        let mut totals = Totals::default();
+        totals.add(&[
+            entry(1, "2026-01-31T23:59:59Z", 200),
+            entry(1, "2026-01-31T23:59:01Z", 200),
+            entry(1, "2026-01-31T23:01:00Z", 200),
+            entry(1, "2026-02-01T00:00:00Z", 200),
+        ]);
+        let buckets: Vec<_> = only(&totals)
+            .buckets()
+            .into_iter()
+            .map(|(key, sum)| (key.span, key.start.to_string(), sum.requests, sum.duration_us))
+            .collect();
+        let bucket = |span, start: &str, count| (span, format!("{start}:00.000Z"), count, count * 10);
+        assert_eq!(
+            buckets,
+            [
+                bucket(UsageSpan::Minute, "2026-01-31T23:01", 1),
+                bucket(UsageSpan::Minute, "2026-01-31T23:59", 2),
+                bucket(UsageSpan::Minute, "2026-02-01T00:00", 1),
+                bucket(UsageSpan::Hour, "2026-01-31T23:00", 3),
+                bucket(UsageSpan::Hour, "2026-02-01T00:00", 1),
+                bucket(UsageSpan::Day, "2026-01-31T00:00", 3),
+                bucket(UsageSpan::Day, "2026-02-01T00:00", 1),
+            ]
+        );
+    }
+
+    #[test]
+    fn errors_are_counted_and_a_refused_request_is_no_use_of_the_key() {
+        let mut totals = Totals::default();
+        let mut refused = entry(1, "2026-01-31T12:00:05Z", 401);
+        refused.facts.admitted = false;
+        let sum = Logged { sum: Some(7), label: None, ..entry(1, "2026-01-31T12:00:03Z", 503) };
+        totals.add(&[entry(1, "2026-01-31T12:00:00Z", 399), sum, refused]);
+        let key = only(&totals);
+        assert_eq!((key.requests, key.errors), (9, 8));
+        assert_eq!(key.last_use().unwrap().at.to_string(), "2026-01-31T12:00:03.000Z");
+        assert_eq!(key.addresses[0].requests, 9);
+        assert_eq!(key.addresses[0].last_seen.to_string(), "2026-01-31T12:00:05.000Z");
+        let minutes: Vec<_> = key.buckets().into_iter().take(3).collect();
+        let of = |(key, sum): &(BucketKey, BucketSum)| {
+            (totals.route(key.route).to_owned(), key.status, sum.requests)
+        };
+        let mut minutes: Vec<_> = minutes.iter().map(of).collect();
+        minutes.sort();
+        let listed = [("GET /v1/trunks", 399, 1), ("GET /v1/trunks", 401, 1), (UNMATCHED, 503, 7)];
+        assert_eq!(minutes, listed.map(|(route, status, count)| (route.to_owned(), status, count)));
+    }
+
+    #[test]
+    fn the_addresses_of_a_key_are_bounded_and_the_newest_stay() {
+        let mut totals = Totals::default();
+        let many: Vec<_> = (0..1000_u32)
+            .map(|number| {
+                let mut entry = entry(1, "2026-01-31T12:00:00Z", 200);
+                entry.facts.address = IpAddr::V4(number.into());
+                entry.facts.at = Timestamp::from_unix_ms(i64::from(number));
+                entry
+            })
+            .collect();
+        totals.add(&many);
+        let key = only(&totals);
+        assert_eq!(key.addresses.len(), MAX_ADDRESSES);
+        assert!(key.addresses.iter().all(|seen| seen.last_seen.unix_ms() >= 1000 - 256));
+        assert_eq!(key.requests, 1000);
+    }
+
+    #[test]
+    fn each_key_is_in_exactly_one_part_and_each_part_is_in_order() {
+        let mut totals = Totals::default();
+        for key in 0..=255 {
+            totals.add(&[entry(key, "2026-01-31T12:00:00Z", 200)]);
+        }
+        let parts: Vec<_> = (0..PARTS).map(|part| totals.of_parts(part..part + 1)).collect();
+        assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), 256);
+        assert!(parts.iter().all(|part| part.len() == 16 && part.is_sorted_by_key(|(key, _)| *key)));
+    }
+}

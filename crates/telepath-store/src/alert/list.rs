@@ -1,0 +1,110 @@
+//! Reading alerts, and taking note of one.
+
+use serde_json::json;
+use telepath_core::alert::{Acknowledgement, Alert, AlertFilter, AlertRule, AlertStatus, Severity};
+use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::id::{AccountId, AlertId, AuditId};
+use telepath_core::page::{Page, PageRequest, Stretch};
+
+use crate::error::StoreError;
+use crate::sql::{Connection, Row, binds};
+use crate::{Store, audit};
+
+/// The columns that [`alert_of`] reads.
+pub(super) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS severity, a.key_id AS key_id, \
+     k.name AS key_name, a.message AS message, a.figures AS figures, a.raised_at AS raised_at, \
+     a.acknowledged_at AS acknowledged_at, a.acknowledged_by AS acknowledged_by";
+
+impl Store {
+    /// Alerts of the account, the newest first. The total counts all that the filter lets through, wherever the list goes
+    /// on from.
+    pub async fn list_alerts(
+        &self,
+        account: AccountId,
+        filter: AlertFilter,
+        page: PageRequest,
+    ) -> Result<Stretch<Alert, AlertId>, StoreError> {
+        const FROM: &str = "FROM alerts a JOIN keys k ON k.id = a.key_id WHERE a.account_id = $1 \
+             AND ($2 IS NULL OR a.key_id = $2) AND ($3 IS NULL OR a.rule = $3) \
+             AND ($4 IS NULL OR $4 = CASE WHEN a.acknowledged_at IS NULL THEN 'open' ELSE 'acknowledged' END)";
+        let binds = binds![
+            account.to_string(),
+            filter.key_id.map(|id| id.to_string()),
+            filter.rule.map(AlertRule::name),
+            filter.status.map(AlertStatus::name),
+        ];
+        let mut db = self.backend.read().await?;
+        let total = db.fetch_one(format!("SELECT count(*) AS total {FROM}"), binds.clone()).await?;
+        let sql = format!(
+            "SELECT {COLUMNS} {FROM} AND ($5 IS NULL OR a.id < $5) ORDER BY a.id DESC LIMIT $6 OFFSET $7"
+        );
+        // One more than asked for tells whether there is more.
+        let place = binds![filter.after.map(|id| id.to_string()), page.limit() + 1, page.offset()];
+        let rows = db.fetch_all(sql, [binds, place].concat()).await?;
+        let mut items = rows.iter().map(alert_of).collect::<Result<Vec<_>, _>>()?;
+        let more = items.len() > page.limit() as usize;
+        items.truncate(page.limit() as usize);
+        let next = items.last().filter(|_| more).map(|alert| alert.id);
+        Ok(Stretch { page: Page { items, total: total.number("total")? }, next })
+    }
+
+    /// Takes note of an alert; `None` when the account has none with this id. Who did so first stays written down.
+    pub async fn acknowledge_alert(
+        &self,
+        account: AccountId,
+        id: AlertId,
+        origin: Origin,
+    ) -> Result<Option<Alert>, StoreError> {
+        let audit_id = self.new_id(origin.at)?;
+        self.backend.write(move |db| Box::pin(acknowledge(db, account, id, origin, audit_id))).await
+    }
+}
+
+async fn acknowledge(
+    db: &mut Connection,
+    account: AccountId,
+    id: AlertId,
+    origin: Origin,
+    audit_id: AuditId,
+) -> Result<Option<Alert>, StoreError> {
+    let sql = "UPDATE alerts SET acknowledged_at = $3, acknowledged_by = $4 \
+               WHERE id = $1 AND account_id = $2 AND acknowledged_at IS NULL";
+    let by = origin.actor.to_string();
+    let changed =
+        db.execute(sql, binds![id.to_string(), account.to_string(), origin.at, by.as_str()]).await?;
+    if changed > 0 {
+        let entry = AuditEntry {
+            id: audit_id,
+            account_id: account,
+            origin,
+            action: AuditAction::AlertAcknowledged,
+            target: id.to_string(),
+            before: json!({}),
+            after: json!({ "acknowledged_by": by }),
+        };
+        audit::write(db, &entry).await?;
+    }
+    let sql = format!(
+        "SELECT {COLUMNS} FROM alerts a JOIN keys k ON k.id = a.key_id WHERE a.id = $1 AND a.account_id = $2"
+    );
+    let row = db.fetch_optional(sql, binds![id.to_string(), account.to_string()]).await?;
+    row.as_ref().map(alert_of).transpose()
+}
+
+pub(super) fn alert_of(row: &Row) -> Result<Alert, StoreError> {
+    let acknowledged = match row.maybe_time("acknowledged_at")? {
+        Some(at) => Some(Acknowledgement { at, by: row.parse("acknowledged_by")? }),
+        None => None,
+    };
+    Ok(Alert {
+        id: row.parse("id")?,
+        rule: row.named("rule", AlertRule::from_name)?,
+        severity: row.named("severity", Severity::from_name)?,
+        key_id: row.parse("key_id")?,
+        key_name: row.text("key_name")?,
+        message: row.text("message")?,
+        figures: row.json("figures")?,
+        raised_at: row.time("raised_at")?,
+        acknowledged,
+    })
+}

@@ -1,0 +1,134 @@
+//! Raising an alert, inside whatever transaction has the reason for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::json;
+use telepath_core::account::Actor;
+use telepath_core::alert::{AlertRule, AlertSettings, NewAlert};
+use telepath_core::clock::Timestamp;
+use telepath_core::event::{EventKind, EventSubject, NewEvent};
+use telepath_core::id::{AccountId, AlertId, EventId, Id as _};
+
+use crate::error::StoreError;
+use crate::sql::{Connection, binds, to_json};
+use crate::{Seams, event};
+
+/// What was raised by this process, per rule.
+#[derive(Debug, Default)]
+pub(crate) struct Raised([AtomicU64; AlertRule::ALL.len()]);
+
+impl Raised {
+    pub(crate) fn count(&self, rule: AlertRule) -> u64 {
+        self.0[rule as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// What raising needs beside the alert; made by `Store::raiser`, cheap to clone into a transaction.
+#[derive(Clone)]
+pub(crate) struct Raiser {
+    pub(super) settings: Arc<AlertSettings>,
+    pub(super) seams: Seams,
+    pub(super) raised: Arc<Raised>,
+}
+
+/// Raises an alert with its event and its mail, unless one like it was raised within the cooldown, the account has no
+/// such key, or alerts are turned off; whether it was raised.
+///
+/// The key's row is held before anything else is, as in every change of a key, so that two transactions about one key
+/// wait for each other and never in a circle.
+pub(crate) async fn raise(
+    db: &mut Connection,
+    account: AccountId,
+    alert: NewAlert,
+    with: &Raiser,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if !with.settings.enabled {
+        return Ok(false);
+    }
+    let held = "SELECT name FROM keys WHERE id = $1 AND account_id = $2";
+    let held = db.fetch_held(held, binds![alert.key_id.to_string(), account.to_string()]).await?;
+    let Some(key) = held else { return Ok(false) };
+    if !begin_cooldown(db, &alert, &with.settings, now).await? {
+        return Ok(false);
+    }
+    let id = AlertId::generate(now, &*with.seams.entropy)?;
+    insert(db, account, id, &alert, now).await?;
+    if with.settings.by_mail {
+        let owed = "INSERT INTO alert_mails (alert_id, attempts, due_at) VALUES ($1, 0, $2)";
+        db.execute(owed, binds![id.to_string(), now]).await?;
+    }
+    let event_id = EventId::generate(now, &*with.seams.entropy)?;
+    event::write(db, account, event_id, alert_event(id, &key.text("name")?, &alert), now).await?;
+    // A transaction that fails after this was counted all the same: the count is for graphs, the rows are the truth.
+    with.raised.0[alert.rule as usize].fetch_add(1, Ordering::Relaxed);
+    Ok(true)
+}
+
+/// Takes the right to raise an alert of this rule, key and occasion; whether it was free.
+async fn begin_cooldown(
+    db: &mut Connection,
+    alert: &NewAlert,
+    settings: &AlertSettings,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let taken = db
+        .execute(
+            "INSERT INTO alert_cooldowns (key_id, rule, occasion, raised_at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (key_id, rule, occasion) DO UPDATE SET raised_at = $4 \
+             WHERE alert_cooldowns.raised_at <= $5",
+            binds![
+                alert.key_id.to_string(),
+                alert.rule.name(),
+                alert.occasion.as_str(),
+                now,
+                now.minus(settings.cooldown(alert.rule)),
+            ],
+        )
+        .await?;
+    Ok(taken > 0)
+}
+
+async fn insert(
+    db: &mut Connection,
+    account: AccountId,
+    id: AlertId,
+    alert: &NewAlert,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT INTO alerts (id, account_id, key_id, rule, severity, message, figures, raised_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        binds![
+            id.to_string(),
+            account.to_string(),
+            alert.key_id.to_string(),
+            alert.rule.name(),
+            alert.severity.name(),
+            alert.message.as_str(),
+            to_json(&alert.figures)?,
+            now,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+fn alert_event(id: AlertId, key_name: &str, alert: &NewAlert) -> NewEvent {
+    let fields = json!({
+        "key_id": alert.key_id,
+        "name": key_name,
+        "actor": Actor::System.to_string(),
+        "alert_id": id,
+        "rule": alert.rule.name(),
+        "severity": alert.severity.name(),
+        "message": alert.message,
+        "figures": alert.figures,
+    });
+    NewEvent {
+        kind: EventKind::KeyAlert,
+        subject: EventSubject::Key(alert.key_id),
+        fields: event::fields(fields),
+    }
+}

@@ -1,0 +1,251 @@
+//! Looks at what keys were used for, minute by minute, and raises what the rules say. A group of keys is one transaction that
+//! holds their watches, so of several servers on one database only one looks at a minute.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use telepath_core::alert::{KeyLife, KeyWatch, MinuteSummary, NewAlert, WatchedKey};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, KeyId};
+use telepath_core::limit::RateLimit;
+
+use super::{Raiser, raise};
+use crate::Store;
+use crate::error::StoreError;
+use crate::sql::{Connection, Row, binds, corrupt};
+
+/// Keys of one transaction: few enough that changes never wait long behind it.
+const KEYS: u32 = 64;
+/// Minutes of one key that are looked at in one transaction; what is left is next.
+const MINUTES: i64 = 240;
+/// After the end of a minute its requests may still be on their way into the counters for this long.
+const SETTLED: Duration = Duration::from_secs(90);
+/// Addresses of a key that are looked at after a minute; more than a key has on record.
+const ADDRESSES: u32 = 512;
+/// Addresses that were counted late are still seen within this time.
+const LATE: Duration = Duration::from_mins(10);
+const LATE_MS: i64 = 600_000;
+/// Keys that are read at once when their lives are looked at.
+const LIVES: u32 = 256;
+/// Rows that are deleted in one transaction.
+const SWEPT: u32 = 500;
+
+const MINUTE_MS: i64 = 60_000;
+
+impl Store {
+    /// Looks at all minutes that are settled and were not looked at yet; of how many keys.
+    pub async fn watch_keys(&self) -> Result<usize, StoreError> {
+        if !self.alerts.enabled {
+            return Ok(0);
+        }
+        let now = self.now();
+        let until = now.minus(SETTLED).unix_ms().div_euclid(MINUTE_MS) * MINUTE_MS;
+        let (mut looked, done) = (0, self.watched_until.load(Ordering::Relaxed));
+        loop {
+            let keys = self.keys_to_watch(done.saturating_sub(LATE_MS), until, now).await?;
+            if keys.is_empty() {
+                self.watched_until.store(until, Ordering::Relaxed);
+                return Ok(looked);
+            }
+            looked += keys.len();
+            let raiser = self.raiser();
+            self.backend.write(move |db| Box::pin(watch_all(db, keys, until, raiser, now))).await?;
+        }
+    }
+
+    /// Keys with minutes that were not looked at, and keys whose watch wants to be woken, in the order of their ids.
+    /// Only the first look of a process goes through all minutes that are on record, in case the one before left some.
+    async fn keys_to_watch(&self, from: i64, until: i64, now: Timestamp) -> Result<Vec<KeyId>, StoreError> {
+        let sql = "SELECT DISTINCT b.key_id AS key_id FROM usage_buckets b \
+             LEFT JOIN key_watches w ON w.key_id = b.key_id \
+             WHERE b.span = 'minute' AND b.start >= $4 AND b.start < $1 \
+             AND b.start >= COALESCE(w.evaluated_until, 0) \
+             UNION SELECT key_id FROM key_watches WHERE wake_at <= $2 ORDER BY key_id LIMIT $3";
+        let rows = self.backend.read().await?.fetch_all(sql, binds![until, now, KEYS, from]).await?;
+        rows.iter().map(|row| row.parse("key_id")).collect()
+    }
+
+    /// Looks at what becomes due by the passing of time, and deletes what is older than it is kept; how many alerts were
+    /// raised.
+    pub async fn watch_lives(&self) -> Result<usize, StoreError> {
+        let now = self.now();
+        self.sweep_alerts(now).await?;
+        if !self.alerts.enabled {
+            return Ok(0);
+        }
+        let (mut raised, mut after) = (0, String::new());
+        loop {
+            let lives = self.lives_after(&after, now).await?;
+            let Some((last, _)) = lives.last() else { return Ok(raised) };
+            after = last.id.to_string();
+            let due: Vec<(AccountId, NewAlert)> = lives
+                .iter()
+                .flat_map(|(life, account)| {
+                    life.due(&self.alerts, now).into_iter().map(|alert| (*account, alert))
+                })
+                .collect();
+            if !due.is_empty() {
+                let raiser = self.raiser();
+                raised += self.backend.write(move |db| Box::pin(raise_all(db, due, raiser, now))).await?;
+            }
+        }
+    }
+
+    /// Keys for which something may be due: those that expire, and those unused for long.
+    async fn lives_after(
+        &self,
+        after: &str,
+        now: Timestamp,
+    ) -> Result<Vec<(KeyLife, AccountId)>, StoreError> {
+        let sql = "SELECT id, account_id, name, created_at, expires_at, last_used_at FROM keys \
+             WHERE id > $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) \
+             AND (expires_at <= $3 OR COALESCE(last_used_at, created_at) <= $4) ORDER BY id LIMIT $5";
+        let soon = now.plus(self.alerts.expiring);
+        let binds = binds![after, now, soon, now.minus(self.alerts.unused), LIVES];
+        let rows = self.backend.read().await?.fetch_all(sql, binds).await?;
+        let life = |row: &Row| {
+            let life = KeyLife {
+                id: row.parse("id")?,
+                name: row.text("name")?,
+                created_at: row.time("created_at")?,
+                expires_at: row.maybe_time("expires_at")?,
+                last_used_at: row.maybe_time("last_used_at")?,
+            };
+            Ok((life, row.parse("account_id")?))
+        };
+        rows.iter().map(life).collect()
+    }
+
+    async fn sweep_alerts(&self, now: Timestamp) -> Result<(), StoreError> {
+        let oldest = now.minus(self.alerts.keep);
+        loop {
+            let swept = self.backend.write(move |db| Box::pin(sweep(db, oldest))).await?;
+            if swept < u64::from(SWEPT) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Deletes some alerts that are older than they are kept, with the mails that are owed of them.
+async fn sweep(db: &mut Connection, oldest: Timestamp) -> Result<u64, StoreError> {
+    let old = "SELECT id FROM alerts WHERE raised_at < $1 ORDER BY raised_at, id LIMIT $2";
+    let mails = format!("DELETE FROM alert_mails WHERE alert_id IN ({old})");
+    db.execute(mails, binds![oldest, SWEPT]).await?;
+    db.execute(format!("DELETE FROM alerts WHERE id IN ({old})"), binds![oldest, SWEPT]).await
+}
+
+async fn raise_all(
+    db: &mut Connection,
+    due: Vec<(AccountId, NewAlert)>,
+    raiser: Raiser,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut raised = 0;
+    for (account, alert) in due {
+        raised += usize::from(raise(db, account, alert, &raiser, now).await?);
+    }
+    Ok(raised)
+}
+
+async fn watch_all(
+    db: &mut Connection,
+    keys: Vec<KeyId>,
+    until: i64,
+    raiser: Raiser,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for key in keys {
+        watch_one(db, key, until, &raiser, now).await?;
+    }
+    Ok(())
+}
+
+async fn watch_one(
+    db: &mut Connection,
+    id: KeyId,
+    until: i64,
+    raiser: &Raiser,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // The key's row first, as everywhere; it also keeps a second server from making the watch at the same time.
+    let sql =
+        "SELECT account_id, name, created_at, rate_limit, revoked_at, expires_at FROM keys WHERE id = $1";
+    let Some(row) = db.fetch_held(sql, binds![id.to_string()]).await? else { return Ok(()) };
+    let sql = "SELECT state, evaluated_until FROM key_watches WHERE key_id = $1";
+    let (mut watch, from) = match db.fetch_held(sql, binds![id.to_string()]).await? {
+        Some(row) => (row.json::<KeyWatch>("state")?, row.integer("evaluated_until")?),
+        None => (KeyWatch::default(), 0),
+    };
+    let key = watched_key(id, &row)?;
+    let dead = row.maybe_time("revoked_at")?.is_some()
+        || row.maybe_time("expires_at")?.is_some_and(|end| end <= now);
+    let (minutes, next) = minutes_of(db, id, from, until).await?;
+    let mut due = Vec::new();
+    // Whoever still uses a dead key is told of by a rule of its own.
+    if !dead {
+        for minute in &minutes {
+            due.extend(watch.observe(&key, minute, &raiser.settings, now));
+        }
+        due.extend(watch.wake(&key, &raiser.settings, now));
+    }
+    let wake_at = if dead { None } else { watch.wake_at(&raiser.settings) };
+    db.execute(
+        "INSERT INTO key_watches (key_id, state, evaluated_until, wake_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (key_id) DO UPDATE SET state = $2, evaluated_until = $3, wake_at = $4",
+        binds![id.to_string(), crate::sql::to_json(&watch)?, next, wake_at],
+    )
+    .await?;
+    let account: AccountId = row.parse("account_id")?;
+    for alert in due {
+        raise(db, account, alert, raiser, now).await?;
+    }
+    Ok(())
+}
+
+fn watched_key(id: KeyId, row: &Row) -> Result<WatchedKey, StoreError> {
+    Ok(WatchedKey {
+        id,
+        name: row.text("name")?,
+        created_at: row.time("created_at")?,
+        rate_limit: RateLimit::per_minute(row.number("rate_limit")?).ok_or_else(|| corrupt("rate_limit"))?,
+    })
+}
+
+/// The used minutes of a key from one moment to another, the oldest first, and where to go on after them. Addresses are on
+/// record without their minutes, so all that were seen since the last look stand in the last minute.
+async fn minutes_of(
+    db: &mut Connection,
+    key: KeyId,
+    from: i64,
+    until: i64,
+) -> Result<(Vec<MinuteSummary>, i64), StoreError> {
+    let sql = "SELECT start, CAST(sum(requests) AS BIGINT) AS requests, \
+         CAST(sum(CASE WHEN status >= 400 AND status NOT IN (401, 429) THEN requests ELSE 0 END) AS BIGINT) AS errors, \
+         CAST(sum(CASE WHEN status = 429 THEN requests ELSE 0 END) AS BIGINT) AS limited FROM usage_buckets \
+         WHERE key_id = $1 AND span = 'minute' AND start >= $2 AND start < $3 GROUP BY start ORDER BY start LIMIT $4";
+    let rows = db.fetch_all(sql, binds![key.to_string(), from, until, MINUTES]).await?;
+    let mut minutes = rows.iter().map(minute_of).collect::<Result<Vec<_>, _>>()?;
+    let full = i64::try_from(minutes.len()).unwrap_or(MINUTES) >= MINUTES;
+    let last = minutes.last().map(|minute| minute.minute.unix_ms() + MINUTE_MS);
+    let next = if full { last.unwrap_or(until) } else { until.max(from) };
+    if let Some(last) = minutes.last_mut() {
+        let since = Timestamp::from_unix_ms(from).minus(LATE);
+        let sql = "SELECT address FROM usage_addresses WHERE key_id = $1 AND last_seen >= $2 \
+             ORDER BY last_seen DESC, address LIMIT $3";
+        let rows = db.fetch_all(sql, binds![key.to_string(), since, ADDRESSES]).await?;
+        last.addresses = rows.iter().map(|row| row.parse("address")).collect::<Result<_, _>>()?;
+    }
+    Ok((minutes, next))
+}
+
+fn minute_of(row: &Row) -> Result<MinuteSummary, StoreError> {
+    let count = |column| Ok::<_, StoreError>(u32::try_from(row.integer(column)?).unwrap_or(u32::MAX));
+    Ok(MinuteSummary {
+        minute: row.time("start")?,
+        requests: count("requests")?,
+        errors: count("errors")?,
+        limited: count("limited")?,
+        addresses: Vec::new(),
+    })
+}

@@ -1,0 +1,27 @@
+//! What tests do to a server that nothing else does.
+
+use super::node::{self, Beats};
+use super::{Cluster, PoisonError};
+use crate::Seams;
+use crate::backend::Backend;
+use crate::error::StoreError;
+
+impl Cluster {
+    /// Ends all work on the server's place without a word, as a kill does.
+    pub(crate) fn deafen(&self) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+
+    /// Looks after the others as the worker does now and then.
+    pub(crate) async fn look(
+        &self,
+        backend: &Backend,
+        seams: &Seams,
+        earlier: Beats,
+    ) -> Result<Beats, StoreError> {
+        let (me, seams) = (self.state.me.unwrap(), seams.clone());
+        backend
+            .write(move |db| Box::pin(async move { node::bury_the_dead(db, &seams, me, &earlier).await }))
+            .await
+    }
+}

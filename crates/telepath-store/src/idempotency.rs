@@ -1,0 +1,210 @@
+//! Requests with an `Idempotency-Key`. An attempt claims its key before it does anything, and the claim stands in the
+//! transaction of whatever it changes: so after a crash it is known whether the change happened, and an attempt that was
+//! given up can no longer change anything.
+
+use telepath_core::account::Actor;
+use telepath_core::audit::Origin;
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, IdempotencyId};
+use telepath_core::idempotency::{
+    Attempt, IdempotencyKey, KEPT_FOR, KeptAnswer, MAX_KEPT_PER_CALLER, Progress, RequestHash, Verdict,
+};
+
+use crate::Store;
+use crate::backend::Backend;
+use crate::error::StoreError;
+use crate::sql::{Connection, Row, binds, corrupt};
+
+/// Rows that one statement forgets; few enough that changes never wait long behind it.
+const FORGET_AT_ONCE: i64 = 1000;
+
+/// Which request is to be carried out once.
+#[derive(Debug, Clone, Copy)]
+pub struct OnceRequest {
+    /// Whose.
+    pub account: AccountId,
+    /// Who sends it; each caller has keys of its own.
+    pub caller: Actor,
+    /// What it sends as key.
+    pub key: IdempotencyKey,
+    /// What it asks for.
+    pub request: RequestHash,
+}
+
+/// What becomes of a request with an `Idempotency-Key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// It is to be carried out, as this attempt.
+    Fresh(IdempotencyId),
+    /// It was carried out before.
+    Before(Verdict),
+}
+
+impl Store {
+    /// Claims a key for a request. A claim must be given to [`Store::end_once`].
+    pub async fn begin_once(&self, once: OnceRequest, now: Timestamp) -> Result<Begun, StoreError> {
+        let claim = Claim {
+            once,
+            id: self.new_id(now)?,
+            run: self.run,
+            // A data folder has one server at a time, so who is not this one is gone.
+            alone: matches!(self.backend, Backend::Sqlite(_)),
+            now,
+        };
+        self.backend.write(move |db| Box::pin(begin(db, claim))).await
+    }
+
+    /// Ends an attempt. `Some` is the answer of one that was carried out; `None` is one that was refused, or of whose
+    /// answer nothing can be kept: then only what it has changed decides whether it may be tried again.
+    pub async fn end_once(&self, id: IdempotencyId, answer: Option<KeptAnswer>) -> Result<(), StoreError> {
+        self.backend.write(move |db| Box::pin(end(db, id, answer))).await
+    }
+
+    /// Forgets answers whose time is over, and the oldest of callers that have too many; how many.
+    pub async fn forget_answers(&self) -> Result<u64, StoreError> {
+        let (now, mut forgotten) = (self.now(), 0);
+        loop {
+            let gone = self.backend.write(move |db| Box::pin(forget_expired(db, now))).await?;
+            forgotten += gone;
+            if gone < FORGET_AT_ONCE.unsigned_abs() {
+                break;
+            }
+        }
+        loop {
+            let gone =
+                self.backend.write(move |db| Box::pin(forget_surplus(db, MAX_KEPT_PER_CALLER))).await?;
+            forgotten += gone;
+            if gone == 0 {
+                return Ok(forgotten);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Claim {
+    once: OnceRequest,
+    id: IdempotencyId,
+    run: IdempotencyId,
+    alone: bool,
+    now: Timestamp,
+}
+
+async fn begin(db: &mut Connection, claim: Claim) -> Result<Begun, StoreError> {
+    let OnceRequest { account, caller, key, request } = claim.once;
+    let sql = "SELECT request_hash, run, claimed_at, state, target, status, location, body, expires_at \
+               FROM idempotency_keys WHERE account_id = $1 AND caller = $2 AND key_hash = $3";
+    let place = binds![account.to_string(), caller.to_string(), &key.as_bytes()[..]];
+    let Some(row) = db.fetch_held(sql, place).await? else { return insert(db, claim).await };
+    if row.time("expires_at")? > claim.now {
+        match attempt_of(&row, claim)?.judge(request, claim.now) {
+            Verdict::TakeOver => {}
+            before @ (Verdict::Replay(_) | Verdict::Reused | Verdict::InUse | Verdict::Lost(_)) => {
+                return Ok(Begun::Before(before));
+            }
+        }
+    }
+    db.execute(
+        "UPDATE idempotency_keys SET request_hash = $4, claim = $5, run = $6, claimed_at = $7, \
+         state = 'running', target = NULL, status = NULL, location = NULL, body = NULL, expires_at = $8 \
+         WHERE account_id = $1 AND caller = $2 AND key_hash = $3",
+        claim.values(),
+    )
+    .await?;
+    Ok(Begun::Fresh(claim.id))
+}
+
+async fn insert(db: &mut Connection, claim: Claim) -> Result<Begun, StoreError> {
+    let inserted = db
+        .execute(
+            "INSERT INTO idempotency_keys \
+             (account_id, caller, key_hash, request_hash, claim, run, claimed_at, state, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8) \
+             ON CONFLICT (account_id, caller, key_hash) DO NOTHING",
+            claim.values(),
+        )
+        .await?;
+    // Another one came between the look and the claim; whoever asks again sees it.
+    Ok(if inserted == 0 { Begun::Before(Verdict::InUse) } else { Begun::Fresh(claim.id) })
+}
+
+impl Claim {
+    fn values(&self) -> Vec<crate::sql::Value> {
+        let OnceRequest { account, caller, key, request } = self.once;
+        binds![
+            account.to_string(),
+            caller.to_string(),
+            &key.as_bytes()[..],
+            &request.as_bytes()[..],
+            self.id.to_string(),
+            self.run.to_string(),
+            self.now,
+            self.now.plus(KEPT_FOR),
+        ]
+    }
+}
+
+fn attempt_of(row: &Row, claim: Claim) -> Result<Attempt, StoreError> {
+    let state = row.text("state")?;
+    let progress = match state.as_str() {
+        "running" => Progress::Running,
+        "lost" => Progress::Lost,
+        "done" => Progress::Done(KeptAnswer {
+            status: row.number("status")?,
+            location: row.maybe_text("location")?,
+            body: row.text("body")?,
+        }),
+        _ => return Err(corrupt("idempotency_keys.state")),
+    };
+    Ok(Attempt {
+        request: RequestHash::from_bytes(row.array("request_hash")?),
+        since: row.time("claimed_at")?,
+        progress,
+        target: row.maybe_text("target")?,
+        orphaned: claim.alone && row.parse::<IdempotencyId>("run")? != claim.run,
+    })
+}
+
+async fn end(db: &mut Connection, id: IdempotencyId, answer: Option<KeptAnswer>) -> Result<(), StoreError> {
+    if let Some(answer) = answer {
+        let sql = "UPDATE idempotency_keys SET state = 'done', status = $2, location = $3, body = $4 \
+                   WHERE claim = $1";
+        let values = binds![id.to_string(), u32::from(answer.status), answer.location, answer.body];
+        return db.execute(sql, values).await.map(drop);
+    }
+    // Nothing was changed, so nothing needs to be remembered; a change that is still on its way finds no claim.
+    let sql = "DELETE FROM idempotency_keys WHERE claim = $1 AND target IS NULL";
+    if db.execute(sql, binds![id.to_string()]).await? == 0 {
+        let sql = "UPDATE idempotency_keys SET state = 'lost' WHERE claim = $1";
+        db.execute(sql, binds![id.to_string()]).await?;
+    }
+    Ok(())
+}
+
+/// Notes, in the transaction of a change, what the attempt has changed. Without its claim the attempt was given up, and
+/// the change must not happen.
+pub(crate) async fn mark(db: &mut Connection, origin: Origin, target: &str) -> Result<(), StoreError> {
+    let Some(id) = origin.idempotency else { return Ok(()) };
+    let sql =
+        "UPDATE idempotency_keys SET target = COALESCE(target, $2) WHERE claim = $1 AND state = 'running'";
+    let marked = db.execute(sql, binds![id.to_string(), target]).await?;
+    if marked == 0 { Err(StoreError::Superseded) } else { Ok(()) }
+}
+
+async fn forget_expired(db: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
+    let sql = "DELETE FROM idempotency_keys WHERE claim IN \
+               (SELECT claim FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+    db.execute(sql, binds![now, FORGET_AT_ONCE]).await
+}
+
+pub(crate) async fn forget_surplus(db: &mut Connection, most: u32) -> Result<u64, StoreError> {
+    let sql = "SELECT account_id, caller, count(*) AS kept FROM idempotency_keys \
+               WHERE state <> 'running' GROUP BY account_id, caller HAVING count(*) > $1 LIMIT 1";
+    let Some(row) = db.fetch_optional(sql, binds![most]).await? else { return Ok(0) };
+    let surplus = row.integer("kept")? - i64::from(most);
+    let sql = "DELETE FROM idempotency_keys WHERE claim IN \
+               (SELECT claim FROM idempotency_keys WHERE account_id = $1 AND caller = $2 \
+                AND state <> 'running' ORDER BY expires_at, claim LIMIT $3)";
+    let values = binds![row.text("account_id")?, row.text("caller")?, surplus.min(FORGET_AT_ONCE)];
+    db.execute(sql, values).await
+}

@@ -1,0 +1,241 @@
+//! The transactions that give keys new secrets and end old ones.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::event::EventKind;
+use telepath_core::id::{AccountId, AuditId, EventId, KeyId, SecretId};
+use telepath_core::key::{
+    GraceSeconds, KeyRecord, KeyStatus, MAX_ROTATED_TOGETHER, Rotation, SecretStatus, TooManySecrets,
+};
+use telepath_core::secret::{HashedKey, KeyMask, KeyMode, PlainKey};
+
+use super::change::{key_event, read_back};
+use super::giver::{self, must_cover, must_cover_scopes};
+use super::{Changed, KeyChangeError, RotateAllError, row};
+use crate::error::StoreError;
+use crate::key_table::snapshots;
+use crate::sql::{Connection, binds};
+use crate::{Seams, audit, event};
+
+/// What a rotation of one key writes, made before its transaction.
+pub(super) struct Rotate {
+    secret_id: SecretId,
+    hash: HashedKey,
+    mask: KeyMask,
+    audit_id: AuditId,
+    event_id: EventId,
+    grace: GraceSeconds,
+    origin: Origin,
+}
+
+impl Rotate {
+    /// The ids and the secret of one rotation.
+    pub(super) fn make(
+        seams: &Seams,
+        mode: KeyMode,
+        grace: GraceSeconds,
+        origin: Origin,
+    ) -> Result<(Self, PlainKey), StoreError> {
+        let secret = PlainKey::generate(mode, &*seams.entropy)?;
+        let rotate = Self {
+            secret_id: seams.new_id(origin.at)?,
+            hash: seams.vault.hash_key(&secret),
+            mask: secret.mask(),
+            audit_id: seams.new_id(origin.at)?,
+            event_id: seams.new_id(origin.at)?,
+            grace,
+            origin,
+        };
+        Ok((rotate, secret))
+    }
+}
+
+pub(super) async fn rotate(
+    db: &mut Connection,
+    account: AccountId,
+    id: KeyId,
+    rotate: Rotate,
+) -> Result<Changed, KeyChangeError> {
+    let (old, giver) = giver::hold(db, account, id, rotate.origin).await?;
+    must_cover(giver.as_ref(), &old)?;
+    match old.status(rotate.origin.at) {
+        KeyStatus::Active | KeyStatus::Expiring => {}
+        KeyStatus::Expired => return Err(KeyChangeError::Expired),
+        KeyStatus::Revoked => return Err(KeyChangeError::Revoked),
+    }
+    let plan = Rotation::plan(&old.secrets, rotate.grace, rotate.origin.at)
+        .map_err(|TooManySecrets| KeyChangeError::TooManySecrets)?;
+    write(db, &old, plan, rotate).await?;
+    Ok(read_back(db, account, id).await?)
+}
+
+async fn write(
+    db: &mut Connection,
+    key: &KeyRecord,
+    plan: Rotation,
+    rotate: Rotate,
+) -> Result<(), StoreError> {
+    let Rotate { secret_id, hash, mask, audit_id, event_id, grace, origin } = rotate;
+    let id = key.id.to_string();
+    for end in plan.ends {
+        db.execute(
+            "UPDATE key_secrets SET expires_at = $2, ended_at = $3 WHERE id = $1",
+            binds![end.id.to_string(), end.at, end.at_once.then_some(end.at)],
+        )
+        .await?;
+    }
+    for forgotten in plan.forgets {
+        db.execute("DELETE FROM key_secrets WHERE id = $1", binds![forgotten.to_string()]).await?;
+    }
+    db.execute(
+        "INSERT INTO key_secrets (id, key_id, hash, mask, created_at) VALUES ($1, $2, $3, $4, $5)",
+        binds![secret_id.to_string(), id.as_str(), &hash.as_bytes()[..], mask.as_str(), origin.at],
+    )
+    .await?;
+    db.execute("UPDATE keys SET version = version + 1 WHERE id = $1", binds![id.as_str()]).await?;
+    let was = key.secrets.iter().find(|secret| secret.status(origin.at) == SecretStatus::Current);
+    let entry = AuditEntry {
+        id: audit_id,
+        account_id: key.account_id,
+        origin,
+        action: AuditAction::KeyRotated,
+        target: id,
+        before: json!({ "secret": was.map(|secret| secret.id) }),
+        after: json!({ "secret": secret_id, "grace_seconds": grace.get() }),
+    };
+    audit::write(db, &entry).await?;
+    let rotated = key_event(EventKind::KeyRotated, key.id, &key.name, origin);
+    event::write(db, key.account_id, event_id, rotated, origin.at).await
+}
+
+/// Rotates every usable key of an account; `touched` learns of each key before anything is written of it, so that all
+/// of them can be doubted when it is not known whether the transaction was committed.
+pub(super) async fn rotate_all(
+    db: &mut Connection,
+    account: AccountId,
+    grace: GraceSeconds,
+    mode: KeyMode,
+    origin: Origin,
+    seams: Seams,
+    touched: &(dyn Fn(KeyId) + Send + Sync),
+) -> Result<Vec<(Changed, PlainKey)>, RotateAllError> {
+    let keys = hold_usable(db, account, origin).await?;
+    let giver = giver::read(db, account, origin).await.map_err(no_giver)?;
+    let beyond = |key: &&KeyRecord| must_cover(giver.as_ref(), key).is_err();
+    let ids = |keys: &mut dyn Iterator<Item = &KeyRecord>| keys.map(|key| key.id).collect::<Vec<_>>();
+    let stronger = ids(&mut keys.iter().filter(beyond));
+    if !stronger.is_empty() {
+        return Err(RotateAllError::Escalation(stronger));
+    }
+    let plan = |key: &KeyRecord| Rotation::plan(&key.secrets, grace, origin.at);
+    let full = ids(&mut keys.iter().filter(|key| plan(key).is_err()));
+    if !full.is_empty() {
+        return Err(RotateAllError::TooManySecrets(full));
+    }
+    let mut secrets = HashMap::new();
+    for key in &keys {
+        let Ok(plan) = plan(key) else { continue };
+        let (rotate, secret) = Rotate::make(&seams, mode, grace, origin)?;
+        touched(key.id);
+        write(db, key, plan, rotate).await?;
+        secrets.insert(key.id, secret);
+    }
+    gather(db, account, origin, secrets).await
+}
+
+fn no_giver(error: KeyChangeError) -> RotateAllError {
+    match error {
+        KeyChangeError::Store(error) => RotateAllError::Store(error),
+        KeyChangeError::NotFound
+        | KeyChangeError::SecretNotFound
+        | KeyChangeError::Escalation
+        | KeyChangeError::Beyond(_)
+        | KeyChangeError::Revoked
+        | KeyChangeError::Expired
+        | KeyChangeError::CurrentSecret
+        | KeyChangeError::TooManySecrets => RotateAllError::Escalation(Vec::new()),
+    }
+}
+
+const USABLE: &str = "FROM keys WHERE account_id = $1 AND revoked_at IS NULL \
+                      AND (expires_at IS NULL OR expires_at > $2)";
+
+/// Every usable key of the account, held until the transaction ends.
+async fn hold_usable(
+    db: &mut Connection,
+    account: AccountId,
+    origin: Origin,
+) -> Result<Vec<KeyRecord>, RotateAllError> {
+    let values = binds![account.to_string(), origin.at];
+    let count: usize =
+        db.fetch_one(format!("SELECT count(*) AS count {USABLE}"), values.clone()).await?.number("count")?;
+    if count > MAX_ROTATED_TOGETHER {
+        return Err(RotateAllError::TooManyKeys);
+    }
+    // In the order of their ids, as everywhere.
+    db.hold_all(format!("SELECT id {USABLE} ORDER BY id"), values.clone()).await?;
+    let sql = format!("SELECT {} {USABLE} ORDER BY id", row::COLUMNS);
+    Ok(row::keys(db, sql, values).await?)
+}
+
+/// The keys as the transaction leaves them, each with its new secret.
+async fn gather(
+    db: &mut Connection,
+    account: AccountId,
+    origin: Origin,
+    mut secrets: HashMap<KeyId, PlainKey>,
+) -> Result<Vec<(Changed, PlainKey)>, RotateAllError> {
+    let mut rotated = Vec::with_capacity(secrets.len());
+    if secrets.is_empty() {
+        return Ok(rotated);
+    }
+    let mut snapshots = snapshots(db, account).await?;
+    let sql = format!("SELECT {} {USABLE} ORDER BY created_at DESC, id DESC", row::COLUMNS);
+    for key in row::keys(db, sql, binds![account.to_string(), origin.at]).await? {
+        let id = key.id;
+        if let (Some(secret), Some(snapshot)) = (secrets.remove(&id), snapshots.remove(&id)) {
+            rotated.push((Changed { key, snapshot }, secret));
+        }
+    }
+    Ok(rotated)
+}
+
+/// An order to end a secret.
+pub(super) struct EndSecret {
+    pub(super) account: AccountId,
+    pub(super) id: KeyId,
+    pub(super) secret: SecretId,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+}
+
+pub(super) async fn end_secret(db: &mut Connection, end: EndSecret) -> Result<Changed, KeyChangeError> {
+    let EndSecret { account, id, secret, origin, audit_id } = end;
+    let (old, giver) = giver::hold(db, account, id, origin).await?;
+    must_cover_scopes(giver.as_ref(), old.scopes)?;
+    let found = old.secrets.iter().find(|known| known.id == secret).ok_or(KeyChangeError::SecretNotFound)?;
+    match found.status(origin.at) {
+        SecretStatus::Current => return Err(KeyChangeError::CurrentSecret),
+        SecretStatus::Ended => return Ok(read_back(db, account, id).await?),
+        SecretStatus::Grace => {}
+    }
+    db.execute(
+        "UPDATE key_secrets SET expires_at = $2, ended_at = $2 WHERE id = $1",
+        binds![secret.to_string(), origin.at],
+    )
+    .await?;
+    db.execute("UPDATE keys SET version = version + 1 WHERE id = $1", binds![id.to_string()]).await?;
+    let entry = AuditEntry {
+        id: audit_id,
+        account_id: account,
+        origin,
+        action: AuditAction::KeySecretEnded,
+        target: id.to_string(),
+        before: json!({ "secret": secret, "expires_at": found.expires_at }),
+        after: json!({ "secret": secret, "expires_at": Value::from(origin.at.to_string()) }),
+    };
+    audit::write(db, &entry).await?;
+    Ok(read_back(db, account, id).await?)
+}

@@ -1,0 +1,60 @@
+//! Keys that are not secret any more are revoked by the server itself, with the alert in the same transaction.
+
+use serde_json::json;
+use telepath_core::alert::{AlertRule, NewAlert};
+use telepath_core::audit::Origin;
+use telepath_core::id::{AccountId, KeyId};
+use telepath_core::key::KeyRecord;
+
+use crate::key::KeyChangeError;
+use crate::{Store, alert, key};
+
+impl Store {
+    /// Revokes a key of which somebody has reported a secret, and raises the alert. A key that is revoked already stays
+    /// as it is.
+    pub async fn revoke_leaked_key(
+        &self,
+        account: AccountId,
+        id: KeyId,
+        reason: String,
+        origin: Origin,
+    ) -> Result<KeyRecord, KeyChangeError> {
+        let revoke = key::Revoke {
+            account,
+            id,
+            reason: Some(reason.clone()),
+            origin,
+            audit_id: self.new_id(origin.at)?,
+            event_id: self.new_id(origin.at)?,
+        };
+        let raiser = self.raiser();
+        self.change_key(id, move |db| {
+            Box::pin(async move {
+                let changed = key::revoke(db, revoke).await?;
+                let message =
+                    format!("The key \"{}\" was reported as leaked and is revoked.", changed.name());
+                let address = origin.address.map(|address| address.to_string());
+                let figures = json!({ "address": address, "reason": reason });
+                let alert = NewAlert::new(AlertRule::LeakReported, id, message, figures);
+                alert::raise(db, account, alert, &raiser, origin.at).await?;
+                Ok(changed)
+            })
+        })
+        .await
+    }
+
+    /// Revokes a key that was sent in clear, if its account wants that; whether it does.
+    pub async fn revoke_seen_in_clear(
+        &self,
+        account: AccountId,
+        id: KeyId,
+        origin: Origin,
+    ) -> Result<bool, KeyChangeError> {
+        let wanted = self.account(account).await?.is_some_and(|account| account.revoke_keys_seen_in_clear);
+        if wanted {
+            let reason = Some("Sent over plain HTTP".to_owned());
+            self.revoke_key(account, id, reason, origin).await?;
+        }
+        Ok(wanted)
+    }
+}

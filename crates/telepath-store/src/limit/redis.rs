@@ -1,0 +1,140 @@
+//! Windows of keys in one Redis or Valkey: one script call per request, which the server runs as one step. Nothing here
+//! waits without a bound, and a connection on which an answer did not come in time is not used again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Script};
+use telepath_core::id::KeyId;
+use telepath_core::limit::Window;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::SharedWindows;
+use crate::error::StoreError;
+use crate::key_table::{Standing, Taken};
+
+/// The longest that a request waits for its count.
+const ANSWER_WITHIN: Duration = Duration::from_millis(250);
+/// How long a new connection may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How long a start waits for the first connection.
+const FIRST_CONNECTION_WITHIN: Duration = Duration::from_secs(3);
+/// Between two attempts to connect.
+const CONNECT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// Questions on their way at once; more wait their turn within their time.
+const AT_ONCE: usize = 1024;
+
+/// The windows could not be asked, or did not answer in time. The request may have been counted all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unanswered;
+
+type Link = watch::Receiver<Option<MultiplexedConnection>>;
+
+/// Windows that all servers share.
+pub(crate) struct RedisWindows {
+    script: Script,
+    prefix: String,
+    link: Link,
+    broken: Arc<Notify>,
+    /// How long the last answer took.
+    latency_us: AtomicU64,
+    keeper: JoinHandle<()>,
+}
+
+impl RedisWindows {
+    /// Connects. If nobody answers the server starts all the same, and requests are treated as in any other outage.
+    pub(crate) async fn open(options: &SharedWindows) -> Result<Self, StoreError> {
+        // What the library says about a URL that it cannot read may quote it, password and all.
+        let client = Client::open(options.url.expose())
+            .map_err(|_| StoreError::Windows("the URL is not a redis:// or rediss:// URL".to_owned()))?;
+        let (connected, link) = watch::channel(None);
+        let broken = Arc::new(Notify::new());
+        let keeper = tokio::spawn(keep(client, connected, Arc::clone(&broken)));
+        let mut watching = link.clone();
+        let first = timeout(FIRST_CONNECTION_WITHIN, watching.wait_for(Option::is_some)).await;
+        if !matches!(first, Ok(Ok(_))) {
+            tracing::warn!("the place where rate limits are counted together does not answer; trying on");
+        }
+        Ok(Self {
+            script: Script::new(include_str!("take.lua")),
+            prefix: options.prefix.clone(),
+            link,
+            broken,
+            latency_us: AtomicU64::new(0),
+            keeper,
+        })
+    }
+
+    /// Counts one request of a key, if its window has room.
+    pub(crate) async fn take(&self, key: KeyId, standing: Standing) -> Result<Taken, Unanswered> {
+        let mut connection = self.link.borrow().clone().ok_or(Unanswered)?;
+        let mut call = self.script.key(format!("{}key:{key}", self.prefix));
+        call.arg(standing.limit.get())
+            .arg(standing.phase.seconds())
+            .arg(standing.known.start())
+            .arg(standing.known.used());
+        let asked = Instant::now();
+        let answered: Result<Result<(u8, i64, u32), _>, _> =
+            timeout(ANSWER_WITHIN, call.invoke_async(&mut connection)).await;
+        let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.latency_us.store(took, Ordering::Relaxed);
+        if let Ok(Ok((room, start, used))) = answered {
+            return Ok(Taken { admitted: room == 1, window: Window::counted(start, used) });
+        }
+        // A late answer is as useless as none, and those behind it would wait as long.
+        self.broken.notify_one();
+        Err(Unanswered)
+    }
+
+    /// Whether there is a connection.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.link.borrow().is_some()
+    }
+
+    /// How long the last answer took, or was waited for.
+    pub(crate) fn latency(&self) -> Duration {
+        Duration::from_micros(self.latency_us.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for RedisWindows {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// Keeps one connection: makes a new one when the old one is said to be broken.
+async fn keep(client: Client, connected: watch::Sender<Option<MultiplexedConnection>>, broken: Arc<Notify>) {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_WITHIN))
+        .set_response_timeout(Some(ANSWER_WITHIN))
+        .set_concurrency_limit(AT_ONCE);
+    let mut failing = false;
+    loop {
+        let made =
+            timeout(CONNECT_WITHIN, client.get_multiplexed_async_connection_with_config(&config)).await;
+        match made {
+            Ok(Ok(connection)) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!("rate limits are counted together again");
+                }
+                connected.send_replace(Some(connection));
+                broken.notified().await;
+                connected.send_replace(None);
+            }
+            // Told once per trouble. The library's text may hold the address but no password.
+            Ok(Err(error)) if !std::mem::replace(&mut failing, true) => {
+                tracing::warn!(%error, "rate limits cannot be counted together");
+            }
+            Err(_) if !std::mem::replace(&mut failing, true) => {
+                tracing::warn!("rate limits cannot be counted together: no connection in time");
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+        sleep(CONNECT_AGAIN_AFTER).await;
+    }
+}

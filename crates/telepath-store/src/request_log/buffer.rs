@@ -1,0 +1,299 @@
+//! Answered requests in memory until they are written: a list per shard behind a short lock, without an allocation once
+//! the lists have grown. When all is full, details are dropped and only sums are kept, so that counts stay right.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use telepath_core::clock::Timestamp;
+use telepath_core::error::ErrorCode;
+use telepath_core::id::{AccountId, KeyId, RequestId};
+use telepath_core::request::text::{MAX_PATH, MAX_USER_AGENT, append_path, append_user_agent};
+use telepath_core::request::{Answered, RequestFacts, RouteNumber, SecretMark};
+use telepath_core::usage::UsageSpan;
+
+/// Lists with a lock of their own; a power of two.
+const SHARDS: usize = 8;
+/// Requests of one list: with all lists, about 20 MiB.
+const SHARD_REQUESTS: usize = 16_384;
+/// Text of one list, in bytes.
+const SHARD_TEXT: usize = 1024 * 1024;
+/// Sums that are kept when all lists are full: more than there are keys in use on any server that we have measured.
+const SUMS: usize = 65_536;
+
+/// A request in memory; its texts stand one after the other in the list's own.
+#[derive(Clone, Copy)]
+pub(super) struct Noted {
+    pub(super) account: AccountId,
+    pub(super) id: RequestId,
+    pub(super) facts: RequestFacts,
+    pub(super) route: Option<RouteNumber>,
+    pub(super) error: Option<ErrorCode>,
+    text: u32,
+    user_agent: u16,
+    path: u16,
+    has_path: bool,
+}
+
+/// The requests of one shard.
+#[derive(Default)]
+pub(super) struct List {
+    pub(super) requests: Vec<Noted>,
+    text: Vec<u8>,
+}
+
+impl List {
+    fn push(&mut self, request: &Answered<'_>) -> bool {
+        let room = self.text.len() + MAX_USER_AGENT + MAX_PATH <= SHARD_TEXT;
+        if self.requests.len() >= SHARD_REQUESTS || !room {
+            return false;
+        }
+        let text = self.text.len();
+        append_user_agent(&mut self.text, request.user_agent);
+        let user_agent = self.text.len() - text;
+        if let Some(path) = request.path {
+            append_path(&mut self.text, path);
+        }
+        let path = self.text.len() - text - user_agent;
+        // All three are bounded by the constants above.
+        let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
+        self.requests.push(Noted {
+            account: request.account,
+            id: request.id,
+            facts: request.facts,
+            route: request.route,
+            error: request.error,
+            text: u32::try_from(text).unwrap_or(u32::MAX),
+            user_agent: short(user_agent),
+            path: short(path),
+            has_path: request.path.is_some(),
+        });
+        true
+    }
+
+    /// User agent and path of one of the list's requests.
+    pub(super) fn texts(&self, noted: &Noted) -> (Option<&str>, Option<&str>) {
+        let start = noted.text as usize;
+        let middle = start + usize::from(noted.user_agent);
+        let part =
+            |range| self.text.get(range).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
+        let user_agent = part(start..middle);
+        let path = noted.has_path.then(|| part(middle..middle + usize::from(noted.path)));
+        (Some(user_agent).filter(|text| !text.is_empty()), path)
+    }
+
+    fn clear(&mut self) {
+        self.requests.clear();
+        self.text.clear();
+    }
+}
+
+/// What requests without details have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct SumKey {
+    pub(super) account: AccountId,
+    key: KeyId,
+    secret: SecretMark,
+    pub(super) route: Option<RouteNumber>,
+    status: u16,
+    admitted: bool,
+    minute: Timestamp,
+}
+
+/// Requests without details.
+#[derive(Clone, Copy)]
+pub(super) struct Sum {
+    /// The last of them, with the duration of all.
+    pub(super) facts: RequestFacts,
+    pub(super) requests: u64,
+}
+
+/// What was lost because the database could not take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogFigures {
+    /// Requests that were counted but are not in the log.
+    pub details_lost: u64,
+    /// Requests that were not even counted.
+    pub counts_lost: u64,
+}
+
+/// All that was taken out of the buffer at one moment.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) lists: Vec<List>,
+    pub(super) sums: HashMap<SumKey, Sum>,
+}
+
+impl Taken {
+    pub(super) fn clear(&mut self) {
+        self.lists.iter_mut().for_each(List::clear);
+        self.sums.clear();
+    }
+}
+
+pub(super) struct Buffer {
+    lists: Box<[Mutex<List>]>,
+    sums: Mutex<HashMap<SumKey, Sum>>,
+    details_lost: AtomicU64,
+    counts_lost: AtomicU64,
+}
+
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can leave a half-made state behind.
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The list of this thread, so that threads rarely wait for each other.
+fn own_place() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static PLACE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    }
+    PLACE.with(|place| *place)
+}
+
+impl Buffer {
+    pub(super) fn new() -> Self {
+        Self {
+            lists: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            sums: Mutex::default(),
+            details_lost: AtomicU64::new(0),
+            counts_lost: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn push(&self, request: &Answered<'_>) {
+        let own = own_place();
+        let kept = (0..SHARDS).any(|step| locked(&self.lists[(own + step) % SHARDS]).push(request));
+        if !kept {
+            self.details_lost.fetch_add(1, Ordering::Relaxed);
+            self.add_to_sums(request);
+        }
+    }
+
+    fn add_to_sums(&self, request: &Answered<'_>) {
+        let facts = &request.facts;
+        let key = SumKey {
+            account: request.account,
+            key: facts.key,
+            secret: facts.secret,
+            route: request.route,
+            status: facts.status,
+            admitted: facts.admitted,
+            minute: UsageSpan::Minute.start_of(facts.at),
+        };
+        let mut sums = locked(&self.sums);
+        let full = sums.len() >= SUMS;
+        match sums.entry(key) {
+            Place::Occupied(mut there) => {
+                let sum = there.get_mut();
+                let duration_us = sum.facts.duration_us.saturating_add(facts.duration_us);
+                sum.facts = RequestFacts { duration_us, ..*facts };
+                sum.requests += 1;
+            }
+            Place::Vacant(_) if full => {
+                self.counts_lost.fetch_add(1, Ordering::Relaxed);
+            }
+            Place::Vacant(place) => {
+                place.insert(Sum { facts: *facts, requests: 1 });
+            }
+        }
+    }
+
+    /// Exchanges what is in the buffer for the emptied lists of an earlier time.
+    pub(super) fn take(&self, taken: &mut Taken) {
+        taken.lists.resize_with(SHARDS, List::default);
+        for (list, spare) in self.lists.iter().zip(&mut taken.lists) {
+            std::mem::swap(&mut *locked(list), spare);
+        }
+        std::mem::swap(&mut *locked(&self.sums), &mut taken.sums);
+    }
+
+    pub(super) fn figures(&self) -> LogFigures {
+        LogFigures {
+            details_lost: self.details_lost.load(Ordering::Relaxed),
+            counts_lost: self.counts_lost.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use telepath_core::id::Id as _;
+    use telepath_core::request::RequestMethod;
+
+    use super::*;
+
+    fn answered(key: u32) -> Answered<'static> {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&key.to_be_bytes());
+        Answered {
+            account: AccountId::from_bytes([1; 16]),
+            id: RequestId::from_bytes([2; 16]),
+            facts: RequestFacts {
+                at: Timestamp::from_unix_seconds(1_800_000_000),
+                key: KeyId::from_bytes(id),
+                secret: SecretMark([3; 8]),
+                method: RequestMethod::Get,
+                status: 200,
+                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                duration_us: 5,
+                admitted: true,
+            },
+            route: Some(RouteNumber(0)),
+            error: None,
+            user_agent: b"curl",
+            path: Some("/v1/x"),
+        }
+    }
+
+    fn taken(buffer: &Buffer) -> (usize, u64) {
+        let mut taken = Taken::default();
+        buffer.take(&mut taken);
+        let noted = taken.lists.iter().map(|list| list.requests.len()).sum();
+        (noted, taken.sums.values().map(|sum| sum.requests).sum())
+    }
+
+    #[test]
+    fn a_full_buffer_keeps_the_counts_and_says_what_was_lost() {
+        let buffer = Buffer::new();
+        let whole = SHARDS * SHARD_REQUESTS;
+        for _ in 0..whole + 1000 {
+            buffer.push(&answered(1));
+        }
+        assert_eq!(buffer.figures(), LogFigures { details_lost: 1000, counts_lost: 0 });
+        assert_eq!(taken(&buffer), (whole, 1000));
+        assert_eq!(taken(&buffer), (0, 0));
+    }
+
+    #[test]
+    fn sums_are_bounded_too() {
+        let buffer = Buffer::new();
+        for number in 0..u32::try_from(SUMS).unwrap() + 10 {
+            buffer.add_to_sums(&answered(number));
+        }
+        assert_eq!(buffer.figures().counts_lost, 10);
+        buffer.add_to_sums(&answered(0));
+        assert_eq!(buffer.figures().counts_lost, 10, "a key that is known is counted also when all is full");
+        assert_eq!(taken(&buffer).1, SUMS as u64 + 1);
+    }
+
+    #[test]
+    fn text_is_bounded() {
+        let long = "x-".repeat(500);
+        let buffer = Buffer::new();
+        for _ in 0..SHARDS * SHARD_REQUESTS {
+            buffer.push(&Answered { user_agent: long.as_bytes(), path: Some(&long), ..answered(1) });
+        }
+        let mut taken = Taken::default();
+        buffer.take(&mut taken);
+        assert!(taken.lists.iter().all(|list| list.text.len() <= SHARD_TEXT));
+        assert!(buffer.figures().details_lost > 0);
+        let list = &taken.lists[0];
+        let (user_agent, path) = list.texts(list.requests.last().unwrap());
+        assert_eq!((user_agent.unwrap().len(), path.unwrap().len()), (MAX_USER_AGENT, MAX_PATH));
+    }
+}

@@ -1,0 +1,285 @@
+//! Reads the request log, a bounded number of segments at a time; the cursor goes on where a look ended, also in the
+//! middle of a segment.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, Id as _, SegmentId};
+use telepath_core::request::segment::{self, Logged};
+use telepath_core::request::{RequestFilter, RequestRecord};
+
+use crate::Store;
+use crate::backend::Backend;
+use crate::error::StoreError;
+use crate::sql::{Connection, binds, corrupt};
+
+/// Segments that are fetched together: at most 4 MiB.
+const BATCH: usize = 16;
+/// Bytes of segments after which a look ends, whatever it has found.
+const LOOK_BYTES: usize = 8 * 1024 * 1024;
+/// Segments after which a look ends, whatever it has found.
+const LOOK_SEGMENTS: usize = 2048;
+/// A request is written so long after it came at the latest; only what waits behind a database that is down waits longer.
+const WRITTEN_WITHIN: Duration = Duration::from_hours(1);
+/// Servers on one database do not commit in the order of their clocks. What is younger than this is not shown yet to
+/// somebody who reads forward and would pass over what comes in behind.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// Which way the log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RequestOrder {
+    /// The newest first.
+    #[default]
+    Newest,
+    /// The oldest first, so that a reader can go on as requests come in.
+    Oldest,
+}
+
+/// A place between two requests of the log: what it names was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestCursor {
+    written_at: Timestamp,
+    segment: SegmentId,
+    /// The place of the request in its segment.
+    index: u32,
+}
+
+impl RequestCursor {
+    const BYTES: usize = 28;
+
+    /// Reads what [`ToString`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; Self::BYTES] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let (time, rest) = bytes.split_first_chunk::<8>()?;
+        let (id, index) = rest.split_first_chunk::<16>()?;
+        Some(Self {
+            written_at: Timestamp::from_unix_ms(i64::from_be_bytes(*time)),
+            segment: SegmentId::from_bytes(*id),
+            index: u32::from_be_bytes(index.try_into().ok()?),
+        })
+    }
+}
+
+impl std::fmt::Display for RequestCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut bytes = Vec::with_capacity(Self::BYTES);
+        bytes.extend_from_slice(&self.written_at.unix_ms().to_be_bytes());
+        bytes.extend_from_slice(self.segment.as_bytes());
+        bytes.extend_from_slice(&self.index.to_be_bytes());
+        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+/// What one look into the log has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestPage {
+    /// The requests, in the order asked for.
+    pub requests: Vec<RequestRecord>,
+    /// Where to go on; `None` when there is nothing more. One who reads the oldest first always gets it.
+    pub next: Option<RequestCursor>,
+}
+
+/// A look that is under way.
+struct Look<'a> {
+    filter: &'a RequestFilter,
+    order: RequestOrder,
+    limit: usize,
+    found: Vec<RequestRecord>,
+    at: RequestCursor,
+}
+
+impl Store {
+    /// Requests of the account from a place on: at most `limit`, and fewer (or none) when a bounded look has found no
+    /// more, although the log goes on.
+    pub async fn list_requests(
+        &self,
+        account: AccountId,
+        filter: &RequestFilter,
+        order: RequestOrder,
+        limit: usize,
+        after: Option<RequestCursor>,
+    ) -> Result<RequestPage, StoreError> {
+        let bounds = self.bounds(filter, order);
+        let at = after.unwrap_or_else(|| first_place(&bounds, order));
+        let mut look = Look { filter, order, limit, found: Vec::new(), at };
+        let (mut bytes, mut segments) = (0, 0);
+        let mut db = self.backend.read().await?;
+        loop {
+            let batch = fetch(&mut db, account, &bounds, order, look.at).await?;
+            let last = batch.len() < BATCH;
+            for (place, payload) in batch {
+                bytes += payload.len();
+                segments += 1;
+                if !look.read_segment(place, &payload)? {
+                    return Ok(look.page(false));
+                }
+            }
+            if last {
+                return Ok(look.page(true));
+            }
+            if bytes >= LOOK_BYTES || segments >= LOOK_SEGMENTS {
+                return Ok(look.page(false));
+            }
+        }
+    }
+
+    /// Which segments can hold what the filter lets through.
+    fn bounds(&self, filter: &RequestFilter, order: RequestOrder) -> Bounds {
+        // An id holds the time at which it was made (RFC 9562 section 5.7).
+        let made = filter.id.map(|id| {
+            let bytes = u128::from_be_bytes(*id.as_bytes());
+            Timestamp::from_unix_ms(i64::try_from(bytes >> 80).unwrap_or(i64::MAX))
+        });
+        let latest = |one: Option<Timestamp>, other: Option<Timestamp>| one.into_iter().chain(other).max();
+        let earliest = |one: Option<Timestamp>, other: Option<Timestamp>| one.into_iter().chain(other).min();
+        let start = latest(filter.start, made);
+        let end = earliest(filter.end, made);
+        let settled = match (&self.backend, order) {
+            (Backend::Postgres(_), RequestOrder::Oldest) => Some(self.now().minus(SETTLED_AFTER)),
+            (Backend::Postgres(_), RequestOrder::Newest) | (Backend::Sqlite(_), _) => None,
+        };
+        let written_by = earliest(end.map(|end| end.plus(WRITTEN_WITHIN)), settled);
+        Bounds {
+            first_at: end.unwrap_or(END_OF_TIME),
+            written_from: start.unwrap_or(Timestamp::from_unix_ms(i64::MIN)),
+            written_by: written_by.unwrap_or(END_OF_TIME),
+        }
+    }
+}
+
+const END_OF_TIME: Timestamp = Timestamp::from_unix_ms(i64::MAX);
+
+struct Bounds {
+    /// Nothing in the segment is earlier than this, at the latest.
+    first_at: Timestamp,
+    written_from: Timestamp,
+    written_by: Timestamp,
+}
+
+fn first_place(bounds: &Bounds, order: RequestOrder) -> RequestCursor {
+    match order {
+        RequestOrder::Newest => RequestCursor {
+            written_at: bounds.written_by,
+            segment: SegmentId::from_bytes([0xff; 16]),
+            index: u32::MAX,
+        },
+        RequestOrder::Oldest => RequestCursor {
+            written_at: bounds.written_from,
+            segment: SegmentId::from_bytes([0; 16]),
+            index: 0,
+        },
+    }
+}
+
+/// The next segments with the place of each, the one in whose middle the cursor stands included.
+async fn fetch(
+    db: &mut Connection,
+    account: AccountId,
+    bounds: &Bounds,
+    order: RequestOrder,
+    at: RequestCursor,
+) -> Result<Vec<(RequestCursor, Vec<u8>)>, StoreError> {
+    let sql = match order {
+        RequestOrder::Newest => {
+            "SELECT id, written_at, payload FROM request_segments WHERE account_id = $1 \
+             AND (written_at, id) <= ($2, $3) AND written_at >= $4 AND written_at <= $5 AND first_at <= $6 \
+             ORDER BY written_at DESC, id DESC LIMIT $7"
+        }
+        RequestOrder::Oldest => {
+            "SELECT id, written_at, payload FROM request_segments WHERE account_id = $1 \
+             AND (written_at, id) >= ($2, $3) AND written_at >= $4 AND written_at <= $5 AND first_at <= $6 \
+             ORDER BY written_at, id LIMIT $7"
+        }
+    };
+    let binds = binds![
+        account.to_string(),
+        at.written_at,
+        at.segment.to_string(),
+        bounds.written_from,
+        bounds.written_by,
+        bounds.first_at,
+        i64::try_from(BATCH).unwrap_or(i64::MAX),
+    ];
+    let mut batch = Vec::with_capacity(BATCH);
+    for row in db.fetch_all(sql, binds).await? {
+        let place =
+            RequestCursor { written_at: row.time("written_at")?, segment: row.parse("id")?, index: 0 };
+        batch.push((place, row.bytes("payload")?));
+    }
+    Ok(batch)
+}
+
+impl Look<'_> {
+    /// Reads one segment; whether the look goes on.
+    fn read_segment(&mut self, place: RequestCursor, payload: &[u8]) -> Result<bool, StoreError> {
+        let entries = segment::read(payload).map_err(|_| corrupt("payload"))?;
+        let entered = place.written_at == self.at.written_at && place.segment == self.at.segment;
+        let resume = entered.then_some(self.at.index);
+        let numbered = (0_u32..).zip(&entries);
+        match self.order {
+            RequestOrder::Newest => {
+                let numbered = numbered.collect::<Vec<_>>().into_iter().rev();
+                let rest = numbered.filter(|(index, _)| resume.is_none_or(|resume| *index < resume));
+                Ok(self.take(place, rest) && self.pass(place, 0))
+            }
+            RequestOrder::Oldest => {
+                let rest = numbered.filter(|(index, _)| resume.is_none_or(|resume| *index > resume));
+                Ok(self.take(place, rest) && self.pass(place, u32::MAX))
+            }
+        }
+    }
+
+    /// Keeps what the filter lets through; whether there is room for more.
+    fn take<'e, 'p: 'e>(
+        &mut self,
+        place: RequestCursor,
+        entries: impl Iterator<Item = (u32, &'e Logged<'p>)>,
+    ) -> bool {
+        for (index, entry) in entries {
+            // A sum has no details to show.
+            if entry.sum.is_none() && self.filter.lets_through(entry) {
+                if self.found.len() >= self.limit {
+                    return false;
+                }
+                self.found.push(entry.to_record());
+            }
+            self.at = RequestCursor { index, ..place };
+        }
+        true
+    }
+
+    /// The whole segment was read.
+    fn pass(&mut self, place: RequestCursor, index: u32) -> bool {
+        self.at = RequestCursor { index, ..place };
+        true
+    }
+
+    fn page(self, ended: bool) -> RequestPage {
+        let goes_on = match self.order {
+            RequestOrder::Newest => !ended,
+            RequestOrder::Oldest => true,
+        };
+        RequestPage { requests: self.found, next: goes_on.then_some(self.at) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_its_text_form_and_nothing_else_is_one() {
+        let cursor = RequestCursor {
+            written_at: Timestamp::from_unix_ms(1_800_000_000_123),
+            segment: SegmentId::from_bytes([7; 16]),
+            index: 42,
+        };
+        let text = cursor.to_string();
+        assert_eq!(RequestCursor::parse(&text), Some(cursor));
+        for wrong in ["", "x", &text[1..], &format!("{text}A"), &format!("{text}=")] {
+            assert_eq!(RequestCursor::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Writes segments. A segment keeps its id until it is known to be in the database, so one whose commit got no answer is
+//! written again without being there twice.
+
+use telepath_core::clock::Timestamp;
+
+use super::encode::encode;
+use super::{MAX_WAITING, Segment, Waiting};
+use crate::Store;
+use crate::error::StoreError;
+use crate::sql::{Connection, binds};
+
+/// Segments of one transaction: at most 4 MiB.
+const GROUP: usize = 16;
+
+impl Store {
+    /// Writes all requests that the database does not have yet; in how many segments.
+    pub(crate) async fn write_requests(&self) -> Result<usize, StoreError> {
+        let mut waiting = self.requests.waiting.lock().await;
+        self.gather(&mut waiting)?;
+        let mut written = 0;
+        while !waiting.segments.is_empty() {
+            let group = stamped(&mut waiting, self.now());
+            let (count, bytes) =
+                (group.len(), group.iter().map(|(_, segment)| segment.payload.len()).sum::<usize>());
+            self.backend.write(move |db| Box::pin(insert(db, group))).await?;
+            // Only now: until here a caller that goes away leaves everything where it was.
+            waiting.segments.drain(..count);
+            waiting.bytes = waiting.bytes.saturating_sub(bytes);
+            written += count;
+        }
+        Ok(written)
+    }
+
+    /// Takes over what is in the buffer, unless too much is waiting already.
+    fn gather(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
+        if waiting.bytes >= MAX_WAITING {
+            return Ok(());
+        }
+        let log = &self.requests;
+        log.buffer.take(&mut waiting.taken);
+        let routes = log.routes.get().map_or(&[][..], Vec::as_slice);
+        let now = self.now();
+        let segments = encode(&waiting.taken, routes, || self.new_id(now));
+        waiting.taken.clear();
+        for segment in segments? {
+            waiting.bytes += segment.payload.len();
+            waiting.segments.push_back(segment);
+        }
+        Ok(())
+    }
+}
+
+/// The next segments with the time at which each is written. No two of a process have the same, so the order of the log
+/// is the order in which it was written.
+fn stamped(waiting: &mut Waiting, now: Timestamp) -> Vec<(Timestamp, Segment)> {
+    let mut last = waiting.last_written;
+    let stamp = |segment: &Segment| {
+        last = now.max(Timestamp::from_unix_ms(last.unix_ms() + 1));
+        (last, segment.clone())
+    };
+    let group = waiting.segments.iter().take(GROUP).map(stamp).collect();
+    waiting.last_written = last;
+    group
+}
+
+async fn insert(db: &mut Connection, group: Vec<(Timestamp, Segment)>) -> Result<(), StoreError> {
+    for (written_at, segment) in group {
+        let bytes = i64::try_from(segment.payload.len()).unwrap_or(i64::MAX);
+        db.execute(
+            "INSERT INTO request_segments (id, account_id, written_at, first_at, bytes, folded, payload) \
+             VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (id) DO NOTHING",
+            binds![
+                segment.id.to_string(),
+                segment.account.to_string(),
+                written_at,
+                segment.first_at,
+                bytes,
+                segment.payload.as_slice(),
+            ],
+        )
+        .await?;
+    }
+    Ok(())
+}

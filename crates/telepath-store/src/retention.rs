@@ -1,0 +1,124 @@
+//! What becomes old goes: buckets after the time of their span, the request log after its time or beyond its size. Each
+//! step is small, so that changes never wait long behind it, and one call takes a bounded number of steps.
+
+use std::time::Duration;
+
+use telepath_core::clock::Timestamp;
+use telepath_core::usage::{MAX_ADDRESSES, UsageSpan};
+
+use crate::Store;
+use crate::error::StoreError;
+use crate::sql::binds;
+use crate::usage::trim_addresses;
+
+/// Buckets of one transaction.
+const BUCKETS: i64 = 2000;
+/// Segments of one transaction.
+const SEGMENTS: i64 = 200;
+/// Transactions of one kind and one call; what is left over goes at the next.
+const STEPS: usize = 200;
+/// Keys of one call of which surplus addresses are taken away.
+const KEYS: i64 = 200;
+
+/// How much of the request log is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Requests older than this go.
+    pub age: Duration,
+    /// Beyond this many bytes the oldest requests go.
+    pub bytes: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { age: Duration::from_hours(30 * 24), bytes: 1024 * 1024 * 1024 }
+    }
+}
+
+/// What was taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expired {
+    /// Buckets of usage.
+    pub buckets: u64,
+    /// Segments of the request log.
+    pub segments: u64,
+}
+
+impl Store {
+    /// Takes away what is older, or more, than what is kept.
+    pub async fn expire_usage(&self, keep: Retention) -> Result<Expired, StoreError> {
+        let now = self.now();
+        let mut expired = Expired::default();
+        for span in UsageSpan::ALL {
+            expired.buckets += self.expire_buckets(*span, now.minus(span.kept_for())).await?;
+        }
+        let oldest = now.minus(keep.age).max(self.oldest_within(keep.bytes).await?);
+        expired.segments = self.expire_segments(oldest).await?;
+        self.expire_addresses().await?;
+        Ok(expired)
+    }
+
+    async fn expire_buckets(&self, span: UsageSpan, before: Timestamp) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM usage_buckets WHERE (key_id, span, start, route, status) IN \
+                   (SELECT key_id, span, start, route, status FROM usage_buckets \
+                    WHERE span = $1 AND start < $2 ORDER BY start LIMIT $3)";
+        self.in_steps(sql, BUCKETS, move || binds![span.name(), before, BUCKETS]).await
+    }
+
+    /// What is not yet in the counters stays, however old it is.
+    async fn expire_segments(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM request_segments WHERE id IN \
+                   (SELECT id FROM request_segments WHERE written_at < $1 AND folded >= 16 \
+                    ORDER BY written_at LIMIT $2)";
+        self.in_steps(sql, SEGMENTS, move || binds![before, SEGMENTS]).await
+    }
+
+    async fn in_steps(
+        &self,
+        sql: &'static str,
+        most: i64,
+        values: impl Fn() -> Vec<crate::sql::Value>,
+    ) -> Result<u64, StoreError> {
+        let mut all = 0;
+        for _ in 0..STEPS {
+            let values = values();
+            let gone: u64 =
+                self.backend.write(move |db| Box::pin(async move { db.execute(sql, values).await })).await?;
+            all += gone;
+            if gone < most.unsigned_abs() {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// When the oldest segment was written that fits into so many bytes with all newer ones.
+    async fn oldest_within(&self, bytes: u64) -> Result<Timestamp, StoreError> {
+        let mut db = self.backend.read().await?;
+        let (mut left, mut oldest) = (bytes, None);
+        // The index holds both columns, so that the segments themselves are not read.
+        let sql = "SELECT written_at, bytes FROM request_segments ORDER BY written_at DESC";
+        db.fetch_each(sql, vec![], |row| {
+            if let Some(rest) = left.checked_sub(row.number("bytes")?) {
+                left = rest;
+            } else {
+                left = 0;
+                oldest = oldest.max(Some(row.time("written_at")?));
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(oldest.map_or(Timestamp::from_unix_ms(i64::MIN), |at| at.plus(Duration::from_millis(1))))
+    }
+
+    async fn expire_addresses(&self) -> Result<(), StoreError> {
+        let sql = "SELECT key_id FROM usage_addresses GROUP BY key_id HAVING count(*) > $1 LIMIT $2";
+        let most = i64::try_from(MAX_ADDRESSES).unwrap_or(i64::MAX);
+        let rows = self.backend.read().await?.fetch_all(sql, binds![most, KEYS]).await?;
+        for row in rows {
+            let key = row.text("key_id")?;
+            self.backend.write(move |db| Box::pin(async move { trim_addresses(db, &key).await })).await?;
+        }
+        Ok(())
+    }
+}

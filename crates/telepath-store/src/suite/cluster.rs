@@ -1,0 +1,295 @@
+//! Several servers on one PostgreSQL database, each as a store of its own, with their windows in Redis where one is named.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use telepath_core::call::CallStatus;
+use telepath_core::clock::Clock as _;
+use telepath_core::key::{KeyPatch, NewKey};
+use telepath_core::ports::CallControl as _;
+use telepath_core::secret::SecretText;
+
+use super::calls::start;
+use super::trunks::make;
+use super::{Bench, behaviour, execute, limit, new_key, on, select};
+use crate::cluster::Beats;
+use crate::cluster::lease::{LEASE, OUTLIVES};
+use crate::sql::binds;
+use crate::{Admission, Outage, Role, SharedWindows, Store, StoreError, StoreOptions, WindowOptions};
+
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+/// Much longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Makes a test with two servers of each function.
+macro_rules! together {
+    ($($name:ident),+ $(,)?) => {
+        mod together {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::with_two(super::$name).await;
+            })+
+        }
+    };
+}
+
+together! {
+    what_one_server_has_changed_all_servers_know_when_it_has_answered,
+    servers_count_one_window_together,
+    a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up,
+    a_server_whose_row_was_taken_out_joins_again,
+    only_the_calls_of_servers_that_are_gone_are_closed,
+}
+
+behaviour! {
+    without_shared_windows_requests_are_refused_or_the_share_is_admitted,
+    a_visitor_changes_keys_and_admits_nobody_where_servers_are_told_apart,
+}
+
+fn windows(url: String, outage: Outage) -> WindowOptions {
+    let prefix = format!("{}:", super::unique_name());
+    WindowOptions::Shared(SharedWindows { url: SecretText::new(url), prefix, outage })
+}
+
+async fn open(bench: &Bench, windows: &WindowOptions) -> Result<Arc<Store>, StoreError> {
+    let options = StoreOptions { windows: windows.clone(), ..StoreOptions::new(bench.database.clone()) };
+    Store::open(options, bench.seams.clone()).await
+}
+
+/// A test with two servers, where both PostgreSQL and Redis are named.
+async fn with_two<F, T>(test: F)
+where
+    F: FnOnce(Arc<Bench>, Arc<Store>, Arc<Store>) -> T + Send + 'static,
+    T: Future<Output = ()> + Send + 'static,
+{
+    let Ok(redis) = std::env::var("TELEPATH_TEST_REDIS_URL") else { return };
+    let Some(bench) = Bench::postgres().await else { return };
+    on(bench, async move |bench: Arc<Bench>| {
+        let windows = windows(redis, Outage::Refuse);
+        let one = open(&bench, &windows).await.unwrap();
+        let other = open(&bench, &windows).await.unwrap();
+        test(bench, one, other).await;
+    })
+    .await;
+}
+
+/// Until the condition holds; other tasks go on meanwhile.
+async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let waiting = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+fn is_admitted(admission: Admission) -> bool {
+    matches!(admission, Admission::Admitted { .. })
+}
+
+async fn what_one_server_has_changed_all_servers_know_when_it_has_answered(
+    bench: Arc<Bench>,
+    one: Arc<Store>,
+    other: Arc<Store>,
+) {
+    let account = bench.account(&one).await.id;
+    for _ in 0..10 {
+        let (created, hash) = bench.key(&one, account, new_key("shared")).await;
+        let handle = other.keys().find(&hash).expect("a new key is known when it is answered");
+        assert!(is_admitted(other.admit(&handle, &hash, ADDRESS, other.now()).await));
+        let patch = KeyPatch { rate_limit: Some(limit(7)), ..KeyPatch::default() };
+        one.update_key(account, created.record.id, patch, None, bench.origin()).await.unwrap();
+        let Admission::Admitted { window, .. } = other.admit(&handle, &hash, ADDRESS, other.now()).await
+        else {
+            panic!("it is still good");
+        };
+        assert_eq!((window.limit, window.remaining), (limit(7), 5));
+        other.revoke_key(account, created.record.id, None, None, bench.origin()).await.unwrap();
+        let handle = one.keys().find(&hash).unwrap();
+        assert_eq!(one.admit(&handle, &hash, ADDRESS, one.now()).await, Admission::Dead);
+    }
+    assert_eq!(one.cluster().unwrap().nodes, 2);
+    one.close().await;
+    until("the other is alone", || async { other.cluster().unwrap().nodes == 1 }).await;
+    other.close().await;
+}
+
+async fn servers_count_one_window_together(bench: Arc<Bench>, one: Arc<Store>, other: Arc<Store>) {
+    let account = bench.account(&one).await.id;
+    let new = NewKey { rate_limit: limit(50), ..new_key("counted") };
+    let (_, hash) = bench.key(&one, account, new).await;
+    let tasks: Vec<_> = [&one, &other, &one, &other]
+        .into_iter()
+        .cloned()
+        .map(|store| {
+            tokio::spawn(async move {
+                let mut admitted = 0;
+                for _ in 0..25 {
+                    let handle = store.keys().find(&hash).unwrap();
+                    let admission = store.admit(&handle, &hash, ADDRESS, store.now()).await;
+                    admitted += u32::from(is_admitted(admission));
+                }
+                admitted
+            })
+        })
+        .collect();
+    let mut admitted = 0;
+    for task in tasks {
+        admitted += task.await.unwrap();
+    }
+    // A window may have ended in between.
+    assert!(admitted == 50 || admitted == 100, "{admitted}");
+    one.close().await;
+    other.close().await;
+}
+
+async fn a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up(
+    bench: Arc<Bench>,
+    one: Arc<Store>,
+    other: Arc<Store>,
+) {
+    let account = bench.account(&one).await.id;
+    let (created, hash) = bench.key(&one, account, new_key("deaf")).await;
+    let handle = other.keys().find(&hash).unwrap();
+    other.cluster.deafen();
+    let begun = Instant::now();
+    one.revoke_key(account, created.record.id, None, None, bench.origin()).await.unwrap();
+    let took = begun.elapsed();
+    let admission = other.admit(&handle, &hash, ADDRESS, other.now()).await;
+    assert_eq!(admission, Admission::NoLease, "its view is from before the revocation");
+    assert!(took > LEASE, "the revocation was answered while the other could still admit: {took:?}");
+    assert!(one.cluster().unwrap().confirmation >= OUTLIVES);
+    assert!(matches!(other.ping().await, Err(StoreError::NoLease)));
+    one.close().await;
+    other.close().await;
+}
+
+async fn a_server_whose_row_was_taken_out_joins_again(bench: Arc<Bench>, one: Arc<Store>, other: Arc<Store>) {
+    let account = bench.account(&one).await.id;
+    let (created, hash) = bench.key(&one, account, new_key("rejoined")).await;
+    let id = other.cluster.node_id().unwrap().to_string();
+    execute(&one, "DELETE FROM nodes WHERE id = $1", binds![id]).await;
+    one.revoke_key(account, created.record.id, None, None, bench.origin()).await.unwrap();
+    until("both have a row", || async {
+        select(&one, "SELECT id FROM nodes", vec![]).await.len() == 2 && other.cluster.lease().holds()
+    })
+    .await;
+    let handle = other.keys().find(&hash).unwrap();
+    assert_eq!(other.admit(&handle, &hash, ADDRESS, other.now()).await, Admission::Dead);
+    one.close().await;
+    other.close().await;
+}
+
+async fn only_the_calls_of_servers_that_are_gone_are_closed(
+    bench: Arc<Bench>,
+    one: Arc<Store>,
+    other: Arc<Store>,
+) {
+    let account = bench.account(&one).await.id;
+    let trunk = make(&bench, &one, account, "two").await.trunk.id;
+    let (kept, lost) = (start(&one, account, trunk), start(&other, account, trunk));
+    one.call_started(&kept).await.unwrap();
+    other.call_started(&lost).await.unwrap();
+    bench.clock.advance(Duration::from_secs(30));
+    other.flush_usage().await.unwrap();
+    let alive = bench.clock.now();
+    bench.clock.advance(Duration::from_mins(30));
+    let look = async |earlier: Beats| one.cluster.look(&one.backend, &one.seams, earlier).await.unwrap();
+    let status = async |id| one.get_call(account, id).await.unwrap().unwrap().call;
+    let seen = look(Beats::new()).await;
+    let beats = async || {
+        let sql = "SELECT beats FROM nodes WHERE id = $1";
+        let id = other.cluster.node_id().unwrap().to_string();
+        select(&one, sql, binds![id]).await[0].integer("beats").unwrap()
+    };
+    let before = beats().await;
+    until("the other moves", || async { beats().await > before + 1 }).await;
+    look(seen).await;
+    assert_eq!(status(lost.id).await.status, CallStatus::Connected, "its server lives");
+    // As a kill does it: nothing is taken back.
+    other.cluster.deafen();
+    drop(other);
+    let gone = async {
+        let mut earlier = look(Beats::new()).await;
+        while !earlier.is_empty() {
+            earlier = look(earlier).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("the other is found to be gone");
+    let closed = status(lost.id).await;
+    assert_eq!((closed.status, closed.end_time), (CallStatus::Disconnected, Some(alive)));
+    assert_eq!(status(kept.id).await.status, CallStatus::Connected);
+    one.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_counts_alone_takes_no_second_one() {
+    let Some(bench) = Bench::postgres().await else { return };
+    on(bench, async |bench: Arc<Bench>| {
+        let first = bench.open().await;
+        let second = bench.try_open().await;
+        assert!(matches!(second, Err(StoreError::OtherServer { .. })));
+        first.cluster.deafen();
+        let second = bench.try_open().await.expect("the first does not move any more");
+        first.close().await;
+        second.close().await;
+        assert!(select_nodes(&bench).await == 0, "who stops leaves no row");
+    })
+    .await;
+}
+
+async fn select_nodes(bench: &Bench) -> usize {
+    let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(bench.database.clone()) };
+    let visitor = Store::open(options, bench.seams.clone()).await.unwrap();
+    let rows = select(&visitor, "SELECT id FROM nodes", vec![]).await.len();
+    visitor.close().await;
+    rows
+}
+
+async fn a_visitor_changes_keys_and_admits_nobody_where_servers_are_told_apart(bench: Arc<Bench>) {
+    let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(bench.database.clone()) };
+    let visitor = Store::open(options, bench.seams.clone()).await.unwrap();
+    let account = bench.account(&visitor).await.id;
+    let (created, hash) = bench.key(&visitor, account, new_key("made by a visitor")).await;
+    if visitor.cluster().is_some() {
+        let handle = visitor.keys().find(&hash).unwrap();
+        assert_eq!(visitor.admit(&handle, &hash, ADDRESS, visitor.now()).await, Admission::NoLease);
+        let server = bench.open().await;
+        let handle = server.keys().find(&hash).unwrap();
+        visitor.revoke_key(account, created.record.id, None, None, bench.origin()).await.unwrap();
+        assert_eq!(server.admit(&handle, &hash, ADDRESS, server.now()).await, Admission::Dead);
+        server.close().await;
+    }
+    visitor.close().await;
+}
+
+/// An address at which nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+async fn without_shared_windows_requests_are_refused_or_the_share_is_admitted(bench: Arc<Bench>) {
+    for (outage, expected) in [(Outage::Refuse, 0), (Outage::Local, 5)] {
+        let store = open(&bench, &windows(format!("redis://{}", nobody()), outage)).await.unwrap();
+        let account = bench.account(&store).await.id;
+        let new = NewKey { rate_limit: limit(5), ..new_key("alone") };
+        let (_, hash) = bench.key(&store, account, new).await;
+        let handle = store.keys().find(&hash).unwrap();
+        let mut admitted = 0;
+        for _ in 0..20 {
+            match store.admit(&handle, &hash, ADDRESS, store.now()).await {
+                Admission::Admitted { .. } => admitted += 1,
+                Admission::Uncounted => assert_eq!(outage, Outage::Refuse),
+                Admission::Limited { window } => assert_eq!((outage, window.remaining), (Outage::Local, 0)),
+                other @ (Admission::WrongAddress
+                | Admission::Dead
+                | Admission::Unsure
+                | Admission::NoLease) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(admitted, expected, "{outage:?}");
+        assert_eq!(store.ping().await.is_ok(), outage == Outage::Local);
+        store.close().await;
+    }
+}

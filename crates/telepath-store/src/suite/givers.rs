@@ -1,0 +1,171 @@
+//! Nobody hands out or changes more than they have, and what they have is asked at the moment of the change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use telepath_core::account::Actor;
+use telepath_core::audit::Origin;
+use telepath_core::change::Change;
+use telepath_core::id::{Id as _, UserId};
+use telepath_core::key::{GraceSeconds, KeyPatch, NewKey};
+use telepath_core::scope::{Scope, ScopeSet};
+
+use super::{Bench, NOON, behaviour, limit, new_key};
+use crate::{CreatedKey, KeyChangeError, RotateAllError, Store};
+
+behaviour! {
+    a_key_beyond_the_givers_rights_is_not_made,
+    nobody_changes_a_key_with_more_than_their_own,
+    a_right_that_was_just_withdrawn_is_not_handed_out,
+    whoever_has_the_scopes_may_revoke,
+    changes_that_hold_two_keys_crosswise_both_end,
+    only_keys_and_local_administration_give,
+}
+
+const SMALL: ScopeSet = ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]);
+
+fn weak() -> NewKey {
+    NewKey {
+        scopes: SMALL,
+        rate_limit: limit(100),
+        allowed_ips: "192.0.2.0/24".parse().unwrap(),
+        expires_at: Some(NOON.plus(Duration::from_hours(1))),
+        ..new_key("weak")
+    }
+}
+
+fn fields(error: KeyChangeError) -> Vec<String> {
+    match error {
+        KeyChangeError::Beyond(problems) => {
+            problems.into_details().into_iter().map(|detail| detail.field).collect()
+        }
+        error => panic!("{error}"),
+    }
+}
+
+async fn giver(bench: &Bench, store: &Store) -> CreatedKey {
+    let account = bench.account(store).await.id;
+    bench.key(store, account, weak()).await.0
+}
+
+async fn a_key_beyond_the_givers_rights_is_not_made(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let giver = giver(&bench, &store).await;
+    let account = giver.record.account_id;
+    let make = async |new: NewKey| store.create_key(account, new, bench.by(&giver)).await;
+    make(weak()).await.unwrap();
+    let beyond = [
+        (NewKey { scopes: ScopeSet::all(), ..weak() }, "scopes"),
+        (NewKey { rate_limit: limit(101), ..weak() }, "rate_limit_per_minute"),
+        (NewKey { allowed_ips: "192.0.0.0/16".parse().unwrap(), ..weak() }, "allowed_ips"),
+        (NewKey { expires_at: None, ..weak() }, "expires_at"),
+    ];
+    for (new, field) in beyond {
+        assert_eq!(fields(make(new).await.unwrap_err()), [field]);
+    }
+    assert_eq!(store.keys().len(), 2);
+    store.close().await;
+}
+
+async fn nobody_changes_a_key_with_more_than_their_own(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let giver = giver(&bench, &store).await;
+    let account = giver.record.account_id;
+    let by = bench.by(&giver);
+    let (equal, _) = bench.key(&store, account, weak()).await;
+    let rename = || KeyPatch { name: Some("mine now".to_owned()), ..KeyPatch::default() };
+    let stronger = [
+        NewKey { scopes: ScopeSet::all(), ..weak() },
+        NewKey { rate_limit: limit(101), ..weak() },
+        NewKey { allowed_ips: "192.0.2.0/24,198.51.100.1".parse().unwrap(), ..weak() },
+        NewKey { expires_at: None, ..weak() },
+    ];
+    for new in stronger {
+        let (key, _) = bench.key(&store, account, new).await;
+        let id = key.record.id;
+        let narrow = KeyPatch { scopes: Some(SMALL), rate_limit: Some(limit(1)), ..KeyPatch::default() };
+        for patch in [rename(), narrow] {
+            let refused = store.update_key(account, id, patch, by).await;
+            assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+        }
+        let refused = store.rotate_key(account, id, GraceSeconds::NONE, by).await;
+        assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+        assert_eq!(store.get_key(account, id).await.unwrap().unwrap(), key.record);
+    }
+    let lift = KeyPatch { scopes: Some(ScopeSet::all()), expires_at: Change::Clear, ..KeyPatch::default() };
+    let refused = store.update_key(account, equal.record.id, lift, by).await;
+    assert_eq!(fields(refused.unwrap_err()), ["scopes", "expires_at"]);
+    store.update_key(account, equal.record.id, rename(), by).await.unwrap();
+    let refused = store.rotate_all_keys(account, GraceSeconds::NONE, by).await;
+    assert!(matches!(refused, Err(RotateAllError::Escalation(keys)) if keys.len() == 4));
+    store.close().await;
+}
+
+async fn a_right_that_was_just_withdrawn_is_not_handed_out(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let giver = giver(&bench, &store).await;
+    let (account, by) = (giver.record.account_id, bench.by(&giver));
+    let narrow = KeyPatch { rate_limit: Some(limit(10)), ..KeyPatch::default() };
+    store.update_key(account, giver.record.id, narrow, bench.origin()).await.unwrap();
+    // The request was admitted before; what counts is what the key has now.
+    assert_eq!(fields(store.create_key(account, weak(), by).await.unwrap_err()), ["rate_limit_per_minute"]);
+    let reader = KeyPatch { scopes: Some(ScopeSet::of(&[Scope::CallsRead])), ..KeyPatch::default() };
+    store.update_key(account, giver.record.id, reader, bench.origin()).await.unwrap();
+    let small = || NewKey { scopes: ScopeSet::of(&[Scope::CallsRead]), rate_limit: limit(1), ..weak() };
+    let refused = store.create_key(account, small(), by).await;
+    assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+    store.revoke_key(account, giver.record.id, None, bench.origin()).await.unwrap();
+    for refused in [
+        store.create_key(account, small(), by).await.map(drop),
+        store.revoke_key(account, giver.record.id, None, by).await.map(drop),
+        store.giver(account, by).await.map(drop),
+    ] {
+        assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+    }
+    store.close().await;
+}
+
+async fn whoever_has_the_scopes_may_revoke(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let giver = giver(&bench, &store).await;
+    let (account, by) = (giver.record.account_id, bench.by(&giver));
+    let (wide, _) = bench.key(&store, account, NewKey { scopes: SMALL, ..new_key("wide") }).await;
+    let (strong, _) = bench.key(&store, account, new_key("strong")).await;
+    let refused = store.revoke_key(account, strong.record.id, None, by).await;
+    assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+    let revoked = store.revoke_key(account, wide.record.id, None, by).await.unwrap();
+    assert_eq!(revoked.revocation.unwrap().by, Actor::Key(giver.record.id));
+    store.close().await;
+}
+
+async fn changes_that_hold_two_keys_crosswise_both_end(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (one, _) = bench.key(&store, account, weak()).await;
+    let (other, _) = bench.key(&store, account, weak()).await;
+    let rename = |name: String| KeyPatch { name: Some(name), ..KeyPatch::default() };
+    let crosswise = async {
+        for round in 0..20 {
+            let (left, right) = tokio::join!(
+                store.update_key(account, one.record.id, rename(format!("l{round}")), bench.by(&other)),
+                store.update_key(account, other.record.id, rename(format!("r{round}")), bench.by(&one)),
+            );
+            left.and(right).unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), crosswise).await.expect("nobody waits for ever");
+    store.close().await;
+}
+
+async fn only_keys_and_local_administration_give(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let origin = |actor| Origin { actor, ..bench.origin() };
+    assert_eq!(store.giver(account, origin(Actor::Local)).await.unwrap(), None);
+    assert_eq!(store.giver(account, origin(Actor::System)).await.unwrap(), None);
+    let person = Actor::User(UserId::from_bytes([7; 16]));
+    assert!(matches!(store.giver(account, origin(person)).await, Err(KeyChangeError::Escalation)));
+    let (key, _) = bench.key(&store, account, new_key("not for keys")).await;
+    assert!(matches!(store.giver(account, bench.by(&key)).await, Err(KeyChangeError::Escalation)));
+    store.close().await;
+}

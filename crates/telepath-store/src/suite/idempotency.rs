@@ -1,0 +1,194 @@
+//! A request with an `Idempotency-Key` is carried out once, whatever breaks in between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use telepath_core::account::Actor;
+use telepath_core::audit::Origin;
+use telepath_core::id::{AccountId, Id as _, IdempotencyId, KeyId};
+use telepath_core::idempotency::{
+    ATTEMPT_WITHIN, IdempotencyKey, KEPT_FOR, KeptAnswer, RequestHash, Verdict,
+};
+use telepath_core::key::KeyFilter;
+use telepath_core::page::PageRequest;
+
+use super::{Bench, behaviour, new_key};
+use crate::{Begun, Database, KeyChangeError, OnceRequest, Store, StoreError};
+
+behaviour! {
+    one_of_several_is_carried_out_and_its_answer_given_again,
+    callers_have_keys_of_their_own,
+    what_was_refused_may_be_tried_again,
+    after_a_crash_what_happened_is_told_from_what_did_not,
+    an_attempt_that_was_given_up_changes_nothing,
+    answers_are_forgotten_in_time_and_in_number,
+    of_many_at_once_one_is_carried_out,
+}
+
+fn once(account: AccountId, key: &str, body: &str) -> OnceRequest {
+    OnceRequest {
+        account,
+        caller: Actor::Local,
+        key: IdempotencyKey::parse(key.as_bytes()).unwrap(),
+        request: RequestHash::of("POST", "/v1/keys", body.as_bytes()),
+    }
+}
+
+fn answer() -> KeptAnswer {
+    KeptAnswer { status: 201, location: Some("/v1/keys/key_1".to_owned()), body: "{}".to_owned() }
+}
+
+async fn claim(bench: &Bench, store: &Store, once: OnceRequest) -> IdempotencyId {
+    match begin(bench, store, once).await {
+        Begun::Fresh(id) => id,
+        before @ Begun::Before(_) => panic!("{before:?}"),
+    }
+}
+
+async fn begin(bench: &Bench, store: &Store, once: OnceRequest) -> Begun {
+    store.begin_once(once, bench.origin().at).await.unwrap()
+}
+
+fn as_attempt(bench: &Bench, id: IdempotencyId) -> Origin {
+    Origin { idempotency: Some(id), ..bench.origin() }
+}
+
+async fn count(store: &Store, account: AccountId) -> u64 {
+    store.list_keys(account, KeyFilter::default(), PageRequest::default()).await.unwrap().total
+}
+
+async fn one_of_several_is_carried_out_and_its_answer_given_again(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let id = claim(&bench, &store, once(account, "k", "a")).await;
+    assert_eq!(begin(&bench, &store, once(account, "k", "a")).await, Begun::Before(Verdict::InUse));
+    store.create_key(account, new_key("made"), as_attempt(&bench, id)).await.unwrap();
+    assert_eq!(begin(&bench, &store, once(account, "k", "a")).await, Begun::Before(Verdict::InUse));
+    store.end_once(id, Some(answer())).await.unwrap();
+    for _ in 0..2 {
+        let again = begin(&bench, &store, once(account, "k", "a")).await;
+        assert_eq!(again, Begun::Before(Verdict::Replay(answer())));
+    }
+    assert_eq!(begin(&bench, &store, once(account, "k", "b")).await, Begun::Before(Verdict::Reused));
+    claim(&bench, &store, once(account, "other", "b")).await;
+    store.close().await;
+    let store = bench.open().await;
+    let again = begin(&bench, &store, once(account, "k", "a")).await;
+    assert_eq!(again, Begun::Before(Verdict::Replay(answer())), "also after a restart");
+    store.close().await;
+}
+
+async fn callers_have_keys_of_their_own(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let other = bench.other_account(&store).await;
+    let caller = |number| Actor::Key(KeyId::from_bytes([number; 16]));
+    for once in [
+        once(account, "k", "a"),
+        OnceRequest { caller: caller(1), ..once(account, "k", "b") },
+        OnceRequest { caller: caller(2), ..once(account, "k", "c") },
+        once(other, "k", "d"),
+    ] {
+        claim(&bench, &store, once).await;
+    }
+    store.close().await;
+}
+
+async fn what_was_refused_may_be_tried_again(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let first = claim(&bench, &store, once(account, "k", "a")).await;
+    store.end_once(first, None).await.unwrap();
+    let second = claim(&bench, &store, once(account, "k", "another body")).await;
+    assert_ne!(first, second);
+    // Of this one something was changed, but there is no answer that could be kept.
+    let key = store.create_key(account, new_key("made"), as_attempt(&bench, second)).await.unwrap();
+    store.end_once(second, None).await.unwrap();
+    let lost = Verdict::Lost(Some(key.record.id.to_string()));
+    let again = begin(&bench, &store, once(account, "k", "another body")).await;
+    assert_eq!(again, Begun::Before(lost));
+    store.close().await;
+}
+
+async fn after_a_crash_what_happened_is_told_from_what_did_not(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let happened = claim(&bench, &store, once(account, "happened", "a")).await;
+    let key = store.create_key(account, new_key("made"), as_attempt(&bench, happened)).await.unwrap();
+    let never = claim(&bench, &store, once(account, "never", "b")).await;
+    store.close().await;
+    let store = bench.open().await;
+    if let Database::Postgres { .. } = bench.database {
+        // Another server may still be at work on the same database, so here only time tells.
+        let early = begin(&bench, &store, once(account, "never", "b")).await;
+        assert_eq!(early, Begun::Before(Verdict::InUse));
+        bench.clock.advance(ATTEMPT_WITHIN);
+    }
+    let lost = Verdict::Lost(Some(key.record.id.to_string()));
+    assert_eq!(begin(&bench, &store, once(account, "happened", "a")).await, Begun::Before(lost));
+    let second = claim(&bench, &store, once(account, "never", "b")).await;
+    assert_ne!(never, second);
+    store.create_key(account, new_key("at last"), as_attempt(&bench, second)).await.unwrap();
+    assert_eq!(count(&store, account).await, 2);
+    store.close().await;
+}
+
+async fn an_attempt_that_was_given_up_changes_nothing(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let slow = claim(&bench, &store, once(account, "k", "a")).await;
+    bench.clock.advance(ATTEMPT_WITHIN);
+    let second = claim(&bench, &store, once(account, "k", "a")).await;
+    let late = store.create_key(account, new_key("late"), as_attempt(&bench, slow)).await;
+    assert!(matches!(late, Err(KeyChangeError::Store(StoreError::Superseded))));
+    store.end_once(slow, Some(answer())).await.unwrap();
+    store.create_key(account, new_key("second"), as_attempt(&bench, second)).await.unwrap();
+    store.end_once(second, Some(answer())).await.unwrap();
+    let late = store.create_key(account, new_key("later"), as_attempt(&bench, second)).await;
+    assert!(matches!(late, Err(KeyChangeError::Store(StoreError::Superseded))), "it has ended");
+    let refused = claim(&bench, &store, once(account, "refused", "a")).await;
+    store.end_once(refused, None).await.unwrap();
+    let late = store.create_key(account, new_key("late"), as_attempt(&bench, refused)).await;
+    assert!(matches!(late, Err(KeyChangeError::Store(StoreError::Superseded))));
+    assert_eq!(count(&store, account).await, 1);
+    store.close().await;
+}
+
+async fn answers_are_forgotten_in_time_and_in_number(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    for number in 0..10 {
+        let id = claim(&bench, &store, once(account, &format!("k{number}"), "a")).await;
+        store.end_once(id, Some(answer())).await.unwrap();
+        bench.clock.advance(Duration::from_secs(1));
+    }
+    for gone in [4, 0] {
+        let surplus = store.backend.write(|db| Box::pin(crate::idempotency::forget_surplus(db, 6))).await;
+        assert_eq!(surplus.unwrap(), gone);
+    }
+    claim(&bench, &store, once(account, "k3", "the oldest went")).await;
+    let kept = begin(&bench, &store, once(account, "k4", "a")).await;
+    assert_eq!(kept, Begun::Before(Verdict::Replay(answer())));
+    assert_eq!(store.forget_answers().await.unwrap(), 0);
+    bench.clock.advance(KEPT_FOR - Duration::from_secs(6));
+    let over = claim(&bench, &store, once(account, "k4", "another request")).await;
+    store.end_once(over, Some(answer())).await.unwrap();
+    bench.clock.advance(Duration::from_secs(6));
+    assert_eq!(
+        store.forget_answers().await.unwrap(),
+        6,
+        "five of the first ones and the one that never ended"
+    );
+    store.close().await;
+}
+
+async fn of_many_at_once_one_is_carried_out(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let all = (0..20).map(|_| begin(&bench, &store, once(account, "k", "a")));
+    let all = futures_util::future::join_all(all).await;
+    let fresh = all.iter().filter(|begun| matches!(begun, Begun::Fresh(_))).count();
+    assert_eq!(fresh, 1);
+    assert!(all.iter().all(|begun| matches!(begun, Begun::Fresh(_) | Begun::Before(Verdict::InUse))));
+    store.close().await;
+}

@@ -1,0 +1,166 @@
+//! The request log as it is read: pages without gaps and doubles in both directions, filters, bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use telepath_core::id::{AccountId, KeyId};
+use telepath_core::request::{RequestFilter, RequestRecord, StatusFilter};
+use telepath_core::secret::HashedKey;
+
+use super::{Bench, NOON, answered, behaviour, new_key};
+use crate::{RequestCursor, RequestOrder, Store};
+
+behaviour! {
+    pages_in_both_directions_have_each_request_once,
+    one_who_reads_forward_goes_on_as_requests_come_in,
+    filters_reach_far_back,
+    the_log_of_another_account_is_not_there,
+    what_is_kept_of_a_request_is_shown,
+}
+
+/// Answers `count` requests, `each` to a segment, one every second.
+async fn answer(
+    bench: &Bench,
+    store: &Store,
+    key: (AccountId, KeyId, &HashedKey),
+    count: usize,
+    each: usize,
+) {
+    for number in 1..=count {
+        bench.clock.advance(Duration::from_secs(1));
+        let mut request = answered(store, key.0, key.1, key.2);
+        request.facts.status = if number % 10 == 0 { 404 } else { 200 };
+        store.requests().record(&request);
+        if number % each == 0 {
+            store.flush_usage().await.unwrap();
+        }
+    }
+    store.flush_usage().await.unwrap();
+    // Servers on one database show a moment later what came in.
+    bench.clock.advance(Duration::from_secs(3));
+}
+
+async fn read(
+    store: &Store,
+    account: AccountId,
+    filter: &RequestFilter,
+    order: RequestOrder,
+    limit: usize,
+    mut cursor: Option<RequestCursor>,
+) -> (Vec<RequestRecord>, Option<RequestCursor>) {
+    let mut all = Vec::new();
+    loop {
+        let page = store.list_requests(account, filter, order, limit, cursor).await.unwrap();
+        assert!(page.requests.len() <= limit);
+        let (empty, same) = (page.requests.is_empty(), page.next == cursor);
+        all.extend(page.requests);
+        cursor = page.next;
+        if cursor.is_none() || (order == RequestOrder::Oldest && empty) || same {
+            return (all, cursor);
+        }
+    }
+}
+
+async fn pages_in_both_directions_have_each_request_once(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+    answer(&bench, &store, (account, created.record.id, &hash), 100, 7).await;
+    let everything = RequestFilter::default();
+    for limit in [1, 3, 7, 100] {
+        let (newest, end) = read(&store, account, &everything, RequestOrder::Newest, limit, None).await;
+        let times: Vec<_> = newest.iter().map(|request| request.facts.at.since(NOON).as_secs()).collect();
+        assert_eq!(times, (1..=100).rev().collect::<Vec<_>>(), "{limit} at a time");
+        assert_eq!(end, None);
+        let (mut oldest, end) = read(&store, account, &everything, RequestOrder::Oldest, limit, None).await;
+        oldest.reverse();
+        assert_eq!(oldest, newest, "{limit} at a time");
+        assert!(end.is_some());
+    }
+    store.close().await;
+}
+
+async fn one_who_reads_forward_goes_on_as_requests_come_in(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+    let key = (account, created.record.id, &hash);
+    let everything = RequestFilter::default();
+    let (nothing, mut cursor) = read(&store, account, &everything, RequestOrder::Oldest, 5, None).await;
+    assert!(nothing.is_empty() && cursor.is_some());
+    let mut seen = 0;
+    for round in 1..=5 {
+        answer(&bench, &store, key, 9, 4).await;
+        let (new, next) = read(&store, account, &everything, RequestOrder::Oldest, 5, cursor).await;
+        seen += new.len();
+        assert_eq!(seen, round * 9);
+        cursor = next;
+    }
+    store.close().await;
+}
+
+async fn filters_reach_far_back(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+    answer(&bench, &store, (account, created.record.id, &hash), 200, 1).await;
+    let errors = RequestFilter { status: Some(StatusFilter::Class(4)), ..RequestFilter::default() };
+    let (found, _) = read(&store, account, &errors, RequestOrder::Newest, 6, None).await;
+    assert_eq!(found.len(), 20);
+    let one = RequestFilter { id: Some(found[13].id), ..RequestFilter::default() };
+    for order in [RequestOrder::Newest, RequestOrder::Oldest] {
+        let page = store.list_requests(account, &one, order, 10, None).await.unwrap();
+        assert_eq!(page.requests, [found[13].clone()]);
+    }
+    let (start, end) = (Some(NOON.plus(Duration::from_secs(50))), Some(NOON.plus(Duration::from_mins(1))));
+    let between = RequestFilter { start, end, ..RequestFilter::default() };
+    for order in [RequestOrder::Newest, RequestOrder::Oldest] {
+        let (found, _) = read(&store, account, &between, order, 100, None).await;
+        assert_eq!(found.len(), 11);
+    }
+    store.close().await;
+}
+
+async fn the_log_of_another_account_is_not_there(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let other = bench.other_account(&store).await;
+    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+    let (theirs, their_hash) = bench.key(&store, other, new_key("theirs")).await;
+    let everything = RequestFilter::default();
+    store.requests().record(&answered(&store, other, theirs.record.id, &their_hash));
+    answer(&bench, &store, (account, created.record.id, &hash), 3, 3).await;
+    let (found, _) = read(&store, account, &everything, RequestOrder::Newest, 10, None).await;
+    assert_eq!(found.len(), 3);
+    let (found, _) = read(&store, other, &everything, RequestOrder::Newest, 10, None).await;
+    assert_eq!(found.iter().map(|request| request.facts.key).collect::<Vec<_>>(), [theirs.record.id]);
+    store.close().await;
+}
+
+async fn what_is_kept_of_a_request_is_shown(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+    let secret = created.secret.reveal();
+    let mut request = answered(&store, account, created.record.id, &hash);
+    let path = format!("/v1/{}", secret.expose());
+    request.path = Some(&path);
+    request.user_agent = secret.expose().as_bytes();
+    request.error = Some(telepath_core::error::ErrorCode::NotFound);
+    store.requests().record(&request);
+    store.flush_usage().await.unwrap();
+    bench.clock.advance(Duration::from_secs(3));
+    let everything = RequestFilter::default();
+    let page = store.list_requests(account, &everything, RequestOrder::Newest, 10, None);
+    let shown = page.await.unwrap().requests.remove(0);
+    assert_eq!((shown.path.as_str(), shown.user_agent.as_deref()), ("…", Some("…")));
+    assert_eq!((shown.error.as_deref(), shown.route), (Some("NOT_FOUND"), None));
+    assert_eq!((shown.id, shown.facts), (request.id, request.facts));
+    let payloads = super::select(&store, "SELECT payload FROM request_segments", vec![]).await;
+    let body = &secret.expose().as_bytes()[8..];
+    for row in payloads {
+        let bytes = row.bytes("payload").unwrap();
+        assert!(!bytes.windows(body.len()).any(|window| window == body));
+    }
+    store.close().await;
+}

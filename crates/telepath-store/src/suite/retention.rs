@@ -1,0 +1,96 @@
+//! Months of virtual time: what is old goes, and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use telepath_core::request::RequestFilter;
+use telepath_core::usage::UsageSpan;
+
+use super::{Bench, answered, behaviour, execute, new_key, select};
+use crate::{Expired, RequestOrder, Retention, Store};
+
+behaviour! {
+    buckets_go_after_their_time,
+    the_request_log_goes_after_its_time_or_beyond_its_size,
+    what_is_not_yet_counted_stays,
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+async fn buckets(store: &Store, span: UsageSpan) -> usize {
+    let sql = "SELECT start FROM usage_buckets WHERE span = $1";
+    select(store, sql, crate::sql::binds![span.name()]).await.len()
+}
+
+async fn buckets_go_after_their_time(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+    // One request every noon, for two years and ten days.
+    for _ in 0..740 {
+        store.requests().record(&answered(&store, account, created.record.id, &hash));
+        bench.clock.advance(DAY);
+    }
+    store.flush_usage().await.unwrap();
+    store.fold_usage().await.unwrap();
+    let kept = async || {
+        let mut kept = Vec::new();
+        for span in UsageSpan::ALL {
+            kept.push(buckets(&store, *span).await);
+        }
+        kept
+    };
+    assert_eq!(kept().await, [740, 740, 740]);
+    let expired = store.expire_usage(Retention::default()).await.unwrap();
+    // The last request was a day ago. A bucket goes when its beginning is older than its span is kept: 48 hours, 90 days,
+    // 730 days, the last counted from midnight.
+    assert_eq!(kept().await, [2, 90, 729]);
+    assert_eq!(expired.buckets, 738 + 650 + 11);
+    assert_eq!(store.expire_usage(Retention::default()).await.unwrap().buckets, 0);
+    let seen = store.get_key(account, created.record.id).await.unwrap().unwrap();
+    assert_eq!(seen.request_count, 740, "counters stay");
+    store.close().await;
+}
+
+async fn the_request_log_goes_after_its_time_or_beyond_its_size(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+    for _ in 0..40 {
+        store.requests().record(&answered(&store, account, created.record.id, &hash));
+        store.flush_usage().await.unwrap();
+        bench.clock.advance(DAY);
+    }
+    store.fold_usage().await.unwrap();
+    let left = async || {
+        let everything = RequestFilter::default();
+        let page = store.list_requests(account, &everything, RequestOrder::Newest, 100, None).await.unwrap();
+        page.requests.len()
+    };
+    let expired = store.expire_usage(Retention::default()).await.unwrap();
+    assert_eq!((expired.segments, left().await), (10, 30));
+    let rows = select(&store, "SELECT max(bytes) AS bytes FROM request_segments", vec![]).await;
+    let bytes: u64 = rows[0].number("bytes").unwrap();
+    let small = Retention { bytes: bytes * 5, ..Retention::default() };
+    assert_eq!(store.expire_usage(small).await.unwrap().segments, 25);
+    assert_eq!(left().await, 5);
+    assert_eq!(store.expire_usage(small).await.unwrap(), Expired::default());
+    store.close().await;
+}
+
+async fn what_is_not_yet_counted_stays(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+    for _ in 0..2 {
+        store.requests().record(&answered(&store, account, created.record.id, &hash));
+        store.flush_usage().await.unwrap();
+    }
+    let first = "UPDATE request_segments SET folded = 16 WHERE id = (SELECT min(id) FROM request_segments)";
+    execute(&store, first, vec![]).await;
+    bench.clock.advance(365 * DAY);
+    assert_eq!(store.expire_usage(Retention::default()).await.unwrap().segments, 1);
+    store.fold_usage().await.unwrap();
+    assert_eq!(store.expire_usage(Retention::default()).await.unwrap().segments, 1);
+    store.close().await;
+}

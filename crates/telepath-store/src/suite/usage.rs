@@ -1,0 +1,212 @@
+//! Counters, buckets and addresses: each request is in them exactly once, whatever happens in between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use telepath_core::id::{AccountId, KeyId};
+use telepath_core::request::RouteNumber;
+use telepath_core::secret::HashedKey;
+use telepath_core::usage::{MAX_ADDRESSES, UNMATCHED, UsageSpan};
+
+use super::{Bench, NOON, answered, behaviour, execute, new_key, select};
+use crate::Store;
+
+behaviour! {
+    buckets_and_addresses_tell_what_a_key_was_used_for,
+    a_refused_request_counts_but_is_no_use,
+    a_fold_that_was_broken_off_goes_on_where_it_was,
+    two_that_fold_at_once_count_each_request_once,
+    requests_wait_while_the_database_cannot_take_them,
+    a_segment_that_cannot_be_read_does_not_stop_the_others,
+    the_addresses_of_a_key_are_bounded,
+    usage_of_another_account_is_not_there,
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+async fn used_key(bench: &Bench, store: &Store, account: AccountId) -> (KeyId, HashedKey) {
+    let (created, hash) = bench.key(store, account, new_key("used")).await;
+    (created.record.id, hash)
+}
+
+async fn buckets_and_addresses_tell_what_a_key_was_used_for(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (key, hash) = used_key(&bench, &store, account).await;
+    store.requests().name_routes(vec!["GET /v1/trunks".to_owned()]);
+    for (minutes, status, route) in [(0, 200, Some(0)), (0, 200, Some(0)), (1, 404, Some(0)), (61, 200, None)]
+    {
+        let mut request = answered(&store, account, key, &hash);
+        request.facts.at = NOON.plus(Duration::from_mins(minutes));
+        request.facts.status = status;
+        request.route = route.map(RouteNumber);
+        store.requests().record(&request);
+    }
+    bench.clock.advance(2 * HOUR);
+    let usage = |span| store.key_usage(account, key, span, NOON, NOON.plus(2 * HOUR));
+    let minutes = usage(UsageSpan::Minute).await.unwrap().unwrap();
+    let seen: Vec<_> = minutes
+        .rows
+        .iter()
+        .map(|row| (row.start.since(NOON).as_secs() / 60, row.route.as_str(), row.status, row.sum.requests))
+        .collect();
+    assert_eq!(seen, [(0, "GET /v1/trunks", 200, 2), (1, "GET /v1/trunks", 404, 1), (61, UNMATCHED, 200, 1)]);
+    assert_eq!(minutes.rows[0].sum.duration_us, 200);
+    let hours = usage(UsageSpan::Hour).await.unwrap().unwrap();
+    assert_eq!(hours.rows.iter().map(|row| row.sum.requests).collect::<Vec<_>>(), [2, 1, 1]);
+    let address = minutes.addresses[0];
+    assert_eq!((address.requests, address.first_seen, minutes.addresses.len()), (4, NOON, 1));
+    assert_eq!(address.last_seen, NOON.plus(Duration::from_mins(61)));
+    let nothing = store.key_usage(account, key, UsageSpan::Minute, NOON.plus(2 * HOUR), NOON.plus(3 * HOUR));
+    assert!(nothing.await.unwrap().unwrap().rows.is_empty());
+    store.close().await;
+}
+
+async fn a_refused_request_counts_but_is_no_use(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (key, hash) = used_key(&bench, &store, account).await;
+    let mut refused = answered(&store, account, key, &hash);
+    (refused.facts.admitted, refused.facts.status) = (false, 401);
+    store.requests().record(&refused);
+    let seen = store.get_key(account, key).await.unwrap().unwrap();
+    assert_eq!((seen.request_count, seen.error_count, seen.last_use), (1, 1, None));
+    assert_eq!(seen.secrets[0].last_use, None);
+    store.close().await;
+}
+
+/// The requests of all keys together.
+async fn counted(store: &Store) -> i64 {
+    let counted = select(store, "SELECT CAST(sum(request_count) AS BIGINT) AS n FROM keys", vec![]).await;
+    let buckets = "SELECT CAST(sum(requests) AS BIGINT) AS n FROM usage_buckets WHERE span = 'day'";
+    let buckets = select(store, buckets, vec![]).await;
+    let counted = counted[0].integer("n").unwrap();
+    assert_eq!(buckets[0].maybe_integer("n").unwrap().unwrap_or(0), counted, "counters and buckets agree");
+    counted
+}
+
+async fn a_fold_that_was_broken_off_goes_on_where_it_was(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    for _ in 0..40 {
+        let (key, hash) = used_key(&bench, &store, account).await;
+        store.requests().record(&answered(&store, account, key, &hash));
+    }
+    assert_eq!(store.flush_usage().await.unwrap(), 1);
+    // As if the first half had been added by a process that then was killed.
+    execute(&store, "UPDATE request_segments SET folded = 8", vec![]).await;
+    let keys = select(&store, "SELECT id FROM keys ORDER BY id", vec![]).await;
+    let later = keys.iter().filter(|row| {
+        let key: KeyId = row.parse("id").unwrap();
+        telepath_core::usage::Totals::part_of(key) >= 8
+    });
+    let later = i64::try_from(later.count()).unwrap();
+    store.fold_usage().await.unwrap();
+    assert_eq!(counted(&store).await, later);
+    store.fold_usage().await.unwrap();
+    assert_eq!(counted(&store).await, later, "what was added is not added again");
+    store.close().await;
+}
+
+async fn two_that_fold_at_once_count_each_request_once(bench: Arc<Bench>) {
+    let one = bench.open().await;
+    let other = bench.open().await;
+    let account = bench.account(&one).await.id;
+    let mut keys = Vec::new();
+    for _ in 0..20 {
+        keys.push(used_key(&bench, &one, account).await);
+    }
+    for _ in 0..10 {
+        for store in [&one, &other] {
+            for (key, hash) in &keys {
+                store.requests().record(&answered(store, account, *key, hash));
+            }
+            store.flush_usage().await.unwrap();
+        }
+        let (first, second) = tokio::join!(one.fold_usage(), other.fold_usage());
+        // One may be told that the other was quicker, or in the way; nothing is lost by it.
+        assert!(first.is_ok() || second.is_ok());
+    }
+    one.fold_usage().await.unwrap();
+    assert_eq!(counted(&one).await, 400);
+    one.close().await;
+    other.close().await;
+}
+
+async fn requests_wait_while_the_database_cannot_take_them(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (key, hash) = used_key(&bench, &store, account).await;
+    execute(&store, "ALTER TABLE request_segments RENAME TO elsewhere", vec![]).await;
+    for _ in 0..3 {
+        store.requests().record(&answered(&store, account, key, &hash));
+        assert!(store.flush_usage().await.is_err());
+        bench.clock.advance(Duration::from_secs(1));
+    }
+    let shown = store.get_key(account, key).await.unwrap().unwrap();
+    assert_eq!(shown.request_count, 0, "keys are shown all the same");
+    execute(&store, "ALTER TABLE elsewhere RENAME TO request_segments", vec![]).await;
+    bench.clock.advance(Duration::from_secs(1));
+    let shown = store.get_key(account, key).await.unwrap().unwrap();
+    assert_eq!(shown.request_count, 3);
+    assert_eq!(store.requests().figures().details_lost, 0);
+    store.close().await;
+}
+
+async fn a_segment_that_cannot_be_read_does_not_stop_the_others(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (key, hash) = used_key(&bench, &store, account).await;
+    for _ in 0..2 {
+        store.requests().record(&answered(&store, account, key, &hash));
+        store.flush_usage().await.unwrap();
+    }
+    let first = "(SELECT min(id) FROM request_segments)";
+    let damage = format!("UPDATE request_segments SET payload = $1 WHERE id = {first}");
+    let values = crate::sql::binds![&[9_u8][..]];
+    store
+        .backend
+        .write(move |db: &mut crate::sql::Connection| {
+            Box::pin(async move { db.execute(damage, values).await })
+        })
+        .await
+        .unwrap();
+    store.fold_usage().await.unwrap();
+    assert_eq!(counted(&store).await, 1);
+    let left = select(&store, "SELECT id FROM request_segments WHERE folded < 16", vec![]).await;
+    assert!(left.is_empty());
+    store.close().await;
+}
+
+async fn the_addresses_of_a_key_are_bounded(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let (key, hash) = used_key(&bench, &store, account).await;
+    for number in 0..600_u32 {
+        let mut request = answered(&store, account, key, &hash);
+        request.facts.address = std::net::Ipv4Addr::from(number).into();
+        request.facts.at = NOON.plus(Duration::from_millis(number.into()));
+        store.requests().record(&request);
+        if number % 100 == 99 {
+            bench.clock.advance(Duration::from_secs(1));
+            store.get_key(account, key).await.unwrap();
+        }
+    }
+    let rows = select(&store, "SELECT address FROM usage_addresses", vec![]).await;
+    assert_eq!(rows.len(), MAX_ADDRESSES);
+    let usage = store.key_usage(account, key, UsageSpan::Day, NOON, NOON.plus(HOUR)).await.unwrap().unwrap();
+    assert_eq!(usage.addresses.first().unwrap().address, std::net::IpAddr::from([0, 0, 2, 87]));
+    assert_eq!(usage.addresses.last().unwrap().address, std::net::IpAddr::from([0, 0, 1, 88]));
+    store.close().await;
+}
+
+async fn usage_of_another_account_is_not_there(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let other = bench.other_account(&store).await;
+    let (key, hash) = used_key(&bench, &store, account).await;
+    store.requests().record(&answered(&store, account, key, &hash));
+    let usage = store.key_usage(other, key, UsageSpan::Day, NOON, NOON.plus(HOUR)).await.unwrap();
+    assert_eq!(usage, None);
+    store.close().await;
+}

@@ -1,0 +1,136 @@
+//! Folding: segments of the request log are added to the counters, each exactly once. A segment says how many of the
+//! parts of its keys are in the counters; a transaction raises that number and adds those parts, or does neither. So a
+//! crash neither loses nor doubles anything, and of two servers that fold the same segment one finds the number changed
+//! and gives way.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use telepath_core::request::segment;
+use telepath_core::usage::{PARTS, Totals};
+
+use super::totals;
+use crate::Store;
+use crate::error::StoreError;
+use crate::sql::{Connection, Value, binds, placeholders};
+
+/// Segments that are added up together: at most 16 MiB. The more, the fewer rows are written.
+const SEGMENTS: i64 = 64;
+/// Rows of one transaction, about: few enough that other changes never wait long behind it.
+const ROWS: usize = 4096;
+/// How often another server may get ahead of us before we leave the rest to it.
+const OVERTAKEN: usize = 8;
+
+/// Why parts were not added.
+enum Missed {
+    /// Another server has added them.
+    Overtaken,
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Missed {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Segments of which the same number of parts is still to be added.
+#[derive(Default)]
+struct Batch {
+    ids: Vec<String>,
+    totals: Totals,
+}
+
+impl Store {
+    pub(super) async fn fold_segments(&self) -> Result<(), StoreError> {
+        let mut overtaken = 0;
+        loop {
+            let (count, batches) = self.unfolded().await?;
+            for (folded, batch) in batches {
+                match self.fold_batch(folded, batch).await {
+                    Ok(()) => {}
+                    Err(Missed::Overtaken) => overtaken += 1,
+                    Err(Missed::Failed(error)) => return Err(error),
+                }
+            }
+            if count < SEGMENTS || overtaken > OVERTAKEN {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many segments there are, up to [`SEGMENTS`], and their sums by how many parts are already in the counters.
+    async fn unfolded(&self) -> Result<(i64, BTreeMap<u8, Batch>), StoreError> {
+        let sql = "SELECT id, folded, payload FROM request_segments WHERE folded < 16 ORDER BY id LIMIT $1";
+        let (mut count, mut batches) = (0, BTreeMap::<u8, Batch>::new());
+        self.backend
+            .read()
+            .await?
+            .fetch_each(sql, binds![SEGMENTS], |row| {
+                count += 1;
+                let batch = batches.entry(row.number("folded")?).or_default();
+                let id = row.text("id")?;
+                match segment::read(&row.bytes("payload")?) {
+                    Ok(entries) => batch.totals.add(&entries),
+                    // It is passed over, or all later ones would wait behind it for ever.
+                    Err(error) => tracing::error!(segment = id, %error, "requests are not counted"),
+                }
+                batch.ids.push(id);
+                Ok(())
+            })
+            .await?;
+        Ok((count, batches))
+    }
+
+    async fn fold_batch(&self, folded: u8, batch: Batch) -> Result<(), Missed> {
+        let (ids, totals) = (Arc::new(batch.ids), Arc::new(batch.totals));
+        let step = parts_of_one_transaction(totals::rows(&totals));
+        let mut from = folded;
+        while from < PARTS {
+            let to = from.saturating_add(step).min(PARTS);
+            let (ids, totals) = (Arc::clone(&ids), Arc::clone(&totals));
+            self.backend
+                .write(move |db| Box::pin(async move { add_parts(db, &ids, &totals, from..to).await }))
+                .await?;
+            from = to;
+        }
+        Ok(())
+    }
+}
+
+fn parts_of_one_transaction(rows: usize) -> u8 {
+    let parts = usize::from(PARTS) * ROWS / rows.max(1);
+    u8::try_from(parts).unwrap_or(PARTS).clamp(1, PARTS)
+}
+
+async fn add_parts(
+    db: &mut Connection,
+    ids: &[String],
+    totals: &Totals,
+    parts: Range<u8>,
+) -> Result<(), Missed> {
+    let sql = format!(
+        "UPDATE request_segments SET folded = $1 WHERE folded = $2 AND id IN ({})",
+        placeholders(3, ids.len())
+    );
+    let mut values = binds![i64::from(parts.end), i64::from(parts.start)];
+    values.extend(ids.iter().map(|id| Value::from(id.as_str())));
+    if db.execute(sql, values).await? != ids.len() as u64 {
+        return Err(Missed::Overtaken);
+    }
+    totals::add(db, totals, parts).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_stays_small_and_little_is_written_at_once() {
+        for (rows, parts) in [(0, PARTS), (1, PARTS), (ROWS, PARTS), (2 * ROWS, PARTS / 2), (1 << 30, 1)] {
+            assert_eq!(parts_of_one_transaction(rows), parts, "{rows}");
+        }
+    }
+}

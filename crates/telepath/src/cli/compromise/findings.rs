@@ -1,0 +1,239 @@
+//! What the steps found, as text for people and as members of a JSON object.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use telepath_client::{
+    AuditEvent, Key, KeyId, KeySecret, LoggedRequest, RotatedKeys, Timestamp, Trunk, UsageAddress,
+};
+
+use crate::cli::keys::{all_as_json, secrets_table};
+use crate::cli::{audit, output, requests, text};
+use crate::exit::Failure;
+
+/// Requests that are printed one by one; JSON has all that were read.
+const LINES: usize = 20;
+
+/// What a step found.
+pub(super) struct Finding {
+    pub(super) text: String,
+    /// An object whose members are those of the step.
+    pub(super) json: Value,
+}
+
+pub(super) fn revoked(key: &Key) -> Finding {
+    Finding {
+        text: format!("Revoked {}; no request is admitted with it any more.\n", key.id),
+        json: json!({"key": key}),
+    }
+}
+
+pub(super) fn rotated(rotated: &RotatedKeys, own: Option<KeyId>) -> Result<Finding, Failure> {
+    let mut text = secrets_table(&rotated.keys);
+    text.push_str("These secrets are not kept anywhere and cannot be shown again: store them now.\n");
+    if let Some(own) = rotated.keys.iter().find(|created| Some(created.key.id) == own) {
+        let _ = writeln!(
+            text,
+            "The key of this command, {}, is among them: change TELEPATH_API_KEY.",
+            own.key.id
+        );
+    }
+    Ok(Finding { text, json: all_as_json(rotated)? })
+}
+
+pub(super) fn calls(
+    key: &Key,
+    seen: &[LoggedRequest],
+    more: bool,
+    changes: &[AuditEvent],
+    addresses: &[UsageAddress],
+    now: Timestamp,
+) -> Finding {
+    let mut text = format!("{} requests, {} answered by an error.\n", key.request_count, key.error_count);
+    if !addresses.is_empty() {
+        text.push_str("From:\n");
+    }
+    for seen in addresses {
+        let (first, last) = (text::since(Some(seen.first_seen), now), text::since(Some(seen.last_seen), now));
+        let (address, requests) = (seen.address, seen.requests);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {address}  {requests} requests, first {first} ago, last {last} ago");
+    }
+    for request in seen.iter().take(LINES) {
+        let _ = writeln!(text, "{}", requests::row(request));
+    }
+    if seen.len() > LINES || more {
+        let _ = writeln!(text, "All of them: telepath requests export --key {}", key.id);
+    }
+    if changes.is_empty() {
+        text.push_str("It changed nothing.\n");
+    } else {
+        let _ = write!(text, "What it changed:\n{}", audit::table(changes));
+    }
+    let json =
+        json!({"requests": seen, "more_requests": more, "audit_events": changes, "addresses": addresses});
+    Finding { text, json }
+}
+
+/// Secrets that are not the newest of their key and were used.
+fn old_in_use(keys: &[Key]) -> Vec<(&Key, &KeySecret)> {
+    let old = |key: &&Key| key.status != "revoked";
+    keys.iter()
+        .filter(old)
+        .flat_map(|key| key.secrets.iter().skip(1).map(move |secret| (key, secret)))
+        .filter(|(_, secret)| secret.last_used_at.is_some())
+        .collect()
+}
+
+pub(super) fn old_secrets(keys: &[Key], refused: &[LoggedRequest], more: bool, now: Timestamp) -> Finding {
+    let old = old_in_use(keys);
+    let row = |(key, secret): &(&Key, &KeySecret)| {
+        vec![
+            key.id.to_string(),
+            text::cut(&key.name, 16),
+            secret.masked.clone(),
+            text::since(secret.last_used_at, now),
+            secret.last_used_ip.map_or("-".to_owned(), |address| address.to_string()),
+            text::until(secret.expires_at, now),
+        ]
+    };
+    let head = ["KEY", "NAME", "OLD SECRET", "USED", "FROM", "ENDS IN"];
+    let mut text = if old.is_empty() {
+        "No old secret was used.\n".to_owned()
+    } else {
+        output::table(&head, &old.iter().map(row).collect::<Vec<_>>())
+    };
+    let callers = by_caller(refused);
+    if callers.is_empty() {
+        text.push_str(
+            "No request was refused for its key in the last hour; look again when clients have called.\n",
+        );
+    } else {
+        let row = |((key, address), count): (&(String, String), &u64)| {
+            vec![key.clone(), address.clone(), count.to_string()]
+        };
+        let head = ["REFUSED KEY", "FROM", "REQUESTS"];
+        text.push_str(&output::table(&head, &callers.iter().map(row).collect::<Vec<_>>()));
+    }
+    let secrets: Vec<Value> = old
+        .iter()
+        .map(|(key, secret)| json!({"key_id": key.id, "key_name": key.name, "secret": secret}))
+        .collect();
+    let callers: Vec<Value> = callers
+        .iter()
+        .map(|((key, address), count)| json!({"key_id": key, "address": address, "requests": count}))
+        .collect();
+    Finding { text, json: json!({"old_secrets": secrets, "refused": callers, "more_refused": more}) }
+}
+
+fn by_caller(refused: &[LoggedRequest]) -> BTreeMap<(String, String), u64> {
+    let mut callers = BTreeMap::new();
+    for request in refused {
+        let key = request.key_id.map_or("-".to_owned(), |key| key.to_string());
+        let address = request.address.map_or("-".to_owned(), |address| address.to_string());
+        *callers.entry((key, address)).or_default() += 1;
+    }
+    callers
+}
+
+pub(super) fn credentials(trunks: &[Trunk]) -> Finding {
+    let held: Vec<(&Trunk, &str, Option<&str>, Timestamp)> = trunks
+        .iter()
+        .flat_map(|trunk| {
+            trunk.credentials().map(move |(name, held)| (trunk, name, held.last4.as_deref(), held.updated_at))
+        })
+        .collect();
+    let row = |(trunk, name, last4, since): &(&Trunk, &str, Option<&str>, Timestamp)| {
+        let shown = last4.map_or("-".to_owned(), |last4| format!("…{last4}"));
+        vec![
+            trunk.id.to_string(),
+            text::cut(&trunk.name, 16),
+            (*name).to_owned(),
+            shown,
+            text::second(*since),
+        ]
+    };
+    let text = if held.is_empty() {
+        "No trunk holds a provider credential.\n".to_owned()
+    } else {
+        let head = ["TRUNK", "NAME", "CREDENTIAL", "ENDS IN", "SET"];
+        output::table(&head, &held.iter().map(row).collect::<Vec<_>>())
+    };
+    let list: Vec<Value> = held
+        .iter()
+        .map(|(trunk, name, last4, since)| {
+            json!({"trunk_id": trunk.id, "trunk_name": trunk.name, "credential": name, "last4": last4,
+                "updated_at": since})
+        })
+        .collect();
+    Finding { text, json: json!({"credentials": list}) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    fn key(status: &str, uses: &[Option<&str>]) -> Key {
+        let secrets: Vec<Value> = uses
+            .iter()
+            .enumerate()
+            .map(|(number, used)| {
+                json!({"id": format!("sec_0000000000000000000000000{number}"), "masked": format!("masked-{number}"),
+                    "created_at": "2026-01-31T12:00:00Z", "last_used_at": used, "last_used_ip": "192.0.2.1"})
+            })
+            .collect();
+        serde_json::from_value(json!({"id": "key_01k9v1n2xrf6t8g3m5q7w9y0za", "name": "App", "preset": "custom",
+            "scopes": [], "rate_limit_per_minute": 1, "allowed_ips": [], "status": status, "expires_at": null,
+            "created_at": "2026-01-31T12:00:00Z", "last_used_at": null, "revoked_at": null, "revoke_reason": null,
+            "secrets": secrets}))
+        .unwrap()
+    }
+
+    fn refused(address: &str) -> LoggedRequest {
+        serde_json::from_value(json!({"id": "req_00000000000000000000000001", "time": NOW, "method": "GET",
+            "key_id": "key_01k9v1n2xrf6t8g3m5q7w9y0za", "path": "/v1/calls", "status": 401, "duration_us": 1,
+            "address": address}))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_old_secrets_that_were_used_count_and_the_newest_is_not_old() {
+        let used = Some("2027-01-15T07:00:00Z");
+        let found = old_secrets(
+            &[key("active", &[used, used, None]), key("revoked", &[used, used])],
+            &[],
+            false,
+            NOW,
+        );
+        assert_eq!(found.json["old_secrets"].as_array().unwrap().len(), 1);
+        assert!(found.text.contains("masked-1") && !found.text.contains("masked-0"), "{}", found.text);
+        assert!(found.text.contains("1h    192.0.2.1"), "{}", found.text);
+    }
+
+    #[test]
+    fn refused_requests_are_told_by_caller() {
+        let seen = [refused("192.0.2.1"), refused("192.0.2.1"), refused("192.0.2.2")];
+        let found = old_secrets(&[], &seen, true, NOW);
+        assert_eq!(found.json["refused"][0]["requests"], 2);
+        assert_eq!(found.json["refused"].as_array().unwrap().len(), 2);
+        assert_eq!(found.json["more_refused"], true);
+        assert!(found.text.starts_with("No old secret was used."), "{}", found.text);
+    }
+
+    #[test]
+    fn credentials_are_listed_by_trunk() {
+        let trunk = |held: Value| -> Trunk {
+            serde_json::from_value(json!({"id": "conn_01k9v1n2xrf6t8g3m5q7w9y0za", "name": "Support",
+                "status": "active", "ai_provider": "openai", "sip_username": "s", "sip_endpoint": "sip:s@h",
+                "openai_api_key": held, "created_at": NOW, "updated_at": NOW}))
+            .unwrap()
+        };
+        let held = json!({"set": true, "last4": "wxyz", "updated_at": NOW});
+        let found = credentials(&[trunk(held), trunk(Value::Null)]);
+        assert_eq!(found.json["credentials"].as_array().unwrap().len(), 1);
+        assert!(found.text.contains("openai_api_key  …wxyz"), "{}", found.text);
+    }
+}

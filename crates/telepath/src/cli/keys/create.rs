@@ -1,0 +1,87 @@
+//! `telepath keys create`.
+
+use clap::Args;
+use telepath_client::{CreatedKey, KeyRequest};
+use telepath_core::clock::{Clock as _, SystemClock};
+
+use super::with_secret;
+use crate::cli::reach::{ApiArgs, with_client};
+use crate::cli::{expiry, output};
+use crate::exit::{Exit, Failure};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  telepath keys create --data-dir data --name Production --preset production
+  telepath keys create --data-dir data --name Dashboard --preset monitoring --expires 90d
+  telepath keys create --data-dir data --name Reports --preset custom --scopes calls:read,analytics:read \\
+      --rate-limit 60 --allow-ip 203.0.113.0/24
+  telepath keys create --data-dir data --name CI --preset testing --json | jq -r .secret
+  telepath keys create --env-file admin.env --name App --preset production";
+
+/// Arguments of `keys create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// What people call the key, 1 to 100 characters
+    #[arg(long)]
+    name: String,
+    /// Bundle of rights: production, development, testing, monitoring or custom
+    #[arg(long)]
+    preset: String,
+    /// Rights, separated by commas; required for custom, otherwise they narrow the preset
+    #[arg(long, value_name = "SCOPES", value_delimiter = ',')]
+    scopes: Option<Vec<String>>,
+    /// Requests per minute; the preset's when left out
+    #[arg(long, value_name = "PER_MINUTE")]
+    rate_limit: Option<u32>,
+    /// When the key ends: a length of time from now (90d, 24h) or an RFC 3339 date-time
+    #[arg(long, value_name = "WHEN")]
+    expires: Option<String>,
+    /// Network from which the key may be used, in CIDR form; may be given several times
+    #[arg(long, value_name = "CIDR")]
+    allow_ip: Vec<String>,
+    /// Print one JSON object with at least `id` and `secret`
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: CreateArgs) -> Result<(), Failure> {
+    let wrong = |message| Failure::new(Exit::Usage, format!("--expires {message}"));
+    let expires_at = args
+        .expires
+        .as_deref()
+        .map(|text| expiry::parse(text, SystemClock.now()).map_err(wrong))
+        .transpose()?;
+    let request = KeyRequest {
+        name: args.name,
+        preset: args.preset,
+        scopes: args.scopes,
+        rate_limit_per_minute: args.rate_limit,
+        allowed_ips: args.allow_ip,
+        expires_at,
+    };
+    let created = with_client(&args.api, async |client| Ok(client.create_key(&request).await?)).await?;
+    print(&created, args.json)
+}
+
+fn print(created: &CreatedKey, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return output::json(&with_secret(created)?);
+    }
+    let key = &created.key;
+    output::line(&format_args!("Made key {} ({})", key.id, key.name))?;
+    output::line(&format_args!(
+        "  preset   {}, {} requests per minute",
+        key.preset, key.rate_limit_per_minute
+    ))?;
+    output::line(&format_args!("  scopes   {}", key.scopes.join(" ")))?;
+    if !key.allowed_ips.is_empty() {
+        output::line(&format_args!("  from     {}", key.allowed_ips.join(", ")))?;
+    }
+    if let Some(end) = key.expires_at {
+        output::line(&format_args!("  until    {end}"))?;
+    }
+    output::line(&format_args!("  secret   {}", created.secret.expose()))?;
+    output::line(&"The secret is not kept anywhere and cannot be shown again: store it now.")
+}

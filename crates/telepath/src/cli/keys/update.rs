@@ -1,0 +1,85 @@
+//! `telepath keys update`.
+
+use clap::Args;
+use telepath_client::{Change, KeyChange, KeyId, Timestamp};
+use telepath_core::clock::{Clock as _, SystemClock};
+
+use super::show::describe;
+use crate::cli::reach::{ApiArgs, with_client};
+use crate::cli::{expiry, output};
+use crate::exit::{Exit, Failure};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  telepath keys update key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --rate-limit 1200
+  telepath keys update key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --scopes calls:read --expires 30d
+  telepath keys update key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --allow-ip 203.0.113.0/24 --expires never
+  telepath keys update key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --allow-any-ip";
+
+/// Arguments of `keys update`.
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// The key's id, key_…
+    id: KeyId,
+    /// What people call the key from now on
+    #[arg(long, help_heading = "Changes")]
+    name: Option<String>,
+    /// What it may do from now on, separated by commas
+    #[arg(long, value_name = "SCOPES", value_delimiter = ',', help_heading = "Changes")]
+    scopes: Option<Vec<String>>,
+    /// Requests per minute; what was used in the running window stays used
+    #[arg(long, value_name = "PER_MINUTE", help_heading = "Changes")]
+    rate_limit: Option<u32>,
+    /// When it ends: a length of time from now (90d), an RFC 3339 date-time, or never
+    #[arg(long, value_name = "WHEN", help_heading = "Changes")]
+    expires: Option<String>,
+    /// Network from which it may be used, in place of those so far; may be given several times
+    #[arg(long, value_name = "CIDR", help_heading = "Changes", conflicts_with = "allow_any_ip")]
+    allow_ip: Vec<String>,
+    /// Let it be used from everywhere
+    #[arg(long, help_heading = "Changes")]
+    allow_any_ip: bool,
+    /// Print the key as a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: UpdateArgs) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let change = change(&args, now)?;
+    let key = with_client(&args.api, async |client| Ok(client.update_key(args.id, &change).await?)).await?;
+    if args.json {
+        return output::json(&key);
+    }
+    output::raw(describe(&key, now).as_bytes())
+}
+
+fn change(args: &UpdateArgs, now: Timestamp) -> Result<KeyChange, Failure> {
+    let expires_at = match args.expires.as_deref() {
+        None => Change::Keep,
+        Some("never") => Change::Clear,
+        Some(text) => Change::Set(
+            expiry::parse(text, now)
+                .map_err(|message| Failure::new(Exit::Usage, format!("--expires {message}, or never")))?,
+        ),
+    };
+    let networks = (args.allow_any_ip || !args.allow_ip.is_empty()).then(|| args.allow_ip.clone());
+    let nothing = args.name.is_none()
+        && args.scopes.is_none()
+        && args.rate_limit.is_none()
+        && networks.is_none()
+        && !expires_at.is_given();
+    if nothing {
+        return Err(Failure::new(Exit::Usage, "nothing is to be changed")
+            .remedy("Name at least one change, see --help."));
+    }
+    Ok(KeyChange {
+        name: args.name.clone(),
+        scopes: args.scopes.clone(),
+        rate_limit_per_minute: args.rate_limit,
+        allowed_ips: networks,
+        expires_at,
+    })
+}

@@ -1,0 +1,188 @@
+//! `telepath keys usage`: figures, a chart, and from where a key was used.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use telepath_client::{KeyId, KeyUsage, Timestamp, UsageAddress, UsageBucket, UsageQuery};
+use telepath_core::clock::{Clock as _, SystemClock};
+
+use crate::cli::reach::{ApiArgs, with_client};
+use crate::cli::{chart, expiry, output, text};
+use crate::exit::Failure;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
+  telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --interval minute --since 2h
+  telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --interval day --since 90d --json";
+
+/// The size of the chart.
+const CHART_COLUMNS: usize = 90;
+const CHART_ROWS: usize = 6;
+/// Buckets that are drawn at most, far more than a server answers.
+const MOST_BUCKETS: u64 = 100_000;
+/// Routes that are told apart.
+const ROUTES: usize = 10;
+
+/// Arguments of `keys usage`.
+#[derive(Debug, Args)]
+pub(crate) struct UsageArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// The key's id, key_…
+    id: KeyId,
+    /// How long a bucket is: minute, hour or day
+    #[arg(long)]
+    interval: Option<String>,
+    /// From when: a length of time ago (24h) or an RFC 3339 date-time
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Until when
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// Print the answer as a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: UsageArgs) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let query = UsageQuery {
+        interval: args.interval,
+        start_date: expiry::past("--since", args.since.as_deref(), now)?,
+        end_date: expiry::past("--until", args.until.as_deref(), now)?,
+    };
+    let usage = with_client(&args.api, async |client| Ok(client.key_usage(args.id, &query).await?)).await?;
+    if args.json {
+        return output::json(&usage);
+    }
+    output::raw(describe(&usage, now).as_bytes())
+}
+
+fn describe(usage: &KeyUsage, now: Timestamp) -> String {
+    let mut shown = format!(
+        "{}  {} requests, {} answered by an error\n\n",
+        usage.key_id, usage.request_count, usage.error_count
+    );
+    shown.push_str(&draw(usage));
+    shown.push_str(&statuses(&usage.buckets));
+    shown.push_str(&routes(&usage.buckets));
+    shown.push_str(&addresses(&usage.addresses, now));
+    shown
+}
+
+fn draw(usage: &KeyUsage) -> String {
+    let lines = chart::columns(&series(usage), CHART_COLUMNS, CHART_ROWS);
+    let margin = lines.first().map_or(0, |line| line.chars().take_while(|c| *c != '│').count());
+    let (from, until) = (text::second(usage.start_date), text::second(usage.end_date));
+    format!("{}\n{:margin$} {from} to {until}, requests by {}\n", lines.join("\n"), "", usage.interval)
+}
+
+/// One value per bucket, with the zeros that an answer may leave out.
+fn series(usage: &KeyUsage) -> Vec<u64> {
+    let step = match usage.interval.as_str() {
+        "minute" => 60,
+        "hour" => 3600,
+        "day" => 86_400,
+        _ => return usage.buckets.iter().map(|bucket| bucket.requests).collect(),
+    };
+    let slot = |moment: Timestamp| moment.unix_seconds().div_euclid(step);
+    let first = slot(usage.start_date);
+    let slots = u64::try_from(slot(usage.end_date) - first).unwrap_or(0).saturating_add(1).min(MOST_BUCKETS);
+    let mut values = vec![0; usize::try_from(slots).unwrap_or(0)];
+    for bucket in &usage.buckets {
+        let place = usize::try_from(slot(bucket.start) - first).ok();
+        if let Some(value) = place.and_then(|place| values.get_mut(place)) {
+            *value += bucket.requests;
+        }
+    }
+    values
+}
+
+fn statuses(buckets: &[UsageBucket]) -> String {
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for (class, count) in buckets.iter().flat_map(|bucket| &bucket.statuses) {
+        *sums.entry(class).or_default() += count;
+    }
+    if sums.is_empty() {
+        return String::new();
+    }
+    let parts: Vec<String> = sums.iter().map(|(class, count)| format!("{class} {count}")).collect();
+    format!("\nAnswers  {}\n", parts.join("   "))
+}
+
+fn routes(buckets: &[UsageBucket]) -> String {
+    // Requests, errors, and microseconds in all.
+    let mut sums: BTreeMap<&str, (u64, u64, f64)> = BTreeMap::new();
+    for route in buckets.iter().flat_map(|bucket| &bucket.routes) {
+        let sum = sums.entry(&route.route).or_default();
+        let requests = u32::try_from(route.requests).map_or(f64::from(u32::MAX), f64::from);
+        *sum = (sum.0 + route.requests, sum.1 + route.errors, sum.2 + route.mean_duration_us * requests);
+    }
+    if sums.is_empty() {
+        return String::new();
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, (requests, ..))| std::cmp::Reverse(*requests));
+    let left_out = sums.len().saturating_sub(ROUTES);
+    let row = |(route, (requests, errors, us)): &(&str, (u64, u64, f64))| {
+        let count = u32::try_from(*requests).map_or(f64::from(u32::MAX), f64::from).max(1.0);
+        vec![
+            requests.to_string(),
+            errors.to_string(),
+            format!("{:.1}", us / count / 1000.0),
+            (*route).to_owned(),
+        ]
+    };
+    let head = ["REQUESTS", "ERRORS", "MEAN MS", "ROUTE"];
+    let table = output::table(&head, &sums.iter().take(ROUTES).map(row).collect::<Vec<_>>());
+    let more = if left_out > 0 { format!("and {left_out} routes more, see --json\n") } else { String::new() };
+    format!("\n{table}{more}")
+}
+
+fn addresses(addresses: &[UsageAddress], now: Timestamp) -> String {
+    if addresses.is_empty() {
+        return String::new();
+    }
+    let row = |seen: &UsageAddress| {
+        vec![
+            seen.address.to_string(),
+            seen.requests.to_string(),
+            text::since(Some(seen.first_seen), now),
+            text::since(Some(seen.last_seen), now),
+        ]
+    };
+    let head = ["FROM", "REQUESTS", "FIRST SEEN", "LAST SEEN"];
+    format!("\n{}", output::table(&head, &addresses.iter().map(row).collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_without_requests_are_drawn_and_sums_are_told() {
+        let bucket = |start: &str, requests: u64| {
+            serde_json::json!({"start": start, "requests": requests, "errors": 1, "statuses": {"2xx": requests - 1, "4xx": 1},
+                "routes": [{"route": "GET /v1/calls", "requests": requests, "errors": 1, "mean_duration_us": 1500}]})
+        };
+        let usage: KeyUsage = serde_json::from_value(serde_json::json!({
+            "key_id": "key_01k9v1n2xrf6t8g3m5q7w9y0za", "interval": "hour", "start_date": "2027-01-15T04:30:00Z",
+            "end_date": "2027-01-15T08:00:00Z", "request_count": 30, "error_count": 2,
+            "buckets": [bucket("2027-01-15T04:00:00Z", 10), bucket("2027-01-15T07:00:00Z", 20)],
+            "addresses": [{"address": "192.0.2.1", "first_seen": "2027-01-15T04:31:00Z",
+                "last_seen": "2027-01-15T07:59:00Z", "requests": 30}],
+        }))
+        .unwrap();
+        assert_eq!(series(&usage), [10, 0, 0, 20, 0]);
+        let shown = describe(&usage, Timestamp::from_unix_seconds(1_800_000_000));
+        assert!(shown.contains("30 requests, 2 answered by an error"), "{shown}");
+        assert!(shown.contains("20 │   █") && shown.contains(" 0 │█  █"), "{shown}");
+        assert!(
+            shown.contains("2xx 28   4xx 2") && shown.contains("30        2       1.5      GET /v1/calls"),
+            "{shown}"
+        );
+        assert!(shown.contains("192.0.2.1  30        3h          1m"), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 110), "{shown}");
+    }
+}

@@ -1,0 +1,79 @@
+//! Values as short texts for people.
+
+use std::time::Duration;
+
+use telepath_client::Timestamp;
+
+/// Without characters that could steer a terminal. Most texts come from the server, which checks them; some of them came
+/// from strangers first.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+/// At most `most` characters; what is cut is shown by an ellipsis.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A length of time in its largest unit.
+pub(crate) fn length(length: Duration) -> String {
+    let seconds = length.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// How long something is ago.
+pub(crate) fn since(moment: Option<Timestamp>, now: Timestamp) -> String {
+    moment.map_or("never".to_owned(), |moment| length(now.since(moment)))
+}
+
+/// How long something is ahead.
+pub(crate) fn until(moment: Option<Timestamp>, now: Timestamp) -> String {
+    moment.map_or("never".to_owned(), |moment| length(moment.since(now)))
+}
+
+/// To the second, in UTC.
+pub(crate) fn second(moment: Timestamp) -> String {
+    let text = moment.to_string();
+    text.get(..19).map_or(text.clone(), |start| format!("{start}Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    #[test]
+    fn lengths_are_told_in_their_largest_unit() {
+        for (seconds, wanted) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (3599, "59m"),
+            (3600, "1h"),
+            (172_799, "47h"),
+            (172_800, "2d"),
+        ] {
+            assert_eq!(length(Duration::from_secs(seconds)), wanted);
+        }
+        assert_eq!(since(Some(NOW.minus(Duration::from_mins(5))), NOW), "5m");
+        assert_eq!(until(Some(NOW.plus(Duration::from_mins(5))), NOW), "5m");
+        assert_eq!(since(None, NOW), "never");
+    }
+
+    #[test]
+    fn nothing_steers_the_terminal_and_long_texts_are_cut() {
+        assert_eq!(plain("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(cut("längste", 4), "län…");
+        assert_eq!(cut("läng", 4), "läng");
+        assert_eq!(second(NOW), "2027-01-15T08:00:00Z");
+    }
+}

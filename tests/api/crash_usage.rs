@@ -1,0 +1,180 @@
+//! Kill -9 again and again under load: no change that was answered is missing in the audit trail, and of the counters at
+//! most the last second is.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use hyper::Method;
+use serde_json::json;
+
+use crate::support::http::{Call, Connection};
+use crate::support::waiting::until;
+use crate::support::{Client, CreatedKey, Outcome, Server};
+
+const ROUNDS: usize = 20;
+/// Answers of each round at least: 10,000 in all.
+const ANSWERS: usize = 500;
+const CONNECTIONS: usize = 8;
+/// Every so many requests one is a change.
+const CHANGE_EVERY: usize = 25;
+/// What a kill may cost.
+const LOST: Duration = Duration::from_secs(1);
+/// How long a round goes on at least, so that it has something that must not be lost.
+const ROUND: Duration = Duration::from_millis(1300);
+
+/// What one connection was answered.
+#[derive(Default)]
+struct Ledger {
+    /// When each request with the key that is counted was answered.
+    answered: Vec<Instant>,
+    /// Names that were given to the key that is changed.
+    names: Vec<String>,
+}
+
+/// The two keys of a round, by their secrets, and the key that is changed.
+#[derive(Clone)]
+struct Keys {
+    counted: Arc<CreatedKey>,
+    admin: Arc<CreatedKey>,
+    changed: Arc<CreatedKey>,
+}
+
+/// Asks until the server is gone.
+async fn ask(
+    client: Client,
+    keys: Keys,
+    tag: String,
+    answers: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+) -> anyhow::Result<Ledger> {
+    let mut ledger = Ledger::default();
+    let mut connection = client.connect().await?;
+    for number in 0.. {
+        if stop.load(Ordering::Acquire) {
+            break;
+        }
+        let sent = if number % CHANGE_EVERY == 0 {
+            rename(&mut connection, &keys, format!("{tag} {number}"), &mut ledger).await
+        } else {
+            let whoami = connection.send(Call::get("/v1/whoami").key(&keys.counted.secret)).await;
+            whoami.map(|_| ledger.answered.push(Instant::now()))
+        };
+        // An answer that did not arrive is no answer.
+        if sent.is_err() {
+            break;
+        }
+        answers.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(ledger)
+}
+
+async fn rename(
+    connection: &mut Connection,
+    keys: &Keys,
+    name: String,
+    ledger: &mut Ledger,
+) -> anyhow::Result<()> {
+    let path = format!("/v1/keys/{}", keys.changed.id);
+    let call = Call::new(Method::PATCH, &path).key(&keys.admin.secret).json(&json!({"name": name}));
+    connection.send(call).await?.expect(200)?;
+    ledger.names.push(name);
+    Ok(())
+}
+
+/// One round: load, a kill, a restart. What was answered, and when the kill came.
+async fn round(server: Server, keys: &Keys, number: usize) -> anyhow::Result<(Server, Ledger, Instant)> {
+    let (answers, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|connection| {
+            let tag = format!("{number} {connection}");
+            let work = ask(server.client()?, keys.clone(), tag, Arc::clone(&answers), Arc::clone(&stop));
+            anyhow::Ok(tokio::spawn(work))
+        })
+        .collect::<Result<_, _>>()?;
+    let begun = Instant::now();
+    until("the round is over", || async {
+        anyhow::ensure!(
+            tasks.iter().any(|task| !task.is_finished()),
+            "all connections broke before the kill"
+        );
+        let over = begun.elapsed() >= ROUND && answers.load(Ordering::Relaxed) >= ANSWERS;
+        Ok(over.then_some(()))
+    })
+    .await?;
+    let killed = Instant::now();
+    let (home, extra) = server.kill().await?;
+    stop.store(true, Ordering::Release);
+    let mut all = Ledger::default();
+    for task in tasks {
+        let ledger = task.await??;
+        all.answered.extend(ledger.answered);
+        all.names.extend(ledger.names);
+    }
+    let server = home.start_with(&extra.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    Ok((server, all, killed))
+}
+
+async fn counted(server: &Server, keys: &Keys) -> anyhow::Result<usize> {
+    let key = server.client()?.get(&format!("/v1/keys/{}", keys.counted.id), &keys.admin.secret).await?;
+    let count = key.expect(200)?["request_count"].as_u64().context("request_count")?;
+    Ok(usize::try_from(count)?)
+}
+
+/// The names in the trail.
+async fn names_in_trail(server: &Server, keys: &Keys) -> anyhow::Result<HashSet<String>> {
+    let mut connection = server.client()?.connect().await?;
+    let (mut names, mut cursor) = (HashSet::new(), String::new());
+    loop {
+        let path = format!("/v1/audit-events?action=key.updated&limit=100{cursor}");
+        let page = connection.send(Call::get(&path).key(&keys.admin.secret)).await?.expect(200)?;
+        let events = page["audit_events"].as_array().context("audit_events")?;
+        names.extend(events.iter().filter_map(|event| event["after"]["name"].as_str()).map(str::to_owned));
+        match page["pagination"]["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Ok(names),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_kills_lose_no_audit_event_and_at_most_a_second_of_counters() -> Outcome {
+    let mut server = Server::start().await?;
+    let options =
+        ["--name", "counted", "--preset", "custom", "--scopes", "calls:read", "--rate-limit", "60000"];
+    let keys = Keys {
+        admin: Arc::new(server.admin_key().await?),
+        counted: Arc::new(server.create_key(&options).await?),
+        changed: Arc::new(server.create_key(&["--name", "changed", "--preset", "testing"]).await?),
+    };
+    let (mut before, mut answered, mut names) = (0, 0, Vec::new());
+    for number in 0..ROUNDS {
+        let (restarted, ledger, killed) = round(server, &keys, number).await?;
+        server = restarted;
+        let now = counted(&server, &keys).await?;
+        let old = |at: &&Instant| killed.saturating_duration_since(**at) >= LOST;
+        let least = ledger.answered.iter().filter(old).count();
+        // One request of each connection may have been counted without its answer having arrived.
+        let most = ledger.answered.len() + CONNECTIONS;
+        let new = now.checked_sub(before).context("counters went backward")?;
+        assert!((least..=most).contains(&new), "round {number}: {new} counted, {least} to {most} expected");
+        assert!(least > 0, "round {number} was too short to prove anything");
+        before = now;
+        answered += ledger.answered.len() + ledger.names.len();
+        names.extend(ledger.names);
+    }
+    assert!(answered >= ROUNDS * ANSWERS, "only {answered} requests were answered");
+    let trail = names_in_trail(&server, &keys).await?;
+    let missing: Vec<_> = names.iter().filter(|name| !trail.contains(*name)).collect();
+    assert!(
+        missing.is_empty(),
+        "{} of {} answered changes are lost: {missing:?}",
+        missing.len(),
+        names.len()
+    );
+    let verdict = server.client()?.get("/v1/audit-events/verify", &keys.admin.secret).await?.expect(200)?;
+    assert_eq!(verdict["intact"], true);
+    Ok(())
+}

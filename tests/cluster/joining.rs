@@ -1,0 +1,53 @@
+//! Who may work on a database beside others, and what becomes of those who are gone.
+
+use anyhow::{Context as _, ensure};
+
+use super::is_possible;
+use super::trio::{master_key, redis, shared};
+use crate::support::Outcome;
+use crate::support::database::Database;
+use crate::support::output::unique;
+use crate::support::server::Home;
+
+#[tokio::test]
+async fn a_second_server_without_shared_windows_is_refused_while_the_first_lives() -> Outcome {
+    if !is_possible() {
+        return Ok(());
+    }
+    let database = Database::postgres();
+    let url = database.url().context("a database URL")?;
+    let home = Home::on(Database::Elsewhere { url: url.clone() }, Vec::new());
+    let mut first = home.start().await?;
+    let key = master_key(&first.data());
+    let second = |settings: Vec<(&'static str, String)>| {
+        let settings = [settings, vec![key.clone()]].concat();
+        Home::on(Database::Elsewhere { url: url.clone() }, settings)
+    };
+    let ports = ["serve", "--api-listen", "127.0.0.1:0", "--sip-listen", "127.0.0.1:0"];
+    let prefix = format!("telepath-test-{}:", unique());
+    for settings in [Vec::new(), shared(&redis()?, &prefix, "second")] {
+        let refused = second(settings).run(&ports).await?;
+        ensure!(refused.code.is_some_and(|code| code != 0), "it must not start");
+        ensure!(refused.stderr.contains("already works on this database"), "{}", refused.stderr);
+        ensure!(refused.stderr.contains("cluster.redis_url"), "{}", refused.stderr);
+    }
+    // A command is no second server.
+    second(Vec::new()).run(&["keys", "list"]).await?.expect_success()?;
+    ensure!(first.stop().await?.success());
+    let mut next = second(Vec::new()).start().await?;
+    ensure!(next.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_is_in_nobodys_way() -> Outcome {
+    if !is_possible() {
+        return Ok(());
+    }
+    let database = Database::postgres();
+    let url = database.url().context("a database URL")?;
+    let server = Home::on(Database::Elsewhere { url }, Vec::new()).start().await?;
+    let mut server = server.kill_and_restart().await?;
+    ensure!(server.stop().await?.success());
+    Ok(())
+}

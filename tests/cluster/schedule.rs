@@ -1,0 +1,225 @@
+//! A schedule of faults made from a seed, and its run: traffic by two keys at all servers while links are slowed, held
+//! and cut, and one of the keys is revoked in the middle of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::history::{History, Request, Revocation};
+use super::trio::{NODES, Trio};
+use crate::support::CreatedKey;
+use crate::support::http::{Answer, Call, Connection};
+use crate::support::proxy::Weather;
+use crate::support::waiting::{pass, until};
+
+/// Connections of each key to each server.
+const CONNECTIONS: usize = 2;
+/// Between two requests of a connection.
+const PACE: Duration = Duration::from_millis(8);
+/// How long requests go on after the revocation was answered.
+const AFTERWARDS: Duration = Duration::from_millis(300);
+/// The key that is revoked, with a limit that it never reaches.
+const REVOKED: (usize, u64) = (0, 55_555);
+/// The key whose limit is reached.
+const LIMITED: usize = 1;
+
+/// `SplitMix64`, enough to draw schedules from.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn node(&mut self) -> usize {
+        usize::try_from(self.below(NODES as u64)).unwrap_or(0)
+    }
+
+    fn millis(&mut self, least: u64, end: u64) -> Duration {
+        Duration::from_millis(least + self.below(end - least))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Link {
+    Database,
+    Windows,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    node: usize,
+    link: Link,
+    weather: Weather,
+    at: Duration,
+    lasts: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    faults: Vec<Fault>,
+    revoke_at: Duration,
+    revoker: usize,
+    limit: u64,
+}
+
+impl Schedule {
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let faults = (0..=dice.below(4)).map(|_| fault(&mut dice)).collect();
+        Self { faults, revoke_at: dice.millis(100, 500), revoker: dice.node(), limit: 10 + dice.below(400) }
+    }
+}
+
+fn fault(dice: &mut Dice) -> Fault {
+    Fault {
+        node: dice.node(),
+        link: if dice.below(3) == 0 { Link::Windows } else { Link::Database },
+        weather: match dice.below(3) {
+            0 => Weather::Slow(dice.millis(5, 400)),
+            1 => Weather::Held,
+            _ => Weather::Cut,
+        },
+        at: dice.millis(0, 500),
+        lasts: dice.millis(50, 700),
+    }
+}
+
+/// What came of a schedule.
+pub(crate) struct Run {
+    pub(crate) history: History,
+    /// How long the revocation took that was answered 2xx.
+    pub(crate) revoked_in: Duration,
+    /// Whether the server that answered it could reach the database all the time.
+    pub(crate) at_a_sound_server: bool,
+}
+
+pub(crate) async fn run(trio: &Trio, schedule: &Schedule, name: &str) -> anyhow::Result<Run> {
+    let revoked = trio.make_key(schedule.revoker, name, REVOKED.1).await?;
+    let limited = trio.make_key(schedule.revoker, name, schedule.limit).await?;
+    let history = Arc::new(Mutex::new(History::default()));
+    lock(&history).limits.extend([REVOKED, (LIMITED, schedule.limit)]);
+    let (stop, stopped) = watch::channel(false);
+    let mut traffic = Vec::new();
+    for node in 0..NODES {
+        for (number, key, limit) in [(REVOKED.0, &revoked, REVOKED.1), (LIMITED, &limited, schedule.limit)] {
+            for _ in 0..CONNECTIONS {
+                let sender = Sender { number, node, secret: key.secret.clone(), limit };
+                let connection = trio.connect(node).await?;
+                traffic.push(tokio::spawn(sender.work(connection, Arc::clone(&history), stopped.clone())));
+            }
+        }
+    }
+    let (revoked_in, ()) =
+        tokio::join!(revoke(trio, schedule, &revoked, &history), change_weather(trio, schedule));
+    let revoked_in = revoked_in?;
+    pass(AFTERWARDS).await;
+    stop.send(true).context("the traffic is there")?;
+    for task in traffic {
+        task.await??;
+    }
+    trio.heal().await?;
+    let history = std::mem::take(&mut *lock(&history));
+    let answered_by = history.revocations.last().map(|revocation| revocation.node);
+    let hit = |fault: &Fault| Some(fault.node) == answered_by && matches!(fault.link, Link::Database);
+    Ok(Run { revoked_in, at_a_sound_server: !schedule.faults.iter().any(hit), history })
+}
+
+/// Brings every fault in its time and takes it away again.
+async fn change_weather(trio: &Trio, schedule: &Schedule) {
+    let mut changes: Vec<(Duration, Fault, Weather)> = schedule
+        .faults
+        .iter()
+        .flat_map(|fault| {
+            [(fault.at, *fault, fault.weather), (fault.at + fault.lasts, *fault, Weather::Clear)]
+        })
+        .collect();
+    changes.sort_by_key(|(at, ..)| *at);
+    let mut passed = Duration::ZERO;
+    for (at, fault, weather) in changes {
+        pass(at.saturating_sub(passed)).await;
+        passed = at;
+        let node = &trio.nodes[fault.node];
+        match fault.link {
+            Link::Database => node.database.set(weather),
+            Link::Windows => node.windows.set(weather),
+        }
+    }
+}
+
+fn lock(history: &Mutex<History>) -> std::sync::MutexGuard<'_, History> {
+    history.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Revokes at the schedule's server and, if that one cannot, at the others.
+async fn revoke(
+    trio: &Trio,
+    schedule: &Schedule,
+    key: &CreatedKey,
+    history: &Mutex<History>,
+) -> anyhow::Result<Duration> {
+    pass(schedule.revoke_at).await;
+    let turn = Mutex::new(schedule.revoker);
+    until("a revocation is answered", || async {
+        let node = {
+            let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = (*turn + 1) % NODES;
+            std::mem::replace(&mut *turn, next)
+        };
+        let asked = Instant::now();
+        let answer = trio.revoke(node, &key.id).await?;
+        let answered = Instant::now();
+        if answer.status != 200 {
+            return Ok(None);
+        }
+        lock(history).revocations.push(Revocation { key: REVOKED.0, node, answered });
+        Ok(Some(answered - asked))
+    })
+    .await
+}
+
+/// One connection's requests.
+struct Sender {
+    number: usize,
+    node: usize,
+    secret: String,
+    limit: u64,
+}
+
+impl Sender {
+    async fn work(
+        self,
+        mut connection: Connection,
+        history: Arc<Mutex<History>>,
+        stopped: watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let mut pace = interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !*stopped.borrow() {
+            pace.tick().await;
+            let sent = Instant::now();
+            let answer = connection.send(Call::get("/v1/whoami").key(&self.secret)).await?;
+            let request = self.request(sent, &answer)?;
+            lock(&history).requests.push(request);
+        }
+        Ok(())
+    }
+
+    /// Who passed the gate is answered with the key's window; who did not, with that of the address.
+    fn request(&self, sent: Instant, answer: &Answer) -> anyhow::Result<Request> {
+        let rate = answer.rate()?;
+        let admitted = rate.limit == self.limit && answer.status != 429;
+        Ok(Request { key: self.number, node: self.node, sent, admitted, reset: rate.reset })
+    }
+}
