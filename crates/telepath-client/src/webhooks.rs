@@ -6,7 +6,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{DeliveryId, EventId, TrunkId, WebhookId};
 use telepath_core::secret::SecretText;
 
-use crate::client::Query;
+use crate::request::Query;
 use crate::{Client, Error, ListPage, Pagination};
 
 /// A webhook endpoint, never with its secret.
