@@ -18,7 +18,8 @@ use utoipa_axum::routes;
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
 use crate::{
-    account, alerts, audit_events, calls, deliveries, health, key_presets, keys, leaks, metrics, requests, trunks, webhooks, whoami,
+    account, alerts, audit_events, calls, deliveries, health, key_presets, keys, leaks, metrics, requests,
+    trunks, webhooks, whoami,
 };
 
 #[derive(OpenApi)]

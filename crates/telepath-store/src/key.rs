@@ -331,7 +331,7 @@ pub(crate) struct Changed {
 impl Changed {
     /// What people call the key.
     pub(crate) fn name(&self) -> &str {
-        &self.key.record.name
+        &self.key.name
     }
 }
 

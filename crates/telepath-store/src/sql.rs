@@ -218,7 +218,7 @@ impl Connection {
     pub(crate) const fn skip_locked(&self) -> &'static str {
         match self {
             Connection::Sqlite(_) | Connection::SqliteReader(_) => "",
-            Connection::Postgres(_) => " FOR UPDATE SKIP LOCKED",
+            Connection::Postgres(_) | Connection::PostgresOwn(_) => " FOR UPDATE SKIP LOCKED",
         }
     }
 

@@ -8,6 +8,7 @@ pub mod config;
 pub mod data_dir;
 pub(crate) mod deliveries;
 pub mod exit;
+pub mod mail;
 pub mod quickstart;
 pub mod signals;
 pub mod telemetry;

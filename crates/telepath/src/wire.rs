@@ -28,6 +28,7 @@ pub use storage::store_failure;
 use crate::config::{CertificateSource, Config};
 use crate::data_dir::{DataDir, Lock};
 use crate::exit::{Exit, Failure};
+use crate::mail::Mailer;
 use crate::tls::Certificates;
 use crate::{deliveries, signals, workers};
 use listeners::Listeners;
@@ -109,6 +110,12 @@ impl Server {
         tasks.spawn(workers::fold_usage(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_usage(Arc::clone(&store), config.retention, work.clone()));
         tasks.spawn(workers::forget_answers(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::watch_keys(Arc::clone(&store), work.clone()));
+        if let Some(smtp) = &config.smtp {
+            let mailer = Mailer::new(smtp)
+                .map_err(|error| Failure::doing("mails about alerts cannot be sent", &error))?;
+            tasks.spawn(workers::send_mails(Arc::clone(&store), mailer, work.clone()));
+        }
         tasks.spawn(workers::clear_deliveries(Arc::clone(&store), work.clone()));
         tasks.spawn(deliveries::send(Arc::clone(&store), egress, work.clone()));
         let clock = Arc::clone(store.clock());

@@ -1,5 +1,6 @@
 //! What runs beside the requests: answered requests are written twice a second, added to the counters and taken away when
-//! they are old; certificates are looked after. Each worker ends when its token is cancelled.
+//! they are old; the use of keys is watched, mails are sent, certificates are looked after. Each worker ends when its token
+//! is cancelled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::mail::Mailer;
 use crate::tls::Certificates;
 
 /// kill -9 loses what was answered since the last time, and during it: less than a second.
@@ -24,6 +26,15 @@ const FORGET_EVERY: Duration = Duration::from_mins(1);
 const CLEAR_EVERY: Duration = Duration::from_mins(10);
 /// A certificate is renewed 30 days before its end, so twice a day is often enough.
 const CERTIFICATES_EVERY: Duration = Duration::from_hours(12);
+
+/// What requests noticed becomes an alert this soon.
+const NOTICES_EVERY: Duration = Duration::from_secs(1);
+/// Use is counted by the minute, so looking at it more often shows nothing new.
+const WATCH_EVERY: Duration = Duration::from_mins(1);
+/// Expiry and disuse are matters of days.
+const LIVES_EVERY: Duration = Duration::from_hours(1);
+/// A mail that is due waits this long at most.
+const MAILS_EVERY: Duration = Duration::from_secs(5);
 
 /// Writes answered requests. The last time is the store's own, when it is closed.
 pub async fn flush_usage(store: Arc<Store>, stop: CancellationToken) {
@@ -111,6 +122,61 @@ pub async fn tend_certificates(
             Ok(()) if asked => tracing::info!("certificates were read again"),
             Ok(()) => {}
             Err(failure) => tracing::error!(%failure, "the old certificate stays in use"),
+        }
+    }
+}
+
+/// Looks at the use of keys: at once what requests noticed, each minute what the counters say, each hour what becomes due.
+pub async fn watch_keys(store: Arc<Store>, stop: CancellationToken) {
+    let mut ticks = [NOTICES_EVERY, WATCH_EVERY, LIVES_EVERY].map(|length| {
+        let mut ticks = interval(length);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    });
+    let [notices, minutes, lives] = &mut ticks;
+    let mut trouble = Trouble::default();
+    loop {
+        let outcome = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = notices.tick() => store.handle_notices().await,
+            _ = minutes.tick() => store.watch_keys().await,
+            _ = lives.tick() => store.watch_lives().await,
+        };
+        trouble.tell(outcome.err().map(|error| error.to_string()), "alerts");
+    }
+}
+
+/// Sends the mails that are owed, one after another, as long as there are some.
+pub async fn send_mails(store: Arc<Store>, mailer: Mailer, stop: CancellationToken) {
+    let mut ticks = interval(MAILS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut trouble = Trouble::default();
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        // A mail that is cut off here is owed still, and claimed again when its lease is over.
+        let Some(outcome) = stop.run_until_cancelled(mailer.send_owed(&store)).await else { return };
+        trouble.tell(outcome.err().map(|error| error.to_string()), "mails about alerts");
+    }
+}
+
+/// Tells of trouble once when it begins and once when it is over, not each time.
+#[derive(Default)]
+struct Trouble {
+    lasts: bool,
+}
+
+impl Trouble {
+    fn tell(&mut self, error: Option<String>, what: &str) {
+        match error {
+            Some(error) => {
+                if !std::mem::replace(&mut self.lasts, true) {
+                    tracing::warn!(%error, "{what} cannot be worked on; trying again");
+                }
+            }
+            None => {
+                if std::mem::take(&mut self.lasts) {
+                    tracing::info!("{what} are worked on again");
+                }
+            }
         }
     }
 }

@@ -99,13 +99,13 @@ async fn what_one_server_has_changed_all_servers_know_when_it_has_answered(
         let handle = other.keys().find(&hash).expect("a new key is known when it is answered");
         assert!(is_admitted(other.admit(&handle, &hash, ADDRESS, other.now()).await));
         let patch = KeyPatch { rate_limit: Some(limit(7)), ..KeyPatch::default() };
-        one.update_key(account, created.record.id, patch, None, bench.origin()).await.unwrap();
+        one.update_key(account, created.record.id, patch, bench.origin()).await.unwrap();
         let Admission::Admitted { window, .. } = other.admit(&handle, &hash, ADDRESS, other.now()).await
         else {
             panic!("it is still good");
         };
         assert_eq!((window.limit, window.remaining), (limit(7), 5));
-        other.revoke_key(account, created.record.id, None, None, bench.origin()).await.unwrap();
+        other.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
         let handle = one.keys().find(&hash).unwrap();
         assert_eq!(one.admit(&handle, &hash, ADDRESS, one.now()).await, Admission::Dead);
     }
@@ -154,7 +154,7 @@ async fn a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up(
     let handle = other.keys().find(&hash).unwrap();
     other.cluster.deafen();
     let begun = Instant::now();
-    one.revoke_key(account, created.record.id, None, None, bench.origin()).await.unwrap();
+    one.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
     let took = begun.elapsed();
     let admission = other.admit(&handle, &hash, ADDRESS, other.now()).await;
     assert_eq!(admission, Admission::NoLease, "its view is from before the revocation");
@@ -170,7 +170,7 @@ async fn a_server_whose_row_was_taken_out_joins_again(bench: Arc<Bench>, one: Ar
     let (created, hash) = bench.key(&one, account, new_key("rejoined")).await;
     let id = other.cluster.node_id().unwrap().to_string();
     execute(&one, "DELETE FROM nodes WHERE id = $1", binds![id]).await;
-    one.revoke_key(account, created.record.id, None, None, bench.origin()).await.unwrap();
+    one.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
     until("both have a row", || async {
         select(&one, "SELECT id FROM nodes", vec![]).await.len() == 2 && other.cluster.lease().holds()
     })
@@ -257,7 +257,7 @@ async fn a_visitor_changes_keys_and_admits_nobody_where_servers_are_told_apart(b
         assert_eq!(visitor.admit(&handle, &hash, ADDRESS, visitor.now()).await, Admission::NoLease);
         let server = bench.open().await;
         let handle = server.keys().find(&hash).unwrap();
-        visitor.revoke_key(account, created.record.id, None, None, bench.origin()).await.unwrap();
+        visitor.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
         assert_eq!(server.admit(&handle, &hash, ADDRESS, server.now()).await, Admission::Dead);
         server.close().await;
     }

@@ -131,7 +131,7 @@ async fn many_minutes_at_once_are_looked_at_in_steps(bench: Arc<Bench>) {
 async fn dead_keys_are_not_watched(bench: Arc<Bench>) {
     let store = bench.open().await;
     let (account, key) = known_key(&bench, &store).await;
-    store.revoke_key(account, key, None, None, bench.origin()).await.unwrap();
+    store.revoke_key(account, key, None, bench.origin()).await.unwrap();
     for _ in 0..10 {
         used(&store, key, bench.clock.now(), 401, 5000, "198.51.100.1").await;
         bench.clock.advance(MINUTE);
@@ -150,7 +150,7 @@ async fn lives_are_looked_at_and_told_once(bench: Arc<Bench>) {
     let ending = bench.key(&store, account, new).await.0.record.id;
     let unused = bench.key(&store, account, new_key("unused")).await.0.record.id;
     let revoked = bench.key(&store, account, new_key("revoked")).await.0.record.id;
-    store.revoke_key(account, revoked, None, None, bench.origin()).await.unwrap();
+    store.revoke_key(account, revoked, None, bench.origin()).await.unwrap();
     assert_eq!(store.watch_lives().await.unwrap(), 0);
     bench.clock.advance(DAY * 90);
     assert_eq!(store.watch_lives().await.unwrap(), 3, "one expires soon, two were never used");

@@ -1,14 +1,19 @@
 //! The checked configuration: one small struct per concern. Whatever is in here can be used without a further look.
 
+mod alerts;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use telepath_core::address::{InvalidNetwork, NetworkList};
+use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_egress::{AllowList, InvalidAllowance};
 use telepath_store::{Outage, Retention, SharedWindows, WindowOptions};
+
+pub use alerts::{SmtpConfig, SmtpTls};
 
 use super::layers::{Layers, Value};
 use super::table::Kind;
@@ -36,6 +41,10 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// How long what was answered is kept.
     pub retention: Retention,
+    /// What is unusual about keys. Whether mails are owed follows from the next member.
+    pub alerts: AlertSettings,
+    /// Mails about it.
+    pub smtp: Option<SmtpConfig>,
     /// Log lines.
     pub log: LogConfig,
 }
@@ -208,6 +217,7 @@ impl Check<'_> {
         let egress = self.egress();
         let cluster = self.cluster();
         let retention = self.retention();
+        let (alerts, smtp) = (self.alerts(), self.smtp());
         Some(Config {
             storage: storage?,
             api: api?,
@@ -218,6 +228,8 @@ impl Check<'_> {
             limits: limits?,
             cluster: cluster?,
             retention: retention?,
+            alerts: AlertSettings { by_mail: smtp.as_ref().is_some_and(Option::is_some), ..alerts? },
+            smtp: smtp?,
             log: log?,
         })
     }
@@ -358,6 +370,9 @@ impl Check<'_> {
             | Kind::Prefix
             | Kind::Filter
             | Kind::Contact
+            | Kind::Text
+            | Kind::Mailbox
+            | Kind::Mailboxes
             | Kind::Secret => (0, u32::MAX),
         };
         self.required(key, |text| values::count(text, least, most))

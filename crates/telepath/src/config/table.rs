@@ -1,6 +1,10 @@
 //! Every setting in one table: its name in the file, in the environment and on the command line, its kind, its default
 //! and what it means. The parser, `telepath config show`, the example file's test and `docs/configuration.md` all read it.
 
+mod alerts;
+
+use alerts::ALERTS;
+
 /// What a setting's value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -32,6 +36,12 @@ pub enum Kind {
     Filter,
     /// A `mailto:`, `https:` or `tel:` URI.
     Contact,
+    /// A text without line breaks.
+    Text,
+    /// A mail address, also with a name before it.
+    Mailbox,
+    /// A list of mail addresses.
+    Mailboxes,
     /// A secret; never shown.
     Secret,
 }
@@ -56,13 +66,16 @@ impl Kind {
             Kind::Prefix => "up to 64 visible ASCII characters without braces".to_owned(),
             Kind::Filter => "log filter such as info or info,telepath_gateway=debug".to_owned(),
             Kind::Contact => "mailto:, https:// or tel: URI".to_owned(),
+            Kind::Text => "text".to_owned(),
+            Kind::Mailbox => "mail address such as ops@example.com or Telepath <ops@example.com>".to_owned(),
+            Kind::Mailboxes => "list of mail addresses".to_owned(),
             Kind::Secret => "secret text".to_owned(),
         }
     }
 }
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// `section.name` in the file.
     pub key: &'static str,
@@ -93,7 +106,20 @@ impl Setting {
 }
 
 /// Every setting, in the order of the reference page.
-pub static SETTINGS: &[Setting] = &[
+pub static SETTINGS: &[Setting] = &joined();
+
+const fn joined() -> [Setting; GENERAL.len() + ALERTS.len()] {
+    let mut all = [GENERAL[0]; GENERAL.len() + ALERTS.len()];
+    let mut place = 0;
+    while place < all.len() {
+        all[place] = if place < GENERAL.len() { GENERAL[place] } else { ALERTS[place - GENERAL.len()] };
+        place += 1;
+    }
+    all
+}
+
+/// What has no table of its own.
+const GENERAL: &[Setting] = &[
     Setting {
         key: "storage.data_dir",
         env: "TELEPATH_DATA_DIR",

@@ -32,6 +32,7 @@ pub(super) async fn open(config: &Config, role: Role, data: &DataDir) -> Result<
     let seams = Seams { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
     let options = StoreOptions {
         address_limit: config.limits.address_requests,
+        alerts: config.alerts.clone(),
         role,
         windows: match role {
             Role::Server => cluster.windows.clone(),
