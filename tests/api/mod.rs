@@ -1,6 +1,7 @@
 //! The server as a process: its limits under load, its promises when it is killed, stopped, attacked or wrongly
 //! configured, and the clients that the documentation shows.
 
+mod alerts;
 mod configuration;
 mod crash;
 mod crash_usage;

@@ -76,6 +76,11 @@ async fn nothing_is_admitted_after_a_revocation_was_answered() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_admitted_by_a_secret_that_was_rotated_without_grace() -> Outcome {
+    race(Method::POST, "/rotate", json!({"grace_seconds": 0})).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_admitted_by_scopes_that_were_taken_away() -> Outcome {
     race(Method::PATCH, "", json!({"scopes": ["calls:read"]})).await
 }

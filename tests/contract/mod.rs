@@ -4,5 +4,8 @@
 mod access;
 mod envelope;
 mod headers;
+mod idempotency;
 mod keys;
+mod leaks;
+mod rotation;
 mod trunks;

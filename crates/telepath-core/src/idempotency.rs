@@ -239,8 +239,8 @@ mod tests {
             orphaned,
         };
         let answer = KeptAnswer { status: 200, location: None, body: String::new() };
-        let soon = START.plus(ATTEMPT_WITHIN - Duration::from_millis(1));
         let late = START.plus(ATTEMPT_WITHIN);
+        let soon = late.minus(Duration::from_millis(1));
         let running =
             |target, orphaned, now| attempt(Progress::Running, target, orphaned).judge(request, now);
         assert_eq!(running(None, false, soon), Verdict::InUse);

@@ -85,7 +85,7 @@ fn excerpt(text: &str) -> String {
     if text.contains("sk_") {
         return "…".to_owned();
     }
-    text.chars().take(EXCERPT).filter(|c| c.is_ascii_graphic()).collect()
+    text.chars().take(EXCERPT).filter(char::is_ascii_graphic).collect()
 }
 
 /// The public keys with which a partner signs.
@@ -171,14 +171,14 @@ mod tests {
 
     #[test]
     fn only_the_named_key_over_the_very_body_verifies() {
-        let pair = pair();
-        let keys = SigningKeys::parse(&file(&pair)).unwrap();
-        let signature = STANDARD.encode(pair.sign(&SystemRandom::new(), b"[]").unwrap());
+        let (signer, stranger) = (pair(), pair());
+        let keys = SigningKeys::parse(&file(&signer)).unwrap();
+        let signature = STANDARD.encode(signer.sign(&SystemRandom::new(), b"[]").unwrap());
         assert!(keys.have_signed("one", &signature, b"[]"));
         assert!(!keys.have_signed("two", &signature, b"[]"));
         assert!(!keys.have_signed("one", &signature, b"[ ]"));
         assert!(!keys.have_signed("one", "", b"[]") && !keys.have_signed("one", "not base64!", b"[]"));
-        let other = SigningKeys::parse(&file(&super::tests::pair())).unwrap();
+        let other = SigningKeys::parse(&file(&stranger)).unwrap();
         assert!(!other.have_signed("one", &signature, b"[]"));
     }
 

@@ -153,13 +153,13 @@ impl KeyBody {
             revoked_at,
             revoked_by,
             revoke_reason,
-            secrets: key.secrets.into_iter().map(|secret| SecretBody::new(secret, now)).collect(),
+            secrets: key.secrets.iter().map(|secret| SecretBody::new(secret, now)).collect(),
         }
     }
 }
 
 impl SecretBody {
-    fn new(secret: SecretRecord, now: Timestamp) -> Self {
+    fn new(secret: &SecretRecord, now: Timestamp) -> Self {
         let status = secret.status(now).name();
         let (last_used_at, last_used_ip) = used(secret.last_use);
         Self {

@@ -1,13 +1,12 @@
 //! Turns what was taken out of the buffer into segments, one account after the other and in the order of time.
 
-use telepath_core::id::AccountId;
+use telepath_core::id::{AccountId, Id as _, RequestId, SegmentId};
 use telepath_core::request::RouteNumber;
 use telepath_core::request::segment::{Logged, SegmentWriter};
 
 use super::Segment;
 use super::buffer::Taken;
 use crate::error::StoreError;
-use telepath_core::id::{Id as _, RequestId, SegmentId};
 
 /// Makes segments; `new_id` names them.
 pub(super) fn encode(
@@ -32,7 +31,8 @@ pub(super) fn encode(
         let (facts, sum) = (sum.facts, Some(sum.requests));
         (key.account, Logged { id, facts, label, own_path: None, error: None, user_agent: None, sum })
     }));
-    entries.sort_unstable_by_key(|(account, entry)| (*account, entry.facts.at, entry.id));
+    // Those of one millisecond stay in the order in which they were noted.
+    entries.sort_by_key(|(account, entry)| (*account, entry.facts.at));
     let mut segments = Vec::new();
     let mut rest = entries.as_slice();
     while let Some((account, _)) = rest.first() {

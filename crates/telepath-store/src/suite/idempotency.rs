@@ -170,7 +170,7 @@ async fn answers_are_forgotten_in_time_and_in_number(bench: Arc<Bench>) {
     let kept = begin(&bench, &store, once(account, "k4", "a")).await;
     assert_eq!(kept, Begun::Before(Verdict::Replay(answer())));
     assert_eq!(store.forget_answers().await.unwrap(), 0);
-    bench.clock.advance(KEPT_FOR - Duration::from_secs(6));
+    bench.clock.advance(KEPT_FOR.saturating_sub(Duration::from_secs(6)));
     let over = claim(&bench, &store, once(account, "k4", "another request")).await;
     store.end_once(over, Some(answer())).await.unwrap();
     bench.clock.advance(Duration::from_secs(6));

@@ -14,6 +14,7 @@ use crate::sql::binds;
 
 behaviour! {
     a_minute_is_looked_at_once_and_only_when_it_has_settled,
+    a_key_in_use_before_it_was_watched_has_not_been_idle,
     a_network_that_is_new_for_a_key_is_raised,
     networks_that_a_cooldown_held_back_are_raised_by_waking,
     many_minutes_at_once_are_looked_at_in_steps,
@@ -44,7 +45,7 @@ async fn raised(store: &Store, account: AccountId) -> Vec<(AlertRule, KeyId)> {
 }
 
 async fn a_minute_is_looked_at_once_and_only_when_it_has_settled(bench: Arc<Bench>) {
-    let (store, other) = (bench.open().await, bench.open().await);
+    let (store, other) = (bench.open().await, bench.open_beside().await);
     let account = bench.account(&store).await.id;
     let key = bench.key(&store, account, new_key("one")).await.0.record.id;
     let idle = store.alert_settings().idle;
@@ -62,6 +63,25 @@ async fn a_minute_is_looked_at_once_and_only_when_it_has_settled(bench: Arc<Benc
     assert_eq!(watches[0].maybe_time("wake_at").unwrap(), None);
     store.close().await;
     other.close().await;
+}
+
+async fn a_key_in_use_before_it_was_watched_has_not_been_idle(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let key = bench.key(&store, account, new_key("one")).await.0.record.id;
+    bench.clock.advance(store.alert_settings().idle * 2);
+    let sql = "UPDATE keys SET last_used_at = $2 WHERE id = $1";
+    execute(&store, sql, binds![key.to_string(), bench.clock.now()]).await;
+    // What the migration does to the keys that it finds.
+    let script = crate::migrate::MIGRATIONS.iter().find(|step| step.name == "0004_alerts").unwrap().postgres;
+    let seed = &script[script.find("INSERT INTO key_watches").unwrap()..];
+    execute(&store, seed, vec![]).await;
+    bench.clock.advance(DAY);
+    used(&store, key, bench.clock.now(), 200, 1, "192.0.2.1").await;
+    bench.clock.advance(MINUTE * 3);
+    assert_eq!(store.watch_keys().await.unwrap(), 1);
+    assert_eq!(raised(&store, account).await, []);
+    store.close().await;
 }
 
 /// A key that was used for longer than it is learned.
