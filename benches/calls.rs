@@ -27,8 +27,9 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         Effort::Quick => 5,
         Effort::Full => 20,
     };
-    let server = Server::start(&scratch.join("calls")).await?;
     let (agent, url) = start_agent().await?;
+    let address = url.trim_start_matches("ws://").trim_end_matches('/');
+    let server = Server::start_reaching(&scratch.join("calls"), address).await?;
     let (uri, credentials) = make_trunk(&server.data, &url).await?;
     for calls in SIZES {
         let mut call = CallerOptions::new(&uri)?;

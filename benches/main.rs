@@ -16,6 +16,7 @@ mod scale;
 mod server;
 mod stages;
 mod table;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,9 +54,12 @@ fn run() -> anyhow::Result<()> {
             runtime.block_on(report_cluster(Effort::Quick))
         }
         Some("cluster") => runtime.block_on(report_cluster(Effort::Full)),
+        Some("webhooks") => {
+            runtime.block_on(webhooks_only(words.get(1).is_some_and(|word| word == "--quick")))
+        }
         Some("load") => runtime.block_on(load::main()),
         Some("bare") => runtime.block_on(bare::main()),
-        Some(other) => bail!("unknown argument {other}; usage: telepath-bench [cluster] [--quick]"),
+        Some(other) => bail!("unknown argument {other}; usage: telepath-bench [cluster|webhooks] [--quick]"),
     }
 }
 
@@ -69,6 +73,7 @@ async fn report(effort: Effort) -> anyhow::Result<()> {
     scale::measure(&mut table, effort, &scratch.0).await?;
     calls::measure(&mut table, effort, &scratch.0).await?;
     cluster::measure(&mut table, effort, &scratch.0).await?;
+    webhooks::measure(&mut table, effort, &scratch.0).await?;
     table.print();
     Ok(())
 }
@@ -78,6 +83,16 @@ async fn report_cluster(effort: Effort) -> anyhow::Result<()> {
     let mut table = Table::new(&machine::facts());
     let scratch = Scratch::new()?;
     cluster::measure(&mut table, effort, &scratch.0).await?;
+    table.print();
+    Ok(())
+}
+
+/// Only what concerns webhooks.
+async fn webhooks_only(quick: bool) -> anyhow::Result<()> {
+    let mut table = Table::new(&machine::facts());
+    let scratch = Scratch::new()?;
+    let effort = if quick { Effort::Quick } else { Effort::Full };
+    webhooks::measure(&mut table, effort, &scratch.0).await?;
     table.print();
     Ok(())
 }

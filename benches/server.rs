@@ -49,6 +49,18 @@ impl Server {
         Self::launch(data, None, settings).await
     }
 
+    /// The same with leave to reach these services of this machine.
+    pub(crate) async fn start_reaching(data: &Path, allow: &str) -> anyhow::Result<Self> {
+        Self::launch(data, None, &vec![("TELEPATH_EGRESS_ALLOW", allow.to_owned())]).await
+    }
+
+    /// The same with the certificate authority that vouches for them.
+    pub(crate) async fn start_for(data: &Path, allow: &str, authority: &Path) -> anyhow::Result<Self> {
+        let authority = authority.to_string_lossy().into_owned();
+        let settings = vec![("TELEPATH_EGRESS_ALLOW", allow.to_owned()), ("SSL_CERT_FILE", authority)];
+        Self::launch(data, None, &settings).await
+    }
+
     async fn launch(data: &Path, core: Option<usize>, settings: &Settings) -> anyhow::Result<Self> {
         let started = Instant::now();
         let mut child = on_core(&program()?, core)

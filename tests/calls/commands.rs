@@ -38,7 +38,6 @@ async fn quickstart_does_every_step_and_ends_well() -> Outcome {
 
 #[tokio::test]
 async fn the_echo_agent_and_the_caller_are_commands_too() -> Outcome {
-    let exchange = Exchange::start().await?;
     let (_, log) = log_file("agent-echo");
     let mut agent = cli::command()
         .args(["agent", "echo", "--listen", "127.0.0.1:0", "--json"])
@@ -49,6 +48,8 @@ async fn the_echo_agent_and_the_caller_are_commands_too() -> Outcome {
     let line = soon("the agent", lines.next_line()).await??.context("the agent says where it listens")?;
     let said: serde_json::Value = serde_json::from_str(&line)?;
     let url = said["url"].as_str().with_context(|| format!("a url in {line}"))?;
+    let address = url.trim_start_matches("ws://").trim_end_matches('/');
+    let exchange = Exchange::start_reaching(&[address]).await?;
     let trunk = make_trunk(&exchange.client, &exchange.key, "by-command", url).await?;
 
     let (play, record) =

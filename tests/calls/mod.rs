@@ -16,7 +16,7 @@ use telepath_gateway::echo_agent::EchoAgent;
 use tokio::task::JoinHandle;
 
 use crate::support::waiting::until;
-use crate::support::{Client, Server};
+use crate::support::{Client, Home, Server};
 
 /// A server with an agent that echoes and a trunk that leads to it.
 struct Exchange {
@@ -29,15 +29,20 @@ struct Exchange {
 }
 
 /// Where to call.
-struct Trunk {
-    id: String,
-    username: String,
-    password: String,
-    uri: String,
+pub(crate) struct Trunk {
+    pub(crate) id: String,
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) uri: String,
 }
 
 /// A trunk to a custom agent.
-async fn make_trunk(client: &Client, key: &str, username: &str, agent: &str) -> anyhow::Result<Trunk> {
+pub(crate) async fn make_trunk(
+    client: &Client,
+    key: &str,
+    username: &str,
+    agent: &str,
+) -> anyhow::Result<Trunk> {
     let draft = json!({
         "name": username, "ai_provider": "custom", "sip_username": username, "custom_endpoint": agent,
         "max_concurrent_calls": 1000
@@ -56,10 +61,16 @@ async fn make_trunk(client: &Client, key: &str, username: &str, agent: &str) -> 
 
 impl Exchange {
     async fn start() -> anyhow::Result<Self> {
-        let server = Server::start().await?;
+        Self::start_reaching(&[]).await
+    }
+
+    /// The same with leave to reach these agents of this machine too.
+    async fn start_reaching(others: &[&str]) -> anyhow::Result<Self> {
+        let agent = EchoAgent::start("127.0.0.1:0".parse()?).await?;
+        let allow = [&[agent.addr().to_string().as_str()], others].concat().join(",");
+        let server = Home::new().start_with(&["--egress-allow", &allow]).await?;
         let client = server.client()?;
         let key = server.admin_key().await?.secret;
-        let agent = EchoAgent::start("127.0.0.1:0".parse()?).await?;
         let trunk = make_trunk(&client, &key, "support-01", &agent.url()).await?;
         Ok(Self { server, client, key, trunk, _agent: agent })
     }

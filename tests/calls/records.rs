@@ -71,9 +71,9 @@ async fn a_wrong_password_and_an_unknown_user_are_told_apart_by_nobody() -> Outc
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_whose_agent_cannot_be_reached_is_refused_and_kept_as_failed() -> Outcome {
-    let exchange = Exchange::start().await?;
     // A port that was free a moment ago and that nobody listens on.
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let exchange = Exchange::start_reaching(&[&gone.to_string()]).await?;
     let trunk = make_trunk(&exchange.client, &exchange.key, "nobody-home", &format!("ws://{gone}/")).await?;
     let mut options = telepath_gateway::caller::CallerOptions::new(&trunk.uri)?;
     options.credentials = Some((trunk.username.clone(), SecretText::new(trunk.password.clone())));

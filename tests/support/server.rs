@@ -55,6 +55,20 @@ impl Home {
         Self { database, folder: Folder::new(), settings }
     }
 
+    /// The same with one setting more, for every command.
+    pub(crate) fn with_env(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.push((name, value.to_owned()));
+        self
+    }
+
+    /// Another node on the same database, with the same master key; `None` where one process must have the database to
+    /// itself. The first must have been started before and must be dropped later.
+    pub(crate) fn second_node(&self) -> Option<Self> {
+        let url = self.database.url()?;
+        let node = Self::on(Database::Elsewhere { url }, self.settings.clone());
+        Some(node.with_env("TELEPATH_MASTER_KEY_FILE", &self.data().join("master.key").to_string_lossy()))
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

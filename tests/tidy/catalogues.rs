@@ -4,6 +4,7 @@ use std::fs;
 
 use telepath_core::error::ErrorCode;
 use telepath_core::event::EventKind;
+use telepath_core::webhook::delivery::ErrorClass;
 
 use super::{report, root};
 
@@ -56,4 +57,15 @@ fn the_reference_names_no_error_code_that_is_gone() {
         .map(str::to_owned)
         .collect();
     report("docs/errors.md names codes that the server never answers", &broken);
+}
+
+#[test]
+fn every_way_in_which_a_delivery_fails_stands_in_the_guide() {
+    let text = page("webhooks.md");
+    let broken: Vec<String> = ErrorClass::ALL
+        .iter()
+        .filter(|class| !text.lines().any(|line| line.starts_with(&format!("| `{}` | ", class.name()))))
+        .map(|class| class.name().to_owned())
+        .collect();
+    report("docs/webhooks.md lacks these errors", &broken);
 }

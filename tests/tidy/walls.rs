@@ -96,6 +96,36 @@ fn the_client_sees_no_room_of_the_server() {
 }
 
 #[test]
+fn the_way_out_knows_nothing_of_what_is_said_on_it() {
+    let forbidden =
+        ["hyper", "axum", "sqlx", "tungstenite", "telepath-store", "telepath-api", "telepath-gateway"];
+    sees_none_of("telepath-egress", &forbidden);
+}
+
+#[test]
+fn nothing_else_of_the_server_connects_to_others() {
+    /// The library for clients of the server, and the test caller, to whom the person who runs it says where to call.
+    const CLIENTS: [&str; 2] = ["crates/telepath-client/", "crates/telepath-gateway/src/caller/"];
+    let broken: Vec<String> = sources()
+        .iter()
+        .filter(|source| source.path.starts_with("crates/") && source.is_rust())
+        .filter(|source| !source.path.starts_with("crates/telepath-egress/"))
+        .filter(|source| !CLIENTS.iter().any(|path| source.path.starts_with(path)))
+        .flat_map(|source| {
+            let tests = source.test_lines().next().map_or(usize::MAX, |(number, _)| number);
+            let connects = |line: &str| {
+                ["TcpStream::connect", "TcpSocket::", "lookup_host", "connect_async("]
+                    .iter()
+                    .any(|call| line.contains(call))
+            };
+            let found = source.numbered().filter(move |(number, line)| *number < tests && connects(line));
+            found.map(|(number, _)| format!("{}:{number}", source.path)).collect::<Vec<_>>()
+        })
+        .collect();
+    report("connections to others go through telepath-egress", &broken);
+}
+
+#[test]
 fn one_crate_names_the_sql_library_and_one_the_http_framework() {
     let broken: Vec<String> = sources()
         .iter()

@@ -10,6 +10,7 @@ mod audit_events;
 mod auth;
 mod calls;
 mod date;
+mod deliveries;
 mod error;
 mod headers;
 mod health;
@@ -32,6 +33,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 mod trunks;
+mod webhooks;
 mod whoami;
 
 pub use api::{Api, Readiness};

@@ -2,6 +2,8 @@
 //! other has not. What all routes have in common (rate headers, refusals, the security scheme) is written into the
 //! document here, from the route table and the table of error codes.
 
+mod events;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -16,14 +18,15 @@ use utoipa_axum::routes;
 use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
 use crate::{
-    account, alerts, audit_events, calls, health, key_presets, keys, leaks, metrics, requests, trunks, whoami,
+    account, alerts, audit_events, calls, deliveries, health, key_presets, keys, leaks, metrics, requests,
+    trunks, webhooks, whoami,
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Telepath API",
-        description = "Self-hosted real-time voice-AI gateway: API keys, trunks and calls.",
+        description = "Self-hosted real-time voice-AI gateway: API keys, trunks, calls and webhooks.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/", description = "This server.")),
@@ -33,6 +36,7 @@ use crate::{
         (name = "Calls", description = "What became of each call."),
         (name = "Audit", description = "What was asked, and who changed what."),
         (name = "Alerts", description = "What is unusual about the use of keys, or needs attention in time."),
+        (name = "Webhooks", description = "Where events are sent, and what became of each delivery."),
         (name = "Operation", description = "For those who run the server. These routes need no key.")
     )
 )]
@@ -62,6 +66,8 @@ pub(crate) fn router_and_document() -> (Router<AppState>, String) {
         .merge(requests::router())
         .merge(audit_events::router())
         .merge(alerts::router())
+        .merge(webhooks::router())
+        .merge(deliveries::router())
         .merge(health::router())
         .merge(metrics::router())
         .merge(router())
@@ -105,6 +111,7 @@ fn complete(document: &mut Value) {
     document["components"]["responses"] = common_responses();
     document["components"]["parameters"] = common_parameters();
     withhold_secrets(&mut document["components"]["schemas"]);
+    document["webhooks"] = events::section();
     for row in ROUTES {
         let operation = &mut document["paths"][row.path][row.verb().to_ascii_lowercase()];
         if operation.is_object() {
@@ -228,7 +235,8 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
             ErrorCode::UnsupportedMediaType,
         ]);
     }
-    if has_body && row.verb() == "POST" && !row.path.contains("{id}") {
+    let asks_for_members = !row.path.contains("{id}") || row.path.ends_with("/recover");
+    if has_body && row.verb() == "POST" && asks_for_members {
         codes.push(ErrorCode::MissingRequired);
     }
     if row.path.contains("{id}") {
@@ -236,6 +244,8 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
             ("/v1/trunks/", ErrorCode::TrunkNotFound),
             ("/v1/calls/", ErrorCode::CallNotFound),
             ("/v1/keys/", ErrorCode::KeyNotFound),
+            ("/v1/webhooks/", ErrorCode::WebhookNotFound),
+            ("/v1/deliveries/", ErrorCode::DeliveryNotFound),
         ];
         codes
             .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));

@@ -7,6 +7,7 @@ use telepath_core::address::NetworkList;
 use telepath_core::id::AccountId;
 use telepath_core::leak::SigningKeys;
 use telepath_core::limit::RateLimit;
+use telepath_egress::Egress;
 
 /// How often local administration may ask.
 const LOCAL_LIMIT: RateLimit = match RateLimit::per_minute(60_000) {
@@ -36,6 +37,8 @@ pub struct ApiOptions {
     pub signing_keys: Option<Arc<SigningKeys>>,
     /// Whom to tell of weaknesses, as a URI; without it there is no `security.txt`.
     pub security_contact: Option<String>,
+    /// Where webhooks may be: public addresses only, unless told otherwise.
+    pub egress: Egress,
 }
 
 /// What each listener holds its peers to.
@@ -78,6 +81,7 @@ impl ApiOptions {
             connections: ConnectionLimits::default(),
             signing_keys: None,
             security_contact: None,
+            egress: Egress::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{AlertId, CallId, Id, KeyId, SecretId, TrunkId};
+use telepath_core::id::{AlertId, CallId, DeliveryId, Id, KeyId, SecretId, TrunkId, WebhookId};
 
 use crate::error::ApiError;
 
@@ -36,6 +36,16 @@ impl Resource for CallId {
 impl Resource for KeyId {
     const NOT_FOUND: ErrorCode = ErrorCode::KeyNotFound;
     const NOUN: &'static str = "Key";
+}
+
+impl Resource for WebhookId {
+    const NOT_FOUND: ErrorCode = ErrorCode::WebhookNotFound;
+    const NOUN: &'static str = "Webhook";
+}
+
+impl Resource for DeliveryId {
+    const NOT_FOUND: ErrorCode = ErrorCode::DeliveryNotFound;
+    const NOUN: &'static str = "Delivery";
 }
 
 impl Resource for AlertId {

@@ -18,3 +18,4 @@ mod requests;
 mod rotation;
 mod strictness;
 mod trunks;
+mod webhooks;

@@ -54,6 +54,7 @@ mod retry;
 mod settings;
 mod transport;
 mod trunks;
+mod webhooks;
 mod whoami;
 
 pub use account::{AccountChange, AccountSettings};
@@ -73,8 +74,14 @@ pub use settings::{CA_FILE_VARIABLE, EnvFile, KEY_VARIABLE, Settings, URL_VARIAB
 pub use telepath_core::call::MediaCounts;
 pub use telepath_core::change::Change;
 pub use telepath_core::clock::Timestamp;
-pub use telepath_core::id::{AccountId, AlertId, AuditId, CallId, KeyId, RequestId, SecretId, TrunkId};
+pub use telepath_core::id::{
+    AccountId, AlertId, AuditId, CallId, DeliveryId, EventId, KeyId, RequestId, SecretId, TrunkId, WebhookId,
+};
 pub use telepath_core::secret::SecretText;
 pub use transport::Trust;
 pub use trunks::{CreatedTrunk, Credential, RotatedSipPassword, Trunk, TrunkRequest, TrunksQuery};
+pub use webhooks::{
+    DeliveriesQuery, Delivery, DeliveryAttempt, RecoveredDeliveries, Webhook, WebhookRequest,
+    WebhookWithSecret,
+};
 pub use whoami::{Account, Whoami};

@@ -36,6 +36,22 @@ pub enum AuditAction {
     TrunkPasswordRotated,
     /// A live call was hung up by request.
     CallHangupRequested,
+    /// A webhook endpoint was made.
+    WebhookCreated,
+    /// A webhook endpoint was changed.
+    WebhookUpdated,
+    /// A webhook endpoint was deleted.
+    WebhookDeleted,
+    /// A webhook endpoint has a new signing secret.
+    WebhookSecretRotated,
+    /// A webhook endpoint was given up by the server.
+    WebhookDisabled,
+    /// A test delivery was asked for.
+    WebhookTested,
+    /// Failed deliveries of an endpoint were asked for again.
+    WebhookRecovered,
+    /// One delivery was asked for again.
+    DeliveryRepeated,
     /// The account was made.
     AccountCreated,
     /// The account was changed.
@@ -59,6 +75,14 @@ impl AuditAction {
         AuditAction::TrunkDeleted,
         AuditAction::TrunkPasswordRotated,
         AuditAction::CallHangupRequested,
+        AuditAction::WebhookCreated,
+        AuditAction::WebhookUpdated,
+        AuditAction::WebhookDeleted,
+        AuditAction::WebhookSecretRotated,
+        AuditAction::WebhookDisabled,
+        AuditAction::WebhookTested,
+        AuditAction::WebhookRecovered,
+        AuditAction::DeliveryRepeated,
         AuditAction::AccountCreated,
         AuditAction::AccountUpdated,
         AuditAction::AlertAcknowledged,
@@ -84,6 +108,14 @@ impl AuditAction {
             AuditAction::TrunkDeleted => "trunk.deleted",
             AuditAction::TrunkPasswordRotated => "trunk.sip_password_rotated",
             AuditAction::CallHangupRequested => "call.hangup_requested",
+            AuditAction::WebhookCreated => "webhook.created",
+            AuditAction::WebhookUpdated => "webhook.updated",
+            AuditAction::WebhookDeleted => "webhook.deleted",
+            AuditAction::WebhookSecretRotated => "webhook.secret_rotated",
+            AuditAction::WebhookDisabled => "webhook.disabled",
+            AuditAction::WebhookTested => "webhook.tested",
+            AuditAction::WebhookRecovered => "webhook.recovered",
+            AuditAction::DeliveryRepeated => "delivery.repeated",
             AuditAction::AccountCreated => "account.created",
             AuditAction::AccountUpdated => "account.updated",
             AuditAction::AlertAcknowledged => "alert.acknowledged",

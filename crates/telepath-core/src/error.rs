@@ -113,6 +113,12 @@ error_codes! {
     AlertNotFound = "ALERT_NOT_FOUND", 404, Caller, retry: false,
         "The account has no alert with this id.",
         "List the alerts to find the right id.";
+    WebhookNotFound = "WEBHOOK_NOT_FOUND", 404, Caller, retry: false,
+        "The account has no webhook endpoint with this id.",
+        "List the endpoints to find the right id.";
+    DeliveryNotFound = "DELIVERY_NOT_FOUND", 404, Caller, retry: false,
+        "The account has no delivery with this id, or it is older than 30 days.",
+        "List the deliveries of the endpoint to find the right id.";
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, Caller, retry: false,
         "The route exists but not for this method.",
         "Use one of the methods in the Allow header.";
@@ -140,6 +146,12 @@ error_codes! {
     IdempotencyAnswerLost = "IDEMPOTENCY_ANSWER_LOST", 409, Caller, retry: false,
         "The first request with this Idempotency-Key was carried out, but its answer is not known any more.",
         "Look at what the message names; nothing was done twice. For a secret that was not seen, rotate it.";
+    WebhookLimitReached = "WEBHOOK_LIMIT_REACHED", 409, Caller, retry: false,
+        "The account has 500 webhook endpoints.",
+        "Delete endpoints that are not needed.";
+    WebhookDisabled = "WEBHOOK_DISABLED", 409, Caller, retry: false,
+        "The webhook endpoint is disabled, so nothing is sent to it.",
+        "Switch it on with `PATCH /v1/webhooks/{id}` and `{\"status\": \"active\"}`, then ask again.";
     BodyTooLarge = "BODY_TOO_LARGE", 413, Caller, retry: false,
         "The body is larger than 64 KiB.",
         "Send a smaller body.";

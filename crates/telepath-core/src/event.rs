@@ -27,6 +27,11 @@ macro_rules! events {
                 match self { $(EventKind::$variant => $doc,)+ }
             }
 
+            /// The kind with this name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.name() == name)
+            }
+
             /// The members beside `event`, `id`, `sequence` and `timestamp`.
             pub const fn fields(self) -> &'static [&'static str] {
                 match self { $(EventKind::$variant => &[$($field),*],)+ }
@@ -51,6 +56,9 @@ events! {
     KeyRevoked = "key.revoked", "An API key was revoked.", ["key_id", "name", "actor"];
     KeyAlert = "key.alert", "An API key is used in an unusual way, or needs somebody's attention.",
         ["key_id", "name", "actor", "alert_id", "rule", "severity", "message", "figures"];
+    WebhookDisabled = "webhook.disabled", "Nothing is sent to a webhook endpoint any more.", ["webhook_id", "reason"];
+    WebhookTest = "webhook.test", "Somebody asked for a test delivery; only that endpoint gets it.",
+        ["webhook_id", "reason"];
 }
 
 impl fmt::Display for EventKind {

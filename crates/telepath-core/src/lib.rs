@@ -30,3 +30,4 @@ pub mod trunk;
 pub mod usage;
 pub mod validation;
 pub mod vault;
+pub mod webhook;

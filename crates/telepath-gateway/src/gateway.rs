@@ -19,7 +19,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::TlsRoots;
 use crate::live::LiveTable;
 use crate::options::{GatewayOptions, StartError};
 use crate::rtp_ports::PortPool;
@@ -44,7 +43,6 @@ pub(crate) struct Shared {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) live: Arc<LiveTable>,
     pub(crate) ports: Arc<PortPool>,
-    pub(crate) roots: TlsRoots,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) tasks: TaskTracker,
     /// Records that may be tried again at the same time.
@@ -127,7 +125,6 @@ impl Gateway {
             entropy,
             live: Arc::default(),
             ports,
-            roots: TlsRoots::default(),
             commands,
             tasks: TaskTracker::new(),
             unrecorded: Semaphore::new(MAX_UNRECORDED),

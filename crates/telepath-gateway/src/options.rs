@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use telepath_core::entropy::EntropyError;
+use telepath_egress::Egress;
 
 /// Everything that a gateway can be told.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct GatewayOptions {
     /// Refused digests that one address block (an IPv4 address or an IPv6 /64) may send in a minute before its
     /// further ones are refused unread.
     pub auth_failures_per_minute: u32,
+    /// Which agents may be reached: public ones only, unless told otherwise.
+    pub egress: Egress,
 }
 
 impl GatewayOptions {
@@ -62,6 +65,7 @@ impl GatewayOptions {
             control_timeout: Duration::from_secs(5),
             record_patience: Duration::from_mins(5),
             auth_failures_per_minute: 30,
+            egress: Egress::default(),
         }
     }
 }

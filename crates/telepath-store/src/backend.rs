@@ -1,7 +1,10 @@
 //! The two databases behind one door: a change runs as one transaction, a read on a connection that only reads. A change
 //! is a closure over a connection; it knows nothing of how its transaction begins, is grouped with others, or ends.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 
 use crate::error::StoreError;
 use crate::postgres::PostgresBackend;
@@ -10,7 +13,14 @@ use crate::sqlite::SqliteBackend;
 
 /// A database that was opened.
 #[derive(Clone)]
-pub(crate) enum Backend {
+pub(crate) struct Backend {
+    driver: Driver,
+    committed: Arc<Notify>,
+}
+
+/// Which database.
+#[derive(Clone)]
+pub(crate) enum Driver {
     Sqlite(SqliteBackend),
     Postgres(PostgresBackend),
 }
@@ -19,6 +29,21 @@ pub(crate) enum Backend {
 pub(crate) type Change<'c, T, E> = BoxFuture<'c, Result<T, E>>;
 
 impl Backend {
+    pub(crate) fn new(driver: Driver) -> Self {
+        Self { driver, committed: Arc::default() }
+    }
+
+    /// Which database it is, for what only one of them has.
+    pub(crate) const fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    /// Rings after each commit of this process. Whoever waits for it and was not waiting at that moment is rung at once
+    /// when it waits again.
+    pub(crate) fn committed(&self) -> &Notify {
+        &self.committed
+    }
+
     /// Runs a change in a transaction of its own and answers after it is committed. A change that fails leaves nothing.
     pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
     where
@@ -26,25 +51,29 @@ impl Backend {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        match self {
-            Backend::Sqlite(sqlite) => sqlite.write(change).await,
-            Backend::Postgres(postgres) => postgres.write(change).await,
+        let result = match &self.driver {
+            Driver::Sqlite(sqlite) => sqlite.write(change).await,
+            Driver::Postgres(postgres) => postgres.write(change).await,
+        };
+        if result.is_ok() {
+            self.committed.notify_one();
         }
+        result
     }
 
     /// A connection to read with.
     pub(crate) async fn read(&self) -> Result<Connection, StoreError> {
-        match self {
-            Backend::Sqlite(sqlite) => sqlite.read().await,
-            Backend::Postgres(postgres) => postgres.connection().await,
+        match &self.driver {
+            Driver::Sqlite(sqlite) => sqlite.read().await,
+            Driver::Postgres(postgres) => postgres.connection().await,
         }
     }
 
     /// Ends all work; what was answered stays.
     pub(crate) async fn close(&self) {
-        match self {
-            Backend::Sqlite(sqlite) => sqlite.close().await,
-            Backend::Postgres(postgres) => postgres.close().await,
+        match &self.driver {
+            Driver::Sqlite(sqlite) => sqlite.close().await,
+            Driver::Postgres(postgres) => postgres.close().await,
         }
     }
 }

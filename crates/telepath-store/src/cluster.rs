@@ -14,7 +14,7 @@ use telepath_core::id::NodeId;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Driver};
 use crate::error::StoreError;
 use crate::key_table::KeyTable;
 use crate::{Seams, key_clock};
@@ -103,7 +103,7 @@ impl Cluster {
         keys: &KeyTable,
         new: Joining,
     ) -> Result<(), StoreError> {
-        let (Some(id), Backend::Postgres(postgres)) = (self.state.me, backend) else { return Ok(()) };
+        let (Some(id), Driver::Postgres(postgres)) = (self.state.me, backend.driver()) else { return Ok(()) };
         let Joining { name, shared_windows, confirmed } = new;
         let node = NewNode { id, name, shared_windows, confirmed };
         worker::enter(backend, seams, &node).await?;

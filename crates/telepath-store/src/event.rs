@@ -1,5 +1,5 @@
 //! The outbox: an event is stored in the transaction of the change that caused it, as the exact body that webhooks will
-//! get, with the next number of its subject.
+//! get, with the next number of its subject, and with a delivery for each endpoint that wants it.
 
 use serde_json::{Map, Value};
 use telepath_core::clock::Timestamp;
@@ -8,6 +8,7 @@ use telepath_core::id::{AccountId, EventId};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, to_json};
+use crate::webhook::{Stored, enqueue};
 
 /// Stores an event. Its subject's row is held until the transaction ends, so numbers have no gaps and no doubles.
 pub(crate) async fn write(
@@ -31,6 +32,7 @@ pub(crate) async fn write(
         EventSubject::Call(_, trunk) => Some(trunk.to_string()),
         EventSubject::Key(_) | EventSubject::Webhook(_) => None,
     };
+    let stored = Stored { account, id, kind: event.kind, subject: event.subject, now };
     let kind = event.kind.name();
     let mut payload: Map<String, Value> = event.fields;
     payload.insert("event".to_owned(), kind.into());
@@ -43,7 +45,7 @@ pub(crate) async fn write(
         binds![id.to_string(), account.to_string(), kind, subject, trunk, sequence, to_json(&payload)?, now],
     )
     .await?;
-    Ok(())
+    enqueue(db, stored).await
 }
 
 /// The members of an event from a JSON object literal.

@@ -11,7 +11,7 @@ use telepath_core::idempotency::{
 };
 
 use crate::Store;
-use crate::backend::Backend;
+use crate::backend::Driver;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt};
 
@@ -48,7 +48,7 @@ impl Store {
             id: self.new_id(now)?,
             run: self.run,
             // A data folder has one server at a time, so who is not this one is gone.
-            alone: matches!(self.backend, Backend::Sqlite(_)),
+            alone: matches!(self.backend.driver(), Driver::Sqlite(_)),
             now,
         };
         self.backend.write(move |db| Box::pin(begin(db, claim))).await

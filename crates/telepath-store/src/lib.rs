@@ -10,6 +10,7 @@ mod audit;
 mod backend;
 mod call;
 mod cluster;
+mod delivery;
 mod error;
 mod event;
 mod idempotency;
@@ -30,6 +31,7 @@ mod suite;
 mod trunk;
 mod upkeep;
 mod usage;
+mod webhook;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +50,10 @@ pub use alert::{MailFate, OwedMail};
 pub use audit::{AuditListError, AuditVerdict};
 pub use call::CallListError;
 pub use cluster::{ClusterFigures, Role};
+pub use delivery::{
+    AttemptRecord, Claimed, DeliveryDetails, DeliveryFilter, DeliveryRecord, DueWebhook, Grant, Receiver,
+    Recovered,
+};
 pub use error::{DatabaseError, StoreError};
 pub use idempotency::{Begun, OnceRequest};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
@@ -59,9 +65,10 @@ pub use request_log::{LogFigures, RequestCursor, RequestLog, RequestOrder, Reque
 pub use retention::{Expired, Retention};
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
 pub use usage::KeyUsage;
+pub use webhook::{WebhookChangeError, WebhookWithSecret};
 
 use alert::{Notices, Raised};
-use backend::Backend;
+use backend::{Backend, Driver};
 use call::{Orphans, close_orphans};
 use cluster::{Cluster, Joining};
 use limit::shared::Windows;
@@ -168,13 +175,13 @@ impl Store {
     pub async fn open(options: StoreOptions, seams: Seams) -> Result<Arc<Store>, StoreError> {
         let backend = open_backend(&options.database, seams.clock.now()).await?;
         check_master_key(&backend, &seams.vault).await?;
-        let cluster = match (&backend, options.role) {
-            (Backend::Sqlite(_), Role::Server | Role::Visitor) => {
+        let cluster = match (backend.driver(), options.role) {
+            (Driver::Sqlite(_), Role::Server | Role::Visitor) => {
                 close_all_orphans(&backend, &seams).await?;
                 Cluster::single()
             }
-            (Backend::Postgres(_), Role::Visitor) => Cluster::visitor(),
-            (Backend::Postgres(_), Role::Server) => {
+            (Driver::Postgres(_), Role::Visitor) => Cluster::visitor(),
+            (Driver::Postgres(_), Role::Server) => {
                 Cluster::server(Id::generate(seams.clock.now(), &*seams.entropy)?)
             }
         };
@@ -287,12 +294,15 @@ async fn open_backend(database: &Database, now: Timestamp) -> Result<Backend, St
             if let Some(copy) = &report.backup {
                 tracing::info!(from = report.from, to = report.to, copy = %copy.display(), "migrated; a copy was made before");
             }
-            Ok(Backend::Sqlite(SqliteBackend::start(path, connection)))
+            let backend = Backend::new(Driver::Sqlite(SqliteBackend::start(path, connection)));
+            // The folder's lock says that no other process is sending.
+            backend.write(move |db| Box::pin(delivery::void_leases(db, now))).await?;
+            Ok(backend)
         }
         Database::Postgres { url } => {
             let postgres = PostgresBackend::open(url).await?;
             migrate::require_newest(&mut postgres.connection().await?).await?;
-            Ok(Backend::Postgres(postgres))
+            Ok(Backend::new(Driver::Postgres(postgres)))
         }
     }
 }

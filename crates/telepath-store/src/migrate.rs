@@ -38,6 +38,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     3 "0003_key_life";
     4 "0004_alerts";
     5 "0005_cluster";
+    6 "0006_webhooks";
 };
 
 /// Held while a PostgreSQL database is migrated, so that two programs that start at once do not both do it. The number

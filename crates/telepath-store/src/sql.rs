@@ -214,6 +214,14 @@ impl Connection {
         }
     }
 
+    /// What ends the choice of rows that other processes may be choosing too. SQLite has one writer.
+    pub(crate) const fn skip_locked(&self) -> &'static str {
+        match self {
+            Connection::Sqlite(_) | Connection::SqliteReader(_) => "",
+            Connection::Postgres(_) | Connection::PostgresOwn(_) => " FOR UPDATE SKIP LOCKED",
+        }
+    }
+
     /// Hands every row of a query to `each` as it arrives, so that a long result never stands in memory.
     pub(crate) async fn fetch_each(
         &mut self,

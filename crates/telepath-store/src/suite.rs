@@ -7,6 +7,7 @@ mod alert_mails;
 mod alerts;
 mod calls;
 mod cluster;
+mod deliveries;
 mod files;
 mod givers;
 mod idempotency;
@@ -21,6 +22,7 @@ mod transactions;
 mod trunks;
 mod usage;
 mod watches;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -23,6 +23,7 @@ mod requests;
 mod serve;
 mod text;
 mod trunks;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -78,6 +79,9 @@ enum Command {
     /// Make and list trunks
     #[command(subcommand)]
     Trunks(trunks::TrunksCommand),
+    /// Send events to HTTPS endpoints, see what became of them, send them again
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhooksCommand),
     /// Run an agent that comes with the program
     #[command(subcommand)]
     Agent(agent::AgentCommand),
@@ -171,6 +175,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Alerts(command) => block_on(alerts::run(command)),
         Command::Trunks(command) => block_on(trunks::run(command)),
+        Command::Webhooks(command) => block_on(webhooks::run(command)),
         Command::Migrate(args) => block_on(migrate::run(args)),
     }
 }

@@ -61,22 +61,30 @@ pub(crate) async fn begin(config: &Config) -> Result<Session, Failure> {
     let data = DataDir::open(&config.storage.data_dir)?;
     step.done(&format!("{} ({})", data.path().display(), if existed { "found" } else { "new" }))?;
 
+    // The agent comes first, because the server reaches on this machine only what its configuration names.
+    let agent = EchoAgent::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .await
+        .map_err(|error| Failure::plain(error.to_string()))?;
     let step = progress.step(Task::Server)?;
-    let server = Server::start(config, data.clone()).await?;
+    let server = match Server::start(&reaching(config, agent.addr()), data.clone()).await {
+        Ok(server) => server,
+        Err(failure) => {
+            agent.shutdown().await;
+            return Err(failure);
+        }
+    };
     let addresses = server.addresses();
     step.done(&format!("API https://{}, SIP {} over UDP", reachable(addresses.api), addresses.sip))?;
 
-    let step = progress.step(Task::EchoAgent)?;
-    match EchoAgent::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await {
-        Ok(agent) => {
-            step.done(&agent.url())?;
-            Ok(Session { progress, server, agent, data })
-        }
-        Err(error) => {
-            server.stop().await;
-            Err(Failure::plain(error.to_string()))
-        }
-    }
+    progress.step(Task::EchoAgent)?.done(&agent.url())?;
+    Ok(Session { progress, server, agent, data })
+}
+
+/// The configuration with leave to reach one service of this machine.
+fn reaching(config: &Config, service: SocketAddr) -> Config {
+    let mut config = config.clone();
+    config.egress.allow = config.egress.allow.and_service(&service.ip().to_string(), service.port());
+    config
 }
 
 impl Session {

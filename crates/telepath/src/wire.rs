@@ -16,6 +16,7 @@ use telepath_core::entropy::EntropyError;
 use telepath_core::id::AccountId;
 use telepath_core::leak::SigningKeys;
 use telepath_core::ports::LiveCalls;
+use telepath_egress::Egress;
 use telepath_gateway::{Gateway, GatewayOptions, StartError};
 use telepath_store::{Role, Store};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ use crate::data_dir::{DataDir, Lock};
 use crate::exit::{Exit, Failure};
 use crate::mail::Mailer;
 use crate::tls::Certificates;
-use crate::{signals, workers};
+use crate::{deliveries, signals, workers};
 use listeners::Listeners;
 
 /// What a task may take to end after everything that it waits for has ended.
@@ -91,7 +92,8 @@ impl Server {
         let certificates = Certificates::load(&config.tls.certificate, data, store.clock().now())?;
         let hangups = signals::hangups()?;
         let prometheus = recorder()?;
-        let gateway = start_gateway(config, &store).await?;
+        let egress = Egress::new(config.egress.allow.clone());
+        let gateway = start_gateway(config, &store, egress.clone()).await?;
         let addresses = Addresses {
             api: listeners.api_address,
             sip: gateway.sip_addr(),
@@ -99,7 +101,7 @@ impl Server {
             admin_socket: data.admin_socket()?,
             ca: local_ca(&config.tls.certificate, data),
         };
-        let options = api_options(config, &addresses, account)?;
+        let options = ApiOptions { egress: egress.clone(), ..api_options(config, &addresses, account)? };
         let api = new_api(options, &store, Arc::new(gateway.handle()), prometheus)?;
         let readiness = api.readiness();
         let (doors, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
@@ -114,6 +116,8 @@ impl Server {
                 .map_err(|error| Failure::doing("mails about alerts cannot be sent", &error))?;
             tasks.spawn(workers::send_mails(Arc::clone(&store), mailer, work.clone()));
         }
+        tasks.spawn(workers::clear_deliveries(Arc::clone(&store), work.clone()));
+        tasks.spawn(deliveries::send(Arc::clone(&store), egress, work.clone()));
         let clock = Arc::clone(store.clock());
         tasks.spawn(workers::tend_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");
@@ -163,16 +167,18 @@ fn recorder() -> Result<PrometheusHandle, Failure> {
     let builder = telepath_api::with_api_buckets(PrometheusBuilder::new()).map_err(|error| failed(&error))?;
     let handle = builder.install_recorder().map_err(|error| failed(&error))?;
     telepath_gateway::describe_metrics();
+    deliveries::describe_metrics();
     Ok(handle)
 }
 
-async fn start_gateway(config: &Config, store: &Arc<Store>) -> Result<Gateway, Failure> {
+async fn start_gateway(config: &Config, store: &Arc<Store>, egress: Egress) -> Result<Gateway, Failure> {
     let rtp = config.media.rtp_ports;
     let options = GatewayOptions {
         advertise: config.sip.public_host.as_ref().and_then(|host| host.parse().ok()),
         rtp_ports: rtp.first..=rtp.last,
         max_calls: usize::try_from(config.limits.concurrent_calls).unwrap_or(usize::MAX),
         max_call_duration: config.limits.call_length,
+        egress,
         ..GatewayOptions::new(config.sip.listen)
     };
     let control = Arc::clone(store);

@@ -22,6 +22,8 @@ const FOLD_EVERY: Duration = Duration::from_secs(20);
 const EXPIRE_EVERY: Duration = Duration::from_mins(10);
 /// Between two times a caller can add no more answers than its rate limit allows.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
+/// Deliveries are kept for weeks, so it does not matter when in an hour they go.
+const CLEAR_EVERY: Duration = Duration::from_mins(10);
 /// A certificate is renewed 30 days before its end, so twice a day is often enough.
 const CERTIFICATES_EVERY: Duration = Duration::from_hours(12);
 
@@ -80,6 +82,21 @@ pub async fn forget_answers(store: Arc<Store>, stop: CancellationToken) {
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         if let Err(error) = store.forget_answers().await {
             tracing::warn!(%error, "kept answers cannot be forgotten; trying again later");
+        }
+    }
+}
+
+/// Clears away deliveries and events that are past their time.
+pub async fn clear_deliveries(store: Arc<Store>, stop: CancellationToken) {
+    let mut ticks = interval(CLEAR_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match store.clear_deliveries().await {
+            Ok(0) => {}
+            Ok(rows) => tracing::debug!(rows, "cleared away old deliveries and events"),
+            Err(error) => {
+                tracing::warn!(%error, "old deliveries could not be cleared away; trying again later");
+            }
         }
     }
 }

@@ -91,6 +91,8 @@ needs! {
     KeysWrite = Some(Scope::KeysWrite);
     UsageRead = Some(Scope::UsageRead);
     AuditRead = Some(Scope::AuditRead);
+    WebhooksRead = Some(Scope::WebhooksRead);
+    WebhooksWrite = Some(Scope::WebhooksWrite);
 }
 
 /// Proof that the caller has what the handler needs.

@@ -1,15 +1,13 @@
-//! Opens an agent's WebSocket: name look-up, TCP without Nagle's delay, TLS against the system's roots, handshake with
-//! the trunk's headers. Every failure has a text for the call record, and none of the texts holds a URL or a header,
+//! Opens an agent's WebSocket: through the one way out of the server, TCP without Nagle's delay, TLS, handshake with the
+//! trunk's headers. Every failure has a text for the call record, and none of the texts holds a URL or a header,
 //! because both may be secrets.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustls::{ClientConfig, RootCertStore};
 use socket2::SockRef;
 use telepath_core::id::CallId;
+use telepath_egress::{Egress, EgressError, Security};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
@@ -35,14 +33,10 @@ const MAX_WRITE_BUFFER: usize = 256 * 1024;
 pub(crate) enum ConnectError {
     #[error("the agent's address cannot be used")]
     Address,
-    #[error("the agent's host name could not be resolved: {0}")]
-    Resolve(io::Error),
-    #[error("ws:// is for agents on this machine only, and the name does not resolve to it")]
-    NotLoopback,
-    #[error("the agent could not be connected to: {0}")]
+    #[error("the agent could not be reached: {0}")]
+    Egress(#[from] EgressError),
+    #[error("the agent's connection could not be set up: {0}")]
     Tcp(io::Error),
-    #[error("no certificate authorities are installed on this system, so no wss:// agent can be trusted")]
-    NoRoots,
     #[error("TLS with the agent failed: {0}")]
     Tls(String),
     #[error("a header of the trunk cannot be sent")]
@@ -57,40 +51,15 @@ pub(crate) enum ConnectError {
     Timeout(Duration),
 }
 
-/// The certificate authorities of the system, read when first needed and once only.
-#[derive(Debug, Default)]
-pub(crate) struct TlsRoots(OnceLock<Option<Arc<ClientConfig>>>);
-
-impl TlsRoots {
-    fn config(&self) -> Result<Arc<ClientConfig>, ConnectError> {
-        self.0.get_or_init(load_roots).clone().ok_or(ConnectError::NoRoots)
-    }
-}
-
-fn load_roots() -> Option<Arc<ClientConfig>> {
-    let loaded = rustls_native_certs::load_native_certs();
-    for error in &loaded.errors {
-        tracing::warn!(%error, "a certificate authority of the system cannot be read");
-    }
-    let mut roots = RootCertStore::empty();
-    let (usable, _) = roots.add_parsable_certificates(loaded.certs);
-    if usable == 0 {
-        return None;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Some(Arc::new(versions.ok()?.with_root_certificates(roots).with_no_client_auth()))
-}
-
 /// Opens the agent's socket within `patience`.
 pub(crate) async fn connect(
     plan: &AgentPlan,
     call: CallId,
     subprotocol: &'static str,
-    roots: &TlsRoots,
+    egress: &Egress,
     patience: Duration,
 ) -> Result<AgentSocket, ConnectError> {
-    let opened = tokio::time::timeout(patience, open(plan, call, subprotocol, roots));
+    let opened = tokio::time::timeout(patience, open(plan, call, subprotocol, egress));
     opened.await.unwrap_or(Err(ConnectError::Timeout(patience)))
 }
 
@@ -98,12 +67,12 @@ async fn open(
     plan: &AgentPlan,
     call: CallId,
     subprotocol: &'static str,
-    roots: &TlsRoots,
+    egress: &Egress,
 ) -> Result<AgentSocket, ConnectError> {
     let request = request(plan, call, subprotocol)?;
     let secure = request.uri().scheme_str() == Some("wss");
-    let connector = if secure { Connector::Rustls(roots.config()?) } else { Connector::Plain };
-    let stream = reach(request.uri(), secure).await?;
+    let connector = if secure { Connector::Rustls(egress.tls_config()?) } else { Connector::Plain };
+    let stream = reach(request.uri(), secure, egress).await?;
     stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
     SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER).map_err(ConnectError::Tcp)?;
     let opened = client_async_tls_with_config(request, stream, Some(socket_config()), Some(connector)).await;
@@ -136,16 +105,10 @@ fn request(plan: &AgentPlan, call: CallId, subprotocol: &'static str) -> Result<
     Ok(request)
 }
 
-async fn reach(uri: &Uri, secure: bool) -> Result<TcpStream, ConnectError> {
+async fn reach(uri: &Uri, secure: bool, egress: &Egress) -> Result<TcpStream, ConnectError> {
     let host = uri.host().ok_or(ConnectError::Address)?.trim_matches(['[', ']']);
-    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let found: Vec<SocketAddr> =
-        tokio::net::lookup_host((host, port)).await.map_err(ConnectError::Resolve)?.collect();
-    let usable: Vec<SocketAddr> = found.into_iter().filter(|at| secure || at.ip().is_loopback()).collect();
-    if usable.is_empty() {
-        return Err(ConnectError::NotLoopback);
-    }
-    TcpStream::connect(&*usable).await.map_err(ConnectError::Tcp)
+    let (usual, security) = if secure { (443, Security::Tls) } else { (80, Security::Plain) };
+    Ok(egress.dial(host, uri.port_u16().unwrap_or(usual), security).await?)
 }
 
 fn told(error: Error, subprotocol: &'static str) -> ConnectError {

@@ -235,8 +235,9 @@ mod tests {
             headers: Vec::new(),
         };
         let id = <telepath_core::id::CallId as telepath_core::id::Id>::from_bytes([1; 16]);
-        let roots = super::super::TlsRoots::default();
-        let socket = super::super::connect(&plan, id, "telepath.v1", &roots, PONG_WITHIN).await.unwrap();
+        let allow = telepath_egress::AllowList::default().and_service("127.0.0.1", echo.addr().port());
+        let egress = telepath_egress::Egress::new(allow);
+        let socket = super::super::connect(&plan, id, "telepath.v1", &egress, PONG_WITHIN).await.unwrap();
         let now = Instant::now();
         let (mut link, mut bridge) = (AgentLink::new(socket, now), bridge(now));
         link.handle_timeout(now + PING_EVERY).unwrap();

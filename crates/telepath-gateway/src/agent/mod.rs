@@ -6,7 +6,7 @@ mod link;
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{AgentUrl, HeaderName};
 
-pub(crate) use connect::{AgentSocket, ConnectError, TlsRoots, connect, socket_config};
+pub(crate) use connect::{AgentSocket, ConnectError, connect, socket_config};
 pub(crate) use link::{AgentLink, Heard, LinkLost};
 
 /// The longest message that an agent may send, in bytes: a minute of its audio.

@@ -171,7 +171,7 @@ impl<'a> CallTask<'a> {
         let bridge = CallBridge::new(config, now);
         let (opener, patience) = (shared.clone(), options.agent_connect_timeout);
         let (id, plan, subprotocol) = (facts.id, setup.agent, bridge.subprotocol());
-        let opening = async move { connect(&plan, id, subprotocol, &opener.roots, patience).await };
+        let opening = async move { connect(&plan, id, subprotocol, &opener.options.egress, patience).await };
         Ok(Self {
             stage: Stage::Ringing { until: now + options.answer_delay },
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),

@@ -114,7 +114,7 @@ async fn an_agent_that_cannot_be_reached_is_480_and_recorded() {
     assert_eq!((ends[0].status, ends[0].reason), (CallStatus::Failed, DisconnectReason::ConnectionFailed));
     assert!(ends[0].answer_time.is_none());
     assert!(
-        ends[0].reason_text.as_ref().unwrap().contains("could not be connected to"),
+        ends[0].reason_text.as_ref().unwrap().contains("no connection could be made"),
         "{:?}",
         ends[0].reason_text
     );
@@ -272,5 +272,18 @@ async fn an_agent_that_does_not_read_loses_audio_that_is_counted() {
     let ends = world.control.until_ends(1).await;
     assert!(ends[0].metrics.counts.agent_frames_dropped > 0, "{:?}", ends[0].metrics.counts);
     drop(socket);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_on_this_machine_is_reached_only_when_the_configuration_names_it() {
+    let (listener, url) = mute().await;
+    let world = World::start_with(&url, |options| options.egress = telepath_egress::Egress::default()).await;
+    assert_eq!(world.call().await.status, StatusCode::TEMPORARILY_UNAVAILABLE);
+    let ends = world.control.until_ends(1).await;
+    let text = ends[0].reason_text.as_ref().unwrap();
+    assert!(text.contains("egress.allow") && !text.contains("127.0.0.1"), "{text}");
+    let nobody = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+    assert!(nobody.is_err(), "nothing was sent to it");
     world.stop().await;
 }

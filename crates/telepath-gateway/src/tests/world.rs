@@ -18,6 +18,7 @@ use telepath_core::trunk::{
     AgentProtocol, AgentTarget, AgentUrl, AiProvider, SipUsername, Trunk, TrunkForCall, TrunkSettings,
     TrunkStatus,
 };
+use telepath_egress::Egress;
 use telepath_media::dialect::SUBPROTOCOL;
 use telepath_media::tone::{Hertz, share_at, sine};
 use tokio::net::{TcpListener, TcpStream};
@@ -167,6 +168,12 @@ pub(super) fn trunk(agent_url: &str) -> TrunkForCall {
     }
 }
 
+/// A way out to this agent of the test and to no other service of this machine.
+pub(super) fn way_to(agent_url: &str) -> Egress {
+    let authority = agent_url.split('/').nth(2).unwrap();
+    Egress::new(authority.parse().unwrap())
+}
+
 pub(super) struct World {
     pub(super) gateway: Gateway,
     pub(super) handle: GatewayHandle,
@@ -194,6 +201,7 @@ impl World {
     ) -> Self {
         let mut options = GatewayOptions::new(loopback(0));
         options.rtp_port_drain = Duration::ZERO;
+        options.egress = way_to(agent_url);
         adjust(&mut options);
         let control = Arc::new(TestControl {
             trunks: Mutex::new(HashMap::from([(USER.to_owned(), trunk(agent_url))])),

@@ -12,7 +12,7 @@ use super::State;
 use super::lease::LEASE;
 use super::node::{self, Beats, NewNode, Renewed};
 use crate::Seams;
-use crate::backend::Backend;
+use crate::backend::{Backend, Driver};
 use crate::call::{Orphans, close_orphans};
 use crate::error::StoreError;
 use crate::key_clock::CHANNEL;
@@ -138,7 +138,7 @@ impl Renewer {
             // The others do not wait for a server without a row, so it must not admit anybody.
             self.state.lease.end();
             tracing::warn!("this server was taken to be gone; it joins again");
-            enter(&Backend::Postgres(self.postgres.clone()), &self.seams, &self.node).await?;
+            enter(&Backend::new(Driver::Postgres(self.postgres.clone())), &self.seams, &self.node).await?;
             return Ok(true);
         };
         let news = self.read_up_to(&mut db, clock).await?;

@@ -11,7 +11,7 @@ use telepath_core::request::segment::{self, Logged};
 use telepath_core::request::{RequestFilter, RequestRecord};
 
 use crate::Store;
-use crate::backend::Backend;
+use crate::backend::Driver;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt};
 
@@ -136,9 +136,9 @@ impl Store {
         let earliest = |one: Option<Timestamp>, other: Option<Timestamp>| one.into_iter().chain(other).min();
         let start = latest(filter.start, made);
         let end = earliest(filter.end, made);
-        let settled = match (&self.backend, order) {
-            (Backend::Postgres(_), RequestOrder::Oldest) => Some(self.now().minus(SETTLED_AFTER)),
-            (Backend::Postgres(_), RequestOrder::Newest) | (Backend::Sqlite(_), _) => None,
+        let settled = match (self.backend.driver(), order) {
+            (Driver::Postgres(_), RequestOrder::Oldest) => Some(self.now().minus(SETTLED_AFTER)),
+            (Driver::Postgres(_), RequestOrder::Newest) | (Driver::Sqlite(_), _) => None,
         };
         let written_by = earliest(end.map(|end| end.plus(WRITTEN_WITHIN)), settled);
         Bounds {

@@ -28,7 +28,7 @@ pub(crate) struct CommonArgs {
     pub(crate) log_format: Option<String>,
 }
 
-/// Where a server listens.
+/// Where a server listens, and whom it may reach.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ListenArgs {
     /// HTTPS API, IP:PORT; port 0 lets the system choose [default: 127.0.0.1:8443]
@@ -46,6 +46,9 @@ pub(crate) struct ListenArgs {
     /// UDP ports for audio, two for each call [default: 20000-29999]
     #[arg(long, value_name = "FIRST-LAST", help_heading = "Listen")]
     pub(crate) rtp_ports: Option<String>,
+    /// Private networks and loopback host:port that webhooks and agents may be reached at, with commas between them
+    #[arg(long, value_name = "LIST", help_heading = "Reach")]
+    pub(crate) egress_allow: Option<String>,
 }
 
 impl CommonArgs {
@@ -88,6 +91,7 @@ impl ListenArgs {
             ("api.insecure_http_listen", &self.insecure_http_listen),
             ("sip.public_host", &self.sip_public_host),
             ("media.rtp_ports", &self.rtp_ports),
+            ("egress.allow", &self.egress_allow),
         ])
     }
 }

@@ -12,6 +12,7 @@ use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
+use telepath_egress::{AllowList, InvalidAllowance};
 use telepath_store::Retention;
 
 pub use alerts::{SmtpConfig, SmtpTls};
@@ -35,6 +36,8 @@ pub struct Config {
     pub sip: SipConfig,
     /// Audio.
     pub media: MediaConfig,
+    /// What may be reached from here.
+    pub egress: EgressConfig,
     /// Bounds.
     pub limits: LimitsConfig,
     /// Several servers on one database.
@@ -124,6 +127,13 @@ pub struct MediaConfig {
     pub rtp_ports: PortRange,
 }
 
+/// What may be reached from here.
+#[derive(Debug, Clone)]
+pub struct EgressConfig {
+    /// What is open beside public addresses.
+    pub allow: AllowList,
+}
+
 /// Bounds.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
@@ -198,6 +208,7 @@ impl Check<'_> {
         // Each part is checked before any is taken, so that all problems are told at once.
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
+        let egress = self.egress();
         let cluster = self.cluster();
         let retention = self.retention();
         let (alerts, smtp) = (self.alerts(), self.smtp());
@@ -207,6 +218,7 @@ impl Check<'_> {
             tls: tls?,
             sip: sip?,
             media: media?,
+            egress: egress?,
             limits: limits?,
             cluster: cluster?,
             retention: retention?,
@@ -282,6 +294,11 @@ impl Check<'_> {
         Some(MediaConfig { rtp_ports: self.required("media.rtp_ports", values::port_range)? })
     }
 
+    fn egress(&mut self) -> Option<EgressConfig> {
+        let parse = |text: &str| text.parse().map_err(|error: InvalidAllowance| error.to_string());
+        Some(EgressConfig { allow: self.optional("egress.allow", parse)?.unwrap_or_default() })
+    }
+
     fn limits(&mut self) -> Option<LimitsConfig> {
         let concurrent_calls = self.count("limits.concurrent_calls");
         let call_length = self.required("limits.call_length", whole_seconds);
@@ -314,6 +331,7 @@ impl Check<'_> {
             | Kind::Host
             | Kind::Hosts
             | Kind::Networks
+            | Kind::Destinations
             | Kind::Path
             | Kind::PortRange
             | Kind::Duration

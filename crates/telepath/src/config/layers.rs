@@ -226,7 +226,7 @@ fn unknown(key: &str) -> String {
 fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
     match kind {
         Kind::Count(..) => value.as_integer().map(|number| Value::text(&number.to_string())),
-        Kind::Hosts | Kind::Networks | Kind::Mailboxes => {
+        Kind::Hosts | Kind::Networks | Kind::Destinations | Kind::Mailboxes => {
             let items = value.as_array()?;
             items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>().map(Value::List)
         }
@@ -249,7 +249,7 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
 fn form_of(kind: Kind) -> String {
     match kind {
         Kind::Count(..) => "whole number without quotes".to_owned(),
-        Kind::Hosts | Kind::Networks | Kind::Mailboxes => "list of strings".to_owned(),
+        Kind::Hosts | Kind::Networks | Kind::Destinations | Kind::Mailboxes => "list of strings".to_owned(),
         Kind::Address
         | Kind::LoopbackAddress
         | Kind::Host

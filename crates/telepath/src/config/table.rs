@@ -18,6 +18,8 @@ pub enum Kind {
     Hosts,
     /// A list of networks in CIDR form.
     Networks,
+    /// A list of private networks in CIDR form and of `host:port` on this machine.
+    Destinations,
     /// A path of a file or folder.
     Path,
     /// A whole number from the first to the second.
@@ -53,6 +55,9 @@ impl Kind {
             Kind::Host => "host name or IP address".to_owned(),
             Kind::Hosts => "list of host names or IP addresses".to_owned(),
             Kind::Networks => "list of networks in CIDR form".to_owned(),
+            Kind::Destinations => {
+                "list of private networks in CIDR form and of loopback host:port".to_owned()
+            }
             Kind::Path => "path".to_owned(),
             Kind::Count(least, most) => format!("whole number, {least} to {most}"),
             Kind::PortRange => "FIRST-LAST within 1024 to 65535".to_owned(),
@@ -240,6 +245,15 @@ const GENERAL: &[Setting] = &[
         default: Some("20000-29999"),
         example: "\"20000-29999\"",
         about: "The UDP ports for audio; two for each call.",
+    },
+    Setting {
+        key: "egress.allow",
+        env: "TELEPATH_EGRESS_ALLOW",
+        flag: Some("--egress-allow"),
+        kind: Kind::Destinations,
+        default: None,
+        example: "[\"10.20.0.0/16\", \"127.0.0.1:9000\"]",
+        about: "Where webhooks and agents may be beside public addresses: private networks, and services of this machine by their exact host and port. Link-local addresses, where cloud metadata is, cannot be opened.",
     },
     Setting {
         key: "limits.concurrent_calls",

@@ -9,6 +9,7 @@ use telepath_api::ApiOptions;
 use telepath_core::call::DisconnectReason;
 use telepath_core::id::{CallId, TrunkId};
 use telepath_core::ports::LiveCalls;
+use telepath_egress::Egress;
 use telepath_store::{Role, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -68,7 +69,8 @@ impl LocalServer {
         let account = storage::first_account(store).await?;
         // Trunks are shown as the server of this configuration would show them.
         let host = sip_host(config.sip.public_host.as_deref(), config.sip.listen);
-        let options = ApiOptions::new(host, account);
+        let egress = Egress::new(config.egress.allow.clone());
+        let options = ApiOptions { egress, ..ApiOptions::new(host, account) };
         // Not installed: a command's own figures are nobody's business.
         let prometheus = PrometheusBuilder::new().build_recorder().handle();
         let api = new_api(options, store, Arc::new(NoCallsHere), prometheus)?;

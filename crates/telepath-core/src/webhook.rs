@@ -1,0 +1,204 @@
+//! Webhook endpoints: where events are sent, which ones, how they are signed, and how an endpoint is doing. What a single
+//! delivery does next is decided in [`delivery`]; here is what belongs to the endpoint.
+
+pub mod delivery;
+mod draft;
+pub mod fairness;
+pub mod health;
+pub mod pace;
+pub mod signature;
+mod url;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::clock::Timestamp;
+use crate::event::EventKind;
+use crate::id::{AccountId, TrunkId, WebhookId};
+
+pub use draft::{MAX_TRUNKS, NewWebhook, WebhookDraft, WebhookPatch, WebhookPatchDraft};
+pub use health::Health;
+pub use signature::SignatureScheme;
+pub use url::WebhookUrl;
+
+/// The most endpoints of an account: each event is compared with all of them.
+pub const MAX_WEBHOOKS: u32 = 500;
+/// Deliveries under way to one endpoint when it does not say.
+pub const DEFAULT_IN_FLIGHT: u32 = 10;
+/// The most deliveries under way to one endpoint.
+pub const MAX_IN_FLIGHT: u32 = 100;
+/// How long a replaced secret signs too when nobody says, in seconds.
+pub const DEFAULT_GRACE_SECONDS: u32 = 86_400;
+/// The longest that a replaced secret may sign too, in seconds.
+pub const MAX_GRACE_SECONDS: u32 = 604_800;
+/// Secrets that sign at once. A rotation beyond ends the oldest early.
+pub const MAX_SECRETS: usize = 5;
+
+/// Whether events are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookStatus {
+    /// They are.
+    Active,
+    /// They are kept as held and not sent.
+    Disabled,
+}
+
+impl WebhookStatus {
+    /// Every status.
+    pub const ALL: &'static [Self] = &[Self::Active, Self::Disabled];
+
+    /// The name in the API and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// The status with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|status| status.name() == name)
+    }
+}
+
+/// Why an endpoint is disabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisabledReason {
+    /// Somebody asked for it.
+    Requested,
+    /// It answered 410.
+    Gone,
+    /// Every attempt failed for days.
+    Failing,
+}
+
+impl DisabledReason {
+    /// The name in the API and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Gone => "gone",
+            Self::Failing => "failing",
+        }
+    }
+
+    /// The reason with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Requested, Self::Gone, Self::Failing].into_iter().find(|reason| reason.name() == name)
+    }
+}
+
+/// Which kinds of events an endpoint wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventFilter {
+    /// Every kind, those of later versions too.
+    All,
+    /// These.
+    Only(Vec<EventKind>),
+}
+
+impl EventFilter {
+    /// Whether events of this kind are wanted.
+    pub fn wants(&self, kind: EventKind) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(kinds) => kinds.contains(&kind),
+        }
+    }
+
+    /// The names as the API shows them.
+    pub fn names(&self) -> Vec<&'static str> {
+        match self {
+            Self::All => vec!["*"],
+            Self::Only(kinds) => kinds.iter().map(|kind| kind.name()).collect(),
+        }
+    }
+}
+
+/// Comma-separated, the form of the database.
+impl fmt::Display for EventFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().join(","))
+    }
+}
+
+impl FromStr for EventFilter {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "*" {
+            return Ok(Self::All);
+        }
+        let kinds = text.split(',').map(|name| EventKind::from_name(name).ok_or(()));
+        kinds.collect::<Result<_, _>>().map(Self::Only)
+    }
+}
+
+/// What an endpoint gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Which kinds.
+    pub events: EventFilter,
+    /// Calls of these trunks only; empty means of all. Events that are about no trunk pass.
+    pub trunks: Vec<TrunkId>,
+}
+
+impl Subscription {
+    /// Whether an event of this kind, about this trunk if about any, is for the endpoint.
+    pub fn wants(&self, kind: EventKind, trunk: Option<TrunkId>) -> bool {
+        let of_trunk = trunk.is_none_or(|trunk| self.trunks.is_empty() || self.trunks.contains(&trunk));
+        of_trunk && self.events.wants(kind)
+    }
+}
+
+/// An endpoint, without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its id.
+    pub id: WebhookId,
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// Where events go.
+    pub url: WebhookUrl,
+    /// What people say about it.
+    pub description: Option<String>,
+    /// What it gets.
+    pub subscription: Subscription,
+    /// How events are signed.
+    pub scheme: SignatureScheme,
+    /// Deliveries under way at once.
+    pub max_in_flight: u32,
+    /// Whether events are sent.
+    pub status: WebhookStatus,
+    /// Why not, when they are not.
+    pub disabled_reason: Option<DisabledReason>,
+    /// How its attempts go.
+    pub health: Health,
+    /// The public halves of the keys that sign now, the newest first; empty for a shared secret.
+    pub public_keys: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id as _;
+
+    #[test]
+    fn a_subscription_chooses_by_kind_and_by_trunk() {
+        let [mine, other] = [TrunkId::from_bytes([1; 16]), TrunkId::from_bytes([2; 16])];
+        let events: EventFilter = "call.ended,key.revoked".parse().unwrap();
+        assert_eq!(events.to_string(), "call.ended,key.revoked");
+        let all = Subscription { events: EventFilter::All, trunks: vec![] };
+        let some = Subscription { events, trunks: vec![mine] };
+        assert!(all.wants(EventKind::CallStarted, Some(other)) && all.wants(EventKind::KeyCreated, None));
+        assert!(some.wants(EventKind::CallEnded, Some(mine)));
+        assert!(!some.wants(EventKind::CallEnded, Some(other)));
+        assert!(!some.wants(EventKind::CallStarted, Some(mine)));
+        assert!(some.wants(EventKind::KeyRevoked, None), "what is about no trunk passes");
+        assert!("call.ended,nothing".parse::<EventFilter>().is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! Days of trying again, in no time.
+
+use super::*;
+
+const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+fn outcome(error: Option<ErrorClass>, retry_after: Option<u64>) -> Outcome {
+    Outcome {
+        status: None,
+        error,
+        retry_after: retry_after.map(Duration::from_secs),
+        duration: Duration::ZERO,
+        answer: Vec::new(),
+    }
+}
+
+/// A small generator (xorshift), so that a failing seed can be tried again.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> Draw {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        Draw(u16::try_from(self.0 >> 48).unwrap())
+    }
+}
+
+#[test]
+fn a_delivery_that_always_fails_is_tried_ten_times_over_three_days() {
+    for seed in 1..=200_u64 {
+        println!("seed {seed}");
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let (mut now, mut tries) = (START, 1);
+        while let Next::Again(at) = next(&outcome(Some(ErrorClass::Connect), None), tries, now, dice.roll()) {
+            let planned = SCHEDULE[tries as usize - 1];
+            let waited = at.since(now);
+            assert!(waited >= planned * 8 / 10 && waited <= planned * 12 / 10, "{waited:?} for {planned:?}");
+            (now, tries) = (at, tries + 1);
+        }
+        assert_eq!(tries, 10);
+        let whole = now.since(START);
+        assert!(whole > Duration::from_hours(60) && whole < Duration::from_hours(91), "{whole:?}");
+    }
+}
+
+#[test]
+fn success_ends_it_whatever_the_number_of_tries() {
+    for tries in [1, 5, 10, 1000] {
+        assert_eq!(next(&outcome(None, Some(5)), tries, START, Draw(0)), Next::Delivered);
+    }
+    assert_eq!(next(&outcome(Some(ErrorClass::Tls), None), 1000, START, Draw(0)), Next::Exhausted);
+}
+
+#[test]
+fn retry_after_counts_from_once_to_twice_the_planned_wait() {
+    let waited = |asked, draw| match next(&outcome(Some(ErrorClass::TooMany), asked), 2, START, draw) {
+        Next::Again(at) => at.since(START).as_secs(),
+        Next::Delivered | Next::Exhausted => panic!("it is tried again"),
+    };
+    assert_eq!(waited(None, Draw(0)), 240);
+    assert_eq!(waited(None, Draw(u16::MAX)), 360);
+    assert_eq!(waited(Some(1), Draw(0)), 300, "no earlier than planned");
+    assert_eq!(waited(Some(450), Draw(0)), 450);
+    assert_eq!(waited(Some(86_400), Draw(u16::MAX)), 600, "no later than twice the plan");
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    assert_eq!(retry_after(" 120 ", START), Some(Duration::from_mins(2)));
+    assert_eq!(retry_after("Fri, 15 Jan 2027 08:01:00 GMT", START), Some(Duration::from_mins(1)));
+    assert_eq!(retry_after("Fri, 15 Jan 2027 07:00:00 GMT", START), Some(Duration::ZERO));
+    for wrong in ["", "-1", "1.5", "soon", "Fri, 32 Jan 2027 08:01:00 GMT"] {
+        assert_eq!(retry_after(wrong, START), None, "{wrong}");
+    }
+}
+
+#[test]
+fn statuses_have_their_classes() {
+    for (status, class) in [
+        (200, None),
+        (204, None),
+        (101, Some(ErrorClass::Redirect)),
+        (301, Some(ErrorClass::Redirect)),
+        (308, Some(ErrorClass::Redirect)),
+        (400, Some(ErrorClass::ClientError)),
+        (410, Some(ErrorClass::Gone)),
+        (429, Some(ErrorClass::TooMany)),
+        (500, Some(ErrorClass::ServerError)),
+        (599, Some(ErrorClass::ServerError)),
+    ] {
+        assert_eq!(ErrorClass::of_status(status), class, "{status}");
+    }
+    for class in ErrorClass::ALL {
+        assert_eq!(ErrorClass::from_name(class.name()), Some(*class));
+    }
+}
+
+#[test]
+fn ids_follow_from_event_and_endpoint_and_sort_by_the_event() {
+    let entropy = crate::entropy::SystemEntropy::default();
+    let event =
+        |ms: i64| EventId::generate(Timestamp::from_unix_ms(1_800_000_000_000 + ms), &entropy).unwrap();
+    let [first, second] = [event(0), event(1)];
+    let [mine, other] = [WebhookId::from_bytes([1; 16]), WebhookId::from_bytes([2; 16])];
+    assert_eq!(id_of(first, mine), id_of(first, mine));
+    assert_ne!(id_of(first, mine), id_of(first, other));
+    assert!(id_of(first, mine) < id_of(second, mine));
+}

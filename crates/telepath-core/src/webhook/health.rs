@@ -1,0 +1,109 @@
+//! How an endpoint is doing over days: when it is warned about, and when it is given up.
+
+use std::time::Duration;
+
+use super::DisabledReason;
+use super::delivery::ErrorClass;
+use crate::clock::Timestamp;
+
+/// After this long without a success an endpoint is disabled …
+pub const GIVEN_UP_AFTER: Duration = Duration::from_hours(5 * 24);
+/// … if so many attempts failed in that time: an endpoint that rarely gets an event is not given up for two of them.
+pub const GIVEN_UP_FAILURES: u32 = 20;
+
+/// The run of failures that an endpoint is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Since when every attempt has failed.
+    pub failing_since: Option<Timestamp>,
+    /// How many have.
+    pub failures: u32,
+    /// When half of the time to being given up was over and it was told.
+    pub warned_at: Option<Timestamp>,
+}
+
+/// What is to be done about an endpoint after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing.
+    None,
+    /// It is told that the endpoint will be given up.
+    Warn,
+    /// It is disabled.
+    Disable(DisabledReason),
+}
+
+impl Health {
+    /// The health after an attempt that ended at `now`, and what is to be done.
+    #[must_use]
+    pub fn after(self, error: Option<ErrorClass>, now: Timestamp) -> (Self, Turn) {
+        let Some(error) = error else { return (Self::default(), Turn::None) };
+        let since = self.failing_since.unwrap_or(now);
+        let failures = self.failures.saturating_add(1);
+        let failed = Self { failing_since: Some(since), failures, ..self };
+        if error == ErrorClass::Gone {
+            return (failed, Turn::Disable(DisabledReason::Gone));
+        }
+        let failing_for = now.since(since);
+        if failing_for >= GIVEN_UP_AFTER && failures >= GIVEN_UP_FAILURES {
+            (failed, Turn::Disable(DisabledReason::Failing))
+        } else if failing_for >= GIVEN_UP_AFTER / 2 && self.warned_at.is_none() {
+            (Self { warned_at: Some(now), ..failed }, Turn::Warn)
+        } else {
+            (failed, Turn::None)
+        }
+    }
+
+    /// When the endpoint will be given up if nothing succeeds, once that is foreseeable.
+    pub fn given_up_at(&self) -> Option<Timestamp> {
+        self.warned_at.and(self.failing_since).map(|since| since.plus(GIVEN_UP_AFTER))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    fn hours(hours: u64) -> Duration {
+        Duration::from_hours(hours)
+    }
+
+    #[test]
+    fn five_days_of_failures_warn_at_half_time_and_then_disable() {
+        let mut health = Health::default();
+        let mut turns = Vec::new();
+        for hour in 0..=120 {
+            let (after, turn) = health.after(Some(ErrorClass::Connect), START.plus(hours(hour)));
+            health = after;
+            if turn != Turn::None {
+                turns.push((hour, turn));
+            }
+        }
+        assert_eq!(turns, [(60, Turn::Warn), (120, Turn::Disable(DisabledReason::Failing))]);
+        assert_eq!(health.given_up_at(), Some(START.plus(hours(120))));
+    }
+
+    #[test]
+    fn few_failures_disable_nothing_however_long_they_go_on() {
+        let mut health = Health::default();
+        for day in 0..19 {
+            let (after, turn) = health.after(Some(ErrorClass::TimedOut), START.plus(hours(24 * day)));
+            assert!(matches!(turn, Turn::None | Turn::Warn), "day {day}");
+            health = after;
+        }
+        let (_, turn) = health.after(Some(ErrorClass::TimedOut), START.plus(hours(24 * 19)));
+        assert_eq!(turn, Turn::Disable(DisabledReason::Failing), "the twentieth");
+    }
+
+    #[test]
+    fn one_success_begins_anew_and_410_ends_at_once() {
+        let (failed, _) = Health::default().after(Some(ErrorClass::ServerError), START);
+        assert_eq!((failed.failures, failed.failing_since), (1, Some(START)));
+        let later = START.plus(hours(200));
+        assert_eq!(failed.after(None, later), (Health::default(), Turn::None));
+        let (_, turn) = Health::default().after(Some(ErrorClass::Gone), later);
+        assert_eq!(turn, Turn::Disable(DisabledReason::Gone));
+    }
+}

@@ -1,0 +1,141 @@
+//! Where a webhook is sent: an `https://` URL, taken apart once and for all.
+
+use std::fmt;
+
+/// The longest URL in bytes.
+const MAX_LENGTH: usize = 2048;
+const RULE: &str =
+    "must be an https:// URL of at most 2048 printable characters without user info or fragment";
+
+/// An `https://` URL without user info and fragment. Its query may hold a secret of the receiver, so logs name the
+/// endpoint's id instead.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookUrl {
+    text: String,
+    host: String,
+    port: u16,
+    /// Where in the text the authority ends.
+    path_at: usize,
+}
+
+impl WebhookUrl {
+    /// The whole URL.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host: a name, an IPv4 address, or an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port; 443 when the URL does not say.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What stands between the scheme and the path, for the `Host` header.
+    pub fn authority(&self) -> &str {
+        &self.text["https://".len()..self.path_at]
+    }
+
+    /// Path and query, never empty.
+    pub fn path_and_query(&self) -> String {
+        let rest = &self.text[self.path_at..];
+        if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
+    }
+}
+
+/// Shows where, never the path and the query.
+impl fmt::Debug for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WebhookUrl({}:{})", self.host, self.port)
+    }
+}
+
+impl TryFrom<String> for WebhookUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let printable = text.len() <= MAX_LENGTH && text.bytes().all(|b| b.is_ascii_graphic());
+        let rest =
+            text.strip_prefix("https://").filter(|_| printable && !text.contains(['#', '\\'])).ok_or(RULE)?;
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let (host, port) = host_and_port(authority).ok_or(RULE)?;
+        let (host, path_at) = (host.to_ascii_lowercase(), "https://".len() + authority.len());
+        Ok(Self { host, port: port.unwrap_or(443), path_at, text })
+    }
+}
+
+/// The parts of `host`, `host:port`, `[v6]` or `[v6]:port`; `None` when the form or the port is wrong.
+fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (host, tail) = rest.split_once(']')?;
+        host.parse::<std::net::Ipv6Addr>().ok()?;
+        (host, if tail.is_empty() { None } else { Some(tail.strip_prefix(':')?) })
+    } else {
+        let (host, port) = match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        };
+        let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        if host.is_empty() || host.len() > 253 || !plain {
+            return None;
+        }
+        (host, port)
+    };
+    let port = match port {
+        None => None,
+        Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
+            Some(text.parse::<u16>().ok().filter(|port| *port > 0)?)
+        }
+        Some(_) => return None,
+    };
+    Some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_urls_are_taken_apart() {
+        for (text, host, port, authority, path) in [
+            ("https://Hooks.Example", "hooks.example", 443, "Hooks.Example", "/"),
+            ("https://hooks.example/a/b?c=d", "hooks.example", 443, "hooks.example", "/a/b?c=d"),
+            ("https://hooks.example:8443?x=1", "hooks.example", 8443, "hooks.example:8443", "/?x=1"),
+            ("https://[2001:db8::1]:444/", "2001:db8::1", 444, "[2001:db8::1]:444", "/"),
+            ("https://203.0.113.7/x", "203.0.113.7", 443, "203.0.113.7", "/x"),
+        ] {
+            let url = WebhookUrl::try_from(text.to_owned()).unwrap_or_else(|_| panic!("{text}"));
+            assert_eq!((url.host(), url.port(), url.authority()), (host, port, authority), "{text}");
+            assert_eq!(url.path_and_query(), path, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_user_info_and_odd_forms_are_refused() {
+        for text in [
+            "http://hooks.example/",
+            "HTTPS://hooks.example/",
+            "https://",
+            "https:///path",
+            "https://user@hooks.example/",
+            "https://user:pw@hooks.example/",
+            "https://hooks.example/#f",
+            "https://hooks.example\\@other.example/",
+            "https://hooks.example:0/",
+            "https://hooks.example:65536/",
+            "https://hooks.example:+1/",
+            "https://hooks.example:/",
+            "https://hooks .example/",
+            "https://[::1",
+            "https://[fe80::1%25eth0]/",
+            "https://h\u{f6}oks.example/",
+            "https://hooks.example/\r\nx: y",
+        ] {
+            assert!(WebhookUrl::try_from(text.to_owned()).is_err(), "{text}");
+        }
+        assert!(WebhookUrl::try_from(format!("https://hooks.example/{}", "x".repeat(2048))).is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! Names that lie, change, or are numbers in disguise.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::resolve::ResolveFuture;
+
+/// Answers each look-up with the next of its answers, and the last one for ever.
+struct Rebinding {
+    answers: Vec<Vec<IpAddr>>,
+    asked: AtomicUsize,
+}
+
+impl Rebinding {
+    fn new(answers: &[&[&str]]) -> Arc<Self> {
+        let parse = |list: &&[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
+        Arc::new(Self { answers: answers.iter().map(parse).collect(), asked: AtomicUsize::new(0) })
+    }
+}
+
+impl Resolve for Rebinding {
+    fn resolve<'a>(&'a self, _host: &'a str) -> ResolveFuture<'a> {
+        let turn = self.asked.fetch_add(1, Ordering::Relaxed).min(self.answers.len() - 1);
+        Box::pin(async move { Ok(self.answers[turn].clone()) })
+    }
+}
+
+fn trust() -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+}
+
+fn with(allow: &str, resolver: &Arc<Rebinding>) -> Egress {
+    Egress::with(allow.parse().unwrap(), resolver.clone(), trust())
+}
+
+async fn listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_mind_between_check_and_connection_is_refused() {
+    let (listener, port) = listener().await;
+    let resolver = Rebinding::new(&[&["93.184.215.14"], &["127.0.0.1"]]);
+    let egress = with("", &resolver);
+    egress.check("rebound.example", port, Security::Tls).await.unwrap();
+    let refused = egress.dial("rebound.example", port, Security::Tls).await;
+    assert!(matches!(refused, Err(EgressError::Refused(Forbidden::Loopback))), "{refused:?}");
+    assert_eq!(resolver.asked.load(Ordering::Relaxed), 2, "a connection resolves once");
+    let nobody = tokio::time::timeout(std::time::Duration::ZERO, listener.accept()).await;
+    assert!(nobody.is_err(), "nothing was sent to it");
+}
+
+#[tokio::test]
+async fn the_address_that_was_judged_is_the_one_that_is_dialled() {
+    let (listener, port) = listener().await;
+    // A second look-up would lead to a machine that never answers.
+    let resolver = Rebinding::new(&[&["127.0.0.1"], &["192.0.2.1"]]);
+    let egress = with(&format!("localhost:{port}"), &resolver);
+    let stream = egress.dial("localhost", port, Security::Plain).await.unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
+    assert_eq!(resolver.asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn of_a_names_addresses_only_those_that_passed_are_dialled() {
+    let resolver = Rebinding::new(&[&["169.254.169.254", "10.0.0.1", "::1", "8.8.8.8"]]);
+    let vetted = with("", &resolver).vetted("mixed.example", 443, Security::Tls).await.unwrap();
+    assert_eq!(vetted, ["8.8.8.8:443".parse().unwrap()]);
+    let none = with("", &Rebinding::new(&[&[]])).check("empty.example", 443, Security::Tls).await;
+    assert!(matches!(none, Err(EgressError::Resolve(_))));
+}
+
+#[tokio::test]
+async fn numbers_in_disguise_are_what_the_system_takes_them_for() {
+    let egress = Egress::default();
+    for host in [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0177.0.0.1",
+        "localhost",
+        "::1",
+        "::ffff:127.0.0.1",
+        "0:0:0:0:0:ffff:7f00:1",
+    ] {
+        let refused = egress.check(host, 443, Security::Tls).await;
+        // A system that does not read a form as a number does not reach anything by it either.
+        assert!(
+            matches!(refused, Err(EgressError::Refused(_) | EgressError::Resolve(_))),
+            "{host}: {refused:?}"
+        );
+    }
+    for host in ["10.0.0.1", "0", "169.254.169.254", "0xa9fea9fe", "[::1]", "fe80::1%lo"] {
+        assert!(egress.check(host, 443, Security::Tls).await.is_err(), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn without_tls_only_a_named_service_of_this_machine_is_reached() {
+    let (_listener, port) = listener().await;
+    let named = format!("127.0.0.1:{port},10.0.0.0/8");
+    let to = async |answer: &str, host: &str, port: u16| {
+        with(&named, &Rebinding::new(&[&[answer]])).dial(host, port, Security::Plain).await.err()
+    };
+    assert!(to("127.0.0.1", "127.0.0.1", port).await.is_none());
+    for (answer, host, port) in
+        [("127.0.0.1", "localhost", port), ("127.0.0.1", "127.0.0.1", 1), ("8.8.8.8", "agent.example", 80)]
+    {
+        assert!(matches!(to(answer, host, port).await, Some(EgressError::Plain)), "{host}:{port}");
+    }
+    for answer in ["10.0.0.1", "8.8.8.8"] {
+        let refused = to(answer, "127.0.0.1", port).await;
+        assert!(matches!(refused, Some(EgressError::Plain)), "{answer}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_trusted_is_not_spoken_to() {
+    let (listener, port) = listener().await;
+    let egress = with(&format!("127.0.0.1:{port}"), &Rebinding::new(&[&["127.0.0.1"]]));
+    let peer = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        drop(stream);
+    });
+    let refused = egress.dial_tls("127.0.0.1", port).await.err();
+    assert!(matches!(refused, Some(EgressError::Tls(_))), "{refused:?}");
+    peer.await.unwrap();
+}

@@ -1,0 +1,203 @@
+//! Who sends what: a process takes deliveries that are due by writing its name and the end of a lease into them. Whoever
+//! dies with a lease loses it by its end, and the delivery is due again.
+
+use std::sync::Arc;
+
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, DeliveryId, EventId, WebhookId};
+use telepath_core::webhook::WebhookUrl;
+use telepath_core::webhook::signature::SigningSecret;
+
+use crate::error::StoreError;
+use crate::sql::{Connection, binds};
+use crate::webhook::{signing_secrets, url_of};
+use crate::{Seams, Store};
+
+/// Endpoints that are looked at together.
+const MOST_ENDPOINTS: i64 = 2_000;
+
+/// An endpoint with deliveries that are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueWebhook {
+    /// Which.
+    pub id: WebhookId,
+    /// Deliveries under way to it, from all processes.
+    pub in_flight: u32,
+    /// How many may be.
+    pub max_in_flight: u32,
+}
+
+/// How many deliveries of an endpoint to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// Which endpoint.
+    pub webhook: WebhookId,
+    /// How many.
+    pub deliveries: u32,
+}
+
+/// Where deliveries of an endpoint go.
+#[derive(Debug)]
+pub struct Receiver {
+    /// Which endpoint.
+    pub webhook: WebhookId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Where.
+    pub url: WebhookUrl,
+    /// What signs, the newest first. Empty when it cannot be used; then nothing may be sent.
+    pub secrets: Vec<SigningSecret>,
+    /// Deliveries under way at once.
+    pub max_in_flight: u32,
+}
+
+/// A delivery that this process has taken and must finish or give back.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Which.
+    pub id: DeliveryId,
+    /// Where to.
+    pub receiver: Arc<Receiver>,
+    /// Of which event.
+    pub event: EventId,
+    /// The number of the attempt to be made, counted from 1.
+    pub attempt: u32,
+    /// The same since it was last asked for.
+    pub tries: u32,
+    /// The exact body.
+    pub body: String,
+}
+
+impl Store {
+    /// Waits until something was committed that may have made deliveries due.
+    pub async fn until_committed(&self) {
+        self.backend.committed().notified().await;
+    }
+
+    /// Endpoints to which something is to be sent now.
+    pub async fn due_webhooks(&self) -> Result<Vec<DueWebhook>, StoreError> {
+        let mut db = self.backend.read().await?;
+        let sql = "SELECT w.id AS id, w.max_in_flight AS max_in_flight, (SELECT count(*) FROM webhook_deliveries l \
+             WHERE l.webhook_id = w.id AND l.lease IS NOT NULL AND l.next_at > $1) AS in_flight FROM webhooks w \
+             WHERE w.status = 'active' AND w.deleted_at IS NULL AND EXISTS (SELECT 1 FROM webhook_deliveries d \
+             WHERE d.webhook_id = w.id AND d.status = 'pending' AND d.next_at <= $1) ORDER BY w.id LIMIT $2";
+        let rows = db.fetch_all(sql, binds![self.now(), MOST_ENDPOINTS]).await?;
+        let due = |row: &crate::sql::Row| {
+            Ok(DueWebhook {
+                id: row.parse("id")?,
+                in_flight: row.number("in_flight")?,
+                max_in_flight: row.number("max_in_flight")?,
+            })
+        };
+        rows.iter().map(due).collect()
+    }
+
+    /// Takes deliveries that are due, those that have been due for longest first, until `lease_ends`.
+    pub async fn claim_deliveries(
+        &self,
+        grants: Vec<Grant>,
+        lease: &str,
+        lease_ends: Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let claim = Claim { lease: lease.to_owned(), lease_ends, now: self.now(), seams: self.seams.clone() };
+        self.backend.write(move |db| Box::pin(take_all(db, grants, claim))).await
+    }
+
+    /// Keeps everything that a process has taken until `lease_ends`; how much that is.
+    pub async fn renew_deliveries(&self, lease: &str, lease_ends: Timestamp) -> Result<u64, StoreError> {
+        let lease = lease.to_owned();
+        self.backend
+            .write(move |db| {
+                Box::pin(async move {
+                    let sql = "UPDATE webhook_deliveries SET next_at = $2 WHERE lease = $1";
+                    db.execute(sql, binds![lease, lease_ends]).await
+                })
+            })
+            .await
+    }
+
+    /// Gives back everything that a process has taken, for it to be sent by another or later.
+    pub async fn release_deliveries(&self, lease: &str) -> Result<u64, StoreError> {
+        let (lease, now) = (lease.to_owned(), self.now());
+        self.backend
+            .write(move |db| {
+                Box::pin(async move {
+                    let sql = "UPDATE webhook_deliveries SET lease = NULL, next_at = $2 WHERE lease = $1";
+                    db.execute(sql, binds![lease, now]).await
+                })
+            })
+            .await
+    }
+}
+
+/// Leases that were held by the last process on a database that only one process can have open.
+pub(crate) async fn void_leases(db: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
+    let sql = "UPDATE webhook_deliveries SET lease = NULL, next_at = $1 WHERE lease IS NOT NULL";
+    db.execute(sql, binds![now]).await
+}
+
+struct Claim {
+    lease: String,
+    lease_ends: Timestamp,
+    now: Timestamp,
+    seams: Seams,
+}
+
+async fn take_all(db: &mut Connection, grants: Vec<Grant>, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+    let mut claimed = Vec::new();
+    for grant in grants {
+        if let Some(receiver) = receiver(db, grant.webhook, &claim).await? {
+            take(db, &Arc::new(receiver), grant.deliveries, &claim, &mut claimed).await?;
+        }
+    }
+    Ok(claimed)
+}
+
+async fn receiver(
+    db: &mut Connection,
+    webhook: WebhookId,
+    claim: &Claim,
+) -> Result<Option<Receiver>, StoreError> {
+    let sql = "SELECT account_id, url, max_in_flight FROM webhooks \
+               WHERE id = $1 AND status = 'active' AND deleted_at IS NULL";
+    let Some(row) = db.fetch_optional(sql, binds![webhook.to_string()]).await? else { return Ok(None) };
+    Ok(Some(Receiver {
+        webhook,
+        account: row.parse("account_id")?,
+        url: url_of(&row)?,
+        secrets: signing_secrets(db, webhook, &claim.seams.vault, claim.now).await?,
+        max_in_flight: row.number("max_in_flight")?,
+    }))
+}
+
+async fn take(
+    db: &mut Connection,
+    receiver: &Arc<Receiver>,
+    count: u32,
+    claim: &Claim,
+    claimed: &mut Vec<Claimed>,
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "UPDATE webhook_deliveries SET lease = $1, next_at = $2 WHERE id IN (SELECT id FROM webhook_deliveries \
+         WHERE webhook_id = $3 AND status = 'pending' AND next_at <= $4 ORDER BY next_at, id LIMIT $5{}) \
+         RETURNING id, event_id, attempts, tries, \
+         (SELECT payload FROM outbox_events WHERE outbox_events.id = webhook_deliveries.event_id) AS payload",
+        db.skip_locked()
+    );
+    let values =
+        binds![claim.lease.as_str(), claim.lease_ends, receiver.webhook.to_string(), claim.now, count];
+    let from = claimed.len();
+    for row in db.fetch_all(sql, values).await? {
+        claimed.push(Claimed {
+            id: row.parse("id")?,
+            receiver: Arc::clone(receiver),
+            event: row.parse("event_id")?,
+            attempt: row.number::<u32>("attempts")?.saturating_add(1),
+            tries: row.number::<u32>("tries")?.saturating_add(1),
+            body: row.text("payload")?,
+        });
+    }
+    // Neither database promises the order of what is returned.
+    claimed[from..].sort_by_key(|delivery| delivery.event);
+    Ok(())
+}

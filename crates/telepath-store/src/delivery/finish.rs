@@ -1,0 +1,139 @@
+//! The end of an attempt: what came of it, what the delivery does next, and what that means for the endpoint, in one
+//! transaction.
+
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, AuditId, DeliveryId, EventId, WebhookId};
+use telepath_core::webhook::WebhookStatus;
+use telepath_core::webhook::delivery::{
+    DeliveryStatus, Draw, ErrorClass, KEPT_ANSWER, KEPT_ATTEMPTS, Next, Outcome, next,
+};
+use telepath_core::webhook::health::Turn;
+
+use super::Claimed;
+use crate::Store;
+use crate::error::StoreError;
+use crate::sql::{Connection, binds};
+use crate::webhook::{Hold, WebhookChangeError, disable, hold, set_health};
+
+impl Store {
+    /// Writes down what came of an attempt. Of a delivery whose lease was lost meanwhile nothing is written: it is sent
+    /// again by whoever has it now.
+    pub async fn finish_attempt(
+        &self,
+        claimed: &Claimed,
+        lease: &str,
+        outcome: Outcome,
+        draw: Draw,
+    ) -> Result<Turn, StoreError> {
+        let now = self.now();
+        let ending = Ending {
+            id: claimed.id,
+            webhook: claimed.receiver.webhook,
+            account: claimed.receiver.account,
+            number: claimed.attempt,
+            next: next(&outcome, claimed.tries, now, draw),
+            lease: lease.to_owned(),
+            outcome,
+            now,
+            audit_id: self.new_id(now)?,
+            event_id: self.new_id(now)?,
+        };
+        self.backend.write(move |db| Box::pin(finish(db, ending))).await
+    }
+}
+
+struct Ending {
+    id: DeliveryId,
+    webhook: WebhookId,
+    account: AccountId,
+    number: u32,
+    next: Next,
+    lease: String,
+    outcome: Outcome,
+    now: Timestamp,
+    audit_id: AuditId,
+    event_id: EventId,
+}
+
+async fn finish(db: &mut Connection, ending: Ending) -> Result<Turn, StoreError> {
+    let (status, next_at, finished_at) = match ending.next {
+        Next::Delivered => (DeliveryStatus::Delivered, ending.now, Some(ending.now)),
+        Next::Exhausted => (DeliveryStatus::Exhausted, ending.now, Some(ending.now)),
+        Next::Again(at) => (DeliveryStatus::Pending, at, None),
+    };
+    let touched = db
+        .execute(
+            "UPDATE webhook_deliveries SET status = $3, next_at = $4, finished_at = $5, lease = NULL, \
+             attempts = attempts + 1, tries = tries + 1 WHERE id = $1 AND lease = $2",
+            binds![ending.id.to_string(), ending.lease.as_str(), status.name(), next_at, finished_at],
+        )
+        .await?;
+    if touched == 0 {
+        return Ok(Turn::None);
+    }
+    keep_attempt(db, &ending).await?;
+    let turn = judge(db, &ending).await?;
+    Ok(turn)
+}
+
+async fn keep_attempt(db: &mut Connection, ending: &Ending) -> Result<(), StoreError> {
+    let outcome = &ending.outcome;
+    let answer = &outcome.answer[..outcome.answer.len().min(KEPT_ANSWER)];
+    db.execute(
+        "INSERT INTO webhook_attempts (delivery_id, number, at, duration_ms, status, error, answer) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        binds![
+            ending.id.to_string(),
+            ending.number,
+            ending.now,
+            u32::try_from(outcome.duration.as_millis()).unwrap_or(u32::MAX),
+            outcome.status.map(u32::from),
+            outcome.error.map(ErrorClass::name),
+            answer,
+        ],
+    )
+    .await?;
+    if let Some(oldest) = ending.number.checked_sub(KEPT_ATTEMPTS).filter(|oldest| *oldest > 0) {
+        let sql = "DELETE FROM webhook_attempts WHERE delivery_id = $1 AND number <= $2";
+        db.execute(sql, binds![ending.id.to_string(), oldest]).await?;
+    }
+    Ok(())
+}
+
+/// What the attempt means for the endpoint. The success of a healthy one, the usual case, touches no row.
+async fn judge(db: &mut Connection, ending: &Ending) -> Result<Turn, StoreError> {
+    if ending.outcome.error.is_none() {
+        let sql = "UPDATE webhooks SET failing_since = NULL, failures = 0, warned_at = NULL \
+                   WHERE id = $1 AND failures > 0";
+        db.execute(sql, binds![ending.webhook.to_string()]).await?;
+        return Ok(Turn::None);
+    }
+    let webhook = match hold(db, ending.account, ending.webhook, ending.now).await {
+        Ok(webhook) => webhook,
+        // Deleted while the attempt was under way.
+        Err(WebhookChangeError::NotFound) => return Ok(Turn::None),
+        Err(WebhookChangeError::Store(error)) => return Err(error),
+        Err(
+            WebhookChangeError::DeliveryNotFound
+            | WebhookChangeError::TooMany
+            | WebhookChangeError::Disabled
+            | WebhookChangeError::Invalid(_),
+        ) => return Err(StoreError::Broken),
+    };
+    let (health, turn) = webhook.health.after(ending.outcome.error, ending.now);
+    set_health(db, ending.webhook, health).await?;
+    match turn {
+        Turn::None | Turn::Warn => {}
+        Turn::Disable(reason) => {
+            let (audit_id, event_id, now) = (ending.audit_id, ending.event_id, ending.now);
+            disable(db, &webhook, Hold { reason, health, audit_id, event_id, now }).await?;
+        }
+    }
+    if webhook.status == WebhookStatus::Disabled {
+        // Disabled while the attempt was under way: what would be tried again is held like the rest.
+        let sql = "UPDATE webhook_deliveries SET status = 'held', finished_at = $2 \
+                   WHERE id = $1 AND status = 'pending'";
+        db.execute(sql, binds![ending.id.to_string(), ending.now]).await?;
+    }
+    Ok(turn)
+}

@@ -1,0 +1,95 @@
+//! Deliveries that somebody asks for again.
+
+use serde_json::{Value, json};
+use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AccountId, AuditId, DeliveryId, WebhookId};
+use telepath_core::webhook::WebhookStatus;
+
+use super::DeliveryRecord;
+use crate::audit;
+use crate::sql::{Connection, binds, corrupt};
+use crate::webhook::{WebhookChangeError, hold};
+
+/// Deliveries that one request brings back; whoever has more asks again.
+const AT_ONCE: i64 = 10_000;
+
+/// What was brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovered {
+    /// How many deliveries.
+    pub deliveries: u64,
+    /// Whether there may be more.
+    pub more: bool,
+}
+
+pub(super) struct Repeat {
+    pub(super) account: AccountId,
+    pub(super) id: DeliveryId,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+}
+
+pub(super) async fn one(db: &mut Connection, repeat: Repeat) -> Result<DeliveryRecord, WebhookChangeError> {
+    let Repeat { account, id, origin, audit_id } = repeat;
+    let found = super::record(db, account, id).await?.ok_or(WebhookChangeError::DeliveryNotFound)?;
+    require_active(db, account, found.webhook_id, origin.at).await?;
+    // A lease that somebody holds is void: what that attempt brings is not written down any more.
+    db.execute(
+        "UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_at = $3, lease = NULL, finished_at = NULL \
+         WHERE id = $1 AND account_id = $2",
+        binds![id.to_string(), account.to_string(), origin.at],
+    )
+    .await?;
+    let entry = entry(audit_id, account, origin, AuditAction::DeliveryRepeated, id.to_string(), json!({}));
+    audit::write(db, &entry).await?;
+    Ok(super::record(db, account, id).await?.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
+}
+
+pub(super) struct Recovery {
+    pub(super) account: AccountId,
+    pub(super) webhook: WebhookId,
+    pub(super) since: Timestamp,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+}
+
+pub(super) async fn failed(db: &mut Connection, recovery: Recovery) -> Result<Recovered, WebhookChangeError> {
+    let Recovery { account, webhook, since, origin, audit_id } = recovery;
+    require_active(db, account, webhook, origin.at).await?;
+    let deliveries = db
+        .execute(
+            "UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_at = $4, finished_at = NULL \
+             WHERE account_id = $1 AND id IN (SELECT id FROM webhook_deliveries WHERE webhook_id = $2 \
+             AND status IN ('exhausted', 'held') AND created_at >= $3 ORDER BY id LIMIT $5)",
+            binds![account.to_string(), webhook.to_string(), since, origin.at, AT_ONCE],
+        )
+        .await?;
+    let after = json!({ "since": since, "deliveries": deliveries });
+    let entry = entry(audit_id, account, origin, AuditAction::WebhookRecovered, webhook.to_string(), after);
+    audit::write(db, &entry).await?;
+    Ok(Recovered { deliveries, more: i64::try_from(deliveries).unwrap_or(i64::MAX) >= AT_ONCE })
+}
+
+async fn require_active(
+    db: &mut Connection,
+    account: AccountId,
+    webhook: WebhookId,
+    now: Timestamp,
+) -> Result<(), WebhookChangeError> {
+    match hold(db, account, webhook, now).await?.status {
+        WebhookStatus::Active => Ok(()),
+        WebhookStatus::Disabled => Err(WebhookChangeError::Disabled),
+    }
+}
+
+fn entry(
+    id: AuditId,
+    account_id: AccountId,
+    origin: Origin,
+    action: AuditAction,
+    target: String,
+    after: Value,
+) -> AuditEntry {
+    AuditEntry { id, account_id, origin, action, target, before: json!({}), after }
+}

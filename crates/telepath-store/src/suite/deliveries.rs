@@ -1,0 +1,322 @@
+//! Deliveries: an event and its deliveries are one transaction, a delivery has one sender at a time, and what fails is
+//! tried again, given up, held and brought back as the domain decides.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use telepath_core::event::{EventKind, EventSubject, NewEvent};
+use telepath_core::id::AccountId;
+use telepath_core::page::PageRequest;
+use telepath_core::ports::CallControl as _;
+use telepath_core::webhook::delivery::{DeliveryStatus, Draw, ErrorClass, KEPT, Outcome};
+use telepath_core::webhook::health::Turn;
+use telepath_core::webhook::{DisabledReason, EventFilter, NewWebhook, Webhook, WebhookStatus};
+
+use super::calls::start;
+use super::webhooks::{disable, draft, enable, make};
+use super::{Bench, behaviour, new_key, select, trunks};
+use crate::sql::{Connection, Value};
+use crate::{Claimed, DeliveryFilter, DeliveryRecord, Grant, Store, StoreError};
+
+behaviour! {
+    an_event_becomes_a_delivery_for_each_endpoint_that_wants_it,
+    an_event_that_did_not_happen_is_delivered_to_nobody,
+    a_delivery_has_one_sender_at_a_time_and_an_abandoned_one_is_due_again,
+    many_senders_share_what_is_due_without_a_double,
+    a_failure_is_tried_again_in_time_and_a_success_ends_it,
+    an_endpoint_that_is_gone_is_disabled_and_its_events_are_held_until_recovered,
+    one_delivery_can_be_asked_for_again,
+    an_endpoint_that_fails_for_days_is_warned_about_and_given_up,
+    lists_go_on_behind_a_cursor_in_both_directions,
+    what_is_finished_is_cleared_away_after_its_time,
+}
+
+const LEASE: &str = "this process";
+
+pub(super) fn came_of_it(error: Option<ErrorClass>) -> Outcome {
+    let status = if error.is_none() { 200 } else { 500 };
+    let duration = Duration::from_millis(12);
+    Outcome { status: Some(status), error, retry_after: None, duration, answer: b"answer".to_vec() }
+}
+
+async fn event(bench: &Bench, store: &Store, account: AccountId) {
+    store.create_key(account, new_key("an event"), bench.origin()).await.unwrap();
+}
+
+async fn claim(store: &Store, webhook: &Webhook, deliveries: u32) -> Vec<Claimed> {
+    let ends = store.now().plus(Duration::from_mins(1));
+    store.claim_deliveries(vec![Grant { webhook: webhook.id, deliveries }], LEASE, ends).await.unwrap()
+}
+
+async fn finish(store: &Store, claimed: &Claimed, error: Option<ErrorClass>) -> Turn {
+    store.finish_attempt(claimed, LEASE, came_of_it(error), Draw(0)).await.unwrap()
+}
+
+async fn deliveries(store: &Store, account: AccountId, webhook: &Webhook) -> Vec<DeliveryRecord> {
+    let filter = DeliveryFilter { oldest_first: true, ..DeliveryFilter::default() };
+    store.list_deliveries(account, webhook.id, filter, PageRequest::default()).await.unwrap().page.items
+}
+
+fn for_events(path: &str, kinds: &[EventKind]) -> NewWebhook {
+    let mut new = draft(path);
+    new.subscription.events = EventFilter::Only(kinds.to_vec());
+    new
+}
+
+async fn an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let [mine, other] = [
+        trunks::make(&bench, &store, account, "mine").await.trunk.id,
+        trunks::make(&bench, &store, account, "other").await.trunk.id,
+    ];
+    let all = make(&bench, &store, account, draft("all")).await;
+    let keys = make(&bench, &store, account, for_events("keys", &[EventKind::KeyCreated])).await;
+    let mut new = draft("trunk");
+    new.subscription.trunks = vec![mine];
+    let of_trunk = make(&bench, &store, account, new).await;
+    let mut new = draft("off");
+    new.status = WebhookStatus::Disabled;
+    let off = make(&bench, &store, account, new).await;
+    event(&bench, &store, account).await;
+    for trunk in [mine, other] {
+        store.call_started(&start(&store, account, trunk)).await.unwrap();
+    }
+    let kinds = async |webhook: &Webhook| {
+        let list = deliveries(&store, account, webhook).await;
+        list.iter().map(|delivery| (delivery.kind, delivery.status)).collect::<Vec<_>>()
+    };
+    let (key, call) = (EventKind::KeyCreated, EventKind::CallStarted);
+    let (pending, held) = (DeliveryStatus::Pending, DeliveryStatus::Held);
+    let count =
+        |list: &[(EventKind, DeliveryStatus)], wanted| list.iter().filter(|one| **one == wanted).count();
+    let to_all = kinds(&all).await;
+    assert_eq!((to_all.len(), count(&to_all, (key, pending)), count(&to_all, (call, pending))), (3, 1, 2));
+    assert_eq!(kinds(&keys).await, [(key, pending)]);
+    let to_trunk = kinds(&of_trunk).await;
+    assert_eq!((to_trunk.len(), count(&to_trunk, (call, pending))), (2, 1));
+    let to_off = kinds(&off).await;
+    assert_eq!((to_off.len(), count(&to_off, (key, held))), (3, 1));
+    let claimed = claim(&store, &keys, 10).await;
+    let stored = select(&store, "SELECT payload FROM outbox_events WHERE kind = 'key.created'", vec![]).await;
+    assert_eq!(claimed[0].body, stored[0].text("payload").unwrap());
+    store.close().await;
+}
+
+async fn an_event_that_did_not_happen_is_delivered_to_nobody(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    let (id, now) = (store.new_id(store.now()).unwrap(), store.now());
+    let subject = EventSubject::Webhook(webhook.id);
+    let event = NewEvent { kind: EventKind::WebhookTest, subject, fields: serde_json::Map::new() };
+    let broken: Result<(), StoreError> = store
+        .backend
+        .write(move |db: &mut Connection| {
+            Box::pin(async move {
+                crate::event::write(db, account, id, event, now).await?;
+                Err(StoreError::Busy)
+            })
+        })
+        .await;
+    assert!(broken.is_err());
+    assert!(select(&store, "SELECT id FROM outbox_events", vec![]).await.is_empty());
+    assert!(select(&store, "SELECT id FROM webhook_deliveries", vec![]).await.is_empty());
+    store.close().await;
+}
+
+async fn a_delivery_has_one_sender_at_a_time_and_an_abandoned_one_is_due_again(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    event(&bench, &store, account).await;
+    let first = claim(&store, &webhook, 10).await.pop().unwrap();
+    assert!(claim(&store, &webhook, 10).await.is_empty());
+    bench.clock.advance(Duration::from_secs(59));
+    assert!(store.due_webhooks().await.unwrap().is_empty());
+    bench.clock.advance(Duration::from_secs(1));
+    let ends = store.now().plus(Duration::from_mins(1));
+    let grant = vec![Grant { webhook: webhook.id, deliveries: 10 }];
+    let second = store.claim_deliveries(grant.clone(), "another", ends).await.unwrap().pop().unwrap();
+    assert_eq!((second.id, second.attempt, &second.body), (first.id, 1, &first.body));
+    finish(&store, &first, Some(ErrorClass::Gone)).await;
+    let record = store.get_delivery(account, first.id).await.unwrap().unwrap().record;
+    assert_eq!((record.status, record.attempts), (DeliveryStatus::Pending, 0), "its lease was over");
+    bench.clock.advance(Duration::from_secs(59));
+    let later = store.now().plus(Duration::from_mins(1));
+    assert_eq!(store.renew_deliveries("another", later).await.unwrap(), 1);
+    bench.clock.advance(Duration::from_secs(59));
+    assert!(store.due_webhooks().await.unwrap().is_empty(), "a lease that is renewed goes on");
+    let ends = store.now().plus(Duration::from_mins(1));
+    assert_eq!(store.release_deliveries("another").await.unwrap(), 1);
+    let third = store.claim_deliveries(grant, LEASE, ends).await.unwrap();
+    assert_eq!(third[0].id, first.id);
+    assert_eq!(store.due_webhooks().await.unwrap(), []);
+    store.close().await;
+}
+
+async fn many_senders_share_what_is_due_without_a_double(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    join_all((0..60).map(|_| event(&bench, &store, account))).await;
+    let due = store.due_webhooks().await.unwrap();
+    assert_eq!((due[0].in_flight, due[0].max_in_flight), (0, 10));
+    let taken = join_all((0..12).map(|_| claim(&store, &webhook, 7))).await;
+    let ids: Vec<_> = taken.iter().flatten().map(|claimed| claimed.id).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "none was taken twice");
+    // Processes that choose at the same moment may leave some to the next look.
+    let rest: Vec<_> = claim(&store, &webhook, 60).await.into_iter().map(|claimed| claimed.id).collect();
+    assert_eq!(ids.len() + rest.len(), 60);
+    store.close().await;
+}
+
+async fn a_failure_is_tried_again_in_time_and_a_success_ends_it(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    event(&bench, &store, account).await;
+    let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
+    assert_eq!(finish(&store, &claimed, Some(ErrorClass::ServerError)).await, Turn::None);
+    let failing = store.get_webhook(account, webhook.id).await.unwrap().unwrap().health;
+    assert_eq!((failing.failures, failing.failing_since), (1, Some(store.now())));
+    bench.clock.advance(Duration::from_millis(3_999));
+    assert!(claim(&store, &webhook, 1).await.is_empty());
+    bench.clock.advance(Duration::from_millis(1));
+    let again = claim(&store, &webhook, 1).await.pop().unwrap();
+    assert_eq!((again.id, again.attempt, again.tries), (claimed.id, 2, 2));
+    finish(&store, &again, None).await;
+    let DeliveryRecord { status, attempts, tried, next_at, finished_at, .. } =
+        store.get_delivery(account, claimed.id).await.unwrap().unwrap().record;
+    assert_eq!((status, attempts, next_at), (DeliveryStatus::Delivered, 2, None));
+    assert_eq!(finished_at, Some(store.now()));
+    assert_eq!(tried.iter().map(|one| one.error).collect::<Vec<_>>(), [Some(ErrorClass::ServerError), None]);
+    assert_eq!((tried[0].duration_ms, tried[0].status, &*tried[0].answer), (12, Some(500), &b"answer"[..]));
+    let healthy = store.get_webhook(account, webhook.id).await.unwrap().unwrap().health;
+    assert_eq!(healthy, telepath_core::webhook::Health::default());
+    store.close().await;
+}
+
+async fn an_endpoint_that_is_gone_is_disabled_and_its_events_are_held_until_recovered(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    let watcher = make(&bench, &store, account, for_events("b", &[EventKind::WebhookDisabled])).await;
+    for _ in 0..3 {
+        event(&bench, &store, account).await;
+    }
+    let mut claimed = claim(&store, &webhook, 2).await;
+    let gone = finish(&store, &claimed.pop().unwrap(), Some(ErrorClass::Gone)).await;
+    assert_eq!(gone, Turn::Disable(DisabledReason::Gone));
+    // The other one that was under way comes to its own end.
+    finish(&store, &claimed.pop().unwrap(), Some(ErrorClass::Connect)).await;
+    event(&bench, &store, account).await;
+    let shown = store.get_webhook(account, webhook.id).await.unwrap().unwrap();
+    assert_eq!((shown.status, shown.disabled_reason), (WebhookStatus::Disabled, Some(DisabledReason::Gone)));
+    let list = deliveries(&store, account, &webhook).await;
+    let held = list.iter().filter(|delivery| delivery.status == DeliveryStatus::Held).count();
+    assert_eq!((list.len(), held), (5, 5), "four keys, and the news that it is disabled");
+    assert!(claim(&store, &webhook, 10).await.is_empty());
+    assert_eq!(deliveries(&store, account, &watcher).await[0].kind, EventKind::WebhookDisabled);
+    let refused = store.recover_deliveries(account, webhook.id, super::NOON, bench.origin()).await;
+    assert!(matches!(refused, Err(crate::WebhookChangeError::Disabled)));
+    store.update_webhook(account, webhook.id, enable(), bench.origin()).await.unwrap();
+    assert!(claim(&store, &webhook, 10).await.is_empty(), "what was held waits for being asked for");
+    let later = store.now().plus(Duration::from_secs(1));
+    let none = store.recover_deliveries(account, webhook.id, later, bench.origin()).await.unwrap();
+    assert_eq!(none.deliveries, 0, "nothing happened since then");
+    let recovered = store.recover_deliveries(account, webhook.id, super::NOON, bench.origin()).await.unwrap();
+    assert_eq!((recovered.deliveries, recovered.more), (5, false));
+    let again = claim(&store, &webhook, 10).await;
+    assert_eq!(again.len(), 5);
+    assert!(again.iter().all(|claimed| claimed.tries == 1), "from the beginning of the schedule");
+    store.close().await;
+}
+
+async fn one_delivery_can_be_asked_for_again(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    event(&bench, &store, account).await;
+    let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
+    finish(&store, &claimed, None).await;
+    let asked = store.redeliver(account, claimed.id, bench.origin()).await.unwrap();
+    assert_eq!((asked.status, asked.attempts, asked.finished_at), (DeliveryStatus::Pending, 1, None));
+    let again = claim(&store, &webhook, 1).await.pop().unwrap();
+    assert_eq!((again.event, again.attempt, again.tries), (claimed.event, 2, 1));
+    store.update_webhook(account, webhook.id, disable(), bench.origin()).await.unwrap();
+    let refused = store.redeliver(account, claimed.id, bench.origin()).await;
+    assert!(matches!(refused, Err(crate::WebhookChangeError::Disabled)));
+    store.close().await;
+}
+
+async fn an_endpoint_that_fails_for_days_is_warned_about_and_given_up(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    let mut turns = Vec::new();
+    // An event every six hours, each tried once here: 21 failures in five days.
+    for hours in (0..=120).step_by(6) {
+        event(&bench, &store, account).await;
+        let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
+        match finish(&store, &claimed, Some(ErrorClass::Connect)).await {
+            Turn::None => {}
+            turn @ (Turn::Warn | Turn::Disable(_)) => turns.push((hours, turn)),
+        }
+        bench.clock.advance(Duration::from_hours(6));
+    }
+    assert_eq!(turns, [(60, Turn::Warn), (120, Turn::Disable(DisabledReason::Failing))]);
+    let shown = store.get_webhook(account, webhook.id).await.unwrap().unwrap();
+    assert_eq!((shown.status, shown.health.failures), (WebhookStatus::Disabled, 21));
+    assert_eq!(shown.health.given_up_at(), Some(super::NOON.plus(Duration::from_hours(120))));
+    store.close().await;
+}
+
+async fn lists_go_on_behind_a_cursor_in_both_directions(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    for _ in 0..5 {
+        bench.clock.advance(Duration::from_millis(2));
+        event(&bench, &store, account).await;
+    }
+    let page = PageRequest::new(2, 0).unwrap();
+    for oldest_first in [true, false] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let filter = DeliveryFilter { oldest_first, after, ..DeliveryFilter::default() };
+            let list = store.list_deliveries(account, webhook.id, filter, page).await.unwrap();
+            assert_eq!(list.page.total, 5);
+            seen.extend(list.page.items.iter().map(|delivery| delivery.created_at));
+            after = list.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), 5);
+        assert!(if oldest_first { seen.is_sorted() } else { seen.is_sorted_by(|a, b| a >= b) });
+    }
+    store.close().await;
+}
+
+async fn what_is_finished_is_cleared_away_after_its_time(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    event(&bench, &store, account).await;
+    let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
+    finish(&store, &claimed, None).await;
+    event(&bench, &store, account).await;
+    let count = async |sql| select(&store, sql, Vec::<Value>::new()).await.len();
+    bench.clock.advance(KEPT);
+    store.clear_deliveries().await.unwrap();
+    assert_eq!(count("SELECT id FROM webhook_deliveries").await, 2, "to the day");
+    bench.clock.advance(Duration::from_millis(1));
+    store.clear_deliveries().await.unwrap();
+    assert_eq!(count("SELECT id FROM webhook_deliveries").await, 1, "what waits stays");
+    assert_eq!(count("SELECT delivery_id FROM webhook_attempts").await, 0);
+    assert_eq!(count("SELECT id FROM outbox_events").await, 1);
+    store.close().await;
+}

@@ -1,0 +1,203 @@
+//! Webhook endpoints: their secrets are sealed, their rotations overlap, and they belong to their account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use telepath_core::id::{AccountId, Id as _, TrunkId};
+use telepath_core::page::PageRequest;
+use telepath_core::webhook::{
+    DisabledReason, MAX_SECRETS, NewWebhook, Webhook, WebhookDraft, WebhookPatch, WebhookStatus,
+};
+
+use super::{Bench, behaviour, events_of, select};
+use crate::{AuditVerdict, Grant, Store, WebhookChangeError, WebhookWithSecret};
+
+behaviour! {
+    a_shared_secret_is_shown_once_and_kept_sealed,
+    a_private_key_is_never_shown_and_its_public_half_always,
+    endpoints_of_another_account_do_not_exist,
+    old_secrets_sign_until_their_grace_is_over,
+    trunks_must_be_the_accounts_own,
+    disabling_is_told_and_audited_and_switching_on_begins_anew,
+    a_deleted_endpoint_is_gone_with_its_secrets,
+}
+
+pub(super) fn draft(path: &str) -> NewWebhook {
+    let url = Some(format!("https://hooks.example/{path}"));
+    WebhookDraft { url, ..WebhookDraft::default() }.check().unwrap()
+}
+
+pub(super) async fn make(bench: &Bench, store: &Store, account: AccountId, new: NewWebhook) -> Webhook {
+    store.create_webhook(account, new, bench.origin()).await.unwrap().webhook
+}
+
+pub(super) fn disable() -> WebhookPatch {
+    WebhookPatch { status: Some(WebhookStatus::Disabled), ..WebhookPatch::default() }
+}
+
+pub(super) fn enable() -> WebhookPatch {
+    WebhookPatch { status: Some(WebhookStatus::Active), ..WebhookPatch::default() }
+}
+
+/// The secrets that would sign a delivery now, the newest first.
+async fn signing(bench: &Bench, store: &Store, account: AccountId, webhook: &Webhook) -> Vec<String> {
+    store.test_webhook(account, webhook.id, bench.origin()).await.unwrap();
+    let grant = Grant { webhook: webhook.id, deliveries: 1 };
+    let ends = store.now().plus(Duration::from_mins(1));
+    let claimed = store.claim_deliveries(vec![grant], "signing", ends).await.unwrap();
+    claimed[0].receiver.secrets.iter().map(|secret| secret.to_text().expose().to_owned()).collect()
+}
+
+async fn a_shared_secret_is_shown_once_and_kept_sealed(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let made = store.create_webhook(account, draft("a"), bench.origin()).await.unwrap();
+    let secret = made.secret.unwrap().expose().to_owned();
+    assert!(secret.starts_with("whsec_") && secret.len() == 6 + 44, "32 bytes in base64");
+    assert_eq!(store.get_webhook(account, made.webhook.id).await.unwrap(), Some(made.webhook.clone()));
+    assert_eq!(signing(&bench, &store, account, &made.webhook).await, std::slice::from_ref(&secret));
+    for row in select(&store, "SELECT sealed FROM webhook_secrets", vec![]).await {
+        let sealed = row.bytes("sealed").unwrap();
+        let readable =
+            sealed.windows(16).any(|part| secret.as_bytes().windows(16).any(|clear| clear == part));
+        assert!(!readable, "a piece of the secret stands in clear");
+    }
+    for row in select(&store, "SELECT after_json FROM audit_events", vec![]).await {
+        assert!(!row.text("after_json").unwrap().contains(&secret[6..]));
+    }
+    store.close().await;
+}
+
+async fn a_private_key_is_never_shown_and_its_public_half_always(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let new = WebhookDraft {
+        url: Some("https://hooks.example/".to_owned()),
+        signature: Some("v1a".to_owned()),
+        ..WebhookDraft::default()
+    };
+    let made = store.create_webhook(account, new.check().unwrap(), bench.origin()).await.unwrap();
+    assert!(made.secret.is_none());
+    assert!(made.webhook.public_keys[0].starts_with("whpk_"));
+    bench.clock.advance(Duration::from_secs(1));
+    let rotated = store.rotate_webhook_secret(account, made.webhook.id, 60, bench.origin()).await.unwrap();
+    assert!(rotated.secret.is_none());
+    assert_eq!(rotated.webhook.public_keys.len(), 2);
+    assert_eq!(rotated.webhook.public_keys[1], made.webhook.public_keys[0], "the newest comes first");
+    bench.clock.advance(Duration::from_mins(1));
+    let shown = store.get_webhook(account, made.webhook.id).await.unwrap().unwrap();
+    assert_eq!(shown.public_keys, rotated.webhook.public_keys[..1]);
+    store.close().await;
+}
+
+async fn endpoints_of_another_account_do_not_exist(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let other = bench.other_account(&store).await;
+    let mine = make(&bench, &store, account, draft("mine")).await;
+    let delivery = store.test_webhook(account, mine.id, bench.origin()).await.unwrap();
+    let origin = bench.origin();
+    assert_eq!(store.get_webhook(other, mine.id).await.unwrap(), None);
+    assert_eq!(store.list_webhooks(other, None, PageRequest::default()).await.unwrap().total, 0);
+    assert_eq!(store.get_delivery(other, delivery.id).await.unwrap(), None);
+    let not_found = |result: Result<(), WebhookChangeError>| {
+        assert!(matches!(result, Err(WebhookChangeError::NotFound | WebhookChangeError::DeliveryNotFound)));
+    };
+    not_found(store.update_webhook(other, mine.id, disable(), origin).await.map(drop));
+    not_found(store.delete_webhook(other, mine.id, origin).await);
+    not_found(store.rotate_webhook_secret(other, mine.id, 0, origin).await.map(drop));
+    not_found(store.test_webhook(other, mine.id, origin).await.map(drop));
+    not_found(store.recover_deliveries(other, mine.id, origin.at, origin).await.map(drop));
+    not_found(store.redeliver(other, delivery.id, origin).await.map(drop));
+    let list =
+        store.list_deliveries(other, mine.id, crate::DeliveryFilter::default(), PageRequest::default());
+    not_found(list.await.map(drop));
+    // An event of the other account reaches no endpoint of this one.
+    make(&bench, &store, other, draft("theirs")).await;
+    store.create_key(other, super::new_key("theirs"), origin).await.unwrap();
+    let rows =
+        select(&store, "SELECT account_id FROM webhook_deliveries WHERE kind = 'key.created'", vec![]).await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].text("account_id").unwrap(), other.to_string());
+    store.close().await;
+}
+
+async fn old_secrets_sign_until_their_grace_is_over(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let text = |made: &WebhookWithSecret| made.secret.as_ref().unwrap().expose().to_owned();
+    let first = store.create_webhook(account, draft("a"), bench.origin()).await.unwrap();
+    bench.clock.advance(Duration::from_secs(1));
+    let second = store.rotate_webhook_secret(account, first.webhook.id, 60, bench.origin()).await.unwrap();
+    let both = [text(&second), text(&first)];
+    assert_eq!(signing(&bench, &store, account, &first.webhook).await, both);
+    bench.clock.advance(Duration::from_secs(59));
+    assert_eq!(signing(&bench, &store, account, &first.webhook).await, both);
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(signing(&bench, &store, account, &first.webhook).await, both[..1]);
+    let third = store.rotate_webhook_secret(account, first.webhook.id, 0, bench.origin()).await.unwrap();
+    assert_eq!(signing(&bench, &store, account, &first.webhook).await, [text(&third)], "no grace");
+    for _ in 0..MAX_SECRETS + 3 {
+        bench.clock.advance(Duration::from_secs(1));
+        store.rotate_webhook_secret(account, first.webhook.id, 600, bench.origin()).await.unwrap();
+    }
+    assert_eq!(signing(&bench, &store, account, &first.webhook).await.len(), MAX_SECRETS);
+    store.close().await;
+}
+
+async fn trunks_must_be_the_accounts_own(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let mut new = draft("a");
+    new.subscription.trunks = vec![TrunkId::from_bytes([9; 16])];
+    let refused = store.create_webhook(account, new, bench.origin()).await;
+    assert!(
+        matches!(refused, Err(WebhookChangeError::Invalid(problems)) if problems.summary().contains("trunk_ids[0]"))
+    );
+    assert!(select(&store, "SELECT id FROM webhooks", vec![]).await.is_empty());
+    store.close().await;
+}
+
+async fn disabling_is_told_and_audited_and_switching_on_begins_anew(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    let off = store.update_webhook(account, webhook.id, disable(), bench.origin()).await.unwrap();
+    assert_eq!((off.status, off.disabled_reason), (WebhookStatus::Disabled, Some(DisabledReason::Requested)));
+    let same = store.update_webhook(account, webhook.id, disable(), bench.origin()).await.unwrap();
+    assert_eq!(same, off);
+    let events = events_of(&store, &webhook.id.to_string()).await;
+    assert_eq!(events.len(), 1, "told once");
+    assert_eq!(
+        (&events[0]["event"], &events[0]["reason"]),
+        (&"webhook.disabled".into(), &"requested".into())
+    );
+    let refused = store.test_webhook(account, webhook.id, bench.origin()).await;
+    assert!(matches!(refused, Err(WebhookChangeError::Disabled)));
+    let on = store.update_webhook(account, webhook.id, enable(), bench.origin()).await.unwrap();
+    assert_eq!((on.status, on.disabled_reason), (WebhookStatus::Active, None));
+    let rows = select(&store, "SELECT action FROM audit_events ORDER BY position", vec![]).await;
+    let actions: Vec<_> = rows.iter().map(|row| row.text("action").unwrap()).collect();
+    assert_eq!(actions, ["account.created", "webhook.created", "webhook.updated", "webhook.updated"]);
+    assert_eq!(store.verify_audit(account).await.unwrap(), AuditVerdict::Intact { entries: 4 });
+    store.close().await;
+}
+
+async fn a_deleted_endpoint_is_gone_with_its_secrets(bench: Arc<Bench>) {
+    let store = bench.open().await;
+    let account = bench.account(&store).await.id;
+    let webhook = make(&bench, &store, account, draft("a")).await;
+    let delivery = store.test_webhook(account, webhook.id, bench.origin()).await.unwrap();
+    store.delete_webhook(account, webhook.id, bench.origin()).await.unwrap();
+    assert_eq!(store.get_webhook(account, webhook.id).await.unwrap(), None);
+    assert_eq!(store.get_delivery(account, delivery.id).await.unwrap(), None);
+    assert!(select(&store, "SELECT id FROM webhook_secrets", vec![]).await.is_empty());
+    assert!(store.due_webhooks().await.unwrap().is_empty(), "nothing more is sent");
+    let again = store.delete_webhook(account, webhook.id, bench.origin()).await;
+    assert!(matches!(again, Err(WebhookChangeError::NotFound)));
+    bench.clock.advance(Duration::from_secs(1));
+    assert!(store.clear_deliveries().await.unwrap() >= 2);
+    assert!(select(&store, "SELECT id FROM webhooks", vec![]).await.is_empty());
+    assert!(select(&store, "SELECT id FROM webhook_deliveries", vec![]).await.is_empty());
+    store.close().await;
+}

@@ -1,0 +1,169 @@
+//! Webhook endpoints in the database. Signing secrets are sealed for their place; a replaced one stays until its grace is
+//! over. A deleted endpoint stays as a row until its deliveries are cleared away.
+
+mod change;
+mod outbox;
+mod row;
+mod secret;
+
+use telepath_core::audit::Origin;
+use telepath_core::id::{AccountId, WebhookId};
+use telepath_core::page::{Page, PageRequest};
+use telepath_core::secret::SecretText;
+use telepath_core::validation::Invalid;
+use telepath_core::webhook::signature::SigningSecret;
+use telepath_core::webhook::{NewWebhook, SignatureScheme, Webhook, WebhookPatch, WebhookStatus};
+
+use crate::Store;
+use crate::delivery::DeliveryRecord;
+use crate::error::StoreError;
+use crate::sql::binds;
+
+pub(crate) use change::{Hold, disable, hold, set_health};
+pub(crate) use outbox::{Stored, enqueue};
+pub(crate) use row::url_of;
+pub(crate) use secret::signing_secrets;
+
+/// An endpoint with a secret that was just made.
+#[derive(Debug)]
+pub struct WebhookWithSecret {
+    /// The endpoint.
+    pub webhook: Webhook,
+    /// The shared secret: the only time that it is seen. `None` when receivers verify with a public key.
+    pub secret: Option<SecretText>,
+}
+
+/// Why an endpoint was not made, changed or used.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookChangeError {
+    /// The account has no such endpoint.
+    #[error("the account has no such webhook endpoint")]
+    NotFound,
+    /// The account has no such delivery.
+    #[error("the account has no such delivery")]
+    DeliveryNotFound,
+    /// The account has as many endpoints as it may.
+    #[error("the account has as many webhook endpoints as it may")]
+    TooMany,
+    /// The endpoint is disabled, so nothing is sent to it.
+    #[error("the webhook endpoint is disabled")]
+    Disabled,
+    /// The change names what the account does not have.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Makes an endpoint and its first secret.
+    pub async fn create_webhook(
+        &self,
+        account: AccountId,
+        new: NewWebhook,
+        origin: Origin,
+    ) -> Result<WebhookWithSecret, WebhookChangeError> {
+        let id = self.new_id(origin.at)?;
+        let secret = self.new_signing_secret(new.scheme)?;
+        let sealed = secret::seal(&self.seams, id, &secret, origin.at)?;
+        let creation =
+            change::Creation { id, account, new, sealed, origin, audit_id: self.new_id(origin.at)? };
+        let webhook = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
+        Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
+    }
+
+    /// Endpoints of the account, the newest first.
+    pub async fn list_webhooks(
+        &self,
+        account: AccountId,
+        status: Option<WebhookStatus>,
+        page: PageRequest,
+    ) -> Result<Page<Webhook>, StoreError> {
+        const WHERE: &str =
+            "FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL AND ($2 IS NULL OR status = $2)";
+        let binds = binds![account.to_string(), status.map(WebhookStatus::name)];
+        let mut db = self.backend.read().await?;
+        let total = db.fetch_one(format!("SELECT count(*) AS total {WHERE}"), binds.clone()).await?;
+        let sql =
+            format!("SELECT {} {WHERE} ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4", row::COLUMNS);
+        let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
+        let items = row::webhooks(&mut db, sql, page_binds, self.now()).await?;
+        Ok(Page { items, total: total.number("total")? })
+    }
+
+    /// An endpoint of the account.
+    pub async fn get_webhook(
+        &self,
+        account: AccountId,
+        id: WebhookId,
+    ) -> Result<Option<Webhook>, StoreError> {
+        row::webhook(&mut self.backend.read().await?, account, id, self.now()).await
+    }
+
+    /// Changes an endpoint. Disabling it holds what waits; switching it on leaves what was held to be recovered.
+    pub async fn update_webhook(
+        &self,
+        account: AccountId,
+        id: WebhookId,
+        patch: WebhookPatch,
+        origin: Origin,
+    ) -> Result<Webhook, WebhookChangeError> {
+        let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
+        let update = change::Update { account, id, patch, origin, audit_id, event_id };
+        self.backend.write(move |db| Box::pin(change::update(db, update))).await
+    }
+
+    /// Deletes an endpoint. Nothing more is sent to it; its secrets are gone at once and its deliveries soon.
+    pub async fn delete_webhook(
+        &self,
+        account: AccountId,
+        id: WebhookId,
+        origin: Origin,
+    ) -> Result<(), WebhookChangeError> {
+        let audit_id = self.new_id(origin.at)?;
+        self.backend.write(move |db| Box::pin(change::delete(db, account, id, origin, audit_id))).await
+    }
+
+    /// Gives an endpoint a new secret. The old ones sign too for `grace_seconds`.
+    pub async fn rotate_webhook_secret(
+        &self,
+        account: AccountId,
+        id: WebhookId,
+        grace_seconds: u32,
+        origin: Origin,
+    ) -> Result<WebhookWithSecret, WebhookChangeError> {
+        let found = self.get_webhook(account, id).await?.ok_or(WebhookChangeError::NotFound)?;
+        // The scheme of an endpoint never changes, so what was read before the transaction holds in it.
+        let secret = self.new_signing_secret(found.scheme)?;
+        let sealed = secret::seal(&self.seams, id, &secret, origin.at)?;
+        let audit_id = self.new_id(origin.at)?;
+        let rotation = change::Rotation { account, id, sealed, grace_seconds, origin, audit_id };
+        let webhook = self.backend.write(move |db| Box::pin(change::rotate(db, rotation))).await?;
+        Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
+    }
+
+    /// Sends the event `webhook.test` to one endpoint.
+    pub async fn test_webhook(
+        &self,
+        account: AccountId,
+        id: WebhookId,
+        origin: Origin,
+    ) -> Result<DeliveryRecord, WebhookChangeError> {
+        let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
+        let test = change::Test { account, id, origin, audit_id, event_id };
+        self.backend.write(move |db| Box::pin(change::test(db, test))).await
+    }
+
+    fn new_signing_secret(&self, scheme: SignatureScheme) -> Result<SigningSecret, StoreError> {
+        Ok(SigningSecret::generate(scheme, &*self.seams.entropy)?)
+    }
+}
+
+/// What a receiver must be told; a private key stays here.
+fn shared(secret: &SigningSecret) -> Option<SecretText> {
+    match secret.scheme() {
+        SignatureScheme::V1 => Some(secret.to_text()),
+        SignatureScheme::V1a => None,
+    }
+}

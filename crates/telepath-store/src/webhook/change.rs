@@ -1,0 +1,318 @@
+//! The transactions that change endpoints.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use telepath_core::account::Actor;
+use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::clock::Timestamp;
+use telepath_core::event::{EventKind, EventSubject, NewEvent};
+use telepath_core::id::{AccountId, AuditId, EventId, TrunkId, WebhookId};
+use telepath_core::validation::Invalid;
+use telepath_core::webhook::delivery::id_of;
+use telepath_core::webhook::{
+    DisabledReason, Health, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookPatch, WebhookStatus,
+};
+
+use super::secret::{SealedSecret, put};
+use super::{WebhookChangeError, row};
+use crate::delivery::DeliveryRecord;
+use crate::error::StoreError;
+use crate::key::differences;
+use crate::sql::{Connection, binds, corrupt};
+use crate::{audit, event};
+
+pub(super) struct Creation {
+    pub(super) id: WebhookId,
+    pub(super) account: AccountId,
+    pub(super) new: NewWebhook,
+    pub(super) sealed: SealedSecret,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+}
+
+pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Webhook, WebhookChangeError> {
+    let Creation { id, account, new, sealed, origin, audit_id } = creation;
+    require_room(db, account).await?;
+    require_trunks(db, account, &new.subscription.trunks).await?;
+    let disabled = (new.status == WebhookStatus::Disabled).then_some(DisabledReason::Requested);
+    db.execute(
+        "INSERT INTO webhooks (id, account_id, url, description, events, trunk_ids, scheme, max_in_flight, status, \
+         disabled_reason, failures, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11)",
+        binds![
+            id.to_string(),
+            account.to_string(),
+            new.url.as_str(),
+            new.description,
+            new.subscription.events.to_string(),
+            row::trunks_text(&new.subscription.trunks),
+            new.scheme.name(),
+            new.max_in_flight,
+            new.status.name(),
+            disabled.map(DisabledReason::name),
+            origin.at,
+        ],
+    )
+    .await?;
+    put(db, id, sealed, origin.at, origin.at).await?;
+    let made = read_back(db, account, id, origin.at).await?;
+    let mut after = face(&made);
+    after.insert("signature".to_owned(), made.scheme.name().into());
+    write_audit(db, audit_id, &made, origin, AuditAction::WebhookCreated, (Map::new(), after)).await?;
+    Ok(made)
+}
+
+/// The account's row is held, so that two who ask at once cannot both take the last place.
+async fn require_room(db: &mut Connection, account: AccountId) -> Result<(), WebhookChangeError> {
+    let held = db.fetch_held("SELECT id FROM accounts WHERE id = $1", binds![account.to_string()]).await?;
+    held.ok_or_else(|| corrupt("accounts.id"))?;
+    let sql = "SELECT count(*) AS total FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL";
+    let total: u32 = db.fetch_one(sql, binds![account.to_string()]).await?.number("total")?;
+    if total < MAX_WEBHOOKS { Ok(()) } else { Err(WebhookChangeError::TooMany) }
+}
+
+async fn require_trunks(
+    db: &mut Connection,
+    account: AccountId,
+    trunks: &[TrunkId],
+) -> Result<(), WebhookChangeError> {
+    let mut problems = Invalid::default();
+    for (place, trunk) in trunks.iter().enumerate() {
+        let sql = "SELECT id FROM trunks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
+        if db.fetch_optional(sql, binds![trunk.to_string(), account.to_string()]).await?.is_none() {
+            problems.wrong(&format!("trunk_ids[{place}]"), "is not a trunk of this account");
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+}
+
+pub(super) struct Update {
+    pub(super) account: AccountId,
+    pub(super) id: WebhookId,
+    pub(super) patch: WebhookPatch,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+    pub(super) event_id: EventId,
+}
+
+pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Webhook, WebhookChangeError> {
+    let Update { account, id, patch, origin, audit_id, event_id } = update;
+    let old = hold(db, account, id, origin.at).await?;
+    if let Some(trunks) = &patch.trunks {
+        require_trunks(db, account, trunks).await?;
+    }
+    let new = patch.apply(&old);
+    let changes = differences(&face(&old), &face(&new));
+    if changes.1.is_empty() {
+        return Ok(old);
+    }
+    db.execute(
+        "UPDATE webhooks SET url = $3, description = $4, events = $5, trunk_ids = $6, max_in_flight = $7, \
+         updated_at = $8 WHERE id = $1 AND account_id = $2",
+        binds![
+            id.to_string(),
+            account.to_string(),
+            new.url.as_str(),
+            new.description.as_deref(),
+            new.subscription.events.to_string(),
+            row::trunks_text(&new.subscription.trunks),
+            new.max_in_flight,
+            origin.at,
+        ],
+    )
+    .await?;
+    set_state(db, id, new.status, new.disabled_reason, new.health).await?;
+    write_audit(db, audit_id, &new, origin, AuditAction::WebhookUpdated, changes).await?;
+    if old.status == WebhookStatus::Active && new.status == WebhookStatus::Disabled {
+        hold_waiting(db, id, origin.at).await?;
+        tell_disabled(db, &new, event_id, DisabledReason::Requested, origin.at).await?;
+    }
+    read_back(db, account, id, origin.at).await
+}
+
+/// What the server does to an endpoint by itself.
+pub(crate) struct Hold {
+    pub(crate) reason: DisabledReason,
+    pub(crate) health: Health,
+    pub(crate) audit_id: AuditId,
+    pub(crate) event_id: EventId,
+    pub(crate) now: Timestamp,
+}
+
+/// Gives up an endpoint that is held by the transaction. One that is disabled already stays as it is.
+pub(crate) async fn disable(db: &mut Connection, webhook: &Webhook, hold: Hold) -> Result<(), StoreError> {
+    if webhook.status == WebhookStatus::Disabled {
+        return Ok(());
+    }
+    set_state(db, webhook.id, WebhookStatus::Disabled, Some(hold.reason), hold.health).await?;
+    hold_waiting(db, webhook.id, hold.now).await?;
+    let origin = Origin { actor: Actor::System, address: None, at: hold.now, idempotency: None };
+    let [before, after] =
+        [("active", None), ("disabled", Some(hold.reason.name()))].map(|(status, reason)| {
+            Map::from_iter([
+                ("status".to_owned(), Value::from(status)),
+                ("disabled_reason".to_owned(), Value::from(reason)),
+            ])
+        });
+    write_audit(db, hold.audit_id, webhook, origin, AuditAction::WebhookDisabled, (before, after)).await?;
+    tell_disabled(db, webhook, hold.event_id, hold.reason, hold.now).await
+}
+
+async fn tell_disabled(
+    db: &mut Connection,
+    webhook: &Webhook,
+    event_id: EventId,
+    reason: DisabledReason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let told = webhook_event(EventKind::WebhookDisabled, webhook.id, reason.name());
+    event::write(db, webhook.account_id, event_id, told, now).await
+}
+
+/// What waits is held. A delivery that is under way ends as it ends.
+async fn hold_waiting(db: &mut Connection, id: WebhookId, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE webhook_deliveries SET status = 'held', finished_at = $2 \
+               WHERE webhook_id = $1 AND status = 'pending' AND lease IS NULL";
+    db.execute(sql, binds![id.to_string(), now]).await?;
+    Ok(())
+}
+
+async fn set_state(
+    db: &mut Connection,
+    id: WebhookId,
+    status: WebhookStatus,
+    reason: Option<DisabledReason>,
+    health: Health,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE webhooks SET status = $2, disabled_reason = $3 WHERE id = $1";
+    let values = binds![id.to_string(), status.name(), reason.map(DisabledReason::name)];
+    db.execute(sql, values).await?;
+    set_health(db, id, health).await
+}
+
+/// Writes how an endpoint that is held by the transaction is doing.
+pub(crate) async fn set_health(db: &mut Connection, id: WebhookId, health: Health) -> Result<(), StoreError> {
+    let sql = "UPDATE webhooks SET failing_since = $2, failures = $3, warned_at = $4 WHERE id = $1";
+    let values = binds![id.to_string(), health.failing_since, health.failures, health.warned_at];
+    db.execute(sql, values).await?;
+    Ok(())
+}
+
+pub(super) async fn delete(
+    db: &mut Connection,
+    account: AccountId,
+    id: WebhookId,
+    origin: Origin,
+    audit_id: AuditId,
+) -> Result<(), WebhookChangeError> {
+    let old = hold(db, account, id, origin.at).await?;
+    db.execute("DELETE FROM webhook_secrets WHERE webhook_id = $1", binds![id.to_string()]).await?;
+    db.execute(
+        "UPDATE webhooks SET status = 'disabled', deleted_at = $3 WHERE id = $1 AND account_id = $2",
+        binds![id.to_string(), account.to_string(), origin.at],
+    )
+    .await?;
+    write_audit(db, audit_id, &old, origin, AuditAction::WebhookDeleted, (face(&old), Map::new())).await?;
+    Ok(())
+}
+
+pub(super) struct Rotation {
+    pub(super) account: AccountId,
+    pub(super) id: WebhookId,
+    pub(super) sealed: SealedSecret,
+    pub(super) grace_seconds: u32,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+}
+
+pub(super) async fn rotate(db: &mut Connection, rotation: Rotation) -> Result<Webhook, WebhookChangeError> {
+    let Rotation { account, id, sealed, grace_seconds, origin, audit_id } = rotation;
+    let webhook = hold(db, account, id, origin.at).await?;
+    let grace_ends = origin.at.plus(Duration::from_secs(grace_seconds.into()));
+    put(db, id, sealed, origin.at, grace_ends).await?;
+    let after = Map::from_iter([("grace_seconds".to_owned(), grace_seconds.into())]);
+    write_audit(db, audit_id, &webhook, origin, AuditAction::WebhookSecretRotated, (Map::new(), after))
+        .await?;
+    read_back(db, account, id, origin.at).await
+}
+
+pub(super) struct Test {
+    pub(super) account: AccountId,
+    pub(super) id: WebhookId,
+    pub(super) origin: Origin,
+    pub(super) audit_id: AuditId,
+    pub(super) event_id: EventId,
+}
+
+pub(super) async fn test(db: &mut Connection, test: Test) -> Result<DeliveryRecord, WebhookChangeError> {
+    let Test { account, id, origin, audit_id, event_id } = test;
+    let webhook = hold(db, account, id, origin.at).await?;
+    if webhook.status == WebhookStatus::Disabled {
+        return Err(WebhookChangeError::Disabled);
+    }
+    write_audit(db, audit_id, &webhook, origin, AuditAction::WebhookTested, (Map::new(), Map::new())).await?;
+    let told = webhook_event(EventKind::WebhookTest, id, "requested");
+    event::write(db, account, event_id, told, origin.at).await?;
+    let made = crate::delivery::record(db, account, id_of(event_id, id)).await?;
+    Ok(made.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
+}
+
+/// The endpoint as it is, held until the transaction ends.
+pub(crate) async fn hold(
+    db: &mut Connection,
+    account: AccountId,
+    id: WebhookId,
+    now: Timestamp,
+) -> Result<Webhook, WebhookChangeError> {
+    let sql = "SELECT id FROM webhooks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
+    let held = db.fetch_held(sql, binds![id.to_string(), account.to_string()]).await?;
+    held.ok_or(WebhookChangeError::NotFound)?;
+    row::webhook(db, account, id, now).await?.ok_or(WebhookChangeError::NotFound)
+}
+
+async fn read_back(
+    db: &mut Connection,
+    account: AccountId,
+    id: WebhookId,
+    now: Timestamp,
+) -> Result<Webhook, WebhookChangeError> {
+    Ok(row::webhook(db, account, id, now).await?.ok_or_else(|| corrupt("webhooks.id"))?)
+}
+
+async fn write_audit(
+    db: &mut Connection,
+    id: AuditId,
+    webhook: &Webhook,
+    origin: Origin,
+    action: AuditAction,
+    (before, after): (Map<String, Value>, Map<String, Value>),
+) -> Result<(), StoreError> {
+    let entry = AuditEntry {
+        id,
+        account_id: webhook.account_id,
+        origin,
+        action,
+        target: webhook.id.to_string(),
+        before: Value::Object(before),
+        after: Value::Object(after),
+    };
+    audit::write(db, &entry).await
+}
+
+fn webhook_event(kind: EventKind, id: WebhookId, reason: &str) -> NewEvent {
+    let fields = event::fields(json!({ "webhook_id": id, "reason": reason }));
+    NewEvent { kind, subject: EventSubject::Webhook(id), fields }
+}
+
+/// What a patch can change, as the audit trail shows it.
+fn face(webhook: &Webhook) -> Map<String, Value> {
+    event::fields(json!({
+        "url": webhook.url.as_str(),
+        "description": webhook.description,
+        "events": webhook.subscription.events.to_string(),
+        "trunk_ids": row::trunks_text(&webhook.subscription.trunks),
+        "max_in_flight": webhook.max_in_flight,
+        "status": webhook.status.name(),
+    }))
+}

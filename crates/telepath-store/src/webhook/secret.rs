@@ -1,0 +1,81 @@
+//! Signing secrets: sealed for their endpoint, and opened only for a delivery.
+
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{Id as _, SecretId, WebhookId};
+use telepath_core::vault::{Sealed, Vault};
+use telepath_core::webhook::MAX_SECRETS;
+use telepath_core::webhook::signature::SigningSecret;
+
+use crate::Seams;
+use crate::error::StoreError;
+use crate::sql::{Connection, binds};
+
+/// A secret ready to be stored.
+pub(super) struct SealedSecret {
+    id: SecretId,
+    sealed: Sealed,
+    public_key: Option<String>,
+}
+
+fn place(webhook: WebhookId, secret: SecretId) -> String {
+    format!("{webhook}/{secret}")
+}
+
+pub(super) fn seal(
+    seams: &Seams,
+    webhook: WebhookId,
+    secret: &SigningSecret,
+    now: Timestamp,
+) -> Result<SealedSecret, StoreError> {
+    let id = SecretId::generate(now, &*seams.entropy)?;
+    let sealed = seams.vault.seal(&secret.to_text(), &place(webhook, id), &*seams.entropy)?;
+    Ok(SealedSecret { id, sealed, public_key: secret.public_key() })
+}
+
+/// Stores a secret that signs from now on, and lets the others sign until `grace_ends` at most.
+pub(super) async fn put(
+    db: &mut Connection,
+    webhook: WebhookId,
+    secret: SealedSecret,
+    now: Timestamp,
+    grace_ends: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE webhook_secrets SET expires_at = $2 WHERE webhook_id = $1 \
+               AND (expires_at IS NULL OR expires_at > $2)";
+    db.execute(sql, binds![webhook.to_string(), grace_ends]).await?;
+    // What signs no more is not kept, and of many rotations in a row only the newest go on signing.
+    let sql = "DELETE FROM webhook_secrets WHERE webhook_id = $1 AND (expires_at <= $2 OR id NOT IN \
+               (SELECT id FROM webhook_secrets WHERE webhook_id = $1 ORDER BY created_at DESC, id DESC LIMIT $3))";
+    let others = i64::try_from(MAX_SECRETS).unwrap_or(i64::MAX) - 1;
+    db.execute(sql, binds![webhook.to_string(), now, others]).await?;
+    db.execute(
+        "INSERT INTO webhook_secrets (id, webhook_id, sealed, public_key, created_at) VALUES ($1, $2, $3, $4, $5)",
+        binds![secret.id.to_string(), webhook.to_string(), secret.sealed.as_bytes(), secret.public_key, now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The secrets that sign a delivery to an endpoint at `now`, the newest first. Empty when one of them cannot be opened:
+/// a delivery that some receivers could not verify is better not sent.
+pub(crate) async fn signing_secrets(
+    db: &mut Connection,
+    webhook: WebhookId,
+    vault: &Vault,
+    now: Timestamp,
+) -> Result<Vec<SigningSecret>, StoreError> {
+    let sql = "SELECT id, sealed FROM webhook_secrets WHERE webhook_id = $1 \
+               AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at DESC, id DESC";
+    let mut secrets = Vec::new();
+    for row in db.fetch_all(sql, binds![webhook.to_string(), now]).await? {
+        let id = row.parse("id")?;
+        let opened = vault.open(&Sealed::from_bytes(row.bytes("sealed")?), &place(webhook, id));
+        let parsed = opened.ok().and_then(|text| SigningSecret::parse(&text).ok());
+        let Some(secret) = parsed else {
+            tracing::error!(%webhook, secret = %id, "a signing secret cannot be opened");
+            return Ok(Vec::new());
+        };
+        secrets.push(secret);
+    }
+    Ok(secrets)
+}

@@ -1,0 +1,236 @@
+//! `telepath webhooks listen`: events arrive at a program on this machine, signed as a real delivery is. The server need not
+//! reach it: an endpoint is made that is disabled from the start, what is held for it is read through the API and posted
+//! from here, and the endpoint goes with the command.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use clap::Args;
+use telepath_client::{
+    Client, DeliveriesQuery, Delivery, DeliveryId, SecretText, Timestamp, WebhookId, WebhookRequest,
+};
+use telepath_core::clock::{Clock as _, SystemClock};
+use telepath_core::webhook::WebhookUrl;
+use telepath_core::webhook::delivery::Outcome;
+use telepath_core::webhook::signature::SigningSecret;
+use telepath_egress::{AllowList, Egress, Security};
+
+use super::super::admin::Admin;
+use super::super::arguments::CommonArgs;
+use super::super::output;
+use crate::deliveries::post::{self, Destination, Message, Patience};
+use crate::exit::{Exit, Failure};
+use crate::signals;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  telepath webhooks listen --forward-to http://127.0.0.1:3000/hook --data-dir data
+  telepath webhooks listen --forward-to http://localhost:3000 --events call.started,call.ended --data-dir data
+
+The secret to verify with is printed first. A server must be running on the folder.";
+
+/// No name ends like this (RFC 6761 section 6.4), so nothing could be sent there even if the endpoint were switched on.
+const NOWHERE: &str = "https://listen.invalid/";
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Events are read again so far back, because one that began earlier may be committed later.
+const LOOK_BACK: Duration = Duration::from_secs(10);
+const PAGE: u32 = 100;
+
+/// Arguments of `webhooks listen`.
+#[derive(Debug, Args)]
+pub(crate) struct ListenArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Where to post events: http:// on this machine, or https://
+    #[arg(long, value_name = "URL")]
+    forward_to: String,
+    /// Names of events with commas between them; all when left out
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    events: Vec<String>,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: ListenArgs) -> Result<(), Failure> {
+    let target = Target::parse(&args.forward_to)?;
+    let admin = Admin::open(&args.common).await?;
+    let done = if admin.has_server() {
+        listen(admin.client(), &target, args.events).await
+    } else {
+        Err(Failure::plain("no server runs on this folder, so there are no events")
+            .remedy("Start one with `telepath serve`, then listen again."))
+    };
+    admin.close().await;
+    done
+}
+
+async fn listen(client: &Client, target: &Target, events: Vec<String>) -> Result<(), Failure> {
+    let stop = signals::stop_token()?;
+    let request = WebhookRequest {
+        url: NOWHERE.to_owned(),
+        description: Some("telepath webhooks listen".to_owned()),
+        events: Some(events).filter(|events| !events.is_empty()),
+        status: Some("disabled".to_owned()),
+        ..WebhookRequest::default()
+    };
+    let made = client.create_webhook(&request).await?;
+    let forwarding = forward(client, target, made.webhook.id, made.secret.as_ref());
+    let ended = tokio::select! {
+        ended = forwarding => ended,
+        () = stop.cancelled() => Ok(()),
+    };
+    client.delete_webhook(made.webhook.id).await?;
+    ended
+}
+
+async fn forward(
+    client: &Client,
+    target: &Target,
+    webhook: WebhookId,
+    secret: Option<&SecretText>,
+) -> Result<(), Failure> {
+    let secret = secret.ok_or_else(|| Failure::plain("the server made no secret"))?;
+    output::line(&format_args!("Secret {}", secret.expose()))?;
+    output::line(&"Waiting for events; Ctrl-C ends it.")?;
+    let secrets = [SigningSecret::parse(secret).map_err(|error| Failure::plain(error.to_string()))?];
+    let mut seen = Seen::default();
+    let mut pace = tokio::time::interval(LOOK_EVERY);
+    loop {
+        pace.tick().await;
+        for delivery in seen.new_ones(client, webhook).await? {
+            let outcome = target.post(client, &delivery, &secrets).await?;
+            let what = match (outcome.status, outcome.error) {
+                (Some(status), _) => status.to_string(),
+                (None, Some(error)) => error.name().to_owned(),
+                (None, None) => "-".to_owned(),
+            };
+            output::line(&format_args!(
+                "{} {} {} -> {what}",
+                delivery.created_at, delivery.event, delivery.event_id
+            ))?;
+        }
+    }
+}
+
+/// Which deliveries were forwarded already.
+#[derive(Default)]
+struct Seen {
+    /// Behind this nothing is looked for any more.
+    settled: Option<DeliveryId>,
+    recent: BTreeSet<(Timestamp, DeliveryId)>,
+}
+
+impl Seen {
+    async fn new_ones(&mut self, client: &Client, webhook: WebhookId) -> Result<Vec<Delivery>, Failure> {
+        let mut new = Vec::new();
+        let mut cursor = self.settled.map(|id| id.to_string());
+        loop {
+            let query = DeliveriesQuery {
+                sort: Some("created_at".to_owned()),
+                limit: Some(PAGE),
+                cursor,
+                ..DeliveriesQuery::default()
+            };
+            let page = client.list_deliveries(webhook, &query).await?;
+            new.extend(
+                page.items.into_iter().filter(|found| self.recent.insert((found.created_at, found.id))),
+            );
+            cursor = page.pagination.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        self.settle();
+        Ok(new)
+    }
+
+    /// Forgets what is so old that nothing can come before it any more.
+    fn settle(&mut self) {
+        let Some((newest, _)) = self.recent.last().copied() else { return };
+        while let Some((at, id)) =
+            self.recent.first().copied().filter(|(at, _)| *at < newest.minus(LOOK_BACK))
+        {
+            self.settled = Some(id);
+            self.recent.remove(&(at, id));
+        }
+    }
+}
+
+/// Where events are forwarded to.
+struct Target {
+    egress: Egress,
+    destination: Destination,
+}
+
+impl Target {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let wrong = || {
+            Failure::new(
+                Exit::Usage,
+                "--forward-to must be an http:// URL on this machine or an https:// URL",
+            )
+        };
+        let (security, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+            (Some(rest), _) => (Security::Plain, rest),
+            (None, Some(rest)) => (Security::Tls, rest),
+            (None, None) => return Err(wrong()),
+        };
+        let url = WebhookUrl::try_from(format!("https://{rest}")).map_err(|_| wrong())?;
+        let mut destination = Destination { security, ..Destination::from(&url) };
+        let says_port = url.authority().ends_with(&format!(":{}", url.port()));
+        if security == Security::Plain && !says_port {
+            destination.port = 80;
+        }
+        let named = match &*destination.host {
+            host if host.contains(':') => format!("[{host}]:{}", destination.port),
+            host => format!("{host}:{}", destination.port),
+        };
+        // Only a host of this machine is taken as a service to open.
+        let allow = match named.parse::<AllowList>() {
+            Ok(allow) => allow,
+            Err(_) if security == Security::Tls => AllowList::default(),
+            Err(_) => return Err(wrong()),
+        };
+        Ok(Self { egress: Egress::new(allow), destination })
+    }
+
+    async fn post(
+        &self,
+        client: &Client,
+        delivery: &Delivery,
+        secrets: &[SigningSecret],
+    ) -> Result<Outcome, Failure> {
+        let whole = client.get_delivery(delivery.id).await?;
+        let message = Message {
+            id: delivery.event_id.to_string(),
+            attempt: 1,
+            body: whole.payload.map(|payload| payload.get().to_owned()).unwrap_or_default(),
+            at: SystemClock.now(),
+        };
+        Ok(post::post(&self.egress, &self.destination, message, secrets, Patience::default()).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        for (text, host, port, path) in [
+            ("http://127.0.0.1:3000/hook", "127.0.0.1", 3000, "/hook"),
+            ("http://localhost", "localhost", 80, "/"),
+            ("http://[::1]:3000/?a=b", "::1", 3000, "/?a=b"),
+            ("https://hooks.example/x", "hooks.example", 443, "/x"),
+            ("https://localhost:8443", "localhost", 8443, "/"),
+        ] {
+            let target = Target::parse(text).unwrap_or_else(|failure| panic!("{text}: {failure}"));
+            let Destination { host: found, port: on, path_and_query, .. } = target.destination;
+            assert_eq!((&*found, on, &*path_and_query), (host, port, path), "{text}");
+        }
+        for wrong in
+            ["http://hooks.example/", "http://10.0.0.1/", "ftp://127.0.0.1/", "127.0.0.1:3000", "http://"]
+        {
+            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

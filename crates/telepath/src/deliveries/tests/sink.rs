@@ -1,0 +1,156 @@
+//! An HTTPS endpoint on this machine that remembers what it was sent and answers as a test wants it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use telepath_egress::{Resolve, ResolveFuture};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+/// A request that arrived.
+#[derive(Debug, Clone)]
+pub(super) struct Got {
+    pub(super) line: String,
+    headers: Vec<(String, String)>,
+    pub(super) body: String,
+}
+
+impl Got {
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// What to do with a request.
+pub(super) enum Reply {
+    Bytes(Vec<u8>),
+    Never,
+}
+
+impl Reply {
+    pub(super) fn status(status: u16) -> Self {
+        Self::with(status, "Content-Length: 0\r\n", b"")
+    }
+
+    /// An answer with these header lines; the connection stays open behind it.
+    pub(super) fn with(status: u16, headers: &str, body: &[u8]) -> Self {
+        Self::Bytes([format!("HTTP/1.1 {status} x\r\n{headers}\r\n").as_bytes(), body].concat())
+    }
+}
+
+/// Reads addresses, and knows no names.
+pub(super) struct Numbers;
+
+impl Resolve for Numbers {
+    fn resolve<'a>(&'a self, host: &'a str) -> ResolveFuture<'a> {
+        let address = host.parse::<IpAddr>().map_err(|_| std::io::Error::from(std::io::ErrorKind::NotFound));
+        Box::pin(async move { Ok(vec![address?]) })
+    }
+}
+
+pub(super) struct Sink {
+    pub(super) port: u16,
+    certificate: rcgen::Certificate,
+    arrived: mpsc::Receiver<Got>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Sink {
+    pub(super) async fn start(reply: impl Fn(&Got) -> Reply + Send + Sync + 'static) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (tell, arrived) = mpsc::channel(1024);
+        let (count, reply) = (Arc::new(AtomicUsize::new(0)), Arc::new(reply));
+        let counted = Arc::clone(&count);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, tell) = (acceptor.clone(), tell.clone());
+                let (reply, count) = (Arc::clone(&reply), Arc::clone(&counted));
+                tokio::spawn(async move { serve(stream, acceptor, tell, &*reply, &count).await });
+            }
+        });
+        Self { port, certificate, arrived, count }
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("https://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Trusts this sink and nobody else.
+    pub(super) fn trust(&self) -> Arc<rustls::ClientConfig> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.certificate.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let versions = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        Arc::new(versions.with_root_certificates(roots).with_no_client_auth())
+    }
+
+    /// The next request that arrives.
+    pub(super) async fn next(&mut self) -> Got {
+        super::within(self.arrived.recv()).await.unwrap()
+    }
+
+    /// Requests so far.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    tell: mpsc::Sender<Got>,
+    reply: &(dyn Fn(&Got) -> Reply + Send + Sync),
+    count: &AtomicUsize,
+) {
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let mut stream = BufReader::new(stream);
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return;
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        lines.push(line.trim().to_owned());
+    }
+    let headers: Vec<(String, String)> = lines[1..]
+        .iter()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let mut got = Got { line: lines[0].clone(), headers, body: String::new() };
+    let mut body = vec![0; got.header("content-length").parse().unwrap()];
+    stream.read_exact(&mut body).await.unwrap();
+    got.body = String::from_utf8(body).unwrap();
+    count.fetch_add(1, Ordering::Relaxed);
+    let reply = reply(&got);
+    // A test that does not read them is told by the count.
+    let _ = tell.try_send(got);
+    if let Reply::Bytes(bytes) = reply {
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.flush().await;
+    }
+    // Until the other side closes.
+    let _ = stream.read_u8().await;
+}

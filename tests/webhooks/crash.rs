@@ -1,0 +1,148 @@
+//! Kill -9 at random moments while events happen and are delivered. The ledger is outside of the server: each event
+//! whose cause was answered must arrive, however often the server is killed, and all its arrivals have one id.
+//!
+//! CI runs a short form; `scripts/webhook-crash` runs many rounds over many events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::ensure;
+use serde_json::json;
+use telepath_core::entropy::{SystemEntropy, random_bytes};
+
+use super::Post;
+use crate::support::http::Call;
+use crate::support::sink::Sink;
+use crate::support::waiting::until;
+use crate::support::{Client, Outcome};
+
+/// Rounds and events of the short form.
+const ROUNDS: usize = 4;
+const EVENTS: usize = 300;
+const CONNECTIONS: usize = 8;
+
+fn wanted(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// Causes events until enough were answered or the server is gone; gives the ids of the keys whose making was answered.
+async fn cause(client: Client, key: String, events: usize, answered: Arc<AtomicUsize>) -> Vec<String> {
+    let mut keys = Vec::new();
+    // A server that is just being killed answers no connection either.
+    let Ok(mut connection) = client.connect().await else { return keys };
+    while answered.load(Ordering::Relaxed) < events {
+        let draft = json!({"name": "An event", "preset": "testing"});
+        let call = Call::new(hyper::Method::POST, "/v1/keys").key(&key).json(&draft);
+        let Ok(answer) = connection.send(call).await else { break };
+        let Some(id) = answer.expect(201).ok().and_then(|made| made["id"].as_str().map(str::to_owned)) else {
+            break;
+        };
+        keys.push(id);
+        answered.fetch_add(1, Ordering::Relaxed);
+    }
+    keys
+}
+
+/// The ids of the events that arrived about each key.
+fn arrived(sink: &Sink) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for arrival in sink.arrivals() {
+        let body = arrival.json();
+        if let (Some(key), Some(event)) = (body["key_id"].as_str(), body["id"].as_str()) {
+            found.entry(key.to_owned()).or_default().insert(event.to_owned());
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_is_lost_when_the_server_is_killed_at_random_moments() -> Outcome {
+    let (rounds, events) = (wanted("TELEPATH_CRASH_ROUNDS", ROUNDS), wanted("TELEPATH_CRASH_EVENTS", EVENTS));
+    let mut post = Post::start().await?;
+    post.webhook(json!({"events": ["key.created"], "max_in_flight": 20})).await?;
+    let mut keys: Vec<String> = Vec::new();
+    for round in 0..rounds {
+        let target = events * (round + 1) / rounds - keys.len();
+        let moment = random_moment(target)?;
+        println!("round {round}: kill after {moment} of {target} answers");
+        let answered = Arc::new(AtomicUsize::new(0));
+        let tasks: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                tokio::spawn(cause(post.client.clone(), post.key.clone(), target, Arc::clone(&answered)))
+            })
+            .collect();
+        until("it is the moment to kill", || async {
+            Ok((answered.load(Ordering::Relaxed) >= moment).then_some(()))
+        })
+        .await?;
+        post.server = post.server.kill_and_restart().await?;
+        post.client = post.server.client()?;
+        for task in tasks {
+            keys.extend(task.await?);
+        }
+    }
+    ensure!(keys.len() >= events / 2, "only {} events were caused", keys.len());
+    until("every event has arrived", || async {
+        let arrived = arrived(&post.sink);
+        Ok(keys.iter().all(|key| arrived.contains_key(key)).then_some(()))
+    })
+    .await?;
+    let arrived = arrived(&post.sink);
+    for key in &keys {
+        assert_eq!(arrived[key].len(), 1, "all arrivals of an event have one id");
+    }
+    let doubles = post.sink.arrivals().len() - arrived.len();
+    println!("{} events caused, {} arrived, {doubles} arrived once more", keys.len(), arrived.len());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_node_delivers_what_a_killed_one_had_taken_and_never_gives_back() -> Outcome {
+    let post = Post::start().await?;
+    let Some(second) = post.server.home().second_node() else { return Ok(()) };
+    post.webhook(json!({"events": ["key.created"], "max_in_flight": 20})).await?;
+    let second = second.start_with(&["--egress-allow", &format!("127.0.0.1:{}", post.sink.port)]).await?;
+    let events = wanted("TELEPATH_CRASH_EVENTS", EVENTS);
+    let answered = Arc::new(AtomicUsize::new(0));
+    let nodes = [post.server.client()?, second.client()?];
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|number| {
+            let client = nodes[number % nodes.len()].clone();
+            tokio::spawn(cause(client, post.key.clone(), events, Arc::clone(&answered)))
+        })
+        .collect();
+    let moment = random_moment(events)?;
+    println!("kill one of two nodes after {moment} of {events} answers");
+    until("it is the moment to kill", || async {
+        Ok((answered.load(Ordering::Relaxed) >= moment).then_some(()))
+    })
+    .await?;
+    let Post { server, sink, .. } = post;
+    let (home, _) = server.kill().await?;
+    let mut keys = Vec::new();
+    for task in tasks {
+        keys.extend(task.await?);
+    }
+    until("every event has arrived", || async {
+        let arrived = arrived(&sink);
+        Ok(keys.iter().all(|key| arrived.contains_key(key)).then_some(()))
+    })
+    .await?;
+    let arrived = arrived(&sink);
+    assert!(keys.iter().all(|key| arrived[key].len() == 1), "all arrivals of an event have one id");
+    println!(
+        "{} events caused, {} arrived, in {} requests",
+        keys.len(),
+        arrived.len(),
+        sink.arrivals().len()
+    );
+    second.kill().await?;
+    drop(home);
+    Ok(())
+}
+
+fn random_moment(most: usize) -> anyhow::Result<usize> {
+    let drawn = u32::from_be_bytes(random_bytes(&SystemEntropy::default())?);
+    Ok(usize::try_from(drawn)? % most.max(1) + 1)
+}

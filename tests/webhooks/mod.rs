@@ -1,0 +1,61 @@
+//! Webhooks on the real program: what arrives, that others' code verifies it, and that nothing is lost when the server is
+//! killed.
+
+mod commands;
+mod crash;
+mod deliveries;
+mod others;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::support::output::note_secret;
+use crate::support::sink::Sink;
+use crate::support::{Client, Home, Server};
+
+/// A server with an endpoint that it may reach.
+struct Post {
+    server: Server,
+    client: Client,
+    /// An API key that may do everything.
+    key: String,
+    sink: Sink,
+}
+
+impl Post {
+    async fn start() -> anyhow::Result<Self> {
+        let home = Home::new();
+        let sink = Sink::start(&home.beside("")).await?;
+        let home = home.with_env("SSL_CERT_FILE", &sink.authority.to_string_lossy());
+        let server = home.start_with(&["--egress-allow", &format!("127.0.0.1:{}", sink.port)]).await?;
+        let (client, key) = (server.client()?, server.admin_key().await?.secret);
+        Ok(Self { server, client, key, sink })
+    }
+
+    /// Makes an endpoint that leads to the sink.
+    async fn webhook(&self, mut draft: Value) -> anyhow::Result<Value> {
+        draft["url"] = json!(self.sink.url());
+        let made = self.client.post("/v1/webhooks", &self.key, &draft).await?.expect(201)?;
+        made["secret"].as_str().into_iter().for_each(note_secret);
+        Ok(made)
+    }
+
+    /// An event about a new key; gives the key's id.
+    async fn event(&self) -> anyhow::Result<String> {
+        let draft = json!({"name": "An event", "preset": "testing"});
+        let made = self.client.post("/v1/keys", &self.key, &draft).await?.expect(201)?;
+        id_of(&made)
+    }
+
+    async fn post(&self, path: &str, body: &Value, status: u16) -> anyhow::Result<Value> {
+        self.client.post(path, &self.key, body).await?.expect(status)
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.client.get(path, &self.key).await?.expect(200)
+    }
+}
+
+fn id_of(made: &Value) -> anyhow::Result<String> {
+    made["id"].as_str().map(str::to_owned).with_context(|| format!("no id in {made}"))
+}
