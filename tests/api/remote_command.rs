@@ -2,48 +2,11 @@
 //! authority and no other.
 
 use anyhow::Context as _;
-use serde_json::Value;
-use tokio::process::Command;
 
 use crate::support::cli::{command, finish};
 use crate::support::output::note_secret;
 use crate::support::server::Home;
-use crate::support::{CreatedKey, Finished, Outcome, Server};
-
-/// A way to one server with one key.
-struct Remote<'a> {
-    server: &'a Server,
-    key: CreatedKey,
-}
-
-impl<'a> Remote<'a> {
-    async fn of(server: &'a Server) -> anyhow::Result<Self> {
-        Ok(Self { server, key: server.admin_key().await? })
-    }
-
-    fn url(&self) -> String {
-        format!("https://localhost:{}", self.server.addresses.api.port())
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = command();
-        command.args(words).env("TELEPATH_API_URL", self.url());
-        command.env("TELEPATH_API_KEY", &self.key.secret).env("TELEPATH_CA_FILE", self.server.authority());
-        command
-    }
-
-    async fn run(&self, words: &[&str]) -> anyhow::Result<Finished> {
-        finish(self.command(words), words.first().unwrap_or(&"command")).await
-    }
-
-    async fn json(&self, words: &[&str]) -> anyhow::Result<Value> {
-        self.run(&[words, &["--json"]].concat()).await?.expect_success()?.json()
-    }
-
-    async fn is_admitted(&self, secret: &str) -> anyhow::Result<bool> {
-        Ok(self.server.client()?.get("/v1/whoami", secret).await?.status == 200)
-    }
-}
+use crate::support::{CreatedKey, Outcome, Remote, Server};
 
 #[tokio::test]
 async fn a_key_lives_its_whole_life_over_https() -> Outcome {

@@ -7,12 +7,14 @@ pub(crate) mod fake_api;
 pub(crate) mod http;
 pub(crate) mod output;
 pub(crate) mod proxy;
+pub(crate) mod remote;
 pub(crate) mod server;
 pub(crate) mod sink;
 pub(crate) mod waiting;
 
 pub(crate) use cli::{CreatedKey, Finished};
 pub(crate) use http::Client;
+pub(crate) use remote::Remote;
 pub(crate) use server::{Home, Server};
 
 /// What a test ends with: nothing, or the chain of what went wrong.
