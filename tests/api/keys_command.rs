@@ -1,5 +1,6 @@
 //! `telepath keys …` on a data folder, with and without a server that runs on it.
 
+use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::support::http::Call;
@@ -94,5 +95,43 @@ async fn mistakes_are_told_in_one_line_with_an_exit_code() -> Outcome {
             refused.stderr
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn secrets_are_changed_and_ended_on_the_data_folder() -> Outcome {
+    let server = Server::start().await?;
+    let home = server.home();
+    let admitted =
+        async |secret: &str| anyhow::Ok(server.client()?.get("/v1/whoami", secret).await?.status == 200);
+    let old = server.create_key(&["--name", "app", "--preset", "testing"]).await?;
+    let turned = home.run(&["keys", "rotate", &old.id]).await?.expect_success()?.stdout;
+    assert!(turned.contains("the old one works until ") && turned.contains("store it now"), "{turned}");
+    let new = turned.lines().find_map(|line| line.trim().strip_prefix("secret ")).context("a secret")?.trim();
+    assert!(admitted(&old.secret).await? && admitted(new).await?);
+
+    let shown = home.run(&["keys", "show", &old.id, "--json"]).await?.expect_success()?.json()?;
+    let secret = shown["secrets"][1]["id"].as_str().context("the old secret has an id")?;
+    let ended = home.run(&["keys", "end-secret", &old.id, secret]).await?.expect_success()?.stdout;
+    assert!(ended.starts_with(&format!("Secret {secret} is dead")), "{ended}");
+    assert!(!admitted(&old.secret).await? && admitted(new).await?);
+
+    let other = server.create_key(&["--name", "other", "--preset", "testing"]).await?;
+    let all = home.run(&["keys", "rotate-all", "--grace", "2h"]).await?.expect_success()?.stdout;
+    assert!(all.contains("2 keys have new secrets; the old ones work for 2h."), "{all}");
+    let made: Vec<(&str, &str)> = all
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.split_whitespace();
+            Some((cells.next()?, cells.next()?))
+        })
+        .filter(|(id, _)| id.starts_with("key_"))
+        .collect();
+    assert_eq!(made.len(), 2, "{all}");
+    for (id, secret) in made {
+        assert!([&old.id, &other.id].iter().any(|known| *known == id), "{all}");
+        assert!(admitted(secret).await?);
+    }
+    assert!(admitted(new).await? && admitted(&other.secret).await?);
     Ok(())
 }

@@ -2,6 +2,9 @@
 //! configured, and the clients that the documentation shows.
 
 mod alerts;
+mod alerts_command;
+mod audit_command;
+mod compromise_command;
 mod configuration;
 mod crash;
 mod crash_usage;
@@ -9,7 +12,8 @@ mod examples;
 pub(crate) mod hostile;
 mod keys_command;
 mod limits;
-mod log_commands;
 mod remote_command;
+mod requests_command;
 mod revocation;
 mod shutdown;
+mod usage_command;

@@ -3,6 +3,8 @@
 
 use std::process::{Command, Stdio};
 
+use anyhow::{Context as _, ensure};
+
 use super::output::unique;
 
 pub(crate) enum Database {
@@ -51,6 +53,18 @@ impl Database {
             }
         }
     }
+
+    /// Runs a statement; only for a database that is a server of its own.
+    pub(crate) fn sql(&self, statement: &str) -> anyhow::Result<()> {
+        let url = self.url().context("the built-in database takes no statements")?;
+        let done = Command::new("psql")
+            .args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--command", statement, "--dbname"])
+            .arg(url)
+            .stdin(Stdio::null())
+            .output()?;
+        ensure!(done.status.success(), "psql: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    }
 }
 
 impl Drop for Database {
@@ -64,7 +78,7 @@ impl Drop for Database {
     }
 }
 
-/// `createdb` and `dropdb` come with every `PostgreSQL` client.
+/// `createdb`, `dropdb` and `psql` come with every `PostgreSQL` client.
 fn run(program: &str, server: &str, name: &str) {
     let done = Command::new(program)
         .arg(format!("--maintenance-db={server}"))

@@ -3,7 +3,6 @@
 
 pub(crate) mod cli;
 pub(crate) mod database;
-pub(crate) mod fake_api;
 pub(crate) mod http;
 pub(crate) mod output;
 pub(crate) mod proxy;

@@ -78,6 +78,11 @@ impl Home {
         self.database.url().is_none()
     }
 
+    /// Runs a statement in a `PostgreSQL` database, as somebody could who has its password.
+    pub(crate) fn sql(&self, statement: &str) -> anyhow::Result<()> {
+        self.database.sql(statement)
+    }
+
     /// Beside the data folder, for what is not the server's.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

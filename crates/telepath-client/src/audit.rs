@@ -66,7 +66,7 @@ pub struct AuditQuery {
 pub struct AuditCheck {
     /// Whether every entry fits the one before.
     pub intact: bool,
-    /// How many entries there are.
+    /// How many entries are as they were written, from the first on: all of them when the chain is intact.
     pub entries: u64,
     /// The position of the first entry that does not fit.
     #[serde(default)]

@@ -1,7 +1,7 @@
 //! `telepath audit`: who changed what, and whether that record is whole.
 
 use clap::{Args, Subcommand};
-use telepath_client::{AuditEvent, AuditQuery, Client};
+use telepath_client::{AuditCheck, AuditEvent, AuditQuery, Client};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::expiry::past;
@@ -150,16 +150,31 @@ async fn verify(args: VerifyArgs) -> Result<(), Failure> {
     if args.json {
         output::json(&check)?;
     }
-    if !check.intact {
-        let place = check.broken_at.map_or("an unknown place".to_owned(), |place| format!("entry {place}"));
-        return Err(Failure::plain(format!("the audit trail is broken at {place} of {}", check.entries))
-            .remedy("Somebody changed or removed rows in the database: compare with a backup."));
+    let told = verdict(&check)?;
+    if args.json { Ok(()) } else { output::line(&told) }
+}
+
+/// What the check says to people; a trail that is not whole is a failure.
+fn verdict(check: &AuditCheck) -> Result<String, Failure> {
+    let count = text::counted(check.entries, "entry", "entries");
+    if check.intact {
+        return Ok(format!("The audit trail is whole: {count}, each fits the one before."));
     }
-    if args.json {
-        return Ok(());
+    let place = check.broken_at.map_or("an unknown place".to_owned(), |place| format!("entry {place}"));
+    Err(Failure::plain(format!("the audit trail is broken at {place}; before it {count} fit"))
+        .remedy("Somebody changed or removed rows in the database: compare with a backup."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trail_that_is_not_whole_is_a_failure_that_says_where() {
+        let whole = AuditCheck { intact: true, entries: 7, broken_at: None };
+        assert!(verdict(&whole).unwrap().contains("7 entries"));
+        let broken = verdict(&AuditCheck { intact: false, entries: 2, broken_at: Some(3) }).unwrap_err();
+        assert_eq!(broken.exit, crate::exit::Exit::Failure);
+        assert!(broken.message.ends_with("broken at entry 3; before it 2 entries fit"), "{broken}");
     }
-    output::line(&format_args!(
-        "The audit trail is whole: {} entries, each fits the one before.",
-        check.entries
-    ))
 }

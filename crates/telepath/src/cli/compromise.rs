@@ -74,14 +74,15 @@ async fn prepare(client: &Client, id: KeyId) -> Result<(Key, Option<KeyId>), Fai
         )
         .remedy("Give another key in TELEPATH_API_KEY, or run the command on the data folder."));
     }
-    let lacking = steps::lacking(&me.scopes);
+    let key = client.get_key(id).await?;
+    let lacking = steps::lacking(&me.scopes, &key.scopes);
     if me.id.is_some() && !lacking.is_empty() {
         output::tell(&format_args!(
             "The key of this command lacks {}: the steps that need it will fail.",
             lacking.join(", ")
         ));
     }
-    Ok((client.get_key(id).await?, me.id))
+    Ok((key, me.id))
 }
 
 async fn walk(mut guide: Guide, consent: Consent, as_json: bool) -> Result<(), Failure> {

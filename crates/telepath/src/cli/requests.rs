@@ -4,6 +4,7 @@ mod export;
 mod list;
 mod tail;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -11,7 +12,7 @@ use telepath_client::{KeyId, LoggedRequest, RequestId, RequestsQuery};
 
 pub(crate) use list::newest;
 
-use super::text;
+use super::{output, text};
 use crate::config::duration;
 use crate::exit::Failure;
 
@@ -96,28 +97,73 @@ impl FilterArgs {
     }
 }
 
-/// The names of the columns that [`row`] prints.
-fn head() -> String {
-    columns("TIME", "STATUS", "MS", "FROM", "KEY", "REQUEST")
-}
+/// The names of the columns.
+const HEAD: [&str; 6] = ["TIME", "STATUS", "MS", "FROM", "KEY", "REQUEST"];
+/// Their widths when it is not known what will come: that of an IPv4 address, not of the longest IPv6 address, because
+/// most lines would be half empty.
+const WIDTHS: [usize; 5] = [20, 6, 7, 15, 30];
 
-/// A request on one line. The columns have fixed widths, because a tail does not know what comes.
-pub(crate) fn row(request: &LoggedRequest) -> String {
+fn cells(request: &LoggedRequest) -> [String; 6] {
     let code = request.error_code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
-    columns(
-        &text::second(request.time),
-        &request.status.to_string(),
-        &milliseconds(request.duration_us),
-        &request.address.map_or("local".to_owned(), |address| address.to_string()),
-        &request.key_id.map_or("-".to_owned(), |key| key.to_string()),
-        &text::plain(&format!("{} {}{code}", request.method, request.path)),
-    )
+    [
+        text::second(request.time),
+        request.status.to_string(),
+        milliseconds(request.duration_us),
+        request.address.map_or("local".to_owned(), |address| address.to_string()),
+        request.key_id.map_or("-".to_owned(), |key| key.to_string()),
+        format!("{} {}{code}", request.method, request.path),
+    ]
 }
 
-fn columns(time: &str, status: &str, ms: &str, from: &str, key: &str, request: &str) -> String {
-    format!("{time:<20} {status:<6} {ms:>7}  {from:<15} {key:<30} {request}")
+/// Requests as a table.
+pub(crate) fn table(requests: &[LoggedRequest]) -> String {
+    output::table(&HEAD, &requests.iter().map(|request| cells(request).to_vec()).collect::<Vec<_>>())
+}
+
+/// The head of rows that come one by one.
+fn head() -> String {
+    columns(&HEAD.map(str::to_owned))
+}
+
+/// A request on a line of its own.
+fn row(request: &LoggedRequest) -> String {
+    columns(&cells(request))
+}
+
+fn columns(cells: &[String; 6]) -> String {
+    let [first @ .., last] = cells;
+    let first = first.iter().zip(WIDTHS).fold(String::new(), |mut line, (cell, width)| {
+        // Writing to a String cannot fail.
+        let _ = write!(line, "{:width$}  ", text::plain(cell));
+        line
+    });
+    first + &text::plain(last)
 }
 
 fn milliseconds(us: u64) -> String {
     format!("{}.{}", us / 1000, us % 1000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_lines_up_with_the_head_and_nothing_in_it_steers_the_terminal() {
+        let request: LoggedRequest = serde_json::from_value(serde_json::json!({
+            "id": "req_01k9v1n2xrf6t8g3m5q7w9y0za", "time": "2026-01-31T12:00:03.120Z", "method": "GET",
+            "key_id": "key_01k9v1n2xrf6t8g3m5q7w9y0za", "path": "/v1/calls\u{1b}[2J", "status": 403,
+            "error_code": "INSUFFICIENT_SCOPE", "address": "192.0.2.1", "duration_us": 1250}))
+        .unwrap();
+        let (head, row) = (head(), row(&request));
+        assert!(row.starts_with("2026-01-31T12:00:03Z  403     1.2      192.0.2.1 "), "{row}");
+        assert!(row.ends_with("(INSUFFICIENT_SCOPE)") && !row.contains('\u{1b}'), "{row}");
+        assert_eq!(head.find("KEY"), row.find("key_"));
+        assert_eq!(head.find("REQUEST"), row.find("GET"));
+
+        let far = LoggedRequest { address: "2001:db8::1234:5678:9abc:def0".parse().ok(), ..request.clone() };
+        let table = table(&[request, far]);
+        let places: Vec<_> = table.lines().map(|line| line.find("GET").or(line.find("REQUEST"))).collect();
+        assert!(places.iter().all(|place| *place == places[0]) && !table.contains('\u{1b}'), "{table}");
+    }
 }

@@ -29,6 +29,11 @@ pub(crate) fn length(length: Duration) -> String {
     }
 }
 
+/// A number of things, with the word that fits the number.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// How long something is ago.
 pub(crate) fn since(moment: Option<Timestamp>, now: Timestamp) -> String {
     moment.map_or("never".to_owned(), |moment| length(now.since(moment)))
@@ -67,6 +72,10 @@ mod tests {
         assert_eq!(since(Some(NOW.minus(Duration::from_mins(5))), NOW), "5m");
         assert_eq!(until(Some(NOW.plus(Duration::from_mins(5))), NOW), "5m");
         assert_eq!(since(None, NOW), "never");
+        assert_eq!(
+            (counted(1, "key", "keys"), counted(0, "key", "keys")),
+            ("1 key".to_owned(), "0 keys".to_owned())
+        );
     }
 
     #[test]

@@ -50,26 +50,28 @@ pub(super) fn calls(
     addresses: &[UsageAddress],
     now: Timestamp,
 ) -> Finding {
-    let mut text = format!("{} requests, {} answered by an error.\n", key.request_count, key.error_count);
+    let count = text::counted(key.request_count, "request", "requests");
+    let mut text = format!("{count}, {} answered by an error.\n", key.error_count);
     if !addresses.is_empty() {
-        text.push_str("From:\n");
+        text.push_str("\nFrom:\n");
     }
     for seen in addresses {
         let (first, last) = (text::since(Some(seen.first_seen), now), text::since(Some(seen.last_seen), now));
-        let (address, requests) = (seen.address, seen.requests);
+        let (address, requests) = (seen.address, text::counted(seen.requests, "request", "requests"));
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {address}  {requests} requests, first {first} ago, last {last} ago");
+        let _ = writeln!(text, "  {address}  {requests}, first {first} ago, last {last} ago");
     }
-    for request in seen.iter().take(LINES) {
-        let _ = writeln!(text, "{}", requests::row(request));
+    if !seen.is_empty() {
+        let newest = &seen[..seen.len().min(LINES)];
+        let _ = write!(text, "\nWhat it asked, the newest first:\n{}", requests::table(newest));
     }
     if seen.len() > LINES || more {
         let _ = writeln!(text, "All of them: telepath requests export --key {}", key.id);
     }
     if changes.is_empty() {
-        text.push_str("It changed nothing.\n");
+        text.push_str("\nIt changed nothing.\n");
     } else {
-        let _ = write!(text, "What it changed:\n{}", audit::table(changes));
+        let _ = write!(text, "\nWhat it changed, the newest first:\n{}", audit::table(changes));
     }
     let json =
         json!({"requests": seen, "more_requests": more, "audit_events": changes, "addresses": addresses});
@@ -95,7 +97,11 @@ pub(super) fn old_secrets(keys: &[Key], refused: &[LoggedRequest], more: bool, n
             secret.masked.clone(),
             text::since(secret.last_used_at, now),
             secret.last_used_ip.map_or("-".to_owned(), |address| address.to_string()),
-            text::until(secret.expires_at, now),
+            if secret.status.as_deref() == Some("ended") {
+                "dead".to_owned()
+            } else {
+                text::until(secret.expires_at, now)
+            },
         ]
     };
     let head = ["KEY", "NAME", "OLD SECRET", "USED", "FROM", "ENDS IN"];
@@ -104,6 +110,7 @@ pub(super) fn old_secrets(keys: &[Key], refused: &[LoggedRequest], more: bool, n
     } else {
         output::table(&head, &old.iter().map(row).collect::<Vec<_>>())
     };
+    text.push('\n');
     let callers = by_caller(refused);
     if callers.is_empty() {
         text.push_str(

@@ -47,13 +47,15 @@ impl Step {
     }
 }
 
-/// What of the needed rights a key does not have. A `:write` brings its `:read`.
-pub(super) fn lacking(scopes: &[String]) -> Vec<&'static str> {
+/// What a key lacks of the rights that the steps need, and of those that the known key has: only who has them all may
+/// revoke it. A `:write` brings its `:read`.
+pub(super) fn lacking<'a>(scopes: &[String], of_known: &'a [String]) -> Vec<&'a str> {
     let has = |needed: &str| {
         let writes = needed.replace(":read", ":write");
         scopes.iter().any(|scope| *scope == needed || *scope == writes)
     };
-    NEEDED.into_iter().filter(|needed| !has(needed)).collect()
+    let of_known = of_known.iter().map(String::as_str).filter(|scope| !NEEDED.contains(scope));
+    NEEDED.into_iter().chain(of_known).filter(|needed| !has(needed)).collect()
 }
 
 /// Somebody on the way through the steps.
@@ -171,8 +173,10 @@ mod tests {
     #[test]
     fn missing_rights_are_known_before_the_first_step() {
         let scopes = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(lacking(&scopes(&["keys:write", "trunks:write"])), ["usage:read", "audit:read"]);
-        assert!(lacking(&scopes(&NEEDED)).is_empty());
-        assert_eq!(lacking(&scopes(&["keys:read"])), NEEDED);
+        let known = scopes(&["calls:write", "trunks:read"]);
+        let own = scopes(&["keys:write", "trunks:write"]);
+        assert_eq!(lacking(&own, &known), ["usage:read", "audit:read", "calls:write"]);
+        assert!(lacking(&scopes(&NEEDED), &[]).is_empty());
+        assert_eq!(lacking(&scopes(&["keys:read"]), &[]), NEEDED);
     }
 }

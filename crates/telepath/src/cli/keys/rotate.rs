@@ -114,10 +114,13 @@ pub(super) async fn all(args: RotateAllArgs) -> Result<(), Failure> {
     }
     output::raw(secrets_table(&rotated.keys).as_bytes())?;
     let grace = text::length(Duration::from_secs(rotated.grace_seconds));
-    output::line(&format_args!(
-        "{} keys have new secrets; the old ones work for {grace}.",
-        rotated.keys.len()
-    ))?;
+    let count = text::counted(rotated.keys.len() as u64, "key has a new secret", "keys have new secrets");
+    let old = if rotated.grace_seconds == 0 {
+        "the old ones are dead".to_owned()
+    } else {
+        format!("the old ones work for {grace}")
+    };
+    output::line(&format_args!("{count}; {old}."))?;
     output::line(&"The secrets are not kept anywhere and cannot be shown again: store them now.")
 }
 

@@ -61,8 +61,10 @@ pub(super) async fn run(args: UsageArgs) -> Result<(), Failure> {
 
 fn describe(usage: &KeyUsage, now: Timestamp) -> String {
     let mut shown = format!(
-        "{}  {} requests, {} answered by an error\n\n",
-        usage.key_id, usage.request_count, usage.error_count
+        "{}  {}, {} answered by an error\n\n",
+        usage.key_id,
+        text::counted(usage.request_count, "request", "requests"),
+        usage.error_count
     );
     shown.push_str(&draw(usage));
     shown.push_str(&statuses(&usage.buckets));
@@ -148,8 +150,8 @@ fn addresses(addresses: &[UsageAddress], now: Timestamp) -> String {
         vec![
             seen.address.to_string(),
             seen.requests.to_string(),
-            text::since(Some(seen.first_seen), now),
-            text::since(Some(seen.last_seen), now),
+            format!("{} ago", text::since(Some(seen.first_seen), now)),
+            format!("{} ago", text::since(Some(seen.last_seen), now)),
         ]
     };
     let head = ["FROM", "REQUESTS", "FIRST SEEN", "LAST SEEN"];
@@ -182,7 +184,7 @@ mod tests {
             shown.contains("2xx 28   4xx 2") && shown.contains("30        2       1.5      GET /v1/calls"),
             "{shown}"
         );
-        assert!(shown.contains("192.0.2.1  30        3h          1m"), "{shown}");
+        assert!(shown.contains("192.0.2.1  30        3h ago      1m ago"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 110), "{shown}");
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use telepath_client::{Client, LoggedRequest, RequestsQuery};
 use telepath_core::clock::{Clock as _, SystemClock};
 
-use super::{FilterArgs, PAGE, head, row};
+use super::{FilterArgs, PAGE, table};
 use crate::cli::expiry::past;
 use crate::cli::output;
 use crate::cli::reach::{ApiArgs, with_client};
@@ -52,10 +52,7 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
     if requests.is_empty() {
         return output::line(&"No requests.");
     }
-    output::line(&head())?;
-    for request in &requests {
-        output::line(&row(request))?;
-    }
+    output::raw(table(&requests).as_bytes())?;
     if more {
         output::tell(&format_args!("There are more than these {}: see --limit.", requests.len()));
     }

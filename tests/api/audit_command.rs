@@ -1,0 +1,90 @@
+//! `telepath audit …`: who changed what, and whether somebody tampered with that record in the database itself.
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::support::server::{Home, files_below};
+use crate::support::{Outcome, Remote, Server};
+
+#[tokio::test]
+async fn entries_say_who_changed_what_from_where_and_are_filtered() -> Outcome {
+    let server = Server::start().await?;
+    let remote = Remote::of(&server).await?;
+    let app = server.create_key(&["--name", "app", "--preset", "testing"]).await?;
+    remote.json(&["keys", "update", &app.id, "--name", "renamed"]).await?;
+    remote.json(&["keys", "revoke", &app.id]).await?;
+
+    let of_app = ["audit", "list", "--target", app.id.as_str()];
+    let entries = remote.json(&of_app).await?;
+    let actions: Vec<_> = entries.as_array().context("an array")?.iter().map(|e| &e["action"]).collect();
+    assert_eq!(actions, [&json!("key.revoked"), &json!("key.updated"), &json!("key.created")]);
+    let renamed = &entries[1];
+    assert_eq!((&renamed["actor"], &renamed["address"]), (&json!(remote.key.id), &json!("127.0.0.1")));
+    assert_eq!((&renamed["before"]["name"], &renamed["after"]["name"]), (&json!("app"), &json!("renamed")));
+    assert_eq!(entries[2]["actor"], "local");
+
+    let words = [&of_app[..], &["--limit", "2", "--since", "1h"]].concat();
+    let (far, near) = (remote.run(&words).await?, server.home().run(&words).await?);
+    assert_eq!(far.stdout, near.stdout);
+    assert!(far.stderr.contains("These are 2 of 3: see --limit."), "{}", far.stderr);
+    let lines: Vec<&str> = far.stdout.lines().collect();
+    let column = |name: &str| lines[0].find(name).with_context(|| format!("no {name} in {}", lines[0]));
+    let (action, by, from) = (column("ACTION")?, column("BY")?, column("FROM")?);
+    for (line, name) in lines[1..].iter().zip(["key.revoked", "key.updated"]) {
+        assert!(line[..action].trim_end().ends_with('Z') && line[action..].starts_with(name), "{line}");
+        assert!(line[by..].starts_with(&remote.key.id) && &line[from..] == "127.0.0.1", "{line}");
+    }
+
+    let by_others = [&of_app[..], &["--actor", "local", "--action", "key.revoked"]].concat();
+    assert_eq!(server.home().run(&by_others).await?.expect_success()?.stdout, "No entries.\n");
+    Ok(())
+}
+
+/// Writes another name over the one that the audit trail holds, as somebody could who has the database.
+fn tamper(home: &Home, from: &str, to: &str) -> Outcome {
+    assert_eq!(from.len(), to.len(), "a file is changed in place");
+    if !home.is_embedded() {
+        return home
+            .sql(&format!("UPDATE audit_events SET after_json = replace(after_json, '{from}', '{to}')"));
+    }
+    for path in files_below(&home.data()) {
+        let mut bytes = std::fs::read(&path)?;
+        let places: Vec<usize> = bytes
+            .windows(from.len())
+            .enumerate()
+            .filter(|(_, w)| *w == from.as_bytes())
+            .map(|(at, _)| at)
+            .collect();
+        if !places.is_empty() {
+            for at in places {
+                bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+            }
+            std::fs::write(&path, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_whole_trail_is_told_from_one_that_was_tampered_with() -> Outcome {
+    let mut server = Server::start().await?;
+    let remote = Remote::of(&server).await?;
+    server.create_key(&["--name", "honest-name", "--preset", "testing"]).await?;
+    let far = remote.run(&["audit", "verify"]).await?.expect_success()?;
+    let near = server.home().run(&["audit", "verify"]).await?.expect_success()?;
+    assert_eq!(far.stdout, near.stdout);
+    let whole = remote.json(&["audit", "verify"]).await?;
+    assert_eq!((&whole["intact"], &whole["broken_at"]), (&json!(true), &Value::Null));
+    let entries = whole["entries"].as_u64().context("a number")?;
+    assert!(far.stdout.contains(&format!("{entries} entries")), "{}", far.stdout);
+
+    assert!(server.stop().await?.success());
+    tamper(server.home(), "honest-name", "forged-name")?;
+    let plain = server.home().run(&["audit", "verify"]).await?;
+    assert_eq!(plain.code, Some(1), "{}", plain.stdout);
+    let place = format!("broken at entry {entries}; before it {} entries fit", entries - 1);
+    assert!(plain.stderr.contains(&place), "{}", plain.stderr);
+    let machine = server.home().run(&["audit", "verify", "--json"]).await?;
+    assert_eq!((machine.code, &machine.json()?["broken_at"]), (Some(1), &json!(entries)));
+    Ok(())
+}
