@@ -3,7 +3,6 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::support::server::{Home, files_below};
 use crate::support::{Outcome, Remote, Server};
 
 #[tokio::test]
@@ -40,31 +39,6 @@ async fn entries_say_who_changed_what_from_where_and_are_filtered() -> Outcome {
     Ok(())
 }
 
-/// Writes another name over the one that the audit trail holds, as somebody could who has the database.
-fn tamper(home: &Home, from: &str, to: &str) -> Outcome {
-    assert_eq!(from.len(), to.len(), "a file is changed in place");
-    if !home.is_embedded() {
-        return home
-            .sql(&format!("UPDATE audit_events SET after_json = replace(after_json, '{from}', '{to}')"));
-    }
-    for path in files_below(&home.data()) {
-        let mut bytes = std::fs::read(&path)?;
-        let places: Vec<usize> = bytes
-            .windows(from.len())
-            .enumerate()
-            .filter(|(_, w)| *w == from.as_bytes())
-            .map(|(at, _)| at)
-            .collect();
-        if !places.is_empty() {
-            for at in places {
-                bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-            }
-            std::fs::write(&path, bytes)?;
-        }
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn a_whole_trail_is_told_from_one_that_was_tampered_with() -> Outcome {
     let mut server = Server::start().await?;
@@ -79,7 +53,7 @@ async fn a_whole_trail_is_told_from_one_that_was_tampered_with() -> Outcome {
     assert!(far.stdout.contains(&format!("{entries} entries")), "{}", far.stdout);
 
     assert!(server.stop().await?.success());
-    tamper(server.home(), "honest-name", "forged-name")?;
+    server.home().forge("honest-name", "forged-name")?;
     let plain = server.home().run(&["audit", "verify"]).await?;
     assert_eq!(plain.code, Some(1), "{}", plain.stdout);
     let place = format!("broken at entry {entries}; before it {} entries fit", entries - 1);

@@ -1,6 +1,7 @@
 //! The database of one server: `SQLite` in its data folder, or a `PostgreSQL` database of its own that is dropped with
 //! the value. Which of the two is decided by `TELEPATH_TEST_DATABASE`, so that the same tests run on both.
 
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
@@ -54,15 +55,21 @@ impl Database {
         }
     }
 
-    /// Runs a statement; only for a database that is a server of its own.
-    pub(crate) fn sql(&self, statement: &str) -> anyhow::Result<()> {
-        let url = self.url().context("the built-in database takes no statements")?;
-        let done = Command::new("psql")
-            .args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--command", statement, "--dbname"])
-            .arg(url)
-            .stdin(Stdio::null())
-            .output()?;
-        ensure!(done.status.success(), "psql: {}", String::from_utf8_lossy(&done.stderr));
+    /// Puts another text over one that its tables hold, as somebody could who edits a backup and plays it back.
+    pub(crate) fn forge(&self, from: &str, to: &str) -> anyhow::Result<()> {
+        let url = self.url().context("the built-in database is a file")?;
+        let dump = Command::new("pg_dump").args(["--clean", "--no-owner"]).arg(&url).output()?;
+        ensure!(dump.status.success(), "pg_dump: {}", String::from_utf8_lossy(&dump.stderr));
+        let forged = String::from_utf8(dump.stdout)?.replace(from, to);
+        let mut psql = Command::new("psql")
+            .args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--single-transaction", "--dbname"])
+            .arg(&url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        // Dropped after the last byte, which ends what is read.
+        psql.stdin.take().context("its input is written")?.write_all(forged.as_bytes())?;
+        ensure!(psql.wait()?.success(), "psql does not take the forged dump");
         Ok(())
     }
 }
@@ -78,7 +85,7 @@ impl Drop for Database {
     }
 }
 
-/// `createdb`, `dropdb` and `psql` come with every `PostgreSQL` client.
+/// `createdb` and `dropdb` come with every `PostgreSQL` client.
 fn run(program: &str, server: &str, name: &str) {
     let done = Command::new(program)
         .arg(format!("--maintenance-db={server}"))
