@@ -55,7 +55,7 @@ struct WhoamiBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Account)]
+#[schema(as = WhoamiAccount)]
 struct AccountBody {
     /// Its id.
     #[schema(value_type = String, example = "acct_01k9v1n2xrf6t8g3m5q7w9y0za")]
