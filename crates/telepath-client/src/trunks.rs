@@ -78,7 +78,7 @@ pub struct CreatedTrunk {
 }
 
 /// A trunk's new SIP password, shown this once.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct RotatedSipPassword {
     /// The trunk.
     pub id: TrunkId,
@@ -90,6 +90,24 @@ pub struct RotatedSipPassword {
     pub rotated_at: Timestamp,
 }
 
+/// As it is answered: an answer that is given again is without the password.
+#[derive(Deserialize)]
+struct RotatedAnswer {
+    id: TrunkId,
+    sip_username: String,
+    #[serde(default)]
+    sip_password: Option<SecretText>,
+    rotated_at: Timestamp,
+}
+
+impl RotatedAnswer {
+    fn rotated(self) -> Result<RotatedSipPassword, Error> {
+        let Self { id, sip_username, sip_password, rotated_at } = self;
+        let sip_password = sip_password.ok_or_else(|| Error::SecretLost { id: id.to_string() })?;
+        Ok(RotatedSipPassword { id, sip_username, sip_password, rotated_at })
+    }
+}
+
 /// What to make, or (with members left out) what to change. The server checks all of it.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct TrunkRequest {
@@ -99,13 +117,13 @@ pub struct TrunkRequest {
     /// `active` or `inactive`; only in changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// `openai`, `elevenlabs` or `custom`.
+    /// `openai`, `elevenlabs` or `custom`; not in changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ai_provider: Option<String>,
-    /// 3–30 letters, digits and hyphens.
+    /// 3–30 letters, digits and hyphens; not in changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sip_username: Option<String>,
-    /// At least 8 characters; one is made when left out.
+    /// At least 8 characters; one is made when left out. Not in changes.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
     pub sip_password: Option<SecretText>,
     /// For `openai`.
@@ -188,6 +206,6 @@ impl Client {
 
     /// Gives a trunk a new SIP password; the old one is dead at once.
     pub async fn rotate_sip_password(&self, id: TrunkId) -> Result<RotatedSipPassword, Error> {
-        self.post_empty(&format!("/v1/trunks/{id}/rotate-sip-password")).await
+        self.post_empty::<RotatedAnswer>(&format!("/v1/trunks/{id}/rotate-sip-password")).await?.rotated()
     }
 }

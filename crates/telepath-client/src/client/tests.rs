@@ -2,6 +2,7 @@
 //! clock in `waiting`; both speak to the server in `server`.
 
 mod again;
+mod document;
 mod server;
 mod shapes;
 mod waiting;
