@@ -14,6 +14,9 @@ const TRUNK: &str = "conn_00000000000000000000000000";
 const KEY: &str = "key_00000000000000000000000000";
 const SECRET: &str = "sec_00000000000000000000000000";
 const CALL: &str = "call_00000000000000000000000000";
+const ALERT: &str = "alr_00000000000000000000000000";
+const WEBHOOK: &str = "whk_00000000000000000000000000";
+const DELIVERY: &str = "dlv_00000000000000000000000000";
 
 /// Method, path, the scope it asks for, and a scope that is close but not enough. An empty scope means any valid key.
 const ROWS: &[(&str, &str, &str, &str)] = &[
@@ -42,6 +45,23 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("delete", "/v1/key-presets/{name}", "keys:write", "keys:read"),
     ("get", "/v1/account", "keys:read", "trunks:write"),
     ("patch", "/v1/account", "keys:write", "keys:read"),
+    ("get", "/v1/keys/{id}/usage", "usage:read", "keys:write"),
+    ("get", "/v1/requests", "audit:read", "usage:read"),
+    ("get", "/v1/audit-events", "audit:read", "usage:read"),
+    ("get", "/v1/audit-events/verify", "audit:read", "usage:read"),
+    ("get", "/v1/alerts", "usage:read", "keys:write"),
+    ("post", "/v1/alerts/{id}/acknowledge", "keys:write", "usage:read"),
+    ("get", "/v1/webhooks", "webhooks:read", "trunks:write"),
+    ("post", "/v1/webhooks", "webhooks:write", "webhooks:read"),
+    ("get", "/v1/webhooks/{id}", "webhooks:read", "trunks:write"),
+    ("patch", "/v1/webhooks/{id}", "webhooks:write", "webhooks:read"),
+    ("delete", "/v1/webhooks/{id}", "webhooks:write", "webhooks:read"),
+    ("post", "/v1/webhooks/{id}/rotate-secret", "webhooks:write", "webhooks:read"),
+    ("post", "/v1/webhooks/{id}/test", "webhooks:write", "webhooks:read"),
+    ("post", "/v1/webhooks/{id}/recover", "webhooks:write", "webhooks:read"),
+    ("get", "/v1/webhooks/{id}/deliveries", "webhooks:read", "trunks:write"),
+    ("get", "/v1/deliveries/{id}", "webhooks:read", "trunks:write"),
+    ("post", "/v1/deliveries/{id}/redeliver", "webhooks:write", "webhooks:read"),
 ];
 
 /// Routes for everybody.
@@ -62,13 +82,14 @@ const FOR_FINDERS: &[(&str, &str)] = &[
 
 /// The path with an id that has the right form and that nothing has.
 fn concrete(path: &str) -> String {
-    let id = if path.starts_with("/v1/trunks") {
-        TRUNK
-    } else if path.starts_with("/v1/calls") {
-        CALL
-    } else {
-        KEY
-    };
+    const IDS: [(&str, &str); 5] = [
+        ("/v1/trunks", TRUNK),
+        ("/v1/calls", CALL),
+        ("/v1/alerts", ALERT),
+        ("/v1/webhooks", WEBHOOK),
+        ("/v1/deliveries", DELIVERY),
+    ];
+    let id = IDS.iter().find(|(start, _)| path.starts_with(start)).map_or(KEY, |(_, id)| id);
     path.replace("{id}", id).replace("{secret_id}", SECRET).replace("{name}", "monitoring")
 }
 
@@ -143,7 +164,7 @@ async fn every_route_is_closed_without_a_key_and_to_a_key_without_its_scope() ->
 
 /// A route about one thing that is not there answers that it is not.
 fn is_absent(path: &str, status: u16) -> bool {
-    status == 404 && [TRUNK, KEY, CALL].iter().any(|id| path.contains(id))
+    status == 404 && [TRUNK, KEY, CALL, ALERT, WEBHOOK, DELIVERY].iter().any(|id| path.contains(id))
 }
 
 #[tokio::test]

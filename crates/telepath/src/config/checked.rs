@@ -3,6 +3,7 @@
 mod alerts;
 mod cluster;
 mod retention;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use telepath_store::Retention;
 
 pub use alerts::{SmtpConfig, SmtpTls};
 pub use cluster::ClusterConfig;
+pub use tls::{CertificateSource, TlsConfig};
 
 use super::layers::{Layers, Value};
 use super::table::Kind;
@@ -85,30 +87,6 @@ pub struct ApiConfig {
     pub security_contact: Option<String>,
     /// The public keys of a secret-scanning partner.
     pub signing_keys_file: Option<PathBuf>,
-}
-
-/// Certificates.
-#[derive(Debug, Clone)]
-pub struct TlsConfig {
-    /// Where the server certificate comes from.
-    pub certificate: CertificateSource,
-}
-
-/// Where the server certificate comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CertificateSource {
-    /// Files that somebody else renews.
-    Files {
-        /// The chain in PEM form.
-        certificate: PathBuf,
-        /// The private key in PEM form.
-        key: PathBuf,
-    },
-    /// A local authority in the data folder.
-    Local {
-        /// Names beside those of this machine.
-        hostnames: Vec<String>,
-    },
 }
 
 /// Signalling.
@@ -259,29 +237,6 @@ impl Check<'_> {
             security_contact: security_contact?,
             signing_keys_file: signing_keys_file?,
         })
-    }
-
-    fn tls(&mut self) -> Option<TlsConfig> {
-        let certificate = self.optional("tls.certificate_file", path)?;
-        let key = self.optional("tls.key_file", path)?;
-        let hostnames = self.hostnames()?;
-        let certificate = match (certificate, key) {
-            (Some(certificate), Some(key)) => CertificateSource::Files { certificate, key },
-            (None, None) => CertificateSource::Local { hostnames },
-            (Some(_), None) => return self.missing("tls.key_file", "is required with tls.certificate_file"),
-            (None, Some(_)) => return self.missing("tls.certificate_file", "is required with tls.key_file"),
-        };
-        Some(TlsConfig { certificate })
-    }
-
-    fn hostnames(&mut self) -> Option<Vec<String>> {
-        let items = match self.layers.get("tls.hostnames").map(|given| &given.value) {
-            None => Vec::new(),
-            Some(Value::List(items)) => items.clone(),
-            Some(Value::Text(text)) => text.expose().split(',').map(str::trim).map(str::to_owned).collect(),
-        };
-        let items = items.iter().filter(|item| !item.is_empty()).map(|item| values::host(item)).collect();
-        self.keep("tls.hostnames", items)
     }
 
     fn sip(&mut self) -> Option<SipConfig> {
