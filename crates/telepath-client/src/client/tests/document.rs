@@ -131,6 +131,7 @@ fn text(name: &str, schema: &Value) -> Value {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each operation, to be read like a table")]
 /// Asks for one operation, with everything that can be said in it.
 async fn ask(client: &Client, operation: &str) -> Result<(), Error> {
     let (words, word) = (Some(vec!["calls:read".to_owned()]), || Some("a".to_owned()));
