@@ -185,7 +185,7 @@ fn common_parameters() -> Value {
 /// In an answer that is given again, a member says that what is shown once is missing.
 fn withhold_secrets(schemas: &mut Value) {
     let Some(schemas) = schemas.as_object_mut() else { return };
-    for name in ["CreatedKey", "CreatedTrunk", "RotatedSipPassword"] {
+    for name in ["CreatedKey", "CreatedTrunk", "RotatedSipPassword", "WebhookWithSecret"] {
         let Some(schema) = schemas.get_mut(name) else { continue };
         let parts = match schema["allOf"].as_array_mut() {
             Some(parts) => parts.iter_mut().collect(),
@@ -209,7 +209,11 @@ fn withhold_secrets(schemas: &mut Value) {
 fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
     let mut codes = vec![ErrorCode::HttpsRequired, ErrorCode::Internal, ErrorCode::Unavailable];
     match row.access {
-        Access::Open => return codes,
+        Access::Open => {
+            // What was not configured is not there.
+            codes.extend(row.path.ends_with("/security.txt").then_some(ErrorCode::NotFound));
+            return codes;
+        }
         Access::Reporter => codes.push(ErrorCode::RateLimitExceeded),
         Access::AnyKey | Access::Scope(_) => codes.extend([
             ErrorCode::MissingApiKey,
@@ -246,6 +250,7 @@ fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
             ("/v1/keys/", ErrorCode::KeyNotFound),
             ("/v1/webhooks/", ErrorCode::WebhookNotFound),
             ("/v1/deliveries/", ErrorCode::DeliveryNotFound),
+            ("/v1/alerts/", ErrorCode::AlertNotFound),
         ];
         codes
             .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));

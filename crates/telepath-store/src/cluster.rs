@@ -2,6 +2,7 @@
 //! a view of the keys that was asked for a moment ago. Whoever changes a key waits until every other server has read the
 //! change, or until the lease of whoever has not is over; see `docs/adr/0006-leases-and-the-key-clock.md`.
 
+mod keeper;
 pub(crate) mod lease;
 mod node;
 mod worker;
@@ -13,11 +14,13 @@ use std::time::{Duration, Instant};
 use telepath_core::id::NodeId;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::backend::{Backend, Driver};
 use crate::error::StoreError;
 use crate::key_table::KeyTable;
 use crate::{Seams, key_clock};
+use keeper::Keeper;
 use lease::{Lease, OUTLIVES};
 use node::NewNode;
 use worker::Renewer;
@@ -65,6 +68,8 @@ pub(crate) struct Cluster {
     state: Arc<State>,
     /// Ended when this is dropped.
     tasks: Mutex<JoinSet<()>>,
+    /// Renews the lease; ended when this is dropped.
+    keeper: Mutex<Option<Keeper>>,
 }
 
 impl Cluster {
@@ -86,7 +91,7 @@ impl Cluster {
             confirmation_us: AtomicU64::new(0),
             news: Notify::new(),
         };
-        Self { state: Arc::new(state), tasks: Mutex::default() }
+        Self { state: Arc::new(state), tasks: Mutex::default(), keeper: Mutex::default() }
     }
 
     /// A server that is about to load the keys; it admits nobody before [`Cluster::join`].
@@ -109,9 +114,10 @@ impl Cluster {
         worker::enter(backend, seams, &node).await?;
         let mut renewer =
             Renewer::new(postgres.clone(), seams.clone(), keys.clone(), Arc::clone(&self.state), node);
-        tokio::time::timeout(FIRST_LEASE_WITHIN, renewer.turn()).await.map_err(|_| StoreError::NoLease)??;
+        timeout(FIRST_LEASE_WITHIN, renewer.turn()).await.map_err(|_| StoreError::NoLease)??;
+        let keeper = Keeper::start(renewer)?;
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.spawn(renewer.run());
         tasks.spawn(worker::listen(postgres.clone(), Arc::clone(&self.state)));
         tasks.spawn(worker::look_after(backend.clone(), seams.clone(), id));
         Ok(())
@@ -120,9 +126,14 @@ impl Cluster {
     /// Admits nobody any more and takes the server's row out.
     pub(crate) async fn leave(&self, backend: &Backend) {
         let Some(id) = self.state.me else { return };
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
+            // It must not renew any more when the row goes, or it would join again.
+            let _ = timeout(LEAVE_WITHIN, keeper.stop()).await;
+        }
         self.state.lease.end();
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
-        let left: Result<Result<(), StoreError>, _> = tokio::time::timeout(
+        let left: Result<Result<(), StoreError>, _> = timeout(
             LEAVE_WITHIN,
             backend.write(move |db| Box::pin(async move { node::leave(db, id).await })),
         )

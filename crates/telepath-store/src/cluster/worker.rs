@@ -89,6 +89,11 @@ impl Renewer {
         Self { postgres, seams, keys, state, node, connection: None }
     }
 
+    /// Gives the connection up; the next renewal makes a new one.
+    pub(super) fn disconnect(&mut self) {
+        self.connection = None;
+    }
+
     pub(super) async fn run(mut self) {
         let mut ticks = interval(RENEW_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod cluster;
+mod egress;
 mod retention;
 mod tls;
 
@@ -13,12 +14,13 @@ use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
-use telepath_egress::{AllowList, InvalidAllowance};
 use telepath_store::Retention;
 
 pub use alerts::{SmtpConfig, SmtpTls};
 pub use cluster::ClusterConfig;
 pub use tls::{CertificateSource, TlsConfig};
+
+use egress::EgressConfig;
 
 use super::layers::{Layers, Value};
 use super::table::Kind;
@@ -105,13 +107,6 @@ pub struct MediaConfig {
     pub rtp_ports: PortRange,
 }
 
-/// What may be reached from here.
-#[derive(Debug, Clone)]
-pub struct EgressConfig {
-    /// What is open beside public addresses.
-    pub allow: AllowList,
-}
-
 /// Bounds.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
@@ -169,7 +164,7 @@ impl Config {
         let found = match check.secret("storage.database_url") {
             Some(url) => check.postgres(url).map(|database| (database, None)),
             None => check
-                .required("storage.data_dir", path)
+                .required("storage.data_dir", values::path)
                 .map(|folder| (DatabaseConfig::Embedded, Some(folder))),
         };
         found.ok_or(ConfigError(check.problems))
@@ -207,7 +202,7 @@ impl Check<'_> {
     }
 
     fn storage(&mut self) -> Option<StorageConfig> {
-        let data_dir = self.required("storage.data_dir", path);
+        let data_dir = self.required("storage.data_dir", values::path);
         let database = match self.secret("storage.database_url") {
             None => Some(DatabaseConfig::Embedded),
             Some(url) => self.postgres(url),
@@ -229,7 +224,7 @@ impl Check<'_> {
         let insecure_http_listen = self.optional("api.insecure_http_listen", values::loopback_address);
         let trusted_proxies = self.optional("api.trusted_proxies", networks);
         let security_contact = self.optional("api.security_contact", values::contact);
-        let signing_keys_file = self.optional("leaks.signing_keys_file", path);
+        let signing_keys_file = self.optional("leaks.signing_keys_file", values::path);
         Some(ApiConfig {
             listen: listen?,
             insecure_http_listen: insecure_http_listen?,
@@ -247,11 +242,6 @@ impl Check<'_> {
 
     fn media(&mut self) -> Option<MediaConfig> {
         Some(MediaConfig { rtp_ports: self.required("media.rtp_ports", values::port_range)? })
-    }
-
-    fn egress(&mut self) -> Option<EgressConfig> {
-        let parse = |text: &str| text.parse().map_err(|error: InvalidAllowance| error.to_string());
-        Some(EgressConfig { allow: self.optional("egress.allow", parse)?.unwrap_or_default() })
     }
 
     fn limits(&mut self) -> Option<LimitsConfig> {
@@ -349,10 +339,6 @@ impl Check<'_> {
         let source = self.layers.get(key).map_or(Source::Default, |given| given.source.clone());
         self.problems.push(Problem { key: key.to_owned(), source, message });
     }
-}
-
-fn path(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
 fn networks(text: &str) -> Result<NetworkList, String> {

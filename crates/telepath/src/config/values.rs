@@ -1,6 +1,7 @@
 //! Texts of settings turned into values with a meaning. Each function says in its error what it wants to see.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The UDP ports for audio, both ends included; the first is even (RFC 3550 section 11).
@@ -106,6 +107,11 @@ const MAX_PREFIX: usize = 64;
 pub(super) fn prefix(text: &str) -> Result<String, String> {
     let fits = text.len() <= MAX_PREFIX && text.bytes().all(|b| b.is_ascii_graphic() && !b"{}".contains(&b));
     if fits { Ok(text.to_owned()) } else { Err(format!("must be {}", super::Kind::Prefix.describe())) }
+}
+
+/// Any text that is not empty; whether something is there shows when it is used.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
 #[cfg(test)]

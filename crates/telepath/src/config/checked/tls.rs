@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Check, path};
+use super::Check;
 use crate::config::layers::Value;
 use crate::config::values;
 
@@ -32,8 +32,8 @@ pub enum CertificateSource {
 
 impl Check<'_> {
     pub(super) fn tls(&mut self) -> Option<TlsConfig> {
-        let certificate = self.optional("tls.certificate_file", path)?;
-        let key = self.optional("tls.key_file", path)?;
+        let certificate = self.optional("tls.certificate_file", values::path)?;
+        let key = self.optional("tls.key_file", values::path)?;
         let hostnames = self.hostnames()?;
         let certificate = match (certificate, key) {
             (Some(certificate), Some(key)) => CertificateSource::Files { certificate, key },
