@@ -27,6 +27,7 @@ impl Post {
         let home = Home::new();
         let sink = Sink::start(&home.beside("")).await?;
         let home = home.with_env("SSL_CERT_FILE", &sink.authority.to_string_lossy());
+        let home = beside_others(home, sink.port);
         let server = home.start_with(&["--egress-allow", &format!("127.0.0.1:{}", sink.port)]).await?;
         let (client, key) = (server.client()?, server.admin_key().await?.secret);
         Ok(Self { server, client, key, sink })
@@ -53,6 +54,16 @@ impl Post {
 
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.client.get(path, &self.key).await?.expect(200)
+    }
+}
+
+/// On a database that takes several servers, another one may join this one: their windows are then counted together.
+fn beside_others(home: Home, port: u16) -> Home {
+    match std::env::var("TELEPATH_TEST_REDIS_URL") {
+        Ok(redis) if !home.is_embedded() => home
+            .with_env("TELEPATH_CLUSTER_REDIS_URL", &redis)
+            .with_env("TELEPATH_CLUSTER_REDIS_PREFIX", &format!("webhooks-{port}:")),
+        Ok(_) | Err(_) => home,
     }
 }
 
