@@ -75,9 +75,9 @@ impl Guide {
         let key = format!("{} ({})", self.key.id, text::plain(&self.key.name));
         match step {
             Step::Revoke => format!(
-                "revoke the key {key}. It is {} and was last used {}. No request is admitted with it afterwards.",
+                "revoke the key {key}. It is {} and was {}. No request is admitted with it afterwards.",
                 self.key.status,
-                self.key.last_used_at.map_or("never".to_owned(), |at| at.to_string()),
+                self.key.last_used_at.map_or("never used".to_owned(), |at| format!("last used {at}")),
             ),
             Step::RotateAll if self.grace.is_zero() => {
                 "give all other keys new secrets, shown once. The old ones are dead \

@@ -74,9 +74,12 @@ fn describe(usage: &KeyUsage, now: Timestamp) -> String {
 }
 
 fn draw(usage: &KeyUsage) -> String {
+    let (from, until) = (text::second(usage.start_date), text::second(usage.end_date));
+    if usage.buckets.iter().all(|bucket| bucket.requests == 0) {
+        return format!("No requests from {from} to {until}.\n");
+    }
     let lines = chart::columns(&series(usage), CHART_COLUMNS, CHART_ROWS);
     let margin = lines.first().map_or(0, |line| line.chars().take_while(|c| *c != '│').count());
-    let (from, until) = (text::second(usage.start_date), text::second(usage.end_date));
     format!("{}\n{:margin$} {from} to {until}, requests by {}\n", lines.join("\n"), "", usage.interval)
 }
 
