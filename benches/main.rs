@@ -8,6 +8,7 @@ mod cluster;
 mod flood;
 mod load;
 mod machine;
+mod part;
 mod peers;
 mod process;
 mod proxies;
@@ -21,8 +22,9 @@ mod webhooks;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
+use part::Plan;
 use table::Table;
 
 /// How much work is done.
@@ -48,51 +50,18 @@ fn run() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match words.first().map(String::as_str) {
-        None => runtime.block_on(report(Effort::Full)),
-        Some("--quick") => runtime.block_on(report(Effort::Quick)),
-        Some("cluster") if words.get(1).is_some_and(|word| word == "--quick") => {
-            runtime.block_on(report_cluster(Effort::Quick))
-        }
-        Some("cluster") => runtime.block_on(report_cluster(Effort::Full)),
-        Some("webhooks") => {
-            runtime.block_on(webhooks_only(words.get(1).is_some_and(|word| word == "--quick")))
-        }
         Some("load") => runtime.block_on(load::main()),
         Some("bare") => runtime.block_on(bare::main()),
-        Some(other) => bail!("unknown argument {other}; usage: telepath-bench [cluster|webhooks] [--quick]"),
+        Some(_) | None => runtime.block_on(report(Plan::parse(&words)?)),
     }
 }
 
-async fn report(effort: Effort) -> anyhow::Result<()> {
+async fn report(plan: Plan) -> anyhow::Result<()> {
     let mut table = Table::new(&machine::facts());
     let scratch = Scratch::new()?;
-    stages::measure(&mut table)?;
-    flood::measure(&mut table)?;
-    requests::measure(&mut table, effort, &scratch.0).await?;
-    proxies::measure(&mut table, effort, &scratch.0).await?;
-    scale::measure(&mut table, effort, &scratch.0).await?;
-    calls::measure(&mut table, effort, &scratch.0).await?;
-    cluster::measure(&mut table, effort, &scratch.0).await?;
-    webhooks::measure(&mut table, effort, &scratch.0).await?;
-    table.print();
-    Ok(())
-}
-
-/// Only what concerns several servers.
-async fn report_cluster(effort: Effort) -> anyhow::Result<()> {
-    let mut table = Table::new(&machine::facts());
-    let scratch = Scratch::new()?;
-    cluster::measure(&mut table, effort, &scratch.0).await?;
-    table.print();
-    Ok(())
-}
-
-/// Only what concerns webhooks.
-async fn webhooks_only(quick: bool) -> anyhow::Result<()> {
-    let mut table = Table::new(&machine::facts());
-    let scratch = Scratch::new()?;
-    let effort = if quick { Effort::Quick } else { Effort::Full };
-    webhooks::measure(&mut table, effort, &scratch.0).await?;
+    for part in plan.parts {
+        part.measure(&mut table, plan.effort, &scratch.0).await?;
+    }
     table.print();
     Ok(())
 }

@@ -40,7 +40,5 @@ pub use api::{Api, Readiness};
 pub use auth::gate::Peer;
 pub use json::MAX_BODY_BYTES;
 pub use listen::{ALPN_PROTOCOLS, LoopbackError, LoopbackListener};
-pub use meters::{DURATION_BUCKETS, DURATION_METRIC};
-pub use metrics::with_api_buckets;
 pub use options::{ApiOptions, ConnectionLimits};
 pub use routes::{Access, ROUTES, RouteRow};

@@ -136,7 +136,8 @@ impl Api {
             };
             match accepted {
                 Ok((guest, permit)) => {
-                    let (api, shutdown) = (Arc::clone(&self), shutdown.clone());
+                    // A token of its own: each wake-up of a connection looks at it, under the token's lock.
+                    let (api, shutdown) = (Arc::clone(&self), shutdown.child_token());
                     guests.spawn(async move {
                         welcome(api, guest, shutdown).await;
                         drop(permit);

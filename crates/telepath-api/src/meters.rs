@@ -1,22 +1,16 @@
 //! What is counted of the API. Every counter is registered once at start and kept by its place in the route table, so
 //! that counting a request is a few atomic additions, and no label can ever take a value that a caller chose.
 
+mod durations;
+
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{Counter, Gauge, counter, gauge};
 use telepath_core::alert::AlertRule;
 use telepath_store::Store;
 
 use crate::routes::{ROUTES, RouteMatch};
-
-/// The histogram of request durations; its buckets are [`DURATION_BUCKETS`].
-pub const DURATION_METRIC: &str = "telepath_api_request_duration_seconds";
-
-/// Upper bounds in seconds.
-pub const DURATION_BUCKETS: &[f64] = &[
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-    10.0, 30.0,
-];
+use durations::Durations;
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -64,8 +58,10 @@ impl Refusal {
 
 /// The meters of one route.
 struct RouteMeters {
+    route: &'static str,
+    method: &'static str,
     by_class: [Counter; 5],
-    duration: Histogram,
+    durations: Durations,
 }
 
 impl RouteMeters {
@@ -73,7 +69,7 @@ impl RouteMeters {
         let by_class = CLASSES.map(|class| {
             counter!("telepath_api_requests_total", "route" => route, "method" => method, "status" => class)
         });
-        Self { by_class, duration: histogram!(DURATION_METRIC, "route" => route, "method" => method) }
+        Self { route, method, by_class, durations: Durations::default() }
     }
 }
 
@@ -147,11 +143,6 @@ impl Meters {
     pub(crate) fn register(store: &Store) -> Self {
         metrics::describe_counter!("telepath_api_requests_total", "Answered API requests.");
         metrics::describe_counter!("telepath_api_refusals_total", "Requests refused by the auth pipeline.");
-        metrics::describe_histogram!(
-            DURATION_METRIC,
-            metrics::Unit::Seconds,
-            "Time from request head to answer."
-        );
         metrics::describe_gauge!("telepath_keys", "API keys in the key table.");
         metrics::describe_counter!("telepath_alerts_raised_total", "Alerts raised by this process.");
         metrics::describe_counter!(
@@ -207,7 +198,15 @@ impl Meters {
         let route = matched.row.and_then(|row| self.routes.get(row)).unwrap_or(&self.unmatched);
         let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
         route.by_class[class].increment(1);
-        route.duration.record(took);
+        route.durations.record(took);
+    }
+
+    /// Adds what the recorder does not know to the text of all figures.
+    pub(crate) fn write_durations(&self, text: &mut String) {
+        durations::describe(text);
+        for meters in self.routes.iter().chain([&self.unmatched]) {
+            meters.durations.write(meters.route, meters.method, text);
+        }
     }
 
     /// Counts one refusal of the auth pipeline.

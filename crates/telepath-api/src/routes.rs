@@ -1,6 +1,8 @@
 //! Every route with what it asks of its caller, in one table. Handlers prove the scope by an argument type; this table is
 //! what people, the OpenAPI document and the tests read, and a test fails when the two disagree.
 
+use std::sync::LazyLock;
+
 use axum::http::Method;
 use telepath_core::request::RouteNumber;
 use telepath_core::scope::Scope;
@@ -128,11 +130,36 @@ pub(crate) fn labels() -> Vec<String> {
     ROUTES.iter().map(|row| format!("{} {}", row.verb(), row.path)).collect()
 }
 
+/// The most slashes that are told apart, and how many values of a byte are.
+const DEPTHS: usize = 8;
+const LETTERS: usize = 32;
+
+/// The places of the rows that a path could fit, by its [`group`]: a handful instead of all.
+static GROUPS: LazyLock<Box<[Vec<usize>]>> = LazyLock::new(|| {
+    let of_group = |wanted: usize| {
+        let rows = ROUTES.iter().enumerate();
+        rows.filter(|(_, row)| group(row.path) == wanted).map(|(place, _)| place).collect()
+    };
+    (0..DEPTHS * LETTERS).map(of_group).collect()
+});
+
+/// A number that a path shares with each template that it fits: from its slashes and from the byte behind `/v1/`, which is
+/// never a name's in a template.
+fn group(path: &str) -> usize {
+    let depth = path.bytes().filter(|byte| *byte == b'/').count() % DEPTHS;
+    let letter = path.as_bytes().get(4).map_or(0, |byte| usize::from(*byte) % LETTERS);
+    depth * LETTERS + letter
+}
+
 /// Finds a request in the table.
 pub(crate) fn find(method: &Method, path: &str) -> RouteMatch {
+    find_among(GROUPS.get(group(path)).map_or(&[], Vec::as_slice), method, path)
+}
+
+fn find_among(places: &[usize], method: &Method, path: &str) -> RouteMatch {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
     let mut found = RouteMatch::default();
-    for (place, row) in ROUTES.iter().enumerate() {
+    for (place, row) in places.iter().filter_map(|place| Some((*place, ROUTES.get(*place)?))) {
         if fits(row.path, path) {
             found.template = Some(row.path);
             found.open = row.access == Access::Open;
@@ -185,6 +212,34 @@ mod tests {
         for path in ["/v1/keys/key_1/secrets//revoke", "/v1/keys/key_1/secrets/s/x/revoke", "/v1/keys/{id"] {
             assert_eq!(find(&Method::POST, path).row, None, "{path}");
         }
+    }
+
+    #[test]
+    fn the_groups_hide_no_route() {
+        let all: Vec<usize> = (0..ROUTES.len()).collect();
+        let methods = [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE, Method::PUT];
+        let names = ["key_1", "rotate-all", "a", "", "%7Bid%7D"];
+        let templates = ROUTES.iter().map(|row| row.path);
+        let paths = templates.flat_map(|template| {
+            let mut paths: Vec<String> = names.iter().map(|name| filled(template, name)).collect();
+            paths.extend([format!("{template}/"), format!("/v1{template}"), template[1..].to_owned()]);
+            paths
+        });
+        for path in paths.chain(["", "/", "/v1", "/v1/", "/v1/é"].map(str::to_owned)) {
+            for method in &methods {
+                assert_eq!(find(method, &path), find_among(&all, method, &path), "{method} {path}");
+            }
+        }
+        for row in ROUTES {
+            assert!(row.path.find('{').is_none_or(|name| name > 4), "{} has a name too early", row.path);
+        }
+    }
+
+    /// A template with this in the place of each name.
+    fn filled(template: &str, name: &str) -> String {
+        let segments =
+            template.split('/').map(|segment| if segment.starts_with('{') { name } else { segment });
+        segments.collect::<Vec<_>>().join("/")
     }
 
     #[test]

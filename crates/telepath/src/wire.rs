@@ -163,9 +163,9 @@ impl Server {
 
 /// Counts everything of this process from here on. Only the first recorder of a process is in force.
 fn recorder() -> Result<PrometheusHandle, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::doing("metrics cannot be set up", error);
-    let builder = telepath_api::with_api_buckets(PrometheusBuilder::new()).map_err(|error| failed(&error))?;
-    let handle = builder.install_recorder().map_err(|error| failed(&error))?;
+    let handle = PrometheusBuilder::new()
+        .install_recorder()
+        .map_err(|error| Failure::doing("metrics cannot be set up", &error))?;
     telepath_gateway::describe_metrics();
     deliveries::describe_metrics();
     Ok(handle)

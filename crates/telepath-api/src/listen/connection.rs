@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -105,25 +105,25 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
     }
 }
 
-/// Whether a connection is in use, and since when it is not.
+/// How many requests of a connection have begun and ended. It keeps no time, which is dear where every request passes:
+/// whoever looks again and again sees what happened between two looks.
+#[derive(Default)]
 struct Activity {
-    running: AtomicUsize,
-    last: Mutex<Instant>,
+    begun: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Activity {
-    fn new() -> Self {
-        Self { running: AtomicUsize::new(0), last: Mutex::new(Instant::now()) }
-    }
-
     fn begin(self: &Arc<Self>) -> Running {
-        self.running.fetch_add(1, Ordering::AcqRel);
+        self.begun.fetch_add(1, Ordering::AcqRel);
         Running(Arc::clone(self))
     }
 
-    fn is_idle_for(&self, length: Duration) -> bool {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        self.running.load(Ordering::Acquire) == 0 && last.elapsed() >= length
+    /// Whether nothing runs, and nothing ended since the last look, whose memory is `seen`.
+    fn was_idle_since(&self, seen: &mut u64) -> bool {
+        let ended = self.ended.load(Ordering::Acquire);
+        let before = std::mem::replace(seen, ended);
+        ended == before && self.begun.load(Ordering::Acquire) == ended
     }
 }
 
@@ -132,8 +132,7 @@ struct Running(Arc<Activity>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.ended.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -169,7 +168,7 @@ async fn converse<I>(
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = api.shared.options.connections;
-    let activity = Arc::new(Activity::new());
+    let activity = Arc::new(Activity::default());
     let service = service_fn(|request: Request<Incoming>| {
         let (api, running) = (Arc::clone(&api), activity.begin());
         async move {
@@ -188,8 +187,10 @@ async fn converse<I>(
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut look = tokio::time::interval(limits.idle);
     look.reset();
+    let mut seen = 0;
     loop {
         tokio::select! {
+            biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(error, "a connection broke");
@@ -197,11 +198,30 @@ async fn converse<I>(
                 return;
             }
             () = shutdown.cancelled() => break,
-            _ = look.tick() => if activity.is_idle_for(limits.idle) { break },
+            _ = look.tick() => if activity.was_idle_since(&mut seen) { break },
         }
     }
     connection.as_mut().graceful_shutdown();
     if tokio::time::timeout(limits.drain, connection).await.is_err() {
         tracing::debug!("a connection was cut off at the end of its drain");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_idle_when_nothing_ran_between_two_looks() {
+        let activity = Arc::new(Activity::default());
+        let mut seen = 0;
+        let long = activity.begin();
+        assert!(!activity.was_idle_since(&mut seen), "one runs");
+        drop(long);
+        assert!(!activity.was_idle_since(&mut seen), "one ended since the last look");
+        assert!(activity.was_idle_since(&mut seen));
+        drop(activity.begin());
+        assert!(!activity.was_idle_since(&mut seen), "one came and went");
+        assert!(activity.was_idle_since(&mut seen));
     }
 }

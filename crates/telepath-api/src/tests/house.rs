@@ -132,8 +132,7 @@ impl House {
         let media = Arc::new(Media::default());
         let mut options = ApiOptions::new("sip.example.com".to_owned(), account.id);
         change(&mut options);
-        let builder = metrics_exporter_prometheus::PrometheusBuilder::new();
-        let recorder = crate::with_api_buckets(builder).unwrap().build_recorder();
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let live = Arc::clone(&media) as Arc<dyn LiveCalls>;
         let api = metrics::with_local_recorder(&recorder, || {
             Api::new(options, Arc::clone(&store), live, recorder.handle()).unwrap()

@@ -1,0 +1,103 @@
+//! The parts of the table, each of which can be measured alone.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+
+use crate::table::Table;
+use crate::{Effort, calls, cluster, flood, proxies, requests, scale, stages, webhooks};
+
+/// A part, named as on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Stages,
+    Flood,
+    Requests,
+    Proxies,
+    Scale,
+    Calls,
+    Cluster,
+    Webhooks,
+}
+
+impl Part {
+    /// In the order of the table.
+    pub(crate) const ALL: [Part; 8] = [
+        Part::Stages,
+        Part::Flood,
+        Part::Requests,
+        Part::Proxies,
+        Part::Scale,
+        Part::Calls,
+        Part::Cluster,
+        Part::Webhooks,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Part::Stages => "stages",
+            Part::Flood => "flood",
+            Part::Requests => "requests",
+            Part::Proxies => "proxies",
+            Part::Scale => "scale",
+            Part::Calls => "calls",
+            Part::Cluster => "cluster",
+            Part::Webhooks => "webhooks",
+        }
+    }
+
+    /// Reads names with commas between them.
+    pub(crate) fn parse_list(text: &str) -> anyhow::Result<Vec<Part>> {
+        let known = || Part::ALL.map(Part::name).join(", ");
+        let parse = |name: &str| {
+            let part = Part::ALL.into_iter().find(|part| part.name() == name);
+            part.with_context(|| format!("there is no part {name:?}; there are {}", known()))
+        };
+        text.split(',').map(parse).collect()
+    }
+
+    /// Adds its rows to the table.
+    pub(crate) async fn measure(
+        self,
+        table: &mut Table,
+        effort: Effort,
+        scratch: &Path,
+    ) -> anyhow::Result<()> {
+        match self {
+            Part::Stages => stages::measure(table),
+            Part::Flood => flood::measure(table),
+            Part::Requests => requests::measure(table, effort, scratch).await,
+            Part::Proxies => proxies::measure(table, effort, scratch).await,
+            Part::Scale => scale::measure(table, effort, scratch).await,
+            Part::Calls => calls::measure(table, effort, scratch).await,
+            Part::Cluster => cluster::measure(table, effort, scratch).await,
+            Part::Webhooks => webhooks::measure(table, effort, scratch).await,
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) effort: Effort,
+    pub(crate) parts: Vec<Part>,
+}
+
+impl Plan {
+    /// `[--quick] [--only PART[,PART]]`, in any order.
+    pub(crate) fn parse(words: &[String]) -> anyhow::Result<Self> {
+        let mut plan = Self { effort: Effort::Full, parts: Part::ALL.to_vec() };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            ensure!(matches!(word.as_str(), "--quick" | "--only"), "unknown argument {word}; {USAGE}");
+            if word == "--quick" {
+                plan.effort = Effort::Quick;
+            } else {
+                plan.parts = Part::parse_list(words.next().context(USAGE)?)?;
+            }
+        }
+        Ok(plan)
+    }
+}
+
+const USAGE: &str = "usage: telepath-bench [--quick] [--only PART[,PART]]";
