@@ -8,7 +8,11 @@ use crate::error::StoreError;
 
 impl Cluster {
     /// Ends all work on the server's place without a word, as a kill does.
-    pub(crate) fn deafen(&self) {
+    pub(crate) async fn deafen(&self) {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
+            keeper.stop().await;
+        }
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 

@@ -152,7 +152,7 @@ async fn a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up(
     let account = bench.account(&one).await.id;
     let (created, hash) = bench.key(&one, account, new_key("deaf")).await;
     let handle = other.keys().find(&hash).unwrap();
-    other.cluster.deafen();
+    other.cluster.deafen().await;
     let begun = Instant::now();
     one.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
     let took = begun.elapsed();
@@ -208,7 +208,7 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
     look(seen).await;
     assert_eq!(status(lost.id).await.status, CallStatus::Connected, "its server lives");
     // As a kill does it: nothing is taken back.
-    other.cluster.deafen();
+    other.cluster.deafen().await;
     drop(other);
     let gone = async {
         let mut earlier = look(Beats::new()).await;
@@ -230,7 +230,7 @@ async fn a_server_that_counts_alone_takes_no_second_one() {
         let first = bench.open().await;
         let second = bench.try_open().await;
         assert!(matches!(second, Err(StoreError::OtherServer { .. })));
-        first.cluster.deafen();
+        first.cluster.deafen().await;
         let second = bench.try_open().await.expect("the first does not move any more");
         first.close().await;
         second.close().await;
