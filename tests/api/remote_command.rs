@@ -101,6 +101,8 @@ async fn variables_in_a_file_count_only_when_the_file_is_named() -> Outcome {
     assert!(named.stdout.contains(&remote.key.id), "{}", named.stdout);
     assert!(named.stderr.contains("chmod 600"), "everybody can read the file: {}", named.stderr);
     let unnamed = run(&["keys", "list"]).await?;
+    // Nothing that this run leaves behind may hold a secret.
+    std::fs::remove_file(place.join(".env"))?;
     assert_eq!(unnamed.code, Some(3), "{}", unnamed.stdout);
     assert!(unnamed.stderr.contains("data_dir is required"), "{}", unnamed.stderr);
     Ok(())
