@@ -187,9 +187,11 @@ fn withhold_secrets(schemas: &mut Value) {
     let Some(schemas) = schemas.as_object_mut() else { return };
     for name in ["CreatedKey", "CreatedTrunk", "RotatedSipPassword", "WebhookWithSecret"] {
         let Some(schema) = schemas.get_mut(name) else { continue };
-        let parts = match schema["allOf"].as_array_mut() {
-            Some(parts) => parts.iter_mut().collect(),
-            None => vec![schema],
+        // Indexing a member that is not there would make it.
+        let parts: Vec<&mut Value> = if schema.get("allOf").is_some() {
+            schema["allOf"].as_array_mut().into_iter().flatten().collect()
+        } else {
+            vec![schema]
         };
         for part in parts {
             let shown_once = |member: &str| member == "secret" || member == "sip_password";
