@@ -16,11 +16,10 @@ use tokio::process::{Child, Command};
 use crate::Effort;
 use crate::peers::load_on;
 use crate::process::cpu_time;
+use crate::requests::folder_with_keys;
 use crate::server::Server;
 use crate::table::{Table, progress};
-use telepath_benches::keys;
 
-const KEYS: usize = 10_000;
 /// The rounds, each of which measures everybody once; of a server's rounds the median is taken.
 const ROUNDS: usize = 5;
 /// The core that serves, and the one that asks.
@@ -35,13 +34,7 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         Effort::Full => 200_000,
     };
     let data = scratch.join("proxies");
-    Server::start(&data).await?.stop().await?;
-    progress("making 10,000 keys");
-    let store = keys::open(&data).await?;
-    let secrets: Vec<String> =
-        keys::fill(&store, KEYS).await?.iter().map(|key| key.expose().to_owned()).collect();
-    store.close().await;
-    drop(store);
+    let secrets = folder_with_keys(&data).await?;
 
     let server = Server::start_on_core(&data, SERVING).await?;
     let first = secrets.first().context("a key")?;

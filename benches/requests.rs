@@ -26,14 +26,7 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         Effort::Full => 200_000,
     };
     let data = scratch.join("requests");
-    // The first start makes the folder and its master key.
-    Server::start(&data).await?.stop().await?;
-    progress("making 10,000 keys");
-    let store = keys::open(&data).await?;
-    let secrets: Vec<String> =
-        keys::fill(&store, KEYS).await?.iter().map(|key| key.expose().to_owned()).collect();
-    store.close().await;
-    drop(store);
+    let secrets = folder_with_keys(&data).await?;
 
     let server = Server::start(&data).await?;
     let order = whoami(server.plain, secrets.first().context("a key")?, &data).await?;
@@ -62,6 +55,17 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         );
     }
     server.stop().await
+}
+
+/// Makes a data folder with [`KEYS`] keys; gives their secrets.
+pub(crate) async fn folder_with_keys(data: &Path) -> anyhow::Result<Vec<String>> {
+    // The first start makes the folder and its master key.
+    Server::start(data).await?.stop().await?;
+    progress("making 10,000 keys");
+    let store = keys::open(data).await?;
+    let secrets = keys::fill(&store, KEYS).await?.iter().map(|key| key.expose().to_owned()).collect();
+    store.close().await;
+    Ok(secrets)
 }
 
 /// Microseconds of processor time per request, and requests per second.

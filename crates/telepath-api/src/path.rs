@@ -23,39 +23,23 @@ pub(crate) trait Resource: Id + Send {
     }
 }
 
-impl Resource for TrunkId {
-    const NOT_FOUND: ErrorCode = ErrorCode::TrunkNotFound;
-    const NOUN: &'static str = "Trunk";
+macro_rules! resources {
+    ($($id:ident = $noun:literal, $not_found:ident;)+) => {$(
+        impl Resource for $id {
+            const NOT_FOUND: ErrorCode = ErrorCode::$not_found;
+            const NOUN: &'static str = $noun;
+        }
+    )+};
 }
 
-impl Resource for CallId {
-    const NOT_FOUND: ErrorCode = ErrorCode::CallNotFound;
-    const NOUN: &'static str = "Call";
-}
-
-impl Resource for KeyId {
-    const NOT_FOUND: ErrorCode = ErrorCode::KeyNotFound;
-    const NOUN: &'static str = "Key";
-}
-
-impl Resource for WebhookId {
-    const NOT_FOUND: ErrorCode = ErrorCode::WebhookNotFound;
-    const NOUN: &'static str = "Webhook";
-}
-
-impl Resource for DeliveryId {
-    const NOT_FOUND: ErrorCode = ErrorCode::DeliveryNotFound;
-    const NOUN: &'static str = "Delivery";
-}
-
-impl Resource for AlertId {
-    const NOT_FOUND: ErrorCode = ErrorCode::AlertNotFound;
-    const NOUN: &'static str = "Alert";
-}
-
-impl Resource for SecretId {
-    const NOT_FOUND: ErrorCode = ErrorCode::SecretNotFound;
-    const NOUN: &'static str = "Secret";
+resources! {
+    TrunkId = "Trunk", TrunkNotFound;
+    CallId = "Call", CallNotFound;
+    KeyId = "Key", KeyNotFound;
+    WebhookId = "Webhook", WebhookNotFound;
+    DeliveryId = "Delivery", DeliveryNotFound;
+    AlertId = "Alert", AlertNotFound;
+    SecretId = "Secret", SecretNotFound;
 }
 
 /// The ids in the path of a route that has two.
