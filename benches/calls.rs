@@ -43,7 +43,7 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         let started = Instant::now();
         let report = place_load(load).await;
         let lasted = started.elapsed().min(Duration::from_secs(seconds) + Duration::from_millis(200));
-        let used = cpu_time(server.process()?)?.saturating_sub(before);
+        let used = cpu_time(server.process()?)?.since(before).whole();
         ensure!(
             report.answered == calls as u64 && report.refused + report.failed == 0,
             "{} of {calls} calls were answered, {} refused, {} failed: {:?}",

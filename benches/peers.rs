@@ -45,8 +45,9 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    pub(crate) async fn start(order: &Value) -> anyhow::Result<Self> {
-        let mut child = spawn("bare", order, None).await?;
+    /// Answers as the order says, on one core or where it likes.
+    pub(crate) async fn start(order: &Value, core: Option<usize>) -> anyhow::Result<Self> {
+        let mut child = spawn("bare", order, core).await?;
         let stdout = child.stdout.take().context("standard output")?;
         let line = BufReader::new(stdout).lines().next_line().await?.context("the bare server ended")?;
         let said: Value = serde_json::from_str(&line)?;

@@ -100,7 +100,7 @@ fn measure(store: &Store, texts: &[Vec<u8>]) -> anyhow::Result<()> {
             || clock.now(),
             |now| {
                 let (hash, handle) = handle();
-                black_box(handle.admit(hash, ADDRESS, now))
+                black_box(store.keys().admit(handle, hash, ADDRESS, now))
             },
             BatchSize::SmallInput,
         );
@@ -130,7 +130,7 @@ fn measure(store: &Store, texts: &[Vec<u8>]) -> anyhow::Result<()> {
                 let hash = store.vault().hash_key(&key);
                 let Some(handle) = store.keys().find(&hash) else { return };
                 let now = clock.now();
-                black_box(handle.admit(&hash, ADDRESS, now));
+                black_box(store.keys().admit(&handle, &hash, ADDRESS, now));
                 store.requests().record(&answered(&hash, &handle, now));
             },
             BatchSize::SmallInput,

@@ -8,8 +8,31 @@ use anyhow::Context as _;
 /// Processor time is counted in hundredths of a second in /proc (`USER_HZ`), on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
-/// User and system time of all threads of a process so far.
-pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
+/// Processor time of all threads of a process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CpuTime {
+    /// In the program itself.
+    pub(crate) user: Duration,
+    /// In the kernel on its behalf.
+    pub(crate) system: Duration,
+}
+
+impl CpuTime {
+    pub(crate) fn whole(self) -> Duration {
+        self.user + self.system
+    }
+
+    /// What came after an earlier reading.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
+        }
+    }
+}
+
+/// What a process has used so far.
+pub(crate) fn cpu_time(process: u32) -> anyhow::Result<CpuTime> {
     let path = format!("/proc/{process}/stat");
     let text = fs::read_to_string(&path).with_context(|| path.clone())?;
     // The second field is the name in parentheses, which may itself hold spaces.
@@ -17,7 +40,7 @@ pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let ticks =
         |at: usize| fields.get(at).and_then(|field| field.parse::<u32>().ok()).context("a number of ticks");
-    Ok(TICK * (ticks(11)? + ticks(12)?))
+    Ok(CpuTime { user: TICK * ticks(11)?, system: TICK * ticks(12)? })
 }
 
 /// Memory that is really there, in MiB.

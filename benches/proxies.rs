@@ -1,6 +1,7 @@
 //! What one authenticated and limited request costs us beside the proxies that people put in front of an API for the same
 //! purpose: `HAProxy` with a map and a stick table, nginx with a map and `limit_req`. The same keys, answers of the same size,
-//! one core for each server and another for the load, in one run. Whoever is not installed is left out and said so.
+//! one core for each server and another for the load, in one run; and beside the bare handler, which shows what is the
+//! library's. Whoever is not installed is left out and said so.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -14,14 +15,14 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::Effort;
-use crate::peers::load_on;
+use crate::peers::{Bare, load_on};
 use crate::process::cpu_time;
-use crate::requests::folder_with_keys;
+use crate::requests::{folder_with_keys, whoami};
 use crate::server::Server;
 use crate::table::{Table, progress};
 
 /// The rounds, each of which measures everybody once; of a server's rounds the median is taken.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 /// The core that serves, and the one that asks.
 const SERVING: usize = 0;
 const ASKING: usize = 1;
@@ -39,7 +40,11 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
     let server = Server::start_on_core(&data, SERVING).await?;
     let first = secrets.first().context("a key")?;
     let answer = ask(server.plain, first).await?;
-    let mut contestants = vec![("telepath".to_owned(), server.process()?, server.plain)];
+    let bare = Bare::start(&whoami(server.plain, first, &data).await?, Some(SERVING)).await?;
+    let mut contestants = vec![
+        ("telepath".to_owned(), server.process()?, server.plain),
+        ("bare axum, which checks nothing".to_owned(), bare.process()?, bare.plain),
+    ];
     let mut proxies = Vec::new();
     for kind in [Kind::HaProxy, Kind::Nginx] {
         match Proxy::start(kind, &scratch.join(kind.name()), &secrets, &answer).await? {
@@ -57,17 +62,18 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         for ((_, process, address), costs) in contestants.iter().zip(&mut costs) {
             let before = cpu_time(*process)?;
             load_on(ASKING, *address, requests, &secrets).await?;
-            let used = cpu_time(*process)?.saturating_sub(before);
-            costs.push(used.as_secs_f64() * 1e6 / f64::from(u32::try_from(requests)?));
+            let used = cpu_time(*process)?.since(before);
+            let per_request = 1e6 / f64::from(u32::try_from(requests)?);
+            costs.push((used.whole().as_secs_f64() * per_request, used.user.as_secs_f64() * per_request));
         }
     }
     for ((name, ..), costs) in contestants.iter().zip(&mut costs) {
-        costs.sort_by(f64::total_cmp);
-        let cost = costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN);
+        costs.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let (cost, user) = costs.get(costs.len() / 2).copied().unwrap_or((f64::NAN, f64::NAN));
         let goal = if name == "telepath" { "≤ HAProxy" } else { "" };
         table.row_with_goal(
             format!("one core, 10,000 keys, limited: CPU per request of {name}"),
-            format!("{cost:.2} µs"),
+            format!("{cost:.2} µs, {user:.1} outside of the kernel"),
             goal,
         );
     }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
@@ -30,7 +29,7 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
 
     let server = Server::start(&data).await?;
     let order = whoami(server.plain, secrets.first().context("a key")?, &data).await?;
-    let bare = Bare::start(&order).await?;
+    let bare = Bare::start(&order, None).await?;
     let authority = server.data.join("tls/ca.pem");
     for (name, ours, theirs, authority) in [
         ("without TLS", server.plain, bare.plain, None),
@@ -78,7 +77,7 @@ async fn cost(
 ) -> anyhow::Result<(f64, f64)> {
     let before = cpu_time(process)?;
     let seconds = load(address, authority, requests, keys).await?;
-    let used: Duration = cpu_time(process)?.saturating_sub(before);
+    let used = cpu_time(process)?.since(before).whole();
     let requests = f64::from(u32::try_from(requests)?);
     Ok((used.as_secs_f64() * 1e6 / requests, requests / seconds))
 }
@@ -92,7 +91,7 @@ fn median(numbers: &mut [f64]) -> f64 {
 const WRITTEN_BY_HYPER: [&str; 3] = ["date", "content-length", "connection"];
 
 /// One answer of ours, as an order to the bare server to answer the same.
-async fn whoami(address: SocketAddr, key: &str, data: &Path) -> anyhow::Result<Value> {
+pub(crate) async fn whoami(address: SocketAddr, key: &str, data: &Path) -> anyhow::Result<Value> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!(
         "GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"

@@ -1,13 +1,11 @@
 //! The headers that every answer has, whatever its status: the request id, the rate window in the seed's form and in the
 //! form of the IETF draft, and the ones that keep browsers and caches from guessing.
 
-use std::fmt::Write as _;
-
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use bytes::BytesMut;
+use bytes::Bytes;
 use telepath_core::clock::Timestamp;
-use telepath_core::id::RequestId;
+use telepath_core::id::{Id as _, RequestId};
 use telepath_core::limit::{WINDOW_SECONDS, WindowState};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,28 +20,29 @@ const TEXT: usize = 192;
 
 /// Sets them. Their values share one piece of memory, because there are six of them in every answer.
 pub(crate) fn stamp(headers: &mut HeaderMap, id: RequestId, window: WindowState, now: Timestamp) {
-    headers.reserve(8);
-    let mut text = BytesMut::with_capacity(TEXT);
     let limit = u64::from(window.limit.get());
     let remaining = u64::from(window.remaining);
-    // Writing to memory that grows cannot fail.
-    let _ = write!(text, "{id}");
-    set(headers, REQUEST_ID, &mut text);
+    let mut text = Vec::with_capacity(TEXT);
+    let mut ends = [0; 6];
+    text.extend_from_slice(b"req_");
+    text.extend_from_slice(&id.encoded());
+    ends[0] = text.len();
     append_number(&mut text, limit);
-    set(headers, LIMIT, &mut text);
+    ends[1] = text.len();
     append_number(&mut text, remaining);
-    set(headers, REMAINING, &mut text);
+    ends[2] = text.len();
     append_number(&mut text, u64::try_from(window.reset).unwrap_or(0));
-    set(headers, RESET, &mut text);
+    ends[3] = text.len();
     text.extend_from_slice(b"\"default\";q=");
     append_number(&mut text, limit);
     text.extend_from_slice(b";w=60");
-    set(headers, POLICY, &mut text);
+    ends[4] = text.len();
     text.extend_from_slice(b"\"default\";r=");
     append_number(&mut text, remaining);
     text.extend_from_slice(b";t=");
     append_number(&mut text, window.seconds_until_reset(now));
-    set(headers, STATE, &mut text);
+    ends[5] = text.len();
+    set_all(headers, &Bytes::from(text), ends);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
@@ -51,16 +50,21 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: RequestId, window: WindowState,
 /// The policy's `w` is written as a text.
 const _: () = assert!(WINDOW_SECONDS == 60);
 
-/// Takes what was written as the value of a header.
-fn set(headers: &mut HeaderMap, name: HeaderName, text: &mut BytesMut) {
-    // Letters, digits and a few signs: always a legal value.
-    if let Ok(value) = HeaderValue::from_maybe_shared(text.split().freeze()) {
-        headers.insert(name, value);
+/// Takes the stretches of a text as the values of the headers that are written by it.
+fn set_all(headers: &mut HeaderMap, text: &Bytes, ends: [usize; 6]) {
+    headers.reserve(ends.len() + 2);
+    let mut from = 0;
+    for (name, end) in [REQUEST_ID, LIMIT, REMAINING, RESET, POLICY, STATE].into_iter().zip(ends) {
+        // Letters, digits and a few signs: always a legal value.
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(from..end)) {
+            headers.insert(name, value);
+        }
+        from = end;
     }
 }
 
 /// In decimal digits, without the detour over the formatting of everything.
-fn append_number(text: &mut BytesMut, mut number: u64) {
+fn append_number(text: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut place = digits.len();
     loop {
@@ -81,7 +85,7 @@ mod tests {
     #[test]
     fn numbers_are_written_in_full() {
         for number in [0, 1, 9, 10, 99, 1_800_000_060, u64::from(u32::MAX), u64::MAX] {
-            let mut text = BytesMut::new();
+            let mut text = Vec::new();
             append_number(&mut text, number);
             assert_eq!(text, number.to_string().as_bytes());
         }

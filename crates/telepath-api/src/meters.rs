@@ -3,6 +3,8 @@
 
 mod durations;
 
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
@@ -12,6 +14,8 @@ use telepath_store::Store;
 use crate::routes::{ROUTES, RouteMatch};
 use durations::Durations;
 
+/// The name of the counter of answers.
+const REQUESTS: &str = "telepath_api_requests_total";
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Why the auth pipeline refused a request.
@@ -60,16 +64,24 @@ impl Refusal {
 struct RouteMeters {
     route: &'static str,
     method: &'static str,
-    by_class: [Counter; 5],
+    /// In the order of [`CLASSES`].
+    by_class: [AtomicU64; 5],
     durations: Durations,
 }
 
 impl RouteMeters {
     fn new(route: &'static str, method: &'static str) -> Self {
-        let by_class = CLASSES.map(|class| {
-            counter!("telepath_api_requests_total", "route" => route, "method" => method, "status" => class)
-        });
-        Self { route, method, by_class, durations: Durations::default() }
+        Self { route, method, by_class: Default::default(), durations: Durations::default() }
+    }
+
+    fn write_counts(&self, text: &mut String) {
+        let Self { route, method, by_class, .. } = self;
+        for (class, count) in CLASSES.iter().zip(by_class) {
+            let count = count.load(Ordering::Relaxed);
+            let labels = format_args!("route=\"{route}\",method=\"{method}\",status=\"{class}\"");
+            // Writing to memory that grows cannot fail.
+            let _ = writeln!(text, "{REQUESTS}{{{labels}}} {count}");
+        }
     }
 }
 
@@ -141,7 +153,6 @@ impl ClusterMeters {
 impl Meters {
     /// Registers with the recorder that is in force.
     pub(crate) fn register(store: &Store) -> Self {
-        metrics::describe_counter!("telepath_api_requests_total", "Answered API requests.");
         metrics::describe_counter!("telepath_api_refusals_total", "Requests refused by the auth pipeline.");
         metrics::describe_gauge!("telepath_keys", "API keys in the key table.");
         metrics::describe_counter!("telepath_alerts_raised_total", "Alerts raised by this process.");
@@ -197,14 +208,19 @@ impl Meters {
     pub(crate) fn answered(&self, matched: RouteMatch, status: u16, took: Duration) {
         let route = matched.row.and_then(|row| self.routes.get(row)).unwrap_or(&self.unmatched);
         let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
-        route.by_class[class].increment(1);
+        route.by_class[class].fetch_add(1, Ordering::Relaxed);
         route.durations.record(took);
     }
 
-    /// Adds what the recorder does not know to the text of all figures.
-    pub(crate) fn write_durations(&self, text: &mut String) {
+    /// Adds what is on the way of every request, and therefore counted here, to the text of all other figures.
+    pub(crate) fn write_answers(&self, text: &mut String) {
+        let routes = || self.routes.iter().chain([&self.unmatched]);
+        let _ = writeln!(text, "# HELP {REQUESTS} Answered API requests.\n# TYPE {REQUESTS} counter");
+        for meters in routes() {
+            meters.write_counts(text);
+        }
         durations::describe(text);
-        for meters in self.routes.iter().chain([&self.unmatched]) {
+        for meters in routes() {
             meters.durations.write(meters.route, meters.method, text);
         }
     }

@@ -19,6 +19,6 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
 async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
     state.meters.look(&state.store);
     let mut text = state.prometheus.render();
-    state.meters.write_durations(&mut text);
+    state.meters.write_answers(&mut text);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

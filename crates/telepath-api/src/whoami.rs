@@ -83,25 +83,34 @@ async fn whoami(
 ) -> Result<impl IntoResponse, ApiError> {
     let body = match &caller.key {
         Some(key) => of_key(&state, &caller, key).await?,
-        None => render(&WhoamiBody {
-            id: None,
-            name: "Local administration".to_owned(),
-            preset: None,
-            scopes: scope_names(caller.scopes),
-            rate_limit_per_minute: state.options.local_limit.get(),
-            expires_at: None,
-            account: account_of(&state, &caller).await?.into(),
-        })?,
+        None => Box::pin(of_local(&state, &caller)).await?,
     };
     Ok(([(CONTENT_TYPE, "application/json")], body))
+}
+
+async fn of_local(shared: &Shared, caller: &Caller) -> Result<Bytes, ApiError> {
+    render(&WhoamiBody {
+        id: None,
+        name: "Local administration".to_owned(),
+        preset: None,
+        scopes: scope_names(caller.scopes),
+        rate_limit_per_minute: shared.options.local_limit.get(),
+        expires_at: None,
+        account: account_of(shared, caller).await?.into(),
+    })
 }
 
 async fn of_key(shared: &Shared, caller: &Caller, key: &KeyHandle) -> Result<Bytes, ApiError> {
     // Asked before the database is: what is read below is not older than this version.
     let (id, version) = (key.key_id(), key.version());
-    if let Some(known) = shared.whoami.get(id, version) {
-        return Ok(known);
+    match shared.whoami.get(id, version) {
+        Some(known) => Ok(known),
+        // On the heap, where it is seldom needed: the future of every request would be as large as this one.
+        None => Box::pin(read(shared, caller, id, version)).await,
     }
+}
+
+async fn read(shared: &Shared, caller: &Caller, id: KeyId, version: i64) -> Result<Bytes, ApiError> {
     let account = account_of(shared, caller).await?;
     let record = shared.store.find_key(caller.account, id).await?;
     let record = record.ok_or_else(|| KeyId::not_found(&id.to_string()))?;

@@ -30,6 +30,11 @@ pub trait Id: Copy + Ord + fmt::Display + FromStr<Err = InvalidId> {
     /// The raw bytes.
     fn as_bytes(&self) -> &[u8; 16];
 
+    /// The text behind the prefix and its underscore, in ASCII.
+    fn encoded(&self) -> [u8; 26] {
+        encode(*self.as_bytes())
+    }
+
     /// A new id that sorts after all made in earlier milliseconds.
     fn generate(now: Timestamp, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let random = random_bytes::<10>(entropy)?;
@@ -52,9 +57,14 @@ const DIGITS: [u8; 256] = {
 fn encode(bytes: [u8; 16]) -> [u8; ENCODED] {
     let mut value = u128::from_be_bytes(bytes);
     let mut out = [b'0'; ENCODED];
-    for slot in out.iter_mut().rev() {
-        *slot = ALPHABET[(value & 31) as usize];
-        value >>= 5;
+    // Twelve symbols are sixty bits, which one register holds.
+    for part in out.rchunks_mut(12) {
+        let mut bits = value as u64;
+        for slot in part.iter_mut().rev() {
+            *slot = ALPHABET[(bits & 31) as usize];
+            bits >>= 5;
+        }
+        value >>= 60;
     }
     out
 }

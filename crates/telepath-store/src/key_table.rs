@@ -1,5 +1,5 @@
 //! The keys in memory, from which every request is admitted: no I/O and no lock across an await. A key's state stands
-//! under its own small lock, and [`KeyHandle::admit`] decides under it, so that a change that was applied is seen by every
+//! under its own small lock, and [`KeyTable::admit`] decides under it, so that a change that was applied is seen by every
 //! admission after it, also through a handle that was found before.
 
 mod entry;
@@ -174,7 +174,46 @@ impl KeyTable {
     pub fn find(&self, hash: &HashedKey) -> Option<KeyHandle> {
         let number = hash.index();
         let entry = read(shard_of(&self.0.by_hash, number)).find(number, |entry| entry.has(hash))?;
-        Some(KeyHandle { entry, lease: Arc::clone(&self.0.lease) })
+        Some(KeyHandle { entry })
+    }
+
+    /// The moment of admission: judges the key's policy, checks that this very secret is still one of the key's, and
+    /// counts the request in the key's window, all under the key's lock.
+    pub fn admit(&self, key: &KeyHandle, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
+        if !self.0.lease.holds() {
+            return Admission::NoLease;
+        }
+        key.entry.admit(hash, address, now)
+    }
+
+    /// Judges the key and its secret without counting: for a window that is counted elsewhere. What comes of it must be
+    /// judged again by [`KeyTable::settle`] when the count is known.
+    pub(crate) fn judge(
+        &self,
+        key: &KeyHandle,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Standing, Admission> {
+        if !self.0.lease.holds() {
+            return Err(Admission::NoLease);
+        }
+        key.entry.judge(hash, address, now)
+    }
+
+    /// The moment of admission of a request that was counted elsewhere: judges everything anew, and remembers the count.
+    pub(crate) fn settle(
+        &self,
+        key: &KeyHandle,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+        taken: Taken,
+    ) -> Admission {
+        if !self.0.lease.holds() {
+            return Admission::NoLease;
+        }
+        key.entry.settle(hash, address, now, taken)
     }
 
     /// How many keys there are, whatever their state.
@@ -268,47 +307,9 @@ impl KeyTable {
 #[derive(Clone)]
 pub struct KeyHandle {
     entry: Arc<Entry>,
-    lease: Arc<Lease>,
 }
 
 impl KeyHandle {
-    /// The moment of admission: judges the key's policy, checks that this very secret is still one of the key's, and
-    /// counts the request in the key's window, all under the key's lock.
-    pub fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
-        if !self.lease.holds() {
-            return Admission::NoLease;
-        }
-        self.entry.admit(hash, address, now)
-    }
-
-    /// Judges the key and its secret without counting: for a window that is counted elsewhere. What comes of it must be
-    /// judged again by [`KeyHandle::settle`] when the count is known.
-    pub(crate) fn judge(
-        &self,
-        hash: &HashedKey,
-        address: IpAddr,
-        now: Timestamp,
-    ) -> Result<Standing, Admission> {
-        if !self.lease.holds() {
-            return Err(Admission::NoLease);
-        }
-        self.entry.judge(hash, address, now)
-    }
-
-    /// The moment of admission of a request that was counted elsewhere: judges everything anew, and remembers the count.
-    pub(crate) fn settle(
-        &self,
-        hash: &HashedKey,
-        address: IpAddr,
-        now: Timestamp,
-        taken: Taken,
-    ) -> Admission {
-        if !self.lease.holds() {
-            return Admission::NoLease;
-        }
-        self.entry.settle(hash, address, now, taken)
-    }
-
     /// Whether this very secret works, or will when the key becomes valid. Nothing is counted.
     pub fn is_live(&self, hash: &HashedKey, now: Timestamp) -> bool {
         self.entry.is_live(hash, now)

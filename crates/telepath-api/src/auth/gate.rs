@@ -108,7 +108,8 @@ impl Api {
                 Some(Err(error)) => return error.into_response(),
                 Some(Ok(key)) => {
                     let request = Request::from_parts(parts, body);
-                    return once::answer(&self.shared, router, request, key, caller).await;
+                    // On the heap, or the future of every request would be as large as this one.
+                    return Box::pin(once::answer(&self.shared, router, request, key, caller)).await;
                 }
             },
         }

@@ -38,7 +38,7 @@ fn snapshot(id: KeyId, version: i64, requests: u32, hashes: &[HashedKey]) -> Sna
 }
 
 fn limit_of(table: &KeyTable, hash: &HashedKey) -> Option<u32> {
-    match table.find(hash)?.admit(hash, ADDRESS, NOW) {
+    match table.admit(&table.find(hash)?, hash, ADDRESS, NOW) {
         Admission::Admitted { window, .. } | Admission::Limited { window } => Some(window.limit.get()),
         Admission::WrongAddress
         | Admission::Dead
@@ -77,7 +77,7 @@ fn an_older_state_never_replaces_a_newer_one() {
     assert!(table.find(&colliding(2)).is_none());
     table.doubt(id(1));
     table.apply(snapshot(id(1), 3, 30, &[hash]));
-    assert_eq!(table.find(&hash).unwrap().admit(&hash, ADDRESS, NOW), Admission::Unsure);
+    assert_eq!(table.admit(&table.find(&hash).unwrap(), &hash, ADDRESS, NOW), Admission::Unsure);
     table.apply(snapshot(id(1), 4, 40, &[hash]));
     assert_eq!(limit_of(&table, &hash), Some(40));
 }
@@ -89,11 +89,11 @@ fn a_handle_of_a_secret_that_was_taken_away_is_dead() {
     table.apply(snapshot(id(1), 1, 5, &[old]));
     let handle = table.find(&old).unwrap();
     table.apply(snapshot(id(1), 2, 5, &[new, old]));
-    assert!(matches!(handle.admit(&old, ADDRESS, NOW), Admission::Admitted { .. }));
+    assert!(matches!(table.admit(&handle, &old, ADDRESS, NOW), Admission::Admitted { .. }));
     table.apply(snapshot(id(1), 3, 5, &[new]));
-    assert_eq!(handle.admit(&old, ADDRESS, NOW), Admission::Dead);
+    assert_eq!(table.admit(&handle, &old, ADDRESS, NOW), Admission::Dead);
     assert!(
-        matches!(handle.admit(&new, ADDRESS, NOW), Admission::Admitted { window, .. } if window.remaining == 3)
+        matches!(table.admit(&handle, &new, ADDRESS, NOW), Admission::Admitted { window, .. } if window.remaining == 3)
     );
 }
 

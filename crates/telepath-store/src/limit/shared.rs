@@ -91,14 +91,14 @@ impl Store {
         now: Timestamp,
     ) -> Admission {
         match &self.windows {
-            Windows::Memory => handle.admit(hash, address, now),
+            Windows::Memory => self.keys.admit(handle, hash, address, now),
             Windows::Shared(together) => {
-                let standing = match handle.judge(hash, address, now) {
+                let standing = match self.keys.judge(handle, hash, address, now) {
                     Ok(standing) => standing,
                     Err(refusal) => return refusal,
                 };
                 match together.take(self, handle, standing).await {
-                    Some(taken) => handle.settle(hash, address, self.now(), taken),
+                    Some(taken) => self.keys.settle(handle, hash, address, self.now(), taken),
                     None => Admission::Uncounted,
                 }
             }

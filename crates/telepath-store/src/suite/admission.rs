@@ -42,14 +42,14 @@ async fn race(bench: Arc<Bench>, withdrawal: Withdrawal) {
         let begun = Arc::new(Barrier::new(5));
         let hammer = |at: Timestamp| {
             let begun = Arc::clone(&begun);
-            let (handle, withdrawn, admitted) =
-                (handle.clone(), Arc::clone(&withdrawn), Arc::clone(&admitted));
+            let (keys, handle) = (store.keys().clone(), handle.clone());
+            let (withdrawn, admitted) = (Arc::clone(&withdrawn), Arc::clone(&admitted));
             std::thread::spawn(move || {
                 let mut refused_after = 0;
                 begun.wait();
                 while refused_after < 100 {
                     let after = withdrawn.load(Ordering::SeqCst);
-                    let admission = handle.admit(&hash, ADDRESS, at);
+                    let admission = keys.admit(&handle, &hash, ADDRESS, at);
                     if matches!(admission, Admission::Admitted { .. }) {
                         assert!(!after, "admitted by what had been withdrawn");
                         admitted.fetch_add(1, Ordering::SeqCst);
@@ -100,7 +100,7 @@ async fn many_threads_together_are_admitted_exactly_the_limit(bench: Arc<Bench>)
             let (keys, admitted) = (store.keys().clone(), Arc::clone(&admitted));
             std::thread::spawn(move || {
                 for _ in 0..200 {
-                    let admission = keys.find(&hash).unwrap().admit(&hash, ADDRESS, NOON);
+                    let admission = keys.admit(&keys.find(&hash).unwrap(), &hash, ADDRESS, NOON);
                     if matches!(admission, Admission::Admitted { .. }) {
                         admitted.fetch_add(1, Ordering::SeqCst);
                     }
@@ -121,11 +121,11 @@ async fn a_changed_limit_keeps_the_count(bench: Arc<Bench>) {
     let (created, hash) = bench.key(&store, account, NewKey { rate_limit: limit(3), ..new_key("k") }).await;
     let handle = store.keys().find(&hash).unwrap();
     for _ in 0..3 {
-        assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Admitted { .. }));
+        assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
     }
     let raise = KeyPatch { rate_limit: Some(limit(5)), ..KeyPatch::default() };
     store.update_key(account, created.record.id, raise, bench.origin()).await.unwrap();
-    let Admission::Admitted { window, .. } = handle.admit(&hash, ADDRESS, NOON) else {
+    let Admission::Admitted { window, .. } = store.keys().admit(&handle, &hash, ADDRESS, NOON) else {
         panic!("the raised limit has room");
     };
     assert_eq!((window.limit, window.remaining), (limit(5), 1));
@@ -148,7 +148,7 @@ async fn a_change_is_applied_when_its_caller_has_gone(bench: Arc<Bench>) {
         assert!(!answered, "the change was done before it could be dropped");
     }
     let applied = async {
-        while handle.admit(&hash, ADDRESS, NOON) != Admission::Dead {
+        while store.keys().admit(&handle, &hash, ADDRESS, NOON) != Admission::Dead {
             tokio::task::yield_now().await;
         }
     };
@@ -164,15 +164,18 @@ async fn a_key_in_doubt_is_refused_until_the_database_says_what_it_is(bench: Arc
     let (created, hash) = bench.key(&store, account, new_key("doubted")).await;
     let handle = store.keys().find(&hash).unwrap();
     store.keys().doubt(created.record.id);
-    assert_eq!(handle.admit(&hash, ADDRESS, NOON), Admission::Unsure);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Unsure);
     store.flush_usage().await.unwrap();
-    assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Admitted { .. }));
+    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
     store.close().await;
     store.keys().doubt(created.record.id);
     // The database is closed, so the doubt cannot be settled; and there is nothing to write.
     assert_eq!(store.flush_usage().await.ok(), Some(0));
     // With several servers a closed store has no lease either.
-    assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Unsure | Admission::NoLease));
+    assert!(matches!(
+        store.keys().admit(&handle, &hash, ADDRESS, NOON),
+        Admission::Unsure | Admission::NoLease
+    ));
 }
 
 async fn an_address_outside_the_list_consumes_nothing(bench: Arc<Bench>) {
@@ -183,12 +186,12 @@ async fn an_address_outside_the_list_consumes_nothing(bench: Arc<Bench>) {
     let (_, hash) = bench.key(&store, account, new).await;
     let handle = store.keys().find(&hash).unwrap();
     for _ in 0..3 {
-        let admission = handle.admit(&hash, "203.0.113.1".parse().unwrap(), NOON);
+        let admission = store.keys().admit(&handle, &hash, "203.0.113.1".parse().unwrap(), NOON);
         assert_eq!(admission, Admission::WrongAddress);
     }
-    assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Admitted { .. }));
+    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
     assert!(
-        matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Limited { window } if window.remaining == 0)
+        matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Limited { window } if window.remaining == 0)
     );
     store.close().await;
 }

@@ -133,9 +133,9 @@ async fn a_patch_changes_what_it_names_and_nothing_else(bench: Arc<Bench>) {
     };
     assert_eq!(changed, expected);
     let handle = store.keys().find(&hash).unwrap();
-    let admission = handle.admit(&hash, ADDRESS.parse().unwrap(), NOON);
+    let admission = store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), NOON);
     assert!(matches!(admission, crate::Admission::Admitted { window, .. } if window.limit == limit(7)));
-    assert_eq!(handle.admit(&hash, ADDRESS.parse().unwrap(), end), crate::Admission::Dead);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), end), crate::Admission::Dead);
     let cleared = KeyPatch { expires_at: Change::Clear, ..KeyPatch::default() };
     let changed = store.update_key(account, id, cleared, bench.origin()).await.unwrap();
     assert_eq!(changed.expires_at, None);
@@ -167,7 +167,7 @@ async fn revoking_is_final_and_repeatable(bench: Arc<Bench>) {
     let reason = Some("left the team".to_owned());
     let first = store.revoke_key(account, id, reason, bench.origin()).await.unwrap();
     assert_eq!(first.revocation.as_ref().unwrap().reason.as_deref(), Some("left the team"));
-    assert_eq!(handle.admit(&hash, ADDRESS.parse().unwrap(), NOON), crate::Admission::Dead);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), NOON), crate::Admission::Dead);
     bench.clock.advance(Duration::from_mins(1));
     let again = Some("another reason".to_owned());
     let second = store.revoke_key(account, id, again, bench.origin()).await.unwrap();
@@ -180,8 +180,10 @@ async fn revoking_is_final_and_repeatable(bench: Arc<Bench>) {
     assert_eq!(kinds, ["key.created", "key.revoked"]);
     store.close().await;
     let store = bench.open().await;
-    let admission =
-        store.keys().find(&hash).map(|handle| handle.admit(&hash, ADDRESS.parse().unwrap(), NOON));
+    let admission = store
+        .keys()
+        .find(&hash)
+        .map(|handle| store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), NOON));
     assert_eq!(admission, Some(crate::Admission::Dead));
     store.close().await;
 }
@@ -258,12 +260,15 @@ async fn every_secret_of_a_key_is_found_after_a_restart(bench: Arc<Bench>) {
     for hash in [first, second] {
         let handle = store.keys().find(&hash).unwrap();
         assert_eq!(handle.key_id(), created.record.id);
-        let admission = handle.admit(&hash, ADDRESS.parse().unwrap(), NOON);
+        let admission = store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), NOON);
         assert!(matches!(admission, crate::Admission::Admitted { .. }));
     }
     let handle = store.keys().find(&second).unwrap();
-    assert_eq!(handle.admit(&second, ADDRESS.parse().unwrap(), end), crate::Admission::Dead);
-    assert!(matches!(handle.admit(&first, ADDRESS.parse().unwrap(), end), crate::Admission::Admitted { .. }));
+    assert_eq!(store.keys().admit(&handle, &second, ADDRESS.parse().unwrap(), end), crate::Admission::Dead);
+    assert!(matches!(
+        store.keys().admit(&handle, &first, ADDRESS.parse().unwrap(), end),
+        crate::Admission::Admitted { .. }
+    ));
     assert_eq!(store.get_key(account, created.record.id).await.unwrap().unwrap().secrets.len(), 2);
     store.close().await;
 }

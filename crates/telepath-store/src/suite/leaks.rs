@@ -28,7 +28,7 @@ async fn a_reported_key_is_revoked_with_its_alert_and_told_of_once(bench: Arc<Be
         let revocation = key.revocation.unwrap();
         assert_eq!((revocation.by, revocation.reason.as_deref()), (Actor::System, Some("Reported")));
     }
-    assert_eq!(handle.admit(&hash, ADDRESS, NOON), Admission::Dead);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Dead);
     let kinds: Vec<_> = events_of(&store, &id.to_string())
         .await
         .iter()
@@ -48,11 +48,11 @@ async fn a_key_seen_in_clear_is_revoked_when_the_account_wants_it(bench: Arc<Ben
     let (id, origin) = (created.record.id, Origin::system(Some(ADDRESS), NOON));
     let handle = store.keys().find(&hash).unwrap();
     assert!(!store.revoke_seen_in_clear(account, id, origin).await.unwrap());
-    assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Admitted { .. }));
+    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
     let patch = AccountPatch { name: None, revoke_keys_seen_in_clear: Some(true) };
     store.update_account(account, patch, bench.origin()).await.unwrap();
     assert!(store.revoke_seen_in_clear(account, id, origin).await.unwrap());
-    assert_eq!(handle.admit(&hash, ADDRESS, NOON), Admission::Dead);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Dead);
     store.close().await;
 }
 
@@ -71,6 +71,9 @@ async fn only_a_secret_that_works_makes_a_key_live(bench: Arc<Bench>) {
     assert!(handle.is_live(&second, later(99)) && !handle.is_live(&second, later(100)));
     store.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
     assert!(!handle.is_live(&second, NOON));
-    assert_eq!(store.keys().find(&second).unwrap().admit(&second, ADDRESS, NOON), Admission::Dead);
+    assert_eq!(
+        store.keys().admit(&store.keys().find(&second).unwrap(), &second, ADDRESS, NOON),
+        Admission::Dead
+    );
     store.close().await;
 }

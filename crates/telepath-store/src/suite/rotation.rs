@@ -35,7 +35,7 @@ fn hash_of(store: &Store, key: &CreatedKey) -> HashedKey {
 }
 
 fn admit(store: &Store, hash: &HashedKey, at: Timestamp) -> Admission {
-    store.keys().find(hash).map_or(Admission::Dead, |handle| handle.admit(hash, ADDRESS, at))
+    store.keys().find(hash).map_or(Admission::Dead, |handle| store.keys().admit(&handle, hash, ADDRESS, at))
 }
 
 fn is_admitted(store: &Store, hash: &HashedKey, at: Timestamp) -> bool {
@@ -122,7 +122,7 @@ async fn without_grace_the_old_secret_is_dead_whatever_the_clock_says(bench: Arc
     assert_eq!(statuses(&new.record, NOON), ["current", "ended"]);
     let hour = Duration::from_hours(1);
     for at in [NOON.minus(hour), NOON, NOON.plus(hour)] {
-        assert_eq!(handle.admit(&first, ADDRESS, at), Admission::Dead, "{at}");
+        assert_eq!(store.keys().admit(&handle, &first, ADDRESS, at), Admission::Dead, "{at}");
         assert!(is_admitted(&store, &second, at));
     }
     store.close().await;

@@ -47,9 +47,9 @@ async fn a_commit_without_an_answer_is_settled_by_asking_the_database() {
         assert!(matches!(lost, Err(StoreError::OutcomeUnknown(_))), "{lost:?}");
         store.keys().doubt(id);
         let handle = store.keys().find(&hash).unwrap();
-        assert_eq!(handle.admit(&hash, ADDRESS, NOON), Admission::Unsure);
+        assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Unsure);
         store.flush_usage().await.unwrap();
-        assert!(matches!(handle.admit(&hash, ADDRESS, NOON), Admission::Admitted { .. }));
+        assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
         assert_eq!(select(&store, "SELECT name FROM keys", vec![]).await[0].text("name").unwrap(), "settled");
         store.close().await;
     })
