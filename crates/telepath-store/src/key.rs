@@ -2,11 +2,10 @@
 //! the table in memory before the function returns, so that what was taken away is refused from that moment on.
 
 mod change;
+mod commit;
 mod giver;
 mod rotate;
 mod row;
-
-use std::sync::{Arc, Mutex, PoisonError};
 
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
@@ -18,16 +17,13 @@ use telepath_core::page::{Page, PageRequest};
 use telepath_core::secret::{KeyMode, PlainKey};
 use telepath_core::validation::Invalid;
 
-use std::time::Instant;
-
 use crate::Store;
-use crate::backend::{Backend, Change};
 use crate::error::StoreError;
-use crate::key_clock;
-use crate::key_table::{KeyTable, Snapshot, snapshot};
-use crate::sql::{Connection, binds, corrupt};
+use crate::sql::{binds, corrupt};
 
 pub(crate) use change::{Revoke, differences, revoke};
+use commit::Touched;
+pub(crate) use commit::{Changed, settle_doubts};
 pub(crate) use giver::{hold_giver, must_cover_scopes};
 
 /// A key that was just made.
@@ -240,41 +236,13 @@ impl Store {
         origin: Origin,
     ) -> Result<RotatedKeys, RotateAllError> {
         let mode = self.mode_of(account).await?;
-        let (backend, keys, seams) = (self.backend.clone(), self.keys.clone(), self.seams.clone());
-        let witness = self.cluster.witness();
-        let task = tokio::spawn(async move {
-            let touched = Arc::new(Mutex::new(Vec::new()));
-            let note = Arc::clone(&touched);
-            let result = backend
-                .write(move |db| {
-                    Box::pin(async move {
-                        let touch = |id| note.lock().unwrap_or_else(PoisonError::into_inner).push(id);
-                        let rotated =
-                            rotate::rotate_all(db, account, grace, mode, origin, seams, &touch).await?;
-                        let ids: Vec<KeyId> =
-                            rotated.iter().map(|(changed, _)| changed.snapshot.id).collect();
-                        let version = key_clock::stamp(db, &ids).await?;
-                        Ok((rotated, version))
-                    })
-                })
-                .await;
-            let committed = Instant::now();
-            if let Err(RotateAllError::Store(StoreError::OutcomeUnknown(_))) = &result {
-                for id in touched.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-                    keys.doubt(id);
-                }
-                settle_doubts(&backend, &keys).await;
-            }
-            let apply = |(Changed { key, snapshot }, secret)| {
-                keys.apply(snapshot);
-                (key, secret)
-            };
-            let (rotated, version) = result?;
-            let rotated: Vec<_> = rotated.into_iter().map(apply).collect();
-            witness.outlive(&backend, version, committed).await;
-            Ok(rotated)
-        });
-        let rotated = task.await.unwrap_or(Err(RotateAllError::Store(StoreError::Broken)))?;
+        let (seams, touched) = (self.seams.clone(), Touched::default());
+        let note = touched.clone();
+        let rotated = self
+            .change_keys(touched, move |db| {
+                Box::pin(rotate::rotate_all(db, account, grace, mode, origin, seams, note))
+            })
+            .await?;
         let shown = |(record, secret)| CreatedKey { record, secret };
         Ok(RotatedKeys { at: origin.at, keys: rotated.into_iter().map(shown).collect() })
     }
@@ -282,84 +250,4 @@ impl Store {
     async fn mode_of(&self, account: AccountId) -> Result<KeyMode, StoreError> {
         Ok(self.account(account).await?.ok_or_else(|| corrupt("account_id of a key"))?.mode)
     }
-
-    /// Commits a change of a key, applies it to the table, and waits until no other server admits by the old state. Runs to
-    /// its end even when the caller goes away, because a committed change must reach the table.
-    pub(crate) async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
-    where
-        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
-    {
-        let (backend, keys, witness) = (self.backend.clone(), self.keys.clone(), self.cluster.witness());
-        let task = tokio::spawn(async move {
-            let result: Result<(Changed, Option<i64>), KeyChangeError> =
-                backend.write(move |db| Box::pin(stamped(db, id, change))).await;
-            let committed = Instant::now();
-            if let Err(KeyChangeError::Store(StoreError::OutcomeUnknown(_))) = &result {
-                keys.doubt(id);
-                settle_doubts(&backend, &keys).await;
-            }
-            let (Changed { key, snapshot }, version) = result?;
-            keys.apply(snapshot);
-            witness.outlive(&backend, version, committed).await;
-            Ok(key)
-        });
-        task.await.unwrap_or_else(|_| Err(KeyChangeError::Store(StoreError::Broken)))
-    }
-}
-
-/// A change and, as the last thing before its commit, its number for the other servers. Also a change that found nothing
-/// to do is numbered: an earlier one of the same effect may not have been answered yet.
-async fn stamped<F>(
-    db: &mut Connection,
-    id: KeyId,
-    change: F,
-) -> Result<(Changed, Option<i64>), KeyChangeError>
-where
-    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
-{
-    let changed = change(db).await?;
-    let version = key_clock::stamp(db, &[id]).await?;
-    Ok((changed, version))
-}
-
-/// What a change of a key leaves behind.
-pub(crate) struct Changed {
-    key: KeyRecord,
-    snapshot: Snapshot,
-}
-
-impl Changed {
-    /// What people call the key.
-    pub(crate) fn name(&self) -> &str {
-        &self.key.name
-    }
-}
-
-/// Reads the keys whose last change may or may not have happened; those that cannot be read stay refused.
-pub(crate) async fn settle_doubts(backend: &Backend, keys: &KeyTable) {
-    let mut still = Vec::new();
-    for id in keys.take_doubted() {
-        match committed_state(backend, id).await {
-            Ok(Some(snapshot)) => keys.confirm(snapshot),
-            // The key was never made; there is nothing that could be admitted.
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(key = %id, %error, "the key is refused until the database says what it is");
-                still.push(id);
-            }
-        }
-    }
-    keys.keep_doubted(still);
-}
-
-/// Holding the row waits for a transaction that may still be about to commit on the database's side.
-async fn committed_state(backend: &Backend, id: KeyId) -> Result<Option<Snapshot>, StoreError> {
-    backend
-        .write(move |db| {
-            Box::pin(async move {
-                db.fetch_held("SELECT id FROM keys WHERE id = $1", binds![id.to_string()]).await?;
-                snapshot(db, &id.to_string()).await
-            })
-        })
-        .await
 }

@@ -12,6 +12,7 @@ use telepath_core::key::{
 use telepath_core::secret::{HashedKey, KeyMask, KeyMode, PlainKey};
 
 use super::change::{key_event, read_back};
+use super::commit::Touched;
 use super::giver::{self, must_cover, must_cover_scopes};
 use super::{Changed, KeyChangeError, RotateAllError, row};
 use crate::error::StoreError;
@@ -119,7 +120,7 @@ pub(super) async fn rotate_all(
     mode: KeyMode,
     origin: Origin,
     seams: Seams,
-    touched: &(dyn Fn(KeyId) + Send + Sync),
+    touched: Touched,
 ) -> Result<Vec<(Changed, PlainKey)>, RotateAllError> {
     let keys = hold_usable(db, account, origin).await?;
     let giver = giver::read(db, account, origin).await.map_err(no_giver)?;
@@ -138,7 +139,7 @@ pub(super) async fn rotate_all(
     for key in &keys {
         let Ok(plan) = plan(key) else { continue };
         let (rotate, secret) = Rotate::make(&seams, mode, grace, origin)?;
-        touched(key.id);
+        touched.note(key.id);
         write(db, key, plan, rotate).await?;
         secrets.insert(key.id, secret);
     }

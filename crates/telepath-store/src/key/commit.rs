@@ -1,0 +1,159 @@
+//! How every change of keys ends: committed, in the table in memory, and answered only when no other server admits by the
+//! old state. There is one way for one key and for all of an account, so that no step can be left out.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use telepath_core::id::KeyId;
+use telepath_core::key::KeyRecord;
+
+use super::{KeyChangeError, RotateAllError};
+use crate::Store;
+use crate::backend::{Backend, Change};
+use crate::error::StoreError;
+use crate::key_clock;
+use crate::key_table::{KeyTable, Snapshot, snapshot};
+use crate::sql::{Connection, binds};
+
+/// What a change of a key leaves behind.
+pub(crate) struct Changed {
+    pub(super) key: KeyRecord,
+    pub(super) snapshot: Snapshot,
+}
+
+impl Changed {
+    /// What people call the key.
+    pub(crate) fn name(&self) -> &str {
+        &self.key.name
+    }
+}
+
+/// The keys that a transaction has touched. They are doubted when it is not known whether it was committed, so each is
+/// noted before anything is written of it.
+#[derive(Clone, Default)]
+pub(super) struct Touched(Arc<Mutex<Vec<KeyId>>>);
+
+impl Touched {
+    pub(super) fn note(&self, key: KeyId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+    }
+
+    fn take(&self) -> Vec<KeyId> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Why keys were not changed.
+pub(super) trait ChangeError: From<StoreError> + Send + 'static {
+    /// Whether the change may have been committed all the same.
+    fn leaves_doubt(&self) -> bool;
+}
+
+impl ChangeError for KeyChangeError {
+    fn leaves_doubt(&self) -> bool {
+        matches!(self, KeyChangeError::Store(StoreError::OutcomeUnknown(_)))
+    }
+}
+
+impl ChangeError for RotateAllError {
+    fn leaves_doubt(&self) -> bool {
+        matches!(self, RotateAllError::Store(StoreError::OutcomeUnknown(_)))
+    }
+}
+
+impl Store {
+    /// Changes one key, as [`Store::change_keys`] does it.
+    pub(crate) async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
+    {
+        let touched = Touched::default();
+        touched.note(id);
+        let mut changed = self.change_keys(touched, move |db| Box::pin(alone(db, change))).await?;
+        changed.pop().map(|(key, ())| key).ok_or(KeyChangeError::Store(StoreError::Broken))
+    }
+
+    /// Commits a change of keys, applies it to the table, and waits until no other server admits by the old state. Runs
+    /// to its end even when the caller goes away, because a committed change must reach the table.
+    pub(super) async fn change_keys<T, E, F>(
+        &self,
+        touched: Touched,
+        change: F,
+    ) -> Result<Vec<(KeyRecord, T)>, E>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Vec<(Changed, T)>, E> + Send + 'static,
+        T: Send + 'static,
+        E: ChangeError,
+    {
+        let (backend, keys, witness) = (self.backend.clone(), self.keys.clone(), self.cluster.witness());
+        let task = tokio::spawn(async move {
+            let result: Result<(Vec<(Changed, T)>, Option<i64>), E> =
+                backend.write(move |db| Box::pin(stamped(db, change))).await;
+            let committed = Instant::now();
+            if result.as_ref().is_err_and(E::leaves_doubt) {
+                for id in touched.take() {
+                    keys.doubt(id);
+                }
+                settle_doubts(&backend, &keys).await;
+            }
+            let (changed, version) = result?;
+            let apply = |(Changed { key, snapshot }, more)| {
+                keys.apply(snapshot);
+                (key, more)
+            };
+            let applied = changed.into_iter().map(apply).collect();
+            witness.outlive(&backend, version, committed).await;
+            Ok(applied)
+        });
+        task.await.unwrap_or_else(|_| Err(StoreError::Broken.into()))
+    }
+}
+
+async fn alone<F>(db: &mut Connection, change: F) -> Result<Vec<(Changed, ())>, KeyChangeError>
+where
+    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
+{
+    Ok(vec![(change(db).await?, ())])
+}
+
+/// A change and, as the last thing before its commit, its number for the other servers. Also a change that found nothing
+/// to do is numbered: an earlier one of the same effect may not have been answered yet.
+async fn stamped<T, E, F>(db: &mut Connection, change: F) -> Result<(Vec<(Changed, T)>, Option<i64>), E>
+where
+    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Vec<(Changed, T)>, E> + Send + 'static,
+    E: ChangeError,
+{
+    let changed = change(db).await?;
+    let ids: Vec<KeyId> = changed.iter().map(|(changed, _)| changed.key.id).collect();
+    let version = key_clock::stamp(db, &ids).await?;
+    Ok((changed, version))
+}
+
+/// Reads the keys whose last change may or may not have happened; those that cannot be read stay refused.
+pub(crate) async fn settle_doubts(backend: &Backend, keys: &KeyTable) {
+    let mut still = Vec::new();
+    for id in keys.take_doubted() {
+        match committed_state(backend, id).await {
+            Ok(Some(snapshot)) => keys.confirm(snapshot),
+            // The key was never made; there is nothing that could be admitted.
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(key = %id, %error, "the key is refused until the database says what it is");
+                still.push(id);
+            }
+        }
+    }
+    keys.keep_doubted(still);
+}
+
+/// Holding the row waits for a transaction that may still be about to commit on the database's side.
+async fn committed_state(backend: &Backend, id: KeyId) -> Result<Option<Snapshot>, StoreError> {
+    backend
+        .write(move |db| {
+            Box::pin(async move {
+                db.fetch_held("SELECT id FROM keys WHERE id = $1", binds![id.to_string()]).await?;
+                snapshot(db, &id.to_string()).await
+            })
+        })
+        .await
+}
