@@ -10,7 +10,7 @@ pub use usage::{KeyUsage, RouteUsage, UsageAddress, UsageBucket, UsageQuery};
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use telepath_core::change::Change;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{KeyId, SecretId};
@@ -156,16 +156,8 @@ pub struct KeyChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_ips: Option<Vec<String>>,
     /// When it stops to work; [`Change::Clear`] means never.
-    #[serde(skip_serializing_if = "is_kept", serialize_with = "value_or_null")]
+    #[serde(skip_serializing_if = "Change::is_kept")]
     pub expires_at: Change<Timestamp>,
-}
-
-fn is_kept(change: &Change<Timestamp>) -> bool {
-    !change.is_given()
-}
-
-fn value_or_null<S: Serializer>(change: &Change<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    change.apply(None).serialize(serializer)
 }
 
 /// Which keys to list.

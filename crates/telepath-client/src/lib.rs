@@ -81,7 +81,7 @@ pub use telepath_core::secret::SecretText;
 pub use transport::Trust;
 pub use trunks::{CreatedTrunk, Credential, RotatedSipPassword, Trunk, TrunkRequest, TrunksQuery};
 pub use webhooks::{
-    DeliveriesQuery, Delivery, DeliveryAttempt, RecoveredDeliveries, Webhook, WebhookRequest,
+    DeliveriesQuery, Delivery, DeliveryAttempt, RecoveredDeliveries, Webhook, WebhookChange, WebhookRequest,
     WebhookWithSecret,
 };
 pub use whoami::{Account, Whoami};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use telepath_core::change::Change;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{DeliveryId, EventId, TrunkId, WebhookId};
 use telepath_core::secret::SecretText;
@@ -71,6 +72,29 @@ pub struct WebhookRequest {
     /// `v1` or `v1a`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+    /// Deliveries under way at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// `active` or `disabled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}
+
+/// What to change; what is left out stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct WebhookChange {
+    /// Where events are sent from now on, those that wait included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What people say about it; [`Change::Clear`] takes it away.
+    #[serde(skip_serializing_if = "Change::is_kept")]
+    pub description: Change<String>,
+    /// Names of events, or just `*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
+    /// Calls of these trunks only; an empty list means of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunk_ids: Option<Vec<TrunkId>>,
     /// Deliveries under way at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
@@ -163,6 +187,11 @@ impl Client {
     /// Makes an endpoint. The answer is the only place where a shared secret ever stands.
     pub async fn create_webhook(&self, request: &WebhookRequest) -> Result<WebhookWithSecret, Error> {
         self.post("/v1/webhooks", request).await
+    }
+
+    /// Changes an endpoint.
+    pub async fn update_webhook(&self, id: WebhookId, change: &WebhookChange) -> Result<Webhook, Error> {
+        self.patch(&format!("/v1/webhooks/{id}"), change).await
     }
 
     /// One page of the account's endpoints, newest first.

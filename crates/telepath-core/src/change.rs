@@ -1,9 +1,10 @@
 //! What a partial update says about an optional member: leave it, take it away, or set it. JSON tells the three apart as
 //! left out, `null` and a value (RFC 7396), which an `Option` cannot.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A change of an optional member. As a member of a struct it needs `#[serde(default)]`, so that left out is [`Change::Keep`].
+/// A change of an optional member. As a member of a struct it needs `#[serde(default)]`, so that left out is [`Change::Keep`],
+/// and `#[serde(skip_serializing_if = "Change::is_kept")]` for the way back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Change<T> {
     /// Left out: stays as it is.
@@ -30,6 +31,11 @@ impl<T> Change<T> {
         !matches!(self, Change::Keep)
     }
 
+    /// Whether the member was left out; then it is not to be written either.
+    pub const fn is_kept(&self) -> bool {
+        matches!(self, Change::Keep)
+    }
+
     /// What the member is after the change.
     pub fn apply(self, member: Option<T>) -> Option<T> {
         match self {
@@ -46,13 +52,22 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     }
 }
 
+impl<T: Serialize> Serialize for Change<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Change::Keep | Change::Clear => serializer.serialize_none(),
+            Change::Set(value) => serializer.serialize_some(value),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[derive(Deserialize)]
+    #[derive(Deserialize, Serialize)]
     struct Patch {
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Change::is_kept")]
         member: Change<u8>,
     }
 
@@ -62,6 +77,9 @@ mod tests {
         assert_eq!(member("{}"), Change::Keep);
         assert_eq!(member(r#"{"member":null}"#), Change::Clear);
         assert_eq!(member(r#"{"member":3}"#), Change::Set(3));
+        for json in ["{}", r#"{"member":null}"#, r#"{"member":3}"#] {
+            assert_eq!(serde_json::to_string(&Patch { member: member(json) }).unwrap(), json);
+        }
         assert_eq!(member("{}").apply(Some(1)), Some(1));
         assert_eq!(member(r#"{"member":null}"#).apply(Some(1)), None);
         assert_eq!(member(r#"{"member":3}"#).apply(None), Some(3));

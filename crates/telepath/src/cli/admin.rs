@@ -60,11 +60,6 @@ impl Admin {
         &self.client
     }
 
-    /// Whether a server runs on the folder, so that what is asked for also happens beside this command.
-    pub(crate) const fn has_server(&self) -> bool {
-        self.local.is_none()
-    }
-
     /// Ends what was started for this command.
     pub(crate) async fn close(self) {
         if let Some(local) = self.local {

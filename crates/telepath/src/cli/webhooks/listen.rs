@@ -15,9 +15,8 @@ use telepath_core::webhook::delivery::Outcome;
 use telepath_core::webhook::signature::SigningSecret;
 use telepath_egress::{AllowList, Egress, Security};
 
-use super::super::admin::Admin;
-use super::super::arguments::CommonArgs;
-use super::super::output;
+use crate::cli::output;
+use crate::cli::reach::{Api, ApiArgs};
 use crate::deliveries::post::{self, Destination, Message, Patience};
 use crate::exit::{Exit, Failure};
 use crate::signals;
@@ -26,8 +25,9 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   telepath webhooks listen --forward-to http://127.0.0.1:3000/hook --data-dir data
   telepath webhooks listen --forward-to http://localhost:3000 --events call.started,call.ended --data-dir data
+  telepath webhooks listen --forward-to http://localhost:3000 --api-url https://voice.example:8443
 
-The secret to verify with is printed first. A server must be running on the folder.";
+The secret to verify with is printed first. With --data-dir, a server must be running on the folder.";
 
 /// No name ends like this (RFC 6761 section 6.4), so nothing could be sent there even if the endpoint were switched on.
 const NOWHERE: &str = "https://listen.invalid/";
@@ -40,7 +40,7 @@ const PAGE: u32 = 100;
 #[derive(Debug, Args)]
 pub(crate) struct ListenArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    api: ApiArgs,
     /// Where to post events: http:// on this machine, or https://
     #[arg(long, value_name = "URL")]
     forward_to: String,
@@ -52,14 +52,14 @@ pub(crate) struct ListenArgs {
 /// Runs the command.
 pub(super) async fn run(args: ListenArgs) -> Result<(), Failure> {
     let target = Target::parse(&args.forward_to)?;
-    let admin = Admin::open(&args.common).await?;
-    let done = if admin.has_server() {
-        listen(admin.client(), &target, args.events).await
-    } else {
+    let api = Api::open(&args.api).await?;
+    let done = if api.is_alone() {
         Err(Failure::plain("no server runs on this folder, so there are no events")
             .remedy("Start one with `telepath serve`, then listen again."))
+    } else {
+        listen(api.client(), &target, args.events).await
     };
-    admin.close().await;
+    api.close().await;
     done
 }
 

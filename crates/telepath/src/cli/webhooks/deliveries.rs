@@ -1,0 +1,156 @@
+//! Deliveries: listed, tested, and asked for again.
+
+use std::time::Duration;
+
+use clap::Args;
+use telepath_client::{Client, DeliveriesQuery, Delivery, DeliveryId};
+use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
+
+use super::{OneArgs, PAGE};
+use crate::cli::output;
+use crate::cli::reach::{Api, ApiArgs, with_client};
+use crate::config::duration;
+use crate::exit::{Exit, Failure};
+
+/// How long to wait for what comes of a test: an attempt takes at most 30 seconds.
+const TEST_WITHIN: Duration = Duration::from_secs(35);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Arguments of `webhooks deliveries`.
+#[derive(Debug, Args)]
+pub(crate) struct DeliveriesArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// Only those that are pending, delivered, exhausted or held
+    #[arg(long)]
+    status: Option<String>,
+}
+
+/// Arguments of `webhooks redeliver`.
+#[derive(Debug, Args)]
+pub(crate) struct RedeliverArgs {
+    /// The delivery's id, dlv_…
+    id: DeliveryId,
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `webhooks recover`.
+#[derive(Debug, Args)]
+pub(crate) struct RecoverArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// Events of the last so long, such as 24h, or since a date-time such as 2027-01-31T12:00:00Z
+    #[arg(long)]
+    since: String,
+}
+
+pub(super) async fn test(args: OneArgs) -> Result<(), Failure> {
+    let api = Api::open(&args.api).await?;
+    let tested = match api.client().test_webhook(args.id).await {
+        Ok(delivery) if api.is_alone() => Ok(delivery),
+        Ok(delivery) => outcome(api.client(), delivery.id).await,
+        Err(error) => Err(error.into()),
+    };
+    api.close().await;
+    let delivery = tested?;
+    if args.json {
+        return output::json(&delivery);
+    }
+    match delivery.attempts.last() {
+        None => output::line(&format_args!("Delivery {} waits for a running server.", delivery.id)),
+        Some(attempt) => {
+            let status = attempt.status.map_or("no answer".to_owned(), |status| format!("status {status}"));
+            let what = attempt.error.as_deref().unwrap_or("delivered");
+            output::line(&format_args!(
+                "Delivery {}: {what}, {status}, {} ms",
+                delivery.id, attempt.duration_ms
+            ))
+        }
+    }
+}
+
+/// The delivery after its first attempt.
+async fn outcome(client: &Client, id: DeliveryId) -> Result<Delivery, Failure> {
+    let deadline = tokio::time::Instant::now() + TEST_WITHIN;
+    loop {
+        let delivery = client.get_delivery(id).await?;
+        if !delivery.attempts.is_empty() || tokio::time::Instant::now() >= deadline {
+            return Ok(delivery);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+pub(super) async fn list(args: DeliveriesArgs) -> Result<(), Failure> {
+    let OneArgs { id, api, json } = args.one;
+    let query = DeliveriesQuery { status: args.status, limit: Some(PAGE), ..DeliveriesQuery::default() };
+    let listed = with_client(&api, async |client| Ok(client.list_deliveries(id, &query).await?)).await?;
+    let deliveries = listed.items;
+    if json {
+        return output::json(&deliveries);
+    }
+    if deliveries.is_empty() {
+        return output::line(&"No deliveries.");
+    }
+    let row = |delivery: &Delivery| {
+        let last = delivery.attempts.last();
+        let result = last.and_then(|attempt| attempt.error.clone()).unwrap_or_default();
+        vec![
+            delivery.id.to_string(),
+            delivery.event.clone(),
+            delivery.status.clone(),
+            delivery.attempt_count.to_string(),
+            delivery.created_at.to_string(),
+            result,
+        ]
+    };
+    let head = ["ID", "EVENT", "STATUS", "ATTEMPTS", "HAPPENED", "LAST ERROR"];
+    output::raw(output::table(&head, &deliveries.iter().map(row).collect::<Vec<_>>()).as_bytes())
+}
+
+pub(super) async fn redeliver(args: RedeliverArgs) -> Result<(), Failure> {
+    let delivery = with_client(&args.api, async |client| Ok(client.redeliver(args.id).await?)).await?;
+    if args.json {
+        return output::json(&delivery);
+    }
+    output::line(&format_args!("Delivery {} ({}) is sent again.", delivery.id, delivery.event))
+}
+
+pub(super) async fn recover(args: RecoverArgs) -> Result<(), Failure> {
+    let OneArgs { id, api, json } = args.one;
+    let since = moment(&args.since, SystemClock.now())
+        .map_err(|message| Failure::new(Exit::Usage, format!("--since {message}")))?;
+    let recovered = with_client(&api, async |client| Ok(client.recover_webhook(id, since).await?)).await?;
+    if json {
+        return output::json(&recovered);
+    }
+    let more = if recovered.more { " There are more: ask again." } else { "" };
+    output::line(&format_args!("{} deliveries are sent again.{more}", recovered.deliveries))
+}
+
+/// A length of time before now, or a moment.
+fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(length) = duration(text) {
+        return Ok(now.minus(length));
+    }
+    Timestamp::parse_rfc3339(text).map_err(|_| {
+        "must be a length of time such as 24h, or a date-time such as 2027-01-31T12:00:00Z".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_count_back_from_now() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        assert_eq!(moment("1h", now), Ok(Timestamp::from_unix_seconds(1_800_000_000 - 3600)));
+        assert_eq!(moment("1970-01-01T00:00:10Z", now), Ok(Timestamp::from_unix_seconds(10)));
+        assert!(moment("yesterday", now).is_err());
+    }
+}

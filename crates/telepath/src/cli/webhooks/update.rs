@@ -1,0 +1,87 @@
+//! `telepath webhooks update`.
+
+use clap::Args;
+use telepath_client::{Change, TrunkId, WebhookChange, WebhookId};
+
+use super::endpoints::describe;
+use crate::cli::output;
+use crate::cli::reach::{ApiArgs, with_client};
+use crate::exit::{Exit, Failure};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  telepath webhooks update whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --url https://hooks.example/v2
+  telepath webhooks update whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --events call.ended --max-in-flight 20
+  telepath webhooks update whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --enable";
+
+/// Arguments of `webhooks update`.
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// The endpoint's id, whk_…
+    id: WebhookId,
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Where events are sent from now on, those that wait included
+    #[arg(long, help_heading = "Changes")]
+    url: Option<String>,
+    /// Names of events with commas between them, in place of those so far; * for all
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "Changes")]
+    events: Option<Vec<String>>,
+    /// Calls of these trunks only, with commas between them, in place of those so far
+    #[arg(long, value_delimiter = ',', value_name = "ID,…", help_heading = "Changes")]
+    trunks: Option<Vec<TrunkId>>,
+    /// Calls of all trunks
+    #[arg(long, conflicts_with = "trunks", help_heading = "Changes")]
+    all_trunks: bool,
+    /// What people say about it; an empty text takes it away
+    #[arg(long, help_heading = "Changes")]
+    description: Option<String>,
+    /// Deliveries under way at once, 1 to 100
+    #[arg(long, help_heading = "Changes")]
+    max_in_flight: Option<u32>,
+    /// Send to it again; what was held meanwhile is sent by `webhooks recover`
+    #[arg(long, conflicts_with = "disable", help_heading = "Changes")]
+    enable: bool,
+    /// Send nothing to it; its events are held
+    #[arg(long, help_heading = "Changes")]
+    disable: bool,
+    /// Print the endpoint as a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: UpdateArgs) -> Result<(), Failure> {
+    let change = change(&args);
+    if change == WebhookChange::default() {
+        return Err(Failure::new(Exit::Usage, "nothing is to be changed")
+            .remedy("Name at least one change, see --help."));
+    }
+    let changed =
+        with_client(&args.api, async |client| Ok(client.update_webhook(args.id, &change).await?)).await?;
+    if args.json {
+        return output::json(&changed);
+    }
+    output::line(&format_args!("Changed webhook {}", changed.id))?;
+    describe(&changed)
+}
+
+fn change(args: &UpdateArgs) -> WebhookChange {
+    let status = match (args.enable, args.disable) {
+        (true, _) => Some("active"),
+        (false, true) => Some("disabled"),
+        (false, false) => None,
+    };
+    let description = match args.description.as_deref() {
+        None => Change::Keep,
+        Some("") => Change::Clear,
+        Some(text) => Change::Set(text.to_owned()),
+    };
+    WebhookChange {
+        url: args.url.clone(),
+        description,
+        events: args.events.clone(),
+        trunk_ids: if args.all_trunks { Some(Vec::new()) } else { args.trunks.clone() },
+        max_in_flight: args.max_in_flight,
+        status: status.map(str::to_owned),
+    }
+}
