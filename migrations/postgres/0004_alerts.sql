@@ -1,17 +1,20 @@
--- Unusual use of keys: what was raised, since when it is quiet, what is owed by mail, and what each key usually does.
+-- What needs somebody's attention: what was raised, since when it is quiet, what is owed by mail, and what each key usually does.
 
 CREATE TABLE alerts (
   -- Made from the time of raising, so the order of ids is the order of the list.
   id TEXT NOT NULL PRIMARY KEY,
   account_id TEXT NOT NULL REFERENCES accounts (id),
-  key_id TEXT NOT NULL REFERENCES keys (id),
+  -- What it is about: a key, or a webhook endpoint, which may be gone before the alert is.
+  key_id TEXT REFERENCES keys (id),
+  webhook_id TEXT,
   rule TEXT NOT NULL,
   severity TEXT NOT NULL,
   message TEXT NOT NULL,
   figures TEXT NOT NULL,
   raised_at BIGINT NOT NULL,
   acknowledged_at BIGINT,
-  acknowledged_by TEXT
+  acknowledged_by TEXT,
+  CHECK ((key_id IS NULL) <> (webhook_id IS NULL))
 );
 CREATE INDEX alerts_account ON alerts (account_id, id);
 CREATE INDEX alerts_key ON alerts (key_id, id);

@@ -1,12 +1,12 @@
-//! `/v1/alerts`: what is unusual about the use of keys, or needs attention before it is too late.
+//! `/v1/alerts`: what is unusual about the use of keys, or needs attention before it is too late; also webhooks that fail.
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use telepath_core::alert::{Alert, AlertFilter, AlertRule, AlertStatus};
+use telepath_core::alert::{Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{AlertId, KeyId};
+use telepath_core::id::{AlertId, KeyId, WebhookId};
 use telepath_core::page::{PageRequest, Stretch};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,7 +24,7 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list_alerts)).routes(routes!(acknowledge_alert))
 }
 
-/// An alert about a key.
+/// An alert about a key or a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Alert)]
 struct AlertBody {
@@ -32,18 +32,24 @@ struct AlertBody {
     #[schema(value_type = String, example = "alr_01k9v1n2xrf6t8g3m5q7w9y0za")]
     id: AlertId,
     /// What it is about: `new_address`, `request_spike`, `error_burst`, `limit_riding`, `idle_awake`, `dead_key_used`,
-    /// `seen_in_clear`, `leak_reported`, `expiring` or `unused`.
+    /// `seen_in_clear`, `leak_reported`, `expiring`, `unused` or `webhook_failing`.
     #[schema(example = "dead_key_used")]
     rule: &'static str,
     /// How urgent it is: `info`, `warning` or `critical`.
     #[schema(example = "warning")]
     severity: &'static str,
-    /// About which key.
-    #[schema(value_type = String, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    key_id: KeyId,
+    /// About which key; null when it is about a webhook.
+    #[schema(value_type = Option<String>, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za")]
+    key_id: Option<KeyId>,
     /// What that key is called.
     #[schema(example = "Billing")]
-    key_name: String,
+    key_name: Option<String>,
+    /// About which webhook; null when it is about a key.
+    #[schema(value_type = Option<String>, example = "whk_01k9v1n2xrf6t8g3m5q7w9y0za")]
+    webhook_id: Option<WebhookId>,
+    /// The host that the webhook is sent to.
+    #[schema(example = "hooks.example.com")]
+    webhook_host: Option<String>,
     /// What happened, for people.
     message: String,
     /// What was measured; the members depend on the rule.
@@ -70,12 +76,18 @@ struct AlertListBody {
 
 impl From<Alert> for AlertBody {
     fn from(alert: Alert) -> Self {
+        let (key_name, webhook_host) = match alert.subject {
+            AlertSubject::Key(_) => (Some(alert.name), None),
+            AlertSubject::Webhook(_) => (None, Some(alert.name)),
+        };
         Self {
             id: alert.id,
             rule: alert.rule.name(),
             severity: alert.severity.name(),
-            key_id: alert.key_id,
-            key_name: alert.key_name,
+            key_id: alert.subject.key(),
+            key_name,
+            webhook_id: alert.subject.webhook(),
+            webhook_host,
             message: alert.message,
             figures: alert.figures,
             raised_at: alert.raised_at,
@@ -97,6 +109,7 @@ impl QueryForm for AlertQuery {
         let statuses = AlertStatus::ALL.iter().map(|status| status.name());
         let filter = AlertFilter {
             key_id: query.take("key_id", str::parse),
+            webhook_id: query.take("webhook_id", str::parse),
             rule: query.choice("rule", AlertRule::from_name, rules),
             status: query.choice("status", AlertStatus::from_name, statuses),
             after: query.take("cursor", |text| {
@@ -115,6 +128,7 @@ impl QueryForm for AlertQuery {
 #[utoipa::path(get, path = "/v1/alerts", tag = "Alerts", operation_id = "listAlerts",
     params(
         ("key_id" = Option<String>, Query, description = "Only alerts about this key."),
+        ("webhook_id" = Option<String>, Query, description = "Only alerts about this webhook."),
         ("rule" = Option<String>, Query, description = "Only alerts of this rule."),
         ("status" = Option<String>, Query, description = "`open` or `acknowledged`."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Alerts per page; 20 when left out."),

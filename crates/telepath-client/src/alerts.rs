@@ -1,9 +1,9 @@
-//! `/v1/alerts`: what was unusual about the use of a key.
+//! `/v1/alerts`: what was unusual about the use of a key, and webhooks that fail.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{AlertId, KeyId};
+use telepath_core::id::{AlertId, KeyId, WebhookId};
 
 use crate::request::Query;
 use crate::{Client, Error, ListPage, Pagination};
@@ -17,11 +17,18 @@ pub struct Alert {
     pub rule: String,
     /// `info`, `warning` or `critical`.
     pub severity: String,
-    /// About which key.
-    pub key_id: KeyId,
+    /// About which key, if it is about one.
+    #[serde(default)]
+    pub key_id: Option<KeyId>,
     /// What people call that key.
     #[serde(default)]
     pub key_name: Option<String>,
+    /// About which webhook, if it is about one.
+    #[serde(default)]
+    pub webhook_id: Option<WebhookId>,
+    /// The host that the webhook is sent to.
+    #[serde(default)]
+    pub webhook_host: Option<String>,
     /// What happened, for people.
     pub message: String,
     /// What was measured.
@@ -42,6 +49,8 @@ pub struct Alert {
 pub struct AlertsQuery {
     /// Only those about this key.
     pub key_id: Option<KeyId>,
+    /// Only those about this webhook.
+    pub webhook_id: Option<WebhookId>,
     /// Only those of this rule.
     pub rule: Option<String>,
     /// `open` or `acknowledged`.
@@ -65,6 +74,7 @@ impl Client {
     pub async fn list_alerts(&self, query: &AlertsQuery) -> Result<ListPage<Alert>, Error> {
         let path = Query::new("/v1/alerts")
             .add("key_id", query.key_id)
+            .add("webhook_id", query.webhook_id)
             .add("rule", query.rule.as_deref())
             .add("status", query.status.as_deref())
             .add("limit", query.limit)

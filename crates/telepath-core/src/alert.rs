@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::account::Actor;
 use crate::clock::Timestamp;
-use crate::id::{AlertId, KeyId};
+use crate::id::{AlertId, KeyId, WebhookId};
 
 pub use life::KeyLife;
 pub use mail::MailText;
@@ -59,6 +59,7 @@ rules! {
     LeakReported = "leak_reported", Critical, "Somebody who holds the key reported that it leaked.";
     Expiring = "expiring", Info, "The key expires soon.";
     Unused = "unused", Info, "The key has not been used for a long time.";
+    WebhookFailing = "webhook_failing", Warning, "Every delivery to a webhook has failed for days; it will be disabled.";
 }
 
 impl AlertRule {
@@ -98,15 +99,55 @@ impl Severity {
     }
 }
 
-/// An alert that is due. It is raised unless one of the same rule, key and occasion was raised too short a time ago.
+/// What an alert is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AlertSubject {
+    /// A key.
+    Key(KeyId),
+    /// A webhook endpoint.
+    Webhook(WebhookId),
+}
+
+impl AlertSubject {
+    /// The key, if it is one.
+    pub const fn key(self) -> Option<KeyId> {
+        match self {
+            AlertSubject::Key(id) => Some(id),
+            AlertSubject::Webhook(_) => None,
+        }
+    }
+
+    /// The endpoint, if it is one.
+    pub const fn webhook(self) -> Option<WebhookId> {
+        match self {
+            AlertSubject::Key(_) => None,
+            AlertSubject::Webhook(id) => Some(id),
+        }
+    }
+}
+
+impl From<KeyId> for AlertSubject {
+    fn from(id: KeyId) -> Self {
+        AlertSubject::Key(id)
+    }
+}
+
+impl From<WebhookId> for AlertSubject {
+    fn from(id: WebhookId) -> Self {
+        AlertSubject::Webhook(id)
+    }
+}
+
+/// An alert that is due. It is raised unless one of the same rule, subject and occasion was raised too
+/// short a time ago.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewAlert {
     /// What it is about.
     pub rule: AlertRule,
     /// How urgent it is.
     pub severity: Severity,
-    /// About which key.
-    pub key_id: KeyId,
+    /// About what.
+    pub subject: AlertSubject,
     /// Alerts of different occasions do not silence each other. Mostly empty: then all of the rule are one occasion.
     pub occasion: String,
     /// What happened, for people; never holds a secret.
@@ -117,14 +158,15 @@ pub struct NewAlert {
 
 impl NewAlert {
     /// An alert of the rule's usual severity. `figures` is a JSON object; anything else counts as no figures.
-    pub fn new(rule: AlertRule, key_id: KeyId, message: String, figures: Value) -> Self {
+    pub fn new(rule: AlertRule, subject: impl Into<AlertSubject>, message: String, figures: Value) -> Self {
         let figures = match figures {
             Value::Object(figures) => figures,
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 Map::new()
             }
         };
-        Self { rule, severity: rule.severity(), key_id, occasion: String::new(), message, figures }
+        let subject = subject.into();
+        Self { rule, severity: rule.severity(), subject, occasion: String::new(), message, figures }
     }
 
     /// The same of another severity.
@@ -228,10 +270,10 @@ pub struct Alert {
     pub rule: AlertRule,
     /// How urgent it is.
     pub severity: Severity,
-    /// About which key.
-    pub key_id: KeyId,
-    /// What that key is called now.
-    pub key_name: String,
+    /// About what.
+    pub subject: AlertSubject,
+    /// What the key is called now, or the host of the endpoint's URL.
+    pub name: String,
     /// What happened, for people.
     pub message: String,
     /// What was measured.
@@ -247,6 +289,8 @@ pub struct Alert {
 pub struct AlertFilter {
     /// Only alerts about this key.
     pub key_id: Option<KeyId>,
+    /// Only alerts about this webhook endpoint.
+    pub webhook_id: Option<WebhookId>,
     /// Only alerts of this rule.
     pub rule: Option<AlertRule>,
     /// Only open ones, or only acknowledged ones.

@@ -38,7 +38,7 @@ impl Backend {
         &self.driver
     }
 
-    /// Rings after each commit of this process. Whoever waits for it and was not waiting at that moment is rung at once
+    /// Rings after each commit of this process, and when another has announced one. Whoever waits for it and was not waiting at that moment is rung at once
     /// when it waits again.
     pub(crate) fn committed(&self) -> &Notify {
         &self.committed
@@ -56,9 +56,14 @@ impl Backend {
             Driver::Postgres(postgres) => postgres.write(change).await,
         };
         if result.is_ok() {
-            self.committed.notify_one();
+            self.ring();
         }
         result
+    }
+
+    /// Wakes whoever waits for commits, as a commit of this process does.
+    pub(crate) fn ring(&self) {
+        self.committed.notify_one();
     }
 
     /// A connection to read with.

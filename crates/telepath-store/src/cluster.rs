@@ -118,7 +118,7 @@ impl Cluster {
         let keeper = Keeper::start(renewer)?;
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.spawn(worker::listen(postgres.clone(), Arc::clone(&self.state)));
+        tasks.spawn(worker::listen(backend.clone(), Arc::clone(&self.state)));
         tasks.spawn(worker::look_after(backend.clone(), seams.clone(), id));
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Deliveries of events to webhook endpoints: listed, shown with their attempts, and asked for again. What the sender does
 //! with them stands in `claim`, `finish` and `clear`.
 
+mod announce;
 mod claim;
 mod clear;
 mod finish;
@@ -18,6 +19,7 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 use crate::webhook::WebhookChangeError;
 
+pub(crate) use announce::{CHANNEL, announce};
 pub(crate) use claim::void_leases;
 pub use claim::{Claimed, DueWebhook, Grant, Receiver};
 pub use repeat::Recovered;

@@ -51,10 +51,10 @@ impl PostgresBackend {
         Ok(Connection::PostgresOwn(Box::new(connection)))
     }
 
-    /// Hears what is announced on a channel of the database.
-    pub(crate) async fn listener(&self, channel: &str) -> Result<PgListener, StoreError> {
+    /// Hears what is announced on channels of the database.
+    pub(crate) async fn listener(&self, channels: &[&str]) -> Result<PgListener, StoreError> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen(channel).await?;
+        listener.listen_all(channels.iter().copied()).await?;
         Ok(listener)
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Alert, AlertRule};
+use super::{Alert, AlertRule, AlertSubject};
 
 /// Figures that are shown; more would not be read.
 const FIGURES: usize = 16;
@@ -52,6 +52,10 @@ impl AlertRule {
             }
             AlertRule::Expiring => "Make a new key in time, or move the expiry if the key is still needed.",
             AlertRule::Unused => "Revoke the key if nobody needs it.",
+            AlertRule::WebhookFailing => {
+                "Look at the endpoint's deliveries (telepath webhooks deliveries), mend the receiver and send what was missed again \
+                 (telepath webhooks recover). If nobody receives there any more, delete the endpoint."
+            }
         }
     }
 }
@@ -60,13 +64,16 @@ impl Alert {
     /// The mail about it. `mask` are the few characters of the key that may be shown.
     pub fn mail(&self, mask: &str) -> MailText {
         let one_line = |text: &str| text.replace(char::is_control, " ");
-        let name = one_line(&self.key_name);
+        let name = one_line(&self.name);
+        let (kind, subject) = match self.subject {
+            AlertSubject::Key(id) => ("key", format!("Key:      {name} ({id})\nSecret:   {mask}")),
+            AlertSubject::Webhook(id) => ("webhook", format!("Webhook:  {name} ({id})")),
+        };
         let mut body = format!(
-            "{}\n\nRule:     {} ({})\nKey:      {name} ({})\nSecret:   {mask}\nRaised:   {}\nAlert:    {}\n\nFigures:\n",
+            "{}\n\nRule:     {} ({})\n{subject}\nRaised:   {}\nAlert:    {}\n\nFigures:\n",
             one_line(&self.message),
             self.rule.name(),
             self.severity.name(),
-            self.key_id,
             self.raised_at,
             self.id,
         );
@@ -81,7 +88,7 @@ impl Alert {
         body.push_str("\nWhat to do:\n  ");
         body.push_str(self.rule.advice());
         body.push('\n');
-        let subject = format!("[Telepath] {}: {} on key {name}", self.severity.name(), self.rule.name());
+        let subject = format!("[Telepath] {}: {} on {kind} {name}", self.severity.name(), self.rule.name());
         MailText { subject, body }
     }
 }
@@ -115,8 +122,8 @@ mod tests {
                 id: AlertId::from_bytes([2; 16]),
                 rule: new.rule,
                 severity: new.severity,
-                key_id: key,
-                key_name: "Evil\r\nBcc: all@example.com".to_owned(),
+                subject: new.subject,
+                name: "Evil\r\nBcc: all@example.com".to_owned(),
                 message: new.message,
                 figures: new.figures,
                 raised_at: Timestamp::from_unix_seconds(1_800_000_000),

@@ -94,6 +94,8 @@ const fn usual_cooldown(rule: AlertRule) -> Duration {
         AlertRule::NewAddress | AlertRule::SeenInClear | AlertRule::LeakReported => Duration::from_hours(1),
         AlertRule::RequestSpike | AlertRule::ErrorBurst => Duration::from_hours(6),
         AlertRule::LimitRiding | AlertRule::IdleAwake | AlertRule::DeadKeyUsed => DAY,
+        // Whoever raises it sees to it that it is raised once in a run of failures.
+        AlertRule::WebhookFailing => Duration::ZERO,
         // The warnings of one key are different occasions, so this only says when one may be given again.
         AlertRule::Expiring | AlertRule::Unused => Duration::from_hours(24 * 90),
     }
@@ -107,7 +109,9 @@ mod tests {
     fn each_rule_has_a_cooldown_of_its_own() {
         let mut settings = AlertSettings::default();
         let before: Vec<Duration> = AlertRule::ALL.iter().map(|rule| settings.cooldown(*rule)).collect();
-        assert!(before.iter().all(|length| *length > Duration::ZERO));
+        for (rule, length) in AlertRule::ALL.iter().zip(&before) {
+            assert_eq!(*length > Duration::ZERO, *rule != AlertRule::WebhookFailing, "{rule:?}");
+        }
         settings.cooldowns.set(AlertRule::ErrorBurst, Duration::from_secs(1));
         for (rule, was) in AlertRule::ALL.iter().zip(before) {
             let is = settings.cooldown(*rule);

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::DisabledReason;
 use super::delivery::ErrorClass;
+use crate::alert::{AlertRule, NewAlert};
 use crate::clock::Timestamp;
+use crate::id::WebhookId;
 
 /// After this long without a success an endpoint is disabled …
 pub const GIVEN_UP_AFTER: Duration = Duration::from_hours(5 * 24);
@@ -54,6 +58,19 @@ impl Health {
         }
     }
 
+    /// The alert for an endpoint that is to be warned about.
+    pub fn warning(&self, webhook: WebhookId, host: &str) -> NewAlert {
+        let figures = json!({
+            "failing_since": self.failing_since, "failures": self.failures, "given_up_at": self.given_up_at(),
+        });
+        let days = GIVEN_UP_AFTER.as_secs() / 86_400;
+        let message = format!(
+            "Every delivery to the webhook at {host} has failed for more than {} hours. After {days} days it is disabled.",
+            GIVEN_UP_AFTER.as_secs() / 2 / 3600
+        );
+        NewAlert::new(AlertRule::WebhookFailing, webhook, message, figures)
+    }
+
     /// When the endpoint will be given up if nothing succeeds, once that is foreseeable.
     pub fn given_up_at(&self) -> Option<Timestamp> {
         self.warned_at.and(self.failing_since).map(|since| since.plus(GIVEN_UP_AFTER))
@@ -63,6 +80,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Id as _;
 
     const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -83,6 +101,13 @@ mod tests {
         }
         assert_eq!(turns, [(60, Turn::Warn), (120, Turn::Disable(DisabledReason::Failing))]);
         assert_eq!(health.given_up_at(), Some(START.plus(hours(120))));
+        let warning = health.warning(WebhookId::from_bytes([7; 16]), "hooks.example");
+        assert!(
+            warning.message.contains("hooks.example has failed for more than 60 hours"),
+            "{}",
+            warning.message
+        );
+        assert_eq!(warning.figures["given_up_at"], json!(START.plus(hours(120))));
     }
 
     #[test]

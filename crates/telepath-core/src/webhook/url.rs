@@ -29,6 +29,12 @@ impl WebhookUrl {
         &self.host
     }
 
+    /// The URL without what may hold a secret of the receiver: where, and whether there is more.
+    pub fn masked(&self) -> String {
+        let more = if self.text.len() > self.path_at + 1 { "/…" } else { "/" };
+        format!("https://{}{more}", self.authority())
+    }
+
     /// The port; 443 when the URL does not say.
     pub const fn port(&self) -> u16 {
         self.port
@@ -110,6 +116,8 @@ mod tests {
             let url = WebhookUrl::try_from(text.to_owned()).unwrap_or_else(|_| panic!("{text}"));
             assert_eq!((url.host(), url.port(), url.authority()), (host, port, authority), "{text}");
             assert_eq!(url.path_and_query(), path, "{text}");
+            let more = if path == "/" { "" } else { "…" };
+            assert_eq!(url.masked(), format!("https://{authority}/{more}"), "{text}");
         }
     }
 

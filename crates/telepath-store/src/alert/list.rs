@@ -1,18 +1,24 @@
 //! Reading alerts, and taking note of one.
 
 use serde_json::json;
-use telepath_core::alert::{Acknowledgement, Alert, AlertFilter, AlertRule, AlertStatus, Severity};
+use telepath_core::alert::{
+    Acknowledgement, Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject, Severity,
+};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::id::{AccountId, AlertId, AuditId};
 use telepath_core::page::{Page, PageRequest, Stretch};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
+use crate::webhook::url_of;
 use crate::{Store, audit};
 
+/// Alerts with what they are about. An endpoint may be gone meanwhile.
+pub(super) const FROM: &str =
+    "FROM alerts a LEFT JOIN keys k ON k.id = a.key_id LEFT JOIN webhooks w ON w.id = a.webhook_id";
 /// The columns that [`alert_of`] reads.
 pub(super) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS severity, a.key_id AS key_id, \
-     k.name AS key_name, a.message AS message, a.figures AS figures, a.raised_at AS raised_at, \
+     a.webhook_id AS webhook_id, k.name AS key_name, w.url AS url, a.message AS message, a.figures AS figures, a.raised_at AS raised_at, \
      a.acknowledged_at AS acknowledged_at, a.acknowledged_by AS acknowledged_by";
 
 impl Store {
@@ -24,19 +30,21 @@ impl Store {
         filter: AlertFilter,
         page: PageRequest,
     ) -> Result<Stretch<Alert, AlertId>, StoreError> {
-        const FROM: &str = "FROM alerts a JOIN keys k ON k.id = a.key_id WHERE a.account_id = $1 \
+        const WHERE: &str = "WHERE a.account_id = $1 \
              AND ($2 IS NULL OR a.key_id = $2) AND ($3 IS NULL OR a.rule = $3) \
-             AND ($4 IS NULL OR $4 = CASE WHEN a.acknowledged_at IS NULL THEN 'open' ELSE 'acknowledged' END)";
+             AND ($4 IS NULL OR $4 = CASE WHEN a.acknowledged_at IS NULL THEN 'open' ELSE 'acknowledged' END) \
+             AND ($5 IS NULL OR a.webhook_id = $5)";
         let binds = binds![
             account.to_string(),
             filter.key_id.map(|id| id.to_string()),
             filter.rule.map(AlertRule::name),
             filter.status.map(AlertStatus::name),
+            filter.webhook_id.map(|id| id.to_string()),
         ];
         let mut db = self.backend.read().await?;
-        let total = db.fetch_one(format!("SELECT count(*) AS total {FROM}"), binds.clone()).await?;
+        let total = db.fetch_one(format!("SELECT count(*) AS total {FROM} {WHERE}"), binds.clone()).await?;
         let sql = format!(
-            "SELECT {COLUMNS} {FROM} AND ($5 IS NULL OR a.id < $5) ORDER BY a.id DESC LIMIT $6 OFFSET $7"
+            "SELECT {COLUMNS} {FROM} {WHERE} AND ($6 IS NULL OR a.id < $6) ORDER BY a.id DESC LIMIT $7 OFFSET $8"
         );
         // One more than asked for tells whether there is more.
         let place = binds![filter.after.map(|id| id.to_string()), page.limit() + 1, page.offset()];
@@ -84,9 +92,7 @@ async fn acknowledge(
         };
         audit::write(db, &entry).await?;
     }
-    let sql = format!(
-        "SELECT {COLUMNS} FROM alerts a JOIN keys k ON k.id = a.key_id WHERE a.id = $1 AND a.account_id = $2"
-    );
+    let sql = format!("SELECT {COLUMNS} {FROM} WHERE a.id = $1 AND a.account_id = $2");
     let row = db.fetch_optional(sql, binds![id.to_string(), account.to_string()]).await?;
     row.as_ref().map(alert_of).transpose()
 }
@@ -96,15 +102,28 @@ pub(super) fn alert_of(row: &Row) -> Result<Alert, StoreError> {
         Some(at) => Some(Acknowledgement { at, by: row.parse("acknowledged_by")? }),
         None => None,
     };
+    let (subject, name) = subject_of(row)?;
     Ok(Alert {
         id: row.parse("id")?,
         rule: row.named("rule", AlertRule::from_name)?,
         severity: row.named("severity", Severity::from_name)?,
-        key_id: row.parse("key_id")?,
-        key_name: row.text("key_name")?,
+        subject,
+        name,
         message: row.text("message")?,
         figures: row.json("figures")?,
         raised_at: row.time("raised_at")?,
         acknowledged,
     })
+}
+
+fn subject_of(row: &Row) -> Result<(AlertSubject, String), StoreError> {
+    if row.maybe_text("key_id")?.is_some() {
+        return Ok((AlertSubject::Key(row.parse("key_id")?), row.text("key_name")?));
+    }
+    // The rest of the URL may hold a secret of the receiver.
+    let host = match row.maybe_text("url")? {
+        Some(_) => url_of(row)?.host().to_owned(),
+        None => "deleted".to_owned(),
+    };
+    Ok((AlertSubject::Webhook(row.parse("webhook_id")?), host))
 }

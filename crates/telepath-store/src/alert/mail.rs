@@ -6,7 +6,7 @@ use std::time::Duration;
 use telepath_core::alert::Alert;
 use telepath_core::id::AlertId;
 
-use super::list::{COLUMNS, alert_of};
+use super::list::{COLUMNS, FROM, alert_of};
 use crate::Store;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
@@ -32,7 +32,7 @@ const WAITS: [Duration; 8] = [
 pub struct OwedMail {
     /// What it is about.
     pub alert: Alert,
-    /// The shown characters of the key's newest secret.
+    /// The shown characters of the key's newest secret; empty for a webhook.
     pub mask: String,
     /// Which try this is, from 1.
     pub attempt: u32,
@@ -106,7 +106,7 @@ async fn owed(db: &mut Connection, id: AlertId, attempt: u32) -> Result<Option<O
     let sql = format!(
         "SELECT {COLUMNS}, COALESCE((SELECT mask FROM key_secrets s WHERE s.key_id = a.key_id \
             ORDER BY s.created_at DESC, s.id DESC LIMIT 1), '') AS mask \
-         FROM alerts a JOIN keys k ON k.id = a.key_id WHERE a.id = $1"
+         {FROM} WHERE a.id = $1"
     );
     let row = db.fetch_optional(sql, binds![id.to_string()]).await?;
     row.map(|row| Ok(OwedMail { alert: alert_of(&row)?, mask: row.text("mask")?, attempt })).transpose()

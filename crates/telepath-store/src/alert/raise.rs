@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 use telepath_core::account::Actor;
-use telepath_core::alert::{AlertRule, AlertSettings, NewAlert};
+use telepath_core::alert::{AlertRule, AlertSettings, AlertSubject, NewAlert};
 use telepath_core::clock::Timestamp;
 use telepath_core::event::{EventKind, EventSubject, NewEvent};
-use telepath_core::id::{AccountId, AlertId, EventId, Id as _};
+use telepath_core::id::{AccountId, AlertId, EventId, Id as _, KeyId};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, to_json};
@@ -33,7 +33,8 @@ pub(crate) struct Raiser {
 }
 
 /// Raises an alert with its event and its mail, unless one like it was raised within the cooldown, the account has no
-/// such key, or alerts are turned off; whether it was raised.
+/// such key, or alerts are turned off; whether it was raised. Whoever raises one about a webhook holds its row and has
+/// made sure that it is raised once; events of alerts are about keys only.
 ///
 /// The key's row is held before anything else is, as in every change of a key, so that two transactions about one key
 /// wait for each other and never in a circle.
@@ -47,20 +48,26 @@ pub(crate) async fn raise(
     if !with.settings.enabled {
         return Ok(false);
     }
-    let held = "SELECT name FROM keys WHERE id = $1 AND account_id = $2";
-    let held = db.fetch_held(held, binds![alert.key_id.to_string(), account.to_string()]).await?;
-    let Some(key) = held else { return Ok(false) };
-    if !begin_cooldown(db, &alert, &with.settings, now).await? {
-        return Ok(false);
-    }
     let id = AlertId::generate(now, &*with.seams.entropy)?;
-    insert(db, account, id, &alert, now).await?;
+    match alert.subject {
+        AlertSubject::Webhook(_) => insert(db, account, id, &alert, now).await?,
+        AlertSubject::Key(key) => {
+            let held = "SELECT name FROM keys WHERE id = $1 AND account_id = $2";
+            let held = db.fetch_held(held, binds![key.to_string(), account.to_string()]).await?;
+            let Some(row) = held else { return Ok(false) };
+            if !begin_cooldown(db, key, &alert, &with.settings, now).await? {
+                return Ok(false);
+            }
+            insert(db, account, id, &alert, now).await?;
+            let event_id = EventId::generate(now, &*with.seams.entropy)?;
+            event::write(db, account, event_id, alert_event(id, key, &row.text("name")?, &alert), now)
+                .await?;
+        }
+    }
     if with.settings.by_mail {
         let owed = "INSERT INTO alert_mails (alert_id, attempts, due_at) VALUES ($1, 0, $2)";
         db.execute(owed, binds![id.to_string(), now]).await?;
     }
-    let event_id = EventId::generate(now, &*with.seams.entropy)?;
-    event::write(db, account, event_id, alert_event(id, &key.text("name")?, &alert), now).await?;
     // A transaction that fails after this was counted all the same: the count is for graphs, the rows are the truth.
     with.raised.0[alert.rule as usize].fetch_add(1, Ordering::Relaxed);
     Ok(true)
@@ -69,6 +76,7 @@ pub(crate) async fn raise(
 /// Takes the right to raise an alert of this rule, key and occasion; whether it was free.
 async fn begin_cooldown(
     db: &mut Connection,
+    key: KeyId,
     alert: &NewAlert,
     settings: &AlertSettings,
     now: Timestamp,
@@ -79,7 +87,7 @@ async fn begin_cooldown(
              ON CONFLICT (key_id, rule, occasion) DO UPDATE SET raised_at = $4 \
              WHERE alert_cooldowns.raised_at <= $5",
             binds![
-                alert.key_id.to_string(),
+                key.to_string(),
                 alert.rule.name(),
                 alert.occasion.as_str(),
                 now,
@@ -98,12 +106,13 @@ async fn insert(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     db.execute(
-        "INSERT INTO alerts (id, account_id, key_id, rule, severity, message, figures, raised_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO alerts (id, account_id, key_id, webhook_id, rule, severity, message, figures, raised_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         binds![
             id.to_string(),
             account.to_string(),
-            alert.key_id.to_string(),
+            alert.subject.key().map(|id| id.to_string()),
+            alert.subject.webhook().map(|id| id.to_string()),
             alert.rule.name(),
             alert.severity.name(),
             alert.message.as_str(),
@@ -115,9 +124,9 @@ async fn insert(
     Ok(())
 }
 
-fn alert_event(id: AlertId, key_name: &str, alert: &NewAlert) -> NewEvent {
+fn alert_event(id: AlertId, key: KeyId, key_name: &str, alert: &NewAlert) -> NewEvent {
     let fields = json!({
-        "key_id": alert.key_id,
+        "key_id": key,
         "name": key_name,
         "actor": Actor::System.to_string(),
         "alert_id": id,
@@ -126,9 +135,5 @@ fn alert_event(id: AlertId, key_name: &str, alert: &NewAlert) -> NewEvent {
         "message": alert.message,
         "figures": alert.figures,
     });
-    NewEvent {
-        kind: EventKind::KeyAlert,
-        subject: EventSubject::Key(alert.key_id),
-        fields: event::fields(fields),
-    }
+    NewEvent { kind: EventKind::KeyAlert, subject: EventSubject::Key(key), fields: event::fields(fields) }
 }

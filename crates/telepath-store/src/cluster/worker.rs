@@ -11,14 +11,13 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::State;
 use super::lease::LEASE;
 use super::node::{self, Beats, NewNode, Renewed};
-use crate::Seams;
 use crate::backend::{Backend, Driver};
 use crate::call::{Orphans, close_orphans};
 use crate::error::StoreError;
-use crate::key_clock::CHANNEL;
 use crate::key_table::{KeyTable, load_changed};
 use crate::postgres::PostgresBackend;
 use crate::sql::Connection;
+use crate::{Seams, delivery, key_clock};
 
 /// Between two renewals when nothing happens: several fit into a lease.
 const RENEW_EVERY: Duration = Duration::from_millis(100);
@@ -174,12 +173,20 @@ async fn within<T>(
     timeout(limit, work).await.unwrap_or(Err(StoreError::NoLease))
 }
 
-/// Wakes the renewal when somebody announces a change. Nothing depends on it but how soon the change is confirmed.
-pub(super) async fn listen(postgres: PostgresBackend, state: Arc<State>) {
+/// Wakes the renewal when somebody announces a change of keys, and the sender when somebody announces deliveries. Nothing
+/// depends on it but how soon the change is confirmed and the delivery begun.
+pub(super) async fn listen(backend: Backend, state: Arc<State>) {
+    let Driver::Postgres(postgres) = backend.driver() else { return };
     while !postgres.is_closed() {
-        if let Ok(mut listener) = postgres.listener(CHANNEL).await {
-            while listener.recv().await.is_ok() {
-                state.news.notify_one();
+        if let Ok(mut listener) = postgres.listener(&[key_clock::CHANNEL, delivery::CHANNEL]).await {
+            // What was announced while nobody listened.
+            state.news.notify_one();
+            backend.ring();
+            while let Ok(announced) = listener.recv().await {
+                match announced.channel() {
+                    delivery::CHANNEL => backend.ring(),
+                    _ => state.news.notify_one(),
+                }
             }
         }
         sleep(LISTEN_AGAIN_AFTER).await;

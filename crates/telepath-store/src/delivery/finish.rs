@@ -11,6 +11,7 @@ use telepath_core::webhook::health::Turn;
 
 use super::Claimed;
 use crate::Store;
+use crate::alert::{Raiser, raise};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 use crate::webhook::{Hold, WebhookChangeError, disable, hold, set_health};
@@ -37,6 +38,7 @@ impl Store {
             now,
             audit_id: self.new_id(now)?,
             event_id: self.new_id(now)?,
+            raiser: self.raiser(),
         };
         self.backend.write(move |db| Box::pin(finish(db, ending))).await
     }
@@ -53,6 +55,7 @@ struct Ending {
     now: Timestamp,
     audit_id: AuditId,
     event_id: EventId,
+    raiser: Raiser,
 }
 
 async fn finish(db: &mut Connection, ending: Ending) -> Result<Turn, StoreError> {
@@ -123,7 +126,11 @@ async fn judge(db: &mut Connection, ending: &Ending) -> Result<Turn, StoreError>
     let (health, turn) = webhook.health.after(ending.outcome.error, ending.now);
     set_health(db, ending.webhook, health).await?;
     match turn {
-        Turn::None | Turn::Warn => {}
+        Turn::None => {}
+        Turn::Warn => {
+            let alert = health.warning(ending.webhook, webhook.url.host());
+            raise(db, ending.account, alert, &ending.raiser, ending.now).await?;
+        }
         Turn::Disable(reason) => {
             let (audit_id, event_id, now) = (ending.audit_id, ending.event_id, ending.now);
             disable(db, &webhook, Hold { reason, health, audit_id, event_id, now }).await?;

@@ -36,7 +36,7 @@ async fn a_mail_is_claimed_once_and_forgotten_when_it_was_sent(bench: Arc<Bench>
     let mails = [here.unwrap(), there.unwrap()].concat();
     assert_eq!(mails.len(), 1);
     assert_eq!((mails[0].attempt, mails[0].mask.as_str()), (1, mask.as_str()));
-    assert_eq!(mails[0].alert.key_name, "one");
+    assert_eq!(mails[0].alert.name, "one");
     store.mail_sent(mails[0].alert.id).await.unwrap();
     bench.clock.advance(Duration::from_hours(48));
     assert!(store.claim_mails().await.unwrap().is_empty());

@@ -275,7 +275,8 @@ async fn calls_left_live_by_a_crash_are_closed_when_last_known_alive(bench: Arc<
     store.flush_usage().await.unwrap();
     let alive: Timestamp = store.now();
     bench.clock.advance(Duration::from_hours(24));
-    // Not the calls but the store goes away, as the process does in a crash.
+    // Not the calls but the store goes away, as the process does in a crash, and with it the thread that says it lives.
+    store.cluster.deafen().await;
     store.backend.close().await;
     let store = bench.open().await;
     let call = store.get_call(account, begun.id).await.unwrap().unwrap().call;

@@ -12,7 +12,7 @@ use telepath_core::secret::SecretText;
 
 use super::calls::start;
 use super::trunks::make;
-use super::{Bench, behaviour, execute, limit, new_key, on, select};
+use super::{Bench, behaviour, execute, limit, new_key, on, select, webhooks};
 use crate::cluster::Beats;
 use crate::cluster::lease::{LEASE, OUTLIVES};
 use crate::sql::binds;
@@ -235,6 +235,25 @@ async fn a_server_that_counts_alone_takes_no_second_one() {
         first.close().await;
         second.close().await;
         assert!(select_nodes(&bench).await == 0, "who stops leaves no row");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_of_another_process_wakes_those_who_send() {
+    let Some(bench) = Bench::postgres().await else { return };
+    on(bench, async |bench: Arc<Bench>| {
+        let (server, visitor) = (bench.open().await, bench.open_beside().await);
+        let account = bench.account(&visitor).await.id;
+        webhooks::make(&bench, &visitor, account, webhooks::draft("announced")).await;
+        // The server may be rung for other reasons when it starts to listen, and at its first look at the others; every
+        // ring is used up, so the last of these have only one.
+        for _ in 0..8 {
+            bench.key(&visitor, account, new_key("announced")).await;
+            tokio::time::timeout(PATIENCE, server.until_committed()).await.expect("the event is announced");
+        }
+        visitor.close().await;
+        server.close().await;
     })
     .await;
 }

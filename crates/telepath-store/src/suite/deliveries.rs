@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::json;
+use telepath_core::alert::{AlertFilter, AlertRule, AlertSubject};
 use telepath_core::event::{EventKind, EventSubject, NewEvent};
 use telepath_core::id::AccountId;
 use telepath_core::page::PageRequest;
@@ -253,7 +255,7 @@ async fn one_delivery_can_be_asked_for_again(bench: Arc<Bench>) {
 }
 
 async fn an_endpoint_that_fails_for_days_is_warned_about_and_given_up(bench: Arc<Bench>) {
-    let store = bench.open().await;
+    let store = bench.open_with(|options| options.alerts.by_mail = true).await;
     let account = bench.account(&store).await.id;
     let webhook = make(&bench, &store, account, draft("a")).await;
     let mut turns = Vec::new();
@@ -271,6 +273,15 @@ async fn an_endpoint_that_fails_for_days_is_warned_about_and_given_up(bench: Arc
     let shown = store.get_webhook(account, webhook.id).await.unwrap().unwrap();
     assert_eq!((shown.status, shown.health.failures), (WebhookStatus::Disabled, 21));
     assert_eq!(shown.health.given_up_at(), Some(super::NOON.plus(Duration::from_hours(120))));
+    let about = AlertFilter { webhook_id: Some(webhook.id), ..AlertFilter::default() };
+    let alerts = store.list_alerts(account, about, PageRequest::default()).await.unwrap().page.items;
+    let [alert] = alerts.as_slice() else { panic!("one warning for one run of failures: {alerts:?}") };
+    assert_eq!((alert.rule, alert.subject), (AlertRule::WebhookFailing, AlertSubject::Webhook(webhook.id)));
+    assert_eq!((alert.name.as_str(), &alert.figures["failures"]), (webhook.url.host(), &json!(11)));
+    let mails = store.claim_mails().await.unwrap();
+    assert_eq!(mails.iter().map(|mail| mail.alert.id).collect::<Vec<_>>(), [alert.id]);
+    let noted = store.acknowledge_alert(account, alert.id, bench.origin()).await.unwrap().unwrap();
+    assert!(noted.acknowledged.is_some());
     store.close().await;
 }
 

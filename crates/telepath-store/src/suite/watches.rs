@@ -41,7 +41,7 @@ async fn used(store: &Store, key: KeyId, at: Timestamp, status: u32, requests: u
 
 async fn raised(store: &Store, account: AccountId) -> Vec<(AlertRule, KeyId)> {
     let listed = store.list_alerts(account, AlertFilter::default(), PageRequest::default()).await.unwrap();
-    listed.page.items.iter().map(|alert| (alert.rule, alert.key_id)).collect()
+    listed.page.items.iter().map(|alert| (alert.rule, alert.subject.key().unwrap())).collect()
 }
 
 async fn a_minute_is_looked_at_once_and_only_when_it_has_settled(bench: Arc<Bench>) {

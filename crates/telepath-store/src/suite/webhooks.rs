@@ -6,7 +6,7 @@ use std::time::Duration;
 use telepath_core::id::{AccountId, Id as _, TrunkId};
 use telepath_core::page::PageRequest;
 use telepath_core::webhook::{
-    DisabledReason, MAX_SECRETS, NewWebhook, Webhook, WebhookDraft, WebhookPatch, WebhookStatus,
+    DisabledReason, MAX_SECRETS, NewWebhook, Webhook, WebhookDraft, WebhookPatch, WebhookStatus, WebhookUrl,
 };
 
 use super::{Bench, behaviour, events_of, select};
@@ -51,7 +51,7 @@ async fn signing(bench: &Bench, store: &Store, account: AccountId, webhook: &Web
 async fn a_shared_secret_is_shown_once_and_kept_sealed(bench: Arc<Bench>) {
     let store = bench.open().await;
     let account = bench.account(&store).await.id;
-    let made = store.create_webhook(account, draft("a"), bench.origin()).await.unwrap();
+    let made = store.create_webhook(account, draft("path?token=t"), bench.origin()).await.unwrap();
     let secret = made.secret.unwrap().expose().to_owned();
     assert!(secret.starts_with("whsec_") && secret.len() == 6 + 44, "32 bytes in base64");
     assert_eq!(store.get_webhook(account, made.webhook.id).await.unwrap(), Some(made.webhook.clone()));
@@ -62,8 +62,15 @@ async fn a_shared_secret_is_shown_once_and_kept_sealed(bench: Arc<Bench>) {
             sealed.windows(16).any(|part| secret.as_bytes().windows(16).any(|clear| clear == part));
         assert!(!readable, "a piece of the secret stands in clear");
     }
-    for row in select(&store, "SELECT after_json FROM audit_events", vec![]).await {
-        assert!(!row.text("after_json").unwrap().contains(&secret[6..]));
+    let url = WebhookUrl::try_from("https://hooks.example/path?token=u".to_owned()).unwrap();
+    let patch = WebhookPatch { url: Some(url.clone()), ..WebhookPatch::default() };
+    let changed = store.update_webhook(account, made.webhook.id, patch, bench.origin()).await.unwrap();
+    assert_eq!(changed.url, url);
+    for row in select(&store, "SELECT before_json, after_json FROM audit_events", vec![]).await {
+        for column in ["before_json", "after_json"] {
+            let text = row.text(column).unwrap();
+            assert!(!text.contains(&secret[6..]) && !text.contains("token"), "{text}");
+        }
     }
     store.close().await;
 }

@@ -57,7 +57,7 @@ pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<We
     .await?;
     put(db, id, sealed, origin.at, origin.at).await?;
     let made = read_back(db, account, id, origin.at).await?;
-    let mut after = face(&made);
+    let mut after = masked(&made, face(&made));
     after.insert("signature".to_owned(), made.scheme.name().into());
     write_audit(db, audit_id, &made, origin, AuditAction::WebhookCreated, (Map::new(), after)).await?;
     Ok(made)
@@ -123,6 +123,7 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Webhoo
     )
     .await?;
     set_state(db, id, new.status, new.disabled_reason, new.health).await?;
+    let changes = (masked(&old, changes.0), masked(&new, changes.1));
     write_audit(db, audit_id, &new, origin, AuditAction::WebhookUpdated, changes).await?;
     if old.status == WebhookStatus::Active && new.status == WebhookStatus::Disabled {
         hold_waiting(db, id, origin.at).await?;
@@ -213,7 +214,15 @@ pub(super) async fn delete(
         binds![id.to_string(), account.to_string(), origin.at],
     )
     .await?;
-    write_audit(db, audit_id, &old, origin, AuditAction::WebhookDeleted, (face(&old), Map::new())).await?;
+    write_audit(
+        db,
+        audit_id,
+        &old,
+        origin,
+        AuditAction::WebhookDeleted,
+        (masked(&old, face(&old)), Map::new()),
+    )
+    .await?;
     Ok(())
 }
 
@@ -305,7 +314,16 @@ fn webhook_event(kind: EventKind, id: WebhookId, reason: &str) -> NewEvent {
     NewEvent { kind, subject: EventSubject::Webhook(id), fields }
 }
 
-/// What a patch can change, as the audit trail shows it.
+/// A face as the audit trail keeps it, for ever and for others to read: where the endpoint is, without the rest of the URL,
+/// which may hold a secret of the receiver.
+fn masked(webhook: &Webhook, mut face: Map<String, Value>) -> Map<String, Value> {
+    if let Some(url) = face.get_mut("url") {
+        *url = json!(webhook.url.masked());
+    }
+    face
+}
+
+/// What a patch can change.
 fn face(webhook: &Webhook) -> Map<String, Value> {
     event::fields(json!({
         "url": webhook.url.as_str(),

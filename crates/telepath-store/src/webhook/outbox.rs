@@ -8,6 +8,7 @@ use telepath_core::webhook::WebhookStatus;
 use telepath_core::webhook::delivery::{DeliveryStatus, id_of};
 
 use super::row;
+use crate::delivery::announce;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, Value, binds, placeholders};
 
@@ -39,6 +40,9 @@ pub(crate) async fn enqueue(db: &mut Connection, event: Stored) -> Result<(), St
     .await?;
     for group in wanting.chunks(ROWS) {
         insert(db, event, group).await?;
+    }
+    if wanting.iter().any(|(_, status)| *status == WebhookStatus::Active) {
+        announce(db).await?;
     }
     Ok(())
 }

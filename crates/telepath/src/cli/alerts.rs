@@ -1,7 +1,7 @@
-//! `telepath alerts`: what was unusual about the use of keys.
+//! `telepath alerts`: what was unusual about the use of keys, and webhooks that fail.
 
 use clap::{Args, Subcommand};
-use telepath_client::{Alert, AlertId, AlertsQuery, Client, KeyId, Timestamp};
+use telepath_client::{Alert, AlertId, AlertsQuery, Client, KeyId, Timestamp, WebhookId};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::reach::{ApiArgs, with_client};
@@ -10,7 +10,7 @@ use crate::exit::Failure;
 
 /// The largest page that the API gives.
 const PAGE: u32 = 100;
-/// The longest part of a key's name that a line has room for.
+/// The longest part of a name that a line has room for.
 const NAME: usize = 16;
 /// Alerts that one command acknowledges at most.
 const MOST_ACKNOWLEDGED: usize = 100;
@@ -49,6 +49,9 @@ pub(crate) struct ListArgs {
     /// Only those about this key
     #[arg(long, value_name = "KEY", help_heading = "Filters")]
     key: Option<KeyId>,
+    /// Only those about this webhook
+    #[arg(long, value_name = "WEBHOOK", conflicts_with = "key", help_heading = "Filters")]
+    webhook: Option<WebhookId>,
     /// Only those of this rule, such as expiring
     #[arg(long, help_heading = "Filters")]
     rule: Option<String>,
@@ -82,8 +85,13 @@ pub(crate) async fn run(command: AlertsCommand) -> Result<(), Failure> {
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
-    let query =
-        AlertsQuery { key_id: args.key, rule: args.rule, status: args.status, ..AlertsQuery::default() };
+    let query = AlertsQuery {
+        key_id: args.key,
+        webhook_id: args.webhook,
+        rule: args.rule,
+        status: args.status,
+        ..AlertsQuery::default()
+    };
     let (alerts, total) =
         with_client(&args.api, async |client| newest(client, &query, args.limit).await).await?;
     if args.json {
@@ -124,11 +132,11 @@ fn table(alerts: &[Alert], now: Timestamp) -> String {
             text::since(Some(alert.raised_at), now),
             alert.severity.clone(),
             if alert.acknowledged_at.is_some() { "seen" } else { "open" }.to_owned(),
-            text::cut(alert.key_name.as_deref().unwrap_or("-"), NAME),
+            text::cut(alert.key_name.as_deref().or(alert.webhook_host.as_deref()).unwrap_or("-"), NAME),
             format!("{}: {}", alert.rule, alert.message),
         ]
     };
-    let head = ["ID", "AGO", "SEVERITY", "STATE", "KEY", "WHAT"];
+    let head = ["ID", "AGO", "SEVERITY", "STATE", "KEY OR WEBHOOK", "WHAT"];
     output::table(&head, &alerts.iter().map(row).collect::<Vec<_>>())
 }
 

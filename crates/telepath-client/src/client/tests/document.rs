@@ -9,13 +9,13 @@ use super::*;
 use crate::{
     AccountChange, AlertId, AlertsQuery, AuditQuery, CallId, CallsQuery, Change, DeliveriesQuery, DeliveryId,
     KeyChange, KeyId, KeyPresetChange, KeyRequest, RequestId, RequestsQuery, SecretId, TrunkId, TrunkRequest,
-    TrunksQuery, UsageQuery, WebhookId, WebhookRequest,
+    TrunksQuery, UsageQuery, WebhookChange, WebhookId, WebhookRequest,
 };
 
 const DOCUMENT: &str = include_str!("../../../../telepath-api/openapi.json");
 
 /// What the client does not speak: other programs ask for it, or it is another way to the same.
-const LEFT_OUT: [&str; 10] = [
+const LEFT_OUT: [&str; 9] = [
     "GET /.well-known/security.txt",
     "GET /.well-known/telepath-key-pattern.json",
     "GET /livez",
@@ -25,7 +25,6 @@ const LEFT_OUT: [&str; 10] = [
     "DELETE /v1/keys/{id}",
     "POST /v1/keys/secret-scanning",
     "POST /v1/trunks/{id}/rotate-password",
-    "PATCH /v1/webhooks/{id}",
 ];
 
 /// How much of what the document allows an answer holds.
@@ -247,6 +246,7 @@ async fn ask(client: &Client, operation: &str) -> Result<(), Error> {
         "GET /v1/alerts" => {
             let query = AlertsQuery {
                 key_id: Some(key),
+                webhook_id: Some(webhook),
                 rule: word(),
                 status: word(),
                 limit: count,
@@ -300,6 +300,17 @@ async fn ask(client: &Client, operation: &str) -> Result<(), Error> {
             client.create_webhook(&request).await.map(drop)
         }
         "GET /v1/webhooks/{id}" => client.get_webhook(webhook).await.map(drop),
+        "PATCH /v1/webhooks/{id}" => {
+            let change = WebhookChange {
+                url: word(),
+                description: Change::Set("w".to_owned()),
+                events: Some(vec!["*".to_owned()]),
+                trunk_ids: Some(vec![trunk]),
+                max_in_flight: count,
+                status: word(),
+            };
+            client.update_webhook(webhook, &change).await.map(drop)
+        }
         "DELETE /v1/webhooks/{id}" => client.delete_webhook(webhook).await,
         "POST /v1/webhooks/{id}/rotate-secret" => {
             client.rotate_webhook_secret(webhook, count).await.map(drop)

@@ -50,9 +50,9 @@ impl SmtpTls {
 /// Who gets mails, at most.
 const MOST_RECIPIENTS: usize = 20;
 
-/// The setting of a rule's cooldown.
-const fn cooldown_key(rule: AlertRule) -> &'static str {
-    match rule {
+/// The setting of a rule's cooldown, where it has one.
+const fn cooldown_key(rule: AlertRule) -> Option<&'static str> {
+    Some(match rule {
         AlertRule::NewAddress => "alerts.new_address_cooldown",
         AlertRule::RequestSpike => "alerts.request_spike_cooldown",
         AlertRule::ErrorBurst => "alerts.error_burst_cooldown",
@@ -63,7 +63,8 @@ const fn cooldown_key(rule: AlertRule) -> &'static str {
         AlertRule::LeakReported => "alerts.leak_reported_cooldown",
         AlertRule::Expiring => "alerts.expiring_cooldown",
         AlertRule::Unused => "alerts.unused_cooldown",
-    }
+        AlertRule::WebhookFailing => return None,
+    })
 }
 
 impl Check<'_> {
@@ -83,7 +84,8 @@ impl Check<'_> {
         let unused = self.required("alerts.unused", values::duration);
         let mut cooldowns = Some(Cooldowns::default());
         for rule in AlertRule::ALL {
-            match (&mut cooldowns, self.required(cooldown_key(*rule), values::duration)) {
+            let Some(key) = cooldown_key(*rule) else { continue };
+            match (&mut cooldowns, self.required(key, values::duration)) {
                 (Some(cooldowns), Some(length)) => cooldowns.set(*rule, length),
                 (_, None) | (None, _) => cooldowns = None,
             }
