@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::Effort;
+use crate::database::TemporaryDatabase;
 use crate::load::{MAX_ANSWER, read_answer};
 use crate::server::{Server, Settings, program};
 use crate::table::{Table, progress};
@@ -31,47 +32,10 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         Effort::Quick => (2_000, 50),
         Effort::Full => (20_000, 200),
     };
-    let database = Database::make(&postgres).await?;
+    let database = TemporaryDatabase::make(&postgres).await?;
     let bench = Bench::new(&database.url()?, &redis, scratch);
     windows(table, &bench, requests).await?;
     revoking(table, &bench, revocations).await
-}
-
-/// A database that is gone afterwards.
-struct Database {
-    server: String,
-    name: String,
-}
-
-impl Database {
-    async fn make(server: &str) -> anyhow::Result<Self> {
-        let name = format!("telepath_bench_{}", std::process::id());
-        let made = Command::new("createdb")
-            .arg(format!("--maintenance-db={server}"))
-            .arg(&name)
-            .stdin(Stdio::null())
-            .status()
-            .await
-            .context("createdb comes with the clients of PostgreSQL")?;
-        ensure!(made.success(), "the database could not be made");
-        Ok(Self { server: server.to_owned(), name })
-    }
-
-    fn url(&self) -> anyhow::Result<String> {
-        let (base, _) = self.server.rsplit_once('/').context("a URL with a database")?;
-        Ok(format!("{base}/{}", self.name))
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        // What stays behind is a database with a name that says whose it was.
-        let _ = std::process::Command::new("dropdb")
-            .args(["--if-exists", "--force"])
-            .arg(format!("--maintenance-db={}", self.server))
-            .arg(&self.name)
-            .status();
-    }
 }
 
 struct Bench {

@@ -21,20 +21,32 @@ const LIMIT: u32 = 60_000;
 
 /// Opens the `SQLite` database of a data folder as the server does, with the folder's master key.
 pub async fn open(data: &Path) -> anyhow::Result<Arc<Store>> {
+    open_with(data, &master_key(data).await?).await
+}
+
+/// The same of a database elsewhere.
+pub async fn open_database(data: &Path, database: Database) -> anyhow::Result<Arc<Store>> {
+    open_on(database, &master_key(data).await?).await
+}
+
+async fn master_key(data: &Path) -> anyhow::Result<MasterKey> {
     let text =
         tokio::fs::read_to_string(data.join("master.key")).await.context("the master key of the folder")?;
-    open_with(data, &MasterKey::parse(text.trim())?).await
+    Ok(MasterKey::parse(text.trim())?)
 }
 
 /// Opens the `SQLite` database of a folder with this master key.
 pub async fn open_with(data: &Path, master: &MasterKey) -> anyhow::Result<Arc<Store>> {
+    open_on(Database::Sqlite { path: data.join("telepath.db") }, master).await
+}
+
+async fn open_on(database: Database, master: &MasterKey) -> anyhow::Result<Arc<Store>> {
     let seams = Seams {
         vault: Arc::new(Vault::new(master)?),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::default()),
     };
-    let options = StoreOptions::new(Database::Sqlite { path: data.join("telepath.db") });
-    Ok(Store::open(options, seams).await?)
+    Ok(Store::open(StoreOptions::new(database), seams).await?)
 }
 
 /// Makes keys until the table holds `wanted`, and gives the secrets of those that were made.

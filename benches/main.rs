@@ -5,6 +5,7 @@
 mod bare;
 mod calls;
 mod cluster;
+mod database;
 mod flood;
 mod load;
 mod machine;

@@ -54,10 +54,16 @@ impl Server {
         Self::launch(data, None, &vec![("TELEPATH_EGRESS_ALLOW", allow.to_owned())]).await
     }
 
-    /// The same with the certificate authority that vouches for them.
-    pub(crate) async fn start_for(data: &Path, allow: &str, authority: &Path) -> anyhow::Result<Self> {
+    /// The same with the certificate authority that vouches for them, and with more settings.
+    pub(crate) async fn start_for(
+        data: &Path,
+        allow: &str,
+        authority: &Path,
+        more: &Settings,
+    ) -> anyhow::Result<Self> {
         let authority = authority.to_string_lossy().into_owned();
-        let settings = vec![("TELEPATH_EGRESS_ALLOW", allow.to_owned()), ("SSL_CERT_FILE", authority)];
+        let mut settings = vec![("TELEPATH_EGRESS_ALLOW", allow.to_owned()), ("SSL_CERT_FILE", authority)];
+        settings.extend_from_slice(more);
         Self::launch(data, None, &settings).await
     }
 

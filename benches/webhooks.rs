@@ -4,6 +4,7 @@ mod sink;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -11,13 +12,14 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, SystemClock};
 use telepath_core::id::{AccountId, WebhookId};
-use telepath_core::secret::KeyMode;
+use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::webhook::{MAX_IN_FLIGHT, WebhookDraft};
-use telepath_store::Store;
+use telepath_store::{Database, Store};
 
 use crate::Effort;
+use crate::database::TemporaryDatabase;
 use crate::process::resident_mib;
-use crate::server::Server;
+use crate::server::{Server, Settings};
 use crate::table::{Table, progress};
 use sink::Sink;
 use telepath_benches::keys;
@@ -26,6 +28,8 @@ use telepath_benches::keys;
 const AT_ONCE: usize = 128;
 /// Endpoints of the measurement of fairness.
 const ENDPOINTS: usize = 100;
+/// The setting of a database that is not in the folder.
+const DATABASE_URL: &str = "TELEPATH_DATABASE_URL";
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -35,6 +39,10 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         Effort::Full => (10_000, 100_000, 30),
     };
     throughput(table, scratch, burst).await?;
+    match std::env::var("TELEPATH_TEST_POSTGRES_URL") {
+        Ok(server) => throughput_on_postgres(table, scratch, burst, &server).await?,
+        Err(_) => progress("PostgreSQL is left out: TELEPATH_TEST_POSTGRES_URL is not set"),
+    }
     let alone = fairness(scratch, rounds, false).await?;
     let beside = fairness(scratch, rounds, true).await?;
     table.row("webhooks: commit to receipt p50, 100 endpoints", alone.p50());
@@ -51,14 +59,25 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
 
 /// A data folder with a store that is open while no server runs on it.
 struct Folder {
-    store: std::sync::Arc<Store>,
+    store: Arc<Store>,
     account: AccountId,
 }
 
 impl Folder {
     async fn open(data: &Path) -> anyhow::Result<Self> {
         Server::start(data).await?.stop().await?;
-        let store = keys::open(data).await?;
+        Self::of(keys::open(data).await?).await
+    }
+
+    /// On a database that is not in the folder.
+    async fn open_on(data: &Path, url: &str) -> anyhow::Result<Self> {
+        let database = Database::Postgres { url: SecretText::new(url.to_owned()) };
+        Store::migrate(&database).await?;
+        Server::start_with(data, &vec![(DATABASE_URL, url.to_owned())]).await?.stop().await?;
+        Self::of(keys::open_database(data, database).await?).await
+    }
+
+    async fn of(store: Arc<Store>) -> anyhow::Result<Self> {
         let account = store.ensure_account("Bench", KeyMode::Live, origin()).await?.id;
         Ok(Self { store, account })
     }
@@ -80,21 +99,46 @@ fn origin() -> Origin {
 }
 
 async fn throughput(table: &mut Table, scratch: &Path, count: usize) -> anyhow::Result<()> {
-    let (data, sink) = (scratch.join("webhook-rate"), Sink::start(scratch).await?);
+    let data = scratch.join("webhook-rate");
     let folder = Folder::open(&data).await?;
+    let rate = rate(scratch, &data, folder, count, &Settings::new()).await?;
+    table.row("webhooks: deliveries per second to one endpoint, SQLite, sink on the same cores", rate);
+    Ok(())
+}
+
+async fn throughput_on_postgres(
+    table: &mut Table,
+    scratch: &Path,
+    count: usize,
+    server: &str,
+) -> anyhow::Result<()> {
+    let database = TemporaryDatabase::make(server).await?;
+    let (data, url) = (scratch.join("webhook-rate-postgres"), database.url()?);
+    let folder = Folder::open_on(&data, &url).await?;
+    let rate = rate(scratch, &data, folder, count, &vec![(DATABASE_URL, url)]).await?;
+    table.row("webhooks: the same, PostgreSQL, all on the same cores", rate);
+    Ok(())
+}
+
+/// How many of the deliveries that wait at the start of a server arrive per second.
+async fn rate(
+    scratch: &Path,
+    data: &Path,
+    folder: Folder,
+    count: usize,
+    settings: &Settings,
+) -> anyhow::Result<String> {
+    let sink = Sink::start(scratch).await?;
     let webhook = folder.webhook(sink.url("/good"), MAX_IN_FLIGHT).await?;
     progress(&format!("causing {count} events"));
     folder.events(webhook, count).await?;
     folder.store.close().await;
-    let server = Server::start_for(&data, &sink.address(), &sink.authority).await?;
+    let server = Server::start_for(data, &sink.address(), &sink.authority, settings).await?;
     let started = Instant::now();
     sink.until(count, PATIENCE).await?;
     let rate = f64::from(u32::try_from(count)?) / started.elapsed().as_secs_f64();
-    table.row(
-        "webhooks: deliveries per second to one endpoint, SQLite, sink on the same cores",
-        format!("{rate:.0}"),
-    );
-    server.stop().await
+    server.stop().await?;
+    Ok(format!("{rate:.0}"))
 }
 
 /// How long deliveries took, over all of them.
@@ -134,7 +178,7 @@ async fn fairness(scratch: &Path, rounds: usize, dead: bool) -> anyhow::Result<D
         folder.events(webhooks[0], 1_000).await?;
     }
     folder.store.close().await;
-    let server = Server::start_for(&data, &sink.address(), &sink.authority).await?;
+    let server = Server::start_for(&data, &sink.address(), &sink.authority, &Settings::new()).await?;
     let mut committed: HashMap<String, Instant> = HashMap::new();
     let expected = rounds * (ENDPOINTS - 1);
     let client = telepath_benches::admin::Admin::of(&data);
@@ -163,14 +207,14 @@ async fn memory(table: &mut Table, scratch: &Path, count: usize) -> anyhow::Resu
     let folder = Folder::open(&data).await?;
     let webhook = folder.webhook(sink.url("/drip"), MAX_IN_FLIGHT).await?;
     folder.store.close().await;
-    let server = Server::start_for(&data, &sink.address(), &sink.authority).await?;
+    let server = Server::start_for(&data, &sink.address(), &sink.authority, &Settings::new()).await?;
     let before = resident_mib(server.process()?)?;
     server.stop().await?;
     let folder = Folder { store: keys::open(&data).await?, account: folder.account };
     progress(&format!("causing {count} events"));
     folder.events(webhook, count).await?;
     folder.store.close().await;
-    let server = Server::start_for(&data, &sink.address(), &sink.authority).await?;
+    let server = Server::start_for(&data, &sink.address(), &sink.authority, &Settings::new()).await?;
     sink.until(MAX_IN_FLIGHT as usize, PATIENCE).await?;
     let mut most = 0;
     for _ in 0..10 {

@@ -11,12 +11,17 @@ CREATE TABLE request_segments (
   first_at INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
   -- How many of the parts into which keys fall are in the counters, out of 16.
-  folded INTEGER NOT NULL,
-  payload BLOB NOT NULL
+  folded INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX request_segments_time ON request_segments (account_id, written_at, id);
 CREATE INDEX request_segments_age ON request_segments (written_at, bytes);
 CREATE INDEX request_segments_unfolded ON request_segments (id) WHERE folded < 16;
+
+-- Apart from the rest, which changes while a segment is added to the counters: whoever changes a row writes all of it.
+CREATE TABLE request_payloads (
+  segment_id TEXT NOT NULL PRIMARY KEY REFERENCES request_segments (id) ON DELETE CASCADE,
+  payload BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE usage_buckets (
   key_id TEXT NOT NULL REFERENCES keys (id),

@@ -11,9 +11,9 @@ use telepath_core::secret::SecretText;
 use telepath_core::webhook::signature::{SigningSecret, header};
 
 use super::{Post, id_of};
-use crate::support::Outcome;
 use crate::support::output::{log_file, note_secret};
 use crate::support::waiting::soon;
+use crate::support::{Outcome, Remote};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_of_webhooks_does_what_it_says() -> Outcome {
@@ -40,6 +40,20 @@ async fn every_command_of_webhooks_does_what_it_says() -> Outcome {
     assert_eq!(arrivals[0].header("webhook-signature").split(' ').count(), 1);
     assert_eq!(arrivals[1].header("webhook-signature").split(' ').count(), 2, "both secrets sign");
     assert_eq!(run(&["recover", &id, "--since", "1h"]).await?["deliveries"], 0);
+    let changed = run(&["update", &id, "--description", "Mine", "--disable", "--max-in-flight", "3"]).await?;
+    assert_eq!(
+        (&changed["description"], &changed["status"], &changed["max_in_flight"]),
+        (&"Mine".into(), &"disabled".into(), &3.into())
+    );
+    let changed = run(&["update", &id, "--description", "", "--enable"]).await?;
+    assert_eq!((&changed["description"], &changed["status"]), (&Value::Null, &"active".into()));
+    let nothing = home.run(&["webhooks", "update", &id]).await?;
+    assert_eq!(nothing.code, Some(2), "{}", nothing.stderr);
+    assert_eq!(run(&["delete", &id]).await?["deleted"], true);
+    assert_eq!(run(&["list"]).await?, Value::Array(Vec::new()));
+    // The same on a server elsewhere, with a key.
+    let remote = Remote::of(&post.server).await?;
+    assert_eq!(remote.json(&["webhooks", "list"]).await?, Value::Array(Vec::new()));
     let refused = home.run(&["webhooks", "create", "--url", "https://127.0.0.1:1/"]).await?;
     assert_eq!(refused.code, Some(5), "{}", refused.stderr);
     Ok(())

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use hyper::Method;
+use hyper::header::HeaderName;
+use serde_json::{Value, json};
 use telepath_gateway::caller::{CallerOptions, place_call};
 use telepath_gateway::echo_agent::EchoAgent;
 
 use super::{Post, id_of};
+use crate::support::http::Call;
+use crate::support::output::note_secret;
 use crate::support::sink::Sink;
 use crate::support::waiting::until;
 use crate::support::{Home, Outcome};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_arrives_and_its_delivery_is_shown() -> Outcome {
@@ -41,6 +47,55 @@ async fn an_event_arrives_and_its_delivery_is_shown() -> Outcome {
     Ok(())
 }
 
+/// Asks twice with one `Idempotency-Key`; both answers.
+async fn twice(post: &Post, path: &str, body: &Value, status: u16) -> anyhow::Result<(Value, Value)> {
+    let call = || {
+        let call = Call::new(Method::POST, path).key(&post.key);
+        call.header(IDEMPOTENCY_KEY, path).json(body)
+    };
+    let first = post.client.send(call()).await?.expect(status)?;
+    let again = post.client.send(call()).await?;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"), "{path}");
+    Ok((first, again.expect(status)?))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_twice_with_one_idempotency_key_is_done_once() -> Outcome {
+    let post = Post::start().await?;
+    let draft = json!({"url": post.sink.url(), "events": ["webhook.test"]});
+    let (made, again) = twice(&post, "/v1/webhooks", &draft, 201).await?;
+    made["secret"].as_str().into_iter().for_each(note_secret);
+    assert_eq!((&again["id"], &again["secret_withheld"]), (&made["id"], &json!(true)));
+    assert_eq!(again.get("secret"), None);
+    assert_eq!(post.get("/v1/webhooks").await?["pagination"]["total"], 1);
+    let path = format!("/v1/webhooks/{}", id_of(&made)?);
+    let (rotated, again) = twice(&post, &format!("{path}/rotate-secret"), &json!({}), 200).await?;
+    rotated["secret"].as_str().into_iter().for_each(note_secret);
+    assert_eq!((again.get("secret"), &again["secret_withheld"]), (None, &json!(true)));
+    let (tested, again) = twice(&post, &format!("{path}/test"), &json!({}), 202).await?;
+    assert_eq!(tested, again);
+    let arrival = &post.sink.until(1).await?[0];
+    assert_eq!(arrival.header("webhook-signature").split(' ').count(), 2, "one rotation, not two");
+    let delivered = format!("{path}/deliveries?status=delivered");
+    let all_delivered = async |attempts: u32| {
+        until("the delivery is written down", || async {
+            let list = post.get(&delivered).await?;
+            Ok((list["deliveries"][0]["attempt_count"] == attempts).then_some(list))
+        })
+        .await
+    };
+    assert_eq!(all_delivered(1).await?["pagination"]["total"], 1, "one test event, not two");
+    let redeliver = format!("/v1/deliveries/{}/redeliver", id_of(&tested)?);
+    let (asked, again) = twice(&post, &redeliver, &json!({}), 202).await?;
+    assert_eq!(asked, again);
+    all_delivered(2).await?;
+    let since = json!({"since": "2020-01-01T00:00:00Z"});
+    let (recovered, again) = twice(&post, &format!("{path}/recover"), &since, 200).await?;
+    assert_eq!((&recovered["deliveries"], &recovered), (&json!(0), &again));
+    assert_eq!(post.sink.arrivals().len(), 2);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_is_gone_is_disabled_and_recovers_when_asked() -> Outcome {
     let post = Post::start().await?;
@@ -55,7 +110,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_recovers_when_asked() -> Outco
     post.event().await?;
     assert_eq!(post.get(&format!("{path}/deliveries?status=held")).await?["pagination"]["total"], 2);
     post.sink.answer(204);
-    let call = crate::support::http::Call::new(hyper::Method::PATCH, &path).key(&post.key);
+    let call = Call::new(Method::PATCH, &path).key(&post.key);
     post.client.send(call.json(&json!({"status": "active"}))).await?.expect(200)?;
     let since = json!({"since": "2020-01-01T00:00:00Z"});
     assert_eq!(post.post(&format!("{path}/recover"), &since, 200).await?["deliveries"], 2);

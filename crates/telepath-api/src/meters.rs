@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
 use telepath_core::alert::AlertRule;
-use telepath_store::Store;
+use telepath_store::{PerThread, Store};
 
 use crate::routes::{ROUTES, RouteMatch};
 use durations::Durations;
@@ -64,6 +64,12 @@ impl Refusal {
 struct RouteMeters {
     route: &'static str,
     method: &'static str,
+    counts: PerThread<Counts>,
+}
+
+/// What one thread has counted of one route.
+#[derive(Default)]
+struct Counts {
     /// In the order of [`CLASSES`].
     by_class: [AtomicU64; 5],
     durations: Durations,
@@ -71,13 +77,13 @@ struct RouteMeters {
 
 impl RouteMeters {
     fn new(route: &'static str, method: &'static str) -> Self {
-        Self { route, method, by_class: Default::default(), durations: Durations::default() }
+        Self { route, method, counts: PerThread::default() }
     }
 
     fn write_counts(&self, text: &mut String) {
-        let Self { route, method, by_class, .. } = self;
-        for (class, count) in CLASSES.iter().zip(by_class) {
-            let count = count.load(Ordering::Relaxed);
+        let Self { route, method, counts } = self;
+        for (place, class) in CLASSES.iter().enumerate() {
+            let count: u64 = counts.all().map(|counts| counts.by_class[place].load(Ordering::Relaxed)).sum();
             let labels = format_args!("route=\"{route}\",method=\"{method}\",status=\"{class}\"");
             // Writing to memory that grows cannot fail.
             let _ = writeln!(text, "{REQUESTS}{{{labels}}} {count}");
@@ -208,8 +214,9 @@ impl Meters {
     pub(crate) fn answered(&self, matched: RouteMatch, status: u16, took: Duration) {
         let route = matched.row.and_then(|row| self.routes.get(row)).unwrap_or(&self.unmatched);
         let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
-        route.by_class[class].fetch_add(1, Ordering::Relaxed);
-        route.durations.record(took);
+        let counts = route.counts.own();
+        counts.by_class[class].fetch_add(1, Ordering::Relaxed);
+        counts.durations.record(took);
     }
 
     /// Adds what is on the way of every request, and therefore counted here, to the text of all other figures.
@@ -221,7 +228,8 @@ impl Meters {
         }
         durations::describe(text);
         for meters in routes() {
-            meters.durations.write(meters.route, meters.method, text);
+            let all = meters.counts.all().map(|counts| &counts.durations);
+            durations::write(all, meters.route, meters.method, text);
         }
     }
 

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use crossbeam_utils::CachePadded;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, Id as _, KeyId};
 use telepath_core::limit::WindowState;
@@ -112,7 +113,7 @@ impl Shard {
     }
 }
 
-type Index = Box<[RwLock<Shard>]>;
+type Index = Box<[CachePadded<RwLock<Shard>>]>;
 
 fn shard_of(index: &Index, number: u64) -> &RwLock<Shard> {
     // The map inside uses the lowest and the highest bits; the middle is free.
@@ -160,7 +161,7 @@ impl KeyTable {
 
     /// No keys yet; they are admitted while the lease holds.
     pub(crate) fn under(lease: Arc<Lease>) -> Self {
-        let index = || (0..SHARDS).map(|_| RwLock::default()).collect();
+        let index = || (0..SHARDS).map(|_| CachePadded::default()).collect();
         Self(Arc::new(Tables {
             by_hash: index(),
             by_id: index(),

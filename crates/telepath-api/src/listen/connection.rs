@@ -105,16 +105,21 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
     }
 }
 
-/// How many requests of a connection have begun and ended. It keeps no time, which is dear where every request passes:
-/// whoever looks again and again sees what happened between two looks.
-#[derive(Default)]
-struct Activity {
+/// What the requests of a connection have in common, and how many have begun and ended. Each holds this and not the API
+/// itself, whose count of holders would travel between processors with every request. It keeps no time, which is dear
+/// where every request passes: whoever looks again and again sees what happened between two looks.
+struct Conversation<A> {
+    api: A,
     begun: AtomicU64,
     ended: AtomicU64,
 }
 
-impl Activity {
-    fn begin(self: &Arc<Self>) -> Running {
+impl<A> Conversation<A> {
+    fn of(api: A) -> Arc<Self> {
+        Arc::new(Self { api, begun: AtomicU64::new(0), ended: AtomicU64::new(0) })
+    }
+
+    fn begin(self: &Arc<Self>) -> Running<A> {
         self.begun.fetch_add(1, Ordering::AcqRel);
         Running(Arc::clone(self))
     }
@@ -128,9 +133,9 @@ impl Activity {
 }
 
 /// A request that is being answered, or was given up by its caller.
-struct Running(Arc<Activity>);
+struct Running<A>(Arc<Conversation<A>>);
 
-impl Drop for Running {
+impl<A> Drop for Running<A> {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::AcqRel);
     }
@@ -168,17 +173,17 @@ async fn converse<I>(
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = api.shared.options.connections;
-    let activity = Arc::new(Activity::default());
+    let conversation = Conversation::of(Arc::clone(&api));
     let service = service_fn(|request: Request<Incoming>| {
-        let (api, running) = (Arc::clone(&api), activity.begin());
+        let running = conversation.begin();
         async move {
+            let api = &running.0.api;
             let response = match treatment {
                 Treatment::Serve(peer) => api.handle(request.map(Body::new), peer).await,
                 Treatment::RefuseInClear(peer) => {
                     api.refuse_in_clear(request.method(), request.uri().path(), request.headers(), peer)
                 }
             };
-            drop(running);
             Ok::<_, Infallible>(response)
         }
     });
@@ -198,7 +203,7 @@ async fn converse<I>(
                 return;
             }
             () = shutdown.cancelled() => break,
-            _ = look.tick() => if activity.was_idle_since(&mut seen) { break },
+            _ = look.tick() => if conversation.was_idle_since(&mut seen) { break },
         }
     }
     connection.as_mut().graceful_shutdown();
@@ -213,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_idle_when_nothing_ran_between_two_looks() {
-        let activity = Arc::new(Activity::default());
+        let activity = Conversation::of(());
         let mut seen = 0;
         let long = activity.begin();
         assert!(!activity.was_idle_since(&mut seen), "one runs");

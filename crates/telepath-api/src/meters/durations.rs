@@ -45,20 +45,27 @@ impl Durations {
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
+}
 
-    /// Adds its lines of the text exposition format. The labels are ours, so nothing in them needs an escape.
-    pub(super) fn write(&self, route: &str, method: &str, text: &mut String) {
-        let labels = format!("route=\"{route}\",method=\"{method}\"");
-        let bounds = BOUNDS.iter().map(|(_, bound)| *bound).chain(["+Inf"]);
-        let mut count = 0;
-        for (bucket, bound) in self.buckets.iter().zip(bounds) {
-            count += bucket.load(Ordering::Relaxed);
-            // Writing to memory that grows cannot fail.
-            let _ = writeln!(text, "{METRIC}_bucket{{{labels},le=\"{bound}\"}} {count}");
-        }
-        let sum = Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64();
-        let _ = writeln!(text, "{METRIC}_sum{{{labels}}} {sum}\n{METRIC}_count{{{labels}}} {count}");
+/// Adds the lines of one route in the text exposition format, from what each thread has counted. The labels are ours, so
+/// nothing in them needs an escape.
+pub(super) fn write<'d>(
+    parts: impl Iterator<Item = &'d Durations> + Clone,
+    route: &str,
+    method: &str,
+    text: &mut String,
+) {
+    let labels = format!("route=\"{route}\",method=\"{method}\"");
+    let bounds = BOUNDS.iter().map(|(_, bound)| *bound).chain(["+Inf"]);
+    let mut count = 0;
+    for (place, bound) in bounds.enumerate() {
+        count += parts.clone().map(|part| part.buckets[place].load(Ordering::Relaxed)).sum::<u64>();
+        // Writing to memory that grows cannot fail.
+        let _ = writeln!(text, "{METRIC}_bucket{{{labels},le=\"{bound}\"}} {count}");
     }
+    let nanoseconds = parts.map(|part| part.nanoseconds.load(Ordering::Relaxed)).sum();
+    let sum = Duration::from_nanos(nanoseconds).as_secs_f64();
+    let _ = writeln!(text, "{METRIC}_sum{{{labels}}} {sum}\n{METRIC}_count{{{labels}}} {count}");
 }
 
 /// Adds the lines that stand above those of all routes.
@@ -70,18 +77,19 @@ pub(super) fn describe(text: &mut String) {
 mod tests {
     use super::*;
 
-    fn text_of(durations: &Durations) -> String {
+    fn text_of(durations: &[Durations]) -> String {
         let mut text = String::new();
-        durations.write("/v1/x", "GET", &mut text);
+        write(durations.iter(), "/v1/x", "GET", &mut text);
         text
     }
 
     #[test]
     fn a_bucket_holds_all_that_is_not_longer_than_its_bound() {
-        let durations = Durations::default();
-        for took in [Duration::from_micros(100), Duration::from_millis(3), Duration::from_secs(31)] {
-            durations.record(took);
+        let durations = [Durations::default(), Durations::default()];
+        for took in [Duration::from_micros(100), Duration::from_millis(3)] {
+            durations[0].record(took);
         }
+        durations[1].record(Duration::from_secs(31));
         let text = text_of(&durations);
         for (bound, count) in
             [("0.0001", 1), ("0.00025", 1), ("0.0025", 1), ("0.005", 2), ("30", 2), ("+Inf", 3)]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use crossbeam_utils::CachePadded;
 use telepath_core::id::{Id as _, KeyId};
 
 /// Parts with a lock of their own.
@@ -14,7 +15,9 @@ const PER_PART: usize = 1024;
 
 /// The answers that were given.
 #[derive(Default)]
-pub(crate) struct WhoamiAnswers([Mutex<HashMap<KeyId, (i64, Bytes)>>; PARTS]);
+pub(crate) struct WhoamiAnswers([CachePadded<Part>; PARTS]);
+
+type Part = Mutex<HashMap<KeyId, (i64, Bytes)>>;
 
 impl WhoamiAnswers {
     /// The answer for a key of just this version.
@@ -41,7 +44,7 @@ impl WhoamiAnswers {
     }
 
     /// By the last byte, which is random.
-    fn part(&self, id: KeyId) -> &Mutex<HashMap<KeyId, (i64, Bytes)>> {
+    fn part(&self, id: KeyId) -> &Part {
         &self.0[usize::from(id.as_bytes()[15]) % PARTS]
     }
 }

@@ -1,9 +1,9 @@
-//! Answered requests in memory until they are written: a list per shard behind a short lock, without an allocation once
+//! Answered requests in memory until they are written: a list per thread behind a short lock, without an allocation once
 //! the lists have grown. When all is full, details are dropped and only sums are kept, so that counts stay right.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use telepath_core::clock::Timestamp;
@@ -13,12 +13,12 @@ use telepath_core::request::text::{MAX_PATH, MAX_USER_AGENT, append_path, append
 use telepath_core::request::{Answered, RequestFacts, RouteNumber, SecretMark};
 use telepath_core::usage::UsageSpan;
 
-/// Lists with a lock of their own; a power of two.
-const SHARDS: usize = 8;
+use crate::per_thread::PerThread;
+
 /// Requests of one list: with all lists, about 20 MiB.
-const SHARD_REQUESTS: usize = 16_384;
+const LIST_REQUESTS: usize = 16_384;
 /// Text of one list, in bytes.
-const SHARD_TEXT: usize = 1024 * 1024;
+const LIST_TEXT: usize = 1024 * 1024;
 /// Sums that are kept when all lists are full: more than there are keys in use on any server that we have measured.
 const SUMS: usize = 65_536;
 
@@ -36,7 +36,7 @@ pub(super) struct Noted {
     has_path: bool,
 }
 
-/// The requests of one shard.
+/// The requests of one thread.
 #[derive(Default)]
 pub(super) struct List {
     pub(super) requests: Vec<Noted>,
@@ -45,8 +45,8 @@ pub(super) struct List {
 
 impl List {
     fn push(&mut self, request: &Answered<'_>) -> bool {
-        let room = self.text.len() + MAX_USER_AGENT + MAX_PATH <= SHARD_TEXT;
-        if self.requests.len() >= SHARD_REQUESTS || !room {
+        let room = self.text.len() + MAX_USER_AGENT + MAX_PATH <= LIST_TEXT;
+        if self.requests.len() >= LIST_REQUESTS || !room {
             return false;
         }
         let text = self.text.len();
@@ -133,7 +133,7 @@ impl Taken {
 }
 
 pub(super) struct Buffer {
-    lists: Box<[Mutex<List>]>,
+    lists: PerThread<Mutex<List>>,
     sums: Mutex<HashMap<SumKey, Sum>>,
     details_lost: AtomicU64,
     counts_lost: AtomicU64,
@@ -144,19 +144,10 @@ fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The list of this thread, so that threads rarely wait for each other.
-fn own_place() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static PLACE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
-    }
-    PLACE.with(|place| *place)
-}
-
 impl Buffer {
     pub(super) fn new() -> Self {
         Self {
-            lists: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            lists: PerThread::default(),
             sums: Mutex::default(),
             details_lost: AtomicU64::new(0),
             counts_lost: AtomicU64::new(0),
@@ -164,8 +155,7 @@ impl Buffer {
     }
 
     pub(super) fn push(&self, request: &Answered<'_>) {
-        let own = own_place();
-        let kept = (0..SHARDS).any(|step| locked(&self.lists[(own + step) % SHARDS]).push(request));
+        let kept = self.lists.own_first().any(|list| locked(list).push(request));
         if !kept {
             self.details_lost.fetch_add(1, Ordering::Relaxed);
             self.add_to_sums(request);
@@ -203,8 +193,8 @@ impl Buffer {
 
     /// Exchanges what is in the buffer for the emptied lists of an earlier time.
     pub(super) fn take(&self, taken: &mut Taken) {
-        taken.lists.resize_with(SHARDS, List::default);
-        for (list, spare) in self.lists.iter().zip(&mut taken.lists) {
+        taken.lists.resize_with(self.lists.all().count(), List::default);
+        for (list, spare) in self.lists.all().zip(&mut taken.lists) {
             std::mem::swap(&mut *locked(list), spare);
         }
         std::mem::swap(&mut *locked(&self.sums), &mut taken.sums);
@@ -226,6 +216,7 @@ mod tests {
     use telepath_core::request::RequestMethod;
 
     use super::*;
+    use crate::per_thread::COPIES;
 
     fn answered(key: u32) -> Answered<'static> {
         let mut id = [0; 16];
@@ -260,7 +251,7 @@ mod tests {
     #[test]
     fn a_full_buffer_keeps_the_counts_and_says_what_was_lost() {
         let buffer = Buffer::new();
-        let whole = SHARDS * SHARD_REQUESTS;
+        let whole = COPIES * LIST_REQUESTS;
         for _ in 0..whole + 1000 {
             buffer.push(&answered(1));
         }
@@ -285,12 +276,12 @@ mod tests {
     fn text_is_bounded() {
         let long = "x-".repeat(500);
         let buffer = Buffer::new();
-        for _ in 0..SHARDS * SHARD_REQUESTS {
+        for _ in 0..COPIES * LIST_REQUESTS {
             buffer.push(&Answered { user_agent: long.as_bytes(), path: Some(&long), ..answered(1) });
         }
         let mut taken = Taken::default();
         buffer.take(&mut taken);
-        assert!(taken.lists.iter().all(|list| list.text.len() <= SHARD_TEXT));
+        assert!(taken.lists.iter().all(|list| list.text.len() <= LIST_TEXT));
         assert!(buffer.figures().details_lost > 0);
         let list = &taken.lists[0];
         let (user_agent, path) = list.texts(list.requests.last().unwrap());

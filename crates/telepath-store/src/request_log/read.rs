@@ -183,12 +183,14 @@ async fn fetch(
 ) -> Result<Vec<(RequestCursor, Vec<u8>)>, StoreError> {
     let sql = match order {
         RequestOrder::Newest => {
-            "SELECT id, written_at, payload FROM request_segments WHERE account_id = $1 \
+            "SELECT id, written_at, payload FROM request_segments JOIN request_payloads ON segment_id = id \
+             WHERE account_id = $1 \
              AND (written_at, id) <= ($2, $3) AND written_at >= $4 AND written_at <= $5 AND first_at <= $6 \
              ORDER BY written_at DESC, id DESC LIMIT $7"
         }
         RequestOrder::Oldest => {
-            "SELECT id, written_at, payload FROM request_segments WHERE account_id = $1 \
+            "SELECT id, written_at, payload FROM request_segments JOIN request_payloads ON segment_id = id \
+             WHERE account_id = $1 \
              AND (written_at, id) >= ($2, $3) AND written_at >= $4 AND written_at <= $5 AND first_at <= $6 \
              ORDER BY written_at, id LIMIT $7"
         }

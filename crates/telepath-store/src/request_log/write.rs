@@ -67,16 +67,15 @@ async fn insert(db: &mut Connection, group: Vec<(Timestamp, Segment)>) -> Result
     for (written_at, segment) in group {
         let bytes = i64::try_from(segment.payload.len()).unwrap_or(i64::MAX);
         db.execute(
-            "INSERT INTO request_segments (id, account_id, written_at, first_at, bytes, folded, payload) \
-             VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (id) DO NOTHING",
-            binds![
-                segment.id.to_string(),
-                segment.account.to_string(),
-                written_at,
-                segment.first_at,
-                bytes,
-                segment.payload.as_slice(),
-            ],
+            "INSERT INTO request_segments (id, account_id, written_at, first_at, bytes, folded) \
+             VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT (id) DO NOTHING",
+            binds![segment.id.to_string(), segment.account.to_string(), written_at, segment.first_at, bytes,],
+        )
+        .await?;
+        db.execute(
+            "INSERT INTO request_payloads (segment_id, payload) VALUES ($1, $2) \
+             ON CONFLICT (segment_id) DO NOTHING",
+            binds![segment.id.to_string(), segment.payload.as_slice()],
         )
         .await?;
     }

@@ -156,7 +156,7 @@ async fn what_is_kept_of_a_request_is_shown(bench: Arc<Bench>) {
     assert_eq!((shown.path.as_str(), shown.user_agent.as_deref()), ("…", Some("…")));
     assert_eq!((shown.error.as_deref(), shown.route), (Some("NOT_FOUND"), None));
     assert_eq!((shown.id, shown.facts), (request.id, request.facts));
-    let payloads = super::select(&store, "SELECT payload FROM request_segments", vec![]).await;
+    let payloads = super::select(&store, "SELECT payload FROM request_payloads", vec![]).await;
     let body = &secret.expose().as_bytes()[8..];
     for row in payloads {
         let bytes = row.bytes("payload").unwrap();

@@ -162,7 +162,7 @@ async fn a_segment_that_cannot_be_read_does_not_stop_the_others(bench: Arc<Bench
         store.flush_usage().await.unwrap();
     }
     let first = "(SELECT min(id) FROM request_segments)";
-    let damage = format!("UPDATE request_segments SET payload = $1 WHERE id = {first}");
+    let damage = format!("UPDATE request_payloads SET payload = $1 WHERE segment_id = {first}");
     let values = crate::sql::binds![&[9_u8][..]];
     store
         .backend

@@ -15,8 +15,12 @@ use crate::Store;
 use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds, placeholders};
 
-/// Segments that are added up together: at most 16 MiB. The more, the fewer rows are written.
-const SEGMENTS: i64 = 64;
+/// Segments that are read at once: at most 16 MiB.
+const PAGE: usize = 64;
+/// Segments that are added up together. The more, the fewer rows are written: a key that is in all of them is written once.
+const SEGMENTS: usize = 1024;
+/// Rows that are added up together, about; what they take in memory.
+const MOST_ROWS: usize = 250_000;
 /// Rows of one transaction, about: few enough that other changes never wait long behind it.
 const ROWS: usize = 4096;
 /// How often another server may get ahead of us before we leave the rest to it.
@@ -46,7 +50,7 @@ impl Store {
     pub(super) async fn fold_segments(&self) -> Result<(), StoreError> {
         let mut overtaken = 0;
         loop {
-            let (count, batches) = self.unfolded().await?;
+            let (is_last, batches) = self.unfolded().await?;
             for (folded, batch) in batches {
                 match self.fold_batch(folded, batch).await {
                     Ok(()) => {}
@@ -54,33 +58,54 @@ impl Store {
                     Err(Missed::Failed(error)) => return Err(error),
                 }
             }
-            if count < SEGMENTS || overtaken > OVERTAKEN {
+            if is_last || overtaken > OVERTAKEN {
                 return Ok(());
             }
         }
     }
 
-    /// How many segments there are, up to [`SEGMENTS`], and their sums by how many parts are already in the counters.
-    async fn unfolded(&self) -> Result<(i64, BTreeMap<u8, Batch>), StoreError> {
-        let sql = "SELECT id, folded, payload FROM request_segments WHERE folded < 16 ORDER BY id LIMIT $1";
-        let (mut count, mut batches) = (0, BTreeMap::<u8, Batch>::new());
+    /// The sums of segments by how many parts of them are already in the counters, and whether these are all.
+    async fn unfolded(&self) -> Result<(bool, BTreeMap<u8, Batch>), StoreError> {
+        let (mut batches, mut last) = (BTreeMap::<u8, Batch>::new(), String::new());
+        for _ in 0..SEGMENTS / PAGE {
+            let found = self.add_page(&mut last, &mut batches).await?;
+            if found < PAGE {
+                return Ok((true, batches));
+            }
+            if batches.values().map(|batch| totals::rows(&batch.totals)).sum::<usize>() >= MOST_ROWS {
+                break;
+            }
+        }
+        Ok((false, batches))
+    }
+
+    /// Adds the segments behind the last one that was read; how many.
+    async fn add_page(
+        &self,
+        last: &mut String,
+        batches: &mut BTreeMap<u8, Batch>,
+    ) -> Result<usize, StoreError> {
+        let sql = "SELECT id, folded, payload FROM request_segments JOIN request_payloads ON segment_id = id \
+                   WHERE folded < 16 AND id > $1 ORDER BY id LIMIT $2";
+        let values = binds![last.as_str(), i64::try_from(PAGE).unwrap_or(i64::MAX)];
+        let mut found = 0;
         self.backend
             .read()
             .await?
-            .fetch_each(sql, binds![SEGMENTS], |row| {
-                count += 1;
+            .fetch_each(sql, values, |row| {
+                found += 1;
                 let batch = batches.entry(row.number("folded")?).or_default();
-                let id = row.text("id")?;
+                last.clone_from(&row.text("id")?);
                 match segment::read(&row.bytes("payload")?) {
                     Ok(entries) => batch.totals.add(&entries),
                     // It is passed over, or all later ones would wait behind it for ever.
-                    Err(error) => tracing::error!(segment = id, %error, "requests are not counted"),
+                    Err(error) => tracing::error!(segment = last, %error, "requests are not counted"),
                 }
-                batch.ids.push(id);
+                batch.ids.push(last.clone());
                 Ok(())
             })
             .await?;
-        Ok((count, batches))
+        Ok(found)
     }
 
     async fn fold_batch(&self, folded: u8, batch: Batch) -> Result<(), Missed> {
