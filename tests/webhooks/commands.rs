@@ -40,12 +40,14 @@ async fn every_command_of_webhooks_does_what_it_says() -> Outcome {
     assert_eq!(arrivals[0].header("webhook-signature").split(' ').count(), 1);
     assert_eq!(arrivals[1].header("webhook-signature").split(' ').count(), 2, "both secrets sign");
     assert_eq!(run(&["recover", &id, "--since", "1h"]).await?["deliveries"], 0);
-    let changed = run(&["update", &id, "--description", "Mine", "--disable", "--max-in-flight", "3"]).await?;
+    let changed =
+        run(&["update", &id, "--description", "Mine", "--status", "disabled", "--max-in-flight", "3"])
+            .await?;
     assert_eq!(
         (&changed["description"], &changed["status"], &changed["max_in_flight"]),
         (&"Mine".into(), &"disabled".into(), &3.into())
     );
-    let changed = run(&["update", &id, "--description", "", "--enable"]).await?;
+    let changed = run(&["update", &id, "--description", "", "--status", "active"]).await?;
     assert_eq!((&changed["description"], &changed["status"]), (&Value::Null, &"active".into()));
     let nothing = home.run(&["webhooks", "update", &id]).await?;
     assert_eq!(nothing.code, Some(2), "{}", nothing.stderr);

@@ -55,11 +55,12 @@ const DIGITS: [u8; 256] = {
 };
 
 fn encode(bytes: [u8; 16]) -> [u8; ENCODED] {
+    const SIXTY_BITS: u128 = (1 << 60) - 1;
     let mut value = u128::from_be_bytes(bytes);
     let mut out = [b'0'; ENCODED];
     // Twelve symbols are sixty bits, which one register holds.
     for part in out.rchunks_mut(12) {
-        let mut bits = value as u64;
+        let mut bits = u64::try_from(value & SIXTY_BITS).unwrap_or(0);
         for slot in part.iter_mut().rev() {
             *slot = ALPHABET[(bits & 31) as usize];
             bits >>= 5;

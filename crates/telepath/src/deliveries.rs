@@ -66,6 +66,8 @@ struct Ended {
     webhook: WebhookId,
     max_in_flight: u32,
     error: Option<ErrorClass>,
+    /// When the endpoint had answered, or was given up.
+    at: Timestamp,
 }
 
 struct Sender {
@@ -174,14 +176,13 @@ impl Sender {
 
     fn ended(&mut self, ended: Result<Ended, JoinError>) {
         metrics::gauge!(IN_FLIGHT).set(count(self.attempts.len()));
-        let Ended { webhook, max_in_flight, error } = match ended {
+        let Ended { webhook, max_in_flight, error, at } = match ended {
             Ok(ended) => ended,
             // Its lease ends, and the delivery is due again.
             Err(problem) => return tracing::error!(%problem, "an attempt to deliver a webhook broke off"),
         };
-        let now = self.store.clock().now();
         let pace = self.paces.get(&webhook).copied().unwrap_or(Pace::full(max_in_flight));
-        let pace = pace.after(error, max_in_flight, now);
+        let pace = pace.after(error, max_in_flight, at);
         if pace.is_full(max_in_flight) {
             self.paces.remove(&webhook);
         } else {
@@ -212,14 +213,14 @@ async fn attempt(store: Arc<Store>, egress: Egress, lease: String, claimed: Clai
     };
     let destination = Destination::from(&receiver.url);
     let outcome = post::post(&egress, &destination, message, &receiver.secrets, Patience::default()).await;
-    let error = outcome.error;
+    let (error, at) = (outcome.error, store.clock().now());
     metrics::counter!(ATTEMPTS, "result" => error.map_or("delivered", ErrorClass::name)).increment(1);
     tracing::debug!(
         webhook = %receiver.webhook, delivery = %claimed.id, attempt = claimed.attempt,
         status = outcome.status, result = error.map_or("delivered", ErrorClass::name), "webhook attempt"
     );
     finish(&store, &claimed, &lease, outcome).await;
-    Ended { webhook: receiver.webhook, max_in_flight: receiver.max_in_flight, error }
+    Ended { webhook: receiver.webhook, max_in_flight: receiver.max_in_flight, error, at }
 }
 
 async fn finish(store: &Store, claimed: &Claimed, lease: &str, outcome: Outcome) {

@@ -87,8 +87,7 @@ impl Store {
     {
         let (backend, keys, witness) = (self.backend.clone(), self.keys.clone(), self.cluster.witness());
         let task = tokio::spawn(async move {
-            let result: Result<(Vec<(Changed, T)>, Option<i64>), E> =
-                backend.write(move |db| Box::pin(stamped(db, change))).await;
+            let result: Result<Stamped<T>, E> = backend.write(move |db| Box::pin(stamped(db, change))).await;
             let committed = Instant::now();
             if result.as_ref().is_err_and(E::leaves_doubt) {
                 for id in touched.take() {
@@ -116,9 +115,12 @@ where
     Ok(vec![(change(db).await?, ())])
 }
 
+/// What was changed, and its number for the other servers.
+type Stamped<T> = (Vec<(Changed, T)>, Option<i64>);
+
 /// A change and, as the last thing before its commit, its number for the other servers. Also a change that found nothing
 /// to do is numbered: an earlier one of the same effect may not have been answered yet.
-async fn stamped<T, E, F>(db: &mut Connection, change: F) -> Result<(Vec<(Changed, T)>, Option<i64>), E>
+async fn stamped<T, E, F>(db: &mut Connection, change: F) -> Result<Stamped<T>, E>
 where
     F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Vec<(Changed, T)>, E> + Send + 'static,
     E: ChangeError,

@@ -28,7 +28,7 @@ pub(crate) enum WebhooksCommand {
         after_help = "Examples:\n  telepath webhooks show whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
     )]
     Show(Box<OneArgs>),
-    /// Change an endpoint, or enable or disable it
+    /// Change an endpoint, or switch it on or off
     #[command(after_help = update::EXAMPLES)]
     Update(Box<update::UpdateArgs>),
     /// Delete an endpoint and its deliveries

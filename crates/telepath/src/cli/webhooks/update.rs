@@ -12,7 +12,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   telepath webhooks update whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --url https://hooks.example/v2
   telepath webhooks update whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --events call.ended --max-in-flight 20
-  telepath webhooks update whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --enable";
+  telepath webhooks update whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --status active";
 
 /// Arguments of `webhooks update`.
 #[derive(Debug, Args)]
@@ -39,12 +39,9 @@ pub(crate) struct UpdateArgs {
     /// Deliveries under way at once, 1 to 100
     #[arg(long, help_heading = "Changes")]
     max_in_flight: Option<u32>,
-    /// Send to it again; what was held meanwhile is sent by `webhooks recover`
-    #[arg(long, conflicts_with = "disable", help_heading = "Changes")]
-    enable: bool,
-    /// Send nothing to it; its events are held
-    #[arg(long, help_heading = "Changes")]
-    disable: bool,
+    /// active to send to it again (`webhooks recover` sends what was held meanwhile), disabled to hold its events
+    #[arg(long, value_parser = ["active", "disabled"], help_heading = "Changes")]
+    status: Option<String>,
     /// Print the endpoint as a JSON object
     #[arg(long)]
     json: bool,
@@ -66,11 +63,6 @@ pub(super) async fn run(args: UpdateArgs) -> Result<(), Failure> {
 }
 
 fn change(args: &UpdateArgs) -> WebhookChange {
-    let status = match (args.enable, args.disable) {
-        (true, _) => Some("active"),
-        (false, true) => Some("disabled"),
-        (false, false) => None,
-    };
     let description = match args.description.as_deref() {
         None => Change::Keep,
         Some("") => Change::Clear,
@@ -82,6 +74,6 @@ fn change(args: &UpdateArgs) -> WebhookChange {
         events: args.events.clone(),
         trunk_ids: if args.all_trunks { Some(Vec::new()) } else { args.trunks.clone() },
         max_in_flight: args.max_in_flight,
-        status: status.map(str::to_owned),
+        status: args.status.clone(),
     }
 }
