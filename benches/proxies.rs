@@ -46,12 +46,19 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         ("bare axum, which checks nothing".to_owned(), bare.process()?, bare.plain),
     ];
     let mut proxies = Vec::new();
-    for kind in [Kind::HaProxy, Kind::Nginx] {
-        match Proxy::start(kind, &scratch.join(kind.name()), &secrets, &answer).await? {
+    for (kind, log) in [
+        (Kind::HaProxy, Log::Off),
+        (Kind::Nginx, Log::Off),
+        (Kind::HaProxy, Log::File),
+        (Kind::Nginx, Log::File),
+    ] {
+        let folder = scratch.join(format!("{}-{log:?}", kind.name()));
+        match Proxy::start(kind, log, &folder, &secrets, &answer).await? {
             Some(proxy) => {
                 let size = ask(proxy.address, first).await?.size();
                 progress(&format!("{} answers {size} bytes, we answer {}", kind.name(), answer.size()));
-                contestants.push((proxy.version.clone(), proxy.process()?, proxy.address));
+                let name = format!("{}{}", proxy.version, log.suffix());
+                contestants.push((name, proxy.process()?, proxy.address));
                 proxies.push(proxy);
             }
             None => table.row(format!("{}, the same request", kind.name()), "not installed"),
@@ -116,6 +123,22 @@ async fn ask(address: SocketAddr, key: &str) -> anyhow::Result<Answer> {
     Ok(Answer { head: head.to_owned(), body: body.to_owned() })
 }
 
+/// Whether a proxy writes down each request, as we do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Log {
+    Off,
+    File,
+}
+
+impl Log {
+    const fn suffix(self) -> &'static str {
+        match self {
+            Log::Off => "",
+            Log::File => ", with its access log",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     HaProxy,
@@ -149,6 +172,7 @@ impl Kind {
     /// Writes the files that it needs; gives the arguments to start it with.
     fn configure(
         self,
+        log: Log,
         folder: &Path,
         address: SocketAddr,
         keys: &[String],
@@ -156,11 +180,13 @@ impl Kind {
     ) -> anyhow::Result<Vec<String>> {
         let (keys, text, arguments) = match self {
             Kind::HaProxy => {
-                (haproxy_keys(keys)?, haproxy_config(folder, address, answer)?, ["-db", "-f"].as_slice())
+                (haproxy_keys(keys)?, haproxy_config(log, folder, address, answer)?, ["-db", "-f"].as_slice())
             }
-            Kind::Nginx => {
-                (nginx_keys(keys)?, nginx_config(folder, address, answer)?, ["-e", "stderr", "-c"].as_slice())
-            }
+            Kind::Nginx => (
+                nginx_keys(keys)?,
+                nginx_config(log, folder, address, answer)?,
+                ["-e", "stderr", "-c"].as_slice(),
+            ),
         };
         std::fs::write(folder.join("keys.map"), keys)?;
         std::fs::create_dir_all(folder.join("www/v1"))?;
@@ -180,10 +206,14 @@ fn haproxy_keys(keys: &[String]) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn haproxy_config(folder: &Path, address: SocketAddr, answer: &Answer) -> anyhow::Result<String> {
+fn haproxy_config(log: Log, folder: &Path, address: SocketAddr, answer: &Answer) -> anyhow::Result<String> {
     let folder = folder.display();
+    let (to, line) = match log {
+        Log::Off => ("", ""),
+        Log::File => ("  log stdout format raw local0\n", "  log global\n  option httplog\n"),
+    };
     let mut text = format!(
-        "global\n  nbthread 1\n  maxconn 1000\ndefaults\n  mode http\n  timeout client 60s\n  timeout connect 5s\n  \
+        "global\n{to}  nbthread 1\n  maxconn 1000\ndefaults\n{line}  mode http\n  timeout client 60s\n  timeout connect 5s\n  \
          timeout server 60s\n  timeout http-keep-alive 60s\nfrontend api\n  bind {address}\n  \
          stick-table type string len 32 size 200k expire 2m store http_req_rate(60s)\n  \
          http-request set-var(txn.key) http_auth_bearer,map_str({folder}/keys.map)\n  \
@@ -215,8 +245,12 @@ fn nginx_keys(keys: &[String]) -> anyhow::Result<String> {
 }
 
 /// The answer is a file, because what the rewrite module returns by itself is never limited.
-fn nginx_config(folder: &Path, address: SocketAddr, answer: &Answer) -> anyhow::Result<String> {
+fn nginx_config(log: Log, folder: &Path, address: SocketAddr, answer: &Answer) -> anyhow::Result<String> {
     let folder = folder.display();
+    let log = match log {
+        Log::Off => "off".to_owned(),
+        Log::File => format!("'{folder}/access.log' combined buffer=64k flush=1s"),
+    };
     // A file's time is not among our headers.
     let mut headers = "      add_header Last-Modified '';\n".to_owned();
     for (name, value) in answer.headers() {
@@ -224,7 +258,7 @@ fn nginx_config(folder: &Path, address: SocketAddr, answer: &Answer) -> anyhow::
     }
     Ok(format!(
         "daemon off;\nmaster_process off;\nworker_processes 1;\npid {folder}/nginx.pid;\n\
-         events {{ worker_connections 1024; }}\nhttp {{\n  access_log off;\n  default_type application/json;\n  \
+         events {{ worker_connections 1024; }}\nhttp {{\n  access_log {log};\n  default_type application/json;\n  \
          map_hash_max_size 65536;\n  map_hash_bucket_size 256;\n  open_file_cache max=16;\n  etag off;\n  max_ranges 0;\n  server_tokens off;\n  \
          keepalive_requests 100000000;\n  client_body_temp_path {folder}/body;\n  proxy_temp_path {folder}/proxy;\n  \
          fastcgi_temp_path {folder}/fastcgi;\n  uwsgi_temp_path {folder}/uwsgi;\n  scgi_temp_path {folder}/scgi;\n  \
@@ -245,6 +279,7 @@ impl Proxy {
     /// `None` when it is not installed.
     async fn start(
         kind: Kind,
+        log: Log,
         folder: &Path,
         keys: &[String],
         answer: &Answer,
@@ -252,13 +287,14 @@ impl Proxy {
         let Some(program) = kind.program() else { return Ok(None) };
         std::fs::create_dir_all(folder)?;
         let address = free_address()?;
-        let arguments = kind.configure(folder, address, keys, answer)?;
+        let arguments = kind.configure(log, folder, address, keys, answer)?;
         let version = kind.version(&program).await?;
         let child = Command::new("taskset")
             .args(["-c", &SERVING.to_string()])
             .arg(program)
             .args(arguments)
             .stdin(Stdio::null())
+            .stdout(std::fs::File::create(folder.join("stdout.log"))?)
             .kill_on_drop(true)
             .spawn()?;
         let mut proxy = Self { child, address, version };

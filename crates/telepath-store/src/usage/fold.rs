@@ -95,7 +95,7 @@ impl Store {
             .fetch_each(sql, values, |row| {
                 found += 1;
                 let batch = batches.entry(row.number("folded")?).or_default();
-                last.clone_from(&row.text("id")?);
+                *last = row.text("id")?;
                 match segment::read(&row.bytes("payload")?) {
                     Ok(entries) => batch.totals.add(&entries),
                     // It is passed over, or all later ones would wait behind it for ever.
