@@ -54,8 +54,10 @@ fn answered(hash: &HashedKey, handle: &KeyHandle, at: Timestamp) -> Answered<'st
     }
 }
 
-/// Requests that are noted before they are written, few enough that all fit into memory.
+/// Requests that are noted before they are written, and those of one batch, whose writes come before all of it: few enough
+/// that all fit into memory.
 const NOTED: usize = 50_000;
+const BATCH: u64 = 10_000;
 
 /// Writes what was noted whenever it has become much, outside of what is measured.
 fn in_time(store: &Store) -> impl FnMut() {
@@ -117,7 +119,7 @@ fn measure(store: &Store, texts: &[Vec<u8>]) -> anyhow::Result<()> {
                 let (hash, handle) = handle();
                 store.requests().record(&answered(hash, handle, now));
             },
-            BatchSize::SmallInput,
+            BatchSize::NumIterations(BATCH),
         );
     });
     let mut text = in_turn(texts);
@@ -133,7 +135,7 @@ fn measure(store: &Store, texts: &[Vec<u8>]) -> anyhow::Result<()> {
                 black_box(store.keys().admit(&handle, &hash, ADDRESS, now));
                 store.requests().record(&answered(&hash, &handle, now));
             },
-            BatchSize::SmallInput,
+            BatchSize::NumIterations(BATCH),
         );
     });
     anyhow::ensure!(store.requests().figures().details_lost == 0, "every request was noted in full");
