@@ -12,7 +12,19 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// Asks until there is an answer. A question that fails ends the waiting.
-pub(crate) async fn until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> anyhow::Result<T>
+pub(crate) async fn until<T, F>(what: &str, ask: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<Option<T>>>,
+{
+    until_within(PATIENCE, what, ask).await
+}
+
+/// The same for what may take longer.
+pub(crate) async fn until_within<T, F>(
+    limit: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<Option<T>>>,
 {
@@ -25,7 +37,7 @@ where
             }
         }
     };
-    match tokio::time::timeout(PATIENCE, asked).await {
+    match tokio::time::timeout(limit, asked).await {
         Ok(answer) => answer.with_context(|| format!("while waiting until {what}")),
         Err(_) => bail!("it never came to be that {what}"),
     }

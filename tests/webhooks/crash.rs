@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::ensure;
 use serde_json::json;
@@ -14,7 +15,7 @@ use telepath_core::entropy::{SystemEntropy, random_bytes};
 use super::Post;
 use crate::support::http::Call;
 use crate::support::sink::Sink;
-use crate::support::waiting::until;
+use crate::support::waiting::{PATIENCE, until_within};
 use crate::support::{Client, Outcome};
 
 /// Rounds and events of the short form.
@@ -24,6 +25,11 @@ const CONNECTIONS: usize = 8;
 
 fn wanted(variable: &str, usual: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// How long so many events may take on a slow machine, with a server that is gone in the way.
+fn patience(events: usize) -> Duration {
+    PATIENCE + Duration::from_millis(50) * u32::try_from(events).unwrap_or(u32::MAX)
 }
 
 /// Causes events until enough were answered or the server is gone; gives the ids of the keys whose making was answered.
@@ -72,7 +78,7 @@ async fn no_event_is_lost_when_the_server_is_killed_at_random_moments() -> Outco
                 tokio::spawn(cause(post.client.clone(), post.key.clone(), target, Arc::clone(&answered)))
             })
             .collect();
-        until("it is the moment to kill", || async {
+        until_within(patience(events), "it is the moment to kill", || async {
             Ok((answered.load(Ordering::Relaxed) >= moment).then_some(()))
         })
         .await?;
@@ -83,7 +89,7 @@ async fn no_event_is_lost_when_the_server_is_killed_at_random_moments() -> Outco
         }
     }
     ensure!(keys.len() >= events / 2, "only {} events were caused", keys.len());
-    until("every event has arrived", || async {
+    until_within(patience(events), "every event has arrived", || async {
         let arrived = arrived(&post.sink);
         Ok(keys.iter().all(|key| arrived.contains_key(key)).then_some(()))
     })
@@ -114,7 +120,7 @@ async fn another_node_delivers_what_a_killed_one_had_taken_and_never_gives_back(
         .collect();
     let moment = random_moment(events)?;
     println!("kill one of two nodes after {moment} of {events} answers");
-    until("it is the moment to kill", || async {
+    until_within(patience(events), "it is the moment to kill", || async {
         Ok((answered.load(Ordering::Relaxed) >= moment).then_some(()))
     })
     .await?;
@@ -124,7 +130,7 @@ async fn another_node_delivers_what_a_killed_one_had_taken_and_never_gives_back(
     for task in tasks {
         keys.extend(task.await?);
     }
-    until("every event has arrived", || async {
+    until_within(patience(events), "every event has arrived", || async {
         let arrived = arrived(&sink);
         Ok(keys.iter().all(|key| arrived.contains_key(key)).then_some(()))
     })
