@@ -24,7 +24,8 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: RequestId, window: WindowState,
     let remaining = u64::from(window.remaining);
     let mut text = Vec::with_capacity(TEXT);
     let mut ends = [0; 6];
-    text.extend_from_slice(b"req_");
+    text.extend_from_slice(RequestId::KIND.as_bytes());
+    text.push(b'_');
     text.extend_from_slice(&id.encoded());
     ends[0] = text.len();
     append_number(&mut text, limit);

@@ -28,7 +28,7 @@ impl<T> Change<T> {
 
     /// Whether the member was mentioned at all.
     pub const fn is_given(&self) -> bool {
-        !matches!(self, Change::Keep)
+        !self.is_kept()
     }
 
     /// Whether the member was left out; then it is not to be written either.

@@ -31,7 +31,7 @@ pub trait Id: Copy + Ord + fmt::Display + FromStr<Err = InvalidId> {
     fn as_bytes(&self) -> &[u8; 16];
 
     /// The text behind the prefix and its underscore, in ASCII.
-    fn encoded(&self) -> [u8; 26] {
+    fn encoded(&self) -> [u8; ENCODED] {
         encode(*self.as_bytes())
     }
 

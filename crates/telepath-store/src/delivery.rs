@@ -1,7 +1,6 @@
 //! Deliveries of events to webhook endpoints: listed, shown with their attempts, and asked for again. What the sender does
 //! with them stands in `claim`, `finish` and `clear`.
 
-mod announce;
 mod claim;
 mod clear;
 mod finish;
@@ -19,10 +18,12 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 use crate::webhook::WebhookChangeError;
 
-pub(crate) use announce::{CHANNEL, announce};
 pub(crate) use claim::void_leases;
 pub use claim::{Claimed, DueWebhook, Grant, Receiver};
 pub use repeat::Recovered;
+
+/// Where PostgreSQL announces, with the commit, that deliveries may be due.
+pub(crate) const CHANNEL: &str = "telepath_deliveries";
 
 /// A delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub(crate) async fn stamp(db: &mut Connection, keys: &[KeyId]) -> Result<Option<
         let ids = keys.iter().map(|id| id.to_string().into());
         db.execute(sql, binds![version].into_iter().chain(ids).collect()).await?;
     }
-    db.execute("SELECT pg_notify($1, '')", binds![CHANNEL]).await?;
+    db.announce(CHANNEL).await?;
     Ok(Some(version))
 }
 

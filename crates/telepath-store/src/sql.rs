@@ -117,6 +117,15 @@ impl Connection {
         }
     }
 
+    /// Wakes, with the commit, the processes that listen on a channel of the database. Nothing may depend on it but how soon
+    /// they look. `SQLite` has one process, which its own commits wake.
+    pub(crate) async fn announce(&mut self, channel: &str) -> Result<(), StoreError> {
+        if self.is_postgres() {
+            self.execute("SELECT pg_notify($1, '')", binds![channel]).await?;
+        }
+        Ok(())
+    }
+
     /// Runs a statement; how many rows it touched.
     pub(crate) async fn execute(
         &mut self,

@@ -18,8 +18,8 @@ pub(super) const FROM: &str =
     "FROM alerts a LEFT JOIN keys k ON k.id = a.key_id LEFT JOIN webhooks w ON w.id = a.webhook_id";
 /// The columns that [`alert_of`] reads.
 pub(super) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS severity, a.key_id AS key_id, \
-     a.webhook_id AS webhook_id, k.name AS key_name, w.url AS url, a.message AS message, a.figures AS figures, a.raised_at AS raised_at, \
-     a.acknowledged_at AS acknowledged_at, a.acknowledged_by AS acknowledged_by";
+     a.webhook_id AS webhook_id, k.name AS key_name, w.url AS url, a.message AS message, \
+     a.figures AS figures, a.raised_at AS raised_at, a.acknowledged_at AS acknowledged_at, a.acknowledged_by AS acknowledged_by";
 
 impl Store {
     /// Alerts of the account, the newest first. The total counts all that the filter lets through, wherever the list goes

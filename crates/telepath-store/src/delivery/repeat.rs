@@ -6,7 +6,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, AuditId, DeliveryId, WebhookId};
 use telepath_core::webhook::WebhookStatus;
 
-use super::{DeliveryRecord, announce};
+use super::{CHANNEL, DeliveryRecord};
 use crate::audit;
 use crate::sql::{Connection, binds, corrupt};
 use crate::webhook::{WebhookChangeError, hold};
@@ -41,7 +41,7 @@ pub(super) async fn one(db: &mut Connection, repeat: Repeat) -> Result<DeliveryR
         binds![id.to_string(), account.to_string(), origin.at],
     )
     .await?;
-    announce(db).await?;
+    db.announce(CHANNEL).await?;
     let entry = entry(audit_id, account, origin, AuditAction::DeliveryRepeated, id.to_string(), json!({}));
     audit::write(db, &entry).await?;
     Ok(super::record(db, account, id).await?.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
@@ -66,7 +66,7 @@ pub(super) async fn failed(db: &mut Connection, recovery: Recovery) -> Result<Re
             binds![account.to_string(), webhook.to_string(), since, origin.at, AT_ONCE],
         )
         .await?;
-    announce(db).await?;
+    db.announce(CHANNEL).await?;
     let after = json!({ "since": since, "deliveries": deliveries });
     let entry = entry(audit_id, account, origin, AuditAction::WebhookRecovered, webhook.to_string(), after);
     audit::write(db, &entry).await?;

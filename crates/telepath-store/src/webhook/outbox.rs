@@ -8,7 +8,7 @@ use telepath_core::webhook::WebhookStatus;
 use telepath_core::webhook::delivery::{DeliveryStatus, id_of};
 
 use super::row;
-use crate::delivery::announce;
+use crate::delivery::CHANNEL;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, Value, binds, placeholders};
 
@@ -42,7 +42,7 @@ pub(crate) async fn enqueue(db: &mut Connection, event: Stored) -> Result<(), St
         insert(db, event, group).await?;
     }
     if wanting.iter().any(|(_, status)| *status == WebhookStatus::Active) {
-        announce(db).await?;
+        db.announce(CHANNEL).await?;
     }
     Ok(())
 }
