@@ -12,7 +12,7 @@ use telepath_core::entropy::SystemEntropy;
 use telepath_core::key::{KeyDraft, Presets};
 use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
-use telepath_store::{Database, Seams, Store, StoreOptions};
+use telepath_store::{Database, Store, StoreContext, StoreOptions};
 
 /// Changes under way at once; the store's writer commits many of them together.
 const AT_ONCE: usize = 256;
@@ -41,7 +41,7 @@ pub async fn open_with(data: &Path, master: &MasterKey) -> anyhow::Result<Arc<St
 }
 
 async fn open_on(database: Database, master: &MasterKey) -> anyhow::Result<Arc<Store>> {
-    let seams = Seams {
+    let seams = StoreContext {
         vault: Arc::new(Vault::new(master)?),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::default()),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 
 use super::is_possible;
-use super::schedule::{Dice, Schedule, run};
+use super::schedule::{Rng, Schedule, run};
 use super::trio::{NODES, Trio};
 use crate::support::Outcome;
 use crate::support::http::Call;
@@ -151,7 +151,7 @@ async fn no_drawn_schedule_of_faults_breaks_a_law() -> Outcome {
     let count = number("TELEPATH_TEST_FAULT_SCHEDULES")?.unwrap_or(SCHEDULES);
     let first = match number("TELEPATH_TEST_FAULT_SEED")? {
         Some(seed) => seed,
-        None => Dice(std::process::id().into()).next() >> 16,
+        None => Rng(std::process::id().into()).next() >> 16,
     };
     let trio = Trio::start().await?;
     let (mut took, mut sound, mut broken) = (Vec::new(), Vec::new(), Vec::new());

@@ -27,9 +27,9 @@ const REVOKED: (usize, u64) = (0, 55_555);
 const LIMITED: usize = 1;
 
 /// `SplitMix64`, enough to draw schedules from.
-pub(crate) struct Dice(pub(crate) u64);
+pub(crate) struct Rng(pub(crate) u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -76,13 +76,13 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     pub(crate) fn of(seed: u64) -> Self {
-        let mut dice = Dice(seed);
+        let mut dice = Rng(seed);
         let faults = (0..=dice.below(4)).map(|_| fault(&mut dice)).collect();
         Self { faults, revoke_at: dice.millis(100, 500), revoker: dice.node(), limit: 10 + dice.below(400) }
     }
 }
 
-fn fault(dice: &mut Dice) -> Fault {
+fn fault(dice: &mut Rng) -> Fault {
     Fault {
         node: dice.node(),
         link: if dice.below(3) == 0 { Link::Windows } else { Link::Database },

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use telepath_core::alert::{Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AlertId, KeyId, WebhookId};
-use telepath_core::page::{PageRequest, Stretch};
+use telepath_core::page::{CursorPage, PageRequest};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -140,7 +140,7 @@ async fn list_alerts(
     Authorized { caller, .. }: Authorized<UsageRead>,
     StrictQuery(query): StrictQuery<AlertQuery>,
 ) -> Result<Json<AlertListBody>, ApiError> {
-    let Stretch { page, next } = state.store.list_alerts(caller.account, query.filter, query.page).await?;
+    let CursorPage { page, next } = state.store.list_alerts(caller.account, query.filter, query.page).await?;
     let pagination = CursorPagination::of(query.page, page.total, next);
     Ok(Json(AlertListBody { alerts: page.items.into_iter().map(AlertBody::from).collect(), pagination }))
 }

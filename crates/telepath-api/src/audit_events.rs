@@ -8,7 +8,7 @@ use serde::Serialize;
 use telepath_core::audit::{AuditAction, AuditFilter, AuditRecord};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::AuditId;
-use telepath_core::page::{PageRequest, Stretch};
+use telepath_core::page::{CursorPage, PageRequest};
 use telepath_store::{AuditListError, AuditVerdict};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -159,7 +159,7 @@ async fn list_audit_events(
     StrictQuery(query): StrictQuery<AuditQuery>,
 ) -> Result<Json<AuditEventListBody>, ApiError> {
     let listed = state.store.list_audit(caller.account, query.filter, query.page).await;
-    let Stretch { page, next } = listed.map_err(|error| match error {
+    let CursorPage { page, next } = listed.map_err(|error| match error {
         AuditListError::UnknownCursor => ApiError::invalid("cursor", UNKNOWN_CURSOR),
         AuditListError::Store(error) => error.into(),
     })?;

@@ -13,7 +13,7 @@ use telepath_core::call::{
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{CallId, TrunkId};
-use telepath_core::page::{PageRequest, Stretch};
+use telepath_core::page::{CursorPage, PageRequest};
 use telepath_store::CallListError;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -219,7 +219,7 @@ async fn list_calls(
     StrictQuery(query): StrictQuery<CallQuery>,
 ) -> Result<Json<CallListBody>, ApiError> {
     let listed = state.store.list_calls(caller.account, query.filter, query.page).await;
-    let Stretch { page, next } = listed.map_err(|error| match error {
+    let CursorPage { page, next } = listed.map_err(|error| match error {
         CallListError::UnknownCursor => ApiError::invalid("cursor", UNKNOWN_CURSOR),
         CallListError::Store(error) => error.into(),
     })?;

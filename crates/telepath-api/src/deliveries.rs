@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use telepath_core::clock::Timestamp;
 use telepath_core::event::EventKind;
 use telepath_core::id::{DeliveryId, EventId, WebhookId};
-use telepath_core::page::{PageRequest, Stretch};
+use telepath_core::page::{CursorPage, PageRequest};
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass};
 use telepath_store::{AttemptRecord, DeliveryDetails, DeliveryFilter, DeliveryRecord, WebhookChangeError};
 use utoipa::ToSchema;
@@ -206,7 +206,7 @@ async fn list_deliveries(
     StrictQuery(query): StrictQuery<DeliveryQuery>,
 ) -> Result<Json<DeliveryListBody>, ApiError> {
     let listed = state.store.list_deliveries(caller.account, id, query.filter, query.page).await;
-    let Stretch { page, next } = listed.map_err(change_error(id))?;
+    let CursorPage { page, next } = listed.map_err(change_error(id))?;
     let pagination = CursorPagination::of(query.page, page.total, next);
     Ok(Json(DeliveryListBody {
         deliveries: page.items.into_iter().map(DeliveryBody::from).collect(),

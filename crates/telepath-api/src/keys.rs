@@ -132,9 +132,9 @@ async fn create_key(
     StrictJson(draft): StrictJson<KeyDraft>,
 ) -> Result<impl IntoResponse, ApiError> {
     let account = account_of(&state, &caller).await?;
-    let giver = state.store.giver(caller.account, caller.origin()).await?;
+    let grantor = state.store.grantor(caller.account, caller.origin()).await?;
     let presets = state.store.presets(caller.account).await?;
-    let new = draft.check(&account, &presets, giver.as_ref(), caller.at)?;
+    let new = draft.check(&account, &presets, grantor.as_ref(), caller.at)?;
     let created = state.store.create_key(caller.account, new, caller.origin()).await?;
     let location = format!("/v1/keys/{}", created.record.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(CreatedKeyBody::new(&created, caller.at))))

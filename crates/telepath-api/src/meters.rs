@@ -164,7 +164,7 @@ impl Meters {
         metrics::describe_counter!("telepath_alerts_raised_total", "Alerts raised by this process.");
         metrics::describe_counter!(
             "telepath_alert_notices_dropped_total",
-            "Notices of dead or exposed keys for which there was no room."
+            "SecuritySignals of dead or exposed keys for which there was no room."
         );
         Self {
             routes: ROUTES.iter().map(|row| RouteMeters::new(row.path, row.verb())).collect(),

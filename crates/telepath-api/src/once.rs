@@ -15,7 +15,7 @@ use http_body_util::{BodyExt as _, Limited};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::IdempotencyId;
 use telepath_core::idempotency::{IdempotencyKey, KeptAnswer, MAX_KEPT_BODY, RequestHash, Verdict};
-use telepath_store::{Begun, OnceRequest};
+use telepath_store::{IdempotencyClaim, IdempotentRequest};
 
 use crate::api::Shared;
 use crate::auth::caller::Caller;
@@ -76,10 +76,10 @@ async fn begin(
     let body = read_body(head, BodyTimeout::from_ref(shared)).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let hash = RequestHash::of(parts.method.as_str(), path, &body);
-    let once = OnceRequest { account: caller.account, caller: caller.actor, key, request: hash };
+    let once = IdempotentRequest { account: caller.account, caller: caller.actor, key, request: hash };
     match shared.store.begin_once(once, caller.at).await? {
-        Begun::Before(verdict) => before(verdict),
-        Begun::Fresh(id) => {
+        IdempotencyClaim::Before(verdict) => before(verdict),
+        IdempotencyClaim::Fresh(id) => {
             caller.idempotency = Some(id);
             parts.extensions.insert(caller);
             let request = Request::from_parts(parts, Body::from(body));

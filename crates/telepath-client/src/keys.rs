@@ -11,9 +11,9 @@ pub use usage::{KeyUsage, RouteUsage, UsageAddress, UsageBucket, UsageQuery};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use telepath_core::change::Change;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{KeyId, SecretId};
+use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
 
 use crate::request::Query;
@@ -155,9 +155,9 @@ pub struct KeyChange {
     /// Networks in CIDR form; an empty list means from everywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_ips: Option<Vec<String>>,
-    /// When it stops to work; [`Change::Clear`] means never.
-    #[serde(skip_serializing_if = "Change::is_kept")]
-    pub expires_at: Change<Timestamp>,
+    /// When it stops to work; [`Patch::Clear`] means never.
+    #[serde(skip_serializing_if = "Patch::is_kept")]
+    pub expires_at: Patch<Timestamp>,
 }
 
 /// Which keys to list.

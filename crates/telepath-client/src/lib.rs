@@ -72,11 +72,11 @@ pub use requests::{Export, ExportFormat, LoggedRequest, RequestsQuery};
 pub use retry::RetryPolicy;
 pub use settings::{CA_FILE_VARIABLE, EnvFile, KEY_VARIABLE, Settings, URL_VARIABLE};
 pub use telepath_core::call::MediaCounts;
-pub use telepath_core::change::Change;
 pub use telepath_core::clock::Timestamp;
 pub use telepath_core::id::{
     AccountId, AlertId, AuditId, CallId, DeliveryId, EventId, KeyId, RequestId, SecretId, TrunkId, WebhookId,
 };
+pub use telepath_core::patch::Patch;
 pub use telepath_core::secret::SecretText;
 pub use transport::Trust;
 pub use trunks::{CreatedTrunk, Credential, RotatedSipPassword, Trunk, TrunkRequest, TrunksQuery};

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use telepath_core::change::Change;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{DeliveryId, EventId, TrunkId, WebhookId};
+use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
 
 use crate::request::Query;
@@ -86,9 +86,9 @@ pub struct WebhookChange {
     /// Where events are sent from now on, those that wait included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// What people say about it; [`Change::Clear`] takes it away.
-    #[serde(skip_serializing_if = "Change::is_kept")]
-    pub description: Change<String>,
+    /// What people say about it; [`Patch::Clear`] takes it away.
+    #[serde(skip_serializing_if = "Patch::is_kept")]
+    pub description: Patch<String>,
     /// Names of events, or just `*`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,

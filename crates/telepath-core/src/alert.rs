@@ -184,7 +184,7 @@ impl NewAlert {
 
 /// Something seen on the way of a request that is worth an alert. It is noted without waiting and looked at later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notice {
+pub enum SecuritySignal {
     /// A secret of this key was shown that must not be used any more (or not yet).
     DeadKeyUsed {
         /// Whose secret.
@@ -201,26 +201,28 @@ pub enum Notice {
     },
 }
 
-impl Notice {
+impl SecuritySignal {
     /// The rule that it is for.
     pub const fn rule(self) -> AlertRule {
         match self {
-            Notice::DeadKeyUsed { .. } => AlertRule::DeadKeyUsed,
-            Notice::SeenInClear { .. } => AlertRule::SeenInClear,
+            SecuritySignal::DeadKeyUsed { .. } => AlertRule::DeadKeyUsed,
+            SecuritySignal::SeenInClear { .. } => AlertRule::SeenInClear,
         }
     }
 
     /// The key that it is about.
     pub const fn key(self) -> KeyId {
         match self {
-            Notice::DeadKeyUsed { key, .. } | Notice::SeenInClear { key, .. } => key,
+            SecuritySignal::DeadKeyUsed { key, .. } | SecuritySignal::SeenInClear { key, .. } => key,
         }
     }
 
     /// The address that was seen.
     pub const fn address(self) -> std::net::IpAddr {
         match self {
-            Notice::DeadKeyUsed { address, .. } | Notice::SeenInClear { address, .. } => address,
+            SecuritySignal::DeadKeyUsed { address, .. } | SecuritySignal::SeenInClear { address, .. } => {
+                address
+            }
         }
     }
 }

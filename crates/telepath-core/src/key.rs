@@ -2,7 +2,7 @@
 //! about a request, and [`KeyPolicy::judge`] is the only place where that decision is made.
 
 mod draft;
-mod giver;
+mod grantor;
 mod policy;
 mod preset;
 mod rotation;
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use draft::{KeyDraft, KeyPatch, KeyPatchDraft, NewKey};
-pub use giver::{Giver, Rights};
+pub use grantor::{Grantor, Rights};
 pub use policy::{KeyPolicy, Verdict};
 pub use preset::{Preset, PresetPatch, PresetPatchDraft, PresetTerms, Presets};
 pub use rotation::{

@@ -37,7 +37,7 @@ impl Default for PageRequest {
 
 /// One page of a list that grows without bound, with the place from which the next page goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stretch<T, Id> {
+pub struct CursorPage<T, Id> {
     /// The page.
     pub page: Page<T>,
     /// The last item of this page, when more follow it.

@@ -7,13 +7,13 @@ use telepath_media::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
 /// Bytes drawn for one call.
 pub(crate) const DRAWN: usize = 14;
 
-pub(crate) struct Dice {
+pub(crate) struct Rng {
     pub(crate) stream: StreamStart,
     /// Identifier of our session descriptions.
     pub(crate) session: u32,
 }
 
-impl Dice {
+impl Rng {
     pub(crate) fn roll(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let [s0, s1, s2, s3, q0, q1, t0, t1, t2, t3, i0, i1, i2, i3] = random_bytes::<DRAWN>(entropy)?;
         Ok(Self {

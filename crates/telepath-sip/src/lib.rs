@@ -13,7 +13,7 @@ mod redact;
 
 pub use endpoint::{
     CallHandle, ClientInvite, Counts, Direction, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event,
-    Incoming, Info, Limits, NotInThisState, OverLimit, ProductName, Refusal, RejectRule, Rejection,
+    Incoming, Info, Limits, NotInThisState, OverLimit, ProductName, Refusal, RejectReason, Rejection,
     ReofferKind, RetryAfter, Timing, TraceRecord, Transmit,
 };
 pub use redact::redact;

@@ -9,19 +9,19 @@ mod watch;
 
 use std::sync::Arc;
 
-use telepath_core::alert::{AlertRule, AlertSettings, Notice};
+use telepath_core::alert::{AlertRule, AlertSettings, SecuritySignal};
 
 use crate::Store;
 use crate::error::StoreError;
 
 pub use mail::{MailFate, OwedMail};
-pub(crate) use notice::Notices;
-pub(crate) use raise::{Raised, Raiser, raise};
+pub(crate) use notice::SecuritySignals;
+pub(crate) use raise::{AlertCounters, AlertWriter, raise};
 
 impl Store {
     /// What [`raise`] needs beside the alert.
-    pub(crate) fn raiser(&self) -> Raiser {
-        Raiser {
+    pub(crate) fn raiser(&self) -> AlertWriter {
+        AlertWriter {
             settings: Arc::clone(&self.alerts),
             seams: self.seams.clone(),
             raised: Arc::clone(&self.raised),
@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// Notes something that was seen on the way of a request. Never waits; the same thing seen again costs a look-up.
-    pub fn notice(&self, notice: Notice) {
+    pub fn notice(&self, notice: SecuritySignal) {
         self.notices.note(notice, self.now());
     }
 

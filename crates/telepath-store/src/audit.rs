@@ -4,7 +4,7 @@
 use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, AuditEntry, AuditFilter, AuditRecord, ChainHash, Origin};
 use telepath_core::id::{AccountId, AuditId};
-use telepath_core::page::{Page, PageRequest, Stretch};
+use telepath_core::page::{CursorPage, Page, PageRequest};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt, to_json};
@@ -81,7 +81,7 @@ impl Store {
         account: AccountId,
         filter: AuditFilter,
         page: PageRequest,
-    ) -> Result<Stretch<AuditRecord, AuditId>, AuditListError> {
+    ) -> Result<CursorPage<AuditRecord, AuditId>, AuditListError> {
         const WHERE: &str = "FROM audit_events WHERE account_id = $1 AND ($2 IS NULL OR actor = $2) \
              AND ($3 IS NULL OR action = $3) AND ($4 IS NULL OR target = $4) \
              AND ($5 IS NULL OR at >= $5) AND ($6 IS NULL OR at <= $6)";
@@ -110,7 +110,7 @@ impl Store {
         let more = items.len() > page.limit() as usize;
         items.truncate(page.limit() as usize);
         let next = items.last().filter(|_| more).map(|record| record.id);
-        Ok(Stretch { page: Page { items, total: total.number("total")? }, next })
+        Ok(CursorPage { page: Page { items, total: total.number("total")? }, next })
     }
 
     /// Recomputes an account's whole audit trail and compares it with what is stored.

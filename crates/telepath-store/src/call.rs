@@ -9,7 +9,7 @@ use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::call::{CallDetails, CallFilter, CallRecord, CallSortKey, CallStatus};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId};
-use telepath_core::page::{Page, PageRequest, Stretch};
+use telepath_core::page::{CursorPage, Page, PageRequest};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds};
@@ -39,7 +39,7 @@ impl Store {
         account: AccountId,
         filter: CallFilter,
         page: PageRequest,
-    ) -> Result<Stretch<CallRecord, CallId>, CallListError> {
+    ) -> Result<CursorPage<CallRecord, CallId>, CallListError> {
         let now = self.now();
         // `$3` stands in every text, so that both databases see it used.
         let condition = format!(
@@ -79,7 +79,7 @@ impl Store {
         let more = items.len() > page.limit() as usize;
         items.truncate(page.limit() as usize);
         let next = items.last().filter(|_| more).map(|call| call.id);
-        Ok(Stretch { page: Page { items, total: total.number("total")? }, next })
+        Ok(CursorPage { page: Page { items, total: total.number("total")? }, next })
     }
 
     /// A call of the account with all that was kept of it.

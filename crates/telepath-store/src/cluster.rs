@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::backend::{Backend, Driver};
 use crate::error::StoreError;
 use crate::key_table::KeyTable;
-use crate::{Seams, key_clock};
+use crate::{StoreContext, key_clock};
 use keeper::Keeper;
 use lease::{Lease, OUTLIVES};
 use node::NewNode;
@@ -104,7 +104,7 @@ impl Cluster {
     pub(crate) async fn join(
         &self,
         backend: &Backend,
-        seams: &Seams,
+        seams: &StoreContext,
         keys: &KeyTable,
         new: Joining,
     ) -> Result<(), StoreError> {
@@ -212,6 +212,6 @@ pub(crate) async fn clock(backend: &Backend) -> Result<i64, StoreError> {
 }
 
 #[cfg(test)]
-pub(crate) use node::Beats;
+pub(crate) use node::Heartbeats;
 #[cfg(test)]
 mod tested;

@@ -10,7 +10,7 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::event::EventKind;
 use telepath_core::id::{AccountId, DeliveryId, EventId, WebhookId};
-use telepath_core::page::{Page, PageRequest, Stretch};
+use telepath_core::page::{CursorPage, Page, PageRequest};
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass};
 
 use crate::Store;
@@ -99,7 +99,7 @@ impl Store {
         webhook: WebhookId,
         filter: DeliveryFilter,
         page: PageRequest,
-    ) -> Result<Stretch<DeliveryRecord, DeliveryId>, WebhookChangeError> {
+    ) -> Result<CursorPage<DeliveryRecord, DeliveryId>, WebhookChangeError> {
         const WHERE: &str = "FROM webhook_deliveries WHERE account_id = $1 AND webhook_id = $2 \
              AND ($3 IS NULL OR status = $3) AND ($4 IS NULL OR kind = $4)";
         let mut db = self.backend.read().await?;
@@ -127,7 +127,7 @@ impl Store {
         items.truncate(page.limit() as usize);
         add_attempts(&mut db, &mut items).await?;
         let next = items.last().filter(|_| more).map(|delivery| delivery.id);
-        Ok(Stretch { page: Page { items, total: total.number("total")? }, next })
+        Ok(CursorPage { page: Page { items, total: total.number("total")? }, next })
     }
 
     /// A delivery of the account with its attempts, their answers, and its body.

@@ -20,7 +20,7 @@ const FORGET_AT_ONCE: i64 = 1000;
 
 /// Which request is to be carried out once.
 #[derive(Debug, Clone, Copy)]
-pub struct OnceRequest {
+pub struct IdempotentRequest {
     /// Whose.
     pub account: AccountId,
     /// Who sends it; each caller has keys of its own.
@@ -33,7 +33,7 @@ pub struct OnceRequest {
 
 /// What becomes of a request with an `Idempotency-Key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begun {
+pub enum IdempotencyClaim {
     /// It is to be carried out, as this attempt.
     Fresh(IdempotencyId),
     /// It was carried out before.
@@ -42,7 +42,11 @@ pub enum Begun {
 
 impl Store {
     /// Claims a key for a request. A claim must be given to [`Store::end_once`].
-    pub async fn begin_once(&self, once: OnceRequest, now: Timestamp) -> Result<Begun, StoreError> {
+    pub async fn begin_once(
+        &self,
+        once: IdempotentRequest,
+        now: Timestamp,
+    ) -> Result<IdempotencyClaim, StoreError> {
         let claim = Claim {
             once,
             id: self.new_id(now)?,
@@ -83,15 +87,15 @@ impl Store {
 
 #[derive(Clone, Copy)]
 struct Claim {
-    once: OnceRequest,
+    once: IdempotentRequest,
     id: IdempotencyId,
     run: IdempotencyId,
     alone: bool,
     now: Timestamp,
 }
 
-async fn begin(db: &mut Connection, claim: Claim) -> Result<Begun, StoreError> {
-    let OnceRequest { account, caller, key, request } = claim.once;
+async fn begin(db: &mut Connection, claim: Claim) -> Result<IdempotencyClaim, StoreError> {
+    let IdempotentRequest { account, caller, key, request } = claim.once;
     let sql = "SELECT request_hash, run, claimed_at, state, target, status, location, body, expires_at \
                FROM idempotency_keys WHERE account_id = $1 AND caller = $2 AND key_hash = $3";
     let place = binds![account.to_string(), caller.to_string(), &key.as_bytes()[..]];
@@ -100,7 +104,7 @@ async fn begin(db: &mut Connection, claim: Claim) -> Result<Begun, StoreError> {
         match attempt_of(&row, claim)?.judge(request, claim.now) {
             Verdict::TakeOver => {}
             before @ (Verdict::Replay(_) | Verdict::Reused | Verdict::InUse | Verdict::Lost(_)) => {
-                return Ok(Begun::Before(before));
+                return Ok(IdempotencyClaim::Before(before));
             }
         }
     }
@@ -111,10 +115,10 @@ async fn begin(db: &mut Connection, claim: Claim) -> Result<Begun, StoreError> {
         claim.values(),
     )
     .await?;
-    Ok(Begun::Fresh(claim.id))
+    Ok(IdempotencyClaim::Fresh(claim.id))
 }
 
-async fn insert(db: &mut Connection, claim: Claim) -> Result<Begun, StoreError> {
+async fn insert(db: &mut Connection, claim: Claim) -> Result<IdempotencyClaim, StoreError> {
     let inserted = db
         .execute(
             "INSERT INTO idempotency_keys \
@@ -125,12 +129,16 @@ async fn insert(db: &mut Connection, claim: Claim) -> Result<Begun, StoreError> 
         )
         .await?;
     // Another one came between the look and the claim; whoever asks again sees it.
-    Ok(if inserted == 0 { Begun::Before(Verdict::InUse) } else { Begun::Fresh(claim.id) })
+    Ok(if inserted == 0 {
+        IdempotencyClaim::Before(Verdict::InUse)
+    } else {
+        IdempotencyClaim::Fresh(claim.id)
+    })
 }
 
 impl Claim {
     fn values(&self) -> Vec<crate::sql::Value> {
-        let OnceRequest { account, caller, key, request } = self.once;
+        let IdempotentRequest { account, caller, key, request } = self.once;
         binds![
             account.to_string(),
             caller.to_string(),

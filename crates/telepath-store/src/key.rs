@@ -3,7 +3,7 @@
 
 mod change;
 mod commit;
-mod giver;
+mod grantor;
 mod rotate;
 mod row;
 
@@ -11,7 +11,7 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId, SecretId};
 use telepath_core::key::{
-    EXPIRING_WITHIN, Giver, GraceSeconds, KeyFilter, KeyPatch, KeyRecord, KeyStatus, NewKey,
+    EXPIRING_WITHIN, GraceSeconds, Grantor, KeyFilter, KeyPatch, KeyRecord, KeyStatus, NewKey,
 };
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::secret::{KeyMode, PlainKey};
@@ -24,7 +24,7 @@ use crate::sql::{binds, corrupt};
 pub(crate) use change::{Revoke, differences, revoke};
 use commit::Touched;
 pub(crate) use commit::{Changed, settle_doubts};
-pub(crate) use giver::{hold_giver, must_cover_scopes};
+pub(crate) use grantor::{lock_grantor, must_cover_scopes};
 
 /// A key that was just made.
 #[derive(Debug)]
@@ -167,8 +167,12 @@ impl Store {
 
     /// What whoever asks may hand out; `None` is without bounds. Each change asks again in its own transaction: this is
     /// for those who want to know before.
-    pub async fn giver(&self, account: AccountId, origin: Origin) -> Result<Option<Giver>, KeyChangeError> {
-        giver::read(&mut self.backend.read().await?, account, origin).await
+    pub async fn grantor(
+        &self,
+        account: AccountId,
+        origin: Origin,
+    ) -> Result<Option<Grantor>, KeyChangeError> {
+        grantor::read(&mut self.backend.read().await?, account, origin).await
     }
 
     /// Changes a key. Whoever asks must have what the key has and what it gets.

@@ -56,7 +56,7 @@ pub use delivery::{
     Recovered,
 };
 pub use error::{DatabaseError, StoreError};
-pub use idempotency::{Begun, OnceRequest};
+pub use idempotency::{IdempotencyClaim, IdempotentRequest};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use limit::memory::AddressWindows;
@@ -69,7 +69,7 @@ pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
 pub use usage::KeyUsage;
 pub use webhook::{WebhookChangeError, WebhookWithSecret};
 
-use alert::{Notices, Raised};
+use alert::{AlertCounters, SecuritySignals};
 use backend::{Backend, Driver};
 use call::{Orphans, close_orphans};
 use cluster::{Cluster, Joining};
@@ -132,7 +132,7 @@ const MIN_LIMIT: RateLimit = match RateLimit::per_minute(1) {
 
 /// What storage needs from outside: keys, time and randomness.
 #[derive(Clone)]
-pub struct Seams {
+pub struct StoreContext {
     /// Hashes API keys and seals credentials.
     pub vault: Arc<Vault>,
     /// The time.
@@ -141,7 +141,7 @@ pub struct Seams {
     pub entropy: Arc<dyn Entropy>,
 }
 
-impl Seams {
+impl StoreContext {
     fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
         Ok(T::generate(now, &*self.entropy)?)
     }
@@ -150,13 +150,13 @@ impl Seams {
 /// An open database and the tables in memory that belong to it.
 pub struct Store {
     backend: Backend,
-    seams: Seams,
+    seams: StoreContext,
     keys: KeyTable,
     addresses: AddressWindows,
     requests: RequestLog,
     alerts: Arc<AlertSettings>,
-    raised: Arc<Raised>,
-    notices: Notices,
+    raised: Arc<AlertCounters>,
+    notices: SecuritySignals,
     cluster: Cluster,
     windows: Windows,
     /// Names this opening among all that the database has seen.
@@ -174,7 +174,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::SchemaBehind`], [`StoreError::SchemaAhead`] and [`StoreError::WrongMasterKey`] say what to put right;
     /// the others say why the database could not be used.
-    pub async fn open(options: StoreOptions, seams: Seams) -> Result<Arc<Store>, StoreError> {
+    pub async fn open(options: StoreOptions, seams: StoreContext) -> Result<Arc<Store>, StoreError> {
         let backend = open_backend(&options.database, seams.clock.now()).await?;
         check_master_key(&backend, &seams.vault).await?;
         let cluster = match (backend.driver(), options.role) {
@@ -205,7 +205,7 @@ impl Store {
             requests: RequestLog::new(),
             alerts: Arc::new(options.alerts),
             raised: Arc::default(),
-            notices: Notices::default(),
+            notices: SecuritySignals::default(),
             cluster,
             windows,
             watched_until: AtomicI64::default(),
@@ -310,7 +310,7 @@ async fn open_backend(database: &Database, now: Timestamp) -> Result<Backend, St
 }
 
 /// The only server of the database has just started, so nobody carries the calls that are written down as live.
-async fn close_all_orphans(backend: &Backend, seams: &Seams) -> Result<(), StoreError> {
+async fn close_all_orphans(backend: &Backend, seams: &StoreContext) -> Result<(), StoreError> {
     let seams = seams.clone();
     let closed: Result<u64, StoreError> =
         backend.write(move |db| Box::pin(async move { close_orphans(db, &seams, Orphans::All).await })).await;

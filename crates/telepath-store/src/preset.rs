@@ -7,7 +7,7 @@ use telepath_core::key::{Preset, PresetPatch, PresetTerms, Presets};
 use telepath_core::limit::RateLimit;
 
 use crate::error::StoreError;
-use crate::key::{KeyChangeError, differences, hold_giver, must_cover_scopes};
+use crate::key::{KeyChangeError, differences, lock_grantor, must_cover_scopes};
 use crate::sql::{Connection, binds, corrupt};
 use crate::{Store, audit, event};
 
@@ -66,12 +66,12 @@ async fn read(db: &mut Connection, account: AccountId) -> Result<Presets, StoreE
 }
 
 async fn update(db: &mut Connection, edit: Edit, patch: PresetPatch) -> Result<PresetTerms, KeyChangeError> {
-    let giver = hold_giver(db, edit.account, edit.origin).await?;
+    let grantor = lock_grantor(db, edit.account, edit.origin).await?;
     hold_account(db, edit.account).await?;
     let old = read(db, edit.account).await?.get(edit.preset);
     let new = patch.apply(old);
-    must_cover_scopes(giver.as_ref(), old.scopes)?;
-    giver.map_or(Ok(()), |giver| giver.may_offer(new)).map_err(KeyChangeError::Beyond)?;
+    must_cover_scopes(grantor.as_ref(), old.scopes)?;
+    grantor.map_or(Ok(()), |grantor| grantor.may_offer(new)).map_err(KeyChangeError::Beyond)?;
     let (before, after) = differences(&face(old), &face(new));
     if after.is_empty() {
         return Ok(old);
@@ -93,12 +93,12 @@ async fn update(db: &mut Connection, edit: Edit, patch: PresetPatch) -> Result<P
 }
 
 async fn reset(db: &mut Connection, edit: Edit) -> Result<(), KeyChangeError> {
-    let giver = hold_giver(db, edit.account, edit.origin).await?;
+    let grantor = lock_grantor(db, edit.account, edit.origin).await?;
     hold_account(db, edit.account).await?;
     let old = read(db, edit.account).await?.get(edit.preset);
     let new = PresetTerms::built_in(edit.preset);
-    must_cover_scopes(giver.as_ref(), old.scopes)?;
-    giver.map_or(Ok(()), |giver| giver.may_offer(new)).map_err(|_| KeyChangeError::Escalation)?;
+    must_cover_scopes(grantor.as_ref(), old.scopes)?;
+    grantor.map_or(Ok(()), |grantor| grantor.may_offer(new)).map_err(|_| KeyChangeError::Escalation)?;
     if !old.modified {
         return Ok(());
     }

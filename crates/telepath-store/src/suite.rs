@@ -9,7 +9,7 @@ mod calls;
 mod cluster;
 mod deliveries;
 mod files;
-mod givers;
+mod grantors;
 mod idempotency;
 mod keys;
 mod leaks;
@@ -43,7 +43,7 @@ use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
 use crate::sql::{Connection, Row, Value};
-use crate::{CreatedKey, Database, Role, Seams, Store, StoreError, StoreOptions};
+use crate::{CreatedKey, Database, Role, Store, StoreContext, StoreError, StoreOptions};
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
@@ -51,7 +51,7 @@ const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 pub(crate) struct Bench {
     pub(crate) database: Database,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) seams: Seams,
+    pub(crate) seams: StoreContext,
     place: Place,
 }
 
@@ -73,8 +73,11 @@ pub(crate) fn new_vault() -> Arc<Vault> {
 impl Bench {
     fn new(database: Database, place: Place) -> Self {
         let clock = Arc::new(ManualClock::at(NOON));
-        let seams =
-            Seams { vault: new_vault(), clock: clock.clone(), entropy: Arc::new(SystemEntropy::default()) };
+        let seams = StoreContext {
+            vault: new_vault(),
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy::default()),
+        };
         Self { database, clock, seams, place }
     }
 

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use telepath_core::account::Actor;
 use telepath_core::address::canonical;
-use telepath_core::alert::Notice;
+use telepath_core::alert::SecuritySignal;
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
@@ -227,7 +227,7 @@ impl Api {
             }
             Admission::Uncounted => self.unable(address, now, "the key's window could not be counted"),
             Admission::Dead => {
-                self.shared.store.notice(Notice::DeadKeyUsed { key: handle.key_id(), address });
+                self.shared.store.notice(SecuritySignal::DeadKeyUsed { key: handle.key_id(), address });
                 let tally = Some(Tally::new(&handle, &hash, address, false));
                 Entry { tally, ..self.refuse(address, now, invalid(Refusal::Dead)) }
             }
@@ -298,7 +298,7 @@ impl Api {
                 "an API key was sent in clear; treat it as leaked and revoke it"
             );
             if let Some(handle) = handle.filter(|handle| handle.is_live(&hash, now)) {
-                self.shared.store.notice(Notice::SeenInClear { key: handle.key_id(), address });
+                self.shared.store.notice(SecuritySignal::SeenInClear { key: handle.key_id(), address });
                 leaks::seen_in_clear(&self.shared, &handle, Origin::system(Some(address), now));
             }
         }

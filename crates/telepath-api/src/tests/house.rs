@@ -24,7 +24,7 @@ use telepath_core::ports::{CallControl as _, LiveCalls};
 use telepath_core::secret::KeyMode;
 use telepath_core::trunk::Codec;
 use telepath_core::vault::{MasterKey, Vault};
-use telepath_store::{Database, Seams, Store, StoreOptions};
+use telepath_store::{Database, Store, StoreContext, StoreOptions};
 
 use crate::{Api, ApiOptions, Peer};
 
@@ -120,7 +120,7 @@ impl House {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(START)));
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let vault = Vault::new(&MasterKey::generate(entropy.as_ref()).unwrap()).unwrap();
-        let seams = Seams {
+        let seams = StoreContext {
             vault: Arc::new(vault),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::clone(&entropy),

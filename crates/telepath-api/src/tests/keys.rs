@@ -94,7 +94,10 @@ async fn limit_networks_and_expiry_are_not_exceeded_either_and_the_member_is_nam
     let within = json!({"name": "n", "preset": "custom", "scopes": ["keys:read"],
         "allowed_ips": ["203.0.113.7"], "expires_at": "2027-01-15T12:00:00Z"});
     let made = house.post("/v1/keys", &clerk, within.clone()).await.expect(201).json();
-    assert_eq!(made["rate_limit_per_minute"], 50, "a limit that is left out is never more than the giver's");
+    assert_eq!(
+        made["rate_limit_per_minute"], 50,
+        "a limit that is left out is never more than the grantor's"
+    );
     let path = format!("/v1/keys/{}", made["id"].as_str().unwrap());
     for (member, value) in [
         ("rate_limit_per_minute", json!(51)),

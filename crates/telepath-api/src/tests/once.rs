@@ -4,7 +4,7 @@ use axum::body::Body;
 use serde_json::{Value, json};
 use telepath_core::account::Actor;
 use telepath_core::idempotency::{IdempotencyKey, RequestHash};
-use telepath_store::{Begun, OnceRequest};
+use telepath_store::{IdempotencyClaim, IdempotentRequest};
 
 use super::house::{Answer, House, custom_trunk, request};
 
@@ -112,13 +112,13 @@ async fn a_first_request_that_runs_or_was_lost_is_told() {
     let master = house.master().await;
     let id = house.get("/v1/whoami", &master).await.json()["id"].as_str().unwrap().to_owned();
     let draft = json!({"name": "n", "preset": "testing"});
-    let once = OnceRequest {
+    let once = IdempotentRequest {
         account: house.account.id,
         caller: Actor::Key(id.parse().unwrap()),
         key: IdempotencyKey::parse(b"a").unwrap(),
         request: RequestHash::of("POST", "/v1/keys", draft.to_string().as_bytes()),
     };
-    let Begun::Fresh(claim) = house.store.begin_once(once, house.now()).await.unwrap() else {
+    let IdempotencyClaim::Fresh(claim) = house.store.begin_once(once, house.now()).await.unwrap() else {
         panic!("it is the first");
     };
     let running = post(&house, "/v1/keys", &master, "a", draft.clone()).await.expect(409);

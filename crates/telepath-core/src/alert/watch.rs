@@ -145,7 +145,7 @@ impl KeyWatch {
     }
 }
 
-/// Notices the first use after a long time. Delay: none.
+/// SecuritySignals the first use after a long time. Delay: none.
 fn idle_awake(
     key: &WatchedKey,
     minute_ms: i64,

@@ -3,12 +3,12 @@
 
 use serde::Deserialize;
 
-use super::{Giver, Preset, Presets, Rights};
+use super::{Grantor, Preset, Presets, Rights};
 use crate::account::Account;
 use crate::address::NetworkList;
-use crate::change::Change;
 use crate::clock::Timestamp;
 use crate::limit::RateLimit;
+use crate::patch::Patch;
 use crate::scope::{Scope, ScopeSet};
 use crate::validation::{Invalid, bounded_text};
 
@@ -22,7 +22,7 @@ pub struct KeyDraft {
     pub preset: Option<String>,
     /// Required for `custom`; otherwise it may narrow the preset.
     pub scopes: Option<Vec<String>>,
-    /// Requests per minute, at most the account's and the giver's; left out, the preset's or, if that is lower, the giver's.
+    /// Requests per minute, at most the account's and the grantor's; left out, the preset's or, if that is lower, the grantor's.
     pub rate_limit_per_minute: Option<u32>,
     /// Networks in CIDR form from which the key may be used; empty or left out means from everywhere.
     pub allowed_ips: Option<Vec<String>>,
@@ -54,12 +54,12 @@ pub struct NewKey {
 }
 
 impl KeyDraft {
-    /// Checks the draft against the account, its presets and what the giver has (`None` for local administration).
+    /// Checks the draft against the account, its presets and what the grantor has (`None` for local administration).
     pub fn check(
         self,
         account: &Account,
         presets: &Presets,
-        giver: Option<&Giver>,
+        grantor: Option<&Grantor>,
         now: Timestamp,
     ) -> Result<NewKey, Invalid> {
         let mut problems = Invalid::default();
@@ -68,7 +68,7 @@ impl KeyDraft {
         let scopes = preset.and_then(|preset| check_scopes(preset, presets, self.scopes, &mut problems));
         let rate_limit = match self.rate_limit_per_minute {
             Some(requests) => problems.keep("rate_limit_per_minute", check_limit(requests, account)),
-            None => preset.map(|preset| usual_limit(preset, presets, account, giver)),
+            None => preset.map(|preset| usual_limit(preset, presets, account, grantor)),
         };
         let allowed_ips =
             NetworkList::check("allowed_ips", self.allowed_ips.unwrap_or_default(), &mut problems);
@@ -85,7 +85,7 @@ impl KeyDraft {
                 if problems.is_empty() =>
             {
                 let new = NewKey { name, preset, scopes, rate_limit, allowed_ips, expires_at, not_before };
-                giver.map_or(Ok(()), |giver| giver.may_give(&Rights::from(&new))).map(|()| new)
+                grantor.map_or(Ok(()), |grantor| grantor.check_can_grant(&Rights::from(&new))).map(|()| new)
             }
             _ => Err(problems),
         }
@@ -107,11 +107,11 @@ pub struct KeyPatchDraft {
     /// When the key stops to work; null means never.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    pub expires_at: Change<String>,
+    pub expires_at: Patch<String>,
     /// Before when it does not work yet; null means that there is no such time.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    pub not_before: Change<String>,
+    pub not_before: Patch<String>,
 }
 
 /// A checked change of a key.
@@ -126,13 +126,13 @@ pub struct KeyPatch {
     /// The new networks.
     pub allowed_ips: Option<NetworkList>,
     /// The new end.
-    pub expires_at: Change<Timestamp>,
+    pub expires_at: Patch<Timestamp>,
     /// The new beginning.
-    pub not_before: Change<Timestamp>,
+    pub not_before: Patch<Timestamp>,
 }
 
 impl KeyPatchDraft {
-    /// Checks the change. That neither the key as it is nor the key as it would be has more rights than the giver is the
+    /// Checks the change. That neither the key as it is nor the key as it would be has more rights than the grantor is the
     /// store's to ask, because only it sees both at that moment.
     pub fn check(self, account: &Account, now: Timestamp) -> Result<KeyPatch, Invalid> {
         let mut problems = Invalid::default();
@@ -172,9 +172,9 @@ pub(super) fn check_limit(requests: u32, account: &Account) -> Result<RateLimit,
 }
 
 /// The limit of a key that chooses none: nobody should have to know what they may give before they can make a key.
-fn usual_limit(preset: Preset, presets: &Presets, account: &Account, giver: Option<&Giver>) -> RateLimit {
+fn usual_limit(preset: Preset, presets: &Presets, account: &Account, grantor: Option<&Grantor>) -> RateLimit {
     let usual = presets.get(preset).rate_limit.min(account.max_rate_limit);
-    giver.map_or(usual, |giver| usual.min(giver.0.rate_limit))
+    grantor.map_or(usual, |grantor| usual.min(grantor.0.rate_limit))
 }
 
 fn check_scopes(
@@ -236,15 +236,15 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    fn check(json: &str, giver: Option<&Giver>) -> Result<NewKey, Vec<String>> {
+    fn check(json: &str, grantor: Option<&Grantor>) -> Result<NewKey, Vec<String>> {
         let now = Timestamp::from_unix_seconds(1_000);
-        draft(json).check(&account(), &Presets::default(), giver, now).map_err(|problems| {
+        draft(json).check(&account(), &Presets::default(), grantor, now).map_err(|problems| {
             problems.into_details().into_iter().map(|d| format!("{}: {}", d.field, d.message)).collect()
         })
     }
 
-    fn giver(requests: u32, expires_at: Option<Timestamp>) -> Giver {
-        Giver(Rights {
+    fn grantor(requests: u32, expires_at: Option<Timestamp>) -> Grantor {
+        Grantor(Rights {
             scopes: ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]),
             rate_limit: RateLimit::per_minute(requests).unwrap(),
             allowed_ips: NetworkList::default(),
@@ -273,14 +273,14 @@ mod tests {
 
     #[test]
     fn nobody_gives_more_than_they_have() {
-        let by = |json| check(json, Some(&giver(600, None)));
+        let by = |json| check(json, Some(&grantor(600, None)));
         assert!(by(r#"{"name":"n","preset":"custom","scopes":["calls:read","keys:read"]}"#).is_ok());
         assert!(by(r#"{"name":"n","preset":"custom","scopes":["calls:write"]}"#).is_err());
         assert!(by(r#"{"name":"n","preset":"production"}"#).is_err());
         let until = Some(Timestamp::from_unix_seconds(5_000));
         let problems = check(
             r#"{"name":"n","preset":"custom","scopes":["calls:read"],"rate_limit_per_minute":601}"#,
-            Some(&giver(600, until)),
+            Some(&grantor(600, until)),
         )
         .unwrap_err();
         assert!(problems[0].starts_with("rate_limit_per_minute: must be at most 600"), "{problems:?}");
@@ -291,7 +291,7 @@ mod tests {
     fn a_limit_that_is_left_out_is_what_preset_account_and_giver_all_allow() {
         let json = r#"{"name":"n","preset":"custom","scopes":["calls:read"]}"#;
         assert_eq!(check(json, None).unwrap().rate_limit.get(), 600);
-        assert_eq!(check(json, Some(&giver(50, None))).unwrap().rate_limit.get(), 50);
+        assert_eq!(check(json, Some(&grantor(50, None))).unwrap().rate_limit.get(), 50);
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(check("{}"), KeyPatch::default());
-        assert_eq!(check(r#"{"expires_at":null}"#).expires_at, Change::Clear);
-        assert_eq!(check(r#"{"not_before":null}"#).not_before, Change::Clear);
+        assert_eq!(check(r#"{"expires_at":null}"#).expires_at, Patch::Clear);
+        assert_eq!(check(r#"{"not_before":null}"#).not_before, Patch::Clear);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Giver;
+use super::Grantor;
 use super::draft::{check_limit, parse_scopes};
 use crate::account::Account;
 use crate::limit::RateLimit;
@@ -150,7 +150,7 @@ pub struct PresetPatch {
 }
 
 impl PresetPatchDraft {
-    /// Checks the edit of a preset. What the preset is at that moment, and what the giver may give, is the store's to ask.
+    /// Checks the edit of a preset. What the preset is at that moment, and what the grantor may give, is the store's to ask.
     pub fn check(self, preset: Preset, account: &Account) -> Result<PresetPatch, Invalid> {
         let mut problems = Invalid::default();
         if preset == Preset::Custom {
@@ -177,8 +177,8 @@ impl PresetPatch {
     }
 }
 
-impl Giver {
-    /// Says in which members a preset goes beyond the giver's own rights.
+impl Grantor {
+    /// Says in which members a preset goes beyond the grantor's own rights.
     ///
     /// # Errors
     /// The members.

@@ -10,7 +10,7 @@ use super::draft::{
 };
 use super::{AgentUrl, AiProvider, CredentialField, Trunk, TrunkSettings, TrunkStatus};
 use crate::address::NetworkList;
-use crate::change::Change;
+use crate::patch::Patch;
 use crate::secret::SecretText;
 use crate::validation::{Invalid, bounded_text};
 
@@ -35,23 +35,23 @@ pub struct TrunkPatchDraft {
     /// Only for the provider `custom`; replaces all headers, null takes them away.
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
-    pub custom_headers: Change<BTreeMap<String, SecretText>>,
+    pub custom_headers: Patch<BTreeMap<String, SecretText>>,
     /// Null takes it away.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub system_prompt: Change<String>,
+    pub system_prompt: Patch<String>,
     /// Null takes it away.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub voice_id: Change<String>,
+    pub voice_id: Patch<String>,
     /// Null takes it away.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub model: Change<String>,
+    pub model: Patch<String>,
     /// Null takes it away.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub greeting: Change<String>,
+    pub greeting: Patch<String>,
     /// Replaces the whole list.
     pub inbound_numbers: Option<Vec<String>>,
     /// Replaces the whole list.
@@ -59,11 +59,11 @@ pub struct TrunkPatchDraft {
     /// Null means as many as the server takes.
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    pub max_concurrent_calls: Change<u32>,
+    pub max_concurrent_calls: Patch<u32>,
     /// Null means the server's own bound.
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    pub max_call_seconds: Change<u32>,
+    pub max_call_seconds: Patch<u32>,
     /// Replaces the whole list.
     pub codecs: Option<Vec<String>>,
     /// Replaces all pairs.
@@ -100,11 +100,11 @@ impl TrunkPatchDraft {
             }
         }
         match &self.custom_headers {
-            Change::Keep => {}
-            Change::Clear => {
+            Patch::Keep => {}
+            Patch::Clear => {
                 credentials.insert(CredentialField::CustomHeaders, None);
             }
-            Change::Set(headers) => {
+            Patch::Set(headers) => {
                 credentials.insert(CredentialField::CustomHeaders, check_headers(headers, &mut problems));
             }
         }
@@ -184,7 +184,7 @@ fn check_status(name: &str) -> Result<TrunkStatus, &'static str> {
 fn change<R, T, E: std::fmt::Display>(
     member: &mut Option<T>,
     field: &str,
-    given: Change<R>,
+    given: Patch<R>,
     problems: &mut Invalid,
     check: impl FnOnce(R) -> Result<T, E>,
 ) {

@@ -6,9 +6,9 @@ use super::{
     DEFAULT_IN_FLIGHT, DisabledReason, EventFilter, MAX_IN_FLIGHT, SignatureScheme, Subscription, Webhook,
     WebhookStatus, WebhookUrl,
 };
-use crate::change::Change;
 use crate::event::EventKind;
 use crate::id::TrunkId;
+use crate::patch::Patch;
 use crate::validation::{Invalid, bounded_text};
 
 /// The most trunks that one endpoint can name.
@@ -89,7 +89,7 @@ pub struct WebhookPatchDraft {
     /// Null takes it away.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub description: Change<String>,
+    pub description: Patch<String>,
     /// Replaces the whole list.
     pub events: Option<Vec<String>>,
     /// Replaces the whole list.
@@ -106,7 +106,7 @@ pub struct WebhookPatch {
     /// The new URL.
     pub url: Option<WebhookUrl>,
     /// The new description.
-    pub description: Change<String>,
+    pub description: Patch<String>,
     /// The new kinds.
     pub events: Option<EventFilter>,
     /// The new trunks.

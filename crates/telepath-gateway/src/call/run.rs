@@ -24,7 +24,7 @@ use super::journal::Journal;
 use super::sdp_state::SdpState;
 use super::{CallFacts, CallSetup, Outcome};
 use crate::agent::{AgentLink, AgentSocket, ConnectError, Heard, LinkLost, connect};
-use crate::dice::Dice;
+use crate::dice::Rng;
 use crate::gateway::Shared;
 use crate::rtp_ports::RtpLease;
 use crate::signalling::{Command, FromCarrier, Rule};
@@ -138,7 +138,7 @@ fn introduction(facts: &CallFacts, setup: &mut CallSetup) -> CallStart {
 impl<'a> CallTask<'a> {
     fn new(shared: Arc<Shared>, mut setup: CallSetup, journal: &'a Journal) -> Result<Self, Refusal> {
         let now = Instant::now();
-        let dice = Dice::roll(&*shared.entropy).map_err(|_| Refusal {
+        let dice = Rng::roll(&*shared.entropy).map_err(|_| Refusal {
             rule: Rule::NoEntropy,
             reason: DisconnectReason::Unknown,
             text: "the system's random generator failed",

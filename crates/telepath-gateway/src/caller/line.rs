@@ -18,7 +18,7 @@ use telepath_sip::{
 use tokio::net::UdpSocket;
 use tokio::time::Instant as TokioInstant;
 
-use crate::dice::Dice;
+use crate::dice::Rng;
 
 use super::{CallOutcome, CallerError, CallerOptions, EndedBy, port_of};
 
@@ -81,7 +81,7 @@ impl Line {
         let sip = UdpSocket::bind((local, 0)).await?;
         let rtp = UdpSocket::bind((local, 0)).await?;
         let entropy = SystemEntropy::default();
-        let dice = Dice::roll(&entropy)?;
+        let dice = Rng::roll(&entropy)?;
         let own = sip.local_addr()?;
         let media = LocalMedia {
             address: rtp.local_addr()?,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Endpoint;
-use super::event::{RejectRule, RetryAfter};
+use super::event::{RejectReason, RetryAfter};
 use super::server::ServerId;
 use crate::message::{
     Headers, KnownHeader, Request, ResponseSeed, ResponseWriter, SessionDescription, StatusCode,
@@ -18,14 +18,14 @@ pub(crate) const ACCEPT: &str = "application/sdp";
 
 /// A request turned away: by which rule, with what.
 pub(crate) struct Refuse {
-    pub(crate) rule: RejectRule,
+    pub(crate) rule: RejectReason,
     pub(crate) status: StatusCode,
     pub(crate) reason: Option<&'static str>,
     pub(crate) headers: Headers,
 }
 
 impl Refuse {
-    pub(crate) fn new(rule: RejectRule, status: StatusCode) -> Self {
+    pub(crate) fn new(rule: RejectReason, status: StatusCode) -> Self {
         Self { rule, status, reason: None, headers: Headers::default() }
     }
 
@@ -45,7 +45,7 @@ impl Refuse {
 }
 
 impl Endpoint {
-    pub(crate) fn over_limit(&self, rule: RejectRule) -> Refuse {
+    pub(crate) fn over_limit(&self, rule: RejectReason) -> Refuse {
         let after = RetryAfter(self.config.limits.retry_after);
         Refuse::new(rule, StatusCode::SERVICE_UNAVAILABLE).retry_after(after)
     }

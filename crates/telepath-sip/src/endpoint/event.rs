@@ -165,17 +165,17 @@ pub struct Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// By which rule.
-    pub rule: RejectRule,
+    pub rule: RejectReason,
     /// Who sent it.
     pub source: SocketAddr,
     /// What it was answered with; `None` when it was dropped.
     pub status: Option<StatusCode>,
 }
 
-/// The rules by which messages are turned away. [`RejectRule::name`] is stable and meant for metrics.
+/// The rules by which messages are turned away. [`RejectReason::name`] is stable and meant for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the name of each rule is its explanation; see `name`")]
-pub enum RejectRule {
+pub enum RejectReason {
     Unreadable(DropReason),
     Malformed(Flaw),
     UnknownMethod,
@@ -200,7 +200,7 @@ pub enum RejectRule {
     StrayResponse,
 }
 
-impl RejectRule {
+impl RejectReason {
     /// A short name in snake case.
     pub fn name(self) -> &'static str {
         match self {

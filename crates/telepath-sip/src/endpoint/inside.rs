@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use super::Endpoint;
 use super::answer::{ACCEPT, Refuse};
 use super::call::{CallState, Reoffer};
-use super::event::{CallHandle, EndCause, Event, Info, NotInThisState, RejectRule, ReofferKind, RetryAfter};
+use super::event::{
+    CallHandle, EndCause, Event, Info, NotInThisState, RejectReason, ReofferKind, RetryAfter,
+};
 use super::server::ServerId;
 use super::uas::refusal_status;
 use crate::message::{Headers, KnownHeader, Method, Request, SessionDescription, StatusCode};
@@ -28,12 +30,12 @@ impl Endpoint {
     ) {
         self.trace.belongs_to(handle);
         if self.servers.len() >= self.config.limits.max_server_transactions {
-            let refuse = self.over_limit(RejectRule::TransactionTableFull);
+            let refuse = self.over_limit(RejectReason::TransactionTableFull);
             return self.refuse(request, source, refuse, now);
         }
         let Some(call) = self.calls.get_mut(&handle) else { return };
         if call.dialog.remote_seq.is_some_and(|last| request.cseq().number <= last) {
-            let refuse = Refuse::new(RejectRule::CSeqNotAdvanced, StatusCode::SERVER_INTERNAL_ERROR);
+            let refuse = Refuse::new(RejectReason::CSeqNotAdvanced, StatusCode::SERVER_INTERNAL_ERROR);
             return self.refuse(request, source, refuse.because("CSeq Not Advanced"), now);
         }
         call.dialog.remote_seq = Some(request.cseq().number);
@@ -133,7 +135,7 @@ impl Endpoint {
         now: Instant,
     ) {
         self.answer(id, status, headers, None, now);
-        self.note_rejection(RejectRule::SessionChangePending, source, Some(status));
+        self.note_rejection(RejectReason::SessionChangePending, source, Some(status));
     }
 
     fn take_reoffer(&mut self, handle: CallHandle) -> Result<Reoffer, NotInThisState> {

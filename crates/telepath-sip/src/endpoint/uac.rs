@@ -10,7 +10,7 @@ use super::call::{Call, CallState};
 use super::client::{ClientKey, Heed, SentAck};
 use super::dialog::Dialog;
 use super::event::{
-    CallHandle, ClientInvite, EndCause, Event, NotInThisState, OverLimit, Refusal, RejectRule,
+    CallHandle, ClientInvite, EndCause, Event, NotInThisState, OverLimit, Refusal, RejectReason,
 };
 use super::timer::TimerId;
 use super::{Deadline, Endpoint};
@@ -117,7 +117,7 @@ impl Endpoint {
         let Some((key, call)) =
             key.and_then(|key| self.clients.get(&key).map(|tx| tx.call).map(|c| (key, c)))
         else {
-            return self.note_rejection(RejectRule::StrayResponse, source, None);
+            return self.note_rejection(RejectReason::StrayResponse, source, None);
         };
         if let Some(call) = call {
             self.trace.belongs_to(call);

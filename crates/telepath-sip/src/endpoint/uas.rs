@@ -10,7 +10,7 @@ use super::answer::{ACCEPT, ALLOW, Refuse};
 use super::call::{Call, CallState};
 use super::dialog::{Dialog, DialogKey};
 use super::event::{
-    CallHandle, EndCause, Event, Incoming, NotInThisState, RejectRule, ReofferKind, RetryAfter,
+    CallHandle, EndCause, Event, Incoming, NotInThisState, RejectReason, ReofferKind, RetryAfter,
 };
 use super::server::{ServerId, ServerKey};
 use crate::digest::Challenge;
@@ -56,7 +56,7 @@ impl Endpoint {
     }
 
     fn refuse_unknown_dialog(&mut self, source: SocketAddr, request: &Request, now: Instant) {
-        let refuse = Refuse::new(RejectRule::UnknownDialog, StatusCode::CALL_DOES_NOT_EXIST);
+        let refuse = Refuse::new(RejectReason::UnknownDialog, StatusCode::CALL_DOES_NOT_EXIST);
         self.refuse(request, source, refuse, now);
     }
 
@@ -76,18 +76,18 @@ impl Endpoint {
         check_method(request)?;
         check_uri(request.uri())?;
         if request.vias().len() > MAX_VIAS {
-            return Err(Refuse::new(RejectRule::TooManyHops, StatusCode::TOO_MANY_HOPS));
+            return Err(Refuse::new(RejectReason::TooManyHops, StatusCode::TOO_MANY_HOPS));
         }
         if request.vias().iter().any(|via| *via.sent_by() == self.config.advertised) {
-            return Err(Refuse::new(RejectRule::LoopedRequest, StatusCode::LOOP_DETECTED));
+            return Err(Refuse::new(RejectReason::LoopedRequest, StatusCode::LOOP_DETECTED));
         }
         if request.to().tag().is_none() && self.servers.is_merged(request) {
-            return Err(Refuse::new(RejectRule::MergedRequest, StatusCode::LOOP_DETECTED));
+            return Err(Refuse::new(RejectReason::MergedRequest, StatusCode::LOOP_DETECTED));
         }
         let required = request.require();
         if !required.is_empty() {
             // No extension is served, so every one that is required is unsupported.
-            return Err(Refuse::new(RejectRule::UnsupportedExtension, StatusCode::BAD_EXTENSION)
+            return Err(Refuse::new(RejectReason::UnsupportedExtension, StatusCode::BAD_EXTENSION)
                 .with(KnownHeader::Unsupported, required.join(", ")));
         }
         check_content(request)
@@ -128,15 +128,15 @@ impl Endpoint {
     ) -> Result<(), (Box<Request>, Refuse)> {
         let limits = self.config.limits;
         let refused = if request.from().tag().is_none() {
-            let refuse = Refuse::new(RejectRule::MissingFromTag, StatusCode::BAD_REQUEST);
+            let refuse = Refuse::new(RejectReason::MissingFromTag, StatusCode::BAD_REQUEST);
             Some(refuse.because("Missing From Tag"))
         } else if request.contacts().len() != 1 {
-            let refuse = Refuse::new(RejectRule::MissingContact, StatusCode::BAD_REQUEST);
+            let refuse = Refuse::new(RejectReason::MissingContact, StatusCode::BAD_REQUEST);
             Some(refuse.because("INVITE Needs One Contact"))
         } else if self.calls.len() >= limits.max_calls {
-            Some(self.over_limit(RejectRule::CallTableFull))
+            Some(self.over_limit(RejectReason::CallTableFull))
         } else if self.servers.len() >= limits.max_server_transactions {
-            Some(self.over_limit(RejectRule::TransactionTableFull))
+            Some(self.over_limit(RejectReason::TransactionTableFull))
         } else {
             None
         };
@@ -163,7 +163,7 @@ impl Endpoint {
     fn receive_cancel(&mut self, source: SocketAddr, cancel: &Request, now: Instant) {
         let found = ServerKey::of(cancel, &Method::Invite).and_then(|key| self.servers.find(&key));
         let Some(id) = found else {
-            let refuse = Refuse::new(RejectRule::UnknownTransaction, StatusCode::CALL_DOES_NOT_EXIST);
+            let refuse = Refuse::new(RejectReason::UnknownTransaction, StatusCode::CALL_DOES_NOT_EXIST);
             return self.refuse(cancel, source, refuse, now);
         };
         self.note_owner(id);
@@ -274,7 +274,7 @@ pub(crate) fn refusal_status(status: StatusCode) -> StatusCode {
 fn check_method(request: &Request) -> Result<(), Refuse> {
     match request.method() {
         Method::Other(_) => {
-            return Err(Refuse::new(RejectRule::UnknownMethod, StatusCode::NOT_IMPLEMENTED)
+            return Err(Refuse::new(RejectReason::UnknownMethod, StatusCode::NOT_IMPLEMENTED)
                 .with(KnownHeader::Allow, ALLOW));
         }
         Method::Register
@@ -284,7 +284,7 @@ fn check_method(request: &Request) -> Result<(), Refuse> {
         | Method::Notify
         | Method::Message
         | Method::Publish => {
-            return Err(Refuse::new(RejectRule::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED)
+            return Err(Refuse::new(RejectReason::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED)
                 .with(KnownHeader::Allow, ALLOW));
         }
         Method::Invite
@@ -296,7 +296,7 @@ fn check_method(request: &Request) -> Result<(), Refuse> {
         | Method::Update => {}
     }
     if request.cseq().method != *request.method() {
-        return Err(Refuse::new(RejectRule::CSeqMismatch, StatusCode::BAD_REQUEST)
+        return Err(Refuse::new(RejectReason::CSeqMismatch, StatusCode::BAD_REQUEST)
             .because("CSeq Names Another Method"));
     }
     Ok(())
@@ -305,11 +305,13 @@ fn check_method(request: &Request) -> Result<(), Refuse> {
 fn check_uri(uri: &Uri) -> Result<(), Refuse> {
     match uri {
         Uri::Sip(uri) if uri.headers().is_some() => {
-            Err(Refuse::new(RejectRule::HeadersInRequestUri, StatusCode::BAD_REQUEST)
+            Err(Refuse::new(RejectReason::HeadersInRequestUri, StatusCode::BAD_REQUEST)
                 .because("Headers In Request-URI"))
         }
         Uri::Sip(_) | Uri::Tel(_) => Ok(()),
-        Uri::Other(_) => Err(Refuse::new(RejectRule::UnsupportedScheme, StatusCode::UNSUPPORTED_URI_SCHEME)),
+        Uri::Other(_) => {
+            Err(Refuse::new(RejectReason::UnsupportedScheme, StatusCode::UNSUPPORTED_URI_SCHEME))
+        }
     }
 }
 
@@ -322,12 +324,12 @@ fn check_content(request: &Request) -> Result<(), Refuse> {
     let encoded = encoded.is_some_and(|value| !value.eq_ignore_ascii_case("identity"));
     let is_sdp = request.content_type().is_some_and(|t| t == ACCEPT);
     if !request.body().is_empty() && (encoded || !is_sdp) {
-        return Err(Refuse::new(RejectRule::UnsupportedContent, StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        return Err(Refuse::new(RejectReason::UnsupportedContent, StatusCode::UNSUPPORTED_MEDIA_TYPE)
             .with(KnownHeader::Accept, ACCEPT));
     }
     let takes_sdp = |range: &String| matches!(range.as_str(), ACCEPT | "application/*" | "*/*");
     if request.accepts().is_some_and(|ranges| !ranges.iter().any(takes_sdp)) {
-        return Err(Refuse::new(RejectRule::SdpNotAcceptable, StatusCode::NOT_ACCEPTABLE));
+        return Err(Refuse::new(RejectReason::SdpNotAcceptable, StatusCode::NOT_ACCEPTABLE));
     }
     Ok(())
 }

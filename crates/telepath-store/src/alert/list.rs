@@ -6,7 +6,7 @@ use telepath_core::alert::{
 };
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::id::{AccountId, AlertId, AuditId};
-use telepath_core::page::{Page, PageRequest, Stretch};
+use telepath_core::page::{CursorPage, Page, PageRequest};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
@@ -29,7 +29,7 @@ impl Store {
         account: AccountId,
         filter: AlertFilter,
         page: PageRequest,
-    ) -> Result<Stretch<Alert, AlertId>, StoreError> {
+    ) -> Result<CursorPage<Alert, AlertId>, StoreError> {
         const WHERE: &str = "WHERE a.account_id = $1 \
              AND ($2 IS NULL OR a.key_id = $2) AND ($3 IS NULL OR a.rule = $3) \
              AND ($4 IS NULL OR $4 = CASE WHEN a.acknowledged_at IS NULL THEN 'open' ELSE 'acknowledged' END) \
@@ -53,7 +53,7 @@ impl Store {
         let more = items.len() > page.limit() as usize;
         items.truncate(page.limit() as usize);
         let next = items.last().filter(|_| more).map(|alert| alert.id);
-        Ok(Stretch { page: Page { items, total: total.number("total")? }, next })
+        Ok(CursorPage { page: Page { items, total: total.number("total")? }, next })
     }
 
     /// Takes note of an alert; `None` when the account has none with this id. Who did so first stays written down.

@@ -1,4 +1,4 @@
-//! Notices from the way of a request: noted without waiting, the same one only once, and made into alerts by a worker.
+//! SecuritySignals from the way of a request: noted without waiting, the same one only once, and made into alerts by a worker.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,18 +8,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use telepath_core::alert::{AlertRule, NewAlert, Notice};
+use telepath_core::alert::{AlertRule, NewAlert, SecuritySignal};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 
-use super::{Raiser, raise};
+use super::{AlertWriter, raise};
 use crate::Store;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
 
 /// Pairs of rule and key that are remembered at once; one more is dropped and counted.
 const REMEMBERED: usize = 4096;
-/// Notices that become alerts in one transaction.
+/// SecuritySignals that become alerts in one transaction.
 const AT_ONCE: usize = 64;
 /// For how long a notice that was handled is not even looked at again. Shorter than every sensible cooldown, which is
 /// asked when it is over.
@@ -29,20 +29,20 @@ const QUIET: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, Copy)]
 enum Slot {
     /// To be handled.
-    Waiting { notice: Notice, seen: u64 },
+    Waiting { notice: SecuritySignal, seen: u64 },
     /// Handled; further ones are ignored until then.
     Quiet { until: Timestamp },
 }
 
 /// The notices that wait, and those that were handled a moment ago.
 #[derive(Default)]
-pub(crate) struct Notices {
+pub(crate) struct SecuritySignals {
     slots: Mutex<HashMap<(AlertRule, KeyId), Slot>>,
     dropped: AtomicU64,
 }
 
-impl Notices {
-    pub(crate) fn note(&self, notice: Notice, now: Timestamp) {
+impl SecuritySignals {
+    pub(crate) fn note(&self, notice: SecuritySignal, now: Timestamp) {
         let mut slots = self.slots();
         if slots.len() >= REMEMBERED {
             slots.retain(|_, slot| !matches!(slot, Slot::Quiet { until } if *until <= now));
@@ -75,8 +75,8 @@ impl Notices {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Up to [`AT_ONCE`] that wait, in the order of their keys. They stay until [`Notices::handled`].
-    fn waiting(&self) -> Vec<(Notice, u64)> {
+    /// Up to [`AT_ONCE`] that wait, in the order of their keys. They stay until [`SecuritySignals::handled`].
+    fn waiting(&self) -> Vec<(SecuritySignal, u64)> {
         let slots = self.slots();
         let mut waiting: Vec<_> = slots
             .values()
@@ -90,7 +90,7 @@ impl Notices {
         waiting
     }
 
-    fn handled(&self, notices: &[(Notice, u64)], now: Timestamp) {
+    fn handled(&self, notices: &[(SecuritySignal, u64)], now: Timestamp) {
         let mut slots = self.slots();
         slots.retain(|_, slot| !matches!(slot, Slot::Quiet { until } if *until <= now));
         for (notice, _) in notices {
@@ -115,8 +115,8 @@ pub(super) async fn handle(store: &Store) -> Result<usize, StoreError> {
 
 async fn raise_all(
     db: &mut Connection,
-    notices: Vec<(Notice, u64)>,
-    raiser: Raiser,
+    notices: Vec<(SecuritySignal, u64)>,
+    raiser: AlertWriter,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     let mut raised = 0;
@@ -130,17 +130,17 @@ async fn raise_all(
     Ok(raised)
 }
 
-fn alert_of(notice: Notice, seen: u64, key: &Row, now: Timestamp) -> Result<NewAlert, StoreError> {
+fn alert_of(notice: SecuritySignal, seen: u64, key: &Row, now: Timestamp) -> Result<NewAlert, StoreError> {
     let (address, name) = (notice.address(), key.text("name")?);
     Ok(match notice {
-        Notice::DeadKeyUsed { key: id, .. } => {
+        SecuritySignal::DeadKeyUsed { key: id, .. } => {
             let state = why_dead(key, now)?;
             let message =
                 format!("A secret of the key \"{name}\" that {} is still used, from {address}.", state.1);
             let figures = figures(address, seen, Some(state.0));
             NewAlert::new(notice.rule(), id, message, figures)
         }
-        Notice::SeenInClear { key: id, .. } => {
+        SecuritySignal::SeenInClear { key: id, .. } => {
             let message =
                 format!("The key \"{name}\" was sent in clear from {address}; others may have read it.");
             NewAlert::new(notice.rule(), id, message, figures(address, seen, None))
@@ -174,17 +174,17 @@ mod tests {
 
     use super::*;
 
-    fn notice(key: u64) -> Notice {
+    fn notice(key: u64) -> SecuritySignal {
         let mut bytes = [0; 16];
         bytes[8..].copy_from_slice(&key.to_be_bytes());
-        Notice::DeadKeyUsed { key: KeyId::from_bytes(bytes), address: IpAddr::from([192, 0, 2, 1]) }
+        SecuritySignal::DeadKeyUsed { key: KeyId::from_bytes(bytes), address: IpAddr::from([192, 0, 2, 1]) }
     }
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
     #[test]
     fn a_flood_of_one_notice_is_one_notice() {
-        let notices = Notices::default();
+        let notices = SecuritySignals::default();
         for _ in 0..100_000 {
             notices.note(notice(1), NOW);
         }
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_different_notices_is_bounded_and_counted() {
-        let notices = Notices::default();
+        let notices = SecuritySignals::default();
         let all = REMEMBERED as u64 + 7;
         for key in 0..all {
             notices.note(notice(key), NOW);

@@ -12,13 +12,13 @@ use telepath_core::id::{AccountId, AlertId, EventId, Id as _, KeyId};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, to_json};
-use crate::{Seams, event};
+use crate::{StoreContext, event};
 
 /// What was raised by this process, per rule.
 #[derive(Debug, Default)]
-pub(crate) struct Raised([AtomicU64; AlertRule::ALL.len()]);
+pub(crate) struct AlertCounters([AtomicU64; AlertRule::ALL.len()]);
 
-impl Raised {
+impl AlertCounters {
     pub(crate) fn count(&self, rule: AlertRule) -> u64 {
         self.0[rule as usize].load(Ordering::Relaxed)
     }
@@ -26,10 +26,10 @@ impl Raised {
 
 /// What raising needs beside the alert; made by `Store::raiser`, cheap to clone into a transaction.
 #[derive(Clone)]
-pub(crate) struct Raiser {
+pub(crate) struct AlertWriter {
     pub(super) settings: Arc<AlertSettings>,
-    pub(super) seams: Seams,
-    pub(super) raised: Arc<Raised>,
+    pub(super) seams: StoreContext,
+    pub(super) raised: Arc<AlertCounters>,
 }
 
 /// Raises an alert with its event and its mail, unless one like it was raised within the cooldown, the account has no
@@ -42,7 +42,7 @@ pub(crate) async fn raise(
     db: &mut Connection,
     account: AccountId,
     alert: NewAlert,
-    with: &Raiser,
+    with: &AlertWriter,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     if !with.settings.enabled {

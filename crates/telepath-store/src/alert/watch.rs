@@ -9,7 +9,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::limit::RateLimit;
 
-use super::{Raiser, raise};
+use super::{AlertWriter, raise};
 use crate::Store;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt};
@@ -138,7 +138,7 @@ async fn sweep(db: &mut Connection, oldest: Timestamp) -> Result<u64, StoreError
 async fn raise_all(
     db: &mut Connection,
     due: Vec<(AccountId, NewAlert)>,
-    raiser: Raiser,
+    raiser: AlertWriter,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     let mut raised = 0;
@@ -152,7 +152,7 @@ async fn watch_all(
     db: &mut Connection,
     keys: Vec<KeyId>,
     until: i64,
-    raiser: Raiser,
+    raiser: AlertWriter,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for key in keys {
@@ -165,7 +165,7 @@ async fn watch_one(
     db: &mut Connection,
     id: KeyId,
     until: i64,
-    raiser: &Raiser,
+    raiser: &AlertWriter,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // The key's row first, as everywhere; it also keeps a second server from making the watch at the same time.

@@ -14,7 +14,7 @@ use telepath_core::trunk::AiProvider;
 use super::row::duration_seconds;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, to_json};
-use crate::{Seams, event};
+use crate::{StoreContext, event};
 
 /// When the store last knew that live calls were live; see [`beat`].
 const ALIVE: &str = "alive_at";
@@ -267,7 +267,7 @@ pub(crate) enum Orphans {
 /// no earlier than they were answered.
 pub(crate) async fn close_orphans(
     db: &mut Connection,
-    seams: &Seams,
+    seams: &StoreContext,
     orphans: Orphans,
 ) -> Result<u64, StoreError> {
     const LIVE: &str = "SELECT id, account_id, trunk_id, answer_time FROM calls WHERE status = 'connected'";
@@ -296,7 +296,7 @@ async fn last_beat(db: &mut Connection) -> Result<Timestamp, StoreError> {
 
 async fn close_orphan(
     db: &mut Connection,
-    seams: &Seams,
+    seams: &StoreContext,
     row: &Row,
     alive: Timestamp,
 ) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::NodeId;
 
-use crate::Seams;
+use crate::StoreContext;
 use crate::call::{Orphans, close_orphans};
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
@@ -31,11 +31,11 @@ pub(crate) struct Seen {
 }
 
 /// What was seen of each server at one look.
-pub(crate) type Beats = HashMap<NodeId, i64>;
+pub(crate) type Heartbeats = HashMap<NodeId, i64>;
 
 /// The beats of all servers that this one may not work beside, as long as they live: limits that are counted in two
 /// memories are no limits.
-pub(crate) async fn rivals(db: &mut Connection, new: &NewNode) -> Result<Beats, StoreError> {
+pub(crate) async fn rivals(db: &mut Connection, new: &NewNode) -> Result<Heartbeats, StoreError> {
     let seen = others(db, new.id).await?;
     Ok(seen.iter().filter(|seen| is_rival(new, seen)).map(|seen| (seen.id, seen.beats)).collect())
 }
@@ -47,9 +47,9 @@ fn is_rival(new: &NewNode, other: &Seen) -> bool {
 /// Enters the row. `watched` are the rivals as they were a whole lease ago; who has not moved since is gone.
 pub(crate) async fn join(
     db: &mut Connection,
-    seams: &Seams,
+    seams: &StoreContext,
     new: NewNode,
-    watched: &Beats,
+    watched: &Heartbeats,
 ) -> Result<(), StoreError> {
     // Two servers that start at once see each other.
     db.execute("LOCK TABLE nodes IN SHARE ROW EXCLUSIVE MODE", vec![]).await?;
@@ -111,13 +111,13 @@ pub(crate) async fn leave(db: &mut Connection, id: NodeId) -> Result<(), StoreEr
 
 /// Takes servers out that have not moved since an earlier look, closes the calls that nobody carries any more, and gives
 /// what is to be compared at the next look.
-pub(crate) async fn bury_the_dead(
+pub(crate) async fn evict_dead_nodes(
     db: &mut Connection,
-    seams: &Seams,
+    seams: &StoreContext,
     me: NodeId,
-    earlier: &Beats,
-) -> Result<Beats, StoreError> {
-    let mut living = Beats::new();
+    earlier: &Heartbeats,
+) -> Result<Heartbeats, StoreError> {
+    let mut living = Heartbeats::new();
     for other in others(db, me).await? {
         if earlier.get(&other.id) == Some(&other.beats) {
             bury(db, seams, &other).await?;
@@ -130,7 +130,7 @@ pub(crate) async fn bury_the_dead(
 }
 
 /// Only if it has not moved in the meantime.
-async fn bury(db: &mut Connection, seams: &Seams, dead: &Seen) -> Result<(), StoreError> {
+async fn bury(db: &mut Connection, seams: &StoreContext, dead: &Seen) -> Result<(), StoreError> {
     let sql = "DELETE FROM nodes WHERE id = $1 AND beats = $2";
     if db.execute(sql, binds![dead.id.to_string(), dead.beats]).await? > 0 {
         let calls = close_orphans(db, seams, Orphans::Of(dead.id, dead.alive_at)).await?;

@@ -1,8 +1,8 @@
 //! What tests do to a server that nothing else does.
 
-use super::node::{self, Beats};
+use super::node::{self, Heartbeats};
 use super::{Cluster, PoisonError};
-use crate::Seams;
+use crate::StoreContext;
 use crate::backend::Backend;
 use crate::error::StoreError;
 
@@ -20,12 +20,12 @@ impl Cluster {
     pub(crate) async fn look(
         &self,
         backend: &Backend,
-        seams: &Seams,
-        earlier: Beats,
-    ) -> Result<Beats, StoreError> {
+        seams: &StoreContext,
+        earlier: Heartbeats,
+    ) -> Result<Heartbeats, StoreError> {
         let (me, seams) = (self.state.me.unwrap(), seams.clone());
         backend
-            .write(move |db| Box::pin(async move { node::bury_the_dead(db, &seams, me, &earlier).await }))
+            .write(move |db| Box::pin(async move { node::evict_dead_nodes(db, &seams, me, &earlier).await }))
             .await
     }
 }

@@ -10,14 +10,14 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::State;
 use super::lease::LEASE;
-use super::node::{self, Beats, NewNode, Renewed};
+use super::node::{self, Heartbeats, NewNode, Renewed};
 use crate::backend::{Backend, Driver};
 use crate::call::{Orphans, close_orphans};
 use crate::error::StoreError;
 use crate::key_table::{KeyTable, load_changed};
 use crate::postgres::PostgresBackend;
 use crate::sql::Connection;
-use crate::{Seams, delivery, key_clock};
+use crate::{StoreContext, delivery, key_clock};
 
 /// Between two renewals when nothing happens: several fit into a lease.
 const RENEW_EVERY: Duration = Duration::from_millis(100);
@@ -38,9 +38,9 @@ const LOOK_EVERY: Duration = Duration::from_mins(1);
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Enters a server's row. If there are others that may only be left over from a crash, they are watched first.
-pub(super) async fn enter(backend: &Backend, seams: &Seams, node: &NewNode) -> Result<(), StoreError> {
+pub(super) async fn enter(backend: &Backend, seams: &StoreContext, node: &NewNode) -> Result<(), StoreError> {
     let looked = node.clone();
-    let watched: Result<Beats, StoreError> =
+    let watched: Result<Heartbeats, StoreError> =
         backend.write(move |db| Box::pin(async move { node::rivals(db, &looked).await })).await;
     let watched = watched?;
     if !watched.is_empty() {
@@ -54,7 +54,7 @@ pub(super) async fn enter(backend: &Backend, seams: &Seams, node: &NewNode) -> R
 }
 
 /// Closes calls that no server carries. Not while the others are kept out, because it may take its time.
-async fn close_forgotten(backend: &Backend, seams: &Seams) -> Result<(), StoreError> {
+async fn close_forgotten(backend: &Backend, seams: &StoreContext) -> Result<(), StoreError> {
     let seams = seams.clone();
     let closed: Result<u64, StoreError> = backend
         .write(move |db| Box::pin(async move { close_orphans(db, &seams, Orphans::WithoutNode).await }))
@@ -69,7 +69,7 @@ async fn close_forgotten(backend: &Backend, seams: &Seams) -> Result<(), StoreEr
 /// Renews the lease and brings changes into memory, on a connection of its own, so that no other work delays it.
 pub(super) struct Renewer {
     postgres: PostgresBackend,
-    seams: Seams,
+    seams: StoreContext,
     keys: KeyTable,
     state: Arc<State>,
     node: NewNode,
@@ -80,7 +80,7 @@ pub(super) struct Renewer {
 impl Renewer {
     pub(super) fn new(
         postgres: PostgresBackend,
-        seams: Seams,
+        seams: StoreContext,
         keys: KeyTable,
         state: Arc<State>,
         node: NewNode,
@@ -194,15 +194,15 @@ pub(super) async fn listen(backend: Backend, state: Arc<State>) {
 }
 
 /// Finds servers that are gone, takes them out and closes their calls.
-pub(super) async fn look_after(backend: Backend, seams: Seams, me: NodeId) {
+pub(super) async fn look_after(backend: Backend, seams: StoreContext, me: NodeId) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut earlier = Beats::new();
+    let mut earlier = Heartbeats::new();
     loop {
         ticks.tick().await;
         let (own, before) = (seams.clone(), std::mem::take(&mut earlier));
-        let looked: Result<Beats, StoreError> = backend
-            .write(move |db| Box::pin(async move { node::bury_the_dead(db, &own, me, &before).await }))
+        let looked: Result<Heartbeats, StoreError> = backend
+            .write(move |db| Box::pin(async move { node::evict_dead_nodes(db, &own, me, &before).await }))
             .await;
         match looked {
             Ok(living) => earlier = living,

@@ -11,7 +11,7 @@ use telepath_core::webhook::signature::SigningSecret;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 use crate::webhook::{signing_secrets, url_of};
-use crate::{Seams, Store};
+use crate::{Store, StoreContext};
 
 /// Endpoints that are looked at together.
 const MOST_ENDPOINTS: i64 = 2_000;
@@ -140,7 +140,7 @@ struct Claim {
     lease: String,
     lease_ends: Timestamp,
     now: Timestamp,
-    seams: Seams,
+    seams: StoreContext,
 }
 
 async fn take_all(db: &mut Connection, grants: Vec<Grant>, claim: Claim) -> Result<Vec<Claimed>, StoreError> {

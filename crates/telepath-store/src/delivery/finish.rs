@@ -11,7 +11,7 @@ use telepath_core::webhook::health::Turn;
 
 use super::Claimed;
 use crate::Store;
-use crate::alert::{Raiser, raise};
+use crate::alert::{AlertWriter, raise};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 use crate::webhook::{Hold, WebhookChangeError, disable, hold, set_health};
@@ -55,7 +55,7 @@ struct Ending {
     now: Timestamp,
     audit_id: AuditId,
     event_id: EventId,
-    raiser: Raiser,
+    raiser: AlertWriter,
 }
 
 async fn finish(db: &mut Connection, ending: Ending) -> Result<Turn, StoreError> {

@@ -8,7 +8,7 @@ use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, Rights, SecretR
 use telepath_core::secret::{HashedKey, KeyMask};
 use telepath_core::validation::Invalid;
 
-use super::giver::{self, must_cover, must_cover_scopes, must_give};
+use super::grantor::{self, must_cover, must_cover_scopes, must_give};
 use super::{Changed, KeyChangeError, row};
 use crate::error::StoreError;
 use crate::key_table::{Snapshot, SnapshotSecret, snapshot};
@@ -29,8 +29,8 @@ pub(super) struct Creation {
 
 pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Changed, KeyChangeError> {
     let Creation { id, account, secret_id, hash, mask, new, origin, audit_id, event_id } = creation;
-    let giver = giver::hold_giver(db, account, origin).await?;
-    must_give(giver.as_ref(), &Rights::from(&new))?;
+    let grantor = grantor::lock_grantor(db, account, origin).await?;
+    must_give(grantor.as_ref(), &Rights::from(&new))?;
     db.execute(
         "INSERT INTO keys (id, account_id, name, preset, scopes, rate_limit, allowed_ips, not_before, expires_at, \
          created_at, created_by, request_count, error_count, version) \
@@ -131,10 +131,10 @@ pub(super) struct Update {
 
 pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Changed, KeyChangeError> {
     let Update { account, id, patch, origin, audit_id } = update;
-    let (old, giver) = giver::hold(db, account, id, origin).await?;
+    let (old, grantor) = grantor::hold(db, account, id, origin).await?;
     let new = patched(&old, patch);
-    must_cover(giver.as_ref(), &old)?;
-    must_give(giver.as_ref(), &Rights::from(&new))?;
+    must_cover(grantor.as_ref(), &old)?;
+    must_give(grantor.as_ref(), &Rights::from(&new))?;
     if old.revocation.is_some() {
         return Err(KeyChangeError::Revoked);
     }
@@ -186,8 +186,8 @@ pub(crate) struct Revoke {
 
 pub(crate) async fn revoke(db: &mut Connection, revoke: Revoke) -> Result<Changed, KeyChangeError> {
     let Revoke { account, id, reason, origin, audit_id, event_id } = revoke;
-    let (old, giver) = giver::hold(db, account, id, origin).await?;
-    must_cover_scopes(giver.as_ref(), old.scopes)?;
+    let (old, grantor) = grantor::hold(db, account, id, origin).await?;
+    must_cover_scopes(grantor.as_ref(), old.scopes)?;
     if old.revocation.is_some() {
         return Ok(read_back(db, account, id).await?);
     }

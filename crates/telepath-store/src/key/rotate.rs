@@ -13,12 +13,12 @@ use telepath_core::secret::{HashedKey, KeyMask, KeyMode, PlainKey};
 
 use super::change::{key_event, read_back};
 use super::commit::Touched;
-use super::giver::{self, must_cover, must_cover_scopes};
+use super::grantor::{self, must_cover, must_cover_scopes};
 use super::{Changed, KeyChangeError, RotateAllError, row};
 use crate::error::StoreError;
 use crate::key_table::snapshots;
 use crate::sql::{Connection, binds};
-use crate::{Seams, audit, event};
+use crate::{StoreContext, audit, event};
 
 /// What a rotation of one key writes, made before its transaction.
 pub(super) struct Rotate {
@@ -34,7 +34,7 @@ pub(super) struct Rotate {
 impl Rotate {
     /// The ids and the secret of one rotation.
     pub(super) fn make(
-        seams: &Seams,
+        seams: &StoreContext,
         mode: KeyMode,
         grace: GraceSeconds,
         origin: Origin,
@@ -59,8 +59,8 @@ pub(super) async fn rotate(
     id: KeyId,
     rotate: Rotate,
 ) -> Result<Changed, KeyChangeError> {
-    let (old, giver) = giver::hold(db, account, id, rotate.origin).await?;
-    must_cover(giver.as_ref(), &old)?;
+    let (old, grantor) = grantor::hold(db, account, id, rotate.origin).await?;
+    must_cover(grantor.as_ref(), &old)?;
     match old.status(rotate.origin.at) {
         KeyStatus::Active | KeyStatus::Expiring => {}
         KeyStatus::Expired => return Err(KeyChangeError::Expired),
@@ -119,12 +119,12 @@ pub(super) async fn rotate_all(
     grace: GraceSeconds,
     mode: KeyMode,
     origin: Origin,
-    seams: Seams,
+    seams: StoreContext,
     touched: Touched,
 ) -> Result<Vec<(Changed, PlainKey)>, RotateAllError> {
     let keys = hold_usable(db, account, origin).await?;
-    let giver = giver::read(db, account, origin).await.map_err(no_giver)?;
-    let beyond = |key: &&KeyRecord| must_cover(giver.as_ref(), key).is_err();
+    let grantor = grantor::read(db, account, origin).await.map_err(no_giver)?;
+    let beyond = |key: &&KeyRecord| must_cover(grantor.as_ref(), key).is_err();
     let ids = |keys: &mut dyn Iterator<Item = &KeyRecord>| keys.map(|key| key.id).collect::<Vec<_>>();
     let stronger = ids(&mut keys.iter().filter(beyond));
     if !stronger.is_empty() {
@@ -214,8 +214,8 @@ pub(super) struct EndSecret {
 
 pub(super) async fn end_secret(db: &mut Connection, end: EndSecret) -> Result<Changed, KeyChangeError> {
     let EndSecret { account, id, secret, origin, audit_id } = end;
-    let (old, giver) = giver::hold(db, account, id, origin).await?;
-    must_cover_scopes(giver.as_ref(), old.scopes)?;
+    let (old, grantor) = grantor::hold(db, account, id, origin).await?;
+    must_cover_scopes(grantor.as_ref(), old.scopes)?;
     let found = old.secrets.iter().find(|known| known.id == secret).ok_or(KeyChangeError::SecretNotFound)?;
     match found.status(origin.at) {
         SecretStatus::Current => return Err(KeyChangeError::CurrentSecret),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use telepath_core::alert::Notice;
+use telepath_core::alert::SecuritySignal;
 
 use super::{Bench, behaviour, new_key};
 use crate::{MailFate, Role, Store};
@@ -25,7 +25,7 @@ async fn owing(bench: &Bench) -> (Arc<Store>, Arc<Store>, String) {
     let account = bench.account(&store).await.id;
     let created = bench.key(&store, account, new_key("one")).await.0;
     let address = "192.0.2.1".parse().unwrap();
-    store.notice(Notice::SeenInClear { key: created.record.id, address });
+    store.notice(SecuritySignal::SeenInClear { key: created.record.id, address });
     assert_eq!(store.handle_notices().await.unwrap(), 1);
     (store, other, created.record.secrets[0].mask.as_str().to_owned())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use telepath_core::alert::{AlertRule, NewAlert, Notice};
+use telepath_core::alert::{AlertRule, NewAlert, SecuritySignal};
 use telepath_core::id::{AccountId, KeyId};
 
 use super::{Bench, behaviour, events_of, new_key, select};
@@ -124,14 +124,14 @@ async fn notices_become_alerts_that_say_why(bench: Arc<Bench>) {
     let account = bench.account(&store).await.id;
     let key = bench.key(&store, account, new_key("one")).await.0.record.id;
     let address = "192.0.2.9".parse().unwrap();
-    store.notice(Notice::DeadKeyUsed { key, address });
-    store.notice(Notice::DeadKeyUsed { key, address });
-    store.notice(Notice::SeenInClear { key, address });
+    store.notice(SecuritySignal::DeadKeyUsed { key, address });
+    store.notice(SecuritySignal::DeadKeyUsed { key, address });
+    store.notice(SecuritySignal::SeenInClear { key, address });
     assert_eq!(store.handle_notices().await.unwrap(), 2);
     assert_eq!(store.handle_notices().await.unwrap(), 0);
     store.revoke_key(account, key, None, bench.origin()).await.unwrap();
     bench.clock.advance(store.alert_settings().cooldown(AlertRule::DeadKeyUsed));
-    store.notice(Notice::DeadKeyUsed { key, address });
+    store.notice(SecuritySignal::DeadKeyUsed { key, address });
     assert_eq!(store.handle_notices().await.unwrap(), 1);
     let sql =
         "SELECT rule, severity, message, figures FROM alerts WHERE key_id = $1 ORDER BY raised_at, rule";

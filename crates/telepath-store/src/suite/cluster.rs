@@ -13,7 +13,7 @@ use telepath_core::secret::SecretText;
 use super::calls::start;
 use super::trunks::make;
 use super::{Bench, behaviour, execute, limit, new_key, on, select, webhooks};
-use crate::cluster::Beats;
+use crate::cluster::Heartbeats;
 use crate::cluster::lease::{LEASE, OUTLIVES};
 use crate::sql::binds;
 use crate::{Admission, Outage, Role, SharedWindows, Store, StoreError, StoreOptions, WindowOptions};
@@ -195,9 +195,9 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
     other.flush_usage().await.unwrap();
     let alive = bench.clock.now();
     bench.clock.advance(Duration::from_mins(30));
-    let look = async |earlier: Beats| one.cluster.look(&one.backend, &one.seams, earlier).await.unwrap();
+    let look = async |earlier: Heartbeats| one.cluster.look(&one.backend, &one.seams, earlier).await.unwrap();
     let status = async |id| one.get_call(account, id).await.unwrap().unwrap().call;
-    let seen = look(Beats::new()).await;
+    let seen = look(Heartbeats::new()).await;
     let beats = async || {
         let sql = "SELECT beats FROM nodes WHERE id = $1";
         let id = other.cluster.node_id().unwrap().to_string();
@@ -211,7 +211,7 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
     other.cluster.deafen().await;
     drop(other);
     let gone = async {
-        let mut earlier = look(Beats::new()).await;
+        let mut earlier = look(Heartbeats::new()).await;
         while !earlier.is_empty() {
             earlier = look(earlier).await;
         }

@@ -13,7 +13,7 @@ use telepath_core::key::KeyFilter;
 use telepath_core::page::PageRequest;
 
 use super::{Bench, behaviour, new_key};
-use crate::{Begun, Database, KeyChangeError, OnceRequest, Store, StoreError};
+use crate::{Database, IdempotencyClaim, IdempotentRequest, KeyChangeError, Store, StoreError};
 
 behaviour! {
     one_of_several_is_carried_out_and_its_answer_given_again,
@@ -25,8 +25,8 @@ behaviour! {
     of_many_at_once_one_is_carried_out,
 }
 
-fn once(account: AccountId, key: &str, body: &str) -> OnceRequest {
-    OnceRequest {
+fn once(account: AccountId, key: &str, body: &str) -> IdempotentRequest {
+    IdempotentRequest {
         account,
         caller: Actor::Local,
         key: IdempotencyKey::parse(key.as_bytes()).unwrap(),
@@ -38,14 +38,14 @@ fn answer() -> KeptAnswer {
     KeptAnswer { status: 201, location: Some("/v1/keys/key_1".to_owned()), body: "{}".to_owned() }
 }
 
-async fn claim(bench: &Bench, store: &Store, once: OnceRequest) -> IdempotencyId {
+async fn claim(bench: &Bench, store: &Store, once: IdempotentRequest) -> IdempotencyId {
     match begin(bench, store, once).await {
-        Begun::Fresh(id) => id,
-        before @ Begun::Before(_) => panic!("{before:?}"),
+        IdempotencyClaim::Fresh(id) => id,
+        before @ IdempotencyClaim::Before(_) => panic!("{before:?}"),
     }
 }
 
-async fn begin(bench: &Bench, store: &Store, once: OnceRequest) -> Begun {
+async fn begin(bench: &Bench, store: &Store, once: IdempotentRequest) -> IdempotencyClaim {
     store.begin_once(once, bench.origin().at).await.unwrap()
 }
 
@@ -61,20 +61,29 @@ async fn one_of_several_is_carried_out_and_its_answer_given_again(bench: Arc<Ben
     let store = bench.open().await;
     let account = bench.account(&store).await.id;
     let id = claim(&bench, &store, once(account, "k", "a")).await;
-    assert_eq!(begin(&bench, &store, once(account, "k", "a")).await, Begun::Before(Verdict::InUse));
+    assert_eq!(
+        begin(&bench, &store, once(account, "k", "a")).await,
+        IdempotencyClaim::Before(Verdict::InUse)
+    );
     store.create_key(account, new_key("made"), as_attempt(&bench, id)).await.unwrap();
-    assert_eq!(begin(&bench, &store, once(account, "k", "a")).await, Begun::Before(Verdict::InUse));
+    assert_eq!(
+        begin(&bench, &store, once(account, "k", "a")).await,
+        IdempotencyClaim::Before(Verdict::InUse)
+    );
     store.end_once(id, Some(answer())).await.unwrap();
     for _ in 0..2 {
         let again = begin(&bench, &store, once(account, "k", "a")).await;
-        assert_eq!(again, Begun::Before(Verdict::Replay(answer())));
+        assert_eq!(again, IdempotencyClaim::Before(Verdict::Replay(answer())));
     }
-    assert_eq!(begin(&bench, &store, once(account, "k", "b")).await, Begun::Before(Verdict::Reused));
+    assert_eq!(
+        begin(&bench, &store, once(account, "k", "b")).await,
+        IdempotencyClaim::Before(Verdict::Reused)
+    );
     claim(&bench, &store, once(account, "other", "b")).await;
     store.close().await;
     let store = bench.open().await;
     let again = begin(&bench, &store, once(account, "k", "a")).await;
-    assert_eq!(again, Begun::Before(Verdict::Replay(answer())), "also after a restart");
+    assert_eq!(again, IdempotencyClaim::Before(Verdict::Replay(answer())), "also after a restart");
     store.close().await;
 }
 
@@ -85,8 +94,8 @@ async fn callers_have_keys_of_their_own(bench: Arc<Bench>) {
     let caller = |number| Actor::Key(KeyId::from_bytes([number; 16]));
     for once in [
         once(account, "k", "a"),
-        OnceRequest { caller: caller(1), ..once(account, "k", "b") },
-        OnceRequest { caller: caller(2), ..once(account, "k", "c") },
+        IdempotentRequest { caller: caller(1), ..once(account, "k", "b") },
+        IdempotentRequest { caller: caller(2), ..once(account, "k", "c") },
         once(other, "k", "d"),
     ] {
         claim(&bench, &store, once).await;
@@ -106,7 +115,7 @@ async fn what_was_refused_may_be_tried_again(bench: Arc<Bench>) {
     store.end_once(second, None).await.unwrap();
     let lost = Verdict::Lost(Some(key.record.id.to_string()));
     let again = begin(&bench, &store, once(account, "k", "another body")).await;
-    assert_eq!(again, Begun::Before(lost));
+    assert_eq!(again, IdempotencyClaim::Before(lost));
     store.close().await;
 }
 
@@ -121,11 +130,11 @@ async fn after_a_crash_what_happened_is_told_from_what_did_not(bench: Arc<Bench>
     if let Database::Postgres { .. } = bench.database {
         // Another server may still be at work on the same database, so here only time tells.
         let early = begin(&bench, &store, once(account, "never", "b")).await;
-        assert_eq!(early, Begun::Before(Verdict::InUse));
+        assert_eq!(early, IdempotencyClaim::Before(Verdict::InUse));
         bench.clock.advance(ATTEMPT_WITHIN);
     }
     let lost = Verdict::Lost(Some(key.record.id.to_string()));
-    assert_eq!(begin(&bench, &store, once(account, "happened", "a")).await, Begun::Before(lost));
+    assert_eq!(begin(&bench, &store, once(account, "happened", "a")).await, IdempotencyClaim::Before(lost));
     let second = claim(&bench, &store, once(account, "never", "b")).await;
     assert_ne!(never, second);
     store.create_key(account, new_key("at last"), as_attempt(&bench, second)).await.unwrap();
@@ -168,7 +177,7 @@ async fn answers_are_forgotten_in_time_and_in_number(bench: Arc<Bench>) {
     }
     claim(&bench, &store, once(account, "k3", "the oldest went")).await;
     let kept = begin(&bench, &store, once(account, "k4", "a")).await;
-    assert_eq!(kept, Begun::Before(Verdict::Replay(answer())));
+    assert_eq!(kept, IdempotencyClaim::Before(Verdict::Replay(answer())));
     assert_eq!(store.forget_answers().await.unwrap(), 0);
     bench.clock.advance(KEPT_FOR.saturating_sub(Duration::from_secs(6)));
     let over = claim(&bench, &store, once(account, "k4", "another request")).await;
@@ -187,8 +196,13 @@ async fn of_many_at_once_one_is_carried_out(bench: Arc<Bench>) {
     let account = bench.account(&store).await.id;
     let all = (0..20).map(|_| begin(&bench, &store, once(account, "k", "a")));
     let all = futures_util::future::join_all(all).await;
-    let fresh = all.iter().filter(|begun| matches!(begun, Begun::Fresh(_))).count();
+    let fresh = all.iter().filter(|begun| matches!(begun, IdempotencyClaim::Fresh(_))).count();
     assert_eq!(fresh, 1);
-    assert!(all.iter().all(|begun| matches!(begun, Begun::Fresh(_) | Begun::Before(Verdict::InUse))));
+    assert!(
+        all.iter().all(|begun| matches!(
+            begun,
+            IdempotencyClaim::Fresh(_) | IdempotencyClaim::Before(Verdict::InUse)
+        ))
+    );
     store.close().await;
 }

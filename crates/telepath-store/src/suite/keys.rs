@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use telepath_core::change::Change;
 use telepath_core::key::{KeyFilter, KeyPatch, KeyStatus, Preset};
 use telepath_core::page::PageRequest;
+use telepath_core::patch::Patch;
 
 use super::{Bench, NOON, answered, behaviour, events_of, limit, new_key, select};
 use crate::KeyChangeError;
@@ -121,7 +121,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else(bench: Arc<Bench>) {
     let patch = KeyPatch {
         name: Some("after".to_owned()),
         rate_limit: Some(limit(7)),
-        expires_at: Change::Set(end),
+        expires_at: Patch::Set(end),
         ..KeyPatch::default()
     };
     let changed = store.update_key(account, id, patch, bench.origin()).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else(bench: Arc<Bench>) {
     let admission = store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), NOON);
     assert!(matches!(admission, crate::Admission::Admitted { window, .. } if window.limit == limit(7)));
     assert_eq!(store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), end), crate::Admission::Dead);
-    let cleared = KeyPatch { expires_at: Change::Clear, ..KeyPatch::default() };
+    let cleared = KeyPatch { expires_at: Patch::Clear, ..KeyPatch::default() };
     let changed = store.update_key(account, id, cleared, bench.origin()).await.unwrap();
     assert_eq!(changed.expires_at, None);
     let trail = select(

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use telepath_core::call::{CallFilter, CallStatus, DisconnectReason};
-use telepath_core::change::Change;
 use telepath_core::digest_hash::DigestHashes;
 use telepath_core::id::AccountId;
 use telepath_core::page::PageRequest;
+use telepath_core::patch::Patch;
 use telepath_core::ports::CallControl as _;
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
@@ -129,8 +129,8 @@ async fn a_patch_is_checked_against_the_trunk_and_sets_and_clears(bench: Arc<Ben
     let patch = TrunkPatchDraft {
         name: Some("New name".to_owned()),
         status: Some("inactive".to_owned()),
-        greeting: Change::Set("Hello".to_owned()),
-        custom_headers: Change::Clear,
+        greeting: Patch::Set("Hello".to_owned()),
+        custom_headers: Patch::Clear,
         ..TrunkPatchDraft::default()
     };
     let new = store.update_trunk(account, old.id, patch, bench.origin()).await.unwrap();

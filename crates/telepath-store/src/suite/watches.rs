@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use telepath_core::alert::{AlertFilter, AlertRule, Notice};
+use telepath_core::alert::{AlertFilter, AlertRule, SecuritySignal};
 use telepath_core::clock::{Clock as _, Timestamp};
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::page::PageRequest;
@@ -192,7 +192,7 @@ async fn alerts_are_listed_acknowledged_once_and_audited(bench: Arc<Bench>) {
     let account = bench.account(&store).await.id;
     let other = bench.other_account(&store).await;
     let key = bench.key(&store, account, new_key("one")).await.0.record.id;
-    store.notice(Notice::DeadKeyUsed { key, address: "192.0.2.1".parse().unwrap() });
+    store.notice(SecuritySignal::DeadKeyUsed { key, address: "192.0.2.1".parse().unwrap() });
     assert_eq!(store.handle_notices().await.unwrap(), 1);
     let listed = store.list_alerts(account, AlertFilter::default(), PageRequest::default()).await.unwrap();
     let id = listed.page.items[0].id;
@@ -214,7 +214,7 @@ async fn old_alerts_are_deleted_with_their_mails(bench: Arc<Bench>) {
     let store = bench.open_with(|options| options.alerts.by_mail = true).await;
     let account = bench.account(&store).await.id;
     let key = bench.key(&store, account, new_key("one")).await.0.record.id;
-    store.notice(Notice::SeenInClear { key, address: "192.0.2.1".parse().unwrap() });
+    store.notice(SecuritySignal::SeenInClear { key, address: "192.0.2.1".parse().unwrap() });
     assert_eq!(store.handle_notices().await.unwrap(), 1);
     used(&store, key, bench.clock.now(), 200, 1, "192.0.2.1").await;
     bench.clock.advance(store.alert_settings().keep);

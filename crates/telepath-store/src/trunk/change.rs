@@ -13,7 +13,7 @@ use super::{TrunkChangeError, row};
 use crate::error::StoreError;
 use crate::key::differences;
 use crate::sql::{Connection, binds, corrupt, to_json};
-use crate::{Seams, audit};
+use crate::{StoreContext, audit};
 
 /// A credential that is sealed for its trunk.
 pub(super) struct Credential {
@@ -105,7 +105,7 @@ pub(super) struct Update {
     pub(super) draft: TrunkPatchDraft,
     pub(super) origin: Origin,
     pub(super) audit_id: AuditId,
-    pub(super) seams: Seams,
+    pub(super) seams: StoreContext,
 }
 
 pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Trunk, TrunkChangeError> {

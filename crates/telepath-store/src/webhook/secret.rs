@@ -6,7 +6,7 @@ use telepath_core::vault::{Sealed, Vault};
 use telepath_core::webhook::MAX_SECRETS;
 use telepath_core::webhook::signature::SigningSecret;
 
-use crate::Seams;
+use crate::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 
@@ -22,7 +22,7 @@ fn place(webhook: WebhookId, secret: SecretId) -> String {
 }
 
 pub(super) fn seal(
-    seams: &Seams,
+    seams: &StoreContext,
     webhook: WebhookId,
     secret: &SigningSecret,
     now: Timestamp,

@@ -16,7 +16,7 @@ use telepath_core::webhook::delivery::DeliveryStatus;
 use telepath_core::webhook::signature::{SigningSecret, header};
 use telepath_core::webhook::{WebhookDraft, WebhookStatus};
 use telepath_egress::AllowList;
-use telepath_store::{Database, DeliveryFilter, DeliveryRecord, Seams, StoreOptions};
+use telepath_store::{Database, DeliveryFilter, DeliveryRecord, StoreContext, StoreOptions};
 
 use super::*;
 use crate::temporary::TemporaryFolder;
@@ -49,7 +49,7 @@ impl World {
         let clock = Arc::new(ManualClock::at(NOON));
         let entropy = Arc::new(SystemEntropy::default());
         let vault = Arc::new(Vault::new(&MasterKey::generate(&*entropy).unwrap()).unwrap());
-        let seams = Seams { vault, clock: clock.clone(), entropy };
+        let seams = StoreContext { vault, clock: clock.clone(), entropy };
         let database = Database::Sqlite { path: folder.path().join("telepath.db") };
         let store = Store::open(StoreOptions::new(database), seams).await.unwrap();
         let origin = Origin::local(NOON);

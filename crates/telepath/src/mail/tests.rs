@@ -1,14 +1,14 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use telepath_core::alert::Notice;
+use telepath_core::alert::SecuritySignal;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::key::{KeyDraft, Presets};
 use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
-use telepath_store::{Database, Seams, StoreOptions};
+use telepath_store::{Database, StoreContext, StoreOptions};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -113,7 +113,7 @@ async fn house() -> House {
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_800_000_000)));
     let entropy = Arc::new(SystemEntropy::default());
     let vault = Vault::new(&MasterKey::generate(&*entropy).unwrap()).unwrap();
-    let seams = Seams { vault: Arc::new(vault), clock: clock.clone(), entropy };
+    let seams = StoreContext { vault: Arc::new(vault), clock: clock.clone(), entropy };
     let mut options = StoreOptions::new(Database::Sqlite { path: folder.path().join("telepath.db") });
     options.alerts.by_mail = true;
     let store = Store::open(options, seams).await.unwrap();
@@ -122,7 +122,7 @@ async fn house() -> House {
     let draft: KeyDraft = serde_json::from_str(r#"{"name": "Büro", "preset": "testing"}"#).unwrap();
     let new = draft.check(&account, &Presets::default(), None, clock.now()).unwrap();
     let made = store.create_key(account.id, new, origin).await.unwrap();
-    let notice = Notice::SeenInClear { key: made.record.id, address: "192.0.2.9".parse().unwrap() };
+    let notice = SecuritySignal::SeenInClear { key: made.record.id, address: "192.0.2.9".parse().unwrap() };
     store.notice(notice);
     assert_eq!(store.handle_notices().await.unwrap(), 1);
     House { store, clock, secret: made.secret.reveal().expose().to_owned(), _folder: folder }

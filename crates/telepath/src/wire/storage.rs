@@ -8,7 +8,7 @@ use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::AccountId;
 use telepath_core::secret::KeyMode;
 use telepath_core::vault::Vault;
-use telepath_store::{Database, Role, Seams, Store, StoreError, StoreOptions, WindowOptions};
+use telepath_store::{Database, Role, Store, StoreContext, StoreError, StoreOptions, WindowOptions};
 
 use crate::config::{Config, DatabaseConfig};
 use crate::data_dir::DataDir;
@@ -29,7 +29,7 @@ pub(super) async fn open(config: &Config, role: Role, data: &DataDir) -> Result<
     let loaded = data.load_master_key(storage.master_key.as_ref(), exists, entropy.as_ref())?;
     let vault =
         Vault::new(&loaded.key).map_err(|error| Failure::doing("the master key cannot be used", &error))?;
-    let seams = Seams { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
+    let seams = StoreContext { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
     let options = StoreOptions {
         address_limit: config.limits.address_requests,
         alerts: config.alerts.clone(),

@@ -7,9 +7,9 @@ use telepath_core::id::Id as _;
 use super::server::{Server, Step};
 use super::*;
 use crate::{
-    AccountChange, AlertId, AlertsQuery, AuditQuery, CallId, CallsQuery, Change, DeliveriesQuery, DeliveryId,
-    KeyChange, KeyId, KeyPresetChange, KeyRequest, RequestId, RequestsQuery, SecretId, TrunkId, TrunkRequest,
-    TrunksQuery, UsageQuery, WebhookChange, WebhookId, WebhookRequest,
+    AccountChange, AlertId, AlertsQuery, AuditQuery, CallId, CallsQuery, DeliveriesQuery, DeliveryId,
+    KeyChange, KeyId, KeyPresetChange, KeyRequest, Patch, RequestId, RequestsQuery, SecretId, TrunkId,
+    TrunkRequest, TrunksQuery, UsageQuery, WebhookChange, WebhookId, WebhookRequest,
 };
 
 const DOCUMENT: &str = include_str!("../../../../telepath-api/openapi.json");
@@ -188,7 +188,7 @@ async fn ask(client: &Client, operation: &str) -> Result<(), Error> {
                 scopes: words.clone(),
                 rate_limit_per_minute: count,
                 allowed_ips: words,
-                expires_at: Change::Clear,
+                expires_at: Patch::Clear,
             };
             client.update_key(key, &change).await.map(drop)
         }
@@ -303,7 +303,7 @@ async fn ask(client: &Client, operation: &str) -> Result<(), Error> {
         "PATCH /v1/webhooks/{id}" => {
             let change = WebhookChange {
                 url: word(),
-                description: Change::Set("w".to_owned()),
+                description: Patch::Set("w".to_owned()),
                 events: Some(vec!["*".to_owned()]),
                 trunk_ids: Some(vec![trunk]),
                 max_in_flight: count,

@@ -6,8 +6,8 @@ use telepath_core::id::Id as _;
 use super::server::{Server, Step, header_of};
 use super::*;
 use crate::{
-    AlertsQuery, AuditQuery, Change, ExportFormat, KeyChange, KeyId, KeyPresetChange, RequestsQuery,
-    SecretId, UsageQuery,
+    AlertsQuery, AuditQuery, ExportFormat, KeyChange, KeyId, KeyPresetChange, Patch, RequestsQuery, SecretId,
+    UsageQuery,
 };
 
 fn key_id() -> KeyId {
@@ -78,7 +78,7 @@ async fn a_leak_is_reported_without_the_clients_own_key() {
 #[tokio::test]
 async fn a_change_names_what_changes_and_null_takes_away() {
     let (server, client) = Server::tcp([json_step(&key()), json_step(&key())]).await;
-    let change = KeyChange { expires_at: Change::Clear, name: Some("m".to_owned()), ..KeyChange::default() };
+    let change = KeyChange { expires_at: Patch::Clear, name: Some("m".to_owned()), ..KeyChange::default() };
     client.update_key(key_id(), &change).await.unwrap();
     assert_eq!(sent(&server).1, r#"{"name":"m","expires_at":null}"#);
     client.update_key(key_id(), &KeyChange::default()).await.unwrap();

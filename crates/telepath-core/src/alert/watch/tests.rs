@@ -5,7 +5,7 @@ mod month;
 use std::net::IpAddr;
 
 use super::*;
-use month::{DAY, Dice, LIMIT, Life, SHAPES, Shape, at, live};
+use month::{DAY, LIMIT, Life, Rng, SHAPES, Shape, at, live};
 
 /// Any seed will do; a failure names the one that it happened with.
 const SEEDS: std::ops::Range<u64> = 1..4;
@@ -32,7 +32,7 @@ fn delay(alarms: &[month::Alarm], rule: AlertRule, from: i64) -> Option<i64> {
 fn found_within(rule: AlertRule, minutes: i64, plant: impl Fn(i64, &Life, &mut MinuteSummary)) {
     for shape in SHAPES {
         for seed in SEEDS {
-            let from = 21 * DAY + i64::from(Dice::of(seed + 100, shape).roll(6 * 24 * 60));
+            let from = 21 * DAY + i64::from(Rng::of(seed + 100, shape).roll(6 * 24 * 60));
             let (alarms, _) = live(shape, seed, 28, &mut |after, life, summary| {
                 if (from..from + 10).contains(&after) {
                     plant(after - from, life, summary);

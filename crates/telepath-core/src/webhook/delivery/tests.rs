@@ -15,9 +15,9 @@ fn outcome(error: Option<ErrorClass>, retry_after: Option<u64>) -> Outcome {
 }
 
 /// A small generator (xorshift), so that a failing seed can be tried again.
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn roll(&mut self) -> Draw {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -30,7 +30,7 @@ impl Dice {
 fn a_delivery_that_always_fails_is_tried_ten_times_over_three_days() {
     for seed in 1..=200_u64 {
         println!("seed {seed}");
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut dice = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (mut now, mut tries) = (START, 1);
         while let Next::Again(at) = next(&outcome(Some(ErrorClass::Connect), None), tries, now, dice.roll()) {
             let planned = SCHEDULE[tries as usize - 1];

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{CallHandle, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event, Limits, RejectRule};
+use super::super::{
+    CallHandle, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event, Limits, RejectReason,
+};
 use super::pair::{callee_addr, caller_addr, sdp};
 
 pub(super) struct Door {
@@ -107,7 +109,7 @@ impl Door {
         incoming.unwrap()
     }
 
-    pub(super) fn rule(&self) -> RejectRule {
+    pub(super) fn rule(&self) -> RejectReason {
         match self.events.last() {
             Some(Event::Rejected(rejection)) => rejection.rule,
             other => panic!("no rejection but {other:?}"),

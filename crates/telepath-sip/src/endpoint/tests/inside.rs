@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Counts, EndCause, Event, NotInThisState, RejectRule, ReofferKind};
+use super::super::{Counts, EndCause, Event, NotInThisState, RejectReason, ReofferKind};
 use super::door::{Ask, Door, INVITE, bare, status, statuses, tag_of};
 use super::pair::sdp;
 use crate::message::StatusCode;
@@ -77,7 +77,7 @@ fn requests_within_a_call_are_answered_and_must_count_up() {
     assert_eq!(statuses(&door.put(&bare("OPTIONS sip:x SIP/2.0", "b1", "6 OPTIONS", &tag))), [200]);
     assert_eq!(statuses(&door.put(&bare("UPDATE sip:x SIP/2.0", "b2", "7 UPDATE", &tag))), [200]);
     assert_eq!(statuses(&door.put(&bare("OPTIONS sip:x SIP/2.0", "b3", "7 OPTIONS", &tag))), [500]);
-    assert_eq!(door.rule(), RejectRule::CSeqNotAdvanced);
+    assert_eq!(door.rule(), RejectReason::CSeqNotAdvanced);
     let dtmf = Ask {
         start: "INFO sip:x SIP/2.0",
         branch: "b4",
@@ -112,7 +112,7 @@ fn a_reinvite_is_passed_on_and_its_answer_is_repeated_until_the_ack() {
     assert!(offered, "{:?}", door.events.last());
     let glare = Ask { branch: "re2", cseq: "7 INVITE", ..again };
     let sent = door.put(&glare);
-    assert_eq!((statuses(&sent), door.rule()), (vec![500], RejectRule::SessionChangePending));
+    assert_eq!((statuses(&sent), door.rule()), (vec![500], RejectReason::SessionChangePending));
     assert!(sent[0].contains("\r\nRetry-After: "));
     door.endpoint.answer_reoffer(call, &sdp("v=0 again"), door.now).unwrap();
     door.collect();

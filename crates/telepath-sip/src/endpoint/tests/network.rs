@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::{Counts, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event, Limits, Refusal};
-use super::pair::{Dice, FAIR, Pair, Side, Weather, callee_addr, caller_addr, sdp};
+use super::pair::{FAIR, Pair, Rng, Side, Weather, callee_addr, caller_addr, sdp};
 use crate::digest::{
     DigestConfig, DigestServer, EpochSeconds, Ha1Pair, NonceSecret, Presented, Realm, Verdict,
 };
@@ -246,7 +246,7 @@ fn sequence_numbers_only_count_up_and_from_and_to_never_change() {
 }
 
 /// One byte or more of a message changed at random.
-fn mutate(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
+fn mutate(bytes: &[u8], dice: &mut Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..=dice.roll(6) {
         let at = usize::try_from(dice.roll(bytes.len() as u64)).unwrap();
@@ -267,7 +267,7 @@ fn a_hundred_thousand_broken_packets_leave_bounded_and_finally_no_state() {
     let limits = Limits { max_calls: 50, max_server_transactions: 200, ..Limits::default() };
     let config = EndpointConfig { limits, ..EndpointConfig::new(callee_addr()) };
     let mut endpoint = Endpoint::new(config, EndpointSeed([4; 32]));
-    let mut dice = Dice::new(99);
+    let mut dice = Rng::new(99);
     let mut now = pair.now;
     let mut calls = 0_u32;
     for n in 0..100_000_usize {

@@ -22,9 +22,9 @@ pub(super) fn sdp(text: &str) -> SessionDescription {
 }
 
 /// A small generator of its own, so that the same seed gives the same network for ever.
-pub(super) struct Dice(u64);
+pub(super) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
@@ -64,7 +64,7 @@ pub(super) struct Pair {
     wire: BTreeMap<(Instant, u64), (Side, Vec<u8>)>,
     sent: u64,
     weather: Weather,
-    dice: Dice,
+    dice: Rng,
     /// Every datagram sent, for assertions.
     pub(super) log: Vec<(Side, String)>,
 }
@@ -82,7 +82,7 @@ impl Pair {
             wire: BTreeMap::new(),
             sent: 0,
             weather,
-            dice: Dice::new(seed),
+            dice: Rng::new(seed),
             log: Vec::new(),
         }
     }

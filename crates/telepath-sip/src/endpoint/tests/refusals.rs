@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Counts, EndCause, Limits, NotInThisState, RejectRule, RetryAfter};
+use super::super::{Counts, EndCause, Limits, NotInThisState, RejectReason, RetryAfter};
 use super::door::{Ask, Door, INVITE, bare, statuses, tag_of};
 use super::pair::sdp;
 use crate::message::StatusCode;
@@ -31,7 +31,7 @@ fn what_is_required_and_not_supported_is_named() {
     let sent = door.put(&Ask { extra: "Require: 100rel, timer\r\n", body: "", ..INVITE });
     assert_eq!(statuses(&sent), [420]);
     assert!(sent[0].contains("\r\nUnsupported: 100rel, timer\r\n"));
-    assert_eq!(door.rule(), RejectRule::UnsupportedExtension);
+    assert_eq!(door.rule(), RejectReason::UnsupportedExtension);
     assert_eq!(door.endpoint.counts(), Counts::default(), "what is turned away costs no memory");
 }
 
@@ -57,7 +57,7 @@ fn a_request_that_came_by_two_ways_is_merged() {
     let mut door = Door::new();
     assert_eq!(statuses(&door.put(&INVITE)), [100]);
     assert_eq!(statuses(&door.put(&Ask { branch: "two", ..INVITE })), [482]);
-    assert_eq!(door.rule(), RejectRule::MergedRequest);
+    assert_eq!(door.rule(), RejectReason::MergedRequest);
 }
 
 #[test]
@@ -65,10 +65,10 @@ fn loops_and_endless_ways_are_cut() {
     let mut door = Door::new();
     let sent =
         door.put(&Ask { extra: "Via: SIP/2.0/UDP 192.0.2.20:5060;branch=z9hG4bKx\r\n", body: "", ..INVITE });
-    assert_eq!((statuses(&sent), door.rule()), (vec![482], RejectRule::LoopedRequest));
+    assert_eq!((statuses(&sent), door.rule()), (vec![482], RejectReason::LoopedRequest));
     let hops = "Via: SIP/2.0/UDP hop.test;branch=z9hG4bKh\r\n".repeat(71);
     let sent = door.put(&Ask { extra: &hops, body: "", ..INVITE });
-    assert_eq!((statuses(&sent), door.rule()), (vec![483], RejectRule::TooManyHops));
+    assert_eq!((statuses(&sent), door.rule()), (vec![483], RejectReason::TooManyHops));
 }
 
 #[test]
@@ -136,10 +136,10 @@ fn over_the_bounds_is_503_with_a_time_to_wait() {
     let other =
         INVITE.text().replace("Call-ID: door", "Call-ID: other").replace("z9hG4bKone", "z9hG4bKother");
     let sent = door.put_text(&other);
-    assert_eq!((statuses(&sent), door.rule()), (vec![503], RejectRule::CallTableFull));
+    assert_eq!((statuses(&sent), door.rule()), (vec![503], RejectReason::CallTableFull));
     assert!(sent[0].contains("\r\nRetry-After: 5\r\n"));
     let mut door = Door::with(Limits { max_server_transactions: 0, ..Limits::default() });
-    assert_eq!((statuses(&door.put(&INVITE)), door.rule()), (vec![503], RejectRule::TransactionTableFull));
+    assert_eq!((statuses(&door.put(&INVITE)), door.rule()), (vec![503], RejectReason::TransactionTableFull));
 }
 
 #[test]

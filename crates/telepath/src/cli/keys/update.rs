@@ -1,7 +1,7 @@
 //! `telepath keys update`.
 
 use clap::Args;
-use telepath_client::{Change, KeyChange, KeyId, Timestamp};
+use telepath_client::{KeyChange, KeyId, Patch, Timestamp};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::show::describe;
@@ -58,9 +58,9 @@ pub(super) async fn run(args: UpdateArgs) -> Result<(), Failure> {
 
 fn change(args: &UpdateArgs, now: Timestamp) -> Result<KeyChange, Failure> {
     let expires_at = match args.expires.as_deref() {
-        None => Change::Keep,
-        Some("never") => Change::Clear,
-        Some(text) => Change::Set(
+        None => Patch::Keep,
+        Some("never") => Patch::Clear,
+        Some(text) => Patch::Set(
             expiry::parse(text, now)
                 .map_err(|message| Failure::new(Exit::Usage, format!("--expires {message}, or never")))?,
         ),

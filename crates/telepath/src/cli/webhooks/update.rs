@@ -1,7 +1,7 @@
 //! `telepath webhooks update`.
 
 use clap::Args;
-use telepath_client::{Change, TrunkId, WebhookChange, WebhookId};
+use telepath_client::{Patch, TrunkId, WebhookChange, WebhookId};
 
 use super::endpoints::describe;
 use crate::cli::output;
@@ -64,9 +64,9 @@ pub(super) async fn run(args: UpdateArgs) -> Result<(), Failure> {
 
 fn change(args: &UpdateArgs) -> WebhookChange {
     let description = match args.description.as_deref() {
-        None => Change::Keep,
-        Some("") => Change::Clear,
-        Some(text) => Change::Set(text.to_owned()),
+        None => Patch::Keep,
+        Some("") => Patch::Clear,
+        Some(text) => Patch::Set(text.to_owned()),
     };
     WebhookChange {
         url: args.url.clone(),

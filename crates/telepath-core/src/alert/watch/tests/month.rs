@@ -14,9 +14,9 @@ const THURSDAY: i64 = 1_800_000_000 / 60 / (7 * DAY) * (7 * DAY);
 pub(super) const LIMIT: u32 = 6000;
 
 /// `SplitMix64`: small, good enough, and the same everywhere for the same seed.
-pub(super) struct Dice(u64);
+pub(super) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(super) fn of(seed: u64, shape: Shape) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9) ^ (shape as u64) << 32)
     }
@@ -83,7 +83,7 @@ fn hill(minute_of_day: i64, from_hour: i64, to_hour: i64, top: u32) -> u32 {
 /// A key and its dice.
 pub(super) struct Life {
     shape: Shape,
-    dice: Dice,
+    dice: Rng,
     start: i64,
     /// Minutes left of a burst, and its size per minute.
     burst: (u32, u32),
@@ -93,7 +93,7 @@ pub(super) struct Life {
 
 impl Life {
     pub(super) fn new(shape: Shape, seed: u64) -> Self {
-        let mut dice = Dice::of(seed, shape);
+        let mut dice = Rng::of(seed, shape);
         let start = THURSDAY + i64::from(dice.roll(7 * 24 * 60));
         Self { shape, dice, start, burst: (0, 0), late: 0 }
     }

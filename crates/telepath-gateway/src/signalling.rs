@@ -20,7 +20,7 @@ use telepath_core::trunk::TrunkForCall;
 use telepath_sip::digest::{DigestConfig, DigestServer, NonceSecret, Realm};
 use telepath_sip::message::{DropReason, MAX_MESSAGE_BYTES, SessionDescription, StatusCode};
 use telepath_sip::{
-    CallHandle, Counts, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event, Limits, RejectRule,
+    CallHandle, Counts, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event, Limits, RejectReason,
     ReofferKind, RetryAfter,
 };
 use tokio::net::UdpSocket;
@@ -228,7 +228,7 @@ impl Signalling {
             Event::Ended { call, cause } => self.ended(call, cause, now),
             Event::Rejected(rejection) => match rejection.rule {
                 // Nothing is wrong with those who keep their NAT binding open.
-                RejectRule::Unreadable(DropReason::KeepAlive) => {
+                RejectReason::Unreadable(DropReason::KeepAlive) => {
                     metrics::counter!("telepath_sip_keep_alives_total").increment(1);
                 }
                 rule => self.refusals.note(rule.name(), now),

@@ -45,14 +45,14 @@ impl From<&NewKey> for Rights {
 
 /// Whoever hands out rights: a key with these.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Giver(pub Rights);
+pub struct Grantor(pub Rights);
 
-impl Giver {
-    /// Says for each member in which the rights go beyond the giver's own.
+impl Grantor {
+    /// Says for each member in which the rights go beyond the grantor's own.
     ///
     /// # Errors
-    /// The members, with what the giver may give at most.
-    pub fn may_give(&self, rights: &Rights) -> Result<(), Invalid> {
+    /// The members, with what the grantor may give at most.
+    pub fn check_can_grant(&self, rights: &Rights) -> Result<(), Invalid> {
         let mut problems = Invalid::default();
         self.check_scopes(rights.scopes, &mut problems);
         self.check_limit(rights.rate_limit, &mut problems);
@@ -74,14 +74,14 @@ impl Giver {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Notes scopes that the giver does not have.
+    /// Notes scopes that the grantor does not have.
     pub fn check_scopes(&self, scopes: ScopeSet, problems: &mut Invalid) {
         if !self.0.scopes.covers(scopes) {
             problems.wrong("scopes", "goes beyond the rights of the key that makes this request");
         }
     }
 
-    /// Notes a limit higher than the giver's.
+    /// Notes a limit higher than the grantor's.
     pub fn check_limit(&self, limit: RateLimit, problems: &mut Invalid) {
         let own = self.0.rate_limit;
         if limit > own {
@@ -111,7 +111,7 @@ mod tests {
         let mut asked = rights();
         change(&mut asked);
         let fields = |problems: Invalid| problems.into_details().into_iter().map(|d| d.field).collect();
-        Giver(rights()).may_give(&asked).map_or_else(fields, |()| Vec::new())
+        Grantor(rights()).check_can_grant(&asked).map_or_else(fields, |()| Vec::new())
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_giver_without_bounds_gives_without_bounds() {
         let free = Rights { allowed_ips: NetworkList::default(), expires_at: None, ..rights() };
-        assert!(Giver(free.clone()).may_give(&free).is_ok());
-        assert!(Giver(free).may_give(&rights()).is_ok());
+        assert!(Grantor(free.clone()).check_can_grant(&free).is_ok());
+        assert!(Grantor(free).check_can_grant(&rights()).is_ok());
     }
 }

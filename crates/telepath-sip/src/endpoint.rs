@@ -30,7 +30,7 @@ pub use config::{EndpointConfig, EndpointSeed, Limits, ProductName, Timing};
 use dialog::DialogKey;
 pub use event::{
     CallHandle, ClientInvite, Counts, Direction, EndCause, Event, Incoming, Info, NotInThisState, OverLimit,
-    Refusal, RejectRule, Rejection, ReofferKind, RetryAfter, TraceRecord, Transmit,
+    Refusal, RejectReason, Rejection, ReofferKind, RetryAfter, TraceRecord, Transmit,
 };
 use server::{ServerId, ServerTable};
 use timer::Timers;
@@ -108,10 +108,10 @@ impl Endpoint {
                 let (status, phrase) = (unreadable.status(), unreadable.flaw().to_string());
                 let reason = (status == StatusCode::BAD_REQUEST).then_some(phrase.as_str());
                 self.answer_unreadable(&seed, status, reason, now);
-                self.note_rejection(RejectRule::Malformed(unreadable.flaw()), source, Some(status));
+                self.note_rejection(RejectReason::Malformed(unreadable.flaw()), source, Some(status));
             }
             Err(ParseFailure::Dropped(reason)) => {
-                self.note_rejection(RejectRule::Unreadable(reason), source, None);
+                self.note_rejection(RejectReason::Unreadable(reason), source, None);
             }
         }
         self.trace.end_receive(source, bytes, now);
@@ -194,7 +194,7 @@ impl Endpoint {
 
     pub(crate) fn note_rejection(
         &mut self,
-        rule: RejectRule,
+        rule: RejectReason,
         source: SocketAddr,
         status: Option<StatusCode>,
     ) {

@@ -4,7 +4,7 @@
 use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::id::{AccountId, KeyId};
-use telepath_core::key::{Giver, KeyRecord, Rights};
+use telepath_core::key::{Grantor, KeyRecord, Rights};
 use telepath_core::scope::{Scope, ScopeSet};
 
 use super::{KeyChangeError, row};
@@ -18,7 +18,7 @@ pub(super) async fn hold(
     account: AccountId,
     id: KeyId,
     origin: Origin,
-) -> Result<(KeyRecord, Option<Giver>), KeyChangeError> {
+) -> Result<(KeyRecord, Option<Grantor>), KeyChangeError> {
     let asking = match origin.actor {
         Actor::Key(asking) if asking != id => Some(asking),
         Actor::Key(_) | Actor::User(_) | Actor::Local | Actor::System => None,
@@ -30,16 +30,16 @@ pub(super) async fn hold(
         hold_row(db, account, asking).await?;
     }
     let key = row::key(db, account, id).await?.ok_or(KeyChangeError::NotFound)?;
-    let giver = read(db, account, origin).await?;
-    Ok((key, giver))
+    let grantor = read(db, account, origin).await?;
+    Ok((key, grantor))
 }
 
 /// Holds the key that asks, if it is one.
-pub(crate) async fn hold_giver(
+pub(crate) async fn lock_grantor(
     db: &mut Connection,
     account: AccountId,
     origin: Origin,
-) -> Result<Option<Giver>, KeyChangeError> {
+) -> Result<Option<Grantor>, KeyChangeError> {
     if let Actor::Key(asking) = origin.actor {
         hold_row(db, account, asking).await?;
     }
@@ -56,7 +56,7 @@ pub(super) async fn read(
     db: &mut Connection,
     account: AccountId,
     origin: Origin,
-) -> Result<Option<Giver>, KeyChangeError> {
+) -> Result<Option<Grantor>, KeyChangeError> {
     let id = match origin.actor {
         Actor::Local | Actor::System => return Ok(None),
         // Nobody signs in yet, so nothing is known of a person's rights.
@@ -65,30 +65,30 @@ pub(super) async fn read(
     };
     let key = row::key(db, account, id).await?.ok_or(KeyChangeError::Escalation)?;
     if key.is_usable(origin.at) && key.scopes.allows(Scope::KeysWrite) {
-        Ok(Some(Giver(Rights::from(&key))))
+        Ok(Some(Grantor(Rights::from(&key))))
     } else {
         Err(KeyChangeError::Escalation)
     }
 }
 
-/// Refuses a key that has more than the giver in any way: whoever may not give it may not change it either.
-pub(super) fn must_cover(giver: Option<&Giver>, key: &KeyRecord) -> Result<(), KeyChangeError> {
-    match giver {
-        Some(giver) => giver.may_give(&Rights::from(key)).map_err(|_| KeyChangeError::Escalation),
+/// Refuses a key that has more than the grantor in any way: whoever may not give it may not change it either.
+pub(super) fn must_cover(grantor: Option<&Grantor>, key: &KeyRecord) -> Result<(), KeyChangeError> {
+    match grantor {
+        Some(grantor) => grantor.check_can_grant(&Rights::from(key)).map_err(|_| KeyChangeError::Escalation),
         None => Ok(()),
     }
 }
 
 /// Refuses a key that may do more. Taking away is not giving, so limit, networks and expiry do not matter: a key that
 /// does harm is stopped by everybody who has its scopes.
-pub(crate) fn must_cover_scopes(giver: Option<&Giver>, scopes: ScopeSet) -> Result<(), KeyChangeError> {
-    match giver {
-        Some(giver) if !giver.0.scopes.covers(scopes) => Err(KeyChangeError::Escalation),
+pub(crate) fn must_cover_scopes(grantor: Option<&Grantor>, scopes: ScopeSet) -> Result<(), KeyChangeError> {
+    match grantor {
+        Some(grantor) if !grantor.0.scopes.covers(scopes) => Err(KeyChangeError::Escalation),
         Some(_) | None => Ok(()),
     }
 }
 
-/// Refuses rights that the giver does not have, with the members named.
-pub(super) fn must_give(giver: Option<&Giver>, rights: &Rights) -> Result<(), KeyChangeError> {
-    giver.map_or(Ok(()), |giver| giver.may_give(rights)).map_err(KeyChangeError::Beyond)
+/// Refuses rights that the grantor does not have, with the members named.
+pub(super) fn must_give(grantor: Option<&Grantor>, rights: &Rights) -> Result<(), KeyChangeError> {
+    grantor.map_or(Ok(()), |grantor| grantor.check_can_grant(rights)).map_err(KeyChangeError::Beyond)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
-use telepath_core::change::Change;
 use telepath_core::id::{Id as _, UserId};
 use telepath_core::key::{GraceSeconds, KeyPatch, NewKey};
+use telepath_core::patch::Patch;
 use telepath_core::scope::{Scope, ScopeSet};
 
 use super::{Bench, NOON, behaviour, limit, new_key};
@@ -43,16 +43,16 @@ fn fields(error: KeyChangeError) -> Vec<String> {
     }
 }
 
-async fn giver(bench: &Bench, store: &Store) -> CreatedKey {
+async fn grantor(bench: &Bench, store: &Store) -> CreatedKey {
     let account = bench.account(store).await.id;
     bench.key(store, account, weak()).await.0
 }
 
 async fn a_key_beyond_the_givers_rights_is_not_made(bench: Arc<Bench>) {
     let store = bench.open().await;
-    let giver = giver(&bench, &store).await;
-    let account = giver.record.account_id;
-    let make = async |new: NewKey| store.create_key(account, new, bench.by(&giver)).await;
+    let grantor = grantor(&bench, &store).await;
+    let account = grantor.record.account_id;
+    let make = async |new: NewKey| store.create_key(account, new, bench.by(&grantor)).await;
     make(weak()).await.unwrap();
     let beyond = [
         (NewKey { scopes: ScopeSet::all(), ..weak() }, "scopes"),
@@ -69,9 +69,9 @@ async fn a_key_beyond_the_givers_rights_is_not_made(bench: Arc<Bench>) {
 
 async fn nobody_changes_a_key_with_more_than_their_own(bench: Arc<Bench>) {
     let store = bench.open().await;
-    let giver = giver(&bench, &store).await;
-    let account = giver.record.account_id;
-    let by = bench.by(&giver);
+    let grantor = grantor(&bench, &store).await;
+    let account = grantor.record.account_id;
+    let by = bench.by(&grantor);
     let (equal, _) = bench.key(&store, account, weak()).await;
     let rename = || KeyPatch { name: Some("mine now".to_owned()), ..KeyPatch::default() };
     let stronger = [
@@ -92,7 +92,7 @@ async fn nobody_changes_a_key_with_more_than_their_own(bench: Arc<Bench>) {
         assert!(matches!(refused, Err(KeyChangeError::Escalation)));
         assert_eq!(store.get_key(account, id).await.unwrap().unwrap(), key.record);
     }
-    let lift = KeyPatch { scopes: Some(ScopeSet::all()), expires_at: Change::Clear, ..KeyPatch::default() };
+    let lift = KeyPatch { scopes: Some(ScopeSet::all()), expires_at: Patch::Clear, ..KeyPatch::default() };
     let refused = store.update_key(account, equal.record.id, lift, by).await;
     assert_eq!(fields(refused.unwrap_err()), ["scopes", "expires_at"]);
     store.update_key(account, equal.record.id, rename(), by).await.unwrap();
@@ -103,22 +103,22 @@ async fn nobody_changes_a_key_with_more_than_their_own(bench: Arc<Bench>) {
 
 async fn a_right_that_was_just_withdrawn_is_not_handed_out(bench: Arc<Bench>) {
     let store = bench.open().await;
-    let giver = giver(&bench, &store).await;
-    let (account, by) = (giver.record.account_id, bench.by(&giver));
+    let grantor = grantor(&bench, &store).await;
+    let (account, by) = (grantor.record.account_id, bench.by(&grantor));
     let narrow = KeyPatch { rate_limit: Some(limit(10)), ..KeyPatch::default() };
-    store.update_key(account, giver.record.id, narrow, bench.origin()).await.unwrap();
+    store.update_key(account, grantor.record.id, narrow, bench.origin()).await.unwrap();
     // The request was admitted before; what counts is what the key has now.
     assert_eq!(fields(store.create_key(account, weak(), by).await.unwrap_err()), ["rate_limit_per_minute"]);
     let reader = KeyPatch { scopes: Some(ScopeSet::of(&[Scope::CallsRead])), ..KeyPatch::default() };
-    store.update_key(account, giver.record.id, reader, bench.origin()).await.unwrap();
+    store.update_key(account, grantor.record.id, reader, bench.origin()).await.unwrap();
     let small = || NewKey { scopes: ScopeSet::of(&[Scope::CallsRead]), rate_limit: limit(1), ..weak() };
     let refused = store.create_key(account, small(), by).await;
     assert!(matches!(refused, Err(KeyChangeError::Escalation)));
-    store.revoke_key(account, giver.record.id, None, bench.origin()).await.unwrap();
+    store.revoke_key(account, grantor.record.id, None, bench.origin()).await.unwrap();
     for refused in [
         store.create_key(account, small(), by).await.map(drop),
-        store.revoke_key(account, giver.record.id, None, by).await.map(drop),
-        store.giver(account, by).await.map(drop),
+        store.revoke_key(account, grantor.record.id, None, by).await.map(drop),
+        store.grantor(account, by).await.map(drop),
     ] {
         assert!(matches!(refused, Err(KeyChangeError::Escalation)));
     }
@@ -127,14 +127,14 @@ async fn a_right_that_was_just_withdrawn_is_not_handed_out(bench: Arc<Bench>) {
 
 async fn whoever_has_the_scopes_may_revoke(bench: Arc<Bench>) {
     let store = bench.open().await;
-    let giver = giver(&bench, &store).await;
-    let (account, by) = (giver.record.account_id, bench.by(&giver));
+    let grantor = grantor(&bench, &store).await;
+    let (account, by) = (grantor.record.account_id, bench.by(&grantor));
     let (wide, _) = bench.key(&store, account, NewKey { scopes: SMALL, ..new_key("wide") }).await;
     let (strong, _) = bench.key(&store, account, new_key("strong")).await;
     let refused = store.revoke_key(account, strong.record.id, None, by).await;
     assert!(matches!(refused, Err(KeyChangeError::Escalation)));
     let revoked = store.revoke_key(account, wide.record.id, None, by).await.unwrap();
-    assert_eq!(revoked.revocation.unwrap().by, Actor::Key(giver.record.id));
+    assert_eq!(revoked.revocation.unwrap().by, Actor::Key(grantor.record.id));
     store.close().await;
 }
 
@@ -161,11 +161,11 @@ async fn only_keys_and_local_administration_give(bench: Arc<Bench>) {
     let store = bench.open().await;
     let account = bench.account(&store).await.id;
     let origin = |actor| Origin { actor, ..bench.origin() };
-    assert_eq!(store.giver(account, origin(Actor::Local)).await.unwrap(), None);
-    assert_eq!(store.giver(account, origin(Actor::System)).await.unwrap(), None);
+    assert_eq!(store.grantor(account, origin(Actor::Local)).await.unwrap(), None);
+    assert_eq!(store.grantor(account, origin(Actor::System)).await.unwrap(), None);
     let person = Actor::User(UserId::from_bytes([7; 16]));
-    assert!(matches!(store.giver(account, origin(person)).await, Err(KeyChangeError::Escalation)));
+    assert!(matches!(store.grantor(account, origin(person)).await, Err(KeyChangeError::Escalation)));
     let (key, _) = bench.key(&store, account, new_key("not for keys")).await;
-    assert!(matches!(store.giver(account, bench.by(&key)).await, Err(KeyChangeError::Escalation)));
+    assert!(matches!(store.grantor(account, bench.by(&key)).await, Err(KeyChangeError::Escalation)));
     store.close().await;
 }
