@@ -9,7 +9,7 @@ use telepath_core::webhook::delivery::ErrorClass;
 use super::{report, root};
 
 fn page(name: &str) -> String {
-    fs::read_to_string(root().join("docs").join(name)).unwrap_or_default()
+    fs::read_to_string(root().join("docs/reference").join(name)).unwrap_or_default()
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn every_error_code_stands_in_the_reference_with_status_cause_and_remedy() {
             format!("| `{}` | {} | {} | {} |", code.name(), code.status(), code.cause(), code.remedy())
         })
         .collect();
-    report("docs/errors.md lacks these lines", &broken);
+    report("docs/reference/errors.md lacks these lines", &broken);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn every_event_stands_in_the_reference_with_its_meaning_and_members() {
         })
         .map(|kind| format!("| `{}` | {} | `{}` |", kind.name(), kind.describe(), kind.fields().join("` `")))
         .collect();
-    report("docs/events.md lacks these lines", &broken);
+    report("docs/reference/events.md lacks these lines", &broken);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn the_reference_names_no_error_code_that_is_gone() {
         .filter(|name| !known.contains(name))
         .map(str::to_owned)
         .collect();
-    report("docs/errors.md names codes that the server never answers", &broken);
+    report("docs/reference/errors.md names codes that the server never answers", &broken);
 }
 
 #[test]
@@ -67,5 +67,5 @@ fn every_way_in_which_a_delivery_fails_stands_in_the_guide() {
         .filter(|class| !text.lines().any(|line| line.starts_with(&format!("| `{}` | ", class.name()))))
         .map(|class| class.name().to_owned())
         .collect();
-    report("docs/webhooks.md lacks these errors", &broken);
+    report("docs/reference/webhooks.md lacks these errors", &broken);
 }

@@ -50,7 +50,7 @@ fn the_reference_of_errors_is_made_from_the_table() {
         let (status, cause, remedy) = (code.status(), code.cause(), code.remedy());
         writeln!(text, "| `{code}` | {status} | {cause} | {remedy} | {blame} | {retry} |").unwrap();
     }
-    hold("../../docs/errors.md", &text);
+    hold("../../docs/reference/errors.md", &text);
 }
 
 #[test]
@@ -64,5 +64,5 @@ fn the_reference_of_events_is_made_from_the_table() {
         let fields: Vec<_> = kind.fields().iter().map(|field| format!("`{field}`")).collect();
         writeln!(text, "| `{kind}` | {} | {} |", kind.describe(), fields.join(", ")).unwrap();
     }
-    hold("../../docs/events.md", &text);
+    hold("../../docs/reference/events.md", &text);
 }

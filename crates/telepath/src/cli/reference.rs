@@ -1,4 +1,4 @@
-//! `docs/cli.md`: the help of every command, written by the commands themselves so that it cannot fall behind.
+//! `docs/reference/cli.md`: the help of every command, written by the commands themselves so that it cannot fall behind.
 
 use std::fmt::Write as _;
 

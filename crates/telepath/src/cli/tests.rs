@@ -15,7 +15,7 @@ fn the_definition_is_sound() {
 
 #[test]
 fn the_reference_page_is_what_the_commands_say() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
     crate::snapshot::check(&path, &reference::reference_page());
 }
 

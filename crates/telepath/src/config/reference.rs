@@ -1,4 +1,4 @@
-//! `docs/configuration.md`, written from the table of settings so that it cannot fall behind the code.
+//! `docs/reference/configuration.md`, written from the table of settings so that it cannot fall behind the code.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ Generated from the table of settings in `crates/telepath/src/config/table.rs`; d
 A value on the command line wins over the environment, that over the file (`--config FILE` or `TELEPATH_CONFIG`), that
 over the default. Names that nobody knows are refused, with the name that was probably meant. Everything is checked
 before a socket is bound; `telepath config check` does only that, `telepath config show` prints each value and where it
-comes from. [`telepath.example.toml`](../telepath.example.toml) is a file to start from.
+comes from. [`telepath.example.toml`](../../telepath.example.toml) is a file to start from.
 
 A secret can be kept in a file of its own: add `_FILE` to its environment variable or `_file` to its name in the
 configuration file, and give a path. Secrets are never printed.

@@ -1,5 +1,6 @@
 //! Every setting in one table: its name in the file, in the environment and on the command line, its kind, its default
-//! and what it means. The parser, `telepath config show`, the example file's test and `docs/configuration.md` all read it.
+//! and what it means. The parser, `telepath config show`, the example file's test and `docs/reference/configuration.md`
+//! all read it.
 
 mod alerts;
 

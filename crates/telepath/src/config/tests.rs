@@ -179,5 +179,5 @@ fn the_example_file_names_every_setting_and_is_a_valid_configuration() {
 
 #[test]
 fn the_reference_page_is_what_the_table_says() {
-    crate::snapshot::check(&repository().join("docs/configuration.md"), &reference_page());
+    crate::snapshot::check(&repository().join("docs/reference/configuration.md"), &reference_page());
 }

@@ -67,8 +67,9 @@ pub fn store_failure(error: &StoreError) -> Failure {
         | StoreError::SchemaDiffers { .. } => Failure::new(Exit::Config, text),
         StoreError::WrongMasterKey { .. } => Failure::new(Exit::Config, text)
             .remedy("Restore master.key of that database, or give it as TELEPATH_MASTER_KEY_FILE."),
-        StoreError::OtherServer { .. } => Failure::new(Exit::Busy, text)
-            .remedy("Stop the other server, or give all of them the same Redis; see docs/cluster.md."),
+        StoreError::OtherServer { .. } => Failure::new(Exit::Busy, text).remedy(
+            "Stop the other server, or give all of them the same Redis; see docs/how-to/several-servers.md.",
+        ),
         StoreError::Windows(_) => Failure::new(Exit::Config, text).remedy("Correct cluster.redis_url."),
         StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) | StoreError::NoLease => {
             Failure::plain(text).remedy("Check that the database runs and that its URL is right.")
