@@ -2,6 +2,7 @@
 
 mod catalogues;
 mod files;
+mod imports;
 mod migrations;
 mod walls;
 mod words;

@@ -107,6 +107,80 @@ fn lints_are_expected_with_a_reason_and_never_allowed() {
     report("use #[expect(lint, reason = \"…\")]", &broken);
 }
 
+/// Names that only their author understood; each has a standard term in its place.
+const PRIVATE_NAMES: [&str; 22] = [
+    "Giver",
+    "may_give",
+    "hold_giver",
+    "Seams",
+    "Tally",
+    "bury_the_dead",
+    "Witness",
+    "Stretch",
+    "Treatment",
+    "Dice",
+    "Happening",
+    "Raiser",
+    "Misfit",
+    "heed",
+    "obey",
+    "insist",
+    "Meters",
+    "FAREWELL",
+    "Reoffer",
+    "receive_inside",
+    "receive_outside",
+    "OnceRequest",
+];
+
+#[test]
+fn no_private_names_in_the_code() {
+    let all = sources();
+    let broken = places(&all, Source::is_rust, |line| {
+        line.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+            .any(|word| PRIVATE_NAMES.contains(&word))
+    });
+    report("use the term of the RFC, of Rust or of the field", &broken);
+}
+
+/// Phrases that do not read as English, in lower case.
+const STILTED_PHRASES: [&str; 19] = [
+    "stop to work",
+    "stops to work",
+    "go on to work",
+    "goes on to work",
+    "it is not so that",
+    "neighbours that are felt",
+    "whom to tell",
+    "make anew",
+    "made anew",
+    "is told of",
+    "are told of",
+    "has no sense",
+    "is of no use",
+    "doing things once",
+    "nobody can be asked",
+    "through the house",
+    "of the house",
+    "to blame",
+    "used on the road",
+];
+
+#[test]
+fn no_stilted_phrases_in_code_or_documentation() {
+    const KINDS: [&str; 8] = ["rs", "md", "json", "toml", "sh", "bash", "lua", "xml"];
+    let all = sources();
+    let is_prose = |source: &Source| {
+        source.path != "CHANGELOG.md"
+            && (KINDS.iter().any(|kind| source.has_extension(kind)) || source.text.starts_with("#!"))
+    };
+    let broken = places(&all, is_prose, |line| {
+        let line = line.to_lowercase();
+        STILTED_PHRASES.iter().any(|phrase| line.contains(phrase))
+    });
+    report("write it the way an engineer would say it", &broken);
+}
+
 #[test]
 fn every_local_link_in_the_documents_leads_somewhere() {
     let broken: Vec<String> = sources()
