@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::account::Actor;
 use crate::clock::Timestamp;
 use crate::id::{AlertId, KeyId, WebhookId};
+use crate::named::named_enum;
 
 pub use life::KeyLife;
 pub use mail::MailText;
@@ -20,21 +21,15 @@ pub use watch::{KeyWatch, MinuteSummary, WatchedKey};
 
 macro_rules! rules {
     ($($variant:ident = $name:literal, $severity:ident, $doc:literal;)+) => {
-        /// What an alert is about. The names are those of the API.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum AlertRule {
-            $(#[doc = $doc] $variant,)+
+        named_enum! {
+            /// The rule that an alert comes from, in the order of the documentation.
+            #[derive(PartialOrd, Ord)]
+            pub enum AlertRule {
+                $(#[doc = $doc] $variant = $name,)+
+            }
         }
 
         impl AlertRule {
-            /// Every rule, in the order of the documentation.
-            pub const ALL: &'static [AlertRule] = &[$(AlertRule::$variant),+];
-
-            /// The name in the API and the database.
-            pub const fn name(self) -> &'static str {
-                match self { $(AlertRule::$variant => $name,)+ }
-            }
-
             /// One line for people.
             pub const fn describe(self) -> &'static str {
                 match self { $(AlertRule::$variant => $doc,)+ }
@@ -62,40 +57,16 @@ rules! {
     WebhookFailing = "webhook_failing", Warning, "Every delivery to a webhook has failed for days; it will be disabled.";
 }
 
-impl AlertRule {
-    /// The rule with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|rule| rule.name() == name)
-    }
-}
-
-/// How urgent an alert is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// Somebody should look at it today.
-    Warning,
-    /// The key must be taken for lost.
-    Critical,
-}
-
-impl Severity {
-    /// Every severity, the least first.
-    pub const ALL: &'static [Severity] = &[Severity::Info, Severity::Warning, Severity::Critical];
-
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
-        }
-    }
-
-    /// The severity with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|severity| severity.name() == name)
+named_enum! {
+    /// How urgent an alert is.
+    #[derive(PartialOrd, Ord)]
+    pub enum Severity {
+        /// Good to know.
+        Info = "info",
+        /// Somebody should look at it today.
+        Warning = "warning",
+        /// The key must be taken for lost.
+        Critical = "critical",
     }
 }
 
@@ -227,30 +198,13 @@ impl SecuritySignal {
     }
 }
 
-/// Whether somebody has taken note of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlertStatus {
-    /// Nobody yet.
-    Open,
-    /// Somebody has.
-    Acknowledged,
-}
-
-impl AlertStatus {
-    /// Every status.
-    pub const ALL: &'static [AlertStatus] = &[AlertStatus::Open, AlertStatus::Acknowledged];
-
-    /// The name in the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            AlertStatus::Open => "open",
-            AlertStatus::Acknowledged => "acknowledged",
-        }
-    }
-
-    /// The status with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|status| status.name() == name)
+named_enum! {
+    /// Whether somebody has taken note of an alert.
+    pub enum AlertStatus {
+        /// Nobody yet.
+        Open = "open",
+        /// Somebody has.
+        Acknowledged = "acknowledged",
     }
 }
 

@@ -8,118 +8,57 @@ use aws_lc_rs::digest::{Context, SHA256};
 use crate::account::Actor;
 use crate::clock::Timestamp;
 use crate::id::{AccountId, AuditId, IdempotencyId};
+use crate::named::named_enum;
 
-/// What was done. The names are those of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuditAction {
-    /// A key was made.
-    KeyCreated,
-    /// A key's rights, limit, addresses, name or expiry were changed.
-    KeyUpdated,
-    /// A key was revoked.
-    KeyRevoked,
-    /// A key has a new secret.
-    KeyRotated,
-    /// A secret of a key was ended before its grace was over.
-    KeySecretEnded,
-    /// A preset was edited.
-    PresetUpdated,
-    /// A preset is again the one that is built in.
-    PresetReset,
-    /// A trunk was made.
-    TrunkCreated,
-    /// A trunk was changed.
-    TrunkUpdated,
-    /// A trunk was deleted.
-    TrunkDeleted,
-    /// A trunk has a new SIP password.
-    TrunkPasswordRotated,
-    /// A live call was hung up by request.
-    CallHangupRequested,
-    /// A webhook endpoint was made.
-    WebhookCreated,
-    /// A webhook endpoint was changed.
-    WebhookUpdated,
-    /// A webhook endpoint was deleted.
-    WebhookDeleted,
-    /// A webhook endpoint has a new signing secret.
-    WebhookSecretRotated,
-    /// A webhook endpoint was given up by the server.
-    WebhookDisabled,
-    /// A test delivery was asked for.
-    WebhookTested,
-    /// Failed deliveries of an endpoint were asked for again.
-    WebhookRecovered,
-    /// One delivery was asked for again.
-    DeliveryRepeated,
-    /// The account was made.
-    AccountCreated,
-    /// The account was changed.
-    AccountUpdated,
-    /// Somebody took note of an alert.
-    AlertAcknowledged,
-}
-
-impl AuditAction {
-    /// Every action.
-    pub const ALL: &'static [AuditAction] = &[
-        AuditAction::KeyCreated,
-        AuditAction::KeyUpdated,
-        AuditAction::KeyRevoked,
-        AuditAction::KeyRotated,
-        AuditAction::KeySecretEnded,
-        AuditAction::PresetUpdated,
-        AuditAction::PresetReset,
-        AuditAction::TrunkCreated,
-        AuditAction::TrunkUpdated,
-        AuditAction::TrunkDeleted,
-        AuditAction::TrunkPasswordRotated,
-        AuditAction::CallHangupRequested,
-        AuditAction::WebhookCreated,
-        AuditAction::WebhookUpdated,
-        AuditAction::WebhookDeleted,
-        AuditAction::WebhookSecretRotated,
-        AuditAction::WebhookDisabled,
-        AuditAction::WebhookTested,
-        AuditAction::WebhookRecovered,
-        AuditAction::DeliveryRepeated,
-        AuditAction::AccountCreated,
-        AuditAction::AccountUpdated,
-        AuditAction::AlertAcknowledged,
-    ];
-
-    /// The action with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|action| action.name() == name)
-    }
-
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            AuditAction::KeyCreated => "key.created",
-            AuditAction::KeyUpdated => "key.updated",
-            AuditAction::KeyRevoked => "key.revoked",
-            AuditAction::KeyRotated => "key.rotated",
-            AuditAction::KeySecretEnded => "key.secret_ended",
-            AuditAction::PresetUpdated => "key_preset.updated",
-            AuditAction::PresetReset => "key_preset.reset",
-            AuditAction::TrunkCreated => "trunk.created",
-            AuditAction::TrunkUpdated => "trunk.updated",
-            AuditAction::TrunkDeleted => "trunk.deleted",
-            AuditAction::TrunkPasswordRotated => "trunk.sip_password_rotated",
-            AuditAction::CallHangupRequested => "call.hangup_requested",
-            AuditAction::WebhookCreated => "webhook.created",
-            AuditAction::WebhookUpdated => "webhook.updated",
-            AuditAction::WebhookDeleted => "webhook.deleted",
-            AuditAction::WebhookSecretRotated => "webhook.secret_rotated",
-            AuditAction::WebhookDisabled => "webhook.disabled",
-            AuditAction::WebhookTested => "webhook.tested",
-            AuditAction::WebhookRecovered => "webhook.recovered",
-            AuditAction::DeliveryRepeated => "delivery.repeated",
-            AuditAction::AccountCreated => "account.created",
-            AuditAction::AccountUpdated => "account.updated",
-            AuditAction::AlertAcknowledged => "alert.acknowledged",
-        }
+named_enum! {
+    /// What was done. The names are those of the API.
+    pub enum AuditAction {
+        /// A key was made.
+        KeyCreated = "key.created",
+        /// A key's rights, limit, addresses, name or expiry were changed.
+        KeyUpdated = "key.updated",
+        /// A key was revoked.
+        KeyRevoked = "key.revoked",
+        /// A key has a new secret.
+        KeyRotated = "key.rotated",
+        /// A secret of a key was ended before its grace was over.
+        KeySecretEnded = "key.secret_ended",
+        /// A preset was edited.
+        PresetUpdated = "key_preset.updated",
+        /// A preset is again the one that is built in.
+        PresetReset = "key_preset.reset",
+        /// A trunk was made.
+        TrunkCreated = "trunk.created",
+        /// A trunk was changed.
+        TrunkUpdated = "trunk.updated",
+        /// A trunk was deleted.
+        TrunkDeleted = "trunk.deleted",
+        /// A trunk has a new SIP password.
+        TrunkPasswordRotated = "trunk.sip_password_rotated",
+        /// A live call was hung up by request.
+        CallHangupRequested = "call.hangup_requested",
+        /// A webhook endpoint was made.
+        WebhookCreated = "webhook.created",
+        /// A webhook endpoint was changed.
+        WebhookUpdated = "webhook.updated",
+        /// A webhook endpoint was deleted.
+        WebhookDeleted = "webhook.deleted",
+        /// A webhook endpoint has a new signing secret.
+        WebhookSecretRotated = "webhook.secret_rotated",
+        /// A webhook endpoint was given up by the server.
+        WebhookDisabled = "webhook.disabled",
+        /// A test delivery was asked for.
+        WebhookTested = "webhook.tested",
+        /// Failed deliveries of an endpoint were asked for again.
+        WebhookRecovered = "webhook.recovered",
+        /// One delivery was asked for again.
+        DeliveryRepeated = "delivery.repeated",
+        /// The account was made.
+        AccountCreated = "account.created",
+        /// The account was changed.
+        AccountUpdated = "account.updated",
+        /// Somebody took note of an alert.
+        AlertAcknowledged = "alert.acknowledged",
     }
 }
 

@@ -1,11 +1,10 @@
 //! Calls: their states, the reasons for which they end, and the figures that say where each millisecond went.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::id::{AccountId, CallId, TrunkId};
+use crate::named::named_enum;
 use crate::trunk::Codec;
 
 /// The longest SIP trace kept of a call, in bytes.
@@ -13,40 +12,10 @@ pub const MAX_TRACE_BYTES: usize = 64 * 1024;
 /// The most turns kept of a call.
 pub const MAX_TURNS: usize = 2000;
 
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-        pub enum $name {
-            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+
-        }
-
-        impl $name {
-            /// Every value.
-            pub const ALL: &'static [$name] = &[$($name::$variant),+];
-
-            /// The name in the API and the database.
-            pub const fn name(self) -> &'static str {
-                match self { $($name::$variant => $text,)+ }
-            }
-
-            /// The value with this name.
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.name() == name)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-    };
-}
-
-named! {
+named_enum! {
     /// Where a call is in its life.
-    CallStatus {
+    #[derive(utoipa::ToSchema)]
+    pub enum CallStatus {
         /// Live now.
         Connected = "connected",
         /// Was connected and ended.
@@ -56,17 +25,19 @@ named! {
     }
 }
 
-named! {
+named_enum! {
     /// Who called whom.
-    Direction {
+    #[derive(utoipa::ToSchema)]
+    pub enum Direction {
         /// The carrier called Telepath.
         Inbound = "inbound",
     }
 }
 
-named! {
+named_enum! {
     /// Why a call ended.
-    DisconnectReason {
+    #[derive(utoipa::ToSchema)]
+    pub enum DisconnectReason {
         /// The caller hung up.
         NormalDisconnect = "normal_disconnect",
         /// The agent hung up.
@@ -94,9 +65,10 @@ named! {
     }
 }
 
-named! {
+named_enum! {
     /// Who spoke.
-    Speaker {
+    #[derive(utoipa::ToSchema)]
+    pub enum Speaker {
         /// The person on the telephone.
         Caller = "caller",
         /// The AI agent.
@@ -104,9 +76,10 @@ named! {
     }
 }
 
-named! {
+named_enum! {
     /// How `carrier_lag_ms` was measured.
-    CarrierLagSource {
+    #[derive(utoipa::ToSchema)]
+    pub enum CarrierLagSource {
         /// Half the RTCP round trip.
         Rtcp = "rtcp",
         /// From our 200 OK to the first RTP packet.

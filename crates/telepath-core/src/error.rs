@@ -1,7 +1,7 @@
 //! Every error code of the API in one closed table: its status, who is to blame, whether trying again helps, its cause
 //! and its remedy. The mapping to HTTP, the OpenAPI document and the reference page all come from here.
 
-use std::fmt;
+use crate::named::named_enum;
 
 /// Whose mistake or trouble an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,21 +18,15 @@ pub enum Blame {
 
 macro_rules! error_codes {
     ($($variant:ident = $name:literal, $status:literal, $blame:ident, retry: $retry:literal, $cause:literal, $remedy:literal;)+) => {
-        /// A code of the error envelope.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum ErrorCode {
-            $(#[doc = $cause] $variant,)+
+        named_enum! {
+            /// A code of the error envelope, in the order of the reference page.
+            #[derive(PartialOrd, Ord)]
+            pub enum ErrorCode {
+                $(#[doc = $cause] $variant = $name,)+
+            }
         }
 
         impl ErrorCode {
-            /// Every code, in the order of the reference page.
-            pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$variant),+];
-
-            /// The code as it stands in the envelope.
-            pub const fn name(self) -> &'static str {
-                match self { $(ErrorCode::$variant => $name,)+ }
-            }
-
             /// The HTTP status.
             pub const fn status(self) -> u16 {
                 match self { $(ErrorCode::$variant => $status,)+ }
@@ -173,12 +167,6 @@ error_codes! {
     Unavailable = "UNAVAILABLE", 503, Us, retry: true,
         "The server cannot answer now: storage is down, or it is shutting down.",
         "Try again after the seconds in Retry-After.";
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 #[cfg(test)]

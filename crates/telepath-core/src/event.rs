@@ -1,35 +1,23 @@
 //! Every event that Telepath can tell a webhook, in one table: its name, what it is about and when it happens. The
 //! reference page and the OpenAPI `webhooks` section come from here.
 
-use std::fmt;
-
 use crate::id::{CallId, KeyId, TrunkId, WebhookId};
+use crate::named::named_enum;
 
 macro_rules! events {
     ($($variant:ident = $name:literal, $doc:literal, [$($field:literal),* $(,)?];)+) => {
-        /// The kind of an event.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum EventKind {
-            $(#[doc = $doc] $variant,)+
+        named_enum! {
+            /// The kind of an event, in the order of the reference page. The name is the value of the member `event`.
+            #[derive(PartialOrd, Ord)]
+            pub enum EventKind {
+                $(#[doc = $doc] $variant = $name,)+
+            }
         }
 
         impl EventKind {
-            /// Every kind, in the order of the reference page.
-            pub const ALL: &'static [EventKind] = &[$(EventKind::$variant),+];
-
-            /// The value of the member `event`.
-            pub const fn name(self) -> &'static str {
-                match self { $(EventKind::$variant => $name,)+ }
-            }
-
             /// One line for the reference page.
             pub const fn describe(self) -> &'static str {
                 match self { $(EventKind::$variant => $doc,)+ }
-            }
-
-            /// The kind with this name.
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|kind| kind.name() == name)
             }
 
             /// The members beside `event`, `id`, `sequence` and `timestamp`.
@@ -59,12 +47,6 @@ events! {
     WebhookDisabled = "webhook.disabled", "Nothing is sent to a webhook endpoint any more.", ["webhook_id", "reason"];
     WebhookTest = "webhook.test", "Somebody asked for a test delivery; only that endpoint gets it.",
         ["webhook_id", "reason"];
-}
-
-impl fmt::Display for EventKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 /// What an event is about; events of one subject are numbered without gaps.

@@ -24,43 +24,24 @@ use crate::address::NetworkList;
 use crate::clock::Timestamp;
 use crate::id::{AccountId, KeyId, SecretId};
 use crate::limit::RateLimit;
+use crate::named::named_enum;
 use crate::scope::ScopeSet;
 use crate::secret::KeyMask;
 
 /// A key that expires within this time is shown as `expiring`.
 pub const EXPIRING_WITHIN: Duration = Duration::from_hours(7 * 24);
 
-/// Where a key is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyStatus {
-    /// May be used.
-    Active,
-    /// May be used, for no more than [`EXPIRING_WITHIN`].
-    Expiring,
-    /// Its time is over.
-    Expired,
-    /// Withdrawn.
-    Revoked,
-}
-
-impl KeyStatus {
-    /// Every status.
-    pub const ALL: &'static [KeyStatus] =
-        &[KeyStatus::Active, KeyStatus::Expiring, KeyStatus::Expired, KeyStatus::Revoked];
-
-    /// The name in the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            KeyStatus::Active => "active",
-            KeyStatus::Expiring => "expiring",
-            KeyStatus::Expired => "expired",
-            KeyStatus::Revoked => "revoked",
-        }
-    }
-
-    /// The status with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|status| status.name() == name)
+named_enum! {
+    /// Where a key is in its life.
+    pub enum KeyStatus {
+        /// May be used.
+        Active = "active",
+        /// May be used, for no more than [`EXPIRING_WITHIN`].
+        Expiring = "expiring",
+        /// Its time is over.
+        Expired = "expired",
+        /// Withdrawn.
+        Revoked = "revoked",
     }
 }
 

@@ -20,6 +20,7 @@ pub mod idempotency;
 pub mod key;
 pub mod leak;
 pub mod limit;
+mod named;
 pub mod page;
 pub mod patch;
 pub mod ports;

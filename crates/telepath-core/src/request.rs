@@ -13,61 +13,33 @@ pub use filter::{RequestFilter, StatusFilter};
 use crate::clock::Timestamp;
 use crate::error::ErrorCode;
 use crate::id::{AccountId, KeyId, RequestId};
+use crate::named::named_enum;
 use crate::secret::HashedKey;
 
-/// The methods that the log tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RequestMethod {
-    /// `GET`
-    Get,
-    /// `HEAD`
-    Head,
-    /// `POST`
-    Post,
-    /// `PUT`
-    Put,
-    /// `PATCH`
-    Patch,
-    /// `DELETE`
-    Delete,
-    /// `OPTIONS`
-    Options,
-    /// Any other.
-    Other,
+named_enum! {
+    /// The methods that the log tells apart.
+    /// Request log segments store a method as its position in this list, so new methods go to the end.
+    pub enum RequestMethod {
+        /// `GET`
+        Get = "GET",
+        /// `HEAD`
+        Head = "HEAD",
+        /// `POST`
+        Post = "POST",
+        /// `PUT`
+        Put = "PUT",
+        /// `PATCH`
+        Patch = "PATCH",
+        /// `DELETE`
+        Delete = "DELETE",
+        /// `OPTIONS`
+        Options = "OPTIONS",
+        /// Any other.
+        Other = "other",
+    }
 }
 
 impl RequestMethod {
-    /// Every method. The place of each is its number in segments, so new ones go to the end.
-    pub const ALL: &'static [RequestMethod] = &[
-        RequestMethod::Get,
-        RequestMethod::Head,
-        RequestMethod::Post,
-        RequestMethod::Put,
-        RequestMethod::Patch,
-        RequestMethod::Delete,
-        RequestMethod::Options,
-        RequestMethod::Other,
-    ];
-
-    /// The name in the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            RequestMethod::Get => "GET",
-            RequestMethod::Head => "HEAD",
-            RequestMethod::Post => "POST",
-            RequestMethod::Put => "PUT",
-            RequestMethod::Patch => "PATCH",
-            RequestMethod::Delete => "DELETE",
-            RequestMethod::Options => "OPTIONS",
-            RequestMethod::Other => "other",
-        }
-    }
-
-    /// The method with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|method| method.name() == name)
-    }
-
     /// The method of a request, whatever it is.
     pub fn of(name: &str) -> Self {
         Self::from_name(name).unwrap_or(RequestMethod::Other)

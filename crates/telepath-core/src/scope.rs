@@ -4,24 +4,20 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::named::named_enum;
+
 macro_rules! scopes {
-    ($($variant:ident = $bit:literal, $name:literal, $doc:literal;)+) => {
-        /// One right. The names are those of the API.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u8)]
-        pub enum Scope {
-            $(#[doc = $doc] $variant = $bit,)+
+    ($($variant:ident = $name:literal, $doc:literal;)+) => {
+        named_enum! {
+            /// One right, such as `trunks:read`. The order is that of lists in the API. A scope's position is its bit in
+            /// a [`ScopeSet`]; bits are never stored.
+            #[derive(PartialOrd, Ord)]
+            pub enum Scope {
+                $(#[doc = $doc] $variant = $name,)+
+            }
         }
 
         impl Scope {
-            /// Every scope, in the order in which lists of them are shown.
-            pub const ALL: &'static [Scope] = &[$(Scope::$variant),+];
-
-            /// The name in the API, such as `trunks:read`.
-            pub const fn name(self) -> &'static str {
-                match self { $(Scope::$variant => $name,)+ }
-            }
-
             /// One line for people.
             pub const fn describe(self) -> &'static str {
                 match self { $(Scope::$variant => $doc,)+ }
@@ -31,17 +27,17 @@ macro_rules! scopes {
 }
 
 scopes! {
-    TrunksRead = 0, "trunks:read", "See trunks.";
-    TrunksWrite = 1, "trunks:write", "Create, change and delete trunks.";
-    CallsRead = 2, "calls:read", "See calls and their traces.";
-    CallsWrite = 3, "calls:write", "Hang up live calls.";
-    AnalyticsRead = 4, "analytics:read", "See aggregated call figures.";
-    WebhooksRead = 5, "webhooks:read", "See webhook endpoints and deliveries.";
-    WebhooksWrite = 6, "webhooks:write", "Create, change and delete webhook endpoints.";
-    KeysRead = 7, "keys:read", "See API keys, never their secrets.";
-    KeysWrite = 8, "keys:write", "Create, change and revoke API keys with no more rights than one's own.";
-    UsageRead = 9, "usage:read", "See what each key was used for.";
-    AuditRead = 10, "audit:read", "See the audit trail and the request log.";
+    TrunksRead = "trunks:read", "See trunks.";
+    TrunksWrite = "trunks:write", "Create, change and delete trunks.";
+    CallsRead = "calls:read", "See calls and their traces.";
+    CallsWrite = "calls:write", "Hang up live calls.";
+    AnalyticsRead = "analytics:read", "See aggregated call figures.";
+    WebhooksRead = "webhooks:read", "See webhook endpoints and deliveries.";
+    WebhooksWrite = "webhooks:write", "Create, change and delete webhook endpoints.";
+    KeysRead = "keys:read", "See API keys, never their secrets.";
+    KeysWrite = "keys:write", "Create, change and revoke API keys with no more rights than one's own.";
+    UsageRead = "usage:read", "See what each key was used for.";
+    AuditRead = "audit:read", "See the audit trail and the request log.";
 }
 
 impl Scope {
@@ -63,12 +59,6 @@ impl Scope {
     }
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// No scope has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no such scope")]
@@ -78,7 +68,7 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(text: &str) -> Result<Self, UnknownScope> {
-        Self::ALL.iter().copied().find(|scope| scope.name() == text).ok_or(UnknownScope)
+        Self::from_name(text).ok_or(UnknownScope)
     }
 }
 

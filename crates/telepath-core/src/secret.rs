@@ -9,6 +9,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::base62;
 use crate::entropy::{Entropy, EntropyError, random_text};
+use crate::named::named_enum;
 
 /// Random characters in a key: 62^43 is just over 2^256.
 const RANDOM_CHARACTERS: usize = 43;
@@ -20,13 +21,14 @@ pub const KEY_LENGTH: usize = PREFIX_LENGTH + RANDOM_CHARACTERS + CHECKSUM_CHARA
 /// The published pattern by which secret scanners find keys.
 pub const KEY_PATTERN: &str = "sk_(live|test)_[0-9A-Za-z]{49}";
 
-/// Whether a key acts on live or on test data; shown in its prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum KeyMode {
-    /// `sk_live_`
-    Live,
-    /// `sk_test_`
-    Test,
+named_enum! {
+    /// Whether a key acts on live or on test data; shown in its prefix.
+    pub enum KeyMode {
+        /// `sk_live_`
+        Live = "live",
+        /// `sk_test_`
+        Test = "test",
+    }
 }
 
 impl KeyMode {
@@ -35,23 +37,6 @@ impl KeyMode {
         match self {
             KeyMode::Live => "sk_live_",
             KeyMode::Test => "sk_test_",
-        }
-    }
-
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            KeyMode::Live => "live",
-            KeyMode::Test => "test",
-        }
-    }
-
-    /// The mode with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "live" => Some(KeyMode::Live),
-            "test" => Some(KeyMode::Test),
-            _ => None,
         }
     }
 }

@@ -15,118 +15,59 @@ use crate::address::NetworkList;
 use crate::clock::Timestamp;
 use crate::digest_hash::DigestHashes;
 use crate::id::{AccountId, TrunkId};
+use crate::named::named_enum;
 use crate::secret::SecretText;
 
-/// Whose AI agent answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AiProvider {
-    /// OpenAI Realtime.
-    OpenAi,
-    /// ElevenLabs Agents.
-    ElevenLabs,
-    /// A WebSocket server of the user's own.
-    Custom,
-}
-
-impl AiProvider {
-    /// Every provider.
-    pub const ALL: &'static [AiProvider] = &[AiProvider::OpenAi, AiProvider::ElevenLabs, AiProvider::Custom];
-
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            AiProvider::OpenAi => "openai",
-            AiProvider::ElevenLabs => "elevenlabs",
-            AiProvider::Custom => "custom",
-        }
-    }
-
-    /// The provider with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|provider| provider.name() == name)
+named_enum! {
+    /// Whose AI agent answers.
+    pub enum AiProvider {
+        /// OpenAI Realtime.
+        OpenAi = "openai",
+        /// ElevenLabs Agents.
+        ElevenLabs = "elevenlabs",
+        /// A WebSocket server of the user's own.
+        Custom = "custom",
     }
 }
 
-/// Whether a trunk takes calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrunkStatus {
-    /// Takes calls.
-    Active,
-    /// Switched off by the user.
-    Inactive,
-    /// Cannot take calls until something is put right.
-    Error,
-}
-
-impl TrunkStatus {
-    /// Every status.
-    pub const ALL: &'static [TrunkStatus] = &[TrunkStatus::Active, TrunkStatus::Inactive, TrunkStatus::Error];
-
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            TrunkStatus::Active => "active",
-            TrunkStatus::Inactive => "inactive",
-            TrunkStatus::Error => "error",
-        }
-    }
-
-    /// The status with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|status| status.name() == name)
+named_enum! {
+    /// Whether a trunk takes calls.
+    pub enum TrunkStatus {
+        /// Takes calls.
+        Active = "active",
+        /// Switched off by the user.
+        Inactive = "inactive",
+        /// Cannot take calls until something is put right.
+        Error = "error",
     }
 }
 
-/// How the gateway and a custom agent talk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AgentProtocol {
-    /// Telepath's own protocol: JSON text frames and PCM16LE binary frames.
-    #[default]
-    TelepathV1,
-}
-
-impl AgentProtocol {
-    /// The name in the API and the database; also the WebSocket subprotocol.
-    pub const fn name(self) -> &'static str {
-        match self {
-            AgentProtocol::TelepathV1 => "telepath.v1",
-        }
-    }
-
-    /// The protocol with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        (name == AgentProtocol::TelepathV1.name()).then_some(AgentProtocol::TelepathV1)
+named_enum! {
+    /// How the gateway and a custom agent talk.
+    /// The name is also the WebSocket subprotocol.
+    #[derive(Default)]
+    pub enum AgentProtocol {
+        /// Telepath's own protocol: JSON text frames and PCM16LE binary frames.
+        #[default]
+        TelepathV1 = "telepath.v1",
     }
 }
 
-/// The credentials that a trunk can hold. Values are sealed; this names the places they are sealed for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CredentialField {
-    /// An OpenAI API key.
-    OpenAiApiKey,
-    /// An ElevenLabs API key.
-    ElevenLabsApiKey,
-    /// The headers that the agent's socket is opened with, as one JSON object.
-    CustomHeaders,
+named_enum! {
+    /// The credentials that a trunk can hold. Values are sealed; this names the places they are sealed for.
+    /// The name is the API member that sets the credential.
+    #[derive(PartialOrd, Ord)]
+    pub enum CredentialField {
+        /// An OpenAI API key.
+        OpenAiApiKey = "openai_api_key",
+        /// An ElevenLabs API key.
+        ElevenLabsApiKey = "elevenlabs_api_key",
+        /// The headers that the agent's socket is opened with, as one JSON object.
+        CustomHeaders = "custom_headers",
+    }
 }
 
 impl CredentialField {
-    /// The member of the API that sets it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            CredentialField::OpenAiApiKey => "openai_api_key",
-            CredentialField::ElevenLabsApiKey => "elevenlabs_api_key",
-            CredentialField::CustomHeaders => "custom_headers",
-        }
-    }
-
-    /// The field with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::OpenAiApiKey, Self::ElevenLabsApiKey, Self::CustomHeaders]
-            .into_iter()
-            .find(|field| field.name() == name)
-    }
-
     /// What a credential is sealed for, see [`crate::vault::Vault::seal`].
     pub fn place(self, trunk: TrunkId) -> String {
         format!("{trunk}/{}", self.name())

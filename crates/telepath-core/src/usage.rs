@@ -8,41 +8,27 @@ use std::time::Duration;
 pub use totals::{BucketKey, BucketSum, KeyTotals, PARTS, Totals};
 
 use crate::clock::Timestamp;
+use crate::named::named_enum;
 
 /// The route of buckets of what is no route.
 pub const UNMATCHED: &str = "unmatched";
 /// The most addresses that are kept of a key; the ones not seen for longest go.
 pub const MAX_ADDRESSES: usize = 256;
 
-/// How long a bucket is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum UsageSpan {
-    /// A minute.
-    Minute,
-    /// An hour.
-    Hour,
-    /// A day, in UTC.
-    Day,
+named_enum! {
+    /// How long a bucket is.
+    #[derive(PartialOrd, Ord)]
+    pub enum UsageSpan {
+        /// A minute.
+        Minute = "minute",
+        /// An hour.
+        Hour = "hour",
+        /// A day, in UTC.
+        Day = "day",
+    }
 }
 
 impl UsageSpan {
-    /// Every span.
-    pub const ALL: &'static [UsageSpan] = &[UsageSpan::Minute, UsageSpan::Hour, UsageSpan::Day];
-
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            UsageSpan::Minute => "minute",
-            UsageSpan::Hour => "hour",
-            UsageSpan::Day => "day",
-        }
-    }
-
-    /// The span with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|span| span.name() == name)
-    }
-
     /// Its length.
     pub const fn length(self) -> Duration {
         match self {

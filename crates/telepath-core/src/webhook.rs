@@ -15,6 +15,7 @@ use std::str::FromStr;
 use crate::clock::Timestamp;
 use crate::event::EventKind;
 use crate::id::{AccountId, TrunkId, WebhookId};
+use crate::named::named_enum;
 
 pub use draft::{MAX_TRUNKS, NewWebhook, WebhookDraft, WebhookPatch, WebhookPatchDraft};
 pub use health::Health;
@@ -34,57 +35,25 @@ pub const MAX_GRACE_SECONDS: u32 = 604_800;
 /// Secrets that sign at once. A rotation beyond ends the oldest early.
 pub const MAX_SECRETS: usize = 5;
 
-/// Whether events are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WebhookStatus {
-    /// They are.
-    Active,
-    /// They are kept as held and not sent.
-    Disabled,
-}
-
-impl WebhookStatus {
-    /// Every status.
-    pub const ALL: &'static [Self] = &[Self::Active, Self::Disabled];
-
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Disabled => "disabled",
-        }
-    }
-
-    /// The status with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|status| status.name() == name)
+named_enum! {
+    /// Whether events are sent.
+    pub enum WebhookStatus {
+        /// They are.
+        Active = "active",
+        /// They are kept as held and not sent.
+        Disabled = "disabled",
     }
 }
 
-/// Why an endpoint is disabled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DisabledReason {
-    /// Somebody asked for it.
-    Requested,
-    /// It answered 410.
-    Gone,
-    /// Every attempt failed for days.
-    Failing,
-}
-
-impl DisabledReason {
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Requested => "requested",
-            Self::Gone => "gone",
-            Self::Failing => "failing",
-        }
-    }
-
-    /// The reason with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Requested, Self::Gone, Self::Failing].into_iter().find(|reason| reason.name() == name)
+named_enum! {
+    /// Why an endpoint is disabled.
+    pub enum DisabledReason {
+        /// Somebody asked for it.
+        Requested = "requested",
+        /// It answered 410.
+        Gone = "gone",
+        /// Every attempt failed for days.
+        Failing = "failing",
     }
 }
 

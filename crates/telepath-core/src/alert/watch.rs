@@ -145,7 +145,7 @@ impl KeyWatch {
     }
 }
 
-/// SecuritySignals the first use after a long time. Delay: none.
+/// The first use after a long time. Reported without delay.
 fn idle_awake(
     key: &WatchedKey,
     minute_ms: i64,

@@ -6,45 +6,27 @@ use super::Grantor;
 use super::draft::{check_limit, parse_scopes};
 use crate::account::Account;
 use crate::limit::RateLimit;
+use crate::named::named_enum;
 use crate::scope::{Scope, ScopeSet};
 use crate::validation::Invalid;
 
-/// A named bundle of scopes and a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preset {
-    /// Everything but the making of keys.
-    Production,
-    /// Building and trying out.
-    Development,
-    /// Reading everything.
-    Testing,
-    /// Reading what dashboards show.
-    Monitoring,
-    /// Chosen one by one.
-    Custom,
+named_enum! {
+    /// A named bundle of scopes and a limit.
+    pub enum Preset {
+        /// Everything but the making of keys.
+        Production = "production",
+        /// Building and trying out.
+        Development = "development",
+        /// Reading everything.
+        Testing = "testing",
+        /// Reading what dashboards show.
+        Monitoring = "monitoring",
+        /// Chosen one by one.
+        Custom = "custom",
+    }
 }
 
 impl Preset {
-    /// Every preset.
-    pub const ALL: &'static [Preset] =
-        &[Preset::Production, Preset::Development, Preset::Testing, Preset::Monitoring, Preset::Custom];
-
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Preset::Production => "production",
-            Preset::Development => "development",
-            Preset::Testing => "testing",
-            Preset::Monitoring => "monitoring",
-            Preset::Custom => "custom",
-        }
-    }
-
-    /// The preset with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|preset| preset.name() == name)
-    }
-
     /// The scopes it stands for until somebody edits it; none for `custom`, where they are chosen.
     pub const fn scopes(self) -> ScopeSet {
         match self {

@@ -250,9 +250,9 @@ pub(super) fn check_numbers(texts: Vec<String>, problems: &mut Invalid) -> Vec<E
 
 pub(super) fn check_codecs(names: Vec<String>, problems: &mut Invalid) -> Vec<Codec> {
     let mut codecs = Vec::new();
-    for codec in
-        check_each("codecs", names, problems, |name| Codec::from_name(&name).ok_or("must be PCMU or PCMA"))
-    {
+    for codec in check_each("codecs", names, problems, |name| {
+        Codec::from_encoding_name(&name).ok_or("must be PCMU or PCMA")
+    }) {
         if codecs.contains(&codec) {
             problems.wrong("codecs", "must name each codec once");
             return Vec::new();

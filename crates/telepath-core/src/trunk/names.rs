@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::entropy::{Entropy, EntropyError, random_text};
+use crate::named::named_enum;
 use crate::secret::SecretText;
 
 macro_rules! checked_text {
@@ -118,29 +119,20 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// An audio codec of the carrier side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Codec {
-    /// G.711 µ-law.
-    #[serde(rename = "PCMU")]
-    Pcmu,
-    /// G.711 A-law.
-    #[serde(rename = "PCMA")]
-    Pcma,
+named_enum! {
+    /// An audio codec of the carrier side. The name is the encoding name of RFC 3551 section 6.
+    pub enum Codec {
+        /// G.711 µ-law.
+        Pcmu = "PCMU",
+        /// G.711 A-law.
+        Pcma = "PCMA",
+    }
 }
 
 impl Codec {
-    /// The encoding name of RFC 3551 section 6.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Codec::Pcmu => "PCMU",
-            Codec::Pcma => "PCMA",
-        }
-    }
-
-    /// The codec with this name, without regard to case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Codec::Pcmu, Codec::Pcma].into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name))
+    /// The codec with this encoding name; case does not matter (RFC 4855 section 3).
+    pub fn from_encoding_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|codec| codec.name().eq_ignore_ascii_case(name))
     }
 }
 

@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::clock::Timestamp;
 use crate::id::{DeliveryId, EventId, Id as _, WebhookId};
+use crate::named::named_enum;
 
 const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
@@ -34,77 +35,48 @@ pub const KEPT_ANSWER: usize = 16 * 1024;
 /// Attempts of one delivery that are kept; of more, the oldest are forgotten.
 pub const KEPT_ATTEMPTS: u32 = 20;
 
-/// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeliveryStatus {
-    /// It will be tried, or is being tried.
-    Pending,
-    /// The endpoint took it.
-    Delivered,
-    /// Every attempt failed.
-    Exhausted,
-    /// The endpoint is disabled.
-    Held,
-}
-
-impl DeliveryStatus {
-    /// Every status.
-    pub const ALL: &'static [Self] = &[Self::Pending, Self::Delivered, Self::Exhausted, Self::Held];
-
-    /// The name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Exhausted => "exhausted",
-            Self::Held => "held",
-        }
-    }
-
-    /// The status with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|status| status.name() == name)
+named_enum! {
+    /// Where a delivery stands.
+    pub enum DeliveryStatus {
+        /// It will be tried, or is being tried.
+        Pending = "pending",
+        /// The endpoint took it.
+        Delivered = "delivered",
+        /// Every attempt failed.
+        Exhausted = "exhausted",
+        /// The endpoint is disabled.
+        Held = "held",
     }
 }
 
-macro_rules! classes {
-    ($($variant:ident = $name:literal, $doc:literal;)+) => {
-        /// Why an attempt failed.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum ErrorClass {
-            $(#[doc = $doc] $variant,)+
-        }
-
-        impl ErrorClass {
-            /// Every class.
-            pub const ALL: &'static [ErrorClass] = &[$(ErrorClass::$variant),+];
-
-            /// The name in the API and the database.
-            pub const fn name(self) -> &'static str {
-                match self { $(ErrorClass::$variant => $name,)+ }
-            }
-
-            /// The class with this name.
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|class| class.name() == name)
-            }
-        }
-    };
-}
-
-classes! {
-    AddressRefused = "address_refused", "The host leads to an address that may not be reached.";
-    Resolve = "resolve", "The host name could not be resolved.";
-    Connect = "connect", "No connection could be made.";
-    Tls = "tls", "The TLS handshake failed, or the certificate is not trusted.";
-    TimedOut = "timed_out", "The answer was not whole in time.";
-    Broken = "broken", "The connection broke, or the answer was not HTTP.";
-    Redirect = "redirect", "The endpoint answered with a redirect, which is not followed.";
-    Gone = "gone", "The endpoint answered 410.";
-    TooMany = "too_many_requests", "The endpoint answered 429.";
-    ClientError = "client_error", "The endpoint answered another status from 400 to 499.";
-    ServerError = "server_error", "The endpoint answered a status from 500 on.";
-    Unsigned = "unsigned", "The signing secret could not be used, so nothing was sent.";
+named_enum! {
+    /// Why an attempt failed.
+    pub enum ErrorClass {
+        /// The host leads to an address that may not be reached.
+        AddressRefused = "address_refused",
+        /// The host name could not be resolved.
+        Resolve = "resolve",
+        /// No connection could be made.
+        Connect = "connect",
+        /// The TLS handshake failed, or the certificate is not trusted.
+        Tls = "tls",
+        /// The answer was not whole in time.
+        TimedOut = "timed_out",
+        /// The connection broke, or the answer was not HTTP.
+        Broken = "broken",
+        /// The endpoint answered with a redirect, which is not followed.
+        Redirect = "redirect",
+        /// The endpoint answered 410.
+        Gone = "gone",
+        /// The endpoint answered 429.
+        TooMany = "too_many_requests",
+        /// The endpoint answered another status from 400 to 499.
+        ClientError = "client_error",
+        /// The endpoint answered a status from 500 on.
+        ServerError = "server_error",
+        /// The signing secret could not be used, so nothing was sent.
+        Unsigned = "unsigned",
+    }
 }
 
 impl ErrorClass {

@@ -10,33 +10,21 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::entropy::{Entropy, EntropyError, random_bytes};
+use crate::named::named_enum;
 use crate::secret::SecretText;
 
 const SHARED_PREFIX: &str = "whsec_";
 const PRIVATE_PREFIX: &str = "whsk_";
 const PUBLIC_PREFIX: &str = "whpk_";
 
-/// How deliveries are signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignatureScheme {
-    /// HMAC-SHA-256 under a shared secret.
-    V1,
-    /// Ed25519; the receiver has the public key only.
-    V1a,
-}
-
-impl SignatureScheme {
-    /// The name in the API, the database and the signature header.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::V1 => "v1",
-            Self::V1a => "v1a",
-        }
-    }
-
-    /// The scheme with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::V1, Self::V1a].into_iter().find(|scheme| scheme.name() == name)
+named_enum! {
+    /// How deliveries are signed.
+    /// The name is also the version prefix in the signature header.
+    pub enum SignatureScheme {
+        /// HMAC-SHA-256 under a shared secret.
+        V1 = "v1",
+        /// Ed25519; the receiver has the public key only.
+        V1a = "v1a",
     }
 }
 
