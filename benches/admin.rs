@@ -1,4 +1,4 @@
-//! Asks a running server over the administration socket of its folder, without a key and so without a key's window.
+//! Requests to a running server over its administration socket, which needs no key and has no rate limit.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,17 +9,17 @@ use telepath_core::id::WebhookId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-/// A way to the administration socket.
+/// A client of the administration socket.
 #[derive(Debug, Clone)]
 pub struct Admin(PathBuf);
 
 impl Admin {
-    /// That of a data folder.
+    /// Connects to the socket in a data folder.
     pub fn of(data: &Path) -> Self {
         Self(data.join("admin.sock"))
     }
 
-    /// Sends a test event to an endpoint; its id, and when the change was answered.
+    /// Sends a test event to an endpoint; returns its id and the time of the response.
     pub async fn test_webhook(&self, webhook: WebhookId) -> anyhow::Result<(String, Instant)> {
         let mut stream = UnixStream::connect(&self.0).await?;
         let head = format!(

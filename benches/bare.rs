@@ -1,5 +1,5 @@
-//! The server beside which ours is measured: axum on the same library stack, with one handler that answers the very
-//! bytes that our `GET /v1/whoami` answers and does nothing else.
+//! The baseline: an axum server on the same library stack, whose only handler returns the same bytes as our
+//! `GET /v1/whoami` and does nothing else.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -23,8 +23,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::table::say;
 
-/// Reads `{headers, body, certificate, key}` and prints `{plain, tls}`, the addresses at which it serves until it is
-/// killed.
+/// Reads `{headers, body, certificate, key}`, prints `{plain, tls}`, the addresses that it listens on, and serves until
+/// it is killed.
 pub(crate) async fn main() -> anyhow::Result<()> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
@@ -88,6 +88,6 @@ async fn serve(listener: TcpListener, acceptor: Option<TlsAcceptor>, router: Rou
 async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, router: Router) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new());
-    // A connection that breaks has no consequence here.
+    // A broken connection does not matter here.
     let _ = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
 }

@@ -1,5 +1,5 @@
-//! What a call costs and how late its echo is: SIP, gateway, WebSocket, the echo agent, and the same way back. The echo
-//! agent is a process of its own, the callers are in this one; what is counted is the server's time.
+//! The CPU time and echo delay of calls: SIP, gateway, WebSocket, the echo agent, and back. The echo agent is a separate
+//! process and the callers run in this one; only the server's CPU time counts.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -17,7 +17,7 @@ use crate::process::cpu_time;
 use crate::server::{Server, program};
 use crate::table::Table;
 
-/// How many calls are on the line at once.
+/// Concurrent calls of each run.
 const SIZES: [usize; 3] = [1, 50, 200];
 /// Samples per second.
 const RATE: u64 = 8000;
@@ -36,7 +36,7 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         call.credentials = Some(credentials.clone());
         call.play = noise(seconds * RATE);
         call.listen = Duration::from_millis(200);
-        // The beginnings are spread over a second, and nobody calls twice.
+        // Calls start spread over a second, and each caller calls once.
         let ramp = Duration::from_secs(1);
         let load = LoadOptions { call, calls, lasting: ramp, ramp };
         let before = cpu_time(server.process()?)?;
@@ -98,7 +98,7 @@ async fn start_agent() -> anyhow::Result<(Child, String)> {
     Ok((agent, said["url"].as_str().context("a url")?.to_owned()))
 }
 
-/// A trunk to the agent: its SIP URI, and user name and password.
+/// Creates a trunk to the agent; returns its SIP URI, username and password.
 async fn make_trunk(data: &Path, agent: &str) -> anyhow::Result<(String, (String, SecretText))> {
     let output = Command::new(program()?)
         .args([

@@ -1,5 +1,5 @@
-//! What several servers cost: the wait for a window that is counted in Redis, and the wait of a revocation for the other
-//! servers. It needs a PostgreSQL on which databases can be made and a Redis, named as for the tests.
+//! The cost of several servers: the round trip for a window in Redis, and the time a revocation waits for the other
+//! servers. Needs a PostgreSQL that allows `CREATE DATABASE` and a Redis, from the same variables as the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -62,7 +62,7 @@ impl Bench {
         self.folder.join(server.to_string())
     }
 
-    /// A command on the first server's folder; what it says as JSON.
+    /// Runs a command on the first server's data folder; returns its JSON output.
     async fn run(&self, words: &[&str]) -> anyhow::Result<Value> {
         let done = Command::new(program()?)
             .args(words)
@@ -85,12 +85,12 @@ impl Bench {
     }
 }
 
-/// The time of one request after the other, with the window in memory and in Redis.
+/// Times sequential requests, with the window in memory and in Redis.
 async fn windows(table: &mut Table, bench: &Bench, requests: usize) -> anyhow::Result<()> {
     bench.run(&["migrate"]).await?;
     let mut medians = Vec::new();
     for (name, settings) in [("in memory", &bench.alone), ("in Redis", &bench.together)] {
-        // A key of its own each time, so that no window is full.
+        // A new key each time, so that no window fills up.
         let mut keys = Vec::new();
         for number in 0..=requests / 50_000 {
             keys.push(bench.key(&format!("window {number}"), "trunks:read").await?.1);
@@ -116,7 +116,7 @@ async fn windows(table: &mut Table, bench: &Bench, requests: usize) -> anyhow::R
     Ok(())
 }
 
-/// The time of revocations at each of three servers in turn.
+/// Times revocations at each of three servers in turn.
 async fn revoking(table: &mut Table, bench: &Bench, revocations: usize) -> anyhow::Result<()> {
     let mut servers = Vec::new();
     for number in 0..SERVERS {
@@ -144,7 +144,7 @@ async fn revoking(table: &mut Table, bench: &Bench, revocations: usize) -> anyho
     Ok(())
 }
 
-/// One request that must be answered 200, and how long that took.
+/// Sends one request that must return 200; returns its duration.
 async fn timed(stream: &mut TcpStream, verb: &str, path: &str, key: &str) -> anyhow::Result<Duration> {
     let body =
         if verb == "POST" { "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}" } else { "\r\n" };
@@ -157,7 +157,7 @@ async fn timed(stream: &mut TcpStream, verb: &str, path: &str, key: &str) -> any
     Ok(started.elapsed())
 }
 
-/// The middle and the 99th percentile.
+/// The median and the 99th percentile.
 fn percentiles(times: &mut [Duration]) -> (Duration, Duration) {
     times.sort_unstable();
     let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();

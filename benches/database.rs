@@ -1,4 +1,4 @@
-//! A database on the PostgreSQL that is named as for the tests.
+//! A temporary database on the PostgreSQL of the tests.
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// A database that is gone afterwards.
+/// A database that is dropped with the value.
 pub(crate) struct TemporaryDatabase {
     server: String,
     name: String,
@@ -29,7 +29,7 @@ impl TemporaryDatabase {
         Ok(Self { server: server.to_owned(), name })
     }
 
-    /// Where it is.
+    /// Its URL.
     pub(crate) fn url(&self) -> anyhow::Result<String> {
         let (base, _) = self.server.rsplit_once('/').context("a URL with a database")?;
         Ok(format!("{base}/{}", self.name))
@@ -38,7 +38,7 @@ impl TemporaryDatabase {
 
 impl Drop for TemporaryDatabase {
     fn drop(&mut self) {
-        // What stays behind is a database with a name that says whose it was.
+        // If this fails, a database remains whose name says what it was for.
         let _ = std::process::Command::new("dropdb")
             .args(["--if-exists", "--force"])
             .arg(format!("--maintenance-db={}", self.server))

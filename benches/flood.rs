@@ -1,5 +1,5 @@
-//! A flood of addresses without a valid key: a million distinct IPv6 networks, each of which the brute-force guard has to
-//! count. What grows, and whether whoever knocked most is still held.
+//! A flood of requests without a valid key from a million IPv6 networks, each of which the per-address window counts.
+//! Measures memory and time, and checks that the busiest address stays limited.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::process::resident_kib;
 use crate::table::{Table, progress};
 
 const ADDRESSES: u32 = 1_000_000;
-/// Before the limit refuses it; the usual limit of an address.
+/// The default limit of an address.
 const LIMIT: u32 = 600;
 
 pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
@@ -22,7 +22,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     let now = Timestamp::from_unix_seconds(1_800_000_000);
     let windows = AddressWindows::new(limit);
     let brute: IpAddr = "2001:db8:ffff:ffff::1".parse()?;
-    // Once round, so that pages which are touched for the first time do not count as growth.
+    // Warm up, so that first-touched pages do not count as growth.
     flood(&windows, ADDRESSES / 10, now);
     while matches!(windows.take(brute, now), Take::Admitted(_)) {}
     let before = resident_kib(std::process::id())?;
@@ -43,7 +43,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One request of each of so many networks.
+/// Sends one request from each network.
 fn flood(windows: &AddressWindows, addresses: u32, now: Timestamp) {
     for number in 0..addresses {
         let [high, low] = [number >> 16, number & 0xffff].map(|half| u16::try_from(half).unwrap_or(0));

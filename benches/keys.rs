@@ -1,4 +1,4 @@
-//! Fills a database with API keys through the store itself, so that what is measured is what the server would have.
+//! Fills a database with API keys through the store, so that the benchmark uses the same rows as a server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 use telepath_store::{Database, Store, StoreContext, StoreOptions};
 
-/// Changes under way at once; the store's writer commits many of them together.
+/// Concurrent changes; the store's writer commits many of them together.
 const AT_ONCE: usize = 256;
-/// The highest limit of an account, so that no window fills up while something else is measured.
+/// The highest limit of an account, so that no window fills up during a measurement.
 const LIMIT: u32 = 60_000;
 
 /// Opens the `SQLite` database of a data folder as the server does, with the folder's master key.
@@ -24,7 +24,7 @@ pub async fn open(data: &Path) -> anyhow::Result<Arc<Store>> {
     open_with(data, &master_key(data).await?).await
 }
 
-/// The same of a database elsewhere.
+/// Opens a database outside the data folder.
 pub async fn open_database(data: &Path, database: Database) -> anyhow::Result<Arc<Store>> {
     open_on(database, &master_key(data).await?).await
 }
@@ -49,7 +49,7 @@ async fn open_on(database: Database, master: &MasterKey) -> anyhow::Result<Arc<S
     Ok(Store::open(StoreOptions::new(database), seams).await?)
 }
 
-/// Makes keys until the table holds `wanted`, and gives the secrets of those that were made.
+/// Creates keys until the table has `wanted`; returns the secrets of the new ones.
 pub async fn fill(store: &Store, wanted: usize) -> anyhow::Result<Vec<SecretText>> {
     let account = store.ensure_account("Bench", KeyMode::Live, origin()).await?;
     let missing = wanted.saturating_sub(store.keys().len());

@@ -1,4 +1,4 @@
-//! What the benchmarks share: a database with as many keys as asked for.
+//! Shared by the benchmarks: databases with many keys.
 
 pub mod admin;
 pub mod keys;

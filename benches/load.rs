@@ -1,5 +1,5 @@
-//! The load generator: keep-alive connections that send one prepared request after the other. A process of its own,
-//! told on standard input what to do, so that its time is not counted as the server's.
+//! The load generator: keep-alive connections that send prepared requests one after another. It is a separate process,
+//! configured over standard input, so that its CPU time is not counted as the server's.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -17,9 +17,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::table::say;
 
-/// Connections at once.
+/// Concurrent connections.
 pub(crate) const CONNECTIONS: usize = 16;
-/// More than any answer that is asked for.
+/// Larger than any response.
 pub(crate) const MAX_ANSWER: usize = 16 * 1024;
 
 /// Reads `{address, authority, path, requests, keys}` and prints `{seconds}`.
@@ -52,7 +52,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
                 let share = requests / CONNECTIONS;
-                // Each connection begins elsewhere in the list, so that all keys are in use.
+                // Each connection starts at a different key, so that all keys are in use.
                 let turn = (0..share).map(|at| (number * share + at) % prepared.len());
                 match connector {
                     None => exchange(stream, &prepared, turn).await,
@@ -85,7 +85,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// Reads one whole answer, which must be a 200.
+/// Reads one complete response, which must be a 200.
 pub(crate) async fn read_answer<S: AsyncRead + Unpin>(
     stream: &mut S,
     buffer: &mut [u8],
@@ -104,7 +104,7 @@ pub(crate) async fn read_answer<S: AsyncRead + Unpin>(
     }
 }
 
-/// Head and body together, once the head is there.
+/// Length of head and body, once the head is complete.
 fn whole_length(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let head = std::str::from_utf8(&bytes[..end])?;

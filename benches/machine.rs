@@ -1,4 +1,4 @@
-//! On what the numbers were made.
+//! Describes the machine.
 
 use std::fs;
 

@@ -1,6 +1,5 @@
-//! Makes every number that the documentation states and prints them as one table. `scripts/bench` builds what it needs
-//! and starts it. The load generator and the bare server beside which we are measured are processes of their own, so
-//! that the time of the server's process is its own too.
+//! Measures every number in `docs/benchmarks.md` and prints one table. `scripts/bench` builds and starts it. The load
+//! generator and the baseline server are separate processes, so that CPU time is attributed correctly.
 
 mod bare;
 mod calls;
@@ -28,10 +27,10 @@ use anyhow::Context as _;
 use part::Plan;
 use table::Table;
 
-/// How much work is done.
+/// How long each part measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// For a look.
+    /// A quick check.
     Quick,
     /// For the documentation.
     Full,
@@ -67,7 +66,7 @@ async fn report(plan: Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A folder that is gone afterwards.
+/// A folder that is deleted with the value.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -80,7 +79,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What stays behind is in the folder for temporary files.
+        // If this fails, the folder stays among the temporary files.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

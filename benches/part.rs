@@ -1,4 +1,4 @@
-//! The parts of the table, each of which can be measured alone.
+//! The parts of the table; each can be measured alone.
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ impl Part {
         }
     }
 
-    /// Reads names with commas between them.
+    /// Parses names separated by commas.
     pub(crate) fn parse_list(text: &str) -> anyhow::Result<Vec<Part>> {
         let known = || Part::ALL.map(Part::name).join(", ");
         let parse = |name: &str| {
@@ -76,7 +76,7 @@ impl Part {
     }
 }
 
-/// What the command line asks for.
+/// The parsed command line.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) effort: Effort,

@@ -1,4 +1,4 @@
-//! Starts this program again as the load generator or as the bare server.
+//! Starts this program again as the load generator or as the baseline server.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +25,7 @@ async fn spawn(role: &str, order: &Value, core: Option<usize>) -> anyhow::Result
     Ok(child)
 }
 
-/// A program that stays on one core, or goes where it likes.
+/// A program, pinned to one core or not.
 pub(crate) fn on_core(program: &Path, core: Option<usize>) -> Command {
     match core {
         None => Command::new(program),
@@ -37,7 +37,7 @@ pub(crate) fn on_core(program: &Path, core: Option<usize>) -> Command {
     }
 }
 
-/// The bare server and where it listens.
+/// The baseline server and its addresses.
 pub(crate) struct Bare {
     child: Child,
     pub(crate) plain: SocketAddr,
@@ -45,7 +45,7 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    /// Answers as the order says, on one core or where it likes.
+    /// Starts it with the given response, pinned to one core or not.
     pub(crate) async fn start(order: &Value, core: Option<usize>) -> anyhow::Result<Self> {
         let mut child = spawn("bare", order, core).await?;
         let stdout = child.stdout.take().context("standard output")?;
@@ -61,7 +61,7 @@ impl Bare {
     }
 }
 
-/// Sends `requests` to an address, over TLS when there is an authority to trust; gives the seconds that it took.
+/// Sends `requests` to an address, over TLS if an authority is given; returns the seconds it took.
 pub(crate) async fn load(
     address: SocketAddr,
     authority: Option<&Path>,
@@ -71,7 +71,7 @@ pub(crate) async fn load(
     run_load(None, address, authority, requests, keys).await
 }
 
-/// The same without TLS, from one core.
+/// Like `load`, without TLS and from one core.
 pub(crate) async fn load_on(
     core: usize,
     address: SocketAddr,

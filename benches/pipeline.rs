@@ -1,4 +1,4 @@
-//! What each stage of the auth pipeline costs, over a table of 10,000 keys that are asked for in turn.
+//! The cost of each stage of the auth pipeline, over a table of 10,000 keys used in turn.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
     measured
 }
 
-/// What the gate notes of an ordinary request.
+/// The log entry of an ordinary request.
 fn answered(hash: &HashedKey, handle: &KeyHandle, at: Timestamp) -> Answered<'static> {
     Answered {
         account: handle.account_id(),
@@ -54,24 +54,24 @@ fn answered(hash: &HashedKey, handle: &KeyHandle, at: Timestamp) -> Answered<'st
     }
 }
 
-/// Requests that are noted before they are written, and those of one batch, whose writes come before all of it: few enough
-/// that all fit into memory.
+/// Entries buffered before a write, and requests of one batch, which is preceded by a write: few enough to fit into
+/// memory.
 const NOTED: usize = 50_000;
 const BATCH: u64 = 10_000;
 
-/// Writes what was noted whenever it has become much, outside of what is measured.
+/// Writes the buffered entries when there are many, outside of the measurement.
 fn in_time(store: &Store) -> impl FnMut() {
     let mut noted = 0;
     move || {
         noted += 1;
         if noted % NOTED == 0 {
-            // What cannot be written stays in memory; the figures show it.
+            // Entries that cannot be written stay in memory; the figures show it.
             let _ = tokio::runtime::Handle::current().block_on(store.flush_usage());
         }
     }
 }
 
-/// Goes round and round through a list.
+/// Cycles through a list.
 fn in_turn<'a, T>(items: &'a [T]) -> impl FnMut() -> &'a T {
     let mut next = 0;
     move || {

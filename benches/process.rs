@@ -1,19 +1,19 @@
-//! What a process has used, from /proc.
+//! CPU time and memory of a process, from /proc.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-/// Processor time is counted in hundredths of a second in /proc (`USER_HZ`), on every Linux.
+/// CPU time in /proc is in hundredths of a second (`USER_HZ`) on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Processor time of all threads of a process.
+/// CPU time of all threads of a process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct CpuTime {
-    /// In the program itself.
+    /// In user space.
     pub(crate) user: Duration,
-    /// In the kernel on its behalf.
+    /// In the kernel.
     pub(crate) system: Duration,
 }
 
@@ -22,7 +22,7 @@ impl CpuTime {
         self.user + self.system
     }
 
-    /// What came after an earlier reading.
+    /// The difference from an earlier reading.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             user: self.user.saturating_sub(earlier.user),
@@ -31,7 +31,7 @@ impl CpuTime {
     }
 }
 
-/// What a process has used so far.
+/// The CPU time of a process so far.
 pub(crate) fn cpu_time(process: u32) -> anyhow::Result<CpuTime> {
     let path = format!("/proc/{process}/stat");
     let text = fs::read_to_string(&path).with_context(|| path.clone())?;
@@ -43,12 +43,12 @@ pub(crate) fn cpu_time(process: u32) -> anyhow::Result<CpuTime> {
     Ok(CpuTime { user: TICK * ticks(11)?, system: TICK * ticks(12)? })
 }
 
-/// Memory that is really there, in MiB.
+/// Resident memory in MiB.
 pub(crate) fn resident_mib(process: u32) -> anyhow::Result<u64> {
     Ok(resident_kib(process)? / 1024)
 }
 
-/// Memory that is really there, in KiB.
+/// Resident memory in KiB.
 pub(crate) fn resident_kib(process: u32) -> anyhow::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = text.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;

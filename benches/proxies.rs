@@ -1,7 +1,7 @@
-//! What one authenticated and limited request costs us beside the proxies that people put in front of an API for the same
-//! purpose: `HAProxy` with a map and a stick table, nginx with a map and `limit_req`. The same keys, answers of the same size,
-//! one core for each server and another for the load, in one run; and beside the bare handler, which shows what is the
-//! library's. Whoever is not installed is left out and said so.
+//! One authenticated and limited request, compared with the proxies that people put in front of an API for the same
+//! purpose: `HAProxy` with a map and a stick table, nginx with a map and `limit_req`; and with the bare handler, which shows
+//! the library's share. Same keys, responses of the same size, one core for each server and another for the load, in one
+//! run. A proxy that is not installed is skipped with a message.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -21,9 +21,9 @@ use crate::requests::{folder_with_keys, whoami};
 use crate::server::Server;
 use crate::table::{Table, progress};
 
-/// The rounds, each of which measures everybody once; of a server's rounds the median is taken.
+/// Rounds; each measures every server once, and the median per server counts.
 const ROUNDS: usize = 9;
-/// The core that serves, and the one that asks.
+/// The core of the server, and that of the load generator.
 const SERVING: usize = 0;
 const ASKING: usize = 1;
 /// How long a proxy may take to read its keys and listen.
@@ -88,7 +88,7 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
     server.stop().await
 }
 
-/// An answer as it came, to be imitated.
+/// A response to be imitated.
 struct Answer {
     head: String,
     body: String,
@@ -99,7 +99,7 @@ impl Answer {
         self.head.len() + self.body.len()
     }
 
-    /// The headers that a proxy is told to send; the others it writes by itself.
+    /// Headers that the proxy is configured to send; it adds the others itself.
     fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         const OWN: [&str; 5] = ["date", "content-length", "content-type", "connection", "server"];
         self.head
@@ -123,7 +123,7 @@ async fn ask(address: SocketAddr, key: &str) -> anyhow::Result<Answer> {
     Ok(Answer { head: head.to_owned(), body: body.to_owned() })
 }
 
-/// Whether a proxy writes down each request, as we do.
+/// Whether the proxy writes an access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Log {
     Off,
@@ -160,7 +160,7 @@ impl Kind {
             .find(|path| path.exists())
     }
 
-    /// The line of `-v` that says which version it is; nginx writes it to standard error.
+    /// The version line of `-v`; nginx writes it to standard error.
     async fn version(self, program: &Path) -> anyhow::Result<String> {
         let output = Command::new(program).arg("-v").output().await?;
         let text = [output.stdout, output.stderr].concat();
@@ -169,7 +169,7 @@ impl Kind {
         Ok(format!("{} {}", self.name(), number.unwrap_or("of unknown version").trim()))
     }
 
-    /// Writes the files that it needs; gives the arguments to start it with.
+    /// Writes its configuration; returns the arguments to start it with.
     fn configure(
         self,
         log: Log,
@@ -223,7 +223,7 @@ fn haproxy_config(log: Log, folder: &Path, address: SocketAddr, answer: &Answer)
          http-request return status 200 content-type application/json file {folder}/www/v1/whoami"
     );
     for (name, value) in answer.headers() {
-        // What is left in the window is asked of the table, as it is in our own answer.
+        // The remaining requests come from the table, as in our own response.
         let value = if name.eq_ignore_ascii_case("x-ratelimit-remaining") {
             "%[sc_http_req_rate(0)]".to_owned()
         } else {
@@ -231,7 +231,7 @@ fn haproxy_config(log: Log, folder: &Path, address: SocketAddr, answer: &Answer)
         };
         write!(text, " hdr {name} \"{value}\"")?;
     }
-    // Ours has one; with it the answers are of the same size.
+    // Ours has one; with it the responses have the same size.
     text.push_str(" hdr date \"Thu,\\ 01\\ Jan\\ 1970\\ 00:00:00\\ GMT\"\n");
     Ok(text)
 }
@@ -244,14 +244,14 @@ fn nginx_keys(keys: &[String]) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The answer is a file, because what the rewrite module returns by itself is never limited.
+/// The response is a file, because responses of the rewrite module are never limited.
 fn nginx_config(log: Log, folder: &Path, address: SocketAddr, answer: &Answer) -> anyhow::Result<String> {
     let folder = folder.display();
     let log = match log {
         Log::Off => "off".to_owned(),
         Log::File => format!("'{folder}/access.log' combined buffer=64k flush=1s"),
     };
-    // A file's time is not among our headers.
+    // We do not send the modification time of a file.
     let mut headers = "      add_header Last-Modified '';\n".to_owned();
     for (name, value) in answer.headers() {
         writeln!(headers, "      add_header {name} '{value}' always;")?;
@@ -268,7 +268,7 @@ fn nginx_config(log: Log, folder: &Path, address: SocketAddr, answer: &Answer) -
     ))
 }
 
-/// A proxy that runs; it is killed when the value is dropped.
+/// A running proxy; killed when the value is dropped.
 struct Proxy {
     child: Child,
     address: SocketAddr,
@@ -319,7 +319,7 @@ impl Proxy {
     }
 }
 
-/// An address that was free a moment ago; proxies cannot be asked to choose one and say which.
+/// An address that was free a moment ago; proxies cannot choose a port and report it.
 fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -1,4 +1,4 @@
-//! What one authenticated request costs the whole process, beside a bare handler that answers the same bytes.
+//! The CPU time of one authenticated request, compared with a bare handler that returns the same bytes.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::table::{Table, progress};
 use telepath_benches::keys;
 
 const KEYS: usize = 10_000;
-/// The pairs of measurements, one beside the other, of which the median is taken.
+/// Pairs of measurements; the median counts.
 const ROUNDS: usize = 5;
 
 pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -> anyhow::Result<()> {
@@ -56,9 +56,9 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
     server.stop().await
 }
 
-/// Makes a data folder with [`KEYS`] keys; gives their secrets.
+/// Creates a data folder with [`KEYS`] keys; returns their secrets.
 pub(crate) async fn folder_with_keys(data: &Path) -> anyhow::Result<Vec<String>> {
-    // The first start makes the folder and its master key.
+    // The first start creates the folder and its master key.
     Server::start(data).await?.stop().await?;
     progress("making 10,000 keys");
     let store = keys::open(data).await?;
@@ -67,7 +67,7 @@ pub(crate) async fn folder_with_keys(data: &Path) -> anyhow::Result<Vec<String>>
     Ok(secrets)
 }
 
-/// Microseconds of processor time per request, and requests per second.
+/// Microseconds of CPU time per request, and requests per second.
 async fn cost(
     process: u32,
     address: SocketAddr,
@@ -87,10 +87,10 @@ fn median(numbers: &mut [f64]) -> f64 {
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// What the library writes by itself, it writes for the bare server too.
+/// Headers that the library adds; it adds them for the baseline server, too.
 const WRITTEN_BY_HYPER: [&str; 3] = ["date", "content-length", "connection"];
 
-/// One answer of ours, as an order to the bare server to answer the same.
+/// One response of ours, as input for the baseline server.
 pub(crate) async fn whoami(address: SocketAddr, key: &str, data: &Path) -> anyhow::Result<Value> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!(

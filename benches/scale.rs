@@ -1,4 +1,4 @@
-//! What many keys cost: the start, the memory, the look-up.
+//! Start time, memory and look-up time with many keys.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -14,9 +14,9 @@ use crate::server::Server;
 use crate::table::{Table, progress};
 use telepath_benches::keys;
 
-/// Look-ups that are timed together.
+/// Look-ups timed together.
 const LOOKUPS: usize = 1_000_000;
-/// At most so many different keys are looked up; spread over all of the table.
+/// The most distinct keys that are looked up, spread over the table.
 const ASKED: usize = 200_000;
 
 pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -> anyhow::Result<()> {
@@ -35,7 +35,7 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         let secrets = keys::fill(&store, *size).await?;
         let made = u32::try_from(store.keys().len() - before)?;
         let rate = f64::from(made) / started.elapsed().as_secs_f64();
-        // Every so many, so that the whole table is asked for and not one corner of it.
+        // Every n-th key, so that the look-ups cover the whole table.
         let step = (secrets.len() / (ASKED / 2)).max(1);
         for secret in secrets.iter().step_by(step) {
             asked.push(store.vault().hash_key(&PlainKey::parse(secret.expose().as_bytes())?));
@@ -59,12 +59,12 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
     Ok(())
 }
 
-/// The mean time of a look-up that finds something, in an order that no cache can guess.
+/// The mean time of a successful look-up, in an order that caches cannot predict.
 fn lookup(store: &Store, hashes: &[HashedKey]) -> anyhow::Result<Duration> {
     let mut place = 0;
     let started = Instant::now();
     for _ in 0..LOOKUPS {
-        // A step that has no common factor with the number of hashes visits all of them.
+        // A step that is coprime to the number of hashes visits all of them.
         place = (place + 7919) % hashes.len();
         black_box(store.keys().find(&hashes[place])).context("every key is found")?;
     }

@@ -12,22 +12,22 @@ use tokio::process::{Child, Command};
 
 use crate::peers::on_core;
 
-/// How long a start may take, with a million keys on a slow disk.
+/// The longest start, with a million keys on a slow disk.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Variables of the environment.
+/// Environment variables.
 pub(crate) type Settings = Vec<(&'static str, String)>;
 
 pub(crate) struct Server {
     child: Child,
     pub(crate) tls: SocketAddr,
     pub(crate) plain: SocketAddr,
-    /// From the start of the process to the line that says it is ready.
+    /// From the start of the process to its `ready` line.
     pub(crate) start_time: Duration,
     pub(crate) data: PathBuf,
 }
 
-/// The program beside this one.
+/// The `telepath` binary in the same folder as this program.
 pub(crate) fn program() -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("telepath");
     ensure!(path.exists(), "{} is not there; scripts/bench builds it", path.display());
@@ -39,22 +39,22 @@ impl Server {
         Self::launch(data, None, &Settings::new()).await
     }
 
-    /// The same, kept on one core.
+    /// Starts it pinned to one core.
     pub(crate) async fn start_on_core(data: &Path, core: usize) -> anyhow::Result<Self> {
         Self::launch(data, Some(core), &Settings::new()).await
     }
 
-    /// The same, with settings in its environment.
+    /// Starts it with settings in its environment.
     pub(crate) async fn start_with(data: &Path, settings: &Settings) -> anyhow::Result<Self> {
         Self::launch(data, None, settings).await
     }
 
-    /// The same with leave to reach these services of this machine.
+    /// Starts it with these local services in `egress.allow`.
     pub(crate) async fn start_reaching(data: &Path, allow: &str) -> anyhow::Result<Self> {
         Self::launch(data, None, &vec![("TELEPATH_EGRESS_ALLOW", allow.to_owned())]).await
     }
 
-    /// The same with the certificate authority that vouches for them, and with more settings.
+    /// Starts it with these local services, the certificate authority that signs for them, and more settings.
     pub(crate) async fn start_for(
         data: &Path,
         allow: &str,
@@ -108,7 +108,7 @@ impl Server {
         self.child.id().context("the server is running")
     }
 
-    /// Ends it cleanly.
+    /// Stops it cleanly.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let kill = format!("kill -TERM {}", self.process()?);
         Command::new("sh").args(["-c", &kill]).status().await?;

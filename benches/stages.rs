@@ -1,4 +1,4 @@
-//! Reads what criterion has measured of the stages of the auth pipeline.
+//! Reads criterion's results for the stages of the auth pipeline.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The median that criterion wrote down in the last run.
+/// The median of criterion's last run.
 fn median(stage: &str) -> anyhow::Result<f64> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let path = target.join("criterion/pipeline").join(stage).join("new/estimates.json");

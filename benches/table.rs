@@ -1,4 +1,4 @@
-//! The one table that is printed, and the only place that prints.
+//! The result table, and the only code that prints.
 
 /// A line on standard output.
 #[expect(clippy::print_stdout, reason = "printing numbers is what this program is for")]
@@ -6,7 +6,7 @@ pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 
-/// Progress, where it does not mix with the table.
+/// Progress, on standard error.
 #[expect(clippy::print_stderr, reason = "a long measurement says what it is doing")]
 pub(crate) fn progress(what: &str) {
     eprintln!("… {what}");

@@ -1,4 +1,4 @@
-//! What webhooks cost and how soon they arrive: the server beside a sink in this process, over TLS on this machine.
+//! Throughput and delay of webhooks: the server delivers to a sink in this process, over TLS on this machine.
 
 mod sink;
 
@@ -24,13 +24,13 @@ use crate::table::{Table, progress};
 use sink::Sink;
 use telepath_benches::keys;
 
-/// Events that are caused at once.
+/// Concurrent events.
 const AT_ONCE: usize = 128;
-/// Endpoints of the measurement of fairness.
+/// Endpoints in the fairness measurement.
 const ENDPOINTS: usize = 100;
-/// The setting of a database that is not in the folder.
+/// The setting for a database outside the data folder.
 const DATABASE_URL: &str = "TELEPATH_DATABASE_URL";
-/// How long anything may take.
+/// The longest wait.
 const PATIENCE: Duration = Duration::from_mins(10);
 
 pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -> anyhow::Result<()> {
@@ -57,7 +57,7 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
     memory(table, scratch, waiting).await
 }
 
-/// A data folder with a store that is open while no server runs on it.
+/// A data folder with an open store while no server runs on it.
 struct Folder {
     store: Arc<Store>,
     account: AccountId,
@@ -69,7 +69,7 @@ impl Folder {
         Self::of(keys::open(data).await?).await
     }
 
-    /// On a database that is not in the folder.
+    /// With a database outside the folder.
     async fn open_on(data: &Path, url: &str) -> anyhow::Result<Self> {
         let database = Database::Postgres { url: SecretText::new(url.to_owned()) };
         Store::migrate(&database).await?;
@@ -120,7 +120,7 @@ async fn throughput_on_postgres(
     Ok(())
 }
 
-/// How many of the deliveries that wait at the start of a server arrive per second.
+/// Deliveries per second of a backlog that is due when the server starts.
 async fn rate(
     scratch: &Path,
     data: &Path,
@@ -141,7 +141,7 @@ async fn rate(
     Ok(format!("{rate:.0}"))
 }
 
-/// How long deliveries took, over all of them.
+/// The distribution of delivery times.
 struct Delays {
     p50: Duration,
     p99: Duration,
@@ -163,8 +163,8 @@ impl Delays {
     }
 }
 
-/// Events for a hundred endpoints in turn, one of which never answers when `dead` says so; how long
-/// the others' took from the answered change to their receipt.
+/// Sends events to a hundred endpoints in turn, one of which never responds if `dead`; returns the times from the
+/// response to the change until receipt, for the other endpoints.
 async fn fairness(scratch: &Path, rounds: usize, dead: bool) -> anyhow::Result<Delays> {
     let (data, sink) = (scratch.join(format!("webhook-fair-{dead}")), Sink::start(scratch).await?);
     let folder = Folder::open(&data).await?;
@@ -174,7 +174,7 @@ async fn fairness(scratch: &Path, rounds: usize, dead: bool) -> anyhow::Result<D
         webhooks.push(folder.webhook(sink.url(&path), 10).await?);
     }
     if dead {
-        // It has a backlog from the beginning.
+        // It has a backlog from the start.
         folder.events(webhooks[0], 1_000).await?;
     }
     folder.store.close().await;
@@ -201,7 +201,7 @@ async fn fairness(scratch: &Path, rounds: usize, dead: bool) -> anyhow::Result<D
     Delays::of(delays)
 }
 
-/// Memory with many deliveries waiting for an endpoint that answers a byte at a time and never ends.
+/// Memory with many deliveries waiting for an endpoint that responds one byte at a time, forever.
 async fn memory(table: &mut Table, scratch: &Path, count: usize) -> anyhow::Result<()> {
     let (data, sink) = (scratch.join("webhook-memory"), Sink::start(scratch).await?);
     let folder = Folder::open(&data).await?;

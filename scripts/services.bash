@@ -1,13 +1,13 @@
-# Sourced by the scripts beside it: a PostgreSQL and a Redis for one run, in a temporary folder, with nothing left behind.
-# Whoever sources it has `logs`, the folder for what the servers write, and calls `prepare_services` first.
+# Sourced by the other scripts: a PostgreSQL and a Redis for one run, in a temporary folder that is deleted at the end.
+# The caller sets `logs`, the folder for the servers' logs, and calls `prepare_services` first.
 
 scratch=
 servers=()
 
-# Makes the folder, and sees to it that everything ends with the script.
+# Creates the folder, and stops everything when the script ends.
 prepare_services() {
   scratch=$(mktemp -d "${TMPDIR:-/tmp}/telepath.XXXXXX")
-  # The user that PostgreSQL runs as has to get in.
+  # The user that PostgreSQL runs as needs access.
   chmod 755 "$scratch"
   mkdir -p "$logs"
   trap cleanup EXIT
@@ -29,7 +29,7 @@ cleanup() {
 # The folder of PostgreSQL's programs, which Debian keeps out of PATH.
 postgres_programs() {
   if command -v initdb >/dev/null && command -v postgres >/dev/null; then
-    # Where a link leads, all the other programs are too.
+    # The other programs are in the folder that the link points to.
     dirname "$(readlink --canonicalize "$(command -v initdb)")"
   else
     find /usr/lib/postgresql -path '*/bin/initdb' -printf '%h\n' 2>/dev/null | sort -V | tail -n 1
@@ -44,11 +44,11 @@ free_port() {
     port=$((20000 + RANDOM % 12000))
     if port_is_free "$port"; then echo "$port"; return; fi
   done
-  printf 'no free port was found\n' >&2
+  printf 'no free port found\n' >&2
   return 1
 }
 
-# PostgreSQL refuses to run as root, so as root it runs as a user without rights.
+# PostgreSQL refuses to run as root, so as root it runs as an unprivileged user.
 start_postgres() {
   local bin port as=() owner=
   bin=$(postgres_programs)
@@ -87,7 +87,7 @@ start_redis() {
   wait_for redis redis-cli -p "$port" ping
 }
 
-# wait_for NAME COMMAND…: until the command succeeds, for at most 30 seconds.
+# wait_for NAME COMMAND…: waits until the command succeeds, at most 30 seconds.
 wait_for() {
   local name=$1
   shift

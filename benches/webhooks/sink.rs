@@ -1,4 +1,4 @@
-//! The endpoint that is sent to. It answers at once, never (`/mute`), or a byte at a time without end (`/drip`).
+//! The receiving endpoint. It responds at once, never (`/mute`), or one byte at a time forever (`/drip`).
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// Between two bytes of a slow answer.
+/// Pause between two bytes of a slow response.
 const DRIP: Duration = Duration::from_millis(100);
 
 struct Receipt {
@@ -56,7 +56,7 @@ impl Sink {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     let service = service_fn(move |request| answer(request, Arc::clone(&receipts)));
                     let http = hyper::server::conn::http1::Builder::new();
-                    // The server closes when it has what it wants.
+                    // The server closes the connection when it has read enough.
                     let _ = http.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -72,19 +72,19 @@ impl Sink {
         format!("https://{}{path}", self.address())
     }
 
-    /// When each event arrived first.
+    /// The time of the first arrival of each event.
     pub(super) fn receipts(&self) -> Vec<(String, Instant)> {
         let receipts =
             self.receipts.lock().map(|list| list.iter().map(|r| (r.event.clone(), r.at)).collect());
         receipts.unwrap_or_default()
     }
 
-    /// Waits until so much has arrived.
+    /// Waits until this many events have arrived.
     pub(super) async fn until(&self, count: usize, patience: Duration) -> anyhow::Result<()> {
         self.until_of("nothing is passed over", count, patience).await
     }
 
-    /// The same without what arrived at one path.
+    /// Like the above, without the events of one path.
     pub(super) async fn until_of(
         &self,
         without: &str,
