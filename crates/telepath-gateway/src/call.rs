@@ -22,10 +22,10 @@ use telepath_sip::CallHandle;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use crate::agent::AgentPlan;
-use crate::gateway::Shared;
-use crate::live::LivePlace;
+use crate::command::{CarrierEvent, Command};
+use crate::live::LiveCallGuard;
 use crate::rtp_ports::RtpLease;
-use crate::signalling::{Command, FromCarrier};
+use crate::shared::Shared;
 use journal::Journal;
 
 /// How long the trace of a call is waited for.
@@ -58,7 +58,7 @@ pub(crate) struct CallSetup {
     pub(crate) max_duration: Option<Duration>,
     pub(crate) arrived_at: Instant,
     pub(crate) lease: RtpLease,
-    pub(crate) from_carrier: mpsc::Receiver<FromCarrier>,
+    pub(crate) from_carrier: mpsc::Receiver<CarrierEvent>,
     pub(crate) asked: mpsc::Receiver<DisconnectReason>,
 }
 
@@ -88,7 +88,7 @@ impl Outcome {
 }
 
 /// Runs a call and sees to its record, whatever becomes of it.
-pub(crate) async fn supervise(shared: Arc<Shared>, setup: CallSetup, place: LivePlace) {
+pub(crate) async fn supervise(shared: Arc<Shared>, setup: CallSetup, place: LiveCallGuard) {
     let handle = setup.handle;
     let journal = Journal::open(&shared, setup.facts.clone());
     let id = setup.facts.id;
@@ -110,7 +110,7 @@ pub(crate) async fn supervise(shared: Arc<Shared>, setup: CallSetup, place: Live
 
 async fn conclude(shared: &Shared, handle: CallHandle) -> String {
     let (reply, answer) = oneshot::channel();
-    if shared.commands.send(Command::Conclude(handle, reply)).await.is_err() {
+    if shared.commands.send(Command::Release(handle, reply)).await.is_err() {
         return String::new();
     }
     let waited = tokio::time::timeout(TRACE_PATIENCE, answer).await;

@@ -1,18 +1,23 @@
-//! The tokio shell of the media plane: the SIP endpoint's socket, media sockets, the agent's WebSocket, and one task
-//! that owns each call. What a message means is decided in `telepath-sip` and `telepath-media`; here it is only
-//! carried. The control plane is seen through [`telepath_core::ports::CallControl`] and nothing else.
+//! The tokio shell of the media plane: the SIP socket, the RTP sockets, the WebSocket to the agent, and one task per
+//! call. The protocol logic is in `telepath-sip` and `telepath-media`, which do no I/O; this crate connects them to
+//! sockets and timers. It reaches the control plane only through [`telepath_core::ports::CallControl`].
 
 mod agent;
 mod call;
 pub mod caller;
+mod command;
 mod dice;
+mod disconnect_reason;
 pub mod echo_agent;
 mod gateway;
 mod live;
 mod metric_catalogue;
 mod options;
+mod reject_reason;
 mod rtp_ports;
+mod shared;
 mod signalling;
+mod sip_socket;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,5 @@
-//! The table of live calls: how the API reaches the one task that owns a call. It holds no state of a call, only the
-//! way to ask it to end.
+//! The table of live calls: how the API reaches the task that owns a call. It stores no call state, only the channel by
+//! which a call is told to hang up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,65 +8,68 @@ use telepath_core::call::DisconnectReason;
 use telepath_core::id::{CallId, TrunkId};
 use tokio::sync::mpsc;
 
+/// Calls that ring or are connected.
 #[derive(Debug, Default)]
-pub(crate) struct LiveTable {
-    calls: Mutex<HashMap<CallId, Entry>>,
+pub(crate) struct LiveCallTable {
+    calls: Mutex<HashMap<CallId, LiveCall>>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct LiveCall {
     trunk: TrunkId,
-    ask: mpsc::Sender<DisconnectReason>,
+    hang_up: mpsc::Sender<DisconnectReason>,
 }
 
-/// A call's place in the table; dropping it takes the call out.
+/// Removes its call from the table when dropped.
 #[derive(Debug)]
-pub(crate) struct LivePlace {
-    table: Arc<LiveTable>,
+pub(crate) struct LiveCallGuard {
+    table: Arc<LiveCallTable>,
     call: CallId,
 }
 
-impl LiveTable {
-    /// Puts a call in. The receiver gives the reason for which it was asked to end; the first asker wins.
-    pub(crate) fn enter(
+impl LiveCallTable {
+    /// Adds a call. The receiver yields the reason of the first request to hang up; later requests are ignored.
+    pub(crate) fn insert(
         self: &Arc<Self>,
         call: CallId,
         trunk: TrunkId,
-    ) -> (LivePlace, mpsc::Receiver<DisconnectReason>) {
-        let (ask, asked) = mpsc::channel(1);
-        self.calls().insert(call, Entry { trunk, ask });
+    ) -> (LiveCallGuard, mpsc::Receiver<DisconnectReason>) {
+        let (hang_up, requests) = mpsc::channel(1);
+        self.calls().insert(call, LiveCall { trunk, hang_up });
         metrics::gauge!("telepath_calls_live").increment(1.0);
-        (LivePlace { table: self.clone(), call }, asked)
+        (LiveCallGuard { table: self.clone(), call }, requests)
     }
 
+    /// Asks a call to hang up; false when it is not live.
     pub(crate) fn hang_up(&self, call: CallId, reason: DisconnectReason) -> bool {
-        self.calls().get(&call).is_some_and(|entry| entry.ask(reason))
+        self.calls().get(&call).is_some_and(|call| call.hang_up(reason))
     }
 
-    pub(crate) fn hang_up_where(&self, which: impl Fn(TrunkId) -> bool, reason: DisconnectReason) -> usize {
-        self.calls().values().filter(|entry| which(entry.trunk) && entry.ask(reason)).count()
+    /// Asks every call of the matching trunks to hang up and returns how many there were.
+    pub(crate) fn hang_up_where(&self, matches: impl Fn(TrunkId) -> bool, reason: DisconnectReason) -> usize {
+        self.calls().values().filter(|call| matches(call.trunk) && call.hang_up(reason)).count()
     }
 
     pub(crate) fn len(&self) -> usize {
         self.calls().len()
     }
 
-    fn calls(&self) -> MutexGuard<'_, HashMap<CallId, Entry>> {
+    fn calls(&self) -> MutexGuard<'_, HashMap<CallId, LiveCall>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entry {
-    /// A full channel means that somebody has asked already, which serves as well.
-    fn ask(&self, reason: DisconnectReason) -> bool {
-        match self.ask.try_send(reason) {
+impl LiveCall {
+    /// A full channel means that the call is already being hung up, which counts as success.
+    fn hang_up(&self, reason: DisconnectReason) -> bool {
+        match self.hang_up.try_send(reason) {
             Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => true,
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
     }
 }
 
-impl Drop for LivePlace {
+impl Drop for LiveCallGuard {
     fn drop(&mut self) {
         self.table.calls().remove(&self.call);
         metrics::gauge!("telepath_calls_live").decrement(1.0);

@@ -1,5 +1,5 @@
-//! What a gateway is told when it starts, and the ways in which starting can fail. Everything has a default but the
-//! address, so that a test or a quickstart names only what it cares about.
+//! The options of a gateway and the errors of starting one. Every option except the SIP address has a default, so a test
+//! or the quickstart sets only what it needs.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,46 +9,46 @@ use std::time::Duration;
 use telepath_core::entropy::EntropyError;
 use telepath_egress::Egress;
 
-/// Everything that a gateway can be told.
+/// The options of a gateway.
 #[derive(Debug, Clone)]
 pub struct GatewayOptions {
-    /// Where SIP over UDP is served. Port 0 takes a free one, see [`crate::Gateway::sip_addr`].
+    /// The UDP address for SIP. Port 0 takes a free port, see [`crate::Gateway::sip_addr`].
     pub sip_listen: SocketAddr,
-    /// The address put into Contact, Via and SDP. `None` means the address listened on, or, when that is unspecified,
-    /// the one the system would use toward the Internet.
+    /// The address in Contact, Via and SDP. `None` means the listen address or, if that is unspecified, the address
+    /// that the routing table selects for traffic to the Internet.
     pub advertise: Option<IpAddr>,
-    /// UDP ports for media; only even ones are used (RFC 3550 section 11). Outside the kernel's ephemeral range by
-    /// default, so that no other program's outgoing socket can take one.
+    /// UDP ports for RTP; only even ports are used (RFC 3550 section 11). The default lies outside the kernel's
+    /// ephemeral range, so that no outgoing socket of another program takes one.
     pub rtp_ports: RangeInclusive<u16>,
-    /// How long a media port rests after a call, so that late packets of one call never reach the next.
+    /// How long an RTP port stays unused after a call, so that late packets never reach the next call.
     pub rtp_port_drain: Duration,
-    /// Calls at once; beyond, callers get 503 with Retry-After.
+    /// The maximum number of live calls; further callers get 503 with Retry-After.
     pub max_calls: usize,
     /// How long a call rings at most while its agent is not ready.
     pub answer_delay: Duration,
-    /// How long the agent's socket may take to open, counted from the INVITE.
+    /// How long connecting to the agent may take, counted from the INVITE.
     pub agent_connect_timeout: Duration,
-    /// The longest a call may last when its trunk does not say.
+    /// The maximum duration of a call whose trunk does not set one.
     pub max_call_duration: Duration,
-    /// A call without packets from the caller ends after this, unless it is held.
+    /// A call ends after this time without RTP from the caller, unless it is on hold.
     pub media_inactivity: Duration,
-    /// Agent audio that may wait to be played to the caller; the oldest is dropped beyond.
+    /// How much agent audio may wait for play-out to the caller; when the queue is full, the oldest is dropped.
     pub playout_queue: Duration,
-    /// Caller audio that may wait for a slow agent; the oldest is dropped beyond.
+    /// How much caller audio may wait for a slow agent; when the queue is full, the oldest is dropped.
     pub agent_queue: Duration,
-    /// How long one question to the control plane may take.
+    /// How long one request to the control plane may take.
     pub control_timeout: Duration,
-    /// How long a call's record is tried to be written before it is given up.
-    pub record_patience: Duration,
-    /// Refused digests that one address block (an IPv4 address or an IPv6 /64) may send in a minute before its
-    /// further ones are refused unread.
+    /// How long writing a call record is retried before the record is dropped.
+    pub record_retry_timeout: Duration,
+    /// Failed digests that one address block (an IPv4 address or an IPv6 /64) may send in a minute before further
+    /// credentials from it are rejected without being checked.
     pub auth_failures_per_minute: u32,
-    /// Which agents may be reached: public ones only, unless told otherwise.
+    /// The destinations at which agents may be reached; only public ones by default.
     pub egress: Egress,
 }
 
 impl GatewayOptions {
-    /// The defaults, listening here.
+    /// The defaults for a gateway that listens on `sip_listen`.
     pub fn new(sip_listen: SocketAddr) -> Self {
         Self {
             sip_listen,
@@ -63,31 +63,31 @@ impl GatewayOptions {
             playout_queue: Duration::from_mins(1),
             agent_queue: Duration::from_secs(2),
             control_timeout: Duration::from_secs(5),
-            record_patience: Duration::from_mins(5),
+            record_retry_timeout: Duration::from_mins(5),
             auth_failures_per_minute: 30,
             egress: Egress::default(),
         }
     }
 }
 
-/// Why a gateway could not start. Each message is one line that names the remedy where there is one.
+/// Why a gateway could not start. Each message is one line and says what to do where that is known.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Another program has the port.
-    #[error("UDP port {} on {} is in use by another program; stop it or listen for SIP elsewhere", .0.port(), .0.ip())]
+    /// Another program uses the port.
+    #[error("UDP port {} on {} is in use by another program; stop it or choose another SIP port", .0.port(), .0.ip())]
     PortTaken(SocketAddr),
-    /// The socket cannot be opened for another reason.
-    #[error("cannot listen for SIP on udp {address}: {source}")]
+    /// The SIP socket could not be opened.
+    #[error("could not listen for SIP on udp {address}: {source}")]
     Socket {
-        /// Where it was tried.
+        /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The range of media ports holds no even port.
-    #[error("the range of RTP ports must hold at least one even port")]
+    /// The range of RTP ports contains no even port.
+    #[error("the RTP port range must contain at least one even port")]
     NoRtpPorts,
-    /// No random bytes.
+    /// The operating system returned no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
 }

@@ -16,7 +16,9 @@ pub use client::{ClientCredentials, Password};
 pub use hash::{Algorithm, Ha1, Ha1Pair};
 pub(crate) use hash::{hex, hmac_sha256};
 pub use nonce::{EpochSeconds, NonceSecret};
-pub use server::{Credentials, Denial, DigestConfig, DigestServer, Presented, Verdict};
+pub use server::{
+    AuthorizationHeader, Credentials, DigestConfig, DigestRejectReason, DigestServer, DigestVerification,
+};
 
 /// The realm a challenge names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,16 +26,16 @@ use std::time::Instant;
 use crate::message::{Message, ParseFailure, ResponseSeed, StatusCode, parse_datagram};
 use call::Call;
 use client::{ClientKey, ClientTable};
-pub use config::{EndpointConfig, EndpointSeed, Limits, ProductName, Timing};
+pub use config::{EndpointConfig, EndpointLimits, EndpointSeed, ProductName, Timing};
 use dialog::DialogKey;
 pub use event::{
-    CallHandle, ClientInvite, Counts, Direction, EndCause, Event, Incoming, Info, NotInThisState, OverLimit,
-    Refusal, RejectReason, Rejection, ReofferKind, RetryAfter, TraceRecord, Transmit,
+    CallHandle, DialogEnd, EndpointCounts, EndpointFull, Event, IncomingCall, Info, OutgoingCall,
+    ReInviteMethod, RejectReason, RetryAfter, TraceDirection, TraceRecord, Transmit, WrongCallState,
 };
 use server::{ServerId, ServerTable};
 use timer::Timers;
 use tokens::Tokens;
-use trace::Trace;
+use trace::TraceBuffer;
 
 /// Why the endpoint wants to be woken.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ pub struct Endpoint {
     pub(crate) timers: Timers<Deadline>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
-    pub(crate) trace: Trace,
+    pub(crate) trace: TraceBuffer,
     calls_made: u64,
     dropped_when_full: u64,
 }
@@ -76,7 +76,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Makes an endpoint.
     pub fn new(config: EndpointConfig, seed: EndpointSeed) -> Self {
-        let trace = Trace::new(config.trace, config.limits.max_queue);
+        let trace = TraceBuffer::new(config.trace, config.limits.max_queue);
         Self {
             config,
             tokens: Tokens::new(seed),
@@ -111,7 +111,7 @@ impl Endpoint {
                 self.note_rejection(RejectReason::Malformed(unreadable.flaw()), source, Some(status));
             }
             Err(ParseFailure::Dropped(reason)) => {
-                self.note_rejection(RejectReason::Unreadable(reason), source, None);
+                self.note_rejection(RejectReason::Unparsable(reason), source, None);
             }
         }
         self.trace.end_receive(source, bytes, now);
@@ -125,7 +125,7 @@ impl Endpoint {
                 Deadline::ServerRetransmit(id) => self.server_retransmit_due(id, now),
                 Deadline::ServerEnd(id) => self.server_end(id),
                 Deadline::ClientRetransmit(key) => self.client_retransmit_due(&key, now),
-                Deadline::ClientTimeout(key) => self.client_timed_out(&key, now),
+                Deadline::ClientTimeout(key) => self.client_timeout(&key, now),
                 Deadline::ClientEnd(key) => drop(self.client_end(&key)),
                 Deadline::AnswerRetransmit(call) => self.answer_retransmit_due(call, now),
                 Deadline::AckOverdue(call) => self.ack_overdue(call, now),
@@ -155,8 +155,8 @@ impl Endpoint {
     }
 
     /// How much is alive.
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> EndpointCounts {
+        EndpointCounts {
             calls: self.calls.len(),
             dialogs: self.dialogs.len(),
             server_transactions: self.servers.len(),
@@ -194,11 +194,11 @@ impl Endpoint {
 
     pub(crate) fn note_rejection(
         &mut self,
-        rule: RejectReason,
+        reason: RejectReason,
         source: SocketAddr,
         status: Option<StatusCode>,
     ) {
-        self.report(Event::Rejected(Rejection { rule, source, status }));
+        self.report(Event::Rejected { reason, source, status });
     }
 
     pub(crate) fn new_handle(&mut self) -> CallHandle {

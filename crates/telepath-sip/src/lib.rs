@@ -12,8 +12,8 @@ pub mod message;
 mod redact;
 
 pub use endpoint::{
-    CallHandle, ClientInvite, Counts, Direction, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event,
-    Incoming, Info, Limits, NotInThisState, OverLimit, ProductName, Refusal, RejectReason, Rejection,
-    ReofferKind, RetryAfter, Timing, TraceRecord, Transmit,
+    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointCounts, EndpointFull, EndpointLimits,
+    EndpointSeed, Event, IncomingCall, Info, OutgoingCall, ProductName, ReInviteMethod, RejectReason,
+    RetryAfter, Timing, TraceDirection, TraceRecord, Transmit, WrongCallState,
 };
 pub use redact::redact;

@@ -12,7 +12,7 @@ use telepath_core::trunk::Codec;
 use tokio::sync::mpsc;
 
 use super::{CallFacts, Outcome};
-use crate::gateway::Shared;
+use crate::shared::Shared;
 
 /// A call reports its answer, its agent's coming and going, and its end: nothing else, and each once.
 const ENTRIES: usize = 4;
@@ -139,7 +139,7 @@ impl Writer {
     }
 
     async fn insist(&self, end: &CallEnd) {
-        let until = Instant::now() + self.shared.options.record_patience;
+        let until = Instant::now() + self.shared.options.record_retry_timeout;
         let mut pause = FIRST_PAUSE;
         loop {
             let stopping = tokio::select! {

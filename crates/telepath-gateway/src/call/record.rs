@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use telepath_core::call::{
-    CallMetrics, CarrierLagSource, DisconnectReason, MAX_TURNS, MediaCounts, Speaker, Turn,
-};
+use telepath_core::call::{CallMetrics, CarrierLagSource, MAX_TURNS, MediaCounts, Speaker, Turn};
 use telepath_core::trunk;
 use telepath_media::codec::Codec;
 use telepath_media::figures::{self, CallReport};
-use telepath_media::reason::EndReason;
 use telepath_media::turns;
 
 /// Milliseconds of one play-out frame.
@@ -74,42 +71,6 @@ pub(super) fn codec(codec: Codec) -> trunk::Codec {
     match codec {
         Codec::Pcmu => trunk::Codec::Pcmu,
         Codec::Pcma => trunk::Codec::Pcma,
-    }
-}
-
-/// The bridge's word for a reason of the record.
-pub(super) fn to_bridge(reason: DisconnectReason) -> EndReason {
-    match reason {
-        DisconnectReason::NormalDisconnect => EndReason::NormalDisconnect,
-        DisconnectReason::AgentHangup => EndReason::AgentHangup,
-        DisconnectReason::ApiHangup => EndReason::ApiHangup,
-        DisconnectReason::NoAnswer => EndReason::NoAnswer,
-        DisconnectReason::ConnectionFailed => EndReason::ConnectionFailed,
-        DisconnectReason::NetworkError => EndReason::NetworkError,
-        DisconnectReason::AiProviderError => EndReason::AiProviderError,
-        DisconnectReason::CarrierError => EndReason::CarrierError,
-        DisconnectReason::MaxDuration => EndReason::MaxDuration,
-        DisconnectReason::TrunkDeleted => EndReason::TrunkDeleted,
-        DisconnectReason::ServerShutdown => EndReason::ServerShutdown,
-        DisconnectReason::Unknown => EndReason::Unknown,
-    }
-}
-
-/// The record's word for a reason of the bridge.
-pub(super) fn from_bridge(reason: EndReason) -> DisconnectReason {
-    match reason {
-        EndReason::NormalDisconnect => DisconnectReason::NormalDisconnect,
-        EndReason::AgentHangup => DisconnectReason::AgentHangup,
-        EndReason::ApiHangup => DisconnectReason::ApiHangup,
-        EndReason::NoAnswer => DisconnectReason::NoAnswer,
-        EndReason::ConnectionFailed => DisconnectReason::ConnectionFailed,
-        EndReason::NetworkError => DisconnectReason::NetworkError,
-        EndReason::AiProviderError => DisconnectReason::AiProviderError,
-        EndReason::CarrierError => DisconnectReason::CarrierError,
-        EndReason::MaxDuration => DisconnectReason::MaxDuration,
-        EndReason::TrunkDeleted => DisconnectReason::TrunkDeleted,
-        EndReason::ServerShutdown => DisconnectReason::ServerShutdown,
-        EndReason::Unknown => DisconnectReason::Unknown,
     }
 }
 

@@ -24,10 +24,11 @@ use super::journal::Journal;
 use super::sdp_state::SdpState;
 use super::{CallFacts, CallSetup, Outcome};
 use crate::agent::{AgentLink, AgentSocket, ConnectError, Heard, LinkLost, connect};
+use crate::command::{CarrierEvent, Command};
 use crate::dice::Rng;
-use crate::gateway::Shared;
+use crate::reject_reason::InviteRejectReason;
 use crate::rtp_ports::RtpLease;
-use crate::signalling::{Command, FromCarrier, Rule};
+use crate::shared::Shared;
 
 /// How long the end of a call waits for the caller to confirm it and for the agent to take its last words.
 pub(super) const FAREWELL: Duration = Duration::from_secs(2);
@@ -35,7 +36,7 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 const MAX_RTP: usize = 2_048;
 
 enum Event {
-    Carrier(FromCarrier),
+    Carrier(CarrierEvent),
     /// The signalling task has ended.
     SignallingGone,
     Asked(DisconnectReason),
@@ -83,7 +84,7 @@ pub(super) struct CallTask<'a> {
     pub(super) handle: CallHandle,
     pub(super) arrived_at: Instant,
     pub(super) lease: RtpLease,
-    pub(super) from_carrier: mpsc::Receiver<FromCarrier>,
+    pub(super) from_carrier: mpsc::Receiver<CarrierEvent>,
     pub(super) asked: mpsc::Receiver<DisconnectReason>,
     pub(super) bridge: CallBridge,
     pub(super) codec: Codec,
@@ -111,7 +112,7 @@ pub(super) async fn run(shared: Arc<Shared>, setup: CallSetup, journal: &Journal
         Ok(task) => task.live().await,
         Err(refusal) => {
             // The signalling task is gone only when the server stops.
-            let _ = commands.send(Command::Refuse(handle, refusal.rule)).await;
+            let _ = commands.send(Command::Reject(handle, refusal.rule)).await;
             Outcome::bare(CallStatus::Failed, refusal.reason, refusal.text, clock.now())
         }
     }
@@ -119,7 +120,7 @@ pub(super) async fn run(shared: Arc<Shared>, setup: CallSetup, journal: &Journal
 
 /// Why a call could not even ring.
 struct Refusal {
-    rule: Rule,
+    rule: InviteRejectReason,
     reason: DisconnectReason,
     text: &'static str,
 }
@@ -139,7 +140,7 @@ impl<'a> CallTask<'a> {
     fn new(shared: Arc<Shared>, mut setup: CallSetup, journal: &'a Journal) -> Result<Self, Refusal> {
         let now = Instant::now();
         let dice = Rng::roll(&*shared.entropy).map_err(|_| Refusal {
-            rule: Rule::NoEntropy,
+            rule: InviteRejectReason::NoEntropy,
             reason: DisconnectReason::Unknown,
             text: "the system's random generator failed",
         })?;
@@ -148,7 +149,7 @@ impl<'a> CallTask<'a> {
         let (description, negotiated) = match &setup.offer {
             None => sdp.offer(),
             Some(offer) => sdp.answer(offer).map_err(|_| Refusal {
-                rule: Rule::NoCommonCodec,
+                rule: InviteRejectReason::NoCommonCodec,
                 reason: DisconnectReason::CarrierError,
                 text: "the caller offers no codec in common",
             })?,

@@ -6,13 +6,14 @@ use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::ports::AgentNews;
 use telepath_media::bridge::Output;
 use telepath_media::sdp;
-use telepath_sip::EndCause;
 use telepath_sip::message::{SessionDescription, StatusCode};
 
 use super::run::{AgentSide, CallTask, FAREWELL, Stage, Verdict};
 use super::{Outcome, record};
 use crate::agent::{AgentLink, AgentSocket, ConnectError, LinkLost};
-use crate::signalling::{Command, FromCarrier, Rule};
+use crate::command::{CarrierEvent, Command};
+use crate::disconnect_reason;
+use crate::reject_reason::InviteRejectReason;
 
 /// What an agent is told that asks for a transfer.
 const NO_TRANSFER: &str =
@@ -53,7 +54,9 @@ impl CallTask<'_> {
                         self.bridge.handle_written(token, Instant::now());
                     }
                 }
-                Output::HangUp { reason } => self.end(record::from_bridge(reason), None, now).await,
+                Output::HangUp { reason } => {
+                    self.end(disconnect_reason::from_bridge(reason), None, now).await
+                }
                 Output::Transfer { target: _ } => {
                     if let AgentSide::Open(link) = &mut self.agent {
                         link.notify(NO_TRANSFER);
@@ -119,13 +122,13 @@ impl CallTask<'_> {
         metrics::histogram!("telepath_call_setup_seconds").record(took.as_secs_f64());
     }
 
-    pub(super) async fn carrier_says(&mut self, message: FromCarrier, now: Instant) {
+    pub(super) async fn carrier_says(&mut self, message: CarrierEvent, now: Instant) {
         match message {
-            FromCarrier::Confirmed(answer) => self.confirmed(answer, now).await,
-            FromCarrier::Reoffer(offer) => self.reoffered(offer, now).await,
-            FromCarrier::Ended(cause) => {
+            CarrierEvent::Confirmed(answer) => self.confirmed(answer, now).await,
+            CarrierEvent::ReInvite(offer) => self.on_reinvite(offer, now).await,
+            CarrierEvent::Ended(cause) => {
                 self.carrier_over = true;
-                let (reason, text) = told(&cause);
+                let (reason, text) = disconnect_reason::from_dialog(&cause);
                 self.end(reason, text, now).await;
             }
         }
@@ -146,22 +149,22 @@ impl CallTask<'_> {
         }
     }
 
-    async fn reoffered(&mut self, offer: Option<SessionDescription>, now: Instant) {
+    async fn on_reinvite(&mut self, offer: Option<SessionDescription>, now: Instant) {
         let Some(offer) = offer else {
             let (description, _) = self.sdp.offer();
-            return self.tell(Command::AnswerReoffer(self.handle, description)).await;
+            return self.tell(Command::AcceptReInvite(self.handle, description)).await;
         };
         let read = sdp::SessionDescription::parse(offer.as_bytes());
         let status = match read.map(|offer| self.sdp.answer(&offer)) {
             Ok(Ok((description, media))) => {
                 self.codec = media.codec;
                 self.bridge.handle_negotiated(&media, now);
-                return self.tell(Command::AnswerReoffer(self.handle, description)).await;
+                return self.tell(Command::AcceptReInvite(self.handle, description)).await;
             }
             Ok(Err(_)) => StatusCode::NOT_ACCEPTABLE_HERE,
             Err(_) => StatusCode::BAD_REQUEST,
         };
-        self.tell(Command::RejectReoffer(self.handle, status)).await;
+        self.tell(Command::RejectReInvite(self.handle, status)).await;
     }
 
     /// Ends the call: the first reason counts. Both sides are told, and get a moment to take it.
@@ -175,14 +178,14 @@ impl CallTask<'_> {
         let status = if failed { CallStatus::Failed } else { CallStatus::Disconnected };
         self.verdict = Some(Verdict { status, reason, text, at: self.shared.clock.now() });
         self.stage = Stage::Ending { until: now + FAREWELL };
-        self.bridge.handle_stop(record::to_bridge(reason), now);
+        self.bridge.handle_stop(disconnect_reason::to_bridge(reason), now);
         if matches!(self.agent, AgentSide::Opening(_)) {
             self.agent = AgentSide::Gone;
         }
         if !self.carrier_over {
             let unreachable = ringing && reason == DisconnectReason::ConnectionFailed;
             let command = if unreachable {
-                Command::Refuse(self.handle, Rule::AgentUnreachable)
+                Command::Reject(self.handle, InviteRejectReason::AgentUnreachable)
             } else {
                 Command::HangUp(self.handle)
             };
@@ -225,21 +228,5 @@ impl CallTask<'_> {
     pub(super) async fn tell(&mut self, command: Command) {
         // The signalling task is gone only when the server stops, and then the call is told so.
         let _ = self.shared.commands.send(command).await;
-    }
-}
-
-fn told(cause: &EndCause) -> (DisconnectReason, Option<String>) {
-    match cause {
-        EndCause::RemoteHangUp => (DisconnectReason::NormalDisconnect, None),
-        EndCause::Cancelled => (DisconnectReason::NoAnswer, Some("the caller gave up".to_owned())),
-        EndCause::AckTimeout => {
-            (DisconnectReason::NoAnswer, Some("the caller never confirmed our answer".to_owned()))
-        }
-        // Ours; the call has its reason already, unless it did not take its signalling.
-        EndCause::LocalHangUp { .. } | EndCause::Rejected(_) | EndCause::Challenged => {
-            (DisconnectReason::Unknown, None)
-        }
-        // Of calls that we place.
-        EndCause::Refused(_) | EndCause::NoAnswer => (DisconnectReason::CarrierError, None),
     }
 }

@@ -13,7 +13,7 @@ use telepath_media::sdp::{self, Direction, LocalMedia, SessionId};
 use telepath_sip::digest::{ClientCredentials, Password};
 use telepath_sip::message::{Host, HostPort, MAX_MESSAGE_BYTES, SessionDescription, SipUri, StatusCode};
 use telepath_sip::{
-    CallHandle, ClientInvite, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event, ReofferKind,
+    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointSeed, Event, OutgoingCall, ReInviteMethod,
 };
 use tokio::net::UdpSocket;
 use tokio::time::Instant as TokioInstant;
@@ -93,7 +93,7 @@ impl Line {
         config.trace = false;
         let mut endpoint = Endpoint::new(config, EndpointSeed(random_bytes(&entropy)?));
         let now = Instant::now();
-        let invite = ClientInvite {
+        let invite = OutgoingCall {
             target: options.target,
             via: peer,
             from: SipUri::new(Some(&options.from), HostPort::from(own)).ok_or(CallerError::BadName)?,
@@ -250,14 +250,14 @@ impl Line {
                 self.hang_up();
                 None
             }
-            Event::Ended { call: _, cause } => {
-                self.ended = Some((ended(cause), now));
+            Event::Ended { call: _, end } => {
+                self.ended = Some((ended(end), now));
                 Some(LineEvent::Ended)
             }
             // This caller's session does not change.
-            Event::Reoffer { call, kind: ReofferKind::ReInvite | ReofferKind::Update, .. } => {
+            Event::ReInvite { call, method: ReInviteMethod::Invite | ReInviteMethod::Update, .. } => {
                 // Gone only when the call is over.
-                let _ = self.endpoint.reject_reoffer(call, StatusCode::NOT_ACCEPTABLE_HERE, now);
+                let _ = self.endpoint.reject_reinvite(call, StatusCode::NOT_ACCEPTABLE_HERE, now);
                 None
             }
             // A caller is not called.
@@ -266,9 +266,9 @@ impl Line {
                 None
             }
             Event::Confirmed { .. }
-            | Event::ReofferWithdrawn { .. }
+            | Event::ReInviteCancelled { .. }
             | Event::Info(_)
-            | Event::Rejected(_) => None,
+            | Event::Rejected { .. } => None,
         }
     }
 
@@ -329,12 +329,12 @@ impl Line {
     }
 }
 
-fn ended(cause: EndCause) -> Ended {
-    match cause {
-        EndCause::Refused(refusal) => Ended::Refused(refusal.status, refusal.reason),
-        EndCause::RemoteHangUp | EndCause::LocalHangUp { .. } | EndCause::AckTimeout => Ended::HungUp,
-        EndCause::Cancelled => Ended::Cancelled,
-        EndCause::NoAnswer | EndCause::Rejected(_) | EndCause::Challenged => Ended::Nothing,
+fn ended(end: DialogEnd) -> Ended {
+    match end {
+        DialogEnd::RejectedByPeer { status, phrase } => Ended::Refused(status, phrase),
+        DialogEnd::ByeReceived | DialogEnd::ByeSent { .. } | DialogEnd::AckTimeout => Ended::HungUp,
+        DialogEnd::Cancelled => Ended::Cancelled,
+        DialogEnd::InviteTimeout | DialogEnd::RejectedByUs(_) | DialogEnd::Challenged => Ended::Nothing,
     }
 }
 

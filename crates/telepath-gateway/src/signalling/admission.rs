@@ -1,10 +1,10 @@
-//! What an INVITE must pass before a task takes its call: who calls, by address or digest; whether the trunk takes the
-//! call; whether there is room. Each refusal has its rule. A user that does not exist takes the same way and gets the
-//! same answers as one whose password is wrong.
+//! Admission of an INVITE: authenticate the caller by source address or digest (RFC 3261 section 22), check the trunk
+//! and the limits of the server, then start the task of the call. Each rejection has an [`InviteRejectReason`]. An
+//! unknown user gets the same processing and the same responses as a wrong password.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use telepath_core::address::AddressBlock;
@@ -12,138 +12,150 @@ use telepath_core::call::{DisconnectReason, Party};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, Id as _};
 use telepath_core::ports::ControlUnavailable;
-use telepath_core::trunk::{AgentTarget, E164, SipUsername, TrunkForCall, TrunkStatus};
+use telepath_core::trunk::{AgentTarget, SipUsername, TrunkForCall, TrunkStatus};
 use telepath_media::codec::Codec;
 use telepath_media::sdp;
-use telepath_sip::digest::{Credentials, Denial, EpochSeconds, Ha1Pair, Presented, Verdict};
-use telepath_sip::message::{KnownHeader, Request};
-use telepath_sip::{CallHandle, Incoming, RetryAfter};
+use telepath_sip::digest::{
+    AuthorizationHeader, Credentials, DigestRejectReason, DigestVerification, EpochSeconds, Ha1Pair,
+};
+use telepath_sip::message::KnownHeader;
+use telepath_sip::{CallHandle, IncomingCall, RetryAfter};
 use tokio::sync::mpsc;
 
-use super::{CALL_QUEUE, Command, Known, Rule, Signalling, SipTrace, Stage};
+use super::called_number::{CalledUsers, digits_of};
+use super::{CALL_QUEUE, InviteState, SignalledCall, Signalling, SipTrace};
 use crate::call::{self, AgentPlan, CallFacts, CallSetup};
+use crate::command::Command;
+use crate::reject_reason::InviteRejectReason;
 
-/// The longest `User-Agent` kept of a carrier, in characters.
+/// How much of a carrier's `User-Agent` is recorded, in characters.
 const MAX_CARRIER: usize = 64;
 
-/// An INVITE for which the control plane is being asked.
-pub(super) struct Asking {
-    incoming: Box<Incoming>,
+/// An INVITE whose trunk is being looked up.
+pub(super) struct PendingInvite {
+    incoming: Box<IncomingCall>,
     credentials: Option<Box<Credentials>>,
     arrived: Timestamp,
     arrived_at: Instant,
 }
 
-/// An INVITE whose sender is known.
-struct Admitted {
-    asking: Asking,
-    found: TrunkForCall,
+/// An INVITE whose caller is authenticated.
+struct AuthenticatedInvite {
+    invite: PendingInvite,
+    trunk: TrunkForCall,
 }
 
 impl Signalling {
-    pub(super) fn begin(&mut self, incoming: Box<Incoming>, now: Instant) {
+    pub(super) fn on_invite(&mut self, incoming: Box<IncomingCall>, now: Instant) {
         let call = incoming.call;
         if self.draining {
-            return self.refuse(call, Rule::ShuttingDown, now);
+            return self.reject(call, InviteRejectReason::ShuttingDown, now);
         }
         if self.shared.live.len() >= self.shared.options.max_calls {
-            return self.refuse(call, Rule::ServerFull, now);
+            return self.reject(call, InviteRejectReason::ServerFull, now);
         }
-        let credentials = match self.digest.presented(&incoming.request) {
-            Presented::Malformed => return self.refuse(call, Rule::MalformedCredentials, now),
-            Presented::Nothing => None,
-            Presented::Credentials(credentials) => Some(credentials),
+        let credentials = match self.digest.read_authorization(&incoming.request) {
+            AuthorizationHeader::Malformed => {
+                return self.reject(call, InviteRejectReason::MalformedCredentials, now);
+            }
+            AuthorizationHeader::Absent => None,
+            AuthorizationHeader::Credentials(credentials) => Some(credentials),
         };
-        // Carriers that dial by number name the trunk in their credentials only.
-        let named =
+        // A carrier that dials by number names the trunk only in its credentials.
+        let name =
             credentials.as_ref().map_or_else(|| incoming.called(), |given| Some(given.username().to_owned()));
-        let username = named.and_then(|name| SipUsername::try_from(name).ok());
+        let username = name.and_then(|name| SipUsername::try_from(name).ok());
         let arrived = self.shared.clock.now();
-        let asking = Box::new(Asking { incoming, credentials, arrived, arrived_at: now });
-        self.calls.insert(call, Known { trace: SipTrace::new(now), stage: Stage::Asking(asking) });
+        let invite = Box::new(PendingInvite { incoming, credentials, arrived, arrived_at: now });
+        let state = InviteState::Pending(invite);
+        self.calls.insert(call, SignalledCall { trace: SipTrace::new(now), state });
         match username {
-            Some(username) => self.look_up(call, username),
-            // Not a name that a trunk can have.
-            None => self.decide(call, Ok(None), now),
+            Some(username) => self.look_up_trunk(call, username),
+            // No trunk can have this name.
+            None => self.on_trunk_lookup(call, Ok(None), now),
         }
     }
 
-    /// Asks the control plane in a task of its own: a slow database must not hold up other calls' messages.
-    fn look_up(&self, call: CallHandle, username: SipUsername) {
+    /// Asks the control plane in a separate task, because a slow database must not delay other calls.
+    fn look_up_trunk(&self, call: CallHandle, username: SipUsername) {
         let shared = self.shared.clone();
         self.shared.tasks.spawn(async move {
-            let asked = AssertUnwindSafe(shared.control.find_trunk(&username)).catch_unwind();
-            let found = match tokio::time::timeout(shared.options.control_timeout, asked).await {
-                Ok(Ok(found)) => found,
-                Ok(Err(_panic)) => Err(ControlUnavailable("the look-up of a trunk failed inside".to_owned())),
-                Err(_elapsed) => Err(ControlUnavailable("the look-up of a trunk took too long".to_owned())),
+            let lookup = AssertUnwindSafe(shared.control.find_trunk(&username)).catch_unwind();
+            let trunk = match tokio::time::timeout(shared.options.control_timeout, lookup).await {
+                Ok(Ok(trunk)) => trunk,
+                Ok(Err(_panic)) => Err(ControlUnavailable("the trunk look-up panicked".to_owned())),
+                Err(_elapsed) => Err(ControlUnavailable("the trunk look-up timed out".to_owned())),
             };
-            // The signalling task is gone only when the server stops.
-            let _ = shared.commands.send(Command::Found(call, Box::new(found))).await;
+            // Fails only when the server is shutting down.
+            let _ = shared.commands.send(Command::TrunkLookedUp(call, Box::new(trunk))).await;
         });
     }
 
-    pub(super) fn decide(
+    pub(super) fn on_trunk_lookup(
         &mut self,
         call: CallHandle,
-        found: Result<Option<TrunkForCall>, ControlUnavailable>,
+        trunk: Result<Option<TrunkForCall>, ControlUnavailable>,
         now: Instant,
     ) {
-        // A CANCEL may have been faster than the control plane.
-        if !matches!(self.calls.get(&call), Some(Known { stage: Stage::Asking(_), .. })) {
+        // A CANCEL may have arrived before the control plane responded.
+        if !matches!(self.calls.get(&call), Some(SignalledCall { state: InviteState::Pending(_), .. })) {
             return;
         }
-        let Some(Known { trace, stage: Stage::Asking(asking) }) = self.calls.remove(&call) else { return };
-        let found = match found {
-            Ok(found) => found.filter(|found| names(found, &asking)),
+        let Some(SignalledCall { trace, state: InviteState::Pending(invite) }) = self.calls.remove(&call)
+        else {
+            return;
+        };
+        let trunk = match trunk {
+            Ok(trunk) => trunk.filter(|trunk| is_addressed_to(&invite, trunk)),
             Err(error) => {
-                tracing::warn!(%error, "a call is refused");
-                return self.refuse(call, Rule::ControlUnavailable, now);
+                tracing::warn!(%error, "could not look up the trunk of a call; rejecting the call with 503");
+                return self.reject(call, InviteRejectReason::ControlUnavailable, now);
             }
         };
-        let Some(found) = self.authenticate(&asking, found, now) else { return };
-        let admitted = Admitted { asking: *asking, found };
-        if let Err(rule) = self.admit(&admitted, trace, now) {
-            self.refuse(call, rule, now);
+        let Some(trunk) = self.authenticate(&invite, trunk, now) else { return };
+        let authenticated = AuthenticatedInvite { invite: *invite, trunk };
+        if let Err(reason) = self.admit(&authenticated, trace, now) {
+            self.reject(call, reason, now);
         }
     }
 
-    /// The trunk, when its address or its digest proves the caller; otherwise the caller has been answered.
+    /// Returns the trunk if the caller's address is in `allowed_ips` or its digest is valid. Otherwise sends a
+    /// challenge or a rejection.
     fn authenticate(
         &mut self,
-        asking: &Asking,
-        found: Option<TrunkForCall>,
+        invite: &PendingInvite,
+        trunk: Option<TrunkForCall>,
         now: Instant,
     ) -> Option<TrunkForCall> {
-        let (call, source) = (asking.incoming.call, asking.incoming.source.ip());
-        let found = match found {
-            Some(found) if found.trunk.allowed_ips.contains(source) => return Some(found),
+        let (call, source) = (invite.incoming.call, invite.incoming.source.ip());
+        let trunk = match trunk {
+            Some(trunk) if trunk.trunk.allowed_ips.contains(source) => return Some(trunk),
             other => other,
         };
-        let Some(credentials) = &asking.credentials else {
+        let Some(credentials) = &invite.credentials else {
             self.challenge(call, false, now);
             return None;
         };
         let block = AddressBlock::of(source);
-        if self.throttle.is_over(block, now) {
-            self.refuse(call, Rule::AuthThrottled, now);
+        if self.throttle.is_throttled(block, now) {
+            self.reject(call, InviteRejectReason::AuthThrottled, now);
             return None;
         }
-        let ha1 = found.as_ref().map(|found| Ha1Pair::new(*found.digest.md5(), *found.digest.sha256()));
+        let ha1 = trunk.as_ref().map(|trunk| Ha1Pair::new(*trunk.digest.md5(), *trunk.digest.sha256()));
         let seconds = self.epoch();
-        match self.digest.judge(credentials, &asking.incoming.request, ha1.as_ref(), seconds) {
-            Verdict::Granted => found,
-            Verdict::Stale => {
+        match self.digest.verify(credentials, &invite.incoming.request, ha1.as_ref(), seconds) {
+            DigestVerification::Valid => trunk,
+            DigestVerification::Stale => {
                 self.challenge(call, true, now);
                 None
             }
-            Verdict::Denied(denial) => {
-                self.refusals.note(rule_of(denial).name(), now);
-                let guessed = is_guess(denial);
-                if guessed {
-                    self.throttle.failed(block, now);
+            DigestVerification::Rejected(reason) => {
+                self.rejections.record(invite_reason(reason).name(), now);
+                let guess = is_password_guess(reason);
+                if guess {
+                    self.throttle.record_failure(block, now);
                 }
-                self.challenge(call, !guessed, now);
+                self.challenge(call, !guess, now);
                 None
             }
         }
@@ -153,7 +165,7 @@ impl Signalling {
         metrics::counter!("telepath_sip_challenges_total").increment(1);
         let seconds = self.epoch();
         let challenges = self.digest.challenge(stale, seconds);
-        // Gone only when the caller cancelled meanwhile.
+        // Fails only when the caller has cancelled.
         let _ = self.endpoint.challenge(call, &challenges, now);
         self.calls.remove(&call);
     }
@@ -162,71 +174,67 @@ impl Signalling {
         EpochSeconds(u64::try_from(self.shared.clock.now().unix_seconds()).unwrap_or(0))
     }
 
-    pub(super) fn refuse(&mut self, call: CallHandle, rule: Rule, now: Instant) {
-        self.refusals.note(rule.name(), now);
-        tracing::debug!(%call, rule = rule.name(), "call refused");
-        // Gone only when the caller cancelled meanwhile.
-        let _ = self.endpoint.reject(call, rule.status(), rule.retry_after().map(RetryAfter), now);
+    fn reject(&mut self, call: CallHandle, reason: InviteRejectReason, now: Instant) {
+        self.rejections.record(reason.name(), now);
+        tracing::debug!(%call, reason = reason.name(), "INVITE rejected");
+        // Fails only when the caller has cancelled.
+        let _ = self.endpoint.reject(call, reason.status(), reason.retry_after().map(RetryAfter), now);
         self.calls.remove(&call);
     }
 
-    /// The trunk's and the server's own conditions; then the call gets its task.
-    fn admit(&mut self, admitted: &Admitted, trace: SipTrace, now: Instant) -> Result<(), Rule> {
-        // The look-up may have begun before the server was told to stop.
+    /// Checks the trunk and the limits, leases an RTP port and starts the task of the call.
+    fn admit(
+        &mut self,
+        authenticated: &AuthenticatedInvite,
+        trace: SipTrace,
+        now: Instant,
+    ) -> Result<(), InviteRejectReason> {
+        // The shutdown may have begun after the look-up.
         if self.draining {
-            return Err(Rule::ShuttingDown);
+            return Err(InviteRejectReason::ShuttingDown);
         }
-        let trunk = &admitted.found.trunk;
+        let AuthenticatedInvite { invite, trunk: TrunkForCall { trunk, agent, .. } } = authenticated;
         let settings = &trunk.settings;
         match trunk.status {
             TrunkStatus::Active => {}
-            TrunkStatus::Inactive => return Err(Rule::TrunkInactive),
-            TrunkStatus::Error => return Err(Rule::TrunkError),
+            TrunkStatus::Inactive => return Err(InviteRejectReason::TrunkInactive),
+            TrunkStatus::Error => return Err(InviteRejectReason::TrunkError),
         }
-        let request = &admitted.asking.incoming.request;
-        let dialled = dialled(request);
-        if !settings.inbound_numbers.is_empty()
-            && !settings.inbound_numbers.iter().any(|n| is_dialled(n, &dialled))
-        {
-            return Err(Rule::NumberNotListed);
+        let called = CalledUsers::of(&invite.incoming.request);
+        let numbers = &settings.inbound_numbers;
+        if !numbers.is_empty() && !numbers.iter().any(|number| called.contain(number)) {
+            return Err(InviteRejectReason::NumberNotListed);
         }
-        let live = self.trunks.get(&trunk.id).copied().unwrap_or(0);
-        if settings
-            .max_concurrent_calls
-            .is_some_and(|most| live >= usize::try_from(most).unwrap_or(usize::MAX))
-        {
-            return Err(Rule::TrunkFull);
+        let live = self.calls_per_trunk.get(&trunk.id).copied().unwrap_or(0);
+        let max = settings.max_concurrent_calls;
+        if max.is_some_and(|max| live >= usize::try_from(max).unwrap_or(usize::MAX)) {
+            return Err(InviteRejectReason::TrunkFull);
         }
         let codecs = codecs(&settings.codecs);
-        let offer = read_offer(&admitted.asking.incoming, &codecs)?;
-        let id =
-            CallId::generate(admitted.asking.arrived, &*self.shared.entropy).map_err(|_| Rule::NoEntropy)?;
+        let offer = read_offer(&invite.incoming, &codecs)?;
+        let id = CallId::generate(invite.arrived, &*self.shared.entropy)
+            .map_err(|_| InviteRejectReason::NoEntropy)?;
         let facts = CallFacts {
             id,
             account: trunk.account_id,
             trunk: trunk.id,
-            from: Party::from_sip_user(&admitted.asking.incoming.caller().unwrap_or_default()),
-            to: Party::from_sip_user(&called_party(&trunk.sip_username, &dialled)),
-            carrier: Some(carrier(&admitted.asking.incoming)),
-            arrived: admitted.asking.arrived,
+            from: Party::from_sip_user(&invite.incoming.caller().unwrap_or_default()),
+            to: Party::from_sip_user(&called.party(&trunk.sip_username)),
+            carrier: Some(carrier(&invite.incoming)),
+            arrived: invite.arrived,
         };
-        let agent = match plan(&admitted.found.agent) {
+        let agent = match plan(agent) {
             Ok(agent) => agent,
             Err(why) => {
-                call::record_refused(
-                    &self.shared,
-                    facts,
-                    DisconnectReason::ConnectionFailed,
-                    why,
-                    trace.into_text(),
-                );
-                return Err(Rule::DialectNotSupported);
+                let reason = DisconnectReason::ConnectionFailed;
+                call::record_refused(&self.shared, facts, reason, why, trace.into_text());
+                return Err(InviteRejectReason::DialectNotSupported);
             }
         };
-        let lease = self.shared.ports.lease(now).map_err(|_| Rule::RtpPortsUsedUp)?;
-        let (to_call, from_carrier) = mpsc::channel(CALL_QUEUE);
-        let (place, asked) = self.shared.live.enter(id, trunk.id);
-        let handle = admitted.asking.incoming.call;
+        let lease = self.shared.ports.lease(now).map_err(|_| InviteRejectReason::RtpPortsExhausted)?;
+        let (events, from_carrier) = mpsc::channel(CALL_QUEUE);
+        let (guard, asked) = self.shared.live.insert(id, trunk.id);
+        let handle = invite.incoming.call;
         let setup = CallSetup {
             handle,
             facts,
@@ -235,78 +243,58 @@ impl Signalling {
             agent,
             system_prompt: settings.system_prompt.clone(),
             metadata: settings.metadata.clone(),
-            max_duration: settings
-                .max_call_seconds
-                .map(|seconds| std::time::Duration::from_secs(seconds.into())),
-            arrived_at: admitted.asking.arrived_at,
+            max_duration: settings.max_call_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+            arrived_at: invite.arrived_at,
             lease,
             from_carrier,
             asked,
         };
-        *self.trunks.entry(trunk.id).or_default() += 1;
-        self.calls.insert(handle, Known { trace, stage: Stage::Owned { to_call, trunk: trunk.id } });
-        self.shared.tasks.spawn(call::supervise(Arc::clone(&self.shared), setup, place));
+        *self.calls_per_trunk.entry(trunk.id).or_default() += 1;
+        let state = InviteState::Admitted { events, trunk: trunk.id };
+        self.calls.insert(handle, SignalledCall { trace, state });
+        self.shared.tasks.spawn(call::supervise(Arc::clone(&self.shared), setup, guard));
         Ok(())
     }
 }
 
-fn rule_of(denial: Denial) -> Rule {
-    match denial {
-        Denial::UnknownUser => Rule::UnknownUser,
-        Denial::WrongResponse => Rule::WrongPassword,
-        Denial::ForeignNonce => Rule::ForeignNonce,
-        Denial::Replayed => Rule::ReplayedCredentials,
-        Denial::UriMismatch => Rule::UriMismatch,
+fn invite_reason(reason: DigestRejectReason) -> InviteRejectReason {
+    match reason {
+        DigestRejectReason::UnknownUser => InviteRejectReason::UnknownUser,
+        DigestRejectReason::WrongResponse => InviteRejectReason::WrongPassword,
+        DigestRejectReason::ForeignNonce => InviteRejectReason::ForeignNonce,
+        DigestRejectReason::Replayed => InviteRejectReason::ReplayedCredentials,
+        DigestRejectReason::UriMismatch => InviteRejectReason::UriMismatch,
     }
 }
 
-/// Whether the sender may be trying passwords. The other denials are of senders who know the password but used a nonce
-/// of another key, a count twice, or credentials of another request: they are given a fresh nonce.
-fn is_guess(denial: Denial) -> bool {
-    match denial {
-        Denial::UnknownUser | Denial::WrongResponse => true,
-        Denial::ForeignNonce | Denial::Replayed | Denial::UriMismatch => false,
+/// Whether the caller may be guessing passwords. Otherwise it knows the password and gets a fresh nonce: the nonce was
+/// issued under another key, the nonce count was repeated, or the digest covers another Request-URI.
+fn is_password_guess(reason: DigestRejectReason) -> bool {
+    match reason {
+        DigestRejectReason::UnknownUser | DigestRejectReason::WrongResponse => true,
+        DigestRejectReason::ForeignNonce | DigestRejectReason::Replayed | DigestRejectReason::UriMismatch => {
+            false
+        }
     }
 }
 
-/// Whether the Request-URI means this trunk: by its user name, or by a telephone number, which only the credentials
-/// can tie to a trunk. Anything else names another trunk.
-fn names(found: &TrunkForCall, asking: &Asking) -> bool {
-    let Some(user) = asking.incoming.called() else { return asking.credentials.is_some() };
-    let is_number = asking.credentials.is_some() && digits_of(&user).is_some();
-    is_number || user.eq_ignore_ascii_case(found.trunk.sip_username.as_str())
+/// Whether the Request-URI names this trunk, by its user name or by a telephone number. A number alone does not
+/// identify a trunk, so it needs credentials.
+fn is_addressed_to(invite: &PendingInvite, trunk: &TrunkForCall) -> bool {
+    let Some(user) = invite.incoming.called() else { return invite.credentials.is_some() };
+    let is_number = invite.credentials.is_some() && digits_of(&user).is_some();
+    is_number || user.eq_ignore_ascii_case(trunk.trunk.sip_username.as_str())
 }
 
-/// The digits of a telephone number as people and carriers write it; `None` when it is not one.
-fn digits_of(user: &str) -> Option<String> {
-    let bare: String = user.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')' | ' ')).collect();
-    let digits = bare.strip_prefix('+').unwrap_or(&bare);
-    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.to_owned())
-}
-
-/// Whom the caller dialled: the Request-URI, then To.
-fn dialled(request: &Request) -> [Option<String>; 2] {
-    [request.uri().user(), request.to().uri().user()]
-}
-
-fn is_dialled(number: &E164, dialled: &[Option<String>]) -> bool {
-    let wanted = number.as_str().trim_start_matches('+');
-    dialled.iter().flatten().filter_map(|user| digits_of(user)).any(|digits| digits == wanted)
-}
-
-/// For the record a number is worth more than the trunk's user name.
-fn called_party(username: &SipUsername, dialled: &[Option<String>; 2]) -> String {
-    let number = dialled.iter().flatten().find(|user| digits_of(user).is_some());
-    number.cloned().unwrap_or_else(|| username.as_str().to_owned())
-}
-
-fn carrier(incoming: &Incoming) -> String {
+/// The carrier for the call record: its `User-Agent`, otherwise its address.
+fn carrier(incoming: &IncomingCall) -> String {
     let product = incoming.request.headers().first(KnownHeader::UserAgent);
     let product =
         product.map(|text| text.chars().filter(|c| !c.is_control()).take(MAX_CARRIER).collect::<String>());
     product.filter(|text| !text.is_empty()).unwrap_or_else(|| incoming.source.ip().to_canonical().to_string())
 }
 
+/// The trunk's codecs, or all codecs if it names none.
 fn codecs(wanted: &[telepath_core::trunk::Codec]) -> Vec<Codec> {
     let list: Vec<Codec> = wanted
         .iter()
@@ -318,11 +306,15 @@ fn codecs(wanted: &[telepath_core::trunk::Codec]) -> Vec<Codec> {
     if list.is_empty() { Codec::ALL.to_vec() } else { list }
 }
 
-/// The offer, when there is one, read and found to have a codec in common.
-fn read_offer(incoming: &Incoming, codecs: &[Codec]) -> Result<Option<sdp::SessionDescription>, Rule> {
+/// Parses the SDP offer, if there is one, and checks that it has a common codec (RFC 3264 section 6).
+fn read_offer(
+    incoming: &IncomingCall,
+    codecs: &[Codec],
+) -> Result<Option<sdp::SessionDescription>, InviteRejectReason> {
     let Some(offer) = &incoming.offer else { return Ok(None) };
-    let offer = sdp::SessionDescription::parse(offer.as_bytes()).map_err(|_| Rule::MalformedSdp)?;
-    // Only whether it can be answered matters here; the call answers it with its own port.
+    let offer =
+        sdp::SessionDescription::parse(offer.as_bytes()).map_err(|_| InviteRejectReason::MalformedSdp)?;
+    // This only tests whether the offer can be answered; the call answers it with its own RTP port.
     let trial = sdp::LocalMedia {
         address: incoming.source,
         session: sdp::SessionId { id: 0, version: 0 },
@@ -330,7 +322,7 @@ fn read_offer(incoming: &Incoming, codecs: &[Codec]) -> Result<Option<sdp::Sessi
     };
     match sdp::answer(&offer, codecs, trial) {
         Ok(_) => Ok(Some(offer)),
-        Err(_) => Err(Rule::NoCommonCodec),
+        Err(_) => Err(InviteRejectReason::NoCommonCodec),
     }
 }
 
@@ -339,33 +331,11 @@ fn plan(target: &AgentTarget) -> Result<AgentPlan, &'static str> {
         AgentTarget::Custom { url, protocol: telepath_core::trunk::AgentProtocol::TelepathV1, headers } => {
             Ok(AgentPlan { url: url.clone(), headers: headers.clone() })
         }
-        AgentTarget::OpenAi { .. } => Err(
-            "this version cannot connect to OpenAI; the trunk needs a custom agent that speaks telepath.v1",
-        ),
-        AgentTarget::ElevenLabs { .. } => Err(
-            "this version cannot connect to ElevenLabs; the trunk needs a custom agent that speaks telepath.v1",
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_compared_by_their_digits() {
-        let number = E164::try_from("+15550100123".to_owned()).unwrap();
-        let dialled = |user: &str| is_dialled(&number, &[Some("support".to_owned()), Some(user.to_owned())]);
-        assert!(dialled("+15550100123") && dialled("15550100123") && dialled("+1-555-010.0123"));
-        assert!(!dialled("+15550100124") && !dialled("support") && !dialled(""));
-    }
-
-    #[test]
-    fn the_record_shows_the_number_rather_than_the_user_name() {
-        let name = SipUsername::try_from("support-01".to_owned()).unwrap();
-        let shown = |uri: &str, to: &str| called_party(&name, &[Some(uri.to_owned()), Some(to.to_owned())]);
-        assert_eq!(shown("support-01", "+15550100123"), "+15550100123");
-        assert_eq!(shown("+15550100123", "x"), "+15550100123");
-        assert_eq!(shown("support-01", "sales"), "support-01");
+        AgentTarget::OpenAi { .. } => {
+            Err("this version cannot connect to OpenAI; use a custom agent that speaks telepath.v1")
+        }
+        AgentTarget::ElevenLabs { .. } => {
+            Err("this version cannot connect to ElevenLabs; use a custom agent that speaks telepath.v1")
+        }
     }
 }

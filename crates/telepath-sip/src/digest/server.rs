@@ -36,9 +36,9 @@ pub struct DigestServer {
 
 /// What a request brings to prove who sends it.
 #[derive(Debug)]
-pub enum Presented {
+pub enum AuthorizationHeader {
     /// No digest credentials for this realm, or ones of an algorithm that was not offered.
-    Nothing,
+    Absent,
     /// Digest credentials that cannot be read; answered with 400.
     Malformed,
     /// Credentials to be judged.
@@ -76,19 +76,19 @@ impl Credentials {
 
 /// The outcome of a judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum DigestVerification {
     /// The sender knows the password.
-    Granted,
+    Valid,
     /// The sender knows the password but used a nonce that is too old: challenge again with `stale`. Not an
     /// attack.
     Stale,
     /// Refused: challenge again.
-    Denied(Denial),
+    Rejected(DigestRejectReason),
 }
 
 /// Why credentials were refused; for the log, never for the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denial {
+pub enum DigestRejectReason {
     /// There is no such user.
     UnknownUser,
     /// The response does not fit.
@@ -137,32 +137,33 @@ impl DigestServer {
     }
 
     /// Reads the credentials a request brings for this realm.
-    pub fn presented(&self, request: &Request) -> Presented {
+    pub fn read_authorization(&self, request: &Request) -> AuthorizationHeader {
         let digests = request.headers().all(KnownHeader::Authorization).filter(|value| {
             value.get(..7).is_some_and(|scheme| scheme.trim_end().eq_ignore_ascii_case("Digest"))
         });
         for value in digests {
-            let Some(params) = DigestParams::parse(value) else { return Presented::Malformed };
+            let Some(params) = DigestParams::parse(value) else { return AuthorizationHeader::Malformed };
             if params.get("realm") != Some(self.config.realm.as_str()) {
                 continue;
             }
             let Some(algorithm) = Algorithm::parse(params.get("algorithm")) else { continue };
-            return Credentials::read(&params, algorithm)
-                .map_or(Presented::Malformed, |found| Presented::Credentials(Box::new(found)));
+            return Credentials::read(&params, algorithm).map_or(AuthorizationHeader::Malformed, |found| {
+                AuthorizationHeader::Credentials(Box::new(found))
+            });
         }
-        Presented::Nothing
+        AuthorizationHeader::Absent
     }
 
     /// Judges credentials; `ha1` is what is stored for their user, `None` when there is no such user.
     ///
     /// The count is spent only by a right answer, so nobody can use up another's nonce.
-    pub fn judge(
+    pub fn verify(
         &mut self,
         credentials: &Credentials,
         request: &Request,
         ha1: Option<&Ha1Pair>,
         now: EpochSeconds,
-    ) -> Verdict {
+    ) -> DigestVerification {
         self.counts.expire(EpochSeconds(now.0.saturating_sub(self.config.nonce_lifetime_seconds)));
         let decoy = self.decoy(&credentials.username);
         let key = ha1.unwrap_or(&decoy).pick(credentials.algorithm);
@@ -171,25 +172,27 @@ impl DigestServer {
         let fits = bool::from(expected.as_bytes().ct_eq(credentials.response.as_bytes()));
         let nonce = KnownNonce::read(&credentials.nonce, &self.secret);
         if ha1.is_none() {
-            return Verdict::Denied(Denial::UnknownUser);
+            return DigestVerification::Rejected(DigestRejectReason::UnknownUser);
         }
         if !fits {
-            return Verdict::Denied(Denial::WrongResponse);
+            return DigestVerification::Rejected(DigestRejectReason::WrongResponse);
         }
         if !fits_uri(&credentials.uri, request.uri()) {
-            return Verdict::Denied(Denial::UriMismatch);
+            return DigestVerification::Rejected(DigestRejectReason::UriMismatch);
         }
-        let Some(nonce) = nonce else { return Verdict::Denied(Denial::ForeignNonce) };
+        let Some(nonce) = nonce else {
+            return DigestVerification::Rejected(DigestRejectReason::ForeignNonce);
+        };
         let age = now.0.checked_sub(nonce.issued.0);
         if age.is_none_or(|age| age >= self.config.nonce_lifetime_seconds) {
-            return Verdict::Stale;
+            return DigestVerification::Stale;
         }
         // Without qop there is no count, so such a nonce serves once.
         let count = credentials.qop.as_ref().map_or(u32::MAX, |qop| qop.count);
         match (self.counts.spend(nonce, count), &credentials.qop) {
-            (CountUse::Fresh, _) => Verdict::Granted,
-            (CountUse::Forgotten, _) | (CountUse::Replayed, None) => Verdict::Stale,
-            (CountUse::Replayed, Some(_)) => Verdict::Denied(Denial::Replayed),
+            (CountUse::Fresh, _) => DigestVerification::Valid,
+            (CountUse::Forgotten, _) | (CountUse::Replayed, None) => DigestVerification::Stale,
+            (CountUse::Replayed, Some(_)) => DigestVerification::Rejected(DigestRejectReason::Replayed),
         }
     }
 

@@ -69,12 +69,14 @@ impl<'a> Proof<'a> {
         ))
     }
 
-    fn judge(&self, server: &mut DigestServer, now: EpochSeconds) -> Verdict {
+    fn judge(&self, server: &mut DigestServer, now: EpochSeconds) -> DigestVerification {
         let request = self.request();
-        let Presented::Credentials(credentials) = server.presented(&request) else { panic!("credentials") };
+        let AuthorizationHeader::Credentials(credentials) = server.read_authorization(&request) else {
+            panic!("credentials")
+        };
         let known = ha1();
         let known = (credentials.username() == "alice").then_some(&known);
-        server.judge(&credentials, &request, known, now)
+        server.verify(&credentials, &request, known, now)
     }
 }
 
@@ -112,9 +114,9 @@ fn both_algorithms_are_offered_and_both_are_granted() {
     assert!(challenges[0].as_str().contains("algorithm=MD5"));
     assert!(challenges[1].as_str().contains("algorithm=SHA-256"));
     let nonce = nonce_of(&challenges[0]);
-    assert_eq!(Proof::right(&nonce).judge(&mut server, NOW), Verdict::Granted);
+    assert_eq!(Proof::right(&nonce).judge(&mut server, NOW), DigestVerification::Valid);
     let md5 = Proof { algorithm: Algorithm::Md5, nc: Some("00000002"), ..Proof::right(&nonce) };
-    assert_eq!(md5.judge(&mut server, NOW), Verdict::Granted);
+    assert_eq!(md5.judge(&mut server, NOW), DigestVerification::Valid);
 }
 
 #[test]
@@ -124,11 +126,15 @@ fn counts_go_on_beyond_nine_in_hexadecimal_and_none_serves_twice() {
     for count in 1..=300_u32 {
         let nc = format!("{count:08x}");
         let proof = Proof { nc: Some(&nc), ..Proof::right(&nonce) };
-        assert_eq!(proof.judge(&mut server, NOW), Verdict::Granted, "{nc}");
-        assert_eq!(proof.judge(&mut server, NOW), Verdict::Denied(Denial::Replayed), "{nc}");
+        assert_eq!(proof.judge(&mut server, NOW), DigestVerification::Valid, "{nc}");
+        assert_eq!(
+            proof.judge(&mut server, NOW),
+            DigestVerification::Rejected(DigestRejectReason::Replayed),
+            "{nc}"
+        );
     }
     let late = Proof { nc: Some("00000001"), ..Proof::right(&nonce) };
-    assert_eq!(late.judge(&mut server, NOW), Verdict::Denied(Denial::Replayed));
+    assert_eq!(late.judge(&mut server, NOW), DigestVerification::Rejected(DigestRejectReason::Replayed));
 }
 
 #[test]
@@ -136,12 +142,12 @@ fn counts_that_overtake_each_other_pass_once_each() {
     let mut server = server(10);
     let nonce = nonce_of(&server.challenge(false, NOW)[0]);
     for (nc, expected) in [
-        ("00000005", Verdict::Granted),
-        ("00000003", Verdict::Granted),
-        ("00000003", Verdict::Denied(Denial::Replayed)),
-        ("00000100", Verdict::Granted),
-        ("00000005", Verdict::Denied(Denial::Replayed)),
-        ("000000ff", Verdict::Granted),
+        ("00000005", DigestVerification::Valid),
+        ("00000003", DigestVerification::Valid),
+        ("00000003", DigestVerification::Rejected(DigestRejectReason::Replayed)),
+        ("00000100", DigestVerification::Valid),
+        ("00000005", DigestVerification::Rejected(DigestRejectReason::Replayed)),
+        ("000000ff", DigestVerification::Valid),
     ] {
         let proof = Proof { nc: Some(nc), ..Proof::right(&nonce) };
         assert_eq!(proof.judge(&mut server, NOW), expected, "{nc}");
@@ -153,9 +159,12 @@ fn an_old_nonce_is_stale_only_for_who_knows_the_password() {
     let mut server = server(10);
     let nonce = nonce_of(&server.challenge(false, NOW)[0]);
     let later = EpochSeconds(NOW.0 + LIFETIME);
-    assert_eq!(Proof::right(&nonce).judge(&mut server, later), Verdict::Stale);
+    assert_eq!(Proof::right(&nonce).judge(&mut server, later), DigestVerification::Stale);
     let wrong = Proof { password: "guess", ..Proof::right(&nonce) };
-    assert_eq!(wrong.judge(&mut server, later), Verdict::Denied(Denial::WrongResponse));
+    assert_eq!(
+        wrong.judge(&mut server, later),
+        DigestVerification::Rejected(DigestRejectReason::WrongResponse)
+    );
     assert!(server.challenge(true, later)[0].as_str().ends_with("stale=true"));
 }
 
@@ -164,8 +173,8 @@ fn a_nonce_without_qop_serves_once() {
     let mut server = server(10);
     let nonce = nonce_of(&server.challenge(false, NOW)[0]);
     let proof = Proof { algorithm: Algorithm::Md5, nc: None, ..Proof::right(&nonce) };
-    assert_eq!(proof.judge(&mut server, NOW), Verdict::Granted);
-    assert_eq!(proof.judge(&mut server, NOW), Verdict::Stale);
+    assert_eq!(proof.judge(&mut server, NOW), DigestVerification::Valid);
+    assert_eq!(proof.judge(&mut server, NOW), DigestVerification::Stale);
 }
 
 #[test]
@@ -173,17 +182,29 @@ fn unknown_users_foreign_nonces_and_other_uris_are_refused() {
     let mut server = server(10);
     let nonce = nonce_of(&server.challenge(false, NOW)[0]);
     let stranger = Proof { user: "mallory", ..Proof::right(&nonce) };
-    assert_eq!(stranger.judge(&mut server, NOW), Verdict::Denied(Denial::UnknownUser));
+    assert_eq!(
+        stranger.judge(&mut server, NOW),
+        DigestVerification::Rejected(DigestRejectReason::UnknownUser)
+    );
     let elsewhere = Proof { uri: "sip:other@callee.test", ..Proof::right(&nonce) };
-    assert_eq!(elsewhere.judge(&mut server, NOW), Verdict::Denied(Denial::UriMismatch));
+    assert_eq!(
+        elsewhere.judge(&mut server, NOW),
+        DigestVerification::Rejected(DigestRejectReason::UriMismatch)
+    );
     let server_only = Proof { uri: "sip:callee.test:5060", ..Proof::right(&nonce) };
-    assert_eq!(server_only.judge(&mut server, NOW), Verdict::Granted);
+    assert_eq!(server_only.judge(&mut server, NOW), DigestVerification::Valid);
     let other_server = Proof { uri: "sip:elsewhere.test", nc: Some("00000002"), ..Proof::right(&nonce) };
-    assert_eq!(other_server.judge(&mut server, NOW), Verdict::Denied(Denial::UriMismatch));
+    assert_eq!(
+        other_server.judge(&mut server, NOW),
+        DigestVerification::Rejected(DigestRejectReason::UriMismatch)
+    );
     let spent = server.remembered_nonces();
     let mut forged = nonce.clone();
     forged.replace_range(15..16, if &nonce[15..16] == "0" { "1" } else { "0" });
-    assert_eq!(Proof::right(&forged).judge(&mut server, NOW), Verdict::Denied(Denial::ForeignNonce));
+    assert_eq!(
+        Proof::right(&forged).judge(&mut server, NOW),
+        DigestVerification::Rejected(DigestRejectReason::ForeignNonce)
+    );
     assert_eq!(server.remembered_nonces(), spent, "a refused proof spends no count");
 }
 
@@ -194,11 +215,14 @@ fn a_full_table_forgets_the_oldest_nonce_and_never_takes_it_again() {
         (0..4).map(|n| nonce_of(&server.challenge(false, EpochSeconds(NOW.0 + n))[0])).collect();
     let now = EpochSeconds(NOW.0 + 5);
     for nonce in &nonces {
-        assert_eq!(Proof::right(nonce).judge(&mut server, now), Verdict::Granted);
+        assert_eq!(Proof::right(nonce).judge(&mut server, now), DigestVerification::Valid);
         assert!(server.remembered_nonces() <= 2);
     }
-    assert_eq!(Proof::right(&nonces[0]).judge(&mut server, now), Verdict::Stale);
-    assert_eq!(Proof::right(&nonces[3]).judge(&mut server, now), Verdict::Denied(Denial::Replayed));
+    assert_eq!(Proof::right(&nonces[0]).judge(&mut server, now), DigestVerification::Stale);
+    assert_eq!(
+        Proof::right(&nonces[3]).judge(&mut server, now),
+        DigestVerification::Rejected(DigestRejectReason::Replayed)
+    );
 }
 
 #[test]
@@ -206,7 +230,9 @@ fn what_is_printed_for_debugging_holds_no_proof() {
     let mut server = server(10);
     let nonce = nonce_of(&server.challenge(false, NOW)[0]);
     let request = Proof::right(&nonce).request();
-    let Presented::Credentials(credentials) = server.presented(&request) else { panic!("credentials") };
+    let AuthorizationHeader::Credentials(credentials) = server.read_authorization(&request) else {
+        panic!("credentials")
+    };
     let shown = format!("{request:?} {credentials:?}");
     assert!(shown.contains("Authorization: [redacted]") && shown.contains("alice"), "{shown}");
     let header = request.headers().first(crate::message::KnownHeader::Authorization).unwrap();
@@ -217,16 +243,23 @@ fn what_is_printed_for_debugging_holds_no_proof() {
 #[test]
 fn other_schemes_and_realms_present_nothing_and_broken_digests_are_malformed() {
     let server = server(1);
-    assert!(matches!(server.presented(&invite("Basic YTpi")), Presented::Nothing));
-    assert!(matches!(server.presented(&invite("Digest realm=\"elsewhere\"")), Presented::Nothing));
+    assert!(matches!(server.read_authorization(&invite("Basic YTpi")), AuthorizationHeader::Absent));
+    assert!(matches!(
+        server.read_authorization(&invite("Digest realm=\"elsewhere\"")),
+        AuthorizationHeader::Absent
+    ));
     let broken = format!("Digest realm=\"{REALM}\", username=\"alice\"");
-    assert!(matches!(server.presented(&invite(&broken)), Presented::Malformed));
+    assert!(matches!(server.read_authorization(&invite(&broken)), AuthorizationHeader::Malformed));
     for (nc, sound) in [("0000000a", true), ("a", false), ("+0000001", false), ("000000001", false)] {
         let text = format!(
             "Digest realm=\"{REALM}\", username=\"alice\", nonce=\"n\", uri=\"sip:x\", response=\"r\", qop=auth, \
              cnonce=\"c\", nc={nc}"
         );
-        assert_eq!(matches!(server.presented(&invite(&text)), Presented::Credentials(_)), sound, "{nc}");
+        assert_eq!(
+            matches!(server.read_authorization(&invite(&text)), AuthorizationHeader::Credentials(_)),
+            sound,
+            "{nc}"
+        );
     }
 }
 
@@ -249,6 +282,8 @@ fn the_client_answers_the_strongest_challenge_and_the_server_grants_it() {
         answer_challenge(refusal, &credentials, &Method::Invite, "sip:desk@callee.test", "cafe").unwrap();
     assert!(answer.value.contains("algorithm=SHA-256"), "{}", answer.value);
     let request = invite(&answer.value);
-    let Presented::Credentials(presented) = server.presented(&request) else { panic!("credentials") };
-    assert_eq!(server.judge(&presented, &request, Some(&ha1()), NOW), Verdict::Granted);
+    let AuthorizationHeader::Credentials(presented) = server.read_authorization(&request) else {
+        panic!("credentials")
+    };
+    assert_eq!(server.verify(&presented, &request, Some(&ha1()), NOW), DigestVerification::Valid);
 }

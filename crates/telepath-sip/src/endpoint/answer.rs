@@ -17,14 +17,14 @@ pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
 pub(crate) const ACCEPT: &str = "application/sdp";
 
 /// A request turned away: by which rule, with what.
-pub(crate) struct Refuse {
+pub(crate) struct Rejection {
     pub(crate) rule: RejectReason,
     pub(crate) status: StatusCode,
     pub(crate) reason: Option<&'static str>,
     pub(crate) headers: Headers,
 }
 
-impl Refuse {
+impl Rejection {
     pub(crate) fn new(rule: RejectReason, status: StatusCode) -> Self {
         Self { rule, status, reason: None, headers: Headers::default() }
     }
@@ -45,9 +45,9 @@ impl Refuse {
 }
 
 impl Endpoint {
-    pub(crate) fn over_limit(&self, rule: RejectReason) -> Refuse {
+    pub(crate) fn over_limit(&self, rule: RejectReason) -> Rejection {
         let after = RetryAfter(self.config.limits.retry_after);
-        Refuse::new(rule, StatusCode::SERVICE_UNAVAILABLE).retry_after(after)
+        Rejection::new(rule, StatusCode::SERVICE_UNAVAILABLE).retry_after(after)
     }
 
     /// Contact and Allow, which answers that build or keep a dialog carry.
@@ -100,7 +100,7 @@ impl Endpoint {
     }
 
     /// Turns a request away and says so.
-    pub(crate) fn refuse(&mut self, request: &Request, source: SocketAddr, refuse: Refuse, now: Instant) {
+    pub(crate) fn refuse(&mut self, request: &Request, source: SocketAddr, refuse: Rejection, now: Instant) {
         self.answer_stateless(request, source, refuse.status, refuse.reason, refuse.headers, now);
         self.note_rejection(refuse.rule, source, Some(refuse.status));
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::client::ClientKey;
 use super::dialog::Dialog;
-use super::event::{CallHandle, EndCause, Event, NotInThisState, ReofferKind};
+use super::event::{CallHandle, DialogEnd, Event, ReInviteMethod, WrongCallState};
 use super::server::ServerId;
 use super::timer::TimerId;
 use super::uac::Calling;
@@ -18,7 +18,7 @@ pub(crate) struct Call {
     pub(crate) dialog: Dialog,
     pub(crate) state: CallState,
     pub(crate) unacked: Option<Unacked>,
-    pub(crate) reoffer: Option<Reoffer>,
+    pub(crate) reinvite: Option<ReInvite>,
     /// A callee may not send BYE before the ACK (RFC 3261 section 15).
     pub(crate) hang_up_after_ack: bool,
 }
@@ -30,7 +30,7 @@ pub(crate) enum CallState {
     Calling(Box<Calling>),
     Established,
     /// Our BYE waits for its answer.
-    Ending(EndCause),
+    Ending(DialogEnd),
 }
 
 /// A 2xx of ours that waits for its ACK.
@@ -45,23 +45,23 @@ pub(crate) struct Unacked {
 
 /// A change of session that waits for our answer.
 #[derive(Clone, Copy)]
-pub(crate) struct Reoffer {
+pub(crate) struct ReInvite {
     pub(crate) transaction: ServerId,
-    pub(crate) kind: ReofferKind,
+    pub(crate) method: ReInviteMethod,
     pub(crate) cseq: u32,
 }
 
 impl Call {
     pub(crate) fn new(dialog: Dialog, state: CallState) -> Self {
-        Self { dialog, state, unacked: None, reoffer: None, hang_up_after_ack: false }
+        Self { dialog, state, unacked: None, reinvite: None, hang_up_after_ack: false }
     }
 }
 
 impl Endpoint {
     /// Ends a call at whatever point it is: refuses it with 480, cancels it, or sends BYE. When an ACK is
     /// still awaited the BYE waits for it. Hanging up a second time does nothing.
-    pub fn hang_up(&mut self, call: CallHandle, now: Instant) -> Result<(), NotInThisState> {
-        let found = self.calls.get_mut(&call).ok_or(NotInThisState(call))?;
+    pub fn hang_up(&mut self, call: CallHandle, now: Instant) -> Result<(), WrongCallState> {
+        let found = self.calls.get_mut(&call).ok_or(WrongCallState(call))?;
         match &found.state {
             CallState::Incoming(_) => {
                 self.reject(call, StatusCode::TEMPORARILY_UNAVAILABLE, None, now)?;
@@ -69,7 +69,7 @@ impl Endpoint {
             CallState::Calling(_) => self.cancel(call, now)?,
             CallState::Established if found.unacked.is_some() => found.hang_up_after_ack = true,
             CallState::Established => {
-                self.send_bye(call, EndCause::LocalHangUp { confirmed: false }, now);
+                self.send_bye(call, DialogEnd::ByeSent { confirmed: false }, now);
             }
             CallState::Ending(_) => {}
         }
@@ -77,7 +77,7 @@ impl Endpoint {
     }
 
     /// Sends BYE; the call ends when it is answered, or when it never is.
-    pub(crate) fn send_bye(&mut self, handle: CallHandle, cause: EndCause, now: Instant) {
+    pub(crate) fn send_bye(&mut self, handle: CallHandle, cause: DialogEnd, now: Instant) {
         let over = self.clients.len() >= self.config.limits.max_client_transactions;
         let Some(call) = self.calls.get_mut(&handle) else { return };
         if let Some(unacked) = call.unacked.take() {
@@ -92,8 +92,8 @@ impl Endpoint {
         let bye = call.dialog.request(Method::Bye, &mut self.tokens, &self.config.advertised, headers);
         call.state = CallState::Ending(cause);
         // A change of session has no sense any more, and must not be answered behind the BYE.
-        if let Some(reoffer) = call.reoffer.take() {
-            self.answer(reoffer.transaction, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
+        if let Some(reinvite) = call.reinvite.take() {
+            self.answer(reinvite.transaction, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
         }
         let key = ClientKey { branch: bye.branch, method: Method::Bye };
         self.client_start(key, bye.payload, bye.to, Some(handle), now);
@@ -104,20 +104,20 @@ impl Endpoint {
         let Some(call) = self.calls.get(&handle) else { return };
         let CallState::Ending(cause) = &call.state else { return };
         let cause = match cause {
-            EndCause::LocalHangUp { .. } => EndCause::LocalHangUp { confirmed: answered },
-            EndCause::RemoteHangUp
-            | EndCause::Cancelled
-            | EndCause::Rejected(_)
-            | EndCause::Challenged
-            | EndCause::AckTimeout
-            | EndCause::Refused(_)
-            | EndCause::NoAnswer => cause.clone(),
+            DialogEnd::ByeSent { .. } => DialogEnd::ByeSent { confirmed: answered },
+            DialogEnd::ByeReceived
+            | DialogEnd::Cancelled
+            | DialogEnd::RejectedByUs(_)
+            | DialogEnd::Challenged
+            | DialogEnd::AckTimeout
+            | DialogEnd::RejectedByPeer { .. }
+            | DialogEnd::InviteTimeout => cause.clone(),
         };
         self.end_call(handle, cause, now);
     }
 
     /// Forgets a call, answers what it leaves open, and reports its end.
-    pub(crate) fn end_call(&mut self, handle: CallHandle, cause: EndCause, now: Instant) {
+    pub(crate) fn end_call(&mut self, handle: CallHandle, cause: DialogEnd, now: Instant) {
         let Some(call) = self.calls.remove(&handle) else { return };
         if let Some(key) = call.dialog.key() {
             self.dialogs.remove(&key);
@@ -126,8 +126,8 @@ impl Endpoint {
             self.timers.clear(Some(unacked.retransmit));
             self.timers.clear(Some(unacked.overdue));
         }
-        if let Some(reoffer) = call.reoffer {
-            self.answer(reoffer.transaction, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
+        if let Some(reinvite) = call.reinvite {
+            self.answer(reinvite.transaction, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
         }
         match call.state {
             CallState::Incoming(id) => {
@@ -136,7 +136,7 @@ impl Endpoint {
             CallState::Calling(calling) => self.timers.clear(calling.overdue),
             CallState::Established | CallState::Ending(_) => {}
         }
-        self.report(Event::Ended { call: handle, cause });
+        self.report(Event::Ended { call: handle, end: cause });
     }
 
     /// Starts to repeat a 2xx of ours until its ACK comes.
@@ -157,7 +157,7 @@ impl Endpoint {
             to,
             interval: timing.t1,
             retransmit: self.timers.set(now + timing.t1, Deadline::AnswerRetransmit(handle)),
-            overdue: self.timers.set(now + timing.patience(), Deadline::AckOverdue(handle)),
+            overdue: self.timers.set(now + timing.timer_b(), Deadline::AckOverdue(handle)),
         });
     }
 
@@ -173,7 +173,7 @@ impl Endpoint {
     }
 
     pub(crate) fn ack_overdue(&mut self, handle: CallHandle, now: Instant) {
-        self.send_bye(handle, EndCause::AckTimeout, now);
+        self.send_bye(handle, DialogEnd::AckTimeout, now);
     }
 
     /// An ACK within a dialog.
@@ -186,7 +186,7 @@ impl Endpoint {
         self.timers.clear(Some(unacked.overdue));
         self.report(Event::Confirmed { call: handle, answer: ack.session_description() });
         if hang_up {
-            self.send_bye(handle, EndCause::LocalHangUp { confirmed: false }, now);
+            self.send_bye(handle, DialogEnd::ByeSent { confirmed: false }, now);
         }
     }
 }

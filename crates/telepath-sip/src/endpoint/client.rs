@@ -50,7 +50,7 @@ pub(crate) type ClientTable = HashMap<ClientKey, ClientTransaction>;
 
 /// What the call has to do about a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heed {
+pub(crate) enum ResponseEffect {
     /// New to the call.
     New,
     /// Seen before, or without meaning now.
@@ -70,7 +70,7 @@ impl Endpoint {
     ) {
         let timing = self.config.timing;
         let retransmit = Some(self.timers.set(now + timing.t1, Deadline::ClientRetransmit(key.clone())));
-        let end = Some(self.timers.set(now + timing.patience(), Deadline::ClientTimeout(key.clone())));
+        let end = Some(self.timers.set(now + timing.timer_b(), Deadline::ClientTimeout(key.clone())));
         self.transmit(to, request.clone(), call, now);
         let state = ClientState::Calling;
         let tx =
@@ -79,23 +79,28 @@ impl Endpoint {
     }
 
     /// Moves the transaction on and tells what the call has to do.
-    pub(crate) fn client_receive(&mut self, key: &ClientKey, response: &Response, now: Instant) -> Heed {
+    pub(crate) fn client_receive(
+        &mut self,
+        key: &ClientKey,
+        response: &Response,
+        now: Instant,
+    ) -> ResponseEffect {
         let timing = self.config.timing;
         let is_invite = key.method == Method::Invite;
-        let Some(tx) = self.clients.get_mut(key) else { return Heed::Ignore };
+        let Some(tx) = self.clients.get_mut(key) else { return ResponseEffect::Ignore };
         let status = response.status();
         match tx.state {
             ClientState::Completed | ClientState::Accepted => {
                 let forked = tx.state == ClientState::Accepted && status.is_success();
                 let Some(ack) = tx.ack.as_ref().filter(|_| !status.is_provisional()) else {
-                    return Heed::Ignore;
+                    return ResponseEffect::Ignore;
                 };
                 if ack.remote_tag.as_deref() != response.to().tag() {
-                    return if forked { Heed::Forked } else { Heed::Ignore };
+                    return if forked { ResponseEffect::Forked } else { ResponseEffect::Ignore };
                 }
                 let (to, payload, call) = (ack.to, ack.payload.clone(), tx.call);
                 self.transmit(to, payload, call, now);
-                return Heed::Ignore;
+                return ResponseEffect::Ignore;
             }
             ClientState::Calling | ClientState::Proceeding => {}
         }
@@ -106,16 +111,16 @@ impl Endpoint {
                 self.timers.clear(tx.end.take());
             }
             tx.state = ClientState::Proceeding;
-            return Heed::New;
+            return ResponseEffect::New;
         }
         self.timers.clear(tx.retransmit.take());
         self.timers.clear(tx.end.take());
         tx.state =
             if is_invite && status.is_success() { ClientState::Accepted } else { ClientState::Completed };
         // Timers D and M; K for the rest.
-        let linger = if is_invite { timing.patience() } else { timing.t4 };
+        let linger = if is_invite { timing.timer_b() } else { timing.t4 };
         tx.end = Some(self.timers.set(now + linger, Deadline::ClientEnd(key.clone())));
-        Heed::New
+        ResponseEffect::New
     }
 
     /// Sends an ACK and keeps it for repetition.

@@ -37,7 +37,7 @@ pub struct Timing {
 
 impl Timing {
     /// 64*T1: how long anything is waited for.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn timer_b(&self) -> Duration {
         self.t1 * 64
     }
 
@@ -54,7 +54,7 @@ impl Default for Timing {
 
 /// How much an endpoint holds at most. Whatever is over a bound is answered 503 with Retry-After.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct EndpointLimits {
     /// Calls at once, from the first INVITE to the last BYE.
     pub max_calls: usize,
     /// Server transactions at once, finished ones that absorb retransmissions included.
@@ -68,7 +68,7 @@ pub struct Limits {
     pub retry_after: Duration,
 }
 
-impl Default for Limits {
+impl Default for EndpointLimits {
     fn default() -> Self {
         Self {
             max_calls: 10_000,
@@ -90,7 +90,7 @@ pub struct EndpointConfig {
     /// The base times.
     pub timing: Timing,
     /// The bounds.
-    pub limits: Limits,
+    pub limits: EndpointLimits,
     /// Whether every message of a call is kept for [`super::Endpoint::poll_trace`].
     pub trace: bool,
 }
@@ -102,7 +102,7 @@ impl EndpointConfig {
             advertised: advertised.into(),
             product: ProductName::new(concat!("Telepath/", env!("CARGO_PKG_VERSION"))),
             timing: Timing::default(),
-            limits: Limits::default(),
+            limits: EndpointLimits::default(),
             trace: true,
         }
     }

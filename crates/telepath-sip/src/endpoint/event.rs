@@ -32,7 +32,7 @@ pub struct Transmit {
 #[derive(Debug)]
 pub enum Event {
     /// Somebody calls; 100 is sent already. Answer with `ring`, `accept`, `reject` or `challenge`.
-    Incoming(Box<Incoming>),
+    Incoming(Box<IncomingCall>),
     /// The caller has our 2xx. `answer` holds the caller's SDP when ours was the offer.
     Confirmed {
         /// The call.
@@ -40,17 +40,17 @@ pub enum Event {
         /// The answer to a late offer.
         answer: Option<SessionDescription>,
     },
-    /// The peer wants to change the session. Answer with `answer_reoffer` or `reject_reoffer`.
-    Reoffer {
+    /// The peer wants to change the session. Answer with `accept_reinvite` or `reject_reinvite`.
+    ReInvite {
         /// The call.
         call: CallHandle,
         /// By which method.
-        kind: ReofferKind,
+        method: ReInviteMethod,
         /// The new offer; `None` asks us to make one.
         offer: Option<SessionDescription>,
     },
     /// The peer took its re-INVITE back before it was answered; it is answered now.
-    ReofferWithdrawn {
+    ReInviteCancelled {
         /// The call.
         call: CallHandle,
     },
@@ -76,16 +76,23 @@ pub enum Event {
     Ended {
         /// The call.
         call: CallHandle,
-        /// Why.
-        cause: EndCause,
+        /// How it ended.
+        end: DialogEnd,
     },
-    /// A message was turned away or dropped.
-    Rejected(Rejection),
+    /// A message was rejected or dropped.
+    Rejected {
+        /// Why.
+        reason: RejectReason,
+        /// Who sent it.
+        source: SocketAddr,
+        /// The status of the response; `None` when there was none.
+        status: Option<StatusCode>,
+    },
 }
 
 /// A call that comes in.
 #[derive(Debug)]
-pub struct Incoming {
+pub struct IncomingCall {
     /// The call.
     pub call: CallHandle,
     /// Where the INVITE came from.
@@ -96,7 +103,7 @@ pub struct Incoming {
     pub offer: Option<SessionDescription>,
 }
 
-impl Incoming {
+impl IncomingCall {
     /// Who calls: the user part of From.
     pub fn caller(&self) -> Option<String> {
         self.request.from().uri().user()
@@ -121,62 +128,47 @@ pub struct Info {
 
 /// How a change of session is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReofferKind {
+pub enum ReInviteMethod {
     /// INVITE within the call.
-    ReInvite,
+    Invite,
     /// UPDATE (RFC 3311).
     Update,
 }
 
-/// Why a call ended.
+/// How the dialog of a call ended, or why its INVITE never created one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EndCause {
+pub enum DialogEnd {
     /// The peer sent BYE.
-    RemoteHangUp,
-    /// We hung up; `confirmed` tells whether the peer answered our BYE.
-    LocalHangUp {
-        /// A final answer to the BYE came.
+    ByeReceived,
+    /// We sent BYE.
+    ByeSent {
+        /// Whether the peer sent a final response to it before timer F fired.
         confirmed: bool,
     },
-    /// The caller took the INVITE back, or we ours.
+    /// The INVITE was cancelled, by the caller's CANCEL or by ours.
     Cancelled,
-    /// We refused the call.
-    Rejected(StatusCode),
-    /// We asked for credentials; a new INVITE is a new call.
+    /// We rejected the INVITE with this status.
+    RejectedByUs(StatusCode),
+    /// We sent 401 with a challenge; the next INVITE is a new call.
     Challenged,
-    /// Our 2xx was never acknowledged; a BYE was sent.
+    /// No ACK for our 2xx arrived within 64*T1, so we sent BYE (RFC 3261 section 13.3.1.4).
     AckTimeout,
-    /// The peer refused our call.
-    Refused(Refusal),
-    /// The peer never answered our INVITE.
-    NoAnswer,
-}
-
-/// A final answer that refuses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The status code.
-    pub status: StatusCode,
-    /// The reason phrase as sent.
-    pub reason: String,
-}
-
-/// A message that was turned away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    /// By which rule.
-    pub rule: RejectReason,
-    /// Who sent it.
-    pub source: SocketAddr,
-    /// What it was answered with; `None` when it was dropped.
-    pub status: Option<StatusCode>,
+    /// The peer rejected our INVITE.
+    RejectedByPeer {
+        /// The status code.
+        status: StatusCode,
+        /// The reason phrase as received.
+        phrase: String,
+    },
+    /// No response to our INVITE arrived before timer B fired.
+    InviteTimeout,
 }
 
 /// The rules by which messages are turned away. [`RejectReason::name`] is stable and meant for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the name of each rule is its explanation; see `name`")]
 pub enum RejectReason {
-    Unreadable(DropReason),
+    Unparsable(DropReason),
     Malformed(Flaw),
     UnknownMethod,
     MethodNotAllowed,
@@ -194,7 +186,7 @@ pub enum RejectReason {
     UnknownDialog,
     UnknownTransaction,
     CSeqNotAdvanced,
-    SessionChangePending,
+    ReInvitePending,
     CallTableFull,
     TransactionTableFull,
     StrayResponse,
@@ -204,11 +196,11 @@ impl RejectReason {
     /// A short name in snake case.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Unreadable(DropReason::KeepAlive) => "keep_alive",
-            Self::Unreadable(DropReason::TooLong) => "too_long",
-            Self::Unreadable(DropReason::NotSip) => "not_sip",
-            Self::Unreadable(DropReason::BadResponse(_)) => "bad_response",
-            Self::Unreadable(DropReason::BadRequest(_)) => "unanswerable_request",
+            Self::Unparsable(DropReason::KeepAlive) => "keep_alive",
+            Self::Unparsable(DropReason::TooLong) => "too_long",
+            Self::Unparsable(DropReason::NotSip) => "not_sip",
+            Self::Unparsable(DropReason::BadResponse(_)) => "bad_response",
+            Self::Unparsable(DropReason::BadRequest(_)) => "unanswerable_request",
             Self::Malformed(_) => "malformed",
             Self::UnknownMethod => "unknown_method",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -226,7 +218,7 @@ impl RejectReason {
             Self::UnknownDialog => "unknown_dialog",
             Self::UnknownTransaction => "unknown_transaction",
             Self::CSeqNotAdvanced => "cseq_not_advanced",
-            Self::SessionChangePending => "session_change_pending",
+            Self::ReInvitePending => "reinvite_pending",
             Self::CallTableFull => "call_table_full",
             Self::TransactionTableFull => "transaction_table_full",
             Self::StrayResponse => "stray_response",
@@ -241,16 +233,16 @@ pub struct RetryAfter(pub Duration);
 /// The command does not fit the state the call is in, or the call is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("call {0} is not in a state for this command")]
-pub struct NotInThisState(pub CallHandle);
+pub struct WrongCallState(pub CallHandle);
 
-/// A call could not be started because a bound of [`super::Limits`] is reached.
+/// A call could not be started because a bound of [`super::EndpointLimits`] is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no room for another call")]
-pub struct OverLimit;
+pub struct EndpointFull;
 
 /// A call to place.
 #[derive(Clone)]
-pub struct ClientInvite {
+pub struct OutgoingCall {
     /// Whom to call; becomes Request-URI and To.
     pub target: SipUri,
     /// Where the INVITE is sent: the target resolved, or a proxy.
@@ -265,7 +257,7 @@ pub struct ClientInvite {
 
 /// How much is alive, so that a test can see that nothing is left over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct EndpointCounts {
     /// Calls.
     pub calls: usize,
     /// Dialogs and half-made dialogs that can be found by their tags.
@@ -280,7 +272,7 @@ pub struct Counts {
 
 /// Which way a traced message went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub enum TraceDirection {
     /// To us.
     Received,
     /// From us.
@@ -295,7 +287,7 @@ pub struct TraceRecord {
     /// When it passed.
     pub at: Instant,
     /// Which way.
-    pub direction: Direction,
+    pub direction: TraceDirection,
     /// The peer.
     pub peer: SocketAddr,
     /// The message as text, see [`crate::redact`].

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Endpoint;
-use super::answer::{ACCEPT, Refuse};
-use super::call::{CallState, Reoffer};
+use super::answer::{ACCEPT, Rejection};
+use super::call::{CallState, ReInvite};
 use super::event::{
-    CallHandle, EndCause, Event, Info, NotInThisState, RejectReason, ReofferKind, RetryAfter,
+    CallHandle, DialogEnd, Event, Info, ReInviteMethod, RejectReason, RetryAfter, WrongCallState,
 };
 use super::server::ServerId;
 use super::uas::refusal_status;
@@ -21,7 +21,7 @@ const INFO_ACCEPT: &str = "application/dtmf-relay, application/dtmf";
 const GLARE_WAIT: RetryAfter = RetryAfter(Duration::from_secs(2));
 
 impl Endpoint {
-    pub(crate) fn receive_inside(
+    pub(crate) fn in_dialog(
         &mut self,
         handle: CallHandle,
         source: SocketAddr,
@@ -35,7 +35,7 @@ impl Endpoint {
         }
         let Some(call) = self.calls.get_mut(&handle) else { return };
         if call.dialog.remote_seq.is_some_and(|last| request.cseq().number <= last) {
-            let refuse = Refuse::new(RejectReason::CSeqNotAdvanced, StatusCode::SERVER_INTERNAL_ERROR);
+            let refuse = Rejection::new(RejectReason::CSeqNotAdvanced, StatusCode::SERVER_INTERNAL_ERROR);
             return self.refuse(request, source, refuse.because("CSeq Not Advanced"), now);
         }
         call.dialog.remote_seq = Some(request.cseq().number);
@@ -45,8 +45,8 @@ impl Endpoint {
                 self.answer(id, StatusCode::OK, Headers::default(), None, now);
                 self.receive_bye(handle, now);
             }
-            Method::Invite => self.receive_reoffer(handle, id, ReofferKind::ReInvite, source, request, now),
-            Method::Update => self.receive_reoffer(handle, id, ReofferKind::Update, source, request, now),
+            Method::Invite => self.receive_reinvite(handle, id, ReInviteMethod::Invite, source, request, now),
+            Method::Update => self.receive_reinvite(handle, id, ReInviteMethod::Update, source, request, now),
             Method::Info => self.receive_info(handle, id, request, now),
             Method::Options => {
                 let mut headers = self.dialog_headers();
@@ -73,7 +73,7 @@ impl Endpoint {
     fn receive_bye(&mut self, handle: CallHandle, now: Instant) {
         let ending = self.calls.get(&handle).is_some_and(|call| matches!(call.state, CallState::Ending(_)));
         if !ending {
-            self.end_call(handle, EndCause::RemoteHangUp, now);
+            self.end_call(handle, DialogEnd::ByeReceived, now);
         }
     }
 
@@ -91,19 +91,19 @@ impl Endpoint {
         }
     }
 
-    fn receive_reoffer(
+    fn receive_reinvite(
         &mut self,
         handle: CallHandle,
         id: ServerId,
-        kind: ReofferKind,
+        method: ReInviteMethod,
         source: SocketAddr,
         request: &Request,
         now: Instant,
     ) {
         let Some(call) = self.calls.get_mut(&handle) else { return };
         let offer = request.session_description();
-        let idle = matches!(call.state, CallState::Established) && call.reoffer.is_none();
-        let refreshes_only = kind == ReofferKind::Update && offer.is_none();
+        let idle = matches!(call.state, CallState::Established) && call.reinvite.is_none();
+        let refreshes_only = method == ReInviteMethod::Update && offer.is_none();
         if matches!(call.state, CallState::Ending(_)) {
             self.answer(id, StatusCode::CALL_DOES_NOT_EXIST, Headers::default(), None, now);
         } else if refreshes_only {
@@ -118,11 +118,11 @@ impl Endpoint {
             self.glare(id, StatusCode::REQUEST_PENDING, Headers::default(), source, now);
         } else {
             call.dialog.refresh_target(request, source);
-            call.reoffer = Some(Reoffer { transaction: id, kind, cseq: request.cseq().number });
-            if kind == ReofferKind::ReInvite {
+            call.reinvite = Some(ReInvite { transaction: id, method, cseq: request.cseq().number });
+            if method == ReInviteMethod::Invite {
                 self.answer(id, StatusCode::TRYING, Headers::default(), None, now);
             }
-            self.report(Event::Reoffer { call: handle, kind, offer });
+            self.report(Event::ReInvite { call: handle, method, offer });
         }
     }
 
@@ -135,39 +135,39 @@ impl Endpoint {
         now: Instant,
     ) {
         self.answer(id, status, headers, None, now);
-        self.note_rejection(RejectReason::SessionChangePending, source, Some(status));
+        self.note_rejection(RejectReason::ReInvitePending, source, Some(status));
     }
 
-    fn take_reoffer(&mut self, handle: CallHandle) -> Result<Reoffer, NotInThisState> {
-        self.calls.get_mut(&handle).and_then(|call| call.reoffer.take()).ok_or(NotInThisState(handle))
+    fn take_reinvite(&mut self, handle: CallHandle) -> Result<ReInvite, WrongCallState> {
+        self.calls.get_mut(&handle).and_then(|call| call.reinvite.take()).ok_or(WrongCallState(handle))
     }
 
     /// Accepts a change of session.
-    pub fn answer_reoffer(
+    pub fn accept_reinvite(
         &mut self,
         call: CallHandle,
         sdp: &SessionDescription,
         now: Instant,
-    ) -> Result<(), NotInThisState> {
-        let reoffer = self.take_reoffer(call)?;
+    ) -> Result<(), WrongCallState> {
+        let reinvite = self.take_reinvite(call)?;
         let headers = self.dialog_headers();
-        let payload = self.answer(reoffer.transaction, StatusCode::OK, headers, Some(sdp), now);
-        if let (ReofferKind::ReInvite, Some(payload)) = (reoffer.kind, payload) {
-            self.await_ack(call, reoffer.transaction, reoffer.cseq, payload, now);
+        let payload = self.answer(reinvite.transaction, StatusCode::OK, headers, Some(sdp), now);
+        if let (ReInviteMethod::Invite, Some(payload)) = (reinvite.method, payload) {
+            self.await_ack(call, reinvite.transaction, reinvite.cseq, payload, now);
         }
         Ok(())
     }
 
     /// Refuses a change of session, usually with 488; the session stays as it was. A status below 300 is sent
     /// as 500.
-    pub fn reject_reoffer(
+    pub fn reject_reinvite(
         &mut self,
         call: CallHandle,
         status: StatusCode,
         now: Instant,
-    ) -> Result<(), NotInThisState> {
-        let reoffer = self.take_reoffer(call)?;
-        self.answer(reoffer.transaction, refusal_status(status), Headers::default(), None, now);
+    ) -> Result<(), WrongCallState> {
+        let reinvite = self.take_reinvite(call)?;
+        self.answer(reinvite.transaction, refusal_status(status), Headers::default(), None, now);
         Ok(())
     }
 }

@@ -207,7 +207,7 @@ impl Endpoint {
                 tx.retransmit = Some(self.timers.set(now + timing.t1, Deadline::ServerRetransmit(id)));
             }
             // Timers H, J and L are all 64*T1.
-            tx.end = Some(self.timers.set(now + timing.patience(), Deadline::ServerEnd(id)));
+            tx.end = Some(self.timers.set(now + timing.timer_b(), Deadline::ServerEnd(id)));
         }
         self.transmit(to, payload, call, now);
     }

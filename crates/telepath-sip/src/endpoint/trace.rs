@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::event::{CallHandle, Direction, TraceRecord};
+use super::event::{CallHandle, TraceDirection, TraceRecord};
 use crate::redact::redact;
 
-pub(crate) struct Trace {
+pub(crate) struct TraceBuffer {
     enabled: bool,
     bound: usize,
     records: VecDeque<TraceRecord>,
@@ -18,7 +18,7 @@ pub(crate) struct Trace {
     caused: usize,
 }
 
-impl Trace {
+impl TraceBuffer {
     pub(crate) fn new(enabled: bool, bound: usize) -> Self {
         Self { enabled, bound: bound.max(1), records: VecDeque::new(), received_for: None, caused: 0 }
     }
@@ -40,7 +40,7 @@ impl Trace {
         if let (true, Some(call)) = (self.enabled, self.received_for.take()) {
             let text = redact(bytes);
             let place = self.records.len().saturating_sub(self.caused);
-            let record = TraceRecord { call, at, direction: Direction::Received, peer, text };
+            let record = TraceRecord { call, at, direction: TraceDirection::Received, peer, text };
             self.make_room();
             self.records.insert(place.min(self.records.len()), record);
         }
@@ -50,7 +50,7 @@ impl Trace {
         if !self.enabled {
             return;
         }
-        let record = TraceRecord { call, at, direction: Direction::Sent, peer, text: redact(bytes) };
+        let record = TraceRecord { call, at, direction: TraceDirection::Sent, peer, text: redact(bytes) };
         self.make_room();
         self.records.push_back(record);
         self.caused += 1;

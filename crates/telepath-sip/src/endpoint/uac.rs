@@ -7,11 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::call::{Call, CallState};
-use super::client::{ClientKey, Heed, SentAck};
+use super::client::{ClientKey, ResponseEffect, SentAck};
 use super::dialog::Dialog;
-use super::event::{
-    CallHandle, ClientInvite, EndCause, Event, NotInThisState, OverLimit, Refusal, RejectReason,
-};
+use super::event::{CallHandle, DialogEnd, EndpointFull, Event, OutgoingCall, RejectReason, WrongCallState};
 use super::timer::TimerId;
 use super::{Deadline, Endpoint};
 use crate::digest::{Answer, answer_challenge};
@@ -24,7 +22,7 @@ const MAX_PROOFS: u8 = 2;
 
 /// A call of ours that is not answered yet.
 pub(crate) struct Calling {
-    invite: ClientInvite,
+    invite: OutgoingCall,
     uri: Uri,
     branch: String,
     proofs: u8,
@@ -43,10 +41,10 @@ enum Cancel {
 
 impl Endpoint {
     /// Places a call.
-    pub fn invite(&mut self, invite: ClientInvite, now: Instant) -> Result<CallHandle, OverLimit> {
+    pub fn invite(&mut self, invite: OutgoingCall, now: Instant) -> Result<CallHandle, EndpointFull> {
         let limits = self.config.limits;
         if self.calls.len() >= limits.max_calls || self.clients.len() >= limits.max_client_transactions {
-            return Err(OverLimit);
+            return Err(EndpointFull);
         }
         let handle = self.new_handle();
         let uri = Uri::Sip(invite.target.clone());
@@ -84,9 +82,9 @@ impl Endpoint {
     }
 
     /// Takes a call of ours back; CANCEL is sent as soon as it may be.
-    pub fn cancel(&mut self, handle: CallHandle, now: Instant) -> Result<(), NotInThisState> {
-        let call = self.calls.get_mut(&handle).ok_or(NotInThisState(handle))?;
-        let CallState::Calling(calling) = &mut call.state else { return Err(NotInThisState(handle)) };
+    pub fn cancel(&mut self, handle: CallHandle, now: Instant) -> Result<(), WrongCallState> {
+        let call = self.calls.get_mut(&handle).ok_or(WrongCallState(handle))?;
+        let CallState::Calling(calling) = &mut call.state else { return Err(WrongCallState(handle)) };
         if calling.cancel == Cancel::No {
             calling.cancel = Cancel::Wanted;
             if calling.provisional {
@@ -100,7 +98,7 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(&handle) else { return };
         let CallState::Calling(calling) = &mut call.state else { return };
         calling.cancel = Cancel::Sent;
-        let overdue = now + self.config.timing.patience();
+        let overdue = now + self.config.timing.timer_b();
         calling.overdue = Some(self.timers.set(overdue, Deadline::CancelOverdue(handle)));
         let to = format!("<{}>", calling.uri);
         let cseq = call.dialog.local_seq();
@@ -123,9 +121,9 @@ impl Endpoint {
             self.trace.belongs_to(call);
         }
         match (self.client_receive(&key, response, now), call) {
-            (Heed::Ignore, _) | (Heed::New, None) => {}
-            (Heed::Forked, call) => self.refuse_fork(&key, call, response, source, now),
-            (Heed::New, Some(call)) => self.heed(&key, call, response, source, now),
+            (ResponseEffect::Ignore, _) | (ResponseEffect::New, None) => {}
+            (ResponseEffect::Forked, call) => self.refuse_fork(&key, call, response, source, now),
+            (ResponseEffect::New, Some(call)) => self.handle_response(&key, call, response, source, now),
         }
     }
 
@@ -137,7 +135,7 @@ impl Endpoint {
         Some(ClientKey { branch, method: response.cseq().method.clone() })
     }
 
-    fn heed(
+    fn handle_response(
         &mut self,
         key: &ClientKey,
         call: CallHandle,
@@ -201,7 +199,7 @@ impl Endpoint {
         self.client_acknowledge(key, ack, now);
         if cancelled {
             // The 2xx was on its way when we gave up (section 15).
-            self.send_bye(handle, EndCause::Cancelled, now);
+            self.send_bye(handle, DialogEnd::Cancelled, now);
         } else {
             let answer = response.session_description();
             self.report(Event::Answered { call: handle, answer });
@@ -251,14 +249,14 @@ impl Endpoint {
             return self.send_invite(handle, proof, now);
         }
         let cause = if cancelled {
-            EndCause::Cancelled
+            DialogEnd::Cancelled
         } else {
-            EndCause::Refused(Refusal { status: response.status(), reason: response.reason().to_owned() })
+            DialogEnd::RejectedByPeer { status: response.status(), phrase: response.reason().to_owned() }
         };
         self.end_call(handle, cause, now);
     }
 
-    pub(crate) fn client_timed_out(&mut self, key: &ClientKey, now: Instant) {
+    pub(crate) fn client_timeout(&mut self, key: &ClientKey, now: Instant) {
         let Some(call) = self.client_end(key).and_then(|tx| tx.call) else { return };
         match &key.method {
             Method::Bye => self.bye_done(call, false, now),
@@ -283,7 +281,8 @@ impl Endpoint {
         let Some(CallState::Calling(calling)) = self.calls.get(&handle).map(|call| &call.state) else {
             return;
         };
-        let cause = if calling.cancel == Cancel::No { EndCause::NoAnswer } else { EndCause::Cancelled };
+        let cause =
+            if calling.cancel == Cancel::No { DialogEnd::InviteTimeout } else { DialogEnd::Cancelled };
         self.end_call(handle, cause, now);
     }
 
@@ -294,7 +293,7 @@ impl Endpoint {
         };
         let key = ClientKey { branch: calling.branch.clone(), method: Method::Invite };
         drop(self.client_end(&key));
-        self.end_call(handle, EndCause::Cancelled, now);
+        self.end_call(handle, DialogEnd::Cancelled, now);
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Endpoint;
-use super::answer::{ACCEPT, ALLOW, Refuse};
+use super::answer::{ACCEPT, ALLOW, Rejection};
 use super::call::{Call, CallState};
 use super::dialog::{Dialog, DialogKey};
 use super::event::{
-    CallHandle, EndCause, Event, Incoming, NotInThisState, RejectReason, ReofferKind, RetryAfter,
+    CallHandle, DialogEnd, Event, IncomingCall, ReInviteMethod, RejectReason, RetryAfter, WrongCallState,
 };
 use super::server::{ServerId, ServerKey};
 use crate::digest::Challenge;
@@ -42,9 +42,9 @@ impl Endpoint {
         if let Err(refuse) = self.check(&request) {
             return self.refuse(&request, source, refuse, now);
         }
-        let Some(key) = DialogKey::of(&request) else { return self.receive_outside(source, request, now) };
+        let Some(key) = DialogKey::of(&request) else { return self.out_of_dialog(source, request, now) };
         match self.dialogs.get(&key).copied() {
-            Some(call) => self.receive_inside(call, source, &request, now),
+            Some(call) => self.in_dialog(call, source, &request, now),
             None => self.refuse_unknown_dialog(source, &request, now),
         }
     }
@@ -56,7 +56,7 @@ impl Endpoint {
     }
 
     fn refuse_unknown_dialog(&mut self, source: SocketAddr, request: &Request, now: Instant) {
-        let refuse = Refuse::new(RejectReason::UnknownDialog, StatusCode::CALL_DOES_NOT_EXIST);
+        let refuse = Rejection::new(RejectReason::UnknownDialog, StatusCode::CALL_DOES_NOT_EXIST);
         self.refuse(request, source, refuse, now);
     }
 
@@ -72,28 +72,28 @@ impl Endpoint {
         }
     }
 
-    fn check(&self, request: &Request) -> Result<(), Refuse> {
+    fn check(&self, request: &Request) -> Result<(), Rejection> {
         check_method(request)?;
         check_uri(request.uri())?;
         if request.vias().len() > MAX_VIAS {
-            return Err(Refuse::new(RejectReason::TooManyHops, StatusCode::TOO_MANY_HOPS));
+            return Err(Rejection::new(RejectReason::TooManyHops, StatusCode::TOO_MANY_HOPS));
         }
         if request.vias().iter().any(|via| *via.sent_by() == self.config.advertised) {
-            return Err(Refuse::new(RejectReason::LoopedRequest, StatusCode::LOOP_DETECTED));
+            return Err(Rejection::new(RejectReason::LoopedRequest, StatusCode::LOOP_DETECTED));
         }
         if request.to().tag().is_none() && self.servers.is_merged(request) {
-            return Err(Refuse::new(RejectReason::MergedRequest, StatusCode::LOOP_DETECTED));
+            return Err(Rejection::new(RejectReason::MergedRequest, StatusCode::LOOP_DETECTED));
         }
         let required = request.require();
         if !required.is_empty() {
             // No extension is served, so every one that is required is unsupported.
-            return Err(Refuse::new(RejectReason::UnsupportedExtension, StatusCode::BAD_EXTENSION)
+            return Err(Rejection::new(RejectReason::UnsupportedExtension, StatusCode::BAD_EXTENSION)
                 .with(KnownHeader::Unsupported, required.join(", ")));
         }
         check_content(request)
     }
 
-    fn receive_outside(&mut self, source: SocketAddr, request: Request, now: Instant) {
+    fn out_of_dialog(&mut self, source: SocketAddr, request: Request, now: Instant) {
         match request.method() {
             Method::Invite => match self.begin_call(source, request, now) {
                 Ok(()) => {}
@@ -125,13 +125,13 @@ impl Endpoint {
         source: SocketAddr,
         request: Request,
         now: Instant,
-    ) -> Result<(), (Box<Request>, Refuse)> {
+    ) -> Result<(), (Box<Request>, Rejection)> {
         let limits = self.config.limits;
         let refused = if request.from().tag().is_none() {
-            let refuse = Refuse::new(RejectReason::MissingFromTag, StatusCode::BAD_REQUEST);
+            let refuse = Rejection::new(RejectReason::MissingFromTag, StatusCode::BAD_REQUEST);
             Some(refuse.because("Missing From Tag"))
         } else if request.contacts().len() != 1 {
-            let refuse = Refuse::new(RejectReason::MissingContact, StatusCode::BAD_REQUEST);
+            let refuse = Rejection::new(RejectReason::MissingContact, StatusCode::BAD_REQUEST);
             Some(refuse.because("INVITE Needs One Contact"))
         } else if self.calls.len() >= limits.max_calls {
             Some(self.over_limit(RejectReason::CallTableFull))
@@ -154,7 +154,7 @@ impl Endpoint {
         self.trace.belongs_to(handle);
         self.answer(id, StatusCode::TRYING, Headers::default(), None, now);
         let offer = request.session_description();
-        let incoming = Incoming { call: handle, source, request: Arc::new(request), offer };
+        let incoming = IncomingCall { call: handle, source, request: Arc::new(request), offer };
         self.report(Event::Incoming(Box::new(incoming)));
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Endpoint {
     fn receive_cancel(&mut self, source: SocketAddr, cancel: &Request, now: Instant) {
         let found = ServerKey::of(cancel, &Method::Invite).and_then(|key| self.servers.find(&key));
         let Some(id) = found else {
-            let refuse = Refuse::new(RejectReason::UnknownTransaction, StatusCode::CALL_DOES_NOT_EXIST);
+            let refuse = Rejection::new(RejectReason::UnknownTransaction, StatusCode::CALL_DOES_NOT_EXIST);
             return self.refuse(cancel, source, refuse, now);
         };
         self.note_owner(id);
@@ -172,28 +172,28 @@ impl Endpoint {
         let Some(handle) = open else { return };
         let Some(call) = self.calls.get_mut(&handle) else { return };
         if let CallState::Incoming(_) = call.state {
-            return self.end_call(handle, EndCause::Cancelled, now);
+            return self.end_call(handle, DialogEnd::Cancelled, now);
         }
         let withdrawn = call
-            .reoffer
-            .take_if(|reoffer| reoffer.transaction == id && reoffer.kind == ReofferKind::ReInvite);
+            .reinvite
+            .take_if(|reinvite| reinvite.transaction == id && reinvite.method == ReInviteMethod::Invite);
         if withdrawn.is_some() {
             self.answer(id, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
-            self.report(Event::ReofferWithdrawn { call: handle });
+            self.report(Event::ReInviteCancelled { call: handle });
         }
     }
 
-    fn incoming(&self, handle: CallHandle) -> Result<ServerId, NotInThisState> {
+    fn incoming(&self, handle: CallHandle) -> Result<ServerId, WrongCallState> {
         match self.calls.get(&handle).map(|call| &call.state) {
             Some(CallState::Incoming(id)) => Ok(*id),
             Some(CallState::Calling(_) | CallState::Established | CallState::Ending(_)) | None => {
-                Err(NotInThisState(handle))
+                Err(WrongCallState(handle))
             }
         }
     }
 
     /// Sends 180: the callee is being alerted.
-    pub fn ring(&mut self, call: CallHandle, now: Instant) -> Result<(), NotInThisState> {
+    pub fn ring(&mut self, call: CallHandle, now: Instant) -> Result<(), WrongCallState> {
         let id = self.incoming(call)?;
         let headers = self.dialog_headers();
         self.answer(id, StatusCode::RINGING, headers, None, now);
@@ -206,11 +206,11 @@ impl Endpoint {
         call: CallHandle,
         sdp: &SessionDescription,
         now: Instant,
-    ) -> Result<(), NotInThisState> {
+    ) -> Result<(), WrongCallState> {
         let id = self.incoming(call)?;
         let headers = self.dialog_headers();
-        let payload = self.answer(id, StatusCode::OK, headers, Some(sdp), now).ok_or(NotInThisState(call))?;
-        let found = self.calls.get_mut(&call).ok_or(NotInThisState(call))?;
+        let payload = self.answer(id, StatusCode::OK, headers, Some(sdp), now).ok_or(WrongCallState(call))?;
+        let found = self.calls.get_mut(&call).ok_or(WrongCallState(call))?;
         found.state = CallState::Established;
         let cseq = found.dialog.remote_seq.unwrap_or_default();
         self.await_ack(call, id, cseq, payload, now);
@@ -224,7 +224,7 @@ impl Endpoint {
         status: StatusCode,
         retry_after: Option<RetryAfter>,
         now: Instant,
-    ) -> Result<(), NotInThisState> {
+    ) -> Result<(), WrongCallState> {
         let mut headers = Headers::default();
         if let Some(after) = retry_after {
             headers.push(KnownHeader::RetryAfter, after.0.as_secs().to_string());
@@ -233,7 +233,7 @@ impl Endpoint {
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.push(KnownHeader::Allow, ALLOW.to_owned());
         }
-        self.finish(call, status, headers, EndCause::Rejected(status), now)
+        self.finish(call, status, headers, DialogEnd::RejectedByUs(status), now)
     }
 
     /// Sends 401 with the challenges of a [`crate::digest::DigestServer`]. The caller's next try is a new call.
@@ -242,12 +242,12 @@ impl Endpoint {
         call: CallHandle,
         challenges: &[Challenge],
         now: Instant,
-    ) -> Result<(), NotInThisState> {
+    ) -> Result<(), WrongCallState> {
         let mut headers = Headers::default();
         for challenge in challenges {
             headers.push(KnownHeader::WwwAuthenticate, challenge.as_str().to_owned());
         }
-        self.finish(call, StatusCode::UNAUTHORIZED, headers, EndCause::Challenged, now)
+        self.finish(call, StatusCode::UNAUTHORIZED, headers, DialogEnd::Challenged, now)
     }
 
     fn finish(
@@ -255,9 +255,9 @@ impl Endpoint {
         call: CallHandle,
         status: StatusCode,
         headers: Headers,
-        cause: EndCause,
+        cause: DialogEnd,
         now: Instant,
-    ) -> Result<(), NotInThisState> {
+    ) -> Result<(), WrongCallState> {
         let id = self.incoming(call)?;
         self.answer(id, status, headers, None, now);
         self.end_call(call, cause, now);
@@ -271,10 +271,10 @@ pub(crate) fn refusal_status(status: StatusCode) -> StatusCode {
 }
 
 /// An unknown method outranks a `CSeq` that does not name it (RFC 4475 section 3.1.2.18).
-fn check_method(request: &Request) -> Result<(), Refuse> {
+fn check_method(request: &Request) -> Result<(), Rejection> {
     match request.method() {
         Method::Other(_) => {
-            return Err(Refuse::new(RejectReason::UnknownMethod, StatusCode::NOT_IMPLEMENTED)
+            return Err(Rejection::new(RejectReason::UnknownMethod, StatusCode::NOT_IMPLEMENTED)
                 .with(KnownHeader::Allow, ALLOW));
         }
         Method::Register
@@ -284,7 +284,7 @@ fn check_method(request: &Request) -> Result<(), Refuse> {
         | Method::Notify
         | Method::Message
         | Method::Publish => {
-            return Err(Refuse::new(RejectReason::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED)
+            return Err(Rejection::new(RejectReason::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED)
                 .with(KnownHeader::Allow, ALLOW));
         }
         Method::Invite
@@ -296,27 +296,27 @@ fn check_method(request: &Request) -> Result<(), Refuse> {
         | Method::Update => {}
     }
     if request.cseq().method != *request.method() {
-        return Err(Refuse::new(RejectReason::CSeqMismatch, StatusCode::BAD_REQUEST)
+        return Err(Rejection::new(RejectReason::CSeqMismatch, StatusCode::BAD_REQUEST)
             .because("CSeq Names Another Method"));
     }
     Ok(())
 }
 
-fn check_uri(uri: &Uri) -> Result<(), Refuse> {
+fn check_uri(uri: &Uri) -> Result<(), Rejection> {
     match uri {
         Uri::Sip(uri) if uri.headers().is_some() => {
-            Err(Refuse::new(RejectReason::HeadersInRequestUri, StatusCode::BAD_REQUEST)
+            Err(Rejection::new(RejectReason::HeadersInRequestUri, StatusCode::BAD_REQUEST)
                 .because("Headers In Request-URI"))
         }
         Uri::Sip(_) | Uri::Tel(_) => Ok(()),
         Uri::Other(_) => {
-            Err(Refuse::new(RejectReason::UnsupportedScheme, StatusCode::UNSUPPORTED_URI_SCHEME))
+            Err(Rejection::new(RejectReason::UnsupportedScheme, StatusCode::UNSUPPORTED_URI_SCHEME))
         }
     }
 }
 
 /// A session can only be spoken of in plain SDP (RFC 3261 sections 8.2.3 and 20.1).
-fn check_content(request: &Request) -> Result<(), Refuse> {
+fn check_content(request: &Request) -> Result<(), Rejection> {
     if !matches!(request.method(), Method::Invite | Method::Update) {
         return Ok(());
     }
@@ -324,12 +324,12 @@ fn check_content(request: &Request) -> Result<(), Refuse> {
     let encoded = encoded.is_some_and(|value| !value.eq_ignore_ascii_case("identity"));
     let is_sdp = request.content_type().is_some_and(|t| t == ACCEPT);
     if !request.body().is_empty() && (encoded || !is_sdp) {
-        return Err(Refuse::new(RejectReason::UnsupportedContent, StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        return Err(Rejection::new(RejectReason::UnsupportedContent, StatusCode::UNSUPPORTED_MEDIA_TYPE)
             .with(KnownHeader::Accept, ACCEPT));
     }
     let takes_sdp = |range: &String| matches!(range.as_str(), ACCEPT | "application/*" | "*/*");
     if request.accepts().is_some_and(|ranges| !ranges.iter().any(takes_sdp)) {
-        return Err(Refuse::new(RejectReason::SdpNotAcceptable, StatusCode::NOT_ACCEPTABLE));
+        return Err(Rejection::new(RejectReason::SdpNotAcceptable, StatusCode::NOT_ACCEPTABLE));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::{
-    CallHandle, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event, Limits, RejectReason,
+    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointLimits, EndpointSeed, Event, RejectReason,
 };
 use super::pair::{callee_addr, caller_addr, sdp};
 
@@ -57,10 +57,10 @@ pub(super) fn bare<'a>(start: &'a str, branch: &'a str, cseq: &'a str, to_tag: &
 
 impl Door {
     pub(super) fn new() -> Self {
-        Self::with(Limits::default())
+        Self::with(EndpointLimits::default())
     }
 
-    pub(super) fn with(limits: Limits) -> Self {
+    pub(super) fn with(limits: EndpointLimits) -> Self {
         let config = EndpointConfig { limits, ..EndpointConfig::new(callee_addr()) };
         let endpoint = Endpoint::new(config, EndpointSeed([9; 32]));
         Self { endpoint, now: Instant::now(), sent: Vec::new(), events: Vec::new() }
@@ -111,14 +111,14 @@ impl Door {
 
     pub(super) fn rule(&self) -> RejectReason {
         match self.events.last() {
-            Some(Event::Rejected(rejection)) => rejection.rule,
+            Some(Event::Rejected { reason, .. }) => *reason,
             other => panic!("no rejection but {other:?}"),
         }
     }
 
-    pub(super) fn ends(&self) -> Vec<EndCause> {
+    pub(super) fn ends(&self) -> Vec<DialogEnd> {
         let ends = self.events.iter().filter_map(|event| match event {
-            Event::Ended { cause, .. } => Some(cause.clone()),
+            Event::Ended { end, .. } => Some(end.clone()),
             _ => None,
         });
         ends.collect()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Counts, EndCause, Event, NotInThisState, RejectReason, ReofferKind};
+use super::super::{DialogEnd, EndpointCounts, Event, ReInviteMethod, RejectReason, WrongCallState};
 use super::door::{Ask, Door, INVITE, bare, status, statuses, tag_of};
 use super::pair::sdp;
 use crate::message::StatusCode;
@@ -18,8 +18,8 @@ fn an_answer_nobody_acknowledges_is_repeated_and_then_hung_up() {
     let sent = door.pass(Duration::from_secs(2));
     assert!(sent.iter().any(|text| text.starts_with("BYE sip:probe@192.0.2.10:5070 SIP/2.0")));
     door.pass(Duration::from_mins(2));
-    assert_eq!(door.ends(), [EndCause::AckTimeout]);
-    assert_eq!(door.endpoint.counts(), Counts::default());
+    assert_eq!(door.ends(), [DialogEnd::AckTimeout]);
+    assert_eq!(door.endpoint.counts(), EndpointCounts::default());
 }
 
 #[test]
@@ -95,9 +95,9 @@ fn requests_within_a_call_are_answered_and_must_count_up() {
     let bye = bare("BYE sip:x SIP/2.0", "b6", "10 BYE", &tag);
     assert_eq!(statuses(&door.put(&bye)), [200]);
     assert_eq!(statuses(&door.put(&bye)), [200], "a repeated BYE is not a stranger");
-    assert_eq!(door.ends(), [EndCause::RemoteHangUp]);
+    assert_eq!(door.ends(), [DialogEnd::ByeReceived]);
     door.pass(Duration::from_mins(1));
-    assert_eq!(door.endpoint.counts(), Counts::default());
+    assert_eq!(door.endpoint.counts(), EndpointCounts::default());
 }
 
 #[test]
@@ -107,14 +107,14 @@ fn a_reinvite_is_passed_on_and_its_answer_is_repeated_until_the_ack() {
     assert_eq!(statuses(&door.put(&again)), [100]);
     let offered = matches!(
         door.events.last(),
-        Some(Event::Reoffer { kind: ReofferKind::ReInvite, offer: Some(_), .. })
+        Some(Event::ReInvite { method: ReInviteMethod::Invite, offer: Some(_), .. })
     );
     assert!(offered, "{:?}", door.events.last());
     let glare = Ask { branch: "re2", cseq: "7 INVITE", ..again };
     let sent = door.put(&glare);
-    assert_eq!((statuses(&sent), door.rule()), (vec![500], RejectReason::SessionChangePending));
+    assert_eq!((statuses(&sent), door.rule()), (vec![500], RejectReason::ReInvitePending));
     assert!(sent[0].contains("\r\nRetry-After: "));
-    door.endpoint.answer_reoffer(call, &sdp("v=0 again"), door.now).unwrap();
+    door.endpoint.accept_reinvite(call, &sdp("v=0 again"), door.now).unwrap();
     door.collect();
     assert!(door.sent.pop().unwrap().ends_with("\r\n\r\nv=0 again"));
     assert_eq!(statuses(&door.put(&Ask { branch: "re3", cseq: "8 INVITE", ..again })), [491]);
@@ -129,14 +129,14 @@ fn a_refused_or_withdrawn_reinvite_leaves_the_call_as_it_was() {
     let (mut door, call, tag) = Door::established();
     let again = Ask { start: "INVITE sip:x SIP/2.0", branch: "re", to_tag: &tag, cseq: "6 INVITE", ..INVITE };
     door.put(&again);
-    door.endpoint.reject_reoffer(call, StatusCode::NOT_ACCEPTABLE_HERE, door.now).unwrap();
+    door.endpoint.reject_reinvite(call, StatusCode::NOT_ACCEPTABLE_HERE, door.now).unwrap();
     door.collect();
     assert_eq!(statuses(&door.sent), [488]);
     door.put(&Ask { branch: "re2", cseq: "7 INVITE", ..again });
     let sent = door.put(&bare("CANCEL sip:x SIP/2.0", "re2", "7 CANCEL", &tag));
     assert_eq!(statuses(&sent), [200, 487]);
-    assert!(matches!(door.events.last(), Some(Event::ReofferWithdrawn { .. })));
-    assert!(door.endpoint.answer_reoffer(call, &sdp("v=0"), door.now).is_err());
+    assert!(matches!(door.events.last(), Some(Event::ReInviteCancelled { .. })));
+    assert!(door.endpoint.accept_reinvite(call, &sdp("v=0"), door.now).is_err());
     assert!(door.ends().is_empty());
 }
 
@@ -149,7 +149,7 @@ fn bye_before_the_answer_ends_the_invite_too() {
     let tag = tag_of(door.sent.last().unwrap());
     let sent = door.put(&bare("BYE sip:x SIP/2.0", "bye", "6 BYE", &tag));
     assert_eq!(statuses(&sent), [200, 487]);
-    assert_eq!(door.ends(), [EndCause::RemoteHangUp]);
+    assert_eq!(door.ends(), [DialogEnd::ByeReceived]);
 }
 
 #[test]
@@ -176,8 +176,8 @@ fn hanging_up_settles_a_change_of_session_that_waits() {
     door.collect();
     assert_eq!(status(&door.sent[0]), 487);
     assert!(door.sent[1].starts_with("BYE "));
-    assert_eq!(door.endpoint.answer_reoffer(call, &sdp("v=0"), door.now), Err(NotInThisState(call)));
+    assert_eq!(door.endpoint.accept_reinvite(call, &sdp("v=0"), door.now), Err(WrongCallState(call)));
     door.pass(Duration::from_mins(2));
-    assert_eq!(door.ends(), [EndCause::LocalHangUp { confirmed: false }]);
-    assert_eq!(door.endpoint.counts(), Counts::default());
+    assert_eq!(door.ends(), [DialogEnd::ByeSent { confirmed: false }]);
+    assert_eq!(door.endpoint.counts(), EndpointCounts::default());
 }

@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{Counts, EndCause, Endpoint, EndpointConfig, EndpointSeed, Event, Limits, Refusal};
+use super::super::{
+    DialogEnd, Endpoint, EndpointConfig, EndpointCounts, EndpointLimits, EndpointSeed, Event,
+};
 use super::pair::{FAIR, Pair, Rng, Side, Weather, callee_addr, caller_addr, sdp};
 use crate::digest::{
-    DigestConfig, DigestServer, EpochSeconds, Ha1Pair, NonceSecret, Presented, Realm, Verdict,
+    AuthorizationHeader, DigestConfig, DigestServer, DigestVerification, EpochSeconds, Ha1Pair, NonceSecret,
+    Realm,
 };
 use crate::message::StatusCode;
 
-fn ended(event: &Event) -> Option<EndCause> {
+fn ended(event: &Event) -> Option<DialogEnd> {
     match event {
-        Event::Ended { cause, .. } => Some(cause.clone()),
+        Event::Ended { end, .. } => Some(end.clone()),
         _ => None,
     }
 }
@@ -21,8 +24,8 @@ fn a_call_is_set_up_and_cleared_by_the_caller() {
     let (mut pair, ours, _) = Pair::established(1, FAIR);
     pair.caller.hang_up(ours, pair.now).unwrap();
     pair.settle();
-    assert_eq!(pair.until_callee(ended), EndCause::RemoteHangUp);
-    assert_eq!(pair.until_caller(ended), EndCause::LocalHangUp { confirmed: true });
+    assert_eq!(pair.until_callee(ended), DialogEnd::ByeReceived);
+    assert_eq!(pair.until_caller(ended), DialogEnd::ByeSent { confirmed: true });
     pair.drain();
 }
 
@@ -31,8 +34,8 @@ fn a_call_is_cleared_by_the_callee() {
     let (mut pair, _, theirs) = Pair::established(1, FAIR);
     pair.callee.hang_up(theirs, pair.now).unwrap();
     pair.settle();
-    assert_eq!(pair.until_caller(ended), EndCause::RemoteHangUp);
-    assert_eq!(pair.until_callee(ended), EndCause::LocalHangUp { confirmed: true });
+    assert_eq!(pair.until_caller(ended), DialogEnd::ByeReceived);
+    assert_eq!(pair.until_callee(ended), DialogEnd::ByeSent { confirmed: true });
     pair.drain();
 }
 
@@ -67,7 +70,7 @@ fn digest_server() -> DigestServer {
 }
 
 /// Judges the latest call that came in, challenging or accepting it.
-fn judge(pair: &mut Pair, server: &mut DigestServer, judged: usize) -> Option<Verdict> {
+fn judge(pair: &mut Pair, server: &mut DigestServer, judged: usize) -> Option<DigestVerification> {
     let now = EpochSeconds(1_800_000_000);
     let calls = pair.callee_events.iter().filter_map(|event| match event {
         Event::Incoming(incoming) => Some((incoming.call, incoming.request.clone())),
@@ -75,18 +78,20 @@ fn judge(pair: &mut Pair, server: &mut DigestServer, judged: usize) -> Option<Ve
     });
     let (call, request) = calls.skip(judged).last()?;
     let ha1 = Ha1Pair::derive("alice", "telepath.test", "open sesame");
-    let verdict = match server.presented(&request) {
-        Presented::Credentials(credentials) => Some(server.judge(&credentials, &request, Some(&ha1), now)),
-        Presented::Nothing | Presented::Malformed => None,
+    let verdict = match server.read_authorization(&request) {
+        AuthorizationHeader::Credentials(credentials) => {
+            Some(server.verify(&credentials, &request, Some(&ha1), now))
+        }
+        AuthorizationHeader::Absent | AuthorizationHeader::Malformed => None,
     };
-    if verdict == Some(Verdict::Granted) {
+    if verdict == Some(DigestVerification::Valid) {
         pair.callee.accept(call, &sdp("v=0 answer"), pair.now).unwrap();
     } else {
         let challenges = server.challenge(false, now);
         pair.callee.challenge(call, &challenges, pair.now).unwrap();
     }
     pair.settle();
-    Some(verdict.unwrap_or(Verdict::Stale))
+    Some(verdict.unwrap_or(DigestVerification::Stale))
 }
 
 fn incoming_calls(pair: &Pair) -> usize {
@@ -109,9 +114,9 @@ fn a_caller_who_knows_the_password_passes_the_challenge() {
         pair.caller.hang_up(ours, pair.now).unwrap();
         pair.settle();
         pair.drain();
-        let causes: Vec<EndCause> = pair.callee_events.iter().filter_map(ended).collect();
+        let causes: Vec<DialogEnd> = pair.callee_events.iter().filter_map(ended).collect();
         assert_eq!(causes.len(), 2, "seed {seed}");
-        assert_eq!(causes[0], EndCause::Challenged, "seed {seed}");
+        assert_eq!(causes[0], DialogEnd::Challenged, "seed {seed}");
     }
 }
 
@@ -127,7 +132,7 @@ fn a_caller_with_a_wrong_password_is_refused_and_tries_no_more() {
         judge(&mut pair, &mut server, judged);
     }
     match pair.until_caller(ended) {
-        EndCause::Refused(refusal) => assert_eq!(refusal.status, StatusCode::UNAUTHORIZED),
+        DialogEnd::RejectedByPeer { status, .. } => assert_eq!(status, StatusCode::UNAUTHORIZED),
         other => panic!("{other:?}"),
     }
     pair.drain();
@@ -145,8 +150,8 @@ fn a_call_taken_back_while_it_rings_is_over_on_both_sides() {
         pair.caller.cancel(ours, pair.now).unwrap();
         pair.settle();
         pair.drain();
-        assert_eq!(pair.caller_events.iter().find_map(ended), Some(EndCause::Cancelled), "seed {seed}");
-        assert_eq!(pair.callee_events.iter().find_map(ended), Some(EndCause::Cancelled), "seed {seed}");
+        assert_eq!(pair.caller_events.iter().find_map(ended), Some(DialogEnd::Cancelled), "seed {seed}");
+        assert_eq!(pair.callee_events.iter().find_map(ended), Some(DialogEnd::Cancelled), "seed {seed}");
     }
 }
 
@@ -159,8 +164,8 @@ fn an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up() {
     pair.caller.cancel(ours, pair.now).unwrap();
     pair.settle();
     pair.drain();
-    assert_eq!(pair.caller_events.iter().find_map(ended), Some(EndCause::Cancelled));
-    assert_eq!(pair.callee_events.iter().find_map(ended), Some(EndCause::RemoteHangUp));
+    assert_eq!(pair.caller_events.iter().find_map(ended), Some(DialogEnd::Cancelled));
+    assert_eq!(pair.callee_events.iter().find_map(ended), Some(DialogEnd::ByeReceived));
     assert!(!pair.caller_events.iter().any(|event| matches!(event, Event::Answered { .. })));
 }
 
@@ -169,7 +174,7 @@ fn nobody_at_the_far_end_ends_the_call_after_64_t1() {
     let mut pair = Pair::new(1, Weather { lost: 100, doubled: 0, delay_ms: 1 });
     let start = pair.now;
     pair.call(None);
-    assert_eq!(pair.until_caller(ended), EndCause::NoAnswer);
+    assert_eq!(pair.until_caller(ended), DialogEnd::InviteTimeout);
     assert_eq!(pair.now - start, Duration::from_secs(32));
     assert_eq!(pair.log.len(), 7, "one INVITE and six repetitions");
     pair.drain();
@@ -182,8 +187,7 @@ fn a_refusal_is_told_to_the_caller() {
     let theirs = pair.incoming();
     pair.callee.reject(theirs, StatusCode::NOT_FOUND, None, pair.now).unwrap();
     pair.settle();
-    let refused =
-        EndCause::Refused(Refusal { status: StatusCode::NOT_FOUND, reason: "Not Found".to_owned() });
+    let refused = DialogEnd::RejectedByPeer { status: StatusCode::NOT_FOUND, phrase: "Not Found".to_owned() };
     assert_eq!(pair.until_caller(ended), refused);
     pair.drain();
 }
@@ -195,8 +199,8 @@ fn when_both_hang_up_at_once_both_calls_end() {
     pair.callee.hang_up(theirs, pair.now).unwrap();
     pair.settle();
     pair.drain();
-    assert_eq!(pair.caller_events.iter().find_map(ended), Some(EndCause::LocalHangUp { confirmed: true }));
-    assert_eq!(pair.callee_events.iter().find_map(ended), Some(EndCause::LocalHangUp { confirmed: true }));
+    assert_eq!(pair.caller_events.iter().find_map(ended), Some(DialogEnd::ByeSent { confirmed: true }));
+    assert_eq!(pair.callee_events.iter().find_map(ended), Some(DialogEnd::ByeSent { confirmed: true }));
 }
 
 #[test]
@@ -264,7 +268,7 @@ fn mutate(bytes: &[u8], dice: &mut Rng) -> Vec<u8> {
 fn a_hundred_thousand_broken_packets_leave_bounded_and_finally_no_state() {
     let (pair, _, _) = Pair::established(5, FAIR);
     let base: Vec<(Side, String)> = pair.log.clone();
-    let limits = Limits { max_calls: 50, max_server_transactions: 200, ..Limits::default() };
+    let limits = EndpointLimits { max_calls: 50, max_server_transactions: 200, ..EndpointLimits::default() };
     let config = EndpointConfig { limits, ..EndpointConfig::new(callee_addr()) };
     let mut endpoint = Endpoint::new(config, EndpointSeed([4; 32]));
     let mut dice = Rng::new(99);
@@ -303,12 +307,12 @@ fn a_hundred_thousand_broken_packets_leave_bounded_and_finally_no_state() {
         while endpoint.poll_transmit().is_some() {}
         while endpoint.poll_event().is_some() {}
     }
-    assert_eq!(endpoint.counts(), Counts::default());
+    assert_eq!(endpoint.counts(), EndpointCounts::default());
 }
 
 #[test]
 fn when_nobody_polls_the_queues_stay_bounded_and_nothing_is_lost_but_datagrams() {
-    let limits = Limits { max_queue: 8, ..Limits::default() };
+    let limits = EndpointLimits { max_queue: 8, ..EndpointLimits::default() };
     let config = EndpointConfig { limits, ..EndpointConfig::new(callee_addr()) };
     let mut endpoint = Endpoint::new(config, EndpointSeed([4; 32]));
     for _ in 0..100 {

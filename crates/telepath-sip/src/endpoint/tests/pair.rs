@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::super::{CallHandle, ClientInvite, Endpoint, EndpointConfig, EndpointSeed, Event, TraceRecord};
+use super::super::{CallHandle, Endpoint, EndpointConfig, EndpointSeed, Event, OutgoingCall, TraceRecord};
 use crate::digest::{ClientCredentials, Password};
 use crate::message::{HostPort, SessionDescription, SipUri};
 
@@ -89,7 +89,7 @@ impl Pair {
 
     pub(super) fn call(&mut self, credentials: Option<(&str, &str)>) -> CallHandle {
         let uri = |user, addr| SipUri::new(Some(user), HostPort::from(addr)).unwrap();
-        let invite = ClientInvite {
+        let invite = OutgoingCall {
             target: uri("support", callee_addr()),
             via: callee_addr(),
             from: uri("alice", caller_addr()),
@@ -180,8 +180,8 @@ impl Pair {
     /// Runs until nothing is left, and checks that nothing is left over.
     pub(super) fn drain(&mut self) {
         while self.step() {}
-        assert_eq!(self.caller.counts(), super::super::Counts::default(), "left over at the caller");
-        assert_eq!(self.callee.counts(), super::super::Counts::default(), "left over at the callee");
+        assert_eq!(self.caller.counts(), super::super::EndpointCounts::default(), "left over at the caller");
+        assert_eq!(self.callee.counts(), super::super::EndpointCounts::default(), "left over at the callee");
     }
 
     pub(super) fn incoming(&mut self) -> CallHandle {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Counts, EndCause, Limits, NotInThisState, RejectReason, RetryAfter};
+use super::super::{DialogEnd, EndpointCounts, EndpointLimits, RejectReason, RetryAfter, WrongCallState};
 use super::door::{Ask, Door, INVITE, bare, statuses, tag_of};
 use super::pair::sdp;
 use crate::message::StatusCode;
@@ -32,7 +32,7 @@ fn what_is_required_and_not_supported_is_named() {
     assert_eq!(statuses(&sent), [420]);
     assert!(sent[0].contains("\r\nUnsupported: 100rel, timer\r\n"));
     assert_eq!(door.rule(), RejectReason::UnsupportedExtension);
-    assert_eq!(door.endpoint.counts(), Counts::default(), "what is turned away costs no memory");
+    assert_eq!(door.endpoint.counts(), EndpointCounts::default(), "what is turned away costs no memory");
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn a_refusal_is_repeated_until_acknowledged_and_then_forgotten() {
     assert_eq!(statuses(&door.pass(Duration::from_millis(1600))), [486, 486]);
     door.put(&bare("ACK sip:desk@192.0.2.20 SIP/2.0", "one", "5 ACK", &tag));
     assert!(door.pass(Duration::from_mins(1)).is_empty());
-    assert_eq!(door.ends(), [EndCause::Rejected(StatusCode::BUSY_HERE)]);
-    assert_eq!(door.endpoint.counts(), Counts::default());
+    assert_eq!(door.ends(), [DialogEnd::RejectedByUs(StatusCode::BUSY_HERE)]);
+    assert_eq!(door.endpoint.counts(), EndpointCounts::default());
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn an_ack_with_a_branch_of_its_own_stops_a_refusal_when_its_tags_fit() {
     assert_eq!(statuses(&door.pass(Duration::from_millis(600))), [403]);
     door.put(&bare("ACK sip:desk@192.0.2.20 SIP/2.0", "wrong", "5 ACK", &tag));
     assert!(door.pass(Duration::from_mins(1)).is_empty());
-    assert_eq!(door.endpoint.counts(), Counts::default());
+    assert_eq!(door.endpoint.counts(), EndpointCounts::default());
 }
 
 #[test]
@@ -122,23 +122,23 @@ fn cancel_ends_a_call_that_is_not_answered() {
     let cancel = bare("CANCEL sip:desk@192.0.2.20 SIP/2.0", "one", "5 CANCEL", "");
     let sent = door.put(&cancel);
     assert_eq!(statuses(&sent), [200, 487]);
-    assert_eq!(door.ends(), [EndCause::Cancelled]);
+    assert_eq!(door.ends(), [DialogEnd::Cancelled]);
     assert_eq!(statuses(&door.put(&cancel)), [200], "a repeated CANCEL is answered, the INVITE is not again");
-    assert_eq!(door.endpoint.accept(call, &sdp("v=0"), door.now), Err(NotInThisState(call)));
+    assert_eq!(door.endpoint.accept(call, &sdp("v=0"), door.now), Err(WrongCallState(call)));
     door.pass(Duration::from_mins(1));
-    assert_eq!(door.endpoint.counts(), Counts::default());
+    assert_eq!(door.endpoint.counts(), EndpointCounts::default());
 }
 
 #[test]
 fn over_the_bounds_is_503_with_a_time_to_wait() {
-    let mut door = Door::with(Limits { max_calls: 1, ..Limits::default() });
+    let mut door = Door::with(EndpointLimits { max_calls: 1, ..EndpointLimits::default() });
     assert_eq!(statuses(&door.put(&INVITE)), [100]);
     let other =
         INVITE.text().replace("Call-ID: door", "Call-ID: other").replace("z9hG4bKone", "z9hG4bKother");
     let sent = door.put_text(&other);
     assert_eq!((statuses(&sent), door.rule()), (vec![503], RejectReason::CallTableFull));
     assert!(sent[0].contains("\r\nRetry-After: 5\r\n"));
-    let mut door = Door::with(Limits { max_server_transactions: 0, ..Limits::default() });
+    let mut door = Door::with(EndpointLimits { max_server_transactions: 0, ..EndpointLimits::default() });
     assert_eq!((statuses(&door.put(&INVITE)), door.rule()), (vec![503], RejectReason::TransactionTableFull));
 }
 

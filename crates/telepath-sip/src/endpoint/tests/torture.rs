@@ -106,13 +106,13 @@ fn play(bytes: &[u8]) -> Outcome {
             line.strip_prefix("SIP/2.0 ").and_then(|rest| StatusCode::new(rest[..3].parse().ok()?)).unwrap()
         })
         .collect();
-    let reason = lines.first().map(|line| line[12..].to_owned()).unwrap_or_default();
+    let phrase = lines.first().map(|line| line[12..].to_owned()).unwrap_or_default();
     match (sent.as_slice(), events.as_slice()) {
         ([StatusCode::TRYING], [Event::Incoming(_)]) => Call,
-        ([StatusCode::BAD_REQUEST], [Event::Rejected(_)]) => Bad(Cow::Owned(reason)),
-        ([status], [] | [Event::Rejected(_)]) => Status(status.code()),
-        ([], [Event::Rejected(rejection)]) if rejection.rule.name() == "stray_response" => StrayResponse,
-        ([], [Event::Rejected(_)]) => Dropped,
+        ([StatusCode::BAD_REQUEST], [Event::Rejected { .. }]) => Bad(Cow::Owned(phrase)),
+        ([status], [] | [Event::Rejected { .. }]) => Status(status.code()),
+        ([], [Event::Rejected { reason, .. }]) if reason.name() == "stray_response" => StrayResponse,
+        ([], [Event::Rejected { .. }]) => Dropped,
         other => panic!("neither call nor answer nor drop: {other:?}"),
     }
 }

@@ -1,0 +1,113 @@
+//! Why the gateway rejects an INVITE. Each reason has one name, which the log, the metric and the documentation share,
+//! and one SIP status.
+
+use std::time::Duration;
+
+use telepath_sip::message::StatusCode;
+
+/// The value of Retry-After when the server is at a limit.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why an INVITE was rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InviteRejectReason {
+    /// The server is shutting down.
+    ShuttingDown,
+    /// The server has `max_calls` live calls.
+    ServerFull,
+    /// The control plane failed or did not respond in time.
+    ControlUnavailable,
+    /// The operating system returned no random bytes.
+    NoEntropy,
+    /// The Authorization header cannot be parsed.
+    MalformedCredentials,
+    /// The user does not exist. The caller sees the same response as for a wrong password.
+    UnknownUser,
+    /// The digest response is wrong.
+    WrongPassword,
+    /// The nonce was not issued by this cluster.
+    ForeignNonce,
+    /// The nonce count was used before.
+    ReplayedCredentials,
+    /// The digest URI does not match the Request-URI.
+    UriMismatch,
+    /// Too many failed digests came from this address block.
+    AuthThrottled,
+    /// The owner deactivated the trunk.
+    TrunkInactive,
+    /// The trunk is in the status `error`.
+    TrunkError,
+    /// The dialled number is not in the trunk's `inbound_numbers`.
+    NumberNotListed,
+    /// The trunk has `max_concurrent_calls` live calls.
+    TrunkFull,
+    /// This version does not implement the dialect of the trunk's agent.
+    DialectNotSupported,
+    /// The SDP offer cannot be parsed.
+    MalformedSdp,
+    /// The offer and the trunk have no codec in common.
+    NoCommonCodec,
+    /// Every RTP port is in use.
+    RtpPortsExhausted,
+    /// The connection to the agent failed.
+    AgentUnreachable,
+}
+
+impl InviteRejectReason {
+    /// The name in the log, the metric and the documentation.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ShuttingDown => "shutting_down",
+            Self::ServerFull => "server_full",
+            Self::ControlUnavailable => "control_unavailable",
+            Self::NoEntropy => "no_entropy",
+            Self::MalformedCredentials => "malformed_credentials",
+            Self::UnknownUser => "unknown_user",
+            Self::WrongPassword => "wrong_password",
+            Self::ForeignNonce => "foreign_nonce",
+            Self::ReplayedCredentials => "replayed_credentials",
+            Self::UriMismatch => "uri_mismatch",
+            Self::AuthThrottled => "auth_throttled",
+            Self::TrunkInactive => "trunk_inactive",
+            Self::TrunkError => "trunk_error",
+            Self::NumberNotListed => "number_not_listed",
+            Self::TrunkFull => "trunk_full",
+            Self::DialectNotSupported => "dialect_not_supported",
+            Self::MalformedSdp => "malformed_sdp",
+            Self::NoCommonCodec => "no_common_codec",
+            Self::RtpPortsExhausted => "rtp_ports_exhausted",
+            Self::AgentUnreachable => "agent_unreachable",
+        }
+    }
+
+    /// The status of the response. For 401 the caller gets a new challenge instead of a final rejection.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::ShuttingDown
+            | Self::ServerFull
+            | Self::ControlUnavailable
+            | Self::NoEntropy
+            | Self::RtpPortsExhausted => StatusCode::SERVICE_UNAVAILABLE,
+            Self::MalformedCredentials | Self::MalformedSdp => StatusCode::BAD_REQUEST,
+            Self::UnknownUser
+            | Self::WrongPassword
+            | Self::ForeignNonce
+            | Self::ReplayedCredentials
+            | Self::UriMismatch => StatusCode::UNAUTHORIZED,
+            // A retry would be rejected too.
+            Self::AuthThrottled | Self::TrunkInactive => StatusCode::FORBIDDEN,
+            // Temporary: the owner or the agent can fix it at any time.
+            Self::TrunkError | Self::DialectNotSupported | Self::AgentUnreachable => {
+                StatusCode::TEMPORARILY_UNAVAILABLE
+            }
+            Self::NumberNotListed => StatusCode::NOT_FOUND,
+            Self::TrunkFull => StatusCode::BUSY_HERE,
+            Self::NoCommonCodec => StatusCode::NOT_ACCEPTABLE_HERE,
+        }
+    }
+
+    /// The value of Retry-After, for 503 only (RFC 3261 section 21.5.4).
+    pub(crate) fn retry_after(self) -> Option<Duration> {
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER)
+    }
+}
