@@ -7,10 +7,11 @@ use telepath_core::id::{AccountId, AuditId};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::KeyMode;
 
+use crate::audit::diff::diff;
 use crate::error::StoreError;
-use crate::key::differences;
 use crate::sql::{Connection, Row, binds, corrupt};
-use crate::{Store, audit, event};
+use crate::store::Store;
+use crate::{audit, event};
 
 impl Store {
     /// The first account; made, with this name and mode, when there is none.
@@ -79,7 +80,7 @@ async fn update(
         revoke_keys_seen_in_clear: patch.revoke_keys_seen_in_clear.unwrap_or(old.revoke_keys_seen_in_clear),
         ..old.clone()
     };
-    let (before, after) = differences(&face(&old), &face(&new));
+    let (before, after) = diff(&face(&old), &face(&new));
     if after.is_empty() {
         return Ok(Some(old));
     }

@@ -1,29 +1,27 @@
 //! Alerts in the database. One is raised inside the transaction that has a reason for it, together with its event and
 //! with the mail that is owed; the cooldown is a row, so it holds for all servers on one database.
 
+pub(crate) mod counters;
 mod list;
-mod mail;
-mod notice;
-mod raise;
+pub(crate) mod mail;
+pub(crate) mod raise;
+pub(crate) mod security_signal;
 mod watch;
 
 use std::sync::Arc;
 
 use telepath_core::alert::{AlertRule, AlertSettings, SecuritySignal};
 
-use crate::Store;
 use crate::error::StoreError;
-
-pub use mail::{MailFate, OwedMail};
-pub(crate) use notice::SecuritySignals;
-pub(crate) use raise::{AlertCounters, AlertWriter, raise};
+use crate::store::Store;
+use raise::AlertWriter;
 
 impl Store {
-    /// What [`raise`] needs beside the alert.
+    /// What [`raise::raise`] needs beside the alert.
     pub(crate) fn raiser(&self) -> AlertWriter {
         AlertWriter {
             settings: Arc::clone(&self.alerts),
-            seams: self.seams.clone(),
+            context: self.context.clone(),
             raised: Arc::clone(&self.raised),
         }
     }
@@ -48,8 +46,21 @@ impl Store {
         self.notices.dropped()
     }
 
-    /// Raises the alerts that were noticed since the last time; how many.
+    /// Raises the alerts that were noticed since the last time, in transactions of bounded size; how many. What could not be
+    /// written waits for the next time.
     pub async fn handle_notices(&self) -> Result<usize, StoreError> {
-        notice::handle(self).await
+        let mut raised = 0;
+        loop {
+            let waiting = self.notices.waiting();
+            if waiting.is_empty() {
+                return Ok(raised);
+            }
+            let (now, raiser, group) = (self.now(), self.raiser(), waiting.clone());
+            raised += self
+                .backend
+                .write(move |db| Box::pin(security_signal::raise_all(db, group, raiser, now)))
+                .await?;
+            self.notices.handled(&waiting, now);
+        }
     }
 }

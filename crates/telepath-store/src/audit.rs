@@ -1,14 +1,17 @@
 //! The audit trail: an entry is written in the transaction of the change it tells of, at the next position of its
 //! account's chain. The account's row holds the head of the chain, so entries that were cut off are noticed too.
 
+pub(crate) mod diff;
+
 use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, AuditEntry, AuditFilter, AuditRecord, ChainHash, Origin};
 use telepath_core::id::{AccountId, AuditId};
 use telepath_core::page::{CursorPage, Page, PageRequest};
 
 use crate::error::StoreError;
+use crate::idempotency;
 use crate::sql::{Connection, Row, binds, corrupt, to_json};
-use crate::{Store, idempotency};
+use crate::store::Store;
 
 /// What the check of an account's trail found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::error::StoreError;
 use crate::postgres::PostgresBackend;
-use crate::sql::Connection;
+use crate::sql::{Change, Connection};
 use crate::sqlite::SqliteBackend;
 
 /// A database that was opened.
@@ -24,9 +23,6 @@ pub(crate) enum Driver {
     Sqlite(SqliteBackend),
     Postgres(PostgresBackend),
 }
-
-/// The result of a change, before it is known whether it was committed.
-pub(crate) type Change<'c, T, E> = BoxFuture<'c, Result<T, E>>;
 
 impl Backend {
     pub(crate) fn new(driver: Driver) -> Self {

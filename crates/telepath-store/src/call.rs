@@ -1,6 +1,7 @@
 //! Calls in the database: live ones as rows that say `connected`, ended ones with their figures, turns and SIP trace.
 
 mod control;
+pub(crate) mod orphan;
 mod row;
 mod write;
 
@@ -11,11 +12,10 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId};
 use telepath_core::page::{CursorPage, Page, PageRequest};
 
+use crate::audit;
 use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds};
-use crate::{Store, audit};
-
-pub(crate) use write::{Orphans, beat, close_orphans};
+use crate::store::Store;
 
 /// The length of a call in seconds, rounded up: of a live one up to `$3`, the present moment.
 const DURATION: &str =

@@ -17,9 +17,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::backend::{Backend, Driver};
+use crate::context::StoreContext;
 use crate::error::StoreError;
+use crate::key_clock;
 use crate::key_table::KeyTable;
-use crate::{StoreContext, key_clock};
 use keeper::Keeper;
 use lease::{Lease, OUTLIVES};
 use node::NewNode;
@@ -104,22 +105,22 @@ impl Cluster {
     pub(crate) async fn join(
         &self,
         backend: &Backend,
-        seams: &StoreContext,
+        context: &StoreContext,
         keys: &KeyTable,
         new: Joining,
     ) -> Result<(), StoreError> {
         let (Some(id), Driver::Postgres(postgres)) = (self.state.me, backend.driver()) else { return Ok(()) };
         let Joining { name, shared_windows, confirmed } = new;
         let node = NewNode { id, name, shared_windows, confirmed };
-        worker::enter(backend, seams, &node).await?;
+        worker::enter(backend, context, &node).await?;
         let mut renewer =
-            Renewer::new(postgres.clone(), seams.clone(), keys.clone(), Arc::clone(&self.state), node);
+            Renewer::new(postgres.clone(), context.clone(), keys.clone(), Arc::clone(&self.state), node);
         timeout(FIRST_LEASE_WITHIN, renewer.turn()).await.map_err(|_| StoreError::NoLease)??;
         let keeper = Keeper::start(renewer)?;
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.spawn(worker::listen(backend.clone(), Arc::clone(&self.state)));
-        tasks.spawn(worker::look_after(backend.clone(), seams.clone(), id));
+        tasks.spawn(worker::look_after(backend.clone(), context.clone(), id));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use telepath_core::id::{AccountId, EventId};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, to_json};
-use crate::webhook::{Stored, enqueue};
+use crate::webhook::outbox::{Stored, enqueue};
 
 /// Stores an event. Its subject's row is held until the transaction ends, so numbers have no gaps and no doubles.
 pub(crate) async fn write(

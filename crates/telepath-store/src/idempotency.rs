@@ -10,10 +10,10 @@ use telepath_core::idempotency::{
     Attempt, IdempotencyKey, KEPT_FOR, KeptAnswer, MAX_KEPT_PER_CALLER, Progress, RequestHash, Verdict,
 };
 
-use crate::Store;
 use crate::backend::Driver;
 use crate::error::StoreError;
-use crate::sql::{Connection, Row, binds, corrupt};
+use crate::sql::{Connection, Row, Value, binds, corrupt};
+use crate::store::Store;
 
 /// Rows that one statement forgets; few enough that changes never wait long behind it.
 const FORGET_AT_ONCE: i64 = 1000;
@@ -137,7 +137,7 @@ async fn insert(db: &mut Connection, claim: Claim) -> Result<IdempotencyClaim, S
 }
 
 impl Claim {
-    fn values(&self) -> Vec<crate::sql::Value> {
+    fn values(&self) -> Vec<Value> {
         let IdempotentRequest { account, caller, key, request } = self.once;
         binds![
             account.to_string(),

@@ -1,9 +1,9 @@
 //! API keys in the database. Each change of a key is one transaction with its audit entry and its event, and has reached
 //! the table in memory before the function returns, so that what was taken away is refused from that moment on.
 
-mod change;
-mod commit;
-mod grantor;
+pub(crate) mod change;
+pub(crate) mod commit;
+pub(crate) mod grantor;
 mod rotate;
 mod row;
 
@@ -17,14 +17,12 @@ use telepath_core::page::{Page, PageRequest};
 use telepath_core::secret::{KeyMode, PlainKey};
 use telepath_core::validation::Invalid;
 
-use crate::Store;
 use crate::error::StoreError;
 use crate::sql::{binds, corrupt};
+use crate::store::Store;
 
-pub(crate) use change::{Revoke, differences, revoke};
+use change::Revoke;
 use commit::Touched;
-pub(crate) use commit::{Changed, settle_doubts};
-pub(crate) use grantor::{lock_grantor, must_cover_scopes};
 
 /// A key that was just made.
 #[derive(Debug)]
@@ -104,12 +102,12 @@ impl Store {
         origin: Origin,
     ) -> Result<CreatedKey, KeyChangeError> {
         let mode = self.mode_of(account).await?;
-        let secret = PlainKey::generate(mode, &*self.seams.entropy).map_err(StoreError::from)?;
+        let secret = PlainKey::generate(mode, &*self.context.entropy).map_err(StoreError::from)?;
         let creation = change::Creation {
             id: self.new_id(origin.at)?,
             account,
             secret_id: self.new_id(origin.at)?,
-            hash: self.seams.vault.hash_key(&secret),
+            hash: self.context.vault.hash_key(&secret),
             mask: secret.mask(),
             new,
             origin,
@@ -214,7 +212,7 @@ impl Store {
         origin: Origin,
     ) -> Result<CreatedKey, KeyChangeError> {
         let mode = self.mode_of(account).await?;
-        let (rotate, secret) = rotate::Rotate::make(&self.seams, mode, grace, origin)?;
+        let (rotate, secret) = rotate::Rotate::make(&self.context, mode, grace, origin)?;
         let record = self.change_key(id, move |db| Box::pin(rotate::rotate(db, account, id, rotate))).await?;
         Ok(CreatedKey { record, secret })
     }
@@ -240,11 +238,11 @@ impl Store {
         origin: Origin,
     ) -> Result<RotatedKeys, RotateAllError> {
         let mode = self.mode_of(account).await?;
-        let (seams, touched) = (self.seams.clone(), Touched::default());
+        let (context, touched) = (self.context.clone(), Touched::default());
         let note = touched.clone();
         let rotated = self
             .change_keys(touched, move |db| {
-                Box::pin(rotate::rotate_all(db, account, grace, mode, origin, seams, note))
+                Box::pin(rotate::rotate_all(db, account, grace, mode, origin, context, note))
             })
             .await?;
         let shown = |(record, secret)| CreatedKey { record, secret };

@@ -2,8 +2,8 @@
 //! under its own small lock, and [`KeyTable::admit`] decides under it, so that a change that was applied is seen by every
 //! admission after it, also through a handle that was found before.
 
-mod entry;
-mod load;
+pub(crate) mod entry;
+pub(crate) mod load;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -19,9 +19,7 @@ use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use crate::cluster::lease::Lease;
-use entry::Entry;
-pub(crate) use entry::{Snapshot, SnapshotSecret, Standing, Taken};
-pub(crate) use load::{last_use_of, load, load_changed, snapshot, snapshots};
+use entry::{Entry, Snapshot, Standing, Taken};
 
 /// Parts of each index with a lock of their own; a power of two.
 const SHARDS: usize = 64;

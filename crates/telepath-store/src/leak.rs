@@ -6,8 +6,10 @@ use telepath_core::audit::Origin;
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::KeyRecord;
 
+use crate::alert::raise::raise;
 use crate::key::KeyChangeError;
-use crate::{Store, alert, key};
+use crate::key::change::{Revoke, revoke};
+use crate::store::Store;
 
 impl Store {
     /// Revokes a key of which somebody has reported a secret, and raises the alert. A key that is revoked already stays
@@ -19,7 +21,7 @@ impl Store {
         reason: String,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
-        let revoke = key::Revoke {
+        let revocation = Revoke {
             account,
             id,
             reason: Some(reason.clone()),
@@ -30,13 +32,13 @@ impl Store {
         let raiser = self.raiser();
         self.change_key(id, move |db| {
             Box::pin(async move {
-                let changed = key::revoke(db, revoke).await?;
+                let changed = revoke(db, revocation).await?;
                 let message =
                     format!("The key \"{}\" was reported as leaked and is revoked.", changed.name());
                 let address = origin.address.map(|address| address.to_string());
                 let figures = json!({ "address": address, "reason": reason });
                 let alert = NewAlert::new(AlertRule::LeakReported, id, message, figures);
-                alert::raise(db, account, alert, &raiser, origin.at).await?;
+                raise(db, account, alert, &raiser, origin.at).await?;
                 Ok(changed)
             })
         })

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 
-use crate::Database;
 use crate::error::StoreError;
+use crate::options::Database;
 use crate::postgres::PostgresBackend;
 use crate::sql::{Connection, binds};
 use crate::sqlite;

@@ -7,9 +7,8 @@ use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
 use telepath_core::secret::SecretText;
 
-use crate::backend::Change;
-use crate::error::StoreError;
-use crate::sql::Connection;
+use crate::error::{DatabaseError, StoreError};
+use crate::sql::{Change, Connection};
 
 /// The oldest release that is still maintained, as the server counts them.
 const OLDEST: i64 = 140_000;
@@ -148,6 +147,6 @@ async fn check_version(connection: &mut Connection) -> Result<(), StoreError> {
     Err(StoreError::DatabaseTooOld { found: format!("PostgreSQL {}", row.text("version")?), needed: "14" })
 }
 
-fn configuration(message: &str) -> crate::error::DatabaseError {
+fn configuration(message: &str) -> DatabaseError {
     sqlx::Error::Configuration(message.to_owned().into()).into()
 }

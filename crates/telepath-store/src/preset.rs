@@ -6,10 +6,13 @@ use telepath_core::id::{AccountId, AuditId};
 use telepath_core::key::{Preset, PresetPatch, PresetTerms, Presets};
 use telepath_core::limit::RateLimit;
 
+use crate::audit::diff::diff;
 use crate::error::StoreError;
-use crate::key::{KeyChangeError, differences, lock_grantor, must_cover_scopes};
+use crate::key::KeyChangeError;
+use crate::key::grantor::{lock_grantor, must_cover_scopes};
 use crate::sql::{Connection, binds, corrupt};
-use crate::{Store, audit, event};
+use crate::store::Store;
+use crate::{audit, event};
 
 /// Who changes which preset.
 struct Edit {
@@ -72,7 +75,7 @@ async fn update(db: &mut Connection, edit: Edit, patch: PresetPatch) -> Result<P
     let new = patch.apply(old);
     must_cover_scopes(grantor.as_ref(), old.scopes)?;
     grantor.map_or(Ok(()), |grantor| grantor.may_offer(new)).map_err(KeyChangeError::Beyond)?;
-    let (before, after) = differences(&face(old), &face(new));
+    let (before, after) = diff(&face(old), &face(new));
     if after.is_empty() {
         return Ok(old);
     }
@@ -107,7 +110,7 @@ async fn reset(db: &mut Connection, edit: Edit) -> Result<(), KeyChangeError> {
         binds![edit.account.to_string(), edit.preset.name()],
     )
     .await?;
-    let (before, after) = differences(&face(old), &face(new));
+    let (before, after) = diff(&face(old), &face(new));
     Ok(write_down(db, edit, AuditAction::PresetReset, before, after).await?)
 }
 

@@ -2,9 +2,9 @@
 //! together as one row per account ([`write`]); the counters of keys are added up from those rows ([`crate::usage`]), so
 //! a request is written once and never waits for the database.
 
-mod buffer;
+pub(crate) mod buffer;
 mod encode;
-mod read;
+pub(crate) mod read;
 mod write;
 
 use std::collections::VecDeque;
@@ -15,10 +15,7 @@ use telepath_core::id::{AccountId, SegmentId};
 use telepath_core::request::Answered;
 use tokio::sync::Mutex;
 
-pub use buffer::LogFigures;
-pub use read::{RequestCursor, RequestOrder, RequestPage};
-
-use buffer::{Buffer, Taken};
+use buffer::{Buffer, LogFigures, Taken};
 
 /// What waits to be written, in bytes; beyond that requests stay in the buffer, and beyond its bound only their counts.
 const MAX_WAITING: usize = 32 * 1024 * 1024;

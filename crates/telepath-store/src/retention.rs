@@ -6,10 +6,10 @@ use std::time::Duration;
 use telepath_core::clock::Timestamp;
 use telepath_core::usage::{MAX_ADDRESSES, UsageSpan};
 
-use crate::Store;
 use crate::error::StoreError;
-use crate::sql::binds;
-use crate::usage::trim_addresses;
+use crate::sql::{Value, binds};
+use crate::store::Store;
+use crate::usage::totals::trim_addresses;
 
 /// Buckets of one transaction.
 const BUCKETS: i64 = 2000;
@@ -77,7 +77,7 @@ impl Store {
         &self,
         sql: &'static str,
         most: i64,
-        values: impl Fn() -> Vec<crate::sql::Value>,
+        values: impl Fn() -> Vec<Value>,
     ) -> Result<u64, StoreError> {
         let mut all = 0;
         for _ in 0..STEPS {

@@ -1,58 +1,26 @@
 //! The thin layer between the store functions and the two database drivers. A store function holds one SQL text with
 //! `$1` placeholders, its binds and its row mapping; which database runs it is decided here and nowhere else.
 
+mod row;
+mod value;
+
 use std::borrow::Cow;
-use std::fmt;
-use std::net::IpAddr;
-use std::str::FromStr;
 
 use futures_util::TryStreamExt as _;
+use futures_util::future::BoxFuture;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Arguments as _, AssertSqlSafe, ColumnIndex, Postgres, Row as _, Sqlite};
-use telepath_core::clock::Timestamp;
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Postgres, Sqlite};
 
 use crate::error::StoreError;
 
-/// A value to bind. Every variant can be absent and still says its type, which PostgreSQL wants to know.
-#[derive(Clone)]
-pub(crate) enum Value {
-    Integer(Option<i64>),
-    Text(Option<String>),
-    Bytes(Option<Vec<u8>>),
-}
+pub(crate) use row::{Row, corrupt, to_json};
+pub(crate) use value::{Value, binds, placeholders};
+use value::{postgres_arguments, sqlite_arguments};
 
-macro_rules! from_value {
-    ($($type:ty, |$value:ident| $made:expr;)+) => {$(
-        impl From<$type> for Value {
-            fn from($value: $type) -> Self {
-                $made
-            }
-        }
-    )+};
-}
-
-from_value! {
-    i64, |value| Value::Integer(Some(value));
-    u32, |value| Value::Integer(Some(value.into()));
-    Option<u32>, |value| Value::Integer(value.map(i64::from));
-    Option<i64>, |value| Value::Integer(value);
-    Timestamp, |value| Value::Integer(Some(value.unix_ms()));
-    Option<Timestamp>, |value| Value::Integer(value.map(Timestamp::unix_ms));
-    &str, |value| Value::Text(Some(value.to_owned()));
-    Option<&str>, |value| Value::Text(value.map(str::to_owned));
-    String, |value| Value::Text(Some(value));
-    Option<String>, |value| Value::Text(value);
-    &[u8], |value| Value::Bytes(Some(value.to_vec()));
-    Option<IpAddr>, |value| Value::Text(value.map(|address| address.to_string()));
-}
-
-/// The values of a statement, in the order of their placeholders.
-macro_rules! binds {
-    ($($value:expr),* $(,)?) => { vec![$($crate::sql::Value::from($value)),*] };
-}
-pub(crate) use binds;
+/// The result of a change, before it is known whether it was committed.
+pub(crate) type Change<'c, T, E> = BoxFuture<'c, Result<T, E>>;
 
 /// A connection to either database.
 pub(crate) enum Connection {
@@ -72,32 +40,6 @@ enum Driver<'c> {
 }
 
 type Text = Cow<'static, str>;
-
-fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {
-    let mut arguments = SqliteArguments::default();
-    for value in values {
-        match value {
-            Value::Integer(value) => arguments.add(value),
-            Value::Text(value) => arguments.add(value),
-            Value::Bytes(value) => arguments.add(value),
-        }
-        .map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
-}
-
-fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments, StoreError> {
-    let mut arguments = PgArguments::default();
-    for value in values {
-        match value {
-            Value::Integer(value) => arguments.add(value),
-            Value::Text(value) => arguments.add(value),
-            Value::Bytes(value) => arguments.add(value),
-        }
-        .map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
-}
 
 impl Connection {
     fn driver(&mut self) -> Driver<'_> {
@@ -255,120 +197,4 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// A row of either database.
-pub(crate) enum Row {
-    Sqlite(SqliteRow),
-    Postgres(PgRow),
-}
-
-macro_rules! column {
-    ($row:expr, $name:expr) => {
-        match $row {
-            Row::Sqlite(row) => row.try_get($name)?,
-            Row::Postgres(row) => row.try_get($name)?,
-        }
-    };
-}
-
-/// A column by its name, or by its position where a query has very many rows.
-pub(crate) trait Place: ColumnIndex<SqliteRow> + ColumnIndex<PgRow> + Copy + fmt::Display {}
-
-impl<P: ColumnIndex<SqliteRow> + ColumnIndex<PgRow> + Copy + fmt::Display> Place for P {}
-
-impl Row {
-    pub(crate) fn integer(&self, column: impl Place) -> Result<i64, StoreError> {
-        Ok(column!(self, column))
-    }
-
-    pub(crate) fn maybe_integer(&self, column: impl Place) -> Result<Option<i64>, StoreError> {
-        Ok(column!(self, column))
-    }
-
-    pub(crate) fn maybe_real(&self, column: impl Place) -> Result<Option<f64>, StoreError> {
-        Ok(column!(self, column))
-    }
-
-    pub(crate) fn text(&self, column: impl Place) -> Result<String, StoreError> {
-        Ok(column!(self, column))
-    }
-
-    /// A text column without a copy.
-    pub(crate) fn borrowed(&self, column: impl Place) -> Result<&str, StoreError> {
-        Ok(column!(self, column))
-    }
-
-    pub(crate) fn maybe_text(&self, column: impl Place) -> Result<Option<String>, StoreError> {
-        Ok(column!(self, column))
-    }
-
-    pub(crate) fn bytes(&self, column: impl Place) -> Result<Vec<u8>, StoreError> {
-        Ok(column!(self, column))
-    }
-
-    /// A column of exactly `N` bytes.
-    pub(crate) fn array<const N: usize>(&self, column: impl Place) -> Result<[u8; N], StoreError> {
-        let bytes: &[u8] = column!(self, column);
-        bytes.try_into().map_err(|_| corrupt(column))
-    }
-
-    /// A text column as the type that it is the text of.
-    pub(crate) fn parse<T: FromStr>(&self, column: impl Place) -> Result<T, StoreError> {
-        let text: &str = column!(self, column);
-        text.parse().map_err(|_| corrupt(column))
-    }
-
-    pub(crate) fn maybe_parse<T: FromStr>(&self, column: impl Place) -> Result<Option<T>, StoreError> {
-        let text: Option<&str> = column!(self, column);
-        text.map(|text| text.parse().map_err(|_| corrupt(column))).transpose()
-    }
-
-    /// A text column as the value that has it as its name.
-    pub(crate) fn named<T>(&self, column: impl Place, find: fn(&str) -> Option<T>) -> Result<T, StoreError> {
-        let text: &str = column!(self, column);
-        find(text).ok_or_else(|| corrupt(column))
-    }
-
-    pub(crate) fn time(&self, column: impl Place) -> Result<Timestamp, StoreError> {
-        self.integer(column).map(Timestamp::from_unix_ms)
-    }
-
-    pub(crate) fn maybe_time(&self, column: impl Place) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.maybe_integer(column)?.map(Timestamp::from_unix_ms))
-    }
-
-    /// An integer column of a smaller or unsigned type.
-    pub(crate) fn number<T: TryFrom<i64>>(&self, column: impl Place) -> Result<T, StoreError> {
-        T::try_from(self.integer(column)?).map_err(|_| corrupt(column))
-    }
-
-    /// A JSON column.
-    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, column: impl Place) -> Result<T, StoreError> {
-        let text: &str = column!(self, column);
-        serde_json::from_str(text).map_err(|_| corrupt(column))
-    }
-}
-
-/// The error for a value that this program would not have written.
-pub(crate) fn corrupt(column: impl fmt::Display) -> StoreError {
-    StoreError::Corrupt(format!("column {column}"))
-}
-
-/// The JSON text of something that has one.
-pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
-}
-
-/// `$first, …` for a list of `count` binds.
-pub(crate) fn placeholders(first: usize, count: usize) -> String {
-    let mut text = String::with_capacity(count * 5);
-    for place in first..first + count {
-        if place > first {
-            text.push_str(", ");
-        }
-        text.push('$');
-        text.push_str(&place.to_string());
-    }
-    text
 }

@@ -17,9 +17,8 @@ use sqlx::{ConnectOptions as _, Connection as _};
 pub(crate) use backup::back_up;
 use writer::Writer;
 
-use crate::backend::Change;
 use crate::error::StoreError;
-use crate::sql::Connection;
+use crate::sql::{Change, Connection};
 
 /// The oldest SQLite without a known fault that could lose a committed write-ahead log.
 const OLDEST: [u32; 3] = [3, 51, 3];

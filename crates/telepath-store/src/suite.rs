@@ -42,8 +42,13 @@ use telepath_core::request::{Answered, RequestFacts, RequestMethod, SecretMark};
 use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
+use crate::cluster::Role;
+use crate::context::StoreContext;
+use crate::error::StoreError;
+use crate::key::CreatedKey;
+use crate::options::{Database, StoreOptions};
 use crate::sql::{Connection, Row, Value};
-use crate::{CreatedKey, Database, Role, Store, StoreContext, StoreError, StoreOptions};
+use crate::store::Store;
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
@@ -51,7 +56,7 @@ const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 pub(crate) struct Bench {
     pub(crate) database: Database,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) seams: StoreContext,
+    pub(crate) context: StoreContext,
     place: Place,
 }
 
@@ -73,12 +78,12 @@ pub(crate) fn new_vault() -> Arc<Vault> {
 impl Bench {
     fn new(database: Database, place: Place) -> Self {
         let clock = Arc::new(ManualClock::at(NOON));
-        let seams = StoreContext {
+        let context = StoreContext {
             vault: new_vault(),
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy::default()),
         };
-        Self { database, clock, seams, place }
+        Self { database, clock, context, place }
     }
 
     pub(crate) fn sqlite() -> Self {
@@ -110,11 +115,11 @@ impl Bench {
     pub(crate) async fn open_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Arc<Store> {
         let mut options = StoreOptions::new(self.database.clone());
         change(&mut options);
-        Store::open(options, self.seams.clone()).await.unwrap()
+        Store::open(options, self.context.clone()).await.unwrap()
     }
 
     pub(crate) async fn try_open(&self) -> Result<Arc<Store>, StoreError> {
-        Store::open(StoreOptions::new(self.database.clone()), self.seams.clone()).await
+        Store::open(StoreOptions::new(self.database.clone()), self.context.clone()).await
     }
 
     pub(crate) fn origin(&self) -> Origin {

@@ -18,9 +18,9 @@ use telepath_core::trunk::{
 };
 use telepath_core::validation::Invalid;
 
-use crate::Store;
 use crate::error::StoreError;
 use crate::sql::binds;
+use crate::store::Store;
 
 /// A trunk that was just made.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Store {
         new: NewTrunk,
         origin: Origin,
     ) -> Result<CreatedTrunk, TrunkChangeError> {
-        let entropy = &*self.seams.entropy;
+        let entropy = &*self.context.entropy;
         let made_password = match &new.sip_password {
             Some(_) => None,
             None => Some(SipPassword::generate(entropy).map_err(StoreError::from)?),
@@ -76,7 +76,7 @@ impl Store {
         let password = new.sip_password.as_ref().or(made_password.as_ref()).ok_or(StoreError::Broken)?;
         let mut credentials = Vec::new();
         for (field, secret) in &new.credentials {
-            let vault = &self.seams.vault;
+            let vault = &self.context.vault;
             credentials.push(change::Credential::seal(vault, entropy, id, *field, secret)?);
         }
         let creation = change::Creation {
@@ -130,9 +130,9 @@ impl Store {
         draft: TrunkPatchDraft,
         origin: Origin,
     ) -> Result<Trunk, TrunkChangeError> {
-        let seams = self.seams.clone();
+        let context = self.context.clone();
         let audit_id = self.new_id(origin.at)?;
-        let update = change::Update { account, id, draft, origin, audit_id, seams };
+        let update = change::Update { account, id, draft, origin, audit_id, context };
         self.backend.write(move |db| Box::pin(change::update(db, update))).await
     }
 
@@ -162,7 +162,7 @@ impl Store {
         id: TrunkId,
         origin: Origin,
     ) -> Result<RotatedPassword, TrunkChangeError> {
-        let password = SipPassword::generate(&*self.seams.entropy).map_err(StoreError::from)?;
+        let password = SipPassword::generate(&*self.context.entropy).map_err(StoreError::from)?;
         let rotation = change::Rotation {
             account,
             id,
@@ -180,6 +180,6 @@ impl Store {
         sip_username: &SipUsername,
     ) -> Result<Option<TrunkForCall>, StoreError> {
         let mut db = self.backend.read().await?;
-        target::find(&mut db, sip_username, &self.seams.vault).await
+        target::find(&mut db, sip_username, &self.context.vault).await
     }
 }

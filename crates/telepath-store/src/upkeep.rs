@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::Store;
-use crate::call::beat;
+use crate::call::orphan::beat;
 use crate::error::StoreError;
-use crate::key::settle_doubts;
+use crate::key::commit::settle_doubts;
+use crate::store::Store;
 
 /// How often it is written down that live calls are live.
 const BEAT_MS: i64 = 10_000;

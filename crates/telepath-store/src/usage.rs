@@ -1,9 +1,7 @@
 //! What keys are used for: the counters of keys, the buckets and the addresses, added up from the request log.
 
 mod fold;
-mod totals;
-
-pub(crate) use totals::trim_addresses;
+pub(crate) mod totals;
 
 use std::time::Duration;
 
@@ -11,9 +9,9 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::usage::{BucketSum, MAX_ADDRESSES, SeenAddress, UsageRow, UsageSpan};
 
-use crate::Store;
 use crate::error::StoreError;
-use crate::sql::{Connection, binds};
+use crate::sql::{Connection, Row, binds};
+use crate::store::Store;
 
 /// Counters that are younger than this are shown as they are. With the half second until a request is written, what is
 /// shown is less than a second late.
@@ -90,7 +88,7 @@ async fn usage_rows(
     let sql = "SELECT start, route, status, requests, duration_us FROM usage_buckets \
                WHERE key_id = $1 AND span = $2 AND start >= $3 AND start < $4 ORDER BY start, route, status";
     let rows = db.fetch_all(sql, binds![key.to_string(), span.name(), start, end]).await?;
-    let usage_row = |row: &crate::sql::Row| {
+    let usage_row = |row: &Row| {
         Ok(UsageRow {
             start: row.time("start")?,
             route: row.text("route")?,
@@ -106,7 +104,7 @@ async fn addresses_of(db: &mut Connection, key: KeyId) -> Result<Vec<SeenAddress
                WHERE key_id = $1 ORDER BY last_seen DESC, address LIMIT $2";
     let most = i64::try_from(MAX_ADDRESSES).unwrap_or(i64::MAX);
     let rows = db.fetch_all(sql, binds![key.to_string(), most]).await?;
-    let seen = |row: &crate::sql::Row| {
+    let seen = |row: &Row| {
         Ok(SeenAddress {
             address: row.parse("address")?,
             first_seen: row.time("first_seen")?,

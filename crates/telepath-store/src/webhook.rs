@@ -1,10 +1,10 @@
 //! Webhook endpoints in the database. Signing secrets are sealed for their place; a replaced one stays until its grace is
 //! over. A deleted endpoint stays as a row until its deliveries are cleared away.
 
-mod change;
-mod outbox;
-mod row;
-mod secret;
+pub(crate) mod change;
+pub(crate) mod outbox;
+pub(crate) mod row;
+pub(crate) mod secret;
 
 use telepath_core::audit::Origin;
 use telepath_core::id::{AccountId, WebhookId};
@@ -14,15 +14,10 @@ use telepath_core::validation::Invalid;
 use telepath_core::webhook::signature::SigningSecret;
 use telepath_core::webhook::{NewWebhook, SignatureScheme, Webhook, WebhookPatch, WebhookStatus};
 
-use crate::Store;
-use crate::delivery::DeliveryRecord;
+use crate::delivery::row::DeliveryRecord;
 use crate::error::StoreError;
 use crate::sql::binds;
-
-pub(crate) use change::{Hold, disable, hold, set_health};
-pub(crate) use outbox::{Stored, enqueue};
-pub(crate) use row::url_of;
-pub(crate) use secret::signing_secrets;
+use crate::store::Store;
 
 /// An endpoint with a secret that was just made.
 #[derive(Debug)]
@@ -66,7 +61,7 @@ impl Store {
     ) -> Result<WebhookWithSecret, WebhookChangeError> {
         let id = self.new_id(origin.at)?;
         let secret = self.new_signing_secret(new.scheme)?;
-        let sealed = secret::seal(&self.seams, id, &secret, origin.at)?;
+        let sealed = secret::seal(&self.context, id, &secret, origin.at)?;
         let creation =
             change::Creation { id, account, new, sealed, origin, audit_id: self.new_id(origin.at)? };
         let webhook = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
@@ -136,7 +131,7 @@ impl Store {
         let found = self.get_webhook(account, id).await?.ok_or(WebhookChangeError::NotFound)?;
         // The scheme of an endpoint never changes, so what was read before the transaction holds in it.
         let secret = self.new_signing_secret(found.scheme)?;
-        let sealed = secret::seal(&self.seams, id, &secret, origin.at)?;
+        let sealed = secret::seal(&self.context, id, &secret, origin.at)?;
         let audit_id = self.new_id(origin.at)?;
         let rotation = change::Rotation { account, id, sealed, grace_seconds, origin, audit_id };
         let webhook = self.backend.write(move |db| Box::pin(change::rotate(db, rotation))).await?;
@@ -156,7 +151,7 @@ impl Store {
     }
 
     fn new_signing_secret(&self, scheme: SignatureScheme) -> Result<SigningSecret, StoreError> {
-        Ok(SigningSecret::generate(scheme, &*self.seams.entropy)?)
+        Ok(SigningSecret::generate(scheme, &*self.context.entropy)?)
     }
 }
 

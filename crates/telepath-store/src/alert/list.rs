@@ -8,10 +8,11 @@ use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::id::{AccountId, AlertId, AuditId};
 use telepath_core::page::{CursorPage, Page, PageRequest};
 
+use crate::audit;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
-use crate::webhook::url_of;
-use crate::{Store, audit};
+use crate::store::Store;
+use crate::webhook::row::url_of;
 
 /// Alerts with what they are about. An endpoint may be gone meanwhile.
 pub(super) const FROM: &str =

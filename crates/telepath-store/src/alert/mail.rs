@@ -7,9 +7,9 @@ use telepath_core::alert::Alert;
 use telepath_core::id::AlertId;
 
 use super::list::{COLUMNS, FROM, alert_of};
-use crate::Store;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
+use crate::store::Store;
 
 /// Mails that are claimed at once.
 const AT_ONCE: u32 = 16;

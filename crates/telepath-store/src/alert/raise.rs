@@ -1,34 +1,25 @@
 //! Raising an alert, inside whatever transaction has the reason for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 use telepath_core::account::Actor;
-use telepath_core::alert::{AlertRule, AlertSettings, AlertSubject, NewAlert};
+use telepath_core::alert::{AlertSettings, AlertSubject, NewAlert};
 use telepath_core::clock::Timestamp;
 use telepath_core::event::{EventKind, EventSubject, NewEvent};
 use telepath_core::id::{AccountId, AlertId, EventId, Id as _, KeyId};
 
+use super::counters::AlertCounters;
+use crate::context::StoreContext;
 use crate::error::StoreError;
+use crate::event;
 use crate::sql::{Connection, binds, to_json};
-use crate::{StoreContext, event};
-
-/// What was raised by this process, per rule.
-#[derive(Debug, Default)]
-pub(crate) struct AlertCounters([AtomicU64; AlertRule::ALL.len()]);
-
-impl AlertCounters {
-    pub(crate) fn count(&self, rule: AlertRule) -> u64 {
-        self.0[rule as usize].load(Ordering::Relaxed)
-    }
-}
 
 /// What raising needs beside the alert; made by `Store::raiser`, cheap to clone into a transaction.
 #[derive(Clone)]
 pub(crate) struct AlertWriter {
     pub(super) settings: Arc<AlertSettings>,
-    pub(super) seams: StoreContext,
+    pub(super) context: StoreContext,
     pub(super) raised: Arc<AlertCounters>,
 }
 
@@ -48,7 +39,7 @@ pub(crate) async fn raise(
     if !with.settings.enabled {
         return Ok(false);
     }
-    let id = AlertId::generate(now, &*with.seams.entropy)?;
+    let id = AlertId::generate(now, &*with.context.entropy)?;
     match alert.subject {
         AlertSubject::Webhook(_) => insert(db, account, id, &alert, now).await?,
         AlertSubject::Key(key) => {
@@ -59,7 +50,7 @@ pub(crate) async fn raise(
                 return Ok(false);
             }
             insert(db, account, id, &alert, now).await?;
-            let event_id = EventId::generate(now, &*with.seams.entropy)?;
+            let event_id = EventId::generate(now, &*with.context.entropy)?;
             event::write(db, account, event_id, alert_event(id, key, &row.text("name")?, &alert), now)
                 .await?;
         }
@@ -69,7 +60,7 @@ pub(crate) async fn raise(
         db.execute(owed, binds![id.to_string(), now]).await?;
     }
     // A transaction that fails after this was counted all the same: the count is for graphs, the rows are the truth.
-    with.raised.0[alert.rule as usize].fetch_add(1, Ordering::Relaxed);
+    with.raised.add(alert.rule);
     Ok(true)
 }
 

@@ -9,10 +9,10 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::limit::RateLimit;
 
-use super::{AlertWriter, raise};
-use crate::Store;
+use super::raise::{AlertWriter, raise};
 use crate::error::StoreError;
-use crate::sql::{Connection, Row, binds, corrupt};
+use crate::sql::{Connection, Row, binds, corrupt, to_json};
+use crate::store::Store;
 
 /// Keys of one transaction: few enough that changes never wait long behind it.
 const KEYS: u32 = 64;
@@ -193,7 +193,7 @@ async fn watch_one(
     db.execute(
         "INSERT INTO key_watches (key_id, state, evaluated_until, wake_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (key_id) DO UPDATE SET state = $2, evaluated_until = $3, wake_at = $4",
-        binds![id.to_string(), crate::sql::to_json(&watch)?, next, wake_at],
+        binds![id.to_string(), to_json(&watch)?, next, wake_at],
     )
     .await?;
     let account: AccountId = row.parse("account_id")?;

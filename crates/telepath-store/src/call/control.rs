@@ -6,8 +6,8 @@ use telepath_core::ports::{AgentNews, CallControl, ControlUnavailable, PortFutur
 use telepath_core::trunk::{SipUsername, TrunkForCall};
 
 use super::write;
-use crate::Store;
 use crate::error::StoreError;
+use crate::store::Store;
 
 fn unavailable(error: &StoreError) -> ControlUnavailable {
     ControlUnavailable(error.to_string())

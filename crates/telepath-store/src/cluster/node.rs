@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::NodeId;
 
-use crate::StoreContext;
-use crate::call::{Orphans, close_orphans};
+use crate::call::orphan::{Orphans, close_orphans};
+use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
 
@@ -47,7 +47,7 @@ fn is_rival(new: &NewNode, other: &Seen) -> bool {
 /// Enters the row. `watched` are the rivals as they were a whole lease ago; who has not moved since is gone.
 pub(crate) async fn join(
     db: &mut Connection,
-    seams: &StoreContext,
+    context: &StoreContext,
     new: NewNode,
     watched: &Heartbeats,
 ) -> Result<(), StoreError> {
@@ -60,9 +60,9 @@ pub(crate) async fn join(
         if watched.get(&other.id) != Some(&other.beats) {
             return Err(StoreError::OtherServer { name: other.name });
         }
-        bury(db, seams, &other).await?;
+        bury(db, context, &other).await?;
     }
-    let now = seams.clock.now();
+    let now = context.clock.now();
     let sql = "INSERT INTO nodes (id, name, started_at, shared_windows, beats, confirmed_version, alive_at) \
                VALUES ($1, $2, $3, $4, 0, $5, $3) ON CONFLICT (id) DO NOTHING";
     let shared = i64::from(new.shared_windows);
@@ -113,27 +113,27 @@ pub(crate) async fn leave(db: &mut Connection, id: NodeId) -> Result<(), StoreEr
 /// what is to be compared at the next look.
 pub(crate) async fn evict_dead_nodes(
     db: &mut Connection,
-    seams: &StoreContext,
+    context: &StoreContext,
     me: NodeId,
     earlier: &Heartbeats,
 ) -> Result<Heartbeats, StoreError> {
     let mut living = Heartbeats::new();
     for other in others(db, me).await? {
         if earlier.get(&other.id) == Some(&other.beats) {
-            bury(db, seams, &other).await?;
+            bury(db, context, &other).await?;
         } else {
             living.insert(other.id, other.beats);
         }
     }
-    close_orphans(db, seams, Orphans::WithoutNode).await?;
+    close_orphans(db, context, Orphans::WithoutNode).await?;
     Ok(living)
 }
 
 /// Only if it has not moved in the meantime.
-async fn bury(db: &mut Connection, seams: &StoreContext, dead: &Seen) -> Result<(), StoreError> {
+async fn bury(db: &mut Connection, context: &StoreContext, dead: &Seen) -> Result<(), StoreError> {
     let sql = "DELETE FROM nodes WHERE id = $1 AND beats = $2";
     if db.execute(sql, binds![dead.id.to_string(), dead.beats]).await? > 0 {
-        let calls = close_orphans(db, seams, Orphans::Of(dead.id, dead.alive_at)).await?;
+        let calls = close_orphans(db, context, Orphans::Of(dead.id, dead.alive_at)).await?;
         tracing::warn!(node = %dead.id, name = dead.name, calls, "a server is gone without having stopped");
     }
     Ok(())

@@ -2,8 +2,8 @@
 
 use super::node::{self, Heartbeats};
 use super::{Cluster, PoisonError};
-use crate::StoreContext;
 use crate::backend::Backend;
+use crate::context::StoreContext;
 use crate::error::StoreError;
 
 impl Cluster {
@@ -20,12 +20,14 @@ impl Cluster {
     pub(crate) async fn look(
         &self,
         backend: &Backend,
-        seams: &StoreContext,
+        context: &StoreContext,
         earlier: Heartbeats,
     ) -> Result<Heartbeats, StoreError> {
-        let (me, seams) = (self.state.me.unwrap(), seams.clone());
+        let (me, context) = (self.state.me.unwrap(), context.clone());
         backend
-            .write(move |db| Box::pin(async move { node::evict_dead_nodes(db, &seams, me, &earlier).await }))
+            .write(move |db| {
+                Box::pin(async move { node::evict_dead_nodes(db, &context, me, &earlier).await })
+            })
             .await
     }
 }

@@ -12,12 +12,15 @@ use super::State;
 use super::lease::LEASE;
 use super::node::{self, Heartbeats, NewNode, Renewed};
 use crate::backend::{Backend, Driver};
-use crate::call::{Orphans, close_orphans};
+use crate::call::orphan::{Orphans, close_orphans};
+use crate::context::StoreContext;
 use crate::error::StoreError;
-use crate::key_table::{KeyTable, load_changed};
+use crate::key_clock;
+use crate::key_table::KeyTable;
+use crate::key_table::load::load_changed;
 use crate::postgres::PostgresBackend;
 use crate::sql::Connection;
-use crate::{StoreContext, delivery, key_clock};
+use crate::webhook::outbox;
 
 /// Between two renewals when nothing happens: several fit into a lease.
 const RENEW_EVERY: Duration = Duration::from_millis(100);
@@ -38,7 +41,11 @@ const LOOK_EVERY: Duration = Duration::from_mins(1);
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Enters a server's row. If there are others that may only be left over from a crash, they are watched first.
-pub(super) async fn enter(backend: &Backend, seams: &StoreContext, node: &NewNode) -> Result<(), StoreError> {
+pub(super) async fn enter(
+    backend: &Backend,
+    context: &StoreContext,
+    node: &NewNode,
+) -> Result<(), StoreError> {
     let looked = node.clone();
     let watched: Result<Heartbeats, StoreError> =
         backend.write(move |db| Box::pin(async move { node::rivals(db, &looked).await })).await;
@@ -46,18 +53,18 @@ pub(super) async fn enter(backend: &Backend, seams: &StoreContext, node: &NewNod
     if !watched.is_empty() {
         sleep(WATCH).await;
     }
-    let (joining, own) = (node.clone(), seams.clone());
+    let (joining, own) = (node.clone(), context.clone());
     let joined: Result<(), StoreError> =
         backend.write(move |db| Box::pin(async move { node::join(db, &own, joining, &watched).await })).await;
     joined?;
-    close_forgotten(backend, seams).await
+    close_forgotten(backend, context).await
 }
 
 /// Closes calls that no server carries. Not while the others are kept out, because it may take its time.
-async fn close_forgotten(backend: &Backend, seams: &StoreContext) -> Result<(), StoreError> {
-    let seams = seams.clone();
+async fn close_forgotten(backend: &Backend, context: &StoreContext) -> Result<(), StoreError> {
+    let context = context.clone();
     let closed: Result<u64, StoreError> = backend
-        .write(move |db| Box::pin(async move { close_orphans(db, &seams, Orphans::WithoutNode).await }))
+        .write(move |db| Box::pin(async move { close_orphans(db, &context, Orphans::WithoutNode).await }))
         .await;
     match closed? {
         0 => {}
@@ -69,7 +76,7 @@ async fn close_forgotten(backend: &Backend, seams: &StoreContext) -> Result<(), 
 /// Renews the lease and brings changes into memory, on a connection of its own, so that no other work delays it.
 pub(super) struct Renewer {
     postgres: PostgresBackend,
-    seams: StoreContext,
+    context: StoreContext,
     keys: KeyTable,
     state: Arc<State>,
     node: NewNode,
@@ -80,12 +87,12 @@ pub(super) struct Renewer {
 impl Renewer {
     pub(super) fn new(
         postgres: PostgresBackend,
-        seams: StoreContext,
+        context: StoreContext,
         keys: KeyTable,
         state: Arc<State>,
         node: NewNode,
     ) -> Self {
-        Self { postgres, seams, keys, state, node, connection: None }
+        Self { postgres, context, keys, state, node, connection: None }
     }
 
     /// Gives the connection up; the next renewal makes a new one.
@@ -142,7 +149,7 @@ impl Renewer {
             // The others do not wait for a server without a row, so it must not admit anybody.
             self.state.lease.end();
             tracing::warn!("this server was taken to be gone; it joins again");
-            enter(&Backend::new(Driver::Postgres(self.postgres.clone())), &self.seams, &self.node).await?;
+            enter(&Backend::new(Driver::Postgres(self.postgres.clone())), &self.context, &self.node).await?;
             return Ok(true);
         };
         let news = self.read_up_to(&mut db, clock).await?;
@@ -178,13 +185,13 @@ async fn within<T>(
 pub(super) async fn listen(backend: Backend, state: Arc<State>) {
     let Driver::Postgres(postgres) = backend.driver() else { return };
     while !postgres.is_closed() {
-        if let Ok(mut listener) = postgres.listener(&[key_clock::CHANNEL, delivery::CHANNEL]).await {
+        if let Ok(mut listener) = postgres.listener(&[key_clock::CHANNEL, outbox::CHANNEL]).await {
             // What was announced while nobody listened.
             state.news.notify_one();
             backend.ring();
             while let Ok(announced) = listener.recv().await {
                 match announced.channel() {
-                    delivery::CHANNEL => backend.ring(),
+                    outbox::CHANNEL => backend.ring(),
                     _ => state.news.notify_one(),
                 }
             }
@@ -194,13 +201,13 @@ pub(super) async fn listen(backend: Backend, state: Arc<State>) {
 }
 
 /// Finds servers that are gone, takes them out and closes their calls.
-pub(super) async fn look_after(backend: Backend, seams: StoreContext, me: NodeId) {
+pub(super) async fn look_after(backend: Backend, context: StoreContext, me: NodeId) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut earlier = Heartbeats::new();
     loop {
         ticks.tick().await;
-        let (own, before) = (seams.clone(), std::mem::take(&mut earlier));
+        let (own, before) = (context.clone(), std::mem::take(&mut earlier));
         let looked: Result<Heartbeats, StoreError> = backend
             .write(move |db| Box::pin(async move { node::evict_dead_nodes(db, &own, me, &before).await }))
             .await;

@@ -8,10 +8,12 @@ use telepath_core::id::{AccountId, DeliveryId, EventId, WebhookId};
 use telepath_core::webhook::WebhookUrl;
 use telepath_core::webhook::signature::SigningSecret;
 
+use crate::context::StoreContext;
 use crate::error::StoreError;
-use crate::sql::{Connection, binds};
-use crate::webhook::{signing_secrets, url_of};
-use crate::{Store, StoreContext};
+use crate::sql::{Connection, Row, binds};
+use crate::store::Store;
+use crate::webhook::row::url_of;
+use crate::webhook::secret::signing_secrets;
 
 /// Endpoints that are looked at together.
 const MOST_ENDPOINTS: i64 = 2_000;
@@ -82,7 +84,7 @@ impl Store {
              WHERE w.status = 'active' AND w.deleted_at IS NULL AND EXISTS (SELECT 1 FROM webhook_deliveries d \
              WHERE d.webhook_id = w.id AND d.status = 'pending' AND d.next_at <= $1) ORDER BY w.id LIMIT $2";
         let rows = db.fetch_all(sql, binds![self.now(), MOST_ENDPOINTS]).await?;
-        let due = |row: &crate::sql::Row| {
+        let due = |row: &Row| {
             Ok(DueWebhook {
                 id: row.parse("id")?,
                 in_flight: row.number("in_flight")?,
@@ -99,7 +101,8 @@ impl Store {
         lease: &str,
         lease_ends: Timestamp,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let claim = Claim { lease: lease.to_owned(), lease_ends, now: self.now(), seams: self.seams.clone() };
+        let claim =
+            Claim { lease: lease.to_owned(), lease_ends, now: self.now(), context: self.context.clone() };
         self.backend.write(move |db| Box::pin(take_all(db, grants, claim))).await
     }
 
@@ -140,7 +143,7 @@ struct Claim {
     lease: String,
     lease_ends: Timestamp,
     now: Timestamp,
-    seams: StoreContext,
+    context: StoreContext,
 }
 
 async fn take_all(db: &mut Connection, grants: Vec<Grant>, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
@@ -165,7 +168,7 @@ async fn receiver(
         webhook,
         account: row.parse("account_id")?,
         url: url_of(&row)?,
-        secrets: signing_secrets(db, webhook, &claim.seams.vault, claim.now).await?,
+        secrets: signing_secrets(db, webhook, &claim.context.vault, claim.now).await?,
         max_in_flight: row.number("max_in_flight")?,
     }))
 }

@@ -4,9 +4,9 @@
 use telepath_core::clock::Timestamp;
 use telepath_core::webhook::delivery::KEPT;
 
-use crate::Store;
 use crate::error::StoreError;
-use crate::sql::{Connection, binds};
+use crate::sql::{Connection, Value, binds};
+use crate::store::Store;
 
 /// Rows of one transaction.
 const ROWS: i64 = 500;
@@ -52,11 +52,7 @@ async fn clear_some(db: &mut Connection, now: Timestamp) -> Result<u64, StoreErr
 }
 
 /// Removes the deliveries of a subquery with their attempts.
-async fn remove(
-    db: &mut Connection,
-    which: &'static str,
-    values: Vec<crate::sql::Value>,
-) -> Result<u64, StoreError> {
+async fn remove(db: &mut Connection, which: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
     let attempts = format!("DELETE FROM webhook_attempts WHERE delivery_id IN {which}");
     db.execute(attempts, values.clone()).await?;
     db.execute(format!("DELETE FROM webhook_deliveries WHERE id IN {which}"), values).await

@@ -9,12 +9,13 @@ use telepath_core::webhook::delivery::{
 };
 use telepath_core::webhook::health::Turn;
 
-use super::Claimed;
-use crate::Store;
-use crate::alert::{AlertWriter, raise};
+use super::claim::Claimed;
+use crate::alert::raise::{AlertWriter, raise};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
-use crate::webhook::{Hold, WebhookChangeError, disable, hold, set_health};
+use crate::store::Store;
+use crate::webhook::WebhookChangeError;
+use crate::webhook::change::{Hold, disable, hold, set_health};
 
 impl Store {
     /// Writes down what came of an attempt. Of a delivery whose lease was lost meanwhile nothing is written: it is sent

@@ -6,10 +6,12 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, AuditId, DeliveryId, WebhookId};
 use telepath_core::webhook::WebhookStatus;
 
-use super::{CHANNEL, DeliveryRecord};
+use super::row::{DeliveryRecord, record};
 use crate::audit;
 use crate::sql::{Connection, binds, corrupt};
-use crate::webhook::{WebhookChangeError, hold};
+use crate::webhook::WebhookChangeError;
+use crate::webhook::change::hold;
+use crate::webhook::outbox::CHANNEL;
 
 /// Deliveries that one request brings back; whoever has more asks again.
 const AT_ONCE: i64 = 10_000;
@@ -32,7 +34,7 @@ pub(super) struct Repeat {
 
 pub(super) async fn one(db: &mut Connection, repeat: Repeat) -> Result<DeliveryRecord, WebhookChangeError> {
     let Repeat { account, id, origin, audit_id } = repeat;
-    let found = super::record(db, account, id).await?.ok_or(WebhookChangeError::DeliveryNotFound)?;
+    let found = record(db, account, id).await?.ok_or(WebhookChangeError::DeliveryNotFound)?;
     require_active(db, account, found.webhook_id, origin.at).await?;
     // A lease that somebody holds is void: what that attempt brings is not written down any more.
     db.execute(
@@ -44,7 +46,7 @@ pub(super) async fn one(db: &mut Connection, repeat: Repeat) -> Result<DeliveryR
     db.announce(CHANNEL).await?;
     let entry = entry(audit_id, account, origin, AuditAction::DeliveryRepeated, id.to_string(), json!({}));
     audit::write(db, &entry).await?;
-    Ok(super::record(db, account, id).await?.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
+    Ok(record(db, account, id).await?.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
 }
 
 pub(super) struct Recovery {

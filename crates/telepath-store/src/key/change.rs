@@ -8,10 +8,13 @@ use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, Rights, SecretR
 use telepath_core::secret::{HashedKey, KeyMask};
 use telepath_core::validation::Invalid;
 
+use super::commit::Changed;
 use super::grantor::{self, must_cover, must_cover_scopes, must_give};
-use super::{Changed, KeyChangeError, row};
+use super::{KeyChangeError, row};
+use crate::audit::diff::diff;
 use crate::error::StoreError;
-use crate::key_table::{Snapshot, SnapshotSecret, snapshot};
+use crate::key_table::entry::{Snapshot, SnapshotSecret};
+use crate::key_table::load::snapshot;
 use crate::sql::{Connection, binds, corrupt};
 use crate::{audit, event};
 
@@ -143,7 +146,7 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Change
     {
         return Err(KeyChangeError::Beyond(Invalid::one("not_before", "must be before expires_at")));
     }
-    let (before, after) = differences(&face(&old), &face(&new));
+    let (before, after) = diff(&face(&old), &face(&new));
     if after.is_empty() {
         return Ok(read_back(db, account, id).await?);
     }
@@ -251,22 +254,6 @@ fn face(key: &KeyRecord) -> Map<String, Value> {
         "expires_at": key.expires_at,
         "not_before": key.not_before,
     }))
-}
-
-/// The members that differ between two faces: as they were, and as they are.
-pub(crate) fn differences(
-    old: &Map<String, Value>,
-    new: &Map<String, Value>,
-) -> (Map<String, Value>, Map<String, Value>) {
-    let (mut before, mut after) = (Map::new(), Map::new());
-    for (member, value) in new {
-        let was = old.get(member).unwrap_or(&Value::Null);
-        if was != value {
-            before.insert(member.clone(), was.clone());
-            after.insert(member.clone(), value.clone());
-        }
-    }
-    (before, after)
 }
 
 pub(super) fn key_event(kind: EventKind, id: KeyId, name: &str, origin: Origin) -> NewEvent {

@@ -8,12 +8,14 @@ use telepath_core::id::KeyId;
 use telepath_core::key::KeyRecord;
 
 use super::{KeyChangeError, RotateAllError};
-use crate::Store;
-use crate::backend::{Backend, Change};
+use crate::backend::Backend;
 use crate::error::StoreError;
 use crate::key_clock;
-use crate::key_table::{KeyTable, Snapshot, snapshot};
-use crate::sql::{Connection, binds};
+use crate::key_table::KeyTable;
+use crate::key_table::entry::Snapshot;
+use crate::key_table::load::snapshot;
+use crate::sql::{Change, Connection, binds};
+use crate::store::Store;
 
 /// What a change of a key leaves behind.
 pub(crate) struct Changed {

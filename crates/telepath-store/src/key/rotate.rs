@@ -12,13 +12,14 @@ use telepath_core::key::{
 use telepath_core::secret::{HashedKey, KeyMask, KeyMode, PlainKey};
 
 use super::change::{key_event, read_back};
-use super::commit::Touched;
+use super::commit::{Changed, Touched};
 use super::grantor::{self, must_cover, must_cover_scopes};
-use super::{Changed, KeyChangeError, RotateAllError, row};
+use super::{KeyChangeError, RotateAllError, row};
+use crate::context::StoreContext;
 use crate::error::StoreError;
-use crate::key_table::snapshots;
+use crate::key_table::load::snapshots;
 use crate::sql::{Connection, binds};
-use crate::{StoreContext, audit, event};
+use crate::{audit, event};
 
 /// What a rotation of one key writes, made before its transaction.
 pub(super) struct Rotate {
@@ -34,18 +35,18 @@ pub(super) struct Rotate {
 impl Rotate {
     /// The ids and the secret of one rotation.
     pub(super) fn make(
-        seams: &StoreContext,
+        context: &StoreContext,
         mode: KeyMode,
         grace: GraceSeconds,
         origin: Origin,
     ) -> Result<(Self, PlainKey), StoreError> {
-        let secret = PlainKey::generate(mode, &*seams.entropy)?;
+        let secret = PlainKey::generate(mode, &*context.entropy)?;
         let rotate = Self {
-            secret_id: seams.new_id(origin.at)?,
-            hash: seams.vault.hash_key(&secret),
+            secret_id: context.new_id(origin.at)?,
+            hash: context.vault.hash_key(&secret),
             mask: secret.mask(),
-            audit_id: seams.new_id(origin.at)?,
-            event_id: seams.new_id(origin.at)?,
+            audit_id: context.new_id(origin.at)?,
+            event_id: context.new_id(origin.at)?,
             grace,
             origin,
         };
@@ -119,7 +120,7 @@ pub(super) async fn rotate_all(
     grace: GraceSeconds,
     mode: KeyMode,
     origin: Origin,
-    seams: StoreContext,
+    context: StoreContext,
     touched: Touched,
 ) -> Result<Vec<(Changed, PlainKey)>, RotateAllError> {
     let keys = hold_usable(db, account, origin).await?;
@@ -138,7 +139,7 @@ pub(super) async fn rotate_all(
     let mut secrets = HashMap::new();
     for key in &keys {
         let Ok(plan) = plan(key) else { continue };
-        let (rotate, secret) = Rotate::make(&seams, mode, grace, origin)?;
+        let (rotate, secret) = Rotate::make(&context, mode, grace, origin)?;
         touched.note(key.id);
         write(db, key, plan, rotate).await?;
         secrets.insert(key.id, secret);

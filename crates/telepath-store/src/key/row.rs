@@ -8,7 +8,7 @@ use telepath_core::limit::RateLimit;
 use telepath_core::secret::KeyMask;
 
 use crate::error::StoreError;
-use crate::key_table::last_use_of;
+use crate::key_table::load::last_use_of;
 use crate::sql::{Connection, Row, Value, binds, corrupt, placeholders};
 
 /// The columns that [`keys`] reads.

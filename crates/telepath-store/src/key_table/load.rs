@@ -12,7 +12,8 @@ use telepath_core::limit::RateLimit;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
-use super::{KeyTable, Snapshot, SnapshotSecret};
+use super::KeyTable;
+use super::entry::{Snapshot, SnapshotSecret};
 use crate::backend::Backend;
 use crate::cluster::lease::Lease;
 use crate::error::StoreError;

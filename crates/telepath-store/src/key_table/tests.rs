@@ -1,6 +1,7 @@
 use telepath_core::key::KeyPolicy;
 use telepath_core::limit::RateLimit;
 
+use super::entry::SnapshotSecret;
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);

@@ -7,7 +7,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::KeyId;
 use telepath_core::limit::{RateLimit, WINDOW_SECONDS, Window};
 
-use crate::key_table::{Standing, Taken};
+use crate::key_table::entry::{Standing, Taken};
 
 /// Keys that one server admits on its own within a minute; requests of more keys are refused.
 const MOST_KEYS: usize = 65_536;

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::SharedWindows;
 use crate::error::StoreError;
-use crate::key_table::{Standing, Taken};
+use crate::key_table::entry::{Standing, Taken};
 
 /// The longest that a request waits for its count.
 const ANSWER_WITHIN: Duration = Duration::from_millis(250);

@@ -1,19 +1,16 @@
-//! Admission by windows that are counted elsewhere. The key is judged before the count is asked for and again when it is
-//! known: only the second judgement admits, so whatever changed while the request waited is seen.
+//! The windows of keys: in memory, or shared by all servers with a fallback for an outage.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use telepath_core::clock::Timestamp;
-use telepath_core::secret::HashedKey;
+use telepath_core::clock::Clock;
+use telepath_core::id::KeyId;
 
 use super::Outage;
 use super::outage::Outages;
 use super::redis::{RedisWindows, Unanswered};
 use super::{SharedWindows, WindowOptions};
-use crate::Store;
 use crate::error::StoreError;
-use crate::key_table::{Admission, KeyHandle, Standing, Taken};
+use crate::key_table::entry::{Standing, Taken};
 
 /// Where the windows of keys are counted.
 pub(crate) enum Windows {
@@ -69,39 +66,18 @@ impl Together {
         })
     }
 
-    async fn take(&self, store: &Store, handle: &KeyHandle, standing: Standing) -> Option<Taken> {
-        let key = handle.key_id();
+    /// Counts one request of a key; `None` when it cannot be counted anywhere. `servers` share the limit in an outage.
+    pub(crate) async fn take(
+        &self,
+        key: KeyId,
+        standing: Standing,
+        servers: u32,
+        clock: &dyn Clock,
+    ) -> Option<Taken> {
         match (self.redis.take(key, standing).await, self.outage) {
             (Ok(taken), Outage::Refuse | Outage::Local) => Some(taken),
             (Err(Unanswered), Outage::Refuse) => None,
-            (Err(Unanswered), Outage::Local) => {
-                self.alone.take(key, standing, store.cluster.nodes(), store.now())
-            }
-        }
-    }
-}
-
-impl Store {
-    /// The moment of admission of a request by a key, wherever its window is counted.
-    pub async fn admit(
-        &self,
-        handle: &KeyHandle,
-        hash: &HashedKey,
-        address: IpAddr,
-        now: Timestamp,
-    ) -> Admission {
-        match &self.windows {
-            Windows::Memory => self.keys.admit(handle, hash, address, now),
-            Windows::Shared(together) => {
-                let standing = match self.keys.judge(handle, hash, address, now) {
-                    Ok(standing) => standing,
-                    Err(refusal) => return refusal,
-                };
-                match together.take(self, handle, standing).await {
-                    Some(taken) => self.keys.settle(handle, hash, address, self.now(), taken),
-                    None => Admission::Uncounted,
-                }
-            }
+            (Err(Unanswered), Outage::Local) => self.alone.take(key, standing, servers, clock.now()),
         }
     }
 }

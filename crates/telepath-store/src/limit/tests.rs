@@ -11,7 +11,7 @@ use telepath_core::secret::SecretText;
 
 use super::redis::{RedisWindows, Unanswered};
 use super::{Outage, SharedWindows};
-use crate::key_table::{Standing, Taken};
+use crate::key_table::entry::{Standing, Taken};
 
 /// Counts for one key that nobody else has.
 #[derive(Clone)]

@@ -10,10 +10,10 @@ use telepath_core::id::{AccountId, Id as _, SegmentId};
 use telepath_core::request::segment::{self, Logged};
 use telepath_core::request::{RequestFilter, RequestRecord};
 
-use crate::Store;
 use crate::backend::Driver;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt};
+use crate::store::Store;
 
 /// Segments that are fetched together: at most 4 MiB.
 const BATCH: usize = 16;

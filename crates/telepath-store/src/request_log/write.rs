@@ -5,9 +5,9 @@ use telepath_core::clock::Timestamp;
 
 use super::encode::encode;
 use super::{MAX_WAITING, Segment, Waiting};
-use crate::Store;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
+use crate::store::Store;
 
 /// Segments of one transaction: at most 4 MiB.
 const GROUP: usize = 16;

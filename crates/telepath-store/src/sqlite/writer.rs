@@ -11,9 +11,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backend::Change;
 use crate::error::StoreError;
-use crate::sql::Connection;
+use crate::sql::{Change, Connection};
 
 /// Changes that may wait.
 const QUEUE: usize = 1024;

@@ -7,7 +7,7 @@ use telepath_core::key::{NewKey, Preset, PresetPatch, PresetTerms};
 use telepath_core::scope::{Scope, ScopeSet};
 
 use super::{Bench, behaviour, limit, new_key, select};
-use crate::KeyChangeError;
+use crate::key::KeyChangeError;
 
 behaviour! {
     a_preset_is_edited_for_one_account_and_brought_back,

@@ -8,7 +8,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::key::{GraceSeconds, KeyPatch, NewKey};
 
 use super::{Bench, NOON, behaviour, limit, new_key};
-use crate::Admission;
+use crate::key_table::Admission;
 
 behaviour! {
     nothing_is_admitted_after_a_revocation_has_returned,

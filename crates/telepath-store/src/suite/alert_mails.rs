@@ -6,7 +6,9 @@ use std::time::Duration;
 use telepath_core::alert::SecuritySignal;
 
 use super::{Bench, behaviour, new_key};
-use crate::{MailFate, Role, Store};
+use crate::alert::mail::MailFate;
+use crate::cluster::Role;
+use crate::store::Store;
 
 behaviour! {
     a_mail_is_claimed_once_and_forgotten_when_it_was_sent,

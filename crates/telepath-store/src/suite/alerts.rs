@@ -8,9 +8,10 @@ use telepath_core::alert::{AlertRule, NewAlert, SecuritySignal};
 use telepath_core::id::{AccountId, KeyId};
 
 use super::{Bench, behaviour, events_of, new_key, select};
-use crate::alert::raise;
+use crate::alert::raise::raise;
+use crate::error::StoreError;
 use crate::sql::binds;
-use crate::{Store, StoreError};
+use crate::store::Store;
 
 behaviour! {
     an_alert_is_raised_once_per_cooldown_with_its_event,

@@ -15,7 +15,8 @@ use telepath_core::trunk::Codec;
 
 use super::trunks::make;
 use super::{Bench, NOON, behaviour, events_of, select};
-use crate::{CallListError, Store};
+use crate::call::CallListError;
+use crate::store::Store;
 
 behaviour! {
     a_call_lives_and_ends_and_tells_of_it_in_order,

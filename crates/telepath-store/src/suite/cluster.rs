@@ -14,9 +14,14 @@ use super::calls::start;
 use super::trunks::make;
 use super::{Bench, behaviour, execute, limit, new_key, on, select, webhooks};
 use crate::cluster::Heartbeats;
+use crate::cluster::Role;
 use crate::cluster::lease::{LEASE, OUTLIVES};
+use crate::error::StoreError;
+use crate::key_table::Admission;
+use crate::limit::{Outage, SharedWindows, WindowOptions};
+use crate::options::StoreOptions;
 use crate::sql::binds;
-use crate::{Admission, Outage, Role, SharedWindows, Store, StoreError, StoreOptions, WindowOptions};
+use crate::store::Store;
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 /// Much longer than anything here takes.
@@ -54,7 +59,7 @@ fn windows(url: String, outage: Outage) -> WindowOptions {
 
 async fn open(bench: &Bench, windows: &WindowOptions) -> Result<Arc<Store>, StoreError> {
     let options = StoreOptions { windows: windows.clone(), ..StoreOptions::new(bench.database.clone()) };
-    Store::open(options, bench.seams.clone()).await
+    Store::open(options, bench.context.clone()).await
 }
 
 /// A test with two servers, where both PostgreSQL and Redis are named.
@@ -195,7 +200,8 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
     other.flush_usage().await.unwrap();
     let alive = bench.clock.now();
     bench.clock.advance(Duration::from_mins(30));
-    let look = async |earlier: Heartbeats| one.cluster.look(&one.backend, &one.seams, earlier).await.unwrap();
+    let look =
+        async |earlier: Heartbeats| one.cluster.look(&one.backend, &one.context, earlier).await.unwrap();
     let status = async |id| one.get_call(account, id).await.unwrap().unwrap().call;
     let seen = look(Heartbeats::new()).await;
     let beats = async || {
@@ -260,7 +266,7 @@ async fn an_event_of_another_process_wakes_those_who_send() {
 
 async fn select_nodes(bench: &Bench) -> usize {
     let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(bench.database.clone()) };
-    let visitor = Store::open(options, bench.seams.clone()).await.unwrap();
+    let visitor = Store::open(options, bench.context.clone()).await.unwrap();
     let rows = select(&visitor, "SELECT id FROM nodes", vec![]).await.len();
     visitor.close().await;
     rows
@@ -268,7 +274,7 @@ async fn select_nodes(bench: &Bench) -> usize {
 
 async fn a_visitor_changes_keys_and_admits_nobody_where_servers_are_told_apart(bench: Arc<Bench>) {
     let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(bench.database.clone()) };
-    let visitor = Store::open(options, bench.seams.clone()).await.unwrap();
+    let visitor = Store::open(options, bench.context.clone()).await.unwrap();
     let account = bench.account(&visitor).await.id;
     let (created, hash) = bench.key(&visitor, account, new_key("made by a visitor")).await;
     if visitor.cluster().is_some() {

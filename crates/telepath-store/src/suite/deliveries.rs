@@ -19,8 +19,12 @@ use telepath_core::webhook::{DisabledReason, EventFilter, NewWebhook, Webhook, W
 use super::calls::start;
 use super::webhooks::{disable, draft, enable, make};
 use super::{Bench, behaviour, new_key, select, trunks};
+use crate::delivery::DeliveryFilter;
+use crate::delivery::claim::{Claimed, Grant};
+use crate::delivery::row::DeliveryRecord;
+use crate::error::StoreError;
 use crate::sql::{Connection, Value};
-use crate::{Claimed, DeliveryFilter, DeliveryRecord, Grant, Store, StoreError};
+use crate::store::Store;
 
 behaviour! {
     an_event_becomes_a_delivery_for_each_endpoint_that_wants_it,

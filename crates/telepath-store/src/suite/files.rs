@@ -4,9 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Bench, NOON, on};
+use crate::error::StoreError;
 use crate::migrate::{MIGRATIONS, Migration, migrate_sqlite};
+use crate::options::Database;
 use crate::sql::Connection;
-use crate::{Database, StoreError, sqlite};
+use crate::sqlite;
 
 /// Migrations that only a test knows; each adds a table.
 const LATER: [&str; 7] = [

@@ -11,7 +11,8 @@ use telepath_core::patch::Patch;
 use telepath_core::scope::{Scope, ScopeSet};
 
 use super::{Bench, NOON, behaviour, limit, new_key};
-use crate::{CreatedKey, KeyChangeError, RotateAllError, Store};
+use crate::key::{CreatedKey, KeyChangeError, RotateAllError};
+use crate::store::Store;
 
 behaviour! {
     a_key_beyond_the_givers_rights_is_not_made,

@@ -13,7 +13,11 @@ use telepath_core::key::KeyFilter;
 use telepath_core::page::PageRequest;
 
 use super::{Bench, behaviour, new_key};
-use crate::{Database, IdempotencyClaim, IdempotentRequest, KeyChangeError, Store, StoreError};
+use crate::error::StoreError;
+use crate::idempotency::{IdempotencyClaim, IdempotentRequest};
+use crate::key::KeyChangeError;
+use crate::options::Database;
+use crate::store::Store;
 
 behaviour! {
     one_of_several_is_carried_out_and_its_answer_given_again,

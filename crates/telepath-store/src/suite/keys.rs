@@ -8,7 +8,7 @@ use telepath_core::page::PageRequest;
 use telepath_core::patch::Patch;
 
 use super::{Bench, NOON, answered, behaviour, events_of, limit, new_key, select};
-use crate::KeyChangeError;
+use crate::key::KeyChangeError;
 
 behaviour! {
     a_made_key_is_found_listed_and_told_of,

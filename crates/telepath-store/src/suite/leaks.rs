@@ -7,7 +7,7 @@ use telepath_core::audit::Origin;
 use telepath_core::key::{GraceSeconds, NewKey};
 
 use super::{Bench, NOON, behaviour, events_of, new_key, select};
-use crate::Admission;
+use crate::key_table::Admission;
 
 behaviour! {
     a_reported_key_is_revoked_with_its_alert_and_told_of_once,

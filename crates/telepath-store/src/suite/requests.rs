@@ -8,7 +8,8 @@ use telepath_core::request::{RequestFilter, RequestRecord, StatusFilter};
 use telepath_core::secret::HashedKey;
 
 use super::{Bench, NOON, answered, behaviour, new_key};
-use crate::{RequestCursor, RequestOrder, Store};
+use crate::request_log::read::{RequestCursor, RequestOrder};
+use crate::store::Store;
 
 behaviour! {
     pages_in_both_directions_have_each_request_once,

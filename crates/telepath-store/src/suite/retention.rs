@@ -7,7 +7,9 @@ use telepath_core::request::RequestFilter;
 use telepath_core::usage::UsageSpan;
 
 use super::{Bench, answered, behaviour, execute, new_key, select};
-use crate::{Expired, RequestOrder, Retention, Store};
+use crate::request_log::read::RequestOrder;
+use crate::retention::{Expired, Retention};
+use crate::store::Store;
 
 behaviour! {
     buckets_go_after_their_time,

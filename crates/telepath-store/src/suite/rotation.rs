@@ -11,7 +11,10 @@ use telepath_core::page::PageRequest;
 use telepath_core::secret::HashedKey;
 
 use super::{Bench, NOON, answered, behaviour, events_of, limit, new_key, select};
-use crate::{Admission, AuditVerdict, CreatedKey, KeyChangeError, RotateAllError, Store};
+use crate::audit::AuditVerdict;
+use crate::key::{CreatedKey, KeyChangeError, RotateAllError};
+use crate::key_table::Admission;
+use crate::store::Store;
 
 behaviour! {
     a_rotated_key_stays_itself_and_both_secrets_share_its_window,

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::{Bench, NOON, new_key, on, select};
+use crate::error::StoreError;
+use crate::key_table::Admission;
 use crate::migrate::MIGRATIONS;
 use crate::sql::{Connection, binds};
-use crate::{Admission, Store, StoreError};
+use crate::store::Store;
 
 const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use telepath_core::secret::KeyMode;
 
 use super::{Bench, behaviour, execute, new_key, new_vault};
-use crate::{AuditVerdict, Store, StoreContext, StoreError, StoreOptions};
+use crate::audit::AuditVerdict;
+use crate::context::StoreContext;
+use crate::error::StoreError;
+use crate::options::StoreOptions;
+use crate::store::Store;
 
 behaviour! {
     a_changed_entry_of_the_trail_is_noticed,
@@ -76,7 +80,7 @@ async fn a_changed_entry_of_the_trail_is_noticed(bench: Arc<Bench>) {
 
 async fn another_master_key_is_refused(bench: Arc<Bench>) {
     bench.open().await.close().await;
-    let others = StoreContext { vault: new_vault(), ..bench.seams.clone() };
+    let others = StoreContext { vault: new_vault(), ..bench.context.clone() };
     let refused = Store::open(StoreOptions::new(bench.database.clone()), others).await;
     assert!(matches!(refused, Err(StoreError::WrongMasterKey { .. })));
     bench.open().await.close().await;

@@ -8,8 +8,10 @@ use telepath_core::ports::{AgentNews, CallControl as _};
 use tokio::sync::oneshot;
 
 use super::{Bench, behaviour, events_of, new_key, select};
+use crate::audit::AuditVerdict;
+use crate::error::StoreError;
 use crate::sql::{Connection, binds};
-use crate::{AuditVerdict, Store, StoreError};
+use crate::store::Store;
 
 behaviour! {
     a_change_that_fails_or_panics_takes_nothing_of_its_group_with_it,

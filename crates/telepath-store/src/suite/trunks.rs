@@ -17,7 +17,8 @@ use telepath_core::trunk::{
 
 use super::calls::{ended, start};
 use super::{Bench, NOON, behaviour, select};
-use crate::{CreatedTrunk, Store, TrunkChangeError};
+use crate::store::Store;
+use crate::trunk::{CreatedTrunk, TrunkChangeError};
 
 behaviour! {
     a_made_trunk_is_found_by_its_username_in_any_case,

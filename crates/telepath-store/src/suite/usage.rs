@@ -9,7 +9,7 @@ use telepath_core::secret::HashedKey;
 use telepath_core::usage::{MAX_ADDRESSES, UNMATCHED, UsageSpan};
 
 use super::{Bench, NOON, answered, behaviour, execute, new_key, select};
-use crate::Store;
+use crate::store::Store;
 
 behaviour! {
     buckets_and_addresses_tell_what_a_key_was_used_for,

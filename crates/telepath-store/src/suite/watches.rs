@@ -9,8 +9,8 @@ use telepath_core::id::{AccountId, KeyId};
 use telepath_core::page::PageRequest;
 
 use super::{Bench, behaviour, execute, new_key, select};
-use crate::Store;
 use crate::sql::binds;
+use crate::store::Store;
 
 behaviour! {
     a_minute_is_looked_at_once_and_only_when_it_has_settled,

@@ -10,7 +10,10 @@ use telepath_core::webhook::{
 };
 
 use super::{Bench, behaviour, events_of, select};
-use crate::{AuditVerdict, Grant, Store, WebhookChangeError, WebhookWithSecret};
+use crate::audit::AuditVerdict;
+use crate::delivery::claim::Grant;
+use crate::store::Store;
+use crate::webhook::{WebhookChangeError, WebhookWithSecret};
 
 behaviour! {
     a_shared_secret_is_shown_once_and_kept_sealed,

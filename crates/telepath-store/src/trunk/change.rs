@@ -10,10 +10,11 @@ use telepath_core::trunk::{CredentialField, SipPassword, Trunk, TrunkPatchDraft}
 use telepath_core::vault::{Sealed, Vault};
 
 use super::{TrunkChangeError, row};
+use crate::audit;
+use crate::audit::diff::diff;
+use crate::context::StoreContext;
 use crate::error::StoreError;
-use crate::key::differences;
 use crate::sql::{Connection, binds, corrupt, to_json};
-use crate::{StoreContext, audit};
 
 /// A credential that is sealed for its trunk.
 pub(super) struct Credential {
@@ -105,11 +106,11 @@ pub(super) struct Update {
     pub(super) draft: TrunkPatchDraft,
     pub(super) origin: Origin,
     pub(super) audit_id: AuditId,
-    pub(super) seams: StoreContext,
+    pub(super) context: StoreContext,
 }
 
 pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Trunk, TrunkChangeError> {
-    let Update { account, id, draft, origin, audit_id, seams } = update;
+    let Update { account, id, draft, origin, audit_id, context } = update;
     let old = hold(db, account, id).await?;
     let patch = draft.check(&old)?;
     let new = Trunk {
@@ -119,7 +120,7 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Trunk,
         settings: patch.settings,
         ..old.clone()
     };
-    let (mut before, mut after) = differences(&face(&old), &face(&new));
+    let (mut before, mut after) = diff(&face(&old), &face(&new));
     for (field, secret) in &patch.credentials {
         let was = if old.credentials.contains_key(field) { "set" } else { "not set" };
         let is = if secret.is_some() { "set" } else { "not set" };
@@ -127,7 +128,7 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Trunk,
         after.insert(field.name().to_owned(), is.into());
         match secret {
             Some(secret) => {
-                let credential = Credential::seal(&seams.vault, &*seams.entropy, id, *field, secret)?;
+                let credential = Credential::seal(&context.vault, &*context.entropy, id, *field, secret)?;
                 set_credential(db, id, &credential, origin).await?;
             }
             None => drop_credentials(db, id, Some(*field)).await?,

@@ -11,9 +11,9 @@ use telepath_core::request::segment;
 use telepath_core::usage::{PARTS, Totals};
 
 use super::totals;
-use crate::Store;
 use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds, placeholders};
+use crate::store::Store;
 
 /// Segments that are read at once: at most 16 MiB.
 const PAGE: usize = 64;

@@ -16,9 +16,9 @@ use telepath_core::webhook::{
 
 use super::secret::{SealedSecret, put};
 use super::{WebhookChangeError, row};
-use crate::delivery::DeliveryRecord;
+use crate::audit::diff::diff;
+use crate::delivery::row::{DeliveryRecord, record};
 use crate::error::StoreError;
-use crate::key::differences;
 use crate::sql::{Connection, binds, corrupt};
 use crate::{audit, event};
 
@@ -103,7 +103,7 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Webhoo
         require_trunks(db, account, trunks).await?;
     }
     let new = patch.apply(&old);
-    let changes = differences(&face(&old), &face(&new));
+    let changes = diff(&face(&old), &face(&new));
     if changes.1.is_empty() {
         return Ok(old);
     }
@@ -263,7 +263,7 @@ pub(super) async fn test(db: &mut Connection, test: Test) -> Result<DeliveryReco
     write_audit(db, audit_id, &webhook, origin, AuditAction::WebhookTested, (Map::new(), Map::new())).await?;
     let told = webhook_event(EventKind::WebhookTest, id, "requested");
     event::write(db, account, event_id, told, origin.at).await?;
-    let made = crate::delivery::record(db, account, id_of(event_id, id)).await?;
+    let made = record(db, account, id_of(event_id, id)).await?;
     Ok(made.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
 }
 

@@ -8,10 +8,11 @@ use telepath_core::webhook::WebhookStatus;
 use telepath_core::webhook::delivery::{DeliveryStatus, id_of};
 
 use super::row;
-use crate::delivery::CHANNEL;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, Value, binds, placeholders};
 
+/// Where PostgreSQL announces, with the commit, that deliveries may be due.
+pub(crate) const CHANNEL: &str = "telepath_deliveries";
 /// Rows of one statement.
 const ROWS: usize = 50;
 const COLUMNS: usize = 9;

@@ -6,7 +6,7 @@ use telepath_core::vault::{Sealed, Vault};
 use telepath_core::webhook::MAX_SECRETS;
 use telepath_core::webhook::signature::SigningSecret;
 
-use crate::StoreContext;
+use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 
@@ -22,13 +22,13 @@ fn place(webhook: WebhookId, secret: SecretId) -> String {
 }
 
 pub(super) fn seal(
-    seams: &StoreContext,
+    context: &StoreContext,
     webhook: WebhookId,
     secret: &SigningSecret,
     now: Timestamp,
 ) -> Result<SealedSecret, StoreError> {
-    let id = SecretId::generate(now, &*seams.entropy)?;
-    let sealed = seams.vault.seal(&secret.to_text(), &place(webhook, id), &*seams.entropy)?;
+    let id = SecretId::generate(now, &*context.entropy)?;
+    let sealed = context.vault.seal(&secret.to_text(), &place(webhook, id), &*context.entropy)?;
     Ok(SealedSecret { id, sealed, public_key: secret.public_key() })
 }
 

@@ -1,4 +1,5 @@
-//! SecuritySignals from the way of a request: noted without waiting, the same one only once, and made into alerts by a worker.
+//! Security signals seen while requests are handled: recorded without waiting, deduplicated, and turned into alerts by a
+//! worker.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,14 +13,13 @@ use telepath_core::alert::{AlertRule, NewAlert, SecuritySignal};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 
-use super::{AlertWriter, raise};
-use crate::Store;
+use super::raise::{AlertWriter, raise};
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
 
 /// Pairs of rule and key that are remembered at once; one more is dropped and counted.
 const REMEMBERED: usize = 4096;
-/// SecuritySignals that become alerts in one transaction.
+/// Signals that become alerts in one transaction.
 const AT_ONCE: usize = 64;
 /// For how long a notice that was handled is not even looked at again. Shorter than every sensible cooldown, which is
 /// asked when it is over.
@@ -76,7 +76,7 @@ impl SecuritySignals {
     }
 
     /// Up to [`AT_ONCE`] that wait, in the order of their keys. They stay until [`SecuritySignals::handled`].
-    fn waiting(&self) -> Vec<(SecuritySignal, u64)> {
+    pub(super) fn waiting(&self) -> Vec<(SecuritySignal, u64)> {
         let slots = self.slots();
         let mut waiting: Vec<_> = slots
             .values()
@@ -90,7 +90,7 @@ impl SecuritySignals {
         waiting
     }
 
-    fn handled(&self, notices: &[(SecuritySignal, u64)], now: Timestamp) {
+    pub(super) fn handled(&self, notices: &[(SecuritySignal, u64)], now: Timestamp) {
         let mut slots = self.slots();
         slots.retain(|_, slot| !matches!(slot, Slot::Quiet { until } if *until <= now));
         for (notice, _) in notices {
@@ -99,21 +99,8 @@ impl SecuritySignals {
     }
 }
 
-/// Raises what was noticed, in transactions of bounded size. What could not be written waits for the next time.
-pub(super) async fn handle(store: &Store) -> Result<usize, StoreError> {
-    let mut raised = 0;
-    loop {
-        let waiting = store.notices.waiting();
-        if waiting.is_empty() {
-            return Ok(raised);
-        }
-        let (now, raiser, group) = (store.now(), store.raiser(), waiting.clone());
-        raised += store.backend.write(move |db| Box::pin(raise_all(db, group, raiser, now))).await?;
-        store.notices.handled(&waiting, now);
-    }
-}
-
-async fn raise_all(
+/// Raises a group of signals in one transaction; how many alerts were raised.
+pub(super) async fn raise_all(
     db: &mut Connection,
     notices: Vec<(SecuritySignal, u64)>,
     raiser: AlertWriter,

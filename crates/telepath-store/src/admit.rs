@@ -1,0 +1,37 @@
+//! Admission of a request, wherever its window is counted. With shared windows the key is judged before the count is asked
+//! for and again when it is known: only the second judgement admits, so whatever changed while the request waited is seen.
+
+use std::net::IpAddr;
+
+use telepath_core::clock::Timestamp;
+use telepath_core::secret::HashedKey;
+
+use crate::key_table::{Admission, KeyHandle};
+use crate::limit::shared::Windows;
+use crate::store::Store;
+
+impl Store {
+    /// The moment of admission of a request by a key, wherever its window is counted.
+    pub async fn admit(
+        &self,
+        handle: &KeyHandle,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Admission {
+        match &self.windows {
+            Windows::Memory => self.keys.admit(handle, hash, address, now),
+            Windows::Shared(together) => {
+                let standing = match self.keys.judge(handle, hash, address, now) {
+                    Ok(standing) => standing,
+                    Err(refusal) => return refusal,
+                };
+                let servers = self.cluster.nodes();
+                match together.take(handle.key_id(), standing, servers, &**self.clock()).await {
+                    Some(taken) => self.keys.settle(handle, hash, address, self.now(), taken),
+                    None => Admission::Uncounted,
+                }
+            }
+        }
+    }
+}

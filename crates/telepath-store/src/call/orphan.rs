@@ -1,0 +1,102 @@
+//! Live calls whose server is gone: how far they are known to have gone, and how they are closed.
+
+use telepath_core::call::{CallMetrics, DisconnectReason};
+use telepath_core::clock::Timestamp;
+use telepath_core::event::EventKind;
+use telepath_core::id::{AccountId, CallId, NodeId};
+
+use super::row::duration_seconds;
+use super::write::{call_event, ended_fields};
+use crate::context::StoreContext;
+use crate::error::StoreError;
+use crate::event;
+use crate::sql::{Connection, Row, binds};
+
+/// When the store last knew that live calls were live; see [`beat`].
+const ALIVE: &str = "alive_at";
+
+/// Writes down that the server is alive: should it be killed, this is how far its live calls are known to have gone.
+pub(crate) async fn beat(
+    db: &mut Connection,
+    node: Option<NodeId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Some(node) = node {
+        db.execute("UPDATE nodes SET alive_at = $2 WHERE id = $1", binds![node.to_string(), now]).await?;
+        return Ok(());
+    }
+    let sql = "INSERT INTO settings (name, value) SELECT $1, $2 \
+               WHERE EXISTS (SELECT 1 FROM calls WHERE status = 'connected') \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    db.execute(sql, binds![ALIVE, now.unix_ms().to_string()]).await?;
+    Ok(())
+}
+
+/// Live calls that nobody carries any more.
+pub(crate) enum Orphans {
+    /// All that are live, because their only server has just started.
+    All,
+    /// Those of no known server.
+    WithoutNode,
+    /// Those of a server that is gone, and when it was last known to be alive.
+    Of(NodeId, Timestamp),
+}
+
+/// Ends the calls that a crash left live. They are taken to have ended when their server was last known to be alive, and
+/// no earlier than they were answered.
+pub(crate) async fn close_orphans(
+    db: &mut Connection,
+    context: &StoreContext,
+    orphans: Orphans,
+) -> Result<u64, StoreError> {
+    const LIVE: &str = "SELECT id, account_id, trunk_id, answer_time FROM calls WHERE status = 'connected'";
+    let (rows, alive) = match orphans {
+        Orphans::All => (db.fetch_all(LIVE, vec![]).await?, last_beat(db).await?),
+        Orphans::WithoutNode => {
+            let sql = format!("{LIVE} AND (node_id IS NULL OR node_id NOT IN (SELECT id FROM nodes))");
+            (db.fetch_all(sql, vec![]).await?, last_beat(db).await?)
+        }
+        Orphans::Of(node, alive) => {
+            let sql = format!("{LIVE} AND node_id = $1");
+            (db.fetch_all(sql, binds![node.to_string()]).await?, alive)
+        }
+    };
+    for row in &rows {
+        close_orphan(db, context, row, alive).await?;
+    }
+    // The length of a list fits.
+    Ok(rows.len() as u64)
+}
+
+async fn last_beat(db: &mut Connection) -> Result<Timestamp, StoreError> {
+    let alive = db.fetch_optional("SELECT value FROM settings WHERE name = $1", binds![ALIVE]).await?;
+    alive.map_or(Ok(Timestamp::default()), |row| row.parse("value").map(Timestamp::from_unix_ms))
+}
+
+async fn close_orphan(
+    db: &mut Connection,
+    context: &StoreContext,
+    row: &Row,
+    alive: Timestamp,
+) -> Result<(), StoreError> {
+    let (call, account): (CallId, AccountId) = (row.parse("id")?, row.parse("account_id")?);
+    let trunk = row.parse("trunk_id")?;
+    let answer = row.maybe_time("answer_time")?;
+    let end = alive.max(answer.unwrap_or_default());
+    let duration = duration_seconds(answer, end);
+    let closed = db
+        .execute(
+            "UPDATE calls SET status = 'disconnected', disconnect_reason = 'unknown', end_time = $3, \
+             duration_seconds = $4, reason_text = 'the server stopped without ending the call' \
+             WHERE id = $1 AND account_id = $2 AND status = 'connected'",
+            binds![call.to_string(), account.to_string(), end, duration],
+        )
+        .await?;
+    if closed == 0 {
+        return Ok(());
+    }
+    let fields = ended_fields(call, trunk, duration, DisconnectReason::Unknown, &CallMetrics::default());
+    let now = context.clock.now();
+    let id = context.new_id(now)?;
+    event::write(db, account, id, call_event(EventKind::CallEnded, call, trunk, fields), now).await
+}

@@ -1,0 +1,28 @@
+//! What storage is given by the program: the vault, the clock and the random source.
+
+use std::sync::Arc;
+
+use telepath_core::clock::{Clock, Timestamp};
+use telepath_core::entropy::Entropy;
+use telepath_core::id::Id;
+use telepath_core::vault::Vault;
+
+use crate::error::StoreError;
+
+/// What storage needs from outside: keys, time and randomness.
+#[derive(Clone)]
+pub struct StoreContext {
+    /// Hashes API keys and seals credentials.
+    pub vault: Arc<Vault>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes for ids and secrets.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl StoreContext {
+    /// A new id at a time.
+    pub(crate) fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
+        Ok(T::generate(now, &*self.entropy)?)
+    }
+}

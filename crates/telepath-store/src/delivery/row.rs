@@ -1,0 +1,133 @@
+//! Rows of deliveries and of their attempts.
+
+use telepath_core::clock::Timestamp;
+use telepath_core::event::EventKind;
+use telepath_core::id::{AccountId, DeliveryId, EventId, WebhookId};
+use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass};
+
+use crate::error::StoreError;
+use crate::sql::{Connection, Row, binds, corrupt, placeholders};
+
+/// A delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRecord {
+    /// Its id.
+    pub id: DeliveryId,
+    /// To which endpoint.
+    pub webhook_id: WebhookId,
+    /// Of which event.
+    pub event_id: EventId,
+    /// Of which kind.
+    pub kind: EventKind,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// How often it was tried in all.
+    pub attempts: u32,
+    /// When it is tried next, while it is pending.
+    pub next_at: Option<Timestamp>,
+    /// When the event happened.
+    pub created_at: Timestamp,
+    /// When it was delivered, exhausted or held.
+    pub finished_at: Option<Timestamp>,
+    /// The attempts that are kept, the oldest first.
+    pub tried: Vec<AttemptRecord>,
+}
+
+/// What came of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// 1 for the first.
+    pub number: u32,
+    /// When it ended.
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration_ms: u32,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+    /// What went wrong; `None` for success.
+    pub error: Option<ErrorClass>,
+    /// The beginning of the answer's body; empty where it was not asked for.
+    pub answer: Vec<u8>,
+}
+
+/// A delivery with what it carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryDetails {
+    /// The delivery, its attempts with their answers.
+    pub record: DeliveryRecord,
+    /// The exact body.
+    pub payload: String,
+}
+
+/// The columns that [`record_of`] reads.
+pub(super) const COLUMNS: &str =
+    "id, webhook_id, event_id, kind, status, attempts, next_at, created_at, finished_at";
+
+/// A delivery of the account without its attempts.
+pub(crate) async fn record(
+    db: &mut Connection,
+    account: AccountId,
+    id: DeliveryId,
+) -> Result<Option<DeliveryRecord>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM webhook_deliveries WHERE id = $1 AND account_id = $2 \
+         AND webhook_id IN (SELECT id FROM webhooks WHERE deleted_at IS NULL)"
+    );
+    let row = db.fetch_optional(sql, binds![id.to_string(), account.to_string()]).await?;
+    row.as_ref().map(record_of).transpose()
+}
+
+/// Adds to each delivery the attempts that are kept, without their answers.
+pub(super) async fn add_attempts(
+    db: &mut Connection,
+    records: &mut [DeliveryRecord],
+) -> Result<(), StoreError> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT delivery_id, number, at, duration_ms, status, error FROM webhook_attempts \
+         WHERE delivery_id IN ({}) ORDER BY delivery_id, number",
+        placeholders(1, records.len())
+    );
+    let ids = records.iter().map(|record| record.id.to_string().into()).collect();
+    for row in db.fetch_all(sql, ids).await? {
+        let id: DeliveryId = row.parse("delivery_id")?;
+        if let Some(record) = records.iter_mut().find(|record| record.id == id) {
+            record.tried.push(attempt_of(&row)?);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn record_of(row: &Row) -> Result<DeliveryRecord, StoreError> {
+    let status = row.named("status", DeliveryStatus::from_name)?;
+    Ok(DeliveryRecord {
+        id: row.parse("id")?,
+        webhook_id: row.parse("webhook_id")?,
+        event_id: row.parse("event_id")?,
+        kind: row.named("kind", EventKind::from_name)?,
+        status,
+        attempts: row.number("attempts")?,
+        next_at: if status == DeliveryStatus::Pending { Some(row.time("next_at")?) } else { None },
+        created_at: row.time("created_at")?,
+        finished_at: row.maybe_time("finished_at")?,
+        tried: Vec::new(),
+    })
+}
+
+pub(super) fn attempt_of(row: &Row) -> Result<AttemptRecord, StoreError> {
+    let status = row.maybe_integer("status")?;
+    let error = row.maybe_text("error")?;
+    Ok(AttemptRecord {
+        number: row.number("number")?,
+        at: row.time("at")?,
+        duration_ms: row.number("duration_ms")?,
+        status: status.map(|status| u16::try_from(status).map_err(|_| corrupt("status"))).transpose()?,
+        error: match error {
+            None => None,
+            Some(name) => Some(ErrorClass::from_name(&name).ok_or_else(|| corrupt("error"))?),
+        },
+        answer: Vec::new(),
+    })
+}
