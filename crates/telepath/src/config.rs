@@ -1,5 +1,6 @@
-//! Configuration: flags over environment (`TELEPATH_*`) over file (TOML) over defaults, checked as a whole before any
-//! socket is bound. The stages are texts with their sources ([`layers`]), then values with a meaning ([`checked`]).
+//! Configuration. Flags override the environment (`TELEPATH_*`), which overrides the TOML file, which overrides the
+//! defaults. [`layers`] merges the sources as text and remembers where each value came from; [`checked`] parses the
+//! result into typed values. Everything is checked before a socket is bound.
 
 mod checked;
 mod hint;
@@ -22,19 +23,19 @@ pub use show::{as_json, as_text};
 pub use table::{Kind, SETTINGS, Setting};
 pub use values::{PortRange, duration};
 
-/// One thing that is wrong with the configuration. Never holds a value that may be a secret.
+/// One problem in the configuration. It never contains a value, because the value may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The setting, or the name that is not one.
+    /// The setting, or the unknown name.
     pub key: String,
-    /// Where it was said.
+    /// Where the value came from.
     pub source: Source,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what a valid value looks like.
     pub message: String,
 }
 
 impl Problem {
-    /// A problem with something that was said somewhere.
+    /// A problem with a value from `source`.
     pub fn at(key: &str, source: &Source, message: String) -> Self {
         Self { key: key.to_owned(), source: source.clone(), message }
     }
@@ -53,7 +54,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The configuration cannot be used: everything that is wrong with it.
+/// The configuration is invalid. Lists every problem, not only the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<Problem>);
 

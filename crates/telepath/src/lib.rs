@@ -1,7 +1,7 @@
 //! The telepath program: command line, configuration, wiring.
 //!
-//! [`cli`] says what can be asked, [`config`] what is in force, [`data_dir`] and [`tls`] prepare what a server needs,
-//! and [`wire`] is the one place where storage, API and gateway meet.
+//! [`cli`] defines the commands and [`config`] the settings; [`data_dir`] and [`tls`] prepare what a server needs.
+//! [`wire`] is the only place that connects storage, API and gateway.
 
 pub mod cli;
 pub mod config;

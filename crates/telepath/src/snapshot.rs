@@ -1,8 +1,8 @@
-//! Files that must equal what the code says; `TELEPATH_BLESS=1` writes them anew. Tests only.
+//! Snapshot files that are generated from the code. `TELEPATH_BLESS=1` rewrites them. Tests only.
 
 use std::path::Path;
 
-/// Compares, or writes when blessed.
+/// Compares a file with the expected text, or rewrites it when blessed.
 pub(crate) fn check(path: &Path, expected: &str) {
     if std::env::var_os("TELEPATH_BLESS").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -13,7 +13,7 @@ pub(crate) fn check(path: &Path, expected: &str) {
     let first = found.lines().zip(expected.lines()).find(|(a, b)| a != b);
     assert!(
         found == expected,
-        "{} is not what the code says (first difference: {first:?}); run the test again with TELEPATH_BLESS=1",
+        "{} does not match the code (first difference: {first:?}); run the test again with TELEPATH_BLESS=1",
         path.display()
     );
 }

@@ -1,9 +1,9 @@
-//! Folders for tests that go away with the test. Tests only.
+//! Temporary folders for tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A new empty folder, removed when dropped.
+/// An empty folder that is removed on drop.
 pub(crate) struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {

@@ -1,4 +1,4 @@
-//! The checked configuration: one small struct per concern. Whatever is in here can be used without a further look.
+//! The checked configuration: one struct per section, with parsed and validated values.
 
 mod alerts;
 mod cluster;
@@ -27,122 +27,110 @@ use super::table::Kind;
 use super::values::{self, PortRange};
 use super::{ConfigError, Problem, Source};
 
-/// Everything.
+/// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where data is kept.
     pub storage: StorageConfig,
-    /// The JSON API.
     pub api: ApiConfig,
-    /// Certificates.
     pub tls: TlsConfig,
-    /// Signalling.
     pub sip: SipConfig,
-    /// Audio.
     pub media: MediaConfig,
-    /// What may be reached from here.
     pub egress: EgressConfig,
-    /// Bounds.
     pub limits: LimitsConfig,
-    /// Several servers on one database.
     pub cluster: ClusterConfig,
-    /// How long what was answered is kept.
+    /// Retention of the request log.
     pub retention: Retention,
-    /// What is unusual about keys. Whether mails are owed follows from the next member.
+    /// Alert thresholds. `by_mail` is true when `smtp` is set.
     pub alerts: AlertSettings,
-    /// Mails about it.
+    /// The mail server for alerts; `None` sends no email.
     pub smtp: Option<SmtpConfig>,
-    /// Log lines.
     pub log: LogConfig,
 }
 
-/// Where data is kept.
+/// `[storage]`: data folder and database.
 #[derive(Debug, Clone)]
 pub struct StorageConfig {
     /// The data folder.
     pub data_dir: PathBuf,
-    /// Which database.
     pub database: DatabaseConfig,
-    /// The master key in base64, when it is not the one of the data folder.
+    /// The master key in base64; `None` uses the one in the data folder.
     pub master_key: Option<SecretText>,
 }
 
-/// Which database.
+/// The database that the server uses.
 #[derive(Debug, Clone)]
 pub enum DatabaseConfig {
     /// `telepath.db` in the data folder.
     Embedded,
-    /// PostgreSQL at this URL, which may hold a password.
+    /// PostgreSQL at this URL, which may contain a password.
     Postgres(SecretText),
 }
 
-/// The JSON API.
+/// `[api]`: listeners and proxies.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
-    /// Where HTTPS is served.
+    /// The HTTPS listener.
     pub listen: SocketAddr,
-    /// Where plain HTTP is served to this machine.
+    /// The plain HTTP listener, on a loopback address.
     pub insecure_http_listen: Option<SocketAddr>,
-    /// Peers whose forwarding headers are believed.
+    /// Peers whose forwarding headers are trusted.
     pub trusted_proxies: NetworkList,
-    /// Whom to tell of weaknesses.
+    /// The contact URI in `security.txt`.
     pub security_contact: Option<String>,
-    /// The public keys of a secret-scanning partner.
+    /// The file with the public keys of a secret-scanning partner.
     pub signing_keys_file: Option<PathBuf>,
 }
 
-/// Signalling.
+/// `[sip]`: signalling.
 #[derive(Debug, Clone)]
 pub struct SipConfig {
-    /// Where SIP is taken over UDP.
+    /// The UDP listener.
     pub listen: SocketAddr,
-    /// The host that carriers call.
+    /// The host in `sip_endpoint` and, if it is an IP address, in SIP and SDP.
     pub public_host: Option<String>,
 }
 
-/// Audio.
+/// `[media]`: RTP.
 #[derive(Debug, Clone)]
 pub struct MediaConfig {
-    /// The UDP ports for it.
     pub rtp_ports: PortRange,
 }
 
-/// Bounds.
+/// `[limits]`.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
-    /// Calls at once.
+    /// The maximum number of concurrent calls.
     pub concurrent_calls: u32,
-    /// The longest call.
+    /// The maximum length of a call on a trunk without a limit of its own.
     pub call_length: Duration,
-    /// Requests per minute of an address without a valid key.
+    /// The rate limit of an address without a valid key.
     pub address_requests: RateLimit,
-    /// How long a stop waits.
+    /// How long a shutdown waits for calls and requests.
     pub stop_grace: Duration,
 }
 
-/// Log lines.
+/// `[log]`.
 #[derive(Debug, Clone)]
 pub struct LogConfig {
-    /// How they look.
     pub format: LogFormat,
-    /// Which are written.
+    /// The log filter, such as `info,telepath_gateway=debug`.
     pub level: String,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// For programs: one JSON object per line.
+    /// One JSON object per line.
     Json,
 }
 
 impl Config {
-    /// Checks every value.
+    /// Parses and validates every value.
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// Lists every problem.
     pub fn check(layers: &Layers) -> Result<Self, ConfigError> {
         let mut check = Check { layers, problems: Vec::new() };
         let config = check.config();
@@ -152,13 +140,13 @@ impl Config {
         }
     }
 
-    /// Only how log lines look, for commands that need nothing else.
+    /// Checks only the `[log]` section, for commands that need nothing else.
     pub fn check_log(layers: &Layers) -> Result<LogConfig, ConfigError> {
         let mut check = Check { layers, problems: Vec::new() };
         check.log().ok_or(ConfigError(check.problems))
     }
 
-    /// Only which database and, for the embedded one, in which folder; for commands that change nothing else.
+    /// Checks only the database settings. Returns the data folder for the embedded database.
     pub fn check_database(layers: &Layers) -> Result<(DatabaseConfig, Option<PathBuf>), ConfigError> {
         let mut check = Check { layers, problems: Vec::new() };
         let found = match check.secret("storage.database_url") {
@@ -178,7 +166,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn config(&mut self) -> Option<Config> {
-        // Each part is checked before any is taken, so that all problems are told at once.
+        // Check every section before returning early, so that all problems are reported together.
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
         let egress = self.egress();
@@ -312,8 +300,8 @@ impl Check<'_> {
         value
     }
 
-    /// `None` when there is a problem, `Some(None)` when nothing was said.
-    #[expect(clippy::option_option, reason = "outer: usable or not; inner: said or not")]
+    /// `None` if the value is invalid, `Some(None)` if it is not set.
+    #[expect(clippy::option_option, reason = "outer: valid or not; inner: set or not")]
     fn optional<T>(
         &mut self,
         key: &'static str,

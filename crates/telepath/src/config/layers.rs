@@ -1,5 +1,5 @@
-//! Where values come from: flags over environment over file over defaults. This stage knows texts and their sources,
-//! refuses names that nobody knows, reads `*_FILE` secrets, and leaves the meaning to [`super::checked`].
+//! The configuration layers: flags, environment, file, defaults. This stage handles text and sources only: it merges the
+//! layers, rejects unknown names and reads `*_FILE` secrets. [`super::checked`] parses the values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,16 +11,16 @@ use super::hint::closest;
 use super::table::{Kind, SETTINGS, Setting};
 use super::{ConfigError, Problem};
 
-/// Where a value was said.
+/// The layer a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// On the command line.
+    /// A command-line flag.
     Flag(&'static str),
-    /// In the environment.
+    /// An environment variable.
     Env(String),
-    /// In the configuration file.
+    /// The configuration file.
     File(PathBuf),
-    /// Nowhere.
+    /// The built-in default.
     Default,
 }
 
@@ -35,22 +35,22 @@ impl fmt::Display for Source {
     }
 }
 
-/// A value before it is checked. Its `Debug` shows no content, because it may be a secret.
+/// An unparsed value. Its `Debug` output hides the content, which may be a secret.
 #[derive(Clone)]
 pub enum Value {
-    /// One text.
+    /// A single value.
     Text(SecretText),
-    /// Several texts.
+    /// A list from the configuration file.
     List(Vec<String>),
 }
 
 impl Value {
-    /// One text.
+    /// A single value.
     pub fn text(text: &str) -> Self {
         Value::Text(SecretText::new(text.to_owned()))
     }
 
-    /// The value on one line; for settings that are no secrets.
+    /// The value on one line. Must not be called for secrets.
     pub fn shown(&self) -> String {
         match self {
             Value::Text(text) => text.expose().to_owned(),
@@ -65,34 +65,32 @@ impl fmt::Debug for Value {
     }
 }
 
-/// A value and where it was said.
+/// A value and its source.
 #[derive(Debug, Clone)]
 pub struct Given {
-    /// The value.
     pub value: Value,
-    /// Where from.
     pub source: Source,
 }
 
-/// What the command line said: setting, flag and text.
+/// Values given by command-line flags: setting key and text.
 pub type Flags = Vec<(&'static str, String)>;
 
-/// The environment as a map, so that tests bring their own.
+/// The environment as a map, so that tests can pass their own.
 pub type Environment = BTreeMap<String, String>;
 
-/// Variables with our prefix that are no settings: those of clients and of our own tests.
+/// Variables with our prefix that are not settings: those of clients and of our own tests.
 const FOREIGN: &[&str] =
     &["TELEPATH_API_KEY", "TELEPATH_API_URL", "TELEPATH_CA_FILE", "TELEPATH_CONFIG", "TELEPATH_BLESS"];
 
-/// Every setting that was said somewhere, or has a default.
+/// The merged value of every setting that is set or has a default.
 #[derive(Debug, Default)]
 pub struct Layers(BTreeMap<&'static str, Given>);
 
 impl Layers {
-    /// Lays the sources over each other.
+    /// Merges all sources.
     ///
     /// # Errors
-    /// Every unknown name and unreadable file at once.
+    /// Lists every unknown name and unreadable file.
     pub fn gather(flags: &Flags, env: &Environment, file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let mut layers = Self::default();
@@ -113,7 +111,7 @@ impl Layers {
         ConfigError::unless_empty(problems).map(|()| layers)
     }
 
-    /// What was said of a setting.
+    /// The merged value of a setting.
     pub fn get(&self, key: &str) -> Option<&Given> {
         self.0.get(key)
     }
@@ -139,8 +137,8 @@ impl Layers {
             } else if !FOREIGN.contains(&name.as_str())
                 && let Some(meant) = closest(name, SETTINGS.iter().map(|setting| setting.env))
             {
-                // Only near misses are refused: container platforms put variables of their own under the name of a
-                // service, such as TELEPATH_PORT.
+                // Reject only near misses: container platforms set variables named after a service, such as
+                // TELEPATH_PORT.
                 problems.push(Problem::at(name, &source, format!("unknown; did you mean {meant}?")));
             }
         }
@@ -174,7 +172,7 @@ impl Layers {
         };
         let table: toml::Table = match text.parse() {
             Ok(table) => table,
-            // The library's own text quotes the offending line, which may hold a secret: only the place is told.
+            // The library's message quotes the offending line, which may contain a secret. Report only the line number.
             Err(error) => {
                 return problems.push(refuse("", format!("is not TOML: {}", place_of(&error, &text))));
             }
@@ -203,7 +201,7 @@ impl Layers {
             let Some(secret) = value.as_str() else {
                 return problems.push(Problem::at(key, &source, "must be a string: a path".to_owned()));
             };
-            // A path in the file is meant from where the file stands.
+            // Paths in the configuration file are relative to it.
             let secret = path.parent().unwrap_or(Path::new("")).join(secret);
             self.add_secret_file(setting, &secret, source, problems);
         } else {

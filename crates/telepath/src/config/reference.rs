@@ -1,4 +1,4 @@
-//! `docs/reference/configuration.md`, written from the table of settings so that it cannot fall behind the code.
+//! Generates `docs/reference/configuration.md` from the settings table, so that the page always matches the code.
 
 use std::fmt::Write as _;
 
@@ -9,15 +9,15 @@ const HEAD: &str = "\
 
 Generated from the table of settings in `crates/telepath/src/config/table.rs`; do not edit by hand.
 
-A value on the command line wins over the environment, that over the file (`--config FILE` or `TELEPATH_CONFIG`), that
-over the default. Names that nobody knows are refused, with the name that was probably meant. Everything is checked
-before a socket is bound; `telepath config check` does only that, `telepath config show` prints each value and where it
-comes from. [`telepath.example.toml`](../../telepath.example.toml) is a file to start from.
+Command-line flags override environment variables, which override the configuration file (`--config FILE` or
+`TELEPATH_CONFIG`), which overrides the defaults. Unknown names are rejected, with a suggestion. The whole configuration
+is checked before the server opens a socket. `telepath config check` only checks it; `telepath config show` prints each
+value and where it comes from. Start from [`telepath.example.toml`](../../telepath.example.toml).
 
-A secret can be kept in a file of its own: add `_FILE` to its environment variable or `_file` to its name in the
-configuration file, and give a path. Secrets are never printed.
+To keep a secret in a separate file, append `_FILE` to its environment variable or `_file` to its name in the
+configuration file, and set it to the path. Secrets are never printed.
 
-Lengths of time have a unit: `500ms`, `10s`, `5m`, `24h`, `90d`. Lists are separated by commas in the environment.
+Durations need a unit: `500ms`, `10s`, `5m`, `24h`, `90d`. In environment variables, separate list items with commas.
 ";
 
 /// The whole page.

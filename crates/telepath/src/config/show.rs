@@ -1,4 +1,4 @@
-//! `telepath config show`: every setting with its effective value and where that was said. Secrets are masked.
+//! `telepath config show`: every setting with its effective value and its source. Secrets are masked.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::layers::{Layers, Source};
 use super::table::{SETTINGS, Setting};
 
-/// What stands for a secret that is set.
+/// Shown in place of a secret.
 const MASK: &str = "(set, not shown)";
 
 fn shown(setting: &Setting, layers: &Layers) -> Option<String> {
@@ -19,7 +19,7 @@ fn source(setting: &Setting, layers: &Layers) -> String {
     layers.get(setting.key).map_or("not set".to_owned(), |given| given.source.to_string())
 }
 
-/// A table for people.
+/// A table for a terminal.
 pub fn as_text(layers: &Layers) -> String {
     let rows: Vec<_> = SETTINGS
         .iter()
@@ -38,7 +38,7 @@ pub fn as_text(layers: &Layers) -> String {
     text
 }
 
-/// The same for programs: an object per setting with `value`, `source` and `secret`.
+/// A JSON object with one member per setting, each with `value`, `set`, `secret`, `source` and `detail`.
 pub fn as_json(layers: &Layers) -> Json {
     let rows = SETTINGS.iter().map(|setting| {
         let origin = match layers.get(setting.key).map(|given| &given.source) {

@@ -1,17 +1,17 @@
-//! Every setting in one table: its name in the file, in the environment and on the command line, its kind, its default
-//! and what it means. The parser, `telepath config show`, the example file's test and `docs/reference/configuration.md`
-//! all read it.
+//! The table of all settings: names in the file, in the environment and on the command line, kind, default and
+//! description. The parser, `telepath config show`, the test of the example file and
+//! `docs/reference/configuration.md` all read it.
 
 mod alerts;
 
 use alerts::ALERTS;
 
-/// What a setting's value must look like.
+/// The form of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `IP:PORT`; port 0 lets the system choose.
     Address,
-    /// The same, on a loopback address.
+    /// `IP:PORT` on a loopback address.
     LoopbackAddress,
     /// A host name or an IP address without a port.
     Host,
@@ -31,24 +31,24 @@ pub enum Kind {
     Duration,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// The beginning of names elsewhere.
+    /// A prefix for names in another system.
     Prefix,
-    /// A filter of log lines, such as `info` or `info,telepath_gateway=debug`.
+    /// A log filter, such as `info` or `info,telepath_gateway=debug`.
     Filter,
     /// A `mailto:`, `https:` or `tel:` URI.
     Contact,
-    /// A text without line breaks.
+    /// Text without line breaks.
     Text,
-    /// A mail address, also with a name before it.
+    /// An email address, optionally with a display name.
     Mailbox,
-    /// A list of mail addresses.
+    /// A list of email addresses.
     Mailboxes,
     /// A secret; never shown.
     Secret,
 }
 
 impl Kind {
-    /// The kind in words, for messages and for the reference page.
+    /// The form in words, for error messages and the reference page.
     pub fn describe(self) -> String {
         match self {
             Kind::Address => "IP:PORT".to_owned(),
@@ -62,40 +62,38 @@ impl Kind {
             Kind::Path => "path".to_owned(),
             Kind::Count(least, most) => format!("whole number, {least} to {most}"),
             Kind::PortRange => "FIRST-LAST within 1024 to 65535".to_owned(),
-            Kind::Duration => "length of time such as 500ms, 10s, 5m, 24h or 90d".to_owned(),
+            Kind::Duration => "duration such as 500ms, 10s, 5m, 24h or 90d".to_owned(),
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
             Kind::Prefix => "up to 64 visible ASCII characters without braces".to_owned(),
             Kind::Filter => "log filter such as info or info,telepath_gateway=debug".to_owned(),
             Kind::Contact => "mailto:, https:// or tel: URI".to_owned(),
             Kind::Text => "text".to_owned(),
-            Kind::Mailbox => "mail address such as ops@example.com or Telepath <ops@example.com>".to_owned(),
-            Kind::Mailboxes => "list of mail addresses".to_owned(),
-            Kind::Secret => "secret text".to_owned(),
+            Kind::Mailbox => "email address such as ops@example.com or Telepath <ops@example.com>".to_owned(),
+            Kind::Mailboxes => "list of email addresses".to_owned(),
+            Kind::Secret => "secret".to_owned(),
         }
     }
 }
 
-/// One setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// `section.name` in the file.
     pub key: &'static str,
-    /// Its environment variable.
+    /// The environment variable.
     pub env: &'static str,
-    /// Its flag, where it has one.
+    /// The command-line flag, if there is one.
     pub flag: Option<&'static str>,
-    /// What its value must look like.
     pub kind: Kind,
-    /// Its value when nothing is said; `None` when there is none.
+    /// The value when none is set; `None` leaves the setting unset.
     pub default: Option<&'static str>,
-    /// A value to show in the example file, as TOML.
+    /// The value shown in the example file, as TOML.
     pub example: &'static str,
     /// What it does, in one or two sentences.
     pub about: &'static str,
 }
 
 impl Setting {
-    /// Whether the value must never be shown.
+    /// Whether the value must never be printed.
     pub fn is_secret(&self) -> bool {
         self.kind == Kind::Secret
     }
@@ -119,7 +117,7 @@ const fn joined() -> [Setting; GENERAL.len() + ALERTS.len()] {
     all
 }
 
-/// What has no table of its own.
+/// Every setting that is not about alerts or email.
 const GENERAL: &[Setting] = &[
     Setting {
         key: "storage.data_dir",
@@ -173,7 +171,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Networks,
         default: None,
         example: "[\"192.0.2.0/24\"]",
-        about: "Networks of reverse proxies whose forwarding headers (`X-Forwarded-For`, `X-Forwarded-Proto`) are believed.",
+        about: "Networks of the reverse proxies whose forwarding headers (`X-Forwarded-For`, `X-Forwarded-Proto`) are trusted.",
     },
     Setting {
         key: "api.security_contact",
@@ -182,7 +180,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Contact,
         default: None,
         example: "\"mailto:security@voice.example\"",
-        about: "Whom to tell of weaknesses; shown in `/.well-known/security.txt`. Without it there is no such file.",
+        about: "The security contact, published in `/.well-known/security.txt`. Without it, that file is not served.",
     },
     Setting {
         key: "leaks.signing_keys_file",
@@ -191,7 +189,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Path,
         default: None,
         example: "\"/etc/telepath/secret-scanning-keys.json\"",
-        about: "The public keys with which a secret-scanning partner signs the lists that it sends to `/v1/keys/secret-scanning`, as the partner publishes them. Read at start. Without it no lists are taken.",
+        about: "The public keys with which a secret-scanning partner signs the reports that it sends to `/v1/keys/secret-scanning`, in the form that the partner publishes. Read at start. Without it, these reports are rejected.",
     },
     Setting {
         key: "tls.certificate_file",
@@ -200,7 +198,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Path,
         default: None,
         example: "\"/etc/telepath/fullchain.pem\"",
-        about: "A certificate chain in PEM form, server certificate first. Read again on SIGHUP. Without it, a certificate of a local authority is made; clients trust it by `tls/ca.pem` in the data folder.",
+        about: "The certificate chain in PEM form, server certificate first. Reloaded on SIGHUP. Without it, Telepath creates a local certificate authority and a certificate; clients trust it through `tls/ca.pem` in the data folder.",
     },
     Setting {
         key: "tls.key_file",
@@ -218,7 +216,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Hosts,
         default: None,
         example: "[\"voice.example\", \"203.0.113.7\"]",
-        about: "Further names of the local certificate, beside localhost, 127.0.0.1 and ::1.",
+        about: "Additional names in the local certificate, beside localhost, 127.0.0.1 and ::1.",
     },
     Setting {
         key: "sip.listen",
@@ -236,7 +234,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Host,
         default: None,
         example: "\"voice.example\"",
-        about: "The host that carriers call: it stands in `sip_endpoint` and, when it is an IP address, in SIP and SDP answers. Without it, the address that SIP listens on.",
+        about: "The host that carriers call. It appears in `sip_endpoint` and, if it is an IP address, in SIP and SDP responses. Without it, the address that SIP listens on.",
     },
     Setting {
         key: "media.rtp_ports",
@@ -245,7 +243,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::PortRange,
         default: Some("20000-29999"),
         example: "\"20000-29999\"",
-        about: "The UDP ports for audio; two for each call.",
+        about: "The UDP port range for RTP audio. Each call uses two ports.",
     },
     Setting {
         key: "egress.allow",
@@ -254,7 +252,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Destinations,
         default: None,
         example: "[\"10.20.0.0/16\", \"127.0.0.1:9000\"]",
-        about: "Where webhooks and agents may be beside public addresses: private networks, and services of this machine by their exact host and port. Link-local addresses, where cloud metadata is, cannot be opened.",
+        about: "Allowed non-public destinations for webhooks and agents: private networks, and services on this machine by exact host and port. Link-local addresses, which include cloud metadata services, cannot be allowed.",
     },
     Setting {
         key: "limits.concurrent_calls",
@@ -263,7 +261,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Count(1, 100_000),
         default: Some("1000"),
         example: "1000",
-        about: "Calls at once on this server; one more is answered 486 or 503.",
+        about: "The maximum number of concurrent calls on this server. Further calls are answered 486 or 503.",
     },
     Setting {
         key: "limits.call_length",
@@ -272,7 +270,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Duration,
         default: Some("4h"),
         example: "\"4h\"",
-        about: "The longest that a call may take when its trunk does not say.",
+        about: "The maximum length of a call on a trunk that sets no limit of its own.",
     },
     Setting {
         key: "limits.address_requests_per_minute",
@@ -281,7 +279,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Count(1, 1_000_000),
         default: Some("600"),
         example: "600",
-        about: "Requests without a valid key that one address may make in a minute.",
+        about: "The maximum number of requests per minute without a valid key from one address.",
     },
     Setting {
         key: "limits.stop_grace",
@@ -290,7 +288,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Duration,
         default: Some("10s"),
         example: "\"10s\"",
-        about: "How long a stop waits for live calls and running requests before it ends them.",
+        about: "How long a shutdown waits for live calls and running requests before it ends them.",
     },
     Setting {
         key: "cluster.redis_url",
@@ -299,7 +297,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Secret,
         default: None,
         example: "\"redis://redis.example:6379\"",
-        about: "A Redis or Valkey, as `redis://` or, over TLS, `rediss://`, in which several servers on one PostgreSQL database count the rate limits of keys together. Required for a second server; the same for all of them.",
+        about: "The Redis or Valkey server (`redis://`, or `rediss://` for TLS) in which several servers on one PostgreSQL database count rate limits together. Required for a second server, and the same for all of them.",
     },
     Setting {
         key: "cluster.redis_prefix",
@@ -308,7 +306,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Prefix,
         default: Some("telepath:"),
         example: "\"telepath:\"",
-        about: "What every name in Redis begins with; the same for all servers of one database, another one for each database.",
+        about: "The prefix of every key in Redis. Use the same prefix for all servers on one database, and a different one for each database.",
     },
     Setting {
         key: "cluster.redis_down",
@@ -317,7 +315,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Choice(&["refuse", "local"]),
         default: Some("refuse"),
         example: "\"refuse\"",
-        about: "What happens while Redis does not answer. With `refuse`, requests by a key are answered 503. With `local`, each server admits its share of the limit, which together can be more than the limit.",
+        about: "What to do while Redis is down. `refuse` answers requests with an API key with 503. `local` lets each server admit its share of the limit; together, the servers may then admit more than the limit.",
     },
     Setting {
         key: "cluster.node_name",
@@ -326,7 +324,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Host,
         default: None,
         example: "\"voice-1\"",
-        about: "What this server calls itself among others, in messages. Without it, an id that is made at each start.",
+        about: "The name of this server in log messages. Without it, a random id chosen at each start.",
     },
     Setting {
         key: "retention.request_log",
@@ -335,7 +333,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Duration,
         default: Some("30d"),
         example: "\"30d\"",
-        about: "How long answered requests stay in the request log. Counters of keys stay; their minutes are kept for 48 hours, their hours for 90 days, their days for two years.",
+        about: "How long requests are kept in the request log. Usage counters outlive it: minute buckets are kept for 48 hours, hour buckets for 90 days, day buckets for two years.",
     },
     Setting {
         key: "retention.request_log_megabytes",
@@ -344,7 +342,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Count(1, 1_000_000),
         default: Some("1024"),
         example: "1024",
-        about: "How large the request log may become; beyond that the oldest requests go. A request takes about 70 bytes.",
+        about: "The maximum size of the request log. When it is exceeded, the oldest requests are deleted. A request takes about 70 bytes.",
     },
     Setting {
         key: "log.format",
@@ -353,7 +351,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Choice(&["text", "json"]),
         default: Some("text"),
         example: "\"json\"",
-        about: "How log lines on standard error look.",
+        about: "The format of log lines on standard error.",
     },
     Setting {
         key: "log.level",
@@ -362,7 +360,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Filter,
         default: Some("info"),
         example: "\"info\"",
-        about: "Which log lines are written: error, warn, info, debug or trace, for all or per module.",
+        about: "The log level: error, warn, info, debug or trace, globally or per module.",
     },
 ];
 

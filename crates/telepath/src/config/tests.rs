@@ -31,7 +31,7 @@ fn problems(result: Result<Layers, ConfigError>) -> String {
 }
 
 #[test]
-fn flags_win_over_environment_over_file_over_default() {
+fn flags_override_environment_file_and_defaults_in_that_order() {
     let file = TempFile::new(
         "precedence.toml",
         "[api]\nlisten = \"127.0.0.1:1\"\n[log]\nformat = \"json\"\n[storage]\ndata_dir = \"d\"\n",
@@ -50,7 +50,7 @@ fn flags_win_over_environment_over_file_over_default() {
 }
 
 #[test]
-fn unknown_names_are_refused_with_the_name_that_was_meant() {
+fn unknown_names_are_rejected_with_a_suggestion() {
     let file = TempFile::new("unknown.toml", "[api]\nlisen = \"127.0.0.1:1\"\n[webhoks]\nx = 1\n");
     let text = problems(Layers::gather(&flags(&[]), &env(&[("TELEPATH_API_LISTN", "x")]), Some(&file.0)));
     assert!(text.contains("api.lisen") && text.contains("did you mean api.listen?"), "{text}");
@@ -59,7 +59,7 @@ fn unknown_names_are_refused_with_the_name_that_was_meant() {
 }
 
 #[test]
-fn variables_of_container_platforms_are_left_alone() {
+fn variables_of_container_platforms_are_ignored() {
     let foreign = env(&[
         ("TELEPATH_PORT", "tcp://192.0.2.1:1"),
         ("TELEPATH_SERVICE_HOST", "192.0.2.1"),
@@ -71,7 +71,7 @@ fn variables_of_container_platforms_are_left_alone() {
 }
 
 #[test]
-fn a_secret_can_stand_in_a_file_of_its_own_but_not_in_two_places() {
+fn a_secret_is_read_from_a_file_but_not_from_two_places() {
     let secret = TempFile::new("secret", "postgres://u:hidden@db.example/t\n");
     let path = secret.0.to_str().unwrap();
     let layers = Layers::gather(
@@ -94,7 +94,7 @@ fn a_secret_can_stand_in_a_file_of_its_own_but_not_in_two_places() {
 }
 
 #[test]
-fn secrets_are_in_no_output_and_no_error() {
+fn secrets_appear_in_no_output_and_no_error() {
     let hidden = "postgres://u:hidden@db.example/t";
     let layers = Layers::gather(
         &flags(&[("storage.data_dir", "d")]),
@@ -114,7 +114,7 @@ fn secrets_are_in_no_output_and_no_error() {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once_with_its_source() {
+fn all_problems_are_reported_together_with_their_sources() {
     let given = flags(&[("api.insecure_http_listen", "0.0.0.0:80"), ("media.rtp_ports", "7")]);
     let variables = env(&[
         ("TELEPATH_LIMITS_CONCURRENT_CALLS", "none"),
@@ -135,7 +135,7 @@ fn everything_wrong_is_told_at_once_with_its_source() {
 }
 
 #[test]
-fn values_of_the_wrong_type_in_the_file_are_refused() {
+fn values_of_the_wrong_type_in_the_file_are_rejected() {
     let file = TempFile::new(
         "types.toml",
         "[limits]\nconcurrent_calls = \"10\"\n[tls]\nhostnames = \"a\"\n[log]\nformat = 1\n",
@@ -157,7 +157,7 @@ fn repository() -> PathBuf {
 }
 
 #[test]
-fn the_example_file_names_every_setting_and_is_a_valid_configuration() {
+fn the_example_file_contains_every_setting_and_is_valid() {
     let path = repository().join("telepath.example.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     // Settings without a default are shown commented out; with the comment signs taken away the whole must still parse.
@@ -178,6 +178,6 @@ fn the_example_file_names_every_setting_and_is_a_valid_configuration() {
 }
 
 #[test]
-fn the_reference_page_is_what_the_table_says() {
+fn the_reference_page_matches_the_settings_table() {
     crate::snapshot::check(&repository().join("docs/reference/configuration.md"), &reference_page());
 }

@@ -1,15 +1,13 @@
-//! Texts of settings turned into values with a meaning. Each function says in its error what it wants to see.
+//! Parsers for setting values. Each error states the expected form.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The UDP ports for audio, both ends included; the first is even (RFC 3550 section 11).
+/// A range of UDP ports for RTP, inclusive. The first port is even (RFC 3550 section 11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortRange {
-    /// The first port.
     pub first: u16,
-    /// The last port.
     pub last: u16,
 }
 
@@ -20,17 +18,18 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// `IP:PORT` on this machine only.
+/// `IP:PORT` on a loopback address.
 pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
     let address = address(text)?;
     if address.ip().to_canonical().is_loopback() {
         Ok(address)
     } else {
-        Err("must be a loopback address such as 127.0.0.1:8080: plain HTTP would show API keys to the network".to_owned())
+        Err("must be a loopback address such as 127.0.0.1:8080: plain HTTP exposes API keys to the network"
+            .to_owned())
     }
 }
 
-/// A URI that can stand in `security.txt` (RFC 9116 section 2.5.3).
+/// A contact URI for `security.txt` (RFC 9116 section 2.5.3).
 pub(super) fn contact(text: &str) -> Result<String, String> {
     let known = ["mailto:", "https://", "tel:"].iter().any(|scheme| text.starts_with(scheme));
     if known && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -60,7 +59,7 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     }
 }
 
-/// A whole number within bounds.
+/// A whole number from `least` to `most`.
 pub(super) fn count(text: &str, least: u32, most: u32) -> Result<u32, String> {
     text.parse()
         .ok()
@@ -100,16 +99,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)
 }
 
-/// The longest beginning of names.
+/// In bytes.
 const MAX_PREFIX: usize = 64;
 
-/// The beginning of names elsewhere. Braces would have a meaning of their own there.
+/// A prefix for Redis keys. Braces are excluded because Redis Cluster gives them a meaning (hash tags).
 pub(super) fn prefix(text: &str) -> Result<String, String> {
     let fits = text.len() <= MAX_PREFIX && text.bytes().all(|b| b.is_ascii_graphic() && !b"{}".contains(&b));
     if fits { Ok(text.to_owned()) } else { Err(format!("must be {}", super::Kind::Prefix.describe())) }
 }
 
-/// Any text that is not empty; whether something is there shows when it is used.
+/// A non-empty path. Whether it exists is found out when it is used.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_need_a_unit() {
+    fn durations_need_a_unit() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("90d"), Ok(Duration::from_hours(90 * 24)));
         for wrong in ["", "10", "s", "1.5s", "-1s", "10 parsecs", "99999999999999999999d"] {
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_addresses_may_speak_plain_http() {
+    fn plain_http_is_limited_to_loopback_addresses() {
         for good in ["127.0.0.1:80", "127.9.9.9:0", "[::1]:8080"] {
             assert!(loopback_address(good).is_ok(), "{good}");
         }
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_have_neither_scheme_nor_port() {
+    fn hosts_with_a_scheme_or_port_are_rejected() {
         assert_eq!(host("Voice.Example").as_deref(), Ok("voice.example"));
         assert_eq!(host("[::1]").as_deref(), Ok("::1"));
         for wrong in ["https://voice.example", "voice.example:443", "", "a..b", "-a.example", "a b"] {
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn audio_ports_begin_even_and_are_at_least_two() {
+    fn rtp_port_ranges_start_even_and_hold_at_least_two_ports() {
         assert_eq!(port_range("20000-20001"), Ok(PortRange { first: 20000, last: 20001 }));
         for wrong in ["20000", "20001-20010", "80-90", "20010-20000", "20000-20000", "20000-70000"] {
             assert!(port_range(wrong).is_err(), "{wrong}");

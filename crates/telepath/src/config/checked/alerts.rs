@@ -1,4 +1,4 @@
-//! The settings of alerts and of the mails about them.
+//! `[alerts]` and `[smtp]`.
 
 use std::net::IpAddr;
 
@@ -12,33 +12,29 @@ use crate::config::values;
 /// The mail server for alerts.
 #[derive(Debug, Clone)]
 pub struct SmtpConfig {
-    /// Its host.
     pub host: String,
-    /// Its port.
     pub port: u16,
-    /// How the connection is protected.
     pub tls: SmtpTls,
-    /// Name and password to sign in with.
+    /// User name and password.
     pub credentials: Option<(String, SecretText)>,
-    /// The sender.
     pub from: Mailbox,
-    /// Who gets the mails; never empty.
+    /// The recipients; never empty.
     pub to: Vec<Mailbox>,
 }
 
-/// How a connection to a mail server is protected.
+/// Transport security of the connection to a mail server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmtpTls {
     /// TLS from the first byte.
     Tls,
-    /// STARTTLS (RFC 3207) before anything is said; without it nothing is.
+    /// STARTTLS (RFC 3207) is required before anything else is sent.
     StartTls,
-    /// Not at all.
+    /// No TLS.
     None,
 }
 
 impl SmtpTls {
-    const fn usual_port(self) -> u16 {
+    const fn default_port(self) -> u16 {
         match self {
             SmtpTls::Tls => 465,
             SmtpTls::StartTls => 587,
@@ -47,10 +43,9 @@ impl SmtpTls {
     }
 }
 
-/// Who gets mails, at most.
-const MOST_RECIPIENTS: usize = 20;
+const MAX_RECIPIENTS: usize = 20;
 
-/// The setting of a rule's cooldown, where it has one.
+/// The setting that holds a rule's cooldown; `None` if it is not configurable.
 const fn cooldown_key(rule: AlertRule) -> Option<&'static str> {
     Some(match rule {
         AlertRule::NewAddress => "alerts.new_address_cooldown",
@@ -108,8 +103,8 @@ impl Check<'_> {
         })
     }
 
-    /// `None` when there is a problem, `Some(None)` when there is no mail server.
-    #[expect(clippy::option_option, reason = "outer: usable or not; inner: said or not")]
+    /// `None` if a setting is invalid, `Some(None)` if no mail server is configured.
+    #[expect(clippy::option_option, reason = "outer: valid or not; inner: set or not")]
     pub(super) fn smtp(&mut self) -> Option<Option<SmtpConfig>> {
         let Some(host) = self.optional("smtp.host", values::host)? else { return Some(None) };
         let tls = self.required("smtp.tls", |text| match text {
@@ -121,47 +116,48 @@ impl Check<'_> {
         let port = self.optional("smtp.port", |text| {
             text.parse::<u16>().ok().filter(|port| *port > 0).ok_or("must be from 1 to 65535".to_owned())
         });
-        let username = self.optional("smtp.username", plain)?;
+        let username = self.optional("smtp.username", single_line)?;
         let credentials = match (username, self.secret("smtp.password")) {
             (None, None) => None,
             (Some(username), Some(password)) => Some((username, password)),
             (Some(_), None) => return self.missing("smtp.password", "is required with smtp.username"),
             (None, Some(_)) => return self.missing("smtp.username", "is required with smtp.password"),
         };
-        if tls == Some(SmtpTls::None) && credentials.is_some() && !is_here(&host) {
-            return self.missing("smtp.tls", "must not be none with a password: it would be sent in clear");
+        if tls == Some(SmtpTls::None) && credentials.is_some() && !is_loopback(&host) {
+            return self
+                .missing("smtp.tls", "must not be none with a password, which would be sent in cleartext");
         }
         let from = self.optional("smtp.from", mailbox)?;
         let to = self.optional("smtp.to", mailboxes)?;
         let Some(from) = from else { return self.missing("smtp.from", "is required with smtp.host") };
         let Some(to) = to else { return self.missing("smtp.to", "is required with smtp.host") };
         let tls = tls?;
-        let port = port?.unwrap_or(tls.usual_port());
+        let port = port?.unwrap_or(tls.default_port());
         Some(Some(SmtpConfig { host, port, tls, credentials, from, to }))
     }
 }
 
-/// Whether a host is this machine.
-fn is_here(host: &str) -> bool {
+/// Whether `host` is this machine.
+fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-fn plain(text: &str) -> Result<String, String> {
+fn single_line(text: &str) -> Result<String, String> {
     let fits = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
     if fits { Ok(text.to_owned()) } else { Err("must have 1 to 255 characters on one line".to_owned()) }
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, String> {
-    let wrong = || "must be a mail address such as ops@example.com".to_owned();
-    plain(text)?.parse().map_err(|_| wrong())
+    let wrong = || "must be an email address such as ops@example.com".to_owned();
+    single_line(text)?.parse().map_err(|_| wrong())
 }
 
 fn mailboxes(text: &str) -> Result<Vec<Mailbox>, String> {
     let texts: Vec<&str> = text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect();
-    if (1..=MOST_RECIPIENTS).contains(&texts.len()) {
+    if (1..=MAX_RECIPIENTS).contains(&texts.len()) {
         texts.into_iter().map(mailbox).collect()
     } else {
-        Err(format!("must be 1 to {MOST_RECIPIENTS} mail addresses"))
+        Err(format!("must be 1 to {MAX_RECIPIENTS} email addresses"))
     }
 }
 
@@ -181,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_of_the_table_are_those_of_the_rules() {
+    fn the_default_alert_settings_match_the_settings_table() {
         let config = check(&[]).unwrap();
         assert_eq!(config.alerts, AlertSettings::default());
         assert!(config.smtp.is_none());
@@ -194,7 +190,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_mail_server_makes_alerts_owe_mails() {
+    fn alert_emails_are_enabled_by_a_mail_server() {
         let config = check(&SERVER).unwrap();
         assert!(config.alerts.by_mail);
         let smtp = config.smtp.unwrap();
@@ -204,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_or_would_show_a_password_is_refused() {
+    fn incomplete_smtp_settings_and_cleartext_passwords_are_rejected() {
         let signed = [("TELEPATH_SMTP_USERNAME", "u"), ("TELEPATH_SMTP_PASSWORD", "hidden-word")];
         let clear = [("TELEPATH_SMTP_TLS", "none")];
         let here = [("TELEPATH_SMTP_HOST", "127.0.0.1")];
@@ -212,7 +208,7 @@ mod tests {
         assert!(check(&[&SERVER[..], &clear].concat()).is_ok());
         assert!(check(&[&SERVER[1..], &here, &signed, &clear].concat()).is_ok());
         for (wrong, part) in [
-            ([&SERVER[..], &signed, &clear].concat(), "in clear"),
+            ([&SERVER[..], &signed, &clear].concat(), "in cleartext"),
             ([&SERVER[..], &signed[..1]].concat(), "smtp.password is required"),
             ([&SERVER[..], &signed[1..]].concat(), "smtp.username is required"),
             (SERVER[..2].to_vec(), "smtp.to is required"),

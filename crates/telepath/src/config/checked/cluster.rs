@@ -1,15 +1,15 @@
-//! Several servers on one database.
+//! `[cluster]`: several servers on one database.
 
 use telepath_store::{Outage, SharedWindows, WindowOptions};
 
 use super::{Check, values};
 
-/// Several servers on one database.
+/// Settings for several servers on one database.
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
     /// Where rate limits are counted.
     pub windows: WindowOptions,
-    /// What this server calls itself.
+    /// The name of this server in log messages; `None` uses a random id.
     pub node_name: Option<String>,
 }
 
@@ -25,8 +25,10 @@ impl Check<'_> {
         let windows = match self.secret("cluster.redis_url") {
             None => WindowOptions::Memory,
             Some(_) if self.layers.get("storage.database_url").is_none() => {
-                return self
-                    .missing("cluster.redis_url", "needs storage.database_url: SQLite takes one server");
+                return self.missing(
+                    "cluster.redis_url",
+                    "requires storage.database_url; SQLite supports only one server",
+                );
             }
             Some(url) => WindowOptions::Shared(SharedWindows { url, prefix: prefix?, outage: outage? }),
         };

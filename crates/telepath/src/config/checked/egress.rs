@@ -1,13 +1,13 @@
-//! What may be reached from here.
+//! `[egress]`: allowed destinations for outbound connections.
 
 use telepath_egress::{AllowList, InvalidAllowance};
 
 use super::Check;
 
-/// What may be reached from here.
+/// Outbound connections.
 #[derive(Debug, Clone)]
 pub struct EgressConfig {
-    /// What is open beside public addresses.
+    /// Allowed non-public destinations.
     pub allow: AllowList,
 }
 

@@ -1,4 +1,4 @@
-//! How long what was answered is kept.
+//! `[retention]`: age and size of the request log.
 
 use telepath_store::Retention;
 

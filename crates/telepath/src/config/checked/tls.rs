@@ -1,4 +1,4 @@
-//! Where the server certificate comes from.
+//! `[tls]`: the server certificate.
 
 use std::path::PathBuf;
 
@@ -6,26 +6,25 @@ use super::Check;
 use crate::config::layers::Value;
 use crate::config::values;
 
-/// Certificates.
+/// The server certificate.
 #[derive(Debug, Clone)]
 pub struct TlsConfig {
-    /// Where the server certificate comes from.
     pub certificate: CertificateSource,
 }
 
 /// Where the server certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateSource {
-    /// Files that somebody else renews.
+    /// Files that are renewed by someone else.
     Files {
         /// The chain in PEM form.
         certificate: PathBuf,
         /// The private key in PEM form.
         key: PathBuf,
     },
-    /// A local authority in the data folder.
+    /// Issued by a local certificate authority in the data folder.
     Local {
-        /// Names beside those of this machine.
+        /// Names in addition to localhost, 127.0.0.1 and ::1.
         hostnames: Vec<String>,
     },
 }
