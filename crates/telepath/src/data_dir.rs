@@ -1,10 +1,9 @@
-//! The data folder: who may look into it (nobody but its owner), who uses it (one process at a time), and where things
-//! are in it.
+//! The data folder. Only its owner can read it, and one process uses it at a time.
 //!
 //! ```text
-//! DATA/telepath.db   the SQLite database        DATA/tls/         local authority and server certificate
-//! DATA/master.key    the master key             DATA/admin.sock   local administration
-//! DATA/lock          held by who works on it     DATA/local.sock  the same, of a command without a server
+//! DATA/telepath.db   SQLite database            DATA/tls/         local certificate authority and server certificate
+//! DATA/master.key    master key                 DATA/admin.sock   local administration of a running server
+//! DATA/lock          held by the process        DATA/local.sock   local administration of a command without a server
 //! ```
 
 mod master_key;
@@ -18,29 +17,29 @@ pub use master_key::LoadedMasterKey;
 
 use crate::exit::{Exit, Failure};
 
-/// The longest path of a Unix socket in bytes (`sun_path` holds 108 with its end).
+/// The maximum length of a Unix socket path in bytes (`sun_path` holds 108 with the terminating zero).
 const MAX_SOCKET_PATH: usize = 107;
-/// By these files an existing folder is known to be ours.
-const OURS: &[&str] = &["lock", "telepath.db", "master.key"];
+/// A folder that contains one of these is a data folder.
+const OUR_FILES: &[&str] = &["lock", "telepath.db", "master.key"];
 
-/// A data folder that only its owner can look into.
+/// A data folder that only its owner can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDir(PathBuf);
 
-/// The right to use a data folder; given back when dropped or when the process ends, however it ends.
+/// Exclusive use of a data folder. Released on drop, and by the system when the process ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl DataDir {
-    /// Opens the folder, or makes it with mode 0700. An existing folder that others can look into is closed to them if
-    /// it is empty or already a data folder; any other folder is refused rather than changed.
+    /// Opens the folder, or creates it with mode 0700. If other users can read an existing folder, its mode is changed to
+    /// 0700 if it is empty or already a data folder; any other folder is rejected.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         match fs::metadata(path) {
             Ok(found) if !found.is_dir() => {
                 return Err(Failure::new(Exit::Config, format!("{} is not a folder", path.display()))
-                    .remedy("Give another --data-dir."));
+                    .remedy("Pass another --data-dir."));
             }
             Ok(found) if found.permissions().mode() & 0o077 != 0 => close_to_others(path)?,
             Ok(_) => {}
@@ -51,11 +50,10 @@ impl DataDir {
                 .map_err(|error| unusable(path, &error))?,
             Err(error) => return Err(unusable(path, &error)),
         }
-        // The absolute path is what messages and the client's examples show.
+        // Messages and examples show the absolute path.
         path.canonicalize().map(Self).map_err(|error| unusable(path, &error))
     }
 
-    /// The folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -70,26 +68,26 @@ impl DataDir {
         self.0.join("master.key")
     }
 
-    /// The folder of the local authority.
+    /// The folder of the local certificate authority.
     pub fn tls(&self) -> PathBuf {
         self.0.join("tls")
     }
 
-    /// The certificate that clients trust.
+    /// The CA certificate that clients trust.
     pub fn ca_certificate(&self) -> PathBuf {
         self.tls().join("ca.pem")
     }
 
-    /// The socket of a server's local administration.
+    /// The local administration socket of a server.
     ///
     /// # Errors
-    /// When its path is longer than the system takes.
+    /// If the path is longer than the system allows.
     pub fn admin_socket(&self) -> Result<PathBuf, Failure> {
         self.socket("admin.sock")
     }
 
-    /// The socket of a command that serves itself because no server runs. Others must not find it: it is gone when that
-    /// command ends, whoever else is in the middle of a request.
+    /// The local administration socket of a command that runs without a server. It has a name of its own so that no other
+    /// command uses it: it disappears when this command ends.
     pub fn command_socket(&self) -> Result<PathBuf, Failure> {
         self.socket("local.sock")
     }
@@ -101,7 +99,7 @@ impl DataDir {
             return Err(Failure::new(
                 Exit::Config,
                 format!(
-                    "the path {} has {length} bytes; a socket's path has at most {MAX_SOCKET_PATH}",
+                    "the socket path {} has {length} bytes; the maximum is {MAX_SOCKET_PATH}",
                     path.display()
                 ),
             )
@@ -110,7 +108,7 @@ impl DataDir {
         Ok(path)
     }
 
-    /// Takes the folder for this process; `None` when another process has it.
+    /// Locks the folder for this process; `None` if another process holds the lock.
     pub fn try_lock(&self) -> Result<Option<Lock>, Failure> {
         let path = self.0.join("lock");
         let mut file = OpenOptions::new()
@@ -123,9 +121,9 @@ impl DataDir {
             .map_err(|error| unusable(&path, &error))?;
         match file.try_lock() {
             Ok(()) => {
-                // The number only helps people to find the process; the lock is what counts.
-                let noted = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-                noted.map_err(|error| unusable(&path, &error))?;
+                // The process id is only for people; exclusion is by the lock.
+                let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+                written.map_err(|error| unusable(&path, &error))?;
                 Ok(Some(Lock { _file: file }))
             }
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -133,19 +131,22 @@ impl DataDir {
         }
     }
 
-    /// Takes the folder for this process.
+    /// Locks the folder for this process.
     ///
     /// # Errors
-    /// When another process has it.
+    /// If another process holds the lock.
     pub fn lock(&self) -> Result<Lock, Failure> {
         self.try_lock()?.ok_or_else(|| self.in_use())
     }
 
-    /// The failure that the folder is in use, naming the process.
+    /// The error that another process uses the folder, with its process id.
     pub fn in_use(&self) -> Failure {
         let holder = self.holder().map(|pid| format!(" (process {pid})")).unwrap_or_default();
-        Failure::new(Exit::Busy, format!("{} is in use by another telepath{holder}", self.0.display()))
-            .remedy("Stop that one first, or give another --data-dir.")
+        Failure::new(
+            Exit::Busy,
+            format!("{} is in use by another telepath process{holder}", self.0.display()),
+        )
+        .remedy("Stop that process first, or pass another --data-dir.")
     }
 
     fn holder(&self) -> Option<u32> {
@@ -160,12 +161,15 @@ impl DataDir {
 fn close_to_others(path: &Path) -> Result<(), Failure> {
     let mut entries = fs::read_dir(path).map_err(|error| unusable(path, &error))?;
     let empty = entries.next().is_none();
-    if !empty && !OURS.iter().any(|name| path.join(name).exists()) {
+    if !empty && !OUR_FILES.iter().any(|name| path.join(name).exists()) {
         return Err(Failure::new(
             Exit::Config,
-            format!("{} is open to other users and holds files that are not Telepath's", path.display()),
+            format!(
+                "{} is readable by other users and contains files that are not Telepath's",
+                path.display()
+            ),
         )
-        .remedy("Give a new or empty folder as --data-dir."));
+        .remedy("Pass a new or empty folder as --data-dir."));
     }
     fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(|error| unusable(path, &error))
 }
@@ -174,18 +178,18 @@ fn unusable(path: &Path, error: &io::Error) -> Failure {
     Failure::plain(format!("cannot use {}: {error}", path.display()))
 }
 
-/// Writes a file that only its owner can read, whole or not at all.
+/// Writes a file with mode 0600, atomically.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
     write_with_mode(path, content, 0o600)
 }
 
-/// Writes a file that everybody may read, whole or not at all.
+/// Writes a file with mode 0644, atomically.
 pub(crate) fn write_public(path: &Path, content: &[u8]) -> Result<(), Failure> {
     write_with_mode(path, content, 0o644)
 }
 
 fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
-    // A process that dies half-way leaves the temporary file, never half a key under its real name.
+    // After a crash, only the temporary file can be incomplete.
     let temporary = path.with_extension("new");
     let written = || -> io::Result<()> {
         let _ = fs::remove_file(&temporary);

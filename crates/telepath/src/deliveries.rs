@@ -1,6 +1,6 @@
-//! Sends what the outbox owes to webhook endpoints: takes what is due from the store, makes attempts, and writes down what
-//! came of them. What an outcome means is decided in `telepath_core::webhook`; what happened is in the database, so a
-//! process that dies here loses nothing but the time until its leases end.
+//! Sends webhook deliveries: claims due deliveries from the outbox, makes the attempts and records the results.
+//! `telepath_core::webhook` decides what a result means. All state is in the database, so after a crash the deliveries are
+//! claimed again when their leases expire.
 
 pub(crate) mod post;
 
@@ -22,126 +22,115 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use post::{Destination, Patience};
+use post::{Destination, Timeouts};
 
-/// Attempts under way at once, to all endpoints together.
-const MOST_IN_FLIGHT: usize = 512;
-/// How long a delivery is ours unless the lease is renewed. What a killed process had taken is due again after so long.
+/// The maximum number of concurrent attempts of this process, over all endpoints.
+const MAX_IN_FLIGHT: usize = 512;
+/// How long a claim lasts without renewal. After a crash, claimed deliveries are due again after this time.
 const LEASE: Duration = Duration::from_secs(15);
-/// How often leases are renewed while attempts go on.
-const RENEW_EVERY: Duration = Duration::from_secs(5);
-/// How often it is looked at what is due when nothing was committed here: first tries of other processes, and retries.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Looks are no closer together, however much is committed.
-const LOOKS_APART: Duration = Duration::from_millis(5);
-/// How long to wait when the database cannot be asked.
-const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
-/// How long attempts may go on after the server was asked to stop; what is not done then is done after the next start.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How often leases of running attempts are renewed.
+const RENEW_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the outbox is polled for retries and for events of other processes. A local commit wakes the sender at once.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The minimum time between two polls, however many events are committed.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// The pause after a database error.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// How long a shutdown waits for running attempts. The others are made after the next start.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Counts attempts by what came of them.
 const ATTEMPTS: &str = "telepath_webhook_attempts_total";
-/// Attempts under way.
 const IN_FLIGHT: &str = "telepath_webhook_attempts_in_flight";
 
-/// Says what the meters of this module mean.
+/// Registers the descriptions of this module's metrics.
 pub(crate) fn describe_metrics() {
-    metrics::describe_counter!(ATTEMPTS, "Attempts to deliver an event to a webhook, by result");
-    metrics::describe_gauge!(IN_FLIGHT, "Attempts to deliver an event that are under way");
+    metrics::describe_counter!(ATTEMPTS, "Webhook delivery attempts, by result");
+    metrics::describe_gauge!(IN_FLIGHT, "Webhook delivery attempts in flight");
 }
 
-/// Sends until it is told to stop.
+/// Sends deliveries until `stop` is cancelled.
 pub(crate) async fn send(store: Arc<Store>, egress: Egress, stop: CancellationToken) {
     match Sender::new(store, egress) {
         Ok(mut sender) => {
             sender.run(&stop).await;
             sender.end().await;
         }
-        Err(error) => tracing::error!(%error, "webhooks cannot be sent"),
+        Err(error) => tracing::error!(%error, "could not start the webhook sender"),
     }
 }
 
-/// An attempt that has ended.
-struct Ended {
+/// A finished attempt.
+struct FinishedAttempt {
     webhook: WebhookId,
     max_in_flight: u32,
     error: Option<ErrorClass>,
-    /// When the endpoint had answered, or was given up.
+    /// When the endpoint responded, or the attempt failed.
     at: Timestamp,
 }
 
 struct Sender {
     store: Arc<Store>,
     egress: Egress,
-    /// The name of this process in the leases.
+    /// Identifies this process in leases.
     lease: String,
     /// Endpoints that do not get their full pace; the others are not remembered.
     paces: HashMap<WebhookId, Pace>,
-    attempts: JoinSet<Ended>,
+    attempts: JoinSet<FinishedAttempt>,
     round: usize,
     renewed: Instant,
-    in_trouble: bool,
+    failing: bool,
 }
 
 impl Sender {
     fn new(store: Arc<Store>, egress: Egress) -> Result<Self, EntropyError> {
         let lease = random_text(store.entropy().as_ref(), base62::ALPHABET, 22)?;
         let (paces, attempts) = (HashMap::new(), JoinSet::new());
-        Ok(Self {
-            store,
-            egress,
-            lease,
-            paces,
-            attempts,
-            round: 0,
-            renewed: Instant::now(),
-            in_trouble: false,
-        })
+        Ok(Self { store, egress, lease, paces, attempts, round: 0, renewed: Instant::now(), failing: false })
     }
 
     async fn run(&mut self, stop: &CancellationToken) {
         loop {
-            let not_before = Instant::now() + LOOKS_APART;
-            if let Err(error) = self.renew_and_look().await {
-                if !std::mem::replace(&mut self.in_trouble, true) {
-                    tracing::warn!(%error, "webhook deliveries cannot be taken; trying again each second");
+            let not_before = Instant::now() + MIN_POLL_INTERVAL;
+            if let Err(error) = self.renew_and_claim().await {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(%error, "could not claim webhook deliveries; retrying every second");
                 }
-                if stop.run_until_cancelled(sleep(TROUBLE_PAUSE)).await.is_none() {
+                if stop.run_until_cancelled(sleep(ERROR_PAUSE)).await.is_none() {
                     return;
                 }
-            } else if std::mem::take(&mut self.in_trouble) {
-                tracing::info!("webhook deliveries are taken again");
+            } else if std::mem::take(&mut self.failing) {
+                tracing::info!("recovered: can claim webhook deliveries again");
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(ended) = self.attempts.join_next() => self.ended(ended),
+                Some(finished) = self.attempts.join_next() => self.on_finished(finished),
                 () = self.store.until_committed() => {}
-                () = sleep(LOOK_EVERY) => {}
+                () = sleep(POLL_INTERVAL) => {}
             }
-            while let Some(ended) = self.attempts.try_join_next() {
-                self.ended(ended);
+            while let Some(finished) = self.attempts.try_join_next() {
+                self.on_finished(finished);
             }
             sleep_until(not_before).await;
         }
     }
 
-    async fn renew_and_look(&mut self) -> Result<(), StoreError> {
+    async fn renew_and_claim(&mut self) -> Result<(), StoreError> {
         if self.attempts.is_empty() {
             self.renewed = Instant::now();
-        } else if self.renewed.elapsed() >= RENEW_EVERY {
+        } else if self.renewed.elapsed() >= RENEW_INTERVAL {
             self.store.renew_deliveries(&self.lease, self.lease_ends()).await?;
             self.renewed = Instant::now();
         }
-        self.look().await
+        self.claim().await
     }
 
     fn lease_ends(&self) -> Timestamp {
         self.store.clock().now().plus(LEASE)
     }
 
-    /// Takes what is due, as far as there is room, and begins the attempts.
-    async fn look(&mut self) -> Result<(), StoreError> {
-        let free = MOST_IN_FLIGHT.saturating_sub(self.attempts.len());
+    /// Claims due deliveries up to the concurrency limits and starts their attempts.
+    async fn claim(&mut self) -> Result<(), StoreError> {
+        let free = MAX_IN_FLIGHT.saturating_sub(self.attempts.len());
         if free == 0 {
             return Ok(());
         }
@@ -174,12 +163,13 @@ impl Sender {
         granted.map(|(webhook, deliveries)| Grant { webhook: webhook.id, deliveries }).collect()
     }
 
-    fn ended(&mut self, ended: Result<Ended, JoinError>) {
+    fn on_finished(&mut self, finished: Result<FinishedAttempt, JoinError>) {
         metrics::gauge!(IN_FLIGHT).set(count(self.attempts.len()));
-        let Ended { webhook, max_in_flight, error, at } = match ended {
-            Ok(ended) => ended,
-            // Its lease ends, and the delivery is due again.
-            Err(problem) => return tracing::error!(%problem, "an attempt to deliver a webhook broke off"),
+        let FinishedAttempt { webhook, max_in_flight, error, at } = match finished {
+            Ok(finished) => finished,
+            Err(problem) => {
+                return tracing::error!(%problem, "a webhook attempt panicked; it is retried when its lease expires");
+            }
         };
         let pace = self.paces.get(&webhook).copied().unwrap_or(Pace::full(max_in_flight));
         let pace = pace.after(error, max_in_flight, at);
@@ -190,20 +180,20 @@ impl Sender {
         }
     }
 
-    /// Lets attempts end, and gives back what did not.
+    /// Waits for running attempts and releases the leases of the others.
     async fn end(&mut self) {
         let rest = async { while self.attempts.join_next().await.is_some() {} };
-        if timeout(STOP_WITHIN, rest).await.is_err() {
+        if timeout(STOP_TIMEOUT, rest).await.is_err() {
             self.attempts.shutdown().await;
         }
         if let Err(error) = self.store.release_deliveries(&self.lease).await {
-            tracing::warn!(%error, "leases of webhook deliveries could not be given back; they end by themselves");
+            tracing::warn!(%error, "could not release the leases of webhook deliveries; they expire by themselves");
         }
     }
 }
 
-/// One attempt, and the writing down of what came of it.
-async fn attempt(store: Arc<Store>, egress: Egress, lease: String, claimed: Claimed) -> Ended {
+/// Makes one attempt and records its result.
+async fn attempt(store: Arc<Store>, egress: Egress, lease: String, claimed: Claimed) -> FinishedAttempt {
     let receiver = &claimed.receiver;
     let message = post::Message {
         id: claimed.event.to_string(),
@@ -212,7 +202,7 @@ async fn attempt(store: Arc<Store>, egress: Egress, lease: String, claimed: Clai
         at: store.clock().now(),
     };
     let destination = Destination::from(&receiver.url);
-    let outcome = post::post(&egress, &destination, message, &receiver.secrets, Patience::default()).await;
+    let outcome = post::post(&egress, &destination, message, &receiver.secrets, Timeouts::default()).await;
     let (error, at) = (outcome.error, store.clock().now());
     metrics::counter!(ATTEMPTS, "result" => error.map_or("delivered", ErrorClass::name)).increment(1);
     tracing::debug!(
@@ -220,25 +210,25 @@ async fn attempt(store: Arc<Store>, egress: Egress, lease: String, claimed: Clai
         status = outcome.status, result = error.map_or("delivered", ErrorClass::name), "webhook attempt"
     );
     finish(&store, &claimed, &lease, outcome).await;
-    Ended { webhook: receiver.webhook, max_in_flight: receiver.max_in_flight, error, at }
+    FinishedAttempt { webhook: receiver.webhook, max_in_flight: receiver.max_in_flight, error, at }
 }
 
 async fn finish(store: &Store, claimed: &Claimed, lease: &str, outcome: Outcome) {
     let webhook = claimed.receiver.webhook;
-    // Without random bytes the wait is the planned one.
+    // Without random bytes, the retry is sent without jitter.
     let draw = random_bytes::<2>(store.entropy().as_ref())
         .map_or(Draw(u16::MAX / 2), |bytes| Draw(u16::from_ne_bytes(bytes)));
     match store.finish_attempt(claimed, lease, outcome, draw).await {
         Ok(Turn::None) => {}
         Ok(Turn::Warn) => {
-            tracing::warn!(%webhook, "every attempt has failed for two and a half days; after five the endpoint is disabled");
+            tracing::warn!(%webhook, "every attempt has failed for 60 hours; the endpoint will be disabled after 120 hours");
         }
         Ok(Turn::Disable(reason)) => {
-            tracing::warn!(%webhook, reason = reason.name(), "the endpoint is disabled");
+            tracing::warn!(%webhook, reason = reason.name(), "disabled a webhook endpoint");
         }
-        // At least once: what is not written down is sent again when the lease is over.
+        // At-least-once delivery: without a recorded result, the delivery is sent again when the lease expires.
         Err(error) => {
-            tracing::warn!(%webhook, delivery = %claimed.id, %error, "an attempt could not be written down");
+            tracing::warn!(%webhook, delivery = %claimed.id, %error, "could not record a webhook attempt; it is retried when its lease expires");
         }
     }
 }

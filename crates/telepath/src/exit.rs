@@ -1,12 +1,12 @@
-//! How the program ends: the exit codes, and a failure as one line that says what went wrong and what helps.
+//! Exit codes, and failures as one line: what went wrong and how to fix it.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why the program ends without success. The number is the exit code.
+/// The exit codes other than 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Something failed on the way.
+    /// An error without a code of its own.
     Failure = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -16,25 +16,25 @@ pub enum Exit {
     Busy = 4,
     /// The server refused the request.
     Refused = 5,
-    /// The server cannot be reached or cannot answer now, or the rate limit is used up.
+    /// The server is unreachable or unavailable, or the rate limit is exceeded.
     Unavailable = 6,
-    /// Ended at once by a second signal; the shell's number for SIGINT.
+    /// Ended by a second signal; the shell's code for SIGINT.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code with its meaning, for the reference page.
     pub const ALL: &'static [(Exit, &'static str)] = &[
-        (Exit::Failure, "something failed; the line on standard error says what and what helps"),
+        (Exit::Failure, "an error; see the message on standard error"),
         (Exit::Usage, "the command line is wrong"),
         (Exit::Config, "the configuration is wrong"),
         (Exit::Busy, "a port or the data folder is in use by another process"),
-        (Exit::Refused, "the server refused the request (wrong members, not found, no right)"),
+        (Exit::Refused, "the server rejected the request (invalid, not found or not permitted)"),
         (
             Exit::Unavailable,
-            "the server cannot be reached or cannot answer now, or the rate limit is used up; the same may work later",
+            "the server is unreachable or unavailable, or the rate limit is exceeded; try again later",
         ),
-        (Exit::Interrupted, "ended at once by a second signal"),
+        (Exit::Interrupted, "ended by a second signal"),
     ];
 }
 
@@ -44,14 +44,12 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What went wrong, in one line, and what helps.
+/// What went wrong, in one line, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The exit code.
     pub exit: Exit,
-    /// What went wrong.
     pub message: String,
-    /// What helps, as an instruction.
+    /// How to fix it, as an instruction.
     pub remedy: Option<String>,
 }
 
@@ -61,17 +59,17 @@ impl Failure {
         Self { exit, message: message.into(), remedy: None }
     }
 
-    /// A failure of the general kind.
+    /// A failure with exit code 1.
     pub fn plain(message: impl Into<String>) -> Self {
         Self::new(Exit::Failure, message)
     }
 
-    /// A failure while doing something.
+    /// A failure with exit code 1 and its cause.
     pub fn doing(what: &str, error: &dyn fmt::Display) -> Self {
         Self::plain(format!("{what}: {error}"))
     }
 
-    /// Adds what helps.
+    /// Adds an instruction that fixes it.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
@@ -103,7 +101,7 @@ impl From<telepath_client::Error> for Failure {
         let exit = match &error {
             Error::Api(_) if error.may_retry() => Exit::Unavailable,
             Error::Api(_) => Exit::Refused,
-            // A certificate that nobody vouches for will not do so later.
+            // An untrusted certificate does not become trusted by retrying.
             Error::Connect { .. } if !error.may_retry() => Exit::Failure,
             Error::Connect { .. } | Error::NoServer { .. } | Error::Http { .. } | Error::TimedOut { .. } => {
                 Exit::Unavailable

@@ -1,4 +1,4 @@
-//! Mails about alerts over SMTP. What is owed stands in the database; this sends it and says what became of it.
+//! Sends alert emails over SMTP. Pending emails are rows in the database; this module sends them and records the result.
 
 use std::time::Duration;
 
@@ -11,45 +11,44 @@ use telepath_store::{MailFate, OwedMail, Store, StoreError};
 
 use crate::config::{SmtpConfig, SmtpTls};
 
-/// How long one command of the conversation may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// How long one mail may take; well within the time for which it is claimed.
-const MAIL_WITHIN: Duration = Duration::from_mins(2);
+/// The timeout of one SMTP command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// The timeout of one email; well within its lease.
+const EMAIL_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Sends mails.
+/// An SMTP client with its sender and recipients.
 pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Vec<Mailbox>,
 }
 
-/// Why a mail was not taken.
+/// Why an email was not sent.
 #[derive(Debug, thiserror::Error)]
-enum NotTaken {
-    #[error("the mail cannot be put together: {0}")]
+enum SendError {
+    #[error("the message is invalid: {0}")]
     Message(#[from] lettre::error::Error),
     #[error("{0}")]
     Smtp(#[from] lettre::transport::smtp::Error),
-    #[error("the mail server took too long")]
-    TooLong,
+    #[error("the mail server did not respond in time")]
+    TimedOut,
 }
 
-impl NotTaken {
-    /// Whether no later try can change it: a mail that is no mail. A server that refuses with 5xx today may have been set
-    /// right tomorrow, so that is tried again.
-    const fn is_hopeless(&self) -> bool {
+impl SendError {
+    /// Whether retrying is pointless. A 5xx reply is retried, because the server's configuration may be fixed by then.
+    const fn is_permanent(&self) -> bool {
         match self {
-            NotTaken::Message(_) => true,
-            NotTaken::Smtp(_) | NotTaken::TooLong => false,
+            SendError::Message(_) => true,
+            SendError::Smtp(_) | SendError::TimedOut => false,
         }
     }
 }
 
 impl Mailer {
-    /// Prepares the way to the server; nothing is connected yet.
+    /// Sets up the client without connecting.
     ///
     /// # Errors
-    /// When the certificates that the server is checked against cannot be used.
+    /// If the system's root certificates cannot be loaded.
     pub fn new(config: &SmtpConfig) -> Result<Self, lettre::transport::smtp::Error> {
         let parameters = || TlsParameters::new_rustls(config.host.clone());
         let tls = match config.tls {
@@ -57,32 +56,32 @@ impl Mailer {
             SmtpTls::StartTls => Tls::Required(parameters()?),
             SmtpTls::None => Tls::None,
         };
-        // The name says that TLS is not on by itself; it was chosen just above.
+        // "Dangerous" because TLS is off by default; it is set explicitly here.
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
             .port(config.port)
             .tls(tls)
-            .timeout(Some(ANSWER_WITHIN));
+            .timeout(Some(COMMAND_TIMEOUT));
         if let Some((username, password)) = &config.credentials {
             builder = builder.credentials(Credentials::new(username.clone(), password.expose().to_owned()));
         }
         Ok(Self { transport: builder.build(), from: config.from.clone(), to: config.to.clone() })
     }
 
-    /// Sends what is owed and due; how many mails were taken.
-    pub async fn send_owed(&self, store: &Store) -> Result<usize, StoreError> {
-        let mut taken = 0;
+    /// Sends every email that is due. Returns how many were accepted by the server.
+    pub async fn send_pending(&self, store: &Store) -> Result<usize, StoreError> {
+        let mut sent = 0;
         loop {
             let mails = store.claim_mails().await?;
             if mails.is_empty() {
-                return Ok(taken);
+                return Ok(sent);
             }
             for mail in mails {
-                taken += usize::from(self.settle(store, &mail).await?);
+                sent += usize::from(self.send_and_record(store, &mail).await?);
             }
         }
     }
 
-    async fn settle(&self, store: &Store, mail: &OwedMail) -> Result<bool, StoreError> {
+    async fn send_and_record(&self, store: &Store, mail: &OwedMail) -> Result<bool, StoreError> {
         let alert = mail.alert.id;
         match self.send(mail).await {
             Ok(()) => {
@@ -91,25 +90,25 @@ impl Mailer {
                 Ok(true)
             }
             Err(error) => {
-                let fate = store.mail_failed(alert, mail.attempt, error.is_hopeless()).await?;
+                let fate = store.mail_failed(alert, mail.attempt, error.is_permanent()).await?;
                 let outcome = match fate {
                     MailFate::Waits => "failed",
                     MailFate::GivenUp => "given_up",
                 };
                 metrics::counter!("telepath_alert_mails_total", "outcome" => outcome).increment(1);
-                tracing::warn!(%alert, attempt = mail.attempt, %error, outcome, "the mail about an alert was not taken");
+                tracing::warn!(%alert, attempt = mail.attempt, %error, outcome, "could not send an alert email");
                 Ok(false)
             }
         }
     }
 
-    async fn send(&self, mail: &OwedMail) -> Result<(), NotTaken> {
+    async fn send(&self, mail: &OwedMail) -> Result<(), SendError> {
         let text = mail.alert.mail(&mail.mask);
         let domain = self.from.email.domain();
         let mut message = Message::builder()
             .from(self.from.clone())
             .subject(text.subject)
-            // The same for every try, so that a mail that was sent twice is recognised (RFC 5322 section 3.6.4).
+            // The same for every attempt, so that clients recognise duplicates (RFC 5322 section 3.6.4).
             .message_id(Some(format!("<{}@{domain}>", mail.alert.id)))
             .date(std::time::UNIX_EPOCH + since_epoch(mail))
             .header(ContentType::TEXT_PLAIN);
@@ -117,8 +116,8 @@ impl Mailer {
             message = message.to(recipient.clone());
         }
         let message = message.body(text.body)?;
-        let sent = tokio::time::timeout(MAIL_WITHIN, self.transport.send(message));
-        sent.await.map_err(|_| NotTaken::TooLong)??;
+        let sent = tokio::time::timeout(EMAIL_TIMEOUT, self.transport.send(message));
+        sent.await.map_err(|_| SendError::TimedOut)??;
         Ok(())
     }
 }

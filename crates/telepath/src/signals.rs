@@ -1,5 +1,5 @@
-//! Signals: the first SIGTERM or SIGINT asks for a clean stop, a second one ends the process at once, SIGHUP asks for
-//! the certificates to be read again.
+//! Signals: the first SIGTERM or SIGINT starts a clean shutdown, the second ends the process at once, and SIGHUP reloads
+//! the certificates.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -34,10 +34,7 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-#[expect(
-    clippy::exit,
-    reason = "somebody who asks twice wants the process gone, not another orderly way out"
-)]
+#[expect(clippy::exit, reason = "a second signal means: end now, without a clean shutdown")]
 fn end_at_once() {
     std::process::exit(Exit::Interrupted as i32)
 }

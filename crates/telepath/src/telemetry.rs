@@ -1,5 +1,5 @@
-//! Log lines on standard error, as text or JSON. The types that hold secrets cannot be printed; the redaction here is a
-//! second line of defence for secrets that arrive inside other texts, such as a stranger's request line.
+//! Logging to standard error, as text or JSON. Types that hold secrets cannot be printed; the redaction here is a second line
+//! of defence for secrets inside other text, such as the request line of an unknown client.
 
 mod redact;
 
@@ -11,26 +11,26 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Whether a text is a filter of log lines.
+/// Checks that `text` is a valid log filter.
 pub fn check_filter(text: &str) -> Result<(), String> {
     EnvFilter::try_new(text)
         .map(drop)
         .map_err(|_| "must be a level (error, warn, info, debug, trace) or a filter such as info,telepath_gateway=debug".to_owned())
 }
 
-/// Starts to write log lines; a second call changes nothing.
+/// Installs the logger. A second call has no effect.
 pub fn start(config: &LogConfig) {
     let filter = EnvFilter::try_new(&config.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(RedactedStderr).with_ansi(false);
-    // It fails only when a subscriber is already there, as in tests that run several commands in one process.
+    // This fails only if a subscriber is already installed, as in tests that run several commands in one process.
     let _ = match config.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
 }
 
-/// Panics become one log line, without the payload's unknown text going anywhere unredacted.
+/// Logs each panic as one redacted line.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -38,7 +38,7 @@ pub fn log_panics() {
         if tracing::enabled!(tracing::Level::ERROR) {
             tracing::error!(place, text, "a task panicked; this is a bug in Telepath");
         } else {
-            // Before the log is set up: still one redacted line.
+            // Logging is not set up yet: write one redacted line.
             let _ = writeln!(Redacting::new(io::stderr()), "panic at {place}: {text}");
         }
     }));
@@ -55,7 +55,7 @@ impl<'a> MakeWriter<'a> for RedactedStderr {
     }
 }
 
-/// Collects one event and passes it on redacted, in one piece, when the event is over.
+/// Buffers one log event, then writes it redacted in one call.
 #[derive(Debug)]
 struct Redacting<W: Write> {
     event: Vec<u8>,
@@ -86,7 +86,7 @@ impl<W: Write> Write for Redacting<W> {
 
 impl<W: Write> Drop for Redacting<W> {
     fn drop(&mut self) {
-        // Nowhere is left to report a broken standard error to.
+        // There is nowhere left to report a broken standard error.
         let _ = self.flush();
     }
 }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn log_lines_hold_no_secret_in_either_form() {
+    fn secrets_are_redacted_in_text_and_json_logs() {
         for json in [false, true] {
             let line = logged(json);
             assert!(line.contains("a stranger sent sk_live_[redacted]"), "{line}");

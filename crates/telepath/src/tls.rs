@@ -1,5 +1,5 @@
-//! Certificates of the HTTPS port: files that somebody else renews, or a certificate of a local authority that is made
-//! on the first start. What is served can be exchanged while the server runs.
+//! Certificates of the HTTPS port: files that are renewed by someone else, or a certificate issued by a local certificate
+//! authority that the first start creates. Certificates can be replaced while the server runs.
 
 mod authority;
 mod files;
@@ -14,13 +14,13 @@ use telepath_api::ALPN_PROTOCOLS;
 use telepath_core::clock::Timestamp;
 use tokio::sync::watch;
 
-pub use authority::{RENEW_WITHIN, Standing};
+pub use authority::{CertificateStatus, RENEW_WITHIN};
 
 use crate::config::CertificateSource;
 use crate::data_dir::DataDir;
 use crate::exit::Failure;
 
-/// The certificate that is served now, and where the next one comes from.
+/// The current certificate and its source.
 pub struct Certificates {
     source: CertificateSource,
     data: DataDir,
@@ -34,20 +34,20 @@ impl fmt::Debug for Certificates {
 }
 
 impl Certificates {
-    /// Reads the files, or makes what is missing of the local authority.
+    /// Loads the certificate files, or creates what is missing of the local certificate authority.
     pub fn load(source: &CertificateSource, data: &DataDir, now: Timestamp) -> Result<Arc<Self>, Failure> {
         let first = server_config(obtain(source, data, now)?)?;
         Ok(Arc::new(Self { source: source.clone(), data: data.clone(), served: watch::Sender::new(first) }))
     }
 
-    /// Reads the files again, or renews the local certificate if its time has come. On failure the old one stays.
+    /// Reloads the files, or renews the local certificate if it is due. On failure, the old certificate stays in use.
     pub fn reload(&self, now: Timestamp) -> Result<(), Failure> {
         let next = server_config(obtain(&self.source, &self.data, now)?)?;
         self.served.send_replace(next);
         Ok(())
     }
 
-    /// What new connections are to be served with, always the newest.
+    /// The TLS configuration for new connections; always the newest.
     pub fn subscribe(&self) -> watch::Receiver<Arc<ServerConfig>> {
         self.served.subscribe()
     }
@@ -57,7 +57,7 @@ fn server_config(certified: CertifiedKey) -> Result<Arc<ServerConfig>, Failure> 
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::doing("TLS cannot be set up", &error))?
+        .map_err(|error| Failure::doing("could not set up TLS", &error))?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = ALPN_PROTOCOLS.map(<[u8]>::to_vec).to_vec();
@@ -78,11 +78,11 @@ fn obtain(source: &CertificateSource, data: &DataDir, now: Timestamp) -> Result<
     }
 }
 
-/// The names of this machine, then the configured ones, each once.
+/// The names of this machine, then the configured ones, without duplicates.
 fn local_names(configured: &[String]) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     for name in configured {
-        // One spelling for an address, so that a comparison with the certificate's own names holds.
+        // Normalize addresses so that they compare equal to the names in the certificate.
         let name = name.parse::<IpAddr>().map_or_else(|_| name.clone(), |address| address.to_string());
         if !names.contains(&name) {
             names.push(name);

@@ -106,20 +106,20 @@ impl Server {
         let readiness = api.readiness();
         let (doors, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         listeners.serve(&api, certificates.subscribe(), &doors, &tasks);
-        tasks.spawn(workers::flush_usage(Arc::clone(&store), work.clone()));
-        tasks.spawn(workers::fold_usage(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::write_request_log(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::roll_up_usage(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_usage(Arc::clone(&store), config.retention, work.clone()));
-        tasks.spawn(workers::forget_answers(Arc::clone(&store), work.clone()));
-        tasks.spawn(workers::watch_keys(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::expire_idempotency_keys(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::evaluate_alert_rules(Arc::clone(&store), work.clone()));
         if let Some(smtp) = &config.smtp {
-            let mailer = Mailer::new(smtp)
-                .map_err(|error| Failure::doing("mails about alerts cannot be sent", &error))?;
-            tasks.spawn(workers::send_mails(Arc::clone(&store), mailer, work.clone()));
+            let mailer =
+                Mailer::new(smtp).map_err(|error| Failure::doing("could not set up alert emails", &error))?;
+            tasks.spawn(workers::send_alert_emails(Arc::clone(&store), mailer, work.clone()));
         }
-        tasks.spawn(workers::clear_deliveries(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::expire_deliveries(Arc::clone(&store), work.clone()));
         tasks.spawn(deliveries::send(Arc::clone(&store), egress, work.clone()));
         let clock = Arc::clone(store.clock());
-        tasks.spawn(workers::tend_certificates(certificates, clock, hangups, work.clone()));
+        tasks.spawn(workers::renew_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");
         let grace = config.limits.stop_grace;
         Ok(Self { addresses, store, api, gateway, readiness, doors, work, tasks, grace, _lock: lock })

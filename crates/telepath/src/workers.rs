@@ -1,6 +1,5 @@
-//! What runs beside the requests: answered requests are written twice a second, added to the counters and taken away when
-//! they are old; the use of keys is watched, mails are sent, certificates are looked after. Each worker ends when its token
-//! is cancelled.
+//! Background tasks: they write and roll up the request log, delete what is past its retention, evaluate alert rules, send
+//! alert emails and renew certificates. Each task ends when its token is cancelled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,175 +7,151 @@ use std::time::Duration;
 use telepath_core::clock::Clock;
 use telepath_store::{Retention, Store, StoreError};
 use tokio::signal::unix::Signal;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::mail::Mailer;
 use crate::tls::Certificates;
 
-/// kill -9 loses what was answered since the last time, and during it: less than a second.
-const USAGE_EVERY: Duration = Duration::from_millis(400);
-/// Readers bring the counters up themselves; this bounds how much they find to do. The rarer, the fewer rows are written.
-const FOLD_EVERY: Duration = Duration::from_secs(20);
-/// What is kept for months need not go to the minute.
-const EXPIRE_EVERY: Duration = Duration::from_mins(10);
-/// Between two times a caller can add no more answers than its rate limit allows.
-const FORGET_EVERY: Duration = Duration::from_mins(1);
-/// Deliveries are kept for weeks, so it does not matter when in an hour they go.
-const CLEAR_EVERY: Duration = Duration::from_mins(10);
-/// A certificate is renewed 30 days before its end, so twice a day is often enough.
-const CERTIFICATES_EVERY: Duration = Duration::from_hours(12);
+/// A kill -9 loses the requests answered since the last write, and those of the write itself: less than a second.
+const WRITE_INTERVAL: Duration = Duration::from_millis(400);
+/// Readers roll up what they need themselves; this bounds how much is left for them. Fewer runs write fewer rows.
+const ROLLUP_INTERVAL: Duration = Duration::from_secs(20);
+/// Request log and deliveries are kept for weeks, so minutes do not matter.
+const RETENTION_INTERVAL: Duration = Duration::from_mins(10);
+/// A caller can store no more responses between two runs than its rate limit allows.
+const IDEMPOTENCY_INTERVAL: Duration = Duration::from_mins(1);
+/// A certificate is renewed 30 days before it expires, so twice a day is often enough.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_hours(12);
+/// The delay between a security signal and its alert.
+const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
+/// Usage is counted per minute, so looking more often shows nothing new.
+const USAGE_RULES_INTERVAL: Duration = Duration::from_mins(1);
+/// Expiry and disuse are measured in days.
+const LIFECYCLE_RULES_INTERVAL: Duration = Duration::from_hours(1);
+/// The longest wait of an email that is due.
+const MAIL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What requests noticed becomes an alert this soon.
-const NOTICES_EVERY: Duration = Duration::from_secs(1);
-/// Use is counted by the minute, so looking at it more often shows nothing new.
-const WATCH_EVERY: Duration = Duration::from_mins(1);
-/// Expiry and disuse are matters of days.
-const LIVES_EVERY: Duration = Duration::from_hours(1);
-/// A mail that is due waits this long at most.
-const MAILS_EVERY: Duration = Duration::from_secs(5);
-
-/// Writes answered requests. The last time is the store's own, when it is closed.
-pub async fn flush_usage(store: Arc<Store>, stop: CancellationToken) {
-    repeat("answered requests are written", USAGE_EVERY, stop, || store.flush_usage()).await;
+/// Writes answered requests to the request log. Closing the store writes the last of them.
+pub async fn write_request_log(store: Arc<Store>, stop: CancellationToken) {
+    repeat("write the request log", WRITE_INTERVAL, stop, || store.flush_usage()).await;
 }
 
-/// Adds what was written to the counters.
-pub async fn fold_usage(store: Arc<Store>, stop: CancellationToken) {
-    repeat("requests are added to the counters", FOLD_EVERY, stop, || store.fold_usage()).await;
+/// Adds new segments of the request log to the usage counters.
+pub async fn roll_up_usage(store: Arc<Store>, stop: CancellationToken) {
+    repeat("roll up usage", ROLLUP_INTERVAL, stop, || store.fold_usage()).await;
 }
 
-/// Takes away what is older than it is kept.
+/// Deletes request log entries and usage buckets that are past their retention.
 pub async fn expire_usage(store: Arc<Store>, keep: Retention, stop: CancellationToken) {
-    repeat("old usage is taken away", EXPIRE_EVERY, stop, || store.expire_usage(keep)).await;
+    repeat("delete expired usage", RETENTION_INTERVAL, stop, || store.expire_usage(keep)).await;
 }
 
-/// Does something again and again. Trouble is told once, not each time; what there is to do waits meanwhile.
-async fn repeat<T, F>(what: &str, every: Duration, stop: CancellationToken, mut work: impl FnMut() -> F)
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failing = false;
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        match work().await {
-            Ok(_) => {
-                if std::mem::take(&mut failing) {
-                    tracing::info!("{what} again");
-                }
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "it is not so that {what}; trying again every {every:?}");
-                }
-            }
-        }
-    }
+/// Deletes stored responses whose idempotency keys have expired.
+pub async fn expire_idempotency_keys(store: Arc<Store>, stop: CancellationToken) {
+    repeat("delete expired idempotency keys", IDEMPOTENCY_INTERVAL, stop, || store.forget_answers()).await;
 }
 
-/// Forgets kept answers whose time is over.
-pub async fn forget_answers(store: Arc<Store>, stop: CancellationToken) {
-    let mut ticks = interval(FORGET_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Err(error) = store.forget_answers().await {
-            tracing::warn!(%error, "kept answers cannot be forgotten; trying again later");
-        }
-    }
+/// Deletes deliveries and events that are past their retention.
+pub async fn expire_deliveries(store: Arc<Store>, stop: CancellationToken) {
+    repeat("delete expired webhook deliveries", RETENTION_INTERVAL, stop, || store.clear_deliveries()).await;
 }
 
-/// Clears away deliveries and events that are past their time.
-pub async fn clear_deliveries(store: Arc<Store>, stop: CancellationToken) {
-    let mut ticks = interval(CLEAR_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        match store.clear_deliveries().await {
-            Ok(0) => {}
-            Ok(rows) => tracing::debug!(rows, "cleared away old deliveries and events"),
-            Err(error) => {
-                tracing::warn!(%error, "old deliveries could not be cleared away; trying again later");
-            }
-        }
-    }
-}
-
-/// Renews the local certificate in time, and reads certificates again on SIGHUP.
-pub async fn tend_certificates(
+/// Renews the local certificate in time, and reloads certificate files on SIGHUP.
+pub async fn renew_certificates(
     certificates: Arc<Certificates>,
     clock: Arc<dyn Clock>,
     mut hangups: Signal,
     stop: CancellationToken,
 ) {
-    let mut ticks = interval(CERTIFICATES_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick is due at once, and the certificates were just loaded.
+    let mut ticks = ticks_of(CERTIFICATE_INTERVAL);
+    // The first tick is due at once, but the certificates have just been loaded.
     ticks.tick().await;
     loop {
-        let asked = tokio::select! {
+        let on_signal = tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => false,
             _ = hangups.recv() => true,
         };
         match certificates.reload(clock.now()) {
-            Ok(()) if asked => tracing::info!("certificates were read again"),
+            Ok(()) if on_signal => tracing::info!("reloaded the certificates"),
             Ok(()) => {}
-            Err(failure) => tracing::error!(%failure, "the old certificate stays in use"),
+            Err(failure) => {
+                tracing::error!(%failure, "could not reload the certificates; the old ones stay in use");
+            }
         }
     }
 }
 
-/// Looks at the use of keys: at once what requests noticed, each minute what the counters say, each hour what becomes due.
-pub async fn watch_keys(store: Arc<Store>, stop: CancellationToken) {
-    let mut ticks = [NOTICES_EVERY, WATCH_EVERY, LIVES_EVERY].map(|length| {
-        let mut ticks = interval(length);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks
-    });
-    let [notices, minutes, lives] = &mut ticks;
-    let mut trouble = Trouble::default();
+/// Evaluates the alert rules: security signals every second, usage rules every minute, lifecycle rules every hour.
+pub async fn evaluate_alert_rules(store: Arc<Store>, stop: CancellationToken) {
+    let (mut signals, mut usage, mut lifecycle) =
+        (ticks_of(SIGNAL_INTERVAL), ticks_of(USAGE_RULES_INTERVAL), ticks_of(LIFECYCLE_RULES_INTERVAL));
+    let mut errors = ErrorLatch::new("evaluate alert rules");
     loop {
-        let outcome = tokio::select! {
+        let result = tokio::select! {
             () = stop.cancelled() => return,
-            _ = notices.tick() => store.handle_notices().await,
-            _ = minutes.tick() => store.watch_keys().await,
-            _ = lives.tick() => store.watch_lives().await,
+            _ = signals.tick() => store.handle_notices().await,
+            _ = usage.tick() => store.watch_keys().await,
+            _ = lifecycle.tick() => store.watch_lives().await,
         };
-        trouble.tell(outcome.err().map(|error| error.to_string()), "alerts");
+        errors.record(result);
     }
 }
 
-/// Sends the mails that are owed, one after another, as long as there are some.
-pub async fn send_mails(store: Arc<Store>, mailer: Mailer, stop: CancellationToken) {
-    let mut ticks = interval(MAILS_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut trouble = Trouble::default();
+/// Sends pending alert emails, one after another.
+pub async fn send_alert_emails(store: Arc<Store>, mailer: Mailer, stop: CancellationToken) {
+    let mut ticks = ticks_of(MAIL_INTERVAL);
+    let mut errors = ErrorLatch::new("send alert emails");
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        // A mail that is cut off here is owed still, and claimed again when its lease is over.
-        let Some(outcome) = stop.run_until_cancelled(mailer.send_owed(&store)).await else { return };
-        trouble.tell(outcome.err().map(|error| error.to_string()), "mails about alerts");
+        // An email that is interrupted here stays pending and is claimed again when its lease expires.
+        let Some(result) = stop.run_until_cancelled(mailer.send_pending(&store)).await else { return };
+        errors.record(result);
     }
 }
 
-/// Tells of trouble once when it begins and once when it is over, not each time.
-#[derive(Default)]
-struct Trouble {
-    lasts: bool,
+/// Runs `work` at an interval until `stop` is cancelled. What a failed run leaves undone, the next one does.
+async fn repeat<T, F>(
+    task: &'static str,
+    every: Duration,
+    stop: CancellationToken,
+    mut work: impl FnMut() -> F,
+) where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut ticks = ticks_of(every);
+    let mut errors = ErrorLatch::new(task);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        errors.record(work().await);
+    }
 }
 
-impl Trouble {
-    fn tell(&mut self, error: Option<String>, what: &str) {
-        match error {
-            Some(error) => {
-                if !std::mem::replace(&mut self.lasts, true) {
-                    tracing::warn!(%error, "{what} cannot be worked on; trying again");
-                }
-            }
-            None => {
-                if std::mem::take(&mut self.lasts) {
-                    tracing::info!("{what} are worked on again");
-                }
-            }
+/// Ticks at an interval; after a delay the next tick is a full interval away.
+fn ticks_of(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Logs the first of a series of errors and the recovery, not every retry.
+struct ErrorLatch {
+    /// What is being done, as a verb phrase: "write the request log".
+    task: &'static str,
+    failing: bool,
+}
+
+impl ErrorLatch {
+    const fn new(task: &'static str) -> Self {
+        Self { task, failing: false }
+    }
+
+    fn record<T>(&mut self, result: Result<T, StoreError>) {
+        let task = self.task;
+        let was_failing = std::mem::replace(&mut self.failing, result.is_err());
+        match result {
+            Err(error) if !was_failing => tracing::warn!(%error, "could not {task}; retrying"),
+            Ok(_) if was_failing => tracing::info!("recovered: can {task} again"),
+            Ok(_) | Err(_) => {}
         }
     }
 }

@@ -56,7 +56,7 @@ impl Consent {
 
 fn ask(prompt: &str) -> Result<Answer, Failure> {
     loop {
-        // Nowhere is left to report a broken standard error to.
+        // There is nowhere left to report a broken standard error.
         let _ = write!(io::stderr().lock(), "{prompt}");
         let mut line = String::new();
         let read = io::Read::take(io::stdin().lock(), LONGEST_ANSWER)

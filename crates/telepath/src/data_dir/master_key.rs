@@ -1,5 +1,5 @@
-//! The master key: from the configuration, or from its file in the data folder, which is made on the first start. A new
-//! one is never made beside an existing database: everything sealed in it would be lost without a word.
+//! The master key, from the configuration or from `master.key` in the data folder, which the first start creates. It is
+//! never created beside an existing database, because everything sealed in that database would silently become unreadable.
 
 use std::fs;
 use std::io;
@@ -12,18 +12,15 @@ use telepath_core::vault::MasterKey;
 use super::{DataDir, write_private};
 use crate::exit::{Exit, Failure};
 
-/// A master key and whether this very call made it.
 #[derive(Debug)]
 pub struct LoadedMasterKey {
-    /// The key.
     pub key: MasterKey,
-    /// Whether it was just made.
+    /// Whether this call created it.
     pub is_new: bool,
 }
 
 impl DataDir {
-    /// The master key. `has_database` says that a database already exists, so that a missing key is a loss and not a
-    /// first start.
+    /// Loads the master key, or creates it on the first start. With `has_database`, a missing key is an error.
     pub fn load_master_key(
         &self,
         configured: Option<&SecretText>,
@@ -40,19 +37,19 @@ impl DataDir {
         match fs::metadata(&path) {
             Ok(found) if found.permissions().mode() & 0o077 != 0 => Err(Failure::new(
                 Exit::Config,
-                format!("{} can be read by other users (mode {:03o})", path.display(), found.permissions().mode() & 0o777),
+                format!("{} is readable by other users (mode {:03o})", path.display(), found.permissions().mode() & 0o777),
             )
-            .remedy(format!("Run `chmod 600 {}` after making sure that nobody copied it.", path.display()))),
+            .remedy(format!("Run `chmod 600 {}` after making sure that nobody has copied it.", path.display()))),
             Ok(_) => self.read_master_key().map(found),
             Err(error) if error.kind() == io::ErrorKind::NotFound && has_database => Err(Failure::new(
                 Exit::Config,
-                format!("there is a database but no master key: {} is missing", path.display()),
+                format!("the master key is missing: there is a database but no {}", path.display()),
             )
-            .remedy("Restore the file from its backup, or give TELEPATH_MASTER_KEY_FILE; a new key could not open what is stored.")),
+            .remedy("Restore the file from a backup, or set TELEPATH_MASTER_KEY_FILE. A new key could not decrypt the stored data.")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = MasterKey::generate(entropy).map_err(|error| Failure::plain(error.to_string()))?;
                 write_private(&path, format!("{}\n", key.to_text().expose()).as_bytes())?;
-                tracing::info!(path = %path.display(), "made the master key; keep a copy of it away from the database");
+                tracing::info!(path = %path.display(), "created the master key; keep a copy of it, apart from the database");
                 Ok(LoadedMasterKey { key, is_new: true })
             }
             Err(error) => Err(Failure::plain(format!("cannot read {}: {error}", path.display()))),

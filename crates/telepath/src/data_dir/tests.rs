@@ -12,14 +12,14 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_new_folder_is_closed_to_others() {
+fn a_new_data_folder_has_mode_0700() {
     let parent = TemporaryFolder::new();
     let data = DataDir::open(&parent.path().join("a/b")).unwrap();
     assert_eq!(mode(data.path()), 0o700);
 }
 
 #[test]
-fn an_empty_open_folder_is_closed_and_a_strangers_folder_is_left_alone() {
+fn an_empty_folder_is_restricted_and_a_foreign_folder_is_left_alone() {
     let empty = TemporaryFolder::new();
     set_mode(empty.path(), 0o755);
     DataDir::open(empty.path()).unwrap();
@@ -31,11 +31,11 @@ fn an_empty_open_folder_is_closed_and_a_strangers_folder_is_left_alone() {
     let failure = DataDir::open(foreign.path()).unwrap_err();
     assert_eq!(failure.exit, Exit::Config);
     assert_eq!(mode(foreign.path()), 0o755);
-    assert!(DataDir::open(&foreign.path().join("letter.txt")).is_err(), "a file is no folder");
+    assert!(DataDir::open(&foreign.path().join("letter.txt")).is_err(), "a file is not a folder");
 }
 
 #[test]
-fn a_folder_is_used_by_one_at_a_time() {
+fn a_data_folder_is_locked_by_one_process() {
     let folder = TemporaryFolder::new();
     let data = DataDir::open(folder.path()).unwrap();
     let lock = data.lock().unwrap();
@@ -48,7 +48,7 @@ fn a_folder_is_used_by_one_at_a_time() {
 }
 
 #[test]
-fn the_master_key_is_made_once_and_only_for_its_owner() {
+fn the_master_key_is_created_once_with_mode_0600() {
     let folder = TemporaryFolder::new();
     let data = DataDir::open(folder.path()).unwrap();
     let entropy = SystemEntropy::default();
@@ -64,7 +64,7 @@ fn the_master_key_is_made_once_and_only_for_its_owner() {
 }
 
 #[test]
-fn no_new_master_key_is_made_beside_a_database() {
+fn no_master_key_is_created_beside_an_existing_database() {
     let folder = TemporaryFolder::new();
     let data = DataDir::open(folder.path()).unwrap();
     let entropy = SystemEntropy::default();
@@ -87,7 +87,7 @@ impl MasterKeyText {
 }
 
 #[test]
-fn a_socket_path_that_the_system_would_cut_is_refused() {
+fn a_socket_path_that_is_too_long_is_rejected() {
     let folder = TemporaryFolder::new();
     let data = DataDir::open(&folder.path().join("x".repeat(110))).unwrap();
     assert_eq!(data.admin_socket().unwrap_err().exit, Exit::Config);

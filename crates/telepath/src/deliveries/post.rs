@@ -1,5 +1,5 @@
-//! One attempt over HTTP/1.1: a connection of its own through the egress, the signed request, and the answer within its
-//! bounds. Redirects are an answer like any other: nothing is followed.
+//! One webhook attempt over HTTP/1.1: a new connection through telepath-egress, the signed request, and a response that is
+//! limited in size and time. Redirects are not followed.
 
 use std::time::Duration;
 
@@ -18,27 +18,27 @@ use telepath_egress::{Egress, EgressError, Security};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// How long an attempt may take.
+/// The timeouts of one attempt.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    /// From the look-up of the name to the end of the TLS handshake.
+pub(crate) struct Timeouts {
+    /// From name resolution to the end of the TLS handshake.
     pub(crate) connect: Duration,
-    /// From the beginning to the last byte of the answer.
-    pub(crate) whole: Duration,
+    /// From the start to the last byte of the response.
+    pub(crate) total: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(5), whole: Duration::from_secs(30) }
+        Self { connect: Duration::from_secs(5), total: Duration::from_secs(30) }
     }
 }
 
-/// Bytes of an answer's body that are read; the rest is not waited for.
-const READ_AT_MOST: usize = 64 * 1024;
-/// Bytes of an answer's head, and of what is read at a time.
+/// How many bytes of a response body are read.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The maximum size of a response head in bytes, and the size of a read.
 const BUFFER: usize = 16 * 1024;
 
-/// Where a message goes.
+/// The endpoint of a message.
 #[derive(Debug, Clone)]
 pub(crate) struct Destination {
     pub(crate) host: String,
@@ -60,31 +60,31 @@ impl From<&WebhookUrl> for Destination {
     }
 }
 
-/// What is sent.
+/// The message of one attempt.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// The event's id, the same at every attempt.
+    /// The event's id, the same for every attempt.
     pub(crate) id: String,
-    /// 1 for the first.
+    /// Counted from 1.
     pub(crate) attempt: u32,
     pub(crate) body: String,
-    /// When it is sent, which is signed.
+    /// The time of sending, which is part of the signature.
     pub(crate) at: Timestamp,
 }
 
-/// What one exchange is held to.
+/// The deadlines of one exchange.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
-    connect_within: Duration,
-    until: Instant,
+struct Deadlines {
+    connect: Duration,
+    total: Instant,
     now: Timestamp,
 }
 
-/// What was answered.
-struct Answer {
+/// The response of an endpoint.
+struct EndpointResponse {
     status: u16,
-    /// What went wrong with the body behind the status.
-    broke: Option<ErrorClass>,
+    /// The error that cut the body short.
+    body_error: Option<ErrorClass>,
     retry_after: Option<Duration>,
     body: Vec<u8>,
 }
@@ -95,26 +95,26 @@ pub(crate) async fn post(
     to: &Destination,
     message: Message,
     secrets: &[SigningSecret],
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> Outcome {
     let (begun, at) = (Instant::now(), message.at);
-    let limits = Limits { connect_within: patience.connect, until: begun + patience.whole, now: at };
+    let deadlines = Deadlines { connect: timeouts.connect, total: begun + timeouts.total, now: at };
     let done = match request(to, message, secrets) {
         None => Err(ErrorClass::Unsigned),
-        Some(request) => match timeout_at(limits.until, exchange(egress, to, request, limits)).await {
+        Some(request) => match timeout_at(deadlines.total, exchange(egress, to, request, deadlines)).await {
             Ok(done) => done,
             Err(_elapsed) => Err(ErrorClass::TimedOut),
         },
     };
     let duration = begun.elapsed();
     match done {
-        Ok(answer) => Outcome {
-            status: Some(answer.status),
-            // A refusal stands whatever becomes of its body; a success must be whole.
-            error: ErrorClass::of_status(answer.status).or(answer.broke),
-            retry_after: answer.retry_after,
+        Ok(response) => Outcome {
+            status: Some(response.status),
+            // An error status counts whatever happens to the body; a success needs a complete one.
+            error: ErrorClass::of_status(response.status).or(response.body_error),
+            retry_after: response.retry_after,
             duration,
-            answer: answer.body,
+            answer: response.body,
         },
         Err(error) => {
             Outcome { status: None, error: Some(error), retry_after: None, duration, answer: Vec::new() }
@@ -142,17 +142,16 @@ async fn exchange(
     egress: &Egress,
     to: &Destination,
     request: Request<Full<Bytes>>,
-    limits: Limits,
-) -> Result<Answer, ErrorClass> {
+    deadlines: Deadlines,
+) -> Result<EndpointResponse, ErrorClass> {
     match to.security {
         Security::Tls => {
-            let stream = timeout(limits.connect_within, egress.dial_tls(&to.host, to.port)).await;
-            converse(connected(stream)?, request, limits).await
+            let stream = timeout(deadlines.connect, egress.dial_tls(&to.host, to.port)).await;
+            send_request(connected(stream)?, request, deadlines).await
         }
         Security::Plain => {
-            let stream =
-                timeout(limits.connect_within, egress.dial(&to.host, to.port, Security::Plain)).await;
-            converse(connected(stream)?, request, limits).await
+            let stream = timeout(deadlines.connect, egress.dial(&to.host, to.port, Security::Plain)).await;
+            send_request(connected(stream)?, request, deadlines).await
         }
     }
 }
@@ -173,53 +172,53 @@ fn class_of(error: &EgressError) -> ErrorClass {
     }
 }
 
-async fn converse(
+async fn send_request(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<Full<Bytes>>,
-    limits: Limits,
-) -> Result<Answer, ErrorClass> {
+    deadlines: Deadlines,
+) -> Result<EndpointResponse, ErrorClass> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER);
     let handshake = builder.handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|_| ErrorClass::Broken)?;
-    let answer = async move {
+    let response = async move {
         let response = sender.send_request(request).await.map_err(|_| ErrorClass::Broken)?;
-        Ok(read(response, limits).await)
+        Ok(read(response, deadlines).await)
     };
-    tokio::pin!(connection, answer);
+    tokio::pin!(connection, response);
     tokio::select! {
         biased;
-        answer = &mut answer => return answer,
-        // An endpoint that closes after its answer ends this first; the answer then waits in the channel.
+        response = &mut response => return response,
+        // The connection ends first when the endpoint closes it after responding; the response is then in the channel.
         _ = &mut connection => {}
     }
-    answer.await
+    response.await
 }
 
-async fn read(response: Response<Incoming>, limits: Limits) -> Answer {
+async fn read(response: Response<Incoming>, deadlines: Deadlines) -> EndpointResponse {
     let (head, mut body) = response.into_parts();
-    let (mut kept, mut read, mut broke) = (Vec::new(), 0, None);
-    while read < READ_AT_MOST {
-        let data = match timeout_at(limits.until, body.frame()).await {
+    let (mut kept, mut read, mut body_error) = (Vec::new(), 0, None);
+    while read < MAX_BODY_BYTES {
+        let data = match timeout_at(deadlines.total, body.frame()).await {
             Ok(None) => break,
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
             Ok(Some(Err(_))) => {
-                broke = Some(ErrorClass::Broken);
+                body_error = Some(ErrorClass::Broken);
                 break;
             }
             Err(_elapsed) => {
-                broke = Some(ErrorClass::TimedOut);
+                body_error = Some(ErrorClass::TimedOut);
                 break;
             }
         };
         read += data.len();
-        let room = KEPT_ANSWER - kept.len();
-        kept.extend_from_slice(&data[..data.len().min(room)]);
+        let free = KEPT_ANSWER - kept.len();
+        kept.extend_from_slice(&data[..data.len().min(free)]);
     }
-    let retry_after = asked_wait(&head.headers, limits.now);
-    Answer { status: head.status.as_u16(), broke, retry_after, body: kept }
+    let retry_after = requested_delay(&head.headers, deadlines.now);
+    EndpointResponse { status: head.status.as_u16(), body_error, retry_after, body: kept }
 }
 
-fn asked_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+fn requested_delay(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
 }

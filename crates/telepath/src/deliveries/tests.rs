@@ -1,4 +1,4 @@
-//! The sender against an endpoint over real TLS. Waits between attempts are the store's clock, which the tests move.
+//! Tests of the webhook sender against a real TLS endpoint. Retries are due by the store's clock, which the tests advance.
 
 mod sink;
 
@@ -39,7 +39,7 @@ struct World {
 }
 
 impl World {
-    /// A sender that may reach the sink.
+    /// A sender that is allowed to reach the sink.
     async fn start(sink: &Sink) -> Self {
         Self::reaching(sink, &format!("127.0.0.1:{}", sink.port)).await
     }
@@ -76,7 +76,7 @@ impl World {
         self.store.test_webhook(self.account, webhook, self.origin()).await.unwrap()
     }
 
-    /// The delivery once it is as wanted.
+    /// Waits until the delivery satisfies the predicate.
     async fn until(&self, of: &DeliveryRecord, wanted: impl Fn(&DeliveryRecord) -> bool) -> DeliveryRecord {
         within(async {
             loop {
@@ -98,7 +98,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_arrives_signed_and_once() {
+async fn an_event_is_delivered_once_and_signed() {
     let mut sink = Sink::start(|_| Reply::status(204)).await;
     let world = World::start(&sink).await;
     let (webhook, secret) = world.webhook(sink.url("/hook?a=b")).await;
@@ -128,7 +128,7 @@ async fn an_event_arrives_signed_and_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_attempt_is_made_again_with_the_same_id_when_its_time_has_come() {
+async fn a_failed_attempt_is_retried_on_schedule_with_the_same_id() {
     let mut sink =
         Sink::start(|got| Reply::status(if got.header("x-telepath-attempt") == "1" { 503 } else { 200 }))
             .await;
@@ -162,7 +162,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_is_gone_is_not_asked_again() {
+async fn a_410_response_ends_deliveries_to_the_endpoint() {
     let sink = Sink::start(|_| Reply::status(410)).await;
     let world = World::start(&sink).await;
     let (webhook, _) = world.webhook(sink.url("/")).await;
@@ -176,8 +176,8 @@ async fn an_endpoint_that_is_gone_is_not_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_long_answer_only_the_beginning_is_kept_and_the_rest_not_waited_for() {
-    // It says that more will come and never sends it.
+async fn a_long_response_body_is_truncated_and_not_waited_for() {
+    // The content length promises more than is ever sent.
     let sink = Sink::start(|_| Reply::with(200, "Content-Length: 10000000\r\n", &vec![b'a'; 70_000])).await;
     let world = World::start(&sink).await;
     let (webhook, _) = world.webhook(sink.url("/")).await;
@@ -188,7 +188,7 @@ async fn of_a_long_answer_only_the_beginning_is_kept_and_the_rest_not_waited_for
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_configuration_does_not_open_is_refused_without_a_connection() {
+async fn a_destination_that_is_not_allowed_is_refused_without_connecting() {
     let sink = Sink::start(|_| Reply::status(200)).await;
     let world = World::reaching(&sink, "10.0.0.0/8").await;
     let (webhook, _) = world.webhook(sink.url("/")).await;
@@ -200,7 +200,7 @@ async fn what_the_configuration_does_not_open_is_refused_without_a_connection() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_a_stranger_is_not_trusted() {
+async fn an_untrusted_certificate_is_rejected() {
     let sink = Sink::start(|_| Reply::status(200)).await;
     let stranger = Sink::start(|_| Reply::status(200)).await;
     let world = World::reaching(&sink, &format!("127.0.0.1:{}", stranger.port)).await;
@@ -213,7 +213,7 @@ async fn a_certificate_of_a_stranger_is_not_trusted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_never_answers_holds_no_more_than_its_own_places() {
+async fn an_endpoint_that_never_responds_uses_only_its_own_concurrency() {
     let sink =
         Sink::start(|got| if got.line.contains("/mute") { Reply::Never } else { Reply::status(200) }).await;
     let world = World::start(&sink).await;
@@ -234,12 +234,16 @@ async fn an_endpoint_that_never_answers_holds_no_more_than_its_own_places() {
         }
     })
     .await;
-    assert!(sink.count() <= 30 + 10, "ten at once to the one that never answers: {}", sink.count());
+    assert!(
+        sink.count() <= 30 + 10,
+        "at most ten concurrent attempts to the endpoint that never responds: {}",
+        sink.count()
+    );
     world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_under_way_at_a_stop_is_due_again() {
+async fn attempts_interrupted_by_a_shutdown_are_due_again() {
     let mut sink = Sink::start(|_| Reply::Never).await;
     let world = World::start(&sink).await;
     let (webhook, _) = world.webhook(sink.url("/")).await;
@@ -253,7 +257,7 @@ async fn what_was_under_way_at_a_stop_is_due_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_not_whole_in_time_is_a_failure() {
+async fn a_response_body_that_misses_the_deadline_is_a_failure() {
     let sink = Sink::start(|_| Reply::with(200, "Content-Length: 100\r\n", b"a beginning")).await;
     let allow: AllowList = format!("127.0.0.1:{}", sink.port).parse().unwrap();
     let egress = Egress::with(allow, Arc::new(sink::Numbers), sink.trust());
@@ -262,21 +266,21 @@ async fn an_answer_that_is_not_whole_in_time_is_a_failure() {
         SigningSecret::generate(telepath_core::webhook::SignatureScheme::V1, &SystemEntropy::default());
     let secrets = [secret.unwrap()];
     let message = post::Message { id: "evt_1".to_owned(), attempt: 1, body: "{}".to_owned(), at: NOON };
-    let patience = Patience { whole: Duration::from_secs(1), ..Patience::default() };
-    let outcome = within(post::post(&egress, &Destination::from(&url), message, &secrets, patience)).await;
+    let timeouts = Timeouts { total: Duration::from_secs(1), ..Timeouts::default() };
+    let outcome = within(post::post(&egress, &Destination::from(&url), message, &secrets, timeouts)).await;
     assert_eq!((outcome.error, outcome.status), (Some(ErrorClass::TimedOut), Some(200)));
     assert_eq!(outcome.answer, b"a beginning");
     assert_eq!(sink.count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_sent_unsigned() {
+async fn a_message_without_a_signing_secret_is_not_sent() {
     let sink = Sink::start(|_| Reply::status(200)).await;
     let allow: AllowList = format!("127.0.0.1:{}", sink.port).parse().unwrap();
     let egress = Egress::with(allow, Arc::new(sink::Numbers), sink.trust());
     let url = telepath_core::webhook::WebhookUrl::try_from(sink.url("/")).unwrap();
     let message = post::Message { id: "evt_1".to_owned(), attempt: 1, body: "{}".to_owned(), at: NOON };
-    let outcome = post::post(&egress, &Destination::from(&url), message, &[], Patience::default()).await;
+    let outcome = post::post(&egress, &Destination::from(&url), message, &[], Timeouts::default()).await;
     assert_eq!(outcome.error, Some(ErrorClass::Unsigned));
     assert_eq!(sink.count(), 0);
 }

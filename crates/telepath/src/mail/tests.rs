@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::temporary::TemporaryFolder;
 
-/// What a mail server got.
+/// An email that the server received.
 #[derive(Debug, Clone, Default)]
 struct Got {
     commands: Vec<String>,
@@ -23,7 +23,7 @@ struct Got {
     data: Vec<String>,
 }
 
-/// A mail server that speaks as much of RFC 5321 as a client needs, and refuses the recipients of the first conversations.
+/// A mail server that implements the part of RFC 5321 that the client uses. It rejects the recipients of the first sessions.
 struct MailServer {
     address: SocketAddr,
     got: Arc<Mutex<Vec<Got>>>,
@@ -47,7 +47,7 @@ impl MailServer {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 conversations += 1;
-                let heard = converse(stream, conversations <= refused).await.unwrap();
+                let heard = serve_session(stream, conversations <= refused).await.unwrap();
                 all.lock().unwrap().push(heard);
             }
         });
@@ -59,8 +59,8 @@ impl MailServer {
     }
 }
 
-/// One conversation (RFC 5321 section 4), to its end.
-async fn converse(stream: TcpStream, refuse: bool) -> std::io::Result<Got> {
+/// Serves one SMTP session (RFC 5321 section 4).
+async fn serve_session(stream: TcpStream, refuse: bool) -> std::io::Result<Got> {
     let mut stream = BufReader::new(stream);
     let mut got = Got::default();
     stream.write_all(b"220 mail.example.com ESMTP\r\n").await?;
@@ -100,15 +100,15 @@ async fn converse(stream: TcpStream, refuse: bool) -> std::io::Result<Got> {
     }
 }
 
-struct House {
+struct Fixture {
     store: Arc<Store>,
     clock: Arc<ManualClock>,
     secret: String,
     _folder: TemporaryFolder,
 }
 
-/// A store with one key that was sent in clear.
-async fn house() -> House {
+/// A store with one key that was sent in cleartext.
+async fn fixture() -> Fixture {
     let folder = TemporaryFolder::new();
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_800_000_000)));
     let entropy = Arc::new(SystemEntropy::default());
@@ -125,7 +125,7 @@ async fn house() -> House {
     let notice = SecuritySignal::SeenInClear { key: made.record.id, address: "192.0.2.9".parse().unwrap() };
     store.notice(notice);
     assert_eq!(store.handle_notices().await.unwrap(), 1);
-    House { store, clock, secret: made.secret.reveal().expose().to_owned(), _folder: folder }
+    Fixture { store, clock, secret: made.secret.reveal().expose().to_owned(), _folder: folder }
 }
 
 fn mailer(server: SocketAddr, credentials: Option<(String, SecretText)>) -> Mailer {
@@ -141,12 +141,12 @@ fn mailer(server: SocketAddr, credentials: Option<(String, SecretText)>) -> Mail
 }
 
 #[tokio::test]
-async fn an_alert_arrives_as_one_mail_without_secrets() {
-    let (house, server) = (house().await, MailServer::start(0).await);
+async fn an_alert_is_sent_as_one_email_without_secrets() {
+    let (fixture, server) = (fixture().await, MailServer::start(0).await);
     let password = SecretText::new("open sesame".to_owned());
     let mailer = mailer(server.address, Some(("telepath".to_owned(), password)));
-    assert_eq!(mailer.send_owed(&house.store).await.unwrap(), 1);
-    assert_eq!(mailer.send_owed(&house.store).await.unwrap(), 0);
+    assert_eq!(mailer.send_pending(&fixture.store).await.unwrap(), 1);
+    assert_eq!(mailer.send_pending(&fixture.store).await.unwrap(), 0);
     drop(mailer);
     let got = server.got();
     assert_eq!(got.len(), 1, "{got:?}");
@@ -172,44 +172,44 @@ async fn an_alert_arrives_as_one_mail_without_secrets() {
     ] {
         assert!(data.contains(part), "{part} in {data}");
     }
-    let random = &house.secret["sk_live_".len()..][3..40];
-    assert!(!data.contains(random), "the secret is in the mail");
-    house.store.close().await;
+    let random = &fixture.secret["sk_live_".len()..][3..40];
+    assert!(!data.contains(random), "the email contains the secret");
+    fixture.store.close().await;
 }
 
 #[tokio::test]
-async fn a_mail_that_was_refused_is_sent_later_under_the_same_id() {
-    let (house, server) = (house().await, MailServer::start(2).await);
+async fn a_rejected_email_is_retried_with_the_same_message_id() {
+    let (fixture, server) = (fixture().await, MailServer::start(2).await);
     let mailer = mailer(server.address, None);
-    assert_eq!(mailer.send_owed(&house.store).await.unwrap(), 0);
-    assert_eq!(mailer.send_owed(&house.store).await.unwrap(), 0, "it waits");
-    house.clock.advance(Duration::from_mins(1));
-    assert_eq!(mailer.send_owed(&house.store).await.unwrap(), 0);
-    house.clock.advance(Duration::from_mins(5));
-    assert_eq!(mailer.send_owed(&house.store).await.unwrap(), 1);
-    house.store.close().await;
+    assert_eq!(mailer.send_pending(&fixture.store).await.unwrap(), 0);
+    assert_eq!(mailer.send_pending(&fixture.store).await.unwrap(), 0, "it waits");
+    fixture.clock.advance(Duration::from_mins(1));
+    assert_eq!(mailer.send_pending(&fixture.store).await.unwrap(), 0);
+    fixture.clock.advance(Duration::from_mins(5));
+    assert_eq!(mailer.send_pending(&fixture.store).await.unwrap(), 1);
+    fixture.store.close().await;
 }
 
 #[tokio::test]
-async fn without_a_server_mails_wait_and_in_the_end_are_given_up() {
-    let house = house().await;
+async fn emails_are_retried_while_the_server_is_down_and_finally_given_up() {
+    let fixture = fixture().await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = gone.local_addr().unwrap();
     drop(gone);
     let early = mailer(address, None);
     for _ in 0..9 {
-        assert_eq!(early.send_owed(&house.store).await.unwrap(), 0);
-        house.clock.advance(Duration::from_hours(24));
+        assert_eq!(early.send_pending(&fixture.store).await.unwrap(), 0);
+        fixture.clock.advance(Duration::from_hours(24));
     }
     let server = MailServer::start(0).await;
     let late = mailer(server.address, None);
-    assert_eq!(late.send_owed(&house.store).await.unwrap(), 0, "it was given up");
-    house.store.close().await;
+    assert_eq!(late.send_pending(&fixture.store).await.unwrap(), 0, "it was given up");
+    fixture.store.close().await;
 }
 
 #[tokio::test]
-async fn a_server_that_offers_no_tls_is_told_nothing_when_tls_is_asked_for() {
-    let (house, server) = (house().await, MailServer::start(0).await);
+async fn nothing_is_sent_to_a_server_without_starttls_when_tls_is_required() {
+    let (fixture, server) = (fixture().await, MailServer::start(0).await);
     let config = SmtpConfig {
         host: server.address.ip().to_string(),
         port: server.address.port(),
@@ -218,11 +218,11 @@ async fn a_server_that_offers_no_tls_is_told_nothing_when_tls_is_asked_for() {
         from: "telepath@example.com".parse().unwrap(),
         to: vec!["ops@example.com".parse().unwrap()],
     };
-    assert_eq!(Mailer::new(&config).unwrap().send_owed(&house.store).await.unwrap(), 0);
+    assert_eq!(Mailer::new(&config).unwrap().send_pending(&fixture.store).await.unwrap(), 0);
     let told = server
         .got()
         .iter()
         .any(|got| got.commands.iter().any(|line| !line.starts_with("EHLO") && line != "QUIT"));
     assert!(!told, "{:?}", server.got());
-    house.store.close().await;
+    fixture.store.close().await;
 }

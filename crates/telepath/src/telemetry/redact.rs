@@ -1,14 +1,12 @@
-//! Masks what looks like a secret in a text: API keys, webhook secrets, bearer tokens, and the password in a URL.
+//! Masks secrets in text: API keys, webhook secrets, bearer tokens and passwords in URLs.
 
 use std::borrow::Cow;
 
-/// Prefixes of secrets that are recognised wherever they stand; what follows in letters, digits, `_`, `-`, `+`, `/` and
-/// `=` is masked.
+/// Prefixes of secrets. The letters, digits, `_`, `-`, `+`, `/` and `=` that follow are masked.
 const PREFIXES: &[&str] = &["sk_live_", "sk_test_", "whsec_"];
-/// What stands in place of a secret.
 const MASK: &str = "[redacted]";
 
-/// The text with every recognised secret masked. Borrowed when there is none, which is nearly always.
+/// Masks every recognised secret. Borrows the text if there is none, which is the usual case.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut rest = text;
@@ -31,7 +29,7 @@ fn first_secret(text: &str) -> Option<(usize, usize, usize)> {
         text.match_indices(prefix).find_map(|(at, _)| {
             let from = at + prefix.len();
             let length = token_length(&text[from..]);
-            // A shown mask such as sk_live_AbC… is not a secret and stays readable.
+            // A masked key such as sk_live_AbC… is not a secret and stays readable.
             let masked = text[from + length..].starts_with('…');
             (length > 0 && !masked).then_some((at, from, from + length))
         })
@@ -76,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_tokens_and_passwords_are_masked_wherever_they_stand() {
+    fn keys_tokens_and_passwords_are_masked_anywhere_in_a_text() {
         for (text, masked) in [
             ("got sk_live_0123456789abcdef!", "got sk_live_[redacted]!"),
             ("{\"key\":\"sk_test_x\",\"n\":1}", "{\"key\":\"sk_test_[redacted]\",\"n\":1}"),
@@ -91,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn harmless_text_is_left_as_it_is() {
+    fn text_without_secrets_is_unchanged() {
         for text in [
             "",
             "sk_live_",
@@ -107,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn masking_twice_changes_nothing() {
+    fn masking_is_idempotent() {
         let once = redact("Bearer abc postgres://u:p@h sk_live_x").into_owned();
         assert_eq!(redact(&once), once);
     }

@@ -1,5 +1,5 @@
-//! A local certificate authority in the data folder, and the server certificate that it signs. Clients trust one file,
-//! `ca.pem`, which stays the same when the server certificate is renewed.
+//! The local certificate authority in the data folder, and the server certificate it signs. Clients trust `ca.pem`, which
+//! does not change when the server certificate is renewed.
 
 use std::fs;
 use std::io;
@@ -20,52 +20,47 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use crate::data_dir::{write_private, write_public};
 use crate::exit::Failure;
 
-/// The authority's certificate, to be trusted by clients.
 pub(super) const CA_CERTIFICATE: &str = "ca.pem";
-/// The authority's key.
 const CA_KEY: &str = "ca.key";
-/// The server's certificate.
 pub(super) const SERVER_CERTIFICATE: &str = "server.pem";
-/// The server's key.
 pub(super) const SERVER_KEY: &str = "server.key";
 
-/// A server certificate with less time left is renewed.
+/// A server certificate is renewed when less than this is left of its validity.
 pub const RENEW_WITHIN: Duration = Duration::from_hours(30 * 24);
-/// How long a server certificate is valid: the longest that common clients take without question.
+/// The validity of a server certificate: the longest that common clients accept.
 const SERVER_VALIDITY: Duration = Duration::from_hours(397 * 24);
-/// How long the authority is valid; renewing it means that every client must trust a new file.
+/// The validity of the authority. Renewing it requires every client to trust a new file.
 const CA_VALIDITY: Duration = Duration::from_hours(10 * 365 * 24);
-/// Certificates begin a little early, for clients whose clocks are behind.
+/// Certificates are valid from a little earlier, for clients whose clocks are behind.
 const BACKDATED: Duration = Duration::from_hours(24);
 
-/// What is to be done about the server certificate.
+/// Whether the server certificate can be used, or why it has to be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It can be served.
-    Good,
-    /// There is none, or none that can be read.
+pub enum CertificateStatus {
+    Valid,
+    /// There is none, or it cannot be parsed.
     Missing,
-    /// Its time is nearly over.
+    /// It expires within [`RENEW_WITHIN`].
     Expiring,
-    /// It names other hosts than it should.
-    OtherNames,
+    /// Its names are not the configured ones.
+    NamesChanged,
 }
 
-impl Standing {
-    /// Judges a certificate in DER form.
+impl CertificateStatus {
+    /// The status of a certificate in DER form.
     pub fn of(certificate: Option<&[u8]>, names: &[String], now: Timestamp) -> Self {
         let Some((_, certificate)) = certificate.and_then(|der| X509Certificate::from_der(der).ok()) else {
-            return Standing::Missing;
+            return CertificateStatus::Missing;
         };
         let end = Timestamp::from_unix_seconds(certificate.validity().not_after.timestamp());
         if end.since(now) < RENEW_WITHIN {
-            return Standing::Expiring;
+            return CertificateStatus::Expiring;
         }
         let mut wanted = names.to_vec();
         let mut found = names_of(&certificate);
         wanted.sort_unstable();
         found.sort_unstable();
-        if wanted == found { Standing::Good } else { Standing::OtherNames }
+        if wanted == found { CertificateStatus::Valid } else { CertificateStatus::NamesChanged }
     }
 }
 
@@ -85,24 +80,24 @@ fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
     names.value.general_names.iter().filter_map(text).collect()
 }
 
-/// Makes what is missing, and renews the server certificate when its time has come or its names are others.
+/// Creates what is missing, and replaces the server certificate when it expires soon or its names have changed.
 pub(super) fn ensure(folder: &Path, names: &[String], now: Timestamp) -> Result<(), Failure> {
     match fs::DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(Failure::plain(format!("cannot make {}: {error}", folder.display())));
+            return Err(Failure::plain(format!("cannot create {}: {error}", folder.display())));
         }
         Ok(()) | Err(_) => {}
     }
-    let authority = Authority::load_or_make(folder, now)?;
+    let authority = Authority::load_or_create(folder, now)?;
     let server = CertificateDer::from_pem_file(folder.join(SERVER_CERTIFICATE)).ok();
     let has_key = folder.join(SERVER_KEY).exists();
-    let standing = match Standing::of(server.as_deref().filter(|_| has_key), names, now) {
-        Standing::Good if authority.is_new => Standing::Missing,
-        standing => standing,
+    let status = match CertificateStatus::of(server.as_deref().filter(|_| has_key), names, now) {
+        CertificateStatus::Valid if authority.is_new => CertificateStatus::Missing,
+        status => status,
     };
-    if standing != Standing::Good {
+    if status != CertificateStatus::Valid {
         authority.issue(folder, names, now)?;
-        tracing::info!(reason = ?standing, names = names.join(","), "made a new server certificate");
+        tracing::info!(reason = ?status, names = names.join(","), "created a new server certificate");
     }
     Ok(())
 }
@@ -113,11 +108,11 @@ struct Authority {
 }
 
 impl Authority {
-    fn load_or_make(folder: &Path, now: Timestamp) -> Result<Self, Failure> {
+    fn load_or_create(folder: &Path, now: Timestamp) -> Result<Self, Failure> {
         let (certificate, key) = (folder.join(CA_CERTIFICATE), folder.join(CA_KEY));
-        let made_before = certificate.exists() && key.exists();
-        if !made_before {
-            Self::make(folder, now)?;
+        let exists = certificate.exists() && key.exists();
+        if !exists {
+            Self::create(folder, now)?;
         }
         let read = |path: &Path| {
             fs::read_to_string(path)
@@ -131,13 +126,15 @@ impl Authority {
                     "the local certificate authority in {} cannot be used: {error}",
                     folder.display()
                 ))
-                .remedy("Remove that folder to have a new one made; clients must then trust the new ca.pem.")
+                .remedy(
+                    "Delete that folder to create a new authority; clients must then trust the new ca.pem.",
+                )
             })?;
-        Ok(Self { issuer, is_new: !made_before })
+        Ok(Self { issuer, is_new: !exists })
     }
 
-    fn make(folder: &Path, now: Timestamp) -> Result<(), Failure> {
-        let failed = |error: rcgen::Error| Failure::doing("cannot make a certificate authority", &error);
+    fn create(folder: &Path, now: Timestamp) -> Result<(), Failure> {
+        let failed = |error: rcgen::Error| Failure::doing("cannot create a certificate authority", &error);
         let pair = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
         params.distinguished_name.push(DnType::CommonName, "Telepath local certificate authority");
@@ -145,13 +142,13 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         set_validity(&mut params, now, CA_VALIDITY);
         let certificate = params.self_signed(&pair).map_err(failed)?;
-        // The key first: a certificate without its key could never be used.
+        // The key first: a certificate without its key is useless.
         write_private(&folder.join(CA_KEY), zeroize::Zeroizing::new(pair.serialize_pem()).as_bytes())?;
         write_public(&folder.join(CA_CERTIFICATE), certificate.pem().as_bytes())
     }
 
     fn issue(&self, folder: &Path, names: &[String], now: Timestamp) -> Result<(), Failure> {
-        let failed = |error: rcgen::Error| Failure::doing("cannot make a server certificate", &error);
+        let failed = |error: rcgen::Error| Failure::doing("cannot create a server certificate", &error);
         let pair = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::new(names.to_vec()).map_err(failed)?;
         params.distinguished_name.push(DnType::CommonName, "Telepath server");

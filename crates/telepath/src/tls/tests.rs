@@ -36,7 +36,7 @@ impl Setup {
 }
 
 #[test]
-fn the_first_start_makes_an_authority_and_later_starts_keep_it() {
+fn the_first_start_creates_a_certificate_authority_and_later_starts_keep_it() {
     let setup = Setup::new();
     setup.load(&[], NOW);
     let (ca, server) = (setup.read("ca.pem"), setup.read("server.pem"));
@@ -54,15 +54,15 @@ fn a_certificate_is_renewed_in_time_and_when_its_names_change() {
     setup.load(&["Voice.example".to_lowercase().as_str()], NOW);
     let der = setup.server_der();
     let names = local_names(&["voice.example".to_owned()]);
-    let of = |names: &[String], now| Standing::of(Some(der.as_ref()), names, now);
+    let of = |names: &[String], now| CertificateStatus::of(Some(der.as_ref()), names, now);
     let days = |count: u64| std::time::Duration::from_hours(count * 24);
-    assert_eq!(of(&names, NOW), Standing::Good);
-    assert_eq!(of(&names, NOW.plus(days(366))), Standing::Good);
-    assert_eq!(of(&names, NOW.plus(days(368))), Standing::Expiring);
-    assert_eq!(of(&names, NOW.plus(days(500))), Standing::Expiring);
-    assert_eq!(of(&local_names(&[]), NOW), Standing::OtherNames);
-    assert_eq!(Standing::of(None, &names, NOW), Standing::Missing);
-    assert_eq!(Standing::of(Some(b"nonsense"), &names, NOW), Standing::Missing);
+    assert_eq!(of(&names, NOW), CertificateStatus::Valid);
+    assert_eq!(of(&names, NOW.plus(days(366))), CertificateStatus::Valid);
+    assert_eq!(of(&names, NOW.plus(days(368))), CertificateStatus::Expiring);
+    assert_eq!(of(&names, NOW.plus(days(500))), CertificateStatus::Expiring);
+    assert_eq!(of(&local_names(&[]), NOW), CertificateStatus::NamesChanged);
+    assert_eq!(CertificateStatus::of(None, &names, NOW), CertificateStatus::Missing);
+    assert_eq!(CertificateStatus::of(Some(b"nonsense"), &names, NOW), CertificateStatus::Missing);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_renewal_keeps_the_authority_and_is_served_at_once() {
 }
 
 #[test]
-fn a_lost_server_key_is_made_again() {
+fn a_missing_server_key_is_replaced_with_a_new_certificate() {
     let setup = Setup::new();
     setup.load(&[], NOW);
     fs::remove_file(setup.data.tls().join("server.key")).unwrap();
@@ -87,7 +87,7 @@ fn a_lost_server_key_is_made_again() {
 }
 
 #[test]
-fn files_that_do_not_belong_together_are_refused_and_the_old_ones_stay() {
+fn a_mismatched_certificate_and_key_are_rejected_and_the_old_ones_stay_in_use() {
     let (one, two) = (Setup::new(), Setup::new());
     one.load(&[], NOW);
     two.load(&[], NOW);

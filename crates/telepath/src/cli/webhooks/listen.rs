@@ -17,7 +17,7 @@ use telepath_egress::{AllowList, Egress, Security};
 
 use crate::cli::output;
 use crate::cli::reach::{Api, ApiArgs};
-use crate::deliveries::post::{self, Destination, Message, Patience};
+use crate::deliveries::post::{self, Destination, Message, Timeouts};
 use crate::exit::{Exit, Failure};
 use crate::signals;
 
@@ -206,7 +206,7 @@ impl Target {
             body: whole.payload.map(|payload| payload.get().to_owned()).unwrap_or_default(),
             at: SystemClock.now(),
         };
-        Ok(post::post(&self.egress, &self.destination, message, secrets, Patience::default()).await)
+        Ok(post::post(&self.egress, &self.destination, message, secrets, Timeouts::default()).await)
     }
 }
 

@@ -24,7 +24,7 @@ pub enum CertificateSource {
     },
     /// Issued by a local certificate authority in the data folder.
     Local {
-        /// Names in addition to localhost, 127.0.0.1 and ::1.
+        /// Names in addition to `localhost`, `127.0.0.1` and `::1`.
         hostnames: Vec<String>,
     },
 }

@@ -1,4 +1,4 @@
-//! An HTTPS endpoint on this machine that remembers what it was sent and answers as a test wants it.
+//! An HTTPS endpoint for tests. It records requests and sends the responses that a test chooses.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-/// A request that arrived.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(super) struct Got {
     pub(super) line: String,
@@ -25,7 +25,7 @@ impl Got {
     }
 }
 
-/// What to do with a request.
+/// How to respond to a request.
 pub(super) enum Reply {
     Bytes(Vec<u8>),
     Never,
@@ -36,13 +36,13 @@ impl Reply {
         Self::with(status, "Content-Length: 0\r\n", b"")
     }
 
-    /// An answer with these header lines; the connection stays open behind it.
+    /// A response with these header lines. The connection stays open.
     pub(super) fn with(status: u16, headers: &str, body: &[u8]) -> Self {
         Self::Bytes([format!("HTTP/1.1 {status} x\r\n{headers}\r\n").as_bytes(), body].concat())
     }
 }
 
-/// Reads addresses, and knows no names.
+/// Resolves addresses only, no names.
 pub(super) struct Numbers;
 
 impl Resolve for Numbers {
@@ -92,7 +92,7 @@ impl Sink {
         format!("https://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Trusts this sink and nobody else.
+    /// Trusts only this sink.
     pub(super) fn trust(&self) -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
@@ -103,12 +103,12 @@ impl Sink {
         Arc::new(versions.with_root_certificates(roots).with_no_client_auth())
     }
 
-    /// The next request that arrives.
+    /// Waits for the next request.
     pub(super) async fn next(&mut self) -> Got {
         super::within(self.arrived.recv()).await.unwrap()
     }
 
-    /// Requests so far.
+    /// The number of requests received so far.
     pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
@@ -145,12 +145,12 @@ async fn serve(
     got.body = String::from_utf8(body).unwrap();
     count.fetch_add(1, Ordering::Relaxed);
     let reply = reply(&got);
-    // A test that does not read them is told by the count.
+    // A test that does not read the requests uses the count.
     let _ = tell.try_send(got);
     if let Reply::Bytes(bytes) = reply {
         let _ = stream.write_all(&bytes).await;
         let _ = stream.flush().await;
     }
-    // Until the other side closes.
+    // Keep the connection open until the client closes it.
     let _ = stream.read_u8().await;
 }
