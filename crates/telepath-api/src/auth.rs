@@ -1,9 +1,10 @@
-//! The auth pipeline: from the first header to an admitted [`caller::Caller`], in the order in which things are cheap and
-//! reveal nothing. Authentication comes before routing, so an unknown path tells a stranger as little as a known one.
+//! Authentication, authorization and admission: from the first header to an admitted [`caller::Caller`]. The steps run in
+//! the order of their cost and of what they reveal. Authentication comes before routing, so a client without a key learns
+//! nothing about which paths exist.
 
+pub(crate) mod access_log;
+pub(crate) mod admission;
 pub(crate) mod caller;
 pub(crate) mod credentials;
-pub(crate) mod gate;
+pub(crate) mod peer;
 pub(crate) mod proxy;
-pub(crate) mod run;
-mod tally;

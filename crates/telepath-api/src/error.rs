@@ -14,7 +14,7 @@ use telepath_core::scope::Scope;
 use telepath_core::validation::{FieldError, Invalid};
 use telepath_store::StoreError;
 
-use crate::meters::Refusal;
+use crate::refusal::Refusal;
 
 /// Seconds after which a caller may ask again when the server could not answer.
 const RETRY_UNAVAILABLE: u64 = 5;

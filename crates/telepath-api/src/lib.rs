@@ -1,44 +1,36 @@
-//! The JSON API: one file per resource, the auth pipeline, error mapping, OpenAPI.
+//! The HTTPS API: one file per resource, authentication and authorization, error mapping, OpenAPI.
 //!
-//! [`Api::new`] puts it together over a store; the `serve_*` functions open its doors. Every request goes through one
-//! gate ([`Api::handle`]) that admits it, runs its handler and completes its answer.
+//! [`Api::new`] assembles the API over a store, and the `serve_*` functions serve it on a listener. Every request goes
+//! through [`Api::handle`], which admits it, runs its handler and completes the response.
+//!
+//! Imports run one way, from the top of this list to the bottom: `listen`, `app`, `router`, `openapi`, `resources`,
+//! `idempotency`, `auth`, `state`, `extract`, `handler`, `error`, and the leaves `headers`, `metrics`, `options`, `refusal`,
+//! `request_id` and `routes`.
 
-mod account;
-mod alerts;
-mod api;
-mod audit_events;
+mod app;
 mod auth;
-mod calls;
-mod date;
-mod deliveries;
 mod error;
+mod extract;
+mod handler;
 mod headers;
-mod health;
-mod json;
-mod key_presets;
-mod keys;
-mod leaks;
+mod idempotency;
 mod listen;
-mod meters;
 mod metrics;
-mod once;
 mod openapi;
 mod options;
-mod page;
-mod path;
-mod query;
+mod refusal;
 mod request_id;
-mod requests;
+mod resources;
+mod router;
 mod routes;
+mod state;
 #[cfg(test)]
 mod tests;
-mod trunks;
-mod webhooks;
-mod whoami;
 
-pub use api::{Api, Readiness};
-pub use auth::gate::Peer;
-pub use json::MAX_BODY_BYTES;
+pub use app::Api;
+pub use auth::peer::Peer;
+pub use extract::json::MAX_BODY_BYTES;
 pub use listen::{ALPN_PROTOCOLS, LoopbackError, LoopbackListener};
 pub use options::{ApiOptions, ConnectionLimits};
 pub use routes::{Access, ROUTES, RouteRow};
+pub use state::Readiness;

@@ -16,14 +16,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::Api;
+use crate::app::Api;
 use connection::{serve_local, serve_loopback, serve_tls};
 
 /// The protocols to offer in the TLS handshake (RFC 7301), the preferred one first.
 pub const ALPN_PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// How often the histograms are folded into their buckets.
-const TEND_EVERY: Duration = Duration::from_secs(5);
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait when the system has no descriptors left, before trying to accept again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -123,13 +123,13 @@ impl Api {
         let limits = self.shared.options.connections;
         let room = Arc::new(Semaphore::new(limits.at_once));
         let guests = TaskTracker::new();
-        let mut tend = tokio::time::interval(TEND_EVERY);
+        let mut upkeep = tokio::time::interval(UPKEEP_EVERY);
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                _ = tend.tick() => {
-                    self.tend_metrics();
+                _ = upkeep.tick() => {
+                    self.run_upkeep();
                     continue;
                 }
                 accepted = accept_with_room(&door, &room) => accepted,

@@ -1,10 +1,8 @@
-//! The router and the OpenAPI 3.1 document, made from the same list of handlers so that neither can have a route that the
-//! other has not. What all routes have in common (rate headers, refusals, the security scheme) is written into the
-//! document here, from the route table and the table of error codes.
+//! The OpenAPI 3.1 document. The handlers describe themselves; what all routes have in common (rate headers, error
+//! responses, the security scheme) is added here, from the route table and the table of error codes.
 
 mod events;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -15,12 +13,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::AppState;
 use crate::routes::{Access, ROUTES, RouteRow};
-use crate::{
-    account, alerts, audit_events, calls, deliveries, health, key_presets, keys, leaks, metrics, requests,
-    trunks, webhooks, whoami,
-};
+use crate::state::AppState;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -42,7 +36,13 @@ use crate::{
 )]
 struct Document;
 
-fn router() -> OpenApiRouter<AppState> {
+/// The part of the document that belongs to no route.
+pub(crate) fn header() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// The route of the document.
+pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(openapi))
 }
 
@@ -51,32 +51,6 @@ fn router() -> OpenApiRouter<AppState> {
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
 async fn openapi(State(state): State<AppState>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], state.document.clone())
-}
-
-/// All routes, and the document that describes them.
-pub(crate) fn router_and_document() -> (Router<AppState>, String) {
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
-        .merge(whoami::router())
-        .merge(keys::router())
-        .merge(key_presets::router())
-        .merge(account::router())
-        .merge(leaks::router())
-        .merge(trunks::router())
-        .merge(calls::router())
-        .merge(requests::router())
-        .merge(audit_events::router())
-        .merge(alerts::router())
-        .merge(webhooks::router())
-        .merge(deliveries::router())
-        .merge(health::router())
-        .merge(metrics::router())
-        .merge(router())
-        .split_for_parts();
-    let mut document = json!(document);
-    complete(&mut document);
-    let mut text = format!("{document:#}");
-    text.push('\n');
-    (router, text)
 }
 
 /// The generator calls an unsigned number of 32 bits an `int32`, whose largest value is half of ours.
@@ -96,7 +70,8 @@ fn correct_unsigned(value: &mut Value) {
     }
 }
 
-fn complete(document: &mut Value) {
+/// Adds what all routes have in common, from the route table and the table of error codes.
+pub(crate) fn complete(document: &mut Value) {
     correct_unsigned(document);
     document["components"]["securitySchemes"] = json!({
         "bearer": {

@@ -152,7 +152,7 @@ impl Server {
         if tokio::time::timeout(self.grace + TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.tasks.len(), "tasks were cut off at the end of the drain");
         }
-        if tokio::time::timeout(TASKS_END_WITHIN, self.api.settle()).await.is_err() {
+        if tokio::time::timeout(TASKS_END_WITHIN, self.api.drain_leaks()).await.is_err() {
             tracing::error!("leaked keys were reported that are not revoked yet");
         }
         self.store.close().await;

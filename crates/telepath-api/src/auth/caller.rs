@@ -1,6 +1,6 @@
-//! Who sends an admitted request, and the permission to do something as a type: a handler that takes
-//! [`Authorized`]`<TrunksWrite>` cannot be reached by a caller without that scope, and one that forgets it has no account
-//! to work on.
+//! The sender of an admitted request, and permission as an argument type: a handler that takes
+//! [`Authorized`]`<TrunksWrite>` cannot be reached without that scope, and a handler that takes no such argument has no
+//! account to work on.
 
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -16,57 +16,56 @@ use telepath_core::scope::{Scope, ScopeSet};
 use telepath_store::KeyHandle;
 
 use crate::error::ApiError;
-use crate::meters::Refusal;
+use crate::refusal::Refusal;
 
-/// Who sends an admitted request.
+/// The sender of an admitted request.
 #[derive(Clone)]
 pub(crate) struct Caller {
     /// A key, or local administration.
     pub(crate) actor: Actor,
-    /// The key as it stands in memory; `None` for local administration.
+    /// The key's entry in the key table; `None` for local administration.
     pub(crate) key: Option<KeyHandle>,
-    /// Whose data it may see.
+    /// The account whose data it may see.
     pub(crate) account: AccountId,
-    /// What it may do.
     pub(crate) scopes: ScopeSet,
-    /// From where; `None` for local administration.
+    /// `None` for local administration.
     pub(crate) address: Option<IpAddr>,
     /// When the request was admitted.
     pub(crate) at: Timestamp,
-    /// The attempt that this is, when the request carries an `Idempotency-Key`.
+    /// Present when the request carries an `Idempotency-Key`.
     pub(crate) idempotency: Option<IdempotencyId>,
 }
 
 impl Caller {
-    /// The same as an argument of the store's functions.
+    /// The origin that the store records for a change.
     pub(crate) const fn origin(&self) -> Origin {
         Origin { actor: self.actor, address: self.address, at: self.at, idempotency: self.idempotency }
     }
 }
 
-/// Somebody without a key, on a route for which none is asked.
+/// A client without a key, on a route that requires none.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Visitor {
-    /// From where; `None` through the socket in the data folder.
+pub(crate) struct Anonymous {
+    /// `None` through the Unix socket.
     pub(crate) address: Option<IpAddr>,
     /// When the request was admitted.
     pub(crate) at: Timestamp,
 }
 
-impl<S: Sync> FromRequestParts<S> for Visitor {
+impl<S: Sync> FromRequestParts<S> for Anonymous {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let caller = parts.extensions.get::<Caller>();
-        let as_visitor = |caller: &Caller| Self { address: caller.address, at: caller.at };
-        let visitor = parts.extensions.get::<Self>().copied().or_else(|| caller.map(as_visitor));
-        visitor.ok_or_else(|| ApiError::internal("a route for visitors was reached by nobody"))
+        let as_anonymous = |caller: &Caller| Self { address: caller.address, at: caller.at };
+        let anonymous = parts.extensions.get::<Self>().copied().or_else(|| caller.map(as_anonymous));
+        anonymous.ok_or_else(|| ApiError::internal("an open route was reached without an admission"))
     }
 }
 
-/// What a handler needs its caller to have.
+/// A requirement of a handler.
 pub(crate) trait Need: Send + Sync + 'static {
-    /// The scope; `None` when any key will do.
+    /// The scope; `None` if any valid key is sufficient.
     const SCOPE: Option<Scope>;
 }
 
@@ -95,7 +94,7 @@ needs! {
     WebhooksWrite = Some(Scope::WebhooksWrite);
 }
 
-/// Proof that the caller has what the handler needs.
+/// Proof that the caller meets the handler's requirement.
 pub(crate) struct Authorized<N: Need> {
     pub(crate) caller: Caller,
     need: PhantomData<N>,
@@ -105,7 +104,7 @@ impl<S: Sync, N: Need> FromRequestParts<S> for Authorized<N> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        // The gate puts a caller into every request under /v1; without one there is no permission at all.
+        // Admission attaches a caller to every request under /v1; without one there is no permission.
         let caller =
             parts.extensions.remove::<Caller>().ok_or_else(|| ApiError::of(ErrorCode::MissingApiKey))?;
         match N::SCOPE {

@@ -1,5 +1,5 @@
-//! Who really calls when a reverse proxy stands in between. Forwarding headers count only when the peer itself is on the
-//! list of trusted proxies; from anybody else they are just text that a caller made up.
+//! The client's address and protocol behind a reverse proxy. Forwarding headers are used only if the peer is a trusted
+//! proxy, because any other client can send whatever it likes in them.
 
 use std::net::IpAddr;
 
@@ -9,31 +9,31 @@ use telepath_core::address::{NetworkList, canonical};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The caller's address, and whether its part of the way was encrypted.
+/// The client's address, and whether its connection was encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Encrypted all the way, or on a loopback address.
-    Safe(IpAddr),
-    /// A trusted proxy took the request over plain HTTP, or does not say.
-    InClear(IpAddr),
+pub(crate) enum ForwardedProto {
+    /// HTTPS from the client on, or a loopback address.
+    Https(IpAddr),
+    /// A trusted proxy received the request over plain HTTP, or does not report the protocol.
+    Http(IpAddr),
 }
 
-/// Judges the way a request came.
-pub(crate) fn judge(peer: IpAddr, headers: &HeaderMap, trusted: &NetworkList) -> Way {
+/// Determines the client's address and protocol.
+pub(crate) fn judge(peer: IpAddr, headers: &HeaderMap, trusted: &NetworkList) -> ForwardedProto {
     let peer = canonical(peer);
     if !trusted.contains(peer) {
-        return Way::Safe(peer);
+        return ForwardedProto::Https(peer);
     }
     let caller = rightmost_untrusted(headers, trusted).unwrap_or(peer);
-    if is_https(headers) { Way::Safe(caller) } else { Way::InClear(caller) }
+    if is_https(headers) { ForwardedProto::Https(caller) } else { ForwardedProto::Http(caller) }
 }
 
-/// The last address that no trusted proxy vouches for: everything left of it could have been sent by the caller.
+/// The last address that is not a trusted proxy. The client could have sent everything left of it.
 fn rightmost_untrusted(headers: &HeaderMap, trusted: &NetworkList) -> Option<IpAddr> {
     let mut leftmost = None;
     for value in headers.get_all(FORWARDED_FOR).iter().rev() {
         for entry in value.to_str().ok()?.rsplit(',') {
-            // Something that is no address ends the chain: what is left of it is not to be believed.
+            // An entry that is not an address ends the chain; nothing left of it can be trusted.
             let Some(address) = parse_address(entry.trim()) else { return leftmost };
             leftmost = Some(address);
             if !trusted.contains(address) {
@@ -56,7 +56,7 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     Some(canonical(address))
 }
 
-/// Every proxy on the way adds its own value; all of them must say https.
+/// Every proxy adds its own value; all of them must be `https`.
 fn is_https(headers: &HeaderMap) -> bool {
     let mut any = false;
     for value in headers.get_all(FORWARDED_PROTO) {
@@ -73,7 +73,7 @@ fn is_https(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn judge_with(peer: &str, forwarded: &[&str], proto: &[&str]) -> Way {
+    fn judge_with(peer: &str, forwarded: &[&str], proto: &[&str]) -> ForwardedProto {
         let mut headers = HeaderMap::new();
         for value in forwarded {
             headers.append(FORWARDED_FOR, value.parse().unwrap());
@@ -84,17 +84,17 @@ mod tests {
         judge(peer.parse().unwrap(), &headers, &"10.0.0.0/8,2001:db8::/64".parse().unwrap())
     }
 
-    fn safe(address: &str) -> Way {
-        Way::Safe(address.parse().unwrap())
+    fn safe(address: &str) -> ForwardedProto {
+        ForwardedProto::Https(address.parse().unwrap())
     }
 
     #[test]
-    fn forwarding_headers_of_strangers_are_ignored() {
+    fn forwarding_headers_from_untrusted_peers_are_ignored() {
         assert_eq!(judge_with("192.0.2.1", &["203.0.113.9"], &["http"]), safe("192.0.2.1"));
     }
 
     #[test]
-    fn the_rightmost_untrusted_address_is_the_caller() {
+    fn the_rightmost_untrusted_address_is_the_client() {
         let https: &[&str] = &["https"];
         assert_eq!(judge_with("10.0.0.1", &["198.51.100.1, 203.0.113.9"], https), safe("203.0.113.9"));
         assert_eq!(judge_with("10.0.0.1", &["203.0.113.9, 10.1.1.1"], https), safe("203.0.113.9"));
@@ -105,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_must_say_https() {
-        let clear = Way::InClear("203.0.113.9".parse().unwrap());
+    fn a_trusted_proxy_must_send_x_forwarded_proto_https() {
+        let clear = ForwardedProto::Http("203.0.113.9".parse().unwrap());
         for proto in [&[][..], &["http"], &["https, http"], &["https", "http"], &["wss"]] {
             assert_eq!(judge_with("10.0.0.1", &["203.0.113.9"], proto), clear, "{proto:?}");
         }

@@ -21,8 +21,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::whole::Whole;
-use crate::api::Api;
-use crate::auth::gate::Peer;
+use crate::app::Api;
+use crate::auth::peer::Peer;
 use crate::options::ConnectionLimits;
 
 /// The content type of a TLS handshake record (RFC 8446 section 5.1): the first byte of every TLS connection.

@@ -18,8 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::connection::Treatment;
-use crate::api::Api;
-use crate::auth::gate::Peer;
+use crate::app::Api;
+use crate::auth::peer::Peer;
 
 /// How long a closing connection is read from, so that the peer's system does not throw our answer away.
 const LINGER: Duration = Duration::from_millis(500);

@@ -2,17 +2,17 @@
 
 use serde_json::json;
 
-use super::house::House;
+use super::harness::Harness;
 
 #[tokio::test]
 async fn an_edited_preset_is_what_new_keys_get_and_old_ones_keep_theirs() {
-    let house = House::new().await;
-    let master = house.master().await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
     let make = async || {
         let body = json!({"name": "n", "preset": "monitoring"});
-        house.post("/v1/keys", &master, body).await.expect(201).json()
+        harness.post("/v1/keys", &master, body).await.expect(201).json()
     };
-    let listed = house.get("/v1/key-presets", &master).await.expect(200).json();
+    let listed = harness.get("/v1/key-presets", &master).await.expect(200).json();
     let names: Vec<_> =
         listed["presets"].as_array().unwrap().iter().map(|preset| preset["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["production", "development", "testing", "monitoring", "custom"]);
@@ -20,25 +20,25 @@ async fn an_edited_preset_is_what_new_keys_get_and_old_ones_keep_theirs() {
     let old = make().await;
     let path = "/v1/key-presets/monitoring";
     let patch = json!({"scopes": ["calls:read"], "rate_limit_per_minute": 30});
-    let edited = house.ask("PATCH", path, &master, Some(patch)).await.expect(200).json();
+    let edited = harness.ask("PATCH", path, &master, Some(patch)).await.expect(200).json();
     let expected = json!({"name": "monitoring", "scopes": ["calls:read"], "rate_limit_per_minute": 30,
         "modified": true});
     assert_eq!(edited, expected);
     let new = make().await;
     assert_eq!((&new["scopes"], &new["rate_limit_per_minute"]), (&json!(["calls:read"]), &json!(30)));
     let shown =
-        house.get(&format!("/v1/keys/{}", old["id"].as_str().unwrap()), &master).await.expect(200).json();
+        harness.get(&format!("/v1/keys/{}", old["id"].as_str().unwrap()), &master).await.expect(200).json();
     assert_eq!((&shown["scopes"], &shown["rate_limit_per_minute"]), (&old["scopes"], &json!(1200)));
-    house.ask("DELETE", path, &master, None).await.expect(204);
+    harness.ask("DELETE", path, &master, None).await.expect(204);
     assert_eq!(make().await["scopes"], old["scopes"]);
 }
 
 #[tokio::test]
 async fn what_cannot_be_offered_is_refused() {
-    let house = House::new().await;
-    let master = house.master().await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
     let patch = async |name: &str, key: &str, body| {
-        house.ask("PATCH", &format!("/v1/key-presets/{name}"), key, Some(body)).await
+        harness.ask("PATCH", &format!("/v1/key-presets/{name}"), key, Some(body)).await
     };
     for (name, body, status, code) in [
         ("custom", json!({"rate_limit_per_minute": 5}), 400, "INVALID_PARAMS"),
@@ -50,34 +50,34 @@ async fn what_cannot_be_offered_is_refused() {
     ] {
         assert_eq!(patch(name, &master, body).await.expect(status).code(), code, "{name}");
     }
-    let clerk = house.key(json!({"preset": "custom", "scopes": ["keys:write", "calls:read"]})).await;
+    let clerk = harness.key(json!({"preset": "custom", "scopes": ["keys:write", "calls:read"]})).await;
     let narrow = json!({"scopes": ["calls:read"]});
     assert_eq!(patch("monitoring", &clerk, narrow.clone()).await.expect(403).code(), "INSUFFICIENT_SCOPE");
     patch("monitoring", &master, narrow).await.expect(200);
     let beyond = patch("monitoring", &clerk, json!({"scopes": ["calls:write"]})).await.expect(400).json();
     assert_eq!(beyond["error"]["details"][0]["field"], "scopes");
-    house.ask("DELETE", "/v1/key-presets/monitoring", &clerk, None).await.expect(403);
-    house.ask("DELETE", "/v1/key-presets/nothing", &master, None).await.expect(404);
+    harness.ask("DELETE", "/v1/key-presets/monitoring", &clerk, None).await.expect(403);
+    harness.ask("DELETE", "/v1/key-presets/nothing", &master, None).await.expect(404);
 }
 
 #[tokio::test]
 async fn an_account_is_shown_and_changed() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let shown = house.get("/v1/account", &master).await.expect(200).json();
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let shown = harness.get("/v1/account", &master).await.expect(200).json();
     assert_eq!(
         shown,
-        json!({"id": house.account.id, "name": "Default", "mode": "live",
+        json!({"id": harness.account.id, "name": "Default", "mode": "live",
         "max_rate_limit_per_minute": 60_000, "revoke_keys_seen_in_clear": false,
         "created_at": "2027-01-15T08:00:00.000Z"})
     );
-    assert_eq!(house.get("/v1/whoami", &master).await.json()["account"]["name"], "Default");
+    assert_eq!(harness.get("/v1/whoami", &master).await.json()["account"]["name"], "Default");
     let patch = json!({"name": "Example", "revoke_keys_seen_in_clear": true});
-    let changed = house.ask("PATCH", "/v1/account", &master, Some(patch)).await.expect(200).json();
+    let changed = harness.ask("PATCH", "/v1/account", &master, Some(patch)).await.expect(200).json();
     assert_eq!((&changed["name"], &changed["revoke_keys_seen_in_clear"]), (&json!("Example"), &json!(true)));
-    assert_eq!(house.get("/v1/account", &master).await.json(), changed);
-    assert_eq!(house.get("/v1/whoami", &master).await.json()["account"]["name"], "Example");
+    assert_eq!(harness.get("/v1/account", &master).await.json(), changed);
+    assert_eq!(harness.get("/v1/whoami", &master).await.json()["account"]["name"], "Example");
     for bad in [json!({"name": ""}), json!({"mode": "test"}), json!({"max_rate_limit_per_minute": 1})] {
-        house.ask("PATCH", "/v1/account", &master, Some(bad)).await.expect(400);
+        harness.ask("PATCH", "/v1/account", &master, Some(bad)).await.expect(400);
     }
 }

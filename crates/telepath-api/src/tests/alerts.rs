@@ -2,30 +2,30 @@
 
 use serde_json::{Value, json};
 
-use super::house::{House, address, request};
-use crate::Peer;
+use super::harness::{Harness, address, request};
+use crate::auth::peer::Peer;
 
 /// Uses a revoked key, from which an alert follows.
-async fn dead_key(house: &House, master: &str, name: &str) -> String {
-    let key = house.key(json!({ "name": name, "preset": "testing" })).await;
-    let id = house.get("/v1/whoami", &key).await.expect(200).json()["id"].as_str().unwrap().to_owned();
-    house.post(&format!("/v1/keys/{id}/revoke"), master, json!({})).await.expect(200);
-    house.get("/v1/whoami", &key).await.expect(401);
-    house.get("/v1/whoami", &key).await.expect(401);
-    house.store.handle_notices().await.unwrap();
+async fn dead_key(harness: &Harness, master: &str, name: &str) -> String {
+    let key = harness.key(json!({ "name": name, "preset": "testing" })).await;
+    let id = harness.get("/v1/whoami", &key).await.expect(200).json()["id"].as_str().unwrap().to_owned();
+    harness.post(&format!("/v1/keys/{id}/revoke"), master, json!({})).await.expect(200);
+    harness.get("/v1/whoami", &key).await.expect(401);
+    harness.get("/v1/whoami", &key).await.expect(401);
+    harness.store.handle_notices().await.unwrap();
     id
 }
 
-async fn list(house: &House, key: &str, query: &str) -> Value {
-    house.get(&format!("/v1/alerts{query}"), key).await.expect(200).json()
+async fn list(harness: &Harness, key: &str, query: &str) -> Value {
+    harness.get(&format!("/v1/alerts{query}"), key).await.expect(200).json()
 }
 
 #[tokio::test]
 async fn the_use_of_a_dead_key_is_seen_and_acknowledged_once() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let id = dead_key(&house, &master, "Old").await;
-    let body = list(&house, &master, "").await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let id = dead_key(&harness, &master, "Old").await;
+    let body = list(&harness, &master, "").await;
     let alert = &body["alerts"][0];
     for (member, value) in [
         ("rule", json!("dead_key_used")),
@@ -40,67 +40,67 @@ async fn the_use_of_a_dead_key_is_seen_and_acknowledged_once() {
         assert_eq!(alert[member], value, "{member}");
     }
     assert_eq!(body["pagination"], json!({"limit": 20, "offset": 0, "total": 1, "next_cursor": null}));
-    house.pass(60);
+    harness.pass(60);
     let path = format!("/v1/alerts/{}/acknowledge", alert["id"].as_str().unwrap());
-    let first = house.ask("POST", &path, &master, None).await.expect(200).json();
+    let first = harness.ask("POST", &path, &master, None).await.expect(200).json();
     assert_eq!(first["acknowledged_at"], "2027-01-15T08:01:00.000Z");
-    let me = house.get("/v1/whoami", &master).await.json();
+    let me = harness.get("/v1/whoami", &master).await.json();
     assert_eq!(first["acknowledged_by"], me["id"]);
-    house.pass(60);
-    let other = house.master().await;
-    let again = house.ask("POST", &path, &other, None).await.expect(200).json();
+    harness.pass(60);
+    let other = harness.master().await;
+    let again = harness.ask("POST", &path, &other, None).await.expect(200).json();
     assert_eq!(again, first);
-    assert_eq!(list(&house, &master, "?status=open").await["alerts"], json!([]));
-    assert_eq!(list(&house, &master, "?status=acknowledged").await["alerts"], json!([first]));
-    let metrics = String::from_utf8(house.get("/metrics", "").await.expect(200).body.to_vec()).unwrap();
+    assert_eq!(list(&harness, &master, "?status=open").await["alerts"], json!([]));
+    assert_eq!(list(&harness, &master, "?status=acknowledged").await["alerts"], json!([first]));
+    let metrics = String::from_utf8(harness.get("/metrics", "").await.expect(200).body.to_vec()).unwrap();
     assert!(metrics.contains("telepath_alerts_raised_total{rule=\"dead_key_used\"} 1"), "{metrics}");
 }
 
 #[tokio::test]
 async fn lists_are_filtered_and_go_on_behind_a_cursor() {
-    let house = House::new().await;
-    let master = house.master().await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
     let mut ids = Vec::new();
     for name in ["one", "two", "three"] {
-        ids.push(dead_key(&house, &master, name).await);
-        house.pass(1);
+        ids.push(dead_key(&harness, &master, name).await);
+        harness.pass(1);
     }
     let names = |body: &Value| -> Vec<String> {
         let alerts = body["alerts"].as_array().unwrap().iter();
         alerts.map(|alert| alert["key_name"].as_str().unwrap().to_owned()).collect()
     };
-    let first = list(&house, &master, "?limit=2").await;
+    let first = list(&harness, &master, "?limit=2").await;
     assert_eq!(names(&first), ["three", "two"]);
     let cursor = first["pagination"]["next_cursor"].as_str().unwrap();
-    dead_key(&house, &master, "four").await;
-    let second = list(&house, &master, &format!("?limit=2&cursor={cursor}")).await;
+    dead_key(&harness, &master, "four").await;
+    let second = list(&harness, &master, &format!("?limit=2&cursor={cursor}")).await;
     assert_eq!(
         (names(&second), &second["pagination"]["next_cursor"]),
         (vec!["one".to_owned()], &json!(null))
     );
-    assert_eq!(names(&list(&house, &master, &format!("?key_id={}", ids[1])).await), ["two"]);
-    assert_eq!(names(&list(&house, &master, "?rule=unused").await), [""; 0]);
+    assert_eq!(names(&list(&harness, &master, &format!("?key_id={}", ids[1])).await), ["two"]);
+    assert_eq!(names(&list(&harness, &master, "?rule=unused").await), [""; 0]);
     for wrong in
         ["?rule=nonsense", "?status=new", "?cursor=7", &format!("?cursor={cursor}&offset=1"), "?key=x"]
     {
-        house.get(&format!("/v1/alerts{wrong}"), &master).await.expect(400);
+        harness.get(&format!("/v1/alerts{wrong}"), &master).await.expect(400);
     }
 }
 
 #[tokio::test]
 async fn alerts_need_the_right_scopes_and_an_id_that_exists() {
-    let house = House::new().await;
+    let harness = Harness::new().await;
     let reader =
-        house.key(json!({"preset": "custom", "scopes": ["usage:read"], "rate_limit_per_minute": 60})).await;
+        harness.key(json!({"preset": "custom", "scopes": ["usage:read"], "rate_limit_per_minute": 60})).await;
     let other =
-        house.key(json!({"preset": "custom", "scopes": ["keys:read"], "rate_limit_per_minute": 60})).await;
-    list(&house, &reader, "").await;
-    house.get("/v1/alerts", &other).await.expect(403);
-    house.ask("POST", "/v1/alerts/alr_x/acknowledge", &reader, None).await.expect(403);
-    let master = house.master().await;
+        harness.key(json!({"preset": "custom", "scopes": ["keys:read"], "rate_limit_per_minute": 60})).await;
+    list(&harness, &reader, "").await;
+    harness.get("/v1/alerts", &other).await.expect(403);
+    harness.ask("POST", "/v1/alerts/alr_x/acknowledge", &reader, None).await.expect(403);
+    let master = harness.master().await;
     for id in ["alr_x", "alr_00000000000000000000000000"] {
         let missing =
-            house.ask("POST", &format!("/v1/alerts/{id}/acknowledge"), &master, None).await.expect(404);
+            harness.ask("POST", &format!("/v1/alerts/{id}/acknowledge"), &master, None).await.expect(404);
         assert_eq!(
             (missing.code(), missing.message()),
             ("ALERT_NOT_FOUND".into(), format!("Alert '{id}' not found"))
@@ -110,17 +110,17 @@ async fn alerts_need_the_right_scopes_and_an_id_that_exists() {
 
 #[tokio::test]
 async fn a_key_that_was_sent_in_clear_raises_a_critical_alert() {
-    let house = House::with(600, |options| {
+    let harness = Harness::with(600, |options| {
         options.trusted_proxies = "192.0.2.0/24".parse().unwrap();
     })
     .await;
-    let master = house.master().await;
+    let master = harness.master().await;
     let mut clear = request("GET", "/v1/whoami", &master);
     clear.headers_mut().insert("x-forwarded-for", "198.51.100.9".parse().unwrap());
     clear.headers_mut().insert("x-forwarded-proto", "http".parse().unwrap());
-    house.send_from(clear, Peer::Tls(address("192.0.2.1"))).await.expect(400);
-    house.store.handle_notices().await.unwrap();
-    let alert = &list(&house, &master, "").await["alerts"][0];
+    harness.send_from(clear, Peer::Tls(address("192.0.2.1"))).await.expect(400);
+    harness.store.handle_notices().await.unwrap();
+    let alert = &list(&harness, &master, "").await["alerts"][0];
     assert_eq!((&alert["rule"], &alert["severity"]), (&json!("seen_in_clear"), &json!("critical")));
     assert_eq!(alert["figures"], json!({"address": "198.51.100.9", "seen": 1}));
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use telepath_core::scope::{Scope, ScopeSet};
 
-use super::house::House;
-use crate::openapi::router_and_document;
+use super::harness::Harness;
+use crate::router::router_and_document;
 use crate::routes::{Access, ROUTES};
 
 fn concrete(path: &str) -> String {
@@ -33,9 +33,9 @@ fn the_table_and_the_document_have_the_same_routes() {
 
 #[tokio::test]
 async fn without_a_key_only_open_routes_answer() {
-    let house = House::new().await;
+    let harness = Harness::new().await;
     for row in ROUTES {
-        let answer = house.ask(row.method.as_str(), &concrete(row.path), "", None).await;
+        let answer = harness.ask(row.method.as_str(), &concrete(row.path), "", None).await;
         let expected = match (row.access, row.path) {
             // Neither is configured here, and a report without a body is none.
             (_, "/.well-known/security.txt" | "/v1/keys/secret-scanning") => 404,
@@ -49,15 +49,15 @@ async fn without_a_key_only_open_routes_answer() {
 
 #[tokio::test]
 async fn each_route_asks_for_its_own_scope_and_no_other() {
-    let house = House::new().await;
+    let harness = Harness::new().await;
     for row in ROUTES {
         let Access::Scope(scope) = row.access else { continue };
         let case = format!("{} {}", row.method, row.path);
         let all_that_do_not_bring_it: ScopeSet =
             Scope::ALL.iter().copied().filter(|other| !ScopeSet::of(&[*other]).allows(scope)).collect();
         let names: Vec<_> = all_that_do_not_bring_it.iter().map(Scope::name).collect();
-        let without = house.key(json!({"preset": "custom", "scopes": names})).await;
-        let refused = house.ask(row.method.as_str(), &concrete(row.path), &without, None).await;
+        let without = harness.key(json!({"preset": "custom", "scopes": names})).await;
+        let refused = harness.ask(row.method.as_str(), &concrete(row.path), &without, None).await;
         assert_eq!(refused.status.as_u16(), 403, "{case}");
         assert_eq!(refused.code(), "INSUFFICIENT_SCOPE", "{case}");
         assert_eq!(refused.json()["error"]["required_scope"], scope.name(), "{case}");
@@ -66,8 +66,8 @@ async fn each_route_asks_for_its_own_scope_and_no_other() {
             format!("Bearer realm=\"telepath\", error=\"insufficient_scope\", scope=\"{scope}\""),
             "{case}"
         );
-        let with = house.key(json!({"preset": "custom", "scopes": [scope.name()]})).await;
-        let allowed = house.ask(row.method.as_str(), &concrete(row.path), &with, None).await;
+        let with = harness.key(json!({"preset": "custom", "scopes": [scope.name()]})).await;
+        let allowed = harness.ask(row.method.as_str(), &concrete(row.path), &with, None).await;
         assert!(![401, 405, 500].contains(&allowed.status.as_u16()), "{case}: {}", allowed.status);
         // A key with the scope may still be refused for what else it lacks, as where all keys are rotated.
         if allowed.status.as_u16() == 403 {
@@ -78,9 +78,9 @@ async fn each_route_asks_for_its_own_scope_and_no_other() {
 
 #[tokio::test]
 async fn any_key_will_do_where_the_table_says_so() {
-    let house = House::new().await;
-    let weakest = house.key(json!({"preset": "custom", "scopes": ["usage:read"]})).await;
+    let harness = Harness::new().await;
+    let weakest = harness.key(json!({"preset": "custom", "scopes": ["usage:read"]})).await;
     for row in ROUTES.iter().filter(|row| row.access == Access::AnyKey) {
-        house.ask(row.method.as_str(), row.path, &weakest, None).await.expect(200);
+        harness.ask(row.method.as_str(), row.path, &weakest, None).await.expect(200);
     }
 }

@@ -3,16 +3,16 @@
 use serde_json::json;
 use telepath_core::call::DisconnectReason;
 
-use super::house::House;
+use super::harness::Harness;
 
 #[tokio::test]
 async fn a_call_shows_what_is_known_of_it() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let trunk = house.trunk(&key, "support-01").await;
-    let call = house.call(trunk, "+15550100123").await;
-    house.pass(7);
-    let body = house.get(&format!("/v1/calls/{call}"), &key).await.expect(200).json();
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let trunk = harness.trunk(&key, "support-01").await;
+    let call = harness.call(trunk, "+15550100123").await;
+    harness.pass(7);
+    let body = harness.get(&format!("/v1/calls/{call}"), &key).await.expect(200).json();
     for (member, value) in [
         ("id", json!(call)),
         ("trunk_id", json!(trunk)),
@@ -32,22 +32,22 @@ async fn a_call_shows_what_is_known_of_it() {
         assert_eq!(body[member], value, "{member}");
     }
     assert_eq!(body["metrics"]["packet_loss_percent"], json!(null));
-    let list = house.get("/v1/calls", &key).await.expect(200).json();
+    let list = harness.get("/v1/calls", &key).await.expect(200).json();
     assert_eq!(list["calls"][0]["id"], body["id"]);
     assert_eq!(list["calls"][0].get("sip_trace"), None);
 }
 
 #[tokio::test]
 async fn lists_are_filtered_sorted_and_paged() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let trunk = house.trunk(&key, "support-01").await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let trunk = harness.trunk(&key, "support-01").await;
     for from in ["+15550100001", "+15550100002", "+15550100003"] {
-        house.call(trunk, from).await;
-        house.pass(60);
+        harness.call(trunk, from).await;
+        harness.pass(60);
     }
     let parties = async |query: &str| {
-        let body = house.get(&format!("/v1/calls?{query}"), &key).await.expect(200).json();
+        let body = harness.get(&format!("/v1/calls?{query}"), &key).await.expect(200).json();
         let calls = body["calls"].as_array().unwrap();
         calls.iter().map(|call| call["from"].as_str().unwrap()[9..].to_owned()).collect::<Vec<_>>()
     };
@@ -67,16 +67,16 @@ async fn lists_are_filtered_sorted_and_paged() {
 
 #[tokio::test]
 async fn a_live_call_is_hung_up_once() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let trunk = house.trunk(&key, "support-01").await;
-    let call = house.call(trunk, "+15550100123").await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let trunk = harness.trunk(&key, "support-01").await;
+    let call = harness.call(trunk, "+15550100123").await;
     let path = format!("/v1/calls/{call}/hangup");
-    let asked = house.ask("POST", &path, &key, None).await.expect(202).json();
+    let asked = harness.ask("POST", &path, &key, None).await.expect(202).json();
     assert_eq!(asked, json!({"id": call, "requested_at": "2027-01-15T08:00:00.000Z"}));
-    assert_eq!(*house.media.asked.lock().unwrap(), [(call.to_string(), DisconnectReason::ApiHangup)]);
-    let again = house.ask("POST", &path, &key, None).await.expect(409);
+    assert_eq!(*harness.media.asked.lock().unwrap(), [(call.to_string(), DisconnectReason::ApiHangup)]);
+    let again = harness.ask("POST", &path, &key, None).await.expect(409);
     assert_eq!(again.code(), "CALL_NOT_LIVE");
-    let missing = house.ask("POST", "/v1/calls/call_x/hangup", &key, None).await.expect(404);
+    let missing = harness.ask("POST", "/v1/calls/call_x/hangup", &key, None).await.expect(404);
     assert_eq!(missing.message(), "Call 'call_x' not found");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use telepath_core::error::{Blame, ErrorCode};
 use telepath_core::event::EventKind;
 
-use crate::openapi::router_and_document;
+use crate::router::router_and_document;
 
 fn hold(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);

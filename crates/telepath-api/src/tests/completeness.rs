@@ -9,7 +9,7 @@ use axum::http::Request;
 use serde_json::json;
 use telepath_core::id::RequestId;
 
-use super::house::{Answer, House, START, custom_trunk, request};
+use super::harness::{Answer, Harness, START, custom_trunk, request};
 
 /// What must hold of every answer; `limit` is that of the window it must report.
 fn check(case: &str, answer: &Answer, status: u16, limit: u32) {
@@ -50,81 +50,82 @@ const OF_ADDRESS: u32 = 600;
 
 #[tokio::test]
 async fn answers_of_success_have_all_headers() {
-    let house = House::new().await;
-    let key = house.master().await;
-    check("whoami", &house.get("/v1/whoami", &key).await, 200, OF_KEY);
-    let made = house.post("/v1/trunks", &key, custom_trunk("support-01")).await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    check("whoami", &harness.get("/v1/whoami", &key).await, 200, OF_KEY);
+    let made = harness.post("/v1/trunks", &key, custom_trunk("support-01")).await;
     check("create", &made, 201, OF_KEY);
     let trunk = made.json()["id"].as_str().unwrap().parse().unwrap();
-    let call = house.call(trunk, "+15550100123").await;
-    let hangup = house.ask("POST", &format!("/v1/calls/{call}/hangup"), &key, None).await;
+    let call = harness.call(trunk, "+15550100123").await;
+    let hangup = harness.ask("POST", &format!("/v1/calls/{call}/hangup"), &key, None).await;
     check("hangup", &hangup, 202, OF_KEY);
-    check("delete", &house.ask("DELETE", &format!("/v1/trunks/{trunk}"), &key, None).await, 204, OF_KEY);
-    check("head", &house.ask("HEAD", "/v1/whoami", &key, None).await, 200, OF_KEY);
+    check("delete", &harness.ask("DELETE", &format!("/v1/trunks/{trunk}"), &key, None).await, 204, OF_KEY);
+    check("head", &harness.ask("HEAD", "/v1/whoami", &key, None).await, 200, OF_KEY);
     for open in ["/livez", "/readyz", "/metrics", "/openapi.json"] {
-        check(open, &house.get(open, "").await, 200, OF_ADDRESS);
+        check(open, &harness.get(open, "").await, 200, OF_ADDRESS);
     }
 }
 
 #[tokio::test]
 async fn refusals_have_all_headers() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let reader = house.key(json!({"preset": "testing"})).await;
-    check("bad JSON", &house.post("/v1/trunks", &key, json!([1])).await, 400, OF_KEY);
-    check("no key", &house.get("/v1/whoami", "").await, 401, OF_ADDRESS);
-    check("unknown key", &house.get("/v1/whoami", "sk_live_nonsense").await, 401, OF_ADDRESS);
-    check("scope", &house.post("/v1/trunks", &reader, custom_trunk("abc")).await, 403, 600);
-    check("no route", &house.get("/v1/nothing", &key).await, 404, OF_KEY);
-    check("no route outside", &house.get("/nothing", &key).await, 404, OF_ADDRESS);
-    check("no trunk", &house.get("/v1/trunks/conn_x", &key).await, 404, OF_KEY);
-    let method = house.ask("PUT", "/v1/trunks", &key, None).await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let reader = harness.key(json!({"preset": "testing"})).await;
+    check("bad JSON", &harness.post("/v1/trunks", &key, json!([1])).await, 400, OF_KEY);
+    check("no key", &harness.get("/v1/whoami", "").await, 401, OF_ADDRESS);
+    check("unknown key", &harness.get("/v1/whoami", "sk_live_nonsense").await, 401, OF_ADDRESS);
+    check("scope", &harness.post("/v1/trunks", &reader, custom_trunk("abc")).await, 403, 600);
+    check("no route", &harness.get("/v1/nothing", &key).await, 404, OF_KEY);
+    check("no route outside", &harness.get("/nothing", &key).await, 404, OF_ADDRESS);
+    check("no trunk", &harness.get("/v1/trunks/conn_x", &key).await, 404, OF_KEY);
+    let method = harness.ask("PUT", "/v1/trunks", &key, None).await;
     check("method", &method, 405, OF_KEY);
     let mut allowed: Vec<_> = method.header("allow").split(',').collect();
     allowed.sort_unstable();
     assert_eq!(allowed, ["GET", "HEAD", "POST"]);
-    check("method of an open route", &house.ask("POST", "/livez", "", None).await, 405, OF_ADDRESS);
-    house.trunk(&key, "support-01").await;
-    check("taken", &house.post("/v1/trunks", &key, custom_trunk("SUPPORT-01")).await, 409, OF_KEY);
-    let large = house.post("/v1/trunks", &key, json!({"name": "x".repeat(70_000)})).await;
+    check("method of an open route", &harness.ask("POST", "/livez", "", None).await, 405, OF_ADDRESS);
+    harness.trunk(&key, "support-01").await;
+    check("taken", &harness.post("/v1/trunks", &key, custom_trunk("SUPPORT-01")).await, 409, OF_KEY);
+    let large = harness.post("/v1/trunks", &key, json!({"name": "x".repeat(70_000)})).await;
     check("large", &large, 413, OF_KEY);
     let mut form = request("POST", "/v1/trunks", &key);
     form.headers_mut().insert("content-type", "text/plain".parse().unwrap());
-    check("form", &house.send(form).await, 415, OF_KEY);
+    check("form", &harness.send(form).await, 415, OF_KEY);
 }
 
 #[tokio::test]
 async fn a_full_window_is_told_with_all_headers() {
-    let house = House::new().await;
-    let key = house.key(json!({"preset": "testing", "rate_limit_per_minute": 1})).await;
-    check("first", &house.get("/v1/whoami", &key).await, 200, 1);
-    let refused = house.get("/v1/whoami", &key).await;
+    let harness = Harness::new().await;
+    let key = harness.key(json!({"preset": "testing", "rate_limit_per_minute": 1})).await;
+    check("first", &harness.get("/v1/whoami", &key).await, 200, 1);
+    let refused = harness.get("/v1/whoami", &key).await;
     check("second", &refused, 429, 1);
     assert_eq!(refused.message(), "Rate limit of 1 requests per minute exceeded");
-    house.pass(60);
-    house.get("/v1/whoami", &key).await.expect(200);
+    harness.pass(60);
+    harness.get("/v1/whoami", &key).await.expect(200);
 }
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_told_with_all_headers() {
-    let house = House::with(OF_ADDRESS, |options| options.body_timeout = Duration::from_millis(1)).await;
-    let key = house.master().await;
+    let harness = Harness::with(OF_ADDRESS, |options| options.body_timeout = Duration::from_millis(1)).await;
+    let key = harness.master().await;
     let mut slow = request("POST", "/v1/trunks", &key);
     slow.headers_mut().insert("content-type", "application/json".parse().unwrap());
     *slow.body_mut() =
         Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
-    check("slow", &house.send(slow).await, 408, OF_KEY);
+    check("slow", &harness.send(slow).await, 408, OF_KEY);
 }
 
 #[tokio::test]
 async fn a_handler_that_waits_too_long_is_given_up() {
-    let house = House::with(OF_ADDRESS, |options| options.request_timeout = Duration::from_millis(1)).await;
-    let key = house.master().await;
+    let harness =
+        Harness::with(OF_ADDRESS, |options| options.request_timeout = Duration::from_millis(1)).await;
+    let key = harness.master().await;
     let mut slow: Request<Body> = request("POST", "/v1/trunks", &key);
     slow.headers_mut().insert("content-type", "application/json".parse().unwrap());
     *slow.body_mut() =
         Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
-    check("slow", &house.send(slow).await, 503, OF_KEY);
+    check("slow", &harness.send(slow).await, 503, OF_KEY);
 }
 
 #[tokio::test]
@@ -132,9 +133,9 @@ async fn a_panic_is_an_answer_with_all_headers() {
     async fn broken() -> &'static str {
         panic!("the media plane is broken")
     }
-    let mut house = House::new().await;
-    Arc::get_mut(&mut house.api).unwrap().router = Router::new().fallback(broken);
-    let answer = house.get("/metrics", "").await;
+    let mut harness = Harness::new().await;
+    Arc::get_mut(&mut harness.api).unwrap().router = Router::new().fallback(broken);
+    let answer = harness.get("/metrics", "").await;
     check("panic", &answer, 500, OF_ADDRESS);
     assert_eq!(answer.code(), "INTERNAL");
     assert!(!answer.message().contains("media"), "the reason is not the caller's to know");
@@ -142,38 +143,38 @@ async fn a_panic_is_an_answer_with_all_headers() {
 
 #[tokio::test]
 async fn storage_that_is_gone_is_unavailable_and_never_open() {
-    let house = House::new().await;
-    let key = house.master().await;
-    house.store.close().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    harness.store.close().await;
     for path in ["/v1/keys", "/v1/whoami", "/v1/trunks", "/v1/calls"] {
-        let answer = house.get(path, &key).await;
+        let answer = harness.get(path, &key).await;
         check(path, &answer, 503, OF_KEY);
         assert_eq!(answer.code(), "UNAVAILABLE");
     }
-    check("readyz", &house.get("/readyz", "").await, 503, OF_ADDRESS);
-    house.get("/livez", "").await.expect(200);
+    check("readyz", &harness.get("/readyz", "").await, 503, OF_ADDRESS);
+    harness.get("/livez", "").await.expect(200);
 }
 
 #[tokio::test]
 async fn one_look_at_the_storage_serves_many_questions() {
-    let house = House::new().await;
-    house.get("/readyz", "").await.expect(200);
-    house.store.close().await;
-    house.get("/readyz", "").await.expect(200);
-    house.pass(1);
-    house.get("/readyz", "").await.expect(503);
+    let harness = Harness::new().await;
+    harness.get("/readyz", "").await.expect(200);
+    harness.store.close().await;
+    harness.get("/readyz", "").await.expect(200);
+    harness.pass(1);
+    harness.get("/readyz", "").await.expect(503);
 }
 
 #[tokio::test]
 async fn a_draining_server_is_not_ready_but_lives_and_serves() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let readiness = house.api.readiness();
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let readiness = harness.api.readiness();
     assert!(readiness.is_ready());
     readiness.set(false);
-    check("readyz", &house.get("/readyz", "").await, 503, OF_ADDRESS);
-    house.get("/livez", "").await.expect(200);
-    house.get("/v1/whoami", &key).await.expect(200);
+    check("readyz", &harness.get("/readyz", "").await, 503, OF_ADDRESS);
+    harness.get("/livez", "").await.expect(200);
+    harness.get("/v1/whoami", &key).await.expect(200);
     readiness.set(true);
-    house.get("/readyz", "").await.expect(200);
+    harness.get("/readyz", "").await.expect(200);
 }

@@ -2,18 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::house::{House, request};
-use crate::Peer;
+use super::harness::{Harness, request};
+use crate::auth::peer::Peer;
 
-async fn id_of(house: &House, key: &str) -> String {
-    house.get("/v1/whoami", key).await.expect(200).json()["id"].as_str().unwrap().to_owned()
+async fn id_of(harness: &Harness, key: &str) -> String {
+    harness.get("/v1/whoami", key).await.expect(200).json()["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn a_new_key_shows_its_secret_once_and_works() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let made = house
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let made = harness
         .post("/v1/keys", &master, json!({"name": "CI", "preset": "custom", "scopes": ["calls:read"],
             "rate_limit_per_minute": 50, "allowed_ips": ["203.0.113.0/24"], "expires_at": "2027-01-20T00:00:00Z"}))
         .await
@@ -21,11 +21,11 @@ async fn a_new_key_shows_its_secret_once_and_works() {
     let body = made.json();
     let secret = body["secret"].as_str().unwrap();
     assert_eq!(made.header("location"), format!("/v1/keys/{}", body["id"].as_str().unwrap()));
-    let whoami = house.get("/v1/whoami", secret).await.expect(200).json();
+    let whoami = harness.get("/v1/whoami", secret).await.expect(200).json();
     assert_eq!(whoami["id"], body["id"]);
     assert_eq!(whoami["scopes"], json!(["calls:read"]));
     assert_eq!(whoami["rate_limit_per_minute"], 50);
-    let shown = house.get(&format!("/v1/keys/{}", body["id"].as_str().unwrap()), &master).await.expect(200);
+    let shown = harness.get(&format!("/v1/keys/{}", body["id"].as_str().unwrap()), &master).await.expect(200);
     assert!(!String::from_utf8_lossy(&shown.body).contains(secret));
     let shown = shown.json();
     let members: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
@@ -59,41 +59,41 @@ async fn a_new_key_shows_its_secret_once_and_works() {
         .collect::<Vec<_>>()
     );
     assert_eq!(shown["status"], "expiring");
-    assert_eq!(shown["created_by"], id_of(&house, &master).await);
+    assert_eq!(shown["created_by"], id_of(&harness, &master).await);
     assert!(shown["secrets"][0]["masked"].as_str().unwrap().starts_with(&secret[..11]));
 }
 
 #[tokio::test]
 async fn nobody_makes_or_changes_a_key_beyond_their_own_rights() {
-    let house = House::new().await;
-    let clerk = house.key(json!({"preset": "custom", "scopes": ["keys:write", "calls:read"]})).await;
-    let strong = house.master().await;
-    let (clerk_id, strong_id) = (id_of(&house, &clerk).await, id_of(&house, &strong).await);
+    let harness = Harness::new().await;
+    let clerk = harness.key(json!({"preset": "custom", "scopes": ["keys:write", "calls:read"]})).await;
+    let strong = harness.master().await;
+    let (clerk_id, strong_id) = (id_of(&harness, &clerk).await, id_of(&harness, &strong).await);
     let beyond = json!({"name": "n", "preset": "custom", "scopes": ["calls:write"]});
-    assert_eq!(house.post("/v1/keys", &clerk, beyond).await.expect(400).code(), "INVALID_PARAMS");
+    assert_eq!(harness.post("/v1/keys", &clerk, beyond).await.expect(400).code(), "INVALID_PARAMS");
     let lift = json!({"scopes": ["keys:write", "trunks:write"]});
-    house.ask("PATCH", &format!("/v1/keys/{clerk_id}"), &clerk, Some(lift)).await.expect(400);
+    harness.ask("PATCH", &format!("/v1/keys/{clerk_id}"), &clerk, Some(lift)).await.expect(400);
     let rename = Some(json!({"name": "Mine now"}));
-    let refused = house.ask("PATCH", &format!("/v1/keys/{strong_id}"), &clerk, rename).await.expect(403);
+    let refused = harness.ask("PATCH", &format!("/v1/keys/{strong_id}"), &clerk, rename).await.expect(403);
     assert_eq!(refused.code(), "INSUFFICIENT_SCOPE");
-    house.ask("POST", &format!("/v1/keys/{strong_id}/revoke"), &clerk, None).await.expect(403);
-    house.ask("DELETE", &format!("/v1/keys/{strong_id}"), &clerk, None).await.expect(403);
-    house.get("/v1/whoami", &strong).await.expect(200);
+    harness.ask("POST", &format!("/v1/keys/{strong_id}/revoke"), &clerk, None).await.expect(403);
+    harness.ask("DELETE", &format!("/v1/keys/{strong_id}"), &clerk, None).await.expect(403);
+    harness.get("/v1/whoami", &strong).await.expect(200);
     let narrow = Some(json!({"scopes": ["keys:write"]}));
-    house.ask("PATCH", &format!("/v1/keys/{clerk_id}"), &clerk, narrow).await.expect(200);
-    house.get("/v1/calls", &clerk).await.expect(403);
+    harness.ask("PATCH", &format!("/v1/keys/{clerk_id}"), &clerk, narrow).await.expect(200);
+    harness.get("/v1/calls", &clerk).await.expect(403);
 }
 
 #[tokio::test]
 async fn limit_networks_and_expiry_are_not_exceeded_either_and_the_member_is_named() {
-    let house = House::new().await;
-    let clerk = house
+    let harness = Harness::new().await;
+    let clerk = harness
         .key(json!({"preset": "custom", "scopes": ["keys:write"], "rate_limit_per_minute": 50,
             "allowed_ips": ["203.0.113.0/24"], "expires_at": "2027-01-16T00:00:00Z"}))
         .await;
     let within = json!({"name": "n", "preset": "custom", "scopes": ["keys:read"],
         "allowed_ips": ["203.0.113.7"], "expires_at": "2027-01-15T12:00:00Z"});
-    let made = house.post("/v1/keys", &clerk, within.clone()).await.expect(201).json();
+    let made = harness.post("/v1/keys", &clerk, within.clone()).await.expect(201).json();
     assert_eq!(
         made["rate_limit_per_minute"], 50,
         "a limit that is left out is never more than the grantor's"
@@ -108,99 +108,100 @@ async fn limit_networks_and_expiry_are_not_exceeded_either_and_the_member_is_nam
     ] {
         let mut beyond = within.clone();
         beyond[member] = value.clone();
-        let made = house.post("/v1/keys", &clerk, beyond).await.expect(400).json();
+        let made = harness.post("/v1/keys", &clerk, beyond).await.expect(400).json();
         assert_eq!(made["error"]["details"][0]["field"], member, "{made}");
         let patched =
-            house.ask("PATCH", &path, &clerk, Some(json!({member: value}))).await.expect(400).json();
+            harness.ask("PATCH", &path, &clerk, Some(json!({member: value}))).await.expect(400).json();
         assert_eq!(patched["error"]["details"][0]["field"], member, "{patched}");
     }
 }
 
 #[tokio::test]
 async fn a_beginning_can_be_set_and_taken_away() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let key = house.key(json!({"preset": "testing", "expires_at": "2027-01-16T00:00:00Z"})).await;
-    let path = format!("/v1/keys/{}", id_of(&house, &key).await);
-    let patch = async |body: Value| house.ask("PATCH", &path, &master, Some(body)).await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let key = harness.key(json!({"preset": "testing", "expires_at": "2027-01-16T00:00:00Z"})).await;
+    let path = format!("/v1/keys/{}", id_of(&harness, &key).await);
+    let patch = async |body: Value| harness.ask("PATCH", &path, &master, Some(body)).await;
     patch(json!({"not_before": "2027-01-15T08:00:30Z"})).await.expect(200);
-    house.get("/v1/calls", &key).await.expect(401);
+    harness.get("/v1/calls", &key).await.expect(401);
     let refused = patch(json!({"not_before": "2027-01-16T00:00:00Z"})).await.expect(400);
     assert_eq!(refused.message(), "not_before must be before expires_at");
-    house.pass(30);
-    house.get("/v1/calls", &key).await.expect(200);
+    harness.pass(30);
+    harness.get("/v1/calls", &key).await.expect(200);
     assert_eq!(patch(json!({"not_before": null})).await.expect(200).json()["not_before"], json!(null));
 }
 
 #[tokio::test]
 async fn a_change_holds_from_its_answer_on() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let key = house.key(json!({"preset": "testing"})).await;
-    let path = format!("/v1/keys/{}", id_of(&house, &key).await);
-    let patch = async |body: Value| house.ask("PATCH", &path, &master, Some(body)).await;
-    let whoami = async || house.get("/v1/whoami", &key).await.expect(200).json();
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let key = harness.key(json!({"preset": "testing"})).await;
+    let path = format!("/v1/keys/{}", id_of(&harness, &key).await);
+    let patch = async |body: Value| harness.ask("PATCH", &path, &master, Some(body)).await;
+    let whoami = async || harness.get("/v1/whoami", &key).await.expect(200).json();
     assert_ne!(whoami().await["scopes"], json!(["calls:read"]));
     patch(json!({"scopes": ["calls:read"], "name": "Renamed"})).await.expect(200);
     assert_eq!(whoami().await["scopes"], json!(["calls:read"]));
     assert_eq!(whoami().await["name"], "Renamed");
-    house.get("/v1/trunks", &key).await.expect(403);
+    harness.get("/v1/trunks", &key).await.expect(403);
     patch(json!({"allowed_ips": ["198.51.100.1"]})).await.expect(200);
-    house.get("/v1/calls", &key).await.expect(403);
+    harness.get("/v1/calls", &key).await.expect(403);
     patch(json!({"allowed_ips": []})).await.expect(200);
     patch(json!({"rate_limit_per_minute": 1})).await.expect(200);
-    house.get("/v1/calls", &key).await.expect(429);
+    harness.get("/v1/calls", &key).await.expect(429);
     patch(json!({"rate_limit_per_minute": 600, "expires_at": "2027-01-15T08:00:30Z"})).await.expect(200);
-    house.get("/v1/calls", &key).await.expect(200);
-    house.pass(30);
-    house.get("/v1/calls", &key).await.expect(401);
+    harness.get("/v1/calls", &key).await.expect(200);
+    harness.pass(30);
+    harness.get("/v1/calls", &key).await.expect(401);
     assert_eq!(patch(json!({"expires_at": null})).await.expect(200).json()["expires_at"], json!(null));
-    house.get("/v1/calls", &key).await.expect(200);
+    harness.get("/v1/calls", &key).await.expect(200);
 }
 
 #[tokio::test]
 async fn revoking_is_at_once_for_good_and_may_be_said_twice() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let key = house.key(json!({"preset": "testing"})).await;
-    let path = format!("/v1/keys/{}", id_of(&house, &key).await);
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let key = harness.key(json!({"preset": "testing"})).await;
+    let path = format!("/v1/keys/{}", id_of(&harness, &key).await);
     let reason = json!({"reason": "left in a public repository"});
-    let revoked = house.post(&format!("{path}/revoke"), &master, reason).await.expect(200).json();
+    let revoked = harness.post(&format!("{path}/revoke"), &master, reason).await.expect(200).json();
     assert_eq!(
         (&revoked["status"], &revoked["revoke_reason"]),
         (&json!("revoked"), &json!("left in a public repository"))
     );
-    assert_eq!(revoked["revoked_by"], id_of(&house, &master).await);
-    house.get("/v1/whoami", &key).await.expect(401);
-    let again = house.ask("POST", &format!("{path}/revoke"), &master, None).await.expect(200).json();
+    assert_eq!(revoked["revoked_by"], id_of(&harness, &master).await);
+    harness.get("/v1/whoami", &key).await.expect(401);
+    let again = harness.ask("POST", &format!("{path}/revoke"), &master, None).await.expect(200).json();
     assert_eq!(again["revoke_reason"], "left in a public repository");
-    house.ask("DELETE", &path, &master, None).await.expect(204);
-    let patched = house.ask("PATCH", &path, &master, Some(json!({"name": "n"}))).await.expect(400);
+    harness.ask("DELETE", &path, &master, None).await.expect(204);
+    let patched = harness.ask("PATCH", &path, &master, Some(json!({"name": "n"}))).await.expect(400);
     assert_eq!(patched.code(), "INVALID_PARAMS");
-    house.get(&path, &master).await.expect(200);
+    harness.get(&path, &master).await.expect(200);
 }
 
 #[tokio::test]
 async fn deleting_revokes() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let key = house.key(json!({"preset": "testing"})).await;
-    let path = format!("/v1/keys/{}", id_of(&house, &key).await);
-    let deleted = house.ask("DELETE", &path, &master, None).await.expect(204);
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let key = harness.key(json!({"preset": "testing"})).await;
+    let path = format!("/v1/keys/{}", id_of(&harness, &key).await);
+    let deleted = harness.ask("DELETE", &path, &master, None).await.expect(204);
     assert!(deleted.body.is_empty());
-    house.get("/v1/whoami", &key).await.expect(401);
-    assert_eq!(house.get(&path, &master).await.expect(200).json()["status"], "revoked");
+    harness.get("/v1/whoami", &key).await.expect(401);
+    assert_eq!(harness.get(&path, &master).await.expect(200).json()["status"], "revoked");
 }
 
 #[tokio::test]
 async fn lists_are_filtered_and_paged() {
-    let house = House::new().await;
-    let master = house.master().await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
     for place in 0..3 {
-        house.key(json!({"preset": "monitoring", "name": format!("Monitor {place}")})).await;
+        harness.key(json!({"preset": "monitoring", "name": format!("Monitor {place}")})).await;
     }
-    house.key(json!({"preset": "testing", "expires_at": "2027-02-15T08:00:00Z"})).await;
-    let list = async |query: &str| house.get(&format!("/v1/keys?{query}"), &master).await.expect(200).json();
+    harness.key(json!({"preset": "testing", "expires_at": "2027-02-15T08:00:00Z"})).await;
+    let list =
+        async |query: &str| harness.get(&format!("/v1/keys?{query}"), &master).await.expect(200).json();
     let all = list("").await;
     assert_eq!(all["pagination"], json!({"limit": 20, "offset": 0, "total": 5}));
     let monitors = list("preset=monitoring&limit=2&offset=2").await;
@@ -208,35 +209,35 @@ async fn lists_are_filtered_and_paged() {
     assert_eq!(monitors["keys"].as_array().unwrap().len(), 1);
     assert_eq!(list("expires_before=2027-03-01T00:00:00Z").await["pagination"]["total"], 1);
     assert_eq!(list("status=revoked").await["pagination"]["total"], 0);
-    house.pass(86_400 * 3);
-    house.get("/v1/whoami", &master).await.expect(200);
-    house.pass(1);
+    harness.pass(86_400 * 3);
+    harness.get("/v1/whoami", &master).await.expect(200);
+    harness.pass(1);
     assert_eq!(list("idle_days=2").await["pagination"]["total"], 4, "the one that asks was just used");
 }
 
 #[tokio::test]
 async fn local_administration_may_make_any_key() {
-    let house = House::new().await;
+    let harness = Harness::new().await;
     let mut ask = request("POST", "/v1/keys", "");
     ask.headers_mut().insert("content-type", "application/json".parse().unwrap());
     *ask.body_mut() =
         json!({"name": "First", "preset": "custom", "scopes": ["keys:write"]}).to_string().into();
-    let made = house.send_from(ask, Peer::Local).await.expect(201).json();
+    let made = harness.send_from(ask, Peer::Local).await.expect(201).json();
     assert_eq!(made["created_by"], "local");
-    house.get("/v1/keys", made["secret"].as_str().unwrap()).await.expect(200);
+    harness.get("/v1/keys", made["secret"].as_str().unwrap()).await.expect(200);
 }
 
 #[tokio::test]
 async fn ids_that_name_nothing_are_not_found() {
-    let house = House::new().await;
-    let master = house.master().await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
     for id in ["key_x", "key_00000000000000000000000000", "conn_00000000000000000000000000", "%FF", "a%2Fb"] {
-        let answer = house.get(&format!("/v1/keys/{id}"), &master).await.expect(404);
+        let answer = harness.get(&format!("/v1/keys/{id}"), &master).await.expect(404);
         assert_eq!(answer.code(), "KEY_NOT_FOUND", "{id}");
     }
-    assert_eq!(house.get("/v1/keys/key_x", &master).await.message(), "Key 'key_x' not found");
+    assert_eq!(harness.get("/v1/keys/key_x", &master).await.message(), "Key 'key_x' not found");
     let patch = Some(json!({"name": "n"}));
     let missing = "/v1/keys/key_00000000000000000000000000";
-    assert_eq!(house.ask("PATCH", missing, &master, patch).await.expect(404).code(), "KEY_NOT_FOUND");
-    assert_eq!(house.ask("DELETE", missing, &master, None).await.expect(404).code(), "KEY_NOT_FOUND");
+    assert_eq!(harness.ask("PATCH", missing, &master, patch).await.expect(404).code(), "KEY_NOT_FOUND");
+    assert_eq!(harness.ask("DELETE", missing, &master, None).await.expect(404).code(), "KEY_NOT_FOUND");
 }

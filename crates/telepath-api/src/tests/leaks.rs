@@ -8,58 +8,58 @@ use serde_json::{Value, json};
 use telepath_core::account::AccountPatch;
 use telepath_core::leak::SigningKeys;
 
-use super::house::{Answer, House, address, local, request};
-use crate::Peer;
+use super::harness::{Answer, Harness, address, local, request};
+use crate::auth::peer::Peer;
 
-async fn report(house: &House, body: Value) -> Answer {
-    let answer = house.ask("POST", "/v1/keys/report-leak", "", Some(body)).await;
-    house.api.settle().await;
+async fn report(harness: &Harness, body: Value) -> Answer {
+    let answer = harness.ask("POST", "/v1/keys/report-leak", "", Some(body)).await;
+    harness.api.drain_leaks().await;
     answer
 }
 
-async fn shown(house: &House, master: &str, name: &str) -> Value {
-    let keys = house.get("/v1/keys?limit=100", master).await.expect(200).json();
+async fn shown(harness: &Harness, master: &str, name: &str) -> Value {
+    let keys = harness.get("/v1/keys?limit=100", master).await.expect(200).json();
     let found = keys["keys"].as_array().unwrap().iter().find(|key| key["name"] == name);
     found.cloned().unwrap_or_default()
 }
 
 #[tokio::test]
 async fn whoever_holds_a_key_may_end_it_and_learns_nothing() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let leaked = house.key(json!({"preset": "testing", "name": "leaked"})).await;
-    let kept = house.key(json!({"preset": "testing"})).await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let leaked = harness.key(json!({"preset": "testing", "name": "leaked"})).await;
+    let kept = harness.key(json!({"preset": "testing"})).await;
     let wrong = format!("{}x", &leaked[..56]);
-    let hit = report(&house, json!({"secrets": [leaked, "nonsense", ""]})).await.expect(202);
-    let miss = report(&house, json!({"secrets": [wrong, leaked]})).await.expect(202);
-    let none = report(&house, json!({"secrets": []})).await.expect(202);
+    let hit = report(&harness, json!({"secrets": [leaked, "nonsense", ""]})).await.expect(202);
+    let miss = report(&harness, json!({"secrets": [wrong, leaked]})).await.expect(202);
+    let none = report(&harness, json!({"secrets": []})).await.expect(202);
     for answer in [&hit, &miss, &none] {
         assert_eq!((answer.json(), answer.header("x-ratelimit-limit")), (json!({}), "10"));
     }
-    house.get("/v1/whoami", &leaked).await.expect(401);
-    house.get("/v1/whoami", &kept).await.expect(200);
-    let key = shown(&house, &master, "leaked").await;
+    harness.get("/v1/whoami", &leaked).await.expect(401);
+    harness.get("/v1/whoami", &kept).await.expect(200);
+    let key = shown(&harness, &master, "leaked").await;
     assert_eq!((&key["status"], &key["revoked_by"]), (&json!("revoked"), &json!("system")));
     assert_eq!(key["revoke_reason"], "Reported as leaked by somebody who holds it");
 }
 
 #[tokio::test]
 async fn a_secret_in_grace_burns_the_key_and_an_ended_one_does_not() {
-    let house = House::new().await;
-    let master = house.master().await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
     for (name, grace, status) in [("grace", 60, "revoked"), ("ended", 0, "active")] {
-        let old = house.key(json!({"preset": "testing", "name": name})).await;
-        let id = shown(&house, &master, name).await["id"].as_str().unwrap().to_owned();
+        let old = harness.key(json!({"preset": "testing", "name": name})).await;
+        let id = shown(&harness, &master, name).await["id"].as_str().unwrap().to_owned();
         let rotate = format!("/v1/keys/{id}/rotate");
-        house.post(&rotate, &master, json!({"grace_seconds": grace})).await.expect(200);
-        report(&house, json!({"secrets": [old]})).await.expect(202);
-        assert_eq!(shown(&house, &master, name).await["status"], status);
+        harness.post(&rotate, &master, json!({"grace_seconds": grace})).await.expect(200);
+        report(&harness, json!({"secrets": [old]})).await.expect(202);
+        assert_eq!(shown(&harness, &master, name).await["status"], status);
     }
 }
 
 #[tokio::test]
 async fn reports_are_checked_and_few_are_taken() {
-    let house = House::new().await;
+    let harness = Harness::new().await;
     let many = vec!["x"; 101];
     for (body, code) in [
         (json!({}), "MISSING_REQUIRED"),
@@ -67,13 +67,13 @@ async fn reports_are_checked_and_few_are_taken() {
         (json!({"secrets": [1]}), "INVALID_PARAMS"),
         (json!({"secrets": [], "more": 1}), "INVALID_PARAMS"),
     ] {
-        assert_eq!(report(&house, body).await.expect(400).code(), code);
+        assert_eq!(report(&harness, body).await.expect(400).code(), code);
     }
-    report(&house, json!({"secrets": vec!["x"; 100]})).await.expect(202);
+    report(&harness, json!({"secrets": vec!["x"; 100]})).await.expect(202);
     for _ in 0..5 {
-        report(&house, json!({"secrets": []})).await.expect(202);
+        report(&harness, json!({"secrets": []})).await.expect(202);
     }
-    let refused = report(&house, json!({"secrets": []})).await.expect(429);
+    let refused = report(&harness, json!({"secrets": []})).await.expect(429);
     assert_eq!(
         (refused.code().as_str(), refused.header("x-ratelimit-remaining")),
         ("RATE_LIMIT_EXCEEDED", "0")
@@ -81,10 +81,10 @@ async fn reports_are_checked_and_few_are_taken() {
     let mut other = request("POST", "/v1/keys/report-leak", "");
     other.headers_mut().insert("content-type", "application/json".parse().unwrap());
     *other.body_mut() = json!({"secrets": []}).to_string().into();
-    house.send_from(other, Peer::Tls(address("198.51.100.9"))).await.expect(202);
-    house.get("/v1/whoami", "").await.expect(401);
-    house.pass(60);
-    report(&house, json!({"secrets": []})).await.expect(202);
+    harness.send_from(other, Peer::Tls(address("198.51.100.9"))).await.expect(202);
+    harness.get("/v1/whoami", "").await.expect(401);
+    harness.pass(60);
+    report(&harness, json!({"secrets": []})).await.expect(202);
 }
 
 /// RFC 4648 section 4.
@@ -102,13 +102,13 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-async fn partner(house: &House, name: &str, signature: &str, body: String) -> Answer {
+async fn partner(harness: &Harness, name: &str, signature: &str, body: String) -> Answer {
     let mut request = request("POST", "/v1/keys/secret-scanning", "");
     request.headers_mut().insert("github-public-key-identifier", name.parse().unwrap());
     request.headers_mut().insert("github-public-key-signature", signature.parse().unwrap());
     *request.body_mut() = Body::from(body);
-    let answer = house.send(request).await;
-    house.api.settle().await;
+    let answer = harness.send(request).await;
+    harness.api.drain_leaks().await;
     answer
 }
 
@@ -118,9 +118,9 @@ async fn a_signed_list_burns_what_was_found_and_an_unsigned_one_nothing() {
     let file = json!({"public_keys": [
         {"key_identifier": "one", "key": pair.public_key_pem(), "is_current": true}]});
     let keys = SigningKeys::parse(&file.to_string()).unwrap();
-    let house = House::with(600, |options| options.signing_keys = Some(Arc::new(keys))).await;
-    let master = house.master().await;
-    let leaked = house.key(json!({"preset": "testing", "name": "leaked"})).await;
+    let harness = Harness::with(600, |options| options.signing_keys = Some(Arc::new(keys))).await;
+    let master = harness.master().await;
+    let leaked = harness.key(json!({"preset": "testing", "name": "leaked"})).await;
     let list = json!([{"token": leaked, "type": "telepath_key", "url": "https://example.com/r/1",
         "source": "commit", "newer": true}, {"token": "nonsense"}])
     .to_string();
@@ -131,52 +131,52 @@ async fn a_signed_list_burns_what_was_found_and_an_unsigned_one_nothing() {
         ("one", "AAAA".to_owned(), list.clone()),
         ("one", sign(&list), format!("{list} ")),
     ] {
-        assert_eq!(partner(&house, name, &signature, body).await.expect(401).code(), "INVALID_SIGNATURE");
+        assert_eq!(partner(&harness, name, &signature, body).await.expect(401).code(), "INVALID_SIGNATURE");
     }
-    house.get("/v1/whoami", &leaked).await.expect(200);
-    assert_eq!(partner(&house, "one", &sign("{}"), "{}".into()).await.expect(400).code(), "INVALID_JSON");
-    let taken = partner(&house, "one", &sign(&list), list).await.expect(202);
+    harness.get("/v1/whoami", &leaked).await.expect(200);
+    assert_eq!(partner(&harness, "one", &sign("{}"), "{}".into()).await.expect(400).code(), "INVALID_JSON");
+    let taken = partner(&harness, "one", &sign(&list), list).await.expect(202);
     assert_eq!(taken.json(), json!({}));
-    house.get("/v1/whoami", &leaked).await.expect(401);
-    let reason = shown(&house, &master, "leaked").await["revoke_reason"].clone();
+    harness.get("/v1/whoami", &leaked).await.expect(401);
+    let reason = shown(&harness, &master, "leaked").await["revoke_reason"].clone();
     assert_eq!(reason, "Found by secret scanning in commit at https://example.com/r/1");
-    let unsigned = house.ask("POST", "/v1/keys/secret-scanning", "", None).await.expect(401);
+    let unsigned = harness.ask("POST", "/v1/keys/secret-scanning", "", None).await.expect(401);
     assert_eq!(unsigned.code(), "INVALID_SIGNATURE");
 }
 
 #[tokio::test]
 async fn a_key_seen_in_clear_is_revoked_where_the_account_wants_it() {
-    let house = House::with(600, |options| options.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
-    let key = house.key(json!({"preset": "testing"})).await;
+    let harness = Harness::with(600, |options| options.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
+    let key = harness.key(json!({"preset": "testing"})).await;
     let in_clear = async || {
         let mut request = request("GET", "/v1/whoami", &key);
         request.headers_mut().insert("x-forwarded-for", "203.0.113.9".parse().unwrap());
         request.headers_mut().insert("x-forwarded-proto", "http".parse().unwrap());
-        let answer = house.send_from(request, Peer::Tls(address("10.0.0.1"))).await.expect(400);
+        let answer = harness.send_from(request, Peer::Tls(address("10.0.0.1"))).await.expect(400);
         assert_eq!(answer.code(), "HTTPS_REQUIRED");
-        house.api.settle().await;
+        harness.api.drain_leaks().await;
     };
     in_clear().await;
-    house.get("/v1/whoami", &key).await.expect(200);
+    harness.get("/v1/whoami", &key).await.expect(200);
     let patch = AccountPatch { name: None, revoke_keys_seen_in_clear: Some(true) };
-    house.store.update_account(house.account.id, patch, local(house.now())).await.unwrap();
+    harness.store.update_account(harness.account.id, patch, local(harness.now())).await.unwrap();
     in_clear().await;
-    assert_eq!(house.store.handle_notices().await.unwrap(), 1, "one alert for both times");
-    house.get("/v1/whoami", &key).await.expect(401);
-    assert_eq!(house.store.handle_notices().await.unwrap(), 1, "and one for the use of a dead key");
+    assert_eq!(harness.store.handle_notices().await.unwrap(), 1, "one alert for both times");
+    harness.get("/v1/whoami", &key).await.expect(401);
+    assert_eq!(harness.store.handle_notices().await.unwrap(), 1, "and one for the use of a dead key");
 }
 
 #[tokio::test]
 async fn what_finders_need_is_published() {
     let contact = "mailto:security@example.com";
-    let house = House::with(600, |options| options.security_contact = Some(contact.to_owned())).await;
-    let pattern = house.get("/.well-known/telepath-key-pattern.json", "").await.expect(200).json();
+    let harness = Harness::with(600, |options| options.security_contact = Some(contact.to_owned())).await;
+    let pattern = harness.get("/.well-known/telepath-key-pattern.json", "").await.expect(200).json();
     assert_eq!(pattern["pattern"], "sk_(live|test)_[0-9A-Za-z]{49}");
     assert_eq!(pattern["report_url"], "/v1/keys/report-leak");
     assert_eq!(pattern["checksum"]["alphabet"].as_str().unwrap().len(), 62);
-    let text = house.get("/.well-known/security.txt", "").await.expect(200);
+    let text = harness.get("/.well-known/security.txt", "").await.expect(200);
     assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
     let body = String::from_utf8_lossy(&text.body).into_owned();
     assert_eq!(body, format!("Contact: {contact}\r\nExpires: 2027-07-14T08:00:00.000Z\r\n"));
-    House::new().await.get("/.well-known/security.txt", "").await.expect(404);
+    Harness::new().await.get("/.well-known/security.txt", "").await.expect(404);
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::house::{House, address, collect, request};
+use super::harness::{Harness, address, collect, request};
 
 /// Everything that was logged.
 #[derive(Clone, Default)]
@@ -51,29 +51,29 @@ impl MakeWriter<'_> for Log {
 async fn no_secret_reaches_the_log_or_an_error_answer() {
     let log = Log::default();
     let guard = log.capture();
-    let house = House::new().await;
-    let master = house.master().await;
-    let stranger = House::new().await.master().await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let stranger = Harness::new().await.master().await;
     let mut secrets = vec![master.clone(), stranger.clone(), "hunter2-hunter2".to_owned()];
     let mut errors = Vec::new();
 
     let made =
-        house.post("/v1/keys", &master, json!({"name": "n", "preset": "testing"})).await.expect(201).json();
+        harness.post("/v1/keys", &master, json!({"name": "n", "preset": "testing"})).await.expect(201).json();
     secrets.push(made["secret"].as_str().unwrap().to_owned());
-    let mut trunk = super::house::custom_trunk("support-01");
+    let mut trunk = super::harness::custom_trunk("support-01");
     trunk["custom_headers"] = json!({"Authorization": "hunter2-hunter2"});
-    let made = house.post("/v1/trunks", &master, trunk).await.expect(201).json();
+    let made = harness.post("/v1/trunks", &master, trunk).await.expect(201).json();
     secrets.push(made["sip_password"].as_str().unwrap().to_owned());
     let path = format!("/v1/trunks/{}", made["id"].as_str().unwrap());
     let rotated =
-        house.ask("POST", &format!("{path}/rotate-password"), &master, None).await.expect(200).json();
+        harness.ask("POST", &format!("{path}/rotate-password"), &master, None).await.expect(200).json();
     secrets.push(rotated["sip_password"].as_str().unwrap().to_owned());
 
-    errors.push(house.get("/v1/whoami", &stranger).await);
-    errors.push(house.get(&format!("/v1/whoami?api_key={master}"), "").await);
-    errors.push(house.get(&format!("/v1/trunks?{master}=1"), &master).await);
-    errors.push(house.get(&format!("/v1/trunks/{master}"), &master).await);
-    errors.push(house.get(&format!("/{master}"), "").await);
+    errors.push(harness.get("/v1/whoami", &stranger).await);
+    errors.push(harness.get(&format!("/v1/whoami?api_key={master}"), "").await);
+    errors.push(harness.get(&format!("/v1/trunks?{master}=1"), &master).await);
+    errors.push(harness.get(&format!("/v1/trunks/{master}"), &master).await);
+    errors.push(harness.get(&format!("/{master}"), "").await);
     for body in [
         json!({"sip_password": ["hunter2-hunter2"]}),
         json!({"max_call_seconds": "hunter2-hunter2"}),
@@ -81,11 +81,11 @@ async fn no_secret_reaches_the_log_or_an_error_answer() {
         json!({"sip_password": "hunter2-hunter2", "openai_api_key": "hunter2-hunter2", "ai_provider": "openai"}),
         json!({"custom_headers": {"Host": "hunter2-hunter2"}, "ai_provider": "custom"}),
     ] {
-        errors.push(house.post("/v1/trunks", &master, body.clone()).await);
-        errors.push(house.ask("PATCH", &path, &master, Some(body)).await);
+        errors.push(harness.post("/v1/trunks", &master, body.clone()).await);
+        errors.push(harness.ask("PATCH", &path, &master, Some(body)).await);
     }
-    house.store.close().await;
-    errors.push(house.get("/v1/keys", &master).await.expect(503));
+    harness.store.close().await;
+    errors.push(harness.get("/v1/keys", &master).await.expect(503));
     drop(guard);
 
     let text = log.text();
@@ -104,12 +104,12 @@ async fn no_secret_reaches_the_log_or_an_error_answer() {
 
 #[tokio::test]
 async fn a_request_is_logged_by_route_and_ids() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let whoami = house.get("/v1/whoami", &master).await.json();
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let whoami = harness.get("/v1/whoami", &master).await.json();
     let log = Log::default();
     let guard = log.capture();
-    let answer = house.get("/v1/trunks/conn_private", &master).await.expect(404);
+    let answer = harness.get("/v1/trunks/conn_private", &master).await.expect(404);
     drop(guard);
     let text = log.text();
     for part in [
@@ -127,22 +127,25 @@ async fn a_request_is_logged_by_route_and_ids() {
 }
 
 #[tokio::test]
-async fn a_key_seen_in_clear_is_warned_of_by_its_id() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let id = house.get("/v1/whoami", &master).await.json()["id"].as_str().unwrap().to_owned();
+async fn a_key_received_over_plain_http_is_logged_by_its_id() {
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let id = harness.get("/v1/whoami", &master).await.json()["id"].as_str().unwrap().to_owned();
     let headers: HeaderMap = request("GET", "/v1/whoami", &master).headers().clone();
     let refuse = async |from: &str| {
         let log = Log::default();
         let guard = log.capture();
-        let response = house.api.refuse_in_clear(&Method::GET, "/v1/whoami", &headers, address(from));
+        let response = harness.api.refuse_in_clear(&Method::GET, "/v1/whoami", &headers, address(from));
         drop(guard);
         (collect(response).await.expect(400), log.text())
     };
     let (answer, text) = refuse("203.0.113.7").await;
     assert_eq!(answer.code(), "HTTPS_REQUIRED");
     assert_eq!(answer.header("connection"), "close");
-    assert!(text.contains("WARN") && text.contains("in clear") && text.contains(&id), "{text}");
+    assert!(
+        text.contains("WARN") && text.contains("received over plain HTTP") && text.contains(&id),
+        "{text}"
+    );
     assert!(!text.contains(&master));
     let (_, text) = refuse("127.0.0.1").await;
     assert!(!text.contains("WARN"), "on this machine nobody listens in");
@@ -150,14 +153,14 @@ async fn a_key_seen_in_clear_is_warned_of_by_its_id() {
 
 #[tokio::test]
 async fn metrics_count_requests_and_refusals_with_bounded_labels() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let trunk = house.trunk(&master, "support-01").await;
-    house.call(trunk, "+15550100123").await;
-    house.get("/v1/trunks/conn_private", &master).await.expect(404);
-    house.get("/v1/private", &master).await.expect(404);
-    house.get("/v1/whoami", "").await.expect(401);
-    let answer = house.get("/metrics", "").await.expect(200);
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let trunk = harness.trunk(&master, "support-01").await;
+    harness.call(trunk, "+15550100123").await;
+    harness.get("/v1/trunks/conn_private", &master).await.expect(404);
+    harness.get("/v1/private", &master).await.expect(404);
+    harness.get("/v1/whoami", "").await.expect(401);
+    let answer = harness.get("/metrics", "").await.expect(200);
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     for line in [

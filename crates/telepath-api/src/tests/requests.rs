@@ -3,16 +3,16 @@
 use axum::body::Body;
 use serde_json::{Value, json};
 
-use super::house::{Answer, CALLER, House, custom_trunk, request};
+use super::harness::{Answer, CALLER, Harness, custom_trunk, request};
 
 /// Lets pass what a reader waits for at most, and writes what was answered.
-async fn settle(house: &House) {
-    house.store.flush_usage().await.unwrap();
-    house.pass(1);
+async fn settle(harness: &Harness) {
+    harness.store.flush_usage().await.unwrap();
+    harness.pass(1);
 }
 
-async fn requests(house: &House, key: &str, query: &str) -> Vec<Value> {
-    let answer = house.get(&format!("/v1/requests?{query}"), key).await.expect(200);
+async fn requests(harness: &Harness, key: &str, query: &str) -> Vec<Value> {
+    let answer = harness.get(&format!("/v1/requests?{query}"), key).await.expect(200);
     answer.json()["requests"].as_array().unwrap().clone()
 }
 
@@ -22,14 +22,14 @@ fn text(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn a_request_is_shown_with_all_that_is_kept_of_it() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let id = house.get("/v1/whoami", &key).await.json()["id"].clone();
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let id = harness.get("/v1/whoami", &key).await.json()["id"].clone();
     let mut ask = request("GET", "/v1/trunks/conn_x?secret=sk_live_abc", &key);
     ask.headers_mut().insert("user-agent", "curl/8.5".parse().unwrap());
-    let answered = house.send(ask).await.expect(404);
-    settle(&house).await;
-    let shown = requests(&house, &key, "status=4xx").await.remove(0);
+    let answered = harness.send(ask).await.expect(404);
+    settle(&harness).await;
+    let shown = requests(&harness, &key, "status=4xx").await.remove(0);
     let duration = shown["duration_us"].as_u64().unwrap();
     assert_eq!(
         shown,
@@ -44,44 +44,44 @@ async fn a_request_is_shown_with_all_that_is_kept_of_it() {
 
 #[tokio::test]
 async fn refused_requests_of_known_keys_are_shown_and_those_of_strangers_are_not() {
-    let house = House::new().await;
-    let reader = house.master().await;
-    let bound = house.key(json!({"preset": "testing", "allowed_ips": ["192.0.2.0/24"]})).await;
-    let limited = house.key(json!({"preset": "testing", "rate_limit_per_minute": 1})).await;
-    let dead = house.key(json!({"preset": "testing", "expires_at": "2027-01-15T08:00:01Z"})).await;
-    house.get("/v1/whoami", &bound).await.expect(403);
-    house.get("/v1/whoami", &limited).await.expect(200);
-    house.get("/v1/whoami", &limited).await.expect(429);
-    house.get("/v1/whoami", "").await.expect(401);
-    house.get("/v1/whoami", "sk_live_nonsense").await.expect(401);
-    house.pass(2);
-    house.get("/v1/whoami", &dead).await.expect(401);
-    settle(&house).await;
-    let mut codes: Vec<_> = requests(&house, &reader, "route=/v1/whoami")
+    let harness = Harness::new().await;
+    let reader = harness.master().await;
+    let bound = harness.key(json!({"preset": "testing", "allowed_ips": ["192.0.2.0/24"]})).await;
+    let limited = harness.key(json!({"preset": "testing", "rate_limit_per_minute": 1})).await;
+    let dead = harness.key(json!({"preset": "testing", "expires_at": "2027-01-15T08:00:01Z"})).await;
+    harness.get("/v1/whoami", &bound).await.expect(403);
+    harness.get("/v1/whoami", &limited).await.expect(200);
+    harness.get("/v1/whoami", &limited).await.expect(429);
+    harness.get("/v1/whoami", "").await.expect(401);
+    harness.get("/v1/whoami", "sk_live_nonsense").await.expect(401);
+    harness.pass(2);
+    harness.get("/v1/whoami", &dead).await.expect(401);
+    settle(&harness).await;
+    let mut codes: Vec<_> = requests(&harness, &reader, "route=/v1/whoami")
         .await
         .iter()
         .map(|request| request["error_code"].as_str().unwrap_or("none").to_owned())
         .collect();
     codes.sort();
     assert_eq!(codes, ["INVALID_API_KEY", "IP_NOT_ALLOWED", "RATE_LIMIT_EXCEEDED", "none"]);
-    let keys = house.get("/v1/keys?limit=100", &reader).await.json();
+    let keys = harness.get("/v1/keys?limit=100", &reader).await.json();
     let used = keys["keys"].as_array().unwrap().iter().filter(|key| !key["last_used_at"].is_null());
     assert_eq!(used.count(), 2, "a key that was refused at the door was not used");
 }
 
 #[tokio::test]
 async fn pages_go_on_by_cursor_in_both_directions() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     for _ in 0..7 {
-        house.get("/v1/trunks", &key).await.expect(200);
-        settle(&house).await;
+        harness.get("/v1/trunks", &key).await.expect(200);
+        settle(&harness).await;
     }
     for sort in ["time", "-time"] {
         let (mut cursor, mut ids) = (String::new(), Vec::new());
         loop {
             let query = format!("/v1/requests?route=/v1/trunks&limit=2&sort={sort}{cursor}");
-            let page = house.get(&query, &key).await.expect(200).json();
+            let page = harness.get(&query, &key).await.expect(200).json();
             assert_eq!(page["pagination"]["limit"], 2);
             let found = page["requests"].as_array().unwrap();
             ids.extend(found.iter().map(|request| request["id"].as_str().unwrap().to_owned()));
@@ -100,22 +100,22 @@ async fn pages_go_on_by_cursor_in_both_directions() {
     for wrong in
         ["cursor=x", "sort=status", "status=9xx", "format=xml", "limit=0", "error_code=NONE", "address=x"]
     {
-        let answer = house.get(&format!("/v1/requests?{wrong}"), &key).await.expect(400);
+        let answer = harness.get(&format!("/v1/requests?{wrong}"), &key).await.expect(400);
         assert_eq!(answer.code(), "INVALID_PARAMS", "{wrong}");
     }
 }
 
 #[tokio::test]
 async fn exports_hold_all_lines_and_no_formulas() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     for number in 0..30 {
         let mut ask = request("GET", "/v1/trunks", &key);
         ask.headers_mut().insert("user-agent", format!("=agent \"{number}\"").parse().unwrap());
-        house.send(ask).await.expect(200);
+        harness.send(ask).await.expect(200);
     }
-    settle(&house).await;
-    let lines = house.get("/v1/requests?format=ndjson&sort=time", &key).await.expect(200);
+    settle(&harness).await;
+    let lines = harness.get("/v1/requests?format=ndjson&sort=time", &key).await.expect(200);
     assert_eq!(lines.header("content-type"), "application/x-ndjson");
     let lines = text(&lines);
     let parsed: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -123,48 +123,48 @@ async fn exports_hold_all_lines_and_no_formulas() {
     assert_eq!(parsed[3]["user_agent"], "=agent \"3\"");
     let mut ask = request("GET", "/v1/requests?route=/v1/trunks&sort=time", &key);
     ask.headers_mut().insert("accept", "text/csv".parse().unwrap());
-    let table = house.send(ask).await.expect(200);
+    let table = harness.send(ask).await.expect(200);
     assert_eq!(table.header("content-type"), "text/csv; charset=utf-8");
     assert_eq!(table.header("content-disposition"), "attachment; filename=\"requests.csv\"");
     let table = text(&table);
     assert_eq!(table.lines().count(), 31);
     assert!(table.starts_with("id,time,key_id,method,route,path,status,"));
     assert!(table.lines().nth(4).unwrap().contains(r#","'=agent ""3""","#));
-    house.get("/v1/requests?format=csv&limit=5", &key).await.expect(400);
+    harness.get("/v1/requests?format=csv&limit=5", &key).await.expect(400);
 }
 
 #[tokio::test]
 async fn exports_at_once_are_bounded_and_give_their_place_back() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     let mut open = Vec::new();
     for _ in 0..4 {
         let ask = request("GET", "/v1/requests?format=ndjson", &key);
-        let peer = crate::Peer::Tls(CALLER.parse().unwrap());
-        open.push(house.api.handle(ask, peer).await);
+        let peer = crate::auth::peer::Peer::Tls(CALLER.parse().unwrap());
+        open.push(harness.api.handle(ask, peer).await);
     }
-    house.get("/v1/requests?format=ndjson", &key).await.expect(503);
+    harness.get("/v1/requests?format=ndjson", &key).await.expect(503);
     for answer in open {
-        super::house::collect(answer).await.expect(200);
+        super::harness::collect(answer).await.expect(200);
     }
     // The task gives its place back a moment after its last line.
-    while house.get("/v1/requests?format=ndjson", &key).await.status != 200 {
+    while harness.get("/v1/requests?format=ndjson", &key).await.status != 200 {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
 async fn usage_is_shown_by_bucket_route_and_status() {
-    let house = House::new().await;
-    let reader = house.master().await;
-    let key = house.key(json!({"preset": "testing", "name": "Used"})).await;
-    let id = house.get("/v1/whoami", &key).await.json()["id"].as_str().unwrap().to_owned();
-    house.get("/v1/trunks/conn_x", &key).await.expect(404);
-    house.get("/v1/nothing", &key).await.expect(404);
-    house.pass(3600);
-    house.get("/v1/whoami", &key).await.expect(200);
-    house.pass(1);
-    let usage = house.get(&format!("/v1/keys/{id}/usage?interval=hour"), &reader).await.expect(200).json();
+    let harness = Harness::new().await;
+    let reader = harness.master().await;
+    let key = harness.key(json!({"preset": "testing", "name": "Used"})).await;
+    let id = harness.get("/v1/whoami", &key).await.json()["id"].as_str().unwrap().to_owned();
+    harness.get("/v1/trunks/conn_x", &key).await.expect(404);
+    harness.get("/v1/nothing", &key).await.expect(404);
+    harness.pass(3600);
+    harness.get("/v1/whoami", &key).await.expect(200);
+    harness.pass(1);
+    let usage = harness.get(&format!("/v1/keys/{id}/usage?interval=hour"), &reader).await.expect(200).json();
     assert_eq!((&usage["request_count"], &usage["error_count"]), (&json!(4), &json!(2)));
     let buckets = usage["buckets"].as_array().unwrap();
     assert_eq!(buckets.len(), 24);
@@ -180,30 +180,30 @@ async fn usage_is_shown_by_bucket_route_and_status() {
         "start_date=2027-01-16&end_date=2027-01-15",
         "interval=minute&start_date=2027-01-01",
     ] {
-        house.get(&format!("/v1/keys/{id}/usage?{wrong}"), &reader).await.expect(400);
+        harness.get(&format!("/v1/keys/{id}/usage?{wrong}"), &reader).await.expect(400);
     }
     let day = "interval=day&start_date=2027-01-15&end_date=2027-01-15";
-    let usage = house.get(&format!("/v1/keys/{id}/usage?{day}"), &reader).await.expect(200).json();
+    let usage = harness.get(&format!("/v1/keys/{id}/usage?{day}"), &reader).await.expect(200).json();
     assert_eq!(usage["buckets"].as_array().unwrap().len(), 1);
     assert_eq!(usage["buckets"][0]["requests"], 4);
     let missing = "/v1/keys/key_00000000000000000000000000/usage";
-    assert_eq!(house.get(missing, &reader).await.expect(404).code(), "KEY_NOT_FOUND");
+    assert_eq!(harness.get(missing, &reader).await.expect(404).code(), "KEY_NOT_FOUND");
 }
 
 #[tokio::test]
 async fn the_audit_trail_is_listed_filtered_and_verified() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let actor = house.get("/v1/whoami", &key).await.json()["id"].as_str().unwrap().to_owned();
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let actor = harness.get("/v1/whoami", &key).await.json()["id"].as_str().unwrap().to_owned();
     for number in 0..5 {
-        house.trunk(&key, &format!("support-{number}")).await;
+        harness.trunk(&key, &format!("support-{number}")).await;
     }
     let mut ask = request("POST", "/v1/trunks", &key);
     ask.headers_mut().insert("content-type", "application/json".parse().unwrap());
     *ask.body_mut() = Body::from(custom_trunk("support-0").to_string());
-    house.send(ask).await.expect(409);
+    harness.send(ask).await.expect(409);
     let list =
-        async |query: &str| house.get(&format!("/v1/audit-events?{query}"), &key).await.expect(200).json();
+        async |query: &str| harness.get(&format!("/v1/audit-events?{query}"), &key).await.expect(200).json();
     let all = list("").await;
     let events = all["audit_events"].as_array().unwrap();
     assert_eq!((events.len(), &all["pagination"]["total"]), (7, &json!(7)));
@@ -224,16 +224,16 @@ async fn the_audit_trail_is_listed_filtered_and_verified() {
     for wrong in
         ["actor=nobody", "action=nothing", "cursor=aud_x", "cursor=aud_00000000000000000000000000", "limit=0"]
     {
-        house.get(&format!("/v1/audit-events?{wrong}"), &key).await.expect(400);
+        harness.get(&format!("/v1/audit-events?{wrong}"), &key).await.expect(400);
     }
-    let verdict = house.get("/v1/audit-events/verify", &key).await.expect(200).json();
+    let verdict = harness.get("/v1/audit-events/verify", &key).await.expect(200).json();
     assert_eq!(verdict, json!({"intact": true, "entries": 7, "broken_at": null}));
 }
 
 #[tokio::test]
 async fn what_was_lost_is_among_the_figures() {
-    let house = House::new().await;
-    let figures = text(&house.get("/metrics", "").await.expect(200));
+    let harness = Harness::new().await;
+    let figures = text(&harness.get("/metrics", "").await.expect(200));
     for what in ["details", "counts"] {
         assert!(figures.contains(&format!("telepath_request_log_lost_total{{what=\"{what}\"}} 0")), "{what}");
     }

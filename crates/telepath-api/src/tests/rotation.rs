@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::house::House;
+use super::harness::Harness;
 
 const MISSING: &str = "sec_00000000000000000000000000";
 
-async fn path_of(house: &House, key: &str) -> String {
-    let me = house.get("/v1/whoami", key).await.expect(200).json();
+async fn path_of(harness: &Harness, key: &str) -> String {
+    let me = harness.get("/v1/whoami", key).await.expect(200).json();
     format!("/v1/keys/{}", me["id"].as_str().unwrap())
 }
 
@@ -17,16 +17,17 @@ fn statuses(key: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn both_secrets_of_a_rotated_key_work_until_the_grace_ends() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let old = house.key(json!({"preset": "testing"})).await;
-    let path = path_of(&house, &old).await;
-    let made = house.post(&format!("{path}/rotate"), &master, json!({"grace_seconds": 60})).await.expect(200);
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let old = harness.key(json!({"preset": "testing"})).await;
+    let path = path_of(&harness, &old).await;
+    let made =
+        harness.post(&format!("{path}/rotate"), &master, json!({"grace_seconds": 60})).await.expect(200);
     let body = made.json();
     let new = body["secret"].as_str().unwrap().to_owned();
     assert_eq!(statuses(&body), ["current", "grace"]);
     assert_eq!(body["secrets"][1]["expires_at"], "2027-01-15T08:01:00.000Z");
-    let (one, other) = (house.get("/v1/whoami", &old).await, house.get("/v1/whoami", &new).await);
+    let (one, other) = (harness.get("/v1/whoami", &old).await, harness.get("/v1/whoami", &new).await);
     assert_eq!(one.json()["id"], other.json()["id"]);
     let remaining = |header: &str| header.parse::<u32>().unwrap();
     assert_eq!(
@@ -34,123 +35,126 @@ async fn both_secrets_of_a_rotated_key_work_until_the_grace_ends() {
         remaining(other.header("x-ratelimit-remaining")) + 1,
         "both share one window"
     );
-    house.pass(59);
-    house.get("/v1/whoami", &old).await.expect(200);
-    let shown = house.get(&path, &master).await.expect(200);
+    harness.pass(59);
+    harness.get("/v1/whoami", &old).await.expect(200);
+    let shown = harness.get(&path, &master).await.expect(200);
     assert!(!String::from_utf8_lossy(&shown.body).contains(&new), "a secret is shown once");
     assert_eq!(shown.json()["secrets"][1]["last_used_at"], "2027-01-15T08:00:59.000Z");
-    house.pass(1);
-    house.get("/v1/whoami", &old).await.expect(401);
-    house.get("/v1/whoami", &new).await.expect(200);
+    harness.pass(1);
+    harness.get("/v1/whoami", &old).await.expect(401);
+    harness.get("/v1/whoami", &new).await.expect(200);
 }
 
 #[tokio::test]
 async fn grace_is_a_day_unless_said_otherwise_and_is_checked() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let path = path_of(&house, &house.key(json!({"preset": "testing"})).await).await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let path = path_of(&harness, &harness.key(json!({"preset": "testing"})).await).await;
     let rotate = format!("{path}/rotate");
-    let made = house.ask("POST", &rotate, &master, None).await.expect(200).json();
+    let made = harness.ask("POST", &rotate, &master, None).await.expect(200).json();
     assert_eq!(made["secrets"][1]["expires_at"], "2027-01-16T08:00:00.000Z");
     for bad in [json!({"grace_seconds": 604_801}), json!({"grace_seconds": -1}), json!({"grace": 1})] {
-        let refused = house.post(&rotate, &master, bad).await.expect(400);
+        let refused = harness.post(&rotate, &master, bad).await.expect(400);
         assert_eq!(refused.code(), "INVALID_PARAMS");
     }
-    let bad = house.post("/v1/keys/rotate-all", &master, json!({"grace_seconds": 604_801})).await.expect(400);
+    let bad =
+        harness.post("/v1/keys/rotate-all", &master, json!({"grace_seconds": 604_801})).await.expect(400);
     assert_eq!(bad.message(), "grace_seconds must be from 0 to 604800");
     let missing = "/v1/keys/key_00000000000000000000000000/rotate";
-    assert_eq!(house.ask("POST", missing, &master, None).await.expect(404).code(), "KEY_NOT_FOUND");
+    assert_eq!(harness.ask("POST", missing, &master, None).await.expect(404).code(), "KEY_NOT_FOUND");
 }
 
 #[tokio::test]
 async fn grace_ends_early_when_asked_but_the_newest_secret_stays() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let old = house.key(json!({"preset": "testing"})).await;
-    let path = path_of(&house, &old).await;
-    let made = house.ask("POST", &format!("{path}/rotate"), &master, None).await.expect(200).json();
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let old = harness.key(json!({"preset": "testing"})).await;
+    let path = path_of(&harness, &old).await;
+    let made = harness.ask("POST", &format!("{path}/rotate"), &master, None).await.expect(200).json();
     let end = |secret: &Value| format!("{path}/secrets/{}/revoke", secret["id"].as_str().unwrap());
-    let refused = house.ask("POST", &end(&made["secrets"][0]), &master, None).await.expect(409);
+    let refused = harness.ask("POST", &end(&made["secrets"][0]), &master, None).await.expect(409);
     assert_eq!(refused.code(), "SECRET_IS_CURRENT");
     assert!(refused.message().contains("rotate the key") && refused.message().contains("revoke the key"));
     for _ in 0..2 {
-        let ended = house.ask("POST", &end(&made["secrets"][1]), &master, None).await.expect(200).json();
+        let ended = harness.ask("POST", &end(&made["secrets"][1]), &master, None).await.expect(200).json();
         assert_eq!(statuses(&ended), ["current", "ended"]);
     }
-    house.get("/v1/whoami", &old).await.expect(401);
-    house.get("/v1/whoami", made["secret"].as_str().unwrap()).await.expect(200);
+    harness.get("/v1/whoami", &old).await.expect(401);
+    harness.get("/v1/whoami", made["secret"].as_str().unwrap()).await.expect(200);
     for id in [MISSING, "sec_x"] {
-        let missing = house.ask("POST", &format!("{path}/secrets/{id}/revoke"), &master, None).await;
+        let missing = harness.ask("POST", &format!("{path}/secrets/{id}/revoke"), &master, None).await;
         assert_eq!(missing.expect(404).code(), "SECRET_NOT_FOUND");
     }
-    let missing = house.ask("POST", &format!("/v1/keys/key_x/secrets/{MISSING}/revoke"), &master, None).await;
+    let missing =
+        harness.ask("POST", &format!("/v1/keys/key_x/secrets/{MISSING}/revoke"), &master, None).await;
     assert_eq!(missing.expect(404).code(), "KEY_NOT_FOUND");
 }
 
 #[tokio::test]
 async fn a_key_has_at_most_five_secrets_that_work() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let rotate = format!("{}/rotate", path_of(&house, &house.key(json!({"preset": "testing"})).await).await);
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let rotate =
+        format!("{}/rotate", path_of(&harness, &harness.key(json!({"preset": "testing"})).await).await);
     for _ in 0..4 {
-        house.ask("POST", &rotate, &master, None).await.expect(200);
+        harness.ask("POST", &rotate, &master, None).await.expect(200);
     }
-    assert_eq!(house.ask("POST", &rotate, &master, None).await.expect(409).code(), "TOO_MANY_SECRETS");
-    let all = house.ask("POST", "/v1/keys/rotate-all", &master, None).await.expect(409);
+    assert_eq!(harness.ask("POST", &rotate, &master, None).await.expect(409).code(), "TOO_MANY_SECRETS");
+    let all = harness.ask("POST", "/v1/keys/rotate-all", &master, None).await.expect(409);
     assert_eq!(all.code(), "TOO_MANY_SECRETS");
     let id = rotate.split('/').nth(3).unwrap();
     assert!(all.message().contains(id), "{}", all.message());
-    house.post(&rotate, &master, json!({"grace_seconds": 0})).await.expect(200);
+    harness.post(&rotate, &master, json!({"grace_seconds": 0})).await.expect(200);
 }
 
 #[tokio::test]
 async fn dead_keys_are_not_rotated() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let gone = path_of(&house, &house.key(json!({"preset": "testing"})).await).await;
-    let over = house.key(json!({"preset": "testing", "expires_at": "2027-01-15T08:00:05Z"})).await;
-    let over = path_of(&house, &over).await;
-    house.ask("DELETE", &gone, &master, None).await.expect(204);
-    house.pass(5);
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let gone = path_of(&harness, &harness.key(json!({"preset": "testing"})).await).await;
+    let over = harness.key(json!({"preset": "testing", "expires_at": "2027-01-15T08:00:05Z"})).await;
+    let over = path_of(&harness, &over).await;
+    harness.ask("DELETE", &gone, &master, None).await.expect(204);
+    harness.pass(5);
     for (path, word) in [(gone, "revoked"), (over, "expired")] {
-        let refused = house.ask("POST", &format!("{path}/rotate"), &master, None).await.expect(400);
+        let refused = harness.ask("POST", &format!("{path}/rotate"), &master, None).await.expect(400);
         assert!(refused.message().contains(word), "{}", refused.message());
     }
 }
 
 #[tokio::test]
 async fn all_keys_are_rotated_the_asking_one_too() {
-    let house = House::new().await;
-    let master = house.master().await;
-    let other = house.key(json!({"preset": "testing"})).await;
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let other = harness.key(json!({"preset": "testing"})).await;
     let body = json!({"grace_seconds": 0});
-    let all = house.post("/v1/keys/rotate-all", &master, body.clone()).await.expect(200).json();
+    let all = harness.post("/v1/keys/rotate-all", &master, body.clone()).await.expect(200).json();
     assert_eq!((&all["grace_seconds"], &all["rotated_at"]), (&json!(0), &json!("2027-01-15T08:00:00.000Z")));
     let keys = all["keys"].as_array().unwrap();
     assert_eq!(keys.len(), 2);
     for dead in [&master, &other] {
-        house.get("/v1/whoami", dead).await.expect(401);
+        harness.get("/v1/whoami", dead).await.expect(401);
     }
     for key in keys {
-        let me = house.get("/v1/whoami", key["secret"].as_str().unwrap()).await.expect(200).json();
+        let me = harness.get("/v1/whoami", key["secret"].as_str().unwrap()).await.expect(200).json();
         assert_eq!(me["id"], key["id"]);
     }
-    let clerk = house.key(json!({"preset": "custom", "scopes": ["keys:write"]})).await;
-    let refused = house.post("/v1/keys/rotate-all", &clerk, body).await.expect(403);
+    let clerk = harness.key(json!({"preset": "custom", "scopes": ["keys:write"]})).await;
+    let refused = harness.post("/v1/keys/rotate-all", &clerk, body).await.expect(403);
     assert_eq!(refused.code(), "INSUFFICIENT_SCOPE");
     for key in keys {
         assert!(refused.message().contains(key["id"].as_str().unwrap()), "{}", refused.message());
-        house.get("/v1/whoami", key["secret"].as_str().unwrap()).await.expect(200);
+        harness.get("/v1/whoami", key["secret"].as_str().unwrap()).await.expect(200);
     }
 }
 
 #[tokio::test]
 async fn whoever_gives_less_does_not_rotate_more() {
-    let house = House::new().await;
-    let clerk = house.key(json!({"preset": "custom", "scopes": ["keys:write", "calls:read"]})).await;
-    let strong = path_of(&house, &house.master().await).await;
-    let refused = house.ask("POST", &format!("{strong}/rotate"), &clerk, None).await.expect(403);
+    let harness = Harness::new().await;
+    let clerk = harness.key(json!({"preset": "custom", "scopes": ["keys:write", "calls:read"]})).await;
+    let strong = path_of(&harness, &harness.master().await).await;
+    let refused = harness.ask("POST", &format!("{strong}/rotate"), &clerk, None).await.expect(403);
     assert_eq!(refused.code(), "INSUFFICIENT_SCOPE");
-    let own = path_of(&house, &clerk).await;
-    house.ask("POST", &format!("{own}/rotate"), &clerk, None).await.expect(200);
+    let own = path_of(&harness, &clerk).await;
+    harness.ask("POST", &format!("{own}/rotate"), &clerk, None).await.expect(200);
 }

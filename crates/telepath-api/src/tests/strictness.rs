@@ -3,21 +3,21 @@
 use axum::body::Body;
 use serde_json::json;
 
-use super::house::{Answer, House, request};
+use super::harness::{Answer, Harness, request};
 
-async fn post_raw(house: &House, key: &str, content_type: &str, body: impl Into<Body>) -> Answer {
+async fn post_raw(harness: &Harness, key: &str, content_type: &str, body: impl Into<Body>) -> Answer {
     let mut raw = request("POST", "/v1/trunks", key);
     if !content_type.is_empty() {
         raw.headers_mut().insert("content-type", content_type.parse().unwrap());
     }
     *raw.body_mut() = body.into();
-    house.send(raw).await
+    harness.send(raw).await
 }
 
 #[tokio::test]
 async fn bodies_that_are_not_one_json_object_are_refused() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     for (body, code, message) in [
         ("", "INVALID_JSON", "The body is empty; a JSON object is required"),
         ("{\"name\": ", "INVALID_JSON", "The body is not well-formed JSON (line 1, column 9)"),
@@ -29,17 +29,17 @@ async fn bodies_that_are_not_one_json_object_are_refused() {
         (r#"{"name":7}"#, "INVALID_PARAMS", "name must be a string"),
         (r#"{"codecs":["PCMU",null]}"#, "INVALID_PARAMS", "codecs[1] must be a string"),
     ] {
-        let answer = post_raw(&house, &key, "application/json", body).await.expect(400);
+        let answer = post_raw(&harness, &key, "application/json", body).await.expect(400);
         assert_eq!((answer.code().as_str(), answer.message().as_str()), (code, message), "{body}");
     }
 }
 
 #[tokio::test]
 async fn details_name_the_member() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     let answer =
-        post_raw(&house, &key, "application/json", r#"{"max_call_seconds":"soon"}"#).await.expect(400);
+        post_raw(&harness, &key, "application/json", r#"{"max_call_seconds":"soon"}"#).await.expect(400);
     assert_eq!(
         answer.json()["error"]["details"],
         json!([{"field": "max_call_seconds", "message": "must be a whole number that is not negative"}])
@@ -48,49 +48,49 @@ async fn details_name_the_member() {
 
 #[tokio::test]
 async fn only_declared_json_is_read() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     for good in ["application/json", "Application/JSON", "application/json; charset=utf-8"] {
-        post_raw(&house, &key, good, "{}").await.expect(400);
+        post_raw(&harness, &key, good, "{}").await.expect(400);
     }
     for bad in
         ["", "text/json", "application/x-www-form-urlencoded", "application/jsonp", "application/ld+json"]
     {
-        let answer = post_raw(&house, &key, bad, "{}").await.expect(415);
+        let answer = post_raw(&harness, &key, bad, "{}").await.expect(415);
         assert_eq!(answer.code(), "UNSUPPORTED_MEDIA_TYPE", "{bad}");
     }
 }
 
 #[tokio::test]
 async fn bodies_are_bounded_whether_their_length_is_told_or_not() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     let of_size = |size: usize| format!("{{\"x\":\"{}\"}}", "x".repeat(size - 8));
-    post_raw(&house, &key, "application/json", of_size(65_536)).await.expect(400);
+    post_raw(&harness, &key, "application/json", of_size(65_536)).await.expect(400);
     assert_eq!(
-        post_raw(&house, &key, "application/json", of_size(65_537)).await.expect(413).code(),
+        post_raw(&harness, &key, "application/json", of_size(65_537)).await.expect(413).code(),
         "BODY_TOO_LARGE"
     );
     let pieces = (0..70).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::from(vec![b' '; 1024])));
     let stream = Body::from_stream(futures_util::stream::iter(pieces));
-    post_raw(&house, &key, "application/json", stream).await.expect(413);
+    post_raw(&harness, &key, "application/json", stream).await.expect(413);
     let mut announced = request("POST", "/v1/trunks", &key);
     announced.headers_mut().insert("content-type", "application/json".parse().unwrap());
     announced.headers_mut().insert("content-length", "9999999999".parse().unwrap());
-    house.send(announced).await.expect(413);
+    harness.send(announced).await.expect(413);
 }
 
 #[tokio::test]
 async fn the_scope_is_asked_before_the_body_is_read() {
-    let house = House::new().await;
-    let reader = house.key(json!({"preset": "testing"})).await;
-    post_raw(&house, &reader, "text/plain", "no JSON").await.expect(403);
+    let harness = Harness::new().await;
+    let reader = harness.key(json!({"preset": "testing"})).await;
+    post_raw(&harness, &reader, "text/plain", "no JSON").await.expect(403);
 }
 
 #[tokio::test]
 async fn parameters_that_are_not_understood_are_refused() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     for (path, message) in [
         ("/v1/trunks?limit=0", "limit must be between 1 and 100"),
         ("/v1/trunks?limit=101", "limit must be between 1 and 100"),
@@ -106,23 +106,24 @@ async fn parameters_that_are_not_understood_are_refused() {
         ),
         ("/v1/calls?trunk_id=conn_x", "trunk_id not a valid conn id"),
     ] {
-        let answer = house.get(path, &key).await.expect(400);
+        let answer = harness.get(path, &key).await.expect(400);
         assert_eq!(
             (answer.code().as_str(), answer.message().as_str()),
             ("INVALID_PARAMS", message),
             "{path}"
         );
     }
-    let two = house.get("/v1/trunks?limit=0&colour=red", &key).await.expect(400).json();
+    let two = harness.get("/v1/trunks?limit=0&colour=red", &key).await.expect(400).json();
     assert_eq!(two["error"]["details"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn an_envelope_never_stands_under_the_length_of_the_answer_it_replaced() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let refused = post_raw(&house, &key, "application/json", "{}").await;
-    for answer in [refused, house.get("/v1/keys/key_x", &key).await, house.get("/v1/nowhere", &key).await] {
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let refused = post_raw(&harness, &key, "application/json", "{}").await;
+    for answer in [refused, harness.get("/v1/keys/key_x", &key).await, harness.get("/v1/nowhere", &key).await]
+    {
         let told = answer.headers.get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
         assert!(told.is_none_or(|length: usize| length > 2), "{told:?} in an answer of {}", answer.status);
     }

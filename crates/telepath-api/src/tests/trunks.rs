@@ -3,13 +3,13 @@
 use serde_json::json;
 use telepath_core::call::DisconnectReason;
 
-use super::house::{House, custom_trunk};
+use super::harness::{Harness, custom_trunk};
 
 #[tokio::test]
 async fn a_made_password_is_shown_once_and_a_chosen_one_never() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let made = house.post("/v1/trunks", &key, custom_trunk("support-01")).await.expect(201);
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let made = harness.post("/v1/trunks", &key, custom_trunk("support-01")).await.expect(201);
     let body = made.json();
     let path = format!("/v1/trunks/{}", body["id"].as_str().unwrap());
     assert_eq!(made.header("location"), path);
@@ -17,22 +17,22 @@ async fn a_made_password_is_shown_once_and_a_chosen_one_never() {
     assert_eq!(body["status"], "active");
     assert_eq!(body["sip_password"].as_str().unwrap().len(), 24);
     assert_eq!(body["metrics"], json!({"calls_today": 0, "success_rate": null, "avg_latency_ms": null}));
-    let shown = house.get(&path, &key).await.expect(200).json();
+    let shown = harness.get(&path, &key).await.expect(200).json();
     assert_eq!(shown.get("sip_password"), None);
     assert_eq!(shown["custom_endpoint"], "wss://agent.example/voice");
     let mut chosen = custom_trunk("support-02");
     chosen["sip_password"] = json!("correct horse");
-    let made = house.post("/v1/trunks", &key, chosen).await.expect(201).json();
+    let made = harness.post("/v1/trunks", &key, chosen).await.expect(201).json();
     assert_eq!(made.get("sip_password"), None);
 }
 
 #[tokio::test]
 async fn credentials_go_in_and_never_come_out() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     let openai = json!({"name": "n", "ai_provider": "openai", "sip_username": "abc",
         "openai_api_key": "sk-provider-secret-9876"});
-    let made = house.post("/v1/trunks", &key, openai).await.expect(201);
+    let made = harness.post("/v1/trunks", &key, openai).await.expect(201);
     assert!(!String::from_utf8_lossy(&made.body).contains("provider-secret"));
     let credential = &made.json()["openai_api_key"];
     assert_eq!((&credential["set"], &credential["last4"]), (&json!(true), &json!("9876")));
@@ -42,9 +42,9 @@ async fn credentials_go_in_and_never_come_out() {
 
 #[tokio::test]
 async fn missing_members_are_named_in_the_message() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let answer = house
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let answer = harness
         .post("/v1/trunks", &key, json!({"name": "n", "ai_provider": "openai", "sip_username": "abc"}))
         .await
         .expect(400);
@@ -55,52 +55,52 @@ async fn missing_members_are_named_in_the_message() {
 
 #[tokio::test]
 async fn a_change_touches_only_what_is_given() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     let mut draft = custom_trunk("support-01");
     draft["greeting"] = json!("Hello.");
     draft["model"] = json!("small");
-    let made = house.post("/v1/trunks", &key, draft).await.expect(201).json();
+    let made = harness.post("/v1/trunks", &key, draft).await.expect(201).json();
     let path = format!("/v1/trunks/{}", made["id"].as_str().unwrap());
-    house.pass(5);
+    harness.pass(5);
     let patch = json!({"greeting": null, "max_concurrent_calls": 3, "custom_headers": {"X-Token": "abcdefghijklmnop"}});
-    let changed = house.ask("PATCH", &path, &key, Some(patch)).await.expect(200).json();
+    let changed = harness.ask("PATCH", &path, &key, Some(patch)).await.expect(200).json();
     assert_eq!((&changed["greeting"], &changed["model"]), (&json!(null), &json!("small")));
     assert_eq!(changed["max_concurrent_calls"], 3);
     assert_eq!(changed["custom_headers"]["set"], true);
     assert_eq!(changed["updated_at"], "2027-01-15T08:00:05.000Z");
     assert_eq!(changed["created_at"], made["created_at"]);
-    house.ask("PATCH", &path, &key, Some(json!({"openai_api_key": "sk-12345678"}))).await.expect(400);
-    house.ask("PATCH", &path, &key, Some(json!({"status": "error"}))).await.expect(400);
+    harness.ask("PATCH", &path, &key, Some(json!({"openai_api_key": "sk-12345678"}))).await.expect(400);
+    harness.ask("PATCH", &path, &key, Some(json!({"status": "error"}))).await.expect(400);
 }
 
 #[tokio::test]
 async fn switching_off_lets_live_calls_go_on_and_deleting_ends_them() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let trunk = house.trunk(&key, "support-01").await;
-    let call = house.call(trunk, "+15550100123").await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let trunk = harness.trunk(&key, "support-01").await;
+    let call = harness.call(trunk, "+15550100123").await;
     let path = format!("/v1/trunks/{trunk}");
-    let off = house.ask("PATCH", &path, &key, Some(json!({"status": "inactive"}))).await.expect(200).json();
+    let off = harness.ask("PATCH", &path, &key, Some(json!({"status": "inactive"}))).await.expect(200).json();
     assert_eq!(off["status"], "inactive");
-    assert!(house.media.asked.lock().unwrap().is_empty());
-    house.ask("DELETE", &path, &key, None).await.expect(204);
-    assert_eq!(*house.media.asked.lock().unwrap(), [(trunk.to_string(), DisconnectReason::TrunkDeleted)]);
-    assert_eq!(house.get(&path, &key).await.expect(404).message(), format!("Trunk '{trunk}' not found"));
-    house.ask("DELETE", &path, &key, None).await.expect(404);
-    assert_eq!(house.media.asked.lock().unwrap().len(), 1, "what was not deleted ends no calls");
-    house.get(&format!("/v1/calls/{call}"), &key).await.expect(200);
+    assert!(harness.media.asked.lock().unwrap().is_empty());
+    harness.ask("DELETE", &path, &key, None).await.expect(204);
+    assert_eq!(*harness.media.asked.lock().unwrap(), [(trunk.to_string(), DisconnectReason::TrunkDeleted)]);
+    assert_eq!(harness.get(&path, &key).await.expect(404).message(), format!("Trunk '{trunk}' not found"));
+    harness.ask("DELETE", &path, &key, None).await.expect(404);
+    assert_eq!(harness.media.asked.lock().unwrap().len(), 1, "what was not deleted ends no calls");
+    harness.get(&format!("/v1/calls/{call}"), &key).await.expect(200);
 }
 
 #[tokio::test]
 async fn a_new_password_comes_by_both_names() {
-    let house = House::new().await;
-    let key = house.master().await;
-    let trunk = house.trunk(&key, "support-01").await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let trunk = harness.trunk(&key, "support-01").await;
     let mut seen = Vec::new();
     for name in ["rotate-sip-password", "rotate-password"] {
         let path = format!("/v1/trunks/{trunk}/{name}");
-        let body = house.ask("POST", &path, &key, None).await.expect(200).json();
+        let body = harness.ask("POST", &path, &key, None).await.expect(200).json();
         let members: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(members, ["id", "rotated_at", "sip_password", "sip_username"]);
         assert_eq!((&body["id"], &body["sip_username"]), (&json!(trunk), &json!("support-01")));
@@ -108,20 +108,20 @@ async fn a_new_password_comes_by_both_names() {
     }
     assert_ne!(seen[0], seen[1]);
     let path = format!("/v1/trunks/{trunk}/rotate-sip-password");
-    house.post(&path, &key, json!({"sip_password": "mine, please"})).await.expect(400);
-    house.post(&path, &key, json!({})).await.expect(200);
+    harness.post(&path, &key, json!({"sip_password": "mine, please"})).await.expect(400);
+    harness.post(&path, &key, json!({})).await.expect(200);
 }
 
 #[tokio::test]
 async fn lists_are_filtered_sorted_and_paged() {
-    let house = House::new().await;
-    let key = house.master().await;
+    let harness = Harness::new().await;
+    let key = harness.master().await;
     for name in ["aaa", "bbb", "ccc"] {
-        house.trunk(&key, name).await;
-        house.pass(1);
+        harness.trunk(&key, name).await;
+        harness.pass(1);
     }
     let names = async |query: &str| {
-        let body = house.get(&format!("/v1/trunks?{query}"), &key).await.expect(200).json();
+        let body = harness.get(&format!("/v1/trunks?{query}"), &key).await.expect(200).json();
         let trunks = body["trunks"].as_array().unwrap();
         trunks.iter().map(|trunk| trunk["sip_username"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };

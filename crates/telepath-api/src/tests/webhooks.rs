@@ -11,8 +11,8 @@ use telepath_core::webhook::delivery::{Draw, ErrorClass, Outcome};
 use telepath_egress::{Egress, Resolve, ResolveFuture};
 use telepath_store::Grant;
 
-use super::house::{House, custom_trunk};
-use crate::openapi::router_and_document;
+use super::harness::{Harness, custom_trunk};
+use crate::router::router_and_document;
 
 /// Knows a few names, some of which lead where they should not.
 struct Names;
@@ -31,17 +31,17 @@ impl Resolve for Names {
     }
 }
 
-async fn house() -> House {
+async fn harness() -> Harness {
     house_reaching("").await
 }
 
-async fn house_reaching(allow: &str) -> House {
-    House::with(600, |options| options.egress = Egress::resolving(allow.parse().unwrap(), Arc::new(Names)))
+async fn house_reaching(allow: &str) -> Harness {
+    Harness::with(600, |options| options.egress = Egress::resolving(allow.parse().unwrap(), Arc::new(Names)))
         .await
 }
 
-async fn make(house: &House, key: &str, draft: Value) -> Value {
-    house.post("/v1/webhooks", key, draft).await.expect(201).json()
+async fn make(harness: &Harness, key: &str, draft: Value) -> Value {
+    harness.post("/v1/webhooks", key, draft).await.expect(201).json()
 }
 
 fn path(webhook: &Value) -> String {
@@ -49,36 +49,37 @@ fn path(webhook: &Value) -> String {
 }
 
 /// Sends what is due to an endpoint, as the sender would, with this result.
-async fn send(house: &House, webhook: &Value, error: Option<ErrorClass>) -> usize {
+async fn send(harness: &Harness, webhook: &Value, error: Option<ErrorClass>) -> usize {
     let grant = Grant { webhook: webhook["id"].as_str().unwrap().parse().unwrap(), deliveries: 100 };
-    let ends = house.now().plus(Duration::from_mins(1));
-    let claimed = house.store.claim_deliveries(vec![grant], "test", ends).await.unwrap();
+    let ends = harness.now().plus(Duration::from_mins(1));
+    let claimed = harness.store.claim_deliveries(vec![grant], "test", ends).await.unwrap();
     for delivery in &claimed {
         let status = Some(if error.is_none() { 200 } else { 500 });
         let answer = b"said <b>no</b>\xff".to_vec();
         let outcome =
             Outcome { status, error, retry_after: None, duration: Duration::from_millis(7), answer };
-        house.store.finish_attempt(delivery, "test", outcome, Draw(0)).await.unwrap();
+        harness.store.finish_attempt(delivery, "test", outcome, Draw(0)).await.unwrap();
     }
     claimed.len()
 }
 
 #[tokio::test]
 async fn a_secret_is_shown_when_it_is_made_and_never_again() {
-    let house = house().await;
-    let key = house.master().await;
+    let harness = harness().await;
+    let key = harness.master().await;
     let draft = json!({"url": "https://hooks.example/a", "events": ["call.ended"], "description": "Billing"});
-    let answer = house.post("/v1/webhooks", &key, draft).await.expect(201);
+    let answer = harness.post("/v1/webhooks", &key, draft).await.expect(201);
     let made = answer.json();
     let secret = made["secret"].as_str().unwrap();
     assert!(secret.starts_with("whsec_"));
     assert_eq!(answer.header("location"), path(&made));
-    for shown in
-        [house.get(&path(&made), &key).await.expect(200), house.get("/v1/webhooks", &key).await.expect(200)]
-    {
+    for shown in [
+        harness.get(&path(&made), &key).await.expect(200),
+        harness.get("/v1/webhooks", &key).await.expect(200),
+    ] {
         assert!(!String::from_utf8_lossy(&shown.body).contains(secret));
     }
-    let shown = house.get(&path(&made), &key).await.expect(200).json();
+    let shown = harness.get(&path(&made), &key).await.expect(200).json();
     assert_eq!(
         (&shown["url"], &shown["events"]),
         (&json!("https://hooks.example/a"), &json!(["call.ended"]))
@@ -88,32 +89,32 @@ async fn a_secret_is_shown_when_it_is_made_and_never_again() {
         (&json!("active"), &json!(10), &json!(0))
     );
     let rotate = format!("{}/rotate-secret", path(&made));
-    let rotated = house.post(&rotate, &key, json!({"grace_seconds": 0})).await.expect(200).json();
+    let rotated = harness.post(&rotate, &key, json!({"grace_seconds": 0})).await.expect(200).json();
     assert!(rotated["secret"].as_str().is_some_and(|new| new.starts_with("whsec_") && new != secret));
-    house.ask("POST", &rotate, &key, None).await.expect(200);
-    let refused = house.post(&rotate, &key, json!({"grace_seconds": 604_801})).await.expect(400);
+    harness.ask("POST", &rotate, &key, None).await.expect(200);
+    let refused = harness.post(&rotate, &key, json!({"grace_seconds": 604_801})).await.expect(400);
     assert_eq!(refused.json()["error"]["details"][0]["field"], "grace_seconds");
 }
 
 #[tokio::test]
 async fn with_ed25519_only_public_keys_are_shown() {
-    let house = house().await;
-    let key = house.master().await;
-    let made = make(&house, &key, json!({"url": "https://hooks.example/", "signature": "v1a"})).await;
+    let harness = harness().await;
+    let key = harness.master().await;
+    let made = make(&harness, &key, json!({"url": "https://hooks.example/", "signature": "v1a"})).await;
     assert_eq!(made.get("secret"), None);
     assert!(made["public_keys"][0].as_str().unwrap().starts_with("whpk_"));
-    house.pass(1);
+    harness.pass(1);
     let rotated =
-        house.ask("POST", &format!("{}/rotate-secret", path(&made)), &key, None).await.expect(200).json();
+        harness.ask("POST", &format!("{}/rotate-secret", path(&made)), &key, None).await.expect(200).json();
     assert_eq!(rotated["public_keys"].as_array().unwrap().len(), 2);
     assert_eq!(rotated["public_keys"][1], made["public_keys"][0]);
 }
 
 #[tokio::test]
 async fn a_url_that_leads_inside_is_refused_when_it_is_saved() {
-    let house = house().await;
-    let key = house.master().await;
-    let good = make(&house, &key, json!({"url": "https://hooks.example/"})).await;
+    let harness = harness().await;
+    let key = harness.master().await;
+    let good = make(&harness, &key, json!({"url": "https://hooks.example/"})).await;
     for url in [
         "http://hooks.example/",
         "https://user:pw@hooks.example/",
@@ -125,12 +126,12 @@ async fn a_url_that_leads_inside_is_refused_when_it_is_saved() {
         "https://rebound.example/",
     ] {
         for (method, path) in [("POST", "/v1/webhooks".to_owned()), ("PATCH", path(&good))] {
-            let refused = house.ask(method, &path, &key, Some(json!({"url": url}))).await.expect(400);
+            let refused = harness.ask(method, &path, &key, Some(json!({"url": url}))).await.expect(400);
             assert_eq!(refused.json()["error"]["details"][0]["field"], "url", "{method} {url}");
         }
     }
-    assert_eq!(house.get("/v1/webhooks", &key).await.expect(200).json()["pagination"]["total"], 1);
-    make(&house, &key, json!({"url": "https://not-known-yet.example/"})).await;
+    assert_eq!(harness.get("/v1/webhooks", &key).await.expect(200).json()["pagination"]["total"], 1);
+    make(&harness, &key, json!({"url": "https://not-known-yet.example/"})).await;
     let opened = house_reaching("10.0.0.0/8,127.0.0.1:8443").await;
     let key = opened.master().await;
     make(&opened, &key, json!({"url": "https://inside.example/"})).await;
@@ -140,13 +141,14 @@ async fn a_url_that_leads_inside_is_refused_when_it_is_saved() {
 
 #[tokio::test]
 async fn a_delivery_is_listed_shown_and_sent_again() {
-    let house = house().await;
-    let key = house.master().await;
-    let hook = make(&house, &key, json!({"url": "https://hooks.example/", "events": ["key.created"]})).await;
-    let tested = house.ask("POST", &format!("{}/test", path(&hook)), &key, None).await.expect(202).json();
+    let harness = harness().await;
+    let key = harness.master().await;
+    let hook =
+        make(&harness, &key, json!({"url": "https://hooks.example/", "events": ["key.created"]})).await;
+    let tested = harness.ask("POST", &format!("{}/test", path(&hook)), &key, None).await.expect(202).json();
     assert_eq!((&tested["event"], &tested["status"]), (&json!("webhook.test"), &json!("pending")));
-    assert_eq!(send(&house, &hook, Some(ErrorClass::ServerError)).await, 1);
-    let list = house.get(&format!("{}/deliveries", path(&hook)), &key).await.expect(200).json();
+    assert_eq!(send(&harness, &hook, Some(ErrorClass::ServerError)).await, 1);
+    let list = harness.get(&format!("{}/deliveries", path(&hook)), &key).await.expect(200).json();
     let delivery = &list["deliveries"][0];
     assert_eq!(delivery["id"], tested["id"]);
     assert_eq!(delivery["next_attempt_at"], "2027-01-15T08:00:04.000Z", "five seconds, less a fifth");
@@ -156,53 +158,53 @@ async fn a_delivery_is_listed_shown_and_sent_again() {
         "status": 500, "error": "server_error"}])
     );
     let one = format!("/v1/deliveries/{}", tested["id"].as_str().unwrap());
-    let shown = house.get(&one, &key).await.expect(200).json();
+    let shown = harness.get(&one, &key).await.expect(200).json();
     assert_eq!(shown["payload"]["event"], "webhook.test");
     assert_eq!(shown["payload"]["id"], shown["event_id"]);
     assert_eq!(shown["attempts"][0]["response"], "said <b>no</b>\u{fffd}");
-    house.ask("POST", &format!("{one}/redeliver"), &key, None).await.expect(202);
-    assert_eq!(send(&house, &hook, None).await, 1, "without waiting for its time");
-    assert_eq!(house.get(&one, &key).await.expect(200).json()["status"], "delivered");
+    harness.ask("POST", &format!("{one}/redeliver"), &key, None).await.expect(202);
+    assert_eq!(send(&harness, &hook, None).await, 1, "without waiting for its time");
+    assert_eq!(harness.get(&one, &key).await.expect(200).json()["status"], "delivered");
     let none =
-        house.get(&format!("{}/deliveries?status=pending", path(&hook)), &key).await.expect(200).json();
+        harness.get(&format!("{}/deliveries?status=pending", path(&hook)), &key).await.expect(200).json();
     assert_eq!(none["pagination"]["total"], 0);
-    house.get(&format!("{}/deliveries?status=lost", path(&hook)), &key).await.expect(400);
+    harness.get(&format!("{}/deliveries?status=lost", path(&hook)), &key).await.expect(400);
 }
 
 #[tokio::test]
 async fn a_disabled_endpoint_holds_events_until_they_are_recovered() {
-    let house = house().await;
-    let key = house.master().await;
-    let hook = make(&house, &key, json!({"url": "https://hooks.example/", "status": "disabled"})).await;
+    let harness = harness().await;
+    let key = harness.master().await;
+    let hook = make(&harness, &key, json!({"url": "https://hooks.example/", "status": "disabled"})).await;
     assert_eq!(hook["disabled_reason"], "requested");
-    house.key(json!({"preset": "testing"})).await;
+    harness.key(json!({"preset": "testing"})).await;
     let recover = format!("{}/recover", path(&hook));
     let since = json!({"since": "2027-01-01T00:00:00Z"});
-    let refused = house.post(&recover, &key, since.clone()).await.expect(409);
+    let refused = harness.post(&recover, &key, since.clone()).await.expect(409);
     assert_eq!(refused.code(), "WEBHOOK_DISABLED");
-    house.ask("POST", &format!("{}/test", path(&hook)), &key, None).await.expect(409);
-    house.ask("PATCH", &path(&hook), &key, Some(json!({"status": "active"}))).await.expect(200);
-    assert_eq!(send(&house, &hook, None).await, 0);
-    assert_eq!(house.post(&recover, &key, json!({})).await.expect(400).code(), "MISSING_REQUIRED");
-    house.post(&recover, &key, json!({"since": "yesterday"})).await.expect(400);
-    let recovered = house.post(&recover, &key, since).await.expect(200).json();
+    harness.ask("POST", &format!("{}/test", path(&hook)), &key, None).await.expect(409);
+    harness.ask("PATCH", &path(&hook), &key, Some(json!({"status": "active"}))).await.expect(200);
+    assert_eq!(send(&harness, &hook, None).await, 0);
+    assert_eq!(harness.post(&recover, &key, json!({})).await.expect(400).code(), "MISSING_REQUIRED");
+    harness.post(&recover, &key, json!({"since": "yesterday"})).await.expect(400);
+    let recovered = harness.post(&recover, &key, since).await.expect(200).json();
     assert_eq!(recovered, json!({"deliveries": 1, "more": false}));
-    assert_eq!(send(&house, &hook, None).await, 1);
+    assert_eq!(send(&harness, &hook, None).await, 1);
 }
 
 #[tokio::test]
 async fn what_does_not_exist_is_named() {
-    let house = house().await;
-    let key = house.master().await;
-    let hook = make(&house, &key, json!({"url": "https://hooks.example/"})).await;
-    house.ask("DELETE", &path(&hook), &key, None).await.expect(204);
-    let gone = house.get(&path(&hook), &key).await.expect(404);
+    let harness = harness().await;
+    let key = harness.master().await;
+    let hook = make(&harness, &key, json!({"url": "https://hooks.example/"})).await;
+    harness.ask("DELETE", &path(&hook), &key, None).await.expect(204);
+    let gone = harness.get(&path(&hook), &key).await.expect(404);
     assert_eq!(gone.message(), format!("Webhook '{}' not found", hook["id"].as_str().unwrap()));
-    house.get(&format!("{}/deliveries", path(&hook)), &key).await.expect(404);
-    assert_eq!(house.get("/v1/deliveries/dlv_x", &key).await.expect(404).code(), "DELIVERY_NOT_FOUND");
-    house.post("/v1/trunks", &key, custom_trunk("abc")).await.expect(201);
+    harness.get(&format!("{}/deliveries", path(&hook)), &key).await.expect(404);
+    assert_eq!(harness.get("/v1/deliveries/dlv_x", &key).await.expect(404).code(), "DELIVERY_NOT_FOUND");
+    harness.post("/v1/trunks", &key, custom_trunk("abc")).await.expect(201);
     let draft = json!({"url": "https://hooks.example/", "trunk_ids": ["conn_01k9v1n2xrf6t8g3m5q7w9y0za"]});
-    let refused = house.post("/v1/webhooks", &key, draft).await.expect(400);
+    let refused = harness.post("/v1/webhooks", &key, draft).await.expect(400);
     assert_eq!(refused.json()["error"]["details"][0]["field"], "trunk_ids[0]");
 }
 

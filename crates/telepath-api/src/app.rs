@@ -1,0 +1,102 @@
+//! The assembly: state, router and the life of a request around them.
+
+mod request;
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusHandle;
+use telepath_core::entropy::EntropyError;
+use telepath_core::error::ErrorCode;
+use telepath_core::limit::RateLimit;
+use telepath_core::ports::LiveCalls;
+use telepath_store::{AddressWindows, Store};
+
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+use crate::options::ApiOptions;
+use crate::request_id::RequestIds;
+use crate::router::router_and_document;
+use crate::routes;
+use crate::state::exports::ExportSlots;
+use crate::state::leaks::LeakQueue;
+use crate::state::{Readiness, Shared};
+
+/// Leak reports that one address may send in a minute.
+const REPORTS: RateLimit = match RateLimit::per_minute(10) {
+    Some(limit) => limit,
+    None => RateLimit::ONE,
+};
+
+/// The API.
+pub struct Api {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) router: Router,
+}
+
+impl Api {
+    /// Assembles the API. It is ready at once. Its metrics are registered with the current recorder, and `prometheus` must
+    /// be the handle of that recorder.
+    pub fn new(
+        options: ApiOptions,
+        store: Arc<Store>,
+        live: Arc<dyn LiveCalls>,
+        prometheus: PrometheusHandle,
+    ) -> Result<Arc<Self>, EntropyError> {
+        let (router, document) = router_and_document();
+        store.requests().name_routes(routes::labels());
+        let request_ids = RequestIds::new(store.entropy().as_ref())?;
+        let metrics = Metrics::register(&store);
+        let shared = Arc::new(Shared {
+            options,
+            leaks: LeakQueue::new(Arc::clone(&store)),
+            store,
+            live,
+            prometheus,
+            metrics,
+            request_ids,
+            local_window: Mutex::default(),
+            readiness: Readiness::new(true),
+            storage_check: Mutex::default(),
+            export_slots: ExportSlots::default(),
+            document: Bytes::from(document),
+            reporters: AddressWindows::new(REPORTS),
+        });
+        let router = router
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .with_state(Arc::clone(&shared));
+        Ok(Arc::new(Self { shared, router }))
+    }
+
+    /// The switch behind `/readyz`.
+    pub fn readiness(&self) -> Readiness {
+        self.shared.readiness.clone()
+    }
+
+    /// Waits until every reported key is revoked. Call it when no more requests arrive.
+    pub async fn drain_leaks(&self) {
+        self.shared.leaks.drain().await;
+    }
+
+    /// Moves the samples of the recorder's histograms into their buckets. Call it every few seconds: without it, samples
+    /// accumulate in memory until the next request for `/metrics`.
+    pub(crate) fn run_upkeep(&self) {
+        self.shared.prometheus.run_upkeep();
+    }
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+async fn not_found() -> ApiError {
+    ApiError::of(ErrorCode::NotFound)
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::of(ErrorCode::MethodNotAllowed)
+}

@@ -1,0 +1,191 @@
+//! The life of a request: every request passes these functions on the way in, and every response on the way out. They are
+//! plain functions around the router instead of a stack of middleware, so nothing is boxed and the order of the steps
+//! reads from top to bottom.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, HttpBody};
+use axum::http::header::{AUTHORIZATION, CONNECTION};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Request};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use telepath_core::address::canonical;
+use telepath_core::clock::Timestamp;
+use telepath_core::error::ErrorCode;
+use telepath_core::id::RequestId;
+use telepath_core::limit::WindowState;
+
+use super::Api;
+use crate::auth::access_log::{AccessLogEntry, RequestHead, ResponseSummary};
+use crate::auth::admission::{Admission, AdmissionControl, Requester};
+use crate::auth::peer::Peer;
+use crate::error::ApiError;
+use crate::handler::run;
+use crate::routes::{self, RouteMatch};
+use crate::{headers, idempotency};
+
+/// What is known of a request from its arrival to its response.
+struct RequestContext {
+    id: RequestId,
+    at: Timestamp,
+    started: Instant,
+    matched: RouteMatch,
+}
+
+impl Api {
+    /// Answers one request. The response is complete: all headers are set, and it is logged and counted.
+    pub async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let context = self.open(&parts.method, parts.uri.path());
+        let control = self.admission_control(&context);
+        let admission = control.admit(&parts.headers, peer, context.matched, parts.uri.path()).await;
+        let head = admission.log_entry.as_ref().map(|_| RequestHead::of(&parts, context.matched));
+        // No code after this line may see the key.
+        parts.headers.remove(AUTHORIZATION);
+        let response = match admission.outcome {
+            Ok(requester) => self.reach_handler(parts, Body::new(body), &context, requester).await,
+            Err(error) => error.into_response(),
+        };
+        let logged = admission.log_entry.as_ref().zip(head.as_ref());
+        self.close(&context, response, admission.window, logged)
+    }
+
+    async fn reach_handler(
+        &self,
+        mut parts: Parts,
+        body: Body,
+        context: &RequestContext,
+        requester: Requester,
+    ) -> Response {
+        let router = self.router.clone();
+        match requester {
+            Requester::Unidentified => {}
+            Requester::Anonymous(anonymous) => drop(parts.extensions.insert(anonymous)),
+            Requester::Caller(caller) => match idempotency::key_of(&parts, context.matched, &caller) {
+                None => drop(parts.extensions.insert(caller)),
+                Some(Err(error)) => return error.into_response(),
+                Some(Ok(key)) => {
+                    let request = Request::from_parts(parts, body);
+                    // Boxed, because the future of every request would otherwise be as large as this rare one.
+                    return Box::pin(idempotency::answer(&self.shared, router, request, key, caller)).await;
+                }
+            },
+        }
+        run(router, self.shared.options.request_timeout, Request::from_parts(parts, body)).await
+    }
+
+    /// Answers a request that arrived over plain HTTP on the TLS port. The connection must be closed after it.
+    pub(crate) fn refuse_in_clear(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Response {
+        let context = self.open(method, path);
+        let admission = self.admission_control(&context).refuse_clear(headers, canonical(peer));
+        self.refuse_and_close(&context, admission, ErrorCode::HttpsRequired)
+    }
+
+    /// Answers bytes that could not be parsed as a request. The connection must be closed after it.
+    pub(crate) fn refuse_unreadable(&self, code: ErrorCode, peer: Peer) -> Response {
+        let context = self.open(&Method::default(), "");
+        let control = self.admission_control(&context);
+        let admission = match peer {
+            Peer::Local => Admission { outcome: Err(ApiError::of(code)), ..control.admit_local() },
+            Peer::Tls(address) | Peer::Loopback(address) => {
+                control.refuse(canonical(address), ApiError::of(code))
+            }
+        };
+        self.refuse_and_close(&context, admission, code)
+    }
+
+    fn refuse_and_close(&self, context: &RequestContext, admission: Admission, code: ErrorCode) -> Response {
+        let error = admission.outcome.err().unwrap_or_else(|| ApiError::of(code));
+        let mut response = self.close(context, error.into_response(), admission.window, None);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
+    fn open(&self, method: &Method, path: &str) -> RequestContext {
+        let at = self.shared.store.clock().now();
+        RequestContext {
+            id: self.shared.request_ids.next(at),
+            at,
+            started: Instant::now(),
+            matched: routes::find(method, path),
+        }
+    }
+
+    fn admission_control(&self, context: &RequestContext) -> AdmissionControl<'_> {
+        AdmissionControl { shared: &self.shared, now: context.at }
+    }
+
+    /// Completes a response: writes the error envelope and the headers, logs the request and counts it.
+    fn close(
+        &self,
+        context: &RequestContext,
+        mut response: Response,
+        window: WindowState,
+        logged: Option<(&AccessLogEntry, &RequestHead)>,
+    ) -> Response {
+        let error = response.extensions_mut().remove::<ApiError>().or_else(|| {
+            let bare = response.status().is_client_error() || response.status().is_server_error();
+            bare.then(|| ApiError::for_status(response.status()))
+        });
+        if let Some(error) = &error {
+            if let Some(refusal) = error.refusal() {
+                self.shared.metrics.refused(refusal);
+            }
+            error.render(context.id, &mut response);
+        }
+        headers::stamp(response.headers_mut(), context.id, window, context.at);
+        let status = response.status().as_u16();
+        let took = context.started.elapsed();
+        if let Some((entry, head)) = logged {
+            let (id, at, matched) = (context.id, context.at, context.matched);
+            let error = error.as_ref().map(ApiError::code);
+            let summary = ResponseSummary { id, at, matched, status, took, error };
+            self.shared.store.requests().record(&entry.answered(head, &summary));
+        }
+        self.shared.metrics.answered(context.matched, status, took);
+        log(context, status, took, logged.map(|(entry, _)| entry), error.as_ref());
+        response
+    }
+}
+
+/// Logs one event per request. It contains the route's template, never the path, and nothing that the client sent.
+fn log(
+    context: &RequestContext,
+    status: u16,
+    took: Duration,
+    entry: Option<&AccessLogEntry>,
+    error: Option<&ApiError>,
+) {
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::$level!(
+                request_id = %context.id,
+                method = context.matched.row.map_or("other", |row| routes::ROUTES[row].verb()),
+                route = context.matched.template.unwrap_or("unmatched"),
+                status,
+                took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                key_id = entry.map(|entry| tracing::field::display(entry.key)),
+                error = error.map(|error| error.code().name()),
+                cause = error.and_then(ApiError::internal_text),
+                "request"
+            )
+        };
+    }
+    if status >= 500 {
+        event!(info);
+    } else {
+        event!(debug);
+    }
+}

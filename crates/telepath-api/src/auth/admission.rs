@@ -1,0 +1,220 @@
+//! Decides who may send a request: HTTPS, credentials, rate windows. What a request is refused for never depends on
+//! anything that the client could not know already.
+
+use std::net::IpAddr;
+use std::sync::PoisonError;
+
+use axum::http::HeaderMap;
+use telepath_core::account::Actor;
+use telepath_core::alert::SecuritySignal;
+use telepath_core::audit::Origin;
+use telepath_core::clock::Timestamp;
+use telepath_core::error::ErrorCode;
+use telepath_core::limit::{Phase, Take, WindowState};
+use telepath_core::scope::ScopeSet;
+use telepath_core::secret::{HashedKey, PlainKey};
+use telepath_store::{Admission as KeyAdmission, KeyHandle};
+
+use crate::auth::access_log::AccessLogEntry;
+use crate::auth::caller::{Anonymous, Caller};
+use crate::auth::credentials::Credential;
+use crate::auth::peer::Peer;
+use crate::auth::proxy::{ForwardedProto, judge};
+use crate::error::ApiError;
+use crate::refusal::Refusal;
+use crate::routes::RouteMatch;
+use crate::state::Shared;
+
+/// Who sent an admitted request.
+pub(crate) enum Requester {
+    /// An API key, or local administration.
+    Caller(Caller),
+    /// A client without a key, on a route that limits requests by address.
+    Anonymous(Anonymous),
+    /// Any client, on an open route.
+    Unidentified,
+}
+
+/// The decision about a request.
+pub(crate) struct Admission {
+    /// The rate window that the response headers show.
+    pub(crate) window: WindowState,
+    /// Present when the request carried a known key.
+    pub(crate) log_entry: Option<AccessLogEntry>,
+    pub(crate) outcome: Result<Requester, ApiError>,
+}
+
+impl Admission {
+    fn admitted(window: WindowState, requester: Requester) -> Self {
+        Self { window, log_entry: None, outcome: Ok(requester) }
+    }
+
+    fn refused(window: WindowState, error: ApiError) -> Self {
+        Self { window, log_entry: None, outcome: Err(error) }
+    }
+
+    fn logged(self, entry: AccessLogEntry) -> Self {
+        Self { log_entry: Some(entry), ..self }
+    }
+}
+
+/// Admits or refuses one request.
+pub(crate) struct AdmissionControl<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) now: Timestamp,
+}
+
+impl AdmissionControl<'_> {
+    /// Decides about a request that arrived from `peer`.
+    pub(crate) async fn admit(
+        &self,
+        headers: &HeaderMap,
+        peer: Peer,
+        matched: RouteMatch,
+        path: &str,
+    ) -> Admission {
+        let address = match peer {
+            Peer::Local => return self.admit_local(),
+            Peer::Tls(address) | Peer::Loopback(address) => address,
+        };
+        let address = match judge(address, headers, &self.shared.options.trusted_proxies) {
+            ForwardedProto::Https(address) => address,
+            ForwardedProto::Http(address) => return self.refuse_clear(headers, address),
+        };
+        if matched.open {
+            let window = self.shared.store.addresses().peek(address, self.now);
+            Admission::admitted(window, Requester::Unidentified)
+        } else if matched.reporter {
+            self.admit_reporter(address)
+        } else if path == "/v1" || path.starts_with("/v1/") {
+            self.admit_key(headers, address).await
+        } else {
+            self.refuse(address, ApiError::of(ErrorCode::NotFound))
+        }
+    }
+
+    async fn admit_key(&self, headers: &HeaderMap, address: IpAddr) -> Admission {
+        let invalid = |refusal| ApiError::of(ErrorCode::InvalidApiKey).counted(refusal);
+        let key = match Credential::of(headers) {
+            Credential::Key(key) => key,
+            Credential::Missing => {
+                let error = ApiError::of(ErrorCode::MissingApiKey).counted(Refusal::Missing);
+                return self.refuse(address, error);
+            }
+            Credential::Malformed => return self.refuse(address, invalid(Refusal::Malformed)),
+        };
+        let (hash, handle) = self.look_up(&key);
+        let Some(handle) = handle else { return self.refuse(address, invalid(Refusal::Unknown)) };
+        match self.shared.store.admit(&handle, &hash, address, self.now).await {
+            KeyAdmission::Admitted { scopes, window } => {
+                let entry = AccessLogEntry::new(&handle, &hash, address, true);
+                let caller = Caller {
+                    actor: Actor::Key(handle.key_id()),
+                    account: handle.account_id(),
+                    key: Some(handle),
+                    scopes,
+                    address: Some(address),
+                    at: self.now,
+                    idempotency: None,
+                };
+                Admission::admitted(window, Requester::Caller(caller)).logged(entry)
+            }
+            KeyAdmission::Limited { window } => {
+                let entry = AccessLogEntry::new(&handle, &hash, address, true);
+                Admission::refused(window, self.limited(window, Refusal::KeyLimit)).logged(entry)
+            }
+            KeyAdmission::WrongAddress => {
+                let error = ApiError::of(ErrorCode::IpNotAllowed).counted(Refusal::Address);
+                let entry = AccessLogEntry::new(&handle, &hash, address, false);
+                self.refuse(address, error).logged(entry)
+            }
+            // Never fail open: a key whose state or rate window is unknown is not admitted.
+            KeyAdmission::Unsure => {
+                self.unable(address, "the outcome of a change of this key is not known yet")
+            }
+            KeyAdmission::NoLease => {
+                self.unable(address, "the database has not confirmed which keys are valid")
+            }
+            KeyAdmission::Uncounted => self.unable(address, "the rate window of the key could not be read"),
+            KeyAdmission::Dead => {
+                self.shared.store.notice(SecuritySignal::DeadKeyUsed { key: handle.key_id(), address });
+                let entry = AccessLogEntry::new(&handle, &hash, address, false);
+                self.refuse(address, invalid(Refusal::Dead)).logged(entry)
+            }
+        }
+    }
+
+    /// Refuses because of a fault of the server, without charging anyone's rate window.
+    fn unable(&self, address: IpAddr, why: &'static str) -> Admission {
+        let window = self.shared.store.addresses().peek(address, self.now);
+        Admission::refused(window, ApiError::unavailable(why))
+    }
+
+    fn look_up(&self, key: &PlainKey) -> (HashedKey, Option<KeyHandle>) {
+        let hash = self.shared.store.vault().hash_key(key);
+        (hash, self.shared.store.keys().find(&hash))
+    }
+
+    /// Admits local administration. It has a rate window of its own, so that a runaway script is noticed.
+    pub(crate) fn admit_local(&self) -> Admission {
+        let mut window = self.shared.local_window.lock().unwrap_or_else(PoisonError::into_inner);
+        match window.take(self.shared.options.local_limit, Phase::default(), self.now) {
+            Take::Admitted(window) => {
+                let caller = Caller {
+                    actor: Actor::Local,
+                    key: None,
+                    account: self.shared.options.local_account,
+                    scopes: ScopeSet::all(),
+                    address: None,
+                    at: self.now,
+                    idempotency: None,
+                };
+                Admission::admitted(window, Requester::Caller(caller))
+            }
+            Take::Full(window) => Admission::refused(window, self.limited(window, Refusal::KeyLimit)),
+        }
+    }
+
+    /// Admits a client that reports leaked keys. It needs no key, so its rate window is too small to try keys out.
+    fn admit_reporter(&self, address: IpAddr) -> Admission {
+        match self.shared.reporters.take(address, self.now) {
+            Take::Admitted(window) => {
+                let anonymous = Anonymous { address: Some(address), at: self.now };
+                Admission::admitted(window, Requester::Anonymous(anonymous))
+            }
+            Take::Full(window) => Admission::refused(window, self.limited(window, Refusal::AddressLimit)),
+        }
+    }
+
+    /// Refuses a client without a usable key, and charges the rate window of its address.
+    pub(crate) fn refuse(&self, address: IpAddr, error: ApiError) -> Admission {
+        match self.shared.store.addresses().take(address, self.now) {
+            Take::Admitted(window) => Admission::refused(window, error),
+            Take::Full(window) => Admission::refused(window, self.limited(window, Refusal::AddressLimit)),
+        }
+    }
+
+    /// Refuses a request that arrived over plain HTTP. If it carried a valid key, the key may have been read on the way.
+    pub(crate) fn refuse_clear(&self, headers: &HeaderMap, address: IpAddr) -> Admission {
+        if !address.is_loopback()
+            && let Credential::Key(key) = Credential::of(headers)
+        {
+            let (hash, handle) = self.look_up(&key);
+            let key_id = handle.as_ref().map(KeyHandle::key_id);
+            tracing::warn!(
+                %address,
+                key_id = key_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string()),
+                "an API key was received over plain HTTP; treat it as leaked and revoke it"
+            );
+            if let Some(handle) = handle.filter(|handle| handle.is_live(&hash, self.now)) {
+                self.shared.store.notice(SecuritySignal::SeenInClear { key: handle.key_id(), address });
+                self.shared.leaks.revoke_seen_in_clear(&handle, Origin::system(Some(address), self.now));
+            }
+        }
+        self.refuse(address, ApiError::of(ErrorCode::HttpsRequired).counted(Refusal::NotHttps))
+    }
+
+    fn limited(&self, window: WindowState, refusal: Refusal) -> ApiError {
+        ApiError::rate_limited(window.limit.get(), window.seconds_until_reset(self.now)).counted(refusal)
+    }
+}

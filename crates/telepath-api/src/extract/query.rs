@@ -1,0 +1,171 @@
+//! Query strings. A form takes the parameters that it knows; what is left over, or came twice, is refused, because a
+//! filter that is silently ignored shows the wrong list.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use telepath_core::clock::Timestamp;
+use telepath_core::page::{DEFAULT_LIMIT, MAX_LIMIT, PageRequest};
+use telepath_core::validation::Invalid;
+
+use crate::error::ApiError;
+use crate::extract::date::{DayEdge, parse_date};
+use crate::extract::path::safe_excerpt;
+
+/// Something that a query string says.
+pub(crate) trait QueryForm: Sized {
+    /// Takes its parameters.
+    fn read(query: &mut QueryReader) -> Self;
+}
+
+/// The parameters that were not taken yet, and the problems found so far.
+#[derive(Debug, Default)]
+pub(crate) struct QueryReader {
+    parameters: BTreeMap<String, String>,
+    problems: Invalid,
+}
+
+impl QueryReader {
+    fn new(pairs: Vec<(String, String)>) -> Self {
+        let mut reader = Self::default();
+        for (name, value) in pairs {
+            if reader.parameters.insert(name.clone(), value).is_some() {
+                reader.problems.wrong(&safe_excerpt(&name), "must be given only once");
+            }
+        }
+        reader
+    }
+
+    /// Takes one parameter, if it is there.
+    pub(crate) fn take<T, E: Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.parameters.remove(name)?;
+        self.problems.keep(name, parse(&text))
+    }
+
+    /// Takes a parameter that names one of a few values.
+    pub(crate) fn choice<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        values: impl IntoIterator<Item = &'static str>,
+    ) -> Option<T> {
+        self.take(name, |text| {
+            parse(text).ok_or_else(|| {
+                let values: Vec<_> = values.into_iter().collect();
+                format!("must be one of {}", values.join(", "))
+            })
+        })
+    }
+
+    /// Takes a whole number.
+    pub(crate) fn number(&mut self, name: &str) -> Option<u32> {
+        self.take(name, |text| text.parse().map_err(|_| "must be a whole number from 0 to 4294967295"))
+    }
+
+    /// Notes a parameter that does not go with the others.
+    pub(crate) fn refuse(&mut self, name: &str, message: &str) {
+        self.problems.wrong(name, message);
+    }
+
+    /// Takes a moment, or a date of which `edge` says which end is meant.
+    pub(crate) fn date(&mut self, name: &str, edge: DayEdge) -> Option<Timestamp> {
+        self.take(name, |text| parse_date(text, edge))
+    }
+
+    /// Takes a text of 1 to `longest` bytes.
+    pub(crate) fn text(&mut self, name: &str, longest: usize) -> Option<String> {
+        self.take(name, |text| {
+            let fits = (1..=longest).contains(&text.len());
+            if fits { Ok(text.to_owned()) } else { Err(format!("must have 1 to {longest} bytes")) }
+        })
+    }
+
+    /// Takes `limit`.
+    pub(crate) fn limit(&mut self) -> Option<u32> {
+        let problem = format!("must be between 1 and {MAX_LIMIT}");
+        self.take("limit", |text| {
+            text.parse::<u32>().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or(problem)
+        })
+    }
+
+    /// Takes `limit` and `offset`.
+    pub(crate) fn page(&mut self) -> PageRequest {
+        let limit = self.limit();
+        let offset =
+            self.take("offset", |text| text.parse::<u32>().map_err(|_| "must be a whole number from 0"));
+        PageRequest::new(limit.unwrap_or(DEFAULT_LIMIT), offset.unwrap_or(0)).unwrap_or_default()
+    }
+
+    fn finish<T>(mut self, form: T) -> Result<T, ApiError> {
+        for name in self.parameters.into_keys() {
+            self.problems.wrong(&safe_excerpt(&name), "is not a known parameter");
+        }
+        if self.problems.is_empty() { Ok(form) } else { Err(self.problems.into()) }
+    }
+}
+
+/// A query string of which every parameter was understood.
+#[derive(Debug)]
+pub(crate) struct StrictQuery<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: QueryForm> FromRequestParts<S> for StrictQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| ApiError::invalid("query", "must be percent-encoded UTF-8"))?;
+        let mut reader = QueryReader::new(pairs.0);
+        let form = T::read(&mut reader);
+        reader.finish(form).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Paged(PageRequest);
+
+    impl QueryForm for Paged {
+        fn read(query: &mut QueryReader) -> Self {
+            Self(query.page())
+        }
+    }
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Paged, ApiError> {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut reader = QueryReader::new(pairs);
+        let form = Paged::read(&mut reader);
+        reader.finish(form)
+    }
+
+    #[test]
+    fn pages_have_defaults_and_bounds() {
+        let page = read(&[]).ok().unwrap().0;
+        assert_eq!((page.limit(), page.offset()), (20, 0));
+        let page = read(&[("limit", "100"), ("offset", "7")]).ok().unwrap().0;
+        assert_eq!((page.limit(), page.offset()), (100, 7));
+        for bad in [
+            ("limit", "0"),
+            ("limit", "101"),
+            ("limit", "-1"),
+            ("limit", ""),
+            ("offset", "-1"),
+            ("offset", "x"),
+        ] {
+            assert!(read(&[bad]).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_and_repeated_parameters_are_refused() {
+        assert!(read(&[("limit", "5"), ("page", "2")]).is_err());
+        assert!(read(&[("limit", "5"), ("limit", "5")]).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! Idempotency: every authenticated `POST` may carry an `Idempotency-Key` and is then carried out at most once. This wraps
+//! the handlers, so a handler only passes the claim on to the store, as part of the origin of its change.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::FromRef as _;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use http_body_util::{BodyExt as _, Limited};
+use telepath_core::error::ErrorCode;
+use telepath_core::id::IdempotencyId;
+use telepath_core::idempotency::{IdempotencyKey, KeptAnswer, MAX_KEPT_BODY, RequestHash, Verdict};
+use telepath_store::{IdempotencyClaim, IdempotentRequest};
+
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+use crate::extract::json::{BodyTimeout, read_body};
+use crate::handler::run;
+use crate::routes::{Access, ROUTES, RouteMatch};
+use crate::state::Shared;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// The largest answer that is looked at in order to keep it; larger ones go out unseen. All keys of an account rotated
+/// together are the largest that there is.
+const MAX_ANSWER: usize = 32 * 1024 * 1024;
+
+/// The key that a request carries; `None` when it carries none, or is one that its handler will refuse or that changes
+/// nothing.
+pub(crate) fn key_of(
+    parts: &Parts,
+    matched: RouteMatch,
+    caller: &Caller,
+) -> Option<Result<IdempotencyKey, ApiError>> {
+    let row = matched.row.and_then(|row| ROUTES.get(row)).filter(|_| parts.method == Method::POST)?;
+    let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+    let value = values.next()?;
+    match row.access {
+        Access::Scope(scope) if !caller.scopes.allows(scope) => return None,
+        Access::Scope(_) | Access::AnyKey => {}
+        Access::Open | Access::Reporter => return None,
+    }
+    if values.next().is_some() {
+        return Some(Err(ApiError::invalid("Idempotency-Key", "must be given only once")));
+    }
+    let key = IdempotencyKey::parse(value.as_bytes());
+    Some(key.map_err(|problem| ApiError::invalid("Idempotency-Key", problem.to_string())))
+}
+
+/// Answers a request that carries a key.
+pub(crate) async fn answer(
+    shared: &Arc<Shared>,
+    router: Router,
+    request: Request<Body>,
+    key: IdempotencyKey,
+    caller: Caller,
+) -> Response {
+    begin(shared, router, request, key, caller).await.unwrap_or_else(ApiError::into_response)
+}
+
+async fn begin(
+    shared: &Arc<Shared>,
+    router: Router,
+    request: Request<Body>,
+    key: IdempotencyKey,
+    mut caller: Caller,
+) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let head = Request::from_parts(parts.clone(), body);
+    let body = read_body(head, BodyTimeout::from_ref(shared)).await?;
+    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    let hash = RequestHash::of(parts.method.as_str(), path, &body);
+    let once = IdempotentRequest { account: caller.account, caller: caller.actor, key, request: hash };
+    match shared.store.begin_once(once, caller.at).await? {
+        IdempotencyClaim::Before(verdict) => before(verdict),
+        IdempotencyClaim::Fresh(id) => {
+            caller.idempotency = Some(id);
+            parts.extensions.insert(caller);
+            let request = Request::from_parts(parts, Body::from(body));
+            let shared = Arc::clone(shared);
+            // In a task of its own: whoever hangs up will ask again, and must find what became of it.
+            let work = tokio::spawn(async move {
+                let response = run(router, shared.options.request_timeout, request).await;
+                end(&shared, id, response).await
+            });
+            work.await.unwrap_or_else(|_| Err(ApiError::internal("an attempt broke off")))
+        }
+    }
+}
+
+fn before(verdict: Verdict) -> Result<Response, ApiError> {
+    match verdict {
+        Verdict::Replay(answer) => replay(answer),
+        Verdict::Reused => Err(ApiError::of(ErrorCode::IdempotencyKeyReused)),
+        // A claim that could be taken over was taken over.
+        Verdict::InUse | Verdict::TakeOver => Err(ApiError::of(ErrorCode::IdempotencyKeyInUse)),
+        Verdict::Lost(None) => Err(ApiError::of(ErrorCode::IdempotencyAnswerLost)),
+        Verdict::Lost(Some(target)) => Err(ApiError::new(
+            ErrorCode::IdempotencyAnswerLost,
+            format!(
+                "The first request with this Idempotency-Key was carried out on {target}, but its answer is not \
+                 known any more"
+            ),
+        )),
+    }
+}
+
+fn replay(answer: KeptAnswer) -> Result<Response, ApiError> {
+    let broken = |_| ApiError::internal("a kept answer cannot be given again");
+    let mut response = Response::new(Body::from(answer.body.clone()));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).map_err(|error| broken(error.to_string()))?;
+    let headers = response.headers_mut();
+    if !answer.body.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    if let Some(location) = answer.location {
+        let location = HeaderValue::try_from(location).map_err(|error| broken(error.to_string()))?;
+        headers.insert(LOCATION, location);
+    }
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+/// Ends the attempt: only what was carried out is kept. A refusal has changed nothing, so the same request may simply be
+/// tried again when its reason is gone.
+async fn end(shared: &Shared, id: IdempotencyId, response: Response) -> Result<Response, ApiError> {
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, MAX_ANSWER).collect().await;
+    let body = body.map_err(|_| ApiError::internal("an answer broke off"))?.to_bytes();
+    let location = parts.headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let kept = if parts.status.is_success() && body.len() <= MAX_KEPT_BODY {
+        KeptAnswer::of(parts.status.as_u16(), location, &body)
+    } else {
+        None
+    };
+    if let Err(error) = shared.store.end_once(id, kept).await {
+        // What was changed stands beside the change itself, so nothing can be done twice.
+        tracing::warn!(%error, "an answer could not be kept; repeating its request will tell that it is lost");
+    }
+    Ok(Response::from_parts(parts, Body::from(body)))
+}

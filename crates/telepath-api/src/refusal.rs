@@ -1,0 +1,43 @@
+//! Why a request is refused before its handler runs, as a label for the metrics.
+
+/// Why authentication, authorization or admission refused a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NotHttps,
+    Missing,
+    Malformed,
+    Unknown,
+    Dead,
+    Address,
+    Scope,
+    KeyLimit,
+    AddressLimit,
+}
+
+impl Refusal {
+    pub(crate) const ALL: [Refusal; 9] = [
+        Refusal::NotHttps,
+        Refusal::Missing,
+        Refusal::Malformed,
+        Refusal::Unknown,
+        Refusal::Dead,
+        Refusal::Address,
+        Refusal::Scope,
+        Refusal::KeyLimit,
+        Refusal::AddressLimit,
+    ];
+
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Refusal::NotHttps => "not_https",
+            Refusal::Missing => "missing_key",
+            Refusal::Malformed => "malformed_key",
+            Refusal::Unknown => "unknown_key",
+            Refusal::Dead => "revoked_or_expired_key",
+            Refusal::Address => "address_not_allowed",
+            Refusal::Scope => "insufficient_scope",
+            Refusal::KeyLimit => "key_rate_limit",
+            Refusal::AddressLimit => "address_rate_limit",
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! `/v1/alerts`: what is unusual about the use of keys, or needs attention before it is too late; also webhooks that fail.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use telepath_core::alert::{Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{AlertId, KeyId, WebhookId};
+use telepath_core::page::{CursorPage, PageRequest};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::caller::{Authorized, KeysWrite, UsageRead};
+use crate::error::ApiError;
+use crate::extract::json::{NoMembers, OptionalJson};
+use crate::extract::page::CursorPagination;
+use crate::extract::path::{PathId, Resource as _};
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
+use crate::state::AppState;
+
+pub(crate) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list_alerts)).routes(routes!(acknowledge_alert))
+}
+
+/// An alert about a key or a webhook.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Alert)]
+struct AlertBody {
+    /// Its id.
+    #[schema(value_type = String, example = "alr_01k9v1n2xrf6t8g3m5q7w9y0za")]
+    id: AlertId,
+    /// What it is about: `new_address`, `request_spike`, `error_burst`, `limit_riding`, `idle_awake`, `dead_key_used`,
+    /// `seen_in_clear`, `leak_reported`, `expiring`, `unused` or `webhook_failing`.
+    #[schema(example = "dead_key_used")]
+    rule: &'static str,
+    /// How urgent it is: `info`, `warning` or `critical`.
+    #[schema(example = "warning")]
+    severity: &'static str,
+    /// About which key; null when it is about a webhook.
+    #[schema(value_type = Option<String>, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za")]
+    key_id: Option<KeyId>,
+    /// What that key is called.
+    #[schema(example = "Billing")]
+    key_name: Option<String>,
+    /// About which webhook; null when it is about a key.
+    #[schema(value_type = Option<String>, example = "whk_01k9v1n2xrf6t8g3m5q7w9y0za")]
+    webhook_id: Option<WebhookId>,
+    /// The host that the webhook is sent to.
+    #[schema(example = "hooks.example.com")]
+    webhook_host: Option<String>,
+    /// What happened, for people.
+    message: String,
+    /// What was measured; the members depend on the rule.
+    #[schema(value_type = Object)]
+    figures: Map<String, Value>,
+    /// When it was raised.
+    #[schema(value_type = String, format = DateTime)]
+    raised_at: Timestamp,
+    /// When somebody took note of it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    acknowledged_at: Option<Timestamp>,
+    /// Who did: a key's id, or `local`.
+    acknowledged_by: Option<String>,
+}
+
+/// A page of alerts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AlertList)]
+struct AlertListBody {
+    /// The newest first.
+    alerts: Vec<AlertBody>,
+    pagination: CursorPagination,
+}
+
+impl From<Alert> for AlertBody {
+    fn from(alert: Alert) -> Self {
+        let (key_name, webhook_host) = match alert.subject {
+            AlertSubject::Key(_) => (Some(alert.name), None),
+            AlertSubject::Webhook(_) => (None, Some(alert.name)),
+        };
+        Self {
+            id: alert.id,
+            rule: alert.rule.name(),
+            severity: alert.severity.name(),
+            key_id: alert.subject.key(),
+            key_name,
+            webhook_id: alert.subject.webhook(),
+            webhook_host,
+            message: alert.message,
+            figures: alert.figures,
+            raised_at: alert.raised_at,
+            acknowledged_at: alert.acknowledged.map(|noted| noted.at),
+            acknowledged_by: alert.acknowledged.map(|noted| noted.by.to_string()),
+        }
+    }
+}
+
+/// Which alerts a list shows.
+struct AlertQuery {
+    filter: AlertFilter,
+    page: PageRequest,
+}
+
+impl QueryForm for AlertQuery {
+    fn read(query: &mut QueryReader) -> Self {
+        let rules = AlertRule::ALL.iter().map(|rule| rule.name());
+        let statuses = AlertStatus::ALL.iter().map(|status| status.name());
+        let filter = AlertFilter {
+            key_id: query.take("key_id", str::parse),
+            webhook_id: query.take("webhook_id", str::parse),
+            rule: query.choice("rule", AlertRule::from_name, rules),
+            status: query.choice("status", AlertStatus::from_name, statuses),
+            after: query.take("cursor", |text| {
+                text.parse().map_err(|_| "must be the next_cursor of an earlier page")
+            }),
+        };
+        let page = query.page();
+        if filter.after.is_some() && page.offset() > 0 {
+            query.refuse("offset", "must not be given together with cursor");
+        }
+        Self { filter, page }
+    }
+}
+
+/// List alerts
+#[utoipa::path(get, path = "/v1/alerts", tag = "Alerts", operation_id = "listAlerts",
+    params(
+        ("key_id" = Option<String>, Query, description = "Only alerts about this key."),
+        ("webhook_id" = Option<String>, Query, description = "Only alerts about this webhook."),
+        ("rule" = Option<String>, Query, description = "Only alerts of this rule."),
+        ("status" = Option<String>, Query, description = "`open` or `acknowledged`."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Alerts per page; 20 when left out."),
+        ("offset" = Option<u32>, Query, description = "Alerts to pass over."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the page before, with the same filters; instead of `offset`.")),
+    responses((status = 200, description = "A page of alerts.", body = AlertListBody)))]
+async fn list_alerts(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<UsageRead>,
+    StrictQuery(query): StrictQuery<AlertQuery>,
+) -> Result<Json<AlertListBody>, ApiError> {
+    let CursorPage { page, next } = state.store.list_alerts(caller.account, query.filter, query.page).await?;
+    let pagination = CursorPagination::of(query.page, page.total, next);
+    Ok(Json(AlertListBody { alerts: page.items.into_iter().map(AlertBody::from).collect(), pagination }))
+}
+
+/// Take note of an alert
+///
+/// Doing so again changes nothing; the answer shows who did so first.
+#[utoipa::path(post, path = "/v1/alerts/{id}/acknowledge", tag = "Alerts", operation_id = "acknowledgeAlert",
+    params(("id" = String, Path, description = "The alert's id.")),
+    responses((status = 200, description = "The alert.", body = AlertBody)))]
+async fn acknowledge_alert(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    PathId(id): PathId<AlertId>,
+    OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
+) -> Result<Json<AlertBody>, ApiError> {
+    let alert = state.store.acknowledge_alert(caller.account, id, caller.origin()).await?;
+    alert.map(|alert| Json(alert.into())).ok_or_else(|| AlertId::not_found(&id.to_string()))
+}

@@ -1,0 +1,235 @@
+//! `/v1/keys`: making, showing, changing and withdrawing API keys. A secret is shown once, in the answer that made it; a
+//! key never hands out more rights than it has.
+
+mod body;
+mod rotation;
+mod usage;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::IntoResponse;
+use serde::{Deserialize, Serialize};
+use telepath_core::clock::Timestamp;
+use telepath_core::error::ErrorCode;
+use telepath_core::id::KeyId;
+use telepath_core::key::{KeyDraft, KeyFilter, KeyPatchDraft, KeyRecord, KeyStatus, Preset};
+use telepath_core::page::PageRequest;
+use telepath_core::validation::{Invalid, bounded_text};
+use telepath_store::KeyChangeError;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::caller::{Authorized, Caller, KeysRead, KeysWrite};
+use crate::error::ApiError;
+use crate::extract::json::{OptionalJson, StrictJson};
+use crate::extract::page::Pagination;
+use crate::extract::path::{PathId, Resource as _};
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
+use crate::resources::account::account_of;
+use crate::state::{AppState, Shared};
+
+use body::{CreatedKeyBody, KeyBody};
+pub(crate) use body::{network_texts, scope_names};
+
+pub(crate) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list_keys, create_key))
+        .routes(routes!(get_key, update_key, delete_key))
+        .routes(routes!(revoke_key))
+        .merge(rotation::router())
+        .merge(usage::router())
+}
+
+/// A page of keys.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyList)]
+struct KeyListBody {
+    /// The newest first.
+    keys: Vec<KeyBody>,
+    pagination: Pagination,
+}
+
+/// Why a key is revoked.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RevokeKey)]
+struct RevokeDraft {
+    /// For those who read the audit trail, 1–500 characters.
+    reason: Option<String>,
+}
+
+/// Which keys a list shows.
+struct KeyQuery {
+    filter: KeyFilter,
+    page: PageRequest,
+}
+
+impl QueryForm for KeyQuery {
+    fn read(query: &mut QueryReader) -> Self {
+        let filter = KeyFilter {
+            status: query.choice("status", KeyStatus::from_name, KeyStatus::ALL.iter().map(|s| s.name())),
+            preset: query.choice("preset", Preset::from_name, Preset::ALL.iter().map(|p| p.name())),
+            idle_days: query.number("idle_days"),
+            expires_before: query.take("expires_before", Timestamp::parse_rfc3339),
+        };
+        Self { filter, page: query.page() }
+    }
+}
+
+impl From<KeyChangeError> for ApiError {
+    fn from(error: KeyChangeError) -> Self {
+        match error {
+            // Handlers that know the id name it; see `change_error`.
+            KeyChangeError::NotFound => ApiError::of(ErrorCode::KeyNotFound),
+            KeyChangeError::SecretNotFound => ApiError::of(ErrorCode::SecretNotFound),
+            KeyChangeError::Escalation => ApiError::new(
+                ErrorCode::InsufficientScope,
+                "The key has more rights than the key that makes this request",
+            ),
+            KeyChangeError::Beyond(problems) => problems.into(),
+            KeyChangeError::Revoked => {
+                ApiError::invalid("id", "names a revoked key, which cannot be changed")
+            }
+            KeyChangeError::Expired => {
+                ApiError::invalid("id", "names an expired key; give it a later expires_at first")
+            }
+            KeyChangeError::CurrentSecret => ApiError::of(ErrorCode::SecretIsCurrent),
+            KeyChangeError::TooManySecrets => ApiError::of(ErrorCode::TooManySecrets),
+            KeyChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn change_error(id: KeyId) -> impl FnOnce(KeyChangeError) -> ApiError {
+    move |error| match error {
+        KeyChangeError::NotFound => KeyId::not_found(&id.to_string()),
+        KeyChangeError::SecretNotFound
+        | KeyChangeError::Escalation
+        | KeyChangeError::Beyond(_)
+        | KeyChangeError::Revoked
+        | KeyChangeError::Expired
+        | KeyChangeError::CurrentSecret
+        | KeyChangeError::TooManySecrets
+        | KeyChangeError::Store(_) => error.into(),
+    }
+}
+
+/// Make a key
+#[utoipa::path(post, path = "/v1/keys", tag = "Keys", operation_id = "createKey", request_body = KeyDraft,
+    responses((status = 201, description = "The key, with its secret shown this once.", body = CreatedKeyBody)))]
+async fn create_key(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    StrictJson(draft): StrictJson<KeyDraft>,
+) -> Result<impl IntoResponse, ApiError> {
+    let account = account_of(&state, &caller).await?;
+    let grantor = state.store.grantor(caller.account, caller.origin()).await?;
+    let presets = state.store.presets(caller.account).await?;
+    let new = draft.check(&account, &presets, grantor.as_ref(), caller.at)?;
+    let created = state.store.create_key(caller.account, new, caller.origin()).await?;
+    let location = format!("/v1/keys/{}", created.record.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(CreatedKeyBody::new(&created, caller.at))))
+}
+
+/// List keys
+#[utoipa::path(get, path = "/v1/keys", tag = "Keys", operation_id = "listKeys",
+    params(
+        ("status" = Option<String>, Query, description = "`active`, `expiring`, `expired` or `revoked`."),
+        ("preset" = Option<String>, Query, description = "The bundle that keys were made from."),
+        ("idle_days" = Option<u32>, Query, description = "Only keys not used for this many days."),
+        ("expires_before" = Option<String>, Query, description = "Only keys that expire before this moment."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Keys per page; 20 when left out."),
+        ("offset" = Option<u32>, Query, description = "Keys to pass over.")),
+    responses((status = 200, description = "A page of keys.", body = KeyListBody)))]
+async fn list_keys(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysRead>,
+    StrictQuery(query): StrictQuery<KeyQuery>,
+) -> Result<Json<KeyListBody>, ApiError> {
+    let page = state.store.list_keys(caller.account, query.filter, query.page).await?;
+    let pagination = Pagination::of(query.page, page.total);
+    let keys = page.items.into_iter().map(|key| KeyBody::new(key, caller.at)).collect();
+    Ok(Json(KeyListBody { keys, pagination }))
+}
+
+/// Show a key
+#[utoipa::path(get, path = "/v1/keys/{id}", tag = "Keys", operation_id = "getKey",
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 200, description = "The key.", body = KeyBody)))]
+async fn get_key(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysRead>,
+    PathId(id): PathId<KeyId>,
+) -> Result<Json<KeyBody>, ApiError> {
+    let record = state.store.get_key(caller.account, id).await?;
+    let record = record.ok_or_else(|| KeyId::not_found(&id.to_string()))?;
+    Ok(Json(KeyBody::new(record, caller.at)))
+}
+
+/// Change a key
+///
+/// Takes effect before the answer: no later request is admitted by the old rights, limit, addresses or expiry.
+#[utoipa::path(patch, path = "/v1/keys/{id}", tag = "Keys", operation_id = "updateKey", request_body = KeyPatchDraft,
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 200, description = "The key as it is now.", body = KeyBody)))]
+async fn update_key(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    PathId(id): PathId<KeyId>,
+    StrictJson(draft): StrictJson<KeyPatchDraft>,
+) -> Result<Json<KeyBody>, ApiError> {
+    let account = account_of(&state, &caller).await?;
+    let patch = draft.check(&account, caller.at)?;
+    let changed = state.store.update_key(caller.account, id, patch, caller.origin()).await;
+    Ok(Json(KeyBody::new(changed.map_err(change_error(id))?, caller.at)))
+}
+
+/// Revoke a key
+///
+/// At once and for good: once this is answered, no request with the key is admitted. Revoking again changes nothing.
+#[utoipa::path(post, path = "/v1/keys/{id}/revoke", tag = "Keys", operation_id = "revokeKey",
+    request_body(content = Option<RevokeDraft>),
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 200, description = "The revoked key.", body = KeyBody)))]
+async fn revoke_key(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    PathId(id): PathId<KeyId>,
+    OptionalJson(draft): OptionalJson<RevokeDraft>,
+) -> Result<Json<KeyBody>, ApiError> {
+    let mut problems = Invalid::default();
+    let reason = problems.optional("reason", draft.reason, |text| bounded_text(text, 1, 500, &['\n', '\t']));
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    let record = revoke(&state, &caller, id, reason).await?;
+    Ok(Json(KeyBody::new(record, caller.at)))
+}
+
+/// Revoke a key without a reason
+///
+/// The same as revoking it: the key stays visible as `revoked`, because its history does.
+#[utoipa::path(delete, path = "/v1/keys/{id}", tag = "Keys", operation_id = "deleteKey",
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 204, description = "The key is revoked.")))]
+async fn delete_key(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    PathId(id): PathId<KeyId>,
+) -> Result<StatusCode, ApiError> {
+    revoke(&state, &caller, id, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn revoke(
+    shared: &Shared,
+    caller: &Caller,
+    id: KeyId,
+    reason: Option<String>,
+) -> Result<KeyRecord, ApiError> {
+    let revoked = shared.store.revoke_key(caller.account, id, reason, caller.origin()).await;
+    revoked.map_err(change_error(id))
+}

@@ -1,0 +1,148 @@
+//! New secrets for keys that stay themselves: one by one, all together, and the early end of a grace.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use telepath_core::clock::Timestamp;
+use telepath_core::error::ErrorCode;
+use telepath_core::id::{KeyId, SecretId};
+use telepath_core::key::RotateDraft;
+use telepath_store::RotateAllError;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::body::{CreatedKeyBody, KeyBody};
+use super::change_error;
+use crate::auth::caller::{Authorized, KeysWrite};
+use crate::error::ApiError;
+use crate::extract::json::{NoMembers, OptionalJson};
+use crate::extract::path::{PathId, PathIds};
+use crate::state::AppState;
+
+/// The most keys that an error message names.
+const NAMED: usize = 10;
+
+pub(super) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(rotate_key))
+        .routes(routes!(end_secret))
+        .routes(routes!(rotate_all_keys))
+}
+
+/// Every usable key with its new secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RotatedKeys)]
+struct RotatedKeysBody {
+    /// When they were rotated.
+    #[schema(value_type = String, format = DateTime)]
+    rotated_at: Timestamp,
+    /// For how long their other secrets go on to work.
+    #[schema(example = 86400)]
+    grace_seconds: u32,
+    /// The newest first, each with its secret shown this once.
+    keys: Vec<CreatedKeyBody>,
+}
+
+impl From<RotateAllError> for ApiError {
+    fn from(error: RotateAllError) -> Self {
+        match error {
+            RotateAllError::Escalation(keys) => Self::new(
+                ErrorCode::InsufficientScope,
+                format!(
+                    "No key was rotated: {} more rights than the key that makes this request",
+                    named(&keys)
+                ),
+            ),
+            RotateAllError::TooManySecrets(keys) => Self::new(
+                ErrorCode::TooManySecrets,
+                format!("No key was rotated: {} as many secrets that work as a key may have", named(&keys)),
+            ),
+            RotateAllError::TooManyKeys => Self::of(ErrorCode::TooManyKeys),
+            RotateAllError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// `key_1 and key_2 have`, `12 keys, among them …, have`.
+fn named(keys: &[KeyId]) -> String {
+    let names: Vec<_> = keys.iter().take(NAMED).map(ToString::to_string).collect();
+    match keys {
+        [] => "other keys have".to_owned(),
+        [one] => format!("{one} has"),
+        _ if keys.len() <= NAMED => format!("{} have", names.join(", ")),
+        _ => format!("{} keys, among them {}, have", keys.len(), names.join(", ")),
+    }
+}
+
+/// Rotate a key
+///
+/// The key stays the same key with the same id, rights, counts and window, and gets a new secret. Its other secrets go on to work for
+/// `grace_seconds` and never longer than they already would; with 0, no request is admitted by them from the moment of the answer.
+/// At most 5 secrets of a key work at the same time: `TOO_MANY_SECRETS` says when one more would be too many.
+#[utoipa::path(post, path = "/v1/keys/{id}/rotate", tag = "Keys", operation_id = "rotateKey",
+    request_body(content = Option<RotateDraft>),
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 200, description = "The key, with its new secret shown this once.", body = CreatedKeyBody)))]
+async fn rotate_key(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    PathId(id): PathId<KeyId>,
+    OptionalJson(draft): OptionalJson<RotateDraft>,
+) -> Result<Json<CreatedKeyBody>, ApiError> {
+    let grace = draft.check()?;
+    let rotated = state.store.rotate_key(caller.account, id, grace, caller.origin()).await;
+    Ok(Json(CreatedKeyBody::new(&rotated.map_err(change_error(id))?, caller.at)))
+}
+
+/// End a secret's grace early
+///
+/// Once this is answered, no request is admitted by the secret. The newest secret cannot be ended: rotate or revoke the key instead.
+/// Ending one again changes nothing.
+#[utoipa::path(post, path = "/v1/keys/{id}/secrets/{secret_id}/revoke", tag = "Keys", operation_id = "revokeKeySecret",
+    params(("id" = String, Path, description = "The key's id."),
+        ("secret_id" = String, Path, description = "The secret's id, from the key's `secrets`.")),
+    responses((status = 200, description = "The key as it is now.", body = KeyBody)))]
+async fn end_secret(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    PathIds(id, secret): PathIds<KeyId, SecretId>,
+    OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
+) -> Result<Json<KeyBody>, ApiError> {
+    let key = state.store.end_secret(caller.account, id, secret, caller.origin()).await;
+    Ok(Json(KeyBody::new(key.map_err(change_error(id))?, caller.at)))
+}
+
+/// Rotate all keys
+///
+/// Every key of the account that is neither revoked nor expired gets a new secret, the one that makes this request too, or none does.
+/// With `grace_seconds` 0 all old secrets are dead from the moment of the answer; if the answer is lost, only local administration
+/// can make new ones.
+#[utoipa::path(post, path = "/v1/keys/rotate-all", tag = "Keys", operation_id = "rotateAllKeys",
+    request_body(content = Option<RotateDraft>),
+    responses((status = 200, description = "All rotated keys, with their new secrets shown this once.", body = RotatedKeysBody)))]
+async fn rotate_all_keys(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    OptionalJson(draft): OptionalJson<RotateDraft>,
+) -> Result<Json<RotatedKeysBody>, ApiError> {
+    let grace = draft.check()?;
+    let rotated = state.store.rotate_all_keys(caller.account, grace, caller.origin()).await?;
+    let keys = rotated.keys.iter().map(|key| CreatedKeyBody::new(key, caller.at)).collect();
+    Ok(Json(RotatedKeysBody { rotated_at: rotated.at, grace_seconds: grace.get(), keys }))
+}
+
+#[cfg(test)]
+mod tests {
+    use telepath_core::id::Id as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_names_few_keys() {
+        let keys: Vec<_> = (0..12).map(|number| KeyId::from_bytes([number; 16])).collect();
+        assert_eq!(named(&keys[..1]), format!("{} has", keys[0]));
+        assert_eq!(named(&keys[..2]), format!("{}, {} have", keys[0], keys[1]));
+        assert!(named(&keys).starts_with("12 keys, among them key_") && named(&keys).len() < 400);
+    }
+}

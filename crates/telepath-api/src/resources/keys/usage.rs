@@ -1,0 +1,243 @@
+//! `/v1/keys/{id}/usage`: what a key was used for, by minute, hour or day.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use telepath_core::clock::Timestamp;
+use telepath_core::id::KeyId;
+use telepath_core::usage::{BucketSum, SeenAddress, UsageRow, UsageSpan};
+use telepath_store::KeyUsage;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::caller::{Authorized, UsageRead};
+use crate::error::ApiError;
+use crate::extract::date::DayEdge;
+use crate::extract::path::{PathId, Resource as _};
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
+use crate::state::AppState;
+
+/// The most buckets of one answer: all minutes of a day and an hour, or more hours or days than are drawn.
+const MAX_BUCKETS: u32 = 1500;
+
+pub(super) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(key_usage))
+}
+
+/// What a key was used for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyUsage)]
+struct UsageBody {
+    /// The key's id.
+    #[schema(value_type = String, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za")]
+    key_id: KeyId,
+    /// `minute`, `hour` or `day`.
+    #[schema(value_type = String, example = "hour")]
+    interval: &'static str,
+    /// The beginning of the first bucket.
+    #[schema(value_type = String, format = DateTime)]
+    start_date: Timestamp,
+    /// The last moment that was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    end_date: Timestamp,
+    /// Requests in this time, whatever their answer.
+    request_count: u64,
+    /// Requests in this time that were answered with 4xx or 5xx.
+    error_count: u64,
+    /// Every bucket in order, those without a request too.
+    buckets: Vec<BucketBody>,
+    /// From where the key was used, the last seen first; the 256 last seen are kept, whatever the time asked for.
+    addresses: Vec<AddressBody>,
+}
+
+/// A minute, an hour or a day (UTC).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyUsageBucket)]
+struct BucketBody {
+    /// When it begins.
+    #[schema(value_type = String, format = DateTime)]
+    start: Timestamp,
+    /// Requests in it.
+    requests: u64,
+    /// Of those, the ones answered with 4xx or 5xx.
+    errors: u64,
+    /// Requests by the class of their answer.
+    #[schema(example = json!({"2xx": 41, "4xx": 1}))]
+    statuses: BTreeMap<String, u64>,
+    /// Requests by route.
+    routes: Vec<RouteUsageBody>,
+}
+
+/// The requests of a bucket with one route.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyUsageRoute)]
+struct RouteUsageBody {
+    /// Method and path of the route; `unmatched` for what is no route.
+    #[schema(example = "GET /v1/trunks/{id}")]
+    route: String,
+    /// How many.
+    requests: u64,
+    /// Of those, the ones answered with 4xx or 5xx.
+    errors: u64,
+    /// How long they took on average.
+    mean_duration_us: u64,
+}
+
+/// An address from which a key was used.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyUsageAddress)]
+struct AddressBody {
+    /// The address.
+    #[schema(value_type = String, example = "203.0.113.7")]
+    address: IpAddr,
+    /// When it was first seen.
+    #[schema(value_type = String, format = DateTime)]
+    first_seen: Timestamp,
+    /// When it was last seen.
+    #[schema(value_type = String, format = DateTime)]
+    last_seen: Timestamp,
+    /// How many requests came from it.
+    requests: u64,
+}
+
+impl From<SeenAddress> for AddressBody {
+    fn from(seen: SeenAddress) -> Self {
+        let SeenAddress { address, first_seen, last_seen, requests } = seen;
+        Self { address, first_seen, last_seen, requests }
+    }
+}
+
+/// Which usage is shown.
+struct UsageQuery {
+    interval: Option<UsageSpan>,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+}
+
+impl QueryForm for UsageQuery {
+    fn read(query: &mut QueryReader) -> Self {
+        let names = UsageSpan::ALL.iter().map(|span| span.name());
+        Self {
+            interval: query.choice("interval", UsageSpan::from_name, names),
+            start: query.date("start_date", DayEdge::First),
+            end: query.date("end_date", DayEdge::Last),
+        }
+    }
+}
+
+/// The time that is shown, in whole buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Range {
+    span: UsageSpan,
+    start: Timestamp,
+    end: Timestamp,
+}
+
+impl Range {
+    fn of(query: &UsageQuery, now: Timestamp) -> Result<Self, ApiError> {
+        let span = query.interval.unwrap_or(UsageSpan::Hour);
+        let end = query.end.unwrap_or(now);
+        let start = query.start.unwrap_or_else(|| end.minus(usually_shown(span)));
+        if start > end {
+            return Err(ApiError::invalid("end_date", "must not be before start_date"));
+        }
+        let range = Self { span, start: span.start_of(start), end };
+        if range.end.since(range.start) >= span.length() * MAX_BUCKETS {
+            let problem = format!("must be at most {MAX_BUCKETS} intervals before end_date");
+            return Err(ApiError::invalid("start_date", problem));
+        }
+        Ok(range)
+    }
+
+    fn starts(self) -> impl Iterator<Item = Timestamp> {
+        let next = move |start: &Timestamp| Some(start.plus(self.span.length()));
+        std::iter::successors(Some(self.start), next).take_while(move |start| *start <= self.end)
+    }
+}
+
+/// How far back an answer goes when it was not said: an hour, a day or 30 days.
+fn usually_shown(span: UsageSpan) -> Duration {
+    match span {
+        UsageSpan::Minute => span.length() * 59,
+        UsageSpan::Hour => span.length() * 23,
+        UsageSpan::Day => span.length() * 29,
+    }
+}
+
+/// Show what a key was used for
+#[utoipa::path(get, path = "/v1/keys/{id}/usage", tag = "Keys", operation_id = "getKeyUsage",
+    params(
+        ("id" = String, Path, description = "The key's id."),
+        ("interval" = Option<String>, Query, description = "`minute` (kept for 48 hours), `hour` (90 days) or `day` (two years); `hour` when left out."),
+        ("start_date" = Option<String>, Query, description = "From the bucket that holds this moment on: a date or an RFC 3339 date-time. When left out, an hour of minutes, a day of hours or 30 days before the end."),
+        ("end_date" = Option<String>, Query, description = "Up to this moment; a date means its whole day (UTC). Now when left out.")),
+    responses((status = 200, description = "The key's usage.", body = UsageBody)))]
+async fn key_usage(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<UsageRead>,
+    PathId(id): PathId<KeyId>,
+    StrictQuery(query): StrictQuery<UsageQuery>,
+) -> Result<Json<UsageBody>, ApiError> {
+    let range = Range::of(&query, caller.at)?;
+    let after = range.end.plus(Duration::from_millis(1));
+    let usage = state.store.key_usage(caller.account, id, range.span, range.start, after).await?;
+    usage.map(|usage| Json(body_of(id, range, usage))).ok_or_else(|| KeyId::not_found(&id.to_string()))
+}
+
+fn body_of(key_id: KeyId, range: Range, usage: KeyUsage) -> UsageBody {
+    let mut rows = usage.rows.as_slice();
+    let buckets: Vec<_> = range
+        .starts()
+        .map(|start| {
+            let own = rows.partition_point(|row| row.start <= start);
+            let (of_bucket, rest) = rows.split_at(own);
+            rows = rest;
+            bucket_of(start, of_bucket)
+        })
+        .collect();
+    UsageBody {
+        key_id,
+        interval: range.span.name(),
+        start_date: range.start,
+        end_date: range.end,
+        request_count: buckets.iter().map(|bucket| bucket.requests).sum(),
+        error_count: buckets.iter().map(|bucket| bucket.errors).sum(),
+        buckets,
+        addresses: usage.addresses.into_iter().map(AddressBody::from).collect(),
+    }
+}
+
+/// `rows` are in the order of their routes.
+fn bucket_of(start: Timestamp, rows: &[UsageRow]) -> BucketBody {
+    let mut statuses = BTreeMap::new();
+    for row in rows {
+        *statuses.entry(format!("{}xx", row.status / 100)).or_insert(0) += row.sum.requests;
+    }
+    let routes = rows.chunk_by(|one, other| one.route == other.route).map(|rows| {
+        let all = added_up(rows);
+        RouteUsageBody {
+            route: rows.first().map(|row| row.route.clone()).unwrap_or_default(),
+            requests: all.requests,
+            errors: errors_of(rows),
+            mean_duration_us: all.duration_us / all.requests.max(1),
+        }
+    });
+    let routes = routes.collect();
+    BucketBody { start, requests: added_up(rows).requests, errors: errors_of(rows), statuses, routes }
+}
+
+fn added_up(rows: &[UsageRow]) -> BucketSum {
+    rows.iter().fold(BucketSum::default(), |all, row| BucketSum {
+        requests: all.requests.saturating_add(row.sum.requests),
+        duration_us: all.duration_us.saturating_add(row.sum.duration_us),
+    })
+}
+
+fn errors_of(rows: &[UsageRow]) -> u64 {
+    rows.iter().filter(|row| row.status >= 400).map(|row| row.sum.requests).sum()
+}

@@ -1,0 +1,115 @@
+//! Keys that are not secret any more: whoever holds one may report it, and a secret-scanning partner may send signed lists
+//! of what it found. Neither learns from the answer whether a key was one, nor from how long the answer takes.
+
+mod published;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{FromRef as _, State};
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
+use serde_json::{Value, json};
+use telepath_core::account::Actor;
+use telepath_core::audit::Origin;
+use telepath_core::error::ErrorCode;
+use telepath_core::leak::{FoundSecret, LeakReportDraft};
+use telepath_core::secret::{PlainKey, SecretText};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::caller::Anonymous;
+use crate::error::ApiError;
+use crate::extract::json::{BodyTimeout, StrictJson, read_body};
+use crate::state::leaks::{LeakQueueFull, LeakedKey};
+use crate::state::{AppState, Shared};
+
+const SIGNED_BY: HeaderName = HeaderName::from_static("github-public-key-identifier");
+const SIGNATURE: HeaderName = HeaderName::from_static("github-public-key-signature");
+
+pub(crate) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(report_leak))
+        .routes(routes!(secret_scanning))
+        .merge(published::router())
+}
+
+/// Report leaked keys
+///
+/// Anybody who holds a key may end it: every key of this server among the secrets that still works is revoked at once. The answer is
+/// the same whatever was sent. At most 10 reports a minute are taken from one address.
+#[utoipa::path(post, path = "/v1/keys/report-leak", tag = "Keys", operation_id = "reportLeak",
+    request_body = LeakReportDraft,
+    responses((status = 202, description = "The report is taken.", body = Object)))]
+async fn report_leak(
+    State(state): State<AppState>,
+    anonymous: Anonymous,
+    StrictJson(draft): StrictJson<LeakReportDraft>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let secrets = draft.check()?;
+    let reason = || "Reported as leaked by somebody who holds it".to_owned();
+    revoke_all(&state, anonymous, secrets.into_iter().map(|secret| (secret, reason())))
+}
+
+/// Take a list of a secret-scanning partner
+///
+/// The list is signed over the body as it is sent: `Github-Public-Key-Signature` is the base64 of an ECDSA signature (P-256, SHA-256)
+/// in ASN.1 form by the key that `Github-Public-Key-Identifier` names among those of the setting `leaks.signing_keys_file`. Without
+/// that setting there is no such route. Every key that was found and still works is revoked at once.
+#[utoipa::path(post, path = "/v1/keys/secret-scanning", tag = "Keys", operation_id = "secretScanning",
+    request_body = Vec<FoundSecret>,
+    params(
+        ("Github-Public-Key-Identifier" = String, Header, description = "Names the signing key."),
+        ("Github-Public-Key-Signature" = String, Header, description = "The signature in base64.")
+    ),
+    responses((status = 202, description = "The list is taken.", body = Object)))]
+async fn secret_scanning(
+    State(state): State<AppState>,
+    anonymous: Anonymous,
+    request: Request<Body>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let keys = state.options.signing_keys.clone().ok_or_else(|| ApiError::of(ErrorCode::NotFound))?;
+    let unsigned = || ApiError::of(ErrorCode::InvalidSignature);
+    let name = only(request.headers(), &SIGNED_BY).ok_or_else(unsigned)?;
+    let signature = only(request.headers(), &SIGNATURE).ok_or_else(unsigned)?;
+    let body = read_body(request, BodyTimeout::from_ref(&state)).await?;
+    if !keys.have_signed(&name, &signature, &body) {
+        return Err(unsigned());
+    }
+    // What the partner adds to its form one day is no reason to leave a leaked key alive.
+    let found: Vec<FoundSecret> = serde_json::from_slice(&body)
+        .map_err(|_| ApiError::new(ErrorCode::InvalidJson, "The body is not a list of found secrets"))?;
+    revoke_all(
+        &state,
+        anonymous,
+        found.into_iter().map(|found| (found.reason(), found.token)).map(|(r, t)| (t, r)),
+    )
+}
+
+/// The value of a header that must be there once.
+fn only(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?.to_owned();
+    values.next().is_none().then_some(value)
+}
+
+/// Finds the keys and queues their revocation.
+fn revoke_all(
+    shared: &Shared,
+    anonymous: Anonymous,
+    secrets: impl Iterator<Item = (SecretText, String)>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let origin =
+        Origin { actor: Actor::System, address: anonymous.address, at: anonymous.at, idempotency: None };
+    let find = || {
+        secrets
+            .filter_map(|(secret, reason)| {
+                let key = PlainKey::parse(secret.expose().as_bytes()).ok()?;
+                let hash = shared.store.vault().hash_key(&key);
+                let handle = shared.store.keys().find(&hash)?;
+                handle.is_live(&hash, anonymous.at).then_some(LeakedKey { handle, reason })
+            })
+            .collect()
+    };
+    let queued = shared.leaks.revoke_reported(origin, find);
+    queued.map_err(|LeakQueueFull| ApiError::unavailable("too many leak reports are being processed"))?;
+    Ok((StatusCode::ACCEPTED, Json(json!({}))))
+}

@@ -1,0 +1,215 @@
+//! `/v1/requests`: the recent requests of the account's keys, by page or as an export.
+
+mod export;
+
+use std::net::IpAddr;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use telepath_core::address::parse_network;
+use telepath_core::clock::Timestamp;
+use telepath_core::error::ErrorCode;
+use telepath_core::id::{KeyId, RequestId};
+use telepath_core::page::DEFAULT_LIMIT;
+use telepath_core::request::{RequestFilter, RequestMethod, RequestRecord, StatusFilter};
+use telepath_store::{RequestCursor, RequestOrder};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::caller::{AuditRead, Authorized};
+use crate::error::ApiError;
+use crate::extract::date::DayEdge;
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
+use crate::state::AppState;
+
+use export::Format;
+
+/// The longest text of a filter, in bytes: no longer one is kept of a request.
+const LONGEST: usize = 256;
+
+pub(crate) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list_requests))
+}
+
+/// A request that was answered.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LoggedRequest)]
+struct RequestBody {
+    /// Its id, as it stood in the header `X-Request-Id`.
+    #[schema(value_type = String, example = "req_01k9v1n2xrf6t8g3m5q7w9y0za")]
+    id: RequestId,
+    /// When it arrived.
+    #[schema(value_type = String, format = DateTime)]
+    time: Timestamp,
+    /// With which key.
+    #[schema(value_type = String, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za")]
+    key_id: KeyId,
+    /// How; `other` for methods that HTTP does not name.
+    #[schema(value_type = String, example = "GET")]
+    method: &'static str,
+    /// The path of its route; null for what is no route.
+    #[schema(example = "/v1/trunks/{id}")]
+    route: Option<String>,
+    /// Its path, at most 256 bytes, without the query string; `…` when it could hold a key.
+    #[schema(example = "/v1/trunks/conn_01k9v1n2xrf6t8g3m5q7w9y0za")]
+    path: String,
+    /// What it was answered.
+    #[schema(example = 200)]
+    status: u16,
+    /// The code of the error that it was answered with.
+    error_code: Option<String>,
+    /// From where.
+    #[schema(value_type = String, example = "203.0.113.7")]
+    address: IpAddr,
+    /// What it called itself, at most 128 bytes; `…` when it could hold a key.
+    user_agent: Option<String>,
+    /// From the head of the request to its answer, in microseconds.
+    duration_us: u64,
+}
+
+impl From<RequestRecord> for RequestBody {
+    fn from(request: RequestRecord) -> Self {
+        let facts = request.facts;
+        Self {
+            id: request.id,
+            time: facts.at,
+            key_id: facts.key,
+            method: facts.method.name(),
+            route: request.route,
+            path: request.path,
+            status: facts.status,
+            error_code: request.error,
+            address: facts.address,
+            user_agent: request.user_agent,
+            duration_us: facts.duration_us,
+        }
+    }
+}
+
+/// Some requests.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RequestList)]
+struct RequestListBody {
+    /// The newest first, unless asked otherwise.
+    requests: Vec<RequestBody>,
+    pagination: RequestPagination,
+}
+
+/// Where to go on.
+#[derive(Debug, Serialize, ToSchema)]
+struct RequestPagination {
+    /// Requests per page.
+    #[schema(example = 20)]
+    limit: u32,
+    /// Give this as `cursor` to go on. It may be there although the page is not full, because one answer looks through a
+    /// bounded part of the log. With `sort=time` it is always there, so that one can go on as requests come in.
+    next_cursor: Option<String>,
+}
+
+/// Which requests are shown, and how.
+struct RequestQuery {
+    filter: RequestFilter,
+    order: RequestOrder,
+    limit: Option<u32>,
+    cursor: Option<RequestCursor>,
+    format: Option<Format>,
+}
+
+const ORDERS: [(&str, RequestOrder); 2] = [("-time", RequestOrder::Newest), ("time", RequestOrder::Oldest)];
+
+fn parse_order(text: &str) -> Option<RequestOrder> {
+    ORDERS.iter().find(|(name, _)| *name == text).map(|(_, order)| *order)
+}
+
+fn parse_error_code(text: &str) -> Result<ErrorCode, &'static str> {
+    ErrorCode::ALL.iter().copied().find(|code| code.name() == text).ok_or("must be the code of an error")
+}
+
+fn read_filter(query: &mut QueryReader) -> RequestFilter {
+    let methods = RequestMethod::ALL.iter().map(|method| method.name());
+    let status =
+        |text: &str| StatusFilter::parse(text).ok_or("must be a status such as 404, or a class such as 4xx");
+    RequestFilter {
+        key_id: query.take("key_id", str::parse),
+        method: query.choice("method", RequestMethod::from_name, methods),
+        route: query.text("route", LONGEST),
+        path: query.text("path", LONGEST),
+        status: query.take("status", status),
+        error: query.take("error_code", parse_error_code),
+        network: query.take("address", parse_network),
+        user_agent: query.text("user_agent", LONGEST),
+        id: query.take("request_id", str::parse),
+        min_duration_us: query.number("min_duration_ms").map(|ms| u64::from(ms) * 1000),
+        start: query.date("start_date", DayEdge::First),
+        end: query.date("end_date", DayEdge::Last),
+    }
+}
+
+impl QueryForm for RequestQuery {
+    fn read(query: &mut QueryReader) -> Self {
+        let cursor =
+            |text: &str| RequestCursor::parse(text).ok_or("must be the next_cursor of an earlier page");
+        Self {
+            filter: read_filter(query),
+            order: query
+                .choice("sort", parse_order, ORDERS.iter().map(|(name, _)| *name))
+                .unwrap_or_default(),
+            limit: query.limit(),
+            cursor: query.take("cursor", cursor),
+            format: query.choice("format", Format::from_name, Format::ALL.iter().map(|f| f.name())),
+        }
+    }
+}
+
+/// List requests
+///
+/// The requests of the account's keys, also those that were refused. A request is there half a second after its answer,
+/// with several servers two seconds. `format=ndjson` and `format=csv` (or `Accept`) export all that the filters let
+/// through, without pages, up to the moment of asking.
+#[utoipa::path(get, path = "/v1/requests", tag = "Audit", operation_id = "listRequests",
+    params(
+        ("key_id" = Option<String>, Query, description = "Only requests with this key."),
+        ("method" = Option<String>, Query, description = "Only requests with this method."),
+        ("route" = Option<String>, Query, description = "Only requests of the route with this path, such as `/v1/trunks/{id}`."),
+        ("path" = Option<String>, Query, description = "Only requests with exactly this path."),
+        ("status" = Option<String>, Query, description = "Only requests that were answered so: a status such as `404` or a class such as `4xx`."),
+        ("error_code" = Option<String>, Query, description = "Only requests that were answered with this error."),
+        ("address" = Option<String>, Query, description = "Only requests from this address or network."),
+        ("user_agent" = Option<String>, Query, description = "Only requests whose user agent holds this text."),
+        ("request_id" = Option<String>, Query, description = "Only the request with this id."),
+        ("min_duration_ms" = Option<u32>, Query, description = "Only requests that took at least so long."),
+        ("start_date" = Option<String>, Query, description = "Only requests that arrived then or later: a date or an RFC 3339 date-time."),
+        ("end_date" = Option<String>, Query, description = "Only requests that arrived then or earlier; a date means its whole day (UTC)."),
+        ("sort" = Option<String>, Query, description = "`-time`, the newest first, or `time`; `-time` when left out."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Requests per page; 20 when left out."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the page before, with the same filters and sort."),
+        ("format" = Option<String>, Query, description = "`json`, `ndjson` or `csv`; what `Accept` asks for when left out, else `json`.")),
+    responses((status = 200, description = "Some requests, or all of them as an export.", content(
+        (RequestListBody = "application/json"), (String = "application/x-ndjson"), (String = "text/csv")))))]
+async fn list_requests(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<AuditRead>,
+    StrictQuery(query): StrictQuery<RequestQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let RequestQuery { filter, order, limit, cursor, format } = query;
+    let format = format.unwrap_or_else(|| Format::accepted(&headers));
+    if format != Format::Json {
+        if limit.is_some() {
+            return Err(ApiError::invalid("limit", "must not be given for an export"));
+        }
+        let filter = RequestFilter { end: filter.end.or(Some(caller.at)), ..filter };
+        return export::start(&state, caller.account, (filter, order, cursor), format);
+    }
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let many = usize::try_from(limit).unwrap_or(usize::MAX);
+    let page = state.store.list_requests(caller.account, &filter, order, many, cursor).await?;
+    let next_cursor = page.next.map(|cursor| cursor.to_string());
+    let requests = page.requests.into_iter().map(RequestBody::from).collect();
+    let pagination = RequestPagination { limit, next_cursor };
+    Ok(Json(RequestListBody { requests, pagination }).into_response())
+}

@@ -1,0 +1,248 @@
+//! Exports of the request log: a task reads a bounded part of it at a time and waits until the client has taken what was
+//! read before. An export that is not taken in time is aborted in a way that the client notices.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use telepath_core::id::AccountId;
+use telepath_core::request::RequestFilter;
+use telepath_store::{RequestCursor, RequestOrder, Store, StoreError};
+use tokio::sync::mpsc;
+
+use super::RequestBody;
+use crate::error::ApiError;
+use crate::state::Shared;
+
+/// Requests that are read together.
+const CHUNK: usize = 1000;
+/// Chunks that wait to be sent.
+const WAITING: usize = 2;
+/// How long an export may receiver.
+const WITHIN: Duration = Duration::from_mins(10);
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Ndjson,
+    Csv,
+}
+
+impl Format {
+    pub(super) const ALL: &'static [Format] = &[Format::Json, Format::Ndjson, Format::Csv];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Ndjson => "ndjson",
+            Format::Csv => "csv",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| format.name() == name)
+    }
+
+    const fn media_type(self) -> &'static str {
+        match self {
+            Format::Json => "application/json",
+            Format::Ndjson => "application/x-ndjson",
+            Format::Csv => "text/csv; charset=utf-8",
+        }
+    }
+
+    /// The first form that the client names, JSON when it names none.
+    pub(super) fn accepted(headers: &HeaderMap) -> Self {
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let named = |media: &str| {
+            let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            match media.as_str() {
+                "application/json" => Some(Format::Json),
+                "application/x-ndjson" | "application/jsonl" => Some(Format::Ndjson),
+                "text/csv" => Some(Format::Csv),
+                _ => None,
+            }
+        };
+        accept.split(',').find_map(named).unwrap_or(Format::Json)
+    }
+
+    fn head(self) -> &'static str {
+        match self {
+            Format::Json | Format::Ndjson => "",
+            Format::Csv => {
+                "id,time,key_id,method,route,path,status,error_code,address,user_agent,duration_us\r\n"
+            }
+        }
+    }
+
+    fn append(self, text: &mut Vec<u8>, request: &RequestBody) {
+        match self {
+            // Nothing in a request can fail to be written as JSON.
+            Format::Json | Format::Ndjson => {
+                if serde_json::to_writer(&mut *text, request).is_ok() {
+                    text.push(b'\n');
+                }
+            }
+            Format::Csv => append_csv(text, request),
+        }
+    }
+}
+
+fn append_csv(text: &mut Vec<u8>, request: &RequestBody) {
+    let cells = [
+        &request.id.to_string(),
+        &request.time.to_string(),
+        &request.key_id.to_string(),
+        request.method,
+        request.route.as_deref().unwrap_or_default(),
+        &request.path,
+        &request.status.to_string(),
+        request.error_code.as_deref().unwrap_or_default(),
+        &request.address.to_string(),
+        request.user_agent.as_deref().unwrap_or_default(),
+        &request.duration_us.to_string(),
+    ];
+    for (place, cell) in cells.into_iter().enumerate() {
+        if place > 0 {
+            text.push(b',');
+        }
+        append_cell(text, cell);
+    }
+    text.extend_from_slice(b"\r\n");
+}
+
+/// A cell in quotes (RFC 4180 section 2). One that a spreadsheet would receiver for a formula begins with an apostrophe.
+fn append_cell(text: &mut Vec<u8>, cell: &str) {
+    text.push(b'"');
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        text.push(b'\'');
+    }
+    text.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
+    text.push(b'"');
+}
+
+/// What a task gives to the answer's body.
+enum ExportChunk {
+    Lines(Bytes),
+    /// All was given. An export that ends without it was broken off.
+    End,
+}
+
+/// Starts an export.
+pub(super) fn start(
+    shared: &Shared,
+    account: AccountId,
+    what: (RequestFilter, RequestOrder, Option<RequestCursor>),
+    format: Format,
+) -> Result<Response, ApiError> {
+    let slot = shared.export_slots.try_acquire();
+    let slot =
+        slot.ok_or_else(|| ApiError::unavailable("the most exports that may run at once are running"))?;
+    let store = Arc::clone(&shared.store);
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        match tokio::time::timeout(WITHIN, export(&store, account, what, format, sender)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "an export was aborted"),
+            Err(_elapsed) => {
+                tracing::warn!("an export was aborted: the client did not read it in {WITHIN:?}");
+            }
+        }
+        drop(slot);
+    });
+    let name = format!("attachment; filename=\"requests.{}\"", format.name());
+    let head = [(CONTENT_TYPE, format.media_type().to_owned()), (CONTENT_DISPOSITION, name)];
+    Ok((head, Body::from_stream(stream::unfold(Some(receiver), next_chunk))).into_response())
+}
+
+type Chunks = Option<mpsc::Receiver<ExportChunk>>;
+
+async fn next_chunk(chunks: Chunks) -> Option<(io::Result<Bytes>, Chunks)> {
+    let mut chunks = chunks?;
+    match chunks.recv().await {
+        Some(ExportChunk::Lines(lines)) => Some((Ok(lines), Some(chunks))),
+        Some(ExportChunk::End) => None,
+        None => Some((Err(io::Error::other("the export was aborted")), None)),
+    }
+}
+
+async fn export(
+    store: &Store,
+    account: AccountId,
+    (filter, order, mut cursor): (RequestFilter, RequestOrder, Option<RequestCursor>),
+    format: Format,
+    sender: mpsc::Sender<ExportChunk>,
+) -> Result<(), StoreError> {
+    let mut lines = format.head().as_bytes().to_vec();
+    loop {
+        let page = store.list_requests(account, &filter, order, CHUNK, cursor).await?;
+        let came_to_end = page.next.is_none() || (page.requests.is_empty() && page.next == cursor);
+        for request in page.requests {
+            format.append(&mut lines, &RequestBody::from(request));
+        }
+        if !lines.is_empty()
+            && sender.send(ExportChunk::Lines(Bytes::from(std::mem::take(&mut lines)))).await.is_err()
+        {
+            // The client has gone.
+            return Ok(());
+        }
+        if came_to_end {
+            // One that has gone does not want to know.
+            let _ = sender.send(ExportChunk::End).await;
+            return Ok(());
+        }
+        cursor = page.next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_cannot_leave_their_place_and_are_no_formulas() {
+        let cell = |text: &str| {
+            let mut out = Vec::new();
+            append_cell(&mut out, text);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(cell("plain"), "\"plain\"");
+        assert_eq!(cell("a\",b\r\nc"), "\"a\"\",b\r\nc\"");
+        for formula in ["=1+1", "+1", "-1", "@x", "\tx", "\rx"] {
+            assert_eq!(cell(formula), format!("\"'{formula}\""));
+        }
+    }
+
+    #[test]
+    fn the_first_form_that_is_known_is_taken() {
+        let accepted = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, text.parse().unwrap());
+            Format::accepted(&headers)
+        };
+        assert_eq!(accepted("text/html, text/CSV;q=0.9, application/json"), Format::Csv);
+        assert_eq!(accepted("application/x-ndjson"), Format::Ndjson);
+        assert_eq!(accepted("application/json, text/csv"), Format::Json);
+        assert_eq!(accepted("*/*"), Format::Json);
+        assert_eq!(Format::accepted(&HeaderMap::new()), Format::Json);
+    }
+
+    #[tokio::test]
+    async fn an_export_that_is_broken_off_does_not_look_whole() {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        sender.send(ExportChunk::Lines(Bytes::from_static(b"x"))).await.unwrap();
+        drop(sender);
+        let (first, chunks) = next_chunk(Some(receiver)).await.unwrap();
+        assert_eq!(first.unwrap(), "x");
+        let (broken, chunks) = next_chunk(chunks).await.unwrap();
+        assert!(broken.is_err());
+        assert!(next_chunk(chunks).await.is_none());
+    }
+}

@@ -1,0 +1,34 @@
+//! How a refused change of a webhook endpoint or a delivery is reported.
+
+use telepath_core::error::ErrorCode;
+use telepath_core::id::WebhookId;
+use telepath_store::WebhookChangeError;
+
+use crate::error::ApiError;
+use crate::extract::path::Resource as _;
+
+/// The error of a handler that knows the endpoint's id and names it.
+pub(crate) fn change_error(id: WebhookId) -> impl FnOnce(WebhookChangeError) -> ApiError {
+    move |error| match error {
+        WebhookChangeError::NotFound => WebhookId::not_found(&id.to_string()),
+        WebhookChangeError::DeliveryNotFound
+        | WebhookChangeError::TooMany
+        | WebhookChangeError::Disabled
+        | WebhookChangeError::Invalid(_)
+        | WebhookChangeError::Store(_) => error.into(),
+    }
+}
+
+impl From<WebhookChangeError> for ApiError {
+    fn from(error: WebhookChangeError) -> Self {
+        match error {
+            // `change_error` names the id where it is known.
+            WebhookChangeError::NotFound => ApiError::of(ErrorCode::WebhookNotFound),
+            WebhookChangeError::DeliveryNotFound => ApiError::of(ErrorCode::DeliveryNotFound),
+            WebhookChangeError::TooMany => ApiError::of(ErrorCode::WebhookLimitReached),
+            WebhookChangeError::Disabled => ApiError::of(ErrorCode::WebhookDisabled),
+            WebhookChangeError::Invalid(problems) => problems.into(),
+            WebhookChangeError::Store(error) => error.into(),
+        }
+    }
+}

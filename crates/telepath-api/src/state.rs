@@ -1,0 +1,70 @@
+//! What the handlers share. This file knows no resource: state that belongs to a feature lives in a leaf type below.
+
+pub(crate) mod exports;
+pub(crate) mod leaks;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::FromRef;
+use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusHandle;
+use telepath_core::clock::Timestamp;
+use telepath_core::limit::Window;
+use telepath_core::ports::LiveCalls;
+use telepath_store::{AddressWindows, Store};
+
+use crate::extract::json::BodyTimeout;
+use crate::metrics::Metrics;
+use crate::options::ApiOptions;
+use crate::request_id::RequestIds;
+use exports::ExportSlots;
+use leaks::LeakQueue;
+
+/// What the handlers share.
+pub(crate) struct Shared {
+    pub(crate) options: ApiOptions,
+    pub(crate) store: Arc<Store>,
+    pub(crate) live: Arc<dyn LiveCalls>,
+    pub(crate) prometheus: PrometheusHandle,
+    pub(crate) metrics: Metrics,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) local_window: Mutex<Window>,
+    pub(crate) readiness: Readiness,
+    /// The result of the last storage check for `/readyz`, and until when it is reused.
+    pub(crate) storage_check: Mutex<Option<(Timestamp, bool)>>,
+    pub(crate) export_slots: ExportSlots,
+    /// The OpenAPI document.
+    pub(crate) document: Bytes,
+    /// The rate windows of clients that report leaks without a key.
+    pub(crate) reporters: AddressWindows,
+    pub(crate) leaks: LeakQueue,
+}
+
+pub(crate) type AppState = Arc<Shared>;
+
+impl FromRef<AppState> for BodyTimeout {
+    fn from_ref(state: &AppState) -> Self {
+        BodyTimeout(state.options.body_timeout)
+    }
+}
+
+/// Whether the server accepts new work, as reported by `/readyz`. Clones share one value.
+#[derive(Debug, Clone)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    pub(crate) fn new(ready: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(ready)))
+    }
+
+    /// Sets whether the server accepts new work.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    /// Whether the server accepts new work.
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
