@@ -1,14 +1,19 @@
-//! The endpoint: one struct that is told what arrives and what time it is, and is asked what to send, what
-//! happened and when to wake it. It holds every transaction and dialog; whoever drives it owns the socket.
+//! A SIP user agent without I/O (RFC 3261): it holds the transactions (section 17) and dialogs (section 12) of all calls.
+//! Its driver passes in datagrams and the time, and polls for datagrams to send, events and the next timer.
 
-mod answer;
+mod ack;
 mod call;
-mod client;
+mod client_transaction;
 mod config;
 mod dialog;
 mod event;
-mod inside;
-mod server;
+mod in_dialog;
+mod inspection;
+mod method_class;
+mod reject_reason;
+mod response;
+mod server_transaction;
+mod teardown;
 mod timer;
 mod tokens;
 mod trace;
@@ -23,58 +28,89 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::message::{Message, ParseFailure, ResponseSeed, StatusCode, parse_datagram};
+use crate::message::{Message, ParseError, ResponseTemplate, StatusCode, parse_datagram};
 use call::Call;
-use client::{ClientKey, ClientTable};
+use client_transaction::{ClientKey, ClientTable};
 pub use config::{EndpointConfig, EndpointLimits, EndpointSeed, ProductName, Timing};
 use dialog::DialogKey;
 pub use event::{
-    CallHandle, DialogEnd, EndpointCounts, EndpointFull, Event, IncomingCall, Info, OutgoingCall,
-    ReInviteMethod, RejectReason, RetryAfter, TraceDirection, TraceRecord, Transmit, WrongCallState,
+    CallHandle, DialogEnd, EndpointFull, Event, IncomingCall, Info, OutgoingCall, ReInviteMethod, RetryAfter,
+    WrongCallState,
 };
-use server::{ServerId, ServerTable};
+pub use reject_reason::RejectReason;
+use server_transaction::{ServerId, ServerTable};
 use timer::Timers;
 use tokens::Tokens;
 use trace::TraceBuffer;
+pub use trace::{TraceDirection, TraceRecord};
 
-/// Why the endpoint wants to be woken.
-#[derive(Debug)]
-pub(crate) enum Deadline {
-    ServerRetransmit(ServerId),
-    ServerEnd(ServerId),
-    ClientRetransmit(ClientKey),
-    ClientTimeout(ClientKey),
-    ClientEnd(ClientKey),
-    /// Our 2xx is due again.
-    AnswerRetransmit(CallHandle),
-    /// Our 2xx was never acknowledged.
-    AckOverdue(CallHandle),
-    /// Our INVITE was cancelled but got no final answer.
-    CancelOverdue(CallHandle),
+/// A datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// The destination.
+    pub to: SocketAddr,
+    /// The bytes, shared with the transaction that may retransmit them.
+    pub payload: Arc<[u8]>,
 }
 
-/// A SIP endpoint without I/O.
+/// The number of live objects, so that tests can detect leaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct EndpointCounts {
+    /// Calls whose [`Event::Ended`] has not been reported.
+    pub calls: usize,
+    /// Dialogs, including early dialogs.
+    pub dialogs: usize,
+    /// Server transactions, including completed ones that absorb retransmissions.
+    pub server_transactions: usize,
+    /// Client transactions.
+    pub client_transactions: usize,
+    /// Pending timers.
+    pub timers: usize,
+}
+
+/// What to do when a timer fires; the letters are those of RFC 3261 section 17 and RFC 6026.
+#[derive(Debug)]
+enum Deadline {
+    /// Timer G.
+    ServerRetransmit(ServerId),
+    /// Timers H, I, J and L.
+    ServerEnd(ServerId),
+    /// Timers A and E.
+    ClientRetransmit(ClientKey),
+    /// Timers B and F.
+    ClientTimeout(ClientKey),
+    /// Timers D, K and M.
+    ClientEnd(ClientKey),
+    /// Retransmit our 2xx (section 13.3.1.4).
+    SuccessRetransmit(CallHandle),
+    /// No ACK for our 2xx arrived (section 13.3.1.4).
+    AckTimeout(CallHandle),
+    /// No final response to a cancelled INVITE of ours arrived (section 9.1).
+    CancelTimeout(CallHandle),
+}
+
+/// A SIP user agent without I/O.
 ///
-/// Feed it with [`Endpoint::handle_datagram`] and [`Endpoint::handle_timeout`]; after each of these and after
-/// each command, drain [`Endpoint::poll_transmit`], [`Endpoint::poll_event`] and [`Endpoint::poll_trace`], and
-/// arrange to be woken at [`Endpoint::poll_timeout`].
+/// Pass in datagrams with [`Endpoint::handle_datagram`] and the time with [`Endpoint::handle_timeout`]. After each of
+/// these and after each command, drain [`Endpoint::poll_transmit`], [`Endpoint::poll_event`] and
+/// [`Endpoint::poll_trace`], and set a timer for [`Endpoint::poll_timeout`].
 pub struct Endpoint {
-    pub(crate) config: EndpointConfig,
-    pub(crate) tokens: Tokens,
-    pub(crate) servers: ServerTable,
-    pub(crate) clients: ClientTable,
-    pub(crate) calls: HashMap<CallHandle, Call>,
-    pub(crate) dialogs: HashMap<DialogKey, CallHandle>,
-    pub(crate) timers: Timers<Deadline>,
+    config: EndpointConfig,
+    tokens: Tokens,
+    servers: ServerTable,
+    clients: ClientTable,
+    calls: HashMap<CallHandle, Call>,
+    dialogs: HashMap<DialogKey, CallHandle>,
+    timers: Timers<Deadline>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
-    pub(crate) trace: TraceBuffer,
-    calls_made: u64,
+    trace: TraceBuffer,
+    last_handle: u64,
     dropped_when_full: u64,
 }
 
 impl Endpoint {
-    /// Makes an endpoint.
+    /// Creates an endpoint without calls.
     pub fn new(config: EndpointConfig, seed: EndpointSeed) -> Self {
         let trace = TraceBuffer::new(config.trace, config.limits.max_queue);
         Self {
@@ -88,12 +124,12 @@ impl Endpoint {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             trace,
-            calls_made: 0,
+            last_handle: 0,
             dropped_when_full: 0,
         }
     }
 
-    /// Takes one UDP datagram.
+    /// Processes one UDP datagram.
     pub fn handle_datagram(&mut self, source: SocketAddr, bytes: &[u8], now: Instant) {
         if self.is_full() {
             self.dropped_when_full += 1;
@@ -103,38 +139,38 @@ impl Endpoint {
         match parse_datagram(bytes) {
             Ok(Message::Request(request)) => self.receive_request(source, *request, now),
             Ok(Message::Response(response)) => self.receive_response(source, &response, now),
-            Err(ParseFailure::Answerable(unreadable)) => {
-                let seed = ResponseSeed::of_unreadable(&unreadable, source);
-                let (status, phrase) = (unreadable.status(), unreadable.flaw().to_string());
-                let reason = (status == StatusCode::BAD_REQUEST).then_some(phrase.as_str());
-                self.answer_unreadable(&seed, status, reason, now);
-                self.note_rejection(RejectReason::Malformed(unreadable.flaw()), source, Some(status));
+            Err(ParseError::Malformed(malformed)) => {
+                let template = ResponseTemplate::of_malformed(&malformed, source);
+                let (status, phrase) = (malformed.status(), malformed.error().to_string());
+                let phrase = (status == StatusCode::BAD_REQUEST).then_some(phrase.as_str());
+                self.respond_malformed(&template, status, phrase, now);
+                self.report_rejection(RejectReason::Malformed(malformed.error()), source, Some(status));
             }
-            Err(ParseFailure::Dropped(reason)) => {
-                self.note_rejection(RejectReason::Unparsable(reason), source, None);
+            Err(ParseError::Dropped(reason)) => {
+                self.report_rejection(RejectReason::Unparsable(reason), source, None);
             }
         }
         self.trace.end_receive(source, bytes, now);
     }
 
-    /// Does what is due at this time.
+    /// Fires the timers that are due.
     pub fn handle_timeout(&mut self, now: Instant) {
         while !self.is_full() {
             let Some(deadline) = self.timers.pop_due(now) else { return };
             match deadline {
-                Deadline::ServerRetransmit(id) => self.server_retransmit_due(id, now),
+                Deadline::ServerRetransmit(id) => self.server_retransmit(id, now),
                 Deadline::ServerEnd(id) => self.server_end(id),
-                Deadline::ClientRetransmit(key) => self.client_retransmit_due(&key, now),
-                Deadline::ClientTimeout(key) => self.client_timeout(&key, now),
+                Deadline::ClientRetransmit(key) => self.client_retransmit(&key, now),
+                Deadline::ClientTimeout(key) => self.on_client_timeout(&key, now),
                 Deadline::ClientEnd(key) => drop(self.client_end(&key)),
-                Deadline::AnswerRetransmit(call) => self.answer_retransmit_due(call, now),
-                Deadline::AckOverdue(call) => self.ack_overdue(call, now),
-                Deadline::CancelOverdue(call) => self.cancel_overdue(call, now),
+                Deadline::SuccessRetransmit(call) => self.retransmit_success(call, now),
+                Deadline::AckTimeout(call) => self.on_ack_timeout(call, now),
+                Deadline::CancelTimeout(call) => self.on_cancel_timeout(call, now),
             }
         }
     }
 
-    /// When [`Endpoint::handle_timeout`] wants to be called next.
+    /// The time of the next timer, at which [`Endpoint::handle_timeout`] must be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
@@ -144,17 +180,17 @@ impl Endpoint {
         self.transmits.pop_front()
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// The next message of a call for its SIP trace, secrets removed.
+    /// The next message for the SIP trace of a call, without credentials.
     pub fn poll_trace(&mut self) -> Option<TraceRecord> {
         self.trace.pop()
     }
 
-    /// How much is alive.
+    /// The number of live objects.
     pub fn counts(&self) -> EndpointCounts {
         EndpointCounts {
             calls: self.calls.len(),
@@ -165,44 +201,33 @@ impl Endpoint {
         }
     }
 
-    /// How many datagrams were dropped because nobody polled.
+    /// The number of datagrams dropped because the queues were not polled.
     pub fn dropped_when_full(&self) -> u64 {
         self.dropped_when_full
     }
 
     fn is_full(&self) -> bool {
-        let bound = self.config.limits.max_queue;
-        self.transmits.len() >= bound || self.events.len() >= bound
+        let max = self.config.limits.max_queue;
+        self.transmits.len() >= max || self.events.len() >= max
     }
 
-    pub(crate) fn transmit(
-        &mut self,
-        to: SocketAddr,
-        payload: Arc<[u8]>,
-        call: Option<CallHandle>,
-        now: Instant,
-    ) {
+    fn transmit(&mut self, to: SocketAddr, payload: Arc<[u8]>, call: Option<CallHandle>, now: Instant) {
         if let Some(call) = call {
             self.trace.sent(call, to, &payload, now);
         }
         self.transmits.push_back(Transmit { to, payload });
     }
 
-    pub(crate) fn report(&mut self, event: Event) {
+    fn report(&mut self, event: Event) {
         self.events.push_back(event);
     }
 
-    pub(crate) fn note_rejection(
-        &mut self,
-        reason: RejectReason,
-        source: SocketAddr,
-        status: Option<StatusCode>,
-    ) {
+    fn report_rejection(&mut self, reason: RejectReason, source: SocketAddr, status: Option<StatusCode>) {
         self.report(Event::Rejected { reason, source, status });
     }
 
-    pub(crate) fn new_handle(&mut self) -> CallHandle {
-        self.calls_made += 1;
-        CallHandle(self.calls_made)
+    fn new_handle(&mut self) -> CallHandle {
+        self.last_handle += 1;
+        CallHandle(self.last_handle)
     }
 }

@@ -1,8 +1,8 @@
-//! SIP signalling without I/O: messages, transactions, dialogs, digest (RFC 3261 and its companions).
+//! SIP without I/O (RFC 3261): messages, transactions, dialogs and digest authentication.
 //!
-//! Nothing in this crate opens a socket, reads a clock or draws a random number: datagrams, the time and a seed
-//! are arguments, and what is to be sent, reported or waited for is polled out of an [`Endpoint`]. So every
-//! timer and every loss on the way can be played in a test in no time at all.
+//! This crate opens no socket, reads no clock and generates no random numbers. Datagrams, the time and a seed are
+//! arguments, and the caller polls an [`Endpoint`] for datagrams, events and timers. So tests simulate any timer and any
+//! packet loss without waiting.
 
 #![warn(missing_docs)]
 

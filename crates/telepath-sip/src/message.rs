@@ -1,6 +1,5 @@
-//! SIP messages: what they are made of, how bytes become one and how one becomes bytes (RFC 3261 section 7).
-//! A message keeps its headers in order and unread, beside the few that every request and response must have,
-//! which are read once when the message is made; so a value of these types is always answerable.
+//! SIP messages (RFC 3261 section 7): their parts, the parser and the writers. A message stores all its headers as text and
+//! in order, and the mandatory ones also parsed. So every value of these types can be answered.
 
 mod address;
 mod lex;
@@ -17,18 +16,19 @@ use std::fmt;
 pub(crate) use address::BRANCH_COOKIE;
 pub use address::{CSeq, NameAddr, Transport, Via};
 pub use lex::{Param, Params};
-pub(crate) use lex::{quote, split_outside, trim, unquote};
+pub(crate) use lex::{quote, split_unquoted, trim, unquote};
 pub use names::{HeaderName, KnownHeader, Method, StatusCode};
 pub use parse::{
-    DropReason, Flaw, MAX_HEADERS, MAX_MESSAGE_BYTES, MAX_VIAS, ParseFailure, Unreadable, parse_datagram,
+    DropReason, MAX_HEADERS, MAX_MESSAGE_BYTES, MAX_VIAS, MalformedRequest, ParseError, SyntaxError,
+    parse_datagram,
 };
 pub use uri::{DEFAULT_SIP_PORT, Host, HostPort, OtherUri, SipUri, TelUri, Uri};
-pub(crate) use write::{RequestWriter, ResponseSeed, ResponseWriter};
+pub(crate) use write::{RequestWriter, ResponseTemplate, ResponseWriter};
 
-/// What stands in place of credentials wherever a message is shown.
+/// Replaces credentials in traces and debug output.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// The Call-ID of a message; compared byte by byte.
+/// A Call-ID, which is compared byte by byte (section 20.8).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(String);
 
@@ -37,7 +37,7 @@ impl CallId {
         Self(text.into())
     }
 
-    /// The text as on the wire.
+    /// The text on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,7 +49,7 @@ impl fmt::Display for CallId {
     }
 }
 
-/// A From or To tag.
+/// The tag of a From or To header (section 19.3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tag(String);
 
@@ -58,7 +58,7 @@ impl Tag {
         Self(text.into())
     }
 
-    /// The text as on the wire.
+    /// The text on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -70,23 +70,23 @@ impl fmt::Display for Tag {
     }
 }
 
-/// A session description as it stands in a body (`application/sdp`); this crate does not read it.
+/// A body of type `application/sdp`, which this crate does not parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionDescription(Vec<u8>);
 
 impl SessionDescription {
-    /// Takes the bytes of a body.
+    /// Wraps the bytes of a body.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
 
-    /// The bytes.
+    /// The bytes of the body.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Headers in the order in which they came. Credentials are left out when they are printed for debugging.
+/// Headers in the order of their arrival. Debug output omits credentials.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(HeaderName, String)>);
 
@@ -110,7 +110,7 @@ impl Headers {
         self.all(name).next()
     }
 
-    /// Every value of a known header, line by line.
+    /// The values of a known header, one per header line.
     pub fn all(&self, name: KnownHeader) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(move |(have, value)| match have {
             HeaderName::Known(known) if *known == name => Some(value.as_str()),
@@ -118,7 +118,7 @@ impl Headers {
         })
     }
 
-    /// The first value of any header by its text.
+    /// The first value of any header, by name.
     pub fn by_name(&self, name: &str) -> Option<&str> {
         let name = HeaderName::parse(name)?;
         self.0.iter().find(|(have, _)| *have == name).map(|(_, value)| value.as_str())
@@ -129,25 +129,25 @@ impl Headers {
         self.0.iter().map(|(name, value)| (name, value.as_str()))
     }
 
-    /// How many header lines there are.
+    /// The number of header lines.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True when there is no header.
+    /// Whether there is no header.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The elements of a header that is a comma-separated list of tokens.
+    /// The elements of a header whose value is a comma-separated list.
     fn tokens(&self, name: KnownHeader) -> Vec<&str> {
         self.all(name).flat_map(|value| value.split(',')).map(trim).filter(|t| !t.is_empty()).collect()
     }
 }
 
-/// The headers that every message has, read.
+/// The parsed headers of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Essentials {
+pub(crate) struct ParsedHeaders {
     pub(crate) vias: Vec<Via>,
     pub(crate) from: NameAddr,
     pub(crate) to: NameAddr,
@@ -157,27 +157,27 @@ pub(crate) struct Essentials {
     pub(crate) record_routes: Vec<NameAddr>,
 }
 
-/// A request that is well formed.
+/// A well-formed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: Headers,
-    pub(crate) essentials: Essentials,
+    pub(crate) parsed: ParsedHeaders,
     pub(crate) body: Vec<u8>,
 }
 
-/// A response that is well formed.
+/// A well-formed response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     pub(crate) status: StatusCode,
     pub(crate) reason: String,
     pub(crate) headers: Headers,
-    pub(crate) essentials: Essentials,
+    pub(crate) parsed: ParsedHeaders,
     pub(crate) body: Vec<u8>,
 }
 
-/// A message of either kind.
+/// A request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A request.
@@ -189,44 +189,44 @@ pub enum Message {
 macro_rules! shared_accessors {
     ($kind:ty) => {
         impl $kind {
-            /// All headers, unread, in order.
+            /// All headers as text, in order.
             pub fn headers(&self) -> &Headers {
                 &self.headers
             }
 
-            /// The Via hops, topmost first; never empty.
+            /// The Via headers, topmost first; never empty.
             pub fn vias(&self) -> &[Via] {
-                &self.essentials.vias
+                &self.parsed.vias
             }
 
             /// The From header.
             pub fn from(&self) -> &NameAddr {
-                &self.essentials.from
+                &self.parsed.from
             }
 
             /// The To header.
             pub fn to(&self) -> &NameAddr {
-                &self.essentials.to
+                &self.parsed.to
             }
 
             /// The Call-ID.
             pub fn call_id(&self) -> &CallId {
-                &self.essentials.call_id
+                &self.parsed.call_id
             }
 
             /// The `CSeq`.
             pub fn cseq(&self) -> &CSeq {
-                &self.essentials.cseq
+                &self.parsed.cseq
             }
 
-            /// The Contact addresses; a lone `*` gives none.
+            /// The Contact addresses; none for `Contact: *`.
             pub fn contacts(&self) -> &[NameAddr] {
-                &self.essentials.contacts
+                &self.parsed.contacts
             }
 
-            /// The Record-Route hops, topmost first.
+            /// The Record-Route addresses, topmost first.
             pub fn record_routes(&self) -> &[NameAddr] {
-                &self.essentials.record_routes
+                &self.parsed.record_routes
             }
 
             /// The body.
@@ -234,13 +234,13 @@ macro_rules! shared_accessors {
                 &self.body
             }
 
-            /// The media type of the body, lower-cased and without its parameters.
+            /// The media type of the body in lower case, without parameters.
             pub fn content_type(&self) -> Option<String> {
                 let value = self.headers.first(KnownHeader::ContentType)?;
                 Some(trim(value.split(';').next()?).to_ascii_lowercase())
             }
 
-            /// The body as a session description, when it is one and not empty.
+            /// The body, if it is a non-empty session description.
             pub fn session_description(&self) -> Option<SessionDescription> {
                 let is_sdp = self.content_type().is_some_and(|t| t == "application/sdp");
                 (is_sdp && !self.body.is_empty()).then(|| SessionDescription(self.body.clone()))
@@ -268,7 +268,7 @@ impl Request {
         self.headers.tokens(KnownHeader::Require)
     }
 
-    /// The media ranges of every Accept header, lower-cased; `None` when there is no such header.
+    /// The media ranges of all Accept headers in lower case; `None` if there is no such header.
     pub(crate) fn accepts(&self) -> Option<Vec<String>> {
         self.headers.first(KnownHeader::Accept)?;
         let ranges = self.headers.tokens(KnownHeader::Accept).into_iter();
@@ -282,7 +282,7 @@ impl Response {
         self.status
     }
 
-    /// The reason phrase, which may be empty.
+    /// The reason phrase; may be empty.
     pub fn reason(&self) -> &str {
         &self.reason
     }

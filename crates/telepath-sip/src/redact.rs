@@ -1,35 +1,34 @@
-//! Takes secrets out of a message before it is kept for the SIP trace: what a peer proves its password with is
-//! worth something to whoever reads a log, so it never gets that far.
+//! Removes credentials (RFC 3261 sections 20.7 and 20.28) from a message before it is traced: a digest response allows
+//! offline guessing of the password, so it must not reach a log.
 
 use crate::message::{HeaderName, REDACTED};
 
-/// The message as text, with the values of Authorization and Proxy-Authorization removed.
+/// The message as text, without the values of Authorization and Proxy-Authorization, including folded lines.
 ///
-/// Works on the raw bytes and not on a parsed message, because a broken message may hold a secret too. Folded
-/// lines of a secret header go with it. Bytes that are not UTF-8 become replacement characters.
+/// Works on bytes, because a malformed message may contain credentials too. Invalid UTF-8 becomes U+FFFD.
 pub fn redact(message: &[u8]) -> String {
     let text = String::from_utf8_lossy(message);
     let mut out = String::with_capacity(text.len());
-    let mut in_secret = false;
+    let mut in_credentials = false;
     let mut in_body = false;
     for line in text.split_inclusive('\n') {
-        let bare = line.trim_end_matches(['\r', '\n']);
-        in_body |= bare.is_empty() && !out.is_empty();
+        let content = line.trim_end_matches(['\r', '\n']);
+        in_body |= content.is_empty() && !out.is_empty();
         if in_body {
             out.push_str(line);
             continue;
         }
-        if in_secret && bare.starts_with([' ', '\t']) {
+        if in_credentials && content.starts_with([' ', '\t']) {
             continue;
         }
-        in_secret = false;
-        match bare.split_once(':') {
-            Some((name, _)) if is_secret(name.trim()) => {
-                in_secret = true;
+        in_credentials = false;
+        match content.split_once(':') {
+            Some((name, _)) if holds_credentials(name.trim()) => {
+                in_credentials = true;
                 out.push_str(name);
                 out.push_str(": ");
                 out.push_str(REDACTED);
-                out.push_str(&line[bare.len()..]);
+                out.push_str(&line[content.len()..]);
             }
             Some(_) | None => out.push_str(line),
         }
@@ -37,7 +36,7 @@ pub fn redact(message: &[u8]) -> String {
     out
 }
 
-fn is_secret(name: &str) -> bool {
+fn holds_credentials(name: &str) -> bool {
     HeaderName::parse(name).is_some_and(|name| name.holds_credentials())
 }
 
@@ -46,7 +45,7 @@ mod tests {
     use super::redact;
 
     #[test]
-    fn credentials_are_removed_and_the_rest_is_kept() {
+    fn only_credentials_are_removed() {
         let text = "INVITE sip:a@b SIP/2.0\r\nauthorization : Digest response=\"beef\",\r\n  cnonce=\"cafe\"\r\n\
                     Proxy-Authorization: Digest response=\"dead\"\r\nSubject: x\r\n\r\nAuthorization: body\r\n";
         let clean = redact(text.as_bytes());
@@ -58,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_cut_inside_the_secret_keeps_nothing_of_it() {
+    fn truncated_credentials_are_removed_completely() {
         assert_eq!(
             redact(b"BYE sip:a SIP/2.0\r\nAuthorization: Digest user"),
             "BYE sip:a SIP/2.0\r\nAuthorization: [redacted]"

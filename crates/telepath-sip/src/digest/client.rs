@@ -1,23 +1,23 @@
-//! The client side of digest: answers a 401 or 407 with a user name and password, with the strongest algorithm
-//! offered (RFC 8760 section 2.4).
+//! The client side of digest authentication: answers a 401 or 407 with the strongest algorithm that the server offers
+//! (RFC 8760 section 2.4).
 
 use zeroize::Zeroizing;
 
-use super::{Algorithm, DigestParams, Ha1, Qop, quoted, response};
+use super::{Algorithm, DigestParams, Ha1, Qop, digest_response, quoted};
 use crate::message::{KnownHeader, Method, Response, StatusCode, trim};
 
-/// A password; it cannot be printed and is wiped when dropped.
+/// A password. It has no debug output and is zeroed when dropped.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// Takes the password.
+    /// Wraps a password.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 }
 
-/// Who a client says it is.
+/// The user name and password of a client.
 #[derive(Clone)]
 pub struct ClientCredentials {
     /// The user name.
@@ -26,31 +26,32 @@ pub struct ClientCredentials {
     pub password: Password,
 }
 
-/// An answer to a challenge.
-pub(crate) struct Answer {
+/// The header that answers a challenge.
+pub(crate) struct AuthorizationValue {
+    /// Authorization or Proxy-Authorization.
     pub(crate) header: KnownHeader,
     pub(crate) value: String,
-    /// True when the server said that only the nonce was too old.
+    /// Whether the server rejected the previous attempt only because its nonce was stale.
     pub(crate) stale: bool,
 }
 
-/// Computes the credentials for the request that follows a 401 or 407; `None` when no challenge in it can be
-/// answered.
+/// Computes the credentials for the request that follows a 401 or 407; `None` if the response contains no challenge that
+/// this client supports.
 pub(crate) fn answer_challenge(
-    refusal: &Response,
+    response: &Response,
     credentials: &ClientCredentials,
     method: &Method,
     uri: &str,
     cnonce: &str,
-) -> Option<Answer> {
-    let (challenge, header) = if refusal.status() == StatusCode::UNAUTHORIZED {
+) -> Option<AuthorizationValue> {
+    let (challenge, header) = if response.status() == StatusCode::UNAUTHORIZED {
         (KnownHeader::WwwAuthenticate, KnownHeader::Authorization)
-    } else if refusal.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+    } else if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
         (KnownHeader::ProxyAuthenticate, KnownHeader::ProxyAuthorization)
     } else {
         return None;
     };
-    let (algorithm, params) = refusal
+    let (algorithm, params) = response
         .headers()
         .all(challenge)
         .filter_map(DigestParams::parse)
@@ -64,13 +65,13 @@ pub(crate) fn answer_challenge(
     };
     let nc = "00000001";
     let ha1 = Ha1::derive(algorithm, &credentials.username, realm, &credentials.password.0);
-    let proof = response(ha1, nonce, offers_auth.then_some(Qop { nc, cnonce }), method, uri);
+    let digest = digest_response(ha1, nonce, offers_auth.then_some(Qop { nc, cnonce }), method, uri);
     let mut parts = vec![
         quoted("Digest username", &credentials.username),
         quoted("realm", realm),
         quoted("nonce", nonce),
         quoted("uri", uri),
-        quoted("response", &proof),
+        quoted("response", &digest),
         format!("algorithm={}", algorithm.name()),
     ];
     if offers_auth {
@@ -80,5 +81,5 @@ pub(crate) fn answer_challenge(
         parts.push(quoted("opaque", opaque));
     }
     let stale = params.get("stale").is_some_and(|s| s.eq_ignore_ascii_case("true"));
-    Some(Answer { header, value: parts.join(", "), stale })
+    Some(AuthorizationValue { header, value: parts.join(", "), stale })
 }

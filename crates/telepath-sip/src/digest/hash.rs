@@ -1,5 +1,5 @@
-//! The hashes digest is made of: MD5 and SHA-256 of text, the HA1 values a server keeps instead of passwords,
-//! and the HMAC that authenticates nonces.
+//! The hashes of digest authentication: MD5 and SHA-256, the HA1 values that a server stores instead of passwords, and the
+//! HMAC that authenticates nonces.
 
 use std::fmt::Write as _;
 
@@ -7,17 +7,17 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use zeroize::Zeroize;
 
-/// A hash algorithm of digest; the `-sess` forms are not offered.
+/// A digest algorithm; the `-sess` variants are not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// MD5, for peers that know nothing else.
+    /// MD5, for old peers.
     Md5,
     /// SHA-256 (RFC 8760).
     Sha256,
 }
 
 impl Algorithm {
-    /// The name in a challenge.
+    /// The value of the `algorithm` parameter.
     pub fn name(self) -> &'static str {
         match self {
             Self::Md5 => "MD5",
@@ -25,7 +25,7 @@ impl Algorithm {
         }
     }
 
-    /// An absent algorithm means MD5 (RFC 7616 section 3.3).
+    /// Parses the `algorithm` parameter; without one, the algorithm is MD5 (RFC 7616 section 3.3).
     pub(crate) fn parse(name: Option<&str>) -> Option<Self> {
         let name = name.unwrap_or("MD5");
         [Self::Md5, Self::Sha256].into_iter().find(|a| a.name().eq_ignore_ascii_case(name))
@@ -57,17 +57,17 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// `H(username:realm:password)`: as good as the password within its realm, so it cannot be printed.
+/// `H(username:realm:password)`. Equivalent to the password within its realm, so it has no debug output.
 #[derive(Clone, Copy)]
 pub enum Ha1 {
-    /// By MD5.
+    /// The MD5 hash.
     Md5([u8; 16]),
-    /// By SHA-256.
+    /// The SHA-256 hash.
     Sha256([u8; 32]),
 }
 
 impl Ha1 {
-    /// Computes it where a password is set.
+    /// Computes the hash of a password.
     pub fn derive(algorithm: Algorithm, username: &str, realm: &str, password: &str) -> Self {
         let mut text = format!("{username}:{realm}:{password}");
         let ha1 = match algorithm {
@@ -78,7 +78,7 @@ impl Ha1 {
         ha1
     }
 
-    /// Reads it from hexadecimal; `None` when the length or a digit is wrong.
+    /// Parses hexadecimal; `None` if the length or a digit is wrong.
     pub fn from_hex(algorithm: Algorithm, text: &str) -> Option<Self> {
         match algorithm {
             Algorithm::Md5 => unhex(text).map(Self::Md5),
@@ -86,7 +86,7 @@ impl Ha1 {
         }
     }
 
-    /// Which algorithm made it.
+    /// The algorithm of the hash.
     pub fn algorithm(&self) -> Algorithm {
         match self {
             Self::Md5(_) => Algorithm::Md5,
@@ -102,7 +102,7 @@ impl Ha1 {
     }
 }
 
-/// The HA1 values kept for one user, one for each algorithm that is offered.
+/// The stored HA1 values of a user, one per algorithm.
 #[derive(Clone, Copy)]
 pub struct Ha1Pair {
     md5: [u8; 16],
@@ -110,12 +110,12 @@ pub struct Ha1Pair {
 }
 
 impl Ha1Pair {
-    /// Takes the two values.
+    /// Wraps the two values.
     pub fn new(md5: [u8; 16], sha256: [u8; 32]) -> Self {
         Self { md5, sha256 }
     }
 
-    /// Computes both where a password is set.
+    /// Computes both values from a password.
     pub fn derive(username: &str, realm: &str, password: &str) -> Self {
         let text = format!("{username}:{realm}:{password}");
         let text = zeroize::Zeroizing::new(text);
@@ -161,8 +161,8 @@ mod tests {
     use super::{hex, hmac_sha256};
 
     #[test]
-    fn the_mac_matches_an_independent_computation() {
-        // Made with Python's hmac module: key 0..32, message "telepath".
+    fn hmac_sha256_matches_pythons_hmac_module() {
+        // Key 0..32, message "telepath".
         let mut key = [0_u8; 32];
         for (at, byte) in (0_u8..).zip(key.iter_mut()) {
             *byte = at;

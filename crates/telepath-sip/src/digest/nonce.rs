@@ -1,6 +1,6 @@
-//! Nonces that need no memory to be recognized: each carries its time of issue and a salt under a MAC. Memory
-//! is needed only for the counts a client has used with one, and that table is bounded: what it forgets is
-//! never accepted again (RFC 7616 section 3.3, `nonce` and `nc`).
+//! Self-validating nonces (RFC 7616 section 3.3): each contains its time of issue and a salt, protected by a MAC, so issuing
+//! one creates no state. Only the nonce counts (`nc`) that were used are stored, in a bounded table; a nonce that was
+//! evicted from it is never accepted again.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,23 @@ use zeroize::Zeroize;
 
 use super::hash::{hex, hmac_sha256};
 
-/// Hexadecimal digits of the time, the salt and the MAC in a nonce.
+/// The parts of a nonce in hexadecimal digits: time, salt and MAC.
 const TIME_DIGITS: usize = 16;
 const SALT_DIGITS: usize = 16;
 const MAC_DIGITS: usize = 32;
 
-/// How many counts below the highest one seen are remembered, so that requests that overtook each other on
-/// the network still pass once each.
+/// Nonce counts below the highest used one that are remembered, so that reordered requests are accepted once each.
 const WINDOW: u32 = 64;
 
-/// Seconds since the Unix epoch, told by the caller.
+/// Seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EpochSeconds(pub u64);
 
-/// The key under which nonces are made; nodes that share it accept each other's nonces.
+/// The MAC key of nonces. Nodes with the same key accept each other's nonces.
 pub struct NonceSecret([u8; 32]);
 
 impl NonceSecret {
-    /// Takes 32 random bytes.
+    /// Wraps 32 random bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -42,25 +41,25 @@ impl Drop for NonceSecret {
     }
 }
 
-/// A nonce of ours, recognized by its MAC.
+/// A nonce with a valid MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct KnownNonce {
+pub(super) struct ValidNonce {
     pub(super) issued: EpochSeconds,
     salt: u64,
 }
 
-impl KnownNonce {
+impl ValidNonce {
     pub(super) fn new(issued: EpochSeconds, salt: u64) -> Self {
         Self { issued, salt }
     }
 
-    pub(super) fn write(self, secret: &NonceSecret) -> String {
+    pub(super) fn to_text(self, secret: &NonceSecret) -> String {
         let body = format!("{:016x}{:016x}", self.issued.0, self.salt);
         let mac = hex(&secret.mac("nonce", &body));
         format!("{body}{}", &mac[..MAC_DIGITS])
     }
 
-    pub(super) fn read(text: &str, secret: &NonceSecret) -> Option<Self> {
+    pub(super) fn parse(text: &str, secret: &NonceSecret) -> Option<Self> {
         if text.len() != TIME_DIGITS + SALT_DIGITS + MAC_DIGITS || !text.is_ascii() {
             return None;
         }
@@ -77,59 +76,59 @@ impl KnownNonce {
     }
 }
 
-/// What came of using a count.
+/// The result of using a nonce count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CountUse {
+pub(super) enum NonceCountUse {
     Fresh,
     Replayed,
-    /// The table may have forgotten this nonce, so it cannot tell.
-    Forgotten,
+    /// The nonce may have been evicted, so its used counts are unknown.
+    Evicted,
 }
 
 #[derive(Clone, Copy)]
-struct Counts {
+struct UsedCounts {
     highest: u32,
-    /// Bit n: count `highest - n` was used.
+    /// Bit n is set if the count `highest - n` was used.
     used: u64,
 }
 
-/// The counts used with each nonce, at most `capacity` nonces; the oldest makes room.
-pub(super) struct CountTable {
-    nonces: BTreeMap<KnownNonce, Counts>,
+/// The used counts of each nonce. When there are `capacity` nonces, the oldest is evicted.
+pub(super) struct NonceTable {
+    nonces: BTreeMap<ValidNonce, UsedCounts>,
     capacity: usize,
-    /// Nonces up to this time that are not in the table may once have been.
-    forgotten_until: Option<EpochSeconds>,
+    /// Nonces issued until this time may have been evicted.
+    evicted_until: Option<EpochSeconds>,
 }
 
-impl CountTable {
+impl NonceTable {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { nonces: BTreeMap::new(), capacity: capacity.max(1), forgotten_until: None }
+        Self { nonces: BTreeMap::new(), capacity: capacity.max(1), evicted_until: None }
     }
 
     pub(super) fn len(&self) -> usize {
         self.nonces.len()
     }
 
-    pub(super) fn spend(&mut self, nonce: KnownNonce, count: u32) -> CountUse {
+    pub(super) fn use_count(&mut self, nonce: ValidNonce, count: u32) -> NonceCountUse {
         if let Some(counts) = self.nonces.get_mut(&nonce) {
-            return counts.spend(count);
+            return counts.use_count(count);
         }
-        if self.forgotten_until.is_some_and(|until| nonce.issued <= until) {
-            return CountUse::Forgotten;
+        if self.evicted_until.is_some_and(|until| nonce.issued <= until) {
+            return NonceCountUse::Evicted;
         }
         if self.nonces.len() >= self.capacity
             && let Some((oldest, _)) = self.nonces.pop_first()
         {
-            self.forgotten_until = Some(oldest.issued);
+            self.evicted_until = Some(oldest.issued);
             if nonce.issued <= oldest.issued {
-                return CountUse::Forgotten;
+                return NonceCountUse::Evicted;
             }
         }
-        self.nonces.insert(nonce, Counts { highest: count, used: 1 });
-        CountUse::Fresh
+        self.nonces.insert(nonce, UsedCounts { highest: count, used: 1 });
+        NonceCountUse::Fresh
     }
 
-    /// Forgets nonces that are refused for their age anyway.
+    /// Removes nonces that have expired.
     pub(super) fn expire(&mut self, before: EpochSeconds) {
         while let Some(entry) = self.nonces.first_entry() {
             if entry.key().issued >= before {
@@ -140,19 +139,19 @@ impl CountTable {
     }
 }
 
-impl Counts {
-    fn spend(&mut self, count: u32) -> CountUse {
+impl UsedCounts {
+    fn use_count(&mut self, count: u32) -> NonceCountUse {
         if count > self.highest {
             let step = count - self.highest;
             self.used = if step >= WINDOW { 1 } else { self.used << step | 1 };
             self.highest = count;
-            return CountUse::Fresh;
+            return NonceCountUse::Fresh;
         }
         let back = self.highest - count;
         if back >= WINDOW || self.used & (1 << back) != 0 {
-            return CountUse::Replayed;
+            return NonceCountUse::Replayed;
         }
         self.used |= 1 << back;
-        CountUse::Fresh
+        NonceCountUse::Fresh
     }
 }

@@ -1,61 +1,61 @@
-//! The server side of digest: makes challenges and judges what comes back. An unknown user takes the same way
-//! through the same work as a wrong password, against an HA1 nobody can know, so that neither the answer nor
-//! its time tells which of the two it was.
+//! The server side of digest authentication (RFC 7616 section 3.7): creates challenges and verifies credentials. An unknown
+//! user is verified against a random HA1, so that neither the response nor its timing tells whether the user exists.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 
 use super::hash::hmac_sha256;
-use super::nonce::{CountTable, CountUse, KnownNonce};
+use super::nonce::{NonceCountUse, NonceTable, ValidNonce};
 use super::{
-    Algorithm, Challenge, DigestParams, EpochSeconds, Ha1Pair, NonceSecret, Qop, Realm, quoted, response,
+    Algorithm, Challenge, DigestParams, EpochSeconds, Ha1Pair, NonceSecret, Qop, Realm, digest_response,
+    quoted,
 };
 use crate::message::{DEFAULT_SIP_PORT, KnownHeader, Request, SipUri, Uri};
 
-/// How a [`DigestServer`] behaves.
+/// The configuration of a [`DigestServer`].
 #[derive(Clone, Debug)]
 pub struct DigestConfig {
-    /// The realm named in challenges.
+    /// The realm of challenges.
     pub realm: Realm,
-    /// How long a nonce is good, in seconds.
+    /// The lifetime of a nonce in seconds.
     pub nonce_lifetime_seconds: u64,
-    /// Of how many nonces the used counts are remembered.
+    /// The number of nonces whose used counts are remembered.
     pub max_nonces: usize,
 }
 
-/// Challenges requests and judges credentials.
+/// Creates challenges and verifies credentials.
 pub struct DigestServer {
     config: DigestConfig,
     secret: NonceSecret,
     salt_seed: [u8; 32],
     issued: u64,
-    counts: CountTable,
+    counts: NonceTable,
     offer: [Algorithm; 2],
 }
 
-/// What a request brings to prove who sends it.
+/// The Authorization header of a request, for the realm of a [`DigestServer`].
 #[derive(Debug)]
 pub enum AuthorizationHeader {
-    /// No digest credentials for this realm, or ones of an algorithm that was not offered.
+    /// No digest credentials for this realm with an algorithm that was offered.
     Absent,
-    /// Digest credentials that cannot be read; answered with 400.
+    /// Malformed digest credentials, to be answered with 400.
     Malformed,
-    /// Credentials to be judged.
+    /// Credentials to verify.
     Credentials(Box<Credentials>),
 }
 
-/// Digest credentials as presented; only the user name shows when they are printed for debugging.
+/// Digest credentials. Debug output shows only the user name.
 pub struct Credentials {
     username: String,
     nonce: String,
     uri: String,
     algorithm: Algorithm,
     response: String,
-    qop: Option<PresentedQop>,
+    qop: Option<CredentialsQop>,
 }
 
-struct PresentedQop {
+struct CredentialsQop {
     nc: String,
     count: u32,
     cnonce: String,
@@ -68,63 +68,62 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// The user name claimed; look its HA1 up under this.
+    /// The claimed user name, for looking up the HA1.
     pub fn username(&self) -> &str {
         &self.username
     }
 }
 
-/// The outcome of a judgement.
+/// The result of verifying credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DigestVerification {
     /// The sender knows the password.
     Valid,
-    /// The sender knows the password but used a nonce that is too old: challenge again with `stale`. Not an
-    /// attack.
+    /// The sender knows the password but the nonce has expired: challenge again with `stale=true`.
     Stale,
-    /// Refused: challenge again.
+    /// Rejected: challenge again.
     Rejected(DigestRejectReason),
 }
 
-/// Why credentials were refused; for the log, never for the peer.
+/// Why credentials were rejected. For the log; the peer must not learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DigestRejectReason {
-    /// There is no such user.
+    /// The user does not exist.
     UnknownUser,
-    /// The response does not fit.
+    /// The digest response is wrong.
     WrongResponse,
-    /// The nonce was not made by us.
+    /// The nonce was not issued with our secret.
     ForeignNonce,
-    /// The count was used with this nonce before.
+    /// The nonce count was used before.
     Replayed,
-    /// The credentials are for another Request-URI.
+    /// The `uri` parameter does not match the Request-URI.
     UriMismatch,
 }
 
 impl DigestServer {
-    /// Makes a server side; `salt_seed` is 32 random bytes that no other node shares.
+    /// Creates a server; `salt_seed` is 32 random bytes, different on every node.
     pub fn new(config: DigestConfig, secret: NonceSecret, salt_seed: [u8; 32]) -> Self {
-        let counts = CountTable::new(config.max_nonces);
+        let counts = NonceTable::new(config.max_nonces);
         let offer = [Algorithm::Md5, Algorithm::Sha256];
         Self { config, secret, salt_seed, issued: 0, counts, offer }
     }
 
-    /// Offers SHA-256 before MD5, as RFC 8760 section 2.3 wants it.
+    /// Offers SHA-256 before MD5, as RFC 8760 section 2.3 requires.
     ///
-    /// This is not the default, because peers that were written before that RFC look at the first challenge
-    /// alone and give up when they do not know its algorithm.
+    /// This is not the default, because older peers read only the first challenge and give up if they do not support its
+    /// algorithm.
     #[must_use]
     pub fn strongest_first(mut self) -> Self {
         self.offer = [Algorithm::Sha256, Algorithm::Md5];
         self
     }
 
-    /// The challenges for one 401: MD5 and SHA-256 over the same nonce.
+    /// Creates the challenges of a 401: MD5 and SHA-256 with the same nonce.
     pub fn challenge(&mut self, stale: bool, now: EpochSeconds) -> Vec<Challenge> {
         self.issued += 1;
         let salt = hmac_sha256(&self.salt_seed, &[&self.issued.to_be_bytes()]);
         let salt = salt.iter().take(8).fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-        let nonce = KnownNonce::new(now, salt).write(&self.secret);
+        let nonce = ValidNonce::new(now, salt).to_text(&self.secret);
         let realm = quoted("realm", self.config.realm.as_str());
         self.offer
             .into_iter()
@@ -136,7 +135,7 @@ impl DigestServer {
             .collect()
     }
 
-    /// Reads the credentials a request brings for this realm.
+    /// Parses the credentials of a request for this realm.
     pub fn read_authorization(&self, request: &Request) -> AuthorizationHeader {
         let digests = request.headers().all(KnownHeader::Authorization).filter(|value| {
             value.get(..7).is_some_and(|scheme| scheme.trim_end().eq_ignore_ascii_case("Digest"))
@@ -147,16 +146,16 @@ impl DigestServer {
                 continue;
             }
             let Some(algorithm) = Algorithm::parse(params.get("algorithm")) else { continue };
-            return Credentials::read(&params, algorithm).map_or(AuthorizationHeader::Malformed, |found| {
+            return Credentials::parse(&params, algorithm).map_or(AuthorizationHeader::Malformed, |found| {
                 AuthorizationHeader::Credentials(Box::new(found))
             });
         }
         AuthorizationHeader::Absent
     }
 
-    /// Judges credentials; `ha1` is what is stored for their user, `None` when there is no such user.
+    /// Verifies credentials; `ha1` is `None` if the user does not exist.
     ///
-    /// The count is spent only by a right answer, so nobody can use up another's nonce.
+    /// Only valid credentials use up a nonce count, so nobody can invalidate the nonce of another client.
     pub fn verify(
         &mut self,
         credentials: &Credentials,
@@ -168,16 +167,16 @@ impl DigestServer {
         let decoy = self.decoy(&credentials.username);
         let key = ha1.unwrap_or(&decoy).pick(credentials.algorithm);
         let qop = credentials.qop.as_ref().map(|qop| Qop { nc: &qop.nc, cnonce: &qop.cnonce });
-        let expected = response(key, &credentials.nonce, qop, request.method(), &credentials.uri);
-        let fits = bool::from(expected.as_bytes().ct_eq(credentials.response.as_bytes()));
-        let nonce = KnownNonce::read(&credentials.nonce, &self.secret);
+        let expected = digest_response(key, &credentials.nonce, qop, request.method(), &credentials.uri);
+        let correct = bool::from(expected.as_bytes().ct_eq(credentials.response.as_bytes()));
+        let nonce = ValidNonce::parse(&credentials.nonce, &self.secret);
         if ha1.is_none() {
             return DigestVerification::Rejected(DigestRejectReason::UnknownUser);
         }
-        if !fits {
+        if !correct {
             return DigestVerification::Rejected(DigestRejectReason::WrongResponse);
         }
-        if !fits_uri(&credentials.uri, request.uri()) {
+        if !uri_matches(&credentials.uri, request.uri()) {
             return DigestVerification::Rejected(DigestRejectReason::UriMismatch);
         }
         let Some(nonce) = nonce else {
@@ -187,20 +186,21 @@ impl DigestServer {
         if age.is_none_or(|age| age >= self.config.nonce_lifetime_seconds) {
             return DigestVerification::Stale;
         }
-        // Without qop there is no count, so such a nonce serves once.
+        // Without qop there is no nonce count, so the nonce is valid once.
         let count = credentials.qop.as_ref().map_or(u32::MAX, |qop| qop.count);
-        match (self.counts.spend(nonce, count), &credentials.qop) {
-            (CountUse::Fresh, _) => DigestVerification::Valid,
-            (CountUse::Forgotten, _) | (CountUse::Replayed, None) => DigestVerification::Stale,
-            (CountUse::Replayed, Some(_)) => DigestVerification::Rejected(DigestRejectReason::Replayed),
+        match (self.counts.use_count(nonce, count), &credentials.qop) {
+            (NonceCountUse::Fresh, _) => DigestVerification::Valid,
+            (NonceCountUse::Evicted, _) | (NonceCountUse::Replayed, None) => DigestVerification::Stale,
+            (NonceCountUse::Replayed, Some(_)) => DigestVerification::Rejected(DigestRejectReason::Replayed),
         }
     }
 
-    /// How many nonces the table of used counts holds.
+    /// The number of nonces whose used counts are remembered.
     pub fn remembered_nonces(&self) -> usize {
         self.counts.len()
     }
 
+    /// A deterministic HA1 that no password has, for unknown users.
     fn decoy(&self, username: &str) -> Ha1Pair {
         let sha256 = self.secret.mac("decoy", username);
         let mut md5 = [0; 16];
@@ -210,16 +210,16 @@ impl DigestServer {
 }
 
 impl Credentials {
-    fn read(params: &DigestParams, algorithm: Algorithm) -> Option<Self> {
+    fn parse(params: &DigestParams, algorithm: Algorithm) -> Option<Self> {
         let owned = |name| params.get(name).map(str::to_owned);
         let qop = match params.get("qop") {
             Some(qop) if qop.eq_ignore_ascii_case("auth") => {
                 let nc =
                     owned("nc").filter(|nc| nc.len() == 8 && nc.bytes().all(|b| b.is_ascii_hexdigit()))?;
                 let count = u32::from_str_radix(&nc, 16).ok()?;
-                Some(PresentedQop { nc, count, cnonce: owned("cnonce")? })
+                Some(CredentialsQop { nc, count, cnonce: owned("cnonce")? })
             }
-            // RFC 2069 clients know only MD5; SHA-256 came with qop.
+            // Clients of RFC 2069 use MD5 without qop; SHA-256 requires qop.
             None if algorithm == Algorithm::Md5 => None,
             Some(_) | None => return None,
         };
@@ -234,8 +234,9 @@ impl Credentials {
     }
 }
 
-/// Equal, or the same host without a user: some widespread clients name only the server they talk to.
-fn fits_uri(presented: &str, requested: &Uri) -> bool {
+/// Whether the URIs are equal. A URI with the same host and port but no user also matches, because some widespread clients
+/// send only the address of the server.
+fn uri_matches(presented: &str, requested: &Uri) -> bool {
     let Some(presented) = Uri::parse(presented) else { return false };
     if presented == *requested {
         return true;

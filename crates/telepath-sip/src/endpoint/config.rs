@@ -1,4 +1,5 @@
-//! What an endpoint is told when it is made: how it calls itself, its timers and its bounds.
+//! The configuration of an endpoint: its address and product name, the base timers of RFC 3261 section 17.1.1.1, and its
+//! limits.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,38 +11,38 @@ use crate::message::HostPort;
 pub struct ProductName(String);
 
 impl ProductName {
-    /// Takes the text; control characters are left out.
+    /// Removes control characters from the text.
     pub fn new(text: &str) -> Self {
         Self(text.chars().filter(|c| !c.is_control()).collect())
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// 32 random bytes from which tags, branches and Call-IDs are derived; they must differ at each start.
+/// 32 random bytes from which tags, branches and Call-IDs are derived. Every start needs new ones.
 #[derive(Clone)]
 pub struct EndpointSeed(pub [u8; 32]);
 
-/// The base times of RFC 3261 section 17.1.1.1.
+/// The base timers of RFC 3261 section 17.1.1.1.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// Estimate of the round trip.
+    /// The estimated round-trip time.
     pub t1: Duration,
-    /// Longest gap between retransmissions.
+    /// The maximum retransmission interval of non-INVITE requests and INVITE responses.
     pub t2: Duration,
-    /// How long a message may stay in the network.
+    /// The maximum time that a message stays in the network.
     pub t4: Duration,
 }
 
 impl Timing {
-    /// 64*T1: how long anything is waited for.
-    pub(crate) fn timer_b(&self) -> Duration {
+    /// 64*T1, the length of timer B and also of timers D, F, H, J, L and M over UDP.
+    pub(super) fn timer_b(&self) -> Duration {
         self.t1 * 64
     }
 
-    pub(crate) fn next_interval(&self, interval: Duration) -> Duration {
+    pub(super) fn next_interval(&self, interval: Duration) -> Duration {
         (interval * 2).min(self.t2)
     }
 }
@@ -52,19 +53,19 @@ impl Default for Timing {
     }
 }
 
-/// How much an endpoint holds at most. Whatever is over a bound is answered 503 with Retry-After.
+/// The limits of an endpoint. A request that exceeds one gets 503 with Retry-After.
 #[derive(Clone, Copy, Debug)]
 pub struct EndpointLimits {
-    /// Calls at once, from the first INVITE to the last BYE.
+    /// Concurrent calls, including calls that wait for the response to a BYE.
     pub max_calls: usize,
-    /// Server transactions at once, finished ones that absorb retransmissions included.
+    /// Concurrent server transactions, including completed ones that absorb retransmissions.
     pub max_server_transactions: usize,
-    /// Client transactions at once.
+    /// Concurrent client transactions.
     pub max_client_transactions: usize,
-    /// Datagrams, events and trace records each that wait to be polled. When the first two are full, incoming
-    /// datagrams are dropped; when the third is, its oldest record is.
+    /// The capacity of each queue that is polled. If the queue of datagrams or of events is full, incoming datagrams
+    /// are dropped; if the queue of trace records is full, its oldest record is dropped.
     pub max_queue: usize,
-    /// What Retry-After says, in whole seconds.
+    /// The value of Retry-After, sent in whole seconds.
     pub retry_after: Duration,
 }
 
@@ -80,23 +81,23 @@ impl Default for EndpointLimits {
     }
 }
 
-/// Everything an endpoint is told.
+/// The configuration of an endpoint.
 #[derive(Clone, Debug)]
 pub struct EndpointConfig {
-    /// Host and port put into Via and Contact: what peers reach us by.
+    /// The host and port in Via and Contact, under which peers reach this endpoint.
     pub advertised: HostPort,
-    /// Named in Server and User-Agent.
+    /// The value of Server and User-Agent.
     pub product: ProductName,
-    /// The base times.
+    /// The base timers.
     pub timing: Timing,
-    /// The bounds.
+    /// The limits.
     pub limits: EndpointLimits,
-    /// Whether every message of a call is kept for [`super::Endpoint::poll_trace`].
+    /// Whether the messages of calls are recorded for [`super::Endpoint::poll_trace`].
     pub trace: bool,
 }
 
 impl EndpointConfig {
-    /// Usual timers and bounds, trace on.
+    /// Default timers and limits, with trace.
     pub fn new(advertised: SocketAddr) -> Self {
         Self {
             advertised: advertised.into(),

@@ -1,25 +1,26 @@
-//! A dialog (RFC 3261 section 12): the two tags, the two sequence numbers, the route and the target. From and
-//! To are kept as text exactly as first seen, so they cannot change in the course of a call.
+//! The state of a dialog (RFC 3261 section 12): tags, sequence numbers, route set and remote target. From and To are
+//! stored exactly as first received, so they stay the same during the call.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::tokens::Tokens;
 use crate::message::{
-    CallId, Headers, KnownHeader, Method, NameAddr, Request, RequestWriter, Response, Tag, Transport, Uri,
-    Via,
+    CallId, Headers, HostPort, KnownHeader, Method, NameAddr, Request, RequestWriter, Response, Tag,
+    Transport, Uri, Via,
 };
 
-/// By what a request within a dialog is matched to it.
+/// Matches a request to its dialog (section 12).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct DialogKey {
+pub(super) struct DialogKey {
     call_id: CallId,
     local_tag: Tag,
     remote_tag: Tag,
 }
 
 impl DialogKey {
-    /// The dialog a request claims to be in; `None` when its To has no tag.
-    pub(crate) fn of(request: &Request) -> Option<Self> {
+    /// The dialog that a request names; `None` if its To has no tag.
+    pub(super) fn of(request: &Request) -> Option<Self> {
         Some(Self {
             call_id: request.call_id().clone(),
             local_tag: Tag::new(request.to().tag()?),
@@ -28,34 +29,34 @@ impl DialogKey {
     }
 }
 
-pub(crate) struct Dialog {
-    pub(crate) call_id: CallId,
-    pub(crate) local_tag: Tag,
-    pub(crate) remote_tag: Option<Tag>,
-    /// From of our requests.
+pub(super) struct Dialog {
+    pub(super) call_id: CallId,
+    pub(super) local_tag: Tag,
+    pub(super) remote_tag: Option<Tag>,
+    /// The From of our requests.
     local: String,
-    /// To of our requests.
+    /// The To of our requests.
     remote: String,
     local_seq: u32,
-    pub(crate) remote_seq: Option<u32>,
+    pub(super) remote_seq: Option<u32>,
     routes: Vec<NameAddr>,
     target: Uri,
-    /// Where the peer's last request or response came from.
+    /// The source of the peer's last request or response.
     peer: SocketAddr,
-    /// The peer does not know its own address, so its Contact is of no use.
+    /// The Via of the peer names a private address, so its Contact is not reachable either.
     behind_nat: bool,
 }
 
-/// A request within a dialog, ready to be sent.
-pub(crate) struct Outgoing {
-    pub(crate) payload: std::sync::Arc<[u8]>,
-    pub(crate) branch: String,
-    pub(crate) to: SocketAddr,
+/// A request within a dialog, ready to send.
+pub(super) struct OutgoingRequest {
+    pub(super) payload: Arc<[u8]>,
+    pub(super) branch: String,
+    pub(super) to: SocketAddr,
 }
 
 impl Dialog {
-    /// The dialog a 2xx of ours to this INVITE makes (section 12.1.1).
-    pub(crate) fn of_incoming(invite: &Request, local_tag: Tag, source: SocketAddr) -> Option<Self> {
+    /// The dialog of an incoming INVITE (section 12.1.1).
+    pub(super) fn of_uas(invite: &Request, local_tag: Tag, source: SocketAddr) -> Option<Self> {
         let text = |name| invite.headers().first(name).map(str::to_owned);
         let sender = invite.vias().first()?.sent_by();
         Some(Self {
@@ -73,14 +74,8 @@ impl Dialog {
         })
     }
 
-    /// The half a caller has before anybody answered.
-    pub(crate) fn of_outgoing(
-        call_id: CallId,
-        local_tag: Tag,
-        from: &Uri,
-        target: Uri,
-        peer: SocketAddr,
-    ) -> Self {
+    /// The state of a UAC before a response arrives.
+    pub(super) fn of_uac(call_id: CallId, local_tag: Tag, from: &Uri, target: Uri, peer: SocketAddr) -> Self {
         Self {
             call_id,
             remote_tag: None,
@@ -96,8 +91,8 @@ impl Dialog {
         }
     }
 
-    /// The dialog a 2xx from the callee makes (section 12.1.2).
-    pub(crate) fn answered(&self, response: &Response, source: SocketAddr) -> Self {
+    /// The dialog that a 2xx of the callee creates (section 12.1.2).
+    pub(super) fn confirmed_by(&self, response: &Response, source: SocketAddr) -> Self {
         let target = response.contacts().first().map_or(&self.target, NameAddr::uri);
         Self {
             call_id: self.call_id.clone(),
@@ -114,7 +109,7 @@ impl Dialog {
         }
     }
 
-    pub(crate) fn key(&self) -> Option<DialogKey> {
+    pub(super) fn key(&self) -> Option<DialogKey> {
         Some(DialogKey {
             call_id: self.call_id.clone(),
             local_tag: self.local_tag.clone(),
@@ -122,38 +117,38 @@ impl Dialog {
         })
     }
 
-    /// A request that may move the peer's target (section 12.2.2).
-    pub(crate) fn refresh_target(&mut self, request: &Request, source: SocketAddr) {
+    /// Processes a target refresh request (section 12.2.2).
+    pub(super) fn refresh_target(&mut self, request: &Request, source: SocketAddr) {
         if let Some(contact) = request.contacts().first() {
             self.target = contact.uri().clone();
         }
         self.peer = source;
     }
 
-    pub(crate) fn local_seq(&self) -> u32 {
+    pub(super) fn local_seq(&self) -> u32 {
         self.local_seq
     }
 
-    pub(crate) fn local(&self) -> &str {
+    pub(super) fn local(&self) -> &str {
         &self.local
     }
 
-    /// The first route, else the target, when it is a literal address and the peer can be trusted to know it;
-    /// else the way back to where the peer last sent from.
+    /// The first route or the remote target, if that is an IP address and the peer is not behind NAT; otherwise the
+    /// source of the peer's last message.
     fn next_hop(&self) -> SocketAddr {
         let first = self.routes.first().map_or(&self.target, NameAddr::uri);
         let literal = first.as_sip().and_then(|uri| uri.host_port().socket_addr());
         literal.filter(|_| !self.behind_nat).unwrap_or(self.peer)
     }
 
-    /// Builds the next request of ours; an ACK takes the number of its INVITE (sections 12.2.1.1, 13.2.2.4).
-    pub(crate) fn request(
+    /// Builds our next request; an ACK has the `CSeq` number of its INVITE (sections 12.2.1.1 and 13.2.2.4).
+    pub(super) fn request(
         &mut self,
         method: Method,
         tokens: &mut Tokens,
-        sent_by: &crate::message::HostPort,
+        sent_by: &HostPort,
         mut headers: Headers,
-    ) -> Outgoing {
+    ) -> OutgoingRequest {
         if method != Method::Ack {
             self.local_seq += 1;
         }
@@ -163,11 +158,11 @@ impl Dialog {
             headers.push(KnownHeader::Route, route.to_string());
         }
         if strict.is_some() {
-            // A strict router takes its own name off the Request-URI and the target from the last Route.
+            // A strict router expects its own URI as Request-URI and the remote target in the last Route.
             headers.push(KnownHeader::Route, format!("<{}>", self.target));
         }
         let branch = tokens.branch();
-        let via = Via::ours(Transport::Udp, sent_by.clone(), &branch);
+        let via = Via::local(Transport::Udp, sent_by.clone(), &branch);
         let payload = RequestWriter {
             method,
             uri: &uri,
@@ -180,11 +175,11 @@ impl Dialog {
             body: &[],
         }
         .write();
-        Outgoing { payload, branch, to: self.next_hop() }
+        OutgoingRequest { payload, branch, to: self.next_hop() }
     }
 
-    /// Takes the next number for an INVITE of ours outside a dialog.
-    pub(crate) fn advance(&mut self) -> u32 {
+    /// Allocates the `CSeq` number of an INVITE that creates the dialog.
+    pub(super) fn next_cseq(&mut self) -> u32 {
         self.local_seq += 1;
         self.local_seq
     }

@@ -1,15 +1,15 @@
-//! What an endpoint reports and what it is asked for: the closed set of things that can happen to a call, and
-//! the names of the rules by which a message was turned away.
+//! The events that an endpoint reports and the arguments and errors of its commands.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::reject_reason::RejectReason;
 use crate::digest::ClientCredentials;
-use crate::message::{DropReason, Flaw, Request, SessionDescription, SipUri, StatusCode};
+use crate::message::{Request, SessionDescription, SipUri, StatusCode};
 
-/// One call of this endpoint, from its first INVITE until [`Event::Ended`]. Never used twice.
+/// Identifies a call of an endpoint, from its first INVITE until [`Event::Ended`]. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallHandle(pub(crate) u64);
 
@@ -19,60 +19,52 @@ impl fmt::Display for CallHandle {
     }
 }
 
-/// A datagram to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Where to.
-    pub to: SocketAddr,
-    /// The bytes; shared with the retransmission state.
-    pub payload: Arc<[u8]>,
-}
-
-/// Something that happened. Every call ends in exactly one [`Event::Ended`].
+/// An event of an endpoint. Every call ends with exactly one [`Event::Ended`].
 #[derive(Debug)]
 pub enum Event {
-    /// Somebody calls; 100 is sent already. Answer with `ring`, `accept`, `reject` or `challenge`.
+    /// An INVITE arrived and 100 has been sent. Respond with `ring`, `accept`, `reject` or `challenge`.
     Incoming(Box<IncomingCall>),
-    /// The caller has our 2xx. `answer` holds the caller's SDP when ours was the offer.
+    /// The ACK of our 2xx arrived.
     Confirmed {
         /// The call.
         call: CallHandle,
-        /// The answer to a late offer.
+        /// The caller's answer, if our 2xx carried the offer (RFC 3261 section 13.2.1).
         answer: Option<SessionDescription>,
     },
-    /// The peer wants to change the session. Answer with `accept_reinvite` or `reject_reinvite`.
+    /// A re-INVITE (RFC 3261 section 14) or an UPDATE with an offer (RFC 3311) arrived. Respond with
+    /// `accept_reinvite` or `reject_reinvite`.
     ReInvite {
         /// The call.
         call: CallHandle,
-        /// By which method.
+        /// The method of the request.
         method: ReInviteMethod,
-        /// The new offer; `None` asks us to make one.
+        /// The offer; `None` asks us for an offer in the 2xx.
         offer: Option<SessionDescription>,
     },
-    /// The peer took its re-INVITE back before it was answered; it is answered now.
+    /// The peer cancelled its re-INVITE, which has been answered with 487.
     ReInviteCancelled {
         /// The call.
         call: CallHandle,
     },
-    /// Mid-call information, answered already.
+    /// An INFO with a DTMF body arrived and has been answered with 200.
     Info(Info),
-    /// A call of ours rings at the far end.
+    /// A provisional response above 100 to our INVITE arrived.
     Ringing {
         /// The call.
         call: CallHandle,
-        /// 180, 183 or another provisional status.
+        /// The status, for example 180 or 183.
         status: StatusCode,
-        /// SDP of early media.
+        /// SDP for early media.
         early: Option<SessionDescription>,
     },
-    /// A call of ours was answered; the ACK is sent.
+    /// A 2xx to our INVITE arrived and the ACK has been sent.
     Answered {
         /// The call.
         call: CallHandle,
-        /// The answer.
+        /// The callee's SDP.
         answer: Option<SessionDescription>,
     },
-    /// The call is over; its handle is not known any more.
+    /// The call has ended and its handle is no longer valid.
     Ended {
         /// The call.
         call: CallHandle,
@@ -83,19 +75,19 @@ pub enum Event {
     Rejected {
         /// Why.
         reason: RejectReason,
-        /// Who sent it.
+        /// The sender.
         source: SocketAddr,
         /// The status of the response; `None` when there was none.
         status: Option<StatusCode>,
     },
 }
 
-/// A call that comes in.
+/// A new incoming call.
 #[derive(Debug)]
 pub struct IncomingCall {
     /// The call.
     pub call: CallHandle,
-    /// Where the INVITE came from.
+    /// The source address of the INVITE.
     pub source: SocketAddr,
     /// The INVITE.
     pub request: Arc<Request>,
@@ -104,32 +96,32 @@ pub struct IncomingCall {
 }
 
 impl IncomingCall {
-    /// Who calls: the user part of From.
+    /// The user part of From.
     pub fn caller(&self) -> Option<String> {
         self.request.from().uri().user()
     }
 
-    /// Who is called: the user part of the Request-URI.
+    /// The user part of the Request-URI.
     pub fn called(&self) -> Option<String> {
         self.request.uri().user()
     }
 }
 
-/// The body of an INFO.
+/// An INFO request (RFC 6086).
 #[derive(Debug)]
 pub struct Info {
     /// The call.
     pub call: CallHandle,
-    /// The media type, lower-cased, for example `application/dtmf-relay`.
+    /// The media type in lower case, for example `application/dtmf-relay`.
     pub content_type: String,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// How a change of session is asked for.
+/// The method of a request that modifies a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReInviteMethod {
-    /// INVITE within the call.
+    /// INVITE within the dialog (RFC 3261 section 14).
     Invite,
     /// UPDATE (RFC 3311).
     Update,
@@ -164,132 +156,31 @@ pub enum DialogEnd {
     InviteTimeout,
 }
 
-/// The rules by which messages are turned away. [`RejectReason::name`] is stable and meant for metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the name of each rule is its explanation; see `name`")]
-pub enum RejectReason {
-    Unparsable(DropReason),
-    Malformed(Flaw),
-    UnknownMethod,
-    MethodNotAllowed,
-    CSeqMismatch,
-    UnsupportedScheme,
-    HeadersInRequestUri,
-    TooManyHops,
-    LoopedRequest,
-    MergedRequest,
-    UnsupportedExtension,
-    UnsupportedContent,
-    SdpNotAcceptable,
-    MissingFromTag,
-    MissingContact,
-    UnknownDialog,
-    UnknownTransaction,
-    CSeqNotAdvanced,
-    ReInvitePending,
-    CallTableFull,
-    TransactionTableFull,
-    StrayResponse,
-}
-
-impl RejectReason {
-    /// A short name in snake case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Unparsable(DropReason::KeepAlive) => "keep_alive",
-            Self::Unparsable(DropReason::TooLong) => "too_long",
-            Self::Unparsable(DropReason::NotSip) => "not_sip",
-            Self::Unparsable(DropReason::BadResponse(_)) => "bad_response",
-            Self::Unparsable(DropReason::BadRequest(_)) => "unanswerable_request",
-            Self::Malformed(_) => "malformed",
-            Self::UnknownMethod => "unknown_method",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::CSeqMismatch => "cseq_mismatch",
-            Self::UnsupportedScheme => "unsupported_scheme",
-            Self::HeadersInRequestUri => "headers_in_request_uri",
-            Self::TooManyHops => "too_many_hops",
-            Self::LoopedRequest => "looped_request",
-            Self::MergedRequest => "merged_request",
-            Self::UnsupportedExtension => "unsupported_extension",
-            Self::UnsupportedContent => "unsupported_content",
-            Self::SdpNotAcceptable => "sdp_not_acceptable",
-            Self::MissingFromTag => "missing_from_tag",
-            Self::MissingContact => "missing_contact",
-            Self::UnknownDialog => "unknown_dialog",
-            Self::UnknownTransaction => "unknown_transaction",
-            Self::CSeqNotAdvanced => "cseq_not_advanced",
-            Self::ReInvitePending => "reinvite_pending",
-            Self::CallTableFull => "call_table_full",
-            Self::TransactionTableFull => "transaction_table_full",
-            Self::StrayResponse => "stray_response",
-        }
-    }
-}
-
-/// How long the peer should wait before it tries again; sent in whole seconds.
+/// The value of Retry-After, sent in whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter(pub Duration);
 
-/// The command does not fit the state the call is in, or the call is over.
+/// The call has ended or is not in a state that allows the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("call {0} is not in a state for this command")]
+#[error("call {0} is not in a state that allows this command")]
 pub struct WrongCallState(pub CallHandle);
 
-/// A call could not be started because a bound of [`super::EndpointLimits`] is reached.
+/// A limit of [`super::EndpointLimits`] is reached, so no call can be placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no room for another call")]
+#[error("the endpoint has reached its limit of calls or transactions")]
 pub struct EndpointFull;
 
-/// A call to place.
+/// An outgoing call to place.
 #[derive(Clone)]
 pub struct OutgoingCall {
-    /// Whom to call; becomes Request-URI and To.
+    /// The callee, for the Request-URI and To.
     pub target: SipUri,
-    /// Where the INVITE is sent: the target resolved, or a proxy.
+    /// The address to which the INVITE is sent: the resolved target or a proxy.
     pub via: SocketAddr,
-    /// Who calls; becomes From.
+    /// The caller, for From.
     pub from: SipUri,
-    /// The offer; `None` leaves the offer to the callee.
+    /// The offer; `None` lets the callee make the offer.
     pub offer: Option<SessionDescription>,
-    /// Used when the peer asks who we are.
+    /// The answer to a digest challenge.
     pub credentials: Option<ClientCredentials>,
-}
-
-/// How much is alive, so that a test can see that nothing is left over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct EndpointCounts {
-    /// Calls.
-    pub calls: usize,
-    /// Dialogs and half-made dialogs that can be found by their tags.
-    pub dialogs: usize,
-    /// Server transactions, finished ones that absorb retransmissions included.
-    pub server_transactions: usize,
-    /// Client transactions.
-    pub client_transactions: usize,
-    /// Deadlines.
-    pub timers: usize,
-}
-
-/// Which way a traced message went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TraceDirection {
-    /// To us.
-    Received,
-    /// From us.
-    Sent,
-}
-
-/// One message of a call, secrets removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TraceRecord {
-    /// The call.
-    pub call: CallHandle,
-    /// When it passed.
-    pub at: Instant,
-    /// Which way.
-    pub direction: TraceDirection,
-    /// The peer.
-    pub peer: SocketAddr,
-    /// The message as text, see [`crate::redact`].
-    pub text: String,
 }

@@ -1,9 +1,9 @@
-//! The endpoint under virtual time: two of them joined by a network that a test controls, and single messages
-//! put through the door.
+//! The endpoint in virtual time: `pair` connects two endpoints by a simulated network, `harness` feeds one endpoint with
+//! single messages.
 
-mod door;
-mod inside;
+mod harness;
+mod in_dialog;
 mod network;
 mod pair;
-mod refusals;
+mod rejections;
 mod torture;

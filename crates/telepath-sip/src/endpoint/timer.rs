@@ -1,48 +1,48 @@
-//! Deadlines in order of time. Each carries its reason, and whoever set one can take it back exactly, so no
-//! dead timers pile up behind calls that are long gone.
+//! A queue of timers in order of time. Each timer carries what to do when it fires and can be cleared by its id, so that
+//! no timer outlives its call.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// The name of a set deadline.
+/// Identifies a timer that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TimerId(Instant, u64);
+pub(super) struct TimerId(Instant, u64);
 
-/// Deadlines with their reasons.
-pub(crate) struct Timers<R> {
-    queue: BTreeMap<TimerId, R>,
-    next: u64,
+/// Timers, each with an action of type `A`.
+pub(super) struct Timers<A> {
+    queue: BTreeMap<TimerId, A>,
+    last_id: u64,
 }
 
-impl<R> Timers<R> {
-    pub(crate) fn new() -> Self {
-        Self { queue: BTreeMap::new(), next: 0 }
+impl<A> Timers<A> {
+    pub(super) fn new() -> Self {
+        Self { queue: BTreeMap::new(), last_id: 0 }
     }
 
-    pub(crate) fn set(&mut self, at: Instant, reason: R) -> TimerId {
-        self.next += 1;
-        let id = TimerId(at, self.next);
-        self.queue.insert(id, reason);
+    pub(super) fn set(&mut self, at: Instant, action: A) -> TimerId {
+        self.last_id += 1;
+        let id = TimerId(at, self.last_id);
+        self.queue.insert(id, action);
         id
     }
 
-    pub(crate) fn clear(&mut self, id: Option<TimerId>) {
+    pub(super) fn clear(&mut self, id: Option<TimerId>) {
         if let Some(id) = id {
             self.queue.remove(&id);
         }
     }
 
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Instant> {
         self.queue.first_key_value().map(|(id, _)| id.0)
     }
 
-    /// Takes the earliest deadline that has come.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<R> {
+    /// Removes the earliest timer if it is due.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<A> {
         let entry = self.queue.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
 }

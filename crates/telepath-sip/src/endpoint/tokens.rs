@@ -1,49 +1,48 @@
-//! Tags, branches and Call-IDs that nobody can guess, derived from the seed the endpoint was given: the same
-//! seed gives the same run, which is what makes a failing simulation repeatable.
+//! Unpredictable tags, branches and Call-IDs (RFC 3261 section 19.3), derived from the seed of the endpoint. The same seed
+//! yields the same sequence, so a failing simulation can be repeated.
 
 use super::config::EndpointSeed;
 use crate::digest::{hex, hmac_sha256};
-use crate::message::{BRANCH_COOKIE, CallId, ResponseSeed, Tag};
+use crate::message::{BRANCH_COOKIE, CallId, ResponseTemplate, Tag};
 
-/// Bytes of MAC in a token: 80 bits, well over the 32 that RFC 3261 section 19.3 asks for.
+/// Bytes of the MAC in a token: 80 bits; RFC 3261 section 19.3 requires at least 32.
 const TOKEN_BYTES: usize = 10;
 
-pub(crate) struct Tokens {
+pub(super) struct Tokens {
     seed: EndpointSeed,
-    made: u64,
+    generated: u64,
 }
 
 impl Tokens {
-    pub(crate) fn new(seed: EndpointSeed) -> Self {
-        Self { seed, made: 0 }
+    pub(super) fn new(seed: EndpointSeed) -> Self {
+        Self { seed, generated: 0 }
     }
 
-    fn fresh(&mut self) -> String {
-        self.made += 1;
-        hex(&hmac_sha256(&self.seed.0, &[b"token", &self.made.to_be_bytes()])[..TOKEN_BYTES])
+    fn next(&mut self) -> String {
+        self.generated += 1;
+        hex(&hmac_sha256(&self.seed.0, &[b"token", &self.generated.to_be_bytes()])[..TOKEN_BYTES])
     }
 
-    pub(crate) fn tag(&mut self) -> Tag {
-        Tag::new(self.fresh())
+    pub(super) fn tag(&mut self) -> Tag {
+        Tag::new(self.next())
     }
 
-    pub(crate) fn branch(&mut self) -> String {
-        format!("{BRANCH_COOKIE}{}", self.fresh())
+    pub(super) fn branch(&mut self) -> String {
+        format!("{BRANCH_COOKIE}{}", self.next())
     }
 
-    pub(crate) fn call_id(&mut self) -> CallId {
-        CallId::new(self.fresh())
+    pub(super) fn call_id(&mut self) -> CallId {
+        CallId::new(self.next())
     }
 
-    pub(crate) fn cnonce(&mut self) -> String {
-        self.fresh()
+    pub(super) fn cnonce(&mut self) -> String {
+        self.next()
     }
 
-    /// The To tag of an answer without state: the same for every retransmission of one request (RFC 3261
-    /// section 8.2.7).
-    pub(crate) fn stateless_tag(&self, seed: &ResponseSeed) -> String {
-        let via = seed.top_via().map(ToString::to_string).unwrap_or_default();
-        let parts = [b"stateless", seed.call_id().as_bytes(), via.as_bytes()];
+    /// The To tag of a stateless response: the same for every retransmission of a request (RFC 3261 section 8.2.7).
+    pub(super) fn stateless_tag(&self, response: &ResponseTemplate) -> String {
+        let via = response.top_via().map(ToString::to_string).unwrap_or_default();
+        let parts = [b"stateless", response.call_id().as_bytes(), via.as_bytes()];
         hex(&hmac_sha256(&self.seed.0, &parts)[..TOKEN_BYTES])
     }
 }

@@ -1,16 +1,16 @@
-//! The headers that carry an address or a hop: From, To, Contact, Route and Record-Route in their two forms
-//! (RFC 3261 section 20.10), and Via with the `received` and `rport` of section 18.2.1 and RFC 3581.
+//! Address headers (From, To, Contact, Route and Record-Route, RFC 3261 section 20.10), Via with `received` and `rport`
+//! (section 18.2, RFC 3581), and `CSeq`.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::lex::{Params, is_token, number, quoted_len, split_outside, trim, unquote};
+use super::lex::{Params, is_token, number, quoted_len, split_unquoted, trim, unquote};
 use super::uri::{DEFAULT_SIP_PORT, HostPort, Uri};
 
-/// The marker every RFC 3261 branch begins with (section 8.1.1.7).
+/// The magic cookie with which every RFC 3261 branch begins (section 8.1.1.7).
 pub(crate) const BRANCH_COOKIE: &str = "z9hG4bK";
 
-/// `"Display" <uri>;params` or `uri;params`.
+/// An address in one of its two forms: `"Display" <uri>;params` or `uri;params`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameAddr {
     display: Option<String>,
@@ -38,8 +38,8 @@ impl NameAddr {
         Some(Self { display, uri: Uri::parse(uri)?, params: Params::parse_header(params)? })
     }
 
-    /// Without brackets everything after the first `;` belongs to the header, and `?` and `,` may not stand
-    /// in the URI (RFC 3261 section 20.10).
+    /// Parses the form without angle brackets: everything after the first `;` is a header parameter, and the URI must not
+    /// contain `?` or `,` (RFC 3261 section 20.10).
     fn parse_bare(text: &str) -> Option<Self> {
         let at = text.find(';').unwrap_or(text.len());
         let uri = trim(&text[..at]);
@@ -51,15 +51,15 @@ impl NameAddr {
 
     /// Parses a comma-separated list of addresses.
     pub(crate) fn parse_list(text: &str) -> Option<Vec<Self>> {
-        split_outside(text, b',')?.into_iter().map(Self::parse).collect()
+        split_unquoted(text, b',')?.into_iter().map(Self::parse).collect()
     }
 
-    /// The display name with quotes and escapes removed.
+    /// The display name without quotes and escapes.
     pub fn display(&self) -> Option<&str> {
         self.display.as_deref()
     }
 
-    /// The address.
+    /// The URI.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -69,7 +69,7 @@ impl NameAddr {
         &self.params
     }
 
-    /// The `tag` of a From or To.
+    /// The tag of a From or To header.
     pub fn tag(&self) -> Option<&str> {
         self.params.value("tag")
     }
@@ -84,7 +84,7 @@ impl fmt::Display for NameAddr {
     }
 }
 
-/// The transport a Via names.
+/// The transport in a Via header.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// UDP.
@@ -93,7 +93,7 @@ pub enum Transport {
     Tcp,
     /// TLS over TCP.
     Tls,
-    /// Any other, upper-cased.
+    /// Any other, in upper case.
     Other(String),
 }
 
@@ -122,7 +122,7 @@ impl fmt::Display for Transport {
     }
 }
 
-/// One hop of a Via header.
+/// A Via header value: one hop of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Via {
     protocol: String,
@@ -132,15 +132,15 @@ pub struct Via {
 }
 
 impl Via {
-    /// A Via of ours: asks for `rport` and carries the given branch.
-    pub(crate) fn ours(transport: Transport, sent_by: HostPort, branch: &str) -> Self {
+    /// The Via of our own requests, with `rport`.
+    pub(crate) fn local(transport: Transport, sent_by: HostPort, branch: &str) -> Self {
         let mut params = Params::default();
         params.set("rport", None);
         params.set("branch", Some(branch.to_owned()));
         Self { protocol: "SIP/2.0".to_owned(), transport, sent_by, params }
     }
 
-    /// Parses one hop.
+    /// Parses one value.
     pub fn parse(text: &str) -> Option<Self> {
         let at = text.find(';').unwrap_or(text.len());
         let mut parts = text[..at].splitn(3, '/');
@@ -160,17 +160,17 @@ impl Via {
         })
     }
 
-    /// Parses a comma-separated list of hops.
+    /// Parses a comma-separated list of values.
     pub(crate) fn parse_list(text: &str) -> Option<Vec<Self>> {
-        split_outside(text, b',')?.into_iter().map(Self::parse).collect()
+        split_unquoted(text, b',')?.into_iter().map(Self::parse).collect()
     }
 
-    /// The transport named.
+    /// The transport.
     pub fn transport(&self) -> &Transport {
         &self.transport
     }
 
-    /// Where the sender says it is.
+    /// The address that the sender claims.
     pub fn sent_by(&self) -> &HostPort {
         &self.sent_by
     }
@@ -180,8 +180,8 @@ impl Via {
         self.params.value("branch")
     }
 
-    /// The branch, when it is one that RFC 3261 makes globally unique: the cookie and something after it.
-    pub(crate) fn unique_branch(&self) -> Option<&str> {
+    /// The branch, if it begins with the magic cookie and is therefore globally unique.
+    pub(crate) fn rfc3261_branch(&self) -> Option<&str> {
         let branch = self.branch()?;
         let cookie = branch.get(..BRANCH_COOKIE.len())?;
         (cookie.eq_ignore_ascii_case(BRANCH_COOKIE) && branch.len() > cookie.len()).then_some(branch)
@@ -192,8 +192,8 @@ impl Via {
         &self.params
     }
 
-    /// Notes where the request really came from (RFC 3261 section 18.2.1, RFC 3581 section 4).
-    pub(crate) fn stamp(&mut self, source: SocketAddr) {
+    /// Records the real source of the request in `received` and `rport` (RFC 3261 section 18.2.1, RFC 3581 section 4).
+    pub(crate) fn set_received(&mut self, source: SocketAddr) {
         let wants_port = self.params.has("rport");
         if wants_port {
             self.params.set("rport", Some(source.port().to_string()));
@@ -203,12 +203,11 @@ impl Via {
         }
     }
 
-    /// Where a response to a request with this top Via goes.
+    /// The destination of the response to a request with this top Via (RFC 3261 section 18.2.2).
     ///
-    /// The address is always the one the request came from: `maddr` is not followed, so that nobody can point
-    /// our answers at a third party. The port is the source port when `rport` was asked for, else the one in
-    /// sent-by (RFC 3261 section 18.2.2).
-    pub(crate) fn answer_to(&self, source: SocketAddr) -> SocketAddr {
+    /// The address is always the source of the request. `maddr` is ignored, because it would let a sender direct our
+    /// responses to a third party. The port is the source port if the Via has `rport`, otherwise the one in sent-by.
+    pub(crate) fn response_destination(&self, source: SocketAddr) -> SocketAddr {
         if self.params.has("rport") {
             return source;
         }

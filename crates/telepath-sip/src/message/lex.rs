@@ -1,27 +1,25 @@
-//! The small lexical rules every header shares (RFC 3261 section 25.1): tokens, quoted strings, lists and
-//! parameters. They work on text that is already unfolded and return `None` instead of guessing.
+//! The lexical rules that headers share (RFC 3261 section 25.1): tokens, quoted strings, lists and parameters. They expect
+//! unfolded text and return `None` for anything malformed.
 
 use std::fmt;
 
-/// True for the characters of a `token` (RFC 3261 section 25.1).
+/// Whether a `token` may contain this byte.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
 }
 
-/// True when the text is a non-empty `token`.
+/// Whether the text is a `token`.
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
-/// Removes linear white space at both ends.
+/// Removes leading and trailing white space.
 pub(crate) fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// Splits at a separator that stands outside quoted strings and angle brackets.
-///
-/// `None` when a quote or a bracket is left open.
-pub(crate) fn split_outside(text: &str, separator: u8) -> Option<Vec<&str>> {
+/// Splits at each separator outside of quoted strings and angle brackets; `None` if a quote or bracket is not closed.
+pub(crate) fn split_unquoted(text: &str, separator: u8) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     let mut start = 0;
     let mut rest = Scan::default();
@@ -40,7 +38,7 @@ pub(crate) fn split_outside(text: &str, separator: u8) -> Option<Vec<&str>> {
     Some(parts)
 }
 
-/// Where a scan over a header value stands.
+/// The state of a scan over a header value.
 #[derive(Default)]
 struct Scan {
     quoted: bool,
@@ -76,7 +74,7 @@ impl Scan {
     }
 }
 
-/// Length in bytes of the quoted string that opens the text, both quotes included.
+/// The length in bytes of the quoted string with which the text begins, including its quotes.
 pub(crate) fn quoted_len(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     if bytes.first() != Some(&b'"') {
@@ -95,7 +93,7 @@ pub(crate) fn quoted_len(text: &str) -> Option<usize> {
     None
 }
 
-/// The text inside a quoted string, with the backslash escapes removed.
+/// The content of a quoted string without its backslash escapes.
 pub(crate) fn unquote(text: &str) -> Option<String> {
     if quoted_len(text)? != text.len() {
         return None;
@@ -122,7 +120,7 @@ pub(crate) fn quote(text: &str) -> String {
     quoted
 }
 
-/// Undoes `%HH` escapes; a sequence that is not an escape is left as it is.
+/// Decodes `%HH` escapes and leaves other `%` characters unchanged.
 pub(crate) fn percent_decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
@@ -153,7 +151,7 @@ fn hex_value(byte: u8) -> Option<u8> {
     }
 }
 
-/// A decimal number; `None` when it is not all digits or does not fit.
+/// Parses a decimal number; `None` if it has other characters than digits or is out of range.
 pub(crate) fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -161,11 +159,11 @@ pub(crate) fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.parse().ok()
 }
 
-/// The `;name=value` parameters of a header or of a URI, in the order in which they came.
+/// The `;name=value` parameters of a header or URI, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params(Vec<Param>);
 
-/// One parameter: a name and, when there is one, its value as written (quotes and escapes kept).
+/// A parameter: its name and its optional value with quotes and escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Param {
     name: String,
@@ -178,19 +176,19 @@ impl Param {
         &self.name
     }
 
-    /// The value as written, if the parameter has one.
+    /// The value as written, if there is one.
     pub fn value(&self) -> Option<&str> {
         self.value.as_deref()
     }
 }
 
 impl Params {
-    /// Parses header parameters; the text starts at the first `;` or is empty.
+    /// Parses header parameters; the text begins with `;` or is empty.
     pub(crate) fn parse_header(text: &str) -> Option<Self> {
         Self::parse_with(text, is_header_value_byte)
     }
 
-    /// Parses URI parameters, where no white space and no quotes may stand.
+    /// Parses URI parameters, which contain no white space and no quotes.
     pub(crate) fn parse_uri(text: &str) -> Option<Self> {
         if text.bytes().any(|b| b == b' ' || b == b'\t' || b == b'"') {
             return None;
@@ -204,16 +202,16 @@ impl Params {
             return Some(Self::default());
         }
         let mut params = Vec::new();
-        for part in split_outside(text.strip_prefix(';')?, b';')? {
+        for part in split_unquoted(text.strip_prefix(';')?, b';')? {
             let (name, value) = match part.split_once('=') {
                 Some((name, value)) => (trim(name), Some(trim(value))),
                 None => (part, None),
             };
-            let name_fits =
+            let name_valid =
                 !name.is_empty() && name.bytes().all(|b| is_token_byte(b) || b"[]/:&$".contains(&b));
-            let value_fits = value
+            let value_valid = value
                 .is_none_or(|v| quoted_len(v) == Some(v.len()) || (!v.is_empty() && v.bytes().all(allowed)));
-            if !name_fits || !value_fits {
+            if !name_valid || !value_valid {
                 return None;
             }
             params.push(Param { name: name.to_owned(), value: value.map(str::to_owned) });
@@ -221,17 +219,17 @@ impl Params {
         Some(Self(params))
     }
 
-    /// The first parameter of that name, compared without regard to case.
+    /// The first parameter with this name; names are case-insensitive.
     pub fn find(&self, name: &str) -> Option<&Param> {
         self.0.iter().find(|param| param.name.eq_ignore_ascii_case(name))
     }
 
-    /// True when a parameter of that name is there, with or without a value.
+    /// Whether there is a parameter with this name, with or without a value.
     pub fn has(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
-    /// The value of the first parameter of that name.
+    /// The value of the first parameter with this name.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.find(name).and_then(Param::value)
     }
@@ -241,7 +239,7 @@ impl Params {
         self.0.iter()
     }
 
-    /// Sets a parameter, in place when it is there, at the end when not.
+    /// Replaces a parameter or appends it.
     pub(crate) fn set(&mut self, name: &str, value: Option<String>) {
         match self.0.iter_mut().find(|param| param.name.eq_ignore_ascii_case(name)) {
             Some(param) => param.value = value,
@@ -262,7 +260,7 @@ impl fmt::Display for Params {
     }
 }
 
-/// Wider than the grammar on purpose: real stacks put `=` and `/` into branches and tags.
+/// More permissive than the grammar: real stacks use `=` and `/` in branches and tags.
 fn is_header_value_byte(byte: u8) -> bool {
     byte > b' ' && byte != 0x7f && !b"\",;<>".contains(&byte)
 }

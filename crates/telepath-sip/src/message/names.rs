@@ -1,38 +1,38 @@
-//! The closed vocabularies of a message: methods, status codes and header names. What is not in them is kept
-//! under `Other`, because an unknown method or header is a fact to answer, not an error (RFC 3261 section 8.2).
+//! Methods, status codes and header names (RFC 3261 sections 7.1, 21 and 20). Unknown methods and headers are not parse
+//! errors, so they are stored as `Other` (section 8.2).
 
 use std::fmt;
 
 use super::lex::is_token;
 
-/// A request method; compared with regard to case (RFC 3261 section 7.1).
+/// A request method; case-sensitive (RFC 3261 section 7.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// Opens or changes a session.
+    /// Creates or modifies a session.
     Invite,
-    /// Confirms the final answer to an INVITE.
+    /// Acknowledges the final response to an INVITE.
     Ack,
     /// Ends a session.
     Bye,
-    /// Withdraws an INVITE that is not answered yet.
+    /// Cancels a pending INVITE.
     Cancel,
-    /// Asks for capabilities; also used as a ping.
+    /// Queries capabilities; also used as a ping.
     Options,
-    /// Binds an address to a location.
+    /// Binds an address of record to a contact.
     Register,
     /// Mid-session information such as DTMF (RFC 6086).
     Info,
-    /// Changes a session without a three-way handshake (RFC 3311).
+    /// Modifies a session or refreshes the target, also in an early dialog (RFC 3311).
     Update,
-    /// Confirms a reliable provisional answer (RFC 3262).
+    /// Acknowledges a reliable provisional response (RFC 3262).
     Prack,
-    /// Asks the peer to call somebody else (RFC 3515).
+    /// Transfers a call (RFC 3515).
     Refer,
     /// Subscribes to an event (RFC 6665).
     Subscribe,
     /// Reports an event (RFC 6665).
     Notify,
-    /// Page-mode message (RFC 3428).
+    /// Sends an instant message (RFC 3428).
     Message,
     /// Publishes event state (RFC 3903).
     Publish,
@@ -41,7 +41,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// Parses a method; `None` when it is not a token.
+    /// Parses a method; `None` if it is not a token.
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "INVITE" => Self::Invite,
@@ -63,7 +63,7 @@ impl Method {
         })
     }
 
-    /// The method as it stands on the wire.
+    /// The method on the wire.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Invite => "INVITE",
@@ -100,7 +100,7 @@ macro_rules! statuses {
         impl StatusCode {
             $(#[doc = concat!(stringify!($code), " ", $phrase)] pub const $name: Self = Self($code);)*
 
-            /// The usual reason phrase, or an empty one for a code this stack does not send.
+            /// The default reason phrase; empty for a code that this stack does not send.
             pub fn phrase(self) -> &'static str {
                 match self.0 { $($code => $phrase,)* _ => "" }
             }
@@ -141,22 +141,22 @@ statuses! {
 }
 
 impl StatusCode {
-    /// A code from 100 to 699; `None` outside.
+    /// `None` if the code is not between 100 and 699.
     pub fn new(code: u16) -> Option<Self> {
         (100..700).contains(&code).then_some(Self(code))
     }
 
-    /// The number.
+    /// The code as a number.
     pub fn code(self) -> u16 {
         self.0
     }
 
-    /// True for 1xx.
+    /// Whether this is a 1xx.
     pub fn is_provisional(self) -> bool {
         self.0 < 200
     }
 
-    /// True for 2xx.
+    /// Whether this is a 2xx.
     pub fn is_success(self) -> bool {
         (200..300).contains(&self.0)
     }
@@ -168,10 +168,10 @@ impl fmt::Display for StatusCode {
     }
 }
 
-/// The name of a header; compared without regard to case, compact forms folded into the long ones.
+/// A header name; case-insensitive. Compact forms are equal to their long forms.
 #[derive(Clone, Debug)]
 pub enum HeaderName {
-    /// A header this stack reads or writes.
+    /// A header that this stack reads or writes.
     Known(KnownHeader),
     /// Any other, as written.
     Other(String),
@@ -187,12 +187,12 @@ macro_rules! headers {
             /// Every known header.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The long form in its usual case.
+            /// The long form in its usual spelling.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
 
-            /// The one-letter form of RFC 3261 section 7.3.3, or an empty string.
+            /// The compact form (RFC 3261 section 7.3.3), or an empty string.
             pub fn compact(self) -> &'static str {
                 match self { $(Self::$name => $compact,)* }
             }
@@ -230,7 +230,7 @@ headers! {
 }
 
 impl HeaderName {
-    /// Parses a header name; `None` when it is not a token.
+    /// Parses a header name; `None` if it is not a token.
     pub fn parse(text: &str) -> Option<Self> {
         let known = KnownHeader::ALL.iter().copied().find(|known| {
             known.as_str().eq_ignore_ascii_case(text) || known.compact().eq_ignore_ascii_case(text)
@@ -242,7 +242,7 @@ impl HeaderName {
         }
     }
 
-    /// True for the headers a peer proves its password with.
+    /// Whether the header carries credentials.
     pub(crate) fn holds_credentials(&self) -> bool {
         match self {
             Self::Known(known) => {
@@ -252,7 +252,7 @@ impl HeaderName {
         }
     }
 
-    /// The name as it is written.
+    /// The name; for a known header, in its usual spelling.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Known(known) => known.as_str(),

@@ -1,4 +1,4 @@
-//! What bytes become, and that no bytes at all can make the parser fall over.
+//! The parser and the writers, with examples and with random input.
 
 use proptest::prelude::*;
 
@@ -22,12 +22,12 @@ const SAMPLES: [&[u8]; 12] = [
 fn request(bytes: &[u8]) -> Box<Request> {
     match parse_datagram(bytes) {
         Ok(Message::Request(request)) => request,
-        other => panic!("no request but {other:?}"),
+        other => panic!("not a request: {other:?}"),
     }
 }
 
 #[test]
-fn folded_and_compact_headers_are_read() {
+fn folded_and_compact_headers_are_parsed() {
     let request = request(SAMPLES[0]);
     assert_eq!(request.method(), &Method::Invite);
     assert_eq!(request.from().display(), Some("Ann \\\""));
@@ -52,7 +52,7 @@ fn folded_and_compact_headers_are_read() {
 }
 
 #[test]
-fn escapes_in_addresses_are_undone_only_when_asked_for() {
+fn percent_escapes_are_decoded_only_in_the_user_part() {
     let request = request(SAMPLES[2]);
     assert_eq!(request.uri().to_string(), "sip:sips%3Adesk%40callee.test@gate.test");
     assert_eq!(request.uri().user().as_deref(), Some("sips:desk@callee.test"));
@@ -61,7 +61,7 @@ fn escapes_in_addresses_are_undone_only_when_asked_for() {
 }
 
 #[test]
-fn unknown_methods_and_headers_are_kept() {
+fn unknown_methods_and_headers_are_preserved() {
     let request = request(SAMPLES[1]);
     assert_eq!(request.method().as_str(), "%odd.Method-77_~'`+*!");
     assert_eq!(request.to().display(), Some("ESC:\u{1b} NUL:\0 DEL:\u{7f}"));
@@ -69,7 +69,7 @@ fn unknown_methods_and_headers_are_kept() {
 }
 
 #[test]
-fn addresses_of_every_kind_are_read_and_written() {
+fn valid_uris_round_trip_and_invalid_uris_are_refused() {
     for text in [
         "sip:a@b.test",
         "sips:a:pw@192.0.2.1:5061;transport=tls;lr",
@@ -106,30 +106,30 @@ fn addresses_of_every_kind_are_read_and_written() {
 }
 
 #[test]
-fn what_has_no_bound_on_the_wire_has_one_here() {
+fn header_count_and_message_length_are_limited() {
     let many = "X: y\r\n".repeat(MAX_HEADERS + 1);
     let text = format!(
         "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nCSeq: 1 OPTIONS\r\nCall-ID: 1\r\nFrom: sip:a\r\nTo: sip:a\r\n{many}\r\n"
     );
     match parse_datagram(text.as_bytes()) {
-        Err(ParseFailure::Answerable(bad)) => assert_eq!(bad.flaw(), Flaw::TooManyHeaders),
+        Err(ParseError::Malformed(bad)) => assert_eq!(bad.error(), SyntaxError::TooManyHeaders),
         other => panic!("{other:?}"),
     }
     let long = vec![b'x'; MAX_MESSAGE_BYTES + 1];
-    assert_eq!(parse_datagram(&long), Err(ParseFailure::Dropped(DropReason::TooLong)));
-    assert_eq!(parse_datagram(b"\r\n\r\n"), Err(ParseFailure::Dropped(DropReason::KeepAlive)));
+    assert_eq!(parse_datagram(&long), Err(ParseError::Dropped(DropReason::TooLong)));
+    assert_eq!(parse_datagram(b"\r\n\r\n"), Err(ParseError::Dropped(DropReason::KeepAlive)));
 }
 
 #[test]
-fn a_bare_return_in_a_value_writes_no_header_of_its_own() {
+fn a_bare_cr_in_a_value_does_not_inject_a_header() {
     let text = "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nCSeq: 1 OPTIONS\r\nCall-ID: 1\r\nFrom: sip:a\r\nTo: sip:a\r\nX: y\rEvil: z\r\n\r\n";
     let written = request(text.as_bytes()).to_bytes();
     assert!(!written.windows(6).any(|w| w == b"\rEvil:"));
     round_trip(text.replace("X: y\r", "X: \r y").as_bytes());
 }
 
-/// Breaks a sample: bytes changed, cut out, doubled, and another sample's tail put on.
-fn broken() -> impl Strategy<Value = Vec<u8>> {
+/// Mutates a sample: changes, inserts and removes bytes, truncates it, and appends the tail of another sample.
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let edits = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..5), 0..12);
     (0..SAMPLES.len(), 0..SAMPLES.len(), any::<prop::sample::Index>(), edits).prop_map(
         |(first, second, cut, edits)| {
@@ -167,7 +167,7 @@ fn round_trip(bytes: &[u8]) {
 }
 
 #[test]
-fn every_sample_that_parses_survives_writing() {
+fn every_valid_sample_round_trips() {
     for sample in SAMPLES {
         round_trip(sample);
     }
@@ -178,7 +178,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn broken_messages_never_panic_and_what_parses_survives_writing(bytes in broken()) {
+    fn mutated_messages_never_panic_and_valid_ones_round_trip(bytes in mutated()) {
         round_trip(&bytes);
         let _text = crate::redact(&bytes);
     }
@@ -191,6 +191,6 @@ proptest! {
 
     #[test]
     fn random_header_values_never_panic(value in "[ -~\u{0}\u{e9}]{0,60}") {
-        let _read = (NameAddr::parse(&value), Via::parse(&value), Uri::parse(&value), CSeq::parse(&value));
+        let _parsed = (NameAddr::parse(&value), Via::parse(&value), Uri::parse(&value), CSeq::parse(&value));
     }
 }

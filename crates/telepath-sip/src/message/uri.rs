@@ -1,25 +1,25 @@
-//! Addresses: `sip:`, `sips:` and `tel:` taken apart, any other scheme kept as opaque text so that a request
-//! for it can be answered with 416 instead of being lost (RFC 3261 sections 19.1 and 8.2.2.1).
+//! URIs (RFC 3261 section 19.1, RFC 3966): `sip:`, `sips:` and `tel:` are parsed. Other schemes are stored as text, so that
+//! a request for one can be answered with 416 (section 8.2.2.1).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::lex::{Params, is_token_byte, number, percent_decode};
 
-/// Port that stands for an absent one with `sip:` over UDP or TCP (RFC 3261 section 19.1.2).
+/// The default port of `sip:` over UDP and TCP (RFC 3261 section 19.1.2).
 pub const DEFAULT_SIP_PORT: u16 = 5060;
 
-/// The host of a URI or of a Via: an address or a name.
+/// The host of a URI or Via: an IP address or a domain name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// An IPv4 or IPv6 literal.
+    /// An IPv4 or IPv6 address.
     Ip(IpAddr),
-    /// A domain name, lower-cased.
+    /// A domain name in lower case.
     Name(String),
 }
 
 impl Host {
-    /// Parses a host; IPv6 stands in square brackets.
+    /// Parses a host; an IPv6 address needs square brackets.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(inner) = text.strip_prefix('[') {
             return inner.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(|ip| Self::Ip(ip.into()));
@@ -27,11 +27,12 @@ impl Host {
         if let Ok(ip) = text.parse::<std::net::Ipv4Addr>() {
             return Some(Self::Ip(ip.into()));
         }
-        let fits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-        fits.then(|| Self::Name(text.to_ascii_lowercase()))
+        let valid =
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        valid.then(|| Self::Name(text.to_ascii_lowercase()))
     }
 
-    /// The address, when the host is one.
+    /// The IP address, if the host is one.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Ip(ip) => Some(*ip),
@@ -50,12 +51,12 @@ impl fmt::Display for Host {
     }
 }
 
-/// A host with an optional port, as in `sent-by` and in the host part of a URI.
+/// A host with an optional port, as in `sent-by` and in a URI.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostPort {
     /// The host.
     pub host: Host,
-    /// The port, when written.
+    /// `None` means the default port.
     pub port: Option<u16>,
 }
 
@@ -73,7 +74,7 @@ impl HostPort {
         Some(Self { host: Host::parse(host)?, port })
     }
 
-    /// The socket address, when the host is a literal; an absent port is 5060.
+    /// The socket address, if the host is an IP address; the default port is 5060.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         self.host.ip().map(|ip| SocketAddr::new(ip, self.port.unwrap_or(DEFAULT_SIP_PORT)))
     }
@@ -92,14 +93,14 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// Any URI that may stand in a SIP message.
+/// A URI in a SIP message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Uri {
     /// `sip:` or `sips:`.
     Sip(SipUri),
     /// `tel:` (RFC 3966).
     Tel(TelUri),
-    /// A scheme this stack does not serve.
+    /// Any other scheme.
     Other(OtherUri),
 }
 
@@ -121,7 +122,7 @@ pub struct TelUri {
     params: Params,
 }
 
-/// A URI of another scheme, unread.
+/// A URI of another scheme, not parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherUri {
     scheme: String,
@@ -129,15 +130,15 @@ pub struct OtherUri {
 }
 
 impl Uri {
-    /// Parses a URI that stands alone or inside angle brackets; no white space may be in it.
+    /// Parses a URI without angle brackets and white space.
     pub fn parse(text: &str) -> Option<Self> {
         if text.bytes().any(|b| b <= b' ' || b == 0x7f || b"<>\"".contains(&b)) {
             return None;
         }
         let (scheme, rest) = text.split_once(':')?;
-        let scheme_fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        let scheme_valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-        if !scheme_fits || rest.is_empty() {
+        if !scheme_valid || rest.is_empty() {
             return None;
         }
         match scheme.to_ascii_lowercase().as_str() {
@@ -148,7 +149,7 @@ impl Uri {
         }
     }
 
-    /// The SIP form, when it is one.
+    /// The SIP URI, if it is one.
     pub fn as_sip(&self) -> Option<&SipUri> {
         match self {
             Self::Sip(uri) => Some(uri),
@@ -156,7 +157,7 @@ impl Uri {
         }
     }
 
-    /// Who is meant: the user part with escapes undone, or the telephone number.
+    /// The decoded user part of a SIP URI, or the telephone number.
     pub fn user(&self) -> Option<String> {
         match self {
             Self::Sip(uri) => uri.user(),
@@ -177,7 +178,7 @@ impl fmt::Display for Uri {
 }
 
 impl SipUri {
-    /// A plain `sip:` URI. `None` when the user holds characters that a user part may not hold unescaped.
+    /// A `sip:` URI without parameters. `None` if the user contains characters that must be escaped.
     pub fn new(user: Option<&str>, host_port: HostPort) -> Option<Self> {
         if user.is_some_and(|u| !is_user(u)) {
             return None;
@@ -223,17 +224,17 @@ impl SipUri {
         })
     }
 
-    /// True for `sips:`.
+    /// Whether the scheme is `sips:`.
     pub fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// The user part with escapes undone.
+    /// The decoded user part.
     pub fn user(&self) -> Option<String> {
         self.user.as_deref().map(percent_decode)
     }
 
-    /// Host and port.
+    /// The host and port.
     pub fn host_port(&self) -> &HostPort {
         &self.host_port
     }
@@ -243,7 +244,7 @@ impl SipUri {
         &self.params
     }
 
-    /// The `?name=value` headers as written; they are not allowed in a Request-URI.
+    /// The `?name=value` headers as written; a Request-URI must not have any.
     pub fn headers(&self) -> Option<&str> {
         self.headers.as_deref()
     }
@@ -269,13 +270,13 @@ impl TelUri {
         let params_at = rest.find(';').unwrap_or(rest.len());
         let number = &rest[..params_at];
         let digits = number.strip_prefix('+').unwrap_or(number);
-        let fits =
+        let valid =
             !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit() || b"*#-.()".contains(&b));
         let params = Params::parse_uri(&rest[params_at..])?;
-        fits.then(|| Self { number: number.to_owned(), params })
+        valid.then(|| Self { number: number.to_owned(), params })
     }
 
-    /// The number as written, visual separators kept.
+    /// The number as written, with visual separators.
     pub fn number(&self) -> &str {
         &self.number
     }
@@ -287,7 +288,7 @@ impl TelUri {
 }
 
 impl OtherUri {
-    /// The scheme, lower-cased.
+    /// The scheme in lower case.
     pub fn scheme(&self) -> &str {
         &self.scheme
     }

@@ -1,13 +1,13 @@
-//! Messages to bytes. Everything this stack sends goes through the two writers here, so Content-Length is
-//! always counted and never copied, and a value can never break out of its line.
+//! The message writers (RFC 3261 section 7). Everything that this stack sends passes through them: Content-Length is always
+//! computed, and a value can never contain a line break.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{
-    CSeq, HeaderName, Headers, KnownHeader, Message, Method, NameAddr, Request, Response, StatusCode,
-    Unreadable, Uri, Via,
+    CSeq, HeaderName, Headers, KnownHeader, MalformedRequest, Message, Method, NameAddr, Request, Response,
+    StatusCode, Uri, Via,
 };
 
 fn line(out: &mut String, name: &str, value: &str) {
@@ -24,7 +24,7 @@ fn finish(mut out: String, body: &[u8]) -> Arc<[u8]> {
     bytes.into()
 }
 
-fn own_headers(out: &mut String, headers: &Headers) {
+fn write_headers(out: &mut String, headers: &Headers) {
     for (name, value) in headers.iter() {
         if *name != HeaderName::Known(KnownHeader::ContentLength) {
             line(out, name.as_str(), value);
@@ -33,19 +33,19 @@ fn own_headers(out: &mut String, headers: &Headers) {
 }
 
 impl Request {
-    /// The request as bytes, headers in order, Content-Length counted anew.
+    /// The request as bytes, with its headers in order and a computed Content-Length.
     pub fn to_bytes(&self) -> Arc<[u8]> {
         let mut out = format!("{} {} SIP/2.0\r\n", self.method, self.uri);
-        own_headers(&mut out, &self.headers);
+        write_headers(&mut out, &self.headers);
         finish(out, &self.body)
     }
 }
 
 impl Response {
-    /// The response as bytes, headers in order, Content-Length counted anew.
+    /// The response as bytes, with its headers in order and a computed Content-Length.
     pub fn to_bytes(&self) -> Arc<[u8]> {
         let mut out = format!("SIP/2.0 {} {}\r\n", self.status, self.reason);
-        own_headers(&mut out, &self.headers);
+        write_headers(&mut out, &self.headers);
         finish(out, &self.body)
     }
 }
@@ -60,7 +60,7 @@ impl Message {
     }
 }
 
-/// Builds one request of ours.
+/// The parts of a request that we send.
 pub(crate) struct RequestWriter<'a> {
     pub(crate) method: Method,
     pub(crate) uri: &'a Uri,
@@ -84,23 +84,24 @@ impl RequestWriter<'_> {
         line(&mut out, "To", self.to);
         line(&mut out, "Call-ID", self.call_id);
         line(&mut out, "CSeq", &cseq.to_string());
-        own_headers(&mut out, &self.headers);
+        write_headers(&mut out, &self.headers);
         finish(out, self.body)
     }
 }
 
-/// What of a request is needed to answer it, however much later (RFC 3261 section 8.2.6).
+/// The parts of a request that its responses repeat (RFC 3261 section 8.2.6.2), and their destination.
 #[derive(Clone, Debug)]
-pub(crate) struct ResponseSeed {
+pub(crate) struct ResponseTemplate {
     vias: Vec<Via>,
     echo: Headers,
     has_to_tag: bool,
-    /// Record-Route goes back only in answers that build a dialog.
+    /// Repeated only in responses that create a dialog.
     record_routes: Vec<String>,
-    pub(crate) answer_to: SocketAddr,
+    /// Where the responses are sent.
+    pub(crate) destination: SocketAddr,
 }
 
-impl ResponseSeed {
+impl ResponseTemplate {
     pub(crate) fn of(request: &Request, source: SocketAddr) -> Self {
         let mut echo = Headers::default();
         for name in [KnownHeader::From, KnownHeader::To, KnownHeader::CallId, KnownHeader::CSeq] {
@@ -112,11 +113,11 @@ impl ResponseSeed {
         Self::new(request.vias().to_vec(), echo, request.to().tag().is_some(), routes, source)
     }
 
-    pub(crate) fn of_unreadable(unreadable: &Unreadable, source: SocketAddr) -> Self {
-        let to = unreadable.echo.first(KnownHeader::To).and_then(NameAddr::parse);
-        // A broken To may or may not hold a tag; adding none is the safe reading.
+    pub(crate) fn of_malformed(malformed: &MalformedRequest, source: SocketAddr) -> Self {
+        let to = malformed.echo.first(KnownHeader::To).and_then(NameAddr::parse);
+        // A malformed To may contain a tag, so none is added.
         let has_to_tag = to.is_none_or(|to| to.tag().is_some());
-        Self::new(unreadable.vias.clone(), unreadable.echo.clone(), has_to_tag, Vec::new(), source)
+        Self::new(malformed.vias.clone(), malformed.echo.clone(), has_to_tag, Vec::new(), source)
     }
 
     pub(crate) fn top_via(&self) -> Option<&Via> {
@@ -134,23 +135,24 @@ impl ResponseSeed {
         record_routes: Vec<String>,
         source: SocketAddr,
     ) -> Self {
-        let mut answer_to = source;
+        let mut destination = source;
         if let Some(top) = vias.first_mut() {
-            answer_to = top.answer_to(source);
-            top.stamp(source);
+            destination = top.response_destination(source);
+            top.set_received(source);
         }
-        Self { vias, echo, has_to_tag, record_routes, answer_to }
+        Self { vias, echo, has_to_tag, record_routes, destination }
     }
 }
 
-/// Builds one response of ours.
+/// The parts of a response that we send.
 pub(crate) struct ResponseWriter<'a> {
-    pub(crate) seed: &'a ResponseSeed,
+    pub(crate) template: &'a ResponseTemplate,
     pub(crate) status: StatusCode,
-    pub(crate) reason: Option<&'a str>,
-    /// Added to To when the request had none; absent only in 100.
+    /// Replaces the default reason phrase.
+    pub(crate) phrase: Option<&'a str>,
+    /// Added to To if the request had none; `None` only for 100.
     pub(crate) to_tag: Option<&'a str>,
-    pub(crate) with_routes: bool,
+    pub(crate) with_record_route: bool,
     pub(crate) headers: Headers,
     pub(crate) body: &'a [u8],
 }
@@ -158,20 +160,20 @@ pub(crate) struct ResponseWriter<'a> {
 impl ResponseWriter<'_> {
     pub(crate) fn write(self) -> Arc<[u8]> {
         let mut out = String::with_capacity(512);
-        let reason = self.reason.unwrap_or_else(|| self.status.phrase());
+        let phrase = self.phrase.unwrap_or_else(|| self.status.phrase());
         let _infallible = write!(out, "SIP/2.0 {} ", self.status);
-        out.extend(reason.chars().filter(|c| !c.is_control()));
+        out.extend(phrase.chars().filter(|c| !c.is_control()));
         out.push_str("\r\n");
-        for via in &self.seed.vias {
+        for via in &self.template.vias {
             line(&mut out, "Via", &via.to_string());
         }
-        if self.with_routes {
-            for route in &self.seed.record_routes {
+        if self.with_record_route {
+            for route in &self.template.record_routes {
                 line(&mut out, "Record-Route", route);
             }
         }
-        for (name, value) in self.seed.echo.iter() {
-            let tag = self.to_tag.filter(|_| !self.seed.has_to_tag);
+        for (name, value) in self.template.echo.iter() {
+            let tag = self.to_tag.filter(|_| !self.template.has_to_tag);
             match (name, tag) {
                 (HeaderName::Known(KnownHeader::To), Some(tag)) => {
                     line(&mut out, "To", &format!("{value};tag={tag}"));
@@ -179,7 +181,7 @@ impl ResponseWriter<'_> {
                 (HeaderName::Known(_) | HeaderName::Other(_), _) => line(&mut out, name.as_str(), value),
             }
         }
-        own_headers(&mut out, &self.headers);
+        write_headers(&mut out, &self.headers);
         finish(out, self.body)
     }
 }

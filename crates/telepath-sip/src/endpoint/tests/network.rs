@@ -1,11 +1,11 @@
-//! Whole calls over good and bad networks.
+//! Whole calls between two endpoints, with and without packet loss.
 
 use std::time::{Duration, Instant};
 
 use super::super::{
     DialogEnd, Endpoint, EndpointConfig, EndpointCounts, EndpointLimits, EndpointSeed, Event,
 };
-use super::pair::{FAIR, Pair, Rng, Side, Weather, callee_addr, caller_addr, sdp};
+use super::pair::{NetworkConditions, Pair, RELIABLE, Rng, Side, callee_addr, caller_addr, sdp};
 use crate::digest::{
     AuthorizationHeader, DigestConfig, DigestServer, DigestVerification, EpochSeconds, Ha1Pair, NonceSecret,
     Realm,
@@ -20,8 +20,8 @@ fn ended(event: &Event) -> Option<DialogEnd> {
 }
 
 #[test]
-fn a_call_is_set_up_and_cleared_by_the_caller() {
-    let (mut pair, ours, _) = Pair::established(1, FAIR);
+fn the_caller_hangs_up() {
+    let (mut pair, ours, _) = Pair::established(1, RELIABLE);
     pair.caller.hang_up(ours, pair.now).unwrap();
     pair.settle();
     assert_eq!(pair.until_callee(ended), DialogEnd::ByeReceived);
@@ -30,8 +30,8 @@ fn a_call_is_set_up_and_cleared_by_the_caller() {
 }
 
 #[test]
-fn a_call_is_cleared_by_the_callee() {
-    let (mut pair, _, theirs) = Pair::established(1, FAIR);
+fn the_callee_hangs_up() {
+    let (mut pair, _, theirs) = Pair::established(1, RELIABLE);
     pair.callee.hang_up(theirs, pair.now).unwrap();
     pair.settle();
     assert_eq!(pair.until_caller(ended), DialogEnd::ByeReceived);
@@ -40,10 +40,10 @@ fn a_call_is_cleared_by_the_callee() {
 }
 
 #[test]
-fn calls_complete_and_leave_nothing_over_whatever_the_network_does() {
-    let storm = Weather { lost: 25, doubled: 20, delay_ms: 700 };
+fn calls_complete_without_leaks_despite_packet_loss() {
+    let lossy = NetworkConditions { lost: 25, duplicated: 20, delay_ms: 700 };
     for seed in 1..=200 {
-        let mut pair = Pair::new(seed, storm);
+        let mut pair = Pair::new(seed, lossy);
         let ours = pair.call(None);
         let theirs = pair.incoming();
         let _ringing = pair.callee.ring(theirs, pair.now);
@@ -69,29 +69,29 @@ fn digest_server() -> DigestServer {
     DigestServer::new(config, NonceSecret::new([1; 32]), [2; 32])
 }
 
-/// Judges the latest call that came in, challenging or accepting it.
-fn judge(pair: &mut Pair, server: &mut DigestServer, judged: usize) -> Option<DigestVerification> {
+/// Verifies the credentials of the latest incoming call, then accepts or challenges it.
+fn authenticate(pair: &mut Pair, server: &mut DigestServer, skip: usize) -> Option<DigestVerification> {
     let now = EpochSeconds(1_800_000_000);
     let calls = pair.callee_events.iter().filter_map(|event| match event {
         Event::Incoming(incoming) => Some((incoming.call, incoming.request.clone())),
         _ => None,
     });
-    let (call, request) = calls.skip(judged).last()?;
+    let (call, request) = calls.skip(skip).last()?;
     let ha1 = Ha1Pair::derive("alice", "telepath.test", "open sesame");
-    let verdict = match server.read_authorization(&request) {
+    let verification = match server.read_authorization(&request) {
         AuthorizationHeader::Credentials(credentials) => {
             Some(server.verify(&credentials, &request, Some(&ha1), now))
         }
         AuthorizationHeader::Absent | AuthorizationHeader::Malformed => None,
     };
-    if verdict == Some(DigestVerification::Valid) {
+    if verification == Some(DigestVerification::Valid) {
         pair.callee.accept(call, &sdp("v=0 answer"), pair.now).unwrap();
     } else {
         let challenges = server.challenge(false, now);
         pair.callee.challenge(call, &challenges, pair.now).unwrap();
     }
     pair.settle();
-    Some(verdict.unwrap_or(DigestVerification::Stale))
+    Some(verification.unwrap_or(DigestVerification::Stale))
 }
 
 fn incoming_calls(pair: &Pair) -> usize {
@@ -99,16 +99,16 @@ fn incoming_calls(pair: &Pair) -> usize {
 }
 
 #[test]
-fn a_caller_who_knows_the_password_passes_the_challenge() {
+fn a_caller_with_the_right_password_answers_the_challenge() {
     for seed in 1..=50 {
-        let mut pair = Pair::new(seed, Weather { lost: 15, doubled: 15, delay_ms: 300 });
+        let mut pair = Pair::new(seed, NetworkConditions { lost: 15, duplicated: 15, delay_ms: 300 });
         let mut server = digest_server();
         let ours = pair.call(Some(("alice", "open sesame")));
-        for judged in 0..2 {
-            while incoming_calls(&pair) <= judged {
+        for attempt in 0..2 {
+            while incoming_calls(&pair) <= attempt {
                 assert!(pair.step());
             }
-            judge(&mut pair, &mut server, judged);
+            authenticate(&mut pair, &mut server, attempt);
         }
         pair.until_caller(|event| matches!(event, Event::Answered { .. }).then_some(()));
         pair.caller.hang_up(ours, pair.now).unwrap();
@@ -121,15 +121,15 @@ fn a_caller_who_knows_the_password_passes_the_challenge() {
 }
 
 #[test]
-fn a_caller_with_a_wrong_password_is_refused_and_tries_no_more() {
-    let mut pair = Pair::new(1, FAIR);
+fn a_caller_with_a_wrong_password_gives_up_after_one_attempt() {
+    let mut pair = Pair::new(1, RELIABLE);
     let mut server = digest_server();
     pair.call(Some(("alice", "guess")));
-    for judged in 0..2 {
-        while incoming_calls(&pair) <= judged {
+    for attempt in 0..2 {
+        while incoming_calls(&pair) <= attempt {
             assert!(pair.step());
         }
-        judge(&mut pair, &mut server, judged);
+        authenticate(&mut pair, &mut server, attempt);
     }
     match pair.until_caller(ended) {
         DialogEnd::RejectedByPeer { status, .. } => assert_eq!(status, StatusCode::UNAUTHORIZED),
@@ -140,9 +140,9 @@ fn a_caller_with_a_wrong_password_is_refused_and_tries_no_more() {
 }
 
 #[test]
-fn a_call_taken_back_while_it_rings_is_over_on_both_sides() {
+fn cancel_while_ringing_ends_the_call_on_both_sides() {
     for seed in 1..=100 {
-        let mut pair = Pair::new(seed, Weather { lost: 20, doubled: 20, delay_ms: 400 });
+        let mut pair = Pair::new(seed, NetworkConditions { lost: 20, duplicated: 20, delay_ms: 400 });
         let ours = pair.call(None);
         let theirs = pair.incoming();
         pair.callee.ring(theirs, pair.now).unwrap();
@@ -156,8 +156,8 @@ fn a_call_taken_back_while_it_rings_is_over_on_both_sides() {
 }
 
 #[test]
-fn an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up() {
-    let mut pair = Pair::new(1, FAIR);
+fn a_2xx_that_crosses_cancel_gets_ack_and_bye() {
+    let mut pair = Pair::new(1, RELIABLE);
     let ours = pair.call(None);
     let theirs = pair.incoming();
     pair.callee.accept(theirs, &sdp("v=0 answer"), pair.now).unwrap();
@@ -170,31 +170,32 @@ fn an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up() {
 }
 
 #[test]
-fn nobody_at_the_far_end_ends_the_call_after_64_t1() {
-    let mut pair = Pair::new(1, Weather { lost: 100, doubled: 0, delay_ms: 1 });
+fn an_invite_without_response_times_out_after_64_t1() {
+    let mut pair = Pair::new(1, NetworkConditions { lost: 100, duplicated: 0, delay_ms: 1 });
     let start = pair.now;
     pair.call(None);
     assert_eq!(pair.until_caller(ended), DialogEnd::InviteTimeout);
     assert_eq!(pair.now - start, Duration::from_secs(32));
-    assert_eq!(pair.log.len(), 7, "one INVITE and six repetitions");
+    assert_eq!(pair.log.len(), 7, "one INVITE and six retransmissions");
     pair.drain();
 }
 
 #[test]
-fn a_refusal_is_told_to_the_caller() {
-    let mut pair = Pair::new(1, FAIR);
+fn the_caller_learns_the_status_of_a_rejection() {
+    let mut pair = Pair::new(1, RELIABLE);
     pair.call(None);
     let theirs = pair.incoming();
     pair.callee.reject(theirs, StatusCode::NOT_FOUND, None, pair.now).unwrap();
     pair.settle();
-    let refused = DialogEnd::RejectedByPeer { status: StatusCode::NOT_FOUND, phrase: "Not Found".to_owned() };
-    assert_eq!(pair.until_caller(ended), refused);
+    let rejected =
+        DialogEnd::RejectedByPeer { status: StatusCode::NOT_FOUND, phrase: "Not Found".to_owned() };
+    assert_eq!(pair.until_caller(ended), rejected);
     pair.drain();
 }
 
 #[test]
-fn when_both_hang_up_at_once_both_calls_end() {
-    let (mut pair, ours, theirs) = Pair::established(1, FAIR);
+fn bye_from_both_sides_at_once_ends_the_call() {
+    let (mut pair, ours, theirs) = Pair::established(1, RELIABLE);
     pair.caller.hang_up(ours, pair.now).unwrap();
     pair.callee.hang_up(theirs, pair.now).unwrap();
     pair.settle();
@@ -204,8 +205,8 @@ fn when_both_hang_up_at_once_both_calls_end() {
 }
 
 #[test]
-fn a_second_callee_that_answers_the_same_invite_is_hung_up() {
-    let (mut pair, ours, _) = Pair::established(1, FAIR);
+fn a_forked_2xx_gets_ack_and_bye() {
+    let (mut pair, ours, _) = Pair::established(1, RELIABLE);
     let answer =
         pair.log.iter().find(|(side, text)| *side == Side::Callee && text.starts_with("SIP/2.0 200"));
     let (_, answer) = answer.cloned().unwrap();
@@ -218,7 +219,7 @@ fn a_second_callee_that_answers_the_same_invite_is_hung_up() {
     pair.caller.handle_datagram(callee_addr(), answer.as_bytes(), pair.now);
     pair.settle();
     let sent: Vec<&str> = pair.log.iter().map(|(_, text)| &text[..3]).collect();
-    assert_eq!(sent, ["ACK", "BYE", "ACK"], "the stranger is hung up, the repeated answer acknowledged");
+    assert_eq!(sent, ["ACK", "BYE", "ACK"], "ACK and BYE for the second callee, ACK for the retransmission");
     assert!(pair.log[1].1.contains(";tag=zzz"));
     pair.caller.hang_up(ours, pair.now).unwrap();
     pair.settle();
@@ -226,15 +227,15 @@ fn a_second_callee_that_answers_the_same_invite_is_hung_up() {
 }
 
 #[test]
-fn sequence_numbers_only_count_up_and_from_and_to_never_change() {
-    let mut pair = Pair::new(3, FAIR);
+fn cseq_increases_and_from_and_call_id_stay_the_same() {
+    let mut pair = Pair::new(3, RELIABLE);
     let mut server = digest_server();
     let ours = pair.call(Some(("alice", "open sesame")));
-    for judged in 0..2 {
-        while incoming_calls(&pair) <= judged {
+    for attempt in 0..2 {
+        while incoming_calls(&pair) <= attempt {
             assert!(pair.step());
         }
-        judge(&mut pair, &mut server, judged);
+        authenticate(&mut pair, &mut server, attempt);
     }
     pair.until_caller(|event| matches!(event, Event::Answered { .. }).then_some(()));
     pair.caller.hang_up(ours, pair.now).unwrap();
@@ -249,14 +250,14 @@ fn sequence_numbers_only_count_up_and_from_and_to_never_change() {
     assert!(texts.iter().all(|text| line(text, "Call-ID: ") == line(texts[0], "Call-ID: ")));
 }
 
-/// One byte or more of a message changed at random.
-fn mutate(bytes: &[u8], dice: &mut Rng) -> Vec<u8> {
+/// Changes one to six places of a message at random.
+fn mutate(bytes: &[u8], rng: &mut Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    for _ in 0..=dice.roll(6) {
-        let at = usize::try_from(dice.roll(bytes.len() as u64)).unwrap();
-        match dice.roll(4) {
-            0 => bytes[at] = u8::try_from(dice.roll(256)).unwrap(),
-            1 => bytes.insert(at, b";,<>\"\\\r\n %:@?="[usize::try_from(dice.roll(14)).unwrap()]),
+    for _ in 0..=rng.below(6) {
+        let at = usize::try_from(rng.below(bytes.len() as u64)).unwrap();
+        match rng.below(4) {
+            0 => bytes[at] = u8::try_from(rng.below(256)).unwrap(),
+            1 => bytes.insert(at, b";,<>\"\\\r\n %:@?="[usize::try_from(rng.below(14)).unwrap()]),
             2 => bytes.truncate(at.max(1)),
             _ => bytes.rotate_left(at.min(3)),
         }
@@ -265,13 +266,13 @@ fn mutate(bytes: &[u8], dice: &mut Rng) -> Vec<u8> {
 }
 
 #[test]
-fn a_hundred_thousand_broken_packets_leave_bounded_and_finally_no_state() {
-    let (pair, _, _) = Pair::established(5, FAIR);
+fn mutated_packets_create_bounded_state_that_expires() {
+    let (pair, _, _) = Pair::established(5, RELIABLE);
     let base: Vec<(Side, String)> = pair.log.clone();
     let limits = EndpointLimits { max_calls: 50, max_server_transactions: 200, ..EndpointLimits::default() };
     let config = EndpointConfig { limits, ..EndpointConfig::new(callee_addr()) };
     let mut endpoint = Endpoint::new(config, EndpointSeed([4; 32]));
-    let mut dice = Rng::new(99);
+    let mut rng = Rng::new(99);
     let mut now = pair.now;
     let mut calls = 0_u32;
     for n in 0..100_000_usize {
@@ -280,7 +281,7 @@ fn a_hundred_thousand_broken_packets_leave_bounded_and_finally_no_state() {
         let text = text
             .replace("Call-ID: ", &format!("Call-ID: {call}"))
             .replace("z9hG4bK", &format!("z9hG4bK{call}"));
-        endpoint.handle_datagram(caller_addr(), &mutate(text.as_bytes(), &mut dice), now);
+        endpoint.handle_datagram(caller_addr(), &mutate(text.as_bytes(), &mut rng), now);
         now += Duration::from_millis(5);
         endpoint.handle_timeout(now);
         while endpoint.poll_transmit().is_some() {}
@@ -301,7 +302,7 @@ fn a_hundred_thousand_broken_packets_leave_bounded_and_finally_no_state() {
         );
         assert!(counts.timers <= 2 * 50 + 2 * 200 + 2 * counts.client_transactions, "{counts:?}");
     }
-    assert!(calls > 500, "some of the packets were sound enough to be calls: {calls}");
+    assert!(calls > 500, "enough packets were valid INVITEs: {calls}");
     while let Some(at) = endpoint.poll_timeout() {
         endpoint.handle_timeout(at);
         while endpoint.poll_transmit().is_some() {}
@@ -311,7 +312,7 @@ fn a_hundred_thousand_broken_packets_leave_bounded_and_finally_no_state() {
 }
 
 #[test]
-fn when_nobody_polls_the_queues_stay_bounded_and_nothing_is_lost_but_datagrams() {
+fn datagrams_are_dropped_while_the_queues_are_full() {
     let limits = EndpointLimits { max_queue: 8, ..EndpointLimits::default() };
     let config = EndpointConfig { limits, ..EndpointConfig::new(callee_addr()) };
     let mut endpoint = Endpoint::new(config, EndpointSeed([4; 32]));

@@ -1,5 +1,4 @@
-//! Two endpoints, one that calls and one that is called, joined by a seeded network that loses, repeats and
-//! reorders, under a clock that only the test moves.
+//! A caller and a callee connected by a seeded network that loses, duplicates and reorders datagrams, in virtual time.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,7 +20,7 @@ pub(super) fn sdp(text: &str) -> SessionDescription {
     SessionDescription::new(text.as_bytes())
 }
 
-/// A small generator of its own, so that the same seed gives the same network for ever.
+/// A small random number generator whose sequence for a seed never changes (xorshift64).
 pub(super) struct Rng(u64);
 
 impl Rng {
@@ -29,23 +28,23 @@ impl Rng {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub(super) fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        self.0 % sides
+        self.0 % limit
     }
 }
 
-/// What the network does, in percent, and how long a datagram may take.
+/// Packet loss and duplication in percent, and the maximum delay of a datagram.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Weather {
+pub(super) struct NetworkConditions {
     pub(super) lost: u64,
-    pub(super) doubled: u64,
+    pub(super) duplicated: u64,
     pub(super) delay_ms: u64,
 }
 
-pub(super) const FAIR: Weather = Weather { lost: 0, doubled: 0, delay_ms: 1 };
+pub(super) const RELIABLE: NetworkConditions = NetworkConditions { lost: 0, duplicated: 0, delay_ms: 1 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -60,17 +59,17 @@ pub(super) struct Pair {
     pub(super) caller_events: Vec<Event>,
     pub(super) callee_events: Vec<Event>,
     pub(super) callee_trace: Vec<TraceRecord>,
-    /// Bytes on the wire, by arrival; the number keeps equal times apart.
-    wire: BTreeMap<(Instant, u64), (Side, Vec<u8>)>,
+    /// Datagrams in flight by time of arrival; the number distinguishes equal times.
+    in_flight: BTreeMap<(Instant, u64), (Side, Vec<u8>)>,
     sent: u64,
-    weather: Weather,
-    dice: Rng,
-    /// Every datagram sent, for assertions.
+    conditions: NetworkConditions,
+    rng: Rng,
+    /// All datagrams sent.
     pub(super) log: Vec<(Side, String)>,
 }
 
 impl Pair {
-    pub(super) fn new(seed: u64, weather: Weather) -> Self {
+    pub(super) fn new(seed: u64, conditions: NetworkConditions) -> Self {
         let make = |addr, byte| Endpoint::new(EndpointConfig::new(addr), EndpointSeed([byte; 32]));
         Self {
             now: Instant::now(),
@@ -79,10 +78,10 @@ impl Pair {
             caller_events: Vec::new(),
             callee_events: Vec::new(),
             callee_trace: Vec::new(),
-            wire: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             sent: 0,
-            weather,
-            dice: Rng::new(seed),
+            conditions,
+            rng: Rng::new(seed),
             log: Vec::new(),
         }
     }
@@ -104,7 +103,7 @@ impl Pair {
         call
     }
 
-    /// Puts what both sides want to send on the wire and collects what they report.
+    /// Sends the datagrams of both endpoints and collects their events.
     pub(super) fn settle(&mut self) {
         for side in [Side::Caller, Side::Callee] {
             let (endpoint, events, to) = match side {
@@ -113,15 +112,15 @@ impl Pair {
             };
             while let Some(out) = endpoint.poll_transmit() {
                 self.log.push((side, String::from_utf8_lossy(&out.payload).into_owned()));
-                let copies = match self.dice.roll(100) {
-                    roll if roll < self.weather.lost => 0,
-                    roll if roll < self.weather.lost + self.weather.doubled => 2,
+                let copies = match self.rng.below(100) {
+                    n if n < self.conditions.lost => 0,
+                    n if n < self.conditions.lost + self.conditions.duplicated => 2,
                     _ => 1,
                 };
                 for _ in 0..copies {
-                    let delay = Duration::from_millis(1 + self.dice.roll(self.weather.delay_ms));
+                    let delay = Duration::from_millis(1 + self.rng.below(self.conditions.delay_ms));
                     self.sent += 1;
-                    self.wire.insert((self.now + delay, self.sent), (to, out.payload.to_vec()));
+                    self.in_flight.insert((self.now + delay, self.sent), (to, out.payload.to_vec()));
                 }
             }
             while let Some(event) = endpoint.poll_event() {
@@ -135,13 +134,13 @@ impl Pair {
         }
     }
 
-    /// Moves the clock to the next thing that happens; false when nothing is left to happen.
+    /// Advances the time to the next arrival or timer; false if there is none.
     pub(super) fn step(&mut self) -> bool {
-        let arrival = self.wire.first_key_value().map(|((at, _), _)| *at);
+        let arrival = self.in_flight.first_key_value().map(|((at, _), _)| *at);
         let due = [arrival, self.caller.poll_timeout(), self.callee.poll_timeout()];
         let Some(at) = due.into_iter().flatten().min() else { return false };
         self.now = self.now.max(at);
-        while let Some(entry) = self.wire.first_entry() {
+        while let Some(entry) = self.in_flight.first_entry() {
             if entry.key().0 > self.now {
                 break;
             }
@@ -157,31 +156,31 @@ impl Pair {
         true
     }
 
-    /// Runs until an event of the callee fits; panics when nothing more can happen.
+    /// Runs until `pick` selects an event of the callee.
     pub(super) fn until_callee<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> T {
         loop {
             if let Some(found) = self.callee_events.iter().find_map(&pick) {
                 return found;
             }
-            assert!(self.step(), "nothing left to happen; callee saw {:?}", self.callee_events);
+            assert!(self.step(), "no more events; callee saw {:?}", self.callee_events);
         }
     }
 
-    /// The same for the caller.
+    /// Runs until `pick` selects an event of the caller.
     pub(super) fn until_caller<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> T {
         loop {
             if let Some(found) = self.caller_events.iter().find_map(&pick) {
                 return found;
             }
-            assert!(self.step(), "nothing left to happen; caller saw {:?}", self.caller_events);
+            assert!(self.step(), "no more events; caller saw {:?}", self.caller_events);
         }
     }
 
-    /// Runs until nothing is left, and checks that nothing is left over.
+    /// Runs until nothing is pending and checks that no state is left.
     pub(super) fn drain(&mut self) {
         while self.step() {}
-        assert_eq!(self.caller.counts(), super::super::EndpointCounts::default(), "left over at the caller");
-        assert_eq!(self.callee.counts(), super::super::EndpointCounts::default(), "left over at the callee");
+        assert_eq!(self.caller.counts(), super::super::EndpointCounts::default(), "leak at the caller");
+        assert_eq!(self.callee.counts(), super::super::EndpointCounts::default(), "leak at the callee");
     }
 
     pub(super) fn incoming(&mut self) -> CallHandle {
@@ -191,9 +190,9 @@ impl Pair {
         })
     }
 
-    /// A call set up to the end.
-    pub(super) fn established(seed: u64, weather: Weather) -> (Self, CallHandle, CallHandle) {
-        let mut pair = Self::new(seed, weather);
+    /// An established call.
+    pub(super) fn established(seed: u64, conditions: NetworkConditions) -> (Self, CallHandle, CallHandle) {
+        let mut pair = Self::new(seed, conditions);
         let ours = pair.call(None);
         let theirs = pair.incoming();
         pair.callee.ring(theirs, pair.now).unwrap();

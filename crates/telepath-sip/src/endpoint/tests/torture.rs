@@ -1,6 +1,5 @@
-//! Torture messages: each case of RFC 4475 is played with a message of our own that has the same trait, put
-//! through a whole endpoint. Name a folder with the original messages in `TELEPATH_RFC4475_DIR` and they are
-//! put through the same table as well.
+//! The SIP torture tests of RFC 4475. `testdata/torture` contains a message of our own for each case with the same
+//! property. If `TELEPATH_RFC4475_DIR` names a folder with the original messages, they are tested too.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,27 +10,27 @@ use super::super::{Endpoint, EndpointConfig, EndpointSeed, Event};
 use super::pair::{callee_addr, caller_addr};
 use crate::message::StatusCode;
 
-/// What a UAS that serves calls, and is no registrar, makes of a message.
+/// The reaction of a UAS that is not a registrar.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// A new call; 100 is on its way.
+enum Reaction {
+    /// A new call, answered with 100.
     Call,
     /// Answered with this status.
     Status(u16),
-    /// Answered 400 with this reason phrase.
+    /// Answered with 400 and this reason phrase.
     Bad(Cow<'static, str>),
-    /// A sound response that belongs to nothing of ours: ignored.
+    /// A valid response without a transaction, ignored.
     StrayResponse,
-    /// Dropped and counted.
+    /// Dropped.
     Dropped,
 }
 
-use Outcome::{Bad, Call, Dropped, Status, StrayResponse};
+use Reaction::{Bad, Call, Dropped, Status, StrayResponse};
 
-/// The cases by the names RFC 4475 gives them.
-const CASES: &[(&str, Outcome)] = &[
-    // Valid, however strange (section 3.1.1).
-    // Its To has a tag, so it claims to be within a call that nobody knows.
+/// The cases by their names in RFC 4475.
+const CASES: &[(&str, Reaction)] = &[
+    // Valid messages (section 3.1.1).
+    // To has a tag, so this INVITE names an unknown dialog.
     ("wsinv", Status(481)),
     ("intmeth", Status(501)),
     ("esc01", Call),
@@ -45,7 +44,7 @@ const CASES: &[(&str, Outcome)] = &[
     ("mpart01", Status(405)),
     ("unreason", StrayResponse),
     ("noreason", StrayResponse),
-    // Invalid (section 3.1.2).
+    // Invalid messages (section 3.1.2).
     ("badinv01", Bad(Cow::Borrowed("Malformed Via Header"))),
     ("clerr", Bad(Cow::Borrowed("Body Shorter Than Content-Length"))),
     ("ncl", Bad(Cow::Borrowed("Malformed Content-Length Header"))),
@@ -54,11 +53,11 @@ const CASES: &[(&str, Outcome)] = &[
     ("quotbal", Bad(Cow::Borrowed("Malformed To Header"))),
     ("ltgtruri", Bad(Cow::Borrowed("Malformed Request-URI"))),
     ("lwsruri", Bad(Cow::Borrowed("Malformed Request-URI"))),
-    // Spaces between the parts of the start line may be forgiven; spaces after it are not.
+    // Additional spaces within the start line are tolerated, spaces after it are not.
     ("lwsstart", Call),
     ("trws", Bad(Cow::Borrowed("Malformed Start Line"))),
     ("escruri", Bad(Cow::Borrowed("Headers In Request-URI"))),
-    // A Date nobody reads does no harm.
+    // Date is not parsed.
     ("baddate", Call),
     ("regbadct", Bad(Cow::Borrowed("Malformed Contact Header"))),
     ("badaspec", Bad(Cow::Borrowed("Malformed To Header"))),
@@ -80,23 +79,23 @@ const CASES: &[(&str, Outcome)] = &[
     ("multi01", Bad(Cow::Borrowed("More Than One Call-ID Header"))),
     ("mcl01", Bad(Cow::Borrowed("More Than One Content-Length Header"))),
     ("bcast", StrayResponse),
-    // The end of the way does not count hops.
+    // A UAS does not check Max-Forwards.
     ("zeromf", Status(200)),
     ("cparam01", Status(405)),
     ("cparam02", Status(405)),
     ("regescrt", Status(405)),
     ("sdp01", Status(406)),
-    // Old peers (section 3.4): without Contact and From tag there is no dialog to build.
+    // Backward compatibility (section 3.4): without Contact and From tag there is no dialog.
     ("inv2543", Bad(Cow::Borrowed("Missing From Tag"))),
-    // No SIP version in the start line and no Via: nowhere to send an answer.
+    // Without SIP version and Via there is no destination for a response.
     ("test", Dropped),
 ];
 
-fn play(bytes: &[u8]) -> Outcome {
+fn react(bytes: &[u8]) -> Reaction {
     let mut endpoint = Endpoint::new(EndpointConfig::new(callee_addr()), EndpointSeed([3; 32]));
     endpoint.handle_datagram(caller_addr(), bytes, Instant::now());
     let events: Vec<Event> = std::iter::from_fn(|| endpoint.poll_event()).collect();
-    // The status line alone: the answer to a broken header echoes it, so it need not parse.
+    // Only the status line: a response that repeats a malformed header cannot be parsed.
     let lines: Vec<String> = std::iter::from_fn(|| endpoint.poll_transmit())
         .map(|out| String::from_utf8_lossy(&out.payload).lines().next().unwrap_or_default().to_owned())
         .collect();
@@ -113,40 +112,40 @@ fn play(bytes: &[u8]) -> Outcome {
         ([status], [] | [Event::Rejected { .. }]) => Status(status.code()),
         ([], [Event::Rejected { reason, .. }]) if reason.name() == "stray_response" => StrayResponse,
         ([], [Event::Rejected { .. }]) => Dropped,
-        other => panic!("neither call nor answer nor drop: {other:?}"),
+        other => panic!("unexpected reaction: {other:?}"),
     }
 }
 
-/// Plays every file of a folder; gives back what was played and what came out otherwise than expected.
-fn play_folder(folder: &Path) -> (BTreeSet<String>, Vec<String>) {
-    let mut played = BTreeSet::new();
+/// Tests every file of a folder and returns the names of the cases and the unexpected reactions.
+fn run_folder(folder: &Path) -> (BTreeSet<String>, Vec<String>) {
+    let mut tested = BTreeSet::new();
     let mut wrong = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_string_lossy().to_lowercase();
         let stem = stem.trim_start_matches("tc_").trim_end_matches("_v").trim_end_matches("_i").to_owned();
-        let outcome = play(&std::fs::read(&path).unwrap());
+        let reaction = react(&std::fs::read(&path).unwrap());
         match CASES.iter().find(|(name, _)| *name == stem) {
-            Some((_, expected)) if *expected == outcome => {}
-            Some((_, expected)) => wrong.push(format!("{stem}: {outcome:?} instead of {expected:?}")),
+            Some((_, expected)) if *expected == reaction => {}
+            Some((_, expected)) => wrong.push(format!("{stem}: {reaction:?} instead of {expected:?}")),
             None => wrong.push(format!("{stem}: not in the table")),
         }
-        println!("{stem:12} {outcome:?}");
-        played.insert(stem);
+        println!("{stem:12} {reaction:?}");
+        tested.insert(stem);
     }
-    (played, wrong)
+    (tested, wrong)
 }
 
 #[test]
-fn every_torture_message_of_ours_comes_out_as_the_rfc_says() {
+fn torture_messages_get_the_reactions_of_rfc_4475() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/torture");
-    let (played, wrong) = play_folder(&folder);
+    let (tested, wrong) = run_folder(&folder);
     assert_eq!(wrong, Vec::<String>::new());
     let cases: BTreeSet<String> = CASES.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(played, cases, "every case has a message");
+    assert_eq!(tested, cases, "every case has a message");
     if let Some(folder) = std::env::var_os("TELEPATH_RFC4475_DIR") {
-        let (played, wrong) = play_folder(Path::new(&folder));
+        let (tested, wrong) = run_folder(Path::new(&folder));
         assert_eq!(wrong, Vec::<String>::new(), "original messages");
-        assert!(!played.is_empty(), "the named folder is empty");
+        assert!(!tested.is_empty(), "TELEPATH_RFC4475_DIR is empty");
     }
 }

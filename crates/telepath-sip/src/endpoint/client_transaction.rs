@@ -1,5 +1,5 @@
-//! Client transactions (RFC 3261 section 17.1, with the Accepted state of RFC 6026): they repeat a request until
-//! it is answered, acknowledge refusals of an INVITE, and give up after 64*T1.
+//! Client transactions (RFC 3261 section 17.1, with the state Accepted of RFC 6026): they retransmit a request until a
+//! response arrives, retransmit the ACK of a final response, and time out after 64*T1.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,60 +7,63 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::CallHandle;
+use super::method_class::ClientMethod;
 use super::timer::TimerId;
 use super::{Deadline, Endpoint};
-use crate::message::{Method, Response};
+use crate::message::Response;
 
-/// By what a response is matched to its request (RFC 3261 section 17.1.3). A CANCEL shares the branch of its
-/// INVITE, hence the method.
+/// Matches a response to its request (section 17.1.3). CANCEL has the branch of its INVITE, hence the method.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ClientKey {
-    pub(crate) branch: String,
-    pub(crate) method: Method,
+pub(super) struct ClientKey {
+    pub(super) branch: String,
+    pub(super) method: ClientMethod,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClientState {
+    /// Also Trying, of a non-INVITE transaction.
     Calling,
     Proceeding,
     Completed,
     Accepted,
 }
 
-pub(crate) struct ClientTransaction {
+pub(super) struct ClientTransaction {
     state: ClientState,
     request: Arc<[u8]>,
     to: SocketAddr,
-    pub(crate) call: Option<CallHandle>,
-    /// The ACK sent, kept to be repeated.
+    pub(super) call: Option<CallHandle>,
+    /// The ACK that we sent, for retransmission.
     ack: Option<SentAck>,
     interval: Duration,
     retransmit: Option<TimerId>,
     end: Option<TimerId>,
 }
 
-/// An ACK that was sent, and to whose answer.
-pub(crate) struct SentAck {
-    pub(crate) payload: Arc<[u8]>,
-    pub(crate) to: SocketAddr,
-    pub(crate) remote_tag: Option<String>,
+/// An ACK that we sent.
+pub(super) struct SentAck {
+    pub(super) payload: Arc<[u8]>,
+    pub(super) to: SocketAddr,
+    /// The To tag of the response that it acknowledges.
+    pub(super) remote_tag: Option<String>,
 }
 
-pub(crate) type ClientTable = HashMap<ClientKey, ClientTransaction>;
+pub(super) type ClientTable = HashMap<ClientKey, ClientTransaction>;
 
-/// What the call has to do about a response.
+/// What a response means for the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResponseEffect {
-    /// New to the call.
+pub(super) enum ResponseEffect {
+    /// The call must process it.
     New,
-    /// Seen before, or without meaning now.
-    Ignore,
-    /// A second callee answered the same INVITE.
+    /// The transaction has absorbed it, for example a retransmission.
+    Absorbed,
+    /// A 2xx from a second callee.
     Forked,
 }
 
 impl Endpoint {
-    pub(crate) fn client_start(
+    /// Sends a request and starts its transaction.
+    pub(super) fn client_start(
         &mut self,
         key: ClientKey,
         request: Arc<[u8]>,
@@ -78,35 +81,35 @@ impl Endpoint {
         self.clients.insert(key, tx);
     }
 
-    /// Moves the transaction on and tells what the call has to do.
-    pub(crate) fn client_receive(
+    /// Advances the state of the transaction.
+    pub(super) fn client_receive(
         &mut self,
         key: &ClientKey,
         response: &Response,
         now: Instant,
     ) -> ResponseEffect {
         let timing = self.config.timing;
-        let is_invite = key.method == Method::Invite;
-        let Some(tx) = self.clients.get_mut(key) else { return ResponseEffect::Ignore };
+        let is_invite = key.method == ClientMethod::Invite;
+        let Some(tx) = self.clients.get_mut(key) else { return ResponseEffect::Absorbed };
         let status = response.status();
         match tx.state {
             ClientState::Completed | ClientState::Accepted => {
                 let forked = tx.state == ClientState::Accepted && status.is_success();
                 let Some(ack) = tx.ack.as_ref().filter(|_| !status.is_provisional()) else {
-                    return ResponseEffect::Ignore;
+                    return ResponseEffect::Absorbed;
                 };
                 if ack.remote_tag.as_deref() != response.to().tag() {
-                    return if forked { ResponseEffect::Forked } else { ResponseEffect::Ignore };
+                    return if forked { ResponseEffect::Forked } else { ResponseEffect::Absorbed };
                 }
                 let (to, payload, call) = (ack.to, ack.payload.clone(), tx.call);
                 self.transmit(to, payload, call, now);
-                return ResponseEffect::Ignore;
+                return ResponseEffect::Absorbed;
             }
             ClientState::Calling | ClientState::Proceeding => {}
         }
         if status.is_provisional() {
             if is_invite {
-                // A ringing INVITE is neither repeated nor given up by the transaction.
+                // In Proceeding, an INVITE has no timers: the callee may ring for a long time.
                 self.timers.clear(tx.retransmit.take());
                 self.timers.clear(tx.end.take());
             }
@@ -117,14 +120,14 @@ impl Endpoint {
         self.timers.clear(tx.end.take());
         tx.state =
             if is_invite && status.is_success() { ClientState::Accepted } else { ClientState::Completed };
-        // Timers D and M; K for the rest.
+        // Timers D and M of an INVITE, timer K otherwise.
         let linger = if is_invite { timing.timer_b() } else { timing.t4 };
         tx.end = Some(self.timers.set(now + linger, Deadline::ClientEnd(key.clone())));
         ResponseEffect::New
     }
 
-    /// Sends an ACK and keeps it for repetition.
-    pub(crate) fn client_acknowledge(&mut self, key: &ClientKey, ack: SentAck, now: Instant) {
+    /// Sends an ACK and stores it for retransmission.
+    pub(super) fn client_acknowledge(&mut self, key: &ClientKey, ack: SentAck, now: Instant) {
         let (to, payload) = (ack.to, ack.payload.clone());
         let Some(tx) = self.clients.get_mut(key) else { return };
         tx.ack = Some(ack);
@@ -132,16 +135,16 @@ impl Endpoint {
         self.transmit(to, payload, call, now);
     }
 
-    /// Where the transaction sends its request.
-    pub(crate) fn client_peer(&self, key: &ClientKey) -> Option<SocketAddr> {
+    /// The destination of the transaction's request.
+    pub(super) fn client_peer(&self, key: &ClientKey) -> Option<SocketAddr> {
         self.clients.get(key).map(|tx| tx.to)
     }
 
-    pub(crate) fn client_retransmit_due(&mut self, key: &ClientKey, now: Instant) {
+    pub(super) fn client_retransmit(&mut self, key: &ClientKey, now: Instant) {
         let timing = self.config.timing;
         let Some(tx) = self.clients.get_mut(key) else { return };
-        // Timer A doubles without limit; E stops at T2, and stays there once a provisional answer is in.
-        tx.interval = if key.method == Method::Invite {
+        // Timer A doubles without a limit. Timer E doubles up to T2 and is T2 in Proceeding.
+        tx.interval = if key.method == ClientMethod::Invite {
             tx.interval * 2
         } else if tx.state == ClientState::Proceeding {
             timing.t2
@@ -153,7 +156,7 @@ impl Endpoint {
         self.transmit(to, request, call, now);
     }
 
-    pub(crate) fn client_end(&mut self, key: &ClientKey) -> Option<ClientTransaction> {
+    pub(super) fn client_end(&mut self, key: &ClientKey) -> Option<ClientTransaction> {
         let tx = self.clients.remove(key)?;
         self.timers.clear(tx.retransmit);
         self.timers.clear(tx.end);

@@ -1,4 +1,4 @@
-//! An endpoint that a test feeds one message at a time, and the messages a peer would write to it.
+//! One endpoint that a test feeds with single messages, and the requests of its peer.
 
 use std::time::{Duration, Instant};
 
@@ -7,15 +7,15 @@ use super::super::{
 };
 use super::pair::{callee_addr, caller_addr, sdp};
 
-pub(super) struct Door {
+pub(super) struct Harness {
     pub(super) endpoint: Endpoint,
     pub(super) now: Instant,
     pub(super) sent: Vec<String>,
     pub(super) events: Vec<Event>,
 }
 
-/// A request as a peer would write it; each part can be replaced.
-pub(super) struct Ask<'a> {
+/// A request of the peer; a test can replace each part.
+pub(super) struct TestRequest<'a> {
     pub(super) start: &'a str,
     pub(super) branch: &'a str,
     pub(super) to_tag: &'a str,
@@ -24,7 +24,7 @@ pub(super) struct Ask<'a> {
     pub(super) body: &'a str,
 }
 
-pub(super) const INVITE: Ask<'static> = Ask {
+pub(super) const INVITE: TestRequest<'static> = TestRequest {
     start: "INVITE sip:desk@192.0.2.20 SIP/2.0",
     branch: "one",
     to_tag: "",
@@ -33,11 +33,11 @@ pub(super) const INVITE: Ask<'static> = Ask {
     body: "v=0\r\n",
 };
 
-impl Ask<'_> {
+impl TestRequest<'_> {
     pub(super) fn text(&self) -> String {
         format!(
             "{}\r\nVia: SIP/2.0/UDP 192.0.2.10:5070;branch=z9hG4bK{}\r\nFrom: <sip:probe@caller.test>;tag=pt\r\n\
-             To: <sip:desk@callee.test>{}\r\nCall-ID: door\r\nCSeq: {}\r\nMax-Forwards: 70\r\n\
+             To: <sip:desk@callee.test>{}\r\nCall-ID: test\r\nCSeq: {}\r\nMax-Forwards: 70\r\n\
              Contact: <sip:probe@192.0.2.10:5070>\r\n{}Content-Length: {}\r\n\r\n{}",
             self.start,
             self.branch,
@@ -50,12 +50,17 @@ impl Ask<'_> {
     }
 }
 
-/// The rest of a request that has no body.
-pub(super) fn bare<'a>(start: &'a str, branch: &'a str, cseq: &'a str, to_tag: &'a str) -> Ask<'a> {
-    Ask { start, branch, to_tag, cseq, extra: "", body: "" }
+/// A request without a body.
+pub(super) fn without_body<'a>(
+    start: &'a str,
+    branch: &'a str,
+    cseq: &'a str,
+    to_tag: &'a str,
+) -> TestRequest<'a> {
+    TestRequest { start, branch, to_tag, cseq, extra: "", body: "" }
 }
 
-impl Door {
+impl Harness {
     pub(super) fn new() -> Self {
         Self::with(EndpointLimits::default())
     }
@@ -68,7 +73,7 @@ impl Door {
 
     pub(super) fn collect(&mut self) {
         while let Some(out) = self.endpoint.poll_transmit() {
-            assert_eq!(out.to, caller_addr());
+            assert_eq!(out.to, caller_addr(), "responses go to the source of the request");
             self.sent.push(String::from_utf8_lossy(&out.payload).into_owned());
         }
         while let Some(event) = self.endpoint.poll_event() {
@@ -76,20 +81,20 @@ impl Door {
         }
     }
 
-    /// Puts a request in; gives back what goes out.
-    pub(super) fn put(&mut self, ask: &Ask<'_>) -> Vec<String> {
-        self.put_text(&ask.text())
+    /// Delivers a request and returns what the endpoint sends.
+    pub(super) fn receive(&mut self, request: &TestRequest<'_>) -> Vec<String> {
+        self.receive_text(&request.text())
     }
 
-    pub(super) fn put_text(&mut self, text: &str) -> Vec<String> {
+    pub(super) fn receive_text(&mut self, text: &str) -> Vec<String> {
         self.sent.clear();
         self.endpoint.handle_datagram(caller_addr(), text.as_bytes(), self.now);
         self.collect();
         std::mem::take(&mut self.sent)
     }
 
-    /// Lets time pass timer by timer; gives back what goes out.
-    pub(super) fn pass(&mut self, span: Duration) -> Vec<String> {
+    /// Advances the time, firing each timer, and returns what the endpoint sends.
+    pub(super) fn advance(&mut self, span: Duration) -> Vec<String> {
         self.sent.clear();
         let end = self.now + span;
         while let Some(at) = self.endpoint.poll_timeout().filter(|at| *at <= end) {
@@ -109,14 +114,14 @@ impl Door {
         incoming.unwrap()
     }
 
-    pub(super) fn rule(&self) -> RejectReason {
+    pub(super) fn reject_reason(&self) -> RejectReason {
         match self.events.last() {
             Some(Event::Rejected { reason, .. }) => *reason,
-            other => panic!("no rejection but {other:?}"),
+            other => panic!("not a rejection: {other:?}"),
         }
     }
 
-    pub(super) fn ends(&self) -> Vec<DialogEnd> {
+    pub(super) fn dialog_ends(&self) -> Vec<DialogEnd> {
         let ends = self.events.iter().filter_map(|event| match event {
             Event::Ended { end, .. } => Some(end.clone()),
             _ => None,
@@ -124,16 +129,16 @@ impl Door {
         ends.collect()
     }
 
-    /// A call that is answered and acknowledged; gives back the To tag with its `;tag=`.
+    /// An established call; the string is the To parameter `;tag=…`.
     pub(super) fn established() -> (Self, CallHandle, String) {
-        let mut door = Self::new();
-        door.put(&INVITE);
-        let call = door.call();
-        door.endpoint.accept(call, &sdp("v=0\r\n"), door.now).unwrap();
-        door.collect();
-        let tag = tag_of(&door.sent.pop().unwrap());
-        door.put(&bare("ACK sip:192.0.2.20 SIP/2.0", "ack", "5 ACK", &tag));
-        (door, call, tag)
+        let mut harness = Self::new();
+        harness.receive(&INVITE);
+        let call = harness.call();
+        harness.endpoint.accept(call, &sdp("v=0\r\n"), harness.now).unwrap();
+        harness.collect();
+        let tag = tag_of(&harness.sent.pop().unwrap());
+        harness.receive(&without_body("ACK sip:192.0.2.20 SIP/2.0", "ack", "5 ACK", &tag));
+        (harness, call, tag)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Server transactions (RFC 3261 section 17.2, with the Accepted state of RFC 6026): they answer a repeated
-//! request with what it was answered before, and repeat a refusal of an INVITE until it is acknowledged.
+//! Server transactions (RFC 3261 section 17.2, with the state Accepted of RFC 6026): they answer a retransmitted request
+//! with the last response, and retransmit a non-2xx final response to an INVITE until its ACK arrives.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 use super::event::CallHandle;
 use super::timer::TimerId;
 use super::{Deadline, Endpoint};
-use crate::message::{HostPort, Method, Request, ResponseSeed, StatusCode, Tag};
+use crate::message::{HostPort, Method, Request, ResponseTemplate, StatusCode, Tag};
 
-/// Names a server transaction; never used twice.
+/// Identifies a server transaction. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ServerId(u64);
+pub(super) struct ServerId(u64);
 
-/// By what a request is matched to its transaction (RFC 3261 section 17.2.3). An ACK has the key of its INVITE.
+/// Matches a request to its transaction (section 17.2.3). An ACK has the key of its INVITE.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum ServerKey {
+pub(super) enum ServerKey {
     Branch {
         branch: String,
         sent_by: HostPort,
         method: Method,
     },
-    /// For peers whose branch is absent or not unique.
+    /// For peers of RFC 2543, whose branch is missing or not unique.
     Rfc2543 {
         via: String,
         uri: String,
@@ -35,10 +35,10 @@ pub(crate) enum ServerKey {
 }
 
 impl ServerKey {
-    pub(crate) fn of(request: &Request, method: &Method) -> Option<Self> {
+    pub(super) fn of(request: &Request, method: &Method) -> Option<Self> {
         let via = request.vias().first()?;
         let method = method.clone();
-        Some(match via.unique_branch() {
+        Some(match via.rfc3261_branch() {
             Some(branch) => {
                 Self::Branch { branch: branch.to_owned(), sent_by: via.sent_by().clone(), method }
             }
@@ -54,9 +54,9 @@ impl ServerKey {
     }
 }
 
-/// What makes two requests the same one that came by two ways (RFC 3261 section 8.2.2.2).
+/// Identifies copies of one request that arrive over different paths (section 8.2.2.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct MergeKey {
+pub(super) struct MergeKey {
     call_id: String,
     from_tag: String,
     cseq: u32,
@@ -64,7 +64,7 @@ pub(crate) struct MergeKey {
 }
 
 impl MergeKey {
-    pub(crate) fn of(request: &Request) -> Option<Self> {
+    pub(super) fn of(request: &Request) -> Option<Self> {
         Some(Self {
             call_id: request.call_id().as_str().to_owned(),
             from_tag: request.from().tag()?.to_owned(),
@@ -74,57 +74,58 @@ impl MergeKey {
     }
 }
 
-/// Where a transaction stands. Trying and Proceeding are one: what differs is whether `last` is there.
+/// The state of a server transaction. Trying and Proceeding are the same here and differ only in `last_response`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ServerState {
     Proceeding,
-    /// Refusal sent, or any final answer to a request that is not an INVITE.
+    /// A final response was sent, other than a 2xx to an INVITE.
     Completed,
-    /// The refusal is acknowledged.
+    /// The ACK of a non-2xx response arrived.
     Confirmed,
-    /// 2xx to an INVITE sent; the call repeats it, not the transaction.
+    /// A 2xx to an INVITE was sent; the dialog retransmits it.
     Accepted,
 }
 
-pub(crate) struct ServerTransaction {
+pub(super) struct ServerTransaction {
     key: ServerKey,
     merge: Option<MergeKey>,
     is_invite: bool,
     state: ServerState,
-    pub(crate) seed: ResponseSeed,
-    pub(crate) local_tag: Option<Tag>,
-    pub(crate) call: Option<CallHandle>,
-    last: Option<Arc<[u8]>>,
+    pub(super) template: ResponseTemplate,
+    pub(super) local_tag: Option<Tag>,
+    pub(super) call: Option<CallHandle>,
+    last_response: Option<Arc<[u8]>>,
     interval: Duration,
     retransmit: Option<TimerId>,
     end: Option<TimerId>,
 }
 
-/// All server transactions and how they are found.
+/// All server transactions, with their indexes.
 #[derive(Default)]
-pub(crate) struct ServerTable {
+pub(super) struct ServerTable {
     by_id: HashMap<ServerId, ServerTransaction>,
     by_key: HashMap<ServerKey, ServerId>,
     merged: HashMap<MergeKey, ServerId>,
-    made: u64,
+    last_id: u64,
 }
 
 impl ServerTable {
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    pub(crate) fn get(&self, id: ServerId) -> Option<&ServerTransaction> {
+    pub(super) fn get(&self, id: ServerId) -> Option<&ServerTransaction> {
         self.by_id.get(&id)
     }
 
-    pub(crate) fn find(&self, key: &ServerKey) -> Option<ServerId> {
+    pub(super) fn find(&self, key: &ServerKey) -> Option<ServerId> {
         self.by_key.get(key).copied()
     }
 
-    /// The INVITE an ACK means. Some callers give the ACK of a refusal a branch of its own against section
-    /// 17.1.1.3; it is known by Call-ID, tags and number then, or they would hear the refusal for 32 s.
-    pub(crate) fn find_acknowledged(&self, ack: &Request) -> Option<ServerId> {
+    /// The INVITE transaction that an ACK belongs to. Some callers give the ACK of a non-2xx response a new branch,
+    /// contrary to section 17.1.1.3. Such an ACK is matched by Call-ID, tags and `CSeq`; otherwise the response would be
+    /// retransmitted for 32 s.
+    pub(super) fn find_acknowledged(&self, ack: &Request) -> Option<ServerId> {
         let by_branch = ServerKey::of(ack, &Method::Invite).and_then(|key| self.find(&key));
         by_branch.or_else(|| {
             let key = MergeKey { method: Method::Invite, ..MergeKey::of(ack)? };
@@ -134,11 +135,11 @@ impl ServerTable {
         })
     }
 
-    pub(crate) fn is_merged(&self, request: &Request) -> bool {
+    pub(super) fn is_merged(&self, request: &Request) -> bool {
         MergeKey::of(request).is_some_and(|key| self.merged.contains_key(&key))
     }
 
-    pub(crate) fn add(
+    pub(super) fn add(
         &mut self,
         request: &Request,
         source: SocketAddr,
@@ -146,8 +147,8 @@ impl ServerTable {
         call: Option<CallHandle>,
     ) -> Option<ServerId> {
         let key = ServerKey::of(request, request.method())?;
-        self.made += 1;
-        let id = ServerId(self.made);
+        self.last_id += 1;
+        let id = ServerId(self.last_id);
         let merge = MergeKey::of(request).filter(|_| request.to().tag().is_none());
         if let Some(merge) = &merge {
             self.merged.insert(merge.clone(), id);
@@ -158,10 +159,10 @@ impl ServerTable {
             merge,
             is_invite: *request.method() == Method::Invite,
             state: ServerState::Proceeding,
-            seed: ResponseSeed::of(request, source),
+            template: ResponseTemplate::of(request, source),
             local_tag,
             call,
-            last: None,
+            last_response: None,
             interval: Duration::ZERO,
             retransmit: None,
             end: None,
@@ -181,21 +182,22 @@ impl ServerTable {
 }
 
 impl ServerTransaction {
-    pub(crate) fn is_open(&self) -> bool {
+    /// Whether no final response has been sent.
+    pub(super) fn is_proceeding(&self) -> bool {
         self.state == ServerState::Proceeding
     }
 }
 
 impl Endpoint {
-    /// Sends an answer through its transaction and moves the transaction on.
-    pub(crate) fn server_send(&mut self, id: ServerId, status: StatusCode, payload: Arc<[u8]>, now: Instant) {
+    /// Sends a response and advances the state of the transaction. Does nothing after a final response.
+    pub(super) fn server_send(&mut self, id: ServerId, status: StatusCode, payload: Arc<[u8]>, now: Instant) {
         let timing = self.config.timing;
         let Some(tx) = self.servers.by_id.get_mut(&id) else { return };
         if tx.state != ServerState::Proceeding {
             return;
         }
-        let (to, call) = (tx.seed.answer_to, tx.call);
-        tx.last = Some(payload.clone());
+        let (to, call) = (tx.template.destination, tx.call);
+        tx.last_response = Some(payload.clone());
         if !status.is_provisional() {
             tx.state = if tx.is_invite && status.is_success() {
                 ServerState::Accepted
@@ -206,26 +208,26 @@ impl Endpoint {
                 tx.interval = timing.t1;
                 tx.retransmit = Some(self.timers.set(now + timing.t1, Deadline::ServerRetransmit(id)));
             }
-            // Timers H, J and L are all 64*T1.
+            // Timer H, J or L.
             tx.end = Some(self.timers.set(now + timing.timer_b(), Deadline::ServerEnd(id)));
         }
         self.transmit(to, payload, call, now);
     }
 
-    /// The same request again: answer what was answered before.
-    pub(crate) fn server_repeat(&mut self, id: ServerId, now: Instant) {
+    /// Answers a retransmitted request with the last response.
+    pub(super) fn server_repeat(&mut self, id: ServerId, now: Instant) {
         let Some(tx) = self.servers.by_id.get(&id) else { return };
-        let repeats = match tx.state {
+        let retransmit = match tx.state {
             ServerState::Proceeding | ServerState::Completed => true,
             ServerState::Confirmed | ServerState::Accepted => false,
         };
-        if let (true, Some(payload)) = (repeats, tx.last.clone()) {
-            self.transmit(tx.seed.answer_to, payload, tx.call, now);
+        if let (true, Some(payload)) = (retransmit, tx.last_response.clone()) {
+            self.transmit(tx.template.destination, payload, tx.call, now);
         }
     }
 
-    /// An ACK with the branch of its INVITE: the refusal has arrived.
-    pub(crate) fn server_acknowledged(&mut self, id: ServerId, now: Instant) {
+    /// Processes the ACK of a non-2xx response.
+    pub(super) fn server_acknowledged(&mut self, id: ServerId, now: Instant) {
         let Some(tx) = self.servers.by_id.get_mut(&id) else { return };
         if tx.state != ServerState::Completed {
             return;
@@ -236,18 +238,18 @@ impl Endpoint {
         tx.end = Some(self.timers.set(now + self.config.timing.t4, Deadline::ServerEnd(id)));
     }
 
-    pub(crate) fn server_retransmit_due(&mut self, id: ServerId, now: Instant) {
+    pub(super) fn server_retransmit(&mut self, id: ServerId, now: Instant) {
         let timing = self.config.timing;
         let Some(tx) = self.servers.by_id.get_mut(&id) else { return };
         tx.interval = timing.next_interval(tx.interval);
         tx.retransmit = Some(self.timers.set(now + tx.interval, Deadline::ServerRetransmit(id)));
-        if let Some(payload) = tx.last.clone() {
-            let (to, call) = (tx.seed.answer_to, tx.call);
+        if let Some(payload) = tx.last_response.clone() {
+            let (to, call) = (tx.template.destination, tx.call);
             self.transmit(to, payload, call, now);
         }
     }
 
-    pub(crate) fn server_end(&mut self, id: ServerId) {
+    pub(super) fn server_end(&mut self, id: ServerId) {
         if let Some(tx) = self.servers.remove(id) {
             self.timers.clear(tx.retransmit);
             self.timers.clear(tx.end);

@@ -1,0 +1,168 @@
+//! Requests within a dialog (RFC 3261 section 12.2.2): the `CSeq` number must increase. A re-INVITE or an UPDATE with an
+//! offer waits for the application; every other request gets its response at once.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::Endpoint;
+use super::call::{CallState, PendingReInvite};
+use super::event::{CallHandle, DialogEnd, Event, Info, ReInviteMethod, RetryAfter, WrongCallState};
+use super::method_class::ServedMethod;
+use super::reject_reason::RejectReason;
+use super::response::{Rejection, rejection_status, retry_after};
+use super::server_transaction::ServerId;
+use crate::message::{Headers, KnownHeader, Request, SessionDescription, StatusCode};
+
+/// The INFO bodies that are reported to the application.
+const DTMF_TYPES: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
+const INFO_ACCEPT: &str = "application/dtmf-relay, application/dtmf";
+/// The Retry-After of a re-INVITE that collides with another one: 0 to 10 s are allowed (section 14.2).
+const GLARE_RETRY_AFTER: RetryAfter = RetryAfter(Duration::from_secs(2));
+
+impl Endpoint {
+    pub(super) fn in_dialog(
+        &mut self,
+        handle: CallHandle,
+        method: ServedMethod,
+        source: SocketAddr,
+        request: &Request,
+        now: Instant,
+    ) {
+        self.trace.belongs_to(handle);
+        if self.servers.len() >= self.config.limits.max_server_transactions {
+            let rejection = self.over_limit(RejectReason::TransactionTableFull);
+            return self.reject_request(request, source, rejection, now);
+        }
+        let Some(call) = self.calls.get_mut(&handle) else { return };
+        if call.dialog.remote_seq.is_some_and(|last| request.cseq().number <= last) {
+            let rejection = Rejection::new(RejectReason::CSeqNotAdvanced, StatusCode::SERVER_INTERNAL_ERROR);
+            return self.reject_request(request, source, rejection.with_phrase("CSeq Not Advanced"), now);
+        }
+        call.dialog.remote_seq = Some(request.cseq().number);
+        let Some(id) = self.servers.add(request, source, None, Some(handle)) else { return };
+        match method {
+            ServedMethod::Bye => {
+                self.respond(id, StatusCode::OK, Headers::default(), None, now);
+                self.receive_bye(handle, now);
+            }
+            ServedMethod::Invite => {
+                self.receive_reinvite(handle, id, ReInviteMethod::Invite, source, request, now);
+            }
+            ServedMethod::Update => {
+                self.receive_reinvite(handle, id, ReInviteMethod::Update, source, request, now);
+            }
+            ServedMethod::Info => self.receive_info(handle, id, request, now),
+            ServedMethod::Options => {
+                let headers = self.capability_headers();
+                self.respond(id, StatusCode::OK, headers, None, now);
+            }
+        }
+    }
+
+    /// If both sides hang up at once, the call ends with the response to our own BYE.
+    fn receive_bye(&mut self, handle: CallHandle, now: Instant) {
+        let ending = self.calls.get(&handle).is_some_and(|call| matches!(call.state, CallState::Ending(_)));
+        if !ending {
+            self.end_call(handle, DialogEnd::ByeReceived, now);
+        }
+    }
+
+    fn receive_info(&mut self, handle: CallHandle, id: ServerId, request: &Request, now: Instant) {
+        let content_type = request.content_type().unwrap_or_default();
+        if request.body().is_empty() {
+            self.respond(id, StatusCode::OK, Headers::default(), None, now);
+        } else if DTMF_TYPES.contains(&content_type.as_str()) {
+            self.respond(id, StatusCode::OK, Headers::default(), None, now);
+            self.report(Event::Info(Info { call: handle, content_type, body: request.body().to_vec() }));
+        } else {
+            let mut headers = Headers::default();
+            headers.push(KnownHeader::Accept, INFO_ACCEPT.to_owned());
+            self.respond(id, StatusCode::UNSUPPORTED_MEDIA_TYPE, headers, None, now);
+        }
+    }
+
+    fn receive_reinvite(
+        &mut self,
+        handle: CallHandle,
+        id: ServerId,
+        method: ReInviteMethod,
+        source: SocketAddr,
+        request: &Request,
+        now: Instant,
+    ) {
+        let Some(call) = self.calls.get_mut(&handle) else { return };
+        let offer = request.session_description();
+        let idle = matches!(call.state, CallState::Established) && call.reinvite.is_none();
+        let target_refresh_only = method == ReInviteMethod::Update && offer.is_none();
+        if matches!(call.state, CallState::Ending(_)) {
+            self.respond(id, StatusCode::CALL_DOES_NOT_EXIST, Headers::default(), None, now);
+        } else if target_refresh_only {
+            call.dialog.refresh_target(request, source);
+            self.respond(id, StatusCode::OK, self.dialog_headers(), None, now);
+        } else if !idle {
+            // An offer is already outstanding (section 14.2, RFC 3311 section 5.2).
+            let headers = retry_after(GLARE_RETRY_AFTER);
+            self.reject_glare(id, StatusCode::SERVER_INTERNAL_ERROR, headers, source, now);
+        } else if call.unacked.is_some() {
+            self.reject_glare(id, StatusCode::REQUEST_PENDING, Headers::default(), source, now);
+        } else {
+            call.dialog.refresh_target(request, source);
+            call.reinvite = Some(PendingReInvite { transaction: id, method, cseq: request.cseq().number });
+            if method == ReInviteMethod::Invite {
+                self.respond(id, StatusCode::TRYING, Headers::default(), None, now);
+            }
+            self.report(Event::ReInvite { call: handle, method, offer });
+        }
+    }
+
+    /// Rejects a re-INVITE that collides with another offer ("glare").
+    fn reject_glare(
+        &mut self,
+        id: ServerId,
+        status: StatusCode,
+        headers: Headers,
+        source: SocketAddr,
+        now: Instant,
+    ) {
+        self.respond(id, status, headers, None, now);
+        self.report_rejection(RejectReason::ReInvitePending, source, Some(status));
+    }
+
+    fn take_reinvite(&mut self, handle: CallHandle) -> Result<PendingReInvite, WrongCallState> {
+        self.calls.get_mut(&handle).and_then(|call| call.reinvite.take()).ok_or(WrongCallState(handle))
+    }
+
+    /// Accepts a re-INVITE or UPDATE with 200.
+    ///
+    /// # Errors
+    /// [`WrongCallState`] if none is pending.
+    pub fn accept_reinvite(
+        &mut self,
+        call: CallHandle,
+        sdp: &SessionDescription,
+        now: Instant,
+    ) -> Result<(), WrongCallState> {
+        let reinvite = self.take_reinvite(call)?;
+        let headers = self.dialog_headers();
+        let payload = self.respond(reinvite.transaction, StatusCode::OK, headers, Some(sdp), now);
+        if let (ReInviteMethod::Invite, Some(payload)) = (reinvite.method, payload) {
+            self.await_ack(call, reinvite.transaction, reinvite.cseq, payload, now);
+        }
+        Ok(())
+    }
+
+    /// Rejects a re-INVITE or UPDATE, usually with 488; the session stays as it is. A status below 300 is sent as 500.
+    ///
+    /// # Errors
+    /// [`WrongCallState`] if none is pending.
+    pub fn reject_reinvite(
+        &mut self,
+        call: CallHandle,
+        status: StatusCode,
+        now: Instant,
+    ) -> Result<(), WrongCallState> {
+        let reinvite = self.take_reinvite(call)?;
+        self.respond(reinvite.transaction, rejection_status(status), Headers::default(), None, now);
+        Ok(())
+    }
+}

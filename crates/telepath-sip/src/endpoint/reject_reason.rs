@@ -1,0 +1,65 @@
+//! Why the SIP stack rejects a message before the application sees it.
+
+use crate::message::{DropReason, SyntaxError};
+
+/// Why a message was rejected or dropped. [`RejectReason::name`] is stable and serves as a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the name of each reason explains it, see `name`")]
+pub enum RejectReason {
+    Unparsable(DropReason),
+    Malformed(SyntaxError),
+    UnknownMethod,
+    MethodNotAllowed,
+    CSeqMismatch,
+    UnsupportedScheme,
+    HeadersInRequestUri,
+    TooManyHops,
+    LoopedRequest,
+    MergedRequest,
+    UnsupportedExtension,
+    UnsupportedContent,
+    SdpNotAcceptable,
+    MissingFromTag,
+    MissingContact,
+    UnknownDialog,
+    UnknownTransaction,
+    CSeqNotAdvanced,
+    ReInvitePending,
+    CallTableFull,
+    TransactionTableFull,
+    StrayResponse,
+}
+
+impl RejectReason {
+    /// The name in snake case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unparsable(DropReason::KeepAlive) => "keep_alive",
+            Self::Unparsable(DropReason::TooLong) => "too_long",
+            Self::Unparsable(DropReason::NotSip) => "not_sip",
+            Self::Unparsable(DropReason::BadResponse(_)) => "bad_response",
+            Self::Unparsable(DropReason::BadRequest(_)) => "unanswerable_request",
+            Self::Malformed(_) => "malformed",
+            Self::UnknownMethod => "unknown_method",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::CSeqMismatch => "cseq_mismatch",
+            Self::UnsupportedScheme => "unsupported_scheme",
+            Self::HeadersInRequestUri => "headers_in_request_uri",
+            Self::TooManyHops => "too_many_hops",
+            Self::LoopedRequest => "looped_request",
+            Self::MergedRequest => "merged_request",
+            Self::UnsupportedExtension => "unsupported_extension",
+            Self::UnsupportedContent => "unsupported_content",
+            Self::SdpNotAcceptable => "sdp_not_acceptable",
+            Self::MissingFromTag => "missing_from_tag",
+            Self::MissingContact => "missing_contact",
+            Self::UnknownDialog => "unknown_dialog",
+            Self::UnknownTransaction => "unknown_transaction",
+            Self::CSeqNotAdvanced => "cseq_not_advanced",
+            Self::ReInvitePending => "reinvite_pending",
+            Self::CallTableFull => "call_table_full",
+            Self::TransactionTableFull => "transaction_table_full",
+            Self::StrayResponse => "stray_response",
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Responses (RFC 3261 section 8.2.6): their common headers, and sending them through a server transaction or, for
+//! requests that are rejected at once, statelessly (section 8.2.7).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Endpoint;
+use super::event::RetryAfter;
+use super::reject_reason::RejectReason;
+use super::server_transaction::ServerId;
+use crate::message::{
+    Headers, KnownHeader, Request, ResponseTemplate, ResponseWriter, SessionDescription, StatusCode, Tag,
+};
+
+/// The value of Allow: the methods of the classes `Ack`, `Cancel` and `Served` in [`super::method_class`].
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+/// The only accepted body type.
+pub(super) const ACCEPT: &str = "application/sdp";
+
+/// The response to a rejected request, and why it was rejected.
+pub(super) struct Rejection {
+    reason: RejectReason,
+    status: StatusCode,
+    /// Replaces the usual reason phrase.
+    phrase: Option<&'static str>,
+    headers: Headers,
+}
+
+impl Rejection {
+    pub(super) fn new(reason: RejectReason, status: StatusCode) -> Self {
+        Self { reason, status, phrase: None, headers: Headers::default() }
+    }
+
+    pub(super) fn with_phrase(mut self, phrase: &'static str) -> Self {
+        self.phrase = Some(phrase);
+        self
+    }
+
+    pub(super) fn with_header(mut self, name: KnownHeader, value: impl Into<String>) -> Self {
+        self.headers.push(name, value.into());
+        self
+    }
+}
+
+/// The status for a rejection: a status below 300 does not reject and becomes 500.
+pub(super) fn rejection_status(status: StatusCode) -> StatusCode {
+    if status.code() < 300 { StatusCode::SERVER_INTERNAL_ERROR } else { status }
+}
+
+/// A Retry-After header.
+pub(super) fn retry_after(after: RetryAfter) -> Headers {
+    let mut headers = Headers::default();
+    headers.push(KnownHeader::RetryAfter, after.0.as_secs().to_string());
+    headers
+}
+
+impl Endpoint {
+    /// A 503 with Retry-After for a request that exceeds a limit.
+    pub(super) fn over_limit(&self, reason: RejectReason) -> Rejection {
+        let headers = retry_after(RetryAfter(self.config.limits.retry_after));
+        Rejection { headers, ..Rejection::new(reason, StatusCode::SERVICE_UNAVAILABLE) }
+    }
+
+    /// Contact and Allow, for responses that create or keep a dialog.
+    pub(super) fn dialog_headers(&self) -> Headers {
+        let mut headers = Headers::default();
+        headers.push(KnownHeader::Contact, format!("<sip:{}>", self.config.advertised));
+        headers.push(KnownHeader::Allow, ALLOW.to_owned());
+        headers
+    }
+
+    /// The headers of a 200 to OPTIONS (section 11.2).
+    pub(super) fn capability_headers(&self) -> Headers {
+        let mut headers = self.dialog_headers();
+        headers.push(KnownHeader::Accept, ACCEPT.to_owned());
+        headers
+    }
+
+    fn add_server(&self, mut headers: Headers) -> Headers {
+        headers.push(KnownHeader::Server, self.config.product.as_str().to_owned());
+        headers
+    }
+
+    /// Sends a response without a transaction.
+    pub(super) fn respond_stateless(
+        &mut self,
+        request: &Request,
+        source: SocketAddr,
+        status: StatusCode,
+        phrase: Option<&str>,
+        headers: Headers,
+        now: Instant,
+    ) {
+        let template = ResponseTemplate::of(request, source);
+        let payload = self.stateless_response(&template, status, phrase, headers);
+        let call = self.trace.current_call();
+        self.transmit(template.destination, payload, call, now);
+    }
+
+    /// Sends 400 or 505 to a request that could not be parsed.
+    pub(super) fn respond_malformed(
+        &mut self,
+        template: &ResponseTemplate,
+        status: StatusCode,
+        phrase: Option<&str>,
+        now: Instant,
+    ) {
+        let payload = self.stateless_response(template, status, phrase, Headers::default());
+        self.transmit(template.destination, payload, None, now);
+    }
+
+    fn stateless_response(
+        &self,
+        template: &ResponseTemplate,
+        status: StatusCode,
+        phrase: Option<&str>,
+        headers: Headers,
+    ) -> Arc<[u8]> {
+        let tag = self.tokens.stateless_tag(template);
+        ResponseWriter {
+            template,
+            status,
+            phrase,
+            to_tag: Some(&tag),
+            with_record_route: false,
+            headers: self.add_server(headers),
+            body: &[],
+        }
+        .write()
+    }
+
+    /// Rejects a request statelessly and reports it.
+    pub(super) fn reject_request(
+        &mut self,
+        request: &Request,
+        source: SocketAddr,
+        rejection: Rejection,
+        now: Instant,
+    ) {
+        let Rejection { reason, status, phrase, headers } = rejection;
+        self.respond_stateless(request, source, status, phrase, headers, now);
+        self.report_rejection(reason, source, Some(status));
+    }
+
+    /// Sends a response through its transaction and returns its bytes.
+    pub(super) fn respond(
+        &mut self,
+        id: ServerId,
+        status: StatusCode,
+        headers: Headers,
+        sdp: Option<&SessionDescription>,
+        now: Instant,
+    ) -> Option<Arc<[u8]>> {
+        let mut headers = self.add_server(headers);
+        let tx = self.servers.get(id)?;
+        if sdp.is_some() {
+            headers.push(KnownHeader::ContentType, ACCEPT.to_owned());
+        }
+        let trying = status == StatusCode::TRYING;
+        let payload = ResponseWriter {
+            template: &tx.template,
+            status,
+            phrase: None,
+            to_tag: tx.local_tag.as_ref().filter(|_| !trying).map(Tag::as_str),
+            with_record_route: !trying && status.code() < 300,
+            headers,
+            body: sdp.map_or(&[], SessionDescription::as_bytes),
+        }
+        .write();
+        self.server_send(id, status, payload.clone(), now);
+        Some(payload)
+    }
+}

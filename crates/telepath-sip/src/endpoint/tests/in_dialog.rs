@@ -1,0 +1,214 @@
+//! Requests within a dialog (RFC 3261 sections 12 to 15): ACK, BYE, CANCEL, re-INVITE, UPDATE, INFO and OPTIONS.
+
+use std::time::Duration;
+
+use super::super::{DialogEnd, EndpointCounts, Event, ReInviteMethod, RejectReason, WrongCallState};
+use super::harness::{Harness, INVITE, TestRequest, status, statuses, tag_of, without_body};
+use super::pair::sdp;
+use crate::message::StatusCode;
+
+#[test]
+fn a_2xx_without_ack_is_retransmitted_and_then_followed_by_bye() {
+    let mut harness = Harness::new();
+    harness.receive(&INVITE);
+    harness.endpoint.accept(harness.call(), &sdp("v=0\r\n"), harness.now).unwrap();
+    harness.collect();
+    let sent = harness.advance(Duration::from_secs(31));
+    assert!(sent.len() >= 9 && sent.iter().all(|text| status(text) == 200), "{}", sent.len());
+    let sent = harness.advance(Duration::from_secs(2));
+    assert!(sent.iter().any(|text| text.starts_with("BYE sip:probe@192.0.2.10:5070 SIP/2.0")));
+    harness.advance(Duration::from_mins(2));
+    assert_eq!(harness.dialog_ends(), [DialogEnd::AckTimeout]);
+    assert_eq!(harness.endpoint.counts(), EndpointCounts::default());
+}
+
+#[test]
+fn cancel_after_the_final_response_has_no_effect() {
+    let (mut harness, call, _) = Harness::established();
+    assert_eq!(
+        statuses(&harness.receive(&without_body(
+            "CANCEL sip:desk@192.0.2.20 SIP/2.0",
+            "one",
+            "5 CANCEL",
+            ""
+        ))),
+        [200]
+    );
+    assert!(harness.dialog_ends().is_empty());
+    harness.endpoint.hang_up(call, harness.now).unwrap();
+}
+
+#[test]
+fn bye_waits_for_the_ack() {
+    let mut harness = Harness::new();
+    harness.receive(&INVITE);
+    let call = harness.call();
+    harness.endpoint.accept(call, &sdp("v=0\r\n"), harness.now).unwrap();
+    harness.collect();
+    let tag = tag_of(&harness.sent.pop().unwrap());
+    harness.endpoint.hang_up(call, harness.now).unwrap();
+    harness.collect();
+    assert!(harness.sent.is_empty());
+    let sent = harness.receive(&without_body("ACK sip:192.0.2.20 SIP/2.0", "ack", "5 ACK", &tag));
+    assert!(sent[0].starts_with("BYE "));
+}
+
+#[test]
+fn bye_has_the_route_set_and_the_from_and_to_of_the_dialog() {
+    let mut harness = Harness::new();
+    let routes =
+        "Record-Route: <sip:192.0.2.10:5070;lr>, <sip:core.test;lr>\r\nContent-Type: application/sdp\r\n";
+    harness.receive(&TestRequest { extra: routes, ..INVITE });
+    let call = harness.call();
+    harness.endpoint.accept(call, &sdp("v=0\r\n"), harness.now).unwrap();
+    harness.collect();
+    let answer = harness.sent.pop().unwrap();
+    assert!(answer.contains("\r\nRecord-Route: <sip:192.0.2.10:5070;lr>, <sip:core.test;lr>\r\n"));
+    let tag = tag_of(&answer);
+    harness.receive(&without_body("ACK sip:192.0.2.20 SIP/2.0", "ack", "5 ACK", &tag));
+    harness.endpoint.hang_up(call, harness.now).unwrap();
+    harness.collect();
+    let bye = harness.sent.pop().unwrap();
+    assert!(bye.starts_with("BYE sip:probe@192.0.2.10:5070 SIP/2.0\r\n"), "{bye}");
+    assert!(bye.contains("\r\nRoute: <sip:192.0.2.10:5070;lr>\r\nRoute: <sip:core.test;lr>\r\n"), "{bye}");
+    assert!(bye.contains(&format!("\r\nFrom: <sip:desk@callee.test>{tag}\r\n")), "{bye}");
+    assert!(bye.contains("\r\nTo: <sip:probe@caller.test>;tag=pt\r\n"), "{bye}");
+    assert!(bye.contains("\r\nCSeq: 1 BYE\r\n"), "{bye}");
+}
+
+#[test]
+fn in_dialog_requests_are_answered_and_their_cseq_must_increase() {
+    let (mut harness, _, tag) = Harness::established();
+    assert_eq!(
+        statuses(&harness.receive(&without_body("OPTIONS sip:x SIP/2.0", "b1", "6 OPTIONS", &tag))),
+        [200]
+    );
+    assert_eq!(
+        statuses(&harness.receive(&without_body("UPDATE sip:x SIP/2.0", "b2", "7 UPDATE", &tag))),
+        [200]
+    );
+    assert_eq!(
+        statuses(&harness.receive(&without_body("OPTIONS sip:x SIP/2.0", "b3", "7 OPTIONS", &tag))),
+        [500]
+    );
+    assert_eq!(harness.reject_reason(), RejectReason::CSeqNotAdvanced);
+    let dtmf = TestRequest {
+        start: "INFO sip:x SIP/2.0",
+        branch: "b4",
+        to_tag: &tag,
+        cseq: "8 INFO",
+        extra: "Content-Type: application/dtmf-relay\r\n",
+        body: "Signal=5\r\nDuration=160\r\n",
+    };
+    assert_eq!(statuses(&harness.receive(&dtmf)), [200]);
+    assert_eq!(statuses(&harness.receive(&dtmf)), [200], "a retransmission gets the same response");
+    let digits = harness.events.iter().filter(|event| matches!(event, Event::Info(_))).count();
+    assert_eq!(digits, 1, "but is reported once");
+    let odd = TestRequest { branch: "b5", cseq: "9 INFO", extra: "Content-Type: text/odd\r\n", ..dtmf };
+    assert_eq!(statuses(&harness.receive(&odd)), [415]);
+    let bye = without_body("BYE sip:x SIP/2.0", "b6", "10 BYE", &tag);
+    assert_eq!(statuses(&harness.receive(&bye)), [200]);
+    assert_eq!(statuses(&harness.receive(&bye)), [200], "a retransmitted BYE gets the same response");
+    assert_eq!(harness.dialog_ends(), [DialogEnd::ByeReceived]);
+    harness.advance(Duration::from_mins(1));
+    assert_eq!(harness.endpoint.counts(), EndpointCounts::default());
+}
+
+#[test]
+fn the_2xx_of_a_reinvite_is_retransmitted_until_the_ack() {
+    let (mut harness, call, tag) = Harness::established();
+    let reinvite =
+        TestRequest { start: "INVITE sip:x SIP/2.0", branch: "re", to_tag: &tag, cseq: "6 INVITE", ..INVITE };
+    assert_eq!(statuses(&harness.receive(&reinvite)), [100]);
+    let offered = matches!(
+        harness.events.last(),
+        Some(Event::ReInvite { method: ReInviteMethod::Invite, offer: Some(_), .. })
+    );
+    assert!(offered, "{:?}", harness.events.last());
+    let glare = TestRequest { branch: "re2", cseq: "7 INVITE", ..reinvite };
+    let sent = harness.receive(&glare);
+    assert_eq!((statuses(&sent), harness.reject_reason()), (vec![500], RejectReason::ReInvitePending));
+    assert!(sent[0].contains("\r\nRetry-After: "));
+    harness.endpoint.accept_reinvite(call, &sdp("v=0 again"), harness.now).unwrap();
+    harness.collect();
+    assert!(harness.sent.pop().unwrap().ends_with("\r\n\r\nv=0 again"));
+    assert_eq!(
+        statuses(&harness.receive(&TestRequest { branch: "re3", cseq: "8 INVITE", ..reinvite })),
+        [491]
+    );
+    assert!(statuses(&harness.advance(Duration::from_millis(600))).contains(&200));
+    harness.receive(&without_body("ACK sip:x SIP/2.0", "ack2", "6 ACK", &tag));
+    assert!(harness.advance(Duration::from_secs(1)).iter().all(|text| status(text) != 200));
+    assert!(harness.dialog_ends().is_empty());
+}
+
+#[test]
+fn a_rejected_or_cancelled_reinvite_keeps_the_call() {
+    let (mut harness, call, tag) = Harness::established();
+    let reinvite =
+        TestRequest { start: "INVITE sip:x SIP/2.0", branch: "re", to_tag: &tag, cseq: "6 INVITE", ..INVITE };
+    harness.receive(&reinvite);
+    harness.endpoint.reject_reinvite(call, StatusCode::NOT_ACCEPTABLE_HERE, harness.now).unwrap();
+    harness.collect();
+    assert_eq!(statuses(&harness.sent), [488]);
+    harness.receive(&TestRequest { branch: "re2", cseq: "7 INVITE", ..reinvite });
+    let sent = harness.receive(&without_body("CANCEL sip:x SIP/2.0", "re2", "7 CANCEL", &tag));
+    assert_eq!(statuses(&sent), [200, 487]);
+    assert!(matches!(harness.events.last(), Some(Event::ReInviteCancelled { .. })));
+    assert!(harness.endpoint.accept_reinvite(call, &sdp("v=0"), harness.now).is_err());
+    assert!(harness.dialog_ends().is_empty());
+}
+
+#[test]
+fn bye_in_an_early_dialog_terminates_the_invite_with_487() {
+    let mut harness = Harness::new();
+    harness.receive(&INVITE);
+    harness.endpoint.ring(harness.call(), harness.now).unwrap();
+    harness.collect();
+    let tag = tag_of(harness.sent.last().unwrap());
+    let sent = harness.receive(&without_body("BYE sip:x SIP/2.0", "bye", "6 BYE", &tag));
+    assert_eq!(statuses(&sent), [200, 487]);
+    assert_eq!(harness.dialog_ends(), [DialogEnd::ByeReceived]);
+}
+
+#[test]
+fn the_ack_carries_the_answer_to_an_offer_in_the_2xx() {
+    let mut harness = Harness::new();
+    harness.receive(&TestRequest { extra: "", body: "", ..INVITE });
+    let late = matches!(harness.events.last(), Some(Event::Incoming(incoming)) if incoming.offer.is_none());
+    assert!(late);
+    harness.endpoint.accept(harness.call(), &sdp("v=0 offer"), harness.now).unwrap();
+    harness.collect();
+    let tag = tag_of(&harness.sent.pop().unwrap());
+    harness.receive(&TestRequest {
+        start: "ACK sip:x SIP/2.0",
+        branch: "ack",
+        to_tag: &tag,
+        cseq: "5 ACK",
+        ..INVITE
+    });
+    match harness.events.last() {
+        Some(Event::Confirmed { answer: Some(answer), .. }) => assert_eq!(answer.as_bytes(), b"v=0\r\n"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn hanging_up_terminates_a_pending_reinvite_with_487() {
+    let (mut harness, call, tag) = Harness::established();
+    harness.receive(&TestRequest {
+        start: "INVITE sip:x SIP/2.0",
+        branch: "re",
+        to_tag: &tag,
+        cseq: "6 INVITE",
+        ..INVITE
+    });
+    harness.endpoint.hang_up(call, harness.now).unwrap();
+    harness.collect();
+    assert_eq!(status(&harness.sent[0]), 487);
+    assert!(harness.sent[1].starts_with("BYE "));
+    assert_eq!(harness.endpoint.accept_reinvite(call, &sdp("v=0"), harness.now), Err(WrongCallState(call)));
+    harness.advance(Duration::from_mins(2));
+    assert_eq!(harness.dialog_ends(), [DialogEnd::ByeSent { confirmed: false }]);
+    assert_eq!(harness.endpoint.counts(), EndpointCounts::default());
+}

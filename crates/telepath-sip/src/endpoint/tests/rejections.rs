@@ -1,0 +1,186 @@
+//! The responses that the endpoint sends without the application, and the requests that it must not act on.
+
+use std::time::Duration;
+
+use super::super::{DialogEnd, EndpointCounts, EndpointLimits, RejectReason, RetryAfter, WrongCallState};
+use super::harness::{Harness, INVITE, TestRequest, statuses, tag_of, without_body};
+use super::pair::sdp;
+use crate::message::StatusCode;
+
+#[test]
+fn options_is_answered_with_allow_and_accept() {
+    let sent = Harness::new().receive(&without_body("OPTIONS sip:192.0.2.20 SIP/2.0", "o", "1 OPTIONS", ""));
+    assert_eq!(statuses(&sent), [200]);
+    assert!(sent[0].contains("\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE\r\n"));
+    assert!(sent[0].contains("\r\nAccept: application/sdp\r\n"));
+}
+
+#[test]
+fn register_is_refused_with_405_and_an_unknown_method_with_501() {
+    for (method, expected) in [("REGISTER", 405), ("SUBSCRIBE", 405), ("REFER", 405), ("FROBNICATE", 501)] {
+        let (start, cseq) = (format!("{method} sip:192.0.2.20 SIP/2.0"), format!("1 {method}"));
+        let sent = Harness::new().receive(&without_body(&start, "m", &cseq, ""));
+        assert_eq!(statuses(&sent), [expected], "{method}");
+        assert!(sent[0].contains("\r\nAllow: "), "{method}");
+    }
+}
+
+#[test]
+fn a_required_extension_is_refused_with_420_and_unsupported() {
+    let mut harness = Harness::new();
+    let sent = harness.receive(&TestRequest { extra: "Require: 100rel, timer\r\n", body: "", ..INVITE });
+    assert_eq!(statuses(&sent), [420]);
+    assert!(sent[0].contains("\r\nUnsupported: 100rel, timer\r\n"));
+    assert_eq!(harness.reject_reason(), RejectReason::UnsupportedExtension);
+    assert_eq!(harness.endpoint.counts(), EndpointCounts::default(), "a rejected request creates no state");
+}
+
+#[test]
+fn a_request_for_an_unknown_dialog_is_refused_with_481() {
+    for method in ["BYE", "INFO", "UPDATE", "OPTIONS", "INVITE", "CANCEL"] {
+        let (start, cseq) = (format!("{method} sip:192.0.2.20 SIP/2.0"), format!("1 {method}"));
+        let sent = Harness::new().receive(&without_body(&start, "s", &cseq, ";tag=nobody"));
+        assert_eq!(statuses(&sent), [481], "{method}");
+    }
+    let sent = Harness::new().receive(&without_body("BYE sip:192.0.2.20 SIP/2.0", "s", "1 BYE", ""));
+    assert_eq!(statuses(&sent), [481]);
+}
+
+#[test]
+fn an_ack_is_never_answered() {
+    assert!(
+        Harness::new()
+            .receive(&without_body("ACK sip:192.0.2.20 SIP/2.0", "a", "1 ACK", ";tag=x"))
+            .is_empty()
+    );
+    assert!(Harness::new().receive(&without_body("ACK bad uri SIP/2.0", "a", "1 ACK", "")).is_empty());
+}
+
+#[test]
+fn a_merged_request_is_refused_with_482() {
+    let mut harness = Harness::new();
+    assert_eq!(statuses(&harness.receive(&INVITE)), [100]);
+    assert_eq!(statuses(&harness.receive(&TestRequest { branch: "two", ..INVITE })), [482]);
+    assert_eq!(harness.reject_reason(), RejectReason::MergedRequest);
+}
+
+#[test]
+fn a_looped_request_is_refused_with_482_and_too_many_hops_with_483() {
+    let mut harness = Harness::new();
+    let sent = harness.receive(&TestRequest {
+        extra: "Via: SIP/2.0/UDP 192.0.2.20:5060;branch=z9hG4bKx\r\n",
+        body: "",
+        ..INVITE
+    });
+    assert_eq!((statuses(&sent), harness.reject_reason()), (vec![482], RejectReason::LoopedRequest));
+    let hops = "Via: SIP/2.0/UDP hop.test;branch=z9hG4bKh\r\n".repeat(71);
+    let sent = harness.receive(&TestRequest { extra: &hops, body: "", ..INVITE });
+    assert_eq!((statuses(&sent), harness.reject_reason()), (vec![483], RejectReason::TooManyHops));
+}
+
+#[test]
+fn a_retransmitted_invite_gets_the_last_response_and_creates_no_call() {
+    let mut harness = Harness::new();
+    let first = harness.receive(&INVITE);
+    assert_eq!(first, harness.receive(&INVITE));
+    let call = harness.call();
+    harness.endpoint.ring(call, harness.now).unwrap();
+    harness.collect();
+    let ringing = harness.sent.clone();
+    assert_eq!(ringing, harness.receive(&INVITE));
+    assert_eq!(harness.events.len(), 1);
+}
+
+#[test]
+fn a_non_2xx_response_is_retransmitted_until_the_ack() {
+    let mut harness = Harness::new();
+    harness.receive(&INVITE);
+    let retry_after = Some(RetryAfter(Duration::from_secs(7)));
+    harness.endpoint.reject(harness.call(), StatusCode::BUSY_HERE, retry_after, harness.now).unwrap();
+    harness.collect();
+    assert!(harness.sent[0].contains("\r\nRetry-After: 7\r\n"));
+    let tag = tag_of(&harness.sent[0]);
+    assert_eq!(statuses(&harness.advance(Duration::from_millis(1600))), [486, 486]);
+    harness.receive(&without_body("ACK sip:desk@192.0.2.20 SIP/2.0", "one", "5 ACK", &tag));
+    assert!(harness.advance(Duration::from_mins(1)).is_empty());
+    assert_eq!(harness.dialog_ends(), [DialogEnd::RejectedByUs(StatusCode::BUSY_HERE)]);
+    assert_eq!(harness.endpoint.counts(), EndpointCounts::default());
+}
+
+#[test]
+fn an_ack_with_a_new_branch_is_matched_by_its_tags() {
+    let mut harness = Harness::new();
+    harness.receive(&INVITE);
+    harness.endpoint.reject(harness.call(), StatusCode::FORBIDDEN, None, harness.now).unwrap();
+    harness.collect();
+    let tag = tag_of(&harness.sent[0]);
+    harness.receive(&without_body("ACK sip:desk@192.0.2.20 SIP/2.0", "wrong", "5 ACK", ";tag=guess"));
+    assert_eq!(statuses(&harness.advance(Duration::from_millis(600))), [403]);
+    harness.receive(&without_body("ACK sip:desk@192.0.2.20 SIP/2.0", "wrong", "5 ACK", &tag));
+    assert!(harness.advance(Duration::from_mins(1)).is_empty());
+    assert_eq!(harness.endpoint.counts(), EndpointCounts::default());
+}
+
+#[test]
+fn cancel_terminates_a_pending_invite_with_487() {
+    let mut harness = Harness::new();
+    harness.receive(&INVITE);
+    let call = harness.call();
+    let cancel = without_body("CANCEL sip:desk@192.0.2.20 SIP/2.0", "one", "5 CANCEL", "");
+    let sent = harness.receive(&cancel);
+    assert_eq!(statuses(&sent), [200, 487]);
+    assert_eq!(harness.dialog_ends(), [DialogEnd::Cancelled]);
+    assert_eq!(
+        statuses(&harness.receive(&cancel)),
+        [200],
+        "a second CANCEL is answered, the INVITE is not answered again"
+    );
+    assert_eq!(harness.endpoint.accept(call, &sdp("v=0"), harness.now), Err(WrongCallState(call)));
+    harness.advance(Duration::from_mins(1));
+    assert_eq!(harness.endpoint.counts(), EndpointCounts::default());
+}
+
+#[test]
+fn requests_over_a_limit_are_refused_with_503_and_retry_after() {
+    let mut harness = Harness::with(EndpointLimits { max_calls: 1, ..EndpointLimits::default() });
+    assert_eq!(statuses(&harness.receive(&INVITE)), [100]);
+    let other =
+        INVITE.text().replace("Call-ID: test", "Call-ID: other").replace("z9hG4bKone", "z9hG4bKother");
+    let sent = harness.receive_text(&other);
+    assert_eq!((statuses(&sent), harness.reject_reason()), (vec![503], RejectReason::CallTableFull));
+    assert!(sent[0].contains("\r\nRetry-After: 5\r\n"));
+    let mut harness =
+        Harness::with(EndpointLimits { max_server_transactions: 0, ..EndpointLimits::default() });
+    assert_eq!(
+        (statuses(&harness.receive(&INVITE)), harness.reject_reason()),
+        (vec![503], RejectReason::TransactionTableFull)
+    );
+}
+
+#[test]
+fn responses_go_to_the_source_with_received_and_rport() {
+    let mut harness = Harness::new();
+    let behind_nat = without_body("OPTIONS sip:x SIP/2.0", "n", "1 OPTIONS", "").text();
+    let behind_nat = behind_nat.replace("192.0.2.10:5070;branch", "10.1.1.1:9999;rport;branch");
+    // `receive_text` checks the destination.
+    let sent = harness.receive_text(&behind_nat);
+    assert!(
+        sent[0].contains("Via: SIP/2.0/UDP 10.1.1.1:9999;rport=5070;branch=z9hG4bKn;received=192.0.2.10\r\n")
+    );
+}
+
+#[test]
+fn the_trace_contains_the_messages_of_a_call_in_order_without_credentials() {
+    let mut harness = Harness::new();
+    harness.receive(&without_body("OPTIONS sip:x SIP/2.0", "noise", "1 OPTIONS", ""));
+    harness.receive(&TestRequest {
+        extra: "Authorization: Digest response=\"s3cret\"\r\n",
+        body: "",
+        ..INVITE
+    });
+    harness.receive(&without_body("CANCEL sip:desk@192.0.2.20 SIP/2.0", "one", "5 CANCEL", ""));
+    let records: Vec<_> = std::iter::from_fn(|| harness.endpoint.poll_trace()).collect();
+    let starts: Vec<&str> = records.iter().map(|r| r.text.split(' ').take(2).last().unwrap()).collect();
+    assert_eq!(starts, ["sip:desk@192.0.2.20", "100", "sip:desk@192.0.2.20", "200", "487"]);
+    assert!(records.iter().all(|record| record.call == harness.call() && !record.text.contains("s3cret")));
+}
