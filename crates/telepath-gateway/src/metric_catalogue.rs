@@ -1,12 +1,11 @@
-//! The metrics of the gateway: one table of their names, kinds and meanings, which the exporter is told and from which
-//! documentation can be made.
+//! The metrics of the gateway: one table of names, kinds and help texts. The exporter and the documentation use it.
 
-/// What a metric is.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
-    /// Only grows.
+    /// Never decreases.
     Counter,
-    /// Goes up and down.
+    /// Increases and decreases.
     Gauge,
     /// A distribution.
     Histogram,
@@ -15,11 +14,11 @@ pub enum MetricKind {
 /// One metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
-    /// The name, as exported.
+    /// The exported name.
     pub name: &'static str,
-    /// What it is.
+    /// Counter, gauge or histogram.
     pub kind: MetricKind,
-    /// What it counts, with its labels.
+    /// What is measured, in which unit, and by which labels.
     pub help: &'static str,
 }
 
@@ -37,42 +36,48 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "telepath_call_setup_seconds",
         kind: MetricKind::Histogram,
-        help: "From the INVITE to our 200, of answered calls.",
+        help: "Time from the INVITE to the 200 of answered calls.",
     },
     Metric {
         name: "telepath_gateway_processing_seconds",
         kind: MetricKind::Histogram,
-        help: "Median time inside Telepath, one value for each ended call.",
+        help: "Median processing time inside Telepath; one value per ended call.",
     },
-    counter("telepath_calls_ended_total", "Calls that ended, by status and reason."),
-    counter("telepath_call_records_dropped_total", "Records of ended calls that storage never took."),
+    counter("telepath_calls_ended_total", "Ended calls, by status and reason."),
+    counter(
+        "telepath_call_records_dropped_total",
+        "Call records that could not be written and were dropped.",
+    ),
     counter("telepath_sip_rejected_total", "SIP messages rejected or dropped, by reason."),
     counter("telepath_sip_challenges_total", "INVITEs challenged for credentials."),
-    counter("telepath_sip_keep_alives_total", "Empty datagrams that keep a NAT binding open."),
-    counter("telepath_sip_info_total", "INFO requests with digits, which are acknowledged and not used."),
-    counter("telepath_sip_socket_errors_total", "Datagrams that the SIP socket could not send or receive."),
-    counter("telepath_rtp_received_total", "RTP packets from callers, of ended calls."),
-    counter("telepath_rtp_sent_total", "RTP packets to callers, of ended calls."),
-    counter("telepath_rtp_lost_total", "RTP packets from callers that never came, of ended calls."),
-    counter("telepath_rtp_late_total", "RTP packets that came too late to be used, of ended calls."),
-    counter("telepath_rtp_duplicate_total", "RTP packets that came twice, of ended calls."),
-    counter("telepath_rtp_invalid_total", "Datagrams that were not usable RTP, of ended calls."),
-    counter("telepath_rtp_unsent_total", "RTP packets that could not be sent to the caller."),
+    counter("telepath_sip_keep_alives_total", "SIP keep-alives (RFC 5626)."),
+    counter(
+        "telepath_sip_info_total",
+        "INFO requests with DTMF digits, which are answered with 200 and otherwise ignored.",
+    ),
+    counter("telepath_sip_socket_errors_total", "Errors of the SIP socket while sending or receiving."),
+    counter("telepath_rtp_received_total", "RTP packets from callers in ended calls."),
+    counter("telepath_rtp_sent_total", "RTP packets to callers in ended calls."),
+    counter("telepath_rtp_lost_total", "Lost RTP packets from callers in ended calls."),
+    counter("telepath_rtp_late_total", "RTP packets that arrived too late in ended calls."),
+    counter("telepath_rtp_duplicate_total", "Duplicate RTP packets in ended calls."),
+    counter("telepath_rtp_invalid_total", "Datagrams that were not valid RTP of the caller in ended calls."),
+    counter("telepath_rtp_unsent_total", "RTP packets to callers that could not be sent."),
     counter(
         "telepath_playout_overflow_milliseconds_total",
-        "Agent audio dropped because the play-out queue was full, of ended calls.",
+        "Agent audio dropped in ended calls because the play-out queue was full.",
     ),
     counter(
         "telepath_playout_cleared_milliseconds_total",
-        "Agent audio dropped because it was interrupted, of ended calls.",
+        "Agent audio dropped in ended calls because the caller interrupted it.",
     ),
     counter(
         "telepath_agent_frames_dropped_total",
-        "Frames dropped because an agent read too slowly, of ended calls.",
+        "Audio frames dropped in ended calls because the agent read too slowly.",
     ),
 ];
 
-/// Tells the installed recorder what each metric means.
+/// Registers the help texts with the installed metrics recorder.
 pub fn describe_metrics() {
     for metric in METRICS {
         match metric.kind {
@@ -90,25 +95,25 @@ mod tests {
 
     use super::*;
 
-    fn names_in(folder: &Path, found: &mut BTreeSet<String>) {
+    fn collect_names(folder: &Path, names: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                names_in(&path, found);
+                collect_names(&path, names);
             } else if !path.ends_with("metric_catalogue.rs") {
                 let text = std::fs::read_to_string(path).unwrap();
-                let names = text.split("\"telepath_").skip(1).filter_map(|rest| rest.split('"').next());
-                found.extend(names.map(|name| format!("telepath_{name}")));
+                let found = text.split("\"telepath_").skip(1).filter_map(|rest| rest.split('"').next());
+                names.extend(found.map(|name| format!("telepath_{name}")));
             }
         }
     }
 
     #[test]
-    fn the_table_names_what_the_code_counts_and_nothing_else() {
+    fn the_table_lists_exactly_the_metrics_in_the_code() {
         let mut used = BTreeSet::new();
-        names_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
+        collect_names(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
         let listed: BTreeSet<String> = METRICS.iter().map(|metric| metric.name.to_owned()).collect();
         assert_eq!(used, listed);
-        assert_eq!(listed.len(), METRICS.len(), "each once");
+        assert_eq!(listed.len(), METRICS.len(), "a metric is listed twice");
     }
 }

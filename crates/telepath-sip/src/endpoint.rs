@@ -85,7 +85,7 @@ enum Deadline {
     SuccessRetransmit(CallHandle),
     /// No ACK for our 2xx arrived (section 13.3.1.4).
     AckTimeout(CallHandle),
-    /// No final response to a cancelled INVITE of ours arrived (section 9.1).
+    /// No final response to our cancelled INVITE arrived (section 9.1).
     CancelTimeout(CallHandle),
 }
 

@@ -1,4 +1,4 @@
-//! The server side of digest authentication (RFC 7616 section 3.7): creates challenges and verifies credentials. An unknown
+//! The server side of digest authentication (RFC 7616 section 3.6): creates challenges and verifies credentials. An unknown
 //! user is verified against a random HA1, so that neither the response nor its timing tells whether the user exists.
 
 use std::fmt;

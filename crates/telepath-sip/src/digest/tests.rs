@@ -86,12 +86,12 @@ fn digest_response_matches_the_examples_of_rfc_7616_section_3_9_1() {
     let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
     let qop = Some(Qop { nc: "00000001", cnonce });
     let method = Method::parse("GET").unwrap();
-    let made = |algorithm| {
+    let digest = |algorithm| {
         let key = Ha1::derive(algorithm, "Mufasa", "http-auth@example.org", "Circle of Life");
         digest_response(key, nonce, qop, &method, "/dir/index.html")
     };
-    assert_eq!(made(Algorithm::Md5), "8ca523f5e9506fed4657c9700eebdbec");
-    assert_eq!(made(Algorithm::Sha256), "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1");
+    assert_eq!(digest(Algorithm::Md5), "8ca523f5e9506fed4657c9700eebdbec");
+    assert_eq!(digest(Algorithm::Sha256), "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1");
 }
 
 #[test]
@@ -99,8 +99,8 @@ fn digest_response_matches_the_example_of_rfc_2617_section_3_5() {
     let key = Ha1::derive(Algorithm::Md5, "Mufasa", "testrealm@host.com", "Circle Of Life");
     let qop = Some(Qop { nc: "00000001", cnonce: "0a4f113b" });
     let method = Method::parse("GET").unwrap();
-    let made = digest_response(key, "dcd98b7102dd2f0e8b11d0f600bfb0c093", qop, &method, "/dir/index.html");
-    assert_eq!(made, "6629fae49393a05397450978507c4ef1");
+    let digest = digest_response(key, "dcd98b7102dd2f0e8b11d0f600bfb0c093", qop, &method, "/dir/index.html");
+    assert_eq!(digest, "6629fae49393a05397450978507c4ef1");
     assert_eq!(key.to_hex(), "939e7578ed9e3c518a452acee763bce9");
     assert!(Ha1::from_hex(Algorithm::Md5, "939e7578ed9e3c518a452acee763bce9").is_some());
     assert!(Ha1::from_hex(Algorithm::Sha256, "939e7578ed9e3c518a452acee763bce9").is_none());

@@ -30,7 +30,7 @@ pub(super) enum CallState {
     Ending(DialogEnd),
 }
 
-/// An INVITE of ours without a final response.
+/// Our INVITE, while it has no final response.
 pub(super) struct OutgoingInvite {
     pub(super) call: OutgoingCall,
     pub(super) uri: Uri,
@@ -66,7 +66,7 @@ pub(super) enum CancelState {
     Sent,
 }
 
-/// A 2xx of ours whose ACK has not arrived.
+/// Our 2xx, while its ACK has not arrived.
 pub(super) struct UnackedSuccess {
     /// The `CSeq` number of the INVITE and its ACK.
     pub(super) cseq: u32,

@@ -43,7 +43,7 @@ pub(super) struct Dialog {
     target: Uri,
     /// The source of the peer's last request or response.
     peer: SocketAddr,
-    /// The Via of the peer names a private address, so its Contact is not reachable either.
+    /// The Via of the INVITE does not name its source address, so its Contact may be unreachable too.
     behind_nat: bool,
 }
 

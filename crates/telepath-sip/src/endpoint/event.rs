@@ -179,7 +179,7 @@ pub struct OutgoingCall {
     pub via: SocketAddr,
     /// The caller, for From.
     pub from: SipUri,
-    /// The offer; `None` lets the callee make the offer.
+    /// The offer; `None` leaves the offer to the callee.
     pub offer: Option<SessionDescription>,
     /// The answer to a digest challenge.
     pub credentials: Option<ClientCredentials>,

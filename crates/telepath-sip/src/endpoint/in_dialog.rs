@@ -1,5 +1,5 @@
 //! Requests within a dialog (RFC 3261 section 12.2.2): the `CSeq` number must increase. A re-INVITE or an UPDATE with an
-//! offer waits for the application; every other request gets its response at once.
+//! offer waits for the application; every other request is answered immediately.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ impl Endpoint {
         }
     }
 
-    /// If both sides hang up at once, the call ends with the response to our own BYE.
+    /// If both sides hang up at the same time, the call ends with the response to our own BYE.
     fn receive_bye(&mut self, handle: CallHandle, now: Instant) {
         let ending = self.calls.get(&handle).is_some_and(|call| matches!(call.state, CallState::Ending(_)));
         if !ending {

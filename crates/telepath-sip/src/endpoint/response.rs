@@ -1,5 +1,5 @@
 //! Responses (RFC 3261 section 8.2.6): their common headers, and sending them through a server transaction or, for
-//! requests that are rejected at once, statelessly (section 8.2.7).
+//! requests that are rejected immediately, statelessly (section 8.2.7).
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -215,7 +215,7 @@ impl Endpoint {
     }
 
     /// Answers a retransmitted request with the last response.
-    pub(super) fn server_repeat(&mut self, id: ServerId, now: Instant) {
+    pub(super) fn resend_last_response(&mut self, id: ServerId, now: Instant) {
         let Some(tx) = self.servers.by_id.get(&id) else { return };
         let retransmit = match tx.state {
             ServerState::Proceeding | ServerState::Completed => true,

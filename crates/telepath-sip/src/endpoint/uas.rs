@@ -25,7 +25,7 @@ impl Endpoint {
         }
         if let Some(id) = ServerKey::of(&request, request.method()).and_then(|key| self.servers.find(&key)) {
             self.trace_transaction(id);
-            return self.server_repeat(id, now);
+            return self.resend_last_response(id, now);
         }
         let method = match self.inspect(&request) {
             Ok(method) => method,

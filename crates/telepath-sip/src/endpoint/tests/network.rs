@@ -114,9 +114,9 @@ fn a_caller_with_the_right_password_answers_the_challenge() {
         pair.caller.hang_up(ours, pair.now).unwrap();
         pair.settle();
         pair.drain();
-        let causes: Vec<DialogEnd> = pair.callee_events.iter().filter_map(ended).collect();
-        assert_eq!(causes.len(), 2, "seed {seed}");
-        assert_eq!(causes[0], DialogEnd::Challenged, "seed {seed}");
+        let ends: Vec<DialogEnd> = pair.callee_events.iter().filter_map(ended).collect();
+        assert_eq!(ends.len(), 2, "seed {seed}");
+        assert_eq!(ends[0], DialogEnd::Challenged, "seed {seed}");
     }
 }
 

@@ -39,7 +39,7 @@ fn a_required_extension_is_refused_with_420_and_unsupported() {
 fn a_request_for_an_unknown_dialog_is_refused_with_481() {
     for method in ["BYE", "INFO", "UPDATE", "OPTIONS", "INVITE", "CANCEL"] {
         let (start, cseq) = (format!("{method} sip:192.0.2.20 SIP/2.0"), format!("1 {method}"));
-        let sent = Harness::new().receive(&without_body(&start, "s", &cseq, ";tag=nobody"));
+        let sent = Harness::new().receive(&without_body(&start, "s", &cseq, ";tag=unknown"));
         assert_eq!(statuses(&sent), [481], "{method}");
     }
     let sent = Harness::new().receive(&without_body("BYE sip:192.0.2.20 SIP/2.0", "s", "1 BYE", ""));
