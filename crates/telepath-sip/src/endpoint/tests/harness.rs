@@ -86,6 +86,11 @@ impl Harness {
         self.receive_text(&request.text())
     }
 
+    /// Delivers a request and returns the statuses of the responses.
+    pub(super) fn statuses(&mut self, request: &TestRequest<'_>) -> Vec<u16> {
+        statuses(&self.receive(request))
+    }
+
     pub(super) fn receive_text(&mut self, text: &str) -> Vec<String> {
         self.sent.clear();
         self.endpoint.handle_datagram(caller_addr(), text.as_bytes(), self.now);

@@ -26,12 +26,7 @@ fn a_2xx_without_ack_is_retransmitted_and_then_followed_by_bye() {
 fn cancel_after_the_final_response_has_no_effect() {
     let (mut harness, call, _) = Harness::established();
     assert_eq!(
-        statuses(&harness.receive(&without_body(
-            "CANCEL sip:desk@192.0.2.20 SIP/2.0",
-            "one",
-            "5 CANCEL",
-            ""
-        ))),
+        harness.statuses(&without_body("CANCEL sip:desk@192.0.2.20 SIP/2.0", "one", "5 CANCEL", "")),
         [200]
     );
     assert!(harness.dialog_ends().is_empty());
@@ -79,18 +74,9 @@ fn bye_has_the_route_set_and_the_from_and_to_of_the_dialog() {
 #[test]
 fn in_dialog_requests_are_answered_and_their_cseq_must_increase() {
     let (mut harness, _, tag) = Harness::established();
-    assert_eq!(
-        statuses(&harness.receive(&without_body("OPTIONS sip:x SIP/2.0", "b1", "6 OPTIONS", &tag))),
-        [200]
-    );
-    assert_eq!(
-        statuses(&harness.receive(&without_body("UPDATE sip:x SIP/2.0", "b2", "7 UPDATE", &tag))),
-        [200]
-    );
-    assert_eq!(
-        statuses(&harness.receive(&without_body("OPTIONS sip:x SIP/2.0", "b3", "7 OPTIONS", &tag))),
-        [500]
-    );
+    assert_eq!(harness.statuses(&without_body("OPTIONS sip:x SIP/2.0", "b1", "6 OPTIONS", &tag)), [200]);
+    assert_eq!(harness.statuses(&without_body("UPDATE sip:x SIP/2.0", "b2", "7 UPDATE", &tag)), [200]);
+    assert_eq!(harness.statuses(&without_body("OPTIONS sip:x SIP/2.0", "b3", "7 OPTIONS", &tag)), [500]);
     assert_eq!(harness.reject_reason(), RejectReason::CSeqNotAdvanced);
     let dtmf = TestRequest {
         start: "INFO sip:x SIP/2.0",
@@ -100,15 +86,15 @@ fn in_dialog_requests_are_answered_and_their_cseq_must_increase() {
         extra: "Content-Type: application/dtmf-relay\r\n",
         body: "Signal=5\r\nDuration=160\r\n",
     };
-    assert_eq!(statuses(&harness.receive(&dtmf)), [200]);
-    assert_eq!(statuses(&harness.receive(&dtmf)), [200], "a retransmission gets the same response");
+    assert_eq!(harness.statuses(&dtmf), [200]);
+    assert_eq!(harness.statuses(&dtmf), [200], "a retransmission gets the same response");
     let digits = harness.events.iter().filter(|event| matches!(event, Event::Info(_))).count();
     assert_eq!(digits, 1, "but is reported once");
     let odd = TestRequest { branch: "b5", cseq: "9 INFO", extra: "Content-Type: text/odd\r\n", ..dtmf };
-    assert_eq!(statuses(&harness.receive(&odd)), [415]);
+    assert_eq!(harness.statuses(&odd), [415]);
     let bye = without_body("BYE sip:x SIP/2.0", "b6", "10 BYE", &tag);
-    assert_eq!(statuses(&harness.receive(&bye)), [200]);
-    assert_eq!(statuses(&harness.receive(&bye)), [200], "a retransmitted BYE gets the same response");
+    assert_eq!(harness.statuses(&bye), [200]);
+    assert_eq!(harness.statuses(&bye), [200], "a retransmitted BYE gets the same response");
     assert_eq!(harness.dialog_ends(), [DialogEnd::ByeReceived]);
     harness.advance(Duration::from_mins(1));
     assert_eq!(harness.endpoint.counts(), EndpointCounts::default());
@@ -119,7 +105,7 @@ fn the_2xx_of_a_reinvite_is_retransmitted_until_the_ack() {
     let (mut harness, call, tag) = Harness::established();
     let reinvite =
         TestRequest { start: "INVITE sip:x SIP/2.0", branch: "re", to_tag: &tag, cseq: "6 INVITE", ..INVITE };
-    assert_eq!(statuses(&harness.receive(&reinvite)), [100]);
+    assert_eq!(harness.statuses(&reinvite), [100]);
     let offered = matches!(
         harness.events.last(),
         Some(Event::ReInvite { method: ReInviteMethod::Invite, offer: Some(_), .. })
@@ -132,10 +118,7 @@ fn the_2xx_of_a_reinvite_is_retransmitted_until_the_ack() {
     harness.endpoint.accept_reinvite(call, &sdp("v=0 again"), harness.now).unwrap();
     harness.collect();
     assert!(harness.sent.pop().unwrap().ends_with("\r\n\r\nv=0 again"));
-    assert_eq!(
-        statuses(&harness.receive(&TestRequest { branch: "re3", cseq: "8 INVITE", ..reinvite })),
-        [491]
-    );
+    assert_eq!(harness.statuses(&TestRequest { branch: "re3", cseq: "8 INVITE", ..reinvite }), [491]);
     assert!(statuses(&harness.advance(Duration::from_millis(600))).contains(&200));
     harness.receive(&without_body("ACK sip:x SIP/2.0", "ack2", "6 ACK", &tag));
     assert!(harness.advance(Duration::from_secs(1)).iter().all(|text| status(text) != 200));

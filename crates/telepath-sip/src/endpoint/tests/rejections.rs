@@ -59,8 +59,8 @@ fn an_ack_is_never_answered() {
 #[test]
 fn a_merged_request_is_refused_with_482() {
     let mut harness = Harness::new();
-    assert_eq!(statuses(&harness.receive(&INVITE)), [100]);
-    assert_eq!(statuses(&harness.receive(&TestRequest { branch: "two", ..INVITE })), [482]);
+    assert_eq!(harness.statuses(&INVITE), [100]);
+    assert_eq!(harness.statuses(&TestRequest { branch: "two", ..INVITE }), [482]);
     assert_eq!(harness.reject_reason(), RejectReason::MergedRequest);
 }
 
@@ -131,7 +131,7 @@ fn cancel_terminates_a_pending_invite_with_487() {
     assert_eq!(statuses(&sent), [200, 487]);
     assert_eq!(harness.dialog_ends(), [DialogEnd::Cancelled]);
     assert_eq!(
-        statuses(&harness.receive(&cancel)),
+        harness.statuses(&cancel),
         [200],
         "a second CANCEL is answered, the INVITE is not answered again"
     );
@@ -143,7 +143,7 @@ fn cancel_terminates_a_pending_invite_with_487() {
 #[test]
 fn requests_over_a_limit_are_refused_with_503_and_retry_after() {
     let mut harness = Harness::with(EndpointLimits { max_calls: 1, ..EndpointLimits::default() });
-    assert_eq!(statuses(&harness.receive(&INVITE)), [100]);
+    assert_eq!(harness.statuses(&INVITE), [100]);
     let other =
         INVITE.text().replace("Call-ID: test", "Call-ID: other").replace("z9hG4bKone", "z9hG4bKother");
     let sent = harness.receive_text(&other);
@@ -152,7 +152,7 @@ fn requests_over_a_limit_are_refused_with_503_and_retry_after() {
     let mut harness =
         Harness::with(EndpointLimits { max_server_transactions: 0, ..EndpointLimits::default() });
     assert_eq!(
-        (statuses(&harness.receive(&INVITE)), harness.reject_reason()),
+        (harness.statuses(&INVITE), harness.reject_reason()),
         (vec![503], RejectReason::TransactionTableFull)
     );
 }
