@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::AccountId;
 
-use crate::{Client, Error};
+use crate::client::Client;
+use crate::error::Error;
 
 /// The account of the caller's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

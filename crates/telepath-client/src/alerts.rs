@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AlertId, KeyId, WebhookId};
 
+use crate::client::Client;
+use crate::error::Error;
+use crate::page::{ListPage, Pagination};
 use crate::request::Query;
-use crate::{Client, Error, ListPage, Pagination};
 
 /// An alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

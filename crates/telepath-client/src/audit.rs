@@ -7,8 +7,10 @@ use serde_json::Value;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::AuditId;
 
+use crate::client::Client;
+use crate::error::Error;
+use crate::page::{ListPage, Pagination};
 use crate::request::Query;
-use crate::{Client, Error, ListPage, Pagination};
 
 /// One entry of the audit trail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

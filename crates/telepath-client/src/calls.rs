@@ -5,8 +5,10 @@ use telepath_core::call::MediaCounts;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, TrunkId};
 
+use crate::client::Client;
+use crate::error::Error;
+use crate::page::{ListPage, Pagination};
 use crate::request::Query;
-use crate::{Client, Error, ListPage, Pagination};
 
 /// A call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,6 +149,6 @@ impl Client {
 
     /// Asks a live call to end.
     pub async fn hang_up(&self, id: CallId) -> Result<(), Error> {
-        self.post_ignoring_answer(&format!("/v1/calls/{id}/hangup")).await
+        self.post_without_result(&format!("/v1/calls/{id}/hangup")).await
     }
 }

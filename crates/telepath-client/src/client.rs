@@ -1,5 +1,5 @@
-//! The client itself: it adds the key to a request, holds the time limits, sends again what may be sent again, and turns
-//! an answer into a value or an error.
+//! The client: adds the key to a request, enforces the time limits, retries, and turns a response into a value or an
+//! error.
 
 use std::fmt;
 use std::path::Path;
@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, Response};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use telepath_core::clock::{Clock, SystemClock};
@@ -18,32 +20,42 @@ use telepath_core::entropy::{Entropy, SystemEntropy, random_bytes};
 use telepath_core::secret::SecretText;
 use tokio::time::Instant;
 
-use crate::Error;
-use crate::answer::{api_error, decode, request_id};
-use crate::connection::{Connection, Connections};
-use crate::request::{Ask, bearer};
-use crate::retry::{Attempt, Decision, RetryPolicy, decide};
-use crate::settings::Settings;
-use crate::transport::{Transport, Trust};
+use crate::error::{BoxError, Error};
+use crate::request::{ApiRequest, bearer};
+use crate::response::{api_error, decode, request_id};
+use crate::retry::{FailedAttempt, Idempotence, RetryDecision, RetryPolicy, decide};
+use crate::transport::{Connector, Transport};
+use crate::trust::Trust;
 
-/// The longest that one attempt of a request may take, from connecting to the last byte of the answer.
+/// The time limit of one attempt, from connecting to the last byte of the response.
 pub const TIME_LIMIT: Duration = Duration::from_secs(30);
-/// The largest answer taken, in bytes: a page of calls is far below it.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// The largest response body in bytes; a page of calls is far below it.
+const MAX_RESPONSE: usize = 16 * 1024 * 1024;
+/// Idle connections kept for one client.
+const MAX_IDLE: usize = 4;
+/// How long a connection is kept idle. Servers and proxies close idle connections by themselves, and it is unknown whether
+/// a request that runs into that moment was carried out, so this is shorter than their usual timeout.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A pool of HTTP/1.1 connections.
+type Pool = legacy::Client<Connector, Full<Bytes>>;
 
 /// A client of one server. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
-    connections: Arc<Connections>,
+    transport: Transport,
+    pool: Pool,
+    /// Opens a connection for each request.
+    unpooled: Pool,
     authorization: Option<HeaderValue>,
     policy: RetryPolicy,
     time_limit: Duration,
-    makes_keys: bool,
+    sends_idempotency_keys: bool,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
-/// Shows where it connects to, never the key.
+/// Shows the server, never the key.
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("peer", &self.peer()).finish_non_exhaustive()
@@ -52,24 +64,24 @@ impl fmt::Debug for Client {
 
 impl Client {
     fn over(transport: Transport, authorization: Option<HeaderValue>) -> Self {
+        let pool = |idle| {
+            legacy::Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .pool_max_idle_per_host(idle)
+                .build(transport.connector())
+        };
         Self {
-            connections: Arc::new(Connections::new(transport)),
+            pool: pool(MAX_IDLE),
+            unpooled: pool(0),
+            transport,
             authorization,
             policy: RetryPolicy::STANDARD,
             time_limit: TIME_LIMIT,
-            makes_keys: true,
+            sends_idempotency_keys: true,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),
         }
-    }
-
-    /// A client as the environment says: `TELEPATH_API_KEY`, `TELEPATH_API_URL` and, if set, `TELEPATH_CA_FILE`.
-    /// HTTPS only; for more, see [`Settings`].
-    ///
-    /// # Errors
-    /// [`Error::Setting`], [`Error::BadUrl`], [`Error::BadKey`] or [`Error::Trust`]; nothing is sent.
-    pub fn from_env() -> Result<Self, Error> {
-        Settings::from_env()?.client()
     }
 
     /// A client that speaks HTTPS, such as `https://voice.example:8443`.
@@ -78,7 +90,7 @@ impl Client {
     /// [`Error::BadUrl`], [`Error::BadKey`] or [`Error::Trust`]; nothing is sent.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "the key is taken over, so that the caller keeps no copy by habit"
+        reason = "the key is taken by value, so that the caller keeps no copy by habit"
     )]
     pub fn https(url: &str, key: SecretText, trust: Trust) -> Result<Self, Error> {
         Ok(Self::over(Transport::https(url, &trust)?, Some(bearer(&key)?)))
@@ -90,63 +102,63 @@ impl Client {
     /// [`Error::BadUrl`] when the host is another machine, [`Error::BadKey`]; nothing is sent.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "the key is taken over, so that the caller keeps no copy by habit"
+        reason = "the key is taken by value, so that the caller keeps no copy by habit"
     )]
     pub fn loopback_http(url: &str, key: SecretText) -> Result<Self, Error> {
         Ok(Self::over(Transport::loopback_http(url)?, Some(bearer(&key)?)))
     }
 
-    /// A client of the administration socket of a data folder. Whoever can open the socket is the administrator, so no
-    /// key is sent.
+    /// A client of the administration socket of a data folder. Access to the socket makes the administrator, so no key is
+    /// sent.
     pub fn unix(socket: &Path) -> Self {
-        Self::over(Transport::Unix { path: socket.to_owned() }, None)
+        Self::over(Transport::unix(socket.to_owned()), None)
     }
 
-    /// The same server with another key, such as the one that a rotation has just made.
+    /// The same server with another key, such as the new secret of a rotation.
     ///
     /// # Errors
     /// [`Error::BadKey`].
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "the key is taken over, so that the caller keeps no copy by habit"
+        reason = "the key is taken by value, so that the caller keeps no copy by habit"
     )]
     pub fn with_key(&self, key: SecretText) -> Result<Self, Error> {
         Ok(Self { authorization: Some(bearer(&key)?), ..self.clone() })
     }
 
-    /// How often and how long it tries; without this, [`RetryPolicy::STANDARD`].
+    /// Sets how often and how long the client retries; the default is [`RetryPolicy::STANDARD`].
     #[must_use]
     pub fn with_retry(mut self, policy: RetryPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// The longest that one attempt may take; without this, [`TIME_LIMIT`].
+    /// Sets the time limit of one attempt; the default is [`TIME_LIMIT`].
     #[must_use]
     pub fn with_time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// Sends `POST` without an `Idempotency-Key`. Such a request is sent again only when it was certainly not carried out.
+    /// Sends `POST` without an `Idempotency-Key`. Such a request is retried only when it was certainly not carried out.
     #[must_use]
     pub fn without_idempotency_keys(mut self) -> Self {
-        self.makes_keys = false;
+        self.sends_idempotency_keys = false;
         self
     }
 
-    /// Where it connects to, for messages.
+    /// The server, for messages.
     pub fn peer(&self) -> String {
-        self.connections.transport().peer()
+        self.transport.peer().to_owned()
     }
 
-    /// Whether something accepts connections at the other end; sends nothing and tries once.
+    /// Whether the server accepts connections. Sends nothing and tries once.
     pub async fn reach(&self) -> Result<(), Error> {
-        within(self.time_limit, &self.peer(), self.connections.transport().connect()).await.map(drop)
+        within(self.time_limit, self.transport.peer(), self.transport.probe()).await
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        decode(&self.send(&Ask::new(Method::GET, path)).await?)
+        decode(&self.send(&ApiRequest::new(Method::GET, path)).await?)
     }
 
     pub(crate) async fn post<T: DeserializeOwned>(
@@ -154,15 +166,16 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Error> {
-        decode(&self.send(&self.posting(path)?.body(body)?).await?)
+        decode(&self.send(&self.post_request(path)?.body(body)?).await?)
     }
 
     pub(crate) async fn post_empty<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        decode(&self.send(&self.posting(path)?).await?)
+        decode(&self.send(&self.post_request(path)?).await?)
     }
 
-    pub(crate) async fn post_ignoring_answer(&self, path: &str) -> Result<(), Error> {
-        self.send(&self.posting(path)?).await.map(drop)
+    /// For a route whose response has no body worth reading.
+    pub(crate) async fn post_without_result(&self, path: &str) -> Result<(), Error> {
+        self.send(&self.post_request(path)?).await.map(drop)
     }
 
     pub(crate) async fn patch<T: DeserializeOwned>(
@@ -170,108 +183,121 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Error> {
-        decode(&self.send(&Ask::new(Method::PATCH, path).body(body)?).await?)
+        decode(&self.send(&ApiRequest::new(Method::PATCH, path).body(body)?).await?)
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Error> {
-        self.send(&Ask::new(Method::DELETE, path)).await.map(drop)
+        self.send(&ApiRequest::new(Method::DELETE, path)).await.map(drop)
     }
 
-    fn posting(&self, path: &str) -> Result<Ask, Error> {
-        let ask = Ask::new(Method::POST, path);
-        if self.makes_keys { ask.keyed(self.entropy.as_ref()) } else { Ok(ask) }
+    fn post_request(&self, path: &str) -> Result<ApiRequest, Error> {
+        let request = ApiRequest::new(Method::POST, path);
+        if self.sends_idempotency_keys {
+            request.with_idempotency_key(self.entropy.as_ref())
+        } else {
+            Ok(request)
+        }
     }
 
-    /// Sends a request until there is an answer; one that is no success becomes an error.
-    pub(crate) async fn send(&self, ask: &Ask) -> Result<Response<Bytes>, Error> {
-        self.until_answered(ask, async |limit| within(limit, &self.peer(), self.exchange(ask)).await).await
+    /// Sends a request, with retries, and reads the whole response. A status other than 2xx becomes an error.
+    pub(crate) async fn send(&self, request: &ApiRequest) -> Result<Response<Bytes>, Error> {
+        self.with_retries(request, async |limit| {
+            within(limit, self.transport.peer(), self.whole(request)).await
+        })
+        .await
     }
 
-    /// The same for an answer whose body is read piece by piece; only its head is waited for here.
-    pub(crate) async fn open(&self, ask: &Ask) -> Result<(Response<Incoming>, Connection), Error> {
-        self.until_answered(ask, async |limit| within(limit, &self.peer(), self.head(ask)).await).await
+    /// Like [`Client::send`], but returns as soon as the head of the response is there.
+    pub(crate) async fn send_streaming(&self, request: &ApiRequest) -> Result<Response<Incoming>, Error> {
+        self.with_retries(request, async |limit| {
+            within(limit, self.transport.peer(), self.head(request)).await
+        })
+        .await
     }
 
     pub(crate) fn time_limit(&self) -> Duration {
         self.time_limit
     }
 
-    async fn until_answered<T: Answered>(
+    async fn with_retries<B>(
         &self,
-        ask: &Ask,
-        attempt: impl AsyncFn(Duration) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        request: &ApiRequest,
+        attempt: impl AsyncFn(Duration) -> Result<Response<B>, Error>,
+    ) -> Result<Response<B>, Error> {
         let begun = Instant::now();
         let mut number = 1;
         loop {
             let left = self.policy.whole.saturating_sub(begun.elapsed());
             let started = Instant::now();
             let result = attempt(self.time_limit.min(left)).await;
-            log(ask, number, started.elapsed(), &result);
+            log(request, number, started.elapsed(), &result);
             let Err(error) = result else { return result };
-            let over = Attempt { number, elapsed: begun.elapsed(), now: self.clock.now() };
-            let Decision::Wait(pause) =
-                decide(&self.policy, ask.repeat, over, error.outcome(), self.jitter())
+            let failed = FailedAttempt { number, elapsed: begun.elapsed(), now: self.clock.now() };
+            let RetryDecision::RetryAfter(pause) =
+                decide(&self.policy, request.idempotence, failed, error.failure(), self.jitter())
             else {
                 return Err(error);
             };
             tracing::warn!(
-                method = %ask.method,
-                path = ask.plain_path(),
+                method = %request.method,
+                path = request.path_without_query(),
                 attempt = number,
                 pause_ms = milliseconds(pause),
                 reason = %error,
-                "the request is sent again"
+                "request failed; retrying"
             );
             tokio::time::sleep(pause).await;
             number += 1;
         }
     }
 
-    /// Without random bytes the pause is the longest: waiting too long does no harm, coming too early might.
+    /// Without random bytes the pause is the longest: a late retry does no harm, an early one might.
     fn jitter(&self) -> f64 {
         random_bytes::<4>(self.entropy.as_ref())
             .map_or(1.0, |bytes| f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX))
     }
 
-    async fn head(&self, ask: &Ask) -> Result<(Response<Incoming>, Connection), Error> {
-        let authority = self.connections.transport().authority();
-        let request = ask.request(&authority, self.authorization.as_ref())?;
-        let (answer, connection) = self.connections.send(request, ask.repeat).await?;
-        if answer.status().is_success() {
-            return Ok((answer, connection));
+    async fn head(&self, request: &ApiRequest) -> Result<Response<Incoming>, Error> {
+        // An idle connection may close while a request is on its way. A request that must not be repeated does not take
+        // that risk.
+        let pool = match request.idempotence {
+            Idempotence::Idempotent => &self.pool,
+            Idempotence::NotIdempotent => &self.unpooled,
+        };
+        let http = request.to_http(self.transport.origin(), self.authorization.as_ref())?;
+        let response = pool.request(http).await.map_err(|error| {
+            if error.is_connect() {
+                self.transport.connect_error(error.into())
+            } else {
+                self.broke(error.into())
+            }
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
         }
-        let (head, body) = answer.into_parts();
-        let body = self.collect(body).await?;
-        self.connections.give_back(connection);
-        Err(api_error(&Response::from_parts(head, body)))
+        Err(api_error(&self.collect(response).await?))
     }
 
-    async fn exchange(&self, ask: &Ask) -> Result<Response<Bytes>, Error> {
-        let (answer, connection) = self.head(ask).await?;
-        let (head, body) = answer.into_parts();
-        let body = self.collect(body).await?;
-        self.connections.give_back(connection);
-        Ok(Response::from_parts(head, body))
+    async fn whole(&self, request: &ApiRequest) -> Result<Response<Bytes>, Error> {
+        let response = self.head(request).await?;
+        self.collect(response).await
     }
 
-    async fn collect(&self, body: Incoming) -> Result<Bytes, Error> {
-        match Limited::new(body, MAX_ANSWER).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Error::TooLarge { limit: MAX_ANSWER }),
-            Err(error) => Err(match error.downcast::<hyper::Error>() {
-                Ok(source) => self.connections.broke(*source),
-                Err(other) => Error::Unexpected { status: 0, problem: other.to_string() },
-            }),
+    async fn collect(&self, response: Response<Incoming>) -> Result<Response<Bytes>, Error> {
+        let (head, body) = response.into_parts();
+        match Limited::new(body, MAX_RESPONSE).collect().await {
+            Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => Err(Error::TooLarge { limit: MAX_RESPONSE }),
+            Err(error) => Err(self.broke(error)),
         }
     }
 
-    pub(crate) fn broke(&self, source: hyper::Error) -> Error {
-        self.connections.broke(source)
+    pub(crate) fn broke(&self, source: BoxError) -> Error {
+        Error::Http { peer: self.peer(), source }
     }
 }
 
-/// Work that fails when it takes too long.
+/// Work that fails when it exceeds its time limit.
 pub(crate) async fn within<T>(
     limit: Duration,
     peer: &str,
@@ -283,45 +309,20 @@ pub(crate) async fn within<T>(
     }
 }
 
-/// What a log line tells of an answer.
-trait Answered {
-    fn status(&self) -> StatusCode;
-    fn request_id(&self) -> &str;
-}
-
-impl Answered for Response<Bytes> {
-    fn status(&self) -> StatusCode {
-        self.status()
-    }
-
-    fn request_id(&self) -> &str {
-        request_id(self.headers())
-    }
-}
-
-impl Answered for (Response<Incoming>, Connection) {
-    fn status(&self) -> StatusCode {
-        self.0.status()
-    }
-
-    fn request_id(&self) -> &str {
-        request_id(self.0.headers())
-    }
-}
-
-/// One line for each attempt. Neither the query nor a header nor a body ever stands in it.
-fn log<T: Answered>(ask: &Ask, attempt: u32, took: Duration, result: &Result<T, Error>) {
-    let (method, path, duration_ms) = (&ask.method, ask.plain_path(), milliseconds(took));
+/// Logs one line for each attempt, without query, headers and body.
+fn log<B>(request: &ApiRequest, attempt: u32, took: Duration, result: &Result<Response<B>, Error>) {
+    let (method, path) = (&request.method, request.path_without_query());
+    let duration_ms = milliseconds(took);
     match result {
-        Ok(answer) => {
-            let (status, request_id) = (answer.status().as_u16(), answer.request_id());
-            tracing::info!(%method, path, status, request_id, attempt, duration_ms, "answered");
+        Ok(response) => {
+            let (status, request_id) = (response.status().as_u16(), request_id(response.headers()));
+            tracing::info!(%method, path, status, request_id, attempt, duration_ms, "request succeeded");
         }
         Err(Error::Api(api)) => {
             let (status, code, id) = (api.status, &api.code, api.request_id.as_deref().unwrap_or("-"));
-            tracing::info!(%method, path, status, code, request_id = id, attempt, duration_ms, "answered with an error");
+            tracing::info!(%method, path, status, code, request_id = id, attempt, duration_ms, "request was refused");
         }
-        Err(error) => tracing::info!(%method, path, %error, attempt, duration_ms, "no answer"),
+        Err(error) => tracing::info!(%method, path, %error, attempt, duration_ms, "no response"),
     }
 }
 

@@ -1,20 +1,24 @@
-//! What can go wrong with a request, told apart by what the caller can do about it. No text in here comes from a request
-//! header, so no error can hold the key.
+//! What can go wrong with a request, grouped by what the caller can do about it. No text here comes from a request header,
+//! so no error can hold the key.
 
-use std::fmt;
+use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, io};
 
 use serde::Deserialize;
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::EntropyError;
 
-use crate::retry::Outcome;
+use crate::retry::Failure;
+
+/// An error of a library.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// An earlier attempt with the same `Idempotency-Key` is still running on the server.
 const KEY_IN_USE: &str = "IDEMPOTENCY_KEY_IN_USE";
 
-/// One wrong member of a request.
+/// An invalid member of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct FieldError {
     /// The member, such as `scopes[0]`.
@@ -23,29 +27,29 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// An error that the API answered.
+/// The error envelope of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ApiError {
     /// The code, such as `INVALID_API_KEY`.
     pub code: String,
-    /// One sentence for people.
+    /// One sentence, not for programs.
     pub message: String,
     /// The HTTP status.
     #[serde(default)]
     pub status: u16,
-    /// By which the server's log names the request.
+    /// The id under which the server logged the request.
     #[serde(default)]
     pub request_id: Option<String>,
-    /// The wrong members, when the request was not valid.
+    /// The invalid members of the request.
     #[serde(default)]
     pub details: Vec<FieldError>,
-    /// The scope that the key lacks, when that is the reason.
+    /// The scope that the key lacks, with `INSUFFICIENT_SCOPE`.
     #[serde(default)]
     pub required_scope: Option<String>,
-    /// Seconds after which trying again makes sense (the header `Retry-After`).
+    /// When to retry at the earliest, from now (header `Retry-After`).
     #[serde(skip)]
     pub retry_after: Option<Duration>,
-    /// When the next rate window starts (the header `X-RateLimit-Reset`).
+    /// When the next rate window starts (header `X-RateLimit-Reset`).
     #[serde(skip)]
     pub rate_limit_reset: Option<Timestamp>,
 }
@@ -57,7 +61,7 @@ impl fmt::Display for ApiError {
             write!(f, ", {id}")?;
         }
         f.write_str(")")?;
-        // The message already tells of a single wrong member.
+        // The message already names a single invalid member.
         for detail in self.details.iter().filter(|_| self.details.len() > 1) {
             write!(f, "; {}: {}", detail.field, detail.message)?;
         }
@@ -68,7 +72,7 @@ impl fmt::Display for ApiError {
     }
 }
 
-/// Why a request has no answer, or not the wished one.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The base URL cannot be used; nothing was sent.
@@ -79,7 +83,7 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// A variable that says where to connect or with which key is missing or not usable; nothing was sent.
+    /// An environment variable is missing or unusable; nothing was sent.
     #[error("{name} {problem}")]
     Setting {
         /// The variable.
@@ -98,78 +102,78 @@ pub enum Error {
     /// The system gave no random bytes for an `Idempotency-Key`; nothing was sent.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// The certificates to trust could not be read; nothing was sent.
-    #[error("the certificates to trust ({place}) cannot be used: {problem}")]
+    /// The trusted certificates could not be read; nothing was sent.
+    #[error("cannot use the trusted certificates ({place}): {problem}")]
     Trust {
         /// The file, or `system`.
         place: String,
         /// What is wrong with them.
         problem: String,
     },
-    /// The key holds characters that cannot stand in a header; nothing was sent.
+    /// The key holds characters that are not allowed in a header; nothing was sent.
     #[error("the API key holds characters that no key has")]
     BadKey,
-    /// No connection to the server.
-    #[error("no connection to {peer}: {source}")]
+    /// No connection to the server; nothing was sent.
+    #[error("cannot connect to {peer}: {}", chain(source.as_ref()))]
     Connect {
-        /// Where to.
+        /// The address, or the path of the socket.
         peer: String,
-        /// What the system or TLS said.
-        source: std::io::Error,
+        /// What the system or TLS reported.
+        source: BoxError,
     },
-    /// Nothing listens on the Unix socket, or there is none.
-    #[error("no server answers at {}", path.display())]
+    /// The Unix socket does not exist, or no process listens on it; nothing was sent.
+    #[error("no server is running at {}", path.display())]
     NoServer {
         /// The socket.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system reported.
+        source: BoxError,
     },
-    /// The connection broke, or the server did not speak HTTP.
-    #[error("the connection to {peer} broke: {source}")]
+    /// The connection broke, or the server did not speak HTTP. Whether the request was carried out is unknown.
+    #[error("the connection to {peer} broke: {}", chain(source.as_ref()))]
     Http {
-        /// The other side.
+        /// The address, or the path of the socket.
         peer: String,
         /// What happened.
-        source: hyper::Error,
+        source: BoxError,
     },
-    /// The answer did not come in time.
-    #[error("{peer} did not answer within {limit:?}")]
+    /// The response did not arrive in time. Whether the request was carried out is unknown.
+    #[error("{peer} did not respond within {limit:?}")]
     TimedOut {
-        /// The other side.
+        /// The address, or the path of the socket.
         peer: String,
-        /// How long it was waited for: [`crate::TIME_LIMIT`], or what was left of the whole time of the call.
+        /// The time limit of the attempt: [`crate::TIME_LIMIT`], or what was left of [`crate::RetryPolicy::whole`].
         limit: Duration,
     },
-    /// The answer is larger than this client takes.
-    #[error("the answer is larger than {limit} bytes")]
+    /// The response is larger than the client accepts.
+    #[error("the response is larger than {limit} bytes")]
     TooLarge {
-        /// The bound in bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// The answer is not what the API promises.
-    #[error("the server's answer (status {status}) is not understood: {problem}")]
+    /// The response does not follow the API.
+    #[error("cannot read the response (status {status}): {problem}")]
     Unexpected {
         /// The HTTP status.
         status: u16,
         /// What is wrong with it.
         problem: String,
     },
-    /// The request was carried out, but the answer that held the secret was lost on the way, and a secret is shown once.
+    /// The request was carried out, but the response with the secret was lost, and a secret is shown only once.
     #[error(
-        "the request was carried out, but the answer with the secret of {id} was lost: rotate it to get a new one"
+        "the request succeeded, but the response with the secret of {id} was lost; rotate it to get a new one"
     )]
     SecretLost {
-        /// What the secret belongs to, such as a key's id.
+        /// The owner of the secret, such as a key's id.
         id: String,
     },
-    /// The API answered an error.
+    /// The API returned an error.
     #[error("{0}")]
     Api(Box<ApiError>),
 }
 
 impl Error {
-    /// The code of the API's error, when it was the API that answered.
+    /// The code of the error that the API returned.
     pub fn code(&self) -> Option<&str> {
         if let Error::Api(api) = self { Some(&api.code) } else { None }
     }
@@ -178,8 +182,8 @@ impl Error {
     pub fn may_retry(&self) -> bool {
         match self {
             Error::Api(api) => matches!(api.status, 408 | 429 | 500..=599),
-            // What is wrong with a certificate or with the TLS that is spoken does not pass by waiting.
-            Error::Connect { source, .. } => source.kind() != std::io::ErrorKind::InvalidData,
+            // A rejected certificate or a TLS mismatch does not go away by waiting.
+            Error::Connect { source, .. } => !is_tls_failure(source.as_ref()),
             Error::NoServer { .. } | Error::Http { .. } | Error::TimedOut { .. } => true,
             Error::BadUrl { .. }
             | Error::Setting { .. }
@@ -193,19 +197,19 @@ impl Error {
         }
     }
 
-    /// What this is for the decision whether the request is sent again.
-    pub(crate) fn outcome(&self) -> Outcome {
+    /// What the retry decision needs to know about this error.
+    pub(crate) fn failure(&self) -> Failure {
         match self {
             Error::Api(api) if api.status == 429 => {
-                Outcome::RateLimited { retry_after: api.retry_after, reset: api.rate_limit_reset }
+                Failure::RateLimited { retry_after: api.retry_after, reset: api.rate_limit_reset }
             }
             Error::Api(api) if api.status >= 500 || api.status == 408 || api.code == KEY_IN_USE => {
-                Outcome::Trouble { retry_after: api.retry_after }
+                Failure::Unavailable { retry_after: api.retry_after }
             }
-            // A proxy before the server answers with pages of its own.
-            Error::Unexpected { status: 500..=599, .. } => Outcome::Trouble { retry_after: None },
-            Error::Connect { .. } | Error::NoServer { .. } if self.may_retry() => Outcome::NotSent,
-            Error::Http { .. } | Error::TimedOut { .. } => Outcome::Unknown,
+            // A proxy in front of the server returns its own error pages.
+            Error::Unexpected { status: 500..=599, .. } => Failure::Unavailable { retry_after: None },
+            Error::Connect { .. } | Error::NoServer { .. } if self.may_retry() => Failure::NotSent,
+            Error::Http { .. } | Error::TimedOut { .. } => Failure::Unknown,
             Error::Api(_)
             | Error::Connect { .. }
             | Error::NoServer { .. }
@@ -217,7 +221,64 @@ impl Error {
             | Error::BadKey
             | Error::TooLarge { .. }
             | Error::Unexpected { .. }
-            | Error::SecretLost { .. } => Outcome::Final,
+            | Error::SecretLost { .. } => Failure::Final,
         }
+    }
+}
+
+/// The causes of an error, outermost first. An I/O error reports the cause of the error inside it as its own, so the inner
+/// error is visited too.
+pub(crate) fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
+        let error: &'a (dyn StdError + 'static) = *error;
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn is_tls_failure(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(<dyn StdError>::is::<rustls::Error>)
+}
+
+/// The messages of an error and its causes, each once. The pool's own message says nothing, so it is left out.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = String::new();
+    for cause in causes(error).filter(|cause| !cause.is::<hyper_util::client::legacy::Error>()) {
+        let message = cause.to_string();
+        if !text.contains(&message) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&message);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connect(source: impl Into<BoxError>) -> Error {
+        Error::Connect { peer: "voice.example:443".to_owned(), source: source.into() }
+    }
+
+    #[test]
+    fn a_tls_failure_is_final_and_its_message_appears_once() {
+        let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let error = connect(io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls)));
+        assert!(!error.may_retry());
+        assert_eq!(error.failure(), Failure::Final);
+        let text = "cannot connect to voice.example:443: invalid peer certificate: UnknownIssuer";
+        assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn a_refused_connection_may_be_retried() {
+        let error = connect(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert!(error.may_retry());
+        assert_eq!(error.failure(), Failure::NotSent);
     }
 }

@@ -16,8 +16,10 @@ use telepath_core::id::{KeyId, SecretId};
 use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
 
+use crate::client::Client;
+use crate::error::Error;
+use crate::page::{ListPage, Pagination};
 use crate::request::Query;
-use crate::{Client, Error, ListPage, Pagination};
 
 /// A key without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -40,20 +40,20 @@
 
 mod account;
 mod alerts;
-mod answer;
 mod audit;
 mod calls;
 mod client;
-mod connection;
 mod error;
 mod keys;
 mod page;
 mod request;
 mod requests;
+mod response;
 mod retry;
 mod settings;
 mod transport;
 mod trunks;
+mod trust;
 mod webhooks;
 mod whoami;
 
@@ -78,8 +78,8 @@ pub use telepath_core::id::{
 };
 pub use telepath_core::patch::Patch;
 pub use telepath_core::secret::SecretText;
-pub use transport::Trust;
 pub use trunks::{CreatedTrunk, Credential, RotatedSipPassword, Trunk, TrunkRequest, TrunksQuery};
+pub use trust::Trust;
 pub use webhooks::{
     DeliveriesQuery, Delivery, DeliveryAttempt, RecoveredDeliveries, Webhook, WebhookChange, WebhookRequest,
     WebhookWithSecret,

@@ -1,44 +1,47 @@
-//! A request as it is sent, once or several times, and the query part of its path.
+//! A request as it is sent, once or several times, and the encoding of its path and query.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use telepath_core::entropy::{Entropy, random_bytes};
 use telepath_core::secret::SecretText;
 
-use crate::Error;
-use crate::retry::Repeat;
+use crate::error::Error;
+use crate::retry::Idempotence;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// All but the unreserved characters of RFC 3986 section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What is asked, without what belongs to the connection.
+/// An API request without what belongs to the connection, so that it can be sent several times.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask {
+pub(crate) struct ApiRequest {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Option<Bytes>,
     pub(crate) accept: &'static str,
-    pub(crate) repeat: Repeat,
-    pub(crate) shows_key: bool,
+    pub(crate) idempotence: Idempotence,
+    sends_key: bool,
     idempotency_key: Option<HeaderValue>,
 }
 
-impl Ask {
-    /// A request by a method whose repetition is judged by RFC 9110 section 9.2.2.
+impl ApiRequest {
+    /// A request whose method says whether it is idempotent (RFC 9110 section 9.2.2).
     pub(crate) fn new(method: Method, path: &str) -> Self {
-        let repeat = if method.is_idempotent() { Repeat::Harmless } else { Repeat::Harmful };
-        let path = path.to_owned();
+        let idempotence =
+            if method.is_idempotent() { Idempotence::Idempotent } else { Idempotence::NotIdempotent };
         Self {
             method,
-            path,
+            path: path.to_owned(),
             body: None,
             accept: "application/json",
-            repeat,
-            shows_key: true,
+            idempotence,
+            sends_key: true,
             idempotency_key: None,
         }
     }
@@ -50,18 +53,18 @@ impl Ask {
         Ok(self)
     }
 
-    /// Makes it harmless to send this request again: the server carries out one of several with the same key.
-    pub(crate) fn keyed(mut self, entropy: &dyn Entropy) -> Result<Self, Error> {
+    /// Makes the request idempotent: the server carries out one of several with the same key.
+    pub(crate) fn with_idempotency_key(mut self, entropy: &dyn Entropy) -> Result<Self, Error> {
         let key = format!("{:032x}", u128::from_be_bytes(random_bytes(entropy)?));
         self.idempotency_key = HeaderValue::try_from(key).ok();
-        self.repeat = Repeat::Harmless;
+        self.idempotence = Idempotence::Idempotent;
         Ok(self)
     }
 
-    /// For a route that is open to everybody, where carrying out a request twice is the same as once.
-    pub(crate) fn open_and_repeatable(mut self) -> Self {
-        self.repeat = Repeat::Harmless;
-        self.shows_key = false;
+    /// For a public route that is idempotent by what it does.
+    pub(crate) fn public_and_idempotent(mut self) -> Self {
+        self.idempotence = Idempotence::Idempotent;
+        self.sends_key = false;
         self
     }
 
@@ -70,21 +73,20 @@ impl Ask {
         self
     }
 
-    /// The path without its query, which may hold what a log should not.
-    pub(crate) fn plain_path(&self) -> &str {
+    /// The path without its query, which may hold values that do not belong in a log.
+    pub(crate) fn path_without_query(&self) -> &str {
         self.path.split('?').next().unwrap_or_default()
     }
 
-    /// The request for one attempt.
-    pub(crate) fn request(
+    /// The HTTP request of one attempt. `origin` is scheme and authority.
+    pub(crate) fn to_http(
         &self,
-        authority: &str,
+        origin: &str,
         authorization: Option<&HeaderValue>,
     ) -> Result<Request<Full<Bytes>>, Error> {
         let mut request = Request::builder()
             .method(&self.method)
-            .uri(&self.path)
-            .header(HOST, authority)
+            .uri(format!("{origin}{}", self.path))
             .header(ACCEPT, self.accept)
             .header(USER_AGENT, concat!("telepath-client/", env!("CARGO_PKG_VERSION")));
         if self.body.is_some() {
@@ -93,17 +95,17 @@ impl Ask {
         if let Some(key) = &self.idempotency_key {
             request = request.header(IDEMPOTENCY_KEY, key);
         }
-        if let Some(authorization) = authorization.filter(|_| self.shows_key) {
+        if let Some(authorization) = authorization.filter(|_| self.sends_key) {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let problem = "makes no valid request";
+        let problem = "does not form a valid request";
         request
             .body(Full::new(self.body.clone().unwrap_or_default()))
-            .map_err(|_| Error::BadUrl { url: self.plain_path().to_owned(), problem })
+            .map_err(|_| Error::BadUrl { url: self.path_without_query().to_owned(), problem })
     }
 }
 
-/// The key as a header that no log shows.
+/// The value of the `Authorization` header, marked so that no log shows it.
 pub(crate) fn bearer(key: &SecretText) -> Result<HeaderValue, Error> {
     let mut value =
         HeaderValue::try_from(format!("Bearer {}", key.expose().trim())).map_err(|_| Error::BadKey)?;
@@ -111,7 +113,7 @@ pub(crate) fn bearer(key: &SecretText) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-/// Builds a path with query parameters, percent-encoded (RFC 3986 section 2.1).
+/// A path with query parameters.
 pub(crate) struct Query(String);
 
 impl Query {
@@ -124,7 +126,7 @@ impl Query {
             self.0.push(if self.0.contains('?') { '&' } else { '?' });
             self.0.push_str(name);
             self.0.push('=');
-            encode(&value.to_string(), &mut self.0);
+            self.0.push_str(&percent_encoded(&value.to_string()));
         }
         self
     }
@@ -134,20 +136,7 @@ impl Query {
     }
 }
 
-/// A text that a caller chose as one segment of a path.
-pub(crate) fn segment(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    encode(text, &mut encoded);
-    encoded
-}
-
-fn encode(text: &str, into: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            into.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(into, "%{byte:02X}");
-        }
-    }
+/// A text as one path segment or one query value.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
 }

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{KeyId, RequestId};
 
+use crate::client::Client;
+use crate::error::Error;
+use crate::page::CursorPage;
 use crate::request::Query;
-use crate::{Client, CursorPage, Error};
 
 /// A request as the log keeps it: without bodies, query strings and secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! Where a client connects to and with which key, as programs are told it: by environment variables, or by a file of
-//! such variables when it is named. Neither the key nor a line of a file can be printed.
+//! Where a client connects and with which key: from environment variables, or from a file of such variables. Neither the
+//! key nor a line of a file can be printed.
 
 mod env_file;
 
@@ -8,9 +8,10 @@ use std::path::Path;
 pub use env_file::EnvFile;
 use telepath_core::secret::SecretText;
 
+use crate::client::Client;
+use crate::error::Error;
 use crate::retry::RetryPolicy;
-use crate::transport::Trust;
-use crate::{Client, Error};
+use crate::trust::Trust;
 
 /// The variable that holds the API key.
 pub const KEY_VARIABLE: &str = "TELEPATH_API_KEY";
@@ -19,7 +20,7 @@ pub const URL_VARIABLE: &str = "TELEPATH_API_URL";
 /// The variable that names a PEM file of certificate authorities; without it those of the system are trusted.
 pub const CA_FILE_VARIABLE: &str = "TELEPATH_CA_FILE";
 
-/// What a client needs to know.
+/// The settings of a [`Client`].
 #[derive(Debug, Clone)]
 pub struct Settings {
     url: String,
@@ -30,7 +31,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// For a server and a key that the caller knows.
+    /// Settings for a server and a key.
     pub fn new(url: impl Into<String>, key: SecretText) -> Self {
         let (trust, retry) = (Trust::SystemRoots, RetryPolicy::STANDARD);
         Self { url: url.into(), key, trust, loopback_http: false, retry }
@@ -44,7 +45,7 @@ impl Settings {
         Self::from_variables(process_variable)
     }
 
-    /// From a file of variables, and for what it does not name from the process. No file is looked for by itself.
+    /// From a file of variables; a variable that is not in the file comes from the process. The file is read only when named.
     ///
     /// # Errors
     /// [`Error::EnvFile`] or [`Error::Setting`].
@@ -56,10 +57,10 @@ impl Settings {
         })
     }
 
-    /// From variables of any source. An empty one counts as not set.
+    /// From variables of any source. An empty variable counts as not set.
     ///
     /// # Errors
-    /// [`Error::Setting`] when one is missing, and whatever `read` answers.
+    /// [`Error::Setting`] when one is missing, and any error of `read`.
     pub fn from_variables(
         read: impl Fn(&'static str) -> Result<Option<String>, Error>,
     ) -> Result<Self, Error> {
@@ -74,28 +75,28 @@ impl Settings {
         })
     }
 
-    /// Who vouches for the server.
+    /// Sets which certificate authorities are trusted.
     #[must_use]
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = trust;
         self
     }
 
-    /// Also takes an `http://` URL whose host is this machine. Other machines are reached by HTTPS only, always.
+    /// Accepts an `http://` URL whose host is this machine. Other machines are always reached over HTTPS.
     #[must_use]
     pub fn allow_loopback_http(mut self) -> Self {
         self.loopback_http = true;
         self
     }
 
-    /// How often and how long to try.
+    /// Sets how often and how long the client retries.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// The client. Nothing is sent.
+    /// Builds the client; nothing is sent.
     ///
     /// # Errors
     /// [`Error::BadUrl`], [`Error::BadKey`] or [`Error::Trust`].
@@ -109,11 +110,22 @@ impl Settings {
     }
 }
 
+impl Client {
+    /// A client from the environment: `TELEPATH_API_KEY`, `TELEPATH_API_URL` and, if set, `TELEPATH_CA_FILE`. HTTPS only;
+    /// for more, see [`Settings`].
+    ///
+    /// # Errors
+    /// [`Error::Setting`], [`Error::BadUrl`], [`Error::BadKey`] or [`Error::Trust`]; nothing is sent.
+    pub fn from_env() -> Result<Self, Error> {
+        Settings::from_env()?.client()
+    }
+}
+
 fn process_variable(name: &'static str) -> Result<Option<String>, Error> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value)),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        // The value is not repeated: it may be the key.
+        // The value may be the key, so the error does not hold it.
         Err(std::env::VarError::NotUnicode(_)) => {
             Err(Error::Setting { name: name.to_owned(), problem: "is not UTF-8".to_owned() })
         }
@@ -133,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn url_and_key_are_needed_and_the_missing_one_is_named() {
+    fn a_missing_url_or_key_is_named() {
         let error = settings(&[(KEY_VARIABLE, KEY), (URL_VARIABLE, " ")]).unwrap_err();
         assert_eq!(error.to_string(), "TELEPATH_API_URL is not set");
         let error = settings(&[(URL_VARIABLE, "https://voice.example")]).unwrap_err();
@@ -141,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_this_machine_and_only_when_asked_for() {
+    fn plain_http_needs_a_loopback_host_and_an_explicit_setting() {
         let plain = |url| settings(&[(URL_VARIABLE, url), (KEY_VARIABLE, KEY)]).unwrap();
         assert!(matches!(plain("http://127.0.0.1:8080").client(), Err(Error::BadUrl { .. })));
         assert!(plain("http://127.0.0.1:8080").allow_loopback_http().client().is_ok());
@@ -150,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authorities_of_the_named_file_are_the_ones_trusted() {
+    fn ca_file_variable_replaces_the_system_roots() {
         let pairs =
             [(URL_VARIABLE, "https://localhost:1"), (KEY_VARIABLE, KEY), (CA_FILE_VARIABLE, "/dev/null")];
         assert!(matches!(settings(&pairs).unwrap().client(), Err(Error::Trust { .. })));

@@ -1,113 +1,142 @@
-//! How a request reaches the server: a TLS, a loopback TCP or a Unix socket connection. What makes a
-//! connection safe for a key is decided here, when the client is built, and not per request.
+//! How a request reaches the server: over TLS, over TCP to this machine, or over a Unix socket. Whether a key may be sent
+//! over a connection is decided here, when the client is built, and not per request.
 
+use std::error::Error as StdError;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use hyper::Uri;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::net::UnixStream;
+use tower_service::Service;
 
-use crate::Error;
+use crate::error::{BoxError, Error, causes};
+use crate::trust::Trust;
 
-/// Which certificate authorities vouch for the server.
-#[derive(Debug, Clone)]
-pub enum Trust {
-    /// Those of the operating system.
-    SystemRoots,
-    /// Only those of a PEM file, such as `DATA/tls/ca.pem`.
-    CaFile(PathBuf),
-}
-
-impl Trust {
-    fn describe(&self) -> String {
-        match self {
-            Trust::SystemRoots => "system".to_owned(),
-            Trust::CaFile(path) => path.display().to_string(),
-        }
-    }
-
-    fn failed(&self, problem: &dyn std::fmt::Display) -> Error {
-        Error::Trust { place: self.describe(), problem: problem.to_string() }
-    }
-
-    fn roots(&self) -> Result<RootCertStore, Error> {
-        let mut roots = RootCertStore::empty();
-        match self {
-            Trust::SystemRoots => {
-                // A few unusable certificates in a system's store are common; none at all is an error.
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-            Trust::CaFile(path) => {
-                for certificate in CertificateDer::pem_file_iter(path).map_err(|e| self.failed(&e))? {
-                    let certificate = certificate.map_err(|e| self.failed(&e))?;
-                    roots.add(certificate).map_err(|e| self.failed(&e))?;
-                }
-            }
-        }
-        if roots.is_empty() { Err(self.failed(&"there is no certificate in it")) } else { Ok(roots) }
-    }
-
-    fn config(&self) -> Result<ClientConfig, Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Ok(ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| self.failed(&e))?
-            .with_root_certificates(self.roots()?)
-            .with_no_client_auth())
-    }
-}
-
-/// Any connected stream.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
-/// Where to connect, and how.
+/// A server and the way to it.
 #[derive(Clone)]
-pub(crate) enum Transport {
-    Https {
-        host: String,
-        port: u16,
-        name: ServerName<'static>,
-        tls: TlsConnector,
-    },
-    LoopbackHttp {
-        host: String,
-        port: u16,
-    },
-    Unix {
-        path: PathBuf,
-    },
-    /// To a server in the same test: with no socket in between, a paused clock stands still while bytes are on their way.
-    #[cfg(test)]
-    Memory {
-        server: tokio::sync::mpsc::Sender<tokio::io::DuplexStream>,
-    },
+pub(crate) struct Transport {
+    connector: Connector,
+    /// Scheme and authority of every request.
+    origin: String,
+    /// What messages call the server.
+    peer: String,
 }
 
-struct Base {
+impl Transport {
+    pub(crate) fn https(url: &str, trust: &Trust) -> Result<Self, Error> {
+        let base = BaseUrl::parse(url, "https", "must begin with https://")?;
+        ServerName::try_from(base.host.as_str()).map_err(|_| Error::BadUrl {
+            url: url.to_owned(),
+            problem: "names a host that no certificate can name",
+        })?;
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        let mut tls = HttpsConnector::from((tcp, trust.tls_config()?));
+        tls.enforce_https();
+        Ok(base.over(Connector::Https(tls), "https", 443))
+    }
+
+    pub(crate) fn loopback_http(url: &str) -> Result<Self, Error> {
+        let base = BaseUrl::parse(url, "http", "must begin with http://")?;
+        if !is_loopback(&base.host) {
+            return Err(Error::BadUrl {
+                url: url.to_owned(),
+                problem: "is plain HTTP to another machine, which would expose the key to the network; use https://",
+            });
+        }
+        Ok(base.over(Connector::LoopbackHttp(HttpConnector::new()), "http", 80))
+    }
+
+    pub(crate) fn unix(path: PathBuf) -> Self {
+        let peer = path.display().to_string();
+        Self { connector: Connector::Unix(path), origin: "http://localhost".to_owned(), peer }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn memory(server: tokio::sync::mpsc::Sender<tokio::io::DuplexStream>) -> Self {
+        let origin = "http://memory".to_owned();
+        Self { connector: Connector::Memory(server), origin, peer: "memory".to_owned() }
+    }
+
+    pub(crate) fn connector(&self) -> Connector {
+        self.connector.clone()
+    }
+
+    /// Scheme and authority, such as `https://voice.example:8443`.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// What messages call the server.
+    pub(crate) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Opens a connection and closes it again.
+    pub(crate) async fn probe(&self) -> Result<(), Error> {
+        let origin = Uri::try_from(&self.origin)
+            .map_err(|_| Error::BadUrl { url: self.origin.clone(), problem: "is not a URL" })?;
+        self.connector().call(origin).await.map(drop).map_err(|error| self.connect_error(error))
+    }
+
+    /// The error of a connection that could not be opened.
+    pub(crate) fn connect_error(&self, source: BoxError) -> Error {
+        match &self.connector {
+            Connector::Unix(path) if is_absent(source.as_ref()) => {
+                Error::NoServer { path: path.clone(), source }
+            }
+            Connector::Https(_) | Connector::LoopbackHttp(_) | Connector::Unix(_) => {
+                Error::Connect { peer: self.peer.clone(), source }
+            }
+            #[cfg(test)]
+            Connector::Memory(_) => Error::Connect { peer: self.peer.clone(), source },
+        }
+    }
+}
+
+/// Whether there is no socket, or one that no process listens on.
+fn is_absent(error: &(dyn StdError + 'static)) -> bool {
+    causes(error)
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused))
+}
+
+struct BaseUrl {
+    /// A name or an address without brackets.
     host: String,
     port: Option<u16>,
 }
 
-fn parse_base(url: &str, scheme: &str, wrong_scheme: &'static str) -> Result<Base, Error> {
-    let bad = |problem| Error::BadUrl { url: url.to_owned(), problem };
-    let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
-    if uri.scheme_str() != Some(scheme) {
-        return Err(bad(wrong_scheme));
+impl BaseUrl {
+    fn parse(url: &str, scheme: &str, wrong_scheme: &'static str) -> Result<Self, Error> {
+        let bad = |problem| Error::BadUrl { url: url.to_owned(), problem };
+        let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
+        if uri.scheme_str() != Some(scheme) {
+            return Err(bad(wrong_scheme));
+        }
+        // People copy the base URL together with its version.
+        if !matches!(uri.path(), "" | "/" | "/v1" | "/v1/") || uri.query().is_some() {
+            return Err(bad("must have no path but /v1"));
+        }
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| bad("names no host"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self { host, port: uri.port_u16() })
     }
-    // People copy the base from where it stands with its version.
-    if !matches!(uri.path(), "" | "/" | "/v1" | "/v1/") || uri.query().is_some() {
-        return Err(bad("must have no path but /v1"));
+
+    fn over(self, connector: Connector, scheme: &str, default_port: u16) -> Transport {
+        let port = self.port.unwrap_or(default_port);
+        let host = self.host;
+        let peer = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        Transport { connector, origin: format!("{scheme}://{peer}"), peer }
     }
-    let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| bad("names no host"))?;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    Ok(Base { host: bare.to_owned(), port: uri.port_u16() })
 }
 
 /// Whether a host is this machine: a loopback address, or the reserved name (RFC 6761 section 6.3).
@@ -116,79 +145,97 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
-impl Transport {
-    pub(crate) fn https(url: &str, trust: &Trust) -> Result<Self, Error> {
-        let base = parse_base(url, "https", "must begin with https://")?;
-        let name = ServerName::try_from(base.host.clone()).map_err(|_| Error::BadUrl {
-            url: url.to_owned(),
-            problem: "names a host that no certificate can name",
-        })?;
-        let tls = TlsConnector::from(Arc::new(trust.config()?));
-        Ok(Transport::Https { host: base.host, port: base.port.unwrap_or(443), name, tls })
-    }
+/// Opens connections for the pool.
+#[derive(Clone)]
+pub(crate) enum Connector {
+    Https(HttpsConnector<HttpConnector>),
+    LoopbackHttp(HttpConnector),
+    Unix(PathBuf),
+    /// To a server in the same test: with no socket in between, a paused clock stands still while bytes are on their way.
+    #[cfg(test)]
+    Memory(tokio::sync::mpsc::Sender<tokio::io::DuplexStream>),
+}
 
-    pub(crate) fn loopback_http(url: &str) -> Result<Self, Error> {
-        let base = parse_base(url, "http", "must begin with http://")?;
-        if !is_loopback(&base.host) {
-            return Err(Error::BadUrl {
-                url: url.to_owned(),
-                problem: "is plain HTTP to another machine, which would show the key to the network; use https://",
-            });
-        }
-        Ok(Transport::LoopbackHttp { host: base.host, port: base.port.unwrap_or(80) })
-    }
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
 
-    /// The value of the `Host` header.
-    pub(crate) fn authority(&self) -> String {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
-            Transport::Https { host, port, .. } | Transport::LoopbackHttp { host, port } => {
-                if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-            }
-            Transport::Unix { .. } => "localhost".to_owned(),
+            Connector::Https(connector) => connector.poll_ready(context),
+            Connector::LoopbackHttp(connector) => connector.poll_ready(context).map_err(Into::into),
+            Connector::Unix(_) => Poll::Ready(Ok(())),
             #[cfg(test)]
-            Transport::Memory { .. } => "memory".to_owned(),
+            Connector::Memory(_) => Poll::Ready(Ok(())),
         }
     }
 
-    /// What errors call the other side.
-    pub(crate) fn peer(&self) -> String {
+    fn call(&mut self, uri: Uri) -> Self::Future {
         match self {
-            Transport::Https { .. } | Transport::LoopbackHttp { .. } => self.authority(),
-            Transport::Unix { path } => path.display().to_string(),
-            #[cfg(test)]
-            Transport::Memory { .. } => "memory".to_owned(),
-        }
-    }
-
-    pub(crate) async fn connect(&self) -> Result<Box<dyn Stream>, Error> {
-        let failed = |source| Error::Connect { peer: self.peer(), source };
-        match self {
-            Transport::Https { host, port, name, tls } => {
-                let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?;
-                Ok(Box::new(tls.connect(name.clone(), tcp).await.map_err(failed)?))
+            Connector::Https(connector) => {
+                let connecting = connector.call(uri);
+                Box::pin(async move { Ok(Stream(Box::new(connecting.await?))) })
             }
-            Transport::LoopbackHttp { host, port } => {
-                Ok(Box::new(TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?))
+            Connector::LoopbackHttp(connector) => {
+                let connecting = connector.call(uri);
+                Box::pin(async move { Ok(Stream(Box::new(connecting.await?))) })
             }
-            Transport::Unix { path } => match UnixStream::connect(path).await {
-                Ok(stream) => Ok(Box::new(stream)),
-                Err(source) if is_absent(&source) => Err(Error::NoServer { path: path.clone(), source }),
-                Err(source) => Err(failed(source)),
-            },
+            Connector::Unix(path) => {
+                let path = path.clone();
+                Box::pin(async move { Ok(Stream(Box::new(TokioIo::new(UnixStream::connect(path).await?)))) })
+            }
             #[cfg(test)]
-            Transport::Memory { server } => {
+            Connector::Memory(server) => {
                 let (near, far) = tokio::io::duplex(64 * 1024);
-                let refused = |_| failed(std::io::ErrorKind::ConnectionRefused.into());
-                server.try_send(far).map_err(refused)?;
-                Ok(Box::new(near))
+                let accepted = server.try_send(far);
+                Box::pin(async move {
+                    accepted.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+                    Ok(Stream(Box::new(TokioIo::new(near))))
+                })
             }
         }
     }
 }
 
-/// Whether there is no socket, or one that nobody listens on any more.
-fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
+trait ByteStream: Read + Write + Unpin + Send {}
+impl<T: Read + Write + Unpin + Send> ByteStream for T {}
+
+/// A connection of any kind.
+pub(crate) struct Stream(Box<dyn ByteStream>);
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
 }
 
 #[cfg(test)]
@@ -210,16 +257,18 @@ mod tests {
         for url in
             ["https://api.example/v2", "http://api.example", "api.example", "https://", "https://a/?b=c"]
         {
-            assert!(parse_base(url, "https", "scheme").is_err(), "{url}");
+            assert!(BaseUrl::parse(url, "https", "scheme").is_err(), "{url}");
         }
-        assert!(parse_base("https://api.example/v1", "https", "scheme").is_ok());
-        let base = parse_base("https://[::1]:8443", "https", "scheme").unwrap();
+        assert!(BaseUrl::parse("https://api.example/v1", "https", "scheme").is_ok());
+        let base = BaseUrl::parse("https://[::1]:8443", "https", "scheme").unwrap();
         assert_eq!((base.host.as_str(), base.port), ("::1", Some(8443)));
+        let transport = base.over(Connector::Unix(PathBuf::new()), "https", 443);
+        assert_eq!((transport.origin(), transport.peer()), ("https://[::1]:8443", "[::1]:8443"));
     }
 
     #[test]
-    fn a_file_without_certificates_is_not_trusted() {
-        let trust = Trust::CaFile("/dev/null".into());
-        assert!(matches!(trust.roots(), Err(Error::Trust { .. })));
+    fn user_info_is_never_part_of_the_origin() {
+        let transport = Transport::loopback_http("http://user:pw@127.0.0.1:8080").unwrap();
+        assert_eq!(transport.origin(), "http://127.0.0.1:8080");
     }
 }

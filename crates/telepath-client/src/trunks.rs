@@ -7,8 +7,10 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::TrunkId;
 use telepath_core::secret::SecretText;
 
+use crate::client::Client;
+use crate::error::Error;
+use crate::page::{ListPage, Pagination};
 use crate::request::Query;
-use crate::{Client, Error, ListPage, Pagination};
 
 /// A trunk without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

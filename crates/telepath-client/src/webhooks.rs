@@ -7,8 +7,10 @@ use telepath_core::id::{DeliveryId, EventId, TrunkId, WebhookId};
 use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
 
+use crate::client::Client;
+use crate::error::Error;
+use crate::page::{ListPage, Pagination};
 use crate::request::Query;
-use crate::{Client, Error, ListPage, Pagination};
 
 /// A webhook endpoint, never with its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 
-use crate::{Client, Error};
+use crate::client::Client;
+use crate::error::Error;
 
 /// The caller's own key.
 #[derive(Debug, Clone, Deserialize)]

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::segment;
-use crate::{Client, Error};
+use crate::client::Client;
+use crate::error::Error;
+use crate::request::percent_encoded;
 
 /// A bundle of rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,11 +43,11 @@ impl Client {
 
     /// Changes a bundle.
     pub async fn update_key_preset(&self, name: &str, change: &KeyPresetChange) -> Result<KeyPreset, Error> {
-        self.patch(&format!("/v1/key-presets/{}", segment(name)), change).await
+        self.patch(&format!("/v1/key-presets/{}", percent_encoded(name)), change).await
     }
 
     /// Brings back the built-in bundle.
     pub async fn reset_key_preset(&self, name: &str) -> Result<(), Error> {
-        self.delete(&format!("/v1/key-presets/{}", segment(name))).await
+        self.delete(&format!("/v1/key-presets/{}", percent_encoded(name))).await
     }
 }

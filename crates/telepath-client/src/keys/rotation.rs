@@ -9,8 +9,9 @@ use telepath_core::id::{KeyId, SecretId};
 use telepath_core::secret::SecretText;
 
 use super::{Answered, CreatedKey, Key};
-use crate::request::Ask;
-use crate::{Client, Error};
+use crate::client::Client;
+use crate::error::Error;
+use crate::request::ApiRequest;
 
 /// Secrets that one leak report takes.
 pub const MAX_REPORTED: usize = 100;
@@ -75,7 +76,8 @@ impl Client {
             secrets: Vec<&'a str>,
         }
         let report = Report { secrets: secrets.iter().map(SecretText::expose).collect() };
-        let ask = Ask::new(Method::POST, "/v1/keys/report-leak").body(&report)?.open_and_repeatable();
-        self.send(&ask).await.map(drop)
+        let request =
+            ApiRequest::new(Method::POST, "/v1/keys/report-leak").body(&report)?.public_and_idempotent();
+        self.send(&request).await.map(drop)
     }
 }

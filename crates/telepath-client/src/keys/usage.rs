@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::KeyId;
 
+use crate::client::Client;
+use crate::error::Error;
 use crate::request::Query;
-use crate::{Client, Error};
 
 /// The use of a key in a span of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! The request log as a stream of bytes. The server sends as fast as the caller reads; nothing is collected here.
+//! The request log as a stream of bytes. The server sends as fast as the caller reads; the client buffers nothing.
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -6,17 +6,16 @@ use hyper::Method;
 use hyper::body::Incoming;
 
 use super::RequestsQuery;
-use crate::client::within;
-use crate::connection::Connection;
-use crate::request::Ask;
-use crate::{Client, Error};
+use crate::client::{Client, within};
+use crate::error::Error;
+use crate::request::ApiRequest;
 
-/// How an export looks.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
     /// One JSON object per line.
     Ndjson,
-    /// Comma-separated values with a head (RFC 4180).
+    /// Comma-separated values with a header line (RFC 4180).
     Csv,
 }
 
@@ -38,12 +37,10 @@ impl ExportFormat {
     }
 }
 
-/// An export that is read piece by piece. Dropped, it ends.
+/// A running export. Dropping it closes the connection.
 pub struct Export {
     client: Client,
     body: Incoming,
-    // The connection lives as long as its answer is read.
-    _connection: Connection,
 }
 
 impl std::fmt::Debug for Export {
@@ -53,15 +50,15 @@ impl std::fmt::Debug for Export {
 }
 
 impl Export {
-    /// The next piece; `None` at the end. An export that breaks off is an error and never looks like its end.
+    /// The next bytes; `None` at the end. A truncated export is an error and never looks complete.
     ///
     /// # Errors
-    /// [`Error::Http`], or [`Error::TimedOut`] when the server sends nothing for the time of one attempt.
+    /// [`Error::Http`], or [`Error::TimedOut`] when the server sends nothing for the time limit of one attempt.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let client = &self.client;
         let body = &mut self.body;
         loop {
-            let frame = async { body.frame().await.transpose().map_err(|error| client.broke(error)) };
+            let frame = async { body.frame().await.transpose().map_err(|error| client.broke(error.into())) };
             let Some(frame) = within(client.time_limit(), &client.peer(), frame).await? else {
                 return Ok(None);
             };
@@ -73,8 +70,8 @@ impl Export {
 }
 
 impl Client {
-    /// The requests that match, all of them, as a stream; `limit` and `cursor` of the query are not used. Until its
-    /// first byte it is sent again like any other request.
+    /// Streams all requests that match; `limit` and `cursor` of the query are ignored. Retried like any other request until
+    /// the response begins.
     pub async fn export_requests(
         &self,
         query: &RequestsQuery,
@@ -82,8 +79,8 @@ impl Client {
     ) -> Result<Export, Error> {
         let query = RequestsQuery { limit: None, cursor: None, ..query.clone() };
         let path = query.path().add("format", Some(format.name())).finish();
-        let ask = Ask::new(Method::GET, &path).accept(format.media_type());
-        let (answer, connection) = self.open(&ask).await?;
-        Ok(Export { client: self.clone(), body: answer.into_body(), _connection: connection })
+        let request = ApiRequest::new(Method::GET, &path).accept(format.media_type());
+        let response = self.send_streaming(&request).await?;
+        Ok(Export { client: self.clone(), body: response.into_body() })
     }
 }

@@ -1,5 +1,5 @@
-//! Files of environment variables (`.env`): `NAME=VALUE` lines, comments, quotes. Nothing is interpolated, nothing is put
-//! into the process's environment, and an error names the line and never what stands in it.
+//! Files of environment variables (`.env`): `NAME=VALUE` lines, comments, quotes. Values are not interpolated, the process
+//! environment is not changed, and an error names the line but never shows it.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use telepath_core::secret::SecretText;
 
-use crate::Error;
+use crate::error::Error;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
@@ -18,7 +18,7 @@ const MAX_FILE: u64 = 64 * 1024;
 pub struct EnvFile(BTreeMap<String, SecretText>);
 
 impl EnvFile {
-    /// Reads a file. One that other users of the machine can read is warned of in the log.
+    /// Reads a file. Logs a warning if other users of the machine can read it.
     ///
     /// # Errors
     /// [`Error::EnvFile`].
@@ -26,7 +26,7 @@ impl EnvFile {
         let failed = |problem: String| Error::EnvFile { path: path.to_owned(), problem };
         let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
         if file.metadata().is_ok_and(|data| data.permissions().mode() & 0o077 != 0) {
-            tracing::warn!(path = %path.display(), "other users of this machine can open this file; chmod 600 it");
+            tracing::warn!(path = %path.display(), "other users of this machine can read this file; run chmod 600 on it");
         }
         let mut text = String::new();
         file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
@@ -41,7 +41,7 @@ impl EnvFile {
         self.0.get(name)
     }
 
-    /// Fails with the number of the line that is wrong.
+    /// Fails with the number of the invalid line.
     fn parse(text: &str) -> Result<Self, usize> {
         let mut variables = BTreeMap::new();
         for (at, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_plain_or_quoted_and_comments_end_them() {
+    fn values_may_be_quoted_and_end_at_a_comment() {
         for (line, wanted) in [
             ("A=b", "b"),
             (" export A = b ", "b"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_named_by_its_number_and_never_shown() {
+    fn an_invalid_line_is_named_by_its_number_and_not_shown() {
         for line in ["A", "=b", "1A=b", "A B=c", "A='b", "A=\"b\" c", "A=\"\\x\""] {
             assert_eq!(EnvFile::parse(&format!("OK=1\n{line}")).unwrap_err(), 2, "{line}");
         }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_end_is_not_read_to_its_end() {
+    fn a_file_over_the_size_limit_is_refused() {
         assert!(matches!(EnvFile::read(Path::new("/dev/zero")), Err(Error::EnvFile { .. })));
     }
 }

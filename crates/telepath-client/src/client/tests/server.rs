@@ -82,8 +82,8 @@ impl Server {
             }
         });
         let key = bearer(&SecretText::new(KEY.to_owned())).unwrap();
-        let mut client = Client::over(Transport::Memory { server: sender }, Some(key));
-        client.entropy = Arc::new(Full);
+        let mut client = Client::over(Transport::memory(sender), Some(key));
+        client.entropy = Arc::new(AllOnes);
         (server, client)
     }
 
@@ -160,9 +160,9 @@ impl Entropy for Counting {
 
 /// As jitter: one.
 #[derive(Debug)]
-struct Full;
+struct AllOnes;
 
-impl Entropy for Full {
+impl Entropy for AllOnes {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
         buffer.fill(0xff);
         Ok(())

@@ -1,4 +1,4 @@
-//! What an answer says: a value, or the error of the envelope. Members that a newer server adds are passed over.
+//! What a response holds: a value, or the error of the envelope. Members that a newer server adds are ignored.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use hyper::header::{HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use telepath_core::clock::Timestamp;
 
-use crate::{ApiError, Error};
+use crate::error::{ApiError, Error};
 
 /// The value in the body.
-pub(crate) fn decode<T: DeserializeOwned>(answer: &Response<Bytes>) -> Result<T, Error> {
-    serde_json::from_slice(answer.body()).map_err(|error| {
-        // The position and the member are told, never the content: it may hold a secret that was just made.
+pub(crate) fn decode<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<T, Error> {
+    serde_json::from_slice(response.body()).map_err(|error| {
+        // Names the position and never the content, which may be a new secret.
         let problem =
             format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column());
-        Error::Unexpected { status: answer.status().as_u16(), problem }
+        Error::Unexpected { status: response.status().as_u16(), problem }
     })
 }
 
-/// The error in the body, with what the headers say of it.
-pub(crate) fn api_error(answer: &Response<Bytes>) -> Error {
+/// The error in the body, with what the headers add to it.
+pub(crate) fn api_error(response: &Response<Bytes>) -> Error {
     #[derive(serde::Deserialize)]
     struct Envelope {
         error: ApiError,
     }
-    let (status, headers) = (answer.status().as_u16(), answer.headers());
-    match serde_json::from_slice::<Envelope>(answer.body()) {
+    let (status, headers) = (response.status().as_u16(), response.headers());
+    match serde_json::from_slice::<Envelope>(response.body()) {
         Ok(Envelope { mut error }) => {
             error.status = status;
             error.retry_after = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
@@ -39,11 +39,11 @@ pub(crate) fn api_error(answer: &Response<Bytes>) -> Error {
             }
             Error::Api(Box::new(error))
         }
-        Err(_) => Error::Unexpected { status, problem: "the body is no error envelope".to_owned() },
+        Err(_) => Error::Unexpected { status, problem: "the body is not an error envelope".to_owned() },
     }
 }
 
-/// By which the server's log names the request.
+/// The id under which the server logged the request; empty when the header is missing.
 pub(crate) fn request_id(headers: &HeaderMap) -> &str {
     headers.get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
