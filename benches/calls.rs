@@ -38,17 +38,17 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
         call.listen = Duration::from_millis(200);
         // Calls start spread over a second, and each caller calls once.
         let ramp = Duration::from_secs(1);
-        let load = LoadOptions { call, calls, lasting: ramp, ramp };
+        let load = LoadOptions { call, calls, duration: ramp, ramp };
         let before = cpu_time(server.process()?)?;
         let started = Instant::now();
         let report = place_load(load).await;
         let lasted = started.elapsed().min(Duration::from_secs(seconds) + Duration::from_millis(200));
         let used = cpu_time(server.process()?)?.since(before).whole();
         ensure!(
-            report.answered == calls as u64 && report.refused + report.failed == 0,
-            "{} of {calls} calls were answered, {} refused, {} failed: {:?}",
+            report.answered == calls as u64 && report.rejected + report.failed == 0,
+            "{} of {calls} calls were answered, {} rejected, {} failed: {:?}",
             report.answered,
-            report.refused,
+            report.rejected,
             report.failed,
             report.first_error
         );

@@ -120,7 +120,7 @@ async fn record(client: &Client, key: &str, id: &str) -> anyhow::Result<Value> {
 
 /// A sine of 440 Hz at a quarter of full scale, 8 kHz. Its period divides no frame evenly, so every packet differs.
 fn tone_of(length: Duration) -> Vec<i16> {
-    let samples = telepath_media::samples_in(length);
+    let samples = telepath_media::media_clock::samples_in(length);
     (0..samples)
         .map(|at| {
             // Half a minute of whole periods is exact in a double.
@@ -134,7 +134,7 @@ fn tone_of(length: Duration) -> Vec<i16> {
 
 /// What the caller saw must be an answered call whose audio came back.
 fn heard_the_echo(outcome: &CallOutcome) -> anyhow::Result<()> {
-    ensure!(outcome.answered(), "refused with {:?} {:?}", outcome.status, outcome.refusal);
+    ensure!(outcome.answered(), "refused with {:?} {:?}", outcome.status, outcome.reason_phrase);
     ensure!(outcome.packets_received > 0, "nothing was heard");
     ensure!(outcome.echo.matched * 10 >= outcome.echo.distinct * 9, "not heard back: {:?}", outcome.echo);
     Ok(())

@@ -64,7 +64,7 @@ async fn a_wrong_password_and_an_unknown_user_are_told_apart_by_nobody() -> Outc
     unknown.credentials = Some(("nobody-01".to_owned(), SecretText::new("not the password".to_owned())));
     let unknown = place_call(unknown).await?;
     assert!(!wrong.answered() && !unknown.answered());
-    assert_eq!((wrong.status, &wrong.refusal), (unknown.status, &unknown.refusal));
+    assert_eq!((wrong.status, &wrong.reason_phrase), (unknown.status, &unknown.reason_phrase));
     assert_eq!(exchange.calls("status=connected").await?["pagination"]["total"], 0);
     Ok(())
 }
@@ -79,7 +79,7 @@ async fn a_call_whose_agent_cannot_be_reached_is_refused_and_kept_as_failed() ->
     options.credentials = Some((trunk.username.clone(), SecretText::new(trunk.password.clone())));
     let outcome = place_call(options).await?;
     assert!(!outcome.answered());
-    assert_eq!(outcome.status.code(), 480, "{:?}", outcome.refusal);
+    assert_eq!(outcome.status.code(), 480, "{:?}", outcome.reason_phrase);
     let list = crate::support::waiting::until("the failure is kept", || async {
         let list = exchange.calls("status=failed").await?;
         Ok((list["pagination"]["total"] == 1).then_some(list))

@@ -1,4 +1,4 @@
-//! The agent's side of a call: opening its WebSocket, and reading and writing it without ever waiting.
+//! The WebSocket to the agent: connecting, and non-blocking reads and writes.
 
 mod connect;
 mod link;
@@ -7,14 +7,14 @@ use telepath_core::secret::SecretText;
 use telepath_core::trunk::{AgentUrl, HeaderName};
 
 pub(crate) use connect::{AgentSocket, ConnectError, connect, socket_config};
-pub(crate) use link::{AgentLink, Heard, LinkLost};
+pub(crate) use link::{AgentLink, LinkLost, ReceivedFrame};
 
-/// The longest message that an agent may send, in bytes: a minute of its audio.
-pub(crate) const MAX_MESSAGE: usize = 1024 * 1024;
+/// Maximum length of a message from an agent, in bytes: one minute of audio.
+const MAX_MESSAGE: usize = 1024 * 1024;
 
-/// How to reach a call's agent.
+/// Where and how to connect to an agent.
 #[derive(Debug)]
-pub(crate) struct AgentPlan {
+pub(crate) struct AgentEndpoint {
     pub(crate) url: AgentUrl,
     pub(crate) headers: Vec<(HeaderName, SecretText)>,
 }

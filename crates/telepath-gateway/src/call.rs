@@ -1,11 +1,11 @@
-//! One task per call. It owns everything of the call and takes events one at a time; a supervisor around it sees to it
-//! that a record is written once on every way out, a panic of the task included.
+//! One task per call. The task owns all state of the call and handles one event at a time. Its supervisor makes sure
+//! that exactly one call record is written, even if the task panics.
 
+mod handlers;
 mod journal;
+mod offer_answer;
 mod record;
-mod run;
-mod sdp_state;
-mod steps;
+mod task;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -16,22 +16,22 @@ use futures_util::FutureExt as _;
 use telepath_core::call::{CallMetrics, CallStatus, DisconnectReason, Party, Turn};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId, TrunkId};
-use telepath_media::codec::Codec;
-use telepath_media::sdp;
+use telepath_media::codec::AudioCodec;
+use telepath_media::sdp::AcceptedOffer;
 use telepath_sip::CallHandle;
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use crate::agent::AgentPlan;
+use crate::agent::AgentEndpoint;
 use crate::command::{CarrierEvent, Command};
 use crate::live::LiveCallGuard;
 use crate::rtp_ports::RtpLease;
 use crate::shared::Shared;
 use journal::Journal;
 
-/// How long the trace of a call is waited for.
-const TRACE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for the SIP trace of a call.
+const TRACE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What stays true of a call from its INVITE to its record.
+/// Facts about a call that do not change after its INVITE.
 #[derive(Debug, Clone)]
 pub(crate) struct CallFacts {
     pub(crate) id: CallId,
@@ -43,28 +43,28 @@ pub(crate) struct CallFacts {
     pub(crate) arrived: Timestamp,
 }
 
-/// Everything that a call's task is started with.
+/// Everything the task of a call needs to start.
 #[derive(Debug)]
 pub(crate) struct CallSetup {
     pub(crate) handle: CallHandle,
     pub(crate) facts: CallFacts,
-    /// The caller's offer; `None` when we must make one.
-    pub(crate) offer: Option<sdp::SessionDescription>,
+    /// The caller's offer; `None` if the INVITE has none and our 200 must carry the offer.
+    pub(crate) offer: Option<AcceptedOffer>,
     /// In order of preference, never empty.
-    pub(crate) codecs: Vec<Codec>,
-    pub(crate) agent: AgentPlan,
+    pub(crate) codecs: Vec<AudioCodec>,
+    pub(crate) agent: AgentEndpoint,
     pub(crate) system_prompt: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) max_duration: Option<Duration>,
     pub(crate) arrived_at: Instant,
     pub(crate) lease: RtpLease,
-    pub(crate) from_carrier: mpsc::Receiver<CarrierEvent>,
-    pub(crate) asked: mpsc::Receiver<DisconnectReason>,
+    pub(crate) carrier_events: mpsc::Receiver<CarrierEvent>,
+    pub(crate) hang_up_requests: mpsc::Receiver<DisconnectReason>,
 }
 
-/// How a call went.
+/// How a call ended and what was measured.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct CallSummary {
     pub(crate) status: CallStatus,
     pub(crate) reason: DisconnectReason,
     pub(crate) reason_text: Option<String>,
@@ -73,9 +73,14 @@ pub(crate) struct Outcome {
     pub(crate) turns: Vec<Turn>,
 }
 
-impl Outcome {
-    /// Of a call of which nothing was measured.
-    fn bare(status: CallStatus, reason: DisconnectReason, reason_text: &str, ended: Timestamp) -> Self {
+impl CallSummary {
+    /// The summary of a call without measurements.
+    fn without_media(
+        status: CallStatus,
+        reason: DisconnectReason,
+        reason_text: &str,
+        ended: Timestamp,
+    ) -> Self {
         Self {
             status,
             reason,
@@ -87,44 +92,41 @@ impl Outcome {
     }
 }
 
-/// Runs a call and sees to its record, whatever becomes of it.
-pub(crate) async fn supervise(shared: Arc<Shared>, setup: CallSetup, place: LiveCallGuard) {
+/// Runs a call and writes its record, even if the task of the call panics.
+pub(crate) async fn supervise(shared: Arc<Shared>, setup: CallSetup, guard: LiveCallGuard) {
     let handle = setup.handle;
     let journal = Journal::open(&shared, setup.facts.clone());
     let id = setup.facts.id;
-    let ran = AssertUnwindSafe(run::run(shared.clone(), setup, &journal)).catch_unwind().await;
-    let outcome = ran.unwrap_or_else(|_panic| {
-        tracing::error!(call = %id, "the task of a call broke; other calls are not touched");
+    let result = AssertUnwindSafe(task::run(shared.clone(), setup, &journal)).catch_unwind().await;
+    let summary = result.unwrap_or_else(|_panic| {
+        tracing::error!(call = %id, "the task of a call panicked; the call ends, other calls continue");
         let status = if journal.was_answered() { CallStatus::Disconnected } else { CallStatus::Failed };
-        Outcome::bare(
-            status,
-            DisconnectReason::Unknown,
-            "a fault inside Telepath ended the call",
-            shared.clock.now(),
-        )
+        let text = "an internal error ended the call";
+        CallSummary::without_media(status, DisconnectReason::Unknown, text, shared.clock.now())
     });
-    let trace = conclude(&shared, handle).await;
-    journal.close(outcome, trace);
-    drop(place);
+    let trace = release(&shared, handle).await;
+    journal.close(summary, trace);
+    drop(guard);
 }
 
-async fn conclude(shared: &Shared, handle: CallHandle) -> String {
-    let (reply, answer) = oneshot::channel();
+/// Removes the call from the signalling task and returns its SIP trace; empty if the signalling task has stopped.
+async fn release(shared: &Shared, handle: CallHandle) -> String {
+    let (reply, response) = oneshot::channel();
     if shared.commands.send(Command::Release(handle, reply)).await.is_err() {
         return String::new();
     }
-    let waited = tokio::time::timeout(TRACE_PATIENCE, answer).await;
-    waited.ok().and_then(Result::ok).unwrap_or_default()
+    let trace = tokio::time::timeout(TRACE_TIMEOUT, response).await;
+    trace.ok().and_then(Result::ok).unwrap_or_default()
 }
 
-/// Records a call that was refused before it got a task.
-pub(crate) fn record_refused(
+/// Writes the record of a call that was rejected before its task started.
+pub(crate) fn record_rejected(
     shared: &Arc<Shared>,
     facts: CallFacts,
     reason: DisconnectReason,
     reason_text: &str,
     trace: String,
 ) {
-    let outcome = Outcome::bare(CallStatus::Failed, reason, reason_text, shared.clock.now());
-    Journal::open(shared, facts).close(outcome, trace);
+    let summary = CallSummary::without_media(CallStatus::Failed, reason, reason_text, shared.clock.now());
+    Journal::open(shared, facts).close(summary, trace);
 }

@@ -1,51 +1,52 @@
-//! A small SIP caller over UDP: it places a call, plays samples at a true pace, records what it hears and measures the
-//! echo. Quickstart, the command line, tests and measurements use it; it stands on the same cores as the gateway.
+//! A SIP test caller over UDP. It places a call, plays samples in real time, records what it receives, and measures the
+//! echo. The quickstart, the command line, tests and benchmarks use it. It is built on the same SIP and media crates as
+//! the gateway.
 
-mod line;
 mod load;
+mod test_call;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use telepath_core::entropy::EntropyError;
 use telepath_core::secret::SecretText;
-use telepath_media::caller::EchoFigures;
-use telepath_media::codec::Codec;
+use telepath_media::codec::AudioCodec;
+use telepath_media::test_caller::EchoStats;
 use telepath_sip::message::{DEFAULT_SIP_PORT, SipUri, StatusCode, Uri};
 use tokio::time::Instant;
 
-pub(crate) use line::Line;
-#[cfg(test)]
-pub(crate) use line::LineEvent;
 pub use load::{LoadOptions, LoadReport, place_load};
+pub(crate) use test_call::TestCall;
+#[cfg(test)]
+pub(crate) use test_call::TestCallEvent;
 
-/// A call to place.
+/// Options of a call to place.
 #[derive(Debug, Clone)]
 pub struct CallerOptions {
-    /// Whom to call.
+    /// The callee's URI.
     pub target: SipUri,
-    /// Where the call is sent; `None` resolves the target's host.
+    /// The address to send the INVITE to; `None` resolves the target's host.
     pub peer: Option<SocketAddr>,
-    /// The local address to call from; `None` takes the one that the system uses toward the peer.
+    /// The local address; `None` lets the routing table choose one.
     pub local: Option<IpAddr>,
-    /// The user part of From.
+    /// User part of From.
     pub from: String,
-    /// User name and password, for when the callee asks.
+    /// User name and password for digest authentication.
     pub credentials: Option<(String, SecretText)>,
-    /// In order of preference.
-    pub codecs: Vec<Codec>,
-    /// What is played after the answer: 8 kHz, mono.
+    /// Codecs in order of preference.
+    pub codecs: Vec<AudioCodec>,
+    /// Samples to play after the answer: 8 kHz, mono.
     pub play: Vec<i16>,
-    /// How long is listened after the last sample was played.
+    /// How long to listen after the last sample was played.
     pub listen: Duration,
-    /// How long the answer is waited for.
-    pub answer_within: Duration,
-    /// How long the end is waited for after hanging up.
-    pub goodbye_within: Duration,
+    /// How long to wait for the final response to the INVITE.
+    pub answer_timeout: Duration,
+    /// How long to wait for the response to our BYE.
+    pub hang_up_timeout: Duration,
 }
 
 impl CallerOptions {
-    /// A call to a `sip:` URI that plays nothing and listens for a second.
+    /// A call to a `sip:` URI that plays nothing and listens for one second.
     ///
     /// # Errors
     /// [`CallerError::NotASipUri`].
@@ -60,11 +61,11 @@ impl CallerOptions {
             local: None,
             from: "telepath-caller".to_owned(),
             credentials: None,
-            codecs: Codec::ALL.to_vec(),
+            codecs: AudioCodec::ALL.to_vec(),
             play: Vec::new(),
             listen: Duration::from_secs(1),
-            answer_within: Duration::from_secs(30),
-            goodbye_within: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(30),
+            hang_up_timeout: Duration::from_secs(5),
         })
     }
 }
@@ -72,37 +73,37 @@ impl CallerOptions {
 /// Who ended an answered call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBy {
-    /// This side, after it had played and listened.
+    /// This side, after playing and listening.
     Caller,
     /// The other side.
     Callee,
 }
 
-/// How a call went that the callee gave a final answer to.
+/// The result of a call whose INVITE got a final response.
 #[derive(Debug)]
 pub struct CallOutcome {
-    /// 200, or the status by which the call was refused.
+    /// Status of the final response to the INVITE.
     pub status: StatusCode,
-    /// The reason phrase of a refusal.
-    pub refusal: Option<String>,
-    /// From the INVITE to its final answer.
+    /// Reason phrase of a response other than 200.
+    pub reason_phrase: Option<String>,
+    /// Time from the INVITE to its final response.
     pub answered_after: Duration,
-    /// Whether the callee rang before it answered.
+    /// Whether the callee sent 180 first.
     pub rang: bool,
-    /// Who ended it; `None` when it was never answered.
+    /// Who ended the call; `None` if it was never answered.
     pub ended_by: Option<EndedBy>,
-    /// The codec, when it was answered.
-    pub codec: Option<Codec>,
-    /// What was heard: 8 kHz, mono.
+    /// The negotiated codec; `None` if the call was never answered.
+    pub codec: Option<AudioCodec>,
+    /// The received audio: 8 kHz, mono.
     pub recording: Vec<i16>,
     /// RTP packets sent.
     pub packets_sent: u64,
     /// RTP packets received.
     pub packets_received: u64,
-    /// RTP packets that never came.
+    /// RTP packets lost.
     pub packets_lost: u64,
-    /// The echo of what was played.
-    pub echo: EchoFigures,
+    /// Delays of the echo of the played samples.
+    pub echo: EchoStats,
 }
 
 impl CallOutcome {
@@ -112,51 +113,52 @@ impl CallOutcome {
     }
 }
 
-/// Why a call got no final answer.
+/// Why a call has no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum CallerError {
-    /// The target cannot be called over UDP.
+    /// The target is not a URI that can be called over UDP.
     #[error("the target must be a sip: URI such as sip:support-01@127.0.0.1:5060")]
     NotASipUri,
-    /// The target's host has no address.
-    #[error("the host of the target cannot be resolved")]
+    /// The target's host could not be resolved.
+    #[error("the host of the target could not be resolved")]
     Unresolved,
-    /// The credentials or the name of the caller cannot stand in a URI.
-    #[error("the caller's name cannot stand in a SIP URI")]
+    /// The caller's name is not valid in a SIP URI.
+    #[error("the caller's name is not valid in a SIP URI")]
     BadName,
     /// A socket could not be opened or used.
     #[error("a socket of the caller failed: {0}")]
     Socket(#[from] std::io::Error),
-    /// No random bytes.
+    /// The operating system returned no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// Nothing came back.
-    #[error("no final answer came within {} s", .0.as_secs_f32())]
+    /// No final response arrived in time.
+    #[error("no final response arrived within {} s", .0.as_secs_f32())]
     NoAnswer(Duration),
-    /// The answer's session description does not fit the offer.
-    #[error("the answer's session description cannot be used")]
+    /// The SDP answer does not match the offer.
+    #[error("the SDP answer does not match the offer")]
     BadAnswer,
 }
 
-/// Places a call, plays, listens, hangs up.
+/// Places a call, plays, listens and hangs up.
 ///
 /// # Errors
-/// See [`CallerError`]. A refusal is no error: it is an outcome with its status.
+/// See [`CallerError`]. A rejected call is not an error; its outcome has the status of the rejection.
 pub async fn place_call(options: CallerOptions) -> Result<CallOutcome, CallerError> {
-    let (listen, goodbye, patience) = (options.listen, options.goodbye_within, options.answer_within);
-    let mut line = Line::dial(options).await?;
-    let ended_by = match line.until_answered(Instant::now() + patience).await? {
+    let (answer_timeout, hang_up_timeout) = (options.answer_timeout, options.hang_up_timeout);
+    let listen = options.listen;
+    let mut call = TestCall::dial(options).await?;
+    let ended_by = match call.until_answered(Instant::now() + answer_timeout).await? {
         None => None,
-        Some(()) => Some(line.converse(listen).await?),
+        Some(()) => Some(call.play_and_listen(listen).await?),
     };
     if ended_by == Some(EndedBy::Caller) {
-        line.hang_up();
-        line.until_ended(Instant::now() + goodbye).await?;
+        call.hang_up();
+        call.until_ended(Instant::now() + hang_up_timeout).await?;
     }
-    Ok(line.into_outcome(ended_by))
+    Ok(call.into_outcome(ended_by))
 }
 
-/// The port that a URI names, or the usual one.
+/// The port of a URI, or the default SIP port.
 fn port_of(target: &SipUri) -> u16 {
     target.host_port().port.unwrap_or(DEFAULT_SIP_PORT)
 }

@@ -2,7 +2,8 @@
 //! `telepath-sip` and `telepath-media` do not depend on `telepath-core`, so each has an enum of its own.
 
 use telepath_core::call::DisconnectReason;
-use telepath_media::reason::EndReason;
+use telepath_media::bridge::HangUpCause;
+use telepath_media::dialect::StopReason;
 use telepath_sip::DialogEnd;
 
 /// The reason for the record, with a text where the reason alone is ambiguous.
@@ -24,38 +25,37 @@ pub(crate) fn from_dialog(end: &DialogEnd) -> (DisconnectReason, Option<String>)
     }
 }
 
-/// The bridge's name for a reason of the record.
-pub(crate) fn to_bridge(reason: DisconnectReason) -> EndReason {
-    match reason {
-        DisconnectReason::NormalDisconnect => EndReason::NormalDisconnect,
-        DisconnectReason::AgentHangup => EndReason::AgentHangup,
-        DisconnectReason::ApiHangup => EndReason::ApiHangup,
-        DisconnectReason::NoAnswer => EndReason::NoAnswer,
-        DisconnectReason::ConnectionFailed => EndReason::ConnectionFailed,
-        DisconnectReason::NetworkError => EndReason::NetworkError,
-        DisconnectReason::AiProviderError => EndReason::AiProviderError,
-        DisconnectReason::CarrierError => EndReason::CarrierError,
-        DisconnectReason::MaxDuration => EndReason::MaxDuration,
-        DisconnectReason::TrunkDeleted => EndReason::TrunkDeleted,
-        DisconnectReason::ServerShutdown => EndReason::ServerShutdown,
-        DisconnectReason::Unknown => EndReason::Unknown,
+/// The reason for the record when the bridge ended the call.
+pub(crate) fn from_bridge(cause: HangUpCause) -> DisconnectReason {
+    match cause {
+        HangUpCause::AgentHangup => DisconnectReason::AgentHangup,
+        HangUpCause::MediaTimeout => DisconnectReason::NetworkError,
+        HangUpCause::MaxDuration => DisconnectReason::MaxDuration,
     }
 }
 
-/// The record's name for a reason of the bridge.
-pub(crate) fn from_bridge(reason: EndReason) -> DisconnectReason {
-    match reason {
-        EndReason::NormalDisconnect => DisconnectReason::NormalDisconnect,
-        EndReason::AgentHangup => DisconnectReason::AgentHangup,
-        EndReason::ApiHangup => DisconnectReason::ApiHangup,
-        EndReason::NoAnswer => DisconnectReason::NoAnswer,
-        EndReason::ConnectionFailed => DisconnectReason::ConnectionFailed,
-        EndReason::NetworkError => DisconnectReason::NetworkError,
-        EndReason::AiProviderError => DisconnectReason::AiProviderError,
-        EndReason::CarrierError => DisconnectReason::CarrierError,
-        EndReason::MaxDuration => DisconnectReason::MaxDuration,
-        EndReason::TrunkDeleted => DisconnectReason::TrunkDeleted,
-        EndReason::ServerShutdown => DisconnectReason::ServerShutdown,
-        EndReason::Unknown => DisconnectReason::Unknown,
+/// The reason in the agent's `stop` event.
+pub(crate) fn stop_reason(reason: DisconnectReason) -> StopReason {
+    StopReason(reason.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: &str = include_str!("../../telepath-media/schema/telepath.v1.json");
+
+    #[test]
+    fn the_telepath_v1_schema_lists_every_disconnect_reason() {
+        for reason in DisconnectReason::ALL {
+            assert!(SCHEMA.contains(&format!("\"{}\"", reason.name())), "{reason}");
+        }
+    }
+
+    #[test]
+    fn the_record_and_the_stop_event_give_the_same_reason() {
+        for cause in HangUpCause::ALL {
+            assert_eq!(cause.stop_reason(), stop_reason(from_bridge(cause)));
+        }
     }
 }

@@ -1,6 +1,5 @@
-//! An agent that says back what it hears, speaking `telepath.v1`: what a new trunk can be tried with before there is an
-//! agent of one's own, and what tests and measurements talk to. Audio goes back frame by frame as it came; a `mark`
-//! from the gateway only tells that audio was played, so it is not sent back.
+//! An agent that echoes audio over `telepath.v1`, for trying out a trunk, for tests and for benchmarks. Every audio frame
+//! is returned unchanged; events are ignored.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,26 +19,25 @@ use tokio_util::task::TaskTracker;
 
 use crate::agent::socket_config;
 
-/// Connections served at once; further ones wait in the listener's queue.
+/// Maximum number of connections; further ones wait in the listener's backlog.
 const MAX_CONNECTIONS: usize = 4_096;
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long a connection may take to say goodbye when the agent stops.
-const GOODBYE: Duration = Duration::from_secs(1);
-/// The pause after the system refused a connection, such as when all file descriptors are in use.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of the closing handshake when the agent shuts down.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Delay after `accept` failed, for example because the process has no free file descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// The agent cannot listen.
+/// The agent could not listen.
 #[derive(Debug, thiserror::Error)]
-#[error("the echo agent cannot listen on tcp {address}: {source}")]
+#[error("the echo agent could not listen on tcp {address}: {source}")]
 pub struct EchoAgentError {
-    /// Where it was tried.
+    /// The address.
     pub address: SocketAddr,
-    /// What the system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
-/// A running echo agent. Dropping it stops it without waiting.
+/// A running echo agent. Dropping it stops it without waiting for its connections.
 #[derive(Debug)]
 pub struct EchoAgent {
     addr: SocketAddr,
@@ -48,30 +46,30 @@ pub struct EchoAgent {
 }
 
 impl EchoAgent {
-    /// Listens and serves. Port 0 takes a free one.
+    /// Starts an agent on this address. Port 0 takes a free port.
     ///
     /// # Errors
-    /// [`EchoAgentError`] when the address cannot be listened on.
+    /// [`EchoAgentError`] if the address cannot be bound.
     pub async fn start(listen: SocketAddr) -> Result<Self, EchoAgentError> {
-        let told = |source| EchoAgentError { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(told)?;
-        let addr = listener.local_addr().map_err(told)?;
+        let listen_error = |source| EchoAgentError { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
+        let addr = listener.local_addr().map_err(listen_error)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(serve(listener, stop.clone(), tasks.clone()));
         Ok(Self { addr, stop, tasks })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The URL to give a trunk on this machine.
+    /// The agent's URL for a trunk.
     pub fn url(&self) -> String {
         format!("ws://{}/", self.addr)
     }
 
-    /// Stops: connections are closed properly.
+    /// Stops the agent and closes its connections with a closing handshake.
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -86,47 +84,48 @@ impl Drop for EchoAgent {
 }
 
 async fn serve(listener: TcpListener, stop: CancellationToken, tasks: TaskTracker) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = async {
-                // The semaphore is never closed.
-                let place = room.clone().acquire_owned().await.ok();
-                (place, listener.accept().await)
+                // Never `None`, because the semaphore is never closed.
+                let permit = permits.clone().acquire_owned().await.ok();
+                (permit, listener.accept().await)
             } => accepted,
         };
         match accepted {
-            (place, Ok((stream, peer))) => {
+            (permit, Ok((stream, peer))) => {
                 let stop = stop.clone();
                 tasks.spawn(async move {
-                    if let Err(error) = talk(stream, &stop).await {
-                        tracing::debug!(%peer, %error, "a connection to the echo agent broke");
+                    if let Err(error) = serve_connection(stream, &stop).await {
+                        tracing::debug!(%peer, %error, "a connection to the echo agent failed");
                     }
-                    drop(place);
+                    drop(permit);
                 });
             }
             (_, Err(error)) => {
-                tracing::warn!(%error, "the echo agent could not take a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                let retry_ms = ACCEPT_RETRY_DELAY.as_millis();
+                tracing::warn!(%error, "the echo agent could not accept a connection; retrying in {retry_ms} ms");
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-async fn talk(stream: TcpStream, stop: &CancellationToken) -> Result<(), Error> {
+async fn serve_connection(stream: TcpStream, stop: &CancellationToken) -> Result<(), Error> {
     stream.set_nodelay(true)?;
-    let accepting = accept_hdr_async_with_config(stream, agree, Some(socket_config()));
-    let Ok(accepted) = tokio::time::timeout(HANDSHAKE, accepting).await else { return Ok(()) };
+    let handshake = accept_hdr_async_with_config(stream, accept_subprotocol, Some(socket_config()));
+    let Ok(accepted) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await else { return Ok(()) };
     let mut socket = accepted?;
     loop {
         let message = tokio::select! {
-            () = stop.cancelled() => return say_goodbye(socket).await,
+            () = stop.cancelled() => return close(socket).await,
             message = socket.next() => message,
         };
         match message {
             Some(Ok(Message::Binary(audio))) => socket.send(Message::Binary(audio)).await?,
-            // Events ask nothing of an echo; pings and closing are answered by the library.
+            // The echo agent ignores events; the library answers pings and close frames.
             Some(Ok(
                 Message::Text(_)
                 | Message::Ping(_)
@@ -140,28 +139,32 @@ async fn talk(stream: TcpStream, stop: &CancellationToken) -> Result<(), Error> 
     }
 }
 
-async fn say_goodbye(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
+async fn close(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
     let closing = async {
         socket.close(None).await?;
         while let Some(Ok(_)) = socket.next().await {}
         Ok(())
     };
-    tokio::time::timeout(GOODBYE, closing).await.unwrap_or(Ok(()))
+    tokio::time::timeout(CLOSE_TIMEOUT, closing).await.unwrap_or(Ok(()))
 }
 
-/// Only those who speak the dialect are let in.
-#[expect(clippy::result_large_err, reason = "the type of the answer is the WebSocket library's")]
-pub(crate) fn agree(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
-    let asked = request.headers().get_all("sec-websocket-protocol");
-    let speaks = asked
+/// Accepts the subprotocol `telepath.v1`; responds with 400 to a client that does not request it.
+#[expect(clippy::result_large_err, reason = "the WebSocket library defines the type")]
+pub(crate) fn accept_subprotocol(
+    request: &Request,
+    mut response: Response,
+) -> Result<Response, ErrorResponse> {
+    let requested = request.headers().get_all("sec-websocket-protocol");
+    let supported = requested
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|name| name.trim() == SUBPROTOCOL);
-    if !speaks {
-        let mut refusal = ErrorResponse::new(Some(format!("the subprotocol must be {SUBPROTOCOL}\n")));
-        *refusal.status_mut() = StatusCode::BAD_REQUEST;
-        return Err(refusal);
+    if !supported {
+        let text = format!("the WebSocket subprotocol must be {SUBPROTOCOL}\n");
+        let mut error = ErrorResponse::new(Some(text));
+        *error.status_mut() = StatusCode::BAD_REQUEST;
+        return Err(error);
     }
     response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
     Ok(response)

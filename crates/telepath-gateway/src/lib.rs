@@ -5,12 +5,13 @@
 mod agent;
 mod call;
 pub mod caller;
+mod codec;
 mod command;
-mod dice;
 mod disconnect_reason;
 pub mod echo_agent;
 mod gateway;
 mod live;
+mod media_seeds;
 mod metric_catalogue;
 mod options;
 mod reject_reason;

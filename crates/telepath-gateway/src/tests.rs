@@ -1,8 +1,8 @@
-//! The gateway over real loopback sockets, against a control plane and agents that the tests hold in hand.
+//! Tests of the gateway over loopback sockets, with an in-memory control plane and scripted agents.
 
 mod admission;
-mod agents;
+mod agent;
+mod call_end;
 mod calls;
-mod endings;
-mod sessions;
-mod world;
+mod fixture;
+mod renegotiation;

@@ -1,58 +1,42 @@
-//! Agent dialects: what an agent's socket carries, encoded and decoded without I/O.
+//! Agent dialects: encoding and decoding of the frames on an agent's WebSocket.
 //!
-//! The bridge speaks in [`ToAgent`] and [`FromAgent`]; a dialect turns them into frames and back. Each dialect
-//! has its own file.
+//! The bridge uses [`ToAgent`] and [`FromAgent`]; a dialect converts them to frames and back. Each dialect has its own
+//! file.
 
 mod telepath_v1;
 
 pub use telepath_v1::{SUBPROTOCOL, TelepathV1};
 
-use crate::codec::Codec;
+use crate::codec::AudioCodec;
 use crate::dtmf::Digit;
 use crate::playout::MarkName;
-use crate::reason::EndReason;
 use std::collections::BTreeMap;
 
-/// Longest text frame an agent may send, in bytes.
+/// Maximum length of a text frame from an agent, in bytes.
 pub const MAX_TEXT: usize = 64 * 1024;
 
-macro_rules! text_types {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-        pub struct $name(pub String);
-    )*};
-}
-
-text_types! {
-    /// Identifier of the call.
-    CallId,
-    /// Identifier of the trunk.
-    TrunkId,
-    /// A calling or called number or address.
-    Party,
-    /// The trunk's instructions to the agent.
-    SystemPrompt,
-}
-
-/// What the agent is told when the call begins.
+/// What the `start` event tells the agent about the call. The values are sent as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallStart {
-    /// Identifier of the call.
-    pub call_id: CallId,
-    /// Identifier of the trunk.
-    pub trunk_id: TrunkId,
-    /// Who calls.
-    pub from: Party,
-    /// Who is called.
-    pub to: Party,
-    /// The trunk's instructions, when it has some.
-    pub system_prompt: Option<SystemPrompt>,
+pub struct CallContext {
+    /// Identifier of the call, such as `call_…`.
+    pub call_id: String,
+    /// Identifier of the trunk, such as `trunk_…`.
+    pub trunk_id: String,
+    /// The caller's number or SIP user name.
+    pub from: String,
+    /// The called number or SIP user name.
+    pub to: String,
+    /// The trunk's instructions to the agent.
+    pub system_prompt: Option<String>,
     /// The trunk's own key-value pairs.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A frame of the agent's socket, owned.
+/// The `reason` of the `stop` event: one of those in the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopReason(pub &'static str);
+
+/// A frame to write to the agent's socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentFrame {
     /// A text frame.
@@ -73,40 +57,40 @@ pub enum AgentMessage<'a> {
 /// An event for the agent.
 #[derive(Debug)]
 pub enum ToAgent<'a> {
-    /// The call begins.
+    /// The first event on the socket.
     Start {
-        /// What is known of the call.
-        call: &'a CallStart,
+        /// The call.
+        call: &'a CallContext,
         /// Codec of the carrier leg.
-        codec: Codec,
+        codec: AudioCodec,
     },
-    /// The caller began to speak.
+    /// The caller started speaking.
     SpeechStarted,
     /// The caller stopped speaking.
     SpeechStopped,
     /// The caller pressed a key.
     Dtmf(Digit),
-    /// Audio before the mark has been played or cleared.
+    /// The audio before the mark has been played or cleared.
     Mark(&'a MarkName),
-    /// The caller holds.
+    /// The caller put the call on hold.
     Hold,
-    /// The hold is over.
+    /// The caller resumed the call.
     Resume,
-    /// The call is over.
-    Stop(EndReason),
-    /// Something the agent sent cannot be done.
+    /// The call is over. The last event on the socket.
+    Stop(StopReason),
+    /// A frame from the agent was malformed or could not be carried out.
     Error(AgentFault),
 }
 
-/// Where a call shall be transferred to: a `sip:`, `sips:` or `tel:` URI, or a number.
+/// The target of a transfer: a `sip:`, `sips:` or `tel:` URI, or a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransferTarget(String);
 
 impl TransferTarget {
-    /// Longest target in bytes.
+    /// Maximum length in bytes.
     pub const LIMIT: usize = 512;
 
-    /// Takes a target; `None` when it is empty, too long or has spaces or control characters.
+    /// Checks a target; `None` if it is empty, too long, or contains whitespace, control characters or any of `<>"`.
     pub fn new(text: String) -> Option<Self> {
         let clean = !text.is_empty()
             && text.len() <= Self::LIMIT
@@ -120,53 +104,53 @@ impl TransferTarget {
     }
 }
 
-/// What an agent's text frame asks for. Audio is handled apart, as samples.
+/// An event from the agent. Audio is decoded separately, to samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromAgent {
-    /// Tell when the audio so far has been played.
+    /// Report when the audio sent so far has been played.
     Mark(MarkName),
-    /// Flush what is queued.
+    /// Flush the queued audio.
     Clear,
     /// End the call.
     Hangup,
     /// Transfer the call.
     Transfer(TransferTarget),
-    /// Press keys.
+    /// Send DTMF digits to the caller.
     SendDtmf(Vec<Digit>),
-    /// An event this version does not know; ignored.
+    /// An event of an unknown type. It is ignored.
     Unknown,
 }
 
-/// Something the agent sent that cannot be done, with a stable code.
+/// Why a frame from the agent was not carried out. Each fault has a stable code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AgentFault {
-    /// Not a JSON object with a text member `type`.
-    #[error("the frame is not a JSON object with a text member \"type\"")]
+    /// The frame is not a JSON object with a string member `type`.
+    #[error("the frame is not a JSON object with a string member \"type\"")]
     NotAnEvent,
-    /// Longer than [`MAX_TEXT`].
+    /// The frame is longer than [`MAX_TEXT`].
     #[error("the text frame is longer than 65536 bytes")]
     TooLong,
-    /// `mark` without a usable `name`.
+    /// `mark` without a valid `name`.
     #[error("mark needs a \"name\" of at most 256 bytes")]
     BadMark,
-    /// `transfer` without a usable `to`.
+    /// `transfer` without a valid `to`.
     #[error("transfer needs \"to\": a SIP or tel URI or a number, without spaces")]
     BadTransfer,
-    /// `send_dtmf` without usable `digits`.
+    /// `send_dtmf` without valid `digits`.
     #[error("send_dtmf needs \"digits\": 1 to 64 of 0-9, *, #, A-D")]
     BadDigits,
-    /// Too many marks wait.
-    #[error("256 marks wait already; this one is not kept")]
+    /// [`crate::playout::MARK_LIMIT`] marks are already pending.
+    #[error("256 marks are already pending; this one was dropped")]
     TooManyMarks,
-    /// The caller's side has no telephone-event, or too many digits wait.
+    /// telephone-event was not negotiated, or [`crate::dtmf::SEND_LIMIT`] digits are already queued.
     #[error(
-        "the digits cannot be sent: the caller's side does not take telephone events, or 64 wait already"
+        "the digits cannot be sent: the caller did not negotiate telephone-event, or 64 digits are already queued"
     )]
     DigitsNotSent,
 }
 
 impl AgentFault {
-    /// The code an agent may test for.
+    /// The stable `code` of the `error` event.
     pub fn code(self) -> &'static str {
         match self {
             Self::NotAnEvent | Self::TooLong | Self::BadMark | Self::BadTransfer | Self::BadDigits => {
@@ -178,20 +162,20 @@ impl AgentFault {
     }
 }
 
-/// The dialects an agent may speak.
+/// The dialect of one connection, with its decoder state.
 #[derive(Debug)]
 pub enum Dialect {
-    /// Telepath's own.
+    /// `telepath.v1`.
     TelepathV1(TelepathV1),
 }
 
 impl Dialect {
-    /// Telepath's own dialect, from its start.
+    /// `telepath.v1` for a new connection.
     pub fn telepath_v1() -> Self {
         Self::TelepathV1(TelepathV1::default())
     }
 
-    /// The WebSocket subprotocol to ask for.
+    /// The WebSocket subprotocol to request.
     pub fn subprotocol(&self) -> &'static str {
         match self {
             Self::TelepathV1(_) => SUBPROTOCOL,

@@ -1,16 +1,15 @@
-//! G.711 companding by table, both laws and both directions.
+//! G.711 encoding and decoding by table, µ-law and A-law.
 //!
-//! The tables are made by `const fn` from the definition of the two laws, so no magic numbers are copied and
-//! the compiler does the work once. Encoding is indexed by magnitude (14-bit for µ-law, 13-bit for A-law as
-//! in ITU-T G.711 tables 1 and 2), which keeps both tables inside the first-level cache.
+//! `const fn` computes the tables at compile time from the definition of the two laws. Encoding tables are indexed by
+//! magnitude (14-bit for µ-law, 13-bit for A-law, as in ITU-T G.711 tables 1 and 2), so they fit into the L1 cache.
 #![expect(
     clippy::cast_possible_truncation,
     reason = "const fn cannot use TryFrom; every value is masked or bounded by its table"
 )]
 
-/// Added to a µ-law magnitude so that every segment starts at a power of two.
+/// Added to a µ-law magnitude, so that every segment starts at a power of two.
 const MU_BIAS: u16 = 33;
-/// Largest 14-bit magnitude µ-law can carry.
+/// Largest 14-bit magnitude that µ-law can encode.
 const MU_CLIP: u16 = 8158;
 
 const fn mu_expand(code: u8) -> i16 {
@@ -21,7 +20,7 @@ const fn mu_expand(code: u8) -> i16 {
     if bits & 0x80 == 0 { magnitude << 2 } else { -(magnitude << 2) }
 }
 
-/// The seven code bits of a 14-bit magnitude, before inversion and without the sign.
+/// Exponent and mantissa (seven bits) of a 14-bit magnitude, before inversion.
 const fn mu_compress(magnitude: u16) -> u8 {
     let clipped = if magnitude > MU_CLIP { MU_CLIP } else { magnitude };
     let biased = clipped + MU_BIAS;
@@ -40,7 +39,7 @@ const fn a_expand(code: u8) -> i16 {
     if bits & 0x80 == 0 { -magnitude } else { magnitude }
 }
 
-/// The seven code bits of a 12-bit magnitude, before the even bits are inverted and without the sign.
+/// Exponent and mantissa (seven bits) of a 12-bit magnitude, before the even bits are inverted.
 const fn a_compress(magnitude: u16) -> u8 {
     if magnitude < 32 {
         return (magnitude >> 1) as u8;
@@ -85,25 +84,25 @@ static A_EXPAND: [i16; 256] = expand_table(false);
 static MU_COMPRESS: [u8; 8192] = mu_compress_table();
 static A_COMPRESS: [u8; 4096] = a_compress_table();
 
-/// Expands one µ-law code to a 16-bit sample.
+/// Decodes one µ-law byte to a 16-bit sample.
 pub fn mu_decode(code: u8) -> i16 {
     MU_EXPAND[usize::from(code)]
 }
 
-/// Compresses one 16-bit sample to µ-law. Zero becomes 0xFF (positive zero).
+/// Encodes one 16-bit sample as µ-law. Zero becomes 0xFF (positive zero).
 pub fn mu_encode(sample: i16) -> u8 {
     let bits = MU_COMPRESS[usize::from((sample.unsigned_abs() >> 2).min(8191))];
     if sample < 0 { !(bits | 0x80) } else { !bits }
 }
 
-/// Expands one A-law code to a 16-bit sample.
+/// Decodes one A-law byte to a 16-bit sample.
 pub fn a_decode(code: u8) -> i16 {
     A_EXPAND[usize::from(code)]
 }
 
-/// Compresses one 16-bit sample to A-law. A-law has no zero: 0 becomes 0xD5 (+8).
+/// Encodes one 16-bit sample as A-law. A-law has no zero: 0 becomes 0xD5 (+8).
 pub fn a_encode(sample: i16) -> u8 {
-    // The decision values are symmetric around -0.5, hence the one's complement of negative samples.
+    // The decision values are symmetric around -0.5, so negative samples use the one's complement.
     let magnitude = if sample < 0 { (!sample).unsigned_abs() } else { sample.unsigned_abs() };
     let bits = A_COMPRESS[usize::from(magnitude >> 3)];
     if sample < 0 { bits ^ 0x55 } else { (bits | 0x80) ^ 0x55 }
@@ -114,14 +113,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_a_law_code_survives_decoding_and_encoding() {
+    fn a_law_decoding_and_encoding_is_lossless() {
         for code in 0..=255u8 {
             assert_eq!(a_encode(a_decode(code)), code, "code {code:#04x}");
         }
     }
 
     #[test]
-    fn every_mu_law_code_survives_except_negative_zero_which_becomes_positive_zero() {
+    fn mu_law_decoding_and_encoding_is_lossless_except_for_negative_zero() {
         for code in 0..=255u8 {
             let expected = if code == 0x7f { 0xff } else { code };
             assert_eq!(mu_encode(mu_decode(code)), expected, "code {code:#04x}");
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_the_definition_hold() {
+    fn decoded_values_match_the_tables_of_itu_t_g711() {
         // Virtual values of ITU-T G.711 table 2 (µ-law, 14 bit) and table 1 (A-law, 13 bit), scaled to 16 bit.
         for (code, value) in [
             (0x80, 32124),
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn error_of_any_sample_stays_within_half_a_step_of_its_segment() {
+    fn quantization_error_is_at_most_half_a_step() {
         for sample in i16::MIN..=i16::MAX {
             let magnitude = i32::from(sample).abs().min(32_635);
             let mu_error = (i32::from(mu_decode(mu_encode(sample))).abs() - magnitude).abs();
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn encoding_never_reverses_the_order_of_samples() {
+    fn encoding_is_monotonic() {
         let mut last = (i16::MIN, i16::MIN);
         for sample in i16::MIN..=i16::MAX {
             let now = (mu_decode(mu_encode(sample)), a_decode(a_encode(sample)));

@@ -1,47 +1,48 @@
-//! Play-out toward the caller: agent audio of any chunking in, one RTP packet per 20 ms out.
+//! Play-out to the caller: agent audio in chunks of any length in, one RTP packet every 20 ms out.
 //!
-//! The clock starts with the first frame of an utterance, which is sent at once. A stream that the agent paces
-//! itself flows through without waiting: a frame that finds the queue empty may go up to [`EARLY`] before its
-//! slot or late after it, and the slot follows the agent's pace slowly. A short backlog of such a stream, left by
-//! a hiccup, is worked off by slightly shorter slots. A burst waits its turn, 20 ms each.
-//! Timestamps count audio inside an utterance and real time between utterances, so they never drift.
+//! The first frame of an utterance is sent at once and starts the clock. A stream that the agent sends in real time
+//! passes through without delay: a frame that arrives at an empty queue may be sent up to [`EARLY`] before its slot or
+//! late, and the slots slowly follow the agent's pace. If such a stream has built up a short backlog, slightly shorter
+//! slots work it off. A burst is sent at one frame per 20 ms. Within an utterance, timestamps count samples; between
+//! utterances they follow real time, so they never drift.
 
 mod event;
 
 pub use event::{MarkName, PlayOutCounters, PlayOutEvent, SentAudio, StreamStart};
 
-use crate::codec::Codec;
+use crate::codec::AudioCodec;
 use crate::dtmf::{Digit, DtmfSender, DtmfTick};
+use crate::media_clock::{FRAME_DURATION, FRAME_SAMPLES, samples_in};
 use crate::rtp::{Datagram, PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
-use crate::{FRAME, FRAME_SAMPLES, samples_in};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How far before its slot a frame may be sent when nothing waits before it.
+/// How long before its slot a frame may be sent if no other frame is queued.
 pub const EARLY: Duration = Duration::from_millis(10);
-/// A slot that stays empty this long ends the utterance.
+/// An utterance ends when its next slot stays empty for this long.
 pub const UTTERANCE_GAP: Duration = Duration::from_millis(60);
 /// An incomplete frame waits this long for the rest before it is padded with silence.
 pub const TAIL_WAIT: Duration = Duration::from_millis(40);
-/// Marks that may wait for their audio to be played.
+/// Maximum number of pending marks.
 pub const MARK_LIMIT: usize = 256;
-/// Messages of one frame each, in a row, that tell a stream paced by the agent from chunks and bursts.
+/// After this many consecutive messages of one frame each, the agent is assumed to send in real time.
 const PACED_PUSHES: u8 = 10;
-/// A backlog of a paced stream up to this many frames is worked off; a longer one is the agent's wish.
-const HICCUP_FRAMES: usize = 5;
-/// Mean square of a frame that counts as sound: -50 dBFS.
-const SOUND: u64 = 10_737;
+/// A backlog of a real-time stream is worked off up to this many frames; a longer one is taken as intended.
+const BACKLOG_FRAMES: usize = 5;
+/// Mean square of -50 dBFS. A frame at or above this level is audible.
+const AUDIBLE: u64 = 10_737;
 
 #[derive(Debug)]
 struct Frame {
     payload: [u8; FRAME_SAMPLES],
     read_at: Instant,
     pushed_at: Instant,
-    sound: bool,
+    audible: bool,
 }
 
 #[derive(Debug)]
 struct Mark {
+    /// The number of frames that must have left the queue before the mark is reported.
     position: u64,
     name: MarkName,
 }
@@ -57,28 +58,29 @@ struct Tail {
     samples: [i16; FRAME_SAMPLES],
     length: usize,
     read_at: Instant,
-    /// A mark stands behind it: the utterance is known to end here, so nothing more is waited for.
+    /// A mark follows, so the utterance ends here and the tail is padded without waiting.
     marked: bool,
 }
 
-/// The play-out of one call.
+/// Play-out of one call.
 #[derive(Debug)]
 pub struct PlayOut {
-    codec: Codec,
+    codec: AudioCodec,
     audio: PayloadType,
     event: Option<PayloadType>,
     ssrc: Ssrc,
     sequence: SequenceNumber,
     base: RtpTimestamp,
     origin: Instant,
-    /// Samples after the origin where the next frame may begin at the earliest.
+    /// Earliest start of the next frame, in samples after the origin.
     position: u64,
     queue: VecDeque<Frame>,
     limit: usize,
     tail: Tail,
     marks: VecDeque<Mark>,
-    /// Frames ever completed, and frames that left the queue by any way.
+    /// Frames that have entered the queue.
     pushed: u64,
+    /// Frames that have left the queue: sent, dropped or cleared.
     left: u64,
     last_end: Option<Instant>,
     clock: Clock,
@@ -89,9 +91,9 @@ pub struct PlayOut {
 }
 
 impl PlayOut {
-    /// A closed play-out (see [`Self::set_open`]) that holds at most `limit` of audio.
+    /// Creates a closed play-out (see [`Self::set_open`]) with a queue for `limit` of audio.
     pub fn new(
-        codec: Codec,
+        codec: AudioCodec,
         audio: PayloadType,
         event: Option<PayloadType>,
         start: StreamStart,
@@ -108,7 +110,9 @@ impl PlayOut {
             origin,
             position: 0,
             queue: VecDeque::new(),
-            limit: usize::try_from(limit.as_millis() / FRAME.as_millis()).unwrap_or(usize::MAX).max(1),
+            limit: usize::try_from(limit.as_millis() / FRAME_DURATION.as_millis())
+                .unwrap_or(usize::MAX)
+                .max(1),
             tail: Tail { samples: [0; FRAME_SAMPLES], length: 0, read_at: origin, marked: false },
             marks: VecDeque::new(),
             pushed: 0,
@@ -122,8 +126,8 @@ impl PlayOut {
         }
     }
 
-    /// Opens the way to the caller, or closes it (before the answer, and while the peer holds). What is queued
-    /// stays queued.
+    /// Starts or stops sending. Play-out is closed before the answer and while the call is on hold; queued audio stays
+    /// queued.
     pub fn set_open(&mut self, open: bool, sink: &mut dyn FnMut(PlayOutEvent)) {
         if !open && self.open {
             self.go_idle(sink);
@@ -131,8 +135,8 @@ impl PlayOut {
         self.open = open;
     }
 
-    /// Changes codec and payload types; queued audio is converted.
-    pub fn set_formats(&mut self, codec: Codec, audio: PayloadType, event: Option<PayloadType>) {
+    /// Changes the codec and payload types; queued audio is transcoded.
+    pub fn set_formats(&mut self, codec: AudioCodec, audio: PayloadType, event: Option<PayloadType>) {
         if codec != self.codec {
             for code in self.queue.iter_mut().flat_map(|frame| &mut frame.payload) {
                 *code = codec.encode(self.codec.decode(*code));
@@ -164,7 +168,10 @@ impl PlayOut {
         }
     }
 
-    /// Sets a mark behind everything queued. Gives the name back when [`MARK_LIMIT`] marks wait already.
+    /// Sets a mark after everything queued.
+    ///
+    /// # Errors
+    /// Returns the name if [`MARK_LIMIT`] marks are already pending.
     pub fn mark(&mut self, name: MarkName) -> Result<(), MarkName> {
         if self.marks.len() >= MARK_LIMIT {
             return Err(name);
@@ -175,7 +182,7 @@ impl PlayOut {
         Ok(())
     }
 
-    /// Flushes everything queued; every waiting mark is reported. The frame under way ends within 20 ms.
+    /// Flushes the queued audio and reports every pending mark. The frame being played ends within 20 ms.
     pub fn clear(&mut self, sink: &mut dyn FnMut(PlayOutEvent)) {
         let flushed = self.queue.len() as u64;
         self.counters.cleared += flushed + u64::from(self.tail.length > 0);
@@ -191,12 +198,12 @@ impl PlayOut {
         }
     }
 
-    /// Queues a digit. `false` when telephone-event was not negotiated or too many wait.
+    /// Queues a digit; `false` if telephone-event was not negotiated or the queue is full.
     pub fn send_digit(&mut self, digit: Digit) -> bool {
         self.event.is_some() && self.dtmf.push(digit)
     }
 
-    /// Sends what is due at `now`.
+    /// Sends everything that is due at `now`.
     pub fn run(&mut self, now: Instant, sink: &mut dyn FnMut(PlayOutEvent)) {
         if !self.open {
             return;
@@ -210,7 +217,7 @@ impl PlayOut {
         }
     }
 
-    /// When [`Self::run`] wants to be called.
+    /// When to call [`Self::run`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         if !self.open {
             return None;
@@ -228,9 +235,9 @@ impl PlayOut {
         [mark, clock].into_iter().flatten().min()
     }
 
-    /// Audio that waits to be played.
-    pub fn queued(&self) -> Duration {
-        FRAME * u32::try_from(self.queue.len()).unwrap_or(u32::MAX)
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> Duration {
+        FRAME_DURATION * u32::try_from(self.queue.len()).unwrap_or(u32::MAX)
     }
 
     /// Counters so far.
@@ -246,13 +253,13 @@ impl PlayOut {
         if self.tail.marked { Duration::ZERO } else { TAIL_WAIT }
     }
 
-    /// Does at most one thing; `false` when nothing is due.
+    /// Performs at most one action; `false` if nothing is due.
     fn step(&mut self, now: Instant, sink: &mut dyn FnMut(PlayOutEvent)) -> bool {
         let due = match self.clock {
             Clock::Idle if self.is_ready() => {
                 self.position = self.position.max(samples_in(now.saturating_duration_since(self.origin)));
                 self.send(now, true, sink);
-                self.clock = Clock::Running { due: now + FRAME };
+                self.clock = Clock::Running { due: now + FRAME_DURATION };
                 return true;
             }
             Clock::Idle => {
@@ -272,7 +279,7 @@ impl PlayOut {
             return false;
         }
         if now > due + UTTERANCE_GAP {
-            // Too late to catch up: what comes now is a new utterance as far as time is concerned.
+            // Too late to catch up: the clock restarts as for a new utterance.
             self.counters.stalls += u64::from(self.queue.front().is_some_and(|frame| frame.pushed_at < due));
             self.go_idle(sink);
             return true;
@@ -283,17 +290,17 @@ impl PlayOut {
         if now < due && !(direct && now + EARLY >= due) {
             return false;
         }
-        let hiccup = self.paced >= PACED_PUSHES && self.queue.len() <= HICCUP_FRAMES;
+        let backlog = self.paced >= PACED_PUSHES && self.queue.len() <= BACKLOG_FRAMES;
         let slot = match self.queue.front() {
             Some(_) if direct => follow(due, now),
-            // As if it had come when it was queued, but by no more than a frame.
-            Some(frame) if hiccup => {
-                follow(due, frame.pushed_at.max(due.checked_sub(FRAME).unwrap_or(due)).min(due))
+            // Follow the time at which the frame was queued, but move the slot forward by at most one frame.
+            Some(frame) if backlog => {
+                follow(due, frame.pushed_at.max(due.checked_sub(FRAME_DURATION).unwrap_or(due)).min(due))
             }
             Some(_) | None => due,
         };
         self.send(now, false, sink);
-        self.clock = Clock::Running { due: slot + FRAME };
+        self.clock = Clock::Running { due: slot + FRAME_DURATION };
         true
     }
 
@@ -311,8 +318,8 @@ impl PlayOut {
             self.left += 1;
             self.counters.overflowed += 1;
         }
-        let sound = energy / FRAME_SAMPLES as u64 >= SOUND;
-        self.queue.push_back(Frame { payload, read_at: self.tail.read_at, pushed_at: now, sound });
+        let audible = energy / FRAME_SAMPLES as u64 >= AUDIBLE;
+        self.queue.push_back(Frame { payload, read_at: self.tail.read_at, pushed_at: now, audible });
         self.pushed += 1;
     }
 
@@ -322,7 +329,7 @@ impl PlayOut {
         true
     }
 
-    /// Sends one tick: a DTMF step goes before audio, which waits for it.
+    /// Sends one packet. A telephone event takes precedence over audio, which waits.
     fn send(&mut self, now: Instant, first: bool, sink: &mut dyn FnMut(PlayOutEvent)) {
         self.report_marks(sink);
         match (self.dtmf.next_tick(), self.event) {
@@ -337,14 +344,14 @@ impl PlayOut {
                 if let Some(frame) = self.queue.pop_front() {
                     self.left += 1;
                     self.counters.sent += 1;
-                    let audio = SentAudio { read_at: frame.read_at, first, sound: frame.sound };
+                    let audio = SentAudio { read_at: frame.read_at, first, audible: frame.audible };
                     let datagram = self.packet(self.audio, first, self.position, &frame.payload);
                     sink(PlayOutEvent::Packet { datagram, audio: Some(audio) });
                 }
             }
         }
         self.position += FRAME_SAMPLES as u64;
-        self.last_end = Some(now + FRAME);
+        self.last_end = Some(now + FRAME_DURATION);
     }
 
     fn packet(&mut self, kind: PayloadType, marker: bool, position: u64, payload: &[u8]) -> Datagram {
@@ -375,9 +382,9 @@ impl PlayOut {
     }
 }
 
-/// Moves a slot a little toward the moment its frame really came, so that the clock follows the agent's pace.
-fn follow(due: Instant, came: Instant) -> Instant {
-    let behind = came.saturating_duration_since(due) / 32;
-    let ahead = due.saturating_duration_since(came) / 32;
+/// Moves a slot by 1/32 of the way toward the arrival of its frame, so that the clock follows the agent's pace.
+fn follow(due: Instant, arrival: Instant) -> Instant {
+    let behind = arrival.saturating_duration_since(due) / 32;
+    let ahead = due.saturating_duration_since(arrival) / 32;
     (due + behind).checked_sub(ahead).unwrap_or(due)
 }

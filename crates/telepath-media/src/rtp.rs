@@ -1,7 +1,7 @@
-//! RTP (RFC 3550): packets, ordering of what comes in, statistics, and where to send.
+//! RTP (RFC 3550): packets, reordering, reception statistics and symmetric RTP.
 //!
-//! The receiver hands packets on in order and at once; it is a reorder window, not a jitter buffer, because
-//! agents need audio in order but not paced.
+//! The receiver delivers packets in order and without delay. It is a reorder window, not a jitter buffer: agents need
+//! audio in order, but not paced.
 
 mod latch;
 mod packet;
@@ -11,7 +11,7 @@ mod statistics;
 pub use latch::{LEARNING, LatchDecision, SymmetricLatch};
 pub use packet::{Datagram, PayloadType, RtpError, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
 pub use receiver::{
-    COVER_AFTER, Delivery, GapCause, REORDER_PACKETS, REORDER_TIME, ReceiverCounters, RtpReceiver,
+    Delivery, GapCause, REORDER_PACKETS, REORDER_TIME, ReceiverCounters, RtpReceiver, SILENCE_FILL_AFTER,
 };
 pub use statistics::ReceptionStatistics;
 

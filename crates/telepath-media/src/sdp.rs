@@ -1,40 +1,41 @@
-//! Session descriptions (RFC 8866) and the offer/answer rules for one audio stream (RFC 3264).
+//! Session descriptions (RFC 8866) and offer/answer for one audio stream (RFC 3264).
 //!
-//! Only what a telephone call needs is understood; everything else is skipped, and refused where an answer must
-//! say something about it.
+//! Only what a telephone call needs is supported. Unknown lines are skipped; other streams are rejected in the answer.
 
 mod negotiate;
 mod parse;
 mod write;
 
-pub use negotiate::{LocalMedia, Negotiated, NegotiationError, SessionId, accept_answer, answer, offer};
+pub use negotiate::{
+    AcceptedOffer, LocalMedia, Negotiated, NegotiationError, SessionId, accept_answer, offer,
+};
 
 use crate::rtp::PayloadType;
 use std::net::IpAddr;
 
-/// Longest description that is read, in bytes.
+/// Maximum length of a description, in bytes.
 pub const MAX_BYTES: usize = 16 * 1024;
-/// Most m-lines that are read.
+/// Maximum number of m-lines.
 pub const MAX_MEDIA: usize = 16;
-/// Most payload formats of one m-line that are read.
+/// Maximum number of formats per m-line; further ones are ignored.
 pub const MAX_FORMATS: usize = 64;
 
-/// Who may send, seen from the writer of the description (RFC 8866 section 6.7).
+/// Media direction from the point of view of the description's author (RFC 8866 section 6.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Direction {
-    /// Both.
+pub enum MediaDirection {
+    /// Both sides send.
     #[default]
     SendRecv,
-    /// Only the writer sends: the writer holds the other.
+    /// Only the author sends; the peer is on hold.
     SendOnly,
-    /// Only the other sends.
+    /// Only the peer sends.
     RecvOnly,
-    /// Nobody sends.
+    /// Neither side sends.
     Inactive,
 }
 
-impl Direction {
-    /// The attribute's name.
+impl MediaDirection {
+    /// The name of the attribute.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SendRecv => "sendrecv",
@@ -50,12 +51,12 @@ impl Direction {
             .find(|direction| direction.as_str() == name)
     }
 
-    /// Whether the writer sends.
+    /// Whether the author sends.
     pub fn sends(self) -> bool {
         matches!(self, Self::SendRecv | Self::SendOnly)
     }
 
-    /// Whether the writer receives.
+    /// Whether the author receives.
     pub fn receives(self) -> bool {
         matches!(self, Self::SendRecv | Self::RecvOnly)
     }
@@ -73,104 +74,104 @@ impl Direction {
 /// The address of a `c=` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConnectionAddress {
-    /// A literal address.
+    /// An IP address.
     Ip(IpAddr),
-    /// A host name; media cores do not resolve names, symmetric RTP finds the peer.
+    /// A host name. It is not resolved; symmetric RTP learns the peer's address.
     Name(String),
 }
 
-/// The `o=` line: who wrote this and which version it is.
+/// The `o=` line (RFC 8866 section 5.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// User name or `-`.
     pub username: String,
-    /// Session identifier; kept as text because peers write numbers of any size.
+    /// Session identifier. It is text, because peers write numbers of any size.
     pub session_id: String,
-    /// Version; kept as text for the same reason.
+    /// Session version. It is text for the same reason.
     pub version: String,
-    /// Address of the writer.
+    /// Address of the author.
     pub address: ConnectionAddress,
 }
 
-/// One `a=rtpmap`.
+/// An `a=rtpmap` attribute (RFC 8866 section 6.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RtpMap {
-    /// The number being mapped.
+    /// Payload type.
     pub payload_type: PayloadType,
-    /// Name of the encoding.
+    /// Encoding name.
     pub encoding: String,
     /// Clock rate in hertz.
     pub clock_rate: u32,
-    /// Channels; 1 when not written.
+    /// Channels; 1 if not given.
     pub channels: u8,
 }
 
-/// One `a=fmtp`.
+/// An `a=fmtp` attribute (RFC 8866 section 6.15).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatParameters {
-    /// The number it belongs to.
+    /// Payload type.
     pub payload_type: PayloadType,
-    /// The parameters as written.
+    /// The parameters, unparsed.
     pub parameters: String,
 }
 
-/// One m-line with its attributes.
+/// An `m=` line with its attributes (RFC 8866 section 5.14).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaDescription {
-    /// `audio`, `video`, …
+    /// Media type: `audio`, `video`, …
     pub kind: String,
-    /// Port; 0 refuses or removes the stream.
+    /// Port; 0 rejects or removes the stream.
     pub port: u16,
-    /// Transport, for instance `RTP/AVP`.
+    /// Transport protocol, such as `RTP/AVP`.
     pub protocol: String,
-    /// Formats as written.
+    /// Formats: for RTP, payload types in order of preference.
     pub formats: Vec<String>,
-    /// Connection of this stream.
+    /// The stream's own `c=` line.
     pub connection: Option<ConnectionAddress>,
-    /// Encodings of dynamic numbers.
+    /// `a=rtpmap` attributes.
     pub rtpmaps: Vec<RtpMap>,
-    /// Parameters of formats.
+    /// `a=fmtp` attributes.
     pub fmtps: Vec<FormatParameters>,
-    /// Packet time in milliseconds.
+    /// `a=ptime` in milliseconds.
     pub ptime: Option<u16>,
-    /// Longest packet time in milliseconds.
+    /// `a=maxptime` in milliseconds.
     pub maxptime: Option<u16>,
-    /// Direction of this stream.
-    pub direction: Option<Direction>,
+    /// The stream's own direction.
+    pub direction: Option<MediaDirection>,
 }
 
 /// A session description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionDescription {
-    /// Who wrote it.
+    /// The `o=` line.
     pub origin: Origin,
-    /// Connection of streams that have none of their own.
+    /// `c=` line for streams without their own.
     pub connection: Option<ConnectionAddress>,
-    /// Direction of streams that have none of their own.
-    pub direction: Option<Direction>,
+    /// Direction for streams without their own.
+    pub direction: Option<MediaDirection>,
     /// The streams.
     pub media: Vec<MediaDescription>,
 }
 
-/// Why text is not a session description.
+/// Why an SDP body was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SdpError {
-    /// Longer than [`MAX_BYTES`].
+    /// The body is longer than [`MAX_BYTES`].
     #[error("the peer's SDP is longer than {MAX_BYTES} bytes")]
     TooLong,
-    /// Not UTF-8.
+    /// The body is not UTF-8.
     #[error("the peer's SDP is not UTF-8 text")]
     NotText,
-    /// A line that must be there is not.
-    #[error("the peer's SDP lacks its {0}= line")]
+    /// A required line is missing.
+    #[error("the peer's SDP has no {0}= line")]
     Missing(char),
-    /// A line does not have its form.
+    /// A line is malformed.
     #[error("line {line} of the peer's SDP is malformed")]
     Malformed {
-        /// Number of the line, from 1.
+        /// Line number, from 1.
         line: usize,
     },
-    /// More than [`MAX_MEDIA`] streams.
+    /// The body has more than [`MAX_MEDIA`] m-lines.
     #[error("the peer's SDP has more than {MAX_MEDIA} streams")]
     TooManyStreams,
 }

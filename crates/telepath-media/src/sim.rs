@@ -1,23 +1,21 @@
-//! A seeded bad network under virtual time, for tests.
+//! A simulated lossy network with virtual time, for tests.
 //!
-//! Every decision comes from the seed, so a failure can be played again by its seed alone.
+//! The seed decides everything, so a failure can be reproduced from its seed alone.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-/// A small generator of pseudo-random numbers (splitmix64). Not for secrets.
+/// A pseudo-random number generator (splitmix64).
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+struct Rng(u64);
 
-impl Random {
-    /// Starts from a seed.
-    pub fn new(seed: u64) -> Self {
+impl Rng {
+    fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
-    pub fn draw(&mut self) -> u64 {
+    fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,85 +23,82 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`; 0 when the bound is 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.draw().checked_rem(bound).unwrap_or(0)
+    /// A number below `bound`; 0 if the bound is 0.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next_u64().checked_rem(bound).unwrap_or(0)
     }
 
-    /// True with a chance of `permille` in a thousand.
-    pub fn chance(&mut self, permille: u16) -> bool {
+    /// True with a probability of `permille` in a thousand.
+    fn chance(&mut self, permille: u16) -> bool {
         self.below(1000) < u64::from(permille)
     }
 }
 
-/// How bad the network is.
+/// Properties of a link.
 #[derive(Debug, Clone, Copy)]
-pub struct Conditions {
-    /// Packets lost, in a thousand.
-    pub loss: u16,
-    /// Packets that come twice, in a thousand.
-    pub duplicate: u16,
-    /// Packets held back by a further 30 ms so that others overtake them, in a thousand.
-    pub reorder: u16,
+pub(crate) struct LinkConditions {
+    /// Lost packets per thousand.
+    pub(crate) loss: u16,
+    /// Duplicated packets per thousand.
+    pub(crate) duplicate: u16,
+    /// Packets per thousand that are delayed by another 30 ms, so that later ones overtake them.
+    pub(crate) reorder: u16,
     /// Delay of every packet.
-    pub delay: Duration,
-    /// Largest random delay on top.
-    pub jitter: Duration,
+    pub(crate) delay: Duration,
+    /// Maximum additional random delay.
+    pub(crate) jitter: Duration,
 }
 
 /// A one-way link.
 #[derive(Debug)]
-pub struct BadNetwork {
-    random: Random,
-    conditions: Conditions,
-    flying: BinaryHeap<Reverse<(Instant, u64, Vec<u8>)>>,
+pub(crate) struct LossyLink {
+    rng: Rng,
+    conditions: LinkConditions,
+    in_flight: BinaryHeap<Reverse<(Instant, u64, Vec<u8>)>>,
     order: u64,
     lost: u64,
 }
 
-impl BadNetwork {
-    /// A link with its own seed.
-    pub fn new(seed: u64, conditions: Conditions) -> Self {
-        Self { random: Random::new(seed), conditions, flying: BinaryHeap::new(), order: 0, lost: 0 }
+impl LossyLink {
+    pub(crate) fn new(seed: u64, conditions: LinkConditions) -> Self {
+        Self { rng: Rng::new(seed), conditions, in_flight: BinaryHeap::new(), order: 0, lost: 0 }
     }
 
-    /// Puts a packet on the link.
-    pub fn send(&mut self, bytes: &[u8], now: Instant) {
-        if self.random.chance(self.conditions.loss) {
+    pub(crate) fn send(&mut self, bytes: &[u8], now: Instant) {
+        if self.rng.chance(self.conditions.loss) {
             self.lost += 1;
             return;
         }
-        let copies = 1 + u8::from(self.random.chance(self.conditions.duplicate));
+        let copies = 1 + u8::from(self.rng.chance(self.conditions.duplicate));
         for _ in 0..copies {
             let jitter = u64::try_from(self.conditions.jitter.as_micros()).unwrap_or(u64::MAX);
-            let mut delay = self.conditions.delay + Duration::from_micros(self.random.below(jitter));
-            if self.random.chance(self.conditions.reorder) {
+            let mut delay = self.conditions.delay + Duration::from_micros(self.rng.below(jitter));
+            if self.rng.chance(self.conditions.reorder) {
                 delay += Duration::from_millis(30);
             }
             self.order += 1;
-            self.flying.push(Reverse((now + delay, self.order, bytes.to_vec())));
+            self.in_flight.push(Reverse((now + delay, self.order, bytes.to_vec())));
         }
     }
 
-    /// Puts a packet on the link that arrives at `at` whatever the conditions.
-    pub fn send_surely(&mut self, bytes: &[u8], at: Instant) {
+    /// Sends a packet that arrives at `at` regardless of the conditions.
+    pub(crate) fn send_reliably(&mut self, bytes: &[u8], at: Instant) {
         self.order += 1;
-        self.flying.push(Reverse((at, self.order, bytes.to_vec())));
+        self.in_flight.push(Reverse((at, self.order, bytes.to_vec())));
     }
 
     /// When the next packet arrives.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.flying.peek().map(|Reverse((at, ..))| *at)
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.in_flight.peek().map(|Reverse((at, ..))| *at)
     }
 
     /// A packet that has arrived by `now`.
-    pub fn receive(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub(crate) fn receive(&mut self, now: Instant) -> Option<Vec<u8>> {
         self.poll_timeout().filter(|&at| at <= now)?;
-        self.flying.pop().map(|Reverse((_, _, bytes))| bytes)
+        self.in_flight.pop().map(|Reverse((_, _, bytes))| bytes)
     }
 
-    /// Packets lost so far.
-    pub fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost
     }
 }

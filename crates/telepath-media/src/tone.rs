@@ -1,15 +1,15 @@
-//! Tones: a generator, and a detector by the Goertzel algorithm.
+//! A sine generator and a tone detector (Goertzel algorithm).
 //!
-//! With these a test caller can say that it heard what it sent, whatever happened to single samples.
+//! They let a test caller verify that it received what it sent, even if individual samples changed on the way.
 
-use crate::SAMPLE_RATE;
+use crate::media_clock::SAMPLE_RATE;
 use std::f64::consts::TAU;
 
 /// A frequency in hertz.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hertz(pub f64);
 
-/// Makes a sine of the given peak amplitude, beginning at phase zero.
+/// Generates a sine with this peak amplitude, starting at phase zero.
 #[expect(clippy::cast_possible_truncation, reason = "a sine times an i16 stays within i16")]
 pub fn sine(frequency: Hertz, amplitude: i16, samples: usize) -> Vec<i16> {
     let step = TAU * frequency.0 / f64::from(SAMPLE_RATE);
@@ -23,7 +23,7 @@ pub fn sine(frequency: Hertz, amplitude: i16, samples: usize) -> Vec<i16> {
         .collect()
 }
 
-/// The share of the signal's power that lies at a frequency, from 0 to 1; 0 for silence.
+/// The share of the signal's power at a frequency, from 0 to 1; 0 for silence.
 pub fn share_at(frequency: Hertz, samples: &[i16]) -> f64 {
     let coefficient = 2.0 * (TAU * frequency.0 / f64::from(SAMPLE_RATE)).cos();
     let (mut last, mut before, mut energy, mut count) = (0.0, 0.0, 0.0, 0.0);
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tone_is_found_at_its_frequency_and_nowhere_else() {
+    fn a_sine_has_its_power_at_its_own_frequency_only() {
         let tone = sine(Hertz(440.0), 8000, 8000);
         assert!(share_at(Hertz(440.0), &tone) > 0.99);
         assert!(share_at(Hertz(500.0), &tone) < 0.01);

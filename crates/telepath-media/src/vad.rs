@@ -1,14 +1,14 @@
-//! A small voice-activity detector on the energy of frames.
+//! A voice activity detector based on frame energy.
 //!
-//! Speech begins when three frames in a row are both 9 dB above the running noise floor and above -45 dBFS. It
-//! ends when 500 ms passed below 6 dB over the floor or below -50 dBFS. The floor falls at once and rises
-//! slowly (about 3 dB a second), speech or not: talk has pauses that pull it down again, steady noise has none and
-//! so stops counting as speech after some seconds.
+//! Speech starts with three consecutive frames that are at least 9 dB above the noise floor and above -45 dBFS. It ends
+//! after 500 ms below 6 dB above the floor or below -50 dBFS. The floor follows the signal down at once and up by about
+//! 3 dB per second, during speech too: pauses in speech pull it down again, while steady noise raises it and so stops
+//! counting as speech after a few seconds.
 
-use crate::FRAME_SAMPLES;
+use crate::media_clock::FRAME_SAMPLES;
 use std::time::{Duration, Instant};
 
-/// Frames in a row that begin speech.
+/// Consecutive loud frames that start speech.
 pub const START_FRAMES: u8 = 3;
 /// Silence that ends speech.
 pub const HANGOVER: Duration = Duration::from_millis(500);
@@ -16,26 +16,26 @@ pub const HANGOVER: Duration = Duration::from_millis(500);
 const START_LEVEL: f32 = 33_954.0;
 /// Mean square of -50 dBFS.
 const STOP_LEVEL: f32 = 10_737.0;
-/// 9 dB and 6 dB as ratios of power.
+/// 9 dB and 6 dB as power ratios.
 const START_RATIO: f32 = 8.0;
 const STOP_RATIO: f32 = 4.0;
-/// Growth of the floor in a frame, about 3 dB in 50 frames.
+/// Growth of the noise floor per frame: about 3 dB in 50 frames.
 const FLOOR_RISE: f32 = 1.014;
-/// The floor is kept between -70 dBFS and -30 dBFS.
+/// The noise floor stays between -70 dBFS and -30 dBFS.
 const FLOOR_LOW: f32 = 107.0;
 const FLOOR_HIGH: f32 = 1_073_742.0;
 
-/// What the detector found.
+/// Start or end of speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpeechEvent {
-    /// Speech began with the first loud frame at `at`.
+    /// Speech started.
     Started {
-        /// When that frame was read.
+        /// When the first loud frame was read.
         at: Instant,
     },
-    /// Speech ended with the last loud frame at `at`, [`HANGOVER`] ago.
+    /// Speech ended; this is reported [`HANGOVER`] later.
     Stopped {
-        /// When that frame was read.
+        /// When the last loud frame was read.
         at: Instant,
     },
 }
@@ -46,7 +46,7 @@ enum State {
     Speaking { last_loud: Instant },
 }
 
-/// The detector. Samples of any chunking are judged in frames of 20 ms.
+/// The detector. It accepts chunks of any length and analyses frames of 20 ms.
 #[derive(Debug)]
 pub struct VoiceDetector {
     state: State,
@@ -62,7 +62,7 @@ impl Default for VoiceDetector {
 }
 
 impl VoiceDetector {
-    /// Takes in samples read at `now`; reports the last change they caused.
+    /// Analyses samples read at `now` and returns the last event they caused.
     pub fn handle(&mut self, samples: impl IntoIterator<Item = i16>, now: Instant) -> Option<SpeechEvent> {
         let mut event = None;
         for sample in samples {
@@ -73,13 +73,13 @@ impl VoiceDetector {
                 let mean = self.energy / FRAME_SAMPLES as u64;
                 self.energy = 0;
                 self.count = 0;
-                event = self.judge(mean, now).or(event);
+                event = self.classify_frame(mean, now).or(event);
             }
         }
         event
     }
 
-    /// When the caller was last heard, while speech goes on.
+    /// When the last loud frame was read; `None` outside speech.
     pub fn last_loud(&self) -> Option<Instant> {
         match self.state {
             State::Quiet { .. } => None,
@@ -87,7 +87,7 @@ impl VoiceDetector {
         }
     }
 
-    /// Ends speech from outside (hold, end of the call).
+    /// Ends speech because the call was put on hold or ended.
     pub fn stop(&mut self) -> Option<SpeechEvent> {
         let last = self.last_loud();
         *self = Self { floor: self.floor, ..Self::default() };
@@ -96,9 +96,9 @@ impl VoiceDetector {
 
     #[expect(
         clippy::cast_precision_loss,
-        reason = "a mean square is below 2^30; thresholds need no more digits"
+        reason = "a mean square is below 2^30, and the thresholds need no more precision"
     )]
-    fn judge(&mut self, mean: u64, now: Instant) -> Option<SpeechEvent> {
+    fn classify_frame(&mut self, mean: u64, now: Instant) -> Option<SpeechEvent> {
         let power = mean as f32;
         let floor = self.floor;
         self.floor = (floor * FLOOR_RISE).min(power).clamp(FLOOR_LOW, FLOOR_HIGH);

@@ -1,30 +1,33 @@
-//! RIFF/WAVE files of 16-bit PCM, one channel, 8 kHz: what the test caller plays and records.
+//! WAVE files of 16-bit mono PCM at 8 kHz, which the test caller plays and records.
 //!
-//! Reading walks the chunks and refuses anything else with a clear error; nothing is resampled.
+//! Any other format is rejected; nothing is resampled.
 
-use crate::SAMPLE_RATE;
+use crate::media_clock::SAMPLE_RATE;
 
-/// Why bytes are not a usable WAVE file.
+/// Why a WAVE file was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WavError {
-    /// Not RIFF/WAVE.
-    #[error("the file is not RIFF/WAVE")]
+    /// The file has no RIFF/WAVE header.
+    #[error("the file is not a WAVE file")]
     NotWave,
-    /// A chunk is missing or cut.
-    #[error("the WAVE file lacks a whole \"{0}\" chunk")]
+    /// A required chunk is missing or truncated.
+    #[error("the \"{0}\" chunk of the WAVE file is missing or truncated")]
     Missing(&'static str),
-    /// Not 16-bit PCM.
+    /// The encoding is not 16-bit PCM.
     #[error("the WAVE file is not 16-bit PCM")]
     NotPcm16,
-    /// Not one channel.
-    #[error("the WAVE file has {0} channels, one is needed")]
+    /// The file does not have exactly one channel.
+    #[error("the WAVE file has {0} channels; it must have one")]
     Channels(u16),
-    /// Not 8 kHz.
-    #[error("the WAVE file is sampled at {0} Hz, {SAMPLE_RATE} Hz is needed")]
+    /// The sampling rate is not 8 kHz.
+    #[error("the sampling rate of the WAVE file is {0} Hz; it must be {SAMPLE_RATE} Hz")]
     Rate(u32),
 }
 
 /// Reads the samples of a WAVE file.
+///
+/// # Errors
+/// See [`WavError`].
 pub fn read(bytes: &[u8]) -> Result<Vec<i16>, WavError> {
     let rest = match bytes.split_first_chunk::<12>() {
         Some((head, rest)) if head.starts_with(b"RIFF") && head.ends_with(b"WAVE") => rest,
@@ -35,7 +38,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<i16>, WavError> {
     Ok(data.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect())
 }
 
-/// Writes a WAVE file. Samples beyond 4 GiB of data are left out, as the format cannot say their length.
+/// Writes a WAVE file. Samples beyond 4 GiB are left out, because the format cannot express a longer chunk.
 pub fn write(samples: &[i16]) -> Vec<u8> {
     let samples = &samples[..samples.len().min((u32::MAX as usize - 64) / 2)];
     let size = u32::try_from(samples.len() * 2).unwrap_or(u32::MAX - 64);
@@ -64,7 +67,7 @@ fn check_format(format: &[u8]) -> Result<(), WavError> {
     let (kind, channels) = (field(0).ok_or(missing)?, field(2).ok_or(missing)?);
     let (low, high) = (field(4).ok_or(missing)?, field(6).ok_or(missing)?);
     let bits = field(14).ok_or(missing)?;
-    // 0xFFFE is the extensible form, whose first sub-format word is the kind.
+    // 0xFFFE is WAVE_FORMAT_EXTENSIBLE; its sub-format starts with the format tag.
     let kind = if kind == 0xfffe { field(24).ok_or(missing)? } else { kind };
     if kind != 1 || bits != 16 {
         return Err(WavError::NotPcm16);
@@ -76,7 +79,7 @@ fn check_format(format: &[u8]) -> Result<(), WavError> {
     if rate == SAMPLE_RATE { Ok(()) } else { Err(WavError::Rate(rate)) }
 }
 
-/// Finds a chunk. A last chunk whose length was never filled in is taken as far as it goes.
+/// Finds a chunk. A chunk that claims to be longer than the file (as streamed files do) ends with the file.
 fn chunk(mut rest: &[u8], name: [u8; 4]) -> Option<&[u8]> {
     while let Some((head, after)) = rest.split_first_chunk::<8>() {
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
@@ -84,7 +87,7 @@ fn chunk(mut rest: &[u8], name: [u8; 4]) -> Option<&[u8]> {
         if head.starts_with(&name) {
             return Some(&after[..length.min(after.len())]);
         }
-        // Chunks begin at even offsets.
+        // Chunks start at even offsets.
         rest = after.get(length.checked_add(length & 1)?..)?;
     }
     None
@@ -95,14 +98,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_samples_can_be_read_back() {
         let samples: Vec<i16> = (-500..500).map(|n| n * 60).collect();
         assert_eq!(read(&write(&samples)), Ok(samples));
         assert_eq!(read(&write(&[])), Ok(vec![]));
     }
 
     #[test]
-    fn other_forms_are_refused_by_name() {
+    fn unsupported_formats_are_rejected_with_their_cause() {
         let good = write(&[1, 2, 3]);
         let with = |at: usize, value: u8| {
             let mut bytes = good.clone();
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_between_are_skipped() {
+    fn unknown_chunks_are_skipped() {
         let good = write(&[7, 8]);
         let mut bytes = good[..36].to_vec();
         bytes.extend_from_slice(b"LIST\x03\0\0\0abc\0");

@@ -16,7 +16,7 @@ use telepath_client::{
 use telepath_core::clock::{Clock as _, SystemClock};
 use telepath_gateway::caller::{CallOutcome, CallerOptions, place_call};
 use telepath_gateway::echo_agent::EchoAgent;
-use telepath_media::codec::Codec;
+use telepath_media::codec::AudioCodec;
 use telepath_media::wav;
 
 use crate::cli::{caller_failure, output};
@@ -183,14 +183,14 @@ impl Session {
         options.listen = LISTEN;
         let outcome = place_call(options).await.map_err(|error| caller_failure(&error))?;
         if !outcome.answered() {
-            let reason = outcome.refusal.unwrap_or_default();
+            let reason = outcome.reason_phrase.unwrap_or_default();
             return Err(Failure::plain(format!(
                 "the call to {target} was refused: {} {reason}",
                 outcome.status
             )));
         }
         self.write_wav(RECORDING_FILE, &outcome.recording)?;
-        let codec = outcome.codec.map_or("-", Codec::name);
+        let codec = outcome.codec.map_or("-", AudioCodec::name);
         step.done(&format!("{target} with digest, answered, {codec}, played {WAV_FILE}"))?;
         Ok(outcome)
     }

@@ -1,6 +1,6 @@
-//! An open agent socket, read and written without ever waiting: each write is pushed to the kernel at once, and what
-//! the kernel does not take stays in the bridge's bounded queue, which drops its oldest audio. Pings tell a dead peer
-//! from a silent one.
+//! An open WebSocket to an agent with non-blocking reads and writes. Each frame is flushed to the kernel at once. What
+//! the kernel does not accept waits in the bridge's bounded queue, which drops its oldest audio. Pings distinguish a
+//! dead peer from a silent one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,40 +14,39 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::AgentSocket;
 
-/// How often the agent is pinged.
-const PING_EVERY: Duration = Duration::from_secs(15);
-/// How long a pong may take.
-const PONG_WITHIN: Duration = Duration::from_secs(10);
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// The connection counts as lost if a pong takes longer.
+const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the socket brought.
+/// A frame from the agent.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum ReceivedFrame {
     Text(Utf8Bytes),
     Binary(Bytes),
 }
 
-/// The socket is of no use any more.
+/// How the connection ended.
 #[derive(Debug)]
 pub(crate) enum LinkLost {
-    /// The agent closed it.
+    /// The agent closed the WebSocket.
     Closed,
-    /// It broke; the text is for the call record.
+    /// The connection failed; the text goes into the call record.
     Broken(String),
 }
 
 #[derive(Debug)]
 pub(crate) struct AgentLink {
     socket: AgentSocket,
-    /// Whether something was written that the kernel has not taken yet.
+    /// Whether a written frame has not been flushed.
     unflushed: bool,
-    /// The measurement of the frame that is being written.
+    /// The token of the frame being written.
     token: Option<WriteToken>,
-    /// An event that the bridge does not know of. At most one waits; a newer one replaces it.
-    notice: Option<&'static str>,
-    ping_at: Instant,
-    /// A ping is to be written as soon as the socket takes one.
+    /// A text frame that does not come from the bridge. A newer one replaces it.
+    pending_text: Option<&'static str>,
+    next_ping: Instant,
+    /// Whether to write a ping as soon as the socket accepts one.
     ping_due: bool,
-    pong_by: Option<Instant>,
+    pong_deadline: Option<Instant>,
     closing: bool,
 }
 
@@ -57,43 +56,45 @@ impl AgentLink {
             socket,
             unflushed: false,
             token: None,
-            notice: None,
-            ping_at: now + PING_EVERY,
+            pending_text: None,
+            next_ping: now + PING_INTERVAL,
             ping_due: false,
-            pong_by: None,
+            pong_deadline: None,
             closing: false,
         }
     }
 
-    /// Sends a text frame of the shell's own.
-    pub(crate) fn notify(&mut self, text: &'static str) {
-        self.notice = Some(text);
+    /// Queues a text frame that does not come from the bridge.
+    pub(crate) fn send_text(&mut self, text: &'static str) {
+        self.pending_text = Some(text);
     }
 
-    /// When [`AgentLink::handle_timeout`] wants to be called.
+    /// When to call [`AgentLink::handle_timeout`].
     pub(crate) fn poll_timeout(&self) -> Instant {
-        self.pong_by.unwrap_or(self.ping_at)
+        self.pong_deadline.unwrap_or(self.next_ping)
     }
 
-    /// Has a ping written when it is time; fails when the last one was not answered. A socket that does not even take
-    /// the ping is as dead as one that does not answer it.
+    /// Queues a ping when it is due.
+    ///
+    /// # Errors
+    /// [`LinkLost::Broken`] if the last ping was not answered or could not be written in time.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkLost> {
-        if self.pong_by.is_some_and(|by| now >= by) {
+        if self.pong_deadline.is_some_and(|deadline| now >= deadline) {
             return Err(LinkLost::Broken(format!(
-                "the agent did not answer a ping for {} s",
-                PONG_WITHIN.as_secs()
+                "the agent did not answer a ping within {} s",
+                PONG_TIMEOUT.as_secs()
             )));
         }
-        if now >= self.ping_at && self.pong_by.is_none() {
-            self.pong_by = Some(now + PONG_WITHIN);
-            self.ping_at = now + PING_EVERY;
+        if now >= self.next_ping && self.pong_deadline.is_none() {
+            self.pong_deadline = Some(now + PONG_TIMEOUT);
+            self.next_ping = now + PING_INTERVAL;
             self.ping_due = true;
         }
         Ok(())
     }
 
-    /// Writes what the bridge has for the agent, as far as the kernel takes it. When the bridge is over and has
-    /// nothing more to say, the closing handshake is begun.
+    /// Writes queued frames as far as the kernel accepts them. Once the bridge is over and its queue is empty, starts
+    /// the closing handshake.
     pub(crate) fn poll_write(
         &mut self,
         bridge: &mut CallBridge,
@@ -112,8 +113,8 @@ impl AgentLink {
             }
             let message = if std::mem::take(&mut self.ping_due) {
                 Message::Ping(Bytes::new())
-            } else if let Some(notice) = self.notice.take() {
-                Message::Text(Utf8Bytes::from_static(notice))
+            } else if let Some(text) = self.pending_text.take() {
+                Message::Text(Utf8Bytes::from_static(text))
             } else if let Some(output) = bridge.poll_agent() {
                 self.token = output.token;
                 match output.frame {
@@ -135,17 +136,17 @@ impl AgentLink {
         Pin::new(&mut self.socket).start_send(message).map_err(lost)
     }
 
-    /// The next frame of the agent. After the end has been reported the link must not be polled again.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Heard, LinkLost>> {
+    /// The next frame from the agent. The link must not be polled again after an error.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReceivedFrame, LinkLost>> {
         loop {
             let Some(read) = ready!(Pin::new(&mut self.socket).poll_next(cx)) else {
                 return Poll::Ready(Err(LinkLost::Closed));
             };
             match read.map_err(lost)? {
-                Message::Text(text) => return Poll::Ready(Ok(Heard::Text(text))),
-                Message::Binary(bytes) => return Poll::Ready(Ok(Heard::Binary(bytes))),
-                Message::Pong(_) => self.pong_by = None,
-                // Pings are answered by the library; after a close the stream ends by itself.
+                Message::Text(text) => return Poll::Ready(Ok(ReceivedFrame::Text(text))),
+                Message::Binary(bytes) => return Poll::Ready(Ok(ReceivedFrame::Binary(bytes))),
+                Message::Pong(_) => self.pong_deadline = None,
+                // The library answers pings; after a close frame the stream ends.
                 Message::Ping(_) | Message::Close(_) | Message::Frame(_) => {}
             }
         }
@@ -155,7 +156,7 @@ impl AgentLink {
 fn lost(error: Error) -> LinkLost {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => LinkLost::Closed,
-        other => LinkLost::Broken(format!("the agent's socket broke: {other}")),
+        other => LinkLost::Broken(format!("the WebSocket to the agent failed: {other}")),
     }
 }
 
@@ -163,13 +164,12 @@ fn lost(error: Error) -> LinkLost {
 mod tests {
     use std::future::poll_fn;
 
-    use telepath_core::clock::Timestamp;
-    use telepath_media::bridge::{BargeIn, BridgeConfig, Limits};
-    use telepath_media::codec::Codec;
-    use telepath_media::dialect::{CallId, CallStart, Dialect, Party, TrunkId};
+    use telepath_media::bridge::{BargeIn, BridgeConfig, BridgeLimits};
+    use telepath_media::codec::AudioCodec;
+    use telepath_media::dialect::{CallContext, Dialect};
     use telepath_media::playout::StreamStart;
-    use telepath_media::rtp::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
-    use telepath_media::sdp::{Direction, Negotiated};
+    use telepath_media::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
+    use telepath_media::sdp::Negotiated;
     use tokio::net::{TcpListener, TcpStream};
     use tokio_tungstenite::tungstenite::protocol::Role;
     use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -178,36 +178,28 @@ mod tests {
     use crate::echo_agent::EchoAgent;
 
     fn bridge(now: Instant) -> CallBridge {
-        let media = Negotiated {
-            codec: Codec::Pcmu,
-            payload_type: PayloadType::PCMU,
-            telephone_event: None,
-            remote: None,
-            direction: Direction::SendRecv,
-            peer_ptime_ms: None,
-        };
         let stream = StreamStart { ssrc: Ssrc(1), sequence: SequenceNumber(1), timestamp: RtpTimestamp(1) };
-        let call = CallStart {
-            call_id: CallId(Timestamp::default().to_string()),
-            trunk_id: TrunkId("t".to_owned()),
-            from: Party("a".to_owned()),
-            to: Party("b".to_owned()),
+        let call = CallContext {
+            call_id: "call_1".to_owned(),
+            trunk_id: "trunk_1".to_owned(),
+            from: "a".to_owned(),
+            to: "b".to_owned(),
             system_prompt: None,
             metadata: std::collections::BTreeMap::new(),
         };
         let config = BridgeConfig {
-            negotiated: media,
+            negotiated: Negotiated::proposed(AudioCodec::Pcmu),
             stream,
             dialect: Dialect::telepath_v1(),
             call,
-            limits: Limits::default(),
+            limits: BridgeLimits::default(),
             barge_in: BargeIn::AgentDecides,
         };
         CallBridge::new(config, now)
     }
 
     #[tokio::test]
-    async fn an_agent_that_never_answers_a_ping_is_lost() {
+    async fn an_unanswered_ping_breaks_the_link() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (_peer, _) = listener.accept().await.unwrap();
@@ -215,38 +207,38 @@ mod tests {
             WebSocketStream::from_raw_socket(MaybeTlsStream::Plain(stream), Role::Client, None).await;
         let now = Instant::now();
         let (mut link, mut bridge) = (AgentLink::new(socket, now), bridge(now));
-        link.handle_timeout(now + PING_EVERY).unwrap();
+        link.handle_timeout(now + PING_INTERVAL).unwrap();
         poll_fn(|cx| {
             assert!(link.poll_write(&mut bridge, cx).is_pending());
             assert!(link.poll_read(cx).is_pending());
             Poll::Ready(())
         })
         .await;
-        assert_eq!(link.poll_timeout(), now + PING_EVERY + PONG_WITHIN);
-        assert!(link.handle_timeout(now + PING_EVERY).is_ok());
-        assert!(matches!(link.handle_timeout(now + PING_EVERY + PONG_WITHIN), Err(LinkLost::Broken(_))));
+        assert_eq!(link.poll_timeout(), now + PING_INTERVAL + PONG_TIMEOUT);
+        assert!(link.handle_timeout(now + PING_INTERVAL).is_ok());
+        assert!(matches!(link.handle_timeout(now + PING_INTERVAL + PONG_TIMEOUT), Err(LinkLost::Broken(_))));
     }
 
     #[tokio::test]
-    async fn an_answered_ping_keeps_a_silent_agent() {
+    async fn an_answered_ping_keeps_the_link_to_a_silent_agent() {
         let echo = EchoAgent::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let plan = super::super::AgentPlan {
+        let agent = super::super::AgentEndpoint {
             url: telepath_core::trunk::AgentUrl::try_from(echo.url()).unwrap(),
             headers: Vec::new(),
         };
         let id = <telepath_core::id::CallId as telepath_core::id::Id>::from_bytes([1; 16]);
         let allow = telepath_egress::AllowList::default().and_service("127.0.0.1", echo.addr().port());
         let egress = telepath_egress::Egress::new(allow);
-        let socket = super::super::connect(&plan, id, "telepath.v1", &egress, PONG_WITHIN).await.unwrap();
+        let socket = super::super::connect(&agent, id, "telepath.v1", &egress, PONG_TIMEOUT).await.unwrap();
         let now = Instant::now();
         let (mut link, mut bridge) = (AgentLink::new(socket, now), bridge(now));
-        link.handle_timeout(now + PING_EVERY).unwrap();
+        link.handle_timeout(now + PING_INTERVAL).unwrap();
         let answered = poll_fn(|cx| {
             assert!(link.poll_write(&mut bridge, cx).is_pending());
-            assert!(link.poll_read(cx).is_pending(), "an echo says nothing of itself");
-            if link.pong_by.is_none() { Poll::Ready(()) } else { Poll::Pending }
+            assert!(link.poll_read(cx).is_pending(), "the echo agent sends nothing on its own");
+            if link.pong_deadline.is_none() { Poll::Ready(()) } else { Poll::Pending }
         });
         tokio::time::timeout(Duration::from_secs(20), answered).await.unwrap();
-        assert_eq!(link.poll_timeout(), now + PING_EVERY * 2);
+        assert_eq!(link.poll_timeout(), now + PING_INTERVAL * 2);
     }
 }

@@ -1,5 +1,5 @@
-//! What a call reports to the control plane, in order, from a task beside the call, so that a slow database never
-//! delays audio. The record of the end is tried again for a bounded time; how many may wait at once is bounded too.
+//! Reports a call to the control plane, in order and from a separate task, so that a slow database never delays audio.
+//! Writing the final record is retried for a bounded time; the number of records being retried is bounded too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,76 +11,76 @@ use telepath_core::ports::{AgentNews, ControlUnavailable, PortFuture};
 use telepath_core::trunk::Codec;
 use tokio::sync::mpsc;
 
-use super::{CallFacts, Outcome};
+use super::{CallFacts, CallSummary};
 use crate::shared::Shared;
 
-/// A call reports its answer, its agent's coming and going, and its end: nothing else, and each once.
-const ENTRIES: usize = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A call reports its answer, its agent's connection and disconnection, and its end, each at most once.
+const CAPACITY: usize = 4;
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(100);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
 
-enum Entry {
+enum JournalEntry {
     Answered(Timestamp, Codec),
     Agent(AgentNews),
-    Ended(Box<Outcome>, String),
+    Ended(Box<CallSummary>, String),
 }
 
-/// The call's end of its journal.
+/// The sending side, held by the task of the call.
 pub(crate) struct Journal {
-    entries: mpsc::Sender<Entry>,
+    entries: mpsc::Sender<JournalEntry>,
     answered: AtomicBool,
 }
 
 impl Journal {
     pub(crate) fn open(shared: &Arc<Shared>, facts: CallFacts) -> Self {
-        let (entries, written) = mpsc::channel(ENTRIES);
-        let writer = Writer { shared: shared.clone(), facts, answered: None };
-        shared.tasks.spawn(writer.write(written));
+        let (entries, receiver) = mpsc::channel(CAPACITY);
+        let writer = JournalWriter { shared: shared.clone(), facts, answered: None };
+        shared.tasks.spawn(writer.run(receiver));
         Self { entries, answered: AtomicBool::new(false) }
     }
 
-    pub(crate) fn answered(&self, at: Timestamp, codec: Codec) {
+    pub(crate) fn record_answer(&self, at: Timestamp, codec: Codec) {
         self.answered.store(true, Ordering::Relaxed);
-        self.enter(Entry::Answered(at, codec));
+        self.append(JournalEntry::Answered(at, codec));
     }
 
     pub(crate) fn was_answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn agent(&self, news: AgentNews) {
-        self.enter(Entry::Agent(news));
+    pub(crate) fn record_agent(&self, news: AgentNews) {
+        self.append(JournalEntry::Agent(news));
     }
 
-    pub(crate) fn close(self, outcome: Outcome, trace: String) {
-        self.enter(Entry::Ended(Box::new(outcome), trace));
+    pub(crate) fn close(self, summary: CallSummary, sip_trace: String) {
+        self.append(JournalEntry::Ended(Box::new(summary), sip_trace));
     }
 
-    fn enter(&self, entry: Entry) {
+    fn append(&self, entry: JournalEntry) {
         if self.entries.try_send(entry).is_err() {
-            tracing::error!("an entry of a call's journal was lost");
+            tracing::error!("the journal of a call is full or closed; dropped an entry");
         }
     }
 }
 
-struct Writer {
+struct JournalWriter {
     shared: Arc<Shared>,
     facts: CallFacts,
     answered: Option<Timestamp>,
 }
 
-impl Writer {
-    async fn write(mut self, mut entries: mpsc::Receiver<Entry>) {
+impl JournalWriter {
+    async fn run(mut self, mut entries: mpsc::Receiver<JournalEntry>) {
         while let Some(entry) = entries.recv().await {
             match entry {
-                Entry::Answered(at, codec) => self.write_start(at, codec).await,
-                Entry::Agent(news) => self.write_agent(&news).await,
-                Entry::Ended(outcome, trace) => return self.write_end(*outcome, trace).await,
+                JournalEntry::Answered(at, codec) => self.write_start(at, codec).await,
+                JournalEntry::Agent(news) => self.write_agent(&news).await,
+                JournalEntry::Ended(summary, trace) => return self.write_end(*summary, trace).await,
             }
         }
     }
 
-    /// Tried once: when it fails, the record of the end says everything that this one would have said.
+    /// Not retried: the final record contains everything in this one.
     async fn write_start(&mut self, at: Timestamp, codec: Codec) {
         self.answered = Some(at);
         let facts = self.facts.clone();
@@ -96,21 +96,21 @@ impl Writer {
             start_time: facts.arrived,
             answer_time: at,
         };
-        if let Err(error) = self.within(self.shared.control.call_started(&start)).await {
-            tracing::warn!(call = %start.id, %error, "the start of a call could not be recorded");
+        if let Err(error) = self.with_timeout(self.shared.control.call_started(&start)).await {
+            tracing::warn!(call = %start.id, %error, "could not record the start of a call; its final record will contain it");
         }
     }
 
     async fn write_agent(&self, news: &AgentNews) {
         let facts = &self.facts;
-        let told = self.shared.control.agent_news(facts.account, facts.id, facts.trunk, news);
-        if let Err(error) = self.within(told).await {
-            tracing::warn!(call = %facts.id, %error, "news of a call's agent could not be recorded");
+        let write = self.shared.control.agent_news(facts.account, facts.id, facts.trunk, news);
+        if let Err(error) = self.with_timeout(write).await {
+            tracing::warn!(call = %facts.id, %error, "could not record an agent event of a call; the event is dropped");
         }
     }
 
-    async fn write_end(self, outcome: Outcome, sip_trace: String) {
-        count(&outcome);
+    async fn write_end(self, summary: CallSummary, sip_trace: String) {
+        count(&summary);
         let facts = self.facts.clone();
         let end = CallEnd {
             id: facts.id,
@@ -120,61 +120,61 @@ impl Writer {
             to: facts.to,
             direction: Direction::Inbound,
             carrier: facts.carrier,
-            status: outcome.status,
-            reason: outcome.reason,
-            reason_text: outcome.reason_text,
+            status: summary.status,
+            reason: summary.reason,
+            reason_text: summary.reason_text,
             start_time: facts.arrived,
             answer_time: self.answered,
-            end_time: outcome.ended,
-            metrics: outcome.metrics,
-            turns: outcome.turns,
+            end_time: summary.ended,
+            metrics: summary.metrics,
+            turns: summary.turns,
             sip_trace,
         };
-        let Err(error) = self.within(self.shared.control.call_ended(&end)).await else { return };
-        let Ok(_waits) = self.shared.unrecorded.try_acquire() else {
-            return dropped(&end, &error, "too many records wait already");
+        let Err(error) = self.with_timeout(self.shared.control.call_ended(&end)).await else { return };
+        let Ok(_permit) = self.shared.unrecorded.try_acquire() else {
+            return log_dropped(&end, &error, "too many records are being retried");
         };
-        tracing::warn!(call = %end.id, %error, "the record of a call could not be written; it is tried again");
-        self.insist(&end).await;
+        tracing::warn!(call = %end.id, %error, "could not write the record of a call; retrying");
+        self.retry(&end).await;
     }
 
-    async fn insist(&self, end: &CallEnd) {
-        let until = Instant::now() + self.shared.options.record_retry_timeout;
-        let mut pause = FIRST_PAUSE;
+    async fn retry(&self, end: &CallEnd) {
+        let deadline = Instant::now() + self.shared.options.record_retry_timeout;
+        let mut delay = FIRST_RETRY_DELAY;
         loop {
             let stopping = tokio::select! {
                 () = self.shared.give_up.cancelled() => true,
-                () = tokio::time::sleep(pause) => false,
+                () = tokio::time::sleep(delay) => false,
             };
-            let Err(error) = self.within(self.shared.control.call_ended(end)).await else { return };
+            let Err(error) = self.with_timeout(self.shared.control.call_ended(end)).await else { return };
             if stopping {
-                return dropped(end, &error, "the server stops");
+                return log_dropped(end, &error, "the server is shutting down");
             }
-            if Instant::now() >= until {
-                return dropped(end, &error, "it was tried for too long");
+            if Instant::now() >= deadline {
+                return log_dropped(end, &error, "the retry timeout has passed");
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            delay = (delay * 2).min(MAX_RETRY_DELAY);
         }
     }
 
-    async fn within(
+    async fn with_timeout(
         &self,
-        asked: PortFuture<'_, Result<(), ControlUnavailable>>,
+        request: PortFuture<'_, Result<(), ControlUnavailable>>,
     ) -> Result<(), ControlUnavailable> {
-        let late = |_| Err(ControlUnavailable("it took too long".to_owned()));
-        tokio::time::timeout(self.shared.options.control_timeout, asked).await.unwrap_or_else(late)
+        let timed_out = |_| Err(ControlUnavailable("the request timed out".to_owned()));
+        tokio::time::timeout(self.shared.options.control_timeout, request).await.unwrap_or_else(timed_out)
     }
 }
 
-fn dropped(end: &CallEnd, error: &ControlUnavailable, why: &'static str) {
+fn log_dropped(end: &CallEnd, error: &ControlUnavailable, cause: &'static str) {
     metrics::counter!("telepath_call_records_dropped_total").increment(1);
-    tracing::error!(call = %end.id, trunk = %end.trunk_id, %error, why, "the record of a call is lost");
+    tracing::error!(call = %end.id, trunk = %end.trunk_id, %error, cause, "dropped the record of a call");
 }
 
-fn count(outcome: &Outcome) {
-    let (status, reason) = (outcome.status.name(), outcome.reason.name());
+fn count(summary: &CallSummary) {
+    let (status, reason) = (summary.status.name(), summary.reason.name());
     metrics::counter!("telepath_calls_ended_total", "status" => status, "reason" => reason).increment(1);
-    let counts = &outcome.metrics.counts;
+    let counts = &summary.metrics.counts;
     for (name, value) in [
         ("telepath_rtp_received_total", counts.rtp_received),
         ("telepath_rtp_sent_total", counts.rtp_sent),
@@ -188,7 +188,7 @@ fn count(outcome: &Outcome) {
     ] {
         metrics::counter!(name).increment(value);
     }
-    if let Some(micros) = outcome.metrics.gateway_processing_us {
+    if let Some(micros) = summary.metrics.gateway_processing_us {
         metrics::histogram!("telepath_gateway_processing_seconds").record(f64::from(micros) / 1e6);
     }
 }

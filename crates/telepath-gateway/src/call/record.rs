@@ -1,23 +1,21 @@
-//! Turns what the bridge measured into the words of the call record.
+//! Converts the bridge's report to the metrics and turns of the call record.
 
 use std::time::Duration;
 
 use telepath_core::call::{CallMetrics, CarrierLagSource, MAX_TURNS, MediaCounts, Speaker, Turn};
-use telepath_core::trunk;
-use telepath_media::codec::Codec;
-use telepath_media::figures::{self, CallReport};
-use telepath_media::turns;
+use telepath_media::call_report::CallReport;
+use telepath_media::turns::{MeasuredTurn, TurnSpeaker};
 
-/// Milliseconds of one play-out frame.
+use crate::codec;
+
+/// Milliseconds per play-out frame.
 const FRAME_MS: u64 = 20;
 
 pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
     let received = &report.received;
     CallMetrics {
         carrier_lag_ms: report.carrier_lag.map(whole_ms),
-        carrier_lag_source: report.carrier_lag_source.map(|source| match source {
-            figures::CarrierLagSource::FirstPacket => CarrierLagSource::FirstRtp,
-        }),
+        carrier_lag_source: report.carrier_lag.map(|_| CarrierLagSource::FirstRtp),
         ai_latency_ms: report.ai_latency.map(whole_ms),
         gateway_processing_ms: report.gateway_processing.map(ms_rounded_up),
         gateway_processing_us: report.gateway_processing.map(|time| saturate(time.as_micros())),
@@ -25,7 +23,7 @@ pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
         packet_loss_percent: (report.packets_received > 0).then_some(hundredths(report.packet_loss_percent)),
         jitter_ms: (report.packets_received > 0).then_some(hundredths(report.jitter.as_secs_f64() * 1000.0)),
         mos: report.mos.map(hundredths),
-        codec_used: Some(codec(report.codec_used)),
+        codec_used: Some(codec::to_core(report.codec_used)),
         counts: MediaCounts {
             rtp_received: report.packets_received,
             rtp_sent,
@@ -43,22 +41,17 @@ pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
     }
 }
 
-/// More digits than that were not measured.
-fn hundredths(figure: f64) -> f64 {
-    (figure * 100.0).round() / 100.0
-}
-
 pub(super) fn turns(report: &CallReport) -> Vec<Turn> {
     report.turns.iter().take(MAX_TURNS).map(turn).collect()
 }
 
-fn turn(turn: &turns::Turn) -> Turn {
+fn turn(turn: &MeasuredTurn) -> Turn {
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Turn {
         turn_number: turn.number,
         speaker: match turn.speaker {
-            turns::Speaker::Caller => Speaker::Caller,
-            turns::Speaker::Agent => Speaker::Agent,
+            TurnSpeaker::Caller => Speaker::Caller,
+            TurnSpeaker::Agent => Speaker::Agent,
         },
         started_ms: ms(turn.started),
         duration_ms: ms(turn.duration),
@@ -67,11 +60,9 @@ fn turn(turn: &turns::Turn) -> Turn {
     }
 }
 
-pub(super) fn codec(codec: Codec) -> trunk::Codec {
-    match codec {
-        Codec::Pcmu => trunk::Codec::Pcmu,
-        Codec::Pcma => trunk::Codec::Pcma,
-    }
+/// Rounds to two decimals; the measurement is not more precise.
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 fn whole_ms(time: Duration) -> u32 {

@@ -1,5 +1,5 @@
-//! Many calls at once from one process, for measurements: each caller calls, plays, hangs up and calls again until the
-//! time is over.
+//! Many concurrent calls from one process, for benchmarks. Each caller places one call after another until the time is
+//! over.
 
 use std::time::Duration;
 
@@ -8,92 +8,92 @@ use tokio::time::Instant;
 
 use super::{CallOutcome, CallerOptions, place_call};
 
-/// A load to make.
+/// Options of a load.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
-    /// What each call is.
+    /// Options of each call.
     pub call: CallerOptions,
-    /// Calls at once.
+    /// Number of concurrent callers.
     pub calls: usize,
-    /// How long new calls are begun; calls under way are ended in their own time.
-    pub lasting: Duration,
-    /// The time over which the first calls are spread, so that not all of them send in the same instant.
+    /// How long to start new calls. Calls in progress are completed.
+    pub duration: Duration,
+    /// The time over which the first calls are spread, so that they do not all send at the same instant.
     pub ramp: Duration,
 }
 
-/// How a load went.
+/// Results of a load.
 #[derive(Debug, Clone, Default)]
 pub struct LoadReport {
     /// Calls that were answered.
     pub answered: u64,
-    /// Calls that were refused.
-    pub refused: u64,
-    /// Calls that got no final answer.
+    /// Calls that were rejected.
+    pub rejected: u64,
+    /// Calls without a final response.
     pub failed: u64,
-    /// The first error of such a call.
+    /// The first error of a failed call.
     pub first_error: Option<String>,
     /// RTP packets sent.
     pub packets_sent: u64,
     /// RTP packets received.
     pub packets_received: u64,
-    /// RTP packets that never came back to the caller.
+    /// RTP packets lost on the way to the callers.
     pub packets_lost: u64,
     /// Packets whose echo was recognized.
     pub echoes: u64,
-    /// The median over calls of the median echo delay in each.
+    /// Median over all calls of each call's median echo delay.
     pub echo_p50: Option<Duration>,
-    /// The worst 99th percentile of the echo delay in any call.
+    /// Maximum over all calls of each call's 99th percentile of the echo delay.
     pub echo_p99_worst: Option<Duration>,
-    /// The longest echo delay.
+    /// Maximum echo delay.
     pub echo_max: Option<Duration>,
-    /// The median over calls of the time to the final answer.
+    /// Median over all calls of the time to the final response.
     pub setup_p50: Option<Duration>,
-    /// The longest time to a final answer.
+    /// Maximum time to the final response.
     pub setup_max: Option<Duration>,
 }
 
-/// Makes the load and waits for its end.
+/// Places the load and waits until all calls have ended.
 pub async fn place_load(options: LoadOptions) -> LoadReport {
-    let begun = Instant::now();
-    let until = begun + options.lasting;
+    let start = Instant::now();
+    let until = start + options.duration;
     let callers = u32::try_from(options.calls).unwrap_or(u32::MAX).max(1);
     let mut tasks = JoinSet::new();
-    for place in 0..callers {
-        let (call, start) = (options.call.clone(), begun + options.ramp * place / callers);
+    for index in 0..callers {
+        let (call, first_call_at) = (options.call.clone(), start + options.ramp * index / callers);
         tasks.spawn(async move {
-            tokio::time::sleep_until(start).await;
-            let mut tally = Tally::default();
+            tokio::time::sleep_until(first_call_at).await;
+            let mut results = LoadResults::default();
             while Instant::now() < until {
-                tally.add(place_call(call.clone()).await.map_err(|error| error.to_string()));
+                results.add(place_call(call.clone()).await.map_err(|error| error.to_string()));
             }
-            tally
+            results
         });
     }
-    let mut all = Tally::default();
-    while let Some(done) = tasks.join_next().await {
-        match done {
-            Ok(tally) => all.merge(tally),
-            Err(error) => all.add(Err(error.to_string())),
+    let mut total = LoadResults::default();
+    while let Some(finished) = tasks.join_next().await {
+        match finished {
+            Ok(results) => total.merge(results),
+            Err(error) => total.add(Err(error.to_string())),
         }
     }
-    all.report()
+    total.into_report()
 }
 
-/// What a few callers have seen. Per call two durations are kept, so a load of a million calls takes 32 MB.
+/// Results of one or more callers. It stores two durations per call, so a million calls take 32 MB.
 #[derive(Debug, Default)]
-struct Tally {
+struct LoadResults {
     report: LoadReport,
     setups: Vec<Duration>,
     medians: Vec<Duration>,
 }
 
-impl Tally {
+impl LoadResults {
     fn add(&mut self, outcome: Result<CallOutcome, String>) {
         let report = &mut self.report;
         match outcome {
             Ok(call) => {
                 report.answered += u64::from(call.answered());
-                report.refused += u64::from(!call.answered());
+                report.rejected += u64::from(!call.answered());
                 report.packets_sent += call.packets_sent;
                 report.packets_received += call.packets_received;
                 report.packets_lost += call.packets_lost;
@@ -114,7 +114,7 @@ impl Tally {
     fn merge(&mut self, other: Self) {
         let (report, more) = (&mut self.report, other.report);
         report.answered += more.answered;
-        report.refused += more.refused;
+        report.rejected += more.rejected;
         report.failed += more.failed;
         report.packets_sent += more.packets_sent;
         report.packets_received += more.packets_received;
@@ -128,7 +128,7 @@ impl Tally {
         self.medians.extend(other.medians);
     }
 
-    fn report(mut self) -> LoadReport {
+    fn into_report(mut self) -> LoadReport {
         self.report.setup_p50 = median(self.setups);
         self.report.echo_p50 = median(self.medians);
         self.report

@@ -13,8 +13,8 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, Id as _};
 use telepath_core::ports::ControlUnavailable;
 use telepath_core::trunk::{AgentTarget, SipUsername, TrunkForCall, TrunkStatus};
-use telepath_media::codec::Codec;
-use telepath_media::sdp;
+use telepath_media::codec::AudioCodec;
+use telepath_media::sdp::{AcceptedOffer, MediaDirection, SessionDescription};
 use telepath_sip::digest::{
     AuthorizationHeader, Credentials, DigestRejectReason, DigestVerification, EpochSeconds, Ha1Pair,
 };
@@ -24,7 +24,9 @@ use tokio::sync::mpsc;
 
 use super::called_number::{CalledUsers, digits_of};
 use super::{CALL_QUEUE, InviteState, SignalledCall, Signalling, SipTrace};
-use crate::call::{self, AgentPlan, CallFacts, CallSetup};
+use crate::agent::AgentEndpoint;
+use crate::call::{self, CallFacts, CallSetup};
+use crate::codec;
 use crate::command::Command;
 use crate::reject_reason::InviteRejectReason;
 
@@ -211,7 +213,7 @@ impl Signalling {
             return Err(InviteRejectReason::TrunkFull);
         }
         let codecs = codecs(&settings.codecs);
-        let offer = read_offer(&invite.incoming, &codecs)?;
+        let offer = accept_offer(&invite.incoming, &codecs)?;
         let id = CallId::generate(invite.arrived, &*self.shared.entropy)
             .map_err(|_| InviteRejectReason::NoEntropy)?;
         let facts = CallFacts {
@@ -223,17 +225,17 @@ impl Signalling {
             carrier: Some(carrier(&invite.incoming)),
             arrived: invite.arrived,
         };
-        let agent = match plan(agent) {
+        let agent = match agent_endpoint(agent) {
             Ok(agent) => agent,
             Err(why) => {
                 let reason = DisconnectReason::ConnectionFailed;
-                call::record_refused(&self.shared, facts, reason, why, trace.into_text());
+                call::record_rejected(&self.shared, facts, reason, why, trace.into_text());
                 return Err(InviteRejectReason::DialectNotSupported);
             }
         };
         let lease = self.shared.ports.lease(now).map_err(|_| InviteRejectReason::RtpPortsExhausted)?;
-        let (events, from_carrier) = mpsc::channel(CALL_QUEUE);
-        let (guard, asked) = self.shared.live.insert(id, trunk.id);
+        let (events, carrier_events) = mpsc::channel(CALL_QUEUE);
+        let (guard, hang_up_requests) = self.shared.live.insert(id, trunk.id);
         let handle = invite.incoming.call;
         let setup = CallSetup {
             handle,
@@ -246,8 +248,8 @@ impl Signalling {
             max_duration: settings.max_call_seconds.map(|seconds| Duration::from_secs(seconds.into())),
             arrived_at: invite.arrived_at,
             lease,
-            from_carrier,
-            asked,
+            carrier_events,
+            hang_up_requests,
         };
         *self.calls_per_trunk.entry(trunk.id).or_default() += 1;
         let state = InviteState::Admitted { events, trunk: trunk.id };
@@ -295,41 +297,28 @@ fn carrier(incoming: &IncomingCall) -> String {
 }
 
 /// The trunk's codecs, or all codecs if it names none.
-fn codecs(wanted: &[telepath_core::trunk::Codec]) -> Vec<Codec> {
-    let list: Vec<Codec> = wanted
-        .iter()
-        .map(|codec| match codec {
-            telepath_core::trunk::Codec::Pcmu => Codec::Pcmu,
-            telepath_core::trunk::Codec::Pcma => Codec::Pcma,
-        })
-        .collect();
-    if list.is_empty() { Codec::ALL.to_vec() } else { list }
+fn codecs(wanted: &[telepath_core::trunk::Codec]) -> Vec<AudioCodec> {
+    let list: Vec<AudioCodec> = wanted.iter().copied().map(codec::to_media).collect();
+    if list.is_empty() { AudioCodec::ALL.to_vec() } else { list }
 }
 
-/// Parses the SDP offer, if there is one, and checks that it has a common codec (RFC 3264 section 6).
-fn read_offer(
+/// Parses the SDP offer, if there is one, and accepts a stream of it (RFC 3264 section 6). The task of the call writes
+/// the answer.
+fn accept_offer(
     incoming: &IncomingCall,
-    codecs: &[Codec],
-) -> Result<Option<sdp::SessionDescription>, InviteRejectReason> {
+    codecs: &[AudioCodec],
+) -> Result<Option<AcceptedOffer>, InviteRejectReason> {
     let Some(offer) = &incoming.offer else { return Ok(None) };
-    let offer =
-        sdp::SessionDescription::parse(offer.as_bytes()).map_err(|_| InviteRejectReason::MalformedSdp)?;
-    // This only tests whether the offer can be answered; the call answers it with its own RTP port.
-    let trial = sdp::LocalMedia {
-        address: incoming.source,
-        session: sdp::SessionId { id: 0, version: 0 },
-        direction: sdp::Direction::SendRecv,
-    };
-    match sdp::answer(&offer, codecs, trial) {
-        Ok(_) => Ok(Some(offer)),
-        Err(_) => Err(InviteRejectReason::NoCommonCodec),
-    }
+    let offer = SessionDescription::parse(offer.as_bytes()).map_err(|_| InviteRejectReason::MalformedSdp)?;
+    AcceptedOffer::negotiate(offer, codecs, MediaDirection::SendRecv)
+        .map(Some)
+        .map_err(|_| InviteRejectReason::NoCommonCodec)
 }
 
-fn plan(target: &AgentTarget) -> Result<AgentPlan, &'static str> {
+fn agent_endpoint(target: &AgentTarget) -> Result<AgentEndpoint, &'static str> {
     match target {
         AgentTarget::Custom { url, protocol: telepath_core::trunk::AgentProtocol::TelepathV1, headers } => {
-            Ok(AgentPlan { url: url.clone(), headers: headers.clone() })
+            Ok(AgentEndpoint { url: url.clone(), headers: headers.clone() })
         }
         AgentTarget::OpenAi { .. } => {
             Err("this version cannot connect to OpenAI; use a custom agent that speaks telepath.v1")

@@ -1,4 +1,4 @@
-//! Calls that go well.
+//! Successful calls.
 
 use std::time::Duration;
 
@@ -7,70 +7,73 @@ use telepath_core::ports::AgentNews;
 use telepath_sip::message::StatusCode;
 use tokio::time::Instant;
 
-use super::world::{PASSWORD, Said, World, echo, tone_heard, within};
-use crate::caller::{EndedBy, Line, LineEvent};
+use super::fixture::{ControlReport, PASSWORD, TestGateway, echo, tone_frames, within};
+use crate::caller::{EndedBy, TestCall, TestCallEvent};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_with_digest_hears_its_echo_and_is_recorded() {
+async fn a_call_with_digest_gets_its_echo_and_is_recorded() {
     let echo = echo().await;
-    let world = World::start(&echo.url()).await;
+    let gateway = TestGateway::start(&echo.url()).await;
     let deadline = Instant::now() + Duration::from_secs(20);
-    let mut line = Line::dial(world.caller()).await.unwrap();
-    assert!(within(line.until_answered(deadline)).await.unwrap().is_some());
-    // The whole tone is back, however long a busy machine takes for it.
-    while line.packets_received() < 20 {
-        assert_ne!(within(line.step(deadline)).await.unwrap(), Some(LineEvent::Ended));
+    let mut call = TestCall::dial(gateway.caller()).await.unwrap();
+    assert!(within(call.until_answered(deadline)).await.unwrap().is_some());
+    // Wait for the whole tone, because a busy machine may be slow.
+    while call.packets_received() < 20 {
+        assert_ne!(within(call.step(deadline)).await.unwrap(), Some(TestCallEvent::Ended));
     }
-    line.hang_up();
-    assert!(within(line.until_ended(deadline)).await.unwrap());
-    let outcome = line.into_outcome(Some(EndedBy::Caller));
+    call.hang_up();
+    assert!(within(call.until_ended(deadline)).await.unwrap());
+    let outcome = call.into_outcome(Some(EndedBy::Caller));
     assert_eq!((outcome.status, outcome.rang), (StatusCode::OK, true));
-    // It lasts 400 ms.
-    assert!(tone_heard(&outcome.recording) >= 30, "the tone is not heard");
+    // The tone lasts 400 ms.
+    assert!(tone_frames(&outcome.recording) >= 30, "the tone did not come back");
     assert_eq!((outcome.packets_sent, outcome.packets_received), (20, 20));
 
-    let ends = world.control.until_ends(1).await;
-    let said = world.control.said();
+    let ends = gateway.control.wait_for_ends(1).await;
+    let reports = gateway.control.reports();
     assert!(
         matches!(
-            said.as_slice(),
+            reports.as_slice(),
             [
-                Said::Started(_),
-                Said::Agent(_, AgentNews::Connected),
-                Said::Agent(_, AgentNews::Disconnected { reason: "call_ended", error_message: None }),
-                Said::Ended(_),
+                ControlReport::Started(_),
+                ControlReport::Agent(_, AgentNews::Connected),
+                ControlReport::Agent(
+                    _,
+                    AgentNews::Disconnected { reason: "call_ended", error_message: None }
+                ),
+                ControlReport::Ended(_),
             ]
         ),
-        "{said:?}"
+        "{reports:?}"
     );
     let [end] = ends.as_slice() else { panic!("{ends:?}") };
     assert_eq!((end.status, end.reason), (CallStatus::Disconnected, DisconnectReason::NormalDisconnect));
     assert!(end.answer_time >= Some(end.start_time) && Some(end.end_time) >= end.answer_time);
     assert_eq!(end.metrics.counts.rtp_received, 20);
     assert_eq!(end.metrics.counts.rtp_sent, outcome.packets_received);
-    assert!(end.metrics.gateway_processing_us.is_some(), "measured");
+    assert!(end.metrics.gateway_processing_us.is_some(), "gateway processing is measured");
     for word in ["INVITE sip:", "SIP/2.0 180", "SIP/2.0 200", "ACK sip:", "BYE sip:", "[redacted]"] {
-        assert!(end.sip_trace.contains(word), "{word} is not in the trace:\n{}", end.sip_trace);
+        assert!(end.sip_trace.contains(word), "{word} is missing in the trace:\n{}", end.sip_trace);
     }
     assert!(!end.sip_trace.contains(PASSWORD) && !end.sip_trace.contains("response="), "{}", end.sip_trace);
-    world.until_idle().await;
-    world.stop().await;
+    gateway.wait_until_idle().await;
+    gateway.stop().await;
     within(echo.shutdown()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_calls_in_a_row_leave_nothing_behind() {
+async fn no_resources_are_left_after_200_calls() {
     let echo = echo().await;
-    let world = World::start(&echo.url()).await;
+    let gateway = TestGateway::start(&echo.url()).await;
     for _ in 0..200 {
-        let mut options = world.caller();
+        let mut options = gateway.caller();
         options.play.clear();
         options.listen = Duration::ZERO;
         assert_eq!(within(crate::caller::place_call(options)).await.unwrap().status, StatusCode::OK);
     }
-    let ends = world.control.until_ends(200).await;
+    let ends = gateway.control.wait_for_ends(200).await;
     assert!(ends.iter().all(|end| end.reason == DisconnectReason::NormalDisconnect));
-    world.until_idle().await;
-    assert_eq!(world.control.ends().len(), 200, "each is recorded once");
-    world.stop().await;
+    gateway.wait_until_idle().await;
+    assert_eq!(gateway.control.ends().len(), 200, "each call has one record");
+    gateway.stop().await;
 }

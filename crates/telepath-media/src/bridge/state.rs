@@ -1,60 +1,26 @@
-//! What the bridge knows beside its receiver and play-out: the agent's side, speech, turns, hold and the end.
+//! State of a call beside its RTP receiver and play-out: the agent's queue, speech, turns, hold and the end.
 //!
-//! Kept apart so that the receiver and play-out can hand their results straight into it.
+//! It is a separate type so that the receiver and play-out can deliver into it while the bridge borrows them.
 
 use super::agent_queue::AgentQueue;
-use super::{BargeIn, Limits};
-use crate::FRAME_SAMPLES;
-use crate::codec::Codec;
-use crate::dialect::{AgentFault, Dialect, ToAgent, TransferTarget};
+use super::config::{BargeIn, BridgeLimits};
+use super::output::{HangUpCause, Output, WriteDirection, WriteToken};
+use crate::call_report::BridgeCounters;
+use crate::codec::AudioCodec;
+use crate::dialect::{AgentFault, Dialect, StopReason, ToAgent};
 use crate::dtmf::DtmfReceiver;
-use crate::figures::{BridgeCounters, Histogram};
+use crate::histogram::Histogram;
+use crate::media_clock::FRAME_SAMPLES;
 use crate::playout::PlayOutEvent;
-use crate::reason::EndReason;
-use crate::rtp::{Datagram, Delivery};
+use crate::rtp::Delivery;
 use crate::sdp::Negotiated;
 use crate::turns::TurnRecorder;
 use crate::vad::{SpeechEvent, VoiceDetector};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Outputs that may wait for the shell, which is expected to collect all of them after every event.
+/// Maximum number of queued outputs. The gateway is expected to collect all of them after every event.
 const OUTPUT_LIMIT: usize = 64;
-
-/// Something the shell shall do now.
-#[derive(Debug)]
-pub enum Output {
-    /// Send this packet to [`super::CallBridge::remote`].
-    SendRtp {
-        /// The packet.
-        datagram: Datagram,
-        /// To be given to [`super::CallBridge::handle_written`] when it has been sent.
-        token: Option<WriteToken>,
-    },
-    /// End the call with a BYE; the bridge is over.
-    HangUp {
-        /// Why.
-        reason: EndReason,
-    },
-    /// Transfer the call by REFER.
-    Transfer {
-        /// Where to.
-        target: TransferTarget,
-    },
-}
-
-/// Remembers when something was read, until the shell says when it was written.
-#[derive(Debug, Clone, Copy)]
-pub struct WriteToken {
-    read_at: Instant,
-    way: Way,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Way {
-    ToAgent,
-    ToCaller,
-}
 
 #[derive(Debug)]
 pub(super) struct CallState {
@@ -62,7 +28,7 @@ pub(super) struct CallState {
     pub(super) queue: AgentQueue,
     pub(super) outputs: VecDeque<Output>,
     pub(super) counters: BridgeCounters,
-    codec: Codec,
+    codec: AudioCodec,
     held: bool,
     barge_in: BargeIn,
     barge_in_due: bool,
@@ -71,9 +37,9 @@ pub(super) struct CallState {
     dtmf: DtmfReceiver,
     answered: Option<Instant>,
     first_rtp: Option<Instant>,
-    /// The last sign of life of the caller's media: a packet, the answer, or the end of a hold.
-    alive: Instant,
-    ended: Option<(EndReason, Instant)>,
+    /// When the caller's media was last alive: at a packet, the answer, or the start or end of a hold.
+    alive_at: Instant,
+    ended_at: Option<Instant>,
     to_agent: Histogram,
     to_caller: Histogram,
 }
@@ -82,7 +48,7 @@ impl CallState {
     pub(super) fn new(
         dialect: Dialect,
         media: Negotiated,
-        limits: &Limits,
+        limits: &BridgeLimits,
         barge_in: BargeIn,
         now: Instant,
     ) -> Self {
@@ -100,53 +66,53 @@ impl CallState {
             dtmf: DtmfReceiver::default(),
             answered: None,
             first_rtp: None,
-            alive: now,
-            ended: None,
+            alive_at: now,
+            ended_at: None,
             to_agent: Histogram::default(),
             to_caller: Histogram::default(),
         }
     }
 
-    pub(super) fn answer(&mut self, now: Instant) -> bool {
-        let first = self.answered.is_none() && self.ended.is_none();
+    pub(super) fn handle_answered(&mut self, now: Instant) -> bool {
+        let first = self.answered.is_none() && self.ended_at.is_none();
         if first {
             self.answered = Some(now);
-            self.alive = now;
+            self.alive_at = now;
             self.turns.set_origin(now);
         }
         first
     }
 
-    /// Takes over new media; `true` when a hold began or ended.
+    /// Applies renegotiated media; `true` if a hold started or ended.
     pub(super) fn renegotiate(&mut self, media: &Negotiated, now: Instant) -> bool {
         self.codec = media.codec;
-        let changed = media.is_held() != self.held && self.ended.is_none();
+        let changed = media.is_held() != self.held && self.ended_at.is_none();
         if changed {
             self.held = media.is_held();
-            self.alive = now;
+            self.alive_at = now;
             self.dtmf.reset();
             if self.held {
                 let stopped = self.voice.stop();
-                self.speech(stopped);
-                self.tell(&ToAgent::Hold);
+                self.handle_speech(stopped);
+                self.send_event(&ToAgent::Hold);
             } else {
-                self.tell(&ToAgent::Resume);
+                self.send_event(&ToAgent::Resume);
             }
         }
         changed
     }
 
-    pub(super) fn heard(&mut self, now: Instant) {
-        self.alive = now;
+    pub(super) fn note_rtp(&mut self, now: Instant) {
+        self.alive_at = now;
         if self.answered.is_some() {
             self.first_rtp.get_or_insert(now);
         }
     }
 
-    /// Takes in what the receiver hands on.
-    pub(super) fn take(&mut self, delivery: Delivery<'_>, now: Instant) {
-        // Music on hold is not the caller; the agent need not hear it.
-        if self.held || self.ended.is_some() {
+    /// Handles what the RTP receiver delivers.
+    pub(super) fn handle_delivery(&mut self, delivery: Delivery<'_>, now: Instant) {
+        // Music on hold is not the caller, so the agent does not need it.
+        if self.held || self.ended_at.is_some() {
             return;
         }
         match delivery {
@@ -154,64 +120,65 @@ impl CallState {
                 let codec = self.codec;
                 let samples = payload.iter().map(|&code| codec.decode(code));
                 let event = self.voice.handle(samples.clone(), arrival);
-                self.speech(event);
+                self.handle_speech(event);
                 let frame = self.dialect.encode_audio(samples);
-                let token = WriteToken { read_at: arrival, way: Way::ToAgent };
+                let token = WriteToken { read_at: arrival, direction: WriteDirection::ToAgent };
                 self.queue.push_audio(frame, payload.len() as u64, Some(token));
             }
-            Delivery::Silence { samples, cause: _ } => self.take_silence(samples, now),
+            Delivery::Silence { samples, cause: _ } => self.handle_silence(samples, now),
             Delivery::Event { payload, timestamp } => {
                 for digit in self.dtmf.handle(payload, timestamp, now).into_iter().flatten() {
-                    self.tell(&ToAgent::Dtmf(digit));
+                    self.send_event(&ToAgent::Dtmf(digit));
                 }
             }
         }
     }
 
-    fn take_silence(&mut self, samples: u64, now: Instant) {
+    fn handle_silence(&mut self, samples: u64, now: Instant) {
         let mut left = usize::try_from(samples).unwrap_or(usize::MAX);
         while left > 0 {
             let part = left.min(FRAME_SAMPLES);
             left -= part;
             let event = self.voice.handle(std::iter::repeat_n(0, part), now);
-            self.speech(event);
+            self.handle_speech(event);
             let frame = self.dialect.encode_audio(std::iter::repeat_n(0, part));
             self.queue.push_audio(frame, part as u64, None);
         }
     }
 
-    fn speech(&mut self, event: Option<SpeechEvent>) {
+    fn handle_speech(&mut self, event: Option<SpeechEvent>) {
         match event {
             None => {}
             Some(SpeechEvent::Started { at }) => {
                 self.turns.caller_started(at);
-                self.tell(&ToAgent::SpeechStarted);
+                self.send_event(&ToAgent::SpeechStarted);
                 self.barge_in_due |= self.barge_in == BargeIn::Flush && self.turns.agent_speaks();
             }
             Some(SpeechEvent::Stopped { at }) => {
                 self.turns.caller_stopped(at);
-                self.tell(&ToAgent::SpeechStopped);
+                self.send_event(&ToAgent::SpeechStopped);
             }
         }
     }
 
-    /// Takes in what play-out produces.
-    pub(super) fn play(&mut self, event: PlayOutEvent, now: Instant) {
+    /// Handles what play-out produces.
+    pub(super) fn handle_playout(&mut self, event: PlayOutEvent, now: Instant) {
         match event {
             PlayOutEvent::Packet { datagram, audio } => {
                 let mut token = None;
                 if let Some(audio) = audio {
                     self.turns.agent_frame(audio, self.voice.last_loud(), now);
-                    token = audio.first.then_some(WriteToken { read_at: audio.read_at, way: Way::ToCaller });
+                    let direction = WriteDirection::ToCaller;
+                    token = audio.first.then_some(WriteToken { read_at: audio.read_at, direction });
                 }
-                self.output(Output::SendRtp { datagram, token });
+                self.push_output(Output::SendRtp { datagram, token });
             }
-            PlayOutEvent::Played(name) => self.tell(&ToAgent::Mark(&name)),
+            PlayOutEvent::Played(name) => self.send_event(&ToAgent::Mark(&name)),
             PlayOutEvent::Idle => self.turns.agent_idle(),
         }
     }
 
-    pub(super) fn agent_cleared(&mut self, now: Instant) {
+    pub(super) fn handle_clear(&mut self, now: Instant) {
         self.turns.agent_cleared(now);
     }
 
@@ -224,19 +191,19 @@ impl CallState {
         self.counters.dropped_while_held += samples.div_ceil(FRAME_SAMPLES) as u64;
     }
 
-    pub(super) fn tell(&mut self, event: &ToAgent<'_>) {
+    pub(super) fn send_event(&mut self, event: &ToAgent<'_>) {
         let frame = self.dialect.encode(event);
         self.queue.push_event(frame);
     }
 
-    pub(super) fn fault(&mut self, fault: AgentFault) {
+    pub(super) fn report_fault(&mut self, fault: AgentFault) {
         self.counters.agent_faults += 1;
-        self.tell(&ToAgent::Error(fault));
+        self.send_event(&ToAgent::Error(fault));
     }
 
-    pub(super) fn output(&mut self, output: Output) {
+    pub(super) fn push_output(&mut self, output: Output) {
         if self.outputs.len() >= OUTPUT_LIMIT {
-            // A packet is worth less than a hang-up, so the oldest packet goes.
+            // Drop the oldest packet; losing a hang-up would be worse.
             let packet = self.outputs.iter().position(|output| matches!(output, Output::SendRtp { .. }));
             self.outputs.remove(packet.unwrap_or(0));
             self.counters.outputs_dropped += 1;
@@ -244,52 +211,48 @@ impl CallState {
         self.outputs.push_back(output);
     }
 
-    pub(super) fn written(&mut self, token: WriteToken, now: Instant) {
-        let inside = now.saturating_duration_since(token.read_at);
-        match token.way {
-            Way::ToAgent => self.to_agent.record(inside),
-            Way::ToCaller => self.to_caller.record(inside),
+    pub(super) fn handle_written(&mut self, token: WriteToken, now: Instant) {
+        let elapsed = now.saturating_duration_since(token.read_at);
+        match token.direction {
+            WriteDirection::ToAgent => self.to_agent.record(elapsed),
+            WriteDirection::ToCaller => self.to_caller.record(elapsed),
         }
     }
 
-    pub(super) fn dtmf_timeout(&mut self, now: Instant) {
+    pub(super) fn handle_dtmf_timeout(&mut self, now: Instant) {
         if let Some(digit) = self.dtmf.handle_timeout(now) {
-            self.tell(&ToAgent::Dtmf(digit));
+            self.send_event(&ToAgent::Dtmf(digit));
         }
     }
 
-    pub(super) fn dtmf_due(&self) -> Option<Instant> {
+    pub(super) fn poll_dtmf_timeout(&self) -> Option<Instant> {
         self.dtmf.poll_timeout()
     }
 
-    /// Marks the end; `false` when it had ended before.
-    pub(super) fn finish(&mut self, reason: EndReason, now: Instant) -> bool {
-        if self.ended.is_some() {
+    /// Ends the call; `false` if it had already ended.
+    pub(super) fn finish(&mut self, reason: StopReason, now: Instant) -> bool {
+        if self.ended_at.is_some() {
             return false;
         }
         if let Some(SpeechEvent::Stopped { at }) = self.voice.stop() {
             self.turns.caller_stopped(at);
         }
         self.turns.finish(now);
-        self.tell(&ToAgent::Stop(reason));
-        self.ended = Some((reason, now));
+        self.send_event(&ToAgent::Stop(reason));
+        self.ended_at = Some(now);
         true
     }
 
-    /// When the call must end by itself, and why. A held call may be silent.
-    pub(super) fn deadline(&self, limits: &Limits) -> Option<(Instant, EndReason)> {
+    /// When the bridge must end the call, and why. A call on hold may be silent.
+    pub(super) fn deadline(&self, limits: &BridgeLimits) -> Option<(Instant, HangUpCause)> {
         let answered = self.answered?;
-        let longest = (answered + limits.max_duration, EndReason::MaxDuration);
-        let silent = (self.alive + limits.media_timeout, EndReason::NetworkError);
+        let longest = (answered + limits.max_duration, HangUpCause::MaxDuration);
+        let silent = (self.alive_at + limits.media_timeout, HangUpCause::MediaTimeout);
         Some(if !self.held && silent.0 < longest.0 { silent } else { longest })
     }
 
-    pub(super) fn may_send(&self) -> bool {
-        self.answered.is_some() && !self.held && self.ended.is_none()
-    }
-
-    pub(super) fn is_answered(&self) -> bool {
-        self.answered.is_some()
+    pub(super) fn can_send(&self) -> bool {
+        self.answered.is_some() && !self.held && self.ended_at.is_none()
     }
 
     pub(super) fn is_held(&self) -> bool {
@@ -297,19 +260,15 @@ impl CallState {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.ended.is_some()
-    }
-
-    pub(super) fn end_reason(&self) -> Option<EndReason> {
-        self.ended.map(|(reason, _)| reason)
+        self.ended_at.is_some()
     }
 
     pub(super) fn duration(&self, now: Instant) -> Duration {
-        let until = self.ended.map_or(now, |(_, at)| at);
+        let until = self.ended_at.unwrap_or(now);
         self.answered.map_or(Duration::ZERO, |since| until.saturating_duration_since(since))
     }
 
-    pub(super) fn codec(&self) -> Codec {
+    pub(super) fn codec(&self) -> AudioCodec {
         self.codec
     }
 

@@ -1,21 +1,23 @@
-//! The bridge as a whole under virtual time: two good or bad networks, a caller, and an agent.
+//! Tests of the bridge in virtual time, with a caller, a link in each direction, and an agent.
 
 mod conversation;
 mod flow;
 
 use super::*;
-use crate::caller::TestCaller;
-use crate::codec::Codec;
-use crate::dialect::{AgentFrame, CallId, Party, TrunkId};
+use crate::codec::AudioCodec;
+use crate::dialect::{AgentFrame, CallContext, Dialect};
+use crate::playout::StreamStart;
 use crate::rtp::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
-use crate::sdp::Direction;
-use crate::sim::{BadNetwork, Conditions};
+use crate::sdp::MediaDirection;
+use crate::sim::{LinkConditions, LossyLink};
+use crate::test_caller::TestCaller;
 use crate::tone::{Hertz, sine};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-pub(super) const PERFECT: Conditions =
-    Conditions { loss: 0, duplicate: 0, reorder: 0, delay: Duration::ZERO, jitter: Duration::ZERO };
+pub(super) const LOSSLESS: LinkConditions =
+    LinkConditions { loss: 0, duplicate: 0, reorder: 0, delay: Duration::ZERO, jitter: Duration::ZERO };
 
 pub(super) fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -25,9 +27,9 @@ pub(super) fn peer() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 4000))
 }
 
-pub(super) fn media(direction: Direction) -> Negotiated {
+pub(super) fn media(direction: MediaDirection) -> Negotiated {
     Negotiated {
-        codec: Codec::Pcmu,
+        codec: AudioCodec::Pcmu,
         payload_type: PayloadType::PCMU,
         telephone_event: Some(PayloadType::TELEPHONE_EVENT),
         remote: Some(peer()),
@@ -37,46 +39,46 @@ pub(super) fn media(direction: Direction) -> Negotiated {
 }
 
 pub(super) fn stream(ssrc: u32) -> StreamStart {
-    // Values near the end of their range, so that every test crosses the wrap.
+    // Values near the end of their range, so that every test crosses the wraparound.
     StreamStart { ssrc: Ssrc(ssrc), sequence: SequenceNumber(0xfff0), timestamp: RtpTimestamp(0xffff_f000) }
 }
 
 pub(super) fn config() -> BridgeConfig {
     BridgeConfig {
-        negotiated: media(Direction::SendRecv),
+        negotiated: media(MediaDirection::SendRecv),
         stream: stream(1),
         dialect: Dialect::telepath_v1(),
-        call: CallStart {
-            call_id: CallId("call_1".into()),
-            trunk_id: TrunkId("trunk_1".into()),
-            from: Party("+491".into()),
-            to: Party("+492".into()),
+        call: CallContext {
+            call_id: "call_1".into(),
+            trunk_id: "trunk_1".into(),
+            from: "+491".into(),
+            to: "+492".into(),
             system_prompt: None,
             metadata: BTreeMap::new(),
         },
-        limits: Limits::default(),
+        limits: BridgeLimits::default(),
         barge_in: BargeIn::AgentDecides,
     }
 }
 
-/// A bridge that has been answered, with its virtual time, collecting what it puts out.
-pub(super) struct Rig {
+/// An answered bridge with virtual time that collects its outputs.
+pub(super) struct TestBridge {
     pub bridge: CallBridge,
     pub start: Instant,
     pub now: Instant,
     pub packets: Vec<(Instant, Vec<u8>)>,
     pub events: Vec<(Instant, Value)>,
     pub audio: Vec<i16>,
-    pub hang_up: Option<EndReason>,
+    pub hang_up: Option<HangUpCause>,
     pub transfers: Vec<String>,
 }
 
-impl Rig {
+impl TestBridge {
     pub(super) fn with(config: BridgeConfig) -> Self {
         let start = Instant::now();
         let mut bridge = CallBridge::new(config, start);
         bridge.handle_answered(start);
-        let mut rig = Self {
+        let mut test = Self {
             bridge,
             start,
             now: start,
@@ -86,8 +88,8 @@ impl Rig {
             hang_up: None,
             transfers: Vec::new(),
         };
-        rig.collect();
-        rig
+        test.collect();
+        test
     }
 
     pub(super) fn new() -> Self {
@@ -103,7 +105,7 @@ impl Rig {
                         self.bridge.handle_written(token, self.now);
                     }
                 }
-                Output::HangUp { reason } => self.hang_up = Some(reason),
+                Output::HangUp { cause } => self.hang_up = Some(cause),
                 Output::Transfer { target } => self.transfers.push(target.as_str().to_owned()),
             }
         }
@@ -120,7 +122,7 @@ impl Rig {
         }
     }
 
-    /// Lets time pass to `until`, serving every timer at its moment.
+    /// Advances time to `until` and fires every timer when it is due.
     pub(super) fn run_until(&mut self, until: Instant) {
         while let Some(due) = self.bridge.poll_timeout().filter(|&due| due <= until) {
             self.now = self.now.max(due);
@@ -150,72 +152,72 @@ impl Rig {
         self.collect();
     }
 
-    pub(super) fn named(&self, kind: &str) -> Vec<&Value> {
+    pub(super) fn events_of_type(&self, kind: &str) -> Vec<&Value> {
         self.events.iter().map(|(_, event)| event).filter(|event| event["type"] == kind).collect()
     }
 }
 
-/// A whole echo call: caller, two links, bridge, and an agent that sends back what it hears at once.
+/// An echo call: caller, two links, bridge, and an agent that returns all audio at once.
 pub(super) struct EchoCall {
-    pub rig: Rig,
+    pub test: TestBridge,
     pub caller: TestCaller,
-    pub up: BadNetwork,
-    pub down: BadNetwork,
+    pub up: LossyLink,
+    pub down: LossyLink,
     pub longest_queue: Duration,
 }
 
 impl EchoCall {
-    pub(super) fn new(seed: u64, up: Conditions, samples: Vec<i16>) -> Self {
-        let rig = Rig::new();
-        let caller = TestCaller::new(&media(Direction::SendRecv), stream(2), samples, rig.start);
-        let down = BadNetwork::new(!seed, PERFECT);
-        Self { rig, caller, up: BadNetwork::new(seed, up), down, longest_queue: Duration::ZERO }
+    pub(super) fn new(seed: u64, up: LinkConditions, samples: Vec<i16>) -> Self {
+        let test = TestBridge::new();
+        let caller = TestCaller::new(&media(MediaDirection::SendRecv), stream(2), samples, test.start);
+        let down = LossyLink::new(!seed, LOSSLESS);
+        Self { test, caller, up: LossyLink::new(seed, up), down, longest_queue: Duration::ZERO }
     }
 
     pub(super) fn run(&mut self, time: Duration) {
-        let end = self.rig.now + time;
+        let end = self.test.now + time;
         loop {
             let next = [
                 self.caller.poll_timeout(),
                 self.up.poll_timeout(),
                 self.down.poll_timeout(),
-                self.rig.bridge.poll_timeout(),
+                self.test.bridge.poll_timeout(),
             ];
             let Some(at) = next.into_iter().flatten().min().filter(|&at| at <= end) else { return };
-            self.step(at.max(self.rig.now));
+            self.step(at.max(self.test.now));
         }
     }
 
     fn step(&mut self, now: Instant) {
-        self.rig.now = now;
+        self.test.now = now;
         while let Some(datagram) = self.caller.poll_packet(now) {
             self.up.send(datagram.as_bytes(), now);
         }
         while let Some(bytes) = self.up.receive(now) {
-            self.rig.rtp(&bytes);
+            self.test.rtp(&bytes);
             self.echo();
         }
-        self.rig.bridge.handle_timeout(now);
-        self.rig.collect();
+        self.test.bridge.handle_timeout(now);
+        self.test.collect();
         self.echo();
         while let Some(bytes) = self.down.receive(now) {
             self.caller.handle_rtp(&bytes, now);
         }
-        self.longest_queue = self.longest_queue.max(self.rig.bridge.playout_queued());
+        self.longest_queue = self.longest_queue.max(self.test.bridge.playout_queued());
     }
 
     fn echo(&mut self) {
-        let heard = std::mem::take(&mut self.rig.audio);
-        for chunk in heard.chunks(160) {
-            self.rig.agent_audio(chunk);
+        let audio = std::mem::take(&mut self.test.audio);
+        for chunk in audio.chunks(160) {
+            self.test.agent_audio(chunk);
         }
-        for (at, bytes) in self.rig.packets.drain(..) {
+        for (at, bytes) in self.test.packets.drain(..) {
             self.down.send(&bytes, at);
         }
     }
 }
 
-/// So far from a whole number of periods that no two packets of a test are alike.
+/// Not a whole number of periods per frame, so that all packets of a test differ.
 pub(super) const TONE: Hertz = Hertz(443.719_3);
 
 pub(super) fn tone(seconds: usize) -> Vec<i16> {

@@ -1,19 +1,20 @@
-//! The dialect `telepath.v1`: JSON text frames with a member `type`, binary frames of PCM16LE mono at 8 kHz.
+//! The dialect `telepath.v1`: events are JSON text frames with a member `type`, audio is binary frames of 16-bit
+//! little-endian mono PCM at 8 kHz.
 //!
-//! The schema beside this crate (`schema/telepath.v1.json`) is the published description; a test holds every
-//! message written here against it. Events with an unknown `type` are ignored, so that agents may be newer.
+//! `schema/telepath.v1.json` in this crate is the published schema; a test validates every event written here against
+//! it. Events of an unknown `type` are ignored, so an agent may be newer than the gateway.
 
-use super::{AgentFault, AgentFrame, CallStart, FromAgent, MAX_TEXT, ToAgent, TransferTarget};
-use crate::SAMPLE_RATE;
+use super::{AgentFault, AgentFrame, CallContext, FromAgent, MAX_TEXT, ToAgent, TransferTarget};
 use crate::dtmf::{Digit, SEND_LIMIT};
+use crate::media_clock::SAMPLE_RATE;
 use crate::playout::MarkName;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The WebSocket subprotocol of this dialect.
+/// The name of the WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "telepath.v1";
 
-/// The state of one connection: a sample may be cut in two by the frames that carry it.
+/// Decoder state of one connection: the first byte of a sample that is split across two frames.
 #[derive(Debug, Default)]
 pub struct TelepathV1 {
     half: Option<u8>,
@@ -58,15 +59,15 @@ struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    fn new(call: &'a CallStart, codec: &'static str) -> Self {
+    fn new(call: &'a CallContext, codec: &'static str) -> Self {
         Self {
-            call_id: &call.call_id.0,
-            trunk_id: &call.trunk_id.0,
-            from: &call.from.0,
-            to: &call.to.0,
+            call_id: &call.call_id,
+            trunk_id: &call.trunk_id,
+            from: &call.from,
+            to: &call.to,
             codec,
             sample_rate: SAMPLE_RATE,
-            system_prompt: call.system_prompt.as_ref().map(|prompt| prompt.0.as_str()),
+            system_prompt: call.system_prompt.as_deref(),
             metadata: &call.metadata,
         }
     }
@@ -81,10 +82,10 @@ pub(super) fn encode(event: &ToAgent<'_>) -> AgentFrame {
         ToAgent::Mark(name) => Outgoing::Mark { name: name.as_str() },
         ToAgent::Hold => Outgoing::Hold,
         ToAgent::Resume => Outgoing::Resume,
-        ToAgent::Stop(reason) => Outgoing::Stop { reason: reason.as_str() },
+        ToAgent::Stop(reason) => Outgoing::Stop { reason: reason.0 },
         ToAgent::Error(fault) => Outgoing::Error { code: fault.code(), message: fault.to_string() },
     };
-    // Serializing text and numbers into memory has no way to fail.
+    // Serializing strings and numbers to memory cannot fail.
     AgentFrame::Text(serde_json::to_string(&message).unwrap_or_default())
 }
 
@@ -119,7 +120,7 @@ fn digits(text: &str) -> Option<FromAgent> {
 }
 
 impl TelepathV1 {
-    /// Reads samples out of a binary frame of any length; an odd byte waits for the next frame.
+    /// Decodes a binary frame of any length; an odd byte is kept for the next frame.
     pub(super) fn decode_audio<'a>(&mut self, bytes: &'a [u8]) -> impl Iterator<Item = i16> + use<'a> {
         let (first, rest) = match (self.half.take(), bytes.split_first()) {
             (Some(low), Some((&high, rest))) => (Some(i16::from_le_bytes([low, high])), rest),

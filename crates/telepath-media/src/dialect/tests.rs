@@ -1,6 +1,7 @@
-//! The dialect against its published schema, and against input nobody should send.
+//! Tests of the dialect against its schema and with malformed input.
 
 use super::*;
+use crate::bridge::HangUpCause;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ fn schema() -> Value {
     serde_json::from_str(include_str!("../../schema/telepath.v1.json")).unwrap()
 }
 
-/// Checks the keywords the schema uses; an unknown keyword is a failure, so none is silently skipped.
+/// Validates against the keywords that the schema uses. An unknown keyword fails the test, so none is skipped.
 fn valid(root: &Value, rule: &Value, value: &Value) -> bool {
     rule.as_object().unwrap().iter().all(|(keyword, argument)| match keyword.as_str() {
         "$schema" | "title" | "description" | "$defs" => true,
@@ -37,9 +38,9 @@ fn valid(root: &Value, rule: &Value, value: &Value) -> bool {
         "minLength" => {
             value.as_str().unwrap().chars().count() >= usize::try_from(argument.as_u64().unwrap()).unwrap()
         }
-        // Patterns are read by people and validators; the digits they allow are tested apart.
+        // The decoder tests cover the digits that the patterns allow.
         "pattern" => value.is_string(),
-        other => panic!("the schema uses {other}, which this check does not know"),
+        other => panic!("unsupported schema keyword {other}"),
     })
 }
 
@@ -52,12 +53,12 @@ fn is(kind: &str, value: &Value) -> bool {
     }
 }
 
-fn start() -> CallStart {
-    CallStart {
-        call_id: CallId("call_1".into()),
-        trunk_id: TrunkId("trunk_1".into()),
-        from: Party("+4930123".into()),
-        to: Party("+4930456".into()),
+fn start() -> CallContext {
+    CallContext {
+        call_id: "call_1".into(),
+        trunk_id: "trunk_1".into(),
+        from: "+4930123".into(),
+        to: "+4930456".into(),
         system_prompt: None,
         metadata: BTreeMap::from([("team".to_owned(), "support".to_owned())]),
     }
@@ -66,31 +67,18 @@ fn start() -> CallStart {
 fn text(event: &ToAgent<'_>) -> Value {
     match Dialect::telepath_v1().encode(event) {
         AgentFrame::Text(text) => serde_json::from_str(&text).unwrap(),
-        AgentFrame::Binary(_) => panic!("an event is text"),
+        AgentFrame::Binary(_) => panic!("events are text frames"),
     }
 }
 
 #[test]
-fn every_event_the_gateway_writes_fits_the_published_schema() {
+fn every_event_to_the_agent_matches_the_schema() {
     let root = schema();
     let rule = root.pointer("/$defs/from_gateway").unwrap();
     let call = start();
-    let prompted = CallStart { system_prompt: Some(SystemPrompt("Be kind.".into())), ..start() };
+    let prompted = CallContext { system_prompt: Some("Be kind.".into()), ..start() };
     let mark = MarkName::new("end".into()).unwrap();
-    let reasons = [
-        EndReason::NormalDisconnect,
-        EndReason::AgentHangup,
-        EndReason::ApiHangup,
-        EndReason::NoAnswer,
-        EndReason::ConnectionFailed,
-        EndReason::NetworkError,
-        EndReason::AiProviderError,
-        EndReason::CarrierError,
-        EndReason::MaxDuration,
-        EndReason::TrunkDeleted,
-        EndReason::ServerShutdown,
-        EndReason::Unknown,
-    ];
+    let reasons = HangUpCause::ALL.map(HangUpCause::stop_reason);
     let faults = [
         AgentFault::NotAnEvent,
         AgentFault::TooLong,
@@ -101,8 +89,8 @@ fn every_event_the_gateway_writes_fits_the_published_schema() {
         AgentFault::DigitsNotSent,
     ];
     let mut events = vec![
-        ToAgent::Start { call: &call, codec: Codec::Pcmu },
-        ToAgent::Start { call: &prompted, codec: Codec::Pcma },
+        ToAgent::Start { call: &call, codec: AudioCodec::Pcmu },
+        ToAgent::Start { call: &prompted, codec: AudioCodec::Pcma },
         ToAgent::SpeechStarted,
         ToAgent::SpeechStopped,
         ToAgent::Mark(&mark),
@@ -121,17 +109,17 @@ fn every_event_the_gateway_writes_fits_the_published_schema() {
 }
 
 #[test]
-fn start_says_everything_about_the_call() {
+fn start_carries_the_call_context() {
     let call = start();
     let expected = json!({
         "type": "start", "call_id": "call_1", "trunk_id": "trunk_1", "from": "+4930123", "to": "+4930456",
         "codec": "PCMA", "sample_rate": 8000, "system_prompt": null, "metadata": {"team": "support"},
     });
-    assert_eq!(text(&ToAgent::Start { call: &call, codec: Codec::Pcma }), expected);
+    assert_eq!(text(&ToAgent::Start { call: &call, codec: AudioCodec::Pcma }), expected);
 }
 
 #[test]
-fn every_request_of_an_agent_is_read_and_fits_the_schema() {
+fn every_event_from_the_agent_is_decoded_and_matches_the_schema() {
     let root = schema();
     let rule = root.pointer("/$defs/from_agent").unwrap();
     let digits = vec![Digit::from_char('1').unwrap(), Digit::from_char('#').unwrap()];
@@ -152,7 +140,7 @@ fn every_request_of_an_agent_is_read_and_fits_the_schema() {
 }
 
 #[test]
-fn malformed_frames_are_named_by_their_fault() {
+fn malformed_frames_are_rejected_with_their_fault() {
     let long = "x".repeat(257);
     let digits = "1".repeat(65);
     for (frame, fault) in [
@@ -173,30 +161,30 @@ fn malformed_frames_are_named_by_their_fault() {
 }
 
 #[test]
-fn audio_cut_anywhere_is_put_together_again() {
+fn audio_split_at_any_byte_is_reassembled() {
     let samples: Vec<i16> = (0..999).map(|n| n * 31).collect();
     let AgentFrame::Binary(bytes) = Dialect::telepath_v1().encode_audio(samples.iter().copied()) else {
-        panic!("audio is binary")
+        panic!("audio is a binary frame")
     };
     for size in [1, 2, 3, 7, 320, 321] {
         let mut dialect = Dialect::telepath_v1();
-        let mut heard = Vec::new();
+        let mut decoded = Vec::new();
         for chunk in bytes.chunks(size) {
-            heard.extend(dialect.decode_audio(&[]));
-            heard.extend(dialect.decode_audio(chunk));
+            decoded.extend(dialect.decode_audio(&[]));
+            decoded.extend(dialect.decode_audio(chunk));
         }
-        assert_eq!(heard, samples, "chunks of {size}");
+        assert_eq!(decoded, samples, "chunks of {size}");
     }
 }
 
 proptest! {
     #[test]
-    fn no_text_makes_the_decoder_panic(text in ".{0,200}") {
+    fn arbitrary_text_never_causes_a_panic(text in ".{0,200}") {
         let _ = Dialect::telepath_v1().decode_text(&text);
     }
 
     #[test]
-    fn no_mutated_event_makes_the_decoder_panic(at in 0usize..40, with in any::<char>()) {
+    fn mutated_events_never_cause_a_panic(at in 0usize..40, with in any::<char>()) {
         let mut text: Vec<char> = r#"{"type":"send_dtmf","digits":"12345"}"#.chars().collect();
         let at = at % text.len();
         text[at] = with;

@@ -1,17 +1,17 @@
-//! What goes into play-out beside audio, and what comes out of it.
+//! Inputs of play-out other than audio, and its outputs.
 
 use crate::rtp::{Datagram, RtpTimestamp, SequenceNumber, Ssrc};
 use std::time::Instant;
 
-/// A name the agent gave to a position in its audio. At most 256 bytes.
+/// The agent's name for a position in its audio.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MarkName(String);
 
 impl MarkName {
-    /// Longest name in bytes.
+    /// Maximum length in bytes.
     pub const LIMIT: usize = 256;
 
-    /// Takes a name; `None` when it is too long.
+    /// Returns `None` if the name is longer than [`Self::LIMIT`].
     pub fn new(name: String) -> Option<Self> {
         (name.len() <= Self::LIMIT).then_some(Self(name))
     }
@@ -22,53 +22,53 @@ impl MarkName {
     }
 }
 
-/// The random starting values of a sent stream (RFC 3550 section 5.1), drawn by the shell.
+/// Random starting values of a sent stream (RFC 3550 section 5.1).
 #[derive(Debug, Clone, Copy)]
 pub struct StreamStart {
-    /// Identifier of our stream.
+    /// SSRC of the stream.
     pub ssrc: Ssrc,
     /// First sequence number.
     pub sequence: SequenceNumber,
-    /// Timestamp of the origin.
+    /// Timestamp of the origin of the play-out clock.
     pub timestamp: RtpTimestamp,
 }
 
-/// What play-out produces.
+/// Output of play-out.
 #[derive(Debug)]
 pub enum PlayOutEvent {
     /// Send this packet now.
     Packet {
         /// The packet.
         datagram: Datagram,
-        /// What is known of its audio; `None` for a DTMF event.
+        /// The audio in the packet; `None` for a telephone event.
         audio: Option<SentAudio>,
     },
-    /// The audio before this mark has been played.
+    /// The audio before this mark has been played or cleared.
     Played(MarkName),
     /// The utterance has ended: nothing is left to play.
     Idle,
 }
 
-/// What is known of a frame that is being sent.
+/// Properties of a sent audio frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentAudio {
     /// When the first byte of the frame was read from the agent.
     pub read_at: Instant,
-    /// Whether it begins an utterance.
+    /// Whether the frame starts an utterance.
     pub first: bool,
-    /// Whether it carries sound above -50 dBFS.
-    pub sound: bool,
+    /// Whether the frame is audible: above -50 dBFS.
+    pub audible: bool,
 }
 
-/// Frames that were not played, by cause.
+/// Frames sent and dropped, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PlayOutCounters {
     /// Frames sent.
     pub sent: u64,
-    /// Oldest frames dropped because the queue was full.
+    /// Frames dropped because the queue was full, the oldest first.
     pub overflowed: u64,
-    /// Frames flushed by a barge-in.
+    /// Frames flushed by `clear` or barge-in.
     pub cleared: u64,
-    /// Times the clock was started anew because we were late by more than [`super::UTTERANCE_GAP`] with audio waiting.
+    /// Restarts of the clock because a frame was late by more than [`super::UTTERANCE_GAP`].
     pub stalls: u64,
 }

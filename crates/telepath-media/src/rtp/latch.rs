@@ -1,23 +1,23 @@
-//! Symmetric RTP: where to send, learnt from where packets come from.
+//! Symmetric RTP (RFC 4961): learns where to send from where packets come from.
 //!
-//! Behind NAT the address in SDP is often wrong, so we answer to the address we hear. The address may still
-//! move in the first seconds (early media, a late NAT binding); then it locks, because a stream that can be
-//! moved at any time can be stolen by anyone who guesses the port.
+//! Behind NAT the address in SDP is often wrong, so packets go to the address that packets arrive from. That address
+//! may change in the first seconds (early media, a late NAT binding) and is then locked: if it could change at any
+//! time, anyone who guesses the port could take over the stream.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How long after the first packet the source may still move.
+/// How long after its first packet the source address may still change.
 pub const LEARNING: Duration = Duration::from_secs(3);
-/// While learning, a source this long silent gives way to another.
+/// While learning, a source that is silent for this long may be replaced.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// What to do with a datagram.
+/// Whether to accept a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LatchDecision {
-    /// It comes from the peer we talk to.
+    /// The datagram comes from the peer.
     Accept,
-    /// It comes from somewhere else; drop and count it.
+    /// The datagram comes from another address: drop and count it.
     Ignore,
 }
 
@@ -28,7 +28,7 @@ struct Source {
     first_heard: Instant,
 }
 
-/// The decision which remote address a call talks to.
+/// The remote media address of a call.
 #[derive(Debug, Clone)]
 pub struct SymmetricLatch {
     signalled: Option<SocketAddr>,
@@ -36,22 +36,22 @@ pub struct SymmetricLatch {
 }
 
 impl SymmetricLatch {
-    /// Starts with the address that SDP named, if it named a usable one.
+    /// Starts with the address from SDP; `None` if SDP has no usable one.
     pub fn new(signalled: Option<SocketAddr>) -> Self {
         Self { signalled, source: None }
     }
 
-    /// Opens the lock again because signalling named an address anew (re-INVITE, UPDATE, answer in ACK).
-    /// The same address keeps what was learnt.
-    pub fn resignal(&mut self, signalled: Option<SocketAddr>) {
+    /// Sets the address from a new SDP (re-INVITE, UPDATE, answer in the ACK). A different address discards the
+    /// learnt one.
+    pub fn set_signalled(&mut self, signalled: Option<SocketAddr>) {
         if signalled != self.signalled {
             self.signalled = signalled;
             self.source = None;
         }
     }
 
-    /// Judges the sender of a datagram that parsed as RTP.
-    pub fn judge(&mut self, from: SocketAddr, now: Instant) -> LatchDecision {
+    /// Checks the source address of an RTP packet and learns from it.
+    pub fn check_source(&mut self, from: SocketAddr, now: Instant) -> LatchDecision {
         let Some(source) = &mut self.source else {
             self.source = Some(Source { address: from, last_heard: now, first_heard: now });
             return LatchDecision::Accept;
@@ -62,7 +62,7 @@ impl SymmetricLatch {
         }
         let learning = now.saturating_duration_since(source.first_heard) < LEARNING;
         let quiet = now.saturating_duration_since(source.last_heard) >= QUIET;
-        // The signalled address wins over a stray one; any address wins over one that fell silent.
+        // The signalled address replaces a stray one; any address replaces one that fell silent.
         if learning && (quiet || self.signalled == Some(from)) {
             source.address = from;
             source.last_heard = now;
@@ -71,7 +71,7 @@ impl SymmetricLatch {
         LatchDecision::Ignore
     }
 
-    /// Where to send: the learnt source, else the signalled address, else nowhere yet.
+    /// Where to send: the learnt address, else the signalled one; `None` if neither is known.
     pub fn target(&self) -> Option<SocketAddr> {
         self.source.as_ref().map(|source| source.address).or(self.signalled)
     }

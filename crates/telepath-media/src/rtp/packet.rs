@@ -1,13 +1,13 @@
-//! The RTP packet on the wire (RFC 3550 section 5.1).
+//! The RTP packet format (RFC 3550 section 5.1).
 //!
-//! Parsing borrows the payload and checks every length before it is used; writing goes into a fixed buffer, so
-//! that a packet toward the caller costs no allocation.
+//! A parsed packet borrows its payload, and every length is checked before use. A packet to send is written into a
+//! fixed buffer without allocation.
 
-use crate::FRAME_SAMPLES;
+use crate::media_clock::FRAME_SAMPLES;
 
 const FIXED_HEADER: usize = 12;
 
-/// A payload type, 0 to 127.
+/// A payload type number, 0 to 127.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PayloadType(u8);
 
@@ -16,10 +16,10 @@ impl PayloadType {
     pub const PCMU: Self = Self(0);
     /// Static payload type of G.711 A-law.
     pub const PCMA: Self = Self(8);
-    /// The number this house offers for telephone-event.
+    /// The dynamic payload type that our offers use for telephone-event.
     pub const TELEPHONE_EVENT: Self = Self(101);
 
-    /// Makes a payload type; `None` above 127.
+    /// Returns `None` for numbers above 127.
     pub fn new(number: u8) -> Option<Self> {
         (number < 128).then_some(Self(number))
     }
@@ -36,73 +36,73 @@ impl std::fmt::Display for PayloadType {
     }
 }
 
-/// A synchronization source identifier; random per stream.
+/// A synchronization source identifier (SSRC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ssrc(pub u32);
 
-/// A 16-bit sequence number that wraps.
+/// A sequence number; wraps at 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SequenceNumber(pub u16);
 
 impl SequenceNumber {
-    /// The number that follows.
+    /// The following sequence number.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 
-    /// Signed distance from `other` to `self` on the shortest way around.
+    /// Signed distance from `other` to `self` modulo 2^16.
     pub fn distance_from(self, other: Self) -> i16 {
         self.0.wrapping_sub(other.0).cast_signed()
     }
 }
 
-/// A media timestamp in samples that wraps.
+/// An RTP timestamp in samples; wraps at 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RtpTimestamp(pub u32);
 
 impl RtpTimestamp {
-    /// The timestamp a number of samples later; wraps as RTP does.
+    /// The timestamp a number of samples later.
     #[must_use]
     pub fn after(self, samples: u64) -> Self {
         Self(self.0.wrapping_add((samples & 0xffff_ffff) as u32))
     }
 
-    /// Signed distance in samples from `other` to `self` on the shortest way around.
+    /// Signed distance in samples from `other` to `self` modulo 2^32.
     pub fn distance_from(self, other: Self) -> i32 {
         self.0.wrapping_sub(other.0).cast_signed()
     }
 }
 
-/// Why bytes are not an RTP packet.
+/// Why a datagram is not an RTP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RtpError {
-    /// Shorter than its own header says.
-    #[error("RTP packet from the caller ends inside its header")]
+    /// The datagram is shorter than its header.
+    #[error("the RTP header is truncated")]
     Truncated,
-    /// A control packet (RTCP) on the media port; not used yet.
-    #[error("datagram from the caller is RTCP")]
+    /// The datagram is RTCP on the RTP port (RFC 5761).
+    #[error("the datagram is RTCP")]
     Control,
-    /// Not version 2.
-    #[error("datagram from the caller is not RTP version 2")]
+    /// The version is not 2.
+    #[error("the datagram is not RTP version 2")]
     Version,
     /// The padding length is zero or longer than the payload.
-    #[error("RTP packet from the caller has impossible padding")]
+    #[error("the RTP padding is invalid")]
     Padding,
 }
 
-/// The fixed part of an RTP header.
+/// The fixed RTP header, without contributing sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RtpHeader {
     /// Set on the first packet of a talk spurt (RFC 3551 section 4.1).
     pub marker: bool,
-    /// What the payload is.
+    /// Format of the payload.
     pub payload_type: PayloadType,
-    /// Position in the stream of packets.
+    /// Increments by one per packet.
     pub sequence: SequenceNumber,
-    /// Position in media time.
+    /// Sampling instant of the first sample.
     pub timestamp: RtpTimestamp,
-    /// Whose stream it is.
+    /// Source of the stream.
     pub ssrc: Ssrc,
 }
 
@@ -116,14 +116,17 @@ pub struct RtpPacket<'a> {
 }
 
 impl<'a> RtpPacket<'a> {
-    /// Parses a datagram. Contributing sources and a header extension are skipped, padding is cut off.
+    /// Parses a datagram. Contributing sources and a header extension are skipped; padding is removed.
+    ///
+    /// # Errors
+    /// See [`RtpError`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RtpError> {
         let (fixed, rest) = bytes.split_first_chunk::<FIXED_HEADER>().ok_or(RtpError::Truncated)?;
         let [flags, kind, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = *fixed;
         if flags >> 6 != 2 {
             return Err(RtpError::Version);
         }
-        // Where both share a port these second bytes are RTCP's (RFC 5761 section 4).
+        // RTCP packet types on a shared port (RFC 5761 section 4).
         if (192..=223).contains(&kind) {
             return Err(RtpError::Control);
         }
@@ -150,7 +153,7 @@ impl<'a> RtpPacket<'a> {
     }
 }
 
-/// A packet ready to be sent, in a fixed buffer of at most one G.711 frame.
+/// An encoded packet with at most one G.711 frame.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Datagram {
     length: usize,
@@ -158,7 +161,7 @@ pub struct Datagram {
 }
 
 impl Datagram {
-    /// Writes a packet. A payload beyond one frame (160 bytes) is cut; no caller in this crate makes one.
+    /// Encodes a packet. A payload longer than one frame (160 bytes) is truncated.
     pub fn new(header: RtpHeader, payload: &[u8]) -> Self {
         let mut bytes = [0; FIXED_HEADER + FRAME_SAMPLES];
         bytes[0] = 0x80;

@@ -1,89 +1,89 @@
-//! The reorder window: packets in, audio in order and true in time out.
+//! The receiving side of an RTP stream: a reorder window whose output is in order and has no gaps in time.
 //!
-//! A packet that is next in sequence passes at once. Behind a gap packets wait, but only a few and not for
-//! long; then the gap is closed with silence of exactly the missing length. Pauses of the sender (silence
-//! suppression, DTMF events) are filled as well, while they last, because an agent's own speech detection
-//! needs to hear silence to know that the caller has finished.
+//! The next packet in sequence is delivered at once. Packets behind a gap wait, for a bounded number of packets and a
+//! bounded time; then silence replaces exactly what is missing. Pauses of the sender (silence suppression, telephone
+//! events) are filled with silence while they last, because an agent's own speech detection needs silence to recognize
+//! that the caller has finished.
 
 use super::statistics::{Extender, ReceptionStatistics};
 use super::{PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
-use crate::{FRAME_SAMPLES, SAMPLE_RATE, duration_of, samples_in};
+use crate::media_clock::{FRAME_SAMPLES, SAMPLE_RATE, duration_of, samples_in};
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
-/// Packets that may wait behind a gap before it is given up.
+/// Maximum number of packets that wait behind a gap.
 pub const REORDER_PACKETS: usize = 3;
-/// Time packets may wait behind a gap before it is given up. Together with the 20 ms after which a gap is seen
-/// it stays within [`crate::playout::UTTERANCE_GAP`], so that a lost packet does not break an echo's utterance.
+/// Maximum time that packets wait behind a gap. A gap is noticed after 20 ms; the sum stays within
+/// [`crate::playout::UTTERANCE_GAP`], so that a lost packet does not split the utterance of an agent that echoes.
 pub const REORDER_TIME: Duration = Duration::from_millis(40);
-/// Silence is made up when no audio came for this long.
-pub const COVER_AFTER: Duration = Duration::from_millis(200);
-/// A sequence number this far ahead is a restart of the sender rather than loss (RFC 3550 A.1).
+/// Silence is filled in after this long without audio.
+pub const SILENCE_FILL_AFTER: Duration = Duration::from_millis(200);
+/// A larger jump ahead is a restart of the sender, not loss (`MAX_DROPOUT` in RFC 3550 appendix A.1).
 const MAX_DROPOUT: u64 = 3000;
-/// A packet this far behind is a restart of the sender rather than late.
+/// A packet further behind is a restart of the sender, not late (`MAX_MISORDER` in RFC 3550 appendix A.1).
 const MAX_MISORDER: u64 = 100;
-/// A new SSRC is believed at once when the old one was silent for this long.
+/// A new SSRC is accepted at its first packet if the old one was silent for this long, otherwise at its second.
 const SOURCE_QUIET: Duration = Duration::from_millis(100);
 const FRAME_LENGTH: u64 = FRAME_SAMPLES as u64;
 
-/// Why silence was put in.
+/// What silence replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GapCause {
-    /// Packets never arrived.
+    /// Lost packets.
     Loss,
-    /// The sender paused, or nothing arrives at present.
+    /// A pause of the sender.
     Pause,
 }
 
-/// What the receiver hands on, in order.
+/// What the receiver delivers, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery<'a> {
-    /// Encoded audio and the time its packet was read.
+    /// Encoded audio.
     Audio {
-        /// The codec's bytes.
+        /// The RTP payload.
         payload: &'a [u8],
         /// When the packet was read.
         arrival: Instant,
     },
-    /// A telephone-event payload (RFC 4733).
+    /// A telephone event (RFC 4733).
     Event {
-        /// The four bytes of the event.
+        /// The event payload (RFC 4733 section 2.3).
         payload: &'a [u8],
-        /// The event's start, which identifies it.
+        /// The start of the event, which identifies it.
         timestamp: RtpTimestamp,
     },
-    /// Nothing was there; silence of this length keeps time true.
+    /// Silence in place of missing audio.
     Silence {
-        /// Length at 8 kHz.
+        /// Length in samples.
         samples: u64,
-        /// Why.
+        /// What the silence replaces.
         cause: GapCause,
     },
 }
 
-/// What was not passed on, by cause.
+/// What was not delivered, and what was filled in, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReceiverCounters {
-    /// Same sequence number again.
+    /// Packets with a sequence number that was already received.
     pub duplicates: u64,
-    /// Arrived after its gap had been given up.
+    /// Packets that arrived after silence had replaced them.
     pub late: u64,
-    /// Payload type that was not negotiated (comfort noise among them).
+    /// Packets with a payload type that was not negotiated, comfort noise included.
     pub unknown_payload: u64,
-    /// From another SSRC that was not (yet) believed.
+    /// Packets of another SSRC that was not accepted.
     pub foreign_source: u64,
-    /// Times the SSRC changed.
+    /// Changes of the SSRC.
     pub source_changes: u64,
-    /// Times the sequence numbers or timestamps jumped without explanation.
+    /// Jumps of the sequence number or timestamp.
     pub jumps: u64,
-    /// Samples of silence put in for lost packets.
+    /// Samples of silence in place of lost packets.
     pub concealed_samples: u64,
-    /// Samples of silence put in for pauses.
+    /// Samples of silence during pauses.
     pub paused_samples: u64,
 }
 
 #[derive(Debug)]
-struct Held {
+struct BufferedPacket {
     extended: u64,
     header: RtpHeader,
     payload: Vec<u8>,
@@ -95,22 +95,22 @@ struct Source {
     ssrc: Ssrc,
     extender: Extender,
     next: u64,
-    /// Bit n: the packet n + 1 before `next` was delivered. Tells a duplicate from a late packet.
+    /// Bit n is set if packet `next - n - 1` was received. Distinguishes duplicates from late packets.
     seen: u64,
-    last_heard: Instant,
-    /// The sequence number after one that jumped; two in a row are believed.
+    last_packet: Instant,
+    /// The sequence number that follows a jump. If it comes next, the jump is a restart of the sender.
     jumped_to: Option<SequenceNumber>,
 }
 
-/// Position of the audio handed on, in the sender's time and in ours.
+/// Position of the delivered audio, in the sender's time and in local time.
 #[derive(Debug, Default)]
 struct Timeline {
     next: Option<RtpTimestamp>,
     last_audio: Option<Instant>,
     last_samples: u64,
-    /// Silence put in since the last audio.
-    covered: u64,
-    /// Silence put in beyond what the sender's timestamps have accounted for so far.
+    /// Samples of silence since the last audio.
+    filled: u64,
+    /// Samples of silence that the sender's timestamps have not accounted for yet.
     ahead: u64,
     lossy: bool,
 }
@@ -122,7 +122,7 @@ pub struct RtpReceiver {
     event: Option<PayloadType>,
     source: Option<Source>,
     candidate: Option<Ssrc>,
-    window: Vec<Held>,
+    window: Vec<BufferedPacket>,
     gap_since: Option<Instant>,
     timeline: Timeline,
     statistics: ReceptionStatistics,
@@ -130,7 +130,7 @@ pub struct RtpReceiver {
 }
 
 impl RtpReceiver {
-    /// A receiver for one audio format and, when negotiated, telephone events.
+    /// Creates a receiver for one audio payload type and, if negotiated, one for telephone events.
     pub fn new(audio: PayloadType, event: Option<PayloadType>) -> Self {
         Self {
             audio,
@@ -145,13 +145,13 @@ impl RtpReceiver {
         }
     }
 
-    /// Changes the expected payload types after a new negotiation.
+    /// Sets the payload types after renegotiation.
     pub fn set_formats(&mut self, audio: PayloadType, event: Option<PayloadType>) {
         self.audio = audio;
         self.event = event;
     }
 
-    /// Forgets the position in time, so that a hold is not filled with silence when it ends.
+    /// Forgets the position in time, so that a hold is not filled with silence.
     pub fn reset_timeline(&mut self) {
         self.timeline = Timeline::default();
     }
@@ -166,12 +166,12 @@ impl RtpReceiver {
         self.counters
     }
 
-    /// Packets waiting behind a gap; never more than [`REORDER_PACKETS`].
-    pub fn waiting(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
         self.window.len()
     }
 
-    /// Takes in a packet read at `now` and hands on whatever is in order.
+    /// Handles a packet read at `now` and delivers whatever is in order.
     pub fn handle(&mut self, packet: RtpPacket<'_>, now: Instant, sink: &mut impl FnMut(Delivery<'_>)) {
         if !self.admit(packet.header, now, sink) {
             return;
@@ -179,45 +179,40 @@ impl RtpReceiver {
         let Some(source) = &mut self.source else { return };
         let extended = source.extender.extend(packet.header.sequence);
         match extended.cmp(&source.next) {
-            Ordering::Less => self.take_late(extended),
+            Ordering::Less => self.count_late(extended),
             Ordering::Equal => {
                 self.statistics.count(extended);
                 self.deliver(extended, packet.header, packet.payload, now, sink);
                 self.drain(sink);
             }
-            Ordering::Greater => self.hold(extended, packet, now, sink),
+            Ordering::Greater => self.buffer(extended, packet, now, sink),
         }
     }
 
-    /// Gives up gaps whose time is over and covers silence.
+    /// Skips gaps that have waited long enough and fills pauses with silence.
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl FnMut(Delivery<'_>)) {
         if self.gap_since.is_some_and(|since| now >= since + REORDER_TIME) {
             self.skip_gap(sink);
         }
-        if self.cover_due().is_some_and(|due| now >= due) {
-            self.cover(now, sink);
+        if self.fill_deadline().is_some_and(|due| now >= due) {
+            self.fill_pause(now, sink);
         }
     }
 
-    /// Hands on everything that still waits, at the end of a stream.
-    pub fn finish(&mut self, sink: &mut impl FnMut(Delivery<'_>)) {
-        self.flush(sink);
-    }
-
-    /// When [`Self::handle_timeout`] wants to be called.
+    /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let gap = self.gap_since.map(|since| since + REORDER_TIME);
-        [gap, self.cover_due()].into_iter().flatten().min()
+        [gap, self.fill_deadline()].into_iter().flatten().min()
     }
 
-    /// Decides whether the packet's source is the one we listen to, and follows jumps of its numbers.
+    /// Decides whether to accept the packet's source, and handles restarts of the sender.
     fn admit(&mut self, header: RtpHeader, now: Instant, sink: &mut impl FnMut(Delivery<'_>)) -> bool {
         let Some(source) = &mut self.source else {
             self.start(header, now);
             return true;
         };
         if source.ssrc != header.ssrc {
-            let quiet = now.saturating_duration_since(source.last_heard) >= SOURCE_QUIET;
+            let quiet = now.saturating_duration_since(source.last_packet) >= SOURCE_QUIET;
             if !quiet && self.candidate != Some(header.ssrc) {
                 self.candidate = Some(header.ssrc);
                 self.counters.foreign_source += 1;
@@ -230,7 +225,7 @@ impl RtpReceiver {
             return true;
         }
         self.candidate = None;
-        source.last_heard = now;
+        source.last_packet = now;
         let extended = source.extender.extend(header.sequence);
         if extended <= source.next + MAX_DROPOUT && extended + MAX_MISORDER >= source.next {
             source.jumped_to = None;
@@ -252,10 +247,10 @@ impl RtpReceiver {
         self.candidate = None;
         self.statistics.restart();
         self.source =
-            Some(Source { ssrc: header.ssrc, extender, next, seen: 0, last_heard: now, jumped_to: None });
+            Some(Source { ssrc: header.ssrc, extender, next, seen: 0, last_packet: now, jumped_to: None });
     }
 
-    fn take_late(&mut self, extended: u64) {
+    fn count_late(&mut self, extended: u64) {
         let Some(source) = &mut self.source else { return };
         let behind = source.next - extended - 1;
         let bit = if behind < 64 { 1 << behind } else { 0 };
@@ -268,28 +263,33 @@ impl RtpReceiver {
         }
     }
 
-    fn hold(
+    fn buffer(
         &mut self,
         extended: u64,
         packet: RtpPacket<'_>,
         now: Instant,
         sink: &mut impl FnMut(Delivery<'_>),
     ) {
-        let position = self.window.partition_point(|held| held.extended < extended);
-        if self.window.get(position).is_some_and(|held| held.extended == extended) {
+        let position = self.window.partition_point(|waiting| waiting.extended < extended);
+        if self.window.get(position).is_some_and(|waiting| waiting.extended == extended) {
             self.counters.duplicates += 1;
             return;
         }
         self.statistics.count(extended);
-        let held = Held { extended, header: packet.header, payload: packet.payload.to_vec(), arrival: now };
-        self.window.insert(position, held);
+        let buffered = BufferedPacket {
+            extended,
+            header: packet.header,
+            payload: packet.payload.to_vec(),
+            arrival: now,
+        };
+        self.window.insert(position, buffered);
         self.gap_since.get_or_insert(now);
         if self.window.len() > REORDER_PACKETS {
             self.skip_gap(sink);
         }
     }
 
-    /// Gives up what is missing before the first waiting packet.
+    /// Gives up the packets that are missing before the first waiting one.
     fn skip_gap(&mut self, sink: &mut impl FnMut(Delivery<'_>)) {
         if let (Some(source), Some(first)) = (&mut self.source, self.window.first()) {
             let missing = first.extended - source.next;
@@ -300,18 +300,19 @@ impl RtpReceiver {
         self.drain(sink);
     }
 
-    /// Hands on waiting packets as long as they are in sequence.
+    /// Delivers waiting packets that are next in sequence.
     fn drain(&mut self, sink: &mut impl FnMut(Delivery<'_>)) {
         while let (Some(first), Some(source)) = (self.window.first(), &self.source)
             && first.extended == source.next
         {
-            let held = self.window.remove(0);
-            self.deliver(held.extended, held.header, &held.payload, held.arrival, sink);
+            let next = self.window.remove(0);
+            self.deliver(next.extended, next.header, &next.payload, next.arrival, sink);
         }
-        self.gap_since = self.window.first().map(|held| held.arrival);
+        self.gap_since = self.window.first().map(|waiting| waiting.arrival);
     }
 
-    fn flush(&mut self, sink: &mut impl FnMut(Delivery<'_>)) {
+    /// Delivers all waiting packets, for the end of a stream.
+    pub fn flush(&mut self, sink: &mut impl FnMut(Delivery<'_>)) {
         while !self.window.is_empty() {
             self.skip_gap(sink);
         }
@@ -335,23 +336,23 @@ impl RtpReceiver {
         } else if header.payload_type != self.audio {
             self.counters.unknown_payload += 1;
         } else if !payload.is_empty() {
-            self.statistics.time(header.timestamp, arrival);
-            self.fill(header.timestamp, arrival, sink);
+            self.statistics.update_jitter(header.timestamp, arrival);
+            self.fill_gap(header.timestamp, arrival, sink);
             sink(Delivery::Audio { payload, arrival });
             let samples = payload.len() as u64;
             self.timeline.next = Some(header.timestamp.after(samples));
             self.timeline.last_audio = Some(arrival);
             self.timeline.last_samples = samples;
-            self.timeline.covered = 0;
+            self.timeline.filled = 0;
             self.timeline.lossy = false;
         }
     }
 
-    /// Puts in the silence between the audio before and the packet at `timestamp`.
-    fn fill(&mut self, timestamp: RtpTimestamp, arrival: Instant, sink: &mut impl FnMut(Delivery<'_>)) {
+    /// Fills the time between the last audio and the packet at `timestamp` with silence.
+    fn fill_gap(&mut self, timestamp: RtpTimestamp, arrival: Instant, sink: &mut impl FnMut(Delivery<'_>)) {
         let Some(last_audio) = self.timeline.last_audio else { return };
         let elapsed = samples_in(arrival.saturating_duration_since(last_audio));
-        // Without a usable timestamp our own clock says how much is missing.
+        // If the timestamp is not usable, the arrival time determines the length of the gap.
         let by_clock = elapsed.saturating_sub(self.timeline.last_samples) / FRAME_LENGTH * FRAME_LENGTH;
         let gap = match self.timeline.next {
             None => by_clock,
@@ -369,17 +370,17 @@ impl RtpReceiver {
         self.silence(gap - already, cause, sink);
     }
 
-    fn cover_due(&self) -> Option<Instant> {
-        let wait = COVER_AFTER.max(duration_of(self.timeline.covered + 2 * FRAME_LENGTH));
+    fn fill_deadline(&self) -> Option<Instant> {
+        let wait = SILENCE_FILL_AFTER.max(duration_of(self.timeline.filled + 2 * FRAME_LENGTH));
         self.timeline.last_audio.map(|last| last + wait)
     }
 
-    /// Makes up silence up to one frame before now, whole frames only.
-    fn cover(&mut self, now: Instant, sink: &mut impl FnMut(Delivery<'_>)) {
+    /// Fills the time until one frame before `now` with whole frames of silence.
+    fn fill_pause(&mut self, now: Instant, sink: &mut impl FnMut(Delivery<'_>)) {
         let Some(last_audio) = self.timeline.last_audio else { return };
         let frames = samples_in(now.saturating_duration_since(last_audio)) / FRAME_LENGTH;
-        let missing = (frames.saturating_sub(1) * FRAME_LENGTH).saturating_sub(self.timeline.covered);
-        self.timeline.covered += missing;
+        let missing = (frames.saturating_sub(1) * FRAME_LENGTH).saturating_sub(self.timeline.filled);
+        self.timeline.filled += missing;
         self.timeline.ahead += missing;
         self.silence(missing, GapCause::Pause, sink);
     }

@@ -1,20 +1,20 @@
-//! Reception statistics: packets expected, lost and the interarrival jitter (RFC 3550 A.1, A.3, A.8).
+//! Reception statistics: expected and lost packets, interarrival jitter (RFC 3550 appendices A.1, A.3, A.8).
 //!
-//! One value per call: when the peer changes its SSRC the sequence starts anew, but what was lost before
-//! stays lost in the sum.
+//! The statistics cover the whole call: when the peer changes its SSRC, the sequence starts again, but earlier losses
+//! still count.
 
 use super::{RtpTimestamp, SequenceNumber};
-use crate::{SAMPLE_RATE, samples_in};
+use crate::media_clock::{SAMPLE_RATE, samples_in};
 use std::time::{Duration, Instant};
 
-/// Counts of one received stream.
+/// Reception statistics of one call.
 #[derive(Debug, Clone, Default)]
 pub struct ReceptionStatistics {
     received: u64,
     expected_before: u64,
     current: Option<Sequence>,
     transit: Option<Transit>,
-    /// Jitter in sixteenths of a sample, as in RFC 3550 A.8.
+    /// Jitter in 1/16 sample (RFC 3550 appendix A.8).
     jitter_16: u64,
     jitter_max_16: u64,
 }
@@ -32,14 +32,14 @@ struct Transit {
 }
 
 impl ReceptionStatistics {
-    /// Begins a new source: its sequence numbers and timestamps are unrelated to those before.
+    /// Starts a new source with unrelated sequence numbers and timestamps.
     pub fn restart(&mut self) {
         self.expected_before = self.expected();
         self.current = None;
         self.transit = None;
     }
 
-    /// Counts a packet that is not a duplicate, with its extended sequence number.
+    /// Counts a packet by its extended sequence number. Duplicates must not be counted.
     pub(crate) fn count(&mut self, extended: u64) {
         self.received += 1;
         let sequence = self.current.get_or_insert(Sequence { base: extended, highest: extended });
@@ -47,12 +47,12 @@ impl ReceptionStatistics {
         sequence.highest = sequence.highest.max(extended);
     }
 
-    /// Feeds the jitter estimate with an audio packet (events repeat their timestamp and would spoil it).
-    pub(crate) fn time(&mut self, timestamp: RtpTimestamp, arrival: Instant) {
+    /// Updates the jitter with an audio packet. Event packets must not be passed: they repeat their timestamp.
+    pub(crate) fn update_jitter(&mut self, timestamp: RtpTimestamp, arrival: Instant) {
         if let Some(last) = self.transit {
             let elapsed = samples_in(arrival.saturating_duration_since(last.arrival)).cast_signed();
             let difference = (elapsed - i64::from(timestamp.distance_from(last.timestamp))).unsigned_abs();
-            // A difference beyond a second is a pause or a new timestamp origin, not network jitter.
+            // More than a second is a pause or a new timestamp origin, not jitter.
             if difference < u64::from(SAMPLE_RATE) {
                 self.jitter_16 = self.jitter_16 + difference - ((self.jitter_16 + 8) >> 4);
                 self.jitter_max_16 = self.jitter_max_16.max(self.jitter_16);
@@ -61,32 +61,32 @@ impl ReceptionStatistics {
         self.transit = Some(Transit { arrival, timestamp });
     }
 
-    /// Packets that arrived, without duplicates.
+    /// Received packets, without duplicates.
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// Packets that should have arrived, over all sources of the call.
+    /// Expected packets over all sources of the call.
     pub fn expected(&self) -> u64 {
         self.expected_before + self.current.map_or(0, |sequence| sequence.highest - sequence.base + 1)
     }
 
-    /// Packets that never arrived. Never negative: duplicates are not counted as received.
+    /// Lost packets. Never negative, because duplicates do not count as received.
     pub fn lost(&self) -> u64 {
         self.expected().saturating_sub(self.received)
     }
 
-    /// Share of lost packets in percent.
+    /// Lost packets in percent of the expected ones.
     pub fn loss_percent(&self) -> f64 {
         if self.expected() == 0 { 0.0 } else { ratio(self.lost(), self.expected()) * 100.0 }
     }
 
-    /// The interarrival jitter now.
+    /// The current interarrival jitter.
     pub fn jitter(&self) -> Duration {
         Duration::from_nanos((self.jitter_16 * 125_000) >> 4)
     }
 
-    /// The largest value the interarrival jitter reached.
+    /// The maximum interarrival jitter.
     pub fn jitter_max(&self) -> Duration {
         Duration::from_nanos((self.jitter_max_16 * 125_000) >> 4)
     }
@@ -98,19 +98,19 @@ fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 
-/// Extends 16-bit sequence numbers to 64 bits around the last one seen (RFC 3550 A.1, without its limits).
+/// Extends 16-bit sequence numbers to 64 bits relative to the last one (RFC 3550 appendix A.1, without its limits).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extender {
     reference: u64,
 }
 
 impl Extender {
-    /// Starts one cycle up, so that an earlier packet still has a number above zero.
+    /// Starts one cycle up, so that a packet from before the first one has a positive number.
     pub(crate) fn new(first: SequenceNumber) -> Self {
         Self { reference: 0x1_0000 + u64::from(first.0) }
     }
 
-    /// The extended number nearest to the reference.
+    /// The extended number closest to the reference.
     pub(crate) fn extend(self, sequence: SequenceNumber) -> u64 {
         let near = SequenceNumber((self.reference & 0xffff) as u16);
         self.reference.saturating_add_signed(i64::from(sequence.distance_from(near)))

@@ -1,125 +1,154 @@
-//! Offer and answer for one audio stream (RFC 3264).
+//! Offer/answer for one audio stream (RFC 3264).
 //!
-//! The server's order of codecs decides, numbers are the offerer's, and the answer names one codec only, so
-//! that nobody changes codec in the middle of a call. Streams we do not want are refused with port 0.
+//! The answerer's codec preference decides, payload types are the offerer's, and the answer contains one codec, so that
+//! neither side switches codecs during a call. Other streams are rejected with port 0.
 
 use super::{
-    ConnectionAddress, Direction, FormatParameters, MediaDescription, Origin, RtpMap, SessionDescription,
+    ConnectionAddress, FormatParameters, MediaDescription, MediaDirection, Origin, RtpMap, SessionDescription,
 };
-use crate::SAMPLE_RATE;
-use crate::codec::Codec;
+use crate::codec::AudioCodec;
+use crate::media_clock::SAMPLE_RATE;
 use crate::rtp::PayloadType;
 use std::net::{IpAddr, SocketAddr};
 
-/// The only profile spoken today.
+/// The only supported RTP profile.
 const PROFILE: &str = "RTP/AVP";
-const EVENT: &str = "telephone-event";
-/// Digits, star, hash and A to D.
-const EVENT_RANGE: &str = "0-15";
-/// Packet times a peer may ask for, in milliseconds.
+const TELEPHONE_EVENT: &str = "telephone-event";
+/// DTMF: 0 to 9, star, hash, A to D (RFC 4733 section 3.2).
+const DTMF_EVENTS: &str = "0-15";
+/// Accepted values of the peer's `a=ptime`, in milliseconds.
 const PTIMES: std::ops::RangeInclusive<u16> = 10..=60;
 
-/// Identifier and version of our own descriptions. The version grows by one with each new description.
+/// Session identifier and version of our descriptions. The version increments with each description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionId {
-    /// Random, drawn once a call.
+    /// Random, one per call.
     pub id: u32,
     /// Version of the description.
     pub version: u32,
 }
 
-/// Our side of the stream.
+/// Our side of the audio stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalMedia {
-    /// Address and port the peer shall send to.
+    /// Address and port at which we receive.
     pub address: SocketAddr,
-    /// Identifier and version of the description.
+    /// Session identifier and version.
     pub session: SessionId,
-    /// What we want to do; `SendRecv` unless we hold.
-    pub direction: Direction,
 }
 
-/// What both sides agreed on.
+/// The negotiated audio stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Negotiated {
     /// The codec.
-    pub codec: Codec,
-    /// Its number in both directions.
+    pub codec: AudioCodec,
+    /// Payload type of the codec in both directions.
     pub payload_type: PayloadType,
-    /// The number of telephone-event, when both sides have it.
+    /// Payload type of telephone-event, if both sides support it.
     pub telephone_event: Option<PayloadType>,
-    /// Where the peer wants audio; `None` when it named no usable address.
+    /// Where the peer receives audio; `None` if its SDP has no usable address.
     pub remote: Option<SocketAddr>,
-    /// Who sends, seen from us.
-    pub direction: Direction,
-    /// The packet time the peer asked for, when it lies between 10 and 60 ms.
+    /// Our direction.
+    pub direction: MediaDirection,
+    /// The peer's `a=ptime`, if it is between 10 and 60 ms.
     pub peer_ptime_ms: Option<u16>,
 }
 
 impl Negotiated {
-    /// What our own offer proposes first, until its answer comes (late offer). Nothing can be sent yet, as the
-    /// peer has named no address.
-    pub fn proposed(codec: Codec) -> Self {
+    /// The media assumed after our offer, until the peer answers it. Nothing can be sent, because the peer's address is
+    /// unknown.
+    pub fn proposed(codec: AudioCodec) -> Self {
         Self {
             codec,
             payload_type: codec.static_payload_type(),
             telephone_event: Some(PayloadType::TELEPHONE_EVENT),
             remote: None,
-            direction: Direction::SendRecv,
+            direction: MediaDirection::SendRecv,
             peer_ptime_ms: None,
         }
     }
 
-    /// Whether the peer holds us: we must not send.
+    /// Whether the peer put us on hold, so that we must not send.
     pub fn is_held(&self) -> bool {
         !self.direction.sends()
     }
 }
 
-/// Why there is no agreement.
+/// Why negotiation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NegotiationError {
-    /// No offered audio stream has a codec, profile and address we speak: answer 488.
+    /// No offered audio stream has a supported codec, profile and address. Respond with 488.
     #[error("the peer offers no audio stream with a codec in common")]
     NoCommonCodec,
-    /// The answer does not fit the offer it answers.
-    #[error("the peer's answer does not fit our offer")]
+    /// The answer does not match the offer.
+    #[error("the peer's answer does not match our offer")]
     AnswerMismatch,
-    /// The answer refuses the audio stream.
-    #[error("the peer's answer refuses audio")]
-    Refused,
+    /// The answer rejects the audio stream with port 0.
+    #[error("the peer's answer rejects the audio stream")]
+    StreamRejected,
 }
 
-/// Writes an offer of one audio stream, codecs in the given order.
-pub fn offer(codecs: &[Codec], local: LocalMedia) -> SessionDescription {
+/// Creates an offer to send and receive one audio stream, with these codecs in order of preference.
+pub fn offer(codecs: &[AudioCodec], local: LocalMedia) -> SessionDescription {
     let mut media = audio(local);
     for codec in codecs {
         push_codec(&mut media, *codec, codec.static_payload_type());
     }
-    push_event(&mut media, PayloadType::TELEPHONE_EVENT);
+    push_telephone_event(&mut media, PayloadType::TELEPHONE_EVENT);
     session(local, vec![media])
 }
 
-/// Answers an offer; `codecs` is the server's order of preference.
-pub fn answer(
-    offer: &SessionDescription,
-    codecs: &[Codec],
-    local: LocalMedia,
-) -> Result<(SessionDescription, Negotiated), NegotiationError> {
-    let (chosen, agreed) = offer
-        .media
-        .iter()
-        .enumerate()
-        .find_map(|(index, media)| agree(offer, media, codecs, local.direction).map(|agreed| (index, agreed)))
-        .ok_or(NegotiationError::NoCommonCodec)?;
-    let media =
-        offer.media.iter().enumerate().map(|(index, offered)| {
-            if index == chosen { accepted(local, &agreed) } else { refused(offered) }
-        });
-    Ok((session(local, media.collect()), agreed))
+/// A peer's offer with the audio stream that we accept.
+#[derive(Debug)]
+pub struct AcceptedOffer {
+    offer: SessionDescription,
+    /// Index of the accepted m-line.
+    stream: usize,
+    negotiated: Negotiated,
 }
 
-/// Reads the answer to our own offer (late offer: it comes in the ACK).
+impl AcceptedOffer {
+    /// Accepts the first stream with a supported codec, profile and address. `codecs` is our order of preference and
+    /// `direction` ours.
+    ///
+    /// # Errors
+    /// [`NegotiationError::NoCommonCodec`].
+    pub fn negotiate(
+        offer: SessionDescription,
+        codecs: &[AudioCodec],
+        direction: MediaDirection,
+    ) -> Result<Self, NegotiationError> {
+        let (stream, negotiated) = offer
+            .media
+            .iter()
+            .enumerate()
+            .find_map(|(index, media)| Some((index, negotiate(&offer, media, codecs, direction)?)))
+            .ok_or(NegotiationError::NoCommonCodec)?;
+        Ok(Self { offer, stream, negotiated })
+    }
+
+    /// The negotiated audio stream.
+    pub fn negotiated(&self) -> Negotiated {
+        self.negotiated
+    }
+
+    /// The answer. All other streams are rejected with port 0.
+    pub fn answer(&self, local: LocalMedia) -> SessionDescription {
+        let media = self.offer.media.iter().enumerate().map(|(index, offered)| {
+            if index == self.stream {
+                accepted_stream(local, &self.negotiated)
+            } else {
+                rejected_stream(offered)
+            }
+        });
+        session(local, media.collect())
+    }
+}
+
+/// Applies the peer's answer to our offer.
+///
+/// # Errors
+/// [`NegotiationError::AnswerMismatch`] or [`NegotiationError::StreamRejected`].
 pub fn accept_answer(
     offer: &SessionDescription,
     answer: &SessionDescription,
@@ -132,32 +161,32 @@ pub fn accept_answer(
         return Err(NegotiationError::AnswerMismatch);
     }
     if theirs.port == 0 {
-        return Err(NegotiationError::Refused);
+        return Err(NegotiationError::StreamRejected);
     }
-    let offered: Vec<Codec> = ours.formats.iter().filter_map(|format| codec_of(ours, format)).collect();
-    // The answerer's order decides here.
-    let accepted: Vec<Codec> = theirs
+    let offered: Vec<AudioCodec> = ours.formats.iter().filter_map(|format| codec_of(ours, format)).collect();
+    // The answerer's preference decides.
+    let accepted: Vec<AudioCodec> = theirs
         .formats
         .iter()
         .filter_map(|format| codec_of(theirs, format))
         .filter(|codec| offered.contains(codec))
         .collect();
     let direction = ours.direction.or(offer.direction).unwrap_or_default();
-    agree(answer, theirs, &accepted, direction).ok_or(NegotiationError::AnswerMismatch)
+    negotiate(answer, theirs, &accepted, direction).ok_or(NegotiationError::AnswerMismatch)
 }
 
-/// What we agree on for one stream of the peer, if anything.
-fn agree(
+/// Negotiates one stream of the peer; `None` if it cannot be accepted.
+fn negotiate(
     peer: &SessionDescription,
     media: &MediaDescription,
-    codecs: &[Codec],
-    ours: Direction,
+    codecs: &[AudioCodec],
+    ours: MediaDirection,
 ) -> Option<Negotiated> {
     if media.kind != "audio" || media.protocol != PROFILE || media.port == 0 {
         return None;
     }
     let connection = media.connection.as_ref().or(peer.connection.as_ref())?;
-    // 0.0.0.0 was the way to hold before the direction attributes (RFC 3264 section 8.4).
+    // 0.0.0.0 means hold in RFC 2543 (RFC 3264 section 8.4).
     let (ip, blackhole) = match connection {
         ConnectionAddress::Ip(ip) if ip.is_multicast() => return None,
         ConnectionAddress::Ip(ip) if ip.is_unspecified() => (None, true),
@@ -169,14 +198,18 @@ fn agree(
         Some((codec, number(format)?))
     })?;
     let theirs = media.direction.or(peer.direction).unwrap_or_default();
-    let direction = Direction::from_parts(
+    let direction = MediaDirection::from_parts(
         ours.sends() && theirs.receives() && !blackhole,
         ours.receives() && theirs.sends(),
     );
     Some(Negotiated {
         codec,
         payload_type,
-        telephone_event: media.formats.iter().find(|format| is_event(media, format)).and_then(|f| number(f)),
+        telephone_event: media
+            .formats
+            .iter()
+            .find(|format| is_telephone_event(media, format))
+            .and_then(|format| number(format)),
         remote: ip.map(|ip| SocketAddr::new(ip, media.port)),
         direction,
         peer_ptime_ms: media.ptime.filter(|ms| PTIMES.contains(ms)),
@@ -196,19 +229,22 @@ fn map_of<'a>(media: &'a MediaDescription, format: &str) -> Option<&'a RtpMap> {
     media.rtpmaps.iter().find(|map| map.payload_type == number)
 }
 
-/// The codec behind a format: by its rtpmap, else by its static number.
-fn codec_of(media: &MediaDescription, format: &str) -> Option<Codec> {
+/// The codec of a format: from its rtpmap, else from its static payload type.
+fn codec_of(media: &MediaDescription, format: &str) -> Option<AudioCodec> {
     match map_of(media, format) {
-        Some(map) if map.clock_rate == SAMPLE_RATE && map.channels == 1 => Codec::from_name(&map.encoding),
+        Some(map) if map.clock_rate == SAMPLE_RATE && map.channels == 1 => {
+            AudioCodec::from_name(&map.encoding)
+        }
         Some(_) => None,
-        None => number(format).and_then(Codec::from_static),
+        None => number(format).and_then(AudioCodec::from_static),
     }
 }
 
-/// Other clock rates of telephone-event belong to other codecs of the offer.
-fn is_event(media: &MediaDescription, format: &str) -> bool {
-    map_of(media, format)
-        .is_some_and(|map| map.clock_rate == SAMPLE_RATE && map.encoding.eq_ignore_ascii_case(EVENT))
+/// Whether a format is telephone-event at our clock rate. Other rates belong to other codecs of the offer.
+fn is_telephone_event(media: &MediaDescription, format: &str) -> bool {
+    map_of(media, format).is_some_and(|map| {
+        map.clock_rate == SAMPLE_RATE && map.encoding.eq_ignore_ascii_case(TELEPHONE_EVENT)
+    })
 }
 
 fn session(local: LocalMedia, media: Vec<MediaDescription>) -> SessionDescription {
@@ -237,22 +273,22 @@ fn audio(local: LocalMedia) -> MediaDescription {
         fmtps: Vec::new(),
         ptime: Some(20),
         maxptime: None,
-        direction: Some(local.direction),
+        direction: Some(MediaDirection::SendRecv),
     }
 }
 
-fn accepted(local: LocalMedia, agreed: &Negotiated) -> MediaDescription {
+fn accepted_stream(local: LocalMedia, negotiated: &Negotiated) -> MediaDescription {
     let mut media = audio(local);
-    media.direction = Some(agreed.direction);
-    push_codec(&mut media, agreed.codec, agreed.payload_type);
-    if let Some(event) = agreed.telephone_event {
-        push_event(&mut media, event);
+    media.direction = Some(negotiated.direction);
+    push_codec(&mut media, negotiated.codec, negotiated.payload_type);
+    if let Some(event) = negotiated.telephone_event {
+        push_telephone_event(&mut media, event);
     }
     media
 }
 
-/// Port 0 refuses; transport and formats are repeated as offered (RFC 3264 section 6).
-fn refused(offered: &MediaDescription) -> MediaDescription {
+/// Port 0 rejects a stream; protocol and formats are those of the offer (RFC 3264 section 6).
+fn rejected_stream(offered: &MediaDescription) -> MediaDescription {
     MediaDescription {
         kind: offered.kind.clone(),
         port: 0,
@@ -267,13 +303,13 @@ fn refused(offered: &MediaDescription) -> MediaDescription {
     }
 }
 
-fn push_codec(media: &mut MediaDescription, codec: Codec, payload_type: PayloadType) {
+fn push_codec(media: &mut MediaDescription, codec: AudioCodec, payload_type: PayloadType) {
     push_map(media, codec.name(), payload_type);
 }
 
-fn push_event(media: &mut MediaDescription, payload_type: PayloadType) {
-    push_map(media, EVENT, payload_type);
-    media.fmtps.push(FormatParameters { payload_type, parameters: EVENT_RANGE.to_owned() });
+fn push_telephone_event(media: &mut MediaDescription, payload_type: PayloadType) {
+    push_map(media, TELEPHONE_EVENT, payload_type);
+    media.fmtps.push(FormatParameters { payload_type, parameters: DTMF_EVENTS.to_owned() });
 }
 
 fn push_map(media: &mut MediaDescription, encoding: &str, payload_type: PayloadType) {

@@ -1,19 +1,22 @@
-//! Reading a session description (RFC 8866 section 9), tolerant of bare LF and of unknown lines.
+//! The SDP parser (RFC 8866 section 9). It accepts bare LF line ends and ignores unknown lines.
 
 use super::{
-    ConnectionAddress, Direction, FormatParameters, MAX_BYTES, MAX_FORMATS, MAX_MEDIA, MediaDescription,
+    ConnectionAddress, FormatParameters, MAX_BYTES, MAX_FORMATS, MAX_MEDIA, MediaDescription, MediaDirection,
     Origin, RtpMap, SdpError, SessionDescription,
 };
 use crate::rtp::PayloadType;
 
 impl SessionDescription {
-    /// Parses the body of a message of type `application/sdp`.
+    /// Parses a body of type `application/sdp`.
+    ///
+    /// # Errors
+    /// See [`SdpError`].
     pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
         if body.len() > MAX_BYTES {
             return Err(SdpError::TooLong);
         }
         let text = std::str::from_utf8(body).map_err(|_| SdpError::NotText)?;
-        let mut reader = Reader::default();
+        let mut parser = Parser::default();
         for (index, line) in text.lines().enumerate() {
             let malformed = SdpError::Malformed { line: index + 1 };
             if line.is_empty() {
@@ -22,23 +25,23 @@ impl SessionDescription {
             let (name, value) = line.split_once('=').ok_or_else(|| malformed.clone())?;
             let mut letters = name.chars();
             let (Some(letter), None) = (letters.next(), letters.next()) else { return Err(malformed) };
-            reader.line(letter, value)?.ok_or(malformed)?;
+            parser.line(letter, value)?.ok_or(malformed)?;
         }
-        reader.finish()
+        parser.finish()
     }
 }
 
 #[derive(Default)]
-struct Reader {
+struct Parser {
     version: bool,
     origin: Option<Origin>,
     connection: Option<ConnectionAddress>,
-    direction: Option<Direction>,
+    direction: Option<MediaDirection>,
     media: Vec<MediaDescription>,
 }
 
-impl Reader {
-    /// Takes in one line; `Ok(None)` says it is malformed.
+impl Parser {
+    /// Parses one line; `Ok(None)` means that it is malformed.
     fn line(&mut self, letter: char, value: &str) -> Result<Option<()>, SdpError> {
         if !self.version && letter != 'v' {
             return Err(SdpError::Missing('v'));
@@ -67,10 +70,10 @@ impl Reader {
         })
     }
 
-    /// An attribute that cannot be read is ignored like an unknown one (RFC 8866 section 5.13).
+    /// Parses an attribute. A malformed attribute is ignored like an unknown one (RFC 8866 section 5.13).
     fn attribute(&mut self, value: &str) {
         let (name, rest) = value.split_once(':').map_or((value, ""), |(name, rest)| (name, rest.trim()));
-        let direction = Direction::from_attribute(name.trim());
+        let direction = MediaDirection::from_attribute(name.trim());
         let Some(media) = self.media.last_mut() else {
             self.direction = direction.or(self.direction);
             return;
@@ -116,7 +119,7 @@ fn address(network: &str, kind: &str, value: &str) -> Option<ConnectionAddress> 
     if network != "IN" || !(kind == "IP4" || kind == "IP6") {
         return None;
     }
-    // A multicast address carries a TTL or a count behind a slash.
+    // A multicast address may have a TTL and a count after a slash.
     let bare = value.split('/').next().unwrap_or(value);
     Some(bare.parse().map_or_else(|_| ConnectionAddress::Name(bare.to_owned()), ConnectionAddress::Ip))
 }
@@ -164,7 +167,7 @@ fn fmtp(value: &str) -> Option<FormatParameters> {
     Some(FormatParameters { payload_type: payload_type(number)?, parameters: parameters.trim().to_owned() })
 }
 
-/// Some peers write `20.0`; the whole milliseconds are what matters.
+/// Parses whole milliseconds. Some peers write `20.0`.
 fn milliseconds(text: &str) -> Option<u16> {
     text.split('.').next().and_then(|whole| whole.trim().parse().ok()).filter(|&ms| ms > 0)
 }

@@ -1,7 +1,7 @@
-//! Offer and answer, hold, refusals, and input nobody should send.
+//! Tests of offer/answer, hold, rejected streams and malformed input.
 
 use super::*;
-use crate::codec::Codec;
+use crate::codec::AudioCodec;
 use proptest::prelude::*;
 use std::net::SocketAddr;
 
@@ -13,7 +13,6 @@ fn local() -> LocalMedia {
     LocalMedia {
         address: SocketAddr::from(([198, 51, 100, 1], 20_000)),
         session: SessionId { id: 7, version: 1 },
-        direction: Direction::SendRecv,
     }
 }
 
@@ -21,18 +20,27 @@ fn parse(text: &str) -> SessionDescription {
     SessionDescription::parse(text.as_bytes()).unwrap()
 }
 
-fn answered(text: &str) -> (SessionDescription, Negotiated) {
-    answer(&parse(text), &[Codec::Pcmu, Codec::Pcma], local()).unwrap()
+fn answer(
+    offer: &SessionDescription,
+    codecs: &[AudioCodec],
+    local: LocalMedia,
+) -> Result<(SessionDescription, Negotiated), NegotiationError> {
+    let accepted = AcceptedOffer::negotiate(offer.clone(), codecs, MediaDirection::SendRecv)?;
+    Ok((accepted.answer(local), accepted.negotiated()))
 }
 
-fn refused(text: &str) -> NegotiationError {
-    answer(&parse(text), &Codec::ALL, local()).unwrap_err()
+fn answered(text: &str) -> (SessionDescription, Negotiated) {
+    answer(&parse(text), &[AudioCodec::Pcmu, AudioCodec::Pcma], local()).unwrap()
+}
+
+fn rejected(text: &str) -> NegotiationError {
+    answer(&parse(text), &AudioCodec::ALL, local()).unwrap_err()
 }
 
 #[test]
-fn the_servers_order_decides_and_numbers_are_the_offerers() {
+fn the_answer_uses_our_codec_preference_and_the_offerers_payload_types() {
     let (text, agreed) = answered(OFFER);
-    assert_eq!(agreed.codec, Codec::Pcmu);
+    assert_eq!(agreed.codec, AudioCodec::Pcmu);
     assert_eq!(agreed.telephone_event, PayloadType::new(97));
     assert_eq!(agreed.remote, Some(SocketAddr::from(([192, 0, 2, 10], 49170))));
     assert_eq!(agreed.peer_ptime_ms, Some(30));
@@ -40,31 +48,31 @@ fn the_servers_order_decides_and_numbers_are_the_offerers() {
         m=audio 20000 RTP/AVP 0 97\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:97 telephone-event/8000\r\n\
         a=fmtp:97 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
     assert_eq!(text.to_string(), expected);
-    let other = answer(&parse(OFFER), &[Codec::Pcma, Codec::Pcmu], local()).unwrap().1;
-    assert_eq!((other.codec, other.payload_type), (Codec::Pcma, PayloadType::PCMA));
+    let other = answer(&parse(OFFER), &[AudioCodec::Pcma, AudioCodec::Pcmu], local()).unwrap().1;
+    assert_eq!((other.codec, other.payload_type), (AudioCodec::Pcma, PayloadType::PCMA));
 }
 
 #[test]
-fn a_dynamic_number_may_carry_g711() {
+fn a_dynamic_payload_type_may_map_to_g711() {
     let text = OFFER.replace("RTP/AVP 8 0", "RTP/AVP 120").replace("rtpmap:8 PCMA", "rtpmap:120 pcma");
     let agreed = answered(&text).1;
-    assert_eq!((agreed.codec, agreed.payload_type.get()), (Codec::Pcma, 120));
+    assert_eq!((agreed.codec, agreed.payload_type.get()), (AudioCodec::Pcma, 120));
 }
 
 #[test]
-fn a_static_number_mapped_to_something_else_is_not_taken_for_its_codec() {
+fn an_rtpmap_overrides_the_codec_of_a_static_payload_type() {
     let text =
         OFFER.replace("RTP/AVP 8 0 96 97", "RTP/AVP 0").replace("rtpmap:8 PCMA/8000", "rtpmap:0 L16/44100");
-    assert_eq!(refused(&text), NegotiationError::NoCommonCodec);
+    assert_eq!(rejected(&text), NegotiationError::NoCommonCodec);
 }
 
 #[test]
-fn holds_are_answered_with_the_mirror_of_the_direction() {
+fn the_answer_mirrors_the_offered_direction() {
     for (offered, answer, held) in [
-        ("a=sendrecv", Direction::SendRecv, false),
-        ("a=sendonly", Direction::RecvOnly, true),
-        ("a=recvonly", Direction::SendOnly, false),
-        ("a=inactive", Direction::Inactive, true),
+        ("a=sendrecv", MediaDirection::SendRecv, false),
+        ("a=sendonly", MediaDirection::RecvOnly, true),
+        ("a=recvonly", MediaDirection::SendOnly, false),
+        ("a=inactive", MediaDirection::Inactive, true),
     ] {
         let (text, agreed) = answered(&OFFER.replace("a=sendrecv", offered));
         assert_eq!(agreed.direction, answer, "{offered}");
@@ -76,15 +84,15 @@ fn holds_are_answered_with_the_mirror_of_the_direction() {
 }
 
 #[test]
-fn the_old_hold_by_a_null_address_silences_us() {
+fn connection_address_0_0_0_0_means_hold() {
     let agreed = answered(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 0.0.0.0")).1;
-    assert_eq!(agreed.direction, Direction::RecvOnly);
+    assert_eq!(agreed.direction, MediaDirection::RecvOnly);
     assert_eq!(agreed.remote, None);
     assert!(agreed.is_held());
 }
 
 #[test]
-fn other_streams_are_refused_with_port_zero_in_their_place() {
+fn unsupported_streams_are_rejected_with_port_0() {
     let text = format!(
         "{}m=video 5000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\nm=audio 6000 RTP/AVP 0\r\n",
         OFFER.replace("m=audio", "m=audio 3000 RTP/SAVP 0\r\nm=audio")
@@ -99,47 +107,47 @@ fn other_streams_are_refused_with_port_zero_in_their_place() {
 }
 
 #[test]
-fn without_a_common_codec_profile_or_address_there_is_no_agreement() {
-    assert_eq!(refused(&OFFER.replace("8 0 96 97", "9 18")), NegotiationError::NoCommonCodec);
-    assert_eq!(refused(&OFFER.replace("RTP/AVP", "RTP/SAVP")), NegotiationError::NoCommonCodec);
-    assert_eq!(refused(&OFFER.replace("49170", "0")), NegotiationError::NoCommonCodec);
-    assert_eq!(refused(&OFFER.replace("c=IN IP4 192.0.2.10\r\n", "")), NegotiationError::NoCommonCodec);
+fn an_offer_without_common_codec_profile_or_address_is_rejected() {
+    assert_eq!(rejected(&OFFER.replace("8 0 96 97", "9 18")), NegotiationError::NoCommonCodec);
+    assert_eq!(rejected(&OFFER.replace("RTP/AVP", "RTP/SAVP")), NegotiationError::NoCommonCodec);
+    assert_eq!(rejected(&OFFER.replace("49170", "0")), NegotiationError::NoCommonCodec);
+    assert_eq!(rejected(&OFFER.replace("c=IN IP4 192.0.2.10\r\n", "")), NegotiationError::NoCommonCodec);
     assert_eq!(
-        refused(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 224.2.1.1/127")),
+        rejected(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 224.2.1.1/127")),
         NegotiationError::NoCommonCodec
     );
 }
 
 #[test]
-fn ipv6_and_host_names_are_read() {
+fn ipv6_addresses_and_host_names_are_accepted() {
     let agreed = answered(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP6 2001:db8::1")).1;
     assert_eq!(agreed.remote, Some("[2001:db8::1]:49170".parse().unwrap()));
     let named = answered(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 media.example.com")).1;
     assert_eq!(named.remote, None);
     assert!(!named.is_held());
     let six = LocalMedia { address: "[2001:db8::2]:4000".parse().unwrap(), ..local() };
-    assert!(offer(&Codec::ALL, six).to_string().contains("c=IN IP6 2001:db8::2\r\n"));
+    assert!(offer(&AudioCodec::ALL, six).to_string().contains("c=IN IP6 2001:db8::2\r\n"));
 }
 
 #[test]
-fn our_offer_is_answered_by_ourselves_and_the_answer_understood() {
+fn our_own_offer_and_answer_are_compatible() {
     let caller = LocalMedia { address: SocketAddr::from(([192, 0, 2, 99], 4000)), ..local() };
-    let offered = offer(&[Codec::Pcma, Codec::Pcmu], caller);
+    let offered = offer(&[AudioCodec::Pcma, AudioCodec::Pcmu], caller);
     assert_eq!(parse(&offered.to_string()), offered);
-    let (reply, theirs) = answer(&offered, &[Codec::Pcmu, Codec::Pcma], local()).unwrap();
+    let (reply, theirs) = answer(&offered, &[AudioCodec::Pcmu, AudioCodec::Pcma], local()).unwrap();
     let ours = accept_answer(&offered, &parse(&reply.to_string())).unwrap();
-    assert_eq!((ours.codec, theirs.codec), (Codec::Pcmu, Codec::Pcmu));
+    assert_eq!((ours.codec, theirs.codec), (AudioCodec::Pcmu, AudioCodec::Pcmu));
     assert_eq!(ours.remote, Some(local().address));
     assert_eq!(theirs.remote, Some(caller.address));
     assert_eq!(ours.telephone_event, Some(PayloadType::TELEPHONE_EVENT));
 }
 
 #[test]
-fn an_answer_that_does_not_fit_is_refused() {
-    let offered = offer(&[Codec::Pcmu], local());
+fn an_answer_that_does_not_match_the_offer_is_rejected() {
+    let offered = offer(&[AudioCodec::Pcmu], local());
     let reply = |text: &str| accept_answer(&offered, &parse(text));
     let good = offered.to_string();
-    assert_eq!(reply(&good.replace("20000", "0")), Err(NegotiationError::Refused));
+    assert_eq!(reply(&good.replace("20000", "0")), Err(NegotiationError::StreamRejected));
     assert_eq!(
         reply(&good.replace("AVP 0 101", "AVP 8").replace("rtpmap:0 PCMU", "rtpmap:8 PCMA")),
         Err(NegotiationError::AnswerMismatch)
@@ -148,13 +156,13 @@ fn an_answer_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn a_packet_time_outside_10_to_60_is_not_followed() {
+fn ptime_outside_10_to_60_ms_is_ignored() {
     assert_eq!(answered(&OFFER.replace("ptime:30", "ptime:200")).1.peer_ptime_ms, None);
     assert_eq!(answered(&OFFER.replace("ptime:30", "ptime:20.0")).1.peer_ptime_ms, Some(20));
 }
 
 #[test]
-fn malformed_and_oversized_descriptions_are_named() {
+fn malformed_and_oversized_descriptions_are_rejected_with_their_cause() {
     let error = |text: &str| SessionDescription::parse(text.as_bytes()).unwrap_err();
     assert_eq!(error(""), SdpError::Missing('v'));
     assert_eq!(error("o=x\r\n"), SdpError::Missing('v'));
@@ -165,13 +173,13 @@ fn malformed_and_oversized_descriptions_are_named() {
     assert_eq!(error(&"v=0\r\n".repeat(4000)), SdpError::TooLong);
     assert_eq!(error(&format!("{OFFER}{}", "m=audio 1 RTP/AVP 0\r\n".repeat(16))), SdpError::TooManyStreams);
     assert_eq!(SessionDescription::parse(&[b'v', b'=', 0xff]), Err(SdpError::NotText));
-    // Bare line feeds are common and harmless.
+    // Bare LF line ends are accepted.
     assert_eq!(parse(&OFFER.replace("\r\n", "\n")), parse(OFFER));
 }
 
 proptest! {
     #[test]
-    fn no_mutation_of_an_offer_makes_us_panic(changes in prop::collection::vec((0usize..400, any::<u8>()), 1..12), cut in 0usize..400) {
+    fn mutated_offers_never_cause_a_panic(changes in prop::collection::vec((0usize..400, any::<u8>()), 1..12), cut in 0usize..400) {
         let mut bytes = OFFER.as_bytes().to_vec();
         for (at, with) in changes {
             let at = at % bytes.len();
@@ -179,16 +187,16 @@ proptest! {
         }
         bytes.truncate(cut.max(40));
         if let Ok(offered) = SessionDescription::parse(&bytes)
-            && let Ok((reply, _)) = answer(&offered, &Codec::ALL, local())
+            && let Ok((reply, _)) = answer(&offered, &AudioCodec::ALL, local())
         {
-            // Whatever we answer can be read again and has one line for each offered.
+            // The answer can be parsed and has one m-line per offered m-line.
             let again = SessionDescription::parse(reply.to_string().as_bytes()).unwrap();
             prop_assert_eq!(again.media.len(), offered.media.len());
         }
     }
 
     #[test]
-    fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_never_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = SessionDescription::parse(&bytes);
     }
 }

@@ -1,4 +1,4 @@
-//! Writing a session description in the order RFC 8866 section 9 demands.
+//! The SDP writer. RFC 8866 section 9 fixes the order of the lines.
 
 use super::{ConnectionAddress, MediaDescription, SessionDescription};
 use std::fmt::{Display, Formatter, Result};

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use telepath_core::secret::SecretText;
 use telepath_gateway::caller::{CallOutcome, CallerError, CallerOptions, EndedBy, place_call};
-use telepath_media::codec::Codec;
+use telepath_media::codec::AudioCodec;
 use telepath_media::wav;
 
 use super::output;
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: CallArgs) -> Result<(), Failure> {
     if outcome.answered() {
         return Ok(());
     }
-    let reason = outcome.refusal.as_deref().unwrap_or_default();
+    let reason = outcome.reason_phrase.as_deref().unwrap_or_default();
     Err(Failure::new(Exit::Refused, format!("the call was refused: {} {reason}", outcome.status)))
 }
 
@@ -73,7 +73,7 @@ fn options(args: &CallArgs) -> Result<CallerOptions, Failure> {
     let length = |flag: &str, text: &str| duration(text).map_err(|problem| usage(flag, &problem));
     let mut options = CallerOptions::new(&args.uri).map_err(|error| usage(&args.uri, &error))?;
     options.listen = length("--listen", &args.listen)?;
-    options.answer_within = length("--answer-within", &args.answer_within)?;
+    options.answer_timeout = length("--answer-within", &args.answer_within)?;
     options.credentials = credentials(args)?;
     if let Some(path) = &args.play {
         let bytes = std::fs::read(path)
@@ -131,11 +131,11 @@ fn as_json(outcome: &CallOutcome) -> Value {
     json!({
         "answered": outcome.answered(),
         "status": outcome.status.code(),
-        "reason": outcome.refusal,
+        "reason": outcome.reason_phrase,
         "answered_after_ms": milliseconds(outcome.answered_after),
         "rang": outcome.rang,
         "ended_by": ended_by(outcome),
-        "codec": outcome.codec.map(Codec::name),
+        "codec": outcome.codec.map(AudioCodec::name),
         "recorded_ms": outcome.recording.len() / 8,
         "packets": {
             "sent": outcome.packets_sent,
@@ -161,7 +161,7 @@ fn as_text(outcome: &CallOutcome) -> String {
     };
     let rows = [
         ("answered after", ms(Some(outcome.answered_after))),
-        ("codec", outcome.codec.map_or("-", Codec::name).to_owned()),
+        ("codec", outcome.codec.map_or("-", AudioCodec::name).to_owned()),
         ("ended by", ended_by(outcome).unwrap_or("-").to_owned()),
         ("packets sent", outcome.packets_sent.to_string()),
         ("packets received", format!("{} ({} lost)", outcome.packets_received, outcome.packets_lost)),

@@ -1,7 +1,7 @@
 //! What the call plays and what must come back: three tones shaped like syllables, each known again by its frequency.
 //! The frequencies are no multiples of the packet rate, so that no two packets are alike and each echo can be timed.
 
-use telepath_media::SAMPLE_RATE;
+use telepath_media::media_clock::SAMPLE_RATE;
 use telepath_media::tone::{Hertz, share_at, sine};
 
 /// The tones, a major triad within the telephone band.

@@ -1,11 +1,11 @@
-//! Marks, barge-in, hold, digits, turns, figures and the ends of a call.
+//! Tests of marks, barge-in, hold, digits, turns, measurements and the end of a call.
 
 use super::*;
 use crate::dtmf::{Digit, DtmfReceiver, DtmfSender, DtmfTick};
 use crate::rtp::{Datagram, RtpHeader, RtpPacket};
-use crate::turns::Speaker;
+use crate::turns::TurnSpeaker;
 
-fn frame_from_caller(n: u16, level: i16) -> Datagram {
+fn caller_frame(n: u16, level: i16) -> Datagram {
     let header = RtpHeader {
         marker: false,
         payload_type: PayloadType::PCMU,
@@ -13,28 +13,28 @@ fn frame_from_caller(n: u16, level: i16) -> Datagram {
         timestamp: RtpTimestamp(u32::from(n) * 160),
         ssrc: Ssrc(9),
     };
-    Datagram::new(header, &[Codec::Pcmu.encode(level); 160])
+    Datagram::new(header, &[AudioCodec::Pcmu.encode(level); 160])
 }
 
-/// The caller speaks or is silent for a number of frames.
-fn caller_says(rig: &mut Rig, n: &mut u16, frames: u16, level: i16) {
+/// The caller sends a number of frames of constant level; 0 is silence.
+fn caller_speaks(test: &mut TestBridge, n: &mut u16, frames: u16, level: i16) {
     for _ in 0..frames {
-        rig.rtp(frame_from_caller(*n, level).as_bytes());
+        test.rtp(caller_frame(*n, level).as_bytes());
         *n += 1;
-        rig.run_for(ms(20));
+        test.run_for(ms(20));
     }
 }
 
 #[test]
-fn start_is_the_first_thing_the_agent_hears_and_stop_the_last() {
-    let mut rig = Rig::new();
-    rig.bridge.handle_stop(EndReason::NormalDisconnect, rig.now);
-    rig.collect();
-    assert_eq!(rig.events.first().unwrap().1["type"], "start");
-    let last = &rig.events.last().unwrap().1;
+fn start_is_the_first_event_and_stop_the_last() {
+    let mut test = TestBridge::new();
+    test.bridge.handle_stop(StopReason("normal_disconnect"), test.now);
+    test.collect();
+    assert_eq!(test.events.first().unwrap().1["type"], "start");
+    let last = &test.events.last().unwrap().1;
     assert_eq!((last["type"].as_str(), last["reason"].as_str()), (Some("stop"), Some("normal_disconnect")));
-    assert_eq!(rig.hang_up, None, "a call that ended outside needs no BYE from us");
-    assert_eq!(rig.bridge.poll_timeout(), None);
+    assert_eq!(test.hang_up, None, "the bridge does not hang up a call that already ended");
+    assert_eq!(test.bridge.poll_timeout(), None);
 }
 
 #[test]
@@ -49,152 +49,140 @@ fn nothing_is_sent_to_the_caller_before_the_answer() {
 }
 
 #[test]
-fn marks_come_back_once_when_their_audio_has_been_played() {
-    let mut rig = Rig::new();
-    rig.agent_text(r#"{"type":"mark","name":"empty"}"#);
-    assert_eq!(rig.named("mark").len(), 1, "nothing is queued, so it has been played");
-    rig.agent_audio(&[1000; 160 * 5]);
-    rig.agent_text(r#"{"type":"mark","name":"a"}"#);
-    rig.agent_audio(&[1000; 200]);
-    rig.agent_text(r#"{"type":"mark","name":"b"}"#);
-    rig.run_for(Duration::from_secs(1));
-    let marks: Vec<(Duration, &str)> = rig
+fn marks_are_reported_once_after_their_audio_was_played() {
+    let mut test = TestBridge::new();
+    test.agent_text(r#"{"type":"mark","name":"empty"}"#);
+    assert_eq!(test.events_of_type("mark").len(), 1, "reported at once, because no audio is queued");
+    test.agent_audio(&[1000; 160 * 5]);
+    test.agent_text(r#"{"type":"mark","name":"a"}"#);
+    test.agent_audio(&[1000; 200]);
+    test.agent_text(r#"{"type":"mark","name":"b"}"#);
+    test.run_for(Duration::from_secs(1));
+    let marks: Vec<(Duration, &str)> = test
         .events
         .iter()
         .filter(|(_, event)| event["type"] == "mark")
-        .map(|(at, event)| (*at - rig.start, event["name"].as_str().unwrap()))
+        .map(|(at, event)| (*at - test.start, event["name"].as_str().unwrap()))
         .collect();
-    // Five frames last 100 ms; the tail of 40 samples needs a frame of its own, seven in all.
+    // Five frames last 100 ms. The tail of 40 samples needs a frame of its own: seven frames in total.
     assert_eq!(marks, [(ms(0), "empty"), (ms(100), "a"), (ms(140), "b")]);
 }
 
 #[test]
-fn clear_flushes_within_a_frame_and_returns_every_mark_once() {
-    let mut rig = Rig::new();
-    rig.agent_audio(&tone(10));
-    rig.agent_text(r#"{"type":"mark","name":"a"}"#);
-    rig.agent_text(r#"{"type":"mark","name":"b"}"#);
-    rig.run_for(ms(500));
-    let sent = rig.packets.len();
-    rig.agent_text(r#"{"type":"clear"}"#);
-    assert_eq!(rig.named("mark").len(), 2);
-    rig.run_for(Duration::from_secs(2));
-    assert_eq!(rig.packets.len(), sent, "not one packet after clear");
-    assert_eq!(rig.named("mark").len(), 2);
-    assert_eq!(rig.bridge.report(rig.now).played.cleared, 500 - u64::try_from(sent).unwrap());
-    rig.agent_audio(&[1000; 160]);
-    assert_eq!(rig.packets.len(), sent + 1, "new audio flows at once");
+fn clear_flushes_within_one_frame_and_reports_every_pending_mark_once() {
+    let mut test = TestBridge::new();
+    test.agent_audio(&tone(10));
+    test.agent_text(r#"{"type":"mark","name":"a"}"#);
+    test.agent_text(r#"{"type":"mark","name":"b"}"#);
+    test.run_for(ms(500));
+    let sent = test.packets.len();
+    test.agent_text(r#"{"type":"clear"}"#);
+    assert_eq!(test.events_of_type("mark").len(), 2);
+    test.run_for(Duration::from_secs(2));
+    assert_eq!(test.packets.len(), sent, "no packet after clear");
+    assert_eq!(test.events_of_type("mark").len(), 2);
+    assert_eq!(test.bridge.report(test.now).played.cleared, 500 - u64::try_from(sent).unwrap());
+    test.agent_audio(&[1000; 160]);
+    assert_eq!(test.packets.len(), sent + 1, "new audio is sent at once");
 }
 
 #[test]
-fn marks_beyond_their_bound_are_refused_with_an_error() {
-    let mut rig = Rig::new();
-    rig.agent_audio(&tone(1));
+fn marks_beyond_the_limit_are_rejected_with_an_error() {
+    let mut test = TestBridge::new();
+    test.agent_audio(&tone(1));
     for n in 0..300 {
-        rig.agent_text(&format!(r#"{{"type":"mark","name":"{n}"}}"#));
+        test.agent_text(&format!(r#"{{"type":"mark","name":"{n}"}}"#));
     }
-    assert_eq!(rig.named("error").len(), 300 - crate::playout::MARK_LIMIT);
-    rig.run_for(Duration::from_secs(2));
-    assert_eq!(rig.named("mark").len(), crate::playout::MARK_LIMIT);
+    assert_eq!(test.events_of_type("error").len(), 300 - crate::playout::MARK_LIMIT);
+    test.run_for(Duration::from_secs(2));
+    assert_eq!(test.events_of_type("mark").len(), crate::playout::MARK_LIMIT);
 }
 
 #[test]
-fn malformed_frames_are_answered_and_unknown_events_ignored() {
-    let mut rig = Rig::new();
-    rig.agent_text("{");
-    rig.agent_text(r#"{"type":"sing"}"#);
-    assert_eq!(rig.named("error")[0]["code"], "malformed");
-    assert_eq!(rig.named("error").len(), 1);
-    let counters = rig.bridge.report(rig.now).bridge;
+fn malformed_frames_are_answered_with_error_and_unknown_events_are_ignored() {
+    let mut test = TestBridge::new();
+    test.agent_text("{");
+    test.agent_text(r#"{"type":"sing"}"#);
+    assert_eq!(test.events_of_type("error")[0]["code"], "malformed");
+    assert_eq!(test.events_of_type("error").len(), 1);
+    let counters = test.bridge.report(test.now).bridge;
     assert_eq!((counters.agent_faults, counters.agent_unknown), (1, 1));
 }
 
 #[test]
-fn an_agent_hangs_up_and_transfers() {
-    let mut rig = Rig::new();
-    rig.agent_text(r#"{"type":"transfer","to":"sip:desk@example.com"}"#);
-    rig.agent_text(r#"{"type":"hangup"}"#);
-    assert_eq!(rig.transfers, ["sip:desk@example.com"]);
-    assert_eq!(rig.hang_up, Some(EndReason::AgentHangup));
-    assert_eq!(rig.named("stop").len(), 1);
-    rig.bridge.handle_agent_closed(rig.now);
-    rig.collect();
-    assert_eq!(rig.bridge.report(rig.now).reason, Some(EndReason::AgentHangup), "the first reason stays");
+fn transfer_and_hangup_from_the_agent_become_outputs() {
+    let mut test = TestBridge::new();
+    test.agent_text(r#"{"type":"transfer","to":"sip:desk@example.com"}"#);
+    test.agent_text(r#"{"type":"hangup"}"#);
+    assert_eq!(test.transfers, ["sip:desk@example.com"]);
+    assert_eq!(test.hang_up, Some(HangUpCause::AgentHangup));
+    assert_eq!(test.events_of_type("stop").len(), 1);
+    test.bridge.handle_stop(StopReason("ai_provider_error"), test.now);
+    test.collect();
+    assert_eq!(test.events_of_type("stop").len(), 1);
+    assert_eq!(test.events_of_type("stop")[0]["reason"], "agent_hangup", "the first reason is final");
 }
 
 #[test]
-fn a_lost_agent_ends_the_call_as_its_fault() {
-    let mut rig = Rig::new();
-    rig.bridge.handle_agent_closed(rig.now);
-    rig.collect();
-    assert_eq!(rig.hang_up, Some(EndReason::AiProviderError));
+fn a_call_without_media_ends_unless_it_is_on_hold() {
+    let mut test = TestBridge::new();
+    test.run_for(BridgeLimits::default().media_timeout);
+    assert_eq!(test.hang_up, Some(HangUpCause::MediaTimeout));
 
-    let start = Instant::now();
-    let mut ringing = CallBridge::new(config(), start);
-    ringing.handle_agent_closed(start);
-    assert!(matches!(ringing.poll_output(), Some(Output::HangUp { reason: EndReason::ConnectionFailed })));
-}
-
-#[test]
-fn a_call_without_media_ends_but_a_held_one_does_not() {
-    let mut rig = Rig::new();
-    rig.run_for(Limits::default().media_timeout);
-    assert_eq!(rig.hang_up, Some(EndReason::NetworkError));
-
-    let mut held = Rig::new();
-    held.bridge.handle_negotiated(&media(Direction::Inactive), held.now);
-    held.run_for(Limits::default().media_timeout * 10);
+    let mut held = TestBridge::new();
+    held.bridge.handle_negotiated(&media(MediaDirection::Inactive), held.now);
+    held.run_for(BridgeLimits::default().media_timeout * 10);
     assert_eq!(held.hang_up, None);
-    held.bridge.handle_negotiated(&media(Direction::SendRecv), held.now);
+    held.bridge.handle_negotiated(&media(MediaDirection::SendRecv), held.now);
     held.run_for(ms(29_999));
-    assert_eq!(held.hang_up, None, "the watchdog starts anew when the hold ends");
+    assert_eq!(held.hang_up, None, "the media timeout restarts when the hold ends");
     held.run_for(ms(1));
-    assert_eq!(held.hang_up, Some(EndReason::NetworkError));
+    assert_eq!(held.hang_up, Some(HangUpCause::MediaTimeout));
 }
 
 #[test]
-fn a_call_ends_at_its_longest_duration_even_while_held() {
+fn max_duration_ends_a_call_on_hold() {
     let mut config = config();
     config.limits.max_duration = Duration::from_secs(100);
-    let mut rig = Rig::with(config);
-    rig.bridge.handle_negotiated(&media(Direction::RecvOnly), rig.now);
-    rig.run_for(Duration::from_secs(200));
-    assert_eq!(rig.hang_up, Some(EndReason::MaxDuration));
-    assert_eq!(rig.bridge.report(rig.now).duration, Duration::from_secs(100));
+    let mut test = TestBridge::with(config);
+    test.bridge.handle_negotiated(&media(MediaDirection::RecvOnly), test.now);
+    test.run_for(Duration::from_secs(200));
+    assert_eq!(test.hang_up, Some(HangUpCause::MaxDuration));
+    assert_eq!(test.bridge.report(test.now).duration, Duration::from_secs(100));
 }
 
 #[test]
-fn no_packet_is_sent_while_the_peer_holds_and_queued_audio_goes_on_after() {
-    let mut rig = Rig::new();
-    rig.agent_audio(&tone(2));
-    rig.run_for(ms(510));
-    rig.bridge.handle_negotiated(&media(Direction::RecvOnly), rig.now);
-    rig.collect();
-    let sent = rig.packets.len();
-    rig.agent_audio(&tone(1));
-    rig.rtp(frame_from_caller(0, 9000).as_bytes());
-    rig.run_for(Duration::from_secs(5));
-    assert_eq!(rig.packets.len(), sent);
-    assert!(rig.audio.is_empty(), "music on hold is not for the agent");
-    rig.bridge.handle_negotiated(&media(Direction::SendRecv), rig.now);
-    rig.collect();
-    rig.run_for(Duration::from_secs(3));
-    assert_eq!(rig.packets.len(), 100);
-    assert_eq!((rig.named("hold").len(), rig.named("resume").len()), (1, 1));
-    assert_eq!(rig.bridge.report(rig.now).bridge.dropped_while_held, 50);
-    rig.rtp(frame_from_caller(1, 9000).as_bytes());
-    assert_eq!(rig.audio.len(), 160, "the hold is not made up as silence");
+fn no_packet_is_sent_during_hold_and_queued_audio_continues_afterwards() {
+    let mut test = TestBridge::new();
+    test.agent_audio(&tone(2));
+    test.run_for(ms(510));
+    test.bridge.handle_negotiated(&media(MediaDirection::RecvOnly), test.now);
+    test.collect();
+    let sent = test.packets.len();
+    test.agent_audio(&tone(1));
+    test.rtp(caller_frame(0, 9000).as_bytes());
+    test.run_for(Duration::from_secs(5));
+    assert_eq!(test.packets.len(), sent);
+    assert!(test.audio.is_empty(), "music on hold is not passed to the agent");
+    test.bridge.handle_negotiated(&media(MediaDirection::SendRecv), test.now);
+    test.collect();
+    test.run_for(Duration::from_secs(3));
+    assert_eq!(test.packets.len(), 100);
+    assert_eq!((test.events_of_type("hold").len(), test.events_of_type("resume").len()), (1, 1));
+    assert_eq!(test.bridge.report(test.now).bridge.dropped_while_held, 50);
+    test.rtp(caller_frame(1, 9000).as_bytes());
+    assert_eq!(test.audio.len(), 160, "the hold is not filled with silence");
 }
 
 #[test]
-fn a_digit_reaches_the_agent_once_and_its_time_is_filled() {
-    let mut rig = Rig::new();
+fn a_digit_is_reported_once_and_its_duration_is_filled_with_silence() {
+    let mut test = TestBridge::new();
     let mut sender = DtmfSender::default();
     sender.push(Digit::from_char('7').unwrap());
-    rig.rtp(frame_from_caller(0, 0).as_bytes());
+    test.rtp(caller_frame(0, 0).as_bytes());
     let mut sequence = 1;
     for _ in 0..9 {
-        rig.run_for(ms(20));
+        test.run_for(ms(20));
         if let Some(DtmfTick::Event { payload, .. }) = sender.next_tick() {
             let header = RtpHeader {
                 marker: false,
@@ -204,72 +192,75 @@ fn a_digit_reaches_the_agent_once_and_its_time_is_filled() {
                 ssrc: Ssrc(9),
             };
             sequence += 1;
-            rig.rtp(Datagram::new(header, &payload).as_bytes());
+            test.rtp(Datagram::new(header, &payload).as_bytes());
         }
     }
-    rig.run_for(ms(20));
-    let header = RtpPacket::parse(frame_from_caller(10, 0).as_bytes()).unwrap().header;
+    test.run_for(ms(20));
+    let header = RtpPacket::parse(caller_frame(10, 0).as_bytes()).unwrap().header;
     let after = RtpHeader { sequence: SequenceNumber(sequence), ..header };
-    rig.rtp(Datagram::new(after, &[0xff; 160]).as_bytes());
-    assert_eq!(rig.named("dtmf").len(), 1);
-    assert_eq!(rig.named("dtmf")[0]["digit"], "7");
-    assert_eq!(rig.audio.len(), 11 * 160);
+    test.rtp(Datagram::new(after, &[0xff; 160]).as_bytes());
+    assert_eq!(test.events_of_type("dtmf").len(), 1);
+    assert_eq!(test.events_of_type("dtmf")[0]["digit"], "7");
+    assert_eq!(test.audio.len(), 11 * 160);
 }
 
 #[test]
-fn digits_from_the_agent_are_sent_between_audio_with_true_timestamps() {
-    let mut rig = Rig::new();
-    rig.agent_audio(&tone(1));
-    rig.run_for(ms(100));
-    rig.agent_text(r#"{"type":"send_dtmf","digits":"42"}"#);
-    rig.run_for(Duration::from_secs(2));
+fn digits_from_the_agent_delay_audio_and_keep_timestamps_exact() {
+    let mut test = TestBridge::new();
+    test.agent_audio(&tone(1));
+    test.run_for(ms(100));
+    test.agent_text(r#"{"type":"send_dtmf","digits":"42"}"#);
+    test.run_for(Duration::from_secs(2));
     let mut receiver = DtmfReceiver::default();
-    let (mut heard, mut audio) = (String::new(), 0);
-    for (at, bytes) in &rig.packets {
+    let (mut decoded, mut audio) = (String::new(), 0);
+    for (at, bytes) in &test.packets {
         let packet = RtpPacket::parse(bytes).unwrap();
         if packet.header.payload_type == PayloadType::TELEPHONE_EVENT {
             let digits = receiver.handle(packet.payload, packet.header.timestamp, *at);
-            heard.extend(digits.into_iter().flatten().map(Digit::to_char));
+            decoded.extend(digits.into_iter().flatten().map(Digit::to_char));
         } else {
             audio += 1;
             let position = packet.header.timestamp.distance_from(RtpTimestamp(0xffff_f000));
-            let elapsed = i32::try_from((*at - rig.start).as_millis() * 8).unwrap();
-            assert_eq!(position, elapsed, "audio waits for the digits in time, too");
+            let elapsed = i32::try_from((*at - test.start).as_millis() * 8).unwrap();
+            assert_eq!(position, elapsed, "timestamps include the time taken by the digits");
         }
     }
-    assert_eq!((heard.as_str(), audio), ("42", 50));
+    assert_eq!((decoded.as_str(), audio), ("42", 50));
 }
 
 #[test]
-fn digits_are_refused_when_the_caller_takes_no_events() {
+fn send_dtmf_is_rejected_without_telephone_event() {
     let mut config = config();
     config.negotiated.telephone_event = None;
-    let mut rig = Rig::with(config);
-    rig.agent_text(r#"{"type":"send_dtmf","digits":"1"}"#);
-    assert_eq!(rig.named("error")[0]["code"], "dtmf_not_sent");
+    let mut test = TestBridge::with(config);
+    test.agent_text(r#"{"type":"send_dtmf","digits":"1"}"#);
+    assert_eq!(test.events_of_type("error")[0]["code"], "dtmf_not_sent");
 }
 
 #[test]
-fn a_conversation_has_turns_latency_and_figures() {
-    let mut rig = Rig::new();
+fn a_conversation_is_reported_with_turns_and_latencies() {
+    let mut test = TestBridge::new();
     let mut n = 0;
-    rig.run_for(ms(40));
-    caller_says(&mut rig, &mut n, 50, 0);
-    caller_says(&mut rig, &mut n, 50, 6000);
-    // The agent answers 300 ms after the last loud frame was read.
-    caller_says(&mut rig, &mut n, 14, 0);
-    rig.agent_audio(&tone(1));
-    caller_says(&mut rig, &mut n, 100, 0);
-    rig.bridge.handle_stop(EndReason::NormalDisconnect, rig.now);
-    rig.collect();
-    assert_eq!((rig.named("speech_started").len(), rig.named("speech_stopped").len()), (1, 1));
-    let report = rig.bridge.report(rig.now);
-    let turns: Vec<(Speaker, u128, u128)> = report
+    test.run_for(ms(40));
+    caller_speaks(&mut test, &mut n, 50, 0);
+    caller_speaks(&mut test, &mut n, 50, 6000);
+    // The agent responds 300 ms after the last loud frame was read.
+    caller_speaks(&mut test, &mut n, 14, 0);
+    test.agent_audio(&tone(1));
+    caller_speaks(&mut test, &mut n, 100, 0);
+    test.bridge.handle_stop(StopReason("normal_disconnect"), test.now);
+    test.collect();
+    assert_eq!(
+        (test.events_of_type("speech_started").len(), test.events_of_type("speech_stopped").len()),
+        (1, 1)
+    );
+    let report = test.bridge.report(test.now);
+    let turns: Vec<(TurnSpeaker, u128, u128)> = report
         .turns
         .iter()
         .map(|turn| (turn.speaker, turn.started.as_millis(), turn.duration.as_millis()))
         .collect();
-    assert_eq!(turns, [(Speaker::Caller, 1040, 1000), (Speaker::Agent, 2320, 1000)]);
+    assert_eq!(turns, [(TurnSpeaker::Caller, 1040, 1000), (TurnSpeaker::Agent, 2320, 1000)]);
     assert_eq!(report.ai_latency, Some(ms(300)));
     assert_eq!(report.time_to_first_speech, Some(ms(300)));
     assert_eq!(report.carrier_lag, Some(ms(40)));
@@ -280,90 +271,99 @@ fn a_conversation_has_turns_latency_and_figures() {
 }
 
 #[test]
-fn a_cleared_turn_counts_as_interrupted() {
-    let mut rig = Rig::new();
-    rig.agent_audio(&tone(5));
-    rig.run_for(ms(1000));
-    rig.agent_text(r#"{"type":"clear"}"#);
-    let turn = rig.bridge.report(rig.now).turns[0];
+fn clear_marks_the_agents_turn_as_interrupted() {
+    let mut test = TestBridge::new();
+    test.agent_audio(&tone(5));
+    test.run_for(ms(1000));
+    test.agent_text(r#"{"type":"clear"}"#);
+    let turn = test.bridge.report(test.now).turns[0];
     assert!(turn.interrupted);
     assert_eq!((turn.duration, turn.latency), (ms(1000), None));
 }
 
 #[test]
-fn with_flushing_barge_in_the_callers_speech_silences_the_agent() {
+fn barge_in_flush_stops_agent_audio_when_the_caller_speaks() {
     let mut config = config();
     config.barge_in = BargeIn::Flush;
-    let mut rig = Rig::with(config);
+    let mut test = TestBridge::with(config);
     let mut n = 0;
-    rig.agent_audio(&tone(20));
-    caller_says(&mut rig, &mut n, 50, 0);
-    caller_says(&mut rig, &mut n, 10, 6000);
-    let spoke = rig.events.iter().find(|(_, event)| event["type"] == "speech_started").unwrap().0;
-    let last = rig.packets.last().unwrap().0;
-    assert!(last <= spoke, "not a packet after the caller's speech was found");
-    assert!(rig.bridge.report(rig.now).turns[0].interrupted);
+    test.agent_audio(&tone(20));
+    caller_speaks(&mut test, &mut n, 50, 0);
+    caller_speaks(&mut test, &mut n, 10, 6000);
+    let spoke = test.events.iter().find(|(_, event)| event["type"] == "speech_started").unwrap().0;
+    let last = test.packets.last().unwrap().0;
+    assert!(last <= spoke, "no packet after the caller's speech was detected");
+    assert!(test.bridge.report(test.now).turns[0].interrupted);
 }
 
 #[test]
-fn noise_on_the_line_is_no_speech_for_long() {
-    let mut rig = Rig::new();
+fn quiet_noise_is_not_speech() {
+    let mut test = TestBridge::new();
     let mut n = 0;
-    caller_says(&mut rig, &mut n, 500, 60);
-    assert!(rig.named("speech_started").is_empty());
+    caller_speaks(&mut test, &mut n, 500, 60);
+    assert!(test.events_of_type("speech_started").is_empty());
 }
 
 #[test]
-fn steady_loud_noise_stops_counting_as_speech_and_talk_above_it_still_does() {
-    let mut rig = Rig::new();
+fn steady_noise_stops_counting_as_speech_and_louder_speech_is_detected() {
+    let mut test = TestBridge::new();
     let mut n = 0;
-    caller_says(&mut rig, &mut n, 1000, 400);
-    assert_eq!((rig.named("speech_started").len(), rig.named("speech_stopped").len()), (1, 1));
-    caller_says(&mut rig, &mut n, 20, 8000);
-    assert_eq!(rig.named("speech_started").len(), 2);
+    caller_speaks(&mut test, &mut n, 1000, 400);
+    assert_eq!(
+        (test.events_of_type("speech_started").len(), test.events_of_type("speech_stopped").len()),
+        (1, 1)
+    );
+    caller_speaks(&mut test, &mut n, 20, 8000);
+    assert_eq!(test.events_of_type("speech_started").len(), 2);
 }
 
 #[test]
-fn a_call_that_begins_on_hold_tells_the_agent_and_sends_nothing() {
+fn a_call_that_starts_on_hold_sends_a_hold_event_and_no_packets() {
     let mut config = config();
-    config.negotiated = media(Direction::RecvOnly);
-    let mut rig = Rig::with(config);
-    rig.agent_audio(&[1000; 1600]);
-    rig.run_for(Duration::from_secs(1));
-    assert_eq!(rig.named("hold").len(), 1);
-    assert!(rig.packets.is_empty());
+    config.negotiated = media(MediaDirection::RecvOnly);
+    let mut test = TestBridge::with(config);
+    test.agent_audio(&[1000; 1600]);
+    test.run_for(Duration::from_secs(1));
+    assert_eq!(test.events_of_type("hold").len(), 1);
+    assert!(test.packets.is_empty());
 }
 
 #[test]
-fn a_change_of_codec_converts_what_is_queued_and_what_comes() {
-    let mut rig = Rig::new();
-    rig.agent_audio(&[4000; 480]);
-    let other =
-        Negotiated { codec: Codec::Pcma, payload_type: PayloadType::PCMA, ..media(Direction::SendRecv) };
-    rig.bridge.handle_negotiated(&other, rig.now);
-    rig.run_for(ms(100));
-    let last = RtpPacket::parse(&rig.packets[2].1).unwrap();
+fn a_codec_change_transcodes_queued_and_new_audio() {
+    let mut test = TestBridge::new();
+    test.agent_audio(&[4000; 480]);
+    let other = Negotiated {
+        codec: AudioCodec::Pcma,
+        payload_type: PayloadType::PCMA,
+        ..media(MediaDirection::SendRecv)
+    };
+    test.bridge.handle_negotiated(&other, test.now);
+    test.run_for(ms(100));
+    let last = RtpPacket::parse(&test.packets[2].1).unwrap();
     assert_eq!(last.header.payload_type, PayloadType::PCMA);
-    let expected = Codec::Pcmu.decode(Codec::Pcmu.encode(4000));
-    assert_eq!(Codec::Pcma.decode(last.payload[0]), Codec::Pcma.decode(Codec::Pcma.encode(expected)));
-    let header = RtpPacket::parse(frame_from_caller(0, 0).as_bytes()).unwrap().header;
+    let expected = AudioCodec::Pcmu.decode(AudioCodec::Pcmu.encode(4000));
+    assert_eq!(
+        AudioCodec::Pcma.decode(last.payload[0]),
+        AudioCodec::Pcma.decode(AudioCodec::Pcma.encode(expected))
+    );
+    let header = RtpPacket::parse(caller_frame(0, 0).as_bytes()).unwrap().header;
     let header = RtpHeader { payload_type: PayloadType::PCMA, ..header };
-    rig.rtp(Datagram::new(header, &[Codec::Pcma.encode(-5000); 160]).as_bytes());
-    assert_eq!(rig.audio, [Codec::Pcma.decode(Codec::Pcma.encode(-5000)); 160]);
+    test.rtp(Datagram::new(header, &[AudioCodec::Pcma.encode(-5000); 160]).as_bytes());
+    assert_eq!(test.audio, [AudioCodec::Pcma.decode(AudioCodec::Pcma.encode(-5000)); 160]);
 }
 
 #[test]
-fn an_agent_that_answers_within_the_hangover_has_its_latency_counted_once() {
-    let mut rig = Rig::new();
+fn latency_is_counted_once_for_a_response_within_the_vad_hangover() {
+    let mut test = TestBridge::new();
     let mut n = 0;
-    caller_says(&mut rig, &mut n, 50, 6000);
-    caller_says(&mut rig, &mut n, 9, 0);
+    caller_speaks(&mut test, &mut n, 50, 6000);
+    caller_speaks(&mut test, &mut n, 9, 0);
     for _ in 0..3 {
-        // Three utterances answer one question; the second and third answer nobody.
-        rig.agent_audio(&tone(1));
-        caller_says(&mut rig, &mut n, 100, 0);
+        // Three utterances follow one question. Only the first is a response.
+        test.agent_audio(&tone(1));
+        caller_speaks(&mut test, &mut n, 100, 0);
     }
-    let report = rig.bridge.report(rig.now);
+    let report = test.bridge.report(test.now);
     let latencies: Vec<Option<Duration>> = report.turns.iter().map(|turn| turn.latency).collect();
     assert_eq!(latencies, [None, Some(ms(200)), None, None]);
     assert_eq!(report.ai_latency, Some(ms(200)));
@@ -371,24 +371,24 @@ fn an_agent_that_answers_within_the_hangover_has_its_latency_counted_once() {
 
 #[test]
 fn an_agent_that_talks_over_the_caller_has_no_latency() {
-    let mut rig = Rig::new();
+    let mut test = TestBridge::new();
     let mut n = 0;
-    caller_says(&mut rig, &mut n, 50, 6000);
-    rig.agent_audio(&tone(1));
-    caller_says(&mut rig, &mut n, 50, 6000);
-    let report = rig.bridge.report(rig.now);
+    caller_speaks(&mut test, &mut n, 50, 6000);
+    test.agent_audio(&tone(1));
+    caller_speaks(&mut test, &mut n, 50, 6000);
+    let report = test.bridge.report(test.now);
     assert_eq!(report.turns_total, 2);
     assert_eq!((report.ai_latency, report.time_to_first_speech), (None, None));
 }
 
 #[test]
-fn strangers_and_garbage_are_counted_and_dropped() {
-    let mut rig = Rig::new();
-    rig.rtp(frame_from_caller(0, 0).as_bytes());
-    rig.rtp(b"hello");
+fn packets_from_other_addresses_and_malformed_packets_are_counted_and_dropped() {
+    let mut test = TestBridge::new();
+    test.rtp(caller_frame(0, 0).as_bytes());
+    test.rtp(b"hello");
     let stranger = SocketAddr::from(([203, 0, 113, 5], 9));
-    rig.bridge.handle_rtp(frame_from_caller(1, 0).as_bytes(), stranger, rig.now);
-    let counters = rig.bridge.report(rig.now).bridge;
+    test.bridge.handle_rtp(caller_frame(1, 0).as_bytes(), stranger, test.now);
+    let counters = test.bridge.report(test.now).bridge;
     assert_eq!((counters.malformed_rtp, counters.foreign_address), (1, 1));
-    assert_eq!(rig.bridge.remote(), Some(peer()));
+    assert_eq!(test.bridge.remote(), Some(peer()));
 }

@@ -1,4 +1,4 @@
-//! What every test stands on: a control plane in memory, a gateway on free ports, agents, and callers.
+//! Fixtures: an in-memory control plane, a gateway on free ports, scripted agents, and callers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -19,72 +19,72 @@ use telepath_core::trunk::{
     TrunkStatus,
 };
 use telepath_egress::Egress;
-use telepath_media::dialect::SUBPROTOCOL;
+
 use telepath_media::tone::{Hertz, share_at, sine};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 use crate::caller::{CallOutcome, CallerOptions, place_call};
-use crate::echo_agent::{EchoAgent, agree};
+use crate::echo_agent::{EchoAgent, accept_subprotocol};
 use crate::{Gateway, GatewayCounts, GatewayHandle, GatewayOptions};
 
 pub(super) const USER: &str = "support-01";
 pub(super) const PASSWORD: &str = "correct horse battery";
 /// Four periods fit into ten milliseconds.
 pub(super) const TONE: Hertz = Hertz(400.0);
-/// A bound on waiting that only a failure meets.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Exceeded only by a failing test.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) async fn within<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("this should have happened long ago")
+pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TEST_TIMEOUT, future).await.expect("the test timed out")
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Said {
+pub(super) enum ControlReport {
     Started(CallStart),
     Agent(CallId, AgentNews),
     Ended(Box<CallEnd>),
 }
 
-/// A control plane in memory. `changed` counts what was said, so that tests can wait for it.
+/// An in-memory control plane. `changed` counts the reports of the gateway, so that tests can wait for them.
 pub(super) struct TestControl {
     pub(super) trunks: Mutex<HashMap<String, TrunkForCall>>,
-    said: Mutex<Vec<Said>>,
+    reports: Mutex<Vec<ControlReport>>,
     changed: watch::Sender<usize>,
-    /// How many more times recording an end fails.
+    /// How many more calls of `call_ended` fail.
     pub(super) end_failures: Mutex<u32>,
     pub(super) unavailable: Mutex<bool>,
 }
 
 impl TestControl {
-    fn say(&self, what: Said) {
-        self.said.lock().unwrap().push(what);
+    fn record(&self, report: ControlReport) {
+        self.reports.lock().unwrap().push(report);
         self.changed.send_modify(|count| *count += 1);
     }
 
-    pub(super) fn said(&self) -> Vec<Said> {
-        self.said.lock().unwrap().clone()
+    pub(super) fn reports(&self) -> Vec<ControlReport> {
+        self.reports.lock().unwrap().clone()
     }
 
     pub(super) fn ends(&self) -> Vec<CallEnd> {
-        let ends = self.said().into_iter().filter_map(|said| match said {
-            Said::Ended(end) => Some(*end),
-            Said::Started(_) | Said::Agent(..) => None,
+        let ends = self.reports().into_iter().filter_map(|report| match report {
+            ControlReport::Ended(end) => Some(*end),
+            ControlReport::Started(_) | ControlReport::Agent(..) => None,
         });
         ends.collect()
     }
 
-    pub(super) async fn until_ends(&self, count: usize) -> Vec<CallEnd> {
+    pub(super) async fn wait_for_ends(&self, count: usize) -> Vec<CallEnd> {
         within(self.changed.subscribe().wait_for(|_| self.ends().len() >= count)).await.unwrap();
         self.ends()
     }
 
-    pub(super) async fn until_started(&self) -> CallStart {
+    pub(super) async fn wait_for_start(&self) -> CallStart {
         let started = || {
-            self.said().into_iter().find_map(|said| match said {
-                Said::Started(start) => Some(start),
-                Said::Agent(..) | Said::Ended(_) => None,
+            self.reports().into_iter().find_map(|report| match report {
+                ControlReport::Started(start) => Some(start),
+                ControlReport::Agent(..) | ControlReport::Ended(_) => None,
             })
         };
         within(self.changed.subscribe().wait_for(|_| started().is_some())).await.unwrap();
@@ -111,7 +111,7 @@ impl CallControl for TestControl {
 
     fn call_started<'a>(&'a self, start: &'a CallStart) -> PortFuture<'a, Result<(), ControlUnavailable>> {
         Box::pin(async move {
-            self.say(Said::Started(start.clone()));
+            self.record(ControlReport::Started(start.clone()));
             Ok(())
         })
     }
@@ -124,7 +124,7 @@ impl CallControl for TestControl {
         news: &'a AgentNews,
     ) -> PortFuture<'a, Result<(), ControlUnavailable>> {
         Box::pin(async move {
-            self.say(Said::Agent(call, news.clone()));
+            self.record(ControlReport::Agent(call, news.clone()));
             Ok(())
         })
     }
@@ -137,7 +137,7 @@ impl CallControl for TestControl {
                 return Err(ControlUnavailable("the disk is full".to_owned()));
             }
             drop(failures);
-            self.say(Said::Ended(Box::new(end.clone())));
+            self.record(ControlReport::Ended(Box::new(end.clone())));
             Ok(())
         })
     }
@@ -168,13 +168,13 @@ pub(super) fn trunk(agent_url: &str) -> TrunkForCall {
     }
 }
 
-/// A way out to this agent of the test and to no other service of this machine.
-pub(super) fn way_to(agent_url: &str) -> Egress {
+/// Egress that allows this agent and no other loopback service.
+pub(super) fn egress_to(agent_url: &str) -> Egress {
     let authority = agent_url.split('/').nth(2).unwrap();
     Egress::new(authority.parse().unwrap())
 }
 
-pub(super) struct World {
+pub(super) struct TestGateway {
     pub(super) gateway: Gateway,
     pub(super) handle: GatewayHandle,
     pub(super) control: Arc<TestControl>,
@@ -185,7 +185,7 @@ pub(super) fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-impl World {
+impl TestGateway {
     pub(super) async fn start(agent_url: &str) -> Self {
         Self::start_with(agent_url, |_| {}).await
     }
@@ -201,11 +201,11 @@ impl World {
     ) -> Self {
         let mut options = GatewayOptions::new(loopback(0));
         options.rtp_port_drain = Duration::ZERO;
-        options.egress = way_to(agent_url);
+        options.egress = egress_to(agent_url);
         adjust(&mut options);
         let control = Arc::new(TestControl {
             trunks: Mutex::new(HashMap::from([(USER.to_owned(), trunk(agent_url))])),
-            said: Mutex::default(),
+            reports: Mutex::default(),
             changed: watch::Sender::new(0),
             end_failures: Mutex::default(),
             unavailable: Mutex::default(),
@@ -215,7 +215,7 @@ impl World {
         Self { handle: gateway.handle(), sip: gateway.sip_addr(), gateway, control }
     }
 
-    /// A caller who knows the password, plays a tone of 400 ms and listens until it must be back.
+    /// A caller with valid credentials that plays a tone of 400 ms and listens for its echo.
     pub(super) fn caller(&self) -> CallerOptions {
         self.caller_as(USER, PASSWORD)
     }
@@ -232,8 +232,8 @@ impl World {
         within(place_call(self.caller())).await.unwrap()
     }
 
-    /// Waits until nothing of any call is left, which each count can only reach by falling.
-    pub(super) async fn until_idle(&self) {
+    /// Waits until no call, task, port or dialog is left.
+    pub(super) async fn wait_until_idle(&self) {
         let idle = async {
             while self.handle.counts().await != GatewayCounts::default() {
                 tokio::task::yield_now().await;
@@ -248,9 +248,9 @@ impl World {
     }
 }
 
-/// How many stretches of ten milliseconds are the tone and little else. A busy machine may delay packets and so put
-/// silence between two of them, but it cannot change what is in them.
-pub(super) fn tone_heard(recording: &[i16]) -> usize {
+/// The number of 10 ms frames that contain the tone. On a busy machine there may be silence between packets, but the
+/// packets themselves are unchanged.
+pub(super) fn tone_frames(recording: &[i16]) -> usize {
     recording.chunks_exact(80).filter(|part| share_at(TONE, part) > 0.9).count()
 }
 
@@ -258,21 +258,21 @@ pub(super) async fn echo() -> EchoAgent {
     EchoAgent::start(loopback(0)).await.unwrap()
 }
 
-/// An agent whose connections the test holds.
-pub(super) struct Puppet {
+/// An agent that hands its connections to the test.
+pub(super) struct ScriptedAgent {
     pub(super) url: String,
     connections: mpsc::Receiver<WebSocketStream<TcpStream>>,
 }
 
-impl Puppet {
+impl ScriptedAgent {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind(loopback(0)).await.unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
-        let (give, connections) = mpsc::channel(8);
+        let (sender, connections) = mpsc::channel(8);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let socket = accept_hdr_async(stream, agree).await.unwrap();
-                if give.send(socket).await.is_err() {
+                let socket = accept_hdr_async(stream, accept_subprotocol).await.unwrap();
+                if sender.send(socket).await.is_err() {
                     return;
                 }
             }
@@ -285,17 +285,16 @@ impl Puppet {
     }
 }
 
-/// An address that takes TCP connections and never says a word.
-pub(super) async fn mute() -> (TcpListener, String) {
+/// A listener that accepts TCP connections and never sends anything.
+pub(super) async fn silent_listener() -> (TcpListener, String) {
     let listener = TcpListener::bind(loopback(0)).await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
-    assert_eq!(SUBPROTOCOL, "telepath.v1");
     (listener, url)
 }
 
-/// An address on which nothing listens.
-pub(super) async fn nowhere() -> String {
-    let (listener, url) = mute().await;
+/// The URL of a port on which nothing listens.
+pub(super) async fn closed_port_url() -> String {
+    let (listener, url) = silent_listener().await;
     drop(listener);
     url
 }

@@ -1,15 +1,15 @@
-//! One call from the caller's side: an endpoint and two sockets, driven step by step. [`super::place_call`] is made of
-//! these steps; tests take them one at a time.
+//! One call of the test caller: a SIP endpoint and two sockets, driven step by step. [`super::place_call`] runs all
+//! steps; tests run them one at a time.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use telepath_core::entropy::{SystemEntropy, random_bytes};
-use telepath_media::FRAME;
-use telepath_media::caller::{EchoFigures, TestCaller};
-use telepath_media::codec::Codec;
+use telepath_media::codec::AudioCodec;
+use telepath_media::media_clock::FRAME_DURATION;
 use telepath_media::playout::StreamStart;
-use telepath_media::sdp::{self, Direction, LocalMedia, SessionId};
+use telepath_media::sdp::{self, LocalMedia, SessionId};
+use telepath_media::test_caller::{EchoStats, TestCaller};
 use telepath_sip::digest::{ClientCredentials, Password};
 use telepath_sip::message::{Host, HostPort, MAX_MESSAGE_BYTES, SessionDescription, SipUri, StatusCode};
 use telepath_sip::{
@@ -18,18 +18,17 @@ use telepath_sip::{
 use tokio::net::UdpSocket;
 use tokio::time::Instant as TokioInstant;
 
-use crate::dice::Rng;
-
 use super::{CallOutcome, CallerError, CallerOptions, EndedBy, port_of};
+use crate::media_seeds::MediaSeeds;
 
 const MAX_RTP: usize = 2_048;
 
-/// What happened on the line.
+/// An event of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LineEvent {
-    /// The callee rings.
+pub(crate) enum TestCallEvent {
+    /// 180 arrived.
     Ringing,
-    /// The callee answered.
+    /// 200 arrived.
     Answered,
     /// The call is over.
     Ended,
@@ -37,16 +36,16 @@ pub(crate) enum LineEvent {
 
 /// How the call ended.
 #[derive(Debug)]
-enum Ended {
-    Refused(StatusCode, String),
-    /// It was answered and then ended, by the callee or by us.
+enum TestCallEnd {
+    Rejected(StatusCode, String),
+    /// Either side sent BYE.
     HungUp,
-    /// We took it back.
+    /// We sent CANCEL.
     Cancelled,
-    Nothing,
+    NoResponse,
 }
 
-pub(crate) struct Line {
+pub(crate) struct TestCall {
     sip: UdpSocket,
     rtp: UdpSocket,
     endpoint: Endpoint,
@@ -59,15 +58,15 @@ pub(crate) struct Line {
     answered: Option<Instant>,
     bad_answer: bool,
     media: Option<TestCaller>,
-    codec: Option<Codec>,
+    codec: Option<AudioCodec>,
     peer_media: Option<SocketAddr>,
     packets_sent: u64,
-    ended: Option<(Ended, Instant)>,
+    ended: Option<(TestCallEnd, Instant)>,
     sip_buffer: Vec<u8>,
     rtp_buffer: Vec<u8>,
 }
 
-impl Line {
+impl TestCall {
     /// Opens the sockets and sends the INVITE.
     pub(crate) async fn dial(options: CallerOptions) -> Result<Self, CallerError> {
         let peer = match options.peer {
@@ -81,13 +80,10 @@ impl Line {
         let sip = UdpSocket::bind((local, 0)).await?;
         let rtp = UdpSocket::bind((local, 0)).await?;
         let entropy = SystemEntropy::default();
-        let dice = Rng::roll(&entropy)?;
+        let seeds = MediaSeeds::generate(&entropy)?;
         let own = sip.local_addr()?;
-        let media = LocalMedia {
-            address: rtp.local_addr()?,
-            session: SessionId { id: dice.session, version: 1 },
-            direction: Direction::SendRecv,
-        };
+        let media =
+            LocalMedia { address: rtp.local_addr()?, session: SessionId { id: seeds.session, version: 1 } };
         let offer = sdp::offer(&options.codecs, media);
         let mut config = EndpointConfig::new(own);
         config.trace = false;
@@ -103,16 +99,16 @@ impl Line {
                 password: Password::new(password.expose()),
             }),
         };
-        // A fresh endpoint has room for a call.
+        // A new endpoint is not at its limit of calls.
         let call = endpoint.invite(invite, now).map_err(|_| CallerError::NoAnswer(Duration::ZERO))?;
-        let mut line = Self {
+        let mut test_call = Self {
             sip,
             rtp,
             endpoint,
             call,
             offer,
             play: options.play,
-            stream: dice.stream,
+            stream: seeds.stream,
             dialled: now,
             rang: false,
             answered: None,
@@ -125,31 +121,37 @@ impl Line {
             sip_buffer: vec![0; MAX_MESSAGE_BYTES + 1],
             rtp_buffer: vec![0; MAX_RTP],
         };
-        line.send_sip().await?;
-        Ok(line)
+        test_call.send_sip().await?;
+        Ok(test_call)
     }
 
-    /// Waits for the final answer: `Some` when the call was answered, `None` when it was refused.
+    /// Waits for the final response: `Some` if the call was answered, `None` if it was rejected.
     pub(crate) async fn until_answered(&mut self, deadline: TokioInstant) -> Result<Option<()>, CallerError> {
         loop {
             match self.step(deadline).await? {
-                Some(LineEvent::Answered) => return Ok(Some(())),
-                Some(LineEvent::Ended) => {
+                Some(TestCallEvent::Answered) => return Ok(Some(())),
+                Some(TestCallEvent::Ended) => {
                     return match self.ended {
-                        Some((Ended::Nothing, _)) => Err(CallerError::NoAnswer(self.dialled.elapsed())),
-                        Some((Ended::Refused(..) | Ended::HungUp | Ended::Cancelled, _)) | None => Ok(None),
+                        Some((TestCallEnd::NoResponse, _)) => {
+                            Err(CallerError::NoAnswer(self.dialled.elapsed()))
+                        }
+                        Some((
+                            TestCallEnd::Rejected(..) | TestCallEnd::HungUp | TestCallEnd::Cancelled,
+                            _,
+                        ))
+                        | None => Ok(None),
                     };
                 }
                 None if TokioInstant::now() >= deadline => {
                     return Err(CallerError::NoAnswer(self.dialled.elapsed()));
                 }
-                Some(LineEvent::Ringing) | None => {}
+                Some(TestCallEvent::Ringing) | None => {}
             }
         }
     }
 
-    /// Plays everything, listens, and says who ended the call.
-    pub(crate) async fn converse(&mut self, listen: Duration) -> Result<EndedBy, CallerError> {
+    /// Plays all samples, listens, and returns who ended the call.
+    pub(crate) async fn play_and_listen(&mut self, listen: Duration) -> Result<EndedBy, CallerError> {
         let mut until = None;
         loop {
             let playing = self.media.as_ref().is_some_and(|media| media.poll_timeout().is_some());
@@ -159,21 +161,21 @@ impl Line {
             if until.is_some_and(|until| TokioInstant::now() >= until) {
                 return Ok(EndedBy::Caller);
             }
-            // While something is left to play, the next packet is due soon anyway.
-            let deadline = until.unwrap_or_else(|| TokioInstant::now() + FRAME);
-            if self.step(deadline).await? == Some(LineEvent::Ended) {
+            // While samples are left to play, the next packet is due within a frame.
+            let deadline = until.unwrap_or_else(|| TokioInstant::now() + FRAME_DURATION);
+            if self.step(deadline).await? == Some(TestCallEvent::Ended) {
                 return Ok(EndedBy::Callee);
             }
         }
     }
 
-    /// Ends the call wherever it stands: CANCEL before the answer, BYE after it.
+    /// Ends the call: CANCEL before the answer, BYE after it.
     pub(crate) fn hang_up(&mut self) {
-        // Over already, if this fails; the next step tells.
+        // Fails only when the call is over, which the next step reports.
         let _ = self.endpoint.hang_up(self.call, Instant::now());
     }
 
-    /// Waits for the end of the call, however long it takes up to the deadline.
+    /// Waits for the end of the call; `false` if it has not ended at the deadline.
     pub(crate) async fn until_ended(&mut self, deadline: TokioInstant) -> Result<bool, CallerError> {
         while self.ended.is_none() && TokioInstant::now() < deadline {
             self.step(deadline).await?;
@@ -181,8 +183,11 @@ impl Line {
         Ok(self.ended.is_some())
     }
 
-    /// Waits for the next thing to happen: an event of the call, a packet, a timer, or the deadline.
-    pub(crate) async fn step(&mut self, deadline: TokioInstant) -> Result<Option<LineEvent>, CallerError> {
+    /// Waits for an event of the call, a packet, a timer or the deadline; returns the event, if there is one.
+    pub(crate) async fn step(
+        &mut self,
+        deadline: TokioInstant,
+    ) -> Result<Option<TestCallEvent>, CallerError> {
         self.send_sip().await?;
         if let Some(event) = self.take_event()? {
             return Ok(Some(event));
@@ -202,12 +207,12 @@ impl Line {
             }
             () = tokio::time::sleep_until(due) => self.endpoint.handle_timeout(Instant::now()),
         }
-        self.play_due();
+        self.send_due_packets();
         self.send_sip().await?;
         self.take_event()
     }
 
-    fn play_due(&mut self) {
+    fn send_due_packets(&mut self) {
         let Some(media) = &mut self.media else { return };
         while let Some(packet) = media.poll_packet(Instant::now()) {
             let sent = self.peer_media.is_some_and(|to| self.rtp.try_send_to(packet.as_bytes(), to).is_ok());
@@ -222,9 +227,9 @@ impl Line {
         Ok(())
     }
 
-    fn take_event(&mut self) -> Result<Option<LineEvent>, CallerError> {
+    fn take_event(&mut self) -> Result<Option<TestCallEvent>, CallerError> {
         while let Some(event) = self.endpoint.poll_event() {
-            if let Some(event) = self.heed(event) {
+            if let Some(event) = self.handle_event(event) {
                 return Ok(Some(event));
             }
             if self.bad_answer {
@@ -234,33 +239,33 @@ impl Line {
         Ok(None)
     }
 
-    fn heed(&mut self, event: Event) -> Option<LineEvent> {
+    fn handle_event(&mut self, event: Event) -> Option<TestCallEvent> {
         let now = Instant::now();
         match event {
             Event::Ringing { .. } => {
                 self.rang = true;
-                Some(LineEvent::Ringing)
+                Some(TestCallEvent::Ringing)
             }
             Event::Answered { call: _, answer } => {
                 self.answered = Some(now);
-                if answer.is_some_and(|answer| self.agree(&answer, now)) {
-                    return Some(LineEvent::Answered);
+                if answer.is_some_and(|answer| self.apply_answer(&answer, now)) {
+                    return Some(TestCallEvent::Answered);
                 }
                 self.bad_answer = true;
                 self.hang_up();
                 None
             }
             Event::Ended { call: _, end } => {
-                self.ended = Some((ended(end), now));
-                Some(LineEvent::Ended)
+                self.ended = Some((test_call_end(end), now));
+                Some(TestCallEvent::Ended)
             }
-            // This caller's session does not change.
+            // The test caller does not support renegotiation.
             Event::ReInvite { call, method: ReInviteMethod::Invite | ReInviteMethod::Update, .. } => {
-                // Gone only when the call is over.
+                // Fails only when the call is over.
                 let _ = self.endpoint.reject_reinvite(call, StatusCode::NOT_ACCEPTABLE_HERE, now);
                 None
             }
-            // A caller is not called.
+            // The test caller does not accept calls.
             Event::Incoming(incoming) => {
                 let _ = self.endpoint.reject(incoming.call, StatusCode::BUSY_HERE, None, now);
                 None
@@ -272,7 +277,7 @@ impl Line {
         }
     }
 
-    fn agree(&mut self, answer: &SessionDescription, now: Instant) -> bool {
+    fn apply_answer(&mut self, answer: &SessionDescription, now: Instant) -> bool {
         let Ok(answer) = sdp::SessionDescription::parse(answer.as_bytes()) else { return false };
         let Ok(media) = sdp::accept_answer(&self.offer, &answer) else { return false };
         self.codec = Some(media.codec);
@@ -281,7 +286,7 @@ impl Line {
         true
     }
 
-    /// Where the callee wants media, once answered.
+    /// Where the callee receives RTP; `None` before the answer.
     #[cfg(test)]
     pub(crate) fn peer_media(&self) -> Option<SocketAddr> {
         self.peer_media
@@ -293,7 +298,7 @@ impl Line {
         self.media.as_ref().map_or(0, |media| media.statistics().received())
     }
 
-    /// The media socket.
+    /// The RTP socket.
     #[cfg(test)]
     pub(crate) fn rtp(&self) -> &UdpSocket {
         &self.rtp
@@ -303,20 +308,21 @@ impl Line {
         if let Some(media) = &mut self.media {
             media.finish();
         }
-        let (status, refusal) = match (&self.ended, self.answered) {
-            (Some((Ended::Refused(status, reason), _)), None) => (*status, Some(reason.clone())),
+        let (status, reason_phrase) = match (&self.ended, self.answered) {
+            (Some((TestCallEnd::Rejected(status, phrase), _)), None) => (*status, Some(phrase.clone())),
             (_, Some(_)) => (StatusCode::OK, None),
-            (Some((Ended::HungUp | Ended::Cancelled | Ended::Nothing, _)) | None, None) => {
-                (StatusCode::REQUEST_TERMINATED, None)
-            }
+            (
+                Some((TestCallEnd::HungUp | TestCallEnd::Cancelled | TestCallEnd::NoResponse, _)) | None,
+                None,
+            ) => (StatusCode::REQUEST_TERMINATED, None),
         };
-        let final_at = self.answered.or(self.ended.as_ref().map(|(_, at)| *at)).unwrap_or(self.dialled);
-        let nothing = EchoFigures { distinct: 0, matched: 0, p50: None, p99: None, max: None };
+        let final_response_at =
+            self.answered.or(self.ended.as_ref().map(|(_, at)| *at)).unwrap_or(self.dialled);
         let media = self.media.as_ref();
         CallOutcome {
             status,
-            refusal,
-            answered_after: final_at.saturating_duration_since(self.dialled),
+            reason_phrase,
+            answered_after: final_response_at.saturating_duration_since(self.dialled),
             rang: self.rang,
             ended_by,
             codec: self.codec,
@@ -324,17 +330,19 @@ impl Line {
             packets_sent: self.packets_sent,
             packets_received: media.map_or(0, |media| media.statistics().received()),
             packets_lost: media.map_or(0, |media| media.statistics().lost()),
-            echo: media.map_or(nothing, TestCaller::echo),
+            echo: media.map_or_else(EchoStats::default, TestCaller::echo),
         }
     }
 }
 
-fn ended(end: DialogEnd) -> Ended {
+fn test_call_end(end: DialogEnd) -> TestCallEnd {
     match end {
-        DialogEnd::RejectedByPeer { status, phrase } => Ended::Refused(status, phrase),
-        DialogEnd::ByeReceived | DialogEnd::ByeSent { .. } | DialogEnd::AckTimeout => Ended::HungUp,
-        DialogEnd::Cancelled => Ended::Cancelled,
-        DialogEnd::InviteTimeout | DialogEnd::RejectedByUs(_) | DialogEnd::Challenged => Ended::Nothing,
+        DialogEnd::RejectedByPeer { status, phrase } => TestCallEnd::Rejected(status, phrase),
+        DialogEnd::ByeReceived | DialogEnd::ByeSent { .. } | DialogEnd::AckTimeout => TestCallEnd::HungUp,
+        DialogEnd::Cancelled => TestCallEnd::Cancelled,
+        DialogEnd::InviteTimeout | DialogEnd::RejectedByUs(_) | DialogEnd::Challenged => {
+            TestCallEnd::NoResponse
+        }
     }
 }
 
@@ -343,14 +351,14 @@ async fn resolve(target: &SipUri) -> Result<SocketAddr, CallerError> {
     match &target.host_port().host {
         Host::Ip(ip) => Ok(SocketAddr::new(*ip, port)),
         Host::Name(name) => {
-            let mut found =
+            let mut addresses =
                 tokio::net::lookup_host((name.as_str(), port)).await.map_err(|_| CallerError::Unresolved)?;
-            found.next().ok_or(CallerError::Unresolved)
+            addresses.next().ok_or(CallerError::Unresolved)
         }
     }
 }
 
-/// The local address that the system uses toward the peer; no packet is sent to learn it.
+/// The local address from which the operating system reaches the peer. No packet is sent.
 fn route_to(peer: SocketAddr) -> Result<IpAddr, CallerError> {
     let any: IpAddr =
         if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };

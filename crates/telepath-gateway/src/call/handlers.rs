@@ -1,0 +1,233 @@
+//! What the task of a call does for each event: answer, renegotiate, end, and summarize the call.
+
+use std::time::{Duration, Instant};
+
+use telepath_core::call::{CallStatus, DisconnectReason};
+use telepath_core::ports::AgentNews;
+use telepath_media::bridge::Output;
+use telepath_sip::message::SessionDescription;
+
+use super::task::{AgentConnection, CallPhase, CallTask, Disconnection};
+use super::{CallSummary, record};
+use crate::agent::{AgentLink, AgentSocket, ConnectError, LinkLost};
+use crate::command::{CarrierEvent, Command};
+use crate::reject_reason::InviteRejectReason;
+use crate::{codec, disconnect_reason};
+
+/// How long an ending call waits for the response to our BYE and for the agent to close its socket.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The reply to `transfer`.
+const TRANSFER_NOT_SUPPORTED: &str = r#"{"type":"error","code":"transfer_not_supported","message":"this version does not support call transfer"}"#;
+
+impl CallTask<'_> {
+    pub(super) async fn on_timer(&mut self, now: Instant) {
+        self.timer_deadline = None;
+        self.bridge.handle_timeout(now);
+        if let AgentConnection::Open(link) = &mut self.agent
+            && let Err(lost) = link.handle_timeout(now)
+        {
+            self.on_agent_lost(lost, now).await;
+        }
+        if matches!(self.phase, CallPhase::Ringing { until } if now >= until) {
+            self.answer(now).await;
+        }
+    }
+
+    /// Carries out the outputs of the bridge.
+    pub(super) async fn apply_outputs(&mut self, now: Instant) {
+        while let Some(output) = self.bridge.poll_output() {
+            match output {
+                Output::SendRtp { datagram, token } => {
+                    let sent = match (self.lease.socket(), self.bridge.remote()) {
+                        (Some(socket), Some(remote)) => {
+                            socket.try_send_to(datagram.as_bytes(), remote).is_ok()
+                        }
+                        (_, None) | (None, _) => false,
+                    };
+                    if sent {
+                        self.rtp_sent += 1;
+                    } else {
+                        metrics::counter!("telepath_rtp_unsent_total").increment(1);
+                    }
+                    if let Some(token) = token.filter(|_| sent) {
+                        self.bridge.handle_written(token, Instant::now());
+                    }
+                }
+                Output::HangUp { cause } => self.end(disconnect_reason::from_bridge(cause), None, now).await,
+                Output::Transfer { target: _ } => {
+                    if let AgentConnection::Open(link) = &mut self.agent {
+                        link.send_text(TRANSFER_NOT_SUPPORTED);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) async fn on_agent_connected(
+        &mut self,
+        result: Result<AgentSocket, ConnectError>,
+        now: Instant,
+    ) {
+        match result {
+            Ok(socket) => {
+                self.agent = AgentConnection::Open(Box::new(AgentLink::new(socket, now)));
+                match self.phase {
+                    CallPhase::Ringing { .. } => self.answer(now).await,
+                    CallPhase::Connected => self.report_agent_connected(),
+                    CallPhase::Draining { .. } => {}
+                }
+            }
+            Err(error) => {
+                self.agent = AgentConnection::Closed;
+                self.end(DisconnectReason::ConnectionFailed, Some(error.to_string()), now).await;
+            }
+        }
+    }
+
+    pub(super) async fn on_agent_lost(&mut self, lost: LinkLost, now: Instant) {
+        self.agent = AgentConnection::Closed;
+        let (reason, message) = match lost {
+            LinkLost::Closed => ("closed_by_agent", None),
+            LinkLost::Broken(text) => ("connection_lost", Some(text)),
+        };
+        if self.disconnection.is_some() {
+            return self.report_agent_disconnected("call_ended", None);
+        }
+        let text = message.clone().unwrap_or_else(|| "the agent closed the WebSocket".to_owned());
+        self.report_agent_disconnected(reason, message);
+        self.end(DisconnectReason::AiProviderError, Some(text), now).await;
+    }
+
+    fn report_agent_connected(&mut self) {
+        if !self.agent_reported {
+            self.agent_reported = true;
+            self.journal.record_agent(AgentNews::Connected);
+        }
+    }
+
+    fn report_agent_disconnected(&mut self, reason: &'static str, error_message: Option<String>) {
+        if std::mem::take(&mut self.agent_reported) {
+            self.journal.record_agent(AgentNews::Disconnected { reason, error_message });
+        }
+    }
+
+    async fn answer(&mut self, now: Instant) {
+        self.phase = CallPhase::Connected;
+        self.send_command(Command::Accept(self.handle, self.description.clone())).await;
+        self.bridge.handle_answered(now);
+        self.journal.record_answer(self.shared.clock.now(), codec::to_core(self.codec));
+        if matches!(self.agent, AgentConnection::Open(_)) {
+            self.report_agent_connected();
+        }
+        let setup_time = now.saturating_duration_since(self.arrived_at);
+        metrics::histogram!("telepath_call_setup_seconds").record(setup_time.as_secs_f64());
+    }
+
+    pub(super) async fn on_carrier_event(&mut self, event: CarrierEvent, now: Instant) {
+        match event {
+            CarrierEvent::Confirmed(answer) => self.on_ack(answer, now).await,
+            CarrierEvent::ReInvite(offer) => self.on_reinvite(offer, now).await,
+            CarrierEvent::Ended(end) => {
+                self.dialog_ended = true;
+                let (reason, text) = disconnect_reason::from_dialog(&end);
+                self.end(reason, text, now).await;
+            }
+        }
+    }
+
+    /// If our 200 carried the offer, the ACK must carry the answer (RFC 3261 section 13.2.1). Without a valid answer an
+    /// established session continues unchanged; otherwise the call ends.
+    async fn on_ack(&mut self, answer: Option<SessionDescription>, now: Instant) {
+        if !self.offer_answer.awaits_answer() {
+            return;
+        }
+        if let Some(media) = answer.and_then(|answer| self.offer_answer.accept_answer(&answer)) {
+            self.codec = media.codec;
+            self.bridge.handle_negotiated(&media, now);
+        } else if self.bridge.remote().is_none() {
+            let text = "the ACK has no valid SDP answer to our offer".to_owned();
+            self.end(DisconnectReason::CarrierError, Some(text), now).await;
+        }
+    }
+
+    async fn on_reinvite(&mut self, offer: Option<SessionDescription>, now: Instant) {
+        let Some(offer) = offer else {
+            let (description, _) = self.offer_answer.offer();
+            return self.send_command(Command::AcceptReInvite(self.handle, description)).await;
+        };
+        let command = match self.offer_answer.answer_reinvite(&offer) {
+            Ok((description, media)) => {
+                self.codec = media.codec;
+                self.bridge.handle_negotiated(&media, now);
+                Command::AcceptReInvite(self.handle, description)
+            }
+            Err(status) => Command::RejectReInvite(self.handle, status),
+        };
+        self.send_command(command).await;
+    }
+
+    /// Ends the call on both sides. Only the first reason is recorded.
+    pub(super) async fn end(&mut self, reason: DisconnectReason, reason_text: Option<String>, now: Instant) {
+        if self.disconnection.is_some() {
+            return;
+        }
+        let ringing = matches!(self.phase, CallPhase::Ringing { .. });
+        // A call that never reached its agent has failed, even if it was answered.
+        let failed = ringing || reason == DisconnectReason::ConnectionFailed;
+        let status = if failed { CallStatus::Failed } else { CallStatus::Disconnected };
+        let at = self.shared.clock.now();
+        self.disconnection = Some(Disconnection { status, reason, reason_text, at });
+        self.phase = CallPhase::Draining { until: now + DRAIN_TIMEOUT };
+        self.bridge.handle_stop(disconnect_reason::stop_reason(reason), now);
+        if matches!(self.agent, AgentConnection::Connecting(_)) {
+            self.agent = AgentConnection::Closed;
+        }
+        if !self.dialog_ended {
+            let unreachable = ringing && reason == DisconnectReason::ConnectionFailed;
+            let command = if unreachable {
+                Command::Reject(self.handle, InviteRejectReason::AgentUnreachable)
+            } else {
+                Command::HangUp(self.handle)
+            };
+            self.send_command(command).await;
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        let CallPhase::Draining { until } = self.phase else { return false };
+        (self.dialog_ended && matches!(self.agent, AgentConnection::Closed)) || Instant::now() >= until
+    }
+
+    pub(super) fn into_summary(mut self) -> CallSummary {
+        self.report_agent_disconnected("call_ended", None);
+        let report = self.bridge.report(Instant::now());
+        let disconnection = self.disconnection.unwrap_or_else(|| Disconnection {
+            status: CallStatus::Disconnected,
+            reason: DisconnectReason::Unknown,
+            reason_text: None,
+            at: self.shared.clock.now(),
+        });
+        tracing::info!(
+            call = %self.facts.id,
+            trunk = %self.facts.trunk,
+            status = disconnection.status.name(),
+            reason = disconnection.reason.name(),
+            seconds = report.duration.as_secs(),
+            "call ended"
+        );
+        CallSummary {
+            status: disconnection.status,
+            reason: disconnection.reason,
+            reason_text: disconnection.reason_text,
+            ended: disconnection.at,
+            metrics: record::metrics(&report, self.rtp_sent),
+            turns: record::turns(&report),
+        }
+    }
+
+    pub(super) async fn send_command(&mut self, command: Command) {
+        // Fails only when the signalling task has stopped, which the call learns from its channel.
+        let _ = self.shared.commands.send(command).await;
+    }
+}

@@ -1,0 +1,74 @@
+//! What the bridge asks its owner to do.
+
+use crate::dialect::{AgentFrame, StopReason, TransferTarget};
+use crate::rtp::Datagram;
+use std::time::Instant;
+
+/// An action to take now.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this packet to [`super::CallBridge::remote`].
+    SendRtp {
+        /// The packet.
+        datagram: Datagram,
+        /// To pass to [`super::CallBridge::handle_written`] once the packet is sent.
+        token: Option<WriteToken>,
+    },
+    /// End the call. The bridge is over.
+    HangUp {
+        /// Why the bridge ended the call.
+        cause: HangUpCause,
+    },
+    /// Transfer the call with REFER (RFC 3515).
+    Transfer {
+        /// The target of the transfer.
+        target: TransferTarget,
+    },
+}
+
+/// Why the bridge itself ends a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HangUpCause {
+    /// The agent sent `hangup`.
+    AgentHangup,
+    /// No RTP arrived for [`super::BridgeLimits::media_timeout`].
+    MediaTimeout,
+    /// The call reached [`super::BridgeLimits::max_duration`].
+    MaxDuration,
+}
+
+impl HangUpCause {
+    /// All causes.
+    pub const ALL: [Self; 3] = [Self::AgentHangup, Self::MediaTimeout, Self::MaxDuration];
+
+    /// The reason in the agent's `stop` event.
+    pub fn stop_reason(self) -> StopReason {
+        StopReason(match self {
+            Self::AgentHangup => "agent_hangup",
+            Self::MediaTimeout => "network_error",
+            Self::MaxDuration => "max_duration",
+        })
+    }
+}
+
+/// A frame for the agent's socket.
+#[derive(Debug)]
+pub struct AgentOutput {
+    /// The frame to write.
+    pub frame: AgentFrame,
+    /// To pass to [`super::CallBridge::handle_written`] once the frame is written.
+    pub token: Option<WriteToken>,
+}
+
+/// Carries the time at which data was read until its result is written, to measure the time inside Telepath.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteToken {
+    pub(super) read_at: Instant,
+    pub(super) direction: WriteDirection,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum WriteDirection {
+    ToAgent,
+    ToCaller,
+}

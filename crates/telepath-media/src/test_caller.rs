@@ -1,0 +1,195 @@
+//! The media of a test caller: plays samples in real time, records what it receives, and measures the echo.
+//!
+//! The echo delay is measured per packet. Every payload that was sent exactly once is known by its hash, so the packet
+//! that brings it back gives the exact delay. This works through an agent because G.711 decoding and encoding is
+//! lossless.
+
+use crate::codec::AudioCodec;
+use crate::histogram::Histogram;
+use crate::media_clock::{FRAME_DURATION, FRAME_SAMPLES, samples_in};
+use crate::playout::StreamStart;
+use crate::rtp::{Datagram, Delivery, ReceptionStatistics, RtpHeader, RtpPacket, RtpReceiver};
+use crate::sdp::Negotiated;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::time::{Duration, Instant};
+
+/// Maximum length of a recording; later audio is discarded.
+pub const RECORDING_LIMIT: Duration = Duration::from_hours(1);
+
+/// Echo delays of one call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EchoStats {
+    /// Packets sent with a unique payload, whose echo can be recognized.
+    pub distinct: u64,
+    /// Packets among these that came back.
+    pub matched: u64,
+    /// Median echo delay, accurate within 1/8.
+    pub p50: Option<Duration>,
+    /// 99th percentile of the echo delay, accurate within 1/8.
+    pub p99: Option<Duration>,
+    /// Maximum echo delay.
+    pub max: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum SentPayload {
+    Unique { sent_at: Instant },
+    Echoed,
+    Repeated,
+}
+
+/// Recognizes sent payloads when they come back.
+#[derive(Debug, Default)]
+struct EchoMeter {
+    sent: HashMap<u64, SentPayload>,
+    delays: Histogram,
+    max: Option<Duration>,
+}
+
+impl EchoMeter {
+    fn record_sent(&mut self, codec: AudioCodec, payload: &[u8], now: Instant) {
+        let entry = self.sent.entry(fingerprint(codec, payload));
+        entry
+            .and_modify(|sent| *sent = SentPayload::Repeated)
+            .or_insert(SentPayload::Unique { sent_at: now });
+    }
+
+    fn record_received(&mut self, codec: AudioCodec, payload: &[u8], now: Instant) {
+        if let Some(sent) = self.sent.get_mut(&fingerprint(codec, payload))
+            && let SentPayload::Unique { sent_at } = *sent
+        {
+            let delay = now.saturating_duration_since(sent_at);
+            *sent = SentPayload::Echoed;
+            self.delays.record(delay);
+            self.max = self.max.max(Some(delay));
+        }
+    }
+
+    fn stats(&self) -> EchoStats {
+        let distinct =
+            self.sent.values().filter(|sent| !matches!(sent, SentPayload::Repeated)).count() as u64;
+        EchoStats {
+            distinct,
+            matched: self.delays.count(),
+            p50: self.delays.median(),
+            p99: self.delays.percentile(99),
+            max: self.max,
+        }
+    }
+}
+
+/// A hash of the decoded audio, so that bytes with the same value (the two zeros of µ-law) hash alike.
+fn fingerprint(codec: AudioCodec, payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for &code in payload {
+        hasher.write_u8(codec.encode(codec.decode(code)));
+    }
+    hasher.finish()
+}
+
+/// The media side of a test caller.
+#[derive(Debug)]
+pub struct TestCaller {
+    codec: AudioCodec,
+    header: RtpHeader,
+    samples: Vec<i16>,
+    frames_sent: u32,
+    origin: Instant,
+    receiver: RtpReceiver,
+    recording: Vec<i16>,
+    meter: EchoMeter,
+}
+
+impl TestCaller {
+    /// Plays `samples` from `origin` on in packets of 20 ms; the last one is padded with silence.
+    pub fn new(media: &Negotiated, start: StreamStart, samples: Vec<i16>, origin: Instant) -> Self {
+        Self {
+            codec: media.codec,
+            header: RtpHeader {
+                marker: true,
+                payload_type: media.payload_type,
+                sequence: start.sequence,
+                timestamp: start.timestamp,
+                ssrc: start.ssrc,
+            },
+            samples,
+            frames_sent: 0,
+            origin,
+            receiver: RtpReceiver::new(media.payload_type, media.telephone_event),
+            recording: Vec::new(),
+            meter: EchoMeter::default(),
+        }
+    }
+
+    /// When the next packet is due; `None` once everything was sent. Due times are counted from the origin, so a late
+    /// packet does not delay the ones after it.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        (self.position() < self.samples.len()).then(|| self.origin + FRAME_DURATION * self.frames_sent)
+    }
+
+    /// The next packet due at `now`. Call this until it returns `None`.
+    pub fn poll_packet(&mut self, now: Instant) -> Option<Datagram> {
+        self.poll_timeout().filter(|&due| now >= due)?;
+        let rest = &self.samples[self.position()..];
+        let mut payload = [self.codec.encode(0); FRAME_SAMPLES];
+        payload.iter_mut().zip(rest).for_each(|(code, &sample)| *code = self.codec.encode(sample));
+        let datagram = Datagram::new(self.header, &payload);
+        self.meter.record_sent(self.codec, &payload, now);
+        self.frames_sent += 1;
+        self.header.marker = false;
+        self.header.sequence = self.header.sequence.next();
+        self.header.timestamp = self.header.timestamp.after(FRAME_SAMPLES as u64);
+        Some(datagram)
+    }
+
+    /// A datagram was read from the media socket. Anything but RTP is ignored.
+    pub fn handle_rtp(&mut self, bytes: &[u8], now: Instant) {
+        let Ok(packet) = RtpPacket::parse(bytes) else { return };
+        if packet.header.payload_type == self.header.payload_type {
+            self.meter.record_received(self.codec, packet.payload, now);
+        }
+        let (codec, recording) = (self.codec, &mut self.recording);
+        self.receiver.handle(packet, now, &mut |delivery| record(codec, recording, delivery));
+    }
+
+    /// Ends the recording with the packets that are still waiting behind a gap.
+    pub fn finish(&mut self) {
+        let (codec, recording) = (self.codec, &mut self.recording);
+        self.receiver.flush(&mut |delivery| record(codec, recording, delivery));
+    }
+
+    /// The received audio so far, with silence in place of lost packets and pauses.
+    pub fn recording(&self) -> &[i16] {
+        &self.recording
+    }
+
+    /// Reception statistics so far.
+    pub fn statistics(&self) -> &ReceptionStatistics {
+        self.receiver.statistics()
+    }
+
+    /// The echo delays so far.
+    pub fn echo(&self) -> EchoStats {
+        self.meter.stats()
+    }
+
+    fn position(&self) -> usize {
+        self.frames_sent as usize * FRAME_SAMPLES
+    }
+}
+
+fn record(codec: AudioCodec, recording: &mut Vec<i16>, delivery: Delivery<'_>) {
+    let limit = usize::try_from(samples_in(RECORDING_LIMIT)).unwrap_or(usize::MAX);
+    let remaining = limit.saturating_sub(recording.len());
+    match delivery {
+        Delivery::Audio { payload, arrival: _ } => {
+            recording.extend(payload.iter().take(remaining).map(|&code| codec.decode(code)));
+        }
+        Delivery::Silence { samples, cause: _ } => {
+            let count = usize::try_from(samples).unwrap_or(usize::MAX).min(remaining);
+            recording.extend(std::iter::repeat_n(0, count));
+        }
+        Delivery::Event { .. } => {}
+    }
+}
