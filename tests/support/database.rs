@@ -60,7 +60,12 @@ impl Database {
         let url = self.url().context("the built-in database is a file")?;
         let dump = Command::new("pg_dump").args(["--clean", "--no-owner"]).arg(&url).output()?;
         ensure!(dump.status.success(), "pg_dump: {}", String::from_utf8_lossy(&dump.stderr));
-        let forged = String::from_utf8(dump.stdout)?.replace(from, to);
+        self.load(&String::from_utf8(dump.stdout)?.replace(from, to))
+    }
+
+    /// Runs a script, such as a dump, on it.
+    pub(crate) fn load(&self, script: &str) -> anyhow::Result<()> {
+        let url = self.url().context("the built-in database is a file")?;
         let mut psql = Command::new("psql")
             .args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--single-transaction", "--dbname"])
             .arg(&url)
@@ -68,8 +73,8 @@ impl Database {
             .stdout(Stdio::null())
             .spawn()?;
         // Dropped after the last byte, which ends what is read.
-        psql.stdin.take().context("its input is written")?.write_all(forged.as_bytes())?;
-        ensure!(psql.wait()?.success(), "psql does not take the forged dump");
+        psql.stdin.take().context("its input is written")?.write_all(script.as_bytes())?;
+        ensure!(psql.wait()?.success(), "psql does not take the script");
         Ok(())
     }
 }

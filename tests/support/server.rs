@@ -78,6 +78,11 @@ impl Home {
         self.database.url().is_none()
     }
 
+    /// Runs a script on the database of a server of its own.
+    pub(crate) fn load(&self, script: &str) -> anyhow::Result<()> {
+        self.database.load(script)
+    }
+
     /// Puts another text of the same length over one that the stopped server's database holds.
     pub(crate) fn forge(&self, from: &str, to: &str) -> anyhow::Result<()> {
         ensure!(from.len() == to.len(), "a file is changed in place");

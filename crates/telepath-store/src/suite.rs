@@ -20,6 +20,7 @@ mod server;
 mod trail;
 mod transactions;
 mod trunks;
+mod upgrade;
 mod usage;
 mod watches;
 mod webhooks;
