@@ -1,4 +1,4 @@
-//! The command line: what can be said, and which function does it. One file per group of commands.
+//! The command line. One file per group of commands.
 
 mod admin;
 mod agent;
@@ -15,6 +15,7 @@ mod expiry;
 mod keys;
 mod migrate;
 pub(crate) mod output;
+mod pages;
 mod quickstart;
 mod reach;
 #[cfg(test)]
@@ -37,15 +38,15 @@ use crate::telemetry;
 
 const EXAMPLES: &str = "\
 Examples:
-  telepath quickstart                                                from nothing to an answered call
-  telepath serve --data-dir data                                     run the server
-  telepath keys create --data-dir data --name App --preset production make an API key
-  telepath config show --config telepath.toml                        see what is in force
+  telepath quickstart                                                  set up a demo and place a test call
+  telepath serve --data-dir data                                       run the server
+  telepath keys create --data-dir data --name App --preset production  create an API key
+  telepath config show --config telepath.toml                          show the effective configuration
 
-Exit codes: 0 done, 1 failed, 2 wrong command line, 3 wrong configuration, 4 port or folder in use,
-5 refused by the server, 6 not reachable, unavailable or over the rate limit, 130 ended by a second signal.";
+Exit codes: 0 success, 1 error, 2 invalid command line, 3 invalid configuration, 4 port or folder in use,
+5 rejected by the server, 6 unreachable, unavailable or rate limited, 130 ended by a second signal.";
 
-/// Telepath: a self-hosted gateway between telephone calls and AI voice agents
+/// Telepath: a self-hosted gateway that connects phone calls to AI voice agents
 #[derive(Debug, Parser)]
 #[command(name = "telepath", version, after_help = EXAMPLES, max_term_width = 110, disable_help_subcommand = true)]
 pub struct Cli {
@@ -55,43 +56,43 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// From nothing to a call that an agent answered, step by step
+    /// Set up a demo and place a test call
     #[command(after_help = QUICKSTART_EXAMPLES)]
     Quickstart(Box<quickstart::QuickstartArgs>),
     /// Run the server: API over HTTPS, SIP over UDP
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(serve::ServeArgs),
-    /// Make, see, change, rotate and revoke API keys
+    /// Create, list, update, rotate and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// What to do when others may know a key: revoke, rotate, look, tell, replace
+    /// Respond to a leaked key: revoke, rotate, audit, find old secrets, list credentials to replace
     #[command(after_help = COMPROMISE_EXAMPLES)]
     Compromise(Box<compromise::CompromiseArgs>),
-    /// Follow, list and export the requests that the API was sent
+    /// Follow, list and export API requests
     #[command(subcommand)]
     Requests(requests::RequestsCommand),
-    /// See who changed what, and check that this record is whole
+    /// List audit events and verify the audit trail
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// See and acknowledge what was unusual about the use of keys
+    /// List and acknowledge alerts
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
-    /// Make and list trunks
+    /// Create and list trunks
     #[command(subcommand)]
     Trunks(trunks::TrunksCommand),
-    /// Send events to HTTPS endpoints, see what became of them, send them again
+    /// Manage webhooks and their deliveries
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
-    /// Run an agent that comes with the program
+    /// Run a built-in agent
     #[command(subcommand)]
     Agent(agent::AgentCommand),
-    /// Place a SIP call, play a file, record what comes back
+    /// Place a SIP call, play a file and record the response
     #[command(after_help = CALL_EXAMPLES)]
     Call(Box<call::CallArgs>),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Bring the database to the schema of this program
+    /// Migrate the database schema
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(migrate::MigrateArgs),
     /// Print a completion script for a shell
@@ -107,7 +108,7 @@ Examples:
   telepath serve --data-dir data --api-listen 127.0.0.1:0 --sip-listen 127.0.0.1:0 --json
 
 SIGTERM and SIGINT stop it: no new work, live calls and requests are waited for, exit 0. A second signal ends it at
-once. SIGHUP reads the certificates again.";
+once. SIGHUP reloads the certificates.";
 
 const QUICKSTART_EXAMPLES: &str = "\
 Examples:
@@ -115,7 +116,7 @@ Examples:
   telepath quickstart --data-dir data --once
   telepath quickstart --api-listen 127.0.0.1:9443 --sip-listen 127.0.0.1:5070
 
-Everything stays on this machine. Run again on the same folder, it makes a new key and gives the trunk a new password.";
+Everything runs on this machine. Running it again on the same folder creates a new key and a new trunk password.";
 
 const COMPROMISE_EXAMPLES: &str = "\
 Examples:
@@ -141,13 +142,13 @@ Examples:
 
 SQLite is migrated by `serve` as well, after a copy was made; PostgreSQL only by this command.";
 
-/// Does what the command line says.
+/// Parses the command line and runs the command.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     telemetry::log_panics();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Also the way of --help and --version. A closed standard output is nobody's fault.
+            // --help and --version also end here. A closed standard output is not an error.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
@@ -184,7 +185,7 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::doing("cannot start the runtime", &error))?
+        .map_err(|error| Failure::doing("could not start the runtime", &error))?
         .block_on(work)
 }
 

@@ -1,5 +1,5 @@
-//! The quickstart: every part of the program used once, for real, with each step told. A server on a data folder, a key,
-//! an echo agent with its trunk, a SIP call with digest over UDP, and the call's record read back over HTTPS.
+//! The quickstart: uses every part of the program once and reports each step. It starts a server on a data folder, creates a
+//! key, an echo agent and a trunk, places a SIP call with digest authentication over UDP, and reads the call back over HTTPS.
 
 mod progress;
 mod report;
@@ -26,19 +26,19 @@ use crate::exit::Failure;
 use crate::wire::Server;
 use progress::{Progress, Task};
 
-/// The user part of the echo trunk's SIP URI; by it a later run finds the trunk again.
+/// The user part of the echo trunk's SIP URI, by which a later run finds the trunk.
 const SIP_USERNAME: &str = "echo-quickstart";
-/// What the call plays, as a file in the data folder to try other calls with.
+/// The audio that the call plays, kept in the data folder for further calls.
 const WAV_FILE: &str = "quickstart.wav";
-/// What came back.
+/// The recorded echo.
 const RECORDING_FILE: &str = "quickstart-echo.wav";
-/// How long the call's record may take to be written after the call, and how often it is looked for.
+/// How long to wait for the call record after the call, and how often to poll for it.
 const RECORD_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// What is listened for after the last sample.
+/// How long to listen after the last sample.
 const LISTEN: Duration = Duration::from_millis(600);
 
-/// A running server and its echo agent, ready to be shown.
+/// A running server and its echo agent.
 pub(crate) struct Session {
     progress: Progress,
     server: Server,
@@ -46,7 +46,7 @@ pub(crate) struct Session {
     data: DataDir,
 }
 
-/// A trunk that can be called.
+/// A trunk and its SIP password.
 struct EchoTrunk {
     trunk: Trunk,
     password: SecretText,
@@ -61,7 +61,7 @@ pub(crate) async fn begin(config: &Config) -> Result<Session, Failure> {
     let data = DataDir::open(&config.storage.data_dir)?;
     step.done(&format!("{} ({})", data.path().display(), if existed { "found" } else { "new" }))?;
 
-    // The agent comes first, because the server reaches on this machine only what its configuration names.
+    // Start the agent first: its address must be in the server's allowed destinations.
     let agent = EchoAgent::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .await
         .map_err(|error| Failure::plain(error.to_string()))?;
@@ -80,7 +80,7 @@ pub(crate) async fn begin(config: &Config) -> Result<Session, Failure> {
     Ok(Session { progress, server, agent, data })
 }
 
-/// The configuration with leave to reach one service of this machine.
+/// The configuration, with one local service added to the allowed destinations.
 fn reaching(config: &Config, service: SocketAddr) -> Config {
     let mut config = config.clone();
     config.egress.allow = config.egress.allow.and_service(&service.ip().to_string(), service.port());
@@ -88,7 +88,7 @@ fn reaching(config: &Config, service: SocketAddr) -> Config {
 }
 
 impl Session {
-    /// Does every step that shows that it works.
+    /// Runs the steps that use the server.
     pub(crate) async fn show(&self) -> Result<(), Failure> {
         let client = self.make_key().await?;
         self.try_key(&client).await?;
@@ -102,12 +102,12 @@ impl Session {
         output::raw(self.whereabouts(&echo).as_bytes())
     }
 
-    /// Waits until the server has broken off by itself.
+    /// Waits until the server fails.
     pub(crate) async fn until_broken(&self) -> Failure {
         self.server.until_broken().await
     }
 
-    /// Stops the server, then the agent that its calls need.
+    /// Stops the server, then the agent.
     pub(crate) async fn end(self) {
         self.server.stop().await;
         self.agent.shutdown().await;
@@ -122,7 +122,7 @@ impl Session {
             ..KeyRequest::default()
         };
         let created = local.create_key(&request).await?;
-        step.done(&format!("{}, shown this once:", created.key.id))?;
+        step.done(&format!("{}, shown only once:", created.key.id))?;
         output::line(&format_args!("\n      export TELEPATH_API_KEY={}\n", created.secret.expose()))?;
         let trust = self.server.addresses().ca.clone().map_or(Trust::SystemRoots, Trust::CaFile);
         Ok(Client::https(&self.base_url(), created.secret, trust)?)
@@ -140,7 +140,7 @@ impl Session {
             None => self.create_trunk(client).await?,
             Some(trunk) => self.reuse_trunk(client, &trunk).await?,
         };
-        let how = if echo.reused { "found again, with a new SIP password" } else { "new" };
+        let how = if echo.reused { "existing, with a new SIP password" } else { "new" };
         step.done(&format!("{} at {} ({how})", echo.trunk.id, echo.trunk.sip_endpoint))?;
         Ok(echo)
     }
@@ -155,12 +155,12 @@ impl Session {
         };
         let created = client.create_trunk(&request).await?;
         let password =
-            created.sip_password.ok_or_else(|| Failure::plain("the server made no SIP password"))?;
+            created.sip_password.ok_or_else(|| Failure::plain("the server returned no SIP password"))?;
         Ok(EchoTrunk { trunk: created.trunk, password, reused: false })
     }
 
     async fn reuse_trunk(&self, client: &Client, found: &Trunk) -> Result<EchoTrunk, Failure> {
-        // The agent of this run listens on another port than that of the last.
+        // The agent listens on a different port in each run.
         let change = TrunkRequest {
             status: Some("active".to_owned()),
             custom_endpoint: Some(self.agent.url()),
@@ -185,13 +185,13 @@ impl Session {
         if !outcome.answered() {
             let reason = outcome.reason_phrase.unwrap_or_default();
             return Err(Failure::plain(format!(
-                "the call to {target} was refused: {} {reason}",
+                "the call to {target} was rejected: {} {reason}",
                 outcome.status
             )));
         }
         self.write_wav(RECORDING_FILE, &outcome.recording)?;
-        let codec = outcome.codec.map_or("-", AudioCodec::name);
-        step.done(&format!("{target} with digest, answered, {codec}, played {WAV_FILE}"))?;
+        let codec = outcome.codec.map_or("-", Codec::name);
+        step.done(&format!("{target} answered, {codec}, played {WAV_FILE}"))?;
         Ok(outcome)
     }
 
@@ -201,12 +201,12 @@ impl Session {
         if let Some(note) = heard.iter().find(|note| !note.is_heard()) {
             return Err(Failure::plain(format!("the echo of the {} tone was not heard", note.name()))
                 .remedy(format!(
-                    "Listen to {} to hear what came back.",
+                    "Listen to {} to hear the recording.",
                     self.file(RECORDING_FILE).display()
                 )));
         }
         let notes: Vec<String> = heard.iter().map(voice::Heard::name).collect();
-        step.done(&format!("heard the tones {}", notes.join(", ")))
+        step.done(&format!("heard tones {}", notes.join(", ")))
     }
 
     async fn read_record(
@@ -228,7 +228,7 @@ impl Session {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Err(Failure::plain(format!(
-            "the call's record was not there after {} seconds",
+            "the call record was not available after {} seconds",
             RECORD_WITHIN.as_secs()
         )))
     }
@@ -252,7 +252,7 @@ impl Session {
         let addresses = self.server.addresses();
         let ca = addresses.ca.as_ref().map(|ca| format!("--cacert {} ", quoted(&ca.display().to_string())));
         format!(
-            "\nGo on with\n  curl {}{}/v1/trunks -H \"Authorization: Bearer $TELEPATH_API_KEY\"\n\n\
+            "\nNext steps\n  curl {}{}/v1/trunks -H \"Authorization: Bearer $TELEPATH_API_KEY\"\n\n\
              Where things are\n  \
              API           {}\n  \
              SIP           {} (digest user {SIP_USERNAME})\n  \
@@ -287,7 +287,7 @@ async fn find_trunk(client: &Client) -> Result<Option<Trunk>, Failure> {
     }
 }
 
-/// An address to connect to on this machine: "all addresses" is answered on the loopback one.
+/// An address to connect to from this machine; the wildcard address is replaced by loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -297,7 +297,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// A path as a shell takes it.
+/// A path quoted for the shell.
 fn quoted(text: &str) -> String {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@".contains(&b));
     if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_addresses_are_reached_by_the_loopback_one() {
+    fn the_wildcard_address_is_replaced_by_loopback() {
         let of = |text: &str| reachable(text.parse().unwrap()).to_string();
         assert_eq!(of("0.0.0.0:8443"), "127.0.0.1:8443");
         assert_eq!(of("[::]:1"), "[::1]:1");
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_survive_the_shell() {
+    fn paths_are_quoted_for_the_shell() {
         assert_eq!(quoted("/tmp/a_b-1"), "/tmp/a_b-1");
         assert_eq!(quoted("/tmp/it's here"), r"'/tmp/it'\''s here'");
     }

@@ -1,6 +1,6 @@
-//! Local administration: one way to reach the API of a data folder without a key. If a server runs on the folder, its
-//! administration socket is used, so that its key table is never stale; if none runs, this process opens the store,
-//! serves the same API on a socket of its own for as long as the command takes, and uses that.
+//! Local administration: access to the API of a data folder without a key. If a server runs on the folder, the command uses
+//! its administration socket, so that the server's key table is never stale. Otherwise the command opens the store, serves
+//! the same API on a socket of its own for as long as it runs, and uses that.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::data_dir::DataDir;
 use crate::exit::{Exit, Failure};
 use crate::wire::LocalServer;
 
-/// How often, and how many times, to look again when another process has the folder but does not answer: it may be
-/// another command, or a server that is just starting or ending.
+/// How often and how many times to retry while another process holds the folder but does not respond: another command, or a
+/// server that is starting or stopping.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const LOOKS: u32 = 200;
 
-/// A way to the API of a data folder.
+/// Access to the API of a data folder.
 pub(crate) struct Admin {
     client: Client,
     local: Option<LocalServer>,
 }
 
 impl Admin {
-    /// Finds the running server of the folder, or becomes one for a moment.
+    /// Connects to the server of the folder, or serves the API itself.
     pub(crate) async fn open(args: &CommonArgs) -> Result<Self, Failure> {
         let layers = args.quiet_layers(None)?;
         let config = Config::check(&layers)?;
@@ -46,21 +46,21 @@ impl Admin {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        Err(Failure::new(Exit::Busy, format!("{} and does not answer on admin.sock", data.in_use().message))
-            .remedy("It may be starting or stopping: try again in a moment, or stop it."))
+        Err(Failure::new(Exit::Busy, format!("{} and does not respond on admin.sock", data.in_use().message))
+            .remedy("It may be starting or stopping. Try again in a moment, or stop it."))
     }
 
-    /// Whether no server runs on the folder.
+    /// Whether no other server runs on the folder.
     pub(crate) fn is_alone(&self) -> bool {
         self.local.is_some()
     }
 
-    /// The client of that API.
+    /// A client of that API.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Ends what was started for this command.
+    /// Stops the server that was started for this command.
     pub(crate) async fn close(self) {
         if let Some(local) = self.local {
             local.stop().await;

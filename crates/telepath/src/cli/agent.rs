@@ -1,5 +1,5 @@
-//! `telepath agent`: agents that come with the program. The echo agent says back what it hears, so that a trunk can be
-//! tried before there is an agent of one's own.
+//! `telepath agent`: built-in agents. The echo agent repeats what it hears, so that a trunk can be tested before a real agent
+//! exists.
 
 use std::net::SocketAddr;
 
@@ -12,10 +12,10 @@ use crate::config::{LogConfig, LogFormat};
 use crate::exit::{Exit, Failure};
 use crate::{signals, telemetry};
 
-/// Which agent.
+/// The built-in agents.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
-    /// Run an agent that says back what it hears, speaking telepath.v1 over WebSocket
+    /// Run an agent that repeats what it hears, using telepath.v1 over WebSocket
     #[command(
         after_help = "Examples:\n  telepath agent echo\n  telepath agent echo --listen 127.0.0.1:0 --json"
     )]
@@ -25,7 +25,7 @@ pub(crate) enum AgentCommand {
 /// Arguments of `agent echo`.
 #[derive(Debug, Args)]
 pub(crate) struct EchoArgs {
-    /// Where it listens for WebSocket connections, IP:PORT; port 0 lets the system choose
+    /// WebSocket listener, IP:PORT; port 0 lets the system choose
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
     /// When ready, print one JSON line instead of text
@@ -33,7 +33,7 @@ pub(crate) struct EchoArgs {
     json: bool,
 }
 
-/// Runs an agent until a signal asks for its end.
+/// Runs an agent until SIGTERM or SIGINT.
 pub(crate) async fn run(command: AgentCommand) -> Result<(), Failure> {
     let AgentCommand::Echo(args) = command;
     telemetry::start(&LogConfig { format: LogFormat::Text, level: "info".to_owned() });

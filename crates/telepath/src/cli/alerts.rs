@@ -1,19 +1,17 @@
-//! `telepath alerts`: what was unusual about the use of keys, and webhooks that fail.
+//! `telepath alerts`: unusual key usage and failing webhooks.
 
 use clap::{Args, Subcommand};
-use telepath_client::{Alert, AlertId, AlertsQuery, Client, KeyId, Timestamp, WebhookId};
+use telepath_client::{Alert, AlertId, AlertsQuery, KeyId, Timestamp, WebhookId};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::reach::{ApiArgs, with_client};
-use super::{output, text};
+use super::{output, pages, text};
 use crate::exit::Failure;
 
-/// The largest page that the API gives.
-const PAGE: u32 = 100;
-/// The longest part of a name that a line has room for.
+/// The width of the name column.
 const NAME: usize = 16;
-/// Alerts that one command acknowledges at most.
-const MOST_ACKNOWLEDGED: usize = 100;
+/// The maximum number of alerts that one command acknowledges.
+const MAX_ACKNOWLEDGED: usize = 100;
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -27,13 +25,13 @@ Examples:
   telepath alerts list --data-dir data --status open --json | jq -r '.[].id' | \\
       xargs telepath alerts ack --data-dir data";
 
-/// What to do with alerts.
+/// Subcommands of `alerts`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlertsCommand {
-    /// List alerts, the newest first
+    /// List alerts, newest first
     #[command(after_help = LIST_EXAMPLES)]
     List(Box<ListArgs>),
-    /// Say that alerts were seen; a second time changes nothing
+    /// Acknowledge alerts; repeating it has no effect
     #[command(after_help = ACK_EXAMPLES)]
     Ack(Box<AckArgs>),
 }
@@ -43,22 +41,22 @@ pub(crate) enum AlertsCommand {
 pub(crate) struct ListArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Only those that are open or acknowledged
+    /// Only alerts in this state: open or acknowledged
     #[arg(long, help_heading = "Filters")]
     status: Option<String>,
-    /// Only those about this key
+    /// Only alerts about this key
     #[arg(long, value_name = "KEY", help_heading = "Filters")]
     key: Option<KeyId>,
-    /// Only those about this webhook
+    /// Only alerts about this webhook
     #[arg(long, value_name = "WEBHOOK", conflicts_with = "key", help_heading = "Filters")]
     webhook: Option<WebhookId>,
-    /// Only those of this rule, such as expiring
+    /// Only alerts of this rule, such as expiring
     #[arg(long, help_heading = "Filters")]
     rule: Option<String>,
-    /// How many at most
+    /// Maximum number of rows
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
-    /// Print a JSON array, with what was measured
+    /// Print a JSON array, with the measured figures
     #[arg(long)]
     json: bool,
 }
@@ -68,8 +66,8 @@ pub(crate) struct ListArgs {
 pub(crate) struct AckArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// The alerts' ids, alr_…, at most 100
-    #[arg(required = true, num_args = 1..=MOST_ACKNOWLEDGED)]
+    /// Alert ids, alr_…, at most 100
+    #[arg(required = true, num_args = 1..=MAX_ACKNOWLEDGED)]
     ids: Vec<AlertId>,
     /// Print a JSON array
     #[arg(long)]
@@ -92,52 +90,33 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
         status: args.status,
         ..AlertsQuery::default()
     };
-    let (alerts, total) =
-        with_client(&args.api, async |client| newest(client, &query, args.limit).await).await?;
-    if args.json {
-        return output::json(&alerts);
-    }
-    if alerts.is_empty() {
-        return output::line(&"No alerts.");
-    }
-    output::raw(table(&alerts, SystemClock.now()).as_bytes())?;
-    if total > alerts.len() as u64 {
-        output::tell(&format_args!("These are {} of {total}: see --limit.", alerts.len()));
+    let listing = with_client(&args.api, async |client| {
+        pages::by_cursor(args.limit, async |size, cursor| {
+            client.list_alerts(&AlertsQuery { limit: Some(size), cursor, ..query.clone() }).await
+        })
+        .await
+    })
+    .await?;
+    print(&listing.items, args.json, SystemClock.now())?;
+    if !args.json {
+        listing.note_more();
     }
     Ok(())
 }
 
-async fn newest(client: &Client, query: &AlertsQuery, limit: u32) -> Result<(Vec<Alert>, u64), Failure> {
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut alerts: Vec<Alert> = Vec::new();
-    let mut cursor = None;
-    loop {
-        let missing = u32::try_from(wanted - alerts.len()).unwrap_or(PAGE);
-        let page = client
-            .list_alerts(&AlertsQuery { limit: Some(missing.min(PAGE)), cursor, ..query.clone() })
-            .await?;
-        alerts.extend(page.items);
-        alerts.truncate(wanted);
-        cursor = page.pagination.next_cursor;
-        if alerts.len() == wanted || cursor.is_none() {
-            return Ok((alerts, page.pagination.total));
-        }
-    }
-}
-
-fn table(alerts: &[Alert], now: Timestamp) -> String {
-    let row = |alert: &Alert| {
-        vec![
+fn print(alerts: &[Alert], as_json: bool, now: Timestamp) -> Result<(), Failure> {
+    let head = ["ID", "AGE", "SEVERITY", "STATE", "KEY OR WEBHOOK", "ALERT"];
+    pages::print(alerts, as_json, "No alerts.", head, |alert| {
+        let subject = alert.key_name.as_deref().or(alert.webhook_host.as_deref()).unwrap_or("-");
+        [
             alert.id.to_string(),
             text::since(Some(alert.raised_at), now),
             alert.severity.clone(),
-            if alert.acknowledged_at.is_some() { "seen" } else { "open" }.to_owned(),
-            text::cut(alert.key_name.as_deref().or(alert.webhook_host.as_deref()).unwrap_or("-"), NAME),
+            if alert.acknowledged_at.is_some() { "acknowledged" } else { "open" }.to_owned(),
+            text::truncate(subject, NAME),
             format!("{}: {}", alert.rule, alert.message),
         ]
-    };
-    let head = ["ID", "AGO", "SEVERITY", "STATE", "KEY OR WEBHOOK", "WHAT"];
-    output::table(&head, &alerts.iter().map(row).collect::<Vec<_>>())
+    })
 }
 
 async fn acknowledge(args: AckArgs) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! Flags that several commands share, and how they become the top layer of the configuration.
+//! Flags shared by several commands. They are the top layer of the configuration.
 
 use std::path::PathBuf;
 
@@ -7,28 +7,28 @@ use clap::Args;
 use crate::config::{Environment, Flags, Layers, Source};
 use crate::exit::Failure;
 
-#[expect(clippy::doc_markdown, reason = "the texts are shown by --help, where backticks are noise")]
-/// Where data is kept, where the rest is configured, and how much is logged.
+#[expect(clippy::doc_markdown, reason = "--help shows these texts, and backticks would be noise there")]
+/// Data folder, configuration file and logging.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CommonArgs {
-    /// The data folder: database, master key, certificates; made when it does not exist
+    /// Data folder with database, master key and certificates; created if it does not exist
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Configuration file in TOML; also TELEPATH_CONFIG
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub(crate) config: Option<PathBuf>,
-    /// PostgreSQL instead of SQLite; better given as TELEPATH_DATABASE_URL_FILE, other users can see flags
+    /// PostgreSQL instead of SQLite; prefer TELEPATH_DATABASE_URL_FILE, because other users can see flags
     #[arg(long, value_name = "URL", help_heading = "Data", hide_short_help = true)]
     pub(crate) database_url: Option<String>,
-    /// Which log lines go to standard error: error, warn, info, debug, trace, or a filter per module
+    /// Log level on standard error: error, warn, info, debug, trace, or a filter per module
     #[arg(long, value_name = "FILTER", help_heading = "Log")]
     pub(crate) log_level: Option<String>,
-    /// How log lines look: text or json
+    /// Log format: text or json
     #[arg(long, value_name = "FORMAT", help_heading = "Log")]
     pub(crate) log_format: Option<String>,
 }
 
-/// Where a server listens, and whom it may reach.
+/// Listeners and allowed destinations of a server.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ListenArgs {
     /// HTTPS API, IP:PORT; port 0 lets the system choose [default: 127.0.0.1:8443]
@@ -37,16 +37,16 @@ pub(crate) struct ListenArgs {
     /// SIP over UDP, IP:PORT; port 0 lets the system choose [default: 127.0.0.1:5060]
     #[arg(long, value_name = "IP:PORT", help_heading = "Listen")]
     pub(crate) sip_listen: Option<String>,
-    /// Plain HTTP API as well, on a loopback address only
+    /// Additional plain HTTP listener, on a loopback address only
     #[arg(long, value_name = "IP:PORT", help_heading = "Listen")]
     pub(crate) insecure_http_listen: Option<String>,
     /// The host that carriers call, a name or an IP address
     #[arg(long, value_name = "HOST", help_heading = "Listen")]
     pub(crate) sip_public_host: Option<String>,
-    /// UDP ports for audio, two for each call [default: 20000-29999]
+    /// UDP ports for RTP audio, two per call [default: 20000-29999]
     #[arg(long, value_name = "FIRST-LAST", help_heading = "Listen")]
     pub(crate) rtp_ports: Option<String>,
-    /// Private networks and loopback host:port that webhooks and agents may be reached at, with commas between them
+    /// Allowed non-public destinations for webhooks and agents: private networks and loopback host:port, comma-separated
     #[arg(long, value_name = "LIST", help_heading = "Reach")]
     pub(crate) egress_allow: Option<String>,
 }
@@ -62,7 +62,7 @@ impl CommonArgs {
         ])
     }
 
-    /// Lays flags, environment and file over each other.
+    /// Merges flags, environment and file.
     pub(crate) fn layers(&self, listen: Option<&ListenArgs>) -> Result<Layers, Failure> {
         let env = environment();
         let file = self.config.clone().or_else(|| env.get("TELEPATH_CONFIG").map(PathBuf::from));
@@ -71,7 +71,7 @@ impl CommonArgs {
         Ok(Layers::gather(&flags, &env, file.as_deref())?)
     }
 
-    /// The same for commands that are over soon: their log is quiet unless somebody asked for more.
+    /// Like `layers`, for short commands: the log level is `warn` unless it is set.
     pub(crate) fn quiet_layers(&self, listen: Option<&ListenArgs>) -> Result<Layers, Failure> {
         let layers = self.layers(listen)?;
         let mut log = crate::config::Config::check_log(&layers)?;
@@ -100,7 +100,7 @@ fn collect<const N: usize>(pairs: [(&'static str, &Option<String>); N]) -> Flags
     pairs.into_iter().filter_map(|(key, value)| value.clone().map(|value| (key, value))).collect()
 }
 
-/// The process's variables with our prefix. A value that is not UTF-8 cannot be a setting's and is passed over.
+/// The environment variables with our prefix. Values that are not UTF-8 are ignored.
 fn environment() -> Environment {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -1,4 +1,4 @@
-//! `telepath call`: place one SIP call, play a file, record what comes back, and say how it went.
+//! `telepath call`: places one SIP call, plays a file, records the response and reports figures.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,24 +19,24 @@ use crate::telemetry;
 /// Arguments of `call`.
 #[derive(Debug, Args)]
 pub(crate) struct CallArgs {
-    /// Whom to call: sip:USER@HOST:PORT
+    /// URI to call: sip:USER@HOST:PORT
     uri: String,
     /// User name for digest authentication
     #[arg(long, help_heading = "Credentials")]
     username: Option<String>,
-    /// Password; other users of this machine can see flags, so better give --password-file
+    /// Password; prefer --password-file, because other users can see flags
     #[arg(long, requires = "username", conflicts_with = "password_file", help_heading = "Credentials")]
     password: Option<String>,
     /// File with the password
     #[arg(long, value_name = "FILE", requires = "username", help_heading = "Credentials")]
     password_file: Option<PathBuf>,
-    /// What to play after the answer: WAVE, 16-bit PCM, mono, 8000 Hz
+    /// File to play when the call is answered: WAVE, 16-bit PCM, mono, 8000 Hz
     #[arg(long, value_name = "FILE", help_heading = "Audio")]
     play: Option<PathBuf>,
-    /// Where to write what was heard, in the same form
+    /// File to record to, in the same format
     #[arg(long, value_name = "FILE", help_heading = "Audio")]
     record: Option<PathBuf>,
-    /// How long to listen after the last sample was played
+    /// How long to listen after the last sample
     #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Audio")]
     listen: String,
     /// How long to wait for the answer
@@ -47,7 +47,7 @@ pub(crate) struct CallArgs {
     json: bool,
 }
 
-/// Runs the command. A call that was refused is a failure.
+/// Runs the command. A rejected call is a failure.
 pub(crate) async fn run(args: CallArgs) -> Result<(), Failure> {
     telemetry::start(&LogConfig { format: LogFormat::Text, level: "warn".to_owned() });
     let outcome = place_call(options(&args)?).await.map_err(|error| caller_failure(&error))?;
@@ -64,7 +64,7 @@ pub(crate) async fn run(args: CallArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let reason = outcome.reason_phrase.as_deref().unwrap_or_default();
-    Err(Failure::new(Exit::Refused, format!("the call was refused: {} {reason}", outcome.status)))
+    Err(Failure::new(Exit::Refused, format!("the call was rejected: {} {reason}", outcome.status)))
 }
 
 fn options(args: &CallArgs) -> Result<CallerOptions, Failure> {
@@ -94,13 +94,13 @@ fn credentials(args: &CallArgs) -> Result<Option<(String, SecretText)>, Failure>
         (Some(password), _) => SecretText::new(password.clone()),
         (None, Some(path)) => read_secret(path)?,
         (None, None) => {
-            return Err(Failure::new(Exit::Usage, "--username needs --password-file or --password"));
+            return Err(Failure::new(Exit::Usage, "--username requires --password-file or --password"));
         }
     };
     Ok(Some((username.clone(), password)))
 }
 
-/// Why a call could not be placed, with what helps.
+/// Why a call could not be placed, and how to fix it.
 pub(crate) fn caller_failure(error: &CallerError) -> Failure {
     match error {
         CallerError::NotASipUri | CallerError::BadName => Failure::new(Exit::Usage, error.to_string()),
@@ -114,7 +114,7 @@ pub(crate) fn caller_failure(error: &CallerError) -> Failure {
     }
 }
 
-/// Milliseconds with two places.
+/// Milliseconds, rounded to two decimals.
 pub(crate) fn milliseconds(length: Duration) -> f64 {
     (length.as_secs_f64() * 100_000.0).round() / 100.0
 }
@@ -165,7 +165,7 @@ fn as_text(outcome: &CallOutcome) -> String {
         ("ended by", ended_by(outcome).unwrap_or("-").to_owned()),
         ("packets sent", outcome.packets_sent.to_string()),
         ("packets received", format!("{} ({} lost)", outcome.packets_received, outcome.packets_lost)),
-        ("echoes known", format!("{} of {}", outcome.echo.matched, outcome.echo.distinct)),
+        ("echoes matched", format!("{} of {}", outcome.echo.matched, outcome.echo.distinct)),
         ("echo delay p50", ms(outcome.echo.p50)),
         ("echo delay p99", ms(outcome.echo.p99)),
     ];

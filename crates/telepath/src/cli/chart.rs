@@ -1,9 +1,9 @@
-//! Columns of block characters for a terminal, without colour.
+//! Bar charts of block characters for a terminal, without colour.
 
 const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Values as columns, `rows` lines high and at most `most_columns` wide, with the largest value beside the top line.
-/// Neighbours are added up when there are more values than columns. A value above zero is always seen.
+/// A bar chart, `rows` lines high and at most `most_columns` wide, with the maximum beside the top line. Adjacent values
+/// are added up if there are more values than columns. A value above zero is always visible.
 pub(crate) fn columns(values: &[u64], most_columns: usize, rows: usize) -> Vec<String> {
     let columns = fold(values, most_columns.max(1));
     let highest = columns.iter().copied().max().unwrap_or(0);
@@ -48,18 +48,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_fills_its_column_and_the_smallest_is_seen() {
+    fn the_maximum_fills_its_column_and_small_values_stay_visible() {
         assert_eq!(columns(&[0, 1, 50, 100], 10, 2), ["100 │   █", "  0 │ ▁██"]);
     }
 
     #[test]
-    fn neighbours_are_added_up_when_there_is_no_room() {
+    fn adjacent_values_are_added_up_to_fit_the_width() {
         assert_eq!(columns(&[1, 1, 2, 2, 4], 3, 1), ["4 │▄██"]);
         assert!(columns(&vec![1; 10_000], 72, 5).iter().all(|line| line.chars().count() <= 72 + 5));
     }
 
     #[test]
-    fn nothing_and_huge_values_are_drawn_too() {
+    fn empty_and_huge_series_are_drawn() {
         assert_eq!(columns(&[], 10, 2), ["0 │", "0 │"]);
         assert_eq!(columns(&[0, 0], 10, 1), ["0 │"]);
         let huge = columns(&[u64::MAX, u64::MAX], 1, 1);

@@ -1,6 +1,5 @@
-//! `telepath compromise`: what to do when others may know a key, step by step. Each step is shown before it is done and
-//! asked for; one that fails does not keep the next ones from being done, because the first is the urgent one and the
-//! last tells of secrets outside of this server.
+//! `telepath compromise`: the response to a leaked key, step by step. Each step is described and confirmed before it runs. A
+//! failed step does not stop the next ones: the first is the urgent one, and the last lists credentials of other services.
 
 mod findings;
 mod steps;
@@ -23,26 +22,26 @@ use steps::{Guide, Step};
 pub(crate) struct CompromiseArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// The key that others may know, key_…
+    /// Id of the leaked key, key_…
     id: KeyId,
-    /// Why, for the audit trail
+    /// Reason, for the audit trail
     #[arg(long, default_value = "compromised")]
     reason: String,
-    /// How long the old secrets of the other keys go on working, 0s to 7d
+    /// Grace period of the other keys' old secrets, 0s to 7d
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = expiry::whole_seconds)]
     grace: Duration,
-    /// Do all steps without asking
+    /// Run all steps without confirmation
     #[arg(long)]
     yes: bool,
-    /// Print one JSON object for each step
+    /// Print one JSON object per step
     #[arg(long)]
     json: bool,
 }
 
-/// What came of one step.
-enum Outcome {
+/// The result of one step.
+enum StepResult {
     Done(findings::Finding),
-    LeftOut,
+    Skipped,
     Failed(Failure),
 }
 
@@ -64,21 +63,21 @@ pub(crate) async fn run(args: CompromiseArgs) -> Result<(), Failure> {
     .await
 }
 
-/// The key, and the key that this command itself uses.
+/// The leaked key, and the key that this command uses.
 async fn prepare(client: &Client, id: KeyId) -> Result<(Key, Option<KeyId>), Failure> {
     let me = client.whoami().await?;
     if me.id == Some(id) {
         return Err(Failure::new(
             Exit::Usage,
-            "this is the key that the command itself uses, and it would end with it",
+            "this command uses the key itself and could not continue without it",
         )
-        .remedy("Give another key in TELEPATH_API_KEY, or run the command on the data folder."));
+        .remedy("Set TELEPATH_API_KEY to another key, or run the command on the data folder."));
     }
     let key = client.get_key(id).await?;
     let lacking = steps::lacking(&me.scopes, &key.scopes);
     if me.id.is_some() && !lacking.is_empty() {
-        output::tell(&format_args!(
-            "The key of this command lacks {}: the steps that need it will fail.",
+        output::note(&format_args!(
+            "The key of this command lacks {}. The steps that need it will fail.",
             lacking.join(", ")
         ));
     }
@@ -88,7 +87,7 @@ async fn prepare(client: &Client, id: KeyId) -> Result<(Key, Option<KeyId>), Fai
 async fn walk(mut guide: Guide, consent: Consent, as_json: bool) -> Result<(), Failure> {
     let mut first_failure = None;
     for step in Step::ALL {
-        output::tell(&format_args!(
+        output::note(&format_args!(
             "\nStep {} of {}: {}",
             step.number(),
             Step::ALL.len(),
@@ -96,52 +95,52 @@ async fn walk(mut guide: Guide, consent: Consent, as_json: bool) -> Result<(), F
         ));
         let outcome = match consent.ask("Do it?").await? {
             Answer::Stop => return Err(stopped(step)),
-            Answer::No => Outcome::LeftOut,
+            Answer::No => StepResult::Skipped,
             Answer::Yes => match guide.take(step).await {
-                Ok(finding) => Outcome::Done(finding),
-                Err(failure) => Outcome::Failed(failure),
+                Ok(finding) => StepResult::Done(finding),
+                Err(failure) => StepResult::Failed(failure),
             },
         };
         report(step, &outcome, as_json)?;
-        if let Outcome::Failed(failure) = outcome {
+        if let StepResult::Failed(failure) = outcome {
             first_failure.get_or_insert(Failure::new(
                 failure.exit,
-                format!("step {} was not done: {failure}", step.number()),
+                format!("step {} failed: {failure}", step.number()),
             ));
         }
     }
     if let Some(failure) = first_failure {
         return Err(failure);
     }
-    output::tell(&"\nAll steps are over. Old secrets in use will show up in `telepath alerts list`.");
+    output::note(&"\nFinished. Requests with old secrets will appear in `telepath alerts list`.");
     Ok(())
 }
 
 fn stopped(step: Step) -> Failure {
     Failure::plain(format!("stopped before step {}", step.number()))
-        .remedy("Running the command again is safe: what is done stays done.")
+        .remedy("It is safe to run the command again.")
 }
 
-fn report(step: Step, outcome: &Outcome, as_json: bool) -> Result<(), Failure> {
+fn report(step: Step, outcome: &StepResult, as_json: bool) -> Result<(), Failure> {
     match outcome {
-        Outcome::Done(finding) if as_json => output::json(&object(step, "done", finding.json.clone())),
-        Outcome::LeftOut if as_json => output::json(&object(step, "left_out", json!({}))),
-        Outcome::Failed(failure) if as_json => {
+        StepResult::Done(finding) if as_json => output::json(&object(step, "done", finding.json.clone())),
+        StepResult::Skipped if as_json => output::json(&object(step, "skipped", json!({}))),
+        StepResult::Failed(failure) if as_json => {
             output::json(&object(step, "failed", json!({"error": failure.to_string()})))
         }
-        Outcome::Done(finding) => output::raw(finding.text.as_bytes()),
-        Outcome::LeftOut => {
-            output::tell(&"Left out.");
+        StepResult::Done(finding) => output::raw(finding.text.as_bytes()),
+        StepResult::Skipped => {
+            output::note(&"Skipped.");
             Ok(())
         }
-        Outcome::Failed(failure) => {
-            output::tell(&format_args!("Failed: {}", text::plain(&failure.to_string())));
+        StepResult::Failed(failure) => {
+            output::note(&format_args!("Failed: {}", text::printable(&failure.to_string())));
             Ok(())
         }
     }
 }
 
-/// One step as JSON: its number and name, what came of it, and what it found.
+/// One step as JSON: number, name, outcome and findings.
 fn object(step: Step, outcome: &str, found: Value) -> Value {
     let mut object = json!({"step": step.number(), "name": step.name(), "outcome": outcome});
     if let (Some(object), Value::Object(found)) = (object.as_object_mut(), found) {

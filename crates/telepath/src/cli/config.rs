@@ -1,4 +1,4 @@
-//! `telepath config`: check the configuration, or show what is in force and where it comes from.
+//! `telepath config`: checks the configuration, or shows each setting and its source.
 
 use clap::{Args, Subcommand};
 
@@ -7,22 +7,22 @@ use super::output;
 use crate::config::{Config, as_json, as_text};
 use crate::exit::Failure;
 
-/// What to do with the configuration.
+/// Subcommands of `config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Check everything that `serve` would check before it binds a socket
+    /// Check the configuration as `serve` does at start
     #[command(
         after_help = "Examples:\n  telepath config check --config /etc/telepath.toml\n  telepath config check --data-dir data --api-listen 0.0.0.0:8443"
     )]
     Check(ConfigArgs),
-    /// Show every setting, its value and where that was said; secrets are masked
+    /// Show every setting with its value and source; secrets are masked
     #[command(
         after_help = "Examples:\n  telepath config show --config /etc/telepath.toml\n  TELEPATH_LOG_LEVEL=debug telepath config show --json"
     )]
     Show(ShowArgs),
 }
 
-/// What both take.
+/// Arguments of both subcommands.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
     #[command(flatten)]

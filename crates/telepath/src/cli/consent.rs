@@ -1,35 +1,34 @@
-//! Asking before something is done that cannot be taken back. Questions go to standard error; whoever cannot be asked has
-//! to say `--yes` beforehand.
+//! Confirmation before irreversible steps. Prompts go to standard error; without a terminal, `--yes` is required.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use crate::exit::{Exit, Failure};
 
-/// The longest answer that is read, in bytes.
+/// The maximum length of an answer, in bytes.
 const LONGEST_ANSWER: u64 = 64;
 
-/// What was answered.
+/// The answer to a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Do it.
     Yes,
-    /// Leave it out.
+    /// Skip this step.
     No,
-    /// Leave it out and all that would follow.
+    /// Skip this step and all that follow.
     Stop,
 }
 
-/// How consent is got.
+/// How confirmation is obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consent {
-    /// It was given on the command line.
+    /// Given by `--yes`.
     Given,
-    /// The person at the terminal is asked.
+    /// Prompt on the terminal.
     Asked,
 }
 
 impl Consent {
-    /// Fails when consent is needed and nobody can be asked.
+    /// Fails if confirmation is required and there is no terminal.
     pub(crate) fn of(yes: bool) -> Result<Self, Failure> {
         Self::decide(yes, io::stdin().is_terminal())
     }
@@ -38,19 +37,19 @@ impl Consent {
         match (yes, at_a_terminal) {
             (true, _) => Ok(Consent::Given),
             (false, true) => Ok(Consent::Asked),
-            (false, false) => Err(Failure::new(Exit::Usage, "nobody can be asked: there is no terminal")
-                .remedy("Say --yes to have it done without questions.")),
+            (false, false) => Err(Failure::new(Exit::Usage, "stdin is not a terminal")
+                .remedy("Pass --yes to skip the confirmation.")),
         }
     }
 
-    /// Asks, unless consent was given.
+    /// Prompts, unless `--yes` was given.
     pub(crate) async fn ask(self, question: &str) -> Result<Answer, Failure> {
         if self == Consent::Given {
             return Ok(Answer::Yes);
         }
-        let prompt = format!("{question} [y = yes, n = leave it out, q = stop] ");
+        let prompt = format!("{question} [y = yes, n = skip, q = stop] ");
         let asked = tokio::task::spawn_blocking(move || ask(&prompt)).await;
-        asked.map_err(|error| Failure::doing("cannot ask", &error))?
+        asked.map_err(|error| Failure::doing("could not prompt", &error))?
     }
 }
 
@@ -61,14 +60,14 @@ fn ask(prompt: &str) -> Result<Answer, Failure> {
         let mut line = String::new();
         let read = io::Read::take(io::stdin().lock(), LONGEST_ANSWER)
             .read_line(&mut line)
-            .map_err(|error| Failure::doing("cannot read the answer", &error))?;
+            .map_err(|error| Failure::doing("could not read the answer", &error))?;
         if let Some(answer) = understand(&line, read == 0) {
             return Ok(answer);
         }
     }
 }
 
-/// Nothing is done by accident: an empty line is no answer, and the end of the input stops.
+/// An empty line is not an answer, and the end of input stops, so that nothing happens by accident.
 fn understand(line: &str, at_end: bool) -> Option<Answer> {
     match line.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Some(Answer::Yes),
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_terminal_consent_has_to_be_given_before() {
+    fn without_a_terminal_yes_is_required() {
         assert_eq!(Consent::decide(true, false), Ok(Consent::Given));
         assert_eq!(Consent::decide(false, true), Ok(Consent::Asked));
         let refused = Consent::decide(false, false).unwrap_err();
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_clear_answer_counts() {
+    fn unclear_answers_are_asked_again() {
         assert_eq!(understand(" Yes\n", false), Some(Answer::Yes));
         assert_eq!(understand("n\n", false), Some(Answer::No));
         assert_eq!(understand("q\n", false), Some(Answer::Stop));

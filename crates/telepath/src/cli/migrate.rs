@@ -1,4 +1,4 @@
-//! `telepath migrate`: bring the database to the schema of this program.
+//! `telepath migrate`: migrates the database schema.
 
 use clap::Args;
 use telepath_store::{Database, Store};
@@ -21,7 +21,7 @@ pub(crate) struct MigrateArgs {
 pub(crate) async fn run(args: MigrateArgs) -> Result<(), Failure> {
     let layers = args.common.quiet_layers(None)?;
     let (database, folder) = Config::check_database(&layers)?;
-    // SQLite belongs to one process; PostgreSQL sorts out concurrent migrations by a lock of its own.
+    // SQLite is used by one process; on PostgreSQL, concurrent migrations are serialized by a lock in the database.
     let (database, _lock) = match (database, folder) {
         (DatabaseConfig::Postgres(url), _) => (Database::Postgres { url }, None),
         (DatabaseConfig::Embedded, folder) => {
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<(), Failure> {
         output::line(&format_args!("applied {name}"))?;
     }
     if let Some(backup) = &report.backup {
-        output::line(&format_args!("The database as it was before is kept in {}.", backup.display()))?;
+        output::line(&format_args!("A backup of the database is in {}.", backup.display()))?;
     }
     output::line(&format_args!("Migrated the schema from version {} to {}.", report.from, report.to))
 }

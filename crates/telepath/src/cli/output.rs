@@ -1,4 +1,4 @@
-//! What commands print: results on standard output, everything else on standard error. A reader that goes away
+//! Output of commands: results on standard output, everything else on standard error. A closed pipe
 //! (`telepath keys list | head`) is not an error.
 
 use std::fmt::Display;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::text;
 use crate::exit::Failure;
 
-/// Whether somebody still reads what is printed.
+/// Whether the output is still being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
     /// As far as is known.
@@ -23,19 +23,19 @@ pub(crate) fn line(text: &dyn Display) -> Result<(), Failure> {
     finish(writeln!(io::stdout().lock(), "{text}"))
 }
 
-/// Prints text as it is and says whether more is wanted; for output without end.
+/// Prints text and returns whether anyone still reads it; for endless output.
 pub(crate) fn stream(bytes: &[u8]) -> Result<Reader, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Ok(Reader::Listening),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
-        Err(error) => Err(Failure::doing("cannot write to standard output", &error)),
+        Err(error) => Err(Failure::doing("could not write to standard output", &error)),
     }
 }
 
-/// Tells people what is going on, on standard error, so that results stay apart.
-pub(crate) fn tell(text: &dyn Display) {
-    // Nowhere is left to report a broken standard error to.
+/// Prints a note on standard error, apart from the results.
+pub(crate) fn note(text: &dyn Display) {
+    // There is nowhere left to report a broken standard error.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
@@ -46,18 +46,19 @@ pub(crate) fn raw(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Prints one JSON value on one line.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(|error| Failure::doing("cannot write JSON", &error))?;
+    let text =
+        serde_json::to_string(value).map_err(|error| Failure::doing("could not write JSON", &error))?;
     line(&text)
 }
 
-/// Prints the one line that says why the program ends without success.
+/// Prints the failure as one redacted line.
 pub(crate) fn failure(failure: &Failure) {
     let text = format!("telepath: {failure}");
-    // Nowhere is left to report a broken standard error to.
+    // There is nowhere left to report a broken standard error.
     let _ = writeln!(io::stderr().lock(), "{}", crate::telemetry::redact(&text));
 }
 
-/// Whether standard output may be coloured: it is a terminal and nobody said `NO_COLOR`.
+/// Whether to use colour: standard output is a terminal and `NO_COLOR` is not set.
 pub(crate) fn may_colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -65,7 +66,7 @@ pub(crate) fn may_colour() -> bool {
 fn finish(written: io::Result<()>) -> Result<(), Failure> {
     match written.and_then(|()| io::stdout().lock().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::doing("cannot write to standard output", &error))
+            Err(Failure::doing("could not write to standard output", &error))
         }
         Ok(()) | Err(_) => Ok(()),
     }
@@ -82,8 +83,11 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head = head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
     let mut lines = String::new();
     for row in std::iter::once(&head).chain(rows) {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{:width$}", text::plain(cell))).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{:width$}", text::printable(cell)))
+            .collect();
         lines.push_str(cells.join("  ").trim_end());
         lines.push('\n');
     }
@@ -95,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_and_lines_have_no_trailing_space() {
+    fn columns_are_aligned_without_trailing_spaces() {
         let rows = vec![vec!["a".to_owned(), "b".to_owned()], vec!["långer".to_owned(), "c".to_owned()]];
         assert_eq!(table(&["ID", "NAME"], &rows), "ID      NAME\na       b\nlånger  c\n");
     }

@@ -1,4 +1,4 @@
-//! `telepath quickstart`: from nothing to a call that an agent answered, step by step, and then a server to go on with.
+//! `telepath quickstart`: sets up a demo, places a test call, and then keeps serving.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,13 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::{quickstart, signals};
 
-/// Where data goes when nobody says.
+/// The default data folder.
 const FOLDER: &str = "telepath-data";
 
 /// Arguments of `quickstart`.
 #[derive(Debug, Args)]
 pub(crate) struct QuickstartArgs {
-    /// End when every step has held, instead of serving until Ctrl-C
+    /// Exit after the last step instead of serving until Ctrl-C
     #[arg(long)]
     once: bool,
     #[command(flatten)]
@@ -60,5 +60,5 @@ async fn serve_on(session: &quickstart::Session, stop: &CancellationToken) -> Re
 }
 
 fn interrupted() -> Failure {
-    Failure::new(Exit::Interrupted, "interrupted before every step was done")
+    Failure::new(Exit::Interrupted, "interrupted before the last step")
 }

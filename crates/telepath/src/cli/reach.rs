@@ -1,5 +1,5 @@
-//! Which API a command speaks to: the one of a data folder, or one elsewhere with a key. Whoever names both is asked to
-//! decide, because a command on the wrong one may do harm.
+//! Chooses the API that a command uses: that of a data folder, or a remote server with a key. Naming both is an error,
+//! because a command on the wrong server can do harm.
 
 use std::path::{Path, PathBuf};
 
@@ -10,32 +10,32 @@ use super::admin::Admin;
 use super::arguments::CommonArgs;
 use crate::exit::{Exit, Failure};
 
-/// Variables that say where a data folder or its database is.
+/// Variables that select a data folder or its database.
 const FOLDER_VARIABLES: [&str; 4] =
     ["TELEPATH_DATA_DIR", "TELEPATH_CONFIG", "TELEPATH_DATABASE_URL", "TELEPATH_DATABASE_URL_FILE"];
 
-#[expect(clippy::doc_markdown, reason = "the texts are shown by --help, where backticks are noise")]
-/// The data folder or the server that a command works on.
+#[expect(clippy::doc_markdown, reason = "--help shows these texts, and backticks would be noise there")]
+/// The data folder or the remote server that a command works on.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ApiArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
-    /// A server elsewhere instead of a data folder, such as https://voice.example:8443; also TELEPATH_API_URL.
+    /// Remote server instead of a data folder, such as https://voice.example:8443; also TELEPATH_API_URL.
     /// The key is read from TELEPATH_API_KEY
     #[arg(long, value_name = "URL", help_heading = "Remote")]
     pub(crate) api_url: Option<String>,
-    /// PEM file of the authorities that vouch for that server; also TELEPATH_CA_FILE
+    /// PEM file with the CA certificates to trust for that server; also TELEPATH_CA_FILE
     #[arg(long, value_name = "FILE", help_heading = "Remote")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// File of variables (.env) with TELEPATH_API_KEY and TELEPATH_API_URL; none is read unless it is named here
+    /// File (.env) with TELEPATH_API_KEY and TELEPATH_API_URL; no file is read by default
     #[arg(long, value_name = "FILE", help_heading = "Remote")]
     pub(crate) env_file: Option<PathBuf>,
-    /// Take an http:// URL as well, of this machine only
+    /// Also accept an http:// URL, on this machine only
     #[arg(long, help_heading = "Remote")]
     pub(crate) insecure_http: bool,
 }
 
-/// What was chosen.
+/// The selected API.
 #[derive(Debug)]
 enum Target {
     Folder,
@@ -60,7 +60,7 @@ impl ApiArgs {
         ])
     }
 
-    /// Flags win over variables; within each, a folder and a server elsewhere exclude each other.
+    /// Flags override variables. Within each, a data folder and a remote server exclude each other.
     fn target(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Target, Failure> {
         let folder_variable = FOLDER_VARIABLES.iter().copied().find(|name| variable(name).is_some());
         let url_variable = variable(URL_VARIABLE).map(|_| URL_VARIABLE);
@@ -96,16 +96,19 @@ fn first<const N: usize>(flags: [(bool, &'static str); N]) -> Option<&'static st
 }
 
 fn ambiguous(folder: &str, elsewhere: &str) -> Failure {
-    Failure::new(Exit::Usage, format!("{folder} names a data folder and {elsewhere} a server elsewhere"))
-        .remedy("Give only one of them, as a flag if both are in the environment.")
+    Failure::new(
+        Exit::Usage,
+        format!("{folder} selects a data folder, but {elsewhere} selects a remote server"),
+    )
+    .remedy("Use only one of them; pass it as a flag if both are in the environment.")
 }
 
 fn missing(error: Error) -> Failure {
     let is_missing = |variable| matches!(&error, Error::Setting { name, .. } if name == variable);
     let remedy = if is_missing(KEY_VARIABLE) {
-        Some("A key is never taken from the command line, where other users can see it.")
+        Some("Keys are never read from the command line, because other users can see it.")
     } else if is_missing(URL_VARIABLE) {
-        Some("Or give --api-url.")
+        Some("Or pass --api-url.")
     } else {
         None
     };
@@ -116,7 +119,7 @@ fn missing(error: Error) -> Failure {
     }
 }
 
-/// A way to the API.
+/// Access to the API.
 pub(crate) enum Api {
     /// Through a data folder.
     Folder(Admin),
@@ -128,20 +131,20 @@ impl Api {
     pub(crate) async fn open(args: &ApiArgs) -> Result<Self, Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         if args.env_file.is_some() {
-            // Reading the file may have something to say.
+            // Reading the file may log warnings.
             args.common.quiet_layers(None)?;
         }
         match args.target(variable)? {
             Target::Folder => Admin::open(&args.common).await.map(Api::Folder),
             Target::Elsewhere(settings) => {
-                // For the log; the rest of the configuration is that of a server.
+                // Only the log settings matter here; the rest is for servers.
                 args.common.quiet_layers(None)?;
                 Ok(Api::Elsewhere(settings.client()?))
             }
         }
     }
 
-    /// Whether nobody else works on the folder, so that nothing will come in while the command runs.
+    /// Whether no server runs on the folder, so that nothing new can arrive while the command runs.
     pub(crate) fn is_alone(&self) -> bool {
         match self {
             Api::Folder(admin) => admin.is_alone(),
@@ -164,7 +167,7 @@ impl Api {
     }
 }
 
-/// Does something with the API and gives the folder back, whatever came of it.
+/// Runs `work` with a client and releases the data folder afterwards, also on failure.
 pub(crate) async fn with_client<T>(
     args: &ApiArgs,
     work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
@@ -175,7 +178,7 @@ pub(crate) async fn with_client<T>(
     done
 }
 
-/// Creates a file that only its owner can read; one that is there is not written over.
+/// Creates a file with mode 0600. Fails if it exists.
 pub(crate) fn new_file(path: &Path) -> Result<std::fs::File, Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
     std::fs::OpenOptions::new()
@@ -209,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_it_is_the_folder_and_a_url_is_elsewhere() {
+    fn the_data_folder_is_the_default_and_a_url_selects_a_remote_server() {
         assert!(matches!(target(&ApiArgs::default(), &[KEY]), Ok(Target::Folder)));
         assert!(matches!(target(&ApiArgs::default(), &[KEY, URL]), Ok(Target::Elsewhere(_))));
         assert!(matches!(target(&elsewhere(), &[KEY]), Ok(Target::Elsewhere(_))));
     }
 
     #[test]
-    fn flags_win_over_variables() {
+    fn flags_override_variables() {
         assert!(matches!(target(&folder(), &[KEY, URL]), Ok(Target::Folder)));
         let both = target(&elsewhere(), &[KEY, URL, ("TELEPATH_DATA_DIR", "data")]);
         let Ok(Target::Elsewhere(settings)) = both else { panic!("{both:?}") };
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_two_places_is_refused() {
+    fn naming_a_folder_and_a_remote_server_is_rejected() {
         let two = ApiArgs { api_url: Some("https://voice.example".to_owned()), ..folder() };
         let ca = ApiArgs { ca_file: Some("ca.pem".into()), ..folder() };
         for failure in [
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_and_nothing_is_guessed() {
+    fn missing_remote_settings_are_named() {
         let failure = target(&elsewhere(), &[]).unwrap_err();
         assert_eq!((failure.exit, failure.message.as_str()), (Exit::Config, "TELEPATH_API_KEY is not set"));
         let trust_only = ApiArgs { ca_file: Some("ca.pem".into()), ..ApiArgs::default() };
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_wins_over_the_environment() {
+    fn an_env_file_overrides_the_environment() {
         let home = crate::temporary::TemporaryFolder::new();
         let path = home.path().join("test.env");
         std::fs::write(&path, format!("{}={}\n{}=https://file.example\n", KEY.0, KEY.1, URL.0)).unwrap();

@@ -1,4 +1,4 @@
-//! `docs/reference/cli.md`: the help of every command, written by the commands themselves so that it cannot fall behind.
+//! Generates `docs/reference/cli.md` from the help texts, so that the page always matches the program.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! `telepath requests`: the requests that the API was sent, as they come, as a list, or as a file.
+//! `telepath requests`: follows, lists and exports the request log.
 
 mod export;
 mod list;
@@ -12,23 +12,23 @@ use telepath_client::{KeyId, LoggedRequest, RequestId, RequestsQuery};
 
 pub(crate) use list::newest;
 
-use super::{output, text};
+use super::{pages, text};
 use crate::config::duration;
 use crate::exit::Failure;
 
-/// The largest page that the API gives.
+/// The largest page that the API returns.
 const PAGE: u32 = 100;
 
-/// What to do with requests.
+/// Subcommands of `requests`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RequestsCommand {
-    /// Show the last requests and then each new one, until Ctrl-C
+    /// Show the latest requests and follow new ones until Ctrl-C
     #[command(after_help = tail::EXAMPLES)]
     Tail(Box<tail::TailArgs>),
-    /// List requests, the newest first
+    /// List requests, newest first
     #[command(after_help = list::EXAMPLES)]
     List(Box<list::ListArgs>),
-    /// Write all requests that match as NDJSON or CSV
+    /// Export all matching requests as NDJSON or CSV
     #[command(after_help = export::EXAMPLES)]
     Export(Box<export::ExportArgs>),
 }
@@ -42,37 +42,37 @@ pub(crate) async fn run(command: RequestsCommand) -> Result<(), Failure> {
     }
 }
 
-/// Which requests are meant.
+/// Filters.
 #[derive(Debug, Default, Args)]
 struct FilterArgs {
-    /// Only those with this key
+    /// Only requests with this key
     #[arg(long, value_name = "KEY", help_heading = "Filters")]
     key: Option<KeyId>,
-    /// Only those of this method
+    /// Only this method
     #[arg(long, help_heading = "Filters")]
     method: Option<String>,
-    /// Only those on this route, such as /v1/keys/{id}
+    /// Only this route, such as /v1/keys/{id}
     #[arg(long, help_heading = "Filters")]
     route: Option<String>,
-    /// Only those to this path
+    /// Only this path
     #[arg(long, help_heading = "Filters")]
     path: Option<String>,
-    /// Only those answered so: a status (404) or a class (4xx)
+    /// Only this status (404) or class (4xx)
     #[arg(long, help_heading = "Filters")]
     status: Option<String>,
-    /// Only those answered with this error code
+    /// Only this error code
     #[arg(long, value_name = "CODE", help_heading = "Filters")]
     error_code: Option<String>,
-    /// Only those from this address
+    /// Only this client address
     #[arg(long, help_heading = "Filters")]
     address: Option<String>,
-    /// Only those of this program
+    /// Only this user agent
     #[arg(long, help_heading = "Filters")]
     user_agent: Option<String>,
-    /// Only the one with this id
+    /// Only the request with this id
     #[arg(long, value_name = "ID", help_heading = "Filters")]
     request_id: Option<RequestId>,
-    /// Only those that took at least this long, such as 500ms
+    /// Only requests that took at least this long, such as 500ms
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Filters")]
     min_duration: Option<Duration>,
 }
@@ -97,10 +97,10 @@ impl FilterArgs {
     }
 }
 
-/// The names of the columns.
-const HEAD: [&str; 6] = ["TIME", "STATUS", "MS", "FROM", "KEY", "REQUEST"];
-/// Their widths when it is not known what will come: that of an IPv4 address, not of the longest IPv6 address, because
-/// most lines would be half empty.
+/// The column headings.
+const HEAD: [&str; 6] = ["TIME", "STATUS", "MS", "ADDRESS", "KEY", "REQUEST"];
+/// Column widths for rows that are printed one by one. The address column fits IPv4; fitting the longest IPv6 address would
+/// leave most lines half empty.
 const WIDTHS: [usize; 5] = [20, 6, 7, 15, 30];
 
 fn cells(request: &LoggedRequest) -> [String; 6] {
@@ -117,15 +117,15 @@ fn cells(request: &LoggedRequest) -> [String; 6] {
 
 /// Requests as a table.
 pub(crate) fn table(requests: &[LoggedRequest]) -> String {
-    output::table(&HEAD, &requests.iter().map(|request| cells(request).to_vec()).collect::<Vec<_>>())
+    pages::table(requests, HEAD, cells)
 }
 
-/// The head of rows that come one by one.
+/// The heading of rows that are printed one by one.
 fn head() -> String {
     columns(&HEAD.map(str::to_owned))
 }
 
-/// A request on a line of its own.
+/// One request as a row.
 fn row(request: &LoggedRequest) -> String {
     columns(&cells(request))
 }
@@ -134,10 +134,10 @@ fn columns(cells: &[String; 6]) -> String {
     let [first @ .., last] = cells;
     let first = first.iter().zip(WIDTHS).fold(String::new(), |mut line, (cell, width)| {
         // Writing to a String cannot fail.
-        let _ = write!(line, "{:width$}  ", text::plain(cell));
+        let _ = write!(line, "{:width$}  ", text::printable(cell));
         line
     });
-    first + &text::plain(last)
+    first + &text::printable(last)
 }
 
 fn milliseconds(us: u64) -> String {
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_lines_up_with_the_head_and_nothing_in_it_steers_the_terminal() {
+    fn rows_are_aligned_with_the_heading_and_control_characters_are_replaced() {
         let request: LoggedRequest = serde_json::from_value(serde_json::json!({
             "id": "req_01k9v1n2xrf6t8g3m5q7w9y0za", "time": "2026-01-31T12:00:03.120Z", "method": "GET",
             "key_id": "key_01k9v1n2xrf6t8g3m5q7w9y0za", "path": "/v1/calls\u{1b}[2J", "status": 403,

@@ -23,7 +23,7 @@ pub(crate) struct ServeArgs {
     json: bool,
 }
 
-/// Runs the command until a signal asks for its end.
+/// Runs the server until SIGTERM or SIGINT.
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let layers = args.common.layers(Some(&args.listen))?;
     let config = Config::check(&layers)?;

@@ -9,18 +9,18 @@ fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
 }
 
 #[test]
-fn the_definition_is_sound() {
+fn the_command_definition_is_valid() {
     Cli::command().debug_assert();
 }
 
 #[test]
-fn the_reference_page_is_what_the_commands_say() {
+fn the_reference_page_matches_the_help_texts() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
     crate::snapshot::check(&path, &reference::reference_page());
 }
 
 #[test]
-fn every_command_that_does_something_has_examples() {
+fn every_leaf_command_has_examples() {
     fn walk(command: &ClapCommand, path: &str) {
         if command.get_subcommands().next().is_none() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
@@ -34,7 +34,7 @@ fn every_command_that_does_something_has_examples() {
 }
 
 #[test]
-fn lists_are_given_by_commas_and_networks_by_repetition() {
+fn lists_are_comma_separated_and_networks_are_repeatable() {
     let line = ["keys", "create", "--name", "n", "--preset", "custom", "--scopes", "calls:read,trunks:read"];
     let more = ["--allow-ip", "192.0.2.1", "--allow-ip", "2001:db8::/32", "--json"];
     let cli = parse(&[&line[..], &more[..]].concat()).unwrap();

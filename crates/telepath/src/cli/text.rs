@@ -1,25 +1,24 @@
-//! Values as short texts for people.
+//! Formats values for people.
 
 use std::time::Duration;
 
 use telepath_client::Timestamp;
 
-/// Without characters that could steer a terminal. Most texts come from the server, which checks them; some of them came
-/// from strangers first.
-pub(crate) fn plain(text: &str) -> String {
+/// Replaces control characters, which could manipulate the terminal. Some texts come from unknown clients.
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
-/// At most `most` characters; what is cut is shown by an ellipsis.
-pub(crate) fn cut(text: &str, most: usize) -> String {
+/// Truncates to `most` characters, with an ellipsis.
+pub(crate) fn truncate(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// A length of time in its largest unit.
-pub(crate) fn length(length: Duration) -> String {
+/// A duration in its largest unit.
+pub(crate) fn duration(length: Duration) -> String {
     let seconds = length.as_secs();
     match seconds {
         0..60 => format!("{seconds}s"),
@@ -29,19 +28,19 @@ pub(crate) fn length(length: Duration) -> String {
     }
 }
 
-/// A number of things, with the word that fits the number.
-pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+/// A count with its noun in the singular or plural.
+pub(crate) fn count(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// How long something is ago.
+/// How long ago a moment was.
 pub(crate) fn since(moment: Option<Timestamp>, now: Timestamp) -> String {
-    moment.map_or("never".to_owned(), |moment| length(now.since(moment)))
+    moment.map_or("never".to_owned(), |moment| duration(now.since(moment)))
 }
 
-/// How long something is ahead.
+/// How far ahead a moment is.
 pub(crate) fn until(moment: Option<Timestamp>, now: Timestamp) -> String {
-    moment.map_or("never".to_owned(), |moment| length(moment.since(now)))
+    moment.map_or("never".to_owned(), |moment| duration(moment.since(now)))
 }
 
 /// To the second, in UTC.
@@ -57,7 +56,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
     #[test]
-    fn lengths_are_told_in_their_largest_unit() {
+    fn durations_are_shown_in_their_largest_unit() {
         for (seconds, wanted) in [
             (0, "0s"),
             (59, "59s"),
@@ -67,22 +66,22 @@ mod tests {
             (172_799, "47h"),
             (172_800, "2d"),
         ] {
-            assert_eq!(length(Duration::from_secs(seconds)), wanted);
+            assert_eq!(duration(Duration::from_secs(seconds)), wanted);
         }
         assert_eq!(since(Some(NOW.minus(Duration::from_mins(5))), NOW), "5m");
         assert_eq!(until(Some(NOW.plus(Duration::from_mins(5))), NOW), "5m");
         assert_eq!(since(None, NOW), "never");
         assert_eq!(
-            (counted(1, "key", "keys"), counted(0, "key", "keys")),
+            (count(1, "key", "keys"), count(0, "key", "keys")),
             ("1 key".to_owned(), "0 keys".to_owned())
         );
     }
 
     #[test]
-    fn nothing_steers_the_terminal_and_long_texts_are_cut() {
-        assert_eq!(plain("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
-        assert_eq!(cut("längste", 4), "län…");
-        assert_eq!(cut("läng", 4), "läng");
+    fn control_characters_are_replaced_and_long_texts_truncated() {
+        assert_eq!(printable("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(truncate("längste", 4), "län…");
+        assert_eq!(truncate("läng", 4), "läng");
         assert_eq!(second(NOW), "2027-01-15T08:00:00Z");
     }
 }

@@ -1,4 +1,4 @@
-//! `telepath trunks`: make and list trunks, on a data folder or on a server elsewhere.
+//! `telepath trunks`: creates and lists trunks.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,12 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use telepath_client::{Client, SecretText, Trunk, TrunkRequest, TrunksQuery};
 
-use super::output;
 use super::reach::{ApiArgs, with_client};
+use super::{output, pages};
 use crate::exit::{Exit, Failure};
 
-/// The largest page that the API gives.
-const PAGE: u32 = 100;
+/// The maximum number of trunks that one command reads.
+const MAX_TRUNKS: usize = 100_000;
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
@@ -20,10 +20,10 @@ Examples:
   telepath trunks create --data-dir data --name Echo --ai-provider custom --sip-username echo-01 \\
       --custom-endpoint ws://127.0.0.1:9000 --json";
 
-/// What to do with trunks.
+/// Subcommands of `trunks`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrunksCommand {
-    /// Make a trunk; a made SIP password is printed once, to standard output
+    /// Create a trunk; a generated SIP password is printed once, on standard output
     #[command(after_help = CREATE_EXAMPLES)]
     Create(Box<CreateArgs>),
     /// List the trunks of the account
@@ -38,28 +38,28 @@ pub(crate) enum TrunksCommand {
 pub(crate) struct CreateArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// What people call the trunk, 1 to 100 characters
+    /// Name, 1 to 100 characters
     #[arg(long)]
     name: String,
-    /// Whose agent answers: openai, elevenlabs or custom
+    /// Agent provider: openai, elevenlabs or custom
     #[arg(long)]
     ai_provider: String,
-    /// User part of its SIP URI: 3 to 30 letters, digits, hyphens
+    /// User part of the SIP URI: 3 to 30 letters, digits or hyphens
     #[arg(long)]
     sip_username: String,
-    /// File with the SIP password; one is made when left out
+    /// File with the SIP password; generated if omitted
     #[arg(long, value_name = "FILE", help_heading = "Credentials")]
     sip_password_file: Option<PathBuf>,
     /// File with the provider's API key, for openai and elevenlabs
     #[arg(long, value_name = "FILE", help_heading = "Credentials")]
     provider_key_file: Option<PathBuf>,
-    /// The ElevenLabs agent, for elevenlabs
+    /// ElevenLabs agent id, for elevenlabs
     #[arg(long, value_name = "ID")]
     elevenlabs_agent_id: Option<String>,
-    /// Where the agent listens, for custom: wss://…, or ws:// on this machine
+    /// Agent URL, for custom: wss://…, or ws:// on this machine
     #[arg(long, value_name = "URL")]
     custom_endpoint: Option<String>,
-    /// File with the text that the agent gets at the start of each call, at most 32 KiB
+    /// File with the system prompt, at most 32 KiB
     #[arg(long, value_name = "FILE")]
     system_prompt_file: Option<PathBuf>,
     /// Print one JSON object
@@ -108,7 +108,7 @@ fn read_text(path: &Path) -> Result<String, Failure> {
         .map_err(|error| Failure::new(Exit::Usage, format!("cannot read {}: {error}", path.display())))
 }
 
-/// Reads a secret from a file; the line end that editors add is not part of it.
+/// Reads a secret from a file, without the trailing line break.
 pub(crate) fn read_secret(path: &Path) -> Result<SecretText, Failure> {
     read_text(path).map(|text| SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
@@ -119,58 +119,47 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
     let password = created.sip_password.as_ref().map(SecretText::expose);
     if args.json {
         let mut value = serde_json::to_value(&created.trunk)
-            .map_err(|error| Failure::doing("cannot write JSON", &error))?;
+            .map_err(|error| Failure::doing("could not write JSON", &error))?;
         if let (Some(object), Some(password)) = (value.as_object_mut(), password) {
             object.insert("sip_password".to_owned(), json!(password));
         }
         return output::json(&value);
     }
     let trunk = &created.trunk;
-    output::line(&format_args!("Made trunk {} ({})", trunk.id, trunk.name))?;
-    output::line(&format_args!("  carriers call   {}", trunk.sip_endpoint))?;
+    output::line(&format_args!("Created trunk {} ({})", trunk.id, trunk.name))?;
+    output::line(&format_args!("  SIP endpoint    {}", trunk.sip_endpoint))?;
     output::line(&format_args!("  SIP username    {}", trunk.sip_username))?;
     if let Some(password) = password {
         output::line(&format_args!("  SIP password    {password}"))?;
-        output::line(&"The password is not kept anywhere and cannot be shown again: store it now.")?;
+        output::line(&"The password is not stored and cannot be shown again. Save it now.")?;
     }
     Ok(())
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
     let trunks = with_client(&args.api, all).await?;
-    if args.json {
-        return output::json(&trunks);
-    }
-    if trunks.is_empty() {
-        return output::line(&"No trunks. Make one with `telepath trunks create`.");
-    }
-    let row = |trunk: &Trunk| {
-        vec![
+    let empty = "No trunks. Create one with `telepath trunks create`.";
+    let head = ["ID", "NAME", "STATUS", "PROVIDER", "SIP ENDPOINT"];
+    pages::print(&trunks, args.json, empty, head, |trunk| {
+        [
             trunk.id.to_string(),
             trunk.name.clone(),
             trunk.status.clone(),
             trunk.ai_provider.clone(),
             trunk.sip_endpoint.clone(),
         ]
-    };
-    let head = ["ID", "NAME", "STATUS", "PROVIDER", "CARRIERS CALL"];
-    output::raw(output::table(&head, &trunks.iter().map(row).collect::<Vec<_>>()).as_bytes())
+    })
 }
 
 /// Every trunk of the account.
 pub(crate) async fn all(client: &Client) -> Result<Vec<Trunk>, Failure> {
-    let mut trunks: Vec<Trunk> = Vec::new();
-    loop {
-        let query = TrunksQuery {
-            limit: Some(PAGE),
-            offset: u32::try_from(trunks.len()).ok(),
-            ..TrunksQuery::default()
-        };
-        let page = client.list_trunks(&query).await?;
-        let is_last = page.items.is_empty();
-        trunks.extend(page.items);
-        if is_last || trunks.len() as u64 >= page.pagination.total {
-            return Ok(trunks);
-        }
+    let listing = pages::by_offset(MAX_TRUNKS, async |size, offset| {
+        let query = TrunksQuery { limit: Some(size), offset: Some(offset), ..TrunksQuery::default() };
+        client.list_trunks(&query).await
+    })
+    .await?;
+    if listing.has_more {
+        output::note(&format_args!("Only the first {MAX_TRUNKS} trunks were read."));
     }
+    Ok(listing.items)
 }

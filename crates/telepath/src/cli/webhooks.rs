@@ -1,4 +1,4 @@
-//! `telepath webhooks`: endpoints and their deliveries, on a data folder or on a server elsewhere.
+//! `telepath webhooks`: endpoints and their deliveries.
 
 mod deliveries;
 mod endpoints;
@@ -11,13 +11,10 @@ use telepath_client::WebhookId;
 use super::reach::ApiArgs;
 use crate::exit::Failure;
 
-/// The largest page that the API gives.
-const PAGE: u32 = 100;
-
-/// What to do with webhooks.
+/// Subcommands of `webhooks`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum WebhooksCommand {
-    /// Make an endpoint; its shared secret is printed once, to standard output
+    /// Create an endpoint; its signing secret is printed once, on standard output
     #[command(after_help = endpoints::CREATE_EXAMPLES)]
     Create(Box<endpoints::CreateArgs>),
     /// List the endpoints of the account
@@ -28,7 +25,7 @@ pub(crate) enum WebhooksCommand {
         after_help = "Examples:\n  telepath webhooks show whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
     )]
     Show(Box<OneArgs>),
-    /// Change an endpoint, or switch it on or off
+    /// Update, enable or disable an endpoint
     #[command(after_help = update::EXAMPLES)]
     Update(Box<update::UpdateArgs>),
     /// Delete an endpoint and its deliveries
@@ -36,12 +33,12 @@ pub(crate) enum WebhooksCommand {
         after_help = "Examples:\n  telepath webhooks delete whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
     )]
     Delete(Box<OneArgs>),
-    /// Send a test event, and wait for what comes of it
+    /// Send a test event and wait for the result
     #[command(
         after_help = "Examples:\n  telepath webhooks test whk_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
     )]
     Test(Box<OneArgs>),
-    /// Make a new signing secret; the old one signs too for a while
+    /// Rotate the signing secret; the old one also signs during the grace period
     #[command(
         after_help = "Examples:\n  telepath webhooks rotate-secret whk_01k9v1n2xrf6t8g3m5q7w9y0za --grace 2h --data-dir data"
     )]
@@ -51,17 +48,17 @@ pub(crate) enum WebhooksCommand {
         after_help = "Examples:\n  telepath webhooks deliveries whk_01k9v1n2xrf6t8g3m5q7w9y0za --status exhausted --data-dir data"
     )]
     Deliveries(Box<deliveries::DeliveriesArgs>),
-    /// Send one delivery again
+    /// Retry one delivery
     #[command(
         after_help = "Examples:\n  telepath webhooks redeliver dlv_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
     )]
     Redeliver(Box<deliveries::RedeliverArgs>),
-    /// Send everything again that was exhausted or held
+    /// Retry all exhausted and held deliveries
     #[command(
         after_help = "Examples:\n  telepath webhooks recover whk_01k9v1n2xrf6t8g3m5q7w9y0za --since 24h --data-dir data"
     )]
     Recover(Box<deliveries::RecoverArgs>),
-    /// Forward events to a program on this machine until Ctrl-C
+    /// Forward events to a local program until Ctrl-C
     #[command(after_help = listen::EXAMPLES)]
     Listen(Box<listen::ListenArgs>),
 }
@@ -79,7 +76,7 @@ pub(crate) struct ListArgs {
 /// Arguments of commands about one endpoint.
 #[derive(Debug, Args)]
 pub(crate) struct OneArgs {
-    /// The endpoint's id, whk_…
+    /// Webhook id, whk_…
     id: WebhookId,
     #[command(flatten)]
     api: ApiArgs,

@@ -1,9 +1,9 @@
-//! Numbered steps: what is being done, then what came of it. Plain lines; colour only for eyes that want it.
+//! Numbered progress lines, in colour where the terminal supports it.
 
 use crate::cli::output;
 use crate::exit::Failure;
 
-/// What is done, in order.
+/// The steps, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
     DataFolder,
@@ -37,28 +37,28 @@ impl Task {
     }
 }
 
-/// How wide the names of steps are.
+/// The width of step names.
 const WIDTH: usize = 16;
 
-/// Tells the steps.
+/// Prints the steps.
 pub(super) struct Progress {
     colour: bool,
 }
 
-/// A step that was begun.
+/// A started step.
 pub(super) struct Step<'a> {
     progress: &'a Progress,
     is_done: bool,
 }
 
 impl Progress {
-    /// Prints the head.
+    /// Prints the heading.
     pub(super) fn start(head: &[&str]) -> Result<Self, Failure> {
         head.iter().try_for_each(|line| output::line(line))?;
         Ok(Self { colour: output::may_colour() })
     }
 
-    /// Says which step is being done.
+    /// Starts a step.
     pub(super) fn step(&self, task: Task) -> Result<Step<'_>, Failure> {
         let (number, name) = task.place();
         let number = self.paint("1", &format!("[{number}/{}]", Task::ALL.len()));
@@ -72,7 +72,7 @@ impl Progress {
 }
 
 impl Step<'_> {
-    /// Says what came of it.
+    /// Completes the step.
     pub(super) fn done(mut self, detail: &str) -> Result<(), Failure> {
         self.is_done = true;
         let ok = self.progress.paint("32", "ok");
@@ -83,7 +83,7 @@ impl Step<'_> {
 impl Drop for Step<'_> {
     fn drop(&mut self) {
         if !self.is_done {
-            // The failure itself is told on standard error, on a line of its own.
+            // The failure itself is printed on standard error.
             let _ = output::line(&self.progress.paint("31", "failed"));
         }
     }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_has_a_number_and_a_name_that_fits() {
+    fn step_names_fit_their_column() {
         for (place, (task, name)) in Task::ALL.into_iter().enumerate() {
             assert_eq!(task.place(), (place + 1, name));
             assert!(name.len() < WIDTH);

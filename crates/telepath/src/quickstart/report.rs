@@ -1,4 +1,4 @@
-//! The call's record and its latency figures, for people.
+//! Prints the call record and its latency figures.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use telepath_gateway::caller::CallOutcome;
 use crate::cli::milliseconds;
 use crate::exit::Failure;
 
-/// The record as JSON. The SIP trace is long; only its length is shown.
+/// The record as JSON, with only the length of the SIP trace.
 pub(super) fn record(details: &CallDetails) -> Result<String, Failure> {
-    let unwritable = |error: serde_json::Error| Failure::doing("cannot write JSON", &error);
+    let unwritable = |error: serde_json::Error| Failure::doing("could not write JSON", &error);
     let mut value = serde_json::to_value(details).map_err(unwritable)?;
     if let Some(trace) = value.get_mut("sip_trace") {
         *trace = Value::String(format!("({} lines, not shown here)", details.sip_trace.lines().count()));
@@ -32,16 +32,16 @@ pub(super) fn figures(outcome: &CallOutcome, details: &CallDetails) -> String {
     let length = |value: Option<Duration>| value.map(|value| format!("{:.2} ms", milliseconds(value)));
     let inside = seen.gateway_processing_us.map(|us| format!("{:.3} ms", f64::from(us) / 1000.0));
     let rows = [
-        ("answered after", length(Some(outcome.answered_after)), "INVITE sent to 200 OK, with digest"),
-        ("echo delay, median", length(outcome.echo.p50), "caller to agent and back, all of it"),
-        ("echo delay, 99th percentile", length(outcome.echo.p99), "the same"),
-        ("time inside Telepath", inside, "median over the call, both ways"),
-        ("carrier lag", ms(seen.carrier_lag_ms), "caller's leg"),
-        ("AI latency", ms(seen.ai_latency_ms), "caller stops speaking to first agent audio"),
+        ("answered after", length(Some(outcome.answered_after)), "from INVITE to 200 OK, including digest"),
+        ("echo delay, median", length(outcome.echo.p50), "caller to agent and back"),
+        ("echo delay, 99th percentile", length(outcome.echo.p99), "caller to agent and back"),
+        ("time inside Telepath", inside, "median, both directions"),
+        ("carrier lag", ms(seen.carrier_lag_ms), "network between caller and Telepath"),
+        ("AI latency", ms(seen.ai_latency_ms), "from end of caller speech to first agent audio"),
         (
             "time to first speech",
             ms(seen.time_to_first_speech_ms),
-            "caller stops speaking to first answer packet",
+            "from end of caller speech to first packet of the response",
         ),
         ("jitter", seen.jitter_ms.map(|value| format!("{value:.2} ms")), "of the caller's packets"),
         (

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_greeting_is_heard_in_itself_and_not_in_silence_or_another_tone() {
+    fn the_greeting_is_detected_in_itself_but_not_in_silence_or_other_tones() {
         assert!(listen(&greeting()).iter().all(Heard::is_heard));
         assert!(!listen(&vec![0; 16_000]).iter().any(Heard::is_heard));
         assert!(!listen(&sine(Hertz(440.0), AMPLITUDE, 16_000)).iter().any(Heard::is_heard));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_syllable_is_noticed() {
+    fn a_missing_syllable_is_detected() {
         let whole = greeting();
         let first_two = &whole[..samples(PAUSE_MS + 2 * (SYLLABLE_MS + PAUSE_MS))];
         let heard: Vec<bool> = listen(first_two).iter().map(Heard::is_heard).collect();

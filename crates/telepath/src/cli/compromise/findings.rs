@@ -1,4 +1,4 @@
-//! What the steps found, as text for people and as members of a JSON object.
+//! The findings of the steps, as text and as members of a JSON object.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,30 +12,30 @@ use crate::cli::keys::{all_as_json, secrets_table};
 use crate::cli::{audit, output, requests, text};
 use crate::exit::Failure;
 
-/// Requests that are printed one by one; JSON has all that were read.
+/// The number of requests printed; JSON contains all that were read.
 const LINES: usize = 20;
 
-/// What a step found.
+/// The findings of a step.
 pub(super) struct Finding {
     pub(super) text: String,
-    /// An object whose members are those of the step.
+    /// A JSON object whose members are merged into the step's.
     pub(super) json: Value,
 }
 
 pub(super) fn revoked(key: &Key) -> Finding {
     Finding {
-        text: format!("Revoked {}; no request is admitted with it any more.\n", key.id),
+        text: format!("Revoked {}. It no longer admits requests.\n", key.id),
         json: json!({"key": key}),
     }
 }
 
 pub(super) fn rotated(rotated: &RotatedKeys, own: Option<KeyId>) -> Result<Finding, Failure> {
     let mut text = secrets_table(&rotated.keys);
-    text.push_str("These secrets are not kept anywhere and cannot be shown again: store them now.\n");
+    text.push_str("These secrets are not stored and cannot be shown again. Save them now.\n");
     if let Some(own) = rotated.keys.iter().find(|created| Some(created.key.id) == own) {
         let _ = writeln!(
             text,
-            "The key of this command, {}, is among them: change TELEPATH_API_KEY.",
+            "The key of this command, {}, was rotated too. Update TELEPATH_API_KEY.",
             own.key.id
         );
     }
@@ -50,35 +50,35 @@ pub(super) fn calls(
     addresses: &[UsageAddress],
     now: Timestamp,
 ) -> Finding {
-    let count = text::counted(key.request_count, "request", "requests");
-    let mut text = format!("{count}, {} answered by an error.\n", key.error_count);
+    let count = text::count(key.request_count, "request", "requests");
+    let mut text = format!("{count}, {} errors.\n", key.error_count);
     if !addresses.is_empty() {
-        text.push_str("\nFrom:\n");
+        text.push_str("\nAddresses:\n");
     }
     for seen in addresses {
         let (first, last) = (text::since(Some(seen.first_seen), now), text::since(Some(seen.last_seen), now));
-        let (address, requests) = (seen.address, text::counted(seen.requests, "request", "requests"));
+        let (address, requests) = (seen.address, text::count(seen.requests, "request", "requests"));
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {address}  {requests}, first {first} ago, last {last} ago");
     }
     if !seen.is_empty() {
         let newest = &seen[..seen.len().min(LINES)];
-        let _ = write!(text, "\nWhat it asked, the newest first:\n{}", requests::table(newest));
+        let _ = write!(text, "\nRequests, newest first:\n{}", requests::table(newest));
     }
     if seen.len() > LINES || more {
-        let _ = writeln!(text, "All of them: telepath requests export --key {}", key.id);
+        let _ = writeln!(text, "To export all: telepath requests export --key {}", key.id);
     }
     if changes.is_empty() {
-        text.push_str("\nIt changed nothing.\n");
+        text.push_str("\nIt made no changes.\n");
     } else {
-        let _ = write!(text, "\nWhat it changed, the newest first:\n{}", audit::table(changes));
+        let _ = write!(text, "\nChanges, newest first:\n{}", audit::table(changes));
     }
     let json =
         json!({"requests": seen, "more_requests": more, "audit_events": changes, "addresses": addresses});
     Finding { text, json }
 }
 
-/// Secrets that are not the newest of their key and were used.
+/// Old secrets that were used.
 fn old_in_use(keys: &[Key]) -> Vec<(&Key, &KeySecret)> {
     let old = |key: &&Key| key.status != "revoked";
     keys.iter()
@@ -93,18 +93,18 @@ pub(super) fn old_secrets(keys: &[Key], refused: &[LoggedRequest], more: bool, n
     let row = |(key, secret): &(&Key, &KeySecret)| {
         vec![
             key.id.to_string(),
-            text::cut(&key.name, 16),
+            text::truncate(&key.name, 16),
             secret.masked.clone(),
             text::since(secret.last_used_at, now),
             secret.last_used_ip.map_or("-".to_owned(), |address| address.to_string()),
             if secret.status.as_deref() == Some("ended") {
-                "dead".to_owned()
+                "ended".to_owned()
             } else {
                 text::until(secret.expires_at, now)
             },
         ]
     };
-    let head = ["KEY", "NAME", "OLD SECRET", "USED", "FROM", "ENDS IN"];
+    let head = ["KEY", "NAME", "OLD SECRET", "LAST USED", "ADDRESS", "EXPIRES IN"];
     let mut text = if old.is_empty() {
         "No old secret was used.\n".to_owned()
     } else {
@@ -114,13 +114,13 @@ pub(super) fn old_secrets(keys: &[Key], refused: &[LoggedRequest], more: bool, n
     let callers = by_caller(refused);
     if callers.is_empty() {
         text.push_str(
-            "No request was refused for its key in the last hour; look again when clients have called.\n",
+            "No request was rejected for its key in the last hour. Check again after clients have made requests.\n",
         );
     } else {
         let row = |((key, address), count): (&(String, String), &u64)| {
             vec![key.clone(), address.clone(), count.to_string()]
         };
-        let head = ["REFUSED KEY", "FROM", "REQUESTS"];
+        let head = ["REJECTED KEY", "ADDRESS", "REQUESTS"];
         text.push_str(&output::table(&head, &callers.iter().map(row).collect::<Vec<_>>()));
     }
     let secrets: Vec<Value> = old
@@ -155,16 +155,16 @@ pub(super) fn credentials(trunks: &[Trunk]) -> Finding {
         let shown = last4.map_or("-".to_owned(), |last4| format!("…{last4}"));
         vec![
             trunk.id.to_string(),
-            text::cut(&trunk.name, 16),
+            text::truncate(&trunk.name, 16),
             (*name).to_owned(),
             shown,
             text::second(*since),
         ]
     };
     let text = if held.is_empty() {
-        "No trunk holds a provider credential.\n".to_owned()
+        "No trunk has a provider credential.\n".to_owned()
     } else {
-        let head = ["TRUNK", "NAME", "CREDENTIAL", "ENDS IN", "SET"];
+        let head = ["TRUNK", "NAME", "CREDENTIAL", "LAST 4", "SET"];
         output::table(&head, &held.iter().map(row).collect::<Vec<_>>())
     };
     let list: Vec<Value> = held
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_old_secrets_that_were_used_count_and_the_newest_is_not_old() {
+    fn only_used_old_secrets_are_listed() {
         let used = Some("2027-01-15T07:00:00Z");
         let found = old_secrets(
             &[key("active", &[used, used, None]), key("revoked", &[used, used])],
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_requests_are_told_by_caller() {
+    fn rejected_requests_are_grouped_by_key_and_address() {
         let seen = [refused("192.0.2.1"), refused("192.0.2.1"), refused("192.0.2.2")];
         let found = old_secrets(&[], &seen, true, NOW);
         assert_eq!(found.json["refused"][0]["requests"], 2);

@@ -1,4 +1,4 @@
-//! The five steps: what each will do, in words, and the doing of it.
+//! The five steps: their descriptions and how they run.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use super::findings::{self, Finding};
 use crate::cli::{audit, keys, requests, text, trunks};
 use crate::exit::Failure;
 
-/// Requests and audit entries of the key that are shown; the log has the others.
+/// The number of requests and audit events of the key that are read.
 const SHOWN: u32 = 200;
-/// How far back refused requests are looked for beside those since the rotation.
+/// How far back to look for rejected requests.
 const LOOK_BACK: Duration = Duration::from_hours(1);
-/// The rights that all steps together need.
+/// The scopes that the steps need.
 const NEEDED: [&str; 4] = ["keys:write", "usage:read", "audit:read", "trunks:read"];
 
 /// A step of the guide.
@@ -47,8 +47,8 @@ impl Step {
     }
 }
 
-/// What a key lacks of the rights that the steps need, and of those that the known key has: only who has them all may
-/// revoke it. A `:write` brings its `:read`.
+/// The scopes that a key lacks: those that the steps need, and those of the leaked key, because revoking a key requires all
+/// of its scopes. A `:write` scope includes the `:read` scope.
 pub(super) fn lacking<'a>(scopes: &[String], of_known: &'a [String]) -> Vec<&'a str> {
     let has = |needed: &str| {
         let writes = needed.replace(":read", ":write");
@@ -58,7 +58,7 @@ pub(super) fn lacking<'a>(scopes: &[String], of_known: &'a [String]) -> Vec<&'a 
     NEEDED.into_iter().chain(of_known).filter(|needed| !has(needed)).collect()
 }
 
-/// Somebody on the way through the steps.
+/// A run through the steps.
 pub(super) struct Guide {
     pub(super) client: Client,
     /// The key that the client uses; `None` for local administration.
@@ -70,33 +70,33 @@ pub(super) struct Guide {
 }
 
 impl Guide {
-    /// What a step will do, before it is done.
+    /// Describes a step before it runs.
     pub(super) fn describe(&self, step: Step) -> String {
-        let key = format!("{} ({})", self.key.id, text::plain(&self.key.name));
+        let key = format!("{} ({})", self.key.id, text::printable(&self.key.name));
         match step {
             Step::Revoke => format!(
-                "revoke the key {key}. It is {} and was {}. No request is admitted with it afterwards.",
+                "revoke key {key}. It is {} and was {}. Afterwards it admits no requests.",
                 self.key.status,
                 self.key.last_used_at.map_or("never used".to_owned(), |at| format!("last used {at}")),
             ),
             Step::RotateAll if self.grace.is_zero() => {
-                "give all other keys new secrets, shown once. The old ones are dead \
-                at once: every client fails until it has its new secret (--grace leaves time)."
+                "rotate all other keys. New secrets are shown once. The old ones stop working \
+                at once: every client fails until it has its new secret (use --grace to allow time)."
                     .to_owned()
             }
             Step::RotateAll => format!(
-                "give all other keys new secrets, shown once. The old ones go on working for {}.",
-                text::length(self.grace)
+                "rotate all other keys. New secrets are shown once. The old ones keep working for {}.",
+                text::duration(self.grace)
             ),
             Step::AuditCalls => {
-                format!("show what was done with {key}: its requests, from where, and its changes.")
+                format!("audit {key}: its requests, their addresses, and its changes.")
             }
             Step::OldSecrets => {
-                "show which old secrets are still in use, and requests that were refused for one.".to_owned()
+                "list old secrets that are still in use, and requests that were rejected for one.".to_owned()
             }
             Step::Credentials => {
-                "list the AI provider credentials that trunks hold. Whoever had the key may have used them: \
-                 replace them at the provider."
+                "list the AI provider credentials of trunks. Whoever had the key may have misused them, so \
+                 consider replacing them at the provider."
                     .to_owned()
             }
         }
@@ -117,7 +117,7 @@ impl Guide {
         Ok(findings::revoked(&self.key))
     }
 
-    /// Goes on with the new secret of its own key: the old one may be dead now.
+    /// Continues with the new secret of its own key, because the old one may have stopped working.
     async fn rotate_all(&mut self) -> Result<Finding, Failure> {
         let rotated = self.client.rotate_all_keys(Some(self.grace)).await?;
         if let Some(own) = rotated.keys.iter().find(|created| Some(created.key.id) == self.own) {
@@ -128,13 +128,13 @@ impl Guide {
 
     async fn audit_calls(&self) -> Result<Finding, Failure> {
         let of_key = RequestsQuery { key_id: Some(self.key.id), ..RequestsQuery::default() };
-        let (requests, more) = requests::newest(&self.client, &of_key, SHOWN).await?;
+        let requests = requests::newest(&self.client, &of_key, SHOWN).await?;
         let by_key = AuditQuery { actor: Some(self.key.id.to_string()), ..AuditQuery::default() };
-        let (changes, _) = audit::newest(&self.client, &by_key, SHOWN).await?;
-        // The log forgets sooner than the counters, so the addresses are asked for by themselves.
+        let changes = audit::newest(&self.client, &by_key, SHOWN).await?.items;
+        // Addresses are kept longer than the request log, so read them from usage.
         let day = UsageQuery { interval: Some("day".to_owned()), ..UsageQuery::default() };
         let addresses = self.client.key_usage(self.key.id, &day).await?.addresses;
-        Ok(findings::calls(&self.key, &requests, more, &changes, &addresses, self.begun))
+        Ok(findings::calls(&self.key, &requests.items, requests.has_more, &changes, &addresses, self.begun))
     }
 
     async fn old_secrets(&self) -> Result<Finding, Failure> {
@@ -144,8 +144,8 @@ impl Guide {
             start_date: Some(self.begun.minus(LOOK_BACK)),
             ..RequestsQuery::default()
         };
-        let (refused, more) = requests::newest(&self.client, &refused, SHOWN).await?;
-        Ok(findings::old_secrets(&keys, &refused, more, self.begun))
+        let refused = requests::newest(&self.client, &refused, SHOWN).await?;
+        Ok(findings::old_secrets(&keys, &refused.items, refused.has_more, self.begun))
     }
 
     async fn credentials(&self) -> Result<Finding, Failure> {
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_have_the_order_of_the_guide() {
+    fn steps_follow_the_order_of_the_guide() {
         let numbers: Vec<_> = Step::ALL.iter().map(|step| (step.number(), step.name())).collect();
         let wanted = [
             (1, "revoke"),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_rights_are_known_before_the_first_step() {
+    fn missing_scopes_are_reported_before_the_first_step() {
         let scopes = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         let known = scopes(&["calls:write", "trunks:read"]);
         let own = scopes(&["keys:write", "trunks:write"]);

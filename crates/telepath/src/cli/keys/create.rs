@@ -23,22 +23,22 @@ Examples:
 pub(crate) struct CreateArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// What people call the key, 1 to 100 characters
+    /// Name, 1 to 100 characters
     #[arg(long)]
     name: String,
-    /// Bundle of rights: production, development, testing, monitoring or custom
+    /// Preset: production, development, testing, monitoring or custom
     #[arg(long)]
     preset: String,
-    /// Rights, separated by commas; required for custom, otherwise they narrow the preset
+    /// Scopes, comma-separated; required for custom, otherwise they narrow the preset
     #[arg(long, value_name = "SCOPES", value_delimiter = ',')]
     scopes: Option<Vec<String>>,
-    /// Requests per minute; the preset's when left out
+    /// Rate limit in requests per minute; defaults to that of the preset
     #[arg(long, value_name = "PER_MINUTE")]
     rate_limit: Option<u32>,
-    /// When the key ends: a length of time from now (90d, 24h) or an RFC 3339 date-time
+    /// Expiry: a duration from now (90d, 24h) or an RFC 3339 date-time
     #[arg(long, value_name = "WHEN")]
     expires: Option<String>,
-    /// Network from which the key may be used, in CIDR form; may be given several times
+    /// Network from which the key can be used, in CIDR form; repeatable
     #[arg(long, value_name = "CIDR")]
     allow_ip: Vec<String>,
     /// Print one JSON object with at least `id` and `secret`
@@ -70,7 +70,7 @@ fn print(created: &CreatedKey, as_json: bool) -> Result<(), Failure> {
         return output::json(&with_secret(created)?);
     }
     let key = &created.key;
-    output::line(&format_args!("Made key {} ({})", key.id, key.name))?;
+    output::line(&format_args!("Created key {} ({})", key.id, key.name))?;
     output::line(&format_args!(
         "  preset   {}, {} requests per minute",
         key.preset, key.rate_limit_per_minute
@@ -83,5 +83,5 @@ fn print(created: &CreatedKey, as_json: bool) -> Result<(), Failure> {
         output::line(&format_args!("  until    {end}"))?;
     }
     output::line(&format_args!("  secret   {}", created.secret.expose()))?;
-    output::line(&"The secret is not kept anywhere and cannot be shown again: store it now.")
+    output::line(&"The secret is not stored and cannot be shown again. Save it now.")
 }

@@ -5,7 +5,7 @@ use telepath_client::{Key, KeysQuery, Timestamp};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use crate::cli::reach::{ApiArgs, with_client};
-use crate::cli::{expiry, output, text};
+use crate::cli::{expiry, pages, text};
 use crate::exit::{Exit, Failure};
 
 pub(super) const EXAMPLES: &str = "\
@@ -15,7 +15,7 @@ Examples:
   telepath keys list --api-url https://voice.example:8443 --idle-days 90
   telepath keys list --data-dir data --expires-within 30d";
 
-/// The longest part of a name that a line has room for.
+/// The width of the name column.
 const NAME: usize = 15;
 
 /// Arguments of `keys list`.
@@ -23,16 +23,16 @@ const NAME: usize = 15;
 pub(crate) struct ListArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Only keys in this state: active, expiring, expired or revoked
+    /// Only keys with this status: active, expiring, expired or revoked
     #[arg(long)]
     status: Option<String>,
-    /// Only keys of this preset
+    /// Only keys with this preset
     #[arg(long)]
     preset: Option<String>,
     /// Only keys not used for this many days
     #[arg(long, value_name = "DAYS")]
     idle_days: Option<u32>,
-    /// Only keys that end within this length of time (30d), or before an RFC 3339 date-time
+    /// Only keys that expire within this duration (30d) or before an RFC 3339 date-time
     #[arg(long, value_name = "WHEN")]
     expires_within: Option<String>,
     /// Print a JSON array
@@ -55,24 +55,21 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
         ..KeysQuery::default()
     };
     let keys = with_client(&args.api, async |client| super::all(client, &query).await).await?;
-    if args.json {
-        return output::json(&keys);
-    }
-    if keys.is_empty() {
-        return output::line(&"No keys. Make one with `telepath keys create`.");
-    }
-    output::raw(table(&keys, now).as_bytes())
+    print(&keys, args.json, now)
 }
 
-fn table(keys: &[Key], now: Timestamp) -> String {
-    let head = ["ID", "NAME", "PRESET", "STATUS", "LIMIT", "REQUESTS", "ERRORS", "USED", "ENDS IN"];
-    output::table(&head, &keys.iter().map(|key| row(key, now)).collect::<Vec<_>>())
+const HEAD: [&str; 9] =
+    ["ID", "NAME", "PRESET", "STATUS", "LIMIT", "REQUESTS", "ERRORS", "LAST USED", "EXPIRES IN"];
+
+fn print(keys: &[Key], as_json: bool, now: Timestamp) -> Result<(), Failure> {
+    let empty = "No keys. Create one with `telepath keys create`.";
+    pages::print(keys, as_json, empty, HEAD, |key| row(key, now))
 }
 
-fn row(key: &Key, now: Timestamp) -> Vec<String> {
-    vec![
+fn row(key: &Key, now: Timestamp) -> [String; 9] {
+    [
         key.id.to_string(),
-        text::cut(&key.name, NAME),
+        text::truncate(&key.name, NAME),
         key.preset.clone(),
         key.status.clone(),
         key.rate_limit_per_minute.to_string(),
@@ -88,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_with_long_values_fits_a_terminal() {
+    fn long_values_fit_in_110_columns() {
         let key: Key = serde_json::from_value(serde_json::json!({
             "id": "key_01k9v1n2xrf6t8g3m5q7w9y0za", "name": "A name that is far too long to be shown whole",
             "preset": "development", "scopes": [], "rate_limit_per_minute": 60_000, "allowed_ips": [],
@@ -97,7 +94,8 @@ mod tests {
             "revoked_at": null, "revoke_reason": null,
         }))
         .unwrap();
-        let shown = table(&[key], Timestamp::from_unix_seconds(1_800_000_000));
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let shown = pages::table(&[key], HEAD, |key| row(key, now));
         assert!(shown.lines().all(|line| line.chars().count() <= 110), "{shown}");
         assert!(
             shown.contains("A name that is…") && shown.contains("348d") && shown.contains("24h"),

@@ -1,24 +1,24 @@
-//! `telepath keys presets`: the bundles that keys are made from.
+//! `telepath keys presets`: manages presets.
 
 use clap::{Args, Subcommand};
 use telepath_client::{KeyPreset, KeyPresetChange};
 
-use crate::cli::output;
 use crate::cli::reach::{ApiArgs, with_client};
+use crate::cli::{output, pages};
 use crate::exit::{Exit, Failure};
 
-/// What to do with presets.
+/// Subcommands of `keys presets`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PresetsCommand {
-    /// List the bundles of the account
+    /// List the presets of the account
     #[command(after_help = "Examples:\n  telepath keys presets list --data-dir data")]
     List(Box<ListArgs>),
-    /// Change a bundle; keys that were made from it stay as they are
+    /// Update a preset; existing keys do not change
     #[command(
         after_help = "Examples:\n  telepath keys presets set monitoring --data-dir data --rate-limit 300\n  telepath keys presets set testing --data-dir data --scopes calls:read,trunks:read"
     )]
     Set(Box<SetArgs>),
-    /// Bring back the built-in bundle
+    /// Reset a preset to its built-in definition
     #[command(after_help = "Examples:\n  telepath keys presets reset monitoring --data-dir data")]
     Reset(Box<ResetArgs>),
 }
@@ -38,15 +38,15 @@ pub(crate) struct ListArgs {
 pub(crate) struct SetArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Which bundle: production, development, testing or monitoring
+    /// Preset: production, development, testing or monitoring
     name: String,
-    /// What keys made from it may do, separated by commas
+    /// Scopes, comma-separated
     #[arg(long, value_name = "SCOPES", value_delimiter = ',')]
     scopes: Option<Vec<String>>,
-    /// Their requests per minute
+    /// Rate limit in requests per minute
     #[arg(long, value_name = "PER_MINUTE")]
     rate_limit: Option<u32>,
-    /// Print the bundle as a JSON object
+    /// Print the preset as a JSON object
     #[arg(long)]
     json: bool,
 }
@@ -56,9 +56,9 @@ pub(crate) struct SetArgs {
 pub(crate) struct ResetArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Which bundle
+    /// Preset
     name: String,
-    /// Print the bundle as a JSON object
+    /// Print the preset as a JSON object
     #[arg(long)]
     json: bool,
 }
@@ -73,20 +73,18 @@ pub(super) async fn run(command: PresetsCommand) -> Result<(), Failure> {
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
     let presets = with_client(&args.api, async |client| Ok(client.list_key_presets().await?)).await?;
-    if args.json { output::json(&presets) } else { output::raw(table(&presets).as_bytes()) }
+    if args.json { output::json(&presets) } else { print(&presets) }
 }
 
 async fn set(args: SetArgs) -> Result<(), Failure> {
     if args.scopes.is_none() && args.rate_limit.is_none() {
-        return Err(
-            Failure::new(Exit::Usage, "nothing is to be changed").remedy("Give --scopes or --rate-limit.")
-        );
+        return Err(Failure::new(Exit::Usage, "nothing to change").remedy("Pass --scopes or --rate-limit."));
     }
     let change = KeyPresetChange { scopes: args.scopes, rate_limit_per_minute: args.rate_limit };
     let preset =
         with_client(&args.api, async |client| Ok(client.update_key_preset(&args.name, &change).await?))
             .await?;
-    if args.json { output::json(&preset) } else { output::raw(table(&[preset]).as_bytes()) }
+    if args.json { output::json(&preset) } else { print(&[preset]) }
 }
 
 async fn reset(args: ResetArgs) -> Result<(), Failure> {
@@ -96,18 +94,17 @@ async fn reset(args: ResetArgs) -> Result<(), Failure> {
     })
     .await?;
     let now: Vec<KeyPreset> = presets.into_iter().filter(|preset| preset.name == args.name).collect();
-    if args.json { output::json(&now.first()) } else { output::raw(table(&now).as_bytes()) }
+    if args.json { output::json(&now.first()) } else { print(&now) }
 }
 
-fn table(presets: &[KeyPreset]) -> String {
-    let row = |preset: &KeyPreset| {
-        vec![
+fn print(presets: &[KeyPreset]) -> Result<(), Failure> {
+    let head = ["NAME", "LIMIT", "MODIFIED", "SCOPES"];
+    pages::print(presets, false, "No presets.", head, |preset| {
+        [
             preset.name.clone(),
             preset.rate_limit_per_minute.to_string(),
             if preset.modified { "yes" } else { "no" }.to_owned(),
             preset.scopes.join(" "),
         ]
-    };
-    let head = ["NAME", "LIMIT", "CHANGED", "SCOPES"];
-    output::table(&head, &presets.iter().map(row).collect::<Vec<_>>())
+    })
 }

@@ -12,16 +12,16 @@ Examples:
   telepath keys revoke key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --reason 'seen in a log'
   telepath keys revoke key_01k9v1n2xrf6t8g3m5q7w9y0za --api-url https://voice.example:8443
 
-For a key that others may know, `telepath compromise` walks through all that is to be done.";
+For a leaked key, use `telepath compromise`, which walks through every step.";
 
 /// Arguments of `keys revoke`.
 #[derive(Debug, Args)]
 pub(crate) struct RevokeArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// The key's id, key_…
+    /// Key id, key_…
     id: KeyId,
-    /// Why, for the audit trail
+    /// Reason, for the audit trail
     #[arg(long)]
     reason: Option<String>,
     /// Print the key as a JSON object
@@ -35,8 +35,5 @@ pub(super) async fn run(args: RevokeArgs) -> Result<(), Failure> {
     if args.json {
         return output::json(&key);
     }
-    output::line(&format_args!(
-        "Revoked key {} ({}); no request is admitted with it any more.",
-        key.id, key.name
-    ))
+    output::line(&format_args!("Revoked key {} ({}). It no longer admits requests.", key.id, key.name))
 }

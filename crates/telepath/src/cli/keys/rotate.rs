@@ -20,14 +20,15 @@ Examples:
   telepath keys rotate key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --grace 7d
   telepath keys rotate key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --grace 0s --json | jq -r .secret
 
-`telepath keys show` tells when and from where the old secret was last used.";
+`telepath keys show` shows when and from where the old secret was last used.";
 
 pub(super) const ALL_EXAMPLES: &str = "\
 Examples:
   telepath keys rotate-all --data-dir data --grace 7d
   telepath keys rotate-all --data-dir data --grace 0s --yes --json
 
-Without a grace every client fails until it has its new secret; then the command asks first, or wants --yes.";
+Without a grace period, every client fails until it has its new secret. The command then asks for confirmation, or
+requires --yes.";
 
 pub(super) const END_EXAMPLES: &str = "\
 Examples:
@@ -38,9 +39,9 @@ Examples:
 pub(crate) struct RotateArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// The key's id, key_…
+    /// Key id, key_…
     id: KeyId,
-    /// How long the old secret goes on working, 0s to 7d; 24h when left out
+    /// Grace period of the old secret, 0s to 7d [default: 24h]
     #[arg(long, value_name = "TIME", value_parser = expiry::whole_seconds)]
     grace: Option<Duration>,
     /// Print the key with its secret as a JSON object
@@ -53,10 +54,10 @@ pub(crate) struct RotateArgs {
 pub(crate) struct RotateAllArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// How long the old secrets go on working, 0s to 7d; 24h when left out
+    /// Grace period of the old secrets, 0s to 7d [default: 24h]
     #[arg(long, value_name = "TIME", value_parser = expiry::whole_seconds)]
     grace: Option<Duration>,
-    /// Do it without asking
+    /// Skip the confirmation
     #[arg(long)]
     yes: bool,
     /// Print one JSON object with every key and its secret
@@ -69,9 +70,9 @@ pub(crate) struct RotateAllArgs {
 pub(crate) struct EndSecretArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// The key's id, key_…
+    /// Key id, key_…
     id: KeyId,
-    /// The secret's id, sec_…, as `keys show` tells it
+    /// Secret id, sec_…, from `keys show`
     secret: SecretId,
     /// Print the key as a JSON object
     #[arg(long)]
@@ -84,27 +85,25 @@ pub(super) async fn one(args: RotateArgs) -> Result<(), Failure> {
     if args.json {
         return output::json(&with_secret(&rotated)?);
     }
-    output::line(&format_args!(
-        "Key {} ({}) has a new secret.",
-        rotated.key.id,
-        text::plain(&rotated.key.name)
-    ))?;
+    output::line(&format_args!("Rotated key {} ({}).", rotated.key.id, text::printable(&rotated.key.name)))?;
     output::line(&format_args!("  secret   {}", rotated.secret.expose()))?;
     match rotated.key.secrets.get(1) {
-        Some(old) if old.status.as_deref() == Some("ended") => output::line(&"  the old one is dead")?,
+        Some(old) if old.status.as_deref() == Some("ended") => {
+            output::line(&"  the old secret no longer works")?;
+        }
         Some(KeySecret { expires_at: Some(end), .. }) => {
-            output::line(&format_args!("  the old one works until {end}"))?;
+            output::line(&format_args!("  the old secret works until {end}"))?;
         }
         Some(_) | None => {}
     }
-    output::line(&"The secret is not kept anywhere and cannot be shown again: store it now.")
+    output::line(&"The secret is not stored and cannot be shown again. Save it now.")
 }
 
 pub(super) async fn all(args: RotateAllArgs) -> Result<(), Failure> {
     if args.grace == Some(Duration::ZERO) {
-        let question = "Every secret of the account stops to work at once. Rotate all keys?";
+        let question = "Every secret of the account stops working at once. Rotate all keys?";
         if Consent::of(args.yes)?.ask(question).await? != Answer::Yes {
-            return Err(Failure::plain("nothing was rotated"));
+            return Err(Failure::plain("no key was rotated"));
         }
     }
     let rotated =
@@ -113,15 +112,15 @@ pub(super) async fn all(args: RotateAllArgs) -> Result<(), Failure> {
         return output::json(&all_as_json(&rotated)?);
     }
     output::raw(secrets_table(&rotated.keys).as_bytes())?;
-    let grace = text::length(Duration::from_secs(rotated.grace_seconds));
-    let count = text::counted(rotated.keys.len() as u64, "key has a new secret", "keys have new secrets");
+    let grace = text::duration(Duration::from_secs(rotated.grace_seconds));
+    let count = text::count(rotated.keys.len() as u64, "key rotated", "keys rotated");
     let old = if rotated.grace_seconds == 0 {
-        "the old ones are dead".to_owned()
+        "the old secrets no longer work".to_owned()
     } else {
-        format!("the old ones work for {grace}")
+        format!("the old secrets work for {grace}")
     };
     output::line(&format_args!("{count}; {old}."))?;
-    output::line(&"The secrets are not kept anywhere and cannot be shown again: store them now.")
+    output::line(&"The secrets are not stored and cannot be shown again. Save them now.")
 }
 
 /// Every key with its secret, as JSON.
@@ -144,6 +143,6 @@ pub(super) async fn end_secret(args: EndSecretArgs) -> Result<(), Failure> {
     if args.json {
         return output::json(&key);
     }
-    output::line(&format_args!("Secret {} is dead; no request is admitted with it any more.", args.secret))?;
+    output::line(&format_args!("Revoked secret {}. It no longer admits requests.", args.secret))?;
     output::raw(describe(&key, SystemClock.now()).as_bytes())
 }

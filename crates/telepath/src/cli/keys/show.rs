@@ -20,7 +20,7 @@ Examples:
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// The key's id, key_…
+    /// Key id, key_…
     id: KeyId,
     /// Print the key as a JSON object
     #[arg(long)]
@@ -35,11 +35,11 @@ pub(super) async fn run(args: ShowArgs) -> Result<(), Failure> {
     output::raw(describe(&key, SystemClock.now()).as_bytes())
 }
 
-/// A key over several lines.
+/// A key as a list of fields.
 pub(super) fn describe(key: &Key, now: Timestamp) -> String {
     let moment = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let networks =
-        if key.allowed_ips.is_empty() { "everywhere".to_owned() } else { key.allowed_ips.join(", ") };
+        if key.allowed_ips.is_empty() { "any address".to_owned() } else { key.allowed_ips.join(", ") };
     let used = key.last_used_at.map(|at| {
         let from = key.last_used_ip.map(|address| format!(" from {address}")).unwrap_or_default();
         format!("{at}{from}")
@@ -49,19 +49,19 @@ pub(super) fn describe(key: &Key, now: Timestamp) -> String {
         None => key.created_at.to_string(),
     };
     let lines = [
-        ("name", Some(text::plain(&key.name))),
+        ("name", Some(text::printable(&key.name))),
         ("status", Some(key.status.clone())),
         ("preset", Some(format!("{}, {} requests per minute", key.preset, key.rate_limit_per_minute))),
         ("scopes", Some(key.scopes.join(" "))),
-        ("from", Some(networks)),
-        ("made", Some(made)),
-        ("begins", moment(key.not_before)),
-        ("ends", Some(moment(key.expires_at).unwrap_or_else(|| "never".to_owned()))),
+        ("networks", Some(networks)),
+        ("created", Some(made)),
+        ("starts", moment(key.not_before)),
+        ("expires", Some(moment(key.expires_at).unwrap_or_else(|| "never".to_owned()))),
         ("revoked", moment(key.revoked_at)),
         ("by", key.revoked_by.clone()),
-        ("because", key.revoke_reason.as_deref().map(text::plain)),
-        ("used", Some(used.unwrap_or_else(|| "never".to_owned()))),
-        ("requests", Some(format!("{}, {} answered by an error", key.request_count, key.error_count))),
+        ("reason", key.revoke_reason.as_deref().map(text::printable)),
+        ("last used", Some(used.unwrap_or_else(|| "never".to_owned()))),
+        ("requests", Some(format!("{}, {} errors", key.request_count, key.error_count))),
     ];
     let mut shown = format!("{}\n", key.id);
     for (name, value) in lines.into_iter().filter_map(|(name, value)| Some((name, value?))) {
@@ -75,9 +75,9 @@ pub(super) fn describe(key: &Key, now: Timestamp) -> String {
     shown
 }
 
-/// The secrets of a key, the newest first.
+/// The secrets of a key, newest first.
 pub(crate) fn secrets(secrets: &[KeySecret], now: Timestamp) -> String {
-    let head = ["SECRET", "SHOWN AS", "STATUS", "USED", "FROM", "ENDS IN"];
+    let head = ["SECRET", "MASKED", "STATUS", "LAST USED", "ADDRESS", "EXPIRES IN"];
     let row = |secret: &KeySecret| {
         vec![
             secret.id.to_string(),

@@ -21,24 +21,24 @@ Examples:
 pub(crate) struct UpdateArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// The key's id, key_…
+    /// Key id, key_…
     id: KeyId,
-    /// What people call the key from now on
+    /// New name
     #[arg(long, help_heading = "Changes")]
     name: Option<String>,
-    /// What it may do from now on, separated by commas
+    /// New scopes, comma-separated
     #[arg(long, value_name = "SCOPES", value_delimiter = ',', help_heading = "Changes")]
     scopes: Option<Vec<String>>,
-    /// Requests per minute; what was used in the running window stays used
+    /// New rate limit in requests per minute; the current window keeps its count
     #[arg(long, value_name = "PER_MINUTE", help_heading = "Changes")]
     rate_limit: Option<u32>,
-    /// When it ends: a length of time from now (90d), an RFC 3339 date-time, or never
+    /// New expiry: a duration from now (90d), an RFC 3339 date-time, or never
     #[arg(long, value_name = "WHEN", help_heading = "Changes")]
     expires: Option<String>,
-    /// Network from which it may be used, in place of those so far; may be given several times
+    /// Network from which the key can be used, replacing the current ones; repeatable
     #[arg(long, value_name = "CIDR", help_heading = "Changes", conflicts_with = "allow_any_ip")]
     allow_ip: Vec<String>,
-    /// Let it be used from everywhere
+    /// Allow use from any address
     #[arg(long, help_heading = "Changes")]
     allow_any_ip: bool,
     /// Print the key as a JSON object
@@ -72,8 +72,9 @@ fn change(args: &UpdateArgs, now: Timestamp) -> Result<KeyChange, Failure> {
         && networks.is_none()
         && !expires_at.is_given();
     if nothing {
-        return Err(Failure::new(Exit::Usage, "nothing is to be changed")
-            .remedy("Name at least one change, see --help."));
+        return Err(
+            Failure::new(Exit::Usage, "nothing to change").remedy("Pass at least one change; see --help.")
+        );
     }
     Ok(KeyChange {
         name: args.name.clone(),

@@ -1,4 +1,4 @@
-//! `telepath keys usage`: figures, a chart, and from where a key was used.
+//! `telepath keys usage`: counts, a chart, routes and addresses.
 
 use std::collections::BTreeMap;
 
@@ -19,9 +19,9 @@ Examples:
 /// The size of the chart.
 const CHART_COLUMNS: usize = 90;
 const CHART_ROWS: usize = 6;
-/// Buckets that are drawn at most, far more than a server answers.
+/// The maximum number of buckets drawn; a server returns far fewer.
 const MOST_BUCKETS: u64 = 100_000;
-/// Routes that are told apart.
+/// The number of routes listed.
 const ROUTES: usize = 10;
 
 /// Arguments of `keys usage`.
@@ -29,18 +29,18 @@ const ROUTES: usize = 10;
 pub(crate) struct UsageArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// The key's id, key_…
+    /// Key id, key_…
     id: KeyId,
-    /// How long a bucket is: minute, hour or day
+    /// Bucket size: minute, hour or day
     #[arg(long)]
     interval: Option<String>,
-    /// From when: a length of time ago (24h) or an RFC 3339 date-time
+    /// Start: a duration ago (24h) or an RFC 3339 date-time
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
-    /// Until when
+    /// End: a duration ago (1h) or an RFC 3339 date-time
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
-    /// Print the answer as a JSON object
+    /// Print the response as a JSON object
     #[arg(long)]
     json: bool,
 }
@@ -61,9 +61,9 @@ pub(super) async fn run(args: UsageArgs) -> Result<(), Failure> {
 
 fn describe(usage: &KeyUsage, now: Timestamp) -> String {
     let mut shown = format!(
-        "{}  {}, {} answered by an error\n\n",
+        "{}  {}, {} errors\n\n",
         usage.key_id,
-        text::counted(usage.request_count, "request", "requests"),
+        text::count(usage.request_count, "request", "requests"),
         usage.error_count
     );
     shown.push_str(&draw(usage));
@@ -83,7 +83,7 @@ fn draw(usage: &KeyUsage) -> String {
     format!("{}\n{:margin$} {from} to {until}, requests by {}\n", lines.join("\n"), "", usage.interval)
 }
 
-/// One value per bucket, with the zeros that an answer may leave out.
+/// One value per bucket, including the zeros that the response omits.
 fn series(usage: &KeyUsage) -> Vec<u64> {
     let step = match usage.interval.as_str() {
         "minute" => 60,
@@ -113,7 +113,7 @@ fn statuses(buckets: &[UsageBucket]) -> String {
         return String::new();
     }
     let parts: Vec<String> = sums.iter().map(|(class, count)| format!("{class} {count}")).collect();
-    format!("\nAnswers  {}\n", parts.join("   "))
+    format!("\nStatus  {}\n", parts.join("   "))
 }
 
 fn routes(buckets: &[UsageBucket]) -> String {
@@ -141,7 +141,7 @@ fn routes(buckets: &[UsageBucket]) -> String {
     };
     let head = ["REQUESTS", "ERRORS", "MEAN MS", "ROUTE"];
     let table = output::table(&head, &sums.iter().take(ROUTES).map(row).collect::<Vec<_>>());
-    let more = if left_out > 0 { format!("and {left_out} routes more, see --json\n") } else { String::new() };
+    let more = if left_out > 0 { format!("and {left_out} more routes; see --json\n") } else { String::new() };
     format!("\n{table}{more}")
 }
 
@@ -157,7 +157,7 @@ fn addresses(addresses: &[UsageAddress], now: Timestamp) -> String {
             format!("{} ago", text::since(Some(seen.last_seen), now)),
         ]
     };
-    let head = ["FROM", "REQUESTS", "FIRST SEEN", "LAST SEEN"];
+    let head = ["ADDRESS", "REQUESTS", "FIRST SEEN", "LAST SEEN"];
     format!("\n{}", output::table(&head, &addresses.iter().map(row).collect::<Vec<_>>()))
 }
 
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hours_without_requests_are_drawn_and_sums_are_told() {
+    fn empty_hours_are_drawn_and_totals_shown() {
         let bucket = |start: &str, requests: u64| {
             serde_json::json!({"start": start, "requests": requests, "errors": 1, "statuses": {"2xx": requests - 1, "4xx": 1},
                 "routes": [{"route": "GET /v1/calls", "requests": requests, "errors": 1, "mean_duration_us": 1500}]})
@@ -181,7 +181,7 @@ mod tests {
         .unwrap();
         assert_eq!(series(&usage), [10, 0, 0, 20, 0]);
         let shown = describe(&usage, Timestamp::from_unix_seconds(1_800_000_000));
-        assert!(shown.contains("30 requests, 2 answered by an error"), "{shown}");
+        assert!(shown.contains("30 requests, 2 errors"), "{shown}");
         assert!(shown.contains("20 │   █") && shown.contains(" 0 │█  █"), "{shown}");
         assert!(
             shown.contains("2xx 28   4xx 2") && shown.contains("30        2       1.5      GET /v1/calls"),

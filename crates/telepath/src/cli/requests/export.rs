@@ -26,10 +26,10 @@ pub(crate) struct ExportArgs {
     api: ApiArgs,
     #[command(flatten)]
     filters: FilterArgs,
-    /// From when: a length of time ago (24h) or an RFC 3339 date-time
+    /// Start: a duration ago (24h) or an RFC 3339 date-time
     #[arg(long, value_name = "WHEN", help_heading = "Filters")]
     since: Option<String>,
-    /// Until when
+    /// End: a duration ago (1h) or an RFC 3339 date-time
     #[arg(long, value_name = "WHEN", help_heading = "Filters")]
     until: Option<String>,
     /// One JSON object per line, or comma-separated values
@@ -84,20 +84,20 @@ async fn to_standard_output(mut export: Export) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A file that is not whole is taken away again: nobody should mistake it for one that is.
+/// Deletes an incomplete file, so that it is not mistaken for a complete one.
 async fn to_file(mut export: Export, path: &Path) -> Result<(), Failure> {
     let mut file = new_file(path)?;
     let written = write(&mut export, &mut file).await;
     if written.is_err() {
-        // The failure that is told is the first one.
+        // Report the first failure.
         let _ = std::fs::remove_file(path);
     }
-    output::tell(&format_args!("{} bytes are in {}.", written?, path.display()));
+    output::note(&format_args!("Wrote {} bytes to {}.", written?, path.display()));
     Ok(())
 }
 
 async fn write(export: &mut Export, file: &mut std::fs::File) -> Result<u64, Failure> {
-    let failed = |error: std::io::Error| Failure::doing("cannot write the export", &error);
+    let failed = |error: std::io::Error| Failure::doing("could not write the export", &error);
     let mut bytes = 0;
     while let Some(piece) = export.next().await? {
         file.write_all(&piece).map_err(failed)?;

@@ -21,12 +21,12 @@ Examples:
   telepath requests tail --data-dir data --lines 0 --status 4xx
   telepath requests tail --api-url https://voice.example:8443 --key key_01k9v1n2xrf6t8g3m5q7w9y0za --json
 
-Ctrl-C ends it with exit code 0. That the key of the command reads the log is not shown.";
+Ctrl-C ends it with exit code 0. The command's own reads of the log are not shown.";
 
-/// How often a server may be asked for what is new, and how seldom.
+/// The allowed polling intervals.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
 const LONGEST_INTERVAL: Duration = Duration::from_mins(1);
-/// Requests that stand in the log this much later than their time says are still shown.
+/// Requests that are written to the log this long after their time are still shown.
 const LATE: Duration = Duration::from_secs(2);
 
 /// Arguments of `requests tail`.
@@ -36,10 +36,10 @@ pub(crate) struct TailArgs {
     api: ApiArgs,
     #[command(flatten)]
     filters: FilterArgs,
-    /// How many of the last requests to begin with
+    /// Number of recent requests to start with
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
     lines: u32,
-    /// How often to ask for new ones, 200ms to 1m
+    /// Polling interval, 200ms to 1m
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     interval: Duration,
     /// Print one JSON object per line
@@ -59,15 +59,15 @@ fn interval(text: &str) -> Result<Duration, String> {
 pub(super) async fn run(args: TailArgs) -> Result<(), Failure> {
     let api = Api::open(&args.api).await?;
     let followed = if api.is_alone() {
-        Err(Failure::new(Exit::Busy, "no server runs on this folder, so nothing new will come")
-            .remedy("Start one, or see what came with `telepath requests list`."))
+        Err(Failure::new(Exit::Busy, "no server runs on this folder, so there will be no new requests")
+            .remedy("Start a server, or use `telepath requests list`."))
     } else {
         let stop = signals::stop_token()?;
         tokio::select! {
-            // What is being printed is printed to its end: printing does not wait.
-            () = stop.cancelled() => Ok(()),
-            followed = follow(api.client(), &args, &stop) => followed,
-        }
+        // Printing does not await, so a row is never cut short.
+                    () = stop.cancelled() => Ok(()),
+                    followed = follow(api.client(), &args, &stop) => followed,
+                }
     };
     api.close().await;
     followed
@@ -77,14 +77,14 @@ async fn follow(client: &Client, args: &TailArgs, stop: &CancellationToken) -> R
     let own = client.whoami().await?.id;
     let mut tail = Tail::new(args.filters.query(), own);
     if !args.json {
-        output::tell(&head());
+        output::note(&head());
     }
     let mut new = match tail.beginning(args.lines) {
         Some(query) => tail.begun(client.list_requests(&query).await?),
         None => Vec::new(),
     };
-    // What follows the beginning is asked for at once; then only a full page says that more is there already. The tail's
-    // own requests may stand in the log, so a page that is not empty must not be a reason to ask at once.
+    // Poll at once after the first page; later, only a full page means that more is available now. A page with some rows does
+    // not, because it may contain the tail's own requests.
     let mut is_full = true;
     loop {
         if print(&new, args.json)? == Reader::Gone {
@@ -105,7 +105,7 @@ async fn follow(client: &Client, args: &TailArgs, stop: &CancellationToken) -> R
 fn print(requests: &[LoggedRequest], as_json: bool) -> Result<Reader, Failure> {
     for request in requests {
         let mut line = if as_json {
-            serde_json::to_string(request).map_err(|error| Failure::doing("cannot write JSON", &error))?
+            serde_json::to_string(request).map_err(|error| Failure::doing("could not write JSON", &error))?
         } else {
             row(request)
         };
@@ -117,14 +117,14 @@ fn print(requests: &[LoggedRequest], as_json: bool) -> Result<Reader, Failure> {
     Ok(Reader::Listening)
 }
 
-/// Which page to ask for next, and what of a page is new. The beginning is read backwards from the end of the log; what
-/// follows is read forwards and overlaps with it, so that no request falls between the two.
+/// Tracks the next page to read and which of its rows are new. The first page is read backwards from the end of the log; the
+/// following pages are read forwards and overlap with it, so that no request is missed in between.
 struct Tail {
-    /// The key of this command, whose reading of the log is not shown: each look would add a line.
+    /// The key of this command. Its own reads of the log are hidden, because each poll would add a row.
     own: Option<KeyId>,
     filter: RequestsQuery,
     cursor: Option<String>,
-    /// Bounded: what one page of the beginning held.
+    /// Bounded by the size of the first page.
     shown: HashSet<RequestId>,
     oldest_shown: Option<Timestamp>,
     from: Option<Timestamp>,
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_is_turned_round_and_what_follows_is_shown_once() {
+    fn the_first_page_is_reversed_and_later_rows_are_shown_once() {
         let mut tail = Tail::new(RequestsQuery::default(), None);
         assert!(tail.beginning(3).is_some() && tail.beginning(0).is_none());
         assert_eq!(numbers(&tail.begun(page(&[5, 4, 3], Some("older")))), [3, 4, 5]);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_page_keeps_its_place_and_an_empty_log_begins_now() {
+    fn an_empty_page_keeps_the_cursor_and_an_empty_log_starts_now() {
         let mut tail = Tail::new(RequestsQuery::default(), None);
         assert!(tail.begun(page(&[], None)).is_empty());
         let now = Timestamp::from_unix_seconds(1_800_000_100);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reading_of_the_log_is_not_shown_and_that_of_others_is() {
+    fn own_reads_of_the_log_are_hidden_and_those_of_others_shown() {
         let own: KeyId = "key_01k9v1n2xrf6t8g3m5q7w9y0za".parse().unwrap();
         let mut tail = Tail::new(RequestsQuery::default(), Some(own));
         let look = |key_id| LoggedRequest { key_id, path: "/v1/requests".to_owned(), ..request(1) };
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_asked_neither_too_often_nor_too_seldom() {
+    fn polling_intervals_are_bounded() {
         assert_eq!(interval("200ms"), Ok(Duration::from_millis(200)));
         assert!(interval("100ms").is_err() && interval("2m").is_err() && interval("x").is_err());
     }

@@ -1,4 +1,4 @@
-//! Deliveries: listed, tested, and asked for again.
+//! Lists, tests and retries deliveries.
 
 use std::time::Duration;
 
@@ -6,13 +6,15 @@ use clap::Args;
 use telepath_client::{Client, DeliveriesQuery, Delivery, DeliveryId};
 use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 
-use super::{OneArgs, PAGE};
-use crate::cli::output;
+use super::OneArgs;
 use crate::cli::reach::{Api, ApiArgs, with_client};
+use crate::cli::{output, pages};
 use crate::config::duration;
 use crate::exit::{Exit, Failure};
 
-/// How long to wait for what comes of a test: an attempt takes at most 30 seconds.
+/// The number of deliveries that are listed.
+const LISTED: u32 = 100;
+/// How long to wait for the result of a test; an attempt takes at most 30 seconds.
 const TEST_WITHIN: Duration = Duration::from_secs(35);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -21,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct DeliveriesArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// Only those that are pending, delivered, exhausted or held
+    /// Only this status: pending, delivered, exhausted or held
     #[arg(long)]
     status: Option<String>,
 }
@@ -29,7 +31,7 @@ pub(crate) struct DeliveriesArgs {
 /// Arguments of `webhooks redeliver`.
 #[derive(Debug, Args)]
 pub(crate) struct RedeliverArgs {
-    /// The delivery's id, dlv_…
+    /// Delivery id, dlv_…
     id: DeliveryId,
     #[command(flatten)]
     api: ApiArgs,
@@ -43,7 +45,7 @@ pub(crate) struct RedeliverArgs {
 pub(crate) struct RecoverArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// Events of the last so long, such as 24h, or since a date-time such as 2027-01-31T12:00:00Z
+    /// Start: a duration ago (24h) or a date-time such as 2027-01-31T12:00:00Z
     #[arg(long)]
     since: String,
 }
@@ -61,9 +63,9 @@ pub(super) async fn test(args: OneArgs) -> Result<(), Failure> {
         return output::json(&delivery);
     }
     match delivery.attempts.last() {
-        None => output::line(&format_args!("Delivery {} waits for a running server.", delivery.id)),
+        None => output::line(&format_args!("Delivery {} is pending until a server runs.", delivery.id)),
         Some(attempt) => {
-            let status = attempt.status.map_or("no answer".to_owned(), |status| format!("status {status}"));
+            let status = attempt.status.map_or("no response".to_owned(), |status| format!("status {status}"));
             let what = attempt.error.as_deref().unwrap_or("delivered");
             output::line(&format_args!(
                 "Delivery {}: {what}, {status}, {} ms",
@@ -73,7 +75,7 @@ pub(super) async fn test(args: OneArgs) -> Result<(), Failure> {
     }
 }
 
-/// The delivery after its first attempt.
+/// Waits for the first attempt of a delivery.
 async fn outcome(client: &Client, id: DeliveryId) -> Result<Delivery, Failure> {
     let deadline = tokio::time::Instant::now() + TEST_WITHIN;
     loop {
@@ -87,29 +89,20 @@ async fn outcome(client: &Client, id: DeliveryId) -> Result<Delivery, Failure> {
 
 pub(super) async fn list(args: DeliveriesArgs) -> Result<(), Failure> {
     let OneArgs { id, api, json } = args.one;
-    let query = DeliveriesQuery { status: args.status, limit: Some(PAGE), ..DeliveriesQuery::default() };
+    let query = DeliveriesQuery { status: args.status, limit: Some(LISTED), ..DeliveriesQuery::default() };
     let listed = with_client(&api, async |client| Ok(client.list_deliveries(id, &query).await?)).await?;
-    let deliveries = listed.items;
-    if json {
-        return output::json(&deliveries);
-    }
-    if deliveries.is_empty() {
-        return output::line(&"No deliveries.");
-    }
-    let row = |delivery: &Delivery| {
+    let head = ["ID", "EVENT", "STATUS", "ATTEMPTS", "CREATED", "LAST ERROR"];
+    pages::print(&listed.items, json, "No deliveries.", head, |delivery: &Delivery| {
         let last = delivery.attempts.last();
-        let result = last.and_then(|attempt| attempt.error.clone()).unwrap_or_default();
-        vec![
+        [
             delivery.id.to_string(),
             delivery.event.clone(),
             delivery.status.clone(),
             delivery.attempt_count.to_string(),
             delivery.created_at.to_string(),
-            result,
+            last.and_then(|attempt| attempt.error.clone()).unwrap_or_default(),
         ]
-    };
-    let head = ["ID", "EVENT", "STATUS", "ATTEMPTS", "HAPPENED", "LAST ERROR"];
-    output::raw(output::table(&head, &deliveries.iter().map(row).collect::<Vec<_>>()).as_bytes())
+    })
 }
 
 pub(super) async fn redeliver(args: RedeliverArgs) -> Result<(), Failure> {
@@ -117,7 +110,7 @@ pub(super) async fn redeliver(args: RedeliverArgs) -> Result<(), Failure> {
     if args.json {
         return output::json(&delivery);
     }
-    output::line(&format_args!("Delivery {} ({}) is sent again.", delivery.id, delivery.event))
+    output::line(&format_args!("Retrying delivery {} ({}).", delivery.id, delivery.event))
 }
 
 pub(super) async fn recover(args: RecoverArgs) -> Result<(), Failure> {
@@ -128,18 +121,17 @@ pub(super) async fn recover(args: RecoverArgs) -> Result<(), Failure> {
     if json {
         return output::json(&recovered);
     }
-    let more = if recovered.more { " There are more: ask again." } else { "" };
-    output::line(&format_args!("{} deliveries are sent again.{more}", recovered.deliveries))
+    let more = if recovered.more { " There are more; run the command again." } else { "" };
+    output::line(&format_args!("Retrying {} deliveries.{more}", recovered.deliveries))
 }
 
-/// A length of time before now, or a moment.
+/// A duration ago, or a date-time.
 fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Ok(length) = duration(text) {
         return Ok(now.minus(length));
     }
-    Timestamp::parse_rfc3339(text).map_err(|_| {
-        "must be a length of time such as 24h, or a date-time such as 2027-01-31T12:00:00Z".to_owned()
-    })
+    Timestamp::parse_rfc3339(text)
+        .map_err(|_| "must be a duration such as 24h, or a date-time such as 2027-01-31T12:00:00Z".to_owned())
 }
 
 #[cfg(test)]
@@ -147,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_count_back_from_now() {
+    fn durations_count_back_from_now() {
         let now = Timestamp::from_unix_seconds(1_800_000_000);
         assert_eq!(moment("1h", now), Ok(Timestamp::from_unix_seconds(1_800_000_000 - 3600)));
         assert_eq!(moment("1970-01-01T00:00:10Z", now), Ok(Timestamp::from_unix_seconds(10)));

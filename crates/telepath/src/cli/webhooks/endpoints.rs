@@ -1,14 +1,17 @@
-//! Endpoints: made, listed, shown, given a new secret, deleted.
+//! Creates, lists, shows, rotates and deletes endpoints.
 
 use clap::Args;
 use serde_json::json;
 use telepath_client::{Client, SecretText, Webhook, WebhookRequest, WebhookWithSecret};
 
-use super::{ListArgs, OneArgs, PAGE};
-use crate::cli::output;
+use super::{ListArgs, OneArgs};
 use crate::cli::reach::{ApiArgs, with_client};
+use crate::cli::{output, pages};
 use crate::config::duration;
 use crate::exit::{Exit, Failure};
+
+/// The maximum number of webhooks that one command reads.
+const MAX_WEBHOOKS: usize = 10_000;
 
 pub(super) const CREATE_EXAMPLES: &str = "\
 Examples:
@@ -20,22 +23,22 @@ Examples:
 pub(crate) struct CreateArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Where events are sent: https://…
+    /// Endpoint URL: https://…
     #[arg(long)]
     url: String,
-    /// Names of events with commas between them; all when left out
+    /// Event names, comma-separated [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     events: Vec<String>,
-    /// Calls of these trunks only, with commas between them
+    /// Only calls of these trunks, comma-separated
     #[arg(long, value_delimiter = ',', value_name = "ID,…")]
     trunks: Vec<String>,
-    /// What people say about it
+    /// Description
     #[arg(long)]
     description: Option<String>,
     /// v1 (HMAC-SHA-256) or v1a (Ed25519) [default: v1]
     #[arg(long)]
     signature: Option<String>,
-    /// Deliveries under way at once, 1 to 100 [default: 10]
+    /// Maximum concurrent deliveries, 1 to 100 [default: 10]
     #[arg(long)]
     max_in_flight: Option<u32>,
     /// Print one JSON object
@@ -48,7 +51,7 @@ pub(crate) struct CreateArgs {
 pub(crate) struct RotateArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// How long the old secret signs too, at most 7d [default: 24h]
+    /// Grace period in which the old secret also signs, at most 7d [default: 24h]
     #[arg(long, value_name = "LENGTH")]
     grace: Option<String>,
 }
@@ -64,7 +67,7 @@ pub(super) async fn create(args: CreateArgs) -> Result<(), Failure> {
         status: None,
     };
     let created = with_client(&args.api, async |client| Ok(client.create_webhook(&request).await?)).await?;
-    print_with_secret("Made", &created, args.json)
+    print_with_secret("Created", &created, args.json)
 }
 
 pub(super) async fn rotate(args: RotateArgs) -> Result<(), Failure> {
@@ -74,40 +77,31 @@ pub(super) async fn rotate(args: RotateArgs) -> Result<(), Failure> {
     let seconds = grace.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX));
     let rotated =
         with_client(&api, async |client| Ok(client.rotate_webhook_secret(id, seconds).await?)).await?;
-    print_with_secret("Changed", &rotated, json)
+    print_with_secret("Rotated the secret of", &rotated, json)
 }
 
 pub(super) async fn list(args: ListArgs) -> Result<(), Failure> {
     let webhooks = with_client(&args.api, all_webhooks).await?;
-    if args.json {
-        return output::json(&webhooks);
-    }
-    if webhooks.is_empty() {
-        return output::line(&"No webhooks. Make one with `telepath webhooks create`.");
-    }
-    let row = |webhook: &Webhook| {
-        vec![
+    let empty = "No webhooks. Create one with `telepath webhooks create`.";
+    let head = ["ID", "STATUS", "FAILURES", "EVENTS", "URL"];
+    pages::print(&webhooks, args.json, empty, head, |webhook: &Webhook| {
+        [
             webhook.id.to_string(),
             webhook.status.clone(),
             webhook.failures.to_string(),
             webhook.events.join(","),
             webhook.url.clone(),
         ]
-    };
-    let head = ["ID", "STATUS", "FAILURES", "EVENTS", "URL"];
-    output::raw(output::table(&head, &webhooks.iter().map(row).collect::<Vec<_>>()).as_bytes())
+    })
 }
 
 async fn all_webhooks(client: &Client) -> Result<Vec<Webhook>, Failure> {
-    let mut webhooks: Vec<Webhook> = Vec::new();
-    loop {
-        let page = client.list_webhooks(PAGE, u32::try_from(webhooks.len()).unwrap_or(u32::MAX)).await?;
-        let is_last = page.items.is_empty();
-        webhooks.extend(page.items);
-        if is_last || webhooks.len() as u64 >= page.pagination.total {
-            return Ok(webhooks);
-        }
+    let listing =
+        pages::by_offset(MAX_WEBHOOKS, async |size, offset| client.list_webhooks(size, offset).await).await?;
+    if listing.has_more {
+        output::note(&format_args!("Only the first {MAX_WEBHOOKS} webhooks were read."));
     }
+    Ok(listing.items)
 }
 
 pub(super) async fn show(args: OneArgs) -> Result<(), Failure> {
@@ -132,7 +126,7 @@ fn print_with_secret(verb: &str, made: &WebhookWithSecret, as_json: bool) -> Res
     let secret = made.secret.as_ref().map(SecretText::expose);
     if as_json {
         let mut value = serde_json::to_value(&made.webhook)
-            .map_err(|error| Failure::doing("cannot write JSON", &error))?;
+            .map_err(|error| Failure::doing("could not write JSON", &error))?;
         if let (Some(object), Some(secret)) = (value.as_object_mut(), secret) {
             object.insert("secret".to_owned(), json!(secret));
         }
@@ -143,7 +137,7 @@ fn print_with_secret(verb: &str, made: &WebhookWithSecret, as_json: bool) -> Res
     describe(webhook)?;
     if let Some(secret) = secret {
         output::line(&format_args!("  secret     {secret}"))?;
-        output::line(&"The secret cannot be shown again: give it to the receiver now.")?;
+        output::line(&"The secret cannot be shown again. Configure the receiver with it now.")?;
     }
     Ok(())
 }
@@ -157,7 +151,7 @@ pub(super) fn describe(webhook: &Webhook) -> Result<(), Failure> {
         output::line(&format_args!("  failing    {} attempts since {since}", webhook.failures))?;
     }
     if let Some(end) = webhook.given_up_at {
-        output::line(&format_args!("  given up   {end}, if nothing succeeds until then"))?;
+        output::line(&format_args!("  disabled   {end}, unless a delivery succeeds before"))?;
     }
     webhook.public_keys.iter().try_for_each(|key| output::line(&format_args!("  public key {key}")))
 }

@@ -1,6 +1,6 @@
-//! `telepath webhooks listen`: events arrive at a program on this machine, signed as a real delivery is. The server need not
-//! reach it: an endpoint is made that is disabled from the start, what is held for it is read through the API and posted
-//! from here, and the endpoint goes with the command.
+//! `telepath webhooks listen`: forwards events to a local program, signed like real deliveries. The server does not need to
+//! reach the program: the command creates a disabled endpoint, reads its held deliveries through the API, posts them itself,
+//! and deletes the endpoint when it ends.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,12 +27,12 @@ Examples:
   telepath webhooks listen --forward-to http://localhost:3000 --events call.started,call.ended --data-dir data
   telepath webhooks listen --forward-to http://localhost:3000 --api-url https://voice.example:8443
 
-The secret to verify with is printed first. With --data-dir, a server must be running on the folder.";
+The signing secret is printed first. With --data-dir, a server must be running on the folder.";
 
-/// No name ends like this (RFC 6761 section 6.4), so nothing could be sent there even if the endpoint were switched on.
+/// `.invalid` never resolves (RFC 6761 section 6.4), so nothing can be sent here even if the endpoint is enabled.
 const NOWHERE: &str = "https://listen.invalid/";
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// Events are read again so far back, because one that began earlier may be committed later.
+/// How far back events are read again, because an earlier event can be committed later.
 const LOOK_BACK: Duration = Duration::from_secs(10);
 const PAGE: u32 = 100;
 
@@ -41,10 +41,10 @@ const PAGE: u32 = 100;
 pub(crate) struct ListenArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Where to post events: http:// on this machine, or https://
+    /// Target of the events: http:// on this machine, or https://
     #[arg(long, value_name = "URL")]
     forward_to: String,
-    /// Names of events with commas between them; all when left out
+    /// Event names, comma-separated [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     events: Vec<String>,
 }
@@ -55,7 +55,7 @@ pub(super) async fn run(args: ListenArgs) -> Result<(), Failure> {
     let api = Api::open(&args.api).await?;
     let done = if api.is_alone() {
         Err(Failure::plain("no server runs on this folder, so there are no events")
-            .remedy("Start one with `telepath serve`, then listen again."))
+            .remedy("Start one with `telepath serve`, then run this command again."))
     } else {
         listen(api.client(), &target, args.events).await
     };
@@ -88,9 +88,9 @@ async fn forward(
     webhook: WebhookId,
     secret: Option<&SecretText>,
 ) -> Result<(), Failure> {
-    let secret = secret.ok_or_else(|| Failure::plain("the server made no secret"))?;
+    let secret = secret.ok_or_else(|| Failure::plain("the server returned no secret"))?;
     output::line(&format_args!("Secret {}", secret.expose()))?;
-    output::line(&"Waiting for events; Ctrl-C ends it.")?;
+    output::line(&"Waiting for events. Press Ctrl-C to stop.")?;
     let secrets = [SigningSecret::parse(secret).map_err(|error| Failure::plain(error.to_string()))?];
     let mut seen = Seen::default();
     let mut pace = tokio::time::interval(LOOK_EVERY);
@@ -111,10 +111,10 @@ async fn forward(
     }
 }
 
-/// Which deliveries were forwarded already.
+/// The deliveries that were already forwarded.
 #[derive(Default)]
 struct Seen {
-    /// Behind this nothing is looked for any more.
+    /// Deliveries before this are not read again.
     settled: Option<DeliveryId>,
     recent: BTreeSet<(Timestamp, DeliveryId)>,
 }
@@ -143,7 +143,7 @@ impl Seen {
         Ok(new)
     }
 
-    /// Forgets what is so old that nothing can come before it any more.
+    /// Drops entries that are too old to be preceded by new ones.
     fn settle(&mut self) {
         let Some((newest, _)) = self.recent.last().copied() else { return };
         while let Some((at, id)) =
@@ -155,7 +155,7 @@ impl Seen {
     }
 }
 
-/// Where events are forwarded to.
+/// The target of forwarded events.
 struct Target {
     egress: Egress,
     destination: Destination,
@@ -184,7 +184,7 @@ impl Target {
             host if host.contains(':') => format!("[{host}]:{}", destination.port),
             host => format!("{host}:{}", destination.port),
         };
-        // Only a host of this machine is taken as a service to open.
+        // Only a host of this machine is added to the allowed destinations.
         let allow = match named.parse::<AllowList>() {
             Ok(allow) => allow,
             Err(_) if security == Security::Tls => AllowList::default(),
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_http_is_for_this_machine_only() {
+    fn plain_http_targets_must_be_on_this_machine() {
         for (text, host, port, path) in [
             ("http://127.0.0.1:3000/hook", "127.0.0.1", 3000, "/hook"),
             ("http://localhost", "localhost", 80, "/"),

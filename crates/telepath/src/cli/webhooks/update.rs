@@ -17,29 +17,29 @@ Examples:
 /// Arguments of `webhooks update`.
 #[derive(Debug, Args)]
 pub(crate) struct UpdateArgs {
-    /// The endpoint's id, whk_…
+    /// Webhook id, whk_…
     id: WebhookId,
     #[command(flatten)]
     api: ApiArgs,
-    /// Where events are sent from now on, those that wait included
+    /// New URL, also for pending deliveries
     #[arg(long, help_heading = "Changes")]
     url: Option<String>,
-    /// Names of events with commas between them, in place of those so far; * for all
+    /// New event names, comma-separated; * for all
     #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "Changes")]
     events: Option<Vec<String>>,
-    /// Calls of these trunks only, with commas between them, in place of those so far
+    /// Only calls of these trunks, comma-separated
     #[arg(long, value_delimiter = ',', value_name = "ID,…", help_heading = "Changes")]
     trunks: Option<Vec<TrunkId>>,
     /// Calls of all trunks
     #[arg(long, conflicts_with = "trunks", help_heading = "Changes")]
     all_trunks: bool,
-    /// What people say about it; an empty text takes it away
+    /// New description; an empty text removes it
     #[arg(long, help_heading = "Changes")]
     description: Option<String>,
-    /// Deliveries under way at once, 1 to 100
+    /// Maximum concurrent deliveries, 1 to 100
     #[arg(long, help_heading = "Changes")]
     max_in_flight: Option<u32>,
-    /// active to send to it again (`webhooks recover` sends what was held meanwhile), disabled to hold its events
+    /// active to resume deliveries (`webhooks recover` sends the held ones), or disabled to hold them
     #[arg(long, value_parser = ["active", "disabled"], help_heading = "Changes")]
     status: Option<String>,
     /// Print the endpoint as a JSON object
@@ -50,15 +50,16 @@ pub(crate) struct UpdateArgs {
 pub(super) async fn run(args: UpdateArgs) -> Result<(), Failure> {
     let change = change(&args);
     if change == WebhookChange::default() {
-        return Err(Failure::new(Exit::Usage, "nothing is to be changed")
-            .remedy("Name at least one change, see --help."));
+        return Err(
+            Failure::new(Exit::Usage, "nothing to change").remedy("Pass at least one change; see --help.")
+        );
     }
     let changed =
         with_client(&args.api, async |client| Ok(client.update_webhook(args.id, &change).await?)).await?;
     if args.json {
         return output::json(&changed);
     }
-    output::line(&format_args!("Changed webhook {}", changed.id))?;
+    output::line(&format_args!("Updated webhook {}", changed.id))?;
     describe(&changed)
 }
 
