@@ -39,10 +39,10 @@ async fn alerts_are_listed_and_acknowledged_here_and_over_https() -> Outcome {
         let column = |name: &str| lines[0].find(name).with_context(|| format!("no {name} in {}", lines[0]));
         assert!(lines[1][column("STATE")?..].starts_with("open "), "{}", listed.stdout);
         assert!(lines[1][column("KEY")?..].starts_with("till "), "{}", listed.stdout);
-        assert!(lines[1][column("WHAT")?..].starts_with("dead_key_used: "), "{}", listed.stdout);
+        assert!(lines[1][column("ALERT")?..].starts_with("dead_key_used: "), "{}", listed.stdout);
     }
     let cut = remote.run(&["alerts", "list", "--limit", "1"]).await?.expect_success()?;
-    assert!(cut.stderr.contains("These are 1 of 2: see --limit."), "{}", cut.stderr);
+    assert!(cut.stderr.contains("Showing 1 of 2. Use --limit to see more."), "{}", cut.stderr);
 
     let first = remote.run(&["alerts", "ack", ids[0]]).await?.expect_success()?;
     assert_eq!(first.stdout, format!("Acknowledged {} (dead_key_used).\n", ids[0]));

@@ -25,10 +25,10 @@ async fn entries_say_who_changed_what_from_where_and_are_filtered() -> Outcome {
     let words = [&of_app[..], &["--limit", "2", "--since", "1h"]].concat();
     let (far, near) = (remote.run(&words).await?, server.home().run(&words).await?);
     assert_eq!(far.stdout, near.stdout);
-    assert!(far.stderr.contains("These are 2 of 3: see --limit."), "{}", far.stderr);
+    assert!(far.stderr.contains("Showing 2 of 3. Use --limit to see more."), "{}", far.stderr);
     let lines: Vec<&str> = far.stdout.lines().collect();
     let column = |name: &str| lines[0].find(name).with_context(|| format!("no {name} in {}", lines[0]));
-    let (action, by, from) = (column("ACTION")?, column("BY")?, column("FROM")?);
+    let (action, by, from) = (column("ACTION")?, column("ACTOR")?, column("ADDRESS")?);
     for (line, name) in lines[1..].iter().zip(["key.revoked", "key.updated"]) {
         assert!(line[..action].trim_end().ends_with('Z') && line[action..].starts_with(name), "{line}");
         assert!(line[by..].starts_with(&remote.key.id) && &line[from..] == "127.0.0.1", "{line}");
@@ -56,7 +56,7 @@ async fn a_whole_trail_is_told_from_one_that_was_tampered_with() -> Outcome {
     server.home().forge("honest-name", "forged-name")?;
     let plain = server.home().run(&["audit", "verify"]).await?;
     assert_eq!(plain.code, Some(1), "{}", plain.stdout);
-    let place = format!("broken at entry {entries}; before it {} entries fit", entries - 1);
+    let place = format!("broken at entry {entries}; {} entries before it are intact", entries - 1);
     assert!(plain.stderr.contains(&place), "{}", plain.stderr);
     let machine = server.home().run(&["audit", "verify", "--json"]).await?;
     assert_eq!((machine.code, &machine.json()?["broken_at"]), (Some(1), &json!(entries)));

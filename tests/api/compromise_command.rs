@@ -140,7 +140,7 @@ async fn five_steps_are_told_to_people_and_an_old_secret_in_use_is_found() -> Ou
     };
     let old = row(&scene.app.id, "KEY ").with_context(|| second.stdout.clone())?;
     assert!(old.contains("app") && old.contains("127.0.0.1"), "{old}");
-    let refused = row(&scene.victim.id, "REFUSED KEY").with_context(|| second.stdout.clone())?;
+    let refused = row(&scene.victim.id, "REJECTED KEY").with_context(|| second.stdout.clone())?;
     assert!(refused.contains("127.0.0.1"), "{refused}");
     Ok(())
 }
@@ -155,7 +155,7 @@ async fn a_step_that_fails_keeps_no_other_from_being_done() -> Outcome {
     note_keys_in(&led.stdout);
     assert_eq!(led.code, Some(5), "{}", led.stderr);
     assert!(led.stderr.contains("lacks usage:read, audit:read"), "{}", led.stderr);
-    assert!(led.stderr.contains("step 3 was not done: "), "{}", led.stderr);
+    assert!(led.stderr.contains("step 3 failed: "), "{}", led.stderr);
     let steps = steps(&led)?;
     let outcomes: Vec<_> = steps.iter().map(|step| step["outcome"].as_str().unwrap_or_default()).collect();
     assert_eq!(outcomes, ["done", "done", "failed", "failed", "done"]);

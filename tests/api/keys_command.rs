@@ -106,19 +106,19 @@ async fn secrets_are_changed_and_ended_on_the_data_folder() -> Outcome {
         async |secret: &str| anyhow::Ok(server.client()?.get("/v1/whoami", secret).await?.status == 200);
     let old = server.create_key(&["--name", "app", "--preset", "testing"]).await?;
     let turned = home.run(&["keys", "rotate", &old.id]).await?.expect_success()?.stdout;
-    assert!(turned.contains("the old one works until ") && turned.contains("store it now"), "{turned}");
+    assert!(turned.contains("the old secret works until ") && turned.contains("Save it now"), "{turned}");
     let new = turned.lines().find_map(|line| line.trim().strip_prefix("secret ")).context("a secret")?.trim();
     assert!(admitted(&old.secret).await? && admitted(new).await?);
 
     let shown = home.run(&["keys", "show", &old.id, "--json"]).await?.expect_success()?.json()?;
     let secret = shown["secrets"][1]["id"].as_str().context("the old secret has an id")?;
     let ended = home.run(&["keys", "end-secret", &old.id, secret]).await?.expect_success()?.stdout;
-    assert!(ended.starts_with(&format!("Secret {secret} is dead")), "{ended}");
+    assert!(ended.starts_with(&format!("Revoked secret {secret}")), "{ended}");
     assert!(!admitted(&old.secret).await? && admitted(new).await?);
 
     let other = server.create_key(&["--name", "other", "--preset", "testing"]).await?;
     let all = home.run(&["keys", "rotate-all", "--grace", "2h"]).await?.expect_success()?.stdout;
-    assert!(all.contains("2 keys have new secrets; the old ones work for 2h."), "{all}");
+    assert!(all.contains("2 keys rotated; the old secrets work for 2h."), "{all}");
     let made: Vec<(&str, &str)> = all
         .lines()
         .filter_map(|line| {

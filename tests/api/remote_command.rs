@@ -32,7 +32,7 @@ async fn a_key_lives_its_whole_life_over_https() -> Outcome {
     assert!(!remote.is_admitted(&made.secret).await? && remote.is_admitted(&rotated.secret).await?);
 
     let last = remote.run(&["keys", "rotate", id, "--grace", "0s"]).await?.expect_success()?;
-    assert!(last.stdout.contains("the old one is dead"), "{}", last.stdout);
+    assert!(last.stdout.contains("the old secret no longer works"), "{}", last.stdout);
     assert!(!remote.is_admitted(&rotated.secret).await?);
     let listed = remote.run(&["keys", "list"]).await?.expect_success()?;
     assert!(listed.stdout.contains(id) && listed.stdout.contains("ERRORS"), "{}", listed.stdout);
@@ -181,7 +181,7 @@ async fn a_compromise_is_not_handled_by_the_key_itself_or_without_consent() -> O
     assert_eq!(unasked.code, Some(2), "{}", unasked.stderr);
     let own = remote.run(&["compromise", &remote.key.id, "--yes"]).await?;
     assert_eq!(own.code, Some(2), "{}", own.stderr);
-    assert!(own.stderr.contains("the command itself uses"), "{}", own.stderr);
+    assert!(own.stderr.contains("this command uses the key itself"), "{}", own.stderr);
     assert!(remote.is_admitted(&victim.secret).await? && remote.is_admitted(&remote.key.secret).await?);
     Ok(())
 }

@@ -108,12 +108,12 @@ async fn the_table_lines_up_is_the_same_everywhere_and_says_when_there_is_more()
     let far = remote.run(&words).await?.expect_success()?;
     let near = server.home().run(&words).await?.expect_success()?;
     assert_eq!(far.stdout, near.stdout);
-    assert!(far.stderr.contains("There are more than these 102: see --limit."), "{}", far.stderr);
+    assert!(far.stderr.contains("Showing the first 102. Use --limit to see more."), "{}", far.stderr);
     let lines: Vec<&str> = far.stdout.lines().collect();
     assert_eq!(lines.len(), 103);
     let column = |name: &str| lines[0].find(name).with_context(|| format!("no {name} in {}", lines[0]));
     let (status, from, key, request) =
-        (column("STATUS")?, column("FROM")?, column("KEY")?, column("REQUEST")?);
+        (column("STATUS")?, column("ADDRESS")?, column("KEY")?, column("REQUEST")?);
     for line in &lines[1..] {
         assert_eq!(&line[status - 3..status], "Z  ", "a time with its zone: {line}");
         assert!(line[from..].starts_with("127.0.0.1 ") && line[key..].starts_with(&app.key.id), "{line}");

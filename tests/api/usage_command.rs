@@ -38,9 +38,9 @@ async fn what_a_key_did_is_counted_drawn_and_told_by_route_and_address() -> Outc
     let words = ["keys", "usage", app.id.as_str(), "--interval", "day", "--since", "2d"];
     let (far, near) = (remote.run(&words).await?, server.home().run(&words).await?);
     for shown in [far.expect_success()?.stdout, near.expect_success()?.stdout] {
-        assert!(shown.contains("9 requests, 2 answered by an error"), "{shown}");
+        assert!(shown.contains("9 requests, 2 errors"), "{shown}");
         assert!(shown.contains("9 │") && shown.contains('█'), "{shown}");
-        assert!(shown.contains("Answers  2xx 7   4xx 2"), "{shown}");
+        assert!(shown.contains("Status  2xx 7   4xx 2"), "{shown}");
         let lines: Vec<&str> = shown.lines().collect();
         let head = lines.iter().position(|line| line.starts_with("REQUESTS")).context("a table of routes")?;
         let route = lines[head].find("ROUTE").context("a column for the route")?;
