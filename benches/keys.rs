@@ -41,12 +41,12 @@ pub async fn open_with(data: &Path, master: &MasterKey) -> anyhow::Result<Arc<St
 }
 
 async fn open_on(database: Database, master: &MasterKey) -> anyhow::Result<Arc<Store>> {
-    let seams = StoreContext {
+    let context = StoreContext {
         vault: Arc::new(Vault::new(master)?),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::default()),
     };
-    Ok(Store::open(StoreOptions::new(database), seams).await?)
+    Ok(Store::open(StoreOptions::new(database), context).await?)
 }
 
 /// Creates keys until the table has `wanted`; returns the secrets of the new ones.

@@ -50,7 +50,11 @@ pub(crate) fn describe_metrics() {
 
 /// Sends deliveries until `stop` is cancelled.
 pub(crate) async fn send(store: Arc<Store>, egress: Egress, stop: CancellationToken) {
-    match Sender::new(store, egress) {
+    send_within(Timeouts::default(), store, egress, stop).await;
+}
+
+async fn send_within(timeouts: Timeouts, store: Arc<Store>, egress: Egress, stop: CancellationToken) {
+    match Sender::new(timeouts, store, egress) {
         Ok(mut sender) => {
             sender.run(&stop).await;
             sender.end().await;
@@ -69,6 +73,7 @@ struct FinishedAttempt {
 }
 
 struct Sender {
+    timeouts: Timeouts,
     store: Arc<Store>,
     egress: Egress,
     /// Identifies this process in leases.
@@ -82,10 +87,20 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(store: Arc<Store>, egress: Egress) -> Result<Self, EntropyError> {
+    fn new(timeouts: Timeouts, store: Arc<Store>, egress: Egress) -> Result<Self, EntropyError> {
         let lease = random_text(store.entropy().as_ref(), base62::ALPHABET, 22)?;
         let (paces, attempts) = (HashMap::new(), JoinSet::new());
-        Ok(Self { store, egress, lease, paces, attempts, round: 0, renewed: Instant::now(), failing: false })
+        Ok(Self {
+            timeouts,
+            store,
+            egress,
+            lease,
+            paces,
+            attempts,
+            round: 0,
+            renewed: Instant::now(),
+            failing: false,
+        })
     }
 
     async fn run(&mut self, stop: &CancellationToken) {
@@ -141,8 +156,8 @@ impl Sender {
         }
         self.round = self.round.wrapping_add(1);
         for claimed in self.store.claim_deliveries(grants, &self.lease, self.lease_ends()).await? {
-            let attempt = attempt(Arc::clone(&self.store), self.egress.clone(), self.lease.clone(), claimed);
-            self.attempts.spawn(attempt);
+            let (store, egress) = (Arc::clone(&self.store), self.egress.clone());
+            self.attempts.spawn(attempt(store, egress, self.timeouts, self.lease.clone(), claimed));
         }
         metrics::gauge!(IN_FLIGHT).set(count(self.attempts.len()));
         Ok(())
@@ -193,7 +208,13 @@ impl Sender {
 }
 
 /// Makes one attempt and records its result.
-async fn attempt(store: Arc<Store>, egress: Egress, lease: String, claimed: Claimed) -> FinishedAttempt {
+async fn attempt(
+    store: Arc<Store>,
+    egress: Egress,
+    timeouts: Timeouts,
+    lease: String,
+    claimed: Claimed,
+) -> FinishedAttempt {
     let receiver = &claimed.receiver;
     let message = post::Message {
         id: claimed.event.to_string(),
@@ -202,7 +223,7 @@ async fn attempt(store: Arc<Store>, egress: Egress, lease: String, claimed: Clai
         at: store.clock().now(),
     };
     let destination = Destination::from(&receiver.url);
-    let outcome = post::post(&egress, &destination, message, &receiver.secrets, Timeouts::default()).await;
+    let outcome = post::post(&egress, &destination, message, &receiver.secrets, timeouts).await;
     let (error, at) = (outcome.error, store.clock().now());
     metrics::counter!(ATTEMPTS, "result" => error.map_or("delivered", ErrorClass::name)).increment(1);
     tracing::debug!(

@@ -22,7 +22,10 @@ use super::*;
 use crate::temporary::TemporaryFolder;
 use sink::{Reply, Sink};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// So long that only a fault, not a busy machine, exceeds it.
+const PATIENCE: Duration = Duration::from_mins(3);
+/// The sender's timeouts in tests that are not about timeouts.
+const TIMEOUTS: Timeouts = Timeouts { connect: Duration::from_mins(1), total: Duration::from_mins(2) };
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
 async fn within<T>(what: impl Future<Output = T>) -> T {
@@ -49,15 +52,15 @@ impl World {
         let clock = Arc::new(ManualClock::at(NOON));
         let entropy = Arc::new(SystemEntropy::default());
         let vault = Arc::new(Vault::new(&MasterKey::generate(&*entropy).unwrap()).unwrap());
-        let seams = StoreContext { vault, clock: clock.clone(), entropy };
+        let context = StoreContext { vault, clock: clock.clone(), entropy };
         let database = Database::Sqlite { path: folder.path().join("telepath.db") };
-        let store = Store::open(StoreOptions::new(database), seams).await.unwrap();
+        let store = Store::open(StoreOptions::new(database), context).await.unwrap();
         let origin = Origin::local(NOON);
         let account = store.ensure_account("Example", KeyMode::Live, origin).await.unwrap().id;
         let allow: AllowList = allow.parse().unwrap();
         let egress = Egress::with(allow, Arc::new(sink::Numbers), sink.trust());
         let stop = CancellationToken::new();
-        let sender = tokio::spawn(send(Arc::clone(&store), egress, stop.clone()));
+        let sender = tokio::spawn(send_within(TIMEOUTS, Arc::clone(&store), egress, stop.clone()));
         Self { store, clock, account, stop, sender, _folder: folder }
     }
 

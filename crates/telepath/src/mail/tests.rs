@@ -113,10 +113,10 @@ async fn fixture() -> Fixture {
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_800_000_000)));
     let entropy = Arc::new(SystemEntropy::default());
     let vault = Vault::new(&MasterKey::generate(&*entropy).unwrap()).unwrap();
-    let seams = StoreContext { vault: Arc::new(vault), clock: clock.clone(), entropy };
+    let context = StoreContext { vault: Arc::new(vault), clock: clock.clone(), entropy };
     let mut options = StoreOptions::new(Database::Sqlite { path: folder.path().join("telepath.db") });
     options.alerts.by_mail = true;
-    let store = Store::open(options, seams).await.unwrap();
+    let store = Store::open(options, context).await.unwrap();
     let origin = Origin::local(clock.now());
     let account = store.ensure_account("Default", KeyMode::Live, origin).await.unwrap();
     let draft: KeyDraft = serde_json::from_str(r#"{"name": "Büro", "preset": "testing"}"#).unwrap();

@@ -29,7 +29,7 @@ pub(super) async fn open(config: &Config, role: Role, data: &DataDir) -> Result<
     let loaded = data.load_master_key(storage.master_key.as_ref(), exists, entropy.as_ref())?;
     let vault =
         Vault::new(&loaded.key).map_err(|error| Failure::doing("the master key cannot be used", &error))?;
-    let seams = StoreContext { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
+    let context = StoreContext { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
     let options = StoreOptions {
         address_limit: config.limits.address_requests,
         alerts: config.alerts.clone(),
@@ -41,7 +41,7 @@ pub(super) async fn open(config: &Config, role: Role, data: &DataDir) -> Result<
         node_name: cluster.node_name.clone(),
         ..StoreOptions::new(database)
     };
-    let opened = Store::open(options, seams).await;
+    let opened = Store::open(options, context).await;
     opened.map_err(|error| {
         if loaded.is_new && matches!(error, StoreError::WrongMasterKey { .. }) {
             // The database has an older key that is not in this folder; the new one would only be in its way.

@@ -217,7 +217,7 @@ mod tests {
         );
         assert_eq!(found.json["old_secrets"].as_array().unwrap().len(), 1);
         assert!(found.text.contains("masked-1") && !found.text.contains("masked-0"), "{}", found.text);
-        assert!(found.text.contains("1h    192.0.2.1"), "{}", found.text);
+        assert!(found.text.contains("1h         192.0.2.1"), "{}", found.text);
     }
 
     #[test]

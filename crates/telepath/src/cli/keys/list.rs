@@ -58,8 +58,7 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
     print(&keys, args.json, now)
 }
 
-const HEAD: [&str; 9] =
-    ["ID", "NAME", "PRESET", "STATUS", "LIMIT", "REQUESTS", "ERRORS", "LAST USED", "EXPIRES IN"];
+const HEAD: [&str; 9] = ["ID", "NAME", "PRESET", "STATUS", "LIMIT", "REQUESTS", "ERRORS", "USED", "EXPIRES"];
 
 fn print(keys: &[Key], as_json: bool, now: Timestamp) -> Result<(), Failure> {
     let empty = "No keys. Create one with `telepath keys create`.";
