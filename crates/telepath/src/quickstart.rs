@@ -190,7 +190,7 @@ impl Session {
             )));
         }
         self.write_wav(RECORDING_FILE, &outcome.recording)?;
-        let codec = outcome.codec.map_or("-", Codec::name);
+        let codec = outcome.codec.map_or("-", AudioCodec::name);
         step.done(&format!("{target} answered, {codec}, played {WAV_FILE}"))?;
         Ok(outcome)
     }
