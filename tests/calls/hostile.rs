@@ -1,24 +1,24 @@
-//! Bad input at the SIP port: nothing ends, nothing leaks, calls go on.
+//! Malformed datagrams at the SIP and RTP ports: the service continues and leaks nothing.
 
 use std::time::Duration;
 
 use telepath_gateway::caller::place_call;
 use tokio::net::UdpSocket;
 
-use super::{Exchange, heard_the_echo};
+use super::{CallFixture, ensure_echo};
 use crate::api::hostile::Noise;
 use crate::support::Outcome;
 
-/// Datagrams of each kind.
+/// Number of datagrams of each kind.
 const FLOOD: u64 = 3000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_noise_at_the_sip_port_ends_neither_the_process_nor_its_service() -> Outcome {
-    let mut exchange = Exchange::start().await?;
-    let before = exchange.server.open_files()?;
+async fn a_flood_of_malformed_datagrams_at_the_sip_port_does_not_stop_the_service() -> Outcome {
+    let mut fixture = CallFixture::start().await?;
+    let before = fixture.server.open_files()?;
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     let own = socket.local_addr()?;
-    let uri = &exchange.trunk.uri;
+    let uri = &fixture.trunk.uri;
     let invite = format!(
         "INVITE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKnoise;rport\r\nMax-Forwards: 70\r\n\
          From: <sip:+15550100@{own}>;tag=noise\r\nTo: <{uri}>\r\nCall-ID: noise@{own}\r\nCSeq: 1 INVITE\r\n\
@@ -30,35 +30,35 @@ async fn a_flood_of_noise_at_the_sip_port_ends_neither_the_process_nor_its_servi
         for datagram in
             [noise.bytes(1400), noise.mutate(invite.as_bytes()), noise.mutate(register.as_bytes())]
         {
-            socket.send_to(&datagram, exchange.server.addresses.sip).await?;
+            socket.send_to(&datagram, fixture.server.addresses.sip).await?;
         }
     }
-    assert!(exchange.server.is_alive()?);
-    assert_eq!(exchange.client.get("/v1/whoami", &exchange.key).await?.status, 200);
-    heard_the_echo(&place_call(exchange.call(Duration::from_secs(1))?).await?)?;
-    exchange.server.until_metric("telepath_calls_live", 0.0).await?;
+    assert!(fixture.server.is_alive()?);
+    assert_eq!(fixture.client.get("/v1/whoami", &fixture.key).await?.status, 200);
+    ensure_echo(&place_call(fixture.call(Duration::from_secs(1))?).await?)?;
+    fixture.server.until_metric("telepath_calls_live", 0.0).await?;
     assert!(
-        exchange.server.open_files()? <= before + 20,
+        fixture.server.open_files()? <= before + 20,
         "{before} files before, {} after",
-        exchange.server.open_files()?
+        fixture.server.open_files()?
     );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn noise_at_the_media_port_of_a_call_does_not_end_it() -> Outcome {
-    let exchange = Exchange::start().await?;
-    let (id, caller) = exchange.live_call().await?;
-    let call = exchange.client.get(&format!("/v1/calls/{id}"), &exchange.key).await?.expect(200)?;
+async fn malformed_datagrams_at_the_rtp_port_do_not_end_the_call() -> Outcome {
+    let fixture = CallFixture::start().await?;
+    let (id, caller) = fixture.live_call().await?;
+    let call = fixture.client.get(&format!("/v1/calls/{id}"), &fixture.key).await?.expect(200)?;
     assert_eq!(call["status"], "connected", "{call}");
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
-    // The ports of the media pool; only the one that is in use has somebody who listens.
+    // All ports of the RTP pool. Only the one of the call is open.
     for (seed, port) in (20_000..30_000_u16).step_by(2).enumerate() {
         let mut noise = Noise::new(seed as u64 + 1);
-        // A closed port answers with an error on a later send; that is not what is looked at.
+        // A closed port makes a later send fail (ICMP), which does not matter here.
         let _ = socket.send_to(&noise.bytes(300), ("127.0.0.1", port)).await;
     }
-    let call = exchange.client.get(&format!("/v1/calls/{id}"), &exchange.key).await?.expect(200)?;
+    let call = fixture.client.get(&format!("/v1/calls/{id}"), &fixture.key).await?.expect(200)?;
     assert_eq!(call["status"], "connected", "{call}");
     caller.abort();
     Ok(())

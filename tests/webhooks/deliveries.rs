@@ -128,7 +128,7 @@ async fn the_events_of_a_call_arrive_numbered_without_a_gap() -> Outcome {
     let allow = format!("127.0.0.1:{},{}", sink.port, agent.addr());
     let server = home.start_with(&["--egress-allow", &allow]).await?;
     let (client, key) = (server.client()?, server.admin_key().await?.secret);
-    let trunk = crate::calls::make_trunk(&client, &key, "support-01", &agent.url()).await?;
+    let trunk = crate::calls::create_trunk(&client, &key, "support-01", &agent.url()).await?;
     let draft = json!({"url": sink.url(), "trunk_ids": [trunk.id], "events": ["call.started", "agent.connected",
         "agent.disconnected", "call.ended"]});
     client.post("/v1/webhooks", &key, &draft).await?.expect(201)?;

@@ -3,7 +3,7 @@
 
 use telepath_core::ports::ControlUnavailable;
 use telepath_core::trunk::TrunkForCall;
-use telepath_sip::message::{SessionDescription, StatusCode};
+use telepath_sip::message::{SdpBody, StatusCode};
 use telepath_sip::{CallHandle, DialogEnd, EndpointCounts};
 use tokio::sync::oneshot;
 
@@ -17,13 +17,13 @@ pub(crate) enum Command {
     /// Send 180.
     Ring(CallHandle),
     /// Send 200.
-    Accept(CallHandle, SessionDescription),
+    Accept(CallHandle, SdpBody),
     /// Reject a ringing call.
     Reject(CallHandle, InviteRejectReason),
     /// End a call in whatever state it is: 480, CANCEL or BYE.
     HangUp(CallHandle),
     /// Accept a re-INVITE or UPDATE.
-    AcceptReInvite(CallHandle, SessionDescription),
+    AcceptReInvite(CallHandle, SdpBody),
     /// Reject a re-INVITE or UPDATE; the session stays as it is.
     RejectReInvite(CallHandle, StatusCode),
     /// The task of the call has ended: remove the call and return its SIP trace.
@@ -40,9 +40,9 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) enum CarrierEvent {
     /// The ACK of our 200 arrived. It carries the caller's SDP answer if our 200 carried the offer.
-    Confirmed(Option<SessionDescription>),
+    Confirmed(Option<SdpBody>),
     /// A re-INVITE or UPDATE; `None` asks us for an offer.
-    ReInvite(Option<SessionDescription>),
+    ReInvite(Option<SdpBody>),
     /// The dialog has ended.
     Ended(DialogEnd),
 }

@@ -23,11 +23,11 @@ pub(crate) struct PortPool {
     ip: IpAddr,
     drain: Duration,
     total: usize,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct PoolState {
     free: VecDeque<u16>,
     /// Draining ports in the order in which they become free.
     draining: VecDeque<(Instant, u16)>,
@@ -46,7 +46,7 @@ impl PortPool {
     pub(crate) fn new(ip: IpAddr, range: RangeInclusive<u16>, drain: Duration) -> Option<Arc<Self>> {
         let free: VecDeque<u16> = range.filter(|port| port % 2 == 0 && *port > 0).collect();
         let total = free.len();
-        let state = Mutex::new(State { free, draining: VecDeque::new() });
+        let state = Mutex::new(PoolState { free, draining: VecDeque::new() });
         (total > 0).then(|| Arc::new(Self { ip, drain, total, state }))
     }
 
@@ -85,7 +85,7 @@ impl PortPool {
         state.free.pop_front()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,7 +17,7 @@ use crate::dialect::{AgentFault, AgentMessage, FromAgent, StopReason, ToAgent};
 use crate::playout::{PlayOut, PlayOutEvent};
 use crate::rtp::{LatchDecision, RtpError, RtpPacket, RtpReceiver, SymmetricLatch};
 use crate::sdp::Negotiated;
-use state::CallState;
+use state::BridgeState;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ pub struct CallBridge {
     receiver: RtpReceiver,
     playout: PlayOut,
     latch: SymmetricLatch,
-    state: CallState,
+    state: BridgeState,
     limits: BridgeLimits,
 }
 
@@ -36,7 +36,7 @@ impl CallBridge {
     /// the caller before [`Self::handle_answered`].
     pub fn new(config: BridgeConfig, now: Instant) -> Self {
         let media = config.negotiated;
-        let mut state = CallState::new(config.dialect, media, &config.limits, config.barge_in, now);
+        let mut state = BridgeState::new(config.dialect, media, &config.limits, config.barge_in, now);
         state.send_event(&ToAgent::Start { call: &config.call, codec: media.codec });
         if media.is_held() {
             state.send_event(&ToAgent::Hold);

@@ -48,7 +48,7 @@ struct Mark {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Clock {
+enum PlayOutClock {
     Idle,
     Running { due: Instant },
 }
@@ -83,7 +83,7 @@ pub struct PlayOut {
     /// Frames that have left the queue: sent, dropped or cleared.
     left: u64,
     last_end: Option<Instant>,
-    clock: Clock,
+    clock: PlayOutClock,
     paced: u8,
     open: bool,
     dtmf: DtmfSender,
@@ -118,7 +118,7 @@ impl PlayOut {
             pushed: 0,
             left: 0,
             last_end: None,
-            clock: Clock::Idle,
+            clock: PlayOutClock::Idle,
             paced: 0,
             open: false,
             dtmf: DtmfSender::default(),
@@ -212,7 +212,7 @@ impl PlayOut {
             self.report_marks(sink);
         }
         while self.step(now, sink) {}
-        if matches!(self.clock, Clock::Idle) && self.last_end.is_none_or(|end| now >= end) {
+        if matches!(self.clock, PlayOutClock::Idle) && self.last_end.is_none_or(|end| now >= end) {
             self.report_marks(sink);
         }
     }
@@ -225,12 +225,14 @@ impl PlayOut {
         let mark = self.marks.front().filter(|mark| mark.position <= self.left).and(self.last_end);
         let ready = self.is_ready();
         let clock = match self.clock {
-            Clock::Running { due } if ready => Some(due),
-            Clock::Running { due } if self.tail.length > 0 => Some(due + self.tail_wait()),
-            Clock::Running { due } => Some(due + UTTERANCE_GAP),
-            Clock::Idle if ready => self.queue.front().map(|frame| frame.pushed_at).or(Some(self.origin)),
-            Clock::Idle if self.tail.length > 0 => Some(self.tail.read_at + self.tail_wait()),
-            Clock::Idle => None,
+            PlayOutClock::Running { due } if ready => Some(due),
+            PlayOutClock::Running { due } if self.tail.length > 0 => Some(due + self.tail_wait()),
+            PlayOutClock::Running { due } => Some(due + UTTERANCE_GAP),
+            PlayOutClock::Idle if ready => {
+                self.queue.front().map(|frame| frame.pushed_at).or(Some(self.origin))
+            }
+            PlayOutClock::Idle if self.tail.length > 0 => Some(self.tail.read_at + self.tail_wait()),
+            PlayOutClock::Idle => None,
         };
         [mark, clock].into_iter().flatten().min()
     }
@@ -256,18 +258,18 @@ impl PlayOut {
     /// Performs at most one action; `false` if nothing is due.
     fn step(&mut self, now: Instant, sink: &mut dyn FnMut(PlayOutEvent)) -> bool {
         let due = match self.clock {
-            Clock::Idle if self.is_ready() => {
+            PlayOutClock::Idle if self.is_ready() => {
                 self.position = self.position.max(samples_in(now.saturating_duration_since(self.origin)));
                 self.send(now, true, sink);
-                self.clock = Clock::Running { due: now + FRAME_DURATION };
+                self.clock = PlayOutClock::Running { due: now + FRAME_DURATION };
                 return true;
             }
-            Clock::Idle => {
+            PlayOutClock::Idle => {
                 return self.tail.length > 0
                     && now >= self.tail.read_at + self.tail_wait()
                     && self.pad_tail(now);
             }
-            Clock::Running { due } => due,
+            PlayOutClock::Running { due } => due,
         };
         if !self.is_ready() {
             if self.tail.length > 0 {
@@ -300,7 +302,7 @@ impl PlayOut {
             Some(_) | None => due,
         };
         self.send(now, false, sink);
-        self.clock = Clock::Running { due: slot + FRAME_DURATION };
+        self.clock = PlayOutClock::Running { due: slot + FRAME_DURATION };
         true
     }
 
@@ -375,8 +377,8 @@ impl PlayOut {
     }
 
     fn go_idle(&mut self, sink: &mut dyn FnMut(PlayOutEvent)) {
-        if matches!(self.clock, Clock::Running { .. }) {
-            self.clock = Clock::Idle;
+        if matches!(self.clock, PlayOutClock::Running { .. }) {
+            self.clock = PlayOutClock::Idle;
             sink(PlayOutEvent::Idle);
         }
     }

@@ -82,7 +82,7 @@ pub enum ConnectionAddress {
 
 /// The `o=` line (RFC 8866 section 5.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct SessionOrigin {
     /// User name or `-`.
     pub username: String,
     /// Session identifier. It is text, because peers write numbers of any size.
@@ -144,7 +144,7 @@ pub struct MediaDescription {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionDescription {
     /// The `o=` line.
-    pub origin: Origin,
+    pub origin: SessionOrigin,
     /// `c=` line for streams without their own.
     pub connection: Option<ConnectionAddress>,
     /// Direction for streams without their own.

@@ -41,7 +41,7 @@ pub enum SpeechEvent {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum SpeechState {
     Quiet { loud: u8, since: Option<Instant> },
     Speaking { last_loud: Instant },
 }
@@ -49,7 +49,7 @@ enum State {
 /// The detector. It accepts chunks of any length and analyses frames of 20 ms.
 #[derive(Debug)]
 pub struct VoiceDetector {
-    state: State,
+    state: SpeechState,
     floor: f32,
     energy: u64,
     count: usize,
@@ -57,7 +57,7 @@ pub struct VoiceDetector {
 
 impl Default for VoiceDetector {
     fn default() -> Self {
-        Self { state: State::Quiet { loud: 0, since: None }, floor: FLOOR_LOW, energy: 0, count: 0 }
+        Self { state: SpeechState::Quiet { loud: 0, since: None }, floor: FLOOR_LOW, energy: 0, count: 0 }
     }
 }
 
@@ -82,8 +82,8 @@ impl VoiceDetector {
     /// When the last loud frame was read; `None` outside speech.
     pub fn last_loud(&self) -> Option<Instant> {
         match self.state {
-            State::Quiet { .. } => None,
-            State::Speaking { last_loud } => Some(last_loud),
+            SpeechState::Quiet { .. } => None,
+            SpeechState::Speaking { last_loud } => Some(last_loud),
         }
     }
 
@@ -103,28 +103,28 @@ impl VoiceDetector {
         let floor = self.floor;
         self.floor = (floor * FLOOR_RISE).min(power).clamp(FLOOR_LOW, FLOOR_HIGH);
         match self.state {
-            State::Quiet { loud, since } => {
+            SpeechState::Quiet { loud, since } => {
                 if power >= START_LEVEL && power >= floor * START_RATIO {
                     let since = since.unwrap_or(now);
                     if loud + 1 >= START_FRAMES {
-                        self.state = State::Speaking { last_loud: now };
+                        self.state = SpeechState::Speaking { last_loud: now };
                         return Some(SpeechEvent::Started { at: since });
                     }
-                    self.state = State::Quiet { loud: loud + 1, since: Some(since) };
+                    self.state = SpeechState::Quiet { loud: loud + 1, since: Some(since) };
                 } else {
-                    self.state = State::Quiet { loud: 0, since: None };
+                    self.state = SpeechState::Quiet { loud: 0, since: None };
                 }
                 None
             }
-            State::Speaking { last_loud } => {
+            SpeechState::Speaking { last_loud } => {
                 if power >= STOP_LEVEL && power >= floor * STOP_RATIO {
-                    self.state = State::Speaking { last_loud: now };
+                    self.state = SpeechState::Speaking { last_loud: now };
                     return None;
                 }
                 if now.saturating_duration_since(last_loud) < HANGOVER {
                     return None;
                 }
-                self.state = State::Quiet { loud: 0, since: None };
+                self.state = SpeechState::Quiet { loud: 0, since: None };
                 Some(SpeechEvent::Stopped { at: last_loud })
             }
         }

@@ -72,9 +72,9 @@ impl fmt::Display for Tag {
 
 /// A body of type `application/sdp`, which this crate does not parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionDescription(Vec<u8>);
+pub struct SdpBody(Vec<u8>);
 
-impl SessionDescription {
+impl SdpBody {
     /// Wraps the bytes of a body.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
@@ -241,9 +241,9 @@ macro_rules! shared_accessors {
             }
 
             /// The body, if it is a non-empty session description.
-            pub fn session_description(&self) -> Option<SessionDescription> {
+            pub fn session_description(&self) -> Option<SdpBody> {
                 let is_sdp = self.content_type().is_some_and(|t| t == "application/sdp");
-                (is_sdp && !self.body.is_empty()).then(|| SessionDescription(self.body.clone()))
+                (is_sdp && !self.body.is_empty()).then(|| SdpBody(self.body.clone()))
             }
         }
     };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::ports::AgentNews;
 use telepath_media::bridge::Output;
-use telepath_sip::message::SessionDescription;
+use telepath_sip::message::SdpBody;
 
 use super::task::{AgentConnection, CallPhase, CallTask, Disconnection};
 use super::{CallSummary, record};
@@ -138,7 +138,7 @@ impl CallTask<'_> {
 
     /// If our 200 carried the offer, the ACK must carry the answer (RFC 3261 section 13.2.1). Without a valid answer an
     /// established session continues unchanged; otherwise the call ends.
-    async fn on_ack(&mut self, answer: Option<SessionDescription>, now: Instant) {
+    async fn on_ack(&mut self, answer: Option<SdpBody>, now: Instant) {
         if !self.offer_answer.awaits_answer() {
             return;
         }
@@ -151,7 +151,7 @@ impl CallTask<'_> {
         }
     }
 
-    async fn on_reinvite(&mut self, offer: Option<SessionDescription>, now: Instant) {
+    async fn on_reinvite(&mut self, offer: Option<SdpBody>, now: Instant) {
         let Some(offer) = offer else {
             let (description, _) = self.offer_answer.offer();
             return self.send_command(Command::AcceptReInvite(self.handle, description)).await;
@@ -229,5 +229,17 @@ impl CallTask<'_> {
     pub(super) async fn send_command(&mut self, command: Command) {
         // Fails only when the signalling task has stopped, which the call learns from its channel.
         let _ = self.shared.commands.send(command).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_telepath_v1_schema_lists_the_error_code_of_transfer() {
+        let schema = include_str!("../../../telepath-media/schema/telepath.v1.json");
+        let code = "\"transfer_not_supported\"";
+        assert!(schema.contains(code) && TRANSFER_NOT_SUPPORTED.contains(code));
     }
 }

@@ -4,15 +4,17 @@
 use std::net::SocketAddr;
 
 use telepath_media::codec::AudioCodec;
-use telepath_media::sdp::{self, AcceptedOffer, LocalMedia, MediaDirection, Negotiated, SessionId};
-use telepath_sip::message::{SessionDescription, StatusCode};
+use telepath_media::sdp::{
+    self, AcceptedOffer, LocalMedia, MediaDirection, Negotiated, SessionDescription, SessionId,
+};
+use telepath_sip::message::{SdpBody, StatusCode};
 
 #[derive(Debug)]
 pub(super) struct OfferAnswer {
     address: SocketAddr,
     session: SessionId,
     codecs: Vec<AudioCodec>,
-    pending_offer: Option<sdp::SessionDescription>,
+    pending_offer: Option<SessionDescription>,
 }
 
 impl OfferAnswer {
@@ -22,7 +24,7 @@ impl OfferAnswer {
     }
 
     /// Our answer to an accepted offer, and the resulting media.
-    pub(super) fn answer(&mut self, offer: &AcceptedOffer) -> (SessionDescription, Negotiated) {
+    pub(super) fn answer(&mut self, offer: &AcceptedOffer) -> (SdpBody, Negotiated) {
         let local = self.next_local();
         (to_body(&offer.answer(local)), offer.negotiated())
     }
@@ -31,11 +33,8 @@ impl OfferAnswer {
     ///
     /// # Errors
     /// The status of the rejection: 400 if the offer is malformed, 488 if it has no common codec.
-    pub(super) fn answer_reinvite(
-        &mut self,
-        offer: &SessionDescription,
-    ) -> Result<(SessionDescription, Negotiated), StatusCode> {
-        let offer = sdp::SessionDescription::parse(offer.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)?;
+    pub(super) fn answer_reinvite(&mut self, offer: &SdpBody) -> Result<(SdpBody, Negotiated), StatusCode> {
+        let offer = SessionDescription::parse(offer.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)?;
         // The caller's offer replaces ours.
         self.pending_offer = None;
         let accepted = AcceptedOffer::negotiate(offer, &self.codecs, MediaDirection::SendRecv)
@@ -44,7 +43,7 @@ impl OfferAnswer {
     }
 
     /// Creates an offer whose answer comes in the ACK, and the media to assume until then.
-    pub(super) fn offer(&mut self) -> (SessionDescription, Negotiated) {
+    pub(super) fn offer(&mut self) -> (SdpBody, Negotiated) {
         let local = self.next_local();
         let offer = sdp::offer(&self.codecs, local);
         let body = to_body(&offer);
@@ -59,9 +58,9 @@ impl OfferAnswer {
     }
 
     /// Applies the answer to our pending offer; `None` if it does not match.
-    pub(super) fn accept_answer(&mut self, answer: &SessionDescription) -> Option<Negotiated> {
+    pub(super) fn accept_answer(&mut self, answer: &SdpBody) -> Option<Negotiated> {
         let offer = self.pending_offer.take()?;
-        let answer = sdp::SessionDescription::parse(answer.as_bytes()).ok()?;
+        let answer = SessionDescription::parse(answer.as_bytes()).ok()?;
         sdp::accept_answer(&offer, &answer).ok()
     }
 
@@ -72,6 +71,6 @@ impl OfferAnswer {
     }
 }
 
-fn to_body(description: &sdp::SessionDescription) -> SessionDescription {
-    SessionDescription::new(description.to_string())
+fn to_body(description: &SessionDescription) -> SdpBody {
+    SdpBody::new(description.to_string())
 }

@@ -15,7 +15,7 @@ use telepath_media::bridge::{BargeIn, BridgeConfig, BridgeLimits, CallBridge};
 use telepath_media::codec::AudioCodec;
 use telepath_media::dialect::{AgentMessage, CallContext, Dialect};
 use telepath_sip::CallHandle;
-use telepath_sip::message::SessionDescription;
+use telepath_sip::message::SdpBody;
 use tokio::io::ReadBuf;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
@@ -92,7 +92,7 @@ pub(super) struct CallTask<'a> {
     pub(super) agent_reported: bool,
     pub(super) offer_answer: OfferAnswer,
     /// The body of our 200.
-    pub(super) description: SessionDescription,
+    pub(super) description: SdpBody,
     pub(super) phase: CallPhase,
     pub(super) dialog_ended: bool,
     pub(super) disconnection: Option<Disconnection>,

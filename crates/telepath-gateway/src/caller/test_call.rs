@@ -8,10 +8,10 @@ use telepath_core::entropy::{SystemEntropy, random_bytes};
 use telepath_media::codec::AudioCodec;
 use telepath_media::media_clock::FRAME_DURATION;
 use telepath_media::playout::StreamStart;
-use telepath_media::sdp::{self, LocalMedia, SessionId};
+use telepath_media::sdp::{self, LocalMedia, SessionDescription, SessionId};
 use telepath_media::test_caller::{EchoStats, TestCaller};
 use telepath_sip::digest::{ClientCredentials, Password};
-use telepath_sip::message::{Host, HostPort, MAX_MESSAGE_BYTES, SessionDescription, SipUri, StatusCode};
+use telepath_sip::message::{Host, HostPort, MAX_MESSAGE_BYTES, SdpBody, SipUri, StatusCode};
 use telepath_sip::{
     CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointSeed, Event, OutgoingCall, ReInviteMethod,
 };
@@ -50,7 +50,7 @@ pub(crate) struct TestCall {
     rtp: UdpSocket,
     endpoint: Endpoint,
     call: CallHandle,
-    offer: sdp::SessionDescription,
+    offer: SessionDescription,
     play: Vec<i16>,
     stream: StreamStart,
     dialled: Instant,
@@ -93,7 +93,7 @@ impl TestCall {
             target: options.target,
             via: peer,
             from: SipUri::new(Some(&options.from), HostPort::from(own)).ok_or(CallerError::BadName)?,
-            offer: Some(SessionDescription::new(offer.to_string())),
+            offer: Some(SdpBody::new(offer.to_string())),
             credentials: options.credentials.map(|(username, password)| ClientCredentials {
                 username,
                 password: Password::new(password.expose()),
@@ -277,8 +277,8 @@ impl TestCall {
         }
     }
 
-    fn apply_answer(&mut self, answer: &SessionDescription, now: Instant) -> bool {
-        let Ok(answer) = sdp::SessionDescription::parse(answer.as_bytes()) else { return false };
+    fn apply_answer(&mut self, answer: &SdpBody, now: Instant) -> bool {
+        let Ok(answer) = SessionDescription::parse(answer.as_bytes()) else { return false };
         let Ok(media) = sdp::accept_answer(&self.offer, &answer) else { return false };
         self.codec = Some(media.codec);
         self.peer_media = media.remote;

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 const OUTPUT_LIMIT: usize = 64;
 
 #[derive(Debug)]
-pub(super) struct CallState {
+pub(super) struct BridgeState {
     pub(super) dialect: Dialect,
     pub(super) queue: AgentQueue,
     pub(super) outputs: VecDeque<Output>,
@@ -44,7 +44,7 @@ pub(super) struct CallState {
     to_caller: Histogram,
 }
 
-impl CallState {
+impl BridgeState {
     pub(super) fn new(
         dialect: Dialect,
         media: Negotiated,

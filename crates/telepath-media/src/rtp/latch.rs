@@ -7,9 +7,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How long after its first packet the source address may still change.
+/// How long after its first packet the learnt address may still change.
 pub const LEARNING: Duration = Duration::from_secs(3);
-/// While learning, a source that is silent for this long may be replaced.
+/// While learning, an address that is silent for this long may be replaced.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// Whether to accept a datagram.
@@ -22,23 +22,23 @@ pub enum LatchDecision {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Source {
+struct LearntAddress {
     address: SocketAddr,
-    last_heard: Instant,
-    first_heard: Instant,
+    last_packet: Instant,
+    first_packet: Instant,
 }
 
 /// The remote media address of a call.
 #[derive(Debug, Clone)]
 pub struct SymmetricLatch {
     signalled: Option<SocketAddr>,
-    source: Option<Source>,
+    learnt: Option<LearntAddress>,
 }
 
 impl SymmetricLatch {
     /// Starts with the address from SDP; `None` if SDP has no usable one.
     pub fn new(signalled: Option<SocketAddr>) -> Self {
-        Self { signalled, source: None }
+        Self { signalled, learnt: None }
     }
 
     /// Sets the address from a new SDP (re-INVITE, UPDATE, answer in the ACK). A different address discards the
@@ -46,26 +46,26 @@ impl SymmetricLatch {
     pub fn set_signalled(&mut self, signalled: Option<SocketAddr>) {
         if signalled != self.signalled {
             self.signalled = signalled;
-            self.source = None;
+            self.learnt = None;
         }
     }
 
     /// Checks the source address of an RTP packet and learns from it.
     pub fn check_source(&mut self, from: SocketAddr, now: Instant) -> LatchDecision {
-        let Some(source) = &mut self.source else {
-            self.source = Some(Source { address: from, last_heard: now, first_heard: now });
+        let Some(learnt) = &mut self.learnt else {
+            self.learnt = Some(LearntAddress { address: from, last_packet: now, first_packet: now });
             return LatchDecision::Accept;
         };
-        if source.address == from {
-            source.last_heard = now;
+        if learnt.address == from {
+            learnt.last_packet = now;
             return LatchDecision::Accept;
         }
-        let learning = now.saturating_duration_since(source.first_heard) < LEARNING;
-        let quiet = now.saturating_duration_since(source.last_heard) >= QUIET;
+        let learning = now.saturating_duration_since(learnt.first_packet) < LEARNING;
+        let quiet = now.saturating_duration_since(learnt.last_packet) >= QUIET;
         // The signalled address replaces a stray one; any address replaces one that fell silent.
         if learning && (quiet || self.signalled == Some(from)) {
-            source.address = from;
-            source.last_heard = now;
+            learnt.address = from;
+            learnt.last_packet = now;
             return LatchDecision::Accept;
         }
         LatchDecision::Ignore
@@ -73,6 +73,6 @@ impl SymmetricLatch {
 
     /// Where to send: the learnt address, else the signalled one; `None` if neither is known.
     pub fn target(&self) -> Option<SocketAddr> {
-        self.source.as_ref().map(|source| source.address).or(self.signalled)
+        self.learnt.as_ref().map(|learnt| learnt.address).or(self.signalled)
     }
 }

@@ -91,7 +91,7 @@ struct BufferedPacket {
 }
 
 #[derive(Debug)]
-struct Source {
+struct SyncSource {
     ssrc: Ssrc,
     extender: Extender,
     next: u64,
@@ -120,7 +120,7 @@ struct Timeline {
 pub struct RtpReceiver {
     audio: PayloadType,
     event: Option<PayloadType>,
-    source: Option<Source>,
+    source: Option<SyncSource>,
     candidate: Option<Ssrc>,
     window: Vec<BufferedPacket>,
     gap_since: Option<Instant>,
@@ -246,8 +246,14 @@ impl RtpReceiver {
         let next = extender.extend(header.sequence);
         self.candidate = None;
         self.statistics.restart();
-        self.source =
-            Some(Source { ssrc: header.ssrc, extender, next, seen: 0, last_packet: now, jumped_to: None });
+        self.source = Some(SyncSource {
+            ssrc: header.ssrc,
+            extender,
+            next,
+            seen: 0,
+            last_packet: now,
+            jumped_to: None,
+        });
     }
 
     fn count_late(&mut self, extended: u64) {

@@ -4,7 +4,8 @@
 //! neither side switches codecs during a call. Other streams are rejected with port 0.
 
 use super::{
-    ConnectionAddress, FormatParameters, MediaDescription, MediaDirection, Origin, RtpMap, SessionDescription,
+    ConnectionAddress, FormatParameters, MediaDescription, MediaDirection, RtpMap, SessionDescription,
+    SessionOrigin,
 };
 use crate::codec::AudioCodec;
 use crate::media_clock::SAMPLE_RATE;
@@ -250,7 +251,7 @@ fn is_telephone_event(media: &MediaDescription, format: &str) -> bool {
 fn session(local: LocalMedia, media: Vec<MediaDescription>) -> SessionDescription {
     let address = ConnectionAddress::Ip(local.address.ip());
     SessionDescription {
-        origin: Origin {
+        origin: SessionOrigin {
             username: "-".to_owned(),
             session_id: local.session.id.to_string(),
             version: local.session.version.to_string(),

@@ -2,7 +2,7 @@
 
 use super::{
     ConnectionAddress, FormatParameters, MAX_BYTES, MAX_FORMATS, MAX_MEDIA, MediaDescription, MediaDirection,
-    Origin, RtpMap, SdpError, SessionDescription,
+    RtpMap, SdpError, SessionDescription, SessionOrigin,
 };
 use crate::rtp::PayloadType;
 
@@ -34,7 +34,7 @@ impl SessionDescription {
 #[derive(Default)]
 struct Parser {
     version: bool,
-    origin: Option<Origin>,
+    origin: Option<SessionOrigin>,
     connection: Option<ConnectionAddress>,
     direction: Option<MediaDirection>,
     media: Vec<MediaDescription>,
@@ -101,13 +101,13 @@ impl Parser {
     }
 }
 
-fn origin(value: &str) -> Option<Origin> {
+fn origin(value: &str) -> Option<SessionOrigin> {
     let mut fields = value.split_ascii_whitespace();
     let username = fields.next()?.to_owned();
     let session_id = fields.next()?.to_owned();
     let version = fields.next()?.to_owned();
     let address = address(fields.next()?, fields.next()?, fields.next()?)?;
-    Some(Origin { username, session_id, version, address })
+    Some(SessionOrigin { username, session_id, version, address })
 }
 
 fn connection(value: &str) -> Option<ConnectionAddress> {

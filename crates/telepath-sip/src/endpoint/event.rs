@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::reject_reason::RejectReason;
 use crate::digest::ClientCredentials;
-use crate::message::{Request, SessionDescription, SipUri, StatusCode};
+use crate::message::{Request, SdpBody, SipUri, StatusCode};
 
 /// Identifies a call of an endpoint, from its first INVITE until [`Event::Ended`]. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ pub enum Event {
         /// The call.
         call: CallHandle,
         /// The caller's answer, if our 2xx carried the offer (RFC 3261 section 13.2.1).
-        answer: Option<SessionDescription>,
+        answer: Option<SdpBody>,
     },
     /// A re-INVITE (RFC 3261 section 14) or an UPDATE with an offer (RFC 3311) arrived. Respond with
     /// `accept_reinvite` or `reject_reinvite`.
@@ -39,7 +39,7 @@ pub enum Event {
         /// The method of the request.
         method: ReInviteMethod,
         /// The offer; `None` asks us for an offer in the 2xx.
-        offer: Option<SessionDescription>,
+        offer: Option<SdpBody>,
     },
     /// The peer cancelled its re-INVITE, which has been answered with 487.
     ReInviteCancelled {
@@ -55,14 +55,14 @@ pub enum Event {
         /// The status, for example 180 or 183.
         status: StatusCode,
         /// SDP for early media.
-        early: Option<SessionDescription>,
+        early: Option<SdpBody>,
     },
     /// A 2xx to our INVITE arrived and the ACK has been sent.
     Answered {
         /// The call.
         call: CallHandle,
         /// The callee's SDP.
-        answer: Option<SessionDescription>,
+        answer: Option<SdpBody>,
     },
     /// The call has ended and its handle is no longer valid.
     Ended {
@@ -92,7 +92,7 @@ pub struct IncomingCall {
     /// The INVITE.
     pub request: Arc<Request>,
     /// The offer; `None` means that our 2xx must carry one.
-    pub offer: Option<SessionDescription>,
+    pub offer: Option<SdpBody>,
 }
 
 impl IncomingCall {
@@ -180,7 +180,7 @@ pub struct OutgoingCall {
     /// The caller, for From.
     pub from: SipUri,
     /// The offer; `None` leaves the offer to the callee.
-    pub offer: Option<SessionDescription>,
+    pub offer: Option<SdpBody>,
     /// The answer to a digest challenge.
     pub credentials: Option<ClientCredentials>,
 }

@@ -11,7 +11,7 @@ use super::method_class::ServedMethod;
 use super::reject_reason::RejectReason;
 use super::response::{Rejection, rejection_status, retry_after};
 use super::server_transaction::ServerId;
-use crate::message::{Headers, KnownHeader, Request, SessionDescription, StatusCode};
+use crate::message::{Headers, KnownHeader, Request, SdpBody, StatusCode};
 
 /// The INFO bodies that are reported to the application.
 const DTMF_TYPES: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
@@ -139,7 +139,7 @@ impl Endpoint {
     pub fn accept_reinvite(
         &mut self,
         call: CallHandle,
-        sdp: &SessionDescription,
+        sdp: &SdpBody,
         now: Instant,
     ) -> Result<(), WrongCallState> {
         let reinvite = self.take_reinvite(call)?;

@@ -10,7 +10,7 @@ use super::event::RetryAfter;
 use super::reject_reason::RejectReason;
 use super::server_transaction::ServerId;
 use crate::message::{
-    Headers, KnownHeader, Request, ResponseTemplate, ResponseWriter, SessionDescription, StatusCode, Tag,
+    Headers, KnownHeader, Request, ResponseTemplate, ResponseWriter, SdpBody, StatusCode, Tag,
 };
 
 /// The value of Allow: the methods of the classes `Ack`, `Cancel` and `Served` in [`super::method_class`].
@@ -149,7 +149,7 @@ impl Endpoint {
         id: ServerId,
         status: StatusCode,
         headers: Headers,
-        sdp: Option<&SessionDescription>,
+        sdp: Option<&SdpBody>,
         now: Instant,
     ) -> Option<Arc<[u8]>> {
         let mut headers = self.add_server(headers);
@@ -165,7 +165,7 @@ impl Endpoint {
             to_tag: tx.local_tag.as_ref().filter(|_| !trying).map(Tag::as_str),
             with_record_route: !trying && status.code() < 300,
             headers,
-            body: sdp.map_or(&[], SessionDescription::as_bytes),
+            body: sdp.map_or(&[], SdpBody::as_bytes),
         }
         .write();
         self.server_send(id, status, payload.clone(), now);

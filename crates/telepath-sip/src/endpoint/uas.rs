@@ -14,7 +14,7 @@ use super::reject_reason::RejectReason;
 use super::response::{ALLOW, Rejection, rejection_status, retry_after};
 use super::server_transaction::{ServerId, ServerKey};
 use crate::digest::Challenge;
-use crate::message::{Headers, KnownHeader, Method, Request, SessionDescription, StatusCode};
+use crate::message::{Headers, KnownHeader, Method, Request, SdpBody, StatusCode};
 
 impl Endpoint {
     pub(super) fn receive_request(&mut self, source: SocketAddr, request: Request, now: Instant) {
@@ -175,12 +175,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`WrongCallState`] unless the INVITE waits for a final response.
-    pub fn accept(
-        &mut self,
-        call: CallHandle,
-        sdp: &SessionDescription,
-        now: Instant,
-    ) -> Result<(), WrongCallState> {
+    pub fn accept(&mut self, call: CallHandle, sdp: &SdpBody, now: Instant) -> Result<(), WrongCallState> {
         let id = self.incoming(call)?;
         let headers = self.dialog_headers();
         let payload =

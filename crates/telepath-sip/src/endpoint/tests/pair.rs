@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::{CallHandle, Endpoint, EndpointConfig, EndpointSeed, Event, OutgoingCall, TraceRecord};
 use crate::digest::{ClientCredentials, Password};
-use crate::message::{HostPort, SessionDescription, SipUri};
+use crate::message::{HostPort, SdpBody, SipUri};
 
 pub(super) fn caller_addr() -> SocketAddr {
     "192.0.2.10:5070".parse().unwrap()
@@ -16,8 +16,8 @@ pub(super) fn callee_addr() -> SocketAddr {
     "192.0.2.20:5060".parse().unwrap()
 }
 
-pub(super) fn sdp(text: &str) -> SessionDescription {
-    SessionDescription::new(text.as_bytes())
+pub(super) fn sdp(text: &str) -> SdpBody {
+    SdpBody::new(text.as_bytes())
 }
 
 /// A small random number generator whose sequence for a seed never changes (xorshift64).
