@@ -28,11 +28,11 @@ pub(crate) use write::{RequestWriter, ResponseTemplate, ResponseWriter};
 /// Replaces credentials in traces and debug output.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// A Call-ID, which is compared byte by byte (section 20.8).
+/// A SIP Call-ID, compared byte by byte (RFC 3261 section 20.8). Not the id of a call record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallId(String);
+pub struct SipCallId(String);
 
-impl CallId {
+impl SipCallId {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -43,7 +43,7 @@ impl CallId {
     }
 }
 
-impl fmt::Display for CallId {
+impl fmt::Display for SipCallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -151,7 +151,7 @@ pub(crate) struct ParsedHeaders {
     pub(crate) vias: Vec<Via>,
     pub(crate) from: NameAddr,
     pub(crate) to: NameAddr,
-    pub(crate) call_id: CallId,
+    pub(crate) call_id: SipCallId,
     pub(crate) cseq: CSeq,
     pub(crate) contacts: Vec<NameAddr>,
     pub(crate) record_routes: Vec<NameAddr>,
@@ -210,7 +210,7 @@ macro_rules! shared_accessors {
             }
 
             /// The Call-ID.
-            pub fn call_id(&self) -> &CallId {
+            pub fn call_id(&self) -> &SipCallId {
                 &self.parsed.call_id
             }
 

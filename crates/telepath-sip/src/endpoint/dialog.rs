@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::tokens::Tokens;
 use crate::message::{
-    CallId, Headers, HostPort, KnownHeader, Method, NameAddr, Request, RequestWriter, Response, Tag,
+    Headers, HostPort, KnownHeader, Method, NameAddr, Request, RequestWriter, Response, SipCallId, Tag,
     Transport, Uri, Via,
 };
 
 /// Matches a request to its dialog (section 12).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DialogKey {
-    call_id: CallId,
+    call_id: SipCallId,
     local_tag: Tag,
     remote_tag: Tag,
 }
@@ -30,7 +30,7 @@ impl DialogKey {
 }
 
 pub(super) struct Dialog {
-    pub(super) call_id: CallId,
+    pub(super) call_id: SipCallId,
     pub(super) local_tag: Tag,
     pub(super) remote_tag: Option<Tag>,
     /// The From of our requests.
@@ -75,7 +75,13 @@ impl Dialog {
     }
 
     /// The state of a UAC before a response arrives.
-    pub(super) fn of_uac(call_id: CallId, local_tag: Tag, from: &Uri, target: Uri, peer: SocketAddr) -> Self {
+    pub(super) fn of_uac(
+        call_id: SipCallId,
+        local_tag: Tag,
+        from: &Uri,
+        target: Uri,
+        peer: SocketAddr,
+    ) -> Self {
         Self {
             call_id,
             remote_tag: None,

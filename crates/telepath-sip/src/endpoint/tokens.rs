@@ -3,7 +3,7 @@
 
 use super::config::EndpointSeed;
 use crate::digest::{hex, hmac_sha256};
-use crate::message::{BRANCH_COOKIE, CallId, ResponseTemplate, Tag};
+use crate::message::{BRANCH_COOKIE, ResponseTemplate, SipCallId, Tag};
 
 /// Bytes of the MAC in a token: 80 bits; RFC 3261 section 19.3 requires at least 32.
 const TOKEN_BYTES: usize = 10;
@@ -31,8 +31,8 @@ impl Tokens {
         format!("{BRANCH_COOKIE}{}", self.next())
     }
 
-    pub(super) fn call_id(&mut self) -> CallId {
-        CallId::new(self.next())
+    pub(super) fn call_id(&mut self) -> SipCallId {
+        SipCallId::new(self.next())
     }
 
     pub(super) fn cnonce(&mut self) -> String {

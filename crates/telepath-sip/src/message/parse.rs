@@ -3,8 +3,8 @@
 
 use super::lex::{is_token, number, trim};
 use super::{
-    CSeq, CallId, HeaderName, Headers, KnownHeader, Message, Method, NameAddr, ParsedHeaders, Request,
-    Response, StatusCode, Uri, Via,
+    CSeq, HeaderName, Headers, KnownHeader, Message, Method, NameAddr, ParsedHeaders, Request, Response,
+    SipCallId, StatusCode, Uri, Via,
 };
 
 /// The maximum length of a message in bytes.
@@ -259,7 +259,7 @@ fn parsed(headers: &Headers) -> Result<ParsedHeaders, SyntaxError> {
         vias: vias(headers)?,
         from: address(KnownHeader::From)?,
         to: address(KnownHeader::To)?,
-        call_id: CallId::new(call_id),
+        call_id: SipCallId::new(call_id),
         cseq: cseq.ok_or(SyntaxError::Malformed(KnownHeader::CSeq))?,
         contacts: contacts(headers)?,
         record_routes: addresses(headers, KnownHeader::RecordRoute)?,
