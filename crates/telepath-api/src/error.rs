@@ -243,7 +243,7 @@ impl From<StoreError> for ApiError {
             | StoreError::Busy
             | StoreError::Closed
             | StoreError::NoLease
-            | StoreError::Windows(_)
+            | StoreError::SharedLimits(_)
             | StoreError::File { .. }
             | StoreError::Entropy(_) => ApiError::unavailable(text),
             StoreError::Superseded => ApiError::of(ErrorCode::IdempotencyKeyInUse),

@@ -76,7 +76,7 @@ async fn begin(
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let hash = RequestHash::of(parts.method.as_str(), path, &body);
     let once = IdempotentRequest { account: caller.account, caller: caller.actor, key, request: hash };
-    match shared.store.begin_once(once, caller.at).await? {
+    match shared.store.begin_idempotent_request(once, caller.at).await? {
         IdempotencyClaim::Before(verdict) => before(verdict),
         IdempotencyClaim::Fresh(id) => {
             caller.idempotency = Some(id);
@@ -139,7 +139,7 @@ async fn end(shared: &Shared, id: IdempotencyId, response: Response) -> Result<R
     } else {
         None
     };
-    if let Err(error) = shared.store.end_once(id, kept).await {
+    if let Err(error) = shared.store.end_idempotent_request(id, kept).await {
         // What was changed stands beside the change itself, so nothing can be done twice.
         tracing::warn!(%error, "an answer could not be kept; repeating its request will tell that it is lost");
     }

@@ -78,7 +78,7 @@ pub(crate) struct Metrics {
     keys: Gauge,
     /// In the order of [`AlertRule::ALL`].
     alerts: Vec<Counter>,
-    notices_dropped: Counter,
+    security_signals_dropped: Counter,
     /// What the database could not take.
     details_lost: Counter,
     counts_lost: Counter,
@@ -122,7 +122,7 @@ impl Metrics {
         metrics::describe_gauge!("telepath_keys", "API keys in the key table.");
         metrics::describe_counter!("telepath_alerts_raised_total", "Alerts raised by this process.");
         metrics::describe_counter!(
-            "telepath_alert_notices_dropped_total",
+            "telepath_security_signals_dropped_total",
             "SecuritySignals of dead or exposed keys for which there was no room."
         );
         Self {
@@ -135,7 +135,7 @@ impl Metrics {
                 .iter()
                 .map(|rule| counter!("telepath_alerts_raised_total", "rule" => rule.name()))
                 .collect(),
-            notices_dropped: counter!("telepath_alert_notices_dropped_total"),
+            security_signals_dropped: counter!("telepath_security_signals_dropped_total"),
             details_lost: lost("details"),
             counts_lost: lost("counts"),
             cluster: store.cluster().map(|_| ClusterMetrics::register()),
@@ -166,7 +166,7 @@ impl Metrics {
         for (rule, counter) in AlertRule::ALL.iter().zip(&self.alerts) {
             counter.absolute(store.alerts_raised(*rule));
         }
-        self.notices_dropped.absolute(store.notices_dropped());
+        self.security_signals_dropped.absolute(store.security_signals_dropped());
     }
 
     /// Counts one answer.

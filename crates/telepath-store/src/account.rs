@@ -73,14 +73,14 @@ async fn update(
 ) -> Result<Option<Account>, StoreError> {
     let held = "SELECT id, name, mode, max_rate_limit, revoke_keys_seen_in_clear, created_at \
                 FROM accounts WHERE id = $1";
-    let Some(row) = db.fetch_held(held, binds![id.to_string()]).await? else { return Ok(None) };
+    let Some(row) = db.fetch_locked(held, binds![id.to_string()]).await? else { return Ok(None) };
     let old = account_of(&row)?;
     let new = Account {
         name: patch.name.unwrap_or_else(|| old.name.clone()),
         revoke_keys_seen_in_clear: patch.revoke_keys_seen_in_clear.unwrap_or(old.revoke_keys_seen_in_clear),
         ..old.clone()
     };
-    let (before, after) = diff(&face(&old), &face(&new));
+    let (before, after) = diff(&audit_fields(&old), &audit_fields(&new));
     if after.is_empty() {
         return Ok(Some(old));
     }
@@ -103,7 +103,7 @@ async fn update(
 }
 
 /// What a patch can change, as the audit trail shows it.
-fn face(account: &Account) -> Map<String, Value> {
+fn audit_fields(account: &Account) -> Map<String, Value> {
     event::fields(json!({
         "name": account.name,
         "revoke_keys_seen_in_clear": account.revoke_keys_seen_in_clear,
@@ -116,7 +116,7 @@ async fn first_or_insert(
     entry: AuditEntry,
 ) -> Result<Account, StoreError> {
     // Held so that two servers that start at once do not both make the first account.
-    db.fetch_held("SELECT value FROM settings WHERE name = 'sealing_key_id'", vec![]).await?;
+    db.fetch_locked("SELECT value FROM settings WHERE name = 'sealing_key_id'", vec![]).await?;
     let first = format!("SELECT {COLUMNS} FROM accounts ORDER BY created_at, id LIMIT 1");
     if let Some(row) = db.fetch_optional(first, vec![]).await? {
         return account_of(&row);

@@ -7,7 +7,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::secret::HashedKey;
 
 use crate::key_table::{Admission, KeyHandle};
-use crate::limit::shared::Windows;
+use crate::limit::shared::KeyWindows;
 use crate::store::Store;
 
 impl Store {
@@ -20,16 +20,16 @@ impl Store {
         now: Timestamp,
     ) -> Admission {
         match &self.windows {
-            Windows::Memory => self.keys.admit(handle, hash, address, now),
-            Windows::Shared(together) => {
-                let standing = match self.keys.judge(handle, hash, address, now) {
-                    Ok(standing) => standing,
+            KeyWindows::Memory => self.keys.admit(handle, hash, address, now),
+            KeyWindows::Shared(limiter) => {
+                let window = match self.keys.judge(handle, hash, address, now) {
+                    Ok(window) => window,
                     Err(refusal) => return refusal,
                 };
                 let servers = self.cluster.nodes();
-                match together.take(handle.key_id(), standing, servers, &**self.clock()).await {
+                match limiter.take(handle.key_id(), window, servers, &**self.clock()).await {
                     Some(taken) => self.keys.settle(handle, hash, address, self.now(), taken),
-                    None => Admission::Uncounted,
+                    None => Admission::LimiterUnavailable,
                 }
             }
         }

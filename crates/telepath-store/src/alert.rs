@@ -18,49 +18,49 @@ use raise::AlertWriter;
 
 impl Store {
     /// What [`raise::raise`] needs beside the alert.
-    pub(crate) fn raiser(&self) -> AlertWriter {
+    pub(crate) fn alert_writer(&self) -> AlertWriter {
         AlertWriter {
-            settings: Arc::clone(&self.alerts),
+            settings: Arc::clone(&self.alert_settings),
             context: self.context.clone(),
-            raised: Arc::clone(&self.raised),
+            counters: Arc::clone(&self.alert_counters),
         }
     }
 
     /// What the rules go by.
     pub fn alert_settings(&self) -> &AlertSettings {
-        &self.alerts
+        &self.alert_settings
     }
 
     /// How many alerts of a rule this process has raised.
     pub fn alerts_raised(&self, rule: AlertRule) -> u64 {
-        self.raised.count(rule)
+        self.alert_counters.count(rule)
     }
 
     /// Notes something that was seen on the way of a request. Never waits; the same thing seen again costs a look-up.
-    pub fn notice(&self, notice: SecuritySignal) {
-        self.notices.note(notice, self.now());
+    pub fn record_security_signal(&self, signal: SecuritySignal) {
+        self.security_signals.record(signal, self.now());
     }
 
-    /// How many notices found no place since the start.
-    pub fn notices_dropped(&self) -> u64 {
-        self.notices.dropped()
+    /// How many security signals found no place since the start.
+    pub fn security_signals_dropped(&self) -> u64 {
+        self.security_signals.dropped()
     }
 
     /// Raises the alerts that were noticed since the last time, in transactions of bounded size; how many. What could not be
     /// written waits for the next time.
-    pub async fn handle_notices(&self) -> Result<usize, StoreError> {
+    pub async fn raise_security_alerts(&self) -> Result<usize, StoreError> {
         let mut raised = 0;
         loop {
-            let waiting = self.notices.waiting();
-            if waiting.is_empty() {
+            let pending = self.security_signals.pending();
+            if pending.is_empty() {
                 return Ok(raised);
             }
-            let (now, raiser, group) = (self.now(), self.raiser(), waiting.clone());
+            let (now, alert_writer, group) = (self.now(), self.alert_writer(), pending.clone());
             raised += self
                 .backend
-                .write(move |db| Box::pin(security_signal::raise_all(db, group, raiser, now)))
+                .write(move |db| Box::pin(security_signal::raise_all(db, group, alert_writer, now)))
                 .await?;
-            self.notices.handled(&waiting, now);
+            self.security_signals.mark_handled(&pending, now);
         }
     }
 }

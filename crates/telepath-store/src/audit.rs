@@ -6,11 +6,11 @@ pub(crate) mod diff;
 use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, AuditEntry, AuditFilter, AuditRecord, ChainHash, Origin};
 use telepath_core::id::{AccountId, AuditId};
-use telepath_core::page::{CursorPage, Page, PageRequest};
+use telepath_core::page::{CursorPage, PageRequest};
 
 use crate::error::StoreError;
 use crate::idempotency;
-use crate::sql::{Connection, Row, binds, corrupt, to_json};
+use crate::sql::{Connection, ListQuery, Row, binds, corrupt, to_json};
 use crate::store::Store;
 
 /// What the check of an account's trail found.
@@ -34,7 +34,8 @@ pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(),
     idempotency::mark(db, entry.origin, &entry.target).await?;
     let account = entry.account_id.to_string();
     let head = "SELECT audit_position, audit_hash FROM accounts WHERE id = $1";
-    let head = db.fetch_held(head, binds![account.as_str()]).await?.ok_or_else(|| corrupt("accounts.id"))?;
+    let head =
+        db.fetch_locked(head, binds![account.as_str()]).await?.ok_or_else(|| corrupt("accounts.id"))?;
     let position = head.integer("audit_position")? + 1;
     let [before, after] = [to_json(&entry.before)?, to_json(&entry.after)?];
     let hash = entry.chain(ChainHash(head.array("audit_hash")?), &before, &after);
@@ -85,10 +86,10 @@ impl Store {
         filter: AuditFilter,
         page: PageRequest,
     ) -> Result<CursorPage<AuditRecord, AuditId>, AuditListError> {
-        const WHERE: &str = "FROM audit_events WHERE account_id = $1 AND ($2 IS NULL OR actor = $2) \
+        const SOURCE: &str = "FROM audit_events WHERE account_id = $1 AND ($2 IS NULL OR actor = $2) \
              AND ($3 IS NULL OR action = $3) AND ($4 IS NULL OR target = $4) \
              AND ($5 IS NULL OR at >= $5) AND ($6 IS NULL OR at <= $6)";
-        let binds = binds![
+        let filters = binds![
             account.to_string(),
             filter.actor.map(|actor| actor.to_string()),
             filter.action.map(AuditAction::name),
@@ -97,23 +98,16 @@ impl Store {
             filter.end,
         ];
         let mut db = self.backend.read().await?;
-        let total = db.fetch_one(format!("SELECT count(*) AS total {WHERE}"), binds.clone()).await?;
-        let before = match filter.after {
-            None => i64::MAX,
-            Some(after) => position_of(&mut db, account, after).await?,
+        let after = match filter.after {
+            None => None,
+            Some(after) => {
+                let position = position_of(&mut db, account, after).await?;
+                Some(("position < $7".to_owned(), binds![position]))
+            }
         };
-        let sql = format!(
-            "SELECT id, position, actor, address, at, action, target, before_json, after_json, hash {WHERE} \
-             AND position < $7 ORDER BY position DESC LIMIT $8 OFFSET $9"
-        );
-        // One more than asked for tells whether there is more.
-        let page_binds = [binds, binds![before, page.limit() + 1, page.offset()]].concat();
-        let rows = db.fetch_all(sql, page_binds).await?;
-        let mut items = rows.iter().map(record_of).collect::<Result<Vec<_>, _>>()?;
-        let more = items.len() > page.limit() as usize;
-        items.truncate(page.limit() as usize);
-        let next = items.last().filter(|_| more).map(|record| record.id);
-        Ok(CursorPage { page: Page { items, total: total.number("total")? }, next })
+        let columns = "id, position, actor, address, at, action, target, before_json, after_json, hash";
+        let list = ListQuery { columns, source: SOURCE, filters, after, order: "position DESC" };
+        Ok(list.cursor_page(&mut db, page, record_of, |record| record.id).await?)
     }
 
     /// Recomputes an account's whole audit trail and compares it with what is stored.

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::error::StoreError;
 use crate::postgres::PostgresBackend;
-use crate::sql::{Change, Connection};
+use crate::sql::{Connection, TransactionFuture};
 use crate::sqlite::SqliteBackend;
 
 /// A database that was opened.
@@ -43,7 +43,7 @@ impl Backend {
     /// Runs a change in a transaction of its own and answers after it is committed. A change that fails leaves nothing.
     pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
     where
-        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, T, E> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {

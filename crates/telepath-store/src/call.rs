@@ -10,11 +10,11 @@ use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::call::{CallDetails, CallFilter, CallRecord, CallSortKey, CallStatus};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId};
-use telepath_core::page::{CursorPage, Page, PageRequest};
+use telepath_core::page::{CursorPage, PageRequest};
 
 use crate::audit;
 use crate::error::StoreError;
-use crate::sql::{Connection, Value, binds};
+use crate::sql::{Connection, ListQuery, Value, binds};
 use crate::store::Store;
 
 /// The length of a call in seconds, rounded up: of a live one up to `$3`, the present moment.
@@ -42,14 +42,14 @@ impl Store {
     ) -> Result<CursorPage<CallRecord, CallId>, CallListError> {
         let now = self.now();
         // `$3` stands in every text, so that both databases see it used.
-        let condition = format!(
+        let source = format!(
             "FROM calls WHERE account_id = $1 AND ($2 IS NULL OR trunk_id = $2) AND $3 IS NOT NULL \
              AND ($4 IS NULL OR status = $4) \
              AND ($5 IS NULL OR start_time >= $5) AND ($6 IS NULL OR start_time <= $6) \
              AND ($7 IS NULL OR from_party = $7) AND ($8 IS NULL OR to_party = $8) \
              AND ($9 IS NULL OR {DURATION} >= $9) AND ($10 IS NULL OR ai_latency_ms >= $10)"
         );
-        let binds = binds![
+        let filters = binds![
             account.to_string(),
             filter.trunk_id.map(|id| id.to_string()),
             now,
@@ -62,24 +62,13 @@ impl Store {
             filter.min_ai_latency_ms,
         ];
         let mut db = self.backend.read().await?;
-        let total = db.fetch_one(format!("SELECT count(*) AS total {condition}"), binds.clone()).await?;
-        let (follows, place) = match filter.after {
-            None => (String::new(), Vec::new()),
-            Some(after) => place_after(&mut db, account, after, filter.sort, filter.ascending, now).await?,
+        let after = match filter.after {
+            None => None,
+            Some(after) => Some(behind(&mut db, account, after, filter.sort, filter.ascending, now).await?),
         };
-        let sql = format!(
-            "SELECT {} {condition} {follows} ORDER BY {} LIMIT $11 OFFSET $12",
-            row::COLUMNS,
-            order(filter.sort, filter.ascending)
-        );
-        // One more than asked for tells whether there is more.
-        let page_binds = [binds, binds![page.limit() + 1, page.offset()], place].concat();
-        let rows = db.fetch_all(sql, page_binds).await?;
-        let mut items = rows.iter().map(|row| row::call_of(row, now)).collect::<Result<Vec<_>, _>>()?;
-        let more = items.len() > page.limit() as usize;
-        items.truncate(page.limit() as usize);
-        let next = items.last().filter(|_| more).map(|call| call.id);
-        Ok(CursorPage { page: Page { items, total: total.number("total")? }, next })
+        let order = order(filter.sort, filter.ascending);
+        let list = ListQuery { columns: row::COLUMNS, source: &source, filters, after, order: &order };
+        Ok(list.cursor_page(&mut db, page, |row| row::call_of(row, now), |call| call.id).await?)
     }
 
     /// A call of the account with all that was kept of it.
@@ -112,8 +101,8 @@ impl Store {
     }
 }
 
-/// What calls are sorted by.
-const fn sorted_by(sort: CallSortKey) -> &'static str {
+/// The SQL expression that calls are sorted by.
+const fn sort_expression(sort: CallSortKey) -> &'static str {
     match sort {
         CallSortKey::StartTime => "start_time",
         CallSortKey::Duration => DURATION,
@@ -123,8 +112,8 @@ const fn sorted_by(sort: CallSortKey) -> &'static str {
     }
 }
 
-/// The condition under which a call follows the one named, and its values from `$13` on.
-async fn place_after(
+/// The condition under which a call lies behind the one named, and its values from `$11` on.
+async fn behind(
     db: &mut Connection,
     account: AccountId,
     after: CallId,
@@ -132,24 +121,25 @@ async fn place_after(
     ascending: bool,
     now: Timestamp,
 ) -> Result<(String, Vec<Value>), CallListError> {
-    let by = sorted_by(sort);
-    let sql = format!("SELECT {by} AS place FROM calls WHERE account_id = $1 AND id = $2 AND $3 IS NOT NULL");
+    let by = sort_expression(sort);
+    let sql =
+        format!("SELECT {by} AS position FROM calls WHERE account_id = $1 AND id = $2 AND $3 IS NOT NULL");
     let row = db.fetch_optional(sql, binds![account.to_string(), after.to_string(), now]).await?;
-    let place = row.ok_or(CallListError::UnknownCursor)?.maybe_integer("place")?;
+    let position = row.ok_or(CallListError::UnknownCursor)?.maybe_integer("position")?;
     let beyond = if ascending { ">" } else { "<" };
-    Ok(match place {
-        Some(place) => (
-            format!("AND ({by} {beyond} $13 OR ({by} = $13 AND id {beyond} $14) OR {by} IS NULL)"),
-            binds![place, after.to_string()],
+    Ok(match position {
+        Some(position) => (
+            format!("({by} {beyond} $11 OR ({by} = $11 AND id {beyond} $12) OR {by} IS NULL)"),
+            binds![position, after.to_string()],
         ),
-        // Calls without the figure come last, among themselves in the order of their ids.
-        None => (format!("AND {by} IS NULL AND id {beyond} $13"), binds![after.to_string()]),
+        // Calls without a value come last, ordered by id among themselves.
+        None => (format!("{by} IS NULL AND id {beyond} $11"), binds![after.to_string()]),
     })
 }
 
-/// Calls without the figure come last either way; the id makes the order a total one.
+/// Calls without a value come last in either direction; the id makes the order total.
 fn order(sort: CallSortKey, ascending: bool) -> String {
-    let by = sorted_by(sort);
+    let by = sort_expression(sort);
     let direction = if ascending { "ASC" } else { "DESC" };
     match sort {
         // Never null: without the clause the index gives the order.

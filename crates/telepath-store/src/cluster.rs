@@ -2,8 +2,8 @@
 //! a view of the keys that was asked for a moment ago. Whoever changes a key waits until every other server has read the
 //! change, or until the lease of whoever has not is over; see `docs/adr/0006-leases-and-the-key-clock.md`.
 
-mod keeper;
 pub(crate) mod lease;
+mod lease_thread;
 mod node;
 mod worker;
 
@@ -21,31 +21,31 @@ use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key_clock;
 use crate::key_table::KeyTable;
-use keeper::Keeper;
-use lease::{Lease, OUTLIVES};
+use lease::{BARRIER_TIMEOUT, Lease};
+use lease_thread::LeaseThread;
 use node::NewNode;
-use worker::Renewer;
+use worker::LeaseRenewer;
 
 /// Between two questions whether all others have read a change.
-const ASK_EVERY: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a start waits for its first lease.
-const FIRST_LEASE_WITHIN: Duration = Duration::from_secs(10);
+const FIRST_LEASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a stop tries to take its row out; what stays is found to be gone by the others.
-const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What part a process takes in the life of its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Role {
+pub enum ProcessRole {
     /// It serves requests.
     #[default]
     Server,
     /// It changes or reads something on behalf of local administration and admits nobody by a key.
-    Visitor,
+    Admin,
 }
 
 /// What is told of the cluster in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClusterFigures {
+pub struct ClusterStats {
     /// For how long this server may go on without the database.
     pub lease_left: Duration,
     /// Servers that have a row in the database.
@@ -56,12 +56,12 @@ pub struct ClusterFigures {
 
 /// What the workers and those who change keys share.
 struct State {
-    me: Option<NodeId>,
+    node_id: Option<NodeId>,
     lease: Arc<Lease>,
     nodes: AtomicU32,
     confirmation_us: AtomicU64,
     /// Told when somebody may have changed a key.
-    news: Notify,
+    key_changes: Notify,
 }
 
 /// This process among the servers of its database.
@@ -70,29 +70,29 @@ pub(crate) struct Cluster {
     /// Ended when this is dropped.
     tasks: Mutex<JoinSet<()>>,
     /// Renews the lease; ended when this is dropped.
-    keeper: Mutex<Option<Keeper>>,
+    lease_thread: Mutex<Option<LeaseThread>>,
 }
 
 impl Cluster {
     /// The only server of a database that takes no second one.
-    pub(crate) fn single() -> Self {
+    pub(crate) fn standalone() -> Self {
         Self::new(None, Lease::unbounded())
     }
 
     /// Somebody who admits nobody.
-    pub(crate) fn visitor() -> Self {
+    pub(crate) fn non_member() -> Self {
         Self::new(None, Lease::none())
     }
 
-    fn new(me: Option<NodeId>, lease: Lease) -> Self {
+    fn new(node_id: Option<NodeId>, lease: Lease) -> Self {
         let state = State {
-            me,
+            node_id,
             lease: Arc::new(lease),
             nodes: AtomicU32::new(1),
             confirmation_us: AtomicU64::new(0),
-            news: Notify::new(),
+            key_changes: Notify::new(),
         };
-        Self { state: Arc::new(state), tasks: Mutex::default(), keeper: Mutex::default() }
+        Self { state: Arc::new(state), tasks: Mutex::default(), lease_thread: Mutex::default() }
     }
 
     /// A server that is about to load the keys; it admits nobody before [`Cluster::join`].
@@ -109,33 +109,37 @@ impl Cluster {
         keys: &KeyTable,
         new: Joining,
     ) -> Result<(), StoreError> {
-        let (Some(id), Driver::Postgres(postgres)) = (self.state.me, backend.driver()) else { return Ok(()) };
+        let (Some(id), Driver::Postgres(postgres)) = (self.state.node_id, backend.driver()) else {
+            return Ok(());
+        };
         let Joining { name, shared_windows, confirmed } = new;
         let node = NewNode { id, name, shared_windows, confirmed };
-        worker::enter(backend, context, &node).await?;
+        worker::register(backend, context, &node).await?;
         let mut renewer =
-            Renewer::new(postgres.clone(), context.clone(), keys.clone(), Arc::clone(&self.state), node);
-        timeout(FIRST_LEASE_WITHIN, renewer.turn()).await.map_err(|_| StoreError::NoLease)??;
-        let keeper = Keeper::start(renewer)?;
-        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
+            LeaseRenewer::new(postgres.clone(), context.clone(), keys.clone(), Arc::clone(&self.state), node);
+        timeout(FIRST_LEASE_TIMEOUT, renewer.renew_until_current())
+            .await
+            .map_err(|_| StoreError::NoLease)??;
+        let lease_thread = LeaseThread::start(renewer)?;
+        *self.lease_thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease_thread);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.spawn(worker::listen(backend.clone(), Arc::clone(&self.state)));
-        tasks.spawn(worker::look_after(backend.clone(), context.clone(), id));
+        tasks.spawn(worker::monitor_nodes(backend.clone(), context.clone(), id));
         Ok(())
     }
 
     /// Admits nobody any more and takes the server's row out.
     pub(crate) async fn leave(&self, backend: &Backend) {
-        let Some(id) = self.state.me else { return };
-        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(keeper) = keeper {
+        let Some(id) = self.state.node_id else { return };
+        let lease_thread = self.lease_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(lease_thread) = lease_thread {
             // It must not renew any more when the row goes, or it would join again.
-            let _ = timeout(LEAVE_WITHIN, keeper.stop()).await;
+            let _ = timeout(LEAVE_TIMEOUT, lease_thread.stop()).await;
         }
         self.state.lease.end();
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         let left: Result<Result<(), StoreError>, _> = timeout(
-            LEAVE_WITHIN,
+            LEAVE_TIMEOUT,
             backend.write(move |db| Box::pin(async move { node::leave(db, id).await })),
         )
         .await;
@@ -150,7 +154,7 @@ impl Cluster {
 
     /// This server's id; `None` where no servers are told apart.
     pub(crate) fn node_id(&self) -> Option<NodeId> {
-        self.state.me
+        self.state.node_id
     }
 
     /// How many servers there are, this one included.
@@ -159,15 +163,15 @@ impl Cluster {
     }
 
     /// `None` where there can be only one server.
-    pub(crate) fn figures(&self) -> Option<ClusterFigures> {
+    pub(crate) fn stats(&self) -> Option<ClusterStats> {
         let lease_left = self.state.lease.left(Instant::now())?;
         let confirmation = Duration::from_micros(self.state.confirmation_us.load(Ordering::Relaxed));
-        Some(ClusterFigures { lease_left, nodes: self.nodes(), confirmation })
+        Some(ClusterStats { lease_left, nodes: self.nodes(), confirmation })
     }
 
     /// For those who change keys and may outlive their caller.
-    pub(crate) fn witness(&self) -> Witness {
-        Witness(Arc::clone(&self.state))
+    pub(crate) fn replication_barrier(&self) -> ReplicationBarrier {
+        ReplicationBarrier(Arc::clone(&self.state))
     }
 }
 
@@ -179,19 +183,19 @@ pub(crate) struct Joining {
 }
 
 /// Sees to it that a change is answered only when no server admits by the old state any more.
-pub(crate) struct Witness(Arc<State>);
+pub(crate) struct ReplicationBarrier(Arc<State>);
 
-impl Witness {
+impl ReplicationBarrier {
     /// Waits until all other servers have read up to `version`, but no longer than whoever has not can hold a lease: what
     /// it admits by was asked for before `committed`. So the wait needs no answer of the database to come to its end.
-    pub(crate) async fn outlive(&self, backend: &Backend, version: Option<i64>, committed: Instant) {
+    pub(crate) async fn wait(&self, backend: &Backend, version: Option<i64>, committed: Instant) {
         let Some(version) = version else { return };
         let asked = async {
             while !self.all_confirmed(backend, version).await {
-                tokio::time::sleep(ASK_EVERY).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        let end = tokio::time::Instant::from_std(committed + OUTLIVES);
+        let end = tokio::time::Instant::from_std(committed + BARRIER_TIMEOUT);
         // Either way the promise holds; only how long it took differs.
         let _ = tokio::time::timeout_at(end, asked).await;
         let took = u64::try_from(committed.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -201,7 +205,7 @@ impl Witness {
     async fn all_confirmed(&self, backend: &Backend, version: i64) -> bool {
         let asked = async {
             let mut db = backend.read().await?;
-            node::all_confirmed(&mut db, self.0.me, version).await
+            node::all_confirmed(&mut db, self.0.node_id, version).await
         };
         asked.await.unwrap_or(false)
     }
@@ -215,4 +219,4 @@ pub(crate) async fn clock(backend: &Backend) -> Result<i64, StoreError> {
 #[cfg(test)]
 pub(crate) use node::Heartbeats;
 #[cfg(test)]
-mod tested;
+mod fault_injection;

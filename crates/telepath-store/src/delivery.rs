@@ -2,23 +2,23 @@
 //! with them stands in `claim`, `finish` and `clear`.
 
 pub(crate) mod claim;
-mod clear;
 mod finish;
-pub(crate) mod repeat;
+mod purge;
+pub(crate) mod redeliver;
 pub(crate) mod row;
 
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::event::EventKind;
 use telepath_core::id::{AccountId, DeliveryId, WebhookId};
-use telepath_core::page::{CursorPage, Page, PageRequest};
+use telepath_core::page::{CursorPage, PageRequest};
 use telepath_core::webhook::delivery::DeliveryStatus;
 
 use crate::error::StoreError;
-use crate::sql::binds;
+use crate::sql::{ListQuery, binds};
 use crate::store::Store;
 use crate::webhook::WebhookChangeError;
-use repeat::Recovered;
+use redeliver::RecoveredDeliveries;
 use row::{
     AttemptRecord, COLUMNS, DeliveryDetails, DeliveryRecord, add_attempts, attempt_of, record, record_of,
 };
@@ -45,34 +45,25 @@ impl Store {
         filter: DeliveryFilter,
         page: PageRequest,
     ) -> Result<CursorPage<DeliveryRecord, DeliveryId>, WebhookChangeError> {
-        const WHERE: &str = "FROM webhook_deliveries WHERE account_id = $1 AND webhook_id = $2 \
+        const SOURCE: &str = "FROM webhook_deliveries WHERE account_id = $1 AND webhook_id = $2 \
              AND ($3 IS NULL OR status = $3) AND ($4 IS NULL OR kind = $4)";
         let mut db = self.backend.read().await?;
         let known = "SELECT id FROM webhooks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
         let known = db.fetch_optional(known, binds![webhook.to_string(), account.to_string()]).await?;
         known.ok_or(WebhookChangeError::NotFound)?;
-        let binds = binds![
+        let filters = binds![
             account.to_string(),
             webhook.to_string(),
             filter.status.map(DeliveryStatus::name),
             filter.kind.map(EventKind::name),
         ];
-        let total = db.fetch_one(format!("SELECT count(*) AS total {WHERE}"), binds.clone()).await?;
         // Ids begin with the time of their event, so their order is the order of events.
-        let (beyond, order) = if filter.oldest_first { (">", "ASC") } else { ("<", "DESC") };
-        let sql = format!(
-            "SELECT {COLUMNS} {WHERE} AND ($5 IS NULL OR id {beyond} $5) ORDER BY id {order} LIMIT $6 OFFSET $7"
-        );
-        let after = filter.after.map(|id| id.to_string());
-        // One more than asked for tells whether there is more.
-        let page_binds = [binds, binds![after, page.limit() + 1, page.offset()]].concat();
-        let rows = db.fetch_all(sql, page_binds).await?;
-        let mut items = rows.iter().map(record_of).collect::<Result<Vec<_>, _>>()?;
-        let more = items.len() > page.limit() as usize;
-        items.truncate(page.limit() as usize);
-        add_attempts(&mut db, &mut items).await?;
-        let next = items.last().filter(|_| more).map(|delivery| delivery.id);
-        Ok(CursorPage { page: Page { items, total: total.number("total")? }, next })
+        let (beyond, order) = if filter.oldest_first { (">", "id ASC") } else { ("<", "id DESC") };
+        let after = filter.after.map(|id| (format!("id {beyond} $5"), binds![id.to_string()]));
+        let list = ListQuery { columns: COLUMNS, source: SOURCE, filters, after, order };
+        let mut found = list.cursor_page(&mut db, page, record_of, |delivery| delivery.id).await?;
+        add_attempts(&mut db, &mut found.page.items).await?;
+        Ok(found)
     }
 
     /// A delivery of the account with its attempts, their answers, and its body.
@@ -101,8 +92,8 @@ impl Store {
         id: DeliveryId,
         origin: Origin,
     ) -> Result<DeliveryRecord, WebhookChangeError> {
-        let repeat = repeat::Repeat { account, id, origin, audit_id: self.new_id(origin.at)? };
-        self.backend.write(move |db| Box::pin(repeat::one(db, repeat))).await
+        let redeliver = redeliver::Redelivery { account, id, origin, audit_id: self.new_id(origin.at)? };
+        self.backend.write(move |db| Box::pin(redeliver::one(db, redeliver))).await
     }
 
     /// Asks again for the deliveries of an endpoint that were exhausted or held, of events since a time.
@@ -112,9 +103,9 @@ impl Store {
         webhook: WebhookId,
         since: Timestamp,
         origin: Origin,
-    ) -> Result<Recovered, WebhookChangeError> {
+    ) -> Result<RecoveredDeliveries, WebhookChangeError> {
         let audit_id = self.new_id(origin.at)?;
-        let recovery = repeat::Recovery { account, webhook, since, origin, audit_id };
-        self.backend.write(move |db| Box::pin(repeat::failed(db, recovery))).await
+        let recovery = redeliver::Recovery { account, webhook, since, origin, audit_id };
+        self.backend.write(move |db| Box::pin(redeliver::failed(db, recovery))).await
     }
 }

@@ -111,7 +111,7 @@ pub enum StoreError {
     NoLease,
     /// Where rate limits are counted together cannot be used.
     #[error("the shared rate limits cannot be used: {0}")]
-    Windows(String),
+    SharedLimits(String),
     /// A file of the database could not be used.
     #[error("{}: {source}", path.display())]
     File {

@@ -41,13 +41,13 @@ pub enum IdempotencyClaim {
 }
 
 impl Store {
-    /// Claims a key for a request. A claim must be given to [`Store::end_once`].
-    pub async fn begin_once(
+    /// Claims a key for a request. A claim must be given to [`Store::end_idempotent_request`].
+    pub async fn begin_idempotent_request(
         &self,
         once: IdempotentRequest,
         now: Timestamp,
     ) -> Result<IdempotencyClaim, StoreError> {
-        let claim = Claim {
+        let claim = NewClaim {
             once,
             id: self.new_id(now)?,
             run: self.run,
@@ -60,12 +60,16 @@ impl Store {
 
     /// Ends an attempt. `Some` is the answer of one that was carried out; `None` is one that was refused, or of whose
     /// answer nothing can be kept: then only what it has changed decides whether it may be tried again.
-    pub async fn end_once(&self, id: IdempotencyId, answer: Option<KeptAnswer>) -> Result<(), StoreError> {
+    pub async fn end_idempotent_request(
+        &self,
+        id: IdempotencyId,
+        answer: Option<KeptAnswer>,
+    ) -> Result<(), StoreError> {
         self.backend.write(move |db| Box::pin(end(db, id, answer))).await
     }
 
     /// Forgets answers whose time is over, and the oldest of callers that have too many; how many.
-    pub async fn forget_answers(&self) -> Result<u64, StoreError> {
+    pub async fn expire_idempotency_keys(&self) -> Result<u64, StoreError> {
         let (now, mut forgotten) = (self.now(), 0);
         loop {
             let gone = self.backend.write(move |db| Box::pin(forget_expired(db, now))).await?;
@@ -86,7 +90,7 @@ impl Store {
 }
 
 #[derive(Clone, Copy)]
-struct Claim {
+struct NewClaim {
     once: IdempotentRequest,
     id: IdempotencyId,
     run: IdempotencyId,
@@ -94,12 +98,12 @@ struct Claim {
     now: Timestamp,
 }
 
-async fn begin(db: &mut Connection, claim: Claim) -> Result<IdempotencyClaim, StoreError> {
+async fn begin(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim, StoreError> {
     let IdempotentRequest { account, caller, key, request } = claim.once;
     let sql = "SELECT request_hash, run, claimed_at, state, target, status, location, body, expires_at \
                FROM idempotency_keys WHERE account_id = $1 AND caller = $2 AND key_hash = $3";
     let place = binds![account.to_string(), caller.to_string(), &key.as_bytes()[..]];
-    let Some(row) = db.fetch_held(sql, place).await? else { return insert(db, claim).await };
+    let Some(row) = db.fetch_locked(sql, place).await? else { return insert(db, claim).await };
     if row.time("expires_at")? > claim.now {
         match attempt_of(&row, claim)?.judge(request, claim.now) {
             Verdict::TakeOver => {}
@@ -118,7 +122,7 @@ async fn begin(db: &mut Connection, claim: Claim) -> Result<IdempotencyClaim, St
     Ok(IdempotencyClaim::Fresh(claim.id))
 }
 
-async fn insert(db: &mut Connection, claim: Claim) -> Result<IdempotencyClaim, StoreError> {
+async fn insert(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim, StoreError> {
     let inserted = db
         .execute(
             "INSERT INTO idempotency_keys \
@@ -136,7 +140,7 @@ async fn insert(db: &mut Connection, claim: Claim) -> Result<IdempotencyClaim, S
     })
 }
 
-impl Claim {
+impl NewClaim {
     fn values(&self) -> Vec<Value> {
         let IdempotentRequest { account, caller, key, request } = self.once;
         binds![
@@ -152,7 +156,7 @@ impl Claim {
     }
 }
 
-fn attempt_of(row: &Row, claim: Claim) -> Result<Attempt, StoreError> {
+fn attempt_of(row: &Row, claim: NewClaim) -> Result<Attempt, StoreError> {
     let state = row.text("state")?;
     let progress = match state.as_str() {
         "running" => Progress::Running,

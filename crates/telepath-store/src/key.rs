@@ -18,11 +18,11 @@ use telepath_core::secret::{KeyMode, PlainKey};
 use telepath_core::validation::Invalid;
 
 use crate::error::StoreError;
-use crate::sql::{binds, corrupt};
+use crate::sql::{ListQuery, binds, corrupt};
 use crate::store::Store;
 
 use change::Revoke;
-use commit::Touched;
+use commit::TouchedKeys;
 
 /// A key that was just made.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl Store {
         filter: KeyFilter,
         page: PageRequest,
     ) -> Result<Page<KeyRecord>, StoreError> {
-        const WHERE: &str = "FROM keys WHERE account_id = $1 \
+        const SOURCE: &str = "FROM keys WHERE account_id = $1 \
              AND ($2 IS NULL OR $2 = CASE WHEN revoked_at IS NOT NULL THEN 'revoked' \
                 WHEN expires_at <= $3 THEN 'expired' WHEN expires_at <= $4 THEN 'expiring' ELSE 'active' END) \
              AND ($5 IS NULL OR preset = $5) \
@@ -134,7 +134,7 @@ impl Store {
         self.sync_usage().await;
         let now = self.now();
         let idle_since = filter.idle_days.map(|days| now.unix_ms() - i64::from(days) * DAY_MS);
-        let binds = binds![
+        let filters = binds![
             account.to_string(),
             filter.status.map(KeyStatus::name),
             now,
@@ -144,12 +144,10 @@ impl Store {
             filter.expires_before,
         ];
         let mut db = self.backend.read().await?;
-        let total = db.fetch_one(format!("SELECT count(*) AS total {WHERE}"), binds.clone()).await?;
-        let sql =
-            format!("SELECT {} {WHERE} ORDER BY created_at DESC, id DESC LIMIT $8 OFFSET $9", row::COLUMNS);
-        let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
-        let items = row::keys(&mut db, sql, page_binds).await?;
-        Ok(Page { items, total: total.number("total")? })
+        let order = "created_at DESC, id DESC";
+        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, after: None, order };
+        let Page { items, total } = list.page(&mut db, page).await?;
+        Ok(Page { items: row::with_secrets(&mut db, &items).await?, total })
     }
 
     /// A key of the account.
@@ -238,7 +236,7 @@ impl Store {
         origin: Origin,
     ) -> Result<RotatedKeys, RotateAllError> {
         let mode = self.mode_of(account).await?;
-        let (context, touched) = (self.context.clone(), Touched::default());
+        let (context, touched) = (self.context.clone(), TouchedKeys::default());
         let note = touched.clone();
         let rotated = self
             .change_keys(touched, move |db| {

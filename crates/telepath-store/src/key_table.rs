@@ -19,7 +19,7 @@ use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use crate::cluster::lease::Lease;
-use entry::{Entry, Snapshot, Standing, Taken};
+use entry::{Entry, Snapshot, TakeResult, WindowContext};
 
 /// Parts of each index with a lock of their own; a power of two.
 const SHARDS: usize = 64;
@@ -45,11 +45,11 @@ pub enum Admission {
     Dead,
     /// A change of the key was sent to the database and it is not known whether it happened. Until the database says so
     /// the key is refused (503), never admitted by what may be the old state.
-    Unsure,
+    InDoubt,
     /// This server has not heard from the database for too long to know which keys are good (503).
     NoLease,
     /// Where the windows of all servers are counted cannot be asked (503).
-    Uncounted,
+    LimiterUnavailable,
 }
 
 /// Spreads nothing: what it is given is the output of an HMAC or the random part of an id.
@@ -135,7 +135,7 @@ struct Tables {
     by_id: Index,
     count: AtomicUsize,
     /// Keys in doubt. Each stands here at most once, so the list is bounded by their number.
-    unsure: Mutex<Vec<KeyId>>,
+    in_doubt: Mutex<Vec<KeyId>>,
     /// Whether anything may be admitted.
     lease: Arc<Lease>,
 }
@@ -164,7 +164,7 @@ impl KeyTable {
             by_hash: index(),
             by_id: index(),
             count: AtomicUsize::new(0),
-            unsure: Mutex::default(),
+            in_doubt: Mutex::default(),
             lease,
         }))
     }
@@ -193,7 +193,7 @@ impl KeyTable {
         hash: &HashedKey,
         address: IpAddr,
         now: Timestamp,
-    ) -> Result<Standing, Admission> {
+    ) -> Result<WindowContext, Admission> {
         if !self.0.lease.holds() {
             return Err(Admission::NoLease);
         }
@@ -207,7 +207,7 @@ impl KeyTable {
         hash: &HashedKey,
         address: IpAddr,
         now: Timestamp,
-        taken: Taken,
+        taken: TakeResult,
     ) -> Admission {
         if !self.0.lease.holds() {
             return Admission::NoLease;
@@ -274,22 +274,22 @@ impl KeyTable {
     }
 
     /// Refuses a key until [`KeyTable::apply`] or [`KeyTable::confirm`] says what it is.
-    pub(crate) fn doubt(&self, id: KeyId) {
+    pub(crate) fn mark_in_doubt(&self, id: KeyId) {
         if let Some(entry) = self.entry(id)
-            && entry.doubt()
+            && entry.mark_in_doubt()
         {
-            locked(&self.0.unsure).push(id);
+            locked(&self.0.in_doubt).push(id);
         }
     }
 
     /// The keys in doubt; they are forgotten here, and must be put back if they stay in doubt.
-    pub(crate) fn take_doubted(&self) -> Vec<KeyId> {
-        std::mem::take(&mut *locked(&self.0.unsure))
+    pub(crate) fn take_in_doubt(&self) -> Vec<KeyId> {
+        std::mem::take(&mut *locked(&self.0.in_doubt))
     }
 
     /// Puts keys back that are still in doubt.
-    pub(crate) fn keep_doubted(&self, ids: Vec<KeyId>) {
-        locked(&self.0.unsure).extend(ids);
+    pub(crate) fn put_back_in_doubt(&self, ids: Vec<KeyId>) {
+        locked(&self.0.in_doubt).extend(ids);
     }
 
     /// Takes over the state that the database has after a doubt, even if it is the one that was here before.
@@ -297,7 +297,7 @@ impl KeyTable {
         let id = snapshot.id;
         self.apply(snapshot);
         if let Some(entry) = self.entry(id) {
-            entry.clear_doubt();
+            entry.clear_in_doubt();
         }
     }
 }

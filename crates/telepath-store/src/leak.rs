@@ -29,7 +29,7 @@ impl Store {
             audit_id: self.new_id(origin.at)?,
             event_id: self.new_id(origin.at)?,
         };
-        let raiser = self.raiser();
+        let alert_writer = self.alert_writer();
         self.change_key(id, move |db| {
             Box::pin(async move {
                 let changed = revoke(db, revocation).await?;
@@ -38,7 +38,7 @@ impl Store {
                 let address = origin.address.map(|address| address.to_string());
                 let figures = json!({ "address": address, "reason": reason });
                 let alert = NewAlert::new(AlertRule::LeakReported, id, message, figures);
-                raise(db, account, alert, &raiser, origin.at).await?;
+                raise(db, account, alert, &alert_writer, origin.at).await?;
                 Ok(changed)
             })
         })

@@ -8,14 +8,14 @@ use telepath_core::vault::Vault;
 
 use crate::alert::security_signal::SecuritySignals;
 use crate::backend::{Backend, Driver};
-use crate::call::orphan::{Orphans, close_orphans};
-use crate::cluster::{Cluster, Joining, Role, clock};
+use crate::call::orphan::{OrphanedCalls, close_orphaned_calls};
+use crate::cluster::{Cluster, Joining, ProcessRole, clock};
 use crate::context::StoreContext;
 use crate::delivery::claim::void_leases;
 use crate::error::StoreError;
 use crate::key_table::load;
 use crate::limit::memory::AddressWindows;
-use crate::limit::shared::Windows;
+use crate::limit::shared::KeyWindows;
 use crate::migrate::{self, MigrationReport};
 use crate::options::{Database, StoreOptions};
 use crate::postgres::PostgresBackend;
@@ -35,14 +35,16 @@ impl Store {
         let backend = open_backend(&options.database, context.clock.now()).await?;
         check_master_key(&backend, &context.vault).await?;
         let cluster = match (backend.driver(), options.role) {
-            (Driver::Sqlite(_), Role::Server | Role::Visitor) => {
+            (Driver::Sqlite(_), ProcessRole::Server | ProcessRole::Admin) => {
                 close_all_orphans(&backend, &context).await?;
-                Cluster::single()
+                Cluster::standalone()
             }
-            (Driver::Postgres(_), Role::Visitor) => Cluster::visitor(),
-            (Driver::Postgres(_), Role::Server) => Cluster::server(context.new_id(context.clock.now())?),
+            (Driver::Postgres(_), ProcessRole::Admin) => Cluster::non_member(),
+            (Driver::Postgres(_), ProcessRole::Server) => {
+                Cluster::server(context.new_id(context.clock.now())?)
+            }
         };
-        let windows = Windows::open(&options.windows).await?;
+        let windows = KeyWindows::open(&options.windows).await?;
         // Before the keys: what changes while they are loaded is read again.
         let confirmed = clock(&backend).await?;
         let keys = load::load(&backend, Arc::clone(cluster.lease())).await?;
@@ -58,13 +60,13 @@ impl Store {
             keys,
             addresses,
             requests: RequestLog::new(),
-            alerts: Arc::new(options.alerts),
-            raised: Arc::default(),
-            notices: SecuritySignals::default(),
+            alert_settings: Arc::new(options.alerts),
+            alert_counters: Arc::default(),
+            security_signals: SecuritySignals::default(),
             cluster,
             windows,
             watched_until: AtomicI64::default(),
-            last_beat: Arc::default(),
+            last_heartbeat: Arc::default(),
         };
         Ok(Arc::new(store))
     }
@@ -88,8 +90,8 @@ impl Store {
         if self.cluster.node_id().is_some() && !self.cluster.lease().holds() {
             return Err(StoreError::NoLease);
         }
-        if !self.windows.answer() {
-            return Err(StoreError::Windows("no connection".to_owned()));
+        if !self.windows.is_available() {
+            return Err(StoreError::SharedLimits("no connection".to_owned()));
         }
         self.backend.read().await?.fetch_one("SELECT 1 AS one", vec![]).await.map(drop)
     }
@@ -120,7 +122,9 @@ async fn open_backend(database: &Database, now: Timestamp) -> Result<Backend, St
 async fn close_all_orphans(backend: &Backend, context: &StoreContext) -> Result<(), StoreError> {
     let context = context.clone();
     let closed: Result<u64, StoreError> = backend
-        .write(move |db| Box::pin(async move { close_orphans(db, &context, Orphans::All).await }))
+        .write(move |db| {
+            Box::pin(async move { close_orphaned_calls(db, &context, OrphanedCalls::All).await })
+        })
         .await;
     match closed? {
         0 => {}

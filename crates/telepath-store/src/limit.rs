@@ -29,12 +29,12 @@ pub struct SharedWindows {
     /// What every name begins with that is used there.
     pub prefix: String,
     /// What happens to requests while the place does not answer.
-    pub outage: Outage,
+    pub outage: OutagePolicy,
 }
 
 /// What becomes of requests while their windows cannot be counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Outage {
+pub enum OutagePolicy {
     /// They are refused (503).
     #[default]
     Refuse,

@@ -6,7 +6,7 @@ use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 
-use crate::cluster::Role;
+use crate::cluster::ProcessRole;
 use crate::limit::WindowOptions;
 
 /// Which database.
@@ -34,7 +34,7 @@ pub struct StoreOptions {
     /// What the rules of alerts go by.
     pub alerts: AlertSettings,
     /// What part the process takes.
-    pub role: Role,
+    pub role: ProcessRole,
     /// Where the windows of keys are counted.
     pub windows: WindowOptions,
     /// What the server calls itself among others; its id when nothing is said.
@@ -50,7 +50,7 @@ impl StoreOptions {
         let usual = RateLimit::per_minute(Self::DEFAULT_ADDRESS_LIMIT);
         // The constant is not zero, so there is always a usual limit.
         let address_limit = usual.unwrap_or(MIN_LIMIT);
-        let (role, windows) = (Role::default(), WindowOptions::default());
+        let (role, windows) = (ProcessRole::default(), WindowOptions::default());
         let alerts = AlertSettings::default();
         Self { database, address_limit, alerts, role, windows, node_name: None }
     }

@@ -8,14 +8,14 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolO
 use telepath_core::secret::SecretText;
 
 use crate::error::{DatabaseError, StoreError};
-use crate::sql::{Change, Connection};
+use crate::sql::{Connection, TransactionFuture};
 
 /// The oldest release that is still maintained, as the server counts them.
-const OLDEST: i64 = 140_000;
+const MIN_VERSION: i64 = 140_000;
 /// The most connections of one process.
-const CONNECTIONS: u32 = 16;
+const MAX_CONNECTIONS: u32 = 16;
 /// How long a caller waits for a connection before the database counts as unavailable.
-const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Begins a transaction. One that hears nothing more from its server for this long is taken back by the database, so that a
 /// server that is cut off in the middle of a change does not hold the others up: with the wait for leases, a change of
@@ -35,8 +35,8 @@ impl PostgresBackend {
             .map_err(|_| StoreError::Unavailable(configuration("the database URL is not a PostgreSQL URL")))?
             .application_name("telepath");
         let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(ACQUIRE_WITHIN)
+            .max_connections(MAX_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(options)
             .await?;
         let backend = Self { pool };
@@ -68,7 +68,7 @@ impl PostgresBackend {
 
     pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
     where
-        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, T, E> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -141,7 +141,7 @@ async fn check_version(connection: &mut Connection) -> Result<(), StoreError> {
     let sql = "SELECT current_setting('server_version_num')::bigint AS number, \
                current_setting('server_version') AS version";
     let row = connection.fetch_one(sql, vec![]).await?;
-    if row.integer("number")? >= OLDEST {
+    if row.integer("number")? >= MIN_VERSION {
         return Ok(());
     }
     Err(StoreError::DatabaseTooOld { found: format!("PostgreSQL {}", row.text("version")?), needed: "14" })

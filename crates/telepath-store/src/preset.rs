@@ -9,7 +9,7 @@ use telepath_core::limit::RateLimit;
 use crate::audit::diff::diff;
 use crate::error::StoreError;
 use crate::key::KeyChangeError;
-use crate::key::grantor::{lock_grantor, must_cover_scopes};
+use crate::key::grantor::{check_covers_scopes, lock_grantor};
 use crate::sql::{Connection, binds, corrupt};
 use crate::store::Store;
 use crate::{audit, event};
@@ -70,12 +70,12 @@ async fn read(db: &mut Connection, account: AccountId) -> Result<Presets, StoreE
 
 async fn update(db: &mut Connection, edit: Edit, patch: PresetPatch) -> Result<PresetTerms, KeyChangeError> {
     let grantor = lock_grantor(db, edit.account, edit.origin).await?;
-    hold_account(db, edit.account).await?;
+    lock_account(db, edit.account).await?;
     let old = read(db, edit.account).await?.get(edit.preset);
     let new = patch.apply(old);
-    must_cover_scopes(grantor.as_ref(), old.scopes)?;
+    check_covers_scopes(grantor.as_ref(), old.scopes)?;
     grantor.map_or(Ok(()), |grantor| grantor.may_offer(new)).map_err(KeyChangeError::Beyond)?;
-    let (before, after) = diff(&face(old), &face(new));
+    let (before, after) = diff(&audit_fields(old), &audit_fields(new));
     if after.is_empty() {
         return Ok(old);
     }
@@ -91,16 +91,16 @@ async fn update(db: &mut Connection, edit: Edit, patch: PresetPatch) -> Result<P
         ],
     )
     .await?;
-    write_down(db, edit, AuditAction::PresetUpdated, before, after).await?;
+    write_audit(db, edit, AuditAction::PresetUpdated, before, after).await?;
     Ok(new)
 }
 
 async fn reset(db: &mut Connection, edit: Edit) -> Result<(), KeyChangeError> {
     let grantor = lock_grantor(db, edit.account, edit.origin).await?;
-    hold_account(db, edit.account).await?;
+    lock_account(db, edit.account).await?;
     let old = read(db, edit.account).await?.get(edit.preset);
     let new = PresetTerms::built_in(edit.preset);
-    must_cover_scopes(grantor.as_ref(), old.scopes)?;
+    check_covers_scopes(grantor.as_ref(), old.scopes)?;
     grantor.map_or(Ok(()), |grantor| grantor.may_offer(new)).map_err(|_| KeyChangeError::Escalation)?;
     if !old.modified {
         return Ok(());
@@ -110,24 +110,24 @@ async fn reset(db: &mut Connection, edit: Edit) -> Result<(), KeyChangeError> {
         binds![edit.account.to_string(), edit.preset.name()],
     )
     .await?;
-    let (before, after) = diff(&face(old), &face(new));
-    Ok(write_down(db, edit, AuditAction::PresetReset, before, after).await?)
+    let (before, after) = diff(&audit_fields(old), &audit_fields(new));
+    Ok(write_audit(db, edit, AuditAction::PresetReset, before, after).await?)
 }
 
 /// Two edits of one preset take their turns, as their audit entries do.
-async fn hold_account(db: &mut Connection, account: AccountId) -> Result<(), StoreError> {
+async fn lock_account(db: &mut Connection, account: AccountId) -> Result<(), StoreError> {
     let sql = "SELECT id FROM accounts WHERE id = $1";
-    db.fetch_held(sql, binds![account.to_string()]).await.map(drop)
+    db.fetch_locked(sql, binds![account.to_string()]).await.map(drop)
 }
 
-fn face(terms: PresetTerms) -> Map<String, Value> {
+fn audit_fields(terms: PresetTerms) -> Map<String, Value> {
     event::fields(json!({
         "scopes": terms.scopes.to_string(),
         "rate_limit_per_minute": terms.rate_limit.get(),
     }))
 }
 
-async fn write_down(
+async fn write_audit(
     db: &mut Connection,
     edit: Edit,
     action: AuditAction,

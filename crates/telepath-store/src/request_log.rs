@@ -15,7 +15,7 @@ use telepath_core::id::{AccountId, SegmentId};
 use telepath_core::request::Answered;
 use tokio::sync::Mutex;
 
-use buffer::{Buffer, LogFigures, Taken};
+use buffer::{Buffer, DrainedBuffer, RequestLogStats};
 
 /// What waits to be written, in bytes; beyond that requests stay in the buffer, and beyond its bound only their counts.
 const MAX_WAITING: usize = 32 * 1024 * 1024;
@@ -37,7 +37,7 @@ struct Waiting {
     /// The time given to the last segment.
     last_written: Timestamp,
     /// Emptied lists that the buffer is given in exchange for its full ones.
-    taken: Taken,
+    taken: DrainedBuffer,
 }
 
 /// The request log of a process.
@@ -72,7 +72,7 @@ impl RequestLog {
     }
 
     /// What was lost so far because the database could not take it.
-    pub fn figures(&self) -> LogFigures {
+    pub fn figures(&self) -> RequestLogStats {
         self.buffer.figures()
     }
 }

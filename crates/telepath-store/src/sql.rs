@@ -1,6 +1,7 @@
 //! The thin layer between the store functions and the two database drivers. A store function holds one SQL text with
 //! `$1` placeholders, its binds and its row mapping; which database runs it is decided here and nowhere else.
 
+mod list;
 mod row;
 mod value;
 
@@ -15,12 +16,13 @@ use sqlx::{AssertSqlSafe, Postgres, Sqlite};
 
 use crate::error::StoreError;
 
+pub(crate) use list::ListQuery;
 pub(crate) use row::{Row, corrupt, to_json};
 pub(crate) use value::{Value, binds, placeholders};
 use value::{postgres_arguments, sqlite_arguments};
 
 /// The result of a change, before it is known whether it was committed.
-pub(crate) type Change<'c, T, E> = BoxFuture<'c, Result<T, E>>;
+pub(crate) type TransactionFuture<'c, T, E> = BoxFuture<'c, Result<T, E>>;
 
 /// A connection to either database.
 pub(crate) enum Connection {
@@ -142,7 +144,7 @@ impl Connection {
 
     /// The first row, held against other changes until the transaction ends. SQLite has one writer, so there it is held
     /// anyway.
-    pub(crate) async fn fetch_held(
+    pub(crate) async fn fetch_locked(
         &mut self,
         sql: &'static str,
         values: Vec<Value>,
@@ -156,7 +158,7 @@ impl Connection {
     }
 
     /// Holds all rows of a query against other changes until the transaction ends.
-    pub(crate) async fn hold_all(&mut self, sql: String, values: Vec<Value>) -> Result<(), StoreError> {
+    pub(crate) async fn lock_all(&mut self, sql: String, values: Vec<Value>) -> Result<(), StoreError> {
         match self {
             Connection::Sqlite(_) | Connection::SqliteReader(_) => Ok(()),
             Connection::Postgres(_) | Connection::PostgresOwn(_) => {

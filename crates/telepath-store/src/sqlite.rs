@@ -18,16 +18,16 @@ pub(crate) use backup::back_up;
 use writer::Writer;
 
 use crate::error::StoreError;
-use crate::sql::{Change, Connection};
+use crate::sql::{Connection, TransactionFuture};
 
 /// The oldest SQLite without a known fault that could lose a committed write-ahead log.
-const OLDEST: [u32; 3] = [3, 51, 3];
+const MIN_VERSION: [u32; 3] = [3, 51, 3];
 /// Connections that only read.
-const READERS: u32 = 4;
+const MAX_READERS: u32 = 4;
 /// How long a statement waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for a reader before the database counts as unavailable.
-const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The writer and the readers.
 #[derive(Clone)]
@@ -59,15 +59,15 @@ impl SqliteBackend {
     /// Takes a migrated connection over as the one writer.
     pub(crate) fn start(path: &Path, connection: Connection) -> Self {
         let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(ACQUIRE_WITHIN)
+            .max_connections(MAX_READERS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options(path).read_only(true).pragma("query_only", "ON"));
         Self { writer: Arc::new(Writer::start(path.to_owned(), connection)), readers }
     }
 
     pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
     where
-        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, T, E> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -88,7 +88,7 @@ impl SqliteBackend {
 async fn check_version(connection: &mut Connection) -> Result<(), StoreError> {
     let found = connection.fetch_one("SELECT sqlite_version() AS version", vec![]).await?.text("version")?;
     let parts: Vec<u32> = found.split('.').filter_map(|part| part.parse().ok()).collect();
-    if parts.as_slice() < OLDEST.as_slice() {
+    if parts.as_slice() < MIN_VERSION.as_slice() {
         Err(StoreError::DatabaseTooOld { found: format!("SQLite {found}"), needed: "3.51.3" })
     } else {
         Ok(())

@@ -14,12 +14,12 @@ use telepath_core::vault::Vault;
 use crate::alert::counters::AlertCounters;
 use crate::alert::security_signal::SecuritySignals;
 use crate::backend::Backend;
-use crate::cluster::{Cluster, ClusterFigures};
+use crate::cluster::{Cluster, ClusterStats};
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key_table::KeyTable;
 use crate::limit::memory::AddressWindows;
-use crate::limit::shared::Windows;
+use crate::limit::shared::KeyWindows;
 use crate::request_log::RequestLog;
 
 /// An open database and the tables in memory that belong to it.
@@ -29,17 +29,17 @@ pub struct Store {
     pub(crate) keys: KeyTable,
     pub(crate) addresses: AddressWindows,
     pub(crate) requests: RequestLog,
-    pub(crate) alerts: Arc<AlertSettings>,
-    pub(crate) raised: Arc<AlertCounters>,
-    pub(crate) notices: SecuritySignals,
+    pub(crate) alert_settings: Arc<AlertSettings>,
+    pub(crate) alert_counters: Arc<AlertCounters>,
+    pub(crate) security_signals: SecuritySignals,
     pub(crate) cluster: Cluster,
-    pub(crate) windows: Windows,
+    pub(crate) windows: KeyWindows,
     /// Names this opening among all that the database has seen.
     pub(crate) run: IdempotencyId,
     /// Up to which minute all use of keys was looked at by this process, in Unix milliseconds.
     pub(crate) watched_until: AtomicI64,
     /// When live calls were last known to be live, in Unix milliseconds.
-    pub(crate) last_beat: Arc<AtomicI64>,
+    pub(crate) last_heartbeat: Arc<AtomicI64>,
 }
 
 impl Store {
@@ -69,8 +69,8 @@ impl Store {
     }
 
     /// How this server stands among others; `None` where there can be only one.
-    pub fn cluster(&self) -> Option<ClusterFigures> {
-        self.cluster.figures()
+    pub fn cluster(&self) -> Option<ClusterStats> {
+        self.cluster.stats()
     }
 
     /// How long the last request waited for its count elsewhere; `None` where windows are counted here.

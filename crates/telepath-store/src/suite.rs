@@ -43,7 +43,7 @@ use telepath_core::request::{Answered, RequestFacts, RequestMethod, SecretMark};
 use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
-use crate::cluster::Role;
+use crate::cluster::ProcessRole;
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key::CreatedKey;
@@ -54,7 +54,7 @@ use crate::store::Store;
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
 /// A database that a test may open as often as it likes, with a clock that stands still.
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     pub(crate) database: Database,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) context: StoreContext,
@@ -76,7 +76,7 @@ pub(crate) fn new_vault() -> Arc<Vault> {
     Arc::new(Vault::new(&MasterKey::generate(&SystemEntropy::default()).unwrap()).unwrap())
 }
 
-impl Bench {
+impl Fixture {
     fn new(database: Database, place: Place) -> Self {
         let clock = Arc::new(ManualClock::at(NOON));
         let context = StoreContext {
@@ -108,8 +108,8 @@ impl Bench {
     }
 
     /// The same database once more, as a command opens it while a server runs.
-    pub(crate) async fn open_beside(&self) -> Arc<Store> {
-        self.open_with(|options| options.role = Role::Visitor).await
+    pub(crate) async fn open_admin(&self) -> Arc<Store> {
+        self.open_with(|options| options.role = ProcessRole::Admin).await
     }
 
     /// Opens it with options that are not the usual ones.
@@ -172,19 +172,19 @@ async fn run_on_server(url: &str, sql: String) {
     connection.close().await.unwrap();
 }
 
-/// Runs a test on a bench and removes the database also when the test fails.
-async fn on<F, T>(bench: Bench, test: F)
+/// Runs a test on a fixture and removes the database also when the test fails.
+async fn on<F, T>(fixture: Fixture, test: F)
 where
-    F: FnOnce(Arc<Bench>) -> T,
+    F: FnOnce(Arc<Fixture>) -> T,
     T: Future<Output = ()> + Send + 'static,
 {
-    if let Database::Postgres { .. } = bench.database {
-        Store::migrate(&bench.database).await.unwrap();
+    if let Database::Postgres { .. } = fixture.database {
+        Store::migrate(&fixture.database).await.unwrap();
     }
-    let bench = Arc::new(bench);
-    let outcome = tokio::spawn(test(Arc::clone(&bench))).await;
-    if let Some(bench) = Arc::into_inner(bench) {
-        bench.remove().await;
+    let fixture = Arc::new(fixture);
+    let outcome = tokio::spawn(test(Arc::clone(&fixture))).await;
+    if let Some(fixture) = Arc::into_inner(fixture) {
+        fixture.remove().await;
     }
     if let Err(failure) = outcome {
         std::panic::resume_unwind(failure.into_panic());
@@ -197,14 +197,14 @@ macro_rules! behaviour {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                crate::suite::on(crate::suite::Bench::sqlite(), super::$name).await;
+                crate::suite::on(crate::suite::Fixture::sqlite(), super::$name).await;
             })+
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                if let Some(bench) = crate::suite::Bench::postgres().await {
-                    crate::suite::on(bench, super::$name).await;
+                if let Some(fixture) = crate::suite::Fixture::postgres().await {
+                    crate::suite::on(fixture, super::$name).await;
                 }
             })+
         }

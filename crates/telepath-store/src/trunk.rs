@@ -19,7 +19,7 @@ use telepath_core::trunk::{
 use telepath_core::validation::Invalid;
 
 use crate::error::StoreError;
-use crate::sql::binds;
+use crate::sql::{ListQuery, binds};
 use crate::store::Store;
 
 /// A trunk that was just made.
@@ -28,7 +28,7 @@ pub struct CreatedTrunk {
     /// The trunk.
     pub trunk: Trunk,
     /// The SIP password, if it was made here: the only time that it is seen.
-    pub made_password: Option<SipPassword>,
+    pub generated_password: Option<SipPassword>,
 }
 
 /// A trunk's new SIP password; the old one is dead.
@@ -68,12 +68,12 @@ impl Store {
         origin: Origin,
     ) -> Result<CreatedTrunk, TrunkChangeError> {
         let entropy = &*self.context.entropy;
-        let made_password = match &new.sip_password {
+        let generated_password = match &new.sip_password {
             Some(_) => None,
             None => Some(SipPassword::generate(entropy).map_err(StoreError::from)?),
         };
         let id: TrunkId = self.new_id(origin.at)?;
-        let password = new.sip_password.as_ref().or(made_password.as_ref()).ok_or(StoreError::Broken)?;
+        let password = new.sip_password.as_ref().or(generated_password.as_ref()).ok_or(StoreError::Broken)?;
         let mut credentials = Vec::new();
         for (field, secret) in &new.credentials {
             let vault = &self.context.vault;
@@ -87,7 +87,7 @@ impl Store {
             audit_id: self.new_id(origin.at)?,
         };
         let trunk = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
-        Ok(CreatedTrunk { trunk, made_password })
+        Ok(CreatedTrunk { trunk, generated_password })
     }
 
     /// Trunks of the account with today's figures.
@@ -97,17 +97,15 @@ impl Store {
         filter: TrunkFilter,
         page: PageRequest,
     ) -> Result<Page<(Trunk, TrunkMetrics)>, StoreError> {
-        const WHERE: &str =
+        const SOURCE: &str =
             "FROM trunks WHERE account_id = $1 AND deleted_at IS NULL AND ($2 IS NULL OR status = $2)";
-        let binds = binds![account.to_string(), filter.status.map(TrunkStatus::name)];
+        let filters = binds![account.to_string(), filter.status.map(TrunkStatus::name)];
         let order = if filter.oldest_first { "created_at, id" } else { "created_at DESC, id DESC" };
         let mut db = self.backend.read().await?;
-        let total = db.fetch_one(format!("SELECT count(*) AS total {WHERE}"), binds.clone()).await?;
-        let sql = format!("SELECT {} {WHERE} ORDER BY {order} LIMIT $3 OFFSET $4", row::COLUMNS);
-        let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
-        let trunks = row::trunks(&mut db, sql, page_binds).await?;
-        let items = metrics::with_metrics(&mut db, account, trunks, self.now()).await?;
-        Ok(Page { items, total: total.number("total")? })
+        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, after: None, order };
+        let Page { items, total } = list.page(&mut db, page).await?;
+        let trunks = row::with_credentials(&mut db, &items).await?;
+        Ok(Page { items: metrics::with_metrics(&mut db, account, trunks, self.now()).await?, total })
     }
 
     /// A trunk of the account with today's figures.
@@ -163,7 +161,7 @@ impl Store {
         origin: Origin,
     ) -> Result<RotatedPassword, TrunkChangeError> {
         let password = SipPassword::generate(&*self.context.entropy).map_err(StoreError::from)?;
-        let rotation = change::Rotation {
+        let rotation = change::PasswordRotation {
             account,
             id,
             password: password.clone(),

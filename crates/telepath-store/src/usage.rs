@@ -1,6 +1,6 @@
 //! What keys are used for: the counters of keys, the buckets and the addresses, added up from the request log.
 
-mod fold;
+mod rollup;
 pub(crate) mod totals;
 
 use std::time::Duration;
@@ -46,15 +46,15 @@ impl Store {
             return Ok(());
         }
         self.write_requests().await?;
-        self.fold_segments().await?;
+        self.roll_up_segments().await?;
         *synced = Some(now);
         Ok(())
     }
 
     /// Adds to the counters what was written into the log since the last time. Returns when nothing is left.
-    pub async fn fold_usage(&self) -> Result<(), StoreError> {
+    pub async fn roll_up_usage(&self) -> Result<(), StoreError> {
         let _alone = self.requests.synced.lock().await;
-        self.fold_segments().await
+        self.roll_up_segments().await
     }
 
     /// What a key of the account was used for from `start` on and before `end`. Each of the rows belongs to one of the

@@ -16,7 +16,7 @@ use telepath_core::webhook::{NewWebhook, SignatureScheme, Webhook, WebhookPatch,
 
 use crate::delivery::row::DeliveryRecord;
 use crate::error::StoreError;
-use crate::sql::binds;
+use crate::sql::{ListQuery, binds};
 use crate::store::Store;
 
 /// An endpoint with a secret that was just made.
@@ -75,16 +75,14 @@ impl Store {
         status: Option<WebhookStatus>,
         page: PageRequest,
     ) -> Result<Page<Webhook>, StoreError> {
-        const WHERE: &str =
+        const SOURCE: &str =
             "FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL AND ($2 IS NULL OR status = $2)";
-        let binds = binds![account.to_string(), status.map(WebhookStatus::name)];
+        let filters = binds![account.to_string(), status.map(WebhookStatus::name)];
         let mut db = self.backend.read().await?;
-        let total = db.fetch_one(format!("SELECT count(*) AS total {WHERE}"), binds.clone()).await?;
-        let sql =
-            format!("SELECT {} {WHERE} ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4", row::COLUMNS);
-        let page_binds = [binds, binds![page.limit(), page.offset()]].concat();
-        let items = row::webhooks(&mut db, sql, page_binds, self.now()).await?;
-        Ok(Page { items, total: total.number("total")? })
+        let order = "created_at DESC, id DESC";
+        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, after: None, order };
+        let Page { items, total } = list.page(&mut db, page).await?;
+        Ok(Page { items: row::with_public_keys(&mut db, &items, self.now()).await?, total })
     }
 
     /// An endpoint of the account.
@@ -133,7 +131,7 @@ impl Store {
         let secret = self.new_signing_secret(found.scheme)?;
         let sealed = secret::seal(&self.context, id, &secret, origin.at)?;
         let audit_id = self.new_id(origin.at)?;
-        let rotation = change::Rotation { account, id, sealed, grace_seconds, origin, audit_id };
+        let rotation = change::SecretRotation { account, id, sealed, grace_seconds, origin, audit_id };
         let webhook = self.backend.write(move |db| Box::pin(change::rotate(db, rotation))).await?;
         Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
     }

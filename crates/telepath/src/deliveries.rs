@@ -17,7 +17,7 @@ use telepath_core::webhook::fairness::{Wanting, share};
 use telepath_core::webhook::health::Turn;
 use telepath_core::webhook::pace::Pace;
 use telepath_egress::Egress;
-use telepath_store::{Claimed, DueWebhook, Grant, Store, StoreError};
+use telepath_store::{ClaimedDelivery, DeliveryQuota, DueWebhook, Store, StoreError};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -119,7 +119,7 @@ impl Sender {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(finished) = self.attempts.join_next() => self.on_finished(finished),
-                () = self.store.until_committed() => {}
+                () = self.store.wait_for_commit() => {}
                 () = sleep(POLL_INTERVAL) => {}
             }
             while let Some(finished) = self.attempts.try_join_next() {
@@ -163,7 +163,7 @@ impl Sender {
         Ok(())
     }
 
-    fn grants(&self, due: &[DueWebhook], free: u32) -> Vec<Grant> {
+    fn grants(&self, due: &[DueWebhook], free: u32) -> Vec<DeliveryQuota> {
         let now = self.store.clock().now();
         let wanting: Vec<_> = due
             .iter()
@@ -175,7 +175,7 @@ impl Sender {
             .collect();
         let shares = share(&wanting, free, self.round);
         let granted = due.iter().zip(shares).filter(|(_, deliveries)| *deliveries > 0);
-        granted.map(|(webhook, deliveries)| Grant { webhook: webhook.id, deliveries }).collect()
+        granted.map(|(webhook, deliveries)| DeliveryQuota { webhook: webhook.id, deliveries }).collect()
     }
 
     fn on_finished(&mut self, finished: Result<FinishedAttempt, JoinError>) {
@@ -213,29 +213,29 @@ async fn attempt(
     egress: Egress,
     timeouts: Timeouts,
     lease: String,
-    claimed: Claimed,
+    claimed: ClaimedDelivery,
 ) -> FinishedAttempt {
-    let receiver = &claimed.receiver;
+    let target = &claimed.target;
     let message = post::Message {
         id: claimed.event.to_string(),
         attempt: claimed.attempt,
         body: claimed.body.clone(),
         at: store.clock().now(),
     };
-    let destination = Destination::from(&receiver.url);
-    let outcome = post::post(&egress, &destination, message, &receiver.secrets, timeouts).await;
+    let destination = Destination::from(&target.url);
+    let outcome = post::post(&egress, &destination, message, &target.secrets, timeouts).await;
     let (error, at) = (outcome.error, store.clock().now());
     metrics::counter!(ATTEMPTS, "result" => error.map_or("delivered", ErrorClass::name)).increment(1);
     tracing::debug!(
-        webhook = %receiver.webhook, delivery = %claimed.id, attempt = claimed.attempt,
+        webhook = %target.webhook, delivery = %claimed.id, attempt = claimed.attempt,
         status = outcome.status, result = error.map_or("delivered", ErrorClass::name), "webhook attempt"
     );
     finish(&store, &claimed, &lease, outcome).await;
-    FinishedAttempt { webhook: receiver.webhook, max_in_flight: receiver.max_in_flight, error, at }
+    FinishedAttempt { webhook: target.webhook, max_in_flight: target.max_in_flight, error, at }
 }
 
-async fn finish(store: &Store, claimed: &Claimed, lease: &str, outcome: Outcome) {
-    let webhook = claimed.receiver.webhook;
+async fn finish(store: &Store, claimed: &ClaimedDelivery, lease: &str, outcome: Outcome) {
+    let webhook = claimed.target.webhook;
     // Without random bytes, the retry is sent without jitter.
     let draw = random_bytes::<2>(store.entropy().as_ref())
         .map_or(Draw(u16::MAX / 2), |bytes| Draw(u16::from_ne_bytes(bytes)));

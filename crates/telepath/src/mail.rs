@@ -7,7 +7,7 @@ use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
-use telepath_store::{MailFate, OwedMail, Store, StoreError};
+use telepath_store::{MailOutcome, PendingMail, Store, StoreError};
 
 use crate::config::{SmtpConfig, SmtpTls};
 
@@ -81,7 +81,7 @@ impl Mailer {
         }
     }
 
-    async fn send_and_record(&self, store: &Store, mail: &OwedMail) -> Result<bool, StoreError> {
+    async fn send_and_record(&self, store: &Store, mail: &PendingMail) -> Result<bool, StoreError> {
         let alert = mail.alert.id;
         match self.send(mail).await {
             Ok(()) => {
@@ -92,8 +92,8 @@ impl Mailer {
             Err(error) => {
                 let fate = store.mail_failed(alert, mail.attempt, error.is_permanent()).await?;
                 let outcome = match fate {
-                    MailFate::Waits => "failed",
-                    MailFate::GivenUp => "given_up",
+                    MailOutcome::WillRetry => "failed",
+                    MailOutcome::GivenUp => "given_up",
                 };
                 metrics::counter!("telepath_alert_mails_total", "outcome" => outcome).increment(1);
                 tracing::warn!(%alert, attempt = mail.attempt, %error, outcome, "could not send an alert email");
@@ -102,7 +102,7 @@ impl Mailer {
         }
     }
 
-    async fn send(&self, mail: &OwedMail) -> Result<(), SendError> {
+    async fn send(&self, mail: &PendingMail) -> Result<(), SendError> {
         let text = mail.alert.mail(&mail.mask);
         let domain = self.from.email.domain();
         let mut message = Message::builder()
@@ -122,7 +122,7 @@ impl Mailer {
     }
 }
 
-fn since_epoch(mail: &OwedMail) -> Duration {
+fn since_epoch(mail: &PendingMail) -> Duration {
     Duration::from_millis(u64::try_from(mail.alert.raised_at.unix_ms()).unwrap_or(0))
 }
 

@@ -18,7 +18,7 @@ use telepath_core::leak::SigningKeys;
 use telepath_core::ports::LiveCalls;
 use telepath_egress::Egress;
 use telepath_gateway::{Gateway, GatewayOptions, StartError};
-use telepath_store::{Role, Store};
+use telepath_store::{ProcessRole, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -70,7 +70,7 @@ impl Server {
     pub async fn start(config: &Config, data: DataDir) -> Result<Self, Failure> {
         let lock = data.lock()?;
         let listeners = Listeners::bind(&config.api, &data).await?;
-        let store = storage::open(config, Role::Server, &data).await?;
+        let store = storage::open(config, ProcessRole::Server, &data).await?;
         match Self::start_on(config, &data, lock, listeners, Arc::clone(&store)).await {
             Ok(server) => Ok(server),
             Err(failure) => {

@@ -39,7 +39,7 @@ pub async fn write_request_log(store: Arc<Store>, stop: CancellationToken) {
 
 /// Adds new segments of the request log to the usage counters.
 pub async fn roll_up_usage(store: Arc<Store>, stop: CancellationToken) {
-    repeat("roll up usage", ROLLUP_INTERVAL, stop, || store.fold_usage()).await;
+    repeat("roll up usage", ROLLUP_INTERVAL, stop, || store.roll_up_usage()).await;
 }
 
 /// Deletes request log entries and usage buckets that are past their retention.
@@ -49,12 +49,13 @@ pub async fn expire_usage(store: Arc<Store>, keep: Retention, stop: Cancellation
 
 /// Deletes stored responses whose idempotency keys have expired.
 pub async fn expire_idempotency_keys(store: Arc<Store>, stop: CancellationToken) {
-    repeat("delete expired idempotency keys", IDEMPOTENCY_INTERVAL, stop, || store.forget_answers()).await;
+    repeat("delete expired idempotency keys", IDEMPOTENCY_INTERVAL, stop, || store.expire_idempotency_keys())
+        .await;
 }
 
 /// Deletes deliveries and events that are past their retention.
 pub async fn expire_deliveries(store: Arc<Store>, stop: CancellationToken) {
-    repeat("delete expired webhook deliveries", RETENTION_INTERVAL, stop, || store.clear_deliveries()).await;
+    repeat("delete expired webhook deliveries", RETENTION_INTERVAL, stop, || store.purge_deliveries()).await;
 }
 
 /// Renews the local certificate in time, and reloads certificate files on SIGHUP.
@@ -91,9 +92,9 @@ pub async fn evaluate_alert_rules(store: Arc<Store>, stop: CancellationToken) {
     loop {
         let result = tokio::select! {
             () = stop.cancelled() => return,
-            _ = signals.tick() => store.handle_notices().await,
-            _ = usage.tick() => store.watch_keys().await,
-            _ = lifecycle.tick() => store.watch_lives().await,
+            _ = signals.tick() => store.raise_security_alerts().await,
+            _ = usage.tick() => store.evaluate_usage_rules().await,
+            _ = lifecycle.tick() => store.evaluate_lifecycle_rules().await,
         };
         errors.record(result);
     }

@@ -129,15 +129,19 @@ impl AdmissionControl<'_> {
                 self.refuse(address, error).logged(entry)
             }
             // Never fail open: a key whose state or rate window is unknown is not admitted.
-            KeyAdmission::Unsure => {
+            KeyAdmission::InDoubt => {
                 self.unable(address, "the outcome of a change of this key is not known yet")
             }
             KeyAdmission::NoLease => {
                 self.unable(address, "the database has not confirmed which keys are valid")
             }
-            KeyAdmission::Uncounted => self.unable(address, "the rate window of the key could not be read"),
+            KeyAdmission::LimiterUnavailable => {
+                self.unable(address, "the rate window of the key could not be read")
+            }
             KeyAdmission::Dead => {
-                self.shared.store.notice(SecuritySignal::DeadKeyUsed { key: handle.key_id(), address });
+                self.shared
+                    .store
+                    .record_security_signal(SecuritySignal::DeadKeyUsed { key: handle.key_id(), address });
                 let entry = AccessLogEntry::new(&handle, &hash, address, false);
                 self.refuse(address, invalid(Refusal::Dead)).logged(entry)
             }
@@ -207,7 +211,9 @@ impl AdmissionControl<'_> {
                 "an API key was received over plain HTTP; treat it as leaked and revoke it"
             );
             if let Some(handle) = handle.filter(|handle| handle.is_live(&hash, self.now)) {
-                self.shared.store.notice(SecuritySignal::SeenInClear { key: handle.key_id(), address });
+                self.shared
+                    .store
+                    .record_security_signal(SecuritySignal::SeenInClear { key: handle.key_id(), address });
                 self.shared.leaks.revoke_seen_in_clear(&handle, Origin::system(Some(address), self.now));
             }
         }

@@ -274,13 +274,13 @@ async fn create_trunk(
     StrictJson(draft): StrictJson<TrunkDraft>,
 ) -> Result<impl IntoResponse, ApiError> {
     let new = draft.check()?;
-    let CreatedTrunk { trunk, made_password } =
+    let CreatedTrunk { trunk, generated_password } =
         state.store.create_trunk(caller.account, new, caller.origin()).await?;
     let location = format!("/v1/trunks/{}", trunk.id);
     let body = CreatedTrunkBody {
         // Nobody can have called it yet.
         trunk: TrunkBody::new(&state, trunk, TrunkMetrics::default()),
-        sip_password: made_password.as_ref().map(shown),
+        sip_password: generated_password.as_ref().map(shown),
     };
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(body)))
 }

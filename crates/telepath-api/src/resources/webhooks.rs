@@ -20,7 +20,7 @@ use telepath_core::webhook::{
     WebhookStatus, WebhookUrl,
 };
 use telepath_egress::{EgressError, Security};
-use telepath_store::{Recovered, WebhookWithSecret};
+use telepath_store::{RecoveredDeliveries, WebhookWithSecret};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -349,6 +349,6 @@ async fn recover_webhook(
     let since = problems.require("since", draft.since, |text| Timestamp::parse_rfc3339(&text));
     let since = since.ok_or(problems)?;
     let recovered = state.store.recover_deliveries(caller.account, id, since, caller.origin()).await;
-    let Recovered { deliveries, more } = recovered.map_err(change_error(id))?;
+    let RecoveredDeliveries { deliveries, more } = recovered.map_err(change_error(id))?;
     Ok(Json(RecoveredBody { deliveries, more }))
 }

@@ -12,7 +12,7 @@ async fn dead_key(harness: &Harness, master: &str, name: &str) -> String {
     harness.post(&format!("/v1/keys/{id}/revoke"), master, json!({})).await.expect(200);
     harness.get("/v1/whoami", &key).await.expect(401);
     harness.get("/v1/whoami", &key).await.expect(401);
-    harness.store.handle_notices().await.unwrap();
+    harness.store.raise_security_alerts().await.unwrap();
     id
 }
 
@@ -119,7 +119,7 @@ async fn a_key_that_was_sent_in_clear_raises_a_critical_alert() {
     clear.headers_mut().insert("x-forwarded-for", "198.51.100.9".parse().unwrap());
     clear.headers_mut().insert("x-forwarded-proto", "http".parse().unwrap());
     harness.send_from(clear, Peer::Tls(address("192.0.2.1"))).await.expect(400);
-    harness.store.handle_notices().await.unwrap();
+    harness.store.raise_security_alerts().await.unwrap();
     let alert = &list(&harness, &master, "").await["alerts"][0];
     assert_eq!((&alert["rule"], &alert["severity"]), (&json!("seen_in_clear"), &json!("critical")));
     assert_eq!(alert["figures"], json!({"address": "198.51.100.9", "seen": 1}));

@@ -119,7 +119,9 @@ async fn a_first_request_that_runs_or_was_lost_is_told() {
         key: IdempotencyKey::parse(b"a").unwrap(),
         request: RequestHash::of("POST", "/v1/keys", draft.to_string().as_bytes()),
     };
-    let IdempotencyClaim::Fresh(claim) = harness.store.begin_once(once, harness.now()).await.unwrap() else {
+    let IdempotencyClaim::Fresh(claim) =
+        harness.store.begin_idempotent_request(once, harness.now()).await.unwrap()
+    else {
         panic!("it is the first");
     };
     let running = post(&harness, "/v1/keys", &master, "a", draft.clone()).await.expect(409);

@@ -161,9 +161,9 @@ async fn a_key_seen_in_clear_is_revoked_where_the_account_wants_it() {
     let patch = AccountPatch { name: None, revoke_keys_seen_in_clear: Some(true) };
     harness.store.update_account(harness.account.id, patch, local(harness.now())).await.unwrap();
     in_clear().await;
-    assert_eq!(harness.store.handle_notices().await.unwrap(), 1, "one alert for both times");
+    assert_eq!(harness.store.raise_security_alerts().await.unwrap(), 1, "one alert for both times");
     harness.get("/v1/whoami", &key).await.expect(401);
-    assert_eq!(harness.store.handle_notices().await.unwrap(), 1, "and one for the use of a dead key");
+    assert_eq!(harness.store.raise_security_alerts().await.unwrap(), 1, "and one for the use of a dead key");
 }
 
 #[tokio::test]

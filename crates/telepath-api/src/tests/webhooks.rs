@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use telepath_core::event::EventKind;
 use telepath_core::webhook::delivery::{Draw, ErrorClass, Outcome};
 use telepath_egress::{Egress, Resolve, ResolveFuture};
-use telepath_store::Grant;
+use telepath_store::DeliveryQuota;
 
 use super::harness::{Harness, custom_trunk};
 use crate::router::router_and_document;
@@ -50,7 +50,7 @@ fn path(webhook: &Value) -> String {
 
 /// Sends what is due to an endpoint, as the sender would, with this result.
 async fn send(harness: &Harness, webhook: &Value, error: Option<ErrorClass>) -> usize {
-    let grant = Grant { webhook: webhook["id"].as_str().unwrap().parse().unwrap(), deliveries: 100 };
+    let grant = DeliveryQuota { webhook: webhook["id"].as_str().unwrap().parse().unwrap(), deliveries: 100 };
     let ends = harness.now().plus(Duration::from_mins(1));
     let claimed = harness.store.claim_deliveries(vec![grant], "test", ends).await.unwrap();
     for delivery in &claimed {

@@ -6,11 +6,11 @@ use telepath_core::alert::{
 };
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::id::{AccountId, AlertId, AuditId};
-use telepath_core::page::{CursorPage, Page, PageRequest};
+use telepath_core::page::{CursorPage, PageRequest};
 
 use crate::audit;
 use crate::error::StoreError;
-use crate::sql::{Connection, Row, binds};
+use crate::sql::{Connection, ListQuery, Row, binds};
 use crate::store::Store;
 use crate::webhook::row::url_of;
 
@@ -35,7 +35,7 @@ impl Store {
              AND ($2 IS NULL OR a.key_id = $2) AND ($3 IS NULL OR a.rule = $3) \
              AND ($4 IS NULL OR $4 = CASE WHEN a.acknowledged_at IS NULL THEN 'open' ELSE 'acknowledged' END) \
              AND ($5 IS NULL OR a.webhook_id = $5)";
-        let binds = binds![
+        let filters = binds![
             account.to_string(),
             filter.key_id.map(|id| id.to_string()),
             filter.rule.map(AlertRule::name),
@@ -43,18 +43,10 @@ impl Store {
             filter.webhook_id.map(|id| id.to_string()),
         ];
         let mut db = self.backend.read().await?;
-        let total = db.fetch_one(format!("SELECT count(*) AS total {FROM} {WHERE}"), binds.clone()).await?;
-        let sql = format!(
-            "SELECT {COLUMNS} {FROM} {WHERE} AND ($6 IS NULL OR a.id < $6) ORDER BY a.id DESC LIMIT $7 OFFSET $8"
-        );
-        // One more than asked for tells whether there is more.
-        let place = binds![filter.after.map(|id| id.to_string()), page.limit() + 1, page.offset()];
-        let rows = db.fetch_all(sql, [binds, place].concat()).await?;
-        let mut items = rows.iter().map(alert_of).collect::<Result<Vec<_>, _>>()?;
-        let more = items.len() > page.limit() as usize;
-        items.truncate(page.limit() as usize);
-        let next = items.last().filter(|_| more).map(|alert| alert.id);
-        Ok(CursorPage { page: Page { items, total: total.number("total")? }, next })
+        let after = filter.after.map(|id| ("a.id < $6".to_owned(), binds![id.to_string()]));
+        let source = format!("{FROM} {WHERE}");
+        let list = ListQuery { columns: COLUMNS, source: &source, filters, after, order: "a.id DESC" };
+        list.cursor_page(&mut db, page, alert_of, |alert| alert.id).await
     }
 
     /// Takes note of an alert; `None` when the account has none with this id. Who did so first stays written down.

@@ -29,7 +29,7 @@ const WAITS: [Duration; 8] = [
 
 /// A mail that was claimed.
 #[derive(Debug, Clone)]
-pub struct OwedMail {
+pub struct PendingMail {
     /// What it is about.
     pub alert: Alert,
     /// The shown characters of the key's newest secret; empty for a webhook.
@@ -40,16 +40,16 @@ pub struct OwedMail {
 
 /// What became of a mail that was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailFate {
+pub enum MailOutcome {
     /// It is tried again later.
-    Waits,
+    WillRetry,
     /// It was tried often enough.
     GivenUp,
 }
 
 impl Store {
     /// Claims mails that are due.
-    pub async fn claim_mails(&self) -> Result<Vec<OwedMail>, StoreError> {
+    pub async fn claim_mails(&self) -> Result<Vec<PendingMail>, StoreError> {
         let now = self.now();
         let claimed = self
             .backend
@@ -81,19 +81,19 @@ impl Store {
         alert: AlertId,
         attempt: u32,
         hopeless: bool,
-    ) -> Result<MailFate, StoreError> {
+    ) -> Result<MailOutcome, StoreError> {
         let place = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
         let wait = WAITS.get(place).filter(|_| !hopeless);
         let Some(wait) = wait else {
             self.mail_sent(alert).await?;
-            return Ok(MailFate::GivenUp);
+            return Ok(MailOutcome::GivenUp);
         };
         let due = self.now().plus(*wait);
         let sql = "UPDATE alert_mails SET due_at = $2 WHERE alert_id = $1";
         self.backend
             .write(move |db| Box::pin(async move { db.execute(sql, binds![alert.to_string(), due]).await }))
             .await?;
-        Ok(MailFate::Waits)
+        Ok(MailOutcome::WillRetry)
     }
 }
 
@@ -102,12 +102,12 @@ async fn forget(db: &mut Connection, alert: AlertId) -> Result<(), StoreError> {
     db.execute(sql, binds![alert.to_string()]).await.map(drop)
 }
 
-async fn owed(db: &mut Connection, id: AlertId, attempt: u32) -> Result<Option<OwedMail>, StoreError> {
+async fn owed(db: &mut Connection, id: AlertId, attempt: u32) -> Result<Option<PendingMail>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS}, COALESCE((SELECT mask FROM key_secrets s WHERE s.key_id = a.key_id \
             ORDER BY s.created_at DESC, s.id DESC LIMIT 1), '') AS mask \
          {FROM} WHERE a.id = $1"
     );
     let row = db.fetch_optional(sql, binds![id.to_string()]).await?;
-    row.map(|row| Ok(OwedMail { alert: alert_of(&row)?, mask: row.text("mask")?, attempt })).transpose()
+    row.map(|row| Ok(PendingMail { alert: alert_of(&row)?, mask: row.text("mask")?, attempt })).transpose()
 }

@@ -15,12 +15,12 @@ use crate::error::StoreError;
 use crate::event;
 use crate::sql::{Connection, binds, to_json};
 
-/// What raising needs beside the alert; made by `Store::raiser`, cheap to clone into a transaction.
+/// What raising needs beside the alert; made by `Store::alert_writer`, cheap to clone into a transaction.
 #[derive(Clone)]
 pub(crate) struct AlertWriter {
     pub(super) settings: Arc<AlertSettings>,
     pub(super) context: StoreContext,
-    pub(super) raised: Arc<AlertCounters>,
+    pub(super) counters: Arc<AlertCounters>,
 }
 
 /// Raises an alert with its event and its mail, unless one like it was raised within the cooldown, the account has no
@@ -44,7 +44,7 @@ pub(crate) async fn raise(
         AlertSubject::Webhook(_) => insert(db, account, id, &alert, now).await?,
         AlertSubject::Key(key) => {
             let held = "SELECT name FROM keys WHERE id = $1 AND account_id = $2";
-            let held = db.fetch_held(held, binds![key.to_string(), account.to_string()]).await?;
+            let held = db.fetch_locked(held, binds![key.to_string(), account.to_string()]).await?;
             let Some(row) = held else { return Ok(false) };
             if !begin_cooldown(db, key, &alert, &with.settings, now).await? {
                 return Ok(false);
@@ -60,7 +60,7 @@ pub(crate) async fn raise(
         db.execute(owed, binds![id.to_string(), now]).await?;
     }
     // A transaction that fails after this was counted all the same: the count is for graphs, the rows are the truth.
-    with.raised.add(alert.rule);
+    with.counters.add(alert.rule);
     Ok(true)
 }
 

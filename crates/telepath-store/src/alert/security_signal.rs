@@ -18,23 +18,23 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
 
 /// Pairs of rule and key that are remembered at once; one more is dropped and counted.
-const REMEMBERED: usize = 4096;
+const MAX_SLOTS: usize = 4096;
 /// Signals that become alerts in one transaction.
-const AT_ONCE: usize = 64;
-/// For how long a notice that was handled is not even looked at again. Shorter than every sensible cooldown, which is
+const BATCH: usize = 64;
+/// For how long a signal that was handled is not even looked at again. Shorter than every sensible cooldown, which is
 /// asked when it is over.
-const QUIET: Duration = Duration::from_mins(1);
+const QUIET_PERIOD: Duration = Duration::from_mins(1);
 
 /// What is remembered of one pair of rule and key.
 #[derive(Debug, Clone, Copy)]
 enum Slot {
     /// To be handled.
-    Waiting { notice: SecuritySignal, seen: u64 },
+    Pending { signal: SecuritySignal, seen: u64 },
     /// Handled; further ones are ignored until then.
     Quiet { until: Timestamp },
 }
 
-/// The notices that wait, and those that were handled a moment ago.
+/// The signals that wait, and those that were handled a moment ago.
 #[derive(Default)]
 pub(crate) struct SecuritySignals {
     slots: Mutex<HashMap<(AlertRule, KeyId), Slot>>,
@@ -42,23 +42,23 @@ pub(crate) struct SecuritySignals {
 }
 
 impl SecuritySignals {
-    pub(crate) fn note(&self, notice: SecuritySignal, now: Timestamp) {
+    pub(crate) fn record(&self, signal: SecuritySignal, now: Timestamp) {
         let mut slots = self.slots();
-        if slots.len() >= REMEMBERED {
+        if slots.len() >= MAX_SLOTS {
             slots.retain(|_, slot| !matches!(slot, Slot::Quiet { until } if *until <= now));
         }
-        let has_room = slots.len() < REMEMBERED;
-        match slots.entry((notice.rule(), notice.key())) {
+        let has_room = slots.len() < MAX_SLOTS;
+        match slots.entry((signal.rule(), signal.key())) {
             Entry::Occupied(mut there) => match there.get_mut() {
-                Slot::Waiting { notice: last, seen } => {
-                    *last = notice;
+                Slot::Pending { signal: last, seen } => {
+                    *last = signal;
                     *seen = seen.saturating_add(1);
                 }
                 Slot::Quiet { until } if *until > now => {}
-                slot @ Slot::Quiet { .. } => *slot = Slot::Waiting { notice, seen: 1 },
+                slot @ Slot::Quiet { .. } => *slot = Slot::Pending { signal, seen: 1 },
             },
             Entry::Vacant(place) if has_room => {
-                place.insert(Slot::Waiting { notice, seen: 1 });
+                place.insert(Slot::Pending { signal, seen: 1 });
             }
             Entry::Vacant(_) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -75,26 +75,26 @@ impl SecuritySignals {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Up to [`AT_ONCE`] that wait, in the order of their keys. They stay until [`SecuritySignals::handled`].
-    pub(super) fn waiting(&self) -> Vec<(SecuritySignal, u64)> {
+    /// Up to [`BATCH`] that wait, in the order of their keys. They stay until [`SecuritySignals::mark_handled`].
+    pub(super) fn pending(&self) -> Vec<(SecuritySignal, u64)> {
         let slots = self.slots();
-        let mut waiting: Vec<_> = slots
+        let mut pending: Vec<_> = slots
             .values()
             .filter_map(|slot| match slot {
-                Slot::Waiting { notice, seen } => Some((*notice, *seen)),
+                Slot::Pending { signal, seen } => Some((*signal, *seen)),
                 Slot::Quiet { .. } => None,
             })
             .collect();
-        waiting.sort_by_key(|(notice, _)| (notice.key(), notice.rule()));
-        waiting.truncate(AT_ONCE);
-        waiting
+        pending.sort_by_key(|(signal, _)| (signal.key(), signal.rule()));
+        pending.truncate(BATCH);
+        pending
     }
 
-    pub(super) fn handled(&self, notices: &[(SecuritySignal, u64)], now: Timestamp) {
+    pub(super) fn mark_handled(&self, signals: &[(SecuritySignal, u64)], now: Timestamp) {
         let mut slots = self.slots();
         slots.retain(|_, slot| !matches!(slot, Slot::Quiet { until } if *until <= now));
-        for (notice, _) in notices {
-            slots.insert((notice.rule(), notice.key()), Slot::Quiet { until: now.plus(QUIET) });
+        for (signal, _) in signals {
+            slots.insert((signal.rule(), signal.key()), Slot::Quiet { until: now.plus(QUIET_PERIOD) });
         }
     }
 }
@@ -102,35 +102,35 @@ impl SecuritySignals {
 /// Raises a group of signals in one transaction; how many alerts were raised.
 pub(super) async fn raise_all(
     db: &mut Connection,
-    notices: Vec<(SecuritySignal, u64)>,
-    raiser: AlertWriter,
+    signals: Vec<(SecuritySignal, u64)>,
+    alert_writer: AlertWriter,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     let mut raised = 0;
-    for (notice, seen) in notices {
+    for (signal, seen) in signals {
         let sql = "SELECT account_id, name, revoked_at, expires_at, not_before FROM keys WHERE id = $1";
-        let Some(key) = db.fetch_optional(sql, binds![notice.key().to_string()]).await? else { continue };
+        let Some(key) = db.fetch_optional(sql, binds![signal.key().to_string()]).await? else { continue };
         let account: AccountId = key.parse("account_id")?;
-        let alert = alert_of(notice, seen, &key, now)?;
-        raised += usize::from(raise(db, account, alert, &raiser, now).await?);
+        let alert = alert_of(signal, seen, &key, now)?;
+        raised += usize::from(raise(db, account, alert, &alert_writer, now).await?);
     }
     Ok(raised)
 }
 
-fn alert_of(notice: SecuritySignal, seen: u64, key: &Row, now: Timestamp) -> Result<NewAlert, StoreError> {
-    let (address, name) = (notice.address(), key.text("name")?);
-    Ok(match notice {
+fn alert_of(signal: SecuritySignal, seen: u64, key: &Row, now: Timestamp) -> Result<NewAlert, StoreError> {
+    let (address, name) = (signal.address(), key.text("name")?);
+    Ok(match signal {
         SecuritySignal::DeadKeyUsed { key: id, .. } => {
             let state = why_dead(key, now)?;
             let message =
                 format!("A secret of the key \"{name}\" that {} is still used, from {address}.", state.1);
             let figures = figures(address, seen, Some(state.0));
-            NewAlert::new(notice.rule(), id, message, figures)
+            NewAlert::new(signal.rule(), id, message, figures)
         }
         SecuritySignal::SeenInClear { key: id, .. } => {
             let message =
                 format!("The key \"{name}\" was sent in clear from {address}; others may have read it.");
-            NewAlert::new(notice.rule(), id, message, figures(address, seen, None))
+            NewAlert::new(signal.rule(), id, message, figures(address, seen, None))
         }
     })
 }
@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    fn notice(key: u64) -> SecuritySignal {
+    fn signal(key: u64) -> SecuritySignal {
         let mut bytes = [0; 16];
         bytes[8..].copy_from_slice(&key.to_be_bytes());
         SecuritySignal::DeadKeyUsed { key: KeyId::from_bytes(bytes), address: IpAddr::from([192, 0, 2, 1]) }
@@ -171,33 +171,33 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_notice_is_one_notice() {
-        let notices = SecuritySignals::default();
+        let signals = SecuritySignals::default();
         for _ in 0..100_000 {
-            notices.note(notice(1), NOW);
+            signals.record(signal(1), NOW);
         }
-        assert_eq!(notices.waiting(), [(notice(1), 100_000)]);
-        notices.handled(&notices.waiting(), NOW);
-        notices.note(notice(1), NOW);
-        assert!(notices.waiting().is_empty(), "it was handled a moment ago");
-        notices.note(notice(1), NOW.plus(QUIET));
-        assert_eq!(notices.waiting().len(), 1);
+        assert_eq!(signals.pending(), [(signal(1), 100_000)]);
+        signals.mark_handled(&signals.pending(), NOW);
+        signals.record(signal(1), NOW);
+        assert!(signals.pending().is_empty(), "it was mark_handled a moment ago");
+        signals.record(signal(1), NOW.plus(QUIET_PERIOD));
+        assert_eq!(signals.pending().len(), 1);
     }
 
     #[test]
     fn a_flood_of_different_notices_is_bounded_and_counted() {
-        let notices = SecuritySignals::default();
-        let all = REMEMBERED as u64 + 7;
+        let signals = SecuritySignals::default();
+        let all = MAX_SLOTS as u64 + 7;
         for key in 0..all {
-            notices.note(notice(key), NOW);
+            signals.record(signal(key), NOW);
         }
-        assert_eq!(notices.slots().len(), REMEMBERED);
-        assert_eq!(notices.dropped(), 7);
-        let first = notices.waiting();
-        assert_eq!(first.len(), AT_ONCE);
-        notices.handled(&first, NOW);
-        notices.note(notice(all), NOW);
-        assert_eq!(notices.dropped(), 8, "what is quiet still has its place");
-        notices.note(notice(all), NOW.plus(QUIET));
-        assert_eq!(notices.dropped(), 8, "what was quiet long enough makes room");
+        assert_eq!(signals.slots().len(), MAX_SLOTS);
+        assert_eq!(signals.dropped(), 7);
+        let first = signals.pending();
+        assert_eq!(first.len(), BATCH);
+        signals.mark_handled(&first, NOW);
+        signals.record(signal(all), NOW);
+        assert_eq!(signals.dropped(), 8, "what is quiet still has its place");
+        signals.record(signal(all), NOW.plus(QUIET_PERIOD));
+        assert_eq!(signals.dropped(), 8, "what was quiet long enough makes room");
     }
 }

@@ -34,8 +34,8 @@ const MINUTE_MS: i64 = 60_000;
 
 impl Store {
     /// Looks at all minutes that are settled and were not looked at yet; of how many keys.
-    pub async fn watch_keys(&self) -> Result<usize, StoreError> {
-        if !self.alerts.enabled {
+    pub async fn evaluate_usage_rules(&self) -> Result<usize, StoreError> {
+        if !self.alert_settings.enabled {
             return Ok(0);
         }
         let now = self.now();
@@ -48,8 +48,8 @@ impl Store {
                 return Ok(looked);
             }
             looked += keys.len();
-            let raiser = self.raiser();
-            self.backend.write(move |db| Box::pin(watch_all(db, keys, until, raiser, now))).await?;
+            let alert_writer = self.alert_writer();
+            self.backend.write(move |db| Box::pin(watch_all(db, keys, until, alert_writer, now))).await?;
         }
     }
 
@@ -67,10 +67,10 @@ impl Store {
 
     /// Looks at what becomes due by the passing of time, and deletes what is older than it is kept; how many alerts were
     /// raised.
-    pub async fn watch_lives(&self) -> Result<usize, StoreError> {
+    pub async fn evaluate_lifecycle_rules(&self) -> Result<usize, StoreError> {
         let now = self.now();
         self.sweep_alerts(now).await?;
-        if !self.alerts.enabled {
+        if !self.alert_settings.enabled {
             return Ok(0);
         }
         let (mut raised, mut after) = (0, String::new());
@@ -81,12 +81,13 @@ impl Store {
             let due: Vec<(AccountId, NewAlert)> = lives
                 .iter()
                 .flat_map(|(life, account)| {
-                    life.due(&self.alerts, now).into_iter().map(|alert| (*account, alert))
+                    life.due(&self.alert_settings, now).into_iter().map(|alert| (*account, alert))
                 })
                 .collect();
             if !due.is_empty() {
-                let raiser = self.raiser();
-                raised += self.backend.write(move |db| Box::pin(raise_all(db, due, raiser, now))).await?;
+                let alert_writer = self.alert_writer();
+                raised +=
+                    self.backend.write(move |db| Box::pin(raise_all(db, due, alert_writer, now))).await?;
             }
         }
     }
@@ -100,8 +101,8 @@ impl Store {
         let sql = "SELECT id, account_id, name, created_at, expires_at, last_used_at FROM keys \
              WHERE id > $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) \
              AND (expires_at <= $3 OR COALESCE(last_used_at, created_at) <= $4) ORDER BY id LIMIT $5";
-        let soon = now.plus(self.alerts.expiring);
-        let binds = binds![after, now, soon, now.minus(self.alerts.unused), LIVES];
+        let soon = now.plus(self.alert_settings.expiring);
+        let binds = binds![after, now, soon, now.minus(self.alert_settings.unused), LIVES];
         let rows = self.backend.read().await?.fetch_all(sql, binds).await?;
         let life = |row: &Row| {
             let life = KeyLife {
@@ -117,7 +118,7 @@ impl Store {
     }
 
     async fn sweep_alerts(&self, now: Timestamp) -> Result<(), StoreError> {
-        let oldest = now.minus(self.alerts.keep);
+        let oldest = now.minus(self.alert_settings.keep);
         loop {
             let swept = self.backend.write(move |db| Box::pin(sweep(db, oldest))).await?;
             if swept < u64::from(SWEPT) {
@@ -138,12 +139,12 @@ async fn sweep(db: &mut Connection, oldest: Timestamp) -> Result<u64, StoreError
 async fn raise_all(
     db: &mut Connection,
     due: Vec<(AccountId, NewAlert)>,
-    raiser: AlertWriter,
+    alert_writer: AlertWriter,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     let mut raised = 0;
     for (account, alert) in due {
-        raised += usize::from(raise(db, account, alert, &raiser, now).await?);
+        raised += usize::from(raise(db, account, alert, &alert_writer, now).await?);
     }
     Ok(raised)
 }
@@ -152,11 +153,11 @@ async fn watch_all(
     db: &mut Connection,
     keys: Vec<KeyId>,
     until: i64,
-    raiser: AlertWriter,
+    alert_writer: AlertWriter,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for key in keys {
-        watch_one(db, key, until, &raiser, now).await?;
+        watch_one(db, key, until, &alert_writer, now).await?;
     }
     Ok(())
 }
@@ -165,15 +166,15 @@ async fn watch_one(
     db: &mut Connection,
     id: KeyId,
     until: i64,
-    raiser: &AlertWriter,
+    alert_writer: &AlertWriter,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // The key's row first, as everywhere; it also keeps a second server from making the watch at the same time.
     let sql =
         "SELECT account_id, name, created_at, rate_limit, revoked_at, expires_at FROM keys WHERE id = $1";
-    let Some(row) = db.fetch_held(sql, binds![id.to_string()]).await? else { return Ok(()) };
+    let Some(row) = db.fetch_locked(sql, binds![id.to_string()]).await? else { return Ok(()) };
     let sql = "SELECT state, evaluated_until FROM key_watches WHERE key_id = $1";
-    let (mut watch, from) = match db.fetch_held(sql, binds![id.to_string()]).await? {
+    let (mut watch, from) = match db.fetch_locked(sql, binds![id.to_string()]).await? {
         Some(row) => (row.json::<KeyWatch>("state")?, row.integer("evaluated_until")?),
         None => (KeyWatch::default(), 0),
     };
@@ -185,11 +186,11 @@ async fn watch_one(
     // Whoever still uses a dead key is told of by a rule of its own.
     if !dead {
         for minute in &minutes {
-            due.extend(watch.observe(&key, minute, &raiser.settings, now));
+            due.extend(watch.observe(&key, minute, &alert_writer.settings, now));
         }
-        due.extend(watch.wake(&key, &raiser.settings, now));
+        due.extend(watch.wake(&key, &alert_writer.settings, now));
     }
-    let wake_at = if dead { None } else { watch.wake_at(&raiser.settings) };
+    let wake_at = if dead { None } else { watch.wake_at(&alert_writer.settings) };
     db.execute(
         "INSERT INTO key_watches (key_id, state, evaluated_until, wake_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (key_id) DO UPDATE SET state = $2, evaluated_until = $3, wake_at = $4",
@@ -198,7 +199,7 @@ async fn watch_one(
     .await?;
     let account: AccountId = row.parse("account_id")?;
     for alert in due {
-        raise(db, account, alert, raiser, now).await?;
+        raise(db, account, alert, alert_writer, now).await?;
     }
     Ok(())
 }

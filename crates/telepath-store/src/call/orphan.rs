@@ -12,11 +12,11 @@ use crate::error::StoreError;
 use crate::event;
 use crate::sql::{Connection, Row, binds};
 
-/// When the store last knew that live calls were live; see [`beat`].
+/// When the store last knew that live calls were live; see [`record_heartbeat`].
 const ALIVE: &str = "alive_at";
 
 /// Writes down that the server is alive: should it be killed, this is how far its live calls are known to have gone.
-pub(crate) async fn beat(
+pub(crate) async fn record_heartbeat(
     db: &mut Connection,
     node: Option<NodeId>,
     now: Timestamp,
@@ -33,7 +33,7 @@ pub(crate) async fn beat(
 }
 
 /// Live calls that nobody carries any more.
-pub(crate) enum Orphans {
+pub(crate) enum OrphanedCalls {
     /// All that are live, because their only server has just started.
     All,
     /// Those of no known server.
@@ -44,36 +44,36 @@ pub(crate) enum Orphans {
 
 /// Ends the calls that a crash left live. They are taken to have ended when their server was last known to be alive, and
 /// no earlier than they were answered.
-pub(crate) async fn close_orphans(
+pub(crate) async fn close_orphaned_calls(
     db: &mut Connection,
     context: &StoreContext,
-    orphans: Orphans,
+    orphans: OrphanedCalls,
 ) -> Result<u64, StoreError> {
     const LIVE: &str = "SELECT id, account_id, trunk_id, answer_time FROM calls WHERE status = 'connected'";
     let (rows, alive) = match orphans {
-        Orphans::All => (db.fetch_all(LIVE, vec![]).await?, last_beat(db).await?),
-        Orphans::WithoutNode => {
+        OrphanedCalls::All => (db.fetch_all(LIVE, vec![]).await?, last_heartbeat(db).await?),
+        OrphanedCalls::WithoutNode => {
             let sql = format!("{LIVE} AND (node_id IS NULL OR node_id NOT IN (SELECT id FROM nodes))");
-            (db.fetch_all(sql, vec![]).await?, last_beat(db).await?)
+            (db.fetch_all(sql, vec![]).await?, last_heartbeat(db).await?)
         }
-        Orphans::Of(node, alive) => {
+        OrphanedCalls::Of(node, alive) => {
             let sql = format!("{LIVE} AND node_id = $1");
             (db.fetch_all(sql, binds![node.to_string()]).await?, alive)
         }
     };
     for row in &rows {
-        close_orphan(db, context, row, alive).await?;
+        close_orphaned_call(db, context, row, alive).await?;
     }
     // The length of a list fits.
     Ok(rows.len() as u64)
 }
 
-async fn last_beat(db: &mut Connection) -> Result<Timestamp, StoreError> {
+async fn last_heartbeat(db: &mut Connection) -> Result<Timestamp, StoreError> {
     let alive = db.fetch_optional("SELECT value FROM settings WHERE name = $1", binds![ALIVE]).await?;
     alive.map_or(Ok(Timestamp::default()), |row| row.parse("value").map(Timestamp::from_unix_ms))
 }
 
-async fn close_orphan(
+async fn close_orphaned_call(
     db: &mut Connection,
     context: &StoreContext,
     row: &Row,

@@ -9,7 +9,7 @@ pub(crate) const LEASE: Duration = Duration::from_millis(500);
 /// How long after its commit a change waits for a server that does not confirm it. Whatever that server admits by was
 /// asked for before the commit, so its lease is over by then. The difference is for clocks that run at different rates
 /// and for the way from the judgement to the answer.
-pub(crate) const OUTLIVES: Duration = Duration::from_millis(600);
+pub(crate) const BARRIER_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// Always valid: there is no other server.
 const UNBOUNDED: u64 = u64::MAX;
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(lease.left(asked), Some(LEASE));
         assert_eq!(lease.left(asked + LEASE / 2), Some(LEASE / 2));
         assert_eq!(lease.left(asked + LEASE), Some(Duration::ZERO));
-        assert!(OUTLIVES > LEASE, "who waits, waits longer than who admits");
+        assert!(BARRIER_TIMEOUT > LEASE, "who waits, waits longer than who admits");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::NodeId;
 
-use crate::call::orphan::{Orphans, close_orphans};
+use crate::call::orphan::{OrphanedCalls, close_orphaned_calls};
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
@@ -22,7 +22,7 @@ pub(crate) struct NewNode {
 }
 
 /// Another server's row as it was seen.
-pub(crate) struct Seen {
+pub(crate) struct NodeRow {
     id: NodeId,
     name: String,
     shared_windows: bool,
@@ -35,16 +35,16 @@ pub(crate) type Heartbeats = HashMap<NodeId, i64>;
 
 /// The beats of all servers that this one may not work beside, as long as they live: limits that are counted in two
 /// memories are no limits.
-pub(crate) async fn rivals(db: &mut Connection, new: &NewNode) -> Result<Heartbeats, StoreError> {
+pub(crate) async fn conflicting_nodes(db: &mut Connection, new: &NewNode) -> Result<Heartbeats, StoreError> {
     let seen = others(db, new.id).await?;
-    Ok(seen.iter().filter(|seen| is_rival(new, seen)).map(|seen| (seen.id, seen.beats)).collect())
+    Ok(seen.iter().filter(|seen| conflicts_with(new, seen)).map(|seen| (seen.id, seen.beats)).collect())
 }
 
-fn is_rival(new: &NewNode, other: &Seen) -> bool {
+fn conflicts_with(new: &NewNode, other: &NodeRow) -> bool {
     !(new.shared_windows && other.shared_windows)
 }
 
-/// Enters the row. `watched` are the rivals as they were a whole lease ago; who has not moved since is gone.
+/// Enters the row. `watched` are the conflicting servers as they were a whole lease ago; who has not moved since is gone.
 pub(crate) async fn join(
     db: &mut Connection,
     context: &StoreContext,
@@ -54,13 +54,13 @@ pub(crate) async fn join(
     // Two servers that start at once see each other.
     db.execute("LOCK TABLE nodes IN SHARE ROW EXCLUSIVE MODE", vec![]).await?;
     for other in others(db, new.id).await? {
-        if !is_rival(&new, &other) {
+        if !conflicts_with(&new, &other) {
             continue;
         }
         if watched.get(&other.id) != Some(&other.beats) {
             return Err(StoreError::OtherServer { name: other.name });
         }
-        bury(db, context, &other).await?;
+        evict(db, context, &other).await?;
     }
     let now = context.clock.now();
     let sql = "INSERT INTO nodes (id, name, started_at, shared_windows, beats, confirmed_version, alive_at) \
@@ -95,12 +95,12 @@ pub(crate) async fn renew(
 /// Whether every server but this one has read up to a change.
 pub(crate) async fn all_confirmed(
     db: &mut Connection,
-    me: Option<NodeId>,
+    node_id: Option<NodeId>,
     version: i64,
 ) -> Result<bool, StoreError> {
     let sql = "SELECT count(*) AS behind FROM nodes WHERE confirmed_version < $1 AND id <> $2";
-    let me = me.map(|id| id.to_string()).unwrap_or_default();
-    Ok(db.fetch_one(sql, binds![version, me]).await?.integer("behind")? == 0)
+    let node_id = node_id.map(|id| id.to_string()).unwrap_or_default();
+    Ok(db.fetch_one(sql, binds![version, node_id]).await?.integer("behind")? == 0)
 }
 
 /// Takes a server out that stops and admits nobody any more.
@@ -114,38 +114,38 @@ pub(crate) async fn leave(db: &mut Connection, id: NodeId) -> Result<(), StoreEr
 pub(crate) async fn evict_dead_nodes(
     db: &mut Connection,
     context: &StoreContext,
-    me: NodeId,
+    node_id: NodeId,
     earlier: &Heartbeats,
 ) -> Result<Heartbeats, StoreError> {
     let mut living = Heartbeats::new();
-    for other in others(db, me).await? {
+    for other in others(db, node_id).await? {
         if earlier.get(&other.id) == Some(&other.beats) {
-            bury(db, context, &other).await?;
+            evict(db, context, &other).await?;
         } else {
             living.insert(other.id, other.beats);
         }
     }
-    close_orphans(db, context, Orphans::WithoutNode).await?;
+    close_orphaned_calls(db, context, OrphanedCalls::WithoutNode).await?;
     Ok(living)
 }
 
 /// Only if it has not moved in the meantime.
-async fn bury(db: &mut Connection, context: &StoreContext, dead: &Seen) -> Result<(), StoreError> {
+async fn evict(db: &mut Connection, context: &StoreContext, dead: &NodeRow) -> Result<(), StoreError> {
     let sql = "DELETE FROM nodes WHERE id = $1 AND beats = $2";
     if db.execute(sql, binds![dead.id.to_string(), dead.beats]).await? > 0 {
-        let calls = close_orphans(db, context, Orphans::Of(dead.id, dead.alive_at)).await?;
+        let calls = close_orphaned_calls(db, context, OrphanedCalls::Of(dead.id, dead.alive_at)).await?;
         tracing::warn!(node = %dead.id, name = dead.name, calls, "a server is gone without having stopped");
     }
     Ok(())
 }
 
-async fn others(db: &mut Connection, me: NodeId) -> Result<Vec<Seen>, StoreError> {
+async fn others(db: &mut Connection, node_id: NodeId) -> Result<Vec<NodeRow>, StoreError> {
     let sql = "SELECT id, name, shared_windows, beats, alive_at FROM nodes WHERE id <> $1";
-    db.fetch_all(sql, binds![me.to_string()]).await?.iter().map(seen_of).collect()
+    db.fetch_all(sql, binds![node_id.to_string()]).await?.iter().map(node_row).collect()
 }
 
-fn seen_of(row: &Row) -> Result<Seen, StoreError> {
-    Ok(Seen {
+fn node_row(row: &Row) -> Result<NodeRow, StoreError> {
+    Ok(NodeRow {
         id: row.parse("id")?,
         name: row.text("name")?,
         shared_windows: row.integer("shared_windows")? != 0,

@@ -12,7 +12,7 @@ use super::State;
 use super::lease::LEASE;
 use super::node::{self, Heartbeats, NewNode, Renewed};
 use crate::backend::{Backend, Driver};
-use crate::call::orphan::{Orphans, close_orphans};
+use crate::call::orphan::{OrphanedCalls, close_orphaned_calls};
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key_clock;
@@ -23,48 +23,50 @@ use crate::sql::Connection;
 use crate::webhook::outbox;
 
 /// Between two renewals when nothing happens: several fit into a lease.
-const RENEW_EVERY: Duration = Duration::from_millis(100);
+const RENEWAL_INTERVAL: Duration = Duration::from_millis(100);
 /// A renewal that takes longer is worth nothing.
-const RENEW_WITHIN: Duration = LEASE;
+const RENEWAL_TIMEOUT: Duration = LEASE;
 /// How long a new connection may take.
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the keys that have changed may take to arrive. Nobody is admitted meanwhile, once the lease is over.
-const READ_WITHIN: Duration = Duration::from_secs(30);
-/// Renewals of one turn: after news one follows at once, to confirm it.
-const RENEWALS: usize = 8;
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Renewals of one turn: after key changes one follows at once, to confirm it.
+const MAX_RENEWALS: usize = 8;
 /// How long a start watches whether another server still moves: longer than a lease, and than its renewals lie apart.
-const WATCH: Duration = Duration::from_secs(1);
+const OBSERVATION_PERIOD: Duration = Duration::from_secs(1);
 /// Between two looks at the others. A server that has not moved from one to the next is gone: much longer than a broken
 /// network usually takes to heal, because its calls are then taken to be over.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
-/// Between two attempts to listen for news; without them a change is heard of at the next renewal.
-const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_mins(1);
+/// Between two attempts to listen for key changes; without them a change is heard of at the next renewal.
+const RELISTEN_DELAY: Duration = Duration::from_secs(1);
 
 /// Enters a server's row. If there are others that may only be left over from a crash, they are watched first.
-pub(super) async fn enter(
+pub(super) async fn register(
     backend: &Backend,
     context: &StoreContext,
     node: &NewNode,
 ) -> Result<(), StoreError> {
     let looked = node.clone();
     let watched: Result<Heartbeats, StoreError> =
-        backend.write(move |db| Box::pin(async move { node::rivals(db, &looked).await })).await;
+        backend.write(move |db| Box::pin(async move { node::conflicting_nodes(db, &looked).await })).await;
     let watched = watched?;
     if !watched.is_empty() {
-        sleep(WATCH).await;
+        sleep(OBSERVATION_PERIOD).await;
     }
     let (joining, own) = (node.clone(), context.clone());
     let joined: Result<(), StoreError> =
         backend.write(move |db| Box::pin(async move { node::join(db, &own, joining, &watched).await })).await;
     joined?;
-    close_forgotten(backend, context).await
+    close_unowned_calls(backend, context).await
 }
 
 /// Closes calls that no server carries. Not while the others are kept out, because it may take its time.
-async fn close_forgotten(backend: &Backend, context: &StoreContext) -> Result<(), StoreError> {
+async fn close_unowned_calls(backend: &Backend, context: &StoreContext) -> Result<(), StoreError> {
     let context = context.clone();
     let closed: Result<u64, StoreError> = backend
-        .write(move |db| Box::pin(async move { close_orphans(db, &context, Orphans::WithoutNode).await }))
+        .write(move |db| {
+            Box::pin(async move { close_orphaned_calls(db, &context, OrphanedCalls::WithoutNode).await })
+        })
         .await;
     match closed? {
         0 => {}
@@ -74,7 +76,7 @@ async fn close_forgotten(backend: &Backend, context: &StoreContext) -> Result<()
 }
 
 /// Renews the lease and brings changes into memory, on a connection of its own, so that no other work delays it.
-pub(super) struct Renewer {
+pub(super) struct LeaseRenewer {
     postgres: PostgresBackend,
     context: StoreContext,
     keys: KeyTable,
@@ -84,7 +86,7 @@ pub(super) struct Renewer {
     connection: Option<Connection>,
 }
 
-impl Renewer {
+impl LeaseRenewer {
     pub(super) fn new(
         postgres: PostgresBackend,
         context: StoreContext,
@@ -101,15 +103,15 @@ impl Renewer {
     }
 
     pub(super) async fn run(mut self) {
-        let mut ticks = interval(RENEW_EVERY);
+        let mut ticks = interval(RENEWAL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
         while !self.postgres.is_closed() {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = self.state.news.notified() => {}
+                () = self.state.key_changes.notified() => {}
             }
-            match self.turn().await {
+            match self.renew_until_current().await {
                 Ok(()) => {
                     if std::mem::take(&mut failing) {
                         tracing::info!("the lease is renewed again");
@@ -127,8 +129,8 @@ impl Renewer {
     }
 
     /// Renews until there is nothing new, so that what was read is also confirmed.
-    pub(super) async fn turn(&mut self) -> Result<(), StoreError> {
-        for _ in 0..RENEWALS {
+    pub(super) async fn renew_until_current(&mut self) -> Result<(), StoreError> {
+        for _ in 0..MAX_RENEWALS {
             if !self.renew().await? {
                 break;
             }
@@ -140,23 +142,25 @@ impl Renewer {
     async fn renew(&mut self) -> Result<bool, StoreError> {
         let mut db = match self.connection.take() {
             Some(db) => db,
-            None => within(CONNECT_WITHIN, self.postgres.own_connection()).await?,
+            None => with_timeout(CONNECT_TIMEOUT, self.postgres.own_connection()).await?,
         };
         let asked = Instant::now();
-        let renewed = within(RENEW_WITHIN, node::renew(&mut db, self.node.id, self.node.confirmed)).await?;
+        let renewed =
+            with_timeout(RENEWAL_TIMEOUT, node::renew(&mut db, self.node.id, self.node.confirmed)).await?;
         let Some(Renewed { clock, nodes }) = renewed else {
             self.connection = Some(db);
             // The others do not wait for a server without a row, so it must not admit anybody.
             self.state.lease.end();
             tracing::warn!("this server was taken to be gone; it joins again");
-            enter(&Backend::new(Driver::Postgres(self.postgres.clone())), &self.context, &self.node).await?;
+            register(&Backend::new(Driver::Postgres(self.postgres.clone())), &self.context, &self.node)
+                .await?;
             return Ok(true);
         };
-        let news = self.read_up_to(&mut db, clock).await?;
+        let key_changes = self.read_up_to(&mut db, clock).await?;
         self.state.lease.grant(asked);
         self.state.nodes.store(nodes, Ordering::Relaxed);
         self.connection = Some(db);
-        Ok(news)
+        Ok(key_changes)
     }
 
     /// Brings every change up to `clock` into memory; whether there was one.
@@ -167,13 +171,13 @@ impl Renewer {
         if clock == self.node.confirmed {
             return Ok(false);
         }
-        within(READ_WITHIN, load_changed(db, self.node.confirmed, &self.keys)).await?;
+        with_timeout(READ_TIMEOUT, load_changed(db, self.node.confirmed, &self.keys)).await?;
         self.node.confirmed = clock;
         Ok(true)
     }
 }
 
-async fn within<T>(
+async fn with_timeout<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
@@ -187,29 +191,31 @@ pub(super) async fn listen(backend: Backend, state: Arc<State>) {
     while !postgres.is_closed() {
         if let Ok(mut listener) = postgres.listener(&[key_clock::CHANNEL, outbox::CHANNEL]).await {
             // What was announced while nobody listened.
-            state.news.notify_one();
+            state.key_changes.notify_one();
             backend.ring();
             while let Ok(announced) = listener.recv().await {
                 match announced.channel() {
                     outbox::CHANNEL => backend.ring(),
-                    _ => state.news.notify_one(),
+                    _ => state.key_changes.notify_one(),
                 }
             }
         }
-        sleep(LISTEN_AGAIN_AFTER).await;
+        sleep(RELISTEN_DELAY).await;
     }
 }
 
 /// Finds servers that are gone, takes them out and closes their calls.
-pub(super) async fn look_after(backend: Backend, context: StoreContext, me: NodeId) {
-    let mut ticks = interval(LOOK_EVERY);
+pub(super) async fn monitor_nodes(backend: Backend, context: StoreContext, node_id: NodeId) {
+    let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut earlier = Heartbeats::new();
     loop {
         ticks.tick().await;
         let (own, before) = (context.clone(), std::mem::take(&mut earlier));
         let looked: Result<Heartbeats, StoreError> = backend
-            .write(move |db| Box::pin(async move { node::evict_dead_nodes(db, &own, me, &before).await }))
+            .write(move |db| {
+                Box::pin(async move { node::evict_dead_nodes(db, &own, node_id, &before).await })
+            })
             .await;
         match looked {
             Ok(living) => earlier = living,

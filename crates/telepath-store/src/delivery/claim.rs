@@ -31,7 +31,7 @@ pub struct DueWebhook {
 
 /// How many deliveries of an endpoint to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grant {
+pub struct DeliveryQuota {
     /// Which endpoint.
     pub webhook: WebhookId,
     /// How many.
@@ -40,7 +40,7 @@ pub struct Grant {
 
 /// Where deliveries of an endpoint go.
 #[derive(Debug)]
-pub struct Receiver {
+pub struct DeliveryTarget {
     /// Which endpoint.
     pub webhook: WebhookId,
     /// Whose it is.
@@ -55,11 +55,11 @@ pub struct Receiver {
 
 /// A delivery that this process has taken and must finish or give back.
 #[derive(Debug)]
-pub struct Claimed {
+pub struct ClaimedDelivery {
     /// Which.
     pub id: DeliveryId,
     /// Where to.
-    pub receiver: Arc<Receiver>,
+    pub target: Arc<DeliveryTarget>,
     /// Of which event.
     pub event: EventId,
     /// The number of the attempt to be made, counted from 1.
@@ -72,7 +72,7 @@ pub struct Claimed {
 
 impl Store {
     /// Waits until something was committed that may have made deliveries due.
-    pub async fn until_committed(&self) {
+    pub async fn wait_for_commit(&self) {
         self.backend.committed().notified().await;
     }
 
@@ -97,12 +97,16 @@ impl Store {
     /// Takes deliveries that are due, those that have been due for longest first, until `lease_ends`.
     pub async fn claim_deliveries(
         &self,
-        grants: Vec<Grant>,
+        grants: Vec<DeliveryQuota>,
         lease: &str,
         lease_ends: Timestamp,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        let claim =
-            Claim { lease: lease.to_owned(), lease_ends, now: self.now(), context: self.context.clone() };
+    ) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        let claim = LeaseTerms {
+            lease: lease.to_owned(),
+            lease_ends,
+            now: self.now(),
+            context: self.context.clone(),
+        };
         self.backend.write(move |db| Box::pin(take_all(db, grants, claim))).await
     }
 
@@ -139,32 +143,36 @@ pub(crate) async fn void_leases(db: &mut Connection, now: Timestamp) -> Result<u
     db.execute(sql, binds![now]).await
 }
 
-struct Claim {
+struct LeaseTerms {
     lease: String,
     lease_ends: Timestamp,
     now: Timestamp,
     context: StoreContext,
 }
 
-async fn take_all(db: &mut Connection, grants: Vec<Grant>, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+async fn take_all(
+    db: &mut Connection,
+    grants: Vec<DeliveryQuota>,
+    claim: LeaseTerms,
+) -> Result<Vec<ClaimedDelivery>, StoreError> {
     let mut claimed = Vec::new();
     for grant in grants {
-        if let Some(receiver) = receiver(db, grant.webhook, &claim).await? {
-            take(db, &Arc::new(receiver), grant.deliveries, &claim, &mut claimed).await?;
+        if let Some(target) = target(db, grant.webhook, &claim).await? {
+            take(db, &Arc::new(target), grant.deliveries, &claim, &mut claimed).await?;
         }
     }
     Ok(claimed)
 }
 
-async fn receiver(
+async fn target(
     db: &mut Connection,
     webhook: WebhookId,
-    claim: &Claim,
-) -> Result<Option<Receiver>, StoreError> {
+    claim: &LeaseTerms,
+) -> Result<Option<DeliveryTarget>, StoreError> {
     let sql = "SELECT account_id, url, max_in_flight FROM webhooks \
                WHERE id = $1 AND status = 'active' AND deleted_at IS NULL";
     let Some(row) = db.fetch_optional(sql, binds![webhook.to_string()]).await? else { return Ok(None) };
-    Ok(Some(Receiver {
+    Ok(Some(DeliveryTarget {
         webhook,
         account: row.parse("account_id")?,
         url: url_of(&row)?,
@@ -175,10 +183,10 @@ async fn receiver(
 
 async fn take(
     db: &mut Connection,
-    receiver: &Arc<Receiver>,
+    target: &Arc<DeliveryTarget>,
     count: u32,
-    claim: &Claim,
-    claimed: &mut Vec<Claimed>,
+    claim: &LeaseTerms,
+    claimed: &mut Vec<ClaimedDelivery>,
 ) -> Result<(), StoreError> {
     let sql = format!(
         "UPDATE webhook_deliveries SET lease = $1, next_at = $2 WHERE id IN (SELECT id FROM webhook_deliveries \
@@ -187,13 +195,12 @@ async fn take(
          (SELECT payload FROM outbox_events WHERE outbox_events.id = webhook_deliveries.event_id) AS payload",
         db.skip_locked()
     );
-    let values =
-        binds![claim.lease.as_str(), claim.lease_ends, receiver.webhook.to_string(), claim.now, count];
+    let values = binds![claim.lease.as_str(), claim.lease_ends, target.webhook.to_string(), claim.now, count];
     let from = claimed.len();
     for row in db.fetch_all(sql, values).await? {
-        claimed.push(Claimed {
+        claimed.push(ClaimedDelivery {
             id: row.parse("id")?,
-            receiver: Arc::clone(receiver),
+            target: Arc::clone(target),
             event: row.parse("event_id")?,
             attempt: row.number::<u32>("attempts")?.saturating_add(1),
             tries: row.number::<u32>("tries")?.saturating_add(1),

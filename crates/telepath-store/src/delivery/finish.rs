@@ -9,29 +9,29 @@ use telepath_core::webhook::delivery::{
 };
 use telepath_core::webhook::health::Turn;
 
-use super::claim::Claimed;
+use super::claim::ClaimedDelivery;
 use crate::alert::raise::{AlertWriter, raise};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 use crate::store::Store;
 use crate::webhook::WebhookChangeError;
-use crate::webhook::change::{Hold, disable, hold, set_health};
+use crate::webhook::change::{AutoDisable, disable, lock, set_health};
 
 impl Store {
     /// Writes down what came of an attempt. Of a delivery whose lease was lost meanwhile nothing is written: it is sent
     /// again by whoever has it now.
     pub async fn finish_attempt(
         &self,
-        claimed: &Claimed,
+        claimed: &ClaimedDelivery,
         lease: &str,
         outcome: Outcome,
         draw: Draw,
     ) -> Result<Turn, StoreError> {
         let now = self.now();
-        let ending = Ending {
+        let attempt = FinishedAttempt {
             id: claimed.id,
-            webhook: claimed.receiver.webhook,
-            account: claimed.receiver.account,
+            webhook: claimed.target.webhook,
+            account: claimed.target.account,
             number: claimed.attempt,
             next: next(&outcome, claimed.tries, now, draw),
             lease: lease.to_owned(),
@@ -39,13 +39,13 @@ impl Store {
             now,
             audit_id: self.new_id(now)?,
             event_id: self.new_id(now)?,
-            raiser: self.raiser(),
+            alert_writer: self.alert_writer(),
         };
-        self.backend.write(move |db| Box::pin(finish(db, ending))).await
+        self.backend.write(move |db| Box::pin(finish(db, attempt))).await
     }
 }
 
-struct Ending {
+struct FinishedAttempt {
     id: DeliveryId,
     webhook: WebhookId,
     account: AccountId,
@@ -56,40 +56,40 @@ struct Ending {
     now: Timestamp,
     audit_id: AuditId,
     event_id: EventId,
-    raiser: AlertWriter,
+    alert_writer: AlertWriter,
 }
 
-async fn finish(db: &mut Connection, ending: Ending) -> Result<Turn, StoreError> {
-    let (status, next_at, finished_at) = match ending.next {
-        Next::Delivered => (DeliveryStatus::Delivered, ending.now, Some(ending.now)),
-        Next::Exhausted => (DeliveryStatus::Exhausted, ending.now, Some(ending.now)),
+async fn finish(db: &mut Connection, attempt: FinishedAttempt) -> Result<Turn, StoreError> {
+    let (status, next_at, finished_at) = match attempt.next {
+        Next::Delivered => (DeliveryStatus::Delivered, attempt.now, Some(attempt.now)),
+        Next::Exhausted => (DeliveryStatus::Exhausted, attempt.now, Some(attempt.now)),
         Next::Again(at) => (DeliveryStatus::Pending, at, None),
     };
     let touched = db
         .execute(
             "UPDATE webhook_deliveries SET status = $3, next_at = $4, finished_at = $5, lease = NULL, \
              attempts = attempts + 1, tries = tries + 1 WHERE id = $1 AND lease = $2",
-            binds![ending.id.to_string(), ending.lease.as_str(), status.name(), next_at, finished_at],
+            binds![attempt.id.to_string(), attempt.lease.as_str(), status.name(), next_at, finished_at],
         )
         .await?;
     if touched == 0 {
         return Ok(Turn::None);
     }
-    keep_attempt(db, &ending).await?;
-    let turn = judge(db, &ending).await?;
+    keep_attempt(db, &attempt).await?;
+    let turn = judge(db, &attempt).await?;
     Ok(turn)
 }
 
-async fn keep_attempt(db: &mut Connection, ending: &Ending) -> Result<(), StoreError> {
-    let outcome = &ending.outcome;
+async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<(), StoreError> {
+    let outcome = &attempt.outcome;
     let answer = &outcome.answer[..outcome.answer.len().min(KEPT_ANSWER)];
     db.execute(
         "INSERT INTO webhook_attempts (delivery_id, number, at, duration_ms, status, error, answer) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         binds![
-            ending.id.to_string(),
-            ending.number,
-            ending.now,
+            attempt.id.to_string(),
+            attempt.number,
+            attempt.now,
             u32::try_from(outcome.duration.as_millis()).unwrap_or(u32::MAX),
             outcome.status.map(u32::from),
             outcome.error.map(ErrorClass::name),
@@ -97,22 +97,22 @@ async fn keep_attempt(db: &mut Connection, ending: &Ending) -> Result<(), StoreE
         ],
     )
     .await?;
-    if let Some(oldest) = ending.number.checked_sub(KEPT_ATTEMPTS).filter(|oldest| *oldest > 0) {
+    if let Some(oldest) = attempt.number.checked_sub(KEPT_ATTEMPTS).filter(|oldest| *oldest > 0) {
         let sql = "DELETE FROM webhook_attempts WHERE delivery_id = $1 AND number <= $2";
-        db.execute(sql, binds![ending.id.to_string(), oldest]).await?;
+        db.execute(sql, binds![attempt.id.to_string(), oldest]).await?;
     }
     Ok(())
 }
 
 /// What the attempt means for the endpoint. The success of a healthy one, the usual case, touches no row.
-async fn judge(db: &mut Connection, ending: &Ending) -> Result<Turn, StoreError> {
-    if ending.outcome.error.is_none() {
+async fn judge(db: &mut Connection, attempt: &FinishedAttempt) -> Result<Turn, StoreError> {
+    if attempt.outcome.error.is_none() {
         let sql = "UPDATE webhooks SET failing_since = NULL, failures = 0, warned_at = NULL \
                    WHERE id = $1 AND failures > 0";
-        db.execute(sql, binds![ending.webhook.to_string()]).await?;
+        db.execute(sql, binds![attempt.webhook.to_string()]).await?;
         return Ok(Turn::None);
     }
-    let webhook = match hold(db, ending.account, ending.webhook, ending.now).await {
+    let webhook = match lock(db, attempt.account, attempt.webhook, attempt.now).await {
         Ok(webhook) => webhook,
         // Deleted while the attempt was under way.
         Err(WebhookChangeError::NotFound) => return Ok(Turn::None),
@@ -124,24 +124,24 @@ async fn judge(db: &mut Connection, ending: &Ending) -> Result<Turn, StoreError>
             | WebhookChangeError::Invalid(_),
         ) => return Err(StoreError::Broken),
     };
-    let (health, turn) = webhook.health.after(ending.outcome.error, ending.now);
-    set_health(db, ending.webhook, health).await?;
+    let (health, turn) = webhook.health.after(attempt.outcome.error, attempt.now);
+    set_health(db, attempt.webhook, health).await?;
     match turn {
         Turn::None => {}
         Turn::Warn => {
-            let alert = health.warning(ending.webhook, webhook.url.host());
-            raise(db, ending.account, alert, &ending.raiser, ending.now).await?;
+            let alert = health.warning(attempt.webhook, webhook.url.host());
+            raise(db, attempt.account, alert, &attempt.alert_writer, attempt.now).await?;
         }
         Turn::Disable(reason) => {
-            let (audit_id, event_id, now) = (ending.audit_id, ending.event_id, ending.now);
-            disable(db, &webhook, Hold { reason, health, audit_id, event_id, now }).await?;
+            let (audit_id, event_id, now) = (attempt.audit_id, attempt.event_id, attempt.now);
+            disable(db, &webhook, AutoDisable { reason, health, audit_id, event_id, now }).await?;
         }
     }
     if webhook.status == WebhookStatus::Disabled {
         // Disabled while the attempt was under way: what would be tried again is held like the rest.
         let sql = "UPDATE webhook_deliveries SET status = 'held', finished_at = $2 \
                    WHERE id = $1 AND status = 'pending'";
-        db.execute(sql, binds![ending.id.to_string(), ending.now]).await?;
+        db.execute(sql, binds![attempt.id.to_string(), attempt.now]).await?;
     }
     Ok(turn)
 }

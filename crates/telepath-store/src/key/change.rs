@@ -9,7 +9,7 @@ use telepath_core::secret::{HashedKey, KeyMask};
 use telepath_core::validation::Invalid;
 
 use super::commit::Changed;
-use super::grantor::{self, must_cover, must_cover_scopes, must_give};
+use super::grantor::{self, check_can_grant, check_covers, check_covers_scopes};
 use super::{KeyChangeError, row};
 use crate::audit::diff::diff;
 use crate::error::StoreError;
@@ -33,7 +33,7 @@ pub(super) struct Creation {
 pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Changed, KeyChangeError> {
     let Creation { id, account, secret_id, hash, mask, new, origin, audit_id, event_id } = creation;
     let grantor = grantor::lock_grantor(db, account, origin).await?;
-    must_give(grantor.as_ref(), &Rights::from(&new))?;
+    check_can_grant(grantor.as_ref(), &Rights::from(&new))?;
     db.execute(
         "INSERT INTO keys (id, account_id, name, preset, scopes, rate_limit, allowed_ips, not_before, expires_at, \
          created_at, created_by, request_count, error_count, version) \
@@ -136,8 +136,8 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Change
     let Update { account, id, patch, origin, audit_id } = update;
     let (old, grantor) = grantor::hold(db, account, id, origin).await?;
     let new = patched(&old, patch);
-    must_cover(grantor.as_ref(), &old)?;
-    must_give(grantor.as_ref(), &Rights::from(&new))?;
+    check_covers(grantor.as_ref(), &old)?;
+    check_can_grant(grantor.as_ref(), &Rights::from(&new))?;
     if old.revocation.is_some() {
         return Err(KeyChangeError::Revoked);
     }
@@ -146,7 +146,7 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Change
     {
         return Err(KeyChangeError::Beyond(Invalid::one("not_before", "must be before expires_at")));
     }
-    let (before, after) = diff(&face(&old), &face(&new));
+    let (before, after) = diff(&audit_fields(&old), &audit_fields(&new));
     if after.is_empty() {
         return Ok(read_back(db, account, id).await?);
     }
@@ -190,7 +190,7 @@ pub(crate) struct Revoke {
 pub(crate) async fn revoke(db: &mut Connection, revoke: Revoke) -> Result<Changed, KeyChangeError> {
     let Revoke { account, id, reason, origin, audit_id, event_id } = revoke;
     let (old, grantor) = grantor::hold(db, account, id, origin).await?;
-    must_cover_scopes(grantor.as_ref(), old.scopes)?;
+    check_covers_scopes(grantor.as_ref(), old.scopes)?;
     if old.revocation.is_some() {
         return Ok(read_back(db, account, id).await?);
     }
@@ -245,7 +245,7 @@ fn patched(old: &KeyRecord, patch: KeyPatch) -> KeyRecord {
 }
 
 /// What a patch can change, as the audit trail shows it.
-fn face(key: &KeyRecord) -> Map<String, Value> {
+fn audit_fields(key: &KeyRecord) -> Map<String, Value> {
     event::fields(json!({
         "name": key.name,
         "scopes": key.scopes.to_string(),

@@ -14,7 +14,7 @@ use crate::key_clock;
 use crate::key_table::KeyTable;
 use crate::key_table::entry::Snapshot;
 use crate::key_table::load::snapshot;
-use crate::sql::{Change, Connection, binds};
+use crate::sql::{Connection, TransactionFuture, binds};
 use crate::store::Store;
 
 /// What a change of a key leaves behind.
@@ -33,9 +33,9 @@ impl Changed {
 /// The keys that a transaction has touched. They are doubted when it is not known whether it was committed, so each is
 /// noted before anything is written of it.
 #[derive(Clone, Default)]
-pub(super) struct Touched(Arc<Mutex<Vec<KeyId>>>);
+pub(super) struct TouchedKeys(Arc<Mutex<Vec<KeyId>>>);
 
-impl Touched {
+impl TouchedKeys {
     pub(super) fn note(&self, key: KeyId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(key);
     }
@@ -48,17 +48,17 @@ impl Touched {
 /// Why keys were not changed.
 pub(super) trait ChangeError: From<StoreError> + Send + 'static {
     /// Whether the change may have been committed all the same.
-    fn leaves_doubt(&self) -> bool;
+    fn outcome_is_unknown(&self) -> bool;
 }
 
 impl ChangeError for KeyChangeError {
-    fn leaves_doubt(&self) -> bool {
+    fn outcome_is_unknown(&self) -> bool {
         matches!(self, KeyChangeError::Store(StoreError::OutcomeUnknown(_)))
     }
 }
 
 impl ChangeError for RotateAllError {
-    fn leaves_doubt(&self) -> bool {
+    fn outcome_is_unknown(&self) -> bool {
         matches!(self, RotateAllError::Store(StoreError::OutcomeUnknown(_)))
     }
 }
@@ -67,9 +67,11 @@ impl Store {
     /// Changes one key, as [`Store::change_keys`] does it.
     pub(crate) async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
     where
-        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, Changed, KeyChangeError>
+            + Send
+            + 'static,
     {
-        let touched = Touched::default();
+        let touched = TouchedKeys::default();
         touched.note(id);
         let mut changed = self.change_keys(touched, move |db| Box::pin(alone(db, change))).await?;
         changed.pop().map(|(key, ())| key).ok_or(KeyChangeError::Store(StoreError::Broken))
@@ -79,23 +81,24 @@ impl Store {
     /// to its end even when the caller goes away, because a committed change must reach the table.
     pub(super) async fn change_keys<T, E, F>(
         &self,
-        touched: Touched,
+        touched: TouchedKeys,
         change: F,
     ) -> Result<Vec<(KeyRecord, T)>, E>
     where
-        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Vec<(Changed, T)>, E> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, Vec<(Changed, T)>, E> + Send + 'static,
         T: Send + 'static,
         E: ChangeError,
     {
-        let (backend, keys, witness) = (self.backend.clone(), self.keys.clone(), self.cluster.witness());
+        let (backend, keys, replication_barrier) =
+            (self.backend.clone(), self.keys.clone(), self.cluster.replication_barrier());
         let task = tokio::spawn(async move {
             let result: Result<Stamped<T>, E> = backend.write(move |db| Box::pin(stamped(db, change))).await;
             let committed = Instant::now();
-            if result.as_ref().is_err_and(E::leaves_doubt) {
+            if result.as_ref().is_err_and(E::outcome_is_unknown) {
                 for id in touched.take() {
-                    keys.doubt(id);
+                    keys.mark_in_doubt(id);
                 }
-                settle_doubts(&backend, &keys).await;
+                resolve_in_doubt(&backend, &keys).await;
             }
             let (changed, version) = result?;
             let apply = |(Changed { key, snapshot }, more)| {
@@ -103,7 +106,7 @@ impl Store {
                 (key, more)
             };
             let applied = changed.into_iter().map(apply).collect();
-            witness.outlive(&backend, version, committed).await;
+            replication_barrier.wait(&backend, version, committed).await;
             Ok(applied)
         });
         task.await.unwrap_or_else(|_| Err(StoreError::Broken.into()))
@@ -112,7 +115,7 @@ impl Store {
 
 async fn alone<F>(db: &mut Connection, change: F) -> Result<Vec<(Changed, ())>, KeyChangeError>
 where
-    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Changed, KeyChangeError> + Send + 'static,
+    F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, Changed, KeyChangeError> + Send + 'static,
 {
     Ok(vec![(change(db).await?, ())])
 }
@@ -124,7 +127,7 @@ type Stamped<T> = (Vec<(Changed, T)>, Option<i64>);
 /// to do is numbered: an earlier one of the same effect may not have been answered yet.
 async fn stamped<T, E, F>(db: &mut Connection, change: F) -> Result<Stamped<T>, E>
 where
-    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, Vec<(Changed, T)>, E> + Send + 'static,
+    F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, Vec<(Changed, T)>, E> + Send + 'static,
     E: ChangeError,
 {
     let changed = change(db).await?;
@@ -134,9 +137,9 @@ where
 }
 
 /// Reads the keys whose last change may or may not have happened; those that cannot be read stay refused.
-pub(crate) async fn settle_doubts(backend: &Backend, keys: &KeyTable) {
+pub(crate) async fn resolve_in_doubt(backend: &Backend, keys: &KeyTable) {
     let mut still = Vec::new();
-    for id in keys.take_doubted() {
+    for id in keys.take_in_doubt() {
         match committed_state(backend, id).await {
             Ok(Some(snapshot)) => keys.confirm(snapshot),
             // The key was never made; there is nothing that could be admitted.
@@ -147,7 +150,7 @@ pub(crate) async fn settle_doubts(backend: &Backend, keys: &KeyTable) {
             }
         }
     }
-    keys.keep_doubted(still);
+    keys.put_back_in_doubt(still);
 }
 
 /// Holding the row waits for a transaction that may still be about to commit on the database's side.
@@ -155,7 +158,7 @@ async fn committed_state(backend: &Backend, id: KeyId) -> Result<Option<Snapshot
     backend
         .write(move |db| {
             Box::pin(async move {
-                db.fetch_held("SELECT id FROM keys WHERE id = $1", binds![id.to_string()]).await?;
+                db.fetch_locked("SELECT id FROM keys WHERE id = $1", binds![id.to_string()]).await?;
                 snapshot(db, &id.to_string()).await
             })
         })

@@ -48,7 +48,7 @@ pub(crate) async fn lock_grantor(
 
 async fn hold_row(db: &mut Connection, account: AccountId, id: KeyId) -> Result<(), StoreError> {
     let sql = "SELECT id FROM keys WHERE id = $1 AND account_id = $2";
-    db.fetch_held(sql, binds![id.to_string(), account.to_string()]).await.map(drop)
+    db.fetch_locked(sql, binds![id.to_string(), account.to_string()]).await.map(drop)
 }
 
 /// `None` has no bound. A key that is gone, dead or may not write keys gives nothing.
@@ -72,7 +72,7 @@ pub(super) async fn read(
 }
 
 /// Refuses a key that has more than the grantor in any way: whoever may not give it may not change it either.
-pub(super) fn must_cover(grantor: Option<&Grantor>, key: &KeyRecord) -> Result<(), KeyChangeError> {
+pub(super) fn check_covers(grantor: Option<&Grantor>, key: &KeyRecord) -> Result<(), KeyChangeError> {
     match grantor {
         Some(grantor) => grantor.check_can_grant(&Rights::from(key)).map_err(|_| KeyChangeError::Escalation),
         None => Ok(()),
@@ -81,7 +81,7 @@ pub(super) fn must_cover(grantor: Option<&Grantor>, key: &KeyRecord) -> Result<(
 
 /// Refuses a key that may do more. Taking away is not giving, so limit, networks and expiry do not matter: a key that
 /// does harm is stopped by everybody who has its scopes.
-pub(crate) fn must_cover_scopes(grantor: Option<&Grantor>, scopes: ScopeSet) -> Result<(), KeyChangeError> {
+pub(crate) fn check_covers_scopes(grantor: Option<&Grantor>, scopes: ScopeSet) -> Result<(), KeyChangeError> {
     match grantor {
         Some(grantor) if !grantor.0.scopes.covers(scopes) => Err(KeyChangeError::Escalation),
         Some(_) | None => Ok(()),
@@ -89,6 +89,6 @@ pub(crate) fn must_cover_scopes(grantor: Option<&Grantor>, scopes: ScopeSet) -> 
 }
 
 /// Refuses rights that the grantor does not have, with the members named.
-pub(super) fn must_give(grantor: Option<&Grantor>, rights: &Rights) -> Result<(), KeyChangeError> {
+pub(super) fn check_can_grant(grantor: Option<&Grantor>, rights: &Rights) -> Result<(), KeyChangeError> {
     grantor.map_or(Ok(()), |grantor| grantor.check_can_grant(rights)).map_err(KeyChangeError::Beyond)
 }

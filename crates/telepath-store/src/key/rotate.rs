@@ -12,8 +12,8 @@ use telepath_core::key::{
 use telepath_core::secret::{HashedKey, KeyMask, KeyMode, PlainKey};
 
 use super::change::{key_event, read_back};
-use super::commit::{Changed, Touched};
-use super::grantor::{self, must_cover, must_cover_scopes};
+use super::commit::{Changed, TouchedKeys};
+use super::grantor::{self, check_covers, check_covers_scopes};
 use super::{KeyChangeError, RotateAllError, row};
 use crate::context::StoreContext;
 use crate::error::StoreError;
@@ -61,7 +61,7 @@ pub(super) async fn rotate(
     rotate: Rotate,
 ) -> Result<Changed, KeyChangeError> {
     let (old, grantor) = grantor::hold(db, account, id, rotate.origin).await?;
-    must_cover(grantor.as_ref(), &old)?;
+    check_covers(grantor.as_ref(), &old)?;
     match old.status(rotate.origin.at) {
         KeyStatus::Active | KeyStatus::Expiring => {}
         KeyStatus::Expired => return Err(KeyChangeError::Expired),
@@ -121,11 +121,11 @@ pub(super) async fn rotate_all(
     mode: KeyMode,
     origin: Origin,
     context: StoreContext,
-    touched: Touched,
+    touched: TouchedKeys,
 ) -> Result<Vec<(Changed, PlainKey)>, RotateAllError> {
-    let keys = hold_usable(db, account, origin).await?;
-    let grantor = grantor::read(db, account, origin).await.map_err(no_giver)?;
-    let beyond = |key: &&KeyRecord| must_cover(grantor.as_ref(), key).is_err();
+    let keys = lock_usable(db, account, origin).await?;
+    let grantor = grantor::read(db, account, origin).await.map_err(grantor_error)?;
+    let beyond = |key: &&KeyRecord| check_covers(grantor.as_ref(), key).is_err();
     let ids = |keys: &mut dyn Iterator<Item = &KeyRecord>| keys.map(|key| key.id).collect::<Vec<_>>();
     let stronger = ids(&mut keys.iter().filter(beyond));
     if !stronger.is_empty() {
@@ -147,7 +147,7 @@ pub(super) async fn rotate_all(
     gather(db, account, origin, secrets).await
 }
 
-fn no_giver(error: KeyChangeError) -> RotateAllError {
+fn grantor_error(error: KeyChangeError) -> RotateAllError {
     match error {
         KeyChangeError::Store(error) => RotateAllError::Store(error),
         KeyChangeError::NotFound
@@ -165,7 +165,7 @@ const USABLE: &str = "FROM keys WHERE account_id = $1 AND revoked_at IS NULL \
                       AND (expires_at IS NULL OR expires_at > $2)";
 
 /// Every usable key of the account, held until the transaction ends.
-async fn hold_usable(
+async fn lock_usable(
     db: &mut Connection,
     account: AccountId,
     origin: Origin,
@@ -177,7 +177,7 @@ async fn hold_usable(
         return Err(RotateAllError::TooManyKeys);
     }
     // In the order of their ids, as everywhere.
-    db.hold_all(format!("SELECT id {USABLE} ORDER BY id"), values.clone()).await?;
+    db.lock_all(format!("SELECT id {USABLE} ORDER BY id"), values.clone()).await?;
     let sql = format!("SELECT {} {USABLE} ORDER BY id", row::COLUMNS);
     Ok(row::keys(db, sql, values).await?)
 }
@@ -216,7 +216,7 @@ pub(super) struct EndSecret {
 pub(super) async fn end_secret(db: &mut Connection, end: EndSecret) -> Result<Changed, KeyChangeError> {
     let EndSecret { account, id, secret, origin, audit_id } = end;
     let (old, grantor) = grantor::hold(db, account, id, origin).await?;
-    must_cover_scopes(grantor.as_ref(), old.scopes)?;
+    check_covers_scopes(grantor.as_ref(), old.scopes)?;
     let found = old.secrets.iter().find(|known| known.id == secret).ok_or(KeyChangeError::SecretNotFound)?;
     match found.status(origin.at) {
         SecretStatus::Current => return Err(KeyChangeError::CurrentSecret),

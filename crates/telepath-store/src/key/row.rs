@@ -22,14 +22,19 @@ pub(super) async fn keys(
     sql: String,
     values: Vec<Value>,
 ) -> Result<Vec<KeyRecord>, StoreError> {
-    let records: Vec<KeyRecord> =
-        db.fetch_all(sql, values).await?.iter().map(record_of).collect::<Result<_, _>>()?;
+    let rows = db.fetch_all(sql, values).await?;
+    with_secrets(db, &rows).await
+}
+
+/// The keys of rows with [`COLUMNS`], with their secrets.
+pub(super) async fn with_secrets(db: &mut Connection, rows: &[Row]) -> Result<Vec<KeyRecord>, StoreError> {
+    let records: Vec<KeyRecord> = rows.iter().map(record_of).collect::<Result<_, _>>()?;
     let mut secrets = secrets_of(db, &records).await?;
-    let with_secrets = |mut record: KeyRecord| {
+    let add = |mut record: KeyRecord| {
         record.secrets = secrets.remove(&record.id).unwrap_or_default();
         record
     };
-    Ok(records.into_iter().map(with_secrets).collect())
+    Ok(records.into_iter().map(add).collect())
 }
 
 /// One key of an account.

@@ -29,7 +29,7 @@ pub(crate) struct SnapshotSecret {
 
 /// What a window that is counted elsewhere must know of a key that may be used.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Standing {
+pub(crate) struct WindowContext {
     pub(crate) limit: RateLimit,
     pub(crate) phase: Phase,
     /// The count that this server saw last.
@@ -38,7 +38,7 @@ pub(crate) struct Standing {
 
 /// What became of a request in a window that is counted elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub(crate) struct TakeResult {
     pub(crate) admitted: bool,
     /// The window, this request included if it was counted.
     pub(crate) window: Window,
@@ -65,14 +65,14 @@ struct State {
     more: Option<Box<Vec<Secret>>>,
     version: i64,
     /// Whether what the database holds of the key is not known.
-    unsure: bool,
+    in_doubt: bool,
 }
 
 impl State {
     /// Everything that admission depends on, but the window.
     fn judge(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Result<(), Admission> {
-        if self.unsure {
-            return Err(Admission::Unsure);
+        if self.in_doubt {
+            return Err(Admission::InDoubt);
         }
         let alive = self.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires);
         if !alive {
@@ -112,7 +112,7 @@ impl Entry {
             first: None,
             more: None,
             version: snapshot.version,
-            unsure: false,
+            in_doubt: false,
         };
         state.set_secrets(snapshot.secrets.iter().map(Secret::new).collect());
         Self { id: snapshot.id, account: snapshot.account, state: Mutex::new(state) }
@@ -161,10 +161,10 @@ impl Entry {
         hash: &HashedKey,
         address: IpAddr,
         now: Timestamp,
-    ) -> Result<Standing, Admission> {
+    ) -> Result<WindowContext, Admission> {
         let state = self.state();
         state.judge(hash, address, now)?;
-        Ok(Standing { limit: state.policy.rate_limit, phase: self.phase(), known: state.window })
+        Ok(WindowContext { limit: state.policy.rate_limit, phase: self.phase(), known: state.window })
     }
 
     pub(super) fn settle(
@@ -172,7 +172,7 @@ impl Entry {
         hash: &HashedKey,
         address: IpAddr,
         now: Timestamp,
-        taken: Taken,
+        taken: TakeResult,
     ) -> Admission {
         let mut state = self.state();
         state.window.learn(taken.window);
@@ -220,16 +220,16 @@ impl Entry {
         state.set_secrets(secrets);
         state.policy = snapshot.policy;
         state.version = snapshot.version;
-        state.unsure = false;
+        state.in_doubt = false;
         (added, removed)
     }
 
     /// Marks the key as in doubt; whether it was not yet.
-    pub(super) fn doubt(&self) -> bool {
-        !std::mem::replace(&mut self.state().unsure, true)
+    pub(super) fn mark_in_doubt(&self) -> bool {
+        !std::mem::replace(&mut self.state().in_doubt, true)
     }
 
-    pub(super) fn clear_doubt(&self) {
-        self.state().unsure = false;
+    pub(super) fn clear_in_doubt(&self) {
+        self.state().in_doubt = false;
     }
 }

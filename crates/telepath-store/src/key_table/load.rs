@@ -19,7 +19,7 @@ use crate::cluster::lease::Lease;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt};
 
-/// The columns from which [`snapshot_of`] makes a key with one of its secrets, in the order of [`place`].
+/// The columns from which [`snapshot_of`] makes a key with one of its secrets, in the order of [`column`].
 macro_rules! snapshot_query {
     ($rest:literal) => {
         concat!(
@@ -32,7 +32,7 @@ macro_rules! snapshot_query {
 }
 
 /// Where each column stands. Finding a million times twelve columns by name would take a good part of the start.
-mod place {
+mod column {
     pub(super) const ID: usize = 0;
     pub(super) const ACCOUNT: usize = 1;
     pub(super) const SCOPES: usize = 2;
@@ -135,7 +135,7 @@ struct LastScopes {
 
 impl LastScopes {
     fn parse(&mut self, row: &Row) -> Result<ScopeSet, StoreError> {
-        let text = row.borrowed(place::SCOPES)?;
+        let text = row.borrowed(column::SCOPES)?;
         if text != self.text {
             self.scopes = text.parse().map_err(|_| corrupt("scopes"))?;
             text.clone_into(&mut self.text);
@@ -146,12 +146,12 @@ impl LastScopes {
 
 fn snapshot_of(row: &Row, scopes: &mut LastScopes) -> Result<Snapshot, StoreError> {
     Ok(Snapshot {
-        id: row.parse(place::ID)?,
-        account: row.parse(place::ACCOUNT)?,
+        id: row.parse(column::ID)?,
+        account: row.parse(column::ACCOUNT)?,
         policy: policy_of(row, scopes)?,
-        version: row.integer(place::VERSION)?,
+        version: row.integer(column::VERSION)?,
         secrets: vec![SnapshotSecret {
-            hash: HashedKey::from_bytes(row.array(place::HASH)?),
+            hash: HashedKey::from_bytes(row.array(column::HASH)?),
             expires_at: secret_end(row)?,
         }],
     })
@@ -160,21 +160,21 @@ fn snapshot_of(row: &Row, scopes: &mut LastScopes) -> Result<Snapshot, StoreErro
 /// A secret that was ended by hand has been dead for ever: neither a clock that is set back nor a request that came before
 /// the end and is judged after it can wake it.
 fn secret_end(row: &Row) -> Result<Option<Timestamp>, StoreError> {
-    if row.maybe_integer(place::ENDED)?.is_some() {
+    if row.maybe_integer(column::ENDED)?.is_some() {
         return Ok(Some(Timestamp::from_unix_ms(i64::MIN)));
     }
-    row.maybe_time(place::SECRET_EXPIRES)
+    row.maybe_time(column::SECRET_EXPIRES)
 }
 
 fn policy_of(row: &Row, scopes: &mut LastScopes) -> Result<KeyPolicy, StoreError> {
-    let allowed_ips: NetworkList = row.parse(place::NETWORKS)?;
+    let allowed_ips: NetworkList = row.parse(column::NETWORKS)?;
     Ok(KeyPolicy {
         scopes: scopes.parse(row)?,
-        rate_limit: RateLimit::per_minute(row.number(place::LIMIT)?).ok_or_else(|| corrupt("rate_limit"))?,
+        rate_limit: RateLimit::per_minute(row.number(column::LIMIT)?).ok_or_else(|| corrupt("rate_limit"))?,
         allowed_ips: if allowed_ips.is_empty() { None } else { Some(Box::new(allowed_ips)) },
-        not_before: row.maybe_time(place::NOT_BEFORE)?,
-        expires_at: row.maybe_time(place::EXPIRES)?,
-        revoked: row.maybe_integer(place::REVOKED)?.is_some(),
+        not_before: row.maybe_time(column::NOT_BEFORE)?,
+        expires_at: row.maybe_time(column::EXPIRES)?,
+        revoked: row.maybe_integer(column::REVOKED)?.is_some(),
     })
 }
 

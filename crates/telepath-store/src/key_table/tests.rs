@@ -43,9 +43,9 @@ fn limit_of(table: &KeyTable, hash: &HashedKey) -> Option<u32> {
         Admission::Admitted { window, .. } | Admission::Limited { window } => Some(window.limit.get()),
         Admission::WrongAddress
         | Admission::Dead
-        | Admission::Unsure
+        | Admission::InDoubt
         | Admission::NoLease
-        | Admission::Uncounted => None,
+        | Admission::LimiterUnavailable => None,
     }
 }
 
@@ -76,9 +76,9 @@ fn an_older_state_never_replaces_a_newer_one() {
     table.apply(snapshot(id(1), 2, 20, &[hash, colliding(2)]));
     assert_eq!(limit_of(&table, &hash), Some(30));
     assert!(table.find(&colliding(2)).is_none());
-    table.doubt(id(1));
+    table.mark_in_doubt(id(1));
     table.apply(snapshot(id(1), 3, 30, &[hash]));
-    assert_eq!(table.admit(&table.find(&hash).unwrap(), &hash, ADDRESS, NOW), Admission::Unsure);
+    assert_eq!(table.admit(&table.find(&hash).unwrap(), &hash, ADDRESS, NOW), Admission::InDoubt);
     table.apply(snapshot(id(1), 4, 40, &[hash]));
     assert_eq!(limit_of(&table, &hash), Some(40));
 }

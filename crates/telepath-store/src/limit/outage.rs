@@ -7,54 +7,60 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::KeyId;
 use telepath_core::limit::{RateLimit, WINDOW_SECONDS, Window};
 
-use crate::key_table::entry::{Standing, Taken};
+use crate::key_table::entry::{TakeResult, WindowContext};
 
 /// Keys that one server admits on its own within a minute; requests of more keys are refused.
-const MOST_KEYS: usize = 65_536;
+const MAX_KEYS: usize = 65_536;
 
-/// One key's window as this server counts it alone.
+/// One key's window as this server counts it fallback.
 #[derive(Debug, Clone, Copy)]
-struct Alone {
-    /// The count as far as it is known, with what was admitted alone.
+struct LocalFallback {
+    /// The count as far as it is known, with what was admitted fallback.
     window: Window,
-    /// Of those, what was admitted alone.
+    /// Of those, what was admitted fallback.
     granted: u32,
 }
 
-/// What was admitted alone, per key.
+/// What was admitted fallback, per key.
 #[derive(Default)]
-pub(crate) struct Outages(Mutex<HashMap<KeyId, Alone>>);
+pub(crate) struct OutageTracker(Mutex<HashMap<KeyId, LocalFallback>>);
 
 /// A server's part of a limit; at least one request.
 pub(crate) fn share_of(limit: RateLimit, servers: u32) -> u32 {
     (limit.get() / servers.max(1)).max(1)
 }
 
-impl Outages {
+impl OutageTracker {
     /// Counts a request against the server's share. `None` when too many keys are counted already.
-    pub(crate) fn take(&self, key: KeyId, standing: Standing, servers: u32, now: Timestamp) -> Option<Taken> {
+    pub(crate) fn take(
+        &self,
+        key: KeyId,
+        window: WindowContext,
+        servers: u32,
+        now: Timestamp,
+    ) -> Option<TakeResult> {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= MOST_KEYS && !keys.contains_key(&key) {
-            keys.retain(|_, alone| alone.window.start() + WINDOW_SECONDS > now.unix_seconds());
-            if keys.len() >= MOST_KEYS {
+        if keys.len() >= MAX_KEYS && !keys.contains_key(&key) {
+            keys.retain(|_, fallback| fallback.window.start() + WINDOW_SECONDS > now.unix_seconds());
+            if keys.len() >= MAX_KEYS {
                 return None;
             }
         }
-        let alone = keys.entry(key).or_insert(Alone { window: standing.known, granted: 0 });
-        let before = alone.window.start();
-        alone.window.learn(standing.known);
+        let fallback = keys.entry(key).or_insert(LocalFallback { window: window.known, granted: 0 });
+        let before = fallback.window.start();
+        fallback.window.learn(window.known);
         // Rolls the window; the limit does not matter to it.
-        alone.window.peek(standing.limit, standing.phase, now);
-        if alone.window.start() > before {
-            alone.granted = 0;
+        fallback.window.peek(window.limit, window.phase, now);
+        if fallback.window.start() > before {
+            fallback.granted = 0;
         }
-        let (used, share) = (alone.window.used(), share_of(standing.limit, servers));
-        let admitted = used < standing.limit.get() && alone.granted < share;
+        let (used, share) = (fallback.window.used(), share_of(window.limit, servers));
+        let admitted = used < window.limit.get() && fallback.granted < share;
         if admitted {
-            alone.granted += 1;
-            alone.window = Window::counted(alone.window.start(), used + 1);
+            fallback.granted += 1;
+            fallback.window = Window::counted(fallback.window.start(), used + 1);
         }
-        Some(Taken { admitted, window: alone.window })
+        Some(TakeResult { admitted, window: fallback.window })
     }
 }
 
@@ -68,37 +74,37 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_045);
     const START: i64 = 1_700_000_040;
 
-    fn standing(limit: u32, known: Window) -> Standing {
-        Standing { limit: RateLimit::per_minute(limit).unwrap(), phase: Phase::default(), known }
+    fn window(limit: u32, known: Window) -> WindowContext {
+        WindowContext { limit: RateLimit::per_minute(limit).unwrap(), phase: Phase::default(), known }
     }
 
     fn key() -> KeyId {
         KeyId::from_bytes([7; 16])
     }
 
-    fn admitted(outages: &Outages, standing: Standing, now: Timestamp) -> u32 {
-        (0..100).map(|_| u32::from(outages.take(key(), standing, 3, now).unwrap().admitted)).sum()
+    fn admitted(outages: &OutageTracker, window: WindowContext, now: Timestamp) -> u32 {
+        (0..100).map(|_| u32::from(outages.take(key(), window, 3, now).unwrap().admitted)).sum()
     }
 
     #[test]
     fn each_server_admits_its_share_and_at_least_one() {
         let limit = |requests| RateLimit::per_minute(requests).unwrap();
         assert_eq!([9, 10, 2, 1].map(|requests| share_of(limit(requests), 3)), [3, 3, 1, 1]);
-        assert_eq!(admitted(&Outages::default(), standing(30, Window::default()), NOW), 10);
+        assert_eq!(admitted(&OutageTracker::default(), window(30, Window::default()), NOW), 10);
     }
 
     #[test]
     fn what_was_known_before_the_outage_counts() {
-        let outages = Outages::default();
-        assert_eq!(admitted(&outages, standing(30, Window::counted(START, 25)), NOW), 5);
-        let full = outages.take(key(), standing(30, Window::counted(START, 25)), 3, NOW).unwrap();
+        let outages = OutageTracker::default();
+        assert_eq!(admitted(&outages, window(30, Window::counted(START, 25)), NOW), 5);
+        let full = outages.take(key(), window(30, Window::counted(START, 25)), 3, NOW).unwrap();
         assert_eq!((full.admitted, full.window), (false, Window::counted(START, 30)));
     }
 
     #[test]
     fn the_next_window_brings_the_share_anew() {
-        let outages = Outages::default();
-        let old = standing(30, Window::counted(START, 30));
+        let outages = OutageTracker::default();
+        let old = window(30, Window::counted(START, 30));
         assert_eq!(admitted(&outages, old, NOW), 0);
         assert_eq!(admitted(&outages, old, Timestamp::from_unix_seconds(START + 60)), 10);
         assert_eq!(admitted(&outages, old, Timestamp::from_unix_seconds(START + 119)), 0);
@@ -106,15 +112,15 @@ mod tests {
 
     #[test]
     fn an_outage_never_takes_more_keys_than_it_can_hold() {
-        let outages = Outages::default();
+        let outages = OutageTracker::default();
         let taken = |number: usize, now| {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
-            outages.take(KeyId::from_bytes(bytes), standing(9, Window::default()), 3, now)
+            outages.take(KeyId::from_bytes(bytes), window(9, Window::default()), 3, now)
         };
-        assert!((0..MOST_KEYS).all(|number| taken(number, NOW).is_some()));
-        assert!(taken(MOST_KEYS, NOW).is_none());
+        assert!((0..MAX_KEYS).all(|number| taken(number, NOW).is_some()));
+        assert!(taken(MAX_KEYS, NOW).is_none());
         assert!(taken(0, NOW).is_some(), "a key that is counted stays");
-        assert!(taken(MOST_KEYS, Timestamp::from_unix_seconds(START + 60)).is_some(), "old ones make room");
+        assert!(taken(MAX_KEYS, Timestamp::from_unix_seconds(START + 60)).is_some(), "old ones make room");
     }
 }

@@ -15,22 +15,22 @@ use tokio::time::{sleep, timeout};
 
 use super::SharedWindows;
 use crate::error::StoreError;
-use crate::key_table::entry::{Standing, Taken};
+use crate::key_table::entry::{TakeResult, WindowContext};
 
 /// The longest that a request waits for its count.
-const ANSWER_WITHIN: Duration = Duration::from_millis(250);
+const REPLY_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long a new connection may take.
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a start waits for the first connection.
-const FIRST_CONNECTION_WITHIN: Duration = Duration::from_secs(3);
+const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two attempts to connect.
-const CONNECT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const RECONNECT_DELAY: Duration = Duration::from_millis(100);
 /// Questions on their way at once; more wait their turn within their time.
-const AT_ONCE: usize = 1024;
+const MAX_IN_FLIGHT: usize = 1024;
 
 /// The windows could not be asked, or did not answer in time. The request may have been counted all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unanswered;
+pub(crate) struct NoReply;
 
 type Link = watch::Receiver<Option<MultiplexedConnection>>;
 
@@ -42,7 +42,7 @@ pub(crate) struct RedisWindows {
     broken: Arc<Notify>,
     /// How long the last answer took.
     latency_us: AtomicU64,
-    keeper: JoinHandle<()>,
+    reconnect_task: JoinHandle<()>,
 }
 
 impl RedisWindows {
@@ -50,12 +50,12 @@ impl RedisWindows {
     pub(crate) async fn open(options: &SharedWindows) -> Result<Self, StoreError> {
         // What the library says about a URL that it cannot read may quote it, password and all.
         let client = Client::open(options.url.expose())
-            .map_err(|_| StoreError::Windows("the URL is not a redis:// or rediss:// URL".to_owned()))?;
+            .map_err(|_| StoreError::SharedLimits("the URL is not a redis:// or rediss:// URL".to_owned()))?;
         let (connected, link) = watch::channel(None);
         let broken = Arc::new(Notify::new());
-        let keeper = tokio::spawn(keep(client, connected, Arc::clone(&broken)));
+        let reconnect_task = tokio::spawn(maintain_connection(client, connected, Arc::clone(&broken)));
         let mut watching = link.clone();
-        let first = timeout(FIRST_CONNECTION_WITHIN, watching.wait_for(Option::is_some)).await;
+        let first = timeout(FIRST_CONNECT_TIMEOUT, watching.wait_for(Option::is_some)).await;
         if !matches!(first, Ok(Ok(_))) {
             tracing::warn!("the place where rate limits are counted together does not answer; trying on");
         }
@@ -65,29 +65,29 @@ impl RedisWindows {
             link,
             broken,
             latency_us: AtomicU64::new(0),
-            keeper,
+            reconnect_task,
         })
     }
 
     /// Counts one request of a key, if its window has room.
-    pub(crate) async fn take(&self, key: KeyId, standing: Standing) -> Result<Taken, Unanswered> {
-        let mut connection = self.link.borrow().clone().ok_or(Unanswered)?;
+    pub(crate) async fn take(&self, key: KeyId, window: WindowContext) -> Result<TakeResult, NoReply> {
+        let mut connection = self.link.borrow().clone().ok_or(NoReply)?;
         let mut call = self.script.key(format!("{}key:{key}", self.prefix));
-        call.arg(standing.limit.get())
-            .arg(standing.phase.seconds())
-            .arg(standing.known.start())
-            .arg(standing.known.used());
+        call.arg(window.limit.get())
+            .arg(window.phase.seconds())
+            .arg(window.known.start())
+            .arg(window.known.used());
         let asked = Instant::now();
         let answered: Result<Result<(u8, i64, u32), _>, _> =
-            timeout(ANSWER_WITHIN, call.invoke_async(&mut connection)).await;
+            timeout(REPLY_TIMEOUT, call.invoke_async(&mut connection)).await;
         let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.latency_us.store(took, Ordering::Relaxed);
         if let Ok(Ok((room, start, used))) = answered {
-            return Ok(Taken { admitted: room == 1, window: Window::counted(start, used) });
+            return Ok(TakeResult { admitted: room == 1, window: Window::counted(start, used) });
         }
         // A late answer is as useless as none, and those behind it would wait as long.
         self.broken.notify_one();
-        Err(Unanswered)
+        Err(NoReply)
     }
 
     /// Whether there is a connection.
@@ -103,20 +103,24 @@ impl RedisWindows {
 
 impl Drop for RedisWindows {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.reconnect_task.abort();
     }
 }
 
 /// Keeps one connection: makes a new one when the old one is said to be broken.
-async fn keep(client: Client, connected: watch::Sender<Option<MultiplexedConnection>>, broken: Arc<Notify>) {
+async fn maintain_connection(
+    client: Client,
+    connected: watch::Sender<Option<MultiplexedConnection>>,
+    broken: Arc<Notify>,
+) {
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_WITHIN))
-        .set_response_timeout(Some(ANSWER_WITHIN))
-        .set_concurrency_limit(AT_ONCE);
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(REPLY_TIMEOUT))
+        .set_concurrency_limit(MAX_IN_FLIGHT);
     let mut failing = false;
     loop {
         let made =
-            timeout(CONNECT_WITHIN, client.get_multiplexed_async_connection_with_config(&config)).await;
+            timeout(CONNECT_TIMEOUT, client.get_multiplexed_async_connection_with_config(&config)).await;
         match made {
             Ok(Ok(connection)) => {
                 if std::mem::take(&mut failing) {
@@ -135,6 +139,6 @@ async fn keep(client: Client, connected: watch::Sender<Option<MultiplexedConnect
             }
             Ok(Err(_)) | Err(_) => {}
         }
-        sleep(CONNECT_AGAIN_AFTER).await;
+        sleep(RECONNECT_DELAY).await;
     }
 }

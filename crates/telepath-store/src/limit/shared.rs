@@ -5,64 +5,66 @@ use std::time::Duration;
 use telepath_core::clock::Clock;
 use telepath_core::id::KeyId;
 
-use super::Outage;
-use super::outage::Outages;
-use super::redis::{RedisWindows, Unanswered};
+use super::OutagePolicy;
+use super::outage::OutageTracker;
+use super::redis::{NoReply, RedisWindows};
 use super::{SharedWindows, WindowOptions};
 use crate::error::StoreError;
-use crate::key_table::entry::{Standing, Taken};
+use crate::key_table::entry::{TakeResult, WindowContext};
 
 /// Where the windows of keys are counted.
-pub(crate) enum Windows {
+pub(crate) enum KeyWindows {
     Memory,
-    Shared(Box<Together>),
+    Shared(Box<SharedLimiter>),
 }
 
 /// Windows that all servers share, and what is done without them.
-pub(crate) struct Together {
+pub(crate) struct SharedLimiter {
     redis: RedisWindows,
-    outage: Outage,
-    alone: Outages,
+    outage: OutagePolicy,
+    fallback: OutageTracker,
 }
 
-impl Windows {
+impl KeyWindows {
     pub(crate) async fn open(options: &WindowOptions) -> Result<Self, StoreError> {
         Ok(match options {
-            WindowOptions::Memory => Windows::Memory,
-            WindowOptions::Shared(shared) => Windows::Shared(Box::new(Together::open(shared).await?)),
+            WindowOptions::Memory => KeyWindows::Memory,
+            WindowOptions::Shared(shared) => KeyWindows::Shared(Box::new(SharedLimiter::open(shared).await?)),
         })
     }
 
     pub(crate) fn are_shared(&self) -> bool {
         match self {
-            Windows::Memory => false,
-            Windows::Shared(_) => true,
+            KeyWindows::Memory => false,
+            KeyWindows::Shared(_) => true,
         }
     }
 
     /// Whether requests can be counted, or are admitted without.
-    pub(crate) fn answer(&self) -> bool {
+    pub(crate) fn is_available(&self) -> bool {
         match self {
-            Windows::Memory => true,
-            Windows::Shared(together) => together.redis.is_connected() || together.outage == Outage::Local,
+            KeyWindows::Memory => true,
+            KeyWindows::Shared(limiter) => {
+                limiter.redis.is_connected() || limiter.outage == OutagePolicy::Local
+            }
         }
     }
 
     /// How long the last request waited for its count; `None` where nobody waits.
     pub(crate) fn latency(&self) -> Option<Duration> {
         match self {
-            Windows::Memory => None,
-            Windows::Shared(together) => Some(together.redis.latency()),
+            KeyWindows::Memory => None,
+            KeyWindows::Shared(limiter) => Some(limiter.redis.latency()),
         }
     }
 }
 
-impl Together {
+impl SharedLimiter {
     async fn open(options: &SharedWindows) -> Result<Self, StoreError> {
         Ok(Self {
             redis: RedisWindows::open(options).await?,
             outage: options.outage,
-            alone: Outages::default(),
+            fallback: OutageTracker::default(),
         })
     }
 
@@ -70,14 +72,14 @@ impl Together {
     pub(crate) async fn take(
         &self,
         key: KeyId,
-        standing: Standing,
+        window: WindowContext,
         servers: u32,
         clock: &dyn Clock,
-    ) -> Option<Taken> {
-        match (self.redis.take(key, standing).await, self.outage) {
-            (Ok(taken), Outage::Refuse | Outage::Local) => Some(taken),
-            (Err(Unanswered), Outage::Refuse) => None,
-            (Err(Unanswered), Outage::Local) => self.alone.take(key, standing, servers, clock.now()),
+    ) -> Option<TakeResult> {
+        match (self.redis.take(key, window).await, self.outage) {
+            (Ok(taken), OutagePolicy::Refuse | OutagePolicy::Local) => Some(taken),
+            (Err(NoReply), OutagePolicy::Refuse) => None,
+            (Err(NoReply), OutagePolicy::Local) => self.fallback.take(key, window, servers, clock.now()),
         }
     }
 }

@@ -9,9 +9,9 @@ use telepath_core::id::{Id as _, KeyId};
 use telepath_core::limit::{Phase, RateLimit, Take, Window};
 use telepath_core::secret::SecretText;
 
-use super::redis::{RedisWindows, Unanswered};
-use super::{Outage, SharedWindows};
-use crate::key_table::entry::{Standing, Taken};
+use super::redis::{NoReply, RedisWindows};
+use super::{OutagePolicy, SharedWindows};
+use crate::key_table::entry::{TakeResult, WindowContext};
 
 /// Counts for one key that nobody else has.
 #[derive(Clone)]
@@ -38,22 +38,22 @@ impl Counter {
         Some(Self::Redis(Arc::new(open().await?), key, Self::quiet_phase()))
     }
 
-    async fn take(&self, limit: u32) -> Taken {
+    async fn take(&self, limit: u32) -> TakeResult {
         self.take_knowing(limit, Window::default()).await
     }
 
-    async fn take_knowing(&self, limit: u32, known: Window) -> Taken {
+    async fn take_knowing(&self, limit: u32, known: Window) -> TakeResult {
         let limit = RateLimit::per_minute(limit).unwrap();
         match self {
             Self::Memory(window, phase) => {
                 let mut window = window.lock().unwrap();
                 window.learn(known);
                 let admitted = matches!(window.take(limit, *phase, SystemClock.now()), Take::Admitted(_));
-                Taken { admitted, window: *window }
+                TakeResult { admitted, window: *window }
             }
             Self::Redis(windows, key, phase) => {
-                let standing = Standing { limit, phase: *phase, known };
-                windows.take(*key, standing).await.expect("the server answers")
+                let window = WindowContext { limit, phase: *phase, known };
+                windows.take(*key, window).await.expect("the server answers")
             }
         }
     }
@@ -62,7 +62,7 @@ impl Counter {
 async fn open() -> Option<RedisWindows> {
     let url = std::env::var("TELEPATH_TEST_REDIS_URL").ok()?;
     let prefix = format!("telepath-store-test-{}:", std::process::id());
-    let options = SharedWindows { url: SecretText::new(url), prefix, outage: Outage::Refuse };
+    let options = SharedWindows { url: SecretText::new(url), prefix, outage: OutagePolicy::Refuse };
     Some(RedisWindows::open(&options).await.unwrap())
 }
 
@@ -153,7 +153,7 @@ async fn a_place_that_does_not_answer_is_an_outage_and_an_unusable_url_is_told_w
     let options = |url: &str| SharedWindows {
         url: SecretText::new(url.to_owned()),
         prefix: String::new(),
-        outage: Outage::Refuse,
+        outage: OutagePolicy::Refuse,
     };
     let Err(error) = RedisWindows::open(&options("http://:hush@example")).await else {
         panic!("the URL is of another kind");
@@ -163,11 +163,11 @@ async fn a_place_that_does_not_answer_is_an_outage_and_an_unusable_url_is_told_w
     let closed = listener.local_addr().unwrap();
     drop(listener);
     let windows = RedisWindows::open(&options(&format!("redis://{closed}"))).await.unwrap();
-    let standing = Standing {
+    let window = WindowContext {
         limit: RateLimit::per_minute(5).unwrap(),
         phase: Phase::default(),
         known: Window::default(),
     };
-    assert_eq!(windows.take(KeyId::from_bytes([1; 16]), standing).await, Err(Unanswered));
+    assert_eq!(windows.take(KeyId::from_bytes([1; 16]), window).await, Err(NoReply));
     assert!(!windows.is_connected());
 }

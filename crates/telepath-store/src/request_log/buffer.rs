@@ -2,7 +2,7 @@
 //! the lists have grown. When all is full, details are dropped and only sums are kept, so that counts stay right.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Place;
+use std::collections::hash_map::Entry as MapEntry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +24,7 @@ const SUMS: usize = 65_536;
 
 /// A request in memory; its texts stand one after the other in the list's own.
 #[derive(Clone, Copy)]
-pub(super) struct Noted {
+pub(super) struct LogRecord {
     pub(super) account: AccountId,
     pub(super) id: RequestId,
     pub(super) facts: RequestFacts,
@@ -39,7 +39,7 @@ pub(super) struct Noted {
 /// The requests of one thread.
 #[derive(Default)]
 pub(super) struct List {
-    pub(super) requests: Vec<Noted>,
+    pub(super) requests: Vec<LogRecord>,
     text: Vec<u8>,
 }
 
@@ -58,7 +58,7 @@ impl List {
         let path = self.text.len() - text - user_agent;
         // All three are bounded by the constants above.
         let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
-        self.requests.push(Noted {
+        self.requests.push(LogRecord {
             account: request.account,
             id: request.id,
             facts: request.facts,
@@ -73,13 +73,13 @@ impl List {
     }
 
     /// User agent and path of one of the list's requests.
-    pub(super) fn texts(&self, noted: &Noted) -> (Option<&str>, Option<&str>) {
-        let start = noted.text as usize;
-        let middle = start + usize::from(noted.user_agent);
+    pub(super) fn texts(&self, record: &LogRecord) -> (Option<&str>, Option<&str>) {
+        let start = record.text as usize;
+        let middle = start + usize::from(record.user_agent);
         let part =
             |range| self.text.get(range).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
         let user_agent = part(start..middle);
-        let path = noted.has_path.then(|| part(middle..middle + usize::from(noted.path)));
+        let path = record.has_path.then(|| part(middle..middle + usize::from(record.path)));
         (Some(user_agent).filter(|text| !text.is_empty()), path)
     }
 
@@ -111,7 +111,7 @@ pub(super) struct Sum {
 
 /// What was lost because the database could not take it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogFigures {
+pub struct RequestLogStats {
     /// Requests that were counted but are not in the log.
     pub details_lost: u64,
     /// Requests that were not even counted.
@@ -120,12 +120,12 @@ pub struct LogFigures {
 
 /// All that was taken out of the buffer at one moment.
 #[derive(Default)]
-pub(super) struct Taken {
+pub(super) struct DrainedBuffer {
     pub(super) lists: Vec<List>,
     pub(super) sums: HashMap<SumKey, Sum>,
 }
 
-impl Taken {
+impl DrainedBuffer {
     pub(super) fn clear(&mut self) {
         self.lists.iter_mut().for_each(List::clear);
         self.sums.clear();
@@ -176,23 +176,23 @@ impl Buffer {
         let mut sums = locked(&self.sums);
         let full = sums.len() >= SUMS;
         match sums.entry(key) {
-            Place::Occupied(mut there) => {
+            MapEntry::Occupied(mut there) => {
                 let sum = there.get_mut();
                 let duration_us = sum.facts.duration_us.saturating_add(facts.duration_us);
                 sum.facts = RequestFacts { duration_us, ..*facts };
                 sum.requests += 1;
             }
-            Place::Vacant(_) if full => {
+            MapEntry::Vacant(_) if full => {
                 self.counts_lost.fetch_add(1, Ordering::Relaxed);
             }
-            Place::Vacant(place) => {
+            MapEntry::Vacant(place) => {
                 place.insert(Sum { facts: *facts, requests: 1 });
             }
         }
     }
 
     /// Exchanges what is in the buffer for the emptied lists of an earlier time.
-    pub(super) fn take(&self, taken: &mut Taken) {
+    pub(super) fn take(&self, taken: &mut DrainedBuffer) {
         taken.lists.resize_with(self.lists.all().count(), List::default);
         for (list, spare) in self.lists.all().zip(&mut taken.lists) {
             std::mem::swap(&mut *locked(list), spare);
@@ -200,8 +200,8 @@ impl Buffer {
         std::mem::swap(&mut *locked(&self.sums), &mut taken.sums);
     }
 
-    pub(super) fn figures(&self) -> LogFigures {
-        LogFigures {
+    pub(super) fn figures(&self) -> RequestLogStats {
+        RequestLogStats {
             details_lost: self.details_lost.load(Ordering::Relaxed),
             counts_lost: self.counts_lost.load(Ordering::Relaxed),
         }
@@ -242,10 +242,10 @@ mod tests {
     }
 
     fn taken(buffer: &Buffer) -> (usize, u64) {
-        let mut taken = Taken::default();
+        let mut taken = DrainedBuffer::default();
         buffer.take(&mut taken);
-        let noted = taken.lists.iter().map(|list| list.requests.len()).sum();
-        (noted, taken.sums.values().map(|sum| sum.requests).sum())
+        let record = taken.lists.iter().map(|list| list.requests.len()).sum();
+        (record, taken.sums.values().map(|sum| sum.requests).sum())
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
         for _ in 0..whole + 1000 {
             buffer.push(&answered(1));
         }
-        assert_eq!(buffer.figures(), LogFigures { details_lost: 1000, counts_lost: 0 });
+        assert_eq!(buffer.figures(), RequestLogStats { details_lost: 1000, counts_lost: 0 });
         assert_eq!(taken(&buffer), (whole, 1000));
         assert_eq!(taken(&buffer), (0, 0));
     }
@@ -279,7 +279,7 @@ mod tests {
         for _ in 0..COPIES * LIST_REQUESTS {
             buffer.push(&Answered { user_agent: long.as_bytes(), path: Some(&long), ..answered(1) });
         }
-        let mut taken = Taken::default();
+        let mut taken = DrainedBuffer::default();
         buffer.take(&mut taken);
         assert!(taken.lists.iter().all(|list| list.text.len() <= LIST_TEXT));
         assert!(buffer.figures().details_lost > 0);

@@ -5,12 +5,12 @@ use telepath_core::request::RouteNumber;
 use telepath_core::request::segment::{Logged, SegmentWriter};
 
 use super::Segment;
-use super::buffer::Taken;
+use super::buffer::DrainedBuffer;
 use crate::error::StoreError;
 
 /// Makes segments; `new_id` names them.
 pub(super) fn encode(
-    taken: &Taken,
+    taken: &DrainedBuffer,
     routes: &[String],
     mut new_id: impl FnMut() -> Result<SegmentId, StoreError>,
 ) -> Result<Vec<Segment>, StoreError> {
@@ -19,11 +19,11 @@ pub(super) fn encode(
     };
     let mut entries: Vec<(AccountId, Logged<'_>)> = Vec::new();
     for list in &taken.lists {
-        entries.extend(list.requests.iter().map(|noted| {
-            let (user_agent, own_path) = list.texts(noted);
-            let error = noted.error.map(telepath_core::error::ErrorCode::name);
-            let (id, facts, label) = (noted.id, noted.facts, label(noted.route));
-            (noted.account, Logged { id, facts, label, own_path, error, user_agent, sum: None })
+        entries.extend(list.requests.iter().map(|record| {
+            let (user_agent, own_path) = list.texts(record);
+            let error = record.error.map(telepath_core::error::ErrorCode::name);
+            let (id, facts, label) = (record.id, record.facts, label(record.route));
+            (record.account, Logged { id, facts, label, own_path, error, user_agent, sum: None })
         }));
     }
     entries.extend(taken.sums.iter().map(|(key, sum)| {
@@ -31,7 +31,7 @@ pub(super) fn encode(
         let (facts, sum) = (sum.facts, Some(sum.requests));
         (key.account, Logged { id, facts, label, own_path: None, error: None, user_agent: None, sum })
     }));
-    // Those of one millisecond stay in the order in which they were noted.
+    // Those of one millisecond stay in the order in which they were record.
     entries.sort_by_key(|(account, entry)| (*account, entry.facts.at));
     let mut segments = Vec::new();
     let mut rest = entries.as_slice();

@@ -1,4 +1,4 @@
-//! Reads the request log, a bounded number of segments at a time; the cursor goes on where a look ended, also in the
+//! Reads the request log, a bounded number of segments at a time; the cursor goes on where a scan ended, also in the
 //! middle of a segment.
 
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::store::Store;
 
 /// Segments that are fetched together: at most 4 MiB.
 const BATCH: usize = 16;
-/// Bytes of segments after which a look ends, whatever it has found.
-const LOOK_BYTES: usize = 8 * 1024 * 1024;
-/// Segments after which a look ends, whatever it has found.
-const LOOK_SEGMENTS: usize = 2048;
+/// Bytes of segments after which a scan ends, whatever it has found.
+const SCAN_BYTES: usize = 8 * 1024 * 1024;
+/// Segments after which a scan ends, whatever it has found.
+const SCAN_SEGMENTS: usize = 2048;
 /// A request is written so long after it came at the latest; only what waits behind a database that is down waits longer.
 const WRITTEN_WITHIN: Duration = Duration::from_hours(1);
 /// Servers on one database do not commit in the order of their clocks. What is younger than this is not shown yet to
@@ -72,7 +72,7 @@ impl std::fmt::Display for RequestCursor {
     }
 }
 
-/// What one look into the log has found.
+/// What one scan into the log has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestPage {
     /// The requests, in the order asked for.
@@ -81,8 +81,8 @@ pub struct RequestPage {
     pub next: Option<RequestCursor>,
 }
 
-/// A look that is under way.
-struct Look<'a> {
+/// A scan that is under way.
+struct ScanState<'a> {
     filter: &'a RequestFilter,
     order: RequestOrder,
     limit: usize,
@@ -91,7 +91,7 @@ struct Look<'a> {
 }
 
 impl Store {
-    /// Requests of the account from a place on: at most `limit`, and fewer (or none) when a bounded look has found no
+    /// Requests of the account from a place on: at most `limit`, and fewer (or none) when a bounded scan has found no
     /// more, although the log goes on.
     pub async fn list_requests(
         &self,
@@ -103,24 +103,24 @@ impl Store {
     ) -> Result<RequestPage, StoreError> {
         let bounds = self.bounds(filter, order);
         let at = after.unwrap_or_else(|| first_place(&bounds, order));
-        let mut look = Look { filter, order, limit, found: Vec::new(), at };
+        let mut scan = ScanState { filter, order, limit, found: Vec::new(), at };
         let (mut bytes, mut segments) = (0, 0);
         let mut db = self.backend.read().await?;
         loop {
-            let batch = fetch(&mut db, account, &bounds, order, look.at).await?;
+            let batch = fetch(&mut db, account, &bounds, order, scan.at).await?;
             let last = batch.len() < BATCH;
             for (place, payload) in batch {
                 bytes += payload.len();
                 segments += 1;
-                if !look.read_segment(place, &payload)? {
-                    return Ok(look.page(false));
+                if !scan.read_segment(place, &payload)? {
+                    return Ok(scan.page(false));
                 }
             }
             if last {
-                return Ok(look.page(true));
+                return Ok(scan.page(true));
             }
-            if bytes >= LOOK_BYTES || segments >= LOOK_SEGMENTS {
-                return Ok(look.page(false));
+            if bytes >= SCAN_BYTES || segments >= SCAN_SEGMENTS {
+                return Ok(scan.page(false));
             }
         }
     }
@@ -213,8 +213,8 @@ async fn fetch(
     Ok(batch)
 }
 
-impl Look<'_> {
-    /// Reads one segment; whether the look goes on.
+impl ScanState<'_> {
+    /// Reads one segment; whether the scan goes on.
     fn read_segment(&mut self, place: RequestCursor, payload: &[u8]) -> Result<bool, StoreError> {
         let entries = segment::read(payload).map_err(|_| corrupt("payload"))?;
         let entered = place.written_at == self.at.written_at && place.segment == self.at.segment;

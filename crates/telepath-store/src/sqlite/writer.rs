@@ -12,14 +12,14 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StoreError;
-use crate::sql::{Change, Connection};
+use crate::sql::{Connection, TransactionFuture};
 
 /// Changes that may wait.
-const QUEUE: usize = 1024;
+const QUEUE_CAPACITY: usize = 1024;
 /// Changes in one commit.
-const GROUP: usize = 64;
+const MAX_GROUP: usize = 64;
 /// How long a caller waits for room in the queue.
-const ROOM_WITHIN: Duration = Duration::from_secs(5);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The handle of the writing task.
 pub(super) struct Writer {
@@ -27,7 +27,7 @@ pub(super) struct Writer {
 }
 
 enum Message {
-    Change(Box<dyn Job>),
+    TransactionFuture(Box<dyn Job>),
     Close(oneshot::Sender<()>),
 }
 
@@ -37,7 +37,7 @@ trait Job: Send {
     fn run<'c>(&'c mut self, connection: &'c mut Connection) -> BoxFuture<'c, bool>;
 
     /// Answers the caller: its own result if the commit held, else why it did not.
-    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+    fn reply(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
 struct TypedJob<T, E, F> {
@@ -48,7 +48,7 @@ struct TypedJob<T, E, F> {
 
 impl<T, E, F> Job for TypedJob<T, E, F>
 where
-    F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, T, E> + Send,
+    F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, T, E> + Send,
     T: Send,
     E: From<StoreError> + Send,
 {
@@ -63,7 +63,7 @@ where
         })
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+    fn reply(self: Box<Self>, committed: Result<(), StoreError>) {
         let result = match (self.result, committed) {
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
@@ -77,20 +77,20 @@ where
 
 impl Writer {
     pub(super) fn start(path: PathBuf, connection: Connection) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(run(path, connection, waiting));
+        let (queue, jobs) = mpsc::channel(QUEUE_CAPACITY);
+        tokio::spawn(run(path, connection, jobs));
         Self { queue }
     }
 
     pub(super) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
     where
-        F: for<'c> FnOnce(&'c mut Connection) -> Change<'c, T, E> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let job = TypedJob { change: Some(change), result: None, reply };
-        match self.queue.send_timeout(Message::Change(Box::new(job)), ROOM_WITHIN).await {
+        match self.queue.send_timeout(Message::TransactionFuture(Box::new(job)), QUEUE_TIMEOUT).await {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(StoreError::Closed.into())),
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(StoreError::Busy.into()),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(StoreError::Closed.into()),
@@ -107,26 +107,26 @@ impl Writer {
     }
 }
 
-async fn run(path: PathBuf, connection: Connection, mut waiting: mpsc::Receiver<Message>) {
+async fn run(path: PathBuf, connection: Connection, mut jobs: mpsc::Receiver<Message>) {
     let mut connection = Some(connection);
     let mut closing = None;
     while closing.is_none() {
         let mut group = Vec::new();
-        let Some(mut message) = waiting.recv().await else { break };
+        let Some(mut message) = jobs.recv().await else { break };
         loop {
             match message {
-                Message::Change(job) => group.push(job),
+                Message::TransactionFuture(job) => group.push(job),
                 Message::Close(done) => {
                     // What others queued before this is ahead of it; nothing more is taken.
-                    waiting.close();
+                    jobs.close();
                     closing = Some(done);
                     break;
                 }
             }
-            if group.len() == GROUP {
+            if group.len() == MAX_GROUP {
                 break;
             }
-            match waiting.try_recv() {
+            match jobs.try_recv() {
                 Ok(next) => message = next,
                 Err(_) => break,
             }
@@ -157,7 +157,7 @@ async fn commit_group(path: &Path, connection: &mut Option<Connection>, mut grou
         *connection = None;
     }
     for job in group {
-        job.answer(committed.clone());
+        job.reply(committed.clone());
     }
 }
 

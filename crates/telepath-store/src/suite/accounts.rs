@@ -6,7 +6,7 @@ use telepath_core::account::AccountPatch;
 use telepath_core::key::{NewKey, Preset, PresetPatch, PresetTerms};
 use telepath_core::scope::{Scope, ScopeSet};
 
-use super::{Bench, behaviour, limit, new_key, select};
+use super::{Fixture, behaviour, limit, new_key, select};
 use crate::key::KeyChangeError;
 
 behaviour! {
@@ -15,23 +15,23 @@ behaviour! {
     an_account_changes_what_is_named,
 }
 
-async fn a_preset_is_edited_for_one_account_and_brought_back(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let other = bench.other_account(&store).await;
+async fn a_preset_is_edited_for_one_account_and_brought_back(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
     let reader = ScopeSet::of(&[Scope::CallsRead]);
     let patch = PresetPatch { scopes: Some(reader), rate_limit: None };
-    let edited = store.update_preset(account, Preset::Testing, patch, bench.origin()).await.unwrap();
+    let edited = store.update_preset(account, Preset::Testing, patch, fixture.origin()).await.unwrap();
     assert_eq!(edited, PresetTerms { scopes: reader, rate_limit: limit(600), modified: true });
-    let again = store.update_preset(account, Preset::Testing, patch, bench.origin()).await.unwrap();
+    let again = store.update_preset(account, Preset::Testing, patch, fixture.origin()).await.unwrap();
     assert_eq!(again, edited);
     store.close().await;
-    let store = bench.open().await;
+    let store = fixture.open().await;
     assert_eq!(store.presets(account).await.unwrap().get(Preset::Testing), edited);
     let built_in = PresetTerms::built_in(Preset::Testing);
     assert_eq!(store.presets(other).await.unwrap().get(Preset::Testing), built_in);
     for _ in 0..2 {
-        store.reset_preset(account, Preset::Testing, bench.origin()).await.unwrap();
+        store.reset_preset(account, Preset::Testing, fixture.origin()).await.unwrap();
         assert_eq!(store.presets(account).await.unwrap().get(Preset::Testing), built_in);
     }
     let sql = "SELECT action, target FROM audit_events WHERE action LIKE 'key_preset.%' ORDER BY position";
@@ -45,17 +45,17 @@ async fn a_preset_is_edited_for_one_account_and_brought_back(bench: Arc<Bench>) 
     store.close().await;
 }
 
-async fn nobody_offers_more_than_they_have(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn nobody_offers_more_than_they_have(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let scopes = ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead, Scope::AnalyticsRead]);
     let new = NewKey { scopes, rate_limit: limit(700), ..new_key("clerk") };
-    let (clerk, _) = bench.key(&store, account, new).await;
-    let by = bench.by(&clerk);
+    let (clerk, _) = fixture.key(&store, account, new).await;
+    let by = fixture.by(&clerk);
     let reader = PresetPatch { scopes: Some(ScopeSet::of(&[Scope::CallsRead])), rate_limit: Some(limit(9)) };
     let refused = store.update_preset(account, Preset::Testing, reader, by).await;
     assert!(matches!(refused, Err(KeyChangeError::Escalation)), "it stands for more than the clerk has");
-    store.update_preset(account, Preset::Testing, reader, bench.origin()).await.unwrap();
+    store.update_preset(account, Preset::Testing, reader, fixture.origin()).await.unwrap();
     store.update_preset(account, Preset::Testing, reader, by).await.unwrap();
     for (scopes, requests, field) in [
         (Some(ScopeSet::of(&[Scope::CallsWrite])), None, "scopes"),
@@ -72,18 +72,18 @@ async fn nobody_offers_more_than_they_have(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn an_account_changes_what_is_named(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await;
-    let other = bench.other_account(&store).await;
+async fn an_account_changes_what_is_named(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await;
+    let other = fixture.other_account(&store).await;
     assert!(!account.revoke_keys_seen_in_clear);
     let patch = AccountPatch { name: None, revoke_keys_seen_in_clear: Some(true) };
-    let changed = store.update_account(account.id, patch.clone(), bench.origin()).await.unwrap();
+    let changed = store.update_account(account.id, patch.clone(), fixture.origin()).await.unwrap();
     let expected = telepath_core::account::Account { revoke_keys_seen_in_clear: true, ..account.clone() };
     assert_eq!(changed, Some(expected.clone()));
-    assert_eq!(store.update_account(account.id, patch, bench.origin()).await.unwrap(), changed);
+    assert_eq!(store.update_account(account.id, patch, fixture.origin()).await.unwrap(), changed);
     let renamed = AccountPatch { name: Some("Renamed".to_owned()), revoke_keys_seen_in_clear: None };
-    let changed = store.update_account(account.id, renamed, bench.origin()).await.unwrap().unwrap();
+    let changed = store.update_account(account.id, renamed, fixture.origin()).await.unwrap().unwrap();
     assert_eq!((changed.name.as_str(), changed.revoke_keys_seen_in_clear), ("Renamed", true));
     assert_eq!(store.account(account.id).await.unwrap(), Some(changed));
     assert_eq!(store.account(other).await.unwrap().unwrap().name, "Other");

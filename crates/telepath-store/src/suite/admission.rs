@@ -7,7 +7,7 @@ use std::time::Duration;
 use telepath_core::clock::Timestamp;
 use telepath_core::key::{GraceSeconds, KeyPatch, NewKey};
 
-use super::{Bench, NOON, behaviour, limit, new_key};
+use super::{Fixture, NOON, behaviour, limit, new_key};
 use crate::key_table::Admission;
 
 behaviour! {
@@ -30,12 +30,12 @@ enum Withdrawal {
 }
 
 /// Hammers keys with one secret each while that secret's power is taken away.
-async fn race(bench: Arc<Bench>, withdrawal: Withdrawal) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn race(fixture: Arc<Fixture>, withdrawal: Withdrawal) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     for _ in 0..5 {
         let new = NewKey { rate_limit: limit(u32::MAX), ..new_key("hammered") };
-        let (created, hash) = bench.key(&store, account, new).await;
+        let (created, hash) = fixture.key(&store, account, new).await;
         let handle = store.keys().find(&hash).unwrap();
         let withdrawn = Arc::new(AtomicBool::new(false));
         let admitted = Arc::new(AtomicU32::new(0));
@@ -66,7 +66,7 @@ async fn race(bench: Arc<Bench>, withdrawal: Withdrawal) {
         while admitted.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
-        let (id, origin) = (created.record.id, bench.origin());
+        let (id, origin) = (created.record.id, fixture.origin());
         match withdrawal {
             Withdrawal::Revocation => drop(store.revoke_key(account, id, None, origin).await.unwrap()),
             Withdrawal::Rotation => {
@@ -81,19 +81,21 @@ async fn race(bench: Arc<Bench>, withdrawal: Withdrawal) {
     store.close().await;
 }
 
-async fn nothing_is_admitted_after_a_revocation_has_returned(bench: Arc<Bench>) {
-    race(bench, Withdrawal::Revocation).await;
+async fn nothing_is_admitted_after_a_revocation_has_returned(fixture: Arc<Fixture>) {
+    race(fixture, Withdrawal::Revocation).await;
 }
 
-async fn nothing_is_admitted_by_an_old_secret_after_a_rotation_without_grace_has_returned(bench: Arc<Bench>) {
-    race(bench, Withdrawal::Rotation).await;
+async fn nothing_is_admitted_by_an_old_secret_after_a_rotation_without_grace_has_returned(
+    fixture: Arc<Fixture>,
+) {
+    race(fixture, Withdrawal::Rotation).await;
 }
 
-async fn many_threads_together_are_admitted_exactly_the_limit(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn many_threads_together_are_admitted_exactly_the_limit(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let new = NewKey { rate_limit: limit(100), ..new_key("limited") };
-    let (_, hash) = bench.key(&store, account, new).await;
+    let (_, hash) = fixture.key(&store, account, new).await;
     let admitted = Arc::new(AtomicU32::new(0));
     let threads: Vec<_> = (0..16)
         .map(|_| {
@@ -115,16 +117,16 @@ async fn many_threads_together_are_admitted_exactly_the_limit(bench: Arc<Bench>)
     store.close().await;
 }
 
-async fn a_changed_limit_keeps_the_count(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, NewKey { rate_limit: limit(3), ..new_key("k") }).await;
+async fn a_changed_limit_keeps_the_count(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, NewKey { rate_limit: limit(3), ..new_key("k") }).await;
     let handle = store.keys().find(&hash).unwrap();
     for _ in 0..3 {
         assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
     }
     let raise = KeyPatch { rate_limit: Some(limit(5)), ..KeyPatch::default() };
-    store.update_key(account, created.record.id, raise, bench.origin()).await.unwrap();
+    store.update_key(account, created.record.id, raise, fixture.origin()).await.unwrap();
     let Admission::Admitted { window, .. } = store.keys().admit(&handle, &hash, ADDRESS, NOON) else {
         panic!("the raised limit has room");
     };
@@ -132,13 +134,13 @@ async fn a_changed_limit_keeps_the_count(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn a_change_is_applied_when_its_caller_has_gone(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("dropped")).await;
+async fn a_change_is_applied_when_its_caller_has_gone(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("dropped")).await;
     let handle = store.keys().find(&hash).unwrap();
     {
-        let revoking = store.revoke_key(account, created.record.id, None, bench.origin());
+        let revoking = store.revoke_key(account, created.record.id, None, fixture.origin());
         // Asked once and then dropped, as a request is whose client hangs up.
         let answered = tokio::select! {
             biased;
@@ -158,32 +160,32 @@ async fn a_change_is_applied_when_its_caller_has_gone(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn a_key_in_doubt_is_refused_until_the_database_says_what_it_is(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("doubted")).await;
+async fn a_key_in_doubt_is_refused_until_the_database_says_what_it_is(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("doubted")).await;
     let handle = store.keys().find(&hash).unwrap();
-    store.keys().doubt(created.record.id);
-    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Unsure);
+    store.keys().mark_in_doubt(created.record.id);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::InDoubt);
     store.flush_usage().await.unwrap();
     assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
     store.close().await;
-    store.keys().doubt(created.record.id);
+    store.keys().mark_in_doubt(created.record.id);
     // The database is closed, so the doubt cannot be settled; and there is nothing to write.
     assert_eq!(store.flush_usage().await.ok(), Some(0));
     // With several servers a closed store has no lease either.
     assert!(matches!(
         store.keys().admit(&handle, &hash, ADDRESS, NOON),
-        Admission::Unsure | Admission::NoLease
+        Admission::InDoubt | Admission::NoLease
     ));
 }
 
-async fn an_address_outside_the_list_consumes_nothing(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn an_address_outside_the_list_consumes_nothing(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let new =
         NewKey { rate_limit: limit(1), allowed_ips: "192.0.2.0/24".parse().unwrap(), ..new_key("bound") };
-    let (_, hash) = bench.key(&store, account, new).await;
+    let (_, hash) = fixture.key(&store, account, new).await;
     let handle = store.keys().find(&hash).unwrap();
     for _ in 0..3 {
         let admission = store.keys().admit(&handle, &hash, "203.0.113.1".parse().unwrap(), NOON);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use telepath_core::alert::SecuritySignal;
 
-use super::{Bench, behaviour, new_key};
-use crate::alert::mail::MailFate;
-use crate::cluster::Role;
+use super::{Fixture, behaviour, new_key};
+use crate::alert::mail::MailOutcome;
+use crate::cluster::ProcessRole;
 use crate::store::Store;
 
 behaviour! {
@@ -17,48 +17,48 @@ behaviour! {
     a_refusal_that_no_later_try_can_change_ends_it_at_once,
 }
 
-async fn owing(bench: &Bench) -> (Arc<Store>, Arc<Store>, String) {
-    let store = bench.open_with(|options| options.alerts.by_mail = true).await;
-    let beside = bench.open_with(|options| {
+async fn owing(fixture: &Fixture) -> (Arc<Store>, Arc<Store>, String) {
+    let store = fixture.open_with(|options| options.alerts.by_mail = true).await;
+    let beside = fixture.open_with(|options| {
         options.alerts.by_mail = true;
-        options.role = Role::Visitor;
+        options.role = ProcessRole::Admin;
     });
     let other = beside.await;
-    let account = bench.account(&store).await.id;
-    let created = bench.key(&store, account, new_key("one")).await.0;
+    let account = fixture.account(&store).await.id;
+    let created = fixture.key(&store, account, new_key("one")).await.0;
     let address = "192.0.2.1".parse().unwrap();
-    store.notice(SecuritySignal::SeenInClear { key: created.record.id, address });
-    assert_eq!(store.handle_notices().await.unwrap(), 1);
+    store.record_security_signal(SecuritySignal::SeenInClear { key: created.record.id, address });
+    assert_eq!(store.raise_security_alerts().await.unwrap(), 1);
     (store, other, created.record.secrets[0].mask.as_str().to_owned())
 }
 
-async fn a_mail_is_claimed_once_and_forgotten_when_it_was_sent(bench: Arc<Bench>) {
-    let (store, other, mask) = owing(&bench).await;
+async fn a_mail_is_claimed_once_and_forgotten_when_it_was_sent(fixture: Arc<Fixture>) {
+    let (store, other, mask) = owing(&fixture).await;
     let (here, there) = tokio::join!(store.claim_mails(), other.claim_mails());
     let mails = [here.unwrap(), there.unwrap()].concat();
     assert_eq!(mails.len(), 1);
     assert_eq!((mails[0].attempt, mails[0].mask.as_str()), (1, mask.as_str()));
     assert_eq!(mails[0].alert.name, "one");
     store.mail_sent(mails[0].alert.id).await.unwrap();
-    bench.clock.advance(Duration::from_hours(48));
+    fixture.clock.advance(Duration::from_hours(48));
     assert!(store.claim_mails().await.unwrap().is_empty());
     store.close().await;
     other.close().await;
 }
 
-async fn a_mail_whose_sender_died_is_claimed_again(bench: Arc<Bench>) {
-    let (store, other, _) = owing(&bench).await;
+async fn a_mail_whose_sender_died_is_claimed_again(fixture: Arc<Fixture>) {
+    let (store, other, _) = owing(&fixture).await;
     assert_eq!(store.claim_mails().await.unwrap().len(), 1);
     store.close().await;
     assert!(other.claim_mails().await.unwrap().is_empty());
-    bench.clock.advance(Duration::from_mins(5));
+    fixture.clock.advance(Duration::from_mins(5));
     let again = other.claim_mails().await.unwrap();
     assert_eq!((again.len(), again[0].attempt), (1, 2));
     other.close().await;
 }
 
-async fn a_mail_that_nobody_takes_is_given_up_after_some_tries(bench: Arc<Bench>) {
-    let (store, other, _) = owing(&bench).await;
+async fn a_mail_that_nobody_takes_is_given_up_after_some_tries(fixture: Arc<Fixture>) {
+    let (store, other, _) = owing(&fixture).await;
     let mut tries = 0;
     let mut waited = Duration::ZERO;
     loop {
@@ -67,27 +67,27 @@ async fn a_mail_that_nobody_takes_is_given_up_after_some_tries(bench: Arc<Bench>
             tries += 1;
             assert_eq!(mail.attempt, tries);
             match store.mail_failed(mail.alert.id, mail.attempt, false).await.unwrap() {
-                MailFate::Waits => {}
-                MailFate::GivenUp => break,
+                MailOutcome::WillRetry => {}
+                MailOutcome::GivenUp => break,
             }
         }
         assert!(waited < Duration::from_hours(100), "it is never given up");
         waited += Duration::from_mins(1);
-        bench.clock.advance(Duration::from_mins(1));
+        fixture.clock.advance(Duration::from_mins(1));
     }
     assert_eq!(tries, 9);
     assert!(waited > Duration::from_hours(46), "{waited:?} is too short for a mail server's weekend");
-    bench.clock.advance(Duration::from_hours(100));
+    fixture.clock.advance(Duration::from_hours(100));
     assert!(store.claim_mails().await.unwrap().is_empty());
     store.close().await;
     other.close().await;
 }
 
-async fn a_refusal_that_no_later_try_can_change_ends_it_at_once(bench: Arc<Bench>) {
-    let (store, other, _) = owing(&bench).await;
+async fn a_refusal_that_no_later_try_can_change_ends_it_at_once(fixture: Arc<Fixture>) {
+    let (store, other, _) = owing(&fixture).await;
     let mail = store.claim_mails().await.unwrap().remove(0);
-    assert_eq!(store.mail_failed(mail.alert.id, mail.attempt, true).await.unwrap(), MailFate::GivenUp);
-    bench.clock.advance(Duration::from_hours(100));
+    assert_eq!(store.mail_failed(mail.alert.id, mail.attempt, true).await.unwrap(), MailOutcome::GivenUp);
+    fixture.clock.advance(Duration::from_hours(100));
     assert!(other.claim_mails().await.unwrap().is_empty());
     store.close().await;
     other.close().await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use telepath_core::alert::{AlertRule, NewAlert, SecuritySignal};
 use telepath_core::id::{AccountId, KeyId};
 
-use super::{Bench, behaviour, events_of, new_key, select};
+use super::{Fixture, behaviour, events_of, new_key, select};
 use crate::alert::raise::raise;
 use crate::error::StoreError;
 use crate::sql::binds;
@@ -27,24 +27,25 @@ fn spike(key: KeyId) -> NewAlert {
 }
 
 async fn raised(store: &Store, account: AccountId, alert: NewAlert) -> bool {
-    let (raiser, now) = (store.raiser(), store.now());
-    let change =
-        store.backend.write(move |db| Box::pin(async move { raise(db, account, alert, &raiser, now).await }));
+    let (alert_writer, now) = (store.alert_writer(), store.now());
+    let change = store
+        .backend
+        .write(move |db| Box::pin(async move { raise(db, account, alert, &alert_writer, now).await }));
     let outcome: Result<bool, StoreError> = change.await;
     outcome.unwrap()
 }
 
-async fn an_alert_is_raised_once_per_cooldown_with_its_event(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let key = bench.key(&store, account, new_key("one")).await.0.record.id;
+async fn an_alert_is_raised_once_per_cooldown_with_its_event(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
     assert!(raised(&store, account, spike(key)).await);
     assert!(!raised(&store, account, spike(key)).await);
     assert!(raised(&store, account, spike(key).on("another".to_owned())).await);
     let cooldown = store.alert_settings().cooldown(AlertRule::RequestSpike);
-    bench.clock.advance(Duration::from_millis(1));
+    fixture.clock.advance(Duration::from_millis(1));
     assert!(!raised(&store, account, spike(key)).await);
-    bench.clock.advance(cooldown);
+    fixture.clock.advance(cooldown);
     assert!(raised(&store, account, spike(key)).await);
     let events = events_of(&store, &key.to_string()).await;
     assert_eq!(events.len(), 1 + 3, "{events:?}");
@@ -70,10 +71,10 @@ async fn an_alert_is_raised_once_per_cooldown_with_its_event(bench: Arc<Bench>) 
     store.close().await;
 }
 
-async fn many_raise_at_once_and_one_does(bench: Arc<Bench>) {
-    let (store, other) = (bench.open().await, bench.open_beside().await);
-    let account = bench.account(&store).await.id;
-    let key = bench.key(&store, account, new_key("one")).await.0.record.id;
+async fn many_raise_at_once_and_one_does(fixture: Arc<Fixture>) {
+    let (store, other) = (fixture.open().await, fixture.open_admin().await);
+    let account = fixture.account(&store).await.id;
+    let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
     let mut tasks = Vec::new();
     for number in 0..16 {
         let store = Arc::clone(if number % 2 == 0 { &store } else { &other });
@@ -89,16 +90,16 @@ async fn many_raise_at_once_and_one_does(bench: Arc<Bench>) {
     other.close().await;
 }
 
-async fn a_change_that_fails_takes_its_alert_with_it(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let key = bench.key(&store, account, new_key("one")).await.0.record.id;
-    let (raiser, now) = (store.raiser(), store.now());
+async fn a_change_that_fails_takes_its_alert_with_it(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
+    let (alert_writer, now) = (store.alert_writer(), store.now());
     let failed: Result<(), StoreError> = store
         .backend
         .write(move |db| {
             Box::pin(async move {
-                assert!(raise(db, account, spike(key), &raiser, now).await?);
+                assert!(raise(db, account, spike(key), &alert_writer, now).await?);
                 Err(StoreError::Broken)
             })
         })
@@ -110,30 +111,30 @@ async fn a_change_that_fails_takes_its_alert_with_it(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn an_alert_about_another_accounts_key_is_not_raised(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let other = bench.other_account(&store).await;
-    let key = bench.key(&store, account, new_key("one")).await.0.record.id;
+async fn an_alert_about_another_accounts_key_is_not_raised(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
     assert!(!raised(&store, other, spike(key)).await);
     assert!(raised(&store, account, spike(key)).await);
     store.close().await;
 }
 
-async fn notices_become_alerts_that_say_why(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let key = bench.key(&store, account, new_key("one")).await.0.record.id;
+async fn notices_become_alerts_that_say_why(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
     let address = "192.0.2.9".parse().unwrap();
-    store.notice(SecuritySignal::DeadKeyUsed { key, address });
-    store.notice(SecuritySignal::DeadKeyUsed { key, address });
-    store.notice(SecuritySignal::SeenInClear { key, address });
-    assert_eq!(store.handle_notices().await.unwrap(), 2);
-    assert_eq!(store.handle_notices().await.unwrap(), 0);
-    store.revoke_key(account, key, None, bench.origin()).await.unwrap();
-    bench.clock.advance(store.alert_settings().cooldown(AlertRule::DeadKeyUsed));
-    store.notice(SecuritySignal::DeadKeyUsed { key, address });
-    assert_eq!(store.handle_notices().await.unwrap(), 1);
+    store.record_security_signal(SecuritySignal::DeadKeyUsed { key, address });
+    store.record_security_signal(SecuritySignal::DeadKeyUsed { key, address });
+    store.record_security_signal(SecuritySignal::SeenInClear { key, address });
+    assert_eq!(store.raise_security_alerts().await.unwrap(), 2);
+    assert_eq!(store.raise_security_alerts().await.unwrap(), 0);
+    store.revoke_key(account, key, None, fixture.origin()).await.unwrap();
+    fixture.clock.advance(store.alert_settings().cooldown(AlertRule::DeadKeyUsed));
+    store.record_security_signal(SecuritySignal::DeadKeyUsed { key, address });
+    assert_eq!(store.raise_security_alerts().await.unwrap(), 1);
     let sql =
         "SELECT rule, severity, message, figures FROM alerts WHERE key_id = $1 ORDER BY raised_at, rule";
     let rows = select(&store, sql, binds![key.to_string()]).await;

@@ -14,7 +14,7 @@ use telepath_core::ports::{AgentNews, CallControl as _};
 use telepath_core::trunk::Codec;
 
 use super::trunks::make;
-use super::{Bench, NOON, behaviour, events_of, select};
+use super::{Fixture, NOON, behaviour, events_of, select};
 use crate::call::CallListError;
 use crate::store::Store;
 
@@ -68,15 +68,15 @@ fn kinds(events: &[serde_json::Value]) -> Vec<&str> {
     events.iter().map(|event| event["event"].as_str().unwrap()).collect()
 }
 
-async fn a_call_lives_and_ends_and_tells_of_it_in_order(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let trunk = make(&bench, &store, account, "calls").await.trunk.id;
+async fn a_call_lives_and_ends_and_tells_of_it_in_order(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let trunk = make(&fixture, &store, account, "calls").await.trunk.id;
     let begun = start(&store, account, trunk);
     store.agent_news(account, begun.id, trunk, &AgentNews::Connected).await.unwrap();
     store.call_started(&begun).await.unwrap();
     store.call_started(&begun).await.unwrap();
-    bench.clock.advance(Duration::from_millis(5_300));
+    fixture.clock.advance(Duration::from_millis(5_300));
     let live = store.get_call(account, begun.id).await.unwrap().unwrap();
     assert_eq!((live.call.status, live.call.duration_seconds), (CallStatus::Connected, 6));
     assert_eq!((live.call.end_time, live.call.disconnect_reason), (None, None));
@@ -126,10 +126,10 @@ async fn a_call_lives_and_ends_and_tells_of_it_in_order(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn a_call_that_failed_was_never_started_and_says_what_went_wrong(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let trunk = make(&bench, &store, account, "failing").await.trunk.id;
+async fn a_call_that_failed_was_never_started_and_says_what_went_wrong(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let trunk = make(&fixture, &store, account, "failing").await.trunk.id;
     let mut end =
         ended(&start(&store, account, trunk), CallStatus::Failed, DisconnectReason::ConnectionFailed);
     end.reason_text = Some("the agent answered 503".to_owned());
@@ -146,11 +146,11 @@ async fn a_call_that_failed_was_never_started_and_says_what_went_wrong(bench: Ar
     store.close().await;
 }
 
-async fn calls_of_another_account_do_not_exist(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let other = bench.other_account(&store).await;
-    let trunk = make(&bench, &store, account, "private").await.trunk.id;
+async fn calls_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let trunk = make(&fixture, &store, account, "private").await.trunk.id;
     let begun = start(&store, account, trunk);
     store.call_started(&begun).await.unwrap();
     assert!(store.get_call(other, begun.id).await.unwrap().is_none());
@@ -193,13 +193,13 @@ async fn five_calls(store: &Store, account: AccountId, trunk: TrunkId) -> Vec<Ca
     ids
 }
 
-async fn lists_filter_and_sort_with_missing_figures_last(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let trunk = make(&bench, &store, account, "listed").await.trunk.id;
-    let idle = make(&bench, &store, account, "idle").await.trunk.id;
+async fn lists_filter_and_sort_with_missing_figures_last(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let trunk = make(&fixture, &store, account, "listed").await.trunk.id;
+    let idle = make(&fixture, &store, account, "idle").await.trunk.id;
     let ids = five_calls(&store, account, trunk).await;
-    bench.clock.advance(Duration::from_secs(4 + 25));
+    fixture.clock.advance(Duration::from_secs(4 + 25));
     let list = async |filter: CallFilter| -> Vec<usize> {
         let listed = store.list_calls(account, filter, PageRequest::default()).await.unwrap();
         assert_eq!((listed.page.total, listed.next), (listed.page.items.len() as u64, None));
@@ -228,12 +228,12 @@ async fn lists_filter_and_sort_with_missing_figures_last(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn a_cursor_walks_every_order_without_a_gap_or_a_repeat(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let trunk = make(&bench, &store, account, "walked").await.trunk.id;
+async fn a_cursor_walks_every_order_without_a_gap_or_a_repeat(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let trunk = make(&fixture, &store, account, "walked").await.trunk.id;
     five_calls(&store, account, trunk).await;
-    bench.clock.advance(Duration::from_secs(4 + 25));
+    fixture.clock.advance(Duration::from_secs(4 + 25));
     for (sort, ascending) in [
         CallSortKey::StartTime,
         CallSortKey::Duration,
@@ -266,20 +266,20 @@ async fn a_cursor_walks_every_order_without_a_gap_or_a_repeat(bench: Arc<Bench>)
     store.close().await;
 }
 
-async fn calls_left_live_by_a_crash_are_closed_when_last_known_alive(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let trunk = make(&bench, &store, account, "crashed").await.trunk.id;
+async fn calls_left_live_by_a_crash_are_closed_when_last_known_alive(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let trunk = make(&fixture, &store, account, "crashed").await.trunk.id;
     let begun = start(&store, account, trunk);
     store.call_started(&begun).await.unwrap();
-    bench.clock.advance(Duration::from_secs(30));
+    fixture.clock.advance(Duration::from_secs(30));
     store.flush_usage().await.unwrap();
     let alive: Timestamp = store.now();
-    bench.clock.advance(Duration::from_hours(24));
+    fixture.clock.advance(Duration::from_hours(24));
     // Not the calls but the store goes away, as the process does in a crash, and with it the thread that says it lives.
-    store.cluster.deafen().await;
+    store.cluster.isolate().await;
     store.backend.close().await;
-    let store = bench.open().await;
+    let store = fixture.open().await;
     let call = store.get_call(account, begun.id).await.unwrap().unwrap().call;
     assert_eq!(call.status, CallStatus::Disconnected);
     assert_eq!(call.disconnect_reason, Some(DisconnectReason::Unknown));
@@ -290,11 +290,11 @@ async fn calls_left_live_by_a_crash_are_closed_when_last_known_alive(bench: Arc<
     store.close().await;
 }
 
-async fn a_hangup_request_stands_in_the_trail(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn a_hangup_request_stands_in_the_trail(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let call: CallId = store.new_id(store.now()).unwrap();
-    store.record_hangup_request(account, call, bench.origin()).await.unwrap();
+    store.record_hangup_request(account, call, fixture.origin()).await.unwrap();
     let sql = "SELECT target FROM audit_events WHERE action = 'call.hangup_requested'";
     assert_eq!(select(&store, sql, vec![]).await[0].text("target").unwrap(), call.to_string());
     store.close().await;

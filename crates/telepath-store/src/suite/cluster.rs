@@ -12,13 +12,13 @@ use telepath_core::secret::SecretText;
 
 use super::calls::start;
 use super::trunks::make;
-use super::{Bench, behaviour, execute, limit, new_key, on, select, webhooks};
+use super::{Fixture, behaviour, execute, limit, new_key, on, select, webhooks};
 use crate::cluster::Heartbeats;
-use crate::cluster::Role;
-use crate::cluster::lease::{LEASE, OUTLIVES};
+use crate::cluster::ProcessRole;
+use crate::cluster::lease::{BARRIER_TIMEOUT, LEASE};
 use crate::error::StoreError;
 use crate::key_table::Admission;
-use crate::limit::{Outage, SharedWindows, WindowOptions};
+use crate::limit::{OutagePolicy, SharedWindows, WindowOptions};
 use crate::options::StoreOptions;
 use crate::sql::binds;
 use crate::store::Store;
@@ -52,29 +52,29 @@ behaviour! {
     a_visitor_changes_keys_and_admits_nobody_where_servers_are_told_apart,
 }
 
-fn windows(url: String, outage: Outage) -> WindowOptions {
+fn windows(url: String, outage: OutagePolicy) -> WindowOptions {
     let prefix = format!("{}:", super::unique_name());
     WindowOptions::Shared(SharedWindows { url: SecretText::new(url), prefix, outage })
 }
 
-async fn open(bench: &Bench, windows: &WindowOptions) -> Result<Arc<Store>, StoreError> {
-    let options = StoreOptions { windows: windows.clone(), ..StoreOptions::new(bench.database.clone()) };
-    Store::open(options, bench.context.clone()).await
+async fn open(fixture: &Fixture, windows: &WindowOptions) -> Result<Arc<Store>, StoreError> {
+    let options = StoreOptions { windows: windows.clone(), ..StoreOptions::new(fixture.database.clone()) };
+    Store::open(options, fixture.context.clone()).await
 }
 
 /// A test with two servers, where both PostgreSQL and Redis are named.
 async fn with_two<F, T>(test: F)
 where
-    F: FnOnce(Arc<Bench>, Arc<Store>, Arc<Store>) -> T + Send + 'static,
+    F: FnOnce(Arc<Fixture>, Arc<Store>, Arc<Store>) -> T + Send + 'static,
     T: Future<Output = ()> + Send + 'static,
 {
     let Ok(redis) = std::env::var("TELEPATH_TEST_REDIS_URL") else { return };
-    let Some(bench) = Bench::postgres().await else { return };
-    on(bench, async move |bench: Arc<Bench>| {
-        let windows = windows(redis, Outage::Refuse);
-        let one = open(&bench, &windows).await.unwrap();
-        let other = open(&bench, &windows).await.unwrap();
-        test(bench, one, other).await;
+    let Some(fixture) = Fixture::postgres().await else { return };
+    on(fixture, async move |fixture: Arc<Fixture>| {
+        let windows = windows(redis, OutagePolicy::Refuse);
+        let one = open(&fixture, &windows).await.unwrap();
+        let other = open(&fixture, &windows).await.unwrap();
+        test(fixture, one, other).await;
     })
     .await;
 }
@@ -94,23 +94,23 @@ fn is_admitted(admission: Admission) -> bool {
 }
 
 async fn what_one_server_has_changed_all_servers_know_when_it_has_answered(
-    bench: Arc<Bench>,
+    fixture: Arc<Fixture>,
     one: Arc<Store>,
     other: Arc<Store>,
 ) {
-    let account = bench.account(&one).await.id;
+    let account = fixture.account(&one).await.id;
     for _ in 0..10 {
-        let (created, hash) = bench.key(&one, account, new_key("shared")).await;
+        let (created, hash) = fixture.key(&one, account, new_key("shared")).await;
         let handle = other.keys().find(&hash).expect("a new key is known when it is answered");
         assert!(is_admitted(other.admit(&handle, &hash, ADDRESS, other.now()).await));
         let patch = KeyPatch { rate_limit: Some(limit(7)), ..KeyPatch::default() };
-        one.update_key(account, created.record.id, patch, bench.origin()).await.unwrap();
+        one.update_key(account, created.record.id, patch, fixture.origin()).await.unwrap();
         let Admission::Admitted { window, .. } = other.admit(&handle, &hash, ADDRESS, other.now()).await
         else {
             panic!("it is still good");
         };
         assert_eq!((window.limit, window.remaining), (limit(7), 5));
-        other.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
+        other.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
         let handle = one.keys().find(&hash).unwrap();
         assert_eq!(one.admit(&handle, &hash, ADDRESS, one.now()).await, Admission::Dead);
     }
@@ -120,10 +120,10 @@ async fn what_one_server_has_changed_all_servers_know_when_it_has_answered(
     other.close().await;
 }
 
-async fn servers_count_one_window_together(bench: Arc<Bench>, one: Arc<Store>, other: Arc<Store>) {
-    let account = bench.account(&one).await.id;
+async fn servers_count_one_window_together(fixture: Arc<Fixture>, one: Arc<Store>, other: Arc<Store>) {
+    let account = fixture.account(&one).await.id;
     let new = NewKey { rate_limit: limit(50), ..new_key("counted") };
-    let (_, hash) = bench.key(&one, account, new).await;
+    let (_, hash) = fixture.key(&one, account, new).await;
     let tasks: Vec<_> = [&one, &other, &one, &other]
         .into_iter()
         .cloned()
@@ -150,32 +150,36 @@ async fn servers_count_one_window_together(bench: Arc<Bench>, one: Arc<Store>, o
 }
 
 async fn a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up(
-    bench: Arc<Bench>,
+    fixture: Arc<Fixture>,
     one: Arc<Store>,
     other: Arc<Store>,
 ) {
-    let account = bench.account(&one).await.id;
-    let (created, hash) = bench.key(&one, account, new_key("deaf")).await;
+    let account = fixture.account(&one).await.id;
+    let (created, hash) = fixture.key(&one, account, new_key("deaf")).await;
     let handle = other.keys().find(&hash).unwrap();
-    other.cluster.deafen().await;
+    other.cluster.isolate().await;
     let begun = Instant::now();
-    one.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
+    one.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
     let took = begun.elapsed();
     let admission = other.admit(&handle, &hash, ADDRESS, other.now()).await;
     assert_eq!(admission, Admission::NoLease, "its view is from before the revocation");
     assert!(took > LEASE, "the revocation was answered while the other could still admit: {took:?}");
-    assert!(one.cluster().unwrap().confirmation >= OUTLIVES);
+    assert!(one.cluster().unwrap().confirmation >= BARRIER_TIMEOUT);
     assert!(matches!(other.ping().await, Err(StoreError::NoLease)));
     one.close().await;
     other.close().await;
 }
 
-async fn a_server_whose_row_was_taken_out_joins_again(bench: Arc<Bench>, one: Arc<Store>, other: Arc<Store>) {
-    let account = bench.account(&one).await.id;
-    let (created, hash) = bench.key(&one, account, new_key("rejoined")).await;
+async fn a_server_whose_row_was_taken_out_joins_again(
+    fixture: Arc<Fixture>,
+    one: Arc<Store>,
+    other: Arc<Store>,
+) {
+    let account = fixture.account(&one).await.id;
+    let (created, hash) = fixture.key(&one, account, new_key("rejoined")).await;
     let id = other.cluster.node_id().unwrap().to_string();
     execute(&one, "DELETE FROM nodes WHERE id = $1", binds![id]).await;
-    one.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
+    one.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
     until("both have a row", || async {
         select(&one, "SELECT id FROM nodes", vec![]).await.len() == 2 && other.cluster.lease().holds()
     })
@@ -187,21 +191,22 @@ async fn a_server_whose_row_was_taken_out_joins_again(bench: Arc<Bench>, one: Ar
 }
 
 async fn only_the_calls_of_servers_that_are_gone_are_closed(
-    bench: Arc<Bench>,
+    fixture: Arc<Fixture>,
     one: Arc<Store>,
     other: Arc<Store>,
 ) {
-    let account = bench.account(&one).await.id;
-    let trunk = make(&bench, &one, account, "two").await.trunk.id;
+    let account = fixture.account(&one).await.id;
+    let trunk = make(&fixture, &one, account, "two").await.trunk.id;
     let (kept, lost) = (start(&one, account, trunk), start(&other, account, trunk));
     one.call_started(&kept).await.unwrap();
     other.call_started(&lost).await.unwrap();
-    bench.clock.advance(Duration::from_secs(30));
+    fixture.clock.advance(Duration::from_secs(30));
     other.flush_usage().await.unwrap();
-    let alive = bench.clock.now();
-    bench.clock.advance(Duration::from_mins(30));
-    let look =
-        async |earlier: Heartbeats| one.cluster.look(&one.backend, &one.context, earlier).await.unwrap();
+    let alive = fixture.clock.now();
+    fixture.clock.advance(Duration::from_mins(30));
+    let look = async |earlier: Heartbeats| {
+        one.cluster.evict_dead_nodes(&one.backend, &one.context, earlier).await.unwrap()
+    };
     let status = async |id| one.get_call(account, id).await.unwrap().unwrap().call;
     let seen = look(Heartbeats::new()).await;
     let beats = async || {
@@ -214,7 +219,7 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
     look(seen).await;
     assert_eq!(status(lost.id).await.status, CallStatus::Connected, "its server lives");
     // As a kill does it: nothing is taken back.
-    other.cluster.deafen().await;
+    other.cluster.isolate().await;
     drop(other);
     let gone = async {
         let mut earlier = look(Heartbeats::new()).await;
@@ -231,62 +236,62 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_counts_alone_takes_no_second_one() {
-    let Some(bench) = Bench::postgres().await else { return };
-    on(bench, async |bench: Arc<Bench>| {
-        let first = bench.open().await;
-        let second = bench.try_open().await;
+    let Some(fixture) = Fixture::postgres().await else { return };
+    on(fixture, async |fixture: Arc<Fixture>| {
+        let first = fixture.open().await;
+        let second = fixture.try_open().await;
         assert!(matches!(second, Err(StoreError::OtherServer { .. })));
-        first.cluster.deafen().await;
-        let second = bench.try_open().await.expect("the first does not move any more");
+        first.cluster.isolate().await;
+        let second = fixture.try_open().await.expect("the first does not move any more");
         first.close().await;
         second.close().await;
-        assert!(select_nodes(&bench).await == 0, "who stops leaves no row");
+        assert!(select_nodes(&fixture).await == 0, "who stops leaves no row");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_of_another_process_wakes_those_who_send() {
-    let Some(bench) = Bench::postgres().await else { return };
-    on(bench, async |bench: Arc<Bench>| {
-        let (server, visitor) = (bench.open().await, bench.open_beside().await);
-        let account = bench.account(&visitor).await.id;
-        webhooks::make(&bench, &visitor, account, webhooks::draft("announced")).await;
+    let Some(fixture) = Fixture::postgres().await else { return };
+    on(fixture, async |fixture: Arc<Fixture>| {
+        let (server, non_member) = (fixture.open().await, fixture.open_admin().await);
+        let account = fixture.account(&non_member).await.id;
+        webhooks::make(&fixture, &non_member, account, webhooks::draft("announced")).await;
         // The server may be rung for other reasons when it starts to listen, and at its first look at the others; every
         // ring is used up, so the last of these have only one.
         for _ in 0..8 {
-            bench.key(&visitor, account, new_key("announced")).await;
-            tokio::time::timeout(PATIENCE, server.until_committed()).await.expect("the event is announced");
+            fixture.key(&non_member, account, new_key("announced")).await;
+            tokio::time::timeout(PATIENCE, server.wait_for_commit()).await.expect("the event is announced");
         }
-        visitor.close().await;
+        non_member.close().await;
         server.close().await;
     })
     .await;
 }
 
-async fn select_nodes(bench: &Bench) -> usize {
-    let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(bench.database.clone()) };
-    let visitor = Store::open(options, bench.context.clone()).await.unwrap();
-    let rows = select(&visitor, "SELECT id FROM nodes", vec![]).await.len();
-    visitor.close().await;
+async fn select_nodes(fixture: &Fixture) -> usize {
+    let options = StoreOptions { role: ProcessRole::Admin, ..StoreOptions::new(fixture.database.clone()) };
+    let non_member = Store::open(options, fixture.context.clone()).await.unwrap();
+    let rows = select(&non_member, "SELECT id FROM nodes", vec![]).await.len();
+    non_member.close().await;
     rows
 }
 
-async fn a_visitor_changes_keys_and_admits_nobody_where_servers_are_told_apart(bench: Arc<Bench>) {
-    let options = StoreOptions { role: Role::Visitor, ..StoreOptions::new(bench.database.clone()) };
-    let visitor = Store::open(options, bench.context.clone()).await.unwrap();
-    let account = bench.account(&visitor).await.id;
-    let (created, hash) = bench.key(&visitor, account, new_key("made by a visitor")).await;
-    if visitor.cluster().is_some() {
-        let handle = visitor.keys().find(&hash).unwrap();
-        assert_eq!(visitor.admit(&handle, &hash, ADDRESS, visitor.now()).await, Admission::NoLease);
-        let server = bench.open().await;
+async fn a_visitor_changes_keys_and_admits_nobody_where_servers_are_told_apart(fixture: Arc<Fixture>) {
+    let options = StoreOptions { role: ProcessRole::Admin, ..StoreOptions::new(fixture.database.clone()) };
+    let non_member = Store::open(options, fixture.context.clone()).await.unwrap();
+    let account = fixture.account(&non_member).await.id;
+    let (created, hash) = fixture.key(&non_member, account, new_key("made by a non_member")).await;
+    if non_member.cluster().is_some() {
+        let handle = non_member.keys().find(&hash).unwrap();
+        assert_eq!(non_member.admit(&handle, &hash, ADDRESS, non_member.now()).await, Admission::NoLease);
+        let server = fixture.open().await;
         let handle = server.keys().find(&hash).unwrap();
-        visitor.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
+        non_member.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
         assert_eq!(server.admit(&handle, &hash, ADDRESS, server.now()).await, Admission::Dead);
         server.close().await;
     }
-    visitor.close().await;
+    non_member.close().await;
 }
 
 /// An address at which nobody listens.
@@ -294,27 +299,29 @@ fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-async fn without_shared_windows_requests_are_refused_or_the_share_is_admitted(bench: Arc<Bench>) {
-    for (outage, expected) in [(Outage::Refuse, 0), (Outage::Local, 5)] {
-        let store = open(&bench, &windows(format!("redis://{}", nobody()), outage)).await.unwrap();
-        let account = bench.account(&store).await.id;
+async fn without_shared_windows_requests_are_refused_or_the_share_is_admitted(fixture: Arc<Fixture>) {
+    for (outage, expected) in [(OutagePolicy::Refuse, 0), (OutagePolicy::Local, 5)] {
+        let store = open(&fixture, &windows(format!("redis://{}", nobody()), outage)).await.unwrap();
+        let account = fixture.account(&store).await.id;
         let new = NewKey { rate_limit: limit(5), ..new_key("alone") };
-        let (_, hash) = bench.key(&store, account, new).await;
+        let (_, hash) = fixture.key(&store, account, new).await;
         let handle = store.keys().find(&hash).unwrap();
         let mut admitted = 0;
         for _ in 0..20 {
             match store.admit(&handle, &hash, ADDRESS, store.now()).await {
                 Admission::Admitted { .. } => admitted += 1,
-                Admission::Uncounted => assert_eq!(outage, Outage::Refuse),
-                Admission::Limited { window } => assert_eq!((outage, window.remaining), (Outage::Local, 0)),
+                Admission::LimiterUnavailable => assert_eq!(outage, OutagePolicy::Refuse),
+                Admission::Limited { window } => {
+                    assert_eq!((outage, window.remaining), (OutagePolicy::Local, 0));
+                }
                 other @ (Admission::WrongAddress
                 | Admission::Dead
-                | Admission::Unsure
+                | Admission::InDoubt
                 | Admission::NoLease) => panic!("{other:?}"),
             }
         }
         assert_eq!(admitted, expected, "{outage:?}");
-        assert_eq!(store.ping().await.is_ok(), outage == Outage::Local);
+        assert_eq!(store.ping().await.is_ok(), outage == OutagePolicy::Local);
         store.close().await;
     }
 }

@@ -18,9 +18,9 @@ use telepath_core::webhook::{DisabledReason, EventFilter, NewWebhook, Webhook, W
 
 use super::calls::start;
 use super::webhooks::{disable, draft, enable, make};
-use super::{Bench, behaviour, new_key, select, trunks};
+use super::{Fixture, behaviour, new_key, select, trunks};
 use crate::delivery::DeliveryFilter;
-use crate::delivery::claim::{Claimed, Grant};
+use crate::delivery::claim::{ClaimedDelivery, DeliveryQuota};
 use crate::delivery::row::DeliveryRecord;
 use crate::error::StoreError;
 use crate::sql::{Connection, Value};
@@ -47,16 +47,19 @@ pub(super) fn came_of_it(error: Option<ErrorClass>) -> Outcome {
     Outcome { status: Some(status), error, retry_after: None, duration, answer: b"answer".to_vec() }
 }
 
-async fn event(bench: &Bench, store: &Store, account: AccountId) {
-    store.create_key(account, new_key("an event"), bench.origin()).await.unwrap();
+async fn event(fixture: &Fixture, store: &Store, account: AccountId) {
+    store.create_key(account, new_key("an event"), fixture.origin()).await.unwrap();
 }
 
-async fn claim(store: &Store, webhook: &Webhook, deliveries: u32) -> Vec<Claimed> {
+async fn claim(store: &Store, webhook: &Webhook, deliveries: u32) -> Vec<ClaimedDelivery> {
     let ends = store.now().plus(Duration::from_mins(1));
-    store.claim_deliveries(vec![Grant { webhook: webhook.id, deliveries }], LEASE, ends).await.unwrap()
+    store
+        .claim_deliveries(vec![DeliveryQuota { webhook: webhook.id, deliveries }], LEASE, ends)
+        .await
+        .unwrap()
 }
 
-async fn finish(store: &Store, claimed: &Claimed, error: Option<ErrorClass>) -> Turn {
+async fn finish(store: &Store, claimed: &ClaimedDelivery, error: Option<ErrorClass>) -> Turn {
     store.finish_attempt(claimed, LEASE, came_of_it(error), Draw(0)).await.unwrap()
 }
 
@@ -71,22 +74,22 @@ fn for_events(path: &str, kinds: &[EventKind]) -> NewWebhook {
     new
 }
 
-async fn an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let [mine, other] = [
-        trunks::make(&bench, &store, account, "mine").await.trunk.id,
-        trunks::make(&bench, &store, account, "other").await.trunk.id,
+        trunks::make(&fixture, &store, account, "mine").await.trunk.id,
+        trunks::make(&fixture, &store, account, "other").await.trunk.id,
     ];
-    let all = make(&bench, &store, account, draft("all")).await;
-    let keys = make(&bench, &store, account, for_events("keys", &[EventKind::KeyCreated])).await;
+    let all = make(&fixture, &store, account, draft("all")).await;
+    let keys = make(&fixture, &store, account, for_events("keys", &[EventKind::KeyCreated])).await;
     let mut new = draft("trunk");
     new.subscription.trunks = vec![mine];
-    let of_trunk = make(&bench, &store, account, new).await;
+    let of_trunk = make(&fixture, &store, account, new).await;
     let mut new = draft("off");
     new.status = WebhookStatus::Disabled;
-    let off = make(&bench, &store, account, new).await;
-    event(&bench, &store, account).await;
+    let off = make(&fixture, &store, account, new).await;
+    event(&fixture, &store, account).await;
     for trunk in [mine, other] {
         store.call_started(&start(&store, account, trunk)).await.unwrap();
     }
@@ -111,10 +114,10 @@ async fn an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(bench: Arc<
     store.close().await;
 }
 
-async fn an_event_that_did_not_happen_is_delivered_to_nobody(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
+async fn an_event_that_did_not_happen_is_delivered_to_nobody(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
     let (id, now) = (store.new_id(store.now()).unwrap(), store.now());
     let subject = EventSubject::Webhook(webhook.id);
     let event = NewEvent { kind: EventKind::WebhookTest, subject, fields: serde_json::Map::new() };
@@ -133,27 +136,27 @@ async fn an_event_that_did_not_happen_is_delivered_to_nobody(bench: Arc<Bench>) 
     store.close().await;
 }
 
-async fn a_delivery_has_one_sender_at_a_time_and_an_abandoned_one_is_due_again(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
-    event(&bench, &store, account).await;
+async fn a_delivery_has_one_sender_at_a_time_and_an_abandoned_one_is_due_again(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
+    event(&fixture, &store, account).await;
     let first = claim(&store, &webhook, 10).await.pop().unwrap();
     assert!(claim(&store, &webhook, 10).await.is_empty());
-    bench.clock.advance(Duration::from_secs(59));
+    fixture.clock.advance(Duration::from_secs(59));
     assert!(store.due_webhooks().await.unwrap().is_empty());
-    bench.clock.advance(Duration::from_secs(1));
+    fixture.clock.advance(Duration::from_secs(1));
     let ends = store.now().plus(Duration::from_mins(1));
-    let grant = vec![Grant { webhook: webhook.id, deliveries: 10 }];
+    let grant = vec![DeliveryQuota { webhook: webhook.id, deliveries: 10 }];
     let second = store.claim_deliveries(grant.clone(), "another", ends).await.unwrap().pop().unwrap();
     assert_eq!((second.id, second.attempt, &second.body), (first.id, 1, &first.body));
     finish(&store, &first, Some(ErrorClass::Gone)).await;
     let record = store.get_delivery(account, first.id).await.unwrap().unwrap().record;
     assert_eq!((record.status, record.attempts), (DeliveryStatus::Pending, 0), "its lease was over");
-    bench.clock.advance(Duration::from_secs(59));
+    fixture.clock.advance(Duration::from_secs(59));
     let later = store.now().plus(Duration::from_mins(1));
     assert_eq!(store.renew_deliveries("another", later).await.unwrap(), 1);
-    bench.clock.advance(Duration::from_secs(59));
+    fixture.clock.advance(Duration::from_secs(59));
     assert!(store.due_webhooks().await.unwrap().is_empty(), "a lease that is renewed goes on");
     let ends = store.now().plus(Duration::from_mins(1));
     assert_eq!(store.release_deliveries("another").await.unwrap(), 1);
@@ -163,11 +166,11 @@ async fn a_delivery_has_one_sender_at_a_time_and_an_abandoned_one_is_due_again(b
     store.close().await;
 }
 
-async fn many_senders_share_what_is_due_without_a_double(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
-    join_all((0..60).map(|_| event(&bench, &store, account))).await;
+async fn many_senders_share_what_is_due_without_a_double(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
+    join_all((0..60).map(|_| event(&fixture, &store, account))).await;
     let due = store.due_webhooks().await.unwrap();
     assert_eq!((due[0].in_flight, due[0].max_in_flight), (0, 10));
     let taken = join_all((0..12).map(|_| claim(&store, &webhook, 7))).await;
@@ -179,18 +182,18 @@ async fn many_senders_share_what_is_due_without_a_double(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn a_failure_is_tried_again_in_time_and_a_success_ends_it(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
-    event(&bench, &store, account).await;
+async fn a_failure_is_tried_again_in_time_and_a_success_ends_it(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
+    event(&fixture, &store, account).await;
     let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
     assert_eq!(finish(&store, &claimed, Some(ErrorClass::ServerError)).await, Turn::None);
     let failing = store.get_webhook(account, webhook.id).await.unwrap().unwrap().health;
     assert_eq!((failing.failures, failing.failing_since), (1, Some(store.now())));
-    bench.clock.advance(Duration::from_millis(3_999));
+    fixture.clock.advance(Duration::from_millis(3_999));
     assert!(claim(&store, &webhook, 1).await.is_empty());
-    bench.clock.advance(Duration::from_millis(1));
+    fixture.clock.advance(Duration::from_millis(1));
     let again = claim(&store, &webhook, 1).await.pop().unwrap();
     assert_eq!((again.id, again.attempt, again.tries), (claimed.id, 2, 2));
     finish(&store, &again, None).await;
@@ -205,20 +208,20 @@ async fn a_failure_is_tried_again_in_time_and_a_success_ends_it(bench: Arc<Bench
     store.close().await;
 }
 
-async fn an_endpoint_that_is_gone_is_disabled_and_its_events_are_held_until_recovered(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
-    let watcher = make(&bench, &store, account, for_events("b", &[EventKind::WebhookDisabled])).await;
+async fn an_endpoint_that_is_gone_is_disabled_and_its_events_are_held_until_recovered(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
+    let watcher = make(&fixture, &store, account, for_events("b", &[EventKind::WebhookDisabled])).await;
     for _ in 0..3 {
-        event(&bench, &store, account).await;
+        event(&fixture, &store, account).await;
     }
     let mut claimed = claim(&store, &webhook, 2).await;
     let gone = finish(&store, &claimed.pop().unwrap(), Some(ErrorClass::Gone)).await;
     assert_eq!(gone, Turn::Disable(DisabledReason::Gone));
     // The other one that was under way comes to its own end.
     finish(&store, &claimed.pop().unwrap(), Some(ErrorClass::Connect)).await;
-    event(&bench, &store, account).await;
+    event(&fixture, &store, account).await;
     let shown = store.get_webhook(account, webhook.id).await.unwrap().unwrap();
     assert_eq!((shown.status, shown.disabled_reason), (WebhookStatus::Disabled, Some(DisabledReason::Gone)));
     let list = deliveries(&store, account, &webhook).await;
@@ -226,14 +229,15 @@ async fn an_endpoint_that_is_gone_is_disabled_and_its_events_are_held_until_reco
     assert_eq!((list.len(), held), (5, 5), "four keys, and the news that it is disabled");
     assert!(claim(&store, &webhook, 10).await.is_empty());
     assert_eq!(deliveries(&store, account, &watcher).await[0].kind, EventKind::WebhookDisabled);
-    let refused = store.recover_deliveries(account, webhook.id, super::NOON, bench.origin()).await;
+    let refused = store.recover_deliveries(account, webhook.id, super::NOON, fixture.origin()).await;
     assert!(matches!(refused, Err(crate::WebhookChangeError::Disabled)));
-    store.update_webhook(account, webhook.id, enable(), bench.origin()).await.unwrap();
+    store.update_webhook(account, webhook.id, enable(), fixture.origin()).await.unwrap();
     assert!(claim(&store, &webhook, 10).await.is_empty(), "what was held waits for being asked for");
     let later = store.now().plus(Duration::from_secs(1));
-    let none = store.recover_deliveries(account, webhook.id, later, bench.origin()).await.unwrap();
+    let none = store.recover_deliveries(account, webhook.id, later, fixture.origin()).await.unwrap();
     assert_eq!(none.deliveries, 0, "nothing happened since then");
-    let recovered = store.recover_deliveries(account, webhook.id, super::NOON, bench.origin()).await.unwrap();
+    let recovered =
+        store.recover_deliveries(account, webhook.id, super::NOON, fixture.origin()).await.unwrap();
     assert_eq!((recovered.deliveries, recovered.more), (5, false));
     let again = claim(&store, &webhook, 10).await;
     assert_eq!(again.len(), 5);
@@ -241,37 +245,37 @@ async fn an_endpoint_that_is_gone_is_disabled_and_its_events_are_held_until_reco
     store.close().await;
 }
 
-async fn one_delivery_can_be_asked_for_again(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
-    event(&bench, &store, account).await;
+async fn one_delivery_can_be_asked_for_again(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
+    event(&fixture, &store, account).await;
     let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
     finish(&store, &claimed, None).await;
-    let asked = store.redeliver(account, claimed.id, bench.origin()).await.unwrap();
+    let asked = store.redeliver(account, claimed.id, fixture.origin()).await.unwrap();
     assert_eq!((asked.status, asked.attempts, asked.finished_at), (DeliveryStatus::Pending, 1, None));
     let again = claim(&store, &webhook, 1).await.pop().unwrap();
     assert_eq!((again.event, again.attempt, again.tries), (claimed.event, 2, 1));
-    store.update_webhook(account, webhook.id, disable(), bench.origin()).await.unwrap();
-    let refused = store.redeliver(account, claimed.id, bench.origin()).await;
+    store.update_webhook(account, webhook.id, disable(), fixture.origin()).await.unwrap();
+    let refused = store.redeliver(account, claimed.id, fixture.origin()).await;
     assert!(matches!(refused, Err(crate::WebhookChangeError::Disabled)));
     store.close().await;
 }
 
-async fn an_endpoint_that_fails_for_days_is_warned_about_and_given_up(bench: Arc<Bench>) {
-    let store = bench.open_with(|options| options.alerts.by_mail = true).await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
+async fn an_endpoint_that_fails_for_days_is_warned_about_and_given_up(fixture: Arc<Fixture>) {
+    let store = fixture.open_with(|options| options.alerts.by_mail = true).await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
     let mut turns = Vec::new();
     // An event every six hours, each tried once here: 21 failures in five days.
     for hours in (0..=120).step_by(6) {
-        event(&bench, &store, account).await;
+        event(&fixture, &store, account).await;
         let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
         match finish(&store, &claimed, Some(ErrorClass::Connect)).await {
             Turn::None => {}
             turn @ (Turn::Warn | Turn::Disable(_)) => turns.push((hours, turn)),
         }
-        bench.clock.advance(Duration::from_hours(6));
+        fixture.clock.advance(Duration::from_hours(6));
     }
     assert_eq!(turns, [(60, Turn::Warn), (120, Turn::Disable(DisabledReason::Failing))]);
     let shown = store.get_webhook(account, webhook.id).await.unwrap().unwrap();
@@ -284,18 +288,18 @@ async fn an_endpoint_that_fails_for_days_is_warned_about_and_given_up(bench: Arc
     assert_eq!((alert.name.as_str(), &alert.figures["failures"]), (webhook.url.host(), &json!(11)));
     let mails = store.claim_mails().await.unwrap();
     assert_eq!(mails.iter().map(|mail| mail.alert.id).collect::<Vec<_>>(), [alert.id]);
-    let noted = store.acknowledge_alert(account, alert.id, bench.origin()).await.unwrap().unwrap();
+    let noted = store.acknowledge_alert(account, alert.id, fixture.origin()).await.unwrap().unwrap();
     assert!(noted.acknowledged.is_some());
     store.close().await;
 }
 
-async fn lists_go_on_behind_a_cursor_in_both_directions(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
+async fn lists_go_on_behind_a_cursor_in_both_directions(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
     for _ in 0..5 {
-        bench.clock.advance(Duration::from_millis(2));
-        event(&bench, &store, account).await;
+        fixture.clock.advance(Duration::from_millis(2));
+        event(&fixture, &store, account).await;
     }
     let page = PageRequest::new(2, 0).unwrap();
     for oldest_first in [true, false] {
@@ -316,20 +320,20 @@ async fn lists_go_on_behind_a_cursor_in_both_directions(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn what_is_finished_is_cleared_away_after_its_time(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
-    event(&bench, &store, account).await;
+async fn what_is_finished_is_cleared_away_after_its_time(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
+    event(&fixture, &store, account).await;
     let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
     finish(&store, &claimed, None).await;
-    event(&bench, &store, account).await;
+    event(&fixture, &store, account).await;
     let count = async |sql| select(&store, sql, Vec::<Value>::new()).await.len();
-    bench.clock.advance(KEPT);
-    store.clear_deliveries().await.unwrap();
+    fixture.clock.advance(KEPT);
+    store.purge_deliveries().await.unwrap();
     assert_eq!(count("SELECT id FROM webhook_deliveries").await, 2, "to the day");
-    bench.clock.advance(Duration::from_millis(1));
-    store.clear_deliveries().await.unwrap();
+    fixture.clock.advance(Duration::from_millis(1));
+    store.purge_deliveries().await.unwrap();
     assert_eq!(count("SELECT id FROM webhook_deliveries").await, 1, "what waits stays");
     assert_eq!(count("SELECT delivery_id FROM webhook_attempts").await, 0);
     assert_eq!(count("SELECT id FROM outbox_events").await, 1);

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Bench, NOON, on};
+use super::{Fixture, NOON, on};
 use crate::error::StoreError;
 use crate::migrate::{MIGRATIONS, Migration, migrate_sqlite};
 use crate::options::Database;
@@ -37,8 +37,8 @@ fn migrations_with(later: usize) -> Vec<Migration> {
     MIGRATIONS.iter().copied().chain(later).collect()
 }
 
-fn path_of(bench: &Bench) -> PathBuf {
-    match &bench.database {
+fn path_of(fixture: &Fixture) -> PathBuf {
+    match &fixture.database {
         Database::Sqlite { path } => path.clone(),
         Database::Postgres { .. } => panic!("these tests are about files"),
     }
@@ -73,9 +73,9 @@ async fn migrate_with(path: &Path, later: usize) -> Result<crate::MigrationRepor
 
 #[tokio::test]
 async fn an_older_database_is_copied_before_it_is_migrated_and_five_copies_are_kept() {
-    on(Bench::sqlite(), async |bench: std::sync::Arc<Bench>| {
-        let path = path_of(&bench);
-        bench.open().await.close().await;
+    on(Fixture::sqlite(), async |fixture: std::sync::Arc<Fixture>| {
+        let path = path_of(&fixture);
+        fixture.open().await.close().await;
         assert!(copies(&path).is_empty(), "there was nothing to copy");
         for later in 1..=7 {
             let report = migrate_with(&path, later).await.unwrap();
@@ -98,27 +98,27 @@ async fn an_older_database_is_copied_before_it_is_migrated_and_five_copies_are_k
 
 #[tokio::test]
 async fn a_newer_or_changed_schema_is_refused() {
-    on(Bench::sqlite(), async |bench: std::sync::Arc<Bench>| {
-        let path = path_of(&bench);
-        bench.open().await.close().await;
+    on(Fixture::sqlite(), async |fixture: std::sync::Arc<Fixture>| {
+        let path = path_of(&fixture);
+        fixture.open().await.close().await;
         migrate_with(&path, 1).await.unwrap();
-        let refused = bench.try_open().await;
+        let refused = fixture.try_open().await;
         assert!(matches!(refused, Err(StoreError::SchemaAhead { found, known })
             if found == newest() + 1 && known == newest()));
         let mut connection = sqlite::connect(&path).await.unwrap();
         connection.execute("DELETE FROM schema_migrations WHERE name = 'later'", vec![]).await.unwrap();
         connection.execute("UPDATE schema_migrations SET checksum = 'other'", vec![]).await.unwrap();
         drop(connection);
-        assert!(matches!(bench.try_open().await, Err(StoreError::SchemaDiffers { version: 1 })));
+        assert!(matches!(fixture.try_open().await, Err(StoreError::SchemaDiffers { version: 1 })));
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_migration_that_fails_leaves_the_schema_as_it_was() {
-    on(Bench::sqlite(), async |bench: std::sync::Arc<Bench>| {
-        let path = path_of(&bench);
-        bench.open().await.close().await;
+    on(Fixture::sqlite(), async |fixture: std::sync::Arc<Fixture>| {
+        let path = path_of(&fixture);
+        fixture.open().await.close().await;
         let script = "CREATE TABLE half (n INTEGER) STRICT; CREATE TABLE keys (n INTEGER) STRICT";
         let broken = Migration { version: newest() + 1, name: "broken", sqlite: script, postgres: script };
         let migrations = [MIGRATIONS, &[broken]].concat();
@@ -127,19 +127,19 @@ async fn a_migration_that_fails_leaves_the_schema_as_it_was() {
         assert!(failed.is_err());
         assert!(!table_exists(&mut connection, "half").await);
         drop(connection);
-        bench.open().await.close().await;
+        fixture.open().await.close().await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn the_database_is_private_durable_and_strict() {
-    on(Bench::sqlite(), async |bench: std::sync::Arc<Bench>| {
-        let path = path_of(&bench);
+    on(Fixture::sqlite(), async |fixture: std::sync::Arc<Fixture>| {
+        let path = path_of(&fixture);
         std::fs::write(&path, b"").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let store = bench.open().await;
-        bench.account(&store).await;
+        let store = fixture.open().await;
+        fixture.account(&store).await;
         for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
             let file = file.unwrap();
             let mode = file.metadata().unwrap().permissions().mode() & 0o777;

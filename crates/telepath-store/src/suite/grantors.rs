@@ -10,7 +10,7 @@ use telepath_core::key::{GraceSeconds, KeyPatch, NewKey};
 use telepath_core::patch::Patch;
 use telepath_core::scope::{Scope, ScopeSet};
 
-use super::{Bench, NOON, behaviour, limit, new_key};
+use super::{Fixture, NOON, behaviour, limit, new_key};
 use crate::key::{CreatedKey, KeyChangeError, RotateAllError};
 use crate::store::Store;
 
@@ -44,16 +44,16 @@ fn fields(error: KeyChangeError) -> Vec<String> {
     }
 }
 
-async fn grantor(bench: &Bench, store: &Store) -> CreatedKey {
-    let account = bench.account(store).await.id;
-    bench.key(store, account, weak()).await.0
+async fn grantor(fixture: &Fixture, store: &Store) -> CreatedKey {
+    let account = fixture.account(store).await.id;
+    fixture.key(store, account, weak()).await.0
 }
 
-async fn a_key_beyond_the_givers_rights_is_not_made(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let grantor = grantor(&bench, &store).await;
+async fn a_key_beyond_the_givers_rights_is_not_made(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let grantor = grantor(&fixture, &store).await;
     let account = grantor.record.account_id;
-    let make = async |new: NewKey| store.create_key(account, new, bench.by(&grantor)).await;
+    let make = async |new: NewKey| store.create_key(account, new, fixture.by(&grantor)).await;
     make(weak()).await.unwrap();
     let beyond = [
         (NewKey { scopes: ScopeSet::all(), ..weak() }, "scopes"),
@@ -68,12 +68,12 @@ async fn a_key_beyond_the_givers_rights_is_not_made(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn nobody_changes_a_key_with_more_than_their_own(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let grantor = grantor(&bench, &store).await;
+async fn nobody_changes_a_key_with_more_than_their_own(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let grantor = grantor(&fixture, &store).await;
     let account = grantor.record.account_id;
-    let by = bench.by(&grantor);
-    let (equal, _) = bench.key(&store, account, weak()).await;
+    let by = fixture.by(&grantor);
+    let (equal, _) = fixture.key(&store, account, weak()).await;
     let rename = || KeyPatch { name: Some("mine now".to_owned()), ..KeyPatch::default() };
     let stronger = [
         NewKey { scopes: ScopeSet::all(), ..weak() },
@@ -82,7 +82,7 @@ async fn nobody_changes_a_key_with_more_than_their_own(bench: Arc<Bench>) {
         NewKey { expires_at: None, ..weak() },
     ];
     for new in stronger {
-        let (key, _) = bench.key(&store, account, new).await;
+        let (key, _) = fixture.key(&store, account, new).await;
         let id = key.record.id;
         let narrow = KeyPatch { scopes: Some(SMALL), rate_limit: Some(limit(1)), ..KeyPatch::default() };
         for patch in [rename(), narrow] {
@@ -102,20 +102,20 @@ async fn nobody_changes_a_key_with_more_than_their_own(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn a_right_that_was_just_withdrawn_is_not_handed_out(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let grantor = grantor(&bench, &store).await;
-    let (account, by) = (grantor.record.account_id, bench.by(&grantor));
+async fn a_right_that_was_just_withdrawn_is_not_handed_out(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let grantor = grantor(&fixture, &store).await;
+    let (account, by) = (grantor.record.account_id, fixture.by(&grantor));
     let narrow = KeyPatch { rate_limit: Some(limit(10)), ..KeyPatch::default() };
-    store.update_key(account, grantor.record.id, narrow, bench.origin()).await.unwrap();
+    store.update_key(account, grantor.record.id, narrow, fixture.origin()).await.unwrap();
     // The request was admitted before; what counts is what the key has now.
     assert_eq!(fields(store.create_key(account, weak(), by).await.unwrap_err()), ["rate_limit_per_minute"]);
     let reader = KeyPatch { scopes: Some(ScopeSet::of(&[Scope::CallsRead])), ..KeyPatch::default() };
-    store.update_key(account, grantor.record.id, reader, bench.origin()).await.unwrap();
+    store.update_key(account, grantor.record.id, reader, fixture.origin()).await.unwrap();
     let small = || NewKey { scopes: ScopeSet::of(&[Scope::CallsRead]), rate_limit: limit(1), ..weak() };
     let refused = store.create_key(account, small(), by).await;
     assert!(matches!(refused, Err(KeyChangeError::Escalation)));
-    store.revoke_key(account, grantor.record.id, None, bench.origin()).await.unwrap();
+    store.revoke_key(account, grantor.record.id, None, fixture.origin()).await.unwrap();
     for refused in [
         store.create_key(account, small(), by).await.map(drop),
         store.revoke_key(account, grantor.record.id, None, by).await.map(drop),
@@ -126,12 +126,12 @@ async fn a_right_that_was_just_withdrawn_is_not_handed_out(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn whoever_has_the_scopes_may_revoke(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let grantor = grantor(&bench, &store).await;
-    let (account, by) = (grantor.record.account_id, bench.by(&grantor));
-    let (wide, _) = bench.key(&store, account, NewKey { scopes: SMALL, ..new_key("wide") }).await;
-    let (strong, _) = bench.key(&store, account, new_key("strong")).await;
+async fn whoever_has_the_scopes_may_revoke(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let grantor = grantor(&fixture, &store).await;
+    let (account, by) = (grantor.record.account_id, fixture.by(&grantor));
+    let (wide, _) = fixture.key(&store, account, NewKey { scopes: SMALL, ..new_key("wide") }).await;
+    let (strong, _) = fixture.key(&store, account, new_key("strong")).await;
     let refused = store.revoke_key(account, strong.record.id, None, by).await;
     assert!(matches!(refused, Err(KeyChangeError::Escalation)));
     let revoked = store.revoke_key(account, wide.record.id, None, by).await.unwrap();
@@ -139,17 +139,17 @@ async fn whoever_has_the_scopes_may_revoke(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn changes_that_hold_two_keys_crosswise_both_end(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (one, _) = bench.key(&store, account, weak()).await;
-    let (other, _) = bench.key(&store, account, weak()).await;
+async fn changes_that_hold_two_keys_crosswise_both_end(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (one, _) = fixture.key(&store, account, weak()).await;
+    let (other, _) = fixture.key(&store, account, weak()).await;
     let rename = |name: String| KeyPatch { name: Some(name), ..KeyPatch::default() };
     let crosswise = async {
         for round in 0..20 {
             let (left, right) = tokio::join!(
-                store.update_key(account, one.record.id, rename(format!("l{round}")), bench.by(&other)),
-                store.update_key(account, other.record.id, rename(format!("r{round}")), bench.by(&one)),
+                store.update_key(account, one.record.id, rename(format!("l{round}")), fixture.by(&other)),
+                store.update_key(account, other.record.id, rename(format!("r{round}")), fixture.by(&one)),
             );
             left.and(right).unwrap();
         }
@@ -158,15 +158,15 @@ async fn changes_that_hold_two_keys_crosswise_both_end(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn only_keys_and_local_administration_give(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let origin = |actor| Origin { actor, ..bench.origin() };
+async fn only_keys_and_local_administration_give(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let origin = |actor| Origin { actor, ..fixture.origin() };
     assert_eq!(store.grantor(account, origin(Actor::Local)).await.unwrap(), None);
     assert_eq!(store.grantor(account, origin(Actor::System)).await.unwrap(), None);
     let person = Actor::User(UserId::from_bytes([7; 16]));
     assert!(matches!(store.grantor(account, origin(person)).await, Err(KeyChangeError::Escalation)));
-    let (key, _) = bench.key(&store, account, new_key("not for keys")).await;
-    assert!(matches!(store.grantor(account, bench.by(&key)).await, Err(KeyChangeError::Escalation)));
+    let (key, _) = fixture.key(&store, account, new_key("not for keys")).await;
+    assert!(matches!(store.grantor(account, fixture.by(&key)).await, Err(KeyChangeError::Escalation)));
     store.close().await;
 }

@@ -12,7 +12,7 @@ use telepath_core::idempotency::{
 use telepath_core::key::KeyFilter;
 use telepath_core::page::PageRequest;
 
-use super::{Bench, behaviour, new_key};
+use super::{Fixture, behaviour, new_key};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyClaim, IdempotentRequest};
 use crate::key::KeyChangeError;
@@ -42,59 +42,59 @@ fn answer() -> KeptAnswer {
     KeptAnswer { status: 201, location: Some("/v1/keys/key_1".to_owned()), body: "{}".to_owned() }
 }
 
-async fn claim(bench: &Bench, store: &Store, once: IdempotentRequest) -> IdempotencyId {
-    match begin(bench, store, once).await {
+async fn claim(fixture: &Fixture, store: &Store, once: IdempotentRequest) -> IdempotencyId {
+    match begin(fixture, store, once).await {
         IdempotencyClaim::Fresh(id) => id,
         before @ IdempotencyClaim::Before(_) => panic!("{before:?}"),
     }
 }
 
-async fn begin(bench: &Bench, store: &Store, once: IdempotentRequest) -> IdempotencyClaim {
-    store.begin_once(once, bench.origin().at).await.unwrap()
+async fn begin(fixture: &Fixture, store: &Store, once: IdempotentRequest) -> IdempotencyClaim {
+    store.begin_idempotent_request(once, fixture.origin().at).await.unwrap()
 }
 
-fn as_attempt(bench: &Bench, id: IdempotencyId) -> Origin {
-    Origin { idempotency: Some(id), ..bench.origin() }
+fn as_attempt(fixture: &Fixture, id: IdempotencyId) -> Origin {
+    Origin { idempotency: Some(id), ..fixture.origin() }
 }
 
 async fn count(store: &Store, account: AccountId) -> u64 {
     store.list_keys(account, KeyFilter::default(), PageRequest::default()).await.unwrap().total
 }
 
-async fn one_of_several_is_carried_out_and_its_answer_given_again(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let id = claim(&bench, &store, once(account, "k", "a")).await;
+async fn one_of_several_is_carried_out_and_its_answer_given_again(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let id = claim(&fixture, &store, once(account, "k", "a")).await;
     assert_eq!(
-        begin(&bench, &store, once(account, "k", "a")).await,
+        begin(&fixture, &store, once(account, "k", "a")).await,
         IdempotencyClaim::Before(Verdict::InUse)
     );
-    store.create_key(account, new_key("made"), as_attempt(&bench, id)).await.unwrap();
+    store.create_key(account, new_key("made"), as_attempt(&fixture, id)).await.unwrap();
     assert_eq!(
-        begin(&bench, &store, once(account, "k", "a")).await,
+        begin(&fixture, &store, once(account, "k", "a")).await,
         IdempotencyClaim::Before(Verdict::InUse)
     );
-    store.end_once(id, Some(answer())).await.unwrap();
+    store.end_idempotent_request(id, Some(answer())).await.unwrap();
     for _ in 0..2 {
-        let again = begin(&bench, &store, once(account, "k", "a")).await;
+        let again = begin(&fixture, &store, once(account, "k", "a")).await;
         assert_eq!(again, IdempotencyClaim::Before(Verdict::Replay(answer())));
     }
     assert_eq!(
-        begin(&bench, &store, once(account, "k", "b")).await,
+        begin(&fixture, &store, once(account, "k", "b")).await,
         IdempotencyClaim::Before(Verdict::Reused)
     );
-    claim(&bench, &store, once(account, "other", "b")).await;
+    claim(&fixture, &store, once(account, "other", "b")).await;
     store.close().await;
-    let store = bench.open().await;
-    let again = begin(&bench, &store, once(account, "k", "a")).await;
+    let store = fixture.open().await;
+    let again = begin(&fixture, &store, once(account, "k", "a")).await;
     assert_eq!(again, IdempotencyClaim::Before(Verdict::Replay(answer())), "also after a restart");
     store.close().await;
 }
 
-async fn callers_have_keys_of_their_own(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let other = bench.other_account(&store).await;
+async fn callers_have_keys_of_their_own(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
     let caller = |number| Actor::Key(KeyId::from_bytes([number; 16]));
     for once in [
         once(account, "k", "a"),
@@ -102,103 +102,103 @@ async fn callers_have_keys_of_their_own(bench: Arc<Bench>) {
         IdempotentRequest { caller: caller(2), ..once(account, "k", "c") },
         once(other, "k", "d"),
     ] {
-        claim(&bench, &store, once).await;
+        claim(&fixture, &store, once).await;
     }
     store.close().await;
 }
 
-async fn what_was_refused_may_be_tried_again(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let first = claim(&bench, &store, once(account, "k", "a")).await;
-    store.end_once(first, None).await.unwrap();
-    let second = claim(&bench, &store, once(account, "k", "another body")).await;
+async fn what_was_refused_may_be_tried_again(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let first = claim(&fixture, &store, once(account, "k", "a")).await;
+    store.end_idempotent_request(first, None).await.unwrap();
+    let second = claim(&fixture, &store, once(account, "k", "another body")).await;
     assert_ne!(first, second);
     // Of this one something was changed, but there is no answer that could be kept.
-    let key = store.create_key(account, new_key("made"), as_attempt(&bench, second)).await.unwrap();
-    store.end_once(second, None).await.unwrap();
+    let key = store.create_key(account, new_key("made"), as_attempt(&fixture, second)).await.unwrap();
+    store.end_idempotent_request(second, None).await.unwrap();
     let lost = Verdict::Lost(Some(key.record.id.to_string()));
-    let again = begin(&bench, &store, once(account, "k", "another body")).await;
+    let again = begin(&fixture, &store, once(account, "k", "another body")).await;
     assert_eq!(again, IdempotencyClaim::Before(lost));
     store.close().await;
 }
 
-async fn after_a_crash_what_happened_is_told_from_what_did_not(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let happened = claim(&bench, &store, once(account, "happened", "a")).await;
-    let key = store.create_key(account, new_key("made"), as_attempt(&bench, happened)).await.unwrap();
-    let never = claim(&bench, &store, once(account, "never", "b")).await;
+async fn after_a_crash_what_happened_is_told_from_what_did_not(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let happened = claim(&fixture, &store, once(account, "happened", "a")).await;
+    let key = store.create_key(account, new_key("made"), as_attempt(&fixture, happened)).await.unwrap();
+    let never = claim(&fixture, &store, once(account, "never", "b")).await;
     store.close().await;
-    let store = bench.open().await;
-    if let Database::Postgres { .. } = bench.database {
+    let store = fixture.open().await;
+    if let Database::Postgres { .. } = fixture.database {
         // Another server may still be at work on the same database, so here only time tells.
-        let early = begin(&bench, &store, once(account, "never", "b")).await;
+        let early = begin(&fixture, &store, once(account, "never", "b")).await;
         assert_eq!(early, IdempotencyClaim::Before(Verdict::InUse));
-        bench.clock.advance(ATTEMPT_WITHIN);
+        fixture.clock.advance(ATTEMPT_WITHIN);
     }
     let lost = Verdict::Lost(Some(key.record.id.to_string()));
-    assert_eq!(begin(&bench, &store, once(account, "happened", "a")).await, IdempotencyClaim::Before(lost));
-    let second = claim(&bench, &store, once(account, "never", "b")).await;
+    assert_eq!(begin(&fixture, &store, once(account, "happened", "a")).await, IdempotencyClaim::Before(lost));
+    let second = claim(&fixture, &store, once(account, "never", "b")).await;
     assert_ne!(never, second);
-    store.create_key(account, new_key("at last"), as_attempt(&bench, second)).await.unwrap();
+    store.create_key(account, new_key("at last"), as_attempt(&fixture, second)).await.unwrap();
     assert_eq!(count(&store, account).await, 2);
     store.close().await;
 }
 
-async fn an_attempt_that_was_given_up_changes_nothing(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let slow = claim(&bench, &store, once(account, "k", "a")).await;
-    bench.clock.advance(ATTEMPT_WITHIN);
-    let second = claim(&bench, &store, once(account, "k", "a")).await;
-    let late = store.create_key(account, new_key("late"), as_attempt(&bench, slow)).await;
+async fn an_attempt_that_was_given_up_changes_nothing(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let slow = claim(&fixture, &store, once(account, "k", "a")).await;
+    fixture.clock.advance(ATTEMPT_WITHIN);
+    let second = claim(&fixture, &store, once(account, "k", "a")).await;
+    let late = store.create_key(account, new_key("late"), as_attempt(&fixture, slow)).await;
     assert!(matches!(late, Err(KeyChangeError::Store(StoreError::Superseded))));
-    store.end_once(slow, Some(answer())).await.unwrap();
-    store.create_key(account, new_key("second"), as_attempt(&bench, second)).await.unwrap();
-    store.end_once(second, Some(answer())).await.unwrap();
-    let late = store.create_key(account, new_key("later"), as_attempt(&bench, second)).await;
+    store.end_idempotent_request(slow, Some(answer())).await.unwrap();
+    store.create_key(account, new_key("second"), as_attempt(&fixture, second)).await.unwrap();
+    store.end_idempotent_request(second, Some(answer())).await.unwrap();
+    let late = store.create_key(account, new_key("later"), as_attempt(&fixture, second)).await;
     assert!(matches!(late, Err(KeyChangeError::Store(StoreError::Superseded))), "it has ended");
-    let refused = claim(&bench, &store, once(account, "refused", "a")).await;
-    store.end_once(refused, None).await.unwrap();
-    let late = store.create_key(account, new_key("late"), as_attempt(&bench, refused)).await;
+    let refused = claim(&fixture, &store, once(account, "refused", "a")).await;
+    store.end_idempotent_request(refused, None).await.unwrap();
+    let late = store.create_key(account, new_key("late"), as_attempt(&fixture, refused)).await;
     assert!(matches!(late, Err(KeyChangeError::Store(StoreError::Superseded))));
     assert_eq!(count(&store, account).await, 1);
     store.close().await;
 }
 
-async fn answers_are_forgotten_in_time_and_in_number(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn answers_are_forgotten_in_time_and_in_number(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     for number in 0..10 {
-        let id = claim(&bench, &store, once(account, &format!("k{number}"), "a")).await;
-        store.end_once(id, Some(answer())).await.unwrap();
-        bench.clock.advance(Duration::from_secs(1));
+        let id = claim(&fixture, &store, once(account, &format!("k{number}"), "a")).await;
+        store.end_idempotent_request(id, Some(answer())).await.unwrap();
+        fixture.clock.advance(Duration::from_secs(1));
     }
     for gone in [4, 0] {
         let surplus = store.backend.write(|db| Box::pin(crate::idempotency::forget_surplus(db, 6))).await;
         assert_eq!(surplus.unwrap(), gone);
     }
-    claim(&bench, &store, once(account, "k3", "the oldest went")).await;
-    let kept = begin(&bench, &store, once(account, "k4", "a")).await;
+    claim(&fixture, &store, once(account, "k3", "the oldest went")).await;
+    let kept = begin(&fixture, &store, once(account, "k4", "a")).await;
     assert_eq!(kept, IdempotencyClaim::Before(Verdict::Replay(answer())));
-    assert_eq!(store.forget_answers().await.unwrap(), 0);
-    bench.clock.advance(KEPT_FOR.saturating_sub(Duration::from_secs(6)));
-    let over = claim(&bench, &store, once(account, "k4", "another request")).await;
-    store.end_once(over, Some(answer())).await.unwrap();
-    bench.clock.advance(Duration::from_secs(6));
+    assert_eq!(store.expire_idempotency_keys().await.unwrap(), 0);
+    fixture.clock.advance(KEPT_FOR.saturating_sub(Duration::from_secs(6)));
+    let over = claim(&fixture, &store, once(account, "k4", "another request")).await;
+    store.end_idempotent_request(over, Some(answer())).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(6));
     assert_eq!(
-        store.forget_answers().await.unwrap(),
+        store.expire_idempotency_keys().await.unwrap(),
         6,
         "five of the first ones and the one that never ended"
     );
     store.close().await;
 }
 
-async fn of_many_at_once_one_is_carried_out(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let all = (0..20).map(|_| begin(&bench, &store, once(account, "k", "a")));
+async fn of_many_at_once_one_is_carried_out(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let all = (0..20).map(|_| begin(&fixture, &store, once(account, "k", "a")));
     let all = futures_util::future::join_all(all).await;
     let fresh = all.iter().filter(|begun| matches!(begun, IdempotencyClaim::Fresh(_))).count();
     assert_eq!(fresh, 1);

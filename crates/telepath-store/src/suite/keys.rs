@@ -7,7 +7,7 @@ use telepath_core::key::{KeyFilter, KeyPatch, KeyStatus, Preset};
 use telepath_core::page::PageRequest;
 use telepath_core::patch::Patch;
 
-use super::{Bench, NOON, answered, behaviour, events_of, limit, new_key, select};
+use super::{Fixture, NOON, answered, behaviour, events_of, limit, new_key, select};
 use crate::key::KeyChangeError;
 
 behaviour! {
@@ -23,10 +23,10 @@ behaviour! {
 
 const ADDRESS: &str = "192.0.2.7";
 
-async fn a_made_key_is_found_listed_and_told_of(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await;
-    let (created, hash) = bench.key(&store, account.id, new_key("first")).await;
+async fn a_made_key_is_found_listed_and_told_of(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await;
+    let (created, hash) = fixture.key(&store, account.id, new_key("first")).await;
     assert_eq!(created.record.name, "first");
     assert_eq!(created.record.secrets[0].mask, created.secret.mask());
     let handle = store.keys().find(&hash).unwrap();
@@ -46,40 +46,40 @@ async fn a_made_key_is_found_listed_and_told_of(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn keys_of_another_account_do_not_exist(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await;
-    let other = bench.other_account(&store).await;
-    let (created, hash) = bench.key(&store, account.id, new_key("mine")).await;
+async fn keys_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await;
+    let other = fixture.other_account(&store).await;
+    let (created, hash) = fixture.key(&store, account.id, new_key("mine")).await;
     let id = created.record.id;
     assert_eq!(store.get_key(other, id).await.unwrap(), None);
     let page = store.list_keys(other, KeyFilter::default(), PageRequest::default()).await.unwrap();
     assert_eq!((page.items.len(), page.total), (0, 0));
     let patch = KeyPatch { name: Some("yours".to_owned()), ..KeyPatch::default() };
-    let changed = store.update_key(other, id, patch, bench.origin()).await;
+    let changed = store.update_key(other, id, patch, fixture.origin()).await;
     assert!(matches!(changed, Err(KeyChangeError::NotFound)));
-    let revoked = store.revoke_key(other, id, None, bench.origin()).await;
+    let revoked = store.revoke_key(other, id, None, fixture.origin()).await;
     assert!(matches!(revoked, Err(KeyChangeError::NotFound)));
     assert!(store.keys().find(&hash).is_some());
     assert_eq!(store.get_key(account.id, id).await.unwrap().unwrap(), created.record);
     store.close().await;
 }
 
-async fn filters_and_pages_follow_the_state_of_keys(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn filters_and_pages_follow_the_state_of_keys(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let day = Duration::from_hours(24);
     let ends =
         [None, Some(NOON.plus(day)), Some(NOON.plus(day * 20)), Some(NOON.plus(Duration::from_secs(1)))];
     for (place, end) in ends.into_iter().enumerate() {
         let new = telepath_core::key::NewKey { expires_at: end, ..new_key(&format!("key {place}")) };
-        bench.key(&store, account, new).await;
+        fixture.key(&store, account, new).await;
     }
     let testing = telepath_core::key::NewKey { preset: Preset::Testing, ..new_key("testing") };
-    let (used, hash) = bench.key(&store, account, testing).await;
-    let (gone, _) = bench.key(&store, account, new_key("gone")).await;
-    store.revoke_key(account, gone.record.id, None, bench.origin()).await.unwrap();
-    bench.clock.advance(day / 2);
+    let (used, hash) = fixture.key(&store, account, testing).await;
+    let (gone, _) = fixture.key(&store, account, new_key("gone")).await;
+    store.revoke_key(account, gone.record.id, None, fixture.origin()).await.unwrap();
+    fixture.clock.advance(day / 2);
     store.requests().record(&answered(&store, account, used.record.id, &hash));
     let names = async |filter: KeyFilter| {
         let page = store.list_keys(account, filter, PageRequest::new(100, 0).unwrap()).await.unwrap();
@@ -97,10 +97,10 @@ async fn filters_and_pages_follow_the_state_of_keys(bench: Arc<Bench>) {
     assert_eq!(names(preset).await, ["testing"]);
     let expires_before = Some(NOON.plus(day * 2));
     assert_eq!(names(KeyFilter { expires_before, ..KeyFilter::default() }).await, ["key 1", "key 3"]);
-    bench.clock.advance(day * 2);
+    fixture.clock.advance(day * 2);
     let idle = KeyFilter { idle_days: Some(2), preset: Some(Preset::Production), ..KeyFilter::default() };
     assert_eq!(names(idle).await.len(), 5);
-    bench.clock.advance(day / 2);
+    fixture.clock.advance(day / 2);
     let idle = KeyFilter { idle_days: Some(3), ..KeyFilter::default() };
     assert!(!names(idle).await.contains(&used.record.name));
     let page = PageRequest::new(2, 1).unwrap();
@@ -112,10 +112,10 @@ async fn filters_and_pages_follow_the_state_of_keys(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn a_patch_changes_what_it_names_and_nothing_else(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("before")).await;
+async fn a_patch_changes_what_it_names_and_nothing_else(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("before")).await;
     let id = created.record.id;
     let end = NOON.plus(Duration::from_secs(500));
     let patch = KeyPatch {
@@ -124,7 +124,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else(bench: Arc<Bench>) {
         expires_at: Patch::Set(end),
         ..KeyPatch::default()
     };
-    let changed = store.update_key(account, id, patch, bench.origin()).await.unwrap();
+    let changed = store.update_key(account, id, patch, fixture.origin()).await.unwrap();
     let expected = telepath_core::key::KeyRecord {
         name: "after".to_owned(),
         rate_limit: limit(7),
@@ -137,7 +137,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else(bench: Arc<Bench>) {
     assert!(matches!(admission, crate::Admission::Admitted { window, .. } if window.limit == limit(7)));
     assert_eq!(store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), end), crate::Admission::Dead);
     let cleared = KeyPatch { expires_at: Patch::Clear, ..KeyPatch::default() };
-    let changed = store.update_key(account, id, cleared, bench.origin()).await.unwrap();
+    let changed = store.update_key(account, id, cleared, fixture.origin()).await.unwrap();
     assert_eq!(changed.expires_at, None);
     let trail = select(
         &store,
@@ -151,35 +151,35 @@ async fn a_patch_changes_what_it_names_and_nothing_else(bench: Arc<Bench>) {
         before,
         serde_json::json!({ "name": "before", "rate_limit_per_minute": 6000, "expires_at": null })
     );
-    let nothing = store.update_key(account, id, KeyPatch::default(), bench.origin()).await.unwrap();
+    let nothing = store.update_key(account, id, KeyPatch::default(), fixture.origin()).await.unwrap();
     assert_eq!(nothing, changed);
     let trail = select(&store, "SELECT id FROM audit_events WHERE action = 'key.updated'", vec![]).await;
     assert_eq!(trail.len(), 2, "a patch that changes nothing leaves no trace");
     store.close().await;
 }
 
-async fn revoking_is_final_and_repeatable(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("short-lived")).await;
+async fn revoking_is_final_and_repeatable(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("short-lived")).await;
     let id = created.record.id;
     let handle = store.keys().find(&hash).unwrap();
     let reason = Some("left the team".to_owned());
-    let first = store.revoke_key(account, id, reason, bench.origin()).await.unwrap();
+    let first = store.revoke_key(account, id, reason, fixture.origin()).await.unwrap();
     assert_eq!(first.revocation.as_ref().unwrap().reason.as_deref(), Some("left the team"));
     assert_eq!(store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), NOON), crate::Admission::Dead);
-    bench.clock.advance(Duration::from_mins(1));
+    fixture.clock.advance(Duration::from_mins(1));
     let again = Some("another reason".to_owned());
-    let second = store.revoke_key(account, id, again, bench.origin()).await.unwrap();
+    let second = store.revoke_key(account, id, again, fixture.origin()).await.unwrap();
     assert_eq!(second, first);
     let patch = KeyPatch { name: Some("back".to_owned()), ..KeyPatch::default() };
-    let refused = store.update_key(account, id, patch, bench.origin()).await;
+    let refused = store.update_key(account, id, patch, fixture.origin()).await;
     assert!(matches!(refused, Err(KeyChangeError::Revoked)));
     let events = events_of(&store, &id.to_string()).await;
     let kinds: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["key.created", "key.revoked"]);
     store.close().await;
-    let store = bench.open().await;
+    let store = fixture.open().await;
     let admission = store
         .keys()
         .find(&hash)
@@ -188,12 +188,12 @@ async fn revoking_is_final_and_repeatable(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn counts_are_seen_at_once_and_survive_a_restart(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn counts_are_seen_at_once_and_survive_a_restart(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let mut keys = Vec::new();
     for number in 0..70 {
-        keys.push(bench.key(&store, account, new_key(&format!("key {number}"))).await);
+        keys.push(fixture.key(&store, account, new_key(&format!("key {number}"))).await);
     }
     let (created, hash) = &keys[0];
     let id = created.record.id;
@@ -206,7 +206,7 @@ async fn counts_are_seen_at_once_and_survive_a_restart(bench: Arc<Bench>) {
     assert_eq!((seen.request_count, seen.error_count), (3, 2));
     assert_eq!(seen.last_use.unwrap().address.to_string(), "2001:db8::5");
     assert_eq!(seen.secrets[0].last_use, seen.last_use);
-    bench.clock.advance(Duration::from_secs(5));
+    fixture.clock.advance(Duration::from_secs(5));
     for (created, hash) in &keys {
         store.requests().record(&answered(&store, account, created.record.id, hash));
     }
@@ -215,7 +215,7 @@ async fn counts_are_seen_at_once_and_survive_a_restart(bench: Arc<Bench>) {
     assert_eq!(store.flush_usage().await.unwrap(), 0, "all is written");
     store.requests().record(&answered(&store, account, id, hash));
     store.close().await;
-    let store = bench.open().await;
+    let store = fixture.open().await;
     let after = store.get_key(account, id).await.unwrap().unwrap();
     assert_eq!((after.request_count, after.error_count), (5, 2), "a clean stop loses nothing");
     assert_eq!(after.last_use.unwrap().address.to_string(), ADDRESS);
@@ -227,10 +227,10 @@ async fn counts_are_seen_at_once_and_survive_a_restart(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn only_a_hash_of_the_secret_is_stored(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("secret")).await;
+async fn only_a_hash_of_the_secret_is_stored(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("secret")).await;
     let secret = created.secret.reveal();
     let rows = select(&store, "SELECT hash, mask FROM key_secrets", vec![]).await;
     assert_eq!(rows[0].bytes("hash").unwrap(), hash.as_bytes());
@@ -243,11 +243,11 @@ async fn only_a_hash_of_the_secret_is_stored(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn every_secret_of_a_key_is_found_after_a_restart(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, first) = bench.key(&store, account, new_key("two secrets")).await;
-    bench.key(&store, account, new_key("another")).await;
+async fn every_secret_of_a_key_is_found_after_a_restart(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, first) = fixture.key(&store, account, new_key("two secrets")).await;
+    fixture.key(&store, account, new_key("another")).await;
     let second = telepath_core::secret::HashedKey::from_bytes([9; 32]);
     let sql = "INSERT INTO key_secrets (id, key_id, hash, mask, created_at, expires_at) \
                VALUES ('sec_0000000000000000000000000a', $1, $2, 'mask', 1, $3)";
@@ -255,7 +255,7 @@ async fn every_secret_of_a_key_is_found_after_a_restart(bench: Arc<Bench>) {
     let values = crate::sql::binds![created.record.id.to_string(), &second.as_bytes()[..], end];
     super::execute(&store, sql, values).await;
     store.close().await;
-    let store = bench.open().await;
+    let store = fixture.open().await;
     assert_eq!(store.keys().len(), 2);
     for hash in [first, second] {
         let handle = store.keys().find(&hash).unwrap();

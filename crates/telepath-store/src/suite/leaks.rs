@@ -6,7 +6,7 @@ use telepath_core::account::{AccountPatch, Actor};
 use telepath_core::audit::Origin;
 use telepath_core::key::{GraceSeconds, NewKey};
 
-use super::{Bench, NOON, behaviour, events_of, new_key, select};
+use super::{Fixture, NOON, behaviour, events_of, new_key, select};
 use crate::key_table::Admission;
 
 behaviour! {
@@ -17,10 +17,10 @@ behaviour! {
 
 const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
-async fn a_reported_key_is_revoked_with_its_alert_and_told_of_once(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("leaked")).await;
+async fn a_reported_key_is_revoked_with_its_alert_and_told_of_once(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("leaked")).await;
     let (id, origin) = (created.record.id, Origin::system(Some(ADDRESS), NOON));
     let handle = store.keys().find(&hash).unwrap();
     for reason in ["Reported", "Reported again"] {
@@ -41,35 +41,35 @@ async fn a_reported_key_is_revoked_with_its_alert_and_told_of_once(bench: Arc<Be
     store.close().await;
 }
 
-async fn a_key_seen_in_clear_is_revoked_when_the_account_wants_it(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("seen")).await;
+async fn a_key_seen_in_clear_is_revoked_when_the_account_wants_it(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("seen")).await;
     let (id, origin) = (created.record.id, Origin::system(Some(ADDRESS), NOON));
     let handle = store.keys().find(&hash).unwrap();
     assert!(!store.revoke_seen_in_clear(account, id, origin).await.unwrap());
     assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
     let patch = AccountPatch { name: None, revoke_keys_seen_in_clear: Some(true) };
-    store.update_account(account, patch, bench.origin()).await.unwrap();
+    store.update_account(account, patch, fixture.origin()).await.unwrap();
     assert!(store.revoke_seen_in_clear(account, id, origin).await.unwrap());
     assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Dead);
     store.close().await;
 }
 
-async fn only_a_secret_that_works_makes_a_key_live(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn only_a_secret_that_works_makes_a_key_live(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let later = |seconds| NOON.plus(std::time::Duration::from_secs(seconds));
     let new = NewKey { expires_at: Some(later(100)), not_before: Some(later(5)), ..new_key("k") };
-    let (created, first) = bench.key(&store, account, new).await;
+    let (created, first) = fixture.key(&store, account, new).await;
     let handle = store.keys().find(&first).unwrap();
     assert!(handle.is_live(&first, NOON), "a key that is not valid yet will be");
     let grace = GraceSeconds::new(10).unwrap();
-    let new = store.rotate_key(account, created.record.id, grace, bench.origin()).await.unwrap();
+    let new = store.rotate_key(account, created.record.id, grace, fixture.origin()).await.unwrap();
     let second = store.vault().hash_key(&new.secret);
     assert!(handle.is_live(&first, later(9)) && !handle.is_live(&first, later(10)));
     assert!(handle.is_live(&second, later(99)) && !handle.is_live(&second, later(100)));
-    store.revoke_key(account, created.record.id, None, bench.origin()).await.unwrap();
+    store.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
     assert!(!handle.is_live(&second, NOON));
     assert_eq!(
         store.keys().admit(&store.keys().find(&second).unwrap(), &second, ADDRESS, NOON),

@@ -7,7 +7,7 @@ use telepath_core::id::{AccountId, KeyId};
 use telepath_core::request::{RequestFilter, RequestRecord, StatusFilter};
 use telepath_core::secret::HashedKey;
 
-use super::{Bench, NOON, answered, behaviour, new_key};
+use super::{Fixture, NOON, answered, behaviour, new_key};
 use crate::request_log::read::{RequestCursor, RequestOrder};
 use crate::store::Store;
 
@@ -21,14 +21,14 @@ behaviour! {
 
 /// Answers `count` requests, `each` to a segment, one every second.
 async fn answer(
-    bench: &Bench,
+    fixture: &Fixture,
     store: &Store,
     key: (AccountId, KeyId, &HashedKey),
     count: usize,
     each: usize,
 ) {
     for number in 1..=count {
-        bench.clock.advance(Duration::from_secs(1));
+        fixture.clock.advance(Duration::from_secs(1));
         let mut request = answered(store, key.0, key.1, key.2);
         request.facts.status = if number % 10 == 0 { 404 } else { 200 };
         store.requests().record(&request);
@@ -38,7 +38,7 @@ async fn answer(
     }
     store.flush_usage().await.unwrap();
     // Servers on one database show a moment later what came in.
-    bench.clock.advance(Duration::from_secs(3));
+    fixture.clock.advance(Duration::from_secs(3));
 }
 
 async fn read(
@@ -62,11 +62,11 @@ async fn read(
     }
 }
 
-async fn pages_in_both_directions_have_each_request_once(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("k")).await;
-    answer(&bench, &store, (account, created.record.id, &hash), 100, 7).await;
+async fn pages_in_both_directions_have_each_request_once(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
+    answer(&fixture, &store, (account, created.record.id, &hash), 100, 7).await;
     let everything = RequestFilter::default();
     for limit in [1, 3, 7, 100] {
         let (newest, end) = read(&store, account, &everything, RequestOrder::Newest, limit, None).await;
@@ -81,17 +81,17 @@ async fn pages_in_both_directions_have_each_request_once(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn one_who_reads_forward_goes_on_as_requests_come_in(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+async fn one_who_reads_forward_goes_on_as_requests_come_in(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
     let key = (account, created.record.id, &hash);
     let everything = RequestFilter::default();
     let (nothing, mut cursor) = read(&store, account, &everything, RequestOrder::Oldest, 5, None).await;
     assert!(nothing.is_empty() && cursor.is_some());
     let mut seen = 0;
     for round in 1..=5 {
-        answer(&bench, &store, key, 9, 4).await;
+        answer(&fixture, &store, key, 9, 4).await;
         let (new, next) = read(&store, account, &everything, RequestOrder::Oldest, 5, cursor).await;
         seen += new.len();
         assert_eq!(seen, round * 9);
@@ -100,11 +100,11 @@ async fn one_who_reads_forward_goes_on_as_requests_come_in(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn filters_reach_far_back(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("k")).await;
-    answer(&bench, &store, (account, created.record.id, &hash), 200, 1).await;
+async fn filters_reach_far_back(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
+    answer(&fixture, &store, (account, created.record.id, &hash), 200, 1).await;
     let errors = RequestFilter { status: Some(StatusFilter::Class(4)), ..RequestFilter::default() };
     let (found, _) = read(&store, account, &errors, RequestOrder::Newest, 6, None).await;
     assert_eq!(found.len(), 20);
@@ -122,15 +122,15 @@ async fn filters_reach_far_back(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn the_log_of_another_account_is_not_there(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let other = bench.other_account(&store).await;
-    let (created, hash) = bench.key(&store, account, new_key("k")).await;
-    let (theirs, their_hash) = bench.key(&store, other, new_key("theirs")).await;
+async fn the_log_of_another_account_is_not_there(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
+    let (theirs, their_hash) = fixture.key(&store, other, new_key("theirs")).await;
     let everything = RequestFilter::default();
     store.requests().record(&answered(&store, other, theirs.record.id, &their_hash));
-    answer(&bench, &store, (account, created.record.id, &hash), 3, 3).await;
+    answer(&fixture, &store, (account, created.record.id, &hash), 3, 3).await;
     let (found, _) = read(&store, account, &everything, RequestOrder::Newest, 10, None).await;
     assert_eq!(found.len(), 3);
     let (found, _) = read(&store, other, &everything, RequestOrder::Newest, 10, None).await;
@@ -138,10 +138,10 @@ async fn the_log_of_another_account_is_not_there(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn what_is_kept_of_a_request_is_shown(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+async fn what_is_kept_of_a_request_is_shown(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
     let secret = created.secret.reveal();
     let mut request = answered(&store, account, created.record.id, &hash);
     let path = format!("/v1/{}", secret.expose());
@@ -150,7 +150,7 @@ async fn what_is_kept_of_a_request_is_shown(bench: Arc<Bench>) {
     request.error = Some(telepath_core::error::ErrorCode::NotFound);
     store.requests().record(&request);
     store.flush_usage().await.unwrap();
-    bench.clock.advance(Duration::from_secs(3));
+    fixture.clock.advance(Duration::from_secs(3));
     let everything = RequestFilter::default();
     let page = store.list_requests(account, &everything, RequestOrder::Newest, 10, None);
     let shown = page.await.unwrap().requests.remove(0);

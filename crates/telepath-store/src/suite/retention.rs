@@ -6,7 +6,7 @@ use std::time::Duration;
 use telepath_core::request::RequestFilter;
 use telepath_core::usage::UsageSpan;
 
-use super::{Bench, answered, behaviour, execute, new_key, select};
+use super::{Fixture, answered, behaviour, execute, new_key, select};
 use crate::request_log::read::RequestOrder;
 use crate::retention::{Expired, Retention};
 use crate::store::Store;
@@ -24,17 +24,17 @@ async fn buckets(store: &Store, span: UsageSpan) -> usize {
     select(store, sql, crate::sql::binds![span.name()]).await.len()
 }
 
-async fn buckets_go_after_their_time(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+async fn buckets_go_after_their_time(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
     // One request every noon, for two years and ten days.
     for _ in 0..740 {
         store.requests().record(&answered(&store, account, created.record.id, &hash));
-        bench.clock.advance(DAY);
+        fixture.clock.advance(DAY);
     }
     store.flush_usage().await.unwrap();
-    store.fold_usage().await.unwrap();
+    store.roll_up_usage().await.unwrap();
     let kept = async || {
         let mut kept = Vec::new();
         for span in UsageSpan::ALL {
@@ -54,16 +54,16 @@ async fn buckets_go_after_their_time(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn the_request_log_goes_after_its_time_or_beyond_its_size(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+async fn the_request_log_goes_after_its_time_or_beyond_its_size(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
     for _ in 0..40 {
         store.requests().record(&answered(&store, account, created.record.id, &hash));
         store.flush_usage().await.unwrap();
-        bench.clock.advance(DAY);
+        fixture.clock.advance(DAY);
     }
-    store.fold_usage().await.unwrap();
+    store.roll_up_usage().await.unwrap();
     let left = async || {
         let everything = RequestFilter::default();
         let page = store.list_requests(account, &everything, RequestOrder::Newest, 100, None).await.unwrap();
@@ -80,19 +80,19 @@ async fn the_request_log_goes_after_its_time_or_beyond_its_size(bench: Arc<Bench
     store.close().await;
 }
 
-async fn what_is_not_yet_counted_stays(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (created, hash) = bench.key(&store, account, new_key("k")).await;
+async fn what_is_not_yet_counted_stays(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
     for _ in 0..2 {
         store.requests().record(&answered(&store, account, created.record.id, &hash));
         store.flush_usage().await.unwrap();
     }
     let first = "UPDATE request_segments SET folded = 16 WHERE id = (SELECT min(id) FROM request_segments)";
     execute(&store, first, vec![]).await;
-    bench.clock.advance(365 * DAY);
+    fixture.clock.advance(365 * DAY);
     assert_eq!(store.expire_usage(Retention::default()).await.unwrap().segments, 1);
-    store.fold_usage().await.unwrap();
+    store.roll_up_usage().await.unwrap();
     assert_eq!(store.expire_usage(Retention::default()).await.unwrap().segments, 1);
     store.close().await;
 }

@@ -10,7 +10,7 @@ use telepath_core::key::{
 use telepath_core::page::PageRequest;
 use telepath_core::secret::HashedKey;
 
-use super::{Bench, NOON, answered, behaviour, events_of, limit, new_key, select};
+use super::{Fixture, NOON, answered, behaviour, events_of, limit, new_key, select};
 use crate::audit::AuditVerdict;
 use crate::key::{CreatedKey, KeyChangeError, RotateAllError};
 use crate::key_table::Admission;
@@ -53,14 +53,14 @@ fn later(seconds: u64) -> Timestamp {
     NOON.plus(Duration::from_secs(seconds))
 }
 
-async fn a_rotated_key_stays_itself_and_both_secrets_share_its_window(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (old, first) = bench.key(&store, account, NewKey { rate_limit: limit(3), ..new_key("k") }).await;
+async fn a_rotated_key_stays_itself_and_both_secrets_share_its_window(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (old, first) = fixture.key(&store, account, NewKey { rate_limit: limit(3), ..new_key("k") }).await;
     let id = old.record.id;
     assert!(is_admitted(&store, &first, NOON));
-    bench.clock.advance(Duration::from_secs(1));
-    let new = store.rotate_key(account, id, GraceSeconds::default(), bench.origin()).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(1));
+    let new = store.rotate_key(account, id, GraceSeconds::default(), fixture.origin()).await.unwrap();
     let second = hash_of(&store, &new);
     assert_ne!(first, second);
     let expected = KeyRecord { secrets: new.record.secrets.clone(), ..old.record.clone() };
@@ -100,14 +100,14 @@ async fn a_rotated_key_stays_itself_and_both_secrets_share_its_window(bench: Arc
     store.close().await;
 }
 
-async fn grace_ends_on_time_and_holds_over_a_restart(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (old, first) = bench.key(&store, account, new_key("k")).await;
-    let new = store.rotate_key(account, old.record.id, grace(60), bench.origin()).await.unwrap();
+async fn grace_ends_on_time_and_holds_over_a_restart(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (old, first) = fixture.key(&store, account, new_key("k")).await;
+    let new = store.rotate_key(account, old.record.id, grace(60), fixture.origin()).await.unwrap();
     let second = hash_of(&store, &new);
     for restarted in [false, true] {
-        let store = if restarted { bench.open().await } else { Arc::clone(&store) };
+        let store = if restarted { fixture.open().await } else { Arc::clone(&store) };
         assert!(is_admitted(&store, &first, later(59)) && is_admitted(&store, &second, later(59)));
         assert_eq!(admit(&store, &first, later(60)), Admission::Dead);
         assert!(is_admitted(&store, &second, later(60)));
@@ -115,12 +115,12 @@ async fn grace_ends_on_time_and_holds_over_a_restart(bench: Arc<Bench>) {
     }
 }
 
-async fn without_grace_the_old_secret_is_dead_whatever_the_clock_says(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (old, first) = bench.key(&store, account, new_key("k")).await;
+async fn without_grace_the_old_secret_is_dead_whatever_the_clock_says(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (old, first) = fixture.key(&store, account, new_key("k")).await;
     let handle = store.keys().find(&first).unwrap();
-    let new = store.rotate_key(account, old.record.id, GraceSeconds::NONE, bench.origin()).await.unwrap();
+    let new = store.rotate_key(account, old.record.id, GraceSeconds::NONE, fixture.origin()).await.unwrap();
     let second = hash_of(&store, &new);
     assert_eq!(statuses(&new.record, NOON), ["current", "ended"]);
     let hour = Duration::from_hours(1);
@@ -129,49 +129,49 @@ async fn without_grace_the_old_secret_is_dead_whatever_the_clock_says(bench: Arc
         assert!(is_admitted(&store, &second, at));
     }
     store.close().await;
-    let store = bench.open().await;
+    let store = fixture.open().await;
     assert!(store.keys().find(&first).is_some(), "an ended secret is still recognised");
     assert_eq!(admit(&store, &first, NOON.minus(hour)), Admission::Dead);
     store.close().await;
 }
 
-async fn grace_can_be_ended_early_but_the_newest_secret_cannot(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (old, first) = bench.key(&store, account, new_key("k")).await;
+async fn grace_can_be_ended_early_but_the_newest_secret_cannot(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (old, first) = fixture.key(&store, account, new_key("k")).await;
     let (id, first_id) = (old.record.id, old.record.secrets[0].id);
-    let new = store.rotate_key(account, id, grace(60), bench.origin()).await.unwrap();
-    let refused = store.end_secret(account, id, new.record.secrets[0].id, bench.origin()).await;
+    let new = store.rotate_key(account, id, grace(60), fixture.origin()).await.unwrap();
+    let refused = store.end_secret(account, id, new.record.secrets[0].id, fixture.origin()).await;
     assert!(matches!(refused, Err(KeyChangeError::CurrentSecret)));
-    let (stranger, _) = bench.key(&store, account, new_key("other")).await;
-    let refused = store.end_secret(account, stranger.record.id, first_id, bench.origin()).await;
+    let (stranger, _) = fixture.key(&store, account, new_key("other")).await;
+    let refused = store.end_secret(account, stranger.record.id, first_id, fixture.origin()).await;
     assert!(matches!(refused, Err(KeyChangeError::SecretNotFound)));
-    bench.clock.advance(Duration::from_secs(10));
-    let ended = store.end_secret(account, id, first_id, bench.origin()).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(10));
+    let ended = store.end_secret(account, id, first_id, fixture.origin()).await.unwrap();
     assert_eq!(statuses(&ended, later(10)), ["current", "ended"]);
     assert_eq!(admit(&store, &first, NOON), Admission::Dead);
     assert!(is_admitted(&store, &hash_of(&store, &new), later(10)));
-    assert_eq!(store.end_secret(account, id, first_id, bench.origin()).await.unwrap(), ended);
+    assert_eq!(store.end_secret(account, id, first_id, fixture.origin()).await.unwrap(), ended);
     let trail = select(&store, "SELECT id FROM audit_events WHERE action = 'key.secret_ended'", vec![]).await;
     assert_eq!(trail.len(), 1);
     store.close().await;
 }
 
-async fn working_secrets_are_bounded_and_ended_ones_are_forgotten_in_turn(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (old, first) = bench.key(&store, account, new_key("k")).await;
+async fn working_secrets_are_bounded_and_ended_ones_are_forgotten_in_turn(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (old, first) = fixture.key(&store, account, new_key("k")).await;
     let id = old.record.id;
     for _ in 1..MAX_LIVE_SECRETS {
-        store.rotate_key(account, id, grace(3600), bench.origin()).await.unwrap();
+        store.rotate_key(account, id, grace(3600), fixture.origin()).await.unwrap();
     }
-    let refused = store.rotate_key(account, id, grace(3600), bench.origin()).await;
+    let refused = store.rotate_key(account, id, grace(3600), fixture.origin()).await;
     assert!(matches!(refused, Err(KeyChangeError::TooManySecrets)));
-    let refused = store.rotate_all_keys(account, grace(3600), bench.origin()).await;
+    let refused = store.rotate_all_keys(account, grace(3600), fixture.origin()).await;
     assert!(matches!(refused, Err(RotateAllError::TooManySecrets(keys)) if keys == [id]));
     for _ in 0..=MAX_ENDED_SECRETS + 3 {
-        bench.clock.advance(Duration::from_secs(1));
-        store.rotate_key(account, id, GraceSeconds::NONE, bench.origin()).await.unwrap();
+        fixture.clock.advance(Duration::from_secs(1));
+        store.rotate_key(account, id, GraceSeconds::NONE, fixture.origin()).await.unwrap();
     }
     let key = store.get_key(account, id).await.unwrap().unwrap();
     let ended = key.secrets.iter().filter(|secret| secret.status(store.now()) == SecretStatus::Ended).count();
@@ -181,36 +181,36 @@ async fn working_secrets_are_bounded_and_ended_ones_are_forgotten_in_turn(bench:
     store.close().await;
 }
 
-async fn dead_keys_get_no_new_secret(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (gone, _) = bench.key(&store, account, new_key("gone")).await;
-    store.revoke_key(account, gone.record.id, None, bench.origin()).await.unwrap();
+async fn dead_keys_get_no_new_secret(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (gone, _) = fixture.key(&store, account, new_key("gone")).await;
+    store.revoke_key(account, gone.record.id, None, fixture.origin()).await.unwrap();
     let new = NewKey { expires_at: Some(later(1)), ..new_key("over") };
-    let (over, _) = bench.key(&store, account, new).await;
-    bench.clock.advance(Duration::from_secs(1));
-    let rotate = async |id| store.rotate_key(account, id, grace(1), bench.origin()).await;
+    let (over, _) = fixture.key(&store, account, new).await;
+    fixture.clock.advance(Duration::from_secs(1));
+    let rotate = async |id| store.rotate_key(account, id, grace(1), fixture.origin()).await;
     assert!(matches!(rotate(gone.record.id).await, Err(KeyChangeError::Revoked)));
     assert!(matches!(rotate(over.record.id).await, Err(KeyChangeError::Expired)));
-    let other = bench.other_account(&store).await;
-    let foreign = store.rotate_key(other, over.record.id, grace(1), bench.origin()).await;
+    let other = fixture.other_account(&store).await;
+    let foreign = store.rotate_key(other, over.record.id, grace(1), fixture.origin()).await;
     assert!(matches!(foreign, Err(KeyChangeError::NotFound)));
-    let none = store.rotate_all_keys(account, grace(1), bench.origin()).await.unwrap();
+    let none = store.rotate_all_keys(account, grace(1), fixture.origin()).await.unwrap();
     assert!(none.keys.is_empty());
     store.close().await;
 }
 
-async fn all_keys_are_rotated_together_or_none(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn all_keys_are_rotated_together_or_none(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let mut old = Vec::new();
     for number in 0..70 {
-        old.push(bench.key(&store, account, new_key(&format!("k{number}"))).await);
+        old.push(fixture.key(&store, account, new_key(&format!("k{number}"))).await);
     }
-    let (gone, _) = bench.key(&store, account, new_key("gone")).await;
-    store.revoke_key(account, gone.record.id, None, bench.origin()).await.unwrap();
-    bench.clock.advance(Duration::from_secs(1));
-    let rotated = store.rotate_all_keys(account, GraceSeconds::NONE, bench.origin()).await.unwrap();
+    let (gone, _) = fixture.key(&store, account, new_key("gone")).await;
+    store.revoke_key(account, gone.record.id, None, fixture.origin()).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(1));
+    let rotated = store.rotate_all_keys(account, GraceSeconds::NONE, fixture.origin()).await.unwrap();
     assert_eq!((rotated.at, rotated.keys.len()), (later(1), 70));
     for key in &rotated.keys {
         assert_eq!(statuses(&key.record, later(1)), ["current", "ended"]);
@@ -230,13 +230,16 @@ async fn all_keys_are_rotated_together_or_none(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn what_was_rotated_in_doubt_is_refused(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (old, first) = bench.key(&store, account, new_key("k")).await;
-    store.keys().doubt(old.record.id);
-    let new = store.rotate_key(account, old.record.id, GraceSeconds::NONE, bench.origin()).await.unwrap();
+async fn what_was_rotated_in_doubt_is_refused(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (old, first) = fixture.key(&store, account, new_key("k")).await;
+    store.keys().mark_in_doubt(old.record.id);
+    let new = store.rotate_key(account, old.record.id, GraceSeconds::NONE, fixture.origin()).await.unwrap();
     assert_eq!(admit(&store, &first, NOON), Admission::Dead);
-    assert!(is_admitted(&store, &hash_of(&store, &new), NOON), "a change that is known settles the doubt");
+    assert!(
+        is_admitted(&store, &hash_of(&store, &new), NOON),
+        "a change that is known settles the mark_in_doubt"
+    );
     store.close().await;
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bench, NOON, new_key, on, select};
+use super::{Fixture, NOON, new_key, on, select};
 use crate::error::StoreError;
 use crate::key_table::Admission;
 use crate::migrate::MIGRATIONS;
@@ -13,26 +13,26 @@ const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(1
 
 #[tokio::test]
 async fn a_database_that_is_behind_is_refused_until_it_is_migrated() {
-    let Some(bench) = Bench::postgres().await else { return };
-    let before = bench.try_open().await.err();
-    let reports = tokio::join!(Store::migrate(&bench.database), Store::migrate(&bench.database));
-    on(bench, async move |bench: Arc<Bench>| {
+    let Some(fixture) = Fixture::postgres().await else { return };
+    let before = fixture.try_open().await.err();
+    let reports = tokio::join!(Store::migrate(&fixture.database), Store::migrate(&fixture.database));
+    on(fixture, async move |fixture: Arc<Fixture>| {
         let newest = MIGRATIONS.last().unwrap().version;
         assert!(matches!(before, Some(StoreError::SchemaBehind { found: 0, needed }) if needed == newest));
         let applied = [reports.0.unwrap(), reports.1.unwrap()].map(|report| report.applied.len());
         assert_eq!(applied.iter().sum::<usize>(), MIGRATIONS.len(), "two at once migrate once");
-        bench.open().await.close().await;
+        fixture.open().await.close().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_without_an_answer_is_settled_by_asking_the_database() {
-    let Some(bench) = Bench::postgres().await else { return };
-    on(bench, async |bench: Arc<Bench>| {
-        let store = bench.open().await;
-        let account = bench.account(&store).await.id;
-        let (created, hash) = bench.key(&store, account, new_key("settled")).await;
+    let Some(fixture) = Fixture::postgres().await else { return };
+    on(fixture, async |fixture: Arc<Fixture>| {
+        let store = fixture.open().await;
+        let account = fixture.account(&store).await.id;
+        let (created, hash) = fixture.key(&store, account, new_key("settled")).await;
         let id = created.record.id;
         let lost: Result<(), StoreError> = store
             .backend
@@ -47,9 +47,9 @@ async fn a_commit_without_an_answer_is_settled_by_asking_the_database() {
             })
             .await;
         assert!(matches!(lost, Err(StoreError::OutcomeUnknown(_))), "{lost:?}");
-        store.keys().doubt(id);
+        store.keys().mark_in_doubt(id);
         let handle = store.keys().find(&hash).unwrap();
-        assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Unsure);
+        assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::InDoubt);
         store.flush_usage().await.unwrap();
         assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
         assert_eq!(select(&store, "SELECT name FROM keys", vec![]).await[0].text("name").unwrap(), "settled");

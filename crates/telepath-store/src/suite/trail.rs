@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use telepath_core::secret::KeyMode;
 
-use super::{Bench, behaviour, execute, new_key, new_vault};
+use super::{Fixture, behaviour, execute, new_key, new_vault};
 use crate::audit::AuditVerdict;
 use crate::context::StoreContext;
 use crate::error::StoreError;
@@ -17,11 +17,11 @@ behaviour! {
     there_is_one_first_account,
 }
 
-async fn a_changed_entry_of_the_trail_is_noticed(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn a_changed_entry_of_the_trail_is_noticed(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     for name in ["one", "two", "three"] {
-        bench.key(&store, account, new_key(name)).await;
+        fixture.key(&store, account, new_key(name)).await;
     }
     let intact = AuditVerdict::Intact { entries: 4 };
     assert_eq!(store.verify_audit(account).await.unwrap(), intact);
@@ -78,17 +78,17 @@ async fn a_changed_entry_of_the_trail_is_noticed(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn another_master_key_is_refused(bench: Arc<Bench>) {
-    bench.open().await.close().await;
-    let others = StoreContext { vault: new_vault(), ..bench.context.clone() };
-    let refused = Store::open(StoreOptions::new(bench.database.clone()), others).await;
+async fn another_master_key_is_refused(fixture: Arc<Fixture>) {
+    fixture.open().await.close().await;
+    let others = StoreContext { vault: new_vault(), ..fixture.context.clone() };
+    let refused = Store::open(StoreOptions::new(fixture.database.clone()), others).await;
     assert!(matches!(refused, Err(StoreError::WrongMasterKey { .. })));
-    bench.open().await.close().await;
+    fixture.open().await.close().await;
 }
 
-async fn there_is_one_first_account(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let origin = bench.origin();
+async fn there_is_one_first_account(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let origin = fixture.origin();
     let (one, two) = tokio::join!(
         store.ensure_account("One", KeyMode::Test, origin),
         store.ensure_account("Two", KeyMode::Live, origin)
@@ -96,8 +96,8 @@ async fn there_is_one_first_account(bench: Arc<Bench>) {
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one, two);
     assert_eq!(store.account(one.id).await.unwrap(), Some(one.clone()));
-    let other = bench.other_account(&store).await;
-    assert_eq!(bench.account(&store).await, one);
+    let other = fixture.other_account(&store).await;
+    assert_eq!(fixture.account(&store).await, one);
     assert_eq!(store.account(other).await.unwrap().unwrap().name, "Other");
     store.close().await;
 }

@@ -7,7 +7,7 @@ use telepath_core::id::{CallId, TrunkId};
 use telepath_core::ports::{AgentNews, CallControl as _};
 use tokio::sync::oneshot;
 
-use super::{Bench, behaviour, events_of, new_key, select};
+use super::{Fixture, behaviour, events_of, new_key, select};
 use crate::audit::AuditVerdict;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
@@ -40,8 +40,8 @@ async fn insert(store: &Store, number: i64, fate: Fate) -> Result<i64, StoreErro
         .await
 }
 
-async fn a_change_that_fails_or_panics_takes_nothing_of_its_group_with_it(bench: Arc<Bench>) {
-    let store = bench.open().await;
+async fn a_change_that_fails_or_panics_takes_nothing_of_its_group_with_it(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
     let (open, gate) = oneshot::channel::<()>();
     let held = store.backend.write(move |db: &mut Connection| {
         Box::pin(async move {
@@ -77,14 +77,15 @@ async fn a_change_that_fails_or_panics_takes_nothing_of_its_group_with_it(bench:
     store.close().await;
 }
 
-async fn numbers_of_events_and_of_the_trail_have_no_gaps_under_concurrency(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn numbers_of_events_and_of_the_trail_have_no_gaps_under_concurrency(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let call: CallId = store.new_id(store.now()).unwrap();
     let trunk: TrunkId = store.new_id(store.now()).unwrap();
     let news = AgentNews::Disconnected { reason: "call_ended", error_message: None };
     let told = join_all((0..40).map(|_| store.agent_news(account, call, trunk, &news)));
-    let made = join_all((0..40).map(|n| store.create_key(account, new_key(&format!("{n}")), bench.origin())));
+    let made =
+        join_all((0..40).map(|n| store.create_key(account, new_key(&format!("{n}")), fixture.origin())));
     let (told, made) = tokio::join!(told, made);
     assert!(told.iter().all(Result::is_ok) && made.iter().all(Result::is_ok));
     let events = events_of(&store, &call.to_string()).await;
@@ -97,15 +98,15 @@ async fn numbers_of_events_and_of_the_trail_have_no_gaps_under_concurrency(bench
     store.close().await;
 }
 
-async fn a_closed_store_refuses_and_has_kept_what_it_answered(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn a_closed_store_refuses_and_has_kept_what_it_answered(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     store.ping().await.unwrap();
-    let created = store.create_key(account, new_key("kept"), bench.origin()).await.unwrap();
+    let created = store.create_key(account, new_key("kept"), fixture.origin()).await.unwrap();
     store.close().await;
     assert!(store.ping().await.is_err());
-    assert!(store.create_key(account, new_key("late"), bench.origin()).await.is_err());
-    let store = bench.open().await;
+    assert!(store.create_key(account, new_key("late"), fixture.origin()).await.is_err());
+    let store = fixture.open().await;
     assert_eq!(store.get_key(account, created.record.id).await.unwrap(), Some(created.record));
     store.close().await;
 }

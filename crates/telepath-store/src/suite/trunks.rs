@@ -16,7 +16,7 @@ use telepath_core::trunk::{
 };
 
 use super::calls::{ended, start};
-use super::{Bench, NOON, behaviour, select};
+use super::{Fixture, NOON, behaviour, select};
 use crate::store::Store;
 use crate::trunk::{CreatedTrunk, TrunkChangeError};
 
@@ -46,19 +46,24 @@ pub(super) fn custom(username: &str) -> NewTrunk {
     .unwrap()
 }
 
-pub(super) async fn make(bench: &Bench, store: &Store, account: AccountId, username: &str) -> CreatedTrunk {
-    store.create_trunk(account, custom(username), bench.origin()).await.unwrap()
+pub(super) async fn make(
+    fixture: &Fixture,
+    store: &Store,
+    account: AccountId,
+    username: &str,
+) -> CreatedTrunk {
+    store.create_trunk(account, custom(username), fixture.origin()).await.unwrap()
 }
 
 fn username(text: &str) -> SipUsername {
     SipUsername::try_from(text.to_owned()).unwrap()
 }
 
-async fn a_made_trunk_is_found_by_its_username_in_any_case(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let created = make(&bench, &store, account, "Support-01").await;
-    let password = created.made_password.unwrap();
+async fn a_made_trunk_is_found_by_its_username_in_any_case(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let created = make(&fixture, &store, account, "Support-01").await;
+    let password = created.generated_password.unwrap();
     let found = store.find_trunk(&username("sUPPORT-01")).await.unwrap().unwrap();
     assert_eq!(found.trunk, created.trunk);
     assert_eq!(found.digest, DigestHashes::of("Support-01", password.secret()));
@@ -69,64 +74,64 @@ async fn a_made_trunk_is_found_by_its_username_in_any_case(bench: Arc<Bench>) {
     assert!(store.find_trunk(&username("support-02")).await.unwrap().is_none());
     let chosen = SipPassword::new(SecretText::new("chosen password".to_owned())).unwrap();
     let new = NewTrunk { sip_password: Some(chosen), ..custom("support-03") };
-    let created = store.create_trunk(account, new, bench.origin()).await.unwrap();
-    assert!(created.made_password.is_none());
+    let created = store.create_trunk(account, new, fixture.origin()).await.unwrap();
+    assert!(created.generated_password.is_none());
     store.close().await;
 }
 
-async fn a_username_is_taken_in_any_case_until_its_trunk_is_deleted(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let other = bench.other_account(&store).await;
-    let first = make(&bench, &store, account, "reception").await.trunk;
-    let taken = store.create_trunk(other, custom("RECEPTION"), bench.origin()).await;
+async fn a_username_is_taken_in_any_case_until_its_trunk_is_deleted(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let first = make(&fixture, &store, account, "reception").await.trunk;
+    let taken = store.create_trunk(other, custom("RECEPTION"), fixture.origin()).await;
     assert!(matches!(taken, Err(TrunkChangeError::UsernameTaken)));
     let begun = start(&store, account, first.id);
     store.call_started(&begun).await.unwrap();
     store.call_ended(&ended(&begun, CallStatus::Disconnected, DisconnectReason::TrunkDeleted)).await.unwrap();
-    store.delete_trunk(account, first.id, bench.origin()).await.unwrap();
+    store.delete_trunk(account, first.id, fixture.origin()).await.unwrap();
     assert!(store.find_trunk(&username("reception")).await.unwrap().is_none());
     assert!(store.get_trunk(account, first.id).await.unwrap().is_none());
-    let again = store.delete_trunk(account, first.id, bench.origin()).await;
+    let again = store.delete_trunk(account, first.id, fixture.origin()).await;
     assert!(matches!(again, Err(TrunkChangeError::NotFound)));
     let calls = store.list_calls(account, CallFilter::default(), PageRequest::default()).await.unwrap().page;
     assert_eq!(calls.items[0].trunk_id, first.id, "history is kept");
     assert!(select(&store, "SELECT field FROM trunk_credentials", vec![]).await.is_empty());
-    let second = make(&bench, &store, account, "Reception").await.trunk;
+    let second = make(&fixture, &store, account, "Reception").await.trunk;
     assert_ne!(second.id, first.id);
     store.close().await;
 }
 
-async fn trunks_of_another_account_do_not_exist(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let other = bench.other_account(&store).await;
-    let id = make(&bench, &store, account, "mine").await.trunk.id;
+async fn trunks_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let id = make(&fixture, &store, account, "mine").await.trunk.id;
     assert!(store.get_trunk(other, id).await.unwrap().is_none());
     let page = store.list_trunks(other, TrunkFilter::default(), PageRequest::default()).await.unwrap();
     assert_eq!((page.items.len(), page.total), (0, 0));
     let patch = TrunkPatchDraft { name: Some("yours".to_owned()), ..TrunkPatchDraft::default() };
-    let changed = store.update_trunk(other, id, patch, bench.origin()).await;
+    let changed = store.update_trunk(other, id, patch, fixture.origin()).await;
     assert!(matches!(changed, Err(TrunkChangeError::NotFound)));
-    let rotated = store.rotate_sip_password(other, id, bench.origin()).await;
+    let rotated = store.rotate_sip_password(other, id, fixture.origin()).await;
     assert!(matches!(rotated, Err(TrunkChangeError::NotFound)));
-    let deleted = store.delete_trunk(other, id, bench.origin()).await;
+    let deleted = store.delete_trunk(other, id, fixture.origin()).await;
     assert!(matches!(deleted, Err(TrunkChangeError::NotFound)));
     assert_eq!(store.get_trunk(account, id).await.unwrap().unwrap().0.name, "Trunk mine");
     store.close().await;
 }
 
-async fn a_patch_is_checked_against_the_trunk_and_sets_and_clears(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let old = make(&bench, &store, account, "patched").await.trunk;
+async fn a_patch_is_checked_against_the_trunk_and_sets_and_clears(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let old = make(&fixture, &store, account, "patched").await.trunk;
     let foreign = TrunkPatchDraft {
         openai_api_key: Some(SecretText::new("sk-not-for-this-one".to_owned())),
         ..TrunkPatchDraft::default()
     };
-    let refused = store.update_trunk(account, old.id, foreign, bench.origin()).await;
+    let refused = store.update_trunk(account, old.id, foreign, fixture.origin()).await;
     assert!(matches!(refused, Err(TrunkChangeError::Invalid(_))));
-    bench.clock.advance(std::time::Duration::from_secs(1));
+    fixture.clock.advance(std::time::Duration::from_secs(1));
     let patch = TrunkPatchDraft {
         name: Some("New name".to_owned()),
         status: Some("inactive".to_owned()),
@@ -134,7 +139,7 @@ async fn a_patch_is_checked_against_the_trunk_and_sets_and_clears(bench: Arc<Ben
         custom_headers: Patch::Clear,
         ..TrunkPatchDraft::default()
     };
-    let new = store.update_trunk(account, old.id, patch, bench.origin()).await.unwrap();
+    let new = store.update_trunk(account, old.id, patch, fixture.origin()).await.unwrap();
     assert_eq!((new.name.as_str(), new.status), ("New name", TrunkStatus::Inactive));
     assert_eq!(new.settings.greeting.as_deref(), Some("Hello"));
     assert_eq!(new.settings.custom_endpoint, old.settings.custom_endpoint);
@@ -157,11 +162,11 @@ async fn a_patch_is_checked_against_the_trunk_and_sets_and_clears(bench: Arc<Ben
     store.close().await;
 }
 
-async fn a_rotated_password_replaces_the_old_one(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let created = make(&bench, &store, account, "rotated").await;
-    let rotated = store.rotate_sip_password(account, created.trunk.id, bench.origin()).await.unwrap();
+async fn a_rotated_password_replaces_the_old_one(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let created = make(&fixture, &store, account, "rotated").await;
+    let rotated = store.rotate_sip_password(account, created.trunk.id, fixture.origin()).await.unwrap();
     assert_eq!((rotated.trunk.id, rotated.rotated_at), (created.trunk.id, NOON));
     assert_eq!(rotated.password.secret().expose().len(), 24);
     let found = store.find_trunk(&username("rotated")).await.unwrap().unwrap();
@@ -169,12 +174,12 @@ async fn a_rotated_password_replaces_the_old_one(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn lists_show_todays_figures_and_nothing_invented(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let quiet = make(&bench, &store, account, "quiet").await.trunk;
-    bench.clock.advance(std::time::Duration::from_secs(1));
-    let busy = make(&bench, &store, account, "busy").await.trunk;
+async fn lists_show_todays_figures_and_nothing_invented(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let quiet = make(&fixture, &store, account, "quiet").await.trunk;
+    fixture.clock.advance(std::time::Duration::from_secs(1));
+    let busy = make(&fixture, &store, account, "busy").await.trunk;
     let outcomes = [
         (CallStatus::Disconnected, DisconnectReason::NormalDisconnect, Some(300)),
         (CallStatus::Disconnected, DisconnectReason::AgentHangup, Some(500)),
@@ -203,9 +208,9 @@ async fn lists_show_todays_figures_and_nothing_invented(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn no_credential_stands_in_clear_in_the_database(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn no_credential_stands_in_clear_in_the_database(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let secret = "sk-provider-secret-0042";
     let new = TrunkDraft {
         name: Some("OpenAI".to_owned()),
@@ -214,7 +219,7 @@ async fn no_credential_stands_in_clear_in_the_database(bench: Arc<Bench>) {
         openai_api_key: Some(SecretText::new(secret.to_owned())),
         ..TrunkDraft::default()
     };
-    let created = store.create_trunk(account, new.check().unwrap(), bench.origin()).await.unwrap();
+    let created = store.create_trunk(account, new.check().unwrap(), fixture.origin()).await.unwrap();
     let state = &created.trunk.credentials[&CredentialField::OpenAiApiKey];
     assert_eq!((state.set, state.last4.as_deref()), (true, Some("0042")));
     let sealed =

@@ -19,7 +19,7 @@ use telepath_core::secret::{HashedKey, PlainKey, SecretText};
 use telepath_core::trunk::AgentTarget;
 use telepath_core::vault::{MasterKey, Vault};
 
-use super::{Bench, on, select};
+use super::{Fixture, on, select};
 use crate::postgres::PostgresBackend;
 use crate::sql::Connection;
 use crate::webhook::secret::signing_secrets;
@@ -59,12 +59,12 @@ const TABLES: &[&str] = &[
     "webhooks",
 ];
 
-fn fixture(database: &str) -> PathBuf {
+fn fixture_folder(database: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/b9599bc").join(database)
 }
 
 fn expected(database: &str) -> Value {
-    serde_json::from_slice(&std::fs::read(fixture(database).join("expected.json")).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(fixture_folder(database).join("expected.json")).unwrap()).unwrap()
 }
 
 fn text<'v>(value: &'v Value, member: &str) -> &'v str {
@@ -75,13 +75,13 @@ fn time(value: &Value, member: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text(value, member)).unwrap()
 }
 
-/// A bench whose clock stands where the fixture's stood, with its master key.
-fn at_the_fixture(mut bench: Bench, database: &str) -> Bench {
-    let key = std::fs::read_to_string(fixture(database).join("master.key")).unwrap();
-    bench.clock = Arc::new(ManualClock::at(time(&expected(database), "at").plus(Duration::from_secs(1))));
-    bench.context.clock = bench.clock.clone();
-    bench.context.vault = Arc::new(Vault::new(&MasterKey::parse(&key).unwrap()).unwrap());
-    bench
+/// A fixture whose clock stands where the fixture's stood, with its master key.
+fn at_the_fixture(mut fixture: Fixture, database: &str) -> Fixture {
+    let key = std::fs::read_to_string(fixture_folder(database).join("master.key")).unwrap();
+    fixture.clock = Arc::new(ManualClock::at(time(&expected(database), "at").plus(Duration::from_secs(1))));
+    fixture.context.clock = fixture.clock.clone();
+    fixture.context.vault = Arc::new(Vault::new(&MasterKey::parse(&key).unwrap()).unwrap());
+    fixture
 }
 
 /// Asserts that every table of b9599bc has rows, and that the list of tables is complete.
@@ -103,30 +103,30 @@ async fn assert_every_table_has_rows(db: &mut Connection, empty: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sqlite_folder_of_b9599bc_keeps_everything_through_the_upgrade() {
-    let bench = at_the_fixture(Bench::sqlite(), "sqlite");
-    let Database::Sqlite { path } = bench.database.clone() else { panic!("a file") };
-    std::fs::copy(fixture("sqlite").join("telepath.db"), &path).unwrap();
+    let fixture = at_the_fixture(Fixture::sqlite(), "sqlite");
+    let Database::Sqlite { path } = fixture.database.clone() else { panic!("a file") };
+    std::fs::copy(fixture_folder("sqlite").join("telepath.db"), &path).unwrap();
     let mut connection = sqlite::connect(&path).await.unwrap();
     assert_every_table_has_rows(&mut connection, &["nodes"]).await;
     drop(connection);
-    on(bench, |bench| upgraded(bench, "sqlite")).await;
+    on(fixture, |fixture| upgraded(fixture, "sqlite")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_database_of_b9599bc_keeps_everything_through_the_upgrade() {
-    let Some(bench) = Bench::postgres().await else { return };
-    let bench = at_the_fixture(bench, "postgres");
-    let Database::Postgres { url } = bench.database.clone() else { panic!("a server") };
+    let Some(fixture) = Fixture::postgres().await else { return };
+    let fixture = at_the_fixture(fixture, "postgres");
+    let Database::Postgres { url } = fixture.database.clone() else { panic!("a server") };
     load(url.expose()).await;
     let postgres = PostgresBackend::open(&url).await.unwrap();
     assert_every_table_has_rows(&mut postgres.connection().await.unwrap(), &[]).await;
     postgres.close().await;
-    on(bench, |bench| upgraded(bench, "postgres")).await;
+    on(fixture, |fixture| upgraded(fixture, "postgres")).await;
 }
 
 /// Loads the dump into the schema of the URL instead of `public`.
 async fn load(url: &str) {
-    let dump = std::fs::read_to_string(fixture("postgres").join("dump.txt")).unwrap();
+    let dump = std::fs::read_to_string(fixture_folder("postgres").join("dump.txt")).unwrap();
     let sets_path = |line: &&str| !line.contains("pg_catalog.set_config('search_path'");
     let script: Vec<String> =
         dump.lines().filter(sets_path).map(|line| line.replace("public.", "")).collect();
@@ -135,18 +135,18 @@ async fn load(url: &str) {
     connection.close().await.unwrap();
 }
 
-async fn upgraded(bench: Arc<Bench>, database: &'static str) {
+async fn upgraded(fixture: Arc<Fixture>, database: &'static str) {
     let expected = expected(database);
-    let store = bench.open().await;
-    let account = bench.account(&store).await;
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await;
     assert_eq!(account.id.to_string(), text(&expected["account"], "id"));
     assert_eq!((account.name.as_str(), account.mode.name()), ("Default", "live"));
     assert_eq!(account.created_at, time(&expected["account"], "created_at"));
     keys_are_the_same(&store, &account, &expected).await;
-    secrets_admit_as_before(&bench, &store, &expected["secrets_without_prefix"]);
+    secrets_admit_as_before(&fixture, &store, &expected["secrets_without_prefix"]);
     trunks_open(&store, &expected).await;
     calls_and_alerts_are_listed(&store, &account, &expected).await;
-    webhooks_sign(&bench, &store, &account, &expected).await;
+    webhooks_sign(&fixture, &store, &account, &expected).await;
     users_have_moved(&store, &expected).await;
     let verdict = store.verify_audit(account.id).await.unwrap();
     assert!(matches!(verdict, AuditVerdict::Intact { entries } if entries >= 28), "{verdict:?}");
@@ -179,7 +179,7 @@ fn hash_of(store: &Store, secrets: &Value, name: &str) -> HashedKey {
     store.vault().hash_key(&PlainKey::parse(key.as_bytes()).unwrap())
 }
 
-fn secrets_admit_as_before(bench: &Bench, store: &Store, secrets: &Value) {
+fn secrets_admit_as_before(fixture: &Fixture, store: &Store, secrets: &Value) {
     use telepath_core::clock::Clock as _;
     for (name, admitted) in [
         ("operations", true),
@@ -191,10 +191,9 @@ fn secrets_admit_as_before(bench: &Bench, store: &Store, secrets: &Value) {
         ("scheduled", false),
     ] {
         let hash = hash_of(store, secrets, name);
-        let admission = store
-            .keys()
-            .find(&hash)
-            .map_or(Admission::Dead, |handle| store.keys().admit(&handle, &hash, ADDRESS, bench.clock.now()));
+        let admission = store.keys().find(&hash).map_or(Admission::Dead, |handle| {
+            store.keys().admit(&handle, &hash, ADDRESS, fixture.clock.now())
+        });
         assert_eq!(matches!(admission, Admission::Admitted { .. }), admitted, "{name}");
     }
 }
@@ -254,7 +253,7 @@ async fn calls_and_alerts_are_listed(store: &Store, account: &Account, expected:
     }
 }
 
-async fn webhooks_sign(bench: &Bench, store: &Store, account: &Account, expected: &Value) {
+async fn webhooks_sign(fixture: &Fixture, store: &Store, account: &Account, expected: &Value) {
     let page = PageRequest::new(100, 0).unwrap();
     let webhooks = store.list_webhooks(account.id, None, page).await.unwrap();
     let wanted = expected["webhooks"].as_array().unwrap();
@@ -263,12 +262,15 @@ async fn webhooks_sign(bench: &Bench, store: &Store, account: &Account, expected
         assert_eq!(webhook.id.to_string(), text(wanted, "id"));
         assert_eq!(webhook.description.as_deref(), wanted["description"].as_str());
         assert_eq!(webhook.status.name(), text(wanted, "status"));
-        assert_eq!(webhook.disabled_reason.map(|reason| reason.name()), wanted["disabled_reason"].as_str());
+        assert_eq!(
+            webhook.disabled_reason.map(telepath_core::webhook::DisabledReason::name),
+            wanted["disabled_reason"].as_str()
+        );
     }
     for (id, secrets) in expected["webhook_secrets_without_prefix"].as_object().unwrap() {
         let mut db = store.backend.read().await.unwrap();
         let now = time(expected, "at");
-        let found = signing_secrets(&mut db, id.parse().unwrap(), &bench.context.vault, now).await.unwrap();
+        let found = signing_secrets(&mut db, id.parse().unwrap(), &fixture.context.vault, now).await.unwrap();
         let found: Vec<String> = found.iter().map(|secret| secret.to_text().expose().to_owned()).collect();
         let wanted: Vec<String> =
             secrets.as_array().unwrap().iter().map(|s| format!("whsec_{}", s.as_str().unwrap())).collect();

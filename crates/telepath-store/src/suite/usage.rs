@@ -8,7 +8,7 @@ use telepath_core::request::RouteNumber;
 use telepath_core::secret::HashedKey;
 use telepath_core::usage::{MAX_ADDRESSES, UNMATCHED, UsageSpan};
 
-use super::{Bench, NOON, answered, behaviour, execute, new_key, select};
+use super::{Fixture, NOON, answered, behaviour, execute, new_key, select};
 use crate::store::Store;
 
 behaviour! {
@@ -24,15 +24,15 @@ behaviour! {
 
 const HOUR: Duration = Duration::from_hours(1);
 
-async fn used_key(bench: &Bench, store: &Store, account: AccountId) -> (KeyId, HashedKey) {
-    let (created, hash) = bench.key(store, account, new_key("used")).await;
+async fn used_key(fixture: &Fixture, store: &Store, account: AccountId) -> (KeyId, HashedKey) {
+    let (created, hash) = fixture.key(store, account, new_key("used")).await;
     (created.record.id, hash)
 }
 
-async fn buckets_and_addresses_tell_what_a_key_was_used_for(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (key, hash) = used_key(&bench, &store, account).await;
+async fn buckets_and_addresses_tell_what_a_key_was_used_for(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (key, hash) = used_key(&fixture, &store, account).await;
     store.requests().name_routes(vec!["GET /v1/trunks".to_owned()]);
     for (minutes, status, route) in [(0, 200, Some(0)), (0, 200, Some(0)), (1, 404, Some(0)), (61, 200, None)]
     {
@@ -42,7 +42,7 @@ async fn buckets_and_addresses_tell_what_a_key_was_used_for(bench: Arc<Bench>) {
         request.route = route.map(RouteNumber);
         store.requests().record(&request);
     }
-    bench.clock.advance(2 * HOUR);
+    fixture.clock.advance(2 * HOUR);
     let usage = |span| store.key_usage(account, key, span, NOON, NOON.plus(2 * HOUR));
     let minutes = usage(UsageSpan::Minute).await.unwrap().unwrap();
     let seen: Vec<_> = minutes
@@ -62,10 +62,10 @@ async fn buckets_and_addresses_tell_what_a_key_was_used_for(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn a_refused_request_counts_but_is_no_use(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (key, hash) = used_key(&bench, &store, account).await;
+async fn a_refused_request_counts_but_is_no_use(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (key, hash) = used_key(&fixture, &store, account).await;
     let mut refused = answered(&store, account, key, &hash);
     (refused.facts.admitted, refused.facts.status) = (false, 401);
     store.requests().record(&refused);
@@ -85,11 +85,11 @@ async fn counted(store: &Store) -> i64 {
     counted
 }
 
-async fn a_fold_that_was_broken_off_goes_on_where_it_was(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn a_fold_that_was_broken_off_goes_on_where_it_was(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     for _ in 0..40 {
-        let (key, hash) = used_key(&bench, &store, account).await;
+        let (key, hash) = used_key(&fixture, &store, account).await;
         store.requests().record(&answered(&store, account, key, &hash));
     }
     assert_eq!(store.flush_usage().await.unwrap(), 1);
@@ -101,20 +101,20 @@ async fn a_fold_that_was_broken_off_goes_on_where_it_was(bench: Arc<Bench>) {
         telepath_core::usage::Totals::part_of(key) >= 8
     });
     let later = i64::try_from(later.count()).unwrap();
-    store.fold_usage().await.unwrap();
+    store.roll_up_usage().await.unwrap();
     assert_eq!(counted(&store).await, later);
-    store.fold_usage().await.unwrap();
+    store.roll_up_usage().await.unwrap();
     assert_eq!(counted(&store).await, later, "what was added is not added again");
     store.close().await;
 }
 
-async fn two_that_fold_at_once_count_each_request_once(bench: Arc<Bench>) {
-    let one = bench.open().await;
-    let other = bench.open_beside().await;
-    let account = bench.account(&one).await.id;
+async fn two_that_fold_at_once_count_each_request_once(fixture: Arc<Fixture>) {
+    let one = fixture.open().await;
+    let other = fixture.open_admin().await;
+    let account = fixture.account(&one).await.id;
     let mut keys = Vec::new();
     for _ in 0..20 {
-        keys.push(used_key(&bench, &one, account).await);
+        keys.push(used_key(&fixture, &one, account).await);
     }
     for _ in 0..10 {
         for store in [&one, &other] {
@@ -123,40 +123,40 @@ async fn two_that_fold_at_once_count_each_request_once(bench: Arc<Bench>) {
             }
             store.flush_usage().await.unwrap();
         }
-        let (first, second) = tokio::join!(one.fold_usage(), other.fold_usage());
+        let (first, second) = tokio::join!(one.roll_up_usage(), other.roll_up_usage());
         // One may be told that the other was quicker, or in the way; nothing is lost by it.
         assert!(first.is_ok() || second.is_ok());
     }
-    one.fold_usage().await.unwrap();
+    one.roll_up_usage().await.unwrap();
     assert_eq!(counted(&one).await, 400);
     one.close().await;
     other.close().await;
 }
 
-async fn requests_wait_while_the_database_cannot_take_them(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (key, hash) = used_key(&bench, &store, account).await;
+async fn requests_wait_while_the_database_cannot_take_them(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (key, hash) = used_key(&fixture, &store, account).await;
     execute(&store, "ALTER TABLE request_segments RENAME TO elsewhere", vec![]).await;
     for _ in 0..3 {
         store.requests().record(&answered(&store, account, key, &hash));
         assert!(store.flush_usage().await.is_err());
-        bench.clock.advance(Duration::from_secs(1));
+        fixture.clock.advance(Duration::from_secs(1));
     }
     let shown = store.get_key(account, key).await.unwrap().unwrap();
     assert_eq!(shown.request_count, 0, "keys are shown all the same");
     execute(&store, "ALTER TABLE elsewhere RENAME TO request_segments", vec![]).await;
-    bench.clock.advance(Duration::from_secs(1));
+    fixture.clock.advance(Duration::from_secs(1));
     let shown = store.get_key(account, key).await.unwrap().unwrap();
     assert_eq!(shown.request_count, 3);
     assert_eq!(store.requests().figures().details_lost, 0);
     store.close().await;
 }
 
-async fn a_segment_that_cannot_be_read_does_not_stop_the_others(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (key, hash) = used_key(&bench, &store, account).await;
+async fn a_segment_that_cannot_be_read_does_not_stop_the_others(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (key, hash) = used_key(&fixture, &store, account).await;
     for _ in 0..2 {
         store.requests().record(&answered(&store, account, key, &hash));
         store.flush_usage().await.unwrap();
@@ -171,24 +171,24 @@ async fn a_segment_that_cannot_be_read_does_not_stop_the_others(bench: Arc<Bench
         })
         .await
         .unwrap();
-    store.fold_usage().await.unwrap();
+    store.roll_up_usage().await.unwrap();
     assert_eq!(counted(&store).await, 1);
     let left = select(&store, "SELECT id FROM request_segments WHERE folded < 16", vec![]).await;
     assert!(left.is_empty());
     store.close().await;
 }
 
-async fn the_addresses_of_a_key_are_bounded(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let (key, hash) = used_key(&bench, &store, account).await;
+async fn the_addresses_of_a_key_are_bounded(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (key, hash) = used_key(&fixture, &store, account).await;
     for number in 0..600_u32 {
         let mut request = answered(&store, account, key, &hash);
         request.facts.address = std::net::Ipv4Addr::from(number).into();
         request.facts.at = NOON.plus(Duration::from_millis(number.into()));
         store.requests().record(&request);
         if number % 100 == 99 {
-            bench.clock.advance(Duration::from_secs(1));
+            fixture.clock.advance(Duration::from_secs(1));
             store.get_key(account, key).await.unwrap();
         }
     }
@@ -200,11 +200,11 @@ async fn the_addresses_of_a_key_are_bounded(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn usage_of_another_account_is_not_there(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let other = bench.other_account(&store).await;
-    let (key, hash) = used_key(&bench, &store, account).await;
+async fn usage_of_another_account_is_not_there(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let (key, hash) = used_key(&fixture, &store, account).await;
     store.requests().record(&answered(&store, account, key, &hash));
     let usage = store.key_usage(other, key, UsageSpan::Day, NOON, NOON.plus(HOUR)).await.unwrap();
     assert_eq!(usage, None);

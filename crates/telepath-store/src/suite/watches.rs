@@ -8,7 +8,7 @@ use telepath_core::clock::{Clock as _, Timestamp};
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::page::PageRequest;
 
-use super::{Bench, behaviour, execute, new_key, select};
+use super::{Fixture, behaviour, execute, new_key, select};
 use crate::sql::binds;
 use crate::store::Store;
 
@@ -44,165 +44,165 @@ async fn raised(store: &Store, account: AccountId) -> Vec<(AlertRule, KeyId)> {
     listed.page.items.iter().map(|alert| (alert.rule, alert.subject.key().unwrap())).collect()
 }
 
-async fn a_minute_is_looked_at_once_and_only_when_it_has_settled(bench: Arc<Bench>) {
-    let (store, other) = (bench.open().await, bench.open_beside().await);
-    let account = bench.account(&store).await.id;
-    let key = bench.key(&store, account, new_key("one")).await.0.record.id;
+async fn a_minute_is_looked_at_once_and_only_when_it_has_settled(fixture: Arc<Fixture>) {
+    let (store, other) = (fixture.open().await, fixture.open_admin().await);
+    let account = fixture.account(&store).await.id;
+    let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
     let idle = store.alert_settings().idle;
-    bench.clock.advance(idle);
-    used(&store, key, bench.clock.now(), 200, 1, "192.0.2.1").await;
-    assert_eq!(store.watch_keys().await.unwrap(), 0, "the minute is not over");
-    bench.clock.advance(MINUTE + Duration::from_secs(90));
-    let (here, there) = tokio::join!(store.watch_keys(), other.watch_keys());
+    fixture.clock.advance(idle);
+    used(&store, key, fixture.clock.now(), 200, 1, "192.0.2.1").await;
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 0, "the minute is not over");
+    fixture.clock.advance(MINUTE + Duration::from_secs(90));
+    let (here, there) = tokio::join!(store.evaluate_usage_rules(), other.evaluate_usage_rules());
     assert!(here.unwrap() + there.unwrap() >= 1);
-    assert_eq!(store.watch_keys().await.unwrap() + other.watch_keys().await.unwrap(), 0);
+    assert_eq!(store.evaluate_usage_rules().await.unwrap() + other.evaluate_usage_rules().await.unwrap(), 0);
     assert_eq!(raised(&store, account).await, [(AlertRule::IdleAwake, key)]);
     let watches = select(&store, "SELECT evaluated_until, wake_at FROM key_watches", vec![]).await;
     assert_eq!(watches.len(), 1);
-    assert!(watches[0].time("evaluated_until").unwrap() > bench.clock.now().minus(MINUTE * 3));
+    assert!(watches[0].time("evaluated_until").unwrap() > fixture.clock.now().minus(MINUTE * 3));
     assert_eq!(watches[0].maybe_time("wake_at").unwrap(), None);
     store.close().await;
     other.close().await;
 }
 
-async fn a_key_in_use_before_it_was_watched_has_not_been_idle(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let key = bench.key(&store, account, new_key("one")).await.0.record.id;
-    bench.clock.advance(store.alert_settings().idle * 2);
+async fn a_key_in_use_before_it_was_watched_has_not_been_idle(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
+    fixture.clock.advance(store.alert_settings().idle * 2);
     let sql = "UPDATE keys SET last_used_at = $2 WHERE id = $1";
-    execute(&store, sql, binds![key.to_string(), bench.clock.now()]).await;
+    execute(&store, sql, binds![key.to_string(), fixture.clock.now()]).await;
     // What the migration does to the keys that it finds.
     let script = crate::migrate::MIGRATIONS.iter().find(|step| step.name == "0004_alerts").unwrap().postgres;
     let seed = &script[script.find("INSERT INTO key_watches").unwrap()..];
     execute(&store, seed, vec![]).await;
-    bench.clock.advance(DAY);
-    used(&store, key, bench.clock.now(), 200, 1, "192.0.2.1").await;
-    bench.clock.advance(MINUTE * 3);
-    assert_eq!(store.watch_keys().await.unwrap(), 1);
+    fixture.clock.advance(DAY);
+    used(&store, key, fixture.clock.now(), 200, 1, "192.0.2.1").await;
+    fixture.clock.advance(MINUTE * 3);
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 1);
     assert_eq!(raised(&store, account).await, []);
     store.close().await;
 }
 
 /// A key that was used for longer than it is learned.
-async fn known_key(bench: &Bench, store: &Store) -> (AccountId, KeyId) {
-    let account = bench.account(store).await.id;
-    let key = bench.key(store, account, new_key("one")).await.0.record.id;
-    used(store, key, bench.clock.now(), 200, 1, "192.0.2.1").await;
-    bench.clock.advance(MINUTE * 3);
-    assert_eq!(store.watch_keys().await.unwrap(), 1);
-    bench.clock.advance(store.alert_settings().learning);
+async fn known_key(fixture: &Fixture, store: &Store) -> (AccountId, KeyId) {
+    let account = fixture.account(store).await.id;
+    let key = fixture.key(store, account, new_key("one")).await.0.record.id;
+    used(store, key, fixture.clock.now(), 200, 1, "192.0.2.1").await;
+    fixture.clock.advance(MINUTE * 3);
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 1);
+    fixture.clock.advance(store.alert_settings().learning);
     (account, key)
 }
 
-async fn a_network_that_is_new_for_a_key_is_raised(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let (account, key) = known_key(&bench, &store).await;
-    used(&store, key, bench.clock.now(), 200, 1, "192.0.2.77").await;
-    bench.clock.advance(MINUTE * 3);
-    assert_eq!(store.watch_keys().await.unwrap(), 1);
+async fn a_network_that_is_new_for_a_key_is_raised(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let (account, key) = known_key(&fixture, &store).await;
+    used(&store, key, fixture.clock.now(), 200, 1, "192.0.2.77").await;
+    fixture.clock.advance(MINUTE * 3);
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 1);
     assert_eq!(raised(&store, account).await, []);
-    used(&store, key, bench.clock.now(), 403, 1, "2001:db8::7").await;
-    bench.clock.advance(MINUTE * 3);
-    assert_eq!(store.watch_keys().await.unwrap(), 1);
+    used(&store, key, fixture.clock.now(), 403, 1, "2001:db8::7").await;
+    fixture.clock.advance(MINUTE * 3);
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 1);
     assert_eq!(raised(&store, account).await, [(AlertRule::NewAddress, key)]);
     store.close().await;
 }
 
-async fn networks_that_a_cooldown_held_back_are_raised_by_waking(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let (account, key) = known_key(&bench, &store).await;
+async fn networks_that_a_cooldown_held_back_are_raised_by_waking(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let (account, key) = known_key(&fixture, &store).await;
     for address in ["198.51.100.1", "203.0.113.1"] {
-        used(&store, key, bench.clock.now(), 200, 1, address).await;
-        bench.clock.advance(MINUTE * 3);
-        assert_eq!(store.watch_keys().await.unwrap(), 1);
+        used(&store, key, fixture.clock.now(), 200, 1, address).await;
+        fixture.clock.advance(MINUTE * 3);
+        assert_eq!(store.evaluate_usage_rules().await.unwrap(), 1);
     }
     assert_eq!(raised(&store, account).await.len(), 1, "the second network waits");
-    bench.clock.advance(store.alert_settings().cooldown(AlertRule::NewAddress));
-    assert_eq!(store.watch_keys().await.unwrap(), 1, "the key is silent, but its watch wakes");
+    fixture.clock.advance(store.alert_settings().cooldown(AlertRule::NewAddress));
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 1, "the key is silent, but its watch wakes");
     assert_eq!(raised(&store, account).await.len(), 2);
-    assert_eq!(store.watch_keys().await.unwrap(), 0);
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 0);
     store.close().await;
 }
 
-async fn many_minutes_at_once_are_looked_at_in_steps(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn many_minutes_at_once_are_looked_at_in_steps(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let mut keys = Vec::new();
     for number in 0..70 {
-        keys.push(bench.key(&store, account, new_key(&format!("key {number}"))).await.0.record.id);
+        keys.push(fixture.key(&store, account, new_key(&format!("key {number}"))).await.0.record.id);
     }
     for key in &keys {
-        used(&store, *key, bench.clock.now(), 200, 1, "192.0.2.1").await;
+        used(&store, *key, fixture.clock.now(), 200, 1, "192.0.2.1").await;
     }
-    let start = bench.clock.now().plus(MINUTE);
+    let start = fixture.clock.now().plus(MINUTE);
     let sql = "WITH RECURSIVE minutes (n) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT n + 1 FROM minutes WHERE n < 499) \
          INSERT INTO usage_buckets (key_id, span, start, route, status, requests, duration_us) \
          SELECT $1, 'minute', $2 + n * 60000, 'GET /v1/whoami', 429, 3, 0 FROM minutes";
     execute(&store, sql, binds![keys[0].to_string(), start]).await;
-    bench.clock.advance(MINUTE * 600);
+    fixture.clock.advance(MINUTE * 600);
     // Two groups of keys; three steps for the one with 501 minutes.
-    assert_eq!(store.watch_keys().await.unwrap(), 70 + 2);
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 70 + 2);
     assert_eq!(raised(&store, account).await, [(AlertRule::LimitRiding, keys[0])]);
-    assert_eq!(store.watch_keys().await.unwrap(), 0);
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 0);
     store.close().await;
 }
 
-async fn dead_keys_are_not_watched(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let (account, key) = known_key(&bench, &store).await;
-    store.revoke_key(account, key, None, bench.origin()).await.unwrap();
+async fn dead_keys_are_not_watched(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let (account, key) = known_key(&fixture, &store).await;
+    store.revoke_key(account, key, None, fixture.origin()).await.unwrap();
     for _ in 0..10 {
-        used(&store, key, bench.clock.now(), 401, 5000, "198.51.100.1").await;
-        bench.clock.advance(MINUTE);
+        used(&store, key, fixture.clock.now(), 401, 5000, "198.51.100.1").await;
+        fixture.clock.advance(MINUTE);
     }
-    bench.clock.advance(MINUTE * 3);
-    assert_eq!(store.watch_keys().await.unwrap(), 1);
+    fixture.clock.advance(MINUTE * 3);
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 1);
     assert_eq!(raised(&store, account).await, []);
     store.close().await;
 }
 
-async fn lives_are_looked_at_and_told_once(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn lives_are_looked_at_and_told_once(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let mut new = new_key("ends");
-    new.expires_at = Some(bench.clock.now().plus(DAY * 120));
-    let ending = bench.key(&store, account, new).await.0.record.id;
-    let unused = bench.key(&store, account, new_key("unused")).await.0.record.id;
-    let revoked = bench.key(&store, account, new_key("revoked")).await.0.record.id;
-    store.revoke_key(account, revoked, None, bench.origin()).await.unwrap();
-    assert_eq!(store.watch_lives().await.unwrap(), 0);
-    bench.clock.advance(DAY * 90);
-    assert_eq!(store.watch_lives().await.unwrap(), 3, "one expires soon, two were never used");
-    assert_eq!(store.watch_lives().await.unwrap(), 0);
-    bench.clock.advance(DAY * 23);
-    assert_eq!(store.watch_lives().await.unwrap(), 1, "seven days are left");
-    bench.clock.advance(DAY * 6);
-    assert_eq!(store.watch_lives().await.unwrap(), 1, "one day is left");
-    bench.clock.advance(DAY * 30);
-    assert_eq!(store.watch_lives().await.unwrap(), 0, "it has expired");
+    new.expires_at = Some(fixture.clock.now().plus(DAY * 120));
+    let ending = fixture.key(&store, account, new).await.0.record.id;
+    let unused = fixture.key(&store, account, new_key("unused")).await.0.record.id;
+    let revoked = fixture.key(&store, account, new_key("revoked")).await.0.record.id;
+    store.revoke_key(account, revoked, None, fixture.origin()).await.unwrap();
+    assert_eq!(store.evaluate_lifecycle_rules().await.unwrap(), 0);
+    fixture.clock.advance(DAY * 90);
+    assert_eq!(store.evaluate_lifecycle_rules().await.unwrap(), 3, "one expires soon, two were never used");
+    assert_eq!(store.evaluate_lifecycle_rules().await.unwrap(), 0);
+    fixture.clock.advance(DAY * 23);
+    assert_eq!(store.evaluate_lifecycle_rules().await.unwrap(), 1, "seven days are left");
+    fixture.clock.advance(DAY * 6);
+    assert_eq!(store.evaluate_lifecycle_rules().await.unwrap(), 1, "one day is left");
+    fixture.clock.advance(DAY * 30);
+    assert_eq!(store.evaluate_lifecycle_rules().await.unwrap(), 0, "it has expired");
     let raised = raised(&store, account).await;
     assert_eq!(raised.iter().filter(|alert| **alert == (AlertRule::Expiring, ending)).count(), 3);
     assert_eq!(raised.iter().filter(|alert| **alert == (AlertRule::Unused, unused)).count(), 1);
     store.close().await;
 }
 
-async fn alerts_are_listed_acknowledged_once_and_audited(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let other = bench.other_account(&store).await;
-    let key = bench.key(&store, account, new_key("one")).await.0.record.id;
-    store.notice(SecuritySignal::DeadKeyUsed { key, address: "192.0.2.1".parse().unwrap() });
-    assert_eq!(store.handle_notices().await.unwrap(), 1);
+async fn alerts_are_listed_acknowledged_once_and_audited(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
+    store.record_security_signal(SecuritySignal::DeadKeyUsed { key, address: "192.0.2.1".parse().unwrap() });
+    assert_eq!(store.raise_security_alerts().await.unwrap(), 1);
     let listed = store.list_alerts(account, AlertFilter::default(), PageRequest::default()).await.unwrap();
     let id = listed.page.items[0].id;
     let elsewhere = store.list_alerts(other, AlertFilter::default(), PageRequest::default()).await.unwrap();
     assert_eq!((elsewhere.page.items, elsewhere.page.total), (vec![], 0));
-    assert_eq!(store.acknowledge_alert(other, id, bench.origin()).await.unwrap(), None);
-    let first = store.acknowledge_alert(account, id, bench.origin()).await.unwrap().unwrap();
-    assert_eq!(first.acknowledged.unwrap().at, bench.clock.now());
-    bench.clock.advance(MINUTE);
-    assert_eq!(store.acknowledge_alert(account, id, bench.origin()).await.unwrap().unwrap(), first);
+    assert_eq!(store.acknowledge_alert(other, id, fixture.origin()).await.unwrap(), None);
+    let first = store.acknowledge_alert(account, id, fixture.origin()).await.unwrap().unwrap();
+    assert_eq!(first.acknowledged.unwrap().at, fixture.clock.now());
+    fixture.clock.advance(MINUTE);
+    assert_eq!(store.acknowledge_alert(account, id, fixture.origin()).await.unwrap().unwrap(), first);
     let sql = "SELECT target FROM audit_events WHERE action = 'alert.acknowledged'";
     let entries = select(&store, sql, vec![]).await;
     assert_eq!(entries.len(), 1);
@@ -210,19 +210,19 @@ async fn alerts_are_listed_acknowledged_once_and_audited(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn old_alerts_are_deleted_with_their_mails(bench: Arc<Bench>) {
-    let store = bench.open_with(|options| options.alerts.by_mail = true).await;
-    let account = bench.account(&store).await.id;
-    let key = bench.key(&store, account, new_key("one")).await.0.record.id;
-    store.notice(SecuritySignal::SeenInClear { key, address: "192.0.2.1".parse().unwrap() });
-    assert_eq!(store.handle_notices().await.unwrap(), 1);
-    used(&store, key, bench.clock.now(), 200, 1, "192.0.2.1").await;
-    bench.clock.advance(store.alert_settings().keep);
-    store.watch_lives().await.unwrap();
+async fn old_alerts_are_deleted_with_their_mails(fixture: Arc<Fixture>) {
+    let store = fixture.open_with(|options| options.alerts.by_mail = true).await;
+    let account = fixture.account(&store).await.id;
+    let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
+    store.record_security_signal(SecuritySignal::SeenInClear { key, address: "192.0.2.1".parse().unwrap() });
+    assert_eq!(store.raise_security_alerts().await.unwrap(), 1);
+    used(&store, key, fixture.clock.now(), 200, 1, "192.0.2.1").await;
+    fixture.clock.advance(store.alert_settings().keep);
+    store.evaluate_lifecycle_rules().await.unwrap();
     let rules = raised(&store, account).await;
     assert!(rules.contains(&(AlertRule::SeenInClear, key)), "{rules:?}");
-    bench.clock.advance(Duration::from_millis(1));
-    store.watch_lives().await.unwrap();
+    fixture.clock.advance(Duration::from_millis(1));
+    store.evaluate_lifecycle_rules().await.unwrap();
     let rules = raised(&store, account).await;
     assert!(!rules.contains(&(AlertRule::SeenInClear, key)), "{rules:?}");
     let owed = select(&store, "SELECT alert_id FROM alert_mails", vec![]).await;

@@ -9,9 +9,9 @@ use telepath_core::webhook::{
     DisabledReason, MAX_SECRETS, NewWebhook, Webhook, WebhookDraft, WebhookPatch, WebhookStatus, WebhookUrl,
 };
 
-use super::{Bench, behaviour, events_of, select};
+use super::{Fixture, behaviour, events_of, select};
 use crate::audit::AuditVerdict;
-use crate::delivery::claim::Grant;
+use crate::delivery::claim::DeliveryQuota;
 use crate::store::Store;
 use crate::webhook::{WebhookChangeError, WebhookWithSecret};
 
@@ -30,8 +30,8 @@ pub(super) fn draft(path: &str) -> NewWebhook {
     WebhookDraft { url, ..WebhookDraft::default() }.check().unwrap()
 }
 
-pub(super) async fn make(bench: &Bench, store: &Store, account: AccountId, new: NewWebhook) -> Webhook {
-    store.create_webhook(account, new, bench.origin()).await.unwrap().webhook
+pub(super) async fn make(fixture: &Fixture, store: &Store, account: AccountId, new: NewWebhook) -> Webhook {
+    store.create_webhook(account, new, fixture.origin()).await.unwrap().webhook
 }
 
 pub(super) fn disable() -> WebhookPatch {
@@ -43,22 +43,22 @@ pub(super) fn enable() -> WebhookPatch {
 }
 
 /// The secrets that would sign a delivery now, the newest first.
-async fn signing(bench: &Bench, store: &Store, account: AccountId, webhook: &Webhook) -> Vec<String> {
-    store.test_webhook(account, webhook.id, bench.origin()).await.unwrap();
-    let grant = Grant { webhook: webhook.id, deliveries: 1 };
+async fn signing(fixture: &Fixture, store: &Store, account: AccountId, webhook: &Webhook) -> Vec<String> {
+    store.test_webhook(account, webhook.id, fixture.origin()).await.unwrap();
+    let grant = DeliveryQuota { webhook: webhook.id, deliveries: 1 };
     let ends = store.now().plus(Duration::from_mins(1));
     let claimed = store.claim_deliveries(vec![grant], "signing", ends).await.unwrap();
-    claimed[0].receiver.secrets.iter().map(|secret| secret.to_text().expose().to_owned()).collect()
+    claimed[0].target.secrets.iter().map(|secret| secret.to_text().expose().to_owned()).collect()
 }
 
-async fn a_shared_secret_is_shown_once_and_kept_sealed(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let made = store.create_webhook(account, draft("path?token=t"), bench.origin()).await.unwrap();
+async fn a_shared_secret_is_shown_once_and_kept_sealed(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let made = store.create_webhook(account, draft("path?token=t"), fixture.origin()).await.unwrap();
     let secret = made.secret.unwrap().expose().to_owned();
     assert!(secret.starts_with("whsec_") && secret.len() == 6 + 44, "32 bytes in base64");
     assert_eq!(store.get_webhook(account, made.webhook.id).await.unwrap(), Some(made.webhook.clone()));
-    assert_eq!(signing(&bench, &store, account, &made.webhook).await, std::slice::from_ref(&secret));
+    assert_eq!(signing(&fixture, &store, account, &made.webhook).await, std::slice::from_ref(&secret));
     for row in select(&store, "SELECT sealed FROM webhook_secrets", vec![]).await {
         let sealed = row.bytes("sealed").unwrap();
         let readable =
@@ -67,7 +67,7 @@ async fn a_shared_secret_is_shown_once_and_kept_sealed(bench: Arc<Bench>) {
     }
     let url = WebhookUrl::try_from("https://hooks.example/path?token=u".to_owned()).unwrap();
     let patch = WebhookPatch { url: Some(url.clone()), ..WebhookPatch::default() };
-    let changed = store.update_webhook(account, made.webhook.id, patch, bench.origin()).await.unwrap();
+    let changed = store.update_webhook(account, made.webhook.id, patch, fixture.origin()).await.unwrap();
     assert_eq!(changed.url, url);
     for row in select(&store, "SELECT before_json, after_json FROM audit_events", vec![]).await {
         for column in ["before_json", "after_json"] {
@@ -78,35 +78,35 @@ async fn a_shared_secret_is_shown_once_and_kept_sealed(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn a_private_key_is_never_shown_and_its_public_half_always(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn a_private_key_is_never_shown_and_its_public_half_always(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let new = WebhookDraft {
         url: Some("https://hooks.example/".to_owned()),
         signature: Some("v1a".to_owned()),
         ..WebhookDraft::default()
     };
-    let made = store.create_webhook(account, new.check().unwrap(), bench.origin()).await.unwrap();
+    let made = store.create_webhook(account, new.check().unwrap(), fixture.origin()).await.unwrap();
     assert!(made.secret.is_none());
     assert!(made.webhook.public_keys[0].starts_with("whpk_"));
-    bench.clock.advance(Duration::from_secs(1));
-    let rotated = store.rotate_webhook_secret(account, made.webhook.id, 60, bench.origin()).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(1));
+    let rotated = store.rotate_webhook_secret(account, made.webhook.id, 60, fixture.origin()).await.unwrap();
     assert!(rotated.secret.is_none());
     assert_eq!(rotated.webhook.public_keys.len(), 2);
     assert_eq!(rotated.webhook.public_keys[1], made.webhook.public_keys[0], "the newest comes first");
-    bench.clock.advance(Duration::from_mins(1));
+    fixture.clock.advance(Duration::from_mins(1));
     let shown = store.get_webhook(account, made.webhook.id).await.unwrap().unwrap();
     assert_eq!(shown.public_keys, rotated.webhook.public_keys[..1]);
     store.close().await;
 }
 
-async fn endpoints_of_another_account_do_not_exist(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let other = bench.other_account(&store).await;
-    let mine = make(&bench, &store, account, draft("mine")).await;
-    let delivery = store.test_webhook(account, mine.id, bench.origin()).await.unwrap();
-    let origin = bench.origin();
+async fn endpoints_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let mine = make(&fixture, &store, account, draft("mine")).await;
+    let delivery = store.test_webhook(account, mine.id, fixture.origin()).await.unwrap();
+    let origin = fixture.origin();
     assert_eq!(store.get_webhook(other, mine.id).await.unwrap(), None);
     assert_eq!(store.list_webhooks(other, None, PageRequest::default()).await.unwrap().total, 0);
     assert_eq!(store.get_delivery(other, delivery.id).await.unwrap(), None);
@@ -123,7 +123,7 @@ async fn endpoints_of_another_account_do_not_exist(bench: Arc<Bench>) {
         store.list_deliveries(other, mine.id, crate::DeliveryFilter::default(), PageRequest::default());
     not_found(list.await.map(drop));
     // An event of the other account reaches no endpoint of this one.
-    make(&bench, &store, other, draft("theirs")).await;
+    make(&fixture, &store, other, draft("theirs")).await;
     store.create_key(other, super::new_key("theirs"), origin).await.unwrap();
     let rows =
         select(&store, "SELECT account_id FROM webhook_deliveries WHERE kind = 'key.created'", vec![]).await;
@@ -132,35 +132,35 @@ async fn endpoints_of_another_account_do_not_exist(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn old_secrets_sign_until_their_grace_is_over(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn old_secrets_sign_until_their_grace_is_over(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let text = |made: &WebhookWithSecret| made.secret.as_ref().unwrap().expose().to_owned();
-    let first = store.create_webhook(account, draft("a"), bench.origin()).await.unwrap();
-    bench.clock.advance(Duration::from_secs(1));
-    let second = store.rotate_webhook_secret(account, first.webhook.id, 60, bench.origin()).await.unwrap();
+    let first = store.create_webhook(account, draft("a"), fixture.origin()).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(1));
+    let second = store.rotate_webhook_secret(account, first.webhook.id, 60, fixture.origin()).await.unwrap();
     let both = [text(&second), text(&first)];
-    assert_eq!(signing(&bench, &store, account, &first.webhook).await, both);
-    bench.clock.advance(Duration::from_secs(59));
-    assert_eq!(signing(&bench, &store, account, &first.webhook).await, both);
-    bench.clock.advance(Duration::from_secs(1));
-    assert_eq!(signing(&bench, &store, account, &first.webhook).await, both[..1]);
-    let third = store.rotate_webhook_secret(account, first.webhook.id, 0, bench.origin()).await.unwrap();
-    assert_eq!(signing(&bench, &store, account, &first.webhook).await, [text(&third)], "no grace");
+    assert_eq!(signing(&fixture, &store, account, &first.webhook).await, both);
+    fixture.clock.advance(Duration::from_secs(59));
+    assert_eq!(signing(&fixture, &store, account, &first.webhook).await, both);
+    fixture.clock.advance(Duration::from_secs(1));
+    assert_eq!(signing(&fixture, &store, account, &first.webhook).await, both[..1]);
+    let third = store.rotate_webhook_secret(account, first.webhook.id, 0, fixture.origin()).await.unwrap();
+    assert_eq!(signing(&fixture, &store, account, &first.webhook).await, [text(&third)], "no grace");
     for _ in 0..MAX_SECRETS + 3 {
-        bench.clock.advance(Duration::from_secs(1));
-        store.rotate_webhook_secret(account, first.webhook.id, 600, bench.origin()).await.unwrap();
+        fixture.clock.advance(Duration::from_secs(1));
+        store.rotate_webhook_secret(account, first.webhook.id, 600, fixture.origin()).await.unwrap();
     }
-    assert_eq!(signing(&bench, &store, account, &first.webhook).await.len(), MAX_SECRETS);
+    assert_eq!(signing(&fixture, &store, account, &first.webhook).await.len(), MAX_SECRETS);
     store.close().await;
 }
 
-async fn trunks_must_be_the_accounts_own(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
+async fn trunks_must_be_the_accounts_own(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
     let mut new = draft("a");
     new.subscription.trunks = vec![TrunkId::from_bytes([9; 16])];
-    let refused = store.create_webhook(account, new, bench.origin()).await;
+    let refused = store.create_webhook(account, new, fixture.origin()).await;
     assert!(
         matches!(refused, Err(WebhookChangeError::Invalid(problems)) if problems.summary().contains("trunk_ids[0]"))
     );
@@ -168,13 +168,13 @@ async fn trunks_must_be_the_accounts_own(bench: Arc<Bench>) {
     store.close().await;
 }
 
-async fn disabling_is_told_and_audited_and_switching_on_begins_anew(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
-    let off = store.update_webhook(account, webhook.id, disable(), bench.origin()).await.unwrap();
+async fn disabling_is_told_and_audited_and_switching_on_begins_anew(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
+    let off = store.update_webhook(account, webhook.id, disable(), fixture.origin()).await.unwrap();
     assert_eq!((off.status, off.disabled_reason), (WebhookStatus::Disabled, Some(DisabledReason::Requested)));
-    let same = store.update_webhook(account, webhook.id, disable(), bench.origin()).await.unwrap();
+    let same = store.update_webhook(account, webhook.id, disable(), fixture.origin()).await.unwrap();
     assert_eq!(same, off);
     let events = events_of(&store, &webhook.id.to_string()).await;
     assert_eq!(events.len(), 1, "told once");
@@ -182,9 +182,9 @@ async fn disabling_is_told_and_audited_and_switching_on_begins_anew(bench: Arc<B
         (&events[0]["event"], &events[0]["reason"]),
         (&"webhook.disabled".into(), &"requested".into())
     );
-    let refused = store.test_webhook(account, webhook.id, bench.origin()).await;
+    let refused = store.test_webhook(account, webhook.id, fixture.origin()).await;
     assert!(matches!(refused, Err(WebhookChangeError::Disabled)));
-    let on = store.update_webhook(account, webhook.id, enable(), bench.origin()).await.unwrap();
+    let on = store.update_webhook(account, webhook.id, enable(), fixture.origin()).await.unwrap();
     assert_eq!((on.status, on.disabled_reason), (WebhookStatus::Active, None));
     let rows = select(&store, "SELECT action FROM audit_events ORDER BY position", vec![]).await;
     let actions: Vec<_> = rows.iter().map(|row| row.text("action").unwrap()).collect();
@@ -193,20 +193,20 @@ async fn disabling_is_told_and_audited_and_switching_on_begins_anew(bench: Arc<B
     store.close().await;
 }
 
-async fn a_deleted_endpoint_is_gone_with_its_secrets(bench: Arc<Bench>) {
-    let store = bench.open().await;
-    let account = bench.account(&store).await.id;
-    let webhook = make(&bench, &store, account, draft("a")).await;
-    let delivery = store.test_webhook(account, webhook.id, bench.origin()).await.unwrap();
-    store.delete_webhook(account, webhook.id, bench.origin()).await.unwrap();
+async fn a_deleted_endpoint_is_gone_with_its_secrets(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
+    let delivery = store.test_webhook(account, webhook.id, fixture.origin()).await.unwrap();
+    store.delete_webhook(account, webhook.id, fixture.origin()).await.unwrap();
     assert_eq!(store.get_webhook(account, webhook.id).await.unwrap(), None);
     assert_eq!(store.get_delivery(account, delivery.id).await.unwrap(), None);
     assert!(select(&store, "SELECT id FROM webhook_secrets", vec![]).await.is_empty());
     assert!(store.due_webhooks().await.unwrap().is_empty(), "nothing more is sent");
-    let again = store.delete_webhook(account, webhook.id, bench.origin()).await;
+    let again = store.delete_webhook(account, webhook.id, fixture.origin()).await;
     assert!(matches!(again, Err(WebhookChangeError::NotFound)));
-    bench.clock.advance(Duration::from_secs(1));
-    assert!(store.clear_deliveries().await.unwrap() >= 2);
+    fixture.clock.advance(Duration::from_secs(1));
+    assert!(store.purge_deliveries().await.unwrap() >= 2);
     assert!(select(&store, "SELECT id FROM webhooks", vec![]).await.is_empty());
     assert!(select(&store, "SELECT id FROM webhook_deliveries", vec![]).await.is_empty());
     store.close().await;

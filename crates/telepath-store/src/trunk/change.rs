@@ -81,7 +81,7 @@ pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Tr
     for credential in &credentials {
         set_credential(db, trunk.id, credential, origin).await?;
     }
-    let mut after = face(&trunk);
+    let mut after = audit_fields(&trunk);
     after.insert("ai_provider".to_owned(), trunk.ai_provider.name().into());
     after.insert("sip_username".to_owned(), trunk.sip_username.as_str().into());
     for credential in &credentials {
@@ -111,7 +111,7 @@ pub(super) struct Update {
 
 pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Trunk, TrunkChangeError> {
     let Update { account, id, draft, origin, audit_id, context } = update;
-    let old = hold(db, account, id).await?;
+    let old = lock(db, account, id).await?;
     let patch = draft.check(&old)?;
     let new = Trunk {
         name: patch.name,
@@ -120,7 +120,7 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Trunk,
         settings: patch.settings,
         ..old.clone()
     };
-    let (mut before, mut after) = diff(&face(&old), &face(&new));
+    let (mut before, mut after) = diff(&audit_fields(&old), &audit_fields(&new));
     for (field, secret) in &patch.credentials {
         let was = if old.credentials.contains_key(field) { "set" } else { "not set" };
         let is = if secret.is_some() { "set" } else { "not set" };
@@ -170,7 +170,7 @@ pub(super) async fn delete(
     id: TrunkId,
     mut entry: AuditEntry,
 ) -> Result<(), TrunkChangeError> {
-    let old = hold(db, account, id).await?;
+    let old = lock(db, account, id).await?;
     drop_credentials(db, id, None).await?;
     db.execute(
         "UPDATE trunks SET deleted_at = $3, updated_at = $3 WHERE id = $1 AND account_id = $2",
@@ -182,7 +182,7 @@ pub(super) async fn delete(
     Ok(())
 }
 
-pub(super) struct Rotation {
+pub(super) struct PasswordRotation {
     pub(super) account: AccountId,
     pub(super) id: TrunkId,
     pub(super) password: SipPassword,
@@ -190,9 +190,12 @@ pub(super) struct Rotation {
     pub(super) audit_id: AuditId,
 }
 
-pub(super) async fn rotate(db: &mut Connection, rotation: Rotation) -> Result<Trunk, TrunkChangeError> {
-    let Rotation { account, id, password, origin, audit_id } = rotation;
-    let trunk = hold(db, account, id).await?;
+pub(super) async fn rotate(
+    db: &mut Connection,
+    rotation: PasswordRotation,
+) -> Result<Trunk, TrunkChangeError> {
+    let PasswordRotation { account, id, password, origin, audit_id } = rotation;
+    let trunk = lock(db, account, id).await?;
     let digest = DigestHashes::of(trunk.sip_username.as_str(), password.secret());
     db.execute(
         "UPDATE trunks SET sip_md5 = $3, sip_sha256 = $4, sip_password_at = $5, updated_at = $5 \
@@ -214,9 +217,9 @@ pub(super) async fn rotate(db: &mut Connection, rotation: Rotation) -> Result<Tr
 }
 
 /// The trunk as it is, held until the transaction ends.
-async fn hold(db: &mut Connection, account: AccountId, id: TrunkId) -> Result<Trunk, TrunkChangeError> {
+async fn lock(db: &mut Connection, account: AccountId, id: TrunkId) -> Result<Trunk, TrunkChangeError> {
     let sql = "SELECT id FROM trunks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
-    let held = db.fetch_held(sql, binds![id.to_string(), account.to_string()]).await?;
+    let held = db.fetch_locked(sql, binds![id.to_string(), account.to_string()]).await?;
     held.ok_or(TrunkChangeError::NotFound)?;
     row::trunk(db, account, id).await?.ok_or(TrunkChangeError::NotFound)
 }
@@ -258,13 +261,13 @@ async fn drop_credentials(
 }
 
 /// What a patch can change, as the audit trail shows it.
-fn face(trunk: &Trunk) -> Map<String, Value> {
-    let mut face = match serde_json::to_value(&trunk.settings) {
+fn audit_fields(trunk: &Trunk) -> Map<String, Value> {
+    let mut audit_fields = match serde_json::to_value(&trunk.settings) {
         Ok(Value::Object(members)) => members,
         Ok(_) | Err(_) => Map::new(),
     };
-    face.insert("name".to_owned(), trunk.name.as_str().into());
-    face.insert("status".to_owned(), trunk.status.name().into());
-    face.insert("allowed_ips".to_owned(), trunk.allowed_ips.to_string().into());
-    face
+    audit_fields.insert("name".to_owned(), trunk.name.as_str().into());
+    audit_fields.insert("status".to_owned(), trunk.status.name().into());
+    audit_fields.insert("allowed_ips".to_owned(), trunk.allowed_ips.to_string().into());
+    audit_fields
 }

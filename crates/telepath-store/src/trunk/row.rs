@@ -9,7 +9,7 @@ use telepath_core::trunk::{
 };
 
 use crate::error::StoreError;
-use crate::sql::{Connection, Row, Value, binds, corrupt, placeholders};
+use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 
 /// The columns that [`trunk_of`] reads.
 pub(super) const COLUMNS: &str = "id, account_id, name, status, ai_provider, agent_protocol, sip_username, \
@@ -33,13 +33,8 @@ pub(super) fn new_trunk(id: TrunkId, account_id: AccountId, new: &NewTrunk, now:
     }
 }
 
-/// The trunks of a query over [`COLUMNS`], with the states of their credentials.
-pub(super) async fn trunks(
-    db: &mut Connection,
-    sql: String,
-    values: Vec<Value>,
-) -> Result<Vec<Trunk>, StoreError> {
-    let rows = db.fetch_all(sql, values).await?;
+/// The trunks of rows with [`COLUMNS`], with the states of their credentials.
+pub(super) async fn with_credentials(db: &mut Connection, rows: &[Row]) -> Result<Vec<Trunk>, StoreError> {
     let mut trunks: Vec<Trunk> = rows.iter().map(trunk_of).collect::<Result<_, _>>()?;
     let mut states = states_of(db, &trunks).await?;
     for trunk in &mut trunks {
@@ -56,7 +51,8 @@ pub(super) async fn trunk(
 ) -> Result<Option<Trunk>, StoreError> {
     let sql =
         format!("SELECT {COLUMNS} FROM trunks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL");
-    Ok(trunks(db, sql, binds![id.to_string(), account.to_string()]).await?.pop())
+    let rows = db.fetch_all(sql, binds![id.to_string(), account.to_string()]).await?;
+    Ok(with_credentials(db, &rows).await?.pop())
 }
 
 type States = HashMap<TrunkId, BTreeMap<CredentialField, CredentialState>>;

@@ -57,7 +57,7 @@ pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<We
     .await?;
     put(db, id, sealed, origin.at, origin.at).await?;
     let made = read_back(db, account, id, origin.at).await?;
-    let mut after = masked(&made, face(&made));
+    let mut after = masked(&made, audit_fields(&made));
     after.insert("signature".to_owned(), made.scheme.name().into());
     write_audit(db, audit_id, &made, origin, AuditAction::WebhookCreated, (Map::new(), after)).await?;
     Ok(made)
@@ -65,7 +65,7 @@ pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<We
 
 /// The account's row is held, so that two who ask at once cannot both take the last place.
 async fn require_room(db: &mut Connection, account: AccountId) -> Result<(), WebhookChangeError> {
-    let held = db.fetch_held("SELECT id FROM accounts WHERE id = $1", binds![account.to_string()]).await?;
+    let held = db.fetch_locked("SELECT id FROM accounts WHERE id = $1", binds![account.to_string()]).await?;
     held.ok_or_else(|| corrupt("accounts.id"))?;
     let sql = "SELECT count(*) AS total FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL";
     let total: u32 = db.fetch_one(sql, binds![account.to_string()]).await?.number("total")?;
@@ -98,12 +98,12 @@ pub(super) struct Update {
 
 pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Webhook, WebhookChangeError> {
     let Update { account, id, patch, origin, audit_id, event_id } = update;
-    let old = hold(db, account, id, origin.at).await?;
+    let old = lock(db, account, id, origin.at).await?;
     if let Some(trunks) = &patch.trunks {
         require_trunks(db, account, trunks).await?;
     }
     let new = patch.apply(&old);
-    let changes = diff(&face(&old), &face(&new));
+    let changes = diff(&audit_fields(&old), &audit_fields(&new));
     if changes.1.is_empty() {
         return Ok(old);
     }
@@ -126,14 +126,14 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Webhoo
     let changes = (masked(&old, changes.0), masked(&new, changes.1));
     write_audit(db, audit_id, &new, origin, AuditAction::WebhookUpdated, changes).await?;
     if old.status == WebhookStatus::Active && new.status == WebhookStatus::Disabled {
-        hold_waiting(db, id, origin.at).await?;
-        tell_disabled(db, &new, event_id, DisabledReason::Requested, origin.at).await?;
+        hold_pending(db, id, origin.at).await?;
+        write_disabled_event(db, &new, event_id, DisabledReason::Requested, origin.at).await?;
     }
     read_back(db, account, id, origin.at).await
 }
 
 /// What the server does to an endpoint by itself.
-pub(crate) struct Hold {
+pub(crate) struct AutoDisable {
     pub(crate) reason: DisabledReason,
     pub(crate) health: Health,
     pub(crate) audit_id: AuditId,
@@ -142,25 +142,29 @@ pub(crate) struct Hold {
 }
 
 /// Gives up an endpoint that is held by the transaction. One that is disabled already stays as it is.
-pub(crate) async fn disable(db: &mut Connection, webhook: &Webhook, hold: Hold) -> Result<(), StoreError> {
+pub(crate) async fn disable(
+    db: &mut Connection,
+    webhook: &Webhook,
+    change: AutoDisable,
+) -> Result<(), StoreError> {
     if webhook.status == WebhookStatus::Disabled {
         return Ok(());
     }
-    set_state(db, webhook.id, WebhookStatus::Disabled, Some(hold.reason), hold.health).await?;
-    hold_waiting(db, webhook.id, hold.now).await?;
-    let origin = Origin { actor: Actor::System, address: None, at: hold.now, idempotency: None };
+    set_state(db, webhook.id, WebhookStatus::Disabled, Some(change.reason), change.health).await?;
+    hold_pending(db, webhook.id, change.now).await?;
+    let origin = Origin { actor: Actor::System, address: None, at: change.now, idempotency: None };
     let [before, after] =
-        [("active", None), ("disabled", Some(hold.reason.name()))].map(|(status, reason)| {
+        [("active", None), ("disabled", Some(change.reason.name()))].map(|(status, reason)| {
             Map::from_iter([
                 ("status".to_owned(), Value::from(status)),
                 ("disabled_reason".to_owned(), Value::from(reason)),
             ])
         });
-    write_audit(db, hold.audit_id, webhook, origin, AuditAction::WebhookDisabled, (before, after)).await?;
-    tell_disabled(db, webhook, hold.event_id, hold.reason, hold.now).await
+    write_audit(db, change.audit_id, webhook, origin, AuditAction::WebhookDisabled, (before, after)).await?;
+    write_disabled_event(db, webhook, change.event_id, change.reason, change.now).await
 }
 
-async fn tell_disabled(
+async fn write_disabled_event(
     db: &mut Connection,
     webhook: &Webhook,
     event_id: EventId,
@@ -172,7 +176,7 @@ async fn tell_disabled(
 }
 
 /// What waits is held. A delivery that is under way ends as it ends.
-async fn hold_waiting(db: &mut Connection, id: WebhookId, now: Timestamp) -> Result<(), StoreError> {
+async fn hold_pending(db: &mut Connection, id: WebhookId, now: Timestamp) -> Result<(), StoreError> {
     let sql = "UPDATE webhook_deliveries SET status = 'held', finished_at = $2 \
                WHERE webhook_id = $1 AND status = 'pending' AND lease IS NULL";
     db.execute(sql, binds![id.to_string(), now]).await?;
@@ -207,7 +211,7 @@ pub(super) async fn delete(
     origin: Origin,
     audit_id: AuditId,
 ) -> Result<(), WebhookChangeError> {
-    let old = hold(db, account, id, origin.at).await?;
+    let old = lock(db, account, id, origin.at).await?;
     db.execute("DELETE FROM webhook_secrets WHERE webhook_id = $1", binds![id.to_string()]).await?;
     db.execute(
         "UPDATE webhooks SET status = 'disabled', deleted_at = $3 WHERE id = $1 AND account_id = $2",
@@ -220,13 +224,13 @@ pub(super) async fn delete(
         &old,
         origin,
         AuditAction::WebhookDeleted,
-        (masked(&old, face(&old)), Map::new()),
+        (masked(&old, audit_fields(&old)), Map::new()),
     )
     .await?;
     Ok(())
 }
 
-pub(super) struct Rotation {
+pub(super) struct SecretRotation {
     pub(super) account: AccountId,
     pub(super) id: WebhookId,
     pub(super) sealed: SealedSecret,
@@ -235,9 +239,12 @@ pub(super) struct Rotation {
     pub(super) audit_id: AuditId,
 }
 
-pub(super) async fn rotate(db: &mut Connection, rotation: Rotation) -> Result<Webhook, WebhookChangeError> {
-    let Rotation { account, id, sealed, grace_seconds, origin, audit_id } = rotation;
-    let webhook = hold(db, account, id, origin.at).await?;
+pub(super) async fn rotate(
+    db: &mut Connection,
+    rotation: SecretRotation,
+) -> Result<Webhook, WebhookChangeError> {
+    let SecretRotation { account, id, sealed, grace_seconds, origin, audit_id } = rotation;
+    let webhook = lock(db, account, id, origin.at).await?;
     let grace_ends = origin.at.plus(Duration::from_secs(grace_seconds.into()));
     put(db, id, sealed, origin.at, grace_ends).await?;
     let after = Map::from_iter([("grace_seconds".to_owned(), grace_seconds.into())]);
@@ -256,7 +263,7 @@ pub(super) struct Test {
 
 pub(super) async fn test(db: &mut Connection, test: Test) -> Result<DeliveryRecord, WebhookChangeError> {
     let Test { account, id, origin, audit_id, event_id } = test;
-    let webhook = hold(db, account, id, origin.at).await?;
+    let webhook = lock(db, account, id, origin.at).await?;
     if webhook.status == WebhookStatus::Disabled {
         return Err(WebhookChangeError::Disabled);
     }
@@ -268,14 +275,14 @@ pub(super) async fn test(db: &mut Connection, test: Test) -> Result<DeliveryReco
 }
 
 /// The endpoint as it is, held until the transaction ends.
-pub(crate) async fn hold(
+pub(crate) async fn lock(
     db: &mut Connection,
     account: AccountId,
     id: WebhookId,
     now: Timestamp,
 ) -> Result<Webhook, WebhookChangeError> {
     let sql = "SELECT id FROM webhooks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
-    let held = db.fetch_held(sql, binds![id.to_string(), account.to_string()]).await?;
+    let held = db.fetch_locked(sql, binds![id.to_string(), account.to_string()]).await?;
     held.ok_or(WebhookChangeError::NotFound)?;
     row::webhook(db, account, id, now).await?.ok_or(WebhookChangeError::NotFound)
 }
@@ -314,17 +321,17 @@ fn webhook_event(kind: EventKind, id: WebhookId, reason: &str) -> NewEvent {
     NewEvent { kind, subject: EventSubject::Webhook(id), fields }
 }
 
-/// A face as the audit trail keeps it, for ever and for others to read: where the endpoint is, without the rest of the URL,
+/// A audit fields as the audit trail keeps it, for ever and for others to read: where the endpoint is, without the rest of the URL,
 /// which may hold a secret of the receiver.
-fn masked(webhook: &Webhook, mut face: Map<String, Value>) -> Map<String, Value> {
-    if let Some(url) = face.get_mut("url") {
+fn masked(webhook: &Webhook, mut audit_fields: Map<String, Value>) -> Map<String, Value> {
+    if let Some(url) = audit_fields.get_mut("url") {
         *url = json!(webhook.url.masked());
     }
-    face
+    audit_fields
 }
 
 /// What a patch can change.
-fn face(webhook: &Webhook) -> Map<String, Value> {
+fn audit_fields(webhook: &Webhook) -> Map<String, Value> {
     event::fields(json!({
         "url": webhook.url.as_str(),
         "description": webhook.description,

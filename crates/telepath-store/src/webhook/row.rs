@@ -9,20 +9,18 @@ use telepath_core::webhook::{
 };
 
 use crate::error::StoreError;
-use crate::sql::{Connection, Row, Value, binds, corrupt, placeholders};
+use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 
 /// The columns that [`webhook_of`] reads.
 pub(super) const COLUMNS: &str = "id, account_id, url, description, events, trunk_ids, scheme, max_in_flight, status, \
      disabled_reason, failing_since, failures, warned_at, created_at, updated_at";
 
-/// The endpoints of a query over [`COLUMNS`], with the public keys that sign at `now`.
-pub(super) async fn webhooks(
+/// The endpoints of rows with [`COLUMNS`], with the public keys that sign at `now`.
+pub(super) async fn with_public_keys(
     db: &mut Connection,
-    sql: String,
-    values: Vec<Value>,
+    rows: &[Row],
     now: Timestamp,
 ) -> Result<Vec<Webhook>, StoreError> {
-    let rows = db.fetch_all(sql, values).await?;
     let mut webhooks: Vec<Webhook> = rows.iter().map(webhook_of).collect::<Result<_, _>>()?;
     let mut keys = public_keys_of(db, &webhooks, now).await?;
     for webhook in &mut webhooks {
@@ -40,7 +38,8 @@ pub(super) async fn webhook(
 ) -> Result<Option<Webhook>, StoreError> {
     let sql =
         format!("SELECT {COLUMNS} FROM webhooks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL");
-    Ok(webhooks(db, sql, binds![id.to_string(), account.to_string()], now).await?.pop())
+    let rows = db.fetch_all(sql, binds![id.to_string(), account.to_string()]).await?;
+    Ok(with_public_keys(db, &rows, now).await?.pop())
 }
 
 type PublicKeys = HashMap<WebhookId, Vec<String>>;

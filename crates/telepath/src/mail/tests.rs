@@ -123,8 +123,8 @@ async fn fixture() -> Fixture {
     let new = draft.check(&account, &Presets::default(), None, clock.now()).unwrap();
     let made = store.create_key(account.id, new, origin).await.unwrap();
     let notice = SecuritySignal::SeenInClear { key: made.record.id, address: "192.0.2.9".parse().unwrap() };
-    store.notice(notice);
-    assert_eq!(store.handle_notices().await.unwrap(), 1);
+    store.record_security_signal(notice);
+    assert_eq!(store.raise_security_alerts().await.unwrap(), 1);
     Fixture { store, clock, secret: made.secret.reveal().expose().to_owned(), _folder: folder }
 }
 

@@ -10,7 +10,7 @@ use telepath_core::call::DisconnectReason;
 use telepath_core::id::{CallId, TrunkId};
 use telepath_core::ports::LiveCalls;
 use telepath_egress::Egress;
-use telepath_store::{Role, Store};
+use telepath_store::{ProcessRole, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -51,7 +51,7 @@ impl LocalServer {
     /// Opens the store and serves the socket.
     pub async fn start(config: &Config, data: &DataDir, lock: Lock) -> Result<Self, Failure> {
         let socket = data.command_socket()?;
-        let store = storage::open(config, Role::Visitor, data).await?;
+        let store = storage::open(config, ProcessRole::Admin, data).await?;
         match Self::serve(config, &store, &socket).await {
             Ok((stop, tasks)) => Ok(Self { store, socket, stop, tasks, _lock: lock }),
             Err(failure) => {

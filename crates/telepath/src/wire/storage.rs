@@ -8,7 +8,7 @@ use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::AccountId;
 use telepath_core::secret::KeyMode;
 use telepath_core::vault::Vault;
-use telepath_store::{Database, Role, Store, StoreContext, StoreError, StoreOptions, WindowOptions};
+use telepath_store::{Database, ProcessRole, Store, StoreContext, StoreError, StoreOptions, WindowOptions};
 
 use crate::config::{Config, DatabaseConfig};
 use crate::data_dir::DataDir;
@@ -18,7 +18,7 @@ use crate::exit::{Exit, Failure};
 const FIRST_ACCOUNT: &str = "Default";
 
 /// Opens the store. The caller holds the folder's lock.
-pub(super) async fn open(config: &Config, role: Role, data: &DataDir) -> Result<Arc<Store>, Failure> {
+pub(super) async fn open(config: &Config, role: ProcessRole, data: &DataDir) -> Result<Arc<Store>, Failure> {
     let (storage, cluster) = (&config.storage, &config.cluster);
     let entropy = Arc::new(SystemEntropy::default());
     let (database, exists) = match &storage.database {
@@ -35,8 +35,8 @@ pub(super) async fn open(config: &Config, role: Role, data: &DataDir) -> Result<
         alerts: config.alerts.clone(),
         role,
         windows: match role {
-            Role::Server => cluster.windows.clone(),
-            Role::Visitor => WindowOptions::Memory,
+            ProcessRole::Server => cluster.windows.clone(),
+            ProcessRole::Admin => WindowOptions::Memory,
         },
         node_name: cluster.node_name.clone(),
         ..StoreOptions::new(database)
@@ -70,7 +70,7 @@ pub fn store_failure(error: &StoreError) -> Failure {
         StoreError::OtherServer { .. } => Failure::new(Exit::Busy, text).remedy(
             "Stop the other server, or give all of them the same Redis; see docs/how-to/several-servers.md.",
         ),
-        StoreError::Windows(_) => Failure::new(Exit::Config, text).remedy("Correct cluster.redis_url."),
+        StoreError::SharedLimits(_) => Failure::new(Exit::Config, text).remedy("Correct cluster.redis_url."),
         StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) | StoreError::NoLease => {
             Failure::plain(text).remedy("Check that the database runs and that its URL is right.")
         }

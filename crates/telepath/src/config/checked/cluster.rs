@@ -1,6 +1,6 @@
 //! `[cluster]`: several servers on one database.
 
-use telepath_store::{Outage, SharedWindows, WindowOptions};
+use telepath_store::{OutagePolicy, SharedWindows, WindowOptions};
 
 use super::{Check, values};
 
@@ -17,8 +17,8 @@ impl Check<'_> {
     pub(super) fn cluster(&mut self) -> Option<ClusterConfig> {
         let prefix = self.required("cluster.redis_prefix", values::prefix);
         let outage = self.required("cluster.redis_down", |text| match text {
-            "refuse" => Ok(Outage::Refuse),
-            "local" => Ok(Outage::Local),
+            "refuse" => Ok(OutagePolicy::Refuse),
+            "local" => Ok(OutagePolicy::Local),
             _ => Err("must be refuse or local".to_owned()),
         });
         let node_name = self.optional("cluster.node_name", values::host);

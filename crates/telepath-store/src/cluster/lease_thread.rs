@@ -4,18 +4,18 @@
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 
-use super::worker::Renewer;
+use super::worker::LeaseRenewer;
 use crate::error::StoreError;
 
 /// The running thread; it ends when this is dropped.
-pub(super) struct Keeper {
+pub(super) struct LeaseThread {
     stop: watch::Sender<bool>,
     ended: oneshot::Receiver<()>,
 }
 
-impl Keeper {
+impl LeaseThread {
     /// Takes over the renewals.
-    pub(super) fn start(mut renewer: Renewer) -> Result<Self, StoreError> {
+    pub(super) fn start(mut renewer: LeaseRenewer) -> Result<Self, StoreError> {
         // What it was connected by is driven by the runtime that is to be left out of this.
         renewer.disconnect();
         let (stop, mut stopped) = watch::channel(false);

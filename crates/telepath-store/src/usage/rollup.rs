@@ -1,6 +1,6 @@
 //! Folding: segments of the request log are added to the counters, each exactly once. A segment says how many of the
 //! parts of its keys are in the counters; a transaction raises that number and adds those parts, or does neither. So a
-//! crash neither loses nor doubles anything, and of two servers that fold the same segment one finds the number changed
+//! crash neither loses nor doubles anything, and of two servers that rollup the same segment one finds the number changed
 //! and gives way.
 
 use std::collections::BTreeMap;
@@ -27,13 +27,13 @@ const ROWS: usize = 4096;
 const OVERTAKEN: usize = 8;
 
 /// Why parts were not added.
-enum Missed {
+enum RollupConflict {
     /// Another server has added them.
-    Overtaken,
+    AlreadyApplied,
     Failed(StoreError),
 }
 
-impl From<StoreError> for Missed {
+impl From<StoreError> for RollupConflict {
     fn from(error: StoreError) -> Self {
         Self::Failed(error)
     }
@@ -47,15 +47,15 @@ struct Batch {
 }
 
 impl Store {
-    pub(super) async fn fold_segments(&self) -> Result<(), StoreError> {
+    pub(super) async fn roll_up_segments(&self) -> Result<(), StoreError> {
         let mut overtaken = 0;
         loop {
-            let (is_last, batches) = self.unfolded().await?;
+            let (is_last, batches) = self.pending_segments().await?;
             for (folded, batch) in batches {
-                match self.fold_batch(folded, batch).await {
+                match self.roll_up_batch(folded, batch).await {
                     Ok(()) => {}
-                    Err(Missed::Overtaken) => overtaken += 1,
-                    Err(Missed::Failed(error)) => return Err(error),
+                    Err(RollupConflict::AlreadyApplied) => overtaken += 1,
+                    Err(RollupConflict::Failed(error)) => return Err(error),
                 }
             }
             if is_last || overtaken > OVERTAKEN {
@@ -65,7 +65,7 @@ impl Store {
     }
 
     /// The sums of segments by how many parts of them are already in the counters, and whether these are all.
-    async fn unfolded(&self) -> Result<(bool, BTreeMap<u8, Batch>), StoreError> {
+    async fn pending_segments(&self) -> Result<(bool, BTreeMap<u8, Batch>), StoreError> {
         let (mut batches, mut last) = (BTreeMap::<u8, Batch>::new(), String::new());
         for _ in 0..SEGMENTS / PAGE {
             let found = self.add_page(&mut last, &mut batches).await?;
@@ -108,7 +108,7 @@ impl Store {
         Ok(found)
     }
 
-    async fn fold_batch(&self, folded: u8, batch: Batch) -> Result<(), Missed> {
+    async fn roll_up_batch(&self, folded: u8, batch: Batch) -> Result<(), RollupConflict> {
         let (ids, totals) = (Arc::new(batch.ids), Arc::new(batch.totals));
         let step = parts_of_one_transaction(totals::rows(&totals));
         let mut from = folded;
@@ -134,7 +134,7 @@ async fn add_parts(
     ids: &[String],
     totals: &Totals,
     parts: Range<u8>,
-) -> Result<(), Missed> {
+) -> Result<(), RollupConflict> {
     let sql = format!(
         "UPDATE request_segments SET folded = $1 WHERE folded = $2 AND id IN ({})",
         placeholders(3, ids.len())
@@ -142,7 +142,7 @@ async fn add_parts(
     let mut values = binds![i64::from(parts.end), i64::from(parts.start)];
     values.extend(ids.iter().map(|id| Value::from(id.as_str())));
     if db.execute(sql, values).await? != ids.len() as u64 {
-        return Err(Missed::Overtaken);
+        return Err(RollupConflict::AlreadyApplied);
     }
     totals::add(db, totals, parts).await?;
     Ok(())

@@ -8,25 +8,25 @@ use crate::error::StoreError;
 
 impl Cluster {
     /// Ends all work on the server's place without a word, as a kill does.
-    pub(crate) async fn deafen(&self) {
-        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(keeper) = keeper {
-            keeper.stop().await;
+    pub(crate) async fn isolate(&self) {
+        let lease_thread = self.lease_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(lease_thread) = lease_thread {
+            lease_thread.stop().await;
         }
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 
     /// Looks after the others as the worker does now and then.
-    pub(crate) async fn look(
+    pub(crate) async fn evict_dead_nodes(
         &self,
         backend: &Backend,
         context: &StoreContext,
         earlier: Heartbeats,
     ) -> Result<Heartbeats, StoreError> {
-        let (me, context) = (self.state.me.unwrap(), context.clone());
+        let (node_id, context) = (self.state.node_id.unwrap(), context.clone());
         backend
             .write(move |db| {
-                Box::pin(async move { node::evict_dead_nodes(db, &context, me, &earlier).await })
+                Box::pin(async move { node::evict_dead_nodes(db, &context, node_id, &earlier).await })
             })
             .await
     }

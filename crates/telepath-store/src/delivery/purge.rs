@@ -15,7 +15,7 @@ const ROUNDS: u32 = 200;
 
 impl Store {
     /// Removes what is past its time; how many rows.
-    pub async fn clear_deliveries(&self) -> Result<u64, StoreError> {
+    pub async fn purge_deliveries(&self) -> Result<u64, StoreError> {
         let mut removed = 0;
         for _ in 0..ROUNDS {
             let now = self.now();

@@ -10,7 +10,7 @@ use super::row::{DeliveryRecord, record};
 use crate::audit;
 use crate::sql::{Connection, binds, corrupt};
 use crate::webhook::WebhookChangeError;
-use crate::webhook::change::hold;
+use crate::webhook::change::lock;
 use crate::webhook::outbox::CHANNEL;
 
 /// Deliveries that one request brings back; whoever has more asks again.
@@ -18,22 +18,25 @@ const AT_ONCE: i64 = 10_000;
 
 /// What was brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Recovered {
+pub struct RecoveredDeliveries {
     /// How many deliveries.
     pub deliveries: u64,
     /// Whether there may be more.
     pub more: bool,
 }
 
-pub(super) struct Repeat {
+pub(super) struct Redelivery {
     pub(super) account: AccountId,
     pub(super) id: DeliveryId,
     pub(super) origin: Origin,
     pub(super) audit_id: AuditId,
 }
 
-pub(super) async fn one(db: &mut Connection, repeat: Repeat) -> Result<DeliveryRecord, WebhookChangeError> {
-    let Repeat { account, id, origin, audit_id } = repeat;
+pub(super) async fn one(
+    db: &mut Connection,
+    redeliver: Redelivery,
+) -> Result<DeliveryRecord, WebhookChangeError> {
+    let Redelivery { account, id, origin, audit_id } = redeliver;
     let found = record(db, account, id).await?.ok_or(WebhookChangeError::DeliveryNotFound)?;
     require_active(db, account, found.webhook_id, origin.at).await?;
     // A lease that somebody holds is void: what that attempt brings is not written down any more.
@@ -57,7 +60,10 @@ pub(super) struct Recovery {
     pub(super) audit_id: AuditId,
 }
 
-pub(super) async fn failed(db: &mut Connection, recovery: Recovery) -> Result<Recovered, WebhookChangeError> {
+pub(super) async fn failed(
+    db: &mut Connection,
+    recovery: Recovery,
+) -> Result<RecoveredDeliveries, WebhookChangeError> {
     let Recovery { account, webhook, since, origin, audit_id } = recovery;
     require_active(db, account, webhook, origin.at).await?;
     let deliveries = db
@@ -72,7 +78,7 @@ pub(super) async fn failed(db: &mut Connection, recovery: Recovery) -> Result<Re
     let after = json!({ "since": since, "deliveries": deliveries });
     let entry = entry(audit_id, account, origin, AuditAction::WebhookRecovered, webhook.to_string(), after);
     audit::write(db, &entry).await?;
-    Ok(Recovered { deliveries, more: i64::try_from(deliveries).unwrap_or(i64::MAX) >= AT_ONCE })
+    Ok(RecoveredDeliveries { deliveries, more: i64::try_from(deliveries).unwrap_or(i64::MAX) >= AT_ONCE })
 }
 
 async fn require_active(
@@ -81,7 +87,7 @@ async fn require_active(
     webhook: WebhookId,
     now: Timestamp,
 ) -> Result<(), WebhookChangeError> {
-    match hold(db, account, webhook, now).await?.status {
+    match lock(db, account, webhook, now).await?.status {
         WebhookStatus::Active => Ok(()),
         WebhookStatus::Disabled => Err(WebhookChangeError::Disabled),
     }
