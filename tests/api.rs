@@ -1,5 +1,5 @@
-//! The server as a process: its limits under load, its promises when it is killed, stopped, attacked or wrongly
-//! configured, and the clients that the documentation shows.
+//! The server as a process: limits under load, durability after kill -9, shutdown, hostile input, configuration, the
+//! command line, and the examples in the documentation.
 
 mod alerts;
 mod alerts_command;

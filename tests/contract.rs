@@ -1,5 +1,5 @@
-//! The contract of the JSON API, asked of a real server: who may do what, what errors look like, which headers stand on
-//! every answer, and that the published description names just the routes that are there.
+//! The contract of the JSON API against a real server: authorization, errors, headers on every response, and published
+//! routes.
 
 mod access;
 mod envelope;

@@ -1,6 +1,5 @@
-//! No secret is written anywhere in clear. `scripts/test` searches all output of the whole suite at its end; the test
-//! here looks at one server that has been given every kind of secret in every wrong place, and proves on the way that
-//! the search would find one.
+//! No secret is written in cleartext. `scripts/test` searches the output of the whole suite at its end. The test here sends
+//! every kind of secret to every wrong place of one server, and proves that the search would find one.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,7 @@ use crate::support::output::note_secret;
 use crate::support::server::{Home, files_below};
 use crate::support::{Outcome, Server};
 
-/// The files below the folders that hold one of the secrets.
+/// The files in the folders that contain one of the secrets.
 fn files_with(secrets: &[&str], places: &[&Path]) -> Vec<PathBuf> {
     let holds = |path: &PathBuf| {
         let Ok(bytes) = std::fs::read(path) else { return false };
@@ -29,7 +28,7 @@ fn files_with(secrets: &[&str], places: &[&Path]) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_search_finds_a_secret_between_other_bytes() {
+fn the_secret_search_finds_a_planted_secret() {
     let home = Home::new();
     let folder = home.beside("planted");
     std::fs::create_dir_all(folder.join("below")).expect("a folder");
@@ -40,7 +39,7 @@ fn the_search_finds_a_secret_between_other_bytes() {
 }
 
 #[tokio::test]
-async fn secrets_in_every_place_leave_no_trace_in_logs_and_data() -> Outcome {
+async fn secrets_sent_anywhere_appear_in_no_log_or_file() -> Outcome {
     let mut server = Home::new().start_with(&["--log-level", "trace"]).await?;
     let client = server.client()?;
     let key = server.admin_key().await?;
@@ -66,7 +65,7 @@ async fn secrets_in_every_place_leave_no_trace_in_logs_and_data() -> Outcome {
         .expect(201)?;
     let second = created["secret"].as_str().unwrap_or_default().to_owned();
 
-    // In a query, in a path, as a member's name, in a body that is not JSON, in a header of its own, in clear.
+    // In a query, a path, a member name, a body that is not JSON, a header, and over plain HTTP.
     for path in [format!("/v1/trunks?token={second}"), format!("/v1/keys/{second}"), format!("/{second}")] {
         let answer = client.get(&path, &key.secret).await?;
         assert!((400..500).contains(&answer.status), "{}", answer.status);

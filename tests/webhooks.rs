@@ -1,5 +1,4 @@
-//! Webhooks on the real program: what arrives, that others' code verifies it, and that nothing is lost when the server is
-//! killed.
+//! Webhooks of the real program: deliveries, verification by other implementations, and no loss after kill -9.
 
 mod commands;
 mod crash;
@@ -13,11 +12,11 @@ use crate::support::output::note_secret;
 use crate::support::sink::Sink;
 use crate::support::{Client, Home, Server};
 
-/// A server with an endpoint that it may reach.
+/// A server with an endpoint that it is allowed to reach.
 struct Post {
     server: Server,
     client: Client,
-    /// An API key that may do everything.
+    /// An API key with every scope.
     key: String,
     sink: Sink,
 }
@@ -33,7 +32,7 @@ impl Post {
         Ok(Self { server, client, key, sink })
     }
 
-    /// Makes an endpoint that leads to the sink.
+    /// Creates a webhook for the sink.
     async fn webhook(&self, mut draft: Value) -> anyhow::Result<Value> {
         draft["url"] = json!(self.sink.url());
         let made = self.client.post("/v1/webhooks", &self.key, &draft).await?.expect(201)?;
@@ -41,7 +40,7 @@ impl Post {
         Ok(made)
     }
 
-    /// An event about a new key; gives the key's id.
+    /// Causes an event by creating a key. Returns the key's id.
     async fn event(&self) -> anyhow::Result<String> {
         let draft = json!({"name": "An event", "preset": "testing"});
         let made = self.client.post("/v1/keys", &self.key, &draft).await?.expect(201)?;
@@ -57,7 +56,7 @@ impl Post {
     }
 }
 
-/// On a database that takes several servers, another one may join this one: their windows are then counted together.
+/// On PostgreSQL, another server may join: the shared rate limit windows are then required.
 fn beside_others(home: Home, port: u16) -> Home {
     match std::env::var("TELEPATH_TEST_REDIS_URL") {
         Ok(redis) if !home.is_embedded() => home

@@ -1,4 +1,4 @@
-//! Alerts of the real program: a dead key that is used is seen by whoever looks at the alerts.
+//! Alerts raised by the real program.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::support::waiting::until;
 use crate::support::{Outcome, Server};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_key_that_is_still_used_raises_an_alert_that_outlives_kill_9() -> Outcome {
+async fn using_a_revoked_key_raises_an_alert_that_survives_kill_9() -> Outcome {
     let server = Server::start().await?;
     let admin = server.admin_key().await?.secret;
     let old = server.create_key(&["--name", "old", "--preset", "testing"]).await?;

@@ -1,4 +1,4 @@
-//! `telepath alerts …`: an alert that was really raised is listed, acknowledged, and open no more.
+//! `telepath alerts …` on alerts that a real server raised.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::waiting::until;
 use crate::support::{Outcome, Remote, Server};
 
-/// The alerts that the use of dead keys raises, once there are so many.
+/// Waits for `count` alerts raised by using revoked keys.
 async fn raised(remote: &Remote<'_>, count: usize) -> anyhow::Result<Vec<Value>> {
     until(&format!("{count} alerts are there"), || async {
         let alerts = remote.json(&["alerts", "list", "--rule", "dead_key_used"]).await?;
@@ -17,7 +17,7 @@ async fn raised(remote: &Remote<'_>, count: usize) -> anyhow::Result<Vec<Value>>
 }
 
 #[tokio::test]
-async fn alerts_are_listed_and_acknowledged_here_and_over_https() -> Outcome {
+async fn alerts_are_listed_and_acknowledged_locally_and_remotely() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let mut keys = Vec::new();
@@ -50,7 +50,7 @@ async fn alerts_are_listed_and_acknowledged_here_and_over_https() -> Outcome {
     let both = server.home().run(&words).await?.expect_success()?.json()?;
     let by: Vec<&Value> =
         both.as_array().context("an array")?.iter().map(|a| &a["acknowledged_by"]).collect();
-    assert_eq!(by, [&json!(remote.key.id), &json!("local")], "the first who saw it stays");
+    assert_eq!(by, [&json!(remote.key.id), &json!("local")], "the first acknowledgement is kept");
     let open = server.home().run(&["alerts", "list", "--status", "open"]).await?.expect_success()?;
     assert_eq!(open.stdout, "No alerts.\n");
     let seen = remote.json(&["alerts", "list", "--status", "acknowledged"]).await?;
@@ -59,7 +59,7 @@ async fn alerts_are_listed_and_acknowledged_here_and_over_https() -> Outcome {
 }
 
 #[tokio::test]
-async fn what_is_not_an_alert_or_not_a_state_is_refused() -> Outcome {
+async fn unknown_alerts_and_states_are_rejected() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let unknown = remote.run(&["alerts", "ack", "alr_00000000000000000000000001"]).await?;

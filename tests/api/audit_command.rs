@@ -1,4 +1,4 @@
-//! `telepath audit …`: who changed what, and whether somebody tampered with that record in the database itself.
+//! `telepath audit …`: audit events, and detection of tampering in the database.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Outcome, Remote, Server};
 
 #[tokio::test]
-async fn entries_say_who_changed_what_from_where_and_are_filtered() -> Outcome {
+async fn audit_events_name_actor_address_and_change_and_are_filtered() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let app = server.create_key(&["--name", "app", "--preset", "testing"]).await?;
@@ -40,7 +40,7 @@ async fn entries_say_who_changed_what_from_where_and_are_filtered() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_whole_trail_is_told_from_one_that_was_tampered_with() -> Outcome {
+async fn audit_verify_detects_tampering() -> Outcome {
     let mut server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     server.create_key(&["--name", "honest-name", "--preset", "testing"]).await?;

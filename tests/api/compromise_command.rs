@@ -1,5 +1,4 @@
-//! `telepath compromise` on a real server: all five steps with what they really find, from far and from near, and what
-//! becomes of the others when one cannot be done.
+//! `telepath compromise` on a real server, remotely and on the data folder, including a step that fails.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use crate::support::{CreatedKey, Finished, Outcome, Remote, Server};
 const PROVIDER_KEY: &str = "sk-provider-0123456789abcdefghwxyz";
 const STEPS: [&str; 5] = ["revoke", "rotate_all", "audit_calls", "old_secrets", "provider_credentials"];
 
-/// A server with a key that others know and have used, a client that knows nothing of it, and a trunk.
+/// A server with a leaked key that was used, an unaffected client, and a trunk.
 struct Scene {
     server: Server,
     victim: CreatedKey,
@@ -68,7 +67,7 @@ fn steps(led: &Finished) -> anyhow::Result<Vec<Value>> {
 }
 
 #[tokio::test]
-async fn five_steps_are_done_from_far_and_the_command_goes_on_with_its_new_secret() -> Outcome {
+async fn compromise_runs_remotely_and_continues_with_its_new_secret() -> Outcome {
     let scene = Scene::set().await?;
     let remote = Remote::of(&scene.server).await?;
     let led = remote.run(&["compromise", &scene.victim.id, "--yes", "--json"]).await?.expect_success()?;
@@ -112,7 +111,7 @@ async fn five_steps_are_done_from_far_and_the_command_goes_on_with_its_new_secre
 }
 
 #[tokio::test]
-async fn five_steps_are_told_to_people_and_an_old_secret_in_use_is_found() -> Outcome {
+async fn compromise_prints_five_steps_and_finds_old_secrets_in_use() -> Outcome {
     let scene = Scene::set().await?;
     let words =
         ["compromise", scene.victim.id.as_str(), "--yes", "--grace", "1h", "--reason", "left in a log"];
@@ -131,7 +130,7 @@ async fn five_steps_are_told_to_people_and_an_old_secret_in_use_is_found() -> Ou
     assert!(scene.is_admitted(app).await? && !scene.is_admitted(&scene.victim.secret).await?);
 
     scene.use_the_dead().await?;
-    // Doing it again is safe, and shows who has not changed over.
+    // Running it again is safe, and shows which clients still use old secrets.
     let second = scene.server.home().run(&words).await?.expect_success()?;
     let lines: Vec<&str> = second.stdout.lines().collect();
     let row = |start: &str, head: &str| {
@@ -146,7 +145,7 @@ async fn five_steps_are_told_to_people_and_an_old_secret_in_use_is_found() -> Ou
 }
 
 #[tokio::test]
-async fn a_step_that_fails_keeps_no_other_from_being_done() -> Outcome {
+async fn a_failed_step_does_not_stop_the_others() -> Outcome {
     let scene = Scene::set().await?;
     let options =
         ["--name", "narrow", "--preset", "custom", "--scopes", "keys:write,trunks:write,calls:read"];

@@ -1,4 +1,4 @@
-//! Wrong configuration is refused before any socket is bound, with a line that says what to do.
+//! Invalid configuration is rejected before a socket is bound, with one line that says what to do.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -10,7 +10,7 @@ use crate::support::{Finished, Outcome, Server};
 
 const PORTS: [&str; 4] = ["--api-listen", "127.0.0.1:0", "--sip-listen", "127.0.0.1:0"];
 
-/// `serve` that must refuse.
+/// Runs `serve` with a configuration that must be rejected.
 async fn refused(home: &Home, options: &[&str]) -> anyhow::Result<Finished> {
     let given = |port: &&[&str]| !options.contains(&port[0]);
     let ports: Vec<&str> = PORTS.chunks(2).filter(given).flatten().copied().collect();
@@ -46,7 +46,7 @@ async fn an_unknown_setting_is_refused_with_a_hint() -> Outcome {
 }
 
 #[tokio::test]
-async fn settings_of_the_wrong_kind_are_named() -> Outcome {
+async fn invalid_settings_are_named() -> Outcome {
     let home = Home::new();
     for (option, value) in [
         ("--api-listen", "here"),
@@ -63,7 +63,7 @@ async fn settings_of_the_wrong_kind_are_named() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_one_clear_line() -> Outcome {
+async fn a_port_in_use_is_reported_in_one_line() -> Outcome {
     let home = Home::new();
     home.create_key(&["--name", "first", "--preset", "testing"]).await?;
     let tcp = TcpListener::bind("127.0.0.1:0").await?;
@@ -77,7 +77,7 @@ async fn a_port_in_use_is_one_clear_line() -> Outcome {
 }
 
 #[tokio::test]
-async fn one_data_folder_has_one_server() -> Outcome {
+async fn a_data_folder_is_used_by_one_server() -> Outcome {
     let server = Server::start().await?;
     let finished = refused(server.home(), &[]).await?;
     assert!(finished.stderr.contains("in use") || finished.stderr.contains("running"), "{}", finished.stderr);
@@ -85,7 +85,7 @@ async fn one_data_folder_has_one_server() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_shown_configuration_holds_no_secret() -> Outcome {
+async fn config_show_masks_secrets() -> Outcome {
     let home = Home::new();
     let password = "hunter2-hunter2-hunter2";
     crate::support::output::note_secret(password);
@@ -98,7 +98,7 @@ async fn the_shown_configuration_holds_no_secret() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_data_folder_and_the_secrets_in_it_are_for_their_owner_only() -> Outcome {
+async fn the_data_folder_is_readable_by_its_owner_only() -> Outcome {
     let server = Server::start().await?;
     let mode = |path: &std::path::Path| anyhow::Ok(path.metadata()?.permissions().mode() & 0o777);
     assert_eq!(mode(&server.data())?, 0o700);
@@ -114,7 +114,7 @@ async fn the_data_folder_and_the_secrets_in_it_are_for_their_owner_only() -> Out
 }
 
 #[tokio::test]
-async fn another_master_key_is_refused() -> Outcome {
+async fn a_different_master_key_is_rejected() -> Outcome {
     let mut server = Server::start().await?;
     assert!(server.stop().await?.success());
     let (home, _) = server.kill().await?;

@@ -1,4 +1,4 @@
-//! Kill -9 in the middle of work: what was answered is there after the restart.
+//! Durability: what was acknowledged before kill -9 is there after the restart.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +11,10 @@ use crate::support::{Client, CreatedKey, Outcome, Server};
 
 const CREATIONS: usize = 1000;
 const CONNECTIONS: usize = 20;
-/// After how many answers the server is killed.
+/// The server is killed after this many responses.
 const IN_THE_MIDDLE: usize = 400;
 
-/// Creates keys until the server is gone; gives those whose creation was answered.
+/// Creates keys until the server is killed. Returns those whose creation was acknowledged.
 async fn create(
     client: Client,
     admin: String,
@@ -26,7 +26,7 @@ async fn create(
     for number in 0..CREATIONS / CONNECTIONS {
         let draft = json!({"name": format!("crash {number}"), "preset": "testing"});
         let call = Call::new(hyper::Method::POST, "/v1/keys").key(&admin).json(&draft);
-        // An answer that did not arrive is no answer.
+        // A response that did not arrive does not count.
         let Ok(answer) = connection.send(call).await else { break };
         keys.push(CreatedKey::from_json(&answer.expect(201)?)?);
         if answered.fetch_add(1, Ordering::Relaxed) + 1 == IN_THE_MIDDLE {
@@ -37,7 +37,7 @@ async fn create(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_key_whose_creation_was_answered_outlives_kill_9() -> Outcome {
+async fn acknowledged_key_creations_survive_kill_9() -> Outcome {
     let server = Server::start().await?;
     let admin = server.admin_key().await?.secret;
     let answered = Arc::new(AtomicUsize::new(0));
@@ -65,7 +65,7 @@ async fn every_key_whose_creation_was_answered_outlives_kill_9() -> Outcome {
     }
     let list = connection.send(Call::get("/v1/keys?limit=1").key(&admin)).await?.expect(200)?;
     let total = list["pagination"]["total"].as_u64().unwrap_or(0);
-    // The one that creates them is a key too. One answer per connection may have been lost on its way.
+    // Plus the key that creates them, and up to one creation per connection whose response was lost.
     let most = keys.len() + 1 + CONNECTIONS;
     assert!((keys.len() as u64 + 1..=most as u64).contains(&total), "{total} keys, {} answered", keys.len());
     Ok(())

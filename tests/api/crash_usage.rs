@@ -1,5 +1,5 @@
-//! Kill -9 again and again under load: no change that was answered is missing in the audit trail, and of the counters at
-//! most the last second is.
+//! Repeated kill -9 under load: the audit trail contains every acknowledged change, and at most one second of usage counts is
+//! lost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use crate::support::waiting::until;
 use crate::support::{Client, CreatedKey, Outcome, Server};
 
 const ROUNDS: usize = 20;
-/// Answers of each round at least: 10,000 in all.
+/// The minimum number of responses per round; 10,000 in all.
 const ANSWERS: usize = 500;
 const CONNECTIONS: usize = 8;
-/// Every so many requests one is a change.
+/// One in this many requests is a change.
 const CHANGE_EVERY: usize = 25;
-/// What a kill may cost.
+/// The usage that a kill may lose.
 const LOST: Duration = Duration::from_secs(1);
-/// How long a round goes on at least, so that it has something that must not be lost.
+/// The minimum length of a round, so that there is usage that must not be lost.
 const ROUND: Duration = Duration::from_millis(1300);
 
-/// What one connection was answered.
+/// The responses of one connection.
 #[derive(Default)]
 struct Ledger {
-    /// When each request with the key that is counted was answered.
+    /// When each request with the counted key was answered.
     answered: Vec<Instant>,
-    /// Names that were given to the key that is changed.
+    /// Names that the changed key was given.
     names: Vec<String>,
 }
 
-/// The two keys of a round, by their secrets, and the key that is changed.
+/// The secrets of the two keys of a round, and the key that is changed.
 #[derive(Clone)]
 struct Keys {
     counted: Arc<CreatedKey>,
@@ -42,7 +42,7 @@ struct Keys {
     changed: Arc<CreatedKey>,
 }
 
-/// Asks until the server is gone.
+/// Sends requests until the server is killed.
 async fn ask(
     client: Client,
     keys: Keys,
@@ -62,7 +62,7 @@ async fn ask(
             let whoami = connection.send(Call::get("/v1/whoami").key(&keys.counted.secret)).await;
             whoami.map(|_| ledger.answered.push(Instant::now()))
         };
-        // An answer that did not arrive is no answer.
+        // A response that did not arrive does not count.
         if sent.is_err() {
             break;
         }
@@ -84,7 +84,7 @@ async fn rename(
     Ok(())
 }
 
-/// One round: load, a kill, a restart. What was answered, and when the kill came.
+/// One round of load, kill and restart. Returns the responses and the time of the kill.
 async fn round(server: Server, keys: &Keys, number: usize) -> anyhow::Result<(Server, Ledger, Instant)> {
     let (answers, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let tasks: Vec<_> = (0..CONNECTIONS)
@@ -123,7 +123,7 @@ async fn counted(server: &Server, keys: &Keys) -> anyhow::Result<usize> {
     Ok(usize::try_from(count)?)
 }
 
-/// The names in the trail.
+/// The names in the audit trail.
 async fn names_in_trail(server: &Server, keys: &Keys) -> anyhow::Result<HashSet<String>> {
     let mut connection = server.client()?.connect().await?;
     let (mut names, mut cursor) = (HashSet::new(), String::new());
@@ -140,7 +140,7 @@ async fn names_in_trail(server: &Server, keys: &Keys) -> anyhow::Result<HashSet<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_kills_lose_no_audit_event_and_at_most_a_second_of_counters() -> Outcome {
+async fn twenty_kills_lose_no_audit_event_and_at_most_one_second_of_usage() -> Outcome {
     let mut server = Server::start().await?;
     let options =
         ["--name", "counted", "--preset", "custom", "--scopes", "calls:read", "--rate-limit", "60000"];
@@ -156,7 +156,7 @@ async fn twenty_kills_lose_no_audit_event_and_at_most_a_second_of_counters() -> 
         let now = counted(&server, &keys).await?;
         let old = |at: &&Instant| killed.saturating_duration_since(**at) >= LOST;
         let least = ledger.answered.iter().filter(old).count();
-        // One request of each connection may have been counted without its answer having arrived.
+        // One request per connection may have been counted although its response was lost.
         let most = ledger.answered.len() + CONNECTIONS;
         let new = now.checked_sub(before).context("counters went backward")?;
         assert!((least..=most).contains(&new), "round {number}: {new} counted, {least} to {most} expected");

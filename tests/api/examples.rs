@@ -1,5 +1,5 @@
-//! The examples of the API's documentation in curl, Python and JavaScript, unchanged but for the base URL, the key and
-//! the authority to trust. Each reaches its interpreter over standard input, so that no file holds the key.
+//! The curl, Python and JavaScript examples of the documentation, unchanged except for the base URL, the key and the CA to
+//! trust. Each is passed to its interpreter on standard input, so that no file contains the key.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use crate::support::{Outcome, Server};
 const SHOWN_KEY: &str = "sk_live_abc123def456...";
 const SHOWN_BASE: &str = "https://api.telepathvoice.com";
 
-/// Runs an example with what must be filled in, and gives what it printed.
+/// Fills in and runs an example. Returns its output.
 async fn run(mut interpreter: Command, example: &str, server: &Server, shows: &str) -> anyhow::Result<Value> {
     let key = server.create_key(&["--name", "Production", "--preset", "production"]).await?;
     assert!(example.contains(SHOWN_KEY) && example.contains(SHOWN_BASE), "the example is the documented one");
@@ -37,8 +37,8 @@ fn assert_is_an_empty_list(answer: &Value) {
     assert_eq!(answer["pagination"]["total"], 0, "{answer}");
 }
 
-/// The interpreter that `scripts/test` found usable, or the one in the path. `None` says why the example is left out.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was left out")]
+/// The interpreter chosen by `scripts/test`, or the one in the path. If there is none, prints why the example is skipped.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was skipped")]
 fn interpreter(variable: &str, program: &str) -> Option<PathBuf> {
     let found = match std::env::var_os(variable) {
         Some(path) => Some(PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty()),
@@ -62,7 +62,7 @@ fn command(program: &Path) -> Command {
 async fn the_documented_curl_command_lists_the_trunks() -> Outcome {
     let server = Server::start().await?;
     let mut shell = command(Path::new("sh"));
-    // What curl trusts is its own option; nothing in the command itself changes.
+    // The trusted CA is an option of curl; the command itself is unchanged.
     shell.arg("-s").env("CURL_CA_BUNDLE", server.authority());
     let example = include_str!("../examples/list_trunks.sh");
     assert_is_an_empty_list(&run(shell, example, &server, "").await?);

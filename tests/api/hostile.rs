@@ -1,4 +1,4 @@
-//! Bad input at every door: the process lives on and goes on answering.
+//! Hostile input on every listener: the server keeps running and responding.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::support::http::Call;
 use crate::support::waiting::soon;
 use crate::support::{Outcome, Server};
 
-/// The same bytes in every run for the same seed (xorshift64*).
+/// Deterministic random bytes from a seed (xorshift64*).
 pub(crate) struct Noise(u64);
 
 impl Noise {
@@ -32,7 +32,7 @@ impl Noise {
         (0..length).map(|_| self.next().to_be_bytes()[0]).collect()
     }
 
-    /// A text with some of its bytes changed, doubled or cut off.
+    /// Mutates text: bytes changed, duplicated or truncated.
     pub(crate) fn mutate(&mut self, text: &[u8]) -> Vec<u8> {
         let mut bytes = text.to_vec();
         for _ in 0..=self.next() % 6 {
@@ -48,10 +48,10 @@ impl Noise {
     }
 }
 
-/// Sends bytes and reads whatever comes back until the other side or we have had enough.
+/// Sends bytes and reads the response until the server closes the connection or a limit is reached.
 async fn throw(address: SocketAddr, bytes: &[u8]) -> Outcome {
     let mut stream = TcpStream::connect(address).await.context("the server takes connections")?;
-    // The server may close before everything is written; that is its right.
+    // The server may close the connection before everything is written.
     let _ = stream.write_all(bytes).await;
     let _ = stream.shutdown().await;
     let mut sink = Vec::new();
@@ -60,7 +60,7 @@ async fn throw(address: SocketAddr, bytes: &[u8]) -> Outcome {
 }
 
 #[tokio::test]
-async fn noise_at_the_doors_does_not_end_the_process() -> Outcome {
+async fn random_bytes_on_every_listener_do_not_stop_the_server() -> Outcome {
     let mut server = Server::start().await?;
     let key = server.create_key(&["--name", "calm", "--preset", "testing"]).await?;
     let plain = server.addresses.insecure_http.context("plain HTTP on loopback")?;
@@ -80,7 +80,7 @@ async fn noise_at_the_doors_does_not_end_the_process() -> Outcome {
 }
 
 #[tokio::test]
-async fn noise_inside_tls_and_inside_json_gets_an_error_and_nothing_worse() -> Outcome {
+async fn random_bytes_inside_tls_and_json_are_answered_with_errors() -> Outcome {
     let mut server = Server::start().await?;
     let client = server.client()?;
     let key = server.admin_key().await?.secret;
@@ -108,12 +108,12 @@ async fn noise_inside_tls_and_inside_json_gets_an_error_and_nothing_worse() -> O
 }
 
 #[tokio::test]
-async fn headers_without_end_are_refused() -> Outcome {
+async fn endless_headers_are_rejected() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let key = server.create_key(&["--name", "calm", "--preset", "testing"]).await?;
     let large = Call::get("/v1/whoami").header(HeaderName::from_static("x-filler"), &"a".repeat(60 * 1024));
-    // Either answered with an error or closed; never taken.
+    // Answered with an error or closed, never accepted.
     if let Ok(answer) = client.send(large.key(&key.secret)).await {
         assert!((400..500).contains(&answer.status), "{}", answer.status);
     }
@@ -121,7 +121,7 @@ async fn headers_without_end_are_refused() -> Outcome {
     tls.write_all(b"GET /v1/whoami HTTP/1.1\r\n").await?;
     let line = format!("X-Filler: {}\r\n", "a".repeat(1000));
     let mut written = 0;
-    // A server that read on for ever would take all of it.
+    // A server without a limit would read all of it.
     while written < 64 * 1024 * 1024 {
         match soon("room for more", tls.write_all(line.as_bytes())).await? {
             Ok(()) => written += line.len(),
@@ -134,7 +134,7 @@ async fn headers_without_end_are_refused() -> Outcome {
 }
 
 #[tokio::test]
-async fn callers_that_send_nothing_more_are_cut_off_and_delay_nobody() -> Outcome {
+async fn stalled_connections_time_out_without_delaying_others() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let key = server.create_key(&["--name", "calm", "--preset", "testing"]).await?;

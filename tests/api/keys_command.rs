@@ -1,4 +1,4 @@
-//! `telepath keys …` on a data folder, with and without a server that runs on it.
+//! `telepath keys …` on a data folder, with and without a running server.
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::support::server::Home;
 use crate::support::{Outcome, Server};
 
 #[tokio::test]
-async fn keys_made_without_a_server_work_when_it_starts() -> Outcome {
+async fn keys_created_without_a_server_work_after_it_starts() -> Outcome {
     let home = Home::new();
     let key = home.create_key(&["--name", "first", "--preset", "production"]).await?;
     let gone = home.create_key(&["--name", "second", "--preset", "testing"]).await?;
@@ -22,7 +22,7 @@ async fn keys_made_without_a_server_work_when_it_starts() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_running_server_knows_a_key_the_moment_the_command_returns() -> Outcome {
+async fn a_running_server_admits_a_key_as_soon_as_the_command_returns() -> Outcome {
     let server = Server::start().await?;
     let mut connection = server.client()?.connect().await?;
     for number in 0..5 {
@@ -37,7 +37,7 @@ async fn a_running_server_knows_a_key_the_moment_the_command_returns() -> Outcom
 }
 
 #[tokio::test]
-async fn options_of_the_command_become_what_the_key_may_do() -> Outcome {
+async fn create_options_set_the_rights_of_the_key() -> Outcome {
     let server = Server::start().await?;
     let options = [
         "--name",
@@ -65,7 +65,7 @@ async fn options_of_the_command_become_what_the_key_may_do() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_list_shows_keys_and_never_their_secrets() -> Outcome {
+async fn keys_list_never_shows_secrets() -> Outcome {
     let home = Home::new();
     let key = home.create_key(&["--name", "listed", "--preset", "testing"]).await?;
     for words in [&["keys", "list"][..], &["keys", "list", "--json"]] {
@@ -77,7 +77,7 @@ async fn the_list_shows_keys_and_never_their_secrets() -> Outcome {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_in_one_line_with_an_exit_code() -> Outcome {
+async fn errors_are_one_line_with_an_exit_code() -> Outcome {
     let home = Home::new();
     home.create_key(&["--name", "first", "--preset", "production"]).await?;
     for words in [
@@ -99,7 +99,7 @@ async fn mistakes_are_told_in_one_line_with_an_exit_code() -> Outcome {
 }
 
 #[tokio::test]
-async fn secrets_are_changed_and_ended_on_the_data_folder() -> Outcome {
+async fn secrets_are_rotated_and_revoked_in_a_data_folder() -> Outcome {
     let server = Server::start().await?;
     let home = server.home();
     let admitted =

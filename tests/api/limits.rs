@@ -1,4 +1,4 @@
-//! The window of a key under many connections at once.
+//! The rate limit window of a key under concurrent connections.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ const CONNECTIONS: usize = 64;
 const REQUESTS: usize = 2000;
 const LIMIT: u64 = 100;
 
-/// What one connection saw: for each window, by the moment of its reset, how many requests were answered and admitted.
+/// What one connection saw: per window, identified by its reset time, how many requests were answered and admitted.
 type Seen = BTreeMap<u64, (u64, u64)>;
 
 async fn hammer(client: Client, secret: String) -> anyhow::Result<Seen> {
@@ -27,8 +27,8 @@ async fn hammer(client: Client, secret: String) -> anyhow::Result<Seen> {
     Ok(seen)
 }
 
-/// A window may end while the requests are on their way. Each answer names the window it was judged in by the moment of
-/// its reset, so the count is exact for every window that was touched.
+/// A window may end while requests are in flight. Each response names its window by the reset time, so the count is exact for
+/// every window.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_exactly_the_limit_is_admitted_in_each_window() -> Outcome {
     let server = Server::start().await?;

@@ -1,5 +1,4 @@
-//! Commands on a server elsewhere: over HTTPS, with a key from the environment or a named file, trusting the named
-//! authority and no other.
+//! Commands on a remote server: over HTTPS, with a key from the environment or an env file, trusting only the given CA.
 
 use anyhow::Context as _;
 
@@ -9,7 +8,7 @@ use crate::support::server::Home;
 use crate::support::{CreatedKey, Outcome, Remote, Server};
 
 #[tokio::test]
-async fn a_key_lives_its_whole_life_over_https() -> Outcome {
+async fn a_key_is_managed_remotely_from_creation_to_revocation() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let options = ["keys", "create", "--name", "app", "--preset", "testing"];
@@ -42,7 +41,7 @@ async fn a_key_lives_its_whole_life_over_https() -> Outcome {
 }
 
 #[tokio::test]
-async fn rotating_all_without_grace_asks_first_and_ends_the_callers_secret_too() -> Outcome {
+async fn rotate_all_without_grace_requires_confirmation_and_includes_the_caller() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let refused = remote.run(&["keys", "rotate-all", "--grace", "0s"]).await?;
@@ -61,7 +60,7 @@ async fn rotating_all_without_grace_asks_first_and_ends_the_callers_secret_too()
 }
 
 #[tokio::test]
-async fn a_preset_is_changed_used_and_brought_back() -> Outcome {
+async fn a_preset_is_updated_used_and_reset() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let words = ["keys", "presets", "set", "testing", "--scopes", "calls:read", "--rate-limit", "7"];
@@ -80,7 +79,7 @@ async fn a_preset_is_changed_used_and_brought_back() -> Outcome {
 }
 
 #[tokio::test]
-async fn variables_in_a_file_count_only_when_the_file_is_named() -> Outcome {
+async fn an_env_file_is_read_only_when_it_is_named() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let place = server.home().beside("elsewhere");
@@ -101,7 +100,7 @@ async fn variables_in_a_file_count_only_when_the_file_is_named() -> Outcome {
     assert!(named.stdout.contains(&remote.key.id), "{}", named.stdout);
     assert!(named.stderr.contains("chmod 600"), "everybody can read the file: {}", named.stderr);
     let unnamed = run(&["keys", "list"]).await?;
-    // Nothing that this run leaves behind may hold a secret.
+    // No file that this test leaves may contain a secret.
     std::fs::remove_file(place.join(".env"))?;
     assert_eq!(unnamed.code, Some(3), "{}", unnamed.stdout);
     assert!(unnamed.stderr.contains("data_dir is required"), "{}", unnamed.stderr);
@@ -109,7 +108,7 @@ async fn variables_in_a_file_count_only_when_the_file_is_named() -> Outcome {
 }
 
 #[tokio::test]
-async fn two_places_no_server_a_stranger_and_a_wrong_key_have_exit_codes_of_their_own() -> Outcome {
+async fn remote_errors_have_distinct_exit_codes() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let data = server.data();
@@ -142,7 +141,7 @@ async fn two_places_no_server_a_stranger_and_a_wrong_key_have_exit_codes_of_thei
 }
 
 #[tokio::test]
-async fn plain_http_to_this_machine_needs_to_be_asked_for_and_the_log_never_shows_the_key() -> Outcome {
+async fn plain_http_requires_a_flag_and_logs_never_show_the_key() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let url = format!("http://{}", server.addresses.insecure_http.context("plain HTTP is served")?);
@@ -155,7 +154,7 @@ async fn plain_http_to_this_machine_needs_to_be_asked_for_and_the_log_never_show
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_told_apart_from_one_that_refuses() -> Outcome {
+async fn an_unreachable_server_has_its_own_exit_code() -> Outcome {
     let home = Home::new();
     let mut server = home.start().await?;
     let key = server.admin_key().await?;
@@ -173,7 +172,7 @@ async fn a_server_that_does_not_answer_is_told_apart_from_one_that_refuses() -> 
 }
 
 #[tokio::test]
-async fn a_compromise_is_not_handled_by_the_key_itself_or_without_consent() -> Outcome {
+async fn compromise_requires_another_key_and_confirmation() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let victim = server.create_key(&["--name", "victim", "--preset", "testing"]).await?;

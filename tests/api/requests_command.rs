@@ -1,4 +1,4 @@
-//! `telepath requests …` on a real server, on its data folder and over HTTPS: what it says is what was asked and answered.
+//! `telepath requests …` on a real server, on its data folder and over HTTPS.
 
 use std::process::Stdio;
 
@@ -12,18 +12,18 @@ use crate::support::http::{Call, Connection};
 use crate::support::waiting::{soon, until};
 use crate::support::{CreatedKey, Outcome, Remote, Server};
 
-/// More than one page of the API.
+/// More than one page.
 const CALLS: usize = 103;
 const REFUSED: usize = 3;
 
-/// Sends requests with one key, and keeps their ids.
+/// Sends requests with one key and collects their ids.
 struct Caller {
     connection: Connection,
     key: CreatedKey,
 }
 
 impl Caller {
-    /// With a key that may read calls and nothing else.
+    /// Uses a key with only `calls:read`.
     async fn of(server: &Server) -> anyhow::Result<Self> {
         let options =
             ["--name", "app", "--preset", "custom", "--scopes", "calls:read", "--rate-limit", "1000"];
@@ -47,7 +47,7 @@ fn sorted(mut ids: Vec<&str>) -> Vec<&str> {
     ids
 }
 
-/// The requests that `requests list` finds, once there are so many.
+/// Waits until `requests list` returns `count` requests.
 async fn listed(remote: &Remote<'_>, options: &[&str], count: usize) -> anyhow::Result<Vec<Value>> {
     let words = [&["requests", "list", "--limit", "1000"], options].concat();
     until(&format!("{count} requests are listed"), || async {
@@ -59,7 +59,7 @@ async fn listed(remote: &Remote<'_>, options: &[&str], count: usize) -> anyhow::
 }
 
 #[tokio::test]
-async fn requests_are_listed_newest_first_over_several_pages_and_filtered() -> Outcome {
+async fn requests_are_listed_newest_first_across_pages_and_filtered() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let mut app = Caller::of(&server).await?;
@@ -74,7 +74,7 @@ async fn requests_are_listed_newest_first_over_several_pages_and_filtered() -> O
     let of_app = ["--key", app.key.id.as_str()];
     let found = listed(&remote, &of_app, asked.len()).await?;
     assert_eq!(sorted(ids(&found)), sorted(asked.iter().map(String::as_str).collect()));
-    // Of two in the same millisecond either may come first.
+    // Requests in the same millisecond may come in either order.
     let times: Vec<_> = found.iter().map(|request| request["time"].as_str()).collect();
     assert!(times.is_sorted_by(|newer, older| newer >= older), "{times:?}");
     let refusals = asked[CALLS..].iter().map(String::as_str).collect();
@@ -95,7 +95,7 @@ async fn requests_are_listed_newest_first_over_several_pages_and_filtered() -> O
 }
 
 #[tokio::test]
-async fn the_table_lines_up_is_the_same_everywhere_and_says_when_there_is_more() -> Outcome {
+async fn the_table_is_aligned_and_the_same_locally_and_remotely() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let mut app = Caller::of(&server).await?;
@@ -125,7 +125,7 @@ async fn the_table_lines_up_is_the_same_everywhere_and_says_when_there_is_more()
 }
 
 #[tokio::test]
-async fn an_export_holds_what_the_list_holds_in_both_formats_and_is_never_written_over_a_file() -> Outcome {
+async fn an_export_matches_the_list_and_never_overwrites_a_file() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let mut app = Caller::of(&server).await?;
@@ -158,7 +158,7 @@ async fn an_export_holds_what_the_list_holds_in_both_formats_and_is_never_writte
     Ok(())
 }
 
-/// A tail that runs.
+/// A running `requests tail`.
 struct Tail {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -176,7 +176,7 @@ impl Tail {
         Ok(serde_json::from_str(&line.context("the tail goes on")?)?)
     }
 
-    /// Ctrl-C: the exit code, and what was printed until the end.
+    /// Sends Ctrl-C. Returns the exit code and the remaining output.
     async fn interrupt(mut self) -> anyhow::Result<(Option<i32>, Vec<String>)> {
         let interrupt = format!("kill -INT {}", self.child.id().context("it runs")?);
         Command::new("sh").arg("-c").arg(interrupt).status().await?;
@@ -189,7 +189,7 @@ impl Tail {
 }
 
 #[tokio::test]
-async fn a_tail_shows_each_request_once_and_in_order_until_it_is_interrupted() -> Outcome {
+async fn tail_shows_each_request_once_and_in_order() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let mut app = Caller::of(&server).await?;
@@ -213,7 +213,7 @@ async fn a_tail_shows_each_request_once_and_in_order_until_it_is_interrupted() -
 }
 
 #[tokio::test]
-async fn a_tail_does_not_show_its_own_looks_and_needs_a_server() -> Outcome {
+async fn tail_hides_its_own_requests_and_requires_a_server() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let mut app = Caller::of(&server).await?;

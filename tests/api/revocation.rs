@@ -1,4 +1,4 @@
-//! Once a revocation has been answered, no request that starts afterwards is admitted, on however many connections.
+//! The revocation guarantee: no request that starts after the response to a revocation is admitted, on any connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::support::{Client, Outcome, Server};
 
 const CONNECTIONS: usize = 24;
 
-/// Sends until a request that started after the change was answered; gives how many were admitted before it.
+/// Sends requests until one that started after the change was answered. Returns how many were admitted before.
 async fn hammer(
     client: Client,
     secret: String,
@@ -25,11 +25,11 @@ async fn hammer(
     let mut admitted = 0;
     loop {
         let started = Instant::now();
-        // Read before the request is sent, so that a later start is certain.
+        // Read the time before sending, so that the request certainly starts later.
         let is_after = changed.borrow().is_some_and(|moment| moment < started);
         let answer = connection.send(Call::get("/v1/trunks").key(&secret)).await?;
         if is_after {
-            assert_ne!(answer.status, 200, "admitted by a state that was already withdrawn");
+            assert_ne!(answer.status, 200, "admitted by a state that was already revoked");
             return Ok(admitted);
         }
         if answer.status == 200 {
@@ -41,7 +41,7 @@ async fn hammer(
     }
 }
 
-/// Withdraws by `change` while all connections are busy.
+/// Applies `change` while all connections are busy.
 async fn race(method: Method, suffix: &str, change: Value) -> Outcome {
     let server = Server::start().await?;
     let admin = server.admin_key().await?.secret;
@@ -57,7 +57,7 @@ async fn race(method: Method, suffix: &str, change: Value) -> Outcome {
         .collect::<Result<_, _>>()?;
     let mut control = server.client()?.connect().await?;
     while warm.load(Ordering::Relaxed) < CONNECTIONS {
-        // Each question costs the server time in which the others are admitted.
+        // Polling too often would slow the others down.
         control.send(Call::get("/livez")).await?;
     }
     let path = format!("/v1/keys/{}{suffix}", key.id);
@@ -71,21 +71,21 @@ async fn race(method: Method, suffix: &str, change: Value) -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_admitted_after_a_revocation_was_answered() -> Outcome {
+async fn no_request_is_admitted_after_a_revocation_was_answered() -> Outcome {
     race(Method::POST, "/revoke", json!({"reason": "test"})).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_admitted_by_a_secret_that_was_rotated_without_grace() -> Outcome {
+async fn no_request_is_admitted_with_a_secret_rotated_without_grace() -> Outcome {
     race(Method::POST, "/rotate", json!({"grace_seconds": 0})).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_admitted_by_scopes_that_were_taken_away() -> Outcome {
+async fn no_request_is_admitted_with_removed_scopes() -> Outcome {
     race(Method::PATCH, "", json!({"scopes": ["calls:read"]})).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_admitted_from_an_address_that_was_taken_off_the_list() -> Outcome {
+async fn no_request_is_admitted_from_a_removed_address() -> Outcome {
     race(Method::PATCH, "", json!({"allowed_ips": ["192.0.2.1/32"]})).await
 }

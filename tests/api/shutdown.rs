@@ -1,4 +1,4 @@
-//! SIGTERM: no longer ready, what runs is finished, exit status 0.
+//! SIGTERM: `/readyz` fails, running requests are finished, and the exit status is 0.
 
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,7 +8,7 @@ use crate::support::waiting::{soon, until};
 use crate::support::{Outcome, Server};
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_while_the_server_says_that_it_is_not_ready() -> Outcome {
+async fn requests_in_flight_are_answered_during_shutdown() -> Outcome {
     let mut server = Server::start().await?;
     let admin = server.admin_key().await?.secret;
     let client = server.client()?;
@@ -24,10 +24,10 @@ async fn a_request_under_way_is_answered_while_the_server_says_that_it_is_not_re
     let mut slow = client.tls().await?;
     slow.write_all(head.as_bytes()).await?;
     slow.flush().await?;
-    // Answered after the head of the other request was read: the server takes connections in order.
+    // This response proves that the other request's head was read: the server accepts connections in order.
     client.send(Call::get("/livez")).await?;
     server.signal("TERM").await?;
-    // It says that it is not ready, or takes no more connections, which says the same to whoever probes it.
+    // Either /readyz fails or connections are refused; a probe treats both alike.
     until("the server is no longer ready", || async {
         let answer = client.send(Call::get("/readyz")).await;
         Ok(answer.map_or(true, |answer| answer.status == 503).then_some(()))
@@ -50,7 +50,7 @@ async fn a_request_under_way_is_answered_while_the_server_says_that_it_is_not_re
 }
 
 #[tokio::test]
-async fn an_idle_server_stops_at_once_and_leaves_nothing_behind() -> Outcome {
+async fn an_idle_server_stops_at_once_and_removes_its_socket() -> Outcome {
     let mut server = Server::start().await?;
     let socket_before = files_that_are_sockets(&server.data());
     assert_eq!(socket_before.len(), 1, "the socket for the command line");

@@ -1,4 +1,4 @@
-//! `telepath keys usage`: the figures of requests that were really made.
+//! `telepath keys usage` on real requests.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::waiting::until;
 use crate::support::{Outcome, Remote, Server};
 
 #[tokio::test]
-async fn what_a_key_did_is_counted_drawn_and_told_by_route_and_address() -> Outcome {
+async fn keys_usage_shows_a_chart_routes_and_addresses() -> Outcome {
     let server = Server::start().await?;
     let remote = Remote::of(&server).await?;
     let options = ["--name", "app", "--preset", "custom", "--scopes", "calls:read", "--rate-limit", "1000"];

@@ -1,5 +1,5 @@
-//! Who may do what. The table here is written by hand, from the promises of the API and not from its code; the routes
-//! that the server publishes must be just those of the table.
+//! Authorization. The table is written by hand from the API's contract, not from its code, and must contain exactly the
+//! published routes.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ const ALERT: &str = "alr_00000000000000000000000000";
 const WEBHOOK: &str = "whk_00000000000000000000000000";
 const DELIVERY: &str = "dlv_00000000000000000000000000";
 
-/// Method, path, the scope it asks for, and a scope that is close but not enough. An empty scope means any valid key.
+/// Method, path, required scope, and a similar but insufficient scope. An empty scope means any valid key.
 const ROWS: &[(&str, &str, &str, &str)] = &[
     ("get", "/v1/whoami", "", ""),
     ("get", "/v1/trunks", "trunks:read", "calls:write"),
@@ -64,7 +64,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("post", "/v1/deliveries/{id}/redeliver", "webhooks:write", "webhooks:read"),
 ];
 
-/// Routes for everybody.
+/// Routes without authentication.
 const OPEN: &[(&str, &str)] = &[
     ("get", "/livez"),
     ("get", "/readyz"),
@@ -73,14 +73,14 @@ const OPEN: &[(&str, &str)] = &[
     ("get", "/.well-known/telepath-key-pattern.json"),
 ];
 
-/// Routes for everybody who reports a leaked key, and one that is not there until it is configured.
+/// Leak reporting routes without authentication; one exists only when configured.
 const FOR_FINDERS: &[(&str, &str)] = &[
     ("post", "/v1/keys/report-leak"),
     ("post", "/v1/keys/secret-scanning"),
     ("get", "/.well-known/security.txt"),
 ];
 
-/// The path with an id that has the right form and that nothing has.
+/// The path with a well-formed id of no existing object.
 fn concrete(path: &str) -> String {
     const IDS: [(&str, &str); 5] = [
         ("/v1/trunks", TRUNK),
@@ -99,7 +99,7 @@ fn call<'a>(method: &str, path: &'a str) -> anyhow::Result<Call<'a>> {
 }
 
 #[tokio::test]
-async fn the_published_routes_are_those_of_the_access_table() -> Outcome {
+async fn the_published_routes_match_the_access_table() -> Outcome {
     let server = Server::start().await?;
     let document = server.client()?.send(Call::get("/openapi.json")).await?.expect(200)?;
     assert!(
@@ -130,7 +130,7 @@ async fn the_published_routes_are_those_of_the_access_table() -> Outcome {
 }
 
 #[tokio::test]
-async fn every_route_is_closed_without_a_key_and_to_a_key_without_its_scope() -> Outcome {
+async fn every_route_requires_a_key_with_its_scope() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     for (method, path, needed, close) in ROWS {
@@ -162,13 +162,13 @@ async fn every_route_is_closed_without_a_key_and_to_a_key_without_its_scope() ->
     Ok(())
 }
 
-/// A route about one thing that is not there answers that it is not.
+/// A route with the id of no existing object answers 404.
 fn is_absent(path: &str, status: u16) -> bool {
     status == 404 && [TRUNK, KEY, CALL, ALERT, WEBHOOK, DELIVERY].iter().any(|id| path.contains(id))
 }
 
 #[tokio::test]
-async fn a_key_never_gives_more_than_it_has() -> Outcome {
+async fn a_key_cannot_grant_more_than_it_has() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let giver = server

@@ -1,4 +1,4 @@
-//! Error answers: the seed page's codes and messages word for word, and the form of all others.
+//! Error responses: the documented authentication errors word for word, and the envelope of all others.
 
 use anyhow::Context as _;
 use hyper::Method;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::http::{Answer, Call};
 use crate::support::{Outcome, Server};
 
-/// What every error answer has, and nothing that it must not have.
+/// Checks the envelope that every error response has.
 fn envelope(answer: &Answer, status: u16, code: &str) -> anyhow::Result<Value> {
     let body = answer.json()?;
     let error = &body["error"];
@@ -22,7 +22,7 @@ fn envelope(answer: &Answer, status: u16, code: &str) -> anyhow::Result<Value> {
 }
 
 #[tokio::test]
-async fn the_messages_of_the_seed_page_are_word_for_word() -> Outcome {
+async fn authentication_error_messages_match_the_documentation() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
 
@@ -75,7 +75,7 @@ async fn a_key_is_read_from_the_authorization_header_only() -> Outcome {
 }
 
 #[tokio::test]
-async fn bodies_are_taken_strictly_and_problems_are_named() -> Outcome {
+async fn bodies_are_parsed_strictly_and_problems_name_the_field() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let key = server.admin_key().await?.secret;
@@ -111,7 +111,7 @@ async fn bodies_are_taken_strictly_and_problems_are_named() -> Outcome {
 }
 
 #[tokio::test]
-async fn wrong_paths_methods_and_parameters_have_their_own_codes() -> Outcome {
+async fn unknown_paths_methods_and_parameters_have_distinct_codes() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let key = server.admin_key().await?.secret;

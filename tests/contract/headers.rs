@@ -1,4 +1,4 @@
-//! The headers that stand on every answer whatever its status: rate limit, request id, no caching.
+//! Headers on every response, whatever its status: rate limit, request id, no caching.
 
 use anyhow::{Context as _, ensure};
 use hyper::Method;
@@ -11,7 +11,7 @@ use crate::support::http::{Answer, Call};
 use crate::support::waiting::soon;
 use crate::support::{Outcome, Server};
 
-/// The window that one answer shows must fit the limit that applies to it.
+/// Checks that the window in a response matches the limit that applies.
 fn check(answer: &Answer, status: u16, limit: u64) -> anyhow::Result<()> {
     ensure!(answer.status == status, "status {} instead of {status}: {}", answer.status, answer.text());
     let rate = answer.rate()?;
@@ -26,11 +26,11 @@ fn check(answer: &Answer, status: u16, limit: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a caller without a valid key may do in a minute.
+/// Requests per minute without a valid key.
 const ADDRESS_LIMIT: u64 = 600;
 
 #[tokio::test]
-async fn rate_and_request_headers_stand_on_every_status() -> Outcome {
+async fn every_response_has_rate_limit_and_request_id_headers() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let key = server
@@ -78,7 +78,7 @@ async fn rate_and_request_headers_stand_on_every_status() -> Outcome {
 }
 
 #[tokio::test]
-async fn every_admitted_request_takes_one_and_a_refused_scope_takes_one_too() -> Outcome {
+async fn admitted_and_scope_refused_requests_consume_the_limit() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let key = server.create_key(&["--name", "n", "--preset", "custom", "--scopes", "calls:read"]).await?;
@@ -86,7 +86,7 @@ async fn every_admitted_request_takes_one_and_a_refused_scope_takes_one_too() ->
     let mut before = connection.send(Call::get("/v1/whoami").key(&key.secret)).await?.rate()?;
     for path in ["/v1/whoami", "/v1/trunks", "/v1/calls?limit=x", "/v1/calls"] {
         let after = connection.send(Call::get(path).key(&key.secret)).await?.rate()?;
-        // A new window begins with its first request.
+        // A new window starts with its first request.
         let left = if after.reset == before.reset { before.remaining } else { after.limit };
         assert_eq!(after.remaining, left - 1, "{path}");
         before = after;
@@ -95,7 +95,7 @@ async fn every_admitted_request_takes_one_and_a_refused_scope_takes_one_too() ->
 }
 
 #[tokio::test]
-async fn plain_http_on_the_tls_port_is_told_to_use_https_and_closed() -> Outcome {
+async fn plain_http_on_the_tls_port_is_answered_https_required_and_closed() -> Outcome {
     let server = Server::start().await?;
     let key = server.create_key(&["--name", "clear", "--preset", "testing"]).await?;
     let mut stream = TcpStream::connect(server.addresses.api).await?;

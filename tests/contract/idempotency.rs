@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: what is asked once is done once, also when the server is killed in between.
+//! `Idempotency-Key`: a retried request takes effect once, even if the server is killed in between.
 
 use hyper::Method;
 use hyper::header::HeaderName;
@@ -8,7 +8,7 @@ use crate::support::http::Call;
 use crate::support::{Client, Outcome, Server};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Keys that are asked for while the server is killed.
+/// The number of keys requested while the server is killed.
 const ASKED: usize = 120;
 
 fn make(admin: &str, name: &str) -> Call<'static> {
@@ -17,7 +17,7 @@ fn make(admin: &str, name: &str) -> Call<'static> {
 }
 
 #[tokio::test]
-async fn a_repeated_request_is_answered_again_without_its_secret() -> Outcome {
+async fn a_replayed_response_omits_the_secret() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let admin = server.admin_key().await?.secret;
@@ -32,7 +32,7 @@ async fn a_repeated_request_is_answered_again_without_its_secret() -> Outcome {
     Ok(())
 }
 
-/// Asks for one key after the other until the server is gone.
+/// Creates keys until the server is killed.
 async fn ask_until_gone(client: Client, admin: String, first_answers: tokio::sync::oneshot::Sender<()>) {
     let mut first_answers = Some(first_answers);
     for number in 0..ASKED {
@@ -48,7 +48,7 @@ async fn ask_until_gone(client: Client, admin: String, first_answers: tokio::syn
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_asked_before_kill_9_and_again_after_it_is_done_once() -> Outcome {
+async fn a_request_retried_after_kill_9_takes_effect_once() -> Outcome {
     let server = Server::start().await?;
     let admin = server.admin_key().await?.secret;
     let (tell, some_are_made) = tokio::sync::oneshot::channel();
@@ -77,7 +77,7 @@ async fn what_was_asked_before_kill_9_and_again_after_it_is_done_once() -> Outco
     }
     for number in 0..ASKED {
         let made = names.iter().filter(|name| **name == format!("k{number}")).count();
-        // Several servers may share a PostgreSQL database, so there an attempt is only given up after a minute.
+        // Several servers may share a PostgreSQL database, so an attempt there is abandoned only after a minute.
         let is_waited_for = !embedded && unsure == 1 && made == 0;
         assert!(made == 1 || is_waited_for, "k{number} was made {made} times");
     }

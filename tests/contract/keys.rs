@@ -1,4 +1,4 @@
-//! The life of a key through the API.
+//! Keys: create, list, update and revoke.
 
 use anyhow::Context as _;
 use hyper::Method;
@@ -8,7 +8,7 @@ use crate::support::http::Call;
 use crate::support::{CreatedKey, Outcome, Server};
 
 #[tokio::test]
-async fn a_key_is_made_shown_once_used_changed_and_revoked() -> Outcome {
+async fn a_key_is_created_shown_once_used_updated_and_revoked() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let admin = server.admin_key().await?.secret;
@@ -46,7 +46,7 @@ async fn a_key_is_made_shown_once_used_changed_and_revoked() -> Outcome {
 }
 
 #[tokio::test]
-async fn keys_outlive_a_restart_and_so_does_their_revocation() -> Outcome {
+async fn keys_and_revocations_survive_a_restart() -> Outcome {
     let mut server = Server::start().await?;
     let kept = server.create_key(&["--name", "kept", "--preset", "testing"]).await?;
     let gone = server.create_key(&["--name", "gone", "--preset", "testing"]).await?;
@@ -60,7 +60,7 @@ async fn keys_outlive_a_restart_and_so_does_their_revocation() -> Outcome {
 }
 
 #[tokio::test]
-async fn use_is_counted_within_a_second_or_so_and_kept_by_a_clean_stop() -> Outcome {
+async fn usage_is_counted_promptly_and_kept_by_a_clean_stop() -> Outcome {
     let mut server = Server::start().await?;
     let admin = server.admin_key().await?.secret;
     let key = server.create_key(&["--name", "used", "--preset", "monitoring"]).await?;

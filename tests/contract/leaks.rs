@@ -1,4 +1,4 @@
-//! Anybody may end a leaked key, and learns nothing by it.
+//! Leak reports: anyone can revoke a leaked key, and the response reveals nothing.
 
 use hyper::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::waiting::until;
 use crate::support::{Outcome, Server};
 
 #[tokio::test]
-async fn a_reported_key_is_dead_and_the_answer_is_the_same_for_all() -> Outcome {
+async fn a_reported_key_is_revoked_and_the_response_reveals_nothing() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let leaked = server.create_key(&["--name", "leaked", "--preset", "testing"]).await?;

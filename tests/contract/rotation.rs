@@ -1,4 +1,4 @@
-//! New secrets for the same key, and what presets stand for.
+//! Rotation and presets.
 
 use anyhow::Context as _;
 use hyper::Method;
@@ -38,7 +38,7 @@ async fn a_rotated_key_keeps_its_id_and_shows_who_still_uses_the_old_secret() ->
 }
 
 #[tokio::test]
-async fn all_keys_are_rotated_at_once_and_no_old_secret_is_left() -> Outcome {
+async fn rotate_all_replaces_every_secret() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let admin = server.admin_key().await?;
@@ -58,7 +58,7 @@ async fn all_keys_are_rotated_at_once_and_no_old_secret_is_left() -> Outcome {
 }
 
 #[tokio::test]
-async fn presets_are_data_of_the_account() -> Outcome {
+async fn presets_belong_to_the_account() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let admin = server.admin_key().await?.secret;

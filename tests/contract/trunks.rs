@@ -1,4 +1,4 @@
-//! The life of a trunk through the API.
+//! Trunks: create, list, update and delete.
 
 use anyhow::Context as _;
 use hyper::Method;
@@ -9,7 +9,7 @@ use crate::support::output::note_secret;
 use crate::support::{Outcome, Server};
 
 #[tokio::test]
-async fn a_trunk_is_made_changed_and_deleted_and_never_shows_a_credential() -> Outcome {
+async fn a_trunk_is_created_updated_and_deleted_and_never_shows_credentials() -> Outcome {
     let server = Server::start().await?;
     let client = server.client()?;
     let key = server.admin_key().await?.secret;

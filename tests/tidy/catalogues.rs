@@ -13,7 +13,7 @@ fn page(name: &str) -> String {
 }
 
 #[test]
-fn every_error_code_stands_in_the_reference_with_status_cause_and_remedy() {
+fn every_error_code_is_in_the_reference() {
     let text = page("errors.md");
     let broken: Vec<String> = ErrorCode::ALL
         .iter()
@@ -30,7 +30,7 @@ fn every_error_code_stands_in_the_reference_with_status_cause_and_remedy() {
 }
 
 #[test]
-fn every_event_stands_in_the_reference_with_its_meaning_and_members() {
+fn every_event_is_in_the_reference() {
     let text = page("events.md");
     let broken: Vec<String> = EventKind::ALL
         .iter()
@@ -48,7 +48,7 @@ fn every_event_stands_in_the_reference_with_its_meaning_and_members() {
 }
 
 #[test]
-fn the_reference_names_no_error_code_that_is_gone() {
+fn the_reference_has_no_removed_error_codes() {
     let known: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
     let broken: Vec<String> = page("errors.md")
         .lines()
@@ -60,7 +60,7 @@ fn the_reference_names_no_error_code_that_is_gone() {
 }
 
 #[test]
-fn every_way_in_which_a_delivery_fails_stands_in_the_guide() {
+fn every_delivery_error_is_in_the_guide() {
     let text = page("webhooks.md");
     let broken: Vec<String> = ErrorClass::ALL
         .iter()

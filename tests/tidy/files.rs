@@ -26,7 +26,7 @@ fn no_source_file_is_too_long() {
 }
 
 #[test]
-fn every_exception_to_the_length_is_still_needed() {
+fn every_file_length_exception_is_still_needed() {
     let sources = sources();
     let broken: Vec<String> = LONGER
         .iter()
@@ -39,7 +39,7 @@ fn every_exception_to_the_length_is_still_needed() {
 }
 
 #[test]
-fn no_module_has_a_name_that_says_nothing() {
+fn no_module_has_a_meaningless_name() {
     const NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "misc"];
     let broken: Vec<String> = sources()
         .iter()

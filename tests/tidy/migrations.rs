@@ -127,7 +127,7 @@ fn every_table_of_sqlite_is_strict() {
 }
 
 #[test]
-fn the_reader_of_schemas_sees_tables_columns_and_later_additions() {
+fn the_schema_parser_sees_tables_columns_and_additions() {
     let text = "-- a comment; with a semicolon\ncreate table things (\n id INTEGER PRIMARY KEY, -- why\n \
                 amount NUMERIC(10, 2) CHECK (amount > 0),\n PRIMARY KEY (id, amount)\n) STRICT;\n\
                 alter table things add column colour TEXT;";

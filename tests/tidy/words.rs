@@ -24,7 +24,7 @@ fn places<'a>(
 }
 
 #[test]
-fn sql_stands_in_the_store_and_the_migrations_only() {
+fn sql_is_only_in_the_store_and_migrations() {
     const SQL: [&str; 9] = [
         "SELECT ",
         "INSERT INTO ",
@@ -49,7 +49,7 @@ fn sql_stands_in_the_store_and_the_migrations_only() {
 }
 
 #[test]
-fn nothing_is_left_to_be_done_later_in_the_text() {
+fn no_to_do_marks_in_the_sources() {
     const MARKS: [&str; 5] = ["TODO", "FIXME", "XXX:", "HACK", "@@NUMBERS@@"];
     let all = sources();
     let broken = places(
@@ -67,7 +67,7 @@ fn nothing_is_left_to_be_done_later_in_the_text() {
 }
 
 #[test]
-fn no_test_is_switched_off() {
+fn no_test_is_ignored() {
     let all = sources();
     let broken = places(&all, Source::is_rust, |line| {
         let line = line.trim_start();
@@ -98,7 +98,7 @@ fn no_test_sleeps() {
 }
 
 #[test]
-fn lints_are_expected_with_a_reason_and_never_allowed() {
+fn lints_are_expected_with_a_reason_not_allowed() {
     let all = sources();
     let broken = places(&all, Source::is_rust, |line| {
         let line = line.trim_start();
@@ -182,7 +182,7 @@ fn no_stilted_phrases_in_code_or_documentation() {
 }
 
 #[test]
-fn every_local_link_in_the_documents_leads_somewhere() {
+fn every_local_link_in_the_documentation_resolves() {
     let broken: Vec<String> = sources()
         .iter()
         .filter(|source| source.has_extension("md"))
@@ -223,7 +223,7 @@ fn links(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn links_are_found_where_markdown_has_them() {
+fn markdown_links_are_found_outside_code_blocks() {
     let text = "see [a](docs/a.md#part) and [b](https://example.com)\n```\n[c](gone.md)\n```\n![d](d.png) [e](#here)";
     assert_eq!(links(text), [(1, "docs/a.md".to_owned()), (5, "d.png".to_owned())]);
 }

@@ -1,4 +1,4 @@
-//! The same by command.
+//! `telepath webhooks …`.
 
 use std::process::Stdio;
 
@@ -16,7 +16,7 @@ use crate::support::waiting::soon;
 use crate::support::{Outcome, Remote};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_command_of_webhooks_does_what_it_says() -> Outcome {
+async fn webhooks_commands_manage_an_endpoint() -> Outcome {
     let post = Post::start().await?;
     let home = post.server.home();
     let run = async |words: &[&str]| -> anyhow::Result<Value> {
@@ -53,7 +53,7 @@ async fn every_command_of_webhooks_does_what_it_says() -> Outcome {
     assert_eq!(nothing.code, Some(2), "{}", nothing.stderr);
     assert_eq!(run(&["delete", &id]).await?["deleted"], true);
     assert_eq!(run(&["list"]).await?, Value::Array(Vec::new()));
-    // The same on a server elsewhere, with a key.
+    // The same on a remote server with a key.
     let remote = Remote::of(&post.server).await?;
     assert_eq!(remote.json(&["webhooks", "list"]).await?, Value::Array(Vec::new()));
     let refused = home.run(&["webhooks", "create", "--url", "https://127.0.0.1:1/"]).await?;
@@ -62,7 +62,7 @@ async fn every_command_of_webhooks_does_what_it_says() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn listening_forwards_signed_events_to_a_program_on_this_machine() -> Outcome {
+async fn webhooks_listen_forwards_signed_events() -> Outcome {
     let post = Post::start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let target = format!("http://{}/local?a=b", listener.local_addr()?);
@@ -103,10 +103,6 @@ async fn listening_forwards_signed_events_to_a_program_on_this_machine() -> Outc
     let sent = tokio::process::Command::new("kill").args(["-INT", &process]).status().await?;
     assert!(sent.success());
     assert!(soon("the end of the command", child.wait()).await??.success());
-    assert_eq!(
-        post.get("/v1/webhooks").await?["pagination"]["total"],
-        0,
-        "the endpoint went with the command"
-    );
+    assert_eq!(post.get("/v1/webhooks").await?["pagination"]["total"], 0, "the command deleted its endpoint");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Kill -9 at random moments while events happen and are delivered. The ledger is outside of the server: each event
-//! whose cause was answered must arrive, however often the server is killed, and all its arrivals have one id.
+//! Kill -9 at random moments while events are caused and delivered. The test keeps its own record: each event whose cause was
+//! acknowledged must arrive, however often the server is killed, and all its arrivals have the same id.
 //!
 //! CI runs a short form; `scripts/webhook-crash` runs many rounds over many events.
 
@@ -28,15 +28,15 @@ fn wanted(variable: &str, usual: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-/// How long so many events may take on a slow machine, with a server that is gone in the way.
+/// How long `events` events may take on a slow machine with a server that is killed repeatedly.
 fn patience(events: usize) -> Duration {
     PATIENCE + Duration::from_millis(50) * u32::try_from(events).unwrap_or(u32::MAX)
 }
 
-/// Causes events until enough were answered or the server is gone; gives the ids of the keys whose making was answered.
+/// Causes events until enough were acknowledged or the server is killed. Returns the ids of the created keys.
 async fn cause(client: Client, key: String, events: usize, answered: Arc<AtomicUsize>) -> Vec<String> {
     let mut keys = Vec::new();
-    // A server that is just being killed answers no connection either.
+    // A server that is being killed accepts no connections either.
     let Ok(mut connection) = client.connect().await else { return keys };
     while answered.load(Ordering::Relaxed) < events {
         let draft = json!({"name": "An event", "preset": "testing"});
@@ -51,13 +51,13 @@ async fn cause(client: Client, key: String, events: usize, answered: Arc<AtomicU
     keys
 }
 
-/// The same over several connections.
+/// Causes events over several connections.
 fn cause_at_once(post: &Post, events: usize, answered: &Arc<AtomicUsize>) -> Vec<JoinHandle<Vec<String>>> {
     let cause = |_| tokio::spawn(cause(post.client.clone(), post.key.clone(), events, Arc::clone(answered)));
     (0..CONNECTIONS).map(cause).collect()
 }
 
-/// The ids of the events that arrived about each key.
+/// The event ids that arrived, by key.
 fn arrived(sink: &Sink) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for arrival in sink.arrivals() {
@@ -91,7 +91,7 @@ async fn no_event_is_lost_when_the_server_is_killed_at_random_moments() -> Outco
             keys.extend(task.await?);
         }
     }
-    // However early the kills were, there are as many events as were asked for.
+    // Cause the remaining events, however early the kills were.
     for task in cause_at_once(&post, events.saturating_sub(keys.len()), &Arc::default()) {
         keys.extend(task.await?);
     }
@@ -111,7 +111,7 @@ async fn no_event_is_lost_when_the_server_is_killed_at_random_moments() -> Outco
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_node_delivers_what_a_killed_one_had_taken_and_never_gives_back() -> Outcome {
+async fn another_server_delivers_what_a_killed_one_had_claimed() -> Outcome {
     let post = Post::start().await?;
     let Some(second) = post.server.home().second_node() else { return Ok(()) };
     post.webhook(json!({"events": ["key.created"], "max_in_flight": 20})).await?;

@@ -1,4 +1,4 @@
-//! From the API call that causes an event to the request that arrives.
+//! From the API call that causes an event to the delivered request.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::support::{Home, Outcome};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_arrives_and_its_delivery_is_shown() -> Outcome {
+async fn an_event_is_delivered_and_its_delivery_listed() -> Outcome {
     let post = Post::start().await?;
     let hook = id_of(&post.webhook(json!({"events": ["key.created"]})).await?)?;
     let key = post.event().await?;
@@ -47,7 +47,7 @@ async fn an_event_arrives_and_its_delivery_is_shown() -> Outcome {
     Ok(())
 }
 
-/// Asks twice with one `Idempotency-Key`; both answers.
+/// Sends a request twice with one `Idempotency-Key`. Returns both responses.
 async fn twice(post: &Post, path: &str, body: &Value, status: u16) -> anyhow::Result<(Value, Value)> {
     let call = || {
         let call = Call::new(Method::POST, path).key(&post.key);
@@ -60,7 +60,7 @@ async fn twice(post: &Post, path: &str, body: &Value, status: u16) -> anyhow::Re
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_asked_twice_with_one_idempotency_key_is_done_once() -> Outcome {
+async fn repeated_webhook_requests_with_one_idempotency_key_take_effect_once() -> Outcome {
     let post = Post::start().await?;
     let draft = json!({"url": post.sink.url(), "events": ["webhook.test"]});
     let (made, again) = twice(&post, "/v1/webhooks", &draft, 201).await?;
@@ -97,7 +97,7 @@ async fn what_is_asked_twice_with_one_idempotency_key_is_done_once() -> Outcome 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_is_gone_is_disabled_and_recovers_when_asked() -> Outcome {
+async fn an_endpoint_that_responds_410_is_disabled_and_can_recover() -> Outcome {
     let post = Post::start().await?;
     let hook = id_of(&post.webhook(json!({"events": ["key.created"]})).await?)?;
     let path = format!("/v1/webhooks/{hook}");
@@ -120,7 +120,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_recovers_when_asked() -> Outco
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_events_of_a_call_arrive_numbered_without_a_gap() -> Outcome {
+async fn events_of_a_call_have_gap_free_sequence_numbers() -> Outcome {
     let agent = EchoAgent::start("127.0.0.1:0".parse()?).await?;
     let home = Home::new();
     let sink = Sink::start(&home.beside("")).await?;

@@ -1,5 +1,5 @@
-//! Deliveries verified by code that is not ours: the `standardwebhooks` packages of Python and JavaScript, which know `v1`, and
-//! Node's own Ed25519 for `v1a`. They get what really arrived, over standard input.
+//! Deliveries verified by other implementations: the `standardwebhooks` packages for Python and JavaScript (`v1`) and Node's
+//! Ed25519 (`v1a`). They receive the real deliveries on standard input.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,10 +19,10 @@ use crate::support::output::note_secret;
 use crate::support::sink::Arrival;
 use crate::support::waiting::soon;
 
-/// How long ago a delivery was signed that receivers must refuse, in seconds; they allow five minutes.
+/// The age in seconds of a signature that receivers must reject; they allow five minutes.
 const OLD: i64 = 600;
 
-/// Deliveries with what each library must say of them.
+/// Deliveries with the verdict that each library must reach.
 async fn cases() -> anyhow::Result<Value> {
     let post = Post::start().await?;
     let made = post.webhook(json!({"events": ["key.created"]})).await?;
@@ -59,7 +59,7 @@ fn case(what: &str, secret: &str, arrival: &Arrival, good: bool) -> Value {
     json!({"what": what, "secret": secret, "headers": headers, "body": arrival.body, "good": good})
 }
 
-/// The same delivery as it would have been signed a while ago.
+/// The same delivery, signed earlier.
 fn old(arrival: &Arrival, secret: &str) -> anyhow::Result<Arrival> {
     let secrets = [SigningSecret::parse(&SecretText::new(secret.to_owned()))?];
     let then = arrival.header("webhook-timestamp").parse::<i64>()? - OLD;
@@ -75,7 +75,7 @@ fn old(arrival: &Arrival, secret: &str) -> anyhow::Result<Arrival> {
     Ok(old)
 }
 
-/// Runs a script that is given the cases and prints what it found wrong.
+/// Runs a script on the cases. It prints wrong verdicts.
 async fn verify(mut interpreter: Command, cases: &Value) -> anyhow::Result<()> {
     let mut child = interpreter
         .kill_on_drop(true)
@@ -98,8 +98,8 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("webhooks").join(name)
 }
 
-/// What `scripts/test` found. `None` says why the proof is left out.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was left out")]
+/// The interpreter that `scripts/test` found. If there is none, prints why the test is skipped.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was skipped")]
 fn found(variable: &str, what: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
     if path.is_none() {
@@ -129,7 +129,7 @@ async fn the_javascript_package_verifies_deliveries() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_own_ed25519_verifies_asymmetric_deliveries() -> Outcome {
+async fn node_crypto_verifies_ed25519_signatures() -> Outcome {
     if found("TELEPATH_TEST_NODE_MODULES", "node").is_none() {
         return Ok(());
     }
