@@ -1,5 +1,5 @@
-//! What the tests share: a real server process with a folder, a database and logs of its own, a client that speaks to
-//! it over TLS, and the list of all secrets that were ever received, which `scripts/test` searches for afterwards.
+//! Test support: a real server process with its own folder, database and logs, an HTTPS client, and the list of all received
+//! secrets, which `scripts/test` searches for at the end.
 
 pub(crate) mod cli;
 pub(crate) mod database;
@@ -16,5 +16,5 @@ pub(crate) use http::Client;
 pub(crate) use remote::Remote;
 pub(crate) use server::{Home, Server};
 
-/// What a test ends with: nothing, or the chain of what went wrong.
+/// The result of a test.
 pub(crate) type Outcome = anyhow::Result<()>;

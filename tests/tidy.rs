@@ -1,4 +1,4 @@
-//! Rules about the repository itself that no compiler checks. Each test names every place that breaks its rule.
+//! Rules about the repository that no compiler checks. Each test reports every violation.
 
 mod catalogues;
 mod files;
@@ -52,7 +52,7 @@ impl Source {
     }
 }
 
-/// Every text file that git knows or would add; binary files are passed over.
+/// Every text file that git tracks or would add. Binary files are skipped.
 fn sources() -> Vec<Source> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
@@ -62,7 +62,7 @@ fn sources() -> Vec<Source> {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).split('\0').map(str::to_owned).collect()
         }
-        // A copy of the source without its history.
+        // A copy of the sources without git.
         _ => walk(&root()),
     };
     let found: Vec<Source> = paths
@@ -94,7 +94,7 @@ fn walk(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Fails with all places at once.
+/// Fails with all violations.
 fn report(rule: &str, broken: &[String]) {
     assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
 }

@@ -1,5 +1,5 @@
-//! Running the program's commands. Their standard output may show a secret once and is kept in memory only; their
-//! standard error goes to a log.
+//! Runs commands of the program. Their standard output may contain a secret, so it is kept only in memory; their standard
+//! error goes to a log.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::process::Command;
 use super::output::{log_file, note_keys_in, note_secret};
 use super::waiting::soon;
 
-/// The program under test: what `scripts/test` has built, else the one in `target/debug`.
+/// The program under test: `TELEPATH_BIN`, or the one in `target/debug`.
 pub(crate) fn program() -> PathBuf {
     let path = std::env::var_os("TELEPATH_BIN").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/telepath"),
@@ -22,7 +22,7 @@ pub(crate) fn program() -> PathBuf {
     path
 }
 
-/// The program with nothing of this process's environment that could configure it.
+/// The program without `TELEPATH_*` variables of this process.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(program());
     for (name, _) in std::env::vars_os() {
@@ -34,7 +34,7 @@ pub(crate) fn command() -> Command {
     command
 }
 
-/// A command that has ended.
+/// A finished command.
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -52,7 +52,7 @@ impl Finished {
     }
 }
 
-/// Waits for a command's end and keeps what it said.
+/// Waits for a command to end and collects its output.
 pub(crate) async fn finish(mut command: Command, what: &str) -> anyhow::Result<Finished> {
     let output = soon(what, command.stdout(Stdio::piped()).stderr(Stdio::piped()).output()).await??;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -63,7 +63,7 @@ pub(crate) async fn finish(mut command: Command, what: &str) -> anyhow::Result<F
     Ok(Finished { code: output.status.code(), stdout, stderr })
 }
 
-/// An API key as the command line gave it.
+/// An API key, as `keys create` printed it.
 #[derive(Clone)]
 pub(crate) struct CreatedKey {
     pub(crate) id: String,

@@ -1,5 +1,5 @@
-//! The database of one server: `SQLite` in its data folder, or a `PostgreSQL` database of its own that is dropped with
-//! the value. Which of the two is decided by `TELEPATH_TEST_DATABASE`, so that the same tests run on both.
+//! The database of one server: `SQLite` in its data folder, or its own `PostgreSQL` database, which is dropped with the value.
+//! `TELEPATH_TEST_DATABASE` selects which, so that the same tests run on both.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -14,14 +14,14 @@ pub(crate) enum Database {
         server: String,
         name: String,
     },
-    /// One that somebody else made and drops.
+    /// A database that another value owns.
     Elsewhere {
         url: String,
     },
 }
 
 impl Database {
-    /// What this run of the tests is about.
+    /// The database selected for this run.
     pub(crate) fn of_this_run() -> Self {
         match std::env::var("TELEPATH_TEST_DATABASE").as_deref() {
             Ok("postgres") => Self::postgres(),
@@ -30,7 +30,7 @@ impl Database {
         }
     }
 
-    /// Whether this run of the tests is the one on `PostgreSQL`.
+    /// Whether this run uses `PostgreSQL`.
     pub(crate) fn is_postgres_run() -> bool {
         std::env::var("TELEPATH_TEST_DATABASE").is_ok_and(|database| database == "postgres")
     }
@@ -55,7 +55,7 @@ impl Database {
         }
     }
 
-    /// Puts another text over one that its tables hold, as somebody could who edits a backup and plays it back.
+    /// Replaces a text in the tables, like someone who edits a backup and restores it.
     pub(crate) fn forge(&self, from: &str, to: &str) -> anyhow::Result<()> {
         let url = self.url().context("the built-in database is a file")?;
         let dump = Command::new("pg_dump").args(["--clean", "--no-owner"]).arg(&url).output()?;
@@ -63,7 +63,7 @@ impl Database {
         self.load(&String::from_utf8(dump.stdout)?.replace(from, to))
     }
 
-    /// Runs a script, such as a dump, on it.
+    /// Runs an SQL script, such as a dump.
     pub(crate) fn load(&self, script: &str) -> anyhow::Result<()> {
         let url = self.url().context("the built-in database is a file")?;
         let mut psql = Command::new("psql")
@@ -72,7 +72,7 @@ impl Database {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;
-        // Dropped after the last byte, which ends what is read.
+        // Dropping it closes the pipe, which ends the input.
         psql.stdin.take().context("its input is written")?.write_all(script.as_bytes())?;
         ensure!(psql.wait()?.success(), "psql does not take the script");
         Ok(())

@@ -1,4 +1,4 @@
-//! A small HTTPS client that trusts the server's own authority. Every answer is searched for secrets, which are noted.
+//! A small HTTPS client that trusts the server's CA. Secrets in responses are added to the list of secrets.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use super::output::{note_keys_in, note_secret};
 use super::waiting::soon;
 
-/// Makes connections to one server.
+/// Opens connections to one server.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
@@ -29,7 +29,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Trusts the authority in this file and no other.
+    /// Trusts only the CA in this file.
     pub(crate) fn new(address: SocketAddr, authority: &Path) -> anyhow::Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(authority)? {
@@ -43,25 +43,24 @@ impl Client {
         Ok(Self { address, connector: TlsConnector::from(Arc::new(config)) })
     }
 
-    /// A TLS stream, for what HTTP does not say.
+    /// A raw TLS stream.
     pub(crate) async fn tls(&self) -> anyhow::Result<tokio_rustls::client::TlsStream<TcpStream>> {
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
         Ok(self.connector.connect(ServerName::try_from("localhost")?, tcp).await?)
     }
 
-    /// A connection that is kept for several requests.
+    /// A keep-alive connection.
     pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
         Connection::over(self.tls().await?).await
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a new connection.
     pub(crate) async fn send(&self, request: Call<'_>) -> anyhow::Result<Answer> {
         self.connect().await?.send(request).await
     }
 
-    /// Announces a JSON body of this length without sending any of it, so that the answer cannot be lost to a write
-    /// that the server no longer reads.
+    /// Announces a JSON body of this length without sending it, so that a failed write cannot hide the response.
     pub(crate) async fn announce_body(&self, path: &str, key: &str, length: usize) -> anyhow::Result<Answer> {
         let mut stream = self.tls().await?;
         let head = format!(
@@ -70,7 +69,7 @@ impl Client {
         );
         stream.write_all(head.as_bytes()).await?;
         let mut bytes = Vec::new();
-        // A server that closes without a TLS goodbye has answered all the same.
+        // A server that closes without close_notify has still responded.
         let _ = soon(path, stream.read_to_end(&mut bytes)).await?;
         Answer::from_text(&String::from_utf8(bytes)?)
     }
@@ -88,7 +87,7 @@ impl Client {
     }
 }
 
-/// A request about to be sent.
+/// A request to send.
 pub(crate) struct Call<'a> {
     method: Method,
     path: &'a str,
@@ -135,7 +134,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // It ends with the connection; what goes wrong there is seen by the sender.
+        // It ends with the connection; the sender sees its errors.
         tokio::spawn(async move { drop(connection.await) });
         Ok(Self { sender })
     }
@@ -163,7 +162,7 @@ impl Connection {
     }
 }
 
-/// What the rate-limit headers of an answer say.
+/// The rate limit headers of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
     pub(crate) limit: u64,
@@ -171,7 +170,7 @@ pub(crate) struct Rate {
     pub(crate) reset: u64,
 }
 
-/// A whole response.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -180,7 +179,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// From the text of a whole answer whose body ends with the connection.
+    /// Parses a response whose body ends with the connection.
     fn from_text(text: &str) -> anyhow::Result<Self> {
         let (head, body) = text.split_once("\r\n\r\n").context("a head and a body")?;
         let mut lines = head.lines();
@@ -205,13 +204,13 @@ impl Answer {
             .with_context(|| format!("status {} with a body that is not JSON: {}", self.status, self.text()))
     }
 
-    /// The body of an answer that must have this status.
+    /// Checks the status and returns the body.
     pub(crate) fn expect(self, status: u16) -> anyhow::Result<Value> {
         ensure!(self.status == status, "status {} instead of {status}: {}", self.status, self.text());
         if self.body.is_empty() { Ok(Value::Null) } else { self.json() }
     }
 
-    /// The code of an error that must have this status.
+    /// Checks the status and returns the error code.
     pub(crate) fn error(&self, status: u16) -> anyhow::Result<String> {
         ensure!(self.status == status, "status {} instead of {status}: {}", self.status, self.text());
         let code = self.json()?["error"]["code"].as_str().map(str::to_owned);

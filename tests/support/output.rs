@@ -1,4 +1,4 @@
-//! Where the tests write: logs that stay for reading, folders that do not, and the list of secrets.
+//! The output of tests: logs, which are kept, data folders, which are not, and the list of secrets.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// The folder of logs: what `scripts/test` says, else `target/test-output`.
+/// The folder of logs: `TELEPATH_TEST_OUTPUT`, or `target/test-output`.
 fn output_folder() -> PathBuf {
     let folder = std::env::var_os("TELEPATH_TEST_OUTPUT")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-output"), PathBuf::from);
@@ -16,13 +16,12 @@ fn output_folder() -> PathBuf {
     folder
 }
 
-/// A number that no other test of this run has, short because a Unix socket's path may have only 107 bytes.
+/// A number unique in this run. It is short because the path of a Unix socket has at most 107 bytes.
 pub(crate) fn unique() -> String {
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// An empty folder for a server's data. It is removed when the value is dropped, unless `scripts/test` wants to search
-/// it for secrets first.
+/// An empty data folder. It is removed on drop, unless `scripts/test` searches it for secrets first.
 pub(crate) struct Folder {
     path: PathBuf,
     keep: bool,
@@ -45,13 +44,13 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if !self.keep {
-            // Nothing depends on it any more.
+            // Nothing uses it any more.
             let _ = fs::remove_dir_all(&self.path);
         }
     }
 }
 
-/// A log file of a process, named after what it is.
+/// The log file of a process.
 pub(crate) fn log_file(what: &str) -> (PathBuf, File) {
     let folder = output_folder().join("logs");
     fs::create_dir_all(&folder).expect("the folder of logs can be made");
@@ -60,7 +59,7 @@ pub(crate) fn log_file(what: &str) -> (PathBuf, File) {
     (path, file)
 }
 
-/// Remembers a secret, so that the end of the run can show that it was written nowhere.
+/// Adds a secret to the list that `scripts/test` searches for.
 pub(crate) fn note_secret(secret: &str) {
     if secret.len() < 8 {
         return;
@@ -71,11 +70,11 @@ pub(crate) fn note_secret(secret: &str) {
         .mode(0o600)
         .open(output_folder().join("secrets.list"))
         .expect("the list of secrets can be opened");
-    // One write: the lines of tests that run at the same time do not mix.
+    // One write, so that lines of concurrent tests do not mix.
     list.write_all(format!("{secret}\n").as_bytes()).expect("the list of secrets can be written");
 }
 
-/// Notes every API key that stands in a text; masked keys do not match.
+/// Adds every API key in a text to the list of secrets. Masked keys do not match.
 pub(crate) fn note_keys_in(text: &str) {
     const KEY_LENGTH: usize = 57;
     for prefix in ["sk_live_", "sk_test_"] {

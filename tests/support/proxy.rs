@@ -1,4 +1,4 @@
-//! A TCP proxy whose link a test can slow down, hold, cut and heal.
+//! A TCP proxy whose link a test can delay, stall, cut and restore.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What the link does with bytes.
+/// How the link treats bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weather {
-    /// They go through.
+    /// Forwards them.
     Clear,
-    /// Each piece goes through this much later.
+    /// Delays each chunk.
     Slow(Duration),
-    /// They wait, and go through when the link is healed.
+    /// Holds them until the link is restored.
     Held,
-    /// Connections are closed, and new ones too, with whatever was on its way.
+    /// Closes existing and new connections and drops what was in flight.
     Cut,
 }
 
@@ -57,7 +57,7 @@ async fn serve(listener: TcpListener, target: String, weather: watch::Receiver<W
     }
 }
 
-/// One connection, until either side ends it or the link is cut.
+/// Forwards one connection until either side ends it or the link is cut.
 async fn carry(client: TcpStream, target: String, mut weather: watch::Receiver<Weather>) {
     let Ok(server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
@@ -80,7 +80,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watc
     }
 }
 
-/// Waits as long as the weather wants; whether the bytes go through at all.
+/// Waits as long as the link requires. Returns whether the bytes are forwarded.
 async fn let_through(weather: &mut watch::Receiver<Weather>) -> bool {
     loop {
         let now = *weather.borrow_and_update();

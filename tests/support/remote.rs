@@ -1,4 +1,4 @@
-//! Commands on a server elsewhere: over HTTPS, with a key, trusting the server's own authority.
+//! Runs commands on a remote server: over HTTPS, with a key, trusting the server's CA.
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -6,19 +6,19 @@ use tokio::process::Command;
 use super::cli::{CreatedKey, Finished, command, finish};
 use super::server::Server;
 
-/// A way to one server with one key.
+/// Access to one server with one key.
 pub(crate) struct Remote<'a> {
     pub(crate) server: &'a Server,
     pub(crate) key: CreatedKey,
 }
 
 impl<'a> Remote<'a> {
-    /// With a key that may do everything.
+    /// With a key that has every scope.
     pub(crate) async fn of(server: &'a Server) -> anyhow::Result<Self> {
         Ok(Self { server, key: server.admin_key().await? })
     }
 
-    /// With a key of one's own choice.
+    /// With the given key.
     pub(crate) fn with_key(server: &'a Server, key: CreatedKey) -> Self {
         Self { server, key }
     }
@@ -38,7 +38,7 @@ impl<'a> Remote<'a> {
         finish(self.command(words), words.first().unwrap_or(&"command")).await
     }
 
-    /// What a command that must succeed prints with `--json`.
+    /// Runs a command with `--json`, which must succeed, and returns its output.
     pub(crate) async fn json(&self, words: &[&str]) -> anyhow::Result<Value> {
         self.run(&[words, &["--json"]].concat()).await?.expect_success()?.json()
     }

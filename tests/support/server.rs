@@ -1,5 +1,5 @@
-//! A server process: `telepath serve` on free ports in a folder of its own, with its output in a log. It is killed, by
-//! its process id, when the value is dropped.
+//! A server process: `telepath serve` on free ports in its own folder, with its output in a log. Dropping the value kills it by
+//! its process id.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use super::http::{Answer, Client};
 use super::output::{Folder, log_file};
 use super::waiting::{soon, until};
 
-/// Where a server can be reached.
+/// The addresses of a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
     pub(crate) api: SocketAddr,
@@ -31,13 +31,13 @@ pub(crate) struct Server {
     reader: JoinHandle<()>,
     pub(crate) addresses: Addresses,
     pub(crate) log: PathBuf,
-    /// The arguments beside the folder and the addresses, kept for a restart.
+    /// Further arguments, kept for a restart.
     extra: Vec<String>,
     // Dropped after the process.
     home: Home,
 }
 
-/// What outlives a restart: the data folder and the database.
+/// What survives a restart: the data folder and the database.
 pub(crate) struct Home {
     database: Database,
     folder: Folder,
@@ -50,19 +50,19 @@ impl Home {
         Self::on(Database::of_this_run(), Vec::new())
     }
 
-    /// A folder of its own on a given database.
+    /// A new folder on a given database.
     pub(crate) fn on(database: Database, settings: Vec<(&'static str, String)>) -> Self {
         Self { database, folder: Folder::new(), settings }
     }
 
-    /// The same with one setting more, for every command.
+    /// Adds a setting for every command.
     pub(crate) fn with_env(mut self, name: &'static str, value: &str) -> Self {
         self.settings.push((name, value.to_owned()));
         self
     }
 
-    /// Another node on the same database, with the same master key; `None` where one process must have the database to
-    /// itself. The first must have been started before and must be dropped later.
+    /// Another server on the same database with the same master key; `None` on SQLite. The first server must be started before
+    /// and dropped after it.
     pub(crate) fn second_node(&self) -> Option<Self> {
         let url = self.database.url()?;
         let node = Self::on(Database::Elsewhere { url }, self.settings.clone());
@@ -73,17 +73,17 @@ impl Home {
         self.folder.path().join("data")
     }
 
-    /// Whether the database is the one inside the program.
+    /// Whether the database is SQLite.
     pub(crate) fn is_embedded(&self) -> bool {
         self.database.url().is_none()
     }
 
-    /// Runs a script on the database of a server of its own.
+    /// Runs an SQL script on the `PostgreSQL` database.
     pub(crate) fn load(&self, script: &str) -> anyhow::Result<()> {
         self.database.load(script)
     }
 
-    /// Puts another text of the same length over one that the stopped server's database holds.
+    /// Replaces a text in the stopped server's database by another of the same length.
     pub(crate) fn forge(&self, from: &str, to: &str) -> anyhow::Result<()> {
         ensure!(from.len() == to.len(), "a file is changed in place");
         if !self.is_embedded() {
@@ -105,12 +105,12 @@ impl Home {
         Ok(())
     }
 
-    /// Beside the data folder, for what is not the server's.
+    /// A folder beside the data folder, for files of the test.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// A command of the program on this folder and database.
+    /// A command on this folder and database.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = cli::command();
         command.args(words).arg("--data-dir").arg(self.data());
@@ -125,14 +125,14 @@ impl Home {
         cli::finish(self.command(words), words.first().unwrap_or(&"command")).await
     }
 
-    /// `telepath keys create …`, which works with and without a running server.
+    /// Runs `telepath keys create …`, with or without a running server.
     pub(crate) async fn create_key(&self, options: &[&str]) -> anyhow::Result<CreatedKey> {
         self.prepare().await?;
         let words = [&["keys", "create", "--json"], options].concat();
         CreatedKey::from_json(&self.run(&words).await?.expect_success()?.json()?)
     }
 
-    /// `PostgreSQL` is migrated by command and not by the server.
+    /// Runs `telepath migrate`, which `PostgreSQL` requires.
     async fn prepare(&self) -> anyhow::Result<()> {
         if self.database.url().is_some() {
             self.run(&["migrate"]).await?.expect_success()?;
@@ -162,7 +162,7 @@ impl Home {
             .with_context(|| format!("see {}", log.display()))?;
         let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                // The log is for people; a full disk shows elsewhere.
+                // A log that cannot be written does not fail the test.
                 let _ = writeln!(file, "{line}");
             }
         });
@@ -171,7 +171,7 @@ impl Home {
     }
 }
 
-/// Reads the line that says where the server listens.
+/// Reads the server's ready line.
 async fn ready(
     lines: &mut Lines<BufReader<ChildStdout>>,
     log: &mut std::fs::File,
@@ -194,7 +194,7 @@ async fn ready(
 }
 
 impl Server {
-    /// A fresh server in a fresh folder.
+    /// A new server in a new folder.
     pub(crate) async fn start() -> anyhow::Result<Self> {
         Home::new().start().await
     }
@@ -219,7 +219,7 @@ impl Server {
         self.home.create_key(options).await
     }
 
-    /// A key that may do everything.
+    /// A key with every scope.
     pub(crate) async fn admin_key(&self) -> anyhow::Result<CreatedKey> {
         let scopes =
             "trunks:write,calls:write,keys:write,analytics:read,usage:read,audit:read,webhooks:write";
@@ -240,7 +240,7 @@ impl Server {
         self.child.id().context("the server is running")
     }
 
-    /// Whether the process has not ended.
+    /// Whether the process is running.
     pub(crate) fn is_alive(&mut self) -> anyhow::Result<bool> {
         Ok(self.child.try_wait()?.is_none())
     }
@@ -253,26 +253,26 @@ impl Server {
         Ok(())
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the process to end.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         let status = soon("the end of the server", self.child.wait()).await??;
         soon("the end of its output", &mut self.reader).await??;
         Ok(status)
     }
 
-    /// Asks it to stop and gives its exit status.
+    /// Stops the server with SIGTERM and returns its exit status.
     pub(crate) async fn stop(&mut self) -> anyhow::Result<ExitStatus> {
         self.signal("TERM").await?;
         self.ended().await
     }
 
-    /// Kills it without warning and starts it again on the same folder and database.
+    /// Kills the server with SIGKILL and restarts it on the same folder and database.
     pub(crate) async fn kill_and_restart(self) -> anyhow::Result<Self> {
         let (home, extra) = self.kill().await?;
         home.start_with(&extra.iter().map(String::as_str).collect::<Vec<_>>()).await
     }
 
-    /// Kills it without warning; what is left is its folder and database.
+    /// Kills the server with SIGKILL and returns its folder and database.
     pub(crate) async fn kill(mut self) -> anyhow::Result<(Home, Vec<String>)> {
         self.child.kill().await?;
         Ok((self.home, self.extra))
@@ -282,12 +282,12 @@ impl Server {
         Ok(String::from_utf8_lossy(&std::fs::read(&self.log)?).into_owned())
     }
 
-    /// Files, sockets and pipes that the process has open.
+    /// The number of open file descriptors of the process.
     pub(crate) fn open_files(&self) -> anyhow::Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.process()?))?.count())
     }
 
-    /// The sum of a metric over all its labels; `None` when it is not there.
+    /// The sum of a metric over all its labels; `None` if it does not exist.
     pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<Option<f64>> {
         let text = self.metrics().await?.text();
         let values: Vec<f64> = text
@@ -302,7 +302,7 @@ impl Server {
         self.client()?.send(super::http::Call::get("/metrics")).await
     }
 
-    /// Waits until a gauge shows a value.
+    /// Waits until a metric has a value.
     pub(crate) async fn until_metric(&self, name: &str, wanted: f64) -> anyhow::Result<()> {
         until(&format!("{name} is {wanted}"), || async {
             let now = self.metric(name).await?.with_context(|| format!("there is no metric {name}"))?;
@@ -312,7 +312,7 @@ impl Server {
     }
 }
 
-/// Every file below a folder.
+/// All files in a folder, recursively.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];

@@ -1,4 +1,4 @@
-//! A webhook endpoint outside of the server: HTTPS on this machine, with a ledger of everything that arrived.
+//! A webhook endpoint for tests: an HTTPS server that records every request.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// What arrived.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     pub(crate) headers: Vec<(String, String)>,
@@ -30,14 +30,14 @@ impl Arrival {
 
 pub(crate) struct Sink {
     pub(crate) port: u16,
-    /// What a server must trust to speak to it.
+    /// The certificate that the server must trust.
     pub(crate) authority: PathBuf,
     ledger: Arc<Mutex<Vec<Arrival>>>,
     status: Arc<AtomicU16>,
 }
 
 impl Sink {
-    /// Listens, and writes its certificate into a folder.
+    /// Starts listening and writes its certificate to a folder.
     pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
         let key = rcgen::KeyPair::generate()?;
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
@@ -58,7 +58,7 @@ impl Sink {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, ledger, status) = (acceptor.clone(), Arc::clone(&kept), Arc::clone(&answered));
-                // A connection that breaks off brought nothing.
+                // A broken connection delivered nothing.
                 tokio::spawn(async move { drop(serve(stream, acceptor, &ledger, &status).await) });
             }
         });
@@ -69,17 +69,17 @@ impl Sink {
         format!("https://127.0.0.1:{}/hook", self.port)
     }
 
-    /// Answers with this status from now on.
+    /// Sets the status of further responses.
     pub(crate) fn answer(&self, status: u16) {
         self.status.store(status, Ordering::Relaxed);
     }
 
-    /// Everything so far.
+    /// All requests so far.
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         self.ledger.lock().expect("no task panics with the ledger").clone()
     }
 
-    /// Once so much has arrived.
+    /// Waits for `count` requests.
     pub(crate) async fn until(&self, count: usize) -> anyhow::Result<Vec<Arrival>> {
         super::waiting::until(&format!("{count} deliveries have arrived"), || async {
             let arrivals = self.arrivals();
@@ -112,7 +112,7 @@ async fn serve(
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     arrival.body = String::from_utf8(body)?;
-    // In the ledger before it is answered: what the server takes for delivered is here.
+    // Record it before responding, so that every delivery that the server counts as successful is recorded.
     ledger.lock().expect("no task panics with the ledger").push(arrival);
     let status = status.load(Ordering::Relaxed);
     let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");

@@ -1,17 +1,17 @@
-//! Waiting for something that another process does and does not announce. The condition is asked again and again until
-//! it holds; only when it never does is the time limit felt.
+//! Waits for something that another process does without announcing it, by polling. The time limit is reached only if it never
+//! happens.
 
 use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-/// How long anything may take before the test fails.
+/// The time limit of one wait.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
-/// How long between two questions.
+/// The polling interval.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// Asks until there is an answer. A question that fails ends the waiting.
+/// Polls until there is a value. An error ends the wait.
 pub(crate) async fn until<T, F>(what: &str, ask: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<Option<T>>>,
@@ -19,7 +19,7 @@ where
     until_within(PATIENCE, what, ask).await
 }
 
-/// The same for what may take longer.
+/// Like [`until`], with a longer time limit.
 pub(crate) async fn until_within<T, F>(
     limit: Duration,
     what: &str,
@@ -43,13 +43,13 @@ where
     }
 }
 
-/// An answer that must come, and come in time.
+/// Waits for a future within the time limit.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
     tokio::time::timeout(PATIENCE, future).await.with_context(|| format!("{what} took too long"))
 }
 
-/// Lets time pass in a schedule whose moments are what is being tested.
+/// Waits between the steps of a schedule that is itself under test.
 pub(crate) async fn pass(time: Duration) {
-    // Nothing ever comes; only the time does.
+    // Nothing ever arrives, so only the timeout ends the wait.
     let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
 }

@@ -1,4 +1,4 @@
-//! The reference pages against the tables in the code.
+//! The reference pages match the tables in the code.
 
 use std::fs;
 

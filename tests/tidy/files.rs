@@ -2,13 +2,13 @@
 
 use super::{report, sources};
 
-/// As a rule no file is longer.
+/// The usual maximum number of lines.
 const RULE: usize = 400;
-/// No exception is longer.
+/// The maximum for exceptions.
 const EXCEPTION: usize = 600;
-/// Files longer than the rule, each with the reason why it stays in one piece.
+/// Exceptions, each with its reason.
 const LONGER: &[(&str, &str)] = &[];
-/// Written by a tool and not by us.
+/// Generated files.
 const GENERATED: &[&str] = &["Cargo.lock", "LICENSE"];
 
 #[test]
@@ -62,7 +62,7 @@ fn no_module_has_a_meaningless_name() {
     report("modules are named after what they do", &broken);
 }
 
-/// What is written by hand in a language with lines; documents and data have their own measure.
+/// Whether a file is source code rather than documentation or data.
 fn is_code(source: &super::Source) -> bool {
     source.is_rust()
         || ["sh", "py", "js", "ts", "sql", "css"].iter().any(|extension| source.has_extension(extension))

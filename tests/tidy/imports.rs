@@ -203,7 +203,7 @@ impl Crate {
             }
             return;
         }
-        // A parent and its children are one unit: the parent declares them, and they use what it holds for them.
+        // A parent and its children are one unit.
         if !from.is_empty() && !from.starts_with(&target) && !target.starts_with(from) {
             self.imports.entry(from.clone()).or_default().insert(target);
         }

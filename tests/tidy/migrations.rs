@@ -1,4 +1,4 @@
-//! The two sets of migrations are one: the same numbers and names, and the same tables and columns.
+//! Both databases have the same migrations: numbers, names, tables and columns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -35,7 +35,7 @@ fn schema(files: &[(String, String)]) -> BTreeMap<String, BTreeSet<String>> {
     tables
 }
 
-/// The statements of a script without comments, each on one line with single spaces.
+/// The statements of a script without comments, each on one line.
 fn statements(text: &str) -> Vec<String> {
     let code: String = text.lines().filter_map(|line| line.split("--").next()).collect::<Vec<_>>().join(" ");
     code.split(';')
@@ -44,7 +44,7 @@ fn statements(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What stands in a table's parentheses beside its columns.
+/// The first words of table constraints.
 const CONSTRAINTS: [&str; 6] = ["primary", "foreign", "unique", "check", "constraint", "exclude"];
 
 fn created_table(statement: &str) -> Option<(String, BTreeSet<String>)> {
@@ -69,7 +69,7 @@ fn added_column(statement: &str) -> Option<(String, String)> {
     Some((table.trim_matches('"').to_owned(), rest.split(' ').next()?.trim_matches('"').to_owned()))
 }
 
-/// At the commas outside of parentheses.
+/// Splits at commas outside parentheses.
 fn split_at_commas(body: &str) -> Vec<String> {
     let mut depth = 0;
     let mut parts = vec![String::new()];

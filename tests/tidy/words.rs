@@ -1,4 +1,4 @@
-//! Words that may not stand in the sources, or only in one room.
+//! Text that must not appear in the sources, or only in one crate.
 
 use super::{Source, report, root, sources};
 
@@ -63,7 +63,7 @@ fn no_to_do_marks_in_the_sources() {
         },
         |line| MARKS.iter().any(|mark| line.contains(mark)),
     );
-    report("what is unfinished stands in an issue, not in the source", &broken);
+    report("track unfinished work in an issue, not in the source", &broken);
 }
 
 #[test]

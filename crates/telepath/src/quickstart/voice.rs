@@ -1,5 +1,5 @@
-//! What the call plays and what must come back: three tones shaped like syllables, each known again by its frequency.
-//! The frequencies are no multiples of the packet rate, so that no two packets are alike and each echo can be timed.
+//! The audio that the test call plays and expects back: three tones shaped like syllables, recognised by frequency. The
+//! frequencies are not multiples of the packet rate, so that no two packets are equal and each echo can be timed.
 
 use telepath_media::media_clock::SAMPLE_RATE;
 use telepath_media::tone::{Hertz, share_at, sine};
@@ -9,12 +9,12 @@ const NOTES: [Hertz; 3] = [Hertz(523.25), Hertz(659.26), Hertz(783.99)];
 /// Lengths in milliseconds.
 const SYLLABLE_MS: usize = 500;
 const PAUSE_MS: usize = 250;
-/// The loudest sample.
+/// The peak amplitude.
 const AMPLITUDE: i16 = 9000;
-/// The window in which a tone is looked for, and how far it moves on.
+/// The detection window and its step, in samples.
 const WINDOW_MS: usize = 100;
 const STEP_MS: usize = 50;
-/// A tone is heard when a window has at least this share of its power at the tone's frequency.
+/// A tone is detected if a window has at least this share of its power at the tone's frequency.
 const ENOUGH: f64 = 0.6;
 /// Windows quieter than this mean square are silence, whatever their spectrum.
 const QUIET: f64 = 500.0 * 500.0;
@@ -33,7 +33,7 @@ pub(super) fn greeting() -> Vec<i16> {
     out
 }
 
-/// Rises and falls like a syllable, so that it neither clicks nor sounds like a machine's alarm.
+/// A smooth rise and fall, so that the tone does not click.
 #[expect(clippy::cast_possible_truncation, reason = "a sample times at most one stays within i16")]
 #[expect(clippy::cast_precision_loss, reason = "half a second has 4000 samples")]
 fn shaped(tone: Vec<i16>) -> impl Iterator<Item = i16> {
@@ -44,7 +44,7 @@ fn shaped(tone: Vec<i16>) -> impl Iterator<Item = i16> {
     })
 }
 
-/// How surely a tone was heard.
+/// The detection result of one tone.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heard {
     note: Hertz,
@@ -52,12 +52,12 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// Whether it was heard at all.
+    /// Whether the tone was detected.
     pub(super) fn is_heard(&self) -> bool {
         self.share >= ENOUGH
     }
 
-    /// The tone for people.
+    /// The name of the tone.
     pub(super) fn name(&self) -> String {
         format!("{:.0} Hz", self.note.0)
     }
