@@ -1,5 +1,6 @@
 //! Rules about the repository that no compiler checks. Each test reports every violation.
 
+mod architecture;
 mod catalogues;
 mod files;
 mod imports;
