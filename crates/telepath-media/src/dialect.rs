@@ -39,18 +39,18 @@ pub struct StopReason(pub &'static str);
 /// A frame to write to the agent's socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentFrame {
-    /// A text frame.
+    /// An event.
     Text(String),
-    /// A binary frame.
+    /// Audio.
     Binary(Vec<u8>),
 }
 
 /// A frame read from the agent's socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AgentMessage<'a> {
-    /// A text frame.
+    /// An event.
     Text(&'a str),
-    /// A binary frame.
+    /// Audio.
     Binary(&'a [u8]),
 }
 
@@ -59,7 +59,7 @@ pub enum AgentMessage<'a> {
 pub enum ToAgent<'a> {
     /// The first event on the socket.
     Start {
-        /// The call.
+        /// Identity and settings of the call.
         call: &'a CallContext,
         /// Codec of the carrier leg.
         codec: AudioCodec,

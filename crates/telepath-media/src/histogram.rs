@@ -50,7 +50,7 @@ impl Histogram {
         None
     }
 
-    /// The 50th percentile.
+    /// The 50th percentile; `None` if nothing was recorded.
     pub fn median(&self) -> Option<Duration> {
         self.percentile(50)
     }

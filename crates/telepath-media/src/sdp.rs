@@ -140,7 +140,7 @@ pub struct MediaDescription {
     pub direction: Option<MediaDirection>,
 }
 
-/// A session description.
+/// A parsed session description. Lines that a telephone call does not need are not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionDescription {
     /// The `o=` line.
@@ -149,7 +149,7 @@ pub struct SessionDescription {
     pub connection: Option<ConnectionAddress>,
     /// Direction for streams without their own.
     pub direction: Option<MediaDirection>,
-    /// The streams.
+    /// The `m=` lines in order; an answer has the same order (RFC 3264 section 6).
     pub media: Vec<MediaDescription>,
 }
 

@@ -102,7 +102,7 @@ async fn an_address_with_too_many_failed_digests_is_refused_with_403() {
     }
     assert_eq!(short_call(gateway.caller()).await.status, StatusCode::FORBIDDEN);
     // Failed digests do not lock out an address in allowed_ips.
-    gateway.control.change(|found| found.trunk.allowed_ips = "127.0.0.0/8".parse().unwrap());
+    gateway.control.change_trunk(|lookup| lookup.trunk.allowed_ips = "127.0.0.0/8".parse().unwrap());
     assert_eq!(short_call(gateway.caller()).await.status, StatusCode::OK);
     gateway.stop().await;
 }
@@ -114,7 +114,7 @@ async fn an_allowed_ip_needs_no_digest() {
     let mut options = gateway.caller();
     options.credentials = None;
     assert_eq!(short_call(options.clone()).await.status, StatusCode::UNAUTHORIZED);
-    gateway.control.change(|found| found.trunk.allowed_ips = "127.0.0.1".parse().unwrap());
+    gateway.control.change_trunk(|lookup| lookup.trunk.allowed_ips = "127.0.0.1".parse().unwrap());
     assert_eq!(short_call(options).await.status, StatusCode::OK);
     gateway.stop().await;
 }
@@ -128,7 +128,7 @@ async fn an_inactive_trunk_responds_with_403_and_a_failed_one_with_480() {
         (TrunkStatus::Error, StatusCode::TEMPORARILY_UNAVAILABLE),
         (TrunkStatus::Active, StatusCode::OK),
     ] {
-        gateway.control.change(|found| found.trunk.status = status);
+        gateway.control.change_trunk(|lookup| lookup.trunk.status = status);
         assert_eq!(short_call(gateway.caller()).await.status, answer, "{status:?}");
     }
     gateway.stop().await;
@@ -139,7 +139,7 @@ async fn a_number_not_in_inbound_numbers_is_refused_with_404() {
     let echo = echo().await;
     let gateway = TestGateway::start(&echo.url()).await;
     let number = E164::try_from("+15550100123".to_owned()).unwrap();
-    gateway.control.change(|found| found.trunk.settings.inbound_numbers = vec![number]);
+    gateway.control.change_trunk(|lookup| lookup.trunk.settings.inbound_numbers = vec![number]);
     let mut options = gateway.caller_as("+15550100123", PASSWORD);
     options.credentials = Some((USER.to_owned(), SecretText::new(PASSWORD.to_owned())));
     assert_eq!(short_call(options).await.status, StatusCode::OK);
@@ -151,7 +151,7 @@ async fn a_number_not_in_inbound_numbers_is_refused_with_404() {
 async fn a_trunk_at_max_concurrent_calls_responds_with_486() {
     let echo = echo().await;
     let gateway = TestGateway::start(&echo.url()).await;
-    gateway.control.change(|found| found.trunk.settings.max_concurrent_calls = Some(1));
+    gateway.control.change_trunk(|lookup| lookup.trunk.settings.max_concurrent_calls = Some(1));
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut first = TestCall::dial(gateway.caller()).await.unwrap();
     assert!(within(first.until_answered(deadline)).await.unwrap().is_some());
@@ -195,7 +195,9 @@ async fn an_unavailable_control_plane_is_refused_with_503() {
 async fn the_trunks_codecs_are_used_and_no_common_codec_is_refused_with_488() {
     let echo = echo().await;
     let gateway = TestGateway::start(&echo.url()).await;
-    gateway.control.change(|found| found.trunk.settings.codecs = vec![telepath_core::trunk::Codec::Pcma]);
+    gateway
+        .control
+        .change_trunk(|lookup| lookup.trunk.settings.codecs = vec![telepath_core::trunk::Codec::Pcma]);
     assert_eq!(short_call(gateway.caller()).await.codec, Some(AudioCodec::Pcma));
     let mut options = gateway.caller();
     options.codecs = vec![AudioCodec::Pcmu];
@@ -207,8 +209,8 @@ async fn the_trunks_codecs_are_used_and_no_common_codec_is_refused_with_488() {
 async fn an_unsupported_dialect_is_refused_with_480_and_recorded() {
     let echo = echo().await;
     let gateway = TestGateway::start(&echo.url()).await;
-    gateway.control.change(|found| {
-        found.agent = AgentTarget::OpenAi { api_key: SecretText::new("sk-never-shown".to_owned()) };
+    gateway.control.change_trunk(|lookup| {
+        lookup.agent = AgentTarget::OpenAi { api_key: SecretText::new("sk-never-shown".to_owned()) };
     });
     assert_eq!(short_call(gateway.caller()).await.status, StatusCode::TEMPORARILY_UNAVAILABLE);
     let ends = gateway.control.wait_for_ends(1).await;

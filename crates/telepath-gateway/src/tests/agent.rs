@@ -20,12 +20,12 @@ use super::fixture::{
 };
 use crate::caller::{EndedBy, TestCall, TestCallEvent, place_call};
 
-fn soon() -> Instant {
+fn test_deadline() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
 /// Waits for the next event of this type.
-pub(super) async fn text_of(socket: &mut WebSocketStream<TcpStream>, kind: &str) -> String {
+pub(super) async fn wait_for_event(socket: &mut WebSocketStream<TcpStream>, kind: &str) -> String {
     let member = format!("\"type\":\"{kind}\"");
     let event = async {
         loop {
@@ -42,19 +42,20 @@ pub(super) async fn text_of(socket: &mut WebSocketStream<TcpStream>, kind: &str)
 async fn the_agent_gets_start_and_stop_events() {
     let mut agent = ScriptedAgent::start().await;
     let gateway = TestGateway::start(&agent.url).await;
-    gateway.control.change(|found| found.trunk.settings.system_prompt = Some("Be kind.".to_owned()));
+    gateway.control.change_trunk(|lookup| lookup.trunk.settings.system_prompt = Some("Be kind.".to_owned()));
     let mut call = TestCall::dial(gateway.caller()).await.unwrap();
-    let (answered, mut socket) = tokio::join!(within(call.until_answered(soon())), agent.connection());
+    let (answered, mut socket) =
+        tokio::join!(within(call.until_answered(test_deadline())), agent.connection());
     assert!(answered.unwrap().is_some());
-    let start = text_of(&mut socket, "start").await;
+    let start = wait_for_event(&mut socket, "start").await;
     let id = gateway.control.wait_for_start().await.id;
     assert!(
         start.contains(&id.to_string()) && start.contains("Be kind.") && start.contains("PCMU"),
         "{start}"
     );
     call.hang_up();
-    assert!(within(call.until_ended(soon())).await.unwrap());
-    assert!(text_of(&mut socket, "stop").await.contains("normal_disconnect"));
+    assert!(within(call.until_ended(test_deadline())).await.unwrap());
+    assert!(wait_for_event(&mut socket, "stop").await.contains("normal_disconnect"));
     drop(socket);
     gateway.stop().await;
 }
@@ -66,7 +67,8 @@ async fn telephone_events_reach_the_agent_as_dtmf() {
     let mut options = gateway.caller();
     options.play.clear();
     let mut call = TestCall::dial(options).await.unwrap();
-    let (answered, mut socket) = tokio::join!(within(call.until_answered(soon())), agent.connection());
+    let (answered, mut socket) =
+        tokio::join!(within(call.until_answered(test_deadline())), agent.connection());
     assert!(answered.unwrap().is_some());
     let to = call.peer_media().unwrap();
     for (number, (event, end)) in (0_u16..).zip([(5, false), (5, true), (5, true), (11, false), (11, true)]) {
@@ -80,10 +82,10 @@ async fn telephone_events_reach_the_agent_as_dtmf() {
         let payload = [event, if end { 0x8a } else { 0x0a }, 0, 160];
         call.rtp().send_to(Datagram::new(header, &payload).as_bytes(), to).await.unwrap();
     }
-    assert!(text_of(&mut socket, "dtmf").await.contains("\"digit\":\"5\""));
-    assert!(text_of(&mut socket, "dtmf").await.contains("\"digit\":\"#\""));
+    assert!(wait_for_event(&mut socket, "dtmf").await.contains("\"digit\":\"5\""));
+    assert!(wait_for_event(&mut socket, "dtmf").await.contains("\"digit\":\"#\""));
     call.hang_up();
-    assert!(within(call.until_ended(soon())).await.unwrap());
+    assert!(within(call.until_ended(test_deadline())).await.unwrap());
     drop(socket);
     gateway.stop().await;
 }
@@ -93,13 +95,14 @@ async fn transfer_is_answered_with_error_and_hangup_ends_the_call() {
     let mut agent = ScriptedAgent::start().await;
     let gateway = TestGateway::start(&agent.url).await;
     let mut call = TestCall::dial(gateway.caller()).await.unwrap();
-    let (answered, mut socket) = tokio::join!(within(call.until_answered(soon())), agent.connection());
+    let (answered, mut socket) =
+        tokio::join!(within(call.until_answered(test_deadline())), agent.connection());
     assert!(answered.unwrap().is_some());
     socket.send(Message::text(r#"{"type":"transfer","to":"tel:+15550100999"}"#)).await.unwrap();
-    assert!(text_of(&mut socket, "error").await.contains("transfer_not_supported"));
+    assert!(wait_for_event(&mut socket, "error").await.contains("transfer_not_supported"));
     socket.send(Message::text(r#"{"type":"hangup"}"#)).await.unwrap();
     assert_eq!(within(call.play_and_listen(Duration::from_secs(20))).await.unwrap(), EndedBy::Callee);
-    assert!(text_of(&mut socket, "stop").await.contains("agent_hangup"));
+    assert!(wait_for_event(&mut socket, "stop").await.contains("agent_hangup"));
     drop(socket);
     let ends = gateway.control.wait_for_ends(1).await;
     assert_eq!((ends[0].status, ends[0].reason), (CallStatus::Disconnected, DisconnectReason::AgentHangup));
@@ -149,7 +152,7 @@ async fn a_lost_agent_connection_ends_the_call_with_ai_provider_error() {
     let mut agent = ScriptedAgent::start().await;
     let gateway = TestGateway::start(&agent.url).await;
     let mut call = TestCall::dial(gateway.caller()).await.unwrap();
-    let (answered, socket) = tokio::join!(within(call.until_answered(soon())), agent.connection());
+    let (answered, socket) = tokio::join!(within(call.until_answered(test_deadline())), agent.connection());
     assert!(answered.unwrap().is_some());
     drop(socket);
     assert_eq!(within(call.play_and_listen(Duration::from_secs(20))).await.unwrap(), EndedBy::Callee);
@@ -177,10 +180,11 @@ async fn cancel_while_ringing_is_recorded_as_no_answer() {
     })
     .await;
     let mut call = TestCall::dial(gateway.caller()).await.unwrap();
-    let ringing = async { while call.step(soon()).await.unwrap() != Some(TestCallEvent::Ringing) {} };
+    let ringing =
+        async { while call.step(test_deadline()).await.unwrap() != Some(TestCallEvent::Ringing) {} };
     within(ringing).await;
     call.hang_up();
-    assert!(within(call.until_ended(soon())).await.unwrap());
+    assert!(within(call.until_ended(test_deadline())).await.unwrap());
     assert_eq!(call.into_outcome(None).status, StatusCode::REQUEST_TERMINATED);
     let ends = gateway.control.wait_for_ends(1).await;
     assert_eq!((ends[0].status, ends[0].reason), (CallStatus::Failed, DisconnectReason::NoAnswer));
@@ -205,7 +209,7 @@ async fn the_handshake_sends_custom_headers_and_its_error_text_omits_them() {
     let listener = TcpListener::bind(loopback(0)).await.unwrap();
     let gateway =
         TestGateway::start(&format!("ws://{}/agent?key=hidden", listener.local_addr().unwrap())).await;
-    gateway.control.change(|found| match &mut found.agent {
+    gateway.control.change_trunk(|lookup| match &mut lookup.agent {
         AgentTarget::Custom { headers, .. } => headers.push((
             HeaderName::try_from("Authorization".to_owned()).unwrap(),
             SecretText::new("Bearer hidden".to_owned()),
@@ -253,7 +257,7 @@ async fn audio_dropped_for_a_slow_agent_is_counted() {
     let mut options = gateway.caller();
     options.play.clear();
     let mut call = TestCall::dial(options).await.unwrap();
-    let (answered, socket) = tokio::join!(within(call.until_answered(soon())), agent.connection());
+    let (answered, socket) = tokio::join!(within(call.until_answered(test_deadline())), agent.connection());
     assert!(answered.unwrap().is_some());
     let to = call.peer_media().unwrap();
     // Ten minutes of audio at once, which is more than the kernel buffers and the queue can hold.
@@ -271,7 +275,7 @@ async fn audio_dropped_for_a_slow_agent_is_counted() {
         }
     }
     call.hang_up();
-    assert!(within(call.until_ended(soon())).await.unwrap());
+    assert!(within(call.until_ended(test_deadline())).await.unwrap());
     let ends = gateway.control.wait_for_ends(1).await;
     assert!(ends[0].metrics.counts.agent_frames_dropped > 0, "{:?}", ends[0].metrics.counts);
     drop(socket);

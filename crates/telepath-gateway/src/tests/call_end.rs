@@ -14,13 +14,13 @@ use super::fixture::{TestGateway, echo, within};
 use crate::caller::{EndedBy, TestCall};
 use crate::media_seeds::SEED_BYTES;
 
-fn soon() -> Instant {
+fn test_deadline() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
 async fn connected_call(gateway: &TestGateway) -> TestCall {
     let mut call = TestCall::dial(gateway.caller()).await.unwrap();
-    assert!(within(call.until_answered(soon())).await.unwrap().is_some());
+    assert!(within(call.until_answered(test_deadline())).await.unwrap().is_some());
     call
 }
 
@@ -76,7 +76,7 @@ async fn shutdown_hangs_up_live_calls_and_stops_serving() {
 async fn max_duration_and_media_timeout_end_a_call() {
     let echo = echo().await;
     let gateway = TestGateway::start(&echo.url()).await;
-    gateway.control.change(|found| found.trunk.settings.max_call_seconds = Some(0));
+    gateway.control.change_trunk(|lookup| lookup.trunk.settings.max_call_seconds = Some(0));
     let mut call = connected_call(&gateway).await;
     expect_hang_up_by_callee(&mut call).await;
     assert_eq!(gateway.control.wait_for_ends(1).await[0].reason, DisconnectReason::MaxDuration);

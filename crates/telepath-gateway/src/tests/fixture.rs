@@ -91,8 +91,8 @@ impl TestControl {
         started().unwrap()
     }
 
-    pub(super) fn change(&self, change: impl FnOnce(&mut TrunkForCall)) {
-        change(self.trunks.lock().unwrap().get_mut(USER).unwrap());
+    pub(super) fn change_trunk(&self, change_trunk: impl FnOnce(&mut TrunkForCall)) {
+        change_trunk(self.trunks.lock().unwrap().get_mut(USER).unwrap());
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use telepath_core::call::DisconnectReason;
 use tokio::net::UdpSocket;
 
-use super::agent::text_of;
+use super::agent::wait_for_event;
 use super::fixture::{ScriptedAgent, TestGateway, USER, echo, loopback, within};
 
 /// A caller at an address in `allowed_ips`, so that it needs no digest.
@@ -19,7 +19,7 @@ struct ScriptedCaller {
 impl ScriptedCaller {
     async fn new(agent_url: &str, call_id: &'static str) -> Self {
         let gateway = TestGateway::start(agent_url).await;
-        gateway.control.change(|found| found.trunk.allowed_ips = "127.0.0.1".parse().unwrap());
+        gateway.control.change_trunk(|lookup| lookup.trunk.allowed_ips = "127.0.0.1".parse().unwrap());
         let socket = UdpSocket::bind(loopback(0)).await.unwrap();
         Self { socket, call_id, to: format!("<sip:{USER}@127.0.0.1>"), gateway }
     }
@@ -98,11 +98,11 @@ async fn hold_and_resume_by_reinvite_are_answered_and_sent_to_the_agent() {
     let held = caller.answer(2, "INVITE").await;
     assert!(held.starts_with("SIP/2.0 200") && held.contains("a=recvonly"), "{held}");
     caller.send("ACK", 2, "").await;
-    text_of(&mut socket, "hold").await;
+    wait_for_event(&mut socket, "hold").await;
     caller.send("INVITE", 3, &caller.sdp("0", "sendrecv")).await;
     assert!(caller.answer(3, "INVITE").await.contains("a=sendrecv"));
     caller.send("ACK", 3, "").await;
-    text_of(&mut socket, "resume").await;
+    wait_for_event(&mut socket, "resume").await;
     // A rejected re-INVITE leaves the session unchanged.
     caller.send("INVITE", 4, &caller.sdp("18", "sendrecv")).await;
     assert!(caller.answer(4, "INVITE").await.starts_with("SIP/2.0 488"));

@@ -42,7 +42,7 @@ pub enum BargeIn {
 /// Configuration of a [`super::CallBridge`].
 #[derive(Debug)]
 pub struct BridgeConfig {
-    /// The negotiated media.
+    /// The result of offer/answer.
     pub negotiated: Negotiated,
     /// Random starting values of the stream to the caller.
     pub stream: StreamStart,

@@ -9,7 +9,7 @@ use std::time::Instant;
 pub enum Output {
     /// Send this packet to [`super::CallBridge::remote`].
     SendRtp {
-        /// The packet.
+        /// The encoded RTP packet.
         datagram: Datagram,
         /// To pass to [`super::CallBridge::handle_written`] once the packet is sent.
         token: Option<WriteToken>,
@@ -38,7 +38,7 @@ pub enum HangUpCause {
 }
 
 impl HangUpCause {
-    /// All causes.
+    /// All causes, for exhaustive tests.
     pub const ALL: [Self; 3] = [Self::AgentHangup, Self::MediaTimeout, Self::MaxDuration];
 
     /// The reason in the agent's `stop` event.

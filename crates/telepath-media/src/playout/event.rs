@@ -16,7 +16,7 @@ impl MarkName {
         (name.len() <= Self::LIMIT).then_some(Self(name))
     }
 
-    /// The name.
+    /// The name as the agent wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -38,7 +38,7 @@ pub struct StreamStart {
 pub enum PlayOutEvent {
     /// Send this packet now.
     Packet {
-        /// The packet.
+        /// The encoded RTP packet.
         datagram: Datagram,
         /// The audio in the packet; `None` for a telephone event.
         audio: Option<SentAudio>,

@@ -24,7 +24,7 @@ impl PayloadType {
         (number < 128).then_some(Self(number))
     }
 
-    /// The number.
+    /// The number, 0 to 127.
     pub fn get(self) -> u8 {
         self.0
     }
@@ -109,7 +109,7 @@ pub struct RtpHeader {
 /// A parsed packet; the payload is borrowed from the datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RtpPacket<'a> {
-    /// The fixed header.
+    /// The header without contributing sources and extension.
     pub header: RtpHeader,
     /// The payload without padding.
     pub payload: &'a [u8],

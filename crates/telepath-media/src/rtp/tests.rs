@@ -37,7 +37,7 @@ impl TestReceiver {
         Self { receiver, delivered: Vec::new(), samples: 0 }
     }
 
-    fn note(delivered: &mut Vec<Delivered>, samples: &mut u64, delivery: Delivery<'_>) {
+    fn record(delivered: &mut Vec<Delivered>, samples: &mut u64, delivery: Delivery<'_>) {
         delivered.push(match delivery {
             Delivery::Audio { payload, arrival: _ } => {
                 *samples += payload.len() as u64;
@@ -57,7 +57,7 @@ impl TestReceiver {
     fn bytes(&mut self, bytes: &[u8], now: Instant) {
         let Self { receiver, delivered, samples } = self;
         let packet = RtpPacket::parse(bytes).unwrap();
-        receiver.handle(packet, now, &mut |delivery| Self::note(delivered, samples, delivery));
+        receiver.handle(packet, now, &mut |delivery| Self::record(delivered, samples, delivery));
     }
 
     fn packet(&mut self, header: RtpHeader, content: u8, now: Instant) {
@@ -66,7 +66,7 @@ impl TestReceiver {
 
     fn timeout(&mut self, now: Instant) {
         let Self { receiver, delivered, samples } = self;
-        receiver.handle_timeout(now, &mut |delivery| Self::note(delivered, samples, delivery));
+        receiver.handle_timeout(now, &mut |delivery| Self::record(delivered, samples, delivery));
     }
 
     fn take(&mut self) -> Vec<Delivered> {

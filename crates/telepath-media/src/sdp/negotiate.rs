@@ -41,7 +41,7 @@ pub struct LocalMedia {
 /// The negotiated audio stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Negotiated {
-    /// The codec.
+    /// Codec in both directions.
     pub codec: AudioCodec,
     /// Payload type of the codec in both directions.
     pub payload_type: PayloadType,
