@@ -29,6 +29,8 @@ fn schema(files: &[(String, String)]) -> BTreeMap<String, BTreeSet<String>> {
                 tables.insert(table, columns);
             } else if let Some((table, column)) = added_column(&statement) {
                 tables.entry(table).or_default().insert(column);
+            } else if let Some((table, column)) = dropped_column(&statement) {
+                assert!(tables.entry(table).or_default().remove(&column), "{statement}");
             }
         }
     }
@@ -67,6 +69,12 @@ fn added_column(statement: &str) -> Option<(String, String)> {
     let rest = rest.strip_prefix("alter table ")?;
     let (table, rest) = rest.split_once(" add column ")?;
     Some((table.trim_matches('"').to_owned(), rest.split(' ').next()?.trim_matches('"').to_owned()))
+}
+
+fn dropped_column(statement: &str) -> Option<(String, String)> {
+    let rest = statement.to_ascii_lowercase();
+    let (table, column) = rest.strip_prefix("alter table ")?.split_once(" drop column ")?;
+    Some((table.trim_matches('"').to_owned(), column.split(' ').next()?.trim_matches('"').to_owned()))
 }
 
 /// Splits at commas outside parentheses.
@@ -130,7 +138,8 @@ fn every_table_of_sqlite_is_strict() {
 fn the_schema_parser_sees_tables_columns_and_additions() {
     let text = "-- a comment; with a semicolon\ncreate table things (\n id INTEGER PRIMARY KEY, -- why\n \
                 amount NUMERIC(10, 2) CHECK (amount > 0),\n PRIMARY KEY (id, amount)\n) STRICT;\n\
-                alter table things add column colour TEXT;";
+                alter table things add column colour TEXT;\n\
+                alter table things add column size TEXT; alter table things drop column size;";
     let found = schema(&[("0001_a.sql".to_owned(), text.to_owned())]);
     let wanted = ["id", "amount", "colour"].map(str::to_owned);
     assert_eq!(found["things"], BTreeSet::from(wanted));

@@ -8,6 +8,7 @@ mod authz;
 mod calls;
 mod catalogues;
 mod completeness;
+mod events;
 mod harness;
 mod idempotency;
 mod keys;

@@ -10,6 +10,17 @@ use crate::error::Error;
 use crate::page::{ListPage, Pagination};
 use crate::request::Query;
 
+/// What an alert is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertSubject {
+    /// `key`, `webhook`, `trunk`, `user` or `account`.
+    pub kind: String,
+    /// The subject's id; its prefix says the kind too.
+    pub id: String,
+    /// Its current name; of a webhook, the host of its URL; `deleted` when it is gone.
+    pub name: String,
+}
+
 /// An alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
@@ -19,6 +30,8 @@ pub struct Alert {
     pub rule: String,
     /// `info`, `warning` or `critical`.
     pub severity: String,
+    /// What the alert is about.
+    pub subject: AlertSubject,
     /// About which key, if it is about one.
     #[serde(default)]
     pub key_id: Option<KeyId>,
@@ -53,6 +66,10 @@ pub struct AlertsQuery {
     pub key_id: Option<KeyId>,
     /// Only those about this webhook.
     pub webhook_id: Option<WebhookId>,
+    /// Only those about subjects of this kind.
+    pub subject_kind: Option<String>,
+    /// Only those about the subject with this id, instead of `key_id` and `webhook_id`.
+    pub subject_id: Option<String>,
     /// Only those of this rule.
     pub rule: Option<String>,
     /// `open` or `acknowledged`.
@@ -77,6 +94,8 @@ impl Client {
         let path = Query::new("/v1/alerts")
             .add("key_id", query.key_id)
             .add("webhook_id", query.webhook_id)
+            .add("subject_kind", query.subject_kind.as_deref())
+            .add("subject_id", query.subject_id.as_deref())
             .add("rule", query.rule.as_deref())
             .add("status", query.status.as_deref())
             .add("limit", query.limit)

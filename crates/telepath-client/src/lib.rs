@@ -58,7 +58,7 @@ mod webhooks;
 mod whoami;
 
 pub use account::{AccountChange, AccountSettings};
-pub use alerts::{Alert, AlertsQuery};
+pub use alerts::{Alert, AlertSubject, AlertsQuery};
 pub use audit::{AuditCheck, AuditEvent, AuditQuery};
 pub use calls::{Call, CallDetails, CallFigures, CallTurn, CallsQuery};
 pub use client::{Client, TIME_LIMIT};

@@ -1,6 +1,6 @@
 //! Accounts own keys, trunks and calls; nothing is ever seen across accounts. Users are the people of an account.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::clock::Timestamp;
 use crate::id::{AccountId, KeyId, UserId};
@@ -82,6 +82,12 @@ impl std::fmt::Display for Actor {
             Actor::Local => f.write_str("local"),
             Actor::System => f.write_str("system"),
         }
+    }
+}
+
+impl Serialize for Actor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

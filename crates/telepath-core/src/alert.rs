@@ -5,18 +5,20 @@
 mod life;
 mod mail;
 mod settings;
+pub mod subject;
 mod watch;
 
 use serde_json::{Map, Value};
 
 use crate::account::Actor;
 use crate::clock::Timestamp;
-use crate::id::{AlertId, KeyId, WebhookId};
+use crate::id::{AlertId, KeyId};
 use crate::named::named_enum;
 
 pub use life::KeyLife;
 pub use mail::MailText;
 pub use settings::{AlertSettings, Cooldowns};
+pub use subject::{AlertSubject, AlertSubjectKind};
 pub use watch::{KeyWatch, MinuteSummary, WatchedKey};
 
 macro_rules! rules {
@@ -67,45 +69,6 @@ named_enum! {
         Warning = "warning",
         /// The key must be taken for lost.
         Critical = "critical",
-    }
-}
-
-/// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AlertSubject {
-    /// A key.
-    Key(KeyId),
-    /// A webhook endpoint.
-    Webhook(WebhookId),
-}
-
-impl AlertSubject {
-    /// The key, if it is one.
-    pub const fn key(self) -> Option<KeyId> {
-        match self {
-            AlertSubject::Key(id) => Some(id),
-            AlertSubject::Webhook(_) => None,
-        }
-    }
-
-    /// The endpoint, if it is one.
-    pub const fn webhook(self) -> Option<WebhookId> {
-        match self {
-            AlertSubject::Key(_) => None,
-            AlertSubject::Webhook(id) => Some(id),
-        }
-    }
-}
-
-impl From<KeyId> for AlertSubject {
-    fn from(id: KeyId) -> Self {
-        AlertSubject::Key(id)
-    }
-}
-
-impl From<WebhookId> for AlertSubject {
-    fn from(id: WebhookId) -> Self {
-        AlertSubject::Webhook(id)
     }
 }
 
@@ -228,7 +191,7 @@ pub struct Alert {
     pub severity: Severity,
     /// About what.
     pub subject: AlertSubject,
-    /// What the key is called now, or the host of the endpoint's URL.
+    /// The current name of the subject; of a webhook, the host of its URL. `deleted` when the subject is gone.
     pub name: String,
     /// What happened, for people.
     pub message: String,
@@ -243,10 +206,10 @@ pub struct Alert {
 /// Which alerts a list shows; the newest come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AlertFilter {
-    /// Only alerts about this key.
-    pub key_id: Option<KeyId>,
-    /// Only alerts about this webhook endpoint.
-    pub webhook_id: Option<WebhookId>,
+    /// Only alerts about subjects of this kind.
+    pub subject_kind: Option<AlertSubjectKind>,
+    /// Only alerts about this subject.
+    pub subject: Option<AlertSubject>,
     /// Only alerts of this rule.
     pub rule: Option<AlertRule>,
     /// Only open ones, or only acknowledged ones.

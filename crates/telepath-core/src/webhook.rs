@@ -7,6 +7,7 @@ pub mod fairness;
 pub mod health;
 pub mod pace;
 pub mod signature;
+pub mod status;
 mod url;
 
 use std::fmt;
@@ -15,11 +16,11 @@ use std::str::FromStr;
 use crate::clock::Timestamp;
 use crate::event::EventKind;
 use crate::id::{AccountId, TrunkId, WebhookId};
-use crate::named::named_enum;
 
 pub use draft::{MAX_TRUNKS, NewWebhook, WebhookDraft, WebhookPatch, WebhookPatchDraft};
 pub use health::Health;
 pub use signature::SignatureScheme;
+pub use status::{DisabledReason, WebhookStatus};
 pub use url::WebhookUrl;
 
 /// The most endpoints of an account: each event is compared with all of them.
@@ -34,28 +35,6 @@ pub const DEFAULT_GRACE_SECONDS: u32 = 86_400;
 pub const MAX_GRACE_SECONDS: u32 = 604_800;
 /// Secrets that sign at once. A rotation beyond ends the oldest early.
 pub const MAX_SECRETS: usize = 5;
-
-named_enum! {
-    /// Whether events are sent.
-    pub enum WebhookStatus {
-        /// They are.
-        Active = "active",
-        /// They are kept as held and not sent.
-        Disabled = "disabled",
-    }
-}
-
-named_enum! {
-    /// Why an endpoint is disabled.
-    pub enum DisabledReason {
-        /// Somebody asked for it.
-        Requested = "requested",
-        /// It answered 410.
-        Gone = "gone",
-        /// Every attempt failed for days.
-        Failing = "failing",
-    }
-}
 
 /// Which kinds of events an endpoint wants.
 #[derive(Debug, Clone, PartialEq, Eq)]

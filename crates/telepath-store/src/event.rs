@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 use telepath_core::clock::Timestamp;
-use telepath_core::event::{EventSubject, NewEvent};
+use telepath_core::event::EventPayload;
 use telepath_core::id::{AccountId, EventId};
 
 use crate::error::StoreError;
@@ -15,26 +15,23 @@ pub(crate) async fn write(
     db: &mut Connection,
     account: AccountId,
     id: EventId,
-    event: NewEvent,
+    event: EventPayload,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let subject = event.subject.id_text();
+    let subject_id = event.subject().id_text();
     let sequence = db
         .fetch_one(
             "INSERT INTO outbox_subjects (subject, last_sequence) VALUES ($1, 1) \
              ON CONFLICT (subject) DO UPDATE SET last_sequence = outbox_subjects.last_sequence + 1 \
              RETURNING last_sequence",
-            binds![subject.as_str()],
+            binds![subject_id.as_str()],
         )
         .await?
         .integer("last_sequence")?;
-    let trunk = match event.subject {
-        EventSubject::Call(_, trunk) => Some(trunk.to_string()),
-        EventSubject::Key(_) | EventSubject::Webhook(_) => None,
-    };
-    let stored = Stored { account, id, kind: event.kind, subject: event.subject, now };
-    let kind = event.kind.name();
-    let mut payload: Map<String, Value> = event.fields;
+    let stored = Stored { account, id, kind: event.kind(), subject: event.subject(), now };
+    let kind = stored.kind.name();
+    let trunk = stored.subject.trunk().map(|trunk| trunk.to_string());
+    let mut payload = event.to_members().map_err(|error| StoreError::Corrupt(error.to_string()))?;
     payload.insert("event".to_owned(), kind.into());
     payload.insert("id".to_owned(), id.to_string().into());
     payload.insert("sequence".to_owned(), sequence.into());
@@ -42,7 +39,16 @@ pub(crate) async fn write(
     db.execute(
         "INSERT INTO outbox_events (id, account_id, kind, subject, trunk_id, sequence, payload, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        binds![id.to_string(), account.to_string(), kind, subject, trunk, sequence, to_json(&payload)?, now],
+        binds![
+            id.to_string(),
+            account.to_string(),
+            kind,
+            subject_id,
+            trunk,
+            sequence,
+            to_json(&payload)?,
+            now
+        ],
     )
     .await?;
     enqueue(db, stored).await

@@ -39,6 +39,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     4 "0004_alerts";
     5 "0005_cluster";
     6 "0006_webhooks";
+    7 "0007_alert_subjects";
 };
 
 /// Held while a PostgreSQL database is migrated, so that two programs that start at once do not both do it. The number

@@ -13,6 +13,7 @@ mod grantors;
 mod idempotency;
 mod keys;
 mod leaks;
+mod migrated;
 mod requests;
 mod retention;
 mod rotation;

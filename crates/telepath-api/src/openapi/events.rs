@@ -1,7 +1,8 @@
 //! The `webhooks` section of the document: what arrives at an endpoint, from the one table of events.
 
 use serde_json::{Map, Value, json};
-use telepath_core::event::EventKind;
+use telepath_core::event::schema::{JsonShape, Member};
+use telepath_core::event::{ENVELOPE, EventKind};
 
 /// One entry per kind of event.
 pub(super) fn section() -> Value {
@@ -47,21 +48,40 @@ fn schema(kind: EventKind) -> Value {
         ),
         ("timestamp".to_owned(), json!({"type": "string", "format": "date-time"})),
     ]);
-    members.extend(kind.fields().iter().map(|field| ((*field).to_owned(), member(field))));
-    let required: Vec<_> = ["event", "id", "sequence", "timestamp"].iter().chain(kind.fields()).collect();
+    members.extend(properties(kind.members()));
+    let names = kind.members().iter().map(|member| member.name);
+    let required: Vec<_> = ENVELOPE.into_iter().chain(names).collect();
     json!({"type": "object", "required": required, "properties": members})
 }
 
-/// The form of a member; it is the same in every event that has it.
-fn member(name: &str) -> Value {
-    let milliseconds = json!({"type": ["integer", "null"], "description": "Milliseconds."});
-    match name {
-        "duration_seconds" => json!({"type": "integer", "minimum": 0}),
-        "severity" => json!({"type": "string", "enum": ["critical", "warning", "info"]}),
-        "metrics" => json!({"type": "object", "properties": {
-            "carrier_lag_ms": milliseconds, "ai_latency_ms": milliseconds, "gateway_processing_ms": milliseconds
-        }}),
-        "carrier" | "agent_id" | "error_message" => json!({"type": ["string", "null"]}),
-        _ => json!({"type": "string"}),
+fn properties(members: &[Member]) -> impl Iterator<Item = (String, Value)> {
+    members.iter().map(|member| {
+        let mut schema = json_schema(member.shape);
+        schema["description"] = member.description.into();
+        (member.name.to_owned(), schema)
+    })
+}
+
+/// The JSON Schema (draft 2020-12, the dialect of OpenAPI 3.1) of a form.
+fn json_schema(shape: JsonShape) -> Value {
+    match shape {
+        JsonShape::Text => json!({"type": "string"}),
+        JsonShape::Count => json!({"type": "integer", "minimum": 0}),
+        JsonShape::OneOf(names) => json!({"type": "string", "enum": names()}),
+        JsonShape::Object => json!({"type": "object"}),
+        JsonShape::Record(members) => {
+            let required: Vec<_> = members.iter().map(|member| member.name).collect();
+            let properties = Map::from_iter(properties(members));
+            json!({"type": "object", "required": required, "properties": properties})
+        }
+        JsonShape::Nullable(inner) => {
+            let mut schema = json_schema(*inner);
+            let kind = schema["type"].take();
+            schema["type"] = json!([kind, "null"]);
+            if let Some(Value::Array(names)) = schema.get_mut("enum") {
+                names.push(Value::Null);
+            }
+            schema
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! `/v1/alerts`: what is unusual about the use of keys, or needs attention before it is too late; also webhooks that fail.
+//! `/v1/alerts`: unusual use of keys, failing webhooks, and whatever else needs attention.
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use telepath_core::alert::{Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject};
+use telepath_core::alert::{Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AlertId, KeyId, WebhookId};
 use telepath_core::page::{CursorPage, PageRequest};
@@ -24,7 +24,22 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list_alerts)).routes(routes!(acknowledge_alert))
 }
 
-/// An alert about a key or a webhook.
+/// What an alert is about.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AlertSubject)]
+struct AlertSubjectBody {
+    /// `key`, `webhook`, `trunk`, `user` or `account`.
+    #[schema(example = "key")]
+    kind: &'static str,
+    /// The subject's id; its prefix says the kind too.
+    #[schema(example = "key_01k9v1n2xrf6t8g3m5q7w9y0za")]
+    id: String,
+    /// Its current name; of a webhook, the host of its URL; `deleted` when it is gone.
+    #[schema(example = "Billing")]
+    name: String,
+}
+
+/// An alert.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Alert)]
 struct AlertBody {
@@ -38,13 +53,15 @@ struct AlertBody {
     /// How urgent it is: `info`, `warning` or `critical`.
     #[schema(example = "warning")]
     severity: &'static str,
-    /// About which key; null when it is about a webhook.
+    /// What the alert is about.
+    subject: AlertSubjectBody,
+    /// The key that it is about; null when it is about something else.
     #[schema(value_type = Option<String>, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za")]
     key_id: Option<KeyId>,
-    /// What that key is called.
+    /// The key's name.
     #[schema(example = "Billing")]
     key_name: Option<String>,
-    /// About which webhook; null when it is about a key.
+    /// The webhook that it is about; null when it is about something else.
     #[schema(value_type = Option<String>, example = "whk_01k9v1n2xrf6t8g3m5q7w9y0za")]
     webhook_id: Option<WebhookId>,
     /// The host that the webhook is sent to.
@@ -76,18 +93,25 @@ struct AlertListBody {
 
 impl From<Alert> for AlertBody {
     fn from(alert: Alert) -> Self {
-        let (key_name, webhook_host) = match alert.subject {
-            AlertSubject::Key(_) => (Some(alert.name), None),
-            AlertSubject::Webhook(_) => (None, Some(alert.name)),
+        let (key, webhook) = match alert.subject {
+            AlertSubject::Key(id) => (Some(id), None),
+            AlertSubject::Webhook(id) => (None, Some(id)),
+            AlertSubject::Trunk(_) | AlertSubject::User(_) | AlertSubject::Account(_) => (None, None),
+        };
+        let subject = AlertSubjectBody {
+            kind: alert.subject.kind().name(),
+            id: alert.subject.to_string(),
+            name: alert.name,
         };
         Self {
             id: alert.id,
             rule: alert.rule.name(),
             severity: alert.severity.name(),
-            key_id: alert.subject.key(),
-            key_name,
-            webhook_id: alert.subject.webhook(),
-            webhook_host,
+            key_id: key,
+            key_name: key.map(|_| subject.name.clone()),
+            webhook_id: webhook,
+            webhook_host: webhook.map(|_| subject.name.clone()),
+            subject,
             message: alert.message,
             figures: alert.figures,
             raised_at: alert.raised_at,
@@ -107,9 +131,20 @@ impl QueryForm for AlertQuery {
     fn read(query: &mut QueryReader) -> Self {
         let rules = AlertRule::ALL.iter().map(|rule| rule.name());
         let statuses = AlertStatus::ALL.iter().map(|status| status.name());
+        let kinds = AlertSubjectKind::ALL.iter().map(|kind| kind.name());
+        let key = query.take("key_id", str::parse::<KeyId>).map(AlertSubject::from);
+        let webhook = query.take("webhook_id", str::parse::<WebhookId>).map(AlertSubject::from);
+        let subject = query.take("subject_id", str::parse::<AlertSubject>);
+        let named = [key, webhook, subject];
+        if named.iter().flatten().count() > 1 {
+            query.refuse(
+                "subject_id",
+                "must not be given together with key_id or webhook_id, nor these together",
+            );
+        }
         let filter = AlertFilter {
-            key_id: query.take("key_id", str::parse),
-            webhook_id: query.take("webhook_id", str::parse),
+            subject_kind: query.choice("subject_kind", AlertSubjectKind::from_name, kinds),
+            subject: named.into_iter().flatten().next(),
             rule: query.choice("rule", AlertRule::from_name, rules),
             status: query.choice("status", AlertStatus::from_name, statuses),
             after: query.take("cursor", |text| {
@@ -129,6 +164,8 @@ impl QueryForm for AlertQuery {
     params(
         ("key_id" = Option<String>, Query, description = "Only alerts about this key."),
         ("webhook_id" = Option<String>, Query, description = "Only alerts about this webhook."),
+        ("subject_kind" = Option<String>, Query, description = "Only alerts about subjects of this kind: `key`, `webhook`, `trunk`, `user` or `account`."),
+        ("subject_id" = Option<String>, Query, description = "Only alerts about the subject with this id; instead of `key_id` and `webhook_id`."),
         ("rule" = Option<String>, Query, description = "Only alerts of this rule."),
         ("status" = Option<String>, Query, description = "`open` or `acknowledged`."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Alerts per page; 20 when left out."),

@@ -61,7 +61,7 @@ fn the_reference_of_events_is_made_from_the_table() {
         | event | when | members |\n|---|---|---|\n"
         .to_owned();
     for kind in EventKind::ALL {
-        let fields: Vec<_> = kind.fields().iter().map(|field| format!("`{field}`")).collect();
+        let fields: Vec<_> = kind.members().iter().map(|member| format!("`{}`", member.name)).collect();
         writeln!(text, "| `{kind}` | {} | {} |", kind.describe(), fields.join(", ")).unwrap();
     }
     hold("../../docs/reference/events.md", &text);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Alert, AlertRule, AlertSubject};
+use super::{Alert, AlertRule, AlertSubjectKind};
 
 /// Figures that are shown; more would not be read.
 const FIGURES: usize = 16;
@@ -61,14 +61,17 @@ impl AlertRule {
 }
 
 impl Alert {
-    /// The mail about it. `mask` are the few characters of the key that may be shown.
+    /// The mail about it. `mask` is the part of a key's secret that may be shown; it is ignored for
+    /// other subjects.
     pub fn mail(&self, mask: &str) -> MailText {
         let one_line = |text: &str| text.replace(char::is_control, " ");
         let name = one_line(&self.name);
-        let (kind, subject) = match self.subject {
-            AlertSubject::Key(id) => ("key", format!("Key:      {name} ({id})\nSecret:   {mask}")),
-            AlertSubject::Webhook(id) => ("webhook", format!("Webhook:  {name} ({id})")),
-        };
+        let kind = self.subject.kind().name();
+        let mut subject = format!("{:<10}{name} ({})", format!("{}:", capitalized(kind)), self.subject);
+        if self.subject.kind() == AlertSubjectKind::Key {
+            subject.push_str("\nSecret:   ");
+            subject.push_str(mask);
+        }
         let mut body = format!(
             "{}\n\nRule:     {} ({})\n{subject}\nRaised:   {}\nAlert:    {}\n\nFigures:\n",
             one_line(&self.message),
@@ -91,6 +94,11 @@ impl Alert {
         let subject = format!("[Telepath] {}: {} on {kind} {name}", self.severity.name(), self.rule.name());
         MailText { subject, body }
     }
+}
+
+fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
 }
 
 fn shown(value: &Value) -> String {

@@ -13,7 +13,7 @@ use crate::validation::Invalid;
 named_enum! {
     /// A named bundle of scopes and a limit.
     pub enum Preset {
-        /// Everything but the making of keys.
+        /// Everything the product does, without managing keys or the account.
         Production = "production",
         /// Building and trying out.
         Development = "development",
@@ -27,10 +27,22 @@ named_enum! {
 }
 
 impl Preset {
-    /// The scopes it stands for until somebody edits it; none for `custom`, where they are chosen.
+    /// The built-in scopes; none for `custom`, where they are chosen. Each preset is an explicit list, so that a new scope
+    /// never becomes part of one by itself.
     pub const fn scopes(self) -> ScopeSet {
         match self {
-            Preset::Production => ScopeSet::all().without(Scope::KeysWrite),
+            Preset::Production => ScopeSet::of(&[
+                Scope::TrunksRead,
+                Scope::TrunksWrite,
+                Scope::CallsRead,
+                Scope::CallsWrite,
+                Scope::WebhooksRead,
+                Scope::WebhooksWrite,
+                Scope::AnalyticsRead,
+                Scope::KeysRead,
+                Scope::UsageRead,
+                Scope::AuditRead,
+            ]),
             Preset::Development => ScopeSet::of(&[
                 Scope::TrunksRead,
                 Scope::TrunksWrite,
@@ -205,6 +217,40 @@ mod tests {
             let built_in = PresetTerms::built_in(*preset);
             assert_eq!(built_in.rate_limit.get(), preset.requests_per_minute());
             assert_eq!((built_in.scopes, built_in.modified), (preset.scopes(), false));
+        }
+    }
+
+    #[test]
+    fn built_in_scopes_of_presets_are_pinned() {
+        let expected = [
+            (
+                Preset::Production,
+                "trunks:read trunks:write calls:read calls:write analytics:read webhooks:read webhooks:write \
+                 keys:read usage:read audit:read",
+            ),
+            (
+                Preset::Development,
+                "trunks:read trunks:write calls:read calls:write analytics:read webhooks:read webhooks:write",
+            ),
+            (
+                Preset::Testing,
+                "trunks:read calls:read analytics:read webhooks:read keys:read usage:read audit:read",
+            ),
+            (Preset::Monitoring, "trunks:read calls:read analytics:read usage:read"),
+            (Preset::Custom, ""),
+        ];
+        for (preset, scopes) in expected {
+            assert_eq!(preset.scopes().to_string(), scopes, "{}", preset.name());
+        }
+        assert_eq!(expected.len(), Preset::ALL.len());
+    }
+
+    #[test]
+    fn no_preset_manages_keys_or_the_account() {
+        for preset in Preset::ALL {
+            for scope in [Scope::KeysWrite, Scope::AccountRead, Scope::AccountWrite] {
+                assert!(!preset.scopes().allows(scope), "{}: {scope}", preset.name());
+            }
         }
     }
 

@@ -2,25 +2,30 @@
 
 use serde_json::json;
 use telepath_core::alert::{
-    Acknowledgement, Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject, Severity,
+    Acknowledgement, Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind, Severity,
 };
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::id::{AccountId, AlertId, AuditId};
 use telepath_core::page::{CursorPage, PageRequest};
+use telepath_core::webhook::WebhookUrl;
 
 use crate::audit;
 use crate::error::StoreError;
-use crate::sql::{Connection, ListQuery, Row, binds};
+use crate::sql::{Connection, ListQuery, Row, binds, corrupt};
 use crate::store::Store;
-use crate::webhook::row::url_of;
 
-/// Alerts with what they are about. An endpoint may be gone meanwhile.
-pub(super) const FROM: &str =
-    "FROM alerts a LEFT JOIN keys k ON k.id = a.key_id LEFT JOIN webhooks w ON w.id = a.webhook_id";
-/// The columns that [`alert_of`] reads.
-pub(super) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS severity, a.key_id AS key_id, \
-     a.webhook_id AS webhook_id, k.name AS key_name, w.url AS url, a.message AS message, \
-     a.figures AS figures, a.raised_at AS raised_at, a.acknowledged_at AS acknowledged_at, a.acknowledged_by AS acknowledged_by";
+/// Alerts under the alias that [`COLUMNS`] uses.
+pub(super) const FROM: &str = "FROM alerts a";
+/// The columns that [`alert_of`] reads. The subject's name is its current one; of a webhook, the whole URL.
+pub(super) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS severity, a.subject_kind AS subject_kind, \
+     a.subject_id AS subject_id, a.message AS message, a.figures AS figures, a.raised_at AS raised_at, \
+     a.acknowledged_at AS acknowledged_at, a.acknowledged_by AS acknowledged_by, \
+     CASE a.subject_kind \
+       WHEN 'key' THEN (SELECT name FROM keys WHERE id = a.subject_id) \
+       WHEN 'webhook' THEN (SELECT url FROM webhooks WHERE id = a.subject_id) \
+       WHEN 'trunk' THEN (SELECT name FROM trunks WHERE id = a.subject_id) \
+       WHEN 'user' THEN (SELECT name FROM users WHERE id = a.subject_id) \
+       WHEN 'account' THEN (SELECT name FROM accounts WHERE id = a.subject_id) END AS subject_name";
 
 impl Store {
     /// Alerts of the account, the newest first. The total counts all that the filter lets through, wherever the list goes
@@ -32,15 +37,15 @@ impl Store {
         page: PageRequest,
     ) -> Result<CursorPage<Alert, AlertId>, StoreError> {
         const WHERE: &str = "WHERE a.account_id = $1 \
-             AND ($2 IS NULL OR a.key_id = $2) AND ($3 IS NULL OR a.rule = $3) \
+             AND ($2 IS NULL OR a.subject_id = $2) AND ($3 IS NULL OR a.rule = $3) \
              AND ($4 IS NULL OR $4 = CASE WHEN a.acknowledged_at IS NULL THEN 'open' ELSE 'acknowledged' END) \
-             AND ($5 IS NULL OR a.webhook_id = $5)";
+             AND ($5 IS NULL OR a.subject_kind = $5)";
         let filters = binds![
             account.to_string(),
-            filter.key_id.map(|id| id.to_string()),
+            filter.subject.map(|subject| subject.to_string()),
             filter.rule.map(AlertRule::name),
             filter.status.map(AlertStatus::name),
-            filter.webhook_id.map(|id| id.to_string()),
+            filter.subject_kind.map(AlertSubjectKind::name),
         ];
         let mut db = self.backend.read().await?;
         let after = filter.after.map(|id| ("a.id < $6".to_owned(), binds![id.to_string()]));
@@ -109,14 +114,22 @@ pub(super) fn alert_of(row: &Row) -> Result<Alert, StoreError> {
     })
 }
 
+/// The subject and its name.
 fn subject_of(row: &Row) -> Result<(AlertSubject, String), StoreError> {
-    if row.maybe_text("key_id")?.is_some() {
-        return Ok((AlertSubject::Key(row.parse("key_id")?), row.text("key_name")?));
-    }
-    // The rest of the URL may hold a secret of the receiver.
-    let host = match row.maybe_text("url")? {
-        Some(_) => url_of(row)?.host().to_owned(),
-        None => "deleted".to_owned(),
+    let subject: AlertSubject = row.parse("subject_id")?;
+    let name = match (subject.kind(), row.maybe_text("subject_name")?) {
+        (_, None) => "deleted".to_owned(),
+        // The rest of the URL may hold a secret of the receiver.
+        (AlertSubjectKind::Webhook, Some(url)) => {
+            WebhookUrl::try_from(url).map_err(|_| corrupt("webhooks.url"))?.host().to_owned()
+        }
+        (
+            AlertSubjectKind::Key
+            | AlertSubjectKind::Trunk
+            | AlertSubjectKind::User
+            | AlertSubjectKind::Account,
+            Some(name),
+        ) => name,
     };
-    Ok((AlertSubject::Webhook(row.parse("webhook_id")?), host))
+    Ok((subject, name))
 }

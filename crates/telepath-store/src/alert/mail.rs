@@ -104,7 +104,7 @@ async fn forget(db: &mut Connection, alert: AlertId) -> Result<(), StoreError> {
 
 async fn owed(db: &mut Connection, id: AlertId, attempt: u32) -> Result<Option<PendingMail>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS}, COALESCE((SELECT mask FROM key_secrets s WHERE s.key_id = a.key_id \
+        "SELECT {COLUMNS}, COALESCE((SELECT mask FROM key_secrets s WHERE s.key_id = a.subject_id \
             ORDER BY s.created_at DESC, s.id DESC LIMIT 1), '') AS mask \
          {FROM} WHERE a.id = $1"
     );

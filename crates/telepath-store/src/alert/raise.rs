@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
 use telepath_core::account::Actor;
 use telepath_core::alert::{AlertSettings, AlertSubject, NewAlert};
 use telepath_core::clock::Timestamp;
-use telepath_core::event::{EventKind, EventSubject, NewEvent};
+use telepath_core::event::{EventPayload, KeyAlert};
 use telepath_core::id::{AccountId, AlertId, EventId, Id as _, KeyId};
 
 use super::counters::AlertCounters;
@@ -24,11 +23,10 @@ pub(crate) struct AlertWriter {
 }
 
 /// Raises an alert with its event and its mail, unless one like it was raised within the cooldown, the account has no
-/// such key, or alerts are turned off; whether it was raised. Whoever raises one about a webhook holds its row and has
-/// made sure that it is raised once; events of alerts are about keys only.
+/// such key, or alerts are turned off; whether it was raised. Only alerts about keys have an event.
 ///
-/// The key's row is held before anything else is, as in every change of a key, so that two transactions about one key
-/// wait for each other and never in a circle.
+/// The key's row is locked first, as in every change of a key, so that two transactions about one key wait for each other
+/// and never deadlock.
 pub(crate) async fn raise(
     db: &mut Connection,
     account: AccountId,
@@ -39,21 +37,26 @@ pub(crate) async fn raise(
     if !with.settings.enabled {
         return Ok(false);
     }
-    let id = AlertId::generate(now, &*with.context.entropy)?;
-    match alert.subject {
-        AlertSubject::Webhook(_) => insert(db, account, id, &alert, now).await?,
+    let key = match alert.subject {
         AlertSubject::Key(key) => {
             let held = "SELECT name FROM keys WHERE id = $1 AND account_id = $2";
             let held = db.fetch_locked(held, binds![key.to_string(), account.to_string()]).await?;
             let Some(row) = held else { return Ok(false) };
-            if !begin_cooldown(db, key, &alert, &with.settings, now).await? {
-                return Ok(false);
-            }
-            insert(db, account, id, &alert, now).await?;
-            let event_id = EventId::generate(now, &*with.context.entropy)?;
-            event::write(db, account, event_id, alert_event(id, key, &row.text("name")?, &alert), now)
-                .await?;
+            Some((key, row.text("name")?))
         }
+        AlertSubject::Webhook(_)
+        | AlertSubject::Trunk(_)
+        | AlertSubject::User(_)
+        | AlertSubject::Account(_) => None,
+    };
+    if !begin_cooldown(db, &alert, &with.settings, now).await? {
+        return Ok(false);
+    }
+    let id = AlertId::generate(now, &*with.context.entropy)?;
+    insert(db, account, id, &alert, now).await?;
+    if let Some((key, name)) = key {
+        let event_id = EventId::generate(now, &*with.context.entropy)?;
+        event::write(db, account, event_id, alert_event(id, key, name, &alert), now).await?;
     }
     if with.settings.by_mail {
         let owed = "INSERT INTO alert_mails (alert_id, attempts, due_at) VALUES ($1, 0, $2)";
@@ -64,21 +67,22 @@ pub(crate) async fn raise(
     Ok(true)
 }
 
-/// Takes the right to raise an alert of this rule, key and occasion; whether it was free.
+/// Takes the right to raise an alert of this rule, subject and occasion; whether it was free.
 async fn begin_cooldown(
     db: &mut Connection,
-    key: KeyId,
     alert: &NewAlert,
     settings: &AlertSettings,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let taken = db
         .execute(
-            "INSERT INTO alert_cooldowns (key_id, rule, occasion, raised_at) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (key_id, rule, occasion) DO UPDATE SET raised_at = $4 \
-             WHERE alert_cooldowns.raised_at <= $5",
+            "INSERT INTO alert_cooldowns (subject_kind, subject_id, rule, occasion, raised_at) \
+             VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (subject_kind, subject_id, rule, occasion) DO UPDATE SET raised_at = $5 \
+             WHERE alert_cooldowns.raised_at <= $6",
             binds![
-                key.to_string(),
+                alert.subject.kind().name(),
+                alert.subject.to_string(),
                 alert.rule.name(),
                 alert.occasion.as_str(),
                 now,
@@ -97,13 +101,13 @@ async fn insert(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     db.execute(
-        "INSERT INTO alerts (id, account_id, key_id, webhook_id, rule, severity, message, figures, raised_at) \
+        "INSERT INTO alerts (id, account_id, subject_kind, subject_id, rule, severity, message, figures, raised_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         binds![
             id.to_string(),
             account.to_string(),
-            alert.subject.key().map(|id| id.to_string()),
-            alert.subject.webhook().map(|id| id.to_string()),
+            alert.subject.kind().name(),
+            alert.subject.to_string(),
             alert.rule.name(),
             alert.severity.name(),
             alert.message.as_str(),
@@ -115,16 +119,16 @@ async fn insert(
     Ok(())
 }
 
-fn alert_event(id: AlertId, key: KeyId, key_name: &str, alert: &NewAlert) -> NewEvent {
-    let fields = json!({
-        "key_id": key,
-        "name": key_name,
-        "actor": Actor::System.to_string(),
-        "alert_id": id,
-        "rule": alert.rule.name(),
-        "severity": alert.severity.name(),
-        "message": alert.message,
-        "figures": alert.figures,
-    });
-    NewEvent { kind: EventKind::KeyAlert, subject: EventSubject::Key(key), fields: event::fields(fields) }
+fn alert_event(id: AlertId, key: KeyId, key_name: String, alert: &NewAlert) -> EventPayload {
+    let event = KeyAlert {
+        key_id: key,
+        name: key_name,
+        actor: Actor::System,
+        alert_id: id,
+        rule: alert.rule,
+        severity: alert.severity,
+        message: alert.message.clone(),
+        figures: alert.figures.clone(),
+    };
+    event.into()
 }

@@ -2,11 +2,10 @@
 
 use telepath_core::call::{CallMetrics, DisconnectReason};
 use telepath_core::clock::Timestamp;
-use telepath_core::event::EventKind;
+use telepath_core::event::{CallDelays, CallEnded};
 use telepath_core::id::{AccountId, CallId, NodeId};
 
 use super::row::duration_seconds;
-use super::write::{call_event, ended_fields};
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::event;
@@ -95,8 +94,9 @@ async fn close_orphaned_call(
     if closed == 0 {
         return Ok(());
     }
-    let fields = ended_fields(call, trunk, duration, DisconnectReason::Unknown, &CallMetrics::default());
+    let delays = CallDelays::from(&CallMetrics::default());
+    let event = CallEnded::new(call, trunk, duration, DisconnectReason::Unknown, delays);
     let now = context.clock.now();
     let id = context.new_id(now)?;
-    event::write(db, account, id, call_event(EventKind::CallEnded, call, trunk, fields), now).await
+    event::write(db, account, id, event.into(), now).await
 }

@@ -1,12 +1,14 @@
 //! The transactions of a call's life. Each can be repeated: a call that has started or ended once does not do so again,
 //! and its events are told once.
 
-use serde_json::{Value, json};
+use telepath_core::alert::Severity;
 use telepath_core::call::{
     CallEnd, CallMetrics, CallStart, CallStatus, DisconnectReason, MAX_TRACE_BYTES, MAX_TURNS,
 };
 use telepath_core::clock::Timestamp;
-use telepath_core::event::{EventKind, EventSubject, NewEvent};
+use telepath_core::event::{
+    AgentConnected, AgentDisconnected, CallDelays, CallEnded, CallError, CallStarted, EventPayload,
+};
 use telepath_core::id::{AccountId, CallId, EventId, NodeId, TrunkId};
 use telepath_core::ports::AgentNews;
 use telepath_core::trunk::AiProvider;
@@ -46,18 +48,17 @@ pub(super) async fn started(
     if inserted == 0 {
         return Ok(());
     }
-    let fields = json!({
-        "call_id": start.id,
-        "connection_id": start.trunk_id,
-        "from": start.from,
-        "to": start.to,
-        "carrier": start.carrier,
-        "codec": start.codec,
-        "caller_id": start.from,
-        "called_number": start.to,
-    });
-    let news = call_event(EventKind::CallStarted, start.id, start.trunk_id, fields);
-    event::write(db, start.account_id, id, news, start.answer_time).await
+    let event = CallStarted {
+        call_id: start.id,
+        connection_id: start.trunk_id,
+        caller_id: start.from.clone(),
+        called_number: start.to.clone(),
+        from: start.from,
+        to: start.to,
+        carrier: start.carrier,
+        codec: start.codec,
+    };
+    event::write(db, start.account_id, id, event.into(), start.answer_time).await
 }
 
 pub(super) struct AgentChange {
@@ -71,22 +72,16 @@ pub(super) struct AgentChange {
 
 pub(super) async fn agent_news(db: &mut Connection, change: AgentChange) -> Result<(), StoreError> {
     let AgentChange { account, call, trunk, news, event_id, now } = change;
-    let (kind, fields) = match news {
+    let event: EventPayload = match news {
         AgentNews::Connected => {
             let (agent_type, agent_id) = agent_of(db, account, trunk).await?;
-            let fields = json!({
-                "call_id": call, "connection_id": trunk, "agent_type": agent_type, "agent_id": agent_id,
-            });
-            (EventKind::AgentConnected, fields)
+            AgentConnected { call_id: call, connection_id: trunk, agent_type, agent_id }.into()
         }
         AgentNews::Disconnected { reason, error_message } => {
-            let fields = json!({
-                "call_id": call, "connection_id": trunk, "reason": reason, "error_message": error_message,
-            });
-            (EventKind::AgentDisconnected, fields)
+            AgentDisconnected { call_id: call, connection_id: trunk, reason, error_message }.into()
         }
     };
-    event::write(db, account, event_id, call_event(kind, call, trunk, fields), now).await
+    event::write(db, account, event_id, event, now).await
 }
 
 /// The kind of a trunk's agent, and the name that its provider knows it by, if it has one.
@@ -94,14 +89,14 @@ async fn agent_of(
     db: &mut Connection,
     account: AccountId,
     trunk: TrunkId,
-) -> Result<(Option<&'static str>, Option<String>), StoreError> {
+) -> Result<(Option<AiProvider>, Option<String>), StoreError> {
     let sql = "SELECT ai_provider, settings FROM trunks WHERE id = $1 AND account_id = $2";
     let Some(row) = db.fetch_optional(sql, binds![trunk.to_string(), account.to_string()]).await? else {
         return Ok((None, None));
     };
     let provider = row.named("ai_provider", AiProvider::from_name)?;
     let settings: telepath_core::trunk::TrunkSettings = row.json("settings")?;
-    Ok((Some(provider.name()), settings.elevenlabs_agent_id))
+    Ok((Some(provider), settings.elevenlabs_agent_id))
 }
 
 pub(super) async fn ended(db: &mut Connection, end: CallEnd, ids: [EventId; 2]) -> Result<(), StoreError> {
@@ -112,19 +107,17 @@ pub(super) async fn ended(db: &mut Connection, end: CallEnd, ids: [EventId; 2]) 
     let [error_id, ended_id] = ids;
     if let Some(severity) = severity_of(end.status, end.reason) {
         let message = end.reason_text.clone().unwrap_or_else(|| describe(end.reason).to_owned());
-        let fields = json!({
-            "call_id": end.id,
-            "connection_id": end.trunk_id,
-            "error_code": end.reason,
-            "error_message": message,
-            "severity": severity,
-        });
-        let error = call_event(EventKind::CallError, end.id, end.trunk_id, fields);
-        event::write(db, end.account_id, error_id, error, end.end_time).await?;
+        let error = CallError {
+            call_id: end.id,
+            connection_id: end.trunk_id,
+            error_code: end.reason,
+            error_message: message,
+            severity,
+        };
+        event::write(db, end.account_id, error_id, error.into(), end.end_time).await?;
     }
-    let fields = ended_fields(end.id, end.trunk_id, duration, end.reason, &end.metrics);
-    let ended = call_event(EventKind::CallEnded, end.id, end.trunk_id, fields);
-    event::write(db, end.account_id, ended_id, ended, end.end_time).await
+    let event = CallEnded::new(end.id, end.trunk_id, duration, end.reason, CallDelays::from(&end.metrics));
+    event::write(db, end.account_id, ended_id, event.into(), end.end_time).await
 }
 
 async fn store_end(db: &mut Connection, end: &CallEnd, duration: u32) -> Result<u64, StoreError> {
@@ -171,33 +164,12 @@ fn bounded(trace: &str) -> &str {
     &trace[..trace.floor_char_boundary(MAX_TRACE_BYTES)]
 }
 
-pub(super) fn ended_fields(
-    call: CallId,
-    trunk: TrunkId,
-    duration: u32,
-    reason: DisconnectReason,
-    metrics: &CallMetrics,
-) -> Value {
-    json!({
-        "call_id": call,
-        "connection_id": trunk,
-        "duration_seconds": duration,
-        "reason": reason,
-        "disconnect_reason": reason,
-        "metrics": {
-            "carrier_lag_ms": metrics.carrier_lag_ms,
-            "ai_latency_ms": metrics.ai_latency_ms,
-            "gateway_processing_ms": metrics.gateway_processing_ms,
-        },
-    })
-}
-
 /// How bad it is that a call ended for this reason; `None` when nothing went wrong.
-fn severity_of(status: CallStatus, reason: DisconnectReason) -> Option<&'static str> {
+fn severity_of(status: CallStatus, reason: DisconnectReason) -> Option<Severity> {
     match reason {
-        DisconnectReason::ConnectionFailed | DisconnectReason::AiProviderError => Some("critical"),
+        DisconnectReason::ConnectionFailed | DisconnectReason::AiProviderError => Some(Severity::Critical),
         DisconnectReason::NetworkError | DisconnectReason::CarrierError | DisconnectReason::Unknown => {
-            Some("warning")
+            Some(Severity::Warning)
         }
         DisconnectReason::NormalDisconnect
         | DisconnectReason::AgentHangup
@@ -206,7 +178,7 @@ fn severity_of(status: CallStatus, reason: DisconnectReason) -> Option<&'static 
         | DisconnectReason::MaxDuration
         | DisconnectReason::TrunkDeleted
         | DisconnectReason::ServerShutdown => match status {
-            CallStatus::Failed => Some("info"),
+            CallStatus::Failed => Some(Severity::Info),
             CallStatus::Connected | CallStatus::Disconnected => None,
         },
     }
@@ -227,8 +199,4 @@ fn describe(reason: DisconnectReason) -> &'static str {
         | DisconnectReason::ApiHangup
         | DisconnectReason::Unknown => "the call ended before it reached the agent",
     }
-}
-
-pub(super) fn call_event(kind: EventKind, call: CallId, trunk: TrunkId, fields: Value) -> NewEvent {
-    NewEvent { kind, subject: EventSubject::Call(call, trunk), fields: event::fields(fields) }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
-use telepath_core::event::{EventKind, EventSubject, NewEvent};
+use telepath_core::event::{KeyCreated, KeyRevoked};
 use telepath_core::id::{AccountId, AuditId, EventId, KeyId, SecretId};
 use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, Rights, SecretRecord};
 use telepath_core::secret::{HashedKey, KeyMask};
@@ -77,8 +77,8 @@ pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Ch
         after,
     };
     audit::write(db, &entry).await?;
-    let created = key_event(EventKind::KeyCreated, id, &new.name, origin);
-    event::write(db, account, event_id, created, origin.at).await?;
+    let created = KeyCreated { key_id: id, name: new.name.clone(), actor: origin.actor };
+    event::write(db, account, event_id, created.into(), origin.at).await?;
     let secret =
         SecretRecord { id: secret_id, mask, created_at: origin.at, expires_at: None, last_use: None };
     Ok(created_key(id, account, secret, hash, new, origin))
@@ -210,8 +210,8 @@ pub(crate) async fn revoke(db: &mut Connection, revoke: Revoke) -> Result<Change
         after: json!({ "reason": reason }),
     };
     audit::write(db, &entry).await?;
-    let revoked = key_event(EventKind::KeyRevoked, id, &old.name, origin);
-    event::write(db, account, event_id, revoked, origin.at).await?;
+    let revoked = KeyRevoked { key_id: id, name: old.name, actor: origin.actor };
+    event::write(db, account, event_id, revoked.into(), origin.at).await?;
     Ok(read_back(db, account, id).await?)
 }
 
@@ -254,9 +254,4 @@ fn audit_fields(key: &KeyRecord) -> Map<String, Value> {
         "expires_at": key.expires_at,
         "not_before": key.not_before,
     }))
-}
-
-pub(super) fn key_event(kind: EventKind, id: KeyId, name: &str, origin: Origin) -> NewEvent {
-    let fields = json!({ "key_id": id, "name": name, "actor": origin.actor.to_string() });
-    NewEvent { kind, subject: EventSubject::Key(id), fields: event::fields(fields) }
 }

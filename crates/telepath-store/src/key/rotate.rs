@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
-use telepath_core::event::EventKind;
+use telepath_core::event::KeyRotated;
 use telepath_core::id::{AccountId, AuditId, EventId, KeyId, SecretId};
 use telepath_core::key::{
     GraceSeconds, KeyRecord, KeyStatus, MAX_ROTATED_TOGETHER, Rotation, SecretStatus, TooManySecrets,
 };
 use telepath_core::secret::{HashedKey, KeyMask, KeyMode, PlainKey};
 
-use super::change::{key_event, read_back};
+use super::change::read_back;
 use super::commit::{Changed, TouchedKeys};
 use super::grantor::{self, check_covers, check_covers_scopes};
 use super::{KeyChangeError, RotateAllError, row};
@@ -108,8 +108,8 @@ async fn write(
         after: json!({ "secret": secret_id, "grace_seconds": grace.get() }),
     };
     audit::write(db, &entry).await?;
-    let rotated = key_event(EventKind::KeyRotated, key.id, &key.name, origin);
-    event::write(db, key.account_id, event_id, rotated, origin.at).await
+    let rotated = KeyRotated { key_id: key.id, name: key.name.clone(), actor: origin.actor };
+    event::write(db, key.account_id, event_id, rotated.into(), origin.at).await
 }
 
 /// Rotates every usable key of an account; `touched` learns of each key before anything is written of it, so that all

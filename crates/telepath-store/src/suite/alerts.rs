@@ -136,7 +136,7 @@ async fn notices_become_alerts_that_say_why(fixture: Arc<Fixture>) {
     store.record_security_signal(SecuritySignal::DeadKeyUsed { key, address });
     assert_eq!(store.raise_security_alerts().await.unwrap(), 1);
     let sql =
-        "SELECT rule, severity, message, figures FROM alerts WHERE key_id = $1 ORDER BY raised_at, rule";
+        "SELECT rule, severity, message, figures FROM alerts WHERE subject_id = $1 ORDER BY raised_at, rule";
     let rows = select(&store, sql, binds![key.to_string()]).await;
     let texts: Vec<_> = rows
         .iter()

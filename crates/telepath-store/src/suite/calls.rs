@@ -114,15 +114,6 @@ async fn a_call_lives_and_ends_and_tells_of_it_in_order(fixture: Arc<Fixture>) {
     assert_eq!(events[3]["duration_seconds"], 11);
     assert_eq!(events[3]["metrics"]["ai_latency_ms"], 420);
     assert_eq!(events[3]["metrics"]["carrier_lag_ms"], serde_json::Value::Null);
-    for event in &events {
-        let kind = event["event"].as_str().unwrap();
-        let known = telepath_core::event::EventKind::ALL.iter().find(|known| known.name() == kind).unwrap();
-        let mut members: Vec<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
-        let mut expected = [&["event", "id", "sequence", "timestamp"], known.fields()].concat();
-        members.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(members, expected);
-    }
     store.close().await;
 }
 

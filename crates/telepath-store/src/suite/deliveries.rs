@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 use telepath_core::alert::{AlertFilter, AlertRule, AlertSubject};
-use telepath_core::event::{EventKind, EventSubject, NewEvent};
+use telepath_core::event::{EventKind, WebhookTest};
 use telepath_core::id::AccountId;
 use telepath_core::page::PageRequest;
 use telepath_core::ports::CallControl as _;
@@ -119,13 +119,12 @@ async fn an_event_that_did_not_happen_is_delivered_to_nobody(fixture: Arc<Fixtur
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
     let (id, now) = (store.new_id(store.now()).unwrap(), store.now());
-    let subject = EventSubject::Webhook(webhook.id);
-    let event = NewEvent { kind: EventKind::WebhookTest, subject, fields: serde_json::Map::new() };
+    let event = WebhookTest { webhook_id: webhook.id, reason: "requested" };
     let broken: Result<(), StoreError> = store
         .backend
         .write(move |db: &mut Connection| {
             Box::pin(async move {
-                crate::event::write(db, account, id, event, now).await?;
+                crate::event::write(db, account, id, event.into(), now).await?;
                 Err(StoreError::Busy)
             })
         })
@@ -281,7 +280,7 @@ async fn an_endpoint_that_fails_for_days_is_warned_about_and_given_up(fixture: A
     let shown = store.get_webhook(account, webhook.id).await.unwrap().unwrap();
     assert_eq!((shown.status, shown.health.failures), (WebhookStatus::Disabled, 21));
     assert_eq!(shown.health.given_up_at(), Some(super::NOON.plus(Duration::from_hours(120))));
-    let about = AlertFilter { webhook_id: Some(webhook.id), ..AlertFilter::default() };
+    let about = AlertFilter { subject: Some(webhook.id.into()), ..AlertFilter::default() };
     let alerts = store.list_alerts(account, about, PageRequest::default()).await.unwrap().page.items;
     let [alert] = alerts.as_slice() else { panic!("one warning for one run of failures: {alerts:?}") };
     assert_eq!((alert.rule, alert.subject), (AlertRule::WebhookFailing, AlertSubject::Webhook(webhook.id)));

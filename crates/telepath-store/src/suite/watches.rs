@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use telepath_core::alert::{AlertFilter, AlertRule, SecuritySignal};
+use telepath_core::alert::{AlertFilter, AlertRule, AlertSubject, SecuritySignal};
 use telepath_core::clock::{Clock as _, Timestamp};
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::page::PageRequest;
@@ -41,7 +41,11 @@ async fn used(store: &Store, key: KeyId, at: Timestamp, status: u32, requests: u
 
 async fn raised(store: &Store, account: AccountId) -> Vec<(AlertRule, KeyId)> {
     let listed = store.list_alerts(account, AlertFilter::default(), PageRequest::default()).await.unwrap();
-    listed.page.items.iter().map(|alert| (alert.rule, alert.subject.key().unwrap())).collect()
+    let key_of = |subject| match subject {
+        AlertSubject::Key(key) => key,
+        other => panic!("{other:?}"),
+    };
+    listed.page.items.iter().map(|alert| (alert.rule, key_of(alert.subject))).collect()
 }
 
 async fn a_minute_is_looked_at_once_and_only_when_it_has_settled(fixture: Arc<Fixture>) {

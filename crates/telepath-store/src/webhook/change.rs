@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::clock::Timestamp;
-use telepath_core::event::{EventKind, EventSubject, NewEvent};
+use telepath_core::event::{WebhookDisabled, WebhookTest};
 use telepath_core::id::{AccountId, AuditId, EventId, TrunkId, WebhookId};
 use telepath_core::validation::Invalid;
 use telepath_core::webhook::delivery::id_of;
@@ -171,8 +171,8 @@ async fn write_disabled_event(
     reason: DisabledReason,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let told = webhook_event(EventKind::WebhookDisabled, webhook.id, reason.name());
-    event::write(db, webhook.account_id, event_id, told, now).await
+    let disabled = WebhookDisabled { webhook_id: webhook.id, reason };
+    event::write(db, webhook.account_id, event_id, disabled.into(), now).await
 }
 
 /// What waits is held. A delivery that is under way ends as it ends.
@@ -268,8 +268,8 @@ pub(super) async fn test(db: &mut Connection, test: Test) -> Result<DeliveryReco
         return Err(WebhookChangeError::Disabled);
     }
     write_audit(db, audit_id, &webhook, origin, AuditAction::WebhookTested, (Map::new(), Map::new())).await?;
-    let told = webhook_event(EventKind::WebhookTest, id, "requested");
-    event::write(db, account, event_id, told, origin.at).await?;
+    let requested = WebhookTest { webhook_id: id, reason: "requested" };
+    event::write(db, account, event_id, requested.into(), origin.at).await?;
     let made = record(db, account, id_of(event_id, id)).await?;
     Ok(made.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
 }
@@ -316,12 +316,7 @@ async fn write_audit(
     audit::write(db, &entry).await
 }
 
-fn webhook_event(kind: EventKind, id: WebhookId, reason: &str) -> NewEvent {
-    let fields = event::fields(json!({ "webhook_id": id, "reason": reason }));
-    NewEvent { kind, subject: EventSubject::Webhook(id), fields }
-}
-
-/// A audit fields as the audit trail keeps it, for ever and for others to read: where the endpoint is, without the rest of the URL,
+/// The fields as the audit trail keeps them, for ever and for others to read: where the endpoint is, without the rest of the URL,
 /// which may hold a secret of the receiver.
 fn masked(webhook: &Webhook, mut audit_fields: Map<String, Value>) -> Map<String, Value> {
     if let Some(url) = audit_fields.get_mut("url") {

@@ -3,7 +3,7 @@
 
 use telepath_core::clock::Timestamp;
 use telepath_core::event::{EventKind, EventSubject};
-use telepath_core::id::{AccountId, EventId, TrunkId, WebhookId};
+use telepath_core::id::{AccountId, EventId, WebhookId};
 use telepath_core::webhook::WebhookStatus;
 use telepath_core::webhook::delivery::{DeliveryStatus, id_of};
 
@@ -54,16 +54,9 @@ fn wants(row: &Row, event: Stored) -> Result<Option<(WebhookId, WebhookStatus)>,
     let wanted = if event.kind == EventKind::WebhookTest {
         event.subject == EventSubject::Webhook(id)
     } else {
-        row::subscription_of(row)?.wants(event.kind, trunk_of(event.subject))
+        row::subscription_of(row)?.wants(event.kind, event.subject.trunk())
     };
     if wanted { Ok(Some((id, row.named("status", WebhookStatus::from_name)?))) } else { Ok(None) }
-}
-
-const fn trunk_of(subject: EventSubject) -> Option<TrunkId> {
-    match subject {
-        EventSubject::Call(_, trunk) => Some(trunk),
-        EventSubject::Key(_) | EventSubject::Webhook(_) => None,
-    }
 }
 
 async fn insert(

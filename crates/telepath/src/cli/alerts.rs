@@ -50,6 +50,9 @@ pub(crate) struct ListArgs {
     /// Only alerts about this webhook
     #[arg(long, value_name = "WEBHOOK", conflicts_with = "key", help_heading = "Filters")]
     webhook: Option<WebhookId>,
+    /// Only alerts about the key, webhook, trunk, user or account with this id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["key", "webhook"], help_heading = "Filters")]
+    subject: Option<String>,
     /// Only alerts of this rule, such as expiring
     #[arg(long, help_heading = "Filters")]
     rule: Option<String>,
@@ -86,6 +89,7 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     let query = AlertsQuery {
         key_id: args.key,
         webhook_id: args.webhook,
+        subject_id: args.subject,
         rule: args.rule,
         status: args.status,
         ..AlertsQuery::default()
@@ -105,15 +109,14 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
 }
 
 fn print(alerts: &[Alert], as_json: bool, now: Timestamp) -> Result<(), Failure> {
-    let head = ["ID", "AGE", "SEVERITY", "STATE", "KEY OR WEBHOOK", "ALERT"];
+    let head = ["ID", "AGE", "SEVERITY", "STATE", "SUBJECT", "ALERT"];
     pages::print(alerts, as_json, "No alerts.", head, |alert| {
-        let subject = alert.key_name.as_deref().or(alert.webhook_host.as_deref()).unwrap_or("-");
         [
             alert.id.to_string(),
             text::since(Some(alert.raised_at), now),
             alert.severity.clone(),
             if alert.acknowledged_at.is_some() { "acknowledged" } else { "open" }.to_owned(),
-            text::truncate(subject, NAME),
+            text::truncate(&alert.subject.name, NAME),
             format!("{}: {}", alert.rule, alert.message),
         ]
     })

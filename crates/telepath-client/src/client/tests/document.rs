@@ -247,6 +247,8 @@ async fn ask(client: &Client, operation: &str) -> Result<(), Error> {
             let query = AlertsQuery {
                 key_id: Some(key),
                 webhook_id: Some(webhook),
+                subject_kind: word(),
+                subject_id: word(),
                 rule: word(),
                 status: word(),
                 limit: count,

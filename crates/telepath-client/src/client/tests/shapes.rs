@@ -162,7 +162,7 @@ async fn audit_and_alerts_are_read() {
         "after": null, "hash": "ab"});
     let pagination = json!({"limit": 20, "offset": 0, "total": 1, "next_cursor": null});
     let alert = json!({"id": crate::AlertId::from_bytes([5; 16]), "rule": "new_address", "severity": "warning",
-        "key_id": key_id(), "key_name": "n", "message": "m", "figures": {"address": "192.0.2.1"},
+        "subject": {"kind": "key", "id": key_id(), "name": "n"}, "key_id": key_id(), "key_name": "n", "message": "m", "figures": {"address": "192.0.2.1"},
         "raised_at": "2026-01-31T12:00:00Z", "acknowledged_at": null, "acknowledged_by": null});
     let (server, client) = Server::tcp([
         json_step(&json!({"audit_events": [entry], "pagination": pagination})),
