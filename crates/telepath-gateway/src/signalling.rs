@@ -7,6 +7,8 @@ mod auth_throttle;
 mod called_number;
 mod rejection_log;
 mod sip_trace;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::io;
@@ -32,7 +34,7 @@ use auth_throttle::AuthThrottle;
 use rejection_log::RejectionLog;
 use sip_trace::SipTrace;
 
-/// Datagrams read from the socket before timers and commands get their turn.
+/// Datagrams read from the socket in one turn, before the timers and the next command.
 const BATCH: usize = 64;
 /// Lifetime of a nonce in seconds.
 const NONCE_LIFETIME_SECONDS: u64 = 300;
@@ -128,14 +130,21 @@ impl Signalling {
                 received = self.socket.recv_from(&mut buffer) => Wakeup::Datagram(received),
                 () = sleep_until(deadline), if deadline.is_some() => Wakeup::Timer,
             };
-            match wakeup {
-                Wakeup::Command(command) => self.apply(command),
-                Wakeup::Datagram(received) => self.receive(received, &mut buffer),
-                Wakeup::Timer => self.endpoint.handle_timeout(Instant::now()),
-                Wakeup::CommandsClosed => self.stopped = true,
-            }
+            self.take_turn(wakeup, &mut buffer, Instant::now());
             self.flush().await;
         }
+    }
+
+    /// Serves the wakeup and then the timers that are due, because a socket that always has a datagram would otherwise
+    /// keep the timers waiting.
+    fn take_turn(&mut self, wakeup: Wakeup, buffer: &mut [u8], now: Instant) {
+        match wakeup {
+            Wakeup::Command(command) => self.apply(command),
+            Wakeup::Datagram(received) => self.receive(received, buffer),
+            Wakeup::Timer => {}
+            Wakeup::CommandsClosed => self.stopped = true,
+        }
+        self.endpoint.handle_timeout(now);
     }
 
     /// Processes this datagram and those that wait behind it, at most [`BATCH`].

@@ -4,5 +4,5 @@ mod admission;
 mod agent;
 mod call_end;
 mod calls;
-mod fixture;
+pub(crate) mod fixture;
 mod renegotiation;

@@ -29,8 +29,8 @@ use crate::caller::{CallOutcome, CallerOptions, place_call};
 use crate::echo_agent::{EchoAgent, accept_subprotocol};
 use crate::{Gateway, GatewayCounts, GatewayHandle, GatewayOptions};
 
-pub(super) const USER: &str = "support-01";
-pub(super) const PASSWORD: &str = "correct horse battery";
+pub(crate) const USER: &str = "support-01";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 /// Four periods fit into ten milliseconds.
 pub(super) const TONE: Hertz = Hertz(400.0);
 /// Exceeded only by a failing test.
@@ -48,7 +48,7 @@ pub(super) enum ControlReport {
 }
 
 /// An in-memory control plane. `changed` counts the reports of the gateway, so that tests can wait for them.
-pub(super) struct TestControl {
+pub(crate) struct TestControl {
     pub(super) trunks: Mutex<HashMap<String, TrunkForCall>>,
     reports: Mutex<Vec<ControlReport>>,
     changed: watch::Sender<usize>,
@@ -58,6 +58,17 @@ pub(super) struct TestControl {
 }
 
 impl TestControl {
+    /// One trunk, [`USER`], whose agent has this URL.
+    pub(crate) fn new(agent_url: &str) -> Self {
+        Self {
+            trunks: Mutex::new(HashMap::from([(USER.to_owned(), trunk(agent_url))])),
+            reports: Mutex::default(),
+            changed: watch::Sender::new(0),
+            end_failures: Mutex::default(),
+            unavailable: Mutex::default(),
+        }
+    }
+
     fn record(&self, report: ControlReport) {
         self.reports.lock().unwrap().push(report);
         self.changed.send_modify(|count| *count += 1);
@@ -91,7 +102,7 @@ impl TestControl {
         started().unwrap()
     }
 
-    pub(super) fn change_trunk(&self, change_trunk: impl FnOnce(&mut TrunkForCall)) {
+    pub(crate) fn change_trunk(&self, change_trunk: impl FnOnce(&mut TrunkForCall)) {
         change_trunk(self.trunks.lock().unwrap().get_mut(USER).unwrap());
     }
 }
@@ -181,7 +192,7 @@ pub(super) struct TestGateway {
     pub(super) sip: SocketAddr,
 }
 
-pub(super) fn loopback(port: u16) -> SocketAddr {
+pub(crate) fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
@@ -203,13 +214,7 @@ impl TestGateway {
         options.rtp_port_drain = Duration::ZERO;
         options.egress = egress_to(agent_url);
         adjust(&mut options);
-        let control = Arc::new(TestControl {
-            trunks: Mutex::new(HashMap::from([(USER.to_owned(), trunk(agent_url))])),
-            reports: Mutex::default(),
-            changed: watch::Sender::new(0),
-            end_failures: Mutex::default(),
-            unavailable: Mutex::default(),
-        });
+        let control = Arc::new(TestControl::new(agent_url));
         let gateway =
             Gateway::start(options, control.clone(), Arc::new(SystemClock), entropy, [9; 32]).await.unwrap();
         Self { handle: gateway.handle(), sip: gateway.sip_addr(), gateway, control }
