@@ -58,8 +58,11 @@ impl Default for Timing {
 pub struct EndpointLimits {
     /// Concurrent calls, including calls that wait for the response to a BYE.
     pub max_calls: usize,
-    /// Concurrent server transactions, including completed ones that absorb retransmissions.
+    /// Concurrent server transactions of INVITEs outside dialogs, including completed ones that absorb
+    /// retransmissions. Requests within a dialog are not counted here, so a flood of INVITEs cannot refuse them.
     pub max_server_transactions: usize,
+    /// Concurrent server transactions of requests within the dialog of one call. A BYE is accepted beyond it.
+    pub max_transactions_per_call: usize,
     /// Concurrent client transactions.
     pub max_client_transactions: usize,
     /// The capacity of each queue that is polled. If the queue of datagrams or of events is full, incoming datagrams
@@ -74,6 +77,7 @@ impl Default for EndpointLimits {
         Self {
             max_calls: 10_000,
             max_server_transactions: 100_000,
+            max_transactions_per_call: 64,
             max_client_transactions: 50_000,
             max_queue: 4_096,
             retry_after: Duration::from_secs(5),

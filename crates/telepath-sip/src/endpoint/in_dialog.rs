@@ -29,16 +29,26 @@ impl Endpoint {
         now: Instant,
     ) {
         self.trace.belongs_to(handle);
-        if self.servers.len() >= self.config.limits.max_server_transactions {
-            let rejection = self.over_limit(RejectReason::TransactionTableFull);
+        let full = self.servers.of_call(handle) >= self.config.limits.max_transactions_per_call;
+        if full && method != ServedMethod::Bye {
+            let rejection = self.over_limit(RejectReason::CallTransactionsFull);
             return self.reject_request(request, source, rejection, now);
         }
         let Some(call) = self.calls.get_mut(&handle) else { return };
-        if call.dialog.remote_seq.is_some_and(|last| request.cseq().number <= last) {
+        let number = request.cseq().number;
+        // Section 12.2.2 demands 500 for a lower number only. A BYE with an equal one is accepted: it can do no harm, and
+        // without it the call would go on.
+        let in_order = |last| number > last || (number == last && method == ServedMethod::Bye);
+        if !call.dialog.remote_seq.is_none_or(in_order) {
             let rejection = Rejection::new(RejectReason::CSeqNotAdvanced, StatusCode::SERVER_INTERNAL_ERROR);
             return self.reject_request(request, source, rejection.with_phrase("CSeq Not Advanced"), now);
         }
-        call.dialog.remote_seq = Some(request.cseq().number);
+        call.dialog.remote_seq = Some(number);
+        if full {
+            // A BYE needs no transaction: its retransmission finds no dialog and gets 481, which ends the call too.
+            self.respond_stateless(request, source, StatusCode::OK, None, Headers::default(), now);
+            return self.receive_bye(handle, now);
+        }
         let Some(id) = self.servers.add(request, source, None, Some(handle)) else { return };
         match method {
             ServedMethod::Bye => {

@@ -27,6 +27,7 @@ pub enum RejectReason {
     ReInvitePending,
     CallTableFull,
     TransactionTableFull,
+    CallTransactionsFull,
     StrayResponse,
 }
 
@@ -58,6 +59,7 @@ impl RejectReason {
             Self::CSeqNotAdvanced => "cseq_not_advanced",
             Self::ReInvitePending => "reinvite_pending",
             Self::CallTableFull => "call_table_full",
+            Self::CallTransactionsFull => "call_transactions_full",
             Self::TransactionTableFull => "transaction_table_full",
             Self::StrayResponse => "stray_response",
         }

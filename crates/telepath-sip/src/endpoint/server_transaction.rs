@@ -106,12 +106,24 @@ pub(super) struct ServerTable {
     by_id: HashMap<ServerId, ServerTransaction>,
     by_key: HashMap<ServerKey, ServerId>,
     merged: HashMap<MergeKey, ServerId>,
+    /// Transactions within the dialog of each call.
+    in_dialog: HashMap<CallHandle, usize>,
     last_id: u64,
 }
 
 impl ServerTable {
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Transactions of requests outside dialogs.
+    pub(super) fn initial(&self) -> usize {
+        self.merged.len()
+    }
+
+    /// Transactions of requests within the dialog of a call.
+    pub(super) fn of_call(&self, call: CallHandle) -> usize {
+        self.in_dialog.get(&call).copied().unwrap_or(0)
     }
 
     pub(super) fn get(&self, id: ServerId) -> Option<&ServerTransaction> {
@@ -150,8 +162,10 @@ impl ServerTable {
         self.last_id += 1;
         let id = ServerId(self.last_id);
         let merge = MergeKey::of(request).filter(|_| request.to().tag().is_none());
-        if let Some(merge) = &merge {
-            self.merged.insert(merge.clone(), id);
+        match (&merge, call) {
+            (Some(merge), _) => drop(self.merged.insert(merge.clone(), id)),
+            (None, Some(call)) => *self.in_dialog.entry(call).or_default() += 1,
+            (None, None) => {}
         }
         self.by_key.insert(key.clone(), id);
         let transaction = ServerTransaction {
@@ -174,8 +188,17 @@ impl ServerTable {
     fn remove(&mut self, id: ServerId) -> Option<ServerTransaction> {
         let transaction = self.by_id.remove(&id)?;
         self.by_key.remove(&transaction.key);
-        if let Some(merge) = &transaction.merge {
-            self.merged.remove(merge);
+        match (&transaction.merge, transaction.call) {
+            (Some(merge), _) => drop(self.merged.remove(merge)),
+            (None, Some(call)) => {
+                if let Some(count) = self.in_dialog.get_mut(&call) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.in_dialog.remove(&call);
+                    }
+                }
+            }
+            (None, None) => {}
         }
         Some(transaction)
     }

@@ -121,7 +121,7 @@ impl Endpoint {
         if self.calls.len() >= limits.max_calls {
             return Err(self.over_limit(RejectReason::CallTableFull));
         }
-        if self.servers.len() >= limits.max_server_transactions {
+        if self.servers.initial() >= limits.max_server_transactions {
             return Err(self.over_limit(RejectReason::TransactionTableFull));
         }
         Ok(())

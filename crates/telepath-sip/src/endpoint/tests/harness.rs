@@ -136,7 +136,11 @@ impl Harness {
 
     /// An established call; the string is the To parameter `;tag=…`.
     pub(super) fn established() -> (Self, CallHandle, String) {
-        let mut harness = Self::new();
+        Self::established_with(EndpointLimits::default())
+    }
+
+    pub(super) fn established_with(limits: EndpointLimits) -> (Self, CallHandle, String) {
+        let mut harness = Self::with(limits);
         harness.receive(&INVITE);
         let call = harness.call();
         harness.endpoint.accept(call, &sdp("v=0\r\n"), harness.now).unwrap();

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::{DialogEnd, EndpointCounts, Event, ReInviteMethod, RejectReason, WrongCallState};
+use super::super::{
+    DialogEnd, EndpointCounts, EndpointLimits, Event, ReInviteMethod, RejectReason, WrongCallState,
+};
 use super::harness::{Harness, INVITE, TestRequest, status, statuses, tag_of, without_body};
 use super::pair::sdp;
 use crate::message::StatusCode;
@@ -194,4 +196,50 @@ fn hanging_up_terminates_a_pending_reinvite_with_487() {
     harness.advance(Duration::from_mins(2));
     assert_eq!(harness.dialog_ends(), [DialogEnd::ByeSent { confirmed: false }]);
     assert_eq!(harness.endpoint.counts(), EndpointCounts::default());
+}
+
+#[test]
+fn a_table_full_of_initial_invites_does_not_refuse_in_dialog_requests() {
+    let limits =
+        EndpointLimits { max_server_transactions: 40, max_calls: 1_000, ..EndpointLimits::default() };
+    let (mut harness, call, tag) = Harness::established_with(limits);
+    for n in 0..100 {
+        let flood = INVITE.text().replace("Call-ID: test", &format!("Call-ID: flood-{n}"));
+        harness.receive_text(&flood.replace("z9hG4bKone", &format!("z9hG4bKflood{n}")));
+    }
+    assert_eq!(harness.reject_reason(), RejectReason::TransactionTableFull);
+    let reinvite =
+        TestRequest { start: "INVITE sip:x SIP/2.0", branch: "re", to_tag: &tag, cseq: "6 INVITE", ..INVITE };
+    assert_eq!(harness.statuses(&reinvite), [100]);
+    harness.endpoint.accept_reinvite(call, &sdp("v=0 again"), harness.now).unwrap();
+    harness.receive(&without_body("ACK sip:x SIP/2.0", "ack2", "6 ACK", &tag));
+    assert_eq!(harness.statuses(&without_body("OPTIONS sip:x SIP/2.0", "b1", "7 OPTIONS", &tag)), [200]);
+    assert_eq!(harness.statuses(&without_body("BYE sip:x SIP/2.0", "b2", "8 BYE", &tag)), [200]);
+    assert!(harness.dialog_ends().contains(&DialogEnd::ByeReceived));
+}
+
+#[test]
+fn one_call_cannot_use_up_the_transactions_of_other_calls_and_its_bye_is_accepted() {
+    let limits = EndpointLimits { max_transactions_per_call: 4, ..EndpointLimits::default() };
+    let (mut harness, _, tag) = Harness::established_with(limits);
+    let mut options = |n: u32| {
+        let (branch, cseq) = (format!("o{n}"), format!("{n} OPTIONS"));
+        harness.statuses(&without_body("OPTIONS sip:x SIP/2.0", &branch, &cseq, &tag))
+    };
+    assert_eq!((6..12).flat_map(&mut options).collect::<Vec<_>>(), [200, 200, 200, 200, 503, 503]);
+    assert_eq!(harness.reject_reason(), RejectReason::CallTransactionsFull);
+    let sent = harness.receive(&without_body("BYE sip:x SIP/2.0", "bye", "20 BYE", &tag));
+    assert_eq!(statuses(&sent), [200]);
+    assert_eq!(harness.dialog_ends(), [DialogEnd::ByeReceived]);
+    harness.advance(Duration::from_mins(1));
+    assert_eq!(harness.endpoint.counts(), EndpointCounts::default());
+}
+
+#[test]
+fn a_bye_whose_cseq_has_not_advanced_ends_the_call() {
+    let (mut harness, _, tag) = Harness::established();
+    assert_eq!(harness.statuses(&without_body("OPTIONS sip:x SIP/2.0", "b1", "6 OPTIONS", &tag)), [200]);
+    assert_eq!(harness.statuses(&without_body("BYE sip:x SIP/2.0", "b2", "5 BYE", &tag)), [500], "lower");
+    assert_eq!(harness.statuses(&without_body("BYE sip:x SIP/2.0", "b3", "6 BYE", &tag)), [200], "equal");
+    assert_eq!(harness.dialog_ends(), [DialogEnd::ByeReceived]);
 }
