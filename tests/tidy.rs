@@ -1,11 +1,11 @@
 //! Rules about the repository that no compiler checks. Each test reports every violation.
 
 mod architecture;
+mod boundaries;
 mod catalogues;
 mod files;
 mod imports;
 mod migrations;
-mod walls;
 mod words;
 
 use std::fs;

@@ -11,12 +11,12 @@ use telepath_core::entropy::EntropyError;
 use telepath_core::error::ErrorCode;
 use telepath_core::limit::RateLimit;
 use telepath_core::ports::LiveCalls;
+use telepath_http::RequestIds;
 use telepath_store::{AddressWindows, Store};
 
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::options::ApiOptions;
-use crate::request_id::RequestIds;
 use crate::router::router_and_document;
 use crate::routes;
 use crate::state::exports::ExportSlots;
@@ -78,12 +78,6 @@ impl Api {
     /// Waits until every reported key is revoked. Call it when no more requests arrive.
     pub async fn drain_leaks(&self) {
         self.shared.leaks.drain().await;
-    }
-
-    /// Moves the samples of the recorder's histograms into their buckets. Call it every few seconds: without it, samples
-    /// accumulate in memory until the next request for `/metrics`.
-    pub(crate) fn run_upkeep(&self) {
-        self.shared.prometheus.run_upkeep();
     }
 }
 

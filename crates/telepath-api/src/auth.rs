@@ -6,5 +6,3 @@ pub(crate) mod access_log;
 pub(crate) mod admission;
 pub(crate) mod caller;
 pub(crate) mod credentials;
-pub(crate) mod peer;
-pub(crate) mod proxy;

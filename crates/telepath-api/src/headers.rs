@@ -7,8 +7,8 @@ use bytes::Bytes;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{Id as _, RequestId};
 use telepath_core::limit::{WINDOW_SECONDS, WindowState};
+use telepath_http::REQUEST_ID;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");

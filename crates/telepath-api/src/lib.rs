@@ -1,11 +1,11 @@
 //! The HTTPS API: one file per resource, authentication and authorization, error mapping, OpenAPI.
 //!
-//! [`Api::new`] assembles the API over a store, and the `serve_*` functions serve it on a listener. Every request goes
-//! through [`Api::handle`], which admits it, runs its handler and completes the response.
+//! [`Api::new`] assembles the API over a store. It is an [`telepath_http::App`], which a [`telepath_http::HttpServer`]
+//! serves. Every request goes through [`Api::handle`], which admits it, runs its handler and completes the response.
 //!
-//! Imports run one way, from the top of this list to the bottom: `listen`, `app`, `router`, `openapi`, `resources`,
-//! `idempotency`, `auth`, `state`, `extract`, `handler`, `error`, and the leaves `headers`, `metrics`, `options`, `refusal`,
-//! `request_id` and `routes`.
+//! Imports run one way, from the top of this list to the bottom: `app`, `router`, `openapi`, `resources`,
+//! `idempotency`, `auth`, `state`, `extract`, `handler`, `error`, and the leaves `headers`, `metrics`, `options`, `refusal`
+//! and `routes`.
 
 mod app;
 mod auth;
@@ -14,12 +14,10 @@ mod extract;
 mod handler;
 mod headers;
 mod idempotency;
-mod listen;
 mod metrics;
 mod openapi;
 mod options;
 mod refusal;
-mod request_id;
 mod resources;
 mod router;
 mod routes;
@@ -28,9 +26,7 @@ mod state;
 mod tests;
 
 pub use app::Api;
-pub use auth::peer::Peer;
 pub use extract::json::MAX_BODY_BYTES;
-pub use listen::{ALPN_PROTOCOLS, LoopbackError, LoopbackListener};
-pub use options::{ApiOptions, ConnectionLimits};
+pub use options::ApiOptions;
 pub use routes::{Access, ROUTES, RouteRow};
 pub use state::Readiness;

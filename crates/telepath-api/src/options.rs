@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use telepath_core::address::NetworkList;
 use telepath_core::id::AccountId;
 use telepath_core::leak::SigningKeys;
 use telepath_core::limit::RateLimit;
@@ -21,8 +20,6 @@ pub struct ApiOptions {
     /// Host, with its port when it is not the usual one, under which carriers reach the SIP side; the second half of
     /// every `sip_endpoint`.
     pub sip_host: String,
-    /// Peers whose forwarding headers are believed.
-    pub trusted_proxies: NetworkList,
     /// The account that local administration works on.
     pub local_account: AccountId,
     /// How often local administration may ask.
@@ -31,8 +28,6 @@ pub struct ApiOptions {
     pub request_timeout: Duration,
     /// A body that takes longer to arrive is given up.
     pub body_timeout: Duration,
-    /// What each listener holds its peers to.
-    pub connections: ConnectionLimits,
     /// With which keys a secret-scanning partner signs its lists; without them none are taken.
     pub signing_keys: Option<Arc<SigningKeys>>,
     /// Whom to tell of weaknesses, as a URI; without it there is no `security.txt`.
@@ -41,44 +36,15 @@ pub struct ApiOptions {
     pub egress: Egress,
 }
 
-/// What each listener holds its peers to.
-#[derive(Debug, Clone, Copy)]
-pub struct ConnectionLimits {
-    /// Connections at once; more wait in the system's queue.
-    pub at_once: usize,
-    /// For the first byte and the TLS handshake.
-    pub handshake: Duration,
-    /// For a whole request head; also how long an HTTP/1.1 connection may be kept without a request.
-    pub head: Duration,
-    /// How long an HTTP/2 connection may be kept without a request.
-    pub idle: Duration,
-    /// How long requests may go on after the server was asked to stop.
-    pub drain: Duration,
-}
-
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            at_once: 10_000,
-            handshake: Duration::from_secs(10),
-            head: Duration::from_secs(10),
-            idle: Duration::from_secs(75),
-            drain: Duration::from_secs(10),
-        }
-    }
-}
-
 impl ApiOptions {
     /// The usual values.
     pub fn new(sip_host: String, local_account: AccountId) -> Self {
         Self {
             sip_host,
-            trusted_proxies: NetworkList::default(),
             local_account,
             local_limit: LOCAL_LIMIT,
             request_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(20),
-            connections: ConnectionLimits::default(),
             signing_keys: None,
             security_contact: None,
             egress: Egress::default(),

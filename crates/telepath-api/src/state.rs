@@ -12,12 +12,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use telepath_core::clock::Timestamp;
 use telepath_core::limit::Window;
 use telepath_core::ports::LiveCalls;
+use telepath_http::RequestIds;
 use telepath_store::{AddressWindows, Store};
 
 use crate::extract::json::BodyTimeout;
 use crate::metrics::Metrics;
 use crate::options::ApiOptions;
-use crate::request_id::RequestIds;
 use exports::ExportSlots;
 use leaks::LeakQueue;
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use telepath_api::ALPN_PROTOCOLS;
 use telepath_core::clock::Timestamp;
+use telepath_http::ALPN_PROTOCOLS;
 use tokio::sync::watch;
 
 pub use authority::{CertificateStatus, RENEW_WITHIN};

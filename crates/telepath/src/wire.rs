@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use telepath_api::{Api, ApiOptions, ConnectionLimits, Readiness};
+use telepath_api::{Api, ApiOptions, Readiness};
 use telepath_core::entropy::EntropyError;
 use telepath_core::id::AccountId;
 use telepath_core::leak::SigningKeys;
 use telepath_core::ports::LiveCalls;
 use telepath_egress::Egress;
 use telepath_gateway::{Gateway, GatewayOptions, StartError};
+use telepath_http::{ConnectionLimits, Dispatcher, HttpServer, ServerOptions};
 use telepath_store::{ProcessRole, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,6 +34,8 @@ use crate::tls::Certificates;
 use crate::{deliveries, signals, workers};
 use listeners::Listeners;
 
+/// The interval at which the metrics recorder is maintained.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// What a task may take to end after everything that it waits for has ended.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(5);
 
@@ -58,7 +61,7 @@ pub struct Server {
     api: Arc<Api>,
     gateway: Gateway,
     readiness: Readiness,
-    doors: CancellationToken,
+    serving: CancellationToken,
     work: CancellationToken,
     tasks: TaskTracker,
     grace: Duration,
@@ -102,10 +105,13 @@ impl Server {
             ca: local_ca(&config.tls.certificate, data),
         };
         let options = ApiOptions { egress: egress.clone(), ..api_options(config, &addresses, account)? };
-        let api = new_api(options, &store, Arc::new(gateway.handle()), prometheus)?;
+        let api = new_api(options, &store, Arc::new(gateway.handle()), prometheus.clone())?;
         let readiness = api.readiness();
-        let (doors, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-        listeners.serve(&api, certificates.subscribe(), &doors, &tasks);
+        let (serving, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        // Every application is mounted here; the API answers all paths that belong to no other.
+        let server = HttpServer::new(Dispatcher::new(Arc::clone(&api)), server_options(config));
+        listeners.serve(&server, certificates.subscribe(), &serving, &tasks);
+        tasks.spawn(run_upkeep(prometheus, work.clone()));
         tasks.spawn(workers::write_request_log(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::roll_up_usage(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_usage(Arc::clone(&store), config.retention, work.clone()));
@@ -122,7 +128,7 @@ impl Server {
         tasks.spawn(workers::renew_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");
         let grace = config.limits.stop_grace;
-        Ok(Self { addresses, store, api, gateway, readiness, doors, work, tasks, grace, _lock: lock })
+        Ok(Self { addresses, store, api, gateway, readiness, serving, work, tasks, grace, _lock: lock })
     }
 
     /// Where it can be reached.
@@ -146,7 +152,7 @@ impl Server {
         if report.tasks_left > 0 {
             tracing::warn!(tasks = report.tasks_left, "calls were cut off at the end of the drain");
         }
-        self.doors.cancel();
+        self.serving.cancel();
         self.work.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.grace + TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {
@@ -204,14 +210,30 @@ fn gateway_failure(error: &StartError) -> Failure {
 }
 
 fn api_options(config: &Config, addresses: &Addresses, account: AccountId) -> Result<ApiOptions, Failure> {
-    let connections = ConnectionLimits { drain: config.limits.stop_grace, ..ConnectionLimits::default() };
     Ok(ApiOptions {
-        trusted_proxies: config.api.trusted_proxies.clone(),
-        connections,
         signing_keys: config.api.signing_keys_file.as_deref().map(signing_keys).transpose()?,
         security_contact: config.api.security_contact.clone(),
         ..ApiOptions::new(sip_host(config.sip.public_host.as_deref(), addresses.sip), account)
     })
+}
+
+fn server_options(config: &Config) -> ServerOptions {
+    ServerOptions {
+        limits: ConnectionLimits { drain: config.limits.stop_grace, ..ConnectionLimits::default() },
+        trusted_proxies: config.api.trusted_proxies.clone(),
+    }
+}
+
+/// Moves the samples of the recorder's histograms into their buckets. Without it, samples would accumulate in memory until
+/// the next request for `/metrics`.
+async fn run_upkeep(prometheus: PrometheusHandle, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => prometheus.run_upkeep(),
+        }
+    }
 }
 
 fn signing_keys(path: &Path) -> Result<Arc<SigningKeys>, Failure> {

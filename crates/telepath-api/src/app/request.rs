@@ -6,21 +6,20 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::{AUTHORIZATION, CONNECTION};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Request};
+use axum::http::{Method, Request};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use telepath_core::address::canonical;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::RequestId;
 use telepath_core::limit::WindowState;
+use telepath_http::{App, BoxError, Peer, Unreadable};
 
 use super::Api;
 use crate::auth::access_log::{AccessLogEntry, RequestHead, ResponseSummary};
 use crate::auth::admission::{Admission, AdmissionControl, Requester};
-use crate::auth::peer::Peer;
 use crate::error::ApiError;
 use crate::handler::run;
 use crate::routes::{self, RouteMatch};
@@ -80,37 +79,9 @@ impl Api {
         run(router, self.shared.options.request_timeout, Request::from_parts(parts, body)).await
     }
 
-    /// Answers a request that arrived over plain HTTP on the TLS port. The connection must be closed after it.
-    pub(crate) fn refuse_in_clear(
-        &self,
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-        peer: IpAddr,
-    ) -> Response {
-        let context = self.open(method, path);
-        let admission = self.admission_control(&context).refuse_clear(headers, canonical(peer));
-        self.refuse_and_close(&context, admission, ErrorCode::HttpsRequired)
-    }
-
-    /// Answers bytes that could not be parsed as a request. The connection must be closed after it.
-    pub(crate) fn refuse_unreadable(&self, code: ErrorCode, peer: Peer) -> Response {
-        let context = self.open(&Method::default(), "");
-        let control = self.admission_control(&context);
-        let admission = match peer {
-            Peer::Local => Admission { outcome: Err(ApiError::of(code)), ..control.admit_local() },
-            Peer::Tls(address) | Peer::Loopback(address) => {
-                control.refuse(canonical(address), ApiError::of(code))
-            }
-        };
-        self.refuse_and_close(&context, admission, code)
-    }
-
-    fn refuse_and_close(&self, context: &RequestContext, admission: Admission, code: ErrorCode) -> Response {
+    fn refuse(&self, context: &RequestContext, admission: Admission, code: ErrorCode) -> Response {
         let error = admission.outcome.err().unwrap_or_else(|| ApiError::of(code));
-        let mut response = self.close(context, error.into_response(), admission.window, None);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        response
+        self.close(context, error.into_response(), admission.window, None)
     }
 
     fn open(&self, method: &Method, path: &str) -> RequestContext {
@@ -157,6 +128,38 @@ impl Api {
         self.shared.metrics.answered(context.matched, status, took);
         log(context, status, took, logged.map(|(entry, _)| entry), error.as_ref());
         response
+    }
+}
+
+impl App for Api {
+    type Body = Body;
+
+    async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        Api::handle(self, request, peer).await
+    }
+
+    fn refuse_plain_http(&self, head: &Parts, client: IpAddr) -> Response {
+        let context = self.open(&head.method, head.uri.path());
+        let admission = self.admission_control(&context).refuse_clear(&head.headers, client);
+        self.refuse(&context, admission, ErrorCode::HttpsRequired)
+    }
+
+    fn refuse_unreadable(&self, problem: Unreadable, peer: Peer) -> Response {
+        let code = match problem {
+            Unreadable::Malformed => ErrorCode::MalformedRequest,
+            Unreadable::HeadersTooLarge => ErrorCode::HeadersTooLarge,
+            Unreadable::PlainHttp => ErrorCode::HttpsRequired,
+        };
+        let context = self.open(&Method::default(), "");
+        let control = self.admission_control(&context);
+        let admission = match peer {
+            Peer::Local { .. } => Admission { outcome: Err(ApiError::of(code)), ..control.admit_local() },
+            Peer::Remote(address) => control.refuse(address, ApiError::of(code)),
+        };
+        self.refuse(&context, admission, code)
     }
 }
 

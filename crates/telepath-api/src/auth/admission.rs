@@ -13,13 +13,12 @@ use telepath_core::error::ErrorCode;
 use telepath_core::limit::{Phase, Take, WindowState};
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, PlainKey};
+use telepath_http::Peer;
 use telepath_store::{Admission as KeyAdmission, KeyHandle};
 
 use crate::auth::access_log::AccessLogEntry;
 use crate::auth::caller::{Anonymous, Caller};
 use crate::auth::credentials::Credential;
-use crate::auth::peer::Peer;
-use crate::auth::proxy::{ForwardedProto, judge};
 use crate::error::ApiError;
 use crate::refusal::Refusal;
 use crate::routes::RouteMatch;
@@ -74,12 +73,8 @@ impl AdmissionControl<'_> {
         path: &str,
     ) -> Admission {
         let address = match peer {
-            Peer::Local => return self.admit_local(),
-            Peer::Tls(address) | Peer::Loopback(address) => address,
-        };
-        let address = match judge(address, headers, &self.shared.options.trusted_proxies) {
-            ForwardedProto::Https(address) => address,
-            ForwardedProto::Http(address) => return self.refuse_clear(headers, address),
+            Peer::Local { .. } => return self.admit_local(),
+            Peer::Remote(address) => address,
         };
         if matched.open {
             let window = self.shared.store.addresses().peek(address, self.now);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use super::harness::{CALLER, Harness, address, request};
-use crate::auth::peer::Peer;
+use telepath_http::ConnectionMode;
 
 #[tokio::test]
 async fn the_seeds_refusals_are_word_for_word() {
@@ -95,7 +95,10 @@ async fn every_refusal_without_a_key_is_paid_by_the_address() {
     }
     harness.get("/v1/whoami", &key).await.expect(200);
     harness.get("/livez", "").await.expect(200);
-    harness.send_from(request("GET", "/v1/whoami", ""), Peer::Tls(address("192.0.2.9"))).await.expect(401);
+    harness
+        .send_from(request("GET", "/v1/whoami", ""), ConnectionMode::Tls(address("192.0.2.9")))
+        .await
+        .expect(401);
     harness.pass(60);
     harness.get("/v1/whoami", "").await.expect(401);
 }
@@ -105,9 +108,9 @@ async fn a_key_bound_to_networks_works_there_only() {
     let harness = Harness::new().await;
     let bound = harness.key(json!({"preset": "testing", "allowed_ips": ["203.0.113.0/24"]})).await;
     harness.get("/v1/whoami", &bound).await.expect(200);
-    let mapped = Peer::Tls(address("::ffff:203.0.113.200"));
+    let mapped = ConnectionMode::Tls(address("::ffff:203.0.113.200"));
     harness.send_from(request("GET", "/v1/whoami", &bound), mapped).await.expect(200);
-    let elsewhere = Peer::Tls(address("198.51.100.1"));
+    let elsewhere = ConnectionMode::Tls(address("198.51.100.1"));
     harness.send_from(request("GET", "/v1/whoami", &bound), elsewhere).await.expect(403);
 }
 
@@ -144,13 +147,14 @@ async fn sixty_four_connections_admit_exactly_the_limit() {
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_the_forwarded_caller_counts_and_https_is_required() {
-    let harness = Harness::with(600, |options| options.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
+    let harness =
+        Harness::with(600, |options| options.server.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
     let bound = harness.key(json!({"preset": "testing", "allowed_ips": [CALLER]})).await;
     let send = async |peer: &str, proto: &str| {
         let mut request = request("GET", "/v1/whoami", &bound);
         request.headers_mut().insert("x-forwarded-for", format!("192.0.2.66, {CALLER}").parse().unwrap());
         request.headers_mut().insert("x-forwarded-proto", proto.parse().unwrap());
-        harness.send_from(request, Peer::Tls(address(peer))).await
+        harness.send_from(request, ConnectionMode::Tls(address(peer))).await
     };
     send("10.1.2.3", "https").await.expect(200);
     assert_eq!(send("10.1.2.3", "http").await.expect(400).code(), "HTTPS_REQUIRED");
@@ -160,15 +164,24 @@ async fn behind_a_trusted_proxy_the_forwarded_caller_counts_and_https_is_require
 #[tokio::test]
 async fn local_administration_needs_no_key_and_has_a_window_of_its_own() {
     let harness = Harness::with(600, |options| {
-        options.local_limit = telepath_core::limit::RateLimit::per_minute(2).unwrap();
+        options.api.local_limit = telepath_core::limit::RateLimit::per_minute(2).unwrap();
     })
     .await;
-    let whoami = harness.send_from(request("GET", "/v1/whoami", ""), Peer::Local).await.expect(200);
+    let whoami = harness
+        .send_from(request("GET", "/v1/whoami", ""), ConnectionMode::Unix { uid: Some(501) })
+        .await
+        .expect(200);
     assert_eq!(whoami.header("x-ratelimit-limit"), "2");
     assert_eq!(whoami.json()["id"], json!(null));
     assert_eq!(whoami.json()["account"]["id"], harness.account.id.to_string());
-    harness.send_from(request("GET", "/v1/keys", ""), Peer::Local).await.expect(200);
-    harness.send_from(request("GET", "/v1/keys", ""), Peer::Local).await.expect(429);
+    harness
+        .send_from(request("GET", "/v1/keys", ""), ConnectionMode::Unix { uid: Some(501) })
+        .await
+        .expect(200);
+    harness
+        .send_from(request("GET", "/v1/keys", ""), ConnectionMode::Unix { uid: Some(501) })
+        .await
+        .expect(429);
 }
 
 #[tokio::test]

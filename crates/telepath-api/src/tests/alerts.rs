@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::harness::{Harness, address, request};
-use crate::auth::peer::Peer;
+use telepath_http::ConnectionMode;
 
 /// Uses a revoked key, from which an alert follows.
 async fn dead_key(harness: &Harness, master: &str, name: &str) -> String {
@@ -111,14 +111,14 @@ async fn alerts_need_the_right_scopes_and_an_id_that_exists() {
 #[tokio::test]
 async fn a_key_that_was_sent_in_clear_raises_a_critical_alert() {
     let harness = Harness::with(600, |options| {
-        options.trusted_proxies = "192.0.2.0/24".parse().unwrap();
+        options.server.trusted_proxies = "192.0.2.0/24".parse().unwrap();
     })
     .await;
     let master = harness.master().await;
     let mut clear = request("GET", "/v1/whoami", &master);
     clear.headers_mut().insert("x-forwarded-for", "198.51.100.9".parse().unwrap());
     clear.headers_mut().insert("x-forwarded-proto", "http".parse().unwrap());
-    harness.send_from(clear, Peer::Tls(address("192.0.2.1"))).await.expect(400);
+    harness.send_from(clear, ConnectionMode::Tls(address("192.0.2.1"))).await.expect(400);
     harness.store.raise_security_alerts().await.unwrap();
     let alert = &list(&harness, &master, "").await["alerts"][0];
     assert_eq!((&alert["rule"], &alert["severity"]), (&json!("seen_in_clear"), &json!("critical")));

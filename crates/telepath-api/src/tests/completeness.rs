@@ -9,7 +9,9 @@ use axum::http::Request;
 use serde_json::json;
 use telepath_core::id::RequestId;
 
-use super::harness::{Answer, Harness, START, custom_trunk, request};
+use telepath_http::Peer;
+
+use super::harness::{Answer, CALLER, Harness, START, address, collect, custom_trunk, request};
 
 /// What must hold of every answer; `limit` is that of the window it must report.
 fn check(case: &str, answer: &Answer, status: u16, limit: u32) {
@@ -107,7 +109,8 @@ async fn a_full_window_is_told_with_all_headers() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_told_with_all_headers() {
-    let harness = Harness::with(OF_ADDRESS, |options| options.body_timeout = Duration::from_millis(1)).await;
+    let harness =
+        Harness::with(OF_ADDRESS, |options| options.api.body_timeout = Duration::from_millis(1)).await;
     let key = harness.master().await;
     let mut slow = request("POST", "/v1/trunks", &key);
     slow.headers_mut().insert("content-type", "application/json".parse().unwrap());
@@ -119,7 +122,7 @@ async fn a_body_that_does_not_arrive_is_told_with_all_headers() {
 #[tokio::test]
 async fn a_handler_that_waits_too_long_is_given_up() {
     let harness =
-        Harness::with(OF_ADDRESS, |options| options.request_timeout = Duration::from_millis(1)).await;
+        Harness::with(OF_ADDRESS, |options| options.api.request_timeout = Duration::from_millis(1)).await;
     let key = harness.master().await;
     let mut slow: Request<Body> = request("POST", "/v1/trunks", &key);
     slow.headers_mut().insert("content-type", "application/json".parse().unwrap());
@@ -134,8 +137,10 @@ async fn a_panic_is_an_answer_with_all_headers() {
         panic!("the media plane is broken")
     }
     let mut harness = Harness::new().await;
+    drop(harness.server);
     Arc::get_mut(&mut harness.api).unwrap().router = Router::new().fallback(broken);
-    let answer = harness.get("/metrics", "").await;
+    let peer = Peer::Remote(address(CALLER));
+    let answer = collect(harness.api.handle(request("GET", "/metrics", ""), peer).await).await;
     check("panic", &answer, 500, OF_ADDRESS);
     assert_eq!(answer.code(), "INTERNAL");
     assert!(!answer.message().contains("media"), "the reason is not the caller's to know");

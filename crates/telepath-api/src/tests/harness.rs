@@ -24,10 +24,10 @@ use telepath_core::ports::{CallControl as _, LiveCalls};
 use telepath_core::secret::KeyMode;
 use telepath_core::trunk::Codec;
 use telepath_core::vault::{MasterKey, Vault};
+use telepath_http::{ConnectionMode, Dispatcher, HttpServer, ServerOptions};
 use telepath_store::{Database, Store, StoreContext, StoreOptions};
 
 use crate::app::Api;
-use crate::auth::peer::Peer;
 use crate::options::ApiOptions;
 
 pub(super) const CALLER: &str = "203.0.113.7";
@@ -71,8 +71,15 @@ impl LiveCalls for Media {
     }
 }
 
+/// The settings that a test may change.
+pub(super) struct Options {
+    pub(super) api: ApiOptions,
+    pub(super) server: ServerOptions,
+}
+
 pub(super) struct Harness {
     pub(super) api: Arc<Api>,
+    pub(super) server: Arc<HttpServer<Dispatcher<Api>>>,
     pub(super) store: Arc<Store>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) media: Arc<Media>,
@@ -117,7 +124,7 @@ impl Harness {
         Self::with(600, |_| {}).await
     }
 
-    pub(super) async fn with(address_limit: u32, change: impl FnOnce(&mut ApiOptions)) -> Self {
+    pub(super) async fn with(address_limit: u32, change: impl FnOnce(&mut Options)) -> Self {
         let folder = Folder::new();
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(START)));
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
@@ -132,14 +139,18 @@ impl Harness {
         let store = Store::open(options, seams).await.unwrap();
         let account = store.ensure_account("Default", KeyMode::Live, local(clock.now())).await.unwrap();
         let media = Arc::new(Media::default());
-        let mut options = ApiOptions::new("sip.example.com".to_owned(), account.id);
+        let mut options = Options {
+            api: ApiOptions::new("sip.example.com".to_owned(), account.id),
+            server: ServerOptions::default(),
+        };
         change(&mut options);
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let live = Arc::clone(&media) as Arc<dyn LiveCalls>;
         let api = metrics::with_local_recorder(&recorder, || {
-            Api::new(options, Arc::clone(&store), live, recorder.handle()).unwrap()
+            Api::new(options.api, Arc::clone(&store), live, recorder.handle()).unwrap()
         });
-        Self { api, store, clock, media, account, folder }
+        let server = HttpServer::new(Dispatcher::new(Arc::clone(&api)), options.server);
+        Self { api, server, store, clock, media, account, folder }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -185,11 +196,11 @@ impl Harness {
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
-        self.send_from(request, Peer::Tls(CALLER.parse().unwrap())).await
+        self.send_from(request, ConnectionMode::Tls(CALLER.parse().unwrap())).await
     }
 
-    pub(super) async fn send_from(&self, request: Request<Body>, peer: Peer) -> Answer {
-        collect(self.api.handle(request, peer).await).await
+    pub(super) async fn send_from(&self, request: Request<Body>, mode: ConnectionMode) -> Answer {
+        collect(self.server.respond(request, mode).await.map(Body::new)).await
     }
 
     /// A live call on a trunk.

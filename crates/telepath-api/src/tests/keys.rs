@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::harness::{Harness, request};
-use crate::auth::peer::Peer;
+use telepath_http::ConnectionMode;
 
 async fn id_of(harness: &Harness, key: &str) -> String {
     harness.get("/v1/whoami", key).await.expect(200).json()["id"].as_str().unwrap().to_owned()
@@ -222,7 +222,7 @@ async fn local_administration_may_make_any_key() {
     ask.headers_mut().insert("content-type", "application/json".parse().unwrap());
     *ask.body_mut() =
         json!({"name": "First", "preset": "custom", "scopes": ["keys:write"]}).to_string().into();
-    let made = harness.send_from(ask, Peer::Local).await.expect(201).json();
+    let made = harness.send_from(ask, ConnectionMode::Unix { uid: Some(501) }).await.expect(201).json();
     assert_eq!(made["created_by"], "local");
     harness.get("/v1/keys", made["secret"].as_str().unwrap()).await.expect(200);
 }

@@ -9,7 +9,7 @@ use telepath_core::account::AccountPatch;
 use telepath_core::leak::SigningKeys;
 
 use super::harness::{Answer, Harness, address, local, request};
-use crate::auth::peer::Peer;
+use telepath_http::ConnectionMode;
 
 async fn report(harness: &Harness, body: Value) -> Answer {
     let answer = harness.ask("POST", "/v1/keys/report-leak", "", Some(body)).await;
@@ -81,7 +81,7 @@ async fn reports_are_checked_and_few_are_taken() {
     let mut other = request("POST", "/v1/keys/report-leak", "");
     other.headers_mut().insert("content-type", "application/json".parse().unwrap());
     *other.body_mut() = json!({"secrets": []}).to_string().into();
-    harness.send_from(other, Peer::Tls(address("198.51.100.9"))).await.expect(202);
+    harness.send_from(other, ConnectionMode::Tls(address("198.51.100.9"))).await.expect(202);
     harness.get("/v1/whoami", "").await.expect(401);
     harness.pass(60);
     report(&harness, json!({"secrets": []})).await.expect(202);
@@ -118,7 +118,7 @@ async fn a_signed_list_burns_what_was_found_and_an_unsigned_one_nothing() {
     let file = json!({"public_keys": [
         {"key_identifier": "one", "key": pair.public_key_pem(), "is_current": true}]});
     let keys = SigningKeys::parse(&file.to_string()).unwrap();
-    let harness = Harness::with(600, |options| options.signing_keys = Some(Arc::new(keys))).await;
+    let harness = Harness::with(600, |options| options.api.signing_keys = Some(Arc::new(keys))).await;
     let master = harness.master().await;
     let leaked = harness.key(json!({"preset": "testing", "name": "leaked"})).await;
     let list = json!([{"token": leaked, "type": "telepath_key", "url": "https://example.com/r/1",
@@ -146,13 +146,14 @@ async fn a_signed_list_burns_what_was_found_and_an_unsigned_one_nothing() {
 
 #[tokio::test]
 async fn a_key_seen_in_clear_is_revoked_where_the_account_wants_it() {
-    let harness = Harness::with(600, |options| options.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
+    let harness =
+        Harness::with(600, |options| options.server.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
     let key = harness.key(json!({"preset": "testing"})).await;
     let in_clear = async || {
         let mut request = request("GET", "/v1/whoami", &key);
         request.headers_mut().insert("x-forwarded-for", "203.0.113.9".parse().unwrap());
         request.headers_mut().insert("x-forwarded-proto", "http".parse().unwrap());
-        let answer = harness.send_from(request, Peer::Tls(address("10.0.0.1"))).await.expect(400);
+        let answer = harness.send_from(request, ConnectionMode::Tls(address("10.0.0.1"))).await.expect(400);
         assert_eq!(answer.code(), "HTTPS_REQUIRED");
         harness.api.drain_leaks().await;
     };
@@ -169,7 +170,7 @@ async fn a_key_seen_in_clear_is_revoked_where_the_account_wants_it() {
 #[tokio::test]
 async fn what_finders_need_is_published() {
     let contact = "mailto:security@example.com";
-    let harness = Harness::with(600, |options| options.security_contact = Some(contact.to_owned())).await;
+    let harness = Harness::with(600, |options| options.api.security_contact = Some(contact.to_owned())).await;
     let pattern = harness.get("/.well-known/telepath-key-pattern.json", "").await.expect(200).json();
     assert_eq!(pattern["pattern"], "sk_(live|test)_[0-9A-Za-z]{49}");
     assert_eq!(pattern["report_url"], "/v1/keys/report-leak");

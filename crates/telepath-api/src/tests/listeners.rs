@@ -18,8 +18,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use telepath_http::{ALPN_PROTOCOLS, LoopbackError, LoopbackListener};
+
 use super::harness::{Answer, Harness, collect, request};
-use crate::listen::{ALPN_PROTOCOLS, LoopbackError, LoopbackListener};
 
 /// A certificate that the client trusts, and both sides' configurations.
 struct Tls {
@@ -64,7 +65,7 @@ async fn open_tls(harness: &Harness) -> Open {
     let address = listener.local_addr().unwrap();
     let (change, config) = watch::channel(Arc::clone(&tls.server));
     let shutdown = CancellationToken::new();
-    let server = tokio::spawn(Arc::clone(&harness.api).serve_tls(listener, config, shutdown.clone()));
+    let server = tokio::spawn(Arc::clone(&harness.server).serve_tls(listener, config, shutdown.clone()));
     Open { address, tls, change, shutdown, server }
 }
 
@@ -211,7 +212,7 @@ async fn plain_http_is_served_on_loopback_addresses_only() {
     let key = harness.master().await;
     let listener = LoopbackListener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(Arc::clone(&harness.api).serve_plain_loopback(listener, CancellationToken::new()));
+    tokio::spawn(Arc::clone(&harness.server).serve_loopback(listener, CancellationToken::new()));
     let stream = TcpStream::connect(address).await.unwrap();
     over_http1(stream, request("GET", "/v1/whoami", &key)).await.expect(200);
     let stream = TcpStream::connect(address).await.unwrap();
@@ -223,7 +224,7 @@ async fn the_local_socket_needs_no_key() {
     let harness = Harness::new().await;
     let path = harness.folder.0.join("admin.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    tokio::spawn(Arc::clone(&harness.api).serve_admin_unix(listener, CancellationToken::new()));
+    tokio::spawn(Arc::clone(&harness.server).serve_unix(listener, CancellationToken::new()));
     let mut make = request("POST", "/v1/keys", "");
     make.headers_mut().insert("content-type", "application/json".parse().unwrap());
     *make.body_mut() = Body::from(json!({"name": "First", "preset": "production"}).to_string());
@@ -260,7 +261,7 @@ async fn a_stop_lets_the_running_request_end_and_closes_the_door() {
 
 #[tokio::test]
 async fn no_more_connections_are_held_than_allowed() {
-    let harness = Harness::with(600, |options| options.connections.at_once = 1).await;
+    let harness = Harness::with(600, |options| options.server.limits.at_once = 1).await;
     let open = open_tls(&harness).await;
     let first = open.tls.connect(open.address, b"http/1.1").await.unwrap();
     let mut second = Box::pin(open.tls.connect(open.address, b"http/1.1"));
@@ -289,8 +290,8 @@ async fn no_more_connections_are_held_than_allowed() {
 #[tokio::test]
 async fn peers_that_dawdle_are_let_go() {
     let harness = Harness::with(600, |options| {
-        options.connections.handshake = Duration::from_millis(50);
-        options.connections.head = Duration::from_millis(50);
+        options.server.limits.handshake = Duration::from_millis(50);
+        options.server.limits.head = Duration::from_millis(50);
     })
     .await;
     let open = open_tls(&harness).await;
@@ -308,7 +309,7 @@ async fn peers_that_dawdle_are_let_go() {
 
 #[tokio::test]
 async fn an_idle_http2_connection_is_let_go() {
-    let harness = Harness::with(600, |options| options.connections.idle = Duration::from_millis(50)).await;
+    let harness = Harness::with(600, |options| options.server.limits.idle = Duration::from_millis(50)).await;
     let open = open_tls(&harness).await;
     let stream = open.tls.connect(open.address, b"h2").await.unwrap();
     let executor = TokioExecutor::new();

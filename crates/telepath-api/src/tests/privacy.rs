@@ -3,11 +3,12 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use axum::http::{HeaderMap, Method};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::harness::{Harness, address, collect, request};
+use telepath_http::ConnectionMode;
+
+use super::harness::{Harness, address, request};
 
 /// Everything that was logged.
 #[derive(Clone, Default)]
@@ -131,13 +132,13 @@ async fn a_key_received_over_plain_http_is_logged_by_its_id() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let id = harness.get("/v1/whoami", &master).await.json()["id"].as_str().unwrap().to_owned();
-    let headers: HeaderMap = request("GET", "/v1/whoami", &master).headers().clone();
     let refuse = async |from: &str| {
         let log = Log::default();
         let guard = log.capture();
-        let response = harness.api.refuse_in_clear(&Method::GET, "/v1/whoami", &headers, address(from));
+        let mode = ConnectionMode::PlainHttp(address(from));
+        let answer = harness.send_from(request("GET", "/v1/whoami", &master), mode).await;
         drop(guard);
-        (collect(response).await.expect(400), log.text())
+        (answer.expect(400), log.text())
     };
     let (answer, text) = refuse("203.0.113.7").await;
     assert_eq!(answer.code(), "HTTPS_REQUIRED");

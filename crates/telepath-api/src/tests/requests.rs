@@ -140,7 +140,7 @@ async fn exports_at_once_are_bounded_and_give_their_place_back() {
     let mut open = Vec::new();
     for _ in 0..4 {
         let ask = request("GET", "/v1/requests?format=ndjson", &key);
-        let peer = crate::auth::peer::Peer::Tls(CALLER.parse().unwrap());
+        let peer = telepath_http::Peer::Remote(CALLER.parse().unwrap());
         open.push(harness.api.handle(ask, peer).await);
     }
     harness.get("/v1/requests?format=ndjson", &key).await.expect(503);

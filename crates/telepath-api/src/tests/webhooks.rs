@@ -34,8 +34,10 @@ async fn harness() -> Harness {
 }
 
 async fn house_reaching(allow: &str) -> Harness {
-    Harness::with(600, |options| options.egress = Egress::resolving(allow.parse().unwrap(), Arc::new(Names)))
-        .await
+    Harness::with(600, |options| {
+        options.api.egress = Egress::resolving(allow.parse().unwrap(), Arc::new(Names))
+    })
+    .await
 }
 
 async fn make(harness: &Harness, key: &str, draft: Value) -> Value {

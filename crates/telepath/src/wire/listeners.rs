@@ -1,4 +1,5 @@
-//! The API's listeners: bound first, so that a taken port is told before anything is opened, and served later.
+//! The HTTP listeners. They are bound first, so that a port in use is reported before any storage is opened, and served
+//! later.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use telepath_api::{Api, LoopbackError, LoopbackListener};
+use telepath_http::{App, HttpServer, LoopbackError, LoopbackListener};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::config::ApiConfig;
 use crate::data_dir::DataDir;
 use crate::exit::{Exit, Failure};
 
-/// What was bound.
+/// The bound listeners.
 pub(super) struct Listeners {
     api: TcpListener,
     pub(super) api_address: SocketAddr,
@@ -27,7 +28,7 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds all of them. The caller holds the folder's lock.
+    /// Binds all of them. The caller must hold the lock of the data directory.
     pub(super) async fn bind(config: &ApiConfig, data: &DataDir) -> Result<Self, Failure> {
         let api = TcpListener::bind(config.listen)
             .await
@@ -45,25 +46,25 @@ impl Listeners {
         Ok(Self { api, api_address, http, http_address, admin })
     }
 
-    /// Serves the API on all of them until `stop`.
-    pub(super) fn serve(
+    /// Serves HTTP on all of them until `stop`.
+    pub(super) fn serve<A: App>(
         self,
-        api: &Arc<Api>,
+        server: &Arc<HttpServer<A>>,
         tls: watch::Receiver<Arc<ServerConfig>>,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) {
-        tasks.spawn(Arc::clone(api).serve_tls(self.api, tls, stop.clone()));
+        tasks.spawn(Arc::clone(server).serve_tls(self.api, tls, stop.clone()));
         if let Some(http) = self.http {
             tracing::warn!(address = ?self.http_address, "the API is also served over plain HTTP, to this machine only");
-            tasks.spawn(Arc::clone(api).serve_plain_loopback(http, stop.clone()));
+            tasks.spawn(Arc::clone(server).serve_loopback(http, stop.clone()));
         }
-        tasks.spawn(Arc::clone(api).serve_admin_unix(self.admin, stop.clone()));
+        tasks.spawn(Arc::clone(server).serve_unix(self.admin, stop.clone()));
     }
 }
 
-/// Binds the administration socket, for its owner only. A file that is already there is left over: whoever holds the
-/// folder's lock is the only one who may serve it.
+/// Binds the administration socket, for its owner only. The caller holds the lock of the data directory, so an existing
+/// file was left behind by a process that has ended, and is replaced.
 pub(super) fn bind_admin(path: &Path) -> Result<UnixListener, Failure> {
     let bound = || -> io::Result<UnixListener> {
         match std::fs::remove_file(path) {
@@ -114,7 +115,7 @@ mod tests {
     use crate::temporary::TemporaryFolder;
 
     #[tokio::test]
-    async fn a_taken_port_is_told_with_its_number_and_the_flag_to_change() {
+    async fn a_port_in_use_is_reported_with_its_number_and_the_flag_to_change() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = taken.local_addr().unwrap();
         let error = TcpListener::bind(address).await.unwrap_err();
@@ -125,11 +126,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_left_over_socket_is_replaced_and_only_its_owner_may_use_it() {
+    async fn a_stale_socket_is_replaced_and_has_mode_600() {
         let folder = TemporaryFolder::new();
         let path = folder.path().join("admin.sock");
         drop(bind_admin(&path).unwrap());
-        assert!(path.exists(), "the socket file outlives its listener");
+        assert!(path.exists(), "the socket file remains after its listener");
         let _listener = bind_admin(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }

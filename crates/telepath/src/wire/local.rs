@@ -10,6 +10,7 @@ use telepath_core::call::DisconnectReason;
 use telepath_core::id::{CallId, TrunkId};
 use telepath_core::ports::LiveCalls;
 use telepath_egress::Egress;
+use telepath_http::{Dispatcher, HttpServer, ServerOptions};
 use telepath_store::{ProcessRole, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -76,7 +77,8 @@ impl LocalServer {
         let api = new_api(options, store, Arc::new(NoCallsHere), prometheus)?;
         let listener = listeners::bind_admin(socket)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(api.serve_admin_unix(listener, stop.clone()));
+        let server = HttpServer::new(Dispatcher::new(api), ServerOptions::default());
+        tasks.spawn(server.serve_unix(listener, stop.clone()));
         Ok((stop, tasks))
     }
 

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName};
 use telepath_core::address::{NetworkList, canonical};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -19,7 +19,7 @@ pub(crate) enum ForwardedProto {
 }
 
 /// Determines the client's address and protocol.
-pub(crate) fn judge(peer: IpAddr, headers: &HeaderMap, trusted: &NetworkList) -> ForwardedProto {
+pub(crate) fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &NetworkList) -> ForwardedProto {
     let peer = canonical(peer);
     if !trusted.contains(peer) {
         return ForwardedProto::Https(peer);
@@ -73,7 +73,7 @@ fn is_https(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn judge_with(peer: &str, forwarded: &[&str], proto: &[&str]) -> ForwardedProto {
+    fn with_headers(peer: &str, forwarded: &[&str], proto: &[&str]) -> ForwardedProto {
         let mut headers = HeaderMap::new();
         for value in forwarded {
             headers.append(FORWARDED_FOR, value.parse().unwrap());
@@ -81,35 +81,38 @@ mod tests {
         for value in proto {
             headers.append(FORWARDED_PROTO, value.parse().unwrap());
         }
-        judge(peer.parse().unwrap(), &headers, &"10.0.0.0/8,2001:db8::/64".parse().unwrap())
+        client_of(peer.parse().unwrap(), &headers, &"10.0.0.0/8,2001:db8::/64".parse().unwrap())
     }
 
-    fn safe(address: &str) -> ForwardedProto {
+    fn https(address: &str) -> ForwardedProto {
         ForwardedProto::Https(address.parse().unwrap())
     }
 
     #[test]
     fn forwarding_headers_from_untrusted_peers_are_ignored() {
-        assert_eq!(judge_with("192.0.2.1", &["203.0.113.9"], &["http"]), safe("192.0.2.1"));
+        assert_eq!(with_headers("192.0.2.1", &["203.0.113.9"], &["http"]), https("192.0.2.1"));
     }
 
     #[test]
     fn the_rightmost_untrusted_address_is_the_client() {
-        let https: &[&str] = &["https"];
-        assert_eq!(judge_with("10.0.0.1", &["198.51.100.1, 203.0.113.9"], https), safe("203.0.113.9"));
-        assert_eq!(judge_with("10.0.0.1", &["203.0.113.9, 10.1.1.1"], https), safe("203.0.113.9"));
-        assert_eq!(judge_with("10.0.0.1", &["198.51.100.1", "203.0.113.9:4711"], https), safe("203.0.113.9"));
-        assert_eq!(judge_with("::ffff:10.0.0.1", &["[2001:db9::1]"], https), safe("2001:db9::1"));
-        assert_eq!(judge_with("10.0.0.1", &["203.0.113.9, nonsense"], https), safe("10.0.0.1"));
-        assert_eq!(judge_with("10.0.0.1", &[], https), safe("10.0.0.1"));
+        let proto: &[&str] = &["https"];
+        assert_eq!(with_headers("10.0.0.1", &["198.51.100.1, 203.0.113.9"], proto), https("203.0.113.9"));
+        assert_eq!(with_headers("10.0.0.1", &["203.0.113.9, 10.1.1.1"], proto), https("203.0.113.9"));
+        assert_eq!(
+            with_headers("10.0.0.1", &["198.51.100.1", "203.0.113.9:4711"], proto),
+            https("203.0.113.9")
+        );
+        assert_eq!(with_headers("::ffff:10.0.0.1", &["[2001:db9::1]"], proto), https("2001:db9::1"));
+        assert_eq!(with_headers("10.0.0.1", &["203.0.113.9, nonsense"], proto), https("10.0.0.1"));
+        assert_eq!(with_headers("10.0.0.1", &[], proto), https("10.0.0.1"));
     }
 
     #[test]
     fn a_trusted_proxy_must_send_x_forwarded_proto_https() {
         let clear = ForwardedProto::Http("203.0.113.9".parse().unwrap());
         for proto in [&[][..], &["http"], &["https, http"], &["https", "http"], &["wss"]] {
-            assert_eq!(judge_with("10.0.0.1", &["203.0.113.9"], proto), clear, "{proto:?}");
+            assert_eq!(with_headers("10.0.0.1", &["203.0.113.9"], proto), clear, "{proto:?}");
         }
-        assert_eq!(judge_with("10.0.0.1", &["203.0.113.9"], &["HTTPS"]), safe("203.0.113.9"));
+        assert_eq!(with_headers("10.0.0.1", &["203.0.113.9"], &["HTTPS"]), https("203.0.113.9"));
     }
 }

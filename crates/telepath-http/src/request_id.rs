@@ -1,25 +1,29 @@
-//! Request ids. They name requests in logs and need not be secret, so they are made from the time and a counter that a
-//! fixed bijection scatters: unique within a process, unlikely to meet another process's, and no random bytes are drawn
-//! on the path of a request.
+//! Request ids. They identify requests in logs and need not be secret, so they are derived from the time and a counter that
+//! a fixed bijection scatters. They are unique within a process, almost certainly unique across processes, and no request
+//! has to draw random bytes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
+use http::HeaderName;
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::{Entropy, EntropyError, random_bytes};
 use telepath_core::id::{Id as _, RequestId};
 
-/// Makes request ids.
+/// The header that carries the id of a request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Generates request ids.
 #[derive(Debug)]
-pub(crate) struct RequestIds {
+pub struct RequestIds {
     salt: u64,
-    /// Alone on its cache line, because every request writes to it.
+    /// On a cache line of its own, because every request writes to it.
     count: CachePadded<AtomicU64>,
 }
 
 impl RequestIds {
-    /// A sequence of its own for this process.
-    pub(crate) fn new(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+    /// Starts a sequence for this process.
+    pub fn new(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         Ok(Self {
             salt: u64::from_le_bytes(random_bytes(entropy)?),
             count: CachePadded::new(AtomicU64::new(0)),
@@ -27,7 +31,7 @@ impl RequestIds {
     }
 
     /// The next id: a `UUIDv7` (RFC 9562 section 5.7) whose 62 free low bits are the scattered counter.
-    pub(crate) fn next(&self, now: Timestamp) -> RequestId {
+    pub fn next(&self, now: Timestamp) -> RequestId {
         const LOW_62: u64 = (1 << 62) - 1;
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let ms = u64::try_from(now.unix_ms()).unwrap_or(0) & 0xffff_ffff_ffff;
