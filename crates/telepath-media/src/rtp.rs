@@ -7,13 +7,13 @@ mod latch;
 mod packet;
 mod receiver;
 mod statistics;
+mod timeline;
 
 pub use latch::{LEARNING, LatchDecision, SymmetricLatch};
 pub use packet::{Datagram, PayloadType, RtpError, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
-pub use receiver::{
-    Delivery, GapCause, REORDER_PACKETS, REORDER_TIME, ReceiverCounters, RtpReceiver, SILENCE_FILL_AFTER,
-};
+pub use receiver::{Delivery, REORDER_PACKETS, REORDER_TIME, ReceiverCounters, RtpReceiver};
 pub use statistics::ReceptionStatistics;
+pub use timeline::GapCause;
 
 #[cfg(test)]
 mod tests;

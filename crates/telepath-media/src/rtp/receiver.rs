@@ -6,8 +6,8 @@
 //! that the caller has finished.
 
 use super::statistics::{Extender, ReceptionStatistics};
+use super::timeline::{GapCause, Timeline};
 use super::{PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
-use crate::media_clock::{FRAME_SAMPLES, SAMPLE_RATE, duration_of, samples_in};
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
@@ -16,24 +16,12 @@ pub const REORDER_PACKETS: usize = 3;
 /// Maximum time that packets wait behind a gap. A gap is noticed after 20 ms; the sum stays within
 /// [`crate::playout::UTTERANCE_GAP`], so that a lost packet does not split the utterance of an agent that echoes.
 pub const REORDER_TIME: Duration = Duration::from_millis(40);
-/// Silence is filled in after this long without audio.
-pub const SILENCE_FILL_AFTER: Duration = Duration::from_millis(200);
 /// A larger jump ahead is a restart of the sender, not loss (`MAX_DROPOUT` in RFC 3550 appendix A.1).
 const MAX_DROPOUT: u64 = 3000;
 /// A packet further behind is a restart of the sender, not late (`MAX_MISORDER` in RFC 3550 appendix A.1).
 const MAX_MISORDER: u64 = 100;
 /// A new SSRC is accepted at its first packet if the old one was silent for this long, otherwise at its second.
 const SOURCE_QUIET: Duration = Duration::from_millis(100);
-const FRAME_LENGTH: u64 = FRAME_SAMPLES as u64;
-
-/// What silence replaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GapCause {
-    /// Lost packets.
-    Loss,
-    /// A pause of the sender.
-    Pause,
-}
 
 /// What the receiver delivers, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,19 +88,6 @@ struct SyncSource {
     last_packet: Instant,
     /// The sequence number that follows a jump. If it comes next, the jump is a restart of the sender.
     jumped_to: Option<SequenceNumber>,
-}
-
-/// Position of the delivered audio, in the sender's time and in local time.
-#[derive(Debug, Default)]
-struct Timeline {
-    next: Option<RtpTimestamp>,
-    last_audio: Option<Instant>,
-    last_samples: u64,
-    /// Samples of silence since the last audio.
-    filled: u64,
-    /// Samples of silence that the sender's timestamps have not accounted for yet.
-    ahead: u64,
-    lossy: bool,
 }
 
 /// The receiving side of one RTP stream.
@@ -194,7 +169,7 @@ impl RtpReceiver {
         if self.gap_since.is_some_and(|since| now >= since + REORDER_TIME) {
             self.skip_gap(sink);
         }
-        if self.fill_deadline().is_some_and(|due| now >= due) {
+        if self.timeline.fill_deadline().is_some_and(|due| now >= due) {
             self.fill_pause(now, sink);
         }
     }
@@ -202,7 +177,7 @@ impl RtpReceiver {
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let gap = self.gap_since.map(|since| since + REORDER_TIME);
-        [gap, self.fill_deadline()].into_iter().flatten().min()
+        [gap, self.timeline.fill_deadline()].into_iter().flatten().min()
     }
 
     /// Decides whether to accept the packet's source, and handles restarts of the sender.
@@ -220,7 +195,7 @@ impl RtpReceiver {
             }
             self.flush(sink);
             self.counters.source_changes += 1;
-            self.timeline.next = None;
+            self.timeline.forget_timestamp();
             self.start(header, now);
             return true;
         }
@@ -301,7 +276,7 @@ impl RtpReceiver {
             let missing = first.extended - source.next;
             source.seen = u32::try_from(missing).ok().and_then(|by| source.seen.checked_shl(by)).unwrap_or(0);
             source.next = first.extended;
-            self.timeline.lossy = true;
+            self.timeline.mark_loss();
         }
         self.drain(sink);
     }
@@ -346,49 +321,21 @@ impl RtpReceiver {
             self.fill_gap(header.timestamp, arrival, sink);
             sink(Delivery::Audio { payload, arrival });
             let samples = payload.len() as u64;
-            self.timeline.next = Some(header.timestamp.after(samples));
-            self.timeline.last_audio = Some(arrival);
-            self.timeline.last_samples = samples;
-            self.timeline.filled = 0;
-            self.timeline.lossy = false;
+            self.timeline.advance(header.timestamp, samples, arrival);
         }
     }
 
     /// Fills the time between the last audio and the packet at `timestamp` with silence.
     fn fill_gap(&mut self, timestamp: RtpTimestamp, arrival: Instant, sink: &mut impl FnMut(Delivery<'_>)) {
-        let Some(last_audio) = self.timeline.last_audio else { return };
-        let elapsed = samples_in(arrival.saturating_duration_since(last_audio));
-        // If the timestamp is not usable, the arrival time determines the length of the gap.
-        let by_clock = elapsed.saturating_sub(self.timeline.last_samples) / FRAME_LENGTH * FRAME_LENGTH;
-        let gap = match self.timeline.next {
-            None => by_clock,
-            Some(next) => match u64::try_from(timestamp.distance_from(next)) {
-                Ok(gap) if gap <= elapsed + u64::from(SAMPLE_RATE) => gap,
-                Ok(_) | Err(_) => {
-                    self.counters.jumps += 1;
-                    by_clock
-                }
-            },
-        };
-        let already = gap.min(self.timeline.ahead);
-        self.timeline.ahead -= already;
-        let cause = if self.timeline.lossy { GapCause::Loss } else { GapCause::Pause };
-        self.silence(gap - already, cause, sink);
+        let gap = self.timeline.gap_before(timestamp, arrival);
+        self.counters.jumps += u64::from(gap.jumped);
+        self.silence(gap.samples, gap.cause, sink);
     }
 
-    fn fill_deadline(&self) -> Option<Instant> {
-        let wait = SILENCE_FILL_AFTER.max(duration_of(self.timeline.filled + 2 * FRAME_LENGTH));
-        self.timeline.last_audio.map(|last| last + wait)
-    }
-
-    /// Fills the time until one frame before `now` with whole frames of silence.
+    /// Fills a pause that still lasts with silence.
     fn fill_pause(&mut self, now: Instant, sink: &mut impl FnMut(Delivery<'_>)) {
-        let Some(last_audio) = self.timeline.last_audio else { return };
-        let frames = samples_in(now.saturating_duration_since(last_audio)) / FRAME_LENGTH;
-        let missing = (frames.saturating_sub(1) * FRAME_LENGTH).saturating_sub(self.timeline.filled);
-        self.timeline.filled += missing;
-        self.timeline.ahead += missing;
-        self.silence(missing, GapCause::Pause, sink);
+        let samples = self.timeline.fill_until(now);
+        self.silence(samples, GapCause::Pause, sink);
     }
 
     fn silence(&mut self, samples: u64, cause: GapCause, sink: &mut impl FnMut(Delivery<'_>)) {
