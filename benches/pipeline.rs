@@ -138,7 +138,7 @@ fn measure(store: &Store, texts: &[Vec<u8>]) -> anyhow::Result<()> {
             BatchSize::NumIterations(BATCH),
         );
     });
-    anyhow::ensure!(store.requests().figures().details_lost == 0, "every request was noted in full");
+    anyhow::ensure!(store.requests().stats().details_lost == 0, "every request was noted in full");
     group.finish();
     criterion.final_summary();
     Ok(())

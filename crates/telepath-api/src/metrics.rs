@@ -146,7 +146,7 @@ impl Metrics {
     /// Sets the gauges to what they are at this moment.
     pub(crate) fn look(&self, store: &Store) {
         self.take_over(store);
-        let lost = store.requests().figures();
+        let lost = store.requests().stats();
         self.details_lost.absolute(lost.details_lost);
         self.counts_lost.absolute(lost.counts_lost);
         self.keys.set(f64::from(u32::try_from(store.keys().len()).unwrap_or(u32::MAX)));

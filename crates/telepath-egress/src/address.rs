@@ -1,5 +1,5 @@
-//! Which addresses are global unicast: the IANA special-purpose registries (RFC 6890 and its updates), and the ways in
-//! which an IPv4 address can hide inside an IPv6 one. Whatever hides is judged as what it is.
+//! Which addresses are global unicast: the IANA special-purpose registries (RFC 6890 and its updates), and IPv4
+//! addresses embedded in IPv6 addresses, which are checked as what they are.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,20 +7,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Why an address may not be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forbidden {
-    /// This machine.
+    /// The local host.
     Loopback,
-    /// A private network, a shared one, or a unique local one.
+    /// Private, shared or unique local addresses.
     Private,
-    /// One link only; cloud metadata services live here.
+    /// Link-local; cloud metadata services use such addresses.
     LinkLocal,
-    /// A group and not a host.
+    /// Multicast.
     Multicast,
-    /// Reserved, for documentation, for tests, or nobody's.
+    /// Reserved, documentation, benchmarking or unassigned addresses.
     Special,
 }
 
 impl Forbidden {
-    /// In words.
+    /// A description for messages.
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Loopback => "a loopback address",
@@ -38,7 +38,7 @@ impl fmt::Display for Forbidden {
     }
 }
 
-/// Judges an address: `Ok` when it is global unicast.
+/// Checks that an address is global unicast.
 pub fn judge(address: IpAddr) -> Result<(), Forbidden> {
     match address {
         IpAddr::V4(v4) => judge_v4(v4),
@@ -46,19 +46,20 @@ pub fn judge(address: IpAddr) -> Result<(), Forbidden> {
     }
 }
 
-/// The IPv4 addresses inside an IPv6 one, wherever they may be; `None` when it is nothing but IPv6.
+/// The IPv4 address embedded in an IPv6 address; `None` if there is none.
 pub fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
-        // `::` and `::1` are IPv6's own.
+        // `::` and `::1` are IPv6 addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        // Compatible (RFC 4291 section 2.5.5.1), mapped (2.5.5.2), translated (RFC 2765 section 2.1), NAT64 (RFC 6052
-        // section 2.1), 6to4 (RFC 3056 section 2), ISATAP under whatever prefix (RFC 5214 section 6.1).
+        // IPv4-compatible (RFC 4291 section 2.5.5.1), IPv4-mapped (2.5.5.2), IPv4-translated (RFC 2765 section 2.1),
+        // NAT64 (RFC 6052 section 2.1), 6to4 (RFC 3056 section 2), and ISATAP under any prefix (RFC 5214 section
+        // 6.1).
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..]
         | [.., 0 | 0x200, 0x5efe, high, low] => Some(v4_of(high, low)),
-        // Teredo (RFC 4380 section 4): the client's address is at the end, each bit turned over.
+        // Teredo (RFC 4380 section 4): the client's address is at the end, with every bit inverted.
         [0x2001, 0, .., high, low] => Some(v4_of(!high, !low)),
         _ => None,
     }
@@ -94,7 +95,7 @@ fn judge_v6(address: Ipv6Addr) -> Result<(), Forbidden> {
         return Err(Forbidden::Loopback);
     }
     if let Some(v4) = embedded(address) {
-        // Of a Teredo address the server counts too (RFC 4380 section 4).
+        // In a Teredo address the server's address is checked too (RFC 4380 section 4).
         if let [0x2001, 0, high, low, ..] = segments {
             judge_v4(v4_of(high, low))?;
         }
@@ -106,7 +107,7 @@ fn judge_v6(address: Ipv6Addr) -> Result<(), Forbidden> {
         [0xff00..=0xffff, ..] => Err(Forbidden::Multicast),
         // Protocol assignments below 2001:200:: (RFC 2928), documentation (RFC 3849, RFC 9637).
         [0x2001, 0..0x200 | 0xdb8, ..] | [0x3fff, 0..0x1000, ..] => Err(Forbidden::Special),
-        // Global unicast has been given out of 2000::/3 only (RFC 4291 section 2.5.4).
+        // Only 2000::/3 is assigned as global unicast (RFC 4291 section 2.5.4).
         [0x2000..=0x3fff, ..] => Ok(()),
         _ => Err(Forbidden::Special),
     }
@@ -117,7 +118,7 @@ mod tests {
     use super::Forbidden::{LinkLocal, Loopback, Multicast, Private, Special};
     use super::*;
 
-    /// Each form with what it is; `None` may be reached.
+    /// Each form with its class; `None` is allowed.
     const TABLE: &[(&str, Option<Forbidden>)] = &[
         ("8.8.8.8", None),
         ("1.1.1.1", None),
@@ -198,7 +199,7 @@ mod tests {
     ];
 
     #[test]
-    fn only_global_unicast_may_be_reached_whatever_the_form() {
+    fn only_global_unicast_is_allowed_in_every_textual_form() {
         for (text, expected) in TABLE {
             assert_eq!(judge(text.parse().unwrap()).err(), *expected, "{text}");
         }

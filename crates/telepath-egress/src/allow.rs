@@ -1,5 +1,5 @@
-//! What the configuration opens beyond the public Internet: private networks in CIDR form, and single services of this
-//! machine by their exact `host:port`. There is nothing that opens everything.
+//! What the configuration allows beyond the public Internet: private networks as CIDR, and services of this machine
+//! by their exact `host:port`. No entry allows everything.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,18 +10,16 @@ use telepath_core::address::{canonical, parse_network};
 
 use crate::address::{Forbidden, embedded, judge};
 
-/// The most entries of a list.
+/// Entries per list.
 const MAX_ENTRIES: usize = 64;
-/// What a network in the list must be part of.
+/// A network in the list must be part of one of these.
 const OPENABLE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
 
-/// The text opens nothing that may be opened.
+/// An entry is not one that can be allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{entry}: {problem}")]
 pub struct InvalidAllowance {
-    /// The entry.
     pub entry: String,
-    /// What is wrong with it.
     pub problem: &'static str,
 }
 
@@ -32,7 +30,7 @@ struct Service {
     port: u16,
 }
 
-/// Destinations that may be reached beyond public addresses. Empty by default.
+/// Allowed non-public destinations. Empty by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AllowList {
     networks: Vec<IpNet>,
@@ -40,14 +38,14 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// The list with one service of this machine more, such as a program that was just started.
+    /// The list with one more service of this machine, such as a program that was just started.
     #[must_use]
     pub fn and_service(mut self, host: &str, port: u16) -> Self {
         self.services.push(Service { host: host.to_ascii_lowercase(), port });
         self
     }
 
-    /// Judges an address that a host name led to.
+    /// Checks an address that a host name resolved to.
     pub(crate) fn judge(&self, host: &str, port: u16, address: IpAddr) -> Result<(), Forbidden> {
         let real = match address {
             IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
@@ -60,13 +58,13 @@ impl AllowList {
         }
     }
 
-    /// Whether the list has this very `host:port`.
+    /// Whether the list contains this exact `host:port`.
     pub(crate) fn names(&self, host: &str, port: u16) -> bool {
         self.services.iter().any(|service| service.host.eq_ignore_ascii_case(host) && service.port == port)
     }
 }
 
-/// Comma-separated entries, the form of the configuration.
+/// Parses comma-separated entries, the form in the configuration.
 impl FromStr for AllowList {
     type Err = InvalidAllowance;
 
@@ -115,7 +113,7 @@ fn service(entry: &str) -> Result<Service, &'static str> {
     };
     let loopback = match host.parse::<IpAddr>() {
         Ok(address) => canonical(address).is_loopback(),
-        // Any other name could lead elsewhere tomorrow (RFC 6761 section 6.3).
+        // Any other name may resolve to another address tomorrow (RFC 6761 section 6.3).
         Err(_) => host.eq_ignore_ascii_case("localhost"),
     };
     if loopback { Ok(Service { host: host.to_ascii_lowercase(), port }) } else { Err(FORM) }
@@ -178,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_opened_by_its_own_name_and_port_only() {
+    fn a_loopback_service_is_allowed_only_by_its_exact_host_and_port() {
         let list = list("127.0.0.1:9000,localhost:9001");
         let loopback: IpAddr = "127.0.0.1".parse().unwrap();
         assert_eq!(list.judge("127.0.0.1", 9000, loopback), Ok(()));

@@ -1,4 +1,4 @@
-//! Reaching out: resolve once, judge every address, dial one that passed, look who answered.
+//! Dialing: resolve once, check every address, dial a checked one, verify the peer.
 
 use std::fmt;
 use std::io;
@@ -16,58 +16,58 @@ use crate::allow::AllowList;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::trust::Trust;
 
-/// Addresses of one name that are tried; a name with more is served by its first ones.
+/// Addresses tried per name; further ones are ignored.
 const MAX_ADDRESSES: usize = 16;
 
-/// Whether a connection will be encrypted.
+/// Whether the connection will be encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
-    /// TLS will follow.
+    /// TLS follows.
     Tls,
-    /// Nothing will: only services of this machine that the configuration names.
+    /// No encryption: only services of this machine that the configuration lists.
     Plain,
 }
 
-/// Why nothing was reached. No text holds a host or a URL, because either may be a secret.
+/// Why a connection failed. No message contains a host or a URL, because either may be a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum EgressError {
-    /// The address may not be reached.
-    #[error("the host leads to {0}, which may not be reached unless egress.allow opens it")]
+    /// The address is not allowed.
+    #[error("the host resolves to {0}, which is not allowed; add it to egress.allow to permit it")]
     Refused(Forbidden),
-    /// An unencrypted connection to anything but a named service of this machine.
-    #[error("without TLS only a loopback host:port that egress.allow names may be reached")]
+    /// An unencrypted connection to anything but a listed service of this machine.
+    #[error("without TLS only a loopback host:port listed in egress.allow may be reached")]
     Plain,
-    /// The name cannot be a host's.
-    #[error("the host name cannot be used")]
+    /// The name is not a valid host name.
+    #[error("the host name is not valid")]
     Name,
-    /// The resolver failed, or knows no address.
+    /// The resolver failed or found no address.
     #[error("the host name could not be resolved: {0}")]
     Resolve(io::Error),
-    /// No address could be connected to.
-    #[error("no connection could be made: {0}")]
+    /// No address accepted a connection.
+    #[error("could not connect: {0}")]
     Connect(io::Error),
-    /// The peer is not the one that was dialled.
-    #[error("the connection leads to another address than the one that was checked")]
+    /// The peer's address is not the one that was dialed.
+    #[error("the peer's address differs from the address that was checked")]
     OtherPeer,
     /// No certificate authority is installed.
-    #[error("no certificate authorities are installed on this system, so nobody can be trusted")]
+    #[error("no certificate authorities are installed on this system")]
     NoRoots,
     /// The handshake failed.
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
 }
 
-/// The way out. Cheap to clone; all clones share the policy.
+/// The policy for outbound connections. Cheap to clone; clones share the policy and the bound on DNS lookups.
 #[derive(Clone)]
 pub struct Egress(Arc<Inner>);
 
 struct Inner {
     allow: AllowList,
     resolver: Arc<dyn Resolve>,
-    trust: Trust,
+    trust: Arc<Trust>,
 }
 
-/// A way out to public addresses only.
+/// Allows public addresses only.
 impl Default for Egress {
     fn default() -> Self {
         Self::new(AllowList::default())
@@ -81,28 +81,39 @@ impl fmt::Debug for Egress {
 }
 
 impl Egress {
-    /// A way out to public addresses and to what the list opens.
+    /// Allows public addresses and the list.
     pub fn new(allow: AllowList) -> Self {
-        Self(Arc::new(Inner { allow, resolver: Arc::new(SystemResolver), trust: Trust::default() }))
+        Self(Arc::new(Inner { allow, resolver: Arc::new(SystemResolver::default()), trust: Arc::default() }))
     }
 
-    /// The same with a resolver of one's own.
+    /// The same policy and trust with separate DNS lookups, for another consumer: its slow names delay only itself.
+    #[must_use]
+    pub fn with_own_lookups(&self) -> Self {
+        let Inner { allow, trust, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            allow: allow.clone(),
+            resolver: Arc::new(SystemResolver::default()),
+            trust: Arc::clone(trust),
+        }))
+    }
+
+    /// The policy with a custom resolver.
     pub fn resolving(allow: AllowList, resolver: Arc<dyn Resolve>) -> Self {
-        Self(Arc::new(Inner { allow, resolver, trust: Trust::default() }))
+        Self(Arc::new(Inner { allow, resolver, trust: Arc::default() }))
     }
 
-    /// The same with a resolver and certificate authorities of one's own.
+    /// The policy with a custom resolver and custom certificate authorities.
     pub fn with(allow: AllowList, resolver: Arc<dyn Resolve>, trust: Arc<ClientConfig>) -> Self {
-        Self(Arc::new(Inner { allow, resolver, trust: Trust::given(trust) }))
+        Self(Arc::new(Inner { allow, resolver, trust: Arc::new(Trust::given(trust)) }))
     }
 
-    /// Whether a host could be reached now; what is asked when a URL is saved. The answer is asked for anew at every
-    /// connection, because names change where they lead.
+    /// Checks that a host may be reached now, for a URL that is being saved. Each connection checks again, because
+    /// names change.
     pub async fn check(&self, host: &str, port: u16, security: Security) -> Result<(), EgressError> {
         self.vetted(host, port, security).await.map(drop)
     }
 
-    /// A connection to a host that may be reached.
+    /// Connects to a host that may be reached.
     pub async fn dial(&self, host: &str, port: u16, security: Security) -> Result<TcpStream, EgressError> {
         let vetted = self.vetted(host, port, security).await?;
         let mut last = io::Error::from(io::ErrorKind::NotFound);
@@ -115,7 +126,7 @@ impl Egress {
         Err(EgressError::Connect(last))
     }
 
-    /// The same with TLS on top, which proves the host's name.
+    /// Connects with TLS and verifies the host name.
     pub async fn dial_tls(&self, host: &str, port: u16) -> Result<TlsStream<TcpStream>, EgressError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| EgressError::Name)?;
         let config = self.tls_config()?;
@@ -124,12 +135,12 @@ impl Egress {
         TlsConnector::from(config).connect(name, stream).await.map_err(EgressError::Tls)
     }
 
-    /// Whom to trust, for a library that does the handshake itself.
+    /// The TLS configuration, for a library that performs the handshake itself.
     pub fn tls_config(&self) -> Result<Arc<ClientConfig>, EgressError> {
         self.0.trust.config().ok_or(EgressError::NoRoots)
     }
 
-    /// The addresses of a host that may be dialled, of one look-up.
+    /// The allowed addresses of a host, from one lookup.
     async fn vetted(
         &self,
         host: &str,
@@ -160,7 +171,7 @@ impl Egress {
     }
 }
 
-/// A kernel that redirects connections must not be able to lead a vetted one elsewhere unnoticed.
+/// Detects a kernel that redirects a checked connection to another address.
 fn same_peer(stream: TcpStream, dialled: SocketAddr) -> Result<TcpStream, EgressError> {
     let peer = stream.peer_addr().map_err(EgressError::Connect)?;
     let same = peer.ip().to_canonical() == dialled.ip().to_canonical() && peer.port() == dialled.port();

@@ -1,8 +1,8 @@
-//! The one door through which the server reaches out: webhooks and agents' sockets. Who may write a URL must not be able
-//! to make the server speak to its own network, so a name is resolved once, every address is judged, the judged address
-//! is dialled, and the peer is compared with it.
+//! Outbound connections of the server, to webhook receivers and agents. A user who can write a URL must not be able
+//! to reach the server's own network. So a name is resolved once, every address is checked, a checked address is
+//! dialed, and the peer's address is compared with it.
 //!
-//! What is judged is pure ([`address`], [`AllowList`]); [`Egress`] does the rest.
+//! The checks are pure ([`address`], [`AllowList`]); [`Egress`] does the I/O.
 
 pub mod address;
 mod allow;

@@ -1,5 +1,5 @@
-//! The certificate authorities that vouch for others: those of the operating system, or of the file that `SSL_CERT_FILE`
-//! names. Read when first needed and once only.
+//! The trusted certificate authorities: those of the operating system, or of the file in `SSL_CERT_FILE`. Loaded
+//! once, on first use.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,12 +9,12 @@ use rustls::{ClientConfig, RootCertStore};
 pub(crate) struct Trust(OnceLock<Option<Arc<ClientConfig>>>);
 
 impl Trust {
-    /// Trusts as this configuration does.
+    /// Uses this configuration.
     pub(crate) fn given(config: Arc<ClientConfig>) -> Self {
         Self(OnceLock::from(Some(config)))
     }
 
-    /// `None` when no authority is installed, so that nobody can be trusted.
+    /// `None` if no certificate authority is installed.
     pub(crate) fn config(&self) -> Option<Arc<ClientConfig>> {
         self.0.get_or_init(load).clone()
     }
@@ -23,7 +23,7 @@ impl Trust {
 fn load() -> Option<Arc<ClientConfig>> {
     let loaded = rustls_native_certs::load_native_certs();
     for error in &loaded.errors {
-        tracing::warn!(%error, "a certificate authority of the system cannot be read");
+        tracing::warn!(%error, "could not read a system certificate authority; skipping it");
     }
     let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(loaded.certs);

@@ -1,5 +1,5 @@
-//! Admission of a request, wherever its window is counted. With shared windows the key is judged before the count is asked
-//! for and again when it is known: only the second judgement admits, so whatever changed while the request waited is seen.
+//! Admission of a request. With a shared limiter, the key is checked before the request is counted and again
+//! afterwards. Only the second check admits, so a change of the key made while the request waited takes effect.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use crate::limit::shared::KeyWindows;
 use crate::store::Store;
 
 impl Store {
-    /// The moment of admission of a request by a key, wherever its window is counted.
+    /// Decides whether a request with this key is admitted, and counts it in the key's window.
     pub async fn admit(
         &self,
         handle: &KeyHandle,
@@ -22,13 +22,13 @@ impl Store {
         match &self.windows {
             KeyWindows::Memory => self.keys.admit(handle, hash, address, now),
             KeyWindows::Shared(limiter) => {
-                let window = match self.keys.judge(handle, hash, address, now) {
+                let window = match self.keys.check(handle, hash, address, now) {
                     Ok(window) => window,
                     Err(refusal) => return refusal,
                 };
                 let servers = self.cluster.nodes();
                 match limiter.take(handle.key_id(), window, servers, &**self.clock()).await {
-                    Some(taken) => self.keys.settle(handle, hash, address, self.now(), taken),
+                    Some(taken) => self.keys.admit_counted(handle, hash, address, self.now(), taken),
                     None => Admission::LimiterUnavailable,
                 }
             }

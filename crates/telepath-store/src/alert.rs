@@ -1,5 +1,5 @@
-//! Alerts in the database. One is raised inside the transaction that has a reason for it, together with its event and
-//! with the mail that is owed; the cooldown is a row, so it holds for all servers on one database.
+//! Alerts. An alert is raised in the transaction that causes it, together with its event and its pending mail. The
+//! cooldown is a row, so it holds for all servers on one database.
 
 pub(crate) mod counters;
 mod list;
@@ -17,7 +17,7 @@ use crate::store::Store;
 use raise::AlertWriter;
 
 impl Store {
-    /// What [`raise::raise`] needs beside the alert.
+    /// What [`raise::raise`] needs besides the alert.
     pub(crate) fn alert_writer(&self) -> AlertWriter {
         AlertWriter {
             settings: Arc::clone(&self.alert_settings),
@@ -26,7 +26,7 @@ impl Store {
         }
     }
 
-    /// What the rules go by.
+    /// The settings of the alert rules.
     pub fn alert_settings(&self) -> &AlertSettings {
         &self.alert_settings
     }
@@ -36,18 +36,18 @@ impl Store {
         self.alert_counters.count(rule)
     }
 
-    /// Notes something that was seen on the way of a request. Never waits; the same thing seen again costs a look-up.
+    /// Records a security signal. Never waits; repeating a signal costs a lookup.
     pub fn record_security_signal(&self, signal: SecuritySignal) {
         self.security_signals.record(signal, self.now());
     }
 
-    /// How many security signals found no place since the start.
+    /// How many signals were dropped because the queue was full.
     pub fn security_signals_dropped(&self) -> u64 {
         self.security_signals.dropped()
     }
 
-    /// Raises the alerts that were noticed since the last time, in transactions of bounded size; how many. What could not be
-    /// written waits for the next time.
+    /// Raises alerts for the recorded signals, in transactions of bounded size; returns the number of alerts. Signals
+    /// that could not be written wait for the next call.
     pub async fn raise_security_alerts(&self) -> Result<usize, StoreError> {
         let mut raised = 0;
         loop {

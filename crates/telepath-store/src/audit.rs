@@ -1,5 +1,5 @@
-//! The audit trail: an entry is written in the transaction of the change it tells of, at the next position of its
-//! account's chain. The account's row holds the head of the chain, so entries that were cut off are noticed too.
+//! The audit trail. An entry is written in the transaction of its change, at the next position of its account's
+//! chain. The account's row holds the head of the chain, so truncation is detected too.
 
 pub(crate) mod diff;
 
@@ -13,23 +13,23 @@ use crate::idempotency;
 use crate::sql::{Connection, ListQuery, Row, binds, corrupt, to_json};
 use crate::store::Store;
 
-/// What the check of an account's trail found.
+/// The result of verifying an account's audit trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditVerdict {
     /// Every entry is as it was written.
     Intact {
-        /// How many there are.
+        /// The number of entries.
         entries: u64,
     },
     /// An entry was changed, removed or added.
     Broken {
-        /// The first position that does not fit, counted from 1.
+        /// The first position that does not match, counted from 1.
         position: u64,
     },
 }
 
-/// Appends an entry to its account's trail. Every change comes by here, so it is also where an attempt of a request with
-/// an `Idempotency-Key` shows its claim.
+/// Appends an entry to its account's trail. Every change passes through here, so this is also where an attempt of an
+/// idempotent request proves that it still holds its claim.
 pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(), StoreError> {
     idempotency::mark(db, entry.origin, &entry.target).await?;
     let account = entry.account_id.to_string();
@@ -66,11 +66,11 @@ pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(),
     Ok(())
 }
 
-/// Why entries were not listed.
+/// Why the audit trail could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditListError {
-    /// The account has no entry like the one that the list should go on from.
-    #[error("the entry to go on from is not known")]
+    /// The cursor is not an entry of this account.
+    #[error("the cursor is not an audit entry of this account")]
     UnknownCursor,
     /// Storage failed.
     #[error(transparent)]
@@ -78,8 +78,8 @@ pub enum AuditListError {
 }
 
 impl Store {
-    /// Entries of the account's trail, the newest first. The total counts all that the filter lets through, wherever the
-    /// list goes on from.
+    /// Entries of the account's trail, newest first. The total counts every entry that passes the filter, wherever
+    /// the cursor is.
     pub async fn list_audit(
         &self,
         account: AccountId,
@@ -110,11 +110,11 @@ impl Store {
         Ok(list.cursor_page(&mut db, page, record_of, |record| record.id).await?)
     }
 
-    /// Recomputes an account's whole audit trail and compares it with what is stored.
+    /// Recomputes the hash chain of an account's trail and compares it with the stored hashes.
     pub async fn verify_audit(&self, account: AccountId) -> Result<AuditVerdict, StoreError> {
         let mut db = self.backend.read().await?;
         let mut check = ChainCheck::default();
-        // One statement, so that the head and the entries are of the same moment.
+        // One statement, so that the head and the entries belong to one snapshot.
         let sql = "SELECT a.audit_position AS head_position, a.audit_hash AS head_hash, e.id AS id, \
                    e.position AS position, e.actor AS actor, e.address AS address, e.at AS at, \
                    e.action AS action, e.target AS target, e.before_json AS before_json, \
@@ -167,7 +167,7 @@ fn origin_of(row: &Row) -> Result<Origin, StoreError> {
     })
 }
 
-/// Walks a trail from its beginning.
+/// Follows a chain from its first entry.
 struct ChainCheck {
     entries: i64,
     last: ChainHash,
@@ -190,7 +190,7 @@ impl ChainCheck {
                 self.entries = position;
                 self.last = computed;
             }
-            // A value that cannot be read is one that this program did not write.
+            // This program never writes a value that it cannot read.
             Ok(_) | Err(_) => self.broken = true,
         }
     }

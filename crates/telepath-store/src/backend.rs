@@ -1,5 +1,5 @@
-//! The two databases behind one door: a change runs as one transaction, a read on a connection that only reads. A change
-//! is a closure over a connection; it knows nothing of how its transaction begins, is grouped with others, or ends.
+//! One interface to both databases: a change runs as one transaction, a read runs on a read-only connection. A change
+//! is a closure over a connection; it does not know how its transaction begins, is grouped with others, or ends.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::postgres::PostgresBackend;
 use crate::sql::{Connection, TransactionFuture};
 use crate::sqlite::SqliteBackend;
 
-/// A database that was opened.
+/// An open database.
 #[derive(Clone)]
 pub(crate) struct Backend {
     driver: Driver,
     committed: Arc<Notify>,
 }
 
-/// Which database.
+/// The database driver.
 #[derive(Clone)]
 pub(crate) enum Driver {
     Sqlite(SqliteBackend),
@@ -29,18 +29,18 @@ impl Backend {
         Self { driver, committed: Arc::default() }
     }
 
-    /// Which database it is, for what only one of them has.
+    /// The driver, for features that only one database has.
     pub(crate) const fn driver(&self) -> &Driver {
         &self.driver
     }
 
-    /// Rings after each commit of this process, and when another has announced one. Whoever waits for it and was not waiting at that moment is rung at once
-    /// when it waits again.
+    /// Notified after each commit of this process and when another process announces one. A notification that arrives
+    /// while nobody waits is kept for the next waiter.
     pub(crate) fn committed(&self) -> &Notify {
         &self.committed
     }
 
-    /// Runs a change in a transaction of its own and answers after it is committed. A change that fails leaves nothing.
+    /// Runs a change in its own transaction and returns after the commit. A change that fails is rolled back.
     pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, T, E> + Send + 'static,
@@ -57,12 +57,12 @@ impl Backend {
         result
     }
 
-    /// Wakes whoever waits for commits, as a commit of this process does.
+    /// Wakes the waiters of [`Backend::committed`].
     pub(crate) fn ring(&self) {
         self.committed.notify_one();
     }
 
-    /// A connection to read with.
+    /// A connection for reads.
     pub(crate) async fn read(&self) -> Result<Connection, StoreError> {
         match &self.driver {
             Driver::Sqlite(sqlite) => sqlite.read().await,
@@ -70,7 +70,7 @@ impl Backend {
         }
     }
 
-    /// Ends all work; what was answered stays.
+    /// Stops all work and closes the database. Committed changes are kept.
     pub(crate) async fn close(&self) {
         match &self.driver {
             Driver::Sqlite(sqlite) => sqlite.close().await,

@@ -1,4 +1,4 @@
-//! Calls in the database: live ones as rows that say `connected`, ended ones with their figures, turns and SIP trace.
+//! Calls: live ones are rows with status `connected`; ended ones have metrics, turns and a SIP trace.
 
 mod control;
 pub(crate) mod orphan;
@@ -17,15 +17,15 @@ use crate::error::StoreError;
 use crate::sql::{Connection, ListQuery, Value, binds};
 use crate::store::Store;
 
-/// The length of a call in seconds, rounded up: of a live one up to `$3`, the present moment.
+/// The duration of a call in seconds, rounded up; for a live call until `$3`, the current time.
 const DURATION: &str =
     "CASE WHEN status = 'connected' THEN ($3 - answer_time + 999) / 1000 ELSE duration_seconds END";
 
-/// Why calls were not listed.
+/// Why calls could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallListError {
-    /// The account has no call like the one that the list should go on from.
-    #[error("the call to go on from is not known")]
+    /// The cursor is not a call of this account.
+    #[error("the cursor is not a call of this account")]
     UnknownCursor,
     /// Storage failed.
     #[error(transparent)]
@@ -33,7 +33,7 @@ pub enum CallListError {
 }
 
 impl Store {
-    /// Calls of the account. The total counts all that the filter lets through, wherever the list goes on from.
+    /// Calls of the account. The total counts every call that passes the filter, wherever the cursor is.
     pub async fn list_calls(
         &self,
         account: AccountId,
@@ -41,7 +41,7 @@ impl Store {
         page: PageRequest,
     ) -> Result<CursorPage<CallRecord, CallId>, CallListError> {
         let now = self.now();
-        // `$3` stands in every text, so that both databases see it used.
+        // Every statement uses `$3`, because both databases reject unused binds.
         let source = format!(
             "FROM calls WHERE account_id = $1 AND ($2 IS NULL OR trunk_id = $2) AND $3 IS NOT NULL \
              AND ($4 IS NULL OR status = $4) \
@@ -71,7 +71,7 @@ impl Store {
         Ok(list.cursor_page(&mut db, page, |row| row::call_of(row, now), |call| call.id).await?)
     }
 
-    /// A call of the account with all that was kept of it.
+    /// A call of the account with its turns and SIP trace.
     pub async fn get_call(&self, account: AccountId, id: CallId) -> Result<Option<CallDetails>, StoreError> {
         let sql =
             format!("SELECT {}, turns, sip_trace FROM calls WHERE id = $1 AND account_id = $2", row::COLUMNS);
@@ -81,7 +81,7 @@ impl Store {
         row.as_ref().map(|row| row::details_of(row, now)).transpose()
     }
 
-    /// Writes down that a live call was asked to end.
+    /// Records in the audit trail that a live call was asked to hang up.
     pub async fn record_hangup_request(
         &self,
         account: AccountId,
@@ -112,7 +112,7 @@ const fn sort_expression(sort: CallSortKey) -> &'static str {
     }
 }
 
-/// The condition under which a call lies behind the one named, and its values from `$11` on.
+/// The condition for calls after the cursor, and its values from `$11` on.
 async fn behind(
     db: &mut Connection,
     account: AccountId,
@@ -142,7 +142,7 @@ fn order(sort: CallSortKey, ascending: bool) -> String {
     let by = sort_expression(sort);
     let direction = if ascending { "ASC" } else { "DESC" };
     match sort {
-        // Never null: without the clause the index gives the order.
+        // Never null: without `NULLS LAST` the index provides the order.
         CallSortKey::StartTime => format!("{by} {direction}, id {direction}"),
         CallSortKey::Duration
         | CallSortKey::CarrierLag

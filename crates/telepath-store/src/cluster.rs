@@ -1,6 +1,6 @@
-//! Several servers on one PostgreSQL database. Each admits requests from its own memory, and only while it holds a lease:
-//! a view of the keys that was asked for a moment ago. Whoever changes a key waits until every other server has read the
-//! change, or until the lease of whoever has not is over; see `docs/adr/0006-leases-and-the-key-clock.md`.
+//! Several servers on one PostgreSQL database. Each admits requests from its own memory, and only while it holds a
+//! lease: a recent view of the keys. A change of a key waits until every other server has read it, or until the lease
+//! of a server that has not expires; see `docs/adr/0006-leases-and-the-key-clock.md`.
 
 pub(crate) mod lease;
 mod lease_thread;
@@ -26,60 +26,60 @@ use lease_thread::LeaseThread;
 use node::NewNode;
 use worker::LeaseRenewer;
 
-/// Between two questions whether all others have read a change.
+/// The interval for asking whether all other servers have read a change.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a start waits for its first lease.
 const FIRST_LEASE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a stop tries to take its row out; what stays is found to be gone by the others.
+/// How long a stop tries to delete this server's row; if that fails, the others evict it.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What part a process takes in the life of its database.
+/// The role of a process on its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ProcessRole {
-    /// It serves requests.
+    /// Serves requests.
     #[default]
     Server,
-    /// It changes or reads something on behalf of local administration and admits nobody by a key.
+    /// Runs a command of local administration and admits no requests by key.
     Admin,
 }
 
-/// What is told of the cluster in metrics.
+/// The cluster state exposed as metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClusterStats {
-    /// For how long this server may go on without the database.
+    /// How long this server can keep admitting requests without the database.
     pub lease_left: Duration,
-    /// Servers that have a row in the database.
+    /// Servers with a row in the database.
     pub nodes: u32,
-    /// How long the last change of a key waited for the others.
+    /// How long the last change of a key waited for the other servers.
     pub confirmation: Duration,
 }
 
-/// What the workers and those who change keys share.
+/// What the workers and the changes of keys share.
 struct State {
     node_id: Option<NodeId>,
     lease: Arc<Lease>,
     nodes: AtomicU32,
     confirmation_us: AtomicU64,
-    /// Told when somebody may have changed a key.
+    /// Notified when a key may have changed.
     key_changes: Notify,
 }
 
-/// This process among the servers of its database.
+/// This process as a member of the cluster.
 pub(crate) struct Cluster {
     state: Arc<State>,
-    /// Ended when this is dropped.
+    /// Aborted on drop.
     tasks: Mutex<JoinSet<()>>,
-    /// Renews the lease; ended when this is dropped.
+    /// Renews the lease; stopped on drop.
     lease_thread: Mutex<Option<LeaseThread>>,
 }
 
 impl Cluster {
-    /// The only server of a database that takes no second one.
+    /// The only server of a database that allows no second one.
     pub(crate) fn standalone() -> Self {
         Self::new(None, Lease::unbounded())
     }
 
-    /// Somebody who admits nobody.
+    /// A process that admits no requests.
     pub(crate) fn non_member() -> Self {
         Self::new(None, Lease::none())
     }
@@ -95,24 +95,24 @@ impl Cluster {
         Self { state: Arc::new(state), tasks: Mutex::default(), lease_thread: Mutex::default() }
     }
 
-    /// A server that is about to load the keys; it admits nobody before [`Cluster::join`].
+    /// A server that is about to load the keys; it admits no requests before [`Cluster::join`].
     pub(crate) fn server(id: NodeId) -> Self {
         Self::new(Some(id), Lease::none())
     }
 
-    /// Takes the server's place among the others and keeps it. `confirmed` is where the clock of key changes stood
-    /// before the keys were loaded.
+    /// Joins the cluster and keeps the lease renewed. `confirmed` is the key clock's version before the keys were
+    /// loaded.
     pub(crate) async fn join(
         &self,
         backend: &Backend,
         context: &StoreContext,
         keys: &KeyTable,
-        new: Joining,
+        new: JoinOptions,
     ) -> Result<(), StoreError> {
         let (Some(id), Driver::Postgres(postgres)) = (self.state.node_id, backend.driver()) else {
             return Ok(());
         };
-        let Joining { name, shared_windows, confirmed } = new;
+        let JoinOptions { name, shared_windows, confirmed } = new;
         let node = NewNode { id, name, shared_windows, confirmed };
         worker::register(backend, context, &node).await?;
         let mut renewer =
@@ -128,12 +128,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Admits nobody any more and takes the server's row out.
+    /// Stops admitting requests and deletes this server's row.
     pub(crate) async fn leave(&self, backend: &Backend) {
         let Some(id) = self.state.node_id else { return };
         let lease_thread = self.lease_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(lease_thread) = lease_thread {
-            // It must not renew any more when the row goes, or it would join again.
+            // A renewal after the row is deleted would join again.
             let _ = timeout(LEAVE_TIMEOUT, lease_thread.stop()).await;
         }
         self.state.lease.end();
@@ -144,7 +144,7 @@ impl Cluster {
         )
         .await;
         if !matches!(left, Ok(Ok(()))) {
-            tracing::warn!("this server's row could not be taken out; the others will find that it is gone");
+            tracing::warn!("could not delete this server's row; the other servers will evict it");
         }
     }
 
@@ -152,42 +152,42 @@ impl Cluster {
         &self.state.lease
     }
 
-    /// This server's id; `None` where no servers are told apart.
+    /// This server's id; `None` outside a cluster.
     pub(crate) fn node_id(&self) -> Option<NodeId> {
         self.state.node_id
     }
 
-    /// How many servers there are, this one included.
+    /// The number of servers, including this one.
     pub(crate) fn nodes(&self) -> u32 {
         self.state.nodes.load(Ordering::Relaxed).max(1)
     }
 
-    /// `None` where there can be only one server.
+    /// `None` outside a cluster.
     pub(crate) fn stats(&self) -> Option<ClusterStats> {
         let lease_left = self.state.lease.left(Instant::now())?;
         let confirmation = Duration::from_micros(self.state.confirmation_us.load(Ordering::Relaxed));
         Some(ClusterStats { lease_left, nodes: self.nodes(), confirmation })
     }
 
-    /// For those who change keys and may outlive their caller.
+    /// A barrier for changes of keys; it may outlive the caller's reference.
     pub(crate) fn replication_barrier(&self) -> ReplicationBarrier {
         ReplicationBarrier(Arc::clone(&self.state))
     }
 }
 
 /// How a server joins.
-pub(crate) struct Joining {
+pub(crate) struct JoinOptions {
     pub(crate) name: String,
     pub(crate) shared_windows: bool,
     pub(crate) confirmed: i64,
 }
 
-/// Sees to it that a change is answered only when no server admits by the old state any more.
+/// Holds back the result of a change until no server admits by the old state.
 pub(crate) struct ReplicationBarrier(Arc<State>);
 
 impl ReplicationBarrier {
-    /// Waits until all other servers have read up to `version`, but no longer than whoever has not can hold a lease: what
-    /// it admits by was asked for before `committed`. So the wait needs no answer of the database to come to its end.
+    /// Waits until all other servers have read up to `version`, or until their leases must have expired: what they
+    /// admit by was read before `committed`. The wait therefore ends even without the database.
     pub(crate) async fn wait(&self, backend: &Backend, version: Option<i64>, committed: Instant) {
         let Some(version) = version else { return };
         let asked = async {
@@ -196,7 +196,7 @@ impl ReplicationBarrier {
             }
         };
         let end = tokio::time::Instant::from_std(committed + BARRIER_TIMEOUT);
-        // Either way the promise holds; only how long it took differs.
+        // Both outcomes are correct; only the time taken differs.
         let _ = tokio::time::timeout_at(end, asked).await;
         let took = u64::try_from(committed.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.0.confirmation_us.store(took, Ordering::Relaxed);
@@ -211,7 +211,7 @@ impl ReplicationBarrier {
     }
 }
 
-/// Where the clock of key changes stands; 0 where there is none.
+/// The current version of the key clock.
 pub(crate) async fn clock(backend: &Backend) -> Result<i64, StoreError> {
     key_clock::now(&mut backend.read().await?).await
 }

@@ -1,4 +1,4 @@
-//! What storage is given by the program: the vault, the clock and the random source.
+//! What the program provides to the store: the vault, the clock and the random source.
 
 use std::sync::Arc;
 
@@ -9,19 +9,18 @@ use telepath_core::vault::Vault;
 
 use crate::error::StoreError;
 
-/// What storage needs from outside: keys, time and randomness.
+/// The vault, the clock and the random source.
 #[derive(Clone)]
 pub struct StoreContext {
     /// Hashes API keys and seals credentials.
     pub vault: Arc<Vault>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
     /// Random bytes for ids and secrets.
     pub entropy: Arc<dyn Entropy>,
 }
 
 impl StoreContext {
-    /// A new id at a time.
+    /// Generates an id with the timestamp `now`.
     pub(crate) fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
         Ok(T::generate(now, &*self.entropy)?)
     }

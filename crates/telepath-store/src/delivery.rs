@@ -1,5 +1,5 @@
-//! Deliveries of events to webhook endpoints: listed, shown with their attempts, and asked for again. What the sender does
-//! with them stands in `claim`, `finish` and `clear`.
+//! Webhook deliveries: list, show with attempts, redeliver and recover. The sender's side is in `claim`, `finish` and
+//! `purge`.
 
 pub(crate) mod claim;
 mod finish;
@@ -26,18 +26,18 @@ use row::{
 /// Which deliveries to list.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DeliveryFilter {
-    /// Only these.
+    /// Only deliveries with this status.
     pub status: Option<DeliveryStatus>,
-    /// Only of events of this kind.
+    /// Only deliveries of events of this kind.
     pub kind: Option<EventKind>,
-    /// The oldest first instead of the newest.
+    /// Oldest first instead of newest first.
     pub oldest_first: bool,
-    /// Go on behind this delivery.
+    /// Start after this delivery.
     pub after: Option<DeliveryId>,
 }
 
 impl Store {
-    /// Deliveries to an endpoint of the account, the newest event first, with their attempts but without the answers.
+    /// Deliveries to an endpoint of the account, newest event first, with attempts but without response bodies.
     pub async fn list_deliveries(
         &self,
         account: AccountId,
@@ -57,7 +57,7 @@ impl Store {
             filter.status.map(DeliveryStatus::name),
             filter.kind.map(EventKind::name),
         ];
-        // Ids begin with the time of their event, so their order is the order of events.
+        // Ids begin with the time of their event, so ordering by id orders by event.
         let (beyond, order) = if filter.oldest_first { (">", "id ASC") } else { ("<", "id DESC") };
         let after = filter.after.map(|id| (format!("id {beyond} $5"), binds![id.to_string()]));
         let list = ListQuery { columns: COLUMNS, source: SOURCE, filters, after, order };
@@ -66,7 +66,7 @@ impl Store {
         Ok(found)
     }
 
-    /// A delivery of the account with its attempts, their answers, and its body.
+    /// A delivery of the account with its attempts, their response bodies, and its payload.
     pub async fn get_delivery(
         &self,
         account: AccountId,
@@ -85,7 +85,7 @@ impl Store {
         Ok(Some(DeliveryDetails { record, payload }))
     }
 
-    /// Asks for a delivery again, from the beginning of the schedule. One that waits is brought forward.
+    /// Restarts the retry schedule of a delivery. A pending delivery becomes due now.
     pub async fn redeliver(
         &self,
         account: AccountId,
@@ -96,7 +96,7 @@ impl Store {
         self.backend.write(move |db| Box::pin(redeliver::one(db, redeliver))).await
     }
 
-    /// Asks again for the deliveries of an endpoint that were exhausted or held, of events since a time.
+    /// Restarts the exhausted and held deliveries of an endpoint for events since a time.
     pub async fn recover_deliveries(
         &self,
         account: AccountId,

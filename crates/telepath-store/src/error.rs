@@ -1,5 +1,4 @@
-//! What can go wrong in storage. Errors of the SQL library are wrapped, so that no other crate needs to know which
-//! library it is.
+//! Errors of the store. Errors of the SQL library are wrapped, so that no other crate depends on it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,19 +6,19 @@ use std::sync::Arc;
 use telepath_core::entropy::EntropyError;
 use telepath_core::vault::SealingKeyId;
 
-/// An error of the database or of its driver.
+/// An error of the database or its driver.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct DatabaseError(Arc<sqlx::Error>);
 
 impl DatabaseError {
-    /// Whether a unique index refused the row.
+    /// Whether the statement violated a unique index.
     pub(crate) fn is_unique_violation(&self) -> bool {
         matches!(&*self.0, sqlx::Error::Database(error) if error.is_unique_violation())
     }
 
-    /// Whether the answer to a commit means that nothing was committed. Only a broken rule (SQLSTATE class 23) and a
-    /// rollback (class 40) do; an answer such as "the server is shutting down" leaves it open.
+    /// Whether an error from `COMMIT` means that nothing was committed. Only an integrity violation (SQLSTATE class
+    /// 23) or a rollback (class 40) does; other errors, such as "the server is shutting down", leave it unknown.
     pub(crate) fn is_rollback(&self) -> bool {
         let code = match &*self.0 {
             sqlx::Error::Database(error) => error.code(),
@@ -35,40 +34,40 @@ impl From<sqlx::Error> for DatabaseError {
     }
 }
 
-/// Why storage could not do what it was asked.
+/// Why a store function failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The database did not answer, or refused.
+    /// The database did not respond or refused the statement.
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] DatabaseError),
-    /// The connection broke while a change was being committed: it may or may not have happened.
-    #[error("the database did not say whether the change was committed: {0}")]
+    /// The connection broke during `COMMIT`: the change may or may not be committed.
+    #[error("the outcome of the commit is unknown: {0}")]
     OutcomeUnknown(#[source] DatabaseError),
-    /// More changes are waiting than the queue holds.
-    #[error("too many changes are waiting to be written")]
+    /// The write queue is full.
+    #[error("the write queue is full")]
     Busy,
-    /// The store was closed.
+    /// The store is closed.
     #[error("the store is closed")]
     Closed,
-    /// The attempt to which the change belongs was given up, so the change did not happen.
-    #[error("another attempt of the same request has taken its place")]
+    /// Another attempt of the same idempotent request has taken over, so this change did not happen.
+    #[error("another attempt of the same request has taken over")]
     Superseded,
-    /// A statement of ours failed in a way that is a mistake in this program.
-    #[error("a storage function broke off; this is a fault of Telepath")]
+    /// A store function panicked or ended without a result: a bug in this program.
+    #[error("a store function failed without a result; this is a bug in Telepath")]
     Broken,
-    /// The database was made by an older version and is not migrated on its own.
+    /// The schema is older than this program, and is not migrated automatically.
     #[error(
-        "the database schema is at version {found} and this program needs {needed}; run `telepath migrate` first"
+        "the database schema is at version {found}, but this program requires {needed}; run `telepath migrate`"
     )]
     SchemaBehind {
-        /// The version in the database; 0 when it is empty.
+        /// The version in the database; 0 if it is empty.
         found: i64,
-        /// The version that this program knows.
+        /// The version that this program requires.
         needed: i64,
     },
-    /// The database was made by a newer version.
+    /// The schema is newer than this program.
     #[error(
-        "the database schema is at version {found}, newer than the {known} that this program knows; use a newer telepath"
+        "the database schema is at version {found}, newer than {known}, the newest that this program supports; use a newer telepath"
     )]
     SchemaAhead {
         /// The version in the database.
@@ -76,52 +75,44 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: i64,
     },
-    /// A migration in the database is not the one that this program has under its number.
-    #[error("migration {version} was changed after it was applied to this database")]
-    SchemaDiffers {
-        /// Its number.
-        version: i64,
-    },
-    /// The loaded master key is not the one that the database was made with.
+    /// An applied migration differs from the one in this program.
+    #[error("migration {version} in the database differs from the one in this program")]
+    SchemaDiffers { version: i64 },
+    /// The loaded master key is not the one that the database was created with.
     #[error("the database belongs to master key {expected}, but master key {given} is loaded")]
     WrongMasterKey {
-        /// What stands in the database.
+        /// The id stored in the database.
         expected: String,
-        /// What is loaded.
+        /// The id of the loaded key.
         given: SealingKeyId,
     },
-    /// The database is older than the oldest that this program works with.
-    #[error("{found} is too old; at least {needed} is needed")]
+    /// The database server or library is older than the oldest supported version.
+    #[error("{found} is too old; {needed} or newer is required")]
     DatabaseTooOld {
-        /// What it is.
+        /// The product and version found.
         found: String,
-        /// What it must be.
+        /// The oldest supported version.
         needed: &'static str,
     },
-    /// Another server works on the database, and rate limits would be counted in two memories.
+    /// Another server uses the database, and without a shared limiter each would count rate limits separately.
     #[error(
-        "the server {name} already works on this database; several need one `cluster.redis_url` that all of them have"
+        "the server {name} already uses this database; several servers need a common `cluster.redis_url`"
     )]
     OtherServer {
-        /// What it calls itself.
+        /// The name of the other server.
         name: String,
     },
-    /// The server could not take its place among the servers of the database in time.
-    #[error("the database did not answer in time for a lease")]
+    /// The server did not get a lease in time.
+    #[error("could not get a lease from the database in time")]
     NoLease,
-    /// Where rate limits are counted together cannot be used.
-    #[error("the shared rate limits cannot be used: {0}")]
+    /// The shared limiter is unusable.
+    #[error("the shared limiter cannot be used: {0}")]
     SharedLimits(String),
-    /// A file of the database could not be used.
+    /// A file operation failed.
     #[error("{}: {source}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: Arc<std::io::Error>,
-    },
-    /// A stored value is not what this program writes there.
-    #[error("the database holds an unusable value: {0}")]
+    File { path: PathBuf, source: Arc<std::io::Error> },
+    /// A stored value is not one that this program writes.
+    #[error("the database contains an invalid value: {0}")]
     Corrupt(String),
     /// No random bytes for an id or a secret.
     #[error(transparent)]
@@ -140,7 +131,7 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
-    /// Whether a unique index refused the row.
+    /// Whether the statement violated a unique index.
     pub(crate) fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Unavailable(error) if error.is_unique_violation())
     }

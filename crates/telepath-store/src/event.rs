@@ -1,5 +1,5 @@
-//! The outbox: an event is stored in the transaction of the change that caused it, as the exact body that webhooks will
-//! get, with the next number of its subject, and with a delivery for each endpoint that wants it.
+//! The outbox: an event is stored in the transaction of its change, as the exact body of the webhook, with the next
+//! sequence number of its subject and with one delivery per subscribed endpoint.
 
 use serde_json::{Map, Value};
 use telepath_core::clock::Timestamp;
@@ -10,7 +10,8 @@ use crate::error::StoreError;
 use crate::sql::{Connection, binds, to_json};
 use crate::webhook::outbox::{Stored, enqueue};
 
-/// Stores an event. Its subject's row is held until the transaction ends, so numbers have no gaps and no doubles.
+/// Stores an event. The subject's row is locked until the transaction ends, so sequence numbers have no gaps or
+/// duplicates.
 pub(crate) async fn write(
     db: &mut Connection,
     account: AccountId,
@@ -54,7 +55,7 @@ pub(crate) async fn write(
     enqueue(db, stored).await
 }
 
-/// The members of an event from a JSON object literal.
+/// The members of a JSON object literal.
 pub(crate) fn fields(object: Value) -> Map<String, Value> {
     match object {
         Value::Object(members) => members,

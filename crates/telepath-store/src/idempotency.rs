@@ -1,6 +1,6 @@
-//! Requests with an `Idempotency-Key`. An attempt claims its key before it does anything, and the claim stands in the
-//! transaction of whatever it changes: so after a crash it is known whether the change happened, and an attempt that was
-//! given up can no longer change anything.
+//! Idempotent requests (`Idempotency-Key`). An attempt claims its key first, and the transaction of its change
+//! verifies the claim. So after a crash it is known whether the change happened, and an attempt that lost its claim
+//! can no longer change anything.
 
 use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
@@ -15,51 +15,50 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Row, Value, binds, corrupt};
 use crate::store::Store;
 
-/// Rows that one statement forgets; few enough that changes never wait long behind it.
-const FORGET_AT_ONCE: i64 = 1000;
+/// Rows deleted per statement; few, so that changes never wait long.
+const DELETE_BATCH: i64 = 1000;
 
-/// Which request is to be carried out once.
+/// An idempotent request.
 #[derive(Debug, Clone, Copy)]
 pub struct IdempotentRequest {
-    /// Whose.
     pub account: AccountId,
-    /// Who sends it; each caller has keys of its own.
+    /// The caller; each caller has its own keys.
     pub caller: Actor,
-    /// What it sends as key.
+    /// The hash of the `Idempotency-Key`.
     pub key: IdempotencyKey,
-    /// What it asks for.
+    /// The hash of the request.
     pub request: RequestHash,
 }
 
-/// What becomes of a request with an `Idempotency-Key`.
+/// The result of claiming a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdempotencyClaim {
-    /// It is to be carried out, as this attempt.
+    /// The request is new; the id names this attempt.
     Fresh(IdempotencyId),
-    /// It was carried out before.
+    /// The key was used before.
     Before(Verdict),
 }
 
 impl Store {
-    /// Claims a key for a request. A claim must be given to [`Store::end_idempotent_request`].
+    /// Claims a key for a request. The claim must be passed to [`Store::end_idempotent_request`].
     pub async fn begin_idempotent_request(
         &self,
-        once: IdempotentRequest,
+        request: IdempotentRequest,
         now: Timestamp,
     ) -> Result<IdempotencyClaim, StoreError> {
         let claim = NewClaim {
-            once,
+            request,
             id: self.new_id(now)?,
             run: self.run,
-            // A data folder has one server at a time, so who is not this one is gone.
-            alone: matches!(self.backend.driver(), Driver::Sqlite(_)),
+            // A data folder has one server at a time, so every other run has ended.
+            single_server: matches!(self.backend.driver(), Driver::Sqlite(_)),
             now,
         };
         self.backend.write(move |db| Box::pin(begin(db, claim))).await
     }
 
-    /// Ends an attempt. `Some` is the answer of one that was carried out; `None` is one that was refused, or of whose
-    /// answer nothing can be kept: then only what it has changed decides whether it may be tried again.
+    /// Ends an attempt. `Some` is the response of a completed request. `None` is a rejected request, or a response
+    /// that cannot be stored: then only its changes decide whether it may be retried.
     pub async fn end_idempotent_request(
         &self,
         id: IdempotencyId,
@@ -68,22 +67,22 @@ impl Store {
         self.backend.write(move |db| Box::pin(end(db, id, answer))).await
     }
 
-    /// Forgets answers whose time is over, and the oldest of callers that have too many; how many.
+    /// Deletes expired keys, and the oldest keys of callers with too many; returns their number.
     pub async fn expire_idempotency_keys(&self) -> Result<u64, StoreError> {
-        let (now, mut forgotten) = (self.now(), 0);
+        let (now, mut deleted) = (self.now(), 0);
         loop {
-            let gone = self.backend.write(move |db| Box::pin(forget_expired(db, now))).await?;
-            forgotten += gone;
-            if gone < FORGET_AT_ONCE.unsigned_abs() {
+            let gone = self.backend.write(move |db| Box::pin(delete_expired(db, now))).await?;
+            deleted += gone;
+            if gone < DELETE_BATCH.unsigned_abs() {
                 break;
             }
         }
         loop {
             let gone =
-                self.backend.write(move |db| Box::pin(forget_surplus(db, MAX_KEPT_PER_CALLER))).await?;
-            forgotten += gone;
+                self.backend.write(move |db| Box::pin(delete_surplus(db, MAX_KEPT_PER_CALLER))).await?;
+            deleted += gone;
             if gone == 0 {
-                return Ok(forgotten);
+                return Ok(deleted);
             }
         }
     }
@@ -91,15 +90,15 @@ impl Store {
 
 #[derive(Clone, Copy)]
 struct NewClaim {
-    once: IdempotentRequest,
+    request: IdempotentRequest,
     id: IdempotencyId,
     run: IdempotencyId,
-    alone: bool,
+    single_server: bool,
     now: Timestamp,
 }
 
 async fn begin(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim, StoreError> {
-    let IdempotentRequest { account, caller, key, request } = claim.once;
+    let IdempotentRequest { account, caller, key, request } = claim.request;
     let sql = "SELECT request_hash, run, claimed_at, state, target, status, location, body, expires_at \
                FROM idempotency_keys WHERE account_id = $1 AND caller = $2 AND key_hash = $3";
     let place = binds![account.to_string(), caller.to_string(), &key.as_bytes()[..]];
@@ -132,7 +131,7 @@ async fn insert(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim
             claim.values(),
         )
         .await?;
-    // Another one came between the look and the claim; whoever asks again sees it.
+    // Another attempt claimed the key between the read and the insert; a retry sees it.
     Ok(if inserted == 0 {
         IdempotencyClaim::Before(Verdict::InUse)
     } else {
@@ -142,7 +141,7 @@ async fn insert(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim
 
 impl NewClaim {
     fn values(&self) -> Vec<Value> {
-        let IdempotentRequest { account, caller, key, request } = self.once;
+        let IdempotentRequest { account, caller, key, request } = self.request;
         binds![
             account.to_string(),
             caller.to_string(),
@@ -173,7 +172,7 @@ fn attempt_of(row: &Row, claim: NewClaim) -> Result<Attempt, StoreError> {
         since: row.time("claimed_at")?,
         progress,
         target: row.maybe_text("target")?,
-        orphaned: claim.alone && row.parse::<IdempotencyId>("run")? != claim.run,
+        orphaned: claim.single_server && row.parse::<IdempotencyId>("run")? != claim.run,
     })
 }
 
@@ -184,7 +183,7 @@ async fn end(db: &mut Connection, id: IdempotencyId, answer: Option<KeptAnswer>)
         let values = binds![id.to_string(), u32::from(answer.status), answer.location, answer.body];
         return db.execute(sql, values).await.map(drop);
     }
-    // Nothing was changed, so nothing needs to be remembered; a change that is still on its way finds no claim.
+    // Nothing was changed, so nothing needs to be kept; a change still in flight finds no claim.
     let sql = "DELETE FROM idempotency_keys WHERE claim = $1 AND target IS NULL";
     if db.execute(sql, binds![id.to_string()]).await? == 0 {
         let sql = "UPDATE idempotency_keys SET state = 'lost' WHERE claim = $1";
@@ -193,8 +192,8 @@ async fn end(db: &mut Connection, id: IdempotencyId, answer: Option<KeptAnswer>)
     Ok(())
 }
 
-/// Notes, in the transaction of a change, what the attempt has changed. Without its claim the attempt was given up, and
-/// the change must not happen.
+/// Records, in the transaction of a change, what the attempt has changed. An attempt without its claim was
+/// superseded, and its change must not happen.
 pub(crate) async fn mark(db: &mut Connection, origin: Origin, target: &str) -> Result<(), StoreError> {
     let Some(id) = origin.idempotency else { return Ok(()) };
     let sql =
@@ -203,13 +202,13 @@ pub(crate) async fn mark(db: &mut Connection, origin: Origin, target: &str) -> R
     if marked == 0 { Err(StoreError::Superseded) } else { Ok(()) }
 }
 
-async fn forget_expired(db: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
+async fn delete_expired(db: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
     let sql = "DELETE FROM idempotency_keys WHERE claim IN \
                (SELECT claim FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
-    db.execute(sql, binds![now, FORGET_AT_ONCE]).await
+    db.execute(sql, binds![now, DELETE_BATCH]).await
 }
 
-pub(crate) async fn forget_surplus(db: &mut Connection, most: u32) -> Result<u64, StoreError> {
+pub(crate) async fn delete_surplus(db: &mut Connection, most: u32) -> Result<u64, StoreError> {
     let sql = "SELECT account_id, caller, count(*) AS kept FROM idempotency_keys \
                WHERE state <> 'running' GROUP BY account_id, caller HAVING count(*) > $1 LIMIT 1";
     let Some(row) = db.fetch_optional(sql, binds![most]).await? else { return Ok(0) };
@@ -217,6 +216,6 @@ pub(crate) async fn forget_surplus(db: &mut Connection, most: u32) -> Result<u64
     let sql = "DELETE FROM idempotency_keys WHERE claim IN \
                (SELECT claim FROM idempotency_keys WHERE account_id = $1 AND caller = $2 \
                 AND state <> 'running' ORDER BY expires_at, claim LIMIT $3)";
-    let values = binds![row.text("account_id")?, row.text("caller")?, surplus.min(FORGET_AT_ONCE)];
+    let values = binds![row.text("account_id")?, row.text("caller")?, surplus.min(DELETE_BATCH)];
     db.execute(sql, values).await
 }

@@ -1,5 +1,5 @@
-//! API keys in the database. Each change of a key is one transaction with its audit entry and its event, and has reached
-//! the table in memory before the function returns, so that what was taken away is refused from that moment on.
+//! API keys. Each change is one transaction with its audit entry and its event, and is applied to the in-memory table
+//! before the function returns, so that a revoked right is refused from then on.
 
 pub(crate) mod change;
 pub(crate) mod commit;
@@ -24,12 +24,11 @@ use crate::store::Store;
 use change::Revoke;
 use commit::TouchedKeys;
 
-/// A key that was just made.
+/// A new key.
 #[derive(Debug)]
 pub struct CreatedKey {
-    /// What is known of it.
     pub record: KeyRecord,
-    /// Its secret: the only time that it is seen.
+    /// Its secret, which is not available again.
     pub secret: PlainKey,
 }
 
@@ -42,49 +41,50 @@ pub enum KeyChangeError {
     /// The key has no such secret.
     #[error("the key has no such secret")]
     SecretNotFound,
-    /// The key has more rights than whoever asks.
-    #[error("the key has more rights than the key that asks")]
+    /// The key has rights that the caller does not have.
+    #[error("the key has rights that the caller does not have")]
     Escalation,
-    /// The key would get rights that whoever asks does not have, or that do not go together.
-    #[error("the key would get rights that it cannot be given: {0}")]
+    /// The key would get rights that the caller does not have, or that contradict each other.
+    #[error("the caller cannot grant these rights: {0}")]
     Beyond(Invalid),
-    /// A revoked key stays as it is.
+    /// A revoked key cannot be changed.
     #[error("the key is revoked")]
     Revoked,
-    /// An expired key gets no new secret.
+    /// An expired key cannot get a new secret.
     #[error("the key is expired")]
     Expired,
-    /// The newest secret is ended by rotating or revoking the key.
-    #[error("the secret is the key's newest one")]
+    /// The current secret ends only when the key is rotated or revoked.
+    #[error("the secret is the key's current one")]
     CurrentSecret,
-    /// One more secret would be more than a key may have.
-    #[error("the key has as many secrets that work as it may have")]
+    /// The key already has the maximum number of working secrets.
+    #[error("the key has the maximum number of working secrets")]
     TooManySecrets,
     /// Storage failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Keys that were rotated together.
+/// The result of rotating every key of an account.
 #[derive(Debug)]
 pub struct RotatedKeys {
-    /// When.
+    /// When the keys were rotated.
     pub at: Timestamp,
-    /// Each with its new secret, the newest key first.
+    /// Each key with its new secret, newest key first.
     pub keys: Vec<CreatedKey>,
 }
 
-/// Why the keys of an account were not rotated. None of them was.
+/// Why the keys of an account were not rotated. No key was rotated.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateAllError {
-    /// These keys have more rights than whoever asks; none are named when whoever asks may give nothing any more.
-    #[error("{} keys have more rights than the key that asks", .0.len())]
+    /// These keys have rights that the caller does not have. The list is empty if the caller may not grant any
+    /// rights.
+    #[error("{} keys have rights that the caller does not have", .0.len())]
     Escalation(Vec<KeyId>),
-    /// These keys have as many secrets that work as a key may have.
-    #[error("{} keys have as many secrets that work as a key may have", .0.len())]
+    /// These keys already have the maximum number of working secrets.
+    #[error("{} keys have the maximum number of working secrets", .0.len())]
     TooManySecrets(Vec<KeyId>),
-    /// More keys than are rotated together.
-    #[error("the account has more keys than are rotated together")]
+    /// The account has more keys than one request may rotate.
+    #[error("the account has more keys than one request may rotate")]
     TooManyKeys,
     /// Storage failed.
     #[error(transparent)]
@@ -94,7 +94,7 @@ pub enum RotateAllError {
 const DAY_MS: i64 = 86_400_000;
 
 impl Store {
-    /// Makes a key of the account.
+    /// Creates a key.
     pub async fn create_key(
         &self,
         account: AccountId,
@@ -118,7 +118,7 @@ impl Store {
         Ok(CreatedKey { record, secret })
     }
 
-    /// Keys of the account, the newest first.
+    /// Keys of the account, newest first.
     pub async fn list_keys(
         &self,
         account: AccountId,
@@ -150,19 +150,19 @@ impl Store {
         Ok(Page { items: row::with_secrets(&mut db, &items).await?, total })
     }
 
-    /// A key of the account.
+    /// A key of the account, with up-to-date counters.
     pub async fn get_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
         self.sync_usage().await;
         self.find_key(account, id).await
     }
 
-    /// A key of the account with counters that may be behind, for one who does not look at them.
+    /// A key of the account without first updating its counters.
     pub async fn find_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
         row::key(&mut self.backend.read().await?, account, id).await
     }
 
-    /// What whoever asks may hand out; `None` is without bounds. Each change asks again in its own transaction: this is
-    /// for those who want to know before.
+    /// The rights that the caller may grant; `None` is unbounded. Each change reads them again in its own
+    /// transaction; this is for checks before it.
     pub async fn grantor(
         &self,
         account: AccountId,
@@ -171,7 +171,7 @@ impl Store {
         grantor::read(&mut self.backend.read().await?, account, origin).await
     }
 
-    /// Changes a key. Whoever asks must have what the key has and what it gets.
+    /// Changes a key. The caller needs the rights that the key has and the rights that it gets.
     pub async fn update_key(
         &self,
         account: AccountId,
@@ -179,15 +179,15 @@ impl Store {
         patch: KeyPatch,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
-        // The answer shows the counters too.
+        // The response includes the counters.
         self.sync_usage().await;
         let audit_id = self.new_id(origin.at)?;
         let update = change::Update { account, id, patch, origin, audit_id };
         self.change_key(id, move |db| Box::pin(change::update(db, update))).await
     }
 
-    /// Withdraws a key. When this has returned, no request is admitted by the key any more. Revoking again answers the
-    /// key as it is.
+    /// Revokes a key. Once this returns, no request is admitted with the key. Revoking it again returns the key
+    /// unchanged.
     pub async fn revoke_key(
         &self,
         account: AccountId,
@@ -200,8 +200,8 @@ impl Store {
         self.change_key(id, move |db| Box::pin(change::revoke(db, revoke))).await
     }
 
-    /// Gives a key a new secret. The others work until the grace ends, and not at all from when this has returned if
-    /// there is none.
+    /// Gives a key a new secret. The old secrets work until the grace period ends; without one they stop working when
+    /// this returns.
     pub async fn rotate_key(
         &self,
         account: AccountId,
@@ -215,7 +215,7 @@ impl Store {
         Ok(CreatedKey { record, secret })
     }
 
-    /// Ends a secret before its grace is over. Ending one again changes nothing.
+    /// Ends a secret before its grace period is over. Ending it again changes nothing.
     pub async fn end_secret(
         &self,
         account: AccountId,

@@ -1,20 +1,20 @@
-//! The clock of key changes on PostgreSQL. Whoever changes keys takes its next number as the last thing before the commit
-//! and writes it on the keys. The clock's row stays locked until the commit, so numbers become visible in their order: a
-//! server that has read up to a number has seen every change up to it.
+//! The key clock: a logical clock of key changes on PostgreSQL. A change takes the clock's next version as its last
+//! statement and writes it on the changed keys. The clock's row stays locked until the commit, so versions become
+//! visible in order: a server that has read up to a version has seen every change up to it.
 
 use telepath_core::id::KeyId;
 
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, placeholders};
 
-/// Wakes the servers that listen, so that they need not wait for their next renewal.
+/// Wakes the listening servers before their next renewal.
 pub(crate) const CHANNEL: &str = "telepath_key_clock";
-/// Keys of one statement.
+/// Keys per statement.
 const KEYS: usize = 512;
 
-/// Stamps keys that this transaction has changed; the number that every other server must have read before the change may
-/// be answered. It must be the transaction's last statement, because others who change keys wait for its end. `None` on
-/// SQLite, which has one server.
+/// Stamps the keys that this transaction changed; returns the version that every other server must have read before
+/// the change is confirmed. It must be the last statement of the transaction, because other changes wait for the
+/// clock's row. `None` on SQLite, which has one server.
 pub(crate) async fn stamp(db: &mut Connection, keys: &[KeyId]) -> Result<Option<i64>, StoreError> {
     if !db.is_postgres() {
         return Ok(None);
@@ -31,7 +31,7 @@ pub(crate) async fn stamp(db: &mut Connection, keys: &[KeyId]) -> Result<Option<
     Ok(Some(version))
 }
 
-/// Where the clock stands.
+/// The current version.
 pub(crate) async fn now(db: &mut Connection) -> Result<i64, StoreError> {
     db.fetch_one("SELECT version FROM key_clock WHERE id = 1", vec![]).await?.integer("version")
 }

@@ -1,4 +1,4 @@
-//! Keys that are not secret any more are revoked by the server itself, with the alert in the same transaction.
+//! Leaked keys: revoking them and raising the alert in one transaction.
 
 use serde_json::json;
 use telepath_core::alert::{AlertRule, NewAlert};
@@ -12,7 +12,7 @@ use crate::key::change::{Revoke, revoke};
 use crate::store::Store;
 
 impl Store {
-    /// Revokes a key of which somebody has reported a secret, and raises the alert. A key that is revoked already stays
+    /// Revokes a key whose secret was reported as leaked and raises an alert. A key that is already revoked is left
     /// as it is.
     pub async fn revoke_leaked_key(
         &self,
@@ -45,7 +45,7 @@ impl Store {
         .await
     }
 
-    /// Revokes a key that was sent in clear, if its account wants that; whether it does.
+    /// Revokes a key that was sent over plain HTTP, if its account's policy says so; returns whether it does.
     pub async fn revoke_seen_in_clear(
         &self,
         account: AccountId,

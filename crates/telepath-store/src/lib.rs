@@ -1,8 +1,9 @@
-//! Storage: the only room that names the SQL library. One file per resource with the SQL beside its function, over
-//! SQLite or PostgreSQL; and the tables in memory from which requests are admitted without touching the database.
+//! Storage: the only crate that names the SQL library. Each resource has one file, with its SQL beside the function
+//! that runs it, for SQLite and PostgreSQL. Requests are admitted from tables in memory, without touching the
+//! database.
 //!
-//! Every change takes the account first and the [`Origin`](telepath_core::audit::Origin) last, and writes the change, its
-//! audit entry and its outbox event in one transaction.
+//! Every mutating function takes the account first and the [`Origin`](telepath_core::audit::Origin) last, and writes
+//! the change, its audit entry and its outbox event in one transaction.
 
 mod account;
 mod admit;

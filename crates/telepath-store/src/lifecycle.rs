@@ -1,4 +1,4 @@
-//! Opening, migrating, checking and closing the store: the parts are put together here, and nothing imports this file.
+//! Opening, migrating, checking and closing the store. The parts are assembled here; nothing imports this file.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -9,7 +9,7 @@ use telepath_core::vault::Vault;
 use crate::alert::security_signal::SecuritySignals;
 use crate::backend::{Backend, Driver};
 use crate::call::orphan::{OrphanedCalls, close_orphaned_calls};
-use crate::cluster::{Cluster, Joining, ProcessRole, clock};
+use crate::cluster::{Cluster, JoinOptions, ProcessRole, clock};
 use crate::context::StoreContext;
 use crate::delivery::claim::void_leases;
 use crate::error::StoreError;
@@ -25,18 +25,18 @@ use crate::sqlite::{self, SqliteBackend};
 use crate::store::Store;
 
 impl Store {
-    /// Opens the database and loads what is kept in memory. SQLite is migrated on the way, after a copy was made; a
-    /// PostgreSQL database that is behind is refused. Calls that a crash left live are closed.
+    /// Opens the database and loads the in-memory tables. SQLite is backed up and migrated first; a PostgreSQL
+    /// database with an older schema is refused. Calls that a crash left live are closed.
     ///
     /// # Errors
-    /// [`StoreError::SchemaBehind`], [`StoreError::SchemaAhead`] and [`StoreError::WrongMasterKey`] say what to put right;
-    /// the others say why the database could not be used.
+    /// [`StoreError::SchemaBehind`], [`StoreError::SchemaAhead`] and [`StoreError::WrongMasterKey`] name the fix; the
+    /// other errors say why the database is unusable.
     pub async fn open(options: StoreOptions, context: StoreContext) -> Result<Arc<Store>, StoreError> {
         let backend = open_backend(&options.database, context.clock.now()).await?;
         check_master_key(&backend, &context.vault).await?;
         let cluster = match (backend.driver(), options.role) {
             (Driver::Sqlite(_), ProcessRole::Server | ProcessRole::Admin) => {
-                close_all_orphans(&backend, &context).await?;
+                close_all_live_calls(&backend, &context).await?;
                 Cluster::standalone()
             }
             (Driver::Postgres(_), ProcessRole::Admin) => Cluster::non_member(),
@@ -45,11 +45,11 @@ impl Store {
             }
         };
         let windows = KeyWindows::open(&options.windows).await?;
-        // Before the keys: what changes while they are loaded is read again.
+        // Read before the keys are loaded: changes made during the load are read again.
         let confirmed = clock(&backend).await?;
         let keys = load::load(&backend, Arc::clone(cluster.lease())).await?;
         let name = options.node_name.or_else(|| Some(cluster.node_id()?.to_string())).unwrap_or_default();
-        let joining = Joining { name, shared_windows: windows.are_shared(), confirmed };
+        let joining = JoinOptions { name, shared_windows: windows.are_shared(), confirmed };
         cluster.join(&backend, &context, &keys, joining).await?;
         let addresses = AddressWindows::new(options.address_limit);
         let run = context.new_id(context.clock.now())?;
@@ -71,21 +71,21 @@ impl Store {
         Ok(Arc::new(store))
     }
 
-    /// Brings the database to the newest schema, without opening it for use.
+    /// Migrates the database to the newest schema without opening it for use.
     pub async fn migrate(database: &Database) -> Result<MigrationReport, StoreError> {
         migrate::migrate(database).await
     }
 
-    /// Writes what is only in memory, ends all work and closes the database. Every later call fails.
+    /// Writes what is only in memory, stops all work and closes the database. Every later call fails.
     pub async fn close(&self) {
         if let Err(error) = self.write_requests().await {
-            tracing::error!(%error, "the last requests could not be written");
+            tracing::error!(%error, "could not write the last requests to the request log");
         }
         self.cluster.leave(&self.backend).await;
         self.backend.close().await;
     }
 
-    /// Whether the database answers and keys may be admitted, for `/readyz`.
+    /// Checks that the database responds and that keys can be admitted, for `/readyz`.
     pub async fn ping(&self) -> Result<(), StoreError> {
         if self.cluster.node_id().is_some() && !self.cluster.lease().holds() {
             return Err(StoreError::NoLease);
@@ -103,10 +103,10 @@ async fn open_backend(database: &Database, now: Timestamp) -> Result<Backend, St
             let mut connection = sqlite::connect(path).await?;
             let report = migrate::migrate_sqlite(&mut connection, path, migrate::MIGRATIONS, now).await?;
             if let Some(copy) = &report.backup {
-                tracing::info!(from = report.from, to = report.to, copy = %copy.display(), "migrated; a copy was made before");
+                tracing::info!(from = report.from, to = report.to, copy = %copy.display(), "backed up and migrated the database");
             }
             let backend = Backend::new(Driver::Sqlite(SqliteBackend::start(path, connection)));
-            // The folder's lock says that no other process is sending.
+            // The lock on the data folder ensures that no other process is sending.
             backend.write(move |db| Box::pin(void_leases(db, now))).await?;
             Ok(backend)
         }
@@ -118,8 +118,8 @@ async fn open_backend(database: &Database, now: Timestamp) -> Result<Backend, St
     }
 }
 
-/// The only server of the database has just started, so nobody carries the calls that are written down as live.
-async fn close_all_orphans(backend: &Backend, context: &StoreContext) -> Result<(), StoreError> {
+/// Closes every live call: the only server of this database has just started, so no process carries them.
+async fn close_all_live_calls(backend: &Backend, context: &StoreContext) -> Result<(), StoreError> {
     let context = context.clone();
     let closed: Result<u64, StoreError> = backend
         .write(move |db| {
@@ -128,12 +128,12 @@ async fn close_all_orphans(backend: &Backend, context: &StoreContext) -> Result<
         .await;
     match closed? {
         0 => {}
-        calls => tracing::warn!(calls, "closed calls that the last run left live"),
+        calls => tracing::warn!(calls, "closed calls that the previous run left live"),
     }
     Ok(())
 }
 
-/// The first opening writes down which master key the database belongs to; every later one compares.
+/// The first open stores the id of the master key; every later open compares it.
 async fn check_master_key(backend: &Backend, vault: &Vault) -> Result<(), StoreError> {
     let given = vault.sealing_key_id();
     let expected = backend.write(move |db| Box::pin(claim_master_key(db, given.to_string()))).await?;

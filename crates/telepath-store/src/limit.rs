@@ -1,5 +1,5 @@
-//! Where windows are counted. One server counts the windows of keys in its own memory, under each key's lock; several
-//! count them in one Redis or Valkey. The windows of addresses are each server's own.
+//! Where windows are counted. A single server counts the windows of keys in memory, under each key's lock; several
+//! servers share one Redis or Valkey. The windows of addresses are local to each server.
 
 pub(crate) mod memory;
 pub(crate) mod outage;
@@ -17,27 +17,28 @@ pub enum WindowOptions {
     /// In this process's memory.
     #[default]
     Memory,
-    /// In one place for all servers.
+    /// In a Redis or Valkey shared by all servers.
     Shared(SharedWindows),
 }
 
-/// The one place where several servers count.
+/// The shared limiter.
 #[derive(Debug, Clone)]
 pub struct SharedWindows {
-    /// A `redis://` or `rediss://` URL, which may hold a password.
+    /// A `redis://` or `rediss://` URL, which may contain a password.
     pub url: SecretText,
-    /// What every name begins with that is used there.
+    /// The prefix of every Redis key.
     pub prefix: String,
-    /// What happens to requests while the place does not answer.
+    /// What happens to requests while Redis does not respond.
     pub outage: OutagePolicy,
 }
 
-/// What becomes of requests while their windows cannot be counted together.
+/// What happens to requests while the shared limiter is unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutagePolicy {
     /// They are refused (503).
     #[default]
     Refuse,
-    /// Each server admits its share of the limit on top of what it knows. Together they may admit more than the limit.
+    /// Each server admits its share of the limit on top of the last known count. Together they may admit more than
+    /// the limit.
     Local,
 }

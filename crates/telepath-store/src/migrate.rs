@@ -1,5 +1,5 @@
-//! Migrations: numbered scripts, the same numbers for both databases, embedded in the program. What was applied is
-//! remembered with a checksum, so that a script that was changed afterwards is noticed.
+//! Migrations: numbered scripts, with the same numbers for both databases, embedded in the binary. Each applied
+//! migration is recorded with a checksum, so a script that was changed afterwards is detected.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::postgres::PostgresBackend;
 use crate::sql::{Connection, binds};
 use crate::sqlite;
 
-/// One step of the schema.
+/// One version of the schema.
 #[derive(Clone, Copy)]
 pub(crate) struct Migration {
     pub(crate) version: i64,
@@ -31,7 +31,7 @@ macro_rules! migrations {
     };
 }
 
-/// Every migration in order.
+/// Every migration, in order.
 pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     1 "0001_foundation";
     2 "0002_usage";
@@ -42,24 +42,24 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     7 "0007_alert_subjects";
 };
 
-/// Held while a PostgreSQL database is migrated, so that two programs that start at once do not both do it. The number
-/// is arbitrary and must only never change.
+/// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not
+/// both migrate it. The number is arbitrary and must never change.
 const ADVISORY_LOCK: i64 = 0x7465_6c65_7061_7468;
 
-/// What a migration did.
+/// The result of a migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationReport {
-    /// The schema's version before; 0 when the database was empty.
+    /// The schema version before; 0 for an empty database.
     pub from: i64,
-    /// Its version now.
+    /// The schema version after.
     pub to: i64,
-    /// The names of the migrations that were applied.
+    /// The names of the applied migrations.
     pub applied: Vec<&'static str>,
-    /// The copy that was made before, if there was something to copy.
+    /// The backup made first, unless the database was empty.
     pub backup: Option<PathBuf>,
 }
 
-/// Brings either database to the newest schema.
+/// Migrates either database to the newest schema.
 pub(crate) async fn migrate(database: &Database) -> Result<MigrationReport, StoreError> {
     match database {
         Database::Sqlite { path } => {
@@ -75,7 +75,7 @@ pub(crate) async fn migrate(database: &Database) -> Result<MigrationReport, Stor
     }
 }
 
-/// Copies an existing database that is behind, then migrates it.
+/// Backs up an existing database that is behind, then migrates it.
 pub(crate) async fn migrate_sqlite(
     connection: &mut Connection,
     path: &Path,
@@ -90,7 +90,7 @@ pub(crate) async fn migrate_sqlite(
     Ok(MigrationReport { from, to: newest(migrations), applied, backup })
 }
 
-/// Migrates under a lock that other programs on the same database respect.
+/// Migrates while holding the advisory lock.
 pub(crate) async fn migrate_postgres(
     postgres: &PostgresBackend,
     migrations: &[Migration],
@@ -157,7 +157,8 @@ fn script(connection: &Connection, migration: &Migration) -> &'static str {
     }
 }
 
-/// FNV-1a, 64 bits: enough to notice an accident, which is all that this guards against.
+/// FNV-1a, 64 bits: enough to detect an accidental edit. Its values are stored in every database, so it must not
+/// change.
 fn checksum(script: &str) -> String {
     let hash = script.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -165,7 +166,7 @@ fn checksum(script: &str) -> String {
     format!("{hash:016x}")
 }
 
-/// Each migration is one transaction together with the note that it was applied.
+/// Applies each migration in one transaction together with its record.
 async fn apply(
     connection: &mut Connection,
     migrations: &[Migration],

@@ -1,4 +1,4 @@
-//! How storage is opened: which database, which limits, and what part the process takes.
+//! How the store is opened: the database, the limits, and the role of the process.
 
 use std::path::PathBuf;
 
@@ -9,46 +9,42 @@ use telepath_core::secret::SecretText;
 use crate::cluster::ProcessRole;
 use crate::limit::WindowOptions;
 
-/// Which database.
+/// The database to open.
 #[derive(Debug, Clone)]
 pub enum Database {
-    /// A file, made when it is not there.
-    Sqlite {
-        /// Where it is.
-        path: PathBuf,
-    },
-    /// A server, 14 or newer.
+    /// A file; created when it does not exist.
+    Sqlite { path: PathBuf },
+    /// A PostgreSQL server, version 14 or newer.
     Postgres {
-        /// Its `postgres://` URL, which may hold a password.
+        /// A `postgres://` URL, which may contain a password.
         url: SecretText,
     },
 }
 
-/// How storage is to be opened.
+/// Options for [`Store::open`](crate::store::Store::open).
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Which database.
     pub database: Database,
-    /// Requests per minute of an address that shows no valid key.
+    /// Requests per minute for an address that presents no valid key.
     pub address_limit: RateLimit,
-    /// What the rules of alerts go by.
+    /// Settings of the alert rules.
     pub alerts: AlertSettings,
-    /// What part the process takes.
+    /// The role of this process.
     pub role: ProcessRole,
     /// Where the windows of keys are counted.
     pub windows: WindowOptions,
-    /// What the server calls itself among others; its id when nothing is said.
+    /// The name that other servers see; defaults to the node's id.
     pub node_name: Option<String>,
 }
 
 impl StoreOptions {
-    /// Requests per minute of an address that shows no valid key, unless told otherwise.
+    /// The default of `address_limit`, in requests per minute.
     pub const DEFAULT_ADDRESS_LIMIT: u32 = 600;
 
-    /// A database with everything else as usual.
+    /// Defaults for everything but the database.
     pub fn new(database: Database) -> Self {
         let usual = RateLimit::per_minute(Self::DEFAULT_ADDRESS_LIMIT);
-        // The constant is not zero, so there is always a usual limit.
+        // The constant is not zero, so the fallback is never used.
         let address_limit = usual.unwrap_or(MIN_LIMIT);
         let (role, windows) = (ProcessRole::default(), WindowOptions::default());
         let alerts = AlertSettings::default();

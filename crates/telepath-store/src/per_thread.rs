@@ -1,14 +1,14 @@
-//! Copies of what every request writes to. A counter that two processors write in turn travels between their caches with
-//! each request, and takes what lies beside it along; so each thread has a copy of its own, on cache lines of its own.
+//! Per-thread copies of data that every request writes. A counter written by two processors moves between their
+//! caches with each request, along with its cache line; so each thread has its own copy on its own cache lines.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-/// Copies; a power of two. With more threads than this some share one, which is slower and never wrong.
+/// Number of copies; a power of two. With more threads, some share a copy, which is slower but correct.
 pub(crate) const COPIES: usize = 8;
 
-/// A copy of something for each thread.
+/// One copy of a value per thread.
 #[derive(Debug)]
 pub struct PerThread<T>(Box<[CachePadded<T>]>);
 
@@ -19,7 +19,7 @@ impl<T: Default> Default for PerThread<T> {
 }
 
 impl<T> PerThread<T> {
-    /// This thread's copy first, then all others.
+    /// This thread's copy first, then the others.
     pub fn own_first(&self) -> impl Iterator<Item = &T> {
         let (before, rest) = self.0.split_at(own_place());
         rest.iter().chain(before).map(|copy| &**copy)
@@ -30,7 +30,7 @@ impl<T> PerThread<T> {
         &self.0[own_place()]
     }
 
-    /// Every copy, in an order that does not change.
+    /// Every copy, in a fixed order.
     pub fn all(&self) -> impl Iterator<Item = &T> + Clone {
         self.0.iter().map(|copy| &**copy)
     }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_threads_count_each_in_its_own_copy_is_all_there() {
+    fn per_thread_counts_add_up() {
         let counts = PerThread::<AtomicU64>::default();
         std::thread::scope(|scope| {
             for _ in 0..2 * COPIES {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_copy_comes_first_and_none_is_left_out() {
+    fn own_first_yields_every_copy_starting_with_this_threads() {
         let copies = PerThread::<AtomicU64>::default();
         copies.own().store(1, Ordering::Relaxed);
         let all: Vec<u64> = copies.own_first().map(|copy| copy.load(Ordering::Relaxed)).collect();

@@ -1,4 +1,4 @@
-//! PostgreSQL: a bounded pool of connections and explicit transactions.
+//! PostgreSQL: a bounded connection pool and explicit transactions.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -10,19 +10,18 @@ use telepath_core::secret::SecretText;
 use crate::error::{DatabaseError, StoreError};
 use crate::sql::{Connection, TransactionFuture};
 
-/// The oldest release that is still maintained, as the server counts them.
+/// The oldest supported release, in the format of `server_version_num`.
 const MIN_VERSION: i64 = 140_000;
-/// The most connections of one process.
+/// Connections of one process.
 const MAX_CONNECTIONS: u32 = 16;
 /// How long a caller waits for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Begins a transaction. One that hears nothing more from its server for this long is taken back by the database, so that a
-/// server that is cut off in the middle of a change does not hold the others up: with the wait for leases, a change of
-/// a key is still answered within a second.
+/// Begins a transaction. PostgreSQL aborts it after this many milliseconds without a statement, so a server that is
+/// cut off mid-transaction does not block the others: together with the wait for leases, a change of a key still
+/// returns within a second.
 const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 350";
 
-/// The pool.
 #[derive(Clone)]
 pub(crate) struct PostgresBackend {
     pool: PgPool,
@@ -30,7 +29,7 @@ pub(crate) struct PostgresBackend {
 
 impl PostgresBackend {
     pub(crate) async fn open(url: &SecretText) -> Result<Self, StoreError> {
-        // What the driver says about a URL that it cannot read may quote it, password and all.
+        // The driver's error may quote the URL, including its password.
         let options = PgConnectOptions::from_str(url.expose())
             .map_err(|_| StoreError::Unavailable(configuration("the database URL is not a PostgreSQL URL")))?
             .application_name("telepath");
@@ -44,20 +43,19 @@ impl PostgresBackend {
         Ok(backend)
     }
 
-    /// A connection beside the pool; dropping it cuts it.
+    /// A connection outside the pool; dropping it closes it.
     pub(crate) async fn own_connection(&self) -> Result<Connection, StoreError> {
         let connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
         Ok(Connection::PostgresOwn(Box::new(connection)))
     }
 
-    /// Hears what is announced on channels of the database.
+    /// Listens on notification channels of the database.
     pub(crate) async fn listener(&self, channels: &[&str]) -> Result<PgListener, StoreError> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.listen_all(channels.iter().copied()).await?;
         Ok(listener)
     }
 
-    /// Whether [`PostgresBackend::close`] was called.
     pub(crate) fn is_closed(&self) -> bool {
         self.pool.is_closed()
     }
@@ -73,7 +71,7 @@ impl PostgresBackend {
         E: From<StoreError> + Send + 'static,
     {
         let pool = self.pool.clone();
-        // In a task of its own: a caller that goes away must not leave a connection inside a transaction.
+        // Runs in its own task: a caller that is cancelled must not leave a connection inside a transaction.
         let task = tokio::spawn(async move {
             let mut transaction = Transaction::begin(&pool).await?;
             let result = change(&mut transaction.connection).await;
@@ -96,7 +94,7 @@ impl PostgresBackend {
     }
 }
 
-/// A connection inside a transaction. Unless the transaction was ended in order, the connection is not used again.
+/// A connection inside a transaction. A connection whose transaction did not end cleanly is closed instead of reused.
 struct Transaction {
     connection: Connection,
     ended: bool,

@@ -1,4 +1,4 @@
-//! Presets that accounts have edited.
+//! Presets edited by accounts.
 
 use serde_json::{Map, Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
@@ -14,7 +14,7 @@ use crate::sql::{Connection, binds, corrupt};
 use crate::store::Store;
 use crate::{audit, event};
 
-/// Who changes which preset.
+/// A change of a preset.
 struct Edit {
     account: AccountId,
     preset: Preset,
@@ -23,13 +23,13 @@ struct Edit {
 }
 
 impl Store {
-    /// What every preset stands for in an account.
+    /// The presets of an account.
     pub async fn presets(&self, account: AccountId) -> Result<Presets, StoreError> {
         read(&mut self.backend.read().await?, account).await
     }
 
-    /// Edits a preset. Whoever asks must have what it stands for before and after; keys that were made from it stay as
-    /// they are.
+    /// Edits a preset. The caller needs the rights that the preset grants before and after. Existing keys are
+    /// unchanged.
     pub async fn update_preset(
         &self,
         account: AccountId,
@@ -41,7 +41,7 @@ impl Store {
         self.backend.write(move |db| Box::pin(update(db, edit, patch))).await
     }
 
-    /// Brings back the built-in preset, which may be more than the edited one was; so whoever asks must have it.
+    /// Restores the built-in preset. It may grant more than the edited one, so the caller needs its rights.
     pub async fn reset_preset(
         &self,
         account: AccountId,
@@ -114,7 +114,7 @@ async fn reset(db: &mut Connection, edit: Edit) -> Result<(), KeyChangeError> {
     Ok(write_audit(db, edit, AuditAction::PresetReset, before, after).await?)
 }
 
-/// Two edits of one preset take their turns, as their audit entries do.
+/// Serializes edits of presets, so that their audit entries are in order.
 async fn lock_account(db: &mut Connection, account: AccountId) -> Result<(), StoreError> {
     let sql = "SELECT id FROM accounts WHERE id = $1";
     db.fetch_locked(sql, binds![account.to_string()]).await.map(drop)

@@ -1,6 +1,6 @@
-//! The request log: a request leaves a few bytes in memory ([`buffer`]); twice a second a worker writes what has come
-//! together as one row per account ([`write`]); the counters of keys are added up from those rows ([`crate::usage`]), so
-//! a request is written once and never waits for the database.
+//! The request log. A request leaves a few bytes in memory ([`buffer`]). Twice a second a worker writes them as one
+//! row per account ([`write`]). The counters of keys are rolled up from those rows ([`crate::usage`]), so a request
+//! is written once and never waits for the database.
 
 pub(crate) mod buffer;
 mod encode;
@@ -17,10 +17,11 @@ use tokio::sync::Mutex;
 
 use buffer::{Buffer, DrainedBuffer, RequestLogStats};
 
-/// What waits to be written, in bytes; beyond that requests stay in the buffer, and beyond its bound only their counts.
+/// Bytes waiting to be written. Beyond that, requests stay in the buffer, and beyond the buffer's bound only their
+/// counts.
 const MAX_WAITING: usize = 32 * 1024 * 1024;
 
-/// A segment that is not yet known to be in the database.
+/// A segment not yet known to be in the database.
 #[derive(Clone)]
 struct Segment {
     id: SegmentId,
@@ -29,24 +30,24 @@ struct Segment {
     payload: Vec<u8>,
 }
 
-/// What the one who writes keeps between two times.
+/// The writer's state between two runs.
 #[derive(Default)]
 struct Waiting {
     segments: VecDeque<Segment>,
     bytes: usize,
-    /// The time given to the last segment.
+    /// The timestamp of the last segment.
     last_written: Timestamp,
-    /// Emptied lists that the buffer is given in exchange for its full ones.
+    /// Empty lists that are swapped with the buffer's full ones.
     taken: DrainedBuffer,
 }
 
 /// The request log of a process.
 pub struct RequestLog {
     buffer: Buffer,
-    /// Method and path of each route, in the order of their numbers.
+    /// Method and path of each route, ordered by route number.
     routes: OnceLock<Vec<String>>,
     waiting: Mutex<Waiting>,
-    /// When the counters last held all that was answered before.
+    /// When the counters last included every earlier request.
     pub(crate) synced: Mutex<Option<Timestamp>>,
 }
 
@@ -60,19 +61,19 @@ impl RequestLog {
         }
     }
 
-    /// Says what routes are called, such as `GET /v1/trunks`, in the order of their numbers. Only the first time counts.
+    /// Sets the names of the routes, such as `GET /v1/trunks`, ordered by route number. Only the first call counts.
     pub fn name_routes(&self, routes: Vec<String>) {
-        // A second table would be the same one: routes are a constant of the program.
+        // A second table would be the same: routes are a constant of the program.
         let _ = self.routes.set(routes);
     }
 
-    /// Notes a request that was just answered. Never waits for the database.
+    /// Records a request that was just answered. Never waits for the database.
     pub fn record(&self, request: &Answered<'_>) {
         self.buffer.push(request);
     }
 
-    /// What was lost so far because the database could not take it.
-    pub fn figures(&self) -> RequestLogStats {
-        self.buffer.figures()
+    /// What was lost because the database could not keep up.
+    pub fn stats(&self) -> RequestLogStats {
+        self.buffer.stats()
     }
 }

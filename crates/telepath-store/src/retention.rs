@@ -1,5 +1,6 @@
-//! What becomes old goes: buckets after the time of their span, the request log after its time or beyond its size. Each
-//! step is small, so that changes never wait long behind it, and one call takes a bounded number of steps.
+//! Retention: usage buckets expire after the retention time of their span, the request log after its retention time
+//! or beyond its maximum size. Each transaction is small, so that changes never wait long, and one call runs a
+//! bounded number of them.
 
 use std::time::Duration;
 
@@ -11,21 +12,21 @@ use crate::sql::{Value, binds};
 use crate::store::Store;
 use crate::usage::totals::trim_addresses;
 
-/// Buckets of one transaction.
+/// Buckets deleted per transaction.
 const BUCKETS: i64 = 2000;
-/// Segments of one transaction.
+/// Segments deleted per transaction.
 const SEGMENTS: i64 = 200;
-/// Transactions of one kind and one call; what is left over goes at the next.
-const STEPS: usize = 200;
-/// Keys of one call of which surplus addresses are taken away.
+/// Transactions per kind and call; the rest waits for the next call.
+const MAX_STEPS: usize = 200;
+/// Keys per call whose surplus addresses are deleted.
 const KEYS: i64 = 200;
 
 /// How much of the request log is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Requests older than this go.
+    /// Older requests are deleted.
     pub age: Duration,
-    /// Beyond this many bytes the oldest requests go.
+    /// Beyond this many bytes, the oldest requests are deleted.
     pub bytes: u64,
 }
 
@@ -35,17 +36,17 @@ impl Default for Retention {
     }
 }
 
-/// What was taken away.
+/// What one call deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Expired {
-    /// Buckets of usage.
+    /// Usage buckets.
     pub buckets: u64,
-    /// Segments of the request log.
+    /// Request log segments.
     pub segments: u64,
 }
 
 impl Store {
-    /// Takes away what is older, or more, than what is kept.
+    /// Deletes what exceeds the retention time or size.
     pub async fn expire_usage(&self, keep: Retention) -> Result<Expired, StoreError> {
         let now = self.now();
         let mut expired = Expired::default();
@@ -65,7 +66,7 @@ impl Store {
         self.in_steps(sql, BUCKETS, move || binds![span.name(), before, BUCKETS]).await
     }
 
-    /// What is not yet in the counters stays, however old it is.
+    /// Segments that are not rolled up yet are kept, whatever their age.
     async fn expire_segments(&self, before: Timestamp) -> Result<u64, StoreError> {
         let sql = "DELETE FROM request_segments WHERE id IN \
                    (SELECT id FROM request_segments WHERE written_at < $1 AND folded >= 16 \
@@ -80,7 +81,7 @@ impl Store {
         values: impl Fn() -> Vec<Value>,
     ) -> Result<u64, StoreError> {
         let mut all = 0;
-        for _ in 0..STEPS {
+        for _ in 0..MAX_STEPS {
             let values = values();
             let gone: u64 =
                 self.backend.write(move |db| Box::pin(async move { db.execute(sql, values).await })).await?;
@@ -92,11 +93,11 @@ impl Store {
         Ok(all)
     }
 
-    /// When the oldest segment was written that fits into so many bytes with all newer ones.
+    /// When the oldest segment was written that, with all newer ones, fits into `bytes`.
     async fn oldest_within(&self, bytes: u64) -> Result<Timestamp, StoreError> {
         let mut db = self.backend.read().await?;
         let (mut left, mut oldest) = (bytes, None);
-        // The index holds both columns, so that the segments themselves are not read.
+        // The index covers both columns, so the segments themselves are not read.
         let sql = "SELECT written_at, bytes FROM request_segments ORDER BY written_at DESC";
         db.fetch_each(sql, vec![], |row| {
             if let Some(rest) = left.checked_sub(row.number("bytes")?) {

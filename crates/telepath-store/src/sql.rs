@@ -1,5 +1,5 @@
-//! The thin layer between the store functions and the two database drivers. A store function holds one SQL text with
-//! `$1` placeholders, its binds and its row mapping; which database runs it is decided here and nowhere else.
+//! The thin layer between the store functions and the two database drivers. A store function has one SQL text with
+//! `$1` placeholders, its binds and its row mapping. Which driver runs it is decided here and nowhere else.
 
 mod list;
 mod row;
@@ -21,18 +21,18 @@ pub(crate) use row::{Row, corrupt, to_json};
 pub(crate) use value::{Value, binds, placeholders};
 use value::{postgres_arguments, sqlite_arguments};
 
-/// The result of a change, before it is known whether it was committed.
+/// The future of a change; its transaction is not yet committed.
 pub(crate) type TransactionFuture<'c, T, E> = BoxFuture<'c, Result<T, E>>;
 
 /// A connection to either database.
 pub(crate) enum Connection {
-    /// The one that writes.
+    /// The write connection.
     Sqlite(Box<SqliteConnection>),
-    /// One of those that only read.
+    /// A read-only connection.
     SqliteReader(PoolConnection<Sqlite>),
-    /// One of the pool.
+    /// A pooled connection.
     Postgres(PoolConnection<Postgres>),
-    /// One that is nobody else's, so that no other work can keep it waiting.
+    /// A dedicated connection, so that no other work delays it.
     PostgresOwn(Box<PgConnection>),
 }
 
@@ -53,7 +53,7 @@ impl Connection {
         }
     }
 
-    /// Whether several servers may work on the database.
+    /// Whether several servers can share the database.
     pub(crate) fn is_postgres(&self) -> bool {
         match self {
             Connection::Sqlite(_) | Connection::SqliteReader(_) => false,
@@ -61,8 +61,8 @@ impl Connection {
         }
     }
 
-    /// Wakes, with the commit, the processes that listen on a channel of the database. Nothing may depend on it but how soon
-    /// they look. `SQLite` has one process, which its own commits wake.
+    /// Notifies, with the commit, the processes that listen on a channel of the database. Correctness must not depend
+    /// on it, only latency. `SQLite` has one process, which its own commits wake.
     pub(crate) async fn announce(&mut self, channel: &str) -> Result<(), StoreError> {
         if self.is_postgres() {
             self.execute("SELECT pg_notify($1, '')", binds![channel]).await?;
@@ -70,7 +70,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Runs a statement; how many rows it touched.
+    /// Runs a statement; returns the number of affected rows.
     pub(crate) async fn execute(
         &mut self,
         sql: impl Into<Text>,
@@ -97,7 +97,7 @@ impl Connection {
         Ok(())
     }
 
-    /// All rows of a query, which must bound their number itself.
+    /// All rows of a query. The query must bound their number.
     pub(crate) async fn fetch_all(
         &mut self,
         sql: impl Into<Text>,
@@ -131,7 +131,7 @@ impl Connection {
         })
     }
 
-    /// The only row of a query that always has one.
+    /// The only row of a query that always returns one.
     pub(crate) async fn fetch_one(
         &mut self,
         sql: impl Into<Text>,
@@ -139,11 +139,10 @@ impl Connection {
     ) -> Result<Row, StoreError> {
         self.fetch_optional(sql, values)
             .await?
-            .ok_or_else(|| StoreError::Corrupt("a row that must be there is missing".to_owned()))
+            .ok_or_else(|| StoreError::Corrupt("a required row is missing".to_owned()))
     }
 
-    /// The first row, held against other changes until the transaction ends. SQLite has one writer, so there it is held
-    /// anyway.
+    /// The first row, locked until the transaction ends. SQLite has one writer, so its rows need no lock.
     pub(crate) async fn fetch_locked(
         &mut self,
         sql: &'static str,
@@ -157,7 +156,7 @@ impl Connection {
         }
     }
 
-    /// Holds all rows of a query against other changes until the transaction ends.
+    /// Locks all rows of a query until the transaction ends.
     pub(crate) async fn lock_all(&mut self, sql: String, values: Vec<Value>) -> Result<(), StoreError> {
         match self {
             Connection::Sqlite(_) | Connection::SqliteReader(_) => Ok(()),
@@ -167,7 +166,7 @@ impl Connection {
         }
     }
 
-    /// What ends the choice of rows that other processes may be choosing too. SQLite has one writer.
+    /// The clause that skips rows locked by other processes. SQLite has one writer and needs none.
     pub(crate) const fn skip_locked(&self) -> &'static str {
         match self {
             Connection::Sqlite(_) | Connection::SqliteReader(_) => "",
@@ -175,7 +174,7 @@ impl Connection {
         }
     }
 
-    /// Hands every row of a query to `each` as it arrives, so that a long result never stands in memory.
+    /// Passes each row to `each` as it arrives, so that a large result is never held in memory.
     pub(crate) async fn fetch_each(
         &mut self,
         sql: impl Into<Text>,

@@ -1,5 +1,5 @@
-//! SQLite: one connection that writes, behind a queue, and a pool of connections that only read. The file is private to
-//! its owner, in write-ahead mode, and every commit is on the disk before it is answered.
+//! SQLite: one write connection behind a queue, and a pool of read-only connections. The file is readable by its
+//! owner only and in WAL mode. Every commit is flushed to disk before the caller gets its result.
 
 mod backup;
 mod writer;
@@ -20,23 +20,22 @@ use writer::Writer;
 use crate::error::StoreError;
 use crate::sql::{Connection, TransactionFuture};
 
-/// The oldest SQLite without a known fault that could lose a committed write-ahead log.
+/// The oldest SQLite release without a known bug that can lose a committed write-ahead log.
 const MIN_VERSION: [u32; 3] = [3, 51, 3];
-/// Connections that only read.
+/// Read-only connections.
 const MAX_READERS: u32 = 4;
-/// How long a statement waits for a lock that another process holds.
+/// How long a statement waits for a lock held by another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a caller waits for a reader before the database counts as unavailable.
+/// How long a caller waits for a read connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The writer and the readers.
 #[derive(Clone)]
 pub(crate) struct SqliteBackend {
     writer: Arc<Writer>,
     readers: SqlitePool,
 }
 
-/// Opens the connection that writes; makes the file, private to its owner, when there is none.
+/// Opens the write connection. Creates the file, with mode 0600, if it does not exist.
 pub(crate) async fn connect(path: &Path) -> Result<Connection, StoreError> {
     make_private(path)?;
     let connection = options(path).connect().await?;
@@ -56,7 +55,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 impl SqliteBackend {
-    /// Takes a migrated connection over as the one writer.
+    /// Makes a migrated connection the single writer.
     pub(crate) fn start(path: &Path, connection: Connection) -> Self {
         let readers = SqlitePoolOptions::new()
             .max_connections(MAX_READERS)
@@ -78,7 +77,7 @@ impl SqliteBackend {
         Ok(Connection::SqliteReader(self.readers.acquire().await?))
     }
 
-    /// The readers go first: the writer's last checkpoint can then empty the write-ahead log.
+    /// Closes the readers first, so that the writer's last checkpoint can empty the write-ahead log.
     pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -95,7 +94,7 @@ async fn check_version(connection: &mut Connection) -> Result<(), StoreError> {
     }
 }
 
-/// SQLite gives its journal files the permissions of the database file, so that one is enough.
+/// SQLite gives its journal files the mode of the database file, so only this file needs mode 0600.
 fn make_private(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
@@ -116,14 +115,14 @@ pub(crate) fn file_error(path: &Path, source: std::io::Error) -> StoreError {
     StoreError::File { path: PathBuf::from(path), source: Arc::new(source) }
 }
 
-/// Writes the write-ahead log back into the database file and closes.
+/// Checkpoints the write-ahead log and closes the connection.
 async fn finish(connection: Connection) {
     if let Connection::Sqlite(mut connection) = connection {
         if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await {
-            tracing::warn!(%error, "the last checkpoint failed; it is made good at the next start");
+            tracing::warn!(%error, "could not checkpoint the write-ahead log on close; the next start does it");
         }
         if let Err(error) = SqliteConnection::close(*connection).await {
-            tracing::warn!(%error, "the database did not close cleanly");
+            tracing::warn!(%error, "could not close the database cleanly");
         }
     }
 }

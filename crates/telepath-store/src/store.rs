@@ -1,5 +1,5 @@
-//! The open store: the database, and the tables in memory that belong to it. It knows no resource; each resource adds its
-//! functions in a file of its own, and `lifecycle` puts the parts together.
+//! The open store: the database and the in-memory tables that belong to it. This file knows no resource. Each
+//! resource adds its functions in its own file, and `lifecycle` assembles the parts.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -22,7 +22,7 @@ use crate::limit::memory::AddressWindows;
 use crate::limit::shared::KeyWindows;
 use crate::request_log::RequestLog;
 
-/// An open database and the tables in memory that belong to it.
+/// An open database and its in-memory tables.
 pub struct Store {
     pub(crate) backend: Backend,
     pub(crate) context: StoreContext,
@@ -34,51 +34,51 @@ pub struct Store {
     pub(crate) security_signals: SecuritySignals,
     pub(crate) cluster: Cluster,
     pub(crate) windows: KeyWindows,
-    /// Names this opening among all that the database has seen.
+    /// Identifies this run of the store among all runs of the database.
     pub(crate) run: IdempotencyId,
-    /// Up to which minute all use of keys was looked at by this process, in Unix milliseconds.
+    /// The end of the minutes whose usage this process has evaluated, in Unix milliseconds.
     pub(crate) watched_until: AtomicI64,
-    /// When live calls were last known to be live, in Unix milliseconds.
+    /// When this process last recorded that its live calls are live, in Unix milliseconds.
     pub(crate) last_heartbeat: Arc<AtomicI64>,
 }
 
 impl Store {
-    /// The clock that storage was opened with.
+    /// The clock that the store was opened with.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.context.clock
     }
 
-    /// The random source that storage was opened with.
+    /// The random source that the store was opened with.
     pub fn entropy(&self) -> &Arc<dyn Entropy> {
         &self.context.entropy
     }
 
-    /// The vault that storage was opened with.
+    /// The vault that the store was opened with.
     pub fn vault(&self) -> &Arc<Vault> {
         &self.context.vault
     }
 
-    /// The keys that may be used, in memory.
+    /// The in-memory table of keys.
     pub fn keys(&self) -> &KeyTable {
         &self.keys
     }
 
-    /// The windows of addresses without a valid key.
+    /// The rate limit windows of addresses that present no valid key.
     pub fn addresses(&self) -> &AddressWindows {
         &self.addresses
     }
 
-    /// How this server stands among others; `None` where there can be only one.
+    /// This server's view of the cluster; `None` with a single server.
     pub fn cluster(&self) -> Option<ClusterStats> {
         self.cluster.stats()
     }
 
-    /// How long the last request waited for its count elsewhere; `None` where windows are counted here.
+    /// How long the last request waited for the shared limiter; `None` when windows are counted in memory.
     pub fn window_latency(&self) -> Option<Duration> {
         self.windows.latency()
     }
 
-    /// The log of answered requests.
+    /// The request log.
     pub fn requests(&self) -> &RequestLog {
         &self.requests
     }

@@ -1,5 +1,5 @@
-//! Trunks in the database. Their secrets are sealed before they come here, but for the SIP password, of which only the
-//! digest hashes are kept. A deleted trunk stays as a row for the calls that name it.
+//! Trunks. Credentials arrive sealed; of the SIP password only the digest hashes are stored. A deleted trunk remains
+//! as a row for the calls that refer to it.
 
 mod change;
 mod metrics;
@@ -22,36 +22,34 @@ use crate::error::StoreError;
 use crate::sql::{ListQuery, binds};
 use crate::store::Store;
 
-/// A trunk that was just made.
+/// A new trunk.
 #[derive(Debug)]
 pub struct CreatedTrunk {
-    /// The trunk.
     pub trunk: Trunk,
-    /// The SIP password, if it was made here: the only time that it is seen.
+    /// The SIP password, if it was generated here. It is not available again.
     pub generated_password: Option<SipPassword>,
 }
 
-/// A trunk's new SIP password; the old one is dead.
+/// A trunk with its new SIP password; the old one no longer works.
 #[derive(Debug)]
 pub struct RotatedPassword {
-    /// The trunk.
     pub trunk: Trunk,
-    /// The password: the only time that it is seen.
+    /// The password, which is not available again.
     pub password: SipPassword,
-    /// Since when it is good.
+    /// When it became valid.
     pub rotated_at: Timestamp,
 }
 
-/// Why a trunk was not made or changed.
+/// Why a trunk was not created or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrunkChangeError {
     /// The account has no such trunk.
     #[error("the account has no such trunk")]
     NotFound,
-    /// Another trunk of this server has the SIP username.
+    /// Another trunk on this server has the SIP username.
     #[error("another trunk has this SIP username")]
     UsernameTaken,
-    /// The change does not fit the trunk as it is.
+    /// The change is not valid for the trunk's current state.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// Storage failed.
@@ -60,7 +58,7 @@ pub enum TrunkChangeError {
 }
 
 impl Store {
-    /// Makes a trunk of the account.
+    /// Creates a trunk.
     pub async fn create_trunk(
         &self,
         account: AccountId,
@@ -90,7 +88,7 @@ impl Store {
         Ok(CreatedTrunk { trunk, generated_password })
     }
 
-    /// Trunks of the account with today's figures.
+    /// Trunks of the account with today's metrics.
     pub async fn list_trunks(
         &self,
         account: AccountId,
@@ -108,7 +106,7 @@ impl Store {
         Ok(Page { items: metrics::with_metrics(&mut db, account, trunks, self.now()).await?, total })
     }
 
-    /// A trunk of the account with today's figures.
+    /// A trunk of the account with today's metrics.
     pub async fn get_trunk(
         &self,
         account: AccountId,
@@ -120,7 +118,7 @@ impl Store {
         Ok(metrics::with_metrics(&mut db, account, trunks, self.now()).await?.pop())
     }
 
-    /// Changes a trunk. The draft is checked here, against the trunk as it is in the transaction.
+    /// Changes a trunk. The draft is validated against the trunk's state in the transaction.
     pub async fn update_trunk(
         &self,
         account: AccountId,
@@ -134,7 +132,7 @@ impl Store {
         self.backend.write(move |db| Box::pin(change::update(db, update))).await
     }
 
-    /// Deletes a trunk. Its calls stay; its SIP username is free again; its credentials are gone.
+    /// Deletes a trunk and its credentials. Its calls remain; its SIP username is free again.
     pub async fn delete_trunk(
         &self,
         account: AccountId,
@@ -172,7 +170,7 @@ impl Store {
         Ok(RotatedPassword { trunk, password, rotated_at: origin.at })
     }
 
-    /// What a call on a SIP username needs, whatever the trunk's status.
+    /// Everything that a call to a SIP username needs, whatever the trunk's status.
     pub(crate) async fn trunk_for_call(
         &self,
         sip_username: &SipUsername,

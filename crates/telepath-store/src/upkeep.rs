@@ -1,6 +1,5 @@
-//! What a worker asks for twice a second: that requests are written, that keys in doubt are asked about, and that it is
-//! written down that live calls are live. Requests never wait for this, and a kill loses at most what was answered since
-//! the last time.
+//! Periodic work, run twice a second by a worker: it writes requests to the log, resolves keys in doubt, and records
+//! a heartbeat for live calls. Requests never wait for it; a kill loses at most the requests since the last run.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,17 +9,17 @@ use crate::error::StoreError;
 use crate::key::commit::resolve_in_doubt;
 use crate::store::Store;
 
-/// How often it is written down that live calls are live.
+/// Milliseconds between two heartbeats for live calls.
 const HEARTBEAT_INTERVAL_MS: i64 = 10_000;
 
 impl Store {
-    /// Writes all requests that the database does not have yet; in how many segments. Also asks again about keys whose
-    /// last change may or may not have happened.
+    /// Writes buffered requests to the log; returns the number of segments. Also resolves keys whose last change may
+    /// or may not be committed.
     pub async fn flush_usage(&self) -> Result<usize, StoreError> {
         let (backend, keys) = (self.backend.clone(), self.keys.clone());
-        // In a task of its own: keys that were taken to be asked about must not be lost with a caller that goes away.
-        let settled = tokio::spawn(async move { resolve_in_doubt(&backend, &keys).await });
-        settled.await.map_err(|_| StoreError::Broken)?;
+        // Runs in its own task: keys taken from the in-doubt list must not be lost when the caller is cancelled.
+        let resolved = tokio::spawn(async move { resolve_in_doubt(&backend, &keys).await });
+        resolved.await.map_err(|_| StoreError::Broken)?;
         let (last_heartbeat, now) = (Arc::clone(&self.last_heartbeat), self.now());
         if now.unix_ms() - last_heartbeat.load(Ordering::Relaxed) >= HEARTBEAT_INTERVAL_MS {
             let node = self.cluster.node_id();

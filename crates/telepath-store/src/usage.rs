@@ -1,4 +1,4 @@
-//! What keys are used for: the counters of keys, the buckets and the addresses, added up from the request log.
+//! Usage: the counters of keys, the buckets and the addresses, rolled up from the request log.
 
 mod rollup;
 pub(crate) mod totals;
@@ -13,36 +13,39 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
 use crate::store::Store;
 
-/// Counters that are younger than this are shown as they are. With the half second until a request is written, what is
-/// shown is less than a second late.
-const SYNCED_FOR: Duration = Duration::from_millis(400);
-/// How long a reader waits for the counters to catch up; then it shows what there is.
-const SYNC_WITHIN: Duration = Duration::from_secs(2);
+/// Counters younger than this are not refreshed. Together with the half second until a request is written, readers
+/// see counters less than a second old.
+const SYNC_INTERVAL: Duration = Duration::from_millis(400);
+/// How long a reader waits for the counters to catch up; then it gets what there is.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a key was used for.
+/// The usage of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyUsage {
-    /// By bucket, route and status, the earliest first.
+    /// Per bucket, route and status; earliest first.
     pub rows: Vec<UsageRow>,
-    /// The addresses seen, the last seen first; not only in the time asked for.
+    /// The client addresses on record, most recently seen first; not limited to the requested range.
     pub addresses: Vec<SeenAddress>,
 }
 
 impl Store {
-    /// Brings the counters up to now, for somebody who is about to read them. Counters that cannot be brought up are
-    /// shown as they are: reading keys must not depend on it.
+    /// Rolls up the log before a read. Errors are only logged: reading keys must not depend on it.
     pub(crate) async fn sync_usage(&self) {
-        match tokio::time::timeout(SYNC_WITHIN, self.catch_up()).await {
+        match tokio::time::timeout(SYNC_TIMEOUT, self.catch_up()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the counters could not be brought up to now"),
-            Err(_elapsed) => tracing::debug!("the counters are still being brought up to now"),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "could not update the usage counters; showing the last values");
+            }
+            Err(_elapsed) => {
+                tracing::debug!("the usage counters are still being updated; showing the last values");
+            }
         }
     }
 
     async fn catch_up(&self) -> Result<(), StoreError> {
         let mut synced = self.requests.synced.lock().await;
         let now = self.now();
-        if synced.is_some_and(|last| now >= last && now.since(last) < SYNCED_FOR) {
+        if synced.is_some_and(|last| now >= last && now.since(last) < SYNC_INTERVAL) {
             return Ok(());
         }
         self.write_requests().await?;
@@ -51,14 +54,14 @@ impl Store {
         Ok(())
     }
 
-    /// Adds to the counters what was written into the log since the last time. Returns when nothing is left.
+    /// Rolls up every segment of the request log that is not in the counters yet.
     pub async fn roll_up_usage(&self) -> Result<(), StoreError> {
         let _alone = self.requests.synced.lock().await;
         self.roll_up_segments().await
     }
 
-    /// What a key of the account was used for from `start` on and before `end`. Each of the rows belongs to one of the
-    /// program's routes and one of its statuses, so the time asked for bounds their number.
+    /// The usage of a key from `start` (inclusive) to `end` (exclusive). Each row has one of the program's routes and
+    /// statuses, so the range bounds the number of rows.
     pub async fn key_usage(
         &self,
         account: AccountId,

@@ -1,5 +1,5 @@
-//! Webhook endpoints in the database. Signing secrets are sealed for their place; a replaced one stays until its grace is
-//! over. A deleted endpoint stays as a row until its deliveries are cleared away.
+//! Webhook endpoints. Signing secrets are sealed for their endpoint; a replaced secret remains until its grace period
+//! ends. A deleted endpoint remains as a row until its deliveries are purged.
 
 pub(crate) mod change;
 pub(crate) mod outbox;
@@ -19,16 +19,15 @@ use crate::error::StoreError;
 use crate::sql::{ListQuery, binds};
 use crate::store::Store;
 
-/// An endpoint with a secret that was just made.
+/// An endpoint with its new secret.
 #[derive(Debug)]
 pub struct WebhookWithSecret {
-    /// The endpoint.
     pub webhook: Webhook,
-    /// The shared secret: the only time that it is seen. `None` when receivers verify with a public key.
+    /// The shared secret, which is not available again. `None` if receivers verify with a public key.
     pub secret: Option<SecretText>,
 }
 
-/// Why an endpoint was not made, changed or used.
+/// Why an operation on an endpoint failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookChangeError {
     /// The account has no such endpoint.
@@ -37,13 +36,13 @@ pub enum WebhookChangeError {
     /// The account has no such delivery.
     #[error("the account has no such delivery")]
     DeliveryNotFound,
-    /// The account has as many endpoints as it may.
-    #[error("the account has as many webhook endpoints as it may")]
+    /// The account has the maximum number of endpoints.
+    #[error("the account has the maximum number of webhook endpoints")]
     TooMany,
     /// The endpoint is disabled, so nothing is sent to it.
     #[error("the webhook endpoint is disabled")]
     Disabled,
-    /// The change names what the account does not have.
+    /// The request refers to something that the account does not have.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// Storage failed.
@@ -52,7 +51,7 @@ pub enum WebhookChangeError {
 }
 
 impl Store {
-    /// Makes an endpoint and its first secret.
+    /// Creates an endpoint with its first secret.
     pub async fn create_webhook(
         &self,
         account: AccountId,
@@ -68,7 +67,7 @@ impl Store {
         Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
     }
 
-    /// Endpoints of the account, the newest first.
+    /// Endpoints of the account, newest first.
     pub async fn list_webhooks(
         &self,
         account: AccountId,
@@ -94,7 +93,8 @@ impl Store {
         row::webhook(&mut self.backend.read().await?, account, id, self.now()).await
     }
 
-    /// Changes an endpoint. Disabling it holds what waits; switching it on leaves what was held to be recovered.
+    /// Changes an endpoint. Disabling it holds its pending deliveries; enabling it does not release held ones, which
+    /// must be recovered.
     pub async fn update_webhook(
         &self,
         account: AccountId,
@@ -107,7 +107,7 @@ impl Store {
         self.backend.write(move |db| Box::pin(change::update(db, update))).await
     }
 
-    /// Deletes an endpoint. Nothing more is sent to it; its secrets are gone at once and its deliveries soon.
+    /// Deletes an endpoint. Nothing more is sent to it; its secrets are deleted now, its deliveries later.
     pub async fn delete_webhook(
         &self,
         account: AccountId,
@@ -118,7 +118,7 @@ impl Store {
         self.backend.write(move |db| Box::pin(change::delete(db, account, id, origin, audit_id))).await
     }
 
-    /// Gives an endpoint a new secret. The old ones sign too for `grace_seconds`.
+    /// Gives an endpoint a new secret. The old ones also sign for `grace_seconds`.
     pub async fn rotate_webhook_secret(
         &self,
         account: AccountId,
@@ -127,7 +127,7 @@ impl Store {
         origin: Origin,
     ) -> Result<WebhookWithSecret, WebhookChangeError> {
         let found = self.get_webhook(account, id).await?.ok_or(WebhookChangeError::NotFound)?;
-        // The scheme of an endpoint never changes, so what was read before the transaction holds in it.
+        // The scheme of an endpoint never changes, so the value read before the transaction is still right in it.
         let secret = self.new_signing_secret(found.scheme)?;
         let sealed = secret::seal(&self.context, id, &secret, origin.at)?;
         let audit_id = self.new_id(origin.at)?;
@@ -136,7 +136,7 @@ impl Store {
         Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
     }
 
-    /// Sends the event `webhook.test` to one endpoint.
+    /// Sends a `webhook.test` event to one endpoint.
     pub async fn test_webhook(
         &self,
         account: AccountId,
@@ -153,7 +153,7 @@ impl Store {
     }
 }
 
-/// What a receiver must be told; a private key stays here.
+/// What the receiver needs to verify signatures; a private key is never returned.
 fn shared(secret: &SigningSecret) -> Option<SecretText> {
     match secret.scheme() {
         SignatureScheme::V1 => Some(secret.to_text()),

@@ -96,7 +96,7 @@ impl Server {
         let hangups = signals::hangups()?;
         let prometheus = recorder()?;
         let egress = Egress::new(config.egress.allow.clone());
-        let gateway = start_gateway(config, &store, egress.clone()).await?;
+        let gateway = start_gateway(config, &store, egress.with_own_lookups()).await?;
         let addresses = Addresses {
             api: listeners.api_address,
             sip: gateway.sip_addr(),
@@ -123,7 +123,7 @@ impl Server {
             tasks.spawn(workers::send_alert_emails(Arc::clone(&store), mailer, work.clone()));
         }
         tasks.spawn(workers::expire_deliveries(Arc::clone(&store), work.clone()));
-        tasks.spawn(deliveries::send(Arc::clone(&store), egress, work.clone()));
+        tasks.spawn(deliveries::send(Arc::clone(&store), egress.with_own_lookups(), work.clone()));
         let clock = Arc::clone(store.clock());
         tasks.spawn(workers::renew_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");

@@ -1,4 +1,4 @@
-//! Names that lie, change, or are numbers in disguise.
+//! Names whose answers change, and numbers written in unusual forms.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::resolve::ResolveFuture;
 
-/// Answers each look-up with the next of its answers, and the last one for ever.
+/// Answers each lookup with its next answer, and then repeats the last one.
 struct Rebinding {
     answers: Vec<Vec<IpAddr>>,
     asked: AtomicUsize,
@@ -46,7 +46,7 @@ async fn listener() -> (TcpListener, u16) {
 }
 
 #[tokio::test]
-async fn a_name_that_changes_its_mind_between_check_and_connection_is_refused() {
+async fn dns_rebinding_between_check_and_dial_is_refused() {
     let (listener, port) = listener().await;
     let resolver = Rebinding::new(&[&["93.184.215.14"], &["127.0.0.1"]]);
     let egress = with("", &resolver);
@@ -59,9 +59,9 @@ async fn a_name_that_changes_its_mind_between_check_and_connection_is_refused() 
 }
 
 #[tokio::test]
-async fn the_address_that_was_judged_is_the_one_that_is_dialled() {
+async fn the_checked_address_is_the_one_dialed() {
     let (listener, port) = listener().await;
-    // A second look-up would lead to a machine that never answers.
+    // A second lookup would return a host that never answers.
     let resolver = Rebinding::new(&[&["127.0.0.1"], &["192.0.2.1"]]);
     let egress = with(&format!("localhost:{port}"), &resolver);
     let stream = egress.dial("localhost", port, Security::Plain).await.unwrap();
@@ -70,7 +70,7 @@ async fn the_address_that_was_judged_is_the_one_that_is_dialled() {
 }
 
 #[tokio::test]
-async fn of_a_names_addresses_only_those_that_passed_are_dialled() {
+async fn only_allowed_addresses_of_a_name_are_dialed() {
     let resolver = Rebinding::new(&[&["169.254.169.254", "10.0.0.1", "::1", "8.8.8.8"]]);
     let vetted = with("", &resolver).vetted("mixed.example", 443, Security::Tls).await.unwrap();
     assert_eq!(vetted, ["8.8.8.8:443".parse().unwrap()]);
@@ -79,7 +79,7 @@ async fn of_a_names_addresses_only_those_that_passed_are_dialled() {
 }
 
 #[tokio::test]
-async fn numbers_in_disguise_are_what_the_system_takes_them_for() {
+async fn unusual_numeric_hosts_resolve_as_the_system_parses_them() {
     let egress = Egress::default();
     for host in [
         "127.0.0.1",
@@ -94,7 +94,7 @@ async fn numbers_in_disguise_are_what_the_system_takes_them_for() {
         "0:0:0:0:0:ffff:7f00:1",
     ] {
         let refused = egress.check(host, 443, Security::Tls).await;
-        // A system that does not read a form as a number does not reach anything by it either.
+        // Where the system does not parse a form as a number, it cannot be reached by it either.
         assert!(
             matches!(refused, Err(EgressError::Refused(_) | EgressError::Resolve(_))),
             "{host}: {refused:?}"
@@ -106,7 +106,7 @@ async fn numbers_in_disguise_are_what_the_system_takes_them_for() {
 }
 
 #[tokio::test]
-async fn without_tls_only_a_named_service_of_this_machine_is_reached() {
+async fn plain_connections_reach_only_listed_loopback_services() {
     let (_listener, port) = listener().await;
     let named = format!("127.0.0.1:{port},10.0.0.0/8");
     let to = async |answer: &str, host: &str, port: u16| {
@@ -125,7 +125,7 @@ async fn without_tls_only_a_named_service_of_this_machine_is_reached() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_not_trusted_is_not_spoken_to() {
+async fn an_untrusted_certificate_fails_the_tls_handshake() {
     let (listener, port) = listener().await;
     let egress = with(&format!("127.0.0.1:{port}"), &Rebinding::new(&[&["127.0.0.1"]]));
     let peer = tokio::spawn(async move {

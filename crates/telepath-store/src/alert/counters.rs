@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use telepath_core::alert::AlertRule;
 
-/// The counters, one per rule.
+/// One counter per rule.
 #[derive(Debug, Default)]
 pub(crate) struct AlertCounters([AtomicU64; AlertRule::ALL.len()]);
 

@@ -1,4 +1,4 @@
-//! Reading alerts, and taking note of one.
+//! Listing and acknowledging alerts.
 
 use serde_json::json;
 use telepath_core::alert::{
@@ -28,8 +28,8 @@ pub(super) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS seve
        WHEN 'account' THEN (SELECT name FROM accounts WHERE id = a.subject_id) END AS subject_name";
 
 impl Store {
-    /// Alerts of the account, the newest first. The total counts all that the filter lets through, wherever the list goes
-    /// on from.
+    /// Alerts of the account, newest first. The total counts every alert that passes the filter, wherever the cursor
+    /// is.
     pub async fn list_alerts(
         &self,
         account: AccountId,
@@ -54,7 +54,7 @@ impl Store {
         list.cursor_page(&mut db, page, alert_of, |alert| alert.id).await
     }
 
-    /// Takes note of an alert; `None` when the account has none with this id. Who did so first stays written down.
+    /// Acknowledges an alert; `None` if the account has no such alert. The first acknowledgement is kept.
     pub async fn acknowledge_alert(
         &self,
         account: AccountId,
@@ -119,7 +119,7 @@ fn subject_of(row: &Row) -> Result<(AlertSubject, String), StoreError> {
     let subject: AlertSubject = row.parse("subject_id")?;
     let name = match (subject.kind(), row.maybe_text("subject_name")?) {
         (_, None) => "deleted".to_owned(),
-        // The rest of the URL may hold a secret of the receiver.
+        // The rest of the URL may contain a secret of the receiver.
         (AlertSubjectKind::Webhook, Some(url)) => {
             WebhookUrl::try_from(url).map_err(|_| corrupt("webhooks.url"))?.host().to_owned()
         }

@@ -1,5 +1,5 @@
-//! Mails that are owed for alerts. One is claimed by moving its time into the future, so a server that dies while it sends
-//! leaves it to the next try: a mail may come twice, never not at all before it is given up.
+//! Pending alert mails. A mail is claimed by moving its due time into the future, so a server that dies while sending
+//! leaves it for the next attempt: a mail may arrive twice, but is not lost before the last attempt.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 use crate::store::Store;
 
-/// Mails that are claimed at once.
-const AT_ONCE: u32 = 16;
-/// Whoever claimed a mail has this long to send it.
+/// Mails per claim.
+const BATCH: u32 = 16;
+/// How long a claim lasts.
 const LEASE: Duration = Duration::from_mins(5);
-/// How long to wait after each failed try; after the last the mail is given up.
-const WAITS: [Duration; 8] = [
+/// The wait after each failed attempt; after the last one the mail is given up.
+const RETRY_DELAYS: [Duration; 8] = [
     Duration::from_mins(1),
     Duration::from_mins(5),
     Duration::from_mins(15),
@@ -27,28 +27,27 @@ const WAITS: [Duration; 8] = [
     Duration::from_hours(24),
 ];
 
-/// A mail that was claimed.
+/// A claimed mail.
 #[derive(Debug, Clone)]
 pub struct PendingMail {
-    /// What it is about.
     pub alert: Alert,
-    /// The shown characters of the key's newest secret; empty for a webhook.
+    /// The visible characters of the key's newest secret; empty for a webhook.
     pub mask: String,
-    /// Which try this is, from 1.
+    /// The number of this attempt, counted from 1.
     pub attempt: u32,
 }
 
-/// What became of a mail that was not taken.
+/// The fate of a mail that could not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailOutcome {
-    /// It is tried again later.
+    /// It is sent again later.
     WillRetry,
-    /// It was tried often enough.
+    /// Every attempt failed, or the failure is permanent.
     GivenUp,
 }
 
 impl Store {
-    /// Claims mails that are due.
+    /// Claims due mails.
     pub async fn claim_mails(&self) -> Result<Vec<PendingMail>, StoreError> {
         let now = self.now();
         let claimed = self
@@ -58,10 +57,10 @@ impl Store {
                     let sql = "UPDATE alert_mails SET due_at = $2, attempts = attempts + 1 WHERE due_at <= $1 \
                          AND alert_id IN (SELECT alert_id FROM alert_mails WHERE due_at <= $1 \
                             ORDER BY due_at, alert_id LIMIT $3) RETURNING alert_id, attempts";
-                    let rows = db.fetch_all(sql, binds![now, now.plus(LEASE), AT_ONCE]).await?;
+                    let rows = db.fetch_all(sql, binds![now, now.plus(LEASE), BATCH]).await?;
                     let mut mails = Vec::new();
                     for row in rows {
-                        mails.extend(owed(db, row.parse("alert_id")?, row.number("attempts")?).await?);
+                        mails.extend(pending(db, row.parse("alert_id")?, row.number("attempts")?).await?);
                     }
                     Ok::<_, StoreError>(mails)
                 })
@@ -70,20 +69,20 @@ impl Store {
         Ok(claimed)
     }
 
-    /// Says that a mail was taken by the mail server.
+    /// Records that the mail server accepted a mail.
     pub async fn mail_sent(&self, alert: AlertId) -> Result<(), StoreError> {
         self.backend.write(move |db| Box::pin(forget(db, alert))).await
     }
 
-    /// Says that a mail was not taken. `hopeless` is a refusal that no later try can change.
+    /// Records that a mail could not be sent. `permanent` is a failure that a retry cannot fix.
     pub async fn mail_failed(
         &self,
         alert: AlertId,
         attempt: u32,
-        hopeless: bool,
+        permanent: bool,
     ) -> Result<MailOutcome, StoreError> {
         let place = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
-        let wait = WAITS.get(place).filter(|_| !hopeless);
+        let wait = RETRY_DELAYS.get(place).filter(|_| !permanent);
         let Some(wait) = wait else {
             self.mail_sent(alert).await?;
             return Ok(MailOutcome::GivenUp);
@@ -102,7 +101,7 @@ async fn forget(db: &mut Connection, alert: AlertId) -> Result<(), StoreError> {
     db.execute(sql, binds![alert.to_string()]).await.map(drop)
 }
 
-async fn owed(db: &mut Connection, id: AlertId, attempt: u32) -> Result<Option<PendingMail>, StoreError> {
+async fn pending(db: &mut Connection, id: AlertId, attempt: u32) -> Result<Option<PendingMail>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS}, COALESCE((SELECT mask FROM key_secrets s WHERE s.key_id = a.subject_id \
             ORDER BY s.created_at DESC, s.id DESC LIMIT 1), '') AS mask \

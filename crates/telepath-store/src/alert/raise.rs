@@ -1,4 +1,4 @@
-//! Raising an alert, inside whatever transaction has the reason for it.
+//! Raising an alert, inside the transaction that causes it.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::event;
 use crate::sql::{Connection, binds, to_json};
 
-/// What raising needs beside the alert; made by `Store::alert_writer`, cheap to clone into a transaction.
+/// What raising needs besides the alert; created by `Store::alert_writer`, cheap to clone into a transaction.
 #[derive(Clone)]
 pub(crate) struct AlertWriter {
     pub(super) settings: Arc<AlertSettings>,
@@ -22,11 +22,10 @@ pub(crate) struct AlertWriter {
     pub(super) counters: Arc<AlertCounters>,
 }
 
-/// Raises an alert with its event and its mail, unless one like it was raised within the cooldown, the account has no
-/// such key, or alerts are turned off; whether it was raised. Only alerts about keys have an event.
+/// Raises an alert with its event and its mail; returns whether it was raised. It is not raised during the cooldown,
+/// without such a key, or while alerts are disabled. Only alerts about keys have an event.
 ///
-/// The key's row is locked first, as in every change of a key, so that two transactions about one key wait for each other
-/// and never deadlock.
+/// The key's row is locked first, as in every change of a key, so that two transactions about one key cannot deadlock.
 pub(crate) async fn raise(
     db: &mut Connection,
     account: AccountId,
@@ -62,12 +61,12 @@ pub(crate) async fn raise(
         let owed = "INSERT INTO alert_mails (alert_id, attempts, due_at) VALUES ($1, 0, $2)";
         db.execute(owed, binds![id.to_string(), now]).await?;
     }
-    // A transaction that fails after this was counted all the same: the count is for graphs, the rows are the truth.
+    // Counted even if the transaction fails later: the counter is for graphs, the rows are authoritative.
     with.counters.add(alert.rule);
     Ok(true)
 }
 
-/// Takes the right to raise an alert of this rule, subject and occasion; whether it was free.
+/// Starts the cooldown of this rule, subject and occasion; returns whether none was running.
 async fn begin_cooldown(
     db: &mut Connection,
     alert: &NewAlert,

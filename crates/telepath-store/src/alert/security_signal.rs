@@ -17,24 +17,23 @@ use super::raise::{AlertWriter, raise};
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
 
-/// Pairs of rule and key that are remembered at once; one more is dropped and counted.
+/// Pairs of rule and key that are remembered; further ones are dropped and counted.
 const MAX_SLOTS: usize = 4096;
-/// Signals that become alerts in one transaction.
+/// Signals handled in one transaction.
 const BATCH: usize = 64;
-/// For how long a signal that was handled is not even looked at again. Shorter than every sensible cooldown, which is
-/// asked when it is over.
+/// How long a handled signal is ignored. Shorter than any sensible cooldown, which decides afterwards.
 const QUIET_PERIOD: Duration = Duration::from_mins(1);
 
-/// What is remembered of one pair of rule and key.
+/// The state of one pair of rule and key.
 #[derive(Debug, Clone, Copy)]
 enum Slot {
-    /// To be handled.
+    /// Waiting to be handled.
     Pending { signal: SecuritySignal, seen: u64 },
-    /// Handled; further ones are ignored until then.
+    /// Handled; ignored until then.
     Quiet { until: Timestamp },
 }
 
-/// The signals that wait, and those that were handled a moment ago.
+/// The pending signals and the recently handled ones.
 #[derive(Default)]
 pub(crate) struct SecuritySignals {
     slots: Mutex<HashMap<(AlertRule, KeyId), Slot>>,
@@ -71,11 +70,11 @@ impl SecuritySignals {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<(AlertRule, KeyId), Slot>> {
-        // Nothing under this lock can leave a half-made state behind.
+        // Code under this lock does not panic, so the state is consistent even if the lock is poisoned.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Up to [`BATCH`] that wait, in the order of their keys. They stay until [`SecuritySignals::mark_handled`].
+    /// Up to [`BATCH`] pending signals, ordered by key. They remain until [`SecuritySignals::mark_handled`].
     pub(super) fn pending(&self) -> Vec<(SecuritySignal, u64)> {
         let slots = self.slots();
         let mut pending: Vec<_> = slots
@@ -99,7 +98,7 @@ impl SecuritySignals {
     }
 }
 
-/// Raises a group of signals in one transaction; how many alerts were raised.
+/// Raises alerts for a group of signals in one transaction; returns the number of alerts.
 pub(super) async fn raise_all(
     db: &mut Connection,
     signals: Vec<(SecuritySignal, u64)>,
@@ -142,7 +141,7 @@ fn figures(address: IpAddr, seen: u64, state: Option<&str>) -> serde_json::Value
     }
 }
 
-/// Why a secret is dead, as a word and as a part of a sentence.
+/// Why a secret is not valid, as a word and as a clause.
 fn why_dead(key: &Row, now: Timestamp) -> Result<(&'static str, &'static str), StoreError> {
     Ok(if key.maybe_time("revoked_at")?.is_some() {
         ("revoked", "was revoked")
@@ -170,7 +169,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
     #[test]
-    fn a_flood_of_one_notice_is_one_notice() {
+    fn a_repeated_signal_is_one_signal() {
         let signals = SecuritySignals::default();
         for _ in 0..100_000 {
             signals.record(signal(1), NOW);
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_different_notices_is_bounded_and_counted() {
+    fn distinct_signals_are_bounded_and_drops_are_counted() {
         let signals = SecuritySignals::default();
         let all = MAX_SLOTS as u64 + 7;
         for key in 0..all {

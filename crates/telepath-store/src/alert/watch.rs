@@ -1,5 +1,5 @@
-//! Looks at what keys were used for, minute by minute, and raises what the rules say. A group of keys is one transaction that
-//! holds their watches, so of several servers on one database only one looks at a minute.
+//! Evaluates the alert rules. Usage rules see each key's minutes; lifecycle rules see what becomes due with time.
+//! Each group of keys is one transaction that locks their state, so one of several servers evaluates a minute.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,48 +14,53 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt, to_json};
 use crate::store::Store;
 
-/// Keys of one transaction: few enough that changes never wait long behind it.
+/// Keys per transaction; few, so that changes never wait long.
 const KEYS: u32 = 64;
-/// Minutes of one key that are looked at in one transaction; what is left is next.
+/// Minutes of one key per transaction; the rest follows in the next one.
 const MINUTES: i64 = 240;
-/// After the end of a minute its requests may still be on their way into the counters for this long.
-const SETTLED: Duration = Duration::from_secs(90);
-/// Addresses of a key that are looked at after a minute; more than a key has on record.
+/// How long after its end a minute's requests may still be on their way to the counters.
+const COUNTER_DELAY: Duration = Duration::from_secs(90);
+/// Addresses read per key; more than a key has on record.
 const ADDRESSES: u32 = 512;
-/// Addresses that were counted late are still seen within this time.
+/// Addresses that were counted late are still evaluated within this time.
 const LATE: Duration = Duration::from_mins(10);
 const LATE_MS: i64 = 600_000;
-/// Keys that are read at once when their lives are looked at.
-const LIVES: u32 = 256;
-/// Rows that are deleted in one transaction.
-const SWEPT: u32 = 500;
+/// Keys per query of the lifecycle rules.
+const LIFECYCLE_BATCH: u32 = 256;
+/// Rows deleted per transaction.
+const SWEEP_BATCH: u32 = 500;
 
 const MINUTE_MS: i64 = 60_000;
 
 impl Store {
-    /// Looks at all minutes that are settled and were not looked at yet; of how many keys.
+    /// Evaluates the usage rules for every complete minute not evaluated yet; returns the number of keys.
     pub async fn evaluate_usage_rules(&self) -> Result<usize, StoreError> {
         if !self.alert_settings.enabled {
             return Ok(0);
         }
         let now = self.now();
-        let until = now.minus(SETTLED).unix_ms().div_euclid(MINUTE_MS) * MINUTE_MS;
+        let until = now.minus(COUNTER_DELAY).unix_ms().div_euclid(MINUTE_MS) * MINUTE_MS;
         let (mut looked, done) = (0, self.watched_until.load(Ordering::Relaxed));
         loop {
-            let keys = self.keys_to_watch(done.saturating_sub(LATE_MS), until, now).await?;
+            let keys = self.keys_to_evaluate(done.saturating_sub(LATE_MS), until, now).await?;
             if keys.is_empty() {
                 self.watched_until.store(until, Ordering::Relaxed);
                 return Ok(looked);
             }
             looked += keys.len();
             let alert_writer = self.alert_writer();
-            self.backend.write(move |db| Box::pin(watch_all(db, keys, until, alert_writer, now))).await?;
+            self.backend.write(move |db| Box::pin(evaluate_all(db, keys, until, alert_writer, now))).await?;
         }
     }
 
-    /// Keys with minutes that were not looked at, and keys whose watch wants to be woken, in the order of their ids.
-    /// Only the first look of a process goes through all minutes that are on record, in case the one before left some.
-    async fn keys_to_watch(&self, from: i64, until: i64, now: Timestamp) -> Result<Vec<KeyId>, StoreError> {
+    /// Keys with minutes to evaluate, and keys whose state asks to be woken, ordered by id. Only the first run of a
+    /// process looks at all minutes on record, in case the previous process left some.
+    async fn keys_to_evaluate(
+        &self,
+        from: i64,
+        until: i64,
+        now: Timestamp,
+    ) -> Result<Vec<KeyId>, StoreError> {
         let sql = "SELECT DISTINCT b.key_id AS key_id FROM usage_buckets b \
              LEFT JOIN key_watches w ON w.key_id = b.key_id \
              WHERE b.span = 'minute' AND b.start >= $4 AND b.start < $1 \
@@ -65,8 +70,7 @@ impl Store {
         rows.iter().map(|row| row.parse("key_id")).collect()
     }
 
-    /// Looks at what becomes due by the passing of time, and deletes what is older than it is kept; how many alerts were
-    /// raised.
+    /// Evaluates the lifecycle rules and deletes expired alerts; returns the number of alerts raised.
     pub async fn evaluate_lifecycle_rules(&self) -> Result<usize, StoreError> {
         let now = self.now();
         self.sweep_alerts(now).await?;
@@ -75,7 +79,7 @@ impl Store {
         }
         let (mut raised, mut after) = (0, String::new());
         loop {
-            let lives = self.lives_after(&after, now).await?;
+            let lives = self.lifecycles_after(&after, now).await?;
             let Some((last, _)) = lives.last() else { return Ok(raised) };
             after = last.id.to_string();
             let due: Vec<(AccountId, NewAlert)> = lives
@@ -92,8 +96,8 @@ impl Store {
         }
     }
 
-    /// Keys for which something may be due: those that expire, and those unused for long.
-    async fn lives_after(
+    /// Keys that expire soon or have been unused for long.
+    async fn lifecycles_after(
         &self,
         after: &str,
         now: Timestamp,
@@ -102,7 +106,7 @@ impl Store {
              WHERE id > $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) \
              AND (expires_at <= $3 OR COALESCE(last_used_at, created_at) <= $4) ORDER BY id LIMIT $5";
         let soon = now.plus(self.alert_settings.expiring);
-        let binds = binds![after, now, soon, now.minus(self.alert_settings.unused), LIVES];
+        let binds = binds![after, now, soon, now.minus(self.alert_settings.unused), LIFECYCLE_BATCH];
         let rows = self.backend.read().await?.fetch_all(sql, binds).await?;
         let life = |row: &Row| {
             let life = KeyLife {
@@ -121,19 +125,19 @@ impl Store {
         let oldest = now.minus(self.alert_settings.keep);
         loop {
             let swept = self.backend.write(move |db| Box::pin(sweep(db, oldest))).await?;
-            if swept < u64::from(SWEPT) {
+            if swept < u64::from(SWEEP_BATCH) {
                 return Ok(());
             }
         }
     }
 }
 
-/// Deletes some alerts that are older than they are kept, with the mails that are owed of them.
+/// Deletes some expired alerts with their pending mails.
 async fn sweep(db: &mut Connection, oldest: Timestamp) -> Result<u64, StoreError> {
     let old = "SELECT id FROM alerts WHERE raised_at < $1 ORDER BY raised_at, id LIMIT $2";
     let mails = format!("DELETE FROM alert_mails WHERE alert_id IN ({old})");
-    db.execute(mails, binds![oldest, SWEPT]).await?;
-    db.execute(format!("DELETE FROM alerts WHERE id IN ({old})"), binds![oldest, SWEPT]).await
+    db.execute(mails, binds![oldest, SWEEP_BATCH]).await?;
+    db.execute(format!("DELETE FROM alerts WHERE id IN ({old})"), binds![oldest, SWEEP_BATCH]).await
 }
 
 async fn raise_all(
@@ -149,7 +153,7 @@ async fn raise_all(
     Ok(raised)
 }
 
-async fn watch_all(
+async fn evaluate_all(
     db: &mut Connection,
     keys: Vec<KeyId>,
     until: i64,
@@ -157,19 +161,19 @@ async fn watch_all(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for key in keys {
-        watch_one(db, key, until, &alert_writer, now).await?;
+        evaluate_key(db, key, until, &alert_writer, now).await?;
     }
     Ok(())
 }
 
-async fn watch_one(
+async fn evaluate_key(
     db: &mut Connection,
     id: KeyId,
     until: i64,
     alert_writer: &AlertWriter,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // The key's row first, as everywhere; it also keeps a second server from making the watch at the same time.
+    // The key's row first, as everywhere; this also keeps a second server from creating the state at the same time.
     let sql =
         "SELECT account_id, name, created_at, rate_limit, revoked_at, expires_at FROM keys WHERE id = $1";
     let Some(row) = db.fetch_locked(sql, binds![id.to_string()]).await? else { return Ok(()) };
@@ -183,7 +187,7 @@ async fn watch_one(
         || row.maybe_time("expires_at")?.is_some_and(|end| end <= now);
     let (minutes, next) = minutes_of(db, id, from, until).await?;
     let mut due = Vec::new();
-    // Whoever still uses a dead key is told of by a rule of its own.
+    // Use of a dead key has its own rule.
     if !dead {
         for minute in &minutes {
             due.extend(watch.observe(&key, minute, &alert_writer.settings, now));
@@ -213,8 +217,8 @@ fn watched_key(id: KeyId, row: &Row) -> Result<WatchedKey, StoreError> {
     })
 }
 
-/// The used minutes of a key from one moment to another, the oldest first, and where to go on after them. Addresses are on
-/// record without their minutes, so all that were seen since the last look stand in the last minute.
+/// The used minutes of a key between two times, oldest first, and the time to continue from. Addresses are stored
+/// without their minutes, so all addresses since the last evaluation are in the last minute.
 async fn minutes_of(
     db: &mut Connection,
     key: KeyId,

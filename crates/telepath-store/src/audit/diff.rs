@@ -1,8 +1,8 @@
-//! What a change did, as the audit trail keeps it.
+//! The fields that a change modified, for the audit trail.
 
 use serde_json::{Map, Value};
 
-/// The members that differ between two faces: as they were, and as they are.
+/// The members that differ between two sets of fields: their old values and their new values.
 pub(crate) fn diff(
     old: &Map<String, Value>,
     new: &Map<String, Value>,

@@ -1,4 +1,4 @@
-//! The store as the control plane of the gateway.
+//! Implements the gateway's control plane.
 
 use telepath_core::call::{CallEnd, CallStart};
 use telepath_core::id::{AccountId, CallId, TrunkId};

@@ -1,4 +1,5 @@
-//! Live calls whose server is gone: how far they are known to have gone, and how they are closed.
+//! Live calls whose server is gone: heartbeats record how long they are known to have been live, and later they are
+//! closed.
 
 use telepath_core::call::{CallMetrics, DisconnectReason};
 use telepath_core::clock::Timestamp;
@@ -11,10 +12,10 @@ use crate::error::StoreError;
 use crate::event;
 use crate::sql::{Connection, Row, binds};
 
-/// When the store last knew that live calls were live; see [`record_heartbeat`].
+/// The setting with the time of the last heartbeat; see [`record_heartbeat`].
 const ALIVE: &str = "alive_at";
 
-/// Writes down that the server is alive: should it be killed, this is how far its live calls are known to have gone.
+/// Records that the server is alive. If it is killed, its live calls count as ended at the last heartbeat.
 pub(crate) async fn record_heartbeat(
     db: &mut Connection,
     node: Option<NodeId>,
@@ -31,18 +32,18 @@ pub(crate) async fn record_heartbeat(
     Ok(())
 }
 
-/// Live calls that nobody carries any more.
+/// Live calls that no server carries.
 pub(crate) enum OrphanedCalls {
-    /// All that are live, because their only server has just started.
+    /// Every live call: their only server has just started.
     All,
-    /// Those of no known server.
+    /// Calls of no known server.
     WithoutNode,
-    /// Those of a server that is gone, and when it was last known to be alive.
+    /// Calls of a server that is gone, with its last heartbeat.
     Of(NodeId, Timestamp),
 }
 
-/// Ends the calls that a crash left live. They are taken to have ended when their server was last known to be alive, and
-/// no earlier than they were answered.
+/// Ends the calls that a crash left live. They count as ended at the last heartbeat of their server, but not before
+/// they were answered.
 pub(crate) async fn close_orphaned_calls(
     db: &mut Connection,
     context: &StoreContext,
@@ -63,7 +64,6 @@ pub(crate) async fn close_orphaned_calls(
     for row in &rows {
         close_orphaned_call(db, context, row, alive).await?;
     }
-    // The length of a list fits.
     Ok(rows.len() as u64)
 }
 

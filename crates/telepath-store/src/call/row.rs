@@ -10,7 +10,7 @@ use crate::sql::{Row, corrupt};
 pub(super) const COLUMNS: &str = "id, trunk_id, from_party, to_party, direction, carrier, status, \
      disconnect_reason, reason_text, start_time, answer_time, end_time, duration_seconds, metrics";
 
-/// From answer to end in whole seconds, rounded up.
+/// From answer to end, in whole seconds, rounded up.
 pub(super) fn duration_seconds(answer: Option<Timestamp>, end: Timestamp) -> u32 {
     let length = answer.map_or(0, |answer| end.since(answer).as_millis().div_ceil(1000));
     u32::try_from(length).unwrap_or(u32::MAX)

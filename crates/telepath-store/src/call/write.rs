@@ -1,5 +1,5 @@
-//! The transactions of a call's life. Each can be repeated: a call that has started or ended once does not do so again,
-//! and its events are told once.
+//! The transactions of a call. Each is idempotent: a call starts and ends once, and each of its events is written
+//! once.
 
 use telepath_core::alert::Severity;
 use telepath_core::call::{
@@ -84,7 +84,7 @@ pub(super) async fn agent_news(db: &mut Connection, change: AgentChange) -> Resu
     event::write(db, account, event_id, event, now).await
 }
 
-/// The kind of a trunk's agent, and the name that its provider knows it by, if it has one.
+/// The provider of a trunk's agent, and the provider's id of the agent, if it has one.
 async fn agent_of(
     db: &mut Connection,
     account: AccountId,
@@ -164,7 +164,7 @@ fn bounded(trace: &str) -> &str {
     &trace[..trace.floor_char_boundary(MAX_TRACE_BYTES)]
 }
 
-/// How bad it is that a call ended for this reason; `None` when nothing went wrong.
+/// The severity of a call's end; `None` if nothing went wrong.
 fn severity_of(status: CallStatus, reason: DisconnectReason) -> Option<Severity> {
     match reason {
         DisconnectReason::ConnectionFailed | DisconnectReason::AiProviderError => Some(Severity::Critical),

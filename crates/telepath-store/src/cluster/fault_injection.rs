@@ -1,4 +1,4 @@
-//! What tests do to a server that nothing else does.
+//! Faults that only tests inject.
 
 use super::node::{self, Heartbeats};
 use super::{Cluster, PoisonError};
@@ -7,7 +7,7 @@ use crate::context::StoreContext;
 use crate::error::StoreError;
 
 impl Cluster {
-    /// Ends all work on the server's place without a word, as a kill does.
+    /// Stops this server's cluster work without notice, as a kill does.
     pub(crate) async fn isolate(&self) {
         let lease_thread = self.lease_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(lease_thread) = lease_thread {
@@ -16,7 +16,7 @@ impl Cluster {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 
-    /// Looks after the others as the worker does now and then.
+    /// Evicts dead servers as the periodic worker does.
     pub(crate) async fn evict_dead_nodes(
         &self,
         backend: &Backend,

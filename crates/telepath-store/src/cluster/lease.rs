@@ -1,48 +1,48 @@
-//! The lease: for how long a server may admit requests by the keys that it has in memory. It is counted on the server's
-//! own monotonic clock from the instant before it asked the database, so no two clocks need to agree about anything.
+//! The lease: how long a server may admit requests by the keys in its memory. It starts, on the server's own
+//! monotonic clock, at the instant before the server asked the database, so no clocks need to be synchronized.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a view of the keys may be used after it was asked for.
+/// How long a view of the keys may be used, from the instant it was requested.
 pub(crate) const LEASE: Duration = Duration::from_millis(500);
-/// How long after its commit a change waits for a server that does not confirm it. Whatever that server admits by was
-/// asked for before the commit, so its lease is over by then. The difference is for clocks that run at different rates
-/// and for the way from the judgement to the answer.
+/// How long after its commit a change waits for a server that does not confirm it. That server's view was requested
+/// before the commit, so its lease has expired by then. The margin covers clock drift and the time from the decision
+/// to the response.
 pub(crate) const BARRIER_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// Always valid: there is no other server.
 const UNBOUNDED: u64 = u64::MAX;
 
-/// Until when requests may be admitted; read by every admission, written by the worker that renews it.
+/// Until when requests may be admitted. Read by every admission, written by the renewal.
 pub(crate) struct Lease {
     base: Instant,
-    /// Nanoseconds after `base`; 0 is no lease at all.
+    /// Nanoseconds after `base`; 0 is no lease.
     until: AtomicU64,
 }
 
 impl Lease {
-    /// For the only server of a database: it needs none.
+    /// For the only server of a database.
     pub(crate) fn unbounded() -> Self {
         Self { base: Instant::now(), until: AtomicU64::new(UNBOUNDED) }
     }
 
-    /// For a server that must first ask.
+    /// For a server that must first get a lease.
     pub(crate) fn none() -> Self {
         Self { base: Instant::now(), until: AtomicU64::new(0) }
     }
 
-    /// A view that was asked for at this instant is in memory.
+    /// Extends the lease for a view requested at `asked`.
     pub(crate) fn grant(&self, asked: Instant) {
         self.until.store(self.nanos(asked + LEASE), Ordering::Release);
     }
 
-    /// From now on nothing is admitted.
+    /// Ends the lease; nothing is admitted from now on.
     pub(crate) fn end(&self) {
         self.until.store(0, Ordering::Release);
     }
 
-    /// Whether a request may be admitted now. Where no lease is needed no clock is read.
+    /// Whether requests may be admitted now. An unbounded lease reads no clock.
     pub(crate) fn holds(&self) -> bool {
         match self.until.load(Ordering::Acquire) {
             UNBOUNDED => true,
@@ -51,7 +51,7 @@ impl Lease {
         }
     }
 
-    /// What is left at an instant; `None` where no lease is needed.
+    /// The time left at `now`; `None` for an unbounded lease.
     pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
         match self.until.load(Ordering::Acquire) {
             UNBOUNDED => None,
@@ -59,7 +59,7 @@ impl Lease {
         }
     }
 
-    /// Five hundred years fit.
+    /// Nanoseconds since `base`, enough for five hundred years.
     fn nanos(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.base).as_nanos()).unwrap_or(UNBOUNDED - 1)
     }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_is_counted_from_before_the_question_and_not_from_the_answer() {
+    fn a_lease_starts_when_the_database_is_asked() {
         let lease = Lease::none();
         assert!(!lease.holds());
         let asked = Instant::now();
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_lease_admits_nothing_and_an_unbounded_one_never_ends() {
+    fn an_ended_lease_does_not_hold_and_an_unbounded_one_always_does() {
         let lease = Lease::none();
         lease.grant(Instant::now());
         lease.end();

@@ -1,5 +1,5 @@
-//! The thread that renews the lease. It has a runtime and a connection of its own, so that a server with more requests than
-//! it can answer refuses none of them for want of a lease: only the operating system decides when it runs.
+//! The thread that renews the lease. It has its own runtime and connection, so that an overloaded server does not
+//! lose its lease: only the operating system decides when it runs.
 
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
@@ -7,16 +7,16 @@ use tokio::sync::{oneshot, watch};
 use super::worker::LeaseRenewer;
 use crate::error::StoreError;
 
-/// The running thread; it ends when this is dropped.
+/// The running thread; it stops on drop.
 pub(super) struct LeaseThread {
     stop: watch::Sender<bool>,
     ended: oneshot::Receiver<()>,
 }
 
 impl LeaseThread {
-    /// Takes over the renewals.
+    /// Starts the thread.
     pub(super) fn start(mut renewer: LeaseRenewer) -> Result<Self, StoreError> {
-        // What it was connected by is driven by the runtime that is to be left out of this.
+        // The current connection belongs to the runtime that this thread must not depend on.
         renewer.disconnect();
         let (stop, mut stopped) = watch::channel(false);
         let (end, ended) = oneshot::channel();
@@ -25,22 +25,22 @@ impl LeaseThread {
                 runtime.block_on(async {
                     tokio::select! {
                         () = renewer.run() => {}
-                        // Also when the sender is gone.
+                        // Also resolves when the sender is dropped.
                         _ = stopped.wait_for(|stop| *stop) => {}
                     }
                 });
             }
-            // Nobody may be waiting.
+            // Fails if nobody waits.
             let _ = end.send(());
         };
         let thread = std::thread::Builder::new().name("telepath-lease".to_owned()).spawn(work);
         thread.map(|_| Self { stop, ended }).map_err(|_| StoreError::NoLease)
     }
 
-    /// Ends the renewals; returns when there will be none any more.
+    /// Stops the renewals; returns when the thread has ended.
     pub(super) async fn stop(self) {
         self.stop.send_replace(true);
-        // An error means that the thread is gone already.
+        // An error means that the thread has already ended.
         let _ = self.ended.await;
     }
 }

@@ -1,5 +1,6 @@
-//! The rows of the servers that share a database: how one joins, renews, confirms, and is found to be gone. No clock of
-//! the database is used: a server whose `beats` stand still while another watches for longer than a lease admits nobody.
+//! The rows of the servers that share a database: joining, renewing, confirming and evicting. No database clock is
+//! used: a server whose heartbeat does not change while another server watches for longer than a lease admits no
+//! requests.
 
 use std::collections::HashMap;
 
@@ -11,17 +12,17 @@ use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
 
-/// A server as it joins.
+/// A joining server.
 #[derive(Clone)]
 pub(crate) struct NewNode {
     pub(crate) id: NodeId,
     pub(crate) name: String,
     pub(crate) shared_windows: bool,
-    /// Up to which change its memory holds the keys.
+    /// The key clock version that its in-memory keys include.
     pub(crate) confirmed: i64,
 }
 
-/// Another server's row as it was seen.
+/// Another server's row.
 pub(crate) struct NodeRow {
     id: NodeId,
     name: String,
@@ -30,11 +31,11 @@ pub(crate) struct NodeRow {
     alive_at: Timestamp,
 }
 
-/// What was seen of each server at one look.
+/// The heartbeat of each server at one observation.
 pub(crate) type Heartbeats = HashMap<NodeId, i64>;
 
-/// The beats of all servers that this one may not work beside, as long as they live: limits that are counted in two
-/// memories are no limits.
+/// The heartbeats of servers that this one cannot run beside: without a shared limiter each would count rate limits
+/// separately.
 pub(crate) async fn conflicting_nodes(db: &mut Connection, new: &NewNode) -> Result<Heartbeats, StoreError> {
     let seen = others(db, new.id).await?;
     Ok(seen.iter().filter(|seen| conflicts_with(new, seen)).map(|seen| (seen.id, seen.beats)).collect())
@@ -44,14 +45,15 @@ fn conflicts_with(new: &NewNode, other: &NodeRow) -> bool {
     !(new.shared_windows && other.shared_windows)
 }
 
-/// Enters the row. `watched` are the conflicting servers as they were a whole lease ago; who has not moved since is gone.
+/// Inserts the row. `watched` are the heartbeats of conflicting servers more than a lease ago; a server whose
+/// heartbeat has not changed since is dead.
 pub(crate) async fn join(
     db: &mut Connection,
     context: &StoreContext,
     new: NewNode,
     watched: &Heartbeats,
 ) -> Result<(), StoreError> {
-    // Two servers that start at once see each other.
+    // Serializes two servers that start at once.
     db.execute("LOCK TABLE nodes IN SHARE ROW EXCLUSIVE MODE", vec![]).await?;
     for other in others(db, new.id).await? {
         if !conflicts_with(&new, &other) {
@@ -70,16 +72,16 @@ pub(crate) async fn join(
     Ok(())
 }
 
-/// What a renewal found.
+/// The result of a renewal.
 pub(crate) struct Renewed {
-    /// Where the clock of key changes stands.
+    /// The key clock's version.
     pub(crate) clock: i64,
-    /// How many servers have a row.
+    /// The number of servers with a row.
     pub(crate) nodes: u32,
 }
 
-/// Renews a server's row and asks for the clock, as of one moment. `None` when the row is gone: the server must join
-/// again before it may admit anybody, because those who change keys no longer ask for it.
+/// Renews a server's row and reads the key clock in one statement. `None` if the row is gone: changes of keys no
+/// longer wait for this server, so it must join again before it admits requests.
 pub(crate) async fn renew(
     db: &mut Connection,
     id: NodeId,
@@ -92,7 +94,7 @@ pub(crate) async fn renew(
     row.map(|row| Ok(Renewed { clock: row.integer("clock")?, nodes: row.number("nodes")? })).transpose()
 }
 
-/// Whether every server but this one has read up to a change.
+/// Whether every other server has read up to a version.
 pub(crate) async fn all_confirmed(
     db: &mut Connection,
     node_id: Option<NodeId>,
@@ -103,14 +105,14 @@ pub(crate) async fn all_confirmed(
     Ok(db.fetch_one(sql, binds![version, node_id]).await?.integer("behind")? == 0)
 }
 
-/// Takes a server out that stops and admits nobody any more.
+/// Deletes the row of a server that has stopped admitting requests.
 pub(crate) async fn leave(db: &mut Connection, id: NodeId) -> Result<(), StoreError> {
     db.execute("DELETE FROM nodes WHERE id = $1", binds![id.to_string()]).await?;
     Ok(())
 }
 
-/// Takes servers out that have not moved since an earlier look, closes the calls that nobody carries any more, and gives
-/// what is to be compared at the next look.
+/// Evicts servers whose heartbeat has not changed since `earlier`, closes calls that no server carries, and returns
+/// the heartbeats for the next comparison.
 pub(crate) async fn evict_dead_nodes(
     db: &mut Connection,
     context: &StoreContext,
@@ -129,12 +131,12 @@ pub(crate) async fn evict_dead_nodes(
     Ok(living)
 }
 
-/// Only if it has not moved in the meantime.
+/// Only if its heartbeat has not changed in the meantime.
 async fn evict(db: &mut Connection, context: &StoreContext, dead: &NodeRow) -> Result<(), StoreError> {
     let sql = "DELETE FROM nodes WHERE id = $1 AND beats = $2";
     if db.execute(sql, binds![dead.id.to_string(), dead.beats]).await? > 0 {
         let calls = close_orphaned_calls(db, context, OrphanedCalls::Of(dead.id, dead.alive_at)).await?;
-        tracing::warn!(node = %dead.id, name = dead.name, calls, "a server is gone without having stopped");
+        tracing::warn!(node = %dead.id, name = dead.name, calls, "evicted a server that stopped renewing its lease");
     }
     Ok(())
 }

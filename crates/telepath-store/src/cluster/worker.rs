@@ -1,5 +1,4 @@
-//! What a server does to keep its place: it renews its lease, hears of changes, and looks after the calls of servers that
-//! are gone.
+//! A server's background work in the cluster: it renews its lease, listens for changes, and evicts dead servers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,25 +21,25 @@ use crate::postgres::PostgresBackend;
 use crate::sql::Connection;
 use crate::webhook::outbox;
 
-/// Between two renewals when nothing happens: several fit into a lease.
+/// The interval between renewals; several fit into a lease.
 const RENEWAL_INTERVAL: Duration = Duration::from_millis(100);
-/// A renewal that takes longer is worth nothing.
+/// A renewal that takes longer is useless.
 const RENEWAL_TIMEOUT: Duration = LEASE;
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the keys that have changed may take to arrive. Nobody is admitted meanwhile, once the lease is over.
+/// How long reading changed keys may take. Once the lease expires, nothing is admitted meanwhile.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Renewals of one turn: after key changes one follows at once, to confirm it.
+/// Renewals per turn: after a change of keys another renewal follows at once, to confirm it.
 const MAX_RENEWALS: usize = 8;
-/// How long a start watches whether another server still moves: longer than a lease, and than its renewals lie apart.
+/// How long a start watches for another server's heartbeat: longer than a lease and than the renewal interval.
 const OBSERVATION_PERIOD: Duration = Duration::from_secs(1);
-/// Between two looks at the others. A server that has not moved from one to the next is gone: much longer than a broken
-/// network usually takes to heal, because its calls are then taken to be over.
+/// The interval between two checks of the other servers. A server whose heartbeat has not changed between them is
+/// dead. This is much longer than most network failures, because its calls are then closed.
 const CHECK_INTERVAL: Duration = Duration::from_mins(1);
-/// Between two attempts to listen for key changes; without them a change is heard of at the next renewal.
+/// The delay between two attempts to listen; meanwhile changes are found at the next renewal.
 const RELISTEN_DELAY: Duration = Duration::from_secs(1);
 
-/// Enters a server's row. If there are others that may only be left over from a crash, they are watched first.
+/// Inserts this server's row. Conflicting rows may be left over from a crash, so they are watched first.
 pub(super) async fn register(
     backend: &Backend,
     context: &StoreContext,
@@ -60,7 +59,7 @@ pub(super) async fn register(
     close_unowned_calls(backend, context).await
 }
 
-/// Closes calls that no server carries. Not while the others are kept out, because it may take its time.
+/// Closes calls that no server carries. Runs outside the join's table lock, because it may take long.
 async fn close_unowned_calls(backend: &Backend, context: &StoreContext) -> Result<(), StoreError> {
     let context = context.clone();
     let closed: Result<u64, StoreError> = backend
@@ -75,14 +74,14 @@ async fn close_unowned_calls(backend: &Backend, context: &StoreContext) -> Resul
     Ok(())
 }
 
-/// Renews the lease and brings changes into memory, on a connection of its own, so that no other work delays it.
+/// Renews the lease and loads changed keys, on its own connection, so that no other work delays it.
 pub(super) struct LeaseRenewer {
     postgres: PostgresBackend,
     context: StoreContext,
     keys: KeyTable,
     state: Arc<State>,
     node: NewNode,
-    /// Taken out while it is used: one that was given up half way is not used again.
+    /// Taken out while in use: a connection whose operation was cancelled is not reused.
     connection: Option<Connection>,
 }
 
@@ -97,7 +96,7 @@ impl LeaseRenewer {
         Self { postgres, context, keys, state, node, connection: None }
     }
 
-    /// Gives the connection up; the next renewal makes a new one.
+    /// Drops the connection; the next renewal opens a new one.
     pub(super) fn disconnect(&mut self) {
         self.connection = None;
     }
@@ -117,10 +116,10 @@ impl LeaseRenewer {
                         tracing::info!("the lease is renewed again");
                     }
                 }
-                // Told once per trouble, not ten times a second.
+                // Logged once per outage, not ten times a second.
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
-                        tracing::warn!(%error, "the lease cannot be renewed; when it is over, requests are refused");
+                        tracing::warn!(%error, "could not renew the lease; requests are refused once it expires");
                     }
                 }
             }
@@ -128,7 +127,7 @@ impl LeaseRenewer {
         self.state.lease.end();
     }
 
-    /// Renews until there is nothing new, so that what was read is also confirmed.
+    /// Renews until nothing is new, so that what was read is also confirmed.
     pub(super) async fn renew_until_current(&mut self) -> Result<(), StoreError> {
         for _ in 0..MAX_RENEWALS {
             if !self.renew().await? {
@@ -138,7 +137,7 @@ impl LeaseRenewer {
         Ok(())
     }
 
-    /// One renewal; whether another one should follow at once.
+    /// One renewal; returns whether another should follow at once.
     async fn renew(&mut self) -> Result<bool, StoreError> {
         let mut db = match self.connection.take() {
             Some(db) => db,
@@ -149,9 +148,9 @@ impl LeaseRenewer {
             with_timeout(RENEWAL_TIMEOUT, node::renew(&mut db, self.node.id, self.node.confirmed)).await?;
         let Some(Renewed { clock, nodes }) = renewed else {
             self.connection = Some(db);
-            // The others do not wait for a server without a row, so it must not admit anybody.
+            // Other servers do not wait for a server without a row, so it must not admit requests.
             self.state.lease.end();
-            tracing::warn!("this server was taken to be gone; it joins again");
+            tracing::warn!("this server was evicted by another one; joining again");
             register(&Backend::new(Driver::Postgres(self.postgres.clone())), &self.context, &self.node)
                 .await?;
             return Ok(true);
@@ -163,10 +162,10 @@ impl LeaseRenewer {
         Ok(key_changes)
     }
 
-    /// Brings every change up to `clock` into memory; whether there was one.
+    /// Loads every change up to `clock`; returns whether there was one.
     async fn read_up_to(&mut self, db: &mut Connection, clock: i64) -> Result<bool, StoreError> {
         if clock < self.node.confirmed {
-            return Err(StoreError::Corrupt("the clock of key changes ran backward".to_owned()));
+            return Err(StoreError::Corrupt("the key clock went backward".to_owned()));
         }
         if clock == self.node.confirmed {
             return Ok(false);
@@ -184,13 +183,13 @@ async fn with_timeout<T>(
     timeout(limit, work).await.unwrap_or(Err(StoreError::NoLease))
 }
 
-/// Wakes the renewal when somebody announces a change of keys, and the sender when somebody announces deliveries. Nothing
-/// depends on it but how soon the change is confirmed and the delivery begun.
+/// Wakes the renewal when a change of keys is announced, and the sender when deliveries are announced. Only latency
+/// depends on it.
 pub(super) async fn listen(backend: Backend, state: Arc<State>) {
     let Driver::Postgres(postgres) = backend.driver() else { return };
     while !postgres.is_closed() {
         if let Ok(mut listener) = postgres.listener(&[key_clock::CHANNEL, outbox::CHANNEL]).await {
-            // What was announced while nobody listened.
+            // Changes may have been announced while nobody listened.
             state.key_changes.notify_one();
             backend.ring();
             while let Ok(announced) = listener.recv().await {
@@ -204,7 +203,7 @@ pub(super) async fn listen(backend: Backend, state: Arc<State>) {
     }
 }
 
-/// Finds servers that are gone, takes them out and closes their calls.
+/// Evicts dead servers and closes their calls.
 pub(super) async fn monitor_nodes(backend: Backend, context: StoreContext, node_id: NodeId) {
     let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -219,8 +218,10 @@ pub(super) async fn monitor_nodes(backend: Backend, context: StoreContext, node_
             .await;
         match looked {
             Ok(living) => earlier = living,
-            // Without a look nobody is taken to be gone.
-            Err(error) => tracing::debug!(%error, "the other servers could not be looked after"),
+            // Without a check no server is evicted.
+            Err(error) => {
+                tracing::debug!(%error, "could not check the other servers; trying again in a minute");
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Who sends what: a process takes deliveries that are due by writing its name and the end of a lease into them. Whoever
-//! dies with a lease loses it by its end, and the delivery is due again.
+//! Claiming: a process takes due deliveries by writing its name and the end of a lease into them. If it dies, the
+//! lease expires and the deliveries are due again.
 
 use std::sync::Arc;
 
@@ -15,75 +15,66 @@ use crate::store::Store;
 use crate::webhook::row::url_of;
 use crate::webhook::secret::signing_secrets;
 
-/// Endpoints that are looked at together.
-const MOST_ENDPOINTS: i64 = 2_000;
+/// Endpoints per query.
+const MAX_ENDPOINTS: i64 = 2_000;
 
-/// An endpoint with deliveries that are due.
+/// An endpoint with due deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueWebhook {
-    /// Which.
     pub id: WebhookId,
-    /// Deliveries under way to it, from all processes.
+    /// Deliveries in flight to it, from all processes.
     pub in_flight: u32,
-    /// How many may be.
+    /// The maximum of `in_flight`.
     pub max_in_flight: u32,
 }
 
-/// How many deliveries of an endpoint to take.
+/// How many deliveries of an endpoint to claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryQuota {
-    /// Which endpoint.
     pub webhook: WebhookId,
-    /// How many.
     pub deliveries: u32,
 }
 
-/// Where deliveries of an endpoint go.
+/// Where the deliveries of an endpoint go.
 #[derive(Debug)]
 pub struct DeliveryTarget {
-    /// Which endpoint.
     pub webhook: WebhookId,
-    /// Whose it is.
     pub account: AccountId,
-    /// Where.
     pub url: WebhookUrl,
-    /// What signs, the newest first. Empty when it cannot be used; then nothing may be sent.
+    /// The secrets that sign, newest first. Empty if they cannot be opened; then nothing may be sent.
     pub secrets: Vec<SigningSecret>,
-    /// Deliveries under way at once.
+    /// The maximum number of deliveries in flight.
     pub max_in_flight: u32,
 }
 
-/// A delivery that this process has taken and must finish or give back.
+/// A delivery that this process has claimed and must finish or release.
 #[derive(Debug)]
 pub struct ClaimedDelivery {
-    /// Which.
     pub id: DeliveryId,
-    /// Where to.
     pub target: Arc<DeliveryTarget>,
-    /// Of which event.
     pub event: EventId,
-    /// The number of the attempt to be made, counted from 1.
+    /// The number of the next attempt, counted from 1.
     pub attempt: u32,
-    /// The same since it was last asked for.
+    /// The same, counted from the last redelivery.
     pub tries: u32,
-    /// The exact body.
+    /// The exact request body.
     pub body: String,
 }
 
 impl Store {
-    /// Waits until something was committed that may have made deliveries due.
+    /// Waits for a commit that may have made deliveries due.
     pub async fn wait_for_commit(&self) {
         self.backend.committed().notified().await;
     }
 
-    /// Endpoints to which something is to be sent now.
+    /// Active endpoints with due deliveries.
     pub async fn due_webhooks(&self) -> Result<Vec<DueWebhook>, StoreError> {
         let mut db = self.backend.read().await?;
         let sql = "SELECT w.id AS id, w.max_in_flight AS max_in_flight, (SELECT count(*) FROM webhook_deliveries l \
              WHERE l.webhook_id = w.id AND l.lease IS NOT NULL AND l.next_at > $1) AS in_flight FROM webhooks w \
              WHERE w.status = 'active' AND w.deleted_at IS NULL AND EXISTS (SELECT 1 FROM webhook_deliveries d \
              WHERE d.webhook_id = w.id AND d.status = 'pending' AND d.next_at <= $1) ORDER BY w.id LIMIT $2";
-        let rows = db.fetch_all(sql, binds![self.now(), MOST_ENDPOINTS]).await?;
+        let rows = db.fetch_all(sql, binds![self.now(), MAX_ENDPOINTS]).await?;
         let due = |row: &Row| {
             Ok(DueWebhook {
                 id: row.parse("id")?,
@@ -94,7 +85,7 @@ impl Store {
         rows.iter().map(due).collect()
     }
 
-    /// Takes deliveries that are due, those that have been due for longest first, until `lease_ends`.
+    /// Claims due deliveries until `lease_ends`, those due for longest first.
     pub async fn claim_deliveries(
         &self,
         grants: Vec<DeliveryQuota>,
@@ -110,7 +101,7 @@ impl Store {
         self.backend.write(move |db| Box::pin(take_all(db, grants, claim))).await
     }
 
-    /// Keeps everything that a process has taken until `lease_ends`; how much that is.
+    /// Extends the lease on everything this process has claimed until `lease_ends`; returns the number of deliveries.
     pub async fn renew_deliveries(&self, lease: &str, lease_ends: Timestamp) -> Result<u64, StoreError> {
         let lease = lease.to_owned();
         self.backend
@@ -123,7 +114,7 @@ impl Store {
             .await
     }
 
-    /// Gives back everything that a process has taken, for it to be sent by another or later.
+    /// Releases everything this process has claimed; returns the number of deliveries.
     pub async fn release_deliveries(&self, lease: &str) -> Result<u64, StoreError> {
         let (lease, now) = (lease.to_owned(), self.now());
         self.backend
@@ -137,7 +128,7 @@ impl Store {
     }
 }
 
-/// Leases that were held by the last process on a database that only one process can have open.
+/// Clears the leases of the previous process, on a database that only one process can open.
 pub(crate) async fn void_leases(db: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
     let sql = "UPDATE webhook_deliveries SET lease = NULL, next_at = $1 WHERE lease IS NOT NULL";
     db.execute(sql, binds![now]).await
@@ -207,7 +198,7 @@ async fn take(
             body: row.text("payload")?,
         });
     }
-    // Neither database promises the order of what is returned.
+    // Neither database guarantees the order of returned rows.
     claimed[from..].sort_by_key(|delivery| delivery.event);
     Ok(())
 }

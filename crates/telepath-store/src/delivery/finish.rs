@@ -1,4 +1,4 @@
-//! The end of an attempt: what came of it, what the delivery does next, and what that means for the endpoint, in one
+//! The end of an attempt: its result, the next state of the delivery, and the effect on the endpoint, in one
 //! transaction.
 
 use telepath_core::clock::Timestamp;
@@ -18,8 +18,8 @@ use crate::webhook::WebhookChangeError;
 use crate::webhook::change::{AutoDisable, disable, lock, set_health};
 
 impl Store {
-    /// Writes down what came of an attempt. Of a delivery whose lease was lost meanwhile nothing is written: it is sent
-    /// again by whoever has it now.
+    /// Records the result of an attempt. If the lease was lost, nothing is written: whoever holds the delivery now
+    /// sends it again.
     pub async fn finish_attempt(
         &self,
         claimed: &ClaimedDelivery,
@@ -104,7 +104,7 @@ async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<
     Ok(())
 }
 
-/// What the attempt means for the endpoint. The success of a healthy one, the usual case, touches no row.
+/// The effect of the attempt on the endpoint. The common case, a success of a healthy endpoint, changes no row.
 async fn judge(db: &mut Connection, attempt: &FinishedAttempt) -> Result<Turn, StoreError> {
     if attempt.outcome.error.is_none() {
         let sql = "UPDATE webhooks SET failing_since = NULL, failures = 0, warned_at = NULL \
@@ -114,7 +114,7 @@ async fn judge(db: &mut Connection, attempt: &FinishedAttempt) -> Result<Turn, S
     }
     let webhook = match lock(db, attempt.account, attempt.webhook, attempt.now).await {
         Ok(webhook) => webhook,
-        // Deleted while the attempt was under way.
+        // Deleted during the attempt.
         Err(WebhookChangeError::NotFound) => return Ok(Turn::None),
         Err(WebhookChangeError::Store(error)) => return Err(error),
         Err(
@@ -138,7 +138,7 @@ async fn judge(db: &mut Connection, attempt: &FinishedAttempt) -> Result<Turn, S
         }
     }
     if webhook.status == WebhookStatus::Disabled {
-        // Disabled while the attempt was under way: what would be tried again is held like the rest.
+        // Disabled during the attempt: a retry is held like the rest.
         let sql = "UPDATE webhook_deliveries SET status = 'held', finished_at = $2 \
                    WHERE id = $1 AND status = 'pending'";
         db.execute(sql, binds![attempt.id.to_string(), attempt.now]).await?;

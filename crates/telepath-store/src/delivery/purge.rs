@@ -1,5 +1,5 @@
-//! What is not needed any more, removed a few rows at a time so that no change waits long behind it: finished deliveries
-//! after thirty days, what belongs to deleted endpoints, and events that are delivered to nobody.
+//! Deletes finished deliveries after thirty days, what belongs to deleted endpoints, and events without deliveries; a
+//! few rows at a time, so that no change waits long.
 
 use telepath_core::clock::Timestamp;
 use telepath_core::webhook::delivery::KEPT;
@@ -8,13 +8,13 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds};
 use crate::store::Store;
 
-/// Rows of one transaction.
+/// Rows per transaction.
 const ROWS: i64 = 500;
-/// Transactions of one call; what is left then is left to the next.
+/// Transactions per call; the rest waits for the next call.
 const ROUNDS: u32 = 200;
 
 impl Store {
-    /// Removes what is past its time; how many rows.
+    /// Deletes what has expired; returns the number of rows.
     pub async fn purge_deliveries(&self) -> Result<u64, StoreError> {
         let mut removed = 0;
         for _ in 0..ROUNDS {
@@ -30,7 +30,7 @@ impl Store {
 }
 
 async fn clear_some(db: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
-    // Waiting deliveries of a disabled endpoint: those that were under way when it was disabled and never came back.
+    // Pending deliveries of a disabled endpoint: they were in flight when it was disabled and never finished.
     let held = "UPDATE webhook_deliveries SET status = 'held', lease = NULL, finished_at = $1 \
                 WHERE status = 'pending' AND next_at <= $1 \
                 AND webhook_id IN (SELECT id FROM webhooks WHERE status = 'disabled')";
@@ -51,7 +51,7 @@ async fn clear_some(db: &mut Connection, now: Timestamp) -> Result<u64, StoreErr
     Ok(removed)
 }
 
-/// Removes the deliveries of a subquery with their attempts.
+/// Deletes the deliveries of a subquery with their attempts.
 async fn remove(db: &mut Connection, which: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
     let attempts = format!("DELETE FROM webhook_attempts WHERE delivery_id IN {which}");
     db.execute(attempts, values.clone()).await?;

@@ -1,4 +1,4 @@
-//! Deliveries that somebody asks for again.
+//! Redelivery on request: one delivery, or those of an endpoint that failed.
 
 use serde_json::{Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
@@ -13,13 +13,13 @@ use crate::webhook::WebhookChangeError;
 use crate::webhook::change::lock;
 use crate::webhook::outbox::CHANNEL;
 
-/// Deliveries that one request brings back; whoever has more asks again.
-const AT_ONCE: i64 = 10_000;
+/// Deliveries recovered per request; callers with more repeat the request.
+const MAX_PER_REQUEST: i64 = 10_000;
 
-/// What was brought back.
+/// What a recovery restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecoveredDeliveries {
-    /// How many deliveries.
+    /// The number of deliveries.
     pub deliveries: u64,
     /// Whether there may be more.
     pub more: bool,
@@ -39,7 +39,7 @@ pub(super) async fn one(
     let Redelivery { account, id, origin, audit_id } = redeliver;
     let found = record(db, account, id).await?.ok_or(WebhookChangeError::DeliveryNotFound)?;
     require_active(db, account, found.webhook_id, origin.at).await?;
-    // A lease that somebody holds is void: what that attempt brings is not written down any more.
+    // Clearing the lease voids an attempt in flight; its result is not recorded.
     db.execute(
         "UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_at = $3, lease = NULL, finished_at = NULL \
          WHERE id = $1 AND account_id = $2",
@@ -71,14 +71,17 @@ pub(super) async fn failed(
             "UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_at = $4, finished_at = NULL \
              WHERE account_id = $1 AND id IN (SELECT id FROM webhook_deliveries WHERE webhook_id = $2 \
              AND status IN ('exhausted', 'held') AND created_at >= $3 ORDER BY id LIMIT $5)",
-            binds![account.to_string(), webhook.to_string(), since, origin.at, AT_ONCE],
+            binds![account.to_string(), webhook.to_string(), since, origin.at, MAX_PER_REQUEST],
         )
         .await?;
     db.announce(CHANNEL).await?;
     let after = json!({ "since": since, "deliveries": deliveries });
     let entry = entry(audit_id, account, origin, AuditAction::WebhookRecovered, webhook.to_string(), after);
     audit::write(db, &entry).await?;
-    Ok(RecoveredDeliveries { deliveries, more: i64::try_from(deliveries).unwrap_or(i64::MAX) >= AT_ONCE })
+    Ok(RecoveredDeliveries {
+        deliveries,
+        more: i64::try_from(deliveries).unwrap_or(i64::MAX) >= MAX_PER_REQUEST,
+    })
 }
 
 async fn require_active(

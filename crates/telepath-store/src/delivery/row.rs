@@ -8,54 +8,48 @@ use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass};
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 
-/// A delivery.
+/// A delivery of an event to an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRecord {
-    /// Its id.
     pub id: DeliveryId,
-    /// To which endpoint.
     pub webhook_id: WebhookId,
-    /// Of which event.
     pub event_id: EventId,
-    /// Of which kind.
     pub kind: EventKind,
-    /// Where it stands.
     pub status: DeliveryStatus,
-    /// How often it was tried in all.
+    /// Attempts in total.
     pub attempts: u32,
-    /// When it is tried next, while it is pending.
+    /// When the next attempt is due, while pending.
     pub next_at: Option<Timestamp>,
     /// When the event happened.
     pub created_at: Timestamp,
     /// When it was delivered, exhausted or held.
     pub finished_at: Option<Timestamp>,
-    /// The attempts that are kept, the oldest first.
+    /// The attempts on record, oldest first.
     pub tried: Vec<AttemptRecord>,
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptRecord {
-    /// 1 for the first.
+    /// Counted from 1.
     pub number: u32,
-    /// When it ended.
+    /// When the attempt ended.
     pub at: Timestamp,
-    /// How long it took.
     pub duration_ms: u32,
-    /// The status of the answer, if there was one.
+    /// The HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// What went wrong; `None` for success.
+    /// The error; `None` for success.
     pub error: Option<ErrorClass>,
-    /// The beginning of the answer's body; empty where it was not asked for.
+    /// The beginning of the response body; empty in lists.
     pub answer: Vec<u8>,
 }
 
-/// A delivery with what it carries.
+/// A delivery with its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryDetails {
-    /// The delivery, its attempts with their answers.
+    /// The delivery with its attempts and their response bodies.
     pub record: DeliveryRecord,
-    /// The exact body.
+    /// The exact request body.
     pub payload: String,
 }
 
@@ -77,7 +71,7 @@ pub(crate) async fn record(
     row.as_ref().map(record_of).transpose()
 }
 
-/// Adds to each delivery the attempts that are kept, without their answers.
+/// Adds the attempts on record to each delivery, without response bodies.
 pub(super) async fn add_attempts(
     db: &mut Connection,
     records: &mut [DeliveryRecord],

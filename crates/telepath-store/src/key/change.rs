@@ -84,7 +84,7 @@ pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Ch
     Ok(created_key(id, account, secret, hash, new, origin))
 }
 
-/// The key as the rows just written hold it, without the cost of reading them again.
+/// The key as the new rows describe it, without reading them again.
 fn created_key(
     id: KeyId,
     account_id: AccountId,
@@ -244,7 +244,7 @@ fn patched(old: &KeyRecord, patch: KeyPatch) -> KeyRecord {
     new
 }
 
-/// What a patch can change, as the audit trail shows it.
+/// The fields that a patch can change, for the audit trail.
 fn audit_fields(key: &KeyRecord) -> Map<String, Value> {
     event::fields(json!({
         "name": key.name,

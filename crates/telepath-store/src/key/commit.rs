@@ -1,5 +1,5 @@
-//! How every change of keys ends: committed, in the table in memory, and answered only when no other server admits by the
-//! old state. There is one way for one key and for all of an account, so that no step can be left out.
+//! The end of every change of keys: commit, apply to the in-memory table, and return only when no other server admits
+//! by the old state. One function serves single keys and whole accounts, so no step can be skipped.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -17,21 +17,21 @@ use crate::key_table::load::snapshot;
 use crate::sql::{Connection, TransactionFuture, binds};
 use crate::store::Store;
 
-/// What a change of a key leaves behind.
+/// The result of a change of a key.
 pub(crate) struct Changed {
     pub(super) key: KeyRecord,
     pub(super) snapshot: Snapshot,
 }
 
 impl Changed {
-    /// What people call the key.
+    /// The key's name.
     pub(crate) fn name(&self) -> &str {
         &self.key.name
     }
 }
 
-/// The keys that a transaction has touched. They are doubted when it is not known whether it was committed, so each is
-/// noted before anything is written of it.
+/// The keys that a transaction modifies. They are marked as in doubt if the outcome of its commit is unknown, so each
+/// is added before anything about it is written.
 #[derive(Clone, Default)]
 pub(super) struct TouchedKeys(Arc<Mutex<Vec<KeyId>>>);
 
@@ -45,9 +45,9 @@ impl TouchedKeys {
     }
 }
 
-/// Why keys were not changed.
+/// An error of a change of keys.
 pub(super) trait ChangeError: From<StoreError> + Send + 'static {
-    /// Whether the change may have been committed all the same.
+    /// Whether the change may be committed despite the error.
     fn outcome_is_unknown(&self) -> bool;
 }
 
@@ -64,7 +64,7 @@ impl ChangeError for RotateAllError {
 }
 
 impl Store {
-    /// Changes one key, as [`Store::change_keys`] does it.
+    /// Changes one key; see [`Store::change_keys`].
     pub(crate) async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, Changed, KeyChangeError>
@@ -77,8 +77,8 @@ impl Store {
         changed.pop().map(|(key, ())| key).ok_or(KeyChangeError::Store(StoreError::Broken))
     }
 
-    /// Commits a change of keys, applies it to the table, and waits until no other server admits by the old state. Runs
-    /// to its end even when the caller goes away, because a committed change must reach the table.
+    /// Commits a change of keys, applies it to the in-memory table, and waits until no other server admits by the old
+    /// state. Runs to completion even if the caller is cancelled, because a committed change must reach the table.
     pub(super) async fn change_keys<T, E, F>(
         &self,
         touched: TouchedKeys,
@@ -120,11 +120,11 @@ where
     Ok(vec![(change(db).await?, ())])
 }
 
-/// What was changed, and its number for the other servers.
+/// The changed keys, and their version on the key clock.
 type Stamped<T> = (Vec<(Changed, T)>, Option<i64>);
 
-/// A change and, as the last thing before its commit, its number for the other servers. Also a change that found nothing
-/// to do is numbered: an earlier one of the same effect may not have been answered yet.
+/// Runs a change and, as its last statement, takes a version from the key clock. A change that found nothing to do
+/// takes one too: an earlier change with the same effect may not be confirmed yet.
 async fn stamped<T, E, F>(db: &mut Connection, change: F) -> Result<Stamped<T>, E>
 where
     F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, Vec<(Changed, T)>, E> + Send + 'static,
@@ -136,16 +136,16 @@ where
     Ok((changed, version))
 }
 
-/// Reads the keys whose last change may or may not have happened; those that cannot be read stay refused.
+/// Reads the keys that are in doubt; a key that cannot be read stays refused.
 pub(crate) async fn resolve_in_doubt(backend: &Backend, keys: &KeyTable) {
     let mut still = Vec::new();
     for id in keys.take_in_doubt() {
         match committed_state(backend, id).await {
-            Ok(Some(snapshot)) => keys.confirm(snapshot),
-            // The key was never made; there is nothing that could be admitted.
+            Ok(Some(snapshot)) => keys.resolve(snapshot),
+            // The key was never created, so nothing can be admitted with it.
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(key = %id, %error, "the key is refused until the database says what it is");
+                tracing::warn!(key = %id, %error, "could not read a key in doubt; the key is refused until the next attempt succeeds");
                 still.push(id);
             }
         }
@@ -153,7 +153,7 @@ pub(crate) async fn resolve_in_doubt(backend: &Backend, keys: &KeyTable) {
     keys.put_back_in_doubt(still);
 }
 
-/// Holding the row waits for a transaction that may still be about to commit on the database's side.
+/// Locking the row waits for a transaction that the database may still be committing.
 async fn committed_state(backend: &Backend, id: KeyId) -> Result<Option<Snapshot>, StoreError> {
     backend
         .write(move |db| {

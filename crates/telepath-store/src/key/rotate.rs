@@ -1,4 +1,4 @@
-//! The transactions that give keys new secrets and end old ones.
+//! The transactions that rotate keys and end secrets.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ use crate::key_table::load::snapshots;
 use crate::sql::{Connection, binds};
 use crate::{audit, event};
 
-/// What a rotation of one key writes, made before its transaction.
+/// What one rotation writes; prepared before its transaction.
 pub(super) struct Rotate {
     secret_id: SecretId,
     hash: HashedKey,
@@ -33,7 +33,7 @@ pub(super) struct Rotate {
 }
 
 impl Rotate {
-    /// The ids and the secret of one rotation.
+    /// Generates the ids and the secret of one rotation.
     pub(super) fn make(
         context: &StoreContext,
         mode: KeyMode,
@@ -112,8 +112,8 @@ async fn write(
     event::write(db, key.account_id, event_id, rotated.into(), origin.at).await
 }
 
-/// Rotates every usable key of an account; `touched` learns of each key before anything is written of it, so that all
-/// of them can be doubted when it is not known whether the transaction was committed.
+/// Rotates every usable key of an account. Each key is added to `touched` before anything about it is written, so
+/// that all of them are in doubt if the outcome of the commit is unknown.
 pub(super) async fn rotate_all(
     db: &mut Connection,
     account: AccountId,
@@ -164,7 +164,7 @@ fn grantor_error(error: KeyChangeError) -> RotateAllError {
 const USABLE: &str = "FROM keys WHERE account_id = $1 AND revoked_at IS NULL \
                       AND (expires_at IS NULL OR expires_at > $2)";
 
-/// Every usable key of the account, held until the transaction ends.
+/// Every usable key of the account, locked until the transaction ends.
 async fn lock_usable(
     db: &mut Connection,
     account: AccountId,
@@ -176,7 +176,7 @@ async fn lock_usable(
     if count > MAX_ROTATED_TOGETHER {
         return Err(RotateAllError::TooManyKeys);
     }
-    // In the order of their ids, as everywhere.
+    // Locks are always taken in the order of ids.
     db.lock_all(format!("SELECT id {USABLE} ORDER BY id"), values.clone()).await?;
     let sql = format!("SELECT {} {USABLE} ORDER BY id", row::COLUMNS);
     Ok(row::keys(db, sql, values).await?)
@@ -204,7 +204,7 @@ async fn gather(
     Ok(rotated)
 }
 
-/// An order to end a secret.
+/// A request to end a secret.
 pub(super) struct EndSecret {
     pub(super) account: AccountId,
     pub(super) id: KeyId,

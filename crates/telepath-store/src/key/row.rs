@@ -49,13 +49,13 @@ pub(super) async fn key(
 
 type Secrets = HashMap<KeyId, Vec<SecretRecord>>;
 
-/// Keys whose secrets are asked for at once; databases bound the values of one statement.
+/// Keys whose secrets are read with one statement; databases limit the number of binds.
 const KEYS_AT_ONCE: usize = 1000;
 
 async fn secrets_of(db: &mut Connection, keys: &[KeyRecord]) -> Result<Secrets, StoreError> {
     let mut secrets = Secrets::new();
     for keys in keys.chunks(KEYS_AT_ONCE) {
-        // The current one has no end, and is the newest even if a clock was set back.
+        // The current secret has no expiry, and comes first even if a clock was set back.
         let sql = format!(
             "SELECT id, key_id, mask, created_at, expires_at, last_used_at, last_used_ip FROM key_secrets \
              WHERE key_id IN ({}) \

@@ -1,4 +1,4 @@
-//! One key in memory: small, because there may be a million, and complete enough to decide about a request.
+//! One key in memory: small, because there may be a million of them, and sufficient to decide about a request.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,12 +11,12 @@ use telepath_core::secret::HashedKey;
 
 use super::Admission;
 
-/// A key as a transaction left it.
+/// The state of a key as a transaction left it.
 pub(crate) struct Snapshot {
     pub(crate) id: KeyId,
     pub(crate) account: AccountId,
     pub(crate) policy: KeyPolicy,
-    /// Grows with every change of the key.
+    /// Increases with every change of the key.
     pub(crate) version: i64,
     pub(crate) secrets: Vec<SnapshotSecret>,
 }
@@ -27,24 +27,24 @@ pub(crate) struct SnapshotSecret {
     pub(crate) expires_at: Option<Timestamp>,
 }
 
-/// What a window that is counted elsewhere must know of a key that may be used.
+/// What the shared limiter needs to know about a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WindowContext {
     pub(crate) limit: RateLimit,
     pub(crate) phase: Phase,
-    /// The count that this server saw last.
+    /// The last count that this server has seen.
     pub(crate) known: Window,
 }
 
-/// What became of a request in a window that is counted elsewhere.
+/// The answer of the shared limiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TakeResult {
     pub(crate) admitted: bool,
-    /// The window, this request included if it was counted.
+    /// The window, including this request if it was counted.
     pub(crate) window: Window,
 }
 
-/// One secret; `expires` of `i64::MAX` is never.
+/// A secret; `expires` is `i64::MAX` for never.
 struct Secret {
     hash: HashedKey,
     expires: i64,
@@ -56,21 +56,21 @@ impl Secret {
     }
 }
 
-struct State {
+struct KeyState {
     policy: KeyPolicy,
     window: Window,
-    /// Nearly every key has one secret, which costs no allocation of its own.
+    /// Nearly every key has one secret, which is stored without an allocation.
     first: Option<Secret>,
     #[expect(clippy::box_collection, reason = "a million empty lists cost 8 bytes each instead of 24")]
     more: Option<Box<Vec<Secret>>>,
     version: i64,
-    /// Whether what the database holds of the key is not known.
+    /// Whether the committed state of the key is unknown.
     in_doubt: bool,
 }
 
-impl State {
-    /// Everything that admission depends on, but the window.
-    fn judge(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Result<(), Admission> {
+impl KeyState {
+    /// Checks everything that admission depends on, except the window.
+    fn check(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Result<(), Admission> {
         if self.in_doubt {
             return Err(Admission::InDoubt);
         }
@@ -98,15 +98,15 @@ impl State {
 }
 
 /// A key in memory.
-pub(super) struct Entry {
+pub(super) struct KeyEntry {
     pub(super) id: KeyId,
     pub(super) account: AccountId,
-    state: Mutex<State>,
+    state: Mutex<KeyState>,
 }
 
-impl Entry {
+impl KeyEntry {
     pub(super) fn new(snapshot: Snapshot) -> Self {
-        let mut state = State {
+        let mut state = KeyState {
             policy: snapshot.policy,
             window: Window::default(),
             first: None,
@@ -118,8 +118,8 @@ impl Entry {
         Self { id: snapshot.id, account: snapshot.account, state: Mutex::new(state) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing under this lock can leave a half-made state behind.
+    fn state(&self) -> MutexGuard<'_, KeyState> {
+        // Code under this lock does not panic, so the state is consistent even if the lock is poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,14 +131,14 @@ impl Entry {
         self.state().version
     }
 
-    /// Whether one of the key's secrets stands in the index under this number.
+    /// Whether one of the key's secrets has this index number.
     pub(super) fn has_number(&self, number: u64) -> bool {
         self.state().secrets().any(|secret| secret.hash.index() == number)
     }
 
     pub(super) fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
         let mut state = self.state();
-        if let Err(refusal) = state.judge(hash, address, now) {
+        if let Err(refusal) = state.check(hash, address, now) {
             return refusal;
         }
         let limit = state.policy.rate_limit;
@@ -156,18 +156,18 @@ impl Entry {
             && state.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires)
     }
 
-    pub(super) fn judge(
+    pub(super) fn check(
         &self,
         hash: &HashedKey,
         address: IpAddr,
         now: Timestamp,
     ) -> Result<WindowContext, Admission> {
         let state = self.state();
-        state.judge(hash, address, now)?;
+        state.check(hash, address, now)?;
         Ok(WindowContext { limit: state.policy.rate_limit, phase: self.phase(), known: state.window })
     }
 
-    pub(super) fn settle(
+    pub(super) fn admit_counted(
         &self,
         hash: &HashedKey,
         address: IpAddr,
@@ -176,15 +176,15 @@ impl Entry {
     ) -> Admission {
         let mut state = self.state();
         state.window.learn(taken.window);
-        if let Err(refusal) = state.judge(hash, address, now) {
+        if let Err(refusal) = state.check(hash, address, now) {
             return refusal;
         }
-        // The count is that of the request's own moment; a later one may be known already.
+        // The count at the time of the request; a later one may already be known.
         let window = taken.window.state(state.policy.rate_limit);
         if taken.admitted {
             Admission::Admitted { scopes: state.policy.scopes, window }
         } else {
-            // Also where only this server's share of the window is used up, or the limit was raised meanwhile.
+            // Also when only this server's share is used up, or when the limit was raised in the meantime.
             Admission::Limited { window: WindowState { remaining: 0, ..window } }
         }
     }
@@ -193,7 +193,7 @@ impl Entry {
         Phase::of_id(self.id.as_bytes())
     }
 
-    /// Adds secrets that are not among the key's yet.
+    /// Adds secrets that the key does not have yet.
     pub(super) fn add_secrets(&self, secrets: &[SnapshotSecret]) {
         let mut state = self.state();
         for secret in secrets {
@@ -206,7 +206,7 @@ impl Entry {
         }
     }
 
-    /// Takes over a newer state; which secrets came and which went.
+    /// Applies a newer state; returns the added and the removed secrets.
     pub(super) fn replace(&self, snapshot: Snapshot) -> (Vec<HashedKey>, Vec<HashedKey>) {
         let mut state = self.state();
         if snapshot.version <= state.version {
@@ -224,7 +224,7 @@ impl Entry {
         (added, removed)
     }
 
-    /// Marks the key as in doubt; whether it was not yet.
+    /// Marks the key as in doubt; returns whether it was not before.
     pub(super) fn mark_in_doubt(&self) -> bool {
         !std::mem::replace(&mut self.state().in_doubt, true)
     }

@@ -1,4 +1,4 @@
-//! Fills the table at start, row by row as they come, so that a million keys never stand in memory twice.
+//! Loads the table row by row, so that a million keys are never in memory twice.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,7 +19,7 @@ use crate::cluster::lease::Lease;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt};
 
-/// The columns from which [`snapshot_of`] makes a key with one of its secrets, in the order of [`column`].
+/// The columns that [`snapshot_of`] reads: a key with one of its secrets, in the order of [`column`].
 macro_rules! snapshot_query {
     ($rest:literal) => {
         concat!(
@@ -31,7 +31,7 @@ macro_rules! snapshot_query {
     };
 }
 
-/// Where each column stands. Finding a million times twelve columns by name would take a good part of the start.
+/// Column positions. Looking up twelve columns by name a million times would dominate the start.
 mod column {
     pub(super) const ID: usize = 0;
     pub(super) const ACCOUNT: usize = 1;
@@ -47,20 +47,20 @@ mod column {
     pub(super) const ENDED: usize = 11;
 }
 
-/// All keys of the database, in whatever order they come: sorting a million rows would only delay the start.
+/// All keys of the database, unordered: sorting a million rows would only delay the start.
 pub(crate) async fn load(backend: &Backend, lease: Arc<Lease>) -> Result<KeyTable, StoreError> {
-    let table = KeyTable::under(lease);
+    let table = KeyTable::with_lease(lease);
     let mut scopes = LastScopes::default();
     let mut db = backend.read().await?;
     db.fetch_each(snapshot_query!(""), vec![], |row| {
-        table.load(snapshot_of(&row, &mut scopes)?);
+        table.load_row(snapshot_of(&row, &mut scopes)?);
         Ok(())
     })
     .await?;
     Ok(table)
 }
 
-/// One key as it stands in the database now.
+/// The current state of one key.
 pub(crate) async fn snapshot(db: &mut Connection, key: &str) -> Result<Option<Snapshot>, StoreError> {
     let sql = snapshot_query!("WHERE k.id = $1 ORDER BY s.created_at DESC, s.id DESC");
     let mut gathered: Option<Snapshot> = None;
@@ -95,13 +95,13 @@ pub(crate) async fn snapshots(
     Ok(gathered)
 }
 
-/// Brings into the table, as they come, all keys that were changed after a number of the clock of key changes.
+/// Applies, row by row, all keys that changed after a version of the key clock.
 pub(crate) async fn load_changed(
     db: &mut Connection,
     after: i64,
     table: &KeyTable,
 ) -> Result<(), StoreError> {
-    // The first condition is that of the index.
+    // The first condition matches the partial index.
     let sql = snapshot_query!(
         "WHERE k.change_version > 0 AND k.change_version > $1 ORDER BY k.id, s.created_at DESC, s.id DESC"
     );
@@ -126,7 +126,7 @@ pub(crate) async fn load_changed(
     Ok(())
 }
 
-/// Most keys have the scopes of a preset, so the text is mostly that of the row before.
+/// Most keys have the scopes of a preset, so consecutive rows mostly have the same text.
 #[derive(Default)]
 struct LastScopes {
     text: String,
@@ -157,8 +157,8 @@ fn snapshot_of(row: &Row, scopes: &mut LastScopes) -> Result<Snapshot, StoreErro
     })
 }
 
-/// A secret that was ended by hand has been dead for ever: neither a clock that is set back nor a request that came before
-/// the end and is judged after it can wake it.
+/// A secret that was ended explicitly counts as expired since forever: neither a clock set back nor a request that
+/// arrived earlier can revive it.
 fn secret_end(row: &Row) -> Result<Option<Timestamp>, StoreError> {
     if row.maybe_integer(column::ENDED)?.is_some() {
         return Ok(Some(Timestamp::from_unix_ms(i64::MIN)));
@@ -178,7 +178,6 @@ fn policy_of(row: &Row, scopes: &mut LastScopes) -> Result<KeyPolicy, StoreError
     })
 }
 
-/// The two columns of a last use.
 pub(crate) fn last_use_of(row: &Row) -> Result<Option<LastUse>, StoreError> {
     let (at, address) = (row.maybe_time("last_used_at")?, row.maybe_parse("last_used_ip")?);
     Ok(at.zip(address).map(|(at, address)| LastUse { at, address }))

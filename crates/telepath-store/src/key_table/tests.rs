@@ -7,14 +7,14 @@ use super::*;
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
-/// Hashes that differ only in their last byte, so that all have one index number.
+/// Hashes that differ only in the last byte, so that they share one index number.
 fn colliding(last: u8) -> HashedKey {
     let mut bytes = [3; 32];
     bytes[31] = last;
     HashedKey::from_bytes(bytes)
 }
 
-/// Ids that differ only in their first byte, so that all have one index number.
+/// Ids that differ only in the first byte, so that they share one index number.
 fn id(first: u8) -> KeyId {
     let mut bytes = [5; 16];
     bytes[0] = first;
@@ -50,7 +50,7 @@ fn limit_of(table: &KeyTable, hash: &HashedKey) -> Option<u32> {
 }
 
 #[test]
-fn keys_whose_numbers_collide_are_told_apart() {
+fn keys_with_the_same_index_number_are_distinct() {
     let table = KeyTable::empty();
     for number in 1..=4 {
         table.apply(snapshot(id(number), 1, number.into(), &[colliding(number)]));
@@ -69,7 +69,7 @@ fn keys_whose_numbers_collide_are_told_apart() {
 }
 
 #[test]
-fn an_older_state_never_replaces_a_newer_one() {
+fn an_older_version_does_not_replace_a_newer_one() {
     let table = KeyTable::empty();
     let hash = colliding(1);
     table.apply(snapshot(id(1), 3, 30, &[hash]));
@@ -84,7 +84,7 @@ fn an_older_state_never_replaces_a_newer_one() {
 }
 
 #[test]
-fn a_handle_of_a_secret_that_was_taken_away_is_dead() {
+fn a_handle_of_a_removed_secret_is_refused() {
     let table = KeyTable::empty();
     let [old, new] = [colliding(1), colliding(2)];
     table.apply(snapshot(id(1), 1, 5, &[old]));
@@ -99,6 +99,6 @@ fn a_handle_of_a_secret_that_was_taken_away_is_dead() {
 }
 
 #[test]
-fn a_key_in_memory_is_as_small_as_a_million_of_them_allow() {
-    assert!(size_of::<Entry>() <= 240, "{} bytes", size_of::<Entry>());
+fn a_key_in_memory_fits_the_budget_for_a_million_keys() {
+    assert!(size_of::<KeyEntry>() <= 240, "{} bytes", size_of::<KeyEntry>());
 }

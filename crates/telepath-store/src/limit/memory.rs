@@ -1,5 +1,5 @@
-//! Windows of addresses that show no valid key, in memory of a fixed size. Addresses share small sets; when a set is full
-//! the one with the lowest count makes room, so a flood of addresses cannot push out those that knock most.
+//! Windows of addresses that present no valid key, in memory of a fixed size. Addresses share small sets. When a set
+//! is full, the address with the lowest count is evicted, so a flood of addresses cannot evict the heaviest ones.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use telepath_core::limit::{Phase, RateLimit, Take, Window, WindowState};
 
 /// Sets; a power of two.
 const SETS: usize = 8192;
-/// Addresses in a set.
+/// Addresses per set.
 const WAYS: usize = 8;
 
 #[derive(Clone, Copy)]
@@ -25,13 +25,13 @@ type Set = [Option<Slot>; WAYS];
 /// The windows of at most 65,536 addresses (IPv6 by /64) at a time.
 pub struct AddressWindows {
     limit: RateLimit,
-    // Keyed anew in every process, so that nobody can aim addresses at one set.
+    // A random seed per process, so that nobody can aim addresses at one set.
     hasher: RandomState,
     sets: Box<[Mutex<Set>]>,
 }
 
 impl AddressWindows {
-    /// No address counted yet.
+    /// No addresses counted yet.
     pub fn new(limit: RateLimit) -> Self {
         Self::with_sets(limit, SETS)
     }
@@ -41,16 +41,16 @@ impl AddressWindows {
         Self { limit, hasher: RandomState::new(), sets }
     }
 
-    /// Counts one request of an address, if its window has room.
+    /// Counts one request of an address if its window has room.
     pub fn take(&self, address: IpAddr, now: Timestamp) -> Take {
         let block = AddressBlock::of(address);
         let mut set = self.set_of(block);
-        let place = place_of(&mut set, block, now);
+        let place = slot_index(&mut set, block, now);
         let slot = set[place].get_or_insert(Slot { block, window: Window::default() });
         slot.window.take(self.limit, Phase::default(), now)
     }
 
-    /// What the headers say to an address, without counting anything.
+    /// The window for the response headers; counts nothing.
     pub fn peek(&self, address: IpAddr, now: Timestamp) -> WindowState {
         let block = AddressBlock::of(address);
         let set = self.set_of(block);
@@ -64,15 +64,15 @@ impl AddressWindows {
 
     fn set_of(&self, block: AddressBlock) -> MutexGuard<'_, Set> {
         let spread = self.hasher.hash_one(block);
-        // The remainder fits whatever the number of sets fits.
+        // The remainder fits because the number of sets does.
         let place = usize::try_from(spread % self.sets.len() as u64).unwrap_or(0);
         self.sets[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The block's place in its set; makes room for it when it has none. What a window of an earlier minute counted weighs
+/// The block's slot in its set; evicts the lightest slot if it has none. A window of an earlier minute weighs
 /// nothing.
-fn place_of(set: &mut Set, block: AddressBlock, now: Timestamp) -> usize {
+fn slot_index(set: &mut Set, block: AddressBlock, now: Timestamp) -> usize {
     if let Some(place) = set.iter().position(|slot| slot.is_some_and(|slot| slot.block == block)) {
         return place;
     }

@@ -1,4 +1,4 @@
-//! What a server may admit on its own while the place where all servers count does not answer: its share of the limit.
+//! The fallback during an outage of the shared limiter: each server admits its share of the limit.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,29 +9,29 @@ use telepath_core::limit::{RateLimit, WINDOW_SECONDS, Window};
 
 use crate::key_table::entry::{TakeResult, WindowContext};
 
-/// Keys that one server admits on its own within a minute; requests of more keys are refused.
+/// Keys that one server tracks per minute; requests of further keys are refused.
 const MAX_KEYS: usize = 65_536;
 
-/// One key's window as this server counts it fallback.
+/// One key's window, counted by this server alone.
 #[derive(Debug, Clone, Copy)]
 struct LocalFallback {
-    /// The count as far as it is known, with what was admitted fallback.
+    /// The last known count plus the requests admitted here.
     window: Window,
-    /// Of those, what was admitted fallback.
+    /// Requests admitted here.
     granted: u32,
 }
 
-/// What was admitted fallback, per key.
+/// The windows counted during an outage of the shared limiter.
 #[derive(Default)]
 pub(crate) struct OutageTracker(Mutex<HashMap<KeyId, LocalFallback>>);
 
-/// A server's part of a limit; at least one request.
+/// A server's share of a limit; at least one request.
 pub(crate) fn share_of(limit: RateLimit, servers: u32) -> u32 {
     (limit.get() / servers.max(1)).max(1)
 }
 
 impl OutageTracker {
-    /// Counts a request against the server's share. `None` when too many keys are counted already.
+    /// Counts a request against the server's share. `None` if too many keys are already tracked.
     pub(crate) fn take(
         &self,
         key: KeyId,
@@ -49,7 +49,7 @@ impl OutageTracker {
         let fallback = keys.entry(key).or_insert(LocalFallback { window: window.known, granted: 0 });
         let before = fallback.window.start();
         fallback.window.learn(window.known);
-        // Rolls the window; the limit does not matter to it.
+        // Rolls the window; the limit does not matter here.
         fallback.window.peek(window.limit, window.phase, now);
         if fallback.window.start() > before {
             fallback.granted = 0;
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_known_before_the_outage_counts() {
+    fn counts_before_the_outage_are_included() {
         let outages = OutageTracker::default();
         assert_eq!(admitted(&outages, window(30, Window::counted(START, 25)), NOW), 5);
         let full = outages.take(key(), window(30, Window::counted(START, 25)), 3, NOW).unwrap();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_window_brings_the_share_anew() {
+    fn each_window_has_a_new_share() {
         let outages = OutageTracker::default();
         let old = window(30, Window::counted(START, 30));
         assert_eq!(admitted(&outages, old, NOW), 0);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_never_takes_more_keys_than_it_can_hold() {
+    fn tracked_keys_are_bounded_during_an_outage() {
         let outages = OutageTracker::default();
         let taken = |number: usize, now| {
             let mut bytes = [0; 16];

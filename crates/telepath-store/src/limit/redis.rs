@@ -1,5 +1,5 @@
-//! Windows of keys in one Redis or Valkey: one script call per request, which the server runs as one step. Nothing here
-//! waits without a bound, and a connection on which an answer did not come in time is not used again.
+//! Windows of keys in one Redis or Valkey: one atomic script call per request. Every wait is bounded, and a
+//! connection whose reply is late is replaced.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,38 +17,38 @@ use super::SharedWindows;
 use crate::error::StoreError;
 use crate::key_table::entry::{TakeResult, WindowContext};
 
-/// The longest that a request waits for its count.
+/// How long a request waits for its count.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a start waits for the first connection.
 const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Between two attempts to connect.
+/// The delay between two attempts to connect.
 const RECONNECT_DELAY: Duration = Duration::from_millis(100);
-/// Questions on their way at once; more wait their turn within their time.
+/// Calls in flight; further calls wait within their timeout.
 const MAX_IN_FLIGHT: usize = 1024;
 
-/// The windows could not be asked, or did not answer in time. The request may have been counted all the same.
+/// There was no reply in time, or no connection. The request may have been counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoReply;
 
 type Link = watch::Receiver<Option<MultiplexedConnection>>;
 
-/// Windows that all servers share.
+/// Windows shared by all servers.
 pub(crate) struct RedisWindows {
     script: Script,
     prefix: String,
     link: Link,
     broken: Arc<Notify>,
-    /// How long the last answer took.
+    /// How long the last reply took.
     latency_us: AtomicU64,
     reconnect_task: JoinHandle<()>,
 }
 
 impl RedisWindows {
-    /// Connects. If nobody answers the server starts all the same, and requests are treated as in any other outage.
+    /// Connects. Without a reply the server starts anyway, and requests are handled as in any outage.
     pub(crate) async fn open(options: &SharedWindows) -> Result<Self, StoreError> {
-        // What the library says about a URL that it cannot read may quote it, password and all.
+        // The library's error may quote the URL, including its password.
         let client = Client::open(options.url.expose())
             .map_err(|_| StoreError::SharedLimits("the URL is not a redis:// or rediss:// URL".to_owned()))?;
         let (connected, link) = watch::channel(None);
@@ -57,7 +57,7 @@ impl RedisWindows {
         let mut watching = link.clone();
         let first = timeout(FIRST_CONNECT_TIMEOUT, watching.wait_for(Option::is_some)).await;
         if !matches!(first, Ok(Ok(_))) {
-            tracing::warn!("the place where rate limits are counted together does not answer; trying on");
+            tracing::warn!("no connection to the shared limiter yet; still connecting");
         }
         Ok(Self {
             script: Script::new(include_str!("take.lua")),
@@ -69,7 +69,7 @@ impl RedisWindows {
         })
     }
 
-    /// Counts one request of a key, if its window has room.
+    /// Counts one request of a key if its window has room.
     pub(crate) async fn take(&self, key: KeyId, window: WindowContext) -> Result<TakeResult, NoReply> {
         let mut connection = self.link.borrow().clone().ok_or(NoReply)?;
         let mut call = self.script.key(format!("{}key:{key}", self.prefix));
@@ -85,7 +85,7 @@ impl RedisWindows {
         if let Ok(Ok((room, start, used))) = answered {
             return Ok(TakeResult { admitted: room == 1, window: Window::counted(start, used) });
         }
-        // A late answer is as useless as none, and those behind it would wait as long.
+        // Replies behind a late one would be late too.
         self.broken.notify_one();
         Err(NoReply)
     }
@@ -95,7 +95,7 @@ impl RedisWindows {
         self.link.borrow().is_some()
     }
 
-    /// How long the last answer took, or was waited for.
+    /// How long the last reply took, or was waited for.
     pub(crate) fn latency(&self) -> Duration {
         Duration::from_micros(self.latency_us.load(Ordering::Relaxed))
     }
@@ -107,7 +107,7 @@ impl Drop for RedisWindows {
     }
 }
 
-/// Keeps one connection: makes a new one when the old one is said to be broken.
+/// Keeps one connection open: reconnects when it is reported broken.
 async fn maintain_connection(
     client: Client,
     connected: watch::Sender<Option<MultiplexedConnection>>,
@@ -124,18 +124,18 @@ async fn maintain_connection(
         match made {
             Ok(Ok(connection)) => {
                 if std::mem::take(&mut failing) {
-                    tracing::info!("rate limits are counted together again");
+                    tracing::info!("connected to the shared limiter again");
                 }
                 connected.send_replace(Some(connection));
                 broken.notified().await;
                 connected.send_replace(None);
             }
-            // Told once per trouble. The library's text may hold the address but no password.
+            // Logged once per outage. The library's error may contain the address but no password.
             Ok(Err(error)) if !std::mem::replace(&mut failing, true) => {
-                tracing::warn!(%error, "rate limits cannot be counted together");
+                tracing::warn!(%error, "could not connect to the shared limiter; retrying");
             }
             Err(_) if !std::mem::replace(&mut failing, true) => {
-                tracing::warn!("rate limits cannot be counted together: no connection in time");
+                tracing::warn!("could not connect to the shared limiter in time; retrying");
             }
             Ok(Err(_)) | Err(_) => {}
         }

@@ -18,7 +18,7 @@ pub(crate) enum KeyWindows {
     Shared(Box<SharedLimiter>),
 }
 
-/// Windows that all servers share, and what is done without them.
+/// The shared limiter, with the fallback for outages.
 pub(crate) struct SharedLimiter {
     redis: RedisWindows,
     outage: OutagePolicy,
@@ -40,7 +40,7 @@ impl KeyWindows {
         }
     }
 
-    /// Whether requests can be counted, or are admitted without.
+    /// Whether requests can be counted, or are admitted by the fallback.
     pub(crate) fn is_available(&self) -> bool {
         match self {
             KeyWindows::Memory => true,
@@ -50,7 +50,7 @@ impl KeyWindows {
         }
     }
 
-    /// How long the last request waited for its count; `None` where nobody waits.
+    /// How long the last request waited for its count; `None` if windows are in memory.
     pub(crate) fn latency(&self) -> Option<Duration> {
         match self {
             KeyWindows::Memory => None,
@@ -68,7 +68,8 @@ impl SharedLimiter {
         })
     }
 
-    /// Counts one request of a key; `None` when it cannot be counted anywhere. `servers` share the limit in an outage.
+    /// Counts one request of a key; `None` if it cannot be counted. During an outage the limit is divided by
+    /// `servers`.
     pub(crate) async fn take(
         &self,
         key: KeyId,

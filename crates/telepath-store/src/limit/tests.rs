@@ -149,7 +149,7 @@ async fn the_window_ends_in_time(counter: Counter) {
 }
 
 #[tokio::test]
-async fn a_place_that_does_not_answer_is_an_outage_and_an_unusable_url_is_told_without_its_password() {
+async fn an_unreachable_redis_is_an_outage_and_a_bad_url_is_reported_without_its_password() {
     let options = |url: &str| SharedWindows {
         url: SecretText::new(url.to_owned()),
         prefix: String::new(),

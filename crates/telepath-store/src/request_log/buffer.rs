@@ -1,5 +1,5 @@
-//! Answered requests in memory until they are written: a list per thread behind a short lock, without an allocation once
-//! the lists have grown. When all is full, details are dropped and only sums are kept, so that counts stay right.
+//! Requests in memory until they are written: one list per thread behind a short lock, without allocation once the
+//! lists have grown. When the lists are full, details are dropped and only sums are kept, so that counts stay right.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
@@ -15,14 +15,14 @@ use telepath_core::usage::UsageSpan;
 
 use crate::per_thread::PerThread;
 
-/// Requests of one list: with all lists, about 20 MiB.
+/// Requests per list: about 20 MiB for all lists.
 const LIST_REQUESTS: usize = 16_384;
-/// Text of one list, in bytes.
+/// Bytes of text per list.
 const LIST_TEXT: usize = 1024 * 1024;
-/// Sums that are kept when all lists are full: more than there are keys in use on any server that we have measured.
+/// Sums kept when all lists are full: more than the number of active keys on any server measured.
 const SUMS: usize = 65_536;
 
-/// A request in memory; its texts stand one after the other in the list's own.
+/// A request in memory; its texts are in the list's buffer.
 #[derive(Clone, Copy)]
 pub(super) struct LogRecord {
     pub(super) account: AccountId,
@@ -72,7 +72,7 @@ impl List {
         true
     }
 
-    /// User agent and path of one of the list's requests.
+    /// User agent and path of a request in this list.
     pub(super) fn texts(&self, record: &LogRecord) -> (Option<&str>, Option<&str>) {
         let start = record.text as usize;
         let middle = start + usize::from(record.user_agent);
@@ -104,21 +104,21 @@ pub(super) struct SumKey {
 /// Requests without details.
 #[derive(Clone, Copy)]
 pub(super) struct Sum {
-    /// The last of them, with the duration of all.
+    /// The last of them, with the total duration.
     pub(super) facts: RequestFacts,
     pub(super) requests: u64,
 }
 
-/// What was lost because the database could not take it.
+/// What was lost because the database could not keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestLogStats {
     /// Requests that were counted but are not in the log.
     pub details_lost: u64,
-    /// Requests that were not even counted.
+    /// Requests that were not counted.
     pub counts_lost: u64,
 }
 
-/// All that was taken out of the buffer at one moment.
+/// Everything taken out of the buffer at one moment.
 #[derive(Default)]
 pub(super) struct DrainedBuffer {
     pub(super) lists: Vec<List>,
@@ -140,7 +140,7 @@ pub(super) struct Buffer {
 }
 
 fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can leave a half-made state behind.
+    // Code under these locks does not panic, so the state is consistent even if a lock is poisoned.
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -191,7 +191,7 @@ impl Buffer {
         }
     }
 
-    /// Exchanges what is in the buffer for the emptied lists of an earlier time.
+    /// Swaps the buffer's contents with empty lists from an earlier call.
     pub(super) fn take(&self, taken: &mut DrainedBuffer) {
         taken.lists.resize_with(self.lists.all().count(), List::default);
         for (list, spare) in self.lists.all().zip(&mut taken.lists) {
@@ -200,7 +200,7 @@ impl Buffer {
         std::mem::swap(&mut *locked(&self.sums), &mut taken.sums);
     }
 
-    pub(super) fn figures(&self) -> RequestLogStats {
+    pub(super) fn stats(&self) -> RequestLogStats {
         RequestLogStats {
             details_lost: self.details_lost.load(Ordering::Relaxed),
             counts_lost: self.counts_lost.load(Ordering::Relaxed),
@@ -249,26 +249,26 @@ mod tests {
     }
 
     #[test]
-    fn a_full_buffer_keeps_the_counts_and_says_what_was_lost() {
+    fn a_full_buffer_keeps_counts_and_reports_lost_details() {
         let buffer = Buffer::new();
         let whole = COPIES * LIST_REQUESTS;
         for _ in 0..whole + 1000 {
             buffer.push(&answered(1));
         }
-        assert_eq!(buffer.figures(), RequestLogStats { details_lost: 1000, counts_lost: 0 });
+        assert_eq!(buffer.stats(), RequestLogStats { details_lost: 1000, counts_lost: 0 });
         assert_eq!(taken(&buffer), (whole, 1000));
         assert_eq!(taken(&buffer), (0, 0));
     }
 
     #[test]
-    fn sums_are_bounded_too() {
+    fn sums_are_bounded() {
         let buffer = Buffer::new();
         for number in 0..u32::try_from(SUMS).unwrap() + 10 {
             buffer.add_to_sums(&answered(number));
         }
-        assert_eq!(buffer.figures().counts_lost, 10);
+        assert_eq!(buffer.stats().counts_lost, 10);
         buffer.add_to_sums(&answered(0));
-        assert_eq!(buffer.figures().counts_lost, 10, "a key that is known is counted also when all is full");
+        assert_eq!(buffer.stats().counts_lost, 10, "a key that is known is counted also when all is full");
         assert_eq!(taken(&buffer).1, SUMS as u64 + 1);
     }
 
@@ -282,7 +282,7 @@ mod tests {
         let mut taken = DrainedBuffer::default();
         buffer.take(&mut taken);
         assert!(taken.lists.iter().all(|list| list.text.len() <= LIST_TEXT));
-        assert!(buffer.figures().details_lost > 0);
+        assert!(buffer.stats().details_lost > 0);
         let list = &taken.lists[0];
         let (user_agent, path) = list.texts(list.requests.last().unwrap());
         assert_eq!((user_agent.unwrap().len(), path.unwrap().len()), (MAX_USER_AGENT, MAX_PATH));

@@ -1,4 +1,4 @@
-//! Turns what was taken out of the buffer into segments, one account after the other and in the order of time.
+//! Encodes drained requests into segments, one account after the other, ordered by time.
 
 use telepath_core::id::{AccountId, Id as _, RequestId, SegmentId};
 use telepath_core::request::RouteNumber;
@@ -8,7 +8,7 @@ use super::Segment;
 use super::buffer::DrainedBuffer;
 use crate::error::StoreError;
 
-/// Makes segments; `new_id` names them.
+/// Encodes segments; `new_id` generates their ids.
 pub(super) fn encode(
     taken: &DrainedBuffer,
     routes: &[String],
@@ -31,7 +31,7 @@ pub(super) fn encode(
         let (facts, sum) = (sum.facts, Some(sum.requests));
         (key.account, Logged { id, facts, label, own_path: None, error: None, user_agent: None, sum })
     }));
-    // Those of one millisecond stay in the order in which they were record.
+    // The sort is stable: requests of the same millisecond keep their order.
     entries.sort_by_key(|(account, entry)| (*account, entry.facts.at));
     let mut segments = Vec::new();
     let mut rest = entries.as_slice();

@@ -1,5 +1,5 @@
-//! Reads the request log, a bounded number of segments at a time; the cursor goes on where a scan ended, also in the
-//! middle of a segment.
+//! Reads the request log, a bounded number of segments per call. The cursor continues where a scan ended, even inside
+//! a segment.
 
 use std::time::Duration;
 
@@ -15,41 +15,41 @@ use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt};
 use crate::store::Store;
 
-/// Segments that are fetched together: at most 4 MiB.
+/// Segments per query: at most 4 MiB.
 const BATCH: usize = 16;
 /// Bytes of segments after which a scan ends, whatever it has found.
 const SCAN_BYTES: usize = 8 * 1024 * 1024;
 /// Segments after which a scan ends, whatever it has found.
 const SCAN_SEGMENTS: usize = 2048;
-/// A request is written so long after it came at the latest; only what waits behind a database that is down waits longer.
-const WRITTEN_WITHIN: Duration = Duration::from_hours(1);
-/// Servers on one database do not commit in the order of their clocks. What is younger than this is not shown yet to
-/// somebody who reads forward and would pass over what comes in behind.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
+/// How long after its arrival a request is written at the latest, unless the database is down.
+const MAX_WRITE_DELAY: Duration = Duration::from_hours(1);
+/// Forward reads lag by this much, so late writes are never skipped: servers on one database do not commit in the
+/// order of their clocks.
+const FORWARD_READ_LAG: Duration = Duration::from_secs(2);
 
-/// Which way the log is read.
+/// The order of the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RequestOrder {
-    /// The newest first.
+    /// Newest first.
     #[default]
     Newest,
-    /// The oldest first, so that a reader can go on as requests come in.
+    /// Oldest first, so that a reader can follow the log.
     Oldest,
 }
 
-/// A place between two requests of the log: what it names was read.
+/// A position in the log: the last request that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestCursor {
     written_at: Timestamp,
     segment: SegmentId,
-    /// The place of the request in its segment.
+    /// The index of the request in its segment.
     index: u32,
 }
 
 impl RequestCursor {
     const BYTES: usize = 28;
 
-    /// Reads what [`ToString`] wrote.
+    /// Parses the text form.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; Self::BYTES] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (time, rest) = bytes.split_first_chunk::<8>()?;
@@ -72,16 +72,16 @@ impl std::fmt::Display for RequestCursor {
     }
 }
 
-/// What one scan into the log has found.
+/// The result of one scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestPage {
-    /// The requests, in the order asked for.
+    /// The requests, in the requested order.
     pub requests: Vec<RequestRecord>,
-    /// Where to go on; `None` when there is nothing more. One who reads the oldest first always gets it.
+    /// Where to continue; `None` at the end. Always set for oldest-first reads.
     pub next: Option<RequestCursor>,
 }
 
-/// A scan that is under way.
+/// A scan in progress.
 struct ScanState<'a> {
     filter: &'a RequestFilter,
     order: RequestOrder,
@@ -91,8 +91,8 @@ struct ScanState<'a> {
 }
 
 impl Store {
-    /// Requests of the account from a place on: at most `limit`, and fewer (or none) when a bounded scan has found no
-    /// more, although the log goes on.
+    /// Requests of the account after a position: at most `limit`, and possibly fewer or none although the log
+    /// continues, because a scan is bounded.
     pub async fn list_requests(
         &self,
         account: AccountId,
@@ -102,17 +102,17 @@ impl Store {
         after: Option<RequestCursor>,
     ) -> Result<RequestPage, StoreError> {
         let bounds = self.bounds(filter, order);
-        let at = after.unwrap_or_else(|| first_place(&bounds, order));
+        let at = after.unwrap_or_else(|| first_position(&bounds, order));
         let mut scan = ScanState { filter, order, limit, found: Vec::new(), at };
         let (mut bytes, mut segments) = (0, 0);
         let mut db = self.backend.read().await?;
         loop {
             let batch = fetch(&mut db, account, &bounds, order, scan.at).await?;
             let last = batch.len() < BATCH;
-            for (place, payload) in batch {
+            for (position, payload) in batch {
                 bytes += payload.len();
                 segments += 1;
-                if !scan.read_segment(place, &payload)? {
+                if !scan.read_segment(position, &payload)? {
                     return Ok(scan.page(false));
                 }
             }
@@ -125,9 +125,9 @@ impl Store {
         }
     }
 
-    /// Which segments can hold what the filter lets through.
+    /// The segments that can contain matching requests.
     fn bounds(&self, filter: &RequestFilter, order: RequestOrder) -> Bounds {
-        // An id holds the time at which it was made (RFC 9562 section 5.7).
+        // A UUIDv7 contains its creation time (RFC 9562 section 5.7).
         let made = filter.id.map(|id| {
             let bytes = u128::from_be_bytes(*id.as_bytes());
             Timestamp::from_unix_ms(i64::try_from(bytes >> 80).unwrap_or(i64::MAX))
@@ -137,10 +137,10 @@ impl Store {
         let start = latest(filter.start, made);
         let end = earliest(filter.end, made);
         let settled = match (self.backend.driver(), order) {
-            (Driver::Postgres(_), RequestOrder::Oldest) => Some(self.now().minus(SETTLED_AFTER)),
+            (Driver::Postgres(_), RequestOrder::Oldest) => Some(self.now().minus(FORWARD_READ_LAG)),
             (Driver::Postgres(_), RequestOrder::Newest) | (Driver::Sqlite(_), _) => None,
         };
-        let written_by = earliest(end.map(|end| end.plus(WRITTEN_WITHIN)), settled);
+        let written_by = earliest(end.map(|end| end.plus(MAX_WRITE_DELAY)), settled);
         Bounds {
             first_at: end.unwrap_or(END_OF_TIME),
             written_from: start.unwrap_or(Timestamp::from_unix_ms(i64::MIN)),
@@ -152,13 +152,13 @@ impl Store {
 const END_OF_TIME: Timestamp = Timestamp::from_unix_ms(i64::MAX);
 
 struct Bounds {
-    /// Nothing in the segment is earlier than this, at the latest.
+    /// The segment's earliest request is not later than this.
     first_at: Timestamp,
     written_from: Timestamp,
     written_by: Timestamp,
 }
 
-fn first_place(bounds: &Bounds, order: RequestOrder) -> RequestCursor {
+fn first_position(bounds: &Bounds, order: RequestOrder) -> RequestCursor {
     match order {
         RequestOrder::Newest => RequestCursor {
             written_at: bounds.written_by,
@@ -173,7 +173,7 @@ fn first_place(bounds: &Bounds, order: RequestOrder) -> RequestCursor {
     }
 }
 
-/// The next segments with the place of each, the one in whose middle the cursor stands included.
+/// The next segments with their positions, including the one that contains the cursor.
 async fn fetch(
     db: &mut Connection,
     account: AccountId,
@@ -206,37 +206,37 @@ async fn fetch(
     ];
     let mut batch = Vec::with_capacity(BATCH);
     for row in db.fetch_all(sql, binds).await? {
-        let place =
+        let position =
             RequestCursor { written_at: row.time("written_at")?, segment: row.parse("id")?, index: 0 };
-        batch.push((place, row.bytes("payload")?));
+        batch.push((position, row.bytes("payload")?));
     }
     Ok(batch)
 }
 
 impl ScanState<'_> {
-    /// Reads one segment; whether the scan goes on.
-    fn read_segment(&mut self, place: RequestCursor, payload: &[u8]) -> Result<bool, StoreError> {
+    /// Reads one segment; returns whether the scan continues.
+    fn read_segment(&mut self, position: RequestCursor, payload: &[u8]) -> Result<bool, StoreError> {
         let entries = segment::read(payload).map_err(|_| corrupt("payload"))?;
-        let entered = place.written_at == self.at.written_at && place.segment == self.at.segment;
+        let entered = position.written_at == self.at.written_at && position.segment == self.at.segment;
         let resume = entered.then_some(self.at.index);
         let numbered = (0_u32..).zip(&entries);
         match self.order {
             RequestOrder::Newest => {
                 let numbered = numbered.collect::<Vec<_>>().into_iter().rev();
                 let rest = numbered.filter(|(index, _)| resume.is_none_or(|resume| *index < resume));
-                Ok(self.take(place, rest) && self.pass(place, 0))
+                Ok(self.keep(position, rest) && self.pass(position, 0))
             }
             RequestOrder::Oldest => {
                 let rest = numbered.filter(|(index, _)| resume.is_none_or(|resume| *index > resume));
-                Ok(self.take(place, rest) && self.pass(place, u32::MAX))
+                Ok(self.keep(position, rest) && self.pass(position, u32::MAX))
             }
         }
     }
 
-    /// Keeps what the filter lets through; whether there is room for more.
-    fn take<'e, 'p: 'e>(
+    /// Keeps the requests that pass the filter; returns whether there is room for more.
+    fn keep<'e, 'p: 'e>(
         &mut self,
-        place: RequestCursor,
+        position: RequestCursor,
         entries: impl Iterator<Item = (u32, &'e Logged<'p>)>,
     ) -> bool {
         for (index, entry) in entries {
@@ -247,14 +247,14 @@ impl ScanState<'_> {
                 }
                 self.found.push(entry.to_record());
             }
-            self.at = RequestCursor { index, ..place };
+            self.at = RequestCursor { index, ..position };
         }
         true
     }
 
-    /// The whole segment was read.
-    fn pass(&mut self, place: RequestCursor, index: u32) -> bool {
-        self.at = RequestCursor { index, ..place };
+    /// Moves past a segment that was read completely.
+    fn pass(&mut self, position: RequestCursor, index: u32) -> bool {
+        self.at = RequestCursor { index, ..position };
         true
     }
 
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_survives_its_text_form_and_nothing_else_is_one() {
+    fn a_cursor_round_trips_and_other_text_is_rejected() {
         let cursor = RequestCursor {
             written_at: Timestamp::from_unix_ms(1_800_000_000_123),
             segment: SegmentId::from_bytes([7; 16]),

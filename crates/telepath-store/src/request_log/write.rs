@@ -1,5 +1,5 @@
-//! Writes segments. A segment keeps its id until it is known to be in the database, so one whose commit got no answer is
-//! written again without being there twice.
+//! Writes segments. A segment keeps its id until it is known to be in the database, so a segment whose commit had an
+//! unknown outcome is written again without being duplicated.
 
 use telepath_core::clock::Timestamp;
 
@@ -9,11 +9,11 @@ use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 use crate::store::Store;
 
-/// Segments of one transaction: at most 4 MiB.
+/// Segments per transaction: at most 4 MiB.
 const GROUP: usize = 16;
 
 impl Store {
-    /// Writes all requests that the database does not have yet; in how many segments.
+    /// Writes all requests not yet in the database; returns the number of segments.
     pub(crate) async fn write_requests(&self) -> Result<usize, StoreError> {
         let mut waiting = self.requests.waiting.lock().await;
         self.gather(&mut waiting)?;
@@ -23,7 +23,7 @@ impl Store {
             let (count, bytes) =
                 (group.len(), group.iter().map(|(_, segment)| segment.payload.len()).sum::<usize>());
             self.backend.write(move |db| Box::pin(insert(db, group))).await?;
-            // Only now: until here a caller that goes away leaves everything where it was.
+            // Only now: if the caller is cancelled before this point, nothing is lost.
             waiting.segments.drain(..count);
             waiting.bytes = waiting.bytes.saturating_sub(bytes);
             written += count;
@@ -31,7 +31,7 @@ impl Store {
         Ok(written)
     }
 
-    /// Takes over what is in the buffer, unless too much is waiting already.
+    /// Moves the buffer's contents to the queue, unless the queue is full.
     fn gather(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
         if waiting.bytes >= MAX_WAITING {
             return Ok(());
@@ -50,8 +50,7 @@ impl Store {
     }
 }
 
-/// The next segments with the time at which each is written. No two of a process have the same, so the order of the log
-/// is the order in which it was written.
+/// The next segments with unique timestamps, so that the order of the log is the order of writing.
 fn stamped(waiting: &mut Waiting, now: Timestamp) -> Vec<(Timestamp, Segment)> {
     let mut last = waiting.last_written;
     let stamp = |segment: &Segment| {

@@ -1,4 +1,4 @@
-//! A row of either database, and its columns as the types that this program uses.
+//! A row of either database, with its columns converted to this program's types.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,6 @@ use telepath_core::clock::Timestamp;
 
 use crate::error::StoreError;
 
-/// A row of either database.
 pub(crate) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
@@ -25,7 +24,7 @@ macro_rules! column {
     };
 }
 
-/// A column by its name, or by its position where a query has very many rows.
+/// A column by name, or by position in queries with very many rows.
 pub(crate) trait ColumnIndex:
     sqlx::ColumnIndex<SqliteRow> + sqlx::ColumnIndex<PgRow> + Copy + fmt::Display
 {
@@ -50,7 +49,7 @@ impl Row {
         Ok(column!(self, column))
     }
 
-    /// A text column without a copy.
+    /// A text column without copying.
     pub(crate) fn borrowed(&self, column: impl ColumnIndex) -> Result<&str, StoreError> {
         Ok(column!(self, column))
     }
@@ -69,7 +68,7 @@ impl Row {
         bytes.try_into().map_err(|_| corrupt(column))
     }
 
-    /// A text column as the type that it is the text of.
+    /// A text column parsed with [`FromStr`].
     pub(crate) fn parse<T: FromStr>(&self, column: impl ColumnIndex) -> Result<T, StoreError> {
         let text: &str = column!(self, column);
         text.parse().map_err(|_| corrupt(column))
@@ -80,7 +79,7 @@ impl Row {
         text.map(|text| text.parse().map_err(|_| corrupt(column))).transpose()
     }
 
-    /// A text column as the value that has it as its name.
+    /// A text column looked up by `find`, the `from_name` of an enum.
     pub(crate) fn named<T>(
         &self,
         column: impl ColumnIndex,
@@ -98,12 +97,11 @@ impl Row {
         Ok(self.maybe_integer(column)?.map(Timestamp::from_unix_ms))
     }
 
-    /// An integer column of a smaller or unsigned type.
+    /// An integer column, converted to a smaller or unsigned type.
     pub(crate) fn number<T: TryFrom<i64>>(&self, column: impl ColumnIndex) -> Result<T, StoreError> {
         T::try_from(self.integer(column)?).map_err(|_| corrupt(column))
     }
 
-    /// A JSON column.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(
         &self,
         column: impl ColumnIndex,
@@ -113,12 +111,12 @@ impl Row {
     }
 }
 
-/// The error for a value that this program would not have written.
+/// The error for a value that this program never writes.
 pub(crate) fn corrupt(column: impl fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("column {column}"))
 }
 
-/// The JSON text of something that has one.
+/// A value as JSON text.
 pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
 }

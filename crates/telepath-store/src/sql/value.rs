@@ -1,4 +1,4 @@
-//! Values to bind, and how each driver takes them.
+//! Bind values, and their conversion for each driver.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use telepath_core::clock::Timestamp;
 
 use crate::error::StoreError;
 
-/// A value to bind. Every variant can be absent and still says its type, which PostgreSQL wants to know.
+/// A value to bind. An absent value still has a type, which PostgreSQL requires.
 #[derive(Clone)]
 pub(crate) enum Value {
     Integer(Option<i64>),
@@ -42,7 +42,7 @@ from_value! {
     Option<IpAddr>, |value| Value::Text(value.map(|address| address.to_string()));
 }
 
-/// The values of a statement, in the order of their placeholders.
+/// The bind values of a statement, in the order of their placeholders.
 macro_rules! binds {
     ($($value:expr),* $(,)?) => { vec![$($crate::sql::Value::from($value)),*] };
 }

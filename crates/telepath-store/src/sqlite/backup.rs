@@ -1,4 +1,4 @@
-//! The copy of a database that is made before its schema is changed.
+//! The backup made before a schema migration.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use super::file_error;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 
-/// How many copies are kept beside a database.
+/// Backups kept beside a database.
 const KEPT: usize = 5;
 
-/// Copies the whole database to `NAME.backup-VERSION-TIME` beside it and removes the oldest copies.
+/// Copies the database to `NAME.backup-VERSION-TIME` beside it and deletes the oldest backups.
 pub(crate) async fn back_up(
     connection: &mut Connection,
     path: &Path,
@@ -32,8 +32,8 @@ fn backup_prefix(path: &Path) -> String {
     format!("{}.backup-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Their names end with the time, and all times of this age have the same number of digits, so age is the order of names
-/// by that last part.
+/// Backup names end with the time in milliseconds, which has a fixed number of digits in this era, so sorting by that
+/// part sorts by age.
 fn remove_oldest(path: &Path, prefix: &str) -> Result<(), StoreError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

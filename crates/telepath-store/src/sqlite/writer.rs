@@ -1,6 +1,6 @@
-//! The one writer of a SQLite database. Changes wait in a bounded queue and are committed in groups, because one commit
-//! costs a flush of the disk whatever its size. Inside a group each change has its savepoint, so one that fails takes
-//! nothing of the others with it; each is answered only after the commit that holds it.
+//! The single writer of a SQLite database. Changes wait in a bounded queue and are committed in groups, because a
+//! commit costs one disk flush regardless of its size. Each change has its own savepoint, so a failed change does not
+//! affect the rest of its group. A caller gets its result after the commit that contains its change.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -16,12 +16,12 @@ use crate::sql::{Connection, TransactionFuture};
 
 /// Changes that may wait.
 const QUEUE_CAPACITY: usize = 1024;
-/// Changes in one commit.
+/// Changes per commit.
 const MAX_GROUP: usize = 64;
-/// How long a caller waits for room in the queue.
+/// How long a caller waits for space in the queue.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The handle of the writing task.
+/// The handle of the writer task.
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
 }
@@ -31,12 +31,12 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// A change whose types are hidden, so that changes of all kinds can wait in one queue.
+/// A change with its types erased, so that all changes share one queue.
 trait Job: Send {
-    /// Runs the change; whether its writes are to be kept.
+    /// Runs the change; returns whether its writes are kept.
     fn run<'c>(&'c mut self, connection: &'c mut Connection) -> BoxFuture<'c, bool>;
 
-    /// Answers the caller: its own result if the commit held, else why it did not.
+    /// Sends the caller its result if the commit succeeded, otherwise the commit's error.
     fn reply(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
@@ -70,7 +70,7 @@ where
             (Some(Ok(_)) | None, Err(error)) => Err(error.into()),
             (None, Ok(())) => Err(StoreError::Broken.into()),
         };
-        // A caller that went away does not want to know.
+        // Fails only if the caller is gone.
         drop(self.reply.send(result));
     }
 }
@@ -97,11 +97,11 @@ impl Writer {
         }
     }
 
-    /// Waits until all that was queued is committed and the file is closed.
+    /// Waits until every queued change is committed and the file is closed.
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.queue.send(Message::Close(done)).await.is_ok() {
-            // Fails only when the task is gone, and then the file is closed as well.
+            // Fails only if the task has ended, and then the file is closed too.
             drop(closed.await);
         }
     }
@@ -117,7 +117,7 @@ async fn run(path: PathBuf, connection: Connection, mut jobs: mpsc::Receiver<Mes
             match message {
                 Message::TransactionFuture(job) => group.push(job),
                 Message::Close(done) => {
-                    // What others queued before this is ahead of it; nothing more is taken.
+                    // Changes queued before this message are ahead of it; no more are accepted.
                     jobs.close();
                     closing = Some(done);
                     break;
@@ -141,7 +141,7 @@ async fn run(path: PathBuf, connection: Connection, mut jobs: mpsc::Receiver<Mes
     }
 }
 
-/// Runs one group. A connection that does not do what it is told is given up and opened anew for the next group.
+/// Runs one group. A connection that fails to roll back is dropped and reopened for the next group.
 async fn commit_group(path: &Path, connection: &mut Option<Connection>, mut group: Vec<Box<dyn Job>>) {
     if group.is_empty() {
         return;
@@ -178,8 +178,8 @@ async fn run_group(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> R
         if !job.run(connection).await {
             connection.execute("ROLLBACK TO change", vec![]).await?;
         }
-        // Fails when SQLite itself has ended the transaction, as it does when the disk is full: then the group is lost
-        // as a whole, and each of its callers is told so.
+        // Fails when SQLite has ended the transaction itself, as it does when the disk is full. Then the whole group
+        // is lost, and each caller gets the error.
         connection.execute("RELEASE change", vec![]).await?;
     }
     connection.execute("COMMIT", vec![]).await.map(drop).map_err(|error| match error {

@@ -11,13 +11,13 @@ use super::{Fixture, NOON, behaviour, limit, new_key};
 use crate::key_table::Admission;
 
 behaviour! {
-    nothing_is_admitted_after_a_revocation_has_returned,
-    nothing_is_admitted_by_an_old_secret_after_a_rotation_without_grace_has_returned,
-    many_threads_together_are_admitted_exactly_the_limit,
-    a_changed_limit_keeps_the_count,
-    a_change_is_applied_when_its_caller_has_gone,
-    a_key_in_doubt_is_refused_until_the_database_says_what_it_is,
-    an_address_outside_the_list_consumes_nothing,
+    a_key_is_refused_once_its_revocation_returns,
+    an_old_secret_is_refused_once_rotation_without_grace_returns,
+    concurrent_requests_are_admitted_exactly_up_to_the_limit,
+    changing_the_limit_keeps_the_count,
+    a_change_is_applied_even_if_its_caller_is_cancelled,
+    a_key_in_doubt_is_refused_until_resolved,
+    a_request_from_a_disallowed_address_is_not_counted,
 }
 
 const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
@@ -81,17 +81,15 @@ async fn race(fixture: Arc<Fixture>, withdrawal: Withdrawal) {
     store.close().await;
 }
 
-async fn nothing_is_admitted_after_a_revocation_has_returned(fixture: Arc<Fixture>) {
+async fn a_key_is_refused_once_its_revocation_returns(fixture: Arc<Fixture>) {
     race(fixture, Withdrawal::Revocation).await;
 }
 
-async fn nothing_is_admitted_by_an_old_secret_after_a_rotation_without_grace_has_returned(
-    fixture: Arc<Fixture>,
-) {
+async fn an_old_secret_is_refused_once_rotation_without_grace_returns(fixture: Arc<Fixture>) {
     race(fixture, Withdrawal::Rotation).await;
 }
 
-async fn many_threads_together_are_admitted_exactly_the_limit(fixture: Arc<Fixture>) {
+async fn concurrent_requests_are_admitted_exactly_up_to_the_limit(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let new = NewKey { rate_limit: limit(100), ..new_key("limited") };
@@ -117,7 +115,7 @@ async fn many_threads_together_are_admitted_exactly_the_limit(fixture: Arc<Fixtu
     store.close().await;
 }
 
-async fn a_changed_limit_keeps_the_count(fixture: Arc<Fixture>) {
+async fn changing_the_limit_keeps_the_count(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, NewKey { rate_limit: limit(3), ..new_key("k") }).await;
@@ -134,7 +132,7 @@ async fn a_changed_limit_keeps_the_count(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn a_change_is_applied_when_its_caller_has_gone(fixture: Arc<Fixture>) {
+async fn a_change_is_applied_even_if_its_caller_is_cancelled(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("dropped")).await;
@@ -160,7 +158,7 @@ async fn a_change_is_applied_when_its_caller_has_gone(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn a_key_in_doubt_is_refused_until_the_database_says_what_it_is(fixture: Arc<Fixture>) {
+async fn a_key_in_doubt_is_refused_until_resolved(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("doubted")).await;
@@ -180,7 +178,7 @@ async fn a_key_in_doubt_is_refused_until_the_database_says_what_it_is(fixture: A
     ));
 }
 
-async fn an_address_outside_the_list_consumes_nothing(fixture: Arc<Fixture>) {
+async fn a_request_from_a_disallowed_address_is_not_counted(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let new =

@@ -11,10 +11,10 @@ use crate::cluster::ProcessRole;
 use crate::store::Store;
 
 behaviour! {
-    a_mail_is_claimed_once_and_forgotten_when_it_was_sent,
-    a_mail_whose_sender_died_is_claimed_again,
-    a_mail_that_nobody_takes_is_given_up_after_some_tries,
-    a_refusal_that_no_later_try_can_change_ends_it_at_once,
+    a_mail_is_claimed_once_and_deleted_when_sent,
+    a_mail_is_claimed_again_when_its_lease_expires,
+    a_mail_is_given_up_after_the_last_attempt,
+    a_permanent_failure_gives_a_mail_up_at_once,
 }
 
 async fn owing(fixture: &Fixture) -> (Arc<Store>, Arc<Store>, String) {
@@ -32,7 +32,7 @@ async fn owing(fixture: &Fixture) -> (Arc<Store>, Arc<Store>, String) {
     (store, other, created.record.secrets[0].mask.as_str().to_owned())
 }
 
-async fn a_mail_is_claimed_once_and_forgotten_when_it_was_sent(fixture: Arc<Fixture>) {
+async fn a_mail_is_claimed_once_and_deleted_when_sent(fixture: Arc<Fixture>) {
     let (store, other, mask) = owing(&fixture).await;
     let (here, there) = tokio::join!(store.claim_mails(), other.claim_mails());
     let mails = [here.unwrap(), there.unwrap()].concat();
@@ -46,7 +46,7 @@ async fn a_mail_is_claimed_once_and_forgotten_when_it_was_sent(fixture: Arc<Fixt
     other.close().await;
 }
 
-async fn a_mail_whose_sender_died_is_claimed_again(fixture: Arc<Fixture>) {
+async fn a_mail_is_claimed_again_when_its_lease_expires(fixture: Arc<Fixture>) {
     let (store, other, _) = owing(&fixture).await;
     assert_eq!(store.claim_mails().await.unwrap().len(), 1);
     store.close().await;
@@ -57,7 +57,7 @@ async fn a_mail_whose_sender_died_is_claimed_again(fixture: Arc<Fixture>) {
     other.close().await;
 }
 
-async fn a_mail_that_nobody_takes_is_given_up_after_some_tries(fixture: Arc<Fixture>) {
+async fn a_mail_is_given_up_after_the_last_attempt(fixture: Arc<Fixture>) {
     let (store, other, _) = owing(&fixture).await;
     let mut tries = 0;
     let mut waited = Duration::ZERO;
@@ -83,7 +83,7 @@ async fn a_mail_that_nobody_takes_is_given_up_after_some_tries(fixture: Arc<Fixt
     other.close().await;
 }
 
-async fn a_refusal_that_no_later_try_can_change_ends_it_at_once(fixture: Arc<Fixture>) {
+async fn a_permanent_failure_gives_a_mail_up_at_once(fixture: Arc<Fixture>) {
     let (store, other, _) = owing(&fixture).await;
     let mail = store.claim_mails().await.unwrap().remove(0);
     assert_eq!(store.mail_failed(mail.alert.id, mail.attempt, true).await.unwrap(), MailOutcome::GivenUp);

@@ -15,10 +15,10 @@ use crate::store::Store;
 
 behaviour! {
     an_alert_is_raised_once_per_cooldown_with_its_event,
-    many_raise_at_once_and_one_does,
-    a_change_that_fails_takes_its_alert_with_it,
+    concurrent_alerts_are_raised_once_per_cooldown,
+    a_failed_change_raises_no_alert,
     an_alert_about_another_accounts_key_is_not_raised,
-    notices_become_alerts_that_say_why,
+    security_signals_raise_alerts_with_their_cause,
 }
 
 fn spike(key: KeyId) -> NewAlert {
@@ -71,7 +71,7 @@ async fn an_alert_is_raised_once_per_cooldown_with_its_event(fixture: Arc<Fixtur
     store.close().await;
 }
 
-async fn many_raise_at_once_and_one_does(fixture: Arc<Fixture>) {
+async fn concurrent_alerts_are_raised_once_per_cooldown(fixture: Arc<Fixture>) {
     let (store, other) = (fixture.open().await, fixture.open_admin().await);
     let account = fixture.account(&store).await.id;
     let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
@@ -90,7 +90,7 @@ async fn many_raise_at_once_and_one_does(fixture: Arc<Fixture>) {
     other.close().await;
 }
 
-async fn a_change_that_fails_takes_its_alert_with_it(fixture: Arc<Fixture>) {
+async fn a_failed_change_raises_no_alert(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
@@ -121,7 +121,7 @@ async fn an_alert_about_another_accounts_key_is_not_raised(fixture: Arc<Fixture>
     store.close().await;
 }
 
-async fn notices_become_alerts_that_say_why(fixture: Arc<Fixture>) {
+async fn security_signals_raise_alerts_with_their_cause(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let key = fixture.key(&store, account, new_key("one")).await.0.record.id;

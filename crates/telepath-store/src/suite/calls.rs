@@ -19,13 +19,13 @@ use crate::call::CallListError;
 use crate::store::Store;
 
 behaviour! {
-    a_call_lives_and_ends_and_tells_of_it_in_order,
-    a_call_that_failed_was_never_started_and_says_what_went_wrong,
+    a_call_starts_and_ends_with_its_events_in_order,
+    a_failed_call_has_no_started_event_and_an_error_event,
     calls_of_another_account_do_not_exist,
-    lists_filter_and_sort_with_missing_figures_last,
-    a_cursor_walks_every_order_without_a_gap_or_a_repeat,
-    calls_left_live_by_a_crash_are_closed_when_last_known_alive,
-    a_hangup_request_stands_in_the_trail,
+    lists_filter_and_sort_with_missing_values_last,
+    a_cursor_visits_each_call_once_in_every_order,
+    calls_left_live_by_a_crash_end_at_the_last_heartbeat,
+    a_hangup_request_is_audited,
 }
 
 pub(super) fn start(store: &Store, account: AccountId, trunk: TrunkId) -> CallStart {
@@ -68,7 +68,7 @@ fn kinds(events: &[serde_json::Value]) -> Vec<&str> {
     events.iter().map(|event| event["event"].as_str().unwrap()).collect()
 }
 
-async fn a_call_lives_and_ends_and_tells_of_it_in_order(fixture: Arc<Fixture>) {
+async fn a_call_starts_and_ends_with_its_events_in_order(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let trunk = make(&fixture, &store, account, "calls").await.trunk.id;
@@ -117,7 +117,7 @@ async fn a_call_lives_and_ends_and_tells_of_it_in_order(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn a_call_that_failed_was_never_started_and_says_what_went_wrong(fixture: Arc<Fixture>) {
+async fn a_failed_call_has_no_started_event_and_an_error_event(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let trunk = make(&fixture, &store, account, "failing").await.trunk.id;
@@ -184,7 +184,7 @@ async fn five_calls(store: &Store, account: AccountId, trunk: TrunkId) -> Vec<Ca
     ids
 }
 
-async fn lists_filter_and_sort_with_missing_figures_last(fixture: Arc<Fixture>) {
+async fn lists_filter_and_sort_with_missing_values_last(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let trunk = make(&fixture, &store, account, "listed").await.trunk.id;
@@ -219,7 +219,7 @@ async fn lists_filter_and_sort_with_missing_figures_last(fixture: Arc<Fixture>) 
     store.close().await;
 }
 
-async fn a_cursor_walks_every_order_without_a_gap_or_a_repeat(fixture: Arc<Fixture>) {
+async fn a_cursor_visits_each_call_once_in_every_order(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let trunk = make(&fixture, &store, account, "walked").await.trunk.id;
@@ -257,7 +257,7 @@ async fn a_cursor_walks_every_order_without_a_gap_or_a_repeat(fixture: Arc<Fixtu
     store.close().await;
 }
 
-async fn calls_left_live_by_a_crash_are_closed_when_last_known_alive(fixture: Arc<Fixture>) {
+async fn calls_left_live_by_a_crash_end_at_the_last_heartbeat(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let trunk = make(&fixture, &store, account, "crashed").await.trunk.id;
@@ -281,7 +281,7 @@ async fn calls_left_live_by_a_crash_are_closed_when_last_known_alive(fixture: Ar
     store.close().await;
 }
 
-async fn a_hangup_request_stands_in_the_trail(fixture: Arc<Fixture>) {
+async fn a_hangup_request_is_audited(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let call: CallId = store.new_id(store.now()).unwrap();

@@ -41,15 +41,15 @@ macro_rules! together {
 
 together! {
     what_one_server_has_changed_all_servers_know_when_it_has_answered,
-    servers_count_one_window_together,
+    servers_share_one_window,
     a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up,
     a_server_whose_row_was_taken_out_joins_again,
     only_the_calls_of_servers_that_are_gone_are_closed,
 }
 
 behaviour! {
-    without_shared_windows_requests_are_refused_or_the_share_is_admitted,
-    a_visitor_changes_keys_and_admits_nobody_where_servers_are_told_apart,
+    an_outage_of_the_limiter_refuses_or_admits_the_share,
+    an_admin_process_changes_keys_and_admits_no_requests,
 }
 
 fn windows(url: String, outage: OutagePolicy) -> WindowOptions {
@@ -120,7 +120,7 @@ async fn what_one_server_has_changed_all_servers_know_when_it_has_answered(
     other.close().await;
 }
 
-async fn servers_count_one_window_together(fixture: Arc<Fixture>, one: Arc<Store>, other: Arc<Store>) {
+async fn servers_share_one_window(fixture: Arc<Fixture>, one: Arc<Store>, other: Arc<Store>) {
     let account = fixture.account(&one).await.id;
     let new = NewKey { rate_limit: limit(50), ..new_key("counted") };
     let (_, hash) = fixture.key(&one, account, new).await;
@@ -235,7 +235,7 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_counts_alone_takes_no_second_one() {
+async fn a_second_server_without_a_shared_limiter_is_refused() {
     let Some(fixture) = Fixture::postgres().await else { return };
     on(fixture, async |fixture: Arc<Fixture>| {
         let first = fixture.open().await;
@@ -251,7 +251,7 @@ async fn a_server_that_counts_alone_takes_no_second_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_of_another_process_wakes_those_who_send() {
+async fn a_commit_of_another_process_wakes_the_sender() {
     let Some(fixture) = Fixture::postgres().await else { return };
     on(fixture, async |fixture: Arc<Fixture>| {
         let (server, non_member) = (fixture.open().await, fixture.open_admin().await);
@@ -277,7 +277,7 @@ async fn select_nodes(fixture: &Fixture) -> usize {
     rows
 }
 
-async fn a_visitor_changes_keys_and_admits_nobody_where_servers_are_told_apart(fixture: Arc<Fixture>) {
+async fn an_admin_process_changes_keys_and_admits_no_requests(fixture: Arc<Fixture>) {
     let options = StoreOptions { role: ProcessRole::Admin, ..StoreOptions::new(fixture.database.clone()) };
     let non_member = Store::open(options, fixture.context.clone()).await.unwrap();
     let account = fixture.account(&non_member).await.id;
@@ -299,7 +299,7 @@ fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-async fn without_shared_windows_requests_are_refused_or_the_share_is_admitted(fixture: Arc<Fixture>) {
+async fn an_outage_of_the_limiter_refuses_or_admits_the_share(fixture: Arc<Fixture>) {
     for (outage, expected) in [(OutagePolicy::Refuse, 0), (OutagePolicy::Local, 5)] {
         let store = open(&fixture, &windows(format!("redis://{}", nobody()), outage)).await.unwrap();
         let account = fixture.account(&store).await.id;

@@ -27,16 +27,16 @@ use crate::sql::{Connection, Value};
 use crate::store::Store;
 
 behaviour! {
-    an_event_becomes_a_delivery_for_each_endpoint_that_wants_it,
-    an_event_that_did_not_happen_is_delivered_to_nobody,
-    a_delivery_has_one_sender_at_a_time_and_an_abandoned_one_is_due_again,
-    many_senders_share_what_is_due_without_a_double,
-    a_failure_is_tried_again_in_time_and_a_success_ends_it,
-    an_endpoint_that_is_gone_is_disabled_and_its_events_are_held_until_recovered,
-    one_delivery_can_be_asked_for_again,
-    an_endpoint_that_fails_for_days_is_warned_about_and_given_up,
-    lists_go_on_behind_a_cursor_in_both_directions,
-    what_is_finished_is_cleared_away_after_its_time,
+    an_event_creates_a_delivery_for_each_subscribed_endpoint,
+    a_rolled_back_event_has_no_deliveries,
+    a_delivery_has_one_lease_at_a_time_and_an_expired_one_is_due_again,
+    concurrent_senders_claim_each_delivery_once,
+    a_failure_is_retried_on_schedule_and_a_success_ends_the_delivery,
+    status_410_disables_the_endpoint_and_holds_its_events_until_recovery,
+    a_delivery_can_be_redelivered,
+    a_long_failing_endpoint_raises_a_warning_and_is_disabled,
+    lists_page_by_cursor_in_both_directions,
+    finished_deliveries_are_purged_after_retention,
 }
 
 const LEASE: &str = "this process";
@@ -74,7 +74,7 @@ fn for_events(path: &str, kinds: &[EventKind]) -> NewWebhook {
     new
 }
 
-async fn an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(fixture: Arc<Fixture>) {
+async fn an_event_creates_a_delivery_for_each_subscribed_endpoint(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let [mine, other] = [
@@ -114,7 +114,7 @@ async fn an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(fixture: Ar
     store.close().await;
 }
 
-async fn an_event_that_did_not_happen_is_delivered_to_nobody(fixture: Arc<Fixture>) {
+async fn a_rolled_back_event_has_no_deliveries(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
@@ -135,7 +135,7 @@ async fn an_event_that_did_not_happen_is_delivered_to_nobody(fixture: Arc<Fixtur
     store.close().await;
 }
 
-async fn a_delivery_has_one_sender_at_a_time_and_an_abandoned_one_is_due_again(fixture: Arc<Fixture>) {
+async fn a_delivery_has_one_lease_at_a_time_and_an_expired_one_is_due_again(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
@@ -165,7 +165,7 @@ async fn a_delivery_has_one_sender_at_a_time_and_an_abandoned_one_is_due_again(f
     store.close().await;
 }
 
-async fn many_senders_share_what_is_due_without_a_double(fixture: Arc<Fixture>) {
+async fn concurrent_senders_claim_each_delivery_once(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
@@ -181,7 +181,7 @@ async fn many_senders_share_what_is_due_without_a_double(fixture: Arc<Fixture>) 
     store.close().await;
 }
 
-async fn a_failure_is_tried_again_in_time_and_a_success_ends_it(fixture: Arc<Fixture>) {
+async fn a_failure_is_retried_on_schedule_and_a_success_ends_the_delivery(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
@@ -207,7 +207,7 @@ async fn a_failure_is_tried_again_in_time_and_a_success_ends_it(fixture: Arc<Fix
     store.close().await;
 }
 
-async fn an_endpoint_that_is_gone_is_disabled_and_its_events_are_held_until_recovered(fixture: Arc<Fixture>) {
+async fn status_410_disables_the_endpoint_and_holds_its_events_until_recovery(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
@@ -244,7 +244,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_its_events_are_held_until_reco
     store.close().await;
 }
 
-async fn one_delivery_can_be_asked_for_again(fixture: Arc<Fixture>) {
+async fn a_delivery_can_be_redelivered(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
@@ -261,7 +261,7 @@ async fn one_delivery_can_be_asked_for_again(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn an_endpoint_that_fails_for_days_is_warned_about_and_given_up(fixture: Arc<Fixture>) {
+async fn a_long_failing_endpoint_raises_a_warning_and_is_disabled(fixture: Arc<Fixture>) {
     let store = fixture.open_with(|options| options.alerts.by_mail = true).await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
@@ -292,7 +292,7 @@ async fn an_endpoint_that_fails_for_days_is_warned_about_and_given_up(fixture: A
     store.close().await;
 }
 
-async fn lists_go_on_behind_a_cursor_in_both_directions(fixture: Arc<Fixture>) {
+async fn lists_page_by_cursor_in_both_directions(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
@@ -319,7 +319,7 @@ async fn lists_go_on_behind_a_cursor_in_both_directions(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn what_is_finished_is_cleared_away_after_its_time(fixture: Arc<Fixture>) {
+async fn finished_deliveries_are_purged_after_retention(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;

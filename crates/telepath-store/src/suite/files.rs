@@ -72,7 +72,7 @@ async fn migrate_with(path: &Path, later: usize) -> Result<crate::MigrationRepor
 }
 
 #[tokio::test]
-async fn an_older_database_is_copied_before_it_is_migrated_and_five_copies_are_kept() {
+async fn a_database_is_backed_up_before_migration_and_five_backups_are_kept() {
     on(Fixture::sqlite(), async |fixture: std::sync::Arc<Fixture>| {
         let path = path_of(&fixture);
         fixture.open().await.close().await;
@@ -115,7 +115,7 @@ async fn a_newer_or_changed_schema_is_refused() {
 }
 
 #[tokio::test]
-async fn a_migration_that_fails_leaves_the_schema_as_it_was() {
+async fn a_failed_migration_leaves_the_schema_unchanged() {
     on(Fixture::sqlite(), async |fixture: std::sync::Arc<Fixture>| {
         let path = path_of(&fixture);
         fixture.open().await.close().await;
@@ -133,7 +133,7 @@ async fn a_migration_that_fails_leaves_the_schema_as_it_was() {
 }
 
 #[tokio::test]
-async fn the_database_is_private_durable_and_strict() {
+async fn the_database_file_is_private_durable_and_strict() {
     on(Fixture::sqlite(), async |fixture: std::sync::Arc<Fixture>| {
         let path = path_of(&fixture);
         std::fs::write(&path, b"").unwrap();
@@ -166,7 +166,7 @@ async fn the_database_is_private_durable_and_strict() {
 }
 
 #[test]
-fn both_databases_get_the_same_tables_columns_and_indexes() {
+fn both_databases_have_the_same_tables_columns_and_indexes() {
     for migration in MIGRATIONS {
         let normal = |script: &str| {
             let statements: Vec<&str> =

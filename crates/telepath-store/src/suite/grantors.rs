@@ -15,12 +15,12 @@ use crate::key::{CreatedKey, KeyChangeError, RotateAllError};
 use crate::store::Store;
 
 behaviour! {
-    a_key_beyond_the_givers_rights_is_not_made,
-    nobody_changes_a_key_with_more_than_their_own,
-    a_right_that_was_just_withdrawn_is_not_handed_out,
-    whoever_has_the_scopes_may_revoke,
-    changes_that_hold_two_keys_crosswise_both_end,
-    only_keys_and_local_administration_give,
+    creating_a_key_beyond_the_grantors_rights_is_refused,
+    changing_a_key_with_more_rights_is_refused,
+    a_right_revoked_moments_ago_cannot_be_granted,
+    revoking_requires_every_scope_of_the_key,
+    opposite_changes_of_two_keys_do_not_deadlock,
+    only_keys_and_local_administration_can_grant,
 }
 
 const SMALL: ScopeSet = ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]);
@@ -49,7 +49,7 @@ async fn grantor(fixture: &Fixture, store: &Store) -> CreatedKey {
     fixture.key(store, account, weak()).await.0
 }
 
-async fn a_key_beyond_the_givers_rights_is_not_made(fixture: Arc<Fixture>) {
+async fn creating_a_key_beyond_the_grantors_rights_is_refused(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let grantor = grantor(&fixture, &store).await;
     let account = grantor.record.account_id;
@@ -68,7 +68,7 @@ async fn a_key_beyond_the_givers_rights_is_not_made(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn nobody_changes_a_key_with_more_than_their_own(fixture: Arc<Fixture>) {
+async fn changing_a_key_with_more_rights_is_refused(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let grantor = grantor(&fixture, &store).await;
     let account = grantor.record.account_id;
@@ -102,7 +102,7 @@ async fn nobody_changes_a_key_with_more_than_their_own(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn a_right_that_was_just_withdrawn_is_not_handed_out(fixture: Arc<Fixture>) {
+async fn a_right_revoked_moments_ago_cannot_be_granted(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let grantor = grantor(&fixture, &store).await;
     let (account, by) = (grantor.record.account_id, fixture.by(&grantor));
@@ -126,7 +126,7 @@ async fn a_right_that_was_just_withdrawn_is_not_handed_out(fixture: Arc<Fixture>
     store.close().await;
 }
 
-async fn whoever_has_the_scopes_may_revoke(fixture: Arc<Fixture>) {
+async fn revoking_requires_every_scope_of_the_key(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let grantor = grantor(&fixture, &store).await;
     let (account, by) = (grantor.record.account_id, fixture.by(&grantor));
@@ -139,7 +139,7 @@ async fn whoever_has_the_scopes_may_revoke(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn changes_that_hold_two_keys_crosswise_both_end(fixture: Arc<Fixture>) {
+async fn opposite_changes_of_two_keys_do_not_deadlock(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (one, _) = fixture.key(&store, account, weak()).await;
@@ -158,7 +158,7 @@ async fn changes_that_hold_two_keys_crosswise_both_end(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn only_keys_and_local_administration_give(fixture: Arc<Fixture>) {
+async fn only_keys_and_local_administration_can_grant(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let origin = |actor| Origin { actor, ..fixture.origin() };

@@ -20,13 +20,13 @@ use crate::options::Database;
 use crate::store::Store;
 
 behaviour! {
-    one_of_several_is_carried_out_and_its_answer_given_again,
-    callers_have_keys_of_their_own,
-    what_was_refused_may_be_tried_again,
-    after_a_crash_what_happened_is_told_from_what_did_not,
-    an_attempt_that_was_given_up_changes_nothing,
-    answers_are_forgotten_in_time_and_in_number,
-    of_many_at_once_one_is_carried_out,
+    a_repeated_request_replays_the_stored_response,
+    idempotency_keys_are_scoped_to_the_caller,
+    a_rejected_request_can_be_retried,
+    a_crash_leaves_committed_and_uncommitted_attempts_distinguishable,
+    a_superseded_attempt_changes_nothing,
+    stored_responses_expire_by_age_and_count,
+    of_concurrent_attempts_one_runs,
 }
 
 fn once(account: AccountId, key: &str, body: &str) -> IdempotentRequest {
@@ -61,7 +61,7 @@ async fn count(store: &Store, account: AccountId) -> u64 {
     store.list_keys(account, KeyFilter::default(), PageRequest::default()).await.unwrap().total
 }
 
-async fn one_of_several_is_carried_out_and_its_answer_given_again(fixture: Arc<Fixture>) {
+async fn a_repeated_request_replays_the_stored_response(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let id = claim(&fixture, &store, once(account, "k", "a")).await;
@@ -91,7 +91,7 @@ async fn one_of_several_is_carried_out_and_its_answer_given_again(fixture: Arc<F
     store.close().await;
 }
 
-async fn callers_have_keys_of_their_own(fixture: Arc<Fixture>) {
+async fn idempotency_keys_are_scoped_to_the_caller(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let other = fixture.other_account(&store).await;
@@ -107,7 +107,7 @@ async fn callers_have_keys_of_their_own(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn what_was_refused_may_be_tried_again(fixture: Arc<Fixture>) {
+async fn a_rejected_request_can_be_retried(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let first = claim(&fixture, &store, once(account, "k", "a")).await;
@@ -123,7 +123,7 @@ async fn what_was_refused_may_be_tried_again(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn after_a_crash_what_happened_is_told_from_what_did_not(fixture: Arc<Fixture>) {
+async fn a_crash_leaves_committed_and_uncommitted_attempts_distinguishable(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let happened = claim(&fixture, &store, once(account, "happened", "a")).await;
@@ -146,7 +146,7 @@ async fn after_a_crash_what_happened_is_told_from_what_did_not(fixture: Arc<Fixt
     store.close().await;
 }
 
-async fn an_attempt_that_was_given_up_changes_nothing(fixture: Arc<Fixture>) {
+async fn a_superseded_attempt_changes_nothing(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let slow = claim(&fixture, &store, once(account, "k", "a")).await;
@@ -167,7 +167,7 @@ async fn an_attempt_that_was_given_up_changes_nothing(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn answers_are_forgotten_in_time_and_in_number(fixture: Arc<Fixture>) {
+async fn stored_responses_expire_by_age_and_count(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     for number in 0..10 {
@@ -176,7 +176,7 @@ async fn answers_are_forgotten_in_time_and_in_number(fixture: Arc<Fixture>) {
         fixture.clock.advance(Duration::from_secs(1));
     }
     for gone in [4, 0] {
-        let surplus = store.backend.write(|db| Box::pin(crate::idempotency::forget_surplus(db, 6))).await;
+        let surplus = store.backend.write(|db| Box::pin(crate::idempotency::delete_surplus(db, 6))).await;
         assert_eq!(surplus.unwrap(), gone);
     }
     claim(&fixture, &store, once(account, "k3", "the oldest went")).await;
@@ -195,7 +195,7 @@ async fn answers_are_forgotten_in_time_and_in_number(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn of_many_at_once_one_is_carried_out(fixture: Arc<Fixture>) {
+async fn of_concurrent_attempts_one_runs(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let all = (0..20).map(|_| begin(&fixture, &store, once(account, "k", "a")));

@@ -11,19 +11,19 @@ use super::{Fixture, NOON, answered, behaviour, events_of, limit, new_key, selec
 use crate::key::KeyChangeError;
 
 behaviour! {
-    a_made_key_is_found_listed_and_told_of,
+    a_created_key_is_found_and_listed_and_has_its_event,
     keys_of_another_account_do_not_exist,
-    filters_and_pages_follow_the_state_of_keys,
-    a_patch_changes_what_it_names_and_nothing_else,
-    revoking_is_final_and_repeatable,
-    counts_are_seen_at_once_and_survive_a_restart,
+    key_lists_filter_by_status_and_page,
+    a_patch_changes_only_the_named_fields,
+    revoking_is_final_and_idempotent,
+    counters_are_current_and_survive_a_restart,
     only_a_hash_of_the_secret_is_stored,
     every_secret_of_a_key_is_found_after_a_restart,
 }
 
 const ADDRESS: &str = "192.0.2.7";
 
-async fn a_made_key_is_found_listed_and_told_of(fixture: Arc<Fixture>) {
+async fn a_created_key_is_found_and_listed_and_has_its_event(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await;
     let (created, hash) = fixture.key(&store, account.id, new_key("first")).await;
@@ -65,7 +65,7 @@ async fn keys_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn filters_and_pages_follow_the_state_of_keys(fixture: Arc<Fixture>) {
+async fn key_lists_filter_by_status_and_page(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let day = Duration::from_hours(24);
@@ -112,7 +112,7 @@ async fn filters_and_pages_follow_the_state_of_keys(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn a_patch_changes_what_it_names_and_nothing_else(fixture: Arc<Fixture>) {
+async fn a_patch_changes_only_the_named_fields(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("before")).await;
@@ -158,7 +158,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn revoking_is_final_and_repeatable(fixture: Arc<Fixture>) {
+async fn revoking_is_final_and_idempotent(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("short-lived")).await;
@@ -188,7 +188,7 @@ async fn revoking_is_final_and_repeatable(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn counts_are_seen_at_once_and_survive_a_restart(fixture: Arc<Fixture>) {
+async fn counters_are_current_and_survive_a_restart(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let mut keys = Vec::new();

@@ -10,14 +10,14 @@ use super::{Fixture, NOON, behaviour, events_of, new_key, select};
 use crate::key_table::Admission;
 
 behaviour! {
-    a_reported_key_is_revoked_with_its_alert_and_told_of_once,
-    a_key_seen_in_clear_is_revoked_when_the_account_wants_it,
-    only_a_secret_that_works_makes_a_key_live,
+    a_leaked_key_is_revoked_with_one_alert_and_event,
+    a_key_seen_in_cleartext_is_revoked_by_policy,
+    only_a_working_secret_makes_a_key_live,
 }
 
 const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
-async fn a_reported_key_is_revoked_with_its_alert_and_told_of_once(fixture: Arc<Fixture>) {
+async fn a_leaked_key_is_revoked_with_one_alert_and_event(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("leaked")).await;
@@ -41,7 +41,7 @@ async fn a_reported_key_is_revoked_with_its_alert_and_told_of_once(fixture: Arc<
     store.close().await;
 }
 
-async fn a_key_seen_in_clear_is_revoked_when_the_account_wants_it(fixture: Arc<Fixture>) {
+async fn a_key_seen_in_cleartext_is_revoked_by_policy(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("seen")).await;
@@ -56,7 +56,7 @@ async fn a_key_seen_in_clear_is_revoked_when_the_account_wants_it(fixture: Arc<F
     store.close().await;
 }
 
-async fn only_a_secret_that_works_makes_a_key_live(fixture: Arc<Fixture>) {
+async fn only_a_working_secret_makes_a_key_live(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let later = |seconds| NOON.plus(std::time::Duration::from_secs(seconds));

@@ -12,11 +12,11 @@ use crate::request_log::read::{RequestCursor, RequestOrder};
 use crate::store::Store;
 
 behaviour! {
-    pages_in_both_directions_have_each_request_once,
-    one_who_reads_forward_goes_on_as_requests_come_in,
-    filters_reach_far_back,
-    the_log_of_another_account_is_not_there,
-    what_is_kept_of_a_request_is_shown,
+    pages_in_both_directions_contain_each_request_once,
+    forward_reads_continue_with_new_requests,
+    filters_match_old_requests,
+    requests_of_another_account_are_not_visible,
+    a_logged_request_is_returned_with_its_details,
 }
 
 /// Answers `count` requests, `each` to a segment, one every second.
@@ -62,7 +62,7 @@ async fn read(
     }
 }
 
-async fn pages_in_both_directions_have_each_request_once(fixture: Arc<Fixture>) {
+async fn pages_in_both_directions_contain_each_request_once(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("k")).await;
@@ -81,7 +81,7 @@ async fn pages_in_both_directions_have_each_request_once(fixture: Arc<Fixture>) 
     store.close().await;
 }
 
-async fn one_who_reads_forward_goes_on_as_requests_come_in(fixture: Arc<Fixture>) {
+async fn forward_reads_continue_with_new_requests(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("k")).await;
@@ -100,7 +100,7 @@ async fn one_who_reads_forward_goes_on_as_requests_come_in(fixture: Arc<Fixture>
     store.close().await;
 }
 
-async fn filters_reach_far_back(fixture: Arc<Fixture>) {
+async fn filters_match_old_requests(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("k")).await;
@@ -122,7 +122,7 @@ async fn filters_reach_far_back(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn the_log_of_another_account_is_not_there(fixture: Arc<Fixture>) {
+async fn requests_of_another_account_are_not_visible(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let other = fixture.other_account(&store).await;
@@ -138,7 +138,7 @@ async fn the_log_of_another_account_is_not_there(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn what_is_kept_of_a_request_is_shown(fixture: Arc<Fixture>) {
+async fn a_logged_request_is_returned_with_its_details(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("k")).await;

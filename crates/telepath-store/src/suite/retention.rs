@@ -12,9 +12,9 @@ use crate::retention::{Expired, Retention};
 use crate::store::Store;
 
 behaviour! {
-    buckets_go_after_their_time,
-    the_request_log_goes_after_its_time_or_beyond_its_size,
-    what_is_not_yet_counted_stays,
+    usage_buckets_expire,
+    the_request_log_expires_by_age_and_size,
+    segments_without_rollup_are_kept,
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -24,7 +24,7 @@ async fn buckets(store: &Store, span: UsageSpan) -> usize {
     select(store, sql, crate::sql::binds![span.name()]).await.len()
 }
 
-async fn buckets_go_after_their_time(fixture: Arc<Fixture>) {
+async fn usage_buckets_expire(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("k")).await;
@@ -54,7 +54,7 @@ async fn buckets_go_after_their_time(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn the_request_log_goes_after_its_time_or_beyond_its_size(fixture: Arc<Fixture>) {
+async fn the_request_log_expires_by_age_and_size(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("k")).await;
@@ -80,7 +80,7 @@ async fn the_request_log_goes_after_its_time_or_beyond_its_size(fixture: Arc<Fix
     store.close().await;
 }
 
-async fn what_is_not_yet_counted_stays(fixture: Arc<Fixture>) {
+async fn segments_without_rollup_are_kept(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (created, hash) = fixture.key(&store, account, new_key("k")).await;

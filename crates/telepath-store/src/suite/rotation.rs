@@ -17,14 +17,14 @@ use crate::key_table::Admission;
 use crate::store::Store;
 
 behaviour! {
-    a_rotated_key_stays_itself_and_both_secrets_share_its_window,
-    grace_ends_on_time_and_holds_over_a_restart,
-    without_grace_the_old_secret_is_dead_whatever_the_clock_says,
-    grace_can_be_ended_early_but_the_newest_secret_cannot,
-    working_secrets_are_bounded_and_ended_ones_are_forgotten_in_turn,
-    dead_keys_get_no_new_secret,
+    rotation_keeps_the_key_and_both_secrets_share_its_window,
+    the_grace_period_ends_on_time_and_survives_a_restart,
+    without_grace_the_old_secret_is_refused_even_if_the_clock_goes_back,
+    grace_can_be_ended_early_but_not_the_current_secret,
+    working_secrets_are_bounded_and_ended_ones_are_deleted_oldest_first,
+    rotating_a_dead_key_is_refused,
     all_keys_are_rotated_together_or_none,
-    what_was_rotated_in_doubt_is_refused,
+    keys_rotated_with_unknown_outcome_are_refused,
 }
 
 const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
@@ -53,7 +53,7 @@ fn later(seconds: u64) -> Timestamp {
     NOON.plus(Duration::from_secs(seconds))
 }
 
-async fn a_rotated_key_stays_itself_and_both_secrets_share_its_window(fixture: Arc<Fixture>) {
+async fn rotation_keeps_the_key_and_both_secrets_share_its_window(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (old, first) = fixture.key(&store, account, NewKey { rate_limit: limit(3), ..new_key("k") }).await;
@@ -100,7 +100,7 @@ async fn a_rotated_key_stays_itself_and_both_secrets_share_its_window(fixture: A
     store.close().await;
 }
 
-async fn grace_ends_on_time_and_holds_over_a_restart(fixture: Arc<Fixture>) {
+async fn the_grace_period_ends_on_time_and_survives_a_restart(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (old, first) = fixture.key(&store, account, new_key("k")).await;
@@ -115,7 +115,7 @@ async fn grace_ends_on_time_and_holds_over_a_restart(fixture: Arc<Fixture>) {
     }
 }
 
-async fn without_grace_the_old_secret_is_dead_whatever_the_clock_says(fixture: Arc<Fixture>) {
+async fn without_grace_the_old_secret_is_refused_even_if_the_clock_goes_back(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (old, first) = fixture.key(&store, account, new_key("k")).await;
@@ -135,7 +135,7 @@ async fn without_grace_the_old_secret_is_dead_whatever_the_clock_says(fixture: A
     store.close().await;
 }
 
-async fn grace_can_be_ended_early_but_the_newest_secret_cannot(fixture: Arc<Fixture>) {
+async fn grace_can_be_ended_early_but_not_the_current_secret(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (old, first) = fixture.key(&store, account, new_key("k")).await;
@@ -157,7 +157,7 @@ async fn grace_can_be_ended_early_but_the_newest_secret_cannot(fixture: Arc<Fixt
     store.close().await;
 }
 
-async fn working_secrets_are_bounded_and_ended_ones_are_forgotten_in_turn(fixture: Arc<Fixture>) {
+async fn working_secrets_are_bounded_and_ended_ones_are_deleted_oldest_first(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (old, first) = fixture.key(&store, account, new_key("k")).await;
@@ -181,7 +181,7 @@ async fn working_secrets_are_bounded_and_ended_ones_are_forgotten_in_turn(fixtur
     store.close().await;
 }
 
-async fn dead_keys_get_no_new_secret(fixture: Arc<Fixture>) {
+async fn rotating_a_dead_key_is_refused(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (gone, _) = fixture.key(&store, account, new_key("gone")).await;
@@ -230,7 +230,7 @@ async fn all_keys_are_rotated_together_or_none(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn what_was_rotated_in_doubt_is_refused(fixture: Arc<Fixture>) {
+async fn keys_rotated_with_unknown_outcome_are_refused(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (old, first) = fixture.key(&store, account, new_key("k")).await;

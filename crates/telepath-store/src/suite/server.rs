@@ -12,7 +12,7 @@ use crate::store::Store;
 const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
 #[tokio::test]
-async fn a_database_that_is_behind_is_refused_until_it_is_migrated() {
+async fn an_outdated_schema_is_refused_until_migrated() {
     let Some(fixture) = Fixture::postgres().await else { return };
     let before = fixture.try_open().await.err();
     let reports = tokio::join!(Store::migrate(&fixture.database), Store::migrate(&fixture.database));
@@ -27,7 +27,7 @@ async fn a_database_that_is_behind_is_refused_until_it_is_migrated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_without_an_answer_is_settled_by_asking_the_database() {
+async fn a_commit_with_unknown_outcome_is_resolved_by_reading_the_database() {
     let Some(fixture) = Fixture::postgres().await else { return };
     on(fixture, async |fixture: Arc<Fixture>| {
         let store = fixture.open().await;

@@ -12,12 +12,12 @@ use crate::options::StoreOptions;
 use crate::store::Store;
 
 behaviour! {
-    a_changed_entry_of_the_trail_is_noticed,
+    a_modified_audit_entry_is_detected,
     another_master_key_is_refused,
-    there_is_one_first_account,
+    concurrent_starts_create_one_account,
 }
 
-async fn a_changed_entry_of_the_trail_is_noticed(fixture: Arc<Fixture>) {
+async fn a_modified_audit_entry_is_detected(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     for name in ["one", "two", "three"] {
@@ -86,7 +86,7 @@ async fn another_master_key_is_refused(fixture: Arc<Fixture>) {
     fixture.open().await.close().await;
 }
 
-async fn there_is_one_first_account(fixture: Arc<Fixture>) {
+async fn concurrent_starts_create_one_account(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let origin = fixture.origin();
     let (one, two) = tokio::join!(

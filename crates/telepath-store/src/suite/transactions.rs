@@ -14,9 +14,9 @@ use crate::sql::{Connection, binds};
 use crate::store::Store;
 
 behaviour! {
-    a_change_that_fails_or_panics_takes_nothing_of_its_group_with_it,
-    numbers_of_events_and_of_the_trail_have_no_gaps_under_concurrency,
-    a_closed_store_refuses_and_has_kept_what_it_answered,
+    a_failed_or_panicking_change_does_not_affect_its_group,
+    event_and_audit_sequences_have_no_gaps_under_concurrency,
+    a_closed_store_refuses_calls_and_keeps_committed_changes,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -40,7 +40,7 @@ async fn insert(store: &Store, number: i64, fate: Fate) -> Result<i64, StoreErro
         .await
 }
 
-async fn a_change_that_fails_or_panics_takes_nothing_of_its_group_with_it(fixture: Arc<Fixture>) {
+async fn a_failed_or_panicking_change_does_not_affect_its_group(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let (open, gate) = oneshot::channel::<()>();
     let held = store.backend.write(move |db: &mut Connection| {
@@ -77,7 +77,7 @@ async fn a_change_that_fails_or_panics_takes_nothing_of_its_group_with_it(fixtur
     store.close().await;
 }
 
-async fn numbers_of_events_and_of_the_trail_have_no_gaps_under_concurrency(fixture: Arc<Fixture>) {
+async fn event_and_audit_sequences_have_no_gaps_under_concurrency(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let call: CallId = store.new_id(store.now()).unwrap();
@@ -98,7 +98,7 @@ async fn numbers_of_events_and_of_the_trail_have_no_gaps_under_concurrency(fixtu
     store.close().await;
 }
 
-async fn a_closed_store_refuses_and_has_kept_what_it_answered(fixture: Arc<Fixture>) {
+async fn a_closed_store_refuses_calls_and_keeps_committed_changes(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     store.ping().await.unwrap();

@@ -21,13 +21,13 @@ use crate::store::Store;
 use crate::trunk::{CreatedTrunk, TrunkChangeError};
 
 behaviour! {
-    a_made_trunk_is_found_by_its_username_in_any_case,
-    a_username_is_taken_in_any_case_until_its_trunk_is_deleted,
+    a_trunk_is_found_by_its_username_case_insensitively,
+    a_username_is_unique_case_insensitively_until_its_trunk_is_deleted,
     trunks_of_another_account_do_not_exist,
-    a_patch_is_checked_against_the_trunk_and_sets_and_clears,
+    a_patch_is_validated_against_the_trunk_and_sets_and_clears_fields,
     a_rotated_password_replaces_the_old_one,
-    lists_show_todays_figures_and_nothing_invented,
-    no_credential_stands_in_clear_in_the_database,
+    lists_show_todays_metrics_and_null_without_calls,
+    credentials_are_not_stored_in_cleartext,
 }
 
 pub(super) fn custom(username: &str) -> NewTrunk {
@@ -59,7 +59,7 @@ fn username(text: &str) -> SipUsername {
     SipUsername::try_from(text.to_owned()).unwrap()
 }
 
-async fn a_made_trunk_is_found_by_its_username_in_any_case(fixture: Arc<Fixture>) {
+async fn a_trunk_is_found_by_its_username_case_insensitively(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let created = make(&fixture, &store, account, "Support-01").await;
@@ -79,7 +79,7 @@ async fn a_made_trunk_is_found_by_its_username_in_any_case(fixture: Arc<Fixture>
     store.close().await;
 }
 
-async fn a_username_is_taken_in_any_case_until_its_trunk_is_deleted(fixture: Arc<Fixture>) {
+async fn a_username_is_unique_case_insensitively_until_its_trunk_is_deleted(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let other = fixture.other_account(&store).await;
@@ -121,7 +121,7 @@ async fn trunks_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn a_patch_is_checked_against_the_trunk_and_sets_and_clears(fixture: Arc<Fixture>) {
+async fn a_patch_is_validated_against_the_trunk_and_sets_and_clears_fields(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let old = make(&fixture, &store, account, "patched").await.trunk;
@@ -174,7 +174,7 @@ async fn a_rotated_password_replaces_the_old_one(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn lists_show_todays_figures_and_nothing_invented(fixture: Arc<Fixture>) {
+async fn lists_show_todays_metrics_and_null_without_calls(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let quiet = make(&fixture, &store, account, "quiet").await.trunk;
@@ -208,7 +208,7 @@ async fn lists_show_todays_figures_and_nothing_invented(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn no_credential_stands_in_clear_in_the_database(fixture: Arc<Fixture>) {
+async fn credentials_are_not_stored_in_cleartext(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let secret = "sk-provider-secret-0042";

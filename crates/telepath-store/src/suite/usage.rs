@@ -12,14 +12,14 @@ use super::{Fixture, NOON, answered, behaviour, execute, new_key, select};
 use crate::store::Store;
 
 behaviour! {
-    buckets_and_addresses_tell_what_a_key_was_used_for,
-    a_refused_request_counts_but_is_no_use,
-    a_fold_that_was_broken_off_goes_on_where_it_was,
-    two_that_fold_at_once_count_each_request_once,
-    requests_wait_while_the_database_cannot_take_them,
-    a_segment_that_cannot_be_read_does_not_stop_the_others,
+    buckets_and_addresses_record_the_usage_of_a_key,
+    a_rejected_request_is_counted_but_does_not_update_last_use,
+    an_interrupted_rollup_resumes,
+    concurrent_rollups_count_each_request_once,
+    requests_stay_buffered_while_the_database_is_unavailable,
+    an_unreadable_segment_does_not_block_the_others,
     the_addresses_of_a_key_are_bounded,
-    usage_of_another_account_is_not_there,
+    usage_of_another_account_is_not_visible,
 }
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -29,7 +29,7 @@ async fn used_key(fixture: &Fixture, store: &Store, account: AccountId) -> (KeyI
     (created.record.id, hash)
 }
 
-async fn buckets_and_addresses_tell_what_a_key_was_used_for(fixture: Arc<Fixture>) {
+async fn buckets_and_addresses_record_the_usage_of_a_key(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (key, hash) = used_key(&fixture, &store, account).await;
@@ -62,7 +62,7 @@ async fn buckets_and_addresses_tell_what_a_key_was_used_for(fixture: Arc<Fixture
     store.close().await;
 }
 
-async fn a_refused_request_counts_but_is_no_use(fixture: Arc<Fixture>) {
+async fn a_rejected_request_is_counted_but_does_not_update_last_use(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (key, hash) = used_key(&fixture, &store, account).await;
@@ -85,7 +85,7 @@ async fn counted(store: &Store) -> i64 {
     counted
 }
 
-async fn a_fold_that_was_broken_off_goes_on_where_it_was(fixture: Arc<Fixture>) {
+async fn an_interrupted_rollup_resumes(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     for _ in 0..40 {
@@ -108,7 +108,7 @@ async fn a_fold_that_was_broken_off_goes_on_where_it_was(fixture: Arc<Fixture>) 
     store.close().await;
 }
 
-async fn two_that_fold_at_once_count_each_request_once(fixture: Arc<Fixture>) {
+async fn concurrent_rollups_count_each_request_once(fixture: Arc<Fixture>) {
     let one = fixture.open().await;
     let other = fixture.open_admin().await;
     let account = fixture.account(&one).await.id;
@@ -133,7 +133,7 @@ async fn two_that_fold_at_once_count_each_request_once(fixture: Arc<Fixture>) {
     other.close().await;
 }
 
-async fn requests_wait_while_the_database_cannot_take_them(fixture: Arc<Fixture>) {
+async fn requests_stay_buffered_while_the_database_is_unavailable(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (key, hash) = used_key(&fixture, &store, account).await;
@@ -149,11 +149,11 @@ async fn requests_wait_while_the_database_cannot_take_them(fixture: Arc<Fixture>
     fixture.clock.advance(Duration::from_secs(1));
     let shown = store.get_key(account, key).await.unwrap().unwrap();
     assert_eq!(shown.request_count, 3);
-    assert_eq!(store.requests().figures().details_lost, 0);
+    assert_eq!(store.requests().stats().details_lost, 0);
     store.close().await;
 }
 
-async fn a_segment_that_cannot_be_read_does_not_stop_the_others(fixture: Arc<Fixture>) {
+async fn an_unreadable_segment_does_not_block_the_others(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let (key, hash) = used_key(&fixture, &store, account).await;
@@ -200,7 +200,7 @@ async fn the_addresses_of_a_key_are_bounded(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn usage_of_another_account_is_not_there(fixture: Arc<Fixture>) {
+async fn usage_of_another_account_is_not_visible(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let other = fixture.other_account(&store).await;

@@ -13,13 +13,13 @@ use crate::sql::binds;
 use crate::store::Store;
 
 behaviour! {
-    a_minute_is_looked_at_once_and_only_when_it_has_settled,
-    a_key_in_use_before_it_was_watched_has_not_been_idle,
-    a_network_that_is_new_for_a_key_is_raised,
-    networks_that_a_cooldown_held_back_are_raised_by_waking,
-    many_minutes_at_once_are_looked_at_in_steps,
-    dead_keys_are_not_watched,
-    lives_are_looked_at_and_told_once,
+    a_minute_is_evaluated_once_after_its_requests_are_counted,
+    a_key_used_before_its_first_evaluation_is_not_idle,
+    a_new_network_of_a_key_raises_an_alert,
+    networks_suppressed_by_the_cooldown_raise_an_alert_afterwards,
+    many_minutes_are_evaluated_in_batches,
+    dead_keys_are_not_evaluated,
+    lifecycle_rules_raise_each_alert_once,
     alerts_are_listed_acknowledged_once_and_audited,
     old_alerts_are_deleted_with_their_mails,
 }
@@ -48,7 +48,7 @@ async fn raised(store: &Store, account: AccountId) -> Vec<(AlertRule, KeyId)> {
     listed.page.items.iter().map(|alert| (alert.rule, key_of(alert.subject))).collect()
 }
 
-async fn a_minute_is_looked_at_once_and_only_when_it_has_settled(fixture: Arc<Fixture>) {
+async fn a_minute_is_evaluated_once_after_its_requests_are_counted(fixture: Arc<Fixture>) {
     let (store, other) = (fixture.open().await, fixture.open_admin().await);
     let account = fixture.account(&store).await.id;
     let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
@@ -69,7 +69,7 @@ async fn a_minute_is_looked_at_once_and_only_when_it_has_settled(fixture: Arc<Fi
     other.close().await;
 }
 
-async fn a_key_in_use_before_it_was_watched_has_not_been_idle(fixture: Arc<Fixture>) {
+async fn a_key_used_before_its_first_evaluation_is_not_idle(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let key = fixture.key(&store, account, new_key("one")).await.0.record.id;
@@ -99,7 +99,7 @@ async fn known_key(fixture: &Fixture, store: &Store) -> (AccountId, KeyId) {
     (account, key)
 }
 
-async fn a_network_that_is_new_for_a_key_is_raised(fixture: Arc<Fixture>) {
+async fn a_new_network_of_a_key_raises_an_alert(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let (account, key) = known_key(&fixture, &store).await;
     used(&store, key, fixture.clock.now(), 200, 1, "192.0.2.77").await;
@@ -113,7 +113,7 @@ async fn a_network_that_is_new_for_a_key_is_raised(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn networks_that_a_cooldown_held_back_are_raised_by_waking(fixture: Arc<Fixture>) {
+async fn networks_suppressed_by_the_cooldown_raise_an_alert_afterwards(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let (account, key) = known_key(&fixture, &store).await;
     for address in ["198.51.100.1", "203.0.113.1"] {
@@ -129,7 +129,7 @@ async fn networks_that_a_cooldown_held_back_are_raised_by_waking(fixture: Arc<Fi
     store.close().await;
 }
 
-async fn many_minutes_at_once_are_looked_at_in_steps(fixture: Arc<Fixture>) {
+async fn many_minutes_are_evaluated_in_batches(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let mut keys = Vec::new();
@@ -152,7 +152,7 @@ async fn many_minutes_at_once_are_looked_at_in_steps(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn dead_keys_are_not_watched(fixture: Arc<Fixture>) {
+async fn dead_keys_are_not_evaluated(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let (account, key) = known_key(&fixture, &store).await;
     store.revoke_key(account, key, None, fixture.origin()).await.unwrap();
@@ -166,7 +166,7 @@ async fn dead_keys_are_not_watched(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn lives_are_looked_at_and_told_once(fixture: Arc<Fixture>) {
+async fn lifecycle_rules_raise_each_alert_once(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let mut new = new_key("ends");

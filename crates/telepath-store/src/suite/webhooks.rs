@@ -16,13 +16,13 @@ use crate::store::Store;
 use crate::webhook::{WebhookChangeError, WebhookWithSecret};
 
 behaviour! {
-    a_shared_secret_is_shown_once_and_kept_sealed,
-    a_private_key_is_never_shown_and_its_public_half_always,
+    a_shared_secret_is_returned_once_and_stored_sealed,
+    a_private_key_is_never_returned_and_its_public_key_always,
     endpoints_of_another_account_do_not_exist,
-    old_secrets_sign_until_their_grace_is_over,
-    trunks_must_be_the_accounts_own,
-    disabling_is_told_and_audited_and_switching_on_begins_anew,
-    a_deleted_endpoint_is_gone_with_its_secrets,
+    old_secrets_sign_until_their_grace_period_ends,
+    trunks_of_another_account_are_refused,
+    disabling_writes_event_and_audit_and_enabling_resets_health,
+    deleting_an_endpoint_deletes_its_secrets,
 }
 
 pub(super) fn draft(path: &str) -> NewWebhook {
@@ -51,7 +51,7 @@ async fn signing(fixture: &Fixture, store: &Store, account: AccountId, webhook: 
     claimed[0].target.secrets.iter().map(|secret| secret.to_text().expose().to_owned()).collect()
 }
 
-async fn a_shared_secret_is_shown_once_and_kept_sealed(fixture: Arc<Fixture>) {
+async fn a_shared_secret_is_returned_once_and_stored_sealed(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let made = store.create_webhook(account, draft("path?token=t"), fixture.origin()).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_shared_secret_is_shown_once_and_kept_sealed(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn a_private_key_is_never_shown_and_its_public_half_always(fixture: Arc<Fixture>) {
+async fn a_private_key_is_never_returned_and_its_public_key_always(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let new = WebhookDraft {
@@ -132,7 +132,7 @@ async fn endpoints_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn old_secrets_sign_until_their_grace_is_over(fixture: Arc<Fixture>) {
+async fn old_secrets_sign_until_their_grace_period_ends(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let text = |made: &WebhookWithSecret| made.secret.as_ref().unwrap().expose().to_owned();
@@ -155,7 +155,7 @@ async fn old_secrets_sign_until_their_grace_is_over(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn trunks_must_be_the_accounts_own(fixture: Arc<Fixture>) {
+async fn trunks_of_another_account_are_refused(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let mut new = draft("a");
@@ -168,7 +168,7 @@ async fn trunks_must_be_the_accounts_own(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn disabling_is_told_and_audited_and_switching_on_begins_anew(fixture: Arc<Fixture>) {
+async fn disabling_writes_event_and_audit_and_enabling_resets_health(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
@@ -193,7 +193,7 @@ async fn disabling_is_told_and_audited_and_switching_on_begins_anew(fixture: Arc
     store.close().await;
 }
 
-async fn a_deleted_endpoint_is_gone_with_its_secrets(fixture: Arc<Fixture>) {
+async fn deleting_an_endpoint_deletes_its_secrets(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;

@@ -16,7 +16,7 @@ use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt, to_json};
 
-/// A credential that is sealed for its trunk.
+/// A credential sealed for its trunk.
 pub(super) struct Credential {
     field: CredentialField,
     sealed: Sealed,
@@ -32,7 +32,7 @@ impl Credential {
         secret: &SecretText,
     ) -> Result<Self, StoreError> {
         let sealed = vault.seal(secret, &field.place(trunk), entropy)?;
-        // The end of a JSON object with headers is no help to anybody.
+        // The last characters of a JSON object identify nothing.
         let last4 = match field {
             CredentialField::OpenAiApiKey | CredentialField::ElevenLabsApiKey => secret.last4(),
             CredentialField::CustomHeaders => None,
@@ -216,7 +216,7 @@ pub(super) async fn rotate(
     read_back(db, account, id).await
 }
 
-/// The trunk as it is, held until the transaction ends.
+/// The trunk, locked until the transaction ends.
 async fn lock(db: &mut Connection, account: AccountId, id: TrunkId) -> Result<Trunk, TrunkChangeError> {
     let sql = "SELECT id FROM trunks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
     let held = db.fetch_locked(sql, binds![id.to_string(), account.to_string()]).await?;
@@ -260,7 +260,7 @@ async fn drop_credentials(
     Ok(())
 }
 
-/// What a patch can change, as the audit trail shows it.
+/// The fields that a patch can change, for the audit trail.
 fn audit_fields(trunk: &Trunk) -> Map<String, Value> {
     let mut audit_fields = match serde_json::to_value(&trunk.settings) {
         Ok(Value::Object(members)) => members,

@@ -1,4 +1,4 @@
-//! Today's figures of trunks, for a whole page at once.
+//! Today's metrics of trunks, for a whole page at once.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use telepath_core::trunk::{Trunk, TrunkMetrics};
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, placeholders};
 
-/// Each trunk with the figures of its calls since midnight UTC.
+/// Each trunk with the metrics of its calls since midnight UTC.
 pub(super) async fn with_metrics(
     db: &mut Connection,
     account: AccountId,

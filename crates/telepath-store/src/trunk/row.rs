@@ -1,4 +1,4 @@
-//! Rows of trunks and of what may be shown of their credentials.
+//! Rows of trunks and of the visible part of their credentials.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +15,7 @@ use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 pub(super) const COLUMNS: &str = "id, account_id, name, status, ai_provider, agent_protocol, sip_username, \
      allowed_ips, settings, created_at, updated_at";
 
-/// A trunk as it is before it stands in the database.
+/// A trunk before it is stored.
 pub(super) fn new_trunk(id: TrunkId, account_id: AccountId, new: &NewTrunk, now: Timestamp) -> Trunk {
     Trunk {
         id,

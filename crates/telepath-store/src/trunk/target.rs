@@ -1,5 +1,5 @@
-//! What the gateway needs to take a call: the trunk, the hashes that a caller's digest is checked against, and the agent
-//! with its credentials opened.
+//! Everything the gateway needs to take a call: the trunk, the hashes for digest authentication, and the agent with
+//! its credentials opened.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) async fn find(
     let Some(found) = db.fetch_optional(sql, binds![username.as_str()]).await? else { return Ok(None) };
     let digest = DigestHashes::from_bytes(found.array("sip_md5")?, found.array("sip_sha256")?);
     let trunk_row = row::trunk_of(&found)?;
-    // Reads the states of the credentials too; deleted in between is as good as never there.
+    // Also reads the states of the credentials. A trunk deleted in between counts as not found.
     let Some(trunk) = row::trunk(db, trunk_row.account_id, trunk_row.id).await? else { return Ok(None) };
     let secrets = open_all(db, &trunk, vault).await?;
     let agent = target_of(&trunk, secrets)?;

@@ -1,7 +1,7 @@
-//! Folding: segments of the request log are added to the counters, each exactly once. A segment says how many of the
-//! parts of its keys are in the counters; a transaction raises that number and adds those parts, or does neither. So a
-//! crash neither loses nor doubles anything, and of two servers that rollup the same segment one finds the number changed
-//! and gives way.
+//! Rollup: the segments of the request log are added to the counters, each exactly once. A segment records how many
+//! of its partitions are in the counters; one transaction raises that number and adds those partitions. A crash
+//! neither loses nor repeats anything, and when two servers roll up the same segment, one finds the number changed
+//! and stops.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,18 +15,18 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds, placeholders};
 use crate::store::Store;
 
-/// Segments that are read at once: at most 16 MiB.
+/// Segments per read: at most 16 MiB.
 const PAGE: usize = 64;
-/// Segments that are added up together. The more, the fewer rows are written: a key that is in all of them is written once.
+/// Segments added up together. More segments mean fewer writes: a key that is in all of them is written once.
 const SEGMENTS: usize = 1024;
-/// Rows that are added up together, about; what they take in memory.
-const MOST_ROWS: usize = 250_000;
-/// Rows of one transaction, about: few enough that other changes never wait long behind it.
-const ROWS: usize = 4096;
-/// How often another server may get ahead of us before we leave the rest to it.
-const OVERTAKEN: usize = 8;
+/// Approximate number of rows added up together; bounds memory.
+const MAX_ROWS: usize = 250_000;
+/// Approximate number of rows per transaction; small, so that other changes never wait long.
+const ROWS_PER_TRANSACTION: usize = 4096;
+/// How many conflicts with another server end a run; the other server does the rest.
+const MAX_CONFLICTS: usize = 8;
 
-/// Why parts were not added.
+/// Why partitions were not added.
 enum RollupConflict {
     /// Another server has added them.
     AlreadyApplied,
@@ -39,7 +39,7 @@ impl From<StoreError> for RollupConflict {
     }
 }
 
-/// Segments of which the same number of parts is still to be added.
+/// Segments with the same number of partitions left to add.
 #[derive(Default)]
 struct Batch {
     ids: Vec<String>,
@@ -48,23 +48,23 @@ struct Batch {
 
 impl Store {
     pub(super) async fn roll_up_segments(&self) -> Result<(), StoreError> {
-        let mut overtaken = 0;
+        let mut conflicts = 0;
         loop {
             let (is_last, batches) = self.pending_segments().await?;
             for (folded, batch) in batches {
                 match self.roll_up_batch(folded, batch).await {
                     Ok(()) => {}
-                    Err(RollupConflict::AlreadyApplied) => overtaken += 1,
+                    Err(RollupConflict::AlreadyApplied) => conflicts += 1,
                     Err(RollupConflict::Failed(error)) => return Err(error),
                 }
             }
-            if is_last || overtaken > OVERTAKEN {
+            if is_last || conflicts > MAX_CONFLICTS {
                 return Ok(());
             }
         }
     }
 
-    /// The sums of segments by how many parts of them are already in the counters, and whether these are all.
+    /// The sums of pending segments, by the number of partitions already in the counters, and whether these are all.
     async fn pending_segments(&self) -> Result<(bool, BTreeMap<u8, Batch>), StoreError> {
         let (mut batches, mut last) = (BTreeMap::<u8, Batch>::new(), String::new());
         for _ in 0..SEGMENTS / PAGE {
@@ -72,14 +72,14 @@ impl Store {
             if found < PAGE {
                 return Ok((true, batches));
             }
-            if batches.values().map(|batch| totals::rows(&batch.totals)).sum::<usize>() >= MOST_ROWS {
+            if batches.values().map(|batch| totals::rows(&batch.totals)).sum::<usize>() >= MAX_ROWS {
                 break;
             }
         }
         Ok((false, batches))
     }
 
-    /// Adds the segments behind the last one that was read; how many.
+    /// Adds the segments after the last one read; returns their number.
     async fn add_page(
         &self,
         last: &mut String,
@@ -98,8 +98,8 @@ impl Store {
                 *last = row.text("id")?;
                 match segment::read(&row.bytes("payload")?) {
                     Ok(entries) => batch.totals.add(&entries),
-                    // It is passed over, or all later ones would wait behind it for ever.
-                    Err(error) => tracing::error!(segment = last, %error, "requests are not counted"),
+                    // Skipped, or it would block every later segment.
+                    Err(error) => tracing::error!(segment = last, %error, "could not read a segment of the request log; its requests are not counted"),
                 }
                 batch.ids.push(last.clone());
                 Ok(())
@@ -125,7 +125,7 @@ impl Store {
 }
 
 fn parts_of_one_transaction(rows: usize) -> u8 {
-    let parts = usize::from(PARTS) * ROWS / rows.max(1);
+    let parts = usize::from(PARTS) * ROWS_PER_TRANSACTION / rows.max(1);
     u8::try_from(parts).unwrap_or(PARTS).clamp(1, PARTS)
 }
 
@@ -153,8 +153,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transaction_stays_small_and_little_is_written_at_once() {
-        for (rows, parts) in [(0, PARTS), (1, PARTS), (ROWS, PARTS), (2 * ROWS, PARTS / 2), (1 << 30, 1)] {
+    fn partitions_per_transaction_are_bounded() {
+        for (rows, parts) in [
+            (0, PARTS),
+            (1, PARTS),
+            (ROWS_PER_TRANSACTION, PARTS),
+            (2 * ROWS_PER_TRANSACTION, PARTS / 2),
+            (1 << 30, 1),
+        ] {
             assert_eq!(parts_of_one_transaction(rows), parts, "{rows}");
         }
     }

@@ -1,4 +1,4 @@
-//! Writes what was added up: many rows per statement, in the order of the keys.
+//! Writes sums: many rows per statement, ordered by key.
 
 use std::ops::Range;
 
@@ -8,20 +8,20 @@ use telepath_core::usage::{KeyTotals, MAX_ADDRESSES, PARTS, Totals};
 use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds, placeholders};
 
-/// Rows of one statement; a power of two.
+/// Rows per statement; a power of two.
 const ROWS: usize = 64;
-/// From so many addresses of one key on in one go, those beyond its bound are taken away at once. Others wait until
-/// everything is tidied.
+/// Beyond this many addresses of one key in one batch, its surplus addresses are deleted at once. The others wait for
+/// retention.
 const MANY_ADDRESSES: usize = 4;
 
 type Keys<'a> = [(KeyId, &'a KeyTotals)];
 
-/// How many rows it is, about.
+/// The approximate number of rows.
 pub(super) fn rows(totals: &Totals) -> usize {
     totals.of_parts(0..PARTS).iter().map(|(_, key)| key.rows()).sum()
 }
 
-/// Adds the keys of some parts.
+/// Adds the keys of some partitions.
 pub(super) async fn add(db: &mut Connection, totals: &Totals, parts: Range<u8>) -> Result<(), StoreError> {
     let keys = totals.of_parts(parts);
     add_keys(db, &keys).await?;
@@ -129,7 +129,7 @@ async fn add_addresses(db: &mut Connection, keys: &Keys<'_>) -> Result<(), Store
     .await
 }
 
-/// Takes away the addresses of a key that are beyond its bound, those not seen for longest.
+/// Deletes the surplus addresses of a key, those not seen for longest.
 pub(crate) async fn trim_addresses(db: &mut Connection, key: &str) -> Result<(), StoreError> {
     let sql = "DELETE FROM usage_addresses WHERE key_id = $1 AND address IN \
                (SELECT address FROM usage_addresses WHERE key_id = $1 ORDER BY last_seen DESC, address \
@@ -142,7 +142,7 @@ fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Runs a statement over all rows, a power of two of them at a time, so that few different statements are prepared.
+/// Runs a statement over all rows, a power of two at a time, so that few different statements are prepared.
 async fn in_statements(
     db: &mut Connection,
     rows: Vec<Vec<Value>>,

@@ -63,7 +63,7 @@ pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<We
     Ok(made)
 }
 
-/// The account's row is held, so that two who ask at once cannot both take the last place.
+/// Locks the account's row, so that concurrent requests cannot exceed the maximum.
 async fn require_room(db: &mut Connection, account: AccountId) -> Result<(), WebhookChangeError> {
     let held = db.fetch_locked("SELECT id FROM accounts WHERE id = $1", binds![account.to_string()]).await?;
     held.ok_or_else(|| corrupt("accounts.id"))?;
@@ -132,7 +132,7 @@ pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Webhoo
     read_back(db, account, id, origin.at).await
 }
 
-/// What the server does to an endpoint by itself.
+/// An automatic disabling of an endpoint.
 pub(crate) struct AutoDisable {
     pub(crate) reason: DisabledReason,
     pub(crate) health: Health,
@@ -141,7 +141,7 @@ pub(crate) struct AutoDisable {
     pub(crate) now: Timestamp,
 }
 
-/// Gives up an endpoint that is held by the transaction. One that is disabled already stays as it is.
+/// Disables an endpoint that this transaction has locked. A disabled endpoint is left as it is.
 pub(crate) async fn disable(
     db: &mut Connection,
     webhook: &Webhook,
@@ -175,7 +175,7 @@ async fn write_disabled_event(
     event::write(db, webhook.account_id, event_id, disabled.into(), now).await
 }
 
-/// What waits is held. A delivery that is under way ends as it ends.
+/// Holds pending deliveries. Those in flight are finished.
 async fn hold_pending(db: &mut Connection, id: WebhookId, now: Timestamp) -> Result<(), StoreError> {
     let sql = "UPDATE webhook_deliveries SET status = 'held', finished_at = $2 \
                WHERE webhook_id = $1 AND status = 'pending' AND lease IS NULL";
@@ -196,7 +196,7 @@ async fn set_state(
     set_health(db, id, health).await
 }
 
-/// Writes how an endpoint that is held by the transaction is doing.
+/// Writes the health of an endpoint that this transaction has locked.
 pub(crate) async fn set_health(db: &mut Connection, id: WebhookId, health: Health) -> Result<(), StoreError> {
     let sql = "UPDATE webhooks SET failing_since = $2, failures = $3, warned_at = $4 WHERE id = $1";
     let values = binds![id.to_string(), health.failing_since, health.failures, health.warned_at];
@@ -274,7 +274,7 @@ pub(super) async fn test(db: &mut Connection, test: Test) -> Result<DeliveryReco
     Ok(made.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
 }
 
-/// The endpoint as it is, held until the transaction ends.
+/// The endpoint, locked until the transaction ends.
 pub(crate) async fn lock(
     db: &mut Connection,
     account: AccountId,
@@ -316,8 +316,8 @@ async fn write_audit(
     audit::write(db, &entry).await
 }
 
-/// The fields as the audit trail keeps them, for ever and for others to read: where the endpoint is, without the rest of the URL,
-/// which may hold a secret of the receiver.
+/// The fields as the audit trail keeps them: only the origin of the URL, because the rest may contain a secret of the
+/// receiver.
 fn masked(webhook: &Webhook, mut audit_fields: Map<String, Value>) -> Map<String, Value> {
     if let Some(url) = audit_fields.get_mut("url") {
         *url = json!(webhook.url.masked());
@@ -325,7 +325,7 @@ fn masked(webhook: &Webhook, mut audit_fields: Map<String, Value>) -> Map<String
     audit_fields
 }
 
-/// What a patch can change.
+/// The fields that a patch can change.
 fn audit_fields(webhook: &Webhook) -> Map<String, Value> {
     event::fields(json!({
         "url": webhook.url.as_str(),

@@ -1,5 +1,5 @@
-//! The second half of the outbox: for each endpoint that wants an event, a delivery is written in the transaction of the
-//! event. Without endpoints this costs one look into an empty index.
+//! The second half of the outbox: a delivery for each subscribed endpoint, written in the transaction of the event.
+//! Without endpoints this costs one lookup in an empty index.
 
 use telepath_core::clock::Timestamp;
 use telepath_core::event::{EventKind, EventSubject};
@@ -11,9 +11,9 @@ use super::row;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, Value, binds, placeholders};
 
-/// Where PostgreSQL announces, with the commit, that deliveries may be due.
+/// The channel on which PostgreSQL announces, with the commit, that deliveries may be due.
 pub(crate) const CHANNEL: &str = "telepath_deliveries";
-/// Rows of one statement.
+/// Rows per statement.
 const ROWS: usize = 50;
 const COLUMNS: usize = 9;
 
@@ -27,7 +27,7 @@ pub(crate) struct Stored {
     pub(crate) now: Timestamp,
 }
 
-/// Writes a delivery for each endpoint that wants the event.
+/// Writes a delivery for each subscribed endpoint.
 pub(crate) async fn enqueue(db: &mut Connection, event: Stored) -> Result<(), StoreError> {
     let sql = "SELECT id, events, trunk_ids, status FROM webhooks \
                WHERE account_id = $1 AND deleted_at IS NULL ORDER BY created_at, id";
@@ -50,7 +50,7 @@ pub(crate) async fn enqueue(db: &mut Connection, event: Stored) -> Result<(), St
 
 fn wants(row: &Row, event: Stored) -> Result<Option<(WebhookId, WebhookStatus)>, StoreError> {
     let id: WebhookId = row.parse("id")?;
-    // Whoever asked for a test wants it at that endpoint, whatever it is subscribed to, and nowhere else.
+    // A test goes to its own endpoint only, whatever that endpoint is subscribed to.
     let wanted = if event.kind == EventKind::WebhookTest {
         event.subject == EventSubject::Webhook(id)
     } else {

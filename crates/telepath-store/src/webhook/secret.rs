@@ -1,4 +1,4 @@
-//! Signing secrets: sealed for their endpoint, and opened only for a delivery.
+//! Signing secrets: sealed for their endpoint, opened only for a delivery.
 
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{Id as _, SecretId, WebhookId};
@@ -32,7 +32,7 @@ pub(super) fn seal(
     Ok(SealedSecret { id, sealed, public_key: secret.public_key() })
 }
 
-/// Stores a secret that signs from now on, and lets the others sign until `grace_ends` at most.
+/// Stores a secret that signs from now on; the others sign until `grace_ends` at most.
 pub(super) async fn put(
     db: &mut Connection,
     webhook: WebhookId,
@@ -43,7 +43,7 @@ pub(super) async fn put(
     let sql = "UPDATE webhook_secrets SET expires_at = $2 WHERE webhook_id = $1 \
                AND (expires_at IS NULL OR expires_at > $2)";
     db.execute(sql, binds![webhook.to_string(), grace_ends]).await?;
-    // What signs no more is not kept, and of many rotations in a row only the newest go on signing.
+    // Expired secrets are deleted, and after many rotations only the newest ones keep signing.
     let sql = "DELETE FROM webhook_secrets WHERE webhook_id = $1 AND (expires_at <= $2 OR id NOT IN \
                (SELECT id FROM webhook_secrets WHERE webhook_id = $1 ORDER BY created_at DESC, id DESC LIMIT $3))";
     let others = i64::try_from(MAX_SECRETS).unwrap_or(i64::MAX) - 1;
@@ -56,8 +56,8 @@ pub(super) async fn put(
     Ok(())
 }
 
-/// The secrets that sign a delivery to an endpoint at `now`, the newest first. Empty when one of them cannot be opened:
-/// a delivery that some receivers could not verify is better not sent.
+/// The secrets that sign a delivery at `now`, newest first. Empty if one of them cannot be opened: a delivery that
+/// some receivers could not verify is better not sent.
 pub(crate) async fn signing_secrets(
     db: &mut Connection,
     webhook: WebhookId,
@@ -72,7 +72,7 @@ pub(crate) async fn signing_secrets(
         let opened = vault.open(&Sealed::from_bytes(row.bytes("sealed")?), &place(webhook, id));
         let parsed = opened.ok().and_then(|text| SigningSecret::parse(&text).ok());
         let Some(secret) = parsed else {
-            tracing::error!(%webhook, secret = %id, "a signing secret cannot be opened");
+            tracing::error!(%webhook, secret = %id, "could not open a signing secret; nothing is sent to the endpoint");
             return Ok(Vec::new());
         };
         secrets.push(secret);

@@ -25,7 +25,7 @@ fn an_address_is_admitted_up_to_the_limit_and_again_in_the_next_window() {
 }
 
 #[test]
-fn looking_counts_nothing() {
+fn peeking_counts_nothing() {
     let windows = AddressWindows::new(limit(3));
     assert_eq!(windows.peek(host(1), NOW).remaining, 3);
     let _ = windows.take(host(1), NOW);
@@ -35,7 +35,7 @@ fn looking_counts_nothing() {
 }
 
 #[test]
-fn hosts_of_one_v6_network_share_a_window() {
+fn addresses_of_one_ipv6_64_share_a_window() {
     let windows = AddressWindows::new(limit(3));
     let _ = windows.take("2001:db8::1".parse().unwrap(), NOW);
     assert_eq!(windows.peek("2001:db8::2".parse().unwrap(), NOW).remaining, 2);
@@ -43,7 +43,7 @@ fn hosts_of_one_v6_network_share_a_window() {
 }
 
 #[test]
-fn a_flood_of_addresses_takes_no_more_memory_and_keeps_the_heaviest() {
+fn a_flood_of_addresses_is_bounded_and_keeps_the_heaviest() {
     let windows = AddressWindows::with_sets(limit(100), 4);
     for _ in 0..50 {
         let _ = windows.take(host(0), NOW);
@@ -56,7 +56,7 @@ fn a_flood_of_addresses_takes_no_more_memory_and_keeps_the_heaviest() {
 }
 
 #[test]
-fn a_count_of_an_earlier_minute_makes_room_first() {
+fn windows_of_an_earlier_minute_are_evicted_first() {
     let windows = AddressWindows::with_sets(limit(100), 1);
     for _ in 0..50 {
         let _ = windows.take(host(0), NOW);
