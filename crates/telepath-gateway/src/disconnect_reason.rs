@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn the_record_and_the_stop_event_give_the_same_reason() {
-        for cause in HangUpCause::ALL {
+        for cause in [HangUpCause::AgentHangup, HangUpCause::MediaTimeout, HangUpCause::MaxDuration] {
             assert_eq!(cause.stop_reason(), stop_reason(from_bridge(cause)));
         }
     }

@@ -38,9 +38,6 @@ pub enum HangUpCause {
 }
 
 impl HangUpCause {
-    /// All causes, for exhaustive tests.
-    pub const ALL: [Self; 3] = [Self::AgentHangup, Self::MediaTimeout, Self::MaxDuration];
-
     /// The reason in the agent's `stop` event.
     pub fn stop_reason(self) -> StopReason {
         StopReason(match self {
