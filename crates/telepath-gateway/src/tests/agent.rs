@@ -118,11 +118,7 @@ async fn an_unreachable_agent_is_refused_with_480_and_recorded() {
     let ends = gateway.control.wait_for_ends(1).await;
     assert_eq!((ends[0].status, ends[0].reason), (CallStatus::Failed, DisconnectReason::ConnectionFailed));
     assert!(ends[0].answer_time.is_none());
-    assert!(
-        ends[0].reason_text.as_ref().unwrap().contains("no connection could be made"),
-        "{:?}",
-        ends[0].reason_text
-    );
+    assert!(ends[0].reason_text.as_ref().unwrap().contains("could not connect"), "{:?}", ends[0].reason_text);
     assert!(ends[0].sip_trace.contains("SIP/2.0 480"), "{}", ends[0].sip_trace);
     assert_eq!(gateway.control.reports().len(), 1, "no start is recorded");
     gateway.wait_until_idle().await;
