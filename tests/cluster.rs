@@ -1,15 +1,15 @@
-//! Three real servers on one PostgreSQL and one Redis, with links between that can be broken. They run where the tests
-//! run on PostgreSQL. `scripts/fault-schedules` runs many more schedules than the few that belong to every run.
+//! Fault injection on three real servers that share one PostgreSQL and one Redis, over proxies that can be slowed or cut.
+//! Runs only when the tests run on PostgreSQL. `scripts/fault-schedules` runs many more schedules than an ordinary run.
 
 mod faults;
 mod history;
 mod joining;
 mod schedule;
-mod trio;
+mod test_cluster;
 
 use crate::support::database::Database;
 
-/// Whether the servers that these tests need are there.
+/// Whether PostgreSQL and Redis are available.
 fn is_possible() -> bool {
     Database::is_postgres_run()
 }

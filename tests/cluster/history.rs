@@ -1,4 +1,4 @@
-//! What was asked of three servers and what they answered, and the two laws that must hold on the whole of it.
+//! The requests and revocations of a run with their responses, and the two invariants that they must satisfy.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,19 +6,19 @@ use std::time::Instant;
 /// A key of a history.
 pub(crate) type KeyNumber = usize;
 
-/// A request by a key that was answered.
+/// An answered request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request {
     pub(crate) key: KeyNumber,
     pub(crate) node: usize,
     pub(crate) sent: Instant,
-    /// Whether it passed the gate, whatever became of it behind.
+    /// Whether the key was admitted, whatever the response to the request.
     pub(crate) admitted: bool,
-    /// When the window ends that it was counted in, in Unix seconds.
+    /// The end of the window it was counted in, in Unix seconds.
     pub(crate) reset: u64,
 }
 
-/// A revocation that was answered 2xx.
+/// A successful revocation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Revocation {
     pub(crate) key: KeyNumber,
@@ -30,7 +30,7 @@ pub(crate) struct Revocation {
 pub(crate) struct History {
     pub(crate) requests: Vec<Request>,
     pub(crate) revocations: Vec<Revocation>,
-    /// What each key may do in a window.
+    /// The limit of each key per window.
     pub(crate) limits: BTreeMap<KeyNumber, u64>,
 }
 
@@ -39,14 +39,14 @@ impl History {
         self.requests.iter().filter(|request| request.admitted).count()
     }
 
-    /// Every breach of a law; empty when both hold.
+    /// Every violation of an invariant.
     pub(crate) fn violations(&self) -> Vec<String> {
         let mut found = self.admitted_after_revocation();
         found.extend(self.admitted_beyond_the_limit());
         found
     }
 
-    /// First law: no request that was sent after its key's revocation was answered is admitted anywhere.
+    /// Invariant 1: no server admits a request sent after the revocation of its key was answered.
     fn admitted_after_revocation(&self) -> Vec<String> {
         let mut found = Vec::new();
         for revocation in &self.revocations {
@@ -65,7 +65,7 @@ impl History {
         found
     }
 
-    /// Second law: in each window of a key no more requests are admitted than its limit allows.
+    /// Invariant 2: in each window, a key is admitted at most as often as its limit.
     fn admitted_beyond_the_limit(&self) -> Vec<String> {
         let mut windows: BTreeMap<(KeyNumber, u64), u64> = BTreeMap::new();
         for request in self.requests.iter().filter(|request| request.admitted) {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_admission_after_an_answered_revocation_is_seen() {
+    fn an_admission_after_revocation_is_detected() {
         let answered = Instant::now();
         let before = request(answered, true);
         let refused = request(answered + MOMENT, false);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_admission_too_many_is_seen_in_its_window_only() {
+    fn an_admission_beyond_the_limit_is_detected_per_window() {
         let now = Instant::now();
         let next = Request { reset: 120, ..request(now, true) };
         let within = vec![request(now, true), request(now, false), request(now, true), next];

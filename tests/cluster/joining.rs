@@ -1,16 +1,16 @@
-//! Who may work on a database beside others, and what becomes of those who are gone.
+//! Which servers may join a database, and how a dead one is replaced.
 
 use anyhow::{Context as _, ensure};
 
 use super::is_possible;
-use super::trio::{master_key, redis, shared};
+use super::test_cluster::{master_key, redis, shared};
 use crate::support::Outcome;
 use crate::support::database::Database;
 use crate::support::output::unique;
 use crate::support::server::Home;
 
 #[tokio::test]
-async fn a_second_server_without_shared_windows_is_refused_while_the_first_lives() -> Outcome {
+async fn a_second_server_without_a_shared_limiter_is_refused_while_the_first_runs() -> Outcome {
     if !is_possible() {
         return Ok(());
     }
@@ -28,10 +28,10 @@ async fn a_second_server_without_shared_windows_is_refused_while_the_first_lives
     for settings in [Vec::new(), shared(&redis()?, &prefix, "second")] {
         let refused = second(settings).run(&ports).await?;
         ensure!(refused.code.is_some_and(|code| code != 0), "it must not start");
-        ensure!(refused.stderr.contains("already works on this database"), "{}", refused.stderr);
+        ensure!(refused.stderr.contains("already uses this database"), "{}", refused.stderr);
         ensure!(refused.stderr.contains("cluster.redis_url"), "{}", refused.stderr);
     }
-    // A command is no second server.
+    // A command does not count as a second server.
     second(Vec::new()).run(&["keys", "list"]).await?.expect_success()?;
     ensure!(first.stop().await?.success());
     let mut next = second(Vec::new()).start().await?;
@@ -40,7 +40,7 @@ async fn a_second_server_without_shared_windows_is_refused_while_the_first_lives
 }
 
 #[tokio::test]
-async fn a_server_that_was_killed_is_in_nobodys_way() -> Outcome {
+async fn a_killed_server_does_not_block_its_successor() -> Outcome {
     if !is_possible() {
         return Ok(());
     }

@@ -1,5 +1,5 @@
-//! A schedule of faults made from a seed, and its run: traffic by two keys at all servers while links are slowed, held
-//! and cut, and one of the keys is revoked in the middle of it.
+//! A random schedule of faults, generated from a seed, and its run: two keys send requests to all servers while links are
+//! slowed, held and cut, and one of the keys is revoked meanwhile.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,24 +9,24 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::history::{History, Request, Revocation};
-use super::trio::{NODES, Trio};
+use super::test_cluster::{NODES, TestCluster};
 use crate::support::CreatedKey;
 use crate::support::http::{Answer, Call, Connection};
 use crate::support::proxy::Weather;
 use crate::support::waiting::{pass, until};
 
-/// Connections of each key to each server.
+/// Connections per key and server.
 const CONNECTIONS: usize = 2;
-/// Between two requests of a connection.
+/// The interval between two requests of a connection.
 const PACE: Duration = Duration::from_millis(8);
-/// How long requests go on after the revocation was answered.
+/// How long requests continue after the revocation was answered.
 const AFTERWARDS: Duration = Duration::from_millis(300);
-/// The key that is revoked, with a limit that it never reaches.
+/// The key that is revoked, with a limit that is never reached.
 const REVOKED: (usize, u64) = (0, 55_555);
-/// The key whose limit is reached.
+/// The key that reaches its limit.
 const LIMITED: usize = 1;
 
-/// `SplitMix64`, enough to draw schedules from.
+/// `SplitMix64`: reproducible, and random enough for schedules.
 pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
@@ -76,38 +76,38 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     pub(crate) fn of(seed: u64) -> Self {
-        let mut dice = Rng(seed);
-        let faults = (0..=dice.below(4)).map(|_| fault(&mut dice)).collect();
-        Self { faults, revoke_at: dice.millis(100, 500), revoker: dice.node(), limit: 10 + dice.below(400) }
+        let mut rng = Rng(seed);
+        let faults = (0..=rng.below(4)).map(|_| fault(&mut rng)).collect();
+        Self { faults, revoke_at: rng.millis(100, 500), revoker: rng.node(), limit: 10 + rng.below(400) }
     }
 }
 
-fn fault(dice: &mut Rng) -> Fault {
+fn fault(rng: &mut Rng) -> Fault {
     Fault {
-        node: dice.node(),
-        link: if dice.below(3) == 0 { Link::Windows } else { Link::Database },
-        weather: match dice.below(3) {
-            0 => Weather::Slow(dice.millis(5, 400)),
+        node: rng.node(),
+        link: if rng.below(3) == 0 { Link::Windows } else { Link::Database },
+        weather: match rng.below(3) {
+            0 => Weather::Slow(rng.millis(5, 400)),
             1 => Weather::Held,
             _ => Weather::Cut,
         },
-        at: dice.millis(0, 500),
-        lasts: dice.millis(50, 700),
+        at: rng.millis(0, 500),
+        lasts: rng.millis(50, 700),
     }
 }
 
-/// What came of a schedule.
+/// The result of a schedule.
 pub(crate) struct Run {
     pub(crate) history: History,
-    /// How long the revocation took that was answered 2xx.
+    /// How long the successful revocation took.
     pub(crate) revoked_in: Duration,
-    /// Whether the server that answered it could reach the database all the time.
-    pub(crate) at_a_sound_server: bool,
+    /// Whether the link between that server and the database was intact throughout.
+    pub(crate) at_an_intact_server: bool,
 }
 
-pub(crate) async fn run(trio: &Trio, schedule: &Schedule, name: &str) -> anyhow::Result<Run> {
-    let revoked = trio.make_key(schedule.revoker, name, REVOKED.1).await?;
-    let limited = trio.make_key(schedule.revoker, name, schedule.limit).await?;
+pub(crate) async fn run(cluster: &TestCluster, schedule: &Schedule, name: &str) -> anyhow::Result<Run> {
+    let revoked = cluster.create_key(schedule.revoker, name, REVOKED.1).await?;
+    let limited = cluster.create_key(schedule.revoker, name, schedule.limit).await?;
     let history = Arc::new(Mutex::new(History::default()));
     lock(&history).limits.extend([REVOKED, (LIMITED, schedule.limit)]);
     let (stop, stopped) = watch::channel(false);
@@ -116,28 +116,28 @@ pub(crate) async fn run(trio: &Trio, schedule: &Schedule, name: &str) -> anyhow:
         for (number, key, limit) in [(REVOKED.0, &revoked, REVOKED.1), (LIMITED, &limited, schedule.limit)] {
             for _ in 0..CONNECTIONS {
                 let sender = Sender { number, node, secret: key.secret.clone(), limit };
-                let connection = trio.connect(node).await?;
+                let connection = cluster.connect(node).await?;
                 traffic.push(tokio::spawn(sender.work(connection, Arc::clone(&history), stopped.clone())));
             }
         }
     }
     let (revoked_in, ()) =
-        tokio::join!(revoke(trio, schedule, &revoked, &history), change_weather(trio, schedule));
+        tokio::join!(revoke(cluster, schedule, &revoked, &history), change_weather(cluster, schedule));
     let revoked_in = revoked_in?;
     pass(AFTERWARDS).await;
-    stop.send(true).context("the traffic is there")?;
+    stop.send(true).context("the senders are running")?;
     for task in traffic {
         task.await??;
     }
-    trio.heal().await?;
+    cluster.heal().await?;
     let history = std::mem::take(&mut *lock(&history));
     let answered_by = history.revocations.last().map(|revocation| revocation.node);
     let hit = |fault: &Fault| Some(fault.node) == answered_by && matches!(fault.link, Link::Database);
-    Ok(Run { revoked_in, at_a_sound_server: !schedule.faults.iter().any(hit), history })
+    Ok(Run { revoked_in, at_an_intact_server: !schedule.faults.iter().any(hit), history })
 }
 
-/// Brings every fault in its time and takes it away again.
-async fn change_weather(trio: &Trio, schedule: &Schedule) {
+/// Injects and removes every fault at its time.
+async fn change_weather(cluster: &TestCluster, schedule: &Schedule) {
     let mut changes: Vec<(Duration, Fault, Weather)> = schedule
         .faults
         .iter()
@@ -150,7 +150,7 @@ async fn change_weather(trio: &Trio, schedule: &Schedule) {
     for (at, fault, weather) in changes {
         pass(at.saturating_sub(passed)).await;
         passed = at;
-        let node = &trio.nodes[fault.node];
+        let node = &cluster.nodes[fault.node];
         match fault.link {
             Link::Database => node.database.set(weather),
             Link::Windows => node.windows.set(weather),
@@ -162,23 +162,23 @@ fn lock(history: &Mutex<History>) -> std::sync::MutexGuard<'_, History> {
     history.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Revokes at the schedule's server and, if that one cannot, at the others.
+/// Revokes on the schedule's server and, if that fails, on the others in turn.
 async fn revoke(
-    trio: &Trio,
+    cluster: &TestCluster,
     schedule: &Schedule,
     key: &CreatedKey,
     history: &Mutex<History>,
 ) -> anyhow::Result<Duration> {
     pass(schedule.revoke_at).await;
     let turn = Mutex::new(schedule.revoker);
-    until("a revocation is answered", || async {
+    until("the key is revoked", || async {
         let node = {
             let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             let next = (*turn + 1) % NODES;
             std::mem::replace(&mut *turn, next)
         };
         let asked = Instant::now();
-        let answer = trio.revoke(node, &key.id).await?;
+        let answer = cluster.revoke(node, &key.id).await?;
         let answered = Instant::now();
         if answer.status != 200 {
             return Ok(None);
@@ -216,7 +216,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Who passed the gate is answered with the key's window; who did not, with that of the address.
+    /// The response to an admitted request has the key's window; to a refused one, the address's.
     fn request(&self, sent: Instant, answer: &Answer) -> anyhow::Result<Request> {
         let rate = answer.rate()?;
         let admitted = rate.limit == self.limit && answer.status != 429;

@@ -1,5 +1,5 @@
-//! The behaviour of storage, as one suite that is run on SQLite and, when `TELEPATH_TEST_POSTGRES_URL` names a server, on
-//! PostgreSQL. Each test gets a database of its own and leaves nothing behind.
+//! The behavior of the store, as one suite that runs on SQLite and, if `TELEPATH_TEST_POSTGRES_URL` is set, on
+//! PostgreSQL. Each test has its own database and removes it afterwards.
 
 mod accounts;
 mod admission;
@@ -54,7 +54,7 @@ use crate::store::Store;
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
-/// A database that a test may open as often as it likes, with a clock that stands still.
+/// A database that a test can open repeatedly, with a manual clock.
 pub(crate) struct Fixture {
     pub(crate) database: Database,
     pub(crate) clock: Arc<ManualClock>,
@@ -94,7 +94,7 @@ impl Fixture {
         Self::new(Database::Sqlite { path: folder.join("telepath.db") }, Place::Folder(folder))
     }
 
-    /// `None` when no server is there to test on.
+    /// `None` if no PostgreSQL server is configured.
     pub(crate) async fn postgres() -> Option<Self> {
         let url = std::env::var("TELEPATH_TEST_POSTGRES_URL").ok()?;
         let name = unique_name();
@@ -108,12 +108,12 @@ impl Fixture {
         self.try_open().await.unwrap()
     }
 
-    /// The same database once more, as a command opens it while a server runs.
+    /// Opens the same database again, as a command does while a server runs.
     pub(crate) async fn open_admin(&self) -> Arc<Store> {
         self.open_with(|options| options.role = ProcessRole::Admin).await
     }
 
-    /// Opens it with options that are not the usual ones.
+    /// Opens the database with non-default options.
     pub(crate) async fn open_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Arc<Store> {
         let mut options = StoreOptions::new(self.database.clone());
         change(&mut options);
@@ -132,7 +132,7 @@ impl Fixture {
         store.ensure_account("Example", KeyMode::Live, self.origin()).await.unwrap()
     }
 
-    /// A second account, which the product cannot make yet.
+    /// A second account, inserted directly.
     pub(crate) async fn other_account(&self, store: &Store) -> AccountId {
         let id: AccountId = store.new_id(self.clock.now()).unwrap();
         let values = crate::sql::binds![id.to_string(), vec![0; 32].as_slice()];
@@ -154,7 +154,7 @@ impl Fixture {
         (created, hash)
     }
 
-    /// A change that a key asks for.
+    /// The origin of a change requested with a key.
     pub(crate) fn by(&self, key: &CreatedKey) -> Origin {
         Origin { actor: Actor::Key(key.record.id), ..self.origin() }
     }
@@ -173,7 +173,7 @@ async fn run_on_server(url: &str, sql: String) {
     connection.close().await.unwrap();
 }
 
-/// Runs a test on a fixture and removes the database also when the test fails.
+/// Runs a test and removes the database even if the test fails.
 async fn on<F, T>(fixture: Fixture, test: F)
 where
     F: FnOnce(Arc<Fixture>) -> T,
@@ -192,7 +192,7 @@ where
     }
 }
 
-/// Makes a test of each function for each database.
+/// Generates a test of each function for each database.
 macro_rules! behaviour {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {
@@ -241,7 +241,7 @@ pub(crate) async fn select(store: &Store, sql: &'static str, values: Vec<Value>)
     store.backend.read().await.unwrap().fetch_all(sql, values).await.unwrap()
 }
 
-/// A request that was let in and answered with 200, as the gate notes it.
+/// A request that was admitted and answered with 200, as the API records it.
 pub(crate) fn answered(store: &Store, account: AccountId, key: KeyId, hash: &HashedKey) -> Answered<'static> {
     Answered {
         account,
@@ -263,7 +263,7 @@ pub(crate) fn answered(store: &Store, account: AccountId, key: KeyId, hash: &Has
     }
 }
 
-/// The events of a subject, as webhooks will get them.
+/// The webhook bodies of a subject's events.
 pub(crate) async fn events_of(store: &Store, subject: &str) -> Vec<serde_json::Value> {
     let sql = "SELECT payload FROM outbox_events WHERE subject = $1 ORDER BY sequence";
     let rows = select(store, sql, crate::sql::binds![subject]).await;

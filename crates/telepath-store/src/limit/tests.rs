@@ -1,5 +1,5 @@
-//! The behaviour of a window, as one suite for both places where windows are counted: a key's own memory and, when
-//! `TELEPATH_TEST_REDIS_URL` names a server, Redis.
+//! The behavior of a window, as one suite for both implementations: a key's own memory and, if
+//! `TELEPATH_TEST_REDIS_URL` is set, Redis.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use super::redis::{NoReply, RedisWindows};
 use super::{OutagePolicy, SharedWindows};
 use crate::key_table::entry::{TakeResult, WindowContext};
 
-/// Counts for one key that nobody else has.
+/// Counts for a key that only this test uses.
 #[derive(Clone)]
 enum Counter {
     Memory(Arc<Mutex<Window>>, Phase),
@@ -21,7 +21,7 @@ enum Counter {
 }
 
 impl Counter {
-    /// Its windows do not end within the next seconds.
+    /// A phase whose windows do not end within the next seconds.
     fn quiet_phase() -> Phase {
         let second = SystemClock.now().unix_seconds();
         let mut id = [0; 16];

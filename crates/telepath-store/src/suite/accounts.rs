@@ -1,4 +1,4 @@
-//! What an account decides for its keys: presets, and what becomes of keys seen in clear.
+//! An account's settings for its keys: presets, and the policy for keys seen in cleartext.
 
 use std::sync::Arc;
 

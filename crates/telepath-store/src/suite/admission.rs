@@ -1,4 +1,4 @@
-//! The key table under fire: what was taken away is never admitted, and windows are exact.
+//! The key table under concurrency: a revoked right is never admitted, and windows are exact.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
@@ -22,14 +22,14 @@ behaviour! {
 
 const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
-/// A way to take a secret's power away.
+/// A way to withdraw a secret.
 #[derive(Clone, Copy)]
 enum Withdrawal {
     Revocation,
     Rotation,
 }
 
-/// Hammers keys with one secret each while that secret's power is taken away.
+/// Sends requests with keys of one secret each while the secret is withdrawn.
 async fn race(fixture: Arc<Fixture>, withdrawal: Withdrawal) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
@@ -59,7 +59,7 @@ async fn race(fixture: Arc<Fixture>, withdrawal: Withdrawal) {
                 }
             })
         };
-        // Some of the requests came in before the change began, and are judged after it.
+        // Some requests arrived before the change began and are decided after it.
         let early = NOON.minus(Duration::from_secs(3));
         let threads: Vec<_> = [NOON, early, NOON, early].into_iter().map(hammer).collect();
         tokio::task::block_in_place(|| begun.wait());
@@ -139,7 +139,7 @@ async fn a_change_is_applied_even_if_its_caller_is_cancelled(fixture: Arc<Fixtur
     let handle = store.keys().find(&hash).unwrap();
     {
         let revoking = store.revoke_key(account, created.record.id, None, fixture.origin());
-        // Asked once and then dropped, as a request is whose client hangs up.
+        // Polled once and then dropped, like a request whose client disconnects.
         let answered = tokio::select! {
             biased;
             _ = revoking => true,
@@ -169,9 +169,9 @@ async fn a_key_in_doubt_is_refused_until_resolved(fixture: Arc<Fixture>) {
     assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
     store.close().await;
     store.keys().mark_in_doubt(created.record.id);
-    // The database is closed, so the doubt cannot be settled; and there is nothing to write.
+    // The database is closed, so the doubt cannot be resolved; and there is nothing to write.
     assert_eq!(store.flush_usage().await.ok(), Some(0));
-    // With several servers a closed store has no lease either.
+    // On PostgreSQL a closed store has no lease either.
     assert!(matches!(
         store.keys().admit(&handle, &hash, ADDRESS, NOON),
         Admission::InDoubt | Admission::NoLease

@@ -1,4 +1,4 @@
-//! Mails that are owed for alerts: claimed by one server, tried again after longer and longer waits, and given up.
+//! Pending alert mails: claimed by one server, retried with increasing delays, and given up.
 
 use std::sync::Arc;
 use std::time::Duration;

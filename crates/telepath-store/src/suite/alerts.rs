@@ -1,4 +1,4 @@
-//! Alerts: raised once per cooldown, with their event, and never about somebody else's key.
+//! Alerts: raised once per cooldown, with their event, and never about another account's key.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Calls: their life, their events, and how lists of them are filtered and ordered.
+//! Calls: start, end, events, and filtering and ordering of lists.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,7 +155,7 @@ async fn calls_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-/// Calls that started a second apart: the first failed without figures, the last is live.
+/// Calls that started a second apart: the first failed without metrics, the last is live.
 async fn five_calls(store: &Store, account: AccountId, trunk: TrunkId) -> Vec<CallId> {
     let mut ids = Vec::new();
     for (number, latency) in [(0_u32, None), (1, Some(300)), (2, Some(100)), (3, Some(200))] {
@@ -267,7 +267,7 @@ async fn calls_left_live_by_a_crash_end_at_the_last_heartbeat(fixture: Arc<Fixtu
     store.flush_usage().await.unwrap();
     let alive: Timestamp = store.now();
     fixture.clock.advance(Duration::from_hours(24));
-    // Not the calls but the store goes away, as the process does in a crash, and with it the thread that says it lives.
+    // As in a crash, the store is not closed; the thread that renews its lease just stops.
     store.cluster.isolate().await;
     store.backend.close().await;
     let store = fixture.open().await;

@@ -1,4 +1,4 @@
-//! Several servers on one PostgreSQL database, each as a store of its own, with their windows in Redis where one is named.
+//! Several servers on one PostgreSQL database, each a store of its own, with windows in Redis if one is configured.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -24,11 +24,11 @@ use crate::sql::binds;
 use crate::store::Store;
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
-/// Much longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Much longer than any step takes.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Makes a test with two servers of each function.
-macro_rules! together {
+/// Generates a test with two servers of each function.
+macro_rules! with_two_servers {
     ($($name:ident),+ $(,)?) => {
         mod together {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,7 +39,7 @@ macro_rules! together {
     };
 }
 
-together! {
+with_two_servers! {
     what_one_server_has_changed_all_servers_know_when_it_has_answered,
     servers_share_one_window,
     a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up,
@@ -62,7 +62,7 @@ async fn open(fixture: &Fixture, windows: &WindowOptions) -> Result<Arc<Store>, 
     Store::open(options, fixture.context.clone()).await
 }
 
-/// A test with two servers, where both PostgreSQL and Redis are named.
+/// Runs a test with two servers, if both PostgreSQL and Redis are configured.
 async fn with_two<F, T>(test: F)
 where
     F: FnOnce(Arc<Fixture>, Arc<Store>, Arc<Store>) -> T + Send + 'static,
@@ -79,14 +79,14 @@ where
     .await;
 }
 
-/// Until the condition holds; other tasks go on meanwhile.
+/// Waits until the condition holds, while other tasks run.
 async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let waiting = async {
         while !holds().await {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(TIMEOUT, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 fn is_admitted(admission: Admission) -> bool {
@@ -218,7 +218,7 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
     until("the other moves", || async { beats().await > before + 1 }).await;
     look(seen).await;
     assert_eq!(status(lost.id).await.status, CallStatus::Connected, "its server lives");
-    // As a kill does it: nothing is taken back.
+    // As in a kill, nothing is released.
     other.cluster.isolate().await;
     drop(other);
     let gone = async {
@@ -227,7 +227,7 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
             earlier = look(earlier).await;
         }
     };
-    tokio::time::timeout(PATIENCE, gone).await.expect("the other is found to be gone");
+    tokio::time::timeout(TIMEOUT, gone).await.expect("the other is found to be gone");
     let closed = status(lost.id).await;
     assert_eq!((closed.status, closed.end_time), (CallStatus::Disconnected, Some(alive)));
     assert_eq!(status(kept.id).await.status, CallStatus::Connected);
@@ -257,11 +257,11 @@ async fn a_commit_of_another_process_wakes_the_sender() {
         let (server, non_member) = (fixture.open().await, fixture.open_admin().await);
         let account = fixture.account(&non_member).await.id;
         webhooks::make(&fixture, &non_member, account, webhooks::draft("announced")).await;
-        // The server may be rung for other reasons when it starts to listen, and at its first look at the others; every
-        // ring is used up, so the last of these have only one.
+        // The server may also be notified when it starts to listen and at its first check of the others. Each
+        // notification is consumed, so the last iterations have only the one under test.
         for _ in 0..8 {
             fixture.key(&non_member, account, new_key("announced")).await;
-            tokio::time::timeout(PATIENCE, server.wait_for_commit()).await.expect("the event is announced");
+            tokio::time::timeout(TIMEOUT, server.wait_for_commit()).await.expect("the event is announced");
         }
         non_member.close().await;
         server.close().await;
@@ -294,7 +294,7 @@ async fn an_admin_process_changes_keys_and_admits_no_requests(fixture: Arc<Fixtu
     non_member.close().await;
 }
 
-/// An address at which nobody listens.
+/// An address without a listener.
 fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

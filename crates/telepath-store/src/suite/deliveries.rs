@@ -1,5 +1,5 @@
-//! Deliveries: an event and its deliveries are one transaction, a delivery has one sender at a time, and what fails is
-//! tried again, given up, held and brought back as the domain decides.
+//! Deliveries: an event and its deliveries are one transaction, a delivery has one lease at a time, and failures are
+//! retried, exhausted, held and recovered as the domain decides.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -175,7 +175,7 @@ async fn concurrent_senders_claim_each_delivery_once(fixture: Arc<Fixture>) {
     let taken = join_all((0..12).map(|_| claim(&store, &webhook, 7))).await;
     let ids: Vec<_> = taken.iter().flatten().map(|claimed| claimed.id).collect();
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "none was taken twice");
-    // Processes that choose at the same moment may leave some to the next look.
+    // Processes that claim at the same moment may leave some for the next claim.
     let rest: Vec<_> = claim(&store, &webhook, 60).await.into_iter().map(|claimed| claimed.id).collect();
     assert_eq!(ids.len() + rest.len(), 60);
     store.close().await;
@@ -218,7 +218,7 @@ async fn status_410_disables_the_endpoint_and_holds_its_events_until_recovery(fi
     let mut claimed = claim(&store, &webhook, 2).await;
     let gone = finish(&store, &claimed.pop().unwrap(), Some(ErrorClass::Gone)).await;
     assert_eq!(gone, Turn::Disable(DisabledReason::Gone));
-    // The other one that was under way comes to its own end.
+    // The other attempt in flight finishes on its own.
     finish(&store, &claimed.pop().unwrap(), Some(ErrorClass::Connect)).await;
     event(&fixture, &store, account).await;
     let shown = store.get_webhook(account, webhook.id).await.unwrap().unwrap();
@@ -266,7 +266,7 @@ async fn a_long_failing_endpoint_raises_a_warning_and_is_disabled(fixture: Arc<F
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
     let mut turns = Vec::new();
-    // An event every six hours, each tried once here: 21 failures in five days.
+    // An event every six hours, each attempted once: 21 failures in five days.
     for hours in (0..=120).step_by(6) {
         event(&fixture, &store, account).await;
         let claimed = claim(&store, &webhook, 1).await.pop().unwrap();

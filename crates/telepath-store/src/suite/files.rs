@@ -1,4 +1,4 @@
-//! What is particular to SQLite: its file, its copies and its migrations; and that both databases get the same schema.
+//! SQLite: its file, its backups and its migrations; and the schema that both databases share.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::options::Database;
 use crate::sql::Connection;
 use crate::sqlite;
 
-/// Migrations that only a test knows; each adds a table.
+/// Migrations that only these tests have; each adds a table.
 const LATER: [&str; 7] = [
     "CREATE TABLE later_1 (n INTEGER) STRICT",
     "CREATE TABLE later_2 (n INTEGER) STRICT",
@@ -21,12 +21,12 @@ const LATER: [&str; 7] = [
     "CREATE TABLE later_7 (n INTEGER) STRICT",
 ];
 
-/// The version that this program's own migrations end with.
+/// The version of this program's last migration.
 fn newest() -> i64 {
     MIGRATIONS.last().unwrap().version
 }
 
-/// This program's migrations and as many later ones.
+/// This program's migrations plus `later` more.
 fn migrations_with(later: usize) -> Vec<Migration> {
     let later = LATER.iter().zip(newest() + 1..).take(later).map(|(script, version)| Migration {
         version,
@@ -54,7 +54,7 @@ fn copies(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The journal files that looking into a copy leaves beside it.
+/// The journal files that reading a backup leaves beside it.
 fn is_journal(path: &Path) -> bool {
     let name = path.to_string_lossy();
     name.ends_with("-shm") || name.ends_with("-wal")

@@ -1,4 +1,4 @@
-//! Nobody hands out or changes more than they have, and what they have is asked at the moment of the change.
+//! Nobody grants or changes more than they have, and their rights are re-read in the transaction of the change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +108,7 @@ async fn a_right_revoked_moments_ago_cannot_be_granted(fixture: Arc<Fixture>) {
     let (account, by) = (grantor.record.account_id, fixture.by(&grantor));
     let narrow = KeyPatch { rate_limit: Some(limit(10)), ..KeyPatch::default() };
     store.update_key(account, grantor.record.id, narrow, fixture.origin()).await.unwrap();
-    // The request was admitted before; what counts is what the key has now.
+    // The request was admitted earlier; what counts are the key's rights now.
     assert_eq!(fields(store.create_key(account, weak(), by).await.unwrap_err()), ["rate_limit_per_minute"]);
     let reader = KeyPatch { scopes: Some(ScopeSet::of(&[Scope::CallsRead])), ..KeyPatch::default() };
     store.update_key(account, grantor.record.id, reader, fixture.origin()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A request with an `Idempotency-Key` is carried out once, whatever breaks in between.
+//! An idempotent request runs once, whatever fails in between.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,7 +114,7 @@ async fn a_rejected_request_can_be_retried(fixture: Arc<Fixture>) {
     store.end_idempotent_request(first, None).await.unwrap();
     let second = claim(&fixture, &store, once(account, "k", "another body")).await;
     assert_ne!(first, second);
-    // Of this one something was changed, but there is no answer that could be kept.
+    // This attempt changed something but has no response that can be stored.
     let key = store.create_key(account, new_key("made"), as_attempt(&fixture, second)).await.unwrap();
     store.end_idempotent_request(second, None).await.unwrap();
     let lost = Verdict::Lost(Some(key.record.id.to_string()));
@@ -132,7 +132,7 @@ async fn a_crash_leaves_committed_and_uncommitted_attempts_distinguishable(fixtu
     store.close().await;
     let store = fixture.open().await;
     if let Database::Postgres { .. } = fixture.database {
-        // Another server may still be at work on the same database, so here only time tells.
+        // Another server may still be working on the same database, so here only time decides.
         let early = begin(&fixture, &store, once(account, "never", "b")).await;
         assert_eq!(early, IdempotencyClaim::Before(Verdict::InUse));
         fixture.clock.advance(ATTEMPT_WITHIN);

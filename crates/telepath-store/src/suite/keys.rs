@@ -1,4 +1,4 @@
-//! Keys: what is kept of them, who sees them, and how they change.
+//! Keys: what is stored, who sees them, and how they change.
 
 use std::sync::Arc;
 use std::time::Duration;

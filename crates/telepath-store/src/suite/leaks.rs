@@ -1,4 +1,4 @@
-//! Keys that are not secret any more.
+//! Leaked keys.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The request log as it is read: pages without gaps and doubles in both directions, filters, bounds.
+//! Reading the request log: pages without gaps or duplicates in both directions, filters, bounds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ behaviour! {
     a_logged_request_is_returned_with_its_details,
 }
 
-/// Answers `count` requests, `each` to a segment, one every second.
+/// Records `count` requests, one per second, `each` per segment.
 async fn answer(
     fixture: &Fixture,
     store: &Store,
@@ -37,7 +37,7 @@ async fn answer(
         }
     }
     store.flush_usage().await.unwrap();
-    // Servers on one database show a moment later what came in.
+    // On PostgreSQL, forward reads lag behind.
     fixture.clock.advance(Duration::from_secs(3));
 }
 

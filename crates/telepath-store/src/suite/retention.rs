@@ -1,4 +1,4 @@
-//! Months of virtual time: what is old goes, and nothing else.
+//! Months of virtual time: expired rows are deleted, and nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +44,8 @@ async fn usage_buckets_expire(fixture: Arc<Fixture>) {
     };
     assert_eq!(kept().await, [740, 740, 740]);
     let expired = store.expire_usage(Retention::default()).await.unwrap();
-    // The last request was a day ago. A bucket goes when its beginning is older than its span is kept: 48 hours, 90 days,
-    // 730 days, the last counted from midnight.
+    // The last request was a day ago. A bucket expires when its start is older than the retention of its span: 48
+    // hours, 90 days, 730 days, the last counted from midnight.
     assert_eq!(kept().await, [2, 90, 729]);
     assert_eq!(expired.buckets, 738 + 650 + 11);
     assert_eq!(store.expire_usage(Retention::default()).await.unwrap().buckets, 0);

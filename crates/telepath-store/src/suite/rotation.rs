@@ -1,4 +1,4 @@
-//! Rotation: one identity, several secrets, and an end for each of them that holds.
+//! Rotation: one key, several secrets, and a reliable end for each of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,7 +175,7 @@ async fn working_secrets_are_bounded_and_ended_ones_are_deleted_oldest_first(fix
     }
     let key = store.get_key(account, id).await.unwrap().unwrap();
     let ended = key.secrets.iter().filter(|secret| secret.status(store.now()) == SecretStatus::Ended).count();
-    // The one that ended in the last rotation came after the count.
+    // The secret that ended in the last rotation was not counted yet.
     assert_eq!((key.secrets.len(), ended), (MAX_ENDED_SECRETS + 2, MAX_ENDED_SECRETS + 1));
     assert!(store.keys().find(&first).is_none(), "the first one was forgotten");
     store.close().await;

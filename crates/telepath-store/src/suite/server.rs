@@ -1,4 +1,4 @@
-//! What is particular to PostgreSQL: who migrates it, and a connection that breaks before the commit is answered.
+//! PostgreSQL: migration, and a connection that breaks before the commit is confirmed.
 
 use std::sync::Arc;
 

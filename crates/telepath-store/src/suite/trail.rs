@@ -1,4 +1,4 @@
-//! The audit trail and the master key: what was tampered with or does not belong is noticed.
+//! The audit trail and the master key: tampering and a wrong key are detected.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Transactions: what fails leaves nothing and hurts nobody else, and what is numbered has no gaps.
+//! Transactions: a failure leaves nothing and affects nobody else, and sequences have no gaps.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ async fn a_failed_or_panicking_change_does_not_affect_its_group(fixture: Arc<Fix
         1 => Fate::Fails,
         _ => Fate::Panics,
     };
-    // While the first holds the writer, all others gather behind it and become one group.
+    // While the first change blocks the writer, the others queue behind it and become one group.
     let others = join_all((0..30).map(|number| insert(&store, number, fate(number))));
     let release = async {
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Trunks: their names are unique, their secrets are sealed, and their calls outlive them.
+//! Trunks: usernames are unique, secrets are sealed, and calls outlive their trunk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

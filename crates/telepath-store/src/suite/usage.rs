@@ -1,4 +1,4 @@
-//! Counters, buckets and addresses: each request is in them exactly once, whatever happens in between.
+//! Counters, buckets and addresses: each request is counted exactly once, whatever fails in between.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,7 @@ async fn a_rejected_request_is_counted_but_does_not_update_last_use(fixture: Arc
     store.close().await;
 }
 
-/// The requests of all keys together.
+/// The requests of all keys.
 async fn counted(store: &Store) -> i64 {
     let counted = select(store, "SELECT CAST(sum(request_count) AS BIGINT) AS n FROM keys", vec![]).await;
     let buckets = "SELECT CAST(sum(requests) AS BIGINT) AS n FROM usage_buckets WHERE span = 'day'";
@@ -93,7 +93,7 @@ async fn an_interrupted_rollup_resumes(fixture: Arc<Fixture>) {
         store.requests().record(&answered(&store, account, key, &hash));
     }
     assert_eq!(store.flush_usage().await.unwrap(), 1);
-    // As if the first half had been added by a process that then was killed.
+    // As if a process had been killed after adding the first half.
     execute(&store, "UPDATE request_segments SET folded = 8", vec![]).await;
     let keys = select(&store, "SELECT id FROM keys ORDER BY id", vec![]).await;
     let later = keys.iter().filter(|row| {
@@ -124,7 +124,7 @@ async fn concurrent_rollups_count_each_request_once(fixture: Arc<Fixture>) {
             store.flush_usage().await.unwrap();
         }
         let (first, second) = tokio::join!(one.roll_up_usage(), other.roll_up_usage());
-        // One may be told that the other was quicker, or in the way; nothing is lost by it.
+        // One may report a conflict with the other; nothing is lost.
         assert!(first.is_ok() || second.is_ok());
     }
     one.roll_up_usage().await.unwrap();

@@ -1,4 +1,4 @@
-//! The watch over the use of keys: each minute is looked at once, also by several servers, and what is unusual is raised.
+//! The usage rules: each minute is evaluated once, even by several servers, and unusual use raises an alert.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ behaviour! {
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// Writes what the request log leaves behind of one minute.
+/// Writes the rollup of one minute.
 async fn used(store: &Store, key: KeyId, at: Timestamp, status: u32, requests: u32, address: &str) {
     let start = at.unix_ms().div_euclid(60_000) * 60_000;
     let bucket = "INSERT INTO usage_buckets (key_id, span, start, route, status, requests, duration_us) \
@@ -76,7 +76,7 @@ async fn a_key_used_before_its_first_evaluation_is_not_idle(fixture: Arc<Fixture
     fixture.clock.advance(store.alert_settings().idle * 2);
     let sql = "UPDATE keys SET last_used_at = $2 WHERE id = $1";
     execute(&store, sql, binds![key.to_string(), fixture.clock.now()]).await;
-    // What the migration does to the keys that it finds.
+    // What the migration does to existing keys.
     let script = crate::migrate::MIGRATIONS.iter().find(|step| step.name == "0004_alerts").unwrap().postgres;
     let seed = &script[script.find("INSERT INTO key_watches").unwrap()..];
     execute(&store, seed, vec![]).await;
@@ -88,7 +88,7 @@ async fn a_key_used_before_its_first_evaluation_is_not_idle(fixture: Arc<Fixture
     store.close().await;
 }
 
-/// A key that was used for longer than it is learned.
+/// A key that was used for longer than the learning period.
 async fn known_key(fixture: &Fixture, store: &Store) -> (AccountId, KeyId) {
     let account = fixture.account(store).await.id;
     let key = fixture.key(store, account, new_key("one")).await.0.record.id;
@@ -145,7 +145,7 @@ async fn many_minutes_are_evaluated_in_batches(fixture: Arc<Fixture>) {
          SELECT $1, 'minute', $2 + n * 60000, 'GET /v1/whoami', 429, 3, 0 FROM minutes";
     execute(&store, sql, binds![keys[0].to_string(), start]).await;
     fixture.clock.advance(MINUTE * 600);
-    // Two groups of keys; three steps for the one with 501 minutes.
+    // Two groups of keys; three transactions for the key with 501 minutes.
     assert_eq!(store.evaluate_usage_rules().await.unwrap(), 70 + 2);
     assert_eq!(raised(&store, account).await, [(AlertRule::LimitRiding, keys[0])]);
     assert_eq!(store.evaluate_usage_rules().await.unwrap(), 0);

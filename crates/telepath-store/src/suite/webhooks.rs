@@ -1,4 +1,4 @@
-//! Webhook endpoints: their secrets are sealed, their rotations overlap, and they belong to their account.
+//! Webhook endpoints: secrets are sealed, rotations overlap, and endpoints belong to their account.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(super) fn enable() -> WebhookPatch {
     WebhookPatch { status: Some(WebhookStatus::Active), ..WebhookPatch::default() }
 }
 
-/// The secrets that would sign a delivery now, the newest first.
+/// The secrets that would sign a delivery now, newest first.
 async fn signing(fixture: &Fixture, store: &Store, account: AccountId, webhook: &Webhook) -> Vec<String> {
     store.test_webhook(account, webhook.id, fixture.origin()).await.unwrap();
     let grant = DeliveryQuota { webhook: webhook.id, deliveries: 1 };

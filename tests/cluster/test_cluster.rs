@@ -1,4 +1,4 @@
-//! Three servers on one PostgreSQL and one Redis, each reaching them over links of its own.
+//! Three servers on one PostgreSQL and one Redis, each with its own proxies to them.
 
 use std::path::Path;
 
@@ -15,44 +15,44 @@ use crate::support::server::Home;
 use crate::support::waiting::until;
 use crate::support::{CreatedKey, Server};
 
-/// How many servers.
+/// The number of servers.
 pub(crate) const NODES: usize = 3;
 
-/// A server and its links.
+/// A server and its proxies.
 pub(crate) struct Node {
     pub(crate) server: Server,
     pub(crate) database: Proxy,
     pub(crate) windows: Proxy,
 }
 
-pub(crate) struct Trio {
+pub(crate) struct TestCluster {
     pub(crate) nodes: Vec<Node>,
-    /// May do everything.
+    /// A key with every scope that the tests need.
     pub(crate) admin: CreatedKey,
     _database: Database,
 }
 
-/// Where the shared windows are; its name is in the environment for these tests alone.
+/// `host:port` of the Redis in `TELEPATH_TEST_REDIS_URL`.
 pub(crate) fn redis() -> anyhow::Result<String> {
     let url = std::env::var("TELEPATH_TEST_REDIS_URL").context("TELEPATH_TEST_REDIS_URL names a Redis")?;
-    let place = url.strip_prefix("redis://").context("a redis:// URL")?;
-    Ok(place.split('/').next().unwrap_or(place).to_owned())
+    let authority = url.strip_prefix("redis://").context("a redis:// URL")?;
+    Ok(authority.split('/').next().unwrap_or(authority).to_owned())
 }
 
-/// The same database by another address.
+/// The database URL with the proxy's address.
 fn through(url: &str, proxy: &Proxy) -> anyhow::Result<String> {
-    let (user, place) = url.rsplit_once('@').context("a database URL with a user")?;
-    let (_, name) = place.split_once('/').context("a database URL with a database")?;
+    let (user, authority) = url.rsplit_once('@').context("a database URL with a user")?;
+    let (_, name) = authority.split_once('/').context("a database URL with a database")?;
     Ok(format!("{user}@{}/{name}", proxy.address))
 }
 
 /// `host:port` of a database URL.
-fn place_of(url: &str) -> anyhow::Result<&str> {
-    let (_, place) = url.rsplit_once('@').context("a database URL with a user")?;
-    Ok(place.split('/').next().unwrap_or(place))
+fn host_and_port(url: &str) -> anyhow::Result<&str> {
+    let (_, authority) = url.rsplit_once('@').context("a database URL with a user")?;
+    Ok(authority.split('/').next().unwrap_or(authority))
 }
 
-/// The settings of a server that counts with the others.
+/// The settings of a server that uses the shared limiter.
 pub(crate) fn shared(redis: &str, prefix: &str, name: &str) -> Vec<(&'static str, String)> {
     vec![
         ("TELEPATH_CLUSTER_REDIS_URL", format!("redis://{redis}")),
@@ -65,7 +65,7 @@ pub(crate) fn master_key(path: &Path) -> (&'static str, String) {
     ("TELEPATH_MASTER_KEY_FILE", path.join("master.key").to_string_lossy().into_owned())
 }
 
-impl Trio {
+impl TestCluster {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let database = Database::postgres();
         let url = database.url().context("a database URL")?;
@@ -73,13 +73,13 @@ impl Trio {
         let mut nodes: Vec<Node> = Vec::new();
         let mut admin = None;
         for number in 0..NODES {
-            let to_database = Proxy::to(place_of(&url)?).await?;
+            let to_database = Proxy::to(host_and_port(&url)?).await?;
             let to_windows = Proxy::to(&redis()?).await?;
             let mut settings = shared(&to_windows.address.to_string(), &prefix, &format!("node-{number}"));
             settings.extend(nodes.first().map(|first| master_key(&first.server.data())));
             let home = Home::on(Database::Elsewhere { url: through(&url, &to_database)? }, settings);
             if admin.is_none() {
-                // Makes the master key that the others are given.
+                // Also creates the master key for the other servers.
                 admin = Some(home.create_key(&ADMIN).await?);
             }
             let server = home.start().await?;
@@ -99,53 +99,53 @@ impl Trio {
         self.connect(node).await?.send(call).await
     }
 
-    /// Makes a key at one of the servers, which must be able to.
-    pub(crate) async fn make_key(&self, node: usize, name: &str, limit: u64) -> anyhow::Result<CreatedKey> {
+    /// Creates a key on a server, retrying while it responds 503.
+    pub(crate) async fn create_key(&self, node: usize, name: &str, limit: u64) -> anyhow::Result<CreatedKey> {
         let draft = json!({
             "name": name, "preset": "custom", "scopes": ["trunks:read"], "rate_limit_per_minute": limit,
         });
-        let answer = until("a key is made", || async {
+        let answer = until("a key is created", || async {
             let call = Call::new(Method::POST, "/v1/keys").key(&self.admin.secret).json(&draft);
-            Ok(Some(self.send(node, call).await?).filter(is_an_answer))
+            Ok(Some(self.send(node, call).await?).filter(is_decided))
         });
         CreatedKey::from_json(&answer.await?.expect(201)?)
     }
 
-    /// Asks for a revocation once.
+    /// Sends one revocation.
     pub(crate) async fn revoke(&self, node: usize, key: &str) -> anyhow::Result<Answer> {
         let path = format!("/v1/keys/{key}/revoke");
         self.send(node, Call::new(Method::POST, &path).key(&self.admin.secret).json(&json!({}))).await
     }
 
-    /// Revokes at a server that must be able to.
-    pub(crate) async fn revoked(&self, node: usize, key: &str) -> anyhow::Result<()> {
+    /// Revokes a key on a server, retrying while it responds 503.
+    pub(crate) async fn revoke_successfully(&self, node: usize, key: &str) -> anyhow::Result<()> {
         let answer = until("a key is revoked", || async {
-            Ok(Some(self.revoke(node, key).await?).filter(is_an_answer))
+            Ok(Some(self.revoke(node, key).await?).filter(is_decided))
         });
         answer.await?.expect(200).map(drop)
     }
 
-    /// What a server says to a key at this moment.
+    /// The status of one request with a key.
     pub(crate) async fn status(&self, node: usize, key: &CreatedKey) -> anyhow::Result<u16> {
         Ok(self.send(node, Call::get("/v1/whoami").key(&key.secret)).await?.status)
     }
 
-    /// What a server that can judge a key says to it.
-    pub(crate) async fn judgement(&self, node: usize, key: &CreatedKey) -> anyhow::Result<u16> {
-        until("a key is judged", || async {
+    /// The status of a request with a key, retrying while the server responds 503.
+    pub(crate) async fn decided_status(&self, node: usize, key: &CreatedKey) -> anyhow::Result<u16> {
+        until("the server decides about a key", || async {
             Ok(Some(self.status(node, key).await?).filter(|status| *status != 503))
         })
         .await
     }
 
-    /// Heals all links and waits until every server admits again and can change something.
+    /// Restores all links and waits until every server admits and reads again.
     pub(crate) async fn heal(&self) -> anyhow::Result<()> {
         for node in &self.nodes {
             node.database.set(Weather::Clear);
             node.windows.set(Weather::Clear);
         }
         for node in 0..self.nodes.len() {
-            until(&format!("server {node} works again"), || async {
+            until(&format!("server {node} has recovered"), || async {
                 let admits = self.status(node, &self.admin).await? == 200;
                 let list = self.send(node, Call::get("/v1/keys?limit=1").key(&self.admin.secret)).await?;
                 Ok((admits && list.status == 200).then_some(()))
@@ -155,17 +155,17 @@ impl Trio {
         Ok(())
     }
 
-    /// Ends all of them in order.
+    /// Stops all servers.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         for node in &mut self.nodes {
-            ensure!(node.server.stop().await?.success(), "a server did not stop in order");
+            ensure!(node.server.stop().await?.success(), "a server did not stop cleanly");
         }
         Ok(())
     }
 }
 
-/// On a machine that is busy with other things a server may for a moment be without its lease or its windows, and says so.
-fn is_an_answer(answer: &Answer) -> bool {
+/// On a busy machine a server may briefly be without its lease or the shared limiter and respond 503.
+fn is_decided(answer: &Answer) -> bool {
     answer.status != 503
 }
 
