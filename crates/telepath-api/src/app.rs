@@ -17,8 +17,8 @@ use telepath_store::{AddressWindows, Store};
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::options::ApiOptions;
-use crate::router::router_and_document;
-use crate::routes;
+use crate::router::{Routes, routes};
+use crate::routes::RouteConflict;
 use crate::state::exports::ExportSlots;
 use crate::state::leaks::LeakQueue;
 use crate::state::{Readiness, Shared};
@@ -28,6 +28,17 @@ const REPORTS: RateLimit = match RateLimit::per_minute(10) {
     Some(limit) => limit,
     None => RateLimit::ONE,
 };
+
+/// The API cannot be assembled.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The system gave no random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// Two handlers have the same route.
+    #[error(transparent)]
+    Routes(#[from] RouteConflict),
+}
 
 /// The API.
 pub struct Api {
@@ -43,11 +54,11 @@ impl Api {
         store: Arc<Store>,
         live: Arc<dyn LiveCalls>,
         prometheus: PrometheusHandle,
-    ) -> Result<Arc<Self>, EntropyError> {
-        let (router, document) = router_and_document();
-        store.requests().name_routes(routes::labels());
+    ) -> Result<Arc<Self>, SetupError> {
+        let Routes { router, table, document } = routes()?;
+        store.requests().name_routes(table.labels());
         let request_ids = RequestIds::new(store.entropy().as_ref())?;
-        let metrics = Metrics::register(&store);
+        let metrics = Metrics::register(&store, &table);
         let shared = Arc::new(Shared {
             options,
             leaks: LeakQueue::new(Arc::clone(&store)),
@@ -60,6 +71,7 @@ impl Api {
             readiness: Readiness::new(true),
             storage_check: Mutex::default(),
             export_slots: ExportSlots::default(),
+            routes: table,
             document: Bytes::from(document),
             reporters: AddressWindows::new(REPORTS),
         });

@@ -28,24 +28,28 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: RequestId, window: WindowState,
     text.push(b'_');
     text.extend_from_slice(&id.encoded());
     ends[0] = text.len();
-    append_number(&mut text, limit);
+    append(&mut text, limit);
     ends[1] = text.len();
-    append_number(&mut text, remaining);
+    append(&mut text, remaining);
     ends[2] = text.len();
-    append_number(&mut text, u64::try_from(window.reset).unwrap_or(0));
+    append(&mut text, u64::try_from(window.reset).unwrap_or(0));
     ends[3] = text.len();
     text.extend_from_slice(b"\"default\";q=");
-    append_number(&mut text, limit);
+    append(&mut text, limit);
     text.extend_from_slice(b";w=60");
     ends[4] = text.len();
     text.extend_from_slice(b"\"default\";r=");
-    append_number(&mut text, remaining);
+    append(&mut text, remaining);
     text.extend_from_slice(b";t=");
-    append_number(&mut text, window.seconds_until_reset(now));
+    append(&mut text, window.seconds_until_reset(now));
     ends[5] = text.len();
     set_all(headers, &Bytes::from(text), ends);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+fn append(text: &mut Vec<u8>, number: u64) {
+    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// The policy's `w` is written as a text.
@@ -61,34 +65,5 @@ fn set_all(headers: &mut HeaderMap, text: &Bytes, ends: [usize; 6]) {
             headers.insert(name, value);
         }
         from = end;
-    }
-}
-
-/// In decimal digits, without the detour over the formatting of everything.
-fn append_number(text: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut place = digits.len();
-    loop {
-        place -= 1;
-        digits[place] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    text.extend_from_slice(&digits[place..]);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_in_full() {
-        for number in [0, 1, 9, 10, 99, 1_800_000_060, u64::from(u32::MAX), u64::MAX] {
-            let mut text = Vec::new();
-            append_number(&mut text, number);
-            assert_eq!(text, number.to_string().as_bytes());
-        }
     }
 }

@@ -20,7 +20,7 @@ use crate::auth::caller::Caller;
 use crate::error::ApiError;
 use crate::extract::json::{BodyTimeout, read_body};
 use crate::handler::run;
-use crate::routes::{Access, ROUTES, RouteMatch};
+use crate::routes::{Access, RouteMatch};
 use crate::state::Shared;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -34,10 +34,10 @@ const MAX_ANSWER: usize = 32 * 1024 * 1024;
 /// nothing.
 pub(crate) fn key_of(
     parts: &Parts,
-    matched: RouteMatch,
+    matched: RouteMatch<'_>,
     caller: &Caller,
 ) -> Option<Result<IdempotencyKey, ApiError>> {
-    let row = matched.row.and_then(|row| ROUTES.get(row)).filter(|_| parts.method == Method::POST)?;
+    let (_, row) = matched.row.filter(|_| parts.method == Method::POST)?;
     let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
     let value = values.next()?;
     match row.access {

@@ -4,11 +4,12 @@
 //! serves. Every request goes through [`Api::handle`], which admits it, runs its handler and completes the response.
 //!
 //! Imports run one way, from the top of this list to the bottom: `app`, `router`, `openapi`, `resources`,
-//! `idempotency`, `auth`, `state`, `extract`, `handler`, `error`, and the leaves `headers`, `metrics`, `options`, `refusal`
+//! `endpoint`, `idempotency`, `auth`, `state`, `extract`, `handler`, `error`, and the leaves `headers`, `metrics`, `options`, `refusal`
 //! and `routes`.
 
 mod app;
 mod auth;
+mod endpoint;
 mod error;
 mod extract;
 mod handler;
@@ -25,8 +26,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use app::Api;
+pub use app::{Api, SetupError};
 pub use extract::json::MAX_BODY_BYTES;
 pub use options::ApiOptions;
-pub use routes::{Access, ROUTES, RouteRow};
+pub use routes::RouteConflict;
 pub use state::Readiness;

@@ -12,7 +12,7 @@ use telepath_core::alert::AlertRule;
 use telepath_store::{PerThread, Store};
 
 use crate::refusal::Refusal;
-use crate::routes::{ROUTES, RouteMatch};
+use crate::routes::{RouteMatch, RouteTable};
 use durations::Durations;
 
 /// The name of the counter of answers.
@@ -21,7 +21,7 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The metrics of one route.
 struct RouteMetrics {
-    route: &'static str,
+    route: String,
     method: &'static str,
     counts: PerThread<Counts>,
 }
@@ -35,7 +35,7 @@ struct Counts {
 }
 
 impl RouteMetrics {
-    fn new(route: &'static str, method: &'static str) -> Self {
+    fn new(route: String, method: &'static str) -> Self {
         Self { route, method, counts: PerThread::default() }
     }
 
@@ -69,7 +69,7 @@ fn window_gauge() -> Gauge {
 
 /// All metrics of the API.
 pub(crate) struct Metrics {
-    /// In the order of [`ROUTES`].
+    /// In the order of the route table.
     routes: Vec<RouteMetrics>,
     /// What matches no row.
     unmatched: RouteMetrics,
@@ -117,7 +117,7 @@ impl ClusterMetrics {
 
 impl Metrics {
     /// Registers with the recorder that is in force.
-    pub(crate) fn register(store: &Store) -> Self {
+    pub(crate) fn register(store: &Store, routes: &RouteTable) -> Self {
         metrics::describe_counter!("telepath_api_refusals_total", "Requests refused by the auth pipeline.");
         metrics::describe_gauge!("telepath_keys", "API keys in the key table.");
         metrics::describe_counter!("telepath_alerts_raised_total", "Alerts raised by this process.");
@@ -126,8 +126,8 @@ impl Metrics {
             "SecuritySignals of dead or exposed keys for which there was no room."
         );
         Self {
-            routes: ROUTES.iter().map(|row| RouteMetrics::new(row.path, row.verb())).collect(),
-            unmatched: RouteMetrics::new("unmatched", "other"),
+            routes: routes.rows().iter().map(|row| RouteMetrics::new(row.path.clone(), row.verb())).collect(),
+            unmatched: RouteMetrics::new("unmatched".to_owned(), "other"),
             refusals: Refusal::ALL
                 .map(|refusal| counter!("telepath_api_refusals_total", "reason" => refusal.label())),
             keys: gauge!("telepath_keys"),
@@ -170,8 +170,8 @@ impl Metrics {
     }
 
     /// Counts one answer.
-    pub(crate) fn answered(&self, matched: RouteMatch, status: u16, took: Duration) {
-        let route = matched.row.and_then(|row| self.routes.get(row)).unwrap_or(&self.unmatched);
+    pub(crate) fn answered(&self, matched: RouteMatch<'_>, status: u16, took: Duration) {
+        let route = matched.row.and_then(|(place, _)| self.routes.get(place)).unwrap_or(&self.unmatched);
         let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
         let counts = route.counts.own();
         counts.by_class[class].fetch_add(1, Ordering::Relaxed);
@@ -188,7 +188,7 @@ impl Metrics {
         durations::describe(text);
         for metrics in routes() {
             let all = metrics.counts.all().map(|counts| &counts.durations);
-            durations::write(all, metrics.route, metrics.method, text);
+            durations::write(all, &metrics.route, metrics.method, text);
         }
     }
 

@@ -10,10 +10,9 @@ use serde_json::{Map, Value, json};
 use telepath_core::error::ErrorCode;
 use telepath_core::secret::KEY_PATTERN;
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-use crate::routes::{Access, ROUTES, RouteRow};
+use crate::endpoint::{Endpoints, endpoints};
+use crate::routes::{Access, RouteRow, RouteTable};
 use crate::state::AppState;
 
 #[derive(OpenApi)]
@@ -42,8 +41,8 @@ pub(crate) fn header() -> utoipa::openapi::OpenApi {
 }
 
 /// The route of the document.
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(openapi))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![openapi]
 }
 
 /// Show this document
@@ -71,7 +70,7 @@ fn correct_unsigned(value: &mut Value) {
 }
 
 /// Adds what all routes have in common, from the route table and the table of error codes.
-pub(crate) fn complete(document: &mut Value) {
+pub(crate) fn complete(document: &mut Value, routes: &RouteTable) {
     correct_unsigned(document);
     document["components"]["securitySchemes"] = json!({
         "bearer": {
@@ -87,8 +86,8 @@ pub(crate) fn complete(document: &mut Value) {
     document["components"]["parameters"] = common_parameters();
     withhold_secrets(&mut document["components"]["schemas"]);
     document["webhooks"] = events::section();
-    for row in ROUTES {
-        let operation = &mut document["paths"][row.path][row.verb().to_ascii_lowercase()];
+    for row in routes.rows() {
+        let operation = &mut document["paths"][row.path.as_str()][row.verb().to_ascii_lowercase()];
         if operation.is_object() {
             complete_operation(row, operation);
         }
@@ -106,15 +105,10 @@ fn complete_operation(row: &RouteRow, operation: &mut Value) {
             operation["description"] = json!(format!("{said}Needs the scope `{scope}`."));
         }
     }
-    if takes_idempotency_key(row) {
+    if row.access.takes_idempotency_key(&row.method) {
         add_idempotency_key(operation);
     }
-    // A POST that needs no body still refuses one that it does not understand.
-    let has_body = operation.get("requestBody").is_some() || row.verb() == "POST";
-    let has_query = operation["parameters"]
-        .as_array()
-        .is_some_and(|parameters| parameters.iter().any(|parameter| parameter["in"] == "query"));
-    for code in codes_of(row, has_body, has_query) {
+    for code in row.codes.iter().copied() {
         if is_common(code) {
             let reference = format!("#/components/responses/{}", code.status());
             operation["responses"][code.status().to_string()] = json!({"$ref": reference});
@@ -126,16 +120,12 @@ fn complete_operation(row: &RouteRow, operation: &mut Value) {
         for (status, response) in responses.iter_mut().filter(|(_, response)| response.get("$ref").is_none())
         {
             finish_response(status, response);
-            if takes_idempotency_key(row) && status.starts_with('2') {
+            if row.access.takes_idempotency_key(&row.method) && status.starts_with('2') {
                 let header = json!({"$ref": "#/components/headers/Idempotent-Replayed"});
                 response["headers"]["Idempotent-Replayed"] = header;
             }
         }
     }
-}
-
-fn takes_idempotency_key(row: &RouteRow) -> bool {
-    row.verb() == "POST" && !matches!(row.access, Access::Open | Access::Reporter)
 }
 
 /// Every `POST` of a known caller can be repeated without being carried out twice.
@@ -180,78 +170,6 @@ fn withhold_secrets(schemas: &mut Value) {
             }
         }
     }
-}
-
-/// Which codes a route can answer beside those that its handler declares.
-fn codes_of(row: &RouteRow, has_body: bool, has_query: bool) -> Vec<ErrorCode> {
-    let mut codes = vec![ErrorCode::HttpsRequired, ErrorCode::Internal, ErrorCode::Unavailable];
-    match row.access {
-        Access::Open => {
-            // What was not configured is not there.
-            codes.extend(row.path.ends_with("/security.txt").then_some(ErrorCode::NotFound));
-            return codes;
-        }
-        Access::Reporter => codes.push(ErrorCode::RateLimitExceeded),
-        Access::AnyKey | Access::Scope(_) => codes.extend([
-            ErrorCode::MissingApiKey,
-            ErrorCode::InvalidApiKey,
-            ErrorCode::IpNotAllowed,
-            ErrorCode::RateLimitExceeded,
-        ]),
-    }
-    if row.path.ends_with("/secret-scanning") {
-        codes.extend([ErrorCode::InvalidSignature, ErrorCode::NotFound]);
-    }
-    if matches!(row.access, Access::Scope(_)) {
-        codes.push(ErrorCode::InsufficientScope);
-    }
-    if has_query || has_body {
-        codes.push(ErrorCode::InvalidParams);
-    }
-    if has_body {
-        codes.extend([
-            ErrorCode::InvalidJson,
-            ErrorCode::RequestTimeout,
-            ErrorCode::BodyTooLarge,
-            ErrorCode::UnsupportedMediaType,
-        ]);
-    }
-    let asks_for_members = !row.path.contains("{id}") || row.path.ends_with("/recover");
-    if has_body && row.verb() == "POST" && asks_for_members {
-        codes.push(ErrorCode::MissingRequired);
-    }
-    if row.path.contains("{id}") {
-        let of_resource = [
-            ("/v1/trunks/", ErrorCode::TrunkNotFound),
-            ("/v1/calls/", ErrorCode::CallNotFound),
-            ("/v1/keys/", ErrorCode::KeyNotFound),
-            ("/v1/webhooks/", ErrorCode::WebhookNotFound),
-            ("/v1/deliveries/", ErrorCode::DeliveryNotFound),
-            ("/v1/alerts/", ErrorCode::AlertNotFound),
-        ];
-        codes
-            .extend(of_resource.iter().filter(|(path, _)| row.path.starts_with(path)).map(|(_, code)| *code));
-    }
-    if takes_idempotency_key(row) {
-        codes.extend([
-            ErrorCode::IdempotencyKeyInUse,
-            ErrorCode::IdempotencyAnswerLost,
-            ErrorCode::IdempotencyKeyReused,
-        ]);
-    }
-    if row.path.contains("{name}") {
-        codes.push(ErrorCode::PresetNotFound);
-    }
-    if row.path.contains("{secret_id}") {
-        codes.extend([ErrorCode::SecretNotFound, ErrorCode::SecretIsCurrent]);
-    }
-    if row.path.ends_with("/rotate") || row.path.ends_with("/rotate-all") {
-        codes.push(ErrorCode::TooManySecrets);
-    }
-    if row.path.ends_with("/rotate-all") {
-        codes.push(ErrorCode::TooManyKeys);
-    }
-    codes
 }
 
 /// Whether every route that can answer with the code's status answers it with the same codes.

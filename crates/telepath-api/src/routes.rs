@@ -1,18 +1,17 @@
-//! Every route with what it asks of its caller, in one table. Handlers prove the scope by an argument type; this table is
-//! what people, the OpenAPI document and the tests read, and a test fails when the two disagree.
-
-use std::sync::LazyLock;
+//! The route table: every route with its requirements and its errors. The table is built from the handlers; the OpenAPI
+//! document, the metrics, the request log and the tests read it.
 
 use axum::http::Method;
+use telepath_core::error::ErrorCode;
 use telepath_core::request::RouteNumber;
 use telepath_core::scope::Scope;
 
-/// What a route asks of its caller.
+/// What a route requires of its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Nothing.
     Open,
-    /// Nothing, but the caller's address has a strict window of its own here.
+    /// Nothing, but requests are limited by address.
     Reporter,
     /// A valid key.
     AnyKey,
@@ -20,19 +19,28 @@ pub enum Access {
     Scope(Scope),
 }
 
+impl Access {
+    /// Whether a request with this method may carry an `Idempotency-Key`: every `POST` of a known caller may.
+    pub(crate) fn takes_idempotency_key(self, method: &Method) -> bool {
+        *method == Method::POST && matches!(self, Access::AnyKey | Access::Scope(_))
+    }
+}
+
 /// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteRow {
-    /// The method. `GET` stands for `HEAD` too.
-    pub method: Method,
-    /// The path; a name in braces, such as `{id}`, is one segment.
-    pub path: &'static str,
-    /// What it asks of its caller.
-    pub access: Access,
+pub(crate) struct RouteRow {
+    /// `GET` stands for `HEAD` too.
+    pub(crate) method: Method,
+    /// The path template; a name in braces, such as `{id}`, matches one segment.
+    pub(crate) path: String,
+    /// What the route requires.
+    pub(crate) access: Access,
+    /// The errors that the route may return, in the order of the error table.
+    pub(crate) codes: Vec<ErrorCode>,
 }
 
 impl RouteRow {
-    /// The method as text.
+    /// The method as a label of metrics and logs.
     pub(crate) fn verb(&self) -> &'static str {
         [Method::GET, Method::POST, Method::PATCH, Method::DELETE]
             .iter()
@@ -42,150 +50,89 @@ impl RouteRow {
     }
 }
 
-const fn row(method: Method, path: &'static str, access: Access) -> RouteRow {
-    RouteRow { method, path, access }
+/// Two templates match the same path, or one is malformed.
+#[derive(Debug, thiserror::Error)]
+#[error("the route {path} conflicts with another: {source}")]
+pub struct RouteConflict {
+    path: String,
+    source: matchit::InsertError,
 }
 
-/// Every route.
-pub static ROUTES: &[RouteRow] = &[
-    row(Method::GET, "/v1/whoami", Access::AnyKey),
-    row(Method::GET, "/v1/trunks", Access::Scope(Scope::TrunksRead)),
-    row(Method::POST, "/v1/trunks", Access::Scope(Scope::TrunksWrite)),
-    row(Method::GET, "/v1/trunks/{id}", Access::Scope(Scope::TrunksRead)),
-    row(Method::PATCH, "/v1/trunks/{id}", Access::Scope(Scope::TrunksWrite)),
-    row(Method::DELETE, "/v1/trunks/{id}", Access::Scope(Scope::TrunksWrite)),
-    row(Method::POST, "/v1/trunks/{id}/rotate-sip-password", Access::Scope(Scope::TrunksWrite)),
-    row(Method::POST, "/v1/trunks/{id}/rotate-password", Access::Scope(Scope::TrunksWrite)),
-    row(Method::GET, "/v1/calls", Access::Scope(Scope::CallsRead)),
-    row(Method::GET, "/v1/calls/{id}", Access::Scope(Scope::CallsRead)),
-    row(Method::POST, "/v1/calls/{id}/hangup", Access::Scope(Scope::CallsWrite)),
-    row(Method::GET, "/v1/keys", Access::Scope(Scope::KeysRead)),
-    row(Method::POST, "/v1/keys", Access::Scope(Scope::KeysWrite)),
-    row(Method::GET, "/v1/keys/{id}", Access::Scope(Scope::KeysRead)),
-    row(Method::PATCH, "/v1/keys/{id}", Access::Scope(Scope::KeysWrite)),
-    row(Method::DELETE, "/v1/keys/{id}", Access::Scope(Scope::KeysWrite)),
-    row(Method::POST, "/v1/keys/{id}/revoke", Access::Scope(Scope::KeysWrite)),
-    row(Method::POST, "/v1/keys/{id}/rotate", Access::Scope(Scope::KeysWrite)),
-    row(Method::POST, "/v1/keys/{id}/secrets/{secret_id}/revoke", Access::Scope(Scope::KeysWrite)),
-    row(Method::POST, "/v1/keys/rotate-all", Access::Scope(Scope::KeysWrite)),
-    row(Method::POST, "/v1/keys/report-leak", Access::Reporter),
-    row(Method::POST, "/v1/keys/secret-scanning", Access::Reporter),
-    row(Method::GET, "/v1/key-presets", Access::Scope(Scope::KeysRead)),
-    row(Method::PATCH, "/v1/key-presets/{name}", Access::Scope(Scope::KeysWrite)),
-    row(Method::DELETE, "/v1/key-presets/{name}", Access::Scope(Scope::KeysWrite)),
-    row(Method::GET, "/v1/account", Access::Scope(Scope::KeysRead)),
-    row(Method::PATCH, "/v1/account", Access::Scope(Scope::KeysWrite)),
-    row(Method::GET, "/v1/keys/{id}/usage", Access::Scope(Scope::UsageRead)),
-    row(Method::GET, "/v1/requests", Access::Scope(Scope::AuditRead)),
-    row(Method::GET, "/v1/audit-events", Access::Scope(Scope::AuditRead)),
-    row(Method::GET, "/v1/audit-events/verify", Access::Scope(Scope::AuditRead)),
-    row(Method::GET, "/v1/alerts", Access::Scope(Scope::UsageRead)),
-    row(Method::POST, "/v1/alerts/{id}/acknowledge", Access::Scope(Scope::KeysWrite)),
-    row(Method::GET, "/v1/webhooks", Access::Scope(Scope::WebhooksRead)),
-    row(Method::POST, "/v1/webhooks", Access::Scope(Scope::WebhooksWrite)),
-    row(Method::GET, "/v1/webhooks/{id}", Access::Scope(Scope::WebhooksRead)),
-    row(Method::PATCH, "/v1/webhooks/{id}", Access::Scope(Scope::WebhooksWrite)),
-    row(Method::DELETE, "/v1/webhooks/{id}", Access::Scope(Scope::WebhooksWrite)),
-    row(Method::POST, "/v1/webhooks/{id}/rotate-secret", Access::Scope(Scope::WebhooksWrite)),
-    row(Method::POST, "/v1/webhooks/{id}/test", Access::Scope(Scope::WebhooksWrite)),
-    row(Method::POST, "/v1/webhooks/{id}/recover", Access::Scope(Scope::WebhooksWrite)),
-    row(Method::GET, "/v1/webhooks/{id}/deliveries", Access::Scope(Scope::WebhooksRead)),
-    row(Method::GET, "/v1/deliveries/{id}", Access::Scope(Scope::WebhooksRead)),
-    row(Method::POST, "/v1/deliveries/{id}/redeliver", Access::Scope(Scope::WebhooksWrite)),
-    row(Method::GET, "/livez", Access::Open),
-    row(Method::GET, "/readyz", Access::Open),
-    row(Method::GET, "/metrics", Access::Open),
-    row(Method::GET, "/openapi.json", Access::Open),
-    row(Method::GET, "/.well-known/telepath-key-pattern.json", Access::Open),
-    row(Method::GET, "/.well-known/security.txt", Access::Open),
-];
+/// Every route, and the search by path.
+#[derive(Debug, Clone)]
+pub(crate) struct RouteTable {
+    rows: Vec<RouteRow>,
+    /// The places of the rows of each path.
+    by_path: matchit::Router<Vec<usize>>,
+}
 
 /// What the table knows of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct RouteMatch {
-    /// The place of the row in [`ROUTES`], if path and method match.
-    pub(crate) row: Option<usize>,
-    /// The path of the table, if the path matches; for logs.
-    pub(crate) template: Option<&'static str>,
-    /// Whether the path is open to everybody.
+pub(crate) struct RouteMatch<'t> {
+    /// The place and the row of the route, if path and method match.
+    pub(crate) row: Option<(usize, &'t RouteRow)>,
+    /// The template, if the path matches.
+    pub(crate) template: Option<&'t str>,
+    /// Whether the path is open to every client.
     pub(crate) open: bool,
-    /// Whether the path is for those who report leaks.
-    pub(crate) reporter: bool,
 }
 
-impl RouteMatch {
+impl RouteMatch<'_> {
     /// The number of the route in the request log.
     pub(crate) fn number(self) -> Option<RouteNumber> {
-        self.row.and_then(|row| u16::try_from(row).ok()).map(RouteNumber)
+        self.row.and_then(|(place, _)| u16::try_from(place).ok()).map(RouteNumber)
     }
 
-    /// Whether the route is known and the template is the path.
+    /// Whether the route is for clients that report leaked keys.
+    pub(crate) fn is_for_reporters(self) -> bool {
+        self.row.is_some_and(|(_, row)| row.access == Access::Reporter)
+    }
+
+    /// Whether the route is known and its template has no parameters.
     pub(crate) fn is_one_path(self) -> bool {
-        self.row.is_some() && self.template.is_some_and(|template| !template.contains('{'))
+        self.row.is_some_and(|(_, row)| !row.path.contains('{'))
     }
 }
 
-/// What each route is called in the request log, in the order of its numbers.
-pub(crate) fn labels() -> Vec<String> {
-    ROUTES.iter().map(|row| format!("{} {}", row.verb(), row.path)).collect()
-}
-
-/// The most slashes that are told apart, and how many values of a byte are.
-const DEPTHS: usize = 8;
-const LETTERS: usize = 32;
-
-/// The places of the rows that a path could fit, by its [`group`]: a handful instead of all.
-static GROUPS: LazyLock<Box<[Vec<usize>]>> = LazyLock::new(|| {
-    let of_group = |wanted: usize| {
-        let rows = ROUTES.iter().enumerate();
-        rows.filter(|(_, row)| group(row.path) == wanted).map(|(place, _)| place).collect()
-    };
-    (0..DEPTHS * LETTERS).map(of_group).collect()
-});
-
-/// A number that a path shares with each template that it fits: from its slashes and from the byte behind `/v1/`, which is
-/// never a name's in a template.
-fn group(path: &str) -> usize {
-    let depth = path.bytes().filter(|byte| *byte == b'/').count() % DEPTHS;
-    let letter = path.as_bytes().get(4).map_or(0, |byte| usize::from(*byte) % LETTERS);
-    depth * LETTERS + letter
-}
-
-/// Finds a request in the table.
-pub(crate) fn find(method: &Method, path: &str) -> RouteMatch {
-    find_among(GROUPS.get(group(path)).map_or(&[], Vec::as_slice), method, path)
-}
-
-fn find_among(places: &[usize], method: &Method, path: &str) -> RouteMatch {
-    let method = if *method == Method::HEAD { &Method::GET } else { method };
-    let mut found = RouteMatch::default();
-    for (place, row) in places.iter().filter_map(|place| Some((*place, ROUTES.get(*place)?))) {
-        if fits(row.path, path) {
-            found.template = Some(row.path);
-            found.open = row.access == Access::Open;
-            found.reporter = row.access == Access::Reporter;
-            if row.method == *method {
-                found.row = Some(place);
-                break;
+impl RouteTable {
+    /// Builds the table from the rows of all handlers.
+    pub(crate) fn new(rows: Vec<RouteRow>) -> Result<Self, RouteConflict> {
+        let mut by_path = matchit::Router::new();
+        for (place, row) in rows.iter().enumerate() {
+            if rows[..place].iter().any(|earlier| earlier.path == row.path) {
+                continue;
             }
+            let same = rows.iter().enumerate().filter(|(_, other)| other.path == row.path);
+            let places = same.map(|(place, _)| place).collect();
+            by_path
+                .insert(row.path.clone(), places)
+                .map_err(|source| RouteConflict { path: row.path.clone(), source })?;
         }
+        Ok(Self { rows, by_path })
     }
-    found
-}
 
-/// Whether a path has the form of a template. Most templates differ from the path within a few bytes.
-fn fits(template: &str, path: &str) -> bool {
-    let (mut template, mut path) = (template.as_bytes(), path.as_bytes());
-    loop {
-        let same = template.iter().zip(path).take_while(|(one, other)| one == other && **one != b'{').count();
-        (template, path) = (&template[same..], &path[same..]);
-        let Some((b'{', _)) = template.split_first() else { return template.is_empty() && path.is_empty() };
-        let name = template.iter().position(|byte| *byte == b'}').map_or(template.len(), |end| end + 1);
-        let segment = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
-        if segment == 0 {
-            return false;
+    pub(crate) fn rows(&self) -> &[RouteRow] {
+        &self.rows
+    }
+
+    /// The name of each route in the request log, in the order of the route numbers.
+    pub(crate) fn labels(&self) -> Vec<String> {
+        self.rows.iter().map(|row| format!("{} {}", row.verb(), row.path)).collect()
+    }
+
+    /// Finds the route of a request.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> RouteMatch<'_> {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let Ok(found) = self.by_path.at(path) else { return RouteMatch::default() };
+        if found.params.iter().any(|(_, segment)| segment.is_empty()) {
+            return RouteMatch::default();
         }
-        (template, path) = (&template[name..], &path[segment..]);
+        let rows = || found.value.iter().filter_map(|place| Some((*place, self.rows.get(*place)?)));
+        RouteMatch {
+            row: rows().find(|(_, row)| row.method == *method),
+            template: rows().next().map(|(_, row)| row.path.as_str()),
+            open: rows().any(|(_, row)| row.access == Access::Open),
+        }
     }
 }
 
@@ -193,64 +140,58 @@ fn fits(template: &str, path: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn table() -> RouteTable {
+        let row = |method: Method, path: &str, access| {
+            let path = path.to_owned();
+            RouteRow { method, path, access, codes: Vec::new() }
+        };
+        RouteTable::new(vec![
+            row(Method::GET, "/v1/keys", Access::AnyKey),
+            row(Method::GET, "/v1/keys/{id}", Access::AnyKey),
+            row(Method::PATCH, "/v1/keys/{id}", Access::AnyKey),
+            row(Method::POST, "/v1/keys/rotate-all", Access::AnyKey),
+            row(Method::POST, "/v1/keys/report-leak", Access::Reporter),
+            row(Method::POST, "/v1/keys/{id}/secrets/{secret_id}/revoke", Access::AnyKey),
+            row(Method::GET, "/livez", Access::Open),
+        ])
+        .unwrap()
+    }
+
     #[test]
     fn requests_are_found_by_path_and_method() {
-        let found = find(&Method::PATCH, "/v1/keys/key_1");
+        let table = table();
+        let found = table.find(&Method::PATCH, "/v1/keys/key_1");
         assert_eq!(found.template, Some("/v1/keys/{id}"));
-        assert_eq!(ROUTES[found.row.unwrap()].method, Method::PATCH);
-        assert_eq!(find(&Method::HEAD, "/v1/keys").row, find(&Method::GET, "/v1/keys").row);
-        let wrong_method = find(&Method::PUT, "/v1/keys/key_1");
+        assert_eq!(found.row.unwrap().1.method, Method::PATCH);
+        assert!(!found.is_one_path());
+        assert_eq!(table.find(&Method::HEAD, "/v1/keys"), table.find(&Method::GET, "/v1/keys"));
+        let wrong_method = table.find(&Method::PUT, "/v1/keys/key_1");
         assert_eq!((wrong_method.row, wrong_method.template), (None, Some("/v1/keys/{id}")));
-        for path in ["/v1/keys/", "/v1/keys/a/b", "/v1", "/", "/v1/keys/x/revoke/"] {
-            assert_eq!(find(&Method::GET, path), RouteMatch::default(), "{path}");
+        for path in ["/v1/keys/", "/v1/keys/a/b", "/v1", "/", "", "v1/keys", "/v1/keys/x/revoke/", "/v1/é"] {
+            assert_eq!(table.find(&Method::GET, path), RouteMatch::default(), "{path}");
         }
-        assert!(find(&Method::GET, "/livez").open);
-        let two = find(&Method::POST, "/v1/keys/key_1/secrets/sec_1/revoke");
+        let open = table.find(&Method::GET, "/livez");
+        assert!(open.open && open.is_one_path());
+        let two = table.find(&Method::POST, "/v1/keys/key_1/secrets/sec_1/revoke");
         assert_eq!(two.template, Some("/v1/keys/{id}/secrets/{secret_id}/revoke"));
-        let exact = find(&Method::POST, "/v1/keys/rotate-all");
-        assert_eq!(ROUTES[exact.row.unwrap()].path, "/v1/keys/rotate-all");
+        let exact = table.find(&Method::POST, "/v1/keys/rotate-all");
+        assert_eq!(exact.template, Some("/v1/keys/rotate-all"));
         for path in ["/v1/keys/key_1/secrets//revoke", "/v1/keys/key_1/secrets/s/x/revoke", "/v1/keys/{id"] {
-            assert_eq!(find(&Method::POST, path).row, None, "{path}");
+            assert_eq!(table.find(&Method::POST, path).row, None, "{path}");
         }
     }
 
     #[test]
-    fn the_groups_hide_no_route() {
-        let all: Vec<usize> = (0..ROUTES.len()).collect();
-        let methods = [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE, Method::PUT];
-        let names = ["key_1", "rotate-all", "a", "", "%7Bid%7D"];
-        let templates = ROUTES.iter().map(|row| row.path);
-        let paths = templates.flat_map(|template| {
-            let mut paths: Vec<String> = names.iter().map(|name| filled(template, name)).collect();
-            paths.extend([format!("{template}/"), format!("/v1{template}"), template[1..].to_owned()]);
-            paths
-        });
-        for path in paths.chain(["", "/", "/v1", "/v1/", "/v1/é"].map(str::to_owned)) {
-            for method in &methods {
-                assert_eq!(find(method, &path), find_among(&all, method, &path), "{method} {path}");
-            }
-        }
-        for row in ROUTES {
-            assert!(row.path.find('{').is_none_or(|name| name > 4), "{} has a name too early", row.path);
-        }
-    }
-
-    /// A template with this in the place of each name.
-    fn filled(template: &str, name: &str) -> String {
-        let segments =
-            template.split('/').map(|segment| if segment.starts_with('{') { name } else { segment });
-        segments.collect::<Vec<_>>().join("/")
+    fn a_route_is_for_reporters_with_its_own_method_only() {
+        let table = table();
+        assert!(table.find(&Method::POST, "/v1/keys/report-leak").is_for_reporters());
+        assert!(!table.find(&Method::GET, "/v1/keys/report-leak").is_for_reporters());
     }
 
     #[test]
-    fn every_route_under_v1_but_those_for_reporters_asks_for_a_key_and_no_other_does() {
-        const FOR_REPORTERS: [&str; 2] = ["/v1/keys/report-leak", "/v1/keys/secret-scanning"];
-        for row in ROUTES {
-            let for_reporters = FOR_REPORTERS.contains(&row.path);
-            assert_eq!(row.access == Access::Reporter, for_reporters, "{}", row.path);
-            let asks = !matches!(row.access, Access::Open | Access::Reporter);
-            assert_eq!(row.path.starts_with("/v1/") && !for_reporters, asks, "{}", row.path);
-        }
-        assert!(!find(&Method::GET, "/v1/keys/report-leak").reporter, "only for that method");
+    fn two_routes_for_one_path_are_a_conflict() {
+        let mut rows = table().rows;
+        rows.push(RouteRow { path: "/v1/keys/{key}".to_owned(), ..rows[1].clone() });
+        assert!(RouteTable::new(rows).unwrap_err().to_string().contains("/v1/keys/{key}"));
     }
 }

@@ -18,6 +18,7 @@ use telepath_store::{AddressWindows, Store};
 use crate::extract::json::BodyTimeout;
 use crate::metrics::Metrics;
 use crate::options::ApiOptions;
+use crate::routes::RouteTable;
 use exports::ExportSlots;
 use leaks::LeakQueue;
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     /// The result of the last storage check for `/readyz`, and until when it is reused.
     pub(crate) storage_check: Mutex<Option<(Timestamp, bool)>>,
     pub(crate) export_slots: ExportSlots,
+    pub(crate) routes: RouteTable,
     /// The OpenAPI document.
     pub(crate) document: Bytes,
     /// The rate windows of clients that report leaks without a key.

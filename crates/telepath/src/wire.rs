@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use telepath_api::{Api, ApiOptions, Readiness};
-use telepath_core::entropy::EntropyError;
 use telepath_core::id::AccountId;
 use telepath_core::leak::SigningKeys;
 use telepath_core::ports::LiveCalls;
@@ -259,7 +258,7 @@ fn new_api(
     prometheus: PrometheusHandle,
 ) -> Result<Arc<Api>, Failure> {
     Api::new(options, Arc::clone(store), live, prometheus)
-        .map_err(|error: EntropyError| Failure::doing("the API cannot be set up", &error))
+        .map_err(|error| Failure::doing("the API cannot be set up", &error))
 }
 
 fn local_ca(source: &CertificateSource, data: &DataDir) -> Option<PathBuf> {

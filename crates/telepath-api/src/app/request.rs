@@ -22,15 +22,15 @@ use crate::auth::access_log::{AccessLogEntry, RequestHead, ResponseSummary};
 use crate::auth::admission::{Admission, AdmissionControl, Requester};
 use crate::error::ApiError;
 use crate::handler::run;
-use crate::routes::{self, RouteMatch};
+use crate::routes::RouteMatch;
 use crate::{headers, idempotency};
 
 /// What is known of a request from its arrival to its response.
-struct RequestContext {
+struct RequestContext<'a> {
     id: RequestId,
     at: Timestamp,
     started: Instant,
-    matched: RouteMatch,
+    matched: RouteMatch<'a>,
 }
 
 impl Api {
@@ -59,7 +59,7 @@ impl Api {
         &self,
         mut parts: Parts,
         body: Body,
-        context: &RequestContext,
+        context: &RequestContext<'_>,
         requester: Requester,
     ) -> Response {
         let router = self.router.clone();
@@ -79,29 +79,29 @@ impl Api {
         run(router, self.shared.options.request_timeout, Request::from_parts(parts, body)).await
     }
 
-    fn refuse(&self, context: &RequestContext, admission: Admission, code: ErrorCode) -> Response {
+    fn refuse(&self, context: &RequestContext<'_>, admission: Admission, code: ErrorCode) -> Response {
         let error = admission.outcome.err().unwrap_or_else(|| ApiError::of(code));
         self.close(context, error.into_response(), admission.window, None)
     }
 
-    fn open(&self, method: &Method, path: &str) -> RequestContext {
+    fn open(&self, method: &Method, path: &str) -> RequestContext<'_> {
         let at = self.shared.store.clock().now();
         RequestContext {
             id: self.shared.request_ids.next(at),
             at,
             started: Instant::now(),
-            matched: routes::find(method, path),
+            matched: self.shared.routes.find(method, path),
         }
     }
 
-    fn admission_control(&self, context: &RequestContext) -> AdmissionControl<'_> {
+    fn admission_control(&self, context: &RequestContext<'_>) -> AdmissionControl<'_> {
         AdmissionControl { shared: &self.shared, now: context.at }
     }
 
     /// Completes a response: writes the error envelope and the headers, logs the request and counts it.
     fn close(
         &self,
-        context: &RequestContext,
+        context: &RequestContext<'_>,
         mut response: Response,
         window: WindowState,
         logged: Option<(&AccessLogEntry, &RequestHead)>,
@@ -165,7 +165,7 @@ impl App for Api {
 
 /// Logs one event per request. It contains the route's template, never the path, and nothing that the client sent.
 fn log(
-    context: &RequestContext,
+    context: &RequestContext<'_>,
     status: u16,
     took: Duration,
     entry: Option<&AccessLogEntry>,
@@ -175,7 +175,7 @@ fn log(
         ($level:ident) => {
             tracing::$level!(
                 request_id = %context.id,
-                method = context.matched.row.map_or("other", |row| routes::ROUTES[row].verb()),
+                method = context.matched.row.map_or("other", |(_, row)| row.verb()),
                 route = context.matched.template.unwrap_or("unmatched"),
                 status,
                 took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),

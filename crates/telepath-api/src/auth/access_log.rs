@@ -32,7 +32,7 @@ impl AccessLogEntry {
     }
 
     /// Adds the response, which completes the entry.
-    pub(crate) fn answered<'a>(&self, head: &'a RequestHead, summary: &ResponseSummary) -> Answered<'a> {
+    pub(crate) fn answered<'a>(&self, head: &'a RequestHead, summary: &ResponseSummary<'_>) -> Answered<'a> {
         let facts = RequestFacts {
             at: summary.at,
             key: self.key,
@@ -56,10 +56,10 @@ impl AccessLogEntry {
 }
 
 /// The part of a log entry that is known once the response is ready.
-pub(crate) struct ResponseSummary {
+pub(crate) struct ResponseSummary<'r> {
     pub(crate) id: RequestId,
     pub(crate) at: Timestamp,
-    pub(crate) matched: RouteMatch,
+    pub(crate) matched: RouteMatch<'r>,
     pub(crate) status: u16,
     pub(crate) took: Duration,
     pub(crate) error: Option<ErrorCode>,
@@ -75,7 +75,7 @@ pub(crate) struct RequestHead {
 }
 
 impl RequestHead {
-    pub(crate) fn of(parts: &Parts, matched: RouteMatch) -> Self {
+    pub(crate) fn of(parts: &Parts, matched: RouteMatch<'_>) -> Self {
         Self {
             method: RequestMethod::of(parts.method.as_str()),
             uri: (!matched.is_one_path()).then(|| parts.uri.clone()),

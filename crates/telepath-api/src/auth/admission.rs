@@ -69,7 +69,7 @@ impl AdmissionControl<'_> {
         &self,
         headers: &HeaderMap,
         peer: Peer,
-        matched: RouteMatch,
+        matched: RouteMatch<'_>,
         path: &str,
     ) -> Admission {
         let address = match peer {
@@ -79,7 +79,7 @@ impl AdmissionControl<'_> {
         if matched.open {
             let window = self.shared.store.addresses().peek(address, self.now);
             Admission::admitted(window, Requester::Unidentified)
-        } else if matched.reporter {
+        } else if matched.is_for_reporters() {
             self.admit_reporter(address)
         } else if path == "/v1" || path.starts_with("/v1/") {
             self.admit_key(headers, address).await

@@ -71,7 +71,7 @@ fn json_schema(shape: JsonShape) -> Value {
         JsonShape::Object => json!({"type": "object"}),
         JsonShape::Record(members) => {
             let required: Vec<_> = members.iter().map(|member| member.name).collect();
-            let properties = Map::from_iter(properties(members));
+            let properties = properties(members).collect::<Map<_, _>>();
             json!({"type": "object", "required": required, "properties": properties})
         }
         JsonShape::Nullable(inner) => {

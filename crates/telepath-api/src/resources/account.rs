@@ -7,16 +7,15 @@ use telepath_core::account::{Account, AccountPatchDraft};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::AccountId;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{Authorized, Caller, KeysRead, KeysWrite};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::StrictJson;
 use crate::state::{AppState, Shared};
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(get_account, update_account))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![get_account, update_account]
 }
 
 /// An account.

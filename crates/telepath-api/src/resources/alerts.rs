@@ -9,10 +9,9 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{AlertId, KeyId, WebhookId};
 use telepath_core::page::{CursorPage, PageRequest};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{Authorized, KeysWrite, UsageRead};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson};
 use crate::extract::page::CursorPagination;
@@ -20,8 +19,8 @@ use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::AppState;
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_alerts)).routes(routes!(acknowledge_alert))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![list_alerts, acknowledge_alert]
 }
 
 /// What an alert is about.

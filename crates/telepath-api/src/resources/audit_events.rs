@@ -11,10 +11,9 @@ use telepath_core::id::AuditId;
 use telepath_core::page::{CursorPage, PageRequest};
 use telepath_store::{AuditListError, AuditVerdict};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{AuditRead, Authorized};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
 use crate::extract::page::CursorPagination;
@@ -24,8 +23,8 @@ use crate::state::AppState;
 /// The longest id that a change can be of, in bytes, and more.
 const LONGEST_TARGET: usize = 128;
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_audit_events)).routes(routes!(verify_audit_events))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![list_audit_events, verify_audit_events]
 }
 
 /// A change that was made.

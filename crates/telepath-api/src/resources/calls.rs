@@ -16,10 +16,9 @@ use telepath_core::id::{CallId, TrunkId};
 use telepath_core::page::{CursorPage, PageRequest};
 use telepath_store::CallListError;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{Authorized, Caller, CallsRead, CallsWrite};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
 use crate::extract::json::{NoMembers, OptionalJson};
@@ -28,8 +27,8 @@ use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::{AppState, Shared};
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_calls)).routes(routes!(get_call)).routes(routes!(hangup_call))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![list_calls, get_call, hangup_call]
 }
 
 /// A call.

@@ -14,10 +14,9 @@ use telepath_core::page::{CursorPage, PageRequest};
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass};
 use telepath_store::{AttemptRecord, DeliveryDetails, DeliveryFilter, DeliveryRecord, WebhookChangeError};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{Authorized, WebhooksRead, WebhooksWrite};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson};
 use crate::extract::page::CursorPagination;
@@ -26,11 +25,8 @@ use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::resources::webhooks::errors::change_error;
 use crate::state::AppState;
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(list_deliveries))
-        .routes(routes!(get_delivery))
-        .routes(routes!(redeliver))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![list_deliveries, get_delivery, redeliver]
 }
 
 /// The delivery of an event to an endpoint.

@@ -7,9 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::state::{AppState, Shared};
 
@@ -18,8 +17,8 @@ const LOOK_HOLDS: Duration = Duration::from_secs(1);
 /// The longest that a look at the storage may take.
 const LOOK_TAKES: Duration = Duration::from_secs(2);
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![livez, readyz]
 }
 
 /// A health answer.

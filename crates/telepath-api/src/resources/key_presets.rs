@@ -8,10 +8,9 @@ use serde::Serialize;
 use telepath_core::error::ErrorCode;
 use telepath_core::key::{Preset, PresetPatchDraft, PresetTerms};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{Authorized, KeysRead, KeysWrite};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::StrictJson;
 use crate::extract::path::{PathName, safe_excerpt};
@@ -19,8 +18,8 @@ use crate::resources::account::account_of;
 use crate::resources::keys::scope_names;
 use crate::state::AppState;
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_presets)).routes(routes!(update_preset, reset_preset))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![list_presets, update_preset => [PresetNotFound], reset_preset => [PresetNotFound]]
 }
 
 /// A bundle of rights for new keys.

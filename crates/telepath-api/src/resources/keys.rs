@@ -19,10 +19,9 @@ use telepath_core::page::PageRequest;
 use telepath_core::validation::{Invalid, bounded_text};
 use telepath_store::KeyChangeError;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{Authorized, Caller, KeysRead, KeysWrite};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{OptionalJson, StrictJson};
 use crate::extract::page::Pagination;
@@ -34,13 +33,10 @@ use crate::state::{AppState, Shared};
 use body::{CreatedKeyBody, KeyBody};
 pub(crate) use body::{network_texts, scope_names};
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(list_keys, create_key))
-        .routes(routes!(get_key, update_key, delete_key))
-        .routes(routes!(revoke_key))
-        .merge(rotation::router())
-        .merge(usage::router())
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![list_keys, create_key => [MissingRequired], get_key, update_key, delete_key, revoke_key]
+        .merge(rotation::endpoints())
+        .merge(usage::endpoints())
 }
 
 /// A page of keys.

@@ -13,10 +13,9 @@ use telepath_core::audit::Origin;
 use telepath_core::error::ErrorCode;
 use telepath_core::leak::{FoundSecret, LeakReportDraft};
 use telepath_core::secret::{PlainKey, SecretText};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::Anonymous;
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{BodyTimeout, StrictJson, read_body};
 use crate::state::leaks::{LeakQueueFull, LeakedKey};
@@ -25,11 +24,9 @@ use crate::state::{AppState, Shared};
 const SIGNED_BY: HeaderName = HeaderName::from_static("github-public-key-identifier");
 const SIGNATURE: HeaderName = HeaderName::from_static("github-public-key-signature");
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(report_leak))
-        .routes(routes!(secret_scanning))
-        .merge(published::router())
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![report_leak => [MissingRequired], secret_scanning => [InvalidSignature, NotFound]]
+        .merge(published::endpoints())
 }
 
 /// Report leaked keys

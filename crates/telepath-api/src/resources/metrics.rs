@@ -3,13 +3,12 @@
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
+use crate::endpoint::{Endpoints, endpoints};
 use crate::state::AppState;
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(metrics))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![metrics]
 }
 
 /// Show the figures of the process as Prometheus text

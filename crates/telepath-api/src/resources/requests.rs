@@ -17,10 +17,9 @@ use telepath_core::page::DEFAULT_LIMIT;
 use telepath_core::request::{RequestFilter, RequestMethod, RequestRecord, StatusFilter};
 use telepath_store::{RequestCursor, RequestOrder};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{AuditRead, Authorized};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
@@ -31,8 +30,8 @@ use export::Format;
 /// The longest text of a filter, in bytes: no longer one is kept of a request.
 const LONGEST: usize = 256;
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_requests))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![list_requests]
 }
 
 /// A request that was answered.

@@ -20,10 +20,9 @@ use telepath_core::trunk::{
 };
 use telepath_store::{CreatedTrunk, RotatedPassword, TrunkChangeError};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{Authorized, Caller, TrunksRead, TrunksWrite};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson, StrictJson};
 use crate::extract::page::Pagination;
@@ -32,12 +31,8 @@ use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::resources::keys::network_texts;
 use crate::state::{AppState, Shared};
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(list_trunks, create_trunk))
-        .routes(routes!(get_trunk, update_trunk, delete_trunk))
-        .routes(routes!(rotate_sip_password))
-        .routes(routes!(rotate_password))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![list_trunks, create_trunk => [MissingRequired], get_trunk, update_trunk, delete_trunk, rotate_sip_password, rotate_password]
 }
 
 /// A trunk. Of credentials it shows only that they are set.

@@ -22,10 +22,9 @@ use telepath_core::webhook::{
 use telepath_egress::{EgressError, Security};
 use telepath_store::{RecoveredDeliveries, WebhookWithSecret};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{Authorized, WebhooksRead, WebhooksWrite};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson, StrictJson};
 use crate::extract::page::Pagination;
@@ -38,13 +37,8 @@ use errors::change_error;
 /// How long a host name is looked up when a URL is saved. One that is not known by then is looked up when it is needed.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(3);
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(list_webhooks, create_webhook))
-        .routes(routes!(get_webhook, update_webhook, delete_webhook))
-        .routes(routes!(rotate_webhook_secret))
-        .routes(routes!(test_webhook))
-        .routes(routes!(recover_webhook))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![list_webhooks, create_webhook => [MissingRequired], get_webhook, update_webhook, delete_webhook, rotate_webhook_secret, test_webhook, recover_webhook => [MissingRequired]]
 }
 
 /// A webhook endpoint, never with its secret.

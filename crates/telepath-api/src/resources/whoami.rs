@@ -7,18 +7,17 @@ use telepath_core::account::Account;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{AnyKey, Authorized, Caller};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::path::Resource as _;
 use crate::resources::account::account_of;
 use crate::resources::keys::scope_names;
 use crate::state::{AppState, Shared};
 
-pub(crate) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(whoami))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![whoami]
 }
 
 /// The caller.

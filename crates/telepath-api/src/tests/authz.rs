@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use telepath_core::scope::{Scope, ScopeSet};
 
 use super::harness::Harness;
-use crate::router::router_and_document;
-use crate::routes::{Access, ROUTES};
+use crate::router::routes;
+use crate::routes::Access;
 
 fn concrete(path: &str) -> String {
     path.replace("{id}", "nothing").replace("{secret_id}", "nothing").replace("{name}", "nothing")
@@ -15,8 +15,8 @@ fn concrete(path: &str) -> String {
 
 #[test]
 fn the_table_and_the_document_have_the_same_routes() {
-    let (_, text) = router_and_document();
-    let document: Value = serde_json::from_str(&text).unwrap();
+    let routes = routes().unwrap();
+    let document: Value = serde_json::from_str(&routes.document).unwrap();
     let documented: BTreeSet<_> = document["paths"]
         .as_object()
         .unwrap()
@@ -25,18 +25,29 @@ fn the_table_and_the_document_have_the_same_routes() {
             item.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase()))
         })
         .collect();
-    let listed: BTreeSet<_> =
-        ROUTES.iter().map(|row| (row.path.to_owned(), row.method.to_string())).collect();
+    let rows = routes.table.rows();
+    let listed: BTreeSet<_> = rows.iter().map(|row| (row.path.clone(), row.method.to_string())).collect();
     assert_eq!(documented, listed);
-    assert_eq!(listed.len(), ROUTES.len(), "no row appears twice");
+    assert_eq!(listed.len(), rows.len(), "no row appears twice");
+}
+
+#[test]
+fn every_route_under_v1_requires_a_key_except_those_for_reporters() {
+    const FOR_REPORTERS: [&str; 2] = ["/v1/keys/report-leak", "/v1/keys/secret-scanning"];
+    for row in routes().unwrap().table.rows() {
+        let for_reporters = FOR_REPORTERS.contains(&row.path.as_str());
+        assert_eq!(row.access == Access::Reporter, for_reporters, "{}", row.path);
+        let requires_a_key = !matches!(row.access, Access::Open | Access::Reporter);
+        assert_eq!(row.path.starts_with("/v1/") && !for_reporters, requires_a_key, "{}", row.path);
+    }
 }
 
 #[tokio::test]
 async fn without_a_key_only_open_routes_answer() {
     let harness = Harness::new().await;
-    for row in ROUTES {
-        let answer = harness.ask(row.method.as_str(), &concrete(row.path), "", None).await;
-        let expected = match (row.access, row.path) {
+    for row in routes().unwrap().table.rows() {
+        let answer = harness.ask(row.method.as_str(), &concrete(&row.path), "", None).await;
+        let expected = match (row.access, row.path.as_str()) {
             // Neither is configured here, and a report without a body is none.
             (_, "/.well-known/security.txt" | "/v1/keys/secret-scanning") => 404,
             (Access::Reporter, _) => 415,
@@ -50,14 +61,14 @@ async fn without_a_key_only_open_routes_answer() {
 #[tokio::test]
 async fn each_route_asks_for_its_own_scope_and_no_other() {
     let harness = Harness::new().await;
-    for row in ROUTES {
+    for row in routes().unwrap().table.rows() {
         let Access::Scope(scope) = row.access else { continue };
         let case = format!("{} {}", row.method, row.path);
         let all_that_do_not_bring_it: ScopeSet =
             Scope::ALL.iter().copied().filter(|other| !ScopeSet::of(&[*other]).allows(scope)).collect();
         let names: Vec<_> = all_that_do_not_bring_it.iter().map(Scope::name).collect();
         let without = harness.key(json!({"preset": "custom", "scopes": names})).await;
-        let refused = harness.ask(row.method.as_str(), &concrete(row.path), &without, None).await;
+        let refused = harness.ask(row.method.as_str(), &concrete(&row.path), &without, None).await;
         assert_eq!(refused.status.as_u16(), 403, "{case}");
         assert_eq!(refused.code(), "INSUFFICIENT_SCOPE", "{case}");
         assert_eq!(refused.json()["error"]["required_scope"], scope.name(), "{case}");
@@ -67,7 +78,7 @@ async fn each_route_asks_for_its_own_scope_and_no_other() {
             "{case}"
         );
         let with = harness.key(json!({"preset": "custom", "scopes": [scope.name()]})).await;
-        let allowed = harness.ask(row.method.as_str(), &concrete(row.path), &with, None).await;
+        let allowed = harness.ask(row.method.as_str(), &concrete(&row.path), &with, None).await;
         assert!(![401, 405, 500].contains(&allowed.status.as_u16()), "{case}: {}", allowed.status);
         // A key with the scope may still be refused for what else it lacks, as where all keys are rotated.
         if allowed.status.as_u16() == 403 {
@@ -80,7 +91,7 @@ async fn each_route_asks_for_its_own_scope_and_no_other() {
 async fn any_key_will_do_where_the_table_says_so() {
     let harness = Harness::new().await;
     let weakest = harness.key(json!({"preset": "custom", "scopes": ["usage:read"]})).await;
-    for row in ROUTES.iter().filter(|row| row.access == Access::AnyKey) {
-        harness.ask(row.method.as_str(), row.path, &weakest, None).await.expect(200);
+    for row in routes().unwrap().table.rows().iter().filter(|row| row.access == Access::AnyKey) {
+        harness.ask(row.method.as_str(), &row.path, &weakest, None).await.expect(200);
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use telepath_core::error::{Blame, ErrorCode};
 use telepath_core::event::EventKind;
 
-use crate::router::router_and_document;
+use crate::router::routes;
 
 fn hold(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -23,7 +23,7 @@ fn hold(file: &str, text: &str) {
 
 #[test]
 fn the_openapi_document_is_the_one_in_the_repository() {
-    hold("openapi.json", &router_and_document().1);
+    hold("openapi.json", &routes().unwrap().document);
 }
 
 #[test]

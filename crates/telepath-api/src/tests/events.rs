@@ -12,7 +12,7 @@ use telepath_core::id::{CallId, KeyId, TrunkId};
 use telepath_core::ports::{AgentNews, CallControl as _};
 
 use super::harness::{CALLER, Harness, address};
-use crate::router::router_and_document;
+use crate::router::routes;
 
 /// What is wrong with a value according to a schema. Stricter than JSON Schema: a member that the schema does not name is
 /// wrong, unless the schema names none.
@@ -62,7 +62,7 @@ fn has_type(value: &Value, name: &str) -> bool {
 }
 
 fn schemas() -> BTreeMap<String, Value> {
-    let document: Value = serde_json::from_str(&router_and_document().1).unwrap();
+    let document: Value = serde_json::from_str(&routes().unwrap().document).unwrap();
     let section = document["webhooks"].as_object().unwrap();
     let schema =
         |entry: &Value| entry["post"]["requestBody"]["content"]["application/json"]["schema"].clone();

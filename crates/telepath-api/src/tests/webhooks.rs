@@ -35,7 +35,7 @@ async fn harness() -> Harness {
 
 async fn house_reaching(allow: &str) -> Harness {
     Harness::with(600, |options| {
-        options.api.egress = Egress::resolving(allow.parse().unwrap(), Arc::new(Names))
+        options.api.egress = Egress::resolving(allow.parse().unwrap(), Arc::new(Names));
     })
     .await
 }

@@ -9,12 +9,11 @@ use telepath_core::id::{KeyId, SecretId};
 use telepath_core::key::RotateDraft;
 use telepath_store::RotateAllError;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::body::{CreatedKeyBody, KeyBody};
 use super::change_error;
 use crate::auth::caller::{Authorized, KeysWrite};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson};
 use crate::extract::path::{PathId, PathIds};
@@ -23,11 +22,8 @@ use crate::state::AppState;
 /// The most keys that an error message names.
 const NAMED: usize = 10;
 
-pub(super) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(rotate_key))
-        .routes(routes!(end_secret))
-        .routes(routes!(rotate_all_keys))
+pub(super) fn endpoints() -> Endpoints {
+    endpoints![rotate_key => [TooManySecrets], end_secret => [SecretIsCurrent], rotate_all_keys => [TooManySecrets, TooManyKeys]]
 }
 
 /// Every usable key with its new secret.

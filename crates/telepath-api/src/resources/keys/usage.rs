@@ -12,10 +12,9 @@ use telepath_core::id::KeyId;
 use telepath_core::usage::{BucketSum, SeenAddress, UsageRow, UsageSpan};
 use telepath_store::KeyUsage;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::caller::{Authorized, UsageRead};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
 use crate::extract::path::{PathId, Resource as _};
@@ -25,8 +24,8 @@ use crate::state::AppState;
 /// The most buckets of one answer: all minutes of a day and an hour, or more hours or days than are drawn.
 const MAX_BUCKETS: u32 = 1500;
 
-pub(super) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(key_usage))
+pub(super) fn endpoints() -> Endpoints {
+    endpoints![key_usage]
 }
 
 /// What a key was used for.

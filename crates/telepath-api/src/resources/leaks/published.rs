@@ -11,17 +11,16 @@ use telepath_core::error::ErrorCode;
 use telepath_core::leak::MAX_REPORTED;
 use telepath_core::secret::{KEY_PATTERN, KeyMode};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::state::AppState;
 
 /// How long `security.txt` says that it holds; RFC 9116 section 2.5.5 recommends less than a year.
 const HOLDS: Duration = Duration::from_hours(24 * 180);
 
-pub(super) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(key_pattern)).routes(routes!(security_txt))
+pub(super) fn endpoints() -> Endpoints {
+    endpoints![key_pattern, security_txt => [NotFound]]
 }
 
 /// How keys can be found and reported.
