@@ -24,13 +24,13 @@ use crate::state::AppState;
     ),
     servers((url = "/", description = "This server.")),
     tags(
-        (name = "Keys", description = "API keys: who may do what, how often and from where."),
-        (name = "Trunks", description = "SIP usernames that carriers call, and the agents that answer."),
-        (name = "Calls", description = "What became of each call."),
-        (name = "Audit", description = "What was asked, and who changed what."),
-        (name = "Alerts", description = "What is unusual about the use of keys, or needs attention in time."),
-        (name = "Webhooks", description = "Where events are sent, and what became of each delivery."),
-        (name = "Operation", description = "For those who run the server. These routes need no key.")
+        (name = "Keys", description = "API keys: their scopes, rate limits and networks."),
+        (name = "Trunks", description = "SIP usernames that carriers call, and the agents that answer the calls."),
+        (name = "Calls", description = "Call records."),
+        (name = "Audit", description = "The request log and the audit trail."),
+        (name = "Alerts", description = "Unusual use of keys, and what needs attention soon."),
+        (name = "Webhooks", description = "Endpoints that receive events, and the deliveries to them."),
+        (name = "Operation", description = "For operators. These routes need no API key.")
     )
 )]
 struct Document;
@@ -45,7 +45,7 @@ pub(crate) fn endpoints() -> Endpoints {
     endpoints![openapi]
 }
 
-/// Show this document
+/// Get this document
 #[utoipa::path(get, path = "/openapi.json", tag = "Operation", operation_id = "openapi",
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
 async fn openapi(State(state): State<AppState>) -> impl IntoResponse {
@@ -142,12 +142,12 @@ fn common_parameters() -> Value {
         "name": "Idempotency-Key",
         "in": "header",
         "required": false,
-        "description": "Chosen by the caller, one for each new request. The same request with the same key is carried out once within 24 hours; repeating it gives the first answer again, with `Idempotent-Replayed: true` and with `secret_withheld` in the place of secrets that are shown once. Only answers of success are kept: what was refused may be tried again.",
+        "description": "Chosen by the client, a new one for each new request. Within 24 hours, a request with the same key is carried out only once; a repetition returns the first response with `Idempotent-Replayed: true`, and with `secret_withheld` instead of secrets that are shown once. Only successful responses are stored, so a refused request can be retried.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
     }})
 }
 
-/// In an answer that is given again, a member says that what is shown once is missing.
+/// Adds the member that marks replayed responses, which contain no secrets.
 fn withhold_secrets(schemas: &mut Value) {
     let Some(schemas) = schemas.as_object_mut() else { return };
     for name in ["CreatedKey", "CreatedTrunk", "RotatedSipPassword", "WebhookWithSecret"] {
@@ -162,7 +162,7 @@ fn withhold_secrets(schemas: &mut Value) {
             let shown_once = |member: &str| member == "secret" || member == "sip_password";
             let Some(properties) = part["properties"].as_object_mut() else { continue };
             if properties.keys().any(|member| shown_once(member)) {
-                let told = json!({"type": "boolean", "description": "True in an answer that is given again: what is shown once is not."});
+                let told = json!({"type": "boolean", "description": "True in a replayed response, which contains no secret."});
                 properties.insert("secret_withheld".to_owned(), told);
                 if let Some(required) = part["required"].as_array_mut() {
                     required.retain(|member| !member.as_str().is_some_and(shown_once));
@@ -233,16 +233,16 @@ fn common_headers() -> Value {
     let text = |description: &str, example: &str| json!({"description": description, "schema": {"type": "string"}, "example": example});
     let number = |description: &str, example: u32| json!({"description": description, "schema": {"type": "integer"}, "example": example});
     json!({
-        "X-Request-Id": text("Names the request in the server's log.", "req_01k9v1n2xrf6t8g3m5q7w9y0za"),
+        "X-Request-Id": text("Identifies the request in the server's log.", "req_01k9v1n2xrf6t8g3m5q7w9y0za"),
         "X-RateLimit-Limit": number("Requests per minute.", 6000),
         "X-RateLimit-Remaining": number("Requests left in the window.", 5999),
         "X-RateLimit-Reset": number("When the next window starts, in Unix seconds.", 1_614_556_800),
         "RateLimit-Policy": text("The limit and its window (IETF draft).", "\"default\";q=6000;w=60"),
-        "RateLimit": text("What is left, and the seconds until the next window (IETF draft).", "\"default\";r=5999;t=42"),
+        "RateLimit": text("Requests left, and the seconds until the next window (IETF draft).", "\"default\";r=5999;t=42"),
         "Retry-After": number("Seconds after which to try again.", 42),
         "WWW-Authenticate": text("The challenge of RFC 6750.", "Bearer realm=\"telepath\", error=\"invalid_token\""),
-        "Idempotent-Replayed": text("`true` when this is the kept answer of an earlier request with the same Idempotency-Key.", "true"),
-        "Location": text("Where the new resource is.", "/v1/trunks/conn_01k9v1n2xrf6t8g3m5q7w9y0za"),
+        "Idempotent-Replayed": text("`true` if this is the stored response to an earlier request with the same Idempotency-Key.", "true"),
+        "Location": text("The path of the new resource.", "/v1/trunks/conn_01k9v1n2xrf6t8g3m5q7w9y0za"),
     })
 }
 
@@ -250,19 +250,19 @@ fn error_schema() -> Value {
     let codes: Vec<_> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
     json!({
         "type": "object",
-        "description": "The form of every error answer.",
+        "description": "The body of every error response.",
         "required": ["error"],
         "properties": {"error": {
             "type": "object",
             "required": ["code", "message", "status", "request_id"],
             "properties": {
-                "code": {"type": "string", "description": "What went wrong, for programs.", "enum": codes},
-                "message": {"type": "string", "description": "What went wrong, for people."},
-                "status": {"type": "integer", "description": "The HTTP status once more."},
+                "code": {"type": "string", "description": "The error, for programs.", "enum": codes},
+                "message": {"type": "string", "description": "The error, for people."},
+                "status": {"type": "integer", "description": "The HTTP status."},
                 "request_id": {"type": "string", "description": "The same as in the header `X-Request-Id`."},
                 "details": {
                     "type": "array",
-                    "description": "Which parameters or members are wrong; only for validation.",
+                    "description": "The invalid parameters or members; only for validation errors.",
                     "items": {
                         "type": "object",
                         "required": ["field", "message"],

@@ -1,4 +1,4 @@
-//! What the shell decides about the API.
+//! The settings of the API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,36 +8,36 @@ use telepath_core::leak::SigningKeys;
 use telepath_core::limit::RateLimit;
 use telepath_egress::Egress;
 
-/// How often local administration may ask.
+/// The rate limit of local administration.
 const LOCAL_LIMIT: RateLimit = match RateLimit::per_minute(60_000) {
     Some(limit) => limit,
     None => unreachable!(),
 };
 
-/// What the shell decides about the API.
+/// The settings of the API.
 #[derive(Debug, Clone)]
 pub struct ApiOptions {
     /// Host, with its port when it is not the usual one, under which carriers reach the SIP side; the second half of
     /// every `sip_endpoint`.
     pub sip_host: String,
-    /// The account that local administration works on.
+    /// The account of local administration.
     pub local_account: AccountId,
-    /// How often local administration may ask.
+    /// The rate limit of local administration.
     pub local_limit: RateLimit,
-    /// A handler that takes longer is given up.
+    /// The time limit of a handler.
     pub request_timeout: Duration,
-    /// A body that takes longer to arrive is given up.
+    /// The time limit for a request body to arrive.
     pub body_timeout: Duration,
-    /// With which keys a secret-scanning partner signs its lists; without them none are taken.
+    /// The keys that a secret-scanning partner signs its lists with; without them no list is accepted.
     pub signing_keys: Option<Arc<SigningKeys>>,
-    /// Whom to tell of weaknesses, as a URI; without it there is no `security.txt`.
+    /// The security contact as a URI; without it there is no `security.txt`.
     pub security_contact: Option<String>,
-    /// Where webhooks may be: public addresses only, unless told otherwise.
+    /// Which addresses webhooks may have; only public ones by default.
     pub egress: Egress,
 }
 
 impl ApiOptions {
-    /// The usual values.
+    /// The default settings.
     pub fn new(sip_host: String, local_account: AccountId) -> Self {
         Self {
             sip_host,

@@ -60,7 +60,7 @@ pub(crate) async fn account_of(shared: &Shared, caller: &Caller) -> Result<Accou
     account.ok_or_else(|| ApiError::internal(format!("account {} is gone", caller.account)))
 }
 
-/// Show the account
+/// Get the account
 #[utoipa::path(get, path = "/v1/account", tag = "Keys", operation_id = "getAccount",
     responses((status = 200, description = "The caller's account.", body = AccountBody)))]
 async fn get_account(
@@ -70,10 +70,10 @@ async fn get_account(
     Ok(Json(account_of(&state, &caller).await?.into()))
 }
 
-/// Change the account
+/// Update the account
 #[utoipa::path(patch, path = "/v1/account", tag = "Keys", operation_id = "updateAccount",
     request_body = AccountPatchDraft,
-    responses((status = 200, description = "The account as it is now.", body = AccountBody)))]
+    responses((status = 200, description = "The updated account.", body = AccountBody)))]
 async fn update_account(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,

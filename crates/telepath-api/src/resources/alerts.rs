@@ -167,9 +167,9 @@ impl QueryForm for AlertQuery {
         ("subject_id" = Option<String>, Query, description = "Only alerts about the subject with this id; instead of `key_id` and `webhook_id`."),
         ("rule" = Option<String>, Query, description = "Only alerts of this rule."),
         ("status" = Option<String>, Query, description = "`open` or `acknowledged`."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Alerts per page; 20 when left out."),
-        ("offset" = Option<u32>, Query, description = "Alerts to pass over."),
-        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the page before, with the same filters; instead of `offset`.")),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Alerts per page; default 20."),
+        ("offset" = Option<u32>, Query, description = "Alerts to skip."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters; replaces `offset`.")),
     responses((status = 200, description = "A page of alerts.", body = AlertListBody)))]
 async fn list_alerts(
     State(state): State<AppState>,

@@ -111,7 +111,7 @@ impl From<AuditVerdict> for VerificationBody {
     }
 }
 
-/// What is said of a cursor that no page ever gave out.
+/// The message for a cursor that no page returned.
 const UNKNOWN_CURSOR: &str = "must be the next_cursor of an earlier page";
 
 /// Which changes a list shows.
@@ -145,12 +145,12 @@ impl QueryForm for AuditQuery {
     params(
         ("actor" = Option<String>, Query, description = "Only changes by this key or user, by `local` or by `system`."),
         ("action" = Option<String>, Query, description = "Only changes of this kind, such as `key.revoked`."),
-        ("target" = Option<String>, Query, description = "Only changes of what has this id."),
-        ("start_date" = Option<String>, Query, description = "Only changes made then or later: a date or an RFC 3339 date-time."),
-        ("end_date" = Option<String>, Query, description = "Only changes made then or earlier; a date means its whole day (UTC)."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Changes per page; 20 when left out."),
-        ("offset" = Option<u32>, Query, description = "Changes to pass over."),
-        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the page before, with the same filters; instead of `offset`.")),
+        ("target" = Option<String>, Query, description = "Only changes of the resource with this id."),
+        ("start_date" = Option<String>, Query, description = "Only changes made at this time or later: a date or an RFC 3339 date-time."),
+        ("end_date" = Option<String>, Query, description = "Only changes made at this time or earlier; a date includes its whole day (UTC)."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Changes per page; default 20."),
+        ("offset" = Option<u32>, Query, description = "Changes to skip."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters; replaces `offset`.")),
     responses((status = 200, description = "A page of changes.", body = AuditEventListBody)))]
 async fn list_audit_events(
     State(state): State<AppState>,
@@ -167,11 +167,11 @@ async fn list_audit_events(
     Ok(Json(AuditEventListBody { audit_events, pagination }))
 }
 
-/// Check the audit trail
+/// Verify the audit trail
 ///
-/// Computes the whole chain of the account anew and compares it with what is stored.
+/// Recomputes the account's whole hash chain and compares it with the stored one.
 #[utoipa::path(get, path = "/v1/audit-events/verify", tag = "Audit", operation_id = "verifyAuditEvents",
-    responses((status = 200, description = "What the check found.", body = VerificationBody)))]
+    responses((status = 200, description = "The result of the verification.", body = VerificationBody)))]
 async fn verify_audit_events(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<AuditRead>,

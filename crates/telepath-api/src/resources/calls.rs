@@ -142,7 +142,7 @@ impl From<CallDetails> for CallDetailsBody {
     }
 }
 
-/// What is said of a cursor that no page ever gave out.
+/// The message for a cursor that no page returned.
 const UNKNOWN_CURSOR: &str = "must be the next_cursor of an earlier page";
 
 /// Which calls a list shows.
@@ -201,16 +201,16 @@ impl QueryForm for CallQuery {
     params(
         ("trunk_id" = Option<String>, Query, description = "Only calls of this trunk."),
         ("status" = Option<String>, Query, description = "`connected`, `disconnected` or `failed`."),
-        ("start_date" = Option<String>, Query, description = "Only calls that started then or later: a date or an RFC 3339 date-time."),
-        ("end_date" = Option<String>, Query, description = "Only calls that started then or earlier; a date means its whole day (UTC)."),
+        ("start_date" = Option<String>, Query, description = "Only calls that started at this time or later: a date or an RFC 3339 date-time."),
+        ("end_date" = Option<String>, Query, description = "Only calls that started at this time or earlier; a date includes its whole day (UTC)."),
         ("from" = Option<String>, Query, description = "Only calls from this party."),
         ("to" = Option<String>, Query, description = "Only calls to this party."),
         ("min_duration_seconds" = Option<u32>, Query, description = "Only calls at least this long."),
         ("min_ai_latency_ms" = Option<u32>, Query, description = "Only calls with at least this AI latency."),
-        ("sort" = Option<String>, Query, description = "`start_time`, `duration_seconds`, `carrier_lag_ms`, `ai_latency_ms` or `gateway_processing_ms`; with `-` in front the largest first. `-start_time` when left out."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Calls per page; 20 when left out."),
-        ("offset" = Option<u32>, Query, description = "Calls to pass over."),
-        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the page before, with the same filters and sort; instead of `offset`.")),
+        ("sort" = Option<String>, Query, description = "`start_time`, `duration_seconds`, `carrier_lag_ms`, `ai_latency_ms` or `gateway_processing_ms`; a leading `-` sorts the largest first. Default `-start_time`."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Calls per page; default 20."),
+        ("offset" = Option<u32>, Query, description = "Calls to skip."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
     responses((status = 200, description = "A page of calls.", body = CallListBody)))]
 async fn list_calls(
     State(state): State<AppState>,
@@ -226,7 +226,7 @@ async fn list_calls(
     Ok(Json(CallListBody { calls: page.items.into_iter().map(CallBody::from).collect(), pagination }))
 }
 
-/// Show a call
+/// Get a call
 #[utoipa::path(get, path = "/v1/calls/{id}", tag = "Calls", operation_id = "getCall",
     params(("id" = String, Path, description = "The call's id.")),
     responses((status = 200, description = "The call.", body = CallDetailsBody)))]
@@ -241,11 +241,11 @@ async fn get_call(
 
 /// Hang up a live call
 ///
-/// The call ends a moment later with `api_hangup`.
+/// The call ends shortly afterwards with the reason `api_hangup`.
 #[utoipa::path(post, path = "/v1/calls/{id}/hangup", tag = "Calls", operation_id = "hangupCall",
     params(("id" = String, Path, description = "The call's id.")),
     responses(
-        (status = 202, description = "The call was asked to end.", body = HangupBody),
+        (status = 202, description = "The call is being ended.", body = HangupBody),
         (status = 409, description = "`CALL_NOT_LIVE`")))]
 async fn hangup_call(
     State(state): State<AppState>,

@@ -189,11 +189,11 @@ impl QueryForm for DeliveryQuery {
     params(
         ("id" = String, Path, description = "The endpoint's id."),
         ("status" = Option<String>, Query, description = "`pending`, `delivered`, `exhausted` or `held`."),
-        ("event" = Option<String>, Query, description = "Only of events with this name."),
+        ("event" = Option<String>, Query, description = "Only deliveries of events with this name."),
         ("sort" = Option<String>, Query, description = "`created_at` or `-created_at` (newest first, the default)."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Deliveries per page; 20 when left out."),
-        ("offset" = Option<u32>, Query, description = "Deliveries to pass over."),
-        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the page before, with the same filters and sort; instead of `offset`.")),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Deliveries per page; default 20."),
+        ("offset" = Option<u32>, Query, description = "Deliveries to skip."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
     responses((status = 200, description = "A page of deliveries.", body = DeliveryListBody)))]
 async fn list_deliveries(
     State(state): State<AppState>,
@@ -210,10 +210,10 @@ async fn list_deliveries(
     }))
 }
 
-/// Show a delivery
+/// Get a delivery
 #[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "Webhooks", operation_id = "getDelivery",
     params(("id" = String, Path, description = "The delivery's id.")),
-    responses((status = 200, description = "The delivery, its body and the answers to it.", body = DeliveryDetailsBody)))]
+    responses((status = 200, description = "The delivery with its body and the responses to it.", body = DeliveryDetailsBody)))]
 async fn get_delivery(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<WebhooksRead>,
@@ -224,13 +224,13 @@ async fn get_delivery(
     with_answers(details).map(Json)
 }
 
-/// Send a delivery again
+/// Redeliver
 ///
-/// It begins anew, whatever became of it; one that waits is sent now. The id of the event stays the same.
+/// Restarts a delivery in any state; a pending one is sent now. The event keeps its id.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/redeliver", tag = "Webhooks", operation_id = "redeliver",
     params(("id" = String, Path, description = "The delivery's id.")),
     responses(
-        (status = 202, description = "The delivery, which is sent now.", body = DeliveryBody),
+        (status = 202, description = "The delivery, which is being sent.", body = DeliveryBody),
         (status = 409, description = "`WEBHOOK_DISABLED`")))]
 async fn redeliver(
     State(state): State<AppState>,

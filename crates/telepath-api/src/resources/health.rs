@@ -1,4 +1,4 @@
-//! Whether the process lives (`/livez`) and whether it wants work (`/readyz`).
+//! Liveness (`/livez`) and readiness (`/readyz`).
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::state::{AppState, Shared};
 
-/// For how long one look at the storage holds: anybody may ask `/readyz`, and nobody may make the database busy by it.
-const LOOK_HOLDS: Duration = Duration::from_secs(1);
-/// The longest that a look at the storage may take.
-const LOOK_TAKES: Duration = Duration::from_secs(2);
+/// How long a storage check is reused: every client may request `/readyz`, and none may load the database that way.
+const CHECK_REUSED_FOR: Duration = Duration::from_secs(1);
+/// The time limit of a storage check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) fn endpoints() -> Endpoints {
     endpoints![livez, readyz]
 }
 
-/// A health answer.
+/// The health of the server.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 struct HealthBody {
@@ -30,28 +30,28 @@ struct HealthBody {
     status: &'static str,
 }
 
-/// Tell whether the process lives
+/// Check liveness
 #[utoipa::path(get, path = "/livez", tag = "Operation", operation_id = "livez",
-    responses((status = 200, description = "The process lives.", body = HealthBody)))]
+    responses((status = 200, description = "The process is running.", body = HealthBody)))]
 async fn livez() -> Json<HealthBody> {
     Json(HealthBody { status: "ok" })
 }
 
-/// Tell whether the server wants requests
+/// Check readiness
 #[utoipa::path(get, path = "/readyz", tag = "Operation", operation_id = "readyz",
-    responses((status = 200, description = "The storage answers and the server is not shutting down.", body = HealthBody)))]
+    responses((status = 200, description = "The storage responds and the server is not shutting down.", body = HealthBody)))]
 async fn readyz(State(state): State<AppState>) -> Result<Json<HealthBody>, ApiError> {
     if !state.readiness.is_ready() {
         return Err(ApiError::unavailable("the server is not ready or is shutting down"));
     }
-    if storage_answers(&state).await {
+    if storage_responds(&state).await {
         Ok(Json(HealthBody { status: "ok" }))
     } else {
-        Err(ApiError::unavailable("the storage does not answer"))
+        Err(ApiError::unavailable("the storage does not respond"))
     }
 }
 
-async fn storage_answers(shared: &Shared) -> bool {
+async fn storage_responds(shared: &Shared) -> bool {
     let now = shared.store.clock().now();
     let seen = *shared.storage_check.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((until, answered)) = seen
@@ -59,8 +59,9 @@ async fn storage_answers(shared: &Shared) -> bool {
     {
         return answered;
     }
-    let answered = tokio::time::timeout(LOOK_TAKES, shared.store.ping()).await.is_ok_and(|ping| ping.is_ok());
-    let until = now.plus(LOOK_HOLDS);
+    let answered =
+        tokio::time::timeout(CHECK_TIMEOUT, shared.store.ping()).await.is_ok_and(|ping| ping.is_ok());
+    let until = now.plus(CHECK_REUSED_FOR);
     *shared.storage_check.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, answered));
     answered
 }

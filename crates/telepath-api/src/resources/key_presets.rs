@@ -75,14 +75,14 @@ async fn list_presets(
     Ok(Json(PresetListBody { presets }))
 }
 
-/// Edit a preset
+/// Update a preset
 ///
-/// New keys get what it stands for from now on; keys that were made from it before stay as they are. It cannot stand for more than
-/// the key that edits it has, and `custom` cannot be edited.
+/// Applies to keys created from now on; existing keys stay as they are. A preset cannot grant more than the caller has, and `custom`
+/// cannot be changed.
 #[utoipa::path(patch, path = "/v1/key-presets/{name}", tag = "Keys", operation_id = "updateKeyPreset",
     request_body = PresetPatchDraft,
     params(("name" = String, Path, description = "The preset's name.")),
-    responses((status = 200, description = "The preset as it is now.", body = PresetBody)))]
+    responses((status = 200, description = "The updated preset.", body = PresetBody)))]
 async fn update_preset(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
@@ -96,10 +96,10 @@ async fn update_preset(
     Ok(Json(PresetBody::new(preset, terms)))
 }
 
-/// Bring back the built-in preset
+/// Reset a preset
 #[utoipa::path(delete, path = "/v1/key-presets/{name}", tag = "Keys", operation_id = "resetKeyPreset",
     params(("name" = String, Path, description = "The preset's name.")),
-    responses((status = 204, description = "The preset is the built-in one.")))]
+    responses((status = 204, description = "The preset is the built-in one again.")))]
 async fn reset_preset(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,

@@ -113,9 +113,9 @@ fn change_error(id: KeyId) -> impl FnOnce(KeyChangeError) -> ApiError {
     }
 }
 
-/// Make a key
+/// Create a key
 #[utoipa::path(post, path = "/v1/keys", tag = "Keys", operation_id = "createKey", request_body = KeyDraft,
-    responses((status = 201, description = "The key, with its secret shown this once.", body = CreatedKeyBody)))]
+    responses((status = 201, description = "The key with its secret. The secret is shown only here.", body = CreatedKeyBody)))]
 async fn create_key(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
@@ -134,11 +134,11 @@ async fn create_key(
 #[utoipa::path(get, path = "/v1/keys", tag = "Keys", operation_id = "listKeys",
     params(
         ("status" = Option<String>, Query, description = "`active`, `expiring`, `expired` or `revoked`."),
-        ("preset" = Option<String>, Query, description = "The bundle that keys were made from."),
+        ("preset" = Option<String>, Query, description = "Only keys created from this preset."),
         ("idle_days" = Option<u32>, Query, description = "Only keys not used for this many days."),
-        ("expires_before" = Option<String>, Query, description = "Only keys that expire before this moment."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Keys per page; 20 when left out."),
-        ("offset" = Option<u32>, Query, description = "Keys to pass over.")),
+        ("expires_before" = Option<String>, Query, description = "Only keys that expire before this time."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Keys per page; default 20."),
+        ("offset" = Option<u32>, Query, description = "Keys to skip.")),
     responses((status = 200, description = "A page of keys.", body = KeyListBody)))]
 async fn list_keys(
     State(state): State<AppState>,
@@ -151,7 +151,7 @@ async fn list_keys(
     Ok(Json(KeyListBody { keys, pagination }))
 }
 
-/// Show a key
+/// Get a key
 #[utoipa::path(get, path = "/v1/keys/{id}", tag = "Keys", operation_id = "getKey",
     params(("id" = String, Path, description = "The key's id.")),
     responses((status = 200, description = "The key.", body = KeyBody)))]
@@ -165,12 +165,12 @@ async fn get_key(
     Ok(Json(KeyBody::new(record, caller.at)))
 }
 
-/// Change a key
+/// Update a key
 ///
-/// Takes effect before the answer: no later request is admitted by the old rights, limit, addresses or expiry.
+/// Takes effect before the response: no later request is admitted with the old scopes, limit, addresses or expiry.
 #[utoipa::path(patch, path = "/v1/keys/{id}", tag = "Keys", operation_id = "updateKey", request_body = KeyPatchDraft,
     params(("id" = String, Path, description = "The key's id.")),
-    responses((status = 200, description = "The key as it is now.", body = KeyBody)))]
+    responses((status = 200, description = "The updated key.", body = KeyBody)))]
 async fn update_key(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
@@ -185,7 +185,8 @@ async fn update_key(
 
 /// Revoke a key
 ///
-/// At once and for good: once this is answered, no request with the key is admitted. Revoking again changes nothing.
+/// Takes effect before the response and cannot be undone: no later request with the key is admitted. Revoking a revoked key changes
+/// nothing.
 #[utoipa::path(post, path = "/v1/keys/{id}/revoke", tag = "Keys", operation_id = "revokeKey",
     request_body(content = Option<RevokeDraft>),
     params(("id" = String, Path, description = "The key's id.")),
@@ -207,7 +208,7 @@ async fn revoke_key(
 
 /// Revoke a key without a reason
 ///
-/// The same as revoking it: the key stays visible as `revoked`, because its history does.
+/// Like revoke: the key stays visible with the status `revoked`, because its history does.
 #[utoipa::path(delete, path = "/v1/keys/{id}", tag = "Keys", operation_id = "deleteKey",
     params(("id" = String, Path, description = "The key's id.")),
     responses((status = 204, description = "The key is revoked.")))]

@@ -1,5 +1,5 @@
-//! Keys that are not secret any more: whoever holds one may report it, and a secret-scanning partner may send signed lists
-//! of what it found. Neither learns from the answer whether a key was one, nor from how long the answer takes.
+//! Reports of leaked keys, by anyone who holds one and by secret-scanning partners, which sign their lists. Neither the
+//! response nor its timing reveals whether a secret was a key.
 
 mod published;
 
@@ -31,11 +31,11 @@ pub(crate) fn endpoints() -> Endpoints {
 
 /// Report leaked keys
 ///
-/// Anybody who holds a key may end it: every key of this server among the secrets that still works is revoked at once. The answer is
-/// the same whatever was sent. At most 10 reports a minute are taken from one address.
+/// Revokes every valid key of this server among the secrets. Needs no API key. The response is the same whatever the secrets are.
+/// Limited to 10 reports per minute and address.
 #[utoipa::path(post, path = "/v1/keys/report-leak", tag = "Keys", operation_id = "reportLeak",
     request_body = LeakReportDraft,
-    responses((status = 202, description = "The report is taken.", body = Object)))]
+    responses((status = 202, description = "The report is accepted.", body = Object)))]
 async fn report_leak(
     State(state): State<AppState>,
     anonymous: Anonymous,
@@ -46,18 +46,18 @@ async fn report_leak(
     revoke_all(&state, anonymous, secrets.into_iter().map(|secret| (secret, reason())))
 }
 
-/// Take a list of a secret-scanning partner
+/// Report leaked keys as a secret-scanning partner
 ///
-/// The list is signed over the body as it is sent: `Github-Public-Key-Signature` is the base64 of an ECDSA signature (P-256, SHA-256)
-/// in ASN.1 form by the key that `Github-Public-Key-Identifier` names among those of the setting `leaks.signing_keys_file`. Without
-/// that setting there is no such route. Every key that was found and still works is revoked at once.
+/// The raw body is signed: `Github-Public-Key-Signature` is the base64 of an ECDSA signature (P-256, SHA-256, ASN.1) by the key that
+/// `Github-Public-Key-Identifier` names in the file of the setting `leaks.signing_keys_file`. Without that setting, the route does not
+/// exist. Revokes every valid key in the list.
 #[utoipa::path(post, path = "/v1/keys/secret-scanning", tag = "Keys", operation_id = "secretScanning",
     request_body = Vec<FoundSecret>,
     params(
         ("Github-Public-Key-Identifier" = String, Header, description = "Names the signing key."),
         ("Github-Public-Key-Signature" = String, Header, description = "The signature in base64.")
     ),
-    responses((status = 202, description = "The list is taken.", body = Object)))]
+    responses((status = 202, description = "The list is accepted.", body = Object)))]
 async fn secret_scanning(
     State(state): State<AppState>,
     anonymous: Anonymous,
@@ -71,7 +71,7 @@ async fn secret_scanning(
     if !keys.have_signed(&name, &signature, &body) {
         return Err(unsigned());
     }
-    // What the partner adds to its form one day is no reason to leave a leaked key alive.
+    // Members that the partner may add later are ignored, so that a leaked key is revoked all the same.
     let found: Vec<FoundSecret> = serde_json::from_slice(&body)
         .map_err(|_| ApiError::new(ErrorCode::InvalidJson, "The body is not a list of found secrets"))?;
     revoke_all(
@@ -81,7 +81,7 @@ async fn secret_scanning(
     )
 }
 
-/// The value of a header that must be there once.
+/// The value of a header that must be present exactly once.
 fn only(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?.to_owned();

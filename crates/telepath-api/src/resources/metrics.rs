@@ -11,7 +11,7 @@ pub(crate) fn endpoints() -> Endpoints {
     endpoints![metrics]
 }
 
-/// Show the figures of the process as Prometheus text
+/// Get the metrics of the process
 #[utoipa::path(get, path = "/metrics", tag = "Operation", operation_id = "metrics",
     responses((status = 200, description = "Prometheus text exposition format 0.0.4.", body = String,
         content_type = "text/plain")))]

@@ -1,4 +1,4 @@
-//! `/v1/requests`: the recent requests of the account's keys, by page or as an export.
+//! `/v1/requests`: recent requests with the account's keys, by page or as an export.
 
 mod export;
 
@@ -166,28 +166,27 @@ impl QueryForm for RequestQuery {
 
 /// List requests
 ///
-/// The requests of the account's keys, also those that were refused. A request is there half a second after its answer,
-/// with several servers two seconds. `format=ndjson` and `format=csv` (or `Accept`) export all that the filters let
-/// through, without pages, up to the moment of asking.
+/// Requests with the account's keys, including refused ones. A request appears half a second after its response, with several
+/// servers after two seconds. `format=ndjson` and `format=csv` (or `Accept`) export all matching requests up to now, without pages.
 #[utoipa::path(get, path = "/v1/requests", tag = "Audit", operation_id = "listRequests",
     params(
         ("key_id" = Option<String>, Query, description = "Only requests with this key."),
         ("method" = Option<String>, Query, description = "Only requests with this method."),
         ("route" = Option<String>, Query, description = "Only requests of the route with this path, such as `/v1/trunks/{id}`."),
         ("path" = Option<String>, Query, description = "Only requests with exactly this path."),
-        ("status" = Option<String>, Query, description = "Only requests that were answered so: a status such as `404` or a class such as `4xx`."),
-        ("error_code" = Option<String>, Query, description = "Only requests that were answered with this error."),
+        ("status" = Option<String>, Query, description = "Only responses with this status, such as `404`, or this class, such as `4xx`."),
+        ("error_code" = Option<String>, Query, description = "Only requests that failed with this error code."),
         ("address" = Option<String>, Query, description = "Only requests from this address or network."),
-        ("user_agent" = Option<String>, Query, description = "Only requests whose user agent holds this text."),
+        ("user_agent" = Option<String>, Query, description = "Only requests whose user agent contains this text."),
         ("request_id" = Option<String>, Query, description = "Only the request with this id."),
-        ("min_duration_ms" = Option<u32>, Query, description = "Only requests that took at least so long."),
-        ("start_date" = Option<String>, Query, description = "Only requests that arrived then or later: a date or an RFC 3339 date-time."),
-        ("end_date" = Option<String>, Query, description = "Only requests that arrived then or earlier; a date means its whole day (UTC)."),
-        ("sort" = Option<String>, Query, description = "`-time`, the newest first, or `time`; `-time` when left out."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Requests per page; 20 when left out."),
-        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the page before, with the same filters and sort."),
-        ("format" = Option<String>, Query, description = "`json`, `ndjson` or `csv`; what `Accept` asks for when left out, else `json`.")),
-    responses((status = 200, description = "Some requests, or all of them as an export.", content(
+        ("min_duration_ms" = Option<u32>, Query, description = "Only requests that took at least this long."),
+        ("start_date" = Option<String>, Query, description = "Only requests that arrived at this time or later: a date or an RFC 3339 date-time."),
+        ("end_date" = Option<String>, Query, description = "Only requests that arrived at this time or earlier; a date includes its whole day (UTC)."),
+        ("sort" = Option<String>, Query, description = "`-time` (newest first, the default) or `time`."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Requests per page; default 20."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort."),
+        ("format" = Option<String>, Query, description = "`json`, `ndjson` or `csv`; by default what `Accept` asks for, otherwise `json`.")),
+    responses((status = 200, description = "A page of requests, or an export of all of them.", content(
         (RequestListBody = "application/json"), (String = "application/x-ndjson"), (String = "text/csv")))))]
 async fn list_requests(
     State(state): State<AppState>,

@@ -243,8 +243,8 @@ impl From<TrunkChangeError> for ApiError {
     params(
         ("status" = Option<String>, Query, description = "`active`, `inactive` or `error`."),
         ("sort" = Option<String>, Query, description = "`created_at` or `-created_at` (newest first, the default)."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Trunks per page; 20 when left out."),
-        ("offset" = Option<u32>, Query, description = "Trunks to pass over.")),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Trunks per page; default 20."),
+        ("offset" = Option<u32>, Query, description = "Trunks to skip.")),
     responses((status = 200, description = "A page of trunks.", body = TrunkListBody)))]
 async fn list_trunks(
     State(state): State<AppState>,
@@ -258,10 +258,10 @@ async fn list_trunks(
     Ok(Json(TrunkListBody { trunks, pagination }))
 }
 
-/// Make a trunk
+/// Create a trunk
 #[utoipa::path(post, path = "/v1/trunks", tag = "Trunks", operation_id = "createTrunk", request_body = TrunkDraft,
     responses(
-        (status = 201, description = "The trunk, with its SIP password if one was made.", body = CreatedTrunkBody),
+        (status = 201, description = "The trunk, with its SIP password if one was generated.", body = CreatedTrunkBody),
         (status = 409, description = "`SIP_USERNAME_TAKEN`")))]
 async fn create_trunk(
     State(state): State<AppState>,
@@ -280,7 +280,7 @@ async fn create_trunk(
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(body)))
 }
 
-/// Show a trunk
+/// Get a trunk
 #[utoipa::path(get, path = "/v1/trunks/{id}", tag = "Trunks", operation_id = "getTrunk",
     params(("id" = String, Path, description = "The trunk's id.")),
     responses((status = 200, description = "The trunk.", body = TrunkBody)))]
@@ -298,14 +298,14 @@ async fn show(shared: &Shared, caller: &Caller, id: TrunkId) -> Result<Json<Trun
     Ok(Json(TrunkBody::new(shared, trunk, metrics)))
 }
 
-/// Change a trunk
+/// Update a trunk
 ///
-/// Only what is given changes; null takes an optional member away. An inactive trunk refuses new calls and lets live ones
-/// go on.
+/// Changes the members that are present; null clears an optional one. An inactive trunk refuses new calls; live calls
+/// continue.
 #[utoipa::path(patch, path = "/v1/trunks/{id}", tag = "Trunks", operation_id = "updateTrunk",
     request_body = TrunkPatchDraft,
     params(("id" = String, Path, description = "The trunk's id.")),
-    responses((status = 200, description = "The trunk as it is now.", body = TrunkBody)))]
+    responses((status = 200, description = "The updated trunk.", body = TrunkBody)))]
 async fn update_trunk(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<TrunksWrite>,
@@ -319,7 +319,7 @@ async fn update_trunk(
 
 /// Delete a trunk
 ///
-/// New calls are refused, live ones end with `trunk_deleted`, and the history of its calls is kept.
+/// Refuses new calls, ends live ones with the reason `trunk_deleted`, and keeps the call history.
 #[utoipa::path(delete, path = "/v1/trunks/{id}", tag = "Trunks", operation_id = "deleteTrunk",
     params(("id" = String, Path, description = "The trunk's id.")),
     responses((status = 204, description = "The trunk is deleted.")))]
@@ -341,13 +341,13 @@ async fn delete_trunk(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Make a new SIP password
+/// Rotate the SIP password
 ///
-/// The old one is dead at once; live calls go on.
+/// The old password stops working immediately; live calls continue.
 #[utoipa::path(post, path = "/v1/trunks/{id}/rotate-sip-password", tag = "Trunks",
     operation_id = "rotateSipPassword",
     params(("id" = String, Path, description = "The trunk's id.")),
-    responses((status = 200, description = "The new password, shown this once.", body = RotatedBody)))]
+    responses((status = 200, description = "The new password. It is shown only here.", body = RotatedBody)))]
 async fn rotate_sip_password(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<TrunksWrite>,
@@ -357,12 +357,12 @@ async fn rotate_sip_password(
     rotate(&state, &caller, id).await
 }
 
-/// Make a new SIP password (older name)
+/// Rotate the SIP password (older path)
 ///
 /// The same as `rotate-sip-password`.
 #[utoipa::path(post, path = "/v1/trunks/{id}/rotate-password", tag = "Trunks", operation_id = "rotatePassword",
     params(("id" = String, Path, description = "The trunk's id.")),
-    responses((status = 200, description = "The new password, shown this once.", body = RotatedBody)))]
+    responses((status = 200, description = "The new password. It is shown only here.", body = RotatedBody)))]
 async fn rotate_password(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<TrunksWrite>,

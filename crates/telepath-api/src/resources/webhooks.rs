@@ -201,8 +201,8 @@ impl QueryForm for WebhookQuery {
 #[utoipa::path(get, path = "/v1/webhooks", tag = "Webhooks", operation_id = "listWebhooks",
     params(
         ("status" = Option<String>, Query, description = "`active` or `disabled`."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Endpoints per page; 20 when left out."),
-        ("offset" = Option<u32>, Query, description = "Endpoints to pass over.")),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Endpoints per page; default 20."),
+        ("offset" = Option<u32>, Query, description = "Endpoints to skip.")),
     responses((status = 200, description = "A page of endpoints.", body = WebhookListBody)))]
 async fn list_webhooks(
     State(state): State<AppState>,
@@ -217,7 +217,7 @@ async fn list_webhooks(
     }))
 }
 
-/// Make a webhook endpoint
+/// Create a webhook endpoint
 #[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks", operation_id = "createWebhook",
     request_body = WebhookDraft,
     responses(
@@ -235,7 +235,7 @@ async fn create_webhook(
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(shown(made))))
 }
 
-/// Show a webhook endpoint
+/// Get a webhook endpoint
 #[utoipa::path(get, path = "/v1/webhooks/{id}", tag = "Webhooks", operation_id = "getWebhook",
     params(("id" = String, Path, description = "The endpoint's id.")),
     responses((status = 200, description = "The endpoint.", body = WebhookBody)))]
@@ -248,14 +248,14 @@ async fn get_webhook(
     found.map(|webhook| Json(webhook.into())).ok_or_else(|| WebhookId::not_found(&id.to_string()))
 }
 
-/// Change a webhook endpoint
+/// Update a webhook endpoint
 ///
-/// Only what is given changes. Disabling holds what waits and all later events; after switching it on again, ask for
+/// Changes the members that are present. Disabling the endpoint holds pending and later events; after enabling it again, send
 /// them with `recover`.
 #[utoipa::path(patch, path = "/v1/webhooks/{id}", tag = "Webhooks", operation_id = "updateWebhook",
     request_body = WebhookPatchDraft,
     params(("id" = String, Path, description = "The endpoint's id.")),
-    responses((status = 200, description = "The endpoint as it is now.", body = WebhookBody)))]
+    responses((status = 200, description = "The updated endpoint.", body = WebhookBody)))]
 async fn update_webhook(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<WebhooksWrite>,
@@ -272,7 +272,7 @@ async fn update_webhook(
 
 /// Delete a webhook endpoint
 ///
-/// Nothing more is sent to it, and its deliveries are forgotten.
+/// Sends nothing more to it, and deletes its deliveries.
 #[utoipa::path(delete, path = "/v1/webhooks/{id}", tag = "Webhooks", operation_id = "deleteWebhook",
     params(("id" = String, Path, description = "The endpoint's id.")),
     responses((status = 204, description = "The endpoint is deleted.")))]
@@ -285,13 +285,14 @@ async fn delete_webhook(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Make a new signing secret
+/// Rotate the signing secret
 ///
-/// It signs at once. The old ones sign too until their grace is over: each delivery then has several signatures.
+/// The new secret is used immediately. Old secrets keep signing until their grace period ends, so a delivery then has several
+/// signatures.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/rotate-secret", tag = "Webhooks",
     operation_id = "rotateWebhookSecret", request_body = Option<RotationDraft>,
     params(("id" = String, Path, description = "The endpoint's id.")),
-    responses((status = 200, description = "The endpoint with its new secret, shown this once.", body = WebhookWithSecretBody)))]
+    responses((status = 200, description = "The endpoint with its new secret. The secret is shown only here.", body = WebhookWithSecretBody)))]
 async fn rotate_webhook_secret(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<WebhooksWrite>,
@@ -308,11 +309,11 @@ async fn rotate_webhook_secret(
 
 /// Send a test event
 ///
-/// The event `webhook.test` goes to this endpoint alone, whatever it is subscribed to.
+/// Sends the event `webhook.test` to this endpoint only, whatever it is subscribed to.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/test", tag = "Webhooks", operation_id = "testWebhook",
     params(("id" = String, Path, description = "The endpoint's id.")),
     responses(
-        (status = 202, description = "The delivery, which is sent now.", body = DeliveryBody),
+        (status = 202, description = "The delivery, which is being sent.", body = DeliveryBody),
         (status = 409, description = "`WEBHOOK_DISABLED`")))]
 async fn test_webhook(
     State(state): State<AppState>,
@@ -324,14 +325,14 @@ async fn test_webhook(
     Ok((StatusCode::ACCEPTED, Json(DeliveryBody::from(delivery.map_err(change_error(id))?))))
 }
 
-/// Send what failed again
+/// Recover failed deliveries
 ///
-/// Every delivery of this endpoint that was exhausted or held, of events since the given time, begins anew.
+/// Restarts every exhausted or held delivery of this endpoint for events since the given time.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/recover", tag = "Webhooks", operation_id = "recoverWebhook",
     request_body = RecoveryDraft,
     params(("id" = String, Path, description = "The endpoint's id.")),
     responses(
-        (status = 200, description = "How much is sent again.", body = RecoveredBody),
+        (status = 200, description = "The number of restarted deliveries.", body = RecoveredBody),
         (status = 409, description = "`WEBHOOK_DISABLED`")))]
 async fn recover_webhook(
     State(state): State<AppState>,

@@ -66,7 +66,7 @@ impl From<Account> for AccountBody {
     }
 }
 
-/// Show the caller's own key
+/// Get the caller's own key
 #[utoipa::path(get, path = "/v1/whoami", tag = "Keys", operation_id = "whoami",
     responses((status = 200, description = "The key that made this request.", body = WhoamiBody)))]
 async fn whoami(

@@ -21,10 +21,10 @@ pub(crate) enum Mismatch {
 }
 
 /// A mismatch and the place of the value, such as `allowed_ips[2]`; empty for the whole body.
-pub(crate) type Misfit = (String, Mismatch);
+pub(crate) type TypeMismatch = (String, Mismatch);
 
 /// Reads a type from a tree.
-pub(crate) fn read<'de, T: Deserialize<'de>>(tree: Json) -> Result<T, Misfit> {
+pub(crate) fn read<'de, T: Deserialize<'de>>(tree: Json) -> Result<T, TypeMismatch> {
     serde_path_to_error::deserialize(Reader(tree)).map_err(|error| {
         let path = error.path().to_string();
         (if path == "." { String::new() } else { path }, error.into_inner())
@@ -148,7 +148,7 @@ mod tests {
     use super::super::tree::parse;
     use super::*;
 
-    fn misfit(text: &str) -> (String, String) {
+    fn mismatch(text: &str) -> (String, String) {
         let (place, problem) = read::<TrunkDraft>(parse(text.as_bytes()).ok().unwrap()).unwrap_err();
         (place, problem.to_string())
     }
@@ -180,7 +180,7 @@ mod tests {
             (r#"["hunter2"]"#, "", "must be an object"),
             (r#""hunter2""#, "", "must be an object"),
         ] {
-            assert_eq!(misfit(text), (place.to_owned(), says.to_owned()), "{text}");
+            assert_eq!(mismatch(text), (place.to_owned(), says.to_owned()), "{text}");
         }
     }
 

@@ -73,13 +73,13 @@ fn named(keys: &[KeyId]) -> String {
 
 /// Rotate a key
 ///
-/// The key stays the same key with the same id, rights, counts and window, and gets a new secret. Its other secrets go on to work for
-/// `grace_seconds` and never longer than they already would; with 0, no request is admitted by them from the moment of the answer.
-/// At most 5 secrets of a key work at the same time: `TOO_MANY_SECRETS` says when one more would be too many.
+/// The key keeps its id, scopes, counters and rate window, and gets a new secret. Its other secrets stay valid for `grace_seconds`, but
+/// no longer than they already would be; with 0 they stop working before the response. At most 5 secrets of a key are valid at the
+/// same time; one more is refused with `TOO_MANY_SECRETS`.
 #[utoipa::path(post, path = "/v1/keys/{id}/rotate", tag = "Keys", operation_id = "rotateKey",
     request_body(content = Option<RotateDraft>),
     params(("id" = String, Path, description = "The key's id.")),
-    responses((status = 200, description = "The key, with its new secret shown this once.", body = CreatedKeyBody)))]
+    responses((status = 200, description = "The key with its new secret. The secret is shown only here.", body = CreatedKeyBody)))]
 async fn rotate_key(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
@@ -91,14 +91,14 @@ async fn rotate_key(
     Ok(Json(CreatedKeyBody::new(&rotated.map_err(change_error(id))?, caller.at)))
 }
 
-/// End a secret's grace early
+/// Revoke an old secret
 ///
-/// Once this is answered, no request is admitted by the secret. The newest secret cannot be ended: rotate or revoke the key instead.
-/// Ending one again changes nothing.
+/// Ends its grace period before the response. The newest secret cannot be revoked: rotate or revoke the key instead. Revoking a secret
+/// again changes nothing.
 #[utoipa::path(post, path = "/v1/keys/{id}/secrets/{secret_id}/revoke", tag = "Keys", operation_id = "revokeKeySecret",
     params(("id" = String, Path, description = "The key's id."),
         ("secret_id" = String, Path, description = "The secret's id, from the key's `secrets`.")),
-    responses((status = 200, description = "The key as it is now.", body = KeyBody)))]
+    responses((status = 200, description = "The updated key.", body = KeyBody)))]
 async fn end_secret(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
@@ -111,12 +111,12 @@ async fn end_secret(
 
 /// Rotate all keys
 ///
-/// Every key of the account that is neither revoked nor expired gets a new secret, the one that makes this request too, or none does.
-/// With `grace_seconds` 0 all old secrets are dead from the moment of the answer; if the answer is lost, only local administration
-/// can make new ones.
+/// Gives a new secret to every key of the account that is neither revoked nor expired, including the caller's, or to none. With
+/// `grace_seconds` 0 all old secrets stop working before the response; if the response is lost, only local administration can create
+/// new ones.
 #[utoipa::path(post, path = "/v1/keys/rotate-all", tag = "Keys", operation_id = "rotateAllKeys",
     request_body(content = Option<RotateDraft>),
-    responses((status = 200, description = "All rotated keys, with their new secrets shown this once.", body = RotatedKeysBody)))]
+    responses((status = 200, description = "All rotated keys with their new secrets. The secrets are shown only here.", body = RotatedKeysBody)))]
 async fn rotate_all_keys(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,

@@ -168,13 +168,13 @@ fn usually_shown(span: UsageSpan) -> Duration {
     }
 }
 
-/// Show what a key was used for
+/// Get the usage of a key
 #[utoipa::path(get, path = "/v1/keys/{id}/usage", tag = "Keys", operation_id = "getKeyUsage",
     params(
         ("id" = String, Path, description = "The key's id."),
-        ("interval" = Option<String>, Query, description = "`minute` (kept for 48 hours), `hour` (90 days) or `day` (two years); `hour` when left out."),
-        ("start_date" = Option<String>, Query, description = "From the bucket that holds this moment on: a date or an RFC 3339 date-time. When left out, an hour of minutes, a day of hours or 30 days before the end."),
-        ("end_date" = Option<String>, Query, description = "Up to this moment; a date means its whole day (UTC). Now when left out.")),
+        ("interval" = Option<String>, Query, description = "`minute` (kept for 48 hours), `hour` (90 days, the default) or `day` (two years)."),
+        ("start_date" = Option<String>, Query, description = "From the bucket that contains this time: a date or an RFC 3339 date-time. When left out, an hour of minutes, a day of hours or 30 days before the end."),
+        ("end_date" = Option<String>, Query, description = "Up to this time; a date includes its whole day (UTC). Default: now.")),
     responses((status = 200, description = "The key's usage.", body = UsageBody)))]
 async fn key_usage(
     State(state): State<AppState>,

@@ -1,4 +1,4 @@
-//! What is published for those who find keys: their pattern, and whom to tell.
+//! Published for people who find keys or vulnerabilities: the pattern of keys, and the security contact.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// How long `security.txt` says that it holds; RFC 9116 section 2.5.5 recommends less than a year.
+/// The validity of `security.txt`; RFC 9116 section 2.5.5 recommends less than a year.
 const HOLDS: Duration = Duration::from_hours(24 * 180);
 
 pub(super) fn endpoints() -> Endpoints {
@@ -56,7 +56,7 @@ struct ChecksumBody {
     alphabet: &'static str,
 }
 
-/// Show the pattern of keys
+/// Get the pattern of API keys
 #[utoipa::path(get, path = "/.well-known/telepath-key-pattern.json", tag = "Operation", operation_id = "keyPattern",
     responses((status = 200, description = "How keys can be found and reported.", body = KeyPatternBody)))]
 async fn key_pattern() -> Json<KeyPatternBody> {
@@ -73,9 +73,9 @@ async fn key_pattern() -> Json<KeyPatternBody> {
     })
 }
 
-/// Tell whom to tell of weaknesses
+/// Get the security contact
 ///
-/// RFC 9116. There is none without the setting `api.security_contact`.
+/// RFC 9116. Not found unless the setting `api.security_contact` is set.
 #[utoipa::path(get, path = "/.well-known/security.txt", tag = "Operation", operation_id = "securityTxt",
     responses((status = 200, description = "The contact.", body = String, content_type = "text/plain")))]
 async fn security_txt(State(state): State<AppState>) -> Result<impl IntoResponse, ApiError> {

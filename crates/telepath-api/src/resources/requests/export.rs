@@ -20,11 +20,11 @@ use super::RequestBody;
 use crate::error::ApiError;
 use crate::state::Shared;
 
-/// Requests that are read together.
+/// Requests in one chunk.
 const CHUNK: usize = 1000;
 /// Chunks that wait to be sent.
 const WAITING: usize = 2;
-/// How long an export may receiver.
+/// The time limit of an export.
 const WITHIN: Duration = Duration::from_mins(10);
 
 /// The form of an answer.
@@ -118,7 +118,7 @@ fn append_csv(text: &mut Vec<u8>, request: &RequestBody) {
     text.extend_from_slice(b"\r\n");
 }
 
-/// A cell in quotes (RFC 4180 section 2). One that a spreadsheet would receiver for a formula begins with an apostrophe.
+/// A cell in quotes (RFC 4180 section 2). One that a spreadsheet would read as a formula gets a leading apostrophe.
 fn append_cell(text: &mut Vec<u8>, cell: &str) {
     text.push(b'"');
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
