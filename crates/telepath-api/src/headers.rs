@@ -1,5 +1,5 @@
-//! The headers that every answer has, whatever its status: the request id, the rate window in the seed's form and in the
-//! form of the IETF draft, and the ones that keep browsers and caches from guessing.
+//! The headers of every response: the request id, the rate window (`X-RateLimit-*` and the IETF draft), and the headers
+//! that keep browsers and caches from guessing.
 
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -18,7 +18,7 @@ const STATE: HeaderName = HeaderName::from_static("ratelimit");
 /// Room for the texts of all values: an id of 30 characters, five numbers and a few words.
 const TEXT: usize = 192;
 
-/// Sets them. Their values share one piece of memory, because there are six of them in every answer.
+/// Sets the headers. The six values of a response share one allocation.
 pub(crate) fn stamp(headers: &mut HeaderMap, id: RequestId, window: WindowState, now: Timestamp) {
     let limit = u64::from(window.limit.get());
     let remaining = u64::from(window.remaining);
@@ -55,7 +55,7 @@ fn append(text: &mut Vec<u8>, number: u64) {
 /// The policy's `w` is written as a text.
 const _: () = assert!(WINDOW_SECONDS == 60);
 
-/// Takes the stretches of a text as the values of the headers that are written by it.
+/// Splits the text into the values of the headers.
 fn set_all(headers: &mut HeaderMap, text: &Bytes, ends: [usize; 6]) {
     headers.reserve(ends.len() + 2);
     let mut from = 0;

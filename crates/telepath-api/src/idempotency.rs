@@ -52,7 +52,7 @@ pub(crate) fn key_of(
     Some(key.map_err(|problem| ApiError::invalid("Idempotency-Key", problem.to_string())))
 }
 
-/// Answers a request that carries a key.
+/// Answers a request that carries an `Idempotency-Key`.
 pub(crate) async fn answer(
     shared: &Arc<Shared>,
     router: Router,
@@ -83,7 +83,7 @@ async fn begin(
             parts.extensions.insert(caller);
             let request = Request::from_parts(parts, Body::from(body));
             let shared = Arc::clone(shared);
-            // In a task of its own: whoever hangs up will ask again, and must find what became of it.
+            // In a task of its own: a client that disconnects will retry, and must then get the result.
             let work = tokio::spawn(async move {
                 let response = run(router, shared.options.request_timeout, request).await;
                 end(&shared, id, response).await
@@ -103,8 +103,8 @@ fn before(verdict: Verdict) -> Result<Response, ApiError> {
         Verdict::Lost(Some(target)) => Err(ApiError::new(
             ErrorCode::IdempotencyAnswerLost,
             format!(
-                "The first request with this Idempotency-Key was carried out on {target}, but its answer is not \
-                 known any more"
+                "The first request with this Idempotency-Key was carried out on {target}, but its response is no \
+                 longer stored"
             ),
         )),
     }
@@ -140,8 +140,8 @@ async fn end(shared: &Shared, id: IdempotencyId, response: Response) -> Result<R
         None
     };
     if let Err(error) = shared.store.end_idempotent_request(id, kept).await {
-        // What was changed stands beside the change itself, so nothing can be done twice.
-        tracing::warn!(%error, "an answer could not be kept; repeating its request will tell that it is lost");
+        // The claim was marked in the transaction of the change, so nothing can be carried out twice.
+        tracing::warn!(%error, "could not store a response for its Idempotency-Key; a repetition of the request will fail with IDEMPOTENCY_ANSWER_LOST");
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }

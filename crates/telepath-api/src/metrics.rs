@@ -1,5 +1,5 @@
-//! What is counted of the API. Every counter is registered once at start and kept by its place in the route table, so
-//! that counting a request is a few atomic additions, and no label can ever take a value that a caller chose.
+//! The metrics of the API. Every counter is registered once at start and found by the place of its route in the route
+//! table, so counting a request is a few atomic additions, and no label can have a value that a client chose.
 
 mod durations;
 
@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::routes::{RouteMatch, RouteTable};
 use durations::Durations;
 
-/// The name of the counter of answers.
+/// The name of the response counter.
 const REQUESTS: &str = "telepath_api_requests_total";
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -62,7 +62,7 @@ fn window_gauge() -> Gauge {
     metrics::describe_gauge!(
         "telepath_shared_window_seconds",
         metrics::Unit::Seconds,
-        "How long the last request waited for the count of its window."
+        "How long the last request waited for its shared rate window."
     );
     gauge!("telepath_shared_window_seconds")
 }
@@ -87,7 +87,7 @@ pub(crate) struct Metrics {
     window: Option<Gauge>,
 }
 
-/// How this server stands among others.
+/// The state of this server within the cluster.
 struct ClusterMetrics {
     lease_left: Gauge,
     nodes: Gauge,
@@ -99,7 +99,7 @@ impl ClusterMetrics {
         metrics::describe_gauge!(
             "telepath_cluster_lease_left_seconds",
             metrics::Unit::Seconds,
-            "For how long keys are still admitted without the database."
+            "How long keys are still admitted without the database."
         );
         metrics::describe_gauge!("telepath_cluster_nodes", "Servers on the database, this one included.");
         metrics::describe_gauge!(
@@ -123,7 +123,7 @@ impl Metrics {
         metrics::describe_counter!("telepath_alerts_raised_total", "Alerts raised by this process.");
         metrics::describe_counter!(
             "telepath_security_signals_dropped_total",
-            "SecuritySignals of dead or exposed keys for which there was no room."
+            "Security signals about dead or exposed keys that were dropped because the queue was full."
         );
         Self {
             routes: routes.rows().iter().map(|row| RouteMetrics::new(row.path.clone(), row.verb())).collect(),
@@ -169,7 +169,7 @@ impl Metrics {
         self.security_signals_dropped.absolute(store.security_signals_dropped());
     }
 
-    /// Counts one answer.
+    /// Counts one response.
     pub(crate) fn answered(&self, matched: RouteMatch<'_>, status: u16, took: Duration) {
         let route = matched.row.and_then(|(place, _)| self.routes.get(place)).unwrap_or(&self.unmatched);
         let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
@@ -178,7 +178,7 @@ impl Metrics {
         counts.durations.record(took);
     }
 
-    /// Adds what is on the way of every request, and therefore counted here, to the text of all other figures.
+    /// Appends the metrics that every request updates, which are therefore counted here and not by the recorder.
     pub(crate) fn write_answers(&self, text: &mut String) {
         let routes = || self.routes.iter().chain([&self.unmatched]);
         let _ = writeln!(text, "# HELP {REQUESTS} Answered API requests.\n# TYPE {REQUESTS} counter");

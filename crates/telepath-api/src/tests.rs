@@ -1,5 +1,5 @@
-//! The API as its callers see it: requests through the whole gate and router, over a real store in a temporary SQLite
-//! file and a clock that the test moves; and the doors over loopback with real TLS.
+//! The API as its clients see it: requests through the server, admission and router, over a real store in a temporary SQLite
+//! file and a clock that the test advances; and the listeners over loopback with real TLS.
 
 mod accounts;
 mod admission;

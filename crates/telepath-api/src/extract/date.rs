@@ -1,17 +1,17 @@
-//! Moments in query strings: a date-time, or a date that means its whole day.
+//! Times in query strings: a date-time, or a date that includes its whole day.
 
 use std::time::Duration;
 
 use telepath_core::clock::{InvalidTimestamp, Timestamp};
 
-/// Which end of a day a date means.
+/// The end of the day that a date stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DayEdge {
     First,
     Last,
 }
 
-/// A moment, or a whole day of which `edge` picks the first or the last millisecond.
+/// A date-time, or a date of which `edge` selects the first or the last millisecond.
 pub(crate) fn parse_date(text: &str, edge: DayEdge) -> Result<Timestamp, InvalidTimestamp> {
     if text.len() != "2026-01-31".len() {
         return Timestamp::parse_rfc3339(text);

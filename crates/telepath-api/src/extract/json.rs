@@ -1,5 +1,5 @@
-//! Bodies. [`StrictJson`] takes a declared, complete, small and unambiguous JSON object and gives a draft of the domain;
-//! everything else is refused with the member named and no value repeated.
+//! Request bodies. [`StrictJson`] accepts a complete, small and unambiguous JSON object and returns a draft of the domain. An
+//! error names the member and never quotes a value.
 
 mod tree;
 mod typed;
@@ -22,19 +22,19 @@ use crate::extract::path::safe_excerpt;
 /// The largest body in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// How long a body may take to arrive.
+/// The time limit for a body to arrive.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyTimeout(pub(crate) Duration);
 
-/// A JSON object that must be there.
+/// A required JSON object.
 #[derive(Debug)]
 pub(crate) struct StrictJson<T>(pub(crate) T);
 
-/// A JSON object that may be left out.
+/// An optional JSON object.
 #[derive(Debug)]
 pub(crate) struct OptionalJson<T>(pub(crate) T);
 
-/// The body of a route that takes no members; a caller that sends some has misunderstood something.
+/// The body of a route without members. Any member is refused.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoMembers {}
@@ -102,7 +102,7 @@ pub(crate) async fn read_body(request: Request<Body>, limit: BodyTimeout) -> Res
     match tokio::time::timeout(limit.0, body).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::of(ErrorCode::BodyTooLarge)),
-        Ok(Err(_)) => Err(ApiError::new(ErrorCode::InvalidJson, "The body broke off")),
+        Ok(Err(_)) => Err(ApiError::new(ErrorCode::InvalidJson, "The body is incomplete")),
         Err(_elapsed) => Err(ApiError::of(ErrorCode::RequestTimeout)),
     }
 }

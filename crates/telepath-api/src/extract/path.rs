@@ -1,4 +1,4 @@
-//! Ids in paths. A text that is no id of the right kind names nothing, so it gets the same 404 as an id that nobody has.
+//! Path parameters. A text that is not an id of the right kind gets the same 404 as an unknown id.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
@@ -7,17 +7,17 @@ use telepath_core::id::{AlertId, CallId, DeliveryId, Id, KeyId, SecretId, TrunkI
 
 use crate::error::ApiError;
 
-/// The longest part of a caller's text that an error message repeats, in characters.
+/// The most characters of a client's text that an error message quotes.
 const EXCERPT: usize = 64;
 
-/// Things that have an id in a path.
+/// A resource with an id in its path.
 pub(crate) trait Resource: Id + Send {
-    /// The code when there is none with the id.
+    /// The code for an unknown id.
     const NOT_FOUND: ErrorCode;
-    /// What people call it.
+    /// The name of the resource in messages.
     const NOUN: &'static str;
 
-    /// The error when there is none with the id.
+    /// The error for an unknown id.
     fn not_found(text: &str) -> ApiError {
         ApiError::new(Self::NOT_FOUND, format!("{} '{}' not found", Self::NOUN, safe_excerpt(text)))
     }
@@ -69,7 +69,7 @@ impl<S: Send + Sync, T: Resource> FromRequestParts<S> for PathId<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let params = RawPathParams::from_request_parts(parts, state).await;
-        // Percent-encoding that is not UTF-8 names nothing either.
+        // Percent-encoding that is not UTF-8 is no id either.
         let text = params.ok().and_then(|params| params.iter().next().map(|(_, text)| text.to_owned()));
         let text = text.unwrap_or_default();
         text.parse().map(Self).map_err(|_| T::not_found(&text))
@@ -90,7 +90,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathName {
     }
 }
 
-/// A caller's text made fit to stand in a message: short, printable, and not if it looks like a key.
+/// A client's text as an error message may quote it: short, printable, and omitted if it looks like a key.
 pub(crate) fn safe_excerpt(text: &str) -> String {
     if text.contains("sk_") {
         return "…".to_owned();

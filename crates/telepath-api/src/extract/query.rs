@@ -1,8 +1,9 @@
-//! Query strings. A form takes the parameters that it knows; what is left over, or came twice, is refused, because a
-//! filter that is silently ignored shows the wrong list.
+//! Query strings. A route takes the parameters that it knows; any other parameter, or one that is repeated, is refused,
+//! because a filter that is silently ignored returns the wrong list.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -14,13 +15,16 @@ use crate::error::ApiError;
 use crate::extract::date::{DayEdge, parse_date};
 use crate::extract::path::safe_excerpt;
 
-/// Something that a query string says.
+/// The message for a cursor that no page returned.
+pub(crate) const UNKNOWN_CURSOR: &str = "must be the next_cursor of an earlier page";
+
+/// The parameters of a route.
 pub(crate) trait QueryForm: Sized {
-    /// Takes its parameters.
+    /// Reads the parameters.
     fn read(query: &mut QueryReader) -> Self;
 }
 
-/// The parameters that were not taken yet, and the problems found so far.
+/// The parameters that were not read yet, and the problems found so far.
 #[derive(Debug, Default)]
 pub(crate) struct QueryReader {
     parameters: BTreeMap<String, String>,
@@ -38,7 +42,7 @@ impl QueryReader {
         reader
     }
 
-    /// Takes one parameter, if it is there.
+    /// Takes one parameter, if it is present.
     pub(crate) fn take<T, E: Display>(
         &mut self,
         name: &str,
@@ -48,7 +52,7 @@ impl QueryReader {
         self.problems.keep(name, parse(&text))
     }
 
-    /// Takes a parameter that names one of a few values.
+    /// Takes a parameter that has one of these values.
     pub(crate) fn choice<T>(
         &mut self,
         name: &str,
@@ -68,12 +72,12 @@ impl QueryReader {
         self.take(name, |text| text.parse().map_err(|_| "must be a whole number from 0 to 4294967295"))
     }
 
-    /// Notes a parameter that does not go with the others.
+    /// Records a parameter that conflicts with another.
     pub(crate) fn refuse(&mut self, name: &str, message: &str) {
         self.problems.wrong(name, message);
     }
 
-    /// Takes a moment, or a date of which `edge` says which end is meant.
+    /// Takes a date-time, or a date of which `edge` selects the start or the end.
     pub(crate) fn date(&mut self, name: &str, edge: DayEdge) -> Option<Timestamp> {
         self.take(name, |text| parse_date(text, edge))
     }
@@ -102,6 +106,26 @@ impl QueryReader {
         PageRequest::new(limit.unwrap_or(DEFAULT_LIMIT), offset.unwrap_or(0)).unwrap_or_default()
     }
 
+    /// Takes `cursor`, `limit` and `offset` of a list that has both kinds of pages; `cursor` excludes `offset`.
+    pub(crate) fn cursor_page<C: FromStr>(&mut self) -> (Option<C>, PageRequest) {
+        let cursor = self.take("cursor", |text| text.parse().map_err(|_| UNKNOWN_CURSOR));
+        let page = self.page();
+        if cursor.is_some() && page.offset() > 0 {
+            self.refuse("offset", "must not be given together with cursor");
+        }
+        (cursor, page)
+    }
+
+    /// Takes `sort` of a list that is sorted by its creation times: whether the oldest comes first.
+    pub(crate) fn oldest_first(&mut self) -> bool {
+        let parse = |text: &str| match text {
+            "created_at" => Some(true),
+            "-created_at" => Some(false),
+            _ => None,
+        };
+        self.choice("sort", parse, ["created_at", "-created_at"]).unwrap_or_default()
+    }
+
     fn finish<T>(mut self, form: T) -> Result<T, ApiError> {
         for name in self.parameters.into_keys() {
             self.problems.wrong(&safe_excerpt(&name), "is not a known parameter");
@@ -110,7 +134,7 @@ impl QueryReader {
     }
 }
 
-/// A query string of which every parameter was understood.
+/// A query string in which every parameter is known and valid.
 #[derive(Debug)]
 pub(crate) struct StrictQuery<T>(pub(crate) T);
 

@@ -141,19 +141,14 @@ impl QueryForm for AlertQuery {
                 "must not be given together with key_id or webhook_id, nor these together",
             );
         }
+        let (after, page) = query.cursor_page();
         let filter = AlertFilter {
             subject_kind: query.choice("subject_kind", AlertSubjectKind::from_name, kinds),
             subject: named.into_iter().flatten().next(),
             rule: query.choice("rule", AlertRule::from_name, rules),
             status: query.choice("status", AlertStatus::from_name, statuses),
-            after: query.take("cursor", |text| {
-                text.parse().map_err(|_| "must be the next_cursor of an earlier page")
-            }),
+            after,
         };
-        let page = query.page();
-        if filter.after.is_some() && page.offset() > 0 {
-            query.refuse("offset", "must not be given together with cursor");
-        }
         Self { filter, page }
     }
 }

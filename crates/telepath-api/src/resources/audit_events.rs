@@ -17,7 +17,7 @@ use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
 use crate::extract::page::CursorPagination;
-use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery, UNKNOWN_CURSOR};
 use crate::state::AppState;
 
 /// The longest id that a change can be of, in bytes, and more.
@@ -111,9 +111,6 @@ impl From<AuditVerdict> for VerificationBody {
     }
 }
 
-/// The message for a cursor that no page returned.
-const UNKNOWN_CURSOR: &str = "must be the next_cursor of an earlier page";
-
 /// Which changes a list shows.
 struct AuditQuery {
     filter: AuditFilter,
@@ -124,18 +121,15 @@ impl QueryForm for AuditQuery {
     fn read(query: &mut QueryReader) -> Self {
         let actor = |text: &str| text.parse().map_err(|_| "must be a key's or a user's id, local or system");
         let actions = AuditAction::ALL.iter().map(|action| action.name());
+        let (after, page) = query.cursor_page();
         let filter = AuditFilter {
             actor: query.take("actor", actor),
             action: query.choice("action", AuditAction::from_name, actions),
             target: query.text("target", LONGEST_TARGET),
             start: query.date("start_date", DayEdge::First),
             end: query.date("end_date", DayEdge::Last),
-            after: query.take("cursor", |text| text.parse().map_err(|_| UNKNOWN_CURSOR)),
+            after,
         };
-        let page = query.page();
-        if filter.after.is_some() && page.offset() > 0 {
-            query.refuse("offset", "must not be given together with cursor");
-        }
         Self { filter, page }
     }
 }

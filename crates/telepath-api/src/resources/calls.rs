@@ -24,7 +24,7 @@ use crate::extract::date::DayEdge;
 use crate::extract::json::{NoMembers, OptionalJson};
 use crate::extract::page::CursorPagination;
 use crate::extract::path::{PathId, Resource as _};
-use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery, UNKNOWN_CURSOR};
 use crate::state::{AppState, Shared};
 
 pub(crate) fn endpoints() -> Endpoints {
@@ -142,9 +142,6 @@ impl From<CallDetails> for CallDetailsBody {
     }
 }
 
-/// The message for a cursor that no page returned.
-const UNKNOWN_CURSOR: &str = "must be the next_cursor of an earlier page";
-
 /// Which calls a list shows.
 struct CallQuery {
     filter: CallFilter,
@@ -175,6 +172,7 @@ impl QueryForm for CallQuery {
     fn read(query: &mut QueryReader) -> Self {
         let sorts = SORTS.iter().map(|(name, _)| *name);
         let (sort, ascending) = query.choice("sort", parse_sort, sorts).unwrap_or_default();
+        let (after, page) = query.cursor_page();
         let filter = CallFilter {
             trunk_id: query.take("trunk_id", str::parse),
             status: query.choice("status", CallStatus::from_name, CallStatus::ALL.iter().map(|s| s.name())),
@@ -186,12 +184,8 @@ impl QueryForm for CallQuery {
             min_ai_latency_ms: query.number("min_ai_latency_ms"),
             sort,
             ascending,
-            after: query.take("cursor", |text| text.parse().map_err(|_| UNKNOWN_CURSOR)),
+            after,
         };
-        let page = query.page();
-        if filter.after.is_some() && page.offset() > 0 {
-            query.refuse("offset", "must not be given together with cursor");
-        }
         Self { filter, page }
     }
 }

@@ -159,27 +159,15 @@ struct DeliveryQuery {
 
 impl QueryForm for DeliveryQuery {
     fn read(query: &mut QueryReader) -> Self {
-        let oldest_first = |text: &str| match text {
-            "created_at" => Some(true),
-            "-created_at" => Some(false),
-            _ => None,
-        };
         let statuses = DeliveryStatus::ALL.iter().map(|status| status.name());
         let kinds = EventKind::ALL.iter().map(|kind| kind.name());
+        let (after, page) = query.cursor_page();
         let filter = DeliveryFilter {
             status: query.choice("status", DeliveryStatus::from_name, statuses),
             kind: query.choice("event", EventKind::from_name, kinds),
-            oldest_first: query
-                .choice("sort", oldest_first, ["created_at", "-created_at"])
-                .unwrap_or_default(),
-            after: query.take("cursor", |text| {
-                text.parse().map_err(|_| "must be the next_cursor of an earlier page")
-            }),
+            oldest_first: query.oldest_first(),
+            after,
         };
-        let page = query.page();
-        if filter.after.is_some() && page.offset() > 0 {
-            query.refuse("offset", "must not be given together with cursor");
-        }
         Self { filter, page }
     }
 }

@@ -22,7 +22,7 @@ use crate::auth::caller::{AuditRead, Authorized};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
-use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery, UNKNOWN_CURSOR};
 use crate::state::AppState;
 
 use export::Format;
@@ -150,8 +150,7 @@ fn read_filter(query: &mut QueryReader) -> RequestFilter {
 
 impl QueryForm for RequestQuery {
     fn read(query: &mut QueryReader) -> Self {
-        let cursor =
-            |text: &str| RequestCursor::parse(text).ok_or("must be the next_cursor of an earlier page");
+        let cursor = |text: &str| RequestCursor::parse(text).ok_or(UNKNOWN_CURSOR);
         Self {
             filter: read_filter(query),
             order: query

@@ -206,13 +206,7 @@ impl QueryForm for TrunkQuery {
     fn read(query: &mut QueryReader) -> Self {
         let status =
             query.choice("status", TrunkStatus::from_name, TrunkStatus::ALL.iter().map(|s| s.name()));
-        let oldest_first = |text: &str| match text {
-            "created_at" => Some(true),
-            "-created_at" => Some(false),
-            _ => None,
-        };
-        let oldest_first =
-            query.choice("sort", oldest_first, ["created_at", "-created_at"]).unwrap_or_default();
+        let oldest_first = query.oldest_first();
         Self { filter: TrunkFilter { status, oldest_first }, page: query.page() }
     }
 }

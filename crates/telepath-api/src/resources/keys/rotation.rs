@@ -52,7 +52,7 @@ impl From<RotateAllError> for ApiError {
             ),
             RotateAllError::TooManySecrets(keys) => Self::new(
                 ErrorCode::TooManySecrets,
-                format!("No key was rotated: {} as many secrets that work as a key may have", named(&keys)),
+                format!("No key was rotated: {} the maximum number of valid secrets", named(&keys)),
             ),
             RotateAllError::TooManyKeys => Self::of(ErrorCode::TooManyKeys),
             RotateAllError::Store(error) => error.into(),
