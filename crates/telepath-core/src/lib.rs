@@ -21,6 +21,7 @@ pub mod key;
 pub mod leak;
 pub mod limit;
 mod named;
+pub mod network_set;
 pub mod page;
 pub mod patch;
 pub mod ports;

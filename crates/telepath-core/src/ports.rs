@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use crate::call::{CallEnd, CallStart, DisconnectReason};
 use crate::id::{AccountId, CallId, TrunkId};
+use crate::network_set::NetworkSet;
 use crate::trunk::{SipUsername, TrunkForCall};
 
 /// A future behind a seam.
@@ -37,6 +38,10 @@ pub trait CallControl: Send + Sync + 'static {
         &'a self,
         sip_username: &'a SipUsername,
     ) -> PortFuture<'a, Result<Option<TrunkForCall>, ControlUnavailable>>;
+
+    /// The networks in `allowed_ips` of all trunks. The gateway keeps them in memory, because it looks up no trunk for an
+    /// INVITE that has neither credentials nor such a source.
+    fn trusted_networks(&self) -> PortFuture<'_, Result<NetworkSet, ControlUnavailable>>;
 
     /// Records an answered call as live, with its event.
     fn call_started<'a>(&'a self, start: &'a CallStart) -> PortFuture<'a, Result<(), ControlUnavailable>>;

@@ -1,6 +1,7 @@
 //! The messages between the signalling task and the tasks of the calls: [`Command`] towards the SIP endpoint,
 //! [`CarrierEvent`] from it.
 
+use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::ControlUnavailable;
 use telepath_core::trunk::TrunkForCall;
 use telepath_sip::message::{SdpBody, StatusCode};
@@ -14,6 +15,8 @@ use crate::reject_reason::InviteRejectReason;
 pub(crate) enum Command {
     /// The control plane has looked up the trunk of a pending INVITE.
     TrunkLookedUp(CallHandle, Box<Result<Option<TrunkForCall>, ControlUnavailable>>),
+    /// The networks whose INVITEs need no credentials.
+    TrustNetworks(Box<NetworkSet>),
     /// Send 180.
     Ring(CallHandle),
     /// Send 200.

@@ -23,6 +23,7 @@ use crate::rtp_ports::PortPool;
 use crate::shared::Shared;
 use crate::signalling::{Signalling, SignallingSeeds};
 use crate::sip_socket::{open_sip_socket, reachable_address};
+use crate::trusted_networks;
 
 /// Capacity of the command channel; when it is full, calls wait.
 const COMMAND_QUEUE: usize = 4_096;
@@ -70,10 +71,6 @@ impl Gateway {
     ///
     /// # Errors
     /// See [`StartError`].
-    #[expect(
-        clippy::unused_async,
-        reason = "async shows that a runtime is needed, which a plain function would hide"
-    )]
     pub async fn start(
         options: GatewayOptions,
         control: Arc<dyn CallControl>,
@@ -112,6 +109,14 @@ impl Gateway {
         });
         let advertised = SocketAddr::new(media_ip, sip_addr.port());
         let signalling = Signalling::new(shared.clone(), socket, advertised, &seeds, receiver);
+        // Before the first datagram is read, so that no carrier in `allowed_ips` is challenged after a start.
+        if let Err(error) = trusted_networks::refresh(&shared).await {
+            tracing::warn!(
+                error,
+                "could not read the allowed_ips of the trunks; all callers need digest until then"
+            );
+        }
+        tokio::spawn(trusted_networks::keep_current(shared.clone()));
         let signalling = tokio::spawn(signalling.run());
         tracing::info!(listen = %sip_addr, %advertised, "listening for SIP over UDP");
         Ok(Self { handle: GatewayHandle(shared), sip_addr, signalling })

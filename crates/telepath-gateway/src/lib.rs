@@ -21,6 +21,7 @@ mod signalling;
 mod sip_socket;
 #[cfg(test)]
 mod tests;
+mod trusted_networks;
 
 pub use gateway::{Gateway, GatewayCounts, GatewayHandle, ShutdownReport};
 pub use metric_catalogue::{METRICS, Metric, MetricKind, describe_metrics};

@@ -7,6 +7,7 @@ mod auth_throttle;
 mod called_number;
 mod rejection_log;
 mod sip_trace;
+mod stranger_screen;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use std::time::Instant;
 
 use telepath_core::digest_hash::SIP_REALM;
 use telepath_core::id::TrunkId;
+use telepath_core::network_set::NetworkSet;
 use telepath_sip::digest::{DigestConfig, DigestServer, NonceSecret, Realm};
 use telepath_sip::message::{DropReason, MAX_MESSAGE_BYTES};
 use telepath_sip::{
@@ -33,6 +35,7 @@ use admission::PendingInvite;
 use auth_throttle::AuthThrottle;
 use rejection_log::RejectionLog;
 use sip_trace::SipTrace;
+use stranger_screen::StrangerScreen;
 
 /// Datagrams read from the socket in one turn, before the timers and the next command.
 const BATCH: usize = 64;
@@ -63,6 +66,8 @@ pub(crate) struct Signalling {
     digest: DigestServer,
     throttle: AuthThrottle,
     rejections: RejectionLog,
+    /// The networks in `allowed_ips` of all trunks.
+    trusted: NetworkSet,
     calls: HashMap<CallHandle, SignalledCall>,
     /// Admitted calls of each trunk.
     calls_per_trunk: HashMap<TrunkId, usize>,
@@ -109,6 +114,7 @@ impl Signalling {
             endpoint: Endpoint::new(config, EndpointSeed(seeds.endpoint)),
             digest: DigestServer::new(digest, NonceSecret::new(seeds.nonce_secret), seeds.nonce_salt),
             rejections: RejectionLog::default(),
+            trusted: NetworkSet::default(),
             calls: HashMap::new(),
             calls_per_trunk: HashMap::new(),
             draining: false,
@@ -154,7 +160,7 @@ impl Signalling {
             match received {
                 Ok((length, source)) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    self.endpoint.handle_datagram(source, datagram, Instant::now());
+                    self.receive_datagram(source, datagram, Instant::now());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // The kernel reports the ICMP error of an earlier send here; no datagram was lost.
@@ -162,6 +168,18 @@ impl Signalling {
             }
             received = self.socket.try_recv_from(buffer);
         }
+    }
+
+    fn receive_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
+        let epoch = self.epoch();
+        let mut screen = StrangerScreen {
+            digest: &mut self.digest,
+            trusted: &self.trusted,
+            rejections: &mut self.rejections,
+            epoch,
+            now,
+        };
+        self.endpoint.handle_screened_datagram(source, datagram, &mut screen, now);
     }
 
     /// Handles the endpoint's events, sends its datagrams and stores its trace until nothing is left.
@@ -236,6 +254,10 @@ impl Signalling {
         let _crossed = match command {
             Command::TrunkLookedUp(call, trunk) => {
                 self.on_trunk_lookup(call, *trunk, now);
+                Ok(())
+            }
+            Command::TrustNetworks(networks) => {
+                self.trusted = *networks;
                 Ok(())
             }
             Command::Ring(call) => self.endpoint.ring(call, now),

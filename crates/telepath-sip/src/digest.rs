@@ -38,7 +38,7 @@ impl Realm {
 
 /// The value of a WWW-Authenticate header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Challenge(String);
+pub struct Challenge(pub(crate) String);
 
 impl Challenge {
     /// The header value on the wire.

@@ -12,6 +12,7 @@ mod inspection;
 mod method_class;
 mod reject_reason;
 mod response;
+mod screen;
 mod server_transaction;
 mod teardown;
 mod timer;
@@ -38,6 +39,8 @@ pub use event::{
     WrongCallState,
 };
 pub use reject_reason::RejectReason;
+use screen::AdmitEveryInvite;
+pub use screen::{InviteScreen, InviteScreening};
 use server_transaction::{ServerId, ServerTable};
 use timer::Timers;
 use tokens::Tokens;
@@ -129,15 +132,27 @@ impl Endpoint {
         }
     }
 
-    /// Processes one UDP datagram.
+    /// Processes one UDP datagram. Every INVITE becomes a call.
     pub fn handle_datagram(&mut self, source: SocketAddr, bytes: &[u8], now: Instant) {
+        self.handle_screened_datagram(source, bytes, &mut AdmitEveryInvite, now);
+    }
+
+    /// Processes one UDP datagram. An INVITE outside a dialog becomes a call only if `screen` admits it; otherwise its
+    /// response is stateless (RFC 3261 sections 8.2.7 and 26.3.2.4).
+    pub fn handle_screened_datagram(
+        &mut self,
+        source: SocketAddr,
+        bytes: &[u8],
+        screen: &mut dyn InviteScreen,
+        now: Instant,
+    ) {
         if self.is_full() {
             self.dropped_when_full += 1;
             return;
         }
         self.trace.begin_receive();
         match parse_datagram(bytes) {
-            Ok(Message::Request(request)) => self.receive_request(source, *request, now),
+            Ok(Message::Request(request)) => self.receive_request(source, *request, screen, now),
             Ok(Message::Response(response)) => self.receive_response(source, &response, now),
             Err(ParseError::Malformed(malformed)) => {
                 let template = ResponseTemplate::of_malformed(&malformed, source);

@@ -13,7 +13,7 @@ mod redact;
 
 pub use endpoint::{
     CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointCounts, EndpointFull, EndpointLimits,
-    EndpointSeed, Event, IncomingCall, Info, OutgoingCall, ProductName, ReInviteMethod, RejectReason,
-    RetryAfter, Timing, TraceDirection, TraceRecord, Transmit, WrongCallState,
+    EndpointSeed, Event, IncomingCall, Info, InviteScreen, InviteScreening, OutgoingCall, ProductName,
+    ReInviteMethod, RejectReason, RetryAfter, Timing, TraceDirection, TraceRecord, Transmit, WrongCallState,
 };
 pub use redact::redact;

@@ -11,6 +11,7 @@ use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::digest_hash::DigestHashes;
 use telepath_core::id::{AccountId, TrunkId};
+use telepath_core::network_set::NetworkSet;
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::trunk::{
     NewTrunk, SipPassword, SipUsername, Trunk, TrunkFilter, TrunkForCall, TrunkMetrics, TrunkPatchDraft,
@@ -177,5 +178,13 @@ impl Store {
     ) -> Result<Option<TrunkForCall>, StoreError> {
         let mut db = self.backend.read().await?;
         target::find(&mut db, sip_username, &self.context.vault).await
+    }
+
+    /// The networks in `allowed_ips` of all trunks.
+    pub(crate) async fn allowed_ips_of_trunks(&self) -> Result<NetworkSet, StoreError> {
+        const SQL: &str =
+            "SELECT DISTINCT allowed_ips FROM trunks WHERE allowed_ips <> '' AND deleted_at IS NULL";
+        let rows = self.backend.read().await?.fetch_all(SQL, binds![]).await?;
+        rows.iter().map(|row| row.parse("allowed_ips")).collect::<Result<NetworkSet, _>>()
     }
 }

@@ -2,6 +2,7 @@
 //! and the limits of the server, then start the task of the call. Each rejection has an [`InviteRejectReason`]. An
 //! unknown user gets the same processing and the same responses as a wrong password.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -135,44 +136,45 @@ impl Signalling {
             other => other,
         };
         let Some(credentials) = &invite.credentials else {
-            self.challenge(call, false, now);
+            self.challenge(call, source, false, now);
             return None;
         };
-        let block = AddressBlock::of(source);
-        if self.throttle.is_throttled(block, now) {
-            self.reject(call, InviteRejectReason::AuthThrottled, now);
-            return None;
-        }
         let ha1 = trunk.as_ref().map(|trunk| Ha1Pair::new(*trunk.digest.md5(), *trunk.digest.sha256()));
         let seconds = self.epoch();
-        match self.digest.verify(credentials, &invite.incoming.request, ha1.as_ref(), seconds) {
+        match self.digest.verify(credentials, &invite.incoming.request, source, ha1.as_ref(), seconds) {
             DigestVerification::Valid => trunk,
             DigestVerification::Stale => {
-                self.challenge(call, true, now);
+                self.challenge(call, source, true, now);
                 None
             }
             DigestVerification::Rejected(reason) => {
                 self.rejections.record(invite_reason(reason).name(), now);
                 let guess = is_password_guess(reason);
-                if guess {
+                // A live nonce proves that the source is not forged, so nobody can have another address throttled.
+                if guess && self.digest.has_live_nonce(credentials, source, seconds) {
+                    let block = AddressBlock::of(source);
+                    if self.throttle.is_throttled(block, now) {
+                        self.reject(call, InviteRejectReason::AuthThrottled, now);
+                        return None;
+                    }
                     self.throttle.record_failure(block, now);
                 }
-                self.challenge(call, !guess, now);
+                self.challenge(call, source, !guess, now);
                 None
             }
         }
     }
 
-    fn challenge(&mut self, call: CallHandle, stale: bool, now: Instant) {
+    fn challenge(&mut self, call: CallHandle, source: IpAddr, stale: bool, now: Instant) {
         metrics::counter!("telepath_sip_challenges_total").increment(1);
         let seconds = self.epoch();
-        let challenges = self.digest.challenge(stale, seconds);
+        let challenges = self.digest.challenge(stale, source, seconds);
         // Fails only when the caller has cancelled.
         let _ = self.endpoint.challenge(call, &challenges, now);
         self.calls.remove(&call);
     }
 
-    fn epoch(&self) -> EpochSeconds {
+    pub(super) fn epoch(&self) -> EpochSeconds {
         EpochSeconds(u64::try_from(self.shared.clock.now().unix_seconds()).unwrap_or(0))
     }
 
@@ -194,6 +196,10 @@ impl Signalling {
         // The shutdown may have begun after the look-up.
         if self.draining {
             return Err(InviteRejectReason::ShuttingDown);
+        }
+        // Other calls may have been admitted during the look-up.
+        if self.shared.live.len() >= self.shared.options.max_calls {
+            return Err(InviteRejectReason::ServerFull);
         }
         let AuthenticatedInvite { invite, trunk: TrunkForCall { trunk, agent, .. } } = authenticated;
         let settings = &trunk.settings;

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use telepath_core::clock::SystemClock;
+use telepath_core::digest_hash::SIP_REALM;
 use telepath_core::entropy::SystemEntropy;
-use telepath_sip::Event;
-use telepath_sip::message::StatusCode;
+use telepath_sip::digest::{ClientCredentials, Password};
+use telepath_sip::message::{HostPort, SipUri, StatusCode};
+use telepath_sip::{Endpoint, EndpointConfig, EndpointCounts, EndpointSeed, Event, OutgoingCall};
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Signalling, SignallingSeeds, Wakeup};
+use crate::command::Command;
 use crate::options::GatewayOptions;
 use crate::rtp_ports::PortPool;
 use crate::shared::Shared;
-use crate::tests::fixture::{TestControl, USER, loopback};
+use crate::tests::fixture::{PASSWORD, TestControl, USER, loopback};
 
 const AGENT: &str = "ws://127.0.0.1:9/";
 
@@ -73,4 +76,174 @@ async fn sip_timers_fire_in_a_turn_that_reads_datagrams() {
     signalling.take_turn(wakeup, &mut keep_alive, now + Duration::from_millis(600));
     let sent = signalling.endpoint.poll_transmit().expect("486 is retransmitted during a flood");
     assert!(sent.payload.starts_with(b"SIP/2.0 486 "));
+}
+
+/// Delivers a message and returns what the task sends.
+fn deliver(signalling: &mut Signalling, source: SocketAddr, message: &str) -> Vec<String> {
+    signalling.receive_datagram(source, message.as_bytes(), Instant::now());
+    sent(signalling)
+}
+
+fn sent(signalling: &mut Signalling) -> Vec<String> {
+    while let Some(event) = signalling.endpoint.poll_event() {
+        signalling.handle_event(event, Instant::now());
+    }
+    let sent = std::iter::from_fn(|| signalling.endpoint.poll_transmit());
+    sent.map(|transmit| String::from_utf8_lossy(&transmit.payload).into_owned()).collect()
+}
+
+/// Applies the next command, for example the result of a look-up.
+async fn apply_next_command(signalling: &mut Signalling) -> Vec<String> {
+    let command = signalling.commands.recv().await.unwrap();
+    signalling.apply(command);
+    sent(signalling)
+}
+
+fn statuses(responses: &[String]) -> Vec<&str> {
+    responses.iter().map(|response| response.split(' ').nth(1).unwrap()).collect()
+}
+
+/// Credentials with a wrong digest over this nonce.
+fn guess(nonce: &str) -> String {
+    format!(
+        "Authorization: Digest username=\"{USER}\", realm=\"{SIP_REALM}\", nonce=\"{nonce}\", \
+         uri=\"sip:{USER}@192.0.2.20\", response=\"{nonce}\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"c\"\r\n"
+    )
+}
+
+/// The INVITE with which a client at [`carrier`] answers the challenge to its first INVITE.
+fn answer_to_challenge(signalling: &mut Signalling, seed: u8, password: &str) -> String {
+    let us: SocketAddr = "192.0.2.20:5060".parse().unwrap();
+    let uri = |address| SipUri::new(Some(USER), HostPort::from(address)).unwrap();
+    let mut client = Endpoint::new(EndpointConfig::new(carrier()), EndpointSeed([seed; 32]));
+    let credentials = ClientCredentials { username: USER.to_owned(), password: Password::new(password) };
+    let (target, from) = (uri(us), uri(carrier()));
+    let call = OutgoingCall { target, via: us, from, offer: None, credentials: Some(credentials) };
+    client.invite(call, Instant::now()).unwrap();
+    let first = client.poll_transmit().unwrap();
+    let challenge = deliver(signalling, carrier(), &String::from_utf8_lossy(&first.payload));
+    assert_eq!(statuses(&challenge), ["401"]);
+    client.handle_datagram(us, challenge[0].as_bytes(), Instant::now());
+    let messages = std::iter::from_fn(|| client.poll_transmit());
+    let mut messages = messages.map(|message| String::from_utf8_lossy(&message.payload).into_owned());
+    messages.find(|message| message.starts_with("INVITE ")).unwrap()
+}
+
+fn assert_nothing_is_left(signalling: &Signalling, control: &TestControl) {
+    assert_eq!(signalling.endpoint.counts(), EndpointCounts::default());
+    assert!(signalling.calls.is_empty() && signalling.shared.tasks.is_empty());
+    assert_eq!(*control.lookups.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_invite_without_a_nonce_of_ours_gets_one_401_and_leaves_nothing_behind() {
+    let (mut signalling, control) = signalling(|_| {}).await;
+    let foreign = guess("invented");
+    let malformed = format!("Authorization: Digest realm=\"{SIP_REALM}\", username=\"{USER}\"\r\n");
+    for (extra, status, stale) in [("", "401", false), (&foreign, "401", true), (&malformed, "400", false)] {
+        let first = deliver(&mut signalling, carrier(), &invite("stranger", extra));
+        assert_eq!(statuses(&first), [status], "{extra}");
+        assert_eq!(first[0].contains("stale=true"), stale, "{extra}");
+        assert_nothing_is_left(&signalling, &control);
+        let tag = first[0].split(";tag=").nth(2).unwrap().split('\r').next().unwrap();
+        let ack = invite("stranger", "").replace("INVITE", "ACK").replacen(
+            "callee.test>",
+            &format!("callee.test>;tag={tag}"),
+            1,
+        );
+        assert!(deliver(&mut signalling, carrier(), &ack).is_empty());
+        signalling.endpoint.handle_timeout(Instant::now() + Duration::from_mins(5));
+        assert!(sent(&mut signalling).is_empty(), "401 is sent once (RFC 3261 section 26.3.2.4)");
+        assert!(signalling.endpoint.poll_trace().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_invites_from_forged_addresses_leaves_nothing_behind() {
+    const SEED: u64 = 20_261_129;
+    println!("seed {SEED}");
+    let (mut signalling, control) = signalling(|options| options.auth_failures_per_minute = 1).await;
+    let mut state = SEED;
+    for n in 0..5_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let [a, b, c, kind, ..] = state.to_be_bytes();
+        let source = SocketAddr::from(([10, a, b, c], 5060));
+        let extra = if kind < 128 { String::new() } else { guess(&format!("{state:064x}")) };
+        assert_eq!(
+            statuses(&deliver(&mut signalling, source, &invite(&format!("flood-{n}"), &extra))),
+            ["401"]
+        );
+    }
+    assert_nothing_is_left(&signalling, &control);
+}
+
+#[tokio::test]
+async fn a_nonce_admits_an_invite_only_from_the_address_that_it_was_sent_to() {
+    let (mut signalling, control) = signalling(|_| {}).await;
+    let valid = answer_to_challenge(&mut signalling, 1, PASSWORD);
+    let elsewhere = "192.0.2.11:5070".parse().unwrap();
+    assert_eq!(statuses(&deliver(&mut signalling, elsewhere, &valid)), ["401"]);
+    assert_nothing_is_left(&signalling, &control);
+    assert_eq!(statuses(&deliver(&mut signalling, carrier(), &valid)), ["100"]);
+    assert!(apply_next_command(&mut signalling).await.is_empty());
+    assert_eq!(statuses(&apply_next_command(&mut signalling).await), ["180"], "admitted");
+}
+
+#[tokio::test]
+async fn only_failures_over_a_live_nonce_throttle_and_a_correct_digest_always_passes() {
+    let (mut signalling, _) = signalling(|options| options.auth_failures_per_minute = 2).await;
+    for n in 0..100 {
+        let forged = invite(&format!("forged-{n}"), &guess("invented"));
+        assert_eq!(statuses(&deliver(&mut signalling, carrier(), &forged)), ["401"]);
+    }
+    let mut outcomes = Vec::new();
+    for (seed, password) in (1..).zip(["guess", "guess", "guess", PASSWORD]) {
+        let answer = answer_to_challenge(&mut signalling, seed, password);
+        assert_eq!(statuses(&deliver(&mut signalling, carrier(), &answer)), ["100"]);
+        let responses = loop {
+            let responses = apply_next_command(&mut signalling).await;
+            if !responses.is_empty() {
+                break responses;
+            }
+        };
+        outcomes.push(statuses(&responses)[0].to_owned());
+    }
+    assert_eq!(outcomes, ["401", "401", "403", "180"]);
+}
+
+#[tokio::test]
+async fn an_invite_from_a_trusted_network_is_looked_up_without_a_nonce() {
+    let (mut signalling, control) = signalling(|_| {}).await;
+    control.change_trunk(|found| found.trunk.allowed_ips = "192.0.2.0/24".parse().unwrap());
+    crate::trusted_networks::refresh(&signalling.shared).await.unwrap();
+    assert!(apply_next_command(&mut signalling).await.is_empty());
+    let outside = "198.51.100.1:5060".parse().unwrap();
+    assert_eq!(statuses(&deliver(&mut signalling, outside, &invite("outside", ""))), ["401"]);
+    assert_nothing_is_left(&signalling, &control);
+    assert_eq!(statuses(&deliver(&mut signalling, carrier(), &invite("inside", ""))), ["100"]);
+    assert!(matches!(signalling.commands.recv().await, Some(Command::TrunkLookedUp(..))));
+    assert_eq!(*control.lookups.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn calls_admitted_during_a_lookup_count_towards_max_calls() {
+    let (mut signalling, control) = signalling(|options| options.max_calls = 1).await;
+    control.change_trunk(|found| found.trunk.allowed_ips = "192.0.2.0/24".parse().unwrap());
+    crate::trusted_networks::refresh(&signalling.shared).await.unwrap();
+    apply_next_command(&mut signalling).await;
+    assert_eq!(statuses(&deliver(&mut signalling, carrier(), &invite("one", ""))), ["100"]);
+    assert_eq!(statuses(&deliver(&mut signalling, carrier(), &invite("two", ""))), ["100"]);
+    let mut lookups = Vec::new();
+    while lookups.len() < 2 {
+        lookups.push(signalling.commands.recv().await.unwrap());
+    }
+    let responses: Vec<_> = lookups
+        .into_iter()
+        .flat_map(|lookup| {
+            signalling.apply(lookup);
+            sent(&mut signalling)
+        })
+        .collect();
+    assert_eq!(statuses(&responses), ["503"], "one is admitted and its task has not run yet");
+    assert!(responses[0].contains("\r\nRetry-After: "));
 }

@@ -12,6 +12,7 @@ use telepath_core::clock::{SystemClock, Timestamp};
 use telepath_core::digest_hash::DigestHashes;
 use telepath_core::entropy::{Entropy, SystemEntropy};
 use telepath_core::id::{AccountId, CallId, Id as _, TrunkId};
+use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::{AgentNews, CallControl, ControlUnavailable, PortFuture};
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
@@ -55,6 +56,10 @@ pub(crate) struct TestControl {
     /// How many more calls of `call_ended` fail.
     pub(super) end_failures: Mutex<u32>,
     pub(super) unavailable: Mutex<bool>,
+    /// Calls of `find_trunk`.
+    pub(crate) lookups: Mutex<usize>,
+    /// Calls of `trusted_networks`.
+    network_reads: watch::Sender<usize>,
 }
 
 impl TestControl {
@@ -66,6 +71,8 @@ impl TestControl {
             changed: watch::Sender::new(0),
             end_failures: Mutex::default(),
             unavailable: Mutex::default(),
+            lookups: Mutex::default(),
+            network_reads: watch::Sender::new(0),
         }
     }
 
@@ -102,6 +109,14 @@ impl TestControl {
         started().unwrap()
     }
 
+    /// Sets `allowed_ips` and waits until the gateway has applied it. It applies what it has read before it reads again.
+    pub(super) async fn trust(&self, networks: &str) {
+        self.change_trunk(|found| found.trunk.allowed_ips = networks.parse().unwrap());
+        let mut reads = self.network_reads.subscribe();
+        let before = *reads.borrow_and_update();
+        within(reads.wait_for(|count| *count >= before + 3)).await.unwrap();
+    }
+
     pub(crate) fn change_trunk(&self, change_trunk: impl FnOnce(&mut TrunkForCall)) {
         change_trunk(self.trunks.lock().unwrap().get_mut(USER).unwrap());
     }
@@ -113,10 +128,21 @@ impl CallControl for TestControl {
         sip_username: &'a SipUsername,
     ) -> PortFuture<'a, Result<Option<TrunkForCall>, ControlUnavailable>> {
         Box::pin(async move {
+            *self.lookups.lock().unwrap() += 1;
             if *self.unavailable.lock().unwrap() {
                 return Err(ControlUnavailable("switched off".to_owned()));
             }
             Ok(self.trunks.lock().unwrap().get(&sip_username.as_str().to_ascii_lowercase()).cloned())
+        })
+    }
+
+    fn trusted_networks(&self) -> PortFuture<'_, Result<NetworkSet, ControlUnavailable>> {
+        Box::pin(async move {
+            let trunks = self.trunks.lock().unwrap();
+            let networks = trunks.values().map(|found| found.trunk.allowed_ips.clone()).collect();
+            drop(trunks);
+            self.network_reads.send_modify(|count| *count += 1);
+            Ok(networks)
         })
     }
 
@@ -212,6 +238,7 @@ impl TestGateway {
     ) -> Self {
         let mut options = GatewayOptions::new(loopback(0));
         options.rtp_port_drain = Duration::ZERO;
+        options.trusted_networks_interval = Duration::from_millis(10);
         options.egress = egress_to(agent_url);
         adjust(&mut options);
         let control = Arc::new(TestControl::new(agent_url));

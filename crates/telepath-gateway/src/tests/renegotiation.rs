@@ -19,7 +19,7 @@ struct ScriptedCaller {
 impl ScriptedCaller {
     async fn new(agent_url: &str, call_id: &'static str) -> Self {
         let gateway = TestGateway::start(agent_url).await;
-        gateway.control.change_trunk(|lookup| lookup.trunk.allowed_ips = "127.0.0.1".parse().unwrap());
+        gateway.control.trust("127.0.0.1").await;
         let socket = UdpSocket::bind(loopback(0)).await.unwrap();
         Self { socket, call_id, to: format!("<sip:{USER}@127.0.0.1>"), gateway }
     }

@@ -1,8 +1,9 @@
-//! Self-validating nonces (RFC 7616 section 3.3): each contains its time of issue and a salt, protected by a MAC, so issuing
-//! one creates no state. Only the nonce counts (`nc`) that were used are stored, in a bounded table; a nonce that was
+//! Self-validating nonces (RFC 7616 section 3.3): each contains its time of issue and a salt, protected by a MAC over them and
+//! the address that it was issued to, so issuing one creates no state, and whoever presents one has received our response. Only the nonce counts (`nc`) that were used are stored, in a bounded table; a nonce that was
 //! evicted from it is never accepted again.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -53,18 +54,19 @@ impl ValidNonce {
         Self { issued, salt }
     }
 
-    pub(super) fn to_text(self, secret: &NonceSecret) -> String {
+    pub(super) fn to_text(self, source: IpAddr, secret: &NonceSecret) -> String {
         let body = format!("{:016x}{:016x}", self.issued.0, self.salt);
-        let mac = hex(&secret.mac("nonce", &body));
+        let mac = sign(&body, source, secret);
         format!("{body}{}", &mac[..MAC_DIGITS])
     }
 
-    pub(super) fn parse(text: &str, secret: &NonceSecret) -> Option<Self> {
+    /// The nonce of a text, if it was issued with this secret to this source.
+    pub(super) fn parse(text: &str, source: IpAddr, secret: &NonceSecret) -> Option<Self> {
         if text.len() != TIME_DIGITS + SALT_DIGITS + MAC_DIGITS || !text.is_ascii() {
             return None;
         }
         let (body, mac) = text.split_at(TIME_DIGITS + SALT_DIGITS);
-        let expected = hex(&secret.mac("nonce", body));
+        let expected = sign(body, source, secret);
         if !bool::from(expected.as_bytes()[..MAC_DIGITS].ct_eq(mac.as_bytes())) {
             return None;
         }
@@ -73,6 +75,18 @@ impl ValidNonce {
             issued: EpochSeconds(u64::from_str_radix(time, 16).ok()?),
             salt: u64::from_str_radix(salt, 16).ok()?,
         })
+    }
+}
+
+fn sign(body: &str, source: IpAddr, secret: &NonceSecret) -> String {
+    hex(&secret.mac("nonce", &format!("{body}@{}", block(source))))
+}
+
+/// An IPv4 address, or the /64 of an IPv6 address, whose host may change its address at any time.
+fn block(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !0 << 64)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! user is verified against a random HA1, so that neither the response nor its timing tells whether the user exists.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use subtle::ConstantTimeEq;
 
@@ -92,7 +93,7 @@ pub enum DigestRejectReason {
     UnknownUser,
     /// The digest response is wrong.
     WrongResponse,
-    /// The nonce was not issued with our secret.
+    /// The nonce was not issued with our secret to this source.
     ForeignNonce,
     /// The nonce count was used before.
     Replayed,
@@ -118,12 +119,12 @@ impl DigestServer {
         self
     }
 
-    /// Creates the challenges of a 401: MD5 and SHA-256 with the same nonce.
-    pub fn challenge(&mut self, stale: bool, now: EpochSeconds) -> Vec<Challenge> {
+    /// Creates the challenges of a 401 to `source`: MD5 and SHA-256 with the same nonce.
+    pub fn challenge(&mut self, stale: bool, source: IpAddr, now: EpochSeconds) -> Vec<Challenge> {
         self.issued += 1;
         let salt = hmac_sha256(&self.salt_seed, &[&self.issued.to_be_bytes()]);
         let salt = salt.iter().take(8).fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-        let nonce = ValidNonce::new(now, salt).to_text(&self.secret);
+        let nonce = ValidNonce::new(now, salt).to_text(source, &self.secret);
         let realm = quoted("realm", self.config.realm.as_str());
         self.offer
             .into_iter()
@@ -153,13 +154,25 @@ impl DigestServer {
         AuthorizationHeader::Absent
     }
 
-    /// Verifies credentials; `ha1` is `None` if the user does not exist.
+    /// Whether the credentials are for a nonce that we issued to `source` and that has not expired. Their sender has
+    /// received our challenge, so its address is not forged.
+    pub fn has_live_nonce(&self, credentials: &Credentials, source: IpAddr, now: EpochSeconds) -> bool {
+        ValidNonce::parse(&credentials.nonce, source, &self.secret)
+            .is_some_and(|nonce| self.is_live(nonce, now))
+    }
+
+    fn is_live(&self, nonce: ValidNonce, now: EpochSeconds) -> bool {
+        now.0.checked_sub(nonce.issued.0).is_some_and(|age| age < self.config.nonce_lifetime_seconds)
+    }
+
+    /// Verifies credentials from `source`; `ha1` is `None` if the user does not exist.
     ///
     /// Only valid credentials use up a nonce count, so nobody can invalidate the nonce of another client.
     pub fn verify(
         &mut self,
         credentials: &Credentials,
         request: &Request,
+        source: IpAddr,
         ha1: Option<&Ha1Pair>,
         now: EpochSeconds,
     ) -> DigestVerification {
@@ -169,7 +182,9 @@ impl DigestServer {
         let qop = credentials.qop.as_ref().map(|qop| Qop { nc: &qop.nc, cnonce: &qop.cnonce });
         let expected = digest_response(key, &credentials.nonce, qop, request.method(), &credentials.uri);
         let correct = bool::from(expected.as_bytes().ct_eq(credentials.response.as_bytes()));
-        let nonce = ValidNonce::parse(&credentials.nonce, &self.secret);
+        let Some(nonce) = ValidNonce::parse(&credentials.nonce, source, &self.secret) else {
+            return DigestVerification::Rejected(DigestRejectReason::ForeignNonce);
+        };
         if ha1.is_none() {
             return DigestVerification::Rejected(DigestRejectReason::UnknownUser);
         }
@@ -179,11 +194,7 @@ impl DigestServer {
         if !uri_matches(&credentials.uri, request.uri()) {
             return DigestVerification::Rejected(DigestRejectReason::UriMismatch);
         }
-        let Some(nonce) = nonce else {
-            return DigestVerification::Rejected(DigestRejectReason::ForeignNonce);
-        };
-        let age = now.0.checked_sub(nonce.issued.0);
-        if age.is_none_or(|age| age >= self.config.nonce_lifetime_seconds) {
+        if !self.is_live(nonce, now) {
             return DigestVerification::Stale;
         }
         // Without qop there is no nonce count, so the nonce is valid once.

@@ -1,10 +1,13 @@
 //! The examples of the RFCs, and the server against replayed, forged and mismatched credentials.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::*;
 use crate::message::{Message, Request, Response, parse_datagram};
 
 const REALM: &str = "telepath.test";
 const LIFETIME: u64 = 60;
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
 const NOW: EpochSeconds = EpochSeconds(1_800_000_000);
 
 fn server(max_nonces: usize) -> DigestServer {
@@ -76,7 +79,7 @@ impl<'a> TestCredentials<'a> {
         };
         let known = ha1();
         let known = (credentials.username() == "alice").then_some(&known);
-        server.verify(&credentials, &request, known, now)
+        server.verify(&credentials, &request, SOURCE, known, now)
     }
 }
 
@@ -109,7 +112,7 @@ fn digest_response_matches_the_example_of_rfc_2617_section_3_5() {
 #[test]
 fn md5_and_sha_256_are_offered_and_accepted() {
     let mut server = server(10);
-    let challenges = server.challenge(false, NOW);
+    let challenges = server.challenge(false, SOURCE, NOW);
     assert_eq!(challenges.len(), 2);
     assert!(challenges[0].as_str().contains("algorithm=MD5"));
     assert!(challenges[1].as_str().contains("algorithm=SHA-256"));
@@ -123,7 +126,7 @@ fn md5_and_sha_256_are_offered_and_accepted() {
 #[test]
 fn nc_is_hexadecimal_and_each_value_is_accepted_once() {
     let mut server = server(10);
-    let nonce = nonce_of(&server.challenge(false, NOW)[0]);
+    let nonce = nonce_of(&server.challenge(false, SOURCE, NOW)[0]);
     for count in 1..=300_u32 {
         let nc = format!("{count:08x}");
         let credentials = TestCredentials { nc: Some(&nc), ..TestCredentials::valid(&nonce) };
@@ -141,7 +144,7 @@ fn nc_is_hexadecimal_and_each_value_is_accepted_once() {
 #[test]
 fn reordered_nc_values_are_accepted_once_each() {
     let mut server = server(10);
-    let nonce = nonce_of(&server.challenge(false, NOW)[0]);
+    let nonce = nonce_of(&server.challenge(false, SOURCE, NOW)[0]);
     for (nc, expected) in [
         ("00000005", DigestVerification::Valid),
         ("00000003", DigestVerification::Valid),
@@ -158,7 +161,7 @@ fn reordered_nc_values_are_accepted_once_each() {
 #[test]
 fn an_expired_nonce_is_stale_only_with_a_correct_response() {
     let mut server = server(10);
-    let nonce = nonce_of(&server.challenge(false, NOW)[0]);
+    let nonce = nonce_of(&server.challenge(false, SOURCE, NOW)[0]);
     let later = EpochSeconds(NOW.0 + LIFETIME);
     assert_eq!(TestCredentials::valid(&nonce).verify(&mut server, later), DigestVerification::Stale);
     let wrong = TestCredentials { password: "guess", ..TestCredentials::valid(&nonce) };
@@ -166,13 +169,13 @@ fn an_expired_nonce_is_stale_only_with_a_correct_response() {
         wrong.verify(&mut server, later),
         DigestVerification::Rejected(DigestRejectReason::WrongResponse)
     );
-    assert!(server.challenge(true, later)[0].as_str().ends_with("stale=true"));
+    assert!(server.challenge(true, SOURCE, later)[0].as_str().ends_with("stale=true"));
 }
 
 #[test]
 fn a_nonce_without_qop_is_accepted_once() {
     let mut server = server(10);
-    let nonce = nonce_of(&server.challenge(false, NOW)[0]);
+    let nonce = nonce_of(&server.challenge(false, SOURCE, NOW)[0]);
     let credentials =
         TestCredentials { algorithm: Algorithm::Md5, nc: None, ..TestCredentials::valid(&nonce) };
     assert_eq!(credentials.verify(&mut server, NOW), DigestVerification::Valid);
@@ -182,7 +185,7 @@ fn a_nonce_without_qop_is_accepted_once() {
 #[test]
 fn unknown_users_foreign_nonces_and_mismatched_uris_are_rejected() {
     let mut server = server(10);
-    let nonce = nonce_of(&server.challenge(false, NOW)[0]);
+    let nonce = nonce_of(&server.challenge(false, SOURCE, NOW)[0]);
     let unknown_user = TestCredentials { user: "mallory", ..TestCredentials::valid(&nonce) };
     assert_eq!(
         unknown_user.verify(&mut server, NOW),
@@ -215,7 +218,7 @@ fn unknown_users_foreign_nonces_and_mismatched_uris_are_rejected() {
 fn an_evicted_nonce_is_never_accepted_again() {
     let mut server = server(2);
     let nonces: Vec<String> =
-        (0..4).map(|n| nonce_of(&server.challenge(false, EpochSeconds(NOW.0 + n))[0])).collect();
+        (0..4).map(|n| nonce_of(&server.challenge(false, SOURCE, EpochSeconds(NOW.0 + n))[0])).collect();
     let now = EpochSeconds(NOW.0 + 5);
     for nonce in &nonces {
         assert_eq!(TestCredentials::valid(nonce).verify(&mut server, now), DigestVerification::Valid);
@@ -231,7 +234,7 @@ fn an_evicted_nonce_is_never_accepted_again() {
 #[test]
 fn debug_output_contains_no_digest_response() {
     let mut server = server(10);
-    let nonce = nonce_of(&server.challenge(false, NOW)[0]);
+    let nonce = nonce_of(&server.challenge(false, SOURCE, NOW)[0]);
     let request = TestCredentials::valid(&nonce).request();
     let AuthorizationHeader::Credentials(credentials) = server.read_authorization(&request) else {
         panic!("credentials")
@@ -269,7 +272,7 @@ fn other_schemes_and_realms_are_ignored_and_invalid_digests_are_malformed() {
 #[test]
 fn the_client_answers_the_strongest_challenge() {
     let mut server = server(10).strongest_first();
-    let offered = server.challenge(false, NOW);
+    let offered = server.challenge(false, SOURCE, NOW);
     let [strong, weak] = offered.as_slice() else { panic!("two challenges") };
     let (strong, weak) = (strong.as_str(), weak.as_str());
     let challenges = format!("WWW-Authenticate: {weak}\r\nWWW-Authenticate: {strong}\r\n");
@@ -288,5 +291,38 @@ fn the_client_answers_the_strongest_challenge() {
     let AuthorizationHeader::Credentials(presented) = server.read_authorization(&request) else {
         panic!("credentials")
     };
-    assert_eq!(server.verify(&presented, &request, Some(&ha1()), NOW), DigestVerification::Valid);
+    assert_eq!(server.verify(&presented, &request, SOURCE, Some(&ha1()), NOW), DigestVerification::Valid);
+}
+
+#[test]
+fn a_nonce_is_accepted_only_from_the_address_that_it_was_issued_to_and_only_while_it_lives() {
+    let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+    let mut server = server(10);
+    for (issued_to, same, other) in [
+        ("198.51.100.7", "::ffff:198.51.100.7", "198.51.100.8"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1"),
+    ] {
+        let nonce = nonce_of(&server.challenge(false, address(issued_to), NOW)[0]);
+        let request = TestCredentials::valid(&nonce).request();
+        let AuthorizationHeader::Credentials(credentials) = server.read_authorization(&request) else {
+            panic!("credentials")
+        };
+        assert!(server.has_live_nonce(&credentials, address(same), NOW));
+        assert!(!server.has_live_nonce(&credentials, address(same), EpochSeconds(NOW.0 + LIFETIME)));
+        assert!(!server.has_live_nonce(&credentials, address(other), NOW));
+        let foreign = DigestVerification::Rejected(DigestRejectReason::ForeignNonce);
+        assert_eq!(server.verify(&credentials, &request, address(other), Some(&ha1()), NOW), foreign);
+        assert_eq!(server.verify(&credentials, &request, address(other), None, NOW), foreign);
+        let valid = server.verify(&credentials, &request, address(same), Some(&ha1()), NOW);
+        assert_eq!(valid, DigestVerification::Valid);
+    }
+}
+
+#[test]
+fn a_wrong_response_over_a_foreign_nonce_is_a_foreign_nonce() {
+    let mut server = server(10);
+    let invented = TestCredentials { password: "guess", ..TestCredentials::valid("invented") };
+    let foreign = DigestVerification::Rejected(DigestRejectReason::ForeignNonce);
+    assert_eq!(invented.verify(&mut server, NOW), foreign);
+    assert_eq!(TestCredentials { user: "mallory", ..invented }.verify(&mut server, NOW), foreign);
 }

@@ -12,12 +12,19 @@ use super::event::{CallHandle, DialogEnd, Event, IncomingCall, ReInviteMethod, R
 use super::method_class::{MethodClass, ServedMethod};
 use super::reject_reason::RejectReason;
 use super::response::{ALLOW, Rejection, rejection_status, retry_after};
+use super::screen::{InviteScreen, InviteScreening};
 use super::server_transaction::{ServerId, ServerKey};
 use crate::digest::Challenge;
 use crate::message::{Headers, KnownHeader, Method, Request, SdpBody, StatusCode};
 
 impl Endpoint {
-    pub(super) fn receive_request(&mut self, source: SocketAddr, request: Request, now: Instant) {
+    pub(super) fn receive_request(
+        &mut self,
+        source: SocketAddr,
+        request: Request,
+        screen: &mut dyn InviteScreen,
+        now: Instant,
+    ) {
         match MethodClass::of(request.method()) {
             MethodClass::Ack => return self.route_ack(&request, now),
             MethodClass::Cancel => return self.receive_cancel(source, &request, now),
@@ -32,7 +39,7 @@ impl Endpoint {
             Err(rejection) => return self.reject_request(&request, source, rejection, now),
         };
         let Some(key) = DialogKey::of(&request) else {
-            return self.out_of_dialog(method, source, request, now);
+            return self.out_of_dialog(method, source, request, screen, now);
         };
         match self.dialogs.get(&key).copied() {
             Some(call) => self.in_dialog(call, method, source, &request, now),
@@ -64,10 +71,17 @@ impl Endpoint {
         }
     }
 
-    fn out_of_dialog(&mut self, method: ServedMethod, source: SocketAddr, request: Request, now: Instant) {
+    fn out_of_dialog(
+        &mut self,
+        method: ServedMethod,
+        source: SocketAddr,
+        request: Request,
+        screen: &mut dyn InviteScreen,
+        now: Instant,
+    ) {
         match method {
             ServedMethod::Invite => {
-                if let Err((request, rejection)) = self.receive_invite(source, request, now) {
+                if let Err((request, rejection)) = self.receive_invite(source, request, screen, now) {
                     self.reject_request(&request, source, rejection, now);
                 }
             }
@@ -81,14 +95,31 @@ impl Endpoint {
         }
     }
 
-    /// Creates a call and sends 100, or returns the request with its rejection.
+    /// Creates a call and sends 100 if the INVITE is admitted, or returns the request with its rejection.
     fn receive_invite(
         &mut self,
         source: SocketAddr,
         request: Request,
+        screen: &mut dyn InviteScreen,
         now: Instant,
     ) -> Result<(), (Box<Request>, Rejection)> {
-        if let Err(rejection) = self.inspect_invite(&request) {
+        if let Err(rejection) = inspect_invite(&request) {
+            return Err((Box::new(request), rejection));
+        }
+        match screen.screen(&request, source) {
+            InviteScreening::Admit => {}
+            InviteScreening::Challenge(challenges) => {
+                let headers = challenge_headers(&challenges);
+                self.respond_stateless(&request, source, StatusCode::UNAUTHORIZED, None, headers, now);
+                return Ok(());
+            }
+            InviteScreening::Reject(status) => {
+                let status = rejection_status(status);
+                self.respond_stateless(&request, source, status, None, Headers::default(), now);
+                return Ok(());
+            }
+        }
+        if let Err(rejection) = self.inspect_limits() {
             return Err((Box::new(request), rejection));
         }
         let tag = self.tokens.tag();
@@ -107,17 +138,9 @@ impl Endpoint {
         Ok(())
     }
 
-    /// What an INVITE needs to create a dialog (section 12.1.1), and the limits of the endpoint.
-    fn inspect_invite(&self, invite: &Request) -> Result<(), Rejection> {
+    /// The limits of the endpoint for a new call.
+    fn inspect_limits(&self) -> Result<(), Rejection> {
         let limits = &self.config.limits;
-        if invite.from().tag().is_none() {
-            let rejection = Rejection::new(RejectReason::MissingFromTag, StatusCode::BAD_REQUEST);
-            return Err(rejection.with_phrase("Missing From Tag"));
-        }
-        if invite.contacts().len() != 1 {
-            let rejection = Rejection::new(RejectReason::MissingContact, StatusCode::BAD_REQUEST);
-            return Err(rejection.with_phrase("INVITE Needs One Contact"));
-        }
         if self.calls.len() >= limits.max_calls {
             return Err(self.over_limit(RejectReason::CallTableFull));
         }
@@ -217,10 +240,7 @@ impl Endpoint {
         challenges: &[Challenge],
         now: Instant,
     ) -> Result<(), WrongCallState> {
-        let mut headers = Headers::default();
-        for challenge in challenges {
-            headers.push(KnownHeader::WwwAuthenticate, challenge.as_str().to_owned());
-        }
+        let headers = challenge_headers(challenges);
         self.finish(call, StatusCode::UNAUTHORIZED, headers, DialogEnd::Challenged, now)
     }
 
@@ -237,4 +257,25 @@ impl Endpoint {
         self.end_call(call, end, now);
         Ok(())
     }
+}
+
+/// What an INVITE needs to create a dialog (section 12.1.1).
+fn inspect_invite(invite: &Request) -> Result<(), Rejection> {
+    if invite.from().tag().is_none() {
+        let rejection = Rejection::new(RejectReason::MissingFromTag, StatusCode::BAD_REQUEST);
+        return Err(rejection.with_phrase("Missing From Tag"));
+    }
+    if invite.contacts().len() != 1 {
+        let rejection = Rejection::new(RejectReason::MissingContact, StatusCode::BAD_REQUEST);
+        return Err(rejection.with_phrase("INVITE Needs One Contact"));
+    }
+    Ok(())
+}
+
+fn challenge_headers(challenges: &[Challenge]) -> Headers {
+    let mut headers = Headers::default();
+    for challenge in challenges {
+        headers.push(KnownHeader::WwwAuthenticate, challenge.as_str().to_owned());
+    }
+    headers
 }

@@ -2,6 +2,7 @@
 
 use telepath_core::call::{CallEnd, CallStart};
 use telepath_core::id::{AccountId, CallId, TrunkId};
+use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::{AgentNews, CallControl, ControlUnavailable, PortFuture};
 use telepath_core::trunk::{SipUsername, TrunkForCall};
 
@@ -44,6 +45,10 @@ impl CallControl for Store {
         sip_username: &'a SipUsername,
     ) -> PortFuture<'a, Result<Option<TrunkForCall>, ControlUnavailable>> {
         Box::pin(async move { self.trunk_for_call(sip_username).await.map_err(|error| unavailable(&error)) })
+    }
+
+    fn trusted_networks(&self) -> PortFuture<'_, Result<NetworkSet, ControlUnavailable>> {
+        Box::pin(async move { self.allowed_ips_of_trunks().await.map_err(|error| unavailable(&error)) })
     }
 
     fn call_started<'a>(&'a self, start: &'a CallStart) -> PortFuture<'a, Result<(), ControlUnavailable>> {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use telepath_core::address::NetworkList;
 use telepath_core::call::{CallFilter, CallStatus, DisconnectReason};
 use telepath_core::digest_hash::DigestHashes;
 use telepath_core::id::AccountId;
+use telepath_core::network_set::NetworkSet;
 use telepath_core::page::PageRequest;
 use telepath_core::patch::Patch;
 use telepath_core::ports::CallControl as _;
@@ -28,6 +30,7 @@ behaviour! {
     a_rotated_password_replaces_the_old_one,
     lists_show_todays_metrics_and_null_without_calls,
     credentials_are_not_stored_in_cleartext,
+    trusted_networks_are_those_of_all_trunks_that_are_not_deleted,
 }
 
 pub(super) fn custom(username: &str) -> NewTrunk {
@@ -57,6 +60,25 @@ pub(super) async fn make(
 
 fn username(text: &str) -> SipUsername {
     SipUsername::try_from(text.to_owned()).unwrap()
+}
+
+async fn trusted_networks_are_those_of_all_trunks_that_are_not_deleted(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let list = |text: &str| text.parse::<NetworkList>().unwrap();
+    let mut ids = Vec::new();
+    for (name, networks) in
+        [("net-01", ""), ("net-02", "203.0.113.7"), ("net-03", "2001:db8::/32,198.51.100.0/24")]
+    {
+        let new = NewTrunk { allowed_ips: list(networks), ..custom(name) };
+        ids.push(store.create_trunk(account, new, fixture.origin()).await.unwrap().trunk.id);
+    }
+    let expected: NetworkSet =
+        [list("203.0.113.7"), list("2001:db8::/32,198.51.100.0/24")].into_iter().collect();
+    assert_eq!(store.trusted_networks().await.unwrap(), expected);
+    store.delete_trunk(account, ids[2], fixture.origin()).await.unwrap();
+    assert_eq!(store.trusted_networks().await.unwrap(), [list("203.0.113.7")].into_iter().collect());
+    store.close().await;
 }
 
 async fn a_trunk_is_found_by_its_username_case_insensitively(fixture: Arc<Fixture>) {

@@ -80,14 +80,14 @@ fn authenticate(pair: &mut Pair, server: &mut DigestServer, skip: usize) -> Opti
     let ha1 = Ha1Pair::derive("alice", "telepath.test", "open sesame");
     let verification = match server.read_authorization(&request) {
         AuthorizationHeader::Credentials(credentials) => {
-            Some(server.verify(&credentials, &request, Some(&ha1), now))
+            Some(server.verify(&credentials, &request, caller_addr().ip(), Some(&ha1), now))
         }
         AuthorizationHeader::Absent | AuthorizationHeader::Malformed => None,
     };
     if verification == Some(DigestVerification::Valid) {
         pair.callee.accept(call, &sdp("v=0 answer"), pair.now).unwrap();
     } else {
-        let challenges = server.challenge(false, now);
+        let challenges = server.challenge(false, caller_addr().ip(), now);
         pair.callee.challenge(call, &challenges, pair.now).unwrap();
     }
     pair.settle();

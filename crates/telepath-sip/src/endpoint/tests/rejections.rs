@@ -1,11 +1,16 @@
 //! The responses that the endpoint sends without the application, and the requests that it must not act on.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::{DialogEnd, EndpointCounts, EndpointLimits, RejectReason, RetryAfter, WrongCallState};
+use super::super::{
+    DialogEnd, EndpointCounts, EndpointLimits, InviteScreen, InviteScreening, RejectReason, RetryAfter,
+    WrongCallState,
+};
 use super::harness::{Harness, INVITE, TestRequest, statuses, tag_of, without_body};
-use super::pair::sdp;
-use crate::message::StatusCode;
+use super::pair::{caller_addr, sdp};
+use crate::digest::Challenge;
+use crate::message::{Request, StatusCode};
 
 #[test]
 fn options_is_answered_with_allow_and_accept() {
@@ -183,4 +188,47 @@ fn the_trace_contains_the_messages_of_a_call_in_order_without_credentials() {
     let starts: Vec<&str> = records.iter().map(|r| r.text.split(' ').take(2).last().unwrap()).collect();
     assert_eq!(starts, ["sip:desk@192.0.2.20", "100", "sip:desk@192.0.2.20", "200", "487"]);
     assert!(records.iter().all(|record| record.call == harness.call() && !record.text.contains("s3cret")));
+}
+
+/// Challenges or rejects every INVITE.
+struct RefuseEveryInvite(InviteScreening);
+
+impl InviteScreen for RefuseEveryInvite {
+    fn screen(&mut self, _invite: &Request, _source: SocketAddr) -> InviteScreening {
+        self.0.clone()
+    }
+}
+
+#[test]
+fn an_invite_that_is_not_admitted_gets_one_stateless_response() {
+    let challenge = Challenge("Digest realm=\"r\", nonce=\"n\"".to_owned());
+    for (screening, expected) in [
+        (InviteScreening::Challenge(vec![challenge]), 401),
+        (InviteScreening::Reject(StatusCode::BAD_REQUEST), 400),
+    ] {
+        let mut harness = Harness::new();
+        let mut screen = RefuseEveryInvite(screening);
+        let mut receive = |harness: &mut Harness, text: &str| {
+            harness.sent.clear();
+            harness.endpoint.handle_screened_datagram(
+                caller_addr(),
+                text.as_bytes(),
+                &mut screen,
+                harness.now,
+            );
+            harness.collect();
+            harness.sent.clone()
+        };
+        let first = receive(&mut harness, &INVITE.text());
+        assert_eq!(statuses(&first), [expected], "no 100");
+        assert_eq!(first[0].contains("\r\nWWW-Authenticate: Digest realm"), expected == 401);
+        assert_eq!(harness.endpoint.counts(), EndpointCounts::default());
+        assert!(harness.events.is_empty() && harness.endpoint.poll_trace().is_none());
+        let again = receive(&mut harness, &INVITE.text());
+        assert_eq!(first, again, "a retransmission gets the same To tag (RFC 3261 section 8.2.7)");
+        let ack = without_body("ACK sip:desk@192.0.2.20 SIP/2.0", "one", "5 ACK", &tag_of(&first[0])).text();
+        assert!(receive(&mut harness, &ack).is_empty());
+        assert!(harness.advance(Duration::from_mins(1)).is_empty(), "sent once");
+        assert!(harness.events.is_empty());
+    }
 }

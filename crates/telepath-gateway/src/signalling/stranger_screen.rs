@@ -1,0 +1,51 @@
+//! The screen in front of the SIP endpoint: an INVITE becomes a call only with one of our live nonces, which proves that
+//! its source address is not forged, or from a network that a trunk trusts. Every other INVITE gets one stateless 401 and
+//! is counted; nothing is stored, looked up or logged for it.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use telepath_core::network_set::NetworkSet;
+use telepath_sip::digest::{AuthorizationHeader, DigestServer, EpochSeconds};
+use telepath_sip::message::Request;
+use telepath_sip::{InviteScreen, InviteScreening};
+
+use super::rejection_log::RejectionLog;
+use crate::reject_reason::InviteRejectReason;
+
+pub(super) struct StrangerScreen<'a> {
+    pub(super) digest: &'a mut DigestServer,
+    pub(super) trusted: &'a NetworkSet,
+    pub(super) rejections: &'a mut RejectionLog,
+    pub(super) epoch: EpochSeconds,
+    pub(super) now: Instant,
+}
+
+impl InviteScreen for StrangerScreen<'_> {
+    fn screen(&mut self, invite: &Request, source: SocketAddr) -> InviteScreening {
+        let source = source.ip();
+        if self.trusted.contains(source) {
+            return InviteScreening::Admit;
+        }
+        let stale = match self.digest.read_authorization(invite) {
+            AuthorizationHeader::Malformed => {
+                let reason = InviteRejectReason::MalformedCredentials;
+                self.rejections.record(reason.name(), self.now);
+                return InviteScreening::Reject(reason.status());
+            }
+            AuthorizationHeader::Credentials(credentials)
+                if self.digest.has_live_nonce(&credentials, source, self.epoch) =>
+            {
+                return InviteScreening::Admit;
+            }
+            // A client with the right password retries at once when the nonce is stale (RFC 7616 section 3.3).
+            AuthorizationHeader::Credentials(_) => {
+                self.rejections.record(InviteRejectReason::ForeignNonce.name(), self.now);
+                true
+            }
+            AuthorizationHeader::Absent => false,
+        };
+        metrics::counter!("telepath_sip_challenges_total").increment(1);
+        InviteScreening::Challenge(self.digest.challenge(stale, source, self.epoch))
+    }
+}
