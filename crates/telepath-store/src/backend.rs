@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::error::StoreError;
 use crate::postgres::PostgresBackend;
-use crate::sql::{Connection, TransactionFuture};
+use crate::sql::{Connection, TransactionFuture, Value};
 use crate::sqlite::SqliteBackend;
 
 /// An open database.
@@ -55,6 +55,11 @@ impl Backend {
             self.ring();
         }
         result
+    }
+
+    /// Runs one statement as a change; returns the number of affected rows.
+    pub(crate) async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+        self.write(move |db| Box::pin(async move { db.execute(sql, values).await })).await
     }
 
     /// Wakes the waiters of [`Backend::committed`].

@@ -82,9 +82,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let mut all = 0;
         for _ in 0..MAX_STEPS {
-            let values = values();
-            let gone: u64 =
-                self.backend.write(move |db| Box::pin(async move { db.execute(sql, values).await })).await?;
+            let gone = self.backend.execute(sql, values()).await?;
             all += gone;
             if gone < most.unsigned_abs() {
                 break;

@@ -49,7 +49,7 @@ use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key::CreatedKey;
 use crate::options::{Database, StoreOptions};
-use crate::sql::{Connection, Row, Value};
+use crate::sql::{Row, Value};
 use crate::store::Store;
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
@@ -230,11 +230,7 @@ pub(crate) fn new_key(name: &str) -> NewKey {
 }
 
 pub(crate) async fn execute(store: &Store, sql: &'static str, values: Vec<Value>) -> u64 {
-    store
-        .backend
-        .write(move |db: &mut Connection| Box::pin(async move { db.execute(sql, values).await }))
-        .await
-        .unwrap()
+    store.backend.execute(sql, values).await.unwrap()
 }
 
 pub(crate) async fn select(store: &Store, sql: &'static str, values: Vec<Value>) -> Vec<Row> {

@@ -89,9 +89,7 @@ impl Store {
         };
         let due = self.now().plus(*wait);
         let sql = "UPDATE alert_mails SET due_at = $2 WHERE alert_id = $1";
-        self.backend
-            .write(move |db| Box::pin(async move { db.execute(sql, binds![alert.to_string(), due]).await }))
-            .await?;
+        self.backend.execute(sql, binds![alert.to_string(), due]).await?;
         Ok(MailOutcome::WillRetry)
     }
 }

@@ -70,8 +70,10 @@ pub(super) struct AgentChange {
     pub(super) now: Timestamp,
 }
 
-pub(super) async fn agent_news(db: &mut Connection, change: AgentChange) -> Result<(), StoreError> {
-    let AgentChange { account, call, trunk, news, event_id, now } = change;
+pub(super) async fn agent_news(
+    db: &mut Connection,
+    AgentChange { account, call, trunk, news, event_id, now }: AgentChange,
+) -> Result<(), StoreError> {
     let event: EventPayload = match news {
         AgentNews::Connected => {
             let (agent_type, agent_id) = agent_of(db, account, trunk).await?;

@@ -103,28 +103,14 @@ impl Store {
 
     /// Extends the lease on everything this process has claimed until `lease_ends`; returns the number of deliveries.
     pub async fn renew_deliveries(&self, lease: &str, lease_ends: Timestamp) -> Result<u64, StoreError> {
-        let lease = lease.to_owned();
-        self.backend
-            .write(move |db| {
-                Box::pin(async move {
-                    let sql = "UPDATE webhook_deliveries SET next_at = $2 WHERE lease = $1";
-                    db.execute(sql, binds![lease, lease_ends]).await
-                })
-            })
-            .await
+        let sql = "UPDATE webhook_deliveries SET next_at = $2 WHERE lease = $1";
+        self.backend.execute(sql, binds![lease, lease_ends]).await
     }
 
     /// Releases everything this process has claimed; returns the number of deliveries.
     pub async fn release_deliveries(&self, lease: &str) -> Result<u64, StoreError> {
-        let (lease, now) = (lease.to_owned(), self.now());
-        self.backend
-            .write(move |db| {
-                Box::pin(async move {
-                    let sql = "UPDATE webhook_deliveries SET lease = NULL, next_at = $2 WHERE lease = $1";
-                    db.execute(sql, binds![lease, now]).await
-                })
-            })
-            .await
+        let sql = "UPDATE webhook_deliveries SET lease = NULL, next_at = $2 WHERE lease = $1";
+        self.backend.execute(sql, binds![lease, self.now()]).await
     }
 }
 

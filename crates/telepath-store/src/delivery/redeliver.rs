@@ -34,9 +34,8 @@ pub(super) struct Redelivery {
 
 pub(super) async fn one(
     db: &mut Connection,
-    redeliver: Redelivery,
+    Redelivery { account, id, origin, audit_id }: Redelivery,
 ) -> Result<DeliveryRecord, WebhookChangeError> {
-    let Redelivery { account, id, origin, audit_id } = redeliver;
     let found = record(db, account, id).await?.ok_or(WebhookChangeError::DeliveryNotFound)?;
     require_active(db, account, found.webhook_id, origin.at).await?;
     // Clearing the lease voids an attempt in flight; its result is not recorded.
@@ -62,9 +61,8 @@ pub(super) struct Recovery {
 
 pub(super) async fn failed(
     db: &mut Connection,
-    recovery: Recovery,
+    Recovery { account, webhook, since, origin, audit_id }: Recovery,
 ) -> Result<RecoveredDeliveries, WebhookChangeError> {
-    let Recovery { account, webhook, since, origin, audit_id } = recovery;
     require_active(db, account, webhook, origin.at).await?;
     let deliveries = db
         .execute(

@@ -30,8 +30,10 @@ pub(super) struct Creation {
     pub(super) event_id: EventId,
 }
 
-pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Changed, KeyChangeError> {
-    let Creation { id, account, secret_id, hash, mask, new, origin, audit_id, event_id } = creation;
+pub(super) async fn create(
+    db: &mut Connection,
+    Creation { id, account, secret_id, hash, mask, new, origin, audit_id, event_id }: Creation,
+) -> Result<Changed, KeyChangeError> {
     let grantor = grantor::lock_grantor(db, account, origin).await?;
     check_can_grant(grantor.as_ref(), &Rights::from(&new))?;
     db.execute(
@@ -132,8 +134,10 @@ pub(super) struct Update {
     pub(super) audit_id: AuditId,
 }
 
-pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Changed, KeyChangeError> {
-    let Update { account, id, patch, origin, audit_id } = update;
+pub(super) async fn update(
+    db: &mut Connection,
+    Update { account, id, patch, origin, audit_id }: Update,
+) -> Result<Changed, KeyChangeError> {
     let (old, grantor) = grantor::hold(db, account, id, origin).await?;
     let new = patched(&old, patch);
     check_covers(grantor.as_ref(), &old)?;
@@ -187,8 +191,10 @@ pub(crate) struct Revoke {
     pub(crate) event_id: EventId,
 }
 
-pub(crate) async fn revoke(db: &mut Connection, revoke: Revoke) -> Result<Changed, KeyChangeError> {
-    let Revoke { account, id, reason, origin, audit_id, event_id } = revoke;
+pub(crate) async fn revoke(
+    db: &mut Connection,
+    Revoke { account, id, reason, origin, audit_id, event_id }: Revoke,
+) -> Result<Changed, KeyChangeError> {
     let (old, grantor) = grantor::hold(db, account, id, origin).await?;
     check_covers_scopes(grantor.as_ref(), old.scopes)?;
     if old.revocation.is_some() {

@@ -77,9 +77,8 @@ async fn write(
     db: &mut Connection,
     key: &KeyRecord,
     plan: Rotation,
-    rotate: Rotate,
+    Rotate { secret_id, hash, mask, audit_id, event_id, grace, origin }: Rotate,
 ) -> Result<(), StoreError> {
-    let Rotate { secret_id, hash, mask, audit_id, event_id, grace, origin } = rotate;
     let id = key.id.to_string();
     for end in plan.ends {
         db.execute(
@@ -213,8 +212,10 @@ pub(super) struct EndSecret {
     pub(super) audit_id: AuditId,
 }
 
-pub(super) async fn end_secret(db: &mut Connection, end: EndSecret) -> Result<Changed, KeyChangeError> {
-    let EndSecret { account, id, secret, origin, audit_id } = end;
+pub(super) async fn end_secret(
+    db: &mut Connection,
+    EndSecret { account, id, secret, origin, audit_id }: EndSecret,
+) -> Result<Changed, KeyChangeError> {
     let (old, grantor) = grantor::hold(db, account, id, origin).await?;
     check_covers_scopes(grantor.as_ref(), old.scopes)?;
     let found = old.secrets.iter().find(|known| known.id == secret).ok_or(KeyChangeError::SecretNotFound)?;

@@ -49,8 +49,10 @@ pub(super) struct Creation {
     pub(super) audit_id: AuditId,
 }
 
-pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Trunk, TrunkChangeError> {
-    let Creation { trunk, digest, credentials, origin, audit_id } = creation;
+pub(super) async fn create(
+    db: &mut Connection,
+    Creation { trunk, digest, credentials, origin, audit_id }: Creation,
+) -> Result<Trunk, TrunkChangeError> {
     let inserted = db
         .execute(
             "INSERT INTO trunks (id, account_id, name, status, ai_provider, agent_protocol, sip_username, sip_md5, \
@@ -109,8 +111,10 @@ pub(super) struct Update {
     pub(super) context: StoreContext,
 }
 
-pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Trunk, TrunkChangeError> {
-    let Update { account, id, draft, origin, audit_id, context } = update;
+pub(super) async fn update(
+    db: &mut Connection,
+    Update { account, id, draft, origin, audit_id, context }: Update,
+) -> Result<Trunk, TrunkChangeError> {
     let old = lock(db, account, id).await?;
     let patch = draft.check(&old)?;
     let new = Trunk {
@@ -192,9 +196,8 @@ pub(super) struct PasswordRotation {
 
 pub(super) async fn rotate(
     db: &mut Connection,
-    rotation: PasswordRotation,
+    PasswordRotation { account, id, password, origin, audit_id }: PasswordRotation,
 ) -> Result<Trunk, TrunkChangeError> {
-    let PasswordRotation { account, id, password, origin, audit_id } = rotation;
     let trunk = lock(db, account, id).await?;
     let digest = DigestHashes::of(trunk.sip_username.as_str(), password.secret());
     db.execute(

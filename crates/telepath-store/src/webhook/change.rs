@@ -31,8 +31,10 @@ pub(super) struct Creation {
     pub(super) audit_id: AuditId,
 }
 
-pub(super) async fn create(db: &mut Connection, creation: Creation) -> Result<Webhook, WebhookChangeError> {
-    let Creation { id, account, new, sealed, origin, audit_id } = creation;
+pub(super) async fn create(
+    db: &mut Connection,
+    Creation { id, account, new, sealed, origin, audit_id }: Creation,
+) -> Result<Webhook, WebhookChangeError> {
     require_room(db, account).await?;
     require_trunks(db, account, &new.subscription.trunks).await?;
     let disabled = (new.status == WebhookStatus::Disabled).then_some(DisabledReason::Requested);
@@ -96,8 +98,10 @@ pub(super) struct Update {
     pub(super) event_id: EventId,
 }
 
-pub(super) async fn update(db: &mut Connection, update: Update) -> Result<Webhook, WebhookChangeError> {
-    let Update { account, id, patch, origin, audit_id, event_id } = update;
+pub(super) async fn update(
+    db: &mut Connection,
+    Update { account, id, patch, origin, audit_id, event_id }: Update,
+) -> Result<Webhook, WebhookChangeError> {
     let old = lock(db, account, id, origin.at).await?;
     if let Some(trunks) = &patch.trunks {
         require_trunks(db, account, trunks).await?;
@@ -241,9 +245,8 @@ pub(super) struct SecretRotation {
 
 pub(super) async fn rotate(
     db: &mut Connection,
-    rotation: SecretRotation,
+    SecretRotation { account, id, sealed, grace_seconds, origin, audit_id }: SecretRotation,
 ) -> Result<Webhook, WebhookChangeError> {
-    let SecretRotation { account, id, sealed, grace_seconds, origin, audit_id } = rotation;
     let webhook = lock(db, account, id, origin.at).await?;
     let grace_ends = origin.at.plus(Duration::from_secs(grace_seconds.into()));
     put(db, id, sealed, origin.at, grace_ends).await?;
@@ -261,8 +264,10 @@ pub(super) struct Test {
     pub(super) event_id: EventId,
 }
 
-pub(super) async fn test(db: &mut Connection, test: Test) -> Result<DeliveryRecord, WebhookChangeError> {
-    let Test { account, id, origin, audit_id, event_id } = test;
+pub(super) async fn test(
+    db: &mut Connection,
+    Test { account, id, origin, audit_id, event_id }: Test,
+) -> Result<DeliveryRecord, WebhookChangeError> {
     let webhook = lock(db, account, id, origin.at).await?;
     if webhook.status == WebhookStatus::Disabled {
         return Err(WebhookChangeError::Disabled);
