@@ -5,7 +5,7 @@ use serde_json::json;
 use super::harness::Harness;
 
 #[tokio::test]
-async fn an_edited_preset_is_what_new_keys_get_and_old_ones_keep_theirs() {
+async fn an_updated_preset_applies_to_new_keys_only() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let make = async || {
@@ -34,7 +34,7 @@ async fn an_edited_preset_is_what_new_keys_get_and_old_ones_keep_theirs() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_offered_is_refused() {
+async fn a_preset_beyond_the_callers_rights_is_refused() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let patch = async |name: &str, key: &str, body| {
@@ -61,7 +61,7 @@ async fn what_cannot_be_offered_is_refused() {
 }
 
 #[tokio::test]
-async fn an_account_is_shown_and_changed() {
+async fn an_account_is_read_and_updated() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let shown = harness.get("/v1/account", &master).await.expect(200).json();

@@ -9,7 +9,7 @@ use super::harness::{CALLER, Harness, address, request};
 use telepath_http::ConnectionMode;
 
 #[tokio::test]
-async fn the_seeds_refusals_are_word_for_word() {
+async fn missing_and_invalid_keys_get_the_original_messages() {
     let harness = Harness::new().await;
     let missing = harness.get("/v1/trunks", "").await.expect(401);
     assert_eq!(missing.code(), "MISSING_API_KEY");
@@ -25,7 +25,7 @@ async fn the_seeds_refusals_are_word_for_word() {
 }
 
 #[tokio::test]
-async fn revoked_expired_and_future_keys_are_all_just_invalid() {
+async fn revoked_expired_and_not_yet_valid_keys_are_all_invalid_api_key() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let revoked = harness.key(json!({"preset": "testing", "name": "Revoked"})).await;
@@ -64,7 +64,7 @@ async fn authentication_comes_before_routing() {
 }
 
 #[tokio::test]
-async fn keys_in_queries_and_bodies_are_never_read() {
+async fn keys_in_queries_and_bodies_are_ignored() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     for name in ["api_key", "access_token", "key", "authorization"] {
@@ -76,7 +76,7 @@ async fn keys_in_queries_and_bodies_are_never_read() {
 }
 
 #[tokio::test]
-async fn every_refusal_without_a_key_is_paid_by_the_address() {
+async fn every_refusal_without_a_key_counts_against_the_address() {
     let harness = Harness::with(4, |_| {}).await;
     let key = harness.master().await;
     let bound = harness.key(json!({"preset": "testing", "allowed_ips": ["198.51.100.0/24"]})).await;
@@ -104,7 +104,7 @@ async fn every_refusal_without_a_key_is_paid_by_the_address() {
 }
 
 #[tokio::test]
-async fn a_key_bound_to_networks_works_there_only() {
+async fn a_key_with_allowed_ips_is_refused_from_other_addresses() {
     let harness = Harness::new().await;
     let bound = harness.key(json!({"preset": "testing", "allowed_ips": ["203.0.113.0/24"]})).await;
     harness.get("/v1/whoami", &bound).await.expect(200);
@@ -146,7 +146,7 @@ async fn sixty_four_connections_admit_exactly_the_limit() {
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_the_forwarded_caller_counts_and_https_is_required() {
+async fn behind_a_trusted_proxy_the_forwarded_address_is_used_and_https_is_required() {
     let harness =
         Harness::with(600, |options| options.server.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
     let bound = harness.key(json!({"preset": "testing", "allowed_ips": [CALLER]})).await;
@@ -162,7 +162,7 @@ async fn behind_a_trusted_proxy_the_forwarded_caller_counts_and_https_is_require
 }
 
 #[tokio::test]
-async fn local_administration_needs_no_key_and_has_a_window_of_its_own() {
+async fn local_administration_needs_no_key_and_has_its_own_rate_limit() {
     let harness = Harness::with(600, |options| {
         options.api.local_limit = telepath_core::limit::RateLimit::per_minute(2).unwrap();
     })
@@ -185,7 +185,7 @@ async fn local_administration_needs_no_key_and_has_a_window_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_was_used_is_remembered() {
+async fn the_last_use_of_a_key_is_recorded() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let key = harness.key(json!({"preset": "testing", "name": "Used"})).await;
@@ -200,7 +200,7 @@ async fn what_was_used_is_remembered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn once_a_revoke_is_answered_no_request_is_admitted() {
+async fn no_request_is_admitted_after_the_response_to_a_revocation() {
     let harness = Arc::new(Harness::with(600_000, |_| {}).await);
     let master = harness.master().await;
     for _ in 0..5 {

@@ -21,7 +21,7 @@ async fn list(harness: &Harness, key: &str, query: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_use_of_a_dead_key_is_seen_and_acknowledged_once() {
+async fn the_use_of_a_revoked_key_raises_an_alert_that_is_acknowledged_once() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let id = dead_key(&harness, &master, "Old").await;
@@ -57,7 +57,7 @@ async fn the_use_of_a_dead_key_is_seen_and_acknowledged_once() {
 }
 
 #[tokio::test]
-async fn lists_are_filtered_and_go_on_behind_a_cursor() {
+async fn alerts_are_filtered_and_paged_by_cursor() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let mut ids = Vec::new();
@@ -88,7 +88,7 @@ async fn lists_are_filtered_and_go_on_behind_a_cursor() {
 }
 
 #[tokio::test]
-async fn alerts_need_the_right_scopes_and_an_id_that_exists() {
+async fn alerts_need_their_scopes_and_an_existing_id() {
     let harness = Harness::new().await;
     let reader =
         harness.key(json!({"preset": "custom", "scopes": ["usage:read"], "rate_limit_per_minute": 60})).await;
@@ -109,7 +109,7 @@ async fn alerts_need_the_right_scopes_and_an_id_that_exists() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_sent_in_clear_raises_a_critical_alert() {
+async fn a_key_received_over_plain_http_raises_a_critical_alert() {
     let harness = Harness::with(600, |options| {
         options.server.trusted_proxies = "192.0.2.0/24".parse().unwrap();
     })

@@ -43,7 +43,7 @@ fn every_route_under_v1_requires_a_key_except_those_for_reporters() {
 }
 
 #[tokio::test]
-async fn without_a_key_only_open_routes_answer() {
+async fn without_a_key_only_open_routes_are_served() {
     let harness = Harness::new().await;
     for row in routes().unwrap().table.rows() {
         let answer = harness.ask(row.method.as_str(), &concrete(&row.path), "", None).await;
@@ -59,7 +59,7 @@ async fn without_a_key_only_open_routes_answer() {
 }
 
 #[tokio::test]
-async fn each_route_asks_for_its_own_scope_and_no_other() {
+async fn each_route_requires_its_own_scope_and_no_other() {
     let harness = Harness::new().await;
     for row in routes().unwrap().table.rows() {
         let Access::Scope(scope) = row.access else { continue };
@@ -88,7 +88,7 @@ async fn each_route_asks_for_its_own_scope_and_no_other() {
 }
 
 #[tokio::test]
-async fn any_key_will_do_where_the_table_says_so() {
+async fn routes_for_any_key_accept_a_key_with_an_unrelated_scope() {
     let harness = Harness::new().await;
     let weakest = harness.key(json!({"preset": "custom", "scopes": ["usage:read"]})).await;
     for row in routes().unwrap().table.rows().iter().filter(|row| row.access == Access::AnyKey) {

@@ -6,7 +6,7 @@ use telepath_core::call::DisconnectReason;
 use super::harness::Harness;
 
 #[tokio::test]
-async fn a_call_shows_what_is_known_of_it() {
+async fn a_call_has_its_details_turns_and_sip_trace() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let trunk = harness.trunk(&key, "support-01").await;

@@ -27,7 +27,7 @@ fn the_openapi_document_is_the_one_in_the_repository() {
 }
 
 #[test]
-fn the_reference_of_errors_is_made_from_the_table() {
+fn the_errors_reference_is_generated_from_the_table() {
     let mut text = "# Errors\n\n\
         Every error answer has the same form, with `code` for programs and `message` for people:\n\n\
         ```json\n{\"error\": {\"code\": \"INVALID_PARAMS\", \"message\": \"limit must be between 1 and 100\", \
@@ -54,7 +54,7 @@ fn the_reference_of_errors_is_made_from_the_table() {
 }
 
 #[test]
-fn the_reference_of_events_is_made_from_the_table() {
+fn the_events_reference_is_generated_from_the_table() {
     let mut text = "# Events\n\n\
         Every event has the members `event`, `id`, `sequence` and `timestamp`; events about one call or one key are \
         numbered\nwithout gaps. The other members stand in this table, which is made from the code's own.\n\n\

@@ -51,7 +51,7 @@ const OF_KEY: u32 = 6000;
 const OF_ADDRESS: u32 = 600;
 
 #[tokio::test]
-async fn answers_of_success_have_all_headers() {
+async fn successful_responses_have_all_headers() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     check("whoami", &harness.get("/v1/whoami", &key).await, 200, OF_KEY);
@@ -96,7 +96,7 @@ async fn refusals_have_all_headers() {
 }
 
 #[tokio::test]
-async fn a_full_window_is_told_with_all_headers() {
+async fn a_429_response_has_all_headers() {
     let harness = Harness::new().await;
     let key = harness.key(json!({"preset": "testing", "rate_limit_per_minute": 1})).await;
     check("first", &harness.get("/v1/whoami", &key).await, 200, 1);
@@ -108,7 +108,7 @@ async fn a_full_window_is_told_with_all_headers() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_arrive_is_told_with_all_headers() {
+async fn a_408_response_has_all_headers() {
     let harness =
         Harness::with(OF_ADDRESS, |options| options.api.body_timeout = Duration::from_millis(1)).await;
     let key = harness.master().await;
@@ -120,7 +120,7 @@ async fn a_body_that_does_not_arrive_is_told_with_all_headers() {
 }
 
 #[tokio::test]
-async fn a_handler_that_waits_too_long_is_given_up() {
+async fn a_handler_that_exceeds_its_time_limit_is_answered_with_503() {
     let harness =
         Harness::with(OF_ADDRESS, |options| options.api.request_timeout = Duration::from_millis(1)).await;
     let key = harness.master().await;
@@ -132,7 +132,7 @@ async fn a_handler_that_waits_too_long_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_with_all_headers() {
+async fn a_panic_in_a_handler_is_answered_with_500_and_all_headers() {
     async fn broken() -> &'static str {
         panic!("the media plane is broken")
     }
@@ -147,7 +147,7 @@ async fn a_panic_is_an_answer_with_all_headers() {
 }
 
 #[tokio::test]
-async fn storage_that_is_gone_is_unavailable_and_never_open() {
+async fn without_storage_requests_are_answered_with_503_and_never_admitted() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     harness.store.close().await;
@@ -161,7 +161,7 @@ async fn storage_that_is_gone_is_unavailable_and_never_open() {
 }
 
 #[tokio::test]
-async fn one_look_at_the_storage_serves_many_questions() {
+async fn readyz_reuses_a_storage_check() {
     let harness = Harness::new().await;
     harness.get("/readyz", "").await.expect(200);
     harness.store.close().await;
@@ -171,7 +171,7 @@ async fn one_look_at_the_storage_serves_many_questions() {
 }
 
 #[tokio::test]
-async fn a_draining_server_is_not_ready_but_lives_and_serves() {
+async fn a_draining_server_is_not_ready_but_live_and_serving() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let readiness = harness.api.readiness();

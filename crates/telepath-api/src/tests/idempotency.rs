@@ -21,7 +21,7 @@ async fn keys(harness: &Harness, master: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_repeated_request_is_carried_out_once_and_answered_again_without_its_secret() {
+async fn a_repeated_request_is_carried_out_once_and_replayed_without_its_secret() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let draft = json!({"name": "n", "preset": "testing"});
@@ -47,7 +47,7 @@ async fn a_repeated_request_is_carried_out_once_and_answered_again_without_its_s
 }
 
 #[tokio::test]
-async fn another_request_with_the_same_key_is_refused() {
+async fn an_idempotency_key_used_for_another_request_is_refused() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let draft = json!({"name": "n", "preset": "testing"});
@@ -64,7 +64,7 @@ async fn another_request_with_the_same_key_is_refused() {
 }
 
 #[tokio::test]
-async fn every_post_takes_it() {
+async fn every_post_accepts_an_idempotency_key() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let made =
@@ -91,7 +91,7 @@ async fn every_post_takes_it() {
 }
 
 #[tokio::test]
-async fn what_was_refused_is_not_kept() {
+async fn refused_requests_are_not_stored() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     post(&harness, "/v1/keys", &master, "a", json!({"name": "n"})).await.expect(400);
@@ -108,7 +108,7 @@ async fn what_was_refused_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_first_request_that_runs_or_was_lost_is_told() {
+async fn a_running_or_lost_first_request_is_reported() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let id = harness.get("/v1/whoami", &master).await.json()["id"].as_str().unwrap().to_owned();
@@ -140,7 +140,7 @@ async fn a_first_request_that_runs_or_was_lost_is_told() {
 }
 
 #[tokio::test]
-async fn keys_of_a_wrong_form_and_large_bodies_are_refused() {
+async fn malformed_idempotency_keys_and_large_bodies_are_refused() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let draft = json!({"name": "n", "preset": "testing"});
@@ -161,7 +161,7 @@ async fn keys_of_a_wrong_form_and_large_bodies_are_refused() {
 }
 
 #[tokio::test]
-async fn a_caller_who_hangs_up_finds_the_answer() {
+async fn a_client_that_disconnects_gets_the_response_on_retry() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let draft = json!({"name": "n", "preset": "testing"});

@@ -64,7 +64,7 @@ async fn a_new_key_shows_its_secret_once_and_works() {
 }
 
 #[tokio::test]
-async fn nobody_makes_or_changes_a_key_beyond_their_own_rights() {
+async fn a_key_cannot_grant_scopes_that_it_lacks() {
     let harness = Harness::new().await;
     let clerk = harness.key(json!({"preset": "custom", "scopes": ["keys:write", "calls:read"]})).await;
     let strong = harness.master().await;
@@ -85,7 +85,7 @@ async fn nobody_makes_or_changes_a_key_beyond_their_own_rights() {
 }
 
 #[tokio::test]
-async fn limit_networks_and_expiry_are_not_exceeded_either_and_the_member_is_named() {
+async fn a_key_cannot_grant_beyond_its_limit_networks_and_expiry() {
     let harness = Harness::new().await;
     let clerk = harness
         .key(json!({"preset": "custom", "scopes": ["keys:write"], "rate_limit_per_minute": 50,
@@ -117,7 +117,7 @@ async fn limit_networks_and_expiry_are_not_exceeded_either_and_the_member_is_nam
 }
 
 #[tokio::test]
-async fn a_beginning_can_be_set_and_taken_away() {
+async fn not_before_can_be_set_and_cleared() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let key = harness.key(json!({"preset": "testing", "expires_at": "2027-01-16T00:00:00Z"})).await;
@@ -133,7 +133,7 @@ async fn a_beginning_can_be_set_and_taken_away() {
 }
 
 #[tokio::test]
-async fn a_change_holds_from_its_answer_on() {
+async fn a_change_takes_effect_before_its_response() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let key = harness.key(json!({"preset": "testing"})).await;
@@ -159,7 +159,7 @@ async fn a_change_holds_from_its_answer_on() {
 }
 
 #[tokio::test]
-async fn revoking_is_at_once_for_good_and_may_be_said_twice() {
+async fn revocation_is_immediate_permanent_and_idempotent() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let key = harness.key(json!({"preset": "testing"})).await;
@@ -216,7 +216,7 @@ async fn lists_are_filtered_and_paged() {
 }
 
 #[tokio::test]
-async fn local_administration_may_make_any_key() {
+async fn local_administration_may_create_any_key() {
     let harness = Harness::new().await;
     let mut ask = request("POST", "/v1/keys", "");
     ask.headers_mut().insert("content-type", "application/json".parse().unwrap());
@@ -228,7 +228,7 @@ async fn local_administration_may_make_any_key() {
 }
 
 #[tokio::test]
-async fn ids_that_name_nothing_are_not_found() {
+async fn unknown_and_malformed_ids_are_not_found() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     for id in ["key_x", "key_00000000000000000000000000", "conn_00000000000000000000000000", "%FF", "a%2Fb"] {

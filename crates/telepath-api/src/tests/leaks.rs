@@ -24,7 +24,7 @@ async fn shown(harness: &Harness, master: &str, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn whoever_holds_a_key_may_end_it_and_learns_nothing() {
+async fn anyone_who_reports_a_key_revokes_it_and_learns_nothing() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let leaked = harness.key(json!({"preset": "testing", "name": "leaked"})).await;
@@ -44,7 +44,7 @@ async fn whoever_holds_a_key_may_end_it_and_learns_nothing() {
 }
 
 #[tokio::test]
-async fn a_secret_in_grace_burns_the_key_and_an_ended_one_does_not() {
+async fn a_reported_secret_in_its_grace_period_revokes_the_key() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     for (name, grace, status) in [("grace", 60, "revoked"), ("ended", 0, "active")] {
@@ -58,7 +58,7 @@ async fn a_secret_in_grace_burns_the_key_and_an_ended_one_does_not() {
 }
 
 #[tokio::test]
-async fn reports_are_checked_and_few_are_taken() {
+async fn reports_are_validated_and_rate_limited() {
     let harness = Harness::new().await;
     let many = vec!["x"; 101];
     for (body, code) in [
@@ -113,7 +113,7 @@ async fn partner(harness: &Harness, name: &str, signature: &str, body: String) -
 }
 
 #[tokio::test]
-async fn a_signed_list_burns_what_was_found_and_an_unsigned_one_nothing() {
+async fn a_signed_list_revokes_its_keys_and_an_unsigned_one_is_refused() {
     let pair = KeyPair::generate().unwrap();
     let file = json!({"public_keys": [
         {"key_identifier": "one", "key": pair.public_key_pem(), "is_current": true}]});
@@ -145,7 +145,7 @@ async fn a_signed_list_burns_what_was_found_and_an_unsigned_one_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_seen_in_clear_is_revoked_where_the_account_wants_it() {
+async fn a_key_received_over_plain_http_is_revoked_by_account_policy() {
     let harness =
         Harness::with(600, |options| options.server.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
     let key = harness.key(json!({"preset": "testing"})).await;
@@ -168,7 +168,7 @@ async fn a_key_seen_in_clear_is_revoked_where_the_account_wants_it() {
 }
 
 #[tokio::test]
-async fn what_finders_need_is_published() {
+async fn the_key_pattern_and_security_txt_are_published() {
     let contact = "mailto:security@example.com";
     let harness = Harness::with(600, |options| options.api.security_contact = Some(contact.to_owned())).await;
     let pattern = harness.get("/.well-known/telepath-key-pattern.json", "").await.expect(200).json();

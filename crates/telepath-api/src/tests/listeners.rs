@@ -112,7 +112,7 @@ async fn talk(open: &Open, bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn what_is_not_http_gets_a_whole_answer_too() {
+async fn malformed_http_gets_a_complete_error_response() {
     let harness = Harness::new().await;
     let open = open_tls(&harness).await;
     let many = format!("GET /livez HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(101));
@@ -139,7 +139,7 @@ async fn what_is_not_http_gets_a_whole_answer_too() {
 }
 
 #[tokio::test]
-async fn an_answer_arrives_although_the_body_was_not_waited_for() {
+async fn an_early_response_arrives_although_the_body_is_still_being_sent() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let open = open_tls(&harness).await;
@@ -160,7 +160,7 @@ async fn an_answer_arrives_although_the_body_was_not_waited_for() {
 }
 
 #[tokio::test]
-async fn plain_http_on_the_tls_port_is_answered_and_closed() {
+async fn plain_http_on_the_tls_port_is_refused_and_closed() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let open = open_tls(&harness).await;
@@ -182,7 +182,7 @@ async fn plain_http_on_the_tls_port_is_answered_and_closed() {
 }
 
 #[tokio::test]
-async fn what_is_neither_tls_nor_http_gets_no_answer() {
+async fn bytes_that_are_neither_tls_nor_http_get_no_response() {
     let harness = Harness::new().await;
     let open = open_tls(&harness).await;
     let mut stream = TcpStream::connect(open.address).await.unwrap();
@@ -234,7 +234,7 @@ async fn the_local_socket_needs_no_key() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_the_running_request_end_and_closes_the_door() {
+async fn shutdown_completes_the_running_request_and_closes_the_listener() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let open = open_tls(&harness).await;
@@ -260,7 +260,7 @@ async fn a_stop_lets_the_running_request_end_and_closes_the_door() {
 }
 
 #[tokio::test]
-async fn no_more_connections_are_held_than_allowed() {
+async fn the_number_of_connections_is_limited() {
     let harness = Harness::with(600, |options| options.server.limits.at_once = 1).await;
     let open = open_tls(&harness).await;
     let first = open.tls.connect(open.address, b"http/1.1").await.unwrap();
@@ -288,7 +288,7 @@ async fn no_more_connections_are_held_than_allowed() {
 }
 
 #[tokio::test]
-async fn peers_that_dawdle_are_let_go() {
+async fn slow_handshakes_and_heads_time_out() {
     let harness = Harness::with(600, |options| {
         options.server.limits.handshake = Duration::from_millis(50);
         options.server.limits.head = Duration::from_millis(50);
@@ -308,7 +308,7 @@ async fn peers_that_dawdle_are_let_go() {
 }
 
 #[tokio::test]
-async fn an_idle_http2_connection_is_let_go() {
+async fn an_idle_http2_connection_is_closed() {
     let harness = Harness::with(600, |options| options.server.limits.idle = Duration::from_millis(50)).await;
     let open = open_tls(&harness).await;
     let stream = open.tls.connect(open.address, b"h2").await.unwrap();

@@ -21,7 +21,7 @@ fn text(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn a_request_is_shown_with_all_that_is_kept_of_it() {
+async fn a_logged_request_has_all_its_members() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let id = harness.get("/v1/whoami", &key).await.json()["id"].clone();
@@ -43,7 +43,7 @@ async fn a_request_is_shown_with_all_that_is_kept_of_it() {
 }
 
 #[tokio::test]
-async fn refused_requests_of_known_keys_are_shown_and_those_of_strangers_are_not() {
+async fn refused_requests_are_logged_for_known_keys_only() {
     let harness = Harness::new().await;
     let reader = harness.master().await;
     let bound = harness.key(json!({"preset": "testing", "allowed_ips": ["192.0.2.0/24"]})).await;
@@ -70,7 +70,7 @@ async fn refused_requests_of_known_keys_are_shown_and_those_of_strangers_are_not
 }
 
 #[tokio::test]
-async fn pages_go_on_by_cursor_in_both_directions() {
+async fn the_request_log_is_paged_by_cursor_in_both_orders() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     for _ in 0..7 {
@@ -106,7 +106,7 @@ async fn pages_go_on_by_cursor_in_both_directions() {
 }
 
 #[tokio::test]
-async fn exports_hold_all_lines_and_no_formulas() {
+async fn exports_contain_all_lines_and_no_formulas() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     for number in 0..30 {
@@ -134,7 +134,7 @@ async fn exports_hold_all_lines_and_no_formulas() {
 }
 
 #[tokio::test]
-async fn exports_at_once_are_bounded_and_give_their_place_back() {
+async fn concurrent_exports_are_limited_and_release_their_slots() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let mut open = Vec::new();
@@ -231,7 +231,7 @@ async fn the_audit_trail_is_listed_filtered_and_verified() {
 }
 
 #[tokio::test]
-async fn what_was_lost_is_among_the_figures() {
+async fn lost_log_entries_are_counted_in_the_metrics() {
     let harness = Harness::new().await;
     let figures = text(&harness.get("/metrics", "").await.expect(200));
     for what in ["details", "counts"] {

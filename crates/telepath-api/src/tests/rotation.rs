@@ -46,7 +46,7 @@ async fn both_secrets_of_a_rotated_key_work_until_the_grace_ends() {
 }
 
 #[tokio::test]
-async fn grace_is_a_day_unless_said_otherwise_and_is_checked() {
+async fn grace_seconds_defaults_to_a_day_and_is_validated() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let path = path_of(&harness, &harness.key(json!({"preset": "testing"})).await).await;
@@ -65,7 +65,7 @@ async fn grace_is_a_day_unless_said_otherwise_and_is_checked() {
 }
 
 #[tokio::test]
-async fn grace_ends_early_when_asked_but_the_newest_secret_stays() {
+async fn an_old_secret_can_be_revoked_and_the_newest_cannot() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let old = harness.key(json!({"preset": "testing"})).await;
@@ -91,7 +91,7 @@ async fn grace_ends_early_when_asked_but_the_newest_secret_stays() {
 }
 
 #[tokio::test]
-async fn a_key_has_at_most_five_secrets_that_work() {
+async fn a_key_has_at_most_five_valid_secrets() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let rotate =
@@ -108,7 +108,7 @@ async fn a_key_has_at_most_five_secrets_that_work() {
 }
 
 #[tokio::test]
-async fn dead_keys_are_not_rotated() {
+async fn revoked_and_expired_keys_are_not_rotated() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let gone = path_of(&harness, &harness.key(json!({"preset": "testing"})).await).await;
@@ -123,7 +123,7 @@ async fn dead_keys_are_not_rotated() {
 }
 
 #[tokio::test]
-async fn all_keys_are_rotated_the_asking_one_too() {
+async fn rotate_all_includes_the_callers_key() {
     let harness = Harness::new().await;
     let master = harness.master().await;
     let other = harness.key(json!({"preset": "testing"})).await;
@@ -149,7 +149,7 @@ async fn all_keys_are_rotated_the_asking_one_too() {
 }
 
 #[tokio::test]
-async fn whoever_gives_less_does_not_rotate_more() {
+async fn rotate_all_is_refused_if_a_key_has_more_rights_than_the_caller() {
     let harness = Harness::new().await;
     let clerk = harness.key(json!({"preset": "custom", "scopes": ["keys:write", "calls:read"]})).await;
     let strong = path_of(&harness, &harness.master().await).await;

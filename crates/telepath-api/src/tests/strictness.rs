@@ -47,7 +47,7 @@ async fn details_name_the_member() {
 }
 
 #[tokio::test]
-async fn only_declared_json_is_read() {
+async fn a_body_needs_content_type_application_json() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     for good in ["application/json", "Application/JSON", "application/json; charset=utf-8"] {
@@ -62,7 +62,7 @@ async fn only_declared_json_is_read() {
 }
 
 #[tokio::test]
-async fn bodies_are_bounded_whether_their_length_is_told_or_not() {
+async fn bodies_are_limited_with_and_without_content_length() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let of_size = |size: usize| format!("{{\"x\":\"{}\"}}", "x".repeat(size - 8));
@@ -81,14 +81,14 @@ async fn bodies_are_bounded_whether_their_length_is_told_or_not() {
 }
 
 #[tokio::test]
-async fn the_scope_is_asked_before_the_body_is_read() {
+async fn the_scope_is_checked_before_the_body_is_read() {
     let harness = Harness::new().await;
     let reader = harness.key(json!({"preset": "testing"})).await;
     post_raw(&harness, &reader, "text/plain", "no JSON").await.expect(403);
 }
 
 #[tokio::test]
-async fn parameters_that_are_not_understood_are_refused() {
+async fn unknown_query_parameters_are_refused() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     for (path, message) in [
@@ -118,7 +118,7 @@ async fn parameters_that_are_not_understood_are_refused() {
 }
 
 #[tokio::test]
-async fn an_envelope_never_stands_under_the_length_of_the_answer_it_replaced() {
+async fn an_error_envelope_has_its_own_content_length() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let refused = post_raw(&harness, &key, "application/json", "{}").await;

@@ -6,7 +6,7 @@ use telepath_core::call::DisconnectReason;
 use super::harness::{Harness, custom_trunk};
 
 #[tokio::test]
-async fn a_made_password_is_shown_once_and_a_chosen_one_never() {
+async fn a_generated_password_is_returned_once_and_a_chosen_one_never() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let made = harness.post("/v1/trunks", &key, custom_trunk("support-01")).await.expect(201);
@@ -27,7 +27,7 @@ async fn a_made_password_is_shown_once_and_a_chosen_one_never() {
 }
 
 #[tokio::test]
-async fn credentials_go_in_and_never_come_out() {
+async fn credentials_are_never_returned() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let openai = json!({"name": "n", "ai_provider": "openai", "sip_username": "abc",
@@ -54,7 +54,7 @@ async fn missing_members_are_named_in_the_message() {
 }
 
 #[tokio::test]
-async fn a_change_touches_only_what_is_given() {
+async fn an_update_changes_only_present_members() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let mut draft = custom_trunk("support-01");
@@ -75,7 +75,7 @@ async fn a_change_touches_only_what_is_given() {
 }
 
 #[tokio::test]
-async fn switching_off_lets_live_calls_go_on_and_deleting_ends_them() {
+async fn deactivating_keeps_live_calls_and_deleting_ends_them() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let trunk = harness.trunk(&key, "support-01").await;
@@ -93,7 +93,7 @@ async fn switching_off_lets_live_calls_go_on_and_deleting_ends_them() {
 }
 
 #[tokio::test]
-async fn a_new_password_comes_by_both_names() {
+async fn a_password_is_rotated_by_both_paths() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let trunk = harness.trunk(&key, "support-01").await;

@@ -64,7 +64,7 @@ async fn send(harness: &Harness, webhook: &Value, error: Option<ErrorClass>) -> 
 }
 
 #[tokio::test]
-async fn a_secret_is_shown_when_it_is_made_and_never_again() {
+async fn a_webhook_secret_is_returned_only_at_creation_and_rotation() {
     let harness = harness().await;
     let key = harness.master().await;
     let draft = json!({"url": "https://hooks.example/a", "events": ["call.ended"], "description": "Billing"});
@@ -97,7 +97,7 @@ async fn a_secret_is_shown_when_it_is_made_and_never_again() {
 }
 
 #[tokio::test]
-async fn with_ed25519_only_public_keys_are_shown() {
+async fn with_ed25519_only_public_keys_are_returned() {
     let harness = harness().await;
     let key = harness.master().await;
     let made = make(&harness, &key, json!({"url": "https://hooks.example/", "signature": "v1a"})).await;
@@ -111,7 +111,7 @@ async fn with_ed25519_only_public_keys_are_shown() {
 }
 
 #[tokio::test]
-async fn a_url_that_leads_inside_is_refused_when_it_is_saved() {
+async fn a_url_of_a_non_public_address_is_refused_when_it_is_saved() {
     let harness = harness().await;
     let key = harness.master().await;
     let good = make(&harness, &key, json!({"url": "https://hooks.example/"})).await;
@@ -140,7 +140,7 @@ async fn a_url_that_leads_inside_is_refused_when_it_is_saved() {
 }
 
 #[tokio::test]
-async fn a_delivery_is_listed_shown_and_sent_again() {
+async fn a_delivery_is_listed_read_and_redelivered() {
     let harness = harness().await;
     let key = harness.master().await;
     let hook =
@@ -193,7 +193,7 @@ async fn a_disabled_endpoint_holds_events_until_they_are_recovered() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_named() {
+async fn unknown_webhooks_and_deliveries_are_named() {
     let harness = harness().await;
     let key = harness.master().await;
     let hook = make(&harness, &key, json!({"url": "https://hooks.example/"})).await;

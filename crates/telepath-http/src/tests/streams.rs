@@ -114,12 +114,12 @@ async fn a_slow_reader_of_large_parts_gets_the_whole_body() {
 /// The connection ends although its client keeps it open and has only stopped reading.
 async fn ends(connection: JoinHandle<()>, reading: Reading) {
     let within = 2 * IDLE + DRAIN + Duration::from_secs(1);
-    tokio::time::timeout(within, connection).await.expect("a stalled client is let go").unwrap();
+    tokio::time::timeout(within, connection).await.expect("a stalled client is disconnected").unwrap();
     drop(reading);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_stops_reading_is_let_go_over_http1() {
+async fn a_stalled_http1_client_is_disconnected() {
     let (client, server) = in_memory();
     let connection = serve(server, Version::One, TLS, (Duration::from_millis(1), 1024 * 1024));
     let reading = over_http1(client).await;
@@ -127,7 +127,7 @@ async fn a_client_that_stops_reading_is_let_go_over_http1() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_stops_reading_is_let_go_over_http2() {
+async fn a_stalled_http2_client_is_disconnected() {
     let (client, server) = in_memory();
     let connection = serve(server, Version::Two, TLS, (Duration::from_millis(1), 1024 * 1024));
     let reading = over_http2(client).await;
@@ -135,7 +135,7 @@ async fn a_client_that_stops_reading_is_let_go_over_http2() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_stops_reading_is_let_go_on_a_unix_socket() {
+async fn a_stalled_client_on_a_unix_socket_is_disconnected() {
     let (client, server) = UnixStream::pair().unwrap();
     let mode = ConnectionMode::Unix { uid: None };
     let connection = serve(server, Version::Either, mode, (Duration::from_millis(1), 1024 * 1024));
