@@ -93,7 +93,22 @@ impl Endpoint {
         now: Instant,
     ) {
         let template = ResponseTemplate::of(request, source);
-        let payload = self.stateless_response(&template, status, phrase, headers);
+        let payload = self.stateless_response(&template, status, phrase, None, headers);
+        let call = self.trace.current_call();
+        self.transmit(template.destination, payload, call, now);
+    }
+
+    /// Sends a response without a transaction, with a To tag that another response has used.
+    pub(super) fn respond_stateless_as(
+        &mut self,
+        request: &Request,
+        source: SocketAddr,
+        status: StatusCode,
+        tag: Option<Tag>,
+        now: Instant,
+    ) {
+        let template = ResponseTemplate::of(request, source);
+        let payload = self.stateless_response(&template, status, None, tag, Headers::default());
         let call = self.trace.current_call();
         self.transmit(template.destination, payload, call, now);
     }
@@ -106,7 +121,7 @@ impl Endpoint {
         phrase: Option<&str>,
         now: Instant,
     ) {
-        let payload = self.stateless_response(template, status, phrase, Headers::default());
+        let payload = self.stateless_response(template, status, phrase, None, Headers::default());
         self.transmit(template.destination, payload, None, now);
     }
 
@@ -115,14 +130,15 @@ impl Endpoint {
         template: &ResponseTemplate,
         status: StatusCode,
         phrase: Option<&str>,
+        tag: Option<Tag>,
         headers: Headers,
     ) -> Arc<[u8]> {
-        let tag = self.tokens.stateless_tag(template);
+        let tag = tag.unwrap_or_else(|| Tag::new(self.tokens.stateless_tag(template)));
         ResponseWriter {
             template,
             status,
             phrase,
-            to_tag: Some(&tag),
+            to_tag: Some(tag.as_str()),
             with_record_route: false,
             headers: self.add_server(headers),
             body: &[],

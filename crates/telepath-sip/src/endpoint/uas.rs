@@ -158,7 +158,9 @@ impl Endpoint {
             return self.reject_request(cancel, source, rejection, now);
         };
         self.trace_transaction(id);
-        self.respond_stateless(cancel, source, StatusCode::OK, None, Headers::default(), now);
+        // The To tag is that of the response to the INVITE (section 9.2).
+        let tag = self.servers.get(id).and_then(|tx| tx.local_tag.clone());
+        self.respond_stateless_as(cancel, source, StatusCode::OK, tag, now);
         let open = self.servers.get(id).filter(|tx| tx.is_proceeding()).and_then(|tx| tx.call);
         let Some(handle) = open else { return };
         let Some(call) = self.calls.get_mut(&handle) else { return };

@@ -25,8 +25,9 @@ impl NameAddr {
         let (display, rest) = if let Some(len) = quoted_len(text) {
             (Some(unquote(&text[..len])?), trim(&text[len..]))
         } else if let Some(at) = text.find('<') {
+            // The grammar allows only tokens without quotes, but carriers send names such as `Smith, John` as they are.
             let name = trim(&text[..at]);
-            if !name.split([' ', '\t']).filter(|word| !word.is_empty()).all(is_token) {
+            if name.contains(['"', '>']) {
                 return None;
             }
             ((!name.is_empty()).then(|| name.to_owned()), &text[at..])

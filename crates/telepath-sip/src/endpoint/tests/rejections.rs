@@ -232,3 +232,27 @@ fn an_invite_that_is_not_admitted_gets_one_stateless_response() {
         assert!(harness.events.is_empty());
     }
 }
+
+#[test]
+fn the_200_to_cancel_has_the_to_tag_of_the_487() {
+    let mut harness = Harness::new();
+    harness.receive(&INVITE);
+    let sent = harness.receive(&without_body("CANCEL sip:desk@192.0.2.20 SIP/2.0", "one", "5 CANCEL", ""));
+    assert_eq!(statuses(&sent), [200, 487]);
+    assert_eq!(tag_of(&sent[0]), tag_of(&sent[1]), "RFC 3261 section 9.2");
+}
+
+#[test]
+fn a_display_name_that_should_be_quoted_is_accepted_without_quotes() {
+    for name in ["José ", "Smith, John ", "ACME (Sales) ", "O'Neil & Co ", "a;b=c@d "] {
+        let mut harness = Harness::new();
+        let text = INVITE.text().replace("From: <sip:probe", &format!("From: {name}<sip:probe"));
+        let sent = harness.receive_text(&text);
+        assert_eq!(statuses(&sent), [100], "{name}");
+        assert!(sent[0].contains(&format!("\r\nFrom: {name}<sip:probe@caller.test>;tag=pt\r\n")), "{name}");
+    }
+    for name in ["\"open ", "a \"b\" c ", "a > b "] {
+        let text = INVITE.text().replace("From: <sip:probe", &format!("From: {name}<sip:probe"));
+        assert_eq!(statuses(&Harness::new().receive_text(&text)), [400], "{name}");
+    }
+}
