@@ -75,12 +75,24 @@ fn media_has_no_io_and_depends_on_no_other_crate_of_the_workspace() {
 
 #[test]
 fn core_depends_on_neither_storage_nor_http() {
-    let forbidden = ["tokio", "mio", "sqlx", "axum", "hyper", "rustls", "telepath-sip", "telepath-media"];
+    let forbidden =
+        ["tokio", "mio", "sqlx", "axum", "hyper", "rustls", "utoipa", "telepath-sip", "telepath-media"];
     depends_on_none_of("telepath-core", &forbidden);
     depends_on_none_of(
         "telepath-core",
         &["telepath-store", "telepath-api", "telepath-gateway", "telepath-client"],
     );
+}
+
+#[test]
+fn api_types_are_plain_data_and_the_client_is_built_without_openapi() {
+    let forbidden = ["tokio", "mio", "sqlx", "axum", "hyper", "rustls", "utoipa"];
+    depends_on_none_of("telepath-api-types", &forbidden);
+    depends_on_none_of(
+        "telepath-api-types",
+        &["telepath-store", "telepath-api", "telepath-gateway", "telepath-client"],
+    );
+    depends_on_none_of("telepath-client", &["utoipa"]);
 }
 
 #[test]

@@ -2,6 +2,5 @@
 
 pub(crate) mod date;
 pub(crate) mod json;
-pub(crate) mod page;
 pub(crate) mod path;
 pub(crate) mod query;

@@ -160,11 +160,13 @@ fn withhold_secrets(schemas: &mut Value) {
         };
         for part in parts {
             let shown_once = |member: &str| member == "secret" || member == "sip_password";
-            let Some(properties) = part["properties"].as_object_mut() else { continue };
+            let Some(properties) = part.get_mut("properties").and_then(Value::as_object_mut) else {
+                continue;
+            };
             if properties.keys().any(|member| shown_once(member)) {
                 let told = json!({"type": "boolean", "description": "True in a replayed response, which contains no secret."});
                 properties.insert("secret_withheld".to_owned(), told);
-                if let Some(required) = part["required"].as_array_mut() {
+                if let Some(required) = part.get_mut("required").and_then(Value::as_array_mut) {
                     required.retain(|member| !member.as_str().is_some_and(shown_once));
                 }
             }

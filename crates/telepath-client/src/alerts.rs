@@ -1,63 +1,12 @@
-//! `/v1/alerts`: what was unusual about the use of a key, and webhooks that fail.
+//! `/v1/alerts`: unusual use of keys, and webhooks that fail.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use telepath_core::clock::Timestamp;
+use telepath_api_types::alerts::{Alert, AlertList};
 use telepath_core::id::{AlertId, KeyId, WebhookId};
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::page::{ListPage, Pagination};
+use crate::page::ListPage;
 use crate::request::Query;
-
-/// What an alert is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertSubject {
-    /// `key`, `webhook`, `trunk`, `user` or `account`.
-    pub kind: String,
-    /// The subject's id; its prefix says the kind too.
-    pub id: String,
-    /// Its current name; of a webhook, the host of its URL; `deleted` when it is gone.
-    pub name: String,
-}
-
-/// An alert.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Alert {
-    /// Its id.
-    pub id: AlertId,
-    /// Which rule raised it, such as `new_address`.
-    pub rule: String,
-    /// `info`, `warning` or `critical`.
-    pub severity: String,
-    /// What the alert is about.
-    pub subject: AlertSubject,
-    /// About which key, if it is about one.
-    #[serde(default)]
-    pub key_id: Option<KeyId>,
-    /// What people call that key.
-    #[serde(default)]
-    pub key_name: Option<String>,
-    /// About which webhook, if it is about one.
-    #[serde(default)]
-    pub webhook_id: Option<WebhookId>,
-    /// The host that the webhook is sent to.
-    #[serde(default)]
-    pub webhook_host: Option<String>,
-    /// What happened, for people.
-    pub message: String,
-    /// What was measured.
-    #[serde(default)]
-    pub figures: Map<String, Value>,
-    /// When it was raised.
-    pub raised_at: Timestamp,
-    /// When somebody took note of it.
-    #[serde(default)]
-    pub acknowledged_at: Option<Timestamp>,
-    /// Who.
-    #[serde(default)]
-    pub acknowledged_by: Option<String>,
-}
 
 /// Which alerts to list.
 #[derive(Debug, Clone, Default)]
@@ -82,12 +31,6 @@ pub struct AlertsQuery {
     pub cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct AlertList {
-    alerts: Vec<Alert>,
-    pagination: Pagination,
-}
-
 impl Client {
     /// One page of the alerts, the newest first.
     pub async fn list_alerts(&self, query: &AlertsQuery) -> Result<ListPage<Alert>, Error> {
@@ -103,10 +46,10 @@ impl Client {
             .add("cursor", query.cursor.as_deref())
             .finish();
         let list: AlertList = self.get(&path).await?;
-        Ok(ListPage { items: list.alerts, pagination: list.pagination })
+        Ok(ListPage { items: list.alerts, pagination: list.pagination.into() })
     }
 
-    /// Takes note of an alert. A second time changes nothing.
+    /// Acknowledges an alert. Doing so again changes nothing.
     pub async fn acknowledge_alert(&self, id: AlertId) -> Result<Alert, Error> {
         self.post_empty(&format!("/v1/alerts/{id}/acknowledge")).await
     }

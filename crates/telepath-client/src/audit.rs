@@ -1,46 +1,12 @@
-//! `/v1/audit-events`: who changed what, and whether that record is whole.
+//! `/v1/audit-events`: who changed what, and whether the trail is intact.
 
-use std::net::IpAddr;
-
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use telepath_api_types::audit_events::{AuditEvent, AuditEventList, AuditVerification};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::AuditId;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::page::{ListPage, Pagination};
+use crate::page::ListPage;
 use crate::request::Query;
-
-/// One entry of the audit trail.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AuditEvent {
-    /// Its id.
-    pub id: AuditId,
-    /// Its place in the chain, without gaps.
-    pub position: u64,
-    /// When it happened.
-    pub time: Timestamp,
-    /// Who did it: a key's or a user's id, `local` or `system`.
-    pub actor: String,
-    /// From where.
-    #[serde(default)]
-    pub address: Option<IpAddr>,
-    /// What was done, such as `key.revoked`.
-    pub action: String,
-    /// To what: an id.
-    #[serde(default)]
-    pub target: Option<String>,
-    /// What it was before, without secrets.
-    #[serde(default)]
-    pub before: Option<Value>,
-    /// What it was afterwards, without secrets.
-    #[serde(default)]
-    pub after: Option<Value>,
-    /// The hash over this entry and the one before.
-    #[serde(default)]
-    pub hash: Option<String>,
-}
 
 /// Which entries to list.
 #[derive(Debug, Clone, Default)]
@@ -63,24 +29,6 @@ pub struct AuditQuery {
     pub cursor: Option<String>,
 }
 
-/// What a check of the whole chain found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditCheck {
-    /// Whether every entry fits the one before.
-    pub intact: bool,
-    /// How many entries are as they were written, from the first on: all of them when the chain is intact.
-    pub entries: u64,
-    /// The position of the first entry that does not fit.
-    #[serde(default)]
-    pub broken_at: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct AuditList {
-    audit_events: Vec<AuditEvent>,
-    pagination: Pagination,
-}
-
 impl Client {
     /// One page of the audit trail, the newest entries first.
     pub async fn list_audit_events(&self, query: &AuditQuery) -> Result<ListPage<AuditEvent>, Error> {
@@ -94,12 +42,12 @@ impl Client {
             .add("offset", query.offset)
             .add("cursor", query.cursor.as_deref())
             .finish();
-        let list: AuditList = self.get(&path).await?;
-        Ok(ListPage { items: list.audit_events, pagination: list.pagination })
+        let list: AuditEventList = self.get(&path).await?;
+        Ok(ListPage { items: list.audit_events, pagination: list.pagination.into() })
     }
 
-    /// Checks the whole chain.
-    pub async fn verify_audit(&self) -> Result<AuditCheck, Error> {
+    /// Verifies the whole chain.
+    pub async fn verify_audit(&self) -> Result<AuditVerification, Error> {
         self.get("/v1/audit-events/verify").await
     }
 }

@@ -57,31 +57,36 @@ mod trust;
 mod webhooks;
 mod whoami;
 
-pub use account::{AccountChange, AccountSettings};
-pub use alerts::{Alert, AlertSubject, AlertsQuery};
-pub use audit::{AuditCheck, AuditEvent, AuditQuery};
-pub use calls::{Call, CallDetails, CallFigures, CallTurn, CallsQuery};
+pub use alerts::AlertsQuery;
+pub use audit::AuditQuery;
+pub use calls::CallsQuery;
 pub use client::{Client, TIME_LIMIT};
 pub use error::{ApiError, Error, FieldError};
-pub use keys::{
-    CreatedKey, Key, KeyChange, KeyPreset, KeyPresetChange, KeyRequest, KeySecret, KeyUsage, KeysQuery,
-    MAX_REPORTED, RotatedKeys, RouteUsage, UsageAddress, UsageBucket, UsageQuery,
-};
+pub use keys::{CreatedKey, KeysQuery, MAX_REPORTED, RotatedKeys, UsageQuery};
 pub use page::{CursorPage, ListPage, Pagination};
-pub use requests::{Export, ExportFormat, LoggedRequest, RequestsQuery};
+pub use requests::{Export, ExportFormat, RequestsQuery};
 pub use retry::RetryPolicy;
 pub use settings::{CA_FILE_VARIABLE, EnvFile, KEY_VARIABLE, Settings, URL_VARIABLE};
-pub use telepath_core::call::MediaCounts;
+pub use telepath_api_types::account::{Account, UpdateAccount};
+pub use telepath_api_types::alerts::{Alert, AlertSubject};
+pub use telepath_api_types::audit_events::{AuditEvent, AuditVerification};
+pub use telepath_api_types::calls::{Call, CallDetails, CallMetrics, MediaCounts, Turn};
+pub use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDetails};
+pub use telepath_api_types::key_presets::{KeyPreset, UpdateKeyPreset};
+pub use telepath_api_types::key_usage::{KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageRoute};
+pub use telepath_api_types::keys::{CreateKey, Key, KeySecret, UpdateKey};
+pub use telepath_api_types::requests::LoggedRequest;
+pub use telepath_api_types::trunks::{CreateTrunk, CreatedTrunk, CredentialState, Trunk, UpdateTrunk};
+pub use telepath_api_types::webhooks::{
+    CreateWebhook, RecoveredDeliveries, UpdateWebhook, Webhook, WebhookWithSecret,
+};
+pub use telepath_api_types::whoami::{Whoami, WhoamiAccount};
 pub use telepath_core::clock::Timestamp;
 pub use telepath_core::id::{
     AccountId, AlertId, AuditId, CallId, DeliveryId, EventId, KeyId, RequestId, SecretId, TrunkId, WebhookId,
 };
 pub use telepath_core::patch::Patch;
 pub use telepath_core::secret::SecretText;
-pub use trunks::{CreatedTrunk, Credential, RotatedSipPassword, Trunk, TrunkRequest, TrunksQuery};
+pub use trunks::{RotatedSipPassword, TrunksQuery};
 pub use trust::Trust;
-pub use webhooks::{
-    DeliveriesQuery, Delivery, DeliveryAttempt, RecoveredDeliveries, Webhook, WebhookChange, WebhookRequest,
-    WebhookWithSecret,
-};
-pub use whoami::{Account, Whoami};
+pub use webhooks::DeliveriesQuery;

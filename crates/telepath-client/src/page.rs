@@ -1,19 +1,30 @@
-//! One page of a list, as the API answers it.
+//! One page of a list.
 
-use serde::Deserialize;
+use telepath_api_types::page;
 
-/// Which part of a list an answer holds.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// The position of a page in its list.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pagination {
-    /// How many items a page has at most, 1–100.
+    /// Items per page, 1–100.
     pub limit: u32,
-    /// How many items were passed over.
+    /// Items skipped.
     pub offset: u32,
-    /// How many items the whole list has.
+    /// Items in the whole list.
     pub total: u64,
-    /// Where a list that grows without bound goes on behind this page; `None` on the last page and for other lists.
-    #[serde(default)]
+    /// The cursor of the next page; `None` on the last page, and for lists without cursors.
     pub next_cursor: Option<String>,
+}
+
+impl From<page::Pagination> for Pagination {
+    fn from(page: page::Pagination) -> Self {
+        Self { limit: page.limit, offset: page.offset, total: page.total, next_cursor: None }
+    }
+}
+
+impl From<page::CursorPagination> for Pagination {
+    fn from(page: page::CursorPagination) -> Self {
+        Self { next_cursor: page.next_cursor, ..page.pagination.into() }
+    }
 }
 
 /// One page of a list.
@@ -21,15 +32,15 @@ pub struct Pagination {
 pub struct ListPage<T> {
     /// The items of this page.
     pub items: Vec<T>,
-    /// Where in the list they stand.
+    /// The position of the page.
     pub pagination: Pagination,
 }
 
-/// One page of a list that is only ever walked, not counted.
+/// One page of a list that has cursors but no total.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CursorPage<T> {
     /// The items of this page.
     pub items: Vec<T>,
-    /// Where the list goes on; `None` when it does not.
+    /// The cursor of the next page; `None` at the end.
     pub next_cursor: Option<String>,
 }

@@ -2,10 +2,8 @@
 
 mod export;
 
-use std::net::IpAddr;
-
 pub use export::{Export, ExportFormat};
-use serde::{Deserialize, Serialize};
+use telepath_api_types::requests::{LoggedRequest, RequestList};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{KeyId, RequestId};
 
@@ -13,38 +11,6 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::page::CursorPage;
 use crate::request::Query;
-
-/// A request as the log keeps it: without bodies, query strings and secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoggedRequest {
-    /// Its id.
-    pub id: RequestId,
-    /// When it came.
-    pub time: Timestamp,
-    /// With which key; `None` for local administration.
-    #[serde(default)]
-    pub key_id: Option<KeyId>,
-    /// The method.
-    pub method: String,
-    /// The path of the route it matched.
-    #[serde(default)]
-    pub route: Option<String>,
-    /// Its own path.
-    pub path: String,
-    /// What it was answered.
-    pub status: u16,
-    /// The code, when that was an error.
-    #[serde(default)]
-    pub error_code: Option<String>,
-    /// From where it came.
-    #[serde(default)]
-    pub address: Option<IpAddr>,
-    /// What the caller calls its program.
-    #[serde(default)]
-    pub user_agent: Option<String>,
-    /// How long the answer took, in microseconds.
-    pub duration_us: u64,
-}
 
 /// Which requests to list.
 #[derive(Debug, Clone, Default)]
@@ -100,18 +66,6 @@ impl RequestsQuery {
             .add("limit", self.limit)
             .add("cursor", self.cursor.as_deref())
     }
-}
-
-#[derive(Deserialize)]
-struct RequestList {
-    requests: Vec<LoggedRequest>,
-    pagination: Cursor,
-}
-
-#[derive(Deserialize)]
-struct Cursor {
-    #[serde(default)]
-    next_cursor: Option<String>,
 }
 
 impl Client {

@@ -1,6 +1,6 @@
 //! Accounts own keys, trunks and calls; nothing is ever seen across accounts. Users are the people of an account.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use crate::clock::Timestamp;
 use crate::id::{AccountId, KeyId, UserId};
@@ -28,10 +28,9 @@ pub struct Account {
     pub created_at: Timestamp,
 }
 
-/// A request to change an account, as it came in; members left out stay as they are.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = UpdateAccount)]
+/// A request to change an account. Members that are left out keep their value.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct AccountPatchDraft {
     /// What people call it, 1–100 characters.
     pub name: Option<String>,

@@ -14,7 +14,6 @@ pub const MAX_TURNS: usize = 2000;
 
 named_enum! {
     /// Where a call is in its life.
-    #[derive(utoipa::ToSchema)]
     pub enum CallStatus {
         /// Live now.
         Connected = "connected",
@@ -27,7 +26,6 @@ named_enum! {
 
 named_enum! {
     /// Who called whom.
-    #[derive(utoipa::ToSchema)]
     pub enum Direction {
         /// The carrier called Telepath.
         Inbound = "inbound",
@@ -36,7 +34,6 @@ named_enum! {
 
 named_enum! {
     /// Why a call ended.
-    #[derive(utoipa::ToSchema)]
     pub enum DisconnectReason {
         /// The caller hung up.
         NormalDisconnect = "normal_disconnect",
@@ -67,7 +64,6 @@ named_enum! {
 
 named_enum! {
     /// Who spoke.
-    #[derive(utoipa::ToSchema)]
     pub enum Speaker {
         /// The person on the telephone.
         Caller = "caller",
@@ -78,7 +74,6 @@ named_enum! {
 
 named_enum! {
     /// How `carrier_lag_ms` was measured.
-    #[derive(utoipa::ToSchema)]
     pub enum CarrierLagSource {
         /// Half the RTCP round trip.
         Rtcp = "rtcp",
@@ -108,7 +103,7 @@ impl Party {
 }
 
 /// One stretch of speech of one side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     /// Counted from 1.
     pub turn_number: u32,
@@ -125,7 +120,7 @@ pub struct Turn {
 }
 
 /// What was counted of a call's media, so that no loss is silent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MediaCounts {
     /// RTP packets from the caller.
     pub rtp_received: u64,
@@ -148,7 +143,7 @@ pub struct MediaCounts {
 }
 
 /// The figures of a call. `None` where nothing was measured; never an invented number.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct CallMetrics {
     /// Delay of the carrier's leg in milliseconds.
     pub carrier_lag_ms: Option<u32>,
@@ -169,7 +164,6 @@ pub struct CallMetrics {
     /// Estimated mean opinion score, 1.0–4.5 (ITU-T G.107).
     pub mos: Option<f64>,
     /// The carrier side's codec.
-    #[schema(value_type = Option<String>)]
     pub codec_used: Option<Codec>,
     /// What was counted.
     pub counts: MediaCounts,

@@ -25,13 +25,11 @@ const P256_HEAD: [u8; 26] = [
 /// An uncompressed point: 4 and two coordinates.
 const P256_POINT: usize = 65;
 
-/// A report of secrets that are not secret any more, as it came in.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = LeakReport)]
+/// A report of secrets that are not secret any more, not yet checked.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct LeakReportDraft {
     /// The secrets, at most 100.
-    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
     pub secrets: Option<Vec<SecretText>>,
 }
 
@@ -49,20 +47,14 @@ impl LeakReportDraft {
     }
 }
 
-/// One secret on a partner's list. Members beside these are the partner's own business.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
+/// One secret that a secret-scanning partner found.
+#[derive(Debug)]
 pub struct FoundSecret {
-    /// The text that has the published pattern.
-    #[schema(value_type = String)]
+    /// The text that matches the published pattern.
     pub token: SecretText,
-    /// What the partner calls the pattern.
-    #[serde(default, rename = "type")]
-    pub kind: String,
     /// Where it was found.
-    #[serde(default)]
     pub url: String,
-    /// In what it was found, such as `commit`.
-    #[serde(default)]
+    /// The kind of place where it was found, such as `commit`.
     pub source: String,
 }
 
@@ -204,7 +196,6 @@ mod tests {
     fn a_reason_holds_no_key_and_no_control_characters() {
         let found = |url: &str| FoundSecret {
             token: SecretText::new("x".to_owned()),
-            kind: "telepath".to_owned(),
             url: url.to_owned(),
             source: "commit".to_owned(),
         };

@@ -75,14 +75,11 @@ impl CredentialField {
 }
 
 /// What may be shown of a stored credential.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialState {
-    /// Always true: a credential that is not set is null.
-    pub set: bool,
     /// Its last four characters; null when it is too short to show any.
     pub last4: Option<String>,
     /// When it was set.
-    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
 }
 

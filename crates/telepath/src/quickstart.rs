@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use telepath_client::{
-    CallDetails, CallsQuery, Client, KeyRequest, SecretText, Timestamp, Trunk, TrunkId, TrunkRequest,
-    TrunksQuery, Trust,
+    CallDetails, CallsQuery, Client, CreateKey, CreateTrunk, SecretText, Timestamp, Trunk, TrunkId,
+    TrunksQuery, Trust, UpdateTrunk,
 };
 use telepath_core::clock::{Clock as _, SystemClock};
 use telepath_gateway::caller::{CallOutcome, CallerOptions, place_call};
@@ -116,11 +116,7 @@ impl Session {
     async fn make_key(&self) -> Result<Client, Failure> {
         let step = self.progress.step(Task::Key)?;
         let local = Client::unix(&self.data.admin_socket()?);
-        let request = KeyRequest {
-            name: "Quickstart".to_owned(),
-            preset: "production".to_owned(),
-            ..KeyRequest::default()
-        };
+        let request = CreateKey::new("Quickstart", "production");
         let created = local.create_key(&request).await?;
         step.done(&format!("{}, shown only once:", created.key.id))?;
         output::line(&format_args!("\n      export TELEPATH_API_KEY={}\n", created.secret.expose()))?;
@@ -146,12 +142,12 @@ impl Session {
     }
 
     async fn create_trunk(&self, client: &Client) -> Result<EchoTrunk, Failure> {
-        let request = TrunkRequest {
+        let request = CreateTrunk {
             name: Some("Echo (quickstart)".to_owned()),
             ai_provider: Some("custom".to_owned()),
             sip_username: Some(SIP_USERNAME.to_owned()),
             custom_endpoint: Some(self.agent.url()),
-            ..TrunkRequest::default()
+            ..CreateTrunk::default()
         };
         let created = client.create_trunk(&request).await?;
         let password =
@@ -161,10 +157,10 @@ impl Session {
 
     async fn reuse_trunk(&self, client: &Client, found: &Trunk) -> Result<EchoTrunk, Failure> {
         // The agent listens on a different port in each run.
-        let change = TrunkRequest {
+        let change = UpdateTrunk {
             status: Some("active".to_owned()),
             custom_endpoint: Some(self.agent.url()),
-            ..TrunkRequest::default()
+            ..UpdateTrunk::default()
         };
         let trunk = client.update_trunk(found.id, &change).await?;
         let password = client.rotate_sip_password(found.id).await?.sip_password;

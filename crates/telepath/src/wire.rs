@@ -289,11 +289,7 @@ mod tests {
         let server = started(folder.path()).await;
         let addresses = server.addresses().clone();
         let local = telepath_client::Client::unix(&addresses.admin_socket);
-        let request = telepath_client::KeyRequest {
-            name: "Test".to_owned(),
-            preset: "testing".to_owned(),
-            ..telepath_client::KeyRequest::default()
-        };
+        let request = telepath_client::CreateKey::new("Test", "testing");
         let created = local.create_key(&request).await.unwrap();
         let trust = telepath_client::Trust::CaFile(addresses.ca.unwrap());
         let url = format!("https://{}", addresses.api);

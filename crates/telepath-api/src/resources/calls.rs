@@ -5,141 +5,25 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Serialize;
-use telepath_core::call::{
-    CallDetails, CallFilter, CallMetrics, CallRecord, CallSortKey, CallStatus, Direction, DisconnectReason,
-    Turn,
-};
-use telepath_core::clock::Timestamp;
+use telepath_api_types::calls::{Call, CallDetails, CallList, HangupRequested};
+use telepath_api_types::page::CursorPagination;
+use telepath_core::call::{CallFilter, CallSortKey, CallStatus, DisconnectReason};
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{CallId, TrunkId};
+use telepath_core::id::CallId;
 use telepath_core::page::{CursorPage, PageRequest};
 use telepath_store::CallListError;
-use utoipa::ToSchema;
 
 use crate::auth::caller::{Authorized, Caller, CallsRead, CallsWrite};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
 use crate::extract::json::{NoMembers, OptionalJson};
-use crate::extract::page::CursorPagination;
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery, UNKNOWN_CURSOR};
 use crate::state::{AppState, Shared};
 
 pub(crate) fn endpoints() -> Endpoints {
     endpoints![list_calls, get_call, hangup_call]
-}
-
-/// A call.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Call)]
-struct CallBody {
-    /// Its id.
-    #[schema(value_type = String, example = "call_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    id: CallId,
-    /// On which trunk.
-    #[schema(value_type = String, example = "conn_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    trunk_id: TrunkId,
-    /// Who called; E.164 where the carrier gave it.
-    #[schema(example = "+15550100123")]
-    from: String,
-    /// Whom.
-    #[schema(example = "support-01")]
-    to: String,
-    /// Who called whom.
-    direction: Direction,
-    /// The carrier, if known.
-    carrier: Option<String>,
-    /// `connected` is live now, `disconnected` was connected and ended, `failed` never reached the agent.
-    status: CallStatus,
-    /// From answer to end, or to now of a live call, rounded up.
-    #[schema(example = 42)]
-    duration_seconds: u32,
-    /// When the INVITE arrived.
-    #[schema(value_type = String, format = DateTime)]
-    start_time: Timestamp,
-    /// When it was answered.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    answer_time: Option<Timestamp>,
-    /// When it ended.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    end_time: Option<Timestamp>,
-    /// Why it ended.
-    disconnect_reason: Option<DisconnectReason>,
-    /// More about the reason.
-    reason_text: Option<String>,
-    /// Delay of the carrier's leg.
-    carrier_lag_ms: Option<u32>,
-    /// Caller's speech ends to first agent audio, mean over turns.
-    ai_latency_ms: Option<u32>,
-    /// Median time inside Telepath.
-    gateway_processing_ms: Option<u32>,
-}
-
-/// A call with everything that was kept of it.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = CallDetails)]
-struct CallDetailsBody {
-    #[serde(flatten)]
-    call: CallBody,
-    /// All its figures.
-    metrics: CallMetrics,
-    /// Its stretches of speech.
-    turns: Vec<Turn>,
-    /// Its SIP messages, without secrets.
-    sip_trace: String,
-}
-
-/// A page of calls.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = CallList)]
-struct CallListBody {
-    /// The newest first, unless asked otherwise.
-    calls: Vec<CallBody>,
-    pagination: CursorPagination,
-}
-
-/// A call that was asked to end.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = HangupRequested)]
-struct HangupBody {
-    /// The call's id.
-    #[schema(value_type = String, example = "call_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    id: CallId,
-    /// When it was asked.
-    #[schema(value_type = String, format = DateTime)]
-    requested_at: Timestamp,
-}
-
-impl From<CallRecord> for CallBody {
-    fn from(call: CallRecord) -> Self {
-        Self {
-            id: call.id,
-            trunk_id: call.trunk_id,
-            from: call.from.as_str().to_owned(),
-            to: call.to.as_str().to_owned(),
-            direction: call.direction,
-            carrier: call.carrier,
-            status: call.status,
-            duration_seconds: call.duration_seconds,
-            start_time: call.start_time,
-            answer_time: call.answer_time,
-            end_time: call.end_time,
-            disconnect_reason: call.disconnect_reason,
-            reason_text: call.reason_text,
-            carrier_lag_ms: call.metrics.carrier_lag_ms,
-            ai_latency_ms: call.metrics.ai_latency_ms,
-            gateway_processing_ms: call.metrics.gateway_processing_ms,
-        }
-    }
-}
-
-impl From<CallDetails> for CallDetailsBody {
-    fn from(details: CallDetails) -> Self {
-        let metrics = details.call.metrics.clone();
-        Self { call: details.call.into(), metrics, turns: details.turns, sip_trace: details.sip_trace }
-    }
 }
 
 /// Which calls a list shows.
@@ -205,30 +89,30 @@ impl QueryForm for CallQuery {
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Calls per page; default 20."),
         ("offset" = Option<u32>, Query, description = "Calls to skip."),
         ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
-    responses((status = 200, description = "A page of calls.", body = CallListBody)))]
+    responses((status = 200, description = "A page of calls.", body = CallList)))]
 async fn list_calls(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<CallsRead>,
     StrictQuery(query): StrictQuery<CallQuery>,
-) -> Result<Json<CallListBody>, ApiError> {
+) -> Result<Json<CallList>, ApiError> {
     let listed = state.store.list_calls(caller.account, query.filter, query.page).await;
     let CursorPage { page, next } = listed.map_err(|error| match error {
         CallListError::UnknownCursor => ApiError::invalid("cursor", UNKNOWN_CURSOR),
         CallListError::Store(error) => error.into(),
     })?;
-    let pagination = CursorPagination::of(query.page, page.total, next);
-    Ok(Json(CallListBody { calls: page.items.into_iter().map(CallBody::from).collect(), pagination }))
+    let pagination = CursorPagination::new(query.page, page.total, next);
+    Ok(Json(CallList { calls: page.items.into_iter().map(Call::from).collect(), pagination }))
 }
 
 /// Get a call
 #[utoipa::path(get, path = "/v1/calls/{id}", tag = "Calls", operation_id = "getCall",
     params(("id" = String, Path, description = "The call's id.")),
-    responses((status = 200, description = "The call.", body = CallDetailsBody)))]
+    responses((status = 200, description = "The call.", body = CallDetails)))]
 async fn get_call(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<CallsRead>,
     PathId(id): PathId<CallId>,
-) -> Result<Json<CallDetailsBody>, ApiError> {
+) -> Result<Json<CallDetails>, ApiError> {
     let details = state.store.get_call(caller.account, id).await?;
     details.map(|details| Json(details.into())).ok_or_else(|| CallId::not_found(&id.to_string()))
 }
@@ -239,19 +123,19 @@ async fn get_call(
 #[utoipa::path(post, path = "/v1/calls/{id}/hangup", tag = "Calls", operation_id = "hangupCall",
     params(("id" = String, Path, description = "The call's id.")),
     responses(
-        (status = 202, description = "The call is being ended.", body = HangupBody),
+        (status = 202, description = "The call is being ended.", body = HangupRequested),
         (status = 409, description = "`CALL_NOT_LIVE`")))]
 async fn hangup_call(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<CallsWrite>,
     PathId(id): PathId<CallId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
-) -> Result<(StatusCode, Json<HangupBody>), ApiError> {
+) -> Result<(StatusCode, Json<HangupRequested>), ApiError> {
     // A task of its own: a caller that goes away must not leave an audit row of a hangup that never came.
     let (shared, requested_at) = (Arc::clone(&state), caller.at);
     let work = tokio::spawn(async move { hang_up(&shared, &caller, id).await });
     work.await.map_err(|_| ApiError::internal("hanging up panicked"))??;
-    Ok((StatusCode::ACCEPTED, Json(HangupBody { id, requested_at })))
+    Ok((StatusCode::ACCEPTED, Json(HangupRequested { id, requested_at })))
 }
 
 async fn hang_up(shared: &Shared, caller: &Caller, id: CallId) -> Result<(), ApiError> {

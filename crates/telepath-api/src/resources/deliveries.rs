@@ -5,21 +5,19 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use serde::Serialize;
 use serde_json::value::RawValue;
-use telepath_core::clock::Timestamp;
+use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDetails, DeliveryList};
+use telepath_api_types::page::CursorPagination;
 use telepath_core::event::EventKind;
-use telepath_core::id::{DeliveryId, EventId, WebhookId};
+use telepath_core::id::{DeliveryId, WebhookId};
 use telepath_core::page::{CursorPage, PageRequest};
-use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass};
-use telepath_store::{AttemptRecord, DeliveryDetails, DeliveryFilter, DeliveryRecord, WebhookChangeError};
-use utoipa::ToSchema;
+use telepath_core::webhook::delivery::DeliveryStatus;
+use telepath_store::{AttemptRecord, DeliveryFilter, DeliveryRecord, WebhookChangeError};
 
 use crate::auth::caller::{Authorized, WebhooksRead, WebhooksWrite};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson};
-use crate::extract::page::CursorPagination;
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::resources::webhooks::errors::change_error;
@@ -29,126 +27,48 @@ pub(crate) fn endpoints() -> Endpoints {
     endpoints![list_deliveries, get_delivery, redeliver]
 }
 
-/// The delivery of an event to an endpoint.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Delivery)]
-pub(crate) struct DeliveryBody {
-    /// Its id.
-    #[schema(value_type = String, example = "dlv_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    id: DeliveryId,
-    /// To which endpoint.
-    #[schema(value_type = String, example = "whk_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    webhook_id: WebhookId,
-    /// Of which event; also the header `webhook-id` of every attempt.
-    #[schema(value_type = String, example = "evt_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    event_id: EventId,
-    /// The event's name.
-    #[schema(value_type = String, example = "call.ended")]
-    event: &'static str,
-    /// `pending`, `delivered`, `exhausted` or `held`.
-    #[schema(value_type = String, example = "delivered")]
-    status: &'static str,
-    /// How often it was tried in all.
-    attempt_count: u32,
-    /// When it is tried next, while it is pending.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    next_attempt_at: Option<Timestamp>,
-    /// When the event happened.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    /// When it was delivered, exhausted or held.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    finished_at: Option<Timestamp>,
-    /// The last attempts, the oldest first.
-    attempts: Vec<AttemptBody>,
-}
-
-/// What came of an attempt.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeliveryAttempt)]
-struct AttemptBody {
-    /// 1 for the first.
-    number: u32,
-    /// When it ended.
-    #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    /// How long it took.
-    duration_ms: u32,
-    /// The status that the endpoint answered.
-    status: Option<u16>,
-    /// What went wrong; null for success.
-    #[schema(value_type = Option<String>, example = "timed_out")]
-    error: Option<&'static str>,
-    /// The first 16 KiB of the answer; only where one delivery is shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response: Option<String>,
-}
-
-/// A delivery with the answers to its attempts and what it carries.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeliveryDetails)]
-struct DeliveryDetailsBody {
-    #[serde(flatten)]
-    delivery: DeliveryBody,
-    /// The body, as it is sent.
-    #[schema(value_type = Object)]
-    payload: Box<RawValue>,
-}
-
-/// A page of deliveries.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeliveryList)]
-struct DeliveryListBody {
-    /// The newest event first, unless asked otherwise.
-    deliveries: Vec<DeliveryBody>,
-    pagination: CursorPagination,
-}
-
-impl From<DeliveryRecord> for DeliveryBody {
-    fn from(record: DeliveryRecord) -> Self {
-        Self {
-            id: record.id,
-            webhook_id: record.webhook_id,
-            event_id: record.event_id,
-            event: record.kind.name(),
-            status: record.status.name(),
-            attempt_count: record.attempts,
-            next_attempt_at: record.next_at,
-            created_at: record.created_at,
-            finished_at: record.finished_at,
-            attempts: record.tried.into_iter().map(AttemptBody::from).collect(),
-        }
+/// A delivery without the responses to its attempts.
+pub(crate) fn delivery_body(record: DeliveryRecord) -> Delivery {
+    Delivery {
+        id: record.id,
+        webhook_id: record.webhook_id,
+        event_id: record.event_id,
+        event: record.kind.name().to_owned(),
+        status: record.status.name().to_owned(),
+        attempt_count: record.attempts,
+        next_attempt_at: record.next_at,
+        created_at: record.created_at,
+        finished_at: record.finished_at,
+        attempts: record.tried.into_iter().map(attempt_body).collect(),
     }
 }
 
-impl From<AttemptRecord> for AttemptBody {
-    fn from(attempt: AttemptRecord) -> Self {
-        Self {
-            number: attempt.number,
-            at: attempt.at,
-            duration_ms: attempt.duration_ms,
-            status: attempt.status,
-            error: attempt.error.map(ErrorClass::name),
-            response: None,
-        }
+fn attempt_body(attempt: AttemptRecord) -> DeliveryAttempt {
+    DeliveryAttempt {
+        number: attempt.number,
+        at: attempt.at,
+        duration_ms: attempt.duration_ms,
+        status: attempt.status,
+        error: attempt.error.map(|class| class.name().to_owned()),
+        response: None,
     }
 }
 
-/// Shows the answers too, as far as they are text.
-fn with_answers(details: DeliveryDetails) -> Result<DeliveryDetailsBody, ApiError> {
-    let answers: Vec<_> = details
+/// Adds the payload and the responses, with invalid UTF-8 replaced.
+fn details_body(details: telepath_store::DeliveryDetails) -> Result<DeliveryDetails, ApiError> {
+    let responses: Vec<_> = details
         .record
         .tried
         .iter()
         .map(|attempt| String::from_utf8_lossy(&attempt.answer).into_owned())
         .collect();
-    let mut delivery = DeliveryBody::from(details.record);
-    for (attempt, answer) in delivery.attempts.iter_mut().zip(answers) {
-        attempt.response = Some(answer);
+    let mut delivery = delivery_body(details.record);
+    for (attempt, response) in delivery.attempts.iter_mut().zip(responses) {
+        attempt.response = Some(response);
     }
     let payload = RawValue::from_string(details.payload)
-        .map_err(|_| ApiError::internal("a stored event is no JSON"))?;
-    Ok(DeliveryDetailsBody { delivery, payload })
+        .map_err(|_| ApiError::internal("a stored event is not valid JSON"))?;
+    Ok(DeliveryDetails { delivery, payload })
 }
 
 /// Which deliveries a list shows.
@@ -182,34 +102,31 @@ impl QueryForm for DeliveryQuery {
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Deliveries per page; default 20."),
         ("offset" = Option<u32>, Query, description = "Deliveries to skip."),
         ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
-    responses((status = 200, description = "A page of deliveries.", body = DeliveryListBody)))]
+    responses((status = 200, description = "A page of deliveries.", body = DeliveryList)))]
 async fn list_deliveries(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<WebhooksRead>,
     PathId(id): PathId<WebhookId>,
     StrictQuery(query): StrictQuery<DeliveryQuery>,
-) -> Result<Json<DeliveryListBody>, ApiError> {
+) -> Result<Json<DeliveryList>, ApiError> {
     let listed = state.store.list_deliveries(caller.account, id, query.filter, query.page).await;
     let CursorPage { page, next } = listed.map_err(change_error(id))?;
-    let pagination = CursorPagination::of(query.page, page.total, next);
-    Ok(Json(DeliveryListBody {
-        deliveries: page.items.into_iter().map(DeliveryBody::from).collect(),
-        pagination,
-    }))
+    let pagination = CursorPagination::new(query.page, page.total, next);
+    Ok(Json(DeliveryList { deliveries: page.items.into_iter().map(delivery_body).collect(), pagination }))
 }
 
 /// Get a delivery
 #[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "Webhooks", operation_id = "getDelivery",
     params(("id" = String, Path, description = "The delivery's id.")),
-    responses((status = 200, description = "The delivery with its body and the responses to it.", body = DeliveryDetailsBody)))]
+    responses((status = 200, description = "The delivery with its body and the responses to it.", body = DeliveryDetails)))]
 async fn get_delivery(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<WebhooksRead>,
     PathId(id): PathId<DeliveryId>,
-) -> Result<Json<DeliveryDetailsBody>, ApiError> {
+) -> Result<Json<DeliveryDetails>, ApiError> {
     let found = state.store.get_delivery(caller.account, id).await?;
     let details = found.ok_or_else(|| DeliveryId::not_found(&id.to_string()))?;
-    with_answers(details).map(Json)
+    details_body(details).map(Json)
 }
 
 /// Redeliver
@@ -218,7 +135,7 @@ async fn get_delivery(
 #[utoipa::path(post, path = "/v1/deliveries/{id}/redeliver", tag = "Webhooks", operation_id = "redeliver",
     params(("id" = String, Path, description = "The delivery's id.")),
     responses(
-        (status = 202, description = "The delivery, which is being sent.", body = DeliveryBody),
+        (status = 202, description = "The delivery, which is being sent.", body = Delivery),
         (status = 409, description = "`WEBHOOK_DISABLED`")))]
 async fn redeliver(
     State(state): State<AppState>,
@@ -236,5 +153,5 @@ async fn redeliver(
         | WebhookChangeError::Invalid(_)
         | WebhookChangeError::Store(_) => error.into(),
     })?;
-    Ok((StatusCode::ACCEPTED, Json(DeliveryBody::from(delivery))))
+    Ok((StatusCode::ACCEPTED, Json(delivery_body(delivery))))
 }

@@ -1,7 +1,6 @@
 //! `/v1/keys`: making, showing, changing and withdrawing API keys. A secret is shown once, in the answer that made it; a
 //! key never hands out more rights than it has.
 
-mod body;
 mod rotation;
 mod usage;
 
@@ -10,51 +9,29 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
-use serde::{Deserialize, Serialize};
+use telepath_api_types::keys::{CreateKey, CreatedKey, Key, KeyList, RevokeKey, UpdateKey};
+use telepath_api_types::page::Pagination;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::KeyId;
-use telepath_core::key::{KeyDraft, KeyFilter, KeyPatchDraft, KeyRecord, KeyStatus, Preset};
+use telepath_core::key::{self, KeyFilter, KeyRecord, KeyStatus, Preset};
 use telepath_core::page::PageRequest;
 use telepath_core::validation::{Invalid, bounded_text};
 use telepath_store::KeyChangeError;
-use utoipa::ToSchema;
 
 use crate::auth::caller::{Authorized, Caller, KeysRead, KeysWrite};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{OptionalJson, StrictJson};
-use crate::extract::page::Pagination;
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::resources::account::account_of;
 use crate::state::{AppState, Shared};
 
-use body::{CreatedKeyBody, KeyBody};
-pub(crate) use body::{network_texts, scope_names};
-
 pub(crate) fn endpoints() -> Endpoints {
     endpoints![list_keys, create_key => [MissingRequired], get_key, update_key, delete_key, revoke_key]
         .merge(rotation::endpoints())
         .merge(usage::endpoints())
-}
-
-/// A page of keys.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = KeyList)]
-struct KeyListBody {
-    /// The newest first.
-    keys: Vec<KeyBody>,
-    pagination: Pagination,
-}
-
-/// Why a key is revoked.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = RevokeKey)]
-struct RevokeDraft {
-    /// For those who read the audit trail, 1–500 characters.
-    reason: Option<String>,
 }
 
 /// Which keys a list shows.
@@ -113,21 +90,26 @@ fn change_error(id: KeyId) -> impl FnOnce(KeyChangeError) -> ApiError {
     }
 }
 
+/// The one place where a secret leaves the server.
+fn with_secret(created: &telepath_store::CreatedKey, now: Timestamp) -> CreatedKey {
+    CreatedKey { key: Key::new(created.record.clone(), now), secret: Some(created.secret.reveal()) }
+}
+
 /// Create a key
-#[utoipa::path(post, path = "/v1/keys", tag = "Keys", operation_id = "createKey", request_body = KeyDraft,
-    responses((status = 201, description = "The key with its secret. The secret is shown only here.", body = CreatedKeyBody)))]
+#[utoipa::path(post, path = "/v1/keys", tag = "Keys", operation_id = "createKey", request_body = CreateKey,
+    responses((status = 201, description = "The key with its secret. The secret is shown only here.", body = CreatedKey)))]
 async fn create_key(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
-    StrictJson(draft): StrictJson<KeyDraft>,
+    StrictJson(draft): StrictJson<CreateKey>,
 ) -> Result<impl IntoResponse, ApiError> {
     let account = account_of(&state, &caller).await?;
     let grantor = state.store.grantor(caller.account, caller.origin()).await?;
     let presets = state.store.presets(caller.account).await?;
-    let new = draft.check(&account, &presets, grantor.as_ref(), caller.at)?;
+    let new = key::KeyDraft::from(draft).check(&account, &presets, grantor.as_ref(), caller.at)?;
     let created = state.store.create_key(caller.account, new, caller.origin()).await?;
     let location = format!("/v1/keys/{}", created.record.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(CreatedKeyBody::new(&created, caller.at))))
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(with_secret(&created, caller.at))))
 }
 
 /// List keys
@@ -139,48 +121,48 @@ async fn create_key(
         ("expires_before" = Option<String>, Query, description = "Only keys that expire before this time."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Keys per page; default 20."),
         ("offset" = Option<u32>, Query, description = "Keys to skip.")),
-    responses((status = 200, description = "A page of keys.", body = KeyListBody)))]
+    responses((status = 200, description = "A page of keys.", body = KeyList)))]
 async fn list_keys(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysRead>,
     StrictQuery(query): StrictQuery<KeyQuery>,
-) -> Result<Json<KeyListBody>, ApiError> {
+) -> Result<Json<KeyList>, ApiError> {
     let page = state.store.list_keys(caller.account, query.filter, query.page).await?;
-    let pagination = Pagination::of(query.page, page.total);
-    let keys = page.items.into_iter().map(|key| KeyBody::new(key, caller.at)).collect();
-    Ok(Json(KeyListBody { keys, pagination }))
+    let pagination = Pagination::new(query.page, page.total);
+    let keys = page.items.into_iter().map(|key| Key::new(key, caller.at)).collect();
+    Ok(Json(KeyList { keys, pagination }))
 }
 
 /// Get a key
 #[utoipa::path(get, path = "/v1/keys/{id}", tag = "Keys", operation_id = "getKey",
     params(("id" = String, Path, description = "The key's id.")),
-    responses((status = 200, description = "The key.", body = KeyBody)))]
+    responses((status = 200, description = "The key.", body = Key)))]
 async fn get_key(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysRead>,
     PathId(id): PathId<KeyId>,
-) -> Result<Json<KeyBody>, ApiError> {
+) -> Result<Json<Key>, ApiError> {
     let record = state.store.get_key(caller.account, id).await?;
     let record = record.ok_or_else(|| KeyId::not_found(&id.to_string()))?;
-    Ok(Json(KeyBody::new(record, caller.at)))
+    Ok(Json(Key::new(record, caller.at)))
 }
 
 /// Update a key
 ///
 /// Takes effect before the response: no later request is admitted with the old scopes, limit, addresses or expiry.
-#[utoipa::path(patch, path = "/v1/keys/{id}", tag = "Keys", operation_id = "updateKey", request_body = KeyPatchDraft,
+#[utoipa::path(patch, path = "/v1/keys/{id}", tag = "Keys", operation_id = "updateKey", request_body = UpdateKey,
     params(("id" = String, Path, description = "The key's id.")),
-    responses((status = 200, description = "The updated key.", body = KeyBody)))]
+    responses((status = 200, description = "The updated key.", body = Key)))]
 async fn update_key(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
     PathId(id): PathId<KeyId>,
-    StrictJson(draft): StrictJson<KeyPatchDraft>,
-) -> Result<Json<KeyBody>, ApiError> {
+    StrictJson(draft): StrictJson<UpdateKey>,
+) -> Result<Json<Key>, ApiError> {
     let account = account_of(&state, &caller).await?;
-    let patch = draft.check(&account, caller.at)?;
+    let patch = key::KeyPatchDraft::from(draft).check(&account, caller.at)?;
     let changed = state.store.update_key(caller.account, id, patch, caller.origin()).await;
-    Ok(Json(KeyBody::new(changed.map_err(change_error(id))?, caller.at)))
+    Ok(Json(Key::new(changed.map_err(change_error(id))?, caller.at)))
 }
 
 /// Revoke a key
@@ -188,22 +170,22 @@ async fn update_key(
 /// Takes effect before the response and cannot be undone: no later request with the key is admitted. Revoking a revoked key changes
 /// nothing.
 #[utoipa::path(post, path = "/v1/keys/{id}/revoke", tag = "Keys", operation_id = "revokeKey",
-    request_body(content = Option<RevokeDraft>),
+    request_body(content = Option<RevokeKey>),
     params(("id" = String, Path, description = "The key's id.")),
-    responses((status = 200, description = "The revoked key.", body = KeyBody)))]
+    responses((status = 200, description = "The revoked key.", body = Key)))]
 async fn revoke_key(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
     PathId(id): PathId<KeyId>,
-    OptionalJson(draft): OptionalJson<RevokeDraft>,
-) -> Result<Json<KeyBody>, ApiError> {
+    OptionalJson(draft): OptionalJson<RevokeKey>,
+) -> Result<Json<Key>, ApiError> {
     let mut problems = Invalid::default();
     let reason = problems.optional("reason", draft.reason, |text| bounded_text(text, 1, 500, &['\n', '\t']));
     if !problems.is_empty() {
         return Err(problems.into());
     }
     let record = revoke(&state, &caller, id, reason).await?;
-    Ok(Json(KeyBody::new(record, caller.at)))
+    Ok(Json(Key::new(record, caller.at)))
 }
 
 /// Revoke a key without a reason

@@ -8,10 +8,11 @@ use axum::body::Body;
 use axum::extract::{FromRef as _, State};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use serde_json::{Value, json};
+use telepath_api_types::leaks::{FoundSecret, LeakReport};
 use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::error::ErrorCode;
-use telepath_core::leak::{FoundSecret, LeakReportDraft};
+use telepath_core::leak::{self, LeakReportDraft};
 use telepath_core::secret::{PlainKey, SecretText};
 
 use crate::auth::caller::Anonymous;
@@ -34,14 +35,14 @@ pub(crate) fn endpoints() -> Endpoints {
 /// Revokes every valid key of this server among the secrets. Needs no API key. The response is the same whatever the secrets are.
 /// Limited to 10 reports per minute and address.
 #[utoipa::path(post, path = "/v1/keys/report-leak", tag = "Keys", operation_id = "reportLeak",
-    request_body = LeakReportDraft,
+    request_body = LeakReport,
     responses((status = 202, description = "The report is accepted.", body = Object)))]
 async fn report_leak(
     State(state): State<AppState>,
     anonymous: Anonymous,
-    StrictJson(draft): StrictJson<LeakReportDraft>,
+    StrictJson(draft): StrictJson<LeakReport>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let secrets = draft.check()?;
+    let secrets = LeakReportDraft::from(draft).check()?;
     let reason = || "Reported as leaked by somebody who holds it".to_owned();
     revoke_all(&state, anonymous, secrets.into_iter().map(|secret| (secret, reason())))
 }
@@ -77,7 +78,10 @@ async fn secret_scanning(
     revoke_all(
         &state,
         anonymous,
-        found.into_iter().map(|found| (found.reason(), found.token)).map(|(r, t)| (t, r)),
+        found.into_iter().map(leak::FoundSecret::from).map(|found| {
+            let reason = found.reason();
+            (found.token, reason)
+        }),
     )
 }
 

@@ -2,21 +2,16 @@
 
 mod export;
 
-use std::net::IpAddr;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
-use serde::Serialize;
+use telepath_api_types::requests::{LoggedRequest, RequestList, RequestPagination};
 use telepath_core::address::parse_network;
-use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{KeyId, RequestId};
 use telepath_core::page::DEFAULT_LIMIT;
-use telepath_core::request::{RequestFilter, RequestMethod, RequestRecord, StatusFilter};
+use telepath_core::request::{RequestFilter, RequestMethod, StatusFilter};
 use telepath_store::{RequestCursor, RequestOrder};
-use utoipa::ToSchema;
 
 use crate::auth::caller::{AuditRead, Authorized};
 use crate::endpoint::{Endpoints, endpoints};
@@ -32,81 +27,6 @@ const LONGEST: usize = 256;
 
 pub(crate) fn endpoints() -> Endpoints {
     endpoints![list_requests]
-}
-
-/// A request that was answered.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = LoggedRequest)]
-struct RequestBody {
-    /// Its id, as it stood in the header `X-Request-Id`.
-    #[schema(value_type = String, example = "req_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    id: RequestId,
-    /// When it arrived.
-    #[schema(value_type = String, format = DateTime)]
-    time: Timestamp,
-    /// With which key.
-    #[schema(value_type = String, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    key_id: KeyId,
-    /// How; `other` for methods that HTTP does not name.
-    #[schema(value_type = String, example = "GET")]
-    method: &'static str,
-    /// The path of its route; null for what is no route.
-    #[schema(example = "/v1/trunks/{id}")]
-    route: Option<String>,
-    /// Its path, at most 256 bytes, without the query string; `…` when it could hold a key.
-    #[schema(example = "/v1/trunks/conn_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    path: String,
-    /// What it was answered.
-    #[schema(example = 200)]
-    status: u16,
-    /// The code of the error that it was answered with.
-    error_code: Option<String>,
-    /// From where.
-    #[schema(value_type = String, example = "203.0.113.7")]
-    address: IpAddr,
-    /// What it called itself, at most 128 bytes; `…` when it could hold a key.
-    user_agent: Option<String>,
-    /// From the head of the request to its answer, in microseconds.
-    duration_us: u64,
-}
-
-impl From<RequestRecord> for RequestBody {
-    fn from(request: RequestRecord) -> Self {
-        let facts = request.facts;
-        Self {
-            id: request.id,
-            time: facts.at,
-            key_id: facts.key,
-            method: facts.method.name(),
-            route: request.route,
-            path: request.path,
-            status: facts.status,
-            error_code: request.error,
-            address: facts.address,
-            user_agent: request.user_agent,
-            duration_us: facts.duration_us,
-        }
-    }
-}
-
-/// Some requests.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = RequestList)]
-struct RequestListBody {
-    /// The newest first, unless asked otherwise.
-    requests: Vec<RequestBody>,
-    pagination: RequestPagination,
-}
-
-/// Where to go on.
-#[derive(Debug, Serialize, ToSchema)]
-struct RequestPagination {
-    /// Requests per page.
-    #[schema(example = 20)]
-    limit: u32,
-    /// Give this as `cursor` to go on. It may be there although the page is not full, because one answer looks through a
-    /// bounded part of the log. With `sort=time` it is always there, so that one can go on as requests come in.
-    next_cursor: Option<String>,
 }
 
 /// Which requests are shown, and how.
@@ -186,7 +106,7 @@ impl QueryForm for RequestQuery {
         ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort."),
         ("format" = Option<String>, Query, description = "`json`, `ndjson` or `csv`; by default what `Accept` asks for, otherwise `json`.")),
     responses((status = 200, description = "A page of requests, or an export of all of them.", content(
-        (RequestListBody = "application/json"), (String = "application/x-ndjson"), (String = "text/csv")))))]
+        (RequestList = "application/json"), (String = "application/x-ndjson"), (String = "text/csv")))))]
 async fn list_requests(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<AuditRead>,
@@ -206,7 +126,7 @@ async fn list_requests(
     let many = usize::try_from(limit).unwrap_or(usize::MAX);
     let page = state.store.list_requests(caller.account, &filter, order, many, cursor).await?;
     let next_cursor = page.next.map(|cursor| cursor.to_string());
-    let requests = page.requests.into_iter().map(RequestBody::from).collect();
+    let requests = page.requests.into_iter().map(LoggedRequest::from).collect();
     let pagination = RequestPagination { limit, next_cursor };
-    Ok(Json(RequestListBody { requests, pagination }).into_response())
+    Ok(Json(RequestList { requests, pagination }).into_response())
 }

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use telepath_api_types::keys::CreateKey;
 use telepath_core::account::Account;
 use telepath_core::audit::Origin;
 use telepath_core::call::{CallStart, Direction, DisconnectReason, Party};
@@ -163,8 +164,8 @@ impl Harness {
         if draft.get("name").is_none() {
             draft["name"] = json!("Test");
         }
-        let draft: KeyDraft = serde_json::from_value(draft).unwrap();
-        let new = draft.check(&self.account, &Presets::default(), None, self.now()).unwrap();
+        let body: CreateKey = serde_json::from_value(draft).unwrap();
+        let new = KeyDraft::from(body).check(&self.account, &Presets::default(), None, self.now()).unwrap();
         let made = self.store.create_key(self.account.id, new, local(self.now())).await.unwrap();
         made.secret.reveal().expose().to_owned()
     }

@@ -126,7 +126,8 @@ async fn a_running_or_lost_first_request_is_reported() {
     };
     let running = post(&harness, "/v1/keys", &master, "a", draft.clone()).await.expect(409);
     assert_eq!(running.code(), "IDEMPOTENCY_KEY_IN_USE");
-    let new = serde_json::from_value::<telepath_core::key::KeyDraft>(draft.clone()).unwrap();
+    let new = serde_json::from_value::<telepath_api_types::keys::CreateKey>(draft.clone()).unwrap();
+    let new = telepath_core::key::KeyDraft::from(new);
     let new =
         new.check(&harness.account, &telepath_core::key::Presets::default(), None, harness.now()).unwrap();
     let mut origin = super::harness::local(harness.now());

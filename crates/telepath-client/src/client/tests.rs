@@ -2,7 +2,7 @@
 //! clock in `waiting`; both speak to the server in `server`.
 
 mod again;
-mod document;
+mod operations;
 mod server;
 mod shapes;
 mod waiting;

@@ -1,8 +1,6 @@
 //! What callers ask for when they make or change a key, and the rules that turn it into a checked request: the rights of
 //! a preset, the bounds of the account, and that nobody hands out more than they have.
 
-use serde::Deserialize;
-
 use super::{Grantor, Preset, Presets, Rights};
 use crate::account::Account;
 use crate::address::NetworkList;
@@ -12,9 +10,9 @@ use crate::patch::Patch;
 use crate::scope::{Scope, ScopeSet};
 use crate::validation::{Invalid, bounded_text};
 
-/// A request to make a key, as it came in.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+/// A request to create a key, not yet checked.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct KeyDraft {
     /// What people call it, 1–100 characters.
     pub name: Option<String>,
@@ -27,10 +25,8 @@ pub struct KeyDraft {
     /// Networks in CIDR form from which the key may be used; empty or left out means from everywhere.
     pub allowed_ips: Option<Vec<String>>,
     /// When the key stops to work.
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<String>,
     /// Before when it does not work yet.
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub not_before: Option<String>,
 }
 
@@ -92,9 +88,9 @@ impl KeyDraft {
     }
 }
 
-/// A request to change a key, as it came in; members left out stay as they are.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+/// A request to change a key. Members that are left out keep their value.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct KeyPatchDraft {
     /// What people call it, 1–100 characters.
     pub name: Option<String>,
@@ -105,12 +101,8 @@ pub struct KeyPatchDraft {
     /// Networks in CIDR form; empty means from everywhere.
     pub allowed_ips: Option<Vec<String>>,
     /// When the key stops to work; null means never.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Patch<String>,
     /// Before when it does not work yet; null means that there is no such time.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub not_before: Patch<String>,
 }
 

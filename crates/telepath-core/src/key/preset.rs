@@ -1,7 +1,5 @@
 //! Presets: named bundles of scopes and a limit. Each account may edit all but `custom`; what was not edited is built in.
 
-use serde::Deserialize;
-
 use super::Grantor;
 use super::draft::{check_limit, parse_scopes};
 use crate::account::Account;
@@ -123,10 +121,9 @@ impl Presets {
     }
 }
 
-/// A request to edit a preset, as it came in; members left out stay as they are.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = UpdateKeyPreset)]
+/// A request to edit a preset. Members that are left out keep their value.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct PresetPatchDraft {
     /// What new keys of this preset may do.
     pub scopes: Option<Vec<String>>,

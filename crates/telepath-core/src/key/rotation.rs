@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::SecretRecord;
 use crate::clock::Timestamp;
 use crate::id::SecretId;
@@ -55,10 +53,9 @@ impl Default for GraceSeconds {
     }
 }
 
-/// A request to rotate, as it came in.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = RotateKey)]
+/// A request to rotate, not yet checked.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct RotateDraft {
     /// For how many seconds the other secrets go on to work, 0–604800; left out, 86400. With 0 they are dead at once.
     pub grace_seconds: Option<u32>,

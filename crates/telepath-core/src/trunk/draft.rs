@@ -1,8 +1,6 @@
-//! A request to make a trunk: as it came in, and checked.
+//! A request to create a trunk: as it came in, and checked.
 
 use std::collections::BTreeMap;
-
-use serde::Deserialize;
 
 use super::{
     AgentProtocol, AgentUrl, AiProvider, Codec, CredentialField, E164, HeaderName, SipPassword, SipUsername,
@@ -23,9 +21,9 @@ const MAX_NUMBERS: usize = 1000;
 /// The longest call that may be asked for, a day, in seconds.
 const MAX_CALL_SECONDS: u32 = 86_400;
 
-/// A request to make a trunk, as it came in.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+/// A request to create a trunk, not yet checked.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct TrunkDraft {
     /// What people call it, 1–100 characters.
     pub name: Option<String>,
@@ -34,20 +32,16 @@ pub struct TrunkDraft {
     /// 3–30 letters, digits and hyphens; unique on this server without regard to case.
     pub sip_username: Option<String>,
     /// At least 8 characters; left out, one of 24 characters is made and returned once.
-    #[schema(value_type = Option<String>, format = Password)]
     pub sip_password: Option<SecretText>,
     /// Required for `openai`.
-    #[schema(value_type = Option<String>, format = Password)]
     pub openai_api_key: Option<SecretText>,
     /// Required for `elevenlabs`.
-    #[schema(value_type = Option<String>, format = Password)]
     pub elevenlabs_api_key: Option<SecretText>,
     /// Required for `elevenlabs`.
     pub elevenlabs_agent_id: Option<String>,
     /// Required for `custom`: a `wss://` URL.
     pub custom_endpoint: Option<String>,
     /// For `custom`: headers sent when the agent's socket is opened; their values are secrets.
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub custom_headers: Option<BTreeMap<String, SecretText>>,
     /// For `custom`: `telepath.v1`.
     pub agent_protocol: Option<String>,

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::draft::{
     check_api_key, check_codecs, check_headers, check_metadata, check_numbers, check_prompt, in_call_range,
     in_range, short_text,
@@ -14,55 +12,39 @@ use crate::patch::Patch;
 use crate::secret::SecretText;
 use crate::validation::{Invalid, bounded_text};
 
-/// A request to change a trunk, as it came in.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+/// A request to change a trunk, not yet checked.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct TrunkPatchDraft {
     /// What people call it, 1–100 characters.
     pub name: Option<String>,
     /// `active` or `inactive`.
     pub status: Option<String>,
     /// Only for the provider `openai`.
-    #[schema(value_type = Option<String>, format = Password)]
     pub openai_api_key: Option<SecretText>,
     /// Only for the provider `elevenlabs`.
-    #[schema(value_type = Option<String>, format = Password)]
     pub elevenlabs_api_key: Option<SecretText>,
     /// Only for the provider `elevenlabs`.
     pub elevenlabs_agent_id: Option<String>,
     /// Only for the provider `custom`.
     pub custom_endpoint: Option<String>,
     /// Only for the provider `custom`; replaces all headers, null takes them away.
-    #[serde(default)]
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub custom_headers: Patch<BTreeMap<String, SecretText>>,
     /// Null takes it away.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
     pub system_prompt: Patch<String>,
     /// Null takes it away.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
     pub voice_id: Patch<String>,
     /// Null takes it away.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
     pub model: Patch<String>,
     /// Null takes it away.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
     pub greeting: Patch<String>,
     /// Replaces the whole list.
     pub inbound_numbers: Option<Vec<String>>,
     /// Replaces the whole list.
     pub allowed_ips: Option<Vec<String>>,
     /// Null means as many as the server takes.
-    #[serde(default)]
-    #[schema(value_type = Option<u32>)]
     pub max_concurrent_calls: Patch<u32>,
     /// Null means the server's own bound.
-    #[serde(default)]
-    #[schema(value_type = Option<u32>)]
     pub max_call_seconds: Patch<u32>,
     /// Replaces the whole list.
     pub codecs: Option<Vec<String>>,

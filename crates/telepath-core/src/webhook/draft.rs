@@ -1,7 +1,5 @@
 //! Requests to make and to change an endpoint: as they came in, and checked.
 
-use serde::Deserialize;
-
 use super::{
     DEFAULT_IN_FLIGHT, DisabledReason, EventFilter, MAX_IN_FLIGHT, SignatureScheme, Subscription, Webhook,
     WebhookStatus, WebhookUrl,
@@ -16,9 +14,9 @@ pub const MAX_TRUNKS: usize = 100;
 /// The longest description in characters.
 const MAX_DESCRIPTION: usize = 500;
 
-/// A request to make an endpoint, as it came in.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+/// A request to create an endpoint, not yet checked.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct WebhookDraft {
     /// Where events are sent: an `https://` URL without user info.
     pub url: Option<String>,
@@ -80,15 +78,13 @@ impl WebhookDraft {
     }
 }
 
-/// A request to change an endpoint, as it came in: only what is given changes.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+/// A request to change an endpoint. Members that are left out keep their value.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct WebhookPatchDraft {
     /// Where events are sent from now on, those that wait included.
     pub url: Option<String>,
     /// Null takes it away.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
     pub description: Patch<String>,
     /// Replaces the whole list.
     pub events: Option<Vec<String>>,

@@ -68,11 +68,7 @@ async fn states_of(db: &mut Connection, trunks: &[Trunk]) -> Result<States, Stor
     );
     let ids = trunks.iter().map(|trunk| trunk.id.to_string().into()).collect();
     for row in db.fetch_all(sql, ids).await? {
-        let state = CredentialState {
-            set: true,
-            last4: row.maybe_text("last4")?,
-            updated_at: row.time("updated_at")?,
-        };
+        let state = CredentialState { last4: row.maybe_text("last4")?, updated_at: row.time("updated_at")? };
         let field = row.named("field", CredentialField::from_name)?;
         states.entry(row.parse("trunk_id")?).or_default().insert(field, state);
     }

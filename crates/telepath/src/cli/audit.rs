@@ -1,7 +1,7 @@
 //! `telepath audit`: lists and verifies the audit trail.
 
 use clap::{Args, Subcommand};
-use telepath_client::{AuditCheck, AuditEvent, AuditQuery, Client};
+use telepath_client::{AuditEvent, AuditQuery, AuditVerification, Client};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::expiry::past;
@@ -116,7 +116,7 @@ fn cells(event: &AuditEvent) -> [String; 5] {
     [
         text::second(event.time),
         event.action.clone(),
-        event.target.clone().unwrap_or_else(|| "-".to_owned()),
+        event.target.clone(),
         event.actor.clone(),
         event.address.map_or("-".to_owned(), |address| address.to_string()),
     ]
@@ -137,7 +137,7 @@ async fn verify(args: VerifyArgs) -> Result<(), Failure> {
 }
 
 /// The result as a sentence. A broken trail is a failure.
-fn verdict(check: &AuditCheck) -> Result<String, Failure> {
+fn verdict(check: &AuditVerification) -> Result<String, Failure> {
     let count = text::count(check.entries, "entry", "entries");
     if check.intact {
         return Ok(format!("The audit trail is intact: {count}."));
@@ -153,9 +153,10 @@ mod tests {
 
     #[test]
     fn a_broken_audit_trail_is_a_failure_that_names_the_entry() {
-        let whole = AuditCheck { intact: true, entries: 7, broken_at: None };
+        let whole = AuditVerification { intact: true, entries: 7, broken_at: None };
         assert!(verdict(&whole).unwrap().contains("7 entries"));
-        let broken = verdict(&AuditCheck { intact: false, entries: 2, broken_at: Some(3) }).unwrap_err();
+        let broken =
+            verdict(&AuditVerification { intact: false, entries: 2, broken_at: Some(3) }).unwrap_err();
         assert_eq!(broken.exit, crate::exit::Exit::Failure);
         assert!(broken.message.ends_with("broken at entry 3; 2 entries before it are intact"), "{broken}");
     }

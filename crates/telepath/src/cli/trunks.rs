@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use telepath_client::{Client, SecretText, Trunk, TrunkRequest, TrunksQuery};
+use telepath_client::{Client, CreateTrunk, SecretText, Trunk, TrunksQuery};
 
 use super::reach::{ApiArgs, with_client};
 use super::{output, pages};
@@ -85,11 +85,11 @@ pub(crate) async fn run(command: TrunksCommand) -> Result<(), Failure> {
     }
 }
 
-fn request(args: &CreateArgs) -> Result<TrunkRequest, Failure> {
+fn request(args: &CreateArgs) -> Result<CreateTrunk, Failure> {
     let provider_key = args.provider_key_file.as_deref().map(read_secret).transpose()?;
     let (openai_api_key, elevenlabs_api_key) =
         if args.ai_provider == "openai" { (provider_key, None) } else { (None, provider_key) };
-    Ok(TrunkRequest {
+    Ok(CreateTrunk {
         name: Some(args.name.clone()),
         ai_provider: Some(args.ai_provider.clone()),
         sip_username: Some(args.sip_username.clone()),
@@ -99,7 +99,7 @@ fn request(args: &CreateArgs) -> Result<TrunkRequest, Failure> {
         elevenlabs_agent_id: args.elevenlabs_agent_id.clone(),
         custom_endpoint: args.custom_endpoint.clone(),
         system_prompt: args.system_prompt_file.as_deref().map(read_text).transpose()?,
-        ..TrunkRequest::default()
+        ..CreateTrunk::default()
     })
 }
 

@@ -119,7 +119,10 @@ async fn fixture() -> Fixture {
     let store = Store::open(options, context).await.unwrap();
     let origin = Origin::local(clock.now());
     let account = store.ensure_account("Default", KeyMode::Live, origin).await.unwrap();
-    let draft: KeyDraft = serde_json::from_str(r#"{"name": "Büro", "preset": "testing"}"#).unwrap();
+    let draft =
+        KeyDraft {
+            name: Some("Büro".to_owned()), preset: Some("testing".to_owned()), ..KeyDraft::default()
+        };
     let new = draft.check(&account, &Presets::default(), None, clock.now()).unwrap();
     let made = store.create_key(account.id, new, origin).await.unwrap();
     let notice = SecuritySignal::SeenInClear { key: made.record.id, address: "192.0.2.9".parse().unwrap() };

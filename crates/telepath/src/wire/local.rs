@@ -95,7 +95,7 @@ impl LocalServer {
 
 #[cfg(test)]
 mod tests {
-    use telepath_client::{Client, KeyRequest, KeysQuery};
+    use telepath_client::{Client, CreateKey, KeysQuery};
 
     use super::*;
     use crate::config::{Environment, Layers};
@@ -115,8 +115,7 @@ mod tests {
     #[tokio::test]
     async fn what_one_command_makes_the_next_one_sees() {
         let folder = TemporaryFolder::new();
-        let request =
-            KeyRequest { name: "Test".to_owned(), preset: "testing".to_owned(), ..KeyRequest::default() };
+        let request = CreateKey::new("Test", "testing");
         let made =
             with_server(folder.path(), async |client| client.create_key(&request).await.unwrap()).await;
         let revoked = with_server(folder.path(), async |client| {

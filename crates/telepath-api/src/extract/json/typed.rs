@@ -143,13 +143,13 @@ impl<'de> Deserializer<'de> for Reader {
 
 #[cfg(test)]
 mod tests {
-    use telepath_core::trunk::{TrunkDraft, TrunkPatchDraft};
+    use telepath_api_types::trunks::{CreateTrunk, UpdateTrunk};
 
     use super::super::tree::parse;
     use super::*;
 
     fn mismatch(text: &str) -> (String, String) {
-        let (place, problem) = read::<TrunkDraft>(parse(text.as_bytes()).ok().unwrap()).unwrap_err();
+        let (place, problem) = read::<CreateTrunk>(parse(text.as_bytes()).ok().unwrap()).unwrap_err();
         (place, problem.to_string())
     }
 
@@ -187,13 +187,13 @@ mod tests {
     #[test]
     fn an_unknown_member_is_named() {
         let tree = parse(br#"{"name":"n","colour":"red"}"#).ok().unwrap();
-        let (_, problem) = read::<TrunkDraft>(tree).unwrap_err();
+        let (_, problem) = read::<CreateTrunk>(tree).unwrap_err();
         assert_eq!(problem, Mismatch::Unknown("colour".into()));
     }
 
     #[test]
     fn null_and_left_out_stay_apart() {
-        let patch = |text: &str| read::<TrunkPatchDraft>(parse(text.as_bytes()).ok().unwrap());
+        let patch = |text: &str| read::<UpdateTrunk>(parse(text.as_bytes()).ok().unwrap());
         assert!(patch(r#"{"greeting":null}"#).is_ok());
         assert!(patch("{}").is_ok());
     }

@@ -2,16 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use telepath_core::clock::Timestamp;
+use telepath_api_types::keys::{CreatedKey, Key, RotateKey, RotatedKeys};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{KeyId, SecretId};
 use telepath_core::key::RotateDraft;
 use telepath_store::RotateAllError;
-use utoipa::ToSchema;
 
-use super::body::{CreatedKeyBody, KeyBody};
-use super::change_error;
+use super::{change_error, with_secret};
 use crate::auth::caller::{Authorized, KeysWrite};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
@@ -24,20 +21,6 @@ const NAMED: usize = 10;
 
 pub(super) fn endpoints() -> Endpoints {
     endpoints![rotate_key => [TooManySecrets], end_secret => [SecretIsCurrent], rotate_all_keys => [TooManySecrets, TooManyKeys]]
-}
-
-/// Every usable key with its new secret.
-#[derive(Serialize, ToSchema)]
-#[schema(as = RotatedKeys)]
-struct RotatedKeysBody {
-    /// When they were rotated.
-    #[schema(value_type = String, format = DateTime)]
-    rotated_at: Timestamp,
-    /// For how long their other secrets go on to work.
-    #[schema(example = 86400)]
-    grace_seconds: u32,
-    /// The newest first, each with its secret shown this once.
-    keys: Vec<CreatedKeyBody>,
 }
 
 impl From<RotateAllError> for ApiError {
@@ -77,18 +60,18 @@ fn named(keys: &[KeyId]) -> String {
 /// no longer than they already would be; with 0 they stop working before the response. At most 5 secrets of a key are valid at the
 /// same time; one more is refused with `TOO_MANY_SECRETS`.
 #[utoipa::path(post, path = "/v1/keys/{id}/rotate", tag = "Keys", operation_id = "rotateKey",
-    request_body(content = Option<RotateDraft>),
+    request_body(content = Option<RotateKey>),
     params(("id" = String, Path, description = "The key's id.")),
-    responses((status = 200, description = "The key with its new secret. The secret is shown only here.", body = CreatedKeyBody)))]
+    responses((status = 200, description = "The key with its new secret. The secret is shown only here.", body = CreatedKey)))]
 async fn rotate_key(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
     PathId(id): PathId<KeyId>,
-    OptionalJson(draft): OptionalJson<RotateDraft>,
-) -> Result<Json<CreatedKeyBody>, ApiError> {
-    let grace = draft.check()?;
+    OptionalJson(draft): OptionalJson<RotateKey>,
+) -> Result<Json<CreatedKey>, ApiError> {
+    let grace = RotateDraft::from(draft).check()?;
     let rotated = state.store.rotate_key(caller.account, id, grace, caller.origin()).await;
-    Ok(Json(CreatedKeyBody::new(&rotated.map_err(change_error(id))?, caller.at)))
+    Ok(Json(with_secret(&rotated.map_err(change_error(id))?, caller.at)))
 }
 
 /// Revoke an old secret
@@ -98,15 +81,15 @@ async fn rotate_key(
 #[utoipa::path(post, path = "/v1/keys/{id}/secrets/{secret_id}/revoke", tag = "Keys", operation_id = "revokeKeySecret",
     params(("id" = String, Path, description = "The key's id."),
         ("secret_id" = String, Path, description = "The secret's id, from the key's `secrets`.")),
-    responses((status = 200, description = "The updated key.", body = KeyBody)))]
+    responses((status = 200, description = "The updated key.", body = Key)))]
 async fn end_secret(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
     PathIds(id, secret): PathIds<KeyId, SecretId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
-) -> Result<Json<KeyBody>, ApiError> {
+) -> Result<Json<Key>, ApiError> {
     let key = state.store.end_secret(caller.account, id, secret, caller.origin()).await;
-    Ok(Json(KeyBody::new(key.map_err(change_error(id))?, caller.at)))
+    Ok(Json(Key::new(key.map_err(change_error(id))?, caller.at)))
 }
 
 /// Rotate all keys
@@ -115,17 +98,17 @@ async fn end_secret(
 /// `grace_seconds` 0 all old secrets stop working before the response; if the response is lost, only local administration can create
 /// new ones.
 #[utoipa::path(post, path = "/v1/keys/rotate-all", tag = "Keys", operation_id = "rotateAllKeys",
-    request_body(content = Option<RotateDraft>),
-    responses((status = 200, description = "All rotated keys with their new secrets. The secrets are shown only here.", body = RotatedKeysBody)))]
+    request_body(content = Option<RotateKey>),
+    responses((status = 200, description = "All rotated keys with their new secrets. The secrets are shown only here.", body = RotatedKeys)))]
 async fn rotate_all_keys(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
-    OptionalJson(draft): OptionalJson<RotateDraft>,
-) -> Result<Json<RotatedKeysBody>, ApiError> {
-    let grace = draft.check()?;
+    OptionalJson(draft): OptionalJson<RotateKey>,
+) -> Result<Json<RotatedKeys>, ApiError> {
+    let grace = RotateDraft::from(draft).check()?;
     let rotated = state.store.rotate_all_keys(caller.account, grace, caller.origin()).await?;
-    let keys = rotated.keys.iter().map(|key| CreatedKeyBody::new(key, caller.at)).collect();
-    Ok(Json(RotatedKeysBody { rotated_at: rotated.at, grace_seconds: grace.get(), keys }))
+    let keys = rotated.keys.iter().map(|key| with_secret(key, caller.at)).collect();
+    Ok(Json(RotatedKeys { rotated_at: rotated.at, grace_seconds: grace.get(), keys }))
 }
 
 #[cfg(test)]

@@ -1,17 +1,14 @@
 //! `/v1/keys/{id}/usage`: what a key was used for, by minute, hour or day.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use telepath_api_types::key_usage::{KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageRoute};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::KeyId;
-use telepath_core::usage::{BucketSum, SeenAddress, UsageRow, UsageSpan};
-use telepath_store::KeyUsage;
-use utoipa::ToSchema;
+use telepath_core::usage::{BucketSum, UsageRow, UsageSpan};
 
 use crate::auth::caller::{Authorized, UsageRead};
 use crate::endpoint::{Endpoints, endpoints};
@@ -26,89 +23,6 @@ const MAX_BUCKETS: u32 = 1500;
 
 pub(super) fn endpoints() -> Endpoints {
     endpoints![key_usage]
-}
-
-/// What a key was used for.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = KeyUsage)]
-struct UsageBody {
-    /// The key's id.
-    #[schema(value_type = String, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za")]
-    key_id: KeyId,
-    /// `minute`, `hour` or `day`.
-    #[schema(value_type = String, example = "hour")]
-    interval: &'static str,
-    /// The beginning of the first bucket.
-    #[schema(value_type = String, format = DateTime)]
-    start_date: Timestamp,
-    /// The last moment that was asked for.
-    #[schema(value_type = String, format = DateTime)]
-    end_date: Timestamp,
-    /// Requests in this time, whatever their answer.
-    request_count: u64,
-    /// Requests in this time that were answered with 4xx or 5xx.
-    error_count: u64,
-    /// Every bucket in order, those without a request too.
-    buckets: Vec<BucketBody>,
-    /// From where the key was used, the last seen first; the 256 last seen are kept, whatever the time asked for.
-    addresses: Vec<AddressBody>,
-}
-
-/// A minute, an hour or a day (UTC).
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = KeyUsageBucket)]
-struct BucketBody {
-    /// When it begins.
-    #[schema(value_type = String, format = DateTime)]
-    start: Timestamp,
-    /// Requests in it.
-    requests: u64,
-    /// Of those, the ones answered with 4xx or 5xx.
-    errors: u64,
-    /// Requests by the class of their answer.
-    #[schema(example = json!({"2xx": 41, "4xx": 1}))]
-    statuses: BTreeMap<String, u64>,
-    /// Requests by route.
-    routes: Vec<RouteUsageBody>,
-}
-
-/// The requests of a bucket with one route.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = KeyUsageRoute)]
-struct RouteUsageBody {
-    /// Method and path of the route; `unmatched` for what is no route.
-    #[schema(example = "GET /v1/trunks/{id}")]
-    route: String,
-    /// How many.
-    requests: u64,
-    /// Of those, the ones answered with 4xx or 5xx.
-    errors: u64,
-    /// How long they took on average.
-    mean_duration_us: u64,
-}
-
-/// An address from which a key was used.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = KeyUsageAddress)]
-struct AddressBody {
-    /// The address.
-    #[schema(value_type = String, example = "203.0.113.7")]
-    address: IpAddr,
-    /// When it was first seen.
-    #[schema(value_type = String, format = DateTime)]
-    first_seen: Timestamp,
-    /// When it was last seen.
-    #[schema(value_type = String, format = DateTime)]
-    last_seen: Timestamp,
-    /// How many requests came from it.
-    requests: u64,
-}
-
-impl From<SeenAddress> for AddressBody {
-    fn from(seen: SeenAddress) -> Self {
-        let SeenAddress { address, first_seen, last_seen, requests } = seen;
-        Self { address, first_seen, last_seen, requests }
-    }
 }
 
 /// Which usage is shown.
@@ -175,20 +89,20 @@ fn usually_shown(span: UsageSpan) -> Duration {
         ("interval" = Option<String>, Query, description = "`minute` (kept for 48 hours), `hour` (90 days, the default) or `day` (two years)."),
         ("start_date" = Option<String>, Query, description = "From the bucket that contains this time: a date or an RFC 3339 date-time. When left out, an hour of minutes, a day of hours or 30 days before the end."),
         ("end_date" = Option<String>, Query, description = "Up to this time; a date includes its whole day (UTC). Default: now.")),
-    responses((status = 200, description = "The key's usage.", body = UsageBody)))]
+    responses((status = 200, description = "The key's usage.", body = KeyUsage)))]
 async fn key_usage(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<UsageRead>,
     PathId(id): PathId<KeyId>,
     StrictQuery(query): StrictQuery<UsageQuery>,
-) -> Result<Json<UsageBody>, ApiError> {
+) -> Result<Json<KeyUsage>, ApiError> {
     let range = Range::of(&query, caller.at)?;
     let after = range.end.plus(Duration::from_millis(1));
     let usage = state.store.key_usage(caller.account, id, range.span, range.start, after).await?;
     usage.map(|usage| Json(body_of(id, range, usage))).ok_or_else(|| KeyId::not_found(&id.to_string()))
 }
 
-fn body_of(key_id: KeyId, range: Range, usage: KeyUsage) -> UsageBody {
+fn body_of(key_id: KeyId, range: Range, usage: telepath_store::KeyUsage) -> KeyUsage {
     let mut rows = usage.rows.as_slice();
     let buckets: Vec<_> = range
         .starts()
@@ -199,27 +113,27 @@ fn body_of(key_id: KeyId, range: Range, usage: KeyUsage) -> UsageBody {
             bucket_of(start, of_bucket)
         })
         .collect();
-    UsageBody {
+    KeyUsage {
         key_id,
-        interval: range.span.name(),
+        interval: range.span.name().to_owned(),
         start_date: range.start,
         end_date: range.end,
         request_count: buckets.iter().map(|bucket| bucket.requests).sum(),
         error_count: buckets.iter().map(|bucket| bucket.errors).sum(),
         buckets,
-        addresses: usage.addresses.into_iter().map(AddressBody::from).collect(),
+        addresses: usage.addresses.into_iter().map(KeyUsageAddress::from).collect(),
     }
 }
 
 /// `rows` are in the order of their routes.
-fn bucket_of(start: Timestamp, rows: &[UsageRow]) -> BucketBody {
+fn bucket_of(start: Timestamp, rows: &[UsageRow]) -> KeyUsageBucket {
     let mut statuses = BTreeMap::new();
     for row in rows {
         *statuses.entry(format!("{}xx", row.status / 100)).or_insert(0) += row.sum.requests;
     }
     let routes = rows.chunk_by(|one, other| one.route == other.route).map(|rows| {
         let all = added_up(rows);
-        RouteUsageBody {
+        KeyUsageRoute {
             route: rows.first().map(|row| row.route.clone()).unwrap_or_default(),
             requests: all.requests,
             errors: errors_of(rows),
@@ -227,7 +141,7 @@ fn bucket_of(start: Timestamp, rows: &[UsageRow]) -> BucketBody {
         }
     });
     let routes = routes.collect();
-    BucketBody { start, requests: added_up(rows).requests, errors: errors_of(rows), statuses, routes }
+    KeyUsageBucket { start, requests: added_up(rows).requests, errors: errors_of(rows), statuses, routes }
 }
 
 fn added_up(rows: &[UsageRow]) -> BucketSum {

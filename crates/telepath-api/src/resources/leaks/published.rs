@@ -6,11 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use serde::Serialize;
+use telepath_api_types::leaks::{KeyChecksum, KeyPattern};
 use telepath_core::error::ErrorCode;
 use telepath_core::leak::MAX_REPORTED;
 use telepath_core::secret::{KEY_PATTERN, KeyMode};
-use utoipa::ToSchema;
 
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
@@ -23,52 +22,19 @@ pub(super) fn endpoints() -> Endpoints {
     endpoints![key_pattern, security_txt => [NotFound]]
 }
 
-/// How keys can be found and reported.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = KeyPattern)]
-struct KeyPatternBody {
-    /// A regular expression that every key matches.
-    #[schema(value_type = String, example = "sk_(live|test)_[0-9A-Za-z]{49}")]
-    pattern: &'static str,
-    /// How keys begin.
-    #[schema(value_type = Vec<String>)]
-    prefixes: [&'static str; 2],
-    /// How false finds are told from keys.
-    checksum: ChecksumBody,
-    /// Where a key that was found is reported: a `POST` with the member `secrets`.
-    #[schema(value_type = String, example = "/v1/keys/report-leak")]
-    report_url: &'static str,
-    /// The most secrets in one report.
-    max_secrets: usize,
-}
-
-/// The end of a key is a checksum of what is before it.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = KeyChecksum)]
-struct ChecksumBody {
-    /// Over all characters before it.
-    #[schema(value_type = String, example = "CRC-32")]
-    algorithm: &'static str,
-    /// How many characters at the end it takes.
-    length: usize,
-    /// How it is written: a number of fixed length with these digits, the highest place first.
-    #[schema(value_type = String)]
-    alphabet: &'static str,
-}
-
 /// Get the pattern of API keys
 #[utoipa::path(get, path = "/.well-known/telepath-key-pattern.json", tag = "Operation", operation_id = "keyPattern",
-    responses((status = 200, description = "How keys can be found and reported.", body = KeyPatternBody)))]
-async fn key_pattern() -> Json<KeyPatternBody> {
-    Json(KeyPatternBody {
-        pattern: KEY_PATTERN,
-        prefixes: [KeyMode::Live.prefix(), KeyMode::Test.prefix()],
-        checksum: ChecksumBody {
-            algorithm: "CRC-32",
+    responses((status = 200, description = "How keys can be found and reported.", body = KeyPattern)))]
+async fn key_pattern() -> Json<KeyPattern> {
+    Json(KeyPattern {
+        pattern: KEY_PATTERN.to_owned(),
+        prefixes: KeyMode::ALL.iter().map(|mode| mode.prefix().to_owned()).collect(),
+        checksum: KeyChecksum {
+            algorithm: "CRC-32".to_owned(),
             length: 6,
-            alphabet: std::str::from_utf8(telepath_core::base62::ALPHABET).unwrap_or_default(),
+            alphabet: std::str::from_utf8(telepath_core::base62::ALPHABET).unwrap_or_default().to_owned(),
         },
-        report_url: "/v1/keys/report-leak",
+        report_url: "/v1/keys/report-leak".to_owned(),
         max_secrets: MAX_REPORTED,
     })
 }

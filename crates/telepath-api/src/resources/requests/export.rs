@@ -11,12 +11,12 @@ use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
+use telepath_api_types::requests::LoggedRequest;
 use telepath_core::id::AccountId;
 use telepath_core::request::RequestFilter;
 use telepath_store::{RequestCursor, RequestOrder, Store, StoreError};
 use tokio::sync::mpsc;
 
-use super::RequestBody;
 use crate::error::ApiError;
 use crate::state::Shared;
 
@@ -82,7 +82,7 @@ impl Format {
         }
     }
 
-    fn append(self, text: &mut Vec<u8>, request: &RequestBody) {
+    fn append(self, text: &mut Vec<u8>, request: &LoggedRequest) {
         match self {
             // Nothing in a request can fail to be written as JSON.
             Format::Json | Format::Ndjson => {
@@ -95,17 +95,21 @@ impl Format {
     }
 }
 
-fn append_csv(text: &mut Vec<u8>, request: &RequestBody) {
+fn optional(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn append_csv(text: &mut Vec<u8>, request: &LoggedRequest) {
     let cells = [
         &request.id.to_string(),
         &request.time.to_string(),
-        &request.key_id.to_string(),
-        request.method,
+        &optional(request.key_id),
+        &request.method,
         request.route.as_deref().unwrap_or_default(),
         &request.path,
         &request.status.to_string(),
         request.error_code.as_deref().unwrap_or_default(),
-        &request.address.to_string(),
+        &optional(request.address),
         request.user_agent.as_deref().unwrap_or_default(),
         &request.duration_us.to_string(),
     ];
@@ -185,7 +189,7 @@ async fn export(
         let page = store.list_requests(account, &filter, order, CHUNK, cursor).await?;
         let came_to_end = page.next.is_none() || (page.requests.is_empty() && page.next == cursor);
         for request in page.requests {
-            format.append(&mut lines, &RequestBody::from(request));
+            format.append(&mut lines, &LoggedRequest::from(request));
         }
         if !lines.is_empty()
             && sender.send(ExportChunk::Lines(Bytes::from(std::mem::take(&mut lines)))).await.is_err()

@@ -6,7 +6,7 @@ use telepath_core::id::Id as _;
 use super::server::{Server, Step, header_of};
 use super::*;
 use crate::{
-    AlertsQuery, AuditQuery, ExportFormat, KeyChange, KeyId, KeyPresetChange, Patch, RequestsQuery, SecretId,
+    AlertsQuery, AuditQuery, ExportFormat, KeyId, Patch, RequestsQuery, SecretId, UpdateKey, UpdateKeyPreset,
     UsageQuery,
 };
 
@@ -17,7 +17,7 @@ fn key_id() -> KeyId {
 fn key() -> Value {
     json!({"id": key_id(), "name": "n", "preset": "custom", "scopes": ["calls:read"], "rate_limit_per_minute": 60,
         "allowed_ips": [], "status": "active", "expires_at": null, "created_at": "2026-01-31T12:00:00.000Z",
-        "last_used_at": null, "request_count": 1, "error_count": 0, "revoked_at": null, "revoke_reason": null,
+        "created_by": "local", "last_used_at": null, "request_count": 1, "error_count": 0, "revoked_at": null, "revoke_reason": null,
         "secrets": [{"id": SecretId::from_bytes([2; 16]), "masked": "sk_live_AbC…wxyz", "status": "grace",
             "created_at": "2026-01-31T12:00:00.000Z", "expires_at": "2026-02-01T12:00:00.000Z",
             "last_used_at": "2026-01-31T13:00:00.000Z", "last_used_ip": "192.0.2.1", "newer": []}], "newer": {"x": 1}})
@@ -46,7 +46,7 @@ async fn a_rotation_sends_its_grace_and_shows_the_secret() {
     let (server, client) = Server::tcp([json_step(&with_secret()), json_step(&with_secret())]).await;
     let rotated = client.rotate_key(key_id(), Some(Duration::from_hours(1))).await.unwrap();
     assert_eq!(rotated.secret.expose(), KEY);
-    assert_eq!(rotated.key.secrets[0].status.as_deref(), Some("grace"));
+    assert_eq!(rotated.key.secrets[0].status, "grace");
     let path = format!("POST /v1/keys/{}/rotate", key_id());
     assert_eq!(sent(&server), (path.clone(), r#"{"grace_seconds":3600}"#.to_owned()));
     client.rotate_key(key_id(), None).await.unwrap();
@@ -78,10 +78,10 @@ async fn a_leak_is_reported_without_the_clients_own_key() {
 #[tokio::test]
 async fn a_change_names_what_changes_and_null_takes_away() {
     let (server, client) = Server::tcp([json_step(&key()), json_step(&key())]).await;
-    let change = KeyChange { expires_at: Patch::Clear, name: Some("m".to_owned()), ..KeyChange::default() };
+    let change = UpdateKey { expires_at: Patch::Clear, name: Some("m".to_owned()), ..UpdateKey::default() };
     client.update_key(key_id(), &change).await.unwrap();
     assert_eq!(sent(&server).1, r#"{"name":"m","expires_at":null}"#);
-    client.update_key(key_id(), &KeyChange::default()).await.unwrap();
+    client.update_key(key_id(), &UpdateKey::default()).await.unwrap();
     assert_eq!(sent(&server), (format!("PATCH /v1/keys/{}", key_id()), "{}".to_owned()));
 }
 
@@ -93,7 +93,7 @@ async fn presets_are_listed_changed_and_reset() {
     let gone = Step::Answer(answer("204 No Content", "", ""));
     let (server, client) = Server::tcp(steps.into_iter().chain([gone])).await;
     assert!(client.list_key_presets().await.unwrap()[0].modified);
-    let change = KeyPresetChange { rate_limit_per_minute: Some(5), ..KeyPresetChange::default() };
+    let change = UpdateKeyPreset { rate_limit_per_minute: Some(5), ..UpdateKeyPreset::default() };
     client.update_key_preset("testing", &change).await.unwrap();
     client.reset_key_preset("a/b").await.unwrap();
     assert_eq!(sent(&server).0, "DELETE /v1/key-presets/a%2Fb");

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use telepath_client::{
-    AuditEvent, Key, KeyId, KeySecret, LoggedRequest, RotatedKeys, Timestamp, Trunk, UsageAddress,
+    AuditEvent, Key, KeyId, KeySecret, KeyUsageAddress, LoggedRequest, RotatedKeys, Timestamp, Trunk,
 };
 
 use crate::cli::keys::{all_as_json, secrets_table};
@@ -47,7 +47,7 @@ pub(super) fn calls(
     seen: &[LoggedRequest],
     more: bool,
     changes: &[AuditEvent],
-    addresses: &[UsageAddress],
+    addresses: &[KeyUsageAddress],
     now: Timestamp,
 ) -> Finding {
     let count = text::count(key.request_count, "request", "requests");
@@ -97,11 +97,7 @@ pub(super) fn old_secrets(keys: &[Key], refused: &[LoggedRequest], more: bool, n
             secret.masked.clone(),
             text::since(secret.last_used_at, now),
             secret.last_used_ip.map_or("-".to_owned(), |address| address.to_string()),
-            if secret.status.as_deref() == Some("ended") {
-                "ended".to_owned()
-            } else {
-                text::until(secret.expires_at, now)
-            },
+            if secret.status == "ended" { "ended".to_owned() } else { text::until(secret.expires_at, now) },
         ]
     };
     let head = ["KEY", "NAME", "OLD SECRET", "LAST USED", "ADDRESS", "EXPIRES IN"];

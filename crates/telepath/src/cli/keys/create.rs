@@ -1,7 +1,7 @@
 //! `telepath keys create`.
 
 use clap::Args;
-use telepath_client::{CreatedKey, KeyRequest};
+use telepath_client::{CreateKey, CreatedKey};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::with_secret;
@@ -53,13 +53,14 @@ pub(super) async fn run(args: CreateArgs) -> Result<(), Failure> {
         .as_deref()
         .map(|text| expiry::parse(text, SystemClock.now()).map_err(wrong))
         .transpose()?;
-    let request = KeyRequest {
-        name: args.name,
-        preset: args.preset,
+    let request = CreateKey {
+        name: Some(args.name),
+        preset: Some(args.preset),
         scopes: args.scopes,
         rate_limit_per_minute: args.rate_limit,
-        allowed_ips: args.allow_ip,
-        expires_at,
+        allowed_ips: Some(args.allow_ip).filter(|networks| !networks.is_empty()),
+        expires_at: expires_at.map(|at| at.to_string()),
+        not_before: None,
     };
     let created = with_client(&args.api, async |client| Ok(client.create_key(&request).await?)).await?;
     print(&created, args.json)

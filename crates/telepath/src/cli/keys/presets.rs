@@ -1,7 +1,7 @@
 //! `telepath keys presets`: manages presets.
 
 use clap::{Args, Subcommand};
-use telepath_client::{KeyPreset, KeyPresetChange};
+use telepath_client::{KeyPreset, UpdateKeyPreset};
 
 use crate::cli::reach::{ApiArgs, with_client};
 use crate::cli::{output, pages};
@@ -80,7 +80,7 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
     if args.scopes.is_none() && args.rate_limit.is_none() {
         return Err(Failure::new(Exit::Usage, "nothing to change").remedy("Pass --scopes or --rate-limit."));
     }
-    let change = KeyPresetChange { scopes: args.scopes, rate_limit_per_minute: args.rate_limit };
+    let change = UpdateKeyPreset { scopes: args.scopes, rate_limit_per_minute: args.rate_limit };
     let preset =
         with_client(&args.api, async |client| Ok(client.update_key_preset(&args.name, &change).await?))
             .await?;

@@ -88,7 +88,7 @@ pub(super) async fn one(args: RotateArgs) -> Result<(), Failure> {
     output::line(&format_args!("Rotated key {} ({}).", rotated.key.id, text::printable(&rotated.key.name)))?;
     output::line(&format_args!("  secret   {}", rotated.secret.expose()))?;
     match rotated.key.secrets.get(1) {
-        Some(old) if old.status.as_deref() == Some("ended") => {
+        Some(old) if old.status == "ended" => {
             output::line(&"  the old secret no longer works")?;
         }
         Some(KeySecret { expires_at: Some(end), .. }) => {
@@ -112,7 +112,7 @@ pub(super) async fn all(args: RotateAllArgs) -> Result<(), Failure> {
         return output::json(&all_as_json(&rotated)?);
     }
     output::raw(secrets_table(&rotated.keys).as_bytes())?;
-    let grace = text::duration(Duration::from_secs(rotated.grace_seconds));
+    let grace = text::duration(Duration::from_secs(rotated.grace_seconds.into()));
     let count = text::count(rotated.keys.len() as u64, "key rotated", "keys rotated");
     let old = if rotated.grace_seconds == 0 {
         "the old secrets no longer work".to_owned()

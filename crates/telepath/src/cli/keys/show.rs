@@ -44,10 +44,7 @@ pub(super) fn describe(key: &Key, now: Timestamp) -> String {
         let from = key.last_used_ip.map(|address| format!(" from {address}")).unwrap_or_default();
         format!("{at}{from}")
     });
-    let made = match &key.created_by {
-        Some(by) => format!("{} by {by}", key.created_at),
-        None => key.created_at.to_string(),
-    };
+    let made = format!("{} by {}", key.created_at, key.created_by);
     let lines = [
         ("name", Some(text::printable(&key.name))),
         ("status", Some(key.status.clone())),
@@ -82,7 +79,7 @@ pub(crate) fn secrets(secrets: &[KeySecret], now: Timestamp) -> String {
         vec![
             secret.id.to_string(),
             secret.masked.clone(),
-            secret.status.clone().unwrap_or_else(|| "-".to_owned()),
+            secret.status.clone(),
             text::since(secret.last_used_at, now),
             secret.last_used_ip.map_or("-".to_owned(), |address| address.to_string()),
             text::until(secret.expires_at, now),

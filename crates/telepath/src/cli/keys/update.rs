@@ -1,7 +1,7 @@
 //! `telepath keys update`.
 
 use clap::Args;
-use telepath_client::{KeyChange, KeyId, Patch, Timestamp};
+use telepath_client::{KeyId, Patch, Timestamp, UpdateKey};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::show::describe;
@@ -56,7 +56,7 @@ pub(super) async fn run(args: UpdateArgs) -> Result<(), Failure> {
     output::raw(describe(&key, now).as_bytes())
 }
 
-fn change(args: &UpdateArgs, now: Timestamp) -> Result<KeyChange, Failure> {
+fn change(args: &UpdateArgs, now: Timestamp) -> Result<UpdateKey, Failure> {
     let expires_at = match args.expires.as_deref() {
         None => Patch::Keep,
         Some("never") => Patch::Clear,
@@ -76,11 +76,16 @@ fn change(args: &UpdateArgs, now: Timestamp) -> Result<KeyChange, Failure> {
             Failure::new(Exit::Usage, "nothing to change").remedy("Pass at least one change; see --help.")
         );
     }
-    Ok(KeyChange {
+    Ok(UpdateKey {
         name: args.name.clone(),
         scopes: args.scopes.clone(),
         rate_limit_per_minute: args.rate_limit,
         allowed_ips: networks,
-        expires_at,
+        expires_at: match expires_at {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(at) => Patch::Set(at.to_string()),
+        },
+        not_before: Patch::Keep,
     })
 }

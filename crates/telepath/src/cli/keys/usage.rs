@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use telepath_client::{KeyId, KeyUsage, Timestamp, UsageAddress, UsageBucket, UsageQuery};
+use telepath_client::{KeyId, KeyUsage, KeyUsageAddress, KeyUsageBucket, Timestamp, UsageQuery};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use crate::cli::reach::{ApiArgs, with_client};
@@ -104,7 +104,7 @@ fn series(usage: &KeyUsage) -> Vec<u64> {
     values
 }
 
-fn statuses(buckets: &[UsageBucket]) -> String {
+fn statuses(buckets: &[KeyUsageBucket]) -> String {
     let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
     for (class, count) in buckets.iter().flat_map(|bucket| &bucket.statuses) {
         *sums.entry(class).or_default() += count;
@@ -116,13 +116,13 @@ fn statuses(buckets: &[UsageBucket]) -> String {
     format!("\nStatus  {}\n", parts.join("   "))
 }
 
-fn routes(buckets: &[UsageBucket]) -> String {
+fn routes(buckets: &[KeyUsageBucket]) -> String {
     // Requests, errors, and microseconds in all.
-    let mut sums: BTreeMap<&str, (u64, u64, f64)> = BTreeMap::new();
+    let mut sums: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
     for route in buckets.iter().flat_map(|bucket| &bucket.routes) {
         let sum = sums.entry(&route.route).or_default();
-        let requests = u32::try_from(route.requests).map_or(f64::from(u32::MAX), f64::from);
-        *sum = (sum.0 + route.requests, sum.1 + route.errors, sum.2 + route.mean_duration_us * requests);
+        let duration_us = route.mean_duration_us.saturating_mul(route.requests);
+        *sum = (sum.0 + route.requests, sum.1 + route.errors, sum.2.saturating_add(duration_us));
     }
     if sums.is_empty() {
         return String::new();
@@ -130,12 +130,12 @@ fn routes(buckets: &[UsageBucket]) -> String {
     let mut sums: Vec<_> = sums.into_iter().collect();
     sums.sort_by_key(|(_, (requests, ..))| std::cmp::Reverse(*requests));
     let left_out = sums.len().saturating_sub(ROUTES);
-    let row = |(route, (requests, errors, us)): &(&str, (u64, u64, f64))| {
-        let count = u32::try_from(*requests).map_or(f64::from(u32::MAX), f64::from).max(1.0);
+    let row = |(route, (requests, errors, us)): &(&str, (u64, u64, u64))| {
+        let tenths_of_ms = (us / (*requests).max(1) + 50) / 100;
         vec![
             requests.to_string(),
             errors.to_string(),
-            format!("{:.1}", us / count / 1000.0),
+            format!("{}.{}", tenths_of_ms / 10, tenths_of_ms % 10),
             (*route).to_owned(),
         ]
     };
@@ -145,11 +145,11 @@ fn routes(buckets: &[UsageBucket]) -> String {
     format!("\n{table}{more}")
 }
 
-fn addresses(addresses: &[UsageAddress], now: Timestamp) -> String {
+fn addresses(addresses: &[KeyUsageAddress], now: Timestamp) -> String {
     if addresses.is_empty() {
         return String::new();
     }
-    let row = |seen: &UsageAddress| {
+    let row = |seen: &KeyUsageAddress| {
         vec![
             seen.address.to_string(),
             seen.requests.to_string(),

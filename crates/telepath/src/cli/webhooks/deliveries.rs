@@ -79,7 +79,7 @@ pub(super) async fn test(args: OneArgs) -> Result<(), Failure> {
 async fn outcome(client: &Client, id: DeliveryId) -> Result<Delivery, Failure> {
     let deadline = tokio::time::Instant::now() + TEST_WITHIN;
     loop {
-        let delivery = client.get_delivery(id).await?;
+        let delivery = client.get_delivery(id).await?.delivery;
         if !delivery.attempts.is_empty() || tokio::time::Instant::now() >= deadline {
             return Ok(delivery);
         }

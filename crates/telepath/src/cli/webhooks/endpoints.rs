@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use telepath_client::{Client, SecretText, Webhook, WebhookRequest, WebhookWithSecret};
+use telepath_client::{Client, CreateWebhook, SecretText, Webhook, WebhookWithSecret};
 
 use super::{ListArgs, OneArgs};
 use crate::cli::reach::{ApiArgs, with_client};
@@ -57,11 +57,11 @@ pub(crate) struct RotateArgs {
 }
 
 pub(super) async fn create(args: CreateArgs) -> Result<(), Failure> {
-    let request = WebhookRequest {
-        url: args.url,
+    let request = CreateWebhook {
+        url: Some(args.url),
         description: args.description,
         events: Some(args.events).filter(|events| !events.is_empty()),
-        trunk_ids: args.trunks,
+        trunk_ids: Some(args.trunks).filter(|trunks| !trunks.is_empty()),
         signature: args.signature,
         max_in_flight: args.max_in_flight,
         status: None,

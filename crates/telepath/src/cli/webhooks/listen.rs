@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use telepath_client::{
-    Client, DeliveriesQuery, Delivery, DeliveryId, SecretText, Timestamp, WebhookId, WebhookRequest,
+    Client, CreateWebhook, DeliveriesQuery, Delivery, DeliveryId, SecretText, Timestamp, WebhookId,
 };
 use telepath_core::clock::{Clock as _, SystemClock};
 use telepath_core::webhook::WebhookUrl;
@@ -65,12 +65,11 @@ pub(super) async fn run(args: ListenArgs) -> Result<(), Failure> {
 
 async fn listen(client: &Client, target: &Target, events: Vec<String>) -> Result<(), Failure> {
     let stop = signals::stop_token()?;
-    let request = WebhookRequest {
-        url: NOWHERE.to_owned(),
+    let request = CreateWebhook {
         description: Some("telepath webhooks listen".to_owned()),
         events: Some(events).filter(|events| !events.is_empty()),
         status: Some("disabled".to_owned()),
-        ..WebhookRequest::default()
+        ..CreateWebhook::new(NOWHERE)
     };
     let made = client.create_webhook(&request).await?;
     let forwarding = forward(client, target, made.webhook.id, made.secret.as_ref());
@@ -203,7 +202,7 @@ impl Target {
         let message = Message {
             id: delivery.event_id.to_string(),
             attempt: 1,
-            body: whole.payload.map(|payload| payload.get().to_owned()).unwrap_or_default(),
+            body: whole.payload.get().to_owned(),
             at: SystemClock.now(),
         };
         Ok(post::post(&self.egress, &self.destination, message, secrets, Timeouts::default()).await)

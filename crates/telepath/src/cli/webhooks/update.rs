@@ -1,7 +1,7 @@
 //! `telepath webhooks update`.
 
 use clap::Args;
-use telepath_client::{Patch, TrunkId, WebhookChange, WebhookId};
+use telepath_client::{Patch, TrunkId, UpdateWebhook, WebhookId};
 
 use super::endpoints::describe;
 use crate::cli::output;
@@ -49,7 +49,7 @@ pub(crate) struct UpdateArgs {
 
 pub(super) async fn run(args: UpdateArgs) -> Result<(), Failure> {
     let change = change(&args);
-    if change == WebhookChange::default() {
+    if change == UpdateWebhook::default() {
         return Err(
             Failure::new(Exit::Usage, "nothing to change").remedy("Pass at least one change; see --help.")
         );
@@ -63,17 +63,18 @@ pub(super) async fn run(args: UpdateArgs) -> Result<(), Failure> {
     describe(&changed)
 }
 
-fn change(args: &UpdateArgs) -> WebhookChange {
+fn change(args: &UpdateArgs) -> UpdateWebhook {
     let description = match args.description.as_deref() {
         None => Patch::Keep,
         Some("") => Patch::Clear,
         Some(text) => Patch::Set(text.to_owned()),
     };
-    WebhookChange {
+    let trunk_ids = args.trunks.as_ref().map(|trunks| trunks.iter().map(ToString::to_string).collect());
+    UpdateWebhook {
         url: args.url.clone(),
         description,
         events: args.events.clone(),
-        trunk_ids: if args.all_trunks { Some(Vec::new()) } else { args.trunks.clone() },
+        trunk_ids: if args.all_trunks { Some(Vec::new()) } else { trunk_ids },
         max_in_flight: args.max_in_flight,
         status: args.status.clone(),
     }

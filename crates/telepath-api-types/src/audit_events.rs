@@ -1,0 +1,83 @@
+//! `/v1/audit-events`: who changed what, and whether the trail is intact.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use telepath_core::audit::AuditRecord;
+use telepath_core::clock::Timestamp;
+use telepath_core::id::AuditId;
+
+use crate::page::CursorPagination;
+
+/// One change in the audit trail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditEvent {
+    /// The id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "aud_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub id: AuditId,
+    /// Its position in the account's trail, counted from 1 without gaps.
+    #[cfg_attr(feature = "openapi", schema(example = 17))]
+    pub position: u64,
+    /// When it happened.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub time: Timestamp,
+    /// Who did it: a key's or a user's id, `local` or `system`.
+    #[cfg_attr(feature = "openapi", schema(example = "local"))]
+    pub actor: String,
+    /// The caller's address; null for local administration and for the server itself.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "203.0.113.7"))]
+    pub address: Option<IpAddr>,
+    /// The action.
+    #[cfg_attr(feature = "openapi", schema(example = "key.updated"))]
+    pub action: String,
+    /// The id of the resource that changed.
+    #[cfg_attr(feature = "openapi", schema(example = "key_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub target: String,
+    /// The changed members before the change, without secrets.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub before: serde_json::Value,
+    /// The changed members after the change, without secrets.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub after: serde_json::Value,
+    /// SHA-256 over this entry and the hash of the one before, in hexadecimal.
+    pub hash: String,
+}
+
+/// A page of audit events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditEventList {
+    /// The newest first.
+    pub audit_events: Vec<AuditEvent>,
+    pub pagination: CursorPagination,
+}
+
+/// The result of verifying the trail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditVerification {
+    /// Whether every entry is unchanged and none is missing.
+    pub intact: bool,
+    /// Number of unchanged entries, counted from the first.
+    pub entries: u64,
+    /// The position of the first changed or missing entry; null when the trail is intact.
+    pub broken_at: Option<u64>,
+}
+
+impl From<AuditRecord> for AuditEvent {
+    fn from(record: AuditRecord) -> Self {
+        Self {
+            id: record.id,
+            position: record.position,
+            time: record.origin.at,
+            actor: record.origin.actor.to_string(),
+            address: record.origin.address,
+            action: record.action.name().to_owned(),
+            target: record.target,
+            before: record.before,
+            after: record.after,
+            hash: record.hash.to_string(),
+        }
+    }
+}

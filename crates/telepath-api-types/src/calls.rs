@@ -1,0 +1,288 @@
+//! `/v1/calls`: finished and live calls with their figures.
+
+use serde::{Deserialize, Serialize};
+use telepath_core::call;
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{CallId, TrunkId};
+
+use crate::page::CursorPagination;
+
+/// A call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Call {
+    /// The id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "call_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub id: CallId,
+    /// The trunk that was called.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "conn_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub trunk_id: TrunkId,
+    /// The caller, in E.164 form where the carrier provides it.
+    #[cfg_attr(feature = "openapi", schema(example = "+15550100123"))]
+    pub from: String,
+    /// The called party.
+    #[cfg_attr(feature = "openapi", schema(example = "support-01"))]
+    pub to: String,
+    /// The direction, seen from the gateway.
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Direction))]
+    pub direction: String,
+    /// The carrier, if known.
+    pub carrier: Option<String>,
+    /// `connected` is live now, `disconnected` was connected and ended, `failed` never reached the agent.
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::CallStatus))]
+    pub status: String,
+    /// Seconds from answer to end, or to now for a live call, rounded up.
+    #[cfg_attr(feature = "openapi", schema(example = 42))]
+    pub duration_seconds: u32,
+    /// When the INVITE arrived.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub start_time: Timestamp,
+    /// When it was answered.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub answer_time: Option<Timestamp>,
+    /// When it ended.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub end_time: Option<Timestamp>,
+    /// Why it ended.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::DisconnectReason>))]
+    pub disconnect_reason: Option<String>,
+    /// Details of the reason.
+    pub reason_text: Option<String>,
+    /// Latency of the carrier's leg in milliseconds.
+    pub carrier_lag_ms: Option<u32>,
+    /// From the end of the caller's speech to the agent's first audio in milliseconds, mean over turns.
+    pub ai_latency_ms: Option<u32>,
+    /// Median processing time in the gateway in milliseconds.
+    pub gateway_processing_ms: Option<u32>,
+}
+
+/// A call with its metrics, turns and SIP trace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CallDetails {
+    #[serde(flatten)]
+    pub call: Call,
+    /// All metrics.
+    pub metrics: CallMetrics,
+    /// The turns of the conversation.
+    pub turns: Vec<Turn>,
+    /// The SIP messages, without secrets.
+    pub sip_trace: String,
+}
+
+/// The metrics of a call; null where nothing was measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CallMetrics {
+    /// Latency of the carrier's leg in milliseconds.
+    pub carrier_lag_ms: Option<u32>,
+    /// How `carrier_lag_ms` was measured.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::CarrierLagSource>))]
+    pub carrier_lag_source: Option<String>,
+    /// From the end of the caller's speech to the agent's first audio in milliseconds, mean over turns.
+    pub ai_latency_ms: Option<u32>,
+    /// Median processing time in the gateway in milliseconds, rounded up.
+    pub gateway_processing_ms: Option<u32>,
+    /// Median processing time in the gateway in microseconds.
+    pub gateway_processing_us: Option<u32>,
+    /// From the end of the caller's speech to the first RTP packet of the reply in milliseconds, in the first turn.
+    pub time_to_first_speech_ms: Option<u32>,
+    /// Lost packets of the caller in percent, 0–100.
+    pub packet_loss_percent: Option<f64>,
+    /// Interarrival jitter (RFC 3550 section 6.4.1) in milliseconds.
+    pub jitter_ms: Option<f64>,
+    /// Estimated mean opinion score, 1.0–4.5 (ITU-T G.107).
+    pub mos: Option<f64>,
+    /// The carrier side's codec.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub codec_used: Option<String>,
+    /// Packet and frame counts.
+    pub counts: MediaCounts,
+}
+
+/// Packet and frame counts of a call's media.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MediaCounts {
+    /// RTP packets received from the caller.
+    pub rtp_received: u64,
+    /// RTP packets sent to the caller.
+    pub rtp_sent: u64,
+    /// Packets that were lost.
+    pub rtp_lost: u64,
+    /// Packets that arrived too late to be played.
+    pub rtp_late: u64,
+    /// Packets that arrived more than once.
+    pub rtp_duplicate: u64,
+    /// Datagrams that were not valid RTP.
+    pub rtp_invalid: u64,
+    /// Milliseconds of agent audio dropped because the play-out queue was full.
+    pub playout_overflow_ms: u64,
+    /// Milliseconds of agent audio dropped because the agent or the caller interrupted it.
+    pub playout_cleared_ms: u64,
+    /// Frames to the agent that were dropped because its socket was too slow.
+    pub agent_frames_dropped: u64,
+}
+
+/// One uninterrupted stretch of speech of one side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Turn {
+    /// Counted from 1.
+    pub turn_number: u32,
+    /// Who spoke.
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Speaker))]
+    pub speaker: String,
+    /// Milliseconds since the call was answered.
+    pub started_ms: u64,
+    /// Length in milliseconds.
+    pub duration_ms: u64,
+    /// For the agent: milliseconds from the end of the caller's speech to its first audio. 0 for the caller.
+    pub processing_time_ms: u64,
+    /// Whether the other side interrupted it.
+    pub interrupted: bool,
+}
+
+/// A page of calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CallList {
+    /// The newest first by default.
+    pub calls: Vec<Call>,
+    pub pagination: CursorPagination,
+}
+
+/// A call that was requested to end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HangupRequested {
+    /// The call's id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "call_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub id: CallId,
+    /// When the hang-up was requested.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub requested_at: Timestamp,
+}
+
+/// Schemas of the closed sets of values. The fields themselves are strings, so that a client reads values that a newer
+/// server adds.
+#[cfg(feature = "openapi")]
+mod schema {
+    use std::borrow::Cow;
+
+    use telepath_core::call;
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
+    use utoipa::openapi::{RefOr, Schema};
+    use utoipa::{PartialSchema, ToSchema};
+
+    macro_rules! enum_schemas {
+        ($($name:ident: $description:literal,)+) => {$(
+            pub(super) struct $name;
+
+            impl PartialSchema for $name {
+                fn schema() -> RefOr<Schema> {
+                    ObjectBuilder::new()
+                        .schema_type(Type::String)
+                        .description(Some($description))
+                        .enum_values(Some(call::$name::ALL.iter().map(|value| value.name())))
+                        .into()
+                }
+            }
+
+            impl ToSchema for $name {
+                fn name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+            }
+        )+};
+    }
+
+    enum_schemas! {
+        CallStatus: "The state of a call.",
+        CarrierLagSource: "How `carrier_lag_ms` was measured.",
+        Direction: "The direction of a call, seen from the gateway.",
+        DisconnectReason: "Why a call ended.",
+        Speaker: "Who spoke.",
+    }
+}
+
+impl From<call::CallRecord> for Call {
+    fn from(call: call::CallRecord) -> Self {
+        Self {
+            id: call.id,
+            trunk_id: call.trunk_id,
+            from: call.from.as_str().to_owned(),
+            to: call.to.as_str().to_owned(),
+            direction: call.direction.name().to_owned(),
+            carrier: call.carrier,
+            status: call.status.name().to_owned(),
+            duration_seconds: call.duration_seconds,
+            start_time: call.start_time,
+            answer_time: call.answer_time,
+            end_time: call.end_time,
+            disconnect_reason: call.disconnect_reason.map(|reason| reason.name().to_owned()),
+            reason_text: call.reason_text,
+            carrier_lag_ms: call.metrics.carrier_lag_ms,
+            ai_latency_ms: call.metrics.ai_latency_ms,
+            gateway_processing_ms: call.metrics.gateway_processing_ms,
+        }
+    }
+}
+
+impl From<call::CallDetails> for CallDetails {
+    fn from(details: call::CallDetails) -> Self {
+        Self {
+            metrics: details.call.metrics.clone().into(),
+            call: details.call.into(),
+            turns: details.turns.into_iter().map(Turn::from).collect(),
+            sip_trace: details.sip_trace,
+        }
+    }
+}
+
+impl From<call::CallMetrics> for CallMetrics {
+    fn from(metrics: call::CallMetrics) -> Self {
+        Self {
+            carrier_lag_ms: metrics.carrier_lag_ms,
+            carrier_lag_source: metrics.carrier_lag_source.map(|source| source.name().to_owned()),
+            ai_latency_ms: metrics.ai_latency_ms,
+            gateway_processing_ms: metrics.gateway_processing_ms,
+            gateway_processing_us: metrics.gateway_processing_us,
+            time_to_first_speech_ms: metrics.time_to_first_speech_ms,
+            packet_loss_percent: metrics.packet_loss_percent,
+            jitter_ms: metrics.jitter_ms,
+            mos: metrics.mos,
+            codec_used: metrics.codec_used.map(|codec| codec.name().to_owned()),
+            counts: metrics.counts.into(),
+        }
+    }
+}
+
+impl From<call::MediaCounts> for MediaCounts {
+    fn from(counts: call::MediaCounts) -> Self {
+        Self {
+            rtp_received: counts.rtp_received,
+            rtp_sent: counts.rtp_sent,
+            rtp_lost: counts.rtp_lost,
+            rtp_late: counts.rtp_late,
+            rtp_duplicate: counts.rtp_duplicate,
+            rtp_invalid: counts.rtp_invalid,
+            playout_overflow_ms: counts.playout_overflow_ms,
+            playout_cleared_ms: counts.playout_cleared_ms,
+            agent_frames_dropped: counts.agent_frames_dropped,
+        }
+    }
+}
+
+impl From<call::Turn> for Turn {
+    fn from(turn: call::Turn) -> Self {
+        Self {
+            turn_number: turn.turn_number,
+            speaker: turn.speaker.name().to_owned(),
+            started_ms: turn.started_ms,
+            duration_ms: turn.duration_ms,
+            processing_time_ms: turn.processing_time_ms,
+            interrupted: turn.interrupted,
+        }
+    }
+}

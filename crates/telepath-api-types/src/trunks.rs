@@ -1,0 +1,397 @@
+//! `/v1/trunks`: SIP usernames that carriers call, and the agents that answer. Credentials are write-only.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::TrunkId;
+use telepath_core::patch::Patch;
+use telepath_core::secret::SecretText;
+use telepath_core::trunk::{self, CredentialField, TrunkDraft, TrunkPatchDraft};
+
+use crate::page::Pagination;
+use crate::secret;
+use crate::text::network_texts;
+
+/// A trunk. Credentials are shown only as set or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Trunk {
+    /// The id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "conn_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub id: TrunkId,
+    /// A name for people.
+    #[cfg_attr(feature = "openapi", schema(example = "Support"))]
+    pub name: String,
+    /// `active`, `inactive` or `error`.
+    #[cfg_attr(feature = "openapi", schema(example = "active"))]
+    pub status: String,
+    /// `openai`, `elevenlabs` or `custom`.
+    #[cfg_attr(feature = "openapi", schema(example = "custom"))]
+    pub ai_provider: String,
+    /// The user part of its SIP URI.
+    #[cfg_attr(feature = "openapi", schema(example = "support-01"))]
+    pub sip_username: String,
+    /// The SIP URI to which carriers send calls.
+    #[cfg_attr(feature = "openapi", schema(example = "sip:support-01@sip.example.com"))]
+    pub sip_endpoint: String,
+    /// The protocol between the gateway and a custom agent.
+    #[cfg_attr(feature = "openapi", schema(example = "telepath.v1"))]
+    pub agent_protocol: String,
+    /// The OpenAI API key, never in full.
+    pub openai_api_key: Option<CredentialState>,
+    /// The ElevenLabs API key, never in full.
+    pub elevenlabs_api_key: Option<CredentialState>,
+    /// The headers for a custom agent, never in full.
+    pub custom_headers: Option<CredentialState>,
+    /// The id of the ElevenLabs agent.
+    pub elevenlabs_agent_id: Option<String>,
+    /// The URL of a custom agent.
+    #[cfg_attr(feature = "openapi", schema(example = "wss://agent.example/voice"))]
+    pub custom_endpoint: Option<String>,
+    /// Sent to the agent at the start of each call.
+    pub system_prompt: Option<String>,
+    /// The provider's voice.
+    pub voice_id: Option<String>,
+    /// The provider's model.
+    pub model: Option<String>,
+    /// What the agent says first.
+    pub greeting: Option<String>,
+    /// Numbers that callers may dial; empty means any.
+    #[cfg_attr(feature = "openapi", schema(example = json!(["+15550100123"])))]
+    pub inbound_numbers: Vec<String>,
+    /// Carrier networks that may call without digest authentication.
+    #[cfg_attr(feature = "openapi", schema(example = json!(["203.0.113.0/24"])))]
+    pub allowed_ips: Vec<String>,
+    /// Concurrent calls; null means up to the server's limit.
+    pub max_concurrent_calls: Option<u32>,
+    /// Maximum length of a call in seconds; null means the server's limit.
+    pub max_call_seconds: Option<u32>,
+    /// Codecs in order of preference; empty means the server's order.
+    #[cfg_attr(feature = "openapi", schema(example = json!(["PCMU", "PCMA"])))]
+    pub codecs: Vec<String>,
+    /// Your own key-value pairs.
+    pub metadata: BTreeMap<String, String>,
+    /// When it was created.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Timestamp,
+    /// Today's calls.
+    pub metrics: TrunkMetrics,
+}
+
+/// A stored credential without its value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CredentialState {
+    /// Always true: a credential that is not set is null.
+    pub set: bool,
+    /// Its last four characters; null when it is too short to reveal any.
+    pub last4: Option<String>,
+    /// When it was set.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Timestamp,
+}
+
+/// Figures of today's calls (UTC); null without calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TrunkMetrics {
+    /// Calls since midnight.
+    pub calls_today: u64,
+    /// Percentage of ended calls that reached the agent, 0–100.
+    pub success_rate: Option<f64>,
+    /// Mean AI latency in milliseconds.
+    pub avg_latency_ms: Option<f64>,
+}
+
+/// A new trunk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CreatedTrunk {
+    #[serde(flatten)]
+    pub trunk: Trunk,
+    /// The generated password, if the request had none. Shown only once.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    pub sip_password: Option<SecretText>,
+}
+
+/// A page of trunks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TrunkList {
+    /// The newest first by default.
+    pub trunks: Vec<Trunk>,
+    pub pagination: Pagination,
+}
+
+/// A new SIP password. The previous one no longer works.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RotatedSipPassword {
+    /// The trunk's id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "conn_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub id: TrunkId,
+    /// The user part of its SIP URI.
+    #[cfg_attr(feature = "openapi", schema(example = "support-01"))]
+    pub sip_username: String,
+    /// The new password. Shown only once.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Password))]
+    pub sip_password: Option<SecretText>,
+    /// When it was created.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub rotated_at: Timestamp,
+}
+
+/// A request to create a trunk.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateTrunk {
+    /// A name for people, 1–100 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `openai`, `elevenlabs` or `custom`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ai_provider: Option<String>,
+    /// 3–30 letters, digits and hyphens; unique on this server, ignoring case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip_username: Option<String>,
+    /// At least 8 characters. Default: a generated one of 24 characters, returned once.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    pub sip_password: Option<SecretText>,
+    /// Required for `openai`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    pub openai_api_key: Option<SecretText>,
+    /// Required for `elevenlabs`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    pub elevenlabs_api_key: Option<SecretText>,
+    /// Required for `elevenlabs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elevenlabs_agent_id: Option<String>,
+    /// Required for `custom`: a `wss://` URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_endpoint: Option<String>,
+    /// For `custom`: headers sent when the agent's socket opens; their values are secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal_map")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, String>>))]
+    pub custom_headers: Option<BTreeMap<String, SecretText>>,
+    /// For `custom`: `telepath.v1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_protocol: Option<String>,
+    /// Sent to the agent at the start of each call, at most 32 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<String>,
+    /// The provider's voice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voice_id: Option<String>,
+    /// The provider's model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What the agent says first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub greeting: Option<String>,
+    /// Numbers in E.164 form that callers may dial; empty means any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbound_numbers: Option<Vec<String>>,
+    /// Carrier networks in CIDR form that may call without digest authentication.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_ips: Option<Vec<String>>,
+    /// Concurrent calls, 1–10000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_calls: Option<u32>,
+    /// Maximum length of a call in seconds, 1–86400.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_call_seconds: Option<u32>,
+    /// `PCMU` and `PCMA` in order of preference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codecs: Option<Vec<String>>,
+    /// Up to 16 key-value pairs of your own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+/// A request to change a trunk. Members that are left out keep their value.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UpdateTrunk {
+    /// A name for people, 1–100 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `active` or `inactive`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Only for the provider `openai`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    pub openai_api_key: Option<SecretText>,
+    /// Only for the provider `elevenlabs`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    pub elevenlabs_api_key: Option<SecretText>,
+    /// Only for the provider `elevenlabs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elevenlabs_agent_id: Option<String>,
+    /// Only for the provider `custom`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_endpoint: Option<String>,
+    /// Only for the provider `custom`; replaces all headers, null removes them.
+    #[serde(default, skip_serializing_if = "Patch::is_kept", serialize_with = "secret::reveal_patch")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, String>>))]
+    pub custom_headers: Patch<BTreeMap<String, SecretText>>,
+    /// Null removes it.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub system_prompt: Patch<String>,
+    /// Null removes it.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub voice_id: Patch<String>,
+    /// Null removes it.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub model: Patch<String>,
+    /// Null removes it.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub greeting: Patch<String>,
+    /// Replaces the whole list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbound_numbers: Option<Vec<String>>,
+    /// Replaces the whole list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_ips: Option<Vec<String>>,
+    /// Concurrent calls, 1–10000; null means up to the server's limit.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
+    pub max_concurrent_calls: Patch<u32>,
+    /// Maximum length of a call in seconds, 1–86400; null means the server's limit.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
+    pub max_call_seconds: Patch<u32>,
+    /// Replaces the whole list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codecs: Option<Vec<String>>,
+    /// Replaces all pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+impl Trunk {
+    /// A trunk whose SIP URI is on `sip_host`.
+    pub fn new(trunk: trunk::Trunk, metrics: trunk::TrunkMetrics, sip_host: &str) -> Self {
+        let trunk::Trunk { settings, mut credentials, .. } = trunk;
+        let mut credential = |field| credentials.remove(&field).map(CredentialState::from);
+        Self {
+            id: trunk.id,
+            name: trunk.name,
+            status: trunk.status.name().to_owned(),
+            ai_provider: trunk.ai_provider.name().to_owned(),
+            sip_endpoint: format!("sip:{}@{sip_host}", trunk.sip_username),
+            sip_username: trunk.sip_username.into(),
+            agent_protocol: trunk.agent_protocol.name().to_owned(),
+            openai_api_key: credential(CredentialField::OpenAiApiKey),
+            elevenlabs_api_key: credential(CredentialField::ElevenLabsApiKey),
+            custom_headers: credential(CredentialField::CustomHeaders),
+            elevenlabs_agent_id: settings.elevenlabs_agent_id,
+            custom_endpoint: settings.custom_endpoint.map(String::from),
+            system_prompt: settings.system_prompt,
+            voice_id: settings.voice_id,
+            model: settings.model,
+            greeting: settings.greeting,
+            inbound_numbers: settings.inbound_numbers.into_iter().map(String::from).collect(),
+            allowed_ips: network_texts(&trunk.allowed_ips),
+            max_concurrent_calls: settings.max_concurrent_calls,
+            max_call_seconds: settings.max_call_seconds,
+            codecs: settings.codecs.iter().map(ToString::to_string).collect(),
+            metadata: settings.metadata,
+            created_at: trunk.created_at,
+            updated_at: trunk.updated_at,
+            metrics: metrics.into(),
+        }
+    }
+
+    /// The credentials that are set, each with the name of the member that changes it.
+    pub fn credentials(&self) -> impl Iterator<Item = (&'static str, &CredentialState)> {
+        [
+            ("openai_api_key", &self.openai_api_key),
+            ("elevenlabs_api_key", &self.elevenlabs_api_key),
+            ("custom_headers", &self.custom_headers),
+        ]
+        .into_iter()
+        .filter_map(|(name, credential)| credential.as_ref().map(|credential| (name, credential)))
+    }
+}
+
+impl From<trunk::CredentialState> for CredentialState {
+    fn from(state: trunk::CredentialState) -> Self {
+        let trunk::CredentialState { last4, updated_at } = state;
+        Self { set: true, last4, updated_at }
+    }
+}
+
+impl From<trunk::TrunkMetrics> for TrunkMetrics {
+    fn from(metrics: trunk::TrunkMetrics) -> Self {
+        let trunk::TrunkMetrics { calls_today, success_rate, avg_latency_ms } = metrics;
+        Self { calls_today, success_rate, avg_latency_ms }
+    }
+}
+
+impl From<CreateTrunk> for TrunkDraft {
+    fn from(body: CreateTrunk) -> Self {
+        Self {
+            name: body.name,
+            ai_provider: body.ai_provider,
+            sip_username: body.sip_username,
+            sip_password: body.sip_password,
+            openai_api_key: body.openai_api_key,
+            elevenlabs_api_key: body.elevenlabs_api_key,
+            elevenlabs_agent_id: body.elevenlabs_agent_id,
+            custom_endpoint: body.custom_endpoint,
+            custom_headers: body.custom_headers,
+            agent_protocol: body.agent_protocol,
+            system_prompt: body.system_prompt,
+            voice_id: body.voice_id,
+            model: body.model,
+            greeting: body.greeting,
+            inbound_numbers: body.inbound_numbers,
+            allowed_ips: body.allowed_ips,
+            max_concurrent_calls: body.max_concurrent_calls,
+            max_call_seconds: body.max_call_seconds,
+            codecs: body.codecs,
+            metadata: body.metadata,
+        }
+    }
+}
+
+impl From<UpdateTrunk> for TrunkPatchDraft {
+    fn from(body: UpdateTrunk) -> Self {
+        Self {
+            name: body.name,
+            status: body.status,
+            openai_api_key: body.openai_api_key,
+            elevenlabs_api_key: body.elevenlabs_api_key,
+            elevenlabs_agent_id: body.elevenlabs_agent_id,
+            custom_endpoint: body.custom_endpoint,
+            custom_headers: body.custom_headers,
+            system_prompt: body.system_prompt,
+            voice_id: body.voice_id,
+            model: body.model,
+            greeting: body.greeting,
+            inbound_numbers: body.inbound_numbers,
+            allowed_ips: body.allowed_ips,
+            max_concurrent_calls: body.max_concurrent_calls,
+            max_call_seconds: body.max_call_seconds,
+            codecs: body.codecs,
+            metadata: body.metadata,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! `/v1/webhooks`: endpoints that receive events.
+
+use serde::{Deserialize, Serialize};
+use telepath_core::clock::Timestamp;
+use telepath_core::id::{TrunkId, WebhookId};
+use telepath_core::patch::Patch;
+use telepath_core::secret::SecretText;
+use telepath_core::webhook::{self, WebhookDraft, WebhookPatchDraft};
+
+use crate::page::Pagination;
+use crate::secret;
+
+/// A webhook endpoint, never with its secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Webhook {
+    /// The id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "whk_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub id: WebhookId,
+    /// The destination of events.
+    #[cfg_attr(feature = "openapi", schema(example = "https://hooks.example/telepath"))]
+    pub url: String,
+    /// A description for people.
+    pub description: Option<String>,
+    /// Names of events, or `*` for all.
+    #[cfg_attr(feature = "openapi", schema(example = json!(["call.ended", "key.revoked"])))]
+    pub events: Vec<String>,
+    /// Restricts call events to these trunks; empty means all trunks.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub trunk_ids: Vec<TrunkId>,
+    /// `v1` (HMAC-SHA-256) or `v1a` (Ed25519).
+    #[cfg_attr(feature = "openapi", schema(example = "v1"))]
+    pub signature: String,
+    /// For `v1a`: the public keys for verification, the newest first.
+    pub public_keys: Vec<String>,
+    /// Maximum concurrent deliveries.
+    #[cfg_attr(feature = "openapi", schema(example = 10))]
+    pub max_in_flight: u32,
+    /// `active` or `disabled`.
+    #[cfg_attr(feature = "openapi", schema(example = "active"))]
+    pub status: String,
+    /// `requested`, `gone` (it responded with 410) or `failing` (every attempt failed for five days).
+    pub disabled_reason: Option<String>,
+    /// Since when every attempt has failed.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub failing_since: Option<Timestamp>,
+    /// Failed attempts since then.
+    pub failures: u32,
+    /// When it will be disabled if every attempt keeps failing; set after half of that time.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub given_up_at: Option<Timestamp>,
+    /// When it was created.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Timestamp,
+}
+
+/// An endpoint with its new secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WebhookWithSecret {
+    #[serde(flatten)]
+    pub webhook: Webhook,
+    /// For `v1`: the shared secret. Shown only once.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password, example = "whsec_…"))]
+    pub secret: Option<SecretText>,
+}
+
+/// A page of endpoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WebhookList {
+    /// The newest first.
+    pub webhooks: Vec<Webhook>,
+    pub pagination: Pagination,
+}
+
+/// A request to create a webhook endpoint.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateWebhook {
+    /// The destination: an `https://` URL without user info.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A description for people, at most 500 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Names of events, or `*` for all, the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
+    /// Restricts call events to these trunks. Default and empty: all trunks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunk_ids: Option<Vec<String>>,
+    /// `v1` (HMAC-SHA-256, the default) or `v1a` (Ed25519).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// Maximum concurrent deliveries, 1–100; 10 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// `active` (the default), or `disabled` to keep events without sending them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}
+
+/// A request to change a webhook endpoint. Members that are left out keep their value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UpdateWebhook {
+    /// The new destination, also for pending deliveries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Null removes it.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub description: Patch<String>,
+    /// Replaces the whole list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
+    /// Replaces the whole list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunk_ids: Option<Vec<String>>,
+    /// Maximum concurrent deliveries, 1–100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// `active` or `disabled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}
+
+/// A request to rotate the signing secret.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WebhookRotation {
+    /// How many seconds the previous secrets also sign, 0–604800; 86400 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_seconds: Option<u32>,
+}
+
+/// A request to send failed deliveries again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WebhookRecovery {
+    /// Events since this RFC 3339 date-time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+}
+
+/// The deliveries that are sent again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecoveredDeliveries {
+    /// Number of deliveries.
+    pub deliveries: u64,
+    /// Whether there may be more; if so, repeat the request.
+    pub more: bool,
+}
+
+impl From<webhook::Webhook> for Webhook {
+    fn from(webhook: webhook::Webhook) -> Self {
+        Self {
+            id: webhook.id,
+            events: webhook.subscription.events.names().into_iter().map(str::to_owned).collect(),
+            trunk_ids: webhook.subscription.trunks,
+            url: webhook.url.as_str().to_owned(),
+            description: webhook.description,
+            signature: webhook.scheme.name().to_owned(),
+            public_keys: webhook.public_keys,
+            max_in_flight: webhook.max_in_flight,
+            status: webhook.status.name().to_owned(),
+            disabled_reason: webhook.disabled_reason.map(|reason| reason.name().to_owned()),
+            failing_since: webhook.health.failing_since,
+            failures: webhook.health.failures,
+            given_up_at: webhook.health.given_up_at(),
+            created_at: webhook.created_at,
+            updated_at: webhook.updated_at,
+        }
+    }
+}
+
+impl CreateWebhook {
+    /// An endpoint that receives all events.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: Some(url.into()), ..Self::default() }
+    }
+}
+
+impl From<CreateWebhook> for WebhookDraft {
+    fn from(body: CreateWebhook) -> Self {
+        let CreateWebhook { url, description, events, trunk_ids, signature, max_in_flight, status } = body;
+        Self { url, description, events, trunk_ids, signature, max_in_flight, status }
+    }
+}
+
+impl From<UpdateWebhook> for WebhookPatchDraft {
+    fn from(body: UpdateWebhook) -> Self {
+        let UpdateWebhook { url, description, events, trunk_ids, max_in_flight, status } = body;
+        Self { url, description, events, trunk_ids, max_in_flight, status }
+    }
+}
