@@ -74,7 +74,7 @@ pub struct SecretRecord {
     pub mask: KeyMask,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it stops to work although the key goes on; `None` for the newest secret.
+    /// When it stops working; `None` for the newest secret.
     pub expires_at: Option<Timestamp>,
     /// Its last use.
     pub last_use: Option<LastUse>,

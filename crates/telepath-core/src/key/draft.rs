@@ -24,7 +24,7 @@ pub struct KeyDraft {
     pub rate_limit_per_minute: Option<u32>,
     /// Networks in CIDR form from which the key may be used; empty or left out means from everywhere.
     pub allowed_ips: Option<Vec<String>>,
-    /// When the key stops to work.
+    /// When the key stops working.
     pub expires_at: Option<String>,
     /// Before when it does not work yet.
     pub not_before: Option<String>,
@@ -100,7 +100,7 @@ pub struct KeyPatchDraft {
     pub rate_limit_per_minute: Option<u32>,
     /// Networks in CIDR form; empty means from everywhere.
     pub allowed_ips: Option<Vec<String>>,
-    /// When the key stops to work; null means never.
+    /// When the key stops working; null means never.
     pub expires_at: Patch<String>,
     /// Before when it does not work yet; null means that there is no such time.
     pub not_before: Patch<String>,

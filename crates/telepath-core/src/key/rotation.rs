@@ -118,7 +118,7 @@ pub struct Rotation {
 pub struct SecretEnd {
     /// Which secret.
     pub id: SecretId,
-    /// When it stops to work.
+    /// When it stops working.
     pub at: Timestamp,
     /// Whether it is dead from this moment on, whatever a clock says later.
     pub at_once: bool,
