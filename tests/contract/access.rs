@@ -43,8 +43,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("get", "/v1/key-presets", "keys:read", "trunks:write"),
     ("patch", "/v1/key-presets/{name}", "keys:write", "keys:read"),
     ("delete", "/v1/key-presets/{name}", "keys:write", "keys:read"),
-    ("get", "/v1/account", "keys:read", "trunks:write"),
-    ("patch", "/v1/account", "keys:write", "keys:read"),
+    ("get", "/v1/account", "account:read", "keys:write"),
+    ("patch", "/v1/account", "account:write", "account:read"),
     ("get", "/v1/keys/{id}/usage", "usage:read", "keys:write"),
     ("get", "/v1/requests", "audit:read", "usage:read"),
     ("get", "/v1/audit-events", "audit:read", "usage:read"),
@@ -71,6 +71,14 @@ const OPEN: &[(&str, &str)] = &[
     ("get", "/metrics"),
     ("get", "/openapi.json"),
     ("get", "/.well-known/telepath-key-pattern.json"),
+];
+
+/// Routes for local administration only; to a key they do not exist.
+const LOCAL: &[(&str, &str)] = &[
+    ("get", "/v1/accounts"),
+    ("post", "/v1/accounts"),
+    ("get", "/v1/accounts/{id}"),
+    ("patch", "/v1/accounts/{id}"),
 ];
 
 /// Leak reporting routes without authentication; one exists only when configured.
@@ -119,6 +127,7 @@ async fn the_published_routes_match_the_access_table() -> Outcome {
         .iter()
         .map(|(method, path, ..)| (*method, *path))
         .chain(OPEN.iter().copied())
+        .chain(LOCAL.iter().copied())
         .chain(FOR_FINDERS.iter().copied());
     let known: BTreeSet<(String, String)> =
         known.map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
@@ -155,6 +164,12 @@ async fn every_route_requires_a_key_with_its_scope() -> Outcome {
             answer.status == 403 && answer.json()?["error"].get("required_scope").is_none();
         let is_served = ![401, 403, 404, 405].contains(&answer.status);
         assert!(is_served || is_absent(&path, answer.status) || lacks_other_rights, "{at}");
+    }
+    let scopes = "keys:write,account:write,trunks:write,calls:write,webhooks:write,usage:read,audit:read";
+    let strong = server.create_key(&["--name", "strong", "--preset", "custom", "--scopes", scopes]).await?;
+    for (method, path) in LOCAL {
+        let answer = client.send(call(method, &concrete(path))?.key(&strong.secret)).await?;
+        assert_eq!(answer.error(404)?, "NOT_FOUND", "{method} {path}");
     }
     for (_, path) in OPEN {
         assert_eq!(client.send(Call::get(path)).await?.status, 200, "{path}");

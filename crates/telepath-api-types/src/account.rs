@@ -1,9 +1,10 @@
 //! `/v1/account`: the caller's account and its policies for keys.
 
 use serde::{Deserialize, Serialize};
-use telepath_core::account::{self, AccountPatchDraft};
+use telepath_core::account::{self, AccountAdminDraft, AccountDraft, AccountPatchDraft};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::AccountId;
+use telepath_core::patch::Patch;
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,10 @@ pub struct Account {
     pub max_rate_limit_per_minute: u32,
     /// Whether a key that is sent over plain HTTP is revoked at once.
     pub revoke_keys_seen_in_clear: bool,
+    /// The longest time from now until a new or changed key expires, in days; null means no limit.
+    pub max_key_lifetime_days: Option<u32>,
+    /// Whether every new or changed key must expire.
+    pub keys_must_expire: bool,
     /// When it was created.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
@@ -39,6 +44,53 @@ pub struct UpdateAccount {
     /// Whether a key that is sent over plain HTTP is revoked at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoke_keys_seen_in_clear: Option<bool>,
+    /// The longest time from now until a new or changed key expires, 1–3650 days; null means no limit.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
+    pub max_key_lifetime_days: Patch<u32>,
+    /// Whether every new or changed key must expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_must_expire: Option<bool>,
+}
+
+/// All accounts of the installation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AccountList {
+    /// The oldest first.
+    pub accounts: Vec<Account>,
+}
+
+/// A request to create an account.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateAccount {
+    /// A name for people, 1–100 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `live` (the default) or `test`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// The highest limit of its keys, in requests per minute; 60000 if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rate_limit_per_minute: Option<u32>,
+}
+
+/// A request of local administration to change an account. Members that are left out keep their value.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AdministerAccount {
+    /// A name for people, 1–100 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `live` or `test`; can change only while the account has no key that is not revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// The highest limit of its keys, in requests per minute; not below the limit of a key that is not revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rate_limit_per_minute: Option<u32>,
 }
 
 impl From<account::Account> for Account {
@@ -49,6 +101,8 @@ impl From<account::Account> for Account {
             mode: account.mode.name().to_owned(),
             max_rate_limit_per_minute: account.max_rate_limit.get(),
             revoke_keys_seen_in_clear: account.revoke_keys_seen_in_clear,
+            max_key_lifetime_days: account.max_key_lifetime_days,
+            keys_must_expire: account.keys_must_expire,
             created_at: account.created_at,
         }
     }
@@ -56,7 +110,21 @@ impl From<account::Account> for Account {
 
 impl From<UpdateAccount> for AccountPatchDraft {
     fn from(body: UpdateAccount) -> Self {
-        let UpdateAccount { name, revoke_keys_seen_in_clear } = body;
-        Self { name, revoke_keys_seen_in_clear }
+        let UpdateAccount { name, revoke_keys_seen_in_clear, max_key_lifetime_days, keys_must_expire } = body;
+        Self { name, revoke_keys_seen_in_clear, max_key_lifetime_days, keys_must_expire }
+    }
+}
+
+impl From<CreateAccount> for AccountDraft {
+    fn from(body: CreateAccount) -> Self {
+        let CreateAccount { name, mode, max_rate_limit_per_minute } = body;
+        Self { name, mode, max_rate_limit_per_minute }
+    }
+}
+
+impl From<AdministerAccount> for AccountAdminDraft {
+    fn from(body: AdministerAccount) -> Self {
+        let AdministerAccount { name, mode, max_rate_limit_per_minute } = body;
+        Self { name, mode, max_rate_limit_per_minute }
     }
 }

@@ -10,7 +10,7 @@ use telepath_core::error::ErrorCode;
 use utoipa::openapi::path::PathItem;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::auth::caller::{Anonymous, Authorized, Need};
+use crate::auth::caller::{Anonymous, Authorized, LocalAdministration, Need};
 use crate::extract::json::{OptionalJson, StrictJson};
 use crate::extract::path::{PathId, PathIds, PathName, Resource};
 use crate::extract::query::StrictQuery;
@@ -43,6 +43,12 @@ impl Declares for PathName {
 impl<N: Need> Declares for Authorized<N> {
     fn declare(route: &mut Declaration) {
         route.access = N::SCOPE.map_or(Access::AnyKey, Access::Scope);
+    }
+}
+
+impl Declares for LocalAdministration {
+    fn declare(route: &mut Declaration) {
+        route.access = Access::Local;
     }
 }
 
@@ -193,6 +199,9 @@ fn all_codes(method: &Method, access: Access, declared: &[ErrorCode]) -> Vec<Err
     match access {
         Access::Open => {}
         Access::Reporter => codes.push(ErrorCode::RateLimitExceeded),
+        Access::Local => {
+            codes.extend([ErrorCode::MissingApiKey, ErrorCode::NotFound, ErrorCode::RateLimitExceeded]);
+        }
         Access::AnyKey | Access::Scope(_) => codes.extend([
             ErrorCode::MissingApiKey,
             ErrorCode::InvalidApiKey,

@@ -43,7 +43,7 @@ pub(crate) fn key_of(
     match row.access {
         Access::Scope(scope) if !caller.scopes.allows(scope) => return None,
         Access::Scope(_) | Access::AnyKey => {}
-        Access::Open | Access::Reporter => return None,
+        Access::Open | Access::Reporter | Access::Local => return None,
     }
     if values.next().is_some() {
         return Some(Err(ApiError::invalid("Idempotency-Key", "must be given only once")));

@@ -24,6 +24,7 @@ use crate::state::AppState;
     ),
     servers((url = "/", description = "This server.")),
     tags(
+        (name = "Account", description = "The account and its policies for keys."),
         (name = "Keys", description = "API keys: their scopes, rate limits and networks."),
         (name = "Trunks", description = "SIP usernames that carriers call, and the agents that answer the calls."),
         (name = "Calls", description = "Call records."),
@@ -96,7 +97,7 @@ pub(crate) fn complete(document: &mut Value, routes: &RouteTable) {
 
 fn complete_operation(row: &RouteRow, operation: &mut Value) {
     match row.access {
-        Access::Open | Access::Reporter => operation["security"] = json!([]),
+        Access::Open | Access::Reporter | Access::Local => operation["security"] = json!([]),
         Access::AnyKey => operation["security"] = json!([{"bearer": []}]),
         Access::Scope(scope) => {
             operation["security"] = json!([{"bearer": [scope.name()]}]);

@@ -1,6 +1,7 @@
 //! The resources of the API. Each file holds the bodies, handlers and routes of one resource and is named after it.
 
 pub(crate) mod account;
+pub(crate) mod accounts;
 pub(crate) mod alerts;
 pub(crate) mod audit_events;
 pub(crate) mod calls;

@@ -8,8 +8,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::endpoint::Endpoints;
 use crate::openapi;
 use crate::resources::{
-    account, alerts, audit_events, calls, deliveries, health, key_presets, keys, leaks, metrics, requests,
-    trunks, webhooks, whoami,
+    account, accounts, alerts, audit_events, calls, deliveries, health, key_presets, keys, leaks, metrics,
+    requests, trunks, webhooks, whoami,
 };
 use crate::routes::{RouteConflict, RouteTable};
 use crate::state::AppState;
@@ -29,6 +29,7 @@ pub(crate) fn routes() -> Result<Routes, RouteConflict> {
         .merge(keys::endpoints())
         .merge(key_presets::endpoints())
         .merge(account::endpoints())
+        .merge(accounts::endpoints())
         .merge(leaks::endpoints())
         .merge(trunks::endpoints())
         .merge(calls::endpoints())

@@ -17,6 +17,8 @@ pub(crate) enum Access {
     AnyKey,
     /// A valid key with this scope.
     Scope(Scope),
+    /// Local administration; for every other client the route does not exist.
+    Local,
 }
 
 impl Access {

@@ -11,6 +11,7 @@ mod completeness;
 mod events;
 mod harness;
 mod idempotency;
+mod isolation;
 mod keys;
 mod leaks;
 mod listeners;

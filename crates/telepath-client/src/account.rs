@@ -1,6 +1,7 @@
 //! `/v1/account`: the caller's account and its policies.
 
-use telepath_api_types::account::{Account, UpdateAccount};
+use telepath_api_types::account::{Account, AccountList, AdministerAccount, CreateAccount, UpdateAccount};
+use telepath_core::id::AccountId;
 
 use crate::client::Client;
 use crate::error::Error;
@@ -14,5 +15,30 @@ impl Client {
     /// Changes the account.
     pub async fn update_account(&self, change: &UpdateAccount) -> Result<Account, Error> {
         self.patch("/v1/account", change).await
+    }
+
+    /// All accounts of the installation; local administration only.
+    pub async fn list_accounts(&self) -> Result<Vec<Account>, Error> {
+        let list: AccountList = self.get("/v1/accounts").await?;
+        Ok(list.accounts)
+    }
+
+    /// Creates an account; local administration only.
+    pub async fn create_account(&self, new: &CreateAccount) -> Result<Account, Error> {
+        self.post("/v1/accounts", new).await
+    }
+
+    /// An account of the installation; local administration only.
+    pub async fn get_account(&self, id: AccountId) -> Result<Account, Error> {
+        self.get(&format!("/v1/accounts/{id}")).await
+    }
+
+    /// Changes name, mode or maximum rate limit of an account; local administration only.
+    pub async fn administer_account(
+        &self,
+        id: AccountId,
+        change: &AdministerAccount,
+    ) -> Result<Account, Error> {
+        self.patch(&format!("/v1/accounts/{id}"), change).await
     }
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use telepath_core::clock::{Clock, SystemClock};
 use telepath_core::entropy::{Entropy, SystemEntropy, random_bytes};
+use telepath_core::id::AccountId;
 use telepath_core::secret::SecretText;
 use tokio::time::Instant;
 
@@ -48,6 +49,8 @@ pub struct Client {
     /// Opens a connection for each request.
     unpooled: Pool,
     authorization: Option<HeaderValue>,
+    /// Chosen by local administration.
+    account: Option<AccountId>,
     policy: RetryPolicy,
     time_limit: Duration,
     sends_idempotency_keys: bool,
@@ -76,6 +79,7 @@ impl Client {
             unpooled: pool(0),
             transport,
             authorization,
+            account: None,
             policy: RetryPolicy::STANDARD,
             time_limit: TIME_LIMIT,
             sends_idempotency_keys: true,
@@ -124,6 +128,13 @@ impl Client {
     )]
     pub fn with_key(&self, key: SecretText) -> Result<Self, Error> {
         Ok(Self { authorization: Some(bearer(&key)?), ..self.clone() })
+    }
+
+    /// The same server, but another account. Only local administration can choose one.
+    #[must_use]
+    pub fn with_account(mut self, account: AccountId) -> Self {
+        self.account = Some(account);
+        self
     }
 
     /// Sets how often and how long the client retries; the default is [`RetryPolicy::STANDARD`].
@@ -264,7 +275,7 @@ impl Client {
             Idempotence::Idempotent => &self.pool,
             Idempotence::NotIdempotent => &self.unpooled,
         };
-        let http = request.to_http(self.transport.origin(), self.authorization.as_ref())?;
+        let http = request.to_http(self.transport.origin(), self.authorization.as_ref(), self.account)?;
         let response = pool.request(http).await.map_err(|error| {
             if error.is_connect() {
                 self.transport.connect_error(error.into())

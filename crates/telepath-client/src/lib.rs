@@ -67,7 +67,7 @@ pub use page::{CursorPage, ListPage, Pagination};
 pub use requests::{Export, ExportFormat, RequestsQuery};
 pub use retry::RetryPolicy;
 pub use settings::{CA_FILE_VARIABLE, EnvFile, KEY_VARIABLE, Settings, URL_VARIABLE};
-pub use telepath_api_types::account::{Account, UpdateAccount};
+pub use telepath_api_types::account::{Account, AdministerAccount, CreateAccount, UpdateAccount};
 pub use telepath_api_types::alerts::{Alert, AlertSubject};
 pub use telepath_api_types::audit_events::{AuditEvent, AuditVerification};
 pub use telepath_api_types::calls::{Call, CallDetails, CallMetrics, MediaCounts, Turn};

@@ -8,7 +8,9 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue
 use hyper::{Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use telepath_core::account::ACCOUNT_HEADER;
 use telepath_core::entropy::{Entropy, random_bytes};
+use telepath_core::id::AccountId;
 use telepath_core::secret::SecretText;
 
 use crate::error::Error;
@@ -83,6 +85,7 @@ impl ApiRequest {
         &self,
         origin: &str,
         authorization: Option<&HeaderValue>,
+        account: Option<AccountId>,
     ) -> Result<Request<Full<Bytes>>, Error> {
         let mut request = Request::builder()
             .method(&self.method)
@@ -97,6 +100,9 @@ impl ApiRequest {
         }
         if let Some(authorization) = authorization.filter(|_| self.sends_key) {
             request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(account) = account {
+            request = request.header(ACCOUNT_HEADER, account.to_string());
         }
         let problem = "does not form a valid request";
         request

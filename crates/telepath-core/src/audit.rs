@@ -79,7 +79,7 @@ pub struct Origin {
 impl Origin {
     /// Whoever has access to the data folder.
     pub const fn local(at: Timestamp) -> Self {
-        Self { actor: Actor::Local, address: None, at, idempotency: None }
+        Self { actor: Actor::Local { uid: None }, address: None, at, idempotency: None }
     }
 
     /// The server itself, on what came from an address.

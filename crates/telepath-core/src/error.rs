@@ -89,6 +89,9 @@ error_codes! {
     NotFound = "NOT_FOUND", 404, Caller, retry: false,
         "There is no such route.",
         "Compare the path with the API reference.";
+    AccountNotFound = "ACCOUNT_NOT_FOUND", 404, Caller, retry: false,
+        "There is no account with this id.",
+        "List the accounts to find the right id.";
     TrunkNotFound = "TRUNK_NOT_FOUND", 404, Caller, retry: false,
         "The account has no trunk with this id.",
         "List the trunks to find the right id.";
@@ -140,6 +143,9 @@ error_codes! {
     IdempotencyAnswerLost = "IDEMPOTENCY_ANSWER_LOST", 409, Caller, retry: false,
         "The first request with this Idempotency-Key was carried out, but its answer is not known any more.",
         "Look at what the message names; nothing was done twice. For a secret that was not seen, rotate it.";
+    AccountLimitReached = "ACCOUNT_LIMIT_REACHED", 409, Caller, retry: false,
+        "The installation has 1,000 accounts, which is the limit.",
+        "Use an existing account.";
     WebhookLimitReached = "WEBHOOK_LIMIT_REACHED", 409, Caller, retry: false,
         "The account has 500 webhook endpoints.",
         "Delete endpoints that are not needed.";

@@ -86,7 +86,7 @@ impl Store {
         filter: AuditFilter,
         page: PageRequest,
     ) -> Result<CursorPage<AuditRecord, AuditId>, AuditListError> {
-        const SOURCE: &str = "FROM audit_events WHERE account_id = $1 AND ($2 IS NULL OR actor = $2) \
+        const SOURCE: &str = "FROM audit_events WHERE account_id = $1 AND ($2 IS NULL OR actor = $2 OR ($2 = 'local' AND actor LIKE 'local:%')) \
              AND ($3 IS NULL OR action = $3) AND ($4 IS NULL OR target = $4) \
              AND ($5 IS NULL OR at >= $5) AND ($6 IS NULL OR at <= $6)";
         let filters = binds![

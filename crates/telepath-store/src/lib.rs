@@ -40,6 +40,7 @@ mod upkeep;
 mod usage;
 mod webhook;
 
+pub use account::AccountChangeError;
 pub use alert::mail::{MailOutcome, PendingMail};
 pub use audit::{AuditListError, AuditVerdict};
 pub use call::CallListError;

@@ -40,6 +40,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     5 "0005_cluster";
     6 "0006_webhooks";
     7 "0007_alert_subjects";
+    8 "0008_accounts";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

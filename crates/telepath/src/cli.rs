@@ -1,5 +1,6 @@
 //! The command line. One file per group of commands.
 
+mod accounts;
 mod admin;
 mod agent;
 mod alerts;
@@ -74,6 +75,9 @@ enum Command {
     /// List audit events and verify the audit trail
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Manage the accounts of the installation
+    #[command(subcommand)]
+    Accounts(accounts::AccountsCommand),
     /// List and acknowledge alerts
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
@@ -174,6 +178,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Compromise(args) => block_on(compromise::run(*args)),
         Command::Requests(command) => block_on(requests::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
+        Command::Accounts(command) => block_on(accounts::run(command)),
         Command::Alerts(command) => block_on(alerts::run(command)),
         Command::Trunks(command) => block_on(trunks::run(command)),
         Command::Webhooks(command) => block_on(webhooks::run(command)),

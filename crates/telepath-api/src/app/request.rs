@@ -156,7 +156,7 @@ impl App for Api {
         let context = self.open(&Method::default(), "");
         let control = self.admission_control(&context);
         let admission = match peer {
-            Peer::Local { .. } => Admission { outcome: Err(ApiError::of(code)), ..control.admit_local() },
+            Peer::Local { uid } => Admission { outcome: Err(ApiError::of(code)), ..control.admit_local(uid) },
             Peer::Remote(address) => control.refuse(address, ApiError::of(code)),
         };
         self.refuse(&context, admission, code)

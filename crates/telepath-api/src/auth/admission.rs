@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::PoisonError;
 
 use axum::http::HeaderMap;
-use telepath_core::account::Actor;
+use telepath_core::account::{ACCOUNT_HEADER, Actor};
 use telepath_core::alert::SecuritySignal;
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
+use telepath_core::id::AccountId;
 use telepath_core::limit::{Phase, Take, WindowState};
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, PlainKey};
@@ -20,6 +21,7 @@ use crate::auth::access_log::AccessLogEntry;
 use crate::auth::caller::{Anonymous, Caller};
 use crate::auth::credentials::Credential;
 use crate::error::ApiError;
+use crate::extract::path::Resource as _;
 use crate::refusal::Refusal;
 use crate::routes::RouteMatch;
 use crate::state::Shared;
@@ -73,7 +75,7 @@ impl AdmissionControl<'_> {
         path: &str,
     ) -> Admission {
         let address = match peer {
-            Peer::Local { .. } => return self.admit_local(),
+            Peer::Local { uid } => return self.admit_local_to(headers, uid).await,
             Peer::Remote(address) => address,
         };
         if matched.open {
@@ -155,12 +157,12 @@ impl AdmissionControl<'_> {
     }
 
     /// Admits local administration. It has a rate window of its own, so that a runaway script is noticed.
-    pub(crate) fn admit_local(&self) -> Admission {
+    pub(crate) fn admit_local(&self, uid: Option<u32>) -> Admission {
         let mut window = self.shared.local_window.lock().unwrap_or_else(PoisonError::into_inner);
         match window.take(self.shared.options.local_limit, Phase::default(), self.now) {
             Take::Admitted(window) => {
                 let caller = Caller {
-                    actor: Actor::Local,
+                    actor: Actor::Local { uid },
                     key: None,
                     account: self.shared.options.local_account,
                     scopes: ScopeSet::all(),
@@ -172,6 +174,27 @@ impl AdmissionControl<'_> {
             }
             Take::Full(window) => Admission::refused(window, self.limited(window, Refusal::KeyLimit)),
         }
+    }
+
+    /// Admits local administration to the account that the request chooses, or to the first one.
+    async fn admit_local_to(&self, headers: &HeaderMap, uid: Option<u32>) -> Admission {
+        let mut admission = self.admit_local(uid);
+        if let (Ok(Requester::Caller(caller)), Some(chosen)) =
+            (&mut admission.outcome, headers.get(ACCOUNT_HEADER))
+        {
+            let text = chosen.to_str().unwrap_or_default();
+            match self.find_account(text).await {
+                Ok(account) => caller.account = account,
+                Err(error) => admission.outcome = Err(error),
+            }
+        }
+        admission
+    }
+
+    async fn find_account(&self, text: &str) -> Result<AccountId, ApiError> {
+        let id: AccountId = text.parse().map_err(|_| AccountId::not_found(text))?;
+        let account = self.shared.store.account(id).await?;
+        account.map(|account| account.id).ok_or_else(|| AccountId::not_found(text))
     }
 
     /// Admits a client that reports leaked keys. It needs no key, so its rate window is too small to try keys out.

@@ -92,6 +92,8 @@ needs! {
     AuditRead = Some(Scope::AuditRead);
     WebhooksRead = Some(Scope::WebhooksRead);
     WebhooksWrite = Some(Scope::WebhooksWrite);
+    AccountRead = Some(Scope::AccountRead);
+    AccountWrite = Some(Scope::AccountWrite);
 }
 
 /// Proof that the caller meets the handler's requirement.
@@ -113,5 +115,20 @@ impl<S: Sync, N: Need> FromRequestParts<S> for Authorized<N> {
             }
             Some(_) | None => Ok(Self { caller, need: PhantomData }),
         }
+    }
+}
+
+/// Proof that the request comes from local administration. To every other caller the route does not exist.
+pub(crate) struct LocalAdministration {
+    pub(crate) caller: Caller,
+}
+
+impl<S: Sync> FromRequestParts<S> for LocalAdministration {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let caller =
+            parts.extensions.remove::<Caller>().ok_or_else(|| ApiError::of(ErrorCode::MissingApiKey))?;
+        if caller.key.is_none() { Ok(Self { caller }) } else { Err(ApiError::of(ErrorCode::NotFound)) }
     }
 }

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{AlertId, CallId, DeliveryId, Id, KeyId, SecretId, TrunkId, WebhookId};
+use telepath_core::id::{AccountId, AlertId, CallId, DeliveryId, Id, KeyId, SecretId, TrunkId, WebhookId};
 
 use crate::error::ApiError;
 
@@ -33,6 +33,7 @@ macro_rules! resources {
 }
 
 resources! {
+    AccountId = "Account", AccountNotFound;
     TrunkId = "Trunk", TrunkNotFound;
     CallId = "Call", CallNotFound;
     KeyId = "Key", KeyNotFound;

@@ -1,11 +1,11 @@
-//! `/v1/account`: what the caller's account is called and what it decides for all of its keys.
+//! `/v1/account`: the caller's own account and its policies for keys.
 
 use axum::Json;
 use axum::extract::State;
 use telepath_api_types::account::{Account, UpdateAccount};
 use telepath_core::account::{self, AccountPatchDraft};
 
-use crate::auth::caller::{Authorized, Caller, KeysRead, KeysWrite};
+use crate::auth::caller::{AccountRead, AccountWrite, Authorized, Caller};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::StrictJson;
@@ -22,22 +22,22 @@ pub(crate) async fn account_of(shared: &Shared, caller: &Caller) -> Result<accou
 }
 
 /// Get the account
-#[utoipa::path(get, path = "/v1/account", tag = "Keys", operation_id = "getAccount",
+#[utoipa::path(get, path = "/v1/account", tag = "Account", operation_id = "getAccount",
     responses((status = 200, description = "The caller's account.", body = Account)))]
 async fn get_account(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysRead>,
+    Authorized { caller, .. }: Authorized<AccountRead>,
 ) -> Result<Json<Account>, ApiError> {
     Ok(Json(account_of(&state, &caller).await?.into()))
 }
 
 /// Update the account
-#[utoipa::path(patch, path = "/v1/account", tag = "Keys", operation_id = "updateAccount",
+#[utoipa::path(patch, path = "/v1/account", tag = "Account", operation_id = "updateAccount",
     request_body = UpdateAccount,
     responses((status = 200, description = "The updated account.", body = Account)))]
 async fn update_account(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysWrite>,
+    Authorized { caller, .. }: Authorized<AccountWrite>,
     StrictJson(draft): StrictJson<UpdateAccount>,
 ) -> Result<Json<Account>, ApiError> {
     let changed = state

@@ -69,6 +69,7 @@ async fn an_account_is_read_and_updated() {
         shown,
         json!({"id": harness.account.id, "name": "Default", "mode": "live",
         "max_rate_limit_per_minute": 60_000, "revoke_keys_seen_in_clear": false,
+        "max_key_lifetime_days": null, "keys_must_expire": false,
         "created_at": "2027-01-15T08:00:00.000Z"})
     );
     assert_eq!(harness.get("/v1/whoami", &master).await.json()["account"]["name"], "Default");
@@ -80,4 +81,23 @@ async fn an_account_is_read_and_updated() {
     for bad in [json!({"name": ""}), json!({"mode": "test"}), json!({"max_rate_limit_per_minute": 1})] {
         harness.ask("PATCH", "/v1/account", &master, Some(bad)).await.expect(400);
     }
+}
+
+#[tokio::test]
+async fn policies_for_keys_are_enforced_and_need_their_own_scope() {
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let patch = json!({"max_key_lifetime_days": 90, "keys_must_expire": true});
+    let clerk = harness.key(json!({"preset": "custom", "scopes": ["keys:write"]})).await;
+    let refused = harness.ask("PATCH", "/v1/account", &clerk, Some(patch.clone())).await.expect(403);
+    assert_eq!(refused.json()["error"]["required_scope"], "account:write");
+    harness.ask("PATCH", "/v1/account", &master, Some(patch)).await.expect(200);
+    let draft = json!({"name": "n", "preset": "testing"});
+    let refused = harness.post("/v1/keys", &master, draft).await.expect(400).json();
+    assert_eq!(refused["error"]["details"][0]["field"], "expires_at");
+    let draft = json!({"name": "n", "preset": "testing", "expires_at": "2027-02-01T00:00:00Z"});
+    harness.post("/v1/keys", &master, draft).await.expect(201);
+    let off = json!({"max_key_lifetime_days": null, "keys_must_expire": false});
+    let shown = harness.ask("PATCH", "/v1/account", &master, Some(off)).await.expect(200).json();
+    assert_eq!((&shown["max_key_lifetime_days"], &shown["keys_must_expire"]), (&json!(null), &json!(false)));
 }

@@ -52,7 +52,7 @@ async fn without_a_key_only_open_routes_are_served() {
             (_, "/.well-known/security.txt" | "/v1/keys/secret-scanning") => 404,
             (Access::Reporter, _) => 415,
             (Access::Open, _) => 200,
-            (Access::AnyKey | Access::Scope(_), _) => 401,
+            (Access::AnyKey | Access::Scope(_) | Access::Local, _) => 401,
         };
         assert_eq!(answer.status.as_u16(), expected, "{} {}", row.method, row.path);
     }

@@ -173,7 +173,8 @@ impl Harness {
     /// A key that may do everything.
     pub(super) async fn master(&self) -> String {
         self.key(json!({"preset": "custom", "rate_limit_per_minute": 6000, "scopes": [
-            "trunks:write", "calls:write", "keys:write", "webhooks:write", "analytics:read", "usage:read", "audit:read"
+            "trunks:write", "calls:write", "keys:write", "webhooks:write", "analytics:read", "usage:read", "audit:read",
+            "account:write"
         ]}))
         .await
     }

@@ -223,7 +223,7 @@ async fn local_administration_may_create_any_key() {
     *ask.body_mut() =
         json!({"name": "First", "preset": "custom", "scopes": ["keys:write"]}).to_string().into();
     let made = harness.send_from(ask, ConnectionMode::Unix { uid: Some(501) }).await.expect(201).json();
-    assert_eq!(made["created_by"], "local");
+    assert_eq!(made["created_by"], "local:501");
     harness.get("/v1/keys", made["secret"].as_str().unwrap()).await.expect(200);
 }
 

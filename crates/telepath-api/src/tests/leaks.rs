@@ -159,7 +159,7 @@ async fn a_key_received_over_plain_http_is_revoked_by_account_policy() {
     };
     in_clear().await;
     harness.get("/v1/whoami", &key).await.expect(200);
-    let patch = AccountPatch { name: None, revoke_keys_seen_in_clear: Some(true) };
+    let patch = AccountPatch { revoke_keys_seen_in_clear: Some(true), ..AccountPatch::default() };
     harness.store.update_account(harness.account.id, patch, local(harness.now())).await.unwrap();
     in_clear().await;
     assert_eq!(harness.store.raise_security_alerts().await.unwrap(), 1, "one alert for both times");

@@ -99,7 +99,8 @@ async fn a_missing_and_a_deserted_socket_mean_that_no_server_runs() {
 #[test]
 fn the_key_is_in_no_debug_output() {
     let client = Client::loopback_http("http://127.0.0.1:1", SecretText::new(KEY.to_owned())).unwrap();
-    let request = ApiRequest::new(Method::GET, "/v1/keys").to_http("http://a", client.authorization.as_ref());
+    let request =
+        ApiRequest::new(Method::GET, "/v1/keys").to_http("http://a", client.authorization.as_ref(), None);
     assert!(!format!("{client:?} {request:?}").contains("sk_live_"));
     let bad = Client::loopback_http("http://127.0.0.1:1", SecretText::new("sk_live_\n\0".to_owned()));
     assert!(!format!("{:?}", bad.unwrap_err()).contains("sk_live"));

@@ -195,6 +195,8 @@ mod tests {
             mode: KeyMode::Live,
             max_rate_limit: RateLimit::per_minute(6000).unwrap(),
             revoke_keys_seen_in_clear: false,
+            max_key_lifetime_days: None,
+            keys_must_expire: false,
             created_at: Timestamp::default(),
         }
     }

@@ -11,6 +11,7 @@ use telepath_core::validation::Invalid;
 use super::commit::Changed;
 use super::grantor::{self, check_can_grant, check_covers, check_covers_scopes};
 use super::{KeyChangeError, row};
+use crate::account::check_key_expiry;
 use crate::audit::diff::diff;
 use crate::error::StoreError;
 use crate::key_table::entry::{Snapshot, SnapshotSecret};
@@ -36,6 +37,7 @@ pub(super) async fn create(
 ) -> Result<Changed, KeyChangeError> {
     let grantor = grantor::lock_grantor(db, account, origin).await?;
     check_can_grant(grantor.as_ref(), &Rights::from(&new))?;
+    check_key_expiry(db, account, new.expires_at, origin.at).await?.map_err(KeyChangeError::Beyond)?;
     db.execute(
         "INSERT INTO keys (id, account_id, name, preset, scopes, rate_limit, allowed_ips, not_before, expires_at, \
          created_at, created_by, request_count, error_count, version) \
@@ -139,6 +141,7 @@ pub(super) async fn update(
     Update { account, id, patch, origin, audit_id }: Update,
 ) -> Result<Changed, KeyChangeError> {
     let (old, grantor) = grantor::hold(db, account, id, origin).await?;
+    let changes_expiry = patch.expires_at.is_given();
     let new = patched(&old, patch);
     check_covers(grantor.as_ref(), &old)?;
     check_can_grant(grantor.as_ref(), &Rights::from(&new))?;
@@ -149,6 +152,9 @@ pub(super) async fn update(
         && start >= end
     {
         return Err(KeyChangeError::Beyond(Invalid::one("not_before", "must be before expires_at")));
+    }
+    if changes_expiry {
+        check_key_expiry(db, account, new.expires_at, origin.at).await?.map_err(KeyChangeError::Beyond)?;
     }
     let (before, after) = diff(&audit_fields(&old), &audit_fields(&new));
     if after.is_empty() {

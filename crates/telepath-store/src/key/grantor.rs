@@ -21,7 +21,7 @@ pub(super) async fn hold(
 ) -> Result<(KeyRecord, Option<Grantor>), KeyChangeError> {
     let asking = match origin.actor {
         Actor::Key(asking) if asking != id => Some(asking),
-        Actor::Key(_) | Actor::User(_) | Actor::Local | Actor::System => None,
+        Actor::Key(_) | Actor::User(_) | Actor::Local { .. } | Actor::System => None,
     };
     for id in asking.filter(|asking| *asking < id).into_iter().chain([id]) {
         hold_row(db, account, id).await?;
@@ -58,7 +58,7 @@ pub(super) async fn read(
     origin: Origin,
 ) -> Result<Option<Grantor>, KeyChangeError> {
     let id = match origin.actor {
-        Actor::Local | Actor::System => return Ok(None),
+        Actor::Local { .. } | Actor::System => return Ok(None),
         // Nobody signs in yet, so nothing is known of a person's rights.
         Actor::User(_) => return Err(KeyChangeError::Escalation),
         Actor::Key(id) => id,

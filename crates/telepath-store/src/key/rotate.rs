@@ -15,6 +15,7 @@ use super::change::read_back;
 use super::commit::{Changed, TouchedKeys};
 use super::grantor::{self, check_covers, check_covers_scopes};
 use super::{KeyChangeError, RotateAllError, row};
+use crate::account::check_key_expiry;
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key_table::load::snapshots;
@@ -67,6 +68,7 @@ pub(super) async fn rotate(
         KeyStatus::Expired => return Err(KeyChangeError::Expired),
         KeyStatus::Revoked => return Err(KeyChangeError::Revoked),
     }
+    check_key_expiry(db, account, old.expires_at, rotate.origin.at).await?.map_err(KeyChangeError::Beyond)?;
     let plan = Rotation::plan(&old.secrets, rotate.grace, rotate.origin.at)
         .map_err(|TooManySecrets| KeyChangeError::TooManySecrets)?;
     write(db, &old, plan, rotate).await?;

@@ -162,7 +162,7 @@ async fn only_keys_and_local_administration_can_grant(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let origin = |actor| Origin { actor, ..fixture.origin() };
-    assert_eq!(store.grantor(account, origin(Actor::Local)).await.unwrap(), None);
+    assert_eq!(store.grantor(account, origin(Actor::Local { uid: None })).await.unwrap(), None);
     assert_eq!(store.grantor(account, origin(Actor::System)).await.unwrap(), None);
     let person = Actor::User(UserId::from_bytes([7; 16]));
     assert!(matches!(store.grantor(account, origin(person)).await, Err(KeyChangeError::Escalation)));

@@ -32,7 +32,7 @@ behaviour! {
 fn once(account: AccountId, key: &str, body: &str) -> IdempotentRequest {
     IdempotentRequest {
         account,
-        caller: Actor::Local,
+        caller: Actor::Local { uid: None },
         key: IdempotencyKey::parse(key.as_bytes()).unwrap(),
         request: RequestHash::of("POST", "/v1/keys", body.as_bytes()),
     }

@@ -49,7 +49,7 @@ async fn a_key_seen_in_cleartext_is_revoked_by_policy(fixture: Arc<Fixture>) {
     let handle = store.keys().find(&hash).unwrap();
     assert!(!store.revoke_seen_in_clear(account, id, origin).await.unwrap());
     assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
-    let patch = AccountPatch { name: None, revoke_keys_seen_in_clear: Some(true) };
+    let patch = AccountPatch { revoke_keys_seen_in_clear: Some(true), ..AccountPatch::default() };
     store.update_account(account, patch, fixture.origin()).await.unwrap();
     assert!(store.revoke_seen_in_clear(account, id, origin).await.unwrap());
     assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Dead);

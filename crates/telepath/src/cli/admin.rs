@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use telepath_client::{Client, Error};
+use telepath_client::{AccountId, Client, Error};
 
 use super::arguments::CommonArgs;
 use crate::config::Config;
@@ -53,6 +53,14 @@ impl Admin {
     /// Whether no other server runs on the folder.
     pub(crate) fn is_alone(&self) -> bool {
         self.local.is_some()
+    }
+
+    /// Works on this account instead of the first one.
+    pub(crate) fn with_account(mut self, account: Option<AccountId>) -> Self {
+        if let Some(account) = account {
+            self.client = self.client.with_account(account);
+        }
+        self
     }
 
     /// A client of that API.

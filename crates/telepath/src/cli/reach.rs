@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use telepath_client::{Client, EnvFile, Error, KEY_VARIABLE, Settings, Trust, URL_VARIABLE};
+use telepath_client::{AccountId, Client, EnvFile, Error, KEY_VARIABLE, Settings, Trust, URL_VARIABLE};
 
 use super::admin::Admin;
 use super::arguments::CommonArgs;
@@ -20,6 +20,9 @@ const FOLDER_VARIABLES: [&str; 4] =
 pub(crate) struct ApiArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+    /// Account to work on, acct_…; the first account if omitted
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<AccountId>,
     /// Remote server instead of a data folder, such as https://voice.example:8443; also TELEPATH_API_URL.
     /// The key is read from TELEPATH_API_KEY
     #[arg(long, value_name = "URL", help_heading = "Remote")]
@@ -46,6 +49,7 @@ impl ApiArgs {
     fn folder_flag(&self) -> Option<&'static str> {
         first([
             (self.common.data_dir.is_some(), "--data-dir"),
+            (self.account.is_some(), "--account"),
             (self.common.config.is_some(), "--config"),
             (self.common.database_url.is_some(), "--database-url"),
         ])
@@ -135,7 +139,10 @@ impl Api {
             args.common.quiet_layers(None)?;
         }
         match args.target(variable)? {
-            Target::Folder => Admin::open(&args.common).await.map(Api::Folder),
+            Target::Folder => {
+                let admin = Admin::open(&args.common).await?;
+                Ok(Api::Folder(admin.with_account(args.account)))
+            }
             Target::Elsewhere(settings) => {
                 // Only the log settings matter here; the rest is for servers.
                 args.common.quiet_layers(None)?;

@@ -1,0 +1,98 @@
+//! `/v1/accounts`: the accounts of the installation, for local administration only.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use telepath_api_types::account::{Account, AccountList, AdministerAccount, CreateAccount};
+use telepath_core::account::{AccountAdminDraft, AccountDraft};
+use telepath_core::error::ErrorCode;
+use telepath_core::id::AccountId;
+use telepath_store::AccountChangeError;
+
+use crate::auth::caller::LocalAdministration;
+use crate::endpoint::{Endpoints, endpoints};
+use crate::error::ApiError;
+use crate::extract::json::StrictJson;
+use crate::extract::path::{PathId, Resource as _};
+use crate::state::AppState;
+
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![
+        list_accounts,
+        create_account => [MissingRequired, AccountLimitReached],
+        show_account,
+        administer_account,
+    ]
+}
+
+impl From<AccountChangeError> for ApiError {
+    fn from(error: AccountChangeError) -> Self {
+        match error {
+            AccountChangeError::TooMany => Self::of(ErrorCode::AccountLimitReached),
+            AccountChangeError::Invalid(problems) => problems.into(),
+            AccountChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// List the accounts
+///
+/// Available to local administration only, through the Unix socket in the data folder.
+#[utoipa::path(get, path = "/v1/accounts", tag = "Account", operation_id = "listAccounts",
+    responses((status = 200, description = "All accounts.", body = AccountList)))]
+async fn list_accounts(
+    State(state): State<AppState>,
+    LocalAdministration { .. }: LocalAdministration,
+) -> Result<Json<AccountList>, ApiError> {
+    let accounts = state.store.list_accounts().await?;
+    Ok(Json(AccountList { accounts: accounts.into_iter().map(Account::from).collect() }))
+}
+
+/// Create an account
+///
+/// Available to local administration only, through the Unix socket in the data folder.
+#[utoipa::path(post, path = "/v1/accounts", tag = "Account", operation_id = "createAccount",
+    request_body = CreateAccount,
+    responses((status = 201, description = "The account.", body = Account)))]
+async fn create_account(
+    State(state): State<AppState>,
+    LocalAdministration { caller }: LocalAdministration,
+    StrictJson(draft): StrictJson<CreateAccount>,
+) -> Result<(StatusCode, Json<Account>), ApiError> {
+    let account = state.store.create_account(AccountDraft::from(draft).check()?, caller.origin()).await?;
+    Ok((StatusCode::CREATED, Json(account.into())))
+}
+
+/// Show an account
+///
+/// Available to local administration only, through the Unix socket in the data folder.
+#[utoipa::path(get, path = "/v1/accounts/{id}", tag = "Account", operation_id = "getAccountById",
+    params(("id" = String, Path, description = "The account's id.")),
+    responses((status = 200, description = "The account.", body = Account)))]
+async fn show_account(
+    State(state): State<AppState>,
+    LocalAdministration { .. }: LocalAdministration,
+    PathId(id): PathId<AccountId>,
+) -> Result<Json<Account>, ApiError> {
+    let account = state.store.account(id).await?;
+    account.map(|account| Json(account.into())).ok_or_else(|| AccountId::not_found(&id.to_string()))
+}
+
+/// Change name, mode or maximum rate limit of an account
+///
+/// Available to local administration only, through the Unix socket in the data folder. The account's own policies are
+/// changed with `PATCH /v1/account`.
+#[utoipa::path(patch, path = "/v1/accounts/{id}", tag = "Account", operation_id = "administerAccount",
+    params(("id" = String, Path, description = "The account's id.")),
+    request_body = AdministerAccount,
+    responses((status = 200, description = "The account as it is now.", body = Account)))]
+async fn administer_account(
+    State(state): State<AppState>,
+    LocalAdministration { caller }: LocalAdministration,
+    PathId(id): PathId<AccountId>,
+    StrictJson(draft): StrictJson<AdministerAccount>,
+) -> Result<Json<Account>, ApiError> {
+    let changed =
+        state.store.update_account(id, AccountAdminDraft::from(draft).check()?, caller.origin()).await?;
+    changed.map(|account| Json(account.into())).ok_or_else(|| AccountId::not_found(&id.to_string()))
+}
