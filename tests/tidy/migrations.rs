@@ -31,6 +31,11 @@ fn schema(files: &[(String, String)]) -> BTreeMap<String, BTreeSet<String>> {
                 tables.entry(table).or_default().insert(column);
             } else if let Some((table, column)) = dropped_column(&statement) {
                 assert!(tables.entry(table).or_default().remove(&column), "{statement}");
+            } else if let Some((old, new)) = renamed_table(&statement) {
+                let columns = tables.remove(&old).unwrap_or_default();
+                tables.insert(new, columns);
+            } else if let Some(table) = dropped_table(&statement) {
+                tables.remove(&table);
             }
         }
     }
@@ -75,6 +80,17 @@ fn dropped_column(statement: &str) -> Option<(String, String)> {
     let rest = statement.to_ascii_lowercase();
     let (table, column) = rest.strip_prefix("alter table ")?.split_once(" drop column ")?;
     Some((table.trim_matches('"').to_owned(), column.split(' ').next()?.trim_matches('"').to_owned()))
+}
+
+fn renamed_table(statement: &str) -> Option<(String, String)> {
+    let rest = statement.to_ascii_lowercase();
+    let (old, new) = rest.strip_prefix("alter table ")?.split_once(" rename to ")?;
+    Some((old.trim_matches('"').to_owned(), new.trim_matches('"').to_owned()))
+}
+
+fn dropped_table(statement: &str) -> Option<String> {
+    let rest = statement.to_ascii_lowercase();
+    Some(rest.strip_prefix("drop table ")?.trim_matches('"').to_owned())
 }
 
 /// Splits at commas outside parentheses.
@@ -139,8 +155,10 @@ fn the_schema_parser_sees_tables_columns_and_additions() {
     let text = "-- a comment; with a semicolon\ncreate table things (\n id INTEGER PRIMARY KEY, -- why\n \
                 amount NUMERIC(10, 2) CHECK (amount > 0),\n PRIMARY KEY (id, amount)\n) STRICT;\n\
                 alter table things add column colour TEXT;\n\
-                alter table things add column size TEXT; alter table things drop column size;";
+                alter table things add column size TEXT; alter table things drop column size;\n\
+                CREATE TABLE old (a INTEGER); ALTER TABLE old RENAME TO older; DROP TABLE older;";
     let found = schema(&[("0001_a.sql".to_owned(), text.to_owned())]);
+    assert_eq!(found.len(), 1, "a table that was renamed and dropped is gone");
     let wanted = ["id", "amount", "colour"].map(str::to_owned);
     assert_eq!(found["things"], BTreeSet::from(wanted));
 }

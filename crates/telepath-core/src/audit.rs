@@ -57,6 +57,52 @@ named_enum! {
         AccountCreated = "account.created",
         /// The account was changed.
         AccountUpdated = "account.updated",
+        /// A user was created.
+        UserCreated = "user.created",
+        /// A user changed their name or settings.
+        UserUpdated = "user.updated",
+        /// A user was disabled; all of their sessions ended.
+        UserDisabled = "user.disabled",
+        /// A user may sign in again.
+        UserEnabled = "user.enabled",
+        /// A user became a member of the account.
+        UserAdded = "user.added",
+        /// A member has another role.
+        UserRoleChanged = "user.role_changed",
+        /// A user is no longer a member of the account.
+        UserRemoved = "user.removed",
+        /// A user has another password; their other sessions ended.
+        UserPasswordChanged = "user.password_changed",
+        /// A link was created with which a user sets a password.
+        UserPasswordLinkCreated = "user.password_link_created",
+        /// A user got a secret for an authenticator, and has not confirmed it yet.
+        UserSecondFactorEnrolled = "user.second_factor_enrolled",
+        /// A user confirmed a second factor, which is required from then on.
+        UserSecondFactorAdded = "user.second_factor_added",
+        /// A user has no second factor any more.
+        UserSecondFactorRemoved = "user.second_factor_removed",
+        /// A user has new recovery codes.
+        UserRecoveryCodesReplaced = "user.recovery_codes_replaced",
+        /// A user gave a recovery code in the place of the second factor.
+        UserRecoveryCodeUsed = "user.recovery_code_used",
+        /// Somebody was invited to the account.
+        InvitationCreated = "invitation.created",
+        /// An invitation was accepted.
+        InvitationAccepted = "invitation.accepted",
+        /// An invitation was revoked.
+        InvitationRevoked = "invitation.revoked",
+        /// A session was started.
+        SessionCreated = "session.created",
+        /// The user of a session proved again who they are.
+        SessionConfirmed = "session.confirmed",
+        /// A session works on this account, and worked on another.
+        SessionSwitched = "session.switched",
+        /// A session was ended.
+        SessionRevoked = "session.revoked",
+        /// Several sessions of a user were ended.
+        SessionsRevoked = "session.all_revoked",
+        /// A password or a code of a user was wrong.
+        SignInRefused = "session.refused",
         /// Somebody took note of an alert.
         AlertAcknowledged = "alert.acknowledged",
     }

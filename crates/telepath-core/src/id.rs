@@ -148,6 +148,12 @@ ids! {
     AccountId = "acct";
     /// A person who may sign in to the dashboard.
     UserId = "user";
+    /// A session of a user.
+    SessionId = "ses";
+    /// An invitation to an account.
+    InvitationId = "inv";
+    /// An attempt to sign in.
+    LoginAttemptId = "lgn";
     /// An API key's identity, which outlives each of its secrets.
     KeyId = "key";
     /// One secret of an API key.

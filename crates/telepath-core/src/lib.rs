@@ -30,6 +30,7 @@ pub mod scope;
 pub mod secret;
 pub mod trunk;
 pub mod usage;
+pub mod user;
 pub mod validation;
 pub mod vault;
 pub mod webhook;

@@ -12,12 +12,14 @@ use zeroize::Zeroizing;
 
 use crate::entropy::{Entropy, EntropyError, random_bytes};
 use crate::secret::{HashedKey, PlainKey, SecretText};
+use crate::user::{TokenHash, TokenPurpose};
 
 /// Domain separation of the derived keys (HKDF `info`, RFC 5869 section 2.3).
 const PEPPER_INFO: &[u8] = b"telepath/v1/api-key-pepper";
 const SEALING_INFO: &[u8] = b"telepath/v1/credential-sealing";
 const FINGERPRINT_INFO: &[u8] = b"telepath/v1/master-key-fingerprint";
 const SIP_NONCE_INFO: &[u8] = b"telepath/v1/sip-digest-nonce";
+const USER_TOKEN_INFO: &[u8] = b"telepath/v1/user-token";
 
 /// 32 secret bytes from which everything else is derived.
 pub struct MasterKey(Zeroizing<[u8; 32]>);
@@ -122,6 +124,7 @@ const HEADER: usize = 1 + 8 + NONCE_LEN;
 /// Everything that is done with the master key.
 pub struct Vault {
     pepper: hmac::Key,
+    user_tokens: hmac::Key,
     sealing: LessSafeKey,
     sealing_id: SealingKeyId,
     sip_nonce_secret: Zeroizing<[u8; 32]>,
@@ -138,10 +141,24 @@ impl Vault {
         id.copy_from_slice(&master.derive(FINGERPRINT_INFO)[..8]);
         Ok(Self {
             pepper: hmac::Key::new(hmac::HMAC_SHA256, master.derive(PEPPER_INFO).as_slice()),
+            user_tokens: hmac::Key::new(hmac::HMAC_SHA256, master.derive(USER_TOKEN_INFO).as_slice()),
             sealing: LessSafeKey::new(sealing.map_err(|_| InvalidMasterKey)?),
             sealing_id: SealingKeyId(id),
             sip_nonce_secret: master.derive(SIP_NONCE_INFO),
         })
+    }
+
+    /// HMAC-SHA-256 of a token of a user, for one purpose. The key is not in the database, so a stolen database alone does
+    /// not allow short codes to be guessed.
+    pub fn hash_token(&self, purpose: TokenPurpose, token: &str) -> TokenHash {
+        let mut context = hmac::Context::with_key(&self.user_tokens);
+        context.update(purpose.name().as_bytes());
+        // No purpose has this byte in its name.
+        context.update(&[0]);
+        context.update(token.as_bytes());
+        let mut hash = [0; 32];
+        hash.copy_from_slice(context.sign().as_ref());
+        TokenHash::from_bytes(hash)
     }
 
     /// HMAC-SHA-256 of an API key under the pepper.
@@ -256,6 +273,15 @@ mod tests {
         let (one, two) = (vault(), vault());
         assert_eq!(one.hash_key(&key), one.hash_key(&key));
         assert_ne!(one.hash_key(&key), two.hash_key(&key));
+    }
+
+    #[test]
+    fn token_hashes_depend_on_the_key_and_the_purpose() {
+        let (one, two) = (vault(), vault());
+        let hash = one.hash_token(TokenPurpose::Session, "token");
+        assert_eq!(hash, one.hash_token(TokenPurpose::Session, "token"));
+        assert_ne!(hash, one.hash_token(TokenPurpose::Invitation, "token"));
+        assert_ne!(hash, two.hash_token(TokenPurpose::Session, "token"));
     }
 
     #[test]

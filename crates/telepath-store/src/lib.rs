@@ -38,6 +38,7 @@ mod suite;
 mod trunk;
 mod upkeep;
 mod usage;
+mod user;
 mod webhook;
 
 pub use account::AccountChangeError;
@@ -66,4 +67,8 @@ pub use retention::{Expired, Retention};
 pub use store::Store;
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
 pub use usage::KeyUsage;
+pub use user::{
+    Acceptance, CreatedInvitation, CreatedUser, HashingError, NewInvitation, NewRecoveryCodes, NewSession,
+    NewUser, SignIn, SignInAttempt, SignedIn, StartedSession, TotpEnrolment, UserError,
+};
 pub use webhook::{WebhookChangeError, WebhookWithSecret};

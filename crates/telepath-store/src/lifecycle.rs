@@ -23,6 +23,7 @@ use crate::request_log::RequestLog;
 use crate::sql::{Connection, binds};
 use crate::sqlite::{self, SqliteBackend};
 use crate::store::Store;
+use crate::user::hashing::PasswordHashing;
 
 impl Store {
     /// Opens the database and loads the in-memory tables. SQLite is backed up and migrated first; a PostgreSQL
@@ -64,6 +65,7 @@ impl Store {
             alert_counters: Arc::default(),
             security_signals: SecuritySignals::default(),
             cluster,
+            password_hashing: PasswordHashing::default(),
             windows,
             watched_until: AtomicI64::default(),
             last_heartbeat: Arc::default(),

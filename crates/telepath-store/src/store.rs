@@ -21,6 +21,7 @@ use crate::key_table::KeyTable;
 use crate::limit::memory::AddressWindows;
 use crate::limit::shared::KeyWindows;
 use crate::request_log::RequestLog;
+use crate::user::hashing::PasswordHashing;
 
 /// An open database and its in-memory tables.
 pub struct Store {
@@ -33,6 +34,7 @@ pub struct Store {
     pub(crate) alert_counters: Arc<AlertCounters>,
     pub(crate) security_signals: SecuritySignals,
     pub(crate) cluster: Cluster,
+    pub(crate) password_hashing: PasswordHashing,
     pub(crate) windows: KeyWindows,
     /// Identifies this run of the store among all runs of the database.
     pub(crate) run: IdempotencyId,

@@ -18,11 +18,13 @@ mod requests;
 mod retention;
 mod rotation;
 mod server;
+mod sign_ins;
 mod trail;
 mod transactions;
 mod trunks;
 mod upgrade;
 mod usage;
+mod users;
 mod watches;
 mod webhooks;
 

@@ -18,6 +18,7 @@ use telepath_core::page::PageRequest;
 use telepath_core::secret::{HashedKey, PlainKey, SecretText};
 use telepath_core::trunk::AgentTarget;
 use telepath_core::vault::{MasterKey, Vault};
+use telepath_core::webhook::DisabledReason;
 
 use super::{Fixture, on, select};
 use crate::postgres::PostgresBackend;
@@ -262,10 +263,7 @@ async fn webhooks_sign(fixture: &Fixture, store: &Store, account: &Account, expe
         assert_eq!(webhook.id.to_string(), text(wanted, "id"));
         assert_eq!(webhook.description.as_deref(), wanted["description"].as_str());
         assert_eq!(webhook.status.name(), text(wanted, "status"));
-        assert_eq!(
-            webhook.disabled_reason.map(telepath_core::webhook::DisabledReason::name),
-            wanted["disabled_reason"].as_str()
-        );
+        assert_eq!(webhook.disabled_reason.map(DisabledReason::name), wanted["disabled_reason"].as_str());
     }
     for (id, secrets) in expected["webhook_secrets_without_prefix"].as_object().unwrap() {
         let mut db = store.backend.read().await.unwrap();

@@ -1,0 +1,140 @@
+//! What a member of an account may do.
+
+use std::str::FromStr;
+
+use crate::named::named_enum;
+use crate::scope::{Scope, ScopeSet};
+
+named_enum! {
+    /// The role of a member, the least powerful first. Each role may do everything that the one before it may.
+    #[derive(PartialOrd, Ord)]
+    pub enum Role {
+        /// Sees everything except secrets.
+        Viewer = "viewer",
+        /// Also changes trunks and webhooks, hangs up calls, and manages the keys they created.
+        Developer = "developer",
+        /// Also manages all keys, presets and alerts, and every member who is not an owner.
+        Admin = "admin",
+        /// Also manages owners, the account and its policies.
+        Owner = "owner",
+    }
+}
+
+/// The text names no role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be viewer, developer, admin or owner")]
+pub struct InvalidRole;
+
+impl Role {
+    /// One line for people.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Role::Viewer => "Sees everything except secrets; changes nothing.",
+            Role::Developer => {
+                "Also changes trunks and webhooks, hangs up calls, and manages the keys they created."
+            }
+            Role::Admin => "Also manages all keys, presets and alerts, and members who are not owners.",
+            Role::Owner => "Also manages owners, the account and its policies.",
+        }
+    }
+
+    /// The scopes of the role. Viewer and developer are explicit lists, so that a new scope reaches them only on purpose.
+    pub const fn scopes(self) -> ScopeSet {
+        match self {
+            Role::Viewer => ScopeSet::of(VIEWER),
+            Role::Developer => ScopeSet::of(DEVELOPER),
+            Role::Admin | Role::Owner => ScopeSet::all(),
+        }
+    }
+
+    /// Whether the role reaches keys that somebody else created.
+    pub const fn manages_all_keys(self) -> bool {
+        matches!(self, Role::Admin | Role::Owner)
+    }
+
+    /// Whether the role changes the account and its policies.
+    pub const fn manages_account(self) -> bool {
+        matches!(self, Role::Owner)
+    }
+
+    /// Whether a member with this role may invite, change, remove or sign out a member with the other role, and may give
+    /// that role.
+    pub const fn manages(self, other: Role) -> bool {
+        match self {
+            Role::Owner => true,
+            Role::Admin => !matches!(other, Role::Owner),
+            Role::Viewer | Role::Developer => false,
+        }
+    }
+}
+
+const VIEWER: &[Scope] = &[
+    Scope::TrunksRead,
+    Scope::CallsRead,
+    Scope::AnalyticsRead,
+    Scope::WebhooksRead,
+    Scope::KeysRead,
+    Scope::UsageRead,
+    Scope::AuditRead,
+];
+
+const DEVELOPER: &[Scope] = &[
+    Scope::TrunksRead,
+    Scope::TrunksWrite,
+    Scope::CallsRead,
+    Scope::CallsWrite,
+    Scope::AnalyticsRead,
+    Scope::WebhooksRead,
+    Scope::WebhooksWrite,
+    Scope::KeysRead,
+    Scope::KeysWrite,
+    Scope::UsageRead,
+    Scope::AuditRead,
+];
+
+impl FromStr for Role {
+    type Err = InvalidRole;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRole> {
+        Self::from_name(text).ok_or(InvalidRole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_covers_the_scopes_of_the_one_before() {
+        for pair in Role::ALL.windows(2) {
+            assert!(pair[1].scopes().covers(pair[0].scopes()), "{} and {}", pair[0], pair[1]);
+            assert!(pair[1] > pair[0]);
+        }
+    }
+
+    #[test]
+    fn a_viewer_has_every_read_scope_and_no_write_scope() {
+        for scope in Scope::ALL {
+            assert_eq!(Role::Viewer.scopes().allows(*scope), scope.name().ends_with(":read"), "{scope}");
+        }
+    }
+
+    #[test]
+    fn admins_manage_everybody_but_owners() {
+        for other in Role::ALL {
+            assert!(Role::Owner.manages(*other));
+            assert_eq!(Role::Admin.manages(*other), *other != Role::Owner);
+            assert!(!Role::Developer.manages(*other) && !Role::Viewer.manages(*other));
+        }
+        assert!(Role::Owner.manages_account() && !Role::Admin.manages_account());
+        assert!(Role::Admin.manages_all_keys() && !Role::Developer.manages_all_keys());
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for role in Role::ALL {
+            assert_eq!(role.name().parse(), Ok(*role));
+        }
+        assert_eq!("root".parse::<Role>(), Err(InvalidRole));
+    }
+}

@@ -1,0 +1,188 @@
+//! Users in the database. A user is global; what they may do is a membership of an account. Every change is audited in the
+//! chain of each account that it concerns, in its own transaction.
+//!
+//! Rows are locked in one order, so that two changes never wait for each other in a circle: invitation, user, accounts in
+//! the order of their ids, memberships, sessions.
+
+mod authority;
+mod change;
+mod expire;
+mod factor;
+pub(crate) mod hashing;
+mod invitation;
+mod link;
+mod member;
+mod password;
+mod row;
+mod session;
+mod sign_in;
+mod trail;
+
+use std::time::Duration;
+
+use telepath_core::audit::Origin;
+use telepath_core::id::{AccountId, UserId};
+use telepath_core::page::{Page, PageRequest};
+use telepath_core::user::{
+    Email, Member, Role, TokenHash, TokenPurpose, User, UserName, UserPatch, UserToken, WeakPassword,
+};
+
+use crate::error::StoreError;
+use crate::sql::binds;
+use crate::store::Store;
+
+use trail::Trail;
+
+pub use factor::{NewRecoveryCodes, TotpEnrolment};
+pub use hashing::HashingError;
+pub use invitation::{Acceptance, CreatedInvitation, NewInvitation};
+pub use session::{NewSession, SignedIn, StartedSession};
+pub use sign_in::{SignIn, SignInAttempt};
+
+/// A user to be created.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    pub email: Email,
+    pub name: UserName,
+    /// The role in the account that they become a member of.
+    pub role: Role,
+}
+
+/// A user with the link with which they set a password.
+#[derive(Debug)]
+pub struct CreatedUser {
+    pub member: Member,
+    /// The only time that it is seen.
+    pub link: UserToken,
+}
+
+/// Why something about users was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    #[error("there is no such user")]
+    NotFound,
+    #[error("there is no such session")]
+    SessionNotFound,
+    #[error("there is no such invitation")]
+    InvitationNotFound,
+    /// The link or code was used, replaced, or is too old, or never was one.
+    #[error("the link does not work any more")]
+    InvalidLink,
+    #[error("the e-mail address belongs to another user")]
+    EmailTaken,
+    #[error("the user is a member of the account already")]
+    AlreadyMember,
+    /// Nobody could manage the account without one.
+    #[error("the account needs an owner who is not disabled")]
+    LastOwner,
+    /// There is no chain in which the change could be audited, and nothing that the user could do.
+    #[error("the user is a member of no account")]
+    NoMembership,
+    #[error("the role of the caller does not allow this")]
+    Forbidden,
+    #[error("the user is disabled")]
+    Disabled,
+    /// There is as much of this as there may be.
+    #[error("there may be no more than {most} {what}")]
+    TooMany { what: &'static str, most: u32 },
+    #[error("the password {0}")]
+    WeakPassword(WeakPassword),
+    #[error("the current password is wrong")]
+    WrongPassword,
+    #[error("the code is wrong or was used before")]
+    WrongCode,
+    /// The user has no second factor that could be used, or has one already that would be replaced.
+    #[error("the second factor is not in the state that this needs")]
+    SecondFactorState,
+    /// Too many failures came before.
+    #[error("too many attempts; try again in {} s", .0.as_secs().max(1))]
+    Wait(Duration),
+    #[error(transparent)]
+    Hashing(#[from] HashingError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Creates a user as a member of an account, with a link for the first password. Only local administration creates
+    /// users this way; members invite.
+    pub async fn create_user(
+        &self,
+        account: AccountId,
+        new: NewUser,
+        origin: Origin,
+    ) -> Result<CreatedUser, UserError> {
+        let (link, hash) = self.new_token(TokenPurpose::PasswordLink)?;
+        let (trail, id) = (self.trail(origin), self.new_id(origin.at)?);
+        let create = change::Creation { account, id, new, link: hash };
+        let member = self.backend.write(move |db| Box::pin(change::create(db, trail, create))).await?;
+        Ok(CreatedUser { member, link })
+    }
+
+    /// Members of an account, the oldest first.
+    pub async fn list_members(
+        &self,
+        account: AccountId,
+        page: PageRequest,
+    ) -> Result<Page<Member>, StoreError> {
+        let mut db = self.backend.read().await?;
+        let sql = "SELECT count(*) AS total FROM memberships WHERE account_id = $1";
+        let total = db.fetch_one(sql, binds![account.to_string()]).await?.number("total")?;
+        Ok(Page { items: row::members(&mut db, account, page).await?, total })
+    }
+
+    /// A member of an account.
+    pub async fn get_member(&self, account: AccountId, user: UserId) -> Result<Option<Member>, StoreError> {
+        row::member(&mut self.backend.read().await?, account, user).await
+    }
+
+    /// A user, whatever accounts they are a member of.
+    pub async fn get_user(&self, user: UserId) -> Result<Option<User>, StoreError> {
+        row::user(&mut self.backend.read().await?, user).await
+    }
+
+    /// The user with an e-mail address.
+    pub async fn find_user(&self, email: &Email) -> Result<Option<User>, StoreError> {
+        row::by_email(&mut self.backend.read().await?, email).await
+    }
+
+    /// The accounts that a user is a member of, with the role in each, in the order of their ids.
+    pub async fn list_memberships(&self, user: UserId) -> Result<Vec<(AccountId, Role)>, StoreError> {
+        row::memberships(&mut self.backend.read().await?, user).await
+    }
+
+    /// Changes what users choose for themselves.
+    pub async fn update_user(
+        &self,
+        user: UserId,
+        patch: UserPatch,
+        origin: Origin,
+    ) -> Result<User, UserError> {
+        let trail = self.trail(origin);
+        self.backend.write(move |db| Box::pin(change::update(db, trail, user, patch))).await
+    }
+
+    /// Disables a user in all accounts and ends their sessions. One who is disabled already stays as they are. Only local
+    /// administration may, because a member of one account must not shut a user out of another.
+    pub async fn disable_user(&self, user: UserId, origin: Origin) -> Result<User, UserError> {
+        let trail = self.trail(origin);
+        self.backend.write(move |db| Box::pin(change::set_disabled(db, trail, user, true))).await
+    }
+
+    /// Lets a disabled user sign in again.
+    pub async fn enable_user(&self, user: UserId, origin: Origin) -> Result<User, UserError> {
+        let trail = self.trail(origin);
+        self.backend.write(move |db| Box::pin(change::set_disabled(db, trail, user, false))).await
+    }
+
+    fn trail(&self, origin: Origin) -> Trail {
+        Trail::new(self.context.clone(), origin)
+    }
+
+    /// A token to be shown once, and what is stored of it.
+    fn new_token(&self, purpose: TokenPurpose) -> Result<(UserToken, TokenHash), StoreError> {
+        let token = UserToken::generate(&*self.context.entropy)?;
+        let hash = self.context.vault.hash_token(purpose, token.expose());
+        Ok((token, hash))
+    }
+}

@@ -1,0 +1,70 @@
+//! What has ended is removed after a while: sessions, invitations, links and sign-in attempts.
+
+use std::time::Duration;
+
+use telepath_core::user::{MAX_LOGIN_ATTEMPTS, PERSISTENT_LIFETIME};
+
+use crate::error::StoreError;
+use crate::sql::{Connection, Value, binds};
+use crate::store::Store;
+
+/// How long what has ended is kept, so that people can look it up.
+const KEPT: Duration = Duration::from_hours(30 * 24);
+/// Rows of one transaction.
+const ROWS: i64 = 500;
+/// Transactions of one call; what is left then is left to the next.
+const ROUNDS: u32 = 200;
+
+impl Store {
+    /// Removes what is past its time; how many rows.
+    pub async fn expire_sign_ins(&self) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for _ in 0..ROUNDS {
+            let now = self.now();
+            let some = self.backend.write(move |db| Box::pin(expire_some(db, now))).await?;
+            removed += some;
+            if some == 0 {
+                break;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+async fn expire_some(db: &mut Connection, now: telepath_core::clock::Timestamp) -> Result<u64, StoreError> {
+    let ended = now.minus(KEPT);
+    // No session outlives this, however it ended.
+    let oldest = ended.minus(PERSISTENT_LIFETIME);
+    let steps: [(&'static str, Vec<Value>); 5] = [
+        (
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE last_seen_at < $1 \
+             OR revoked_at < $2 ORDER BY last_seen_at LIMIT $3)",
+            binds![oldest, ended, ROWS],
+        ),
+        (
+            "DELETE FROM invitations WHERE id IN \
+             (SELECT id FROM invitations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            binds![ended, ROWS],
+        ),
+        (
+            "DELETE FROM password_links WHERE user_id IN \
+             (SELECT user_id FROM password_links WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            binds![now, ROWS],
+        ),
+        (
+            "DELETE FROM login_attempts WHERE id IN \
+             (SELECT id FROM login_attempts WHERE at < $1 ORDER BY at LIMIT $2)",
+            binds![ended, ROWS],
+        ),
+        (
+            "DELETE FROM login_attempts WHERE id IN (SELECT id FROM login_attempts ORDER BY at LIMIT $1) \
+             AND (SELECT count(*) FROM login_attempts) >= $2",
+            binds![ROWS, i64::from(MAX_LOGIN_ATTEMPTS) + ROWS],
+        ),
+    ];
+    let mut removed = 0;
+    for (sql, values) in steps {
+        removed += db.execute(sql, values).await?;
+    }
+    Ok(removed)
+}

@@ -1,0 +1,148 @@
+//! Memberships: who belongs to an account, and with which role.
+
+use serde_json::json;
+use telepath_core::audit::{AuditAction, Origin};
+use telepath_core::id::{AccountId, UserId};
+use telepath_core::user::{MAX_MEMBERS, MAX_MEMBERSHIPS, Member, Role};
+
+use super::trail::{Trail, role_field};
+use super::{UserError, authority, row, session};
+use crate::sql::{Connection, binds, corrupt};
+use crate::store::Store;
+
+impl Store {
+    /// Makes a user a member of one more account. Only local administration may; members invite.
+    pub async fn add_member(
+        &self,
+        account: AccountId,
+        user: UserId,
+        role: Role,
+        origin: Origin,
+    ) -> Result<Member, UserError> {
+        let trail = self.trail(origin);
+        self.backend.write(move |db| Box::pin(add_existing(db, trail, account, user, role))).await
+    }
+
+    /// Gives a member another role. It counts from their next request on.
+    pub async fn set_role(
+        &self,
+        account: AccountId,
+        user: UserId,
+        role: Role,
+        origin: Origin,
+    ) -> Result<Member, UserError> {
+        let trail = self.trail(origin);
+        self.backend.write(move |db| Box::pin(set(db, trail, account, user, role))).await
+    }
+
+    /// Removes a member and ends their sessions on the account. The user stays, because keys and audit rows name them.
+    pub async fn remove_member(
+        &self,
+        account: AccountId,
+        user: UserId,
+        origin: Origin,
+    ) -> Result<(), UserError> {
+        let trail = self.trail(origin);
+        self.backend.write(move |db| Box::pin(remove(db, trail, account, user))).await
+    }
+}
+
+async fn add_existing(
+    db: &mut Connection,
+    trail: Trail,
+    account: AccountId,
+    user: UserId,
+    role: Role,
+) -> Result<Member, UserError> {
+    authority::require_local(trail.origin())?;
+    row::locked(db, user).await?;
+    add(db, &trail, account, user, role).await?;
+    read_back(db, account, user).await
+}
+
+/// Adds a membership of a user who is locked or was just inserted.
+pub(super) async fn add(
+    db: &mut Connection,
+    trail: &Trail,
+    account: AccountId,
+    user: UserId,
+    role: Role,
+) -> Result<(), UserError> {
+    lock_account(db, account).await?;
+    let sql = "SELECT count(*) AS total FROM memberships WHERE account_id = $1";
+    let members = db.fetch_one(sql, binds![account.to_string()]).await?.integer("total")?;
+    if members >= MAX_MEMBERS.into() {
+        return Err(UserError::TooMany { what: "members in an account", most: MAX_MEMBERS });
+    }
+    if row::memberships(db, user).await?.len() >= MAX_MEMBERSHIPS as usize {
+        return Err(UserError::TooMany { what: "accounts for a user", most: MAX_MEMBERSHIPS });
+    }
+    let sql = "INSERT INTO memberships (account_id, user_id, role, created_at) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (account_id, user_id) DO NOTHING";
+    let values = binds![account.to_string(), user.to_string(), role.name(), trail.at()];
+    if db.execute(sql, values).await? == 0 {
+        return Err(UserError::AlreadyMember);
+    }
+    Ok(trail.write(db, account, AuditAction::UserAdded, &user, (json!({}), role_field(role))).await?)
+}
+
+async fn set(
+    db: &mut Connection,
+    trail: Trail,
+    account: AccountId,
+    user: UserId,
+    role: Role,
+) -> Result<Member, UserError> {
+    lock_account(db, account).await?;
+    let old = row::role(db, account, user).await?.ok_or(UserError::NotFound)?;
+    authority::require_manages(db, account, trail.origin(), &[old, role]).await?;
+    if old != role {
+        if old == Role::Owner {
+            require_other_owner(db, account, user).await?;
+        }
+        let sql = "UPDATE memberships SET role = $3 WHERE account_id = $1 AND user_id = $2";
+        db.execute(sql, binds![account.to_string(), user.to_string(), role.name()]).await?;
+        let changes = (role_field(old), role_field(role));
+        trail.write(db, account, AuditAction::UserRoleChanged, &user, changes).await?;
+    }
+    read_back(db, account, user).await
+}
+
+async fn remove(
+    db: &mut Connection,
+    trail: Trail,
+    account: AccountId,
+    user: UserId,
+) -> Result<(), UserError> {
+    lock_account(db, account).await?;
+    let old = row::role(db, account, user).await?.ok_or(UserError::NotFound)?;
+    authority::require_manages(db, account, trail.origin(), &[old]).await?;
+    if old == Role::Owner {
+        require_other_owner(db, account, user).await?;
+    }
+    let sql = "DELETE FROM memberships WHERE account_id = $1 AND user_id = $2";
+    db.execute(sql, binds![account.to_string(), user.to_string()]).await?;
+    trail.write(db, account, AuditAction::UserRemoved, &user, (role_field(old), json!({}))).await?;
+    Ok(session::revoke_all(db, user, Some(account), trail.at()).await?)
+}
+
+/// Every change of an account's memberships locks its row first, so that two owners cannot demote each other at once.
+async fn lock_account(db: &mut Connection, account: AccountId) -> Result<(), UserError> {
+    let sql = "SELECT id FROM accounts WHERE id = $1";
+    db.fetch_locked(sql, binds![account.to_string()])
+        .await?
+        .map(drop)
+        .ok_or_else(|| corrupt("accounts.id").into())
+}
+
+/// A disabled owner does not count: they could not help anybody.
+async fn require_other_owner(db: &mut Connection, account: AccountId, user: UserId) -> Result<(), UserError> {
+    let sql = "SELECT count(*) AS total FROM memberships m JOIN users u ON u.id = m.user_id \
+               WHERE m.account_id = $1 AND m.role = 'owner' AND m.user_id <> $2 AND u.disabled_at IS NULL";
+    let others = db.fetch_one(sql, binds![account.to_string(), user.to_string()]).await?.integer("total")?;
+    if others > 0 { Ok(()) } else { Err(UserError::LastOwner) }
+}
+
+async fn read_back(db: &mut Connection, account: AccountId, user: UserId) -> Result<Member, UserError> {
+    Ok(row::member(db, account, user).await?.ok_or_else(|| corrupt("memberships.user_id"))?)
+}
