@@ -17,3 +17,4 @@ mod requests_command;
 mod revocation;
 mod shutdown;
 mod usage_command;
+mod users_command;

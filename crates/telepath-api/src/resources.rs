@@ -13,5 +13,6 @@ pub(crate) mod leaks;
 pub(crate) mod metrics;
 pub(crate) mod requests;
 pub(crate) mod trunks;
+pub(crate) mod users;
 pub(crate) mod webhooks;
 pub(crate) mod whoami;

@@ -9,7 +9,7 @@ use crate::endpoint::Endpoints;
 use crate::openapi;
 use crate::resources::{
     account, accounts, alerts, audit_events, calls, deliveries, health, key_presets, keys, leaks, metrics,
-    requests, trunks, webhooks, whoami,
+    requests, trunks, users, webhooks, whoami,
 };
 use crate::routes::{RouteConflict, RouteTable};
 use crate::state::AppState;
@@ -22,7 +22,8 @@ pub(crate) struct Routes {
     pub(crate) document: String,
 }
 
-/// Takes the routes from every resource.
+/// Takes the routes from every resource. Table and document hold the published ones: the routes below `/local` exist on the
+/// Unix socket only.
 pub(crate) fn routes() -> Result<Routes, RouteConflict> {
     let endpoints = Endpoints::with(OpenApiRouter::with_openapi(openapi::header()))
         .merge(whoami::endpoints())
@@ -47,5 +48,5 @@ pub(crate) fn routes() -> Result<Routes, RouteConflict> {
     openapi::complete(&mut document, &table);
     let mut text = format!("{document:#}");
     text.push('\n');
-    Ok(Routes { router, table, document: text })
+    Ok(Routes { router: router.merge(users::local_router()), table, document: text })
 }

@@ -54,6 +54,7 @@ mod settings;
 mod transport;
 mod trunks;
 mod trust;
+mod users;
 mod webhooks;
 mod whoami;
 
@@ -89,4 +90,5 @@ pub use telepath_core::patch::Patch;
 pub use telepath_core::secret::SecretText;
 pub use trunks::{RotatedSipPassword, TrunksQuery};
 pub use trust::Trust;
+pub use users::{NewUser, User, UserWithLink};
 pub use webhooks::DeliveriesQuery;

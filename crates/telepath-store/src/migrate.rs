@@ -41,7 +41,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     6 "0006_webhooks";
     7 "0007_alert_subjects";
     8 "0008_accounts";
-    8 "0009_users";
+    9 "0009_users";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -25,6 +25,7 @@ mod requests;
 mod serve;
 mod text;
 mod trunks;
+mod users;
 mod webhooks;
 
 use std::ffi::OsString;
@@ -87,6 +88,9 @@ enum Command {
     /// Manage webhooks and their deliveries
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
+    /// Manage users, their roles and their links
+    #[command(subcommand)]
+    Users(users::UsersCommand),
     /// Run a built-in agent
     #[command(subcommand)]
     Agent(agent::AgentCommand),
@@ -181,6 +185,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Accounts(command) => block_on(accounts::run(command)),
         Command::Alerts(command) => block_on(alerts::run(command)),
         Command::Trunks(command) => block_on(trunks::run(command)),
+        Command::Users(command) => block_on(users::run(command)),
         Command::Webhooks(command) => block_on(webhooks::run(command)),
         Command::Migrate(args) => block_on(migrate::run(args)),
     }

@@ -122,6 +122,7 @@ impl Server {
             tasks.spawn(workers::send_alert_emails(Arc::clone(&store), mailer, work.clone()));
         }
         tasks.spawn(workers::expire_deliveries(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::expire_sign_ins(Arc::clone(&store), work.clone()));
         tasks.spawn(deliveries::send(Arc::clone(&store), egress.with_own_lookups(), work.clone()));
         let clock = Arc::clone(store.clock());
         tasks.spawn(workers::renew_certificates(certificates, clock, hangups, work.clone()));

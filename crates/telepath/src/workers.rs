@@ -58,6 +58,11 @@ pub async fn expire_deliveries(store: Arc<Store>, stop: CancellationToken) {
     repeat("delete expired webhook deliveries", RETENTION_INTERVAL, stop, || store.purge_deliveries()).await;
 }
 
+/// Deletes ended sessions, invitations and links, and old sign-in attempts.
+pub async fn expire_sign_ins(store: Arc<Store>, stop: CancellationToken) {
+    repeat("delete expired sessions", RETENTION_INTERVAL, stop, || store.expire_sign_ins()).await;
+}
+
 /// Renews the local certificate in time, and reloads certificate files on SIGHUP.
 pub async fn renew_certificates(
     certificates: Arc<Certificates>,

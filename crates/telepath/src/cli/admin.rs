@@ -75,3 +75,14 @@ impl Admin {
         }
     }
 }
+
+/// Works with the API of a data folder and ends what was started for it, whatever the result.
+pub(crate) async fn with_admin<T>(
+    args: &CommonArgs,
+    work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let admin = Admin::open(args).await?;
+    let done = work(admin.client()).await;
+    admin.close().await;
+    done
+}

@@ -1,0 +1,266 @@
+//! `telepath users`: the people who may sign in, through local administration only.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use telepath_client::{NewUser, User, UserWithLink};
+use telepath_core::scope::Scope;
+use telepath_core::user::{MAX_MEMBERS, Role};
+
+use super::admin::with_admin;
+use super::arguments::CommonArgs;
+use super::{output, pages, text};
+use crate::exit::{Exit, Failure};
+
+/// The longest name and address that a line of the table has room for.
+const NAME: usize = 20;
+const EMAIL: usize = 34;
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  telepath users add ada@example.com --data-dir data --role owner --name 'Ada Lovelace'
+  telepath users add grace@example.com --data-dir data --role developer --json
+
+The link sets the first password, once, within 72 hours. The dashboard opens it.";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  telepath users list --data-dir data
+  telepath users list --data-dir data --json";
+
+const DISABLE_EXAMPLES: &str = "\
+Examples:
+  telepath users disable ada@example.com --data-dir data
+
+All sessions of the user end at once, in every account. Keys that the user created go on working.";
+
+const ENABLE_EXAMPLES: &str = "\
+Examples:
+  telepath users enable ada@example.com --data-dir data";
+
+const RESET_EXAMPLES: &str = "\
+Examples:
+  telepath users reset-password ada@example.com --data-dir data
+
+The link sets another password, once, within an hour. The old password works until then; all sessions end when the
+link is used.";
+
+const ROLES_EXAMPLES: &str = "\
+Examples:
+  telepath users roles
+  telepath users roles ada@example.com --data-dir data --set admin
+  telepath users roles ada@example.com --data-dir data --remove";
+
+/// What to do with users.
+#[derive(Debug, Subcommand)]
+pub(crate) enum UsersCommand {
+    /// Add a user to the account; a link for the first password is printed once
+    #[command(after_help = ADD_EXAMPLES)]
+    Add(AddArgs),
+    /// List the users of the account
+    #[command(after_help = LIST_EXAMPLES)]
+    List(ListArgs),
+    /// Disable a user and end their sessions
+    #[command(after_help = DISABLE_EXAMPLES)]
+    Disable(UserArgs),
+    /// Let a disabled user sign in again
+    #[command(after_help = ENABLE_EXAMPLES)]
+    Enable(UserArgs),
+    /// Print a link, once, with which a user sets another password
+    #[command(after_help = RESET_EXAMPLES)]
+    ResetPassword(UserArgs),
+    /// Show what each role may do, or change the role of a user
+    #[command(after_help = ROLES_EXAMPLES)]
+    Roles(RolesArgs),
+}
+
+/// Arguments of `users add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// E-mail address, which identifies the user on this server
+    email: String,
+    /// Name, 1 to 100 characters; the part of the address before the @ when omitted
+    #[arg(long)]
+    name: Option<String>,
+    /// Role in the account: viewer, developer, admin or owner
+    #[arg(long)]
+    role: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `users list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of commands about one user.
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// E-mail address or id of the user
+    user: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `users roles`.
+#[derive(Debug, Args)]
+pub(crate) struct RolesArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// E-mail address or id of the user whose role changes
+    user: Option<String>,
+    /// The new role: viewer, developer, admin or owner
+    #[arg(long, value_name = "ROLE", requires = "user", conflicts_with = "remove")]
+    set: Option<String>,
+    /// Remove the user from the account and end their sessions on it
+    #[arg(long, requires = "user")]
+    remove: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a command.
+pub(crate) async fn run(command: UsersCommand) -> Result<(), Failure> {
+    match command {
+        UsersCommand::Add(args) => add(args).await,
+        UsersCommand::List(args) => list(args).await,
+        UsersCommand::Disable(args) => {
+            let user = args.user.as_str();
+            let done = with_admin(&args.common, async |client| Ok(client.disable_user(user).await?)).await?;
+            changed(&done, args.json, "Disabled", "; all sessions have ended")
+        }
+        UsersCommand::Enable(args) => {
+            let user = args.user.as_str();
+            let done = with_admin(&args.common, async |client| Ok(client.enable_user(user).await?)).await?;
+            changed(&done, args.json, "Enabled", "")
+        }
+        UsersCommand::ResetPassword(args) => {
+            let user = args.user.as_str();
+            let made =
+                with_admin(&args.common, async |client| Ok(client.create_password_link(user).await?)).await?;
+            with_link(&made, args.json, "Password link for")
+        }
+        UsersCommand::Roles(args) => roles(args).await,
+    }
+}
+
+async fn add(args: AddArgs) -> Result<(), Failure> {
+    let new = NewUser { email: args.email, name: args.name, role: args.role };
+    let made = with_admin(&args.common, async |client| Ok(client.add_user(&new).await?)).await?;
+    with_link(&made, args.json, "Added user")
+}
+
+/// Prints a user with their link: the only time that it is seen.
+fn with_link(made: &UserWithLink, as_json: bool, what: &str) -> Result<(), Failure> {
+    let UserWithLink { user, link, link_expires_at } = made;
+    if as_json {
+        let mut value = object(user)?;
+        value["link"] = json!(link.expose());
+        value["link_expires_at"] = json!(link_expires_at);
+        return output::json(&value);
+    }
+    output::line(&format_args!("{what} {} ({}, {})", user.email, user.id, user.role))?;
+    output::line(&format_args!("  link      {}", link.expose()))?;
+    output::line(&format_args!("  works     once, until {link_expires_at}"))?;
+    output::line(
+        &"The link is not shown again. Open it at the address of the dashboard, such as https://HOST:8443.",
+    )
+}
+
+fn object(user: &User) -> Result<Value, Failure> {
+    serde_json::to_value(user).map_err(|error| Failure::doing("cannot write JSON", &error))
+}
+
+fn changed(user: &User, as_json: bool, what: &str, effect: &str) -> Result<(), Failure> {
+    if as_json {
+        return output::json(user);
+    }
+    output::line(&format_args!("{what} {} ({}){effect}", user.email, user.id))
+}
+
+async fn list(args: ListArgs) -> Result<(), Failure> {
+    let users = with_admin(&args.common, async |client| {
+        let most = usize::try_from(MAX_MEMBERS).unwrap_or(usize::MAX);
+        pages::by_offset(most, async |size, offset| client.list_users(size, offset).await).await
+    })
+    .await?
+    .items;
+    let empty = "No users. Add one with `telepath users add`.";
+    pages::print(&users, args.json, empty, HEAD, row)
+}
+
+const HEAD: [&str; 6] = ["ID", "E-MAIL", "NAME", "ROLE", "STATUS", "2FA"];
+
+fn row(user: &User) -> [String; 6] {
+    [
+        user.id.to_string(),
+        text::truncate(&user.email, EMAIL),
+        text::truncate(&user.name, NAME),
+        user.role.clone(),
+        user.status.clone(),
+        if user.second_factor { "yes" } else { "no" }.to_owned(),
+    ]
+}
+
+async fn roles(args: RolesArgs) -> Result<(), Failure> {
+    let Some(user) = args.user.as_deref() else { return describe(args.json) };
+    let role = match (args.set.as_deref(), args.remove) {
+        (Some(role), _) => Some(role),
+        (None, true) => None,
+        (None, false) => {
+            return Err(Failure::new(Exit::Usage, format!("nothing to change for {user}"))
+                .remedy("Pass --set ROLE or --remove."));
+        }
+    };
+    let done = with_admin(&args.common, async |client| Ok(client.set_user_role(user, role).await?)).await?;
+    match done {
+        Some(member) if args.json => output::json(&member),
+        Some(member) => output::line(&format_args!("{} ({}) is {}", member.email, member.id, member.role)),
+        None if args.json => output::json(&Value::Null),
+        None => output::line(&format_args!("Removed {user} from the account")),
+    }
+}
+
+/// What each role may do.
+fn describe(as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        let entry = |role: &Role| {
+            let scopes: Vec<_> = role.scopes().iter().map(Scope::name).collect();
+            json!({ "role": role.name(), "description": role.describe(), "scopes": scopes })
+        };
+        return output::json(&Role::ALL.iter().map(entry).collect::<Vec<_>>());
+    }
+    let rows: Vec<_> =
+        Role::ALL.iter().map(|role| vec![role.name().to_owned(), role.describe().to_owned()]).collect();
+    output::raw(output::table(&["ROLE", "MAY DO"], &rows).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_with_long_values_fits_a_terminal() {
+        let user: User = serde_json::from_value(json!({
+            "id": "user_01k9v1n2xrf6t8g3m5q7w9y0za", "role": "developer", "status": "disabled",
+            "email": "a.very.long.address.of.a.person@department.example.com",
+            "name": "A name that is far too long to be shown", "second_factor": true,
+            "created_at": "2026-01-31T12:00:00Z", "last_sign_in_at": null,
+        }))
+        .unwrap();
+        let shown = pages::table(&[user], HEAD, row);
+        assert!(shown.lines().all(|line| line.chars().count() <= 120), "{shown}");
+    }
+}
