@@ -18,5 +18,6 @@ pub mod requests;
 mod secret;
 pub mod text;
 pub mod trunks;
+pub mod users;
 pub mod webhooks;
 pub mod whoami;

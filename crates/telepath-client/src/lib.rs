@@ -78,6 +78,7 @@ pub use telepath_api_types::key_usage::{KeyUsage, KeyUsageAddress, KeyUsageBucke
 pub use telepath_api_types::keys::{CreateKey, Key, KeySecret, UpdateKey};
 pub use telepath_api_types::requests::LoggedRequest;
 pub use telepath_api_types::trunks::{CreateTrunk, CreatedTrunk, CredentialState, Trunk, UpdateTrunk};
+pub use telepath_api_types::users::{CreateUser, User, UserWithLink};
 pub use telepath_api_types::webhooks::{
     CreateWebhook, RecoveredDeliveries, UpdateWebhook, Webhook, WebhookWithSecret,
 };
@@ -90,5 +91,4 @@ pub use telepath_core::patch::Patch;
 pub use telepath_core::secret::SecretText;
 pub use trunks::{RotatedSipPassword, TrunksQuery};
 pub use trust::Trust;
-pub use users::{NewUser, User, UserWithLink};
 pub use webhooks::DeliveriesQuery;

@@ -1,15 +1,17 @@
 //! `/local/users`: users of the account, for the command line on the machine of the server. These routes exist on the Unix
-//! socket only and are no part of the published API: people manage each other in the dashboard, not with keys.
+//! socket only and are not part of the published API: people manage each other in the dashboard, not with keys.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use telepath_api_types::page::Pagination;
+use telepath_api_types::users::{CreateUser, UpdateUserRole, User, UserList, UserReference, UserWithLink};
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::UserId;
 use telepath_core::page::PageRequest;
+use telepath_core::secret::SecretText;
 use telepath_core::user::{
     Email, Member, PASSWORD_LINK_LIFETIME, Role, SETUP_LINK_LIFETIME, UserName, UserToken,
 };
@@ -19,11 +21,10 @@ use telepath_store::{HashingError, NewUser, UserError};
 use crate::auth::caller::{Caller, LocalCaller};
 use crate::error::ApiError;
 use crate::extract::json::StrictJson;
-use crate::extract::page::Pagination;
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::AppState;
 
-/// Where a link leads in the dashboard.
+/// The dashboard page that a link opens.
 const LINK_PATH: &str = "/password?code=";
 
 pub(crate) fn local_router() -> Router<AppState> {
@@ -33,50 +34,6 @@ pub(crate) fn local_router() -> Router<AppState> {
         .route("/local/users/enable", post(enable_user))
         .route("/local/users/password-link", post(create_password_link))
         .route("/local/users/role", post(set_role))
-}
-
-/// A member of the account.
-#[derive(Serialize)]
-struct UserBody {
-    id: UserId,
-    email: String,
-    name: String,
-    role: &'static str,
-    status: &'static str,
-    second_factor: bool,
-    created_at: Timestamp,
-    last_sign_in_at: Option<Timestamp>,
-}
-
-impl From<Member> for UserBody {
-    fn from(member: Member) -> Self {
-        let Member { user, role, .. } = member;
-        Self {
-            id: user.id,
-            email: user.email.to_string(),
-            name: user.name.as_str().to_owned(),
-            role: role.name(),
-            status: user.status().name(),
-            second_factor: user.has_second_factor,
-            created_at: user.created_at,
-            last_sign_in_at: user.last_sign_in_at,
-        }
-    }
-}
-
-/// A link that is shown once.
-#[derive(Serialize)]
-struct LinkBody {
-    user: UserBody,
-    /// Path and query, to be joined with the address of the dashboard.
-    link: String,
-    link_expires_at: Timestamp,
-}
-
-#[derive(Serialize)]
-struct UserList {
-    users: Vec<UserBody>,
-    pagination: Pagination,
 }
 
 /// Which part of the list.
@@ -95,55 +52,39 @@ async fn list_users(
     StrictQuery(ListQuery(page)): StrictQuery<ListQuery>,
 ) -> Result<Json<UserList>, ApiError> {
     let listed = state.store.list_members(caller.account, page).await?;
-    let pagination = Pagination::of(page, listed.total);
-    Ok(Json(UserList { users: listed.items.into_iter().map(UserBody::from).collect(), pagination }))
+    let pagination = Pagination::new(page, listed.total);
+    Ok(Json(UserList { users: listed.items.into_iter().map(User::from).collect(), pagination }))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AddUser {
-    email: Option<String>,
-    name: Option<String>,
-    role: Option<String>,
-}
-
-impl AddUser {
-    fn check(self) -> Result<NewUser, Invalid> {
-        let mut problems = Invalid::default();
-        let email = problems.require("email", self.email, |email| email.parse::<Email>());
-        // Without a name, the part of the address that usually is one.
-        let usual = email.as_ref().map(|email| email.local_part().to_owned());
-        let name = problems.require("name", self.name.or(usual), |name| UserName::check(&name));
-        let role = problems.require("role", self.role, |role| role.parse::<Role>());
-        match (email, name, role) {
-            (Some(email), Some(name), Some(role)) => Ok(NewUser { email, name, role }),
-            _ => Err(problems),
-        }
+/// Checks a request to create a user.
+fn checked(request: CreateUser) -> Result<NewUser, Invalid> {
+    let mut problems = Invalid::default();
+    let email = problems.require("email", request.email, |email| email.parse::<Email>());
+    let default_name = email.as_ref().map(|email| email.local_part().to_owned());
+    let name = problems.require("name", request.name.or(default_name), |name| UserName::check(&name));
+    let role = problems.require("role", request.role, |role| role.parse::<Role>());
+    match (email, name, role) {
+        (Some(email), Some(name), Some(role)) => Ok(NewUser { email, name, role }),
+        _ => Err(problems),
     }
 }
 
 async fn add_user(
     State(state): State<AppState>,
     LocalCaller(caller): LocalCaller,
-    StrictJson(draft): StrictJson<AddUser>,
-) -> Result<(StatusCode, Json<LinkBody>), ApiError> {
-    let created = state.store.create_user(caller.account, draft.check()?, caller.origin()).await?;
+    StrictJson(request): StrictJson<CreateUser>,
+) -> Result<(StatusCode, Json<UserWithLink>), ApiError> {
+    let created = state.store.create_user(caller.account, checked(request)?, caller.origin()).await?;
     let expires_at = caller.at.plus(SETUP_LINK_LIFETIME);
-    Ok((StatusCode::CREATED, Json(link_body(created.member, &created.link, expires_at))))
+    Ok((StatusCode::CREATED, Json(with_link(created.member, &created.link, expires_at))))
 }
 
-fn link_body(member: Member, token: &UserToken, link_expires_at: Timestamp) -> LinkBody {
-    LinkBody { user: member.into(), link: format!("{LINK_PATH}{}", token.expose()), link_expires_at }
+fn with_link(member: Member, token: &UserToken, link_expires_at: Timestamp) -> UserWithLink {
+    let link = SecretText::new(format!("{LINK_PATH}{}", token.expose()));
+    UserWithLink { user: member.into(), link, link_expires_at }
 }
 
-/// The id or the e-mail address of a user.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WhichUser {
-    user: String,
-}
-
-/// Finds a user by id or address. A user of other accounts only is not found.
+/// Finds a member of the account by id or email address.
 async fn find(state: &AppState, caller: &Caller, text: &str) -> Result<Member, ApiError> {
     let id = match text.parse::<UserId>() {
         Ok(id) => Some(id),
@@ -156,14 +97,14 @@ async fn find(state: &AppState, caller: &Caller, text: &str) -> Result<Member, A
         Some(id) => state.store.get_member(caller.account, id).await?,
         None => None,
     };
-    member.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "There is no such user in this account"))
+    member.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "The account has no such user"))
 }
 
 async fn disable_user(
     State(state): State<AppState>,
     LocalCaller(caller): LocalCaller,
-    StrictJson(which): StrictJson<WhichUser>,
-) -> Result<Json<UserBody>, ApiError> {
+    StrictJson(which): StrictJson<UserReference>,
+) -> Result<Json<User>, ApiError> {
     let member = find(&state, &caller, &which.user).await?;
     let user = state.store.disable_user(member.user.id, caller.origin()).await?;
     Ok(Json(Member { user, ..member }.into()))
@@ -172,8 +113,8 @@ async fn disable_user(
 async fn enable_user(
     State(state): State<AppState>,
     LocalCaller(caller): LocalCaller,
-    StrictJson(which): StrictJson<WhichUser>,
-) -> Result<Json<UserBody>, ApiError> {
+    StrictJson(which): StrictJson<UserReference>,
+) -> Result<Json<User>, ApiError> {
     let member = find(&state, &caller, &which.user).await?;
     let user = state.store.enable_user(member.user.id, caller.origin()).await?;
     Ok(Json(Member { user, ..member }.into()))
@@ -182,26 +123,18 @@ async fn enable_user(
 async fn create_password_link(
     State(state): State<AppState>,
     LocalCaller(caller): LocalCaller,
-    StrictJson(which): StrictJson<WhichUser>,
-) -> Result<Json<LinkBody>, ApiError> {
+    StrictJson(which): StrictJson<UserReference>,
+) -> Result<Json<UserWithLink>, ApiError> {
     let member = find(&state, &caller, &which.user).await?;
     let token = state.store.create_password_link(member.user.id, caller.origin()).await?;
-    Ok(Json(link_body(member, &token, caller.at.plus(PASSWORD_LINK_LIFETIME))))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SetRole {
-    user: String,
-    /// `null` removes the user from the account.
-    role: Option<String>,
+    Ok(Json(with_link(member, &token, caller.at.plus(PASSWORD_LINK_LIFETIME))))
 }
 
 async fn set_role(
     State(state): State<AppState>,
     LocalCaller(caller): LocalCaller,
-    StrictJson(change): StrictJson<SetRole>,
-) -> Result<Json<Option<UserBody>>, ApiError> {
+    StrictJson(change): StrictJson<UpdateUserRole>,
+) -> Result<Json<Option<User>>, ApiError> {
     let member = find(&state, &caller, &change.user).await?;
     let (account, user, origin) = (caller.account, member.user.id, caller.origin());
     let Some(role) = change.role else {

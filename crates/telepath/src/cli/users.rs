@@ -1,8 +1,8 @@
-//! `telepath users`: the people who may sign in, through local administration only.
+//! `telepath users`: manages the users who sign in to the dashboard, through local administration only.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use telepath_client::{NewUser, User, UserWithLink};
+use telepath_client::{CreateUser, User, UserWithLink};
 use telepath_core::scope::Scope;
 use telepath_core::user::{MAX_MEMBERS, Role};
 
@@ -11,7 +11,7 @@ use super::arguments::CommonArgs;
 use super::{output, pages, text};
 use crate::exit::{Exit, Failure};
 
-/// The longest name and address that a line of the table has room for.
+/// The widths of the name and address columns.
 const NAME: usize = 20;
 const EMAIL: usize = 34;
 
@@ -31,7 +31,7 @@ const DISABLE_EXAMPLES: &str = "\
 Examples:
   telepath users disable ada@example.com --data-dir data
 
-All sessions of the user end at once, in every account. Keys that the user created go on working.";
+All sessions of the user end at once, in every account. Keys that the user created keep working.";
 
 const ENABLE_EXAMPLES: &str = "\
 Examples:
@@ -41,7 +41,7 @@ const RESET_EXAMPLES: &str = "\
 Examples:
   telepath users reset-password ada@example.com --data-dir data
 
-The link sets another password, once, within an hour. The old password works until then; all sessions end when the
+The link sets a new password, once, within an hour. The old password works until then; all sessions end when the
 link is used.";
 
 const ROLES_EXAMPLES: &str = "\
@@ -50,7 +50,7 @@ Examples:
   telepath users roles ada@example.com --data-dir data --set admin
   telepath users roles ada@example.com --data-dir data --remove";
 
-/// What to do with users.
+/// Subcommands of `users`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
     /// Add a user to the account; a link for the first password is printed once
@@ -62,13 +62,13 @@ pub(crate) enum UsersCommand {
     /// Disable a user and end their sessions
     #[command(after_help = DISABLE_EXAMPLES)]
     Disable(UserArgs),
-    /// Let a disabled user sign in again
+    /// Enable a disabled user
     #[command(after_help = ENABLE_EXAMPLES)]
     Enable(UserArgs),
-    /// Print a link, once, with which a user sets another password
+    /// Create a one-use link that sets a new password
     #[command(after_help = RESET_EXAMPLES)]
     ResetPassword(UserArgs),
-    /// Show what each role may do, or change the role of a user
+    /// Show the scopes of each role, or change the role of a user
     #[command(after_help = ROLES_EXAMPLES)]
     Roles(RolesArgs),
 }
@@ -78,9 +78,9 @@ pub(crate) enum UsersCommand {
 pub(crate) struct AddArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// E-mail address, which identifies the user on this server
+    /// Email address, which identifies the user on this server
     email: String,
-    /// Name, 1 to 100 characters; the part of the address before the @ when omitted
+    /// Name, 1 to 100 characters; defaults to the part of the address before the @
     #[arg(long)]
     name: Option<String>,
     /// Role in the account: viewer, developer, admin or owner
@@ -106,7 +106,7 @@ pub(crate) struct ListArgs {
 pub(crate) struct UserArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// E-mail address or id of the user
+    /// Email address or id of the user
     user: String,
     /// Print one JSON object
     #[arg(long)]
@@ -118,7 +118,7 @@ pub(crate) struct UserArgs {
 pub(crate) struct RolesArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// E-mail address or id of the user whose role changes
+    /// Email address or id of the user whose role changes
     user: Option<String>,
     /// The new role: viewer, developer, admin or owner
     #[arg(long, value_name = "ROLE", requires = "user", conflicts_with = "remove")]
@@ -157,12 +157,12 @@ pub(crate) async fn run(command: UsersCommand) -> Result<(), Failure> {
 }
 
 async fn add(args: AddArgs) -> Result<(), Failure> {
-    let new = NewUser { email: args.email, name: args.name, role: args.role };
+    let new = CreateUser { email: Some(args.email), name: args.name, role: Some(args.role) };
     let made = with_admin(&args.common, async |client| Ok(client.add_user(&new).await?)).await?;
     with_link(&made, args.json, "Added user")
 }
 
-/// Prints a user with their link: the only time that it is seen.
+/// Prints a user with their link, which is shown only here.
 fn with_link(made: &UserWithLink, as_json: bool, what: &str) -> Result<(), Failure> {
     let UserWithLink { user, link, link_expires_at } = made;
     if as_json {
@@ -173,14 +173,14 @@ fn with_link(made: &UserWithLink, as_json: bool, what: &str) -> Result<(), Failu
     }
     output::line(&format_args!("{what} {} ({}, {})", user.email, user.id, user.role))?;
     output::line(&format_args!("  link      {}", link.expose()))?;
-    output::line(&format_args!("  works     once, until {link_expires_at}"))?;
+    output::line(&format_args!("  expires   {link_expires_at}"))?;
     output::line(
-        &"The link is not shown again. Open it at the address of the dashboard, such as https://HOST:8443.",
+        &"The link works once and is not shown again. Open it at the address of the dashboard, such as https://HOST:8443.",
     )
 }
 
 fn object(user: &User) -> Result<Value, Failure> {
-    serde_json::to_value(user).map_err(|error| Failure::doing("cannot write JSON", &error))
+    serde_json::to_value(user).map_err(|error| Failure::doing("could not write JSON", &error))
 }
 
 fn changed(user: &User, as_json: bool, what: &str, effect: &str) -> Result<(), Failure> {
@@ -201,7 +201,7 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     pages::print(&users, args.json, empty, HEAD, row)
 }
 
-const HEAD: [&str; 6] = ["ID", "E-MAIL", "NAME", "ROLE", "STATUS", "2FA"];
+const HEAD: [&str; 6] = ["ID", "EMAIL", "NAME", "ROLE", "STATUS", "2FA"];
 
 fn row(user: &User) -> [String; 6] {
     [
