@@ -18,7 +18,7 @@ use telepath_core::user::{
 use telepath_core::validation::Invalid;
 use telepath_store::{HashingError, NewUser, UserError};
 
-use crate::auth::caller::{Caller, LocalCaller};
+use crate::auth::caller::{Caller, LocalAdministration};
 use crate::error::ApiError;
 use crate::extract::json::StrictJson;
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
@@ -48,7 +48,7 @@ impl QueryForm for ListQuery {
 
 async fn list_users(
     State(state): State<AppState>,
-    LocalCaller(caller): LocalCaller,
+    LocalAdministration { caller }: LocalAdministration,
     StrictQuery(ListQuery(page)): StrictQuery<ListQuery>,
 ) -> Result<Json<UserList>, ApiError> {
     let listed = state.store.list_members(caller.account, page).await?;
@@ -71,7 +71,7 @@ fn checked(request: CreateUser) -> Result<NewUser, Invalid> {
 
 async fn add_user(
     State(state): State<AppState>,
-    LocalCaller(caller): LocalCaller,
+    LocalAdministration { caller }: LocalAdministration,
     StrictJson(request): StrictJson<CreateUser>,
 ) -> Result<(StatusCode, Json<UserWithLink>), ApiError> {
     let created = state.store.create_user(caller.account, checked(request)?, caller.origin()).await?;
@@ -102,7 +102,7 @@ async fn find(state: &AppState, caller: &Caller, text: &str) -> Result<Member, A
 
 async fn disable_user(
     State(state): State<AppState>,
-    LocalCaller(caller): LocalCaller,
+    LocalAdministration { caller }: LocalAdministration,
     StrictJson(which): StrictJson<UserReference>,
 ) -> Result<Json<User>, ApiError> {
     let member = find(&state, &caller, &which.user).await?;
@@ -112,7 +112,7 @@ async fn disable_user(
 
 async fn enable_user(
     State(state): State<AppState>,
-    LocalCaller(caller): LocalCaller,
+    LocalAdministration { caller }: LocalAdministration,
     StrictJson(which): StrictJson<UserReference>,
 ) -> Result<Json<User>, ApiError> {
     let member = find(&state, &caller, &which.user).await?;
@@ -122,7 +122,7 @@ async fn enable_user(
 
 async fn create_password_link(
     State(state): State<AppState>,
-    LocalCaller(caller): LocalCaller,
+    LocalAdministration { caller }: LocalAdministration,
     StrictJson(which): StrictJson<UserReference>,
 ) -> Result<Json<UserWithLink>, ApiError> {
     let member = find(&state, &caller, &which.user).await?;
@@ -132,7 +132,7 @@ async fn create_password_link(
 
 async fn set_role(
     State(state): State<AppState>,
-    LocalCaller(caller): LocalCaller,
+    LocalAdministration { caller }: LocalAdministration,
     StrictJson(change): StrictJson<UpdateUserRole>,
 ) -> Result<Json<Option<User>>, ApiError> {
     let member = find(&state, &caller, &change.user).await?;

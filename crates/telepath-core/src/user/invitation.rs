@@ -66,7 +66,7 @@ mod tests {
             account: AccountId::from_bytes([2; 16]),
             email: "ada@example.com".parse().unwrap(),
             role: Role::Viewer,
-            invited_by: Actor::Local,
+            invited_by: Actor::Local { uid: Some(0) },
             created_at: now,
             expires_at: now.plus(INVITATION_LIFETIME),
             accepted_at: None,

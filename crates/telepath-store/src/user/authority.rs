@@ -16,7 +16,7 @@ pub(super) async fn require_manages(
     roles: &[Role],
 ) -> Result<(), UserError> {
     let caller = match origin.actor {
-        Actor::Local | Actor::System => return Ok(()),
+        Actor::Local { .. } | Actor::System => return Ok(()),
         Actor::Key(_) => return Err(UserError::Forbidden),
         Actor::User(id) => id,
     };
@@ -29,7 +29,7 @@ pub(super) async fn require_manages(
 /// Refuses everybody but local administration and the server itself: what is asked for reaches beyond one account.
 pub(super) const fn require_local(origin: Origin) -> Result<(), UserError> {
     match origin.actor {
-        Actor::Local | Actor::System => Ok(()),
+        Actor::Local { .. } | Actor::System => Ok(()),
         Actor::Key(_) | Actor::User(_) => Err(UserError::Forbidden),
     }
 }
