@@ -1,4 +1,4 @@
-//! Every error code of the API in one closed table: its status, who is to blame, whether trying again helps, its cause
+//! Every error code of the API in one closed table: its status, whose fault it is, whether trying again helps, its cause
 //! and its remedy. The mapping to HTTP, the OpenAPI document and the reference page all come from here.
 
 use crate::named::named_enum;
@@ -32,7 +32,7 @@ macro_rules! error_codes {
                 match self { $(ErrorCode::$variant => $status,)+ }
             }
 
-            /// Who is to blame.
+            /// Whose fault it is.
             pub const fn blame(self) -> Blame {
                 match self { $(ErrorCode::$variant => Blame::$blame,)+ }
             }

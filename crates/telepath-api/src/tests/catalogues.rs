@@ -37,18 +37,18 @@ fn the_errors_reference_is_generated_from_the_table() {
         the header\n`X-Request-Id` and in the server's log. *Try again* says whether the same request may succeed later \
         without being changed.\n\n\
         This page is made from the code's own table.\n\n\
-        | code | status | cause | remedy | to blame | try again |\n|---|---|---|---|---|---|\n"
+        | code | status | cause | remedy | fault | try again |\n|---|---|---|---|---|---|\n"
         .to_owned();
     for code in ErrorCode::ALL {
-        let blame = match code.blame() {
-            Blame::Caller => "the caller",
-            Blame::Carrier => "the carrier",
-            Blame::Agent => "the agent",
-            Blame::Us => "the server",
+        let fault = match code.blame() {
+            Blame::Caller => "client",
+            Blame::Carrier => "carrier",
+            Blame::Agent => "agent",
+            Blame::Us => "server",
         };
         let retry = if code.retry() { "yes" } else { "no" };
         let (status, cause, remedy) = (code.status(), code.cause(), code.remedy());
-        writeln!(text, "| `{code}` | {status} | {cause} | {remedy} | {blame} | {retry} |").unwrap();
+        writeln!(text, "| `{code}` | {status} | {cause} | {remedy} | {fault} | {retry} |").unwrap();
     }
     hold("../../docs/reference/errors.md", &text);
 }
