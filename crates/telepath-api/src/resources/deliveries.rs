@@ -39,11 +39,11 @@ pub(crate) fn delivery_body(record: DeliveryRecord) -> Delivery {
         next_attempt_at: record.next_at,
         created_at: record.created_at,
         finished_at: record.finished_at,
-        attempts: record.tried.into_iter().map(attempt_body).collect(),
+        attempts: record.tried.iter().map(attempt_body).collect(),
     }
 }
 
-fn attempt_body(attempt: AttemptRecord) -> DeliveryAttempt {
+fn attempt_body(attempt: &AttemptRecord) -> DeliveryAttempt {
     DeliveryAttempt {
         number: attempt.number,
         at: attempt.at,

@@ -1,4 +1,4 @@
-//! What a member of an account may do.
+//! The roles of an account's members.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use crate::named::named_enum;
 use crate::scope::{Scope, ScopeSet};
 
 named_enum! {
-    /// The role of a member, the least powerful first. Each role may do everything that the one before it may.
+    /// The role of a member, the least powerful first. Each role includes the ones before it.
     #[derive(PartialOrd, Ord)]
     pub enum Role {
         /// Sees everything except secrets.
@@ -26,7 +26,7 @@ named_enum! {
 pub struct InvalidRole;
 
 impl Role {
-    /// One line for people.
+    /// A description in one line.
     pub const fn describe(self) -> &'static str {
         match self {
             Role::Viewer => "Sees everything except secrets; changes nothing.",
@@ -38,16 +38,17 @@ impl Role {
         }
     }
 
-    /// The scopes of the role. Viewer and developer are explicit lists, so that a new scope reaches them only on purpose.
+    /// The scopes of the role. All but the owner's are explicit lists, so that a new scope is never added to one by accident.
     pub const fn scopes(self) -> ScopeSet {
         match self {
             Role::Viewer => ScopeSet::of(VIEWER),
             Role::Developer => ScopeSet::of(DEVELOPER),
-            Role::Admin | Role::Owner => ScopeSet::all(),
+            Role::Admin => ScopeSet::of(ADMIN),
+            Role::Owner => ScopeSet::all(),
         }
     }
 
-    /// Whether the role reaches keys that somebody else created.
+    /// Whether the role manages keys that others created.
     pub const fn manages_all_keys(self) -> bool {
         matches!(self, Role::Admin | Role::Owner)
     }
@@ -57,7 +58,7 @@ impl Role {
         matches!(self, Role::Owner)
     }
 
-    /// Whether a member with this role may invite, change, remove or sign out a member with the other role, and may give
+    /// Whether a member with this role can invite, change, remove or sign out a member with the other role, and can assign
     /// that role.
     pub const fn manages(self, other: Role) -> bool {
         match self {
@@ -76,6 +77,7 @@ const VIEWER: &[Scope] = &[
     Scope::KeysRead,
     Scope::UsageRead,
     Scope::AuditRead,
+    Scope::AccountRead,
 ];
 
 const DEVELOPER: &[Scope] = &[
@@ -90,6 +92,23 @@ const DEVELOPER: &[Scope] = &[
     Scope::KeysWrite,
     Scope::UsageRead,
     Scope::AuditRead,
+    Scope::AccountRead,
+];
+
+/// Every scope except `account:write`: only owners change the account and its policies.
+const ADMIN: &[Scope] = &[
+    Scope::TrunksRead,
+    Scope::TrunksWrite,
+    Scope::CallsRead,
+    Scope::CallsWrite,
+    Scope::AnalyticsRead,
+    Scope::WebhooksRead,
+    Scope::WebhooksWrite,
+    Scope::KeysRead,
+    Scope::KeysWrite,
+    Scope::UsageRead,
+    Scope::AuditRead,
+    Scope::AccountRead,
 ];
 
 impl FromStr for Role {
@@ -120,7 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn admins_manage_everybody_but_owners() {
+    fn only_an_owner_can_change_the_account() {
+        for role in Role::ALL {
+            assert_eq!(role.scopes().allows(Scope::AccountWrite), *role == Role::Owner, "{role}");
+        }
+    }
+
+    #[test]
+    fn admins_manage_every_role_except_owners() {
         for other in Role::ALL {
             assert!(Role::Owner.manages(*other));
             assert_eq!(Role::Admin.manages(*other), *other != Role::Owner);

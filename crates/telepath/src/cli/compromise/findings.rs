@@ -185,13 +185,13 @@ mod tests {
             .enumerate()
             .map(|(number, used)| {
                 json!({"id": format!("sec_0000000000000000000000000{number}"), "masked": format!("masked-{number}"),
-                    "created_at": "2026-01-31T12:00:00Z", "last_used_at": used, "last_used_ip": "192.0.2.1"})
+                    "status": if number == 0 { "current" } else { "grace" }, "created_at": "2026-01-31T12:00:00Z", "last_used_at": used, "last_used_ip": "192.0.2.1"})
             })
             .collect();
         serde_json::from_value(json!({"id": "key_01k9v1n2xrf6t8g3m5q7w9y0za", "name": "App", "preset": "custom",
             "scopes": [], "rate_limit_per_minute": 1, "allowed_ips": [], "status": status, "expires_at": null,
-            "created_at": "2026-01-31T12:00:00Z", "last_used_at": null, "revoked_at": null, "revoke_reason": null,
-            "secrets": secrets}))
+            "created_at": "2026-01-31T12:00:00Z", "created_by": "local", "last_used_at": null, "request_count": 0,
+            "error_count": 0, "revoked_at": null, "revoke_reason": null, "secrets": secrets}))
         .unwrap()
     }
 
@@ -231,6 +231,7 @@ mod tests {
         let trunk = |held: Value| -> Trunk {
             serde_json::from_value(json!({"id": "conn_01k9v1n2xrf6t8g3m5q7w9y0za", "name": "Support",
                 "status": "active", "ai_provider": "openai", "sip_username": "s", "sip_endpoint": "sip:s@h",
+                "agent_protocol": "telepath.v1", "inbound_numbers": [], "allowed_ips": [], "codecs": [], "metadata": {},
                 "openai_api_key": held, "created_at": NOW, "updated_at": NOW}))
             .unwrap()
         };

@@ -90,7 +90,7 @@ mod tests {
             "preset": "development", "scopes": [], "rate_limit_per_minute": 60_000, "allowed_ips": [],
             "status": "expiring", "expires_at": "2027-01-16T08:00:00Z", "created_at": "2026-01-31T12:00:00Z",
             "last_used_at": "2026-01-31T12:00:00Z", "request_count": 12_345_678, "error_count": 123_456,
-            "revoked_at": null, "revoke_reason": null,
+            "revoked_at": null, "revoke_reason": null, "created_by": "local", "secrets": [],
         }))
         .unwrap();
         let now = Timestamp::from_unix_seconds(1_800_000_000);
