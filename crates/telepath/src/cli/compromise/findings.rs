@@ -232,6 +232,7 @@ mod tests {
             serde_json::from_value(json!({"id": "conn_01k9v1n2xrf6t8g3m5q7w9y0za", "name": "Support",
                 "status": "active", "ai_provider": "openai", "sip_username": "s", "sip_endpoint": "sip:s@h",
                 "agent_protocol": "telepath.v1", "inbound_numbers": [], "allowed_ips": [], "codecs": [], "metadata": {},
+                "metrics": {"calls_today": 0, "success_rate": null, "avg_latency_ms": null},
                 "openai_api_key": held, "created_at": NOW, "updated_at": NOW}))
             .unwrap()
         };
