@@ -191,7 +191,7 @@ fn parse_limit(requests: u32) -> Result<RateLimit, &'static str> {
     RateLimit::per_minute(requests).ok_or("must be at least 1")
 }
 
-/// Who did something, as it stands in the audit trail and in `created_by`.
+/// The actor of a change, as recorded in the audit trail and in `created_by`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     /// A caller of the API.
@@ -200,7 +200,7 @@ pub enum Actor {
     User(UserId),
     /// A command with access to the data directory; written as `local` or `local:UID`.
     Local {
-        /// The user id of the calling process, if the system told it.
+        /// The user id of the calling process, if the operating system reports it.
         uid: Option<u32>,
     },
     /// The server itself.

@@ -1,6 +1,6 @@
-//! Alerts: what is unusual about the use of a key, or needs somebody's attention before it is too late. The rules are
-//! pure: they are given figures and the time, and say which alerts are due. Whether one is really raised is decided
-//! where it is stored, because only there it is known how long ago the last one was.
+//! Alerts: unusual use of a key, and conditions that need attention soon. The rules are pure functions from measurements
+//! and time to due alerts. The store decides whether a due alert is raised, because only the store knows when the last
+//! one was.
 
 mod life;
 mod mail;
@@ -53,7 +53,7 @@ rules! {
     IdleAwake = "idle_awake", Warning, "The key is used again after a long time.";
     DeadKeyUsed = "dead_key_used", Warning, "A revoked, expired or replaced secret is still in use.";
     SeenInClear = "seen_in_clear", Critical, "The key was sent over a connection that others can read.";
-    LeakReported = "leak_reported", Critical, "Somebody who holds the key reported that it leaked.";
+    LeakReported = "leak_reported", Critical, "A holder of the key reported that it leaked.";
     Expiring = "expiring", Info, "The key expires soon.";
     Unused = "unused", Info, "The key has not been used for a long time.";
     WebhookFailing = "webhook_failing", Warning, "Every delivery to a webhook has failed for days; it will be disabled.";
@@ -65,15 +65,15 @@ named_enum! {
     pub enum Severity {
         /// Good to know.
         Info = "info",
-        /// Somebody should look at it today.
+        /// It needs attention today.
         Warning = "warning",
-        /// The key must be taken for lost.
+        /// Treat the key as compromised.
         Critical = "critical",
     }
 }
 
-/// An alert that is due. It is raised unless one of the same rule, subject and occasion was raised too
-/// short a time ago.
+/// An alert that is due. It is raised unless one with the same rule, subject and occasion was raised within the
+/// cooldown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewAlert {
     /// What it is about.
@@ -116,17 +116,17 @@ impl NewAlert {
     }
 }
 
-/// Something seen on the way of a request that is worth an alert. It is noted without waiting and looked at later.
+/// An observation during a request that is worth an alert. It is queued without blocking and evaluated later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecuritySignal {
-    /// A secret of this key was shown that must not be used any more (or not yet).
+    /// A request used a secret of this key that is no longer valid, or not yet.
     DeadKeyUsed {
-        /// Whose secret.
+        /// The key that the secret belongs to.
         key: KeyId,
         /// From where.
         address: std::net::IpAddr,
     },
-    /// This key was sent in clear.
+    /// This key was sent in cleartext.
     SeenInClear {
         /// Which.
         key: KeyId,
@@ -162,21 +162,21 @@ impl SecuritySignal {
 }
 
 named_enum! {
-    /// Whether somebody has taken note of an alert.
+    /// Whether an alert is acknowledged.
     pub enum AlertStatus {
-        /// Nobody yet.
+        /// Not acknowledged yet.
         Open = "open",
-        /// Somebody has.
+        /// Acknowledged by a user or key.
         Acknowledged = "acknowledged",
     }
 }
 
-/// When and by whom an alert was taken note of.
+/// When and by whom an alert was acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acknowledgement {
     /// When.
     pub at: Timestamp,
-    /// By whom.
+    /// The actor that acknowledged it.
     pub by: Actor,
 }
 
@@ -199,7 +199,7 @@ pub struct Alert {
     pub figures: Map<String, Value>,
     /// When.
     pub raised_at: Timestamp,
-    /// Who has taken note of it.
+    /// The acknowledgement, if any.
     pub acknowledged: Option<Acknowledgement>,
 }
 

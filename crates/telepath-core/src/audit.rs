@@ -13,7 +13,7 @@ use crate::named::named_enum;
 named_enum! {
     /// What was done. The names are those of the API.
     pub enum AuditAction {
-        /// A key was made.
+        /// A key was created.
         KeyCreated = "key.created",
         /// A key's rights, limit, addresses, name or expiry were changed.
         KeyUpdated = "key.updated",
@@ -27,7 +27,7 @@ named_enum! {
         PresetUpdated = "key_preset.updated",
         /// A preset is again the one that is built in.
         PresetReset = "key_preset.reset",
-        /// A trunk was made.
+        /// A trunk was created.
         TrunkCreated = "trunk.created",
         /// A trunk was changed.
         TrunkUpdated = "trunk.updated",
@@ -37,7 +37,7 @@ named_enum! {
         TrunkPasswordRotated = "trunk.sip_password_rotated",
         /// A live call was hung up by request.
         CallHangupRequested = "call.hangup_requested",
-        /// A webhook endpoint was made.
+        /// A webhook endpoint was created.
         WebhookCreated = "webhook.created",
         /// A webhook endpoint was changed.
         WebhookUpdated = "webhook.updated",
@@ -47,13 +47,13 @@ named_enum! {
         WebhookSecretRotated = "webhook.secret_rotated",
         /// A webhook endpoint was given up by the server.
         WebhookDisabled = "webhook.disabled",
-        /// A test delivery was asked for.
+        /// A test delivery was requested.
         WebhookTested = "webhook.tested",
-        /// Failed deliveries of an endpoint were asked for again.
+        /// Failed deliveries of an endpoint were retried.
         WebhookRecovered = "webhook.recovered",
-        /// One delivery was asked for again.
+        /// One delivery was retried.
         DeliveryRepeated = "delivery.repeated",
-        /// The account was made.
+        /// The account was created.
         AccountCreated = "account.created",
         /// The account was changed.
         AccountUpdated = "account.updated",
@@ -85,7 +85,7 @@ named_enum! {
         UserRecoveryCodesReplaced = "user.recovery_codes_replaced",
         /// A user gave a recovery code in the place of the second factor.
         UserRecoveryCodeUsed = "user.recovery_code_used",
-        /// Somebody was invited to the account.
+        /// A user was invited to the account.
         InvitationCreated = "invitation.created",
         /// An invitation was accepted.
         InvitationAccepted = "invitation.accepted",
@@ -103,7 +103,7 @@ named_enum! {
         SessionsRevoked = "session.all_revoked",
         /// A password or a code of a user was wrong.
         SignInRefused = "session.refused",
-        /// Somebody took note of an alert.
+        /// An alert was acknowledged.
         AlertAcknowledged = "alert.acknowledged",
     }
 }
@@ -123,7 +123,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Whoever has access to the data folder.
+    /// Local administration: a process with access to the data folder.
     pub const fn local(at: Timestamp) -> Self {
         Self { actor: Actor::Local { uid: None }, address: None, at, idempotency: None }
     }
@@ -139,7 +139,7 @@ impl Origin {
 pub struct AuditEntry {
     /// Its id.
     pub id: AuditId,
-    /// Whose trail.
+    /// The account that the trail belongs to.
     pub account_id: AccountId,
     /// Who, from where, when.
     pub origin: Origin,

@@ -1,5 +1,5 @@
-//! What is kept of a SIP password: the two HA1 values that digest authentication needs (RFC 7616 section 3.4.2), one for
-//! each algorithm that carriers speak. The password itself is never stored.
+//! The stored form of a SIP password: the two HA1 values that digest authentication needs (RFC 7616 section 3.4.2), one for
+//! each algorithm that carriers support. The password itself is never stored.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use crate::secret::SecretText;
 /// The protection space of every trunk (RFC 7616 section 3.3). It is part of each HA1, so it can never change.
 pub const SIP_REALM: &str = "telepath";
 
-/// HA1 = H(username ":" realm ":" password) under MD5 and under SHA-256. As good as the password to whoever wants to
-/// place calls with it, so it has no printable content.
+/// HA1 = H(username ":" realm ":" password) under MD5 and under SHA-256. They are as sensitive as the password,
+/// because they suffice to place calls, so `Debug` prints no content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DigestHashes {
     md5: Zeroizing<[u8; 16]>,

@@ -1,9 +1,9 @@
-//! Where unpredictable bytes come from. A seam of one method, so that ids and secrets can be made from a known seed in
+//! The source of random bytes. A trait with one method, so that ids and secrets can be generated from a known seed in
 //! a test and from the operating system's generator everywhere else.
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 
-/// The operating system refused to give random bytes; nothing secret can be made until it does.
+/// The operating system returned no random bytes; no secret can be generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the system's random generator failed")]
 pub struct EntropyError;

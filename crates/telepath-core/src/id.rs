@@ -35,7 +35,7 @@ pub trait Id: Copy + Ord + fmt::Display + FromStr<Err = InvalidId> {
         encode(*self.as_bytes())
     }
 
-    /// A new id that sorts after all made in earlier milliseconds.
+    /// Creates an id that sorts after all ids of earlier milliseconds.
     fn generate(now: Timestamp, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let random = random_bytes::<10>(entropy)?;
         let ms = u64::try_from(now.unix_ms()).unwrap_or(0);
@@ -188,7 +188,7 @@ mod tests {
     use crate::entropy::SystemEntropy;
 
     #[test]
-    fn text_round_trips_and_other_kinds_are_refused() {
+    fn text_round_trips_and_ids_of_other_kinds_are_rejected() {
         let id =
             KeyId::generate(Timestamp::from_unix_seconds(1_800_000_000), &SystemEntropy::default()).unwrap();
         let text = id.to_string();

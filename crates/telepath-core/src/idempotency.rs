@@ -1,5 +1,5 @@
-//! Requests that are carried out once however often they are sent: what a key for that looks like, what makes two requests
-//! the same, what is kept of an answer, and what becomes of an attempt that finds another one before it.
+//! Idempotent requests: the form of an `Idempotency-Key`, the hash that identifies a request, the part of a response that
+//! is kept, and the decision about a request whose key was used before.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use serde_json::Value;
 
 use crate::clock::Timestamp;
 
-/// How long an answer is kept.
+/// How long a response is kept.
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
-/// The largest answer in bytes that is kept.
+/// The largest response body that is kept, in bytes.
 pub const MAX_KEPT_BODY: usize = 64 * 1024;
-/// The most answers that are kept for one caller; of more, the oldest are forgotten before their time.
+/// The most responses that are kept for one caller; beyond it the oldest are deleted early.
 pub const MAX_KEPT_PER_CALLER: u32 = 100_000;
-/// An attempt that has not ended within this time is taken for broken off. No request is given as much.
+/// An attempt that takes longer is treated as aborted. The request timeout is shorter.
 pub const ATTEMPT_WITHIN: Duration = Duration::from_mins(1);
 
 /// The longest key.
 const MAX_KEY: usize = 255;
-/// Members of answers that are shown once and never kept.
+/// Response members that are shown once and never kept.
 const SHOWN_ONCE: [&str; 3] = ["secret", "sip_password", "signing_secret"];
-/// The member that stands in for them.
+/// The member that replaces them.
 const WITHHELD: &str = "secret_withheld";
 
-/// SHA-256 of what a caller sent as `Idempotency-Key`; the text itself is nobody's business.
+/// SHA-256 of the `Idempotency-Key` header. The text itself is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyKey([u8; 32]);
 
@@ -93,12 +93,12 @@ pub struct KeptAnswer {
     pub status: u16,
     /// The header `Location`.
     pub location: Option<String>,
-    /// The JSON text without what is shown once; empty when there was no body.
+    /// The JSON text without the members that are shown once; empty without a body.
     pub body: String,
 }
 
 impl KeptAnswer {
-    /// What is kept of an answer; `None` when it is too large or no JSON, so that nothing can be kept of it.
+    /// The part of a response that is kept; `None` if the body is too large or not JSON.
     pub fn of(status: u16, location: Option<String>, body: &[u8]) -> Option<Self> {
         if body.is_empty() {
             return Some(Self { status, location, body: String::new() });
@@ -112,7 +112,7 @@ impl KeptAnswer {
     }
 }
 
-/// Takes out what is shown once, and says so where it stood.
+/// Removes the members that are shown once and marks the removal.
 fn withhold(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -128,49 +128,49 @@ fn withhold(value: &mut Value) {
     }
 }
 
-/// How far an attempt has come.
+/// The progress of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// It has not ended, as far as is known.
     Running,
-    /// It has ended with this answer.
+    /// It ended with this response.
     Done(KeptAnswer),
-    /// It was carried out, and its answer cannot be given again.
+    /// It was executed, but its response is not available.
     Lost,
 }
 
-/// An attempt that came before.
+/// An earlier attempt with the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// Of which request.
+    /// The hash of its request.
     pub request: RequestHash,
     /// When it began.
     pub since: Timestamp,
-    /// How far it has come.
+    /// Its progress.
     pub progress: Progress,
-    /// What it has changed, if it has.
+    /// The resource that it changed, if any.
     pub target: Option<String>,
-    /// Whether whoever made it is certainly gone.
+    /// Whether the node that ran it is certainly gone.
     pub orphaned: bool,
 }
 
-/// What becomes of an attempt that finds another one before it.
+/// The decision about an attempt whose key was used by an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The answer of the other is given again.
+    /// Replay the response of the earlier one.
     Replay(KeptAnswer),
-    /// The other was another request.
+    /// The earlier one was a different request.
     Reused,
-    /// The other is still running.
+    /// The earlier one is still running.
     InUse,
-    /// The other was carried out on this target, and its answer is not known.
+    /// The earlier one was executed on this resource, but its response is not known.
     Lost(Option<String>),
-    /// The other broke off before it changed anything, so this one may.
+    /// The earlier one aborted before any change, so this one may run.
     TakeOver,
 }
 
 impl Attempt {
-    /// Judges a new attempt of a request with the same key.
+    /// Decides about a new attempt with the same key.
     pub fn judge(self, request: RequestHash, now: Timestamp) -> Verdict {
         if self.request != request {
             return Verdict::Reused;
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_a_request_counts() {
+    fn the_request_hash_covers_every_part_of_the_request() {
         let base = RequestHash::of("POST", "/v1/keys", b"{}");
         assert_eq!(base, RequestHash::of("POST", "/v1/keys", b"{}"));
         for other in [
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_once_is_not_kept_and_its_absence_is_told() {
+    fn members_shown_once_are_withheld_and_marked() {
         let body = br#"{"id":"a","secret":"sk_live_x","keys":[{"sip_password":"p","n":1},{"n":2}]}"#;
         let kept = KeptAnswer::of(201, None, body).unwrap();
         let kept: Value = serde_json::from_str(&kept.body).unwrap();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_is_repeated_only_when_nothing_came_of_it() {
+    fn only_an_attempt_without_effect_is_taken_over() {
         const START: Timestamp = Timestamp::from_unix_seconds(1_000);
         let request = RequestHash::of("POST", "/", b"");
         let attempt = |progress, target: Option<&str>, orphaned| Attempt {

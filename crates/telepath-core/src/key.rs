@@ -45,14 +45,14 @@ named_enum! {
     }
 }
 
-/// When, by whom and why a key was withdrawn.
+/// When, by whom and why a key was revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
     /// When.
     pub at: Timestamp,
-    /// By whom.
+    /// The actor that revoked it.
     pub by: Actor,
-    /// Why, in the words of whoever did it.
+    /// The reason that the actor gave.
     pub reason: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub struct SecretRecord {
     pub id: SecretId,
     /// The few characters that may be shown.
     pub mask: KeyMask,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it stops working; `None` for the newest secret.
     pub expires_at: Option<Timestamp>,
@@ -85,11 +85,11 @@ pub struct SecretRecord {
 pub struct KeyRecord {
     /// Its id.
     pub id: KeyId,
-    /// Whose key.
+    /// The account that owns it.
     pub account_id: AccountId,
     /// What people call it, 1–100 characters.
     pub name: String,
-    /// The bundle it was made from.
+    /// The preset it was created from.
     pub preset: Preset,
     /// What it may do.
     pub scopes: ScopeSet,
@@ -101,9 +101,9 @@ pub struct KeyRecord {
     pub expires_at: Option<Timestamp>,
     /// Not before this.
     pub not_before: Option<Timestamp>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// By whom.
+    /// The actor that revoked it.
     pub created_by: Actor,
     /// Its last use.
     pub last_use: Option<LastUse>,
@@ -142,9 +142,9 @@ impl KeyRecord {
 pub struct KeyFilter {
     /// Only keys in this state.
     pub status: Option<KeyStatus>,
-    /// Only keys made from this preset.
+    /// Only keys created from this preset.
     pub preset: Option<Preset>,
-    /// Only keys that were not used for this many days (never used counts from when it was made).
+    /// Only keys that were not used for this many days. An unused key counts from its creation.
     pub idle_days: Option<u32>,
     /// Only keys that expire before this moment.
     pub expires_before: Option<Timestamp>,

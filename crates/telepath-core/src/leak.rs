@@ -1,4 +1,4 @@
-//! Keys that others have found: reports by whoever holds one, and the signed lists of the public secret-scanning partner
+//! Leaked keys: reports by holders of a key, and the signed lists of the public secret-scanning partner
 //! program. The signature is ECDSA on P-256 with SHA-256 over the body as it came (FIPS 186-5), in ASN.1 form.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
@@ -25,7 +25,7 @@ const P256_HEAD: [u8; 26] = [
 /// An uncompressed point: 4 and two coordinates.
 const P256_POINT: usize = 65;
 
-/// A report of secrets that are not secret any more, not yet checked.
+/// An unchecked report of leaked secrets.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct LeakReportDraft {
@@ -34,7 +34,7 @@ pub struct LeakReportDraft {
 }
 
 impl LeakReportDraft {
-    /// Checks the number; what the secrets are is nobody's business but the look-up's.
+    /// Checks the number of secrets. Their content is only checked by the lookup.
     pub fn check(self) -> Result<Vec<SecretText>, Invalid> {
         let mut problems = Invalid::default();
         let secrets = problems.require("secrets", self.secrets, |secrets| {
@@ -72,7 +72,7 @@ impl FoundSecret {
     }
 }
 
-/// A partner's text made fit to be kept: short, printable, and not if it looks like a key.
+/// Sanitizes a partner's text for storage: shortened, printable, and replaced if it looks like a key.
 fn excerpt(text: &str) -> String {
     if text.contains("sk_") {
         return "…".to_owned();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_named_key_over_the_very_body_verifies() {
+    fn a_signature_verifies_only_with_the_named_key_and_the_exact_body() {
         let (signer, stranger) = (pair(), pair());
         let keys = SigningKeys::parse(&file(&signer)).unwrap();
         let signature = STANDARD.encode(signer.sign(&SystemRandom::new(), b"[]").unwrap());

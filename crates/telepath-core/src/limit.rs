@@ -1,4 +1,4 @@
-//! The exact fixed window that the rate-limit headers describe: a count per minute that starts anew at a known second.
+//! The exact fixed window that the rate-limit headers describe: a count per minute that resets at a known second.
 //!
 //! Windows are aligned per key by a phase taken from the key's id, so that not all clients come back in the same second.
 //! The count belongs to the key and not to the limit's value: changing the limit keeps what was used.
@@ -71,7 +71,7 @@ impl WindowState {
     }
 }
 
-/// Whether a request found room in its window.
+/// Whether a request is within the limit of its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Take {
     /// Counted; the state already includes this request.
@@ -88,19 +88,19 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window as somebody else counted it.
+    /// A window counted elsewhere.
     pub const fn counted(start: i64, used: u32) -> Self {
         Self { start, used }
     }
 
-    /// Takes over what somebody else counted where it is more: a later window, or a higher count of the same one.
+    /// Merges a count from elsewhere: the later window wins, and within the same window the higher count.
     pub fn learn(&mut self, other: Self) {
         if (other.start, other.used) > (self.start, self.used) {
             *self = other;
         }
     }
 
-    /// Counts one request if there is room.
+    /// Counts one request if it is within the limit.
     pub fn take(&mut self, limit: RateLimit, phase: Phase, now: Timestamp) -> Take {
         self.roll(phase, now);
         if self.used >= limit.get() {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_runs_backward_frees_nothing() {
+    fn a_clock_moving_backwards_does_not_reset_the_window() {
         let mut window = Window::default();
         for _ in 0..3 {
             let _ = window.take(LIMIT, Phase(0), at(61));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_the_stated_seconds_is_always_enough() {
+    fn a_retry_after_the_stated_seconds_is_admitted() {
         let state = WindowState { limit: LIMIT, remaining: 0, reset: 1_700_000_100 };
         assert_eq!(state.seconds_until_reset(Timestamp::from_unix_ms(1_700_000_099_999)), 1);
         assert_eq!(state.seconds_until_reset(Timestamp::from_unix_ms(1_700_000_098_999)), 2);

@@ -2,7 +2,7 @@
 
 /// The largest page.
 pub const MAX_LIMIT: u32 = 100;
-/// The size of a page when none was asked for.
+/// The default page size.
 pub const DEFAULT_LIMIT: u32 = 20;
 
 /// Which part of a list is wanted; always within bounds.
@@ -35,7 +35,7 @@ impl Default for PageRequest {
     }
 }
 
-/// One page of a list that grows without bound, with the place from which the next page goes on.
+/// One page of a list that grows without bound, with the cursor of the next page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CursorPage<T, Id> {
     /// The page.

@@ -1,5 +1,5 @@
-//! What a partial update says about an optional member: leave it, take it away, or set it. JSON tells the three apart as
-//! left out, `null` and a value (RFC 7396), which an `Option` cannot.
+//! A change of an optional member in a partial update: keep, clear or set. In JSON these are an absent member, `null` and
+//! a value (RFC 7396), which an `Option` cannot distinguish.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn left_out_null_and_value_are_three_things() {
+    fn absent_null_and_value_are_distinguished() {
         let member = |json: &str| serde_json::from_str::<Member>(json).unwrap().member;
         assert_eq!(member("{}"), Patch::Keep);
         assert_eq!(member(r#"{"member":null}"#), Patch::Clear);

@@ -64,6 +64,6 @@ pub trait LiveCalls: Send + Sync + 'static {
     /// Asks a live call to end. `false` when the call is not live here.
     fn hang_up(&self, call: CallId, reason: DisconnectReason) -> bool;
 
-    /// Asks all live calls of a trunk to end; how many were asked.
+    /// Requests the end of all live calls of a trunk. Returns their number.
     fn hang_up_trunk(&self, trunk: TrunkId, reason: DisconnectReason) -> usize;
 }

@@ -1,4 +1,4 @@
-//! The request log: what is kept of each answered request of a known key. Requests are encoded together into segments
+//! The request log: one entry for each answered request of a known key. Requests are encoded together into segments
 //! that explain themselves ([`segment`]), so that an old log can be read by a newer program. What a caller sent is kept
 //! only as short plain text that cannot hold a key ([`text`]).
 
@@ -17,7 +17,7 @@ use crate::named::named_enum;
 use crate::secret::HashedKey;
 
 named_enum! {
-    /// The methods that the log tells apart.
+    /// The methods that the log distinguishes.
     /// Request log segments store a method as its position in this list, so new methods go to the end.
     pub enum RequestMethod {
         /// `GET`
@@ -46,7 +46,7 @@ impl RequestMethod {
     }
 }
 
-/// Enough of a secret's hash to tell a key's secrets apart, and too little to be of any other use.
+/// A prefix of a secret's hash, long enough to distinguish the secrets of a key and too short for any other use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SecretMark(pub [u8; 8]);
 
@@ -61,7 +61,7 @@ impl SecretMark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteNumber(pub u16);
 
-/// What is the same of a request in memory, in a segment and when it is shown.
+/// The facts of a request that have the same form in memory, in a segment and in responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestFacts {
     /// When the request arrived.
@@ -85,7 +85,7 @@ pub struct RequestFacts {
 /// A request that was just answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered<'a> {
-    /// Whose key it was.
+    /// The account of the key.
     pub account: AccountId,
     /// Its id.
     pub id: RequestId,
@@ -110,10 +110,10 @@ pub struct RequestRecord {
     pub facts: RequestFacts,
     /// The path of its route, with `{id}` for what differs.
     pub route: Option<String>,
-    /// Its path, made fit to be shown.
+    /// The path, sanitized.
     pub path: String,
     /// The name of the error that it was answered with.
     pub error: Option<String>,
-    /// What it called itself, made fit to be shown.
+    /// The `User-Agent` header, sanitized.
     pub user_agent: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Secrets as types. A [`PlainKey`] is an API key in the clear, a [`HashedKey`] is what is kept of it, and a
+//! Secrets as types. A [`PlainKey`] is an API key in plain text, a [`HashedKey`] is its stored form, and a
 //! [`SecretText`] is any other secret text. None of them can be printed by accident: their `Debug` shows no content and
 //! they have no `Display`.
 
@@ -87,7 +87,7 @@ impl PlainKey {
         if self.0.starts_with(b"sk_test_") { KeyMode::Test } else { KeyMode::Live }
     }
 
-    /// Hands out the secret. Called once in a key's life: in the answer that made it.
+    /// Reveals the secret. Called once: for the response that creates the key.
     pub fn reveal(&self) -> SecretText {
         SecretText::new(String::from_utf8_lossy(&self.0).into_owned())
     }
@@ -131,7 +131,7 @@ impl KeyMask {
     }
 }
 
-/// What is kept of an API key: HMAC-SHA-256 under the server's pepper. Equality takes constant time.
+/// The stored form of an API key: HMAC-SHA-256 under the server's pepper. Equality takes constant time.
 #[derive(Clone, Copy)]
 pub struct HashedKey([u8; 32]);
 
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn every_single_character_change_is_noticed_by_form_or_checksum() {
+    fn every_single_character_change_fails_the_format_or_checksum() {
         let secret = fresh().reveal();
         for place in 0..KEY_LENGTH {
             let mut bytes = secret.expose().as_bytes().to_vec();

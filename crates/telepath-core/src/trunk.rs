@@ -19,7 +19,7 @@ use crate::named::named_enum;
 use crate::secret::SecretText;
 
 named_enum! {
-    /// Whose AI agent answers.
+    /// The provider of the AI agent.
     pub enum AiProvider {
         /// OpenAI Realtime.
         OpenAi = "openai",
@@ -127,13 +127,13 @@ pub struct TrunkSettings {
 pub struct Trunk {
     /// Its id.
     pub id: TrunkId,
-    /// Whose trunk.
+    /// The account that owns it.
     pub account_id: AccountId,
     /// What people call it.
     pub name: String,
     /// Whether it takes calls.
     pub status: TrunkStatus,
-    /// Whose agent answers.
+    /// The provider of the AI agent.
     pub ai_provider: AiProvider,
     /// How a custom agent is spoken to.
     pub agent_protocol: AgentProtocol,
@@ -145,7 +145,7 @@ pub struct Trunk {
     pub settings: TrunkSettings,
     /// The credentials that are set.
     pub credentials: BTreeMap<CredentialField, CredentialState>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,

@@ -10,7 +10,7 @@ pub use totals::{BucketKey, BucketSum, KeyTotals, PARTS, Totals};
 use crate::clock::Timestamp;
 use crate::named::named_enum;
 
-/// The route of buckets of what is no route.
+/// The route name of requests that match no route.
 pub const UNMATCHED: &str = "unmatched";
 /// The most addresses that are kept of a key; the ones not seen for longest go.
 pub const MAX_ADDRESSES: usize = 256;

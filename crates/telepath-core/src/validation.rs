@@ -1,7 +1,7 @@
 //! Checking of input from outside. Raw drafts (what a body or a command line said) are turned into checked types; every
 //! problem found on the way is collected, so that a caller learns of all of them at once.
 
-/// One thing that is wrong with one member of the input.
+/// One problem with one member of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// The member as the caller wrote it, such as `allowed_ips[2]`.

@@ -82,7 +82,7 @@ impl fmt::Debug for SealingKeyId {
     }
 }
 
-/// A sealed secret as it stands in the database: version, key id, nonce, then AES-256-GCM cipher text with its tag.
+/// An encrypted secret as stored in the database: version, key id, nonce, then AES-256-GCM cipher text with its tag.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(Vec<u8>);
 

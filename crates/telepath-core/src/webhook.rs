@@ -29,7 +29,7 @@ pub const MAX_WEBHOOKS: u32 = 500;
 pub const DEFAULT_IN_FLIGHT: u32 = 10;
 /// The most deliveries under way to one endpoint.
 pub const MAX_IN_FLIGHT: u32 = 100;
-/// How long a replaced secret signs too when nobody says, in seconds.
+/// The default time for which a replaced secret also signs, in seconds.
 pub const DEFAULT_GRACE_SECONDS: u32 = 86_400;
 /// The longest that a replaced secret may sign too, in seconds.
 pub const MAX_GRACE_SECONDS: u32 = 604_800;
@@ -104,7 +104,7 @@ impl Subscription {
 pub struct Webhook {
     /// Its id.
     pub id: WebhookId,
-    /// Whose it is.
+    /// The account that owns it.
     pub account_id: AccountId,
     /// Where events go.
     pub url: WebhookUrl,
@@ -124,7 +124,7 @@ pub struct Webhook {
     pub health: Health,
     /// The public halves of the keys that sign now, the newest first; empty for a shared secret.
     pub public_keys: Vec<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
@@ -146,7 +146,7 @@ mod tests {
         assert!(some.wants(EventKind::CallEnded, Some(mine)));
         assert!(!some.wants(EventKind::CallEnded, Some(other)));
         assert!(!some.wants(EventKind::CallStarted, Some(mine)));
-        assert!(some.wants(EventKind::KeyRevoked, None), "what is about no trunk passes");
+        assert!(some.wants(EventKind::KeyRevoked, None), "events without a trunk pass");
         assert!("call.ended,nothing".parse::<EventFilter>().is_err());
     }
 }

@@ -1,9 +1,9 @@
-//! Files that are made from the code and held by a test. `TELEPATH_BLESS=1` writes them anew.
+//! Files that are generated from the code. These tests fail when a file is out of date; `TELEPATH_BLESS=1` regenerates it.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use telepath_core::error::{Blame, ErrorCode};
+use telepath_core::error::{ErrorCode, Fault};
 use telepath_core::event::EventKind;
 
 use crate::router::routes;
@@ -22,29 +22,29 @@ fn hold(file: &str, text: &str) {
 }
 
 #[test]
-fn the_openapi_document_is_the_one_in_the_repository() {
+fn the_openapi_document_matches_the_file_in_the_repository() {
     hold("openapi.json", &routes().unwrap().document);
 }
 
 #[test]
 fn the_errors_reference_is_generated_from_the_table() {
     let mut text = "# Errors\n\n\
-        Every error answer has the same form, with `code` for programs and `message` for people:\n\n\
+        Every error response has the same form, with `code` for programs and `message` for people:\n\n\
         ```json\n{\"error\": {\"code\": \"INVALID_PARAMS\", \"message\": \"limit must be between 1 and 100\", \
         \"status\": 400,\n           \"request_id\": \"req_01k9v1n2xrf6t8g3m5q7w9y0za\",\n           \
         \"details\": [{\"field\": \"limit\", \"message\": \"must be between 1 and 100\"}]}}\n```\n\n\
-        `details` is there only for validation, `required_scope` only for `INSUFFICIENT_SCOPE`. The request id is also in \
-        the header\n`X-Request-Id` and in the server's log. *Try again* says whether the same request may succeed later \
-        without being changed.\n\n\
-        This page is made from the code's own table.\n\n\
-        | code | status | cause | remedy | fault | try again |\n|---|---|---|---|---|---|\n"
+        `details` is present only for validation errors, `required_scope` only for `INSUFFICIENT_SCOPE`. The request id is \
+        also in the\nheader `X-Request-Id` and in the server's log. *Fault* is the side that causes the error. *Retry* says \
+        whether the same request\ncan succeed later, unchanged.\n\n\
+        This page is generated from the error codes in the source.\n\n\
+        | code | status | cause | remedy | fault | retry |\n|---|---|---|---|---|---|\n"
         .to_owned();
     for code in ErrorCode::ALL {
-        let fault = match code.blame() {
-            Blame::Caller => "client",
-            Blame::Carrier => "carrier",
-            Blame::Agent => "agent",
-            Blame::Us => "server",
+        let fault = match code.fault() {
+            Fault::Client => "client",
+            Fault::Carrier => "carrier",
+            Fault::Agent => "agent",
+            Fault::Server => "server",
         };
         let retry = if code.retry() { "yes" } else { "no" };
         let (status, cause, remedy) = (code.status(), code.cause(), code.remedy());

@@ -1,4 +1,4 @@
-//! What becomes due by the mere passing of time: keys that expire soon, and keys that nobody uses.
+//! The rules that depend only on time: keys that expire soon, and unused keys.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct KeyLife {
     pub id: KeyId,
     /// What people call it.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
@@ -34,8 +34,8 @@ impl KeyLife {
         [self.expiring(settings, now), self.unused(settings, now)].into_iter().flatten().collect()
     }
 
-    /// The nearest warning that was reached. A key that was made for less than twice that time is short-lived on purpose,
-    /// and whoever made it knows.
+    /// The nearest warning that was reached. A key with less than twice that lifetime is short-lived on purpose,
+    /// so it gets no such warning.
     fn expiring(&self, settings: &AlertSettings, now: Timestamp) -> Option<NewAlert> {
         let end = self.expires_at.filter(|end| *end > now)?;
         let left = end.since(now);
@@ -89,45 +89,45 @@ mod tests {
     }
 
     /// The days on which an alert of an occasion not seen before is due, looked at every hour.
-    fn told(life: &KeyLife, hours: u32) -> Vec<(u32, AlertRule, Severity)> {
+    fn raised(life: &KeyLife, hours: u32) -> Vec<(u32, AlertRule, Severity)> {
         let mut seen = std::collections::BTreeSet::new();
-        let mut told = Vec::new();
+        let mut raised = Vec::new();
         for hour in 0..hours {
             let now = START.plus(Duration::from_hours(hour.into()));
             for alert in life.due(&AlertSettings::default(), now) {
                 if seen.insert((alert.rule, alert.occasion)) {
-                    told.push((hour / 24, alert.rule, alert.severity));
+                    raised.push((hour / 24, alert.rule, alert.severity));
                 }
             }
         }
-        told
+        raised
     }
 
     #[test]
-    fn expiry_is_told_three_times() {
+    fn expiry_alerts_are_raised_three_times() {
         let expected = [(335, Severity::Info), (358, Severity::Info), (364, Severity::Warning)];
         let mut key = life(Some(365));
         key.last_used_at = Some(START.plus(DAY * 360));
         let expected = expected.map(|(day, severity)| (day, AlertRule::Expiring, severity));
-        assert_eq!(told(&key, 366 * 24), expected);
+        assert_eq!(raised(&key, 366 * 24), expected);
     }
 
     #[test]
-    fn short_lives_are_meant_to_be_short() {
-        assert_eq!(told(&life(Some(1)), 48), []);
-        assert_eq!(told(&life(Some(10)), 24 * 11), [(9, AlertRule::Expiring, Severity::Warning)]);
+    fn short_lived_keys_get_fewer_expiry_alerts() {
+        assert_eq!(raised(&life(Some(1)), 48), []);
+        assert_eq!(raised(&life(Some(10)), 24 * 11), [(9, AlertRule::Expiring, Severity::Warning)]);
     }
 
     #[test]
-    fn a_key_that_nobody_uses_is_told_after_ninety_days() {
+    fn an_unused_key_raises_an_alert_after_ninety_days() {
         let mut key = life(None);
-        assert_eq!(told(&key, 24 * 100), [(90, AlertRule::Unused, Severity::Info)]);
+        assert_eq!(raised(&key, 24 * 100), [(90, AlertRule::Unused, Severity::Info)]);
         key.last_used_at = Some(START.plus(DAY * 20));
-        assert_eq!(told(&key, 24 * 111), [(110, AlertRule::Unused, Severity::Info)]);
+        assert_eq!(raised(&key, 24 * 111), [(110, AlertRule::Unused, Severity::Info)]);
     }
 
     #[test]
-    fn a_rule_with_a_threshold_of_zero_is_off() {
+    fn a_threshold_of_zero_disables_the_rule() {
         let off =
             AlertSettings { expiring: Duration::ZERO, unused: Duration::ZERO, ..AlertSettings::default() };
         let mut key = life(Some(365));

@@ -12,49 +12,51 @@ const FIGURE_LENGTH: usize = 300;
 /// A mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailText {
-    /// Its subject, on one line.
+    /// The subject, on one line.
     pub subject: String,
-    /// Its text.
+    /// The text of the mail.
     pub body: String,
 }
 
 impl AlertRule {
-    /// What somebody who gets an alert of this rule should do.
+    /// The recommended reaction to an alert of this rule.
     pub const fn advice(self) -> &'static str {
         match self {
             AlertRule::NewAddress => {
-                "If nobody of yours works from there, rotate the key without grace and look through its requests. \
-                 If the place is right, consider to bind the key to its networks (allowed_ips)."
+                "If this network is not yours, rotate the key without grace and review its requests. \
+                 If it is yours, consider restricting the key to its networks (allowed_ips)."
             }
             AlertRule::RequestSpike => {
                 "Look at the key's usage by route and address. If the requests are not yours, rotate the key without grace."
             }
             AlertRule::ErrorBurst => {
-                "Look at the key's failed requests by route and error code. Many 403 or 404 from one address can be somebody \
-                 who tries out what the key may do."
+                "Look at the key's failed requests by route and error code. Many 403 or 404 from one address can be an \
+                 attacker probing the key's permissions."
             }
             AlertRule::LimitRiding => {
-                "Slow the client down, or raise the key's limit if the requests are meant. A client that retries without waiting \
-                 for X-RateLimit-Reset looks the same."
+                "Slow the client down, or raise the key's limit if the requests are intended. A client that retries without waiting \
+                 for X-RateLimit-Reset causes the same alert."
             }
             AlertRule::IdleAwake => {
-                "Ask whoever the key belongs to. If nobody knows why it is used again, revoke it."
+                "Ask the owner of the key. If the use cannot be explained, revoke the key."
             }
             AlertRule::DeadKeyUsed => {
-                "Find the program at this address that still holds the old secret and give it the new one. If it is none of \
-                 yours, somebody else has the secret; it can do nothing any more."
+                "Find the program at this address that still uses the old secret, and give it the new one. If the address is not \
+                 yours, someone else has the secret; it no longer works."
             }
             AlertRule::SeenInClear => {
-                "Treat the key as leaked: rotate it without grace, and correct the URL of the client to https://."
+                "Treat the key as leaked: rotate it without grace, and change the URL in the client to https://."
             }
             AlertRule::LeakReported => {
-                "The key can no longer be used. Look through its last requests, and give its users a new one."
+                "The key no longer works. Review its last requests, and give its users a new key."
             }
-            AlertRule::Expiring => "Make a new key in time, or move the expiry if the key is still needed.",
-            AlertRule::Unused => "Revoke the key if nobody needs it.",
+            AlertRule::Expiring => {
+                "Create a new key in time, or extend the expiry if the key is still needed."
+            }
+            AlertRule::Unused => "Revoke the key if it is not needed.",
             AlertRule::WebhookFailing => {
-                "Look at the endpoint's deliveries (telepath webhooks deliveries), mend the receiver and send what was missed again \
-                 (telepath webhooks recover). If nobody receives there any more, delete the endpoint."
+                "Look at the endpoint's deliveries (telepath webhooks deliveries), fix the receiver and resend the missed events \
+                 (telepath webhooks recover). If the endpoint is no longer in use, delete it."
             }
         }
     }
@@ -120,7 +122,7 @@ mod tests {
     use crate::id::{AlertId, Id as _, KeyId};
 
     #[test]
-    fn a_mail_says_what_happened_and_what_to_do_on_lines_of_its_own() {
+    fn a_mail_states_the_event_and_the_remedy_on_separate_lines() {
         for rule in AlertRule::ALL {
             let key = KeyId::from_bytes([1; 16]);
             let figures =

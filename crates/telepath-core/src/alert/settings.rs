@@ -18,7 +18,7 @@ pub struct AlertSettings {
     /// For how long the networks and the pace of a key are only learned. A week and a day, so that what happens once a
     /// week has happened.
     pub learning: Duration,
-    /// A spike is at least this many times what is usual at the hour of the week; 0 turns the rule off.
+    /// A spike is at least this many times the baseline of the hour of the week; 0 disables the rule.
     pub spike_factor: u32,
     /// A spike has at least this many requests in five minutes.
     pub spike_requests: u32,
@@ -94,7 +94,7 @@ const fn usual_cooldown(rule: AlertRule) -> Duration {
         AlertRule::NewAddress | AlertRule::SeenInClear | AlertRule::LeakReported => Duration::from_hours(1),
         AlertRule::RequestSpike | AlertRule::ErrorBurst => Duration::from_hours(6),
         AlertRule::LimitRiding | AlertRule::IdleAwake | AlertRule::DeadKeyUsed => DAY,
-        // Whoever raises it sees to it that it is raised once in a run of failures.
+        // The caller raises it only once in a run of failures.
         AlertRule::WebhookFailing => Duration::ZERO,
         // The warnings of one key are different occasions, so this only says when one may be given again.
         AlertRule::Expiring | AlertRule::Unused => Duration::from_hours(24 * 90),
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_rule_has_a_cooldown_of_its_own() {
+    fn each_rule_has_its_own_cooldown() {
         let mut settings = AlertSettings::default();
         let before: Vec<Duration> = AlertRule::ALL.iter().map(|rule| settings.cooldown(*rule)).collect();
         for (rule, length) in AlertRule::ALL.iter().zip(&before) {

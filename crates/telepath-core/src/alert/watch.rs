@@ -27,14 +27,14 @@ use recent::Recent;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
 
-/// What the rules need to know of a key beside its use.
+/// The properties of a key that the rules need besides its usage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchedKey {
     /// Its id.
     pub id: KeyId,
     /// What people call it.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// How often it may be used.
     pub rate_limit: RateLimit,
@@ -55,7 +55,7 @@ pub struct MinuteSummary {
     pub addresses: Vec<IpAddr>,
 }
 
-/// What is usual for a key.
+/// The usage baseline of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeyWatch {
@@ -106,7 +106,7 @@ impl KeyWatch {
         self.networks.due(key, settings, now).into_iter().collect()
     }
 
-    /// When something is to be told that a cooldown holds back now.
+    /// When an alert is due that a cooldown holds back now.
     pub fn wake_at(&self, settings: &AlertSettings) -> Option<Timestamp> {
         self.networks.wake_at(settings)
     }
@@ -145,7 +145,7 @@ impl KeyWatch {
     }
 }
 
-/// The first use after a long time. Reported without delay.
+/// The first use after a long idle time. Raised without delay.
 fn idle_awake(
     key: &WatchedKey,
     minute_ms: i64,
@@ -161,7 +161,7 @@ fn idle_awake(
     let message = match last_ms {
         Some(_) => format!("The key \"{}\" is used again after {days} days.", key.name),
         None => {
-            format!("The key \"{}\" is used for the first time, {days} days after it was made.", key.name)
+            format!("The key \"{}\" is used for the first time, {days} days after it was created.", key.name)
         }
     };
     let last_use = last_ms.map(Timestamp::from_unix_ms);

@@ -1,5 +1,5 @@
-//! What callers ask for when they make or change a key, and the rules that turn it into a checked request: the rights of
-//! a preset, the bounds of the account, and that nobody hands out more than they have.
+//! Requests to create or change a key, and the checks that validate them against the preset, the limits of the account
+//! and the rights of the grantor.
 
 use super::{Grantor, Preset, Presets, Rights};
 use crate::account::Account;
@@ -35,7 +35,7 @@ pub struct KeyDraft {
 pub struct NewKey {
     /// 1–100 characters.
     pub name: String,
-    /// The bundle it is made from.
+    /// The preset it is created from.
     pub preset: Preset,
     /// What it may do; never empty.
     pub scopes: ScopeSet,
@@ -163,7 +163,8 @@ pub(super) fn check_limit(requests: u32, account: &Account) -> Result<RateLimit,
         .ok_or_else(|| format!("must be 1 to {} requests per minute", most.get()))
 }
 
-/// The limit of a key that chooses none: nobody should have to know what they may give before they can make a key.
+/// The limit of a key whose request names none: the highest that preset, account and grantor all allow, so that a caller
+/// need not know the own bounds.
 fn usual_limit(preset: Preset, presets: &Presets, account: &Account, grantor: Option<&Grantor>) -> RateLimit {
     let usual = presets.get(preset).rate_limit.min(account.max_rate_limit);
     grantor.map_or(usual, |grantor| usual.min(grantor.0.rate_limit))
@@ -247,14 +248,14 @@ mod tests {
     }
 
     #[test]
-    fn a_preset_brings_its_scopes_and_limit() {
+    fn a_preset_sets_scopes_and_limit() {
         let key = check(r#"{"name":"Dashboards","preset":"monitoring"}"#, None).unwrap();
         assert_eq!(key.scopes, Preset::Monitoring.scopes());
         assert_eq!(key.rate_limit.get(), 1200);
     }
 
     #[test]
-    fn all_problems_are_told_at_once() {
+    fn all_invalid_members_are_reported_together() {
         let problems = check(
             r#"{"preset":"custom","scopes":["trunks:erase"],"rate_limit_per_minute":0,"allowed_ips":["x"],"expires_at":"1970-01-01T00:00:00Z"}"#,
             None,
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gives_more_than_they_have() {
+    fn grants_beyond_the_grantors_rights_are_rejected() {
         let by = |json| check(json, Some(&grantor(600, None)));
         assert!(by(r#"{"name":"n","preset":"custom","scopes":["calls:read","keys:read"]}"#).is_ok());
         assert!(by(r#"{"name":"n","preset":"custom","scopes":["calls:write"]}"#).is_err());
@@ -282,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_left_out_is_what_preset_account_and_giver_all_allow() {
+    fn the_default_limit_is_the_lowest_of_preset_account_and_grantor() {
         let json = r#"{"name":"n","preset":"custom","scopes":["calls:read"]}"#;
         assert_eq!(check(json, None).unwrap().rate_limit.get(), 600);
         assert_eq!(check(json, Some(&grantor(50, None))).unwrap().rate_limit.get(), 50);
     }
 
     #[test]
-    fn an_edited_preset_is_what_new_keys_get() {
+    fn new_keys_use_the_edited_preset() {
         let terms = crate::key::PresetTerms {
             scopes: ScopeSet::of(&[Scope::CallsRead]),
             rate_limit: RateLimit::per_minute(9).unwrap(),
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_can_be_taken_away_and_left_alone() {
+    fn an_expiry_can_be_removed_or_kept() {
         let check = |json| {
             serde_json::from_str::<KeyPatchDraft>(json)
                 .unwrap()

@@ -1,5 +1,5 @@
-//! Whoever makes or changes keys hands out rights, and never more than they have: neither scopes nor requests, neither
-//! more networks nor more time.
+//! The check that a key cannot grant more than it has. A key created or changed through the API stays within the scopes,
+//! the rate limit, the networks and the lifetime of the key that creates or changes it.
 
 use super::{KeyRecord, NewKey};
 use crate::address::NetworkList;
@@ -8,16 +8,15 @@ use crate::limit::RateLimit;
 use crate::scope::ScopeSet;
 use crate::validation::Invalid;
 
-/// What a key may do, how often, from where and until when.
+/// The rights of a key: scopes, rate limit, networks and expiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
-    /// What.
     pub scopes: ScopeSet,
-    /// How often.
+    /// Requests per minute.
     pub rate_limit: RateLimit,
-    /// From where; empty is from everywhere.
+    /// The networks it is allowed from; empty is any address.
     pub allowed_ips: NetworkList,
-    /// Until when; `None` is for good.
+    /// The expiry; `None` is never.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -43,15 +42,15 @@ impl From<&NewKey> for Rights {
     }
 }
 
-/// Whoever hands out rights: a key with these.
+/// A key that creates or changes keys, with its own rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grantor(pub Rights);
 
 impl Grantor {
-    /// Says for each member in which the rights go beyond the grantor's own.
+    /// Checks that `rights` are within the grantor's own.
     ///
     /// # Errors
-    /// The members, with what the grantor may give at most.
+    /// The members that go beyond, each with the most that the grantor can grant.
     pub fn check_can_grant(&self, rights: &Rights) -> Result<(), Invalid> {
         let mut problems = Invalid::default();
         self.check_scopes(rights.scopes, &mut problems);
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_may_give_what_they_have_and_less() {
+    fn a_grantor_can_grant_its_own_rights_and_fewer() {
         assert!(beyond(|_| {}).is_empty());
         assert!(
             beyond(|asked| {
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn each_member_that_goes_beyond_is_named() {
+    fn errors_name_each_member_beyond_the_grantors_rights() {
         assert_eq!(beyond(|asked| asked.scopes.insert(Scope::CallsWrite)), ["scopes"]);
         assert_eq!(
             beyond(|asked| asked.rate_limit = RateLimit::per_minute(601).unwrap()),
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_giver_without_bounds_gives_without_bounds() {
+    fn an_unrestricted_grantor_can_grant_unrestricted_rights() {
         let free = Rights { allowed_ips: NetworkList::default(), expires_at: None, ..rights() };
         assert!(Grantor(free.clone()).check_can_grant(&free).is_ok());
         assert!(Grantor(free).check_can_grant(&rights()).is_ok());

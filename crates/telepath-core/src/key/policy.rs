@@ -1,4 +1,4 @@
-//! The decision about one request: may this key act, now, from here?
+//! Decides whether a key is usable at a time and from an address.
 
 use std::net::IpAddr;
 
@@ -7,36 +7,37 @@ use crate::clock::Timestamp;
 use crate::limit::RateLimit;
 use crate::scope::ScopeSet;
 
-/// The part of a key that decides about requests; small, because one stands in memory for every key.
+/// The part of a key that each request is checked against. It is small, because it is in memory for every key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPolicy {
-    /// What it may do.
+    /// The operations it allows.
     pub scopes: ScopeSet,
-    /// How often.
+    /// Requests per minute.
     pub rate_limit: RateLimit,
-    /// From where; `None` is from everywhere, and costs no memory.
+    /// The networks it is allowed from; `None` is any address, and takes no memory.
     pub allowed_ips: Option<Box<NetworkList>>,
-    /// Not before this.
+    /// The start of its validity.
     pub not_before: Option<Timestamp>,
-    /// Not at or after this.
+    /// The end of its validity, exclusive.
     pub expires_at: Option<Timestamp>,
-    /// Withdrawn.
+    /// Whether it is revoked.
     pub revoked: bool,
 }
 
-/// What [`KeyPolicy::judge`] found, before the rate limit is asked.
+/// The result of [`KeyPolicy::judge`], before the rate limit is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The key may act from here.
+    /// The key is usable from this address.
     Usable,
-    /// Revoked, expired or not yet valid: to the caller the same as unknown.
+    /// Revoked, expired or not yet valid; the response is the same as for an unknown key.
     Dead,
-    /// The key is good, the address is not.
+    /// The key is usable, but not from this address.
     WrongAddress,
 }
 
 impl KeyPolicy {
-    /// Judges one request. Nothing about a dead key is revealed, so that is asked first.
+    /// Decides about one request. Revocation and validity are checked first, so that the response reveals nothing else about
+    /// a dead key.
     pub fn judge(&self, address: IpAddr, now: Timestamp) -> Verdict {
         let too_early = self.not_before.is_some_and(|start| now < start);
         let too_late = self.expires_at.is_some_and(|end| now >= end);
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_lives_from_not_before_until_just_before_expiry() {
+    fn a_key_is_usable_from_not_before_until_expires_at_exclusive() {
         let [start, end] = [100, 200].map(Timestamp::from_unix_seconds);
         let policy = KeyPolicy { not_before: Some(start), expires_at: Some(end), ..policy() };
         let judge = |ms| policy.judge("192.0.2.1".parse().unwrap(), Timestamp::from_unix_ms(ms));
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revoked_key_reveals_nothing_about_its_addresses() {
+    fn a_revoked_key_does_not_reveal_its_allowed_addresses() {
         let list = Some(Box::new("203.0.113.0/24".parse().unwrap()));
         let now = Timestamp::from_unix_seconds(1);
         let outside = "192.0.2.1".parse().unwrap();

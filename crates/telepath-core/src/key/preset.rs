@@ -66,7 +66,7 @@ impl Preset {
         }
     }
 
-    /// Requests per minute when no limit is chosen, until somebody edits that.
+    /// The built-in default limit, in requests per minute.
     pub const fn requests_per_minute(self) -> u32 {
         match self {
             Preset::Production => 6000,
@@ -76,7 +76,7 @@ impl Preset {
     }
 }
 
-/// What a preset stands for in an account.
+/// The definition of a preset in an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PresetTerms {
     /// The scopes; none for `custom`.
@@ -109,7 +109,7 @@ impl Presets {
         Self(edited)
     }
 
-    /// What a preset stands for.
+    /// The definition of a preset.
     pub fn get(&self, preset: Preset) -> PresetTerms {
         let edited = self.0.iter().find(|(name, _)| *name == preset).map(|(_, terms)| *terms);
         edited.unwrap_or_else(|| PresetTerms::built_in(preset))
@@ -145,7 +145,7 @@ impl PresetPatchDraft {
     pub fn check(self, preset: Preset, account: &Account) -> Result<PresetPatch, Invalid> {
         let mut problems = Invalid::default();
         if preset == Preset::Custom {
-            problems.wrong("name", "names the preset custom, of which nothing can be edited");
+            problems.wrong("name", "is custom, a preset that cannot be edited");
         }
         let patch = PresetPatch {
             scopes: self.scopes.and_then(|names| parse_scopes(&names, &mut problems)),
@@ -157,7 +157,7 @@ impl PresetPatchDraft {
 }
 
 impl PresetPatch {
-    /// What the preset stands for after the edit.
+    /// The definition after the edit.
     #[must_use]
     pub fn apply(self, terms: PresetTerms) -> PresetTerms {
         PresetTerms {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_edited_is_built_in() {
+    fn unedited_presets_keep_their_built_in_definition() {
         let terms = PresetTerms {
             scopes: ScopeSet::of(&[Scope::CallsRead]),
             rate_limit: RateLimit::per_minute(7).unwrap(),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_is_checked_and_changes_what_it_names() {
+    fn an_edit_is_validated_and_changes_only_the_given_members() {
         let check = |text: &str, preset| {
             serde_json::from_str::<PresetPatchDraft>(text).unwrap().check(preset, &account())
         };

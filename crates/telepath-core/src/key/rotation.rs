@@ -126,12 +126,12 @@ pub struct SecretEnd {
 
 /// One more secret would be more than [`MAX_LIVE_SECRETS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the key has as many secrets that work as it may have")]
+#[error("the key already has the maximum number of active secrets")]
 pub struct TooManySecrets;
 
 impl Rotation {
-    /// Decides what a rotation does to these secrets. No secret ends later than it already would; one that works is never
-    /// ended early to make room, because somebody may still use it.
+    /// Plans what a rotation does to these secrets. It never extends a secret's end, and it never ends an active secret early
+    /// to make room, because a client may still use it.
     pub fn plan(
         secrets: &[SecretRecord],
         grace: GraceSeconds,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_current_secret_gets_the_grace_and_none_gets_a_later_end() {
+    fn the_current_secret_gets_the_grace_and_no_end_is_extended() {
         let secrets =
             [secret(4, None), secret(3, Some(at(500))), secret(2, Some(at(50))), secret(1, Some(NOW))];
         let plan = Rotation::plan(&secrets, grace(100), NOW).unwrap();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn without_grace_every_other_secret_is_dead_at_once() {
+    fn without_grace_all_other_secrets_end_immediately() {
         let secrets = [secret(3, None), secret(2, Some(at(50))), secret(1, Some(at(-9)))];
         let plan = Rotation::plan(&secrets, GraceSeconds::NONE, NOW).unwrap();
         let end = |number: u8| SecretEnd { id: secret(number, None).id, at: NOW, at_once: true };
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn no_working_secret_is_ended_to_make_room_unless_all_are() {
+    fn active_secrets_are_never_ended_to_make_room() {
         let mut secrets: Vec<_> = (1..5).map(|number| secret(number, Some(at(50)))).collect();
         assert!(Rotation::plan(&secrets, grace(100), NOW).is_ok());
         secrets.push(secret(5, None));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secrets_that_ended_first_are_forgotten_first() {
+    fn the_secrets_that_ended_first_are_deleted_first() {
         let secrets: Vec<_> = (1..=23).map(|number| secret(number, Some(at(-i64::from(number))))).collect();
         let plan = Rotation::plan(&secrets, grace(100), NOW).unwrap();
         assert_eq!(plan.forgets, [21, 22, 23].map(|number| secret(number, None).id));

@@ -37,9 +37,9 @@ impl StatusFilter {
 /// Which requests a list shows; every member narrows it.
 #[derive(Debug, Clone, Default)]
 pub struct RequestFilter {
-    /// Made with this key.
+    /// Only requests with this key.
     pub key_id: Option<KeyId>,
-    /// Made with this method.
+    /// Only requests with this method.
     pub method: Option<RequestMethod>,
     /// Of the route with this path, such as `/v1/trunks/{id}`.
     pub route: Option<String>,
@@ -51,7 +51,7 @@ pub struct RequestFilter {
     pub error: Option<ErrorCode>,
     /// From an address of this network.
     pub network: Option<IpNet>,
-    /// Whose user agent holds this text.
+    /// Only requests whose `User-Agent` contains this text.
     pub user_agent: Option<String>,
     /// The one with this id.
     pub id: Option<RequestId>,

@@ -13,7 +13,7 @@ use crate::id::{Id as _, KeyId, RequestId};
 const VERSION: u8 = 1;
 /// The most bytes of a segment: reading one must never take long.
 pub const MAX_BYTES: usize = 256 * 1024;
-/// What one entry takes at most beside the names that it uses.
+/// The maximum size of an entry without the names that it refers to.
 const MAX_ENTRY: usize = 128 + super::text::MAX_PATH;
 
 const V6: u8 = 1;
@@ -26,10 +26,10 @@ const HAS_PATH: u8 = 8;
 #[error("not a segment of the request log")]
 pub struct Malformed;
 
-/// One request, or a sum of requests of which only the counts are left, as it stands in a segment.
+/// One request, or a sum of requests whose details were dropped, as stored in a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Logged<'a> {
-    /// Its id; that of nothing for a sum.
+    /// The request id; the nil id for a sum.
     pub id: RequestId,
     /// What is known of it.
     pub facts: RequestFacts,
@@ -39,14 +39,14 @@ pub struct Logged<'a> {
     pub own_path: Option<&'a str>,
     /// The name of its error.
     pub error: Option<&'a str>,
-    /// What it called itself.
+    /// The `User-Agent` header.
     pub user_agent: Option<&'a str>,
-    /// How many requests this is: more than one, or one of which the details are lost, is a sum.
+    /// The number of requests in a sum; `None` for a single request with its details.
     pub sum: Option<u64>,
 }
 
 impl<'a> Logged<'a> {
-    /// How many requests this stands for.
+    /// The number of requests that it counts for.
     pub fn requests(&self) -> u64 {
         self.sum.unwrap_or(1)
     }
@@ -234,7 +234,7 @@ impl<'a> Reader<'a> {
         Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
 
-    /// A number of things of which each takes at least a byte, so a wrong one cannot ask for much memory.
+    /// A number of items. Each item takes at least one byte, so a corrupt number cannot cause a large allocation.
     fn count(&mut self) -> Result<usize, Malformed> {
         let count = usize::try_from(self.number()?).map_err(|_| Malformed)?;
         if count <= self.0.len() { Ok(count) } else { Err(Malformed) }

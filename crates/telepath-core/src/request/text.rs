@@ -1,4 +1,4 @@
-//! What a caller sent, made fit to be kept: bounded, printable ASCII, and never anything that could be a key.
+//! Sanitizes text from requests before it is stored: bounded length, printable ASCII, and nothing that could be an API key.
 
 /// The longest user agent that is kept, in bytes.
 pub const MAX_USER_AGENT: usize = 128;
@@ -6,7 +6,7 @@ pub const MAX_USER_AGENT: usize = 128;
 pub const MAX_PATH: usize = 256;
 /// A longer run of letters and digits could be the body of a key, which has 49; ids have 26.
 const LONGEST_RUN: usize = 32;
-/// Stands for what is not kept.
+/// Replaces text that is not kept.
 const WITHHELD: &[u8] = "…".as_bytes();
 
 /// Appends a user agent.
@@ -31,7 +31,7 @@ pub fn append_path(text: &mut Vec<u8>, raw: &str) {
     append(text, &decoded[..length]);
 }
 
-/// The first byte and what follows it. A `%` that encodes nothing stands for itself.
+/// The first byte and what follows it. A `%` that is not an escape is taken literally.
 fn next_byte(text: &[u8]) -> Option<(u8, &[u8])> {
     if let [b'%', high, low, after @ ..] = text
         && let (Some(high), Some(low)) = (hex(*high), hex(*low))
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_is_kept_as_it_is() {
+    fn plain_text_is_unchanged() {
         assert_eq!(
             path("/v1/keys/key_01k9v1n2xrf6t8g3m5q7w9y0za"),
             "/v1/keys/key_01k9v1n2xrf6t8g3m5q7w9y0za"
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_could_be_a_key_is_kept() {
+    fn text_that_could_be_a_key_is_redacted() {
         let body = "a1B2".repeat(13);
         for raw in [
             format!("/v1/sk_live_{}", &body[..49]),

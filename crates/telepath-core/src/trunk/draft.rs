@@ -18,7 +18,7 @@ const MAX_METADATA: usize = 16;
 const MAX_HEADERS: usize = 16;
 /// The most inbound numbers.
 const MAX_NUMBERS: usize = 1000;
-/// The longest call that may be asked for, a day, in seconds.
+/// The upper bound of the maximum call duration: a day, in seconds.
 const MAX_CALL_SECONDS: u32 = 86_400;
 
 /// A request to create a trunk, not yet checked.
@@ -31,7 +31,7 @@ pub struct TrunkDraft {
     pub ai_provider: Option<String>,
     /// 3–30 letters, digits and hyphens; unique on this server without regard to case.
     pub sip_username: Option<String>,
-    /// At least 8 characters; left out, one of 24 characters is made and returned once.
+    /// At least 8 characters; if absent, one of 24 characters is generated and returned once.
     pub sip_password: Option<SecretText>,
     /// Required for `openai`.
     pub openai_api_key: Option<SecretText>,
@@ -72,19 +72,19 @@ pub struct TrunkDraft {
 pub struct NewTrunk {
     /// 1–100 characters.
     pub name: String,
-    /// Whose agent answers.
+    /// The provider of the AI agent.
     pub ai_provider: AiProvider,
     /// How a custom agent is spoken to.
     pub agent_protocol: AgentProtocol,
     /// The user part of the SIP URI.
     pub sip_username: SipUsername,
-    /// The chosen password; `None` asks for a made one.
+    /// The chosen password; `None` to generate one.
     pub sip_password: Option<SipPassword>,
     /// Carrier networks that need no digest.
     pub allowed_ips: NetworkList,
     /// Everything that is neither identity nor secret.
     pub settings: TrunkSettings,
-    /// What is to be sealed.
+    /// The secret to encrypt.
     pub credentials: BTreeMap<CredentialField, SecretText>,
 }
 
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_another_provider_are_refused_not_ignored() {
+    fn members_of_another_provider_are_rejected() {
         let problem = check(
             r#"{"name":"Support","ai_provider":"custom","sip_username":"support-01",
                 "custom_endpoint":"wss://agent.example/","openai_api_key":"sk-12345678"}"#,
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_draft_becomes_a_trunk() {
+    fn a_complete_draft_is_accepted() {
         let trunk = check(
             r#"{"name":"Support","ai_provider":"custom","sip_username":"support-01","sip_password":"long enough",
                 "custom_endpoint":"wss://agent.example/","custom_headers":{"Authorization":"Bearer t"},
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_held() {
+    fn values_out_of_range_are_rejected() {
         let problems = check(
             r#"{"name":"","ai_provider":"custom","sip_username":"x","custom_endpoint":"ws://agent.example/",
                 "sip_password":"short","max_call_seconds":0,"codecs":["PCMU","PCMU"],"custom_headers":{"Host":"h"}}"#,

@@ -1,4 +1,4 @@
-//! The checked texts of a trunk: each can only be made from a text that fits its rule.
+//! Validated texts of a trunk. Each type can only be constructed from text that follows its rule.
 
 use std::fmt;
 

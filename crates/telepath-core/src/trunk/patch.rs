@@ -1,4 +1,4 @@
-//! A request to change a trunk: only what is given changes; null takes an optional member away.
+//! A request to change a trunk. Absent members stay; null removes an optional member.
 
 use std::collections::BTreeMap;
 

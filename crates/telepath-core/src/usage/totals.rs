@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_counted_and_a_refused_request_is_no_use_of_the_key() {
+    fn errors_are_counted_and_rejected_requests_do_not_count_as_use() {
         let mut totals = Totals::default();
         let mut refused = entry(1, "2026-01-31T12:00:05Z", 401);
         refused.facts.admitted = false;

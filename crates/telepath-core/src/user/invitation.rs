@@ -20,7 +20,7 @@ pub struct Invitation {
     pub id: InvitationId,
     pub account: AccountId,
     pub email: Email,
-    /// The role that whoever accepts gets.
+    /// The role granted on acceptance.
     pub role: Role,
     pub invited_by: Actor,
     pub created_at: Timestamp,

@@ -109,7 +109,7 @@ impl PasswordHash {
         hash(password.0.expose(), entropy)
     }
 
-    /// Spends as much as [`PasswordHash::verify`] on a text, for a name that belongs to nobody.
+    /// Spends as much as [`PasswordHash::verify`] on a text, for a name without a user.
     pub fn verify_nothing(attempt: &SecretText, entropy: &dyn Entropy) -> Result<(), PasswordHashError> {
         hash(attempt.expose(), entropy).map(drop)
     }
@@ -132,7 +132,7 @@ impl PasswordHash {
         Argon2::default().verify_password(attempt.expose().as_bytes(), &stored).is_ok()
     }
 
-    /// Whether the hash was made with other parameters than those of today, and should be made again when the password
+    /// Whether the hash uses outdated parameters and should be recomputed when the password
     /// is next known.
     pub fn is_outdated(&self) -> bool {
         !self.0.starts_with(&format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$"))

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_touches_only_what_it_names() {
+    fn a_change_sets_only_the_given_members() {
         let before = Profile { time_zone: "Europe/Berlin".parse().ok(), ..Profile::default() };
         let ada = UserName::check("Ada").unwrap();
         let draft = UserPatchDraft { theme: Some("dark".to_owned()), ..UserPatchDraft::default() };
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_member_is_named() {
+    fn errors_name_every_invalid_member() {
         let draft = UserPatchDraft {
             name: Some(String::new()),
             time_zone: Patch::Set("../etc/passwd".to_owned()),

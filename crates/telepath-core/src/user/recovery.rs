@@ -12,7 +12,7 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// 50 bits. Guessing is throttled, and the stored hash is keyed.
 const LENGTH: usize = 10;
 
-/// A recovery code in clear, without its hyphen.
+/// A recovery code in plain text, without its hyphen.
 pub struct RecoveryCode(SecretText);
 
 impl RecoveryCode {
@@ -37,7 +37,7 @@ impl RecoveryCode {
         fits.then(|| Self(SecretText::new(code)))
     }
 
-    /// What is hashed.
+    /// The text that is hashed.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }

@@ -49,7 +49,7 @@ pub enum SessionStatus {
     AwaitingSecondFactor,
     /// Nothing: its time is over.
     Expired,
-    /// Nothing: somebody ended it.
+    /// It was ended explicitly.
     Revoked,
 }
 

@@ -1,5 +1,5 @@
 //! How long a sign-in with a password has to wait. Failures are counted per name and per network, whether or not the name
-//! belongs to a user, so that waiting tells nothing about who exists.
+//! belongs to a user, so that delays do not reveal which users exist.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -36,12 +36,12 @@ pub struct SignInHistory {
     pub last_failure: Option<Timestamp>,
     /// Failures from the network within [`NETWORK_WINDOW`].
     pub network_failures: u32,
-    /// The first of the last [`NETWORK_FAILURES`] of them; when it leaves the window there is room for another attempt.
+    /// The first of the last [`NETWORK_FAILURES`] of them; when it leaves the window, another attempt is allowed.
     pub network_frees_at: Option<Timestamp>,
 }
 
 impl SignInHistory {
-    /// How long to wait before the next attempt; `None` when it may be made now.
+    /// How long to wait before the next attempt; `None` if it is allowed now.
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         let name = self.last_failure.map(|last| last.plus(delay_after(self.name_failures)));
         let network = self.network_frees_at.filter(|_| self.network_failures >= NETWORK_FAILURES);

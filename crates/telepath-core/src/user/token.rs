@@ -1,4 +1,4 @@
-//! Random tokens that stand for a session or open a one-use link. Only a hash of a token is stored.
+//! Random tokens that identify a session or a one-use link. Only a hash of a token is stored.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ named_enum! {
     }
 }
 
-/// A token in clear. It is shown once, in a cookie or a link.
+/// A token in plain text. It is shown once, in a cookie or a link.
 pub struct UserToken(SecretText);
 
 /// The text does not have the form of a token.
@@ -63,7 +63,7 @@ impl fmt::Debug for UserToken {
     }
 }
 
-/// What is stored of a token: HMAC-SHA-256 under a key that is not in the database. Equality takes constant time.
+/// The stored form of a token: HMAC-SHA-256 under a key that is not in the database. Equality takes constant time.
 #[derive(Clone, Copy)]
 pub struct TokenHash([u8; 32]);
 

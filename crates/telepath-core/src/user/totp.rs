@@ -66,7 +66,7 @@ impl TotpSecret {
     }
 
     /// The URI that a QR code carries, in the form that Google Authenticator introduced and others read. The issuer is
-    /// the name of this installation, shown beside the address.
+    /// the name of this installation, shown next to the address.
     pub fn uri(&self, issuer: &str, email: &Email) -> SecretText {
         let issuer = percent_encoded(issuer);
         let label = format!("{issuer}:{}", percent_encoded(email.as_str()));
@@ -78,7 +78,7 @@ impl TotpSecret {
 
     /// The time step whose code this is: the present one, or one step before or after it. `None` for a wrong code and
     /// for one whose step is not after `used`, the step of the last accepted code: a code is accepted once (RFC 6238
-    /// section 5.2). Every candidate is compared whatever the result, so the time taken tells nothing.
+    /// section 5.2). All candidates are always compared, so the time taken reveals nothing.
     pub fn verify(&self, code: &str, now: Timestamp, used: Option<i64>) -> Option<i64> {
         let typed: String = code.chars().filter(|symbol| *symbol != ' ').collect();
         let present = step_of(now);

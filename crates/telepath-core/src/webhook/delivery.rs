@@ -1,5 +1,5 @@
-//! What becomes of one delivery: the outcome of an attempt, and what follows from it. Pure; the time and the dice are
-//! arguments, so that days of trying again pass in a test in no time.
+//! The retry logic of a delivery: the outcome of an attempt, and the decision that follows. It is pure; time and
+//! randomness are arguments, so tests run through days of retries instantly.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
 }
 
-/// The waits after the first, second, … failed attempt. When they are used up the delivery is exhausted.
+/// The delays after the first, second, … failed attempt. After the last one the delivery is exhausted.
 pub const SCHEDULE: [Duration; 9] = [
     Duration::from_secs(5),
     minutes(5),
@@ -25,22 +25,22 @@ pub const SCHEDULE: [Duration; 9] = [
     minutes(20 * 60),
     minutes(24 * 60),
 ];
-/// Waits are spread by at most this many hundredths to either side, so that what failed together does not come back
+/// Delays vary by up to this many percent in both directions, so that deliveries that failed together are not retried
 /// together.
 const JITTER_PERCENT: u64 = 20;
-/// How long a finished delivery can be seen and sent again.
+/// How long a finished delivery is kept and can be retried.
 pub const KEPT: Duration = Duration::from_hours(30 * 24);
-/// Bytes of an answer that are kept.
+/// The bytes of a response body that are kept.
 pub const KEPT_ANSWER: usize = 16 * 1024;
-/// Attempts of one delivery that are kept; of more, the oldest are forgotten.
+/// The attempts of a delivery that are kept; older ones are deleted.
 pub const KEPT_ATTEMPTS: u32 = 20;
 
 named_enum! {
-    /// Where a delivery stands.
+    /// The state of a delivery.
     pub enum DeliveryStatus {
-        /// It will be tried, or is being tried.
+        /// It waits for an attempt, or an attempt is in progress.
         Pending = "pending",
-        /// The endpoint took it.
+        /// The endpoint accepted it.
         Delivered = "delivered",
         /// Every attempt failed.
         Exhausted = "exhausted",
@@ -52,17 +52,17 @@ named_enum! {
 named_enum! {
     /// Why an attempt failed.
     pub enum ErrorClass {
-        /// The host leads to an address that may not be reached.
+        /// The host resolves to an address that is not allowed.
         AddressRefused = "address_refused",
         /// The host name could not be resolved.
         Resolve = "resolve",
-        /// No connection could be made.
+        /// The connection could not be established.
         Connect = "connect",
         /// The TLS handshake failed, or the certificate is not trusted.
         Tls = "tls",
-        /// The answer was not whole in time.
+        /// The response was not complete in time.
         TimedOut = "timed_out",
-        /// The connection broke, or the answer was not HTTP.
+        /// The connection broke, or the response was not HTTP.
         Broken = "broken",
         /// The endpoint answered with a redirect, which is not followed.
         Redirect = "redirect",
@@ -92,7 +92,7 @@ impl ErrorClass {
         }
     }
 
-    /// Whether it says that the endpoint cannot keep up.
+    /// Whether it signals that the endpoint is overloaded.
     pub const fn asks_for_less(self) -> bool {
         match self {
             Self::TimedOut | Self::TooMany | Self::ServerError => true,
@@ -109,18 +109,18 @@ impl ErrorClass {
     }
 }
 
-/// What came of one attempt.
+/// The outcome of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The status, if there was an answer.
+    /// The status of the response, if there was one.
     pub status: Option<u16>,
-    /// What went wrong; `None` for success.
+    /// The error; `None` for success.
     pub error: Option<ErrorClass>,
-    /// After which time the endpoint wants to be asked again.
+    /// The delay that the endpoint requested with `Retry-After`.
     pub retry_after: Option<Duration>,
     /// How long it took.
     pub duration: Duration,
-    /// The beginning of the answer's body, at most [`KEPT_ANSWER`] bytes.
+    /// The beginning of the response body, at most [`KEPT_ANSWER`] bytes.
     pub answer: Vec<u8>,
 }
 
@@ -128,18 +128,18 @@ pub struct Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draw(pub u16);
 
-/// What a delivery does next.
+/// What happens to a delivery after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Nothing: it arrived.
+    /// The delivery succeeded.
     Delivered,
-    /// It is tried again then.
+    /// The next attempt is due at this time.
     Again(Timestamp),
-    /// Nothing: the schedule is used up.
+    /// The schedule has no further attempt.
     Exhausted,
 }
 
-/// What follows from an attempt that ended at `now` and was the `tries`-th of its round, counted from 1.
+/// Decides after an attempt that ended at `now` and was number `tries` of its round, counted from 1.
 pub fn next(outcome: &Outcome, tries: u32, now: Timestamp, draw: Draw) -> Next {
     if outcome.error.is_none() {
         return Next::Delivered;
@@ -151,7 +151,7 @@ pub fn next(outcome: &Outcome, tries: u32, now: Timestamp, draw: Draw) -> Next {
     }
 }
 
-/// The planned wait, spread by chance; what the endpoint asks for counts from once to twice the planned wait.
+/// The scheduled delay with jitter. A requested delay is limited to between one and two times the scheduled one.
 fn wait(planned: Duration, asked: Option<Duration>, draw: Draw) -> Duration {
     let planned_ms = u64::try_from(planned.as_millis()).unwrap_or(u64::MAX);
     let widest = planned_ms / 100 * JITTER_PERCENT;
@@ -163,7 +163,7 @@ fn wait(planned: Duration, asked: Option<Duration>, draw: Draw) -> Duration {
     }
 }
 
-/// How long an answer asks to wait: `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3).
+/// The delay that a response requests: `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3).
 pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
@@ -172,8 +172,8 @@ pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     Some(Timestamp::from_unix_ms(date.as_millisecond()).since(now))
 }
 
-/// The id of the delivery of an event to an endpoint. It follows from the two, so that writing it twice is noticed by
-/// the database, and it sorts by the time of the event.
+/// The id of the delivery of an event to an endpoint. It is derived from both ids, so the database rejects a second
+/// insert, and it sorts by the time of the event.
 pub fn id_of(event: EventId, webhook: WebhookId) -> DeliveryId {
     let mut input = [0; 32];
     input[..16].copy_from_slice(event.as_bytes());

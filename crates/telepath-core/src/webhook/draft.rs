@@ -185,7 +185,7 @@ fn check_events(names: &[String], problems: &mut Invalid) -> Option<EventFilter>
     for (place, name) in names.iter().enumerate() {
         match EventKind::from_name(name) {
             Some(kind) if !kinds.contains(&kind) => kinds.push(kind),
-            Some(_) => problems.wrong(&format!("events[{place}]"), "is there twice"),
+            Some(_) => problems.wrong(&format!("events[{place}]"), "is a duplicate"),
             None => problems.wrong(&format!("events[{place}]"), "is not the name of an event"),
         }
     }
@@ -201,7 +201,7 @@ fn check_trunks(texts: &[String], problems: &mut Invalid) -> Vec<TrunkId> {
     for (place, text) in texts.iter().enumerate() {
         let field = format!("trunk_ids[{place}]");
         match problems.keep(&field, text.parse::<TrunkId>()) {
-            Some(id) if trunks.contains(&id) => problems.wrong(&field, "is there twice"),
+            Some(id) if trunks.contains(&id) => problems.wrong(&field, "is a duplicate"),
             Some(id) => trunks.push(id),
             None => {}
         }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_all_that_is_needed() {
+    fn only_the_url_is_required() {
         let new = check(r#"{"url": "https://hooks.example/a"}"#).unwrap();
         assert_eq!(new.subscription, Subscription { events: EventFilter::All, trunks: vec![] });
         assert_eq!((new.scheme, new.max_in_flight), (SignatureScheme::V1, 10));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_member_is_named() {
+    fn errors_name_every_invalid_member() {
         let problems = check(
             r#"{"url": "http://hooks.example/", "description": "a\u0007", "events": ["call.ended", "call.ended", "x"],
                 "trunk_ids": ["call_1"], "signature": "v2", "max_in_flight": 101, "status": "off"}"#,

@@ -1,5 +1,5 @@
-//! Who gets the free places. A dead or slow endpoint holds what it holds; every free place goes to the endpoint that has
-//! the fewest, so no backlog of one keeps the events of another waiting.
+//! Allocates delivery slots to endpoints. A slow endpoint keeps the slots it occupies; each free slot goes to the endpoint
+//! with the fewest, so the backlog of one endpoint does not delay the events of another.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,14 +7,14 @@ use std::collections::BinaryHeap;
 /// An endpoint with deliveries that are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanting {
-    /// Deliveries under way.
+    /// Deliveries in flight.
     pub in_flight: u32,
-    /// How many may be.
+    /// The limit of deliveries in flight.
     pub allowed: u32,
 }
 
-/// How many deliveries of each endpoint to take, `free` in all. Among endpoints that have equally many under way, those
-/// from `first` on come first; moving it on with each round gives everyone a turn.
+/// The number of deliveries to start for each endpoint, `free` in total. Among endpoints with equally many in flight, those
+/// from index `first` on come first; advance `first` with each round so that every endpoint gets a turn.
 pub fn share(wanting: &[Wanting], free: u32, first: usize) -> Vec<u32> {
     let mut granted = vec![0; wanting.len()];
     let count = wanting.len();
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn places_go_to_those_who_have_the_fewest() {
+    fn slots_go_to_the_endpoints_with_the_fewest_in_flight() {
         let endpoints = [wanting(10, 10), wanting(0, 10), wanting(2, 10), wanting(0, 1)];
         assert_eq!(share(&endpoints, 100, 0), [0, 10, 8, 1]);
         assert_eq!(share(&endpoints, 4, 0), [0, 3, 0, 1]);
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_places_go_round() {
+    fn scarce_slots_rotate_over_all_endpoints() {
         let endpoints = [wanting(0, 10); 5];
         let mut sums = [0; 5];
         for first in 0..5 {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_holds_its_places_for_long_takes_none_of_the_others() {
+    fn a_slow_endpoint_does_not_reduce_the_slots_of_others() {
         let mut endpoints = vec![wanting(10, 10)];
         endpoints.resize(100, wanting(0, 10));
         let granted = share(&endpoints, 502, 0);

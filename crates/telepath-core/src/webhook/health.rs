@@ -1,4 +1,4 @@
-//! How an endpoint is doing over days: when it is warned about, and when it is given up.
+//! The health of an endpoint over days: when an alert warns about it, and when it is disabled.
 
 use std::time::Duration;
 
@@ -12,33 +12,33 @@ use crate::id::WebhookId;
 
 /// After this long without a success an endpoint is disabled …
 pub const GIVEN_UP_AFTER: Duration = Duration::from_hours(5 * 24);
-/// … if so many attempts failed in that time: an endpoint that rarely gets an event is not given up for two of them.
+/// … provided that this many attempts failed: an endpoint with few events is not disabled after two failures.
 pub const GIVEN_UP_FAILURES: u32 = 20;
 
-/// The run of failures that an endpoint is in.
+/// The current run of failures of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Health {
-    /// Since when every attempt has failed.
+    /// The start of the run: every attempt since then has failed.
     pub failing_since: Option<Timestamp>,
-    /// How many have.
+    /// The number of failed attempts.
     pub failures: u32,
-    /// When half of the time to being given up was over and it was told.
+    /// When the warning was raised, at half of [`GIVEN_UP_AFTER`].
     pub warned_at: Option<Timestamp>,
 }
 
-/// What is to be done about an endpoint after an attempt.
+/// The consequence of an attempt for its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// Nothing.
     None,
-    /// It is told that the endpoint will be given up.
+    /// Raise the alert that the endpoint will be disabled.
     Warn,
-    /// It is disabled.
+    /// Disable the endpoint.
     Disable(DisabledReason),
 }
 
 impl Health {
-    /// The health after an attempt that ended at `now`, and what is to be done.
+    /// The health after an attempt that ended at `now`, and the consequence.
     #[must_use]
     pub fn after(self, error: Option<ErrorClass>, now: Timestamp) -> (Self, Turn) {
         let Some(error) = error else { return (Self::default(), Turn::None) };
@@ -58,7 +58,7 @@ impl Health {
         }
     }
 
-    /// The alert for an endpoint that is to be warned about.
+    /// The alert that warns about the endpoint.
     pub fn warning(&self, webhook: WebhookId, host: &str) -> NewAlert {
         let figures = json!({
             "failing_since": self.failing_since, "failures": self.failures, "given_up_at": self.given_up_at(),
@@ -71,7 +71,7 @@ impl Health {
         NewAlert::new(AlertRule::WebhookFailing, webhook, message, figures)
     }
 
-    /// When the endpoint will be given up if nothing succeeds, once that is foreseeable.
+    /// When the endpoint will be disabled if every attempt keeps failing; `None` before the warning.
     pub fn given_up_at(&self) -> Option<Timestamp> {
         self.warned_at.and(self.failing_since).map(|since| since.plus(GIVEN_UP_AFTER))
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn five_days_of_failures_warn_at_half_time_and_then_disable() {
+    fn failures_warn_after_sixty_hours_and_disable_after_five_days() {
         let mut health = Health::default();
         let mut turns = Vec::new();
         for hour in 0..=120 {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn few_failures_disable_nothing_however_long_they_go_on() {
+    fn fewer_than_twenty_failures_never_disable_an_endpoint() {
         let mut health = Health::default();
         for day in 0..19 {
             let (after, turn) = health.after(Some(ErrorClass::TimedOut), START.plus(hours(24 * day)));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn one_success_begins_anew_and_410_ends_at_once() {
+    fn success_resets_the_health_and_410_disables_immediately() {
         let (failed, _) = Health::default().after(Some(ErrorClass::ServerError), START);
         assert_eq!((failed.failures, failed.failing_since), (1, Some(START)));
         let later = START.plus(hours(200));

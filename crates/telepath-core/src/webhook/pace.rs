@@ -1,17 +1,17 @@
-//! How fast an endpoint is sent to. One that says that it cannot keep up (429, 5xx, time-outs) gets fewer deliveries at
-//! once and a pause between them; each success gives a little back.
+//! The adaptive concurrency limit of an endpoint. Each overload signal (429, 5xx, time-out) halves the deliveries in flight
+//! and adds a pause; each success raises the limit by one.
 
 use std::time::Duration;
 
 use super::delivery::ErrorClass;
 use crate::clock::Timestamp;
 
-/// The pause after the first complaint; it doubles with each further one.
+/// The pause after the first overload signal; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// The pace of one endpoint on one node.
+/// The limit of one endpoint on one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     allowed: u32,
@@ -20,12 +20,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The pace of an endpoint that has not complained.
+    /// The limit of an endpoint without overload signals.
     pub const fn full(ceiling: u32) -> Self {
         Self { allowed: ceiling, complaints: 0, paused_until: None }
     }
 
-    /// The pace after an attempt that ended at `now`.
+    /// The limit after an attempt that ended at `now`.
     #[must_use]
     pub fn after(self, error: Option<ErrorClass>, ceiling: u32, now: Timestamp) -> Self {
         match error {
@@ -42,12 +42,12 @@ impl Pace {
         }
     }
 
-    /// How many deliveries may be under way at `now`.
+    /// How many deliveries may be in flight at `now`.
     pub fn allows(&self, ceiling: u32, now: Timestamp) -> u32 {
         if self.paused_until.is_some_and(|until| now < until) { 0 } else { self.allowed.min(ceiling) }
     }
 
-    /// Whether there is nothing to remember.
+    /// Whether the limit is back at the ceiling, so that it need not be stored.
     pub const fn is_full(&self, ceiling: u32) -> bool {
         self.allowed >= ceiling && self.complaints == 0
     }
@@ -60,7 +60,7 @@ mod tests {
     const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
     #[test]
-    fn complaints_halve_the_pace_and_lengthen_the_pause_and_success_restores_it() {
+    fn overload_halves_the_limit_and_doubles_the_pause_and_success_restores_it() {
         let mut pace = Pace::full(10);
         let mut seen = Vec::new();
         for _ in 0..5 {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_has_a_bound_and_other_errors_change_nothing() {
+    fn the_pause_is_bounded_and_other_errors_do_not_change_the_limit() {
         let mut pace = Pace::full(100);
         for _ in 0..1000 {
             pace = pace.after(Some(ErrorClass::TimedOut), 100, START);

@@ -1,5 +1,5 @@
 //! Signatures of the Standard Webhooks specification 1.0: `v1` is HMAC-SHA-256 under a secret that both sides have, `v1a`
-//! is Ed25519, whose public half is all that a receiver needs. Signed is `id.timestamp.body`.
+//! is Ed25519, which a receiver verifies with the public key. The signed content is `id.timestamp.body`.
 
 use std::fmt;
 
@@ -63,7 +63,7 @@ impl SigningSecret {
         self.scheme
     }
 
-    /// The text that is sealed, and that the answer which made a shared secret shows once.
+    /// The text form. It is encrypted at rest; the response that creates a shared secret shows it once.
     pub fn to_text(&self) -> SecretText {
         let prefix = match self.scheme {
             SignatureScheme::V1 => SHARED_PREFIX,
@@ -126,7 +126,7 @@ mod tests {
         SigningSecret::parse(&SecretText::new(text.to_owned())).unwrap()
     }
 
-    /// The 32 bytes `00 01 … 1f`; the expected value was made with Python's `hmac` and `base64`.
+    /// The 32 bytes `00 01 … 1f`; the expected value was computed with Python's `hmac` and `base64`.
     #[test]
     fn a_shared_secret_signs_id_time_and_body() {
         let secret = secret("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_round_trip_and_nothing_else_is_taken_or_shown() {
+    fn secrets_round_trip_as_text_and_debug_output_hides_them() {
         for scheme in [SignatureScheme::V1, SignatureScheme::V1a] {
             let made = SigningSecret::generate(scheme, &SystemEntropy::default()).unwrap();
             let read = SigningSecret::parse(&made.to_text()).unwrap();

@@ -40,7 +40,7 @@ impl WebhookUrl {
         self.port
     }
 
-    /// What stands between the scheme and the path, for the `Host` header.
+    /// Host and port, for the `Host` header.
     pub fn authority(&self) -> &str {
         &self.text["https://".len()..self.path_at]
     }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_urls_are_taken_apart() {
+    fn valid_urls_are_parsed() {
         for (text, host, port, authority, path) in [
             ("https://Hooks.Example", "hooks.example", 443, "Hooks.Example", "/"),
             ("https://hooks.example/a/b?c=d", "hooks.example", 443, "hooks.example", "/a/b?c=d"),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_user_info_and_odd_forms_are_refused() {
+    fn other_schemes_user_info_and_malformed_urls_are_rejected() {
         for text in [
             "http://hooks.example/",
             "HTTPS://hooks.example/",

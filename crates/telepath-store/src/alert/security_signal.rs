@@ -128,7 +128,7 @@ fn alert_of(signal: SecuritySignal, seen: u64, key: &Row, now: Timestamp) -> Res
         }
         SecuritySignal::SeenInClear { key: id, .. } => {
             let message =
-                format!("The key \"{name}\" was sent in clear from {address}; others may have read it.");
+                format!("The key \"{name}\" was sent in cleartext from {address}; others may have read it.");
             NewAlert::new(signal.rule(), id, message, figures(address, seen, None))
         }
     })

@@ -41,7 +41,7 @@ impl Errors {
         self.roll(recent.newest().div_euclid(60));
         let (errors, requests) = (recent.errors(), recent.requests());
         self.peak = self.peak.max(errors);
-        // On the first day somebody is still trying the key out.
+        // On the first day the key is still being tried out.
         if settings.burst_errors == 0 || age_ms < DAY_MS {
             return None;
         }

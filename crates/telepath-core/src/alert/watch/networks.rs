@@ -1,5 +1,5 @@
-//! From where a key is used. The unit is the /24 of an IPv4 address and the /48 of an IPv6 address, which is what one site
-//! is commonly given (RFC 6177 section 2): a new host beside a known one is no news.
+//! The networks that a key is used from. The unit is the /24 of an IPv4 address and the /48 of an IPv6 address, the usual
+//! allocation of one site (RFC 6177 section 2): a new host in a known network raises no alert.
 
 use std::net::IpAddr;
 
@@ -12,13 +12,13 @@ use crate::address::canonical;
 use crate::alert::{AlertRule, AlertSettings, NewAlert};
 use crate::clock::Timestamp;
 
-/// Networks that are remembered; the one that was not seen for the longest time goes first.
+/// The networks that are remembered; the least recently seen is evicted first.
 const KNOWN: usize = 64;
-/// A key that is used from more networks than this is used on the road, and one more is no news.
+/// A key used from more networks than this is treated as mobile; new networks no longer raise alerts.
 const ROAMING: usize = 32;
-/// A network that was not seen for so long is new again.
+/// A network that was not seen for this long counts as new.
 const FORGOTTEN_DAYS: i64 = 90;
-/// New networks that wait for the end of a cooldown by name; more are only counted.
+/// The new networks that are listed during a cooldown; further ones are only counted.
 const UNTOLD: usize = 8;
 
 /// The networks of a key.
@@ -27,9 +27,9 @@ const UNTOLD: usize = 8;
 pub(super) struct Networks {
     /// Each with the day since the epoch on which it was last seen.
     known: Vec<(IpAddr, i64)>,
-    /// The first address of each new network that was not told yet.
+    /// The first address of each new network that no alert has named yet.
     untold: Vec<IpAddr>,
-    /// How many new networks were not told yet, also those without a place in the list.
+    /// The number of new networks not alerted yet, including those that are not listed.
     untold_count: u32,
     told_ms: Option<i64>,
 }
@@ -44,7 +44,7 @@ fn network_of(address: IpAddr) -> IpNet {
 }
 
 impl Networks {
-    /// Learns where the key is used. Delay: none, but a cooldown gathers what is new in its time.
+    /// Records the networks of a minute. An alert is due immediately; new networks during a cooldown are collected.
     pub(super) fn see(&mut self, addresses: &[IpAddr], age_ms: i64, at_ms: i64, settings: &AlertSettings) {
         let day = at_ms.div_euclid(DAY_MS);
         self.known.retain(|(_, seen)| day - seen <= FORGOTTEN_DAYS);
@@ -76,7 +76,7 @@ impl Networks {
         self.known.push((network, day));
     }
 
-    /// What is to be told now.
+    /// The alert that is due now.
     pub(super) fn due(
         &mut self,
         key: &WatchedKey,
@@ -102,7 +102,7 @@ impl Networks {
         Some(NewAlert::new(AlertRule::NewAddress, key.id, message, figures))
     }
 
-    /// When what was not told yet may be told; the past when nothing holds it back.
+    /// When the collected networks are due; in the past if no cooldown is running.
     pub(super) fn wake_at(&self, settings: &AlertSettings) -> Option<Timestamp> {
         let quiet_until = self.told_ms.map_or(Timestamp::default(), |told| {
             Timestamp::from_unix_ms(told).plus(settings.cooldown(AlertRule::NewAddress))

@@ -1,9 +1,10 @@
-//! How busy a key usually is at each hour of the week, and when it is much busier.
+//! The request baseline of a key for each hour of the week, and the spike rule.
 //!
-//! For each hour of the week the highest five-minute count is kept: a higher one is taken over at once, a lower one
-//! by a fifth each week. A pattern of days and weeks is thus no alarm, and neither is a job that comes at an hour's
-//! edge or is moved by the change of clocks, because the hours before and after count as well. What the pattern did not
-//! foresee lately (a burst at a random time, an alarm that was raised) is remembered with a half-life of a week and must be clearly exceeded, so a new level is told once and then learned.
+//! The baseline of an hour is its highest five-minute count. A higher count replaces it immediately; a lower one moves it
+//! by a fifth each week. Daily and weekly patterns therefore raise no alert. Neither does a job at the edge of an hour or
+//! one shifted by daylight saving time, because the hours before and after count too. The most recent deviation from the
+//! baseline (a burst at a random time, an alert) is remembered with a half-life of a week, and a spike must clearly exceed
+//! it. A new level therefore raises one alert and then becomes the baseline.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,16 +14,16 @@ use super::{DAY_MS, WatchedKey};
 use crate::alert::{AlertRule, AlertSettings, NewAlert};
 
 const HOURS_OF_WEEK: u8 = 7 * 24;
-/// Silent hours that are gone through one by one; after so many weeks nothing is left of a pattern anyway.
+/// The silent hours that are processed one by one; after more than these the pattern is discarded.
 const MOST_SILENT_HOURS: i64 = 16 * 168;
-/// Each hour a surprise loses this part: half of it in a week.
+/// Each hour a deviation decays by one part in this many: by half in a week.
 const SURPRISE_FADES: u32 = 242;
-/// A peak up to this many times the usual one is noise and no surprise.
+/// A peak up to this many times the baseline is noise.
 const NOISE: u32 = 2;
-/// A spike must exceed the last surprise this many times.
+/// A spike must exceed the baseline by this many times the most recent deviation.
 const CLEARLY: u32 = 3;
 
-/// The usual pace of a key.
+/// The request baseline of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Pace {
@@ -67,7 +68,7 @@ impl Pace {
             return None;
         }
         let message = format!(
-            "The key \"{}\" made {now} requests in five minutes; at this hour of the week {usual} are usual.",
+            "The key \"{}\" made {now} requests in five minutes; the baseline for this hour of the week is {usual}.",
             key.name
         );
         let figures = json!({ "requests": now, "usual": usual, "threshold": threshold, "minutes": 5 });
@@ -90,17 +91,17 @@ impl Pace {
             self.last_peak = std::mem::take(&mut self.peak);
             self.last_foreseen = self.foreseen;
             self.hour += 1;
-            // In the first week the pattern is that of the day before.
+            // In the first week the previous day serves as the pattern.
             let like = if age_ms < 7 * DAY_MS { self.hour - 24 } else { self.hour };
             self.foreseen = self.expected(like, 7 * DAY_MS);
         }
     }
 
-    /// Takes over the peak of the hour before the running one.
+    /// Updates the baseline with the peak of the previous hour.
     fn learn(&mut self, age_ms: i64, settings: &AlertSettings) {
         let (peak, foreseen) = (self.last_peak, self.last_foreseen);
         self.surprise = self.surprise.saturating_sub(self.surprise.div_ceil(SURPRISE_FADES));
-        // On its first day everything that a key does would be a surprise.
+        // On the first day any use would be a deviation.
         if age_ms >= DAY_MS && peak > foreseen.saturating_mul(NOISE).max(settings.spike_requests / NOISE) {
             self.surprise = self.surprise.max(peak - foreseen);
         }
@@ -111,7 +112,7 @@ impl Pace {
         *slot = if peak > *slot { peak } else { *slot - (*slot - peak).div_ceil(5) };
     }
 
-    /// What is usual around an hour: that of the week, or in the first week that of any day.
+    /// The baseline around an hour of the week; in the first week, around that hour of any day.
     fn expected(&self, hour: i64, age_ms: i64) -> u32 {
         if self.usual.len() != usize::from(HOURS_OF_WEEK) {
             return 0;
@@ -124,7 +125,7 @@ impl Pace {
     }
 }
 
-/// The place of an hour in its week.
+/// The index of an hour in its week.
 fn slot_of(hour: i64) -> usize {
     usize::try_from(hour.rem_euclid(i64::from(HOURS_OF_WEEK))).unwrap_or(0)
 }

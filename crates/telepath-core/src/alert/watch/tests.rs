@@ -11,7 +11,7 @@ use month::{DAY, LIMIT, Life, Rng, SHAPES, Shape, at, live};
 const SEEDS: std::ops::Range<u64> = 1..4;
 
 #[test]
-fn a_steady_month_raises_no_alarm() {
+fn a_steady_month_raises_no_alert() {
     for shape in SHAPES {
         for seed in SEEDS {
             let (alarms, watch) = live(shape, seed, 31, &mut |_, _, _| {});
@@ -48,8 +48,8 @@ fn found_within(rule: AlertRule, minutes: i64, plant: impl Fn(i64, &Life, &mut M
 fn a_spike_is_found_within_five_minutes() {
     found_within(AlertRule::RequestSpike, 5, |_, life, summary| {
         let minute = summary.minute.unix_ms() / MINUTE_MS;
-        // More than the documentation promises to find: the hours beside this one count as usual too.
-        let usual = (-180..180).map(|beside| life.mean(minute + beside)).max().unwrap_or(0);
+        // Stricter than documented: the baseline includes the adjacent hours.
+        let usual = (-180..180).map(|offset| life.mean(minute + offset)).max().unwrap_or(0);
         summary.requests = 500 + usual * 12 + life.surprise();
     });
 }
@@ -63,7 +63,7 @@ fn an_error_burst_is_found_within_five_minutes() {
 }
 
 #[test]
-fn a_new_network_is_found_at_once_and_another_host_of_a_known_one_is_none() {
+fn a_new_network_raises_an_alert_and_a_new_host_in_a_known_one_does_not() {
     for new in ["198.51.100.1", "2001:db8:2::1"] {
         let new: IpAddr = new.parse().unwrap();
         found_within(AlertRule::NewAddress, 0, |_, _, summary| {
@@ -74,7 +74,7 @@ fn a_new_network_is_found_at_once_and_another_host_of_a_known_one_is_none() {
 }
 
 #[test]
-fn riding_the_limit_is_found_in_the_fifth_minute() {
+fn limit_riding_is_detected_in_the_fifth_minute() {
     found_within(AlertRule::LimitRiding, 4, |_, _, summary| {
         summary.requests = LIMIT * 95 / 100;
     });
@@ -86,7 +86,7 @@ fn riding_the_limit_is_found_in_the_fifth_minute() {
 }
 
 #[test]
-fn the_pace_of_the_day_is_an_alarm_at_night() {
+fn daytime_request_rates_at_night_raise_an_alert() {
     for seed in SEEDS {
         let life = Life::new(Shape::Office, seed);
         let start = life.key().created_at.unix_ms() / MINUTE_MS;
@@ -103,7 +103,7 @@ fn the_pace_of_the_day_is_an_alarm_at_night() {
 }
 
 #[test]
-fn a_new_level_is_told_and_then_learned() {
+fn a_new_request_level_raises_one_alert_and_becomes_the_baseline() {
     for seed in SEEDS {
         let (alarms, _) = live(Shape::Service, seed, 40, &mut |after, _, summary| {
             if after >= 20 * DAY {
@@ -113,7 +113,7 @@ fn a_new_level_is_told_and_then_learned() {
         assert!(!alarms.is_empty(), "seed {seed}");
         assert!(alarms.iter().all(|(_, rule)| *rule == AlertRule::RequestSpike), "seed {seed}:");
         let last = alarms.last().unwrap().0 - 20 * DAY;
-        assert!(last < 180, "seed {seed}: still told after {last} minutes");
+        assert!(last < 180, "seed {seed}: still raised after {last} minutes");
     }
 }
 
@@ -141,7 +141,7 @@ fn rules(alerts: &[NewAlert]) -> Vec<AlertRule> {
 }
 
 #[test]
-fn a_key_that_slept_for_thirty_days_is_awake_at_once() {
+fn the_first_use_after_thirty_idle_days_raises_an_alert() {
     let key = Life::new(Shape::Monitor, 1).key();
     let (mut watch, settings) = (KeyWatch::default(), AlertSettings::default());
     let start = key.created_at.unix_ms() / MINUTE_MS;
@@ -162,7 +162,7 @@ fn a_key_that_slept_for_thirty_days_is_awake_at_once() {
 }
 
 #[test]
-fn networks_that_come_during_a_cooldown_are_told_when_it_is_over() {
+fn new_networks_during_a_cooldown_are_reported_when_it_ends() {
     let key = Life::new(Shape::Monitor, 1).key();
     let (mut watch, settings) = (KeyWatch::default(), AlertSettings::default());
     let start = key.created_at.unix_ms() / MINUTE_MS;
@@ -179,29 +179,29 @@ fn networks_that_come_during_a_cooldown_are_told_when_it_is_over() {
     let wake = watch.wake_at(&settings).unwrap();
     assert_eq!(wake, at(start + 20 * DAY).plus(settings.cooldown(AlertRule::NewAddress)));
     assert_eq!(watch.wake(&key, &settings, Timestamp::from_unix_ms(wake.unix_ms() - 1)), []);
-    let told = watch.wake(&key, &settings, wake);
-    assert_eq!(told[0].figures["count"], 9);
-    assert_eq!(told[0].figures["networks"].as_array().unwrap().len(), 8);
+    let alerts = watch.wake(&key, &settings, wake);
+    assert_eq!(alerts[0].figures["count"], 9);
+    assert_eq!(alerts[0].figures["networks"].as_array().unwrap().len(), 8);
     assert_eq!(watch.wake_at(&settings), None);
 }
 
 #[test]
-fn a_key_on_the_road_raises_nothing_and_stays_small() {
+fn a_mobile_key_raises_no_alert_and_its_state_stays_small() {
     let key = Life::new(Shape::Monitor, 1).key();
     let (mut watch, settings) = (KeyWatch::default(), AlertSettings::default());
     let start = key.created_at.unix_ms() / MINUTE_MS;
-    let mut told = 0;
+    let mut alerts = 0;
     for step in 0..5000 {
         let minute = start + step * 30;
         let address = format!("198.{}.{}.1", 18 + step / 256 % 2, step % 256);
-        told += watch.observe(&key, &summary(minute, &[&address]), &settings, at(minute)).len();
+        alerts += watch.observe(&key, &summary(minute, &[&address]), &settings, at(minute)).len();
         assert!(serde_json::to_string(&watch).unwrap().len() < 8192);
     }
-    assert_eq!(told, 0);
+    assert_eq!(alerts, 0);
 }
 
 #[test]
-fn minutes_that_come_late_or_twice_change_nothing() {
+fn late_and_duplicate_minutes_are_ignored() {
     let key = Life::new(Shape::Monitor, 1).key();
     let (mut watch, settings) = (KeyWatch::default(), AlertSettings::default());
     let start = key.created_at.unix_ms() / MINUTE_MS;
@@ -215,7 +215,7 @@ fn minutes_that_come_late_or_twice_change_nothing() {
 }
 
 #[test]
-fn a_rule_with_a_threshold_of_zero_is_off() {
+fn a_threshold_of_zero_disables_the_rule() {
     let off = AlertSettings {
         spike_factor: 0,
         burst_errors: 0,

@@ -46,7 +46,7 @@ fn written(entries: &[Logged<'_>]) -> Vec<u8> {
 }
 
 #[test]
-fn what_was_written_is_read() {
+fn entries_round_trip() {
     let bytes = written(&examples());
     assert_eq!(read(&bytes).unwrap(), examples());
     let mut writer = SegmentWriter::default();
@@ -59,7 +59,7 @@ fn what_was_written_is_read() {
 }
 
 #[test]
-fn an_ordinary_request_takes_few_bytes_and_a_full_segment_is_bounded() {
+fn a_typical_entry_is_small_and_a_full_segment_is_bounded() {
     let mut writer = SegmentWriter::default();
     let mut count = 0;
     while !writer.is_full() {
@@ -74,7 +74,7 @@ fn an_ordinary_request_takes_few_bytes_and_a_full_segment_is_bounded() {
 }
 
 #[test]
-fn no_damage_is_read_as_something_else_than_damage_or_other_requests() {
+fn corrupt_segments_are_rejected_or_read_as_valid_entries() {
     let bytes = written(&examples());
     for length in 0..bytes.len() {
         assert_eq!(read(&bytes[..length]), Err(Malformed), "{length}");

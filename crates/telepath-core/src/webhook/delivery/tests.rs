@@ -27,7 +27,7 @@ impl Rng {
 }
 
 #[test]
-fn a_delivery_that_always_fails_is_tried_ten_times_over_three_days() {
+fn a_failing_delivery_is_attempted_ten_times_over_three_days() {
     for seed in 1..=200_u64 {
         println!("seed {seed}");
         let mut dice = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -45,7 +45,7 @@ fn a_delivery_that_always_fails_is_tried_ten_times_over_three_days() {
 }
 
 #[test]
-fn success_ends_it_whatever_the_number_of_tries() {
+fn success_completes_the_delivery_after_any_number_of_tries() {
     for tries in [1, 5, 10, 1000] {
         assert_eq!(next(&outcome(None, Some(5)), tries, START, Draw(0)), Next::Delivered);
     }
@@ -53,7 +53,7 @@ fn success_ends_it_whatever_the_number_of_tries() {
 }
 
 #[test]
-fn retry_after_counts_from_once_to_twice_the_planned_wait() {
+fn retry_after_is_clamped_to_one_to_two_times_the_scheduled_delay() {
     let waited = |asked, draw| match next(&outcome(Some(ErrorClass::TooMany), asked), 2, START, draw) {
         Next::Again(at) => at.since(START).as_secs(),
         Next::Delivered | Next::Exhausted => panic!("it is tried again"),
@@ -66,7 +66,7 @@ fn retry_after_counts_from_once_to_twice_the_planned_wait() {
 }
 
 #[test]
-fn retry_after_is_seconds_or_a_date() {
+fn retry_after_accepts_seconds_and_dates() {
     assert_eq!(retry_after(" 120 ", START), Some(Duration::from_mins(2)));
     assert_eq!(retry_after("Fri, 15 Jan 2027 08:01:00 GMT", START), Some(Duration::from_mins(1)));
     assert_eq!(retry_after("Fri, 15 Jan 2027 07:00:00 GMT", START), Some(Duration::ZERO));
@@ -76,7 +76,7 @@ fn retry_after_is_seconds_or_a_date() {
 }
 
 #[test]
-fn statuses_have_their_classes() {
+fn statuses_map_to_error_classes() {
     for (status, class) in [
         (200, None),
         (204, None),
@@ -97,7 +97,7 @@ fn statuses_have_their_classes() {
 }
 
 #[test]
-fn ids_follow_from_event_and_endpoint_and_sort_by_the_event() {
+fn ids_are_derived_from_event_and_endpoint_and_sort_by_event() {
     let entropy = crate::entropy::SystemEntropy::default();
     let event =
         |ms: i64| EventId::generate(Timestamp::from_unix_ms(1_800_000_000_000 + ms), &entropy).unwrap();

@@ -49,7 +49,7 @@ pub(super) enum Shape {
     NightlyBatch,
     /// Half an hour once a week, at about the same time.
     WeeklyJob,
-    /// A few short bursts a day whenever somebody feels like it.
+    /// A few short bursts a day at random times.
     Bursts,
     /// Asks for things that are mostly not there.
     Poller,
@@ -129,10 +129,10 @@ impl Life {
         }
     }
 
-    /// Requests a minute that a spike needs beyond what the hours beside it say, because of what the key did before.
+    /// Requests per minute that a spike needs beyond the baseline of the adjacent hours, because of earlier deviations.
     pub(super) fn surprise(&self) -> u32 {
         match self.shape {
-            // Any hour may be one that had a burst of 160 a minute, of which a spike is five times as much.
+            // Any hour may have had a burst of 160 a minute; a spike is five times as much.
             Shape::NightlyBatch | Shape::Bursts => 800,
             Shape::WeeklyJob => 2000,
             Shape::Office | Shape::Service | Shape::Poller | Shape::Monitor | Shape::Shop => 0,
@@ -191,10 +191,10 @@ pub(super) fn at(minute: i64) -> Timestamp {
     Timestamp::from_unix_seconds(minute * 60)
 }
 
-/// What is changed about a key's life from some minute on, counted from its start.
+/// A change of the usage from some minute on, counted from the start.
 pub(super) type Plant<'p> = &'p mut dyn FnMut(i64, &Life, &mut MinuteSummary);
 
-/// An alarm: how many minutes after the start, and of which rule.
+/// An alert: minutes after the start, and the rule.
 pub(super) type Alarm = (i64, AlertRule);
 
 /// Lives through some days; every alarm, without any cooldown but the watch's own.
