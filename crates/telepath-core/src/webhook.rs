@@ -1,11 +1,11 @@
 //! Webhook endpoints: where events are sent, which ones, how they are signed, and how an endpoint is doing. What a single
 //! delivery does next is decided in [`delivery`]; here is what belongs to the endpoint.
 
+pub mod adaptive_limit;
 pub mod delivery;
 mod draft;
 pub mod fairness;
 pub mod health;
-pub mod pace;
 pub mod signature;
 pub mod status;
 mod url;

@@ -12,10 +12,10 @@ use telepath_core::base62;
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::{EntropyError, random_bytes, random_text};
 use telepath_core::id::WebhookId;
-use telepath_core::webhook::delivery::{Draw, ErrorClass, Outcome};
-use telepath_core::webhook::fairness::{Wanting, share};
-use telepath_core::webhook::health::Turn;
-use telepath_core::webhook::pace::Pace;
+use telepath_core::webhook::adaptive_limit::AdaptiveLimit;
+use telepath_core::webhook::delivery::{ErrorClass, Jitter, Outcome};
+use telepath_core::webhook::fairness::{Demand, allocate};
+use telepath_core::webhook::health::HealthTransition;
 use telepath_egress::Egress;
 use telepath_store::{ClaimedDelivery, DeliveryQuota, DueWebhook, Store, StoreError};
 use tokio::task::{JoinError, JoinSet};
@@ -78,8 +78,8 @@ struct Sender {
     egress: Egress,
     /// Identifies this process in leases.
     lease: String,
-    /// Endpoints that do not get their full pace; the others are not remembered.
-    paces: HashMap<WebhookId, Pace>,
+    /// Endpoints that are limited below their ceiling; the others are not stored.
+    limits: HashMap<WebhookId, AdaptiveLimit>,
     attempts: JoinSet<FinishedAttempt>,
     round: usize,
     renewed: Instant,
@@ -89,13 +89,13 @@ struct Sender {
 impl Sender {
     fn new(timeouts: Timeouts, store: Arc<Store>, egress: Egress) -> Result<Self, EntropyError> {
         let lease = random_text(store.entropy().as_ref(), base62::ALPHABET, 22)?;
-        let (paces, attempts) = (HashMap::new(), JoinSet::new());
+        let (limits, attempts) = (HashMap::new(), JoinSet::new());
         Ok(Self {
             timeouts,
             store,
             egress,
             lease,
-            paces,
+            limits,
             attempts,
             round: 0,
             renewed: Instant::now(),
@@ -165,16 +165,16 @@ impl Sender {
 
     fn grants(&self, due: &[DueWebhook], free: u32) -> Vec<DeliveryQuota> {
         let now = self.store.clock().now();
-        let wanting: Vec<_> = due
+        let demands: Vec<_> = due
             .iter()
             .map(|webhook| {
                 let ceiling = webhook.max_in_flight;
-                let pace = self.paces.get(&webhook.id).copied().unwrap_or(Pace::full(ceiling));
-                Wanting { in_flight: webhook.in_flight, allowed: pace.allows(ceiling, now) }
+                let limit = self.limits.get(&webhook.id).copied().unwrap_or(AdaptiveLimit::full(ceiling));
+                Demand { in_flight: webhook.in_flight, allowed: limit.allows(ceiling, now) }
             })
             .collect();
-        let shares = share(&wanting, free, self.round);
-        let granted = due.iter().zip(shares).filter(|(_, deliveries)| *deliveries > 0);
+        let slots = allocate(&demands, free, self.round);
+        let granted = due.iter().zip(slots).filter(|(_, deliveries)| *deliveries > 0);
         granted.map(|(webhook, deliveries)| DeliveryQuota { webhook: webhook.id, deliveries }).collect()
     }
 
@@ -186,12 +186,12 @@ impl Sender {
                 return tracing::error!(%problem, "a webhook attempt panicked; it is retried when its lease expires");
             }
         };
-        let pace = self.paces.get(&webhook).copied().unwrap_or(Pace::full(max_in_flight));
-        let pace = pace.after(error, max_in_flight, at);
-        if pace.is_full(max_in_flight) {
-            self.paces.remove(&webhook);
+        let limit = self.limits.get(&webhook).copied().unwrap_or(AdaptiveLimit::full(max_in_flight));
+        let limit = limit.after(error, max_in_flight, at);
+        if limit.is_full(max_in_flight) {
+            self.limits.remove(&webhook);
         } else {
-            self.paces.insert(webhook, pace);
+            self.limits.insert(webhook, limit);
         }
     }
 
@@ -237,14 +237,14 @@ async fn attempt(
 async fn finish(store: &Store, claimed: &ClaimedDelivery, lease: &str, outcome: Outcome) {
     let webhook = claimed.target.webhook;
     // Without random bytes, the retry is sent without jitter.
-    let draw = random_bytes::<2>(store.entropy().as_ref())
-        .map_or(Draw(u16::MAX / 2), |bytes| Draw(u16::from_ne_bytes(bytes)));
-    match store.finish_attempt(claimed, lease, outcome, draw).await {
-        Ok(Turn::None) => {}
-        Ok(Turn::Warn) => {
+    let jitter = random_bytes::<2>(store.entropy().as_ref())
+        .map_or(Jitter(u16::MAX / 2), |bytes| Jitter(u16::from_ne_bytes(bytes)));
+    match store.finish_attempt(claimed, lease, outcome, jitter).await {
+        Ok(HealthTransition::None) => {}
+        Ok(HealthTransition::Warn) => {
             tracing::warn!(%webhook, "every attempt has failed for 60 hours; the endpoint will be disabled after 120 hours");
         }
-        Ok(Turn::Disable(reason)) => {
+        Ok(HealthTransition::Disable(reason)) => {
             tracing::warn!(%webhook, reason = reason.name(), "disabled a webhook endpoint");
         }
         // At-least-once delivery: without a recorded result, the delivery is sent again when the lease expires.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use telepath_core::webhook::delivery::{Draw, ErrorClass, Outcome};
+use telepath_core::webhook::delivery::{ErrorClass, Jitter, Outcome};
 use telepath_egress::{Egress, Resolve, ResolveFuture};
 use telepath_store::DeliveryQuota;
 
@@ -58,7 +58,7 @@ async fn send(harness: &Harness, webhook: &Value, error: Option<ErrorClass>) -> 
         let answer = b"said <b>no</b>\xff".to_vec();
         let outcome =
             Outcome { status, error, retry_after: None, duration: Duration::from_millis(7), answer };
-        harness.store.finish_attempt(delivery, "test", outcome, Draw(0)).await.unwrap();
+        harness.store.finish_attempt(delivery, "test", outcome, Jitter(0)).await.unwrap();
     }
     claimed.len()
 }

@@ -93,7 +93,7 @@ impl ErrorClass {
     }
 
     /// Whether it signals that the endpoint is overloaded.
-    pub const fn asks_for_less(self) -> bool {
+    pub const fn is_overload(self) -> bool {
         match self {
             Self::TimedOut | Self::TooMany | Self::ServerError => true,
             Self::AddressRefused
@@ -126,40 +126,40 @@ pub struct Outcome {
 
 /// A fraction from 0 to 1, drawn at random, in 65535ths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Draw(pub u16);
+pub struct Jitter(pub u16);
 
 /// What happens to a delivery after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum RetryDecision {
     /// The delivery succeeded.
     Delivered,
     /// The next attempt is due at this time.
-    Again(Timestamp),
+    RetryAt(Timestamp),
     /// The schedule has no further attempt.
     Exhausted,
 }
 
 /// Decides after an attempt that ended at `now` and was number `tries` of its round, counted from 1.
-pub fn next(outcome: &Outcome, tries: u32, now: Timestamp, draw: Draw) -> Next {
+pub fn decide_retry(outcome: &Outcome, tries: u32, now: Timestamp, jitter: Jitter) -> RetryDecision {
     if outcome.error.is_none() {
-        return Next::Delivered;
+        return RetryDecision::Delivered;
     }
-    let planned = usize::try_from(tries.saturating_sub(1)).ok().and_then(|place| SCHEDULE.get(place));
+    let planned = usize::try_from(tries.saturating_sub(1)).ok().and_then(|index| SCHEDULE.get(index));
     match planned {
-        None => Next::Exhausted,
-        Some(planned) => Next::Again(now.plus(wait(*planned, outcome.retry_after, draw))),
+        None => RetryDecision::Exhausted,
+        Some(planned) => RetryDecision::RetryAt(now.plus(wait(*planned, outcome.retry_after, jitter))),
     }
 }
 
 /// The scheduled delay with jitter. A requested delay is limited to between one and two times the scheduled one.
-fn wait(planned: Duration, asked: Option<Duration>, draw: Draw) -> Duration {
+fn wait(planned: Duration, requested: Option<Duration>, jitter: Jitter) -> Duration {
     let planned_ms = u64::try_from(planned.as_millis()).unwrap_or(u64::MAX);
     let widest = planned_ms / 100 * JITTER_PERCENT;
     let spread =
-        Duration::from_millis(planned_ms - widest + widest * 2 * u64::from(draw.0) / u64::from(u16::MAX));
-    match asked {
+        Duration::from_millis(planned_ms - widest + widest * 2 * u64::from(jitter.0) / u64::from(u16::MAX));
+    match requested {
         None => spread,
-        Some(asked) => spread.max(asked.clamp(planned, planned * 2)),
+        Some(requested) => spread.max(requested.clamp(planned, planned * 2)),
     }
 }
 

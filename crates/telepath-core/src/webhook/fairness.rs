@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 /// An endpoint with deliveries that are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanting {
+pub struct Demand {
     /// Deliveries in flight.
     pub in_flight: u32,
     /// The limit of deliveries in flight.
@@ -15,18 +15,18 @@ pub struct Wanting {
 
 /// The number of deliveries to start for each endpoint, `free` in total. Among endpoints with equally many in flight, those
 /// from index `first` on come first; advance `first` with each round so that every endpoint gets a turn.
-pub fn share(wanting: &[Wanting], free: u32, first: usize) -> Vec<u32> {
-    let mut granted = vec![0; wanting.len()];
-    let count = wanting.len();
+pub fn allocate(demands: &[Demand], free: u32, first: usize) -> Vec<u32> {
+    let mut granted = vec![0; demands.len()];
+    let count = demands.len();
     let mut queue: BinaryHeap<_> = (0..count)
-        .filter(|place| wanting[*place].in_flight < wanting[*place].allowed)
-        .map(|place| Reverse((wanting[place].in_flight, (place + count - first % count) % count, place)))
+        .filter(|index| demands[*index].in_flight < demands[*index].allowed)
+        .map(|index| Reverse((demands[index].in_flight, (index + count - first % count) % count, index)))
         .collect();
     for _ in 0..free {
-        let Some(Reverse((has, turn, place))) = queue.pop() else { break };
-        granted[place] += 1;
-        if has + 1 < wanting[place].allowed {
-            queue.push(Reverse((has + 1, turn, place)));
+        let Some(Reverse((has, turn, index))) = queue.pop() else { break };
+        granted[index] += 1;
+        if has + 1 < demands[index].allowed {
+            queue.push(Reverse((has + 1, turn, index)));
         }
     }
     granted
@@ -36,24 +36,24 @@ pub fn share(wanting: &[Wanting], free: u32, first: usize) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    fn wanting(in_flight: u32, allowed: u32) -> Wanting {
-        Wanting { in_flight, allowed }
+    fn demand(in_flight: u32, allowed: u32) -> Demand {
+        Demand { in_flight, allowed }
     }
 
     #[test]
     fn slots_go_to_the_endpoints_with_the_fewest_in_flight() {
-        let endpoints = [wanting(10, 10), wanting(0, 10), wanting(2, 10), wanting(0, 1)];
-        assert_eq!(share(&endpoints, 100, 0), [0, 10, 8, 1]);
-        assert_eq!(share(&endpoints, 4, 0), [0, 3, 0, 1]);
-        assert_eq!(share(&[], 4, 7), [] as [u32; 0]);
+        let endpoints = [demand(10, 10), demand(0, 10), demand(2, 10), demand(0, 1)];
+        assert_eq!(allocate(&endpoints, 100, 0), [0, 10, 8, 1]);
+        assert_eq!(allocate(&endpoints, 4, 0), [0, 3, 0, 1]);
+        assert_eq!(allocate(&[], 4, 7), [] as [u32; 0]);
     }
 
     #[test]
     fn scarce_slots_rotate_over_all_endpoints() {
-        let endpoints = [wanting(0, 10); 5];
+        let endpoints = [demand(0, 10); 5];
         let mut sums = [0; 5];
         for first in 0..5 {
-            for (sum, granted) in sums.iter_mut().zip(share(&endpoints, 2, first)) {
+            for (sum, granted) in sums.iter_mut().zip(allocate(&endpoints, 2, first)) {
                 *sum += granted;
             }
         }
@@ -62,9 +62,9 @@ mod tests {
 
     #[test]
     fn a_slow_endpoint_does_not_reduce_the_slots_of_others() {
-        let mut endpoints = vec![wanting(10, 10)];
-        endpoints.resize(100, wanting(0, 10));
-        let granted = share(&endpoints, 502, 0);
+        let mut endpoints = vec![demand(10, 10)];
+        endpoints.resize(100, demand(0, 10));
+        let granted = allocate(&endpoints, 502, 0);
         assert_eq!(granted[0], 0);
         assert!(granted[1..].iter().all(|granted| (5..=6).contains(granted)));
     }

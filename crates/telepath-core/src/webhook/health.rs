@@ -28,7 +28,7 @@ pub struct Health {
 
 /// The consequence of an attempt for its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum HealthTransition {
     /// Nothing.
     None,
     /// Raise the alert that the endpoint will be disabled.
@@ -40,21 +40,21 @@ pub enum Turn {
 impl Health {
     /// The health after an attempt that ended at `now`, and the consequence.
     #[must_use]
-    pub fn after(self, error: Option<ErrorClass>, now: Timestamp) -> (Self, Turn) {
-        let Some(error) = error else { return (Self::default(), Turn::None) };
+    pub fn after(self, error: Option<ErrorClass>, now: Timestamp) -> (Self, HealthTransition) {
+        let Some(error) = error else { return (Self::default(), HealthTransition::None) };
         let since = self.failing_since.unwrap_or(now);
         let failures = self.failures.saturating_add(1);
         let failed = Self { failing_since: Some(since), failures, ..self };
         if error == ErrorClass::Gone {
-            return (failed, Turn::Disable(DisabledReason::Gone));
+            return (failed, HealthTransition::Disable(DisabledReason::Gone));
         }
         let failing_for = now.since(since);
         if failing_for >= GIVEN_UP_AFTER && failures >= GIVEN_UP_FAILURES {
-            (failed, Turn::Disable(DisabledReason::Failing))
+            (failed, HealthTransition::Disable(DisabledReason::Failing))
         } else if failing_for >= GIVEN_UP_AFTER / 2 && self.warned_at.is_none() {
-            (Self { warned_at: Some(now), ..failed }, Turn::Warn)
+            (Self { warned_at: Some(now), ..failed }, HealthTransition::Warn)
         } else {
-            (failed, Turn::None)
+            (failed, HealthTransition::None)
         }
     }
 
@@ -91,15 +91,18 @@ mod tests {
     #[test]
     fn failures_warn_after_sixty_hours_and_disable_after_five_days() {
         let mut health = Health::default();
-        let mut turns = Vec::new();
+        let mut transitions = Vec::new();
         for hour in 0..=120 {
-            let (after, turn) = health.after(Some(ErrorClass::Connect), START.plus(hours(hour)));
+            let (after, transition) = health.after(Some(ErrorClass::Connect), START.plus(hours(hour)));
             health = after;
-            if turn != Turn::None {
-                turns.push((hour, turn));
+            if transition != HealthTransition::None {
+                transitions.push((hour, transition));
             }
         }
-        assert_eq!(turns, [(60, Turn::Warn), (120, Turn::Disable(DisabledReason::Failing))]);
+        assert_eq!(
+            transitions,
+            [(60, HealthTransition::Warn), (120, HealthTransition::Disable(DisabledReason::Failing))]
+        );
         assert_eq!(health.given_up_at(), Some(START.plus(hours(120))));
         let warning = health.warning(WebhookId::from_bytes([7; 16]), "hooks.example");
         assert!(
@@ -114,12 +117,12 @@ mod tests {
     fn fewer_than_twenty_failures_never_disable_an_endpoint() {
         let mut health = Health::default();
         for day in 0..19 {
-            let (after, turn) = health.after(Some(ErrorClass::TimedOut), START.plus(hours(24 * day)));
-            assert!(matches!(turn, Turn::None | Turn::Warn), "day {day}");
+            let (after, transition) = health.after(Some(ErrorClass::TimedOut), START.plus(hours(24 * day)));
+            assert!(matches!(transition, HealthTransition::None | HealthTransition::Warn), "day {day}");
             health = after;
         }
-        let (_, turn) = health.after(Some(ErrorClass::TimedOut), START.plus(hours(24 * 19)));
-        assert_eq!(turn, Turn::Disable(DisabledReason::Failing), "the twentieth");
+        let (_, transition) = health.after(Some(ErrorClass::TimedOut), START.plus(hours(24 * 19)));
+        assert_eq!(transition, HealthTransition::Disable(DisabledReason::Failing), "the twentieth");
     }
 
     #[test]
@@ -127,8 +130,8 @@ mod tests {
         let (failed, _) = Health::default().after(Some(ErrorClass::ServerError), START);
         assert_eq!((failed.failures, failed.failing_since), (1, Some(START)));
         let later = START.plus(hours(200));
-        assert_eq!(failed.after(None, later), (Health::default(), Turn::None));
-        let (_, turn) = Health::default().after(Some(ErrorClass::Gone), later);
-        assert_eq!(turn, Turn::Disable(DisabledReason::Gone));
+        assert_eq!(failed.after(None, later), (Health::default(), HealthTransition::None));
+        let (_, transition) = Health::default().after(Some(ErrorClass::Gone), later);
+        assert_eq!(transition, HealthTransition::Disable(DisabledReason::Gone));
     }
 }

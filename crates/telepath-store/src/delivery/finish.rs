@@ -5,9 +5,9 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, AuditId, DeliveryId, EventId, WebhookId};
 use telepath_core::webhook::WebhookStatus;
 use telepath_core::webhook::delivery::{
-    DeliveryStatus, Draw, ErrorClass, KEPT_ANSWER, KEPT_ATTEMPTS, Next, Outcome, next,
+    DeliveryStatus, ErrorClass, Jitter, KEPT_ANSWER, KEPT_ATTEMPTS, Outcome, RetryDecision, decide_retry,
 };
-use telepath_core::webhook::health::Turn;
+use telepath_core::webhook::health::HealthTransition;
 
 use super::claim::ClaimedDelivery;
 use crate::alert::raise::{AlertWriter, raise};
@@ -25,15 +25,15 @@ impl Store {
         claimed: &ClaimedDelivery,
         lease: &str,
         outcome: Outcome,
-        draw: Draw,
-    ) -> Result<Turn, StoreError> {
+        jitter: Jitter,
+    ) -> Result<HealthTransition, StoreError> {
         let now = self.now();
         let attempt = FinishedAttempt {
             id: claimed.id,
             webhook: claimed.target.webhook,
             account: claimed.target.account,
             number: claimed.attempt,
-            next: next(&outcome, claimed.tries, now, draw),
+            decision: decide_retry(&outcome, claimed.tries, now, jitter),
             lease: lease.to_owned(),
             outcome,
             now,
@@ -50,7 +50,7 @@ struct FinishedAttempt {
     webhook: WebhookId,
     account: AccountId,
     number: u32,
-    next: Next,
+    decision: RetryDecision,
     lease: String,
     outcome: Outcome,
     now: Timestamp,
@@ -59,11 +59,11 @@ struct FinishedAttempt {
     alert_writer: AlertWriter,
 }
 
-async fn finish(db: &mut Connection, attempt: FinishedAttempt) -> Result<Turn, StoreError> {
-    let (status, next_at, finished_at) = match attempt.next {
-        Next::Delivered => (DeliveryStatus::Delivered, attempt.now, Some(attempt.now)),
-        Next::Exhausted => (DeliveryStatus::Exhausted, attempt.now, Some(attempt.now)),
-        Next::Again(at) => (DeliveryStatus::Pending, at, None),
+async fn finish(db: &mut Connection, attempt: FinishedAttempt) -> Result<HealthTransition, StoreError> {
+    let (status, next_at, finished_at) = match attempt.decision {
+        RetryDecision::Delivered => (DeliveryStatus::Delivered, attempt.now, Some(attempt.now)),
+        RetryDecision::Exhausted => (DeliveryStatus::Exhausted, attempt.now, Some(attempt.now)),
+        RetryDecision::RetryAt(at) => (DeliveryStatus::Pending, at, None),
     };
     let touched = db
         .execute(
@@ -73,11 +73,11 @@ async fn finish(db: &mut Connection, attempt: FinishedAttempt) -> Result<Turn, S
         )
         .await?;
     if touched == 0 {
-        return Ok(Turn::None);
+        return Ok(HealthTransition::None);
     }
     keep_attempt(db, &attempt).await?;
-    let turn = judge(db, &attempt).await?;
-    Ok(turn)
+    let transition = judge(db, &attempt).await?;
+    Ok(transition)
 }
 
 async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<(), StoreError> {
@@ -105,17 +105,17 @@ async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<
 }
 
 /// The effect of the attempt on the endpoint. The common case, a success of a healthy endpoint, changes no row.
-async fn judge(db: &mut Connection, attempt: &FinishedAttempt) -> Result<Turn, StoreError> {
+async fn judge(db: &mut Connection, attempt: &FinishedAttempt) -> Result<HealthTransition, StoreError> {
     if attempt.outcome.error.is_none() {
         let sql = "UPDATE webhooks SET failing_since = NULL, failures = 0, warned_at = NULL \
                    WHERE id = $1 AND failures > 0";
         db.execute(sql, binds![attempt.webhook.to_string()]).await?;
-        return Ok(Turn::None);
+        return Ok(HealthTransition::None);
     }
     let webhook = match lock(db, attempt.account, attempt.webhook, attempt.now).await {
         Ok(webhook) => webhook,
         // Deleted during the attempt.
-        Err(WebhookChangeError::NotFound) => return Ok(Turn::None),
+        Err(WebhookChangeError::NotFound) => return Ok(HealthTransition::None),
         Err(WebhookChangeError::Store(error)) => return Err(error),
         Err(
             WebhookChangeError::DeliveryNotFound
@@ -124,15 +124,15 @@ async fn judge(db: &mut Connection, attempt: &FinishedAttempt) -> Result<Turn, S
             | WebhookChangeError::Invalid(_),
         ) => return Err(StoreError::Broken),
     };
-    let (health, turn) = webhook.health.after(attempt.outcome.error, attempt.now);
+    let (health, transition) = webhook.health.after(attempt.outcome.error, attempt.now);
     set_health(db, attempt.webhook, health).await?;
-    match turn {
-        Turn::None => {}
-        Turn::Warn => {
+    match transition {
+        HealthTransition::None => {}
+        HealthTransition::Warn => {
             let alert = health.warning(attempt.webhook, webhook.url.host());
             raise(db, attempt.account, alert, &attempt.alert_writer, attempt.now).await?;
         }
-        Turn::Disable(reason) => {
+        HealthTransition::Disable(reason) => {
             let (audit_id, event_id, now) = (attempt.audit_id, attempt.event_id, attempt.now);
             disable(db, &webhook, AutoDisable { reason, health, audit_id, event_id, now }).await?;
         }
@@ -143,5 +143,5 @@ async fn judge(db: &mut Connection, attempt: &FinishedAttempt) -> Result<Turn, S
                    WHERE id = $1 AND status = 'pending'";
         db.execute(sql, binds![attempt.id.to_string(), attempt.now]).await?;
     }
-    Ok(turn)
+    Ok(transition)
 }

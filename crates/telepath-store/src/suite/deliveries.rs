@@ -12,8 +12,8 @@ use telepath_core::event::{EventKind, WebhookTest};
 use telepath_core::id::AccountId;
 use telepath_core::page::PageRequest;
 use telepath_core::ports::CallControl as _;
-use telepath_core::webhook::delivery::{DeliveryStatus, Draw, ErrorClass, KEPT, Outcome};
-use telepath_core::webhook::health::Turn;
+use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass, Jitter, KEPT, Outcome};
+use telepath_core::webhook::health::HealthTransition;
 use telepath_core::webhook::{DisabledReason, EventFilter, NewWebhook, Webhook, WebhookStatus};
 
 use super::calls::start;
@@ -59,8 +59,8 @@ async fn claim(store: &Store, webhook: &Webhook, deliveries: u32) -> Vec<Claimed
         .unwrap()
 }
 
-async fn finish(store: &Store, claimed: &ClaimedDelivery, error: Option<ErrorClass>) -> Turn {
-    store.finish_attempt(claimed, LEASE, came_of_it(error), Draw(0)).await.unwrap()
+async fn finish(store: &Store, claimed: &ClaimedDelivery, error: Option<ErrorClass>) -> HealthTransition {
+    store.finish_attempt(claimed, LEASE, came_of_it(error), Jitter(0)).await.unwrap()
 }
 
 async fn deliveries(store: &Store, account: AccountId, webhook: &Webhook) -> Vec<DeliveryRecord> {
@@ -187,7 +187,7 @@ async fn a_failure_is_retried_on_schedule_and_a_success_ends_the_delivery(fixtur
     let webhook = make(&fixture, &store, account, draft("a")).await;
     event(&fixture, &store, account).await;
     let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
-    assert_eq!(finish(&store, &claimed, Some(ErrorClass::ServerError)).await, Turn::None);
+    assert_eq!(finish(&store, &claimed, Some(ErrorClass::ServerError)).await, HealthTransition::None);
     let failing = store.get_webhook(account, webhook.id).await.unwrap().unwrap().health;
     assert_eq!((failing.failures, failing.failing_since), (1, Some(store.now())));
     fixture.clock.advance(Duration::from_millis(3_999));
@@ -217,7 +217,7 @@ async fn status_410_disables_the_endpoint_and_holds_its_events_until_recovery(fi
     }
     let mut claimed = claim(&store, &webhook, 2).await;
     let gone = finish(&store, &claimed.pop().unwrap(), Some(ErrorClass::Gone)).await;
-    assert_eq!(gone, Turn::Disable(DisabledReason::Gone));
+    assert_eq!(gone, HealthTransition::Disable(DisabledReason::Gone));
     // The other attempt in flight finishes on its own.
     finish(&store, &claimed.pop().unwrap(), Some(ErrorClass::Connect)).await;
     event(&fixture, &store, account).await;
@@ -265,18 +265,23 @@ async fn a_long_failing_endpoint_raises_a_warning_and_is_disabled(fixture: Arc<F
     let store = fixture.open_with(|options| options.alerts.by_mail = true).await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
-    let mut turns = Vec::new();
+    let mut transitions = Vec::new();
     // An event every six hours, each attempted once: 21 failures in five days.
     for hours in (0..=120).step_by(6) {
         event(&fixture, &store, account).await;
         let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
         match finish(&store, &claimed, Some(ErrorClass::Connect)).await {
-            Turn::None => {}
-            turn @ (Turn::Warn | Turn::Disable(_)) => turns.push((hours, turn)),
+            HealthTransition::None => {}
+            transition @ (HealthTransition::Warn | HealthTransition::Disable(_)) => {
+                transitions.push((hours, transition));
+            }
         }
         fixture.clock.advance(Duration::from_hours(6));
     }
-    assert_eq!(turns, [(60, Turn::Warn), (120, Turn::Disable(DisabledReason::Failing))]);
+    assert_eq!(
+        transitions,
+        [(60, HealthTransition::Warn), (120, HealthTransition::Disable(DisabledReason::Failing))]
+    );
     let shown = store.get_webhook(account, webhook.id).await.unwrap().unwrap();
     assert_eq!((shown.status, shown.health.failures), (WebhookStatus::Disabled, 21));
     assert_eq!(shown.health.given_up_at(), Some(super::NOON.plus(Duration::from_hours(120))));

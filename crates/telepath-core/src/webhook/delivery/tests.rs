@@ -18,11 +18,11 @@ fn outcome(error: Option<ErrorClass>, retry_after: Option<u64>) -> Outcome {
 struct Rng(u64);
 
 impl Rng {
-    fn roll(&mut self) -> Draw {
+    fn jitter(&mut self) -> Jitter {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        Draw(u16::try_from(self.0 >> 48).unwrap())
+        Jitter(u16::try_from(self.0 >> 48).unwrap())
     }
 }
 
@@ -30,9 +30,11 @@ impl Rng {
 fn a_failing_delivery_is_attempted_ten_times_over_three_days() {
     for seed in 1..=200_u64 {
         println!("seed {seed}");
-        let mut dice = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (mut now, mut tries) = (START, 1);
-        while let Next::Again(at) = next(&outcome(Some(ErrorClass::Connect), None), tries, now, dice.roll()) {
+        while let RetryDecision::RetryAt(at) =
+            decide_retry(&outcome(Some(ErrorClass::Connect), None), tries, now, rng.jitter())
+        {
             let planned = SCHEDULE[tries as usize - 1];
             let waited = at.since(now);
             assert!(waited >= planned * 8 / 10 && waited <= planned * 12 / 10, "{waited:?} for {planned:?}");
@@ -47,22 +49,26 @@ fn a_failing_delivery_is_attempted_ten_times_over_three_days() {
 #[test]
 fn success_completes_the_delivery_after_any_number_of_tries() {
     for tries in [1, 5, 10, 1000] {
-        assert_eq!(next(&outcome(None, Some(5)), tries, START, Draw(0)), Next::Delivered);
+        assert_eq!(decide_retry(&outcome(None, Some(5)), tries, START, Jitter(0)), RetryDecision::Delivered);
     }
-    assert_eq!(next(&outcome(Some(ErrorClass::Tls), None), 1000, START, Draw(0)), Next::Exhausted);
+    assert_eq!(
+        decide_retry(&outcome(Some(ErrorClass::Tls), None), 1000, START, Jitter(0)),
+        RetryDecision::Exhausted
+    );
 }
 
 #[test]
 fn retry_after_is_clamped_to_one_to_two_times_the_scheduled_delay() {
-    let waited = |asked, draw| match next(&outcome(Some(ErrorClass::TooMany), asked), 2, START, draw) {
-        Next::Again(at) => at.since(START).as_secs(),
-        Next::Delivered | Next::Exhausted => panic!("it is tried again"),
-    };
-    assert_eq!(waited(None, Draw(0)), 240);
-    assert_eq!(waited(None, Draw(u16::MAX)), 360);
-    assert_eq!(waited(Some(1), Draw(0)), 300, "no earlier than planned");
-    assert_eq!(waited(Some(450), Draw(0)), 450);
-    assert_eq!(waited(Some(86_400), Draw(u16::MAX)), 600, "no later than twice the plan");
+    let waited =
+        |asked, jitter| match decide_retry(&outcome(Some(ErrorClass::TooMany), asked), 2, START, jitter) {
+            RetryDecision::RetryAt(at) => at.since(START).as_secs(),
+            RetryDecision::Delivered | RetryDecision::Exhausted => panic!("it is tried again"),
+        };
+    assert_eq!(waited(None, Jitter(0)), 240);
+    assert_eq!(waited(None, Jitter(u16::MAX)), 360);
+    assert_eq!(waited(Some(1), Jitter(0)), 300, "no earlier than planned");
+    assert_eq!(waited(Some(450), Jitter(0)), 450);
+    assert_eq!(waited(Some(86_400), Jitter(u16::MAX)), 600, "no later than twice the plan");
 }
 
 #[test]
