@@ -1,5 +1,5 @@
 //! API keys: identity, rights, life. A key's identity outlives its secrets; the [`KeyPolicy`] is the part that decides
-//! about a request, and [`KeyPolicy::judge`] is the only place where that decision is made.
+//! about a request, and [`KeyPolicy::decide`] is the only place where that decision is made.
 
 mod draft;
 mod grantor;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use draft::{KeyDraft, KeyPatch, KeyPatchDraft, NewKey};
 pub use grantor::{Grantor, Rights};
-pub use policy::{KeyPolicy, Verdict};
+pub use policy::{KeyPolicy, PolicyDecision};
 pub use preset::{Preset, PresetPatch, PresetPatchDraft, PresetTerms, Presets};
 pub use rotation::{
     GraceSeconds, MAX_ENDED_SECRETS, MAX_LIVE_SECRETS, MAX_ROTATED_TOGETHER, RotateDraft, Rotation,

@@ -24,9 +24,9 @@ pub struct KeyPolicy {
     pub revoked: bool,
 }
 
-/// The result of [`KeyPolicy::judge`], before the rate limit is checked.
+/// The result of [`KeyPolicy::decide`], before the rate limit is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PolicyDecision {
     /// The key is usable from this address.
     Usable,
     /// Revoked, expired or not yet valid; the response is the same as for an unknown key.
@@ -38,15 +38,15 @@ pub enum Verdict {
 impl KeyPolicy {
     /// Decides about one request. Revocation and validity are checked first, so that the response reveals nothing else about
     /// a dead key.
-    pub fn judge(&self, address: IpAddr, now: Timestamp) -> Verdict {
+    pub fn decide(&self, address: IpAddr, now: Timestamp) -> PolicyDecision {
         let too_early = self.not_before.is_some_and(|start| now < start);
         let too_late = self.expires_at.is_some_and(|end| now >= end);
         if self.revoked || too_early || too_late {
-            return Verdict::Dead;
+            return PolicyDecision::Dead;
         }
         match &self.allowed_ips {
-            Some(list) if !list.admits(address) => Verdict::WrongAddress,
-            Some(_) | None => Verdict::Usable,
+            Some(list) if !list.admits(address) => PolicyDecision::WrongAddress,
+            Some(_) | None => PolicyDecision::Usable,
         }
     }
 }
@@ -70,11 +70,11 @@ mod tests {
     fn a_key_is_usable_from_not_before_until_expires_at_exclusive() {
         let [start, end] = [100, 200].map(Timestamp::from_unix_seconds);
         let policy = KeyPolicy { not_before: Some(start), expires_at: Some(end), ..policy() };
-        let judge = |ms| policy.judge("192.0.2.1".parse().unwrap(), Timestamp::from_unix_ms(ms));
-        assert_eq!(judge(99_999), Verdict::Dead);
-        assert_eq!(judge(100_000), Verdict::Usable);
-        assert_eq!(judge(199_999), Verdict::Usable);
-        assert_eq!(judge(200_000), Verdict::Dead);
+        let decide = |ms| policy.decide("192.0.2.1".parse().unwrap(), Timestamp::from_unix_ms(ms));
+        assert_eq!(decide(99_999), PolicyDecision::Dead);
+        assert_eq!(decide(100_000), PolicyDecision::Usable);
+        assert_eq!(decide(199_999), PolicyDecision::Usable);
+        assert_eq!(decide(200_000), PolicyDecision::Dead);
     }
 
     #[test]
@@ -83,10 +83,10 @@ mod tests {
         let now = Timestamp::from_unix_seconds(1);
         let outside = "192.0.2.1".parse().unwrap();
         assert_eq!(
-            KeyPolicy { allowed_ips: list.clone(), ..policy() }.judge(outside, now),
-            Verdict::WrongAddress
+            KeyPolicy { allowed_ips: list.clone(), ..policy() }.decide(outside, now),
+            PolicyDecision::WrongAddress
         );
         let revoked = KeyPolicy { allowed_ips: list, revoked: true, ..policy() };
-        assert_eq!(revoked.judge(outside, now), Verdict::Dead);
+        assert_eq!(revoked.decide(outside, now), PolicyDecision::Dead);
     }
 }

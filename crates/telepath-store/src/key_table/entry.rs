@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, Id as _, KeyId};
-use telepath_core::key::{KeyPolicy, Verdict};
+use telepath_core::key::{KeyPolicy, PolicyDecision};
 use telepath_core::limit::{Phase, RateLimit, Take, Window, WindowState};
 use telepath_core::secret::HashedKey;
 
@@ -78,10 +78,10 @@ impl KeyState {
         if !alive {
             return Err(Admission::Dead);
         }
-        match self.policy.judge(address, now) {
-            Verdict::Dead => Err(Admission::Dead),
-            Verdict::WrongAddress => Err(Admission::WrongAddress),
-            Verdict::Usable => Ok(()),
+        match self.policy.decide(address, now) {
+            PolicyDecision::Dead => Err(Admission::Dead),
+            PolicyDecision::WrongAddress => Err(Admission::WrongAddress),
+            PolicyDecision::Usable => Ok(()),
         }
     }
 
