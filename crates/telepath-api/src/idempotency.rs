@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, Limited};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::IdempotencyId;
-use telepath_core::idempotency::{IdempotencyKey, KeptAnswer, MAX_KEPT_BODY, RequestHash, Verdict};
+use telepath_core::idempotency::{ClaimDecision, IdempotencyKey, KeptAnswer, MAX_KEPT_BODY, RequestHash};
 use telepath_store::{IdempotencyClaim, IdempotentRequest};
 
 use crate::auth::caller::Caller;
@@ -77,7 +77,7 @@ async fn begin(
     let hash = RequestHash::of(parts.method.as_str(), path, &body);
     let once = IdempotentRequest { account: caller.account, caller: caller.actor, key, request: hash };
     match shared.store.begin_idempotent_request(once, caller.at).await? {
-        IdempotencyClaim::Before(verdict) => before(verdict),
+        IdempotencyClaim::Before(decision) => before(decision),
         IdempotencyClaim::Fresh(id) => {
             caller.idempotency = Some(id);
             parts.extensions.insert(caller);
@@ -93,14 +93,14 @@ async fn begin(
     }
 }
 
-fn before(verdict: Verdict) -> Result<Response, ApiError> {
-    match verdict {
-        Verdict::Replay(answer) => replay(answer),
-        Verdict::Reused => Err(ApiError::of(ErrorCode::IdempotencyKeyReused)),
+fn before(decision: ClaimDecision) -> Result<Response, ApiError> {
+    match decision {
+        ClaimDecision::Replay(answer) => replay(answer),
+        ClaimDecision::Reused => Err(ApiError::of(ErrorCode::IdempotencyKeyReused)),
         // A claim that could be taken over was taken over.
-        Verdict::InUse | Verdict::TakeOver => Err(ApiError::of(ErrorCode::IdempotencyKeyInUse)),
-        Verdict::Lost(None) => Err(ApiError::of(ErrorCode::IdempotencyAnswerLost)),
-        Verdict::Lost(Some(target)) => Err(ApiError::new(
+        ClaimDecision::InUse | ClaimDecision::TakeOver => Err(ApiError::of(ErrorCode::IdempotencyKeyInUse)),
+        ClaimDecision::Lost(None) => Err(ApiError::of(ErrorCode::IdempotencyAnswerLost)),
+        ClaimDecision::Lost(Some(target)) => Err(ApiError::new(
             ErrorCode::IdempotencyAnswerLost,
             format!(
                 "The first request with this Idempotency-Key was carried out on {target}, but its response is no \

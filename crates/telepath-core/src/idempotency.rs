@@ -141,7 +141,7 @@ pub enum Progress {
 
 /// An earlier attempt with the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub struct IdempotencyAttempt {
     /// The hash of its request.
     pub request: RequestHash,
     /// When it began.
@@ -156,7 +156,7 @@ pub struct Attempt {
 
 /// The decision about an attempt whose key was used by an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ClaimDecision {
     /// Replay the response of the earlier one.
     Replay(KeptAnswer),
     /// The earlier one was a different request.
@@ -169,19 +169,19 @@ pub enum Verdict {
     TakeOver,
 }
 
-impl Attempt {
+impl IdempotencyAttempt {
     /// Decides about a new attempt with the same key.
-    pub fn judge(self, request: RequestHash, now: Timestamp) -> Verdict {
+    pub fn decide(self, request: RequestHash, now: Timestamp) -> ClaimDecision {
         if self.request != request {
-            return Verdict::Reused;
+            return ClaimDecision::Reused;
         }
         let over = self.orphaned || now.since(self.since) >= ATTEMPT_WITHIN;
         match (self.progress, self.target) {
-            (Progress::Done(answer), _) => Verdict::Replay(answer),
-            (Progress::Lost, target) => Verdict::Lost(target),
-            (Progress::Running, Some(target)) if over => Verdict::Lost(Some(target)),
-            (Progress::Running, None) if over => Verdict::TakeOver,
-            (Progress::Running, _) => Verdict::InUse,
+            (Progress::Done(answer), _) => ClaimDecision::Replay(answer),
+            (Progress::Lost, target) => ClaimDecision::Lost(target),
+            (Progress::Running, Some(target)) if over => ClaimDecision::Lost(Some(target)),
+            (Progress::Running, None) if over => ClaimDecision::TakeOver,
+            (Progress::Running, _) => ClaimDecision::InUse,
         }
     }
 }
@@ -231,7 +231,7 @@ mod tests {
     fn only_an_attempt_without_effect_is_taken_over() {
         const START: Timestamp = Timestamp::from_unix_seconds(1_000);
         let request = RequestHash::of("POST", "/", b"");
-        let attempt = |progress, target: Option<&str>, orphaned| Attempt {
+        let attempt = |progress, target: Option<&str>, orphaned| IdempotencyAttempt {
             request,
             since: START,
             progress,
@@ -242,18 +242,22 @@ mod tests {
         let late = START.plus(ATTEMPT_WITHIN);
         let soon = late.minus(Duration::from_millis(1));
         let running =
-            |target, orphaned, now| attempt(Progress::Running, target, orphaned).judge(request, now);
-        assert_eq!(running(None, false, soon), Verdict::InUse);
-        assert_eq!(running(Some("key_1"), false, soon), Verdict::InUse);
-        assert_eq!(running(None, false, START.minus(ATTEMPT_WITHIN)), Verdict::InUse, "a clock set back");
-        assert_eq!(running(None, false, late), Verdict::TakeOver);
-        assert_eq!(running(None, true, soon), Verdict::TakeOver);
-        let lost = Verdict::Lost(Some("key_1".to_owned()));
+            |target, orphaned, now| attempt(Progress::Running, target, orphaned).decide(request, now);
+        assert_eq!(running(None, false, soon), ClaimDecision::InUse);
+        assert_eq!(running(Some("key_1"), false, soon), ClaimDecision::InUse);
+        assert_eq!(
+            running(None, false, START.minus(ATTEMPT_WITHIN)),
+            ClaimDecision::InUse,
+            "a clock set back"
+        );
+        assert_eq!(running(None, false, late), ClaimDecision::TakeOver);
+        assert_eq!(running(None, true, soon), ClaimDecision::TakeOver);
+        let lost = ClaimDecision::Lost(Some("key_1".to_owned()));
         assert_eq!(running(Some("key_1"), false, late), lost);
         assert_eq!(running(Some("key_1"), true, soon), lost);
-        assert_eq!(attempt(Progress::Lost, None, false).judge(request, soon), Verdict::Lost(None));
+        assert_eq!(attempt(Progress::Lost, None, false).decide(request, soon), ClaimDecision::Lost(None));
         let done = attempt(Progress::Done(answer.clone()), Some("key_1"), true);
-        assert_eq!(done.clone().judge(request, late), Verdict::Replay(answer));
-        assert_eq!(done.judge(RequestHash::of("POST", "/", b"other"), late), Verdict::Reused);
+        assert_eq!(done.clone().decide(request, late), ClaimDecision::Replay(answer));
+        assert_eq!(done.decide(RequestHash::of("POST", "/", b"other"), late), ClaimDecision::Reused);
     }
 }

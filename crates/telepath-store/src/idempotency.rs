@@ -7,7 +7,8 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, IdempotencyId};
 use telepath_core::idempotency::{
-    Attempt, IdempotencyKey, KEPT_FOR, KeptAnswer, MAX_KEPT_PER_CALLER, Progress, RequestHash, Verdict,
+    ClaimDecision, IdempotencyAttempt, IdempotencyKey, KEPT_FOR, KeptAnswer, MAX_KEPT_PER_CALLER, Progress,
+    RequestHash,
 };
 
 use crate::backend::Driver;
@@ -36,7 +37,7 @@ pub enum IdempotencyClaim {
     /// The request is new; the id names this attempt.
     Fresh(IdempotencyId),
     /// The key was used before.
-    Before(Verdict),
+    Before(ClaimDecision),
 }
 
 impl Store {
@@ -104,9 +105,12 @@ async fn begin(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim,
     let place = binds![account.to_string(), caller.to_string(), &key.as_bytes()[..]];
     let Some(row) = db.fetch_locked(sql, place).await? else { return insert(db, claim).await };
     if row.time("expires_at")? > claim.now {
-        match attempt_of(&row, claim)?.judge(request, claim.now) {
-            Verdict::TakeOver => {}
-            before @ (Verdict::Replay(_) | Verdict::Reused | Verdict::InUse | Verdict::Lost(_)) => {
+        match attempt_of(&row, claim)?.decide(request, claim.now) {
+            ClaimDecision::TakeOver => {}
+            before @ (ClaimDecision::Replay(_)
+            | ClaimDecision::Reused
+            | ClaimDecision::InUse
+            | ClaimDecision::Lost(_)) => {
                 return Ok(IdempotencyClaim::Before(before));
             }
         }
@@ -133,7 +137,7 @@ async fn insert(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim
         .await?;
     // Another attempt claimed the key between the read and the insert; a retry sees it.
     Ok(if inserted == 0 {
-        IdempotencyClaim::Before(Verdict::InUse)
+        IdempotencyClaim::Before(ClaimDecision::InUse)
     } else {
         IdempotencyClaim::Fresh(claim.id)
     })
@@ -155,7 +159,7 @@ impl NewClaim {
     }
 }
 
-fn attempt_of(row: &Row, claim: NewClaim) -> Result<Attempt, StoreError> {
+fn attempt_of(row: &Row, claim: NewClaim) -> Result<IdempotencyAttempt, StoreError> {
     let state = row.text("state")?;
     let progress = match state.as_str() {
         "running" => Progress::Running,
@@ -167,7 +171,7 @@ fn attempt_of(row: &Row, claim: NewClaim) -> Result<Attempt, StoreError> {
         }),
         _ => return Err(corrupt("idempotency_keys.state")),
     };
-    Ok(Attempt {
+    Ok(IdempotencyAttempt {
         request: RequestHash::from_bytes(row.array("request_hash")?),
         since: row.time("claimed_at")?,
         progress,

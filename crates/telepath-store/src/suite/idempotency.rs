@@ -7,7 +7,7 @@ use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::id::{AccountId, Id as _, IdempotencyId, KeyId};
 use telepath_core::idempotency::{
-    ATTEMPT_WITHIN, IdempotencyKey, KEPT_FOR, KeptAnswer, RequestHash, Verdict,
+    ATTEMPT_WITHIN, ClaimDecision, IdempotencyKey, KEPT_FOR, KeptAnswer, RequestHash,
 };
 use telepath_core::key::KeyFilter;
 use telepath_core::page::PageRequest;
@@ -67,27 +67,27 @@ async fn a_repeated_request_replays_the_stored_response(fixture: Arc<Fixture>) {
     let id = claim(&fixture, &store, once(account, "k", "a")).await;
     assert_eq!(
         begin(&fixture, &store, once(account, "k", "a")).await,
-        IdempotencyClaim::Before(Verdict::InUse)
+        IdempotencyClaim::Before(ClaimDecision::InUse)
     );
     store.create_key(account, new_key("made"), as_attempt(&fixture, id)).await.unwrap();
     assert_eq!(
         begin(&fixture, &store, once(account, "k", "a")).await,
-        IdempotencyClaim::Before(Verdict::InUse)
+        IdempotencyClaim::Before(ClaimDecision::InUse)
     );
     store.end_idempotent_request(id, Some(answer())).await.unwrap();
     for _ in 0..2 {
         let again = begin(&fixture, &store, once(account, "k", "a")).await;
-        assert_eq!(again, IdempotencyClaim::Before(Verdict::Replay(answer())));
+        assert_eq!(again, IdempotencyClaim::Before(ClaimDecision::Replay(answer())));
     }
     assert_eq!(
         begin(&fixture, &store, once(account, "k", "b")).await,
-        IdempotencyClaim::Before(Verdict::Reused)
+        IdempotencyClaim::Before(ClaimDecision::Reused)
     );
     claim(&fixture, &store, once(account, "other", "b")).await;
     store.close().await;
     let store = fixture.open().await;
     let again = begin(&fixture, &store, once(account, "k", "a")).await;
-    assert_eq!(again, IdempotencyClaim::Before(Verdict::Replay(answer())), "also after a restart");
+    assert_eq!(again, IdempotencyClaim::Before(ClaimDecision::Replay(answer())), "also after a restart");
     store.close().await;
 }
 
@@ -117,7 +117,7 @@ async fn a_rejected_request_can_be_retried(fixture: Arc<Fixture>) {
     // This attempt changed something but has no response that can be stored.
     let key = store.create_key(account, new_key("made"), as_attempt(&fixture, second)).await.unwrap();
     store.end_idempotent_request(second, None).await.unwrap();
-    let lost = Verdict::Lost(Some(key.record.id.to_string()));
+    let lost = ClaimDecision::Lost(Some(key.record.id.to_string()));
     let again = begin(&fixture, &store, once(account, "k", "another body")).await;
     assert_eq!(again, IdempotencyClaim::Before(lost));
     store.close().await;
@@ -134,10 +134,10 @@ async fn a_crash_leaves_committed_and_uncommitted_attempts_distinguishable(fixtu
     if let Database::Postgres { .. } = fixture.database {
         // Another server may still be working on the same database, so here only time decides.
         let early = begin(&fixture, &store, once(account, "never", "b")).await;
-        assert_eq!(early, IdempotencyClaim::Before(Verdict::InUse));
+        assert_eq!(early, IdempotencyClaim::Before(ClaimDecision::InUse));
         fixture.clock.advance(ATTEMPT_WITHIN);
     }
-    let lost = Verdict::Lost(Some(key.record.id.to_string()));
+    let lost = ClaimDecision::Lost(Some(key.record.id.to_string()));
     assert_eq!(begin(&fixture, &store, once(account, "happened", "a")).await, IdempotencyClaim::Before(lost));
     let second = claim(&fixture, &store, once(account, "never", "b")).await;
     assert_ne!(never, second);
@@ -181,7 +181,7 @@ async fn stored_responses_expire_by_age_and_count(fixture: Arc<Fixture>) {
     }
     claim(&fixture, &store, once(account, "k3", "the oldest went")).await;
     let kept = begin(&fixture, &store, once(account, "k4", "a")).await;
-    assert_eq!(kept, IdempotencyClaim::Before(Verdict::Replay(answer())));
+    assert_eq!(kept, IdempotencyClaim::Before(ClaimDecision::Replay(answer())));
     assert_eq!(store.expire_idempotency_keys().await.unwrap(), 0);
     fixture.clock.advance(KEPT_FOR.saturating_sub(Duration::from_secs(6)));
     let over = claim(&fixture, &store, once(account, "k4", "another request")).await;
@@ -202,11 +202,9 @@ async fn of_concurrent_attempts_one_runs(fixture: Arc<Fixture>) {
     let all = futures_util::future::join_all(all).await;
     let fresh = all.iter().filter(|begun| matches!(begun, IdempotencyClaim::Fresh(_))).count();
     assert_eq!(fresh, 1);
-    assert!(
-        all.iter().all(|begun| matches!(
-            begun,
-            IdempotencyClaim::Fresh(_) | IdempotencyClaim::Before(Verdict::InUse)
-        ))
-    );
+    assert!(all.iter().all(|begun| matches!(
+        begun,
+        IdempotencyClaim::Fresh(_) | IdempotencyClaim::Before(ClaimDecision::InUse)
+    )));
     store.close().await;
 }
