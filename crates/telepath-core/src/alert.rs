@@ -2,11 +2,11 @@
 //! and time to due alerts. The store decides whether a due alert is raised, because only the store knows when the last
 //! one was.
 
-mod life;
+mod lifecycle_rules;
 mod mail;
 mod settings;
 pub mod subject;
-mod watch;
+mod usage_rules;
 
 use serde_json::{Map, Value};
 
@@ -15,11 +15,11 @@ use crate::clock::Timestamp;
 use crate::id::{AlertId, KeyId};
 use crate::named::named_enum;
 
-pub use life::KeyLife;
+pub use lifecycle_rules::KeyLifecycle;
 pub use mail::MailText;
 pub use settings::{AlertSettings, Cooldowns};
 pub use subject::{AlertSubject, AlertSubjectKind};
-pub use watch::{KeyWatch, MinuteSummary, WatchedKey};
+pub use usage_rules::{KeyUsageState, MinuteSummary, WatchedKey};
 
 macro_rules! rules {
     ($($variant:ident = $name:literal, $severity:ident, $doc:literal;)+) => {

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use telepath_core::alert::{KeyLife, KeyWatch, MinuteSummary, NewAlert, WatchedKey};
+use telepath_core::alert::{KeyLifecycle, KeyUsageState, MinuteSummary, NewAlert, WatchedKey};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::limit::RateLimit;
@@ -101,7 +101,7 @@ impl Store {
         &self,
         after: &str,
         now: Timestamp,
-    ) -> Result<Vec<(KeyLife, AccountId)>, StoreError> {
+    ) -> Result<Vec<(KeyLifecycle, AccountId)>, StoreError> {
         let sql = "SELECT id, account_id, name, created_at, expires_at, last_used_at FROM keys \
              WHERE id > $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) \
              AND (expires_at <= $3 OR COALESCE(last_used_at, created_at) <= $4) ORDER BY id LIMIT $5";
@@ -109,7 +109,7 @@ impl Store {
         let binds = binds![after, now, soon, now.minus(self.alert_settings.unused), LIFECYCLE_BATCH];
         let rows = self.backend.read().await?.fetch_all(sql, binds).await?;
         let life = |row: &Row| {
-            let life = KeyLife {
+            let life = KeyLifecycle {
                 id: row.parse("id")?,
                 name: row.text("name")?,
                 created_at: row.time("created_at")?,
@@ -178,9 +178,9 @@ async fn evaluate_key(
         "SELECT account_id, name, created_at, rate_limit, revoked_at, expires_at FROM keys WHERE id = $1";
     let Some(row) = db.fetch_locked(sql, binds![id.to_string()]).await? else { return Ok(()) };
     let sql = "SELECT state, evaluated_until FROM key_watches WHERE key_id = $1";
-    let (mut watch, from) = match db.fetch_locked(sql, binds![id.to_string()]).await? {
-        Some(row) => (row.json::<KeyWatch>("state")?, row.integer("evaluated_until")?),
-        None => (KeyWatch::default(), 0),
+    let (mut state, from) = match db.fetch_locked(sql, binds![id.to_string()]).await? {
+        Some(row) => (row.json::<KeyUsageState>("state")?, row.integer("evaluated_until")?),
+        None => (KeyUsageState::default(), 0),
     };
     let key = watched_key(id, &row)?;
     let dead = row.maybe_time("revoked_at")?.is_some()
@@ -190,15 +190,15 @@ async fn evaluate_key(
     // Use of a dead key has its own rule.
     if !dead {
         for minute in &minutes {
-            due.extend(watch.observe(&key, minute, &alert_writer.settings, now));
+            due.extend(state.observe(&key, minute, &alert_writer.settings, now));
         }
-        due.extend(watch.wake(&key, &alert_writer.settings, now));
+        due.extend(state.wake(&key, &alert_writer.settings, now));
     }
-    let wake_at = if dead { None } else { watch.wake_at(&alert_writer.settings) };
+    let wake_at = if dead { None } else { state.wake_at(&alert_writer.settings) };
     db.execute(
         "INSERT INTO key_watches (key_id, state, evaluated_until, wake_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (key_id) DO UPDATE SET state = $2, evaluated_until = $3, wake_at = $4",
-        binds![id.to_string(), to_json(&watch)?, next, wake_at],
+        binds![id.to_string(), to_json(&state)?, next, wake_at],
     )
     .await?;
     let account: AccountId = row.parse("account_id")?;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::alert::{AlertRule, AlertSettings, KeyWatch, MinuteSummary, WatchedKey};
+use crate::alert::{AlertRule, AlertSettings, KeyUsageState, MinuteSummary, WatchedKey};
 use crate::clock::Timestamp;
 use crate::id::{Id as _, KeyId};
 use crate::limit::RateLimit;
@@ -43,7 +43,7 @@ impl Rng {
 pub(super) enum Shape {
     /// Busy in office hours, nearly silent at night and on two days of the week.
     Office,
-    /// The same pace day and night.
+    /// A constant rate, day and night.
     Service,
     /// A quarter of an hour each night, at about the same time, with many errors.
     NightlyBatch,
@@ -139,7 +139,7 @@ impl Life {
         }
     }
 
-    /// The minute so many minutes after the start; minutes without requests are not seen by a watch.
+    /// The minute so many minutes after the start; minutes without requests are not seen by a state.
     pub(super) fn minute(&mut self, after: i64) -> MinuteSummary {
         let minute = self.start + after;
         if minute.rem_euclid(DAY) == 0 {
@@ -197,12 +197,12 @@ pub(super) type Plant<'p> = &'p mut dyn FnMut(i64, &Life, &mut MinuteSummary);
 /// An alert: minutes after the start, and the rule.
 pub(super) type Alarm = (i64, AlertRule);
 
-/// Lives through some days; every alarm, without any cooldown but the watch's own.
-pub(super) fn live(shape: Shape, seed: u64, days: i64, plant: Plant<'_>) -> (Vec<Alarm>, KeyWatch) {
+/// Simulates some days and returns every alert, without any cooldown except that of the rules.
+pub(super) fn live(shape: Shape, seed: u64, days: i64, plant: Plant<'_>) -> (Vec<Alarm>, KeyUsageState) {
     let settings = AlertSettings::default();
     let mut life = Life::new(shape, seed);
     let key = life.key();
-    let mut watch = KeyWatch::default();
+    let mut state = KeyUsageState::default();
     let mut alarms = Vec::new();
     for after in 0..days * DAY {
         let mut summary = life.minute(after);
@@ -212,12 +212,12 @@ pub(super) fn live(shape: Shape, seed: u64, days: i64, plant: Plant<'_>) -> (Vec
         }
         if after % DAY == 0 {
             // As between two looks at the database.
-            let text = serde_json::to_string(&watch).unwrap();
-            watch = serde_json::from_str(&text).unwrap();
+            let text = serde_json::to_string(&state).unwrap();
+            state = serde_json::from_str(&text).unwrap();
         }
         let now = summary.minute.plus(Duration::from_mins(2));
-        let due = watch.observe(&key, &summary, &settings, now);
+        let due = state.observe(&key, &summary, &settings, now);
         alarms.extend(due.into_iter().map(|alert| (after, alert.rule)));
     }
-    (alarms, watch)
+    (alarms, state)
 }

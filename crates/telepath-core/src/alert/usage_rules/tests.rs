@@ -14,9 +14,9 @@ const SEEDS: std::ops::Range<u64> = 1..4;
 fn a_steady_month_raises_no_alert() {
     for shape in SHAPES {
         for seed in SEEDS {
-            let (alarms, watch) = live(shape, seed, 31, &mut |_, _, _| {});
+            let (alarms, state) = live(shape, seed, 31, &mut |_, _, _| {});
             assert!(alarms.is_empty(), "{shape:?}, seed {seed}: {alarms:?}");
-            let size = serde_json::to_string(&watch).unwrap().len();
+            let size = serde_json::to_string(&state).unwrap().len();
             assert!(size < 4096, "{shape:?} takes {size} bytes");
         }
     }
@@ -143,11 +143,11 @@ fn rules(alerts: &[NewAlert]) -> Vec<AlertRule> {
 #[test]
 fn the_first_use_after_thirty_idle_days_raises_an_alert() {
     let key = Life::new(Shape::Monitor, 1).key();
-    let (mut watch, settings) = (KeyWatch::default(), AlertSettings::default());
+    let (mut state, settings) = (KeyUsageState::default(), AlertSettings::default());
     let start = key.created_at.unix_ms() / MINUTE_MS;
     let mut observe = |minute: i64| {
         let minute = start + minute;
-        watch.observe(&key, &summary(minute, &["192.0.2.1"]), &settings, at(minute))
+        state.observe(&key, &summary(minute, &["192.0.2.1"]), &settings, at(minute))
     };
     assert_eq!(observe(30 * DAY - 1), []);
     assert_eq!(observe(60 * DAY - 2), []);
@@ -155,7 +155,7 @@ fn the_first_use_after_thirty_idle_days_raises_an_alert() {
     assert_eq!(rules(&awake), [AlertRule::IdleAwake]);
     assert_eq!(awake[0].figures["idle_days"], 30);
     assert_eq!(observe(90 * DAY - 1), []);
-    let mut fresh = KeyWatch::default();
+    let mut fresh = KeyUsageState::default();
     let late = fresh.observe(&key, &summary(start + 31 * DAY, &["192.0.2.1"]), &settings, at(start));
     assert_eq!(rules(&late), [AlertRule::IdleAwake]);
     assert!(late[0].message.contains("for the first time"), "{}", late[0].message);
@@ -164,38 +164,38 @@ fn the_first_use_after_thirty_idle_days_raises_an_alert() {
 #[test]
 fn new_networks_during_a_cooldown_are_reported_when_it_ends() {
     let key = Life::new(Shape::Monitor, 1).key();
-    let (mut watch, settings) = (KeyWatch::default(), AlertSettings::default());
+    let (mut state, settings) = (KeyUsageState::default(), AlertSettings::default());
     let start = key.created_at.unix_ms() / MINUTE_MS;
     let mut minute = start + 20 * DAY;
-    watch.observe(&key, &summary(start, &["192.0.2.1"]), &settings, at(start));
-    let first = watch.observe(&key, &summary(minute, &["198.51.100.7"]), &settings, at(minute));
+    state.observe(&key, &summary(start, &["192.0.2.1"]), &settings, at(start));
+    let first = state.observe(&key, &summary(minute, &["198.51.100.7"]), &settings, at(minute));
     assert_eq!(rules(&first), [AlertRule::NewAddress]);
-    assert_eq!(watch.wake_at(&settings), None);
+    assert_eq!(state.wake_at(&settings), None);
     for block in 1..=9 {
         minute += 1;
         let address = format!("203.0.{block}.1");
-        assert_eq!(watch.observe(&key, &summary(minute, &[&address]), &settings, at(minute)), []);
+        assert_eq!(state.observe(&key, &summary(minute, &[&address]), &settings, at(minute)), []);
     }
-    let wake = watch.wake_at(&settings).unwrap();
+    let wake = state.wake_at(&settings).unwrap();
     assert_eq!(wake, at(start + 20 * DAY).plus(settings.cooldown(AlertRule::NewAddress)));
-    assert_eq!(watch.wake(&key, &settings, Timestamp::from_unix_ms(wake.unix_ms() - 1)), []);
-    let alerts = watch.wake(&key, &settings, wake);
+    assert_eq!(state.wake(&key, &settings, Timestamp::from_unix_ms(wake.unix_ms() - 1)), []);
+    let alerts = state.wake(&key, &settings, wake);
     assert_eq!(alerts[0].figures["count"], 9);
     assert_eq!(alerts[0].figures["networks"].as_array().unwrap().len(), 8);
-    assert_eq!(watch.wake_at(&settings), None);
+    assert_eq!(state.wake_at(&settings), None);
 }
 
 #[test]
 fn a_mobile_key_raises_no_alert_and_its_state_stays_small() {
     let key = Life::new(Shape::Monitor, 1).key();
-    let (mut watch, settings) = (KeyWatch::default(), AlertSettings::default());
+    let (mut state, settings) = (KeyUsageState::default(), AlertSettings::default());
     let start = key.created_at.unix_ms() / MINUTE_MS;
     let mut alerts = 0;
     for step in 0..5000 {
         let minute = start + step * 30;
         let address = format!("198.{}.{}.1", 18 + step / 256 % 2, step % 256);
-        alerts += watch.observe(&key, &summary(minute, &[&address]), &settings, at(minute)).len();
-        assert!(serde_json::to_string(&watch).unwrap().len() < 8192);
+        alerts += state.observe(&key, &summary(minute, &[&address]), &settings, at(minute)).len();
+        assert!(serde_json::to_string(&state).unwrap().len() < 8192);
     }
     assert_eq!(alerts, 0);
 }
@@ -203,15 +203,29 @@ fn a_mobile_key_raises_no_alert_and_its_state_stays_small() {
 #[test]
 fn late_and_duplicate_minutes_are_ignored() {
     let key = Life::new(Shape::Monitor, 1).key();
-    let (mut watch, settings) = (KeyWatch::default(), AlertSettings::default());
+    let (mut state, settings) = (KeyUsageState::default(), AlertSettings::default());
     let start = key.created_at.unix_ms() / MINUTE_MS;
-    watch.observe(&key, &summary(start + 5, &["192.0.2.1"]), &settings, at(start + 5));
-    let before = watch.clone();
+    state.observe(&key, &summary(start + 5, &["192.0.2.1"]), &settings, at(start + 5));
+    let before = state.clone();
     for late in [5, 4, 0] {
         let minute = summary(start + late, &["198.51.100.1"]);
-        assert_eq!(watch.observe(&key, &minute, &settings, at(start + 6)), []);
-        assert_eq!(watch, before);
+        assert_eq!(state.observe(&key, &minute, &settings, at(start + 6)), []);
+        assert_eq!(state, before);
     }
+}
+
+#[test]
+fn the_stored_state_keeps_its_member_names() {
+    let names = |value: &serde_json::Value| {
+        let mut names: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+        names.sort_unstable();
+        names
+    };
+    let stored = serde_json::to_value(KeyUsageState::default()).unwrap();
+    let members = ["errors", "last_active_ms", "networks", "pace", "recent", "ridden", "since_ms"];
+    assert_eq!(names(&stored), members);
+    let requests = ["foreseen", "hour", "last_foreseen", "last_peak", "peak", "surprise", "usual"];
+    assert_eq!(names(&stored["pace"]), requests);
 }
 
 #[test]
@@ -224,11 +238,11 @@ fn a_threshold_of_zero_disables_the_rule() {
         ..AlertSettings::default()
     };
     let key = Life::new(Shape::Monitor, 1).key();
-    let mut watch = KeyWatch::default();
+    let mut state = KeyUsageState::default();
     let start = key.created_at.unix_ms() / MINUTE_MS;
     for minute in (start..start + 10).chain(start + 60 * DAY..start + 60 * DAY + 20) {
         let wild =
             MinuteSummary { requests: LIMIT, errors: LIMIT, limited: 9, ..summary(minute, &["192.0.2.1"]) };
-        assert_eq!(watch.observe(&key, &wild, &off, at(minute)), []);
+        assert_eq!(state.observe(&key, &wild, &off, at(minute)), []);
     }
 }

@@ -1,12 +1,12 @@
-//! What is usual for one key, and what is not. A [`KeyWatch`] is fed one minute after another and says which alerts are
-//! due; it reads no clock, is of bounded size, and goes into the database as JSON between two minutes.
+//! The usage rules: they compare the use of a key with its baseline. A [`KeyUsageState`] takes one minute after another and
+//! returns the alerts that are due. It reads no clock, has a bounded size, and is stored as JSON between two minutes.
 //!
-//! The worker hands a minute over about two minutes after it has ended, so each delay below begins there.
+//! The worker passes a minute about two minutes after its end; the delays below start there.
 
 mod errors;
 mod networks;
-mod pace;
 mod recent;
+mod request_baseline;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +21,8 @@ use crate::id::KeyId;
 use crate::limit::RateLimit;
 use errors::Errors;
 use networks::Networks;
-use pace::Pace;
 use recent::Recent;
+use request_baseline::RequestBaseline;
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
@@ -30,13 +30,13 @@ const DAY_MS: i64 = 86_400_000;
 /// The properties of a key that the rules need besides its usage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchedKey {
-    /// Its id.
+    /// The key.
     pub id: KeyId,
-    /// What people call it.
+    /// The name that people gave it.
     pub name: String,
     /// When it was created.
     pub created_at: Timestamp,
-    /// How often it may be used.
+    /// Its rate limit.
     pub rate_limit: RateLimit,
 }
 
@@ -45,35 +45,37 @@ pub struct WatchedKey {
 pub struct MinuteSummary {
     /// When the minute began.
     pub minute: Timestamp,
-    /// All requests, whatever their answer.
+    /// All requests, whatever their response.
     pub requests: u32,
-    /// Those that failed, but neither with 401 (a dead secret, which is another rule) nor with 429 (likewise).
+    /// Failed requests, except 401 (a dead secret) and 429 (rate limited), which have their own rules.
     pub errors: u32,
-    /// Those refused with 429.
+    /// Requests rejected with 429.
     pub limited: u32,
-    /// Addresses seen in this minute, or since the one before.
+    /// The addresses seen in this minute, or since the previous one.
     pub addresses: Vec<IpAddr>,
 }
 
 /// The usage baseline of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct KeyWatch {
+pub struct KeyUsageState {
     /// The last minute in which the key was used.
     last_active_ms: Option<i64>,
-    /// The first minute that was looked at.
+    /// The first minute that was observed.
     since_ms: Option<i64>,
     networks: Networks,
     recent: Recent,
-    pace: Pace,
+    // Stored databases have this name.
+    #[serde(rename = "pace")]
+    requests: RequestBaseline,
     errors: Errors,
-    /// How many minutes in a row the key has been at its limit.
+    /// The number of consecutive minutes at the rate limit.
     ridden: u32,
 }
 
-impl KeyWatch {
-    /// Looks at a minute in which the key was used; which alerts are due at `now`. Minutes come in their order; one that
-    /// is older than the last changes nothing.
+impl KeyUsageState {
+    /// Observes a minute in which the key was used and returns the alerts that are due at `now`. Minutes must be in order;
+    /// one that is not newer than the last is ignored.
     pub fn observe(
         &mut self,
         key: &WatchedKey,
@@ -94,14 +96,14 @@ impl KeyWatch {
         let alerts = [
             idle_awake(key, minute_ms, last_ms, settings),
             self.networks.due(key, settings, now),
-            self.pace.judge(key, &self.recent, age_ms, settings),
+            self.requests.judge(key, &self.recent, age_ms, settings),
             self.errors.judge(key, &self.recent, age_ms, settings),
             self.limit_riding(key, summary, last_ms, settings),
         ];
         alerts.into_iter().flatten().collect()
     }
 
-    /// Looks again without a new minute, at the time that [`KeyWatch::wake_at`] gave.
+    /// Evaluates the state again without a new minute, at the time that [`KeyUsageState::wake_at`] returned.
     pub fn wake(&mut self, key: &WatchedKey, settings: &AlertSettings, now: Timestamp) -> Vec<NewAlert> {
         self.networks.due(key, settings, now).into_iter().collect()
     }
@@ -111,7 +113,7 @@ impl KeyWatch {
         self.networks.wake_at(settings)
     }
 
-    /// Counts minutes at the limit. Delay: the last of `riding_minutes` minutes in a row.
+    /// Counts minutes at the limit. Delay: until the last of `riding_minutes` consecutive minutes.
     fn limit_riding(
         &mut self,
         key: &WatchedKey,

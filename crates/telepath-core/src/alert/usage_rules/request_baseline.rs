@@ -26,25 +26,25 @@ const CLEARLY: u32 = 3;
 /// The request baseline of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Pace {
+pub(super) struct RequestBaseline {
     /// The number of the running hour since the epoch; 0 before the first.
     hour: i64,
-    /// The highest five-minute count in it.
+    /// The highest five-minute count of the running hour.
     peak: u32,
-    /// That of the hour before. It is learned an hour late, lest the beginning of a spike at the end of an hour pass for
-    /// usual at the beginning of the next.
+    /// The highest count of the previous hour. It enters the baseline an hour late, so that a spike that starts at the end of
+    /// an hour does not raise the baseline of the next.
     last_peak: u32,
-    /// What the pattern said of the running hour when it began, and of the one before.
+    /// The baseline of the running hour at its start, and that of the previous hour.
     foreseen: u32,
     last_foreseen: u32,
-    /// The usual highest five-minute count of each hour of the week; empty before the first hour has ended.
+    /// The baseline of each hour of the week; empty before the first hour has ended.
     usual: Vec<u32>,
-    /// By how much the pattern was exceeded lately.
+    /// The most recent deviation from the baseline, decayed.
     surprise: u32,
 }
 
-impl Pace {
-    /// Takes the newest minute into account. Delay: five minutes after the count passed the threshold at the latest.
+impl RequestBaseline {
+    /// Evaluates the newest minute. Delay: at most five minutes after the count exceeds the threshold.
     pub(super) fn judge(
         &mut self,
         key: &WatchedKey,

@@ -12,12 +12,12 @@ const DAY: Duration = Duration::from_hours(24);
 /// Warnings after the first, which is a setting.
 const LATER_WARNINGS: [Duration; 2] = [Duration::from_hours(7 * 24), DAY];
 
-/// The life of a key that is neither revoked nor expired.
+/// The times in the lifecycle of a key that is neither revoked nor expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyLife {
-    /// Its id.
+pub struct KeyLifecycle {
+    /// The key.
     pub id: KeyId,
-    /// What people call it.
+    /// The name that people gave it.
     pub name: String,
     /// When it was created.
     pub created_at: Timestamp,
@@ -27,9 +27,9 @@ pub struct KeyLife {
     pub last_used_at: Option<Timestamp>,
 }
 
-impl KeyLife {
-    /// The alerts that are due. They are so at every look while their reason holds; occasion and cooldown see to it that each
-    /// is raised once.
+impl KeyLifecycle {
+    /// The alerts that are due. They stay due while their reason holds; occasion and cooldown ensure that each is raised
+    /// once.
     pub fn due(&self, settings: &AlertSettings, now: Timestamp) -> Vec<NewAlert> {
         [self.expiring(settings, now), self.unused(settings, now)].into_iter().flatten().collect()
     }
@@ -78,8 +78,8 @@ mod tests {
 
     const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
-    fn life(days: Option<u32>) -> KeyLife {
-        KeyLife {
+    fn life(days: Option<u32>) -> KeyLifecycle {
+        KeyLifecycle {
             id: KeyId::from_bytes([7; 16]),
             name: "one".to_owned(),
             created_at: START,
@@ -89,7 +89,7 @@ mod tests {
     }
 
     /// The days on which an alert of an occasion not seen before is due, looked at every hour.
-    fn raised(life: &KeyLife, hours: u32) -> Vec<(u32, AlertRule, Severity)> {
+    fn raised(life: &KeyLifecycle, hours: u32) -> Vec<(u32, AlertRule, Severity)> {
         let mut seen = std::collections::BTreeSet::new();
         let mut raised = Vec::new();
         for hour in 0..hours {
