@@ -35,7 +35,7 @@ async fn audit_events_name_actor_address_and_change_and_are_filtered() -> Outcom
     }
 
     let by_others = [&of_app[..], &["--actor", "local", "--action", "key.revoked"]].concat();
-    assert_eq!(server.home().run(&by_others).await?.expect_success()?.stdout, "No entries.\n");
+    assert_eq!(server.home().run(&by_others).await?.expect_success()?.stdout, "No audit events.\n");
     Ok(())
 }
 

@@ -167,7 +167,7 @@ async fn an_unreachable_server_has_its_own_exit_code() -> Outcome {
     gone.env("TELEPATH_API_KEY", &key.secret).env("TELEPATH_CA_FILE", &authority);
     let gone = finish(gone, "gone").await?;
     assert_eq!(gone.code, Some(6), "{}", gone.stderr);
-    assert!(gone.stderr.contains("no connection to localhost"), "{}", gone.stderr);
+    assert!(gone.stderr.contains("cannot connect to localhost"), "{}", gone.stderr);
     Ok(())
 }
 

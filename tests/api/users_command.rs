@@ -73,7 +73,7 @@ async fn mistakes_are_explained_and_roles_are_described() -> Outcome {
     let home = Home::new();
     home.create_key(&["--name", "first", "--preset", "testing"]).await?;
     for (words, expected) in [
-        (&["users", "add", "ada", "--role", "owner"][..], "email must be an e-mail address"),
+        (&["users", "add", "ada", "--role", "owner"][..], "email must be an email address"),
         (
             &["users", "add", "ada@example.com", "--role", "king"],
             "role must be viewer, developer, admin or owner",

@@ -68,7 +68,7 @@ pub enum UserError {
     /// The link or code was used, replaced, or is too old, or never was one.
     #[error("the link does not work any more")]
     InvalidLink,
-    #[error("the e-mail address belongs to another user")]
+    #[error("the email address belongs to another user")]
     EmailTaken,
     #[error("the user is a member of the account already")]
     AlreadyMember,
@@ -141,7 +141,7 @@ impl Store {
         row::user(&mut self.backend.read().await?, user).await
     }
 
-    /// The user with an e-mail address.
+    /// The user with an email address.
     pub async fn find_user(&self, email: &Email) -> Result<Option<User>, StoreError> {
         row::by_email(&mut self.backend.read().await?, email).await
     }

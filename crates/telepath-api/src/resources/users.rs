@@ -60,8 +60,12 @@ async fn list_users(
 fn checked(request: CreateUser) -> Result<NewUser, Invalid> {
     let mut problems = Invalid::default();
     let email = problems.require("email", request.email, |email| email.parse::<Email>());
-    let default_name = email.as_ref().map(|email| email.local_part().to_owned());
-    let name = problems.require("name", request.name.or(default_name), |name| UserName::check(&name));
+    let name = match (request.name, &email) {
+        // The default depends on the address, whose problem is already reported.
+        (None, None) => None,
+        (None, Some(email)) => problems.require("name", Some(email.local_part()), UserName::check),
+        (Some(name), _) => problems.require("name", Some(name), |name| UserName::check(&name)),
+    };
     let role = problems.require("role", request.role, |role| role.parse::<Role>());
     match (email, name, role) {
         (Some(email), Some(name), Some(role)) => Ok(NewUser { email, name, role }),

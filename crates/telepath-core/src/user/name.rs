@@ -1,4 +1,4 @@
-//! What a user is called: the e-mail address that identifies them on this server, and their name.
+//! What a user is called: the email address that identifies them on this server, and their name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,14 +12,14 @@ const LONGEST_LOCAL_PART: usize = 64;
 /// RFC 1035 section 2.3.4.
 const LONGEST_LABEL: usize = 63;
 
-/// An e-mail address of the form `dot-atom@domain` (RFC 5322 section 3.4.1), in ASCII. It is kept as it was typed and
+/// An email address of the form `dot-atom@domain` (RFC 5322 section 3.4.1), in ASCII. It is kept as it was typed and
 /// compared without regard to case, so that one mailbox is one user.
 #[derive(Clone)]
 pub struct Email(String);
 
-/// The text is not an e-mail address that this server accepts.
+/// The text is not an email address that this server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be an e-mail address such as ada@example.com, in ASCII")]
+#[error("must be an email address such as ada@example.com, in ASCII")]
 pub struct InvalidEmail;
 
 impl Email {

@@ -37,7 +37,7 @@ pub enum WeakPassword {
     TooLong,
     #[error("is one of the most common passwords, or repeats a few characters")]
     Common,
-    #[error("must not be the e-mail address or the name")]
+    #[error("must not be the email address or the name")]
     Personal,
 }
 

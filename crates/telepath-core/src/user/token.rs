@@ -23,7 +23,7 @@ named_enum! {
         PasswordLink = "password-link",
         /// A recovery code.
         RecoveryCode = "recovery-code",
-        /// The e-mail address of a sign-in attempt, which may be a password typed into the wrong field.
+        /// The email address of a sign-in attempt, which may be a password typed into the wrong field.
         SignInName = "sign-in-name",
     }
 }
