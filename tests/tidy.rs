@@ -36,15 +36,18 @@ impl Source {
         Path::new(&self.path).extension().is_some_and(|found| found == extension)
     }
 
-    /// The lines that are test code, with their numbers: all of a test file, or what follows `#[cfg(test)]`.
+    /// The lines that are test code, with their numbers: all of a test file, or what follows `#[cfg(test)]`. A declaration
+    /// that ends in a semicolon, such as `mod tests;`, is test code by itself.
     fn test_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         let all = self.path.starts_with("tests/")
             || self.path.ends_with("/tests.rs")
             || self.path.contains("/tests/");
         let mut seen = all;
-        self.numbered().filter(move |(_, line)| {
-            seen |= line.trim() == "#[cfg(test)]";
-            seen
+        let following = self.text.lines().skip(1).map(Some).chain([None]);
+        self.numbered().zip(following).filter_map(move |(line, next)| {
+            let starts = line.1.trim() == "#[cfg(test)]";
+            seen |= starts && !next.is_some_and(|next| next.trim_end().ends_with(';'));
+            seen.then_some(line)
         })
     }
 

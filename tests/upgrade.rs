@@ -81,8 +81,10 @@ async fn data_of_b9599bc_is_upgraded_and_served() -> Outcome {
     }
     client.get("/v1/whoami", &fixture.secret("revoked")?).await?.expect(401)?;
     let expected = &fixture.expected;
-    let account = get(&client, "/v1/account", &key).await?;
+    let account = get(&client, "/v1/whoami", &key).await?["account"].take();
     ensure!(account["id"] == expected["account"]["id"] && account["name"] == "Default", "{account}");
+    // The old key keeps exactly its scopes, so it has none of the new ones.
+    client.get("/v1/account", &key).await?.expect(403)?;
     let keys = get(&client, "/v1/keys?limit=100", &key).await?;
     let members =
         ["id", "name", "preset", "rate_limit_per_minute", "created_at", "expires_at", "revoke_reason"];

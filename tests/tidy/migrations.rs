@@ -156,7 +156,7 @@ fn the_schema_parser_sees_tables_columns_and_additions() {
                 amount NUMERIC(10, 2) CHECK (amount > 0),\n PRIMARY KEY (id, amount)\n) STRICT;\n\
                 alter table things add column colour TEXT;\n\
                 alter table things add column size TEXT; alter table things drop column size;\n\
-                CREATE TABLE old (a INTEGER); ALTER TABLE old RENAME TO older; DROP TABLE older;";
+                create table old (a INTEGER); alter table old rename to older; drop table older;";
     let found = schema(&[("0001_a.sql".to_owned(), text.to_owned())]);
     assert_eq!(found.len(), 1, "a table that was renamed and dropped is gone");
     let wanted = ["id", "amount", "colour"].map(str::to_owned);
