@@ -28,7 +28,7 @@ pub(crate) fn endpoints() -> Endpoints {
 }
 
 /// A delivery without the responses to its attempts.
-pub(crate) fn delivery_body(record: DeliveryRecord) -> Delivery {
+pub(crate) fn delivery_body(record: &DeliveryRecord) -> Delivery {
     Delivery {
         id: record.id,
         webhook_id: record.webhook_id,
@@ -62,7 +62,7 @@ fn details_body(details: telepath_store::DeliveryDetails) -> Result<DeliveryDeta
         .iter()
         .map(|attempt| String::from_utf8_lossy(&attempt.answer).into_owned())
         .collect();
-    let mut delivery = delivery_body(details.record);
+    let mut delivery = delivery_body(&details.record);
     for (attempt, response) in delivery.attempts.iter_mut().zip(responses) {
         attempt.response = Some(response);
     }
@@ -112,7 +112,7 @@ async fn list_deliveries(
     let listed = state.store.list_deliveries(caller.account, id, query.filter, query.page).await;
     let CursorPage { page, next } = listed.map_err(change_error(id))?;
     let pagination = CursorPagination::new(query.page, page.total, next);
-    Ok(Json(DeliveryList { deliveries: page.items.into_iter().map(delivery_body).collect(), pagination }))
+    Ok(Json(DeliveryList { deliveries: page.items.iter().map(delivery_body).collect(), pagination }))
 }
 
 /// Get a delivery
@@ -153,5 +153,5 @@ async fn redeliver(
         | WebhookChangeError::Invalid(_)
         | WebhookChangeError::Store(_) => error.into(),
     })?;
-    Ok((StatusCode::ACCEPTED, Json(delivery_body(delivery))))
+    Ok((StatusCode::ACCEPTED, Json(delivery_body(&delivery))))
 }

@@ -200,7 +200,7 @@ async fn test_webhook(
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<impl IntoResponse, ApiError> {
     let delivery = state.store.test_webhook(caller.account, id, caller.origin()).await;
-    Ok((StatusCode::ACCEPTED, Json(delivery_body(delivery.map_err(change_error(id))?))))
+    Ok((StatusCode::ACCEPTED, Json(delivery_body(&delivery.map_err(change_error(id))?))))
 }
 
 /// Recover failed deliveries

@@ -45,7 +45,7 @@ pub(crate) struct CreateArgs {
     /// Name, 1-100 characters
     #[arg(long)]
     name: String,
-    /// Mode: live, or test for keys that begin with sk_test_
+    /// Mode: live or test; a test account has test keys
     #[arg(long)]
     mode: Option<String>,
     /// Highest rate limit of its keys, in requests per minute
