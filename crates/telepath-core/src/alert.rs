@@ -80,7 +80,7 @@ pub struct NewAlert {
     pub rule: AlertRule,
     /// How urgent it is.
     pub severity: Severity,
-    /// About what.
+    /// The subject of the alert.
     pub subject: AlertSubject,
     /// Alerts of different occasions do not silence each other. Mostly empty: then all of the rule are one occasion.
     pub occasion: String,
@@ -123,14 +123,14 @@ pub enum SecuritySignal {
     DeadKeyUsed {
         /// The key that the secret belongs to.
         key: KeyId,
-        /// From where.
+        /// The client address.
         address: std::net::IpAddr,
     },
     /// This key was sent in cleartext.
     SeenInClear {
-        /// Which.
+        /// The key.
         key: KeyId,
-        /// From where.
+        /// The client address.
         address: std::net::IpAddr,
     },
 }
@@ -174,7 +174,7 @@ named_enum! {
 /// When and by whom an alert was acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acknowledgement {
-    /// When.
+    /// The time of the acknowledgement.
     pub at: Timestamp,
     /// The actor that acknowledged it.
     pub by: Actor,
@@ -183,13 +183,13 @@ pub struct Acknowledgement {
 /// An alert that was raised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alert {
-    /// Its id.
+    /// The alert id.
     pub id: AlertId,
     /// What it is about.
     pub rule: AlertRule,
     /// How urgent it is.
     pub severity: Severity,
-    /// About what.
+    /// The subject of the alert.
     pub subject: AlertSubject,
     /// The current name of the subject; of a webhook, the host of its URL. `deleted` when the subject is gone.
     pub name: String,
@@ -197,7 +197,7 @@ pub struct Alert {
     pub message: String,
     /// What was measured.
     pub figures: Map<String, Value>,
-    /// When.
+    /// When it was raised.
     pub raised_at: Timestamp,
     /// The acknowledgement, if any.
     pub acknowledged: Option<Acknowledgement>,

@@ -111,11 +111,11 @@ named_enum! {
 /// Who asks for a change, and from where; an argument of every changing store function, so that none can forget it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// Who.
+    /// The actor of the change.
     pub actor: Actor,
     /// From which address; `None` for local administration and for the server itself.
     pub address: Option<IpAddr>,
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
     /// The attempt to which the change belongs, when the request has an `Idempotency-Key`: the change is made for a valid
     /// attempt or not at all.
@@ -137,13 +137,13 @@ impl Origin {
 /// An entry about to be written, in the transaction of the change.
 #[derive(Debug, Clone)]
 pub struct AuditEntry {
-    /// Its id.
+    /// The id of the audit entry.
     pub id: AuditId,
     /// The account that the trail belongs to.
     pub account_id: AccountId,
     /// Who, from where, when.
     pub origin: Origin,
-    /// What was done.
+    /// The action.
     pub action: AuditAction,
     /// The id of what it was done to.
     pub target: String,
@@ -156,13 +156,13 @@ pub struct AuditEntry {
 /// An entry as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRecord {
-    /// Its id.
+    /// The id of the audit entry.
     pub id: AuditId,
     /// Its place in the account's trail, counted from 1.
     pub position: u64,
     /// Who, from where, when.
     pub origin: Origin,
-    /// What was done.
+    /// The action.
     pub action: AuditAction,
     /// The id of what it was done to.
     pub target: String,

@@ -25,7 +25,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// Who called whom.
+    /// The direction of a call.
     pub enum Direction {
         /// The carrier called Telepath.
         Inbound = "inbound",
@@ -147,7 +147,7 @@ pub struct MediaCounts {
 pub struct CallMetrics {
     /// Delay of the carrier's leg in milliseconds.
     pub carrier_lag_ms: Option<u32>,
-    /// How that was measured.
+    /// How `carrier_lag_ms` was measured.
     pub carrier_lag_source: Option<CarrierLagSource>,
     /// Mean over the agent's turns: caller's speech ends to first agent audio, in milliseconds.
     pub ai_latency_ms: Option<u32>,
@@ -165,24 +165,24 @@ pub struct CallMetrics {
     pub mos: Option<f64>,
     /// The carrier side's codec.
     pub codec_used: Option<Codec>,
-    /// What was counted.
+    /// The media counters.
     pub counts: MediaCounts,
 }
 
 /// A call that the gateway has answered.
 #[derive(Debug, Clone)]
 pub struct CallStart {
-    /// Its id.
+    /// The call id.
     pub id: CallId,
-    /// Whose call.
+    /// The account that owns the call.
     pub account_id: AccountId,
     /// On which trunk.
     pub trunk_id: TrunkId,
     /// Who called.
     pub from: Party,
-    /// Whom.
+    /// The called party.
     pub to: Party,
-    /// Who called whom.
+    /// The direction of the call.
     pub direction: Direction,
     /// The carrier, if its `User-Agent` or address says.
     pub carrier: Option<String>,
@@ -197,17 +197,17 @@ pub struct CallStart {
 /// A call that is over, whether it was ever answered or not.
 #[derive(Debug, Clone)]
 pub struct CallEnd {
-    /// Its id.
+    /// The call id.
     pub id: CallId,
-    /// Whose call.
+    /// The account that owns the call.
     pub account_id: AccountId,
     /// On which trunk.
     pub trunk_id: TrunkId,
     /// Who called.
     pub from: Party,
-    /// Whom.
+    /// The called party.
     pub to: Party,
-    /// Who called whom.
+    /// The direction of the call.
     pub direction: Direction,
     /// The carrier, if known.
     pub carrier: Option<String>,
@@ -223,9 +223,9 @@ pub struct CallEnd {
     pub answer_time: Option<Timestamp>,
     /// When it ended.
     pub end_time: Timestamp,
-    /// Its figures.
+    /// The measured figures.
     pub metrics: CallMetrics,
-    /// Its turns.
+    /// The turns of the conversation.
     pub turns: Vec<Turn>,
     /// The SIP messages of the call, without secrets, at most [`MAX_TRACE_BYTES`].
     pub sip_trace: String,
@@ -234,15 +234,15 @@ pub struct CallEnd {
 /// A call as the API shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallRecord {
-    /// Its id.
+    /// The call id.
     pub id: CallId,
     /// On which trunk.
     pub trunk_id: TrunkId,
     /// Who called.
     pub from: Party,
-    /// Whom.
+    /// The called party.
     pub to: Party,
-    /// Who called whom.
+    /// The direction of the call.
     pub direction: Direction,
     /// The carrier, if known.
     pub carrier: Option<String>,
@@ -260,7 +260,7 @@ pub struct CallRecord {
     pub disconnect_reason: Option<DisconnectReason>,
     /// More about the reason.
     pub reason_text: Option<String>,
-    /// Its figures.
+    /// The measured figures.
     pub metrics: CallMetrics,
 }
 
@@ -269,9 +269,9 @@ pub struct CallRecord {
 pub struct CallDetails {
     /// The call.
     pub call: CallRecord,
-    /// Its turns.
+    /// The turns of the conversation.
     pub turns: Vec<Turn>,
-    /// Its SIP messages.
+    /// The SIP messages of the call.
     pub sip_trace: String,
 }
 

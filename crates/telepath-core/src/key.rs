@@ -38,7 +38,7 @@ named_enum! {
         Active = "active",
         /// May be used, for no more than [`EXPIRING_WITHIN`].
         Expiring = "expiring",
-        /// Its time is over.
+        /// It is past its expiry.
         Expired = "expired",
         /// Withdrawn.
         Revoked = "revoked",
@@ -48,7 +48,7 @@ named_enum! {
 /// When, by whom and why a key was revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
-    /// When.
+    /// The time of the revocation.
     pub at: Timestamp,
     /// The actor that revoked it.
     pub by: Actor,
@@ -59,7 +59,7 @@ pub struct Revocation {
 /// When and from where something was last used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastUse {
-    /// When.
+    /// The time of the last use.
     pub at: Timestamp,
     /// From which address.
     pub address: IpAddr,
@@ -68,7 +68,7 @@ pub struct LastUse {
 /// One secret of a key, as it may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretRecord {
-    /// Its id.
+    /// The secret id.
     pub id: SecretId,
     /// The few characters that may be shown.
     pub mask: KeyMask,
@@ -83,19 +83,19 @@ pub struct SecretRecord {
 /// Everything that is known of a key but its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// Its id.
+    /// The key id.
     pub id: KeyId,
     /// The account that owns it.
     pub account_id: AccountId,
-    /// What people call it, 1–100 characters.
+    /// The name, 1–100 characters.
     pub name: String,
     /// The preset it was created from.
     pub preset: Preset,
-    /// What it may do.
+    /// The operations that it allows.
     pub scopes: ScopeSet,
-    /// How often.
+    /// Requests per minute.
     pub rate_limit: RateLimit,
-    /// From where.
+    /// The networks that it is allowed from; empty is any address.
     pub allowed_ips: NetworkList,
     /// Not after this.
     pub expires_at: Option<Timestamp>,
@@ -111,7 +111,7 @@ pub struct KeyRecord {
     pub request_count: u64,
     /// Those answered with 4xx or 5xx.
     pub error_count: u64,
-    /// Its withdrawal.
+    /// The revocation, if the key is revoked.
     pub revocation: Option<Revocation>,
     /// Its secrets, the newest first.
     pub secrets: Vec<SecretRecord>,

@@ -74,7 +74,7 @@ pub struct RequestFacts {
     pub method: RequestMethod,
     /// What it was answered.
     pub status: u16,
-    /// From where.
+    /// The client address.
     pub address: IpAddr,
     /// From the head of the request to its answer.
     pub duration_us: u64,
@@ -87,9 +87,9 @@ pub struct RequestFacts {
 pub struct Answered<'a> {
     /// The account of the key.
     pub account: AccountId,
-    /// Its id.
+    /// The request id.
     pub id: RequestId,
-    /// What is known of it.
+    /// The facts that all forms of a request share.
     pub facts: RequestFacts,
     /// Its route, if it has one.
     pub route: Option<RouteNumber>,
@@ -104,9 +104,9 @@ pub struct Answered<'a> {
 /// A request as the log shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRecord {
-    /// Its id.
+    /// The request id.
     pub id: RequestId,
-    /// What is known of it.
+    /// The facts that all forms of a request share.
     pub facts: RequestFacts,
     /// The path of its route, with `{id}` for what differs.
     pub route: Option<String>,

@@ -125,11 +125,11 @@ pub struct TrunkSettings {
 /// A trunk without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trunk {
-    /// Its id.
+    /// The trunk id.
     pub id: TrunkId,
     /// The account that owns it.
     pub account_id: AccountId,
-    /// What people call it.
+    /// The name.
     pub name: String,
     /// Whether it takes calls.
     pub status: TrunkStatus,
@@ -178,7 +178,7 @@ pub enum AgentTarget {
     Custom {
         /// Where it listens.
         url: AgentUrl,
-        /// How it is spoken to.
+        /// The protocol between gateway and agent.
         protocol: AgentProtocol,
         /// Sent when the socket is opened.
         headers: Vec<(HeaderName, SecretText)>,

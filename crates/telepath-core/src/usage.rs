@@ -29,7 +29,7 @@ named_enum! {
 }
 
 impl UsageSpan {
-    /// Its length.
+    /// The length of the bucket.
     pub const fn length(self) -> Duration {
         match self {
             UsageSpan::Minute => Duration::from_mins(1),

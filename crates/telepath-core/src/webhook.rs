@@ -102,15 +102,15 @@ impl Subscription {
 /// An endpoint, without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// Its id.
+    /// The endpoint id.
     pub id: WebhookId,
     /// The account that owns it.
     pub account_id: AccountId,
     /// Where events go.
     pub url: WebhookUrl,
-    /// What people say about it.
+    /// The description.
     pub description: Option<String>,
-    /// What it gets.
+    /// The events that it receives.
     pub subscription: Subscription,
     /// How events are signed.
     pub scheme: SignatureScheme,

@@ -14,7 +14,7 @@ use crate::validation::{Invalid, bounded_text};
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct KeyDraft {
-    /// What people call it, 1–100 characters.
+    /// The name, 1–100 characters.
     pub name: Option<String>,
     /// `production`, `development`, `testing`, `monitoring` or `custom`.
     pub preset: Option<String>,
@@ -37,11 +37,11 @@ pub struct NewKey {
     pub name: String,
     /// The preset it is created from.
     pub preset: Preset,
-    /// What it may do; never empty.
+    /// The operations that it allows; never empty.
     pub scopes: ScopeSet,
-    /// How often.
+    /// Requests per minute.
     pub rate_limit: RateLimit,
-    /// From where.
+    /// The networks that it is allowed from; empty is any address.
     pub allowed_ips: NetworkList,
     /// Not after this.
     pub expires_at: Option<Timestamp>,
@@ -92,9 +92,9 @@ impl KeyDraft {
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct KeyPatchDraft {
-    /// What people call it, 1–100 characters.
+    /// The name, 1–100 characters.
     pub name: Option<String>,
-    /// What it may do from now on.
+    /// The scopes from now on.
     pub scopes: Option<Vec<String>>,
     /// Requests per minute; what was used in the running window stays used.
     pub rate_limit_per_minute: Option<u32>,

@@ -116,7 +116,7 @@ pub struct Rotation {
 /// A secret's new end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretEnd {
-    /// Which secret.
+    /// The secret id.
     pub id: SecretId,
     /// When it stops working.
     pub at: Timestamp,

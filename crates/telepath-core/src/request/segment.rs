@@ -31,7 +31,7 @@ pub struct Malformed;
 pub struct Logged<'a> {
     /// The request id; the nil id for a sum.
     pub id: RequestId,
-    /// What is known of it.
+    /// The facts that all forms of a request share.
     pub facts: RequestFacts,
     /// Method and path of its route, such as `GET /v1/trunks/{id}`.
     pub label: Option<&'a str>,

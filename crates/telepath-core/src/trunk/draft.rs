@@ -25,7 +25,7 @@ const MAX_CALL_SECONDS: u32 = 86_400;
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct TrunkDraft {
-    /// What people call it, 1–100 characters.
+    /// The name, 1–100 characters.
     pub name: Option<String>,
     /// `openai`, `elevenlabs` or `custom`.
     pub ai_provider: Option<String>,

@@ -16,7 +16,7 @@ use crate::validation::{Invalid, bounded_text};
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct TrunkPatchDraft {
-    /// What people call it, 1–100 characters.
+    /// The name, 1–100 characters.
     pub name: Option<String>,
     /// `active` or `inactive`.
     pub status: Option<String>,

@@ -51,7 +51,7 @@ pub struct KeyTotals {
     pub errors: u64,
     /// The last use of each of its secrets by a request that the key let in.
     pub secrets: Vec<(SecretMark, LastUse)>,
-    /// From where they came.
+    /// The client addresses.
     pub addresses: Vec<SeenAddress>,
     minutes: Vec<(BucketKey, BucketSum)>,
 }

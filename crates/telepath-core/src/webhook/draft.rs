@@ -20,7 +20,7 @@ const MAX_DESCRIPTION: usize = 500;
 pub struct WebhookDraft {
     /// Where events are sent: an `https://` URL without user info.
     pub url: Option<String>,
-    /// What people say about it, at most 500 characters.
+    /// The description, at most 500 characters.
     pub description: Option<String>,
     /// Names of events, or `*` for all, which is also what leaving it out means.
     pub events: Option<Vec<String>>,
@@ -39,9 +39,9 @@ pub struct WebhookDraft {
 pub struct NewWebhook {
     /// Where events are sent.
     pub url: WebhookUrl,
-    /// What people say about it.
+    /// The description.
     pub description: Option<String>,
-    /// What it gets.
+    /// The events that it receives.
     pub subscription: Subscription,
     /// How events are signed.
     pub scheme: SignatureScheme,

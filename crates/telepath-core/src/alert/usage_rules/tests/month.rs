@@ -80,10 +80,10 @@ fn hill(minute_of_day: i64, from_hour: i64, to_hour: i64, top: u32) -> u32 {
     u32::try_from(i64::from(top) * 2 * way / (to - from)).unwrap_or(0)
 }
 
-/// A key and its dice.
+/// The simulated use of a key.
 pub(super) struct Life {
     shape: Shape,
-    dice: Rng,
+    rng: Rng,
     start: i64,
     /// Minutes left of a burst, and its size per minute.
     burst: (u32, u32),
@@ -93,9 +93,9 @@ pub(super) struct Life {
 
 impl Life {
     pub(super) fn new(shape: Shape, seed: u64) -> Self {
-        let mut dice = Rng::of(seed, shape);
-        let start = THURSDAY + i64::from(dice.roll(7 * 24 * 60));
-        Self { shape, dice, start, burst: (0, 0), late: 0 }
+        let mut rng = Rng::of(seed, shape);
+        let start = THURSDAY + i64::from(rng.roll(7 * 24 * 60));
+        Self { shape, rng, start, burst: (0, 0), late: 0 }
     }
 
     pub(super) fn key(&self) -> WatchedKey {
@@ -143,9 +143,9 @@ impl Life {
     pub(super) fn minute(&mut self, after: i64) -> MinuteSummary {
         let minute = self.start + after;
         if minute.rem_euclid(DAY) == 0 {
-            self.late = i64::from(self.dice.roll(40)) - 20;
+            self.late = i64::from(self.rng.roll(40)) - 20;
         }
-        let mut requests = self.dice.around(self.mean(minute));
+        let mut requests = self.rng.around(self.mean(minute));
         if self.shape == Shape::Bursts {
             requests = self.bursts();
         }
@@ -159,14 +159,14 @@ impl Life {
             | Shape::Monitor
             | Shape::Shop => 1,
         };
-        let errors = if requests == 0 { 0 } else { self.dice.around(requests * percent / 100).min(requests) };
+        let errors = if requests == 0 { 0 } else { self.rng.around(requests * percent / 100).min(requests) };
         let addresses = vec![self.address(after)];
         MinuteSummary { minute: at(minute), requests, errors, limited: 0, addresses }
     }
 
     fn bursts(&mut self) -> u32 {
-        if self.burst.0 == 0 && self.dice.roll(u32::try_from(DAY).unwrap() / 4) == 0 {
-            self.burst = (5, 80 + self.dice.roll(80));
+        if self.burst.0 == 0 && self.rng.roll(u32::try_from(DAY).unwrap() / 4) == 0 {
+            self.burst = (5, 80 + self.rng.roll(80));
         }
         if self.burst.0 == 0 {
             return 0;
@@ -177,8 +177,8 @@ impl Life {
 
     /// Mostly one network; a second one from the third day on, now and then; always other hosts.
     fn address(&mut self, after: i64) -> IpAddr {
-        let host = 1 + u8::try_from(self.dice.roll(200)).unwrap();
-        let second = self.shape == Shape::Monitor || after > 3 * DAY && self.dice.roll(4) == 0;
+        let host = 1 + u8::try_from(self.rng.roll(200)).unwrap();
+        let second = self.shape == Shape::Monitor || after > 3 * DAY && self.rng.roll(4) == 0;
         if second && after % 2 == 1 {
             format!("2001:db8:1:{host:x}::{host:x}").parse().unwrap()
         } else {
