@@ -13,17 +13,17 @@ use crate::validation::Invalid;
 pub const MAX_LIVE_SECRETS: usize = 5;
 /// The most ended secrets of a key that are remembered.
 pub const MAX_ENDED_SECRETS: usize = 20;
-/// The most keys that are rotated together.
+/// The maximum number of keys that one request rotates.
 pub const MAX_ROTATED_TOGETHER: usize = 10_000;
 
-/// For how long the other secrets of a rotated key go on to work.
+/// The grace period of a rotation: how long the previous secrets of the key keep working.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GraceSeconds(u32);
 
 impl GraceSeconds {
     /// Seven days.
     pub const MAX: Self = Self(7 * 86_400);
-    /// They are dead at once.
+    /// The previous secrets stop working at once.
     pub const NONE: Self = Self(0);
 
     /// `None` for more than [`GraceSeconds::MAX`].
@@ -36,7 +36,7 @@ impl GraceSeconds {
         self.0
     }
 
-    /// Whether there is none.
+    /// Whether the previous secrets stop working at once.
     pub const fn is_none(self) -> bool {
         self.0 == 0
     }
@@ -47,7 +47,7 @@ impl GraceSeconds {
 }
 
 impl Default for GraceSeconds {
-    /// A day.
+    /// One day.
     fn default() -> Self {
         Self(86_400)
     }
@@ -57,7 +57,7 @@ impl Default for GraceSeconds {
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct RotateDraft {
-    /// For how many seconds the other secrets go on to work, 0–604800; left out, 86400. With 0 they are dead at once.
+    /// The grace period in seconds, 0–604800; defaults to 86400. With 0, the previous secrets stop working at once.
     pub grace_seconds: Option<u32>,
 }
 
