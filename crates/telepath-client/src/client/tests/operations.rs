@@ -7,9 +7,10 @@ use telepath_core::id::Id as _;
 use super::server::{Server, Step};
 use super::*;
 use crate::{
-    AlertId, AlertsQuery, AuditQuery, CallId, CallsQuery, CreateKey, CreateTrunk, CreateWebhook,
-    DeliveriesQuery, DeliveryId, KeyId, RequestId, RequestsQuery, SecretId, TrunkId, TrunksQuery,
-    UpdateAccount, UpdateKey, UpdateKeyPreset, UpdateTrunk, UpdateWebhook, UsageQuery, WebhookId,
+    AccountId, AdministerAccount, AlertId, AlertsQuery, AuditQuery, CallId, CallsQuery, CreateAccount,
+    CreateKey, CreateTrunk, CreateWebhook, DeliveriesQuery, DeliveryId, KeyId, RequestId, RequestsQuery,
+    SecretId, TrunkId, TrunksQuery, UpdateAccount, UpdateKey, UpdateKeyPreset, UpdateTrunk, UpdateWebhook,
+    UsageQuery, WebhookId,
 };
 
 const DOCUMENT: &str = include_str!("../../../../telepath-api/openapi.json");
@@ -44,11 +45,17 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
     let (now, count) = (Timestamp::from_unix_seconds(1_800_000_000), Some(1));
     let (key, trunk) = (KeyId::from_bytes([1; 16]), TrunkId::from_bytes([2; 16]));
     let (webhook, delivery) = (WebhookId::from_bytes([3; 16]), DeliveryId::from_bytes([4; 16]));
-    let since = Some(now);
+    let (since, account) = (Some(now), AccountId::from_bytes([8; 16]));
     match operation {
         "GET /v1/whoami" => client.whoami().await.map(drop),
         "GET /v1/account" => client.account().await.map(drop),
         "PATCH /v1/account" => client.update_account(&UpdateAccount::default()).await.map(drop),
+        "GET /v1/accounts" => client.list_accounts().await.map(drop),
+        "POST /v1/accounts" => client.create_account(&CreateAccount::default()).await.map(drop),
+        "GET /v1/accounts/{id}" => client.get_account(account).await.map(drop),
+        "PATCH /v1/accounts/{id}" => {
+            client.administer_account(account, &AdministerAccount::default()).await.map(drop)
+        }
         "GET /v1/keys" => {
             let query = KeysQuery {
                 status: word(),
