@@ -42,8 +42,8 @@ impl Role {
     pub const fn scopes(self) -> ScopeSet {
         match self {
             Role::Viewer => ScopeSet::of(VIEWER),
-            Role::Developer => ScopeSet::of(DEVELOPER),
-            Role::Admin => ScopeSet::of(ADMIN),
+            // They differ in whose keys and members they manage, not in scopes.
+            Role::Developer | Role::Admin => ScopeSet::of(DEVELOPER_AND_ADMIN),
             Role::Owner => ScopeSet::all(),
         }
     }
@@ -80,23 +80,8 @@ const VIEWER: &[Scope] = &[
     Scope::AccountRead,
 ];
 
-const DEVELOPER: &[Scope] = &[
-    Scope::TrunksRead,
-    Scope::TrunksWrite,
-    Scope::CallsRead,
-    Scope::CallsWrite,
-    Scope::AnalyticsRead,
-    Scope::WebhooksRead,
-    Scope::WebhooksWrite,
-    Scope::KeysRead,
-    Scope::KeysWrite,
-    Scope::UsageRead,
-    Scope::AuditRead,
-    Scope::AccountRead,
-];
-
 /// Every scope except `account:write`: only owners change the account and its policies.
-const ADMIN: &[Scope] = &[
+const DEVELOPER_AND_ADMIN: &[Scope] = &[
     Scope::TrunksRead,
     Scope::TrunksWrite,
     Scope::CallsRead,
