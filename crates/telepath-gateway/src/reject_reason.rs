@@ -47,6 +47,8 @@ pub(crate) enum InviteRejectReason {
     MalformedSdp,
     /// The offer and the trunk have no codec in common.
     NoCommonCodec,
+    /// The media address in the offer is of an IP version that this server does not use.
+    AddressFamily,
     /// Every RTP port is in use.
     RtpPortsExhausted,
     /// The connection to the agent failed.
@@ -75,6 +77,7 @@ impl InviteRejectReason {
             Self::DialectNotSupported => "dialect_not_supported",
             Self::MalformedSdp => "malformed_sdp",
             Self::NoCommonCodec => "no_common_codec",
+            Self::AddressFamily => "address_family",
             Self::RtpPortsExhausted => "rtp_ports_exhausted",
             Self::AgentUnreachable => "agent_unreachable",
         }
@@ -102,7 +105,7 @@ impl InviteRejectReason {
             }
             Self::NumberNotListed => StatusCode::NOT_FOUND,
             Self::TrunkFull => StatusCode::BUSY_HERE,
-            Self::NoCommonCodec => StatusCode::NOT_ACCEPTABLE_HERE,
+            Self::NoCommonCodec | Self::AddressFamily => StatusCode::NOT_ACCEPTABLE_HERE,
         }
     }
 

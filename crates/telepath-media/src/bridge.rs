@@ -15,7 +15,9 @@ pub use output::{AgentOutput, HangUpCause, Output, WriteToken};
 use crate::call_report::{CallReport, estimate_mos};
 use crate::dialect::{AgentFault, AgentMessage, FromAgent, StopReason, ToAgent};
 use crate::playout::{PlayOut, PlayOutEvent};
-use crate::rtp::{LatchDecision, RtpError, RtpPacket, RtpReceiver, SymmetricLatch};
+use crate::rtp::{
+    LatchDecision, RtpError, RtpHeader, RtpPacket, RtpReceiver, StreamPacket, SymmetricLatch, is_rtcp,
+};
 use crate::sdp::Negotiated;
 use state::BridgeState;
 use std::net::SocketAddr;
@@ -42,15 +44,8 @@ impl CallBridge {
             state.send_event(&ToAgent::Hold);
         }
         Self {
-            receiver: RtpReceiver::new(media.payload_type, media.telephone_event),
-            playout: PlayOut::new(
-                media.codec,
-                media.payload_type,
-                media.telephone_event,
-                config.stream,
-                config.limits.playout_queue,
-                now,
-            ),
+            receiver: RtpReceiver::new(media.receive),
+            playout: PlayOut::new(media.codec, media.send, config.stream, config.limits.playout_queue, now),
             latch: SymmetricLatch::new(media.remote),
             state,
             limits: config.limits,
@@ -60,17 +55,24 @@ impl CallBridge {
     /// The call was answered with 200: media may flow to the caller.
     pub fn handle_answered(&mut self, now: Instant) {
         if self.state.handle_answered(now) {
+            self.latch.open(now);
             self.open_playout(now);
         }
     }
 
     /// Media was renegotiated: by re-INVITE, by UPDATE, or by the answer in the ACK.
     pub fn handle_negotiated(&mut self, media: &Negotiated, now: Instant) {
-        self.receiver.set_formats(media.payload_type, media.telephone_event);
-        self.playout.set_formats(media.codec, media.payload_type, media.telephone_event);
-        self.latch.set_signalled(media.remote);
+        self.receiver.set_payload_types(media.receive);
+        self.playout.set_formats(media.codec, media.send);
+        // A hold with the address 0.0.0.0 says nothing about the peer's address.
+        if media.remote.is_some() || !media.is_held() {
+            self.latch.set_signalled(media.remote, now);
+        }
         if self.state.renegotiate(media, now) {
             self.receiver.reset_timeline();
+            if !media.is_held() && self.state.is_answered() {
+                self.latch.open(now);
+            }
         }
         self.open_playout(now);
     }
@@ -82,25 +84,44 @@ impl CallBridge {
         }
         let packet = match RtpPacket::parse(bytes) {
             Ok(packet) => packet,
-            Err(RtpError::Control) => {
-                self.state.counters.control_packets += 1;
-                return;
-            }
+            Err(RtpError::Control) => return self.handle_rtcp(bytes, from, now),
             Err(RtpError::Truncated | RtpError::Version | RtpError::Padding) => {
                 self.state.counters.malformed_rtp += 1;
                 return;
             }
         };
-        match self.latch.check_source(from, now) {
+        let RtpHeader { ssrc, sequence, payload_type, .. } = packet.header;
+        let stream = StreamPacket { ssrc, sequence, negotiated: self.receiver.expects(payload_type) };
+        match self.latch.check_source(from, stream, now) {
             LatchDecision::Ignore => {
                 self.state.counters.foreign_address += 1;
                 return;
             }
             LatchDecision::Accept => self.state.note_rtp(now),
         }
+        if !self.playout.is_open() {
+            // The peer's address was unknown until now.
+            self.open_playout(now);
+        }
         let state = &mut self.state;
         self.receiver.handle(packet, now, &mut |delivery| state.handle_delivery(delivery, now));
         self.flush_on_barge_in(now);
+    }
+
+    /// An RTCP packet was read, from the media socket (RFC 5761) or from the socket with the next higher port
+    /// (RFC 3550 section 11). It is a sign of life of the peer, for example while it sends no audio during silence.
+    pub fn handle_rtcp(&mut self, bytes: &[u8], from: SocketAddr, now: Instant) {
+        if self.state.is_over() {
+            return;
+        }
+        if !is_rtcp(bytes) {
+            self.state.counters.malformed_rtp += 1;
+        } else if self.latch.is_peer(from.ip()) {
+            self.state.counters.control_packets += 1;
+            self.state.note_alive(now);
+        } else {
+            self.state.counters.foreign_address += 1;
+        }
     }
 
     /// A frame was read from the agent's socket.
@@ -264,7 +285,7 @@ impl CallBridge {
     }
 
     fn open_playout(&mut self, now: Instant) {
-        let open = self.state.can_send();
+        let open = self.state.can_send() && self.latch.target().is_some();
         self.with_playout(now, |playout, sink| playout.set_open(open, sink));
         self.run_playout(now);
     }

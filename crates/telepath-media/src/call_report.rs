@@ -9,12 +9,14 @@ use std::time::Duration;
 /// What the bridge dropped or rejected, by cause, since the start of the call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BridgeCounters {
-    /// RTCP packets. The bridge does not read them.
+    /// RTCP packets from the peer. They only count as a sign of life.
     pub control_packets: u64,
     /// Datagrams that are neither RTP nor RTCP.
     pub malformed_rtp: u64,
-    /// Datagrams from an address other than the peer's.
+    /// Datagrams from an address other than the peer's, or before the answer.
     pub foreign_address: u64,
+    /// Telephone events that are not digits, such as flash.
+    pub telephone_events_ignored: u64,
     /// Audio frames for the agent, dropped because it reads too slowly.
     pub agent_audio_dropped: u64,
     /// Events for the agent, dropped because it does not read at all.

@@ -1,7 +1,8 @@
 //! DTMF digits as telephone events (RFC 4733): decoding and encoding of event payloads.
 //!
-//! An event is identified by its RTP timestamp and ends with its E bit. The marker bit and the number of packets are
-//! ignored, because carriers lose and repeat packets. Each digit is reported exactly once.
+//! An event is identified by its code and RTP timestamp and ends with its E bit. The marker bit and the number of
+//! packets are ignored, because carriers lose and repeat packets. Each digit is reported exactly once. Timestamps are
+//! never compared by order, because senders restart them; the RTP receiver delivers packets in sequence.
 
 use crate::rtp::RtpTimestamp;
 use std::collections::VecDeque;
@@ -55,56 +56,89 @@ impl Digit {
 /// Decodes event payloads to digits.
 #[derive(Debug, Default)]
 pub struct DtmfReceiver {
-    active: Option<ActiveEvent>,
-    last_reported: Option<RtpTimestamp>,
+    current: Option<ReceivedEvent>,
+    ignored: u64,
 }
 
+/// The latest event.
 #[derive(Debug, Clone, Copy)]
-struct ActiveEvent {
-    digit: Digit,
+struct ReceivedEvent {
+    code: u8,
+    /// Start of the event, or of its current segment.
     timestamp: RtpTimestamp,
+    /// Duration of the current segment, in samples.
+    duration: u16,
+    /// Whether a packet with the E bit arrived.
+    ended: bool,
+    reported: bool,
     last_packet: Instant,
+}
+
+impl ReceivedEvent {
+    /// Whether a packet belongs to this event: a further packet of its segment, or the next segment of an event that
+    /// is longer than the duration field can express (RFC 4733 section 2.5.1.3).
+    fn continues_with(&self, code: u8, timestamp: RtpTimestamp) -> bool {
+        let distance = timestamp.distance_from(self.timestamp);
+        let next_segment = !self.ended && [self.duration, u16::MAX].map(i32::from).contains(&distance);
+        self.code == code && (distance == 0 || next_segment)
+    }
 }
 
 impl DtmfReceiver {
     /// Handles an event payload. Returns up to two digits: an earlier one whose end packets were lost, and one that
     /// ends with this packet.
     pub fn handle(&mut self, payload: &[u8], timestamp: RtpTimestamp, now: Instant) -> [Option<Digit>; 2] {
-        let Some(&[event, flags, ..]) = payload.first_chunk::<4>() else { return [None, None] };
-        let Some(digit) = Digit::from_event(event) else { return [None, None] };
-        // A retransmitted end packet, or a late packet of a digit that was already reported.
-        if self.last_reported.is_some_and(|last| timestamp.distance_from(last) <= 0) {
+        let Some(&[code, flags, high, low]) = payload.first_chunk::<4>() else {
+            self.ignored += 1;
             return [None, None];
-        }
-        let previous = match self.active {
-            Some(active) if timestamp.distance_from(active.timestamp) < 0 => return [None, None],
-            Some(active) if active.timestamp != timestamp => self.finish(),
-            Some(_) | None => None,
         };
-        self.active = Some(ActiveEvent { digit, timestamp, last_packet: now });
-        let ended = if flags & 0x80 == 0 { None } else { self.finish() };
+        let continued = self.current.is_some_and(|event| event.continues_with(code, timestamp));
+        let previous = if continued { None } else { self.flush() };
+        let (ended, reported) = match self.current.filter(|_| continued) {
+            Some(event) => (event.ended, event.reported),
+            None => (false, false),
+        };
+        self.current = Some(ReceivedEvent {
+            code,
+            timestamp,
+            duration: u16::from_be_bytes([high, low]),
+            ended: ended || flags & 0x80 != 0,
+            reported,
+            last_packet: now,
+        });
+        let ended = if flags & 0x80 == 0 { None } else { self.report() };
         [previous, ended]
     }
 
     /// Returns a digit whose end packets were lost.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Digit> {
-        self.poll_timeout().filter(|&due| now >= due).and_then(|_| self.finish())
+        self.poll_timeout().filter(|&due| now >= due).and_then(|_| self.report())
     }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.active.map(|active| active.last_packet + LOST_END)
+        self.current.filter(|event| !event.reported).map(|event| event.last_packet + LOST_END)
     }
 
-    /// Forgets all timestamps, for a new stream with unrelated ones.
-    pub fn reset(&mut self) {
-        *self = Self::default();
+    /// Ends the stream: returns a digit that has not been reported, and forgets all timestamps. For a new source with
+    /// unrelated ones, and for a hold.
+    pub fn flush(&mut self) -> Option<Digit> {
+        let digit = self.report();
+        self.current = None;
+        digit
     }
 
-    fn finish(&mut self) -> Option<Digit> {
-        let ended = self.active.take()?;
-        self.last_reported = Some(ended.timestamp);
-        Some(ended.digit)
+    /// Events that are not digits, such as flash (code 16), and malformed events.
+    pub fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
+    fn report(&mut self) -> Option<Digit> {
+        let event = self.current.as_mut().filter(|event| !event.reported)?;
+        event.reported = true;
+        let digit = Digit::from_event(event.code);
+        self.ignored += u64::from(digit.is_none());
+        digit
     }
 }
 
@@ -195,6 +229,103 @@ mod tests {
         assert_eq!(receiver.handle_timeout(now + LOST_END), Some(digit('6')));
         assert_eq!(receiver.handle(&[6, 0x8a, 0, 160], RtpTimestamp(900), now + LOST_END), [None, None]);
         assert_eq!(receiver.poll_timeout(), None);
+    }
+
+    /// Handles packets given as (timestamp, code, E bit, duration), 20 ms apart, and returns the digits.
+    fn decode(receiver: &mut DtmfReceiver, packets: &[(u32, u8, bool, u16)]) -> String {
+        let mut now = Instant::now();
+        let mut decoded = String::new();
+        for &(timestamp, code, end, duration) in packets {
+            let [high, low] = duration.to_be_bytes();
+            let payload = [code, if end { 0x8a } else { 0x0a }, high, low];
+            now += Duration::from_millis(20);
+            decoded.extend(receiver.handle_timeout(now).map(Digit::to_char));
+            let digits = receiver.handle(&payload, RtpTimestamp(timestamp), now);
+            decoded.extend(digits.into_iter().flatten().map(Digit::to_char));
+        }
+        decoded
+    }
+
+    /// The packets of one press: updates and three end packets.
+    fn press(start: u32, code: u8) -> Vec<(u32, u8, bool, u16)> {
+        [(false, 160), (false, 320), (false, 480), (true, 640), (true, 640), (true, 640)]
+            .map(|(end, duration)| (start, code, end, duration))
+            .to_vec()
+    }
+
+    #[test]
+    fn digits_after_a_timestamp_restart_are_reported() {
+        let mut receiver = DtmfReceiver::default();
+        for start in [4_000_000_000, 3_999_000_000, 160, 80, 2_147_483_700, 81] {
+            assert_eq!(decode(&mut receiver, &press(start, 5)), "5", "{start}");
+        }
+    }
+
+    #[test]
+    fn the_same_key_pressed_repeatedly_is_one_digit_per_press() {
+        let mut receiver = DtmfReceiver::default();
+        let packets: Vec<_> = (0..20).flat_map(|n| press(n * 1440, 7)).collect();
+        assert_eq!(decode(&mut receiver, &packets), "7".repeat(20));
+        // Every end packet is lost, and the pause is short.
+        let packets: Vec<_> =
+            (0..20).flat_map(|n| press(100_000 + n * 1440, 7)).filter(|packet| !packet.2).collect();
+        let digits = decode(&mut receiver, &packets);
+        assert_eq!(digits.len() + usize::from(receiver.flush().is_some()), 20);
+    }
+
+    #[test]
+    fn a_long_digit_in_segments_is_reported_once() {
+        // 20 s: two segments of the maximum duration and a rest (RFC 4733 section 2.5.1.3), one packet every 50 ms.
+        for loss in 0..4 {
+            let mut packets = Vec::new();
+            let mut left = 160_000;
+            let mut start = 0xffff_0000_u32;
+            while left > 0 {
+                let segment = left.min(65_535);
+                packets.extend(
+                    (400..segment).step_by(400).map(|at| (start, 9, false, u16::try_from(at).unwrap())),
+                );
+                packets.push((start, 9, false, u16::try_from(segment).unwrap()));
+                left -= segment;
+                if left == 0 {
+                    packets.extend([(start, 9, true, u16::try_from(segment).unwrap()); 3]);
+                }
+                start = start.wrapping_add(u32::try_from(segment).unwrap());
+            }
+            // In each run other packets are lost, among them the last ones of segments.
+            let kept: Vec<_> = packets
+                .iter()
+                .enumerate()
+                .filter(|(n, packet)| packet.2 || loss == 0 || (n + loss) % 4 != 0)
+                .map(|(_, packet)| *packet)
+                .collect();
+            let mut receiver = DtmfReceiver::default();
+            assert_eq!(decode(&mut receiver, &kept), "9", "loss {loss}");
+        }
+    }
+
+    #[test]
+    fn a_segment_continues_a_digit_that_was_already_reported_as_lost() {
+        let mut receiver = DtmfReceiver::default();
+        let now = Instant::now();
+        assert_eq!(receiver.handle(&[3, 10, 0xff, 0xff], RtpTimestamp(0), now), [None, None]);
+        assert_eq!(receiver.handle_timeout(now + LOST_END), Some(digit('3')));
+        assert_eq!(receiver.handle(&[3, 10, 1, 0], RtpTimestamp(65_535), now + LOST_END), [None, None]);
+        assert_eq!(receiver.handle(&[3, 0x8a, 2, 0], RtpTimestamp(65_535), now + LOST_END), [None, None]);
+        assert_eq!(receiver.poll_timeout(), None);
+    }
+
+    #[test]
+    fn flash_and_other_events_are_counted_and_do_not_hide_digits() {
+        let mut receiver = DtmfReceiver::default();
+        let packets: Vec<_> = [(0, 16), (2000, 4), (4000, 16), (6000, 36), (8000, 4)]
+            .into_iter()
+            .flat_map(|(at, code)| press(at, code))
+            .collect();
+        assert_eq!(decode(&mut receiver, &packets), "44");
+        assert_eq!(receiver.ignored(), 3);
+        assert_eq!(receiver.handle(&[1, 2, 3], RtpTimestamp(9000), Instant::now()), [None, None]);
+        assert_eq!(receiver.ignored(), 4);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use event::{MarkName, PlayOutCounters, PlayOutEvent, SentAudio, StreamStart}
 use crate::codec::AudioCodec;
 use crate::dtmf::{Digit, DtmfSender, DtmfTick};
 use crate::media_clock::{FRAME_DURATION, FRAME_SAMPLES, samples_in};
-use crate::rtp::{Datagram, PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
+use crate::rtp::{Datagram, PayloadType, PayloadTypes, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -66,8 +66,7 @@ struct Tail {
 #[derive(Debug)]
 pub struct PlayOut {
     codec: AudioCodec,
-    audio: PayloadType,
-    event: Option<PayloadType>,
+    payload_types: PayloadTypes,
     ssrc: Ssrc,
     sequence: SequenceNumber,
     base: RtpTimestamp,
@@ -94,16 +93,14 @@ impl PlayOut {
     /// Creates a closed play-out (see [`Self::set_open`]) with a queue for `limit` of audio.
     pub fn new(
         codec: AudioCodec,
-        audio: PayloadType,
-        event: Option<PayloadType>,
+        payload_types: PayloadTypes,
         start: StreamStart,
         limit: Duration,
         origin: Instant,
     ) -> Self {
         Self {
             codec,
-            audio,
-            event,
+            payload_types,
             ssrc: start.ssrc,
             sequence: start.sequence,
             base: start.timestamp,
@@ -135,16 +132,20 @@ impl PlayOut {
         self.open = open;
     }
 
+    /// Whether packets are sent, see [`Self::set_open`].
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Changes the codec and payload types; queued audio is transcoded.
-    pub fn set_formats(&mut self, codec: AudioCodec, audio: PayloadType, event: Option<PayloadType>) {
+    pub fn set_formats(&mut self, codec: AudioCodec, payload_types: PayloadTypes) {
         if codec != self.codec {
             for code in self.queue.iter_mut().flat_map(|frame| &mut frame.payload) {
                 *code = codec.encode(self.codec.decode(*code));
             }
         }
         self.codec = codec;
-        self.audio = audio;
-        self.event = event;
+        self.payload_types = payload_types;
     }
 
     /// Queues samples read from the agent at `now`.
@@ -200,7 +201,7 @@ impl PlayOut {
 
     /// Queues a digit; `false` if telephone-event was not negotiated or the queue is full.
     pub fn send_digit(&mut self, digit: Digit) -> bool {
-        self.event.is_some() && self.dtmf.push(digit)
+        self.payload_types.telephone_event.is_some() && self.dtmf.push(digit)
     }
 
     /// Sends everything that is due at `now`.
@@ -334,7 +335,7 @@ impl PlayOut {
     /// Sends one packet. A telephone event takes precedence over audio, which waits.
     fn send(&mut self, now: Instant, first: bool, sink: &mut dyn FnMut(PlayOutEvent)) {
         self.report_marks(sink);
-        match (self.dtmf.next_tick(), self.event) {
+        match (self.dtmf.next_tick(), self.payload_types.telephone_event) {
             (Some(DtmfTick::Event { payload, age }), Some(event)) => {
                 let back = u64::from(age) * FRAME_SAMPLES as u64;
                 let start = self.position.saturating_sub(back);
@@ -347,7 +348,8 @@ impl PlayOut {
                     self.left += 1;
                     self.counters.sent += 1;
                     let audio = SentAudio { read_at: frame.read_at, first, audible: frame.audible };
-                    let datagram = self.packet(self.audio, first, self.position, &frame.payload);
+                    let datagram =
+                        self.packet(self.payload_types.audio, first, self.position, &frame.payload);
                     sink(PlayOutEvent::Packet { datagram, audio: Some(audio) });
                 }
             }

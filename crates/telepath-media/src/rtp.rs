@@ -9,8 +9,14 @@ mod receiver;
 mod statistics;
 mod timeline;
 
-pub use latch::{LEARNING, LatchDecision, SymmetricLatch};
-pub use packet::{Datagram, PayloadType, RtpError, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
+pub use latch::{
+    FIRST_PACKET_WAIT, LatchDecision, PROBATION_PACKETS, SOURCE_SILENCE, STRAGGLER_TIME, StreamPacket,
+    SymmetricLatch,
+};
+pub use packet::{
+    Datagram, PayloadType, PayloadTypes, RtpError, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc,
+    is_rtcp,
+};
 pub use receiver::{Delivery, REORDER_PACKETS, REORDER_TIME, ReceiverCounters, RtpReceiver};
 pub use statistics::ReceptionStatistics;
 pub use timeline::GapCause;

@@ -8,7 +8,7 @@ use crate::codec::AudioCodec;
 use crate::histogram::Histogram;
 use crate::media_clock::{FRAME_DURATION, FRAME_SAMPLES, samples_in};
 use crate::playout::StreamStart;
-use crate::rtp::{Datagram, Delivery, ReceptionStatistics, RtpHeader, RtpPacket, RtpReceiver};
+use crate::rtp::{Datagram, Delivery, PayloadType, ReceptionStatistics, RtpHeader, RtpPacket, RtpReceiver};
 use crate::sdp::Negotiated;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -96,6 +96,7 @@ pub struct TestCaller {
     samples: Vec<i16>,
     frames_sent: u32,
     origin: Instant,
+    audio_received: PayloadType,
     receiver: RtpReceiver,
     recording: Vec<i16>,
     meter: EchoMeter,
@@ -108,7 +109,7 @@ impl TestCaller {
             codec: media.codec,
             header: RtpHeader {
                 marker: true,
-                payload_type: media.payload_type,
+                payload_type: media.send.audio,
                 sequence: start.sequence,
                 timestamp: start.timestamp,
                 ssrc: start.ssrc,
@@ -116,7 +117,8 @@ impl TestCaller {
             samples,
             frames_sent: 0,
             origin,
-            receiver: RtpReceiver::new(media.payload_type, media.telephone_event),
+            audio_received: media.receive.audio,
+            receiver: RtpReceiver::new(media.receive),
             recording: Vec::new(),
             meter: EchoMeter::default(),
         }
@@ -146,7 +148,7 @@ impl TestCaller {
     /// A datagram was read from the media socket. Anything but RTP is ignored.
     pub fn handle_rtp(&mut self, bytes: &[u8], now: Instant) {
         let Ok(packet) = RtpPacket::parse(bytes) else { return };
-        if packet.header.payload_type == self.header.payload_type {
+        if packet.header.payload_type == self.audio_received {
             self.meter.record_received(self.codec, packet.payload, now);
         }
         let (codec, recording) = (self.codec, &mut self.recording);
@@ -190,6 +192,6 @@ fn record(codec: AudioCodec, recording: &mut Vec<i16>, delivery: Delivery<'_>) {
             let count = usize::try_from(samples).unwrap_or(usize::MAX).min(remaining);
             recording.extend(std::iter::repeat_n(0, count));
         }
-        Delivery::Event { .. } => {}
+        Delivery::Event { .. } | Delivery::SourceChanged => {}
     }
 }

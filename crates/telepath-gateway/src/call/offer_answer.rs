@@ -15,18 +15,25 @@ pub(super) struct OfferAnswer {
     session: SessionId,
     codecs: Vec<AudioCodec>,
     pending_offer: Option<SessionDescription>,
+    /// Our latest description.
+    last: Option<SessionDescription>,
 }
 
 impl OfferAnswer {
     /// Starts the exchange for the RTP socket at `address`. `session` identifies our session descriptions.
     pub(super) fn new(address: SocketAddr, session: u32, codecs: Vec<AudioCodec>) -> Self {
-        Self { address, session: SessionId { id: session, version: 0 }, codecs, pending_offer: None }
+        Self {
+            address,
+            session: SessionId { id: session, version: 1 },
+            codecs,
+            pending_offer: None,
+            last: None,
+        }
     }
 
     /// Our answer to an accepted offer, and the resulting media.
     pub(super) fn answer(&mut self, offer: &AcceptedOffer) -> (SdpBody, Negotiated) {
-        let local = self.next_local();
-        (to_body(&offer.answer(local)), offer.negotiated())
+        (to_body(&self.describe(|local| offer.answer(local))), offer.negotiated())
     }
 
     /// Answers the offer of a re-INVITE or UPDATE.
@@ -37,15 +44,16 @@ impl OfferAnswer {
         let offer = SessionDescription::parse(offer.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)?;
         // The caller's offer replaces ours.
         self.pending_offer = None;
-        let accepted = AcceptedOffer::negotiate(offer, &self.codecs, MediaDirection::SendRecv)
+        let direction = MediaDirection::SendRecv;
+        let accepted = AcceptedOffer::negotiate(offer, &self.codecs, direction, self.address.ip())
             .map_err(|_| StatusCode::NOT_ACCEPTABLE_HERE)?;
         Ok(self.answer(&accepted))
     }
 
     /// Creates an offer whose answer comes in the ACK, and the media to assume until then.
     pub(super) fn offer(&mut self) -> (SdpBody, Negotiated) {
-        let local = self.next_local();
-        let offer = sdp::offer(&self.codecs, local);
+        let codecs = self.codecs.clone();
+        let offer = self.describe(|local| sdp::offer(&codecs, local));
         let body = to_body(&offer);
         self.pending_offer = Some(offer);
         let codec = self.codecs.first().copied().unwrap_or(AudioCodec::Pcmu);
@@ -64,13 +72,51 @@ impl OfferAnswer {
         sdp::accept_answer(&offer, &answer).ok()
     }
 
-    /// Our side of the next description. Each description increments the version by one (RFC 3264 section 8).
-    fn next_local(&mut self) -> LocalMedia {
-        self.session.version = self.session.version.wrapping_add(1);
-        LocalMedia { address: self.address, session: self.session }
+    /// Creates a description. Its version is the last one, or one more if anything has changed (RFC 3264 section 8), so
+    /// that a re-INVITE which only refreshes the session does not look like a change.
+    fn describe(&mut self, create: impl Fn(LocalMedia) -> SessionDescription) -> SessionDescription {
+        let mut description = create(LocalMedia { address: self.address, session: self.session });
+        if self.last.as_ref().is_some_and(|last| *last != description) {
+            self.session.version = self.session.version.wrapping_add(1);
+            description = create(LocalMedia { address: self.address, session: self.session });
+        }
+        self.last = Some(description.clone());
+        description
     }
 }
 
 fn to_body(description: &SessionDescription) -> SdpBody {
     SdpBody::new(description.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(direction: &str, version: u32) -> SdpBody {
+        SdpBody::new(format!(
+            "v=0\r\no=a 1 {version} IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n\
+             a={direction}\r\n"
+        ))
+    }
+
+    fn origin(body: &SdpBody) -> String {
+        let text = String::from_utf8(body.as_bytes().to_vec()).unwrap();
+        text.lines().find(|line| line.starts_with("o=")).unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_sdp_version_grows_only_when_the_description_changes() {
+        let address = "192.0.2.1:20000".parse().unwrap();
+        let mut exchange = OfferAnswer::new(address, 77, AudioCodec::ALL.to_vec());
+        let mut answer =
+            |direction, version| origin(&exchange.answer_reinvite(&offer(direction, version)).unwrap().0);
+        assert_eq!(answer("sendrecv", 1), "o=- 77 1 IN IP4 192.0.2.1");
+        assert_eq!(answer("sendrecv", 1), "o=- 77 1 IN IP4 192.0.2.1", "a session refresh");
+        assert_eq!(answer("sendonly", 2), "o=- 77 2 IN IP4 192.0.2.1");
+        assert_eq!(answer("sendonly", 2), "o=- 77 2 IN IP4 192.0.2.1");
+        assert_eq!(answer("sendrecv", 3), "o=- 77 3 IN IP4 192.0.2.1");
+        assert_eq!(origin(&exchange.offer().0), "o=- 77 4 IN IP4 192.0.2.1", "an offer with all codecs");
+        assert_eq!(origin(&exchange.offer().0), "o=- 77 4 IN IP4 192.0.2.1");
+    }
 }

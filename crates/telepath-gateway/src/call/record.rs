@@ -33,6 +33,7 @@ pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
             rtp_invalid: report.bridge.malformed_rtp
                 + report.bridge.foreign_address
                 + received.unknown_payload
+                + received.unconfirmed_jumps
                 + received.foreign_source,
             playout_overflow_ms: report.played.overflowed * FRAME_MS,
             playout_cleared_ms: report.played.cleared * FRAME_MS,

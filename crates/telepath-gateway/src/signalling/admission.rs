@@ -15,7 +15,7 @@ use telepath_core::id::{CallId, Id as _};
 use telepath_core::ports::ControlUnavailable;
 use telepath_core::trunk::{AgentTarget, SipUsername, TrunkForCall, TrunkStatus};
 use telepath_media::codec::AudioCodec;
-use telepath_media::sdp::{AcceptedOffer, MediaDirection, SessionDescription};
+use telepath_media::sdp::{AcceptedOffer, MediaDirection, NegotiationError, SessionDescription};
 use telepath_sip::digest::{
     AuthorizationHeader, Credentials, DigestRejectReason, DigestVerification, EpochSeconds, Ha1Pair,
 };
@@ -219,7 +219,7 @@ impl Signalling {
             return Err(InviteRejectReason::TrunkFull);
         }
         let codecs = codecs(&settings.codecs);
-        let offer = accept_offer(&invite.incoming, &codecs)?;
+        let offer = accept_offer(&invite.incoming, &codecs, self.shared.media_ip)?;
         let id = CallId::generate(invite.arrived, &*self.shared.entropy)
             .map_err(|_| InviteRejectReason::NoEntropy)?;
         let facts = CallFacts {
@@ -313,12 +313,19 @@ fn codecs(wanted: &[telepath_core::trunk::Codec]) -> Vec<AudioCodec> {
 fn accept_offer(
     incoming: &IncomingCall,
     codecs: &[AudioCodec],
+    media_ip: IpAddr,
 ) -> Result<Option<AcceptedOffer>, InviteRejectReason> {
     let Some(offer) = &incoming.offer else { return Ok(None) };
     let offer = SessionDescription::parse(offer.as_bytes()).map_err(|_| InviteRejectReason::MalformedSdp)?;
-    AcceptedOffer::negotiate(offer, codecs, MediaDirection::SendRecv)
-        .map(Some)
-        .map_err(|_| InviteRejectReason::NoCommonCodec)
+    AcceptedOffer::negotiate(offer, codecs, MediaDirection::SendRecv, media_ip).map(Some).map_err(|error| {
+        match error {
+            NegotiationError::AddressFamily => InviteRejectReason::AddressFamily,
+            // Only an answer can mismatch or reject a stream.
+            NegotiationError::NoCommonCodec
+            | NegotiationError::AnswerMismatch
+            | NegotiationError::StreamRejected => InviteRejectReason::NoCommonCodec,
+        }
+    })
 }
 
 fn agent_endpoint(target: &AgentTarget) -> Result<AgentEndpoint, &'static str> {

@@ -152,3 +152,15 @@ async fn a_malformed_sdp_offer_is_refused_with_400() {
     caller.gateway.wait_until_idle().await;
     caller.gateway.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_with_an_address_of_the_other_ip_version_is_refused_with_488() {
+    let echo = echo().await;
+    let mut caller = ScriptedCaller::new(&echo.url(), "six").await;
+    let offer = caller.sdp("0", "sendrecv").replace("IN IP4 127.0.0.1", "IN IP6 ::1");
+    assert!(offer.contains("c=IN IP6 ::1"), "{offer}");
+    caller.send("INVITE", 1, &offer).await;
+    assert!(caller.answer(1, "INVITE").await.starts_with("SIP/2.0 488"));
+    caller.gateway.wait_until_idle().await;
+    caller.gateway.stop().await;
+}

@@ -30,6 +30,8 @@ pub(super) struct BridgeState {
     pub(super) counters: BridgeCounters,
     codec: AudioCodec,
     held: bool,
+    /// Whether the peer may send audio; a peer with `a=recvonly` does not.
+    expects_audio: bool,
     barge_in: BargeIn,
     barge_in_due: bool,
     voice: VoiceDetector,
@@ -59,6 +61,7 @@ impl BridgeState {
             counters: BridgeCounters::default(),
             codec: media.codec,
             held: media.is_held(),
+            expects_audio: media.direction.receives(),
             barge_in,
             barge_in_due: false,
             voice: VoiceDetector::default(),
@@ -86,11 +89,15 @@ impl BridgeState {
     /// Applies renegotiated media; `true` if a hold started or ended.
     pub(super) fn renegotiate(&mut self, media: &Negotiated, now: Instant) -> bool {
         self.codec = media.codec;
+        if media.direction.receives() && !self.expects_audio {
+            self.alive_at = now;
+        }
+        self.expects_audio = media.direction.receives();
         let changed = media.is_held() != self.held && self.ended_at.is_none();
         if changed {
             self.held = media.is_held();
             self.alive_at = now;
-            self.dtmf.reset();
+            self.flush_dtmf();
             if self.held {
                 let stopped = self.voice.stop();
                 self.handle_speech(stopped);
@@ -102,8 +109,12 @@ impl BridgeState {
         changed
     }
 
-    pub(super) fn note_rtp(&mut self, now: Instant) {
+    pub(super) fn note_alive(&mut self, now: Instant) {
         self.alive_at = now;
+    }
+
+    pub(super) fn note_rtp(&mut self, now: Instant) {
+        self.note_alive(now);
         if self.answered.is_some() {
             self.first_rtp.get_or_insert(now);
         }
@@ -131,6 +142,14 @@ impl BridgeState {
                     self.send_event(&ToAgent::Dtmf(digit));
                 }
             }
+            Delivery::SourceChanged => self.flush_dtmf(),
+        }
+    }
+
+    /// Reports a digit whose end has not arrived, before a new source or a hold.
+    fn flush_dtmf(&mut self) {
+        if let Some(digit) = self.dtmf.flush() {
+            self.send_event(&ToAgent::Dtmf(digit));
         }
     }
 
@@ -243,16 +262,20 @@ impl BridgeState {
         true
     }
 
-    /// When the bridge must end the call, and why. A call on hold may be silent.
+    /// When the bridge must end the call, and why. A peer that is on hold or does not send may be silent.
     pub(super) fn deadline(&self, limits: &BridgeLimits) -> Option<(Instant, HangUpCause)> {
         let answered = self.answered?;
         let longest = (answered + limits.max_duration, HangUpCause::MaxDuration);
         let silent = (self.alive_at + limits.media_timeout, HangUpCause::MediaTimeout);
-        Some(if !self.held && silent.0 < longest.0 { silent } else { longest })
+        Some(if !self.held && self.expects_audio && silent.0 < longest.0 { silent } else { longest })
     }
 
     pub(super) fn can_send(&self) -> bool {
         self.answered.is_some() && !self.held && self.ended_at.is_none()
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.is_some()
     }
 
     pub(super) fn is_held(&self) -> bool {
@@ -289,6 +312,7 @@ impl BridgeState {
         BridgeCounters {
             agent_audio_dropped: self.queue.dropped_audio,
             agent_events_dropped: self.queue.dropped_events,
+            telephone_events_ignored: self.dtmf.ignored(),
             ..self.counters
         }
     }

@@ -1,13 +1,15 @@
 //! Tests of the bridge in virtual time, with a caller, a link in each direction, and an agent.
 
 mod conversation;
+mod digits;
 mod flow;
+mod liveness;
 
 use super::*;
 use crate::codec::AudioCodec;
 use crate::dialect::{AgentFrame, CallContext, Dialect};
 use crate::playout::StreamStart;
-use crate::rtp::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
+use crate::rtp::{PayloadType, PayloadTypes, RtpTimestamp, SequenceNumber, Ssrc};
 use crate::sdp::MediaDirection;
 use crate::sim::{LinkConditions, LossyLink};
 use crate::test_caller::TestCaller;
@@ -28,10 +30,15 @@ pub(super) fn peer() -> SocketAddr {
 }
 
 pub(super) fn media(direction: MediaDirection) -> Negotiated {
+    let payload_types = PayloadTypes {
+        audio: PayloadType::PCMU,
+        telephone_event: Some(PayloadType::TELEPHONE_EVENT),
+        comfort_noise: None,
+    };
     Negotiated {
         codec: AudioCodec::Pcmu,
-        payload_type: PayloadType::PCMU,
-        telephone_event: Some(PayloadType::TELEPHONE_EVENT),
+        send: payload_types,
+        receive: payload_types,
         remote: Some(peer()),
         direction,
         peer_ptime_ms: None,

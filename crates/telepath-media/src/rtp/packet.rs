@@ -16,6 +16,8 @@ impl PayloadType {
     pub const PCMU: Self = Self(0);
     /// Static payload type of G.711 A-law.
     pub const PCMA: Self = Self(8);
+    /// Static payload type of comfort noise (RFC 3389).
+    pub const COMFORT_NOISE: Self = Self(13);
     /// The dynamic payload type that our offers use for telephone-event.
     pub const TELEPHONE_EVENT: Self = Self(101);
 
@@ -33,6 +35,26 @@ impl PayloadType {
 impl std::fmt::Display for PayloadType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// The payload types of one direction. The two directions may use different numbers (RFC 3264 section 5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadTypes {
+    /// The audio codec.
+    pub audio: PayloadType,
+    /// telephone-event (RFC 4733), if both sides support it.
+    pub telephone_event: Option<PayloadType>,
+    /// Comfort noise (RFC 3389), if both sides support it.
+    pub comfort_noise: Option<PayloadType>,
+}
+
+impl PayloadTypes {
+    /// Whether the payload type was negotiated.
+    pub fn contains(&self, payload_type: PayloadType) -> bool {
+        payload_type == self.audio
+            || Some(payload_type) == self.telephone_event
+            || Some(payload_type) == self.comfort_noise
     }
 }
 
@@ -121,14 +143,14 @@ impl<'a> RtpPacket<'a> {
     /// # Errors
     /// See [`RtpError`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RtpError> {
+        // RTCP packet types on a shared port (RFC 5761 section 4). A report may be shorter than an RTP header.
+        if matches!(bytes, [flags, 192..=223, ..] if flags >> 6 == 2) {
+            return Err(RtpError::Control);
+        }
         let (fixed, rest) = bytes.split_first_chunk::<FIXED_HEADER>().ok_or(RtpError::Truncated)?;
         let [flags, kind, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = *fixed;
         if flags >> 6 != 2 {
             return Err(RtpError::Version);
-        }
-        // RTCP packet types on a shared port (RFC 5761 section 4).
-        if (192..=223).contains(&kind) {
-            return Err(RtpError::Control);
         }
         let sources = usize::from(flags & 0x0f) * 4;
         let mut payload = rest.get(sources..).ok_or(RtpError::Truncated)?;
@@ -151,6 +173,14 @@ impl<'a> RtpPacket<'a> {
         };
         Ok(Self { header, payload })
     }
+}
+
+/// Whether a datagram is a compound RTCP packet (RFC 3550 section 6.1): a sender or receiver report that fits into the
+/// datagram comes first.
+pub fn is_rtcp(bytes: &[u8]) -> bool {
+    let Some(&[flags, kind, high, low]) = bytes.first_chunk::<4>() else { return false };
+    let length = (usize::from(u16::from_be_bytes([high, low])) + 1) * 4;
+    flags >> 6 == 2 && matches!(kind, 200 | 201) && (8..=bytes.len()).contains(&length)
 }
 
 /// An encoded packet with at most one G.711 frame.

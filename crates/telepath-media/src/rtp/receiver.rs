@@ -7,7 +7,7 @@
 
 use super::statistics::{Extender, ReceptionStatistics};
 use super::timeline::{GapCause, Timeline};
-use super::{PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
+use super::{PayloadType, PayloadTypes, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub enum Delivery<'a> {
         /// What the silence replaces.
         cause: GapCause,
     },
+    /// The sender restarted: what follows has another SSRC, or unrelated sequence numbers and timestamps.
+    SourceChanged,
 }
 
 /// What was not delivered, and what was filled in, by cause.
@@ -56,14 +58,18 @@ pub struct ReceiverCounters {
     pub duplicates: u64,
     /// Packets that arrived after silence had replaced them.
     pub late: u64,
-    /// Packets with a payload type that was not negotiated, comfort noise included.
+    /// Packets with a payload type that was not negotiated.
     pub unknown_payload: u64,
+    /// Comfort noise packets (RFC 3389). They are not audio; silence fills the pause.
+    pub comfort_noise: u64,
     /// Packets of another SSRC that was not accepted.
     pub foreign_source: u64,
     /// Changes of the SSRC.
     pub source_changes: u64,
     /// Jumps of the sequence number or timestamp.
     pub jumps: u64,
+    /// Packets after a jump of the sequence number, dropped because the next packet has to confirm the jump.
+    pub unconfirmed_jumps: u64,
     /// Samples of silence in place of lost packets.
     pub concealed_samples: u64,
     /// Samples of silence during pauses.
@@ -93,8 +99,7 @@ struct SyncSource {
 /// The receiving side of one RTP stream.
 #[derive(Debug)]
 pub struct RtpReceiver {
-    audio: PayloadType,
-    event: Option<PayloadType>,
+    payload_types: PayloadTypes,
     source: Option<SyncSource>,
     candidate: Option<Ssrc>,
     window: Vec<BufferedPacket>,
@@ -105,11 +110,10 @@ pub struct RtpReceiver {
 }
 
 impl RtpReceiver {
-    /// Creates a receiver for one audio payload type and, if negotiated, one for telephone events.
-    pub fn new(audio: PayloadType, event: Option<PayloadType>) -> Self {
+    /// Creates a receiver for these payload types.
+    pub fn new(payload_types: PayloadTypes) -> Self {
         Self {
-            audio,
-            event,
+            payload_types,
             source: None,
             candidate: None,
             window: Vec::with_capacity(REORDER_PACKETS + 1),
@@ -121,9 +125,13 @@ impl RtpReceiver {
     }
 
     /// Sets the payload types after renegotiation.
-    pub fn set_formats(&mut self, audio: PayloadType, event: Option<PayloadType>) {
-        self.audio = audio;
-        self.event = event;
+    pub fn set_payload_types(&mut self, payload_types: PayloadTypes) {
+        self.payload_types = payload_types;
+    }
+
+    /// Whether the payload type was negotiated.
+    pub fn expects(&self, payload_type: PayloadType) -> bool {
+        self.payload_types.contains(payload_type)
     }
 
     /// Forgets the position in time, so that a hold is not filled with silence.
@@ -196,6 +204,7 @@ impl RtpReceiver {
             self.flush(sink);
             self.counters.source_changes += 1;
             self.timeline.forget_timestamp();
+            sink(Delivery::SourceChanged);
             self.start(header, now);
             return true;
         }
@@ -208,10 +217,12 @@ impl RtpReceiver {
         }
         if source.jumped_to != Some(header.sequence) {
             source.jumped_to = Some(header.sequence.next());
+            self.counters.unconfirmed_jumps += 1;
             return false;
         }
         self.flush(sink);
         self.counters.jumps += 1;
+        sink(Delivery::SourceChanged);
         self.start(header, now);
         true
     }
@@ -312,9 +323,11 @@ impl RtpReceiver {
             source.seen = source.seen << 1 | 1;
             source.extender.advance(extended);
         }
-        if Some(header.payload_type) == self.event {
+        if Some(header.payload_type) == self.payload_types.telephone_event {
             sink(Delivery::Event { payload, timestamp: header.timestamp });
-        } else if header.payload_type != self.audio {
+        } else if Some(header.payload_type) == self.payload_types.comfort_noise {
+            self.counters.comfort_noise += 1;
+        } else if header.payload_type != self.payload_types.audio {
             self.counters.unknown_payload += 1;
         } else if !payload.is_empty() {
             self.statistics.update_jitter(header.timestamp, arrival);

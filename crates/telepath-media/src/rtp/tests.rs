@@ -3,7 +3,6 @@
 use super::*;
 use crate::sim::{LinkConditions, LossyLink};
 use proptest::prelude::*;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 fn header(sequence: u16, timestamp: u32) -> RtpHeader {
@@ -23,6 +22,7 @@ enum Delivered {
     Lost(u64),
     Paused(u64),
     Event,
+    SourceChanged,
 }
 
 struct TestReceiver {
@@ -33,7 +33,11 @@ struct TestReceiver {
 
 impl TestReceiver {
     fn new() -> Self {
-        let receiver = RtpReceiver::new(PayloadType::PCMU, Some(PayloadType::TELEPHONE_EVENT));
+        let receiver = RtpReceiver::new(PayloadTypes {
+            audio: PayloadType::PCMU,
+            telephone_event: Some(PayloadType::TELEPHONE_EVENT),
+            comfort_noise: Some(PayloadType::COMFORT_NOISE),
+        });
         Self { receiver, delivered: Vec::new(), samples: 0 }
     }
 
@@ -44,6 +48,7 @@ impl TestReceiver {
                 Delivered::Audio(payload[0])
             }
             Delivery::Event { .. } => Delivered::Event,
+            Delivery::SourceChanged => Delivered::SourceChanged,
             Delivery::Silence { samples: count, cause } => {
                 *samples += count;
                 match cause {
@@ -209,7 +214,9 @@ fn a_new_ssrc_is_accepted_at_its_second_consecutive_packet() {
     receiver.packet(other(2), 9, start + ms(60));
     receiver.packet(other(3), 10, start + ms(80));
     receiver.packet(other(4), 11, start + ms(100));
-    assert_eq!(receiver.take(), [Delivered::Paused(160), Delivered::Audio(10), Delivered::Audio(11)]);
+    let expected =
+        [Delivered::SourceChanged, Delivered::Paused(160), Delivered::Audio(10), Delivered::Audio(11)];
+    assert_eq!(receiver.take(), expected);
     assert_eq!(receiver.receiver.counters().source_changes, 1);
     assert_eq!(receiver.receiver.statistics().lost(), 0);
 }
@@ -233,7 +240,8 @@ fn a_sequence_restart_is_accepted_at_its_second_packet() {
     assert_eq!(receiver.take(), [Delivered::Audio(0), Delivered::Audio(2)]);
     receiver.packet(header(40_000, 320), 3, start + ms(40));
     receiver.packet(header(40_001, 480), 4, start + ms(60));
-    assert_eq!(receiver.take(), [Delivered::Paused(160), Delivered::Audio(4)]);
+    assert_eq!(receiver.take(), [Delivered::SourceChanged, Delivered::Paused(160), Delivered::Audio(4)]);
+    assert_eq!(receiver.receiver.counters().unconfirmed_jumps, 2, "each dropped packet is counted");
 }
 
 #[test]
@@ -292,7 +300,7 @@ fn order_and_duration_are_preserved_over_a_lossy_link() {
                     position += 1;
                 }
                 Delivered::Lost(samples) | Delivered::Paused(samples) => position += samples / 160,
-                Delivered::Event => panic!("no events were sent"),
+                Delivered::Event | Delivered::SourceChanged => panic!("one source sent audio only"),
             }
         }
         let statistics = receiver.receiver.statistics();
@@ -300,23 +308,56 @@ fn order_and_duration_are_preserved_over_a_lossy_link() {
     }
 }
 
+/// Feeds packets of 160 bytes every 20 ms for 10 s whose timestamps advance by `step`; returns the delivered time.
+fn delivered_in_ten_seconds(step: u32) -> Duration {
+    let (mut receiver, start) = (TestReceiver::new(), Instant::now());
+    for n in 0..500u16 {
+        let now = start + ms(20) * u32::from(n);
+        receiver.timeout(now);
+        receiver.packet(header(n, u32::from(n).wrapping_mul(step)), 1, now);
+    }
+    crate::media_clock::duration_of(receiver.samples)
+}
+
 #[test]
-fn the_latch_follows_early_address_changes_and_then_locks() {
-    let start = Instant::now();
-    let address = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
-    let mut latch = SymmetricLatch::new(Some(address(1000)));
-    assert_eq!(latch.target(), Some(address(1000)));
-    assert_eq!(latch.check_source(address(2000), start), LatchDecision::Accept);
-    assert_eq!(latch.target(), Some(address(2000)));
-    assert_eq!(latch.check_source(address(3000), start + ms(20)), LatchDecision::Ignore);
-    assert_eq!(latch.check_source(address(3000), start + ms(600)), LatchDecision::Accept);
-    assert_eq!(latch.check_source(address(1000), start + ms(620)), LatchDecision::Accept);
-    assert_eq!(latch.check_source(address(3000), start + LEARNING + ms(1000)), LatchDecision::Ignore);
-    assert_eq!(latch.target(), Some(address(1000)));
-    latch.set_signalled(Some(address(1000)));
-    assert_eq!(latch.check_source(address(3000), start + LEARNING * 3), LatchDecision::Ignore);
-    latch.set_signalled(Some(address(4000)));
-    assert_eq!(latch.check_source(address(4000), start + LEARNING * 3), LatchDecision::Accept);
+fn timestamps_that_run_too_fast_do_not_stretch_time_by_more_than_a_second() {
+    let second = Duration::from_secs(1);
+    assert_eq!(delivered_in_ten_seconds(160), 10 * second);
+    for step in [161, 320, 1600, 8100, 8159, 16_000, 1 << 31] {
+        let delivered = delivered_in_ten_seconds(step);
+        assert!(delivered >= 10 * second, "step {step}: {delivered:?}");
+        assert!(delivered <= 11 * second + ms(40), "step {step}: {delivered:?}");
+    }
+}
+
+#[test]
+fn a_pause_is_filled_completely_after_timestamps_that_run_too_fast() {
+    let (mut receiver, start) = (TestReceiver::new(), Instant::now());
+    for n in 0..100u16 {
+        receiver.packet(header(n, u32::from(n) * 480), 1, start + ms(20) * u32::from(n));
+    }
+    let mut now = start + ms(2000);
+    while now < start + Duration::from_mins(1) {
+        let due = receiver.receiver.poll_timeout().unwrap();
+        assert!(due > now, "the timer never fires without end");
+        now = due;
+        receiver.timeout(now);
+    }
+    let delivered = crate::media_clock::duration_of(receiver.samples);
+    assert!(delivered <= Duration::from_secs(61), "{delivered:?}");
+    assert!(delivered >= Duration::from_secs(59), "{delivered:?}");
+}
+
+#[test]
+fn comfort_noise_packets_are_counted_and_become_silence() {
+    let (mut receiver, start) = (TestReceiver::new(), Instant::now());
+    receiver.packet(header(0, 0), 1, start);
+    let noise = RtpHeader { payload_type: PayloadType::COMFORT_NOISE, ..header(1, 160) };
+    receiver.bytes(Datagram::new(noise, &[70]).as_bytes(), start + ms(20));
+    receiver.packet(header(2, 800), 2, start + ms(100));
+    assert_eq!(receiver.take(), [Delivered::Audio(1), Delivered::Paused(640), Delivered::Audio(2)]);
+    let counters = receiver.receiver.counters();
+    assert_eq!((counters.comfort_noise, counters.unknown_payload), (1, 0));
 }
 
 proptest! {

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// Silence is filled in after this long without audio.
 const SILENCE_FILL_AFTER: Duration = Duration::from_millis(200);
 const FRAME_LENGTH: u64 = FRAME_SAMPLES as u64;
+/// How much longer than the wall clock the delivered audio may become through silence, in samples. Without a bound, a
+/// sender whose timestamps run too fast would be stretched without end.
+const MAX_LEAD: u64 = SAMPLE_RATE as u64;
 
 /// What silence replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,10 @@ pub(super) struct Gap {
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
     next: Option<RtpTimestamp>,
+    /// When the first audio arrived.
+    first_audio: Option<Instant>,
+    /// Samples of audio and silence since then.
+    delivered: u64,
     last_audio: Option<Instant>,
     last_samples: u64,
     /// Samples of silence since the last audio.
@@ -43,6 +50,8 @@ impl Timeline {
     /// Audio was delivered.
     pub(super) fn advance(&mut self, timestamp: RtpTimestamp, samples: u64, arrival: Instant) {
         self.next = Some(timestamp.after(samples));
+        self.first_audio.get_or_insert(arrival);
+        self.delivered += samples;
         self.last_audio = Some(arrival);
         self.last_samples = samples;
         self.filled = 0;
@@ -75,7 +84,16 @@ impl Timeline {
         };
         let already_filled = gap.min(self.ahead);
         self.ahead -= already_filled;
-        Gap { samples: gap - already_filled, cause, jumped }
+        let samples = self.bound(gap - already_filled, arrival);
+        Gap { samples, cause, jumped }
+    }
+
+    /// The part of this silence that keeps the delivered audio within [`MAX_LEAD`] of the wall clock.
+    fn bound(&mut self, silence: u64, now: Instant) -> u64 {
+        let elapsed = self.first_audio.map_or(0, |first| samples_in(now.saturating_duration_since(first)));
+        let bounded = silence.min((elapsed + MAX_LEAD).saturating_sub(self.delivered));
+        self.delivered += bounded;
+        bounded
     }
 
     /// When [`Self::fill_until`] is due.
@@ -91,6 +109,6 @@ impl Timeline {
         let missing = (frames.saturating_sub(1) * FRAME_LENGTH).saturating_sub(self.filled);
         self.filled += missing;
         self.ahead += missing;
-        missing
+        self.bound(missing, now)
     }
 }

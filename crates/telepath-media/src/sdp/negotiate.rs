@@ -1,7 +1,7 @@
 //! Offer/answer for one audio stream (RFC 3264).
 //!
-//! The answerer's codec preference decides, payload types are the offerer's, and the answer contains one codec, so that
-//! neither side switches codecs during a call. Other streams are rejected with port 0.
+//! The answerer's codec preference decides, our answers use the offerer's payload types, and the answer contains one
+//! codec, so that neither side switches codecs during a call. Other streams are rejected with port 0.
 
 use super::{
     ConnectionAddress, FormatParameters, MediaDescription, MediaDirection, RtpMap, SessionDescription,
@@ -9,11 +9,16 @@ use super::{
 };
 use crate::codec::AudioCodec;
 use crate::media_clock::SAMPLE_RATE;
-use crate::rtp::PayloadType;
+use crate::rtp::{PayloadType, PayloadTypes};
 use std::net::{IpAddr, SocketAddr};
 
-/// The only supported RTP profile.
+/// The RTP profile of our offers.
 const PROFILE: &str = "RTP/AVP";
+/// The supported RTP profiles. In RTP/AVPF feedback is optional (RFC 4585 section 4), so an endpoint that sends none is
+/// allowed. The answer repeats the offered profile (RFC 3264 section 6).
+const PROFILES: [&str; 2] = [PROFILE, "RTP/AVPF"];
+/// The encoding name of comfort noise (RFC 3389).
+const COMFORT_NOISE: &str = "CN";
 const TELEPHONE_EVENT: &str = "telephone-event";
 /// DTMF: 0 to 9, star, hash, A to D (RFC 4733 section 3.2).
 const DTMF_EVENTS: &str = "0-15";
@@ -43,10 +48,10 @@ pub struct LocalMedia {
 pub struct Negotiated {
     /// Codec in both directions.
     pub codec: AudioCodec,
-    /// Payload type of the codec in both directions.
-    pub payload_type: PayloadType,
-    /// Payload type of telephone-event, if both sides support it.
-    pub telephone_event: Option<PayloadType>,
+    /// Payload types of the packets that we send: the numbers in the peer's description.
+    pub send: PayloadTypes,
+    /// Payload types of the packets that we receive: the numbers in our description.
+    pub receive: PayloadTypes,
     /// Where the peer receives audio; `None` if its SDP has no usable address.
     pub remote: Option<SocketAddr>,
     /// Our direction.
@@ -59,10 +64,15 @@ impl Negotiated {
     /// The media assumed after our offer, until the peer answers it. Nothing can be sent, because the peer's address is
     /// unknown.
     pub fn proposed(codec: AudioCodec) -> Self {
+        let offered = PayloadTypes {
+            audio: codec.static_payload_type(),
+            telephone_event: Some(PayloadType::TELEPHONE_EVENT),
+            comfort_noise: None,
+        };
         Self {
             codec,
-            payload_type: codec.static_payload_type(),
-            telephone_event: Some(PayloadType::TELEPHONE_EVENT),
+            send: offered,
+            receive: offered,
             remote: None,
             direction: MediaDirection::SendRecv,
             peer_ptime_ms: None,
@@ -81,6 +91,10 @@ pub enum NegotiationError {
     /// No offered audio stream has a supported codec, profile and address. Respond with 488.
     #[error("the peer offers no audio stream with a codec in common")]
     NoCommonCodec,
+    /// The offered audio stream uses an IP version that this server does not. Respond with 488 and the warning code 301
+    /// (RFC 3261 section 20.43).
+    #[error("the peer's SDP has an address of an IP version that this server does not use")]
+    AddressFamily,
     /// The answer does not match the offer.
     #[error("the peer's answer does not match our offer")]
     AnswerMismatch,
@@ -91,7 +105,7 @@ pub enum NegotiationError {
 
 /// Creates an offer to send and receive one audio stream, with these codecs in order of preference.
 pub fn offer(codecs: &[AudioCodec], local: LocalMedia) -> SessionDescription {
-    let mut media = audio(local);
+    let mut media = audio(local, PROFILE);
     for codec in codecs {
         push_codec(&mut media, *codec, codec.static_payload_type());
     }
@@ -109,23 +123,26 @@ pub struct AcceptedOffer {
 }
 
 impl AcceptedOffer {
-    /// Accepts the first stream with a supported codec, profile and address. `codecs` is our order of preference and
-    /// `direction` ours.
+    /// Accepts the first stream with a supported codec, profile and address. `codecs` is our order of preference,
+    /// `direction` ours, and `local` an address at which we receive.
     ///
     /// # Errors
-    /// [`NegotiationError::NoCommonCodec`].
+    /// [`NegotiationError::NoCommonCodec`], or [`NegotiationError::AddressFamily`] if only the IP version prevents it.
     pub fn negotiate(
         offer: SessionDescription,
         codecs: &[AudioCodec],
         direction: MediaDirection,
+        local: IpAddr,
     ) -> Result<Self, NegotiationError> {
-        let (stream, negotiated) = offer
-            .media
-            .iter()
-            .enumerate()
-            .find_map(|(index, media)| Some((index, negotiate(&offer, media, codecs, direction)?)))
-            .ok_or(NegotiationError::NoCommonCodec)?;
-        Ok(Self { offer, stream, negotiated })
+        let mut error = NegotiationError::NoCommonCodec;
+        for (stream, media) in offer.media.iter().enumerate() {
+            let Some(negotiated) = negotiate(&offer, media, codecs, direction) else { continue };
+            if has_family_of(connection_of(&offer, media), local) {
+                return Ok(Self { offer, stream, negotiated });
+            }
+            error = NegotiationError::AddressFamily;
+        }
+        Err(error)
     }
 
     /// The negotiated audio stream.
@@ -137,7 +154,7 @@ impl AcceptedOffer {
     pub fn answer(&self, local: LocalMedia) -> SessionDescription {
         let media = self.offer.media.iter().enumerate().map(|(index, offered)| {
             if index == self.stream {
-                accepted_stream(local, &self.negotiated)
+                accepted_stream(local, &offered.protocol, &self.negotiated)
             } else {
                 rejected_stream(offered)
             }
@@ -173,31 +190,42 @@ pub fn accept_answer(
         .filter(|codec| offered.contains(codec))
         .collect();
     let direction = ours.direction.or(offer.direction).unwrap_or_default();
-    negotiate(answer, theirs, &accepted, direction).ok_or(NegotiationError::AnswerMismatch)
+    let negotiated =
+        negotiate(answer, theirs, &accepted, direction).ok_or(NegotiationError::AnswerMismatch)?;
+    let own = payload_types(ours, negotiated.codec).ok_or(NegotiationError::AnswerMismatch)?;
+    let (send, receive) = in_common(negotiated.send, own);
+    Ok(Negotiated { send, receive, ..negotiated })
 }
 
-/// Negotiates one stream of the peer; `None` if it cannot be accepted.
+/// Removes the formats that only one of two descriptions has.
+fn in_common(theirs: PayloadTypes, ours: PayloadTypes) -> (PayloadTypes, PayloadTypes) {
+    let keep = |mut of: PayloadTypes, other: PayloadTypes| {
+        of.telephone_event = of.telephone_event.filter(|_| other.telephone_event.is_some());
+        of.comfort_noise = of.comfort_noise.filter(|_| other.comfort_noise.is_some());
+        of
+    };
+    (keep(theirs, ours), keep(ours, theirs))
+}
+
+/// Negotiates one stream of the peer; `None` if it cannot be accepted. Both directions use the peer's payload types.
 fn negotiate(
     peer: &SessionDescription,
     media: &MediaDescription,
     codecs: &[AudioCodec],
     ours: MediaDirection,
 ) -> Option<Negotiated> {
-    if media.kind != "audio" || media.protocol != PROFILE || media.port == 0 {
+    if media.kind != "audio" || !PROFILES.contains(&media.protocol.as_str()) || media.port == 0 {
         return None;
     }
-    let connection = media.connection.as_ref().or(peer.connection.as_ref())?;
     // 0.0.0.0 means hold in RFC 2543 (RFC 3264 section 8.4).
-    let (ip, blackhole) = match connection {
+    let (ip, blackhole) = match connection_of(peer, media)? {
         ConnectionAddress::Ip(ip) if ip.is_multicast() => return None,
         ConnectionAddress::Ip(ip) if ip.is_unspecified() => (None, true),
         ConnectionAddress::Ip(ip) => (Some(unmapped(*ip)), false),
         ConnectionAddress::Name(_) => (None, false),
     };
-    let (codec, payload_type) = codecs.iter().find_map(|&codec| {
-        let format = media.formats.iter().find(|format| codec_of(media, format) == Some(codec))?;
-        Some((codec, number(format)?))
-    })?;
+    let (codec, numbers) =
+        codecs.iter().find_map(|&codec| payload_types(media, codec).map(|numbers| (codec, numbers)))?;
     let theirs = media.direction.or(peer.direction).unwrap_or_default();
     let direction = MediaDirection::from_parts(
         ours.sends() && theirs.receives() && !blackhole,
@@ -205,15 +233,41 @@ fn negotiate(
     );
     Some(Negotiated {
         codec,
-        payload_type,
-        telephone_event: media
-            .formats
-            .iter()
-            .find(|format| is_telephone_event(media, format))
-            .and_then(|format| number(format)),
+        send: numbers,
+        receive: numbers,
         remote: ip.map(|ip| SocketAddr::new(ip, media.port)),
         direction,
         peer_ptime_ms: media.ptime.filter(|ms| PTIMES.contains(ms)),
+    })
+}
+
+fn connection_of<'a>(
+    peer: &'a SessionDescription,
+    media: &'a MediaDescription,
+) -> Option<&'a ConnectionAddress> {
+    media.connection.as_ref().or(peer.connection.as_ref())
+}
+
+/// Whether RTP can be exchanged between two addresses. The IP version of a name is unknown, and an unspecified address
+/// means hold.
+fn has_family_of(connection: Option<&ConnectionAddress>, local: IpAddr) -> bool {
+    match connection {
+        Some(ConnectionAddress::Ip(ip)) => {
+            ip.is_unspecified() || unmapped(*ip).is_ipv4() == unmapped(local).is_ipv4()
+        }
+        Some(ConnectionAddress::Name(_)) | None => true,
+    }
+}
+
+/// The payload types of a stream with this codec; `None` if the stream does not have the codec.
+fn payload_types(media: &MediaDescription, codec: AudioCodec) -> Option<PayloadTypes> {
+    let find = |matches: &dyn Fn(&str) -> bool| {
+        media.formats.iter().find(|format| matches(format)).and_then(|format| number(format))
+    };
+    Some(PayloadTypes {
+        audio: find(&|format| codec_of(media, format) == Some(codec))?,
+        telephone_event: find(&|format| is_mapped_to(media, format, TELEPHONE_EVENT)),
+        comfort_noise: find(&|format| is_comfort_noise(media, format)),
     })
 }
 
@@ -241,11 +295,18 @@ fn codec_of(media: &MediaDescription, format: &str) -> Option<AudioCodec> {
     }
 }
 
-/// Whether a format is telephone-event at our clock rate. Other rates belong to other codecs of the offer.
-fn is_telephone_event(media: &MediaDescription, format: &str) -> bool {
-    map_of(media, format).is_some_and(|map| {
-        map.clock_rate == SAMPLE_RATE && map.encoding.eq_ignore_ascii_case(TELEPHONE_EVENT)
-    })
+/// Whether a format has this encoding at our clock rate. Other rates belong to other codecs of the offer.
+fn is_mapped_to(media: &MediaDescription, format: &str, encoding: &str) -> bool {
+    map_of(media, format)
+        .is_some_and(|map| map.clock_rate == SAMPLE_RATE && map.encoding.eq_ignore_ascii_case(encoding))
+}
+
+/// Whether a format is comfort noise: by its rtpmap, else by its static payload type (RFC 3551 section 6).
+fn is_comfort_noise(media: &MediaDescription, format: &str) -> bool {
+    match map_of(media, format) {
+        Some(_) => is_mapped_to(media, format, COMFORT_NOISE),
+        None => number(format) == Some(PayloadType::COMFORT_NOISE),
+    }
 }
 
 fn session(local: LocalMedia, media: Vec<MediaDescription>) -> SessionDescription {
@@ -263,11 +324,11 @@ fn session(local: LocalMedia, media: Vec<MediaDescription>) -> SessionDescriptio
     }
 }
 
-fn audio(local: LocalMedia) -> MediaDescription {
+fn audio(local: LocalMedia, protocol: &str) -> MediaDescription {
     MediaDescription {
         kind: "audio".to_owned(),
         port: local.address.port(),
-        protocol: PROFILE.to_owned(),
+        protocol: protocol.to_owned(),
         formats: Vec::new(),
         connection: None,
         rtpmaps: Vec::new(),
@@ -278,12 +339,16 @@ fn audio(local: LocalMedia) -> MediaDescription {
     }
 }
 
-fn accepted_stream(local: LocalMedia, negotiated: &Negotiated) -> MediaDescription {
-    let mut media = audio(local);
+fn accepted_stream(local: LocalMedia, protocol: &str, negotiated: &Negotiated) -> MediaDescription {
+    let mut media = audio(local, protocol);
+    let numbers = negotiated.receive;
     media.direction = Some(negotiated.direction);
-    push_codec(&mut media, negotiated.codec, negotiated.payload_type);
-    if let Some(event) = negotiated.telephone_event {
+    push_codec(&mut media, negotiated.codec, numbers.audio);
+    if let Some(event) = numbers.telephone_event {
         push_telephone_event(&mut media, event);
+    }
+    if let Some(comfort_noise) = numbers.comfort_noise {
+        push_map(&mut media, COMFORT_NOISE, comfort_noise);
     }
     media
 }

@@ -25,7 +25,8 @@ fn answer(
     codecs: &[AudioCodec],
     local: LocalMedia,
 ) -> Result<(SessionDescription, Negotiated), NegotiationError> {
-    let accepted = AcceptedOffer::negotiate(offer.clone(), codecs, MediaDirection::SendRecv)?;
+    let accepted =
+        AcceptedOffer::negotiate(offer.clone(), codecs, MediaDirection::SendRecv, local.address.ip())?;
     Ok((accepted.answer(local), accepted.negotiated()))
 }
 
@@ -41,7 +42,7 @@ fn rejected(text: &str) -> NegotiationError {
 fn the_answer_uses_our_codec_preference_and_the_offerers_payload_types() {
     let (text, agreed) = answered(OFFER);
     assert_eq!(agreed.codec, AudioCodec::Pcmu);
-    assert_eq!(agreed.telephone_event, PayloadType::new(97));
+    assert_eq!(agreed.send.telephone_event, PayloadType::new(97));
     assert_eq!(agreed.remote, Some(SocketAddr::from(([192, 0, 2, 10], 49170))));
     assert_eq!(agreed.peer_ptime_ms, Some(30));
     let expected = "v=0\r\no=- 7 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
@@ -49,14 +50,14 @@ fn the_answer_uses_our_codec_preference_and_the_offerers_payload_types() {
         a=fmtp:97 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
     assert_eq!(text.to_string(), expected);
     let other = answer(&parse(OFFER), &[AudioCodec::Pcma, AudioCodec::Pcmu], local()).unwrap().1;
-    assert_eq!((other.codec, other.payload_type), (AudioCodec::Pcma, PayloadType::PCMA));
+    assert_eq!((other.codec, other.send.audio), (AudioCodec::Pcma, PayloadType::PCMA));
 }
 
 #[test]
 fn a_dynamic_payload_type_may_map_to_g711() {
     let text = OFFER.replace("RTP/AVP 8 0", "RTP/AVP 120").replace("rtpmap:8 PCMA", "rtpmap:120 pcma");
     let agreed = answered(&text).1;
-    assert_eq!((agreed.codec, agreed.payload_type.get()), (AudioCodec::Pcma, 120));
+    assert_eq!((agreed.codec, agreed.receive.audio.get()), (AudioCodec::Pcma, 120));
 }
 
 #[test]
@@ -120,12 +121,13 @@ fn an_offer_without_common_codec_profile_or_address_is_rejected() {
 
 #[test]
 fn ipv6_addresses_and_host_names_are_accepted() {
-    let agreed = answered(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP6 2001:db8::1")).1;
+    let six = LocalMedia { address: "[2001:db8::2]:4000".parse().unwrap(), ..local() };
+    let offered = OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP6 2001:db8::1");
+    let agreed = answer(&parse(&offered), &AudioCodec::ALL, six).unwrap().1;
     assert_eq!(agreed.remote, Some("[2001:db8::1]:49170".parse().unwrap()));
     let named = answered(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 media.example.com")).1;
     assert_eq!(named.remote, None);
     assert!(!named.is_held());
-    let six = LocalMedia { address: "[2001:db8::2]:4000".parse().unwrap(), ..local() };
     assert!(offer(&AudioCodec::ALL, six).to_string().contains("c=IN IP6 2001:db8::2\r\n"));
 }
 
@@ -139,7 +141,7 @@ fn our_own_offer_and_answer_are_compatible() {
     assert_eq!((ours.codec, theirs.codec), (AudioCodec::Pcmu, AudioCodec::Pcmu));
     assert_eq!(ours.remote, Some(local().address));
     assert_eq!(theirs.remote, Some(caller.address));
-    assert_eq!(ours.telephone_event, Some(PayloadType::TELEPHONE_EVENT));
+    assert_eq!(ours.receive.telephone_event, Some(PayloadType::TELEPHONE_EVENT));
 }
 
 #[test]
@@ -175,6 +177,71 @@ fn malformed_and_oversized_descriptions_are_rejected_with_their_cause() {
     assert_eq!(SessionDescription::parse(&[b'v', b'=', 0xff]), Err(SdpError::NotText));
     // Bare LF line ends are accepted.
     assert_eq!(parse(&OFFER.replace("\r\n", "\n")), parse(OFFER));
+}
+
+#[test]
+fn an_answer_with_other_payload_type_numbers_sets_one_number_per_direction() {
+    // RFC 3264 section 5.1: each side receives with the numbers of its own description.
+    let offered = offer(&[AudioCodec::Pcmu], local());
+    let reply = "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n\
+        m=audio 4000 RTP/AVP 118 96\r\na=rtpmap:118 PCMU/8000\r\na=rtpmap:96 telephone-event/8000\r\n";
+    let agreed = accept_answer(&offered, &parse(reply)).unwrap();
+    assert_eq!((agreed.send.audio.get(), agreed.receive.audio.get()), (118, 0));
+    assert_eq!(agreed.send.telephone_event, PayloadType::new(96));
+    assert_eq!(agreed.receive.telephone_event, Some(PayloadType::TELEPHONE_EVENT));
+    let without = reply.replace(" 96\r\n", "\r\n").replace("a=rtpmap:96 telephone-event/8000\r\n", "");
+    let agreed = accept_answer(&offered, &parse(&without)).unwrap();
+    assert_eq!((agreed.send.telephone_event, agreed.receive.telephone_event), (None, None));
+}
+
+#[test]
+fn an_rtp_avpf_offer_is_answered_with_rtp_avpf() {
+    let text = OFFER
+        .replace("RTP/AVP ", "RTP/AVPF ")
+        .replace("a=sendrecv", "a=rtcp-fb:* trr-int 5000\r\na=sendrecv");
+    let (reply, agreed) = answered(&text);
+    assert_eq!((agreed.codec, reply.media[0].protocol.as_str()), (AudioCodec::Pcmu, "RTP/AVPF"));
+    assert_eq!(rejected(&OFFER.replace("RTP/AVP ", "RTP/SAVPF ")), NegotiationError::NoCommonCodec);
+}
+
+#[test]
+fn comfort_noise_is_answered_only_if_it_is_offered() {
+    assert_eq!(answered(OFFER).1.send.comfort_noise, None);
+    let (reply, agreed) = answered(&OFFER.replace("8 0 96 97", "8 0 13 96 97"));
+    assert_eq!(agreed.send.comfort_noise, Some(PayloadType::COMFORT_NOISE));
+    assert_eq!(agreed.receive.comfort_noise, Some(PayloadType::COMFORT_NOISE));
+    assert!(
+        reply.to_string().contains("RTP/AVP 0 97 13\r\n")
+            && reply.to_string().contains("a=rtpmap:13 CN/8000\r\n")
+    );
+    let mapped = OFFER
+        .replace("8 0 96 97", "8 0 19 97")
+        .replace("rtpmap:96 telephone-event/48000", "rtpmap:19 cn/8000");
+    assert_eq!(answered(&mapped).1.send.comfort_noise, PayloadType::new(19));
+    // 13 may be mapped to something else, and comfort noise of another clock rate belongs to another codec.
+    for map in ["rtpmap:13 opus/48000/2", "rtpmap:13 CN/16000"] {
+        let other = OFFER.replace("8 0 96 97", "8 0 13 97").replace("rtpmap:96 telephone-event/48000", map);
+        assert_eq!(answered(&other).1.send.comfort_noise, None, "{map}");
+    }
+}
+
+#[test]
+fn an_offer_with_an_address_of_the_other_ip_version_is_rejected_as_such() {
+    let six = OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP6 2001:db8::1");
+    assert_eq!(rejected(&six), NegotiationError::AddressFamily);
+    let local_six = LocalMedia { address: "[2001:db8::2]:4000".parse().unwrap(), ..local() };
+    assert_eq!(
+        answer(&parse(OFFER), &AudioCodec::ALL, local_six).unwrap_err(),
+        NegotiationError::AddressFamily
+    );
+    // An IPv4 address written as IPv6 is an IPv4 address (RFC 4291 section 2.5.5.2).
+    let mapped = OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP6 ::ffff:192.0.2.10");
+    assert_eq!(answered(&mapped).1.remote, Some(SocketAddr::from(([192, 0, 2, 10], 49170))));
+    // Without a common codec the IP version is not the problem.
+    assert_eq!(rejected(&six.replace("8 0 96 97", "9 18")), NegotiationError::NoCommonCodec);
+    // A second stream of the other IP version is chosen, as in ANAT-like offers (RFC 3264 section 6).
+    let both = format!("{six}m=audio 6000 RTP/AVP 0\r\nc=IN IP4 192.0.2.10\r\n");
+    assert_eq!(answered(&both).1.remote, Some(SocketAddr::from(([192, 0, 2, 10], 6000))));
 }
 
 proptest! {

@@ -231,7 +231,7 @@ fn digits_from_the_agent_delay_audio_and_keep_timestamps_exact() {
 #[test]
 fn send_dtmf_is_rejected_without_telephone_event() {
     let mut config = config();
-    config.negotiated.telephone_event = None;
+    config.negotiated.send.telephone_event = None;
     let mut test = TestBridge::with(config);
     test.agent_text(r#"{"type":"send_dtmf","digits":"1"}"#);
     assert_eq!(test.events_of_type("error")[0]["code"], "dtmf_not_sent");
@@ -332,11 +332,10 @@ fn a_call_that_starts_on_hold_sends_a_hold_event_and_no_packets() {
 fn a_codec_change_transcodes_queued_and_new_audio() {
     let mut test = TestBridge::new();
     test.agent_audio(&[4000; 480]);
-    let other = Negotiated {
-        codec: AudioCodec::Pcma,
-        payload_type: PayloadType::PCMA,
-        ..media(MediaDirection::SendRecv)
-    };
+    let mut other = media(MediaDirection::SendRecv);
+    other.codec = AudioCodec::Pcma;
+    other.send.audio = PayloadType::PCMA;
+    other.receive.audio = PayloadType::PCMA;
     test.bridge.handle_negotiated(&other, test.now);
     test.run_for(ms(100));
     let last = RtpPacket::parse(&test.packets[2].1).unwrap();

@@ -1,0 +1,153 @@
+//! Tests of digits from callers that restart their stream.
+
+use super::*;
+use crate::dtmf::Digit;
+use crate::rtp::{Datagram, RtpHeader};
+
+/// A caller whose SSRC, sequence numbers and timestamps can restart.
+struct Caller {
+    test: TestBridge,
+    header: RtpHeader,
+}
+
+impl Caller {
+    fn new() -> Self {
+        let header = RtpHeader {
+            marker: false,
+            payload_type: PayloadType::PCMU,
+            sequence: SequenceNumber(1000),
+            timestamp: RtpTimestamp(3_000_000_000),
+            ssrc: Ssrc(9),
+        };
+        Self { test: TestBridge::new(), header }
+    }
+
+    fn send(&mut self, payload_type: PayloadType, timestamp: RtpTimestamp, payload: &[u8]) {
+        let header = RtpHeader { payload_type, timestamp, ..self.header };
+        self.test.rtp(Datagram::new(header, payload).as_bytes());
+        self.header.sequence = self.header.sequence.next();
+        self.header.timestamp = self.header.timestamp.after(160);
+        self.test.run_for(ms(20));
+    }
+
+    fn audio(&mut self, packets: u16) {
+        for _ in 0..packets {
+            self.send(PayloadType::PCMU, self.header.timestamp, &[0xff; 160]);
+        }
+    }
+
+    /// Presses a key for 100 ms; the last packets have the E bit unless they are lost.
+    fn press(&mut self, key: char, end_packets: u16) {
+        let (code, start) = (Digit::from_char(key).unwrap().event(), self.header.timestamp);
+        for n in 0..5u16 + end_packets {
+            let [high, low] = (160 * (n + 1).min(5)).to_be_bytes();
+            let end = if n >= 5 { 0x80 } else { 0 };
+            self.send(PayloadType::TELEPHONE_EVENT, start, &[code, end | 0x0a, high, low]);
+        }
+    }
+
+    fn digits(&self) -> String {
+        self.test.events_of_type("dtmf").iter().map(|event| event["digit"].as_str().unwrap()).collect()
+    }
+}
+
+#[test]
+fn digits_after_an_ssrc_change_with_a_lower_timestamp_base_are_reported() {
+    let mut caller = Caller::new();
+    caller.audio(10);
+    caller.press('1', 3);
+    for (key, base) in [('2', 5), ('3', 2_999_999_000), ('4', 3_000_000_000), ('5', 0), ('6', 800)] {
+        caller.header.ssrc = Ssrc(caller.header.ssrc.0 + 1);
+        caller.header.sequence = SequenceNumber(7);
+        caller.header.timestamp = RtpTimestamp(base);
+        caller.audio(10);
+        caller.press(key, 3);
+    }
+    caller.audio(10);
+    assert_eq!(caller.digits(), "123456");
+}
+
+#[test]
+fn digits_after_a_timestamp_restart_of_the_same_ssrc_are_reported() {
+    let mut caller = Caller::new();
+    caller.audio(10);
+    caller.press('1', 3);
+    // With a restart of the sequence numbers, and without.
+    caller.header.timestamp = RtpTimestamp(1000);
+    caller.press('2', 3);
+    caller.header.sequence = SequenceNumber(40_000);
+    caller.header.timestamp = RtpTimestamp(500);
+    caller.audio(5);
+    caller.press('3', 3);
+    assert_eq!(caller.digits(), "123");
+}
+
+#[test]
+fn a_digit_that_is_cut_off_by_an_ssrc_change_is_reported_before_the_next_one() {
+    let mut caller = Caller::new();
+    caller.press('8', 0);
+    caller.header.ssrc = Ssrc(77);
+    caller.header.timestamp = RtpTimestamp(3);
+    caller.audio(10);
+    caller.press('9', 3);
+    assert_eq!(caller.digits(), "89");
+}
+
+#[test]
+fn repeated_digits_with_lost_end_packets_are_reported_once_each() {
+    for end_packets in [0, 1, 3] {
+        let mut caller = Caller::new();
+        for _ in 0..10 {
+            caller.press('5', end_packets);
+            caller.audio(2);
+        }
+        caller.audio(20);
+        assert_eq!(caller.digits(), "5".repeat(10), "{end_packets} end packets");
+    }
+}
+
+#[test]
+fn a_digit_held_for_20_s_is_reported_once() {
+    let mut caller = Caller::new();
+    caller.audio(5);
+    let mut start = caller.header.timestamp;
+    let mut duration = 0u16;
+    for n in 0..1000u16 {
+        let grown = duration.checked_add(160);
+        if grown.is_none() {
+            // The next segment starts where the last one ends (RFC 4733 section 2.5.1.3).
+            caller.send(PayloadType::TELEPHONE_EVENT, start, &[6, 10, 0xff, 0xff]);
+            start = start.after(0xffff);
+        }
+        duration = grown.unwrap_or(160);
+        let [high, low] = duration.to_be_bytes();
+        let end = if n >= 997 { 0x80 } else { 0 };
+        caller.send(PayloadType::TELEPHONE_EVENT, start, &[6, end | 0x0a, high, low]);
+    }
+    caller.audio(30);
+    assert_eq!(caller.digits(), "6");
+}
+
+#[test]
+fn a_hook_flash_is_counted() {
+    let mut caller = Caller::new();
+    let start = caller.header.timestamp;
+    for end in [0, 0x80, 0x80, 0x80] {
+        caller.send(PayloadType::TELEPHONE_EVENT, start, &[16, end | 0x0a, 0, 160]);
+    }
+    assert_eq!(caller.digits(), "");
+    assert_eq!(caller.test.bridge.report(caller.test.now).bridge.telephone_events_ignored, 1);
+}
+
+#[test]
+fn digits_are_received_with_our_payload_type_and_sent_with_the_peers() {
+    let mut config = config();
+    config.negotiated.send.telephone_event = PayloadType::new(96);
+    let mut caller = Caller { test: TestBridge::with(config), ..Caller::new() };
+    caller.press('7', 3);
+    assert_eq!(caller.digits(), "7");
+    caller.test.agent_text(r#"{"type":"send_dtmf","digits":"1"}"#);
+    caller.test.run_for(ms(200));
+    let events = caller.test.packets.iter().filter(|(_, bytes)| bytes[1] & 0x7f == 96).count();
+    assert_eq!(events, 7);
+}
