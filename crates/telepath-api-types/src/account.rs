@@ -6,6 +6,9 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::AccountId;
 use telepath_core::patch::Patch;
 
+#[cfg(feature = "openapi")]
+use crate::enums;
+
 /// An account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -17,7 +20,7 @@ pub struct Account {
     #[cfg_attr(feature = "openapi", schema(example = "Default"))]
     pub name: String,
     /// `live` or `test`: whether its keys start with `sk_live_` or `sk_test_`.
-    #[cfg_attr(feature = "openapi", schema(example = "live"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::KeyMode, example = "live"))]
     pub mode: String,
     /// The highest limit that a key of the account may have.
     #[cfg_attr(feature = "openapi", schema(example = 60000))]
@@ -36,6 +39,7 @@ pub struct Account {
 /// A request to change the account. Members that are left out keep their value.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"revoke_keys_seen_in_clear": true, "max_key_lifetime_days": 365})))]
 #[serde(deny_unknown_fields)]
 pub struct UpdateAccount {
     /// A name for people, 1–100 characters.
@@ -64,12 +68,15 @@ pub struct AccountList {
 /// A request to create an account.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"name": "Staging", "mode": "test"})))]
 #[serde(deny_unknown_fields)]
 pub struct CreateAccount {
     /// A name for people, 1–100 characters.
+    #[cfg_attr(feature = "openapi", schema(required))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `live` (the default) or `test`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::KeyMode>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// The highest limit of its keys, in requests per minute; 60000 if left out.
@@ -80,12 +87,14 @@ pub struct CreateAccount {
 /// A request of local administration to change an account. Members that are left out keep their value.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"max_rate_limit_per_minute": 12000})))]
 #[serde(deny_unknown_fields)]
 pub struct AdministerAccount {
     /// A name for people, 1–100 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `live` or `test`; can change only while the account has no key that is not revoked.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::KeyMode>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// The highest limit of its keys, in requests per minute; not below the limit of a key that is not revoked.

@@ -6,6 +6,8 @@ use telepath_core::alert;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AlertId, KeyId, WebhookId};
 
+#[cfg(feature = "openapi")]
+use crate::enums;
 use crate::page::CursorPagination;
 
 /// What an alert is about.
@@ -13,7 +15,7 @@ use crate::page::CursorPagination;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertSubject {
     /// `key`, `webhook`, `trunk`, `user` or `account`.
-    #[cfg_attr(feature = "openapi", schema(example = "key"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::AlertSubjectKind, example = "key"))]
     pub kind: String,
     /// The subject's id; its prefix also names the kind.
     #[cfg_attr(feature = "openapi", schema(example = "key_01k9v1n2xrf6t8g3m5q7w9y0za"))]
@@ -32,10 +34,10 @@ pub struct Alert {
     pub id: AlertId,
     /// The rule that raised it: `new_address`, `request_spike`, `error_burst`, `limit_riding`, `idle_awake`, `dead_key_used`,
     /// `seen_in_clear`, `leak_reported`, `expiring`, `unused` or `webhook_failing`.
-    #[cfg_attr(feature = "openapi", schema(example = "dead_key_used"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::AlertRule, example = "dead_key_used"))]
     pub rule: String,
     /// `info`, `warning` or `critical`.
-    #[cfg_attr(feature = "openapi", schema(example = "warning"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::AlertSeverity, example = "warning"))]
     pub severity: String,
     /// What the alert is about.
     pub subject: AlertSubject,
@@ -52,6 +54,7 @@ pub struct Alert {
     #[cfg_attr(feature = "openapi", schema(example = "hooks.example.com"))]
     pub webhook_host: Option<String>,
     /// What happened, in one or two sentences.
+    #[cfg_attr(feature = "openapi", schema(example = "The revoked key Billing was used from 198.51.100.7."))]
     pub message: String,
     /// What was measured; the members depend on the rule.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]

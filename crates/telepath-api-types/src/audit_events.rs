@@ -7,6 +7,8 @@ use telepath_core::audit::AuditRecord;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::AuditId;
 
+#[cfg(feature = "openapi")]
+use crate::enums;
 use crate::page::CursorPagination;
 
 /// One change in the audit trail.
@@ -29,7 +31,7 @@ pub struct AuditEvent {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "203.0.113.7"))]
     pub address: Option<IpAddr>,
     /// The action.
-    #[cfg_attr(feature = "openapi", schema(example = "key.updated"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::AuditAction, example = "key.updated"))]
     pub action: String,
     /// The id of the resource that changed.
     #[cfg_attr(feature = "openapi", schema(example = "key_01k9v1n2xrf6t8g3m5q7w9y0za"))]
@@ -41,6 +43,10 @@ pub struct AuditEvent {
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub after: serde_json::Value,
     /// SHA-256 over this entry and the hash of the one before, in hexadecimal.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+    )]
     pub hash: String,
 }
 

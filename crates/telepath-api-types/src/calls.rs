@@ -5,6 +5,8 @@ use telepath_core::call;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, TrunkId};
 
+#[cfg(feature = "openapi")]
+use crate::enums;
 use crate::page::CursorPagination;
 
 /// A call.
@@ -24,12 +26,12 @@ pub struct Call {
     #[cfg_attr(feature = "openapi", schema(example = "support-01"))]
     pub to: String,
     /// The direction, seen from the gateway.
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::Direction))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::Direction))]
     pub direction: String,
     /// The carrier, if known.
     pub carrier: Option<String>,
     /// `connected` is live now, `disconnected` was connected and ended, `failed` never reached the agent.
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::CallStatus))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::CallStatus))]
     pub status: String,
     /// Seconds from answer to end, or to now for a live call, rounded up.
     #[cfg_attr(feature = "openapi", schema(example = 42))]
@@ -38,21 +40,24 @@ pub struct Call {
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub start_time: Timestamp,
     /// When it was answered.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, example = "2026-03-01T09:30:01Z"))]
     pub answer_time: Option<Timestamp>,
     /// When it ended.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, example = "2026-03-01T09:30:43Z"))]
     pub end_time: Option<Timestamp>,
     /// Why it ended.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::DisconnectReason>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::DisconnectReason>))]
     pub disconnect_reason: Option<String>,
     /// Details of the reason.
     pub reason_text: Option<String>,
     /// Latency of the carrier's leg in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(example = 38))]
     pub carrier_lag_ms: Option<u32>,
     /// From the end of the caller's speech to the agent's first audio in milliseconds, mean over turns.
+    #[cfg_attr(feature = "openapi", schema(example = 412))]
     pub ai_latency_ms: Option<u32>,
     /// Median processing time in the gateway in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(example = 1))]
     pub gateway_processing_ms: Option<u32>,
 }
 
@@ -67,6 +72,7 @@ pub struct CallDetails {
     /// The turns of the conversation.
     pub turns: Vec<Turn>,
     /// The SIP messages, without secrets.
+    #[cfg_attr(feature = "openapi", schema(example = "INVITE sip:support-01@sip.example.com SIP/2.0 …"))]
     pub sip_trace: String,
 }
 
@@ -75,26 +81,34 @@ pub struct CallDetails {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CallMetrics {
     /// Latency of the carrier's leg in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(example = 38))]
     pub carrier_lag_ms: Option<u32>,
     /// How `carrier_lag_ms` was measured.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::CarrierLagSource>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::CarrierLagSource>))]
     pub carrier_lag_source: Option<String>,
     /// From the end of the caller's speech to the agent's first audio in milliseconds, mean over turns.
+    #[cfg_attr(feature = "openapi", schema(example = 412))]
     pub ai_latency_ms: Option<u32>,
     /// Median processing time in the gateway in milliseconds, rounded up.
+    #[cfg_attr(feature = "openapi", schema(example = 1))]
     pub gateway_processing_ms: Option<u32>,
     /// Median processing time in the gateway in microseconds.
+    #[cfg_attr(feature = "openapi", schema(example = 640))]
     pub gateway_processing_us: Option<u32>,
     /// From the end of the caller's speech to the first RTP packet of the reply in milliseconds, in the first turn.
+    #[cfg_attr(feature = "openapi", schema(example = 455))]
     pub time_to_first_speech_ms: Option<u32>,
     /// Lost packets of the caller in percent, 0–100.
+    #[cfg_attr(feature = "openapi", schema(example = 0.1))]
     pub packet_loss_percent: Option<f64>,
     /// Interarrival jitter (RFC 3550 section 6.4.1) in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(example = 1.8))]
     pub jitter_ms: Option<f64>,
     /// Estimated mean opinion score, 1.0–4.5 (ITU-T G.107).
+    #[cfg_attr(feature = "openapi", schema(example = 4.3))]
     pub mos: Option<f64>,
     /// The carrier side's codec.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::Codec>))]
     pub codec_used: Option<String>,
     /// Packet and frame counts.
     pub counts: MediaCounts,
@@ -129,13 +143,16 @@ pub struct MediaCounts {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Turn {
     /// Counted from 1.
+    #[cfg_attr(feature = "openapi", schema(example = 1))]
     pub turn_number: u32,
     /// Who spoke.
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::Speaker))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::Speaker))]
     pub speaker: String,
     /// Milliseconds since the call was answered.
+    #[cfg_attr(feature = "openapi", schema(example = 1240))]
     pub started_ms: u64,
     /// Length in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(example = 2380))]
     pub duration_ms: u64,
     /// For the agent: milliseconds from the end of the caller's speech to its first audio. 0 for the caller.
     pub processing_time_ms: u64,
@@ -162,48 +179,6 @@ pub struct HangupRequested {
     /// When the hang-up was requested.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub requested_at: Timestamp,
-}
-
-/// Schemas of the closed sets of values. The fields themselves are strings, so that a client reads values that a newer
-/// server adds.
-#[cfg(feature = "openapi")]
-mod schema {
-    use std::borrow::Cow;
-
-    use telepath_core::call;
-    use utoipa::openapi::schema::{ObjectBuilder, Type};
-    use utoipa::openapi::{RefOr, Schema};
-    use utoipa::{PartialSchema, ToSchema};
-
-    macro_rules! enum_schemas {
-        ($($name:ident: $description:literal,)+) => {$(
-            pub(super) struct $name;
-
-            impl PartialSchema for $name {
-                fn schema() -> RefOr<Schema> {
-                    ObjectBuilder::new()
-                        .schema_type(Type::String)
-                        .description(Some($description))
-                        .enum_values(Some(call::$name::ALL.iter().map(|value| value.name())))
-                        .into()
-                }
-            }
-
-            impl ToSchema for $name {
-                fn name() -> Cow<'static, str> {
-                    stringify!($name).into()
-                }
-            }
-        )+};
-    }
-
-    enum_schemas! {
-        CallStatus: "The state of a call.",
-        CarrierLagSource: "How `carrier_lag_ms` was measured.",
-        Direction: "The direction of a call, seen from the gateway.",
-        DisconnectReason: "Why a call ended.",
-        Speaker: "Who spoke.",
-    }
 }
 
 impl From<call::CallRecord> for Call {

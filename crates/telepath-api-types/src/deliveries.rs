@@ -5,6 +5,8 @@ use serde_json::value::RawValue;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{DeliveryId, EventId, WebhookId};
 
+#[cfg(feature = "openapi")]
+use crate::enums;
 use crate::page::CursorPagination;
 
 /// The delivery of an event to an endpoint.
@@ -21,10 +23,10 @@ pub struct Delivery {
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "evt_01k9v1n2xrf6t8g3m5q7w9y0za"))]
     pub event_id: EventId,
     /// The event's name.
-    #[cfg_attr(feature = "openapi", schema(example = "call.ended"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::EventName, example = "call.ended"))]
     pub event: String,
     /// `pending`, `delivered`, `exhausted` or `held`.
-    #[cfg_attr(feature = "openapi", schema(example = "delivered"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::DeliveryStatus, example = "delivered"))]
     pub status: String,
     /// Number of attempts.
     pub attempt_count: u32,
@@ -55,7 +57,7 @@ pub struct DeliveryAttempt {
     /// The status of the endpoint's response.
     pub status: Option<u16>,
     /// The class of the error; null for success.
-    #[cfg_attr(feature = "openapi", schema(example = "timed_out"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::DeliveryError>, example = "timed_out"))]
     pub error: Option<String>,
     /// The first 16 KiB of the response; only in a single delivery.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use telepath_core::key::{Preset, PresetPatchDraft, PresetTerms};
 
+#[cfg(feature = "openapi")]
+use crate::enums;
 use crate::text::scope_names;
 
 /// A preset of the account: scopes and a rate limit for new keys.
@@ -10,10 +12,10 @@ use crate::text::scope_names;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyPreset {
     /// `production`, `development`, `testing`, `monitoring` or `custom`.
-    #[cfg_attr(feature = "openapi", schema(example = "monitoring"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::Preset, example = "monitoring"))]
     pub name: String,
     /// The scopes of new keys; empty for `custom`, which has none of its own.
-    #[cfg_attr(feature = "openapi", schema(example = json!(["calls:read", "analytics:read"])))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<enums::Scope>, example = json!(["calls:read", "analytics:read"])))]
     pub scopes: Vec<String>,
     /// Requests per minute of new keys that set no limit.
     #[cfg_attr(feature = "openapi", schema(example = 1200))]
@@ -32,9 +34,11 @@ pub struct KeyPresetList {
 /// A request to edit a preset. Members that are left out keep their value.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"rate_limit_per_minute": 2400})))]
 #[serde(deny_unknown_fields)]
 pub struct UpdateKeyPreset {
     /// The scopes of new keys.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Scope>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
     /// Requests per minute of new keys that set no limit, at most the account's maximum.

@@ -8,6 +8,9 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::KeyId;
 use telepath_core::usage::SeenAddress;
 
+#[cfg(feature = "openapi")]
+use crate::enums;
+
 /// The use of a key in a range of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -16,7 +19,7 @@ pub struct KeyUsage {
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za"))]
     pub key_id: KeyId,
     /// `minute`, `hour` or `day`.
-    #[cfg_attr(feature = "openapi", schema(example = "hour"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::UsageInterval, example = "hour"))]
     pub interval: String,
     /// The beginning of the first bucket.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]

@@ -9,6 +9,8 @@ use telepath_core::key::{KeyDraft, KeyPatchDraft, KeyRecord, LastUse, RotateDraf
 use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
 
+#[cfg(feature = "openapi")]
+use crate::enums;
 use crate::page::Pagination;
 use crate::secret;
 use crate::text::{network_texts, scope_names};
@@ -24,10 +26,10 @@ pub struct Key {
     #[cfg_attr(feature = "openapi", schema(example = "Production"))]
     pub name: String,
     /// The preset it was created from.
-    #[cfg_attr(feature = "openapi", schema(example = "production"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::Preset, example = "production"))]
     pub preset: String,
     /// Its scopes.
-    #[cfg_attr(feature = "openapi", schema(example = json!(["trunks:read", "trunks:write"])))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<enums::Scope>, example = json!(["trunks:read", "trunks:write"])))]
     pub scopes: Vec<String>,
     /// Requests per minute.
     #[cfg_attr(feature = "openapi", schema(example = 6000))]
@@ -54,11 +56,13 @@ pub struct Key {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "203.0.113.7"))]
     pub last_used_ip: Option<IpAddr>,
     /// Requests so far, refused ones included.
+    #[cfg_attr(feature = "openapi", schema(example = 48210))]
     pub request_count: u64,
     /// Requests so far whose response was 4xx or 5xx.
+    #[cfg_attr(feature = "openapi", schema(example = 12))]
     pub error_count: u64,
     /// `active`, `expiring`, `expired` or `revoked`.
-    #[cfg_attr(feature = "openapi", schema(example = "active"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::KeyStatus, example = "active"))]
     pub status: String,
     /// When it was revoked.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
@@ -84,7 +88,7 @@ pub struct KeySecret {
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
     /// `current` is the newest; `grace` works until `expires_at`; `ended` no longer works.
-    #[cfg_attr(feature = "openapi", schema(example = "current"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::SecretStatus, example = "current"))]
     pub status: String,
     /// When this secret stops or stopped working; null for the current one.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
@@ -135,15 +139,19 @@ pub struct RotatedKeys {
 /// A request to create a key.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"name": "Billing", "preset": "custom", "scopes": ["calls:read", "usage:read"], "rate_limit_per_minute": 600, "allowed_ips": ["203.0.113.0/24"], "expires_at": "2027-03-01T00:00:00Z"})))]
 #[serde(deny_unknown_fields)]
 pub struct CreateKey {
     /// A name for people, 1–100 characters.
+    #[cfg_attr(feature = "openapi", schema(required))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `production`, `development`, `testing`, `monitoring` or `custom`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::Preset>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
     /// Required for `custom`; for other presets, a subset of the preset's scopes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Scope>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
     /// Requests per minute, at most the account's maximum and the caller's own limit. Default: the preset's limit, or the caller's if that is lower.
@@ -165,12 +173,14 @@ pub struct CreateKey {
 /// A request to change a key. Members that are left out keep their value.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"name": "Billing", "rate_limit_per_minute": 1200})))]
 #[serde(deny_unknown_fields)]
 pub struct UpdateKey {
     /// A name for people, 1–100 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The new scopes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Scope>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
     /// Requests per minute. Requests already counted in the current window stay counted.
@@ -192,6 +202,7 @@ pub struct UpdateKey {
 /// A request to revoke a key.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"reason": "Found in a public repository"})))]
 #[serde(deny_unknown_fields)]
 pub struct RevokeKey {
     /// The reason, for the audit trail, 1–500 characters.
@@ -202,6 +213,7 @@ pub struct RevokeKey {
 /// A request to rotate keys.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"grace_seconds": 3600})))]
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {
     /// How many seconds the previous secrets keep working, 0–604800; 86400 by default. With 0 they stop working at once.

@@ -9,6 +9,8 @@ pub mod alerts;
 pub mod audit_events;
 pub mod calls;
 pub mod deliveries;
+#[cfg(feature = "openapi")]
+pub mod enums;
 pub mod key_presets;
 pub mod key_usage;
 pub mod keys;

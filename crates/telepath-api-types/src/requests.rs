@@ -7,6 +7,9 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{KeyId, RequestId};
 use telepath_core::request::RequestRecord;
 
+#[cfg(feature = "openapi")]
+use crate::enums;
+
 /// A request in the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -21,7 +24,7 @@ pub struct LoggedRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za"))]
     pub key_id: Option<KeyId>,
     /// The method; `other` for methods that HTTP does not define.
-    #[cfg_attr(feature = "openapi", schema(example = "GET"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::RequestMethod, example = "GET"))]
     pub method: String,
     /// The path of its route; null when no route matched.
     #[cfg_attr(feature = "openapi", schema(example = "/v1/trunks/{id}"))]
@@ -33,6 +36,7 @@ pub struct LoggedRequest {
     #[cfg_attr(feature = "openapi", schema(example = 200))]
     pub status: u16,
     /// The error code of the response.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::ErrorCode>))]
     pub error_code: Option<String>,
     /// The caller's address.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "203.0.113.7"))]

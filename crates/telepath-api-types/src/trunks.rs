@@ -9,6 +9,8 @@ use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{self, CredentialField, TrunkDraft, TrunkPatchDraft};
 
+#[cfg(feature = "openapi")]
+use crate::enums;
 use crate::page::Pagination;
 use crate::secret;
 use crate::text::network_texts;
@@ -24,10 +26,10 @@ pub struct Trunk {
     #[cfg_attr(feature = "openapi", schema(example = "Support"))]
     pub name: String,
     /// `active`, `inactive` or `error`.
-    #[cfg_attr(feature = "openapi", schema(example = "active"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::TrunkStatus, example = "active"))]
     pub status: String,
     /// `openai`, `elevenlabs` or `custom`.
-    #[cfg_attr(feature = "openapi", schema(example = "custom"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::AiProvider, example = "custom"))]
     pub ai_provider: String,
     /// The user part of its SIP URI.
     #[cfg_attr(feature = "openapi", schema(example = "support-01"))]
@@ -36,7 +38,7 @@ pub struct Trunk {
     #[cfg_attr(feature = "openapi", schema(example = "sip:support-01@sip.example.com"))]
     pub sip_endpoint: String,
     /// The protocol between the gateway and a custom agent.
-    #[cfg_attr(feature = "openapi", schema(example = "telepath.v1"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::AgentProtocol, example = "telepath.v1"))]
     pub agent_protocol: String,
     /// The OpenAI API key, never in full.
     pub openai_api_key: Option<CredentialState>,
@@ -50,12 +52,14 @@ pub struct Trunk {
     #[cfg_attr(feature = "openapi", schema(example = "wss://agent.example/voice"))]
     pub custom_endpoint: Option<String>,
     /// Sent to the agent at the start of each call.
+    #[cfg_attr(feature = "openapi", schema(example = "You answer calls for the support team."))]
     pub system_prompt: Option<String>,
     /// The provider's voice.
     pub voice_id: Option<String>,
     /// The provider's model.
     pub model: Option<String>,
     /// What the agent says first.
+    #[cfg_attr(feature = "openapi", schema(example = "Hello, how can I help?"))]
     pub greeting: Option<String>,
     /// Numbers that callers may dial; empty means any.
     #[cfg_attr(feature = "openapi", schema(example = json!(["+15550100123"])))]
@@ -68,9 +72,10 @@ pub struct Trunk {
     /// Maximum length of a call in seconds; null means the server's limit.
     pub max_call_seconds: Option<u32>,
     /// Codecs in order of preference; empty means the server's order.
-    #[cfg_attr(feature = "openapi", schema(example = json!(["PCMU", "PCMA"])))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<enums::Codec>, example = json!(["PCMU", "PCMA"])))]
     pub codecs: Vec<String>,
     /// Your own key-value pairs.
+    #[cfg_attr(feature = "openapi", schema(example = json!({"team": "support"})))]
     pub metadata: BTreeMap<String, String>,
     /// When it was created.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
@@ -87,8 +92,10 @@ pub struct Trunk {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CredentialState {
     /// Always true: a credential that is not set is null.
+    #[cfg_attr(feature = "openapi", schema(example = true))]
     pub set: bool,
     /// Its last four characters; null when it is too short to reveal any.
+    #[cfg_attr(feature = "openapi", schema(example = "x7Qp"))]
     pub last4: Option<String>,
     /// When it was set.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
@@ -100,10 +107,13 @@ pub struct CredentialState {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TrunkMetrics {
     /// Calls since midnight.
+    #[cfg_attr(feature = "openapi", schema(example = 128))]
     pub calls_today: u64,
     /// Percentage of ended calls that reached the agent, 0–100.
+    #[cfg_attr(feature = "openapi", schema(example = 99.2))]
     pub success_rate: Option<f64>,
     /// Mean AI latency in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(example = 412.5))]
     pub avg_latency_ms: Option<f64>,
 }
 
@@ -115,7 +125,7 @@ pub struct CreatedTrunk {
     pub trunk: Trunk,
     /// The generated password, if the request had none. Shown only once.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password, example = "3fJ9kLq2Xw7Zt5Rb8Nc4Vm6P"))]
     pub sip_password: Option<SecretText>,
 }
 
@@ -140,7 +150,7 @@ pub struct RotatedSipPassword {
     pub sip_username: String,
     /// The new password. Shown only once.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Password))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Password, example = "3fJ9kLq2Xw7Zt5Rb8Nc4Vm6P"))]
     pub sip_password: Option<SecretText>,
     /// When it was created.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
@@ -150,15 +160,19 @@ pub struct RotatedSipPassword {
 /// A request to create a trunk.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"name": "Support", "ai_provider": "custom", "sip_username": "support-01", "custom_endpoint": "wss://agent.example/voice", "custom_headers": {"Authorization": "Bearer …"}, "system_prompt": "You answer calls for the support team.", "inbound_numbers": ["+15550100123"], "metadata": {"team": "support"}})))]
 #[serde(deny_unknown_fields)]
 pub struct CreateTrunk {
     /// A name for people, 1–100 characters.
+    #[cfg_attr(feature = "openapi", schema(required))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `openai`, `elevenlabs` or `custom`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::AiProvider>, required))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ai_provider: Option<String>,
     /// 3–30 letters, digits and hyphens; unique on this server, ignoring case.
+    #[cfg_attr(feature = "openapi", schema(required))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sip_username: Option<String>,
     /// At least 8 characters. Default: a generated one of 24 characters, returned once.
@@ -184,6 +198,7 @@ pub struct CreateTrunk {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, String>>))]
     pub custom_headers: Option<BTreeMap<String, SecretText>>,
     /// For `custom`: `telepath.v1`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::AgentProtocol>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_protocol: Option<String>,
     /// Sent to the agent at the start of each call, at most 32 KiB.
@@ -211,6 +226,7 @@ pub struct CreateTrunk {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_call_seconds: Option<u32>,
     /// `PCMU` and `PCMA` in order of preference.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Codec>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codecs: Option<Vec<String>>,
     /// Up to 16 key-value pairs of your own.
@@ -221,12 +237,14 @@ pub struct CreateTrunk {
 /// A request to change a trunk. Members that are left out keep their value.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"status": "inactive", "max_concurrent_calls": 20})))]
 #[serde(deny_unknown_fields)]
 pub struct UpdateTrunk {
     /// A name for people, 1–100 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `active` or `inactive`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::SettableTrunkStatus>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// Only for the provider `openai`.
@@ -278,6 +296,7 @@ pub struct UpdateTrunk {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
     pub max_call_seconds: Patch<u32>,
     /// Replaces the whole list.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Codec>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codecs: Option<Vec<String>>,
     /// Replaces all pairs.

@@ -7,6 +7,8 @@ use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
 use telepath_core::webhook::{self, WebhookDraft, WebhookPatchDraft};
 
+#[cfg(feature = "openapi")]
+use crate::enums;
 use crate::page::Pagination;
 use crate::secret;
 
@@ -26,20 +28,22 @@ pub struct Webhook {
     #[cfg_attr(feature = "openapi", schema(example = json!(["call.ended", "key.revoked"])))]
     pub events: Vec<String>,
     /// Restricts call events to these trunks; empty means all trunks.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!([])))]
     pub trunk_ids: Vec<TrunkId>,
     /// `v1` (HMAC-SHA-256) or `v1a` (Ed25519).
-    #[cfg_attr(feature = "openapi", schema(example = "v1"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::SignatureScheme, example = "v1"))]
     pub signature: String,
     /// For `v1a`: the public keys for verification, the newest first.
+    #[cfg_attr(feature = "openapi", schema(example = json!([])))]
     pub public_keys: Vec<String>,
     /// Maximum concurrent deliveries.
     #[cfg_attr(feature = "openapi", schema(example = 10))]
     pub max_in_flight: u32,
     /// `active` or `disabled`.
-    #[cfg_attr(feature = "openapi", schema(example = "active"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::WebhookStatus, example = "active"))]
     pub status: String,
     /// `requested`, `gone` (it responded with 410) or `failing` (every attempt failed for five days).
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::DisabledReason>))]
     pub disabled_reason: Option<String>,
     /// Since when every attempt has failed.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
@@ -81,9 +85,11 @@ pub struct WebhookList {
 /// A request to create a webhook endpoint.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"url": "https://hooks.example/telepath", "events": ["call.ended", "key.revoked"]})))]
 #[serde(deny_unknown_fields)]
 pub struct CreateWebhook {
     /// The destination: an `https://` URL without user info.
+    #[cfg_attr(feature = "openapi", schema(required))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// A description for people, at most 500 characters.
@@ -96,12 +102,14 @@ pub struct CreateWebhook {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trunk_ids: Option<Vec<String>>,
     /// `v1` (HMAC-SHA-256, the default) or `v1a` (Ed25519).
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::SignatureScheme>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
     /// Maximum concurrent deliveries, 1–100; 10 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
     /// `active` (the default), or `disabled` to keep events without sending them.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::WebhookStatus>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
 }
@@ -109,6 +117,7 @@ pub struct CreateWebhook {
 /// A request to change a webhook endpoint. Members that are left out keep their value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"events": ["call.started", "call.ended"], "max_in_flight": 20})))]
 #[serde(deny_unknown_fields)]
 pub struct UpdateWebhook {
     /// The new destination, also for pending deliveries.
@@ -128,6 +137,7 @@ pub struct UpdateWebhook {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
     /// `active` or `disabled`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::WebhookStatus>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
 }
@@ -135,6 +145,7 @@ pub struct UpdateWebhook {
 /// A request to rotate the signing secret.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"grace_seconds": 3600})))]
 #[serde(deny_unknown_fields)]
 pub struct WebhookRotation {
     /// How many seconds the previous secrets also sign, 0–604800; 86400 by default.
@@ -145,9 +156,11 @@ pub struct WebhookRotation {
 /// A request to send failed deliveries again.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"since": "2026-03-01T00:00:00Z"})))]
 #[serde(deny_unknown_fields)]
 pub struct WebhookRecovery {
     /// Events since this RFC 3339 date-time.
+    #[cfg_attr(feature = "openapi", schema(required))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
 }
@@ -157,6 +170,7 @@ pub struct WebhookRecovery {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecoveredDeliveries {
     /// Number of deliveries.
+    #[cfg_attr(feature = "openapi", schema(example = 7))]
     pub deliveries: u64,
     /// Whether there may be more; if so, repeat the request.
     pub more: bool,

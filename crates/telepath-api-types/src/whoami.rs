@@ -5,6 +5,9 @@ use telepath_core::account;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 
+#[cfg(feature = "openapi")]
+use crate::enums;
+
 /// The caller's own key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -16,10 +19,10 @@ pub struct Whoami {
     #[cfg_attr(feature = "openapi", schema(example = "Production"))]
     pub name: String,
     /// The preset it was created from; null for local administration.
-    #[cfg_attr(feature = "openapi", schema(example = "production"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::Preset>, example = "production"))]
     pub preset: Option<String>,
     /// Its scopes.
-    #[cfg_attr(feature = "openapi", schema(example = json!(["trunks:read", "trunks:write"])))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<enums::Scope>, example = json!(["trunks:read", "trunks:write"])))]
     pub scopes: Vec<String>,
     /// Requests per minute.
     #[cfg_attr(feature = "openapi", schema(example = 6000))]
@@ -41,7 +44,7 @@ pub struct WhoamiAccount {
     #[cfg_attr(feature = "openapi", schema(example = "Default"))]
     pub name: String,
     /// `live` or `test`.
-    #[cfg_attr(feature = "openapi", schema(example = "live"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::KeyMode, example = "live"))]
     pub mode: String,
 }
 

@@ -2,6 +2,9 @@
 //! responses, the security scheme) is added here, from the route table and the table of error codes.
 
 mod events;
+mod examples;
+#[cfg(test)]
+mod tests;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -87,10 +90,12 @@ pub(crate) fn complete(document: &mut Value, routes: &RouteTable) {
     document["components"]["parameters"] = common_parameters();
     withhold_secrets(&mut document["components"]["schemas"]);
     document["webhooks"] = events::section();
+    let schemas = document["components"]["schemas"].clone();
     for row in routes.rows() {
         let operation = &mut document["paths"][row.path.as_str()][row.verb().to_ascii_lowercase()];
         if operation.is_object() {
             complete_operation(row, operation);
+            examples::add_to_operation(operation, &schemas);
         }
     }
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use telepath_api_types::alerts::{Alert, AlertList};
+use telepath_api_types::enums;
 use telepath_api_types::page::CursorPagination;
 use telepath_core::alert::{AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind};
 use telepath_core::id::{AlertId, KeyId, WebhookId};
@@ -58,10 +59,10 @@ impl QueryForm for AlertQuery {
     params(
         ("key_id" = Option<String>, Query, description = "Only alerts about this key."),
         ("webhook_id" = Option<String>, Query, description = "Only alerts about this webhook."),
-        ("subject_kind" = Option<String>, Query, description = "Only alerts about subjects of this kind: `key`, `webhook`, `trunk`, `user` or `account`."),
+        ("subject_kind" = inline(Option<enums::AlertSubjectKind>), Query, description = "Only alerts about subjects of this kind: `key`, `webhook`, `trunk`, `user` or `account`."),
         ("subject_id" = Option<String>, Query, description = "Only alerts about the subject with this id; instead of `key_id` and `webhook_id`."),
-        ("rule" = Option<String>, Query, description = "Only alerts of this rule."),
-        ("status" = Option<String>, Query, description = "`open` or `acknowledged`."),
+        ("rule" = inline(Option<enums::AlertRule>), Query, description = "Only alerts of this rule."),
+        ("status" = inline(Option<enums::AlertStatus>), Query, description = "`open` or `acknowledged`."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Alerts per page; default 20."),
         ("offset" = Option<u32>, Query, description = "Alerts to skip."),
         ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters; replaces `offset`.")),

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use telepath_api_types::audit_events::{AuditEvent, AuditEventList, AuditVerification};
+use telepath_api_types::enums;
 use telepath_api_types::page::CursorPagination;
 use telepath_core::audit::{AuditAction, AuditFilter};
 use telepath_core::page::{CursorPage, PageRequest};
@@ -60,7 +61,7 @@ impl QueryForm for AuditQuery {
 #[utoipa::path(get, path = "/v1/audit-events", tag = "Audit", operation_id = "listAuditEvents",
     params(
         ("actor" = Option<String>, Query, description = "Only changes by this key or user, by `local` or by `system`."),
-        ("action" = Option<String>, Query, description = "Only changes of this kind, such as `key.revoked`."),
+        ("action" = inline(Option<enums::AuditAction>), Query, description = "Only changes of this kind, such as `key.revoked`."),
         ("target" = Option<String>, Query, description = "Only changes of the resource with this id."),
         ("start_date" = Option<String>, Query, description = "Only changes made at this time or later: a date or an RFC 3339 date-time."),
         ("end_date" = Option<String>, Query, description = "Only changes made at this time or earlier; a date includes its whole day (UTC)."),

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use telepath_api_types::calls::{Call, CallDetails, CallList, HangupRequested};
+use telepath_api_types::enums;
 use telepath_api_types::page::CursorPagination;
 use telepath_core::call::{CallFilter, CallSortKey, CallStatus, DisconnectReason};
 use telepath_core::error::ErrorCode;
@@ -54,8 +55,7 @@ fn parse_party(text: &str) -> Result<String, &'static str> {
 
 impl QueryForm for CallQuery {
     fn read(query: &mut QueryReader) -> Self {
-        let sorts = SORTS.iter().map(|(name, _)| *name);
-        let (sort, ascending) = query.choice("sort", parse_sort, sorts).unwrap_or_default();
+        let (sort, ascending) = query.choice("sort", parse_sort, enums::CALL_SORTS).unwrap_or_default();
         let (after, page) = query.cursor_page();
         let filter = CallFilter {
             trunk_id: query.take("trunk_id", str::parse),
@@ -78,14 +78,14 @@ impl QueryForm for CallQuery {
 #[utoipa::path(get, path = "/v1/calls", tag = "Calls", operation_id = "listCalls",
     params(
         ("trunk_id" = Option<String>, Query, description = "Only calls of this trunk."),
-        ("status" = Option<String>, Query, description = "`connected`, `disconnected` or `failed`."),
+        ("status" = inline(Option<enums::CallStatus>), Query, description = "`connected`, `disconnected` or `failed`."),
         ("start_date" = Option<String>, Query, description = "Only calls that started at this time or later: a date or an RFC 3339 date-time."),
         ("end_date" = Option<String>, Query, description = "Only calls that started at this time or earlier; a date includes its whole day (UTC)."),
         ("from" = Option<String>, Query, description = "Only calls from this party."),
         ("to" = Option<String>, Query, description = "Only calls to this party."),
         ("min_duration_seconds" = Option<u32>, Query, description = "Only calls at least this long."),
         ("min_ai_latency_ms" = Option<u32>, Query, description = "Only calls with at least this AI latency."),
-        ("sort" = Option<String>, Query, description = "`start_time`, `duration_seconds`, `carrier_lag_ms`, `ai_latency_ms` or `gateway_processing_ms`; a leading `-` sorts the largest first. Default `-start_time`."),
+        ("sort" = inline(Option<enums::CallSort>), Query, description = "`start_time`, `duration_seconds`, `carrier_lag_ms`, `ai_latency_ms` or `gateway_processing_ms`; a leading `-` sorts the largest first. Default `-start_time`."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Calls per page; default 20."),
         ("offset" = Option<u32>, Query, description = "Calls to skip."),
         ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
@@ -163,6 +163,8 @@ mod tests {
         assert_eq!(parse_sort("-ai_latency_ms"), Some((CallSortKey::AiLatency, false)));
         assert_eq!(parse_sort("duration_seconds"), Some((CallSortKey::Duration, true)));
         assert_eq!(parse_sort("colour"), None);
+        assert!(enums::CALL_SORTS.iter().all(|sort| parse_sort(sort).is_some()));
+        assert_eq!(enums::CALL_SORTS.len(), 2 * SORTS.len());
         assert_eq!(<(CallSortKey, bool)>::default(), (CallSortKey::StartTime, false));
     }
 

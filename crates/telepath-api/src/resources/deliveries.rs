@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde_json::value::RawValue;
 use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDetails, DeliveryList};
+use telepath_api_types::enums;
 use telepath_api_types::page::CursorPagination;
 use telepath_core::event::EventKind;
 use telepath_core::id::{DeliveryId, WebhookId};
@@ -96,9 +97,9 @@ impl QueryForm for DeliveryQuery {
 #[utoipa::path(get, path = "/v1/webhooks/{id}/deliveries", tag = "Webhooks", operation_id = "listDeliveries",
     params(
         ("id" = String, Path, description = "The endpoint's id."),
-        ("status" = Option<String>, Query, description = "`pending`, `delivered`, `exhausted` or `held`."),
-        ("event" = Option<String>, Query, description = "Only deliveries of events with this name."),
-        ("sort" = Option<String>, Query, description = "`created_at` or `-created_at` (newest first, the default)."),
+        ("status" = inline(Option<enums::DeliveryStatus>), Query, description = "`pending`, `delivered`, `exhausted` or `held`."),
+        ("event" = inline(Option<enums::EventName>), Query, description = "Only deliveries of events with this name."),
+        ("sort" = inline(Option<enums::OrderByCreation>), Query, description = "`created_at` or `-created_at` (newest first, the default)."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Deliveries per page; default 20."),
         ("offset" = Option<u32>, Query, description = "Deliveries to skip."),
         ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),

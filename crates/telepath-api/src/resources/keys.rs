@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
+use telepath_api_types::enums;
 use telepath_api_types::keys::{CreateKey, CreatedKey, Key, KeyList, RevokeKey, UpdateKey};
 use telepath_api_types::page::Pagination;
 use telepath_core::clock::Timestamp;
@@ -115,8 +116,8 @@ async fn create_key(
 /// List keys
 #[utoipa::path(get, path = "/v1/keys", tag = "Keys", operation_id = "listKeys",
     params(
-        ("status" = Option<String>, Query, description = "`active`, `expiring`, `expired` or `revoked`."),
-        ("preset" = Option<String>, Query, description = "Only keys created from this preset."),
+        ("status" = inline(Option<enums::KeyStatus>), Query, description = "`active`, `expiring`, `expired` or `revoked`."),
+        ("preset" = inline(Option<enums::Preset>), Query, description = "Only keys created from this preset."),
         ("idle_days" = Option<u32>, Query, description = "Only keys not used for this many days."),
         ("expires_before" = Option<String>, Query, description = "Only keys that expire before this time."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Keys per page; default 20."),

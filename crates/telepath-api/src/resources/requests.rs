@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
+use telepath_api_types::enums;
 use telepath_api_types::requests::{LoggedRequest, RequestList, RequestPagination};
 use telepath_core::address::parse_network;
 use telepath_core::error::ErrorCode;
@@ -90,21 +91,21 @@ impl QueryForm for RequestQuery {
 #[utoipa::path(get, path = "/v1/requests", tag = "Audit", operation_id = "listRequests",
     params(
         ("key_id" = Option<String>, Query, description = "Only requests with this key."),
-        ("method" = Option<String>, Query, description = "Only requests with this method."),
+        ("method" = inline(Option<enums::RequestMethod>), Query, description = "Only requests with this method."),
         ("route" = Option<String>, Query, description = "Only requests of the route with this path, such as `/v1/trunks/{id}`."),
         ("path" = Option<String>, Query, description = "Only requests with exactly this path."),
         ("status" = Option<String>, Query, description = "Only responses with this status, such as `404`, or this class, such as `4xx`."),
-        ("error_code" = Option<String>, Query, description = "Only requests that failed with this error code."),
+        ("error_code" = inline(Option<enums::ErrorCode>), Query, description = "Only requests that failed with this error code."),
         ("address" = Option<String>, Query, description = "Only requests from this address or network."),
         ("user_agent" = Option<String>, Query, description = "Only requests whose user agent contains this text."),
         ("request_id" = Option<String>, Query, description = "Only the request with this id."),
         ("min_duration_ms" = Option<u32>, Query, description = "Only requests that took at least this long."),
         ("start_date" = Option<String>, Query, description = "Only requests that arrived at this time or later: a date or an RFC 3339 date-time."),
         ("end_date" = Option<String>, Query, description = "Only requests that arrived at this time or earlier; a date includes its whole day (UTC)."),
-        ("sort" = Option<String>, Query, description = "`-time` (newest first, the default) or `time`."),
+        ("sort" = inline(Option<enums::RequestSort>), Query, description = "`-time` (newest first, the default) or `time`."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Requests per page; default 20."),
         ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort."),
-        ("format" = Option<String>, Query, description = "`json`, `ndjson` or `csv`; by default what `Accept` asks for, otherwise `json`.")),
+        ("format" = inline(Option<enums::RequestFormat>), Query, description = "`json`, `ndjson` or `csv`; by default what `Accept` asks for, otherwise `json`.")),
     responses((status = 200, description = "A page of requests, or an export of all of them.", content(
         (RequestList = "application/json"), (String = "application/x-ndjson"), (String = "text/csv")))))]
 async fn list_requests(

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
+use telepath_api_types::enums;
 use telepath_api_types::page::Pagination;
 use telepath_api_types::trunks::{
     CreateTrunk, CreatedTrunk, RotatedSipPassword, Trunk, TrunkList, UpdateTrunk,
@@ -69,8 +70,8 @@ impl From<TrunkChangeError> for ApiError {
 /// List trunks
 #[utoipa::path(get, path = "/v1/trunks", tag = "Trunks", operation_id = "listTrunks",
     params(
-        ("status" = Option<String>, Query, description = "`active`, `inactive` or `error`."),
-        ("sort" = Option<String>, Query, description = "`created_at` or `-created_at` (newest first, the default)."),
+        ("status" = inline(Option<enums::TrunkStatus>), Query, description = "`active`, `inactive` or `error`."),
+        ("sort" = inline(Option<enums::OrderByCreation>), Query, description = "`created_at` or `-created_at` (newest first, the default)."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Trunks per page; default 20."),
         ("offset" = Option<u32>, Query, description = "Trunks to skip.")),
     responses((status = 200, description = "A page of trunks.", body = TrunkList)))]

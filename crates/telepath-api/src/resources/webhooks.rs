@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
 use telepath_api_types::deliveries::Delivery;
+use telepath_api_types::enums;
 use telepath_api_types::page::Pagination;
 use telepath_api_types::webhooks::{
     CreateWebhook, RecoveredDeliveries, UpdateWebhook, Webhook, WebhookList, WebhookRecovery,
@@ -81,7 +82,7 @@ impl QueryForm for WebhookQuery {
 /// List webhook endpoints
 #[utoipa::path(get, path = "/v1/webhooks", tag = "Webhooks", operation_id = "listWebhooks",
     params(
-        ("status" = Option<String>, Query, description = "`active` or `disabled`."),
+        ("status" = inline(Option<enums::WebhookStatus>), Query, description = "`active` or `disabled`."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Endpoints per page; default 20."),
         ("offset" = Option<u32>, Query, description = "Endpoints to skip.")),
     responses((status = 200, description = "A page of endpoints.", body = WebhookList)))]

@@ -1,7 +1,9 @@
 //! What is not understood is refused, and the refusal names it.
 
 use axum::body::Body;
-use serde_json::json;
+use serde_json::{Value, json};
+
+use crate::router::routes;
 
 use super::harness::{Answer, Harness, request};
 
@@ -127,4 +129,32 @@ async fn an_error_envelope_has_its_own_content_length() {
         let told = answer.headers.get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
         assert!(told.is_none_or(|length: usize| length > 2), "{told:?} in an answer of {}", answer.status);
     }
+}
+
+#[tokio::test]
+async fn every_documented_value_of_a_query_parameter_is_accepted_and_others_are_not() {
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let own = harness.get("/v1/whoami", &key).await.json()["id"].as_str().unwrap().to_owned();
+    let webhook =
+        harness.post("/v1/webhooks", &key, json!({"url": "https://203.0.114.7/hook"})).await.expect(201);
+    let webhook = webhook.json()["id"].as_str().unwrap().to_owned();
+    let document: Value = serde_json::from_str(&routes().unwrap().document).unwrap();
+    let mut checked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let parameters = operations["get"]["parameters"].as_array().into_iter().flatten();
+        let path = path.replace("{id}", if path.starts_with("/v1/keys/") { &own } else { &webhook });
+        for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
+            let Some(values) = parameter["schema"]["enum"].as_array() else { continue };
+            let name = parameter["name"].as_str().unwrap();
+            for value in values.iter().filter_map(Value::as_str) {
+                let answer = harness.get(&format!("{path}?{name}={value}"), &key).await;
+                assert_ne!(answer.status.as_u16(), 400, "{path}?{name}={value}");
+                checked += 1;
+            }
+            let answer = harness.get(&format!("{path}?{name}=nonsense"), &key).await;
+            assert_eq!(answer.status.as_u16(), 400, "{path}?{name}=nonsense");
+        }
+    }
+    assert!(checked > 100, "{checked}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use telepath_api_types::enums;
 use telepath_api_types::key_usage::{KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageRoute};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::KeyId;
@@ -86,7 +87,7 @@ fn usually_shown(span: UsageSpan) -> Duration {
 #[utoipa::path(get, path = "/v1/keys/{id}/usage", tag = "Keys", operation_id = "getKeyUsage",
     params(
         ("id" = String, Path, description = "The key's id."),
-        ("interval" = Option<String>, Query, description = "`minute` (kept for 48 hours), `hour` (90 days, the default) or `day` (two years)."),
+        ("interval" = inline(Option<enums::UsageInterval>), Query, description = "`minute` (kept for 48 hours), `hour` (90 days, the default) or `day` (two years)."),
         ("start_date" = Option<String>, Query, description = "From the bucket that contains this time: a date or an RFC 3339 date-time. When left out, an hour of minutes, a day of hours or 30 days before the end."),
         ("end_date" = Option<String>, Query, description = "Up to this time; a date includes its whole day (UTC). Default: now.")),
     responses((status = 200, description = "The key's usage.", body = KeyUsage)))]

@@ -1,0 +1,91 @@
+//! Schemas of members and parameters whose values are a closed list. The bodies hold them as text, so that a client reads
+//! values that a newer server adds; the lists are the domain's own, so the document names every value.
+
+use std::borrow::Cow;
+
+use telepath_core::{alert, audit, call, error, event, key, request, scope, secret, trunk, usage, webhook};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+macro_rules! enum_schemas {
+    ($($name:ident = $values:expr, such as $example:literal, $description:literal;)+) => {$(
+        #[doc = $description]
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .description(Some($description))
+                    .enum_values(Some($values))
+                    .examples([$example])
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    )+};
+}
+
+/// The names of a domain enum.
+macro_rules! names {
+    ($list:ty) => {
+        <$list>::ALL.iter().map(|value| value.name())
+    };
+}
+
+enum_schemas! {
+    AgentProtocol = names!(trunk::AgentProtocol), such as "telepath.v1", "The protocol between the gateway and a custom agent.";
+    AiProvider = names!(trunk::AiProvider), such as "custom", "The provider of a trunk's agent.";
+    AlertRule = names!(alert::AlertRule), such as "dead_key_used", "The rule that raised an alert.";
+    AlertSeverity = names!(alert::Severity), such as "warning", "How urgent an alert is.";
+    AlertStatus = names!(alert::AlertStatus), such as "open", "The state of an alert.";
+    AlertSubjectKind = names!(alert::AlertSubjectKind), such as "key", "The kind of resource that an alert is about.";
+    AuditAction = names!(audit::AuditAction), such as "key.updated", "What was done.";
+    CallSort = CALL_SORTS, such as "-start_time", "The order of calls; a leading `-` sorts the largest first.";
+    CallStatus = names!(call::CallStatus), such as "disconnected", "The state of a call: `connected` is live now, `disconnected` was connected and ended, `failed` never reached the agent.";
+    CarrierLagSource = names!(call::CarrierLagSource), such as "first_rtp", "How `carrier_lag_ms` was measured.";
+    Codec = names!(trunk::Codec), such as "PCMU", "A codec of the carrier's side.";
+    DeliveryError = names!(webhook::delivery::ErrorClass), such as "timed_out", "The class of a failed attempt.";
+    DeliveryStatus = names!(webhook::delivery::DeliveryStatus), such as "delivered", "The state of a delivery.";
+    Direction = names!(call::Direction), such as "inbound", "The direction of a call, seen from the gateway.";
+    DisabledReason = names!(webhook::DisabledReason), such as "failing", "Why an endpoint is disabled: `requested`, `gone` (it responded with 410) or `failing` (every attempt failed for five days).";
+    DisconnectReason = names!(call::DisconnectReason), such as "normal_disconnect", "Why a call ended.";
+    ErrorCode = names!(error::ErrorCode), such as "INVALID_PARAMS", "The error, for programs.";
+    EventName = names!(event::EventKind), such as "call.ended", "The name of an event.";
+    KeyMode = names!(secret::KeyMode), such as "live", "Whether keys start with `sk_live_` or `sk_test_`.";
+    KeyStatus = names!(key::KeyStatus), such as "active", "The state of a key.";
+    OrderByCreation = ["created_at", "-created_at"], such as "-created_at", "The order of a list: `-created_at` is the newest first.";
+    Preset = names!(key::Preset), such as "production", "A preset of keys.";
+    RequestFormat = ["json", "ndjson", "csv"], such as "json", "The format of an export.";
+    RequestMethod = names!(request::RequestMethod), such as "GET", "The method of a request; `other` for methods that HTTP does not define.";
+    RequestSort = ["-time", "time"], such as "-time", "The order of requests: `-time` is the newest first.";
+    Scope = names!(scope::Scope), such as "calls:read", "A permission of a key.";
+    SecretStatus = ["current", "grace", "ended"], such as "current", "`current` is the newest; `grace` works until `expires_at`; `ended` no longer works.";
+    SignatureScheme = names!(webhook::SignatureScheme), such as "v1", "`v1` is HMAC-SHA-256, `v1a` is Ed25519.";
+    SettableTrunkStatus = ["active", "inactive"], such as "inactive", "The states that a request can set.";
+    Speaker = names!(call::Speaker), such as "caller", "Who spoke.";
+    TrunkStatus = names!(trunk::TrunkStatus), such as "active", "The state of a trunk.";
+    UsageInterval = names!(usage::UsageSpan), such as "hour", "The length of a bucket: `minute` is kept for 48 hours, `hour` for 90 days, `day` for two years.";
+    WebhookStatus = names!(webhook::WebhookStatus), such as "active", "The state of an endpoint.";
+}
+
+/// The values of `sort` of a list of calls.
+pub const CALL_SORTS: [&str; 10] = [
+    "start_time",
+    "-start_time",
+    "duration_seconds",
+    "-duration_seconds",
+    "carrier_lag_ms",
+    "-carrier_lag_ms",
+    "ai_latency_ms",
+    "-ai_latency_ms",
+    "gateway_processing_ms",
+    "-gateway_processing_ms",
+];
