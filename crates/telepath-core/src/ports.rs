@@ -7,7 +7,7 @@ use std::pin::Pin;
 use crate::call::{CallEnd, CallStart, DisconnectReason};
 use crate::id::{AccountId, CallId, TrunkId};
 use crate::network_set::NetworkSet;
-use crate::trunk::{SipUsername, TrunkForCall};
+use crate::trunk::{TrunkLookup, TrunkMatch};
 
 /// A future behind a seam.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -33,11 +33,11 @@ pub enum AgentNews {
 
 /// What the media plane asks of the control plane.
 pub trait CallControl: Send + Sync + 'static {
-    /// The trunk that a SIP username names, whatever its status; `None` when there is none.
+    /// The trunk that an INVITE is for, whatever its status.
     fn find_trunk<'a>(
         &'a self,
-        sip_username: &'a SipUsername,
-    ) -> PortFuture<'a, Result<Option<TrunkForCall>, ControlUnavailable>>;
+        lookup: &'a TrunkLookup,
+    ) -> PortFuture<'a, Result<TrunkMatch, ControlUnavailable>>;
 
     /// The networks in `allowed_ips` of all trunks. The gateway keeps them in memory, because it looks up no trunk for an
     /// INVITE that has neither credentials nor such a source.

@@ -1,12 +1,14 @@
 //! Trunks, which the dashboard calls connections: a SIP username that carriers call, and the AI agent that answers.
 
 mod draft;
+mod lookup;
 mod names;
 mod patch;
 
 use std::collections::BTreeMap;
 
 pub use draft::{NewTrunk, TrunkDraft};
+pub use lookup::{NumberCandidate, NumberChoice, TrunkLookup, TrunkMatch, TrunkOwner};
 pub use names::{AgentUrl, Codec, E164, HeaderName, SipPassword, SipUsername};
 pub use patch::{TrunkPatch, TrunkPatchDraft};
 use serde::{Deserialize, Serialize};

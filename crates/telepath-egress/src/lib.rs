@@ -10,7 +10,7 @@ mod dial;
 mod resolve;
 mod trust;
 
-pub use address::Forbidden;
+pub use address::{Forbidden, judge};
 pub use allow::{AllowList, InvalidAllowance};
 pub use dial::{Egress, EgressError, Security};
 pub use resolve::{Resolve, ResolveFuture};

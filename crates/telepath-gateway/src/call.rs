@@ -22,7 +22,7 @@ use telepath_sip::CallHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::AgentEndpoint;
-use crate::command::{CarrierEvent, Command};
+use crate::command::{CarrierEvent, Command, ReleasedCall};
 use crate::live::LiveCallGuard;
 use crate::rtp_ports::RtpLease;
 use crate::shared::Shared;
@@ -53,6 +53,8 @@ pub(crate) struct CallSetup {
     /// In order of preference, never empty.
     pub(crate) codecs: Vec<AudioCodec>,
     pub(crate) agent: AgentEndpoint,
+    /// Whether the caller has answered a challenge sent to its source address.
+    pub(crate) return_path_proved: bool,
     pub(crate) system_prompt: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) max_duration: Option<Duration>,
@@ -104,16 +106,17 @@ pub(crate) async fn supervise(shared: Arc<Shared>, setup: CallSetup, guard: Live
         let text = "an internal error ended the call";
         CallSummary::without_media(status, DisconnectReason::Unknown, text, shared.clock.now())
     });
-    let trace = release(&shared, handle).await;
-    journal.close(summary, trace);
+    let released = release(&shared, handle).await;
+    let reason_text = summary.reason_text.or(released.peer_reason);
+    journal.close(CallSummary { reason_text, ..summary }, released.trace);
     drop(guard);
 }
 
-/// Removes the call from the signalling task and returns its SIP trace; empty if the signalling task has stopped.
-async fn release(shared: &Shared, handle: CallHandle) -> String {
+/// Removes the call from the signalling task and returns what it knows; nothing if the signalling task has stopped.
+async fn release(shared: &Shared, handle: CallHandle) -> ReleasedCall {
     let (reply, response) = oneshot::channel();
     if shared.commands.send(Command::Release(handle, reply)).await.is_err() {
-        return String::new();
+        return ReleasedCall::default();
     }
     let trace = tokio::time::timeout(TRACE_TIMEOUT, response).await;
     trace.ok().and_then(Result::ok).unwrap_or_default()

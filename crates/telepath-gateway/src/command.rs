@@ -1,9 +1,10 @@
 //! The messages between the signalling task and the tasks of the calls: [`Command`] towards the SIP endpoint,
 //! [`CarrierEvent`] from it.
 
+use telepath_core::call::DisconnectReason;
 use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::ControlUnavailable;
-use telepath_core::trunk::TrunkForCall;
+use telepath_core::trunk::TrunkMatch;
 use telepath_sip::message::{SdpBody, StatusCode};
 use telepath_sip::{CallHandle, DialogEnd, EndpointCounts};
 use tokio::sync::oneshot;
@@ -14,7 +15,7 @@ use crate::reject_reason::InviteRejectReason;
 #[derive(Debug)]
 pub(crate) enum Command {
     /// The control plane has looked up the trunk of a pending INVITE.
-    TrunkLookedUp(CallHandle, Box<Result<Option<TrunkForCall>, ControlUnavailable>>),
+    TrunkLookedUp(CallHandle, Box<Result<TrunkMatch, ControlUnavailable>>),
     /// The networks whose INVITEs need no credentials.
     TrustNetworks(Box<NetworkSet>),
     /// Send 180.
@@ -23,20 +24,29 @@ pub(crate) enum Command {
     Accept(CallHandle, SdpBody),
     /// Reject a ringing call.
     Reject(CallHandle, InviteRejectReason),
-    /// End a call in whatever state it is: 480, CANCEL or BYE.
-    HangUp(CallHandle),
-    /// Accept a re-INVITE or UPDATE.
+    /// End a call in whatever state it is: 480, CANCEL or BYE. The BYE carries the reason.
+    HangUp(CallHandle, DisconnectReason),
+    /// Accept a re-INVITE or UPDATE. [`CarrierEvent::ReInviteAccepted`] or [`CarrierEvent::ReInviteWithdrawn`] follows.
     AcceptReInvite(CallHandle, SdpBody),
     /// Reject a re-INVITE or UPDATE; the session stays as it is.
     RejectReInvite(CallHandle, StatusCode),
-    /// The task of the call has ended: remove the call and return its SIP trace.
-    Release(CallHandle, oneshot::Sender<String>),
+    /// The task of the call has ended: remove the call and return what is left of it.
+    Release(CallHandle, oneshot::Sender<ReleasedCall>),
     /// Reject every new call.
     Drain,
     /// Return the number of live objects.
     Count(oneshot::Sender<EndpointCounts>),
     /// Stop the signalling task.
     Stop,
+}
+
+/// What the signalling task knows of a call at its end.
+#[derive(Debug, Default)]
+pub(crate) struct ReleasedCall {
+    /// The SIP messages.
+    pub(crate) trace: String,
+    /// The Reason headers of the caller's BYE or CANCEL.
+    pub(crate) peer_reason: Option<String>,
 }
 
 /// What the signalling task reports to the task of a call.
@@ -46,6 +56,12 @@ pub(crate) enum CarrierEvent {
     Confirmed(Option<SdpBody>),
     /// A re-INVITE or UPDATE; `None` asks us for an offer.
     ReInvite(Option<SdpBody>),
+    /// Our 200 to the re-INVITE or UPDATE was sent: its session description is in effect.
+    ReInviteAccepted,
+    /// The re-INVITE ended before our 200 was sent, for example by CANCEL: the session stays as it is.
+    ReInviteWithdrawn,
+    /// An INFO with a DTMF key: `0` to `9`, `*`, `#` or `A` to `D`.
+    Dtmf(char),
     /// The dialog has ended.
     Ended(DialogEnd),
 }

@@ -5,6 +5,7 @@ use telepath_core::call::DisconnectReason;
 use telepath_media::bridge::HangUpCause;
 use telepath_media::dialect::StopReason;
 use telepath_sip::DialogEnd;
+use telepath_sip::message::{Reason, ReasonProtocol};
 
 /// The reason for the record, with a text where the reason alone is ambiguous.
 pub(crate) fn from_dialog(end: &DialogEnd) -> (DisconnectReason, Option<String>) {
@@ -23,6 +24,33 @@ pub(crate) fn from_dialog(end: &DialogEnd) -> (DisconnectReason, Option<String>)
         // Only calls that we place end like this.
         DialogEnd::RejectedByPeer { .. } | DialogEnd::InviteTimeout => (DisconnectReason::CarrierError, None),
     }
+}
+
+/// The Reason of our BYE (RFC 3326), with the nearest cause of ITU-T Q.850.
+pub(crate) fn to_reason(reason: DisconnectReason) -> Reason {
+    let cause = match reason {
+        // Normal call clearing.
+        DisconnectReason::NormalDisconnect
+        | DisconnectReason::AgentHangup
+        | DisconnectReason::ApiHangup
+        | DisconnectReason::MaxDuration
+        | DisconnectReason::TrunkDeleted => 16,
+        // No answer from the user.
+        DisconnectReason::NoAnswer => 19,
+        // Destination out of order.
+        DisconnectReason::ConnectionFailed => 27,
+        // Network out of order.
+        DisconnectReason::AiProviderError => 38,
+        // Temporary failure.
+        DisconnectReason::ServerShutdown => 41,
+        // Recovery on timer expiry: no media arrived.
+        DisconnectReason::NetworkError => 102,
+        // Protocol error, unspecified.
+        DisconnectReason::CarrierError => 111,
+        // Interworking, unspecified.
+        DisconnectReason::Unknown => 127,
+    };
+    Reason { protocol: ReasonProtocol::Q850, cause, text: reason.name() }
 }
 
 /// The reason for the record when the bridge ended the call.

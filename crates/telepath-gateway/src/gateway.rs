@@ -17,12 +17,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::advertised::{advertised_address, is_advertised_in_vain};
 use crate::command::Command;
 use crate::options::{GatewayOptions, StartError};
 use crate::rtp_ports::PortPool;
 use crate::shared::Shared;
 use crate::signalling::{Signalling, SignallingSeeds};
-use crate::sip_socket::{open_sip_socket, reachable_address};
+use crate::sip_socket::open_sip_socket;
 use crate::trusted_networks;
 
 /// Capacity of the command channel; when it is full, calls wait.
@@ -85,7 +86,14 @@ impl Gateway {
         })?;
         let sip_addr =
             socket.local_addr().map_err(|source| StartError::Socket { address: listen, source })?;
-        let media_ip = options.advertise.unwrap_or_else(|| reachable_address(sip_addr.ip()));
+        let media_ip = advertised_address(options.advertise.as_deref(), sip_addr).await?;
+        if is_advertised_in_vain(sip_addr.ip(), media_ip) {
+            tracing::warn!(
+                address = %media_ip,
+                "SIP and SDP advertise an address that carriers on the Internet cannot reach; \
+                 if they are to call this server, set sip.public_host to its public address or name"
+            );
+        }
         let ports = PortPool::new(sip_addr.ip(), options.rtp_ports.clone(), options.rtp_port_drain)
             .ok_or(StartError::NoRtpPorts)?;
         let seeds = SignallingSeeds {

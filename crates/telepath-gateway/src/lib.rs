@@ -2,6 +2,7 @@
 //! call. The protocol logic is in `telepath-sip` and `telepath-media`, which do no I/O; this crate connects them to
 //! sockets and timers. It reaches the control plane only through [`telepath_core::ports::CallControl`].
 
+mod advertised;
 mod agent;
 mod call;
 pub mod caller;
@@ -26,3 +27,4 @@ mod trusted_networks;
 pub use gateway::{Gateway, GatewayCounts, GatewayHandle, ShutdownReport};
 pub use metric_catalogue::{METRICS, Metric, MetricKind, describe_metrics};
 pub use options::{GatewayOptions, StartError};
+pub use telepath_sip::digest::DigestAlgorithms;

@@ -51,10 +51,7 @@ pub const METRICS: &[Metric] = &[
     counter("telepath_sip_rejected_total", "SIP messages rejected or dropped, by reason."),
     counter("telepath_sip_challenges_total", "INVITEs challenged for credentials."),
     counter("telepath_sip_keep_alives_total", "SIP keep-alives (RFC 5626)."),
-    counter(
-        "telepath_sip_info_total",
-        "INFO requests with DTMF digits, which are answered with 200 and otherwise ignored.",
-    ),
+    counter("telepath_sip_info_total", "INFO requests with DTMF digits."),
     counter("telepath_sip_socket_errors_total", "Errors of the SIP socket while sending or receiving."),
     counter("telepath_rtp_received_total", "RTP packets from callers in ended calls."),
     counter("telepath_rtp_sent_total", "RTP packets to callers in ended calls."),

@@ -2,21 +2,22 @@
 //! or the quickstart sets only what it needs.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use telepath_core::entropy::EntropyError;
 use telepath_egress::Egress;
+use telepath_sip::digest::DigestAlgorithms;
 
 /// The options of a gateway.
 #[derive(Debug, Clone)]
 pub struct GatewayOptions {
     /// The UDP address for SIP. Port 0 takes a free port, see [`crate::Gateway::sip_addr`].
     pub sip_listen: SocketAddr,
-    /// The address in Contact, Via and SDP. `None` means the listen address or, if that is unspecified, the address
-    /// that the routing table selects for traffic to the Internet.
-    pub advertise: Option<IpAddr>,
+    /// The address in Contact, Via and SDP, or a host name that is resolved once at the start. `None` means the listen
+    /// address or, if that is unspecified, the address that the routing table selects for traffic to the Internet.
+    pub advertise: Option<String>,
     /// UDP ports for RTP; only even ports are used (RFC 3550 section 11). The default lies outside the kernel's
     /// ephemeral range, so that no outgoing socket of another program takes one.
     pub rtp_ports: RangeInclusive<u16>,
@@ -45,6 +46,8 @@ pub struct GatewayOptions {
     /// Failed digests over live nonces of ours that one address block (an IPv4 address or an IPv6 /64) may send in a
     /// minute before further failures get 403 instead of a new challenge. Correct digests always pass.
     pub auth_failures_per_minute: u32,
+    /// The algorithms of digest challenges.
+    pub digest_algorithms: DigestAlgorithms,
     /// The destinations at which agents may be reached; only public ones by default.
     pub egress: Egress,
 }
@@ -68,6 +71,7 @@ impl GatewayOptions {
             trusted_networks_interval: Duration::from_secs(1),
             record_retry_timeout: Duration::from_mins(5),
             auth_failures_per_minute: 30,
+            digest_algorithms: DigestAlgorithms::Both,
             egress: Egress::default(),
         }
     }
@@ -86,6 +90,16 @@ pub enum StartError {
         address: SocketAddr,
         /// The error of the operating system.
         source: io::Error,
+    },
+    /// The advertised host name has no address of the family of the SIP socket.
+    #[error("could not resolve {host}, which SIP and SDP advertise, to an {family} address: {cause}")]
+    Unresolved {
+        /// The host name.
+        host: String,
+        /// The address family of the SIP socket.
+        family: &'static str,
+        /// Why it could not be resolved.
+        cause: String,
     },
     /// The range of RTP ports contains no even port.
     #[error("the RTP port range must contain at least one even port")]

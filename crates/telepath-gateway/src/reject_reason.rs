@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use telepath_sip::message::StatusCode;
+use telepath_sip::{InviteRejection, RetryAfter};
 
 /// The value of Retry-After when the server is at a limit.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -29,7 +30,7 @@ pub(crate) enum InviteRejectReason {
     ForeignNonce,
     /// The nonce count was used before.
     ReplayedCredentials,
-    /// The digest URI does not match the Request-URI.
+    /// The digest URI names another user than the Request-URI.
     UriMismatch,
     /// Too many failed digests came from this address block.
     AuthThrottled,
@@ -39,6 +40,8 @@ pub(crate) enum InviteRejectReason {
     TrunkError,
     /// The dialled number is not in the trunk's `inbound_numbers`.
     NumberNotListed,
+    /// Several trunks trust the source address and take the dialled number.
+    AmbiguousNumber,
     /// The trunk has `max_concurrent_calls` live calls.
     TrunkFull,
     /// This version does not implement the dialect of the trunk's agent.
@@ -73,6 +76,7 @@ impl InviteRejectReason {
             Self::TrunkInactive => "trunk_inactive",
             Self::TrunkError => "trunk_error",
             Self::NumberNotListed => "number_not_listed",
+            Self::AmbiguousNumber => "ambiguous_number",
             Self::TrunkFull => "trunk_full",
             Self::DialectNotSupported => "dialect_not_supported",
             Self::MalformedSdp => "malformed_sdp",
@@ -92,25 +96,29 @@ impl InviteRejectReason {
             | Self::NoEntropy
             | Self::RtpPortsExhausted => StatusCode::SERVICE_UNAVAILABLE,
             Self::MalformedCredentials | Self::MalformedSdp => StatusCode::BAD_REQUEST,
-            Self::UnknownUser
-            | Self::WrongPassword
-            | Self::ForeignNonce
-            | Self::ReplayedCredentials
-            | Self::UriMismatch => StatusCode::UNAUTHORIZED,
+            Self::UnknownUser | Self::WrongPassword | Self::ForeignNonce | Self::ReplayedCredentials => {
+                StatusCode::UNAUTHORIZED
+            }
             // A retry would be rejected too.
-            Self::AuthThrottled | Self::TrunkInactive => StatusCode::FORBIDDEN,
+            Self::UriMismatch | Self::AuthThrottled | Self::TrunkInactive => StatusCode::FORBIDDEN,
             // Temporary: the owner or the agent can fix it at any time.
             Self::TrunkError | Self::DialectNotSupported | Self::AgentUnreachable => {
                 StatusCode::TEMPORARILY_UNAVAILABLE
             }
-            Self::NumberNotListed => StatusCode::NOT_FOUND,
+            Self::NumberNotListed | Self::AmbiguousNumber => StatusCode::NOT_FOUND,
             Self::TrunkFull => StatusCode::BUSY_HERE,
             Self::NoCommonCodec | Self::AddressFamily => StatusCode::NOT_ACCEPTABLE_HERE,
         }
     }
 
-    /// The value of Retry-After, for 503 only (RFC 3261 section 21.5.4).
-    pub(crate) fn retry_after(self) -> Option<Duration> {
-        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER)
+    /// The final response: 503 has Retry-After (RFC 3261 section 21.5.4), and a Warning names the reason.
+    pub(crate) fn rejection(self) -> InviteRejection {
+        let status = self.status();
+        let busy = status == StatusCode::SERVICE_UNAVAILABLE;
+        InviteRejection {
+            status,
+            retry_after: busy.then_some(RetryAfter(RETRY_AFTER)),
+            warning: Some(self.name()),
+        }
     }
 }

@@ -23,13 +23,14 @@ use telepath_core::network_set::NetworkSet;
 use telepath_sip::digest::{DigestConfig, DigestServer, NonceSecret, Realm};
 use telepath_sip::message::{DropReason, MAX_MESSAGE_BYTES};
 use telepath_sip::{
-    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointLimits, EndpointSeed, Event, ReInviteMethod,
-    RejectReason, RetryAfter,
+    CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig, EndpointLimits, EndpointSeed, Event,
+    ReInviteMethod, RejectReason,
 };
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::command::{CarrierEvent, Command};
+use crate::command::{CarrierEvent, Command, ReleasedCall};
+use crate::disconnect_reason;
 use crate::shared::Shared;
 use admission::PendingInvite;
 use auth_throttle::AuthThrottle;
@@ -50,13 +51,24 @@ const CALL_QUEUE: usize = 32;
 struct SignalledCall {
     trace: SipTrace,
     state: InviteState,
+    /// The Reason headers of the caller's BYE or CANCEL.
+    peer_reason: Option<String>,
 }
 
 enum InviteState {
     /// The trunk is being looked up.
     Pending(Box<PendingInvite>),
     /// A task owns the call.
-    Admitted { events: mpsc::Sender<CarrierEvent>, trunk: TrunkId },
+    Admitted(AdmittedCall),
+}
+
+/// The channel to the task of a call.
+struct AdmittedCall {
+    events: mpsc::Sender<CarrierEvent>,
+    /// A place in the channel that only the end of the dialog may take, so that a call that lets its channel fill up still
+    /// learns of it.
+    end: Option<mpsc::OwnedPermit<CarrierEvent>>,
+    trunk: TrunkId,
 }
 
 pub(crate) struct Signalling {
@@ -108,6 +120,7 @@ impl Signalling {
             realm: Realm::new(SIP_REALM),
             nonce_lifetime_seconds: NONCE_LIFETIME_SECONDS,
             max_nonces: MAX_NONCES,
+            algorithms: shared.options.digest_algorithms,
         };
         Self {
             throttle: AuthThrottle::new(shared.options.auth_failures_per_minute),
@@ -213,9 +226,15 @@ impl Signalling {
             Event::ReInvite { call, method: ReInviteMethod::Invite | ReInviteMethod::Update, offer } => {
                 self.forward(call, CarrierEvent::ReInvite(offer), now);
             }
-            // The endpoint has sent 200. The bridge takes digits from RTP only (RFC 4733).
-            Event::Info(_) => metrics::counter!("telepath_sip_info_total").increment(1),
-            Event::Ended { call, end } => self.on_dialog_end(call, end, now),
+            Event::Dtmf { call, signal } => {
+                metrics::counter!("telepath_sip_info_total").increment(1);
+                match signal {
+                    DtmfSignal::Key { key, duration: _ } => self.forward(call, CarrierEvent::Dtmf(key), now),
+                    // The agent protocols have no event for it.
+                    DtmfSignal::Flash => {}
+                }
+            }
+            Event::Ended { call, end, reason } => self.on_dialog_end(call, end, reason),
             Event::Rejected { reason, .. } => match reason {
                 // A keep-alive is not an error (RFC 5626 section 3.5.1).
                 RejectReason::Unparsable(DropReason::KeepAlive) => {
@@ -223,25 +242,29 @@ impl Signalling {
                 }
                 reason => self.rejections.record(reason.name(), now),
             },
-            // The endpoint ignores a late response to a cancelled re-INVITE, and the gateway places no calls.
+            // The call is told when it responds. The gateway places no calls.
             Event::ReInviteCancelled { .. } | Event::Ringing { .. } | Event::Answered { .. } => {}
         }
     }
 
-    fn on_dialog_end(&mut self, call: CallHandle, end: DialogEnd, now: Instant) {
-        match self.calls.get(&call).map(|call| &call.state) {
-            Some(InviteState::Admitted { .. }) => self.forward(call, CarrierEvent::Ended(end), now),
-            Some(InviteState::Pending(_)) => drop(self.calls.remove(&call)),
-            None => {}
+    fn on_dialog_end(&mut self, call: CallHandle, end: DialogEnd, peer_reason: Option<String>) {
+        let Some(found) = self.calls.get_mut(&call) else { return };
+        found.peer_reason = peer_reason;
+        match &mut found.state {
+            InviteState::Admitted(admitted) => {
+                if let Some(permit) = admitted.end.take() {
+                    permit.send(CarrierEvent::Ended(end));
+                }
+            }
+            InviteState::Pending(_) => drop(self.calls.remove(&call)),
         }
     }
 
     fn forward(&mut self, call: CallHandle, event: CarrierEvent, now: Instant) {
-        let Some(SignalledCall { state: InviteState::Admitted { events, .. }, .. }) = self.calls.get(&call)
-        else {
+        let Some(SignalledCall { state: InviteState::Admitted(admitted), .. }) = self.calls.get(&call) else {
             return;
         };
-        if events.try_send(event).is_err() {
+        if admitted.events.try_send(event).is_err() {
             tracing::warn!(%call, "a call does not read its SIP events; hanging it up");
             // Fails only when the dialog has already ended.
             let _ = self.endpoint.hang_up(call, now);
@@ -264,10 +287,22 @@ impl Signalling {
             Command::Accept(call, sdp) => self.endpoint.accept(call, &sdp, now),
             Command::Reject(call, reason) => {
                 self.rejections.record(reason.name(), now);
-                self.endpoint.reject(call, reason.status(), reason.retry_after().map(RetryAfter), now)
+                self.endpoint.reject_with(call, reason.rejection(), now)
             }
-            Command::HangUp(call) => self.endpoint.hang_up(call, now),
-            Command::AcceptReInvite(call, sdp) => self.endpoint.accept_reinvite(call, &sdp, now),
+            Command::HangUp(call, reason) => {
+                let reason = disconnect_reason::to_reason(reason);
+                self.endpoint.hang_up_because(call, Some(reason), now)
+            }
+            Command::AcceptReInvite(call, sdp) => {
+                let accepted = self.endpoint.accept_reinvite(call, &sdp, now);
+                let event = if accepted.is_ok() {
+                    CarrierEvent::ReInviteAccepted
+                } else {
+                    CarrierEvent::ReInviteWithdrawn
+                };
+                self.forward(call, event, now);
+                accepted
+            }
             Command::RejectReInvite(call, status) => self.endpoint.reject_reinvite(call, status, now),
             Command::Release(call, reply) => {
                 self.release(call, reply);
@@ -289,10 +324,10 @@ impl Signalling {
         };
     }
 
-    /// Removes a call whose task has ended and returns its trace.
-    fn release(&mut self, call: CallHandle, reply: oneshot::Sender<String>) {
+    /// Removes a call whose task has ended and returns what is left of it.
+    fn release(&mut self, call: CallHandle, reply: oneshot::Sender<ReleasedCall>) {
         let Some(call) = self.calls.remove(&call) else { return };
-        if let InviteState::Admitted { trunk, .. } = call.state
+        if let InviteState::Admitted(AdmittedCall { trunk, .. }) = call.state
             && let Some(count) = self.calls_per_trunk.get_mut(&trunk)
         {
             *count = count.saturating_sub(1);
@@ -301,7 +336,7 @@ impl Signalling {
             }
         }
         // Fails only when the call's supervisor has stopped waiting; the trace is lost then.
-        let _ = reply.send(call.trace.into_text());
+        let _ = reply.send(ReleasedCall { trace: call.trace.into_text(), peer_reason: call.peer_reason });
     }
 }
 

@@ -1,13 +1,16 @@
-//! Opens the SIP socket and finds the address under which peers reach it.
+//! Opens the SIP socket.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::SocketAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 /// The kernel's receive buffer in bytes: enough for a burst of some thousand SIP messages.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
+/// DSCP CS3, the class of signalling (RFC 4594 section 4.2), in the six upper bits of the traffic class.
+const TRAFFIC_CLASS: u32 = 24 << 2;
 
 /// Binds a non-blocking UDP socket with a large receive buffer.
 ///
@@ -22,30 +25,29 @@ pub(crate) fn open_sip_socket(listen: SocketAddr) -> io::Result<UdpSocket> {
     if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BUFFER) {
         tracing::debug!(%error, "could not enlarge the receive buffer of the SIP socket; using the default");
     }
+    let marked =
+        if listen.is_ipv6() { socket.set_tclass_v6(TRAFFIC_CLASS) } else { socket.set_tos_v4(TRAFFIC_CLASS) };
+    if let Err(error) = marked {
+        tracing::debug!(%error, "could not set the DSCP of the SIP socket");
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&listen.into())?;
     UdpSocket::from_std(socket.into())
 }
 
-/// The address under which peers reach a socket bound to `bound`. For an unspecified address this is the one that the
-/// routing table selects for traffic to the Internet; no packet is sent to find it. Falls back to loopback.
-pub(crate) fn reachable_address(bound: IpAddr) -> IpAddr {
-    if !bound.is_unspecified() {
-        return bound;
-    }
-    // Documentation addresses (RFC 5737, RFC 3849): routed like any public address and assigned to nobody.
-    let (local, remote): (SocketAddr, SocketAddr) = match bound {
-        IpAddr::V4(_) => ((Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::new(192, 0, 2, 1), 9).into()),
-        IpAddr::V6(_) => {
-            ((Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into())
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sip_is_marked_with_dscp_cs3() {
+        let v4 = open_sip_socket((std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        assert_eq!(SockRef::from(&v4).tos_v4().unwrap() >> 2, 24);
+        // A machine without IPv6 has no socket to mark.
+        if let Ok(v6) = open_sip_socket((std::net::Ipv6Addr::LOCALHOST, 0).into()) {
+            assert_eq!(SockRef::from(&v6).tclass_v6().unwrap() >> 2, 24);
         }
-    };
-    let probed = StdUdpSocket::bind(local).and_then(|socket| socket.connect(remote).and(socket.local_addr()));
-    probed.map_or_else(
-        |_| match bound {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        },
-        |address| address.ip(),
-    )
+    }
 }

@@ -6,3 +6,4 @@ mod call_end;
 mod calls;
 pub(crate) mod fixture;
 mod renegotiation;
+mod return_path;

@@ -14,6 +14,7 @@ pub use output::{AgentOutput, HangUpCause, Output, WriteToken};
 
 use crate::call_report::{CallReport, estimate_mos};
 use crate::dialect::{AgentFault, AgentMessage, FromAgent, StopReason, ToAgent};
+use crate::dtmf::Digit;
 use crate::playout::{PlayOut, PlayOutEvent};
 use crate::rtp::{
     LatchDecision, RtpError, RtpHeader, RtpPacket, RtpReceiver, StreamPacket, SymmetricLatch, is_rtcp,
@@ -141,6 +142,12 @@ impl CallBridge {
                 Err(fault) => self.state.report_fault(fault),
             },
         }
+    }
+
+    /// The caller sent a DTMF digit by signalling (SIP INFO). It is ignored once an RFC 4733 event has arrived, because some
+    /// callers send each digit both ways.
+    pub fn handle_signalled_digit(&mut self, digit: Digit) {
+        self.state.handle_signalled_digit(digit);
     }
 
     /// The call ended outside the bridge (BYE, API, shutdown). The agent gets its `stop` event; nothing more is sent to

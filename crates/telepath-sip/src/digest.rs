@@ -17,7 +17,8 @@ pub use hash::{Algorithm, Ha1, Ha1Pair};
 pub(crate) use hash::{hex, hmac_sha256};
 pub use nonce::{EpochSeconds, NonceSecret};
 pub use server::{
-    AuthorizationHeader, Credentials, DigestConfig, DigestRejectReason, DigestServer, DigestVerification,
+    AuthorizationHeader, Credentials, DigestAlgorithms, DigestConfig, DigestRejectReason, DigestServer,
+    DigestVerification,
 };
 
 /// The realm of a challenge.

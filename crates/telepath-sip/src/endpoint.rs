@@ -6,6 +6,7 @@ mod call;
 mod client_transaction;
 mod config;
 mod dialog;
+mod dtmf_info;
 mod event;
 mod in_dialog;
 mod inspection;
@@ -34,9 +35,10 @@ use call::Call;
 use client_transaction::{ClientKey, ClientTable};
 pub use config::{EndpointConfig, EndpointLimits, EndpointSeed, ProductName, Timing};
 use dialog::DialogKey;
+pub use dtmf_info::DtmfSignal;
 pub use event::{
-    CallHandle, DialogEnd, EndpointFull, Event, IncomingCall, Info, OutgoingCall, ReInviteMethod, RetryAfter,
-    WrongCallState,
+    CallHandle, DialogEnd, EndpointFull, Event, IncomingCall, InviteRejection, OutgoingCall, ReInviteMethod,
+    RetryAfter, WrongCallState,
 };
 pub use reject_reason::RejectReason;
 use screen::AdmitEveryInvite;

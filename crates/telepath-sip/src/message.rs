@@ -2,9 +2,13 @@
 //! in order, and the mandatory ones also parsed. So every value of these types can be answered.
 
 mod address;
+mod encoding;
 mod lex;
+mod multipart;
 mod names;
 mod parse;
+mod reason;
+mod telephone;
 mod uri;
 mod write;
 
@@ -15,13 +19,18 @@ use std::fmt;
 
 pub(crate) use address::BRANCH_COOKIE;
 pub use address::{CSeq, NameAddr, Transport, Via};
+pub(crate) use encoding::{decode, readable};
 pub use lex::{Param, Params};
 pub(crate) use lex::{quote, split_unquoted, trim, unquote};
+pub(crate) use multipart::UnsupportedBody;
 pub use names::{HeaderName, KnownHeader, Method, StatusCode};
 pub use parse::{
     DropReason, MAX_HEADERS, MAX_MESSAGE_BYTES, MAX_VIAS, MalformedRequest, ParseError, SyntaxError,
     parse_datagram,
 };
+pub(crate) use reason::received as received_reason;
+pub use reason::{Reason, ReasonProtocol};
+pub use telephone::TelephoneSubscriber;
 pub use uri::{DEFAULT_SIP_PORT, Host, HostPort, OtherUri, SipUri, TelUri, Uri};
 pub(crate) use write::{RequestWriter, ResponseTemplate, ResponseWriter};
 
@@ -127,6 +136,18 @@ impl Headers {
     /// All headers in order.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
         self.0.iter().map(|(name, value)| (name, value.as_str()))
+    }
+
+    /// The values of any header in a form for people: without control characters, and bytes that are not UTF-8 read as
+    /// Latin-1.
+    pub fn readable(&self, name: &HeaderName) -> impl Iterator<Item = String> {
+        let values = self.0.iter().filter(move |(have, _)| have == name);
+        values.map(|(_, value)| readable(value).chars().filter(|c| !c.is_control()).collect())
+    }
+
+    /// The bytes that these headers take in a message.
+    pub fn wire_bytes(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
     }
 
     /// The number of header lines.
@@ -240,10 +261,24 @@ macro_rules! shared_accessors {
                 Some(trim(value.split(';').next()?).to_ascii_lowercase())
             }
 
-            /// The body, if it is a non-empty session description.
+            /// The session description in the body, alone or as a part of a multipart body (RFC 5621).
             pub fn session_description(&self) -> Option<SdpBody> {
-                let is_sdp = self.content_type().is_some_and(|t| t == "application/sdp");
-                (is_sdp && !self.body.is_empty()).then(|| SdpBody(self.body.clone()))
+                self.body_content().ok().flatten().map(|found| SdpBody(found.to_vec()))
+            }
+
+            /// The session description in the body.
+            ///
+            /// # Errors
+            /// [`UnsupportedBody`] if the body has another part that its receiver must understand.
+            pub(crate) fn body_content(&self) -> Result<Option<&[u8]>, UnsupportedBody> {
+                let header = |name| self.headers.first(name);
+                multipart::BodyPart::whole(
+                    header(KnownHeader::ContentType),
+                    header(KnownHeader::ContentDisposition),
+                    header(KnownHeader::ContentEncoding),
+                    &self.body,
+                )
+                .session_description()
             }
         }
     };

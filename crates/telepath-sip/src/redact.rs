@@ -1,13 +1,15 @@
 //! Removes credentials (RFC 3261 sections 20.7 and 20.28) from a message before it is traced: a digest response allows
 //! offline guessing of the password, so it must not reach a log.
 
-use crate::message::{HeaderName, REDACTED};
+use crate::message::{HeaderName, REDACTED, decode, readable};
 
 /// The message as text, without the values of Authorization and Proxy-Authorization, including folded lines.
 ///
-/// Works on bytes, because a malformed message may contain credentials too. Invalid UTF-8 becomes U+FFFD.
+/// Works on bytes, because a malformed message may contain credentials too. Bytes that are not UTF-8 are read as Latin-1,
+/// and control characters, which a binary body contains and a database may refuse, become U+FFFD.
 pub fn redact(message: &[u8]) -> String {
-    let text = String::from_utf8_lossy(message);
+    let text = decode(message);
+    let text: String = readable(&text).chars().map(printable).collect();
     let mut out = String::with_capacity(text.len());
     let mut in_credentials = false;
     let mut in_body = false;
@@ -36,6 +38,10 @@ pub fn redact(message: &[u8]) -> String {
     out
 }
 
+fn printable(c: char) -> char {
+    if c.is_control() && !matches!(c, '\r' | '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c }
+}
+
 fn holds_credentials(name: &str) -> bool {
     HeaderName::parse(name).is_some_and(|name| name.holds_credentials())
 }
@@ -54,6 +60,12 @@ mod tests {
             "INVITE sip:a@b SIP/2.0\r\nauthorization : [redacted]\r\nProxy-Authorization: [redacted]\r\n\
              Subject: x\r\n\r\nAuthorization: body\r\n"
         );
+    }
+
+    #[test]
+    fn binary_bodies_and_latin_1_names_are_readable() {
+        let clean = redact(b"INFO sip:a SIP/2.0\r\nFrom: Jos\xe9 <sip:b@c>\r\n\r\n\x00\x01\x80z");
+        assert_eq!(clean, "INFO sip:a SIP/2.0\r\nFrom: José <sip:b@c>\r\n\r\n\u{fffd}\u{fffd}\u{fffd}z");
     }
 
     #[test]

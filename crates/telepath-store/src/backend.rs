@@ -75,6 +75,15 @@ impl Backend {
         }
     }
 
+    /// A connection for the admission of calls. API requests cannot use up these connections, so a busy API does not make
+    /// callers hear that the service is unavailable.
+    pub(crate) async fn read_for_calls(&self) -> Result<Connection, StoreError> {
+        match &self.driver {
+            Driver::Sqlite(sqlite) => sqlite.read_for_calls().await,
+            Driver::Postgres(postgres) => postgres.connection_for_calls().await,
+        }
+    }
+
     /// Stops all work and closes the database. Committed changes are kept.
     pub(crate) async fn close(&self) {
         match &self.driver {

@@ -42,6 +42,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     7 "0007_alert_subjects";
     8 "0008_accounts";
     9 "0009_users";
+    10 "0010_trunk_numbers";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -14,6 +14,8 @@ use crate::sql::{Connection, TransactionFuture};
 const MIN_VERSION: i64 = 140_000;
 /// Connections of one process.
 const MAX_CONNECTIONS: u32 = 16;
+/// Further connections of one process, for the admission of calls.
+const MAX_CALL_CONNECTIONS: u32 = 4;
 /// How long a caller waits for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -25,6 +27,7 @@ const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 350"
 #[derive(Clone)]
 pub(crate) struct PostgresBackend {
     pool: PgPool,
+    calls: PgPool,
 }
 
 impl PostgresBackend {
@@ -36,9 +39,13 @@ impl PostgresBackend {
         let pool = PgPoolOptions::new()
             .max_connections(MAX_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
+            .connect_with(options.clone())
             .await?;
-        let backend = Self { pool };
+        let calls = PgPoolOptions::new()
+            .max_connections(MAX_CALL_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options);
+        let backend = Self { pool, calls };
         check_version(&mut backend.connection().await?).await?;
         Ok(backend)
     }
@@ -62,6 +69,10 @@ impl PostgresBackend {
 
     pub(crate) async fn connection(&self) -> Result<Connection, StoreError> {
         Ok(Connection::Postgres(self.pool.acquire().await?))
+    }
+
+    pub(crate) async fn connection_for_calls(&self) -> Result<Connection, StoreError> {
+        Ok(Connection::Postgres(self.calls.acquire().await?))
     }
 
     pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
@@ -90,6 +101,7 @@ impl PostgresBackend {
     }
 
     pub(crate) async fn close(&self) {
+        self.calls.close().await;
         self.pool.close().await;
     }
 }

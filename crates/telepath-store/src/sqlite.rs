@@ -24,6 +24,8 @@ use crate::sql::{Connection, TransactionFuture};
 const MIN_VERSION: [u32; 3] = [3, 51, 3];
 /// Read-only connections.
 const MAX_READERS: u32 = 4;
+/// Read-only connections for the admission of calls.
+const MAX_CALL_READERS: u32 = 2;
 /// How long a statement waits for a lock held by another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for a read connection before the database counts as unavailable.
@@ -33,6 +35,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct SqliteBackend {
     writer: Arc<Writer>,
     readers: SqlitePool,
+    call_readers: SqlitePool,
 }
 
 /// Opens the write connection. Creates the file, with mode 0600, if it does not exist.
@@ -57,11 +60,17 @@ fn options(path: &Path) -> SqliteConnectOptions {
 impl SqliteBackend {
     /// Makes a migrated connection the single writer.
     pub(crate) fn start(path: &Path, connection: Connection) -> Self {
-        let readers = SqlitePoolOptions::new()
-            .max_connections(MAX_READERS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(options(path).read_only(true).pragma("query_only", "ON"));
-        Self { writer: Arc::new(Writer::start(path.to_owned(), connection)), readers }
+        let readers = |max| {
+            SqlitePoolOptions::new()
+                .max_connections(max)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .connect_lazy_with(options(path).read_only(true).pragma("query_only", "ON"))
+        };
+        Self {
+            writer: Arc::new(Writer::start(path.to_owned(), connection)),
+            readers: readers(MAX_READERS),
+            call_readers: readers(MAX_CALL_READERS),
+        }
     }
 
     pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
@@ -77,9 +86,14 @@ impl SqliteBackend {
         Ok(Connection::SqliteReader(self.readers.acquire().await?))
     }
 
+    pub(crate) async fn read_for_calls(&self) -> Result<Connection, StoreError> {
+        Ok(Connection::SqliteReader(self.call_readers.acquire().await?))
+    }
+
     /// Closes the readers first, so that the writer's last checkpoint can empty the write-ahead log.
     pub(crate) async fn close(&self) {
         self.readers.close().await;
+        self.call_readers.close().await;
         self.writer.close().await;
     }
 }

@@ -21,6 +21,7 @@ mod server;
 mod sign_ins;
 mod trail;
 mod transactions;
+mod trunk_numbers;
 mod trunks;
 mod upgrade;
 mod usage;

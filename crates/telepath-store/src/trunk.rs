@@ -3,6 +3,7 @@
 
 mod change;
 mod metrics;
+mod numbers;
 mod row;
 mod target;
 
@@ -14,7 +15,7 @@ use telepath_core::id::{AccountId, TrunkId};
 use telepath_core::network_set::NetworkSet;
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::trunk::{
-    NewTrunk, SipPassword, SipUsername, Trunk, TrunkFilter, TrunkForCall, TrunkMetrics, TrunkPatchDraft,
+    NewTrunk, SipPassword, Trunk, TrunkFilter, TrunkLookup, TrunkMatch, TrunkMetrics, TrunkPatchDraft,
     TrunkStatus,
 };
 use telepath_core::validation::Invalid;
@@ -171,20 +172,17 @@ impl Store {
         Ok(RotatedPassword { trunk, password, rotated_at: origin.at })
     }
 
-    /// Everything that a call to a SIP username needs, whatever the trunk's status.
-    pub(crate) async fn trunk_for_call(
-        &self,
-        sip_username: &SipUsername,
-    ) -> Result<Option<TrunkForCall>, StoreError> {
-        let mut db = self.backend.read().await?;
-        target::find(&mut db, sip_username, &self.context.vault).await
+    /// The trunk that an INVITE is for, with everything that its calls need.
+    pub(crate) async fn trunk_for_call(&self, lookup: &TrunkLookup) -> Result<TrunkMatch, StoreError> {
+        let mut db = self.backend.read_for_calls().await?;
+        target::find(&mut db, lookup, &self.context.vault).await
     }
 
     /// The networks in `allowed_ips` of all trunks.
     pub(crate) async fn allowed_ips_of_trunks(&self) -> Result<NetworkSet, StoreError> {
         const SQL: &str =
             "SELECT DISTINCT allowed_ips FROM trunks WHERE allowed_ips <> '' AND deleted_at IS NULL";
-        let rows = self.backend.read().await?.fetch_all(SQL, binds![]).await?;
+        let rows = self.backend.read_for_calls().await?.fetch_all(SQL, binds![]).await?;
         rows.iter().map(|row| row.parse("allowed_ips")).collect::<Result<NetworkSet, _>>()
     }
 }

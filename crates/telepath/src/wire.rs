@@ -180,7 +180,8 @@ fn recorder() -> Result<PrometheusHandle, Failure> {
 async fn start_gateway(config: &Config, store: &Arc<Store>, egress: Egress) -> Result<Gateway, Failure> {
     let rtp = config.media.rtp_ports;
     let options = GatewayOptions {
-        advertise: config.sip.public_host.as_ref().and_then(|host| host.parse().ok()),
+        advertise: config.sip.public_host.clone(),
+        digest_algorithms: config.sip.digest_algorithms,
         rtp_ports: rtp.first..=rtp.last,
         max_calls: usize::try_from(config.limits.concurrent_calls).unwrap_or(usize::MAX),
         max_call_duration: config.limits.call_length,
@@ -204,6 +205,8 @@ fn gateway_failure(error: &StartError) -> Failure {
         StartError::Socket { .. } => {
             Failure::plain(error.to_string()).remedy("Choose another address with --sip-listen.")
         }
+        StartError::Unresolved { .. } => Failure::new(Exit::Config, error.to_string())
+            .remedy("Correct sip.public_host, or set it to an IP address."),
         StartError::NoRtpPorts => Failure::new(Exit::Config, error.to_string()).remedy("Change --rtp-ports."),
         StartError::Entropy(_) => Failure::plain(error.to_string()),
     }

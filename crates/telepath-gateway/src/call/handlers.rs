@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::ports::AgentNews;
 use telepath_media::bridge::Output;
+use telepath_media::dtmf::Digit;
 use telepath_sip::message::SdpBody;
 
 use super::task::{AgentConnection, CallPhase, CallTask, Disconnection};
@@ -112,10 +113,12 @@ impl CallTask<'_> {
         }
     }
 
-    async fn answer(&mut self, now: Instant) {
+    pub(super) async fn answer(&mut self, now: Instant) {
         self.phase = CallPhase::Connected;
         self.send_command(Command::Accept(self.handle, self.description.clone())).await;
-        self.bridge.handle_answered(now);
+        if !matches!(self.agent, AgentConnection::AwaitingAck(_)) {
+            self.bridge.handle_answered(now);
+        }
         self.journal.record_answer(self.shared.clock.now(), codec::to_core(self.codec));
         if matches!(self.agent, AgentConnection::Open(_)) {
             self.report_agent_connected();
@@ -127,7 +130,17 @@ impl CallTask<'_> {
     pub(super) async fn on_carrier_event(&mut self, event: CarrierEvent, now: Instant) {
         match event {
             CarrierEvent::Confirmed(answer) => self.on_ack(answer, now).await,
-            CarrierEvent::ReInvite(offer) => self.on_reinvite(offer, now).await,
+            CarrierEvent::ReInvite(offer) => self.on_reinvite(offer).await,
+            CarrierEvent::ReInviteAccepted => self.on_reinvite_accepted(now),
+            CarrierEvent::ReInviteWithdrawn => {
+                self.offered_media = None;
+                self.offer_answer.withdraw_offer();
+            }
+            CarrierEvent::Dtmf(key) => {
+                if let Some(digit) = Digit::from_char(key) {
+                    self.bridge.handle_signalled_digit(digit);
+                }
+            }
             CarrierEvent::Ended(end) => {
                 self.dialog_ended = true;
                 let (reason, text) = disconnect_reason::from_dialog(&end);
@@ -139,6 +152,7 @@ impl CallTask<'_> {
     /// If our 200 carried the offer, the ACK must carry the answer (RFC 3261 section 13.2.1). Without a valid answer an
     /// established session continues unchanged; otherwise the call ends.
     async fn on_ack(&mut self, answer: Option<SdpBody>, now: Instant) {
+        self.open_awaited_agent(now);
         if !self.offer_answer.awaits_answer() {
             return;
         }
@@ -151,15 +165,36 @@ impl CallTask<'_> {
         }
     }
 
-    async fn on_reinvite(&mut self, offer: Option<SdpBody>, now: Instant) {
+    /// The ACK carries the tag of our 200, so the caller's address is not forged.
+    fn open_awaited_agent(&mut self, now: Instant) {
+        match std::mem::replace(&mut self.agent, AgentConnection::Closed) {
+            AgentConnection::AwaitingAck(connecting) => {
+                self.agent = AgentConnection::Connecting(connecting);
+                self.bridge.handle_answered(now);
+            }
+            other @ (AgentConnection::Connecting(_) | AgentConnection::Open(_) | AgentConnection::Closed) => {
+                self.agent = other;
+            }
+        }
+    }
+
+    /// Our answer is out, so what it says takes effect. Until then the caller may withdraw its offer.
+    fn on_reinvite_accepted(&mut self, now: Instant) {
+        if let Some(media) = self.offered_media.take() {
+            self.codec = media.codec;
+            self.bridge.handle_negotiated(&media, now);
+        }
+    }
+
+    async fn on_reinvite(&mut self, offer: Option<SdpBody>) {
+        self.offered_media = None;
         let Some(offer) = offer else {
             let (description, _) = self.offer_answer.offer();
             return self.send_command(Command::AcceptReInvite(self.handle, description)).await;
         };
         let command = match self.offer_answer.answer_reinvite(&offer) {
             Ok((description, media)) => {
-                self.codec = media.codec;
-                self.bridge.handle_negotiated(&media, now);
+                self.offered_media = Some(media);
                 Command::AcceptReInvite(self.handle, description)
             }
             Err(status) => Command::RejectReInvite(self.handle, status),
@@ -174,13 +209,14 @@ impl CallTask<'_> {
         }
         let ringing = matches!(self.phase, CallPhase::Ringing { .. });
         // A call that never reached its agent has failed, even if it was answered.
-        let failed = ringing || reason == DisconnectReason::ConnectionFailed;
+        let awaiting = matches!(self.agent, AgentConnection::AwaitingAck(_));
+        let failed = ringing || awaiting || reason == DisconnectReason::ConnectionFailed;
         let status = if failed { CallStatus::Failed } else { CallStatus::Disconnected };
         let at = self.shared.clock.now();
         self.disconnection = Some(Disconnection { status, reason, reason_text, at });
         self.phase = CallPhase::Draining { until: now + DRAIN_TIMEOUT };
         self.bridge.handle_stop(disconnect_reason::stop_reason(reason), now);
-        if matches!(self.agent, AgentConnection::Connecting(_)) {
+        if matches!(self.agent, AgentConnection::AwaitingAck(_) | AgentConnection::Connecting(_)) {
             self.agent = AgentConnection::Closed;
         }
         if !self.dialog_ended {
@@ -188,7 +224,7 @@ impl CallTask<'_> {
             let command = if unreachable {
                 Command::Reject(self.handle, InviteRejectReason::AgentUnreachable)
             } else {
-                Command::HangUp(self.handle)
+                Command::HangUp(self.handle, reason)
             };
             self.send_command(command).await;
         }

@@ -60,6 +60,11 @@ impl OfferAnswer {
         (body, Negotiated::proposed(codec))
     }
 
+    /// Our offer was not sent, so no answer will come.
+    pub(super) fn withdraw_offer(&mut self) {
+        self.pending_offer = None;
+    }
+
     /// Whether our offer has not been answered yet.
     pub(super) fn awaits_answer(&self) -> bool {
         self.pending_offer.is_some()

@@ -14,6 +14,7 @@ use telepath_core::entropy::EntropyError;
 use telepath_media::bridge::{BargeIn, BridgeConfig, BridgeLimits, CallBridge};
 use telepath_media::codec::AudioCodec;
 use telepath_media::dialect::{AgentMessage, CallContext, Dialect};
+use telepath_media::sdp::Negotiated;
 use telepath_sip::CallHandle;
 use telepath_sip::message::SdpBody;
 use tokio::io::ReadBuf;
@@ -50,6 +51,9 @@ enum CallEvent {
 pub(super) type Connecting = Pin<Box<dyn Future<Output = Result<AgentSocket, ConnectError>> + Send>>;
 
 pub(super) enum AgentConnection {
+    /// Connects when the ACK has proved that the caller receives what we send to its source address. Until then, a forged
+    /// INVITE from an address in `allowed_ips` would open agents, which cost money, and attract RTP.
+    AwaitingAck(Connecting),
     Connecting(Connecting),
     Open(Box<AgentLink>),
     Closed,
@@ -87,6 +91,8 @@ pub(super) struct CallTask<'a> {
     pub(super) hang_up_requests: mpsc::Receiver<DisconnectReason>,
     pub(super) bridge: CallBridge,
     pub(super) codec: AudioCodec,
+    /// The media of a re-INVITE or UPDATE whose answer is not out yet.
+    pub(super) offered_media: Option<Negotiated>,
     pub(super) agent: AgentConnection,
     /// Whether `agent.connected` was reported and `agent.disconnected` was not.
     pub(super) agent_reported: bool,
@@ -174,7 +180,12 @@ impl<'a> CallTask<'a> {
             hang_up_requests: setup.hang_up_requests,
             bridge,
             codec: negotiated.codec,
-            agent: AgentConnection::Connecting(Box::pin(connecting)),
+            offered_media: None,
+            agent: if setup.return_path_proved {
+                AgentConnection::Connecting(Box::pin(connecting))
+            } else {
+                AgentConnection::AwaitingAck(Box::pin(connecting))
+            },
             agent_reported: false,
             offer_answer,
             description,
@@ -189,6 +200,9 @@ impl<'a> CallTask<'a> {
     async fn run(mut self) -> CallSummary {
         let mut buffer = vec![0; MAX_RTP];
         self.send_command(Command::Ring(self.handle)).await;
+        if matches!(self.agent, AgentConnection::AwaitingAck(_)) {
+            self.answer(Instant::now()).await;
+        }
         while !self.is_over() {
             let event = poll_fn(|cx| self.poll_event(cx, &mut buffer)).await;
             let now = Instant::now();
@@ -251,7 +265,7 @@ impl<'a> CallTask<'a> {
             AgentConnection::Open(link) => {
                 link.poll_read(cx).map(|frame| frame.map_or_else(CallEvent::AgentLost, CallEvent::AgentFrame))
             }
-            AgentConnection::Closed => Poll::Pending,
+            AgentConnection::AwaitingAck(_) | AgentConnection::Closed => Poll::Pending,
         }
     }
 
@@ -272,7 +286,9 @@ impl<'a> CallTask<'a> {
         };
         let link = match &self.agent {
             AgentConnection::Open(link) => Some(link.poll_timeout()),
-            AgentConnection::Connecting(_) | AgentConnection::Closed => None,
+            AgentConnection::AwaitingAck(_) | AgentConnection::Connecting(_) | AgentConnection::Closed => {
+                None
+            }
         };
         let Some(deadline) = [phase, link, self.bridge.poll_timeout()].into_iter().flatten().min() else {
             return Poll::Pending;

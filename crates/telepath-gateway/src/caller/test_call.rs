@@ -255,7 +255,7 @@ impl TestCall {
                 self.hang_up();
                 None
             }
-            Event::Ended { call: _, end } => {
+            Event::Ended { call: _, end, reason: _ } => {
                 self.ended = Some((test_call_end(end), now));
                 Some(TestCallEvent::Ended)
             }
@@ -272,7 +272,7 @@ impl TestCall {
             }
             Event::Confirmed { .. }
             | Event::ReInviteCancelled { .. }
-            | Event::Info(_)
+            | Event::Dtmf { .. }
             | Event::Rejected { .. } => None,
         }
     }

@@ -13,18 +13,18 @@ use telepath_core::call::{DisconnectReason, Party};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, Id as _};
 use telepath_core::ports::ControlUnavailable;
-use telepath_core::trunk::{AgentTarget, SipUsername, TrunkForCall, TrunkStatus};
+use telepath_core::trunk::{AgentTarget, SipUsername, TrunkForCall, TrunkLookup, TrunkMatch, TrunkStatus};
 use telepath_media::codec::AudioCodec;
 use telepath_media::sdp::{AcceptedOffer, MediaDirection, NegotiationError, SessionDescription};
 use telepath_sip::digest::{
     AuthorizationHeader, Credentials, DigestRejectReason, DigestVerification, EpochSeconds, Ha1Pair,
 };
 use telepath_sip::message::KnownHeader;
-use telepath_sip::{CallHandle, IncomingCall, RetryAfter};
+use telepath_sip::{CallHandle, IncomingCall};
 use tokio::sync::mpsc;
 
-use super::called_number::{CalledUsers, digits_of};
-use super::{CALL_QUEUE, InviteState, SignalledCall, Signalling, SipTrace};
+use super::called_number::{self, CalledUsers};
+use super::{AdmittedCall, CALL_QUEUE, InviteState, SignalledCall, Signalling, SipTrace};
 use crate::agent::AgentEndpoint;
 use crate::call::{self, CallFacts, CallSetup};
 use crate::codec;
@@ -64,27 +64,24 @@ impl Signalling {
             AuthorizationHeader::Absent => None,
             AuthorizationHeader::Credentials(credentials) => Some(credentials),
         };
-        // A carrier that dials by number names the trunk only in its credentials.
-        let name =
-            credentials.as_ref().map_or_else(|| incoming.called(), |given| Some(given.username().to_owned()));
-        let username = name.and_then(|name| SipUsername::try_from(name).ok());
+        let lookup = trunk_lookup(&incoming, credentials.as_deref());
         let arrived = self.shared.clock.now();
         let invite = Box::new(PendingInvite { incoming, credentials, arrived, arrived_at: now });
         let state = InviteState::Pending(invite);
-        self.calls.insert(call, SignalledCall { trace: SipTrace::new(now), state });
-        match username {
-            Some(username) => self.look_up_trunk(call, username),
+        self.calls.insert(call, SignalledCall { trace: SipTrace::new(now), state, peer_reason: None });
+        match lookup {
+            Some(lookup) => self.look_up_trunk(call, lookup),
             // No trunk can have this name.
-            None => self.on_trunk_lookup(call, Ok(None), now),
+            None => self.on_trunk_lookup(call, Ok(TrunkMatch::NotFound), now),
         }
     }
 
     /// Asks the control plane in a separate task, because a slow database must not delay other calls.
-    fn look_up_trunk(&self, call: CallHandle, username: SipUsername) {
+    fn look_up_trunk(&self, call: CallHandle, lookup: TrunkLookup) {
         let shared = self.shared.clone();
         self.shared.tasks.spawn(async move {
-            let lookup = AssertUnwindSafe(shared.control.find_trunk(&username)).catch_unwind();
-            let trunk = match tokio::time::timeout(shared.options.control_timeout, lookup).await {
+            let find = AssertUnwindSafe(shared.control.find_trunk(&lookup)).catch_unwind();
+            let trunk = match tokio::time::timeout(shared.options.control_timeout, find).await {
                 Ok(Ok(trunk)) => trunk,
                 Ok(Err(_panic)) => Err(ControlUnavailable("the trunk look-up panicked".to_owned())),
                 Err(_elapsed) => Err(ControlUnavailable("the trunk look-up timed out".to_owned())),
@@ -97,19 +94,26 @@ impl Signalling {
     pub(super) fn on_trunk_lookup(
         &mut self,
         call: CallHandle,
-        trunk: Result<Option<TrunkForCall>, ControlUnavailable>,
+        trunk: Result<TrunkMatch, ControlUnavailable>,
         now: Instant,
     ) {
         // A CANCEL may have arrived before the control plane responded.
         if !matches!(self.calls.get(&call), Some(SignalledCall { state: InviteState::Pending(_), .. })) {
             return;
         }
-        let Some(SignalledCall { trace, state: InviteState::Pending(invite) }) = self.calls.remove(&call)
+        let Some(SignalledCall { trace, state: InviteState::Pending(invite), .. }) = self.calls.remove(&call)
         else {
             return;
         };
         let trunk = match trunk {
-            Ok(trunk) => trunk.filter(|trunk| is_addressed_to(&invite, trunk)),
+            Ok(TrunkMatch::Found(trunk)) => Some(*trunk).filter(|trunk| is_addressed_to(&invite, trunk)),
+            Ok(TrunkMatch::NotFound) => None,
+            Ok(TrunkMatch::NumberNotListed(_)) => {
+                return self.reject(call, InviteRejectReason::NumberNotListed, now);
+            }
+            Ok(TrunkMatch::AmbiguousNumber(_)) => {
+                return self.reject(call, InviteRejectReason::AmbiguousNumber, now);
+            }
             Err(error) => {
                 tracing::warn!(%error, "could not look up the trunk of a call; rejecting the call with 503");
                 return self.reject(call, InviteRejectReason::ControlUnavailable, now);
@@ -147,6 +151,11 @@ impl Signalling {
                 self.challenge(call, source, true, now);
                 None
             }
+            // A new challenge would end in a loop: the client would send the same URI again.
+            DigestVerification::Rejected(DigestRejectReason::UriMismatch) => {
+                self.reject(call, InviteRejectReason::UriMismatch, now);
+                None
+            }
             DigestVerification::Rejected(reason) => {
                 self.rejections.record(invite_reason(reason).name(), now);
                 let guess = is_password_guess(reason);
@@ -174,6 +183,12 @@ impl Signalling {
         self.calls.remove(&call);
     }
 
+    /// Whether the caller has received a nonce of ours at its source address.
+    fn is_return_path_proved(&self, invite: &PendingInvite) -> bool {
+        let (source, now) = (invite.incoming.source.ip(), self.epoch());
+        invite.credentials.as_ref().is_some_and(|given| self.digest.has_live_nonce(given, source, now))
+    }
+
     pub(super) fn epoch(&self) -> EpochSeconds {
         EpochSeconds(u64::try_from(self.shared.clock.now().unix_seconds()).unwrap_or(0))
     }
@@ -182,7 +197,7 @@ impl Signalling {
         self.rejections.record(reason.name(), now);
         tracing::debug!(%call, reason = reason.name(), "INVITE rejected");
         // Fails only when the caller has cancelled.
-        let _ = self.endpoint.reject(call, reason.status(), reason.retry_after().map(RetryAfter), now);
+        let _ = self.endpoint.reject_with(call, reason.rejection(), now);
         self.calls.remove(&call);
     }
 
@@ -210,7 +225,7 @@ impl Signalling {
         }
         let called = CalledUsers::of(&invite.incoming.request);
         let numbers = &settings.inbound_numbers;
-        if !numbers.is_empty() && !numbers.iter().any(|number| called.contain(number)) {
+        if !numbers.is_empty() && !called.numbers().iter().any(|number| numbers.contains(number)) {
             return Err(InviteRejectReason::NumberNotListed);
         }
         let live = self.calls_per_trunk.get(&trunk.id).copied().unwrap_or(0);
@@ -226,7 +241,7 @@ impl Signalling {
             id,
             account: trunk.account_id,
             trunk: trunk.id,
-            from: Party::from_sip_user(&invite.incoming.caller().unwrap_or_default()),
+            from: Party::from_sip_user(&called_number::caller(invite.incoming.caller().as_ref())),
             to: Party::from_sip_user(&called.party(&trunk.sip_username)),
             carrier: Some(carrier(&invite.incoming)),
             arrived: invite.arrived,
@@ -240,7 +255,8 @@ impl Signalling {
             }
         };
         let lease = self.shared.ports.lease(now).map_err(|_| InviteRejectReason::RtpPortsExhausted)?;
-        let (events, carrier_events) = mpsc::channel(CALL_QUEUE);
+        let (events, carrier_events) = mpsc::channel(CALL_QUEUE + 1);
+        let end = events.clone().try_reserve_owned().ok();
         let (guard, hang_up_requests) = self.shared.live.insert(id, trunk.id);
         let handle = invite.incoming.call;
         let setup = CallSetup {
@@ -249,6 +265,7 @@ impl Signalling {
             offer,
             codecs,
             agent,
+            return_path_proved: self.is_return_path_proved(invite),
             system_prompt: settings.system_prompt.clone(),
             metadata: settings.metadata.clone(),
             max_duration: settings.max_call_seconds.map(|seconds| Duration::from_secs(seconds.into())),
@@ -258,8 +275,8 @@ impl Signalling {
             hang_up_requests,
         };
         *self.calls_per_trunk.entry(trunk.id).or_default() += 1;
-        let state = InviteState::Admitted { events, trunk: trunk.id };
-        self.calls.insert(handle, SignalledCall { trace, state });
+        let state = InviteState::Admitted(AdmittedCall { events, end, trunk: trunk.id });
+        self.calls.insert(handle, SignalledCall { trace, state, peer_reason: None });
         self.shared.tasks.spawn(call::supervise(Arc::clone(&self.shared), setup, guard));
         Ok(())
     }
@@ -276,7 +293,7 @@ fn invite_reason(reason: DigestRejectReason) -> InviteRejectReason {
 }
 
 /// Whether the caller may be guessing passwords. Otherwise it knows the password and gets a fresh nonce: the nonce was
-/// issued under another key, the nonce count was repeated, or the digest covers another Request-URI.
+/// issued under another key, or the nonce count was repeated.
 fn is_password_guess(reason: DigestRejectReason) -> bool {
     match reason {
         DigestRejectReason::UnknownUser | DigestRejectReason::WrongResponse => true,
@@ -286,12 +303,31 @@ fn is_password_guess(reason: DigestRejectReason) -> bool {
     }
 }
 
-/// Whether the Request-URI names this trunk, by its user name or by a telephone number. A number alone does not
-/// identify a trunk, so it needs credentials.
+/// What the INVITE says about its trunk; `None` if its credentials have a name that no trunk can have. A carrier that dials
+/// by number names the trunk in its credentials only, or not at all.
+fn trunk_lookup(incoming: &IncomingCall, credentials: Option<&Credentials>) -> Option<TrunkLookup> {
+    let called = CalledUsers::of(&incoming.request);
+    let credentials = match credentials {
+        Some(credentials) => Some(SipUsername::try_from(credentials.username().to_owned()).ok()?),
+        None => None,
+    };
+    Some(TrunkLookup {
+        source: incoming.source.ip(),
+        credentials,
+        called_user: called.username(),
+        called_numbers: called.numbers(),
+    })
+}
+
+/// Whether the Request-URI names this trunk by its user name, or names no trunk and the trunk is known by the caller's
+/// credentials or source address.
 fn is_addressed_to(invite: &PendingInvite, trunk: &TrunkForCall) -> bool {
-    let Some(user) = invite.incoming.called() else { return invite.credentials.is_some() };
-    let is_number = invite.credentials.is_some() && digits_of(&user).is_some();
-    is_number || user.eq_ignore_ascii_case(trunk.trunk.sip_username.as_str())
+    let called = CalledUsers::of(&invite.incoming.request);
+    let trunk = &trunk.trunk;
+    let known = invite.credentials.is_some() || trunk.allowed_ips.contains(invite.incoming.source.ip());
+    let user = invite.incoming.called();
+    let named = user.is_some_and(|user| user.name().eq_ignore_ascii_case(trunk.sip_username.as_str()));
+    named || (known && called.names_no_trunk())
 }
 
 /// The carrier for the call record: its `User-Agent`, otherwise its address.

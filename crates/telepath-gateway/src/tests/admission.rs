@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telepath_core::call::{CallStatus, DisconnectReason};
+use telepath_core::id::{Id as _, TrunkId};
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{AgentTarget, E164, TrunkStatus};
 use telepath_media::codec::AudioCodec;
@@ -119,6 +120,46 @@ async fn an_allowed_ip_needs_no_digest() {
     assert_eq!(short_call(options.clone()).await.status, StatusCode::UNAUTHORIZED);
     gateway.control.trust("127.0.0.1").await;
     assert_eq!(short_call(options).await.status, StatusCode::OK);
+    gateway.stop().await;
+}
+
+fn number(text: &str) -> E164 {
+    E164::try_from(text.to_owned()).unwrap()
+}
+
+/// A caller without credentials that dials this user.
+fn dial(gateway: &TestGateway, user: &str) -> CallerOptions {
+    CallerOptions { credentials: None, ..gateway.caller_as(user, PASSWORD) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_in_allowed_ips_reaches_its_trunk_by_number_without_digest() {
+    let echo = echo().await;
+    let gateway = TestGateway::start(&echo.url()).await;
+    gateway.control.change_trunk(|found| found.trunk.settings.inbound_numbers = vec![number("+15550100123")]);
+    gateway.control.trust("127.0.0.1").await;
+    for user in ["+15550100123", "15550100123", "+15550100123;npdi;rn=+15550199", "+1-555-0100123;tgrp=a"] {
+        assert_eq!(short_call(dial(&gateway, user)).await.status, StatusCode::OK, "{user}");
+    }
+    for end in gateway.control.wait_for_ends(4).await {
+        assert_eq!(end.to.as_str().trim_start_matches('+'), "15550100123");
+    }
+    assert_eq!(short_call(dial(&gateway, "+15550100199")).await.status, StatusCode::NOT_FOUND);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_two_trunks_take_is_refused_with_404() {
+    let echo = echo().await;
+    let gateway = TestGateway::start(&echo.url()).await;
+    let mut other = super::fixture::trunk(&echo.url());
+    other.trunk.id = TrunkId::from_bytes([8; 16]);
+    other.trunk.allowed_ips = "127.0.0.0/8".parse().unwrap();
+    other.trunk.settings.inbound_numbers = vec![number("+15550100123")];
+    gateway.control.trunks.lock().unwrap().insert("other-01".to_owned(), other);
+    gateway.control.change_trunk(|found| found.trunk.settings.inbound_numbers = vec![number("+15550100123")]);
+    gateway.control.trust("127.0.0.1").await;
+    assert_eq!(short_call(dial(&gateway, "+15550100123")).await.status, StatusCode::NOT_FOUND);
     gateway.stop().await;
 }
 

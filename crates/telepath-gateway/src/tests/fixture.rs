@@ -16,8 +16,8 @@ use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::{AgentNews, CallControl, ControlUnavailable, PortFuture};
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
-    AgentProtocol, AgentTarget, AgentUrl, AiProvider, SipUsername, Trunk, TrunkForCall, TrunkSettings,
-    TrunkStatus,
+    AgentProtocol, AgentTarget, AgentUrl, AiProvider, NumberCandidate, NumberChoice, SipUsername, Trunk,
+    TrunkForCall, TrunkLookup, TrunkMatch, TrunkOwner, TrunkSettings, TrunkStatus,
 };
 use telepath_egress::Egress;
 
@@ -125,14 +125,14 @@ impl TestControl {
 impl CallControl for TestControl {
     fn find_trunk<'a>(
         &'a self,
-        sip_username: &'a SipUsername,
-    ) -> PortFuture<'a, Result<Option<TrunkForCall>, ControlUnavailable>> {
+        lookup: &'a TrunkLookup,
+    ) -> PortFuture<'a, Result<TrunkMatch, ControlUnavailable>> {
         Box::pin(async move {
             *self.lookups.lock().unwrap() += 1;
             if *self.unavailable.lock().unwrap() {
                 return Err(ControlUnavailable("switched off".to_owned()));
             }
-            Ok(self.trunks.lock().unwrap().get(&sip_username.as_str().to_ascii_lowercase()).cloned())
+            Ok(find(&self.trunks.lock().unwrap(), lookup))
         })
     }
 
@@ -177,6 +177,35 @@ impl CallControl for TestControl {
             self.record(ControlReport::Ended(Box::new(end.clone())));
             Ok(())
         })
+    }
+}
+
+/// Decides as the store does.
+fn find(trunks: &HashMap<String, TrunkForCall>, lookup: &TrunkLookup) -> TrunkMatch {
+    let found = |trunk: Option<&TrunkForCall>| {
+        trunk.map_or(TrunkMatch::NotFound, |trunk| TrunkMatch::Found(Box::new(trunk.clone())))
+    };
+    let name = lookup.credentials.as_ref().or(lookup.called_user.as_ref());
+    let named = name.and_then(|name| trunks.get(&name.as_str().to_ascii_lowercase()));
+    let Some(number) = lookup.called_numbers.first() else { return found(named) };
+    if named.is_some() || lookup.credentials.is_some() {
+        return found(named);
+    }
+    let candidates: Vec<NumberCandidate> = trunks
+        .values()
+        .map(|TrunkForCall { trunk, .. }| NumberCandidate {
+            owner: TrunkOwner { account: trunk.account_id, trunk: trunk.id },
+            status: trunk.status,
+            trusts_source: trunk.allowed_ips.contains(lookup.source),
+            lists_number: trunk.settings.inbound_numbers.contains(number),
+            takes_any_number: trunk.settings.inbound_numbers.is_empty(),
+        })
+        .collect();
+    match NumberChoice::of(&candidates) {
+        NumberChoice::One(owner) => found(trunks.values().find(|found| found.trunk.id == owner.trunk)),
+        NumberChoice::NeedsCredentials => TrunkMatch::NotFound,
+        NumberChoice::NotListed(owners) => TrunkMatch::NumberNotListed(owners),
+        NumberChoice::Ambiguous(owners) => TrunkMatch::AmbiguousNumber(owners),
     }
 }
 
@@ -310,6 +339,11 @@ impl ScriptedAgent {
             }
         });
         Self { url, connections }
+    }
+
+    /// A connection that is already open.
+    pub(super) fn try_connection(&mut self) -> Option<WebSocketStream<TcpStream>> {
+        self.connections.try_recv().ok()
     }
 
     pub(super) async fn connection(&mut self) -> WebSocketStream<TcpStream> {

@@ -9,24 +9,28 @@ use super::agent::wait_for_event;
 use super::fixture::{ScriptedAgent, TestGateway, USER, echo, loopback, within};
 
 /// A caller at an address in `allowed_ips`, so that it needs no digest.
-struct ScriptedCaller {
-    socket: UdpSocket,
+pub(super) struct ScriptedCaller {
+    pub(super) socket: UdpSocket,
     call_id: &'static str,
     to: String,
-    gateway: TestGateway,
+    pub(super) gateway: TestGateway,
 }
 
 impl ScriptedCaller {
-    async fn new(agent_url: &str, call_id: &'static str) -> Self {
+    pub(super) async fn new(agent_url: &str, call_id: &'static str) -> Self {
         let gateway = TestGateway::start(agent_url).await;
         gateway.control.trust("127.0.0.1").await;
         let socket = UdpSocket::bind(loopback(0)).await.unwrap();
         Self { socket, call_id, to: format!("<sip:{USER}@127.0.0.1>"), gateway }
     }
 
-    async fn send(&self, method: &str, cseq: u32, body: &str) {
+    pub(super) async fn send(&self, method: &str, cseq: u32, body: &str) {
+        self.send_typed(method, cseq, "application/sdp", body).await;
+    }
+
+    pub(super) async fn send_typed(&self, method: &str, cseq: u32, content_type: &str, body: &str) {
         let own = self.socket.local_addr().unwrap();
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let kind = if body.is_empty() { String::new() } else { format!("Content-Type: {content_type}\r\n") };
         let text = format!(
             "{method} sip:{USER}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{}{method}{cseq};rport\r\n\
              From: <sip:caller@{own}>;tag=caller\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {}\r\nMax-Forwards: 70\r\n\
@@ -42,7 +46,7 @@ impl ScriptedCaller {
     }
 
     /// Waits for the final response to this request and stores its To header for the dialog.
-    async fn answer(&mut self, cseq: u32, method: &str) -> String {
+    pub(super) async fn answer(&mut self, cseq: u32, method: &str) -> String {
         let wanted = format!("CSeq: {cseq} {method}\r\n");
         let mut buffer = vec![0; 65_536];
         loop {
@@ -68,7 +72,7 @@ impl ScriptedCaller {
         }
     }
 
-    fn sdp(&self, formats: &str, direction: &str) -> String {
+    pub(super) fn sdp(&self, formats: &str, direction: &str) -> String {
         let port = self.socket.local_addr().unwrap().port() + 1;
         format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
@@ -76,7 +80,7 @@ impl ScriptedCaller {
         )
     }
 
-    async fn bye(mut self, cseq: u32) {
+    pub(super) async fn bye(mut self, cseq: u32) {
         self.send("BYE", cseq, "").await;
         assert!(self.answer(cseq, "BYE").await.starts_with("SIP/2.0 200"));
         let ends = self.gateway.control.wait_for_ends(1).await;
@@ -91,9 +95,10 @@ async fn hold_and_resume_by_reinvite_are_answered_and_sent_to_the_agent() {
     let mut agent = ScriptedAgent::start().await;
     let mut caller = ScriptedCaller::new(&agent.url, "hold").await;
     caller.send("INVITE", 1, &caller.sdp("0", "sendrecv")).await;
-    let (answer, mut socket) = tokio::join!(caller.answer(1, "INVITE"), agent.connection());
+    let answer = caller.answer(1, "INVITE").await;
     assert!(answer.starts_with("SIP/2.0 200") && answer.contains("a=sendrecv"), "{answer}");
     caller.send("ACK", 1, "").await;
+    let mut socket = agent.connection().await;
     caller.send("INVITE", 2, &caller.sdp("0", "sendonly")).await;
     let held = caller.answer(2, "INVITE").await;
     assert!(held.starts_with("SIP/2.0 200") && held.contains("a=recvonly"), "{held}");

@@ -8,7 +8,7 @@ use super::output::{HangUpCause, Output, WriteDirection, WriteToken};
 use crate::call_report::BridgeCounters;
 use crate::codec::AudioCodec;
 use crate::dialect::{AgentFault, Dialect, StopReason, ToAgent};
-use crate::dtmf::DtmfReceiver;
+use crate::dtmf::{Digit, DtmfReceiver};
 use crate::histogram::Histogram;
 use crate::media_clock::FRAME_SAMPLES;
 use crate::playout::PlayOutEvent;
@@ -37,6 +37,8 @@ pub(super) struct BridgeState {
     voice: VoiceDetector,
     turns: TurnRecorder,
     dtmf: DtmfReceiver,
+    /// Whether an RFC 4733 event has arrived.
+    events_received: bool,
     answered: Option<Instant>,
     first_rtp: Option<Instant>,
     /// When the caller's media was last alive: at a packet, the answer, or the start or end of a hold.
@@ -67,6 +69,7 @@ impl BridgeState {
             voice: VoiceDetector::default(),
             turns: TurnRecorder::new(now),
             dtmf: DtmfReceiver::default(),
+            events_received: false,
             answered: None,
             first_rtp: None,
             alive_at: now,
@@ -138,6 +141,7 @@ impl BridgeState {
             }
             Delivery::Silence { samples, cause: _ } => self.handle_silence(samples, now),
             Delivery::Event { payload, timestamp } => {
+                self.events_received = true;
                 for digit in self.dtmf.handle(payload, timestamp, now).into_iter().flatten() {
                     self.send_event(&ToAgent::Dtmf(digit));
                 }
@@ -149,6 +153,13 @@ impl BridgeState {
     /// Reports a digit whose end has not arrived, before a new source or a hold.
     fn flush_dtmf(&mut self) {
         if let Some(digit) = self.dtmf.flush() {
+            self.send_event(&ToAgent::Dtmf(digit));
+        }
+    }
+
+    /// Reports a digit that arrived by signalling.
+    pub(super) fn handle_signalled_digit(&mut self, digit: Digit) {
+        if !self.held && self.ended_at.is_none() && !self.events_received {
             self.send_event(&ToAgent::Dtmf(digit));
         }
     }

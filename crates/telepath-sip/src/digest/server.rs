@@ -12,7 +12,7 @@ use super::{
     Algorithm, Challenge, DigestParams, EpochSeconds, Ha1Pair, NonceSecret, Qop, Realm, digest_response,
     quoted,
 };
-use crate::message::{DEFAULT_SIP_PORT, KnownHeader, Request, SipUri, Uri};
+use crate::message::{KnownHeader, Request, TelephoneSubscriber, Uri};
 
 /// The configuration of a [`DigestServer`].
 #[derive(Clone, Debug)]
@@ -23,6 +23,31 @@ pub struct DigestConfig {
     pub nonce_lifetime_seconds: u64,
     /// The number of nonces whose used counts are remembered.
     pub max_nonces: usize,
+    /// The algorithms of challenges.
+    pub algorithms: DigestAlgorithms,
+}
+
+/// The algorithms that a server offers, one challenge each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DigestAlgorithms {
+    /// MD5, then SHA-256. RFC 8760 section 2.3 asks for the opposite order, but older peers read only the first challenge and
+    /// give up if they do not support its algorithm.
+    #[default]
+    Both,
+    /// MD5 alone, for peers that give up when a challenge names an algorithm that they do not support.
+    Md5,
+    /// SHA-256 alone.
+    Sha256,
+}
+
+impl DigestAlgorithms {
+    fn offered(self) -> &'static [Algorithm] {
+        match self {
+            Self::Both => &[Algorithm::Md5, Algorithm::Sha256],
+            Self::Md5 => &[Algorithm::Md5],
+            Self::Sha256 => &[Algorithm::Sha256],
+        }
+    }
 }
 
 /// Creates challenges and verifies credentials.
@@ -32,7 +57,6 @@ pub struct DigestServer {
     salt_seed: [u8; 32],
     issued: u64,
     counts: NonceTable,
-    offer: [Algorithm; 2],
 }
 
 /// The Authorization header of a request, for the realm of a [`DigestServer`].
@@ -97,7 +121,7 @@ pub enum DigestRejectReason {
     ForeignNonce,
     /// The nonce count was used before.
     Replayed,
-    /// The `uri` parameter does not match the Request-URI.
+    /// The `uri` parameter names another user than the Request-URI. A new challenge would not help.
     UriMismatch,
 }
 
@@ -105,29 +129,18 @@ impl DigestServer {
     /// Creates a server; `salt_seed` is 32 random bytes, different on every node.
     pub fn new(config: DigestConfig, secret: NonceSecret, salt_seed: [u8; 32]) -> Self {
         let counts = NonceTable::new(config.max_nonces);
-        let offer = [Algorithm::Md5, Algorithm::Sha256];
-        Self { config, secret, salt_seed, issued: 0, counts, offer }
+        Self { config, secret, salt_seed, issued: 0, counts }
     }
 
-    /// Offers SHA-256 before MD5, as RFC 8760 section 2.3 requires.
-    ///
-    /// This is not the default, because older peers read only the first challenge and give up if they do not support its
-    /// algorithm.
-    #[must_use]
-    pub fn strongest_first(mut self) -> Self {
-        self.offer = [Algorithm::Sha256, Algorithm::Md5];
-        self
-    }
-
-    /// Creates the challenges of a 401 to `source`: MD5 and SHA-256 with the same nonce.
+    /// Creates the challenges of a 401 to `source`, one for each algorithm, with the same nonce.
     pub fn challenge(&mut self, stale: bool, source: IpAddr, now: EpochSeconds) -> Vec<Challenge> {
         self.issued += 1;
         let salt = hmac_sha256(&self.salt_seed, &[&self.issued.to_be_bytes()]);
         let salt = salt.iter().take(8).fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
         let nonce = ValidNonce::new(now, salt).to_text(source, &self.secret);
         let realm = quoted("realm", self.config.realm.as_str());
-        self.offer
-            .into_iter()
+        let offered = self.config.algorithms.offered().iter();
+        offered
             .map(|algorithm| {
                 let stale = if stale { ", stale=true" } else { "" };
                 let (nonce, name) = (quoted("nonce", &nonce), algorithm.name());
@@ -146,7 +159,9 @@ impl DigestServer {
             if params.get("realm") != Some(self.config.realm.as_str()) {
                 continue;
             }
-            let Some(algorithm) = Algorithm::parse(params.get("algorithm")) else { continue };
+            let offered = self.config.algorithms.offered();
+            let algorithm = Algorithm::parse(params.get("algorithm")).filter(|found| offered.contains(found));
+            let Some(algorithm) = algorithm else { continue };
             return Credentials::parse(&params, algorithm).map_or(AuthorizationHeader::Malformed, |found| {
                 AuthorizationHeader::Credentials(Box::new(found))
             });
@@ -245,20 +260,22 @@ impl Credentials {
     }
 }
 
-/// Whether the URIs are equal. A URI with the same host and port but no user also matches, because some widespread clients
-/// send only the address of the server.
-fn uri_matches(presented: &str, requested: &Uri) -> bool {
+/// Whether the URIs name the same user. Session border controllers rewrite host, port and parameters of the Request-URI behind
+/// the client, and the spelling of numbers; some clients send only the address of the server. The nonce count, not the URI,
+/// prevents replays.
+pub(super) fn uri_matches(presented: &str, requested: &Uri) -> bool {
     let Some(presented) = Uri::parse(presented) else { return false };
     if presented == *requested {
         return true;
     }
-    match (presented.as_sip(), requested.as_sip()) {
-        (Some(presented), Some(requested)) => {
-            let port = |uri: &SipUri| uri.host_port().port.unwrap_or(DEFAULT_SIP_PORT);
-            presented.user().is_none()
-                && presented.host_port().host == requested.host_port().host
-                && port(presented) == port(requested)
+    match [&presented, requested].map(TelephoneSubscriber::of) {
+        [Some(presented), Some(requested)] => {
+            let digits = |user: &TelephoneSubscriber| {
+                user.number().map(|number| number.trim_start_matches('+').to_owned())
+            };
+            let same_number = digits(&presented).is_some_and(|number| digits(&requested) == Some(number));
+            same_number || presented.name() == requested.name()
         }
-        (Some(_) | None, _) => false,
+        [None, _] | [_, None] => true,
     }
 }

@@ -9,7 +9,7 @@ use super::dialog::Dialog;
 use super::event::{DialogEnd, OutgoingCall, ReInviteMethod};
 use super::server_transaction::ServerId;
 use super::timer::TimerId;
-use crate::message::Uri;
+use crate::message::{Reason, Uri};
 
 pub(super) struct Call {
     pub(super) dialog: Dialog,
@@ -18,6 +18,10 @@ pub(super) struct Call {
     pub(super) reinvite: Option<PendingReInvite>,
     /// A callee must not send BYE before the ACK arrives (RFC 3261 section 15).
     pub(super) hang_up_after_ack: bool,
+    /// The Reason of our BYE.
+    pub(super) bye_reason: Option<Reason>,
+    /// The Reason of the peer's BYE or CANCEL.
+    pub(super) peer_reason: Option<String>,
 }
 
 pub(super) enum CallState {
@@ -87,6 +91,14 @@ pub(super) struct PendingReInvite {
 
 impl Call {
     pub(super) fn new(dialog: Dialog, state: CallState) -> Self {
-        Self { dialog, state, unacked: None, reinvite: None, hang_up_after_ack: false }
+        Self {
+            dialog,
+            state,
+            unacked: None,
+            reinvite: None,
+            hang_up_after_ack: false,
+            bye_reason: None,
+            peer_reason: None,
+        }
     }
 }

@@ -61,8 +61,14 @@ pub struct EndpointLimits {
     /// Concurrent server transactions of INVITEs outside dialogs, including completed ones that absorb
     /// retransmissions. Requests within a dialog are not counted here, so a flood of INVITEs cannot refuse them.
     pub max_server_transactions: usize,
+    /// The bytes that the server transactions of INVITEs outside dialogs may keep.
+    pub max_server_transaction_bytes: usize,
+    /// The bytes of headers of an INVITE outside a dialog; a longer one gets 513.
+    pub max_invite_header_bytes: usize,
     /// Concurrent server transactions of requests within the dialog of one call. A BYE is accepted beyond it.
     pub max_transactions_per_call: usize,
+    /// The bytes that the server transactions within the dialog of one call may keep. A BYE is accepted beyond it.
+    pub max_transaction_bytes_per_call: usize,
     /// Concurrent client transactions.
     pub max_client_transactions: usize,
     /// The capacity of each queue that is polled. If the queue of datagrams or of events is full, incoming datagrams
@@ -77,7 +83,10 @@ impl Default for EndpointLimits {
         Self {
             max_calls: 10_000,
             max_server_transactions: 100_000,
+            max_server_transaction_bytes: 64 * 1024 * 1024,
+            max_invite_header_bytes: 8 * 1024,
             max_transactions_per_call: 64,
+            max_transaction_bytes_per_call: 256 * 1024,
             max_client_transactions: 50_000,
             max_queue: 4_096,
             retry_after: Duration::from_secs(5),

@@ -1,7 +1,7 @@
 //! The state of a dialog (RFC 3261 section 12): tags, sequence numbers, route set and remote target. From and To are
 //! stored exactly as first received, so they stay the same during the call.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::tokens::Tokens;
@@ -26,6 +26,26 @@ impl DialogKey {
             local_tag: Tag::new(request.to().tag()?),
             remote_tag: Tag::new(request.from().tag().unwrap_or_default()),
         })
+    }
+}
+
+/// Whether an address is private to a network that the peer, as we see it, is not in: a Contact behind NAT whose INVITE came
+/// through a proxy, or a Record-Route of an inner network.
+fn is_hidden_from(hop: IpAddr, peer: IpAddr) -> bool {
+    let (hop, peer) = (hop.to_canonical(), peer.to_canonical());
+    hop != peer
+        && (hop.is_unspecified() || (is_local(hop) && !is_local(peer)) || hop.is_ipv4() != peer.is_ipv4())
+}
+
+/// Addresses without a meaning on the Internet: private, shared, link-local and loopback.
+fn is_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
 
@@ -139,12 +159,13 @@ impl Dialog {
         &self.local
     }
 
-    /// The first route or the remote target, if that is an IP address and the peer is not behind NAT; otherwise the
-    /// source of the peer's last message.
+    /// The first route or the remote target, if that is an IP address that can be reached and the peer is not behind NAT;
+    /// otherwise the source of the peer's last message.
     fn next_hop(&self) -> SocketAddr {
         let first = self.routes.first().map_or(&self.target, NameAddr::uri);
         let literal = first.as_sip().and_then(|uri| uri.host_port().socket_addr());
-        literal.filter(|_| !self.behind_nat).unwrap_or(self.peer)
+        let reachable = |hop: &SocketAddr| !self.behind_nat && !is_hidden_from(hop.ip(), self.peer.ip());
+        literal.filter(reachable).unwrap_or(self.peer)
     }
 
     /// Builds our next request; an ACK has the `CSeq` number of its INVITE (sections 12.2.1.1 and 13.2.2.4).

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dtmf_info::DtmfSignal;
 use super::reject_reason::RejectReason;
 use crate::digest::ClientCredentials;
-use crate::message::{Request, SdpBody, SipUri, StatusCode};
+use crate::message::{Request, SdpBody, SipUri, StatusCode, TelephoneSubscriber};
 
 /// Identifies a call of an endpoint, from its first INVITE until [`Event::Ended`]. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,8 +47,13 @@ pub enum Event {
         /// The call.
         call: CallHandle,
     },
-    /// An INFO with a DTMF body arrived and has been answered with 200.
-    Info(Info),
+    /// An INFO with a DTMF signal arrived and has been answered with 200.
+    Dtmf {
+        /// The call.
+        call: CallHandle,
+        /// The signal.
+        signal: DtmfSignal,
+    },
     /// A provisional response above 100 to our INVITE arrived.
     Ringing {
         /// The call.
@@ -70,6 +76,8 @@ pub enum Event {
         call: CallHandle,
         /// How it ended.
         end: DialogEnd,
+        /// The Reason headers (RFC 3326) of the peer's BYE or CANCEL, at most 256 characters.
+        reason: Option<String>,
     },
     /// A message was rejected or dropped.
     Rejected {
@@ -97,25 +105,14 @@ pub struct IncomingCall {
 
 impl IncomingCall {
     /// The user part of From.
-    pub fn caller(&self) -> Option<String> {
-        self.request.from().uri().user()
+    pub fn caller(&self) -> Option<TelephoneSubscriber> {
+        TelephoneSubscriber::of(self.request.from().uri())
     }
 
     /// The user part of the Request-URI.
-    pub fn called(&self) -> Option<String> {
-        self.request.uri().user()
+    pub fn called(&self) -> Option<TelephoneSubscriber> {
+        TelephoneSubscriber::of(self.request.uri())
     }
-}
-
-/// An INFO request (RFC 6086).
-#[derive(Debug)]
-pub struct Info {
-    /// The call.
-    pub call: CallHandle,
-    /// The media type in lower case, for example `application/dtmf-relay`.
-    pub content_type: String,
-    /// The body.
-    pub body: Vec<u8>,
 }
 
 /// The method of a request that modifies a session.
@@ -154,6 +151,17 @@ pub enum DialogEnd {
     },
     /// No response to our INVITE arrived before timer B fired.
     InviteTimeout,
+}
+
+/// The final response that rejects a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InviteRejection {
+    /// The status; below 300 it is sent as 500.
+    pub status: StatusCode,
+    /// The value of Retry-After.
+    pub retry_after: Option<RetryAfter>,
+    /// The text of a Warning header with code 399 (RFC 3261 section 20.43).
+    pub warning: Option<&'static str>,
 }
 
 /// The value of Retry-After, sent in whole seconds.

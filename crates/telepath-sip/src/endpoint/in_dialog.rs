@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::Endpoint;
 use super::call::{CallState, PendingReInvite};
-use super::event::{CallHandle, DialogEnd, Event, Info, ReInviteMethod, RetryAfter, WrongCallState};
+use super::dtmf_info::{self, DTMF_TYPES};
+use super::event::{CallHandle, DialogEnd, Event, ReInviteMethod, RetryAfter, WrongCallState};
 use super::method_class::ServedMethod;
 use super::reject_reason::RejectReason;
 use super::response::{Rejection, rejection_status, retry_after};
 use super::server_transaction::ServerId;
-use crate::message::{Headers, KnownHeader, Request, SdpBody, StatusCode};
+use crate::message::{Headers, KnownHeader, Request, SdpBody, StatusCode, received_reason};
 
-/// The INFO bodies that are reported to the application.
-const DTMF_TYPES: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
 const INFO_ACCEPT: &str = "application/dtmf-relay, application/dtmf";
 /// The Retry-After of a re-INVITE that collides with another one: 0 to 10 s are allowed (section 14.2).
 const GLARE_RETRY_AFTER: RetryAfter = RetryAfter(Duration::from_secs(2));
@@ -29,7 +28,7 @@ impl Endpoint {
         now: Instant,
     ) {
         self.trace.belongs_to(handle);
-        let full = self.servers.of_call(handle) >= self.config.limits.max_transactions_per_call;
+        let full = self.servers.is_call_full(handle, &self.config.limits);
         if full && method != ServedMethod::Bye {
             let rejection = self.over_limit(RejectReason::CallTransactionsFull);
             return self.reject_request(request, source, rejection, now);
@@ -47,13 +46,13 @@ impl Endpoint {
         if full {
             // A BYE needs no transaction: its retransmission finds no dialog and gets 481, which ends the call too.
             self.respond_stateless(request, source, StatusCode::OK, None, Headers::default(), now);
-            return self.receive_bye(handle, now);
+            return self.receive_bye(handle, request, now);
         }
         let Some(id) = self.servers.add(request, source, None, Some(handle)) else { return };
         match method {
             ServedMethod::Bye => {
                 self.respond(id, StatusCode::OK, Headers::default(), None, now);
-                self.receive_bye(handle, now);
+                self.receive_bye(handle, request, now);
             }
             ServedMethod::Invite => {
                 self.receive_reinvite(handle, id, ReInviteMethod::Invite, source, request, now);
@@ -70,9 +69,10 @@ impl Endpoint {
     }
 
     /// If both sides hang up at the same time, the call ends with the response to our own BYE.
-    fn receive_bye(&mut self, handle: CallHandle, now: Instant) {
-        let ending = self.calls.get(&handle).is_some_and(|call| matches!(call.state, CallState::Ending(_)));
-        if !ending {
+    fn receive_bye(&mut self, handle: CallHandle, bye: &Request, now: Instant) {
+        let Some(call) = self.calls.get_mut(&handle) else { return };
+        call.peer_reason = received_reason(bye.headers());
+        if !matches!(call.state, CallState::Ending(_)) {
             self.end_call(handle, DialogEnd::ByeReceived, now);
         }
     }
@@ -82,8 +82,12 @@ impl Endpoint {
         if request.body().is_empty() {
             self.respond(id, StatusCode::OK, Headers::default(), None, now);
         } else if DTMF_TYPES.contains(&content_type.as_str()) {
-            self.respond(id, StatusCode::OK, Headers::default(), None, now);
-            self.report(Event::Info(Info { call: handle, content_type, body: request.body().to_vec() }));
+            let signal = dtmf_info::parse(&content_type, request.body());
+            let status = if signal.is_some() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+            self.respond(id, status, Headers::default(), None, now);
+            if let Some(signal) = signal {
+                self.report(Event::Dtmf { call: handle, signal });
+            }
         } else {
             let mut headers = Headers::default();
             headers.push(KnownHeader::Accept, INFO_ACCEPT.to_owned());

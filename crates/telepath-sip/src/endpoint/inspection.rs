@@ -4,7 +4,7 @@
 use super::Endpoint;
 use super::method_class::{MethodClass, ServedMethod};
 use super::reject_reason::RejectReason;
-use super::response::{ACCEPT, ALLOW, Rejection};
+use super::response::{ACCEPT, ACCEPT_BODIES, ALLOW, Rejection};
 use crate::message::{KnownHeader, MAX_VIAS, Request, StatusCode, Uri};
 
 impl Endpoint {
@@ -61,18 +61,15 @@ fn inspect_uri(uri: &Uri) -> Result<(), Rejection> {
     }
 }
 
-/// INVITE and UPDATE may carry only plain SDP and must accept it (sections 8.2.3 and 20.1).
+/// INVITE and UPDATE may require nothing but SDP to be understood and must accept it (sections 8.2.3 and 20.1).
 fn inspect_content(request: &Request, method: ServedMethod) -> Result<(), Rejection> {
     match method {
         ServedMethod::Invite | ServedMethod::Update => {}
         ServedMethod::Bye | ServedMethod::Options | ServedMethod::Info => return Ok(()),
     }
-    let encoded = request.headers().first(KnownHeader::ContentEncoding);
-    let encoded = encoded.is_some_and(|value| !value.eq_ignore_ascii_case("identity"));
-    let is_sdp = request.content_type().is_some_and(|content_type| content_type == ACCEPT);
-    if !request.body().is_empty() && (encoded || !is_sdp) {
+    if request.body_content().is_err() {
         return Err(Rejection::new(RejectReason::UnsupportedContent, StatusCode::UNSUPPORTED_MEDIA_TYPE)
-            .with_header(KnownHeader::Accept, ACCEPT));
+            .with_header(KnownHeader::Accept, ACCEPT_BODIES));
     }
     let accepts_sdp = |range: &String| matches!(range.as_str(), ACCEPT | "application/*" | "*/*");
     if request.accepts().is_some_and(|ranges| !ranges.iter().any(accepts_sdp)) {

@@ -28,6 +28,7 @@ pub enum RejectReason {
     CallTableFull,
     TransactionTableFull,
     CallTransactionsFull,
+    HeadersTooLarge,
     StrayResponse,
 }
 
@@ -60,6 +61,7 @@ impl RejectReason {
             Self::ReInvitePending => "reinvite_pending",
             Self::CallTableFull => "call_table_full",
             Self::CallTransactionsFull => "call_transactions_full",
+            Self::HeadersTooLarge => "headers_too_large",
             Self::TransactionTableFull => "transaction_table_full",
             Self::StrayResponse => "stray_response",
         }

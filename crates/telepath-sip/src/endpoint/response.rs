@@ -10,13 +10,15 @@ use super::event::RetryAfter;
 use super::reject_reason::RejectReason;
 use super::server_transaction::ServerId;
 use crate::message::{
-    Headers, KnownHeader, Request, ResponseTemplate, ResponseWriter, SdpBody, StatusCode, Tag,
+    Headers, KnownHeader, Request, ResponseTemplate, ResponseWriter, SdpBody, StatusCode, Tag, quote,
 };
 
 /// The value of Allow: the methods of the classes `Ack`, `Cancel` and `Served` in [`super::method_class`].
 pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
 /// The only accepted body type.
 pub(super) const ACCEPT: &str = "application/sdp";
+/// The value of Accept: session descriptions, also within a multipart body (RFC 5621 section 3).
+pub(super) const ACCEPT_BODIES: &str = "application/sdp, multipart/mixed";
 
 /// The response to a rejected request, and why it was rejected.
 pub(super) struct Rejection {
@@ -73,8 +75,13 @@ impl Endpoint {
     /// The headers of a 200 to OPTIONS (section 11.2).
     pub(super) fn capability_headers(&self) -> Headers {
         let mut headers = self.dialog_headers();
-        headers.push(KnownHeader::Accept, ACCEPT.to_owned());
+        headers.push(KnownHeader::Accept, ACCEPT_BODIES.to_owned());
         headers
+    }
+
+    /// A Warning with the code for miscellaneous warnings (section 20.43).
+    pub(super) fn warning(&self, text: &str) -> String {
+        format!("399 {} {}", self.config.advertised, quote(text))
     }
 
     fn add_server(&self, mut headers: Headers) -> Headers {
@@ -154,7 +161,8 @@ impl Endpoint {
         rejection: Rejection,
         now: Instant,
     ) {
-        let Rejection { reason, status, phrase, headers } = rejection;
+        let Rejection { reason, status, phrase, mut headers } = rejection;
+        headers.push(KnownHeader::Warning, self.warning(reason.name()));
         self.respond_stateless(request, source, status, phrase, headers, now);
         self.report_rejection(reason, source, Some(status));
     }

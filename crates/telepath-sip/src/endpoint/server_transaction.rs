@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::event::CallHandle;
 use super::timer::TimerId;
-use super::{Deadline, Endpoint};
+use super::{Deadline, Endpoint, EndpointLimits};
 use crate::message::{HostPort, Method, Request, ResponseTemplate, StatusCode, Tag};
+
+/// The memory of a transaction besides its texts, roughly.
+const TRANSACTION_BYTES: usize = 1_024;
 
 /// Identifies a server transaction. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +101,8 @@ pub(super) struct ServerTransaction {
     interval: Duration,
     retransmit: Option<TimerId>,
     end: Option<TimerId>,
+    /// An estimate of the memory that the transaction keeps.
+    bytes: usize,
 }
 
 /// All server transactions, with their indexes.
@@ -106,8 +111,10 @@ pub(super) struct ServerTable {
     by_id: HashMap<ServerId, ServerTransaction>,
     by_key: HashMap<ServerKey, ServerId>,
     merged: HashMap<MergeKey, ServerId>,
-    /// Transactions within the dialog of each call.
-    in_dialog: HashMap<CallHandle, usize>,
+    /// The bytes that transactions of requests outside dialogs keep.
+    initial_bytes: usize,
+    /// The number of transactions within the dialog of each call, and the bytes that they keep.
+    in_dialog: HashMap<CallHandle, (usize, usize)>,
     last_id: u64,
 }
 
@@ -121,9 +128,26 @@ impl ServerTable {
         self.merged.len()
     }
 
-    /// Transactions of requests within the dialog of a call.
-    pub(super) fn of_call(&self, call: CallHandle) -> usize {
-        self.in_dialog.get(&call).copied().unwrap_or(0)
+    /// The bytes that transactions of requests outside dialogs keep.
+    pub(super) fn initial_bytes(&self) -> usize {
+        self.initial_bytes
+    }
+
+    /// Whether a call has as many transactions within its dialog as it may have.
+    pub(super) fn is_call_full(&self, call: CallHandle, limits: &EndpointLimits) -> bool {
+        let (count, bytes) = self.in_dialog.get(&call).copied().unwrap_or_default();
+        count >= limits.max_transactions_per_call || bytes >= limits.max_transaction_bytes_per_call
+    }
+
+    /// Adds the bytes of a response to those of its transaction.
+    fn charge(&mut self, id: ServerId, added: usize) {
+        let Some(tx) = self.by_id.get_mut(&id) else { return };
+        tx.bytes += added;
+        match (&tx.merge, tx.call) {
+            (Some(_), _) => self.initial_bytes += added,
+            (None, Some(call)) => self.in_dialog.entry(call).or_default().1 += added,
+            (None, None) => {}
+        }
     }
 
     pub(super) fn get(&self, id: ServerId) -> Option<&ServerTransaction> {
@@ -164,7 +188,7 @@ impl ServerTable {
         let merge = MergeKey::of(request).filter(|_| request.to().tag().is_none());
         match (&merge, call) {
             (Some(merge), _) => drop(self.merged.insert(merge.clone(), id)),
-            (None, Some(call)) => *self.in_dialog.entry(call).or_default() += 1,
+            (None, Some(call)) => self.in_dialog.entry(call).or_default().0 += 1,
             (None, None) => {}
         }
         self.by_key.insert(key.clone(), id);
@@ -180,8 +204,11 @@ impl ServerTable {
             interval: Duration::ZERO,
             retransmit: None,
             end: None,
+            bytes: 0,
         };
         self.by_id.insert(id, transaction);
+        // The headers are kept as text and parsed, and the keys repeat parts of them.
+        self.charge(id, TRANSACTION_BYTES + 2 * request.headers().wire_bytes());
         Some(id)
     }
 
@@ -189,10 +216,14 @@ impl ServerTable {
         let transaction = self.by_id.remove(&id)?;
         self.by_key.remove(&transaction.key);
         match (&transaction.merge, transaction.call) {
-            (Some(merge), _) => drop(self.merged.remove(merge)),
+            (Some(merge), _) => {
+                self.merged.remove(merge);
+                self.initial_bytes = self.initial_bytes.saturating_sub(transaction.bytes);
+            }
             (None, Some(call)) => {
-                if let Some(count) = self.in_dialog.get_mut(&call) {
+                if let Some((count, bytes)) = self.in_dialog.get_mut(&call) {
                     *count -= 1;
+                    *bytes = bytes.saturating_sub(transaction.bytes);
                     if *count == 0 {
                         self.in_dialog.remove(&call);
                     }
@@ -234,6 +265,7 @@ impl Endpoint {
             // Timer H, J or L.
             tx.end = Some(self.timers.set(now + timing.timer_b(), Deadline::ServerEnd(id)));
         }
+        self.servers.charge(id, payload.len());
         self.transmit(to, payload, call, now);
     }
 

@@ -5,9 +5,9 @@ use std::time::Instant;
 use super::Endpoint;
 use super::call::CallState;
 use super::client_transaction::ClientKey;
-use super::event::{CallHandle, DialogEnd, Event, WrongCallState};
+use super::event::{CallHandle, DialogEnd, Event, InviteRejection, WrongCallState};
 use super::method_class::ClientMethod;
-use crate::message::{Headers, KnownHeader, Method, StatusCode};
+use crate::message::{Headers, KnownHeader, Method, Reason, StatusCode};
 
 impl Endpoint {
     /// Ends a call in any state: rejects it with 480, cancels it, or sends BYE. While an ACK is outstanding, the BYE
@@ -16,12 +16,33 @@ impl Endpoint {
     /// # Errors
     /// [`WrongCallState`] if the call does not exist.
     pub fn hang_up(&mut self, call: CallHandle, now: Instant) -> Result<(), WrongCallState> {
+        self.hang_up_because(call, None, now)
+    }
+
+    /// Ends a call as [`Endpoint::hang_up`] does, with a Reason header (RFC 3326) in the BYE.
+    ///
+    /// # Errors
+    /// [`WrongCallState`] if the call does not exist.
+    pub fn hang_up_because(
+        &mut self,
+        call: CallHandle,
+        reason: Option<Reason>,
+        now: Instant,
+    ) -> Result<(), WrongCallState> {
         let found = self.calls.get_mut(&call).ok_or(WrongCallState(call))?;
         match &found.state {
-            CallState::Incoming(_) => self.reject(call, StatusCode::TEMPORARILY_UNAVAILABLE, None, now)?,
+            CallState::Incoming(_) => {
+                let status = StatusCode::TEMPORARILY_UNAVAILABLE;
+                let warning = reason.map(|reason| reason.text);
+                self.reject_with(call, InviteRejection { status, retry_after: None, warning }, now)?;
+            }
             CallState::Outgoing(_) => self.cancel(call, now)?,
-            CallState::Established if found.unacked.is_some() => found.hang_up_after_ack = true,
+            CallState::Established if found.unacked.is_some() => {
+                found.hang_up_after_ack = true;
+                found.bye_reason = found.bye_reason.or(reason);
+            }
             CallState::Established => {
+                found.bye_reason = reason;
                 self.send_bye(call, DialogEnd::ByeSent { confirmed: false }, now);
             }
             CallState::Ending(_) => {}
@@ -42,6 +63,9 @@ impl Endpoint {
         }
         let mut headers = Headers::default();
         headers.push(KnownHeader::UserAgent, self.config.product.as_str().to_owned());
+        if let Some(reason) = call.bye_reason {
+            headers.push(KnownHeader::Reason, reason.to_string());
+        }
         let bye = call.dialog.request(Method::Bye, &mut self.tokens, &self.config.advertised, headers);
         call.state = CallState::Ending(end);
         // A pending re-INVITE no longer makes sense, and no response to it may follow the BYE.
@@ -89,6 +113,6 @@ impl Endpoint {
             CallState::Outgoing(invite) => self.timers.clear(invite.cancel_timeout),
             CallState::Established | CallState::Ending(_) => {}
         }
-        self.report(Event::Ended { call: handle, end });
+        self.report(Event::Ended { call: handle, end, reason: call.peer_reason });
     }
 }

@@ -8,14 +8,16 @@ use std::time::Instant;
 use super::Endpoint;
 use super::call::{Call, CallState};
 use super::dialog::{Dialog, DialogKey};
-use super::event::{CallHandle, DialogEnd, Event, IncomingCall, ReInviteMethod, RetryAfter, WrongCallState};
+use super::event::{
+    CallHandle, DialogEnd, Event, IncomingCall, InviteRejection, ReInviteMethod, RetryAfter, WrongCallState,
+};
 use super::method_class::{MethodClass, ServedMethod};
 use super::reject_reason::RejectReason;
 use super::response::{ALLOW, Rejection, rejection_status, retry_after};
 use super::screen::{InviteScreen, InviteScreening};
 use super::server_transaction::{ServerId, ServerKey};
 use crate::digest::Challenge;
-use crate::message::{Headers, KnownHeader, Method, Request, SdpBody, StatusCode};
+use crate::message::{Headers, KnownHeader, Method, Request, SdpBody, StatusCode, received_reason};
 
 impl Endpoint {
     pub(super) fn receive_request(
@@ -103,7 +105,7 @@ impl Endpoint {
         screen: &mut dyn InviteScreen,
         now: Instant,
     ) -> Result<(), (Box<Request>, Rejection)> {
-        if let Err(rejection) = inspect_invite(&request) {
+        if let Err(rejection) = inspect_invite(&request, self.config.limits.max_invite_header_bytes) {
             return Err((Box::new(request), rejection));
         }
         match screen.screen(&request, source) {
@@ -144,7 +146,10 @@ impl Endpoint {
         if self.calls.len() >= limits.max_calls {
             return Err(self.over_limit(RejectReason::CallTableFull));
         }
-        if self.servers.initial() >= limits.max_server_transactions {
+        let servers = &self.servers;
+        if servers.initial() >= limits.max_server_transactions
+            || servers.initial_bytes() >= limits.max_server_transaction_bytes
+        {
             return Err(self.over_limit(RejectReason::TransactionTableFull));
         }
         Ok(())
@@ -165,6 +170,7 @@ impl Endpoint {
         let Some(handle) = open else { return };
         let Some(call) = self.calls.get_mut(&handle) else { return };
         if let CallState::Incoming(_) = call.state {
+            call.peer_reason = received_reason(cancel.headers());
             return self.end_call(handle, DialogEnd::Cancelled, now);
         }
         let cancelled = call
@@ -223,8 +229,24 @@ impl Endpoint {
         after: Option<RetryAfter>,
         now: Instant,
     ) -> Result<(), WrongCallState> {
-        let mut headers = after.map(retry_after).unwrap_or_default();
-        let status = rejection_status(status);
+        self.reject_with(call, InviteRejection { status, retry_after: after, warning: None }, now)
+    }
+
+    /// Rejects the call with a Warning header.
+    ///
+    /// # Errors
+    /// [`WrongCallState`] unless the INVITE waits for a final response.
+    pub fn reject_with(
+        &mut self,
+        call: CallHandle,
+        rejection: InviteRejection,
+        now: Instant,
+    ) -> Result<(), WrongCallState> {
+        let mut headers = rejection.retry_after.map(retry_after).unwrap_or_default();
+        if let Some(text) = rejection.warning {
+            headers.push(KnownHeader::Warning, self.warning(text));
+        }
+        let status = rejection_status(rejection.status);
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.push(KnownHeader::Allow, ALLOW.to_owned());
         }
@@ -261,8 +283,12 @@ impl Endpoint {
     }
 }
 
-/// What an INVITE needs to create a dialog (section 12.1.1).
-fn inspect_invite(invite: &Request) -> Result<(), Rejection> {
+/// What an INVITE needs to create a dialog (section 12.1.1). Its sender is not authenticated yet, so the headers that a
+/// transaction would keep are bounded.
+fn inspect_invite(invite: &Request, max_header_bytes: usize) -> Result<(), Rejection> {
+    if invite.headers().wire_bytes() > max_header_bytes {
+        return Err(Rejection::new(RejectReason::HeadersTooLarge, StatusCode::MESSAGE_TOO_LARGE));
+    }
     if invite.from().tag().is_none() {
         let rejection = Rejection::new(RejectReason::MissingFromTag, StatusCode::BAD_REQUEST);
         return Err(rejection.with_phrase("Missing From Tag"));

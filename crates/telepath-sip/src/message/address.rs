@@ -50,9 +50,21 @@ impl NameAddr {
         Some(Self { display: None, uri: Uri::parse(uri)?, params: Params::parse_header(&text[at..])? })
     }
 
-    /// Parses a comma-separated list of addresses.
+    /// Parses a comma-separated list of addresses. A part that is no address begins a name such as `Smith, John`.
     pub(crate) fn parse_list(text: &str) -> Option<Vec<Self>> {
-        split_unquoted(text, b',')?.into_iter().map(Self::parse).collect()
+        let mut list = Vec::new();
+        let mut pending = String::new();
+        for part in split_unquoted(text, b',')? {
+            pending.push_str(part);
+            match Self::parse(&pending) {
+                Some(address) => {
+                    list.push(address);
+                    pending.clear();
+                }
+                None => pending.push_str(", "),
+            }
+        }
+        pending.is_empty().then_some(list)
     }
 
     /// The display name without quotes and escapes.

@@ -136,6 +136,7 @@ statuses! {
     NOT_IMPLEMENTED = 501, "Not Implemented";
     SERVICE_UNAVAILABLE = 503, "Service Unavailable";
     VERSION_NOT_SUPPORTED = 505, "Version Not Supported";
+    MESSAGE_TOO_LARGE = 513, "Message Too Large";
     BUSY_EVERYWHERE = 600, "Busy Everywhere";
     DECLINE = 603, "Decline";
 }
@@ -206,15 +207,19 @@ headers! {
     Authorization "Authorization" ""
     CallId "Call-ID" "i"
     Contact "Contact" "m"
+    ContentDisposition "Content-Disposition" ""
     ContentEncoding "Content-Encoding" "e"
     ContentLength "Content-Length" "l"
     ContentType "Content-Type" "c"
     CSeq "CSeq" ""
+    Diversion "Diversion" ""
     Expires "Expires" ""
     From "From" "f"
     MaxForwards "Max-Forwards" ""
+    PAssertedIdentity "P-Asserted-Identity" ""
     ProxyAuthenticate "Proxy-Authenticate" ""
     ProxyAuthorization "Proxy-Authorization" ""
+    Reason "Reason" ""
     RecordRoute "Record-Route" ""
     Require "Require" ""
     RetryAfter "Retry-After" ""
@@ -226,6 +231,7 @@ headers! {
     Unsupported "Unsupported" ""
     UserAgent "User-Agent" ""
     Via "Via" "v"
+    Warning "Warning" ""
     WwwAuthenticate "WWW-Authenticate" ""
 }
 

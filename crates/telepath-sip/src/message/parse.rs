@@ -4,7 +4,7 @@
 use super::lex::{is_token, number, trim};
 use super::{
     CSeq, HeaderName, Headers, KnownHeader, Message, Method, NameAddr, ParsedHeaders, Request, Response,
-    SipCallId, StatusCode, Uri, Via,
+    SipCallId, StatusCode, Uri, Via, decode,
 };
 
 /// The maximum length of a message in bytes.
@@ -104,7 +104,7 @@ pub fn parse_datagram(bytes: &[u8]) -> Result<Message, ParseError> {
     let Some(start) = start else { return Err(ParseError::Dropped(DropReason::KeepAlive)) };
     let bytes = &bytes[start..];
     let (line, rest) = split_line(bytes).ok_or(ParseError::Dropped(DropReason::NotSip))?;
-    let line = std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Into::into);
+    let line = decode(line);
     let section = HeaderSection::read(rest);
     if line.starts_with("SIP/") {
         return response(&line, section)
@@ -145,12 +145,12 @@ impl<'a> HeaderSection<'a> {
                 section.record(SyntaxError::TooManyHeaders);
                 return section;
             }
-            let mut text = String::from_utf8_lossy(line).into_owned();
+            let mut text = decode(line);
             while matches!(rest.first(), Some(b' ' | b'\t')) {
                 let Some((folded, after)) = split_line(rest) else { break };
                 // A folded line continues after one space (section 7.3.1).
                 text.push(' ');
-                text.push_str(trim(&String::from_utf8_lossy(folded)));
+                text.push_str(trim(&decode(folded)));
                 rest = after;
             }
             match header(&text) {

@@ -234,6 +234,11 @@ impl SipUri {
         self.user.as_deref().map(percent_decode)
     }
 
+    /// The user part as written.
+    pub(super) fn escaped_user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
     /// The host and port.
     pub fn host_port(&self) -> &HostPort {
         &self.host_port

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::encoding::encode;
 use super::{
     CSeq, HeaderName, Headers, KnownHeader, MalformedRequest, Message, Method, NameAddr, Request, Response,
     StatusCode, Uri, Via,
@@ -19,7 +20,7 @@ fn line(out: &mut String, name: &str, value: &str) {
 
 fn finish(mut out: String, body: &[u8]) -> Arc<[u8]> {
     let _infallible = write!(out, "Content-Length: {}\r\n\r\n", body.len());
-    let mut bytes = out.into_bytes();
+    let mut bytes = encode(out);
     bytes.extend_from_slice(body);
     bytes.into()
 }

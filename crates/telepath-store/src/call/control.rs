@@ -4,7 +4,7 @@ use telepath_core::call::{CallEnd, CallStart};
 use telepath_core::id::{AccountId, CallId, TrunkId};
 use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::{AgentNews, CallControl, ControlUnavailable, PortFuture};
-use telepath_core::trunk::{SipUsername, TrunkForCall};
+use telepath_core::trunk::{TrunkLookup, TrunkMatch};
 
 use super::write;
 use crate::error::StoreError;
@@ -42,9 +42,9 @@ impl Store {
 impl CallControl for Store {
     fn find_trunk<'a>(
         &'a self,
-        sip_username: &'a SipUsername,
-    ) -> PortFuture<'a, Result<Option<TrunkForCall>, ControlUnavailable>> {
-        Box::pin(async move { self.trunk_for_call(sip_username).await.map_err(|error| unavailable(&error)) })
+        lookup: &'a TrunkLookup,
+    ) -> PortFuture<'a, Result<TrunkMatch, ControlUnavailable>> {
+        Box::pin(async move { self.trunk_for_call(lookup).await.map_err(|error| unavailable(&error)) })
     }
 
     fn trusted_networks(&self) -> PortFuture<'_, Result<NetworkSet, ControlUnavailable>> {

@@ -13,8 +13,8 @@ use telepath_core::patch::Patch;
 use telepath_core::ports::CallControl as _;
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
-    AgentTarget, CredentialField, NewTrunk, SipPassword, SipUsername, TrunkDraft, TrunkFilter, TrunkMetrics,
-    TrunkPatchDraft, TrunkStatus,
+    AgentTarget, CredentialField, NewTrunk, SipPassword, SipUsername, TrunkDraft, TrunkFilter, TrunkForCall,
+    TrunkLookup, TrunkMatch, TrunkMetrics, TrunkPatchDraft, TrunkStatus,
 };
 
 use super::calls::{ended, start};
@@ -58,8 +58,19 @@ pub(super) async fn make(
     store.create_trunk(account, custom(username), fixture.origin()).await.unwrap()
 }
 
-fn username(text: &str) -> SipUsername {
-    SipUsername::try_from(text.to_owned()).unwrap()
+/// The trunk that the user name of credentials finds.
+pub(super) async fn by_username(store: &Store, name: &str) -> Option<TrunkForCall> {
+    let lookup = TrunkLookup {
+        source: [192, 0, 2, 1].into(),
+        credentials: Some(SipUsername::try_from(name.to_owned()).unwrap()),
+        called_user: None,
+        called_numbers: Vec::new(),
+    };
+    match store.find_trunk(&lookup).await.unwrap() {
+        TrunkMatch::Found(found) => Some(*found),
+        TrunkMatch::NotFound => None,
+        other @ (TrunkMatch::NumberNotListed(_) | TrunkMatch::AmbiguousNumber(_)) => panic!("{other:?}"),
+    }
 }
 
 async fn trusted_networks_are_those_of_all_trunks_that_are_not_deleted(fixture: Arc<Fixture>) {
@@ -86,14 +97,14 @@ async fn a_trunk_is_found_by_its_username_case_insensitively(fixture: Arc<Fixtur
     let account = fixture.account(&store).await.id;
     let created = make(&fixture, &store, account, "Support-01").await;
     let password = created.generated_password.unwrap();
-    let found = store.find_trunk(&username("sUPPORT-01")).await.unwrap().unwrap();
+    let found = by_username(&store, "sUPPORT-01").await.unwrap();
     assert_eq!(found.trunk, created.trunk);
     assert_eq!(found.digest, DigestHashes::of("Support-01", password.secret()));
     let AgentTarget::Custom { url, headers, .. } = found.agent else { panic!("a custom agent") };
     assert_eq!(url.as_str(), "wss://agent.example/voice");
     assert_eq!(headers[0].0.as_str(), "Authorization");
     assert_eq!(headers[0].1.expose(), "Bearer very-secret-token");
-    assert!(store.find_trunk(&username("support-02")).await.unwrap().is_none());
+    assert!(by_username(&store, "support-02").await.is_none());
     let chosen = SipPassword::new(SecretText::new("chosen password".to_owned())).unwrap();
     let new = NewTrunk { sip_password: Some(chosen), ..custom("support-03") };
     let created = store.create_trunk(account, new, fixture.origin()).await.unwrap();
@@ -112,7 +123,7 @@ async fn a_username_is_unique_case_insensitively_until_its_trunk_is_deleted(fixt
     store.call_started(&begun).await.unwrap();
     store.call_ended(&ended(&begun, CallStatus::Disconnected, DisconnectReason::TrunkDeleted)).await.unwrap();
     store.delete_trunk(account, first.id, fixture.origin()).await.unwrap();
-    assert!(store.find_trunk(&username("reception")).await.unwrap().is_none());
+    assert!(by_username(&store, "reception").await.is_none());
     assert!(store.get_trunk(account, first.id).await.unwrap().is_none());
     let again = store.delete_trunk(account, first.id, fixture.origin()).await;
     assert!(matches!(again, Err(TrunkChangeError::NotFound)));
@@ -167,7 +178,7 @@ async fn a_patch_is_validated_against_the_trunk_and_sets_and_clears_fields(fixtu
     assert_eq!(new.settings.custom_endpoint, old.settings.custom_endpoint);
     assert!(new.updated_at > old.updated_at && new.credentials.is_empty());
     assert_eq!(store.get_trunk(account, old.id).await.unwrap().unwrap().0, new);
-    let found = store.find_trunk(&username("patched")).await.unwrap().unwrap();
+    let found = by_username(&store, "patched").await.unwrap();
     assert!(matches!(found.agent, AgentTarget::Custom { headers, .. } if headers.is_empty()));
     let trail = select(
         &store,
@@ -191,7 +202,7 @@ async fn a_rotated_password_replaces_the_old_one(fixture: Arc<Fixture>) {
     let rotated = store.rotate_sip_password(account, created.trunk.id, fixture.origin()).await.unwrap();
     assert_eq!((rotated.trunk.id, rotated.rotated_at), (created.trunk.id, NOON));
     assert_eq!(rotated.password.secret().expose().len(), 24);
-    let found = store.find_trunk(&username("rotated")).await.unwrap().unwrap();
+    let found = by_username(&store, "rotated").await.unwrap();
     assert_eq!(found.digest, DigestHashes::of("rotated", rotated.password.secret()));
     store.close().await;
 }
@@ -250,7 +261,7 @@ async fn credentials_are_not_stored_in_cleartext(fixture: Arc<Fixture>) {
     for row in select(&store, "SELECT before_json || after_json AS t FROM audit_events", vec![]).await {
         assert!(!row.text("t").unwrap().contains("provider-secret"));
     }
-    let found = store.find_trunk(&username("sealed")).await.unwrap().unwrap();
+    let found = by_username(&store, "sealed").await.unwrap();
     assert!(matches!(found.agent, AgentTarget::OpenAi { api_key } if api_key.expose() == secret));
     store.close().await;
 }

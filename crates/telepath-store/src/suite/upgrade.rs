@@ -20,6 +20,7 @@ use telepath_core::trunk::AgentTarget;
 use telepath_core::vault::{MasterKey, Vault};
 use telepath_core::webhook::DisabledReason;
 
+use super::trunks::by_username;
 use super::{Fixture, on, select};
 use crate::postgres::PostgresBackend;
 use crate::sql::Connection;
@@ -200,8 +201,7 @@ fn secrets_admit_as_before(fixture: &Fixture, store: &Store, secrets: &Value) {
 }
 
 async fn trunks_open(store: &Store, expected: &Value) {
-    let find =
-        async |username: &str| store.trunk_for_call(&username.to_owned().try_into().unwrap()).await.unwrap();
+    let find = async |username: &str| by_username(store, username).await;
     let sip = &expected["sip"];
     let support = find(text(sip, "username")).await.unwrap();
     let password = SecretText::new(text(sip, "password").to_owned());

@@ -9,7 +9,7 @@ use telepath_core::secret::SecretText;
 use telepath_core::trunk::{CredentialField, SipPassword, Trunk, TrunkPatchDraft};
 use telepath_core::vault::{Sealed, Vault};
 
-use super::{TrunkChangeError, row};
+use super::{TrunkChangeError, numbers, row};
 use crate::audit;
 use crate::audit::diff::diff;
 use crate::context::StoreContext;
@@ -80,6 +80,7 @@ pub(super) async fn create(
         Err(error) if error.is_unique_violation() => return Err(TrunkChangeError::UsernameTaken),
         other => other?,
     };
+    numbers::set(db, trunk.id, &trunk.settings.inbound_numbers).await?;
     for credential in &credentials {
         set_credential(db, trunk.id, credential, origin).await?;
     }
@@ -155,6 +156,9 @@ pub(super) async fn update(
         ],
     )
     .await?;
+    if new.settings.inbound_numbers != old.settings.inbound_numbers {
+        numbers::set(db, id, &new.settings.inbound_numbers).await?;
+    }
     let entry = AuditEntry {
         id: audit_id,
         account_id: account,
@@ -176,6 +180,7 @@ pub(super) async fn delete(
 ) -> Result<(), TrunkChangeError> {
     let old = lock(db, account, id).await?;
     drop_credentials(db, id, None).await?;
+    numbers::set(db, id, &[]).await?;
     db.execute(
         "UPDATE trunks SET deleted_at = $3, updated_at = $3 WHERE id = $1 AND account_id = $2",
         binds![id.to_string(), account.to_string(), entry.origin.at],

@@ -4,17 +4,56 @@
 use std::collections::BTreeMap;
 
 use telepath_core::digest_hash::DigestHashes;
+use telepath_core::id::TrunkId;
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
-    AgentTarget, AiProvider, CredentialField, HeaderName, SipUsername, Trunk, TrunkForCall,
+    AgentTarget, AiProvider, CredentialField, HeaderName, NumberChoice, SipUsername, Trunk, TrunkForCall,
+    TrunkLookup, TrunkMatch,
 };
 use telepath_core::vault::{Sealed, Vault};
 
-use super::row;
+use super::{numbers, row};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt};
 
+/// Credentials name their trunk. Without them, the trunk that trusts the source and has the called user wins, then the one
+/// that trusts the source and takes a called number; a called user alone names a trunk that needs digest authentication.
 pub(super) async fn find(
+    db: &mut Connection,
+    lookup: &TrunkLookup,
+    vault: &Vault,
+) -> Result<TrunkMatch, StoreError> {
+    let named = match lookup.credentials.as_ref().or(lookup.called_user.as_ref()) {
+        Some(username) => by_username(db, username, vault).await?,
+        None => None,
+    };
+    let settled = lookup.credentials.is_some()
+        || named.as_ref().is_some_and(|found| found.trunk.allowed_ips.contains(lookup.source));
+    if settled {
+        return Ok(found_or_not(named));
+    }
+    let mut not_listed = None;
+    for number in &lookup.called_numbers {
+        match numbers::choose(db, lookup.source, number).await? {
+            NumberChoice::One(owner) => return Ok(found_or_not(by_id(db, owner.trunk, vault).await?)),
+            NumberChoice::Ambiguous(owners) => return Ok(TrunkMatch::AmbiguousNumber(owners)),
+            NumberChoice::NotListed(owners) => {
+                not_listed.get_or_insert(owners);
+            }
+            NumberChoice::NeedsCredentials => return Ok(found_or_not(named)),
+        }
+    }
+    Ok(match (named, not_listed) {
+        (None, Some(owners)) => TrunkMatch::NumberNotListed(owners),
+        (named, _) => found_or_not(named),
+    })
+}
+
+fn found_or_not(trunk: Option<TrunkForCall>) -> TrunkMatch {
+    trunk.map_or(TrunkMatch::NotFound, |trunk| TrunkMatch::Found(Box::new(trunk)))
+}
+
+async fn by_username(
     db: &mut Connection,
     username: &SipUsername,
     vault: &Vault,
@@ -23,7 +62,25 @@ pub(super) async fn find(
         "SELECT {}, sip_md5, sip_sha256 FROM trunks WHERE lower(sip_username) = lower($1) AND deleted_at IS NULL",
         row::COLUMNS
     );
-    let Some(found) = db.fetch_optional(sql, binds![username.as_str()]).await? else { return Ok(None) };
+    open(db, sql, username.as_str().to_owned(), vault).await
+}
+
+async fn by_id(db: &mut Connection, id: TrunkId, vault: &Vault) -> Result<Option<TrunkForCall>, StoreError> {
+    let sql = format!(
+        "SELECT {}, sip_md5, sip_sha256 FROM trunks WHERE id = $1 AND deleted_at IS NULL",
+        row::COLUMNS
+    );
+    open(db, sql, id.to_string(), vault).await
+}
+
+/// The trunk that a query with one value finds, with its credentials opened.
+async fn open(
+    db: &mut Connection,
+    sql: String,
+    value: String,
+    vault: &Vault,
+) -> Result<Option<TrunkForCall>, StoreError> {
+    let Some(found) = db.fetch_optional(sql, binds![value]).await? else { return Ok(None) };
     let digest = DigestHashes::from_bytes(found.array("sip_md5")?, found.array("sip_sha256")?);
     let trunk_row = row::trunk_of(&found)?;
     // Also reads the states of the credentials. A trunk deleted in between counts as not found.

@@ -14,6 +14,7 @@ use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
+use telepath_gateway::DigestAlgorithms;
 use telepath_store::Retention;
 
 pub use alerts::{SmtpConfig, SmtpTls};
@@ -86,8 +87,10 @@ pub struct ApiConfig {
 pub struct SipConfig {
     /// The UDP listener.
     pub listen: SocketAddr,
-    /// The host in `sip_endpoint` and, if it is an IP address, in SIP and SDP.
+    /// The host in `sip_endpoint`; its address is in SIP and SDP.
     pub public_host: Option<String>,
+    /// The algorithms of digest challenges.
+    pub digest_algorithms: DigestAlgorithms,
 }
 
 /// `[media]`: RTP.
@@ -225,7 +228,13 @@ impl Check<'_> {
     fn sip(&mut self) -> Option<SipConfig> {
         let listen = self.required("sip.listen", values::address);
         let public_host = self.optional("sip.public_host", values::host);
-        Some(SipConfig { listen: listen?, public_host: public_host? })
+        let digest_algorithms = self.required("sip.digest_algorithms", |text| match text {
+            "both" => Ok(DigestAlgorithms::Both),
+            "md5" => Ok(DigestAlgorithms::Md5),
+            "sha-256" => Ok(DigestAlgorithms::Sha256),
+            _ => Err("must be both, md5 or sha-256".to_owned()),
+        });
+        Some(SipConfig { listen: listen?, public_host: public_host?, digest_algorithms: digest_algorithms? })
     }
 
     fn media(&mut self) -> Option<MediaConfig> {

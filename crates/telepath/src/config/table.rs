@@ -234,7 +234,16 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Host,
         default: None,
         example: "\"voice.example\"",
-        about: "The host that carriers call. It appears in `sip_endpoint` and, if it is an IP address, in SIP and SDP responses. Without it, the address that SIP listens on.",
+        about: "The host that carriers call. It appears in `sip_endpoint`, and its address in SIP and SDP; a name is resolved when the server starts. Without it, the address that SIP listens on.",
+    },
+    Setting {
+        key: "sip.digest_algorithms",
+        env: "TELEPATH_SIP_DIGEST_ALGORITHMS",
+        flag: None,
+        kind: Kind::Choice(&["both", "md5", "sha-256"]),
+        default: Some("both"),
+        example: "\"md5\"",
+        about: "The algorithms of digest challenges. `md5` is for carriers and phones that give up at a second challenge or at an algorithm that they do not know; `sha-256` refuses clients that know only MD5.",
     },
     Setting {
         key: "media.rtp_ports",

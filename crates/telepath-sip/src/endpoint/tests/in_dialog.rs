@@ -7,7 +7,7 @@ use super::super::{
 };
 use super::harness::{Harness, INVITE, TestRequest, status, statuses, tag_of, without_body};
 use super::pair::sdp;
-use crate::message::StatusCode;
+use crate::message::{Reason, ReasonProtocol, StatusCode};
 
 #[test]
 fn a_2xx_without_ack_is_retransmitted_and_then_followed_by_bye() {
@@ -90,11 +90,17 @@ fn in_dialog_requests_are_answered_and_their_cseq_must_increase() {
     };
     assert_eq!(harness.statuses(&dtmf), [200]);
     assert_eq!(harness.statuses(&dtmf), [200], "a retransmission gets the same response");
-    let digits = harness.events.iter().filter(|event| matches!(event, Event::Info(_))).count();
-    assert_eq!(digits, 1, "but is reported once");
+    let digits =
+        |harness: &Harness| harness.events.iter().filter(|event| matches!(event, Event::Dtmf { .. })).count();
+    assert_eq!(digits(&harness), 1, "but is reported once");
     let odd = TestRequest { branch: "b5", cseq: "9 INFO", extra: "Content-Type: text/odd\r\n", ..dtmf };
-    assert_eq!(harness.statuses(&odd), [415]);
-    let bye = without_body("BYE sip:x SIP/2.0", "b6", "10 BYE", &tag);
+    let sent = harness.receive(&odd);
+    assert_eq!(statuses(&sent), [415]);
+    assert!(sent[0].contains("\r\nAccept: application/dtmf-relay, application/dtmf\r\n"));
+    let malformed = TestRequest { branch: "b5b", cseq: "9 INFO", body: "Signal=X\r\n", ..dtmf };
+    assert_eq!(harness.statuses(&TestRequest { cseq: "10 INFO", ..malformed }), [400]);
+    assert_eq!(digits(&harness), 1);
+    let bye = without_body("BYE sip:x SIP/2.0", "b6", "11 BYE", &tag);
     assert_eq!(harness.statuses(&bye), [200]);
     assert_eq!(harness.statuses(&bye), [200], "a retransmitted BYE gets the same response");
     assert_eq!(harness.dialog_ends(), [DialogEnd::ByeReceived]);
@@ -242,4 +248,84 @@ fn a_bye_whose_cseq_has_not_advanced_ends_the_call() {
     assert_eq!(harness.statuses(&without_body("BYE sip:x SIP/2.0", "b2", "5 BYE", &tag)), [500], "lower");
     assert_eq!(harness.statuses(&without_body("BYE sip:x SIP/2.0", "b3", "6 BYE", &tag)), [200], "equal");
     assert_eq!(harness.dialog_ends(), [DialogEnd::ByeReceived]);
+}
+
+#[test]
+fn the_reason_of_a_received_bye_or_cancel_is_reported() {
+    let reason = |harness: &Harness| match harness.events.last() {
+        Some(Event::Ended { reason, .. }) => reason.clone(),
+        other => panic!("{other:?}"),
+    };
+    let (mut harness, _, tag) = Harness::established();
+    let bye = without_body("BYE sip:x SIP/2.0", "b1", "6 BYE", &tag);
+    harness
+        .receive(&TestRequest { extra: "Reason: Q.850;cause=16;text=\"Normal call clearing\"\r\n", ..bye });
+    assert_eq!(reason(&harness).as_deref(), Some("Q.850;cause=16;text=\"Normal call clearing\""));
+    let mut harness = Harness::new();
+    harness.receive(&INVITE);
+    let cancel = without_body("CANCEL sip:desk@192.0.2.20 SIP/2.0", "one", "5 CANCEL", "");
+    harness.receive(&TestRequest { extra: "Reason: SIP;cause=200\r\n", ..cancel });
+    assert_eq!(reason(&harness).as_deref(), Some("SIP;cause=200"));
+    let (mut harness, _, tag) = Harness::established();
+    harness.receive(&without_body("BYE sip:x SIP/2.0", "b1", "6 BYE", &tag));
+    assert_eq!(reason(&harness), None);
+}
+
+#[test]
+fn our_bye_carries_its_reason() {
+    const REASON: Reason = Reason { protocol: ReasonProtocol::Q850, cause: 16, text: "agent_hangup" };
+    let (mut harness, call, _) = Harness::established();
+    harness.endpoint.hang_up_because(call, Some(REASON), harness.now).unwrap();
+    harness.collect();
+    assert!(
+        harness.sent[0].contains("\r\nReason: Q.850;cause=16;text=\"agent_hangup\"\r\n"),
+        "{:?}",
+        harness.sent
+    );
+    let mut harness = Harness::new();
+    harness.receive(&INVITE);
+    let call = harness.call();
+    harness.endpoint.accept(call, &sdp("v=0\r\n"), harness.now).unwrap();
+    harness.endpoint.hang_up_because(call, Some(REASON), harness.now).unwrap();
+    harness.collect();
+    let tag = tag_of(&harness.sent.pop().unwrap());
+    let sent = harness.receive(&without_body("ACK sip:192.0.2.20 SIP/2.0", "ack", "5 ACK", &tag));
+    assert!(sent[0].starts_with("BYE ") && sent[0].contains("\r\nReason: Q.850;cause=16;"), "after the ACK");
+}
+
+#[test]
+fn the_transactions_within_a_dialog_are_bounded_in_bytes_and_bye_is_accepted_beyond_it() {
+    let limits = EndpointLimits { max_transaction_bytes_per_call: 40_000, ..EndpointLimits::default() };
+    let (mut harness, _, tag) = Harness::established_with(limits);
+    let long = format!("X-Long: {}\r\n", "x".repeat(10_000));
+    let mut answers = Vec::new();
+    for n in 6..12 {
+        let (branch, cseq) = (format!("o{n}"), format!("{n} OPTIONS"));
+        let options = without_body("OPTIONS sip:x SIP/2.0", &branch, &cseq, &tag);
+        answers.extend(harness.statuses(&TestRequest { extra: &long, ..options }));
+    }
+    assert_eq!(answers, [200, 200, 503, 503, 503, 503]);
+    harness.advance(Duration::from_mins(1));
+    assert_eq!(harness.statuses(&without_body("OPTIONS sip:x SIP/2.0", "later", "20 OPTIONS", &tag)), [200]);
+    assert_eq!(harness.statuses(&without_body("BYE sip:x SIP/2.0", "bye", "21 BYE", &tag)), [200]);
+}
+
+#[test]
+fn bye_goes_to_the_source_of_the_invite_if_its_contact_is_private() {
+    for contact in
+        ["10.1.1.1:5060", "192.168.0.7", "100.64.1.1", "127.0.0.1:5070", "[fd00::1]:5060", "0.0.0.0"]
+    {
+        let mut harness = Harness::new();
+        let invite = INVITE.text().replace("<sip:probe@192.0.2.10:5070>", &format!("<sip:probe@{contact}>"));
+        let sent = harness.receive_text(&invite);
+        assert_eq!(statuses(&sent), [100], "{contact}");
+        harness.endpoint.accept(harness.call(), &sdp("v=0\r\n"), harness.now).unwrap();
+        harness.collect();
+        let tag = tag_of(&harness.sent.pop().unwrap());
+        harness.receive(&without_body("ACK sip:192.0.2.20 SIP/2.0", "ack", "5 ACK", &tag));
+        harness.endpoint.hang_up(harness.call(), harness.now).unwrap();
+        // `collect` checks the destination.
+        harness.collect();
+        assert!(harness.sent[0].starts_with(&format!("BYE sip:probe@{contact} SIP/2.0")), "{contact}");
+    }
 }

@@ -7,8 +7,8 @@ use super::super::{
 };
 use super::pair::{NetworkConditions, Pair, RELIABLE, Rng, Side, callee_addr, caller_addr, sdp};
 use crate::digest::{
-    AuthorizationHeader, DigestConfig, DigestServer, DigestVerification, EpochSeconds, Ha1Pair, NonceSecret,
-    Realm,
+    AuthorizationHeader, DigestAlgorithms, DigestConfig, DigestServer, DigestVerification, EpochSeconds,
+    Ha1Pair, NonceSecret, Realm,
 };
 use crate::message::StatusCode;
 
@@ -65,7 +65,8 @@ fn calls_complete_without_leaks_despite_packet_loss() {
 
 fn digest_server() -> DigestServer {
     let realm = Realm::new("telepath.test");
-    let config = DigestConfig { realm, nonce_lifetime_seconds: 60, max_nonces: 100 };
+    let algorithms = DigestAlgorithms::Both;
+    let config = DigestConfig { realm, nonce_lifetime_seconds: 60, max_nonces: 100, algorithms };
     DigestServer::new(config, NonceSecret::new([1; 32]), [2; 32])
 }
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::super::{
-    DialogEnd, EndpointCounts, EndpointLimits, InviteScreen, InviteScreening, RejectReason, RetryAfter,
-    WrongCallState,
+    DialogEnd, EndpointCounts, EndpointLimits, Event, InviteRejection, InviteScreen, InviteScreening,
+    RejectReason, RetryAfter, WrongCallState,
 };
 use super::harness::{Harness, INVITE, TestRequest, statuses, tag_of, without_body};
 use super::pair::{caller_addr, sdp};
@@ -17,7 +17,7 @@ fn options_is_answered_with_allow_and_accept() {
     let sent = Harness::new().receive(&without_body("OPTIONS sip:192.0.2.20 SIP/2.0", "o", "1 OPTIONS", ""));
     assert_eq!(statuses(&sent), [200]);
     assert!(sent[0].contains("\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE\r\n"));
-    assert!(sent[0].contains("\r\nAccept: application/sdp\r\n"));
+    assert!(sent[0].contains("\r\nAccept: application/sdp, multipart/mixed\r\n"));
 }
 
 #[test]
@@ -255,4 +255,110 @@ fn a_display_name_that_should_be_quoted_is_accepted_without_quotes() {
         let text = INVITE.text().replace("From: <sip:probe", &format!("From: {name}<sip:probe"));
         assert_eq!(statuses(&Harness::new().receive_text(&text)), [400], "{name}");
     }
+}
+
+#[test]
+fn a_latin_1_name_is_repeated_byte_for_byte() {
+    let mut harness = Harness::new();
+    let text = INVITE.text().replace("From: <sip:probe", "From: Jos\u{e9} <sip:probe");
+    let latin_1: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    harness.endpoint.handle_datagram(caller_addr(), &latin_1, harness.now);
+    let sent = harness.endpoint.poll_transmit().unwrap().payload;
+    assert!(sent.starts_with(b"SIP/2.0 100 "));
+    let from = b"\r\nFrom: Jos\xe9 <sip:probe@caller.test>;tag=pt\r\n";
+    assert!(sent.windows(from.len()).any(|window| window == from), "{}", String::from_utf8_lossy(&sent));
+    let trace = harness.endpoint.poll_trace().unwrap().text;
+    assert!(trace.contains("From: José <sip:probe"), "{trace}");
+}
+
+#[test]
+fn a_contact_whose_name_has_a_comma_and_no_quotes_is_one_contact() {
+    let text = INVITE.text().replace("Contact: <sip:probe", "Contact: Smith, John <sip:probe");
+    assert_eq!(statuses(&Harness::new().receive_text(&text)), [100]);
+    let two = INVITE.text().replace("Contact: <sip:probe", "Contact: <sip:other@192.0.2.9>, <sip:probe");
+    assert_eq!(statuses(&Harness::new().receive_text(&two)), [400]);
+}
+
+#[test]
+fn a_session_description_within_a_multipart_body_is_the_offer() {
+    let invite = |handling: &str| {
+        let body = format!(
+            "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--b\r\nContent-Type: application/isup;version=itu-t92+\r\n\
+             Content-Disposition: signal;handling={handling}\r\n\r\n\u{1}\u{0}\r\n--b--\r\n"
+        );
+        let extra = "Content-Type: multipart/mixed;boundary=b\r\nMIME-Version: 1.0\r\n";
+        let mut harness = Harness::new();
+        let sent = harness.receive(&TestRequest { extra, body: &body, ..INVITE });
+        (harness, sent)
+    };
+    let (harness, sent) = invite("optional");
+    assert_eq!(statuses(&sent), [100]);
+    match harness.events.last() {
+        Some(Event::Incoming(incoming)) => {
+            assert_eq!(incoming.offer.as_ref().unwrap().as_bytes(), b"v=0\r\n");
+        }
+        other => panic!("{other:?}"),
+    }
+    let (harness, sent) = invite("required");
+    assert_eq!((statuses(&sent), harness.reject_reason()), (vec![415], RejectReason::UnsupportedContent));
+    assert!(sent[0].contains("\r\nAccept: application/sdp, multipart/mixed\r\n"));
+}
+
+#[test]
+fn an_invite_with_more_than_8_kb_of_headers_is_refused_with_513() {
+    let invite = |bytes: usize| {
+        let extra = format!("X-Long: {}\r\n", "x".repeat(bytes));
+        let mut harness = Harness::new();
+        let sent = harness.receive(&TestRequest { extra: &extra, body: "", ..INVITE });
+        assert_eq!(harness.endpoint.counts().server_transactions, usize::from(statuses(&sent) == [100]));
+        sent
+    };
+    assert_eq!(statuses(&invite(7_000)), [100]);
+    let sent = invite(8_192);
+    assert_eq!(statuses(&sent), [513]);
+    assert!(sent[0].contains("\r\nWarning: 399 192.0.2.20:5060 \"headers_too_large\"\r\n"), "{}", sent[0]);
+}
+
+#[test]
+fn the_transactions_of_initial_invites_are_bounded_in_bytes() {
+    let limits = EndpointLimits { max_server_transaction_bytes: 100_000, ..EndpointLimits::default() };
+    let mut harness = Harness::with(limits);
+    let extra = format!("X-Long: {}\r\n", "x".repeat(4_000));
+    let mut admitted = 0;
+    for n in 0..100 {
+        let text = TestRequest { extra: &extra, body: "", ..INVITE }.text();
+        let text = text.replace("Call-ID: test", &format!("Call-ID: flood-{n}"));
+        let sent = harness.receive_text(&text.replace("z9hG4bKone", &format!("z9hG4bKflood{n}")));
+        admitted += usize::from(statuses(&sent) == [100]);
+    }
+    assert!((5..=25).contains(&admitted), "{admitted}");
+    assert_eq!(harness.reject_reason(), RejectReason::TransactionTableFull);
+    let calls: Vec<_> = harness
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Incoming(incoming) => Some(incoming.call),
+            _ => None,
+        })
+        .collect();
+    for call in calls {
+        harness.endpoint.reject(call, StatusCode::BUSY_HERE, None, harness.now).unwrap();
+    }
+    harness.advance(Duration::from_mins(1));
+    assert_eq!(harness.statuses(&INVITE), [100], "ended transactions free their bytes");
+}
+
+#[test]
+fn a_rejection_carries_a_warning() {
+    let mut harness = Harness::new();
+    harness.receive(&INVITE);
+    let rejection = InviteRejection {
+        status: StatusCode::NOT_FOUND,
+        retry_after: None,
+        warning: Some("number_not_listed"),
+    };
+    harness.endpoint.reject_with(harness.call(), rejection, harness.now).unwrap();
+    harness.collect();
+    let sent = harness.sent.pop().unwrap();
+    assert!(sent.contains("\r\nWarning: 399 192.0.2.20:5060 \"number_not_listed\"\r\n"), "{sent}");
 }
