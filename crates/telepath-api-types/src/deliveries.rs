@@ -25,7 +25,7 @@ pub struct Delivery {
     /// The event's name.
     #[cfg_attr(feature = "openapi", schema(value_type = enums::EventName, example = "call.ended"))]
     pub event: String,
-    /// `pending`, `delivered`, `exhausted` or `held`.
+    /// `pending`, `delivered`, `exhausted`, `held` or `canceled`.
     #[cfg_attr(feature = "openapi", schema(value_type = enums::DeliveryStatus, example = "delivered"))]
     pub status: String,
     /// Number of attempts.

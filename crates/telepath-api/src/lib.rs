@@ -4,11 +4,12 @@
 //! serves. Every request goes through [`Api::handle`], which admits it, runs its handler and completes the response.
 //!
 //! Imports run one way, from the top of this list to the bottom: `app`, `router`, `openapi`, `resources`,
-//! `endpoint`, `idempotency`, `auth`, `state`, `extract`, `handler`, `error`, and the leaves `headers`, `metrics`, `options`, `refusal`
+//! `endpoint`, `idempotency`, `auth`, `destination`, `state`, `extract`, `handler`, `error`, and the leaves `headers`, `metrics`, `options`, `refusal`
 //! and `routes`.
 
 mod app;
 mod auth;
+mod destination;
 mod endpoint;
 mod error;
 mod extract;

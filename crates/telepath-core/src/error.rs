@@ -132,8 +132,8 @@ error_codes! {
         "The secret is the key's current one; without it the key could not be used.",
         "To replace the secret immediately, rotate the key with `grace_seconds` 0; or revoke the key.";
     TooManySecrets = "TOO_MANY_SECRETS", 409, Client, retry: true,
-        "The key already has 5 active secrets, which is the limit.",
-        "Revoke an old secret, wait until one expires, or rotate with `grace_seconds` 0.";
+        "The key or webhook endpoint already has 5 active secrets, which is the limit.",
+        "Wait until an old secret expires, revoke one (API keys only), or rotate with `grace_seconds` 0.";
     TooManyKeys = "TOO_MANY_KEYS", 409, Client, retry: false,
         "The account has too many keys to rotate in one request.",
         "Revoke unused keys, or rotate the keys one at a time.";

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 pub use draft::{NewTrunk, TrunkDraft};
 pub use lookup::{NumberCandidate, NumberChoice, TrunkLookup, TrunkMatch, TrunkOwner};
-pub use names::{AgentUrl, Codec, E164, HeaderName, SipPassword, SipUsername};
+pub use names::{AgentOrigin, AgentUrl, Codec, E164, HeaderName, SipPassword, SipUsername};
 pub use patch::{TrunkPatch, TrunkPatchDraft};
 use serde::{Deserialize, Serialize};
 

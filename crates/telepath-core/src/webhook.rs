@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::event::EventKind;
 use crate::id::{AccountId, TrunkId, WebhookId};
 
+pub use adaptive_limit::AdaptiveLimit;
 pub use draft::{MAX_TRUNKS, NewWebhook, WebhookDraft, WebhookPatch, WebhookPatchDraft};
 pub use health::Health;
 pub use signature::SignatureScheme;
@@ -33,7 +34,7 @@ pub const MAX_IN_FLIGHT: u32 = 100;
 pub const DEFAULT_GRACE_SECONDS: u32 = 86_400;
 /// The longest that a replaced secret may sign too, in seconds.
 pub const MAX_GRACE_SECONDS: u32 = 604_800;
-/// Secrets that sign at once. A rotation beyond ends the oldest early.
+/// Secrets that sign at once. A rotation with a grace period beyond it is refused.
 pub const MAX_SECRETS: usize = 5;
 
 /// Which kinds of events an endpoint wants.
@@ -97,6 +98,11 @@ impl Subscription {
         let of_trunk = trunk.is_none_or(|trunk| self.trunks.is_empty() || self.trunks.contains(&trunk));
         of_trunk && self.events.wants(kind)
     }
+
+    /// Whether a delivery that exists is still for the endpoint. A test that was requested always is.
+    pub fn retains(&self, kind: EventKind, trunk: Option<TrunkId>) -> bool {
+        kind == EventKind::WebhookTest || self.wants(kind, trunk)
+    }
 }
 
 /// An endpoint, without its secrets.
@@ -122,6 +128,8 @@ pub struct Webhook {
     pub disabled_reason: Option<DisabledReason>,
     /// How its attempts go.
     pub health: Health,
+    /// How many deliveries it gets at once, on all servers, below `max_in_flight` after signals of overload.
+    pub limit: AdaptiveLimit,
     /// The public halves of the keys that sign now, the newest first; empty for a shared secret.
     pub public_keys: Vec<String>,
     /// When it was created.
@@ -147,6 +155,7 @@ mod tests {
         assert!(!some.wants(EventKind::CallEnded, Some(other)));
         assert!(!some.wants(EventKind::CallStarted, Some(mine)));
         assert!(some.wants(EventKind::KeyRevoked, None), "events without a trunk pass");
+        assert!(some.retains(EventKind::WebhookTest, None) && !some.wants(EventKind::WebhookTest, None));
         assert!("call.ended,nothing".parse::<EventFilter>().is_err());
     }
 }

@@ -13,6 +13,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::address::Forbidden;
 use crate::allow::AllowList;
+use crate::host::Host;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::trust::Trust;
 
@@ -31,8 +32,8 @@ pub enum Security {
 /// Why a connection failed. No message contains a host or a URL, because either may be a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum EgressError {
-    /// The address is not allowed.
-    #[error("the host resolves to {0}, which is not allowed; add it to egress.allow to permit it")]
+    /// The host is an address that is not allowed.
+    #[error("the host is {0}, which is not allowed; add it to egress.allow to permit it")]
     Refused(Forbidden),
     /// An unencrypted connection to anything but a listed service of this machine.
     #[error("without TLS only a loopback host:port listed in egress.allow may be reached")]
@@ -40,9 +41,12 @@ pub enum EgressError {
     /// The name is not a valid host name.
     #[error("the host name is not valid")]
     Name,
-    /// The resolver failed or found no address.
-    #[error("the host name could not be resolved: {0}")]
-    Resolve(io::Error),
+    /// The name has no address, or none that is allowed. Which of them is not told: whoever writes URLs could otherwise
+    /// find out the names of an internal network.
+    #[error(
+        "the host name does not resolve to an address that may be reached; names of private networks need egress.allow"
+    )]
+    Resolve,
     /// No address accepted a connection.
     #[error("could not connect: {0}")]
     Connect(io::Error),
@@ -107,10 +111,18 @@ impl Egress {
         Self(Arc::new(Inner { allow, resolver, trust: Arc::new(Trust::given(trust)) }))
     }
 
-    /// Checks that a host may be reached now, for a URL that is being saved. Each connection checks again, because
-    /// names change.
-    pub async fn check(&self, host: &str, port: u16, security: Security) -> Result<(), EgressError> {
-        self.vetted(host, port, security).await.map(drop)
+    /// Checks a host of a URL that is being saved, as far as it is known without a lookup. Names are looked up and their
+    /// addresses checked at each connection: they change, and the result of a lookup would tell names of an internal
+    /// network apart.
+    pub fn check(&self, host: &str, port: u16, security: Security) -> Result<(), EgressError> {
+        let allow = &self.0.allow;
+        if security == Security::Plain && !allow.names(host, port) {
+            return Err(EgressError::Plain);
+        }
+        match Host::parse(host).ok_or(EgressError::Name)? {
+            Host::Address(address) => allow.judge(host, port, address).map_err(EgressError::Refused),
+            Host::Name => Ok(()),
+        }
     }
 
     /// Connects to a host that may be reached.
@@ -151,7 +163,11 @@ impl Egress {
         if security == Security::Plain && !allow.names(host, port) {
             return Err(EgressError::Plain);
         }
-        let found = resolver.resolve(host).await.map_err(EgressError::Resolve)?;
+        let known = Host::parse(host).ok_or(EgressError::Name)?;
+        let found = resolver.resolve(host).await.map_err(|error| {
+            tracing::debug!(%error, "a host name could not be resolved");
+            EgressError::Resolve
+        })?;
         let mut refused = None;
         let mut vetted = Vec::new();
         for address in found.into_iter().take(MAX_ADDRESSES) {
@@ -163,10 +179,14 @@ impl Egress {
                 Err(why) => refused = Some(why),
             }
         }
-        match (vetted.is_empty(), refused) {
-            (false, _) => Ok(vetted),
-            (true, Some(why)) => Err(EgressError::Refused(why)),
-            (true, None) => Err(EgressError::Resolve(io::ErrorKind::NotFound.into())),
+        match (known, refused) {
+            _ if !vetted.is_empty() => Ok(vetted),
+            (Host::Address(_), Some(why)) => Err(EgressError::Refused(why)),
+            (Host::Name, Some(why)) => {
+                tracing::debug!(%why, "a host name resolves to addresses that are not allowed");
+                Err(EgressError::Resolve)
+            }
+            (Host::Address(_) | Host::Name, None) => Err(EgressError::Resolve),
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod address;
 mod allow;
 mod dial;
+mod host;
 mod resolve;
 mod trust;
 

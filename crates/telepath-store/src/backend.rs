@@ -1,6 +1,7 @@
 //! One interface to both databases: a change runs as one transaction, a read runs on a read-only connection. A change
 //! is a closure over a connection; it does not know how its transaction begins, is grouped with others, or ends.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -58,7 +59,12 @@ impl Backend {
     }
 
     /// Runs one statement as a change; returns the number of affected rows.
-    pub(crate) async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+    pub(crate) async fn execute(
+        &self,
+        sql: impl Into<Cow<'static, str>>,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
+        let sql = sql.into();
         self.write(move |db| Box::pin(async move { db.execute(sql, values).await })).await
     }
 

@@ -48,7 +48,9 @@ pub use call::CallListError;
 pub use cluster::{ClusterStats, ProcessRole};
 pub use context::StoreContext;
 pub use delivery::DeliveryFilter;
-pub use delivery::claim::{ClaimedDelivery, DeliveryQuota, DeliveryTarget, DueWebhook};
+pub use delivery::claim::{
+    ClaimedDelivery, DeliveryQuota, DeliveryTarget, DueWebhook, Lease, RunningDelivery,
+};
 pub use delivery::redeliver::RecoveredDeliveries;
 pub use delivery::row::{AttemptRecord, DeliveryDetails, DeliveryRecord};
 pub use error::{DatabaseError, StoreError};

@@ -156,6 +156,20 @@ impl Connection {
         }
     }
 
+    /// The first row, locked until the transaction ends; `None` if another transaction holds it.
+    pub(crate) async fn try_lock(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Option<Row>, StoreError> {
+        match self {
+            Connection::Sqlite(_) | Connection::SqliteReader(_) => self.fetch_optional(sql, values).await,
+            Connection::Postgres(_) | Connection::PostgresOwn(_) => {
+                self.fetch_optional(format!("{sql} FOR NO KEY UPDATE SKIP LOCKED"), values).await
+            }
+        }
+    }
+
     /// Locks all rows of a query until the transaction ends.
     pub(crate) async fn lock_all(&mut self, sql: String, values: Vec<Value>) -> Result<(), StoreError> {
         match self {

@@ -5,6 +5,7 @@ pub(crate) mod change;
 pub(crate) mod outbox;
 pub(crate) mod row;
 pub(crate) mod secret;
+pub(crate) mod unwanted;
 
 use telepath_core::audit::Origin;
 use telepath_core::id::{AccountId, WebhookId};
@@ -39,6 +40,9 @@ pub enum WebhookChangeError {
     /// The account has the maximum number of endpoints.
     #[error("the account has the maximum number of webhook endpoints")]
     TooMany,
+    /// The endpoint has the maximum number of secrets that sign.
+    #[error("the webhook endpoint has the maximum number of active secrets")]
+    TooManySecrets,
     /// The endpoint is disabled, so nothing is sent to it.
     #[error("the webhook endpoint is disabled")]
     Disabled,

@@ -11,14 +11,13 @@ use std::time::Duration;
 use telepath_core::base62;
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::{EntropyError, random_bytes, random_text};
-use telepath_core::id::WebhookId;
-use telepath_core::webhook::adaptive_limit::AdaptiveLimit;
+use telepath_core::id::{DeliveryId, WebhookId};
 use telepath_core::webhook::delivery::{ErrorClass, Jitter, Outcome};
 use telepath_core::webhook::fairness::{Demand, allocate};
 use telepath_core::webhook::health::HealthTransition;
 use telepath_egress::Egress;
-use telepath_store::{ClaimedDelivery, DeliveryQuota, DueWebhook, Store, StoreError};
-use tokio::task::{JoinError, JoinSet};
+use telepath_store::{ClaimedDelivery, DeliveryQuota, DueWebhook, Lease, RunningDelivery, Store, StoreError};
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -63,13 +62,10 @@ async fn send_within(timeouts: Timeouts, store: Arc<Store>, egress: Egress, stop
     }
 }
 
-/// A finished attempt.
-struct FinishedAttempt {
+/// A delivery that this process is sending.
+struct Running {
     webhook: WebhookId,
-    max_in_flight: u32,
-    error: Option<ErrorClass>,
-    /// When the endpoint responded, or the attempt failed.
-    at: Timestamp,
+    delivery: RunningDelivery,
 }
 
 struct Sender {
@@ -77,27 +73,32 @@ struct Sender {
     store: Arc<Store>,
     egress: Egress,
     /// Identifies this process in leases.
-    lease: String,
-    /// Endpoints that are limited below their ceiling; the others are not stored.
-    limits: HashMap<WebhookId, AdaptiveLimit>,
-    attempts: JoinSet<FinishedAttempt>,
+    process: String,
+    /// The number of the last claim.
+    claims: u64,
+    attempts: JoinSet<()>,
+    /// What the tasks in `attempts` send. None of it is claimed again before its task has ended.
+    running: HashMap<task::Id, Running>,
+    /// Rotates the order of endpoints with equally many deliveries in flight.
     round: usize,
+    /// The last endpoint that was read, when there were more than are read at once.
+    after: Option<WebhookId>,
     renewed: Instant,
     failing: bool,
 }
 
 impl Sender {
     fn new(timeouts: Timeouts, store: Arc<Store>, egress: Egress) -> Result<Self, EntropyError> {
-        let lease = random_text(store.entropy().as_ref(), base62::ALPHABET, 22)?;
-        let (limits, attempts) = (HashMap::new(), JoinSet::new());
         Ok(Self {
+            process: random_text(store.entropy().as_ref(), base62::ALPHABET, 22)?,
             timeouts,
             store,
             egress,
-            lease,
-            limits,
-            attempts,
+            claims: 0,
+            attempts: JoinSet::new(),
+            running: HashMap::new(),
             round: 0,
+            after: None,
             renewed: Instant::now(),
             failing: false,
         })
@@ -118,11 +119,11 @@ impl Sender {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(finished) = self.attempts.join_next() => self.on_finished(finished),
+                Some(finished) = self.attempts.join_next_with_id() => self.on_finished(finished),
                 () = self.store.wait_for_commit() => {}
                 () = sleep(POLL_INTERVAL) => {}
             }
-            while let Some(finished) = self.attempts.try_join_next() {
+            while let Some(finished) = self.attempts.try_join_next_with_id() {
                 self.on_finished(finished);
             }
             sleep_until(not_before).await;
@@ -130,10 +131,9 @@ impl Sender {
     }
 
     async fn renew_and_claim(&mut self) -> Result<(), StoreError> {
-        if self.attempts.is_empty() {
-            self.renewed = Instant::now();
-        } else if self.renewed.elapsed() >= RENEW_INTERVAL {
-            self.store.renew_deliveries(&self.lease, self.lease_ends()).await?;
+        if self.renewed.elapsed() >= RENEW_INTERVAL {
+            self.store.renew_deliveries(&self.leases(), self.lease_ends()).await?;
+            self.store.void_distant_leases().await?;
             self.renewed = Instant::now();
         }
         self.claim().await
@@ -143,78 +143,91 @@ impl Sender {
         self.store.clock().now().plus(LEASE)
     }
 
+    fn leases(&self) -> Vec<RunningDelivery> {
+        self.running.values().map(|running| running.delivery.clone()).collect()
+    }
+
     /// Claims due deliveries up to the concurrency limits and starts their attempts.
     async fn claim(&mut self) -> Result<(), StoreError> {
         let free = MAX_IN_FLIGHT.saturating_sub(self.attempts.len());
         if free == 0 {
             return Ok(());
         }
-        let due = self.store.due_webhooks().await?;
-        let grants = self.grants(&due, u32::try_from(free).unwrap_or(u32::MAX));
-        if grants.is_empty() {
+        let due = self.store.due_webhooks(self.after).await?;
+        self.after = due.last().map(|webhook| webhook.id);
+        let quotas = self.quotas(&due, u32::try_from(free).unwrap_or(u32::MAX));
+        if quotas.is_empty() {
             return Ok(());
         }
         self.round = self.round.wrapping_add(1);
-        for claimed in self.store.claim_deliveries(grants, &self.lease, self.lease_ends()).await? {
+        self.claims += 1;
+        let lease = Lease::new(&self.process, self.claims);
+        for claimed in self.store.claim_deliveries(quotas, &lease, self.lease_ends()).await? {
+            let (webhook, id) = (claimed.target.webhook, claimed.id);
             let (store, egress) = (Arc::clone(&self.store), self.egress.clone());
-            self.attempts.spawn(attempt(store, egress, self.timeouts, self.lease.clone(), claimed));
+            let task = self.attempts.spawn(attempt(store, egress, self.timeouts, claimed)).id();
+            let delivery = RunningDelivery { id, lease: lease.clone() };
+            self.running.insert(task, Running { webhook, delivery });
         }
         metrics::gauge!(IN_FLIGHT).set(count(self.attempts.len()));
         Ok(())
     }
 
-    fn grants(&self, due: &[DueWebhook], free: u32) -> Vec<DeliveryQuota> {
-        let now = self.store.clock().now();
+    fn quotas(&self, due: &[DueWebhook], free: u32) -> Vec<DeliveryQuota> {
+        let mut running: HashMap<WebhookId, Vec<DeliveryId>> = HashMap::new();
+        for Running { webhook, delivery } in self.running.values() {
+            running.entry(*webhook).or_default().push(delivery.id);
+        }
+        let of = |webhook: &DueWebhook| running.get(&webhook.id).map_or(&[][..], Vec::as_slice);
         let demands: Vec<_> = due
             .iter()
             .map(|webhook| {
-                let ceiling = webhook.max_in_flight;
-                let limit = self.limits.get(&webhook.id).copied().unwrap_or(AdaptiveLimit::full(ceiling));
-                Demand { in_flight: webhook.in_flight, allowed: limit.allows(ceiling, now) }
+                // Attempts of this process count even if their leases have expired.
+                let own = u32::try_from(of(webhook).len()).unwrap_or(u32::MAX);
+                Demand { in_flight: webhook.in_flight.max(own), allowed: webhook.allowed }
             })
             .collect();
         let slots = allocate(&demands, free, self.round);
         let granted = due.iter().zip(slots).filter(|(_, deliveries)| *deliveries > 0);
-        granted.map(|(webhook, deliveries)| DeliveryQuota { webhook: webhook.id, deliveries }).collect()
+        granted
+            .map(|(webhook, deliveries)| DeliveryQuota {
+                webhook: webhook.id,
+                deliveries,
+                running: of(webhook).to_vec(),
+            })
+            .collect()
     }
 
-    fn on_finished(&mut self, finished: Result<FinishedAttempt, JoinError>) {
+    fn on_finished(&mut self, finished: Result<(task::Id, ()), JoinError>) {
         metrics::gauge!(IN_FLIGHT).set(count(self.attempts.len()));
-        let FinishedAttempt { webhook, max_in_flight, error, at } = match finished {
-            Ok(finished) => finished,
+        let task = match finished {
+            Ok((task, ())) => task,
             Err(problem) => {
-                return tracing::error!(%problem, "a webhook attempt panicked; it is retried when its lease expires");
+                tracing::error!(%problem, "a webhook attempt panicked; it is retried when its lease expires");
+                problem.id()
             }
         };
-        let limit = self.limits.get(&webhook).copied().unwrap_or(AdaptiveLimit::full(max_in_flight));
-        let limit = limit.after(error, max_in_flight, at);
-        if limit.is_full(max_in_flight) {
-            self.limits.remove(&webhook);
-        } else {
-            self.limits.insert(webhook, limit);
-        }
+        self.running.remove(&task);
     }
 
     /// Waits for running attempts and releases the leases of the others.
     async fn end(&mut self) {
-        let rest = async { while self.attempts.join_next().await.is_some() {} };
+        let rest = async {
+            while let Some(finished) = self.attempts.join_next_with_id().await {
+                self.on_finished(finished);
+            }
+        };
         if timeout(STOP_TIMEOUT, rest).await.is_err() {
             self.attempts.shutdown().await;
         }
-        if let Err(error) = self.store.release_deliveries(&self.lease).await {
+        if let Err(error) = self.store.release_deliveries(&self.leases()).await {
             tracing::warn!(%error, "could not release the leases of webhook deliveries; they expire by themselves");
         }
     }
 }
 
 /// Makes one attempt and records its result.
-async fn attempt(
-    store: Arc<Store>,
-    egress: Egress,
-    timeouts: Timeouts,
-    lease: String,
-    claimed: ClaimedDelivery,
-) -> FinishedAttempt {
+async fn attempt(store: Arc<Store>, egress: Egress, timeouts: Timeouts, claimed: ClaimedDelivery) {
     let target = &claimed.target;
     let message = post::Message {
         id: claimed.event.to_string(),
@@ -224,22 +237,23 @@ async fn attempt(
     };
     let destination = Destination::from(&target.url);
     let outcome = post::post(&egress, &destination, message, &target.secrets, timeouts).await;
-    let (error, at) = (outcome.error, store.clock().now());
-    metrics::counter!(ATTEMPTS, "result" => error.map_or("delivered", ErrorClass::name)).increment(1);
-    tracing::debug!(
-        webhook = %target.webhook, delivery = %claimed.id, attempt = claimed.attempt,
-        status = outcome.status, result = error.map_or("delivered", ErrorClass::name), "webhook attempt"
-    );
-    finish(&store, &claimed, &lease, outcome).await;
-    FinishedAttempt { webhook: target.webhook, max_in_flight: target.max_in_flight, error, at }
+    let result = outcome.error.map_or("delivered", ErrorClass::name);
+    metrics::counter!(ATTEMPTS, "result" => result).increment(1);
+    let (webhook, delivery, number, status) = (target.webhook, claimed.id, claimed.attempt, outcome.status);
+    if outcome.error == Some(ErrorClass::ServerError) {
+        tracing::error!(%webhook, %delivery, attempt = number, status, "a webhook endpoint responded with a server error");
+    } else {
+        tracing::debug!(%webhook, %delivery, attempt = number, status, result, "webhook attempt");
+    }
+    finish(&store, &claimed, outcome).await;
 }
 
-async fn finish(store: &Store, claimed: &ClaimedDelivery, lease: &str, outcome: Outcome) {
+async fn finish(store: &Store, claimed: &ClaimedDelivery, outcome: Outcome) {
     let webhook = claimed.target.webhook;
     // Without random bytes, the retry is sent without jitter.
     let jitter = random_bytes::<2>(store.entropy().as_ref())
         .map_or(Jitter(u16::MAX / 2), |bytes| Jitter(u16::from_ne_bytes(bytes)));
-    match store.finish_attempt(claimed, lease, outcome, jitter).await {
+    match store.finish_attempt(claimed, outcome, jitter).await {
         Ok(HealthTransition::None) => {}
         Ok(HealthTransition::Warn) => {
             tracing::warn!(%webhook, "every attempt has failed for 60 hours; the endpoint will be disabled after 120 hours");

@@ -97,7 +97,7 @@ impl QueryForm for DeliveryQuery {
 #[utoipa::path(get, path = "/v1/webhooks/{id}/deliveries", tag = "Webhooks", operation_id = "listDeliveries",
     params(
         ("id" = String, Path, description = "The endpoint's id."),
-        ("status" = inline(Option<enums::DeliveryStatus>), Query, description = "`pending`, `delivered`, `exhausted` or `held`."),
+        ("status" = inline(Option<enums::DeliveryStatus>), Query, description = "`pending`, `delivered`, `exhausted`, `held` or `canceled`."),
         ("event" = inline(Option<enums::EventName>), Query, description = "Only deliveries of events with this name."),
         ("sort" = inline(Option<enums::OrderByCreation>), Query, description = "`created_at` or `-created_at` (newest first, the default)."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Deliveries per page; default 20."),
@@ -150,6 +150,7 @@ async fn redeliver(
             DeliveryId::not_found(&id.to_string())
         }
         WebhookChangeError::TooMany
+        | WebhookChangeError::TooManySecrets
         | WebhookChangeError::Disabled
         | WebhookChangeError::Invalid(_)
         | WebhookChangeError::Store(_) => error.into(),

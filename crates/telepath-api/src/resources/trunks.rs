@@ -16,10 +16,11 @@ use telepath_core::call::DisconnectReason;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::TrunkId;
 use telepath_core::page::PageRequest;
-use telepath_core::trunk::{TrunkDraft, TrunkFilter, TrunkMetrics, TrunkStatus};
+use telepath_core::trunk::{AgentUrl, TrunkDraft, TrunkFilter, TrunkMetrics, TrunkStatus};
 use telepath_store::{RotatedPassword, TrunkChangeError};
 
 use crate::auth::caller::{Authorized, Caller, TrunksRead, TrunksWrite};
+use crate::destination::require_agent_url;
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson, StrictJson};
@@ -101,6 +102,9 @@ async fn create_trunk(
     StrictJson(draft): StrictJson<CreateTrunk>,
 ) -> Result<impl IntoResponse, ApiError> {
     let new = TrunkDraft::from(draft).check()?;
+    if let Some(url) = &new.settings.custom_endpoint {
+        require_agent_url(&state, url)?;
+    }
     let telepath_store::CreatedTrunk { trunk, generated_password } =
         state.store.create_trunk(caller.account, new, caller.origin()).await?;
     let location = format!("/v1/trunks/{}", trunk.id);
@@ -133,7 +137,8 @@ async fn show(shared: &Shared, caller: &Caller, id: TrunkId) -> Result<Json<Trun
 /// Update a trunk
 ///
 /// Changes the members that are present; null clears an optional one. An inactive trunk refuses new calls; live calls
-/// continue.
+/// continue. If scheme, host or port of `custom_endpoint` changes, `custom_headers` that are set must be given again, or
+/// removed with null.
 #[utoipa::path(patch, path = "/v1/trunks/{id}", tag = "Trunks", operation_id = "updateTrunk",
     request_body = UpdateTrunk,
     params(("id" = String, Path, description = "The trunk's id.")),
@@ -144,6 +149,10 @@ async fn update_trunk(
     PathId(id): PathId<TrunkId>,
     StrictJson(draft): StrictJson<UpdateTrunk>,
 ) -> Result<Json<Trunk>, ApiError> {
+    // A URL that is not valid is reported with the other problems of the change.
+    if let Some(url) = draft.custom_endpoint.clone().and_then(|url| AgentUrl::try_from(url).ok()) {
+        require_agent_url(&state, &url)?;
+    }
     let changed = state.store.update_trunk(caller.account, id, draft.into(), caller.origin()).await;
     changed.map_err(change_error(id))?;
     show(&state, &caller, id).await

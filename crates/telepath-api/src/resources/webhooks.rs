@@ -3,8 +3,6 @@
 
 pub(crate) mod errors;
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,22 +20,19 @@ use telepath_core::id::WebhookId;
 use telepath_core::page::PageRequest;
 use telepath_core::validation::Invalid;
 use telepath_core::webhook::{
-    DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS, WebhookDraft, WebhookPatchDraft, WebhookStatus, WebhookUrl,
+    DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS, WebhookDraft, WebhookPatchDraft, WebhookStatus,
 };
-use telepath_egress::{EgressError, Security};
 
 use crate::auth::caller::{Authorized, WebhooksRead, WebhooksWrite};
+use crate::destination::require_webhook_url;
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson, StrictJson};
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::resources::deliveries::delivery_body;
-use crate::state::{AppState, Shared};
+use crate::state::AppState;
 use errors::change_error;
-
-/// How long a host name is looked up when a URL is saved. One that is not known by then is looked up when it is needed.
-const LOOK_UP_WITHIN: Duration = Duration::from_secs(3);
 
 pub(crate) fn endpoints() -> Endpoints {
     endpoints![list_webhooks, create_webhook => [MissingRequired], get_webhook, update_webhook, delete_webhook, rotate_webhook_secret, test_webhook, recover_webhook => [MissingRequired]]
@@ -46,24 +41,6 @@ pub(crate) fn endpoints() -> Endpoints {
 /// The one place where a shared secret leaves the server.
 fn shown(made: telepath_store::WebhookWithSecret) -> WebhookWithSecret {
     WebhookWithSecret { webhook: made.webhook.into(), secret: made.secret }
-}
-
-/// Refuses a URL that leads where nothing may be sent. A name that is not known now may be known when it is needed, and
-/// is judged then.
-async fn require_reachable(shared: &Shared, url: &WebhookUrl) -> Result<(), ApiError> {
-    let check = shared.options.egress.check(url.host(), url.port(), Security::Tls);
-    match tokio::time::timeout(LOOK_UP_WITHIN, check).await {
-        Err(_) | Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => match error {
-            EgressError::Refused(_) | EgressError::Plain | EgressError::Name | EgressError::OtherPeer => {
-                Err(Invalid::one("url", format!("cannot be used: {error}")).into())
-            }
-            EgressError::Resolve(_)
-            | EgressError::Connect(_)
-            | EgressError::NoRoots
-            | EgressError::Tls(_) => Ok(()),
-        },
-    }
 }
 
 /// Which endpoints a list shows.
@@ -108,7 +85,7 @@ async fn create_webhook(
     StrictJson(draft): StrictJson<CreateWebhook>,
 ) -> Result<impl IntoResponse, ApiError> {
     let new = WebhookDraft::from(draft).check()?;
-    require_reachable(&state, &new.url).await?;
+    require_webhook_url(&state, &new.url)?;
     let made = state.store.create_webhook(caller.account, new, caller.origin()).await?;
     let location = format!("/v1/webhooks/{}", made.webhook.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(shown(made))))
@@ -143,7 +120,7 @@ async fn update_webhook(
 ) -> Result<Json<Webhook>, ApiError> {
     let patch = WebhookPatchDraft::from(draft).check()?;
     if let Some(url) = &patch.url {
-        require_reachable(&state, url).await?;
+        require_webhook_url(&state, url)?;
     }
     let changed = state.store.update_webhook(caller.account, id, patch, caller.origin()).await;
     Ok(Json(changed.map_err(change_error(id))?.into()))
@@ -167,11 +144,14 @@ async fn delete_webhook(
 /// Rotate the signing secret
 ///
 /// The new secret is used immediately. Old secrets keep signing until their grace period ends, so a delivery then has several
-/// signatures.
+/// signatures. At most 5 secrets of an endpoint sign at the same time; one more is refused with `TOO_MANY_SECRETS`, unless
+/// `grace_seconds` is 0.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/rotate-secret", tag = "Webhooks",
     operation_id = "rotateWebhookSecret", request_body = Option<WebhookRotation>,
     params(("id" = String, Path, description = "The endpoint's id.")),
-    responses((status = 200, description = "The endpoint with its new secret. The secret is shown only here.", body = WebhookWithSecret)))]
+    responses(
+        (status = 200, description = "The endpoint with its new secret. The secret is shown only here.", body = WebhookWithSecret),
+        (status = 409, description = "`TOO_MANY_SECRETS`")))]
 async fn rotate_webhook_secret(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<WebhooksWrite>,

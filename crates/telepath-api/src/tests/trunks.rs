@@ -130,3 +130,63 @@ async fn lists_are_filtered_sorted_and_paged() {
     assert_eq!(names("sort=-created_at&limit=1&offset=1").await, ["bbb"]);
     assert!(names("status=inactive").await.is_empty());
 }
+
+#[tokio::test]
+async fn an_agent_url_of_a_non_public_address_is_refused_when_it_is_saved() {
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let made = harness.post("/v1/trunks", &key, custom_trunk("support-01")).await.expect(201).json();
+    let path = format!("/v1/trunks/{}", made["id"].as_str().unwrap());
+    for url in [
+        "wss://169.254.169.254/",
+        "wss://10.0.0.1/voice",
+        "wss://[::1]/",
+        "wss://[::ffff:127.0.0.1]:8443/",
+        "wss://localhost/",
+        "wss://2130706433/",
+        "wss://0x7f.1/",
+        "ws://127.0.0.1:9000/",
+        "ws://localhost:9000/",
+    ] {
+        let mut new = custom_trunk("support-02");
+        new["custom_endpoint"] = json!(url);
+        let refused = harness.post("/v1/trunks", &key, new).await.expect(400);
+        assert_eq!(refused.json()["error"]["details"][0]["field"], "custom_endpoint", "{url}");
+        let refused =
+            harness.ask("PATCH", &path, &key, Some(json!({"custom_endpoint": url}))).await.expect(400);
+        assert_eq!(refused.json()["error"]["details"][0]["field"], "custom_endpoint", "{url}");
+    }
+    let opened = Harness::with(600, |options| {
+        options.api.egress = telepath_egress::Egress::new("10.0.0.0/8,127.0.0.1:9000".parse().unwrap());
+    })
+    .await;
+    let key = opened.master().await;
+    for (number, url) in
+        ["wss://10.0.0.1/voice", "ws://127.0.0.1:9000/", "wss://127.0.0.1:9000/"].iter().enumerate()
+    {
+        let mut new = custom_trunk(&format!("support-{number}"));
+        new["custom_endpoint"] = json!(url);
+        opened.post("/v1/trunks", &key, new).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_at_another_origin_needs_the_custom_headers_again() {
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let mut new = custom_trunk("support-01");
+    new["custom_headers"] = json!({"Authorization": "Bearer secret"});
+    let made = harness.post("/v1/trunks", &key, new).await.expect(201).json();
+    let path = format!("/v1/trunks/{}", made["id"].as_str().unwrap());
+    let patch = async |body| harness.ask("PATCH", &path, &key, Some(body)).await;
+    let refused = patch(json!({"custom_endpoint": "wss://attacker.example/voice"})).await.expect(400);
+    assert_eq!(refused.json()["error"]["details"][0]["field"], "custom_headers");
+    let shown = harness.get(&path, &key).await.expect(200).json();
+    assert_eq!(shown["custom_endpoint"], "wss://agent.example/voice");
+    patch(json!({"custom_endpoint": "wss://agent.example/v2"})).await.expect(200);
+    let headers = json!({"Authorization": "Bearer other"});
+    let moved = json!({"custom_endpoint": "wss://other.example/", "custom_headers": headers});
+    patch(moved).await.expect(200);
+    patch(json!({"custom_endpoint": "wss://third.example/", "custom_headers": null})).await.expect(200);
+    patch(json!({"custom_endpoint": "wss://fourth.example/"})).await.expect(200);
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use telepath_core::webhook::delivery::{ErrorClass, Jitter, Outcome};
 use telepath_egress::{Egress, Resolve, ResolveFuture};
-use telepath_store::DeliveryQuota;
+use telepath_store::{DeliveryQuota, Lease};
 
 use super::harness::{Harness, custom_trunk};
 
@@ -50,15 +50,16 @@ fn path(webhook: &Value) -> String {
 
 /// Sends what is due to an endpoint, as the sender would, with this result.
 async fn send(harness: &Harness, webhook: &Value, error: Option<ErrorClass>) -> usize {
-    let grant = DeliveryQuota { webhook: webhook["id"].as_str().unwrap().parse().unwrap(), deliveries: 100 };
+    let webhook = webhook["id"].as_str().unwrap().parse().unwrap();
+    let quota = DeliveryQuota { webhook, deliveries: 100, running: vec![] };
     let ends = harness.now().plus(Duration::from_mins(1));
-    let claimed = harness.store.claim_deliveries(vec![grant], "test", ends).await.unwrap();
+    let claimed = harness.store.claim_deliveries(vec![quota], &Lease::new("test", 1), ends).await.unwrap();
     for delivery in &claimed {
         let status = Some(if error.is_none() { 200 } else { 500 });
         let answer = b"said <b>no</b>\xff".to_vec();
         let outcome =
             Outcome { status, error, retry_after: None, duration: Duration::from_millis(7), answer };
-        harness.store.finish_attempt(delivery, "test", outcome, Jitter(0)).await.unwrap();
+        harness.store.finish_attempt(delivery, outcome, Jitter(0)).await.unwrap();
     }
     claimed.len()
 }
@@ -97,6 +98,22 @@ async fn a_webhook_secret_is_returned_only_at_creation_and_rotation() {
 }
 
 #[tokio::test]
+async fn a_sixth_active_webhook_secret_is_refused_with_409() {
+    let harness = harness().await;
+    let key = harness.master().await;
+    let made = make(&harness, &key, json!({"url": "https://hooks.example/"})).await;
+    let rotate = format!("{}/rotate-secret", path(&made));
+    let week = json!({"grace_seconds": 604_800});
+    for _ in 0..4 {
+        harness.post(&rotate, &key, week.clone()).await.expect(200);
+    }
+    let refused = harness.post(&rotate, &key, week).await.expect(409);
+    assert_eq!(refused.code(), "TOO_MANY_SECRETS");
+    harness.ask("POST", &rotate, &key, None).await.expect(409);
+    harness.post(&rotate, &key, json!({"grace_seconds": 0})).await.expect(200);
+}
+
+#[tokio::test]
 async fn with_ed25519_only_public_keys_are_returned() {
     let harness = harness().await;
     let key = harness.master().await;
@@ -122,8 +139,10 @@ async fn a_url_of_a_non_public_address_is_refused_when_it_is_saved() {
         "https://[::1]/",
         "https://[::ffff:10.0.0.1]/",
         "https://169.254.169.254/latest/meta-data/",
-        "https://inside.example/",
-        "https://rebound.example/",
+        "https://2130706433/",
+        "https://127.1/",
+        "https://localhost/",
+        "https://api.localhost./",
     ] {
         for (method, path) in [("POST", "/v1/webhooks".to_owned()), ("PATCH", path(&good))] {
             let refused = harness.ask(method, &path, &key, Some(json!({"url": url}))).await.expect(400);
@@ -131,12 +150,29 @@ async fn a_url_of_a_non_public_address_is_refused_when_it_is_saved() {
         }
     }
     assert_eq!(harness.get("/v1/webhooks", &key).await.expect(200).json()["pagination"]["total"], 1);
-    make(&harness, &key, json!({"url": "https://not-known-yet.example/"})).await;
     let opened = house_reaching("10.0.0.0/8,127.0.0.1:8443").await;
     let key = opened.master().await;
-    make(&opened, &key, json!({"url": "https://inside.example/"})).await;
+    make(&opened, &key, json!({"url": "https://10.1.2.3/"})).await;
     make(&opened, &key, json!({"url": "https://127.0.0.1:8443/"})).await;
     opened.post("/v1/webhooks", &key, json!({"url": "https://127.0.0.1:8444/"})).await.expect(400);
+}
+
+/// Names of an internal network cannot be found out by saving URLs.
+#[tokio::test]
+async fn saving_a_url_does_not_tell_internal_names_from_unknown_ones() {
+    let harness = harness().await;
+    let key = harness.master().await;
+    let shape = |mut answer: Value| {
+        for member in ["id", "url", "secret", "created_at", "updated_at"] {
+            answer.as_object_mut().unwrap().remove(member);
+        }
+        answer
+    };
+    let public = shape(make(&harness, &key, json!({"url": "https://hooks.example/"})).await);
+    for host in ["inside.example", "rebound.example", "not-known.example", "not-known-yet.example"] {
+        let made = make(&harness, &key, json!({"url": format!("https://{host}/")})).await;
+        assert_eq!(shape(made), public, "{host}");
+    }
 }
 
 #[tokio::test]
@@ -162,6 +198,8 @@ async fn a_delivery_is_listed_read_and_redelivered() {
     assert_eq!(shown["payload"]["event"], "webhook.test");
     assert_eq!(shown["payload"]["id"], shown["event_id"]);
     assert_eq!(shown["attempts"][0]["response"], "said <b>no</b>\u{fffd}");
+    // The server error paused the endpoint for 250 ms.
+    harness.pass(1);
     harness.ask("POST", &format!("{one}/redeliver"), &key, None).await.expect(202);
     assert_eq!(send(&harness, &hook, None).await, 1, "without waiting for its time");
     assert_eq!(harness.get(&one, &key).await.expect(200).json()["status"], "delivered");

@@ -82,6 +82,29 @@ checked_text! {
     "must be a wss:// URL without user info or fragment (ws:// only for a loopback host)"
 }
 
+/// What decides to whom the trunk's secrets are sent: scheme, host and port of an agent's URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentOrigin {
+    /// Whether the scheme is `wss`.
+    pub secure: bool,
+    /// The host in lower case, an IPv6 address without brackets.
+    pub host: String,
+    /// The port; 443 or 80 if the URL has none.
+    pub port: u16,
+}
+
+impl AgentUrl {
+    /// Scheme, host and port.
+    pub fn origin(&self) -> AgentOrigin {
+        let secure = self.0.starts_with("wss:");
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let (host, port) = host_and_port(authority).unwrap_or_default();
+        let default = if secure { 443 } else { 80 };
+        AgentOrigin { secure, host: host.to_ascii_lowercase(), port: port.unwrap_or(default) }
+    }
+}
+
 fn is_agent_url(text: &str) -> bool {
     let (secure, rest) = match (text.strip_prefix("wss://"), text.strip_prefix("ws://")) {
         (Some(rest), _) => (true, rest),
@@ -91,12 +114,12 @@ fn is_agent_url(text: &str) -> bool {
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let printable =
         text.len() <= 2048 && text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains(['#', '\\']);
-    let Some(host) = host_of(authority) else { return false };
+    let Some((host, _)) = host_and_port(authority) else { return false };
     printable && (secure || is_loopback(host))
 }
 
-/// The host of `host`, `host:port`, `[v6]` or `[v6]:port`; `None` when the form or the port is wrong.
-fn host_of(authority: &str) -> Option<&str> {
+/// The parts of `host`, `host:port`, `[v6]` or `[v6]:port`; `None` if the form or the port is wrong.
+fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, tail) = rest.split_once(']')?;
@@ -110,8 +133,11 @@ fn host_of(authority: &str) -> Option<&str> {
     };
     let good_host =
         !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
-    let good_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number > 0));
-    (good_host && good_port).then_some(host)
+    let port = match port {
+        None => None,
+        Some(text) => Some(text.parse::<u16>().ok().filter(|port| *port > 0)?),
+    };
+    good_host.then_some((host, port))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -189,6 +215,23 @@ mod tests {
             "wss://[::1",
         ] {
             assert!(!fits(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_origin_of_an_agent_url_is_scheme_host_and_port() {
+        let origin = |text: &str| AgentUrl::try_from(text.to_owned()).unwrap().origin();
+        assert_eq!(origin("wss://Agent.Example/voice"), origin("wss://agent.example:443/other?x=1"));
+        assert_eq!(origin("ws://localhost/a"), origin("ws://LOCALHOST:80"));
+        let v6 = origin("wss://[2001:db8::1]:8443/");
+        assert_eq!((v6.host.as_str(), v6.port, v6.secure), ("2001:db8::1", 8443, true));
+        for (one, other) in [
+            ("wss://agent.example/", "wss://agent.example:8443/"),
+            ("wss://agent.example/", "wss://agent.example.attacker.example/"),
+            ("wss://agent.example/", "wss://agent.example./"),
+            ("wss://localhost:80/", "ws://localhost:80/"),
+        ] {
+            assert_ne!(origin(one), origin(other), "{one} {other}");
         }
     }
 

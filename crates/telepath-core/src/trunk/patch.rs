@@ -90,6 +90,10 @@ impl TrunkPatchDraft {
                 credentials.insert(CredentialField::CustomHeaders, check_headers(headers, &mut problems));
             }
         }
+        let endpoint = problems.optional("custom_endpoint", self.custom_endpoint, AgentUrl::try_from);
+        if let Some(endpoint) = &endpoint {
+            require_credentials_again(trunk, endpoint, &credentials, &mut problems);
+        }
         let name = problems.optional("name", self.name, |name| bounded_text(name, 1, 100, &[]));
         let status = problems.optional("status", self.status, |name| check_status(&name));
         let allowed_ips =
@@ -117,7 +121,6 @@ impl TrunkPatchDraft {
         );
         let agent_id = problems.optional("elevenlabs_agent_id", self.elevenlabs_agent_id, short_text);
         settings.elevenlabs_agent_id = agent_id.or(settings.elevenlabs_agent_id);
-        let endpoint = problems.optional("custom_endpoint", self.custom_endpoint, AgentUrl::try_from);
         settings.custom_endpoint = endpoint.or(settings.custom_endpoint);
         if let Some(numbers) = self.inbound_numbers {
             settings.inbound_numbers = check_numbers(numbers, &mut problems);
@@ -155,6 +158,25 @@ impl TrunkPatchDraft {
     }
 }
 
+/// Credentials were given for one agent. Whoever may change the trunk but does not know them must not be able to send them
+/// to a server of their choice, so another scheme, host or port needs them again (or null, which removes them).
+fn require_credentials_again(
+    trunk: &Trunk,
+    endpoint: &AgentUrl,
+    given: &BTreeMap<CredentialField, Option<SecretText>>,
+    problems: &mut Invalid,
+) {
+    if trunk.settings.custom_endpoint.as_ref().is_some_and(|old| old.origin() == endpoint.origin()) {
+        return;
+    }
+    for field in trunk.credentials.keys().filter(|field| !given.contains_key(field)) {
+        problems.wrong(
+            field.name(),
+            "must be given again, or removed with null, because scheme, host or port of custom_endpoint changes",
+        );
+    }
+}
+
 fn check_status(name: &str) -> Result<TrunkStatus, &'static str> {
     match TrunkStatus::from_name(name) {
         Some(status @ (TrunkStatus::Active | TrunkStatus::Inactive)) => Ok(status),
@@ -172,5 +194,67 @@ fn change<R, T, E: std::fmt::Display>(
 ) {
     if let Some(checked) = problems.keep(field, given.try_map(check)) {
         *member = checked.apply(member.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::id::{AccountId, Id as _, TrunkId};
+    use crate::trunk::{AgentProtocol, CredentialState, SipUsername};
+
+    /// A trunk with an agent at `wss://agent.example/voice` and sealed headers.
+    fn trunk() -> Trunk {
+        let state = CredentialState { last4: None, updated_at: Timestamp::default() };
+        Trunk {
+            id: TrunkId::from_bytes([1; 16]),
+            account_id: AccountId::from_bytes([2; 16]),
+            name: "Support".to_owned(),
+            status: TrunkStatus::Active,
+            ai_provider: AiProvider::Custom,
+            agent_protocol: AgentProtocol::default(),
+            sip_username: SipUsername::try_from("support-01".to_owned()).unwrap(),
+            allowed_ips: NetworkList::default(),
+            settings: TrunkSettings {
+                custom_endpoint: AgentUrl::try_from("wss://agent.example/voice".to_owned()).ok(),
+                ..TrunkSettings::default()
+            },
+            credentials: BTreeMap::from([(CredentialField::CustomHeaders, state)]),
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
+        }
+    }
+
+    fn check(json: &str) -> Result<TrunkPatch, Invalid> {
+        serde_json::from_str::<TrunkPatchDraft>(json).unwrap().check(&trunk())
+    }
+
+    #[test]
+    fn a_new_origin_of_the_agent_needs_the_sealed_headers_again() {
+        for url in [
+            "wss://attacker.example/voice",
+            "wss://agent.example:8443/voice",
+            "ws://localhost:443/voice",
+            "wss://agent.example.attacker.example/voice",
+        ] {
+            let problems = check(&format!(r#"{{"custom_endpoint": "{url}"}}"#)).unwrap_err().into_details();
+            assert_eq!(problems.len(), 1, "{url}");
+            assert_eq!(problems[0].field, "custom_headers", "{url}");
+            for headers in [r#"{"Authorization": "Bearer new"}"#, "{}", "null"] {
+                let json = format!(r#"{{"custom_endpoint": "{url}", "custom_headers": {headers}}}"#);
+                assert!(check(&json).is_ok(), "{json}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_path_of_the_same_origin_keeps_the_sealed_headers() {
+        for url in ["wss://agent.example/v2?x=1", "wss://AGENT.example:443/voice"] {
+            assert!(check(&format!(r#"{{"custom_endpoint": "{url}"}}"#)).is_ok(), "{url}");
+        }
+        let open = Trunk { credentials: BTreeMap::new(), ..trunk() };
+        let draft = r#"{"custom_endpoint": "wss://other.example/"}"#;
+        assert!(serde_json::from_str::<TrunkPatchDraft>(draft).unwrap().check(&open).is_ok());
     }
 }

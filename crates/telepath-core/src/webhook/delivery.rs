@@ -28,6 +28,8 @@ pub const SCHEDULE: [Duration; 9] = [
 /// Delays vary by up to this many percent in both directions, so that deliveries that failed together are not retried
 /// together.
 const JITTER_PERCENT: u64 = 20;
+/// `Retry-After` is honored up to this delay, or up to the scheduled one if that is longer.
+pub const MAX_RETRY_AFTER: Duration = minutes(60);
 /// How long a finished delivery is kept and can be retried.
 pub const KEPT: Duration = Duration::from_hours(30 * 24);
 /// The bytes of a response body that are kept.
@@ -46,15 +48,17 @@ named_enum! {
         Exhausted = "exhausted",
         /// The endpoint is disabled.
         Held = "held",
+        /// The endpoint unsubscribed from the event before it was delivered.
+        Canceled = "canceled",
     }
 }
 
 named_enum! {
     /// Why an attempt failed.
     pub enum ErrorClass {
-        /// The host resolves to an address that is not allowed.
+        /// The host is an address that is not allowed.
         AddressRefused = "address_refused",
-        /// The host name could not be resolved.
+        /// The host name does not resolve to an address that is allowed.
         Resolve = "resolve",
         /// The connection could not be established.
         Connect = "connect",
@@ -151,7 +155,8 @@ pub fn decide_retry(outcome: &Outcome, tries: u32, now: Timestamp, jitter: Jitte
     }
 }
 
-/// The scheduled delay with jitter. A requested delay is limited to between one and two times the scheduled one.
+/// The scheduled delay with jitter, or the requested one if it is longer. A request cannot shorten the scheduled delay,
+/// and cannot extend it beyond [`MAX_RETRY_AFTER`].
 fn wait(planned: Duration, requested: Option<Duration>, jitter: Jitter) -> Duration {
     let planned_ms = u64::try_from(planned.as_millis()).unwrap_or(u64::MAX);
     let widest = planned_ms / 100 * JITTER_PERCENT;
@@ -159,17 +164,29 @@ fn wait(planned: Duration, requested: Option<Duration>, jitter: Jitter) -> Durat
         Duration::from_millis(planned_ms - widest + widest * 2 * u64::from(jitter.0) / u64::from(u16::MAX));
     match requested {
         None => spread,
-        Some(requested) => spread.max(requested.clamp(planned, planned * 2)),
+        Some(requested) => spread.max(requested.clamp(planned, planned.max(MAX_RETRY_AFTER))),
     }
 }
 
-/// The delay that a response requests: `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3).
+/// The delay that a response requests: `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3). A number too large
+/// to represent is a long delay, not an invalid one.
 pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
     }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
-    Some(Timestamp::from_unix_ms(date.as_millisecond()).since(now))
+    Some(http_date(text)?.since(now))
+}
+
+/// A date in one of the three forms that a recipient must accept (RFC 9110 section 5.6.7): that of RFC 5322, that of
+/// RFC 850, and that of `asctime`.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok().or_else(|| {
+        let forms = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+        let parse = |form: &str| jiff::civil::DateTime::strptime(form, text).ok();
+        jiff::tz::TimeZone::UTC.to_timestamp(forms.into_iter().find_map(parse)?).ok()
+    })?;
+    Some(Timestamp::from_unix_ms(parsed.as_millisecond()))
 }
 
 /// The id of the delivery of an event to an endpoint. It is derived from both ids, so the database rejects a second

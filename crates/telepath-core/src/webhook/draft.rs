@@ -148,12 +148,14 @@ impl WebhookPatch {
             ..old.clone()
         };
         if status != old.status {
-            let (reason, health) = match status {
-                WebhookStatus::Active => (None, super::Health::default()),
-                WebhookStatus::Disabled => (Some(DisabledReason::Requested), old.health),
-            };
-            new.disabled_reason = reason;
-            new.health = health;
+            match status {
+                WebhookStatus::Active => {
+                    new.disabled_reason = None;
+                    new.health = super::Health::default();
+                    new.limit = super::AdaptiveLimit::default();
+                }
+                WebhookStatus::Disabled => new.disabled_reason = Some(DisabledReason::Requested),
+            }
         }
         new
     }

@@ -50,9 +50,9 @@ async fn dns_rebinding_between_check_and_dial_is_refused() {
     let (listener, port) = listener().await;
     let resolver = Rebinding::new(&[&["93.184.215.14"], &["127.0.0.1"]]);
     let egress = with("", &resolver);
-    egress.check("rebound.example", port, Security::Tls).await.unwrap();
+    egress.vetted("rebound.example", port, Security::Tls).await.unwrap();
     let refused = egress.dial("rebound.example", port, Security::Tls).await;
-    assert!(matches!(refused, Err(EgressError::Refused(Forbidden::Loopback))), "{refused:?}");
+    assert!(matches!(refused, Err(EgressError::Resolve)), "{refused:?}");
     assert_eq!(resolver.asked.load(Ordering::Relaxed), 2, "a connection resolves once");
     let nobody = tokio::time::timeout(std::time::Duration::ZERO, listener.accept()).await;
     assert!(nobody.is_err(), "nothing was sent to it");
@@ -74,12 +74,36 @@ async fn only_allowed_addresses_of_a_name_are_dialed() {
     let resolver = Rebinding::new(&[&["169.254.169.254", "10.0.0.1", "::1", "8.8.8.8"]]);
     let vetted = with("", &resolver).vetted("mixed.example", 443, Security::Tls).await.unwrap();
     assert_eq!(vetted, ["8.8.8.8:443".parse().unwrap()]);
-    let none = with("", &Rebinding::new(&[&[]])).check("empty.example", 443, Security::Tls).await;
-    assert!(matches!(none, Err(EgressError::Resolve(_))));
+}
+
+/// A resolver that knows no name.
+struct Nothing;
+
+impl Resolve for Nothing {
+    fn resolve<'a>(&'a self, _host: &'a str) -> ResolveFuture<'a> {
+        Box::pin(async { Err(io::ErrorKind::NotFound.into()) })
+    }
 }
 
 #[tokio::test]
-async fn unusual_numeric_hosts_resolve_as_the_system_parses_them() {
+async fn a_name_of_a_private_network_and_an_unknown_name_fail_in_the_same_way() {
+    let unknown = Egress::with(AllowList::default(), Arc::new(Nothing), trust());
+    let empty = with("", &Rebinding::new(&[&[]]));
+    let private = with("", &Rebinding::new(&[&["10.0.0.1", "fd00::1"]]));
+    let local = with("", &Rebinding::new(&[&["127.0.0.1"]]));
+    let metadata = with("", &Rebinding::new(&[&["169.254.169.254"]]));
+    let mut texts = std::collections::BTreeSet::new();
+    for egress in [unknown, empty, private, local, metadata] {
+        egress.check("db.example", 443, Security::Tls).unwrap();
+        let error = egress.dial("db.example", 443, Security::Tls).await.unwrap_err();
+        assert!(matches!(error, EgressError::Resolve), "{error:?}");
+        texts.insert(error.to_string());
+    }
+    assert_eq!(texts.len(), 1, "{texts:?}");
+}
+
+#[tokio::test]
+async fn numeric_hosts_are_refused_in_every_spelling() {
     let egress = Egress::default();
     for host in [
         "127.0.0.1",
@@ -93,15 +117,13 @@ async fn unusual_numeric_hosts_resolve_as_the_system_parses_them() {
         "::ffff:127.0.0.1",
         "0:0:0:0:0:ffff:7f00:1",
     ] {
-        let refused = egress.check(host, 443, Security::Tls).await;
-        // Where the system does not parse a form as a number, it cannot be reached by it either.
-        assert!(
-            matches!(refused, Err(EgressError::Refused(_) | EgressError::Resolve(_))),
-            "{host}: {refused:?}"
-        );
+        let refused = egress.check(host, 443, Security::Tls);
+        assert!(matches!(refused, Err(EgressError::Refused(_) | EgressError::Name)), "{host}: {refused:?}");
+        let refused = egress.dial(host, 443, Security::Tls).await;
+        assert!(matches!(refused, Err(EgressError::Refused(_) | EgressError::Name)), "{host}: {refused:?}");
     }
     for host in ["10.0.0.1", "0", "169.254.169.254", "0xa9fea9fe", "[::1]", "fe80::1%lo"] {
-        assert!(egress.check(host, 443, Security::Tls).await.is_err(), "{host}");
+        assert!(egress.check(host, 443, Security::Tls).is_err(), "{host}");
     }
 }
 
@@ -113,6 +135,11 @@ async fn plain_connections_reach_only_listed_loopback_services() {
         with(&named, &Rebinding::new(&[&[answer]])).dial(host, port, Security::Plain).await.err()
     };
     assert!(to("127.0.0.1", "127.0.0.1", port).await.is_none());
+    let egress = with(&named, &Rebinding::new(&[&[]]));
+    egress.check("127.0.0.1", port, Security::Plain).unwrap();
+    for host in ["localhost", "10.0.0.1", "8.8.8.8", "agent.example"] {
+        assert!(matches!(egress.check(host, port, Security::Plain), Err(EgressError::Plain)), "{host}");
+    }
     for (answer, host, port) in
         [("127.0.0.1", "localhost", port), ("127.0.0.1", "127.0.0.1", 1), ("8.8.8.8", "agent.example", 80)]
     {

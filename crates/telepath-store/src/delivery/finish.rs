@@ -2,14 +2,15 @@
 //! transaction.
 
 use telepath_core::clock::Timestamp;
+use telepath_core::event::EventKind;
 use telepath_core::id::{AccountId, AuditId, DeliveryId, EventId, WebhookId};
-use telepath_core::webhook::WebhookStatus;
 use telepath_core::webhook::delivery::{
     DeliveryStatus, ErrorClass, Jitter, KEPT_ANSWER, KEPT_ATTEMPTS, Outcome, RetryDecision, decide_retry,
 };
 use telepath_core::webhook::health::HealthTransition;
+use telepath_core::webhook::{Webhook, WebhookStatus};
 
-use super::claim::ClaimedDelivery;
+use super::claim::{ClaimedDelivery, Lease};
 use crate::alert::raise::{AlertWriter, raise};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
@@ -18,24 +19,23 @@ use crate::webhook::WebhookChangeError;
 use crate::webhook::change::{AutoDisable, disable, lock, set_health};
 
 impl Store {
-    /// Records the result of an attempt. If the lease was lost, nothing is written: whoever holds the delivery now
+    /// Records the result of an attempt. If the claim no longer holds, nothing is written: whoever holds the delivery now
     /// sends it again.
     pub async fn finish_attempt(
         &self,
         claimed: &ClaimedDelivery,
-        lease: &str,
         outcome: Outcome,
         jitter: Jitter,
     ) -> Result<HealthTransition, StoreError> {
         let now = self.now();
         let attempt = FinishedAttempt {
             id: claimed.id,
+            lease: claimed.lease.clone(),
             webhook: claimed.target.webhook,
             account: claimed.target.account,
             number: claimed.attempt,
-            decision: decide_retry(&outcome, claimed.tries, now, jitter),
-            lease: lease.to_owned(),
             outcome,
+            jitter,
             now,
             audit_id: self.new_id(now)?,
             event_id: self.new_id(now)?,
@@ -47,12 +47,12 @@ impl Store {
 
 struct FinishedAttempt {
     id: DeliveryId,
+    lease: Lease,
     webhook: WebhookId,
     account: AccountId,
     number: u32,
-    decision: RetryDecision,
-    lease: String,
     outcome: Outcome,
+    jitter: Jitter,
     now: Timestamp,
     audit_id: AuditId,
     event_id: EventId,
@@ -60,24 +60,57 @@ struct FinishedAttempt {
 }
 
 async fn finish(db: &mut Connection, attempt: FinishedAttempt) -> Result<HealthTransition, StoreError> {
-    let (status, next_at, finished_at) = match attempt.decision {
-        RetryDecision::Delivered => (DeliveryStatus::Delivered, attempt.now, Some(attempt.now)),
-        RetryDecision::Exhausted => (DeliveryStatus::Exhausted, attempt.now, Some(attempt.now)),
-        RetryDecision::RetryAt(at) => (DeliveryStatus::Pending, at, None),
+    let webhook = lock_if_affected(db, &attempt).await?;
+    let sql = "SELECT tries, kind, (SELECT trunk_id FROM outbox_events e WHERE e.id = event_id) AS trunk_id \
+               FROM webhook_deliveries WHERE id = $1 AND lease = $2";
+    let held = db.fetch_locked(sql, binds![attempt.id.to_string(), attempt.lease.as_str()]).await?;
+    let Some(row) = held else { return Ok(HealthTransition::None) };
+    let tries = row.number::<u32>("tries")?.saturating_add(1);
+    let (status, next_at) = match decide_retry(&attempt.outcome, tries, attempt.now, attempt.jitter) {
+        RetryDecision::Delivered => (DeliveryStatus::Delivered, attempt.now),
+        RetryDecision::Exhausted => (DeliveryStatus::Exhausted, attempt.now),
+        RetryDecision::RetryAt(at) => {
+            let (kind, trunk) = (row.named("kind", EventKind::from_name)?, row.maybe_parse("trunk_id")?);
+            let retained = webhook.as_ref().is_none_or(|webhook| webhook.subscription.retains(kind, trunk));
+            (if retained { DeliveryStatus::Pending } else { DeliveryStatus::Canceled }, at)
+        }
     };
-    let touched = db
-        .execute(
-            "UPDATE webhook_deliveries SET status = $3, next_at = $4, finished_at = $5, lease = NULL, \
-             attempts = attempts + 1, tries = tries + 1 WHERE id = $1 AND lease = $2",
-            binds![attempt.id.to_string(), attempt.lease.as_str(), status.name(), next_at, finished_at],
-        )
-        .await?;
-    if touched == 0 {
-        return Ok(HealthTransition::None);
-    }
+    let finished_at = (status != DeliveryStatus::Pending).then_some(attempt.now);
+    let sql = "UPDATE webhook_deliveries SET status = $2, next_at = $3, finished_at = $4, tries = $5, lease = NULL, \
+               attempts = attempts + 1 WHERE id = $1";
+    db.execute(sql, binds![attempt.id.to_string(), status.name(), next_at, finished_at, tries]).await?;
     keep_attempt(db, &attempt).await?;
-    let transition = judge(db, &attempt).await?;
-    Ok(transition)
+    match webhook {
+        Some(webhook) => judge(db, &attempt, webhook).await,
+        None => Ok(HealthTransition::None),
+    }
+}
+
+/// Locks the endpoint if the attempt changes it, before the delivery is locked. `None` in the common case, a success of a
+/// healthy endpoint, and if the endpoint was deleted during the attempt.
+async fn lock_if_affected(
+    db: &mut Connection,
+    attempt: &FinishedAttempt,
+) -> Result<Option<Webhook>, StoreError> {
+    if attempt.outcome.error.is_none() {
+        let sql = "SELECT id FROM webhooks WHERE id = $1 \
+                   AND (failures > 0 OR reduced_limit IS NOT NULL OR overloads > 0 OR paused_until IS NOT NULL)";
+        if db.fetch_optional(sql, binds![attempt.webhook.to_string()]).await?.is_none() {
+            return Ok(None);
+        }
+    }
+    match lock(db, attempt.account, attempt.webhook, attempt.now).await {
+        Ok(webhook) => Ok(Some(webhook)),
+        Err(WebhookChangeError::NotFound) => Ok(None),
+        Err(WebhookChangeError::Store(error)) => Err(error),
+        Err(
+            WebhookChangeError::DeliveryNotFound
+            | WebhookChangeError::TooMany
+            | WebhookChangeError::TooManySecrets
+            | WebhookChangeError::Disabled
+            | WebhookChangeError::Invalid(_),
+        ) => Err(StoreError::Broken),
+    }
 }
 
 async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<(), StoreError> {
@@ -104,44 +137,32 @@ async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<
     Ok(())
 }
 
-/// The effect of the attempt on the endpoint. The common case, a success of a healthy endpoint, changes no row.
-async fn judge(db: &mut Connection, attempt: &FinishedAttempt) -> Result<HealthTransition, StoreError> {
-    if attempt.outcome.error.is_none() {
-        let sql = "UPDATE webhooks SET failing_since = NULL, failures = 0, warned_at = NULL \
-                   WHERE id = $1 AND failures > 0";
-        db.execute(sql, binds![attempt.webhook.to_string()]).await?;
-        return Ok(HealthTransition::None);
-    }
-    let webhook = match lock(db, attempt.account, attempt.webhook, attempt.now).await {
-        Ok(webhook) => webhook,
-        // Deleted during the attempt.
-        Err(WebhookChangeError::NotFound) => return Ok(HealthTransition::None),
-        Err(WebhookChangeError::Store(error)) => return Err(error),
-        Err(
-            WebhookChangeError::DeliveryNotFound
-            | WebhookChangeError::TooMany
-            | WebhookChangeError::Disabled
-            | WebhookChangeError::Invalid(_),
-        ) => return Err(StoreError::Broken),
-    };
-    let (health, transition) = webhook.health.after(attempt.outcome.error, attempt.now);
-    set_health(db, attempt.webhook, health).await?;
+/// The effect of the attempt on the endpoint, which this transaction has locked.
+async fn judge(
+    db: &mut Connection,
+    attempt: &FinishedAttempt,
+    webhook: Webhook,
+) -> Result<HealthTransition, StoreError> {
+    let (error, now) = (attempt.outcome.error, attempt.now);
+    let (health, transition) = webhook.health.after(error, now);
+    let limit = webhook.limit.after(error, webhook.max_in_flight, now);
+    set_health(db, attempt.webhook, health, limit).await?;
     match transition {
         HealthTransition::None => {}
         HealthTransition::Warn => {
             let alert = health.warning(attempt.webhook, webhook.url.host());
-            raise(db, attempt.account, alert, &attempt.alert_writer, attempt.now).await?;
+            raise(db, attempt.account, alert, &attempt.alert_writer, now).await?;
         }
         HealthTransition::Disable(reason) => {
-            let (audit_id, event_id, now) = (attempt.audit_id, attempt.event_id, attempt.now);
-            disable(db, &webhook, AutoDisable { reason, health, audit_id, event_id, now }).await?;
+            let (audit_id, event_id) = (attempt.audit_id, attempt.event_id);
+            disable(db, &webhook, AutoDisable { reason, audit_id, event_id, now }).await?;
         }
     }
     if webhook.status == WebhookStatus::Disabled {
         // Disabled during the attempt: a retry is held like the rest.
         let sql = "UPDATE webhook_deliveries SET status = 'held', finished_at = $2 \
                    WHERE id = $1 AND status = 'pending'";
-        db.execute(sql, binds![attempt.id.to_string(), attempt.now]).await?;
+        db.execute(sql, binds![attempt.id.to_string(), now]).await?;
     }
     Ok(transition)
 }

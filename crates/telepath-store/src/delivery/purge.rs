@@ -5,7 +5,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::webhook::delivery::KEPT;
 
 use crate::error::StoreError;
-use crate::sql::{Connection, Value, binds};
+use crate::sql::{Connection, Value, binds, placeholders};
 use crate::store::Store;
 
 /// Rows per transaction.
@@ -30,30 +30,77 @@ impl Store {
 }
 
 async fn clear_some(db: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
-    // Pending deliveries of a disabled endpoint: they were in flight when it was disabled and never finished.
-    let held = "UPDATE webhook_deliveries SET status = 'held', lease = NULL, finished_at = $1 \
-                WHERE status = 'pending' AND next_at <= $1 \
-                AND webhook_id IN (SELECT id FROM webhooks WHERE status = 'disabled')";
-    db.execute(held, binds![now]).await?;
+    hold_left_over(db, now).await?;
     let before = now.minus(KEPT);
-    let old = "(SELECT id FROM webhook_deliveries WHERE finished_at < $1 ORDER BY finished_at LIMIT $2)";
-    let mut removed = remove(db, old, binds![before, ROWS]).await?;
-    let orphans = "(SELECT d.id FROM webhooks w JOIN webhook_deliveries d ON d.webhook_id = w.id \
-                   WHERE w.deleted_at < $1 LIMIT $2)";
-    removed += remove(db, orphans, binds![now, ROWS]).await?;
-    let endpoints = "DELETE FROM webhooks WHERE deleted_at < $1 \
-                     AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.webhook_id = webhooks.id)";
-    removed += db.execute(endpoints, binds![now]).await?;
-    let events = "DELETE FROM outbox_events WHERE id IN (SELECT e.id FROM outbox_events e WHERE e.created_at < $1 \
-                  AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.event_id = e.id) \
-                  ORDER BY e.created_at LIMIT $2)";
-    removed += db.execute(events, binds![before, ROWS]).await?;
+    let old = "SELECT id FROM webhook_deliveries WHERE finished_at < $1 ORDER BY finished_at LIMIT $2";
+    let mut removed = remove_deliveries(db, old, binds![before, ROWS]).await?;
+    let orphans = "SELECT id FROM webhook_deliveries \
+                   WHERE webhook_id IN (SELECT id FROM webhooks WHERE deleted_at < $1) LIMIT $2";
+    removed += remove_deliveries(db, orphans, binds![now, ROWS]).await?;
+    let endpoints = "SELECT id FROM webhooks WHERE deleted_at < $1 \
+                     AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.webhook_id = webhooks.id) LIMIT $2";
+    removed += remove(db, "webhooks", endpoints, binds![now, ROWS]).await?;
+    let events = "SELECT id FROM outbox_events WHERE created_at < $1 \
+                  AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.event_id = outbox_events.id) \
+                  ORDER BY created_at LIMIT $2";
+    removed += remove(db, "outbox_events", events, binds![before, ROWS]).await?;
     Ok(removed)
 }
 
-/// Deletes the deliveries of a subquery with their attempts.
-async fn remove(db: &mut Connection, which: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
-    let attempts = format!("DELETE FROM webhook_attempts WHERE delivery_id IN {which}");
-    db.execute(attempts, values.clone()).await?;
-    db.execute(format!("DELETE FROM webhook_deliveries WHERE id IN {which}"), values).await
+/// Holds pending deliveries of disabled endpoints: they were in flight when the endpoint was disabled and never finished.
+/// The endpoint is locked first, as everywhere.
+async fn hold_left_over(db: &mut Connection, now: Timestamp) -> Result<(), StoreError> {
+    let disabled = "SELECT id FROM webhooks WHERE status = 'disabled' AND EXISTS (SELECT 1 FROM webhook_deliveries d \
+                    WHERE d.webhook_id = webhooks.id AND d.status = 'pending' AND d.next_at <= $1) ORDER BY id LIMIT $2";
+    for id in locked_ids(db, disabled, binds![now, ROWS]).await? {
+        let held = "UPDATE webhook_deliveries SET status = 'held', lease = NULL, finished_at = $2 \
+                    WHERE webhook_id = $1 AND status = 'pending' AND next_at <= $2";
+        db.execute(held, vec![id, now.into()]).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the deliveries that a query selects, with their attempts.
+async fn remove_deliveries(
+    db: &mut Connection,
+    which: &'static str,
+    values: Vec<Value>,
+) -> Result<u64, StoreError> {
+    let ids = locked_ids(db, which, values).await?;
+    delete(db, "webhook_attempts", "delivery_id", ids.clone()).await?;
+    delete(db, "webhook_deliveries", "id", ids).await
+}
+
+async fn remove(
+    db: &mut Connection,
+    table: &'static str,
+    which: &'static str,
+    values: Vec<Value>,
+) -> Result<u64, StoreError> {
+    let ids = locked_ids(db, which, values).await?;
+    delete(db, table, "id", ids).await
+}
+
+/// The ids that a query selects, without rows that other transactions hold, so that two servers that purge at once do not
+/// wait for each other.
+async fn locked_ids(
+    db: &mut Connection,
+    which: &'static str,
+    values: Vec<Value>,
+) -> Result<Vec<Value>, StoreError> {
+    let rows = db.fetch_all(format!("{which}{}", db.skip_locked()), values).await?;
+    rows.iter().map(|row| Ok(row.text("id")?.into())).collect()
+}
+
+async fn delete(
+    db: &mut Connection,
+    table: &'static str,
+    column: &'static str,
+    ids: Vec<Value>,
+) -> Result<u64, StoreError> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let sql = format!("DELETE FROM {table} WHERE {column} IN ({})", placeholders(1, ids.len()));
+    db.execute(sql, ids).await
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, AuditId, DeliveryId, WebhookId};
-use telepath_core::webhook::WebhookStatus;
+use telepath_core::webhook::{Webhook, WebhookStatus};
 
 use super::row::{DeliveryRecord, record};
 use crate::audit;
@@ -12,6 +12,7 @@ use crate::sql::{Connection, binds, corrupt};
 use crate::webhook::WebhookChangeError;
 use crate::webhook::change::lock;
 use crate::webhook::outbox::CHANNEL;
+use crate::webhook::unwanted::unwanted;
 
 /// Deliveries recovered per request; callers with more repeat the request.
 const MAX_PER_REQUEST: i64 = 10_000;
@@ -38,13 +39,20 @@ pub(super) async fn one(
 ) -> Result<DeliveryRecord, WebhookChangeError> {
     let found = record(db, account, id).await?.ok_or(WebhookChangeError::DeliveryNotFound)?;
     require_active(db, account, found.webhook_id, origin.at).await?;
-    // Clearing the lease voids an attempt in flight; its result is not recorded.
-    db.execute(
-        "UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_at = $3, lease = NULL, finished_at = NULL \
-         WHERE id = $1 AND account_id = $2",
-        binds![id.to_string(), account.to_string(), origin.at],
-    )
-    .await?;
+    // An attempt in flight becomes the first of the new round. Its lease stays, so that its result is recorded and nobody
+    // sends the delivery a second time meanwhile.
+    let changed = db
+        .execute(
+            "UPDATE webhook_deliveries SET status = 'pending', tries = 0, finished_at = NULL, \
+             next_at = CASE WHEN lease IS NOT NULL AND next_at > $3 THEN next_at ELSE $3 END \
+             WHERE id = $1 AND account_id = $2",
+            binds![id.to_string(), account.to_string(), origin.at],
+        )
+        .await?;
+    if changed == 0 {
+        // Purged after it was found.
+        return Err(WebhookChangeError::DeliveryNotFound);
+    }
     db.announce(CHANNEL).await?;
     let entry = entry(audit_id, account, origin, AuditAction::DeliveryRepeated, id.to_string(), json!({}));
     audit::write(db, &entry).await?;
@@ -63,15 +71,17 @@ pub(super) async fn failed(
     db: &mut Connection,
     Recovery { account, webhook, since, origin, audit_id }: Recovery,
 ) -> Result<RecoveredDeliveries, WebhookChangeError> {
-    require_active(db, account, webhook, origin.at).await?;
-    let deliveries = db
-        .execute(
-            "UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_at = $4, finished_at = NULL \
-             WHERE account_id = $1 AND id IN (SELECT id FROM webhook_deliveries WHERE webhook_id = $2 \
-             AND status IN ('exhausted', 'held') AND created_at >= $3 ORDER BY id LIMIT $5)",
-            binds![account.to_string(), webhook.to_string(), since, origin.at, MAX_PER_REQUEST],
-        )
-        .await?;
+    let subscription = require_active(db, account, webhook, origin.at).await?.subscription;
+    let (unwanted, kinds_and_trunks) = unwanted(&subscription, 6);
+    let sql = format!(
+        "WITH failed AS MATERIALIZED (SELECT id FROM webhook_deliveries WHERE webhook_id = $2 \
+         AND status IN ('exhausted', 'held') AND created_at >= $3 AND NOT {unwanted} ORDER BY id LIMIT $5{}) \
+         UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_at = $4, finished_at = NULL \
+         WHERE account_id = $1 AND id IN (SELECT id FROM failed)",
+        db.skip_locked()
+    );
+    let values = binds![account.to_string(), webhook.to_string(), since, origin.at, MAX_PER_REQUEST];
+    let deliveries = db.execute(sql, values.into_iter().chain(kinds_and_trunks).collect()).await?;
     db.announce(CHANNEL).await?;
     let after = json!({ "since": since, "deliveries": deliveries });
     let entry = entry(audit_id, account, origin, AuditAction::WebhookRecovered, webhook.to_string(), after);
@@ -87,9 +97,10 @@ async fn require_active(
     account: AccountId,
     webhook: WebhookId,
     now: Timestamp,
-) -> Result<(), WebhookChangeError> {
-    match lock(db, account, webhook, now).await?.status {
-        WebhookStatus::Active => Ok(()),
+) -> Result<Webhook, WebhookChangeError> {
+    let webhook = lock(db, account, webhook, now).await?;
+    match webhook.status {
+        WebhookStatus::Active => Ok(webhook),
         WebhookStatus::Disabled => Err(WebhookChangeError::Disabled),
     }
 }

@@ -9,9 +9,9 @@ use telepath_core::webhook::{
     DisabledReason, MAX_SECRETS, NewWebhook, Webhook, WebhookDraft, WebhookPatch, WebhookStatus, WebhookUrl,
 };
 
+use super::deliveries::claim;
 use super::{Fixture, behaviour, events_of, select};
 use crate::audit::AuditVerdict;
-use crate::delivery::claim::DeliveryQuota;
 use crate::store::Store;
 use crate::webhook::{WebhookChangeError, WebhookWithSecret};
 
@@ -20,6 +20,7 @@ behaviour! {
     a_private_key_is_never_returned_and_its_public_key_always,
     endpoints_of_another_account_do_not_exist,
     old_secrets_sign_until_their_grace_period_ends,
+    a_rotation_beyond_the_maximum_of_active_secrets_is_refused,
     trunks_of_another_account_are_refused,
     disabling_writes_event_and_audit_and_enabling_resets_health,
     deleting_an_endpoint_deletes_its_secrets,
@@ -45,9 +46,7 @@ pub(super) fn enable() -> WebhookPatch {
 /// The secrets that would sign a delivery now, newest first.
 async fn signing(fixture: &Fixture, store: &Store, account: AccountId, webhook: &Webhook) -> Vec<String> {
     store.test_webhook(account, webhook.id, fixture.origin()).await.unwrap();
-    let grant = DeliveryQuota { webhook: webhook.id, deliveries: 1 };
-    let ends = store.now().plus(Duration::from_mins(1));
-    let claimed = store.claim_deliveries(vec![grant], "signing", ends).await.unwrap();
+    let claimed = claim(store, webhook, 1).await;
     claimed[0].target.secrets.iter().map(|secret| secret.to_text().expose().to_owned()).collect()
 }
 
@@ -147,11 +146,33 @@ async fn old_secrets_sign_until_their_grace_period_ends(fixture: Arc<Fixture>) {
     assert_eq!(signing(&fixture, &store, account, &first.webhook).await, both[..1]);
     let third = store.rotate_webhook_secret(account, first.webhook.id, 0, fixture.origin()).await.unwrap();
     assert_eq!(signing(&fixture, &store, account, &first.webhook).await, [text(&third)], "no grace");
-    for _ in 0..MAX_SECRETS + 3 {
+    store.close().await;
+}
+
+async fn a_rotation_beyond_the_maximum_of_active_secrets_is_refused(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let webhook = make(&fixture, &store, account, draft("a")).await;
+    let rotate = async |grace| {
         fixture.clock.advance(Duration::from_secs(1));
-        store.rotate_webhook_secret(account, first.webhook.id, 600, fixture.origin()).await.unwrap();
+        store.rotate_webhook_secret(account, webhook.id, grace, fixture.origin()).await
+    };
+    for _ in 1..MAX_SECRETS {
+        rotate(604_800).await.unwrap();
     }
-    assert_eq!(signing(&fixture, &store, account, &first.webhook).await.len(), MAX_SECRETS);
+    let all = signing(&fixture, &store, account, &webhook).await;
+    assert_eq!(all.len(), MAX_SECRETS);
+    for grace in [604_800, 1] {
+        assert!(matches!(rotate(grace).await, Err(WebhookChangeError::TooManySecrets)), "{grace}");
+    }
+    assert_eq!(signing(&fixture, &store, account, &webhook).await, all, "no grace period ended early");
+    let only = rotate(0).await.unwrap().secret.unwrap();
+    assert_eq!(signing(&fixture, &store, account, &webhook).await, [only.expose()]);
+    for _ in 1..MAX_SECRETS {
+        rotate(60).await.unwrap();
+    }
+    fixture.clock.advance(Duration::from_mins(1));
+    rotate(60).await.expect("the grace periods are over");
     store.close().await;
 }
 
@@ -202,7 +223,7 @@ async fn deleting_an_endpoint_deletes_its_secrets(fixture: Arc<Fixture>) {
     assert_eq!(store.get_webhook(account, webhook.id).await.unwrap(), None);
     assert_eq!(store.get_delivery(account, delivery.id).await.unwrap(), None);
     assert!(select(&store, "SELECT id FROM webhook_secrets", vec![]).await.is_empty());
-    assert!(store.due_webhooks().await.unwrap().is_empty(), "nothing more is sent");
+    assert!(store.due_webhooks(None).await.unwrap().is_empty(), "nothing more is sent");
     let again = store.delete_webhook(account, webhook.id, fixture.origin()).await;
     assert!(matches!(again, Err(WebhookChangeError::NotFound)));
     fixture.clock.advance(Duration::from_secs(1));

@@ -11,10 +11,11 @@ use telepath_core::id::{AccountId, AuditId, EventId, TrunkId, WebhookId};
 use telepath_core::validation::Invalid;
 use telepath_core::webhook::delivery::id_of;
 use telepath_core::webhook::{
-    DisabledReason, Health, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookPatch, WebhookStatus,
+    AdaptiveLimit, DisabledReason, Health, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookPatch, WebhookStatus,
 };
 
 use super::secret::{SealedSecret, put};
+use super::unwanted::cancel_unwanted;
 use super::{WebhookChangeError, row};
 use crate::audit::diff::diff;
 use crate::delivery::row::{DeliveryRecord, record};
@@ -126,7 +127,11 @@ pub(super) async fn update(
         ],
     )
     .await?;
-    set_state(db, id, new.status, new.disabled_reason, new.health).await?;
+    set_state(db, id, new.status, new.disabled_reason).await?;
+    set_health(db, id, new.health, new.limit).await?;
+    if old.subscription != new.subscription {
+        cancel_unwanted(db, id, &new.subscription, origin.at).await?;
+    }
     let changes = (masked(&old, changes.0), masked(&new, changes.1));
     write_audit(db, audit_id, &new, origin, AuditAction::WebhookUpdated, changes).await?;
     if old.status == WebhookStatus::Active && new.status == WebhookStatus::Disabled {
@@ -139,7 +144,6 @@ pub(super) async fn update(
 /// An automatic disabling of an endpoint.
 pub(crate) struct AutoDisable {
     pub(crate) reason: DisabledReason,
-    pub(crate) health: Health,
     pub(crate) audit_id: AuditId,
     pub(crate) event_id: EventId,
     pub(crate) now: Timestamp,
@@ -154,7 +158,7 @@ pub(crate) async fn disable(
     if webhook.status == WebhookStatus::Disabled {
         return Ok(());
     }
-    set_state(db, webhook.id, WebhookStatus::Disabled, Some(change.reason), change.health).await?;
+    set_state(db, webhook.id, WebhookStatus::Disabled, Some(change.reason)).await?;
     hold_pending(db, webhook.id, change.now).await?;
     let origin = Origin { actor: Actor::System, address: None, at: change.now, idempotency: None };
     let [before, after] =
@@ -192,18 +196,31 @@ async fn set_state(
     id: WebhookId,
     status: WebhookStatus,
     reason: Option<DisabledReason>,
-    health: Health,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE webhooks SET status = $2, disabled_reason = $3 WHERE id = $1";
     let values = binds![id.to_string(), status.name(), reason.map(DisabledReason::name)];
     db.execute(sql, values).await?;
-    set_health(db, id, health).await
+    Ok(())
 }
 
-/// Writes the health of an endpoint that this transaction has locked.
-pub(crate) async fn set_health(db: &mut Connection, id: WebhookId, health: Health) -> Result<(), StoreError> {
-    let sql = "UPDATE webhooks SET failing_since = $2, failures = $3, warned_at = $4 WHERE id = $1";
-    let values = binds![id.to_string(), health.failing_since, health.failures, health.warned_at];
+/// Writes the health and the limit of an endpoint that this transaction has locked.
+pub(crate) async fn set_health(
+    db: &mut Connection,
+    id: WebhookId,
+    health: Health,
+    limit: AdaptiveLimit,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE webhooks SET failing_since = $2, failures = $3, warned_at = $4, reduced_limit = $5, \
+               overloads = $6, paused_until = $7 WHERE id = $1";
+    let values = binds![
+        id.to_string(),
+        health.failing_since,
+        health.failures,
+        health.warned_at,
+        limit.reduced,
+        limit.overloads,
+        limit.paused_until,
+    ];
     db.execute(sql, values).await?;
     Ok(())
 }
@@ -279,7 +296,8 @@ pub(super) async fn test(
     Ok(made.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
 }
 
-/// The endpoint, locked until the transaction ends.
+/// The endpoint, locked until the transaction ends. A transaction that changes an endpoint and its deliveries locks the
+/// endpoint first; claims and results of attempts do the same, so that no two of them can deadlock.
 pub(crate) async fn lock(
     db: &mut Connection,
     account: AccountId,

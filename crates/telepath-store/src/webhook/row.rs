@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, TrunkId, WebhookId};
 use telepath_core::webhook::{
-    DisabledReason, Health, SignatureScheme, Subscription, Webhook, WebhookStatus, WebhookUrl,
+    AdaptiveLimit, DisabledReason, Health, SignatureScheme, Subscription, Webhook, WebhookStatus, WebhookUrl,
 };
 
 use crate::error::StoreError;
@@ -13,7 +13,7 @@ use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 
 /// The columns that [`webhook_of`] reads.
 pub(super) const COLUMNS: &str = "id, account_id, url, description, events, trunk_ids, scheme, max_in_flight, status, \
-     disabled_reason, failing_since, failures, warned_at, created_at, updated_at";
+     disabled_reason, failing_since, failures, warned_at, reduced_limit, overloads, paused_until, created_at, updated_at";
 
 /// The endpoints of rows with [`COLUMNS`], with the public keys that sign at `now`.
 pub(super) async fn with_public_keys(
@@ -81,6 +81,7 @@ pub(super) fn webhook_of(row: &Row) -> Result<Webhook, StoreError> {
             Some(name) => Some(DisabledReason::from_name(&name).ok_or_else(|| corrupt("disabled_reason"))?),
         },
         health: health_of(row)?,
+        limit: limit_of(row)?,
         public_keys: Vec::new(),
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
@@ -98,6 +99,18 @@ pub(super) fn health_of(row: &Row) -> Result<Health, StoreError> {
         failing_since: row.maybe_time("failing_since")?,
         failures: row.number("failures")?,
         warned_at: row.maybe_time("warned_at")?,
+    })
+}
+
+/// From the columns `reduced_limit`, `overloads` and `paused_until`.
+pub(crate) fn limit_of(row: &Row) -> Result<AdaptiveLimit, StoreError> {
+    let reduced = row.maybe_integer("reduced_limit")?;
+    Ok(AdaptiveLimit {
+        reduced: reduced
+            .map(|limit| u32::try_from(limit).map_err(|_| corrupt("reduced_limit")))
+            .transpose()?,
+        overloads: row.number("overloads")?,
+        paused_until: row.maybe_time("paused_until")?,
     })
 }
 

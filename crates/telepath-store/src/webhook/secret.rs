@@ -6,6 +6,7 @@ use telepath_core::vault::{Sealed, Vault};
 use telepath_core::webhook::MAX_SECRETS;
 use telepath_core::webhook::signature::SigningSecret;
 
+use super::WebhookChangeError;
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
@@ -32,22 +33,25 @@ pub(super) fn seal(
     Ok(SealedSecret { id, sealed, public_key: secret.public_key() })
 }
 
-/// Stores a secret that signs from now on; the others sign until `grace_ends` at most.
+/// Stores a secret that signs from now on; the others sign until `grace_ends` at most. Refuses a secret beyond
+/// [`MAX_SECRETS`], because a receiver may still verify with the oldest one.
 pub(super) async fn put(
     db: &mut Connection,
     webhook: WebhookId,
     secret: SealedSecret,
     now: Timestamp,
     grace_ends: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<(), WebhookChangeError> {
     let sql = "UPDATE webhook_secrets SET expires_at = $2 WHERE webhook_id = $1 \
                AND (expires_at IS NULL OR expires_at > $2)";
     db.execute(sql, binds![webhook.to_string(), grace_ends]).await?;
-    // Expired secrets are deleted, and after many rotations only the newest ones keep signing.
-    let sql = "DELETE FROM webhook_secrets WHERE webhook_id = $1 AND (expires_at <= $2 OR id NOT IN \
-               (SELECT id FROM webhook_secrets WHERE webhook_id = $1 ORDER BY created_at DESC, id DESC LIMIT $3))";
-    let others = i64::try_from(MAX_SECRETS).unwrap_or(i64::MAX) - 1;
-    db.execute(sql, binds![webhook.to_string(), now, others]).await?;
+    let sql = "DELETE FROM webhook_secrets WHERE webhook_id = $1 AND expires_at <= $2";
+    db.execute(sql, binds![webhook.to_string(), now]).await?;
+    let sql = "SELECT count(*) AS total FROM webhook_secrets WHERE webhook_id = $1";
+    let others: usize = db.fetch_one(sql, binds![webhook.to_string()]).await?.number("total")?;
+    if others >= MAX_SECRETS {
+        return Err(WebhookChangeError::TooManySecrets);
+    }
     db.execute(
         "INSERT INTO webhook_secrets (id, webhook_id, sealed, public_key, created_at) VALUES ($1, $2, $3, $4, $5)",
         binds![secret.id.to_string(), webhook.to_string(), secret.sealed.as_bytes(), secret.public_key, now],

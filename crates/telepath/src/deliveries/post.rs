@@ -1,5 +1,9 @@
 //! One webhook attempt over HTTP/1.1: a new connection through telepath-egress, the signed request, and a response that is
 //! limited in size and time. Redirects are not followed.
+//!
+//! A complete response head is the response. Receivers often end a response by closing the connection, and many do so
+//! without a TLS `close_notify` (RFC 8446 section 6.1) or before they have sent the announced length. The body is kept for
+//! people to read and has no influence on the result, except that it must not take longer than the attempt may.
 
 use std::time::Duration;
 
@@ -77,14 +81,22 @@ pub(crate) struct Message {
 struct Deadlines {
     connect: Duration,
     total: Instant,
-    now: Timestamp,
+    begun: Instant,
+    /// The time at `begun`.
+    begun_at: Timestamp,
+}
+
+impl Deadlines {
+    fn now(&self) -> Timestamp {
+        self.begun_at.plus(self.begun.elapsed())
+    }
 }
 
 /// The response of an endpoint.
 struct EndpointResponse {
     status: u16,
-    /// The error that cut the body short.
-    body_error: Option<ErrorClass>,
+    /// The body was not complete when the time was up.
+    timed_out: bool,
     retry_after: Option<Duration>,
     body: Vec<u8>,
 }
@@ -98,7 +110,8 @@ pub(crate) async fn post(
     timeouts: Timeouts,
 ) -> Outcome {
     let (begun, at) = (Instant::now(), message.at);
-    let deadlines = Deadlines { connect: timeouts.connect, total: begun + timeouts.total, now: at };
+    let deadlines =
+        Deadlines { connect: timeouts.connect, total: begun + timeouts.total, begun, begun_at: at };
     let done = match request(to, message, secrets) {
         None => Err(ErrorClass::Unsigned),
         Some(request) => match timeout_at(deadlines.total, exchange(egress, to, request, deadlines)).await {
@@ -110,8 +123,8 @@ pub(crate) async fn post(
     match done {
         Ok(response) => Outcome {
             status: Some(response.status),
-            // An error status counts whatever happens to the body; a success needs a complete one.
-            error: ErrorClass::of_status(response.status).or(response.body_error),
+            error: ErrorClass::of_status(response.status)
+                .or(response.timed_out.then_some(ErrorClass::TimedOut)),
             retry_after: response.retry_after,
             duration,
             answer: response.body,
@@ -166,7 +179,7 @@ fn connected<T, E>(stream: Result<Result<T, EgressError>, E>) -> Result<T, Error
 fn class_of(error: &EgressError) -> ErrorClass {
     match error {
         EgressError::Refused(_) | EgressError::Plain | EgressError::OtherPeer => ErrorClass::AddressRefused,
-        EgressError::Name | EgressError::Resolve(_) => ErrorClass::Resolve,
+        EgressError::Name | EgressError::Resolve => ErrorClass::Resolve,
         EgressError::Connect(_) => ErrorClass::Connect,
         EgressError::NoRoots | EgressError::Tls(_) => ErrorClass::Tls,
     }
@@ -178,7 +191,12 @@ async fn send_request(
     deadlines: Deadlines,
 ) -> Result<EndpointResponse, ErrorClass> {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(BUFFER);
+    // Malformed headers of a receiver do not change its status.
+    builder
+        .max_buf_size(BUFFER)
+        .ignore_invalid_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true);
     let handshake = builder.handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|_| ErrorClass::Broken)?;
     let response = async move {
@@ -197,17 +215,15 @@ async fn send_request(
 
 async fn read(response: Response<Incoming>, deadlines: Deadlines) -> EndpointResponse {
     let (head, mut body) = response.into_parts();
-    let (mut kept, mut read, mut body_error) = (Vec::new(), 0, None);
+    let retry_after = requested_delay(&head.headers, deadlines.now());
+    let (mut kept, mut read, mut timed_out) = (Vec::new(), 0, false);
     while read < MAX_BODY_BYTES {
         let data = match timeout_at(deadlines.total, body.frame()).await {
-            Ok(None) => break,
+            // However the body ends, the head was complete.
+            Ok(None | Some(Err(_))) => break,
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-            Ok(Some(Err(_))) => {
-                body_error = Some(ErrorClass::Broken);
-                break;
-            }
             Err(_elapsed) => {
-                body_error = Some(ErrorClass::TimedOut);
+                timed_out = true;
                 break;
             }
         };
@@ -215,8 +231,7 @@ async fn read(response: Response<Incoming>, deadlines: Deadlines) -> EndpointRes
         let free = KEPT_ANSWER - kept.len();
         kept.extend_from_slice(&data[..data.len().min(free)]);
     }
-    let retry_after = requested_delay(&head.headers, deadlines.now);
-    EndpointResponse { status: head.status.as_u16(), body_error, retry_after, body: kept }
+    EndpointResponse { status: head.status.as_u16(), timed_out, retry_after, body: kept }
 }
 
 fn requested_delay(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {

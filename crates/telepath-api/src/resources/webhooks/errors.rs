@@ -13,6 +13,7 @@ pub(crate) fn change_error(id: WebhookId) -> impl FnOnce(WebhookChangeError) -> 
         WebhookChangeError::NotFound => WebhookId::not_found(&id.to_string()),
         WebhookChangeError::DeliveryNotFound
         | WebhookChangeError::TooMany
+        | WebhookChangeError::TooManySecrets
         | WebhookChangeError::Disabled
         | WebhookChangeError::Invalid(_)
         | WebhookChangeError::Store(_) => error.into(),
@@ -26,6 +27,7 @@ impl From<WebhookChangeError> for ApiError {
             WebhookChangeError::NotFound => ApiError::of(ErrorCode::WebhookNotFound),
             WebhookChangeError::DeliveryNotFound => ApiError::of(ErrorCode::DeliveryNotFound),
             WebhookChangeError::TooMany => ApiError::of(ErrorCode::WebhookLimitReached),
+            WebhookChangeError::TooManySecrets => ApiError::of(ErrorCode::TooManySecrets),
             WebhookChangeError::Disabled => ApiError::of(ErrorCode::WebhookDisabled),
             WebhookChangeError::Invalid(problems) => problems.into(),
             WebhookChangeError::Store(error) => error.into(),

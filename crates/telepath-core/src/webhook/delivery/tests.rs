@@ -57,26 +57,50 @@ fn success_completes_the_delivery_after_any_number_of_tries() {
     );
 }
 
-#[test]
-fn retry_after_is_clamped_to_one_to_two_times_the_scheduled_delay() {
-    let waited =
-        |asked, jitter| match decide_retry(&outcome(Some(ErrorClass::TooMany), asked), 2, START, jitter) {
-            RetryDecision::RetryAt(at) => at.since(START).as_secs(),
-            RetryDecision::Delivered | RetryDecision::Exhausted => panic!("it is tried again"),
-        };
-    assert_eq!(waited(None, Jitter(0)), 240);
-    assert_eq!(waited(None, Jitter(u16::MAX)), 360);
-    assert_eq!(waited(Some(1), Jitter(0)), 300, "no earlier than planned");
-    assert_eq!(waited(Some(450), Jitter(0)), 450);
-    assert_eq!(waited(Some(86_400), Jitter(u16::MAX)), 600, "no later than twice the plan");
+/// The seconds until the next attempt after failure number `tries`.
+fn waited(tries: u32, asked: Option<u64>, jitter: Jitter) -> u64 {
+    match decide_retry(&outcome(Some(ErrorClass::TooMany), asked), tries, START, jitter) {
+        RetryDecision::RetryAt(at) => at.since(START).as_secs(),
+        RetryDecision::Delivered | RetryDecision::Exhausted => panic!("it is tried again"),
+    }
 }
 
 #[test]
-fn retry_after_accepts_seconds_and_dates() {
+fn retry_after_is_honored_up_to_one_hour_or_the_planned_wait_whichever_is_longer() {
+    for jitter in [Jitter(0), Jitter(u16::MAX)] {
+        assert_eq!(waited(1, Some(60), jitter), 60, "planned: 5 s");
+        assert_eq!(waited(1, Some(3600), jitter), 3600);
+        assert_eq!(waited(1, Some(3601), jitter), 3600);
+        assert_eq!(waited(1, Some(u64::MAX), jitter), 3600);
+        assert_eq!(waited(2, Some(450), jitter), 450, "planned: 5 min");
+        assert_eq!(waited(2, Some(86_400), jitter), 3600);
+    }
+    // Planned: 2 h ± 24 min.
+    assert_eq!(waited(4, Some(3 * 3600), Jitter(0)), 2 * 3600);
+    assert_eq!(waited(4, Some(3 * 3600), Jitter(u16::MAX)), 144 * 60);
+}
+
+#[test]
+fn retry_after_does_not_shorten_the_planned_wait() {
+    assert_eq!(waited(2, None, Jitter(0)), 240);
+    assert_eq!(waited(2, None, Jitter(u16::MAX)), 360);
+    assert_eq!(waited(2, Some(1), Jitter(0)), 300);
+    assert_eq!(waited(2, Some(0), Jitter(u16::MAX)), 360);
+}
+
+#[test]
+fn retry_after_accepts_seconds_and_the_three_date_forms_of_rfc_9110() {
     assert_eq!(retry_after(" 120 ", START), Some(Duration::from_mins(2)));
-    assert_eq!(retry_after("Fri, 15 Jan 2027 08:01:00 GMT", START), Some(Duration::from_mins(1)));
+    let huge = retry_after("99999999999999999999999", START);
+    assert!(huge.is_some_and(|delay| delay > MAX_RETRY_AFTER), "{huge:?}");
+    for date in
+        ["Fri, 15 Jan 2027 08:01:00 GMT", "Friday, 15-Jan-27 08:01:00 GMT", "Fri Jan 15 08:01:00 2027"]
+    {
+        assert_eq!(retry_after(date, START), Some(Duration::from_mins(1)), "{date}");
+    }
     assert_eq!(retry_after("Fri, 15 Jan 2027 07:00:00 GMT", START), Some(Duration::ZERO));
-    for wrong in ["", "-1", "1.5", "soon", "Fri, 32 Jan 2027 08:01:00 GMT"] {
+    assert_eq!(retry_after("Fri Jan  1 08:00:00 2027", START), Some(Duration::ZERO));
+    for wrong in ["", "-1", "+5", "1.5", "soon", "Fri, 32 Jan 2027 08:01:00 GMT", "Fri Jan 15 08:01:00"] {
         assert_eq!(retry_after(wrong, START), None, "{wrong}");
     }
 }

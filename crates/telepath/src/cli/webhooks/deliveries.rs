@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct DeliveriesArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// Only this status: pending, delivered, exhausted or held
+    /// Only this status: pending, delivered, exhausted, held or canceled
     #[arg(long)]
     status: Option<String>,
 }

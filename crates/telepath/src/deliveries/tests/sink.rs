@@ -27,7 +27,10 @@ impl Got {
 
 /// How to respond to a request.
 pub(super) enum Reply {
+    /// The connection stays open.
     Bytes(Vec<u8>),
+    /// The connection is closed without a TLS `close_notify`.
+    Cut(Vec<u8>),
     Never,
 }
 
@@ -52,6 +55,23 @@ impl Resolve for Numbers {
     }
 }
 
+/// A self-signed certificate for 127.0.0.1 and its key.
+pub(super) fn certificate() -> (rcgen::Certificate, rcgen::KeyPair) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    (parameters.self_signed(&key).unwrap(), key)
+}
+
+/// Trusts only this certificate.
+pub(super) fn trust(certificate: &rcgen::Certificate) -> Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(versions.with_root_certificates(roots).with_no_client_auth())
+}
+
 pub(super) struct Sink {
     pub(super) port: u16,
     certificate: rcgen::Certificate,
@@ -61,9 +81,7 @@ pub(super) struct Sink {
 
 impl Sink {
     pub(super) async fn start(reply: impl Fn(&Got) -> Reply + Send + Sync + 'static) -> Self {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        let certificate = parameters.self_signed(&key).unwrap();
+        let (certificate, key) = certificate();
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -94,13 +112,7 @@ impl Sink {
 
     /// Trusts only this sink.
     pub(super) fn trust(&self) -> Arc<rustls::ClientConfig> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.certificate.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let versions = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap();
-        Arc::new(versions.with_root_certificates(roots).with_no_client_auth())
+        trust(&self.certificate)
     }
 
     /// Waits for the next request.
@@ -147,9 +159,17 @@ async fn serve(
     let reply = reply(&got);
     // A test that does not read the requests uses the count.
     let _ = tell.try_send(got);
-    if let Reply::Bytes(bytes) = reply {
-        let _ = stream.write_all(&bytes).await;
-        let _ = stream.flush().await;
+    match reply {
+        Reply::Bytes(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.flush().await;
+        }
+        Reply::Cut(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.flush().await;
+            return;
+        }
+        Reply::Never => {}
     }
     // Keep the connection open until the client closes it.
     let _ = stream.read_u8().await;
