@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::SteadyTime;
 use telepath_core::limit::{RateLimit, Take};
 use telepath_store::AddressWindows;
 
@@ -19,7 +19,7 @@ const LIMIT: u32 = 600;
 pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     progress("a million addresses");
     let limit = RateLimit::per_minute(LIMIT).context("a limit")?;
-    let now = Timestamp::from_unix_seconds(1_800_000_000);
+    let now = SteadyTime::from_ms(1_800_000_000_000);
     let windows = AddressWindows::new(limit);
     let brute: IpAddr = "2001:db8:ffff:ffff::1".parse()?;
     // Warm up, so that first-touched pages do not count as growth.
@@ -44,7 +44,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
 }
 
 /// Sends one request from each network.
-fn flood(windows: &AddressWindows, addresses: u32, now: Timestamp) {
+fn flood(windows: &AddressWindows, addresses: u32, now: SteadyTime) {
     for number in 0..addresses {
         let [high, low] = [number >> 16, number & 0xffff].map(|half| u16::try_from(half).unwrap_or(0));
         let address = Ipv6Addr::new(0x2001, 0xdb8, high, low, 0, 0, 0, 1);

@@ -99,7 +99,7 @@ fn measure(store: &Store, texts: &[Vec<u8>]) -> anyhow::Result<()> {
     let clock = SystemClock;
     group.bench_function("admit", |bench| {
         bench.iter_batched(
-            || clock.now(),
+            || clock.read(),
             |now| {
                 let (hash, handle) = handle();
                 black_box(store.keys().admit(handle, hash, ADDRESS, now))
@@ -131,9 +131,9 @@ fn measure(store: &Store, texts: &[Vec<u8>]) -> anyhow::Result<()> {
                 let Ok(key) = PlainKey::parse(black_box(text())) else { return };
                 let hash = store.vault().hash_key(&key);
                 let Some(handle) = store.keys().find(&hash) else { return };
-                let now = clock.now();
+                let now = clock.read();
                 black_box(store.keys().admit(&handle, &hash, ADDRESS, now));
-                store.requests().record(&answered(&hash, &handle, now));
+                store.requests().record(&answered(&hash, &handle, now.wall));
             },
             BatchSize::NumIterations(BATCH),
         );

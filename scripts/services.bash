@@ -36,6 +36,11 @@ postgres_programs() {
   fi
 }
 
+# The library with which tests set the clock of a Redis.
+faketime_library() {
+  find /usr/lib /usr/local/lib -name libfaketime.so.1 -path '*faketime*' -print -quit 2>/dev/null
+}
+
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 free_port() {
@@ -84,6 +89,8 @@ start_redis() {
     >"$logs/redis.log" 2>&1 &
   servers+=("$!")
   export TELEPATH_TEST_REDIS_URL="redis://127.0.0.1:$port"
+  TELEPATH_TEST_FAKETIME=$(faketime_library)
+  export TELEPATH_TEST_FAKETIME
   wait_for redis redis-cli -p "$port" ping
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: RequestId, window: WindowState,
     ends[1] = text.len();
     append(&mut text, remaining);
     ends[2] = text.len();
-    append(&mut text, u64::try_from(window.reset).unwrap_or(0));
+    append(&mut text, u64::try_from(window.reset_at(now)).unwrap_or(0));
     ends[3] = text.len();
     text.extend_from_slice(b"\"default\";q=");
     append(&mut text, limit);
@@ -41,7 +41,7 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: RequestId, window: WindowState,
     text.extend_from_slice(b"\"default\";r=");
     append(&mut text, remaining);
     text.extend_from_slice(b";t=");
-    append(&mut text, window.seconds_until_reset(now));
+    append(&mut text, window.seconds_until_reset());
     ends[5] = text.len();
     set_all(headers, &Bytes::from(text), ends);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,7 +1,9 @@
-//! Wall-clock time as a value. The domain never reads a clock: it is handed a [`Timestamp`], and only the shell owns
-//! a [`Clock`]. Everything that is stored or shown is UTC with millisecond precision.
+//! Time as a value. The domain never reads a clock: it is handed a [`Timestamp`] or a [`SteadyTime`], and only the shell
+//! owns a [`Clock`]. Everything that is stored or shown is UTC with millisecond precision; what must take a certain time
+//! is measured on the steady timeline, which nobody can set.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -95,13 +97,61 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Where the shell takes the time from; tests hand in one that they move by hand.
-pub trait Clock: Send + Sync + 'static {
-    /// The present moment.
-    fn now(&self) -> Timestamp;
+/// A moment on a timeline that never runs backward and that nobody can set, in milliseconds. Moments of two processes
+/// must not be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SteadyTime(i64);
+
+impl SteadyTime {
+    /// From milliseconds on the timeline.
+    pub const fn from_ms(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds on the timeline.
+    pub const fn ms(self) -> i64 {
+        self.0
+    }
+
+    /// This moment plus a number of milliseconds, which may be negative; saturates.
+    #[must_use]
+    pub const fn plus_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
 }
 
-/// The operating system's wall clock.
+/// Both timelines at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockReading {
+    /// What the wall clock shows. It may be wrong, and it may be corrected at any time.
+    pub wall: Timestamp,
+    /// The same moment on the steady timeline.
+    pub steady: SteadyTime,
+}
+
+impl ClockReading {
+    /// A reading while both timelines show the same.
+    pub const fn in_step(wall: Timestamp) -> Self {
+        Self { wall, steady: SteadyTime(wall.0) }
+    }
+}
+
+/// Where the shell takes the time from; tests hand in one that they move by hand.
+pub trait Clock: Send + Sync + 'static {
+    /// The present moment by the wall clock.
+    fn now(&self) -> Timestamp;
+
+    /// The present moment on the steady timeline.
+    fn steady(&self) -> SteadyTime;
+
+    /// The present moment on both timelines.
+    fn read(&self) -> ClockReading {
+        let wall = self.now();
+        ClockReading { wall, steady: self.steady() }
+    }
+}
+
+/// The clocks of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -112,28 +162,64 @@ impl Clock for SystemClock {
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
+
+    /// Shows what the wall clock would show if nobody had set it since this process first asked.
+    fn steady(&self) -> SteadyTime {
+        static OFFSET: LazyLock<i64> = LazyLock::new(|| SystemClock.now().0 - boot_ms());
+        // Evaluated first, so that the first reading is not before the origin.
+        let offset = *OFFSET;
+        SteadyTime(offset + boot_ms())
+    }
 }
 
-/// A clock that only advances when a test moves it.
+fn boot_ms() -> i64 {
+    i64::try_from(boot_time().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The time since the machine started, including the time it was suspended (`CLOCK_BOOTTIME`).
+pub fn boot_time() -> Duration {
+    #[cfg(target_os = "linux")]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(CLOCK);
+    // Both are never negative, and the second is below 10^9.
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// A clock that moves only when a test moves it.
 #[derive(Debug, Default)]
-pub struct ManualClock(std::sync::atomic::AtomicI64);
+pub struct ManualClock {
+    wall: std::sync::atomic::AtomicI64,
+    steady: std::sync::atomic::AtomicI64,
+}
 
 impl ManualClock {
-    /// A clock that shows `start`.
+    /// A clock that shows `start` on both timelines.
     pub fn at(start: Timestamp) -> Self {
-        Self(start.0.into())
+        Self { wall: start.0.into(), steady: start.0.into() }
     }
 
-    /// Moves the clock forward.
+    /// Lets time pass.
     pub fn advance(&self, length: Duration) {
         let ms = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
-        self.0.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+        self.wall.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+        self.steady.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock, as an administrator or NTP does; no time passes.
+    pub fn set_wall(&self, wall: Timestamp) {
+        self.wall.store(wall.0, std::sync::atomic::Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(std::sync::atomic::Ordering::SeqCst))
+        Timestamp(self.wall.load(std::sync::atomic::Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> SteadyTime {
+        SteadyTime(self.steady.load(std::sync::atomic::Ordering::SeqCst))
     }
 }
 
@@ -148,6 +234,25 @@ mod tests {
         assert_eq!(Timestamp::from_unix_seconds(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp::parse_rfc3339("2026-01-31"), Err(InvalidTimestamp));
         assert_eq!(Timestamp::parse_rfc3339("2026-01-31T12:00:00"), Err(InvalidTimestamp));
+    }
+
+    #[test]
+    fn setting_the_wall_clock_moves_no_steady_time() {
+        let clock = ManualClock::at(Timestamp::from_unix_seconds(1_800_000_000));
+        clock.advance(Duration::from_secs(5));
+        clock.set_wall(Timestamp::from_unix_seconds(1_000_000_000));
+        clock.advance(Duration::from_secs(1));
+        let reading = clock.read();
+        assert_eq!(reading.wall, Timestamp::from_unix_seconds(1_000_000_001));
+        assert_eq!(reading.steady, SteadyTime::from_ms(1_800_000_006_000));
+    }
+
+    #[test]
+    fn the_system_clock_starts_with_both_timelines_in_step() {
+        let (before, reading) = (SystemClock.steady(), SystemClock.read());
+        assert!(reading.steady >= before);
+        // A minute is much more than the machine needs between two readings, and much less than a wrong origin.
+        assert!((reading.wall.unix_ms() - reading.steady.ms()).abs() < 60_000, "{reading:?}");
     }
 
     #[test]

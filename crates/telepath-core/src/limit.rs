@@ -3,10 +3,16 @@
 //! Windows are aligned per key by a phase taken from the key's id, so that not all clients come back in the same second.
 //! The count belongs to the key and not to the limit's value: changing the limit keeps what was used.
 
-use crate::clock::Timestamp;
+use crate::clock::{SteadyTime, Timestamp};
 
 /// Length of a window in seconds.
 pub const WINDOW_SECONDS: i64 = 60;
+/// Length of a window in milliseconds.
+pub const WINDOW_MS: i64 = WINDOW_SECONDS * 1000;
+/// Timelines that differ by no more than this, in milliseconds, are in step.
+const IN_STEP_MS: i64 = 900;
+/// The end of an aligned window is a whole second; one continued after a restart may miss it by milliseconds.
+const WINDOW_END_ROUNDING_MS: i64 = 500;
 
 /// Requests allowed per window; at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,10 +51,10 @@ impl Phase {
         self.0
     }
 
-    /// The second at which the window that holds `now` began.
-    const fn window_start(self, now: Timestamp) -> i64 {
-        let shifted = now.unix_seconds() - self.0 as i64;
-        shifted.div_euclid(WINDOW_SECONDS) * WINDOW_SECONDS + self.0 as i64
+    /// The end of the window that holds `now`, if windows are aligned.
+    const fn window_end(self, now: SteadyTime) -> SteadyTime {
+        let phase = self.0 as i64 * 1000;
+        SteadyTime::from_ms(((now.ms() - phase).div_euclid(WINDOW_MS) + 1) * WINDOW_MS + phase)
     }
 }
 
@@ -59,15 +65,35 @@ pub struct WindowState {
     pub limit: RateLimit,
     /// Requests left in the window.
     pub remaining: u32,
-    /// When the next window starts, in Unix seconds.
-    pub reset: i64,
+    /// When the window ends, on the timeline on which it is counted.
+    end: SteadyTime,
+    /// Milliseconds until then.
+    left_ms: i64,
 }
 
 impl WindowState {
-    /// Seconds until the reset, at least one; never less than the true time, so a client that waits it out is admitted.
-    pub fn seconds_until_reset(&self, now: Timestamp) -> u64 {
-        let ms = (self.reset.saturating_mul(1000) - now.unix_ms()).max(1);
-        u64::try_from(ms).unwrap_or(1).div_ceil(1000)
+    /// The same window with no requests left.
+    #[must_use]
+    pub const fn exhausted(self) -> Self {
+        Self { remaining: 0, ..self }
+    }
+
+    /// Seconds until the next window, 1 to 60; never less than the true time, so a client that waits it out is admitted.
+    pub fn seconds_until_reset(&self) -> u64 {
+        u64::try_from(self.left_ms.max(1)).unwrap_or(1).div_ceil(1000)
+    }
+
+    /// When the next window starts, in Unix seconds of a wall clock that shows `now`. All responses of a window state the
+    /// same second unless the wall clock is set meanwhile.
+    pub fn reset_at(&self, now: Timestamp) -> i64 {
+        let end = now.unix_ms().saturating_add(self.left_ms.max(0));
+        // While the two timelines are in step, the window's own end does not depend on when each of them was read.
+        let end = if (end - self.end.ms()).abs() <= IN_STEP_MS {
+            self.end.ms() + WINDOW_END_ROUNDING_MS
+        } else {
+            end + 999
+        };
+        end.div_euclid(1000)
     }
 }
 
@@ -80,40 +106,34 @@ pub enum Take {
     Full(WindowState),
 }
 
-/// One fixed window's count. Time that runs backward (a corrected clock) never frees a window: the later start is kept.
+/// One fixed window's count. It is counted on a steady timeline, so it lasts 60 s whatever happens to the wall clock. A
+/// reading that is older than another thread's never frees a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Window {
-    start: i64,
+    end: SteadyTime,
     used: u32,
 }
 
 impl Window {
     /// A window counted elsewhere.
-    pub const fn counted(start: i64, used: u32) -> Self {
-        Self { start, used }
-    }
-
-    /// Merges a count from elsewhere: the later window wins, and within the same window the higher count.
-    pub fn learn(&mut self, other: Self) {
-        if (other.start, other.used) > (self.start, self.used) {
-            *self = other;
-        }
+    pub const fn counted(end: SteadyTime, used: u32) -> Self {
+        Self { end, used }
     }
 
     /// Counts one request if it is within the limit.
-    pub fn take(&mut self, limit: RateLimit, phase: Phase, now: Timestamp) -> Take {
+    pub fn take(&mut self, limit: RateLimit, phase: Phase, now: SteadyTime) -> Take {
         self.roll(phase, now);
         if self.used >= limit.get() {
-            return Take::Full(self.state(limit));
+            return Take::Full(self.state(limit, now));
         }
         self.used += 1;
-        Take::Admitted(self.state(limit))
+        Take::Admitted(self.state(limit, now))
     }
 
     /// The state without counting anything.
-    pub fn peek(&mut self, limit: RateLimit, phase: Phase, now: Timestamp) -> WindowState {
+    pub fn peek(&mut self, limit: RateLimit, phase: Phase, now: SteadyTime) -> WindowState {
         self.roll(phase, now);
-        self.state(limit)
+        self.state(limit, now)
     }
 
     /// Requests counted in the window.
@@ -121,95 +141,37 @@ impl Window {
         self.used
     }
 
-    /// The second at which the window began.
-    pub const fn start(&self) -> i64 {
-        self.start
+    /// When the window ends.
+    pub const fn end(&self) -> SteadyTime {
+        self.end
     }
 
-    fn roll(&mut self, phase: Phase, now: Timestamp) {
-        let start = phase.window_start(now);
-        if start > self.start {
-            *self = Self { start, used: 0 };
+    /// Whether the window has not ended yet.
+    pub fn is_open(&self, now: SteadyTime) -> bool {
+        now < self.end
+    }
+
+    /// Starts the window that holds `now`. The next window starts where one ends; after a minute without requests, windows
+    /// are aligned by the phase again. `take.lua` in the store follows the same rule.
+    fn roll(&mut self, phase: Phase, now: SteadyTime) {
+        if self.is_open(now) {
+            return;
         }
+        let next = self.end.plus_ms(WINDOW_MS);
+        let end = if now < next { next } else { phase.window_end(now) };
+        *self = Self { end, used: 0 };
     }
 
     /// What the headers say of the window under a limit.
-    pub const fn state(self, limit: RateLimit) -> WindowState {
+    pub fn state(self, limit: RateLimit, now: SteadyTime) -> WindowState {
         WindowState {
             limit,
             remaining: limit.get().saturating_sub(self.used),
-            reset: self.start + WINDOW_SECONDS,
+            end: self.end,
+            left_ms: self.end.ms().saturating_sub(now.ms()).clamp(0, WINDOW_MS),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMIT: RateLimit = RateLimit(3);
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_unix_seconds(1_700_000_040 + seconds)
-    }
-
-    #[test]
-    fn admits_exactly_the_limit_and_resets_on_time() {
-        let mut window = Window::default();
-        let phase = Phase(0);
-        let remaining: Vec<_> = (0..3).map(|n| window.take(LIMIT, phase, at(n))).collect();
-        assert_eq!(
-            remaining,
-            (0..3u32)
-                .map(|n| Take::Admitted(WindowState { limit: LIMIT, remaining: 2 - n, reset: 1_700_000_100 }))
-                .collect::<Vec<_>>()
-        );
-        assert!(matches!(window.take(LIMIT, phase, at(59)), Take::Full(state) if state.remaining == 0));
-        assert!(matches!(window.take(LIMIT, phase, at(60)), Take::Admitted(state) if state.remaining == 2));
-    }
-
-    #[test]
-    fn a_refused_request_does_not_consume() {
-        let mut window = Window::default();
-        for _ in 0..10 {
-            let _ = window.take(LIMIT, Phase(7), at(0));
-        }
-        assert_eq!(window.used(), 3);
-    }
-
-    #[test]
-    fn a_changed_limit_keeps_the_count() {
-        let mut window = Window::default();
-        for _ in 0..3 {
-            let _ = window.take(LIMIT, Phase(0), at(0));
-        }
-        assert!(matches!(window.take(RateLimit(5), Phase(0), at(1)), Take::Admitted(s) if s.remaining == 1));
-        assert!(matches!(window.take(RateLimit(2), Phase(0), at(2)), Take::Full(s) if s.remaining == 0));
-    }
-
-    #[test]
-    fn a_clock_moving_backwards_does_not_reset_the_window() {
-        let mut window = Window::default();
-        for _ in 0..3 {
-            let _ = window.take(LIMIT, Phase(0), at(61));
-        }
-        assert!(matches!(window.take(LIMIT, Phase(0), at(1)), Take::Full(_)));
-    }
-
-    #[test]
-    fn phases_shift_windows_within_the_minute() {
-        for phase in 0..60 {
-            let start = Phase(phase).window_start(at(0));
-            assert_eq!(start.rem_euclid(60), i64::from(phase));
-            assert!(start <= at(0).unix_seconds() && start > at(0).unix_seconds() - 60);
-        }
-    }
-
-    #[test]
-    fn a_retry_after_the_stated_seconds_is_admitted() {
-        let state = WindowState { limit: LIMIT, remaining: 0, reset: 1_700_000_100 };
-        assert_eq!(state.seconds_until_reset(Timestamp::from_unix_ms(1_700_000_099_999)), 1);
-        assert_eq!(state.seconds_until_reset(Timestamp::from_unix_ms(1_700_000_098_999)), 2);
-        assert_eq!(state.seconds_until_reset(Timestamp::from_unix_ms(1_700_000_100_500)), 1);
-    }
-}
+mod tests;

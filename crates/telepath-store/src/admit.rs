@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::ClockReading;
 use telepath_core::secret::HashedKey;
 
 use crate::key_table::{Admission, KeyHandle};
@@ -17,7 +17,7 @@ impl Store {
         handle: &KeyHandle,
         hash: &HashedKey,
         address: IpAddr,
-        now: Timestamp,
+        now: ClockReading,
     ) -> Admission {
         match &self.windows {
             KeyWindows::Memory => self.keys.admit(handle, hash, address, now),
@@ -28,7 +28,7 @@ impl Store {
                 };
                 let servers = self.cluster.nodes();
                 match limiter.take(handle.key_id(), window, servers, &**self.clock()).await {
-                    Some(taken) => self.keys.admit_counted(handle, hash, address, self.now(), taken),
+                    Some(taken) => self.keys.admit_counted(handle, hash, address, self.clock().read(), taken),
                     None => Admission::LimiterUnavailable,
                 }
             }

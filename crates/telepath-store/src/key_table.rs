@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::{ClockReading, Timestamp};
 use telepath_core::id::{AccountId, Id as _, KeyId};
-use telepath_core::limit::WindowState;
+use telepath_core::limit::{Window, WindowState};
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
@@ -55,6 +55,8 @@ struct Tables {
     count: AtomicUsize,
     /// Keys in doubt. A key is listed at most once, so the list is bounded by the number of keys.
     in_doubt: Mutex<Vec<KeyId>>,
+    /// Keys whose windows in memory changed since they were last written. A key is listed at most once.
+    changed_windows: Mutex<Vec<Arc<KeyEntry>>>,
     /// Bounds how long requests are admitted without news from the database.
     lease: Arc<Lease>,
 }
@@ -83,6 +85,7 @@ impl KeyTable {
             by_id: KeyIndex::default(),
             count: AtomicUsize::new(0),
             in_doubt: Mutex::default(),
+            changed_windows: Mutex::default(),
             lease,
         }))
     }
@@ -96,11 +99,35 @@ impl KeyTable {
 
     /// Admission: checks the key's policy, checks that the secret still belongs to the key, and counts the request in
     /// the key's window, all under the key's lock.
-    pub fn admit(&self, key: &KeyHandle, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
+    pub fn admit(&self, key: &KeyHandle, hash: &HashedKey, address: IpAddr, now: ClockReading) -> Admission {
         if !self.0.lease.holds() {
             return Admission::NoLease;
         }
-        key.entry.admit(hash, address, now)
+        let (admission, is_first_change) = key.entry.admit(hash, address, now);
+        if is_first_change {
+            locked(&self.0.changed_windows).push(Arc::clone(&key.entry));
+        }
+        admission
+    }
+
+    /// The windows that changed since the last call.
+    pub(crate) fn take_changed_windows(&self) -> Vec<(KeyId, Window)> {
+        let changed = std::mem::take(&mut *locked(&self.0.changed_windows));
+        changed.iter().map(|entry| (entry.id, entry.take_changed_window())).collect()
+    }
+
+    /// Lists windows again that could not be written.
+    pub(crate) fn put_back_changed_windows(&self, windows: &[(KeyId, Window)]) {
+        let entries = windows.iter().filter_map(|(id, _)| self.entry(*id));
+        let unlisted: Vec<_> = entries.filter(|entry| entry.mark_changed()).collect();
+        locked(&self.0.changed_windows).extend(unlisted);
+    }
+
+    /// Continues a window that a previous run counted.
+    pub(crate) fn restore_window(&self, id: KeyId, window: Window) {
+        if let Some(entry) = self.entry(id) {
+            entry.set_window(window);
+        }
     }
 
     /// Checks the key and its secret without counting, for a shared limiter. [`KeyTable::admit_counted`] checks again
@@ -110,7 +137,7 @@ impl KeyTable {
         key: &KeyHandle,
         hash: &HashedKey,
         address: IpAddr,
-        now: Timestamp,
+        now: ClockReading,
     ) -> Result<WindowContext, Admission> {
         if !self.0.lease.holds() {
             return Err(Admission::NoLease);
@@ -124,7 +151,7 @@ impl KeyTable {
         key: &KeyHandle,
         hash: &HashedKey,
         address: IpAddr,
-        now: Timestamp,
+        now: ClockReading,
         taken: TakeResult,
     ) -> Admission {
         if !self.0.lease.holds() {

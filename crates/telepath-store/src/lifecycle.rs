@@ -15,6 +15,7 @@ use crate::delivery::claim::void_leases;
 use crate::error::StoreError;
 use crate::key_table::load;
 use crate::limit::memory::AddressWindows;
+use crate::limit::saved;
 use crate::limit::shared::KeyWindows;
 use crate::migrate::{self, MigrationReport};
 use crate::options::{Database, StoreOptions};
@@ -52,6 +53,9 @@ impl Store {
         let name = options.node_name.or_else(|| Some(cluster.node_id()?.to_string())).unwrap_or_default();
         let joining = JoinOptions { name, shared_windows: windows.are_shared(), confirmed };
         cluster.join(&backend, &context, &keys, joining).await?;
+        if options.role == ProcessRole::Server && !windows.are_shared() {
+            saved::restore(&backend, &context, &keys).await?;
+        }
         let addresses = AddressWindows::new(options.address_limit);
         let run = context.new_id(context.clock.now())?;
         let store = Store {
@@ -82,6 +86,9 @@ impl Store {
     pub async fn close(&self) {
         if let Err(error) = self.write_requests().await {
             tracing::error!(%error, "could not write the last requests to the request log");
+        }
+        if let Err(error) = saved::save(&self.backend, &self.context, &self.keys).await {
+            tracing::error!(%error, "could not write the rate windows; after a restart, some requests of the last minute are not counted");
         }
         self.cluster.leave(&self.backend).await;
         self.backend.close().await;

@@ -1,11 +1,17 @@
 //! Where windows are counted. A single server counts the windows of keys in memory, under each key's lock; several
 //! servers share one Redis or Valkey. The windows of addresses are local to each server.
 
+mod link_health;
 pub(crate) mod memory;
 pub(crate) mod outage;
 pub(crate) mod redis;
+pub(crate) mod saved;
 pub(crate) mod shared;
 
+#[cfg(test)]
+mod clock_steps;
+#[cfg(test)]
+mod late_replies;
 #[cfg(test)]
 mod tests;
 

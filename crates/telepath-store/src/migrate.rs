@@ -44,6 +44,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     9 "0009_users";
     10 "0010_trunk_numbers";
     11 "0011_webhook_limits";
+    12 "0012_rate_windows";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -30,6 +30,7 @@ mod usage;
 mod users;
 mod watches;
 mod webhooks;
+mod windows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ use sqlx::postgres::PgConnection;
 use telepath_core::account::{Account, Actor};
 use telepath_core::address::NetworkList;
 use telepath_core::audit::Origin;
-use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
+use telepath_core::clock::{Clock as _, ClockReading, ManualClock, Timestamp};
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::{NewKey, Preset};
@@ -164,7 +165,7 @@ impl Fixture {
         Origin { actor: Actor::Key(key.record.id), ..self.origin() }
     }
 
-    async fn remove(self) {
+    pub(crate) async fn remove(self) {
         match self.place {
             Place::Folder(folder) => std::fs::remove_dir_all(folder).unwrap(),
             Place::Schema { url, name } => run_on_server(&url, format!("DROP SCHEMA {name} CASCADE")).await,
@@ -217,6 +218,11 @@ macro_rules! behaviour {
     };
 }
 pub(crate) use behaviour;
+
+/// A reading of a clock that nobody has set.
+pub(crate) fn reading(at: Timestamp) -> ClockReading {
+    ClockReading::in_step(at)
+}
 
 pub(crate) fn limit(requests: u32) -> RateLimit {
     RateLimit::per_minute(requests).unwrap()

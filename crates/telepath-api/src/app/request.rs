@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, Request};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::{ClockReading, SteadyTime, Timestamp};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::RequestId;
 use telepath_core::limit::WindowState;
@@ -29,6 +29,7 @@ use crate::{headers, idempotency};
 struct RequestContext<'a> {
     id: RequestId,
     at: Timestamp,
+    steady: SteadyTime,
     started: Instant,
     matched: RouteMatch<'a>,
 }
@@ -85,17 +86,18 @@ impl Api {
     }
 
     fn open(&self, method: &Method, path: &str) -> RequestContext<'_> {
-        let at = self.shared.store.clock().now();
+        let ClockReading { wall: at, steady } = self.shared.store.clock().read();
         RequestContext {
             id: self.shared.request_ids.next(at),
             at,
+            steady,
             started: Instant::now(),
             matched: self.shared.routes.find(method, path),
         }
     }
 
     fn admission_control(&self, context: &RequestContext<'_>) -> AdmissionControl<'_> {
-        AdmissionControl { shared: &self.shared, now: context.at }
+        AdmissionControl { shared: &self.shared, now: context.at, steady: context.steady }
     }
 
     /// Completes a response: writes the error envelope and the headers, logs the request and counts it.

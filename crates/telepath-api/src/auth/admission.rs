@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use telepath_core::account::{ACCOUNT_HEADER, Actor};
 use telepath_core::alert::SecuritySignal;
 use telepath_core::audit::Origin;
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::{ClockReading, SteadyTime, Timestamp};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::AccountId;
 use telepath_core::limit::{Phase, Take, WindowState};
@@ -63,6 +63,8 @@ impl Admission {
 pub(crate) struct AdmissionControl<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) now: Timestamp,
+    /// The same moment on the timeline of rate windows.
+    pub(crate) steady: SteadyTime,
 }
 
 impl AdmissionControl<'_> {
@@ -79,7 +81,7 @@ impl AdmissionControl<'_> {
             Peer::Remote(address) => address,
         };
         if matched.open {
-            let window = self.shared.store.addresses().peek(address, self.now);
+            let window = self.shared.store.addresses().peek(address, self.steady);
             Admission::admitted(window, Requester::Unidentified)
         } else if matched.is_for_reporters() {
             self.admit_reporter(address)
@@ -102,7 +104,8 @@ impl AdmissionControl<'_> {
         };
         let (hash, handle) = self.look_up(&key);
         let Some(handle) = handle else { return self.refuse(address, invalid(Refusal::Unknown)) };
-        match self.shared.store.admit(&handle, &hash, address, self.now).await {
+        let now = ClockReading { wall: self.now, steady: self.steady };
+        match self.shared.store.admit(&handle, &hash, address, now).await {
             KeyAdmission::Admitted { scopes, window } => {
                 let entry = AccessLogEntry::new(&handle, &hash, address, true);
                 let caller = Caller {
@@ -118,7 +121,7 @@ impl AdmissionControl<'_> {
             }
             KeyAdmission::Limited { window } => {
                 let entry = AccessLogEntry::new(&handle, &hash, address, true);
-                Admission::refused(window, self.limited(window, Refusal::KeyLimit)).logged(entry)
+                Admission::refused(window, Self::limited(window, Refusal::KeyLimit)).logged(entry)
             }
             KeyAdmission::WrongAddress => {
                 let error = ApiError::of(ErrorCode::IpNotAllowed).counted(Refusal::Address);
@@ -147,7 +150,7 @@ impl AdmissionControl<'_> {
 
     /// Refuses because of a fault of the server, without charging anyone's rate window.
     fn unable(&self, address: IpAddr, why: &'static str) -> Admission {
-        let window = self.shared.store.addresses().peek(address, self.now);
+        let window = self.shared.store.addresses().peek(address, self.steady);
         Admission::refused(window, ApiError::unavailable(why))
     }
 
@@ -159,7 +162,7 @@ impl AdmissionControl<'_> {
     /// Admits local administration. It has a rate window of its own, so that a runaway script is noticed.
     pub(crate) fn admit_local(&self, uid: Option<u32>) -> Admission {
         let mut window = self.shared.local_window.lock().unwrap_or_else(PoisonError::into_inner);
-        match window.take(self.shared.options.local_limit, Phase::default(), self.now) {
+        match window.take(self.shared.options.local_limit, Phase::default(), self.steady) {
             Take::Admitted(window) => {
                 let caller = Caller {
                     actor: Actor::Local { uid },
@@ -172,7 +175,7 @@ impl AdmissionControl<'_> {
                 };
                 Admission::admitted(window, Requester::Caller(caller))
             }
-            Take::Full(window) => Admission::refused(window, self.limited(window, Refusal::KeyLimit)),
+            Take::Full(window) => Admission::refused(window, Self::limited(window, Refusal::KeyLimit)),
         }
     }
 
@@ -199,20 +202,20 @@ impl AdmissionControl<'_> {
 
     /// Admits a client that reports leaked keys. It needs no key, so its rate window is too small to try keys out.
     fn admit_reporter(&self, address: IpAddr) -> Admission {
-        match self.shared.reporters.take(address, self.now) {
+        match self.shared.reporters.take(address, self.steady) {
             Take::Admitted(window) => {
                 let anonymous = Anonymous { address: Some(address), at: self.now };
                 Admission::admitted(window, Requester::Anonymous(anonymous))
             }
-            Take::Full(window) => Admission::refused(window, self.limited(window, Refusal::AddressLimit)),
+            Take::Full(window) => Admission::refused(window, Self::limited(window, Refusal::AddressLimit)),
         }
     }
 
     /// Refuses a client without a usable key, and charges the rate window of its address.
     pub(crate) fn refuse(&self, address: IpAddr, error: ApiError) -> Admission {
-        match self.shared.store.addresses().take(address, self.now) {
+        match self.shared.store.addresses().take(address, self.steady) {
             Take::Admitted(window) => Admission::refused(window, error),
-            Take::Full(window) => Admission::refused(window, self.limited(window, Refusal::AddressLimit)),
+            Take::Full(window) => Admission::refused(window, Self::limited(window, Refusal::AddressLimit)),
         }
     }
 
@@ -238,7 +241,7 @@ impl AdmissionControl<'_> {
         self.refuse(address, ApiError::of(ErrorCode::HttpsRequired).counted(Refusal::NotHttps))
     }
 
-    fn limited(&self, window: WindowState, refusal: Refusal) -> ApiError {
-        ApiError::rate_limited(window.limit.get(), window.seconds_until_reset(self.now)).counted(refusal)
+    fn limited(window: WindowState, refusal: Refusal) -> ApiError {
+        ApiError::rate_limited(window.limit.get(), window.seconds_until_reset()).counted(refusal)
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::{ClockReading, SteadyTime, Timestamp};
 use telepath_core::id::{AccountId, Id as _, KeyId};
 use telepath_core::key::{KeyPolicy, PolicyDecision};
 use telepath_core::limit::{Phase, RateLimit, Take, Window, WindowState};
@@ -32,17 +32,36 @@ pub(crate) struct SnapshotSecret {
 pub(crate) struct WindowContext {
     pub(crate) limit: RateLimit,
     pub(crate) phase: Phase,
-    /// The last count that this server has seen.
+    /// The last count that this server has seen, on this server's steady timeline.
     pub(crate) known: Window,
+    /// The end of that window by the limiter's clock; identifies the window there.
+    pub(crate) known_end: SteadyTime,
+    /// Whether that window has ended by this server's steady clock.
+    pub(crate) is_over: bool,
 }
 
 /// The answer of the shared limiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TakeResult {
     pub(crate) admitted: bool,
-    /// The window, including this request if it was counted.
+    /// The window, including this request if it was counted, on this server's steady timeline.
     pub(crate) window: Window,
+    /// The end of the window by the limiter's clock.
+    pub(crate) shared_end: SteadyTime,
 }
+
+impl TakeResult {
+    /// What the headers say of the window at `now`. Its end is identified by the limiter's clock, so that all servers
+    /// state the same.
+    fn state(self, limit: RateLimit, now: SteadyTime) -> WindowState {
+        let left = self.window.end().ms() - now.ms();
+        Window::counted(self.shared_end, self.window.used()).state(limit, self.shared_end.plus_ms(-left))
+    }
+}
+
+/// How much later than by the limiter's clock a window ends by this server's, before the limiter's clock counts as set
+/// back: more than the drift of two clocks within a minute.
+const OVERDUE_MS: i64 = 250;
 
 /// A secret; `expires` is `i64::MAX` for never.
 struct Secret {
@@ -59,6 +78,13 @@ impl Secret {
 struct KeyState {
     policy: KeyPolicy,
     window: Window,
+    /// The end of the window by the shared limiter's clock.
+    shared_end: SteadyTime,
+    /// Whether the window must be written to the database; see [`super::windows`].
+    is_changed: bool,
+    /// Whether the key was refused as expired. It then stays refused by this process, even if the clock is set back,
+    /// until its expiry is changed.
+    was_expired: bool,
     /// Nearly every key has one secret, which is stored without an allocation.
     first: Option<Secret>,
     #[expect(clippy::box_collection, reason = "a million empty lists cost 8 bytes each instead of 24")]
@@ -70,12 +96,20 @@ struct KeyState {
 
 impl KeyState {
     /// Checks everything that admission depends on, except the window.
-    fn check(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Result<(), Admission> {
+    fn check(&mut self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Result<(), Admission> {
         if self.in_doubt {
             return Err(Admission::InDoubt);
         }
-        let alive = self.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires);
-        if !alive {
+        let Some(secret) = self.secrets_mut().find(|secret| secret.hash == *hash) else {
+            return Err(Admission::Dead);
+        };
+        if now.unix_ms() >= secret.expires {
+            // Stays refused even if the clock is set back; the end of a secret is never extended.
+            secret.expires = i64::MIN;
+            return Err(Admission::Dead);
+        }
+        self.was_expired |= self.policy.expires_at.is_some_and(|end| now >= end);
+        if self.was_expired {
             return Err(Admission::Dead);
         }
         match self.policy.decide(address, now) {
@@ -87,6 +121,21 @@ impl KeyState {
 
     fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.first.iter().chain(self.more.iter().flat_map(|more| more.iter()))
+    }
+
+    fn secrets_mut(&mut self) -> impl Iterator<Item = &mut Secret> {
+        self.first.iter_mut().chain(self.more.iter_mut().flat_map(|more| more.iter_mut()))
+    }
+
+    /// Remembers a count of the shared limiter. Replies may arrive in another order than they were sent.
+    fn learn(&mut self, taken: TakeResult) {
+        let (known, new) = (self.window, taken.window);
+        if taken.shared_end == self.shared_end {
+            // A later reply was on its way longer, so the earlier end is closer to the true one.
+            self.window = Window::counted(known.end().min(new.end()), known.used().max(new.used()));
+        } else if new.end() > known.end() {
+            (self.window, self.shared_end) = (new, taken.shared_end);
+        }
     }
 
     fn set_secrets(&mut self, secrets: Vec<Secret>) {
@@ -109,6 +158,9 @@ impl KeyEntry {
         let mut state = KeyState {
             policy: snapshot.policy,
             window: Window::default(),
+            shared_end: SteadyTime::default(),
+            is_changed: false,
+            was_expired: false,
             first: None,
             more: None,
             version: snapshot.version,
@@ -136,16 +188,37 @@ impl KeyEntry {
         self.state().secrets().any(|secret| secret.hash.index() == number)
     }
 
-    pub(super) fn admit(&self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Admission {
+    /// Also returns whether the window has changed for the first time since [`KeyEntry::take_changed_window`].
+    pub(super) fn admit(&self, hash: &HashedKey, address: IpAddr, now: ClockReading) -> (Admission, bool) {
         let mut state = self.state();
-        if let Err(refusal) = state.check(hash, address, now) {
-            return refusal;
+        if let Err(refusal) = state.check(hash, address, now.wall) {
+            return (refusal, false);
         }
         let limit = state.policy.rate_limit;
-        match state.window.take(limit, self.phase(), now) {
-            Take::Admitted(window) => Admission::Admitted { scopes: state.policy.scopes, window },
-            Take::Full(window) => Admission::Limited { window },
+        match state.window.take(limit, self.phase(), now.steady) {
+            Take::Admitted(window) => {
+                let is_first_change = !std::mem::replace(&mut state.is_changed, true);
+                (Admission::Admitted { scopes: state.policy.scopes, window }, is_first_change)
+            }
+            Take::Full(window) => (Admission::Limited { window }, false),
         }
+    }
+
+    /// The window to write to the database.
+    pub(super) fn take_changed_window(&self) -> Window {
+        let mut state = self.state();
+        state.is_changed = false;
+        state.window
+    }
+
+    /// Marks the window as not written; returns whether it was not marked before.
+    pub(super) fn mark_changed(&self) -> bool {
+        !std::mem::replace(&mut self.state().is_changed, true)
+    }
+
+    /// Continues a window of the previous run.
+    pub(super) fn set_window(&self, window: Window) {
+        self.state().window = window;
     }
 
     pub(super) fn is_live(&self, hash: &HashedKey, now: Timestamp) -> bool {
@@ -160,32 +233,38 @@ impl KeyEntry {
         &self,
         hash: &HashedKey,
         address: IpAddr,
-        now: Timestamp,
+        now: ClockReading,
     ) -> Result<WindowContext, Admission> {
-        let state = self.state();
-        state.check(hash, address, now)?;
-        Ok(WindowContext { limit: state.policy.rate_limit, phase: self.phase(), known: state.window })
+        let mut state = self.state();
+        state.check(hash, address, now.wall)?;
+        Ok(WindowContext {
+            limit: state.policy.rate_limit,
+            phase: self.phase(),
+            known: state.window,
+            known_end: state.shared_end,
+            is_over: !state.window.is_open(now.steady.plus_ms(-OVERDUE_MS)),
+        })
     }
 
     pub(super) fn admit_counted(
         &self,
         hash: &HashedKey,
         address: IpAddr,
-        now: Timestamp,
+        now: ClockReading,
         taken: TakeResult,
     ) -> Admission {
         let mut state = self.state();
-        state.window.learn(taken.window);
-        if let Err(refusal) = state.check(hash, address, now) {
+        state.learn(taken);
+        if let Err(refusal) = state.check(hash, address, now.wall) {
             return refusal;
         }
         // The count at the time of the request; a later one may already be known.
-        let window = taken.window.state(state.policy.rate_limit);
+        let window = taken.state(state.policy.rate_limit, now.steady);
         if taken.admitted {
             Admission::Admitted { scopes: state.policy.scopes, window }
         } else {
             // Also when only this server's share is used up, or when the limit was raised in the meantime.
-            Admission::Limited { window: WindowState { remaining: 0, ..window } }
+            Admission::Limited { window: window.exhausted() }
         }
     }
 
@@ -217,7 +296,15 @@ impl KeyEntry {
         let removed = state.secrets().filter(gone).map(|old| old.hash).collect();
         let known = |hash: &HashedKey| state.secrets().any(|old| old.hash == *hash);
         let added = secrets.iter().map(|new| new.hash).filter(|hash| !known(hash)).collect();
+        // What was refused as expired stays refused, unless the expiry was changed.
+        let was_expired =
+            |secret: &Secret| state.secrets().any(|old| old.hash == secret.hash && old.expires == i64::MIN);
+        let secrets = secrets
+            .into_iter()
+            .map(|secret| if was_expired(&secret) { Secret { expires: i64::MIN, ..secret } } else { secret })
+            .collect();
         state.set_secrets(secrets);
+        state.was_expired &= state.policy.expires_at == snapshot.policy.expires_at;
         state.policy = snapshot.policy;
         state.version = snapshot.version;
         state.in_doubt = false;

@@ -4,7 +4,7 @@ use telepath_core::limit::RateLimit;
 use super::entry::SnapshotSecret;
 use super::*;
 
-const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+const NOW: ClockReading = ClockReading::in_step(Timestamp::from_unix_seconds(1_800_000_000));
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
 /// Hashes that differ only in the last byte, so that they share one index number.
@@ -101,4 +101,67 @@ fn a_handle_of_a_removed_secret_is_refused() {
 #[test]
 fn a_key_in_memory_fits_the_budget_for_a_million_keys() {
     assert!(size_of::<KeyEntry>() <= 240, "{} bytes", size_of::<KeyEntry>());
+}
+
+/// A key that expires 100 s after [`NOW`], with one secret that ends after 50 s.
+fn expiring(version: i64, expires_in: i64, hashes: [HashedKey; 2]) -> Snapshot {
+    let after = |seconds: i64| Some(Timestamp::from_unix_ms(NOW.wall.unix_ms() + seconds * 1000));
+    let mut key = snapshot(id(1), version, 5, &hashes);
+    key.policy.expires_at = after(expires_in);
+    key.secrets[1].expires_at = after(50);
+    key
+}
+
+#[test]
+fn what_was_refused_as_expired_stays_refused_when_the_clock_is_set_back() {
+    let table = KeyTable::empty();
+    let [current, in_grace] = [2, 3].map(colliding);
+    table.apply(expiring(1, 100, [current, in_grace]));
+    let admit = |hash, seconds: i64| {
+        let wall = Timestamp::from_unix_ms(NOW.wall.unix_ms() + seconds * 1000);
+        let admission =
+            table.admit(&table.find(&hash).unwrap(), &hash, ADDRESS, ClockReading { wall, ..NOW });
+        matches!(admission, Admission::Admitted { .. })
+    };
+    assert_eq!([admit(current, 0), admit(in_grace, 0)], [true, true]);
+    // The clock steps ahead and is corrected; only what was used meanwhile is remembered.
+    assert!(admit(current, 60));
+    assert_eq!([admit(in_grace, 60), admit(in_grace, 0)], [false, false]);
+    assert_eq!([admit(current, 100), admit(current, 0)], [false, false]);
+    // A change of something else does not revive it.
+    table.apply(expiring(2, 100, [current, in_grace]));
+    assert_eq!([admit(current, 0), admit(in_grace, 0)], [false, false]);
+    // A later expiry does.
+    table.apply(expiring(3, 200, [current, in_grace]));
+    assert_eq!([admit(current, 0), admit(in_grace, 0)], [true, false]);
+    // A new process only knows what the database says.
+    let restarted = KeyTable::empty();
+    restarted.apply(expiring(2, 100, [current, in_grace]));
+    let admission = restarted.admit(&restarted.find(&current).unwrap(), &current, ADDRESS, NOW);
+    assert!(matches!(admission, Admission::Admitted { .. }));
+}
+
+#[test]
+fn each_changed_window_is_listed_once_until_it_is_taken() {
+    let table = KeyTable::empty();
+    for number in 1..=2 {
+        table.apply(snapshot(id(number), 1, 10, &[colliding(number)]));
+    }
+    let admit = |number| limit_of(&table, &colliding(number)).unwrap();
+    for number in [1, 2, 1, 1] {
+        admit(number);
+    }
+    let taken = table.take_changed_windows();
+    assert_eq!(
+        taken.iter().map(|(id, window)| (*id, window.used())).collect::<Vec<_>>(),
+        [(id(1), 3), (id(2), 1)]
+    );
+    assert!(table.take_changed_windows().is_empty());
+    admit(2);
+    table.put_back_changed_windows(&taken);
+    let again = table.take_changed_windows();
+    assert_eq!(
+        again.iter().map(|(id, window)| (*id, window.used())).collect::<Vec<_>>(),
+        [(id(2), 2), (id(1), 3)]
+    );
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use telepath_core::address::AddressBlock;
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::SteadyTime;
 use telepath_core::limit::{Phase, RateLimit, Take, Window, WindowState};
 
 /// Sets; a power of two.
@@ -42,7 +42,7 @@ impl AddressWindows {
     }
 
     /// Counts one request of an address if its window has room.
-    pub fn take(&self, address: IpAddr, now: Timestamp) -> Take {
+    pub fn take(&self, address: IpAddr, now: SteadyTime) -> Take {
         let block = AddressBlock::of(address);
         let mut set = self.set_of(block);
         let place = slot_index(&mut set, block, now);
@@ -51,7 +51,7 @@ impl AddressWindows {
     }
 
     /// The window for the response headers; counts nothing.
-    pub fn peek(&self, address: IpAddr, now: Timestamp) -> WindowState {
+    pub fn peek(&self, address: IpAddr, now: SteadyTime) -> WindowState {
         let block = AddressBlock::of(address);
         let set = self.set_of(block);
         let mut window = set
@@ -72,7 +72,7 @@ impl AddressWindows {
 
 /// The block's slot in its set; evicts the lightest slot if it has none. A window of an earlier minute weighs
 /// nothing.
-fn slot_index(set: &mut Set, block: AddressBlock, now: Timestamp) -> usize {
+fn slot_index(set: &mut Set, block: AddressBlock, now: SteadyTime) -> usize {
     if let Some(place) = set.iter().position(|slot| slot.is_some_and(|slot| slot.block == block)) {
         return place;
     }
@@ -87,9 +87,8 @@ fn slot_index(set: &mut Set, block: AddressBlock, now: Timestamp) -> usize {
     lightest.0
 }
 
-fn weight_of(window: Window, now: Timestamp) -> u64 {
-    let over = window.start() + telepath_core::limit::WINDOW_SECONDS <= now.unix_seconds();
-    if over { 0 } else { u64::from(window.used()) }
+fn weight_of(window: Window, now: SteadyTime) -> u64 {
+    if window.is_open(now) { u64::from(window.used()) } else { 0 }
 }
 
 #[cfg(test)]

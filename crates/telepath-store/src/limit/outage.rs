@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::SteadyTime;
 use telepath_core::id::KeyId;
-use telepath_core::limit::{RateLimit, WINDOW_SECONDS, Window};
+use telepath_core::limit::{RateLimit, Window};
 
 use crate::key_table::entry::{TakeResult, WindowContext};
 
@@ -17,6 +17,8 @@ const MAX_KEYS: usize = 65_536;
 struct LocalFallback {
     /// The last known count plus the requests admitted here.
     window: Window,
+    /// The end of the window by the limiter's clock.
+    shared_end: SteadyTime,
     /// Requests admitted here.
     granted: u32,
 }
@@ -37,30 +39,50 @@ impl OutageTracker {
         key: KeyId,
         window: WindowContext,
         servers: u32,
-        now: Timestamp,
+        now: SteadyTime,
     ) -> Option<TakeResult> {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= MAX_KEYS && !keys.contains_key(&key) {
-            keys.retain(|_, fallback| fallback.window.start() + WINDOW_SECONDS > now.unix_seconds());
+            keys.retain(|_, fallback| fallback.window.is_open(now));
             if keys.len() >= MAX_KEYS {
                 return None;
             }
         }
-        let fallback = keys.entry(key).or_insert(LocalFallback { window: window.known, granted: 0 });
-        let before = fallback.window.start();
-        fallback.window.learn(window.known);
+        let fallback = keys.entry(key).or_insert(LocalFallback {
+            window: window.known,
+            shared_end: window.known_end,
+            granted: 0,
+        });
+        let before = fallback.window.end();
+        fallback.learn(window);
         // Rolls the window; the limit does not matter here.
         fallback.window.peek(window.limit, window.phase, now);
-        if fallback.window.start() > before {
+        if fallback.window.end() > before {
             fallback.granted = 0;
+        }
+        if !window.known.is_open(now) {
+            // No window of the limiter is known to be running. Both clocks usually agree.
+            fallback.shared_end = fallback.window.end();
         }
         let (used, share) = (fallback.window.used(), share_of(window.limit, servers));
         let admitted = used < window.limit.get() && fallback.granted < share;
         if admitted {
             fallback.granted += 1;
-            fallback.window = Window::counted(fallback.window.start(), used + 1);
+            fallback.window = Window::counted(fallback.window.end(), used + 1);
         }
-        Some(TakeResult { admitted, window: fallback.window })
+        Some(TakeResult { admitted, window: fallback.window, shared_end: fallback.shared_end })
+    }
+}
+
+impl LocalFallback {
+    /// Counts that this server saw before the outage, or that other requests got from the limiter meanwhile.
+    fn learn(&mut self, context: WindowContext) {
+        let (own, known) = (self.window, context.known);
+        if own.end() == known.end() {
+            self.window = Window::counted(own.end(), own.used().max(known.used()));
+        } else if known.end() > own.end() {
+            (self.window, self.shared_end) = (known, context.known_end);
+        }
     }
 }
 
@@ -71,18 +93,24 @@ mod tests {
 
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_045);
-    const START: i64 = 1_700_000_040;
+    const NOW: SteadyTime = SteadyTime::from_ms(1_700_000_045_000);
+    const END: SteadyTime = SteadyTime::from_ms(1_700_000_100_000);
 
     fn window(limit: u32, known: Window) -> WindowContext {
-        WindowContext { limit: RateLimit::per_minute(limit).unwrap(), phase: Phase::default(), known }
+        WindowContext {
+            limit: RateLimit::per_minute(limit).unwrap(),
+            phase: Phase::default(),
+            known,
+            known_end: known.end(),
+            is_over: false,
+        }
     }
 
     fn key() -> KeyId {
         KeyId::from_bytes([7; 16])
     }
 
-    fn admitted(outages: &OutageTracker, window: WindowContext, now: Timestamp) -> u32 {
+    fn admitted(outages: &OutageTracker, window: WindowContext, now: SteadyTime) -> u32 {
         (0..100).map(|_| u32::from(outages.take(key(), window, 3, now).unwrap().admitted)).sum()
     }
 
@@ -96,18 +124,18 @@ mod tests {
     #[test]
     fn counts_before_the_outage_are_included() {
         let outages = OutageTracker::default();
-        assert_eq!(admitted(&outages, window(30, Window::counted(START, 25)), NOW), 5);
-        let full = outages.take(key(), window(30, Window::counted(START, 25)), 3, NOW).unwrap();
-        assert_eq!((full.admitted, full.window), (false, Window::counted(START, 30)));
+        assert_eq!(admitted(&outages, window(30, Window::counted(END, 25)), NOW), 5);
+        let full = outages.take(key(), window(30, Window::counted(END, 25)), 3, NOW).unwrap();
+        assert_eq!((full.admitted, full.window), (false, Window::counted(END, 30)));
     }
 
     #[test]
     fn each_window_has_a_new_share() {
         let outages = OutageTracker::default();
-        let old = window(30, Window::counted(START, 30));
+        let old = window(30, Window::counted(END, 30));
         assert_eq!(admitted(&outages, old, NOW), 0);
-        assert_eq!(admitted(&outages, old, Timestamp::from_unix_seconds(START + 60)), 10);
-        assert_eq!(admitted(&outages, old, Timestamp::from_unix_seconds(START + 119)), 0);
+        assert_eq!(admitted(&outages, old, END), 10);
+        assert_eq!(admitted(&outages, old, END.plus_ms(59_000)), 0);
     }
 
     #[test]
@@ -121,6 +149,6 @@ mod tests {
         assert!((0..MAX_KEYS).all(|number| taken(number, NOW).is_some()));
         assert!(taken(MAX_KEYS, NOW).is_none());
         assert!(taken(0, NOW).is_some(), "a key that is counted stays");
-        assert!(taken(MAX_KEYS, Timestamp::from_unix_seconds(START + 60)).is_some(), "old ones make room");
+        assert!(taken(MAX_KEYS, END).is_some(), "old ones make room");
     }
 }

@@ -1,5 +1,5 @@
 //! Windows of keys in one Redis or Valkey: one atomic script call per request. Every wait is bounded, and a
-//! connection whose reply is late is replaced.
+//! connection that stops replying is replaced.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Script};
+use telepath_core::clock::{Clock, SteadyTime};
 use telepath_core::id::KeyId;
-use telepath_core::limit::Window;
-use tokio::sync::{Notify, watch};
+use telepath_core::limit::{WINDOW_MS, Window};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::SharedWindows;
+use super::link_health::LinkHealth;
 use crate::error::StoreError;
 use crate::key_table::entry::{TakeResult, WindowContext};
 
@@ -32,14 +34,21 @@ const MAX_IN_FLIGHT: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoReply;
 
-type Link = watch::Receiver<Option<MultiplexedConnection>>;
+/// The reply of the script: whether there was room, the end and the count of the window, milliseconds until its end.
+type Reply = (u8, i64, u32, i64);
+
+/// A connection, and whether it still works. Requests that use an earlier connection do not affect a later one.
+#[derive(Clone)]
+struct Link {
+    connection: MultiplexedConnection,
+    health: Arc<LinkHealth>,
+}
 
 /// Windows shared by all servers.
 pub(crate) struct RedisWindows {
     script: Script,
     prefix: String,
-    link: Link,
-    broken: Arc<Notify>,
+    link: watch::Receiver<Option<Link>>,
     /// How long the last reply took.
     latency_us: AtomicU64,
     reconnect_task: JoinHandle<()>,
@@ -52,8 +61,7 @@ impl RedisWindows {
         let client = Client::open(options.url.expose())
             .map_err(|_| StoreError::SharedLimits("the URL is not a redis:// or rediss:// URL".to_owned()))?;
         let (connected, link) = watch::channel(None);
-        let broken = Arc::new(Notify::new());
-        let reconnect_task = tokio::spawn(maintain_connection(client, connected, Arc::clone(&broken)));
+        let reconnect_task = tokio::spawn(maintain_connection(client, connected));
         let mut watching = link.clone();
         let first = timeout(FIRST_CONNECT_TIMEOUT, watching.wait_for(Option::is_some)).await;
         if !matches!(first, Ok(Ok(_))) {
@@ -63,31 +71,48 @@ impl RedisWindows {
             script: Script::new(include_str!("take.lua")),
             prefix: options.prefix.clone(),
             link,
-            broken,
             latency_us: AtomicU64::new(0),
             reconnect_task,
         })
     }
 
     /// Counts one request of a key if its window has room.
-    pub(crate) async fn take(&self, key: KeyId, window: WindowContext) -> Result<TakeResult, NoReply> {
-        let mut connection = self.link.borrow().clone().ok_or(NoReply)?;
-        let mut call = self.script.key(format!("{}key:{key}", self.prefix));
+    pub(crate) async fn take(
+        &self,
+        key: KeyId,
+        window: WindowContext,
+        clock: &dyn Clock,
+    ) -> Result<TakeResult, NoReply> {
+        let Link { mut connection, health } = self.link.borrow().clone().ok_or(NoReply)?;
+        let mut call = self.script.key(format!("{}window:{key}", self.prefix));
         call.arg(window.limit.get())
             .arg(window.phase.seconds())
-            .arg(window.known.start())
-            .arg(window.known.used());
+            .arg(window.known_end.ms())
+            .arg(window.known.used())
+            .arg(u8::from(window.is_over));
         let asked = Instant::now();
-        let answered: Result<Result<(u8, i64, u32), _>, _> =
-            timeout(REPLY_TIMEOUT, call.invoke_async(&mut connection)).await;
+        let answered = timeout(REPLY_TIMEOUT, call.invoke_async::<Reply>(&mut connection)).await;
         let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.latency_us.store(took, Ordering::Relaxed);
-        if let Ok(Ok((room, start, used))) = answered {
-            return Ok(TakeResult { admitted: room == 1, window: Window::counted(start, used) });
+        match answered {
+            Ok(Ok((room, end, used, left))) => {
+                health.succeeded();
+                let own_end = clock.steady().plus_ms(left.clamp(0, WINDOW_MS));
+                Ok(TakeResult {
+                    admitted: room == 1,
+                    window: Window::counted(own_end, used),
+                    shared_end: SteadyTime::from_ms(end),
+                })
+            }
+            Ok(Err(error)) if error.is_unrecoverable_error() && !error.is_timeout() => {
+                health.broke();
+                Err(NoReply)
+            }
+            Ok(Err(_)) | Err(_) => {
+                health.failed(asked, Instant::now());
+                Err(NoReply)
+            }
         }
-        // Replies behind a late one would be late too.
-        self.broken.notify_one();
-        Err(NoReply)
     }
 
     /// Whether there is a connection.
@@ -107,12 +132,8 @@ impl Drop for RedisWindows {
     }
 }
 
-/// Keeps one connection open: reconnects when it is reported broken.
-async fn maintain_connection(
-    client: Client,
-    connected: watch::Sender<Option<MultiplexedConnection>>,
-    broken: Arc<Notify>,
-) {
+/// Keeps one connection open. One that no longer works stays in use until its successor is connected.
+async fn maintain_connection(client: Client, connected: watch::Sender<Option<Link>>) {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(REPLY_TIMEOUT))
@@ -126,9 +147,10 @@ async fn maintain_connection(
                 if std::mem::take(&mut failing) {
                     tracing::info!("connected to the shared limiter again");
                 }
-                connected.send_replace(Some(connection));
-                broken.notified().await;
-                connected.send_replace(None);
+                let health = Arc::new(LinkHealth::default());
+                connected.send_replace(Some(Link { connection, health: Arc::clone(&health) }));
+                health.until_broken().await;
+                continue;
             }
             // Logged once per outage. The library's error may contain the address but no password.
             Ok(Err(error)) if !std::mem::replace(&mut failing, true) => {
@@ -139,6 +161,7 @@ async fn maintain_connection(
             }
             Ok(Err(_)) | Err(_) => {}
         }
+        connected.send_replace(None);
         sleep(RECONNECT_DELAY).await;
     }
 }

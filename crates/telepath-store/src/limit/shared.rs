@@ -77,10 +77,10 @@ impl SharedLimiter {
         servers: u32,
         clock: &dyn Clock,
     ) -> Option<TakeResult> {
-        match (self.redis.take(key, window).await, self.outage) {
+        match (self.redis.take(key, window, clock).await, self.outage) {
             (Ok(taken), OutagePolicy::Refuse | OutagePolicy::Local) => Some(taken),
             (Err(NoReply), OutagePolicy::Refuse) => None,
-            (Err(NoReply), OutagePolicy::Local) => self.fallback.take(key, window, servers, clock.now()),
+            (Err(NoReply), OutagePolicy::Local) => self.fallback.take(key, window, servers, clock.steady()),
         }
     }
 }

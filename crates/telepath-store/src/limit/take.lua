@@ -1,32 +1,49 @@
--- Counts one request in a key's window, if there is room. The Redis server's clock decides which window it is.
+-- Counts one request in a key's window, if there is room. All times are milliseconds by this server's clock, which may
+-- be set at any time. A window that ends more than a minute from now was opened before the clock was set back, and is
+-- discarded: no window lasts longer than a minute.
 --
--- KEYS[1]  the key's counter: start and count of its window
--- ARGV     limit, phase in seconds, start and count of the window as the calling server knows it
--- returns  whether there was room, start and count of the window
-local limit, phase = tonumber(ARGV[1]), tonumber(ARGV[2])
-local known_start, known_used = tonumber(ARGV[3]), tonumber(ARGV[4])
-local now = tonumber(redis.call('TIME')[1])
-local start = math.floor((now - phase) / 60) * 60 + phase
-local used = 0
-local stored = redis.call('HMGET', KEYS[1], 'start', 'used')
-local stored_start, stored_used = tonumber(stored[1] or '-1'), tonumber(stored[2] or '0')
--- The later window counts: a clock that is set back frees nothing.
-if stored_start >= start then
-  start, used = stored_start, stored_used
+-- KEYS[1]  the key's window: its end and count
+-- ARGV     limit; phase in seconds; end and count of the window as the calling server knows it; whether that window is
+--          over by the steady clock of the calling server
+-- returns  whether there was room; end and count of the window; milliseconds until its end
+local MINUTE = 60000
+local limit, phase = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000
+local known_end, known_used, known_is_over = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local stored = redis.call('HMGET', KEYS[1], 'end', 'used')
+local stored_end, stored_used = tonumber(stored[1] or '0'), tonumber(stored[2] or '0')
+
+local function is_open(ends)
+  return ends > now and ends <= now + MINUTE
 end
--- What a server has already seen counts, even if it was evicted here.
-if known_start > start then
-  start, used = known_start, known_used
-elseif known_start == start and known_used > used then
-  used = known_used
+
+local ends, used
+if is_open(stored_end) then
+  ends, used = stored_end, stored_used
+  -- What a server has already seen counts, even if it was lost here.
+  if known_end == ends and not known_is_over then
+    used = math.max(used, known_used)
+  end
+elseif is_open(known_end) and not known_is_over then
+  ends, used = known_end, known_used
+elseif stored_end <= now and now < stored_end + MINUTE then
+  -- The next window starts where one ends.
+  ends, used = stored_end + MINUTE, 0
+else
+  ends, used = (math.floor((now - phase) / MINUTE) + 1) * MINUTE + phase, 0
 end
+-- The clock was set back while the window was open: it has lasted a minute of real time.
+if known_is_over and known_end == ends then
+  ends, used = now + MINUTE, 0
+end
+
 local room = used < limit
 if room then
   used = used + 1
 end
-if room or start ~= stored_start or used ~= stored_used then
-  redis.call('HSET', KEYS[1], 'start', start, 'used', used)
-  -- Expires one minute after the end of the window.
-  redis.call('EXPIRE', KEYS[1], math.max(start + 120 - now, 1))
+if room or ends ~= stored_end or used ~= stored_used then
+  redis.call('HSET', KEYS[1], 'end', string.format('%.0f', ends), 'used', used)
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ends - now + MINUTE))
 end
-return { room and 1 or 0, start, used }
+return { room and 1 or 0, ends, used, ends - now }

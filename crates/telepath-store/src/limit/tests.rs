@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use telepath_core::clock::{Clock as _, SystemClock};
+use telepath_core::clock::{Clock as _, SteadyTime, SystemClock};
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::{Id as _, KeyId};
 use telepath_core::limit::{Phase, RateLimit, Take, Window};
@@ -18,6 +18,17 @@ use crate::key_table::entry::{TakeResult, WindowContext};
 enum Counter {
     Memory(Arc<Mutex<Window>>, Phase),
     Redis(Arc<RedisWindows>, KeyId, Phase),
+}
+
+/// What a server knows about a key before its first request.
+fn context(limit: u32, phase: Phase) -> WindowContext {
+    WindowContext {
+        limit: RateLimit::per_minute(limit).unwrap(),
+        phase,
+        known: Window::default(),
+        known_end: SteadyTime::default(),
+        is_over: false,
+    }
 }
 
 impl Counter {
@@ -39,23 +50,25 @@ impl Counter {
     }
 
     async fn take(&self, limit: u32) -> TakeResult {
-        self.take_knowing(limit, Window::default()).await
-    }
-
-    async fn take_knowing(&self, limit: u32, known: Window) -> TakeResult {
-        let limit = RateLimit::per_minute(limit).unwrap();
         match self {
             Self::Memory(window, phase) => {
                 let mut window = window.lock().unwrap();
-                window.learn(known);
-                let admitted = matches!(window.take(limit, *phase, SystemClock.now()), Take::Admitted(_));
-                TakeResult { admitted, window: *window }
+                let limit = RateLimit::per_minute(limit).unwrap();
+                let admitted = matches!(window.take(limit, *phase, SystemClock.steady()), Take::Admitted(_));
+                TakeResult { admitted, window: *window, shared_end: window.end() }
             }
             Self::Redis(windows, key, phase) => {
-                let window = WindowContext { limit, phase: *phase, known };
-                windows.take(*key, window).await.expect("the server answers")
+                windows.take(*key, context(limit, *phase), &SystemClock).await.expect("the server answers")
             }
         }
+    }
+
+    /// Takes as a server that has seen a window of the limiter; Redis only.
+    async fn take_knowing(&self, limit: u32, end: SteadyTime, used: u32, is_over: bool) -> TakeResult {
+        let Self::Redis(windows, key, phase) = self else { panic!("windows in memory have one reader") };
+        let known = Window::counted(end, used);
+        let context = WindowContext { known, known_end: end, is_over, ..context(limit, *phase) };
+        windows.take(*key, context, &SystemClock).await.expect("the server answers")
     }
 }
 
@@ -88,8 +101,6 @@ macro_rules! behaviour {
 behaviour! {
     many_at_once_are_admitted_exactly_the_limit,
     a_refused_request_does_not_consume_and_a_raised_limit_keeps_the_count,
-    what_somebody_else_has_seen_counts,
-    a_later_window_than_the_clock_says_is_kept,
     the_window_ends_in_time,
 }
 
@@ -125,27 +136,51 @@ async fn a_refused_request_does_not_consume_and_a_raised_limit_keeps_the_count(c
     assert!(!counter.take(1).await.admitted, "a lowered limit is full at once");
 }
 
-async fn what_somebody_else_has_seen_counts(counter: Counter) {
-    let start = counter.take(10).await.window.start();
-    let told = counter.take_knowing(10, Window::counted(start, 8)).await;
-    assert_eq!((told.admitted, told.window.used()), (true, 9));
-    let behind = counter.take_knowing(10, Window::counted(start, 3)).await;
-    assert_eq!((behind.admitted, behind.window.used()), (true, 10));
-    let old = counter.take_knowing(10, Window::counted(start - 60, 1)).await;
-    assert_eq!((old.admitted, old.window.used()), (false, 10));
-}
-
-async fn a_later_window_than_the_clock_says_is_kept(counter: Counter) {
-    let start = counter.take(10).await.window.start();
-    let later = counter.take_knowing(2, Window::counted(start + 60, 1)).await;
-    assert_eq!((later.admitted, later.window), (true, Window::counted(start + 60, 2)));
-    assert!(!counter.take(2).await.admitted);
-}
-
 async fn the_window_ends_in_time(counter: Counter) {
-    let start = counter.take(10).await.window.start();
-    let now = SystemClock.now().unix_seconds();
-    assert!(start <= now + 1 && now < start + 61, "the window {start} holds the second {now}");
+    let before = SystemClock.steady();
+    let end = counter.take(10).await.window.end();
+    assert!(end > before && end <= SystemClock.steady().plus_ms(60_000), "{end:?}, asked at {before:?}");
+}
+
+#[tokio::test]
+async fn a_count_that_a_server_has_seen_is_continued_if_redis_lost_it() {
+    let Some(counter) = Counter::redis().await else { return };
+    let end = counter.take(10).await.shared_end;
+    let used = async |known_end, known_used| {
+        let taken = counter.take_knowing(10, known_end, known_used, false).await;
+        (taken.admitted, taken.window.used())
+    };
+    assert_eq!(used(end, 8).await, (true, 9));
+    assert_eq!(used(end, 3).await, (true, 10), "the higher count wins");
+    assert_eq!(used(end.plus_ms(-60_000), 1).await, (false, 10), "a past window is ignored");
+    let Some(other) = Counter::redis().await else { return };
+    let restored = other.take_knowing(10, end, 9, false).await;
+    assert_eq!((restored.shared_end, restored.window.used()), (end, 10));
+}
+
+#[tokio::test]
+async fn a_window_that_ends_more_than_a_minute_from_now_is_discarded() {
+    let Some(counter) = Counter::redis().await else { return };
+    let end = counter.take(2).await.shared_end;
+    for ahead_ms in [60_000, 3_600_000, 40 * 365 * 86_400_000] {
+        let taken = counter.take_knowing(1000, end.plus_ms(ahead_ms), 999, false).await;
+        assert_eq!((taken.admitted, taken.shared_end), (true, end), "{ahead_ms} ms ahead");
+    }
+    let Some(other) = Counter::redis().await else { return };
+    let taken = other.take_knowing(2, end.plus_ms(3_600_000), 2, false).await;
+    assert_eq!((taken.admitted, taken.window.used()), (true, 1), "nothing is stored for this key yet");
+}
+
+#[tokio::test]
+async fn a_window_that_has_lasted_a_minute_by_a_servers_clock_ends_once() {
+    let Some(counter) = Counter::redis().await else { return };
+    let end = counter.take(1).await.shared_end;
+    assert!(!counter.take(1).await.admitted);
+    let next = counter.take_knowing(1, end, 1, true).await;
+    assert_eq!((next.admitted, next.window.used()), (true, 1));
+    assert!(next.shared_end > end);
+    let late = counter.take_knowing(1, end, 1, true).await;
+    assert_eq!((late.admitted, late.shared_end), (false, next.shared_end), "another server notices later");
 }
 
 #[tokio::test]
@@ -163,11 +198,7 @@ async fn an_unreachable_redis_is_an_outage_and_a_bad_url_is_reported_without_its
     let closed = listener.local_addr().unwrap();
     drop(listener);
     let windows = RedisWindows::open(&options(&format!("redis://{closed}"))).await.unwrap();
-    let window = WindowContext {
-        limit: RateLimit::per_minute(5).unwrap(),
-        phase: Phase::default(),
-        known: Window::default(),
-    };
-    assert_eq!(windows.take(KeyId::from_bytes([1; 16]), window).await, Err(NoReply));
+    let taken = windows.take(KeyId::from_bytes([1; 16]), context(5, Phase::default()), &SystemClock).await;
+    assert_eq!(taken, Err(NoReply));
     assert!(!windows.is_connected());
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use telepath_core::clock::Timestamp;
 use telepath_core::key::{GraceSeconds, KeyPatch, NewKey};
 
-use super::{Fixture, NOON, behaviour, limit, new_key};
+use super::{Fixture, NOON, behaviour, limit, new_key, reading};
 use crate::key_table::Admission;
 
 behaviour! {
@@ -49,7 +49,7 @@ async fn race(fixture: Arc<Fixture>, withdrawal: Withdrawal) {
                 begun.wait();
                 while refused_after < 100 {
                     let after = withdrawn.load(Ordering::SeqCst);
-                    let admission = keys.admit(&handle, &hash, ADDRESS, at);
+                    let admission = keys.admit(&handle, &hash, ADDRESS, reading(at));
                     if matches!(admission, Admission::Admitted { .. }) {
                         assert!(!after, "admitted by what had been withdrawn");
                         admitted.fetch_add(1, Ordering::SeqCst);
@@ -100,7 +100,7 @@ async fn concurrent_requests_are_admitted_exactly_up_to_the_limit(fixture: Arc<F
             let (keys, admitted) = (store.keys().clone(), Arc::clone(&admitted));
             std::thread::spawn(move || {
                 for _ in 0..200 {
-                    let admission = keys.admit(&keys.find(&hash).unwrap(), &hash, ADDRESS, NOON);
+                    let admission = keys.admit(&keys.find(&hash).unwrap(), &hash, ADDRESS, reading(NOON));
                     if matches!(admission, Admission::Admitted { .. }) {
                         admitted.fetch_add(1, Ordering::SeqCst);
                     }
@@ -121,11 +121,15 @@ async fn changing_the_limit_keeps_the_count(fixture: Arc<Fixture>) {
     let (created, hash) = fixture.key(&store, account, NewKey { rate_limit: limit(3), ..new_key("k") }).await;
     let handle = store.keys().find(&hash).unwrap();
     for _ in 0..3 {
-        assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
+        assert!(matches!(
+            store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)),
+            Admission::Admitted { .. }
+        ));
     }
     let raise = KeyPatch { rate_limit: Some(limit(5)), ..KeyPatch::default() };
     store.update_key(account, created.record.id, raise, fixture.origin()).await.unwrap();
-    let Admission::Admitted { window, .. } = store.keys().admit(&handle, &hash, ADDRESS, NOON) else {
+    let Admission::Admitted { window, .. } = store.keys().admit(&handle, &hash, ADDRESS, reading(NOON))
+    else {
         panic!("the raised limit has room");
     };
     assert_eq!((window.limit, window.remaining), (limit(5), 1));
@@ -148,7 +152,7 @@ async fn a_change_is_applied_even_if_its_caller_is_cancelled(fixture: Arc<Fixtur
         assert!(!answered, "the change was done before it could be dropped");
     }
     let applied = async {
-        while store.keys().admit(&handle, &hash, ADDRESS, NOON) != Admission::Dead {
+        while store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)) != Admission::Dead {
             tokio::task::yield_now().await;
         }
     };
@@ -164,16 +168,16 @@ async fn a_key_in_doubt_is_refused_until_resolved(fixture: Arc<Fixture>) {
     let (created, hash) = fixture.key(&store, account, new_key("doubted")).await;
     let handle = store.keys().find(&hash).unwrap();
     store.keys().mark_in_doubt(created.record.id);
-    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::InDoubt);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::InDoubt);
     store.flush_usage().await.unwrap();
-    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
+    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
     store.close().await;
     store.keys().mark_in_doubt(created.record.id);
     // The database is closed, so the doubt cannot be resolved; and there is nothing to write.
     assert_eq!(store.flush_usage().await.ok(), Some(0));
     // On PostgreSQL a closed store has no lease either.
     assert!(matches!(
-        store.keys().admit(&handle, &hash, ADDRESS, NOON),
+        store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)),
         Admission::InDoubt | Admission::NoLease
     ));
 }
@@ -186,12 +190,12 @@ async fn a_request_from_a_disallowed_address_is_not_counted(fixture: Arc<Fixture
     let (_, hash) = fixture.key(&store, account, new).await;
     let handle = store.keys().find(&hash).unwrap();
     for _ in 0..3 {
-        let admission = store.keys().admit(&handle, &hash, "203.0.113.1".parse().unwrap(), NOON);
+        let admission = store.keys().admit(&handle, &hash, "203.0.113.1".parse().unwrap(), reading(NOON));
         assert_eq!(admission, Admission::WrongAddress);
     }
-    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
+    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
     assert!(
-        matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Limited { window } if window.remaining == 0)
+        matches!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Limited { window } if window.remaining == 0)
     );
     store.close().await;
 }

@@ -102,17 +102,18 @@ async fn what_one_server_has_changed_all_servers_know_when_it_has_answered(
     for _ in 0..10 {
         let (created, hash) = fixture.key(&one, account, new_key("shared")).await;
         let handle = other.keys().find(&hash).expect("a new key is known when it is answered");
-        assert!(is_admitted(other.admit(&handle, &hash, ADDRESS, other.now()).await));
+        assert!(is_admitted(other.admit(&handle, &hash, ADDRESS, other.clock().read()).await));
         let patch = KeyPatch { rate_limit: Some(limit(7)), ..KeyPatch::default() };
         one.update_key(account, created.record.id, patch, fixture.origin()).await.unwrap();
-        let Admission::Admitted { window, .. } = other.admit(&handle, &hash, ADDRESS, other.now()).await
+        let Admission::Admitted { window, .. } =
+            other.admit(&handle, &hash, ADDRESS, other.clock().read()).await
         else {
             panic!("it is still good");
         };
         assert_eq!((window.limit, window.remaining), (limit(7), 5));
         other.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
         let handle = one.keys().find(&hash).unwrap();
-        assert_eq!(one.admit(&handle, &hash, ADDRESS, one.now()).await, Admission::Dead);
+        assert_eq!(one.admit(&handle, &hash, ADDRESS, one.clock().read()).await, Admission::Dead);
     }
     assert_eq!(one.cluster().unwrap().nodes, 2);
     one.close().await;
@@ -132,7 +133,7 @@ async fn servers_share_one_window(fixture: Arc<Fixture>, one: Arc<Store>, other:
                 let mut admitted = 0;
                 for _ in 0..25 {
                     let handle = store.keys().find(&hash).unwrap();
-                    let admission = store.admit(&handle, &hash, ADDRESS, store.now()).await;
+                    let admission = store.admit(&handle, &hash, ADDRESS, store.clock().read()).await;
                     admitted += u32::from(is_admitted(admission));
                 }
                 admitted
@@ -161,7 +162,7 @@ async fn a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up(
     let begun = Instant::now();
     one.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
     let took = begun.elapsed();
-    let admission = other.admit(&handle, &hash, ADDRESS, other.now()).await;
+    let admission = other.admit(&handle, &hash, ADDRESS, other.clock().read()).await;
     assert_eq!(admission, Admission::NoLease, "its view is from before the revocation");
     assert!(took > LEASE, "the revocation was answered while the other could still admit: {took:?}");
     assert!(one.cluster().unwrap().confirmation >= BARRIER_TIMEOUT);
@@ -185,7 +186,7 @@ async fn a_server_whose_row_was_taken_out_joins_again(
     })
     .await;
     let handle = other.keys().find(&hash).unwrap();
-    assert_eq!(other.admit(&handle, &hash, ADDRESS, other.now()).await, Admission::Dead);
+    assert_eq!(other.admit(&handle, &hash, ADDRESS, other.clock().read()).await, Admission::Dead);
     one.close().await;
     other.close().await;
 }
@@ -284,11 +285,14 @@ async fn an_admin_process_changes_keys_and_admits_no_requests(fixture: Arc<Fixtu
     let (created, hash) = fixture.key(&non_member, account, new_key("made by a non_member")).await;
     if non_member.cluster().is_some() {
         let handle = non_member.keys().find(&hash).unwrap();
-        assert_eq!(non_member.admit(&handle, &hash, ADDRESS, non_member.now()).await, Admission::NoLease);
+        assert_eq!(
+            non_member.admit(&handle, &hash, ADDRESS, non_member.clock().read()).await,
+            Admission::NoLease
+        );
         let server = fixture.open().await;
         let handle = server.keys().find(&hash).unwrap();
         non_member.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
-        assert_eq!(server.admit(&handle, &hash, ADDRESS, server.now()).await, Admission::Dead);
+        assert_eq!(server.admit(&handle, &hash, ADDRESS, server.clock().read()).await, Admission::Dead);
         server.close().await;
     }
     non_member.close().await;
@@ -308,7 +312,7 @@ async fn an_outage_of_the_limiter_refuses_or_admits_the_share(fixture: Arc<Fixtu
         let handle = store.keys().find(&hash).unwrap();
         let mut admitted = 0;
         for _ in 0..20 {
-            match store.admit(&handle, &hash, ADDRESS, store.now()).await {
+            match store.admit(&handle, &hash, ADDRESS, store.clock().read()).await {
                 Admission::Admitted { .. } => admitted += 1,
                 Admission::LimiterUnavailable => assert_eq!(outage, OutagePolicy::Refuse),
                 Admission::Limited { window } => {

@@ -6,7 +6,7 @@ use telepath_core::account::{AccountPatch, Actor};
 use telepath_core::audit::Origin;
 use telepath_core::key::{GraceSeconds, NewKey};
 
-use super::{Fixture, NOON, behaviour, events_of, new_key, select};
+use super::{Fixture, NOON, behaviour, events_of, new_key, reading, select};
 use crate::key_table::Admission;
 
 behaviour! {
@@ -28,7 +28,7 @@ async fn a_leaked_key_is_revoked_with_one_alert_and_event(fixture: Arc<Fixture>)
         let revocation = key.revocation.unwrap();
         assert_eq!((revocation.by, revocation.reason.as_deref()), (Actor::System, Some("Reported")));
     }
-    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Dead);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Dead);
     let kinds: Vec<_> = events_of(&store, &id.to_string())
         .await
         .iter()
@@ -48,11 +48,11 @@ async fn a_key_seen_in_cleartext_is_revoked_by_policy(fixture: Arc<Fixture>) {
     let (id, origin) = (created.record.id, Origin::system(Some(ADDRESS), NOON));
     let handle = store.keys().find(&hash).unwrap();
     assert!(!store.revoke_seen_in_clear(account, id, origin).await.unwrap());
-    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
+    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
     let patch = AccountPatch { revoke_keys_seen_in_clear: Some(true), ..AccountPatch::default() };
     store.update_account(account, patch, fixture.origin()).await.unwrap();
     assert!(store.revoke_seen_in_clear(account, id, origin).await.unwrap());
-    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Dead);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Dead);
     store.close().await;
 }
 
@@ -72,7 +72,7 @@ async fn only_a_working_secret_makes_a_key_live(fixture: Arc<Fixture>) {
     store.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
     assert!(!handle.is_live(&second, NOON));
     assert_eq!(
-        store.keys().admit(&store.keys().find(&second).unwrap(), &second, ADDRESS, NOON),
+        store.keys().admit(&store.keys().find(&second).unwrap(), &second, ADDRESS, reading(NOON)),
         Admission::Dead
     );
     store.close().await;

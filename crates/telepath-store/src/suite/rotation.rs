@@ -10,7 +10,7 @@ use telepath_core::key::{
 use telepath_core::page::PageRequest;
 use telepath_core::secret::HashedKey;
 
-use super::{Fixture, NOON, answered, behaviour, events_of, limit, new_key, select};
+use super::{Fixture, NOON, answered, behaviour, events_of, limit, new_key, reading, select};
 use crate::audit::AuditVerdict;
 use crate::key::{CreatedKey, KeyChangeError, RotateAllError};
 use crate::key_table::Admission;
@@ -38,7 +38,10 @@ fn hash_of(store: &Store, key: &CreatedKey) -> HashedKey {
 }
 
 fn admit(store: &Store, hash: &HashedKey, at: Timestamp) -> Admission {
-    store.keys().find(hash).map_or(Admission::Dead, |handle| store.keys().admit(&handle, hash, ADDRESS, at))
+    store
+        .keys()
+        .find(hash)
+        .map_or(Admission::Dead, |handle| store.keys().admit(&handle, hash, ADDRESS, reading(at)))
 }
 
 fn is_admitted(store: &Store, hash: &HashedKey, at: Timestamp) -> bool {
@@ -125,7 +128,7 @@ async fn without_grace_the_old_secret_is_refused_even_if_the_clock_goes_back(fix
     assert_eq!(statuses(&new.record, NOON), ["current", "ended"]);
     let hour = Duration::from_hours(1);
     for at in [NOON.minus(hour), NOON, NOON.plus(hour)] {
-        assert_eq!(store.keys().admit(&handle, &first, ADDRESS, at), Admission::Dead, "{at}");
+        assert_eq!(store.keys().admit(&handle, &first, ADDRESS, reading(at)), Admission::Dead, "{at}");
         assert!(is_admitted(&store, &second, at));
     }
     store.close().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Fixture, NOON, new_key, on, select};
+use super::{Fixture, NOON, new_key, on, reading, select};
 use crate::error::StoreError;
 use crate::key_table::Admission;
 use crate::migrate::MIGRATIONS;
@@ -49,9 +49,12 @@ async fn a_commit_with_unknown_outcome_is_resolved_by_reading_the_database() {
         assert!(matches!(lost, Err(StoreError::OutcomeUnknown(_))), "{lost:?}");
         store.keys().mark_in_doubt(id);
         let handle = store.keys().find(&hash).unwrap();
-        assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::InDoubt);
+        assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::InDoubt);
         store.flush_usage().await.unwrap();
-        assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, NOON), Admission::Admitted { .. }));
+        assert!(matches!(
+            store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)),
+            Admission::Admitted { .. }
+        ));
         assert_eq!(select(&store, "SELECT name FROM keys", vec![]).await[0].text("name").unwrap(), "settled");
         store.close().await;
     })

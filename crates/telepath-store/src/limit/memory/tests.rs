@@ -2,7 +2,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 
-const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+const NOW: SteadyTime = SteadyTime::from_ms(1_800_000_000_000);
 
 fn limit(requests: u32) -> RateLimit {
     RateLimit::per_minute(requests).unwrap()
@@ -21,7 +21,7 @@ fn an_address_is_admitted_up_to_the_limit_and_again_in_the_next_window() {
     let windows = AddressWindows::new(limit(3));
     let admitted = |now| matches!(windows.take(host(1), now), Take::Admitted(_));
     assert_eq!([admitted(NOW), admitted(NOW), admitted(NOW), admitted(NOW)], [true, true, true, false]);
-    assert!(admitted(Timestamp::from_unix_seconds(NOW.unix_seconds() + 60)));
+    assert!(admitted(NOW.plus_ms(60_000)));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn windows_of_an_earlier_minute_are_evicted_first() {
     for _ in 0..50 {
         let _ = windows.take(host(0), NOW);
     }
-    let later = Timestamp::from_unix_seconds(NOW.unix_seconds() + 60);
+    let later = NOW.plus_ms(60_000);
     for number in 1..=8 {
         let _ = windows.take(host(number), later);
         let _ = windows.take(host(number), later);
