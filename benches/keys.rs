@@ -9,7 +9,7 @@ use telepath_core::account::Account;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, SystemClock};
 use telepath_core::entropy::SystemEntropy;
-use telepath_core::key::{KeyDraft, Presets};
+use telepath_core::key::{Authority, KeyDraft, Presets};
 use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 use telepath_store::{Database, Store, StoreContext, StoreOptions};
@@ -69,7 +69,7 @@ async fn create(store: &Store, account: &Account, number: usize) -> anyhow::Resu
         rate_limit_per_minute: Some(LIMIT),
         ..KeyDraft::default()
     };
-    let new = draft.check(account, &Presets::default(), None, SystemClock.now())?;
+    let new = draft.check(account, &Presets::default(), &Authority::Unbounded, SystemClock.now())?;
     Ok(store.create_key(account.id, new, origin()).await?.secret.reveal())
 }
 

@@ -8,7 +8,7 @@ use telepath_benches::keys;
 use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::{Id as _, RequestId};
-use telepath_core::request::{Answered, RequestFacts, RequestMethod, RouteNumber, SecretMark};
+use telepath_core::request::{Answered, RequestCaller, RequestFacts, RequestMethod, RouteNumber, SecretMark};
 use telepath_core::secret::{HashedKey, PlainKey};
 use telepath_core::vault::MasterKey;
 use telepath_store::{KeyHandle, Store};
@@ -39,8 +39,7 @@ fn answered(hash: &HashedKey, handle: &KeyHandle, at: Timestamp) -> Answered<'st
         id: RequestId::from_bytes([7; 16]),
         facts: RequestFacts {
             at,
-            key: handle.key_id(),
-            secret: SecretMark::of(hash),
+            caller: RequestCaller::Key { key: handle.key_id(), secret: SecretMark::of(hash) },
             method: RequestMethod::Get,
             status: 200,
             address: ADDRESS,

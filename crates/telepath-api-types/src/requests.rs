@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{KeyId, RequestId};
+use telepath_core::id::{KeyId, RequestId, UserId};
 use telepath_core::request::RequestRecord;
 
 #[cfg(feature = "openapi")]
@@ -20,9 +20,12 @@ pub struct LoggedRequest {
     /// When it arrived.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub time: Timestamp,
-    /// The key that sent it.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    /// The key that sent it; null when a user sent it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za"))]
     pub key_id: Option<KeyId>,
+    /// The user who sent it; null when a key sent it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "user_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub user_id: Option<UserId>,
     /// The method; `other` for methods that HTTP does not define.
     #[cfg_attr(feature = "openapi", schema(value_type = enums::RequestMethod, example = "GET"))]
     pub method: String,
@@ -74,7 +77,8 @@ impl From<RequestRecord> for LoggedRequest {
         Self {
             id: request.id,
             time: facts.at,
-            key_id: Some(facts.key),
+            key_id: facts.caller.key(),
+            user_id: facts.caller.user(),
             method: facts.method.name().to_owned(),
             route: request.route,
             path: request.path,

@@ -10,7 +10,7 @@ use telepath_core::error::ErrorCode;
 use utoipa::openapi::path::PathItem;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::auth::caller::{Anonymous, Authorized, LocalAdministration, Need};
+use crate::auth::caller::{Authorized, LocalAdministration, Need, Sender};
 use crate::extract::json::{OptionalJson, StrictJson};
 use crate::extract::path::{PathId, PathIds, PathName, Resource};
 use crate::extract::query::StrictQuery;
@@ -52,7 +52,7 @@ impl Declares for LocalAdministration {
     }
 }
 
-impl Declares for Anonymous {
+impl Declares for Sender {
     fn declare(route: &mut Declaration) {
         route.access = Access::Reporter;
     }

@@ -249,6 +249,9 @@ impl From<StoreError> for ApiError {
             | StoreError::File { .. }
             | StoreError::Entropy(_) => ApiError::unavailable(text),
             StoreError::Superseded => ApiError::of(ErrorCode::IdempotencyKeyInUse),
+            StoreError::Forbidden => {
+                ApiError::new(ErrorCode::InsufficientScope, "Your role does not allow this")
+            }
             StoreError::Broken
             | StoreError::SchemaBehind { .. }
             | StoreError::SchemaAhead { .. }

@@ -16,7 +16,7 @@ use telepath_core::id::IdempotencyId;
 use telepath_core::idempotency::{ClaimDecision, IdempotencyKey, KeptAnswer, MAX_KEPT_BODY, RequestHash};
 use telepath_store::{IdempotencyClaim, IdempotentRequest};
 
-use crate::auth::caller::Caller;
+use crate::auth::caller::{AccountGrant, Sender};
 use crate::error::ApiError;
 use crate::extract::json::{BodyTimeout, read_body};
 use crate::handler::run;
@@ -35,13 +35,13 @@ const MAX_ANSWER: usize = 32 * 1024 * 1024;
 pub(crate) fn key_of(
     parts: &Parts,
     matched: RouteMatch<'_>,
-    caller: &Caller,
+    sender: &Sender,
 ) -> Option<Result<IdempotencyKey, ApiError>> {
     let (_, row) = matched.row.filter(|_| parts.method == Method::POST)?;
     let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
     let value = values.next()?;
     match row.access {
-        Access::Scope(scope) if !caller.scopes.allows(scope) => return None,
+        Access::Scope(scope) if !sender.grant.is_some_and(|grant| grant.scopes.allows(scope)) => return None,
         Access::Scope(_) | Access::AnyKey => {}
         Access::Open | Access::Reporter | Access::Local => return None,
     }
@@ -58,9 +58,9 @@ pub(crate) async fn answer(
     router: Router,
     request: Request<Body>,
     key: IdempotencyKey,
-    caller: Caller,
+    sender: Sender,
 ) -> Response {
-    begin(shared, router, request, key, caller).await.unwrap_or_else(ApiError::into_response)
+    begin(shared, router, request, key, sender).await.unwrap_or_else(ApiError::into_response)
 }
 
 async fn begin(
@@ -68,19 +68,21 @@ async fn begin(
     router: Router,
     request: Request<Body>,
     key: IdempotencyKey,
-    mut caller: Caller,
+    mut sender: Sender,
 ) -> Result<Response, ApiError> {
+    let (caller, AccountGrant { account, .. }) =
+        sender.identity().ok_or_else(|| ApiError::of(ErrorCode::MissingApiKey))?;
     let (mut parts, body) = request.into_parts();
     let head = Request::from_parts(parts.clone(), body);
     let body = read_body(head, BodyTimeout::from_ref(shared)).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let hash = RequestHash::of(parts.method.as_str(), path, &body);
-    let once = IdempotentRequest { account: caller.account, caller: caller.actor, key, request: hash };
-    match shared.store.begin_idempotent_request(once, caller.at).await? {
+    let once = IdempotentRequest { account, caller, key, request: hash };
+    match shared.store.begin_idempotent_request(once, sender.at).await? {
         IdempotencyClaim::Before(decision) => before(decision),
         IdempotencyClaim::Fresh(id) => {
-            caller.idempotency = Some(id);
-            parts.extensions.insert(caller);
+            sender.idempotency = Some(id);
+            parts.extensions.insert(sender);
             let request = Request::from_parts(parts, Body::from(body));
             let shared = Arc::clone(shared);
             // In a task of its own: a client that disconnects will retry, and must then get the result.

@@ -85,7 +85,8 @@ pub use telepath_api_types::webhooks::{
 pub use telepath_api_types::whoami::{Whoami, WhoamiAccount};
 pub use telepath_core::clock::Timestamp;
 pub use telepath_core::id::{
-    AccountId, AlertId, AuditId, CallId, DeliveryId, EventId, KeyId, RequestId, SecretId, TrunkId, WebhookId,
+    AccountId, AlertId, AuditId, CallId, DeliveryId, EventId, KeyId, RequestId, SecretId, TrunkId, UserId,
+    WebhookId,
 };
 pub use telepath_core::patch::Patch;
 pub use telepath_core::secret::SecretText;

@@ -9,6 +9,7 @@ use crate::account::Actor;
 use crate::clock::Timestamp;
 use crate::id::{AccountId, AuditId, IdempotencyId};
 use crate::named::named_enum;
+use crate::scope::Scope;
 
 named_enum! {
     /// What was done. The names are those of the API.
@@ -105,6 +106,60 @@ named_enum! {
         SignInRefused = "session.refused",
         /// An alert was acknowledged.
         AlertAcknowledged = "alert.acknowledged",
+    }
+}
+
+impl AuditAction {
+    /// The scope that the action needs; `None` where a rule of its own decides: who manages whom, what users do with
+    /// themselves, and what only local administration or the server does.
+    pub const fn scope(self) -> Option<Scope> {
+        match self {
+            AuditAction::KeyCreated
+            | AuditAction::KeyUpdated
+            | AuditAction::KeyRevoked
+            | AuditAction::KeyRotated
+            | AuditAction::KeySecretEnded
+            | AuditAction::PresetUpdated
+            | AuditAction::PresetReset
+            | AuditAction::AlertAcknowledged => Some(Scope::KeysWrite),
+            AuditAction::TrunkCreated
+            | AuditAction::TrunkUpdated
+            | AuditAction::TrunkDeleted
+            | AuditAction::TrunkPasswordRotated => Some(Scope::TrunksWrite),
+            AuditAction::CallHangupRequested => Some(Scope::CallsWrite),
+            AuditAction::WebhookCreated
+            | AuditAction::WebhookUpdated
+            | AuditAction::WebhookDeleted
+            | AuditAction::WebhookSecretRotated
+            | AuditAction::WebhookDisabled
+            | AuditAction::WebhookTested
+            | AuditAction::WebhookRecovered
+            | AuditAction::DeliveryRepeated => Some(Scope::WebhooksWrite),
+            AuditAction::AccountCreated | AuditAction::AccountUpdated => Some(Scope::AccountWrite),
+            AuditAction::UserCreated
+            | AuditAction::UserUpdated
+            | AuditAction::UserDisabled
+            | AuditAction::UserEnabled
+            | AuditAction::UserAdded
+            | AuditAction::UserRoleChanged
+            | AuditAction::UserRemoved
+            | AuditAction::UserPasswordChanged
+            | AuditAction::UserPasswordLinkCreated
+            | AuditAction::UserSecondFactorEnrolled
+            | AuditAction::UserSecondFactorAdded
+            | AuditAction::UserSecondFactorRemoved
+            | AuditAction::UserRecoveryCodesReplaced
+            | AuditAction::UserRecoveryCodeUsed
+            | AuditAction::InvitationCreated
+            | AuditAction::InvitationAccepted
+            | AuditAction::InvitationRevoked
+            | AuditAction::SessionCreated
+            | AuditAction::SessionConfirmed
+            | AuditAction::SessionSwitched
+            | AuditAction::SessionRevoked
+            | AuditAction::SessionsRevoked
+            | AuditAction::SignInRefused => None,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! API keys: identity, rights, life. A key's identity outlives its secrets; the [`KeyPolicy`] is the part that decides
 //! about a request, and [`KeyPolicy::decide`] is the only place where that decision is made.
 
+mod authority;
 mod draft;
-mod grantor;
 mod policy;
 mod preset;
 mod rotation;
@@ -10,8 +10,8 @@ mod rotation;
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use authority::{Authority, Bound, Escalation, Rights, RoleAuthority};
 pub use draft::{KeyDraft, KeyPatch, KeyPatchDraft, NewKey};
-pub use grantor::{Grantor, Rights};
 pub use policy::{KeyPolicy, PolicyDecision};
 pub use preset::{Preset, PresetPatch, PresetPatchDraft, PresetTerms, Presets};
 pub use rotation::{

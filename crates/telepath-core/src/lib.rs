@@ -25,6 +25,7 @@ pub mod network_set;
 pub mod page;
 pub mod patch;
 pub mod ports;
+pub mod principal;
 pub mod request;
 pub mod scope;
 pub mod secret;

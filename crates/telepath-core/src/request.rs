@@ -1,4 +1,4 @@
-//! The request log: one entry for each answered request of a known key. Requests are encoded together into segments
+//! The request log: one entry for each answered request of a known key or user. Requests are encoded together into segments
 //! that explain themselves ([`segment`]), so that an old log can be read by a newer program. What a caller sent is kept
 //! only as short plain text that cannot hold a key ([`text`]).
 
@@ -12,7 +12,7 @@ pub use filter::{RequestFilter, StatusFilter};
 
 use crate::clock::Timestamp;
 use crate::error::ErrorCode;
-use crate::id::{AccountId, KeyId, RequestId};
+use crate::id::{AccountId, KeyId, RequestId, UserId};
 use crate::named::named_enum;
 use crate::secret::HashedKey;
 
@@ -61,15 +61,44 @@ impl SecretMark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteNumber(pub u16);
 
+/// Who sent a request that is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RequestCaller {
+    /// An API key, whether or not it is one that works.
+    Key {
+        key: KeyId,
+        /// With which of its secrets.
+        secret: SecretMark,
+    },
+    /// A user who is signed in.
+    User(UserId),
+}
+
+impl RequestCaller {
+    /// The key, if a key sent the request.
+    pub const fn key(self) -> Option<KeyId> {
+        match self {
+            RequestCaller::Key { key, .. } => Some(key),
+            RequestCaller::User(_) => None,
+        }
+    }
+
+    /// The user, if a user sent the request.
+    pub const fn user(self) -> Option<UserId> {
+        match self {
+            RequestCaller::Key { .. } => None,
+            RequestCaller::User(user) => Some(user),
+        }
+    }
+}
+
 /// The facts of a request that have the same form in memory, in a segment and in responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestFacts {
     /// When the request arrived.
     pub at: Timestamp,
-    /// With which key.
-    pub key: KeyId,
-    /// With which of its secrets.
-    pub secret: SecretMark,
+    /// Who sent it.
+    pub caller: RequestCaller,
     /// How.
     pub method: RequestMethod,
     /// What it was answered.
@@ -78,14 +107,14 @@ pub struct RequestFacts {
     pub address: IpAddr,
     /// From the head of the request to its answer.
     pub duration_us: u64,
-    /// Whether the key was one that works; only then was it used.
+    /// Whether the caller was let in; only then was a key used.
     pub admitted: bool,
 }
 
 /// A request that was just answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered<'a> {
-    /// The account of the key.
+    /// The account of the key, or the one that the user works on.
     pub account: AccountId,
     /// The request id.
     pub id: RequestId,

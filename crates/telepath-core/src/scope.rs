@@ -105,6 +105,12 @@ impl ScopeSet {
         self.0 |= 1 << scope as u16;
     }
 
+    /// These scopes except one.
+    #[must_use]
+    pub const fn without(self, scope: Scope) -> Self {
+        Self(self.0 & !(1 << scope as u16))
+    }
+
     /// Whether the scope was granted by name.
     pub const fn contains(self, scope: Scope) -> bool {
         self.0 & 1 << scope as u16 != 0

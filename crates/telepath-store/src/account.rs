@@ -1,7 +1,9 @@
 //! Accounts in the database. The first one is created at the first start, others through local administration.
 
 use serde_json::{Map, Value, json};
-use telepath_core::account::{Account, AccountPatch, DEFAULT_MAX_RATE_LIMIT, MAX_ACCOUNTS, NewAccount};
+use telepath_core::account::{
+    Account, AccountPatch, Actor, DEFAULT_MAX_RATE_LIMIT, MAX_ACCOUNTS, NewAccount,
+};
 use telepath_core::audit::{AuditAction, AuditEntry, ChainHash, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, AuditId};
@@ -54,12 +56,13 @@ pub enum AccountChangeError {
 }
 
 impl Store {
-    /// Creates an account.
+    /// Creates an account; only local administration may.
     pub async fn create_account(
         &self,
         new: NewAccount,
         origin: Origin,
     ) -> Result<Account, AccountChangeError> {
+        require_local(origin)?;
         let account = self.account_from(new, origin)?;
         let entry = self.creation_entry(&account, origin)?;
         self.backend.write(move |db| Box::pin(create(db, account, entry))).await
@@ -72,13 +75,16 @@ impl Store {
         rows.iter().map(account_of).collect()
     }
 
-    /// Changes an account; `None` if it does not exist.
+    /// Changes an account; `None` if it does not exist. Only local administration changes its mode and its highest limit.
     pub async fn update_account(
         &self,
         account: AccountId,
         patch: AccountPatch,
         origin: Origin,
     ) -> Result<Option<Account>, AccountChangeError> {
+        if patch.mode.is_some() || patch.max_rate_limit.is_some() {
+            require_local(origin)?;
+        }
         let audit_id = self.new_id(origin.at)?;
         self.backend.write(move |db| Box::pin(update(db, account, patch, origin, audit_id))).await
     }
@@ -110,6 +116,14 @@ impl Store {
                 "max_rate_limit_per_minute": account.max_rate_limit.get(),
             }),
         })
+    }
+}
+
+/// Refuses everybody but local administration and the server itself.
+const fn require_local(origin: Origin) -> Result<(), StoreError> {
+    match origin.actor {
+        Actor::Local { .. } | Actor::System => Ok(()),
+        Actor::Key(_) | Actor::User(_) => Err(StoreError::Forbidden),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::idempotency;
 use crate::sql::{Connection, ListQuery, Row, binds, corrupt, to_json};
 use crate::store::Store;
+use crate::user::authority;
 
 /// The result of verifying an account's audit trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +30,12 @@ pub enum AuditVerdict {
 }
 
 /// Appends an entry to its account's trail. Every change passes through here, so this is also where an attempt of an
-/// idempotent request proves that it still holds its claim.
+/// idempotent request proves that it still holds its claim, and where the role of a user is read once more.
 pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(), StoreError> {
     idempotency::mark(db, entry.origin, &entry.target).await?;
+    if let Some(scope) = entry.action.scope() {
+        authority::require_scope(db, entry.account_id, entry.origin, scope).await?;
+    }
     let account = entry.account_id.to_string();
     let head = "SELECT audit_position, audit_hash FROM accounts WHERE id = $1";
     let head =

@@ -52,6 +52,9 @@ pub enum StoreError {
     /// Another attempt of the same idempotent request has taken over, so this change did not happen.
     #[error("another attempt of the same request has taken over")]
     Superseded,
+    /// The role of the user in the account does not allow the change.
+    #[error("the role of the user does not allow the change")]
+    Forbidden,
     /// A store function panicked or ended without a result: a bug in this program.
     #[error("a store function failed without a result; this is a bug in Telepath")]
     Broken,

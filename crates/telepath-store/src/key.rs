@@ -1,9 +1,9 @@
 //! API keys. Each change is one transaction with its audit entry and its event, and is applied to the in-memory table
 //! before the function returns, so that a revoked right is refused from then on.
 
+pub(crate) mod authority;
 pub(crate) mod change;
 pub(crate) mod commit;
-pub(crate) mod grantor;
 mod rotate;
 mod row;
 
@@ -11,7 +11,8 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId, SecretId};
 use telepath_core::key::{
-    EXPIRING_WITHIN, GraceSeconds, Grantor, KeyFilter, KeyPatch, KeyRecord, KeyStatus, NewKey,
+    Authority, Bound, EXPIRING_WITHIN, Escalation, GraceSeconds, KeyFilter, KeyPatch, KeyRecord, KeyStatus,
+    NewKey,
 };
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::secret::{KeyMode, PlainKey};
@@ -41,9 +42,9 @@ pub enum KeyChangeError {
     /// The key has no such secret.
     #[error("the key has no such secret")]
     SecretNotFound,
-    /// The key has rights that the caller does not have.
-    #[error("the key has rights that the caller does not have")]
-    Escalation,
+    /// The caller may not change the key or the preset.
+    #[error(transparent)]
+    Escalation(#[from] Escalation),
     /// The key would get rights that the caller does not have, or that contradict each other.
     #[error("the caller cannot grant these rights: {0}")]
     Beyond(Invalid),
@@ -76,10 +77,12 @@ pub struct RotatedKeys {
 /// Why the keys of an account were not rotated. No key was rotated.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateAllError {
-    /// These keys have rights that the caller does not have. The list is empty if the caller may not grant any
-    /// rights.
-    #[error("{} keys have rights that the caller does not have", .0.len())]
-    Escalation(Vec<KeyId>),
+    /// The caller manages no keys.
+    #[error(transparent)]
+    Escalation(#[from] Escalation),
+    /// The caller may not change these keys.
+    #[error("{} keys are beyond {bound}", keys.len())]
+    Beyond { keys: Vec<KeyId>, bound: Bound },
     /// These keys already have the maximum number of working secrets.
     #[error("{} keys have the maximum number of working secrets", .0.len())]
     TooManySecrets(Vec<KeyId>),
@@ -161,14 +164,9 @@ impl Store {
         row::key(&mut self.backend.read().await?, account, id).await
     }
 
-    /// The rights that the caller may grant; `None` is unbounded. Each change reads them again in its own
-    /// transaction; this is for checks before it.
-    pub async fn grantor(
-        &self,
-        account: AccountId,
-        origin: Origin,
-    ) -> Result<Option<Grantor>, KeyChangeError> {
-        grantor::read(&mut self.backend.read().await?, account, origin).await
+    /// What the caller may grant. Each change reads it again in its own transaction; this is for checks before it.
+    pub async fn authority(&self, account: AccountId, origin: Origin) -> Result<Authority, KeyChangeError> {
+        Ok(authority::read(&mut self.backend.read().await?, account, origin).await?)
     }
 
     /// Changes a key. The caller needs the rights that the key has and the rights that it gets.

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use telepath_core::clock::{ClockReading, Timestamp};
 use telepath_core::id::{AccountId, Id as _, KeyId};
 use telepath_core::limit::{Window, WindowState};
+use telepath_core::principal::NamesKey;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
@@ -250,6 +251,12 @@ impl KeyTable {
 #[derive(Clone)]
 pub struct KeyHandle {
     entry: Arc<KeyEntry>,
+}
+
+impl NamesKey for KeyHandle {
+    fn key_id(&self) -> KeyId {
+        self.entry.id
+    }
 }
 
 impl KeyHandle {

@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::id::{AccountId, AuditId};
-use telepath_core::key::{Preset, PresetPatch, PresetTerms, Presets};
+use telepath_core::key::{Escalation, Preset, PresetPatch, PresetTerms, Presets};
 use telepath_core::limit::RateLimit;
 
 use crate::audit::diff::diff;
 use crate::error::StoreError;
 use crate::key::KeyChangeError;
-use crate::key::grantor::{check_covers_scopes, lock_grantor};
+use crate::key::authority;
 use crate::sql::{Connection, binds, corrupt};
 use crate::store::Store;
 use crate::{audit, event};
@@ -69,12 +69,12 @@ async fn read(db: &mut Connection, account: AccountId) -> Result<Presets, StoreE
 }
 
 async fn update(db: &mut Connection, edit: Edit, patch: PresetPatch) -> Result<PresetTerms, KeyChangeError> {
-    let grantor = lock_grantor(db, edit.account, edit.origin).await?;
+    let authority = authority::lock(db, edit.account, edit.origin).await?;
     lock_account(db, edit.account).await?;
     let old = read(db, edit.account).await?.get(edit.preset);
     let new = patch.apply(old);
-    check_covers_scopes(grantor.as_ref(), old.scopes)?;
-    grantor.map_or(Ok(()), |grantor| grantor.may_offer(new)).map_err(KeyChangeError::Beyond)?;
+    authority.check_can_edit_preset(old.scopes)?;
+    authority.check_can_offer(new).map_err(KeyChangeError::Beyond)?;
     let (before, after) = diff(&audit_fields(old), &audit_fields(new));
     if after.is_empty() {
         return Ok(old);
@@ -96,12 +96,12 @@ async fn update(db: &mut Connection, edit: Edit, patch: PresetPatch) -> Result<P
 }
 
 async fn reset(db: &mut Connection, edit: Edit) -> Result<(), KeyChangeError> {
-    let grantor = lock_grantor(db, edit.account, edit.origin).await?;
+    let authority = authority::lock(db, edit.account, edit.origin).await?;
     lock_account(db, edit.account).await?;
     let old = read(db, edit.account).await?.get(edit.preset);
     let new = PresetTerms::built_in(edit.preset);
-    check_covers_scopes(grantor.as_ref(), old.scopes)?;
-    grantor.map_or(Ok(()), |grantor| grantor.may_offer(new)).map_err(|_| KeyChangeError::Escalation)?;
+    authority.check_can_edit_preset(old.scopes)?;
+    authority.check_can_offer(new).map_err(|_| Escalation::PresetExceeds(authority.bound()))?;
     if !old.modified {
         return Ok(());
     }

@@ -5,11 +5,11 @@ mod accounts;
 mod admission;
 mod alert_mails;
 mod alerts;
+mod authorities;
 mod calls;
 mod cluster;
 mod deliveries;
 mod files;
-mod grantors;
 mod idempotency;
 mod keys;
 mod leaks;
@@ -17,6 +17,7 @@ mod leases;
 mod migrated;
 mod requests;
 mod retention;
+mod roles;
 mod rotation;
 mod server;
 mod sign_ins;
@@ -46,7 +47,7 @@ use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::{NewKey, Preset};
 use telepath_core::limit::RateLimit;
-use telepath_core::request::{Answered, RequestFacts, RequestMethod, SecretMark};
+use telepath_core::request::{Answered, RequestCaller, RequestFacts, RequestMethod, SecretMark};
 use telepath_core::secret::{HashedKey, KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 
@@ -255,8 +256,7 @@ pub(crate) fn answered(store: &Store, account: AccountId, key: KeyId, hash: &Has
         id: store.new_id(store.now()).unwrap(),
         facts: RequestFacts {
             at: store.now(),
-            key,
-            secret: SecretMark::of(hash),
+            caller: RequestCaller::Key { key, secret: SecretMark::of(hash) },
             method: RequestMethod::Get,
             status: 200,
             address: "192.0.2.7".parse().unwrap(),

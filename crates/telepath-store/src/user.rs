@@ -1,10 +1,10 @@
 //! Users in the database. A user is global; what they may do is a membership of an account. Every change is audited in the
 //! chain of each account that it concerns, in its own transaction.
 //!
-//! Rows are locked in one order, so that two changes never wait for each other in a circle: invitation, user, accounts in
-//! the order of their ids, memberships, sessions.
+//! Rows are locked in one order, so that two changes never wait for each other in a circle: invitations and keys, users,
+//! accounts in the order of their ids, memberships, sessions.
 
-mod authority;
+pub(crate) mod authority;
 mod change;
 mod expire;
 mod factor;

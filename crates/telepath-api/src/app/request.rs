@@ -19,7 +19,8 @@ use telepath_http::{App, BoxError, Peer, Unreadable};
 
 use super::Api;
 use crate::auth::access_log::{AccessLogEntry, RequestHead, ResponseSummary};
-use crate::auth::admission::{Admission, AdmissionControl, Requester};
+use crate::auth::admission::{Admission, AdmissionControl};
+use crate::auth::caller::Sender;
 use crate::error::ApiError;
 use crate::handler::run;
 use crate::routes::RouteMatch;
@@ -49,7 +50,7 @@ impl Api {
         // No code after this line may see the key.
         parts.headers.remove(AUTHORIZATION);
         let response = match admission.outcome {
-            Ok(requester) => self.reach_handler(parts, Body::new(body), &context, requester).await,
+            Ok(sender) => self.reach_handler(parts, Body::new(body), &context, sender).await,
             Err(error) => error.into_response(),
         };
         let logged = admission.log_entry.as_ref().zip(head.as_ref());
@@ -61,21 +62,19 @@ impl Api {
         mut parts: Parts,
         body: Body,
         context: &RequestContext<'_>,
-        requester: Requester,
+        sender: Sender,
     ) -> Response {
         let router = self.router.clone();
-        match requester {
-            Requester::Unidentified => {}
-            Requester::Anonymous(anonymous) => drop(parts.extensions.insert(anonymous)),
-            Requester::Caller(caller) => match idempotency::key_of(&parts, context.matched, &caller) {
-                None => drop(parts.extensions.insert(caller)),
-                Some(Err(error)) => return error.into_response(),
-                Some(Ok(key)) => {
-                    let request = Request::from_parts(parts, body);
-                    // Boxed, because the future of every request would otherwise be as large as this rare one.
-                    return Box::pin(idempotency::answer(&self.shared, router, request, key, caller)).await;
-                }
-            },
+        match idempotency::key_of(&parts, context.matched, &sender) {
+            // The handlers of open routes read no sender.
+            None if context.matched.open => {}
+            None => drop(parts.extensions.insert(sender)),
+            Some(Err(error)) => return error.into_response(),
+            Some(Ok(key)) => {
+                let request = Request::from_parts(parts, body);
+                // Boxed, because the future of every request would otherwise be as large as this rare one.
+                return Box::pin(idempotency::answer(&self.shared, router, request, key, sender)).await;
+            }
         }
         run(router, self.shared.options.request_timeout, Request::from_parts(parts, body)).await
     }
@@ -181,7 +180,8 @@ fn log(
                 route = context.matched.template.unwrap_or("unmatched"),
                 status,
                 took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                key_id = entry.map(|entry| tracing::field::display(entry.key)),
+                key_id = entry.and_then(|entry| entry.caller.key()).map(tracing::field::display),
+                user_id = entry.and_then(|entry| entry.caller.user()).map(tracing::field::display),
                 error = error.map(|error| error.code().name()),
                 cause = error.and_then(ApiError::internal_text),
                 "request"

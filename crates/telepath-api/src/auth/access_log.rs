@@ -8,8 +8,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Uri};
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{AccountId, KeyId, RequestId};
-use telepath_core::request::{Answered, RequestFacts, RequestMethod, SecretMark};
+use telepath_core::id::{AccountId, RequestId};
+use telepath_core::request::{Answered, RequestCaller, RequestFacts, RequestMethod, SecretMark};
 use telepath_core::secret::HashedKey;
 use telepath_store::KeyHandle;
 
@@ -18,8 +18,7 @@ use crate::routes::RouteMatch;
 /// The part of a log entry that is known once the request is authenticated.
 pub(crate) struct AccessLogEntry {
     account: AccountId,
-    pub(crate) key: KeyId,
-    secret: SecretMark,
+    pub(crate) caller: RequestCaller,
     address: IpAddr,
     /// Whether the key was valid.
     admitted: bool,
@@ -27,16 +26,15 @@ pub(crate) struct AccessLogEntry {
 
 impl AccessLogEntry {
     pub(crate) fn new(handle: &KeyHandle, hash: &HashedKey, address: IpAddr, admitted: bool) -> Self {
-        let (account, key) = (handle.account_id(), handle.key_id());
-        Self { account, key, secret: SecretMark::of(hash), address, admitted }
+        let caller = RequestCaller::Key { key: handle.key_id(), secret: SecretMark::of(hash) };
+        Self { account: handle.account_id(), caller, address, admitted }
     }
 
     /// Adds the response, which completes the entry.
     pub(crate) fn answered<'a>(&self, head: &'a RequestHead, summary: &ResponseSummary<'_>) -> Answered<'a> {
         let facts = RequestFacts {
             at: summary.at,
-            key: self.key,
-            secret: self.secret,
+            caller: self.caller,
             method: head.method,
             status: summary.status,
             address: self.address,

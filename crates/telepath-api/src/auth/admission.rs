@@ -5,20 +5,21 @@ use std::net::IpAddr;
 use std::sync::PoisonError;
 
 use axum::http::HeaderMap;
-use telepath_core::account::{ACCOUNT_HEADER, Actor};
+use telepath_core::account::ACCOUNT_HEADER;
 use telepath_core::alert::SecuritySignal;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{ClockReading, SteadyTime, Timestamp};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::AccountId;
 use telepath_core::limit::{Phase, Take, WindowState};
+use telepath_core::principal::Principal;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, PlainKey};
 use telepath_http::Peer;
 use telepath_store::{Admission as KeyAdmission, KeyHandle};
 
 use crate::auth::access_log::AccessLogEntry;
-use crate::auth::caller::{Anonymous, Caller};
+use crate::auth::caller::{AccountGrant, Sender};
 use crate::auth::credentials::Credential;
 use crate::error::ApiError;
 use crate::extract::path::Resource as _;
@@ -26,28 +27,18 @@ use crate::refusal::Refusal;
 use crate::routes::RouteMatch;
 use crate::state::Shared;
 
-/// Who sent an admitted request.
-pub(crate) enum Requester {
-    /// An API key, or local administration.
-    Caller(Caller),
-    /// A client without a key, on a route that limits requests by address.
-    Anonymous(Anonymous),
-    /// Any client, on an open route.
-    Unidentified,
-}
-
 /// The decision about a request.
 pub(crate) struct Admission {
     /// The rate window that the response headers show.
     pub(crate) window: WindowState,
     /// Present when the request carried a known key.
     pub(crate) log_entry: Option<AccessLogEntry>,
-    pub(crate) outcome: Result<Requester, ApiError>,
+    pub(crate) outcome: Result<Sender, ApiError>,
 }
 
 impl Admission {
-    fn admitted(window: WindowState, requester: Requester) -> Self {
-        Self { window, log_entry: None, outcome: Ok(requester) }
+    fn admitted(window: WindowState, sender: Sender) -> Self {
+        Self { window, log_entry: None, outcome: Ok(sender) }
     }
 
     fn refused(window: WindowState, error: ApiError) -> Self {
@@ -82,7 +73,7 @@ impl AdmissionControl<'_> {
         };
         if matched.open {
             let window = self.shared.store.addresses().peek(address, self.steady);
-            Admission::admitted(window, Requester::Unidentified)
+            Admission::admitted(window, self.anonymous(address))
         } else if matched.is_for_reporters() {
             self.admit_reporter(address)
         } else if path == "/v1" || path.starts_with("/v1/") {
@@ -108,16 +99,9 @@ impl AdmissionControl<'_> {
         match self.shared.store.admit(&handle, &hash, address, now).await {
             KeyAdmission::Admitted { scopes, window } => {
                 let entry = AccessLogEntry::new(&handle, &hash, address, true);
-                let caller = Caller {
-                    actor: Actor::Key(handle.key_id()),
-                    account: handle.account_id(),
-                    key: Some(handle),
-                    scopes,
-                    address: Some(address),
-                    at: self.now,
-                    idempotency: None,
-                };
-                Admission::admitted(window, Requester::Caller(caller)).logged(entry)
+                let grant = AccountGrant { account: handle.account_id(), scopes };
+                let sender = self.sender(Principal::ApiKey(handle), Some(grant), Some(address));
+                Admission::admitted(window, sender).logged(entry)
             }
             KeyAdmission::Limited { window } => {
                 let entry = AccessLogEntry::new(&handle, &hash, address, true);
@@ -164,16 +148,9 @@ impl AdmissionControl<'_> {
         let mut window = self.shared.local_window.lock().unwrap_or_else(PoisonError::into_inner);
         match window.take(self.shared.options.local_limit, Phase::default(), self.steady) {
             Take::Admitted(window) => {
-                let caller = Caller {
-                    actor: Actor::Local { uid },
-                    key: None,
-                    account: self.shared.options.local_account,
-                    scopes: ScopeSet::all(),
-                    address: None,
-                    at: self.now,
-                    idempotency: None,
-                };
-                Admission::admitted(window, Requester::Caller(caller))
+                let account = self.shared.options.local_account;
+                let grant = AccountGrant { account, scopes: ScopeSet::all() };
+                Admission::admitted(window, self.sender(Principal::Local { uid }, Some(grant), None))
             }
             Take::Full(window) => Admission::refused(window, Self::limited(window, Refusal::KeyLimit)),
         }
@@ -182,12 +159,12 @@ impl AdmissionControl<'_> {
     /// Admits local administration to the account that the request chooses, or to the first one.
     async fn admit_local_to(&self, headers: &HeaderMap, uid: Option<u32>) -> Admission {
         let mut admission = self.admit_local(uid);
-        if let (Ok(Requester::Caller(caller)), Some(chosen)) =
+        if let (Ok(Sender { grant: Some(grant), .. }), Some(chosen)) =
             (&mut admission.outcome, headers.get(ACCOUNT_HEADER))
         {
             let text = chosen.to_str().unwrap_or_default();
             match self.find_account(text).await {
-                Ok(account) => caller.account = account,
+                Ok(account) => grant.account = account,
                 Err(error) => admission.outcome = Err(error),
             }
         }
@@ -200,13 +177,23 @@ impl AdmissionControl<'_> {
         account.map(|account| account.id).ok_or_else(|| AccountId::not_found(text))
     }
 
+    const fn sender(
+        &self,
+        principal: Principal<KeyHandle>,
+        grant: Option<AccountGrant>,
+        address: Option<IpAddr>,
+    ) -> Sender {
+        Sender { principal, grant, address, at: self.now, idempotency: None }
+    }
+
+    const fn anonymous(&self, address: IpAddr) -> Sender {
+        self.sender(Principal::Anonymous, None, Some(address))
+    }
+
     /// Admits a client that reports leaked keys. It needs no key, so its rate window is too small to try keys out.
     fn admit_reporter(&self, address: IpAddr) -> Admission {
         match self.shared.reporters.take(address, self.steady) {
-            Take::Admitted(window) => {
-                let anonymous = Anonymous { address: Some(address), at: self.now };
-                Admission::admitted(window, Requester::Anonymous(anonymous))
-            }
+            Take::Admitted(window) => Admission::admitted(window, self.anonymous(address)),
             Take::Full(window) => Admission::refused(window, Self::limited(window, Refusal::AddressLimit)),
         }
     }

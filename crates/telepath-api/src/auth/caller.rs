@@ -12,23 +12,27 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{AccountId, IdempotencyId};
+use telepath_core::principal::Principal;
 use telepath_core::scope::{Scope, ScopeSet};
 use telepath_store::KeyHandle;
 
 use crate::error::ApiError;
 use crate::refusal::Refusal;
 
-/// The sender of an admitted request.
-#[derive(Clone)]
-pub(crate) struct Caller {
-    /// A key, or local administration.
-    pub(crate) actor: Actor,
-    /// The key's entry in the key table; `None` for local administration.
-    pub(crate) key: Option<KeyHandle>,
-    /// The account whose data it may see.
+/// The account that a request works on, and the scopes there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AccountGrant {
     pub(crate) account: AccountId,
     pub(crate) scopes: ScopeSet,
-    /// `None` for local administration.
+}
+
+/// The sender of an admitted request, as admission leaves it for the handler.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    pub(crate) principal: Principal<KeyHandle>,
+    /// `None` for [`Principal::Anonymous`].
+    pub(crate) grant: Option<AccountGrant>,
+    /// `None` through the Unix socket.
     pub(crate) address: Option<IpAddr>,
     /// When the request was admitted.
     pub(crate) at: Timestamp,
@@ -36,30 +40,51 @@ pub(crate) struct Caller {
     pub(crate) idempotency: Option<IdempotencyId>,
 }
 
-impl Caller {
-    /// The origin that the store records for a change.
-    pub(crate) const fn origin(&self) -> Origin {
-        Origin { actor: self.actor, address: self.address, at: self.at, idempotency: self.idempotency }
+impl Sender {
+    /// The actor and the account of what the sender does; `None` for an anonymous one.
+    pub(crate) fn identity(&self) -> Option<(Actor, AccountGrant)> {
+        self.principal.actor().zip(self.grant)
     }
 }
 
-/// A client without a key, on a route that requires none.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Anonymous {
-    /// `None` through the Unix socket.
-    pub(crate) address: Option<IpAddr>,
+/// Any sender: for routes that need no key.
+impl<S: Sync> FromRequestParts<S> for Sender {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let sender = parts.extensions.remove::<Self>();
+        sender.ok_or_else(|| ApiError::internal("a handler was reached without an admission"))
+    }
+}
+
+/// A sender who may work on an account.
+pub(crate) struct Caller {
+    pub(crate) principal: Principal<KeyHandle>,
+    origin: Origin,
+    /// The account whose data it may see.
+    pub(crate) account: AccountId,
+    pub(crate) scopes: ScopeSet,
     /// When the request was admitted.
     pub(crate) at: Timestamp,
 }
 
-impl<S: Sync> FromRequestParts<S> for Anonymous {
-    type Rejection = ApiError;
+impl Caller {
+    /// Takes the sender out of a request. An anonymous one has no account to work on.
+    fn take(parts: &mut Parts) -> Result<Self, ApiError> {
+        let sender = parts.extensions.remove::<Sender>();
+        sender.and_then(Self::of).ok_or_else(|| ApiError::of(ErrorCode::MissingApiKey))
+    }
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let caller = parts.extensions.get::<Caller>();
-        let as_anonymous = |caller: &Caller| Self { address: caller.address, at: caller.at };
-        let anonymous = parts.extensions.get::<Self>().copied().or_else(|| caller.map(as_anonymous));
-        anonymous.ok_or_else(|| ApiError::internal("an open route was reached without an admission"))
+    fn of(sender: Sender) -> Option<Self> {
+        let Sender { principal, grant, address, at, idempotency } = sender;
+        let AccountGrant { account, scopes } = grant?;
+        let origin = Origin { idempotency, ..principal.origin(address, at)? };
+        Some(Self { principal, origin, account, scopes, at })
+    }
+
+    /// The origin that the store records for a change.
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
     }
 }
 
@@ -106,9 +131,8 @@ impl<S: Sync, N: Need> FromRequestParts<S> for Authorized<N> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        // Admission attaches a caller to every request under /v1; without one there is no permission.
-        let caller =
-            parts.extensions.remove::<Caller>().ok_or_else(|| ApiError::of(ErrorCode::MissingApiKey))?;
+        // Admission attaches a sender to every request under /v1; without one there is no permission.
+        let caller = Caller::take(parts)?;
         match N::SCOPE {
             Some(scope) if !caller.scopes.allows(scope) => {
                 Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope))
@@ -127,8 +151,12 @@ impl<S: Sync> FromRequestParts<S> for LocalAdministration {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let caller =
-            parts.extensions.remove::<Caller>().ok_or_else(|| ApiError::of(ErrorCode::MissingApiKey))?;
-        if caller.key.is_none() { Ok(Self { caller }) } else { Err(ApiError::of(ErrorCode::NotFound)) }
+        let caller = Caller::take(parts)?;
+        match caller.principal {
+            Principal::Local { .. } => Ok(Self { caller }),
+            Principal::ApiKey(_) | Principal::User(_) | Principal::Anonymous => {
+                Err(ApiError::of(ErrorCode::NotFound))
+            }
+        }
     }
 }

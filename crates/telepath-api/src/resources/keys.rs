@@ -59,10 +59,7 @@ impl From<KeyChangeError> for ApiError {
             // Handlers that know the id name it; see `change_error`.
             KeyChangeError::NotFound => ApiError::of(ErrorCode::KeyNotFound),
             KeyChangeError::SecretNotFound => ApiError::of(ErrorCode::SecretNotFound),
-            KeyChangeError::Escalation => ApiError::new(
-                ErrorCode::InsufficientScope,
-                "The key has more rights than the key that makes this request",
-            ),
+            KeyChangeError::Escalation(why) => ApiError::new(ErrorCode::InsufficientScope, why.to_string()),
             KeyChangeError::Beyond(problems) => problems.into(),
             KeyChangeError::Revoked => {
                 ApiError::invalid("id", "names a revoked key, which cannot be changed")
@@ -81,7 +78,7 @@ fn change_error(id: KeyId) -> impl FnOnce(KeyChangeError) -> ApiError {
     move |error| match error {
         KeyChangeError::NotFound => KeyId::not_found(&id.to_string()),
         KeyChangeError::SecretNotFound
-        | KeyChangeError::Escalation
+        | KeyChangeError::Escalation(_)
         | KeyChangeError::Beyond(_)
         | KeyChangeError::Revoked
         | KeyChangeError::Expired
@@ -105,9 +102,9 @@ async fn create_key(
     StrictJson(draft): StrictJson<CreateKey>,
 ) -> Result<impl IntoResponse, ApiError> {
     let account = account_of(&state, &caller).await?;
-    let grantor = state.store.grantor(caller.account, caller.origin()).await?;
+    let authority = state.store.authority(caller.account, caller.origin()).await?;
     let presets = state.store.presets(caller.account).await?;
-    let new = key::KeyDraft::from(draft).check(&account, &presets, grantor.as_ref(), caller.at)?;
+    let new = key::KeyDraft::from(draft).check(&account, &presets, &authority, caller.at)?;
     let created = state.store.create_key(caller.account, new, caller.origin()).await?;
     let location = format!("/v1/keys/{}", created.record.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(with_secret(&created, caller.at))))

@@ -9,13 +9,12 @@ use axum::extract::{FromRef as _, State};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use serde_json::{Value, json};
 use telepath_api_types::leaks::{FoundSecret, LeakReport};
-use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::error::ErrorCode;
 use telepath_core::leak::{self, LeakReportDraft};
 use telepath_core::secret::{PlainKey, SecretText};
 
-use crate::auth::caller::Anonymous;
+use crate::auth::caller::Sender;
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{BodyTimeout, StrictJson, read_body};
@@ -39,12 +38,12 @@ pub(crate) fn endpoints() -> Endpoints {
     responses((status = 202, description = "The report is accepted.", body = Object)))]
 async fn report_leak(
     State(state): State<AppState>,
-    anonymous: Anonymous,
+    sender: Sender,
     StrictJson(draft): StrictJson<LeakReport>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let secrets = LeakReportDraft::from(draft).check()?;
     let reason = || "Reported as leaked by somebody who holds it".to_owned();
-    revoke_all(&state, anonymous, secrets.into_iter().map(|secret| (secret, reason())))
+    revoke_all(&state, sender, secrets.into_iter().map(|secret| (secret, reason())))
 }
 
 /// Report leaked keys as a secret-scanning partner
@@ -61,7 +60,7 @@ async fn report_leak(
     responses((status = 202, description = "The list is accepted.", body = Object)))]
 async fn secret_scanning(
     State(state): State<AppState>,
-    anonymous: Anonymous,
+    sender: Sender,
     request: Request<Body>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let keys = state.options.signing_keys.clone().ok_or_else(|| ApiError::of(ErrorCode::NotFound))?;
@@ -77,7 +76,7 @@ async fn secret_scanning(
         .map_err(|_| ApiError::new(ErrorCode::InvalidJson, "The body is not a list of found secrets"))?;
     revoke_all(
         &state,
-        anonymous,
+        sender,
         found.into_iter().map(leak::FoundSecret::from).map(|found| {
             let reason = found.reason();
             (found.token, reason)
@@ -95,18 +94,17 @@ fn only(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 /// Finds the keys and queues their revocation.
 fn revoke_all(
     shared: &Shared,
-    anonymous: Anonymous,
+    sender: Sender,
     secrets: impl Iterator<Item = (SecretText, String)>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let origin =
-        Origin { actor: Actor::System, address: anonymous.address, at: anonymous.at, idempotency: None };
+    let origin = Origin::system(sender.address, sender.at);
     let find = || {
         secrets
             .filter_map(|(secret, reason)| {
                 let key = PlainKey::parse(secret.expose().as_bytes()).ok()?;
                 let hash = shared.store.vault().hash_key(&key);
                 let handle = shared.store.keys().find(&hash)?;
-                handle.is_live(&hash, anonymous.at).then_some(LeakedKey { handle, reason })
+                handle.is_live(&hash, sender.at).then_some(LeakedKey { handle, reason })
             })
             .collect()
     };

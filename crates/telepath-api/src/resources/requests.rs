@@ -55,6 +55,7 @@ fn read_filter(query: &mut QueryReader) -> RequestFilter {
         |text: &str| StatusFilter::parse(text).ok_or("must be a status such as 404, or a class such as 4xx");
     RequestFilter {
         key_id: query.take("key_id", str::parse),
+        user_id: query.take("user_id", str::parse),
         method: query.choice("method", RequestMethod::from_name, methods),
         route: query.text("route", LONGEST),
         path: query.text("path", LONGEST),
@@ -86,11 +87,12 @@ impl QueryForm for RequestQuery {
 
 /// List requests
 ///
-/// Requests with the account's keys, including refused ones. A request appears half a second after its response, with several
+/// Requests with the account's keys and of its users, including refused ones. A request appears half a second after its response, with several
 /// servers after two seconds. `format=ndjson` and `format=csv` (or `Accept`) export all matching requests up to now, without pages.
 #[utoipa::path(get, path = "/v1/requests", tag = "Audit", operation_id = "listRequests",
     params(
         ("key_id" = Option<String>, Query, description = "Only requests with this key."),
+        ("user_id" = Option<String>, Query, description = "Only requests of this user."),
         ("method" = inline(Option<enums::RequestMethod>), Query, description = "Only requests with this method."),
         ("route" = Option<String>, Query, description = "Only requests of the route with this path, such as `/v1/trunks/{id}`."),
         ("path" = Option<String>, Query, description = "Only requests with exactly this path."),

@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use telepath_api_types::text::scope_names;
 use telepath_api_types::whoami::Whoami;
+use telepath_core::error::ErrorCode;
 use telepath_core::id::KeyId;
+use telepath_core::principal::Principal;
 
 use crate::auth::caller::{AnyKey, Authorized, Caller};
 use crate::endpoint::{Endpoints, endpoints};
@@ -24,9 +26,11 @@ async fn whoami(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<AnyKey>,
 ) -> Result<Json<Whoami>, ApiError> {
-    match &caller.key {
-        Some(key) => key_body(&state, &caller, key.key_id()).await.map(Json),
-        None => local_body(&state, &caller).await.map(Json),
+    match &caller.principal {
+        Principal::ApiKey(key) => key_body(&state, &caller, key.key_id()).await.map(Json),
+        Principal::Local { .. } => local_body(&state, &caller).await.map(Json),
+        // The session of a user means nothing to the API.
+        Principal::User(_) | Principal::Anonymous => Err(ApiError::of(ErrorCode::MissingApiKey)),
     }
 }
 

@@ -19,7 +19,7 @@ use telepath_core::call::{CallStart, Direction, DisconnectReason, Party};
 use telepath_core::clock::{Clock, ManualClock, Timestamp};
 use telepath_core::entropy::{Entropy, SystemEntropy};
 use telepath_core::id::{CallId, Id as _, TrunkId};
-use telepath_core::key::{KeyDraft, Presets};
+use telepath_core::key::{Authority, KeyDraft, Presets};
 use telepath_core::limit::RateLimit;
 use telepath_core::ports::{CallControl as _, LiveCalls};
 use telepath_core::secret::KeyMode;
@@ -165,7 +165,9 @@ impl Harness {
             draft["name"] = json!("Test");
         }
         let body: CreateKey = serde_json::from_value(draft).unwrap();
-        let new = KeyDraft::from(body).check(&self.account, &Presets::default(), None, self.now()).unwrap();
+        let new = KeyDraft::from(body)
+            .check(&self.account, &Presets::default(), &Authority::Unbounded, self.now())
+            .unwrap();
         let made = self.store.create_key(self.account.id, new, local(self.now())).await.unwrap();
         made.secret.reveal().expose().to_owned()
     }

@@ -4,6 +4,7 @@ use axum::body::Body;
 use serde_json::{Value, json};
 use telepath_core::account::Actor;
 use telepath_core::idempotency::{IdempotencyKey, RequestHash};
+use telepath_core::key::{Authority, KeyDraft, Presets};
 use telepath_store::{IdempotencyClaim, IdempotentRequest};
 
 use super::harness::{Answer, Harness, custom_trunk, request};
@@ -127,9 +128,8 @@ async fn a_running_or_lost_first_request_is_reported() {
     let running = post(&harness, "/v1/keys", &master, "a", draft.clone()).await.expect(409);
     assert_eq!(running.code(), "IDEMPOTENCY_KEY_IN_USE");
     let new = serde_json::from_value::<telepath_api_types::keys::CreateKey>(draft.clone()).unwrap();
-    let new = telepath_core::key::KeyDraft::from(new);
-    let new =
-        new.check(&harness.account, &telepath_core::key::Presets::default(), None, harness.now()).unwrap();
+    let new = KeyDraft::from(new);
+    let new = new.check(&harness.account, &Presets::default(), &Authority::Unbounded, harness.now()).unwrap();
     let mut origin = super::harness::local(harness.now());
     origin.idempotency = Some(claim);
     let made = harness.store.create_key(harness.account.id, new, origin).await.unwrap();

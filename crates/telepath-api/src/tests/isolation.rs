@@ -6,7 +6,7 @@ use telepath_api_types::keys::CreateKey;
 use telepath_core::account::{ACCOUNT_HEADER, Account, NewAccount};
 use telepath_core::alert::SecuritySignal;
 use telepath_core::id::KeyId;
-use telepath_core::key::{KeyDraft, Presets};
+use telepath_core::key::{Authority, KeyDraft, Presets};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::KeyMode;
 
@@ -37,7 +37,9 @@ async fn second_account(harness: &Harness) -> (Account, String) {
     let draft =
         json!({"name": "Other", "preset": "custom", "scopes": EVERY_SCOPE, "rate_limit_per_minute": 6000});
     let draft: CreateKey = serde_json::from_value(draft).unwrap();
-    let new = KeyDraft::from(draft).check(&account, &Presets::default(), None, harness.now()).unwrap();
+    let new = KeyDraft::from(draft)
+        .check(&account, &Presets::default(), &Authority::Unbounded, harness.now())
+        .unwrap();
     let created = harness.store.create_key(account.id, new, local(harness.now())).await.unwrap();
     (account, created.secret.reveal().expose().to_owned())
 }

@@ -96,7 +96,7 @@ async fn a_key_cannot_grant_beyond_its_limit_networks_and_expiry() {
     let made = harness.post("/v1/keys", &clerk, within.clone()).await.expect(201).json();
     assert_eq!(
         made["rate_limit_per_minute"], 50,
-        "a limit that is left out is never more than the grantor's"
+        "a limit that is left out is never more than that of the calling key"
     );
     let path = format!("/v1/keys/{}", made["id"].as_str().unwrap());
     for (member, value) in [

@@ -35,6 +35,7 @@ async fn a_logged_request_has_all_its_members() {
         shown,
         json!({
             "id": answered.header("x-request-id"), "time": "2027-01-15T08:00:00.000Z", "key_id": id,
+            "user_id": null,
             "method": "GET", "route": "/v1/trunks/{id}", "path": "/v1/trunks/conn_x", "status": 404,
             "error_code": "TRUNK_NOT_FOUND", "address": CALLER, "user_agent": "curl/8.5",
             "duration_us": duration

@@ -1,7 +1,7 @@
 //! Requests to create or change a key, and the checks that validate them against the preset, the limits of the account
-//! and the rights of the grantor.
+//! and the authority of the caller.
 
-use super::{Grantor, Preset, Presets, Rights};
+use super::{Authority, Preset, Presets, Rights};
 use crate::account::Account;
 use crate::address::NetworkList;
 use crate::clock::Timestamp;
@@ -20,7 +20,7 @@ pub struct KeyDraft {
     pub preset: Option<String>,
     /// Required for `custom`; otherwise it may narrow the preset.
     pub scopes: Option<Vec<String>>,
-    /// Requests per minute, at most the account's and the grantor's; left out, the preset's or, if that is lower, the grantor's.
+    /// Requests per minute, at most the account's and the caller's; left out, the preset's or, if that is lower, the caller's.
     pub rate_limit_per_minute: Option<u32>,
     /// Networks in CIDR form from which the key may be used; empty or left out means from everywhere.
     pub allowed_ips: Option<Vec<String>>,
@@ -50,12 +50,12 @@ pub struct NewKey {
 }
 
 impl KeyDraft {
-    /// Checks the draft against the account, its presets and what the grantor has (`None` for local administration).
+    /// Checks the draft against the account, its presets and the authority of the caller.
     pub fn check(
         self,
         account: &Account,
         presets: &Presets,
-        grantor: Option<&Grantor>,
+        authority: &Authority,
         now: Timestamp,
     ) -> Result<NewKey, Invalid> {
         let mut problems = Invalid::default();
@@ -64,7 +64,7 @@ impl KeyDraft {
         let scopes = preset.and_then(|preset| check_scopes(preset, presets, self.scopes, &mut problems));
         let rate_limit = match self.rate_limit_per_minute {
             Some(requests) => problems.keep("rate_limit_per_minute", check_limit(requests, account)),
-            None => preset.map(|preset| usual_limit(preset, presets, account, grantor)),
+            None => preset.map(|preset| usual_limit(preset, presets, account, authority)),
         };
         let allowed_ips =
             NetworkList::check("allowed_ips", self.allowed_ips.unwrap_or_default(), &mut problems);
@@ -81,7 +81,7 @@ impl KeyDraft {
                 if problems.is_empty() =>
             {
                 let new = NewKey { name, preset, scopes, rate_limit, allowed_ips, expires_at, not_before };
-                grantor.map_or(Ok(()), |grantor| grantor.check_can_grant(&Rights::from(&new))).map(|()| new)
+                authority.check_can_grant(&Rights::from(&new)).map(|()| new)
             }
             _ => Err(problems),
         }
@@ -124,7 +124,7 @@ pub struct KeyPatch {
 }
 
 impl KeyPatchDraft {
-    /// Checks the change. That neither the key as it is nor the key as it would be has more rights than the grantor is the
+    /// Checks the change. That neither the key as it is nor the key as it would be has more rights than the caller is the
     /// store's to ask, because only it sees both at that moment.
     pub fn check(self, account: &Account, now: Timestamp) -> Result<KeyPatch, Invalid> {
         let mut problems = Invalid::default();
@@ -163,11 +163,11 @@ pub(super) fn check_limit(requests: u32, account: &Account) -> Result<RateLimit,
         .ok_or_else(|| format!("must be 1 to {} requests per minute", most.get()))
 }
 
-/// The limit of a key whose request names none: the highest that preset, account and grantor all allow, so that a caller
+/// The limit of a key whose request names none: the highest that preset, account and caller all allow, so that a caller
 /// need not know the own bounds.
-fn usual_limit(preset: Preset, presets: &Presets, account: &Account, grantor: Option<&Grantor>) -> RateLimit {
+fn usual_limit(preset: Preset, presets: &Presets, account: &Account, authority: &Authority) -> RateLimit {
     let usual = presets.get(preset).rate_limit.min(account.max_rate_limit);
-    grantor.map_or(usual, |grantor| usual.min(grantor.0.rate_limit))
+    authority.max_rate_limit().map_or(usual, |most| usual.min(most))
 }
 
 fn check_scopes(
@@ -231,15 +231,17 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    fn check(json: &str, grantor: Option<&Grantor>) -> Result<NewKey, Vec<String>> {
+    fn check(json: &str, authority: &Authority) -> Result<NewKey, Vec<String>> {
         let now = Timestamp::from_unix_seconds(1_000);
-        draft(json).check(&account(), &Presets::default(), grantor, now).map_err(|problems| {
+        draft(json).check(&account(), &Presets::default(), authority, now).map_err(|problems| {
             problems.into_details().into_iter().map(|d| format!("{}: {}", d.field, d.message)).collect()
         })
     }
 
-    fn grantor(requests: u32, expires_at: Option<Timestamp>) -> Grantor {
-        Grantor(Rights {
+    const LOCAL: &Authority = &Authority::Unbounded;
+
+    fn of_key(requests: u32, expires_at: Option<Timestamp>) -> Authority {
+        Authority::Key(Rights {
             scopes: ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]),
             rate_limit: RateLimit::per_minute(requests).unwrap(),
             allowed_ips: NetworkList::default(),
@@ -249,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_preset_sets_scopes_and_limit() {
-        let key = check(r#"{"name":"Dashboards","preset":"monitoring"}"#, None).unwrap();
+        let key = check(r#"{"name":"Dashboards","preset":"monitoring"}"#, LOCAL).unwrap();
         assert_eq!(key.scopes, Preset::Monitoring.scopes());
         assert_eq!(key.rate_limit.get(), 1200);
     }
@@ -258,7 +260,7 @@ mod tests {
     fn all_invalid_members_are_reported_together() {
         let problems = check(
             r#"{"preset":"custom","scopes":["trunks:erase"],"rate_limit_per_minute":0,"allowed_ips":["x"],"expires_at":"1970-01-01T00:00:00Z"}"#,
-            None,
+            LOCAL,
         )
         .unwrap_err();
         for field in ["name:", "scopes[0]:", "rate_limit_per_minute:", "allowed_ips[0]:", "expires_at:"] {
@@ -267,15 +269,15 @@ mod tests {
     }
 
     #[test]
-    fn grants_beyond_the_grantors_rights_are_rejected() {
-        let by = |json| check(json, Some(&grantor(600, None)));
+    fn grants_beyond_the_rights_of_the_calling_key_are_rejected() {
+        let by = |json| check(json, &of_key(600, None));
         assert!(by(r#"{"name":"n","preset":"custom","scopes":["calls:read","keys:read"]}"#).is_ok());
         assert!(by(r#"{"name":"n","preset":"custom","scopes":["calls:write"]}"#).is_err());
         assert!(by(r#"{"name":"n","preset":"production"}"#).is_err());
         let until = Some(Timestamp::from_unix_seconds(5_000));
         let problems = check(
             r#"{"name":"n","preset":"custom","scopes":["calls:read"],"rate_limit_per_minute":601}"#,
-            Some(&grantor(600, until)),
+            &of_key(600, until),
         )
         .unwrap_err();
         assert!(problems[0].starts_with("rate_limit_per_minute: must be at most 600"), "{problems:?}");
@@ -283,10 +285,10 @@ mod tests {
     }
 
     #[test]
-    fn the_default_limit_is_the_lowest_of_preset_account_and_grantor() {
+    fn the_default_limit_is_the_lowest_of_preset_account_and_caller() {
         let json = r#"{"name":"n","preset":"custom","scopes":["calls:read"]}"#;
-        assert_eq!(check(json, None).unwrap().rate_limit.get(), 600);
-        assert_eq!(check(json, Some(&grantor(50, None))).unwrap().rate_limit.get(), 50);
+        assert_eq!(check(json, LOCAL).unwrap().rate_limit.get(), 600);
+        assert_eq!(check(json, &of_key(50, None)).unwrap().rate_limit.get(), 50);
     }
 
     #[test]
@@ -297,7 +299,7 @@ mod tests {
             modified: true,
         };
         let presets = Presets::edited(vec![(Preset::Testing, terms)]);
-        let check = |json: &str| draft(json).check(&account(), &presets, None, Timestamp::default());
+        let check = |json: &str| draft(json).check(&account(), &presets, LOCAL, Timestamp::default());
         let key = check(r#"{"name":"n","preset":"testing"}"#).unwrap();
         assert_eq!((key.scopes, key.rate_limit), (terms.scopes, terms.rate_limit));
         assert!(check(r#"{"name":"n","preset":"testing","scopes":["trunks:read"]}"#).is_err());
@@ -305,8 +307,8 @@ mod tests {
 
     #[test]
     fn a_preset_may_be_narrowed_but_not_widened() {
-        assert!(check(r#"{"name":"n","preset":"testing","scopes":["calls:read"]}"#, None).is_ok());
-        assert!(check(r#"{"name":"n","preset":"testing","scopes":["calls:write"]}"#, None).is_err());
+        assert!(check(r#"{"name":"n","preset":"testing","scopes":["calls:read"]}"#, LOCAL).is_ok());
+        assert!(check(r#"{"name":"n","preset":"testing","scopes":["calls:write"]}"#, LOCAL).is_err());
     }
 
     #[test]

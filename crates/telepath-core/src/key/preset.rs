@@ -1,6 +1,5 @@
 //! Presets: named bundles of scopes and a limit. Each account may edit all but `custom`; what was not edited is built in.
 
-use super::Grantor;
 use super::draft::{check_limit, parse_scopes};
 use crate::account::Account;
 use crate::limit::RateLimit;
@@ -141,7 +140,7 @@ pub struct PresetPatch {
 }
 
 impl PresetPatchDraft {
-    /// Checks the edit of a preset. What the preset is at that moment, and what the grantor may give, is the store's to ask.
+    /// Checks the edit of a preset. What the preset is at that moment, and what the caller may give, is the store's to ask.
     pub fn check(self, preset: Preset, account: &Account) -> Result<PresetPatch, Invalid> {
         let mut problems = Invalid::default();
         if preset == Preset::Custom {
@@ -165,19 +164,6 @@ impl PresetPatch {
             rate_limit: self.rate_limit.unwrap_or(terms.rate_limit),
             modified: true,
         }
-    }
-}
-
-impl Grantor {
-    /// Says in which members a preset goes beyond the grantor's own rights.
-    ///
-    /// # Errors
-    /// The members.
-    pub fn may_offer(&self, terms: PresetTerms) -> Result<(), Invalid> {
-        let mut problems = Invalid::default();
-        self.check_scopes(terms.scopes, &mut problems);
-        self.check_limit(terms.rate_limit, &mut problems);
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
 

@@ -6,7 +6,7 @@ use super::RequestMethod;
 use super::segment::Logged;
 use crate::clock::Timestamp;
 use crate::error::ErrorCode;
-use crate::id::{KeyId, RequestId};
+use crate::id::{KeyId, RequestId, UserId};
 
 /// One status, or all of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ impl StatusFilter {
 pub struct RequestFilter {
     /// Only requests with this key.
     pub key_id: Option<KeyId>,
+    /// Only requests of this user.
+    pub user_id: Option<UserId>,
     /// Only requests with this method.
     pub method: Option<RequestMethod>,
     /// Of the route with this path, such as `/v1/trunks/{id}`.
@@ -71,7 +73,8 @@ impl RequestFilter {
     /// Whether a request is shown. The cheap questions come first, because most requests fail one of them.
     pub fn lets_through(&self, request: &Logged<'_>) -> bool {
         let facts = &request.facts;
-        allows(self.key_id.as_ref(), |key| facts.key == *key)
+        allows(self.key_id.as_ref(), |key| facts.caller.key() == Some(*key))
+            && allows(self.user_id.as_ref(), |user| facts.caller.user() == Some(*user))
             && allows(self.id.as_ref(), |id| request.id == *id)
             && allows(self.status.as_ref(), |status| status.lets_through(facts.status))
             && allows(self.method.as_ref(), |method| facts.method == *method)

@@ -1,16 +1,21 @@
 //! Segments: requests of about half a second in one block of bytes. A block names its routes, errors and user agents in a
 //! table of its own, so it can be read when the program's tables have changed; every number has a variable length
 //! (LEB128), so that an ordinary request takes about 60 bytes.
+//!
+//! Version 2 says in each entry whether a key or a user sent the request. In version 1, which is read but not written any
+//! more, every entry is of a key.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{RequestFacts, RequestMethod, RequestRecord, SecretMark};
+use super::{RequestCaller, RequestFacts, RequestMethod, RequestRecord, SecretMark};
 use crate::clock::Timestamp;
-use crate::id::{Id as _, KeyId, RequestId};
+use crate::id::{Id as _, KeyId, RequestId, UserId};
 
-/// The form described here.
-const VERSION: u8 = 1;
+/// The version of segments that are written.
+const VERSION: u8 = 2;
+/// The version in which every entry is of a key.
+const VERSION_KEYS_ONLY: u8 = 1;
 /// The most bytes of a segment: reading one must never take long.
 pub const MAX_BYTES: usize = 256 * 1024;
 /// The maximum size of an entry without the names that it refers to.
@@ -20,6 +25,9 @@ const V6: u8 = 1;
 const ADMITTED: u8 = 2;
 const SUM: u8 = 4;
 const HAS_PATH: u8 = 8;
+
+const OF_KEY: u8 = 0;
+const OF_USER: u8 = 1;
 
 /// The bytes are not a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -122,8 +130,17 @@ impl SegmentWriter {
             Some(requests) => put(out, requests),
             None => out.extend_from_slice(entry.id.as_bytes()),
         }
-        out.extend_from_slice(facts.key.as_bytes());
-        out.extend_from_slice(&facts.secret.0);
+        match facts.caller {
+            RequestCaller::Key { key, secret } => {
+                out.push(OF_KEY);
+                out.extend_from_slice(key.as_bytes());
+                out.extend_from_slice(&secret.0);
+            }
+            RequestCaller::User(user) => {
+                out.push(OF_USER);
+                out.extend_from_slice(user.as_bytes());
+            }
+        }
         for number in [label, error, user_agent, u64::from(facts.status), facts.duration_us] {
             put(out, number);
         }
@@ -162,19 +179,21 @@ impl SegmentWriter {
     }
 }
 
-/// Reads a segment, all of it, in the order in which it was written.
+/// Reads a segment of any version, all of it, in the order in which it was written.
 pub fn read(bytes: &[u8]) -> Result<Vec<Logged<'_>>, Malformed> {
     let mut reader = Reader(bytes);
-    if reader.byte()? != VERSION {
-        return Err(Malformed);
-    }
+    let read_caller = match reader.byte()? {
+        VERSION => Reader::caller,
+        VERSION_KEYS_ONLY => Reader::key,
+        _ => return Err(Malformed),
+    };
     let names = reader.count()?;
     let names: Vec<&str> = (0..names).map(|_| reader.text()).collect::<Result<_, _>>()?;
     let count = reader.count()?;
     let mut entries = Vec::with_capacity(count);
     let mut previous_ms = 0;
     for _ in 0..count {
-        let entry = reader.entry(&names, previous_ms)?;
+        let entry = reader.entry(&names, previous_ms, read_caller)?;
         previous_ms = entry.facts.at.unix_ms();
         entries.push(entry);
     }
@@ -253,7 +272,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn entry(&mut self, names: &[&'a str], previous_ms: i64) -> Result<Logged<'a>, Malformed> {
+    fn key(&mut self) -> Result<RequestCaller, Malformed> {
+        Ok(RequestCaller::Key { key: KeyId::from_bytes(self.array()?), secret: SecretMark(self.array()?) })
+    }
+
+    fn caller(&mut self) -> Result<RequestCaller, Malformed> {
+        match self.byte()? {
+            OF_KEY => self.key(),
+            OF_USER => Ok(RequestCaller::User(UserId::from_bytes(self.array()?))),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn entry(
+        &mut self,
+        names: &[&'a str],
+        previous_ms: i64,
+        read_caller: fn(&mut Self) -> Result<RequestCaller, Malformed>,
+    ) -> Result<Logged<'a>, Malformed> {
         let flags = self.byte()?;
         let method = RequestMethod::ALL.get(usize::from(flags >> 4)).copied().ok_or(Malformed)?;
         let at = Timestamp::from_unix_ms(previous_ms.checked_add(self.signed()?).ok_or(Malformed)?);
@@ -262,7 +298,7 @@ impl<'a> Reader<'a> {
         } else {
             (RequestId::from_bytes([0; 16]), Some(self.number()?))
         };
-        let (key, secret) = (KeyId::from_bytes(self.array()?), SecretMark(self.array()?));
+        let caller = read_caller(self)?;
         let (label, error, user_agent) = (self.name(names)?, self.name(names)?, self.name(names)?);
         let status = u16::try_from(self.number()?).map_err(|_| Malformed)?;
         let duration_us = self.number()?;
@@ -273,7 +309,7 @@ impl<'a> Reader<'a> {
         };
         let own_path = if flags & HAS_PATH == 0 { None } else { Some(self.text()?) };
         let admitted = flags & ADMITTED != 0;
-        let facts = RequestFacts { at, key, secret, method, status, address, duration_us, admitted };
+        let facts = RequestFacts { at, caller, method, status, address, duration_us, admitted };
         Ok(Logged { id, facts, label, own_path, error, user_agent, sum })
     }
 }

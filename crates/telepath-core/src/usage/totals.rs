@@ -7,8 +7,8 @@ use super::{MAX_ADDRESSES, SeenAddress, UNMATCHED, UsageSpan};
 use crate::clock::Timestamp;
 use crate::id::{Id as _, KeyId};
 use crate::key::LastUse;
-use crate::request::SecretMark;
 use crate::request::segment::Logged;
+use crate::request::{RequestCaller, SecretMark};
 
 /// Into how many parts keys fall, by their ids. Each part can be written on its own.
 pub const PARTS: u8 = 16;
@@ -87,7 +87,7 @@ impl KeyTotals {
         all
     }
 
-    fn add(&mut self, request: &Logged<'_>, route: usize) {
+    fn add(&mut self, request: &Logged<'_>, secret: SecretMark, route: usize) {
         let (facts, count) = (&request.facts, request.requests());
         self.requests = self.requests.saturating_add(count);
         if facts.status >= 400 {
@@ -102,7 +102,7 @@ impl KeyTotals {
         }
         self.see(facts.address, facts.at, count);
         if facts.admitted {
-            self.use_secret(facts.secret, LastUse { at: facts.at, address: facts.address });
+            self.use_secret(secret, LastUse { at: facts.at, address: facts.address });
         }
     }
 
@@ -139,14 +139,15 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds the entries of a segment.
+    /// Adds the entries of a segment. Requests of users are in no counter: they use no key.
     pub fn add(&mut self, entries: &[Logged<'_>]) {
         let mut last = (None, self.route_place(None));
         for entry in entries {
+            let RequestCaller::Key { key, secret } = entry.facts.caller else { continue };
             if entry.label != last.0 {
                 last = (entry.label, self.route_place(entry.label));
             }
-            self.keys.entry(entry.facts.key).or_default().add(entry, last.1);
+            self.keys.entry(key).or_default().add(entry, secret, last.1);
         }
     }
 
@@ -190,7 +191,7 @@ impl Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::RequestId;
+    use crate::id::{RequestId, UserId};
     use crate::request::{RequestFacts, RequestMethod};
 
     fn entry(key: u8, at: &str, status: u16) -> Logged<'static> {
@@ -198,8 +199,7 @@ mod tests {
             id: RequestId::from_bytes([1; 16]),
             facts: RequestFacts {
                 at: Timestamp::parse_rfc3339(at).unwrap(),
-                key: KeyId::from_bytes([key; 16]),
-                secret: SecretMark([1; 8]),
+                caller: RequestCaller::Key { key: KeyId::from_bytes([key; 16]), secret: SecretMark([1; 8]) },
                 method: RequestMethod::Get,
                 status,
                 address: "192.0.2.1".parse().unwrap(),
@@ -269,6 +269,17 @@ mod tests {
         minutes.sort();
         let listed = [("GET /v1/trunks", 399, 1), ("GET /v1/trunks", 401, 1), (UNMATCHED, 503, 7)];
         assert_eq!(minutes, listed.map(|(route, status, count)| (route.to_owned(), status, count)));
+    }
+
+    #[test]
+    fn requests_of_users_are_in_no_counter() {
+        let mut totals = Totals::default();
+        let mut by_user = entry(1, "2026-01-31T12:00:00Z", 200);
+        by_user.facts.caller = RequestCaller::User(UserId::from_bytes([1; 16]));
+        totals.add(&[by_user, Logged { sum: Some(7), ..by_user }]);
+        assert!(totals.is_empty());
+        totals.add(&[by_user, entry(1, "2026-01-31T12:00:00Z", 200), by_user]);
+        assert_eq!(only(&totals).requests, 1);
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl Role {
         }
     }
 
+    /// The scopes that a member can give to a key. A key with `keys:write` manages the keys of the whole account, so only
+    /// roles that do so themselves can give that scope.
+    pub const fn grantable_scopes(self) -> ScopeSet {
+        if self.manages_all_keys() { self.scopes() } else { self.scopes().without(Scope::KeysWrite) }
+    }
+
     /// Whether the role manages keys that others created.
     pub const fn manages_all_keys(self) -> bool {
         matches!(self, Role::Admin | Role::Owner)

@@ -1,6 +1,7 @@
 //! Listing and acknowledging alerts.
 
 use serde_json::json;
+use telepath_core::account::Actor;
 use telepath_core::alert::{
     Acknowledgement, Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind, Severity,
 };
@@ -13,6 +14,7 @@ use crate::audit;
 use crate::error::StoreError;
 use crate::sql::{Connection, ListQuery, Row, binds, corrupt};
 use crate::store::Store;
+use crate::user::authority::role_of;
 
 /// Alerts under the alias that [`COLUMNS`] uses.
 pub(super) const FROM: &str = "FROM alerts a";
@@ -73,6 +75,7 @@ async fn acknowledge(
     origin: Origin,
     audit_id: AuditId,
 ) -> Result<Option<Alert>, StoreError> {
+    check_may_acknowledge(db, account, id, origin).await?;
     let sql = "UPDATE alerts SET acknowledged_at = $3, acknowledged_by = $4 \
                WHERE id = $1 AND account_id = $2 AND acknowledged_at IS NULL";
     let by = origin.actor.to_string();
@@ -93,6 +96,24 @@ async fn acknowledge(
     let sql = format!("SELECT {COLUMNS} {FROM} WHERE a.id = $1 AND a.account_id = $2");
     let row = db.fetch_optional(sql, binds![id.to_string(), account.to_string()]).await?;
     row.as_ref().map(alert_of).transpose()
+}
+
+/// A user whose role manages only the keys that they created acknowledges only alerts about those.
+async fn check_may_acknowledge(
+    db: &mut Connection,
+    account: AccountId,
+    id: AlertId,
+    origin: Origin,
+) -> Result<(), StoreError> {
+    let Actor::User(user) = origin.actor else { return Ok(()) };
+    let member = role_of(db, account, user).await?.ok_or(StoreError::Forbidden)?;
+    if member.role.manages_all_keys() {
+        return Ok(());
+    }
+    let sql = "SELECT k.id AS id FROM alerts a JOIN keys k ON k.id = a.subject_id \
+               WHERE a.id = $1 AND a.account_id = $2 AND k.created_by = $3";
+    let values = binds![id.to_string(), account.to_string(), origin.actor.to_string()];
+    db.fetch_optional(sql, values).await?.map(drop).ok_or(StoreError::Forbidden)
 }
 
 pub(super) fn alert_of(row: &Row) -> Result<Alert, StoreError> {

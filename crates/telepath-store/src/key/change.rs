@@ -9,8 +9,7 @@ use telepath_core::secret::{HashedKey, KeyMask};
 use telepath_core::validation::Invalid;
 
 use super::commit::Changed;
-use super::grantor::{self, check_can_grant, check_covers, check_covers_scopes};
-use super::{KeyChangeError, row};
+use super::{KeyChangeError, authority, row};
 use crate::account::check_key_expiry;
 use crate::audit::diff::diff;
 use crate::error::StoreError;
@@ -35,8 +34,8 @@ pub(super) async fn create(
     db: &mut Connection,
     Creation { id, account, secret_id, hash, mask, new, origin, audit_id, event_id }: Creation,
 ) -> Result<Changed, KeyChangeError> {
-    let grantor = grantor::lock_grantor(db, account, origin).await?;
-    check_can_grant(grantor.as_ref(), &Rights::from(&new))?;
+    let authority = authority::lock(db, account, origin).await?;
+    authority.check_can_grant(&Rights::from(&new)).map_err(KeyChangeError::Beyond)?;
     check_key_expiry(db, account, new.expires_at, origin.at).await?.map_err(KeyChangeError::Beyond)?;
     db.execute(
         "INSERT INTO keys (id, account_id, name, preset, scopes, rate_limit, allowed_ips, not_before, expires_at, \
@@ -140,11 +139,11 @@ pub(super) async fn update(
     db: &mut Connection,
     Update { account, id, patch, origin, audit_id }: Update,
 ) -> Result<Changed, KeyChangeError> {
-    let (old, grantor) = grantor::hold(db, account, id, origin).await?;
+    let (old, authority) = authority::lock_key(db, account, id, origin).await?;
     let changes_expiry = patch.expires_at.is_given();
     let new = patched(&old, patch);
-    check_covers(grantor.as_ref(), &old)?;
-    check_can_grant(grantor.as_ref(), &Rights::from(&new))?;
+    authority.check_can_change(&old)?;
+    authority.check_can_grant(&Rights::from(&new)).map_err(KeyChangeError::Beyond)?;
     if old.revocation.is_some() {
         return Err(KeyChangeError::Revoked);
     }
@@ -201,8 +200,8 @@ pub(crate) async fn revoke(
     db: &mut Connection,
     Revoke { account, id, reason, origin, audit_id, event_id }: Revoke,
 ) -> Result<Changed, KeyChangeError> {
-    let (old, grantor) = grantor::hold(db, account, id, origin).await?;
-    check_covers_scopes(grantor.as_ref(), old.scopes)?;
+    let (old, authority) = authority::lock_key(db, account, id, origin).await?;
+    authority.check_can_stop(&old)?;
     if old.revocation.is_some() {
         return Ok(read_back(db, account, id).await?);
     }

@@ -13,8 +13,7 @@ use telepath_core::secret::{HashedKey, KeyMask, KeyMode, PlainKey};
 
 use super::change::read_back;
 use super::commit::{Changed, TouchedKeys};
-use super::grantor::{self, check_covers, check_covers_scopes};
-use super::{KeyChangeError, RotateAllError, row};
+use super::{KeyChangeError, RotateAllError, authority, row};
 use crate::account::check_key_expiry;
 use crate::context::StoreContext;
 use crate::error::StoreError;
@@ -61,8 +60,8 @@ pub(super) async fn rotate(
     id: KeyId,
     rotate: Rotate,
 ) -> Result<Changed, KeyChangeError> {
-    let (old, grantor) = grantor::hold(db, account, id, rotate.origin).await?;
-    check_covers(grantor.as_ref(), &old)?;
+    let (old, authority) = authority::lock_key(db, account, id, rotate.origin).await?;
+    authority.check_can_change(&old)?;
     match old.status(rotate.origin.at) {
         KeyStatus::Active | KeyStatus::Expiring => {}
         KeyStatus::Expired => return Err(KeyChangeError::Expired),
@@ -125,12 +124,12 @@ pub(super) async fn rotate_all(
     touched: TouchedKeys,
 ) -> Result<Vec<(Changed, PlainKey)>, RotateAllError> {
     let keys = lock_usable(db, account, origin).await?;
-    let grantor = grantor::read(db, account, origin).await.map_err(grantor_error)?;
-    let beyond = |key: &&KeyRecord| check_covers(grantor.as_ref(), key).is_err();
+    let authority = authority::lock_member(db, account, origin).await?;
+    let beyond = |key: &&KeyRecord| authority.check_can_change(key).is_err();
     let ids = |keys: &mut dyn Iterator<Item = &KeyRecord>| keys.map(|key| key.id).collect::<Vec<_>>();
     let stronger = ids(&mut keys.iter().filter(beyond));
     if !stronger.is_empty() {
-        return Err(RotateAllError::Escalation(stronger));
+        return Err(RotateAllError::Beyond { keys: stronger, bound: authority.bound() });
     }
     let plan = |key: &KeyRecord| Rotation::plan(&key.secrets, grace, origin.at);
     let full = ids(&mut keys.iter().filter(|key| plan(key).is_err()));
@@ -146,20 +145,6 @@ pub(super) async fn rotate_all(
         secrets.insert(key.id, secret);
     }
     gather(db, account, origin, secrets).await
-}
-
-fn grantor_error(error: KeyChangeError) -> RotateAllError {
-    match error {
-        KeyChangeError::Store(error) => RotateAllError::Store(error),
-        KeyChangeError::NotFound
-        | KeyChangeError::SecretNotFound
-        | KeyChangeError::Escalation
-        | KeyChangeError::Beyond(_)
-        | KeyChangeError::Revoked
-        | KeyChangeError::Expired
-        | KeyChangeError::CurrentSecret
-        | KeyChangeError::TooManySecrets => RotateAllError::Escalation(Vec::new()),
-    }
 }
 
 const USABLE: &str = "FROM keys WHERE account_id = $1 AND revoked_at IS NULL \
@@ -218,8 +203,8 @@ pub(super) async fn end_secret(
     db: &mut Connection,
     EndSecret { account, id, secret, origin, audit_id }: EndSecret,
 ) -> Result<Changed, KeyChangeError> {
-    let (old, grantor) = grantor::hold(db, account, id, origin).await?;
-    check_covers_scopes(grantor.as_ref(), old.scopes)?;
+    let (old, authority) = authority::lock_key(db, account, id, origin).await?;
+    authority.check_can_stop(&old)?;
     let found = old.secrets.iter().find(|known| known.id == secret).ok_or(KeyChangeError::SecretNotFound)?;
     match found.status(origin.at) {
         SecretStatus::Current => return Err(KeyChangeError::CurrentSecret),

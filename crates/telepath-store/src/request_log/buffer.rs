@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{AccountId, KeyId, RequestId};
+use telepath_core::id::{AccountId, RequestId};
 use telepath_core::request::text::{MAX_PATH, MAX_USER_AGENT, append_path, append_user_agent};
-use telepath_core::request::{Answered, RequestFacts, RouteNumber, SecretMark};
+use telepath_core::request::{Answered, RequestCaller, RequestFacts, RouteNumber};
 use telepath_core::usage::UsageSpan;
 
 use crate::per_thread::PerThread;
@@ -93,8 +93,7 @@ impl List {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct SumKey {
     pub(super) account: AccountId,
-    key: KeyId,
-    secret: SecretMark,
+    caller: RequestCaller,
     pub(super) route: Option<RouteNumber>,
     status: u16,
     admitted: bool,
@@ -166,8 +165,7 @@ impl Buffer {
         let facts = &request.facts;
         let key = SumKey {
             account: request.account,
-            key: facts.key,
-            secret: facts.secret,
+            caller: facts.caller,
             route: request.route,
             status: facts.status,
             admitted: facts.admitted,
@@ -212,8 +210,8 @@ impl Buffer {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use telepath_core::id::Id as _;
-    use telepath_core::request::RequestMethod;
+    use telepath_core::id::{Id as _, KeyId};
+    use telepath_core::request::{RequestMethod, SecretMark};
 
     use super::*;
     use crate::per_thread::COPIES;
@@ -226,8 +224,7 @@ mod tests {
             id: RequestId::from_bytes([2; 16]),
             facts: RequestFacts {
                 at: Timestamp::from_unix_seconds(1_800_000_000),
-                key: KeyId::from_bytes(id),
-                secret: SecretMark([3; 8]),
+                caller: RequestCaller::Key { key: KeyId::from_bytes(id), secret: SecretMark([3; 8]) },
                 method: RequestMethod::Get,
                 status: 200,
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use telepath_core::account::{AccountPatch, NewAccount};
 use telepath_core::clock::Clock as _;
-use telepath_core::key::{GraceSeconds, KeyPatch, NewKey, Preset, PresetPatch, PresetTerms};
+use telepath_core::key::{
+    Bound, Escalation, GraceSeconds, KeyPatch, NewKey, Preset, PresetPatch, PresetTerms,
+};
 use telepath_core::patch::Patch;
 use telepath_core::scope::{Scope, ScopeSet};
 use telepath_core::secret::KeyMode;
@@ -59,8 +61,12 @@ async fn nobody_offers_more_than_they_have(fixture: Arc<Fixture>) {
     let (clerk, _) = fixture.key(&store, account, new).await;
     let by = fixture.by(&clerk);
     let reader = PresetPatch { scopes: Some(ScopeSet::of(&[Scope::CallsRead])), rate_limit: Some(limit(9)) };
+    let exceeds = Escalation::PresetExceeds(Bound::Key);
     let refused = store.update_preset(account, Preset::Testing, reader, by).await;
-    assert!(matches!(refused, Err(KeyChangeError::Escalation)), "it stands for more than the clerk has");
+    assert!(
+        matches!(refused, Err(KeyChangeError::Escalation(why)) if why == exceeds),
+        "it stands for more than the clerk has"
+    );
     store.update_preset(account, Preset::Testing, reader, fixture.origin()).await.unwrap();
     store.update_preset(account, Preset::Testing, reader, by).await.unwrap();
     for (scopes, requests, field) in [
@@ -74,7 +80,10 @@ async fn nobody_offers_more_than_they_have(fixture: Arc<Fixture>) {
         }
     }
     let refused = store.reset_preset(account, Preset::Testing, by).await;
-    assert!(matches!(refused, Err(KeyChangeError::Escalation)), "the built-in one is more again");
+    assert!(
+        matches!(refused, Err(KeyChangeError::Escalation(why)) if why == exceeds),
+        "the built-in one is more again"
+    );
     store.close().await;
 }
 

@@ -21,12 +21,12 @@ behaviour! {
     security_signals_raise_alerts_with_their_cause,
 }
 
-fn spike(key: KeyId) -> NewAlert {
+pub(super) fn spike(key: KeyId) -> NewAlert {
     let figures = json!({ "requests": 900 });
     NewAlert::new(AlertRule::RequestSpike, key, "Many requests.".to_owned(), figures)
 }
 
-async fn raised(store: &Store, account: AccountId, alert: NewAlert) -> bool {
+pub(super) async fn raised(store: &Store, account: AccountId, alert: NewAlert) -> bool {
     let (alert_writer, now) = (store.alert_writer(), store.now());
     let change = store
         .backend

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
-use telepath_core::id::{AccountId, Id as _, IdempotencyId, KeyId};
+use telepath_core::id::{AccountId, Id as _, IdempotencyId, KeyId, UserId};
 use telepath_core::idempotency::{
     ATTEMPT_WITHIN, ClaimDecision, IdempotencyKey, KEPT_FOR, KeptAnswer, RequestHash,
 };
@@ -95,14 +95,20 @@ async fn idempotency_keys_are_scoped_to_the_caller(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let other = fixture.other_account(&store).await;
-    let caller = |number| Actor::Key(KeyId::from_bytes([number; 16]));
-    for once in [
-        once(account, "k", "a"),
-        IdempotentRequest { caller: caller(1), ..once(account, "k", "b") },
-        IdempotentRequest { caller: caller(2), ..once(account, "k", "c") },
-        once(other, "k", "d"),
-    ] {
-        claim(&fixture, &store, once).await;
+    let key = |number| Actor::Key(KeyId::from_bytes([number; 16]));
+    let user = |number| Actor::User(UserId::from_bytes([number; 16]));
+    let local = |uid| Actor::Local { uid };
+    let callers = [key(1), key(2), user(1), user(2), local(None), local(Some(0)), local(Some(1000))];
+    let by = |caller| IdempotentRequest { caller, ..once(account, "k", "a") };
+    let kept = |number: usize| KeptAnswer { body: format!("{{\"caller\":{number}}}"), ..answer() };
+    for (number, caller) in callers.into_iter().enumerate() {
+        let id = claim(&fixture, &store, by(caller)).await;
+        store.end_idempotent_request(id, Some(kept(number))).await.unwrap();
+    }
+    claim(&fixture, &store, once(other, "k", "a")).await;
+    for (number, caller) in callers.into_iter().enumerate() {
+        let again = begin(&fixture, &store, by(caller)).await;
+        assert_eq!(again, IdempotencyClaim::Before(ClaimDecision::Replay(kept(number))), "{caller}");
     }
     store.close().await;
 }

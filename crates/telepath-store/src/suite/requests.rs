@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use telepath_core::id::{AccountId, KeyId};
-use telepath_core::request::{RequestFilter, RequestRecord, StatusFilter};
+use telepath_core::id::{AccountId, Id as _, KeyId, UserId};
+use telepath_core::request::{RequestCaller, RequestFilter, RequestRecord, StatusFilter};
 use telepath_core::secret::HashedKey;
 
 use super::{Fixture, NOON, answered, behaviour, new_key};
@@ -17,6 +17,7 @@ behaviour! {
     filters_match_old_requests,
     requests_of_another_account_are_not_visible,
     a_logged_request_is_returned_with_its_details,
+    a_request_of_a_user_is_logged_and_counted_for_no_key,
 }
 
 /// Records `count` requests, one per second, `each` per segment.
@@ -134,7 +135,10 @@ async fn requests_of_another_account_are_not_visible(fixture: Arc<Fixture>) {
     let (found, _) = read(&store, account, &everything, RequestOrder::Newest, 10, None).await;
     assert_eq!(found.len(), 3);
     let (found, _) = read(&store, other, &everything, RequestOrder::Newest, 10, None).await;
-    assert_eq!(found.iter().map(|request| request.facts.key).collect::<Vec<_>>(), [theirs.record.id]);
+    assert_eq!(
+        found.iter().map(|request| request.facts.caller.key()).collect::<Vec<_>>(),
+        [Some(theirs.record.id)]
+    );
     store.close().await;
 }
 
@@ -163,5 +167,33 @@ async fn a_logged_request_is_returned_with_its_details(fixture: Arc<Fixture>) {
         let bytes = row.bytes("payload").unwrap();
         assert!(!bytes.windows(body.len()).any(|window| window == body));
     }
+    store.close().await;
+}
+
+async fn a_request_of_a_user_is_logged_and_counted_for_no_key(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
+    let users = [UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16])];
+    for user in users {
+        let mut request = answered(&store, account, created.record.id, &hash);
+        request.facts.caller = RequestCaller::User(user);
+        request.facts.status = 403;
+        store.requests().record(&request);
+    }
+    answer(&fixture, &store, (account, created.record.id, &hash), 3, 3).await;
+    let everything = RequestFilter::default();
+    let by_user = RequestFilter { user_id: Some(users[0]), ..RequestFilter::default() };
+    let by_key = RequestFilter { key_id: Some(created.record.id), ..RequestFilter::default() };
+    for (filter, count) in [(everything, 5), (by_user.clone(), 1), (by_key, 3)] {
+        let (found, _) = read(&store, account, &filter, RequestOrder::Newest, 10, None).await;
+        assert_eq!(found.len(), count, "{filter:?}");
+    }
+    let (found, _) = read(&store, account, &by_user, RequestOrder::Oldest, 10, None).await;
+    assert_eq!((found[0].facts.caller.user(), found[0].facts.caller.key()), (Some(users[0]), None));
+    let key = store.get_key(account, created.record.id).await.unwrap().unwrap();
+    assert_eq!((key.request_count, key.error_count), (3, 0));
+    let counted = super::select(&store, "SELECT key_id FROM usage_buckets", vec![]).await;
+    assert!(counted.iter().all(|row| row.text("key_id").unwrap() == created.record.id.to_string()));
     store.close().await;
 }

@@ -142,8 +142,12 @@ async fn create(
     new: Invitation,
     hash: TokenHash,
 ) -> Result<Invitation, UserError> {
-    authority::require_manages(db, new.account, trail.origin(), &[new.role]).await?;
     let account = new.account.to_string();
+    let same = "SELECT id FROM invitations WHERE account_id = $1 AND lower(email) = $2 \
+                AND accepted_at IS NULL AND revoked_at IS NULL ORDER BY id";
+    db.lock_all(same.to_owned(), binds![account.as_str(), new.email.key()]).await?;
+    let authority = authority::lock(db, new.account, trail.origin()).await?;
+    authority::require_manages(&authority, &[new.role])?;
     if let Some(user) = row::by_email(db, &new.email).await?
         && row::member(db, new.account, user.id).await?.is_some()
     {
@@ -214,10 +218,13 @@ async fn revoke(
     account: AccountId,
     id: InvitationId,
 ) -> Result<(), UserError> {
+    let held = "SELECT id FROM invitations WHERE id = $1 AND account_id = $2";
+    db.fetch_locked(held, binds![id.to_string(), account.to_string()]).await?;
+    let authority = authority::lock(db, account, trail.origin()).await?;
     let sql = format!("SELECT {COLUMNS} FROM invitations WHERE id = $1 AND account_id = $2");
     let found = db.fetch_optional(sql, binds![id.to_string(), account.to_string()]).await?;
     let found = found.as_ref().map(invitation_of).transpose()?.ok_or(UserError::InvitationNotFound)?;
-    authority::require_manages(db, account, trail.origin(), &[found.role]).await?;
+    authority::require_manages(&authority, &[found.role])?;
     let sql =
         "UPDATE invitations SET revoked_at = $2 WHERE id = $1 AND accepted_at IS NULL AND revoked_at IS NULL";
     if db.execute(sql, binds![id.to_string(), trail.at()]).await? == 0 {

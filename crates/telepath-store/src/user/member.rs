@@ -93,9 +93,10 @@ async fn set(
     user: UserId,
     role: Role,
 ) -> Result<Member, UserError> {
+    let authority = authority::lock(db, account, trail.origin()).await?;
     lock_account(db, account).await?;
     let old = row::role(db, account, user).await?.ok_or(UserError::NotFound)?;
-    authority::require_manages(db, account, trail.origin(), &[old, role]).await?;
+    authority::require_manages(&authority, &[old, role])?;
     if old != role {
         if old == Role::Owner {
             require_other_owner(db, account, user).await?;
@@ -114,9 +115,10 @@ async fn remove(
     account: AccountId,
     user: UserId,
 ) -> Result<(), UserError> {
+    let authority = authority::lock(db, account, trail.origin()).await?;
     lock_account(db, account).await?;
     let old = row::role(db, account, user).await?.ok_or(UserError::NotFound)?;
-    authority::require_manages(db, account, trail.origin(), &[old]).await?;
+    authority::require_manages(&authority, &[old])?;
     if old == Role::Owner {
         require_other_owner(db, account, user).await?;
     }

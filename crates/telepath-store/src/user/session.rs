@@ -8,6 +8,7 @@ use serde_json::json;
 use telepath_core::audit::{AuditAction, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, SessionId, UserId};
+use telepath_core::principal::{Principal, UserSession};
 use telepath_core::user::{
     MAX_SESSIONS, Role, Session, SessionStatus, TokenHash, TokenPurpose, User, UserToken,
 };
@@ -47,6 +48,19 @@ pub struct SignedIn {
     pub user: User,
     /// The role in the account of the session.
     pub role: Role,
+}
+
+impl SignedIn {
+    /// The principal of the session's requests; `None` while it awaits the second factor, or once it has ended.
+    pub fn principal(&self, now: Timestamp) -> Option<Principal> {
+        let Session { id: session, user, account, .. } = self.session;
+        match self.session.status(now) {
+            SessionStatus::Active => {
+                Some(Principal::User(UserSession { session, user, account, role: self.role }))
+            }
+            SessionStatus::AwaitingSecondFactor | SessionStatus::Expired | SessionStatus::Revoked => None,
+        }
+    }
 }
 
 impl Store {
@@ -245,8 +259,9 @@ async fn revoke(
         return Err(UserError::SessionNotFound);
     }
     if trail.origin().actor != telepath_core::account::Actor::User(session.user) {
+        let authority = authority::lock(db, account, trail.origin()).await?;
         let role = row::role(db, account, session.user).await?.unwrap_or(Role::Viewer);
-        authority::require_manages(db, account, trail.origin(), &[role]).await?;
+        authority::require_manages(&authority, &[role])?;
     }
     let changes = (json!({ "user": session.user.to_string() }), json!({}));
     trail.write(db, account, AuditAction::SessionRevoked, &id, changes).await?;

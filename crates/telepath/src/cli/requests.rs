@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use telepath_client::{KeyId, LoggedRequest, RequestId, RequestsQuery};
+use telepath_client::{KeyId, LoggedRequest, RequestId, RequestsQuery, UserId};
 
 pub(crate) use list::newest;
 
@@ -48,6 +48,9 @@ struct FilterArgs {
     /// Only requests with this key
     #[arg(long, value_name = "KEY", help_heading = "Filters")]
     key: Option<KeyId>,
+    /// Only requests of this user
+    #[arg(long, value_name = "USER", help_heading = "Filters")]
+    user: Option<UserId>,
     /// Only this method
     #[arg(long, help_heading = "Filters")]
     method: Option<String>,
@@ -81,6 +84,7 @@ impl FilterArgs {
     fn query(&self) -> RequestsQuery {
         RequestsQuery {
             key_id: self.key,
+            user_id: self.user,
             method: self.method.clone(),
             route: self.route.clone(),
             path: self.path.clone(),
@@ -98,10 +102,10 @@ impl FilterArgs {
 }
 
 /// The column headings.
-const HEAD: [&str; 6] = ["TIME", "STATUS", "MS", "ADDRESS", "KEY", "REQUEST"];
+const HEAD: [&str; 6] = ["TIME", "STATUS", "MS", "ADDRESS", "CALLER", "REQUEST"];
 /// Column widths for rows that are printed one by one. The address column fits IPv4; fitting the longest IPv6 address would
 /// leave most lines half empty.
-const WIDTHS: [usize; 5] = [20, 6, 7, 15, 30];
+const WIDTHS: [usize; 5] = [20, 6, 7, 15, 31];
 
 fn cells(request: &LoggedRequest) -> [String; 6] {
     let code = request.error_code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
@@ -110,9 +114,15 @@ fn cells(request: &LoggedRequest) -> [String; 6] {
         request.status.to_string(),
         milliseconds(request.duration_us),
         request.address.map_or("local".to_owned(), |address| address.to_string()),
-        request.key_id.map_or("-".to_owned(), |key| key.to_string()),
+        caller(request),
         format!("{} {}{code}", request.method, request.path),
     ]
+}
+
+/// The key or the user that sent a request.
+pub(crate) fn caller(request: &LoggedRequest) -> String {
+    let key = request.key_id.map(|key| key.to_string());
+    key.or_else(|| request.user_id.map(|user| user.to_string())).unwrap_or_else(|| "-".to_owned())
 }
 
 /// Requests as a table.
@@ -158,8 +168,13 @@ mod tests {
         let (head, row) = (head(), row(&request));
         assert!(row.starts_with("2026-01-31T12:00:03Z  403     1.2      192.0.2.1 "), "{row}");
         assert!(row.ends_with("(INSUFFICIENT_SCOPE)") && !row.contains('\u{1b}'), "{row}");
-        assert_eq!(head.find("KEY"), row.find("key_"));
+        assert_eq!(head.find("CALLER"), row.find("key_"));
         assert_eq!(head.find("REQUEST"), row.find("GET"));
+
+        let user = "user_01k9v1n2xrf6t8g3m5q7w9y0za";
+        let by_user = LoggedRequest { key_id: None, user_id: user.parse().ok(), ..request.clone() };
+        assert_eq!(caller(&by_user), user);
+        assert_eq!(super::row(&by_user).find("GET"), head.find("REQUEST"));
 
         let far = LoggedRequest { address: "2001:db8::1234:5678:9abc:def0".parse().ok(), ..request.clone() };
         let table = table(&[request, far]);

@@ -5,7 +5,7 @@ use telepath_core::alert::SecuritySignal;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
 use telepath_core::entropy::SystemEntropy;
-use telepath_core::key::{KeyDraft, Presets};
+use telepath_core::key::{Authority, KeyDraft, Presets};
 use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 use telepath_store::{Database, StoreContext, StoreOptions};
@@ -123,7 +123,7 @@ async fn fixture() -> Fixture {
         KeyDraft {
             name: Some("Büro".to_owned()), preset: Some("testing".to_owned()), ..KeyDraft::default()
         };
-    let new = draft.check(&account, &Presets::default(), None, clock.now()).unwrap();
+    let new = draft.check(&account, &Presets::default(), &Authority::Unbounded, clock.now()).unwrap();
     let made = store.create_key(account.id, new, origin).await.unwrap();
     let notice = SecuritySignal::SeenInClear { key: made.record.id, address: "192.0.2.9".parse().unwrap() };
     store.record_security_signal(notice);

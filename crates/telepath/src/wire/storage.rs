@@ -77,6 +77,7 @@ pub fn store_failure(error: &StoreError) -> Failure {
         StoreError::Busy
         | StoreError::Closed
         | StoreError::Superseded
+        | StoreError::Forbidden
         | StoreError::Broken
         | StoreError::DatabaseTooOld { .. }
         | StoreError::File { .. }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use telepath_api_types::keys::{CreatedKey, Key, RotateKey, RotatedKeys};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{KeyId, SecretId};
-use telepath_core::key::RotateDraft;
+use telepath_core::key::{Bound, RotateDraft};
 use telepath_store::RotateAllError;
 
 use super::{change_error, with_secret};
@@ -26,13 +26,14 @@ pub(super) fn endpoints() -> Endpoints {
 impl From<RotateAllError> for ApiError {
     fn from(error: RotateAllError) -> Self {
         match error {
-            RotateAllError::Escalation(keys) => Self::new(
-                ErrorCode::InsufficientScope,
-                format!(
-                    "No key was rotated: {} more rights than the key that makes this request",
-                    named(&keys)
-                ),
-            ),
+            RotateAllError::Escalation(why) => Self::new(ErrorCode::InsufficientScope, why.to_string()),
+            RotateAllError::Beyond { keys, bound } => {
+                let beyond = match bound {
+                    Bound::Key => format!("{} more rights than {bound}", named(&keys)),
+                    Bound::Role => format!("{bound} does not manage {}", list(&keys)),
+                };
+                Self::new(ErrorCode::InsufficientScope, format!("No key was rotated: {beyond}"))
+            }
             RotateAllError::TooManySecrets(keys) => Self::new(
                 ErrorCode::TooManySecrets,
                 format!("No key was rotated: {} the maximum number of valid secrets", named(&keys)),
@@ -43,14 +44,20 @@ impl From<RotateAllError> for ApiError {
     }
 }
 
-/// `key_1 and key_2 have`, `12 keys, among them …, have`.
+/// `key_1, key_2 have`, `12 keys, among them …, have`.
 fn named(keys: &[KeyId]) -> String {
-    let names: Vec<_> = keys.iter().take(NAMED).map(ToString::to_string).collect();
     match keys {
-        [] => "other keys have".to_owned(),
         [one] => format!("{one} has"),
-        _ if keys.len() <= NAMED => format!("{} have", names.join(", ")),
-        _ => format!("{} keys, among them {}, have", keys.len(), names.join(", ")),
+        _ => format!("{} have", list(keys)),
+    }
+}
+
+fn list(keys: &[KeyId]) -> String {
+    let names: Vec<_> = keys.iter().take(NAMED).map(ToString::to_string).collect();
+    if keys.len() <= NAMED {
+        names.join(", ")
+    } else {
+        format!("{} keys, among them {},", keys.len(), names.join(", "))
     }
 }
 

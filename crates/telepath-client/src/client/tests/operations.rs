@@ -10,7 +10,7 @@ use crate::{
     AccountId, AdministerAccount, AlertId, AlertsQuery, AuditQuery, CallId, CallsQuery, CreateAccount,
     CreateKey, CreateTrunk, CreateWebhook, DeliveriesQuery, DeliveryId, KeyId, RequestId, RequestsQuery,
     SecretId, TrunkId, TrunksQuery, UpdateAccount, UpdateKey, UpdateKeyPreset, UpdateTrunk, UpdateWebhook,
-    UsageQuery, WebhookId,
+    UsageQuery, UserId, WebhookId,
 };
 
 const DOCUMENT: &str = include_str!("../../../../telepath-api/openapi.json");
@@ -89,6 +89,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         "GET /v1/requests" => {
             let query = RequestsQuery {
                 key_id: Some(key),
+                user_id: Some(UserId::from_bytes([7; 16])),
                 method: word(),
                 route: word(),
                 path: word(),

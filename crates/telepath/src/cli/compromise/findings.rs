@@ -133,9 +133,8 @@ pub(super) fn old_secrets(keys: &[Key], refused: &[LoggedRequest], more: bool, n
 fn by_caller(refused: &[LoggedRequest]) -> BTreeMap<(String, String), u64> {
     let mut callers = BTreeMap::new();
     for request in refused {
-        let key = request.key_id.map_or("-".to_owned(), |key| key.to_string());
         let address = request.address.map_or("-".to_owned(), |address| address.to_string());
-        *callers.entry((key, address)).or_default() += 1;
+        *callers.entry((requests::caller(request), address)).or_default() += 1;
     }
     callers
 }

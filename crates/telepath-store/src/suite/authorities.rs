@@ -1,12 +1,11 @@
-//! Nobody grants or changes more than they have, and their rights are re-read in the transaction of the change.
+//! No key grants or changes more than it has, and its rights are re-read in the transaction of the change.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
-use telepath_core::id::{Id as _, UserId};
-use telepath_core::key::{GraceSeconds, KeyPatch, NewKey};
+use telepath_core::key::{Authority, Bound, Escalation, GraceSeconds, KeyPatch, NewKey, Rights};
 use telepath_core::patch::Patch;
 use telepath_core::scope::{Scope, ScopeSet};
 
@@ -15,12 +14,12 @@ use crate::key::{CreatedKey, KeyChangeError, RotateAllError};
 use crate::store::Store;
 
 behaviour! {
-    creating_a_key_beyond_the_grantors_rights_is_refused,
+    creating_a_key_beyond_the_rights_of_the_calling_key_is_refused,
     changing_a_key_with_more_rights_is_refused,
     a_right_revoked_moments_ago_cannot_be_granted,
     revoking_requires_every_scope_of_the_key,
     opposite_changes_of_two_keys_do_not_deadlock,
-    only_keys_and_local_administration_can_grant,
+    local_administration_is_unbounded_and_a_key_is_bound_by_its_rights,
 }
 
 const SMALL: ScopeSet = ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]);
@@ -44,16 +43,20 @@ fn fields(error: KeyChangeError) -> Vec<String> {
     }
 }
 
-async fn grantor(fixture: &Fixture, store: &Store) -> CreatedKey {
+fn is_escalation<T>(result: &Result<T, KeyChangeError>, why: Escalation) -> bool {
+    matches!(result, Err(KeyChangeError::Escalation(found)) if *found == why)
+}
+
+async fn caller(fixture: &Fixture, store: &Store) -> CreatedKey {
     let account = fixture.account(store).await.id;
     fixture.key(store, account, weak()).await.0
 }
 
-async fn creating_a_key_beyond_the_grantors_rights_is_refused(fixture: Arc<Fixture>) {
+async fn creating_a_key_beyond_the_rights_of_the_calling_key_is_refused(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
-    let grantor = grantor(&fixture, &store).await;
-    let account = grantor.record.account_id;
-    let make = async |new: NewKey| store.create_key(account, new, fixture.by(&grantor)).await;
+    let caller = caller(&fixture, &store).await;
+    let account = caller.record.account_id;
+    let make = async |new: NewKey| store.create_key(account, new, fixture.by(&caller)).await;
     make(weak()).await.unwrap();
     let beyond = [
         (NewKey { scopes: ScopeSet::all(), ..weak() }, "scopes"),
@@ -70,9 +73,9 @@ async fn creating_a_key_beyond_the_grantors_rights_is_refused(fixture: Arc<Fixtu
 
 async fn changing_a_key_with_more_rights_is_refused(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
-    let grantor = grantor(&fixture, &store).await;
-    let account = grantor.record.account_id;
-    let by = fixture.by(&grantor);
+    let caller = caller(&fixture, &store).await;
+    let account = caller.record.account_id;
+    let by = fixture.by(&caller);
     let (equal, _) = fixture.key(&store, account, weak()).await;
     let rename = || KeyPatch { name: Some("mine now".to_owned()), ..KeyPatch::default() };
     let stronger = [
@@ -87,10 +90,10 @@ async fn changing_a_key_with_more_rights_is_refused(fixture: Arc<Fixture>) {
         let narrow = KeyPatch { scopes: Some(SMALL), rate_limit: Some(limit(1)), ..KeyPatch::default() };
         for patch in [rename(), narrow] {
             let refused = store.update_key(account, id, patch, by).await;
-            assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+            assert!(is_escalation(&refused, Escalation::KeyExceeds(Bound::Key)));
         }
         let refused = store.rotate_key(account, id, GraceSeconds::NONE, by).await;
-        assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+        assert!(is_escalation(&refused, Escalation::KeyExceeds(Bound::Key)));
         assert_eq!(store.get_key(account, id).await.unwrap().unwrap(), key.record);
     }
     let lift = KeyPatch { scopes: Some(ScopeSet::all()), expires_at: Patch::Clear, ..KeyPatch::default() };
@@ -98,44 +101,44 @@ async fn changing_a_key_with_more_rights_is_refused(fixture: Arc<Fixture>) {
     assert_eq!(fields(refused.unwrap_err()), ["scopes", "expires_at"]);
     store.update_key(account, equal.record.id, rename(), by).await.unwrap();
     let refused = store.rotate_all_keys(account, GraceSeconds::NONE, by).await;
-    assert!(matches!(refused, Err(RotateAllError::Escalation(keys)) if keys.len() == 4));
+    assert!(matches!(refused, Err(RotateAllError::Beyond { keys, bound: Bound::Key }) if keys.len() == 4));
     store.close().await;
 }
 
 async fn a_right_revoked_moments_ago_cannot_be_granted(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
-    let grantor = grantor(&fixture, &store).await;
-    let (account, by) = (grantor.record.account_id, fixture.by(&grantor));
+    let caller = caller(&fixture, &store).await;
+    let (account, by) = (caller.record.account_id, fixture.by(&caller));
     let narrow = KeyPatch { rate_limit: Some(limit(10)), ..KeyPatch::default() };
-    store.update_key(account, grantor.record.id, narrow, fixture.origin()).await.unwrap();
+    store.update_key(account, caller.record.id, narrow, fixture.origin()).await.unwrap();
     // The request was admitted earlier; what counts are the key's rights now.
     assert_eq!(fields(store.create_key(account, weak(), by).await.unwrap_err()), ["rate_limit_per_minute"]);
     let reader = KeyPatch { scopes: Some(ScopeSet::of(&[Scope::CallsRead])), ..KeyPatch::default() };
-    store.update_key(account, grantor.record.id, reader, fixture.origin()).await.unwrap();
+    store.update_key(account, caller.record.id, reader, fixture.origin()).await.unwrap();
     let small = || NewKey { scopes: ScopeSet::of(&[Scope::CallsRead]), rate_limit: limit(1), ..weak() };
     let refused = store.create_key(account, small(), by).await;
-    assert!(matches!(refused, Err(KeyChangeError::Escalation)));
-    store.revoke_key(account, grantor.record.id, None, fixture.origin()).await.unwrap();
+    assert!(is_escalation(&refused, Escalation::NoAuthority(Bound::Key)));
+    store.revoke_key(account, caller.record.id, None, fixture.origin()).await.unwrap();
     for refused in [
         store.create_key(account, small(), by).await.map(drop),
-        store.revoke_key(account, grantor.record.id, None, by).await.map(drop),
-        store.grantor(account, by).await.map(drop),
+        store.revoke_key(account, caller.record.id, None, by).await.map(drop),
+        store.authority(account, by).await.map(drop),
     ] {
-        assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+        assert!(is_escalation(&refused, Escalation::NoAuthority(Bound::Key)));
     }
     store.close().await;
 }
 
 async fn revoking_requires_every_scope_of_the_key(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
-    let grantor = grantor(&fixture, &store).await;
-    let (account, by) = (grantor.record.account_id, fixture.by(&grantor));
+    let caller = caller(&fixture, &store).await;
+    let (account, by) = (caller.record.account_id, fixture.by(&caller));
     let (wide, _) = fixture.key(&store, account, NewKey { scopes: SMALL, ..new_key("wide") }).await;
     let (strong, _) = fixture.key(&store, account, new_key("strong")).await;
     let refused = store.revoke_key(account, strong.record.id, None, by).await;
-    assert!(matches!(refused, Err(KeyChangeError::Escalation)));
+    assert!(is_escalation(&refused, Escalation::KeyExceeds(Bound::Key)));
     let revoked = store.revoke_key(account, wide.record.id, None, by).await.unwrap();
-    assert_eq!(revoked.revocation.unwrap().by, Actor::Key(grantor.record.id));
+    assert_eq!(revoked.revocation.unwrap().by, Actor::Key(caller.record.id));
     store.close().await;
 }
 
@@ -158,15 +161,18 @@ async fn opposite_changes_of_two_keys_do_not_deadlock(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn only_keys_and_local_administration_can_grant(fixture: Arc<Fixture>) {
+async fn local_administration_is_unbounded_and_a_key_is_bound_by_its_rights(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let origin = |actor| Origin { actor, ..fixture.origin() };
-    assert_eq!(store.grantor(account, origin(Actor::Local { uid: None })).await.unwrap(), None);
-    assert_eq!(store.grantor(account, origin(Actor::System)).await.unwrap(), None);
-    let person = Actor::User(UserId::from_bytes([7; 16]));
-    assert!(matches!(store.grantor(account, origin(person)).await, Err(KeyChangeError::Escalation)));
+    for actor in [Actor::Local { uid: None }, Actor::Local { uid: Some(1000) }, Actor::System] {
+        assert_eq!(store.authority(account, origin(actor)).await.unwrap(), Authority::Unbounded);
+    }
+    let (weak, _) = fixture.key(&store, account, weak()).await;
+    let rights = Rights::from(&weak.record);
+    assert_eq!(store.authority(account, fixture.by(&weak)).await.unwrap(), Authority::Key(rights));
     let (key, _) = fixture.key(&store, account, new_key("not for keys")).await;
-    assert!(matches!(store.grantor(account, fixture.by(&key)).await, Err(KeyChangeError::Escalation)));
+    let none = store.authority(account, fixture.by(&key)).await.map(drop);
+    assert!(is_escalation(&none, Escalation::NoAuthority(Bound::Key)));
     store.close().await;
 }
