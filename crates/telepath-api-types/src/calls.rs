@@ -136,6 +136,12 @@ pub struct MediaCounts {
     pub playout_cleared_ms: u64,
     /// Frames to the agent that were dropped because its socket was too slow.
     pub agent_frames_dropped: u64,
+    /// RTP packets to the caller that were sent more than 20 ms after they were due.
+    #[serde(default)]
+    pub rtp_sent_late: u64,
+    /// Telephone events from the caller that are not digits, such as flash.
+    #[serde(default)]
+    pub telephone_events_ignored: u64,
 }
 
 /// One uninterrupted stretch of speech of one side.
@@ -245,6 +251,8 @@ impl From<call::MediaCounts> for MediaCounts {
             playout_overflow_ms: counts.playout_overflow_ms,
             playout_cleared_ms: counts.playout_cleared_ms,
             agent_frames_dropped: counts.agent_frames_dropped,
+            rtp_sent_late: counts.rtp_sent_late,
+            telephone_events_ignored: counts.telephone_events_ignored,
         }
     }
 }

@@ -140,6 +140,12 @@ pub struct MediaCounts {
     pub playout_cleared_ms: u64,
     /// Frames to the agent dropped because its socket was too slow.
     pub agent_frames_dropped: u64,
+    /// RTP packets to the caller sent more than 20 ms after they were due.
+    #[serde(default)]
+    pub rtp_sent_late: u64,
+    /// Telephone events of the caller that are not digits, such as flash.
+    #[serde(default)]
+    pub telephone_events_ignored: u64,
 }
 
 /// The figures of a call. `None` where nothing was measured; never an invented number.

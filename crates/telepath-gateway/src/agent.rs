@@ -2,6 +2,7 @@
 
 mod connect;
 mod link;
+mod send_window;
 
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{AgentUrl, HeaderName};

@@ -62,7 +62,7 @@ pub const METRICS: &[Metric] = &[
     counter("telepath_rtp_unsent_total", "RTP packets to callers that could not be sent."),
     counter(
         "telepath_playout_overflow_milliseconds_total",
-        "Agent audio dropped in ended calls because the play-out queue was full.",
+        "Agent audio refused in ended calls because the play-out queue was full.",
     ),
     counter(
         "telepath_playout_cleared_milliseconds_total",
@@ -71,6 +71,14 @@ pub const METRICS: &[Metric] = &[
     counter(
         "telepath_agent_frames_dropped_total",
         "Audio frames dropped in ended calls because the agent read too slowly.",
+    ),
+    counter(
+        "telepath_rtp_sent_late_total",
+        "RTP packets to callers in ended calls that were sent more than 20 ms after they were due.",
+    ),
+    counter(
+        "telepath_rtp_telephone_events_ignored_total",
+        "Telephone events from callers in ended calls that are not digits, such as flash.",
     ),
 ];
 

@@ -33,9 +33,10 @@ pub struct GatewayOptions {
     pub max_call_duration: Duration,
     /// A call ends after this time without RTP from the caller, unless it is on hold.
     pub media_inactivity: Duration,
-    /// How much agent audio may wait for play-out to the caller; when the queue is full, the oldest is dropped.
+    /// How much agent audio may wait for play-out to the caller; when the queue is full, the newest is refused.
     pub playout_queue: Duration,
-    /// How much caller audio may wait for a slow agent; when the queue is full, the oldest is dropped.
+    /// How much caller audio may wait for a slow agent, in our queue and in the buffers of the connection together; when
+    /// it is more, the oldest in the queue is dropped.
     pub agent_queue: Duration,
     /// How long one request to the control plane may take.
     pub control_timeout: Duration,

@@ -134,7 +134,9 @@ impl CallBridge {
             AgentMessage::Binary(bytes) if self.state.is_held() => self.state.drop_held_audio(bytes),
             AgentMessage::Binary(bytes) => {
                 let samples = self.state.dialect.decode_audio(bytes);
-                self.playout.push(samples, now);
+                if self.playout.push(samples, now) {
+                    self.state.report_fault(AgentFault::PlayoutFull);
+                }
                 self.run_playout(now);
             }
             AgentMessage::Text(text) => match self.state.dialect.decode_text(text) {
@@ -248,6 +250,7 @@ impl CallBridge {
             turns_total: turns.total(),
             received: self.receiver.counters(),
             played: self.playout.counters(),
+            send_lateness: self.playout.lateness().percentile(99),
             bridge: state.all_counters(),
         }
     }
@@ -274,7 +277,7 @@ impl CallBridge {
 
     fn clear(&mut self, now: Instant) {
         self.state.handle_clear(now);
-        self.with_playout(now, PlayOut::clear);
+        self.with_playout(now, |playout, sink| playout.clear(now, sink));
         self.run_playout(now);
     }
 
@@ -293,12 +296,12 @@ impl CallBridge {
 
     fn open_playout(&mut self, now: Instant) {
         let open = self.state.can_send() && self.latch.target().is_some();
-        self.with_playout(now, |playout, sink| playout.set_open(open, sink));
+        self.with_playout(now, |playout, sink| playout.set_open(open, now, sink));
         self.run_playout(now);
     }
 
     fn close_playout(&mut self, now: Instant) {
-        self.with_playout(now, |playout, sink| playout.set_open(false, sink));
+        self.with_playout(now, |playout, sink| playout.set_open(false, now, sink));
     }
 
     fn run_playout(&mut self, now: Instant) {

@@ -67,6 +67,8 @@ pub struct CallReport {
     pub received: ReceiverCounters,
     /// Counters of play-out.
     pub played: PlayOutCounters,
+    /// 99th percentile of the time between when a packet was due and when it was sent.
+    pub send_lateness: Option<Duration>,
     /// Counters of the bridge.
     pub bridge: BridgeCounters,
 }

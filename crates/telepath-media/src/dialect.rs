@@ -70,8 +70,13 @@ pub enum ToAgent<'a> {
     SpeechStopped,
     /// The caller pressed a key.
     Dtmf(Digit),
-    /// The audio before the mark has been played or cleared.
-    Mark(&'a MarkName),
+    /// The audio before a mark has been played or cleared.
+    Mark {
+        /// The agent's name for the mark.
+        name: &'a MarkName,
+        /// Whether audio before the mark was cleared.
+        cleared: bool,
+    },
     /// The caller put the call on hold.
     Hold,
     /// The caller resumed the call.
@@ -142,6 +147,9 @@ pub enum AgentFault {
     /// [`crate::playout::MARK_LIMIT`] marks are already pending.
     #[error("256 marks are already pending; this one was dropped")]
     TooManyMarks,
+    /// The play-out queue is full.
+    #[error("the queue of audio for the caller is full; the newest audio is dropped until there is room")]
+    PlayoutFull,
     /// telephone-event was not negotiated, or [`crate::dtmf::SEND_LIMIT`] digits are already queued.
     #[error(
         "the digits cannot be sent: the caller did not negotiate telephone-event, or 64 digits are already queued"
@@ -157,6 +165,7 @@ impl AgentFault {
                 "malformed"
             }
             Self::TooManyMarks => "too_many_marks",
+            Self::PlayoutFull => "playout_full",
             Self::DigitsNotSent => "dtmf_not_sent",
         }
     }

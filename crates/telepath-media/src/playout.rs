@@ -2,19 +2,25 @@
 //!
 //! The first frame of an utterance is sent at once and starts the clock. A stream that the agent sends in real time
 //! passes through without delay: a frame that arrives at an empty queue may be sent up to [`EARLY`] before its slot or
-//! late, and the slots slowly follow the agent's pace. If such a stream has built up a short backlog, slightly shorter
-//! slots work it off. A burst is sent at one frame per 20 ms. Within an utterance, timestamps count samples; between
-//! utterances they follow real time, so they never drift.
+//! late, and the slots slowly follow the agent's pace. A burst is sent at one frame per 20 ms. Within an utterance,
+//! timestamps count samples; between utterances they follow real time, so they never drift.
+//!
+//! While the agent is silent, silence is sent, or comfort noise if it was negotiated (RFC 3389), so that NAT bindings
+//! and the media timers of carriers do not expire (RFC 6263).
 
 mod event;
+mod pace;
+mod queue;
 
-pub use event::{MarkName, PlayOutCounters, PlayOutEvent, SentAudio, StreamStart};
+pub use event::{MarkName, PacketContent, PlayOutCounters, PlayOutEvent, SentAudio, StreamStart};
 
 use crate::codec::AudioCodec;
 use crate::dtmf::{Digit, DtmfSender, DtmfTick};
-use crate::media_clock::{FRAME_DURATION, FRAME_SAMPLES, samples_in};
+use crate::histogram::Histogram;
+use crate::media_clock::{FRAME_DURATION, FRAME_SAMPLES, duration_of, samples_in};
 use crate::rtp::{Datagram, PayloadType, PayloadTypes, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
-use std::collections::VecDeque;
+use pace::Pace;
+use queue::FrameQueue;
 use std::time::{Duration, Instant};
 
 /// How long before its slot a frame may be sent if no other frame is queued.
@@ -25,41 +31,21 @@ pub const UTTERANCE_GAP: Duration = Duration::from_millis(60);
 pub const TAIL_WAIT: Duration = Duration::from_millis(40);
 /// Maximum number of pending marks.
 pub const MARK_LIMIT: usize = 256;
-/// After this many consecutive messages of one frame each, the agent is assumed to send in real time.
-const PACED_PUSHES: u8 = 10;
-/// A backlog of a real-time stream is worked off up to this many frames; a longer one is taken as intended.
-const BACKLOG_FRAMES: usize = 5;
-/// Mean square of -50 dBFS. A frame at or above this level is audible.
-const AUDIBLE: u64 = 10_737;
+/// Interval between comfort noise packets during silence.
+pub const COMFORT_NOISE_INTERVAL: Duration = Duration::from_millis(500);
+/// A packet sent this long after it was due counts as late.
+pub const LATE: Duration = Duration::from_millis(20);
 
-#[derive(Debug)]
-struct Frame {
-    payload: [u8; FRAME_SAMPLES],
-    read_at: Instant,
-    pushed_at: Instant,
-    audible: bool,
-}
-
-#[derive(Debug)]
-struct Mark {
-    /// The number of frames that must have left the queue before the mark is reported.
-    position: u64,
-    name: MarkName,
-}
+/// Level of comfort noise in -dBov (RFC 3389 section 3.1): barely audible.
+const COMFORT_NOISE_LEVEL: u8 = 78;
 
 #[derive(Debug, Clone, Copy)]
 enum PlayOutClock {
+    /// The agent is silent.
     Idle,
-    Running { due: Instant },
-}
-
-#[derive(Debug)]
-struct Tail {
-    samples: [i16; FRAME_SAMPLES],
-    length: usize,
-    read_at: Instant,
-    /// A mark follows, so the utterance ends here and the tail is padded without waiting.
-    marked: bool,
+    Running {
+        due: Instant,
+    },
 }
 
 /// Play-out of one call.
@@ -73,20 +59,16 @@ pub struct PlayOut {
     origin: Instant,
     /// Earliest start of the next frame, in samples after the origin.
     position: u64,
-    queue: VecDeque<Frame>,
-    limit: usize,
-    tail: Tail,
-    marks: VecDeque<Mark>,
-    /// Frames that have entered the queue.
-    pushed: u64,
-    /// Frames that have left the queue: sent, dropped or cleared.
-    left: u64,
+    queue: FrameQueue,
     last_end: Option<Instant>,
     clock: PlayOutClock,
-    paced: u8,
+    /// When the next packet of silence is due, unless the agent speaks.
+    silence_due: Instant,
+    pace: Pace,
     open: bool,
     dtmf: DtmfSender,
     counters: PlayOutCounters,
+    lateness: Histogram,
 }
 
 impl PlayOut {
@@ -106,28 +88,26 @@ impl PlayOut {
             base: start.timestamp,
             origin,
             position: 0,
-            queue: VecDeque::new(),
-            limit: usize::try_from(limit.as_millis() / FRAME_DURATION.as_millis())
-                .unwrap_or(usize::MAX)
-                .max(1),
-            tail: Tail { samples: [0; FRAME_SAMPLES], length: 0, read_at: origin, marked: false },
-            marks: VecDeque::new(),
-            pushed: 0,
-            left: 0,
+            queue: FrameQueue::new(codec, limit, origin),
             last_end: None,
             clock: PlayOutClock::Idle,
-            paced: 0,
+            silence_due: origin,
+            pace: Pace::default(),
             open: false,
             dtmf: DtmfSender::default(),
             counters: PlayOutCounters::default(),
+            lateness: Histogram::default(),
         }
     }
 
-    /// Starts or stops sending. Play-out is closed before the answer and while the call is on hold; queued audio stays
-    /// queued.
-    pub fn set_open(&mut self, open: bool, sink: &mut dyn FnMut(PlayOutEvent)) {
+    /// Starts or stops sending. Play-out is closed before the answer, while the call is on hold, and while the peer's
+    /// address is unknown; queued audio stays queued.
+    pub fn set_open(&mut self, open: bool, now: Instant, sink: &mut dyn FnMut(PlayOutEvent)) {
         if !open && self.open {
-            self.go_idle(sink);
+            self.go_idle(now, sink);
+        }
+        if open && !self.open {
+            self.resume_silence(now);
         }
         self.open = open;
     }
@@ -139,34 +119,19 @@ impl PlayOut {
 
     /// Changes the codec and payload types; queued audio is transcoded.
     pub fn set_formats(&mut self, codec: AudioCodec, payload_types: PayloadTypes) {
-        if codec != self.codec {
-            for code in self.queue.iter_mut().flat_map(|frame| &mut frame.payload) {
-                *code = codec.encode(self.codec.decode(*code));
-            }
-        }
+        self.queue.set_codec(codec);
         self.codec = codec;
         self.payload_types = payload_types;
     }
 
-    /// Queues samples read from the agent at `now`.
-    pub fn push(&mut self, samples: impl IntoIterator<Item = i16>, now: Instant) {
-        let before = self.pushed;
-        for sample in samples {
-            if self.tail.length == 0 {
-                self.tail.read_at = now;
-            }
-            self.tail.samples[self.tail.length] = sample;
-            self.tail.length += 1;
-            self.tail.marked = false;
-            if self.tail.length == FRAME_SAMPLES {
-                self.complete_frame(now);
-            }
-        }
-        match self.pushed - before {
-            0 => {}
-            1 => self.paced = self.paced.saturating_add(1),
-            _ => self.paced = 0,
-        }
+    /// Queues samples read from the agent at `now`. If the queue is full, the rest is refused. Returns `true` at the
+    /// first refusal since the queue had room.
+    pub fn push(&mut self, samples: impl IntoIterator<Item = i16>, now: Instant) -> bool {
+        let level = self.queue.len();
+        let pushed = self.queue.push(samples, now);
+        self.pace.note_pushed(pushed.accepted, level, now);
+        self.counters.overflowed += pushed.refused;
+        pushed.first_refusal
     }
 
     /// Sets a mark after everything queued.
@@ -174,28 +139,18 @@ impl PlayOut {
     /// # Errors
     /// Returns the name if [`MARK_LIMIT`] marks are already pending.
     pub fn mark(&mut self, name: MarkName) -> Result<(), MarkName> {
-        if self.marks.len() >= MARK_LIMIT {
-            return Err(name);
-        }
-        self.tail.marked = self.tail.length > 0;
-        let position = self.pushed + u64::from(self.tail.length > 0);
-        self.marks.push_back(Mark { position, name });
-        Ok(())
+        self.queue.mark(name)
     }
 
     /// Flushes the queued audio and reports every pending mark. The frame being played ends within 20 ms.
-    pub fn clear(&mut self, sink: &mut dyn FnMut(PlayOutEvent)) {
-        let flushed = self.queue.len() as u64;
-        self.counters.cleared += flushed + u64::from(self.tail.length > 0);
-        self.left += flushed;
-        self.queue.clear();
-        self.tail.length = 0;
-        self.tail.marked = false;
-        for mark in self.marks.drain(..) {
-            sink(PlayOutEvent::Played(mark.name));
+    pub fn clear(&mut self, now: Instant, sink: &mut dyn FnMut(PlayOutEvent)) {
+        self.report_marks(sink);
+        self.counters.cleared += self.queue.clear();
+        while let Some(name) = self.queue.pop_mark() {
+            sink(PlayOutEvent::Mark { name, cleared: true });
         }
         if !self.dtmf.is_busy() {
-            self.go_idle(sink);
+            self.go_idle(now, sink);
         }
     }
 
@@ -223,19 +178,20 @@ impl PlayOut {
         if !self.open {
             return None;
         }
-        let mark = self.marks.front().filter(|mark| mark.position <= self.left).and(self.last_end);
-        let ready = self.is_ready();
+        let mark = self.last_end.filter(|_| self.queue.has_played_mark());
+        let tail = self.queue.tail_read_at();
         let clock = match self.clock {
-            PlayOutClock::Running { due } if ready => Some(due),
-            PlayOutClock::Running { due } if self.tail.length > 0 => Some(due + self.tail_wait()),
-            PlayOutClock::Running { due } => Some(due + UTTERANCE_GAP),
-            PlayOutClock::Idle if ready => {
-                self.queue.front().map(|frame| frame.pushed_at).or(Some(self.origin))
+            PlayOutClock::Running { due } if self.is_ready() => due,
+            PlayOutClock::Running { due } if tail.is_some() => due + self.queue.tail_wait(),
+            PlayOutClock::Running { due } => due + UTTERANCE_GAP,
+            PlayOutClock::Idle if self.is_ready() => {
+                self.queue.front().map_or(self.origin, |frame| frame.pushed_at)
             }
-            PlayOutClock::Idle if self.tail.length > 0 => Some(self.tail.read_at + self.tail_wait()),
-            PlayOutClock::Idle => None,
+            PlayOutClock::Idle => {
+                tail.map_or(self.silence_due, |read| self.silence_due.min(read + self.queue.tail_wait()))
+            }
         };
-        [mark, clock].into_iter().flatten().min()
+        Some(mark.map_or(clock, |mark| mark.min(clock)))
     }
 
     #[cfg(test)]
@@ -248,43 +204,35 @@ impl PlayOut {
         self.counters
     }
 
-    fn is_ready(&self) -> bool {
-        !self.queue.is_empty() || self.dtmf.is_busy()
+    /// How long after they were due packets were sent.
+    pub fn lateness(&self) -> &Histogram {
+        &self.lateness
     }
 
-    fn tail_wait(&self) -> Duration {
-        if self.tail.marked { Duration::ZERO } else { TAIL_WAIT }
+    fn is_ready(&self) -> bool {
+        self.queue.len() > 0 || self.dtmf.is_busy()
     }
 
     /// Performs at most one action; `false` if nothing is due.
     fn step(&mut self, now: Instant, sink: &mut dyn FnMut(PlayOutEvent)) -> bool {
         let due = match self.clock {
-            PlayOutClock::Idle if self.is_ready() => {
-                self.position = self.position.max(samples_in(now.saturating_duration_since(self.origin)));
-                self.send(now, true, sink);
-                self.clock = PlayOutClock::Running { due: now + FRAME_DURATION };
-                return true;
-            }
-            PlayOutClock::Idle => {
-                return self.tail.length > 0
-                    && now >= self.tail.read_at + self.tail_wait()
-                    && self.pad_tail(now);
-            }
+            PlayOutClock::Idle => return self.step_idle(now, sink),
             PlayOutClock::Running { due } => due,
         };
         if !self.is_ready() {
-            if self.tail.length > 0 {
-                return now >= due + self.tail_wait() && self.pad_tail(now);
+            if self.queue.tail_read_at().is_some() {
+                return now >= due + self.queue.tail_wait() && self.pad_tail(now);
             }
             if now >= due + UTTERANCE_GAP {
-                self.go_idle(sink);
+                self.go_idle(now, sink);
+                return true;
             }
             return false;
         }
         if now > due + UTTERANCE_GAP {
             // Too late to catch up: the clock restarts as for a new utterance.
             self.counters.stalls += u64::from(self.queue.front().is_some_and(|frame| frame.pushed_at < due));
-            self.go_idle(sink);
+            self.go_idle(now, sink);
             return true;
         }
         let direct = self.queue.len() == 1
@@ -293,69 +241,84 @@ impl PlayOut {
         if now < due && !(direct && now + EARLY >= due) {
             return false;
         }
-        let backlog = self.paced >= PACED_PUSHES && self.queue.len() <= BACKLOG_FRAMES;
-        let slot = match self.queue.front() {
-            Some(_) if direct => follow(due, now),
-            // Follow the time at which the frame was queued, but move the slot forward by at most one frame.
-            Some(frame) if backlog => {
-                follow(due, frame.pushed_at.max(due.checked_sub(FRAME_DURATION).unwrap_or(due)).min(due))
-            }
-            Some(_) | None => due,
-        };
-        self.send(now, false, sink);
+        let level = self.queue.len();
+        let slot = self.queue.front().map_or(due, |frame| self.pace.slot(due, now, frame, level, direct));
+        self.send(now, due, false, sink);
         self.clock = PlayOutClock::Running { due: slot + FRAME_DURATION };
         true
     }
 
-    fn complete_frame(&mut self, now: Instant) {
-        let mut payload = [0; FRAME_SAMPLES];
-        let mut energy = 0u64;
-        for (code, &sample) in payload.iter_mut().zip(&self.tail.samples) {
-            *code = self.codec.encode(sample);
-            let level = u64::from(sample.unsigned_abs());
-            energy += level * level;
+    /// Starts an utterance, or sends silence.
+    fn step_idle(&mut self, now: Instant, sink: &mut dyn FnMut(PlayOutEvent)) -> bool {
+        if self.is_ready() {
+            self.skip_to(now);
+            self.send(now, now, true, sink);
+            self.clock = PlayOutClock::Running { due: now + FRAME_DURATION };
+            return true;
         }
-        self.tail.length = 0;
-        if self.queue.len() >= self.limit {
-            self.queue.pop_front();
-            self.left += 1;
-            self.counters.overflowed += 1;
+        if self.queue.tail_read_at().is_some_and(|read| now >= read + self.queue.tail_wait()) {
+            return self.pad_tail(now);
         }
-        let audible = energy / FRAME_SAMPLES as u64 >= AUDIBLE;
-        self.queue.push_back(Frame { payload, read_at: self.tail.read_at, pushed_at: now, audible });
-        self.pushed += 1;
-    }
-
-    fn pad_tail(&mut self, now: Instant) -> bool {
-        self.tail.samples[self.tail.length..].fill(0);
-        self.complete_frame(now);
+        if now < self.silence_due {
+            return false;
+        }
+        self.send_silence(now, sink);
         true
     }
 
-    /// Sends one packet. A telephone event takes precedence over audio, which waits.
-    fn send(&mut self, now: Instant, first: bool, sink: &mut dyn FnMut(PlayOutEvent)) {
+    fn pad_tail(&mut self, now: Instant) -> bool {
+        self.queue.pad_tail(now);
+        true
+    }
+
+    /// Sends one packet that was due at `due`. A telephone event takes precedence over audio, which waits.
+    fn send(&mut self, now: Instant, due: Instant, first: bool, sink: &mut dyn FnMut(PlayOutEvent)) {
         self.report_marks(sink);
         match (self.dtmf.next_tick(), self.payload_types.telephone_event) {
             (Some(DtmfTick::Event { payload, age }), Some(event)) => {
                 let back = u64::from(age) * FRAME_SAMPLES as u64;
                 let start = self.position.saturating_sub(back);
                 let datagram = self.packet(event, age == 0, start, &payload);
-                sink(PlayOutEvent::Packet { datagram, audio: None });
+                self.note_lateness(due, now);
+                sink(PlayOutEvent::Packet { datagram, content: PacketContent::TelephoneEvent });
             }
             (Some(_), _) => {}
             (None, _) => {
-                if let Some(frame) = self.queue.pop_front() {
-                    self.left += 1;
+                if let Some(frame) = self.queue.pop() {
+                    self.pace.note_sent();
                     self.counters.sent += 1;
+                    self.note_lateness(due.max(frame.pushed_at), now);
                     let audio = SentAudio { read_at: frame.read_at, first, audible: frame.audible };
                     let datagram =
                         self.packet(self.payload_types.audio, first, self.position, &frame.payload);
-                    sink(PlayOutEvent::Packet { datagram, audio: Some(audio) });
+                    sink(PlayOutEvent::Packet { datagram, content: PacketContent::Audio(audio) });
                 }
             }
         }
         self.position += FRAME_SAMPLES as u64;
         self.last_end = Some(now + FRAME_DURATION);
+    }
+
+    /// Sends a frame of silence, or comfort noise if it was negotiated.
+    fn send_silence(&mut self, now: Instant, sink: &mut dyn FnMut(PlayOutEvent)) {
+        self.note_lateness(self.silence_due, now);
+        if now > self.silence_due + UTTERANCE_GAP {
+            self.skip_to(now);
+        }
+        let datagram = if let Some(kind) = self.payload_types.comfort_noise {
+            self.skip_to(now);
+            self.packet(kind, false, self.position, &[COMFORT_NOISE_LEVEL])
+        } else {
+            let silence = [self.codec.encode(0); FRAME_SAMPLES];
+            self.packet(self.payload_types.audio, false, self.position, &silence)
+        };
+        self.counters.silent += 1;
+        sink(PlayOutEvent::Packet { datagram, content: PacketContent::Silence });
+        self.position += FRAME_SAMPLES as u64;
+        self.silence_due = match self.payload_types.comfort_noise {
+            Some(_) => now + COMFORT_NOISE_INTERVAL,
+            None => self.origin + duration_of(self.position),
+        };
     }
 
     fn packet(&mut self, kind: PayloadType, marker: bool, position: u64, payload: &[u8]) -> Datagram {
@@ -370,25 +333,35 @@ impl PlayOut {
         Datagram::new(header, payload)
     }
 
+    fn note_lateness(&mut self, due: Instant, now: Instant) {
+        let late = now.saturating_duration_since(due);
+        self.lateness.record(late);
+        self.counters.late += u64::from(late > LATE);
+    }
+
     fn report_marks(&mut self, sink: &mut dyn FnMut(PlayOutEvent)) {
-        while self.marks.front().is_some_and(|mark| mark.position <= self.left) {
-            if let Some(mark) = self.marks.pop_front() {
-                sink(PlayOutEvent::Played(mark.name));
-            }
+        while let Some(name) = self.queue.pop_played_mark() {
+            sink(PlayOutEvent::Mark { name, cleared: false });
         }
     }
 
-    fn go_idle(&mut self, sink: &mut dyn FnMut(PlayOutEvent)) {
+    fn go_idle(&mut self, now: Instant, sink: &mut dyn FnMut(PlayOutEvent)) {
         if matches!(self.clock, PlayOutClock::Running { .. }) {
             self.clock = PlayOutClock::Idle;
+            self.pace.reset();
+            self.resume_silence(now);
             sink(PlayOutEvent::Idle);
         }
     }
-}
 
-/// Moves a slot by 1/32 of the way toward the arrival of its frame, so that the clock follows the agent's pace.
-fn follow(due: Instant, arrival: Instant) -> Instant {
-    let behind = arrival.saturating_duration_since(due) / 32;
-    let ahead = due.saturating_duration_since(arrival) / 32;
-    (due + behind).checked_sub(ahead).unwrap_or(due)
+    /// Silence continues where the timestamps are, at `now` at the earliest.
+    fn resume_silence(&mut self, now: Instant) {
+        self.skip_to(now);
+        self.silence_due = now.max(self.origin + duration_of(self.position));
+    }
+
+    /// Moves the timestamps forward to real time.
+    fn skip_to(&mut self, now: Instant) {
+        self.position = self.position.max(samples_in(now.saturating_duration_since(self.origin)));
+    }
 }

@@ -1,6 +1,6 @@
 //! An open WebSocket to an agent with non-blocking reads and writes. Each frame is flushed to the kernel at once. What
-//! the kernel does not accept waits in the bridge's bounded queue, which drops its oldest audio. Pings distinguish a
-//! dead peer from a silent one.
+//! the kernel does not accept, or would exceed the [`SendWindow`], waits in the bridge's bounded queue, which drops its
+//! oldest audio. Pings distinguish a dead peer from a silent one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,6 +13,7 @@ use telepath_media::dialect::AgentFrame;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::AgentSocket;
+use super::send_window::SendWindow;
 
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// The connection counts as lost if a pong takes longer.
@@ -43,6 +44,7 @@ pub(crate) struct AgentLink {
     token: Option<WriteToken>,
     /// A text frame that does not come from the bridge. A newer one replaces it.
     pending_text: Option<&'static str>,
+    window: SendWindow,
     next_ping: Instant,
     /// Whether to write a ping as soon as the socket accepts one.
     ping_due: bool,
@@ -51,12 +53,14 @@ pub(crate) struct AgentLink {
 }
 
 impl AgentLink {
-    pub(crate) fn new(socket: AgentSocket, now: Instant) -> Self {
+    /// `window` bounds the audio that has been written but not read by the agent.
+    pub(crate) fn new(socket: AgentSocket, window: Duration, now: Instant) -> Self {
         Self {
             socket,
             unflushed: false,
             token: None,
             pending_text: None,
+            window: SendWindow::new(window),
             next_ping: now + PING_INTERVAL,
             ping_due: false,
             pong_deadline: None,
@@ -111,12 +115,16 @@ impl AgentLink {
             if self.closing {
                 return Poll::Pending;
             }
-            let message = if std::mem::take(&mut self.ping_due) {
-                Message::Ping(Bytes::new())
+            let message = if std::mem::take(&mut self.ping_due) || self.window.needs_ping() {
+                self.pong_deadline.get_or_insert_with(|| Instant::now() + PONG_TIMEOUT);
+                Message::Ping(self.window.ping())
             } else if let Some(text) = self.pending_text.take() {
                 Message::Text(Utf8Bytes::from_static(text))
+            } else if !self.window.has_room() && !bridge.is_over() {
+                return Poll::Pending;
             } else if let Some(output) = bridge.poll_agent() {
                 self.token = output.token;
+                self.window.note_sent(output.samples);
                 match output.frame {
                     AgentFrame::Text(text) => Message::Text(text.into()),
                     AgentFrame::Binary(bytes) => Message::Binary(bytes.into()),
@@ -145,10 +153,22 @@ impl AgentLink {
             match read.map_err(lost)? {
                 Message::Text(text) => return Poll::Ready(Ok(ReceivedFrame::Text(text))),
                 Message::Binary(bytes) => return Poll::Ready(Ok(ReceivedFrame::Binary(bytes))),
-                Message::Pong(_) => self.pong_deadline = None,
+                Message::Pong(data) => self.handle_pong(&data, cx),
                 // The library answers pings; after a close frame the stream ends.
                 Message::Ping(_) | Message::Close(_) | Message::Frame(_) => {}
             }
+        }
+    }
+}
+
+impl AgentLink {
+    fn handle_pong(&mut self, data: &[u8], cx: &Context<'_>) {
+        let was_full = !self.window.has_room();
+        self.window.handle_pong(data);
+        self.pong_deadline = self.window.awaits_pong().then(|| Instant::now() + PONG_TIMEOUT);
+        if was_full && self.window.has_room() {
+            // Writing has stopped, and no other event may come.
+            cx.waker().wake_by_ref();
         }
     }
 }
@@ -206,7 +226,7 @@ mod tests {
         let socket =
             WebSocketStream::from_raw_socket(MaybeTlsStream::Plain(stream), Role::Client, None).await;
         let now = Instant::now();
-        let (mut link, mut bridge) = (AgentLink::new(socket, now), bridge(now));
+        let (mut link, mut bridge) = (AgentLink::new(socket, Duration::from_secs(1), now), bridge(now));
         link.handle_timeout(now + PING_INTERVAL).unwrap();
         poll_fn(|cx| {
             assert!(link.poll_write(&mut bridge, cx).is_pending());
@@ -231,7 +251,7 @@ mod tests {
         let egress = telepath_egress::Egress::new(allow);
         let socket = super::super::connect(&agent, id, "telepath.v1", &egress, PONG_TIMEOUT).await.unwrap();
         let now = Instant::now();
-        let (mut link, mut bridge) = (AgentLink::new(socket, now), bridge(now));
+        let (mut link, mut bridge) = (AgentLink::new(socket, Duration::from_secs(1), now), bridge(now));
         link.handle_timeout(now + PING_INTERVAL).unwrap();
         let answered = poll_fn(|cx| {
             assert!(link.poll_write(&mut bridge, cx).is_pending());

@@ -72,7 +72,11 @@ impl CallTask<'_> {
     ) {
         match result {
             Ok(socket) => {
-                self.agent = AgentConnection::Open(Box::new(AgentLink::new(socket, now)));
+                self.agent = AgentConnection::Open(Box::new(AgentLink::new(
+                    socket,
+                    self.shared.options.agent_queue / 2,
+                    now,
+                )));
                 match self.phase {
                     CallPhase::Ringing { .. } => self.answer(now).await,
                     CallPhase::Connected => self.report_agent_connected(),

@@ -185,6 +185,8 @@ fn count(summary: &CallSummary) {
         ("telepath_playout_overflow_milliseconds_total", counts.playout_overflow_ms),
         ("telepath_playout_cleared_milliseconds_total", counts.playout_cleared_ms),
         ("telepath_agent_frames_dropped_total", counts.agent_frames_dropped),
+        ("telepath_rtp_sent_late_total", counts.rtp_sent_late),
+        ("telepath_rtp_telephone_events_ignored_total", counts.telephone_events_ignored),
     ] {
         metrics::counter!(name).increment(value);
     }

@@ -38,6 +38,8 @@ pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
             playout_overflow_ms: report.played.overflowed * FRAME_MS,
             playout_cleared_ms: report.played.cleared * FRAME_MS,
             agent_frames_dropped: report.bridge.agent_audio_dropped,
+            rtp_sent_late: report.played.late,
+            telephone_events_ignored: report.bridge.telephone_events_ignored,
         },
     }
 }

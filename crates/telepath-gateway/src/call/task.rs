@@ -155,7 +155,8 @@ impl<'a> CallTask<'a> {
             call: call_context(&facts, &mut setup),
             limits: BridgeLimits {
                 playout_queue: options.playout_queue,
-                agent_queue: options.agent_queue,
+                // The other half may be on its way to the agent.
+                agent_queue: options.agent_queue / 2,
                 media_timeout: options.media_inactivity,
                 max_duration: setup.max_duration.unwrap_or(options.max_call_duration),
             },

@@ -292,10 +292,10 @@ impl TestCall {
         self.peer_media
     }
 
-    /// RTP packets received so far.
+    /// The audio received so far.
     #[cfg(test)]
-    pub(crate) fn packets_received(&self) -> u64 {
-        self.media.as_ref().map_or(0, |media| media.statistics().received())
+    pub(crate) fn recording(&self) -> &[i16] {
+        self.media.as_ref().map_or(&[], TestCaller::recording)
     }
 
     /// The RTP socket.

@@ -18,7 +18,8 @@ async fn a_call_with_digest_gets_its_echo_and_is_recorded() {
     let mut call = TestCall::dial(gateway.caller()).await.unwrap();
     assert!(within(call.until_answered(deadline)).await.unwrap().is_some());
     // Wait for the whole tone, because a busy machine may be slow.
-    while call.packets_received() < 20 {
+    // Of its 3200 samples 2880 are not zero, so more than 2800 are in the recording only when all packets are.
+    while call.recording().iter().filter(|&&sample| sample != 0).count() < 2_800 {
         assert_ne!(within(call.step(deadline)).await.unwrap(), Some(TestCallEvent::Ended));
     }
     call.hang_up();
@@ -27,7 +28,9 @@ async fn a_call_with_digest_gets_its_echo_and_is_recorded() {
     assert_eq!((outcome.status, outcome.rang), (StatusCode::OK, true));
     // The tone lasts 400 ms.
     assert!(tone_frames(&outcome.recording) >= 30, "the tone did not come back");
-    assert_eq!((outcome.packets_sent, outcome.packets_received), (20, 20));
+    // Silence is sent before and after the tone.
+    assert_eq!(outcome.packets_sent, 20);
+    assert!(outcome.packets_received >= 20, "{}", outcome.packets_received);
 
     let ends = gateway.control.wait_for_ends(1).await;
     let reports = gateway.control.reports();
@@ -50,7 +53,8 @@ async fn a_call_with_digest_gets_its_echo_and_is_recorded() {
     assert_eq!((end.status, end.reason), (CallStatus::Disconnected, DisconnectReason::NormalDisconnect));
     assert!(end.answer_time >= Some(end.start_time) && Some(end.end_time) >= end.answer_time);
     assert_eq!(end.metrics.counts.rtp_received, 20);
-    assert_eq!(end.metrics.counts.rtp_sent, outcome.packets_received);
+    // Packets that crossed the BYE were not received.
+    assert!(end.metrics.counts.rtp_sent >= outcome.packets_received);
     assert!(end.metrics.gateway_processing_us.is_some(), "gateway processing is measured");
     for word in ["INVITE sip:", "SIP/2.0 180", "SIP/2.0 200", "ACK sip:", "BYE sip:", "[redacted]"] {
         assert!(end.sip_trace.contains(word), "{word} is missing in the trace:\n{}", end.sip_trace);

@@ -13,15 +13,8 @@ use std::time::Duration;
 const EVENT_LIMIT: usize = 512;
 
 #[derive(Debug)]
-struct QueuedFrame {
-    output: AgentOutput,
-    /// Length of audio; 0 for an event.
-    samples: u64,
-}
-
-#[derive(Debug)]
 pub(super) struct AgentQueue {
-    frames: VecDeque<QueuedFrame>,
+    frames: VecDeque<AgentOutput>,
     sample_limit: u64,
     samples: u64,
     events: usize,
@@ -46,7 +39,7 @@ impl AgentQueue {
             self.dropped_audio += 1;
         }
         self.samples += samples;
-        self.frames.push_back(QueuedFrame { output: AgentOutput { frame, token }, samples });
+        self.frames.push_back(AgentOutput { frame, samples, token });
     }
 
     pub(super) fn push_event(&mut self, frame: AgentFrame) {
@@ -54,13 +47,13 @@ impl AgentQueue {
             self.dropped_events += 1;
         }
         self.events += 1;
-        self.frames.push_back(QueuedFrame { output: AgentOutput { frame, token: None }, samples: 0 });
+        self.frames.push_back(AgentOutput { frame, samples: 0, token: None });
     }
 
     pub(super) fn pop(&mut self) -> Option<AgentOutput> {
         let frame = self.frames.pop_front()?;
         self.subtract(&frame);
-        Some(frame.output)
+        Some(frame)
     }
 
     #[cfg(test)]
@@ -77,7 +70,7 @@ impl AgentQueue {
         })
     }
 
-    fn subtract(&mut self, frame: &QueuedFrame) {
+    fn subtract(&mut self, frame: &AgentOutput) {
         self.samples -= frame.samples;
         self.events -= usize::from(frame.samples == 0);
     }

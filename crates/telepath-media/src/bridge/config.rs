@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Bounds of one call.
 #[derive(Debug, Clone, Copy)]
 pub struct BridgeLimits {
-    /// Agent audio queued for the caller. When the queue is full, the oldest audio is dropped.
+    /// Agent audio queued for the caller. When the queue is full, the newest audio is refused and the agent is told.
     pub playout_queue: Duration,
     /// Caller audio queued for a slow agent. When the queue is full, the oldest audio is dropped.
     pub agent_queue: Duration,

@@ -53,6 +53,8 @@ impl HangUpCause {
 pub struct AgentOutput {
     /// The frame to write.
     pub frame: AgentFrame,
+    /// Length of the audio in the frame; 0 for an event.
+    pub samples: u64,
     /// To pass to [`super::CallBridge::handle_written`] once the frame is written.
     pub token: Option<WriteToken>,
 }

@@ -11,7 +11,7 @@ use crate::dialect::{AgentFault, Dialect, StopReason, ToAgent};
 use crate::dtmf::{Digit, DtmfReceiver};
 use crate::histogram::Histogram;
 use crate::media_clock::FRAME_SAMPLES;
-use crate::playout::PlayOutEvent;
+use crate::playout::{PacketContent, PlayOutEvent};
 use crate::rtp::Delivery;
 use crate::sdp::Negotiated;
 use crate::turns::TurnRecorder;
@@ -194,16 +194,16 @@ impl BridgeState {
     /// Handles what play-out produces.
     pub(super) fn handle_playout(&mut self, event: PlayOutEvent, now: Instant) {
         match event {
-            PlayOutEvent::Packet { datagram, audio } => {
+            PlayOutEvent::Packet { datagram, content } => {
                 let mut token = None;
-                if let Some(audio) = audio {
+                if let PacketContent::Audio(audio) = content {
                     self.turns.agent_frame(audio, self.voice.last_loud(), now);
                     let direction = WriteDirection::ToCaller;
                     token = audio.first.then_some(WriteToken { read_at: audio.read_at, direction });
                 }
                 self.push_output(Output::SendRtp { datagram, token });
             }
-            PlayOutEvent::Played(name) => self.send_event(&ToAgent::Mark(&name)),
+            PlayOutEvent::Mark { name, cleared } => self.send_event(&ToAgent::Mark { name: &name, cleared }),
             PlayOutEvent::Idle => self.turns.agent_idle(),
         }
     }

@@ -4,12 +4,13 @@ mod conversation;
 mod digits;
 mod flow;
 mod liveness;
+mod playout;
 
 use super::*;
 use crate::codec::AudioCodec;
 use crate::dialect::{AgentFrame, CallContext, Dialect};
 use crate::playout::StreamStart;
-use crate::rtp::{PayloadType, PayloadTypes, RtpTimestamp, SequenceNumber, Ssrc};
+use crate::rtp::{PayloadType, PayloadTypes, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
 use crate::sdp::MediaDirection;
 use crate::sim::{LinkConditions, LossyLink};
 use crate::test_caller::TestCaller;
@@ -73,7 +74,10 @@ pub(super) struct TestBridge {
     pub bridge: CallBridge,
     pub start: Instant,
     pub now: Instant,
+    /// Packets with audio of the agent or a telephone event.
     pub packets: Vec<(Instant, Vec<u8>)>,
+    /// Packets of silence or comfort noise.
+    pub silence: Vec<(Instant, Vec<u8>)>,
     pub events: Vec<(Instant, Value)>,
     pub audio: Vec<i16>,
     pub hang_up: Option<HangUpCause>,
@@ -90,6 +94,7 @@ impl TestBridge {
             start,
             now: start,
             packets: Vec::new(),
+            silence: Vec::new(),
             events: Vec::new(),
             audio: Vec::new(),
             hang_up: None,
@@ -107,7 +112,11 @@ impl TestBridge {
         while let Some(output) = self.bridge.poll_output() {
             match output {
                 Output::SendRtp { datagram, token } => {
-                    self.packets.push((self.now, datagram.as_bytes().to_vec()));
+                    let bytes = datagram.as_bytes().to_vec();
+                    let silent =
+                        bytes[12..].iter().all(|&code| code == 0xff || code == 0xd5) || bytes.len() == 13;
+                    let packets = if silent { &mut self.silence } else { &mut self.packets };
+                    packets.push((self.now, bytes));
                     if let Some(token) = token {
                         self.bridge.handle_written(token, self.now);
                     }
@@ -116,7 +125,7 @@ impl TestBridge {
                 Output::Transfer { target } => self.transfers.push(target.as_str().to_owned()),
             }
         }
-        while let Some(AgentOutput { frame, token }) = self.bridge.poll_agent() {
+        while let Some(AgentOutput { frame, token, .. }) = self.bridge.poll_agent() {
             match frame {
                 AgentFrame::Text(text) => self.events.push((self.now, serde_json::from_str(&text).unwrap())),
                 AgentFrame::Binary(bytes) => {
@@ -218,7 +227,11 @@ impl EchoCall {
         for chunk in audio.chunks(160) {
             self.test.agent_audio(chunk);
         }
-        for (at, bytes) in self.test.packets.drain(..) {
+        let mut sent: Vec<_> = self.test.packets.drain(..).chain(self.test.silence.drain(..)).collect();
+        sent.sort_by_key(|(_, bytes)| {
+            RtpPacket::parse(bytes).unwrap().header.sequence.distance_from(SequenceNumber(0))
+        });
+        for (at, bytes) in sent {
             self.down.send(&bytes, at);
         }
     }

@@ -34,6 +34,8 @@ enum Outgoing<'a> {
     },
     Mark {
         name: &'a str,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        cleared: bool,
     },
     Hold,
     Resume,
@@ -79,7 +81,7 @@ pub(super) fn encode(event: &ToAgent<'_>) -> AgentFrame {
         ToAgent::SpeechStarted => Outgoing::SpeechStarted,
         ToAgent::SpeechStopped => Outgoing::SpeechStopped,
         ToAgent::Dtmf(digit) => Outgoing::Dtmf { digit: digit.to_char() },
-        ToAgent::Mark(name) => Outgoing::Mark { name: name.as_str() },
+        ToAgent::Mark { name, cleared } => Outgoing::Mark { name: name.as_str(), cleared: *cleared },
         ToAgent::Hold => Outgoing::Hold,
         ToAgent::Resume => Outgoing::Resume,
         ToAgent::Stop(reason) => Outgoing::Stop { reason: reason.0 },

@@ -49,6 +49,7 @@ fn is(kind: &str, value: &Value) -> bool {
         "object" => value.is_object(),
         "string" => value.is_string(),
         "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
         other => panic!("type {other}"),
     }
 }
@@ -86,6 +87,7 @@ fn every_event_to_the_agent_matches_the_schema() {
         AgentFault::BadTransfer,
         AgentFault::BadDigits,
         AgentFault::TooManyMarks,
+        AgentFault::PlayoutFull,
         AgentFault::DigitsNotSent,
     ];
     let mut events = vec![
@@ -93,7 +95,8 @@ fn every_event_to_the_agent_matches_the_schema() {
         ToAgent::Start { call: &prompted, codec: AudioCodec::Pcma },
         ToAgent::SpeechStarted,
         ToAgent::SpeechStopped,
-        ToAgent::Mark(&mark),
+        ToAgent::Mark { name: &mark, cleared: false },
+        ToAgent::Mark { name: &mark, cleared: true },
         ToAgent::Hold,
         ToAgent::Resume,
     ];

@@ -40,13 +40,29 @@ pub enum PlayOutEvent {
     Packet {
         /// The encoded RTP packet.
         datagram: Datagram,
-        /// The audio in the packet; `None` for a telephone event.
-        audio: Option<SentAudio>,
+        /// What the packet contains.
+        content: PacketContent,
     },
-    /// The audio before this mark has been played or cleared.
-    Played(MarkName),
+    /// The audio before a mark has been played, or at least partly cleared.
+    Mark {
+        /// The agent's name for the mark.
+        name: MarkName,
+        /// Whether audio before the mark was cleared.
+        cleared: bool,
+    },
     /// The utterance has ended: nothing is left to play.
     Idle,
+}
+
+/// The content of a sent packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacketContent {
+    /// Audio from the agent.
+    Audio(SentAudio),
+    /// A telephone event.
+    TelephoneEvent,
+    /// Silence or comfort noise, because the agent is silent.
+    Silence,
 }
 
 /// Properties of a sent audio frame.
@@ -63,10 +79,14 @@ pub struct SentAudio {
 /// Frames sent and dropped, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PlayOutCounters {
-    /// Frames sent.
+    /// Frames of agent audio sent.
     pub sent: u64,
-    /// Frames dropped because the queue was full, the oldest first.
+    /// Packets of silence or comfort noise sent while the agent was silent.
+    pub silent: u64,
+    /// Frames refused because the queue was full.
     pub overflowed: u64,
+    /// Packets sent more than [`super::LATE`] after they were due.
+    pub late: u64,
     /// Frames flushed by `clear` or barge-in.
     pub cleared: u64,
     /// Restarts of the clock because a frame was late by more than [`super::UTTERANCE_GAP`].
