@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::agent::AgentEndpoint;
 use crate::command::{CarrierEvent, Command, ReleasedCall};
 use crate::live::LiveCallGuard;
+use crate::media_policy::MediaPolicy;
 use crate::rtp_ports::RtpLease;
 use crate::shared::Shared;
 use journal::Journal;
@@ -50,6 +51,7 @@ pub(crate) struct CallSetup {
     pub(crate) facts: CallFacts,
     /// The caller's offer; `None` if the INVITE has none and our 200 must carry the offer.
     pub(crate) offer: Option<AcceptedOffer>,
+    pub(crate) media_policy: MediaPolicy,
     /// In order of preference, never empty.
     pub(crate) codecs: Vec<AudioCodec>,
     pub(crate) agent: AgentEndpoint,
@@ -99,7 +101,9 @@ pub(crate) async fn supervise(shared: Arc<Shared>, setup: CallSetup, guard: Live
     let handle = setup.handle;
     let journal = Journal::open(&shared, setup.facts.clone());
     let id = setup.facts.id;
-    let result = AssertUnwindSafe(task::run(shared.clone(), setup, &journal)).catch_unwind().await;
+    // On the heap, because the state of a call is large.
+    let task = Box::pin(task::run(shared.clone(), setup, &journal));
+    let result = AssertUnwindSafe(task).catch_unwind().await;
     let summary = result.unwrap_or_else(|_panic| {
         tracing::error!(call = %id, "the task of a call panicked; the call ends, other calls continue");
         let status = if journal.was_answered() { CallStatus::Disconnected } else { CallStatus::Failed };

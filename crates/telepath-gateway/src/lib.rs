@@ -12,6 +12,7 @@ mod disconnect_reason;
 pub mod echo_agent;
 mod gateway;
 mod live;
+mod media_policy;
 mod media_seeds;
 mod metric_catalogue;
 mod options;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use telepath_core::address::NetworkList;
 use telepath_core::entropy::EntropyError;
 use telepath_egress::Egress;
 use telepath_sip::digest::DigestAlgorithms;
@@ -31,7 +32,7 @@ pub struct GatewayOptions {
     pub agent_connect_timeout: Duration,
     /// The maximum duration of a call whose trunk does not set one.
     pub max_call_duration: Duration,
-    /// A call ends after this time without RTP from the caller, unless it is on hold.
+    /// A call ends after this time without RTP or RTCP from the caller, unless the caller is on hold or does not send.
     pub media_inactivity: Duration,
     /// How much agent audio may wait for play-out to the caller; when the queue is full, the newest is refused.
     pub playout_queue: Duration,
@@ -51,6 +52,8 @@ pub struct GatewayOptions {
     pub digest_algorithms: DigestAlgorithms,
     /// The destinations at which agents may be reached; only public ones by default.
     pub egress: Egress,
+    /// Networks to which RTP may be sent although they are not public.
+    pub media_networks: NetworkList,
 }
 
 impl GatewayOptions {
@@ -74,6 +77,7 @@ impl GatewayOptions {
             auth_failures_per_minute: 30,
             digest_algorithms: DigestAlgorithms::Both,
             egress: Egress::default(),
+            media_networks: NetworkList::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The pool of RTP ports. A port is leased together with its bound socket. After the call the port drains for a while,
-//! so that late packets do not reach another call, and then goes to the end of the queue.
+//! The pool of RTP ports. An even port is leased together with its bound socket, and with a socket on the next higher
+//! port for RTCP (RFC 3550 section 11). After the call the ports drain for a while, so that late packets do not reach
+//! another call, and then go to the end of the queue.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,10 +9,16 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 /// Maximum number of ports in use by other programs that one lease skips.
 const MAX_ATTEMPTS: usize = 64;
+
+/// `SO_RCVBUF` in bytes: some seconds of audio, for a process that is not scheduled for a while.
+const RECEIVE_BUFFER: usize = 256 * 1024;
+/// The traffic class of audio: DSCP Expedited Forwarding (RFC 3246, RFC 4594 section 4.1) in the upper six bits.
+const EXPEDITED_FORWARDING: u32 = 46 << 2;
 
 /// Every port is leased, draining or in use by another program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,10 +40,11 @@ struct PoolState {
     draining: VecDeque<(Instant, u16)>,
 }
 
-/// A port with its socket. Dropping the lease closes the socket and starts draining the port.
+/// A port with its sockets. Dropping the lease closes the sockets and starts draining the port.
 #[derive(Debug)]
 pub(crate) struct RtpLease {
     socket: Option<UdpSocket>,
+    rtcp_socket: Option<UdpSocket>,
     port: u16,
     pool: Arc<PortPool>,
 }
@@ -58,7 +66,13 @@ impl PortPool {
         for _ in 0..MAX_ATTEMPTS {
             let port = self.take(now).ok_or(PortsExhausted)?;
             match bind(SocketAddr::new(self.ip, port)) {
-                Ok(socket) => return Ok(RtpLease { socket: Some(socket), port, pool: self.clone() }),
+                Ok(socket) => {
+                    // Without it the call works, but only RTP is a sign of life.
+                    let rtcp_socket = bind(SocketAddr::new(self.ip, port + 1))
+                        .inspect_err(|error| tracing::debug!(port, %error, "could not bind an RTCP port"))
+                        .ok();
+                    return Ok(RtpLease { socket: Some(socket), rtcp_socket, port, pool: self.clone() });
+                }
                 Err(error) => {
                     tracing::debug!(port, %error, "could not bind an RTP port; trying the next one");
                     self.state().free.push_back(port);
@@ -100,21 +114,61 @@ impl RtpLease {
     pub(crate) fn socket(&self) -> Option<&UdpSocket> {
         self.socket.as_ref()
     }
+
+    /// The socket for RTCP; `None` if another program uses its port.
+    pub(crate) fn rtcp_socket(&self) -> Option<&UdpSocket> {
+        self.rtcp_socket.as_ref()
+    }
+
+    /// Sends an RTP packet; `false` if it could not be sent.
+    pub(crate) fn try_send(&self, datagram: &[u8], to: SocketAddr) -> bool {
+        let to = match (self.pool.ip, to.ip()) {
+            // A dual-stack socket takes IPv4 addresses in their IPv6 form (RFC 4291 section 2.5.5.2).
+            (IpAddr::V6(_), IpAddr::V4(ip)) => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
+            _ => to,
+        };
+        self.socket.as_ref().is_some_and(|socket| socket.try_send_to(datagram, to).is_ok())
+    }
 }
 
 impl Drop for RtpLease {
     fn drop(&mut self) {
-        // Close the socket before the port can be leased again.
+        // Close the sockets before the port can be leased again.
         drop(self.socket.take());
+        drop(self.rtcp_socket.take());
         let free_at = Instant::now() + self.pool.drain;
         self.pool.state().draining.push_back((free_at, self.port));
     }
 }
 
+/// Binds a socket. On the unspecified IPv6 address it serves IPv4 too.
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = std::net::UdpSocket::bind(address)?;
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    prioritize(&socket, address);
+    if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BUFFER) {
+        tracing::debug!(%error, "could not enlarge the receive buffer of an RTP socket; using the default");
+    }
     socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket)
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// Sets the traffic class of sent packets. Networks may ignore it.
+fn prioritize(socket: &Socket, address: SocketAddr) {
+    let mut result = Ok(());
+    if address.is_ipv6() {
+        result = socket.set_tclass_v6(EXPEDITED_FORWARDING);
+    }
+    // On a dual-stack socket for IPv4 packets.
+    if address.is_ipv4() || address.ip().is_unspecified() {
+        result = result.and(socket.set_tos_v4(EXPEDITED_FORWARDING));
+    }
+    if let Err(error) = result {
+        tracing::debug!(%error, "could not set the traffic class of an RTP socket");
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +198,49 @@ mod tests {
         let pool = PortPool::new(LOOPBACK, 19_010..=19_013, Duration::ZERO).unwrap();
         assert_eq!(pool.lease(Instant::now()).unwrap().port(), 19_012);
         drop(other);
+    }
+
+    #[tokio::test]
+    async fn rtcp_is_received_on_the_next_higher_port_and_both_ports_are_released() {
+        let pool = PortPool::new(LOOPBACK, 19_020..=19_021, Duration::ZERO).unwrap();
+        let lease = pool.lease(Instant::now()).unwrap();
+        let report = [0x80, 201, 0, 1, 0, 0, 0, 9];
+        let peer = UdpSocket::bind((LOOPBACK, 0)).await.unwrap();
+        peer.send_to(&report, (LOOPBACK, 19_021)).await.unwrap();
+        let mut buffer = [0; 64];
+        let (length, _) = lease.rtcp_socket().unwrap().recv_from(&mut buffer).await.unwrap();
+        assert_eq!(buffer[..length], report);
+        drop(lease);
+        drop(std::net::UdpSocket::bind((LOOPBACK, 19_021)).unwrap());
+        let other = std::net::UdpSocket::bind((LOOPBACK, 19_021)).unwrap();
+        let lease = pool.lease(Instant::now()).unwrap();
+        assert!(lease.rtcp_socket().is_none(), "a call works without RTCP");
+        drop(other);
+    }
+
+    #[tokio::test]
+    async fn rtp_is_sent_with_dscp_expedited_forwarding() {
+        let pool = PortPool::new(LOOPBACK, 19_030..=19_031, Duration::ZERO).unwrap();
+        let lease = pool.lease(Instant::now()).unwrap();
+        let socket = socket2::SockRef::from(lease.socket().unwrap());
+        assert_eq!(socket.tos_v4().unwrap(), 0xb8);
+        let six = bind("[::1]:0".parse().unwrap());
+        if let Ok(six) = six {
+            assert_eq!(socket2::SockRef::from(&six).tclass_v6().unwrap(), 0xb8);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_on_the_unspecified_ipv6_address_exchanges_rtp_with_ipv4_peers() {
+        let unspecified = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
+        let pool = PortPool::new(unspecified, 19_040..=19_041, Duration::ZERO).unwrap();
+        let lease = pool.lease(Instant::now()).unwrap();
+        let peer = UdpSocket::bind((LOOPBACK, 0)).await.unwrap();
+        lease.socket().unwrap().writable().await.unwrap();
+        assert!(lease.try_send(b"rtp", peer.local_addr().unwrap()));
+        let mut buffer = [0; 64];
+        let (length, from) = peer.recv_from(&mut buffer).await.unwrap();
+        assert_eq!((&buffer[..length], from.port()), (&b"rtp"[..], 19_040));
     }
 
     #[test]

@@ -109,6 +109,11 @@ impl CallBridge {
         self.flush_on_barge_in(now);
     }
 
+    /// A datagram was read whose source address is not allowed. It is only counted.
+    pub fn note_foreign_address(&mut self) {
+        self.state.counters.foreign_address += 1;
+    }
+
     /// An RTCP packet was read, from the media socket (RFC 5761) or from the socket with the next higher port
     /// (RFC 3550 section 11). It is a sign of life of the peer, for example while it sends no audio during silence.
     pub fn handle_rtcp(&mut self, bytes: &[u8], from: SocketAddr, now: Instant) {

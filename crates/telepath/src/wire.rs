@@ -186,6 +186,8 @@ async fn start_gateway(config: &Config, store: &Arc<Store>, egress: Egress) -> R
         max_calls: usize::try_from(config.limits.concurrent_calls).unwrap_or(usize::MAX),
         max_call_duration: config.limits.call_length,
         egress,
+        media_inactivity: config.media.timeout,
+        media_networks: config.media.allow.clone(),
         ..GatewayOptions::new(config.sip.listen)
     };
     let control = Arc::clone(store);

@@ -40,12 +40,8 @@ impl CallTask<'_> {
         while let Some(output) = self.bridge.poll_output() {
             match output {
                 Output::SendRtp { datagram, token } => {
-                    let sent = match (self.lease.socket(), self.bridge.remote()) {
-                        (Some(socket), Some(remote)) => {
-                            socket.try_send_to(datagram.as_bytes(), remote).is_ok()
-                        }
-                        (_, None) | (None, _) => false,
-                    };
+                    let remote = self.bridge.remote();
+                    let sent = remote.is_some_and(|to| self.lease.try_send(datagram.as_bytes(), to));
                     if sent {
                         self.rtp_sent += 1;
                     } else {

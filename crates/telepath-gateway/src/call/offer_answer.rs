@@ -9,9 +9,12 @@ use telepath_media::sdp::{
 };
 use telepath_sip::message::{SdpBody, StatusCode};
 
+use crate::media_policy::MediaPolicy;
+
 #[derive(Debug)]
 pub(super) struct OfferAnswer {
     address: SocketAddr,
+    policy: MediaPolicy,
     session: SessionId,
     codecs: Vec<AudioCodec>,
     pending_offer: Option<SessionDescription>,
@@ -20,10 +23,17 @@ pub(super) struct OfferAnswer {
 }
 
 impl OfferAnswer {
-    /// Starts the exchange for the RTP socket at `address`. `session` identifies our session descriptions.
-    pub(super) fn new(address: SocketAddr, session: u32, codecs: Vec<AudioCodec>) -> Self {
+    /// Starts the exchange for the RTP socket at `address`. `session` identifies our session descriptions, and `policy`
+    /// decides which addresses of the caller are used.
+    pub(super) fn new(
+        address: SocketAddr,
+        session: u32,
+        codecs: Vec<AudioCodec>,
+        policy: MediaPolicy,
+    ) -> Self {
         Self {
             address,
+            policy,
             session: SessionId { id: session, version: 1 },
             codecs,
             pending_offer: None,
@@ -33,7 +43,7 @@ impl OfferAnswer {
 
     /// Our answer to an accepted offer, and the resulting media.
     pub(super) fn answer(&mut self, offer: &AcceptedOffer) -> (SdpBody, Negotiated) {
-        (to_body(&self.describe(|local| offer.answer(local))), offer.negotiated())
+        (to_body(&self.describe(|local| offer.answer(local))), self.policy.apply(offer.negotiated()))
     }
 
     /// Answers the offer of a re-INVITE or UPDATE.
@@ -74,7 +84,7 @@ impl OfferAnswer {
     pub(super) fn accept_answer(&mut self, answer: &SdpBody) -> Option<Negotiated> {
         let offer = self.pending_offer.take()?;
         let answer = SessionDescription::parse(answer.as_bytes()).ok()?;
-        sdp::accept_answer(&offer, &answer).ok()
+        sdp::accept_answer(&offer, &answer).ok().map(|media| self.policy.apply(media))
     }
 
     /// Creates a description. Its version is the last one, or one more if anything has changed (RFC 3264 section 8), so
@@ -96,6 +106,8 @@ fn to_body(description: &SessionDescription) -> SdpBody {
 
 #[cfg(test)]
 mod tests {
+    use telepath_core::address::NetworkList;
+
     use super::*;
 
     fn offer(direction: &str, version: u32) -> SdpBody {
@@ -105,6 +117,24 @@ mod tests {
         ))
     }
 
+    fn exchange_with(peer: &str) -> OfferAnswer {
+        let policy = MediaPolicy::new(peer.parse().unwrap(), false, NetworkList::default());
+        OfferAnswer::new("192.0.2.1:20000".parse().unwrap(), 77, AudioCodec::ALL.to_vec(), policy)
+    }
+
+    #[test]
+    fn an_internal_address_in_sdp_is_answered_but_gets_no_rtp_before_the_peer_sends() {
+        let mut exchange = exchange_with("8.8.8.8");
+        for address in ["127.0.0.1", "169.254.169.254", "10.0.0.1", "255.255.255.255"] {
+            let text = String::from_utf8(offer("sendrecv", 1).as_bytes().to_vec()).unwrap();
+            let body = SdpBody::new(text.replace("c=IN IP4 192.0.2.9", &format!("c=IN IP4 {address}")));
+            let (_, media) = exchange.answer_reinvite(&body).unwrap();
+            assert_eq!((media.remote, media.is_held()), (None, false), "{address}");
+        }
+        let (_, media) = exchange_with("192.0.2.9").answer_reinvite(&offer("sendrecv", 1)).unwrap();
+        assert_eq!(media.remote, Some("192.0.2.9:4000".parse().unwrap()));
+    }
+
     fn origin(body: &SdpBody) -> String {
         let text = String::from_utf8(body.as_bytes().to_vec()).unwrap();
         text.lines().find(|line| line.starts_with("o=")).unwrap().to_owned()
@@ -112,8 +142,7 @@ mod tests {
 
     #[test]
     fn the_sdp_version_grows_only_when_the_description_changes() {
-        let address = "192.0.2.1:20000".parse().unwrap();
-        let mut exchange = OfferAnswer::new(address, 77, AudioCodec::ALL.to_vec());
+        let mut exchange = exchange_with("192.0.2.9");
         let mut answer =
             |direction, version| origin(&exchange.answer_reinvite(&offer(direction, version)).unwrap().0);
         assert_eq!(answer("sendrecv", 1), "o=- 77 1 IN IP4 192.0.2.1");

@@ -18,6 +18,7 @@ use telepath_media::sdp::Negotiated;
 use telepath_sip::CallHandle;
 use telepath_sip::message::SdpBody;
 use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -26,6 +27,7 @@ use super::offer_answer::OfferAnswer;
 use super::{CallFacts, CallSetup, CallSummary};
 use crate::agent::{AgentLink, AgentSocket, ConnectError, LinkLost, ReceivedFrame, connect};
 use crate::command::{CarrierEvent, Command};
+use crate::media_policy::MediaPolicy;
 use crate::media_seeds::MediaSeeds;
 use crate::reject_reason::InviteRejectReason;
 use crate::rtp_ports::RtpLease;
@@ -40,7 +42,8 @@ enum CallEvent {
     SignallingStopped,
     HangUpRequested(DisconnectReason),
     Rtp(usize, SocketAddr),
-    /// Reading the RTP socket failed.
+    Rtcp(usize, SocketAddr),
+    /// Reading a media socket failed.
     RtpError,
     AgentConnected(Box<Result<AgentSocket, ConnectError>>),
     AgentFrame(ReceivedFrame),
@@ -97,6 +100,7 @@ pub(super) struct CallTask<'a> {
     /// Whether `agent.connected` was reported and `agent.disconnected` was not.
     pub(super) agent_reported: bool,
     pub(super) offer_answer: OfferAnswer,
+    pub(super) media_policy: MediaPolicy,
     /// The body of our 200.
     pub(super) description: SdpBody,
     pub(super) phase: CallPhase,
@@ -141,7 +145,8 @@ impl<'a> CallTask<'a> {
         let now = Instant::now();
         let seeds = MediaSeeds::generate(&*shared.entropy)?;
         let address = SocketAddr::new(shared.media_ip, setup.lease.port());
-        let mut offer_answer = OfferAnswer::new(address, seeds.session, std::mem::take(&mut setup.codecs));
+        let codecs = std::mem::take(&mut setup.codecs);
+        let mut offer_answer = OfferAnswer::new(address, seeds.session, codecs, setup.media_policy.clone());
         let (description, negotiated) = match &setup.offer {
             None => offer_answer.offer(),
             Some(offer) => offer_answer.answer(offer),
@@ -189,6 +194,7 @@ impl<'a> CallTask<'a> {
             },
             agent_reported: false,
             offer_answer,
+            media_policy: setup.media_policy,
             description,
             dialog_ended: false,
             disconnection: None,
@@ -208,8 +214,12 @@ impl<'a> CallTask<'a> {
             let event = poll_fn(|cx| self.poll_event(cx, &mut buffer)).await;
             let now = Instant::now();
             match event {
-                CallEvent::Rtp(length, from) => {
+                CallEvent::Rtp(length, from) if self.media_policy.permits(from.ip()) => {
                     self.bridge.handle_rtp(buffer.get(..length).unwrap_or_default(), from, now);
+                }
+                CallEvent::Rtp(..) => self.bridge.note_foreign_address(),
+                CallEvent::Rtcp(length, from) => {
+                    self.bridge.handle_rtcp(buffer.get(..length).unwrap_or_default(), from, now);
                 }
                 CallEvent::RtpError => {}
                 CallEvent::AgentFrame(ReceivedFrame::Binary(bytes)) => {
@@ -271,13 +281,8 @@ impl<'a> CallTask<'a> {
     }
 
     fn poll_rtp(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<CallEvent> {
-        let Some(socket) = self.lease.socket() else { return Poll::Pending };
-        let mut buffer = ReadBuf::new(buffer);
-        let received = socket.poll_recv_from(cx, &mut buffer);
-        received.map(|received| match received {
-            Ok(from) => CallEvent::Rtp(buffer.filled().len(), from),
-            Err(_) => CallEvent::RtpError,
-        })
+        let rtp = poll_socket(self.lease.socket(), cx, buffer, CallEvent::Rtp);
+        rtp.or_else(|| poll_socket(self.lease.rtcp_socket(), cx, buffer, CallEvent::Rtcp))
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -301,6 +306,22 @@ impl<'a> CallTask<'a> {
         }
         self.timer.as_mut().poll(cx)
     }
+}
+
+/// Reads a datagram. An IPv4 address of a peer is an IPv4 address on a dual-stack socket too.
+fn poll_socket(
+    socket: Option<&UdpSocket>,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+    event: impl Fn(usize, SocketAddr) -> CallEvent,
+) -> Poll<CallEvent> {
+    let Some(socket) = socket else { return Poll::Pending };
+    let mut buffer = ReadBuf::new(buffer);
+    let received = socket.poll_recv_from(cx, &mut buffer);
+    received.map(|received| match received {
+        Ok(from) => event(buffer.filled().len(), SocketAddr::new(from.ip().to_canonical(), from.port())),
+        Err(_) => CallEvent::RtpError,
+    })
 }
 
 /// Polls a second source if the first one is pending; `Poll` has no such method.

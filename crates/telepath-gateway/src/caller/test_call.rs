@@ -57,7 +57,7 @@ pub(crate) struct TestCall {
     rang: bool,
     answered: Option<Instant>,
     bad_answer: bool,
-    media: Option<TestCaller>,
+    media: Option<Box<TestCaller>>,
     codec: Option<AudioCodec>,
     peer_media: Option<SocketAddr>,
     packets_sent: u64,
@@ -192,7 +192,7 @@ impl TestCall {
         if let Some(event) = self.take_event()? {
             return Ok(Some(event));
         }
-        let due = [self.endpoint.poll_timeout(), self.media.as_ref().and_then(TestCaller::poll_timeout)];
+        let due = [self.endpoint.poll_timeout(), self.media.as_deref().and_then(TestCaller::poll_timeout)];
         let due = due.into_iter().flatten().min().map_or(deadline, |due| deadline.min(due.into()));
         tokio::select! {
             received = self.rtp.recv_from(&mut self.rtp_buffer) => {
@@ -282,7 +282,8 @@ impl TestCall {
         let Ok(media) = sdp::accept_answer(&self.offer, &answer) else { return false };
         self.codec = Some(media.codec);
         self.peer_media = media.remote;
-        self.media = Some(TestCaller::new(&media, self.stream, std::mem::take(&mut self.play), now));
+        self.media =
+            Some(Box::new(TestCaller::new(&media, self.stream, std::mem::take(&mut self.play), now)));
         true
     }
 
@@ -295,7 +296,7 @@ impl TestCall {
     /// The audio received so far.
     #[cfg(test)]
     pub(crate) fn recording(&self) -> &[i16] {
-        self.media.as_ref().map_or(&[], TestCaller::recording)
+        self.media.as_deref().map_or(&[], TestCaller::recording)
     }
 
     /// The RTP socket.
@@ -318,7 +319,7 @@ impl TestCall {
         };
         let final_response_at =
             self.answered.or(self.ended.as_ref().map(|(_, at)| *at)).unwrap_or(self.dialled);
-        let media = self.media.as_ref();
+        let media = self.media.as_deref();
         CallOutcome {
             status,
             reason_phrase,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use telepath_core::address::AddressBlock;
+use telepath_core::address::{AddressBlock, NetworkList};
 use telepath_core::call::{DisconnectReason, Party};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, Id as _};
@@ -29,6 +29,7 @@ use crate::agent::AgentEndpoint;
 use crate::call::{self, CallFacts, CallSetup};
 use crate::codec;
 use crate::command::Command;
+use crate::media_policy::MediaPolicy;
 use crate::reject_reason::InviteRejectReason;
 
 /// How much of a carrier's `User-Agent` is recorded, in characters.
@@ -263,6 +264,7 @@ impl Signalling {
             handle,
             facts,
             offer,
+            media_policy: media_policy(&invite.incoming, &self.shared.options.media_networks),
             codecs,
             agent,
             return_path_proved: self.is_return_path_proved(invite),
@@ -362,6 +364,13 @@ fn accept_offer(
             | NegotiationError::StreamRejected => InviteRejectReason::NoCommonCodec,
         }
     })
+}
+
+/// An INVITE with more than one Via came through a proxy (RFC 3261 section 16.6).
+fn media_policy(incoming: &IncomingCall, allowed: &NetworkList) -> MediaPolicy {
+    let vias = incoming.request.headers().all(KnownHeader::Via);
+    let hops: usize = vias.map(|values| values.split(',').count()).sum();
+    MediaPolicy::new(incoming.source.ip(), hops > 1, allowed.clone())
 }
 
 fn agent_endpoint(target: &AgentTarget) -> Result<AgentEndpoint, &'static str> {

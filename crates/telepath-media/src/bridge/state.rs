@@ -13,7 +13,7 @@ use crate::histogram::Histogram;
 use crate::media_clock::FRAME_SAMPLES;
 use crate::playout::{PacketContent, PlayOutEvent};
 use crate::rtp::Delivery;
-use crate::sdp::Negotiated;
+use crate::sdp::{MediaDirection, Negotiated};
 use crate::turns::TurnRecorder;
 use crate::vad::{SpeechEvent, VoiceDetector};
 use std::collections::VecDeque;
@@ -29,9 +29,8 @@ pub(super) struct BridgeState {
     pub(super) outputs: VecDeque<Output>,
     pub(super) counters: BridgeCounters,
     codec: AudioCodec,
-    held: bool,
-    /// Whether the peer may send audio; a peer with `a=recvonly` does not.
-    expects_audio: bool,
+    /// Our direction. We do not send while the peer holds the call, and a peer with `a=recvonly` does not send.
+    direction: MediaDirection,
     barge_in: BargeIn,
     barge_in_due: bool,
     voice: VoiceDetector,
@@ -62,8 +61,7 @@ impl BridgeState {
             outputs: VecDeque::new(),
             counters: BridgeCounters::default(),
             codec: media.codec,
-            held: media.is_held(),
-            expects_audio: media.direction.receives(),
+            direction: media.direction,
             barge_in,
             barge_in_due: false,
             voice: VoiceDetector::default(),
@@ -92,16 +90,15 @@ impl BridgeState {
     /// Applies renegotiated media; `true` if a hold started or ended.
     pub(super) fn renegotiate(&mut self, media: &Negotiated, now: Instant) -> bool {
         self.codec = media.codec;
-        if media.direction.receives() && !self.expects_audio {
+        if media.direction.receives() && !self.direction.receives() {
             self.alive_at = now;
         }
-        self.expects_audio = media.direction.receives();
-        let changed = media.is_held() != self.held && self.ended_at.is_none();
+        let changed = media.is_held() != self.is_held() && self.ended_at.is_none();
+        self.direction = media.direction;
         if changed {
-            self.held = media.is_held();
             self.alive_at = now;
             self.flush_dtmf();
-            if self.held {
+            if self.is_held() {
                 let stopped = self.voice.stop();
                 self.handle_speech(stopped);
                 self.send_event(&ToAgent::Hold);
@@ -126,7 +123,7 @@ impl BridgeState {
     /// Handles what the RTP receiver delivers.
     pub(super) fn handle_delivery(&mut self, delivery: Delivery<'_>, now: Instant) {
         // Music on hold is not the caller, so the agent does not need it.
-        if self.held || self.ended_at.is_some() {
+        if self.is_held() || self.ended_at.is_some() {
             return;
         }
         match delivery {
@@ -159,7 +156,7 @@ impl BridgeState {
 
     /// Reports a digit that arrived by signalling.
     pub(super) fn handle_signalled_digit(&mut self, digit: Digit) {
-        if !self.held && self.ended_at.is_none() && !self.events_received {
+        if !self.is_held() && self.ended_at.is_none() && !self.events_received {
             self.send_event(&ToAgent::Dtmf(digit));
         }
     }
@@ -278,11 +275,12 @@ impl BridgeState {
         let answered = self.answered?;
         let longest = (answered + limits.max_duration, HangUpCause::MaxDuration);
         let silent = (self.alive_at + limits.media_timeout, HangUpCause::MediaTimeout);
-        Some(if !self.held && self.expects_audio && silent.0 < longest.0 { silent } else { longest })
+        let may_be_silent = self.is_held() || !self.direction.receives();
+        Some(if !may_be_silent && silent.0 < longest.0 { silent } else { longest })
     }
 
     pub(super) fn can_send(&self) -> bool {
-        self.answered.is_some() && !self.held && self.ended_at.is_none()
+        self.answered.is_some() && !self.is_held() && self.ended_at.is_none()
     }
 
     pub(super) fn is_answered(&self) -> bool {
@@ -290,7 +288,7 @@ impl BridgeState {
     }
 
     pub(super) fn is_held(&self) -> bool {
-        self.held
+        !self.direction.sends()
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -97,6 +97,10 @@ pub struct SipConfig {
 #[derive(Debug, Clone)]
 pub struct MediaConfig {
     pub rtp_ports: PortRange,
+    /// A call ends after this time without media from the caller.
+    pub timeout: Duration,
+    /// Networks to which RTP may be sent although they are not public.
+    pub allow: NetworkList,
 }
 
 /// `[limits]`.
@@ -238,7 +242,10 @@ impl Check<'_> {
     }
 
     fn media(&mut self) -> Option<MediaConfig> {
-        Some(MediaConfig { rtp_ports: self.required("media.rtp_ports", values::port_range)? })
+        let rtp_ports = self.required("media.rtp_ports", values::port_range);
+        let timeout = self.required("media.timeout", whole_seconds);
+        let allow = self.optional("media.allow", networks);
+        Some(MediaConfig { rtp_ports: rtp_ports?, timeout: timeout?, allow: allow?.unwrap_or_default() })
     }
 
     fn limits(&mut self) -> Option<LimitsConfig> {

@@ -3,6 +3,7 @@
 //! `docs/reference/configuration.md` all read it.
 
 mod alerts;
+mod media;
 
 use alerts::ALERTS;
 
@@ -245,15 +246,9 @@ const GENERAL: &[Setting] = &[
         example: "\"md5\"",
         about: "The algorithms of digest challenges. `md5` is for carriers and phones that give up at a second challenge or at an algorithm that they do not know; `sha-256` refuses clients that know only MD5.",
     },
-    Setting {
-        key: "media.rtp_ports",
-        env: "TELEPATH_MEDIA_RTP_PORTS",
-        flag: Some("--rtp-ports"),
-        kind: Kind::PortRange,
-        default: Some("20000-29999"),
-        example: "\"20000-29999\"",
-        about: "The UDP port range for RTP audio. Each call uses two ports.",
-    },
+    media::RTP_PORTS,
+    media::TIMEOUT,
+    media::ALLOW,
     Setting {
         key: "egress.allow",
         env: "TELEPATH_EGRESS_ALLOW",
