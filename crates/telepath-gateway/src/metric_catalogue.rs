@@ -43,6 +43,11 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Histogram,
         help: "Median processing time inside Telepath; one value per ended call.",
     },
+    Metric {
+        name: "telepath_rtp_send_lateness_seconds",
+        kind: MetricKind::Histogram,
+        help: "99th percentile of the time between when RTP packets to the caller were due and when they were sent; one value per ended call.",
+    },
     counter("telepath_calls_ended_total", "Ended calls, by status and reason."),
     counter(
         "telepath_call_records_dropped_total",

@@ -5,5 +5,6 @@ mod agent;
 mod call_end;
 mod calls;
 pub(crate) mod fixture;
+mod media_target;
 mod renegotiation;
 mod return_path;

@@ -252,6 +252,9 @@ impl CallTask<'_> {
             seconds = report.duration.as_secs(),
             "call ended"
         );
+        if let Some(lateness) = report.send_lateness {
+            metrics::histogram!("telepath_rtp_send_lateness_seconds").record(lateness.as_secs_f64());
+        }
         CallSummary {
             status: disconnection.status,
             reason: disconnection.reason,

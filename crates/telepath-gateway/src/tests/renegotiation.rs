@@ -12,6 +12,8 @@ use super::fixture::{ScriptedAgent, TestGateway, USER, echo, loopback, within};
 pub(super) struct ScriptedCaller {
     pub(super) socket: UdpSocket,
     call_id: &'static str,
+    /// Via headers of hops before the gateway's peer.
+    pub(super) earlier_hops: &'static str,
     to: String,
     pub(super) gateway: TestGateway,
 }
@@ -21,7 +23,7 @@ impl ScriptedCaller {
         let gateway = TestGateway::start(agent_url).await;
         gateway.control.trust("127.0.0.1").await;
         let socket = UdpSocket::bind(loopback(0)).await.unwrap();
-        Self { socket, call_id, to: format!("<sip:{USER}@127.0.0.1>"), gateway }
+        Self { socket, call_id, earlier_hops: "", to: format!("<sip:{USER}@127.0.0.1>"), gateway }
     }
 
     pub(super) async fn send(&self, method: &str, cseq: u32, body: &str) {
@@ -32,11 +34,12 @@ impl ScriptedCaller {
         let own = self.socket.local_addr().unwrap();
         let kind = if body.is_empty() { String::new() } else { format!("Content-Type: {content_type}\r\n") };
         let text = format!(
-            "{method} sip:{USER}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{}{method}{cseq};rport\r\n\
+            "{method} sip:{USER}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{}{method}{cseq};rport\r\n{}\
              From: <sip:caller@{own}>;tag=caller\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {}\r\nMax-Forwards: 70\r\n\
              Contact: <sip:caller@{own}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
             self.gateway.sip,
             self.call_id,
+            self.earlier_hops,
             self.to,
             self.call_id,
             method,
