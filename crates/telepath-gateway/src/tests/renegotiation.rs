@@ -168,7 +168,10 @@ async fn an_offer_with_an_address_of_the_other_ip_version_is_refused_with_488() 
     let offer = caller.sdp("0", "sendrecv").replace("IN IP4 127.0.0.1", "IN IP6 ::1");
     assert!(offer.contains("c=IN IP6 ::1"), "{offer}");
     caller.send("INVITE", 1, &offer).await;
-    assert!(caller.answer(1, "INVITE").await.starts_with("SIP/2.0 488"));
+    let answer = caller.answer(1, "INVITE").await;
+    assert!(answer.starts_with("SIP/2.0 488"), "{answer}");
+    let warning = answer.lines().find(|line| line.starts_with("Warning:")).unwrap();
+    assert!(warning.contains("address_family"), "{warning}");
     caller.gateway.wait_until_idle().await;
     caller.gateway.stop().await;
 }

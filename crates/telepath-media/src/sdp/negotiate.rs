@@ -91,8 +91,7 @@ pub enum NegotiationError {
     /// No offered audio stream has a supported codec, profile and address. Respond with 488.
     #[error("the peer offers no audio stream with a codec in common")]
     NoCommonCodec,
-    /// The offered audio stream uses an IP version that this server does not. Respond with 488 and the warning code 301
-    /// (RFC 3261 section 20.43).
+    /// The offered audio stream uses an IP version that this server does not. Respond with 488 and a Warning.
     #[error("the peer's SDP has an address of an IP version that this server does not use")]
     AddressFamily,
     /// The answer does not match the offer.
