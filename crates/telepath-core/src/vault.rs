@@ -47,16 +47,14 @@ impl MasterKey {
         SecretText::new(STANDARD.encode(self.0.as_slice()))
     }
 
-    fn derive(&self, info: &[u8]) -> Zeroizing<[u8; 32]> {
+    /// Fails only if the cryptographic library does: 32 bytes is the hash length, far below the 255 × 32 at which
+    /// expansion fails (RFC 5869 section 2.3). A key of zeroes is never returned.
+    fn derive(&self, info: &[u8]) -> Result<Zeroizing<[u8; 32]>, InvalidMasterKey> {
         let key = Salt::new(HKDF_SHA256, &[]).extract(self.0.as_slice());
         let mut out = Zeroizing::new([0; 32]);
-        // 32 bytes is the hash length, far below the 255 × 32 at which expansion can fail (RFC 5869 section 2.3).
         let parts = [info];
-        if let Ok(okm) = key.expand(&parts, HKDF_SHA256) {
-            let filled = okm.fill(out.as_mut_slice());
-            debug_assert!(filled.is_ok());
-        }
-        out
+        let expanded = key.expand(&parts, HKDF_SHA256).and_then(|okm| okm.fill(out.as_mut_slice()));
+        expanded.map(|()| out).map_err(|_| InvalidMasterKey)
     }
 }
 
@@ -134,17 +132,17 @@ impl Vault {
     /// Derives the pepper and the sealing key.
     ///
     /// # Errors
-    /// [`InvalidMasterKey`] when the cryptographic library refuses the derived key, which a 32-byte key never causes.
+    /// [`InvalidMasterKey`] when the cryptographic library derives no key or refuses it, which a 32-byte key never causes.
     pub fn new(master: &MasterKey) -> Result<Self, InvalidMasterKey> {
-        let sealing = UnboundKey::new(&AES_256_GCM, master.derive(SEALING_INFO).as_slice());
+        let sealing = UnboundKey::new(&AES_256_GCM, master.derive(SEALING_INFO)?.as_slice());
         let mut id = [0; 8];
-        id.copy_from_slice(&master.derive(FINGERPRINT_INFO)[..8]);
+        id.copy_from_slice(&master.derive(FINGERPRINT_INFO)?[..8]);
         Ok(Self {
-            pepper: hmac::Key::new(hmac::HMAC_SHA256, master.derive(PEPPER_INFO).as_slice()),
-            user_tokens: hmac::Key::new(hmac::HMAC_SHA256, master.derive(USER_TOKEN_INFO).as_slice()),
+            pepper: hmac::Key::new(hmac::HMAC_SHA256, master.derive(PEPPER_INFO)?.as_slice()),
+            user_tokens: hmac::Key::new(hmac::HMAC_SHA256, master.derive(USER_TOKEN_INFO)?.as_slice()),
             sealing: LessSafeKey::new(sealing.map_err(|_| InvalidMasterKey)?),
             sealing_id: SealingKeyId(id),
-            sip_nonce_secret: master.derive(SIP_NONCE_INFO),
+            sip_nonce_secret: master.derive(SIP_NONCE_INFO)?,
         })
     }
 

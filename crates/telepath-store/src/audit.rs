@@ -81,6 +81,9 @@ pub enum AuditListError {
     Store(#[from] StoreError),
 }
 
+/// Entries of a trail that are verified before the connection is given back.
+const VERIFIED_AT_ONCE: i64 = 100;
+
 impl Store {
     /// Entries of the account's trail, newest first. The total counts every entry that passes the filter, wherever
     /// the cursor is.
@@ -114,32 +117,46 @@ impl Store {
         Ok(list.cursor_page(&mut db, page, record_of, |record| record.id).await?)
     }
 
-    /// Recomputes the hash chain of an account's trail and compares it with the stored hashes.
+    /// Recomputes the hash chain of an account's trail and compares it with the stored hashes. One trail is verified at a
+    /// time, and the connection is given back after each part, so that verification never takes all readers.
     pub async fn verify_audit(&self, account: AccountId) -> Result<AuditVerdict, StoreError> {
-        let mut db = self.backend.read().await?;
+        // The semaphore is never closed.
+        let _turn = self.audit_verification.acquire().await.map_err(|_| StoreError::Closed)?;
+        let sql = "SELECT audit_position, audit_hash, \
+                   (SELECT count(*) FROM audit_events WHERE account_id = $1) AS entries \
+                   FROM accounts WHERE id = $1";
+        let head = self.backend.read().await?.fetch_optional(sql, binds![account.to_string()]).await?;
         let mut check = ChainCheck::default();
-        // One statement, so that the head and the entries belong to one snapshot.
-        let sql = "SELECT a.audit_position AS head_position, a.audit_hash AS head_hash, e.id AS id, \
-                   e.position AS position, e.actor AS actor, e.address AS address, e.at AS at, \
-                   e.action AS action, e.target AS target, e.before_json AS before_json, \
-                   e.after_json AS after_json, e.hash AS hash \
-                   FROM accounts a LEFT JOIN audit_events e ON e.account_id = a.id \
-                   WHERE a.id = $1 ORDER BY e.position";
-        let mut head = None;
-        db.fetch_each(sql, binds![account.to_string()], |row| {
-            if head.is_none() {
-                head = Some((row.integer("head_position")?, row.bytes("head_hash")?));
-            }
-            if row.maybe_text("id")?.is_some() {
-                check.follow(account, &row);
-            }
+        let Some(head) = head else { return Ok(check.verdict()) };
+        // Entries are only ever added, so those up to this head stay the same while they are read.
+        let (position, hash) = (head.integer("audit_position")?, head.bytes("audit_hash")?);
+        while !check.broken && check.entries < position {
+            let entries = check.entries;
+            self.verify_part(account, &mut check, position).await?;
+            check.broken |= check.entries == entries;
+        }
+        check.end(position, &hash);
+        // An entry outside the chain, such as one after the head.
+        check.broken |= head.integer("entries")? != position;
+        Ok(check.verdict())
+    }
+
+    async fn verify_part(
+        &self,
+        account: AccountId,
+        check: &mut ChainCheck,
+        end: i64,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT id, position, actor, address, at, action, target, before_json, after_json, hash \
+                   FROM audit_events WHERE account_id = $1 AND position > $2 AND position <= $3 \
+                   ORDER BY position LIMIT $4";
+        let part = binds![account.to_string(), check.entries, end, VERIFIED_AT_ONCE];
+        let mut db = self.backend.read().await?;
+        db.fetch_each(sql, part, |row| {
+            check.follow(account, &row);
             Ok(())
         })
-        .await?;
-        if let Some((position, hash)) = head {
-            check.end(position, &hash);
-        }
-        Ok(check.verdict())
+        .await
     }
 }
 

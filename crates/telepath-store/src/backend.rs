@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::error::StoreError;
 use crate::postgres::PostgresBackend;
@@ -56,6 +57,21 @@ impl Backend {
             self.ring();
         }
         result
+    }
+
+    /// Runs a change of keys in its own task, where an overload of the server does not delay it.
+    pub(crate) fn spawn_key_change<T, F>(&self, change: impl FnOnce(Self) -> F) -> JoinHandle<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        match &self.driver {
+            // The writer has a thread of its own, and a transaction makes no round trips.
+            Driver::Sqlite(_) => tokio::spawn(change(self.clone())),
+            Driver::Postgres(postgres) => postgres.spawn_key_change(|own| {
+                change(Self { driver: Driver::Postgres(own), committed: Arc::clone(&self.committed) })
+            }),
+        }
     }
 
     /// Runs one statement as a change; returns the number of affected rows.

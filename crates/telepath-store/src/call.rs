@@ -1,20 +1,21 @@
 //! Calls: live ones are rows with status `connected`; ended ones have metrics, turns and a SIP trace.
 
 mod control;
+pub(crate) mod hangup;
 pub(crate) mod orphan;
 mod row;
 mod write;
 
 use serde_json::json;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
-use telepath_core::call::{CallDetails, CallFilter, CallRecord, CallSortKey, CallStatus};
+use telepath_core::call::{CallDetails, CallFilter, CallRecord, CallSortKey, CallStatus, DisconnectReason};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId};
 use telepath_core::page::{CursorPage, PageRequest};
 
 use crate::audit;
 use crate::error::StoreError;
-use crate::sql::{Connection, ListQuery, Value, binds};
+use crate::sql::{Connection, ListQuery, Row, Value, binds};
 use crate::store::Store;
 
 /// The duration of a call in seconds, rounded up; for a live call until `$3`, the current time.
@@ -97,8 +98,50 @@ impl Store {
             before: json!({}),
             after: json!({}),
         };
-        self.backend.write(move |db| Box::pin(async move { audit::write(db, &entry).await })).await
+        self.backend
+            .write(move |db| {
+                Box::pin(async move {
+                    audit::write(db, &entry).await?;
+                    hangup::request(db, account, call, entry.origin.at).await
+                })
+            })
+            .await
     }
+
+    /// Whether another server of this database carries a live call.
+    pub async fn is_carried_elsewhere(&self, account: AccountId, call: CallId) -> Result<bool, StoreError> {
+        // Local administration on a shared database is no server itself.
+        let own = self.cluster.node_id().map(|id| id.to_string()).unwrap_or_default();
+        let sql = "SELECT count(*) AS calls FROM calls JOIN nodes ON nodes.id = calls.node_id \
+                   WHERE calls.id = $1 AND calls.account_id = $2 AND calls.status = 'connected' AND nodes.id <> $3";
+        let values = binds![call.to_string(), account.to_string(), own];
+        Ok(self.backend.read().await?.fetch_one(sql, values).await?.integer("calls")? > 0)
+    }
+
+    /// The live calls of this server that are to end, because that was requested or because their trunk was deleted. Empty
+    /// with a single server, where the API reaches every call.
+    pub async fn calls_to_hang_up(&self) -> Result<Vec<(CallId, DisconnectReason)>, StoreError> {
+        let Some(own) = self.cluster.node_id() else { return Ok(Vec::new()) };
+        let sql = "SELECT calls.id AS id, calls.hangup_requested_at AS requested_at \
+                   FROM calls JOIN trunks ON trunks.id = calls.trunk_id \
+                   WHERE calls.status = 'connected' AND calls.node_id = $1 \
+                   AND (calls.hangup_requested_at IS NOT NULL OR trunks.deleted_at IS NOT NULL)";
+        let rows = self.backend.read().await?.fetch_all(sql, binds![own.to_string()]).await?;
+        rows.iter().map(to_hang_up).collect()
+    }
+
+    /// Waits until a hang-up is announced. Some announcements are lost, for example with a connection.
+    pub async fn wait_for_hangup_request(&self) {
+        self.cluster.hangup_requests().notified().await;
+    }
+}
+
+fn to_hang_up(row: &Row) -> Result<(CallId, DisconnectReason), StoreError> {
+    let reason = match row.maybe_integer("requested_at")? {
+        Some(_) => DisconnectReason::ApiHangup,
+        None => DisconnectReason::TrunkDeleted,
+    };
+    Ok((row.parse("id")?, reason))
 }
 
 /// The SQL expression that calls are sorted by.

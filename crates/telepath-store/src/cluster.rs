@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use telepath_core::clock::boot_time;
 use telepath_core::id::NodeId;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -19,7 +20,7 @@ use tokio::time::timeout;
 use crate::backend::{Backend, Driver};
 use crate::context::StoreContext;
 use crate::error::StoreError;
-use crate::key_clock;
+use crate::key_clock::{self, ClockPosition};
 use crate::key_table::KeyTable;
 use lease::{BARRIER_TIMEOUT, Lease};
 use lease_thread::LeaseThread;
@@ -62,6 +63,8 @@ struct State {
     confirmation_us: AtomicU64,
     /// Notified when a key may have changed.
     key_changes: Notify,
+    /// Notified when a call of this server may have to end.
+    hangup_requests: Notify,
 }
 
 /// This process as a member of the cluster.
@@ -91,6 +94,7 @@ impl Cluster {
             nodes: AtomicU32::new(1),
             confirmation_us: AtomicU64::new(0),
             key_changes: Notify::new(),
+            hangup_requests: Notify::new(),
         };
         Self { state: Arc::new(state), tasks: Mutex::default(), lease_thread: Mutex::default() }
     }
@@ -100,8 +104,7 @@ impl Cluster {
         Self::new(Some(id), Lease::none())
     }
 
-    /// Joins the cluster and keeps the lease renewed. `confirmed` is the key clock's version before the keys were
-    /// loaded.
+    /// Joins the cluster and keeps the lease renewed.
     pub(crate) async fn join(
         &self,
         backend: &Backend,
@@ -113,10 +116,15 @@ impl Cluster {
             return Ok(());
         };
         let JoinOptions { name, shared_windows, confirmed } = new;
-        let node = NewNode { id, name, shared_windows, confirmed };
+        let node = NewNode { id, name, shared_windows };
         worker::register(backend, context, &node).await?;
-        let mut renewer =
-            LeaseRenewer::new(postgres.clone(), context.clone(), keys.clone(), Arc::clone(&self.state), node);
+        let mut renewer = LeaseRenewer::new(
+            postgres.clone(),
+            context.clone(),
+            keys.clone(),
+            Arc::clone(&self.state),
+            (node, confirmed),
+        );
         timeout(FIRST_LEASE_TIMEOUT, renewer.renew_until_current())
             .await
             .map_err(|_| StoreError::NoLease)??;
@@ -157,6 +165,11 @@ impl Cluster {
         self.state.node_id
     }
 
+    /// Notified when a call of this server may have to end.
+    pub(crate) fn hangup_requests(&self) -> &Notify {
+        &self.state.hangup_requests
+    }
+
     /// The number of servers, including this one.
     pub(crate) fn nodes(&self) -> u32 {
         self.state.nodes.load(Ordering::Relaxed).max(1)
@@ -164,7 +177,7 @@ impl Cluster {
 
     /// `None` outside a cluster.
     pub(crate) fn stats(&self) -> Option<ClusterStats> {
-        let lease_left = self.state.lease.left(Instant::now())?;
+        let lease_left = self.state.lease.left(boot_time())?;
         let confirmation = Duration::from_micros(self.state.confirmation_us.load(Ordering::Relaxed));
         Some(ClusterStats { lease_left, nodes: self.nodes(), confirmation })
     }
@@ -179,7 +192,8 @@ impl Cluster {
 pub(crate) struct JoinOptions {
     pub(crate) name: String,
     pub(crate) shared_windows: bool,
-    pub(crate) confirmed: i64,
+    /// The key clock's position before the keys were loaded.
+    pub(crate) confirmed: ClockPosition,
 }
 
 /// Holds back the result of a change until no server admits by the old state.
@@ -211,8 +225,8 @@ impl ReplicationBarrier {
     }
 }
 
-/// The current version of the key clock.
-pub(crate) async fn clock(backend: &Backend) -> Result<i64, StoreError> {
+/// The current position of the key clock.
+pub(crate) async fn clock(backend: &Backend) -> Result<ClockPosition, StoreError> {
     key_clock::now(&mut backend.read().await?).await
 }
 

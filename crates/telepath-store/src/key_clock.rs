@@ -7,6 +7,29 @@ use telepath_core::id::KeyId;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, placeholders};
 
+/// A position on the key clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClockPosition {
+    pub(crate) version: i64,
+    /// The history that the version belongs to. After a failover to a replica or the restore of a backup, versions may be
+    /// used again for other changes.
+    pub(crate) epoch: String,
+}
+
+impl ClockPosition {
+    /// Whether every change up to this position is part of the history that `now` continues.
+    pub(crate) fn is_continued_by(&self, now: &Self) -> bool {
+        self.epoch == now.epoch && self.version <= now.version
+    }
+}
+
+/// The epoch as an SQL expression: the random text of [`claim_epoch`], the start of this PostgreSQL instance, and the file of
+/// the table. A replica that is promoted, an instance that is restored from a backup, and one that lost commits in a crash
+/// have another start time; a table that is dropped, truncated or loaded again has another file. A restart of PostgreSQL
+/// that loses nothing changes the epoch too, which costs one reload of the keys.
+pub(crate) const EPOCH: &str = "(SELECT epoch FROM key_clock WHERE id = 1) || ' ' || \
+    extract(epoch FROM pg_postmaster_start_time())::text || ' ' || pg_relation_filenode('key_clock')::text";
+
 /// Wakes the listening servers before their next renewal.
 pub(crate) const CHANNEL: &str = "telepath_key_clock";
 /// Keys per statement.
@@ -31,7 +54,18 @@ pub(crate) async fn stamp(db: &mut Connection, keys: &[KeyId]) -> Result<Option<
     Ok(Some(version))
 }
 
-/// The current version.
-pub(crate) async fn now(db: &mut Connection) -> Result<i64, StoreError> {
-    db.fetch_one("SELECT version FROM key_clock WHERE id = 1", vec![]).await?.integer("version")
+/// Writes the random text of the epoch, unless the database has one.
+pub(crate) async fn claim_epoch(db: &mut Connection, random: String) -> Result<(), StoreError> {
+    let sql = "UPDATE key_clock SET epoch = $1 WHERE id = 1 AND epoch = ''";
+    db.execute(sql, binds![random]).await?;
+    Ok(())
+}
+
+/// The current position.
+pub(crate) async fn now(db: &mut Connection) -> Result<ClockPosition, StoreError> {
+    // SQLite has one server, whose keys are loaded at each start.
+    let epoch = if db.is_postgres() { EPOCH } else { "epoch" };
+    let row =
+        db.fetch_one(format!("SELECT version, {epoch} AS epoch FROM key_clock WHERE id = 1"), vec![]).await?;
+    Ok(ClockPosition { version: row.integer("version")?, epoch: row.text("epoch")? })
 }

@@ -7,7 +7,7 @@ mod index;
 pub(crate) mod load;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use telepath_core::clock::{ClockReading, Timestamp};
@@ -58,6 +58,8 @@ struct Tables {
     in_doubt: Mutex<Vec<KeyId>>,
     /// Keys whose windows in memory changed since they were last written. A key is listed at most once.
     changed_windows: Mutex<Vec<Arc<KeyEntry>>>,
+    /// How often all keys were loaded again.
+    reloads: AtomicU32,
     /// Bounds how long requests are admitted without news from the database.
     lease: Arc<Lease>,
 }
@@ -87,6 +89,7 @@ impl KeyTable {
             count: AtomicUsize::new(0),
             in_doubt: Mutex::default(),
             changed_windows: Mutex::default(),
+            reloads: AtomicU32::new(0),
             lease,
         }))
     }
@@ -175,18 +178,53 @@ impl KeyTable {
         self.0.by_id.read(number).find(number, |entry| entry.id == id)
     }
 
-    /// Applies a committed state of a key, unless the table has a newer one.
-    pub(crate) fn apply(&self, snapshot: Snapshot) {
+    /// The number of reloads so far. What is read from the database afterwards is applied with this number.
+    pub(crate) fn reloads(&self) -> u32 {
+        self.0.reloads.load(Ordering::SeqCst)
+    }
+
+    /// Begins to load all keys again, because the database may have lost changes that the table has. Nothing may be admitted
+    /// until it is loaded.
+    pub(crate) fn begin_reload(&self) -> u32 {
+        self.0.reloads.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Ends the keys that a complete reload did not find.
+    pub(crate) fn end_reload(&self, reload: u32) {
+        for entry in self.0.by_id.matching(|entry| entry.is_older_than(reload)) {
+            let number = id_number(entry.id);
+            let mut shard = self.0.by_id.write(number);
+            for hash in entry.end() {
+                self.0.by_hash.write(hash.index()).remove(hash.index(), &entry);
+            }
+            shard.remove(number, &entry);
+            self.0.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Applies a change that this process committed. If the table was reloaded since the change began, the reload may or may
+    /// not include the change, so the key is in doubt.
+    pub(crate) fn apply_own(&self, snapshot: Snapshot, reload: u32) {
+        let id = snapshot.id;
+        if self.reloads() == reload {
+            self.apply(snapshot, reload);
+        } else {
+            self.mark_in_doubt(id);
+        }
+    }
+
+    /// Applies a committed state of a key that was read after `reload` reloads, unless the table has a newer one.
+    pub(crate) fn apply(&self, snapshot: Snapshot, reload: u32) {
         let number = id_number(snapshot.id);
         // Held to the end: two changes of one key are serialized, for the index as well as for the state.
         let mut shard = self.0.by_id.write(number);
         let there = shard.find(number, |entry| entry.id == snapshot.id);
         let (entry, added, removed) = if let Some(entry) = there {
-            let (added, removed) = entry.replace(snapshot);
+            let (added, removed) = entry.replace(snapshot, reload);
             (entry, added, removed)
         } else {
             let hashes = snapshot.secrets.iter().map(|secret| secret.hash).collect();
-            let entry = Arc::new(KeyEntry::new(snapshot));
+            let entry = Arc::new(KeyEntry::new(snapshot, reload));
             shard.insert(number, &entry);
             self.0.count.fetch_add(1, Ordering::Relaxed);
             (entry, hashes, Vec::new())
@@ -208,7 +246,7 @@ impl KeyTable {
             entry.add_secrets(&row.secrets);
             entry
         } else {
-            let entry = Arc::new(KeyEntry::new(row));
+            let entry = Arc::new(KeyEntry::new(row, 0));
             shard.insert(number, &entry);
             self.0.count.fetch_add(1, Ordering::Relaxed);
             entry
@@ -218,7 +256,7 @@ impl KeyTable {
         }
     }
 
-    /// Refuses a key until [`KeyTable::apply`] or [`KeyTable::resolve`] sets its state.
+    /// Refuses a key until [`KeyTable::resolve`] sets its state.
     pub(crate) fn mark_in_doubt(&self, id: KeyId) {
         if let Some(entry) = self.entry(id)
             && entry.mark_in_doubt()
@@ -227,9 +265,11 @@ impl KeyTable {
         }
     }
 
-    /// Removes and returns the keys in doubt. Keys that stay in doubt must be put back.
-    pub(crate) fn take_in_doubt(&self) -> Vec<KeyId> {
-        std::mem::take(&mut *locked(&self.0.in_doubt))
+    /// Removes and returns the keys in doubt, each with the number of its changes whose outcome is unknown. Keys that stay in
+    /// doubt must be put back.
+    pub(crate) fn take_in_doubt(&self) -> Vec<(KeyId, u32)> {
+        let ids = std::mem::take(&mut *locked(&self.0.in_doubt));
+        ids.into_iter().filter_map(|id| Some((id, self.entry(id)?.in_doubt()))).collect()
     }
 
     /// Puts back keys that are still in doubt.
@@ -237,12 +277,15 @@ impl KeyTable {
         locked(&self.0.in_doubt).extend(ids);
     }
 
-    /// Applies the state that the database has after a doubt, even if it is the one that the table had before.
-    pub(crate) fn resolve(&self, snapshot: Snapshot) {
+    /// Applies the state that the database has after a number of changes of unknown outcome, even if it is the one that the
+    /// table had before. A change that became unknown meanwhile keeps the key in doubt.
+    pub(crate) fn resolve(&self, snapshot: Snapshot, changes: u32, reload: u32) {
         let id = snapshot.id;
-        self.apply(snapshot);
-        if let Some(entry) = self.entry(id) {
-            entry.clear_in_doubt();
+        self.apply(snapshot, reload);
+        if let Some(entry) = self.entry(id)
+            && entry.resolve(changes)
+        {
+            locked(&self.0.in_doubt).push(id);
         }
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use telepath_core::clock::Timestamp;
+use telepath_core::entropy::random_text;
 use telepath_core::vault::Vault;
+use tokio::sync::Semaphore;
 
 use crate::alert::security_signal::SecuritySignals;
 use crate::backend::{Backend, Driver};
@@ -13,6 +15,7 @@ use crate::cluster::{Cluster, JoinOptions, ProcessRole, clock};
 use crate::context::StoreContext;
 use crate::delivery::claim::void_leases;
 use crate::error::StoreError;
+use crate::key_clock;
 use crate::key_table::load;
 use crate::limit::memory::AddressWindows;
 use crate::limit::saved;
@@ -47,6 +50,10 @@ impl Store {
             }
         };
         let windows = KeyWindows::open(&options.windows).await?;
+        let epoch = random_text(&*context.entropy, b"0123456789abcdef", 32)?;
+        let claimed: Result<(), StoreError> =
+            backend.write(move |db| Box::pin(key_clock::claim_epoch(db, epoch))).await;
+        claimed?;
         // Read before the keys are loaded: changes made during the load are read again.
         let confirmed = clock(&backend).await?;
         let keys = load::load(&backend, Arc::clone(cluster.lease())).await?;
@@ -69,6 +76,7 @@ impl Store {
             alert_counters: Arc::default(),
             security_signals: SecuritySignals::default(),
             cluster,
+            audit_verification: Semaphore::new(1),
             password_hashing: PasswordHashing::default(),
             windows,
             watched_until: AtomicI64::default(),

@@ -45,6 +45,8 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     10 "0010_trunk_numbers";
     11 "0011_webhook_limits";
     12 "0012_rate_windows";
+    13 "0013_clock_epoch";
+    14 "0014_call_hangups";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -1,11 +1,16 @@
 //! PostgreSQL: a bounded connection pool and explicit transactions.
 
+mod change_thread;
+
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use change_thread::ChangeThread;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
 use telepath_core::secret::SecretText;
+use tokio::task::JoinHandle;
 
 use crate::error::{DatabaseError, StoreError};
 use crate::sql::{Connection, TransactionFuture};
@@ -21,13 +26,19 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Begins a transaction. PostgreSQL aborts it after this many milliseconds without a statement, so a server that is
 /// cut off mid-transaction does not block the others: together with the wait for leases, a change of a key still
-/// returns within a second.
+/// returns within a second. All transactions have this limit, because key changes wait for the same account rows; key
+/// changes themselves run on a thread of their own, so that a busy server does not exceed it.
 const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 350";
+
+/// Raises a setting of the database or the role with which a confirmed commit could still be lost.
+const SYNCHRONOUS_COMMIT: &str = "SELECT set_config('synchronous_commit', 'on', false) \
+    WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')";
 
 #[derive(Clone)]
 pub(crate) struct PostgresBackend {
     pool: PgPool,
     calls: PgPool,
+    change_thread: Arc<ChangeThread>,
 }
 
 impl PostgresBackend {
@@ -36,23 +47,28 @@ impl PostgresBackend {
         let options = PgConnectOptions::from_str(url.expose())
             .map_err(|_| StoreError::Unavailable(configuration("the database URL is not a PostgreSQL URL")))?
             .application_name("telepath");
-        let pool = PgPoolOptions::new()
-            .max_connections(MAX_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.clone())
-            .await?;
-        let calls = PgPoolOptions::new()
-            .max_connections(MAX_CALL_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(options);
-        let backend = Self { pool, calls };
+        let change_thread = Arc::new(ChangeThread::start(options.clone()).await?);
+        let pool = pool_options().max_connections(MAX_CONNECTIONS).connect_with(options.clone()).await?;
+        let calls = pool_options().max_connections(MAX_CALL_CONNECTIONS).connect_lazy_with(options);
+        let backend = Self { pool, calls, change_thread };
         check_version(&mut backend.connection().await?).await?;
         Ok(backend)
     }
 
+    /// Runs a change of keys on its own thread, with that thread's connections.
+    pub(crate) fn spawn_key_change<T, F>(&self, change: impl FnOnce(Self) -> F) -> JoinHandle<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let own = Self { pool: self.change_thread.pool.clone(), ..self.clone() };
+        self.change_thread.handle().spawn(change(own))
+    }
+
     /// A connection outside the pool; dropping it closes it.
     pub(crate) async fn own_connection(&self) -> Result<Connection, StoreError> {
-        let connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        let mut connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        require_synchronous_commit(&mut connection).await?;
         Ok(Connection::PostgresOwn(Box::new(connection)))
     }
 
@@ -102,6 +118,7 @@ impl PostgresBackend {
 
     pub(crate) async fn close(&self) {
         self.calls.close().await;
+        self.change_thread.pool.close().await;
         self.pool.close().await;
     }
 }
@@ -145,6 +162,16 @@ impl Drop for Transaction {
             connection.close_on_drop();
         }
     }
+}
+
+fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new()
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| Box::pin(require_synchronous_commit(connection)))
+}
+
+async fn require_synchronous_commit(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(SYNCHRONOUS_COMMIT).execute(connection).await.map(drop)
 }
 
 async fn check_version(connection: &mut Connection) -> Result<(), StoreError> {

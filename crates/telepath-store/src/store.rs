@@ -10,6 +10,7 @@ use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::{Id, IdempotencyId};
 use telepath_core::vault::Vault;
+use tokio::sync::Semaphore;
 
 use crate::alert::counters::AlertCounters;
 use crate::alert::security_signal::SecuritySignals;
@@ -34,6 +35,8 @@ pub struct Store {
     pub(crate) alert_counters: Arc<AlertCounters>,
     pub(crate) security_signals: SecuritySignals,
     pub(crate) cluster: Cluster,
+    /// One permit: audit trails are verified one at a time.
+    pub(crate) audit_verification: Semaphore,
     pub(crate) password_hashing: PasswordHashing,
     pub(crate) windows: KeyWindows,
     /// Identifies this run of the store among all runs of the database.

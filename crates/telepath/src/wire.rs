@@ -121,6 +121,8 @@ impl Server {
                 Mailer::new(smtp).map_err(|error| Failure::doing("could not set up alert emails", &error))?;
             tasks.spawn(workers::send_alert_emails(Arc::clone(&store), mailer, work.clone()));
         }
+        let live = Arc::new(gateway.handle());
+        tasks.spawn(workers::hang_up_for_others(Arc::clone(&store), live, work.clone()));
         tasks.spawn(workers::expire_deliveries(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_sign_ins(Arc::clone(&store), work.clone()));
         tasks.spawn(deliveries::send(Arc::clone(&store), egress.with_own_lookups(), work.clone()));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telepath_core::clock::Clock;
+use telepath_core::ports::LiveCalls;
 use telepath_store::{Retention, Store, StoreError};
 use tokio::signal::unix::Signal;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -29,6 +30,8 @@ const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
 const USAGE_RULES_INTERVAL: Duration = Duration::from_mins(1);
 /// Expiry and disuse are measured in days.
 const LIFECYCLE_RULES_INTERVAL: Duration = Duration::from_hours(1);
+/// Hang-ups are announced; this bounds how late one is whose announcement is lost.
+const HANGUP_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest wait of an email that is due.
 const MAIL_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -56,6 +59,24 @@ pub async fn expire_idempotency_keys(store: Arc<Store>, stop: CancellationToken)
 /// Deletes deliveries and events that are past their retention.
 pub async fn expire_deliveries(store: Arc<Store>, stop: CancellationToken) {
     repeat("delete expired webhook deliveries", RETENTION_INTERVAL, stop, || store.purge_deliveries()).await;
+}
+
+/// Ends calls of this server that another server was asked to end, or whose trunk was deleted there.
+pub async fn hang_up_for_others(store: Arc<Store>, live: Arc<dyn LiveCalls>, stop: CancellationToken) {
+    let (mut ticks, mut errors) = (ticks_of(HANGUP_INTERVAL), ErrorLatch::new("look for calls to hang up"));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = store.wait_for_hangup_request() => {}
+            _ = ticks.tick() => {}
+        }
+        let requested = store.calls_to_hang_up().await;
+        for (call, reason) in requested.iter().flatten() {
+            // A call that is no longer live here has just ended by itself.
+            live.hang_up(*call, *reason);
+        }
+        errors.record(requested);
+    }
 }
 
 /// Deletes ended sessions, invitations and links, and old sign-in attempts.

@@ -147,7 +147,9 @@ async fn hang_up(shared: &Shared, caller: &Caller, id: CallId) -> Result<(), Api
     }
     // The trail first: what cannot be written down is not done.
     shared.store.record_hangup_request(caller.account, id, caller.origin()).await?;
-    if shared.live.hang_up(id, DisconnectReason::ApiHangup) {
+    if shared.live.hang_up(id, DisconnectReason::ApiHangup)
+        || shared.store.is_carried_elsewhere(caller.account, id).await?
+    {
         Ok(())
     } else {
         Err(ApiError::of(ErrorCode::CallNotLive))

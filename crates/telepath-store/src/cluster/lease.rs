@@ -1,8 +1,11 @@
-//! The lease: how long a server may admit requests by the keys in its memory. It starts, on the server's own
-//! monotonic clock, at the instant before the server asked the database, so no clocks need to be synchronized.
+//! The lease: how long a server may admit requests by the keys in its memory. It starts, on the server's own boot clock,
+//! at the instant before the server asked the database, so no clocks need to be synchronized. The boot clock also counts
+//! the time that a machine is suspended, so a server that wakes up has no lease.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use telepath_core::clock::boot_time;
 
 /// How long a view of the keys may be used, from the instant it was requested.
 pub(crate) const LEASE: Duration = Duration::from_millis(500);
@@ -16,25 +19,24 @@ const UNBOUNDED: u64 = u64::MAX;
 
 /// Until when requests may be admitted. Read by every admission, written by the renewal.
 pub(crate) struct Lease {
-    base: Instant,
-    /// Nanoseconds after `base`; 0 is no lease.
+    /// Nanoseconds after the start of the machine; 0 is no lease.
     until: AtomicU64,
 }
 
 impl Lease {
     /// For the only server of a database.
     pub(crate) fn unbounded() -> Self {
-        Self { base: Instant::now(), until: AtomicU64::new(UNBOUNDED) }
+        Self { until: AtomicU64::new(UNBOUNDED) }
     }
 
     /// For a server that must first get a lease.
     pub(crate) fn none() -> Self {
-        Self { base: Instant::now(), until: AtomicU64::new(0) }
+        Self { until: AtomicU64::new(0) }
     }
 
-    /// Extends the lease for a view requested at `asked`.
-    pub(crate) fn grant(&self, asked: Instant) {
-        self.until.store(self.nanos(asked + LEASE), Ordering::Release);
+    /// Extends the lease for a view requested at `asked`, by [`boot_time`].
+    pub(crate) fn grant(&self, asked: Duration) {
+        self.until.store(nanos(asked + LEASE), Ordering::Release);
     }
 
     /// Ends the lease; nothing is admitted from now on.
@@ -47,22 +49,22 @@ impl Lease {
         match self.until.load(Ordering::Acquire) {
             UNBOUNDED => true,
             0 => false,
-            until => self.nanos(Instant::now()) < until,
+            until => nanos(boot_time()) < until,
         }
     }
 
-    /// The time left at `now`; `None` for an unbounded lease.
-    pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
+    /// The time left at `now`, by [`boot_time`]; `None` for an unbounded lease.
+    pub(crate) fn left(&self, now: Duration) -> Option<Duration> {
         match self.until.load(Ordering::Acquire) {
             UNBOUNDED => None,
-            until => Some(Duration::from_nanos(until.saturating_sub(self.nanos(now)))),
+            until => Some(Duration::from_nanos(until.saturating_sub(nanos(now)))),
         }
     }
+}
 
-    /// Nanoseconds since `base`, enough for five hundred years.
-    fn nanos(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.base).as_nanos()).unwrap_or(UNBOUNDED - 1)
-    }
+/// Enough for five hundred years.
+fn nanos(at: Duration) -> u64 {
+    u64::try_from(at.as_nanos()).unwrap_or(UNBOUNDED - 1)
 }
 
 #[cfg(test)]
@@ -73,7 +75,7 @@ mod tests {
     fn a_lease_starts_when_the_database_is_asked() {
         let lease = Lease::none();
         assert!(!lease.holds());
-        let asked = Instant::now();
+        let asked = boot_time();
         lease.grant(asked);
         assert_eq!(lease.left(asked), Some(LEASE));
         assert_eq!(lease.left(asked + LEASE / 2), Some(LEASE / 2));
@@ -82,13 +84,21 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_expires_while_the_machine_is_suspended() {
+        let lease = Lease::none();
+        // Asked before the machine was suspended; the boot clock went on.
+        lease.grant(boot_time().saturating_sub(LEASE));
+        assert!(!lease.holds());
+    }
+
+    #[test]
     fn an_ended_lease_does_not_hold_and_an_unbounded_one_always_does() {
         let lease = Lease::none();
-        lease.grant(Instant::now());
+        lease.grant(boot_time());
         lease.end();
         assert!(!lease.holds());
         let unbounded = Lease::unbounded();
         assert!(unbounded.holds());
-        assert_eq!(unbounded.left(Instant::now() + Duration::from_hours(24)), None);
+        assert_eq!(unbounded.left(boot_time() + Duration::from_hours(24)), None);
     }
 }

@@ -10,7 +10,11 @@ use telepath_core::id::NodeId;
 use crate::call::orphan::{OrphanedCalls, close_orphaned_calls};
 use crate::context::StoreContext;
 use crate::error::StoreError;
+use crate::key_clock::{ClockPosition, EPOCH};
 use crate::sql::{Connection, Row, binds};
+
+/// In a row's `confirmed_version`: every change waits for this server.
+const NOTHING_CONFIRMED: i64 = -1;
 
 /// A joining server.
 #[derive(Clone)]
@@ -18,8 +22,6 @@ pub(crate) struct NewNode {
     pub(crate) id: NodeId,
     pub(crate) name: String,
     pub(crate) shared_windows: bool,
-    /// The key clock version that its in-memory keys include.
-    pub(crate) confirmed: i64,
 }
 
 /// Another server's row.
@@ -68,30 +70,39 @@ pub(crate) async fn join(
     let sql = "INSERT INTO nodes (id, name, started_at, shared_windows, beats, confirmed_version, alive_at) \
                VALUES ($1, $2, $3, $4, 0, $5, $3) ON CONFLICT (id) DO NOTHING";
     let shared = i64::from(new.shared_windows);
-    db.execute(sql, binds![new.id.to_string(), new.name, now, shared, new.confirmed]).await?;
+    db.execute(sql, binds![new.id.to_string(), new.name, now, shared, NOTHING_CONFIRMED]).await?;
     Ok(())
 }
 
 /// The result of a renewal.
 pub(crate) struct Renewed {
-    /// The key clock's version.
-    pub(crate) clock: i64,
+    /// The key clock's position.
+    pub(crate) clock: ClockPosition,
     /// The number of servers with a row.
     pub(crate) nodes: u32,
 }
 
-/// Renews a server's row and reads the key clock in one statement. `None` if the row is gone: changes of keys no
+/// Renews a server's row and reads the key clock in one statement. `confirmed` is the position that the server's keys
+/// include; it is confirmed only if the database continues its history. `None` if the row is gone: changes of keys no
 /// longer wait for this server, so it must join again before it admits requests.
 pub(crate) async fn renew(
     db: &mut Connection,
     id: NodeId,
-    confirmed: i64,
+    confirmed: &ClockPosition,
 ) -> Result<Option<Renewed>, StoreError> {
-    let sql = "UPDATE nodes SET beats = beats + 1, confirmed_version = $2 WHERE id = $1 \
-               RETURNING (SELECT version FROM key_clock WHERE id = 1) AS clock, \
-               (SELECT count(*) FROM nodes) AS nodes";
-    let row = db.fetch_optional(sql, binds![id.to_string(), confirmed]).await?;
-    row.map(|row| Ok(Renewed { clock: row.integer("clock")?, nodes: row.number("nodes")? })).transpose()
+    let version = "(SELECT version FROM key_clock WHERE id = 1)";
+    let sql = format!(
+        "UPDATE nodes SET beats = beats + 1, \
+         confirmed_version = CASE WHEN $2 <= {version} AND $3 = {EPOCH} THEN $2 ELSE $4 END WHERE id = $1 \
+         RETURNING {version} AS clock, {EPOCH} AS epoch, (SELECT count(*) FROM nodes) AS nodes"
+    );
+    let values = binds![id.to_string(), confirmed.version, confirmed.epoch.as_str(), NOTHING_CONFIRMED];
+    let row = db.fetch_optional(sql, values).await?;
+    row.map(|row| {
+        let clock = ClockPosition { version: row.integer("clock")?, epoch: row.text("epoch")? };
+        Ok(Renewed { clock, nodes: row.number("nodes")? })
+    })
+    .transpose()
 }
 
 /// Whether every other server has read up to a version.

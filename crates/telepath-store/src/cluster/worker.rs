@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use telepath_core::clock::boot_time;
 use telepath_core::id::NodeId;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -11,12 +12,13 @@ use super::State;
 use super::lease::LEASE;
 use super::node::{self, Heartbeats, NewNode, Renewed};
 use crate::backend::{Backend, Driver};
+use crate::call::hangup;
 use crate::call::orphan::{OrphanedCalls, close_orphaned_calls};
 use crate::context::StoreContext;
 use crate::error::StoreError;
-use crate::key_clock;
+use crate::key_clock::{self, ClockPosition};
 use crate::key_table::KeyTable;
-use crate::key_table::load::load_changed;
+use crate::key_table::load::{load_changed, reload};
 use crate::postgres::PostgresBackend;
 use crate::sql::Connection;
 use crate::webhook::outbox;
@@ -29,6 +31,8 @@ const RENEWAL_TIMEOUT: Duration = LEASE;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long reading changed keys may take. Once the lease expires, nothing is admitted meanwhile.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long reading all keys again may take; nothing is admitted meanwhile.
+const RELOAD_TIMEOUT: Duration = Duration::from_mins(5);
 /// Renewals per turn: after a change of keys another renewal follows at once, to confirm it.
 const MAX_RENEWALS: usize = 8;
 /// How long a start watches for another server's heartbeat: longer than a lease and than the renewal interval.
@@ -81,6 +85,8 @@ pub(super) struct LeaseRenewer {
     keys: KeyTable,
     state: Arc<State>,
     node: NewNode,
+    /// The position on the key clock that the keys in memory include.
+    confirmed: ClockPosition,
     /// Taken out while in use: a connection whose operation was cancelled is not reused.
     connection: Option<Connection>,
 }
@@ -91,9 +97,9 @@ impl LeaseRenewer {
         context: StoreContext,
         keys: KeyTable,
         state: Arc<State>,
-        node: NewNode,
+        (node, confirmed): (NewNode, ClockPosition),
     ) -> Self {
-        Self { postgres, context, keys, state, node, connection: None }
+        Self { postgres, context, keys, state, node, confirmed, connection: None }
     }
 
     /// Drops the connection; the next renewal opens a new one.
@@ -143,9 +149,9 @@ impl LeaseRenewer {
             Some(db) => db,
             None => with_timeout(CONNECT_TIMEOUT, self.postgres.own_connection()).await?,
         };
-        let asked = Instant::now();
+        let asked = boot_time();
         let renewed =
-            with_timeout(RENEWAL_TIMEOUT, node::renew(&mut db, self.node.id, self.node.confirmed)).await?;
+            with_timeout(RENEWAL_TIMEOUT, node::renew(&mut db, self.node.id, &self.confirmed)).await?;
         let Some(Renewed { clock, nodes }) = renewed else {
             self.connection = Some(db);
             // Other servers do not wait for a server without a row, so it must not admit requests.
@@ -155,6 +161,11 @@ impl LeaseRenewer {
                 .await?;
             return Ok(true);
         };
+        if !self.confirmed.is_continued_by(&clock) {
+            self.start_over(&mut db, clock).await?;
+            self.connection = Some(db);
+            return Ok(true);
+        }
         let key_changes = self.read_up_to(&mut db, clock).await?;
         self.state.lease.grant(asked);
         self.state.nodes.store(nodes, Ordering::Relaxed);
@@ -163,16 +174,27 @@ impl LeaseRenewer {
     }
 
     /// Loads every change up to `clock`; returns whether there was one.
-    async fn read_up_to(&mut self, db: &mut Connection, clock: i64) -> Result<bool, StoreError> {
-        if clock < self.node.confirmed {
-            return Err(StoreError::Corrupt("the key clock went backward".to_owned()));
-        }
-        if clock == self.node.confirmed {
+    async fn read_up_to(&mut self, db: &mut Connection, clock: ClockPosition) -> Result<bool, StoreError> {
+        if clock == self.confirmed {
             return Ok(false);
         }
-        with_timeout(READ_TIMEOUT, load_changed(db, self.node.confirmed, &self.keys)).await?;
-        self.node.confirmed = clock;
+        with_timeout(READ_TIMEOUT, load_changed(db, self.confirmed.version, &self.keys)).await?;
+        self.confirmed = clock;
         Ok(true)
+    }
+
+    /// The database is not the one that the keys were read from, or it lost changes: versions of the clock and of keys may
+    /// be used again. Loads all keys, whatever their versions, while nothing is admitted.
+    async fn start_over(&mut self, db: &mut Connection, clock: ClockPosition) -> Result<(), StoreError> {
+        self.state.lease.end();
+        tracing::warn!(
+            known = self.confirmed.version,
+            found = clock.version,
+            "the database was restarted, restored or failed over; loading all keys again before any request is admitted"
+        );
+        with_timeout(RELOAD_TIMEOUT, reload(db, &self.keys)).await?;
+        self.confirmed = clock;
+        Ok(())
     }
 }
 
@@ -183,18 +205,21 @@ async fn with_timeout<T>(
     timeout(limit, work).await.unwrap_or(Err(StoreError::NoLease))
 }
 
-/// Wakes the renewal when a change of keys is announced, and the sender when deliveries are announced. Only latency
-/// depends on it.
+/// Wakes whoever waits for what is announced: changes of keys, deliveries, hang-ups. Only latency depends on it.
 pub(super) async fn listen(backend: Backend, state: Arc<State>) {
     let Driver::Postgres(postgres) = backend.driver() else { return };
     while !postgres.is_closed() {
-        if let Ok(mut listener) = postgres.listener(&[key_clock::CHANNEL, outbox::CHANNEL]).await {
+        if let Ok(mut listener) =
+            postgres.listener(&[key_clock::CHANNEL, outbox::CHANNEL, hangup::CHANNEL]).await
+        {
             // Changes may have been announced while nobody listened.
             state.key_changes.notify_one();
+            state.hangup_requests.notify_one();
             backend.ring();
             while let Ok(announced) = listener.recv().await {
                 match announced.channel() {
                     outbox::CHANNEL => backend.ring(),
+                    hangup::CHANNEL => state.hangup_requests.notify_one(),
                     _ => state.key_changes.notify_one(),
                 }
             }

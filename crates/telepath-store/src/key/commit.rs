@@ -89,9 +89,9 @@ impl Store {
         T: Send + 'static,
         E: ChangeError,
     {
-        let (backend, keys, replication_barrier) =
-            (self.backend.clone(), self.keys.clone(), self.cluster.replication_barrier());
-        let task = tokio::spawn(async move {
+        let (keys, replication_barrier) = (self.keys.clone(), self.cluster.replication_barrier());
+        let task = self.backend.spawn_key_change(move |backend: Backend| async move {
+            let reload = keys.reloads();
             let result: Result<Stamped<T>, E> = backend.write(move |db| Box::pin(stamped(db, change))).await;
             let committed = Instant::now();
             if result.as_ref().is_err_and(E::outcome_is_unknown) {
@@ -102,10 +102,13 @@ impl Store {
             }
             let (changed, version) = result?;
             let apply = |(Changed { key, snapshot }, more)| {
-                keys.apply(snapshot);
+                keys.apply_own(snapshot, reload);
                 (key, more)
             };
             let applied = changed.into_iter().map(apply).collect();
+            if keys.reloads() != reload {
+                resolve_in_doubt(&backend, &keys).await;
+            }
             replication_barrier.wait(&backend, version, committed).await;
             Ok(applied)
         });
@@ -139,9 +142,10 @@ where
 /// Reads the keys that are in doubt; a key that cannot be read stays refused.
 pub(crate) async fn resolve_in_doubt(backend: &Backend, keys: &KeyTable) {
     let mut still = Vec::new();
-    for id in keys.take_in_doubt() {
+    for (id, changes) in keys.take_in_doubt() {
+        let reload = keys.reloads();
         match committed_state(backend, id).await {
-            Ok(Some(snapshot)) => keys.resolve(snapshot),
+            Ok(Some(snapshot)) => keys.resolve(snapshot, changes, reload),
             // The key was never created, so nothing can be admitted with it.
             Ok(None) => {}
             Err(error) => {

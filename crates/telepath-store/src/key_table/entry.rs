@@ -90,14 +90,16 @@ struct KeyState {
     #[expect(clippy::box_collection, reason = "a million empty lists cost 8 bytes each instead of 24")]
     more: Option<Box<Vec<Secret>>>,
     version: i64,
-    /// Whether the committed state of the key is unknown.
-    in_doubt: bool,
+    /// The reload of the table that the version belongs to. After a reload, versions may be used again.
+    reload: u32,
+    /// Changes of the key whose outcome is unknown.
+    in_doubt: u32,
 }
 
 impl KeyState {
     /// Checks everything that admission depends on, except the window.
     fn check(&mut self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Result<(), Admission> {
-        if self.in_doubt {
+        if self.in_doubt > 0 {
             return Err(Admission::InDoubt);
         }
         let Some(secret) = self.secrets_mut().find(|secret| secret.hash == *hash) else {
@@ -154,7 +156,7 @@ pub(super) struct KeyEntry {
 }
 
 impl KeyEntry {
-    pub(super) fn new(snapshot: Snapshot) -> Self {
+    pub(super) fn new(snapshot: Snapshot, reload: u32) -> Self {
         let mut state = KeyState {
             policy: snapshot.policy,
             window: Window::default(),
@@ -164,7 +166,8 @@ impl KeyEntry {
             first: None,
             more: None,
             version: snapshot.version,
-            in_doubt: false,
+            reload,
+            in_doubt: 0,
         };
         state.set_secrets(snapshot.secrets.iter().map(Secret::new).collect());
         Self { id: snapshot.id, account: snapshot.account, state: Mutex::new(state) }
@@ -285,10 +288,10 @@ impl KeyEntry {
         }
     }
 
-    /// Applies a newer state; returns the added and the removed secrets.
-    pub(super) fn replace(&self, snapshot: Snapshot) -> (Vec<HashedKey>, Vec<HashedKey>) {
+    /// Applies a newer state, read after the given reload of the table; returns the added and the removed secrets.
+    pub(super) fn replace(&self, snapshot: Snapshot, reload: u32) -> (Vec<HashedKey>, Vec<HashedKey>) {
         let mut state = self.state();
-        if snapshot.version <= state.version {
+        if (reload, snapshot.version) <= (state.reload, state.version) {
             return (Vec::new(), Vec::new());
         }
         let secrets: Vec<Secret> = snapshot.secrets.iter().map(Secret::new).collect();
@@ -306,17 +309,39 @@ impl KeyEntry {
         state.set_secrets(secrets);
         state.was_expired &= state.policy.expires_at == snapshot.policy.expires_at;
         state.policy = snapshot.policy;
-        state.version = snapshot.version;
-        state.in_doubt = false;
+        (state.reload, state.version) = (reload, snapshot.version);
         (added, removed)
     }
 
-    /// Marks the key as in doubt; returns whether it was not before.
-    pub(super) fn mark_in_doubt(&self) -> bool {
-        !std::mem::replace(&mut self.state().in_doubt, true)
+    /// Whether the last reload of the table did not find the key.
+    pub(super) fn is_older_than(&self, reload: u32) -> bool {
+        self.state().reload < reload
     }
 
-    pub(super) fn clear_in_doubt(&self) {
-        self.state().in_doubt = false;
+    /// Ends a key that is no longer in the database, also for handles found earlier; returns its secrets.
+    pub(super) fn end(&self) -> Vec<HashedKey> {
+        let mut state = self.state();
+        let removed = state.secrets().map(|secret| secret.hash).collect();
+        state.set_secrets(Vec::new());
+        state.policy.revoked = true;
+        removed
+    }
+
+    /// Adds a change whose outcome is unknown; returns whether there was none before.
+    pub(super) fn mark_in_doubt(&self) -> bool {
+        let mut state = self.state();
+        state.in_doubt = state.in_doubt.saturating_add(1);
+        state.in_doubt == 1
+    }
+
+    pub(super) fn in_doubt(&self) -> u32 {
+        self.state().in_doubt
+    }
+
+    /// Resolves some of the changes whose outcome is unknown; returns whether there are others.
+    pub(super) fn resolve(&self, changes: u32) -> bool {
+        let mut state = self.state();
+        state.in_doubt = state.in_doubt.saturating_sub(changes);
+        state.in_doubt > 0
     }
 }

@@ -31,6 +31,10 @@ impl Shard {
         }
     }
 
+    fn entries(&self) -> impl Iterator<Item = &Arc<KeyEntry>> {
+        self.0.iter().map(|(_, entry)| entry)
+    }
+
     pub(super) fn remove(&mut self, number: u64, entry: &Arc<KeyEntry>) {
         let same = |(at, there): &(u64, Arc<KeyEntry>)| *at == number && Arc::ptr_eq(there, entry);
         if let Ok(slot) = self.0.find_entry(number, same) {
@@ -52,6 +56,16 @@ impl KeyIndex {
     /// The table inside a shard uses the lowest and the highest bits; the bits in the middle choose the shard.
     fn shard(&self, number: u64) -> &RwLock<Shard> {
         &self.0[(number >> 32) as usize & (SHARDS - 1)]
+    }
+
+    /// Every key that matches, once for each number that it is stored under. Locks one shard at a time.
+    pub(super) fn matching(&self, matches: impl Fn(&KeyEntry) -> bool) -> Vec<Arc<KeyEntry>> {
+        let mut found = Vec::new();
+        for shard in &self.0 {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            found.extend(shard.entries().filter(|entry| matches(entry)).map(Arc::clone));
+        }
+        found
     }
 
     pub(super) fn read(&self, number: u64) -> RwLockReadGuard<'_, Shard> {

@@ -17,7 +17,7 @@ use super::entry::{Snapshot, SnapshotSecret};
 use crate::backend::Backend;
 use crate::cluster::lease::Lease;
 use crate::error::StoreError;
-use crate::sql::{Connection, Row, binds, corrupt};
+use crate::sql::{Connection, Row, Value, binds, corrupt};
 
 /// The columns that [`snapshot_of`] reads: a key with one of its secrets, in the order of [`column`].
 macro_rules! snapshot_query {
@@ -95,7 +95,7 @@ pub(crate) async fn snapshots(
     Ok(gathered)
 }
 
-/// Applies, row by row, all keys that changed after a version of the key clock.
+/// Applies all keys that changed after a version of the key clock.
 pub(crate) async fn load_changed(
     db: &mut Connection,
     after: i64,
@@ -105,15 +105,36 @@ pub(crate) async fn load_changed(
     let sql = snapshot_query!(
         "WHERE k.change_version > 0 AND k.change_version > $1 ORDER BY k.id, s.created_at DESC, s.id DESC"
     );
+    apply_rows(db, sql, binds![after], table, table.reloads()).await
+}
+
+/// Loads all keys again into a table that has some already. What the table has of them is replaced, whatever its version,
+/// and keys that are not in the database are ended. Nothing may be admitted meanwhile.
+pub(crate) async fn reload(db: &mut Connection, table: &KeyTable) -> Result<(), StoreError> {
+    let reload = table.begin_reload();
+    let sql = snapshot_query!("ORDER BY k.id, s.created_at DESC, s.id DESC");
+    apply_rows(db, sql, vec![], table, reload).await?;
+    table.end_reload(reload);
+    Ok(())
+}
+
+/// Applies keys row by row; the rows of a key follow each other.
+async fn apply_rows(
+    db: &mut Connection,
+    sql: &'static str,
+    values: Vec<Value>,
+    table: &KeyTable,
+    reload: u32,
+) -> Result<(), StoreError> {
     let mut scopes = LastScopes::default();
     let mut gathered: Option<Snapshot> = None;
-    db.fetch_each(sql, binds![after], |row| {
+    db.fetch_each(sql, values, |row| {
         let next = snapshot_of(&row, &mut scopes)?;
         match &mut gathered {
             Some(key) if key.id == next.id => key.secrets.extend(next.secrets),
             Some(_) | None => {
                 if let Some(whole) = gathered.replace(next) {
-                    table.apply(whole);
+                    table.apply(whole, reload);
                 }
             }
         }
@@ -121,7 +142,7 @@ pub(crate) async fn load_changed(
     })
     .await?;
     if let Some(last) = gathered {
-        table.apply(last);
+        table.apply(last, reload);
     }
     Ok(())
 }

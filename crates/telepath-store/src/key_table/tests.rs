@@ -53,7 +53,7 @@ fn limit_of(table: &KeyTable, hash: &HashedKey) -> Option<u32> {
 fn keys_with_the_same_index_number_are_distinct() {
     let table = KeyTable::empty();
     for number in 1..=4 {
-        table.apply(snapshot(id(number), 1, number.into(), &[colliding(number)]));
+        table.apply(snapshot(id(number), 1, number.into(), &[colliding(number)]), 0);
     }
     assert_eq!(table.len(), 4);
     for number in 1..=4 {
@@ -61,7 +61,7 @@ fn keys_with_the_same_index_number_are_distinct() {
         assert_eq!(limit_of(&table, &colliding(number)), Some(number.into()));
     }
     assert!(table.find(&colliding(9)).is_none());
-    table.apply(snapshot(id(1), 2, 10, &[colliding(7)]));
+    table.apply(snapshot(id(1), 2, 10, &[colliding(7)]), 0);
     assert!(table.find(&colliding(1)).is_none());
     for (hash, owner) in [(7, 1), (2, 2), (3, 3), (4, 4)] {
         assert_eq!(table.find(&colliding(hash)).unwrap().key_id(), id(owner));
@@ -72,14 +72,17 @@ fn keys_with_the_same_index_number_are_distinct() {
 fn an_older_version_does_not_replace_a_newer_one() {
     let table = KeyTable::empty();
     let hash = colliding(1);
-    table.apply(snapshot(id(1), 3, 30, &[hash]));
-    table.apply(snapshot(id(1), 2, 20, &[hash, colliding(2)]));
+    table.apply(snapshot(id(1), 3, 30, &[hash]), 0);
+    table.apply(snapshot(id(1), 2, 20, &[hash, colliding(2)]), 0);
     assert_eq!(limit_of(&table, &hash), Some(30));
     assert!(table.find(&colliding(2)).is_none());
     table.mark_in_doubt(id(1));
-    table.apply(snapshot(id(1), 3, 30, &[hash]));
+    table.apply(snapshot(id(1), 3, 30, &[hash]), 0);
     assert_eq!(table.admit(&table.find(&hash).unwrap(), &hash, ADDRESS, NOW), Admission::InDoubt);
-    table.apply(snapshot(id(1), 4, 40, &[hash]));
+    table.apply(snapshot(id(1), 4, 40, &[hash]), 0);
+    assert_eq!(limit_of(&table, &hash), None, "the change of unknown outcome may be a later one");
+    let changes = table.take_in_doubt().iter().map(|(_, changes)| changes).sum();
+    table.resolve(snapshot(id(1), 4, 40, &[hash]), changes, 0);
     assert_eq!(limit_of(&table, &hash), Some(40));
 }
 
@@ -87,11 +90,11 @@ fn an_older_version_does_not_replace_a_newer_one() {
 fn a_handle_of_a_removed_secret_is_refused() {
     let table = KeyTable::empty();
     let [old, new] = [colliding(1), colliding(2)];
-    table.apply(snapshot(id(1), 1, 5, &[old]));
+    table.apply(snapshot(id(1), 1, 5, &[old]), 0);
     let handle = table.find(&old).unwrap();
-    table.apply(snapshot(id(1), 2, 5, &[new, old]));
+    table.apply(snapshot(id(1), 2, 5, &[new, old]), 0);
     assert!(matches!(table.admit(&handle, &old, ADDRESS, NOW), Admission::Admitted { .. }));
-    table.apply(snapshot(id(1), 3, 5, &[new]));
+    table.apply(snapshot(id(1), 3, 5, &[new]), 0);
     assert_eq!(table.admit(&handle, &old, ADDRESS, NOW), Admission::Dead);
     assert!(
         matches!(table.admit(&handle, &new, ADDRESS, NOW), Admission::Admitted { window, .. } if window.remaining == 3)
@@ -116,7 +119,7 @@ fn expiring(version: i64, expires_in: i64, hashes: [HashedKey; 2]) -> Snapshot {
 fn what_was_refused_as_expired_stays_refused_when_the_clock_is_set_back() {
     let table = KeyTable::empty();
     let [current, in_grace] = [2, 3].map(colliding);
-    table.apply(expiring(1, 100, [current, in_grace]));
+    table.apply(expiring(1, 100, [current, in_grace]), 0);
     let admit = |hash, seconds: i64| {
         let wall = Timestamp::from_unix_ms(NOW.wall.unix_ms() + seconds * 1000);
         let admission =
@@ -129,14 +132,14 @@ fn what_was_refused_as_expired_stays_refused_when_the_clock_is_set_back() {
     assert_eq!([admit(in_grace, 60), admit(in_grace, 0)], [false, false]);
     assert_eq!([admit(current, 100), admit(current, 0)], [false, false]);
     // A change of something else does not revive it.
-    table.apply(expiring(2, 100, [current, in_grace]));
+    table.apply(expiring(2, 100, [current, in_grace]), 0);
     assert_eq!([admit(current, 0), admit(in_grace, 0)], [false, false]);
     // A later expiry does.
-    table.apply(expiring(3, 200, [current, in_grace]));
+    table.apply(expiring(3, 200, [current, in_grace]), 0);
     assert_eq!([admit(current, 0), admit(in_grace, 0)], [true, false]);
     // A new process only knows what the database says.
     let restarted = KeyTable::empty();
-    restarted.apply(expiring(2, 100, [current, in_grace]));
+    restarted.apply(expiring(2, 100, [current, in_grace]), 0);
     let admission = restarted.admit(&restarted.find(&current).unwrap(), &current, ADDRESS, NOW);
     assert!(matches!(admission, Admission::Admitted { .. }));
 }
@@ -145,7 +148,7 @@ fn what_was_refused_as_expired_stays_refused_when_the_clock_is_set_back() {
 fn each_changed_window_is_listed_once_until_it_is_taken() {
     let table = KeyTable::empty();
     for number in 1..=2 {
-        table.apply(snapshot(id(number), 1, 10, &[colliding(number)]));
+        table.apply(snapshot(id(number), 1, 10, &[colliding(number)]), 0);
     }
     let admit = |number| limit_of(&table, &colliding(number)).unwrap();
     for number in [1, 2, 1, 1] {
@@ -164,4 +167,61 @@ fn each_changed_window_is_listed_once_until_it_is_taken() {
         again.iter().map(|(id, window)| (*id, window.used())).collect::<Vec<_>>(),
         [(id(2), 2), (id(1), 3)]
     );
+}
+
+#[test]
+fn a_reload_replaces_newer_versions_and_ends_keys_that_the_database_does_not_have() {
+    let table = KeyTable::empty();
+    let [kept, secret_lost, key_lost] = [2, 3, 4].map(colliding);
+    table.apply(snapshot(id(1), 5, 10, &[kept, secret_lost]), 0);
+    table.apply(snapshot(id(2), 1, 10, &[key_lost]), 0);
+    let handle = table.find(&key_lost).unwrap();
+    let reload = table.begin_reload();
+    table.apply(snapshot(id(1), 4, 20, &[kept]), reload);
+    table.end_reload(reload);
+    assert_eq!((limit_of(&table, &kept), limit_of(&table, &secret_lost)), (Some(20), None));
+    assert!(table.find(&key_lost).is_none());
+    assert_eq!(
+        table.admit(&handle, &key_lost, ADDRESS, NOW),
+        Admission::Dead,
+        "also for a request on its way"
+    );
+    assert_eq!(table.len(), 1);
+    // The version that was lost is used again.
+    table.apply(snapshot(id(1), 5, 30, &[kept]), reload);
+    assert_eq!(limit_of(&table, &kept), Some(30));
+}
+
+#[test]
+fn a_change_that_was_committed_before_a_reload_leaves_the_key_in_doubt() {
+    let table = KeyTable::empty();
+    let hash = colliding(2);
+    table.apply(snapshot(id(1), 1, 10, &[hash]), 0);
+    let begun = table.reloads();
+    let reload = table.begin_reload();
+    table.apply(snapshot(id(1), 1, 10, &[hash]), reload);
+    table.end_reload(reload);
+    table.apply_own(snapshot(id(1), 2, 20, &[hash]), begun);
+    assert_eq!(table.admit(&table.find(&hash).unwrap(), &hash, ADDRESS, NOW), Admission::InDoubt);
+    let [(in_doubt, changes)] = table.take_in_doubt()[..] else { panic!("one key") };
+    assert_eq!((in_doubt, changes), (id(1), 1));
+    table.resolve(snapshot(id(1), 2, 20, &[hash]), changes, reload);
+    assert_eq!(limit_of(&table, &hash), Some(20));
+}
+
+#[test]
+fn a_second_change_of_unknown_outcome_keeps_the_key_in_doubt() {
+    let table = KeyTable::empty();
+    let hash = colliding(2);
+    table.apply(snapshot(id(1), 1, 10, &[hash]), 0);
+    table.mark_in_doubt(id(1));
+    let [(_, changes)] = table.take_in_doubt()[..] else { panic!("one key") };
+    // The state was read; before it is applied, another commit remains unconfirmed.
+    table.mark_in_doubt(id(1));
+    table.resolve(snapshot(id(1), 1, 10, &[hash]), changes, 0);
+    assert_eq!(limit_of(&table, &hash), None);
+    let [(_, changes)] = table.take_in_doubt()[..] else { panic!("listed again") };
+    assert_eq!(changes, 1);
+    table.resolve(snapshot(id(1), 2, 20, &[hash]), changes, 0);
+    assert_eq!(limit_of(&table, &hash), Some(20));
 }

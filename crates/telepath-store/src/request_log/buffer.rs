@@ -198,6 +198,14 @@ impl Buffer {
         std::mem::swap(&mut *locked(&self.sums), &mut taken.sums);
     }
 
+    /// Counts requests that were taken but cannot be written.
+    pub(super) fn count_lost(&self, taken: &DrainedBuffer) {
+        let details: u64 = taken.lists.iter().map(|list| list.requests.len() as u64).sum();
+        let sums: u64 = taken.sums.values().map(|sum| sum.requests).sum();
+        self.details_lost.fetch_add(details, Ordering::Relaxed);
+        self.counts_lost.fetch_add(details + sums, Ordering::Relaxed);
+    }
+
     pub(super) fn stats(&self) -> RequestLogStats {
         RequestLogStats {
             details_lost: self.details_lost.load(Ordering::Relaxed),
@@ -255,6 +263,18 @@ mod tests {
         assert_eq!(buffer.stats(), RequestLogStats { details_lost: 1000, counts_lost: 0 });
         assert_eq!(taken(&buffer), (whole, 1000));
         assert_eq!(taken(&buffer), (0, 0));
+    }
+
+    #[test]
+    fn requests_that_cannot_be_written_are_reported_as_lost() {
+        let buffer = Buffer::new();
+        buffer.push(&answered(1));
+        buffer.add_to_sums(&answered(2));
+        buffer.add_to_sums(&answered(2));
+        let mut taken = DrainedBuffer::default();
+        buffer.take(&mut taken);
+        buffer.count_lost(&taken);
+        assert_eq!(buffer.stats(), RequestLogStats { details_lost: 1, counts_lost: 3 });
     }
 
     #[test]

@@ -41,6 +41,9 @@ impl Store {
         let routes = log.routes.get().map_or(&[][..], Vec::as_slice);
         let now = self.now();
         let segments = encode(&waiting.taken, routes, || self.new_id(now));
+        if segments.is_err() {
+            log.buffer.count_lost(&waiting.taken);
+        }
         waiting.taken.clear();
         for segment in segments? {
             waiting.bytes += segment.payload.len();

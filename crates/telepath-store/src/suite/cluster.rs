@@ -11,6 +11,7 @@ use telepath_core::ports::CallControl as _;
 use telepath_core::secret::SecretText;
 
 use super::calls::start;
+use super::hangups::a_call_is_hung_up_by_the_server_that_carries_it;
 use super::trunks::make;
 use super::{Fixture, behaviour, execute, limit, new_key, on, select, webhooks};
 use crate::cluster::Heartbeats;
@@ -45,6 +46,7 @@ with_two_servers! {
     a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up,
     a_server_whose_row_was_taken_out_joins_again,
     only_the_calls_of_servers_that_are_gone_are_closed,
+    a_call_is_hung_up_by_the_server_that_carries_it,
 }
 
 behaviour! {

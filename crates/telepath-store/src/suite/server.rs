@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+
 use super::{Fixture, NOON, new_key, on, reading, select};
 use crate::error::StoreError;
 use crate::key_table::Admission;
@@ -56,6 +58,29 @@ async fn a_commit_with_unknown_outcome_is_resolved_by_reading_the_database() {
             Admission::Admitted { .. }
         ));
         assert_eq!(select(&store, "SELECT name FROM keys", vec![]).await[0].text("name").unwrap(), "settled");
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_is_revoked_while_the_servers_runtime_makes_no_progress() {
+    let Some(fixture) = Fixture::postgres().await else { return };
+    on(fixture, async |fixture: Arc<Fixture>| {
+        let store = fixture.open().await;
+        let account = fixture.account(&store).await.id;
+        let (created, hash) = fixture.key(&store, account, new_key("flooding")).await;
+        let handle = store.keys().find(&hash).unwrap();
+        let mut revoking =
+            std::pin::pin!(store.revoke_key(account, created.record.id, None, fixture.origin()));
+        assert!(revoking.as_mut().now_or_never().is_none(), "the change begins");
+        // This runtime has one thread, which does not return to it.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)) != Admission::Dead {
+            assert!(std::time::Instant::now() < deadline, "the key is still admitted");
+            std::thread::yield_now();
+        }
+        revoking.await.unwrap();
         store.close().await;
     })
     .await;

@@ -13,6 +13,8 @@ use crate::store::Store;
 
 behaviour! {
     a_modified_audit_entry_is_detected,
+    a_trail_is_verified_in_parts,
+    waiting_verifications_hold_no_reader,
     another_master_key_is_refused,
     concurrent_starts_create_one_account,
 }
@@ -99,5 +101,40 @@ async fn concurrent_starts_create_one_account(fixture: Arc<Fixture>) {
     let other = fixture.other_account(&store).await;
     assert_eq!(fixture.account(&store).await, one);
     assert_eq!(store.account(other).await.unwrap().unwrap().name, "Other");
+    store.close().await;
+}
+
+async fn a_trail_is_verified_in_parts(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    for number in 0..210 {
+        fixture.key(&store, account, new_key(&format!("key {number}"))).await;
+    }
+    assert_eq!(store.verify_audit(account).await.unwrap(), AuditVerdict::Intact { entries: 211 });
+    execute(&store, "UPDATE audit_events SET target = 'other' WHERE position = 205", vec![]).await;
+    assert_eq!(store.verify_audit(account).await.unwrap(), AuditVerdict::Broken { position: 205 });
+    execute(&store, "DELETE FROM audit_events WHERE position > 100", vec![]).await;
+    assert_eq!(store.verify_audit(account).await.unwrap(), AuditVerdict::Broken { position: 101 });
+    store.close().await;
+}
+
+async fn waiting_verifications_hold_no_reader(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let turn = store.audit_verification.acquire().await.unwrap();
+    let waiting: Vec<_> = (0..20)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.verify_audit(account).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let readers = futures_util::future::join_all((0..4).map(|_| store.backend.read())).await;
+    assert!(readers.iter().all(Result::is_ok));
+    assert!(waiting.iter().all(|task| !task.is_finished()));
+    drop((readers, turn));
+    for task in waiting {
+        assert_eq!(task.await.unwrap().unwrap(), AuditVerdict::Intact { entries: 1 });
+    }
     store.close().await;
 }

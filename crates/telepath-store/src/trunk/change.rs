@@ -12,6 +12,7 @@ use telepath_core::vault::{Sealed, Vault};
 use super::{TrunkChangeError, numbers, row};
 use crate::audit;
 use crate::audit::diff::diff;
+use crate::call::hangup;
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt, to_json};
@@ -188,6 +189,8 @@ pub(super) async fn delete(
     .await?;
     entry.before = json!({ "name": old.name, "sip_username": old.sip_username });
     audit::write(db, &entry).await?;
+    // Other servers may carry calls of the trunk.
+    db.announce(hangup::CHANNEL).await?;
     Ok(())
 }
 
