@@ -98,10 +98,13 @@ async fn config_show_masks_secrets() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_data_folder_is_readable_by_its_owner_only() -> Outcome {
+async fn other_users_can_read_nothing_in_the_data_folder_but_its_certificates() -> Outcome {
     let server = Server::start().await?;
     let mode = |path: &std::path::Path| anyhow::Ok(path.metadata()?.permissions().mode() & 0o777);
-    assert_eq!(mode(&server.data())?, 0o700);
+    // Others may pass through, so that a client of another user reads the CA certificate, but cannot list it.
+    assert_eq!(mode(&server.data())?, 0o711);
+    assert_eq!(mode(&server.data().join("tls"))?, 0o711);
+    assert_eq!(mode(&server.authority())?, 0o644);
     assert_eq!(mode(&server.data().join("master.key"))?, 0o600);
     for path in files_below(&server.data()) {
         let is_private_key =
@@ -109,7 +112,79 @@ async fn the_data_folder_is_readable_by_its_owner_only() -> Outcome {
         if is_private_key {
             assert_eq!(mode(&path)?, 0o600, "{}", path.display());
         }
+        let is_certificate = path.extension().is_some_and(|extension| extension == "pem");
+        if !is_certificate {
+            assert_eq!(mode(&path)? & 0o077, 0, "{}", path.display());
+        }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mistyped_data_folder_is_an_error_and_is_not_created() -> Outcome {
+    let home = Home::new();
+    for words in [
+        &["trunks", "list"][..],
+        &["keys", "create", "--name", "n", "--preset", "testing"],
+        &["users", "list"],
+    ] {
+        let finished = home.run(words).await?;
+        assert_eq!(finished.code, Some(3), "{words:?}: {}", finished.stderr);
+        assert!(finished.stderr.contains("there is no data folder at"), "{words:?}: {}", finished.stderr);
+        assert!(!home.data().exists(), "{words:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn migrate_creates_the_master_key_of_a_new_database() -> Outcome {
+    let home = Home::new();
+    let first = home.run(&["migrate"]).await?.expect_success()?;
+    let key = home.data().join("master.key");
+    assert!(
+        first.stdout.contains(&format!("Created the master key in {}", key.display())),
+        "{}",
+        first.stdout
+    );
+    let created = std::fs::read(&key)?;
+    let again = home.run(&["migrate"]).await?.expect_success()?;
+    assert!(!again.stdout.contains("master key"), "{}", again.stdout);
+    assert_eq!(std::fs::read(&key)?, created);
+    let server = home.start().await?;
+    server.admin_key().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_without_the_master_key_of_its_database_is_refused_and_leaves_nothing_behind() -> Outcome {
+    let home = Home::new();
+    home.run(&["migrate"]).await?.expect_success()?;
+    let (folder, key) = (home.data(), home.data().join("master.key"));
+    let aside = home.beside("master.key");
+    std::fs::rename(&key, &aside)?;
+    if !home.is_embedded() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let finished = refused(&home, &[]).await?;
+    assert!(finished.stderr.contains("master key is missing"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("Copy master.key"), "{}", finished.stderr);
+    assert_eq!((key.exists(), folder.exists()), (false, home.is_embedded()));
+    std::fs::create_dir_all(&folder)?;
+    std::fs::copy(&aside, &key)?;
+    home.start().await?.admin_key().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_log_levels_are_refused() -> Outcome {
+    let home = Home::new();
+    let finished = refused(&home, &["--log-level", "loud"]).await?;
+    assert!(
+        finished.stderr.contains("log.level") && finished.stderr.contains("trace"),
+        "{}",
+        finished.stderr
+    );
+    assert!(!home.data().exists());
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! `telepath users …`, with a running server and without one, and that nobody reaches it over the network.
+//! `telepath users …`, with a running server and without one. Users cannot be managed over the network.
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -10,23 +10,22 @@ async fn run(home: &Home, words: &[&str]) -> anyhow::Result<Value> {
     home.run(&[&["users"], words, &["--json"]].concat()).await?.expect_success()?.json()
 }
 
-/// The token of a link, which must not be found anywhere after the tests.
-fn token(made: &Value) -> anyhow::Result<String> {
-    let link = made["link"].as_str().with_context(|| format!("no link in {made}"))?;
-    let token = link.strip_prefix("/password?code=").context("the path of the link")?;
-    note_secret(token);
-    Ok(token.to_owned())
+/// The password code, which must not be found anywhere after the tests.
+fn code(made: &Value) -> anyhow::Result<String> {
+    let code = made["password_code"].as_str().with_context(|| format!("no code in {made}"))?;
+    note_secret(code);
+    Ok(code.to_owned())
 }
 
 async fn everything(home: &Home) -> Outcome {
     let owner = run(home, &["add", "Owner@Example.com", "--role", "owner", "--name", "The Owner"]).await?;
     let viewer = run(home, &["add", "viewer@example.com", "--role", "viewer"]).await?;
-    ensure!(token(&owner)? != token(&viewer)?, "each link is its own");
+    ensure!(code(&owner)? != code(&viewer)?, "codes are unique");
     ensure!(viewer["name"] == "viewer" && viewer["status"] == "invited", "{viewer}");
     let listed = run(home, &["list"]).await?;
     let shown: Vec<_> = listed.as_array().context("an array")?.iter().map(|user| &user["email"]).collect();
     ensure!(shown == ["Owner@Example.com", "viewer@example.com"], "{listed}");
-    ensure!(!listed.to_string().contains("link"), "a link is shown once: {listed}");
+    ensure!(!listed.to_string().contains("code"), "a code is shown once: {listed}");
 
     let disabled = run(home, &["disable", "VIEWER@example.com"]).await?;
     ensure!(disabled["status"] == "disabled" && disabled["id"] == viewer["id"], "{disabled}");
@@ -35,7 +34,7 @@ async fn everything(home: &Home) -> Outcome {
     let id = viewer["id"].as_str().context("an id")?;
     ensure!(run(home, &["enable", id]).await?["status"] == "invited");
     let reset = run(home, &["reset-password", id]).await?;
-    ensure!(token(&reset)? != token(&viewer)?, "another link");
+    ensure!(code(&reset)? != code(&viewer)?, "a new code");
 
     let promoted = run(home, &["roles", id, "--set", "admin"]).await?;
     ensure!(promoted["role"] == "admin", "{promoted}");
@@ -88,7 +87,7 @@ async fn mistakes_are_explained_and_roles_are_described() -> Outcome {
             refused.stderr
         );
     }
-    run(&home, &["add", "ada@example.com", "--role", "owner"]).await.and_then(|made| token(&made))?;
+    run(&home, &["add", "ada@example.com", "--role", "owner"]).await.and_then(|made| code(&made))?;
     let again = home.run(&["users", "add", "ADA@example.com", "--role", "viewer"]).await?;
     ensure!(again.stderr.contains("belongs to another user"), "{}", again.stderr);
     let nothing = home.run(&["users", "roles", "ada@example.com"]).await?;
@@ -101,13 +100,32 @@ async fn mistakes_are_explained_and_roles_are_described() -> Outcome {
 }
 
 #[tokio::test]
-async fn nobody_manages_users_over_the_network() -> Outcome {
+async fn users_and_accounts_are_not_found_over_the_network() -> Outcome {
     let server = Server::start().await?;
     let (client, key) = (server.client()?, server.admin_key().await?.secret);
     client.get("/local/users", &key).await?.expect(404)?;
+    client.get("/local/accounts", &key).await?.expect(404)?;
     let draft = json!({ "email": "eve@example.com", "role": "owner" });
     client.post("/local/users", &key, &draft).await?.expect(404)?;
     let listed = run(server.home(), &["list"]).await?;
     ensure!(listed == json!([]), "{listed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn users_of_another_account_are_managed_with_the_account_flag() -> Outcome {
+    let server = Server::start().await?;
+    let home = server.home();
+    let created =
+        home.run(&["accounts", "create", "--name", "Acme", "--json"]).await?.expect_success()?.json()?;
+    let account = created["id"].as_str().context("an id")?;
+    run(home, &["add", "ada@example.com", "--role", "owner", "--account", account])
+        .await
+        .and_then(|made| code(&made))?;
+    let listed = run(home, &["list", "--account", account]).await?;
+    ensure!(listed[0]["email"] == "ada@example.com", "{listed}");
+    ensure!(run(home, &["list"]).await? == json!([]), "the default is the first account");
+    let unknown = home.run(&["users", "list", "--account", "acct_00000000000000000000000000"]).await?;
+    ensure!(unknown.code == Some(5) && unknown.stderr.contains("acct_"), "{}", unknown.stderr);
     Ok(())
 }

@@ -21,9 +21,10 @@ async fn quickstart_creates_a_demo_and_places_a_call() -> Outcome {
     let mut command = cli::command();
     command.args(words).arg("--data-dir").arg(home.data());
     let finished = cli::finish(command, "quickstart").await?.expect_success()?;
-    for word in ["sk_live_", "curl", "/v1/calls/call_", "gateway_processing"] {
+    for word in ["sk_live_", "/v1/calls/call_", "gateway_processing", "telepath serve --data-dir"] {
         assert!(finished.stdout.contains(word), "{word} is missing in {}", finished.stdout);
     }
+    assert!(!finished.stdout.contains("curl"), "no server runs any more: {}", finished.stdout);
     assert!(home.data().join("tls/ca.pem").exists());
 
     // The key also works for a server that is started on the same data folder.
@@ -32,6 +33,9 @@ async fn quickstart_creates_a_demo_and_places_a_call() -> Outcome {
         let server = home.start().await?;
         let trunks = server.client()?.get("/v1/trunks", &format!("sk_live_{key}")).await?.expect(200)?;
         assert_eq!(trunks["pagination"]["total"], 1, "{trunks}");
+        assert_eq!(trunks["trunks"][0]["status"], "inactive", "its agent has ended: {trunks}");
+        let me = server.client()?.get("/v1/whoami", &format!("sk_live_{key}")).await?.expect(200)?;
+        assert!(me["expires_at"].is_string(), "no permanent key is left behind: {me}");
     }
     Ok(())
 }

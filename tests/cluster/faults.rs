@@ -9,7 +9,7 @@ use super::schedule::{Rng, Schedule, run};
 use super::test_cluster::{NODES, TestCluster};
 use crate::support::Outcome;
 use crate::support::http::Call;
-use crate::support::proxy::Weather;
+use crate::support::proxy::LinkState;
 
 /// Schedules per ordinary run.
 const SCHEDULES: u64 = 10;
@@ -70,16 +70,16 @@ async fn three_servers_share_one_window() -> Outcome {
 
 /// Cuts one link of the last server: it must refuse requests after `within` at the latest, and admit them again when the
 /// link is restored.
-async fn refuses_while_cut(cut: impl Fn(&TestCluster, Weather), within: Duration) -> Outcome {
+async fn refuses_while_cut(cut: impl Fn(&TestCluster, LinkState), within: Duration) -> Outcome {
     if !is_possible() {
         return Ok(());
     }
     let cluster = TestCluster::start().await?;
     let key = cluster.create_key(0, "cut off", 50_000).await?;
     let last = NODES - 1;
-    for weather in [Weather::Cut, Weather::Held] {
+    for state in [LinkState::Cut, LinkState::Stalled] {
         let mut connection = cluster.connect(last).await?;
-        cut(&cluster, weather);
+        cut(&cluster, state);
         let since = Instant::now();
         let mut refused = 0;
         while refused < MANY {
@@ -100,12 +100,12 @@ async fn refuses_while_cut(cut: impl Fn(&TestCluster, Weather), within: Duration
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_the_database_refuses_once_its_lease_expires() -> Outcome {
-    refuses_while_cut(|cluster, weather| cluster.nodes[NODES - 1].database.set(weather), LEASE).await
+    refuses_while_cut(|cluster, state| cluster.nodes[NODES - 1].database.set(state), LEASE).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_the_shared_limiter_refuses_at_once() -> Outcome {
-    refuses_while_cut(|cluster, weather| cluster.nodes[NODES - 1].windows.set(weather), Duration::ZERO).await
+    refuses_while_cut(|cluster, state| cluster.nodes[NODES - 1].windows.set(state), Duration::ZERO).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,7 +115,7 @@ async fn a_revocation_completes_while_a_server_is_cut_off_or_killed() -> Outcome
     }
     let mut cluster = TestCluster::start().await?;
     let key = cluster.create_key(0, "revoked without the third", 1000).await?;
-    cluster.nodes[2].database.set(Weather::Held);
+    cluster.nodes[2].database.set(LinkState::Stalled);
     cluster.revoke_successfully(0, &key.id).await?;
     ensure!(
         cluster.status(2, &key).await? != 200,
@@ -205,15 +205,15 @@ async fn the_test_proxy_holds_and_cuts_connections() -> Outcome {
     let proxy = crate::support::proxy::Proxy::to(&listener.local_addr()?.to_string()).await?;
     let mut near = tokio::net::TcpStream::connect(proxy.address).await?;
     let (mut far, _) = listener.accept().await?;
-    proxy.set(Weather::Held);
+    proxy.set(LinkState::Stalled);
     near.write_all(b"held").await?;
     let mut buffer = [0; 4];
     let early = tokio::time::timeout(Duration::from_millis(50), far.read_exact(&mut buffer)).await;
     ensure!(early.is_err(), "held data must not arrive");
-    proxy.set(Weather::Clear);
+    proxy.set(LinkState::Open);
     far.read_exact(&mut buffer).await?;
     ensure!(&buffer == b"held");
-    proxy.set(Weather::Cut);
+    proxy.set(LinkState::Cut);
     ensure!(far.read(&mut buffer).await? == 0, "the connection must be closed");
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::history::{History, Request, Revocation};
 use super::test_cluster::{NODES, TestCluster};
 use crate::support::CreatedKey;
 use crate::support::http::{Answer, Call, Connection};
-use crate::support::proxy::Weather;
+use crate::support::proxy::LinkState;
 use crate::support::waiting::{pass, until};
 
 /// Connections per key and server.
@@ -61,7 +61,7 @@ enum Link {
 struct Fault {
     node: usize,
     link: Link,
-    weather: Weather,
+    state: LinkState,
     at: Duration,
     lasts: Duration,
 }
@@ -86,10 +86,10 @@ fn fault(rng: &mut Rng) -> Fault {
     Fault {
         node: rng.node(),
         link: if rng.below(3) == 0 { Link::Windows } else { Link::Database },
-        weather: match rng.below(3) {
-            0 => Weather::Slow(rng.millis(5, 400)),
-            1 => Weather::Held,
-            _ => Weather::Cut,
+        state: match rng.below(3) {
+            0 => LinkState::Delayed(rng.millis(5, 400)),
+            1 => LinkState::Stalled,
+            _ => LinkState::Cut,
         },
         at: rng.millis(0, 500),
         lasts: rng.millis(50, 700),
@@ -138,22 +138,22 @@ pub(crate) async fn run(cluster: &TestCluster, schedule: &Schedule, name: &str) 
 
 /// Injects and removes every fault at its time.
 async fn change_weather(cluster: &TestCluster, schedule: &Schedule) {
-    let mut changes: Vec<(Duration, Fault, Weather)> = schedule
+    let mut changes: Vec<(Duration, Fault, LinkState)> = schedule
         .faults
         .iter()
         .flat_map(|fault| {
-            [(fault.at, *fault, fault.weather), (fault.at + fault.lasts, *fault, Weather::Clear)]
+            [(fault.at, *fault, fault.state), (fault.at + fault.lasts, *fault, LinkState::Open)]
         })
         .collect();
     changes.sort_by_key(|(at, ..)| *at);
     let mut passed = Duration::ZERO;
-    for (at, fault, weather) in changes {
+    for (at, fault, state) in changes {
         pass(at.saturating_sub(passed)).await;
         passed = at;
         let node = &cluster.nodes[fault.node];
         match fault.link {
-            Link::Database => node.database.set(weather),
-            Link::Windows => node.windows.set(weather),
+            Link::Database => node.database.set(state),
+            Link::Windows => node.windows.set(state),
         }
     }
 }

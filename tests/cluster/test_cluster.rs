@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::support::database::Database;
 use crate::support::http::{Answer, Call, Connection};
 use crate::support::output::unique;
-use crate::support::proxy::{Proxy, Weather};
+use crate::support::proxy::{LinkState, Proxy};
 use crate::support::server::Home;
 use crate::support::waiting::until;
 use crate::support::{CreatedKey, Server};
@@ -79,7 +79,7 @@ impl TestCluster {
             settings.extend(nodes.first().map(|first| master_key(&first.server.data())));
             let home = Home::on(Database::Elsewhere { url: through(&url, &to_database)? }, settings);
             if admin.is_none() {
-                // Also creates the master key for the other servers.
+                // Also migrates the database and creates the master key for the other servers.
                 admin = Some(home.create_key(&ADMIN).await?);
             }
             let server = home.start().await?;
@@ -141,8 +141,8 @@ impl TestCluster {
     /// Restores all links and waits until every server admits and reads again.
     pub(crate) async fn heal(&self) -> anyhow::Result<()> {
         for node in &self.nodes {
-            node.database.set(Weather::Clear);
-            node.windows.set(Weather::Clear);
+            node.database.set(LinkState::Open);
+            node.windows.set(LinkState::Open);
         }
         for node in 0..self.nodes.len() {
             until(&format!("server {node} has recovered"), || async {

@@ -11,20 +11,20 @@ use tokio::task::JoinHandle;
 
 /// How the link treats bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Weather {
+pub(crate) enum LinkState {
     /// Forwards them.
-    Clear,
+    Open,
     /// Delays each chunk.
-    Slow(Duration),
+    Delayed(Duration),
     /// Holds them until the link is restored.
-    Held,
+    Stalled,
     /// Closes existing and new connections and drops what was in flight.
     Cut,
 }
 
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
-    weather: watch::Sender<Weather>,
+    state: watch::Sender<LinkState>,
     task: JoinHandle<()>,
 }
 
@@ -33,13 +33,13 @@ impl Proxy {
     pub(crate) async fn to(target: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (weather, seen) = watch::channel(Weather::Clear);
+        let (state, seen) = watch::channel(LinkState::Open);
         let task = tokio::spawn(serve(listener, target.to_owned(), seen));
-        Ok(Self { address, weather, task })
+        Ok(Self { address, state, task })
     }
 
-    pub(crate) fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+    pub(crate) fn set(&self, state: LinkState) {
+        self.state.send_replace(state);
     }
 }
 
@@ -49,50 +49,50 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, target: String, weather: watch::Receiver<Weather>) {
+async fn serve(listener: TcpListener, target: String, state: watch::Receiver<LinkState>) {
     while let Ok((client, _)) = listener.accept().await {
-        if *weather.borrow() != Weather::Cut {
-            tokio::spawn(carry(client, target.clone(), weather.clone()));
+        if *state.borrow() != LinkState::Cut {
+            tokio::spawn(carry(client, target.clone(), state.clone()));
         }
     }
 }
 
 /// Forwards one connection until either side ends it or the link is cut.
-async fn carry(client: TcpStream, target: String, mut weather: watch::Receiver<Weather>) {
+async fn carry(client: TcpStream, target: String, mut state: watch::Receiver<LinkState>) {
     let Ok(server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let (there, back) = (weather.clone(), weather.clone());
+    let (there, back) = (state.clone(), state.clone());
     tokio::select! {
-        _ = weather.wait_for(|weather| *weather == Weather::Cut) => {}
+        _ = state.wait_for(|state| *state == LinkState::Cut) => {}
         () = pump(from_client, to_server, there) => {}
         () = pump(from_server, to_client, back) => {}
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<LinkState>) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if !let_through(&mut weather).await || to.write_all(&buffer[..length]).await.is_err() {
+        if !wait_until_forwarded(&mut state).await || to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
     }
 }
 
 /// Waits as long as the link requires. Returns whether the bytes are forwarded.
-async fn let_through(weather: &mut watch::Receiver<Weather>) -> bool {
+async fn wait_until_forwarded(state: &mut watch::Receiver<LinkState>) -> bool {
     loop {
-        let now = *weather.borrow_and_update();
+        let now = *state.borrow_and_update();
         match now {
-            Weather::Clear => return true,
-            Weather::Cut => return false,
-            Weather::Slow(delay) => {
+            LinkState::Open => return true,
+            LinkState::Cut => return false,
+            LinkState::Delayed(delay) => {
                 super::waiting::pass(delay).await;
                 return true;
             }
-            Weather::Held => {
-                if weather.changed().await.is_err() {
+            LinkState::Stalled => {
+                if state.changed().await.is_err() {
                     return false;
                 }
             }

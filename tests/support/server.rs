@@ -132,9 +132,9 @@ impl Home {
         CreatedKey::from_json(&self.run(&words).await?.expect_success()?.json()?)
     }
 
-    /// Runs `telepath migrate`, which `PostgreSQL` requires.
-    async fn prepare(&self) -> anyhow::Result<()> {
-        if self.database.url().is_some() {
+    /// Runs `telepath migrate`, which `PostgreSQL` requires, and which creates the data folder.
+    pub(crate) async fn prepare(&self) -> anyhow::Result<()> {
+        if self.database.url().is_some() || !self.data().exists() {
             self.run(&["migrate"]).await?.expect_success()?;
         }
         Ok(())

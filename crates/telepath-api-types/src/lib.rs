@@ -11,6 +11,7 @@ pub mod calls;
 pub mod deliveries;
 #[cfg(feature = "openapi")]
 pub mod enums;
+pub mod error;
 pub mod key_presets;
 pub mod key_usage;
 pub mod keys;

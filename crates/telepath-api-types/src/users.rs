@@ -1,5 +1,4 @@
-//! `/local/users`: users of an account. These routes exist on the Unix socket of a data folder only, so their bodies have no
-//! OpenAPI schema.
+//! `/local/users`: users of an account, for local administration only.
 
 use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
@@ -12,17 +11,25 @@ use crate::secret;
 
 /// A member of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct User {
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "user_01k9v1n2xrf6t8g3m5q7w9y0za"))]
     pub id: UserId,
+    #[cfg_attr(feature = "openapi", schema(example = "ada@example.com"))]
     pub email: String,
+    #[cfg_attr(feature = "openapi", schema(example = "Ada Lovelace"))]
     pub name: String,
     /// `viewer`, `developer`, `admin` or `owner`.
+    #[cfg_attr(feature = "openapi", schema(example = "owner"))]
     pub role: String,
     /// `active`, `invited` or `disabled`.
+    #[cfg_attr(feature = "openapi", schema(example = "invited"))]
     pub status: String,
     /// Whether sign-in requires a second factor.
     pub second_factor: bool,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub last_sign_in_at: Option<Timestamp>,
 }
 
@@ -42,18 +49,22 @@ impl From<Member> for User {
     }
 }
 
-/// A user with a one-use link that sets a password.
+/// A user with a one-use code that sets a password.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct UserWithLink {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UserWithPasswordCode {
     pub user: User,
-    /// Path and query, relative to the address of the dashboard. Shown only once.
-    #[serde(serialize_with = "secret::reveal_one")]
-    pub link: SecretText,
-    pub link_expires_at: Timestamp,
+    /// Shown only once.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Password))]
+    pub password_code: Option<SecretText>,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub password_code_expires_at: Timestamp,
 }
 
 /// The user to create.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateUser {
     pub email: Option<String>,
@@ -65,6 +76,7 @@ pub struct CreateUser {
 
 /// A page of users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UserList {
     pub users: Vec<User>,
     pub pagination: Pagination,
@@ -72,6 +84,7 @@ pub struct UserList {
 
 /// Selects a user.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UserReference {
     /// An id or an email address.
@@ -80,6 +93,7 @@ pub struct UserReference {
 
 /// The new role of a user.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UpdateUserRole {
     /// An id or an email address.

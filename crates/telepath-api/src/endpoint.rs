@@ -199,9 +199,7 @@ fn all_codes(method: &Method, access: Access, declared: &[ErrorCode]) -> Vec<Err
     match access {
         Access::Open => {}
         Access::Reporter => codes.push(ErrorCode::RateLimitExceeded),
-        Access::Local => {
-            codes.extend([ErrorCode::MissingApiKey, ErrorCode::NotFound, ErrorCode::RateLimitExceeded]);
-        }
+        Access::Local => codes.push(ErrorCode::RateLimitExceeded),
         Access::AnyKey | Access::Scope(_) => codes.extend([
             ErrorCode::MissingApiKey,
             ErrorCode::InvalidApiKey,
@@ -215,7 +213,7 @@ fn all_codes(method: &Method, access: Access, declared: &[ErrorCode]) -> Vec<Err
     if access.takes_idempotency_key(method) {
         codes.extend([
             ErrorCode::IdempotencyKeyInUse,
-            ErrorCode::IdempotencyAnswerLost,
+            ErrorCode::IdempotencyResponseLost,
             ErrorCode::IdempotencyKeyReused,
         ]);
     }

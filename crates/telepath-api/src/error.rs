@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use telepath_api_types::error::{ErrorBody, ErrorEnvelope};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::RequestId;
 use telepath_core::scope::Scope;
@@ -125,18 +125,14 @@ impl ApiError {
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        let envelope = Envelope {
-            error: EnvelopeBody {
-                code: self.code.name(),
-                message: &self.message,
+        let envelope = ErrorEnvelope {
+            error: ErrorBody {
+                code: self.code.name().to_owned(),
+                message: self.message.clone().into_owned(),
                 status: self.code.status(),
-                request_id: id,
-                details: self
-                    .details
-                    .iter()
-                    .map(|d| Detail { field: &d.field, message: &d.message })
-                    .collect(),
-                required_scope: self.required_scope.map(Scope::name),
+                request_id: Some(id.to_string()),
+                details: self.details.iter().cloned().map(Into::into).collect(),
+                required_scope: self.required_scope.map(|scope| scope.name().to_owned()),
             },
         };
         // Nothing in the envelope can fail to be written as JSON.
@@ -203,7 +199,7 @@ const fn usual_message(code: ErrorCode) -> &'static str {
         ErrorCode::TooManyKeys => "The account has more than 10000 keys, too many to rotate at once",
         ErrorCode::IdempotencyKeyInUse => "The first request with this Idempotency-Key is still running",
         ErrorCode::IdempotencyKeyReused => "This Idempotency-Key was already used for another request",
-        ErrorCode::IdempotencyAnswerLost => {
+        ErrorCode::IdempotencyResponseLost => {
             "The first request with this Idempotency-Key was carried out, but its response is no longer stored"
         }
         ErrorCode::InvalidSignature => "The signature is missing or does not match the body",
@@ -274,28 +270,4 @@ impl From<Invalid> for ApiError {
         let message = problems.summary();
         Self { details: problems.into_details(), ..Self::new(code, message) }
     }
-}
-
-/// `{"error": {…}}`, the body of every error response. The OpenAPI document describes it as the schema `Error`.
-#[derive(Serialize)]
-struct Envelope<'a> {
-    error: EnvelopeBody<'a>,
-}
-
-#[derive(Serialize)]
-struct EnvelopeBody<'a> {
-    code: &'static str,
-    message: &'a str,
-    status: u16,
-    request_id: RequestId,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    details: Vec<Detail<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    required_scope: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-struct Detail<'a> {
-    field: &'a str,
-    message: &'a str,
 }

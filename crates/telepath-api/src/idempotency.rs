@@ -13,7 +13,9 @@ use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, Limited};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::IdempotencyId;
-use telepath_core::idempotency::{ClaimDecision, IdempotencyKey, KeptAnswer, MAX_KEPT_BODY, RequestHash};
+use telepath_core::idempotency::{
+    ClaimDecision, IdempotencyKey, MAX_STORED_BODY, RequestHash, StoredResponse,
+};
 use telepath_store::{IdempotencyClaim, IdempotentRequest};
 
 use crate::auth::caller::{AccountGrant, Sender};
@@ -26,12 +28,11 @@ use crate::state::Shared;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The largest answer that is looked at in order to keep it; larger ones go out unseen. All keys of an account rotated
-/// together are the largest that there is.
-const MAX_ANSWER: usize = 32 * 1024 * 1024;
+/// The largest response body that is read in order to store it. The largest of the API is the rotation of all keys of an
+/// account.
+const MAX_RESPONSE: usize = 32 * 1024 * 1024;
 
-/// The key that a request carries; `None` when it carries none, or is one that its handler will refuse or that changes
-/// nothing.
+/// The `Idempotency-Key` of a request. `None` if it has none, if its handler will refuse it, or if it changes nothing.
 pub(crate) fn key_of(
     parts: &Parts,
     matched: RouteMatch<'_>,
@@ -42,8 +43,8 @@ pub(crate) fn key_of(
     let value = values.next()?;
     match row.access {
         Access::Scope(scope) if !sender.grant.is_some_and(|grant| grant.scopes.allows(scope)) => return None,
-        Access::Scope(_) | Access::AnyKey => {}
-        Access::Open | Access::Reporter | Access::Local => return None,
+        Access::Scope(_) | Access::AnyKey | Access::Local => {}
+        Access::Open | Access::Reporter => return None,
     }
     if values.next().is_some() {
         return Some(Err(ApiError::invalid("Idempotency-Key", "must be given only once")));
@@ -52,7 +53,7 @@ pub(crate) fn key_of(
     Some(key.map_err(|problem| ApiError::invalid("Idempotency-Key", problem.to_string())))
 }
 
-/// Answers a request that carries an `Idempotency-Key`.
+/// Handles a request with an `Idempotency-Key`.
 pub(crate) async fn answer(
     shared: &Arc<Shared>,
     router: Router,
@@ -85,12 +86,13 @@ async fn begin(
             parts.extensions.insert(sender);
             let request = Request::from_parts(parts, Body::from(body));
             let shared = Arc::clone(shared);
-            // In a task of its own: a client that disconnects will retry, and must then get the result.
+            // Spawned, so that it completes when the client disconnects: the client's retry must get the result.
             let work = tokio::spawn(async move {
                 let response = run(router, shared.options.request_timeout, request).await;
                 end(&shared, id, response).await
             });
-            work.await.unwrap_or_else(|_| Err(ApiError::internal("an attempt broke off")))
+            work.await
+                .unwrap_or_else(|_| Err(ApiError::internal("an idempotent request ended without a response")))
         }
     }
 }
@@ -101,9 +103,9 @@ fn before(decision: ClaimDecision) -> Result<Response, ApiError> {
         ClaimDecision::Reused => Err(ApiError::of(ErrorCode::IdempotencyKeyReused)),
         // A claim that could be taken over was taken over.
         ClaimDecision::InUse | ClaimDecision::TakeOver => Err(ApiError::of(ErrorCode::IdempotencyKeyInUse)),
-        ClaimDecision::Lost(None) => Err(ApiError::of(ErrorCode::IdempotencyAnswerLost)),
+        ClaimDecision::Lost(None) => Err(ApiError::of(ErrorCode::IdempotencyResponseLost)),
         ClaimDecision::Lost(Some(target)) => Err(ApiError::new(
-            ErrorCode::IdempotencyAnswerLost,
+            ErrorCode::IdempotencyResponseLost,
             format!(
                 "The first request with this Idempotency-Key was carried out on {target}, but its response is no \
                  longer stored"
@@ -112,8 +114,8 @@ fn before(decision: ClaimDecision) -> Result<Response, ApiError> {
     }
 }
 
-fn replay(answer: KeptAnswer) -> Result<Response, ApiError> {
-    let broken = |_| ApiError::internal("a kept answer cannot be given again");
+fn replay(answer: StoredResponse) -> Result<Response, ApiError> {
+    let broken = |_| ApiError::internal("a stored response cannot be replayed");
     let mut response = Response::new(Body::from(answer.body.clone()));
     *response.status_mut() =
         StatusCode::from_u16(answer.status).map_err(|error| broken(error.to_string()))?;
@@ -129,21 +131,20 @@ fn replay(answer: KeptAnswer) -> Result<Response, ApiError> {
     Ok(response)
 }
 
-/// Ends the attempt: only what was carried out is kept. A refusal has changed nothing, so the same request may simply be
-/// tried again when its reason is gone.
+/// Ends the attempt. Only successful responses are stored: a refused request has changed nothing, so it can be sent again.
 async fn end(shared: &Shared, id: IdempotencyId, response: Response) -> Result<Response, ApiError> {
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_ANSWER).collect().await;
-    let body = body.map_err(|_| ApiError::internal("an answer broke off"))?.to_bytes();
+    let body = Limited::new(body, MAX_RESPONSE).collect().await;
+    let body = body.map_err(|_| ApiError::internal("the body of a response ended early"))?.to_bytes();
     let location = parts.headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let kept = if parts.status.is_success() && body.len() <= MAX_KEPT_BODY {
-        KeptAnswer::of(parts.status.as_u16(), location, &body)
+    let kept = if parts.status.is_success() && body.len() <= MAX_STORED_BODY {
+        StoredResponse::of(parts.status.as_u16(), location, &body)
     } else {
         None
     };
     if let Err(error) = shared.store.end_idempotent_request(id, kept).await {
         // The claim was marked in the transaction of the change, so nothing can be carried out twice.
-        tracing::warn!(%error, "could not store a response for its Idempotency-Key; a repetition of the request will fail with IDEMPOTENCY_ANSWER_LOST");
+        tracing::warn!(%error, "could not store a response for its Idempotency-Key; a repetition of the request will fail with IDEMPOTENCY_RESPONSE_LOST");
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }

@@ -15,7 +15,7 @@ use telepath_core::secret::KEY_PATTERN;
 use utoipa::OpenApi;
 
 use crate::endpoint::{Endpoints, endpoints};
-use crate::routes::{Access, RouteRow, RouteTable};
+use crate::routes::{Access, RouteRow};
 use crate::state::AppState;
 
 #[derive(OpenApi)]
@@ -39,9 +39,28 @@ use crate::state::AppState;
 )]
 struct Document;
 
-/// The part of the document that belongs to no route.
+/// The part of the published document that belongs to no route.
 pub(crate) fn header() -> utoipa::openapi::OpenApi {
     Document::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Telepath local administration",
+        description = "The routes that exist only on the Unix socket in the data folder. They need no key, and no key can call them.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "Account", description = "The accounts of the installation."),
+        (name = "Users", description = "The users of an account.")
+    )
+)]
+struct LocalDocument;
+
+/// The part of the document for local administration that belongs to no route.
+pub(crate) fn local_header() -> utoipa::openapi::OpenApi {
+    LocalDocument::openapi()
 }
 
 /// The route of the document.
@@ -73,9 +92,9 @@ fn correct_unsigned(value: &mut Value) {
     }
 }
 
-/// Adds what all routes have in common, from the route table and the table of error codes.
-pub(crate) fn complete(document: &mut Value, routes: &RouteTable) {
-    correct_unsigned(document);
+/// The text of the published document.
+pub(crate) fn published(mut document: Value, rows: &[RouteRow]) -> String {
+    document["webhooks"] = events::section();
     document["components"]["securitySchemes"] = json!({
         "bearer": {
             "type": "http",
@@ -84,20 +103,26 @@ pub(crate) fn complete(document: &mut Value, routes: &RouteTable) {
             "description": "An API key: `Authorization: Bearer sk_live_…`. It is never read from a query string or a body."
         }
     });
+    complete(document, rows)
+}
+
+/// Adds what all routes have in common, from the rows of the route table and the table of error codes. Returns the text.
+pub(crate) fn complete(mut document: Value, rows: &[RouteRow]) -> String {
+    correct_unsigned(&mut document);
     document["components"]["schemas"]["Error"] = error_schema();
     document["components"]["headers"] = common_headers();
     document["components"]["responses"] = common_responses();
     document["components"]["parameters"] = common_parameters();
     withhold_secrets(&mut document["components"]["schemas"]);
-    document["webhooks"] = events::section();
     let schemas = document["components"]["schemas"].clone();
-    for row in routes.rows() {
+    for row in rows {
         let operation = &mut document["paths"][row.path.as_str()][row.verb().to_ascii_lowercase()];
         if operation.is_object() {
             complete_operation(row, operation);
             examples::add_to_operation(operation, &schemas);
         }
     }
+    format!("{document:#}\n")
 }
 
 fn complete_operation(row: &RouteRow, operation: &mut Value) {
@@ -156,22 +181,24 @@ fn common_parameters() -> Value {
 /// Adds the member that marks replayed responses, which contain no secrets.
 fn withhold_secrets(schemas: &mut Value) {
     let Some(schemas) = schemas.as_object_mut() else { return };
-    for name in ["CreatedKey", "CreatedTrunk", "RotatedSipPassword", "WebhookWithSecret"] {
+    for name in
+        ["CreatedKey", "CreatedTrunk", "RotatedSipPassword", "WebhookWithSecret", "UserWithPasswordCode"]
+    {
         let Some(schema) = schemas.get_mut(name) else { continue };
-        // Indexing a member that is not there would make it.
+        // Indexing a missing member would create it.
         let parts: Vec<&mut Value> = if schema.get("allOf").is_some() {
             schema["allOf"].as_array_mut().into_iter().flatten().collect()
         } else {
             vec![schema]
         };
         for part in parts {
-            let shown_once = |member: &str| member == "secret" || member == "sip_password";
+            let shown_once = |member: &str| ["secret", "sip_password", "password_code"].contains(&member);
             let Some(properties) = part.get_mut("properties").and_then(Value::as_object_mut) else {
                 continue;
             };
             if properties.keys().any(|member| shown_once(member)) {
-                let told = json!({"type": "boolean", "description": "True in a replayed response, which contains no secret."});
-                properties.insert("secret_withheld".to_owned(), told);
+                let schema = json!({"type": "boolean", "description": "True in a replayed response, which contains no secret."});
+                properties.insert("secret_withheld".to_owned(), schema);
                 if let Some(required) = part.get_mut("required").and_then(Value::as_array_mut) {
                     required.retain(|member| !member.as_str().is_some_and(shown_once));
                 }

@@ -1,4 +1,4 @@
-//! The resources of the API. Each file holds the bodies, handlers and routes of one resource and is named after it.
+//! The resources of the API. Each file contains the handlers and routes of one resource and is named after it.
 
 pub(crate) mod account;
 pub(crate) mod accounts;

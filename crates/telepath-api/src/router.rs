@@ -1,5 +1,6 @@
 //! The list of resources, and the routes, the route table and the OpenAPI document taken from it. All three come from the
-//! same handlers, so none of them can have a route that another lacks.
+//! same handlers, so none of them can have a route that another lacks. The routes below `/local` are for local
+//! administration only: they exist on the Unix socket, and are not in the published document.
 
 use axum::Router;
 use serde_json::json;
@@ -18,19 +19,17 @@ use crate::state::AppState;
 pub(crate) struct Routes {
     pub(crate) router: Router<AppState>,
     pub(crate) table: RouteTable,
-    /// The OpenAPI document as JSON.
+    /// The published OpenAPI document as JSON.
     pub(crate) document: String,
 }
 
-/// Takes the routes from every resource. Table and document hold the published ones: the routes below `/local` exist on the
-/// Unix socket only.
+/// Takes the routes from every resource.
 pub(crate) fn routes() -> Result<Routes, RouteConflict> {
-    let endpoints = Endpoints::with(OpenApiRouter::with_openapi(openapi::header()))
+    let published = Endpoints::with(OpenApiRouter::with_openapi(openapi::header()))
         .merge(whoami::endpoints())
         .merge(keys::endpoints())
         .merge(key_presets::endpoints())
         .merge(account::endpoints())
-        .merge(accounts::endpoints())
         .merge(leaks::endpoints())
         .merge(trunks::endpoints())
         .merge(calls::endpoints())
@@ -42,11 +41,22 @@ pub(crate) fn routes() -> Result<Routes, RouteConflict> {
         .merge(health::endpoints())
         .merge(metrics::endpoints())
         .merge(openapi::endpoints());
-    let (router, document) = endpoints.router.split_for_parts();
-    let table = RouteTable::new(endpoints.rows)?;
-    let mut document = json!(document);
-    openapi::complete(&mut document, &table);
-    let mut text = format!("{document:#}");
-    text.push('\n');
-    Ok(Routes { router: router.merge(users::local_router()), table, document: text })
+    let local = local_endpoints();
+    let (router, document) = published.router.split_for_parts();
+    let document = openapi::published(json!(document), &published.rows);
+    let table = RouteTable::new(published.rows.into_iter().chain(local.rows).collect())?;
+    Ok(Routes { router: router.merge(local.router.split_for_parts().0), table, document })
+}
+
+fn local_endpoints() -> Endpoints {
+    Endpoints::with(OpenApiRouter::with_openapi(openapi::local_header()))
+        .merge(accounts::endpoints())
+        .merge(users::endpoints())
+}
+
+/// The document of the routes for local administration, which is a file in the repository only.
+#[cfg(test)]
+pub(crate) fn local_document() -> String {
+    let local = local_endpoints();
+    openapi::complete(json!(local.router.split_for_parts().1), &local.rows)
 }

@@ -17,14 +17,14 @@ pub(crate) enum Access {
     AnyKey,
     /// A valid key with this scope.
     Scope(Scope),
-    /// Local administration; for every other client the route does not exist.
+    /// Local administration; for every other client, the route does not exist.
     Local,
 }
 
 impl Access {
     /// Whether a request with this method may carry an `Idempotency-Key`: every `POST` of a known caller may.
     pub(crate) fn takes_idempotency_key(self, method: &Method) -> bool {
-        *method == Method::POST && matches!(self, Access::AnyKey | Access::Scope(_))
+        *method == Method::POST && matches!(self, Access::AnyKey | Access::Scope(_) | Access::Local)
     }
 }
 

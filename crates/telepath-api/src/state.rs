@@ -1,4 +1,4 @@
-//! What the handlers share. This file knows no resource: state that belongs to a feature lives in a leaf type below.
+//! The state that handlers share. This file knows no resource: the state of one feature is a type in a file below.
 
 pub(crate) mod exports;
 pub(crate) mod leaks;

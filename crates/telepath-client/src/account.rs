@@ -1,4 +1,4 @@
-//! `/v1/account`: the caller's account and its policies.
+//! `/v1/account`: the caller's account and its policies. `/local/accounts`: all accounts, for local administration only.
 
 use telepath_api_types::account::{Account, AccountList, AdministerAccount, CreateAccount, UpdateAccount};
 use telepath_core::id::AccountId;
@@ -19,18 +19,18 @@ impl Client {
 
     /// All accounts of the installation; local administration only.
     pub async fn list_accounts(&self) -> Result<Vec<Account>, Error> {
-        let list: AccountList = self.get("/v1/accounts").await?;
+        let list: AccountList = self.get("/local/accounts").await?;
         Ok(list.accounts)
     }
 
     /// Creates an account; local administration only.
     pub async fn create_account(&self, new: &CreateAccount) -> Result<Account, Error> {
-        self.post("/v1/accounts", new).await
+        self.post("/local/accounts", new).await
     }
 
     /// An account of the installation; local administration only.
     pub async fn get_account(&self, id: AccountId) -> Result<Account, Error> {
-        self.get(&format!("/v1/accounts/{id}")).await
+        self.get(&format!("/local/accounts/{id}")).await
     }
 
     /// Changes name, mode or maximum rate limit of an account; local administration only.
@@ -39,6 +39,6 @@ impl Client {
         id: AccountId,
         change: &AdministerAccount,
     ) -> Result<Account, Error> {
-        self.patch(&format!("/v1/accounts/{id}"), change).await
+        self.patch(&format!("/local/accounts/{id}"), change).await
     }
 }

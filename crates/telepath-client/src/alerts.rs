@@ -25,7 +25,7 @@ pub struct AlertsQuery {
     pub status: Option<String>,
     /// Items per page, 1–100.
     pub limit: Option<u32>,
-    /// Items to pass over.
+    /// Items to skip.
     pub offset: Option<u32>,
     /// The `next_cursor` of the page before, instead of `offset`.
     pub cursor: Option<String>,

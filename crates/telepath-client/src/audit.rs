@@ -23,7 +23,7 @@ pub struct AuditQuery {
     pub end_date: Option<Timestamp>,
     /// Items per page, 1–100.
     pub limit: Option<u32>,
-    /// Items to pass over.
+    /// Items to skip.
     pub offset: Option<u32>,
     /// The `next_cursor` of the page before, instead of `offset`.
     pub cursor: Option<String>,

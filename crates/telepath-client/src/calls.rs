@@ -1,4 +1,4 @@
-//! `/v1/calls`: see calls and hang up live ones.
+//! `/v1/calls`: list and show calls, hang up live ones.
 
 use telepath_api_types::calls::{Call, CallDetails, CallList};
 use telepath_core::id::{CallId, TrunkId};
@@ -17,7 +17,7 @@ pub struct CallsQuery {
     pub status: Option<String>,
     /// Items per page, 1–100.
     pub limit: Option<u32>,
-    /// Items to pass over.
+    /// Items to skip.
     pub offset: Option<u32>,
     /// The `next_cursor` of the page before, instead of `offset`.
     pub cursor: Option<String>,

@@ -330,7 +330,8 @@ fn log<B>(request: &ApiRequest, attempt: u32, took: Duration, result: &Result<Re
             tracing::info!(%method, path, status, request_id, attempt, duration_ms, "request succeeded");
         }
         Err(Error::Api(api)) => {
-            let (status, code, id) = (api.status, &api.code, api.request_id.as_deref().unwrap_or("-"));
+            let (status, code) = (api.body.status, &api.body.code);
+            let id = api.body.request_id.as_deref().unwrap_or("-");
             tracing::info!(%method, path, status, code, request_id = id, attempt, duration_ms, "request was refused");
         }
         Err(error) => tracing::info!(%method, path, %error, attempt, duration_ms, "no response"),

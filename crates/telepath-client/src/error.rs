@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-use serde::Deserialize;
+use telepath_api_types::error::ErrorBody;
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::EntropyError;
 
@@ -18,55 +18,31 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 /// An earlier attempt with the same `Idempotency-Key` is still running on the server.
 const KEY_IN_USE: &str = "IDEMPOTENCY_KEY_IN_USE";
 
-/// An invalid member of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct FieldError {
-    /// The member, such as `scopes[0]`.
-    pub field: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-/// The error envelope of the API.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// An error response of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    /// The code, such as `INVALID_API_KEY`.
-    pub code: String,
-    /// One sentence, not for programs.
-    pub message: String,
-    /// The HTTP status.
-    #[serde(default)]
-    pub status: u16,
-    /// The id under which the server logged the request.
-    #[serde(default)]
-    pub request_id: Option<String>,
-    /// The invalid members of the request.
-    #[serde(default)]
-    pub details: Vec<FieldError>,
-    /// The scope that the key lacks, with `INSUFFICIENT_SCOPE`.
-    #[serde(default)]
-    pub required_scope: Option<String>,
+    /// The body, with the status of the response.
+    pub body: ErrorBody,
     /// When to retry at the earliest, from now (header `Retry-After`).
-    #[serde(skip)]
     pub retry_after: Option<Duration>,
     /// When the next rate window starts (header `X-RateLimit-Reset`).
-    #[serde(skip)]
     pub rate_limit_reset: Option<Timestamp>,
 }
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} {}", self.message, self.status, self.code)?;
-        if let Some(id) = &self.request_id {
+        let ErrorBody { code, message, status, request_id, details, required_scope: _ } = &self.body;
+        write!(f, "{message} ({status} {code}")?;
+        if let Some(id) = request_id {
             write!(f, ", {id}")?;
         }
         f.write_str(")")?;
         // The message already names a single invalid member.
-        for detail in self.details.iter().filter(|_| self.details.len() > 1) {
+        for detail in details.iter().filter(|_| details.len() > 1) {
             write!(f, "; {}: {}", detail.field, detail.message)?;
         }
         match self.rate_limit_reset {
-            Some(reset) if self.status == 429 => write!(f, "; the next window starts at {reset}"),
+            Some(reset) if *status == 429 => write!(f, "; the next window starts at {reset}"),
             Some(_) | None => Ok(()),
         }
     }
@@ -175,13 +151,13 @@ pub enum Error {
 impl Error {
     /// The code of the error that the API returned.
     pub fn code(&self) -> Option<&str> {
-        if let Error::Api(api) = self { Some(&api.code) } else { None }
+        if let Error::Api(api) = self { Some(&api.body.code) } else { None }
     }
 
     /// Whether the same request may succeed later without being changed.
     pub fn may_retry(&self) -> bool {
         match self {
-            Error::Api(api) => matches!(api.status, 408 | 429 | 500..=599),
+            Error::Api(api) => matches!(api.body.status, 408 | 429 | 500..=599),
             // A rejected certificate or a TLS mismatch does not go away by waiting.
             Error::Connect { source, .. } => !is_tls_failure(source.as_ref()),
             Error::NoServer { .. } | Error::Http { .. } | Error::TimedOut { .. } => true,
@@ -197,13 +173,21 @@ impl Error {
         }
     }
 
+    /// Why TLS failed; `None` for any other error.
+    pub fn tls_failure(&self) -> Option<TlsFailure> {
+        let Error::Connect { source, .. } = self else { return None };
+        causes(source.as_ref()).find_map(|cause| cause.downcast_ref::<rustls::Error>()).map(TlsFailure::of)
+    }
+
     /// What the retry decision needs to know about this error.
     pub(crate) fn failure(&self) -> Failure {
         match self {
-            Error::Api(api) if api.status == 429 => {
+            Error::Api(api) if api.body.status == 429 => {
                 Failure::RateLimited { retry_after: api.retry_after, reset: api.rate_limit_reset }
             }
-            Error::Api(api) if api.status >= 500 || api.status == 408 || api.code == KEY_IN_USE => {
+            Error::Api(api)
+                if api.body.status >= 500 || api.body.status == 408 || api.body.code == KEY_IN_USE =>
+            {
                 Failure::Unavailable { retry_after: api.retry_after }
             }
             // A proxy in front of the server returns its own error pages.
@@ -244,11 +228,67 @@ fn is_tls_failure(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(<dyn StdError>::is::<rustls::Error>)
 }
 
+/// Why a TLS handshake failed, as far as the user can do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// The certificate of the server is not issued by a trusted authority.
+    UntrustedIssuer,
+    /// The certificate is not valid for the host name of the URL.
+    WrongName,
+    /// The certificate has expired, or is not valid yet.
+    OutsideValidity,
+    /// The server does not speak TLS on this port.
+    NotTls,
+    /// Anything else.
+    Other,
+}
+
+impl TlsFailure {
+    fn of(error: &rustls::Error) -> Self {
+        use rustls::CertificateError as Certificate;
+        match error {
+            rustls::Error::InvalidCertificate(problem) => match problem {
+                Certificate::UnknownIssuer => Self::UntrustedIssuer,
+                Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Self::WrongName,
+                Certificate::Expired
+                | Certificate::ExpiredContext { .. }
+                | Certificate::NotValidYet
+                | Certificate::NotValidYetContext { .. } => Self::OutsideValidity,
+                _ => Self::Other,
+            },
+            rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => Self::NotTls,
+            _ => Self::Other,
+        }
+    }
+
+    const fn message(self) -> Option<&'static str> {
+        match self {
+            Self::UntrustedIssuer => Some("the server's certificate is not issued by a trusted authority"),
+            Self::WrongName => Some("the server's certificate is not valid for this host name"),
+            Self::OutsideValidity => Some("the server's certificate has expired or is not valid yet"),
+            Self::NotTls => Some("the server does not speak TLS on this port"),
+            Self::Other => None,
+        }
+    }
+}
+
+fn message_of(cause: &(dyn StdError + 'static)) -> String {
+    let tls = cause.downcast_ref::<rustls::Error>().map(TlsFailure::of);
+    tls.and_then(TlsFailure::message).map_or_else(|| cause.to_string(), str::to_owned)
+}
+
 /// The messages of an error and its causes, each once. The pool's own message says nothing, so it is left out.
 fn chain(error: &(dyn StdError + 'static)) -> String {
+    let tls = causes(error).any(|cause| {
+        cause.downcast_ref::<rustls::Error>().is_some_and(|tls| TlsFailure::of(tls) != TlsFailure::Other)
+    });
     let mut text = String::new();
     for cause in causes(error).filter(|cause| !cause.is::<hyper_util::client::legacy::Error>()) {
-        let message = cause.to_string();
+        // The outer errors repeat the text of the library.
+        if tls && !cause.is::<rustls::Error>() {
+            continue;
+        }
+        let message = message_of(cause);
         if !text.contains(&message) {
             text.push_str(if text.is_empty() { "" } else { ": " });
             text.push_str(&message);
@@ -271,8 +311,21 @@ mod tests {
         let error = connect(io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls)));
         assert!(!error.may_retry());
         assert_eq!(error.failure(), Failure::Final);
-        let text = "cannot connect to voice.example:443: invalid peer certificate: UnknownIssuer";
+        assert_eq!(error.tls_failure(), Some(TlsFailure::UntrustedIssuer));
+        let text = "cannot connect to voice.example:443: the server's certificate is not issued by a trusted authority";
         assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn a_port_without_tls_is_named() {
+        let tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        let error = connect(io::Error::new(io::ErrorKind::InvalidData, tls));
+        assert_eq!(error.tls_failure(), Some(TlsFailure::NotTls));
+        let text = "cannot connect to voice.example:443: the server does not speak TLS on this port";
+        assert_eq!(error.to_string(), text);
+        let other = connect(rustls::Error::HandshakeNotComplete);
+        assert_eq!(other.tls_failure(), Some(TlsFailure::Other));
+        assert_eq!(connect(io::Error::other("x")).tls_failure(), None);
     }
 
     #[test]

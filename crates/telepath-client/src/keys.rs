@@ -47,7 +47,7 @@ pub struct KeysQuery {
     pub expires_before: Option<Timestamp>,
     /// Items per page, 1–100.
     pub limit: Option<u32>,
-    /// Items to pass over.
+    /// Items to skip.
     pub offset: Option<u32>,
 }
 

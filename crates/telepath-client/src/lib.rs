@@ -1,19 +1,19 @@
 //! The Rust client of the Telepath API: typed calls over HTTPS, over plain HTTP to this machine only, or over the Unix
 //! socket of a data folder (local administration, without a key).
 //!
-//! It does by itself what every client of the API should do:
+//! It implements what every client of the API should do:
 //!
-//! - The key comes from `TELEPATH_API_KEY` and is never printed, in no error, log line or `Debug` output.
-//! - Plain HTTP is spoken to this machine only, and only when asked for.
+//! - The key comes from `TELEPATH_API_KEY` and never appears in an error, a log line or `Debug` output.
+//! - Plain HTTP is used on this machine only, and only on request.
 //! - Each attempt may take 30 seconds ([`TIME_LIMIT`]), a call with all its attempts three minutes.
-//! - After network errors and 5xx a request is sent again, with exponential backoff and full jitter, when carrying it out
-//!   twice does no harm: the method is idempotent, or it is a `POST`, to which the client adds an `Idempotency-Key` that is
-//!   the same for all its attempts. `Retry-After` is honoured.
-//! - After 429 it waits until the window of `X-RateLimit-Reset` opens, when that is soon enough; otherwise the error tells
-//!   when that will be. [`RetryPolicy`] says how long and how often.
+//! - After network errors and 5xx, a request that is safe to repeat is retried with exponential backoff and full jitter: an
+//!   idempotent method, or a `POST`, to which the client adds an `Idempotency-Key` that is the same for all attempts.
+//!   `Retry-After` is honoured.
+//! - After 429, it waits for the window that `X-RateLimit-Reset` names if it opens soon enough; otherwise the error contains that
+//!   time. [`RetryPolicy`] sets how long and how often.
 //! - Each attempt is one log line (`tracing`): method, path without query, status, request id, attempt, duration.
 //!
-//! Members that a newer server adds to its answers are passed over.
+//! Members that a newer server adds to its responses are ignored.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), telepath_client::Error> {
@@ -62,7 +62,7 @@ pub use alerts::AlertsQuery;
 pub use audit::AuditQuery;
 pub use calls::CallsQuery;
 pub use client::{Client, TIME_LIMIT};
-pub use error::{ApiError, Error, FieldError};
+pub use error::{ApiError, Error, TlsFailure};
 pub use keys::{CreatedKey, KeysQuery, MAX_REPORTED, RotatedKeys, UsageQuery};
 pub use page::{CursorPage, ListPage, Pagination};
 pub use requests::{Export, ExportFormat, RequestsQuery};
@@ -73,12 +73,13 @@ pub use telepath_api_types::alerts::{Alert, AlertSubject};
 pub use telepath_api_types::audit_events::{AuditEvent, AuditVerification};
 pub use telepath_api_types::calls::{Call, CallDetails, CallMetrics, MediaCounts, Turn};
 pub use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDetails};
+pub use telepath_api_types::error::{ErrorBody, FieldError};
 pub use telepath_api_types::key_presets::{KeyPreset, UpdateKeyPreset};
 pub use telepath_api_types::key_usage::{KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageRoute};
 pub use telepath_api_types::keys::{CreateKey, Key, KeySecret, UpdateKey};
 pub use telepath_api_types::requests::LoggedRequest;
 pub use telepath_api_types::trunks::{CreateTrunk, CreatedTrunk, CredentialState, Trunk, UpdateTrunk};
-pub use telepath_api_types::users::{CreateUser, User, UserWithLink};
+pub use telepath_api_types::users::{CreateUser, User};
 pub use telepath_api_types::webhooks::{
     CreateWebhook, RecoveredDeliveries, UpdateWebhook, Webhook, WebhookWithSecret,
 };
@@ -92,4 +93,5 @@ pub use telepath_core::patch::Patch;
 pub use telepath_core::secret::SecretText;
 pub use trunks::{RotatedSipPassword, TrunksQuery};
 pub use trust::Trust;
+pub use users::CreatedPasswordCode;
 pub use webhooks::DeliveriesQuery;

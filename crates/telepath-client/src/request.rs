@@ -1,4 +1,4 @@
-//! A request as it is sent, once or several times, and the encoding of its path and query.
+//! A request, which may be sent several times, and the encoding of its path and query.
 
 use std::fmt;
 

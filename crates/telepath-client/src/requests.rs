@@ -72,7 +72,7 @@ impl RequestsQuery {
 }
 
 impl Client {
-    /// One page of the request log. Sorted by `time`, every page has a cursor, so that whoever has read to the end can ask
+    /// One page of the request log. Sorted by `time`, every page has a cursor, so that a client that has read to the end can ask
     /// later what came since.
     pub async fn list_requests(&self, query: &RequestsQuery) -> Result<CursorPage<LoggedRequest>, Error> {
         let list: RequestList = self.get(&query.path().finish()).await?;

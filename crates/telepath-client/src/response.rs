@@ -1,4 +1,4 @@
-//! What a response holds: a value, or the error of the envelope. Members that a newer server adds are ignored.
+//! Decodes a response: a value, or the error of the envelope. Members that a newer server adds are ignored.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
+use telepath_api_types::error::ErrorEnvelope;
 use telepath_core::clock::Timestamp;
 
 use crate::error::{ApiError, Error};
@@ -22,22 +23,18 @@ pub(crate) fn decode<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<
 
 /// The error in the body, with what the headers add to it.
 pub(crate) fn api_error(response: &Response<Bytes>) -> Error {
-    #[derive(serde::Deserialize)]
-    struct Envelope {
-        error: ApiError,
-    }
     let (status, headers) = (response.status().as_u16(), response.headers());
-    match serde_json::from_slice::<Envelope>(response.body()) {
-        Ok(Envelope { mut error }) => {
-            error.status = status;
-            error.retry_after = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
-            error.rate_limit_reset = number(headers, "x-ratelimit-reset")
+    match serde_json::from_slice(response.body()) {
+        Ok(ErrorEnvelope { error: mut body }) => {
+            body.status = status;
+            if body.request_id.is_none() && !request_id(headers).is_empty() {
+                body.request_id = Some(request_id(headers).to_owned());
+            }
+            let retry_after = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
+            let rate_limit_reset = number(headers, "x-ratelimit-reset")
                 .and_then(|seconds| i64::try_from(seconds).ok())
                 .map(Timestamp::from_unix_seconds);
-            if error.request_id.is_none() && !request_id(headers).is_empty() {
-                error.request_id = Some(request_id(headers).to_owned());
-            }
-            Error::Api(Box::new(error))
+            Error::Api(Box::new(ApiError { body, retry_after, rate_limit_reset }))
         }
         Err(_) => Error::Unexpected { status, problem: "the body is not an error envelope".to_owned() },
     }

@@ -26,7 +26,7 @@ pub(crate) struct Transport {
     connector: Connector,
     /// Scheme and authority of every request.
     origin: String,
-    /// What messages call the server.
+    /// The name of the server in messages.
     peer: String,
 }
 
@@ -75,7 +75,7 @@ impl Transport {
         &self.origin
     }
 
-    /// What messages call the server.
+    /// The name of the server in messages.
     pub(crate) fn peer(&self) -> &str {
         &self.peer
     }
@@ -151,7 +151,7 @@ pub(crate) enum Connector {
     Https(HttpsConnector<HttpConnector>),
     LoopbackHttp(HttpConnector),
     Unix(PathBuf),
-    /// To a server in the same test: with no socket in between, a paused clock stands still while bytes are on their way.
+    /// To a server in the same test, without sockets, so that a paused clock does not advance while bytes are in transit.
     #[cfg(test)]
     Memory(tokio::sync::mpsc::Sender<tokio::io::DuplexStream>),
 }

@@ -19,7 +19,6 @@ pub struct RotatedSipPassword {
     pub sip_username: String,
     /// The new password; the previous one no longer works.
     pub sip_password: SecretText,
-    /// When it was rotated.
     pub rotated_at: Timestamp,
 }
 
@@ -32,7 +31,7 @@ pub struct TrunksQuery {
     pub sort: Option<String>,
     /// Items per page, 1–100.
     pub limit: Option<u32>,
-    /// Items to pass over.
+    /// Items to skip.
     pub offset: Option<u32>,
 }
 

@@ -1,11 +1,24 @@
-//! `/local/users`: users of an account. These routes exist on the Unix socket of a data folder only.
+//! `/local/users`: users of an account, for local administration only.
 
-use telepath_api_types::users::{CreateUser, UpdateUserRole, User, UserList, UserReference, UserWithLink};
+use telepath_api_types::users::{
+    CreateUser, UpdateUserRole, User, UserList, UserReference, UserWithPasswordCode,
+};
+use telepath_core::clock::Timestamp;
+use telepath_core::secret::SecretText;
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::page::ListPage;
 use crate::request::Query;
+
+/// A user and a code that sets their password, once.
+#[derive(Debug, Clone)]
+pub struct CreatedPasswordCode {
+    pub user: User,
+    /// Shown only once.
+    pub code: SecretText,
+    pub expires_at: Timestamp,
+}
 
 impl Client {
     /// One page of the account's members, oldest first.
@@ -15,9 +28,9 @@ impl Client {
         Ok(ListPage { items: list.users, pagination: list.pagination.into() })
     }
 
-    /// Creates a user as a member of the account, with a link for the first password.
-    pub async fn add_user(&self, new: &CreateUser) -> Result<UserWithLink, Error> {
-        self.post("/local/users", new).await
+    /// Creates a user as a member of the account, with a code that sets the first password.
+    pub async fn create_user(&self, new: &CreateUser) -> Result<CreatedPasswordCode, Error> {
+        with_code(self.post("/local/users", new).await?)
     }
 
     /// Disables a user, by id or email address, and ends their sessions.
@@ -30,14 +43,22 @@ impl Client {
         self.post("/local/users/enable", &UserReference { user: user.to_owned() }).await
     }
 
-    /// Creates a link that sets a new password. Older links stop working.
-    pub async fn create_password_link(&self, user: &str) -> Result<UserWithLink, Error> {
-        self.post("/local/users/password-link", &UserReference { user: user.to_owned() }).await
+    /// Creates a code that sets a new password. Earlier codes stop working.
+    pub async fn create_password_code(&self, user: &str) -> Result<CreatedPasswordCode, Error> {
+        with_code(self.post("/local/users/password-code", &UserReference { user: user.to_owned() }).await?)
     }
 
     /// Changes the role of a member; `None` removes them from the account.
     pub async fn set_user_role(&self, user: &str, role: Option<&str>) -> Result<Option<User>, Error> {
         let change = UpdateUserRole { user: user.to_owned(), role: role.map(str::to_owned) };
         self.post("/local/users/role", &change).await
+    }
+}
+
+fn with_code(body: UserWithPasswordCode) -> Result<CreatedPasswordCode, Error> {
+    let UserWithPasswordCode { user, password_code, password_code_expires_at: expires_at } = body;
+    match password_code {
+        Some(code) => Ok(CreatedPasswordCode { user, code, expires_at }),
+        None => Err(Error::SecretLost { id: user.id.to_string() }),
     }
 }

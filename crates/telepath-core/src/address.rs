@@ -1,5 +1,5 @@
-//! Addresses of callers: the CIDR lists that bind a key or a carrier to networks, and the form in which addresses are
-//! counted (an IPv6 host is its /64, because one customer commonly holds that many addresses).
+//! Client addresses: the CIDR lists that restrict a key or a trunk to networks, and the unit in which addresses are counted (for
+//! IPv6 the /64, because one customer commonly has that many addresses).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

@@ -183,7 +183,6 @@ pub struct Acknowledgement {
 /// An alert that was raised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alert {
-    /// The alert id.
     pub id: AlertId,
     /// What it is about.
     pub rule: AlertRule,
@@ -197,7 +196,6 @@ pub struct Alert {
     pub message: String,
     /// What was measured.
     pub figures: Map<String, Value>,
-    /// When it was raised.
     pub raised_at: Timestamp,
     /// The acknowledgement, if any.
     pub acknowledged: Option<Acknowledgement>,

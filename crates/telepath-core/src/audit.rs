@@ -1,5 +1,5 @@
-//! The audit trail: who changed what, from where, before and after. Each entry carries a hash over itself and the hash of
-//! the one before, so that a changed or removed entry breaks every later link.
+//! The audit trail: who changed what, from where, with the values before and after. Each entry contains a hash over itself and
+//! the hash of the previous one, so that a changed or removed entry breaks the chain.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Calls: their states, the reasons for which they end, and the figures that say where each millisecond went.
+//! Calls: their states, disconnect reasons and latency figures.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub const MAX_TRACE_BYTES: usize = 64 * 1024;
 pub const MAX_TURNS: usize = 2000;
 
 named_enum! {
-    /// Where a call is in its life.
+    /// The state of a call.
     pub enum CallStatus {
         /// Live now.
         Connected = "connected",
@@ -47,11 +47,11 @@ named_enum! {
         ConnectionFailed = "connection_failed",
         /// The caller's audio stopped arriving.
         NetworkError = "network_error",
-        /// The agent's socket broke or spoke nonsense.
+        /// The agent's socket failed or sent invalid frames.
         AiProviderError = "ai_provider_error",
-        /// The carrier's signalling broke.
+        /// The carrier's signalling failed.
         CarrierError = "carrier_error",
-        /// The longest allowed time was over.
+        /// The maximum duration was reached.
         MaxDuration = "max_duration",
         /// The trunk was deleted.
         TrunkDeleted = "trunk_deleted",
@@ -63,7 +63,6 @@ named_enum! {
 }
 
 named_enum! {
-    /// Who spoke.
     pub enum Speaker {
         /// The person on the telephone.
         Caller = "caller",
@@ -107,7 +106,6 @@ impl Party {
 pub struct Turn {
     /// Counted from 1.
     pub turn_number: u32,
-    /// Who spoke.
     pub speaker: Speaker,
     /// Milliseconds since the call was answered.
     pub started_ms: u64,
@@ -178,13 +176,11 @@ pub struct CallMetrics {
 /// A call that the gateway has answered.
 #[derive(Debug, Clone)]
 pub struct CallStart {
-    /// The call id.
     pub id: CallId,
     /// The account that owns the call.
     pub account_id: AccountId,
     /// On which trunk.
     pub trunk_id: TrunkId,
-    /// Who called.
     pub from: Party,
     /// The called party.
     pub to: Party,
@@ -196,20 +192,17 @@ pub struct CallStart {
     pub codec: Codec,
     /// When the INVITE arrived.
     pub start_time: Timestamp,
-    /// When it was answered.
     pub answer_time: Timestamp,
 }
 
 /// A call that is over, whether it was ever answered or not.
 #[derive(Debug, Clone)]
 pub struct CallEnd {
-    /// The call id.
     pub id: CallId,
     /// The account that owns the call.
     pub account_id: AccountId,
     /// On which trunk.
     pub trunk_id: TrunkId,
-    /// Who called.
     pub from: Party,
     /// The called party.
     pub to: Party,
@@ -219,15 +212,12 @@ pub struct CallEnd {
     pub carrier: Option<String>,
     /// `disconnected` or `failed`.
     pub status: CallStatus,
-    /// Why it ended.
     pub reason: DisconnectReason,
     /// More about the reason, for people; without secrets.
     pub reason_text: Option<String>,
     /// When the INVITE arrived.
     pub start_time: Timestamp,
-    /// When it was answered.
     pub answer_time: Option<Timestamp>,
-    /// When it ended.
     pub end_time: Timestamp,
     /// The measured figures.
     pub metrics: CallMetrics,
@@ -240,11 +230,9 @@ pub struct CallEnd {
 /// A call as the API shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallRecord {
-    /// The call id.
     pub id: CallId,
     /// On which trunk.
     pub trunk_id: TrunkId,
-    /// Who called.
     pub from: Party,
     /// The called party.
     pub to: Party,
@@ -258,11 +246,8 @@ pub struct CallRecord {
     pub duration_seconds: u32,
     /// When the INVITE arrived.
     pub start_time: Timestamp,
-    /// When it was answered.
     pub answer_time: Option<Timestamp>,
-    /// When it ended.
     pub end_time: Option<Timestamp>,
-    /// Why it ended.
     pub disconnect_reason: Option<DisconnectReason>,
     /// More about the reason.
     pub reason_text: Option<String>,
@@ -287,7 +272,6 @@ pub enum CallSortKey {
     /// When the INVITE arrived.
     #[default]
     StartTime,
-    /// How long it took.
     Duration,
     /// The carrier's delay.
     CarrierLag,

@@ -140,7 +140,7 @@ error_codes! {
     IdempotencyKeyInUse = "IDEMPOTENCY_KEY_IN_USE", 409, Client, retry: true,
         "The first request with this Idempotency-Key is still running.",
         "Retry the same request after a short wait.";
-    IdempotencyAnswerLost = "IDEMPOTENCY_ANSWER_LOST", 409, Client, retry: false,
+    IdempotencyResponseLost = "IDEMPOTENCY_RESPONSE_LOST", 409, Client, retry: false,
         "The first request with this Idempotency-Key was executed, but its response is no longer available.",
         "Look up the resource named in the message; the request was executed only once. If you never received a secret, rotate it.";
     AccountLimitReached = "ACCOUNT_LIMIT_REACHED", 409, Client, retry: false,

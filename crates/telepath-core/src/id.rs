@@ -1,5 +1,5 @@
-//! Typed, prefixed, sortable ids. Inside each is a `UUIDv7` (RFC 9562 section 5.7); outside it is a prefix that names the
-//! kind and 26 lower-case Crockford base32 characters, whose text order is the order of creation in every collation.
+//! Typed, prefixed, sortable ids. Each is a `UUIDv7` (RFC 9562 section 5.7). Its text is a prefix that names the kind and 26
+//! lower-case Crockford base32 characters, whose order is the order of creation in every collation.
 
 use std::fmt;
 use std::str::FromStr;

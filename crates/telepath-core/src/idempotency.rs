@@ -1,5 +1,5 @@
-//! Idempotent requests: the form of an `Idempotency-Key`, the hash that identifies a request, the part of a response that
-//! is kept, and the decision about a request whose key was used before.
+//! Idempotent requests: the form of an `Idempotency-Key`, the hash that identifies a request, the stored part of a response, and
+//! the decision about a request whose key was used before.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::clock::Timestamp;
 /// How long a response is kept.
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
 /// The largest response body that is kept, in bytes.
-pub const MAX_KEPT_BODY: usize = 64 * 1024;
+pub const MAX_STORED_BODY: usize = 64 * 1024;
 /// The most responses that are kept for one caller; beyond it the oldest are deleted early.
-pub const MAX_KEPT_PER_CALLER: u32 = 100_000;
+pub const MAX_STORED_PER_CALLER: u32 = 100_000;
 /// An attempt that takes longer is treated as aborted. The request timeout is shorter.
 pub const ATTEMPT_WITHIN: Duration = Duration::from_mins(1);
 
 /// The longest key.
 const MAX_KEY: usize = 255;
 /// Response members that are shown once and never kept.
-const SHOWN_ONCE: [&str; 3] = ["secret", "sip_password", "signing_secret"];
+const SHOWN_ONCE: [&str; 4] = ["secret", "sip_password", "signing_secret", "password_code"];
 /// The member that replaces them.
 const WITHHELD: &str = "secret_withheld";
 
@@ -47,7 +47,7 @@ impl IdempotencyKey {
     }
 }
 
-/// SHA-256 of what makes two requests the same.
+/// SHA-256 over the method, path and body of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestHash([u8; 32]);
 
@@ -86,9 +86,9 @@ fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     hash
 }
 
-/// An answer as it is kept and given again.
+/// A response as it is stored and replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptAnswer {
+pub struct StoredResponse {
     /// The HTTP status.
     pub status: u16,
     /// The header `Location`.
@@ -97,13 +97,13 @@ pub struct KeptAnswer {
     pub body: String,
 }
 
-impl KeptAnswer {
+impl StoredResponse {
     /// The part of a response that is kept; `None` if the body is too large or not JSON.
     pub fn of(status: u16, location: Option<String>, body: &[u8]) -> Option<Self> {
         if body.is_empty() {
             return Some(Self { status, location, body: String::new() });
         }
-        if body.len() > MAX_KEPT_BODY {
+        if body.len() > MAX_STORED_BODY {
             return None;
         }
         let mut body: Value = serde_json::from_slice(body).ok()?;
@@ -134,7 +134,7 @@ pub enum Progress {
     /// It has not ended, as far as is known.
     Running,
     /// It ended with this response.
-    Done(KeptAnswer),
+    Done(StoredResponse),
     /// It was executed, but its response is not available.
     Lost,
 }
@@ -158,7 +158,7 @@ pub struct IdempotencyAttempt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimDecision {
     /// Replay the response of the earlier one.
-    Replay(KeptAnswer),
+    Replay(StoredResponse),
     /// The earlier one was a different request.
     Reused,
     /// The earlier one is still running.
@@ -216,15 +216,15 @@ mod tests {
     #[test]
     fn members_shown_once_are_withheld_and_marked() {
         let body = br#"{"id":"a","secret":"sk_live_x","keys":[{"sip_password":"p","n":1},{"n":2}]}"#;
-        let kept = KeptAnswer::of(201, None, body).unwrap();
+        let kept = StoredResponse::of(201, None, body).unwrap();
         let kept: Value = serde_json::from_str(&kept.body).unwrap();
         let expected = serde_json::json!({"id": "a", "secret_withheld": true,
             "keys": [{"n": 1, "secret_withheld": true}, {"n": 2}]});
         assert_eq!(kept, expected);
-        assert_eq!(KeptAnswer::of(204, None, b"").unwrap().body, "");
-        assert_eq!(KeptAnswer::of(200, None, b"no JSON"), None);
-        let large = format!("\"{}\"", "x".repeat(MAX_KEPT_BODY));
-        assert_eq!(KeptAnswer::of(200, None, large.as_bytes()), None);
+        assert_eq!(StoredResponse::of(204, None, b"").unwrap().body, "");
+        assert_eq!(StoredResponse::of(200, None, b"no JSON"), None);
+        let large = format!("\"{}\"", "x".repeat(MAX_STORED_BODY));
+        assert_eq!(StoredResponse::of(200, None, large.as_bytes()), None);
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
             target: target.map(str::to_owned),
             orphaned,
         };
-        let answer = KeptAnswer { status: 200, location: None, body: String::new() };
+        let answer = StoredResponse { status: 200, location: None, body: String::new() };
         let late = START.plus(ATTEMPT_WITHIN);
         let soon = late.minus(Duration::from_millis(1));
         let running =

@@ -1,5 +1,5 @@
-//! API keys: identity, rights, life. A key's identity outlives its secrets; the [`KeyPolicy`] is the part that decides
-//! about a request, and [`KeyPolicy::decide`] is the only place where that decision is made.
+//! API keys: identity, rights, lifecycle. A key keeps its identity when its secrets change. [`KeyPolicy::decide`] is the only
+//! place that decides whether a key may be used.
 
 mod authority;
 mod draft;
@@ -32,7 +32,7 @@ use crate::secret::KeyMask;
 pub const EXPIRING_WITHIN: Duration = Duration::from_hours(7 * 24);
 
 named_enum! {
-    /// Where a key is in its life.
+    /// The state of a key.
     pub enum KeyStatus {
         /// May be used.
         Active = "active",
@@ -72,18 +72,15 @@ pub struct SecretRecord {
     pub id: SecretId,
     /// The few characters that may be shown.
     pub mask: KeyMask,
-    /// When it was created.
     pub created_at: Timestamp,
     /// When it stops working; `None` for the newest secret.
     pub expires_at: Option<Timestamp>,
-    /// Its last use.
     pub last_use: Option<LastUse>,
 }
 
 /// Everything that is known of a key but its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// The key id.
     pub id: KeyId,
     /// The account that owns it.
     pub account_id: AccountId,
@@ -101,13 +98,11 @@ pub struct KeyRecord {
     pub expires_at: Option<Timestamp>,
     /// Not before this.
     pub not_before: Option<Timestamp>,
-    /// When it was created.
     pub created_at: Timestamp,
     /// The actor that revoked it.
     pub created_by: Actor,
-    /// Its last use.
     pub last_use: Option<LastUse>,
-    /// Requests with this key so far, whatever their answer.
+    /// Requests with this key so far, of every status.
     pub request_count: u64,
     /// Those answered with 4xx or 5xx.
     pub error_count: u64,
@@ -118,7 +113,7 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
-    /// Where the key is in its life.
+    /// The state of the key.
     pub fn status(&self, now: Timestamp) -> KeyStatus {
         match (&self.revocation, self.expires_at) {
             (Some(_), _) => KeyStatus::Revoked,

@@ -1,5 +1,5 @@
 //! Leaked keys: reports by holders of a key, and the signed lists of the public secret-scanning partner
-//! program. The signature is ECDSA on P-256 with SHA-256 over the body as it came (FIPS 186-5), in ASN.1 form.
+//! program. The signature is ECDSA on P-256 with SHA-256 over the raw body (FIPS 186-5), in ASN.1 form.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use base64::Engine as _;
@@ -112,7 +112,7 @@ struct KeyOfFile {
 }
 
 impl SigningKeys {
-    /// Reads the list as partners publish it. A key that is not current any more still signs what was sent before.
+    /// Parses the list in the form that partners publish. A key that is no longer current still verifies earlier reports.
     pub fn parse(text: &str) -> Result<Self, InvalidSigningKeys> {
         let file: KeyFile = serde_json::from_str(text).map_err(|_| InvalidSigningKeys::Form)?;
         if !(1..=MAX_SIGNING_KEYS).contains(&file.public_keys.len()) {

@@ -1,4 +1,4 @@
-//! A page of a list: how much, from where, and how many there are in all.
+//! A page of a list: its size, its position and the length of the whole list.
 
 /// The largest page.
 pub const MAX_LIMIT: u32 = 100;
@@ -23,7 +23,7 @@ impl PageRequest {
         self.limit
     }
 
-    /// How many items to pass over.
+    /// How many items to skip.
     pub const fn offset(self) -> u32 {
         self.offset
     }

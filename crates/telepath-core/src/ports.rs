@@ -1,5 +1,5 @@
-//! The few seams between rooms that do not see each other. The gateway asks the control plane through [`CallControl`];
-//! the API reaches live calls through [`LiveCalls`]; only the wiring knows both sides.
+//! The traits between crates that do not depend on each other. The gateway calls the control plane through [`CallControl`], the
+//! API reaches live calls through [`LiveCalls`], and only the wiring knows both sides.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,17 +9,17 @@ use crate::id::{AccountId, CallId, TrunkId};
 use crate::network_set::NetworkSet;
 use crate::trunk::{TrunkLookup, TrunkMatch};
 
-/// A future behind a seam.
+/// The future that a port returns.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The control plane could not answer; the call must be refused, not guessed about.
+/// The control plane is unavailable; the call must be refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the control plane is unavailable: {0}")]
 pub struct ControlUnavailable(pub String);
 
-/// What became of a call's agent, for the events `agent.connected` and `agent.disconnected`.
+/// A change of a call's agent connection, for the events `agent.connected` and `agent.disconnected`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AgentNews {
+pub enum AgentEvent {
     /// Its socket is open and ready.
     Connected,
     /// Its socket is closed.
@@ -31,7 +31,7 @@ pub enum AgentNews {
     },
 }
 
-/// What the media plane asks of the control plane.
+/// The requests of the media plane to the control plane.
 pub trait CallControl: Send + Sync + 'static {
     /// The trunk that an INVITE is for, whatever its status.
     fn find_trunk<'a>(
@@ -43,25 +43,29 @@ pub trait CallControl: Send + Sync + 'static {
     /// INVITE that has neither credentials nor such a source.
     fn trusted_networks(&self) -> PortFuture<'_, Result<NetworkSet, ControlUnavailable>>;
 
+    /// Waits until these networks may have changed since the last call returned. A change made between two calls is
+    /// reported by the second.
+    fn trusted_networks_changed(&self) -> PortFuture<'_, ()>;
+
     /// Records an answered call as live, with its event.
     fn call_started<'a>(&'a self, start: &'a CallStart) -> PortFuture<'a, Result<(), ControlUnavailable>>;
 
-    /// Records what became of the agent of a live call, as an event.
-    fn agent_news<'a>(
+    /// Records a change of the agent connection of a live call, as an event.
+    fn agent_event<'a>(
         &'a self,
         account: AccountId,
         call: CallId,
         trunk: TrunkId,
-        news: &'a AgentNews,
+        event: &'a AgentEvent,
     ) -> PortFuture<'a, Result<(), ControlUnavailable>>;
 
     /// Records a call that is over, with its event.
     fn call_ended<'a>(&'a self, end: &'a CallEnd) -> PortFuture<'a, Result<(), ControlUnavailable>>;
 }
 
-/// What the control plane asks of the media plane.
+/// The requests of the control plane to the media plane.
 pub trait LiveCalls: Send + Sync + 'static {
-    /// Asks a live call to end. `false` when the call is not live here.
+    /// Hangs up a live call. `false` if the call is not live on this server.
     fn hang_up(&self, call: CallId, reason: DisconnectReason) -> bool;
 
     /// Requests the end of all live calls of a trunk. Returns their number.

@@ -40,7 +40,7 @@ named_enum! {
 }
 
 impl RequestMethod {
-    /// The method of a request, whatever it is.
+    /// The method of a request.
     pub fn of(name: &str) -> Self {
         Self::from_name(name).unwrap_or(RequestMethod::Other)
     }

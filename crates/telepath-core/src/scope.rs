@@ -1,5 +1,4 @@
-//! What a key may do. A [`Scope`] is one right on one kind of resource; a [`ScopeSet`] is a small bit set that is cheap
-//! to copy into each look-up.
+//! The rights of keys. A [`Scope`] is one right on one kind of resource; a [`ScopeSet`] is a bit set that is cheap to copy.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,5 @@
-//! Secrets as types. A [`PlainKey`] is an API key in plain text, a [`HashedKey`] is its stored form, and a
-//! [`SecretText`] is any other secret text. None of them can be printed by accident: their `Debug` shows no content and
-//! they have no `Display`.
+//! Types for secrets. A [`PlainKey`] is an API key in plain text, a [`HashedKey`] is its stored form, and a [`SecretText`] is any
+//! other secret. None can be printed by accident: their `Debug` shows no content, and they have no `Display`.
 
 use std::fmt;
 
@@ -178,7 +177,7 @@ impl SecretText {
         Self(Zeroizing::new(text))
     }
 
-    /// The secret itself. Each call of this is a place to look at in review.
+    /// The secret itself. Review every call.
     pub fn expose(&self) -> &str {
         &self.0
     }

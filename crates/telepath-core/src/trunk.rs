@@ -81,7 +81,6 @@ impl CredentialField {
 pub struct CredentialState {
     /// Its last four characters; null when it is too short to show any.
     pub last4: Option<String>,
-    /// When it was set.
     pub updated_at: Timestamp,
 }
 
@@ -127,7 +126,6 @@ pub struct TrunkSettings {
 /// A trunk without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trunk {
-    /// The trunk id.
     pub id: TrunkId,
     /// The account that owns it.
     pub account_id: AccountId,
@@ -147,9 +145,7 @@ pub struct Trunk {
     pub settings: TrunkSettings,
     /// The credentials that are set.
     pub credentials: BTreeMap<CredentialField, CredentialState>,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
@@ -206,6 +202,5 @@ pub struct TrunkForCall {
     pub trunk: Trunk,
     /// Against which a caller's digest is checked.
     pub digest: DigestHashes,
-    /// Who answers.
     pub agent: AgentTarget,
 }

@@ -1,4 +1,4 @@
-//! What keys are used for, in figures: buckets by minute, hour and day, and the addresses seen.
+//! The usage of keys: buckets by minute, hour and day, and client addresses.
 
 mod totals;
 
@@ -58,13 +58,11 @@ impl UsageSpan {
 /// The requests of one bucket with one route and status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageRow {
-    /// When the bucket begins.
     pub start: Timestamp,
     /// Method and path of the route, or [`UNMATCHED`].
     pub route: String,
-    /// What they were answered.
+    /// The status class of the responses.
     pub status: u16,
-    /// How many.
     pub sum: BucketSum,
 }
 
@@ -73,9 +71,7 @@ pub struct UsageRow {
 pub struct SeenAddress {
     /// The address.
     pub address: IpAddr,
-    /// When it was first seen.
     pub first_seen: Timestamp,
-    /// When it was last seen.
     pub last_seen: Timestamp,
     /// How many requests came from it.
     pub requests: u64,

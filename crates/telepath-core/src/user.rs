@@ -1,8 +1,7 @@
 //! Users: the people who may sign in, the accounts they are members of, and how they prove who they are.
 //!
-//! A user exists once per server and is a member of any number of accounts, with one [`Role`] in each. Everything here is
-//! pure: whether a session lives, how long a sign-in has to wait and whether a code is right are functions of the time
-//! they are given.
+//! A user exists once per server and is a member of any number of accounts, with one [`Role`] in each. Everything here is pure:
+//! whether a session is valid, how long a sign-in must wait and whether a code is correct depend on the time that is passed in.
 
 mod invitation;
 mod name;

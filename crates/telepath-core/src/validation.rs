@@ -1,12 +1,12 @@
-//! Checking of input from outside. Raw drafts (what a body or a command line said) are turned into checked types; every
-//! problem found on the way is collected, so that a caller learns of all of them at once.
+//! Validation of input. A draft (a body or a command line as received) is converted into a checked type. All problems are
+//! collected, so that the caller sees all of them at once.
 
 /// One problem with one member of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// The member as the caller wrote it, such as `allowed_ips[2]`.
+    /// The member, such as `allowed_ips[2]`.
     pub field: String,
-    /// What it must be.
+    /// What a valid value is.
     pub message: String,
 }
 

@@ -1,5 +1,4 @@
-//! Webhook endpoints: where events are sent, which ones, how they are signed, and how an endpoint is doing. What a single
-//! delivery does next is decided in [`delivery`]; here is what belongs to the endpoint.
+//! Webhook endpoints: URL, subscription, signature and health. [`delivery`] decides what happens next to a single delivery.
 
 pub mod adaptive_limit;
 pub mod delivery;
@@ -132,9 +131,7 @@ pub struct Webhook {
     pub limit: AdaptiveLimit,
     /// The public halves of the keys that sign now, the newest first; empty for a shared secret.
     pub public_keys: Vec<String>,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 

@@ -39,10 +39,10 @@ impl fmt::Display for Forbidden {
 }
 
 /// Checks that an address is global unicast.
-pub fn judge(address: IpAddr) -> Result<(), Forbidden> {
+pub fn check_public(address: IpAddr) -> Result<(), Forbidden> {
     match address {
-        IpAddr::V4(v4) => judge_v4(v4),
-        IpAddr::V6(v6) => judge_v6(v6),
+        IpAddr::V4(v4) => check_public_v4(v4),
+        IpAddr::V6(v6) => check_public_v6(v6),
     }
 }
 
@@ -69,7 +69,7 @@ fn v4_of(high: u16, low: u16) -> Ipv4Addr {
     Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))
 }
 
-fn judge_v4(address: Ipv4Addr) -> Result<(), Forbidden> {
+fn check_public_v4(address: Ipv4Addr) -> Result<(), Forbidden> {
     match address.octets() {
         [127, ..] => Err(Forbidden::Loopback),
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Err(Forbidden::Private),
@@ -89,7 +89,7 @@ fn judge_v4(address: Ipv4Addr) -> Result<(), Forbidden> {
     }
 }
 
-fn judge_v6(address: Ipv6Addr) -> Result<(), Forbidden> {
+fn check_public_v6(address: Ipv6Addr) -> Result<(), Forbidden> {
     let segments = address.segments();
     if address.is_loopback() {
         return Err(Forbidden::Loopback);
@@ -97,9 +97,9 @@ fn judge_v6(address: Ipv6Addr) -> Result<(), Forbidden> {
     if let Some(v4) = embedded(address) {
         // In a Teredo address the server's address is checked too (RFC 4380 section 4).
         if let [0x2001, 0, high, low, ..] = segments {
-            judge_v4(v4_of(high, low))?;
+            check_public_v4(v4_of(high, low))?;
         }
-        return judge_v4(v4);
+        return check_public_v4(v4);
     }
     match segments {
         [0xfe80..=0xfebf, ..] => Err(Forbidden::LinkLocal),
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn only_global_unicast_is_allowed_in_every_textual_form() {
         for (text, expected) in TABLE {
-            assert_eq!(judge(text.parse().unwrap()).err(), *expected, "{text}");
+            assert_eq!(check_public(text.parse().unwrap()).err(), *expected, "{text}");
         }
     }
 
@@ -219,7 +219,7 @@ mod tests {
                 Ipv6Addr::new(0x2001, 0, 0x0808, 0x0808, 0, 0, !high, !low),
                 Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low),
             ] {
-                assert_eq!(judge(v6.into()).err(), expected, "{v4} as {v6}");
+                assert_eq!(check_public(v6.into()).err(), expected, "{v4} as {v6}");
             }
         }
     }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use telepath_core::address::{canonical, parse_network};
 
-use crate::address::{Forbidden, embedded, judge};
+use crate::address::{Forbidden, check_public, embedded};
 
 /// Entries per list.
 const MAX_ENTRIES: usize = 64;
@@ -46,20 +46,24 @@ impl AllowList {
     }
 
     /// Checks an address that a host name resolved to.
-    pub(crate) fn judge(&self, host: &str, port: u16, address: IpAddr) -> Result<(), Forbidden> {
+    pub(crate) fn check(&self, host: &str, port: u16, address: IpAddr) -> Result<(), Forbidden> {
         let real = match address {
             IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
             IpAddr::V4(_) => address,
         };
-        match judge(address) {
-            Err(Forbidden::Loopback) if canonical(address).is_loopback() && self.names(host, port) => Ok(()),
+        match check_public(address) {
+            Err(Forbidden::Loopback)
+                if canonical(address).is_loopback() && self.allows_service(host, port) =>
+            {
+                Ok(())
+            }
             Err(Forbidden::Private) if self.networks.iter().any(|net| net.contains(&real)) => Ok(()),
-            judged => judged,
+            checked => checked,
         }
     }
 
     /// Whether the list contains this exact `host:port`.
-    pub(crate) fn names(&self, host: &str, port: u16) -> bool {
+    pub(crate) fn allows_service(&self, host: &str, port: u16) -> bool {
         self.services.iter().any(|service| service.host.eq_ignore_ascii_case(host) && service.port == port)
     }
 }
@@ -164,14 +168,14 @@ mod tests {
     #[test]
     fn an_opened_network_opens_its_addresses_in_every_form() {
         let list = list("10.0.0.0/8,fd00::/16");
-        let judge = |text: &str| list.judge("host.example", 443, text.parse().unwrap());
+        let check = |text: &str| list.check("host.example", 443, text.parse().unwrap());
         for good in
             ["10.9.8.7", "::ffff:10.9.8.7", "64:ff9b::10.9.8.7", "2002:a09:807::1", "fd00::1", "8.8.8.8"]
         {
-            assert_eq!(judge(good), Ok(()), "{good}");
+            assert_eq!(check(good), Ok(()), "{good}");
         }
         for wrong in ["192.168.0.1", "127.0.0.1", "169.254.169.254", "fd01::1"] {
-            assert!(judge(wrong).is_err(), "{wrong}");
+            assert!(check(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -179,20 +183,20 @@ mod tests {
     fn a_loopback_service_is_allowed_only_by_its_exact_host_and_port() {
         let list = list("127.0.0.1:9000,localhost:9001");
         let loopback: IpAddr = "127.0.0.1".parse().unwrap();
-        assert_eq!(list.judge("127.0.0.1", 9000, loopback), Ok(()));
-        assert_eq!(list.judge("LOCALHOST", 9001, "::1".parse().unwrap()), Ok(()));
+        assert_eq!(list.check("127.0.0.1", 9000, loopback), Ok(()));
+        assert_eq!(list.check("LOCALHOST", 9001, "::1".parse().unwrap()), Ok(()));
         for (host, port) in
             [("127.0.0.1", 9001), ("localhost", 9000), ("rebound.example", 9000), ("127.0.0.2", 9000)]
         {
-            assert_eq!(list.judge(host, port, loopback), Err(Forbidden::Loopback), "{host}:{port}");
+            assert_eq!(list.check(host, port, loopback), Err(Forbidden::Loopback), "{host}:{port}");
         }
-        let elsewhere = list.judge("localhost", 9001, "10.0.0.1".parse().unwrap());
+        let elsewhere = list.check("localhost", 9001, "10.0.0.1".parse().unwrap());
         assert_eq!(
             elsewhere,
             Err(Forbidden::Private),
             "a name that is opened for loopback opens nothing else"
         );
-        let hidden = list.judge("127.0.0.1", 9000, "64:ff9b::127.0.0.1".parse().unwrap());
+        let hidden = list.check("127.0.0.1", 9000, "64:ff9b::127.0.0.1".parse().unwrap());
         assert_eq!(hidden, Err(Forbidden::Loopback), "a translator's loopback is not this machine's");
     }
 }

@@ -102,12 +102,16 @@ impl Egress {
     }
 
     /// The policy with a custom resolver.
-    pub fn resolving(allow: AllowList, resolver: Arc<dyn Resolve>) -> Self {
+    pub fn with_resolver(allow: AllowList, resolver: Arc<dyn Resolve>) -> Self {
         Self(Arc::new(Inner { allow, resolver, trust: Arc::default() }))
     }
 
     /// The policy with a custom resolver and custom certificate authorities.
-    pub fn with(allow: AllowList, resolver: Arc<dyn Resolve>, trust: Arc<ClientConfig>) -> Self {
+    pub fn with_resolver_and_trust(
+        allow: AllowList,
+        resolver: Arc<dyn Resolve>,
+        trust: Arc<ClientConfig>,
+    ) -> Self {
         Self(Arc::new(Inner { allow, resolver, trust: Arc::new(Trust::given(trust)) }))
     }
 
@@ -116,20 +120,20 @@ impl Egress {
     /// network apart.
     pub fn check(&self, host: &str, port: u16, security: Security) -> Result<(), EgressError> {
         let allow = &self.0.allow;
-        if security == Security::Plain && !allow.names(host, port) {
+        if security == Security::Plain && !allow.allows_service(host, port) {
             return Err(EgressError::Plain);
         }
         match Host::parse(host).ok_or(EgressError::Name)? {
-            Host::Address(address) => allow.judge(host, port, address).map_err(EgressError::Refused),
+            Host::Address(address) => allow.check(host, port, address).map_err(EgressError::Refused),
             Host::Name => Ok(()),
         }
     }
 
     /// Connects to a host that may be reached.
     pub async fn dial(&self, host: &str, port: u16, security: Security) -> Result<TcpStream, EgressError> {
-        let vetted = self.vetted(host, port, security).await?;
+        let allowed = self.allowed(host, port, security).await?;
         let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in vetted {
+        for address in allowed {
             match TcpStream::connect(address).await {
                 Ok(stream) => return same_peer(stream, address),
                 Err(error) => last = error,
@@ -153,14 +157,14 @@ impl Egress {
     }
 
     /// The allowed addresses of a host, from one lookup.
-    async fn vetted(
+    async fn allowed(
         &self,
         host: &str,
         port: u16,
         security: Security,
     ) -> Result<Vec<SocketAddr>, EgressError> {
         let Inner { allow, resolver, .. } = &*self.0;
-        if security == Security::Plain && !allow.names(host, port) {
+        if security == Security::Plain && !allow.allows_service(host, port) {
             return Err(EgressError::Plain);
         }
         let known = Host::parse(host).ok_or(EgressError::Name)?;
@@ -169,18 +173,18 @@ impl Egress {
             EgressError::Resolve
         })?;
         let mut refused = None;
-        let mut vetted = Vec::new();
+        let mut allowed = Vec::new();
         for address in found.into_iter().take(MAX_ADDRESSES) {
-            match allow.judge(host, port, address) {
+            match allow.check(host, port, address) {
                 Ok(()) if security == Security::Plain && !address.to_canonical().is_loopback() => {
                     return Err(EgressError::Plain);
                 }
-                Ok(()) => vetted.push(SocketAddr::new(address, port)),
+                Ok(()) => allowed.push(SocketAddr::new(address, port)),
                 Err(why) => refused = Some(why),
             }
         }
         match (known, refused) {
-            _ if !vetted.is_empty() => Ok(vetted),
+            _ if !allowed.is_empty() => Ok(allowed),
             (Host::Address(_), Some(why)) => Err(EgressError::Refused(why)),
             (Host::Name, Some(why)) => {
                 tracing::debug!(%why, "a host name resolves to addresses that are not allowed");

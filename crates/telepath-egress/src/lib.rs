@@ -11,7 +11,7 @@ mod host;
 mod resolve;
 mod trust;
 
-pub use address::{Forbidden, judge};
+pub use address::{Forbidden, check_public};
 pub use allow::{AllowList, InvalidAllowance};
 pub use dial::{Egress, EgressError, Security};
 pub use resolve::{Resolve, ResolveFuture};

@@ -26,7 +26,7 @@ pub(crate) async fn advertised_address(host: Option<&str>, bound: SocketAddr) ->
 
 /// Whether carriers cannot reach the advertised address although the socket is open to other machines.
 pub(crate) fn is_advertised_in_vain(bound: IpAddr, advertised: IpAddr) -> bool {
-    !bound.is_loopback() && telepath_egress::judge(advertised).is_err()
+    !bound.is_loopback() && telepath_egress::check_public(advertised).is_err()
 }
 
 /// The address under which peers reach a socket bound to `bound`. For an unspecified address this is the one that the

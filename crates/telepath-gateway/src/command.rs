@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Accept(CallHandle, SdpBody),
     /// Reject a ringing call.
     Reject(CallHandle, InviteRejectReason),
-    /// End a call in whatever state it is: 480, CANCEL or BYE. The BYE carries the reason.
+    /// End a call in any state: 480, CANCEL or BYE. The BYE carries the reason.
     HangUp(CallHandle, DisconnectReason),
     /// Accept a re-INVITE or UPDATE. [`CarrierEvent::ReInviteAccepted`] or [`CarrierEvent::ReInviteWithdrawn`] follows.
     AcceptReInvite(CallHandle, SdpBody),

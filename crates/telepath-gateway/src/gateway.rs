@@ -118,13 +118,14 @@ impl Gateway {
         let advertised = SocketAddr::new(media_ip, sip_addr.port());
         let signalling = Signalling::new(shared.clone(), socket, advertised, &seeds, receiver);
         // Before the first datagram is read, so that no carrier in `allowed_ips` is challenged after a start.
-        if let Err(error) = trusted_networks::refresh(&shared).await {
+        let read = trusted_networks::refresh(&shared).await;
+        if let Err(error) = &read {
             tracing::warn!(
                 error,
                 "could not read the allowed_ips of the trunks; all callers need digest until then"
             );
         }
-        tokio::spawn(trusted_networks::keep_current(shared.clone()));
+        tokio::spawn(trusted_networks::keep_current(shared.clone(), read.is_ok()));
         let signalling = tokio::spawn(signalling.run());
         tracing::info!(listen = %sip_addr, %advertised, "listening for SIP over UDP");
         Ok(Self { handle: GatewayHandle(shared), sip_addr, signalling })
@@ -166,12 +167,8 @@ impl Gateway {
 }
 
 impl GatewayHandle {
-    /// Whether SIP is being served: true until a shutdown, or until the signalling task fails.
-    pub fn is_serving(&self) -> bool {
-        !self.0.commands.is_closed()
-    }
-
-    /// Waits until SIP is no longer served, see [`GatewayHandle::is_serving`]. The process should then exit.
+    /// Waits until SIP is no longer served: after a shutdown, or when the signalling task fails. The process should then
+    /// exit.
     pub async fn until_stopped(&self) {
         self.0.commands.closed().await;
     }

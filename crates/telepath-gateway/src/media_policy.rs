@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use telepath_core::address::{NetworkList, canonical};
 use telepath_egress::Forbidden;
-use telepath_egress::address::judge;
+use telepath_egress::address::check_public;
 use telepath_media::sdp::Negotiated;
 
 /// The policy of one call.
@@ -41,8 +41,8 @@ impl MediaPolicy {
         if address == self.peer || self.allowed.contains(address) {
             return true;
         }
-        let peer = if self.proxied { Ok(()) } else { judge(self.peer) };
-        match judge(address) {
+        let peer = if self.proxied { Ok(()) } else { check_public(self.peer) };
+        match check_public(address) {
             Ok(()) => true,
             Err(Forbidden::Loopback) => peer == Err(Forbidden::Loopback),
             Err(Forbidden::Private) => matches!(peer, Err(Forbidden::Loopback | Forbidden::Private)),

@@ -41,8 +41,8 @@ pub struct GatewayOptions {
     pub agent_queue: Duration,
     /// How long one request to the control plane may take.
     pub control_timeout: Duration,
-    /// How often the networks in `allowed_ips` of all trunks are read again; a change takes effect after this time.
-    pub trusted_networks_interval: Duration,
+    /// The delay before the networks in `allowed_ips` of all trunks are read again after a failure.
+    pub trusted_networks_retry: Duration,
     /// How long writing a call record is retried before the record is dropped.
     pub record_retry_timeout: Duration,
     /// Failed digests over live nonces of ours that one address block (an IPv4 address or an IPv6 /64) may send in a
@@ -72,7 +72,7 @@ impl GatewayOptions {
             playout_queue: Duration::from_mins(1),
             agent_queue: Duration::from_secs(2),
             control_timeout: Duration::from_secs(5),
-            trusted_networks_interval: Duration::from_secs(1),
+            trusted_networks_retry: Duration::from_secs(1),
             record_retry_timeout: Duration::from_mins(5),
             auth_failures_per_minute: 30,
             digest_algorithms: DigestAlgorithms::Both,

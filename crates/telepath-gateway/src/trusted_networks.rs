@@ -25,25 +25,25 @@ pub(crate) async fn refresh(shared: &Shared) -> Result<(), String> {
     Ok(())
 }
 
-/// Refreshes the networks until the signalling task ends.
-pub(crate) async fn keep_current(shared: Arc<Shared>) {
-    let mut failing = false;
+/// Refreshes the networks after each change, until the signalling task ends. `current` is false if the first read failed.
+pub(crate) async fn keep_current(shared: Arc<Shared>, mut current: bool) {
     loop {
-        match refresh(&shared).await {
-            Ok(()) => failing = false,
-            // Once for each outage.
-            Err(error) if !failing => {
-                failing = true;
-                tracing::warn!(
-                    error,
-                    "could not read the allowed_ips of the trunks; the known ones stay in effect"
-                );
-            }
-            Err(_) => {}
-        }
         tokio::select! {
             () = shared.commands.closed() => return,
-            () = tokio::time::sleep(shared.options.trusted_networks_interval) => {}
+            () = shared.control.trusted_networks_changed(), if current => {}
+            () = tokio::time::sleep(shared.options.trusted_networks_retry), if !current => {}
+        }
+        match refresh(&shared).await {
+            Ok(()) => current = true,
+            Err(error) => {
+                // Once for each outage.
+                if std::mem::replace(&mut current, false) {
+                    tracing::warn!(
+                        error,
+                        "could not read the allowed_ips of the trunks; the known ones stay in effect"
+                    );
+                }
+            }
         }
     }
 }

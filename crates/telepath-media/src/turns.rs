@@ -28,7 +28,7 @@ pub enum TurnSpeaker {
 pub struct MeasuredTurn {
     /// Position in the call, from 1.
     pub number: u32,
-    /// Who spoke.
+    /// The side that spoke.
     pub speaker: TurnSpeaker,
     /// Start, counted from the answer.
     pub started: Duration,

@@ -17,7 +17,7 @@ use crate::user::authority;
 /// The result of verifying an account's audit trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditVerdict {
-    /// Every entry is as it was written.
+    /// Every entry is unchanged.
     Intact {
         /// The number of entries.
         entries: u64,

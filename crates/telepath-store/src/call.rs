@@ -82,7 +82,7 @@ impl Store {
         row.as_ref().map(|row| row::details_of(row, now)).transpose()
     }
 
-    /// Records in the audit trail that a live call was asked to hang up.
+    /// Records in the audit trail that the hangup of a live call was requested.
     pub async fn record_hangup_request(
         &self,
         account: AccountId,

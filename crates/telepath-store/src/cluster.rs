@@ -65,6 +65,8 @@ struct State {
     key_changes: Notify,
     /// Notified when a call of this server may have to end.
     hangup_requests: Notify,
+    /// Notified when `allowed_ips` of a trunk may have changed, on this server or on another.
+    trunk_networks: Notify,
 }
 
 /// This process as a member of the cluster.
@@ -95,6 +97,7 @@ impl Cluster {
             confirmation_us: AtomicU64::new(0),
             key_changes: Notify::new(),
             hangup_requests: Notify::new(),
+            trunk_networks: Notify::new(),
         };
         Self { state: Arc::new(state), tasks: Mutex::default(), lease_thread: Mutex::default() }
     }
@@ -168,6 +171,16 @@ impl Cluster {
     /// Notified when a call of this server may have to end.
     pub(crate) fn hangup_requests(&self) -> &Notify {
         &self.state.hangup_requests
+    }
+
+    /// Waits until `allowed_ips` of a trunk may have changed since the last call returned.
+    pub(crate) async fn trunk_networks_changed(&self) {
+        self.state.trunk_networks.notified().await;
+    }
+
+    /// Reports a committed change of a trunk's `allowed_ips` to this process.
+    pub(crate) fn announce_trunk_networks(&self) {
+        self.state.trunk_networks.notify_one();
     }
 
     /// The number of servers, including this one.

@@ -80,7 +80,9 @@ impl Store {
         let sql = "SELECT number, at, duration_ms, status, error, answer FROM webhook_attempts \
                    WHERE delivery_id = $1 ORDER BY number";
         for row in db.fetch_all(sql, binds![id.to_string()]).await? {
-            record.tried.push(AttemptRecord { answer: row.bytes("answer")?, ..attempt_of(&row)? });
+            record
+                .attempt_records
+                .push(AttemptRecord { response_body: row.bytes("answer")?, ..attempt_of(&row)? });
         }
         Ok(Some(DeliveryDetails { record, payload }))
     }

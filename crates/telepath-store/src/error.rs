@@ -134,6 +134,16 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// Whether SQLite reports that the file is damaged or not a database (`SQLITE_CORRUPT`, `SQLITE_NOTADB`).
+    pub fn is_damaged_file(&self) -> bool {
+        let (Self::Unavailable(error) | Self::OutcomeUnknown(error)) = self else { return false };
+        let sqlx::Error::Database(error) = &*error.0 else { return false };
+        let Some(error) = error.try_downcast_ref::<sqlx::sqlite::SqliteError>() else { return false };
+        let code = sqlx::error::DatabaseError::code(error).and_then(|code| code.parse::<u32>().ok());
+        // The low byte of an extended code is its primary code.
+        code.is_some_and(|code| [11, 26].contains(&(code & 0xff)))
+    }
+
     /// Whether the statement violated a unique index.
     pub(crate) fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Unavailable(error) if error.is_unique_violation())

@@ -7,8 +7,8 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, IdempotencyId};
 use telepath_core::idempotency::{
-    ClaimDecision, IdempotencyAttempt, IdempotencyKey, KEPT_FOR, KeptAnswer, MAX_KEPT_PER_CALLER, Progress,
-    RequestHash,
+    ClaimDecision, IdempotencyAttempt, IdempotencyKey, KEPT_FOR, MAX_STORED_PER_CALLER, Progress,
+    RequestHash, StoredResponse,
 };
 
 use crate::backend::Driver;
@@ -63,7 +63,7 @@ impl Store {
     pub async fn end_idempotent_request(
         &self,
         id: IdempotencyId,
-        answer: Option<KeptAnswer>,
+        answer: Option<StoredResponse>,
     ) -> Result<(), StoreError> {
         self.backend.write(move |db| Box::pin(end(db, id, answer))).await
     }
@@ -80,7 +80,7 @@ impl Store {
         }
         loop {
             let gone =
-                self.backend.write(move |db| Box::pin(delete_surplus(db, MAX_KEPT_PER_CALLER))).await?;
+                self.backend.write(move |db| Box::pin(delete_surplus(db, MAX_STORED_PER_CALLER))).await?;
             deleted += gone;
             if gone == 0 {
                 return Ok(deleted);
@@ -164,7 +164,7 @@ fn attempt_of(row: &Row, claim: NewClaim) -> Result<IdempotencyAttempt, StoreErr
     let progress = match state.as_str() {
         "running" => Progress::Running,
         "lost" => Progress::Lost,
-        "done" => Progress::Done(KeptAnswer {
+        "done" => Progress::Done(StoredResponse {
             status: row.number("status")?,
             location: row.maybe_text("location")?,
             body: row.text("body")?,
@@ -180,7 +180,11 @@ fn attempt_of(row: &Row, claim: NewClaim) -> Result<IdempotencyAttempt, StoreErr
     })
 }
 
-async fn end(db: &mut Connection, id: IdempotencyId, answer: Option<KeptAnswer>) -> Result<(), StoreError> {
+async fn end(
+    db: &mut Connection,
+    id: IdempotencyId,
+    answer: Option<StoredResponse>,
+) -> Result<(), StoreError> {
     if let Some(answer) = answer {
         let sql = "UPDATE idempotency_keys SET state = 'done', status = $2, location = $3, body = $4 \
                    WHERE claim = $1";

@@ -36,7 +36,7 @@ pub enum Admission {
     /// The key may not be used from this address (403). Not counted.
     WrongAddress,
     /// Revoked, expired, not yet valid, or the secret no longer belongs to the key (401).
-    Dead,
+    Unusable,
     /// The outcome of the key's last change is unknown. Until the database confirms it, the key is refused (503)
     /// instead of admitted by a state that may be old.
     InDoubt,
@@ -164,7 +164,7 @@ impl KeyTable {
         key.entry.admit_counted(hash, address, now, taken)
     }
 
-    /// The number of keys, whatever their state.
+    /// The number of keys in any state.
     pub fn len(&self) -> usize {
         self.0.count.load(Ordering::Relaxed)
     }
@@ -290,7 +290,7 @@ impl KeyTable {
     }
 }
 
-/// A key that was found. It remains valid whatever happens to the key: each admission is decided anew.
+/// A handle to a key. It stays valid when the key changes: each admission is decided again.
 #[derive(Clone)]
 pub struct KeyHandle {
     entry: Arc<KeyEntry>,

@@ -36,6 +36,7 @@ mod store;
 #[cfg(test)]
 mod suite;
 mod trunk;
+mod trunk_networks;
 mod upkeep;
 mod usage;
 mod user;

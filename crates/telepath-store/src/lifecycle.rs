@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 use telepath_core::entropy::random_text;
 use telepath_core::vault::Vault;
 use tokio::sync::Semaphore;
@@ -85,6 +85,31 @@ impl Store {
         Ok(Arc::new(store))
     }
 
+    /// The id of the master key that the database belongs to; `None` for a new database.
+    pub async fn master_key_id(database: &Database) -> Result<Option<String>, StoreError> {
+        match database {
+            Database::Sqlite { path } if !path.exists() => Ok(None),
+            Database::Sqlite { path } => known_master_key(&mut sqlite::connect(path).await?).await,
+            Database::Postgres { url } => {
+                let postgres = PostgresBackend::open(url).await?;
+                let known = async { known_master_key(&mut postgres.connection().await?).await }.await;
+                postgres.close().await;
+                known
+            }
+        }
+    }
+
+    /// Records that a migrated database belongs to this master key.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongMasterKey`] if it belongs to another one.
+    pub async fn register_master_key(database: &Database, vault: &Vault) -> Result<(), StoreError> {
+        let backend = open_backend(database, SystemClock.now()).await?;
+        let checked = check_master_key(&backend, vault).await;
+        backend.close().await;
+        checked
+    }
+
     /// Migrates the database to the newest schema without opening it for use.
     pub async fn migrate(database: &Database) -> Result<MigrationReport, StoreError> {
         migrate::migrate(database).await
@@ -148,6 +173,14 @@ async fn close_all_live_calls(backend: &Backend, context: &StoreContext) -> Resu
         calls => tracing::warn!(calls, "closed calls that the previous run left live"),
     }
     Ok(())
+}
+
+async fn known_master_key(db: &mut Connection) -> Result<Option<String>, StoreError> {
+    if !migrate::has_history(db).await? {
+        return Ok(None);
+    }
+    let row = db.fetch_optional("SELECT value FROM settings WHERE name = 'sealing_key_id'", vec![]).await?;
+    row.map(|row| row.text("value")).transpose()
 }
 
 /// The first open stores the id of the master key; every later open compares it.

@@ -144,7 +144,8 @@ async fn current_version(connection: &mut Connection, migrations: &[Migration]) 
     Ok(found)
 }
 
-async fn has_history(connection: &mut Connection) -> Result<bool, StoreError> {
+/// Whether a migration was ever applied.
+pub(crate) async fn has_history(connection: &mut Connection) -> Result<bool, StoreError> {
     let sql = match connection {
         Connection::Sqlite(_) | Connection::SqliteReader(_) => {
             "SELECT count(*) AS found FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'"

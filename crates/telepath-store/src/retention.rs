@@ -66,7 +66,7 @@ impl Store {
         self.in_steps(sql, BUCKETS, move || binds![span.name(), before, BUCKETS]).await
     }
 
-    /// Segments that are not rolled up yet are kept, whatever their age.
+    /// Segments that are not rolled up yet are kept at any age.
     async fn expire_segments(&self, before: Timestamp) -> Result<u64, StoreError> {
         let sql = "DELETE FROM request_segments WHERE id IN \
                    (SELECT id FROM request_segments WHERE written_at < $1 AND folded >= 16 \

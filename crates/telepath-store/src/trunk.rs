@@ -23,6 +23,7 @@ use telepath_core::validation::Invalid;
 use crate::error::StoreError;
 use crate::sql::{ListQuery, binds};
 use crate::store::Store;
+use crate::trunk_networks::NetworksChange;
 
 /// A new trunk.
 #[derive(Debug)]
@@ -86,7 +87,8 @@ impl Store {
             origin,
             audit_id: self.new_id(origin.at)?,
         };
-        let trunk = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
+        let (trunk, networks) = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
+        self.announce(networks);
         Ok(CreatedTrunk { trunk, generated_password })
     }
 
@@ -131,7 +133,9 @@ impl Store {
         let context = self.context.clone();
         let audit_id = self.new_id(origin.at)?;
         let update = change::Update { account, id, draft, origin, audit_id, context };
-        self.backend.write(move |db| Box::pin(change::update(db, update))).await
+        let (trunk, networks) = self.backend.write(move |db| Box::pin(change::update(db, update))).await?;
+        self.announce(networks);
+        Ok(trunk)
     }
 
     /// Deletes a trunk and its credentials. Its calls remain; its SIP username is free again.
@@ -150,7 +154,9 @@ impl Store {
             before: json!({}),
             after: json!({}),
         };
-        self.backend.write(move |db| Box::pin(change::delete(db, account, id, entry))).await
+        let networks = self.backend.write(move |db| Box::pin(change::delete(db, account, id, entry))).await?;
+        self.announce(networks);
+        Ok(())
     }
 
     /// Gives a trunk a new SIP password.
@@ -184,5 +190,11 @@ impl Store {
             "SELECT DISTINCT allowed_ips FROM trunks WHERE allowed_ips <> '' AND deleted_at IS NULL";
         let rows = self.backend.read_for_calls().await?.fetch_all(SQL, binds![]).await?;
         rows.iter().map(|row| row.parse("allowed_ips")).collect::<Result<NetworkSet, _>>()
+    }
+
+    fn announce(&self, networks: NetworksChange) {
+        if networks == NetworksChange::Changed {
+            self.cluster.announce_trunk_networks();
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Users in the database. A user is global; what they may do is a membership of an account. Every change is audited in the
-//! chain of each account that it concerns, in its own transaction.
+//! Users in the database. A user is global; a membership gives a role in an account. Every change is audited in the chain of each
+//! account concerned, in the transaction of the change.
 //!
 //! Rows are locked in one order, so that two changes never wait for each other in a circle: invitations and keys, users,
 //! accounts in the order of their ids, memberships, sessions.
@@ -136,7 +136,7 @@ impl Store {
         row::member(&mut self.backend.read().await?, account, user).await
     }
 
-    /// A user, whatever accounts they are a member of.
+    /// A user, member of any account.
     pub async fn get_user(&self, user: UserId) -> Result<Option<User>, StoreError> {
         row::user(&mut self.backend.read().await?, user).await
     }

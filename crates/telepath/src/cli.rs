@@ -1,5 +1,6 @@
 //! The command line. One file per group of commands.
 
+mod account;
 mod accounts;
 mod admin;
 mod agent;
@@ -7,7 +8,9 @@ mod alerts;
 mod arguments;
 mod audit;
 mod call;
+mod calls;
 mod chart;
+mod choices;
 mod completions;
 mod compromise;
 mod config;
@@ -23,15 +26,18 @@ mod reach;
 mod reference;
 mod requests;
 mod serve;
+mod suggestion;
 mod text;
 mod trunks;
 mod users;
+mod version;
 mod webhooks;
+mod whoami;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub(crate) use call::{caller_failure, milliseconds};
 
@@ -50,7 +56,7 @@ Exit codes: 0 success, 1 error, 2 invalid command line, 3 invalid configuration,
 
 /// Telepath: a self-hosted gateway that connects phone calls to AI voice agents
 #[derive(Debug, Parser)]
-#[command(name = "telepath", version, after_help = EXAMPLES, max_term_width = 110, disable_help_subcommand = true)]
+#[command(name = "telepath", version = version::LONG, after_help = EXAMPLES, max_term_width = 110)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -76,13 +82,19 @@ enum Command {
     /// List audit events and verify the audit trail
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Show and update the account: its name and its policies for keys
+    #[command(subcommand)]
+    Account(account::AccountCommand),
     /// Manage the accounts of the installation
     #[command(subcommand)]
     Accounts(accounts::AccountsCommand),
     /// List and acknowledge alerts
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
-    /// Create and list trunks
+    /// List, show and hang up calls
+    #[command(subcommand)]
+    Calls(calls::CallsCommand),
+    /// Manage trunks
     #[command(subcommand)]
     Trunks(trunks::TrunksCommand),
     /// Manage webhooks and their deliveries
@@ -97,6 +109,11 @@ enum Command {
     /// Place a SIP call, play a file and record the response
     #[command(after_help = CALL_EXAMPLES)]
     Call(Box<call::CallArgs>),
+    /// Show the key and the account that commands use
+    #[command(
+        after_help = "Examples:\n  telepath whoami --env-file app.env\n  telepath whoami --data-dir data --json"
+    )]
+    Whoami(Box<whoami::WhoamiArgs>),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -106,6 +123,9 @@ enum Command {
     /// Print a completion script for a shell
     #[command(after_help = "Examples:\n  telepath completions bash > /etc/bash_completion.d/telepath")]
     Completions(completions::CompletionsArgs),
+    /// Print the version, the commit and the target of the program
+    #[command(after_help = "Examples:\n  telepath version\n  telepath version --json")]
+    Version(version::VersionArgs),
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -124,7 +144,8 @@ Examples:
   telepath quickstart --data-dir data --once
   telepath quickstart --api-listen 127.0.0.1:9443 --sip-listen 127.0.0.1:5070
 
-Everything runs on this machine. Running it again on the same folder creates a new key and a new trunk password.";
+Everything runs on this machine. The key works for 24 hours; running it again on the same folder replaces the key and the
+trunk password. When it ends, the echo trunk becomes inactive, because its agent ends too.";
 
 const COMPROMISE_EXAMPLES: &str = "\
 Examples:
@@ -148,14 +169,17 @@ Examples:
   TELEPATH_DATABASE_URL_FILE=/run/secrets/database telepath migrate
   telepath migrate --data-dir data
 
-SQLite is migrated by `serve` as well, after a copy was made; PostgreSQL only by this command.";
+SQLite is migrated by `serve` as well, after a copy was made; PostgreSQL only by this command. For a new database, the
+command also creates the master key, and says where to copy it.";
 
 /// Parses the command line and runs the command.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     telemetry::log_panics();
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
+            let error = suggestion::correct(error, &Cli::command(), args.get(1..).unwrap_or_default());
             // --help and --version also end here. A closed standard output is not an error.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
@@ -174,6 +198,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => completions::run(&args),
+        Command::Version(args) => version::run(&args),
         Command::Quickstart(args) => block_on(quickstart::run(*args)),
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Agent(command) => block_on(agent::run(command)),
@@ -182,6 +207,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Compromise(args) => block_on(compromise::run(*args)),
         Command::Requests(command) => block_on(requests::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
+        Command::Account(command) => block_on(account::run(command)),
+        Command::Calls(command) => block_on(calls::run(command)),
+        Command::Whoami(args) => block_on(whoami::run(*args)),
         Command::Accounts(command) => block_on(accounts::run(command)),
         Command::Alerts(command) => block_on(alerts::run(command)),
         Command::Trunks(command) => block_on(trunks::run(command)),

@@ -1,4 +1,4 @@
-//! The data folder. Only its owner can read it, and one process uses it at a time.
+//! The data folder. Only its owner can list it and read its files, except for the certificates; one process uses it at a time.
 //!
 //! ```text
 //! DATA/telepath.db   SQLite database            DATA/tls/         local certificate authority and server certificate
@@ -6,6 +6,7 @@
 //! DATA/lock          held by the process        DATA/local.sock   local administration of a command without a server
 //! ```
 
+mod access;
 mod master_key;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -13,7 +14,8 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-pub use master_key::LoadedMasterKey;
+pub(crate) use access::unusable;
+pub(crate) use master_key::configured_master_key;
 
 use crate::exit::{Exit, Failure};
 
@@ -21,10 +23,19 @@ use crate::exit::{Exit, Failure};
 const MAX_SOCKET_PATH: usize = 107;
 /// A folder that contains one of these is a data folder.
 const OUR_FILES: &[&str] = &["lock", "telepath.db", "master.key"];
+/// The mode of a new data folder and of its folder `tls`. Other users can reach `tls/ca.pem`, which clients must read, but
+/// cannot list the folders; the mode of each file protects its content.
+pub(crate) const FOLDER_MODE: u32 = 0o711;
+/// The rights of other users that an existing folder must not grant.
+const FORBIDDEN_MODE: u32 = 0o066;
 
-/// A data folder that only its owner can read.
+/// A data folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataDir(PathBuf);
+pub struct DataDir {
+    path: PathBuf,
+    /// The folders that [`DataDir::create`] created, innermost first.
+    created: Vec<PathBuf>,
+}
 
 /// Exclusive use of a data folder. Released on drop, and by the system when the process ends.
 #[derive(Debug)]
@@ -33,44 +44,97 @@ pub struct Lock {
 }
 
 impl DataDir {
-    /// Opens the folder, or creates it with mode 0700. If other users can read an existing folder, its mode is changed to
-    /// 0700 if it is empty or already a data folder; any other folder is rejected.
+    /// Opens the folder, or creates it with mode 0711: for the commands that set up a server. If other users can read an
+    /// existing folder, its mode is changed if it is empty or already a data folder; any other folder is rejected.
+    pub fn create(path: &Path) -> Result<Self, Failure> {
+        let created = match fs::metadata(path) {
+            Ok(found) => {
+                check_folder(path, &found)?;
+                Vec::new()
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let missing = missing_folders(path);
+                let mut builder = DirBuilder::new();
+                builder
+                    .recursive(true)
+                    .mode(FOLDER_MODE)
+                    .create(path)
+                    .map_err(|error| unusable(path, &error))?;
+                // The umask may have taken the right to pass through away.
+                fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE))
+                    .map_err(|error| unusable(path, &error))?;
+                missing
+            }
+            Err(error) => return Err(unusable(path, &error)),
+        };
+        Self::at(path, created)
+    }
+
+    /// Opens an existing data folder: for every other command. A mistyped path must not become a new installation.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         match fs::metadata(path) {
-            Ok(found) if !found.is_dir() => {
-                return Err(Failure::new(Exit::Config, format!("{} is not a folder", path.display()))
-                    .remedy("Pass another --data-dir."));
+            Ok(found) => check_folder(path, &found)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(absent(format!("there is no data folder at {}", absolute(path).display())));
             }
-            Ok(found) if found.permissions().mode() & 0o077 != 0 => close_to_others(path)?,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)
-                .map_err(|error| unusable(path, &error))?,
             Err(error) => return Err(unusable(path, &error)),
         }
+        if !is_ours(path) {
+            return Err(absent(format!("{} is not a data folder of Telepath", absolute(path).display())));
+        }
+        Self::at(path, Vec::new())
+    }
+
+    fn at(path: &Path, created: Vec<PathBuf>) -> Result<Self, Failure> {
         // Messages and examples show the absolute path.
-        path.canonicalize().map(Self).map_err(|error| unusable(path, &error))
+        let path = path.canonicalize().map_err(|error| unusable(path, &error))?;
+        let created = created.iter().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+        Ok(Self { created: created.collect(), path })
+    }
+
+    /// Checks that the folder contains the SQLite database.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn require_database(&self) -> Result<(), Failure> {
+        if self.database().exists() {
+            return Ok(());
+        }
+        Err(absent(format!("there is no database in the data folder {}", self.path.display())))
+    }
+
+    /// Deletes the folder again if [`DataDir::create`] created it and nothing but its lock is in it. The caller has released
+    /// the lock.
+    pub fn discard_if_new(&self) {
+        if self.created.is_empty() {
+            return;
+        }
+        let only_lock = fs::read_dir(&self.path)
+            .is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == "lock"));
+        if only_lock {
+            // What cannot be deleted is harmless: the folder is empty.
+            let _ = fs::remove_file(self.path.join("lock"));
+            let _ = self.created.iter().try_for_each(fs::remove_dir);
+        }
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// The SQLite database.
     pub fn database(&self) -> PathBuf {
-        self.0.join("telepath.db")
+        self.path.join("telepath.db")
     }
 
     /// The master key.
     pub fn master_key(&self) -> PathBuf {
-        self.0.join("master.key")
+        self.path.join("master.key")
     }
 
     /// The folder of the local certificate authority.
     pub fn tls(&self) -> PathBuf {
-        self.0.join("tls")
+        self.path.join("tls")
     }
 
     /// The CA certificate that clients trust.
@@ -93,7 +157,7 @@ impl DataDir {
     }
 
     fn socket(&self, name: &str) -> Result<PathBuf, Failure> {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
         let length = path.as_os_str().len();
         if length > MAX_SOCKET_PATH {
             return Err(Failure::new(
@@ -110,7 +174,7 @@ impl DataDir {
 
     /// Locks the folder for this process; `None` if another process holds the lock.
     pub fn try_lock(&self) -> Result<Option<Lock>, Failure> {
-        let path = self.0.join("lock");
+        let path = self.path.join("lock");
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -144,24 +208,31 @@ impl DataDir {
         let holder = self.holder().map(|pid| format!(" (process {pid})")).unwrap_or_default();
         Failure::new(
             Exit::Busy,
-            format!("{} is in use by another telepath process{holder}", self.0.display()),
+            format!("{} is in use by another telepath process{holder}", self.path.display()),
         )
         .remedy("Stop that process first, or pass another --data-dir.")
     }
 
     fn holder(&self) -> Option<u32> {
         let mut text = String::new();
-        let mut file = File::open(self.0.join("lock")).ok()?;
+        let mut file = File::open(self.path.join("lock")).ok()?;
         file.rewind().ok()?;
         file.take(32).read_to_string(&mut text).ok()?;
         text.trim().parse().ok()
     }
 }
 
-fn close_to_others(path: &Path) -> Result<(), Failure> {
+/// Rejects what is not a folder, and restricts a folder that other users can read.
+fn check_folder(path: &Path, found: &fs::Metadata) -> Result<(), Failure> {
+    if !found.is_dir() {
+        return Err(Failure::new(Exit::Config, format!("{} is not a folder", path.display()))
+            .remedy("Pass another --data-dir."));
+    }
+    if found.permissions().mode() & FORBIDDEN_MODE == 0 {
+        return Ok(());
+    }
     let mut entries = fs::read_dir(path).map_err(|error| unusable(path, &error))?;
-    let empty = entries.next().is_none();
-    if !empty && !OUR_FILES.iter().any(|name| path.join(name).exists()) {
+    if entries.next().is_some() && !is_ours(path) {
         return Err(Failure::new(
             Exit::Config,
             format!(
@@ -171,11 +242,28 @@ fn close_to_others(path: &Path) -> Result<(), Failure> {
         )
         .remedy("Pass a new or empty folder as --data-dir."));
     }
-    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(|error| unusable(path, &error))
+    fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE)).map_err(|error| unusable(path, &error))
 }
 
-fn unusable(path: &Path, error: &io::Error) -> Failure {
-    Failure::plain(format!("cannot use {}: {error}", path.display()))
+fn is_ours(path: &Path) -> bool {
+    OUR_FILES.iter().any(|name| path.join(name).exists())
+}
+
+fn absent(message: String) -> Failure {
+    Failure::new(Exit::Config, message).remedy(
+        "Pass the --data-dir of your server; `telepath serve` and `telepath quickstart` create a new one.",
+    )
+}
+
+/// The folders of a path that do not exist, innermost first.
+fn missing_folders(path: &Path) -> Vec<PathBuf> {
+    let named = path.ancestors().filter(|folder| !folder.as_os_str().is_empty());
+    named.take_while(|folder| !folder.exists()).map(Path::to_owned).collect()
+}
+
+/// For messages; a path without a current folder is shown as it is.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Writes a file with mode 0600, atomically.
@@ -200,7 +288,7 @@ fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure
         fs::rename(&temporary, path)?;
         path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     };
-    written().map_err(|error| Failure::plain(format!("cannot write {}: {error}", path.display())))
+    written().map_err(|error| unusable(path, &error))
 }
 
 #[cfg(test)]

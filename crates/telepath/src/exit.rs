@@ -3,10 +3,12 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use telepath_client::TlsFailure;
+
 /// The exit codes other than 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// An error without a code of its own.
+    /// An error without its own code.
     Failure = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -116,6 +118,37 @@ impl From<telepath_client::Error> for Failure {
             | Error::Unexpected { .. }
             | Error::SecretLost { .. } => Exit::Failure,
         };
-        Self::new(exit, error.to_string())
+        let failure = Self::new(exit, error.to_string());
+        match error.tls_failure().and_then(tls_remedy) {
+            Some(remedy) => failure.remedy(remedy),
+            None => failure,
+        }
+    }
+}
+
+const fn tls_remedy(failure: TlsFailure) -> Option<&'static str> {
+    match failure {
+        TlsFailure::UntrustedIssuer => Some(
+            "Pass its CA certificate with --ca-file; a server with a local authority has it in tls/ca.pem of its data folder.",
+        ),
+        TlsFailure::WrongName => {
+            Some("Use a name that the certificate contains, or add this one to tls.hostnames of the server.")
+        }
+        TlsFailure::OutsideValidity => Some("Renew the certificate, or correct the clock of this machine."),
+        TlsFailure::NotTls => Some(
+            "Use the HTTPS port of the server, or on the same machine an http:// URL with --insecure-http.",
+        ),
+        TlsFailure::Other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_failures_name_the_flag_that_helps() {
+        assert!(tls_remedy(TlsFailure::UntrustedIssuer).is_some_and(|text| text.contains("--ca-file")));
+        assert!(tls_remedy(TlsFailure::NotTls).is_some_and(|text| text.contains("--insecure-http")));
     }
 }

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use telepath_client::{
-    CallDetails, CallsQuery, Client, CreateKey, CreateTrunk, SecretText, Timestamp, Trunk, TrunkId,
-    TrunksQuery, Trust, UpdateTrunk,
+    CallDetails, CallsQuery, Client, CreateKey, CreateTrunk, Error, KeysQuery, SecretText, Timestamp, Trunk,
+    TrunkId, TrunksQuery, Trust, UpdateTrunk,
 };
 use telepath_core::clock::{Clock as _, SystemClock};
 use telepath_gateway::caller::{CallOutcome, CallerOptions, place_call};
@@ -21,7 +21,7 @@ use telepath_media::wav;
 
 use crate::cli::{caller_failure, output};
 use crate::config::Config;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, write_private};
 use crate::exit::Failure;
 use crate::wire::Server;
 use progress::{Progress, Task};
@@ -35,6 +35,12 @@ const RECORDING_FILE: &str = "quickstart-echo.wav";
 /// How long to wait for the call record after the call, and how often to poll for it.
 const RECORD_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The name of the key. Keys of earlier runs are found by it.
+const KEY_NAME: &str = "Quickstart (temporary)";
+/// How long the key works.
+const KEY_LIFETIME: Duration = Duration::from_hours(24);
+/// The address of `telepath agent echo`, which the trunk can use after the quickstart.
+const ECHO_AGENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
 /// How long to listen after the last sample.
 const LISTEN: Duration = Duration::from_millis(600);
 
@@ -44,6 +50,7 @@ pub(crate) struct Session {
     server: Server,
     agent: EchoAgent,
     data: DataDir,
+    trunk: Option<TrunkId>,
 }
 
 /// A trunk and its SIP password.
@@ -58,13 +65,11 @@ pub(crate) async fn begin(config: &Config) -> Result<Session, Failure> {
     let progress = Progress::start(&["Telepath quickstart", ""])?;
     let step = progress.step(Task::DataFolder)?;
     let existed = config.storage.data_dir.exists();
-    let data = DataDir::open(&config.storage.data_dir)?;
+    let data = DataDir::create(&config.storage.data_dir)?;
     step.done(&format!("{} ({})", data.path().display(), if existed { "found" } else { "new" }))?;
 
     // Start the agent first: its address must be in the server's allowed destinations.
-    let agent = EchoAgent::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-        .await
-        .map_err(|error| Failure::plain(error.to_string()))?;
+    let agent = start_agent().await?;
     let step = progress.step(Task::Server)?;
     let server = match Server::start(&reaching(config, agent.addr()), data.clone()).await {
         Ok(server) => server,
@@ -77,29 +82,41 @@ pub(crate) async fn begin(config: &Config) -> Result<Session, Failure> {
     step.done(&format!("API https://{}, SIP {} over UDP", reachable(addresses.api), addresses.sip))?;
 
     progress.step(Task::EchoAgent)?.done(&agent.url())?;
-    Ok(Session { progress, server, agent, data })
+    Ok(Session { progress, server, agent, data, trunk: None })
 }
 
-/// The configuration, with one local service added to the allowed destinations.
-fn reaching(config: &Config, service: SocketAddr) -> Config {
+/// Starts the echo agent at its usual address, or at a free port if another program uses that.
+async fn start_agent() -> Result<EchoAgent, Failure> {
+    if let Ok(agent) = EchoAgent::start(ECHO_AGENT).await {
+        return Ok(agent);
+    }
+    let any_port = SocketAddr::new(ECHO_AGENT.ip(), 0);
+    EchoAgent::start(any_port).await.map_err(|error| Failure::plain(error.to_string()))
+}
+
+/// The configuration, with the echo agent and its usual address added to the allowed destinations.
+fn reaching(config: &Config, agent: SocketAddr) -> Config {
     let mut config = config.clone();
-    config.egress.allow = config.egress.allow.and_service(&service.ip().to_string(), service.port());
+    for service in [agent, ECHO_AGENT] {
+        config.egress.allow = config.egress.allow.and_service(&service.ip().to_string(), service.port());
+    }
     config
 }
 
 impl Session {
     /// Runs the steps that use the server.
-    pub(crate) async fn show(&self) -> Result<(), Failure> {
-        let client = self.make_key().await?;
+    pub(crate) async fn show(&mut self) -> Result<(), Failure> {
+        let client = self.create_key().await?;
         self.try_key(&client).await?;
-        let echo = self.make_trunk(&client).await?;
+        let echo = self.prepare_trunk(&client).await?;
+        self.trunk = Some(echo.trunk.id);
         let begun = SystemClock.now();
         let outcome = self.place_call(&echo).await?;
         self.check_echo(&outcome)?;
         let details = self.read_record(&client, echo.trunk.id, begun).await?;
         output::raw(report::record(&details)?.as_bytes())?;
         output::raw(report::figures(&outcome, &details).as_bytes())?;
-        output::raw(self.whereabouts(&echo).as_bytes())
+        output::raw(self.places(&echo).as_bytes())
     }
 
     /// Waits until the server fails.
@@ -107,18 +124,40 @@ impl Session {
         self.server.until_broken().await
     }
 
-    /// Stops the server, then the agent.
+    /// Deactivates the trunk, whose agent ends with this process, and stops the server and the agent.
     pub(crate) async fn end(self) {
+        if let Err(failure) = self.deactivate_trunk().await {
+            output::note(&format_args!("The echo trunk is still active, without an agent: {failure}"));
+        }
         self.server.stop().await;
         self.agent.shutdown().await;
     }
 
-    async fn make_key(&self) -> Result<Client, Failure> {
+    async fn deactivate_trunk(&self) -> Result<(), Failure> {
+        if let Some(trunk) = self.trunk {
+            // `telepath agent echo` listens there.
+            let change = UpdateTrunk {
+                status: Some("inactive".to_owned()),
+                custom_endpoint: Some(format!("ws://{ECHO_AGENT}/")),
+                ..UpdateTrunk::default()
+            };
+            self.local()?.update_trunk(trunk, &change).await?;
+        }
+        Ok(())
+    }
+
+    fn local(&self) -> Result<Client, Failure> {
+        Ok(Client::unix(&self.data.admin_socket()?))
+    }
+
+    async fn create_key(&self) -> Result<Client, Failure> {
         let step = self.progress.step(Task::Key)?;
-        let local = Client::unix(&self.data.admin_socket()?);
-        let request = CreateKey::new("Quickstart", "production");
+        let local = self.local()?;
+        revoke_earlier_keys(&local).await?;
+        let expires_at = Some(SystemClock.now().plus(KEY_LIFETIME).to_string());
+        let request = CreateKey { expires_at, ..CreateKey::new(KEY_NAME, "production") };
         let created = local.create_key(&request).await?;
-        step.done(&format!("{}, shown only once:", created.key.id))?;
+        step.done(&format!("{}, works for 24 hours, shown only once:", created.key.id))?;
         output::line(&format_args!("\n      export TELEPATH_API_KEY={}\n", created.secret.expose()))?;
         let trust = self.server.addresses().ca.clone().map_or(Trust::SystemRoots, Trust::CaFile);
         Ok(Client::https(&self.base_url(), created.secret, trust)?)
@@ -130,7 +169,7 @@ impl Session {
         step.done(&format!("GET /v1/whoami: {} of account {}", me.name, me.account.name))
     }
 
-    async fn make_trunk(&self, client: &Client) -> Result<EchoTrunk, Failure> {
+    async fn prepare_trunk(&self, client: &Client) -> Result<EchoTrunk, Failure> {
         let step = self.progress.step(Task::Trunk)?;
         let echo = match find_trunk(client).await? {
             None => self.create_trunk(client).await?,
@@ -231,8 +270,7 @@ impl Session {
 
     fn write_wav(&self, name: &str, samples: &[i16]) -> Result<(), Failure> {
         let path = self.file(name);
-        std::fs::write(&path, wav::write(samples))
-            .map_err(|error| Failure::plain(format!("cannot write {}: {error}", path.display())))
+        write_private(&path, &wav::write(samples))
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -243,28 +281,51 @@ impl Session {
         format!("https://{}", reachable(self.server.addresses().api))
     }
 
-    fn whereabouts(&self, echo: &EchoTrunk) -> String {
+    fn places(&self, echo: &EchoTrunk) -> String {
         let folder = self.data.path().display();
-        let addresses = self.server.addresses();
-        let ca = addresses.ca.as_ref().map(|ca| format!("--cacert {} ", quoted(&ca.display().to_string())));
+        let ca = self.server.addresses().ca.as_ref();
         format!(
-            "\nNext steps\n  curl {}{}/v1/trunks -H \"Authorization: Bearer $TELEPATH_API_KEY\"\n\n\
-             Where things are\n  \
+            "\nWhere things are\n  \
              API           {}\n  \
              SIP           {} (digest user {SIP_USERNAME})\n  \
              echo agent    {}\n  \
              data          {folder}\n  \
              trust         {}\n  \
-             audio         {folder}/{WAV_FILE}, {folder}/{RECORDING_FILE}\n  \
-             more keys     telepath keys create --data-dir {} --name NAME --preset development\n\n",
-            ca.as_deref().unwrap_or_default(),
-            self.base_url(),
+             audio         {folder}/{WAV_FILE}, {folder}/{RECORDING_FILE}\n",
             self.base_url(),
             echo.trunk.sip_endpoint,
             self.agent.url(),
-            addresses.ca.as_ref().map_or("the system's roots".to_owned(), |ca| ca.display().to_string()),
-            quoted(&folder.to_string()),
+            ca.map_or("the system's certificate authorities".to_owned(), |ca| ca.display().to_string()),
         )
+    }
+
+    /// Says which server keeps running, and how to use it.
+    pub(crate) fn running(&self) -> String {
+        let ca = self.server.addresses().ca.as_ref();
+        let ca = ca.map(|ca| format!("--cacert {} ", quoted(&ca.display().to_string()))).unwrap_or_default();
+        report::running(&self.base_url(), &ca)
+    }
+
+    /// What to do after the quickstart has ended.
+    pub(crate) fn next_steps(&self) -> String {
+        report::next_steps(&quoted(&self.data.path().display().to_string()), self.trunk, ECHO_AGENT)
+    }
+}
+
+/// Revokes the keys of earlier runs, so that only the newest one works.
+async fn revoke_earlier_keys(local: &Client) -> Result<(), Error> {
+    let mut offset = 0;
+    loop {
+        let query = KeysQuery { offset: Some(offset), limit: Some(100), ..KeysQuery::default() };
+        let page = local.list_keys(&query).await?;
+        offset += 100;
+        let is_last = u64::from(offset) >= page.pagination.total || page.items.is_empty();
+        for key in page.items.iter().filter(|key| key.name == KEY_NAME && key.revoked_at.is_none()) {
+            local.revoke_key(key.id, Some("replaced by a newer quickstart")).await?;
+        }
+        if is_last {
+            return Ok(());
+        }
     }
 }
 

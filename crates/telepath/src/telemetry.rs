@@ -11,12 +11,30 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Checks that `text` is a valid log filter.
+/// Checks that `text` is a valid log filter: levels and `module=level`, separated by commas. The library also accepts the name
+/// of a module alone, so that a misspelled level would silence everything else.
 pub fn check_filter(text: &str) -> Result<(), String> {
-    EnvFilter::try_new(text)
-        .map(drop)
-        .map_err(|_| "must be a level (error, warn, info, debug, trace) or a filter such as info,telepath_gateway=debug".to_owned())
+    let wrong = || {
+        "must be a level (off, error, warn, info, debug, trace) or levels per module such as info,telepath_gateway=debug"
+            .to_owned()
+    };
+    let is_level = |text: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
+    let is_module = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte))
+    };
+    for directive in text.split(',') {
+        let valid = match directive.split_once('=') {
+            None => is_level(directive),
+            Some((module, level)) => is_module(module) && is_level(level),
+        };
+        if !valid {
+            return Err(wrong());
+        }
+    }
+    EnvFilter::try_new(text).map(drop).map_err(|_| wrong())
 }
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Installs the logger. A second call has no effect.
 pub fn start(config: &LogConfig) {
@@ -124,6 +142,29 @@ mod tests {
         }
         let bytes = shared.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn log_filters_contain_known_levels_only() {
+        for good in ["info", "OFF", "warn,telepath_gateway=debug", "telepath_store::cluster=trace"] {
+            assert_eq!(check_filter(good), Ok(()), "{good}");
+        }
+        for wrong in [
+            "loud",
+            "",
+            "info,",
+            "info,loud",
+            "info, hyper=off",
+            "warning",
+            "telepath_gateway",
+            "telepath_gateway=loud",
+            "=info",
+            "a=b=c",
+            "3",
+            "info;debug",
+        ] {
+            assert!(check_filter(wrong).is_err_and(|message| message.contains("trace")), "{wrong}");
+        }
     }
 
     #[test]

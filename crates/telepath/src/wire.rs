@@ -1,5 +1,5 @@
-//! The one place where storage, API and gateway meet: a server is put together here, started in an order in which
-//! nothing is offered before it works, and stopped in the reverse.
+//! The only place that connects storage, API and gateway. A server starts in an order in which nothing is offered before it
+//! works, and stops in the reverse order.
 
 mod listeners;
 mod local;
@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use local::LocalServer;
-pub use storage::store_failure;
+pub use storage::{database, store_failure};
+pub(crate) use storage::{discard_unused_key, vault};
 
 use crate::config::{CertificateSource, Config};
 use crate::data_dir::{DataDir, Lock};
@@ -35,10 +36,10 @@ use listeners::Listeners;
 
 /// The interval at which the metrics recorder is maintained.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// What a task may take to end after everything that it waits for has ended.
+/// How long a task may take to end after everything that it waits for has ended.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(5);
 
-/// Where a server can be reached, with the ports that the system chose.
+/// The addresses of a server, with the ports that the system chose.
 #[derive(Debug, Clone)]
 pub struct Addresses {
     /// HTTPS.
@@ -49,7 +50,7 @@ pub struct Addresses {
     pub insecure_http: Option<SocketAddr>,
     /// Local administration.
     pub admin_socket: PathBuf,
-    /// What clients trust; `None` when the certificate comes from files.
+    /// The CA certificate that clients trust; `None` if the certificate comes from files.
     pub ca: Option<PathBuf>,
 }
 
@@ -64,33 +65,49 @@ pub struct Server {
     work: CancellationToken,
     tasks: TaskTracker,
     grace: Duration,
-    _lock: Lock,
+    _lock: Option<Lock>,
 }
 
 impl Server {
-    /// Starts everything; when it returns, every listener takes work.
+    /// Starts a server; when this returns, every listener accepts work. A server that cannot start leaves no new folder or
+    /// master key behind.
     pub async fn start(config: &Config, data: DataDir) -> Result<Self, Failure> {
-        let lock = data.lock()?;
-        let listeners = Listeners::bind(&config.api, &data).await?;
-        let store = storage::open(config, ProcessRole::Server, &data).await?;
-        match Self::start_on(config, &data, lock, listeners, Arc::clone(&store)).await {
-            Ok(server) => Ok(server),
-            Err(failure) => {
-                // What was opened is closed properly even when the rest could not be started.
-                store.close().await;
-                Err(failure)
-            }
+        let started = Self::start_in(config, &data).await;
+        if started.is_err() {
+            data.discard_if_new();
         }
+        started
+    }
+
+    async fn start_in(config: &Config, data: &DataDir) -> Result<Self, Failure> {
+        let mut lock = Some(data.lock()?);
+        let started = Self::start_locked(config, data, &mut lock).await;
+        if started.is_err() {
+            // The lock is still held, so no other process owns the socket.
+            let _ = data.admin_socket().map(std::fs::remove_file);
+        }
+        started
+    }
+
+    /// Takes the lock if it succeeds.
+    async fn start_locked(config: &Config, data: &DataDir, lock: &mut Option<Lock>) -> Result<Self, Failure> {
+        let listeners = Listeners::bind(&config.api, data).await?;
+        let store = storage::open(config, ProcessRole::Server, data).await?;
+        let started = Self::start_on(config, data, lock, listeners, Arc::clone(&store)).await;
+        if started.is_err() {
+            store.close().await;
+        }
+        started
     }
 
     async fn start_on(
         config: &Config,
         data: &DataDir,
-        lock: Lock,
+        lock: &mut Option<Lock>,
         listeners: Listeners,
         store: Arc<Store>,
     ) -> Result<Self, Failure> {
-        let account = storage::first_account(&store).await?;
+        let account = storage::first_account(&store, &database(&config.storage.database, data)).await?;
         let certificates = Certificates::load(&config.tls.certificate, data, store.clock().now())?;
         let hangups = signals::hangups()?;
         let prometheus = recorder()?;
@@ -130,50 +147,51 @@ impl Server {
         tasks.spawn(workers::renew_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");
         let grace = config.limits.stop_grace;
+        let lock = lock.take();
         Ok(Self { addresses, store, api, gateway, readiness, serving, work, tasks, grace, _lock: lock })
     }
 
-    /// Where it can be reached.
+    /// The addresses that it listens on.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
-    /// Waits until a part that cannot be started again has ended by itself; the process should then end.
+    /// Waits until a part that cannot be restarted has failed; the process should then exit.
     pub async fn until_broken(&self) -> Failure {
         self.gateway.handle().until_stopped().await;
-        Failure::plain("SIP is no longer served, because its task broke off; this is a fault of Telepath")
+        Failure::plain("SIP is no longer served, because its task failed; this is a bug in Telepath")
             .remedy("Start it again, and report the log line of the panic.")
     }
 
-    /// Stops: says that no work is wanted, lets calls and then requests end within the configured time each, writes what
-    /// is only in memory, and gives the folder back. While calls end the API goes on answering, so that whoever probes
-    /// `/readyz` learns of it and live calls can still be seen and hung up.
+    /// Stops the server: `/readyz` reports it, calls and then requests may complete within the configured time each, what is
+    /// only in memory is written, and the folder is released. The API keeps responding while calls end, so that health
+    /// checks see the shutdown and live calls can still be listed and hung up.
     pub async fn stop(self) {
         self.readiness.set(false);
         let report = self.gateway.shutdown(self.grace).await;
         if report.tasks_left > 0 {
-            tracing::warn!(tasks = report.tasks_left, "calls were cut off at the end of the drain");
+            tracing::warn!(tasks = report.tasks_left, "calls were cut off when the shutdown timed out");
         }
         self.serving.cancel();
         self.work.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.grace + TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = self.tasks.len(), "tasks were cut off at the end of the drain");
+            tracing::warn!(tasks = self.tasks.len(), "tasks were cut off when the shutdown timed out");
         }
         if tokio::time::timeout(TASKS_END_WITHIN, self.api.drain_leaks()).await.is_err() {
-            tracing::error!("leaked keys were reported that are not revoked yet");
+            tracing::error!("some reported keys are not revoked yet; report them again after the next start");
         }
         self.store.close().await;
-        // Nobody can own the socket but this process, which still holds the lock.
+        // Only this process can own the socket, because it still holds the lock.
         let _ = std::fs::remove_file(&self.addresses.admin_socket);
     }
 }
 
-/// Counts everything of this process from here on. Only the first recorder of a process is in force.
+/// Installs the metrics recorder. Only the first one of a process takes effect.
 fn recorder() -> Result<PrometheusHandle, Failure> {
     let handle = PrometheusBuilder::new()
         .install_recorder()
-        .map_err(|error| Failure::doing("metrics cannot be set up", &error))?;
+        .map_err(|error| Failure::doing("could not set up metrics", &error))?;
     telepath_gateway::describe_metrics();
     deliveries::describe_metrics();
     Ok(handle)
@@ -245,14 +263,15 @@ async fn run_upkeep(prometheus: PrometheusHandle, stop: CancellationToken) {
 
 fn signing_keys(path: &Path) -> Result<Arc<SigningKeys>, Failure> {
     let failed = |problem: &dyn std::fmt::Display| {
-        Failure::new(Exit::Config, format!("leaks.signing_keys_file: {}: {problem}", path.display()))
-            .remedy("Save there what the secret-scanning partner publishes, or leave the setting out.")
+        Failure::new(Exit::Config, format!("leaks.signing_keys_file: {}: {problem}", path.display())).remedy(
+            "Save the keys that the secret-scanning partner publishes in that file, or remove the setting.",
+        )
     };
     let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
     SigningKeys::parse(&text).map(Arc::new).map_err(|error| failed(&error))
 }
 
-/// What stands after the `@` of a `sip_endpoint`: the port only when it is not SIP's own (RFC 3261 section 19.1.2).
+/// The part of a `sip_endpoint` after the `@`, without the default port (RFC 3261 section 19.1.2).
 fn sip_host(public: Option<&str>, listen: SocketAddr) -> String {
     let host = public.map_or_else(|| listen.ip().to_string(), str::to_owned);
     let host = if host.contains(':') { format!("[{host}]") } else { host };
@@ -266,7 +285,7 @@ fn new_api(
     prometheus: PrometheusHandle,
 ) -> Result<Arc<Api>, Failure> {
     Api::new(options, Arc::clone(store), live, prometheus)
-        .map_err(|error| Failure::doing("the API cannot be set up", &error))
+        .map_err(|error| Failure::doing("could not set up the API", &error))
 }
 
 fn local_ca(source: &CertificateSource, data: &DataDir) -> Option<PathBuf> {
@@ -288,11 +307,11 @@ mod tests {
         ];
         let layers = crate::config::Layers::gather(&flags, &crate::config::Environment::new(), None).unwrap();
         let config = Config::check(&layers).unwrap();
-        Server::start(&config, DataDir::open(folder).unwrap()).await.unwrap()
+        Server::start(&config, DataDir::create(folder).unwrap()).await.unwrap()
     }
 
     #[tokio::test]
-    async fn a_server_is_reached_by_its_socket_and_by_https_and_leaves_nothing_behind() {
+    async fn a_server_serves_its_socket_and_https_and_releases_both_when_it_stops() {
         let folder = crate::temporary::TemporaryFolder::new();
         let server = started(folder.path()).await;
         let addresses = server.addresses().clone();
@@ -303,8 +322,8 @@ mod tests {
         let url = format!("https://{}", addresses.api);
         let remote = telepath_client::Client::https(&url, created.secret, trust).unwrap();
         assert_eq!(remote.whoami().await.unwrap().id, Some(created.key.id));
-        let data = DataDir::open(folder.path()).unwrap();
-        assert!(data.try_lock().unwrap().is_none(), "a running server holds its folder");
+        let data = DataDir::create(folder.path()).unwrap();
+        assert!(data.try_lock().unwrap().is_none(), "a running server holds the lock of its folder");
         server.stop().await;
         assert!(!addresses.admin_socket.exists());
         assert!(data.try_lock().unwrap().is_some());
@@ -312,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sip_host_names_the_port_only_when_it_is_not_the_usual_one() {
+    fn the_sip_host_has_no_default_port() {
         let listen = |text: &str| text.parse::<SocketAddr>().unwrap();
         assert_eq!(sip_host(None, listen("127.0.0.1:5060")), "127.0.0.1");
         assert_eq!(sip_host(None, listen("[::1]:5062")), "[::1]:5062");

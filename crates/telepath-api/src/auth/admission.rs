@@ -122,12 +122,12 @@ impl AdmissionControl<'_> {
             KeyAdmission::LimiterUnavailable => {
                 self.unable(address, "the rate window of the key could not be read")
             }
-            KeyAdmission::Dead => {
+            KeyAdmission::Unusable => {
                 self.shared
                     .store
                     .record_security_signal(SecuritySignal::DeadKeyUsed { key: handle.key_id(), address });
                 let entry = AccessLogEntry::new(&handle, &hash, address, false);
-                self.refuse(address, invalid(Refusal::Dead)).logged(entry)
+                self.refuse(address, invalid(Refusal::RevokedOrExpired)).logged(entry)
             }
         }
     }

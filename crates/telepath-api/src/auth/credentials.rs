@@ -1,5 +1,5 @@
-//! What a request says about who sends it. Only the `Authorization` header is ever read: a key in a query string or a
-//! body is not a credential (RFC 6750 section 2.3 is not implemented on purpose).
+//! The credentials of a request. Only the `Authorization` header is read: a key in a query string or a body is not a credential
+//! (RFC 6750 section 2.3 is deliberately not implemented).
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use telepath_core::clock::{InvalidTimestamp, Timestamp};
 
-/// The end of the day that a date stands for.
+/// The end of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DayEdge {
     First,

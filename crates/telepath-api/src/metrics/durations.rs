@@ -1,5 +1,5 @@
-//! How long requests took, as a Prometheus histogram per route. It is our own because it is on the way of every request:
-//! two atomic additions, nothing that piles up and nothing to tend.
+//! The duration of requests, as a Prometheus histogram per route. It is our own because every request updates it: two atomic
+//! additions, and no samples that must be drained.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +32,7 @@ const BOUNDS: [(u64, &str); 17] = [
 /// The durations of one route.
 #[derive(Default)]
 pub(super) struct Durations {
-    /// Each without those below it; the last holds what is beyond all bounds.
+    /// Counts per bucket, not cumulative; the last is beyond all bounds.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
@@ -68,7 +68,7 @@ pub(super) fn write<'d>(
     let _ = writeln!(text, "{METRIC}_sum{{{labels}}} {sum}\n{METRIC}_count{{{labels}}} {count}");
 }
 
-/// Adds the lines that stand above those of all routes.
+/// Adds the header lines of the metric.
 pub(super) fn describe(text: &mut String) {
     let _ = writeln!(text, "# HELP {METRIC} Time from request head to answer.\n# TYPE {METRIC} histogram");
 }

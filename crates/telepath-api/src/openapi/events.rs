@@ -1,4 +1,4 @@
-//! The `webhooks` section of the document: what arrives at an endpoint, from the one table of events.
+//! The `webhooks` section of the document: the requests that an endpoint receives, from the table of events.
 
 use serde_json::{Map, Value, json};
 use telepath_core::event::schema::{JsonShape, Member};

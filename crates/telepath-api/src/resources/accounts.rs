@@ -1,4 +1,4 @@
-//! `/v1/accounts`: the accounts of the installation, for local administration only.
+//! `/local/accounts`: the accounts of the installation, for local administration only.
 
 use axum::Json;
 use axum::extract::State;
@@ -36,9 +36,7 @@ impl From<AccountChangeError> for ApiError {
 }
 
 /// List the accounts
-///
-/// Available to local administration only, through the Unix socket in the data folder.
-#[utoipa::path(get, path = "/v1/accounts", tag = "Account", operation_id = "listAccounts",
+#[utoipa::path(get, path = "/local/accounts", tag = "Account", operation_id = "listAccounts",
     responses((status = 200, description = "All accounts.", body = AccountList)))]
 async fn list_accounts(
     State(state): State<AppState>,
@@ -49,9 +47,7 @@ async fn list_accounts(
 }
 
 /// Create an account
-///
-/// Available to local administration only, through the Unix socket in the data folder.
-#[utoipa::path(post, path = "/v1/accounts", tag = "Account", operation_id = "createAccount",
+#[utoipa::path(post, path = "/local/accounts", tag = "Account", operation_id = "createAccount",
     request_body = CreateAccount,
     responses((status = 201, description = "The account.", body = Account)))]
 async fn create_account(
@@ -64,9 +60,7 @@ async fn create_account(
 }
 
 /// Show an account
-///
-/// Available to local administration only, through the Unix socket in the data folder.
-#[utoipa::path(get, path = "/v1/accounts/{id}", tag = "Account", operation_id = "getAccountById",
+#[utoipa::path(get, path = "/local/accounts/{id}", tag = "Account", operation_id = "getAccountById",
     params(("id" = String, Path, description = "The account's id.")),
     responses((status = 200, description = "The account.", body = Account)))]
 async fn show_account(
@@ -80,9 +74,8 @@ async fn show_account(
 
 /// Change name, mode or maximum rate limit of an account
 ///
-/// Available to local administration only, through the Unix socket in the data folder. The account's own policies are
-/// changed with `PATCH /v1/account`.
-#[utoipa::path(patch, path = "/v1/accounts/{id}", tag = "Account", operation_id = "administerAccount",
+/// The account's own policies are changed with `PATCH /v1/account`.
+#[utoipa::path(patch, path = "/local/accounts/{id}", tag = "Account", operation_id = "administerAccount",
     params(("id" = String, Path, description = "The account's id.")),
     request_body = AdministerAccount,
     responses((status = 200, description = "The account as it is now.", body = Account)))]

@@ -1,4 +1,4 @@
-//! `/v1/alerts`: unusual use of keys, failing webhooks, and whatever else needs attention.
+//! `/v1/alerts`: unusual use of keys, failing webhooks, and other conditions that need attention.
 
 use axum::Json;
 use axum::extract::State;

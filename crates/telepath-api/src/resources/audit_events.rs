@@ -1,4 +1,4 @@
-//! `/v1/audit-events`: who changed what, and whether the trail is as it was written.
+//! `/v1/audit-events`: who changed what, and whether the trail is intact.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! `/v1/calls`: what became of each call, and the one thing that can be done to a live one.
+//! `/v1/calls`: call records, and hanging up a live call.
 
 use std::sync::Arc;
 
@@ -131,7 +131,8 @@ async fn hangup_call(
     PathId(id): PathId<CallId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<(StatusCode, Json<HangupRequested>), ApiError> {
-    // A task of its own: a caller that goes away must not leave an audit row of a hangup that never came.
+    // Spawned, so that it completes when the caller disconnects: otherwise the audit trail could record a hangup that did not
+    // happen.
     let (shared, requested_at) = (Arc::clone(&state), caller.at);
     let work = tokio::spawn(async move { hang_up(&shared, &caller, id).await });
     work.await.map_err(|_| ApiError::internal("hanging up panicked"))??;

@@ -1,5 +1,4 @@
-//! `/v1/webhooks/{id}/deliveries` and `/v1/deliveries`: what was sent to an endpoint, what came of each attempt, and
-//! sending it again.
+//! `/v1/webhooks/{id}/deliveries` and `/v1/deliveries`: deliveries to an endpoint, their attempts, and redelivery.
 
 use axum::Json;
 use axum::extract::State;
@@ -40,7 +39,7 @@ pub(crate) fn delivery_body(record: &DeliveryRecord) -> Delivery {
         next_attempt_at: record.next_at,
         created_at: record.created_at,
         finished_at: record.finished_at,
-        attempts: record.tried.iter().map(attempt_body).collect(),
+        attempts: record.attempt_records.iter().map(attempt_body).collect(),
     }
 }
 
@@ -59,9 +58,9 @@ fn attempt_body(attempt: &AttemptRecord) -> DeliveryAttempt {
 fn details_body(details: telepath_store::DeliveryDetails) -> Result<DeliveryDetails, ApiError> {
     let responses: Vec<_> = details
         .record
-        .tried
+        .attempt_records
         .iter()
-        .map(|attempt| String::from_utf8_lossy(&attempt.answer).into_owned())
+        .map(|attempt| String::from_utf8_lossy(&attempt.response_body).into_owned())
         .collect();
     let mut delivery = delivery_body(&details.record);
     for (attempt, response) in delivery.attempts.iter_mut().zip(responses) {

@@ -1,5 +1,5 @@
-//! `/v1/key-presets`: what the named bundles of rights stand for in this account. A new key takes a bundle as it is at that
-//! moment; keys that were made before stay as they are.
+//! `/v1/key-presets`: the presets as this account has edited them. A new key copies its preset; existing keys do not change when
+//! the preset does.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,5 +1,5 @@
-//! `/v1/keys`: making, showing, changing and withdrawing API keys. A secret is shown once, in the answer that made it; a
-//! key never hands out more rights than it has.
+//! `/v1/keys`: create, list, update and revoke API keys. A secret is shown once, in the response that creates it. A key never
+//! grants more rights than it has.
 
 mod rotation;
 mod usage;

@@ -31,7 +31,7 @@ pub(crate) fn endpoints() -> Endpoints {
 
 /// Report leaked keys
 ///
-/// Revokes every valid key of this server among the secrets. Needs no API key. The response is the same whatever the secrets are.
+/// Revokes every valid key of this server among the secrets. Needs no API key. The response does not depend on the secrets.
 /// Limited to 10 reports per minute and address.
 #[utoipa::path(post, path = "/v1/keys/report-leak", tag = "Keys", operation_id = "reportLeak",
     request_body = LeakReport,

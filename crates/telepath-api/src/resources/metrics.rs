@@ -1,4 +1,4 @@
-//! `GET /metrics`: the Prometheus text of everything that the process counts.
+//! `GET /metrics`: all metrics of the process, as Prometheus text.
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;

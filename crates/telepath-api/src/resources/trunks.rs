@@ -1,4 +1,4 @@
-//! `/v1/trunks`: SIP usernames that carriers call, and the agents that answer. Credentials go in and never come out.
+//! `/v1/trunks`: SIP usernames that carriers call, and the agents that answer. Credentials are write-only.
 
 use std::sync::Arc;
 
@@ -169,7 +169,7 @@ async fn delete_trunk(
     Authorized { caller, .. }: Authorized<TrunksWrite>,
     PathId(id): PathId<TrunkId>,
 ) -> Result<StatusCode, ApiError> {
-    // A task of its own: a caller that goes away must not leave a deleted trunk with live calls.
+    // Spawned, so that it completes when the caller disconnects: otherwise a deleted trunk could keep live calls.
     let work = tokio::spawn({
         let state = Arc::clone(&state);
         async move {

@@ -1,12 +1,12 @@
-//! `/local/users`: users of the account, for the command line on the machine of the server. These routes exist on the Unix
-//! socket only and are not part of the published API: people manage each other in the dashboard, not with keys.
+//! `/local/users`: the users of an account, for local administration only.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use telepath_api_types::page::Pagination;
-use telepath_api_types::users::{CreateUser, UpdateUserRole, User, UserList, UserReference, UserWithLink};
+use telepath_api_types::users::{
+    CreateUser, UpdateUserRole, User, UserList, UserReference, UserWithPasswordCode,
+};
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::UserId;
@@ -19,21 +19,21 @@ use telepath_core::validation::Invalid;
 use telepath_store::{HashingError, NewUser, UserError};
 
 use crate::auth::caller::{Caller, LocalAdministration};
+use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::StrictJson;
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::AppState;
 
-/// The dashboard page that a link opens.
-const LINK_PATH: &str = "/password?code=";
-
-pub(crate) fn local_router() -> Router<AppState> {
-    Router::new()
-        .route("/local/users", get(list_users).post(add_user))
-        .route("/local/users/disable", post(disable_user))
-        .route("/local/users/enable", post(enable_user))
-        .route("/local/users/password-link", post(create_password_link))
-        .route("/local/users/role", post(set_role))
+pub(crate) fn endpoints() -> Endpoints {
+    endpoints![
+        list_users,
+        create_user => [MissingRequired],
+        disable_user => [NotFound],
+        enable_user => [NotFound],
+        create_password_code => [NotFound],
+        set_user_role => [NotFound],
+    ]
 }
 
 /// Which part of the list.
@@ -46,6 +46,11 @@ impl QueryForm for ListQuery {
     }
 }
 
+/// List the users of the account
+#[utoipa::path(get, path = "/local/users", tag = "Users", operation_id = "listUsers",
+    params(("limit" = Option<u32>, Query, description = "Users per page, 1 to 100.", minimum = 1, maximum = 100),
+        ("offset" = Option<u32>, Query, description = "Users to skip.")),
+    responses((status = 200, description = "One page of users, the oldest first.", body = UserList)))]
 async fn list_users(
     State(state): State<AppState>,
     LocalAdministration { caller }: LocalAdministration,
@@ -73,19 +78,24 @@ fn checked(request: CreateUser) -> Result<NewUser, Invalid> {
     }
 }
 
-async fn add_user(
+/// Create a user as a member of the account
+///
+/// The response contains a code that sets the first password, once, within 72 hours.
+#[utoipa::path(post, path = "/local/users", tag = "Users", operation_id = "createUser", request_body = CreateUser,
+    responses((status = 201, description = "The user.", body = UserWithPasswordCode)))]
+async fn create_user(
     State(state): State<AppState>,
     LocalAdministration { caller }: LocalAdministration,
     StrictJson(request): StrictJson<CreateUser>,
-) -> Result<(StatusCode, Json<UserWithLink>), ApiError> {
+) -> Result<(StatusCode, Json<UserWithPasswordCode>), ApiError> {
     let created = state.store.create_user(caller.account, checked(request)?, caller.origin()).await?;
     let expires_at = caller.at.plus(SETUP_LINK_LIFETIME);
-    Ok((StatusCode::CREATED, Json(with_link(created.member, &created.link, expires_at))))
+    Ok((StatusCode::CREATED, Json(with_code(created.member, &created.link, expires_at))))
 }
 
-fn with_link(member: Member, token: &UserToken, link_expires_at: Timestamp) -> UserWithLink {
-    let link = SecretText::new(format!("{LINK_PATH}{}", token.expose()));
-    UserWithLink { user: member.into(), link, link_expires_at }
+fn with_code(member: Member, token: &UserToken, password_code_expires_at: Timestamp) -> UserWithPasswordCode {
+    let password_code = Some(SecretText::new(token.expose().to_owned()));
+    UserWithPasswordCode { user: member.into(), password_code, password_code_expires_at }
 }
 
 /// Finds a member of the account by id or email address.
@@ -104,6 +114,9 @@ async fn find(state: &AppState, caller: &Caller, text: &str) -> Result<Member, A
     member.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "The account has no such user"))
 }
 
+/// Disable a user and end their sessions in every account
+#[utoipa::path(post, path = "/local/users/disable", tag = "Users", operation_id = "disableUser",
+    request_body = UserReference, responses((status = 200, description = "The user.", body = User)))]
 async fn disable_user(
     State(state): State<AppState>,
     LocalAdministration { caller }: LocalAdministration,
@@ -114,6 +127,9 @@ async fn disable_user(
     Ok(Json(Member { user, ..member }.into()))
 }
 
+/// Enable a disabled user
+#[utoipa::path(post, path = "/local/users/enable", tag = "Users", operation_id = "enableUser",
+    request_body = UserReference, responses((status = 200, description = "The user.", body = User)))]
 async fn enable_user(
     State(state): State<AppState>,
     LocalAdministration { caller }: LocalAdministration,
@@ -124,17 +140,27 @@ async fn enable_user(
     Ok(Json(Member { user, ..member }.into()))
 }
 
-async fn create_password_link(
+/// Create a code that sets a new password
+///
+/// The code works once, within an hour. Earlier codes stop working.
+#[utoipa::path(post, path = "/local/users/password-code", tag = "Users", operation_id = "createPasswordCode",
+    request_body = UserReference,
+    responses((status = 200, description = "The user and the code.", body = UserWithPasswordCode)))]
+async fn create_password_code(
     State(state): State<AppState>,
     LocalAdministration { caller }: LocalAdministration,
     StrictJson(which): StrictJson<UserReference>,
-) -> Result<Json<UserWithLink>, ApiError> {
+) -> Result<Json<UserWithPasswordCode>, ApiError> {
     let member = find(&state, &caller, &which.user).await?;
     let token = state.store.create_password_link(member.user.id, caller.origin()).await?;
-    Ok(Json(with_link(member, &token, caller.at.plus(PASSWORD_LINK_LIFETIME))))
+    Ok(Json(with_code(member, &token, caller.at.plus(PASSWORD_LINK_LIFETIME))))
 }
 
-async fn set_role(
+/// Change the role of a user, or remove the user from the account
+#[utoipa::path(post, path = "/local/users/role", tag = "Users", operation_id = "setUserRole",
+    request_body = UpdateUserRole,
+    responses((status = 200, description = "The user; null if they were removed.", body = Option<User>)))]
+async fn set_user_role(
     State(state): State<AppState>,
     LocalAdministration { caller }: LocalAdministration,
     StrictJson(change): StrictJson<UpdateUserRole>,

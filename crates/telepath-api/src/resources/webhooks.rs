@@ -1,5 +1,5 @@
-//! `/v1/webhooks`: endpoints that events are sent to. A shared secret is shown in the answer that made it and never again;
-//! a URL is checked against what may be reached, here and again at every connection.
+//! `/v1/webhooks`: endpoints that events are sent to. A signing secret is shown once, in the response that creates it. A URL is
+//! checked against the allowed destinations here, and again at every connection.
 
 pub(crate) mod errors;
 
@@ -168,7 +168,7 @@ async fn rotate_webhook_secret(
 
 /// Send a test event
 ///
-/// Sends the event `webhook.test` to this endpoint only, whatever it is subscribed to.
+/// Sends the event `webhook.test` to this endpoint only, whether or not it is subscribed to it.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/test", tag = "Webhooks", operation_id = "testWebhook",
     params(("id" = String, Path, description = "The endpoint's id.")),
     responses(

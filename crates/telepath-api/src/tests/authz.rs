@@ -6,26 +6,35 @@ use serde_json::{Value, json};
 use telepath_core::scope::{Scope, ScopeSet};
 
 use super::harness::Harness;
-use crate::router::routes;
+use crate::router::{local_document, routes};
 use crate::routes::Access;
 
 fn concrete(path: &str) -> String {
     path.replace("{id}", "nothing").replace("{secret_id}", "nothing").replace("{name}", "nothing")
 }
 
+/// Path and method of every operation of an OpenAPI document.
+fn documented_routes(document: &str) -> BTreeSet<(String, String)> {
+    let document: Value = serde_json::from_str(document).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, item)| {
+        item.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase()))
+    });
+    operations.collect()
+}
+
 #[test]
-fn the_table_and_the_document_have_the_same_routes() {
+fn the_table_and_the_documents_have_the_same_routes() {
     let routes = routes().unwrap();
-    let document: Value = serde_json::from_str(&routes.document).unwrap();
-    let documented: BTreeSet<_> = document["paths"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .flat_map(|(path, item)| {
-            item.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase()))
-        })
-        .collect();
     let rows = routes.table.rows();
+    let mut documented = documented_routes(&routes.document);
+    assert!(documented.iter().all(|(path, _)| !path.starts_with("/local/")), "{documented:?}");
+    let local = documented_routes(&local_document());
+    for row in rows {
+        assert_eq!(row.path.starts_with("/local/"), row.access == Access::Local, "{}", row.path);
+    }
+    assert!(local.iter().all(|(path, _)| path.starts_with("/local/")), "{local:?}");
+    documented.extend(local);
     let listed: BTreeSet<_> = rows.iter().map(|row| (row.path.clone(), row.method.to_string())).collect();
     assert_eq!(documented, listed);
     assert_eq!(listed.len(), rows.len(), "no row appears twice");
@@ -37,7 +46,7 @@ fn every_route_under_v1_requires_a_key_except_those_for_reporters() {
     for row in routes().unwrap().table.rows() {
         let for_reporters = FOR_REPORTERS.contains(&row.path.as_str());
         assert_eq!(row.access == Access::Reporter, for_reporters, "{}", row.path);
-        let requires_a_key = !matches!(row.access, Access::Open | Access::Reporter);
+        let requires_a_key = matches!(row.access, Access::AnyKey | Access::Scope(_));
         assert_eq!(row.path.starts_with("/v1/") && !for_reporters, requires_a_key, "{}", row.path);
     }
 }
@@ -50,9 +59,10 @@ async fn without_a_key_only_open_routes_are_served() {
         let expected = match (row.access, row.path.as_str()) {
             // Neither is configured here, and a report without a body is none.
             (_, "/.well-known/security.txt" | "/v1/keys/secret-scanning") => 404,
+            (Access::Local, _) => 404,
             (Access::Reporter, _) => 415,
             (Access::Open, _) => 200,
-            (Access::AnyKey | Access::Scope(_) | Access::Local, _) => 401,
+            (Access::AnyKey | Access::Scope(_), _) => 401,
         };
         assert_eq!(answer.status.as_u16(), expected, "{} {}", row.method, row.path);
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use telepath_core::error::{ErrorCode, Fault};
 use telepath_core::event::EventKind;
 
-use crate::router::routes;
+use crate::router::{local_document, routes};
 
 fn hold(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -22,8 +22,9 @@ fn hold(file: &str, text: &str) {
 }
 
 #[test]
-fn the_openapi_document_matches_the_file_in_the_repository() {
+fn the_openapi_documents_match_the_files_in_the_repository() {
     hold("openapi.json", &routes().unwrap().document);
+    hold("openapi-local.json", &local_document());
 }
 
 #[test]

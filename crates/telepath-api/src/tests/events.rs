@@ -9,7 +9,7 @@ use telepath_core::call::{
 };
 use telepath_core::event::EventKind;
 use telepath_core::id::{CallId, KeyId, TrunkId};
-use telepath_core::ports::{AgentNews, CallControl as _};
+use telepath_core::ports::{AgentEvent, CallControl as _};
 
 use super::harness::{CALLER, Harness, address};
 use crate::router::routes;
@@ -102,15 +102,15 @@ async fn cause_call_events(harness: &Harness, master: &str) {
         (DisconnectReason::AiProviderError, Some("the agent sent nonsense".to_owned())),
     ] {
         let call = harness.call(trunk, "+15550100001").await;
-        let lost = AgentNews::Disconnected { reason: "call_ended", error_message };
-        for news in [AgentNews::Connected, lost] {
-            harness.store.agent_news(harness.account.id, call, trunk, &news).await.unwrap();
+        let lost = AgentEvent::Disconnected { reason: "call_ended", error_message };
+        for news in [AgentEvent::Connected, lost] {
+            harness.store.agent_event(harness.account.id, call, trunk, &news).await.unwrap();
         }
         harness.store.call_ended(&ended(harness, call, trunk, reason)).await.unwrap();
     }
     let gone: TrunkId = "conn_00000000000000000000000000".parse().unwrap();
     let call = harness.call(trunk, "+15550100001").await;
-    harness.store.agent_news(harness.account.id, call, gone, &AgentNews::Connected).await.unwrap();
+    harness.store.agent_event(harness.account.id, call, gone, &AgentEvent::Connected).await.unwrap();
 }
 
 async fn cause_key_events(harness: &Harness, master: &str) {

@@ -7,6 +7,8 @@ use telepath_core::idempotency::{IdempotencyKey, RequestHash};
 use telepath_core::key::{Authority, KeyDraft, Presets};
 use telepath_store::{IdempotencyClaim, IdempotentRequest};
 
+use telepath_http::ConnectionMode;
+
 use super::harness::{Answer, Harness, custom_trunk, request};
 
 async fn post(harness: &Harness, path: &str, key: &str, once: &str, body: Value) -> Answer {
@@ -135,7 +137,7 @@ async fn a_running_or_lost_first_request_is_reported() {
     let made = harness.store.create_key(harness.account.id, new, origin).await.unwrap();
     harness.pass(60);
     let lost = post(&harness, "/v1/keys", &master, "a", draft).await.expect(409);
-    assert_eq!(lost.code(), "IDEMPOTENCY_ANSWER_LOST");
+    assert_eq!(lost.code(), "IDEMPOTENCY_RESPONSE_LOST");
     assert!(lost.message().contains(&made.record.id.to_string()), "{}", lost.message());
     assert_eq!(keys(&harness, &master).await, 2);
 }
@@ -188,4 +190,31 @@ async fn a_client_that_disconnects_gets_the_response_on_retry() {
     let answer = tokio::time::timeout(std::time::Duration::from_secs(20), found).await.expect("it ends");
     assert_eq!(answer.header("idempotent-replayed"), "true");
     assert_eq!(keys(&harness, &master).await, 2);
+}
+
+#[tokio::test]
+async fn local_administration_is_idempotent_and_a_replay_contains_no_password_code() {
+    let harness = Harness::new().await;
+    let post = async |path: &str, once: &str, body: &Value| {
+        let mut request = request("POST", path, "");
+        request.headers_mut().insert("idempotency-key", once.parse().unwrap());
+        request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        *request.body_mut() = Body::from(body.to_string());
+        harness.send_from(request, ConnectionMode::Unix { uid: Some(1000) }).await
+    };
+    let user = json!({"email": "ada@example.com", "role": "owner"});
+    let mut first = post("/local/users", "a", &user).await.expect(201).json();
+    let again = post("/local/users", "a", &user).await.expect(201);
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    let code = first["password_code"].take().as_str().unwrap().to_owned();
+    assert!(!String::from_utf8_lossy(&again.body).contains(&code));
+    let mut again = again.json();
+    assert_eq!(again.as_object_mut().unwrap().remove("secret_withheld"), Some(json!(true)));
+    first.as_object_mut().unwrap().remove("password_code");
+    assert_eq!(again, first);
+    let account = json!({"name": "Acme"});
+    let created = post("/local/accounts", "b", &account).await.expect(201).json();
+    assert_eq!(post("/local/accounts", "b", &account).await.expect(201).json(), created);
+    let other = json!({"name": "Other"});
+    assert_eq!(post("/local/accounts", "b", &other).await.expect(422).code(), "IDEMPOTENCY_KEY_REUSED");
 }

@@ -134,12 +134,12 @@ async fn administer(
 async fn local_administration_manages_accounts_and_chooses_one() {
     let harness = Harness::new().await;
     let create = json!({"name": "Acme", "mode": "test", "max_rate_limit_per_minute": 900});
-    let created = administer(&harness, "POST", "/v1/accounts", "", Some(create)).await.expect(201).json();
+    let created = administer(&harness, "POST", "/local/accounts", "", Some(create)).await.expect(201).json();
     let id = created["id"].as_str().unwrap();
-    let listed = administer(&harness, "GET", "/v1/accounts", "", None).await.expect(200).json();
+    let listed = administer(&harness, "GET", "/local/accounts", "", None).await.expect(200).json();
     let accounts = listed["accounts"].as_array().unwrap();
     assert!(accounts.len() == 2 && accounts.contains(&created), "{listed}");
-    let path = format!("/v1/accounts/{id}");
+    let path = format!("/local/accounts/{id}");
     assert_eq!(administer(&harness, "GET", &path, "", None).await.expect(200).json(), created);
     let patch = json!({"name": "Acme test", "max_rate_limit_per_minute": 800});
     let changed = administer(&harness, "PATCH", &path, "", Some(patch)).await.expect(200).json();
@@ -169,4 +169,33 @@ async fn local_administration_manages_accounts_and_chooses_one() {
     chosen.headers_mut().insert(ACCOUNT_HEADER, id.parse().unwrap());
     let shown = harness.send(chosen).await.expect(200).json();
     assert_eq!(shown["id"], harness.account.id.to_string(), "a key cannot choose");
+}
+
+#[tokio::test]
+async fn routes_for_local_administration_are_not_found_with_any_key() {
+    let harness = Harness::new().await;
+    let key = harness.key(json!({"preset": "custom", "scopes": EVERY_SCOPE})).await;
+    for row in routes().unwrap().table.rows().iter().filter(|row| row.access == Access::Local) {
+        let path = row.path.replace("{id}", &harness.account.id.to_string());
+        for key in [key.as_str(), ""] {
+            let answer = harness.ask(row.method.as_str(), &path, key, Some(json!({}))).await.expect(404);
+            assert_eq!(answer.code(), "NOT_FOUND", "{} {path}", row.method);
+        }
+    }
+}
+
+#[tokio::test]
+async fn users_belong_to_the_account_that_local_administration_chooses() {
+    let harness = Harness::new().await;
+    let (other, _) = second_account(&harness).await;
+    let draft = json!({"email": "ada@example.com", "role": "owner"});
+    let other = other.id.to_string();
+    let created = administer(&harness, "POST", "/local/users", &other, Some(draft)).await.expect(201).json();
+    assert!(created["password_code"].as_str().is_some_and(|code| !code.is_empty()), "{created}");
+    let listed = administer(&harness, "GET", "/local/users", &other, None).await.expect(200).json();
+    assert_eq!(listed["users"], json!([created["user"]]));
+    let first = administer(&harness, "GET", "/local/users", "", None).await.expect(200).json();
+    assert_eq!(first["users"], json!([]), "the default is the first account");
+    let disable = json!({"user": "ada@example.com"});
+    administer(&harness, "POST", "/local/users/disable", "", Some(disable)).await.expect(404);
 }

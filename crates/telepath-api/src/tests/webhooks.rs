@@ -35,7 +35,7 @@ async fn harness() -> Harness {
 
 async fn house_reaching(allow: &str) -> Harness {
     Harness::with(600, |options| {
-        options.api.egress = Egress::resolving(allow.parse().unwrap(), Arc::new(Names));
+        options.api.egress = Egress::with_resolver(allow.parse().unwrap(), Arc::new(Names));
     })
     .await
 }
@@ -56,9 +56,9 @@ async fn send(harness: &Harness, webhook: &Value, error: Option<ErrorClass>) -> 
     let claimed = harness.store.claim_deliveries(vec![quota], &Lease::new("test", 1), ends).await.unwrap();
     for delivery in &claimed {
         let status = Some(if error.is_none() { 200 } else { 500 });
-        let answer = b"said <b>no</b>\xff".to_vec();
+        let response_body = b"said <b>no</b>\xff".to_vec();
         let outcome =
-            Outcome { status, error, retry_after: None, duration: Duration::from_millis(7), answer };
+            Outcome { status, error, retry_after: None, duration: Duration::from_millis(7), response_body };
         harness.store.finish_attempt(delivery, outcome, Jitter(0)).await.unwrap();
     }
     claimed.len()

@@ -20,7 +20,6 @@ pub const MAX_REPORTED: usize = 100;
 /// Every key with its new secret.
 #[derive(Debug, Clone)]
 pub struct RotatedKeys {
-    /// When they were rotated.
     pub rotated_at: Timestamp,
     /// How long the previous secrets keep working, in seconds.
     pub grace_seconds: u32,

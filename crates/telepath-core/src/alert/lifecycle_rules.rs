@@ -19,11 +19,8 @@ pub struct KeyLifecycle {
     pub id: KeyId,
     /// The name that people gave it.
     pub name: String,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was last used.
     pub last_used_at: Option<Timestamp>,
 }
 
@@ -88,7 +85,7 @@ mod tests {
         }
     }
 
-    /// The days on which an alert of an occasion not seen before is due, looked at every hour.
+    /// The days on which a new alert is due, evaluated every hour.
     fn raised(life: &KeyLifecycle, hours: u32) -> Vec<(u32, AlertRule, Severity)> {
         let mut seen = std::collections::BTreeSet::new();
         let mut raised = Vec::new();

@@ -1,12 +1,12 @@
-//! The mail about an alert: plain text, with what was measured and what to do, and without any secret.
+//! The mail about an alert: plain text with the measured figures and the recommended action, without secrets.
 
 use serde_json::Value;
 
 use super::{Alert, AlertRule, AlertSubjectKind};
 
-/// Figures that are shown; more would not be read.
+/// The most figures that are shown.
 const FIGURES: usize = 16;
-/// Of a figure's text so many characters are shown.
+/// The most characters of a figure that are shown.
 const FIGURE_LENGTH: usize = 300;
 
 /// A mail.
@@ -23,11 +23,11 @@ impl AlertRule {
     pub const fn advice(self) -> &'static str {
         match self {
             AlertRule::NewAddress => {
-                "If this network is not yours, rotate the key without grace and review its requests. \
+                "If this network is not yours, rotate the key without a grace period and review its requests. \
                  If it is yours, consider restricting the key to its networks (allowed_ips)."
             }
             AlertRule::RequestSpike => {
-                "Look at the key's usage by route and address. If the requests are not yours, rotate the key without grace."
+                "Look at the key's usage by route and address. If the requests are not yours, rotate the key without a grace period."
             }
             AlertRule::ErrorBurst => {
                 "Look at the key's failed requests by route and error code. Many 403 or 404 from one address can be an \
@@ -45,7 +45,7 @@ impl AlertRule {
                  yours, someone else has the secret; it no longer works."
             }
             AlertRule::SeenInClear => {
-                "Treat the key as leaked: rotate it without grace, and change the URL in the client to https://."
+                "Treat the key as leaked: rotate it without a grace period, and change the URL in the client to https://."
             }
             AlertRule::LeakReported => {
                 "The key no longer works. Review its last requests, and give its users a new key."
@@ -120,6 +120,15 @@ mod tests {
     use crate::alert::NewAlert;
     use crate::clock::Timestamp;
     use crate::id::{AlertId, Id as _, KeyId};
+
+    #[test]
+    fn the_documentation_gives_the_same_advice_as_the_mail() {
+        let page = include_str!("../../../../docs/reference/alerts.md");
+        for rule in AlertRule::ALL {
+            let row = format!("| `{}` | {} |", rule.name(), rule.advice());
+            assert!(page.contains(&row), "docs/reference/alerts.md lacks the row {row}");
+        }
+    }
 
     #[test]
     fn a_mail_states_the_event_and_the_remedy_on_separate_lines() {

@@ -1,4 +1,4 @@
-//! What the rules of alerts go by. The defaults are those of the documentation; the configuration may change each.
+//! The settings of the alert rules. The defaults are those of the documentation; each can be configured.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ const fn usual_cooldown(rule: AlertRule) -> Duration {
         AlertRule::LimitRiding | AlertRule::IdleAwake | AlertRule::DeadKeyUsed => DAY,
         // The caller raises it only once in a run of failures.
         AlertRule::WebhookFailing => Duration::ZERO,
-        // The warnings of one key are different occasions, so this only says when one may be given again.
+        // The warnings of one key have different subjects; the cooldown only limits repetitions of the same one.
         AlertRule::Expiring | AlertRule::Unused => Duration::from_hours(24 * 90),
     }
 }

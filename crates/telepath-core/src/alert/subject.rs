@@ -1,4 +1,4 @@
-//! What an alert is about: a kind and an id. Storage keeps both as text, so a new kind needs no change of the schema.
+//! The subject of an alert: a kind and an id. Both are stored as text, so a new kind needs no migration.
 
 use std::fmt;
 use std::str::FromStr;

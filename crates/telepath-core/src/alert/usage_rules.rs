@@ -34,18 +34,15 @@ pub struct WatchedKey {
     pub id: KeyId,
     /// The name that people gave it.
     pub name: String,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// Its rate limit.
     pub rate_limit: RateLimit,
 }
 
 /// The use of a key in one minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MinuteSummary {
-    /// When the minute began.
     pub minute: Timestamp,
-    /// All requests, whatever their response.
+    /// All requests, of every status.
     pub requests: u32,
     /// Failed requests, except 401 (a dead secret) and 429 (rate limited), which have their own rules.
     pub errors: u32,
@@ -96,8 +93,8 @@ impl KeyUsageState {
         let alerts = [
             idle_awake(key, minute_ms, last_ms, settings),
             self.networks.due(key, settings, now),
-            self.requests.judge(key, &self.recent, age_ms, settings),
-            self.errors.judge(key, &self.recent, age_ms, settings),
+            self.requests.evaluate(key, &self.recent, age_ms, settings),
+            self.errors.evaluate(key, &self.recent, age_ms, settings),
             self.limit_riding(key, summary, last_ms, settings),
         ];
         alerts.into_iter().flatten().collect()

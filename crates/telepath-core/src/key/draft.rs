@@ -30,7 +30,7 @@ pub struct KeyDraft {
     pub not_before: Option<String>,
 }
 
-/// A checked request to make a key.
+/// A checked request to create a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewKey {
     /// 1–100 characters.
@@ -96,7 +96,7 @@ pub struct KeyPatchDraft {
     pub name: Option<String>,
     /// The scopes from now on.
     pub scopes: Option<Vec<String>>,
-    /// Requests per minute; what was used in the running window stays used.
+    /// Requests per minute. Requests already counted in the current window stay counted.
     pub rate_limit_per_minute: Option<u32>,
     /// Networks in CIDR form; empty means from everywhere.
     pub allowed_ips: Option<Vec<String>>,

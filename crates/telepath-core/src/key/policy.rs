@@ -30,7 +30,7 @@ pub enum PolicyDecision {
     /// The key is usable from this address.
     Usable,
     /// Revoked, expired or not yet valid; the response is the same as for an unknown key.
-    Dead,
+    Unusable,
     /// The key is usable, but not from this address.
     WrongAddress,
 }
@@ -42,7 +42,7 @@ impl KeyPolicy {
         let too_early = self.not_before.is_some_and(|start| now < start);
         let too_late = self.expires_at.is_some_and(|end| now >= end);
         if self.revoked || too_early || too_late {
-            return PolicyDecision::Dead;
+            return PolicyDecision::Unusable;
         }
         match &self.allowed_ips {
             Some(list) if !list.admits(address) => PolicyDecision::WrongAddress,
@@ -71,10 +71,10 @@ mod tests {
         let [start, end] = [100, 200].map(Timestamp::from_unix_seconds);
         let policy = KeyPolicy { not_before: Some(start), expires_at: Some(end), ..policy() };
         let decide = |ms| policy.decide("192.0.2.1".parse().unwrap(), Timestamp::from_unix_ms(ms));
-        assert_eq!(decide(99_999), PolicyDecision::Dead);
+        assert_eq!(decide(99_999), PolicyDecision::Unusable);
         assert_eq!(decide(100_000), PolicyDecision::Usable);
         assert_eq!(decide(199_999), PolicyDecision::Usable);
-        assert_eq!(decide(200_000), PolicyDecision::Dead);
+        assert_eq!(decide(200_000), PolicyDecision::Unusable);
     }
 
     #[test]
@@ -87,6 +87,6 @@ mod tests {
             PolicyDecision::WrongAddress
         );
         let revoked = KeyPolicy { allowed_ips: list, revoked: true, ..policy() };
-        assert_eq!(revoked.decide(outside, now), PolicyDecision::Dead);
+        assert_eq!(revoked.decide(outside, now), PolicyDecision::Unusable);
     }
 }

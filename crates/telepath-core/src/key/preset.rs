@@ -1,4 +1,4 @@
-//! Presets: named bundles of scopes and a limit. Each account may edit all but `custom`; what was not edited is built in.
+//! Presets: named sets of scopes with a rate limit. Each account may edit all but `custom`; the others are built in.
 
 use super::draft::{check_limit, parse_scopes};
 use crate::account::Account;

@@ -1,6 +1,5 @@
-//! Rotation: a key gets a new secret and stays the same key. What becomes of its other secrets is decided here, with the
-//! time passed in: those that still work do so until their grace ends, and of those that have ended only so many are
-//! remembered that a later use of one can be recognised.
+//! Rotation: a key gets a new secret and keeps its identity. Its other secrets work until their grace periods end. A bounded
+//! number of ended secrets is kept, so that a later use of one is recognized. The time is an argument.
 
 use std::time::Duration;
 
@@ -71,7 +70,7 @@ impl RotateDraft {
     }
 }
 
-/// Where a secret is in its life.
+/// The state of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretStatus {
     /// The newest: it works for as long as the key does.
@@ -120,7 +119,7 @@ pub struct SecretEnd {
     pub id: SecretId,
     /// When it stops working.
     pub at: Timestamp,
-    /// Whether it is dead from this moment on, whatever a clock says later.
+    /// Whether it has ended for good, even if the clock is set back.
     pub at_once: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Which requests a list shows.
+//! The filters of the request log.
 
 use ipnet::IpNet;
 

@@ -64,7 +64,6 @@ impl<'a> Logged<'a> {
         self.label.and_then(|label| label.split_once(' ')).map(|(_, path)| path)
     }
 
-    /// Its path.
     pub fn path(&self) -> &'a str {
         self.own_path.or_else(|| self.route()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! A request to create a trunk: as it came in, and checked.
+//! A request to create a trunk, and the checks that validate it.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ pub struct TrunkDraft {
     pub metadata: Option<BTreeMap<String, String>>,
 }
 
-/// A checked request to make a trunk.
+/// A checked request to create a trunk.
 #[derive(Debug, Clone)]
 pub struct NewTrunk {
     /// 1–100 characters.

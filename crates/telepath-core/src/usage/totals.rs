@@ -1,4 +1,4 @@
-//! Adds up requests, so that what a thousand of them change is written once.
+//! Adds up requests, so that counters are written once for many of them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,20 +18,18 @@ pub const PARTS: u8 = 16;
 pub struct BucketKey {
     /// How long the bucket is.
     pub span: UsageSpan,
-    /// When it begins.
     pub start: Timestamp,
     /// The place of the route's name among [`Totals::route`]s.
     pub route: usize,
-    /// What the request was answered.
+    /// The status of the response.
     pub status: u16,
 }
 
-/// What a bucket adds up.
+/// The sums of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BucketSum {
-    /// How many requests.
     pub requests: u64,
-    /// How long they took together.
+    /// Their total duration.
     pub duration_us: u64,
 }
 
@@ -45,7 +43,6 @@ impl BucketSum {
 /// The requests of one key.
 #[derive(Debug, Clone, Default)]
 pub struct KeyTotals {
-    /// How many.
     pub requests: u64,
     /// Of those, how many were answered with 4xx or 5xx.
     pub errors: u64,
@@ -164,7 +161,6 @@ impl Totals {
         self.routes.get(place).map_or(UNMATCHED, String::as_str)
     }
 
-    /// How many keys there are.
     pub fn len(&self) -> usize {
         self.keys.len()
     }

@@ -29,7 +29,7 @@ pub struct Invitation {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// What became of an invitation.
+/// The state of an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvitationStatus {
     /// May be accepted.

@@ -1,4 +1,4 @@
-//! What a user is called: the email address that identifies them on this server, and their name.
+//! The email address that identifies a user on this server, and the user's name.
 
 use std::fmt;
 use std::str::FromStr;

@@ -13,7 +13,7 @@ named_enum! {
     /// Which colours the dashboard uses.
     #[derive(Default)]
     pub enum Theme {
-        /// What the browser asks for.
+        /// The setting of the browser.
         #[default]
         System = "system",
         Light = "light",

@@ -1,4 +1,4 @@
-//! Recovery codes: the way back in when the second factor is lost. Each works once.
+//! Recovery codes replace a lost second factor. Each works once.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Sessions: how long one lives, and what it may do now.
+//! Sessions: their lifetime, and what they may do.
 
 use std::net::IpAddr;
 use std::time::Duration;

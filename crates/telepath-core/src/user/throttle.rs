@@ -27,7 +27,7 @@ pub fn client_network(address: IpAddr) -> IpNet {
     IpNet::new(address, prefix).map_or(IpNet::from(address), |network| network.trunc())
 }
 
-/// What came before an attempt.
+/// The failures before an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SignInHistory {
     /// Failures of the name within [`ACCOUNT_WINDOW`] and since its last success.

@@ -1,4 +1,4 @@
-//! Time-based one-time passwords (RFC 6238) as authenticator apps make them: HMAC-SHA-1, 30 seconds, six digits.
+//! Time-based one-time passwords (RFC 6238) as authenticator apps generate them: HMAC-SHA-1, 30 seconds, six digits.
 
 use std::fmt::{self, Write as _};
 

@@ -33,7 +33,7 @@ pub const MAX_RETRY_AFTER: Duration = minutes(60);
 /// How long a finished delivery is kept and can be retried.
 pub const KEPT: Duration = Duration::from_hours(30 * 24);
 /// The bytes of a response body that are kept.
-pub const KEPT_ANSWER: usize = 16 * 1024;
+pub const MAX_STORED_RESPONSE: usize = 16 * 1024;
 /// The attempts of a delivery that are kept; older ones are deleted.
 pub const KEPT_ATTEMPTS: u32 = 20;
 
@@ -122,10 +122,9 @@ pub struct Outcome {
     pub error: Option<ErrorClass>,
     /// The delay that the endpoint requested with `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// How long it took.
     pub duration: Duration,
-    /// The beginning of the response body, at most [`KEPT_ANSWER`] bytes.
-    pub answer: Vec<u8>,
+    /// The beginning of the response body, at most [`MAX_STORED_RESPONSE`] bytes.
+    pub response_body: Vec<u8>,
 }
 
 /// A fraction from 0 to 1, drawn at random, in 65535ths.

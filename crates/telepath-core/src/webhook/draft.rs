@@ -1,4 +1,4 @@
-//! Requests to make and to change an endpoint: as they came in, and checked.
+//! Requests to create or change an endpoint, and the checks that validate them.
 
 use super::{
     DEFAULT_IN_FLIGHT, DisabledReason, EventFilter, MAX_IN_FLIGHT, SignatureScheme, Subscription, Webhook,
@@ -34,7 +34,7 @@ pub struct WebhookDraft {
     pub status: Option<String>,
 }
 
-/// A checked request to make an endpoint.
+/// A checked request to create an endpoint.
 #[derive(Debug, Clone)]
 pub struct NewWebhook {
     /// Where events are sent.

@@ -1,4 +1,4 @@
-//! Where a webhook is sent: an `https://` URL, taken apart once and for all.
+//! The URL of a webhook: `https://`, parsed once.
 
 use std::fmt;
 

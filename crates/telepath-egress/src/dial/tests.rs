@@ -36,7 +36,7 @@ fn trust() -> Arc<ClientConfig> {
 }
 
 fn with(allow: &str, resolver: &Arc<Rebinding>) -> Egress {
-    Egress::with(allow.parse().unwrap(), resolver.clone(), trust())
+    Egress::with_resolver_and_trust(allow.parse().unwrap(), resolver.clone(), trust())
 }
 
 async fn listener() -> (TcpListener, u16) {
@@ -50,7 +50,7 @@ async fn dns_rebinding_between_check_and_dial_is_refused() {
     let (listener, port) = listener().await;
     let resolver = Rebinding::new(&[&["93.184.215.14"], &["127.0.0.1"]]);
     let egress = with("", &resolver);
-    egress.vetted("rebound.example", port, Security::Tls).await.unwrap();
+    egress.allowed("rebound.example", port, Security::Tls).await.unwrap();
     let refused = egress.dial("rebound.example", port, Security::Tls).await;
     assert!(matches!(refused, Err(EgressError::Resolve)), "{refused:?}");
     assert_eq!(resolver.asked.load(Ordering::Relaxed), 2, "a connection resolves once");
@@ -72,8 +72,8 @@ async fn the_checked_address_is_the_one_dialed() {
 #[tokio::test]
 async fn only_allowed_addresses_of_a_name_are_dialed() {
     let resolver = Rebinding::new(&[&["169.254.169.254", "10.0.0.1", "::1", "8.8.8.8"]]);
-    let vetted = with("", &resolver).vetted("mixed.example", 443, Security::Tls).await.unwrap();
-    assert_eq!(vetted, ["8.8.8.8:443".parse().unwrap()]);
+    let allowed = with("", &resolver).allowed("mixed.example", 443, Security::Tls).await.unwrap();
+    assert_eq!(allowed, ["8.8.8.8:443".parse().unwrap()]);
 }
 
 /// A resolver that knows no name.
@@ -87,7 +87,7 @@ impl Resolve for Nothing {
 
 #[tokio::test]
 async fn a_name_of_a_private_network_and_an_unknown_name_fail_in_the_same_way() {
-    let unknown = Egress::with(AllowList::default(), Arc::new(Nothing), trust());
+    let unknown = Egress::with_resolver_and_trust(AllowList::default(), Arc::new(Nothing), trust());
     let empty = with("", &Rebinding::new(&[&[]]));
     let private = with("", &Rebinding::new(&[&["10.0.0.1", "fd00::1"]]));
     let local = with("", &Rebinding::new(&[&["127.0.0.1"]]));

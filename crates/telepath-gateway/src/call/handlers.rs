@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use telepath_core::call::{CallStatus, DisconnectReason};
-use telepath_core::ports::AgentNews;
+use telepath_core::ports::AgentEvent;
 use telepath_media::bridge::Output;
 use telepath_media::dtmf::Digit;
 use telepath_sip::message::SdpBody;
@@ -103,13 +103,13 @@ impl CallTask<'_> {
     fn report_agent_connected(&mut self) {
         if !self.agent_reported {
             self.agent_reported = true;
-            self.journal.record_agent(AgentNews::Connected);
+            self.journal.record_agent(AgentEvent::Connected);
         }
     }
 
     fn report_agent_disconnected(&mut self, reason: &'static str, error_message: Option<String>) {
         if std::mem::take(&mut self.agent_reported) {
-            self.journal.record_agent(AgentNews::Disconnected { reason, error_message });
+            self.journal.record_agent(AgentEvent::Disconnected { reason, error_message });
         }
     }
 

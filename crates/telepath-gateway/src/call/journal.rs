@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use telepath_core::call::{CallEnd, CallStart, Direction};
 use telepath_core::clock::Timestamp;
-use telepath_core::ports::{AgentNews, ControlUnavailable, PortFuture};
+use telepath_core::ports::{AgentEvent, ControlUnavailable, PortFuture};
 use telepath_core::trunk::Codec;
 use tokio::sync::mpsc;
 
@@ -21,7 +21,7 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 enum JournalEntry {
     Answered(Timestamp, Codec),
-    Agent(AgentNews),
+    Agent(AgentEvent),
     Ended(Box<CallSummary>, String),
 }
 
@@ -48,8 +48,8 @@ impl Journal {
         self.answered.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn record_agent(&self, news: AgentNews) {
-        self.append(JournalEntry::Agent(news));
+    pub(crate) fn record_agent(&self, event: AgentEvent) {
+        self.append(JournalEntry::Agent(event));
     }
 
     pub(crate) fn close(self, summary: CallSummary, sip_trace: String) {
@@ -74,7 +74,7 @@ impl JournalWriter {
         while let Some(entry) = entries.recv().await {
             match entry {
                 JournalEntry::Answered(at, codec) => self.write_start(at, codec).await,
-                JournalEntry::Agent(news) => self.write_agent(&news).await,
+                JournalEntry::Agent(event) => self.write_agent(&event).await,
                 JournalEntry::Ended(summary, trace) => return self.write_end(*summary, trace).await,
             }
         }
@@ -101,9 +101,9 @@ impl JournalWriter {
         }
     }
 
-    async fn write_agent(&self, news: &AgentNews) {
+    async fn write_agent(&self, event: &AgentEvent) {
         let facts = &self.facts;
-        let write = self.shared.control.agent_news(facts.account, facts.id, facts.trunk, news);
+        let write = self.shared.control.agent_event(facts.account, facts.id, facts.trunk, event);
         if let Err(error) = self.with_timeout(write).await {
             tracing::warn!(call = %facts.id, %error, "could not record an agent event of a call; the event is dropped");
         }

@@ -247,3 +247,35 @@ async fn calls_admitted_during_a_lookup_count_towards_max_calls() {
     assert_eq!(statuses(&responses), ["503"], "one is admitted and its task has not run yet");
     assert!(responses[0].contains("\r\nRetry-After: "));
 }
+
+#[tokio::test(start_paused = true)]
+async fn trusted_networks_are_read_after_a_change_only() {
+    let (signalling, control) = signalling(|_| {}).await;
+    let reads = || *control.network_reads.borrow();
+    let task = tokio::spawn(crate::trusted_networks::keep_current(signalling.shared.clone(), true));
+    tokio::time::sleep(Duration::from_hours(24)).await;
+    assert_eq!(reads(), 0);
+    control.announce_networks();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(reads(), 1);
+    tokio::time::sleep(Duration::from_hours(24)).await;
+    assert_eq!(reads(), 1);
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_read_of_trusted_networks_is_repeated_until_it_succeeds() {
+    let (signalling, control) = signalling(|_| {}).await;
+    let reads = || *control.network_reads.borrow();
+    let retry = signalling.shared.options.trusted_networks_retry;
+    control.set_unavailable(true);
+    let task = tokio::spawn(crate::trusted_networks::keep_current(signalling.shared.clone(), false));
+    tokio::time::sleep(retry * 3 + Duration::from_millis(1)).await;
+    assert_eq!(reads(), 3);
+    control.set_unavailable(false);
+    tokio::time::sleep(retry).await;
+    assert_eq!(reads(), 4);
+    tokio::time::sleep(Duration::from_hours(24)).await;
+    assert_eq!(reads(), 4);
+    task.abort();
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use telepath_core::call::{CallStatus, DisconnectReason};
-use telepath_core::ports::AgentNews;
+use telepath_core::ports::AgentEvent;
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{AgentTarget, HeaderName};
 use telepath_media::rtp::{Datagram, PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
@@ -161,7 +161,7 @@ async fn a_lost_agent_connection_ends_the_call_with_ai_provider_error() {
     let reports = gateway.control.reports();
     assert!(
         reports.iter()
-            .any(|report| matches!(report, ControlReport::Agent(id, AgentNews::Disconnected { .. }) if *id == ends[0].id))
+            .any(|report| matches!(report, ControlReport::Agent(id, AgentEvent::Disconnected { .. }) if *id == ends[0].id))
     );
     gateway.wait_until_idle().await;
     gateway.stop().await;

@@ -56,13 +56,16 @@ async fn shutdown_hangs_up_live_calls_and_stops_serving() {
     let gateway = TestGateway::start(&echo.url()).await;
     let mut call = connected_call(&gateway).await;
     let (control, handle) = (gateway.control.clone(), gateway.handle.clone());
-    assert!(handle.is_serving());
+    tokio::select! {
+        biased;
+        () = handle.until_stopped() => panic!("SIP is not served before the shutdown"),
+        () = std::future::ready(()) => {}
+    }
     let (report, ()) = tokio::join!(
         within(gateway.gateway.shutdown(Duration::from_secs(10))),
         expect_hang_up_by_callee(&mut call)
     );
     assert_eq!(report.tasks_left, 0);
-    assert!(!handle.is_serving());
     within(handle.until_stopped()).await;
     let ends = control.ends();
     assert_eq!(ends.len(), 1, "the record is written before the shutdown returns");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use telepath_core::call::{CallStatus, DisconnectReason};
-use telepath_core::ports::AgentNews;
+use telepath_core::ports::AgentEvent;
 use telepath_sip::message::StatusCode;
 use tokio::time::Instant;
 
@@ -39,10 +39,10 @@ async fn a_call_with_digest_gets_its_echo_and_is_recorded() {
             reports.as_slice(),
             [
                 ControlReport::Started(_),
-                ControlReport::Agent(_, AgentNews::Connected),
+                ControlReport::Agent(_, AgentEvent::Connected),
                 ControlReport::Agent(
                     _,
-                    AgentNews::Disconnected { reason: "call_ended", error_message: None }
+                    AgentEvent::Disconnected { reason: "call_ended", error_message: None }
                 ),
                 ControlReport::Ended(_),
             ]

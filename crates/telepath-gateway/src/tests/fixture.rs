@@ -13,7 +13,7 @@ use telepath_core::digest_hash::DigestHashes;
 use telepath_core::entropy::{Entropy, SystemEntropy};
 use telepath_core::id::{AccountId, CallId, Id as _, TrunkId};
 use telepath_core::network_set::NetworkSet;
-use telepath_core::ports::{AgentNews, CallControl, ControlUnavailable, PortFuture};
+use telepath_core::ports::{AgentEvent, CallControl, ControlUnavailable, PortFuture};
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
     AgentProtocol, AgentTarget, AgentUrl, AiProvider, NumberCandidate, NumberChoice, SipUsername, Trunk,
@@ -23,7 +23,7 @@ use telepath_egress::Egress;
 
 use telepath_media::tone::{Hertz, share_at, sine};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 use crate::caller::{CallOutcome, CallerOptions, place_call};
@@ -44,7 +44,7 @@ pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
 #[derive(Debug, Clone)]
 pub(super) enum ControlReport {
     Started(CallStart),
-    Agent(CallId, AgentNews),
+    Agent(CallId, AgentEvent),
     Ended(Box<CallEnd>),
 }
 
@@ -59,7 +59,8 @@ pub(crate) struct TestControl {
     /// Calls of `find_trunk`.
     pub(crate) lookups: Mutex<usize>,
     /// Calls of `trusted_networks`.
-    network_reads: watch::Sender<usize>,
+    pub(crate) network_reads: watch::Sender<usize>,
+    networks_changed: Notify,
 }
 
 impl TestControl {
@@ -73,6 +74,7 @@ impl TestControl {
             unavailable: Mutex::default(),
             lookups: Mutex::default(),
             network_reads: watch::Sender::new(0),
+            networks_changed: Notify::new(),
         }
     }
 
@@ -112,9 +114,21 @@ impl TestControl {
     /// Sets `allowed_ips` and waits until the gateway has applied it. It applies what it has read before it reads again.
     pub(super) async fn trust(&self, networks: &str) {
         self.change_trunk(|found| found.trunk.allowed_ips = networks.parse().unwrap());
-        let mut reads = self.network_reads.subscribe();
-        let before = *reads.borrow_and_update();
-        within(reads.wait_for(|count| *count >= before + 3)).await.unwrap();
+        for _ in 0..2 {
+            let mut reads = self.network_reads.subscribe();
+            let before = *reads.borrow_and_update();
+            self.announce_networks();
+            within(reads.wait_for(|count| *count > before)).await.unwrap();
+        }
+    }
+
+    /// Reports that the trusted networks may have changed.
+    pub(crate) fn announce_networks(&self) {
+        self.networks_changed.notify_one();
+    }
+
+    pub(crate) fn set_unavailable(&self, unavailable: bool) {
+        *self.unavailable.lock().unwrap() = unavailable;
     }
 
     pub(crate) fn change_trunk(&self, change_trunk: impl FnOnce(&mut TrunkForCall)) {
@@ -138,12 +152,20 @@ impl CallControl for TestControl {
 
     fn trusted_networks(&self) -> PortFuture<'_, Result<NetworkSet, ControlUnavailable>> {
         Box::pin(async move {
+            if *self.unavailable.lock().unwrap() {
+                self.network_reads.send_modify(|count| *count += 1);
+                return Err(ControlUnavailable("switched off".to_owned()));
+            }
             let trunks = self.trunks.lock().unwrap();
             let networks = trunks.values().map(|found| found.trunk.allowed_ips.clone()).collect();
             drop(trunks);
             self.network_reads.send_modify(|count| *count += 1);
             Ok(networks)
         })
+    }
+
+    fn trusted_networks_changed(&self) -> PortFuture<'_, ()> {
+        Box::pin(self.networks_changed.notified())
     }
 
     fn call_started<'a>(&'a self, start: &'a CallStart) -> PortFuture<'a, Result<(), ControlUnavailable>> {
@@ -153,15 +175,15 @@ impl CallControl for TestControl {
         })
     }
 
-    fn agent_news<'a>(
+    fn agent_event<'a>(
         &'a self,
         _account: AccountId,
         call: CallId,
         _trunk: TrunkId,
-        news: &'a AgentNews,
+        event: &'a AgentEvent,
     ) -> PortFuture<'a, Result<(), ControlUnavailable>> {
         Box::pin(async move {
-            self.record(ControlReport::Agent(call, news.clone()));
+            self.record(ControlReport::Agent(call, event.clone()));
             Ok(())
         })
     }
@@ -267,7 +289,6 @@ impl TestGateway {
     ) -> Self {
         let mut options = GatewayOptions::new(loopback(0));
         options.rtp_port_drain = Duration::ZERO;
-        options.trusted_networks_interval = Duration::from_millis(10);
         options.egress = egress_to(agent_url);
         adjust(&mut options);
         let control = Arc::new(TestControl::new(agent_url));

@@ -154,7 +154,7 @@ impl RtpReceiver {
         self.window.len()
     }
 
-    /// Handles a packet read at `now` and delivers whatever is in order.
+    /// Handles a packet read at `now` and delivers all packets that are in order.
     pub fn handle(&mut self, packet: RtpPacket<'_>, now: Instant, sink: &mut impl FnMut(Delivery<'_>)) {
         if !self.admit(packet.header, now, sink) {
             return;

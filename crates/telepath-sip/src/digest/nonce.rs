@@ -119,6 +119,7 @@ impl NonceTable {
         Self { nonces: BTreeMap::new(), capacity: capacity.max(1), evicted_until: None }
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.nonces.len()
     }

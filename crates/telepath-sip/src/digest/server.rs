@@ -222,7 +222,8 @@ impl DigestServer {
     }
 
     /// The number of nonces whose used counts are remembered.
-    pub fn remembered_nonces(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn remembered_nonces(&self) -> usize {
         self.counts.len()
     }
 

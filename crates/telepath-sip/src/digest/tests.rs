@@ -308,12 +308,21 @@ fn other_schemes_and_realms_are_ignored_and_invalid_digests_are_malformed() {
 }
 
 #[test]
-fn the_client_answers_the_strongest_challenge() {
+fn the_client_answers_the_strongest_challenge_in_any_order() {
+    for strongest_first in [false, true] {
+        answer_in_order(strongest_first);
+    }
+}
+
+fn answer_in_order(strongest_first: bool) {
     let mut server = server(10);
-    let offered = server.challenge(false, SOURCE, NOW);
-    let [weak, strong] = offered.as_slice() else { panic!("two challenges") };
-    let (strong, weak) = (strong.as_str(), weak.as_str());
-    let challenges = format!("WWW-Authenticate: {weak}\r\nWWW-Authenticate: {strong}\r\n");
+    let mut offered = server.challenge(false, SOURCE, NOW);
+    if strongest_first {
+        offered.reverse();
+    }
+    let [first, second] = offered.as_slice() else { panic!("two challenges") };
+    let challenges =
+        format!("WWW-Authenticate: {}\r\nWWW-Authenticate: {}\r\n", first.as_str(), second.as_str());
     let text = format!(
         "SIP/2.0 401 Unauthorized\r\nVia: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK1\r\nFrom: <sip:a@b.test>;tag=1\r\n\
          To: <sip:c@d.test>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n{challenges}\r\n"

@@ -155,7 +155,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// CANCEL gets its own response, whatever happens to the INVITE (section 9.2).
+    /// CANCEL gets its own response, independent of the INVITE (section 9.2).
     fn receive_cancel(&mut self, source: SocketAddr, cancel: &Request, now: Instant) {
         let found = ServerKey::of(cancel, &Method::Invite).and_then(|key| self.servers.find(&key));
         let Some(id) = found else {

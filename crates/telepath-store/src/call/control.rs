@@ -3,7 +3,7 @@
 use telepath_core::call::{CallEnd, CallStart};
 use telepath_core::id::{AccountId, CallId, TrunkId};
 use telepath_core::network_set::NetworkSet;
-use telepath_core::ports::{AgentNews, CallControl, ControlUnavailable, PortFuture};
+use telepath_core::ports::{AgentEvent, CallControl, ControlUnavailable, PortFuture};
 use telepath_core::trunk::{TrunkLookup, TrunkMatch};
 
 use super::write;
@@ -20,16 +20,17 @@ impl Store {
         self.backend.write(move |db| Box::pin(write::started(db, start, event, node))).await
     }
 
-    async fn write_news(
+    async fn write_agent_event(
         &self,
         account: AccountId,
         call: CallId,
         trunk: TrunkId,
-        news: AgentNews,
+        event: AgentEvent,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let change = write::AgentChange { account, call, trunk, news, event_id: self.new_id(now)?, now };
-        self.backend.write(move |db| Box::pin(write::agent_news(db, change))).await
+        let record =
+            write::AgentEventRecord { account, call, trunk, agent: event, event_id: self.new_id(now)?, now };
+        self.backend.write(move |db| Box::pin(write::agent_event(db, record))).await
     }
 
     async fn write_ended(&self, end: CallEnd) -> Result<(), StoreError> {
@@ -51,19 +52,25 @@ impl CallControl for Store {
         Box::pin(async move { self.allowed_ips_of_trunks().await.map_err(|error| unavailable(&error)) })
     }
 
+    fn trusted_networks_changed(&self) -> PortFuture<'_, ()> {
+        Box::pin(self.cluster.trunk_networks_changed())
+    }
+
     fn call_started<'a>(&'a self, start: &'a CallStart) -> PortFuture<'a, Result<(), ControlUnavailable>> {
         Box::pin(async move { self.write_started(start.clone()).await.map_err(|error| unavailable(&error)) })
     }
 
-    fn agent_news<'a>(
+    fn agent_event<'a>(
         &'a self,
         account: AccountId,
         call: CallId,
         trunk: TrunkId,
-        news: &'a AgentNews,
+        event: &'a AgentEvent,
     ) -> PortFuture<'a, Result<(), ControlUnavailable>> {
         Box::pin(async move {
-            self.write_news(account, call, trunk, news.clone()).await.map_err(|error| unavailable(&error))
+            self.write_agent_event(account, call, trunk, event.clone())
+                .await
+                .map_err(|error| unavailable(&error))
         })
     }
 

@@ -10,7 +10,7 @@ use telepath_core::event::{
     AgentConnected, AgentDisconnected, CallDelays, CallEnded, CallError, CallStarted, EventPayload,
 };
 use telepath_core::id::{AccountId, CallId, EventId, NodeId, TrunkId};
-use telepath_core::ports::AgentNews;
+use telepath_core::ports::AgentEvent;
 use telepath_core::trunk::AiProvider;
 
 use super::row::duration_seconds;
@@ -61,25 +61,25 @@ pub(super) async fn started(
     event::write(db, start.account_id, id, event.into(), start.answer_time).await
 }
 
-pub(super) struct AgentChange {
+pub(super) struct AgentEventRecord {
     pub(super) account: AccountId,
     pub(super) call: CallId,
     pub(super) trunk: TrunkId,
-    pub(super) news: AgentNews,
+    pub(super) agent: AgentEvent,
     pub(super) event_id: EventId,
     pub(super) now: Timestamp,
 }
 
-pub(super) async fn agent_news(
+pub(super) async fn agent_event(
     db: &mut Connection,
-    AgentChange { account, call, trunk, news, event_id, now }: AgentChange,
+    AgentEventRecord { account, call, trunk, agent, event_id, now }: AgentEventRecord,
 ) -> Result<(), StoreError> {
-    let event: EventPayload = match news {
-        AgentNews::Connected => {
+    let event: EventPayload = match agent {
+        AgentEvent::Connected => {
             let (agent_type, agent_id) = agent_of(db, account, trunk).await?;
             AgentConnected { call_id: call, connection_id: trunk, agent_type, agent_id }.into()
         }
-        AgentNews::Disconnected { reason, error_message } => {
+        AgentEvent::Disconnected { reason, error_message } => {
             AgentDisconnected { call_id: call, connection_id: trunk, reason, error_message }.into()
         }
     };

@@ -12,6 +12,7 @@ use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key_clock::{ClockPosition, EPOCH};
 use crate::sql::{Connection, Row, binds};
+use crate::trunk_networks;
 
 /// In a row's `confirmed_version`: every change waits for this server.
 const NOTHING_CONFIRMED: i64 = -1;
@@ -80,9 +81,11 @@ pub(crate) struct Renewed {
     pub(crate) clock: ClockPosition,
     /// The number of servers with a row.
     pub(crate) nodes: u32,
+    /// The version of the networks in `allowed_ips` of all trunks.
+    pub(crate) trunk_networks: Option<String>,
 }
 
-/// Renews a server's row and reads the key clock in one statement. `confirmed` is the position that the server's keys
+/// Renews a server's row, and reads the key clock and the version of the trunks' networks in the same statement. `confirmed` is the position that the server's keys
 /// include; it is confirmed only if the database continues its history. `None` if the row is gone: changes of keys no
 /// longer wait for this server, so it must join again before it admits requests.
 pub(crate) async fn renew(
@@ -94,13 +97,21 @@ pub(crate) async fn renew(
     let sql = format!(
         "UPDATE nodes SET beats = beats + 1, \
          confirmed_version = CASE WHEN $2 <= {version} AND $3 = {EPOCH} THEN $2 ELSE $4 END WHERE id = $1 \
-         RETURNING {version} AS clock, {EPOCH} AS epoch, (SELECT count(*) FROM nodes) AS nodes"
+         RETURNING {version} AS clock, {EPOCH} AS epoch, (SELECT count(*) FROM nodes) AS nodes, \
+         (SELECT value FROM settings WHERE name = $5) AS trunk_networks"
     );
-    let values = binds![id.to_string(), confirmed.version, confirmed.epoch.as_str(), NOTHING_CONFIRMED];
+    let values = binds![
+        id.to_string(),
+        confirmed.version,
+        confirmed.epoch.as_str(),
+        NOTHING_CONFIRMED,
+        trunk_networks::VERSION
+    ];
     let row = db.fetch_optional(sql, values).await?;
     row.map(|row| {
         let clock = ClockPosition { version: row.integer("clock")?, epoch: row.text("epoch")? };
-        Ok(Renewed { clock, nodes: row.number("nodes")? })
+        let trunk_networks = row.maybe_text("trunk_networks")?;
+        Ok(Renewed { clock, nodes: row.number("nodes")?, trunk_networks })
     })
     .transpose()
 }

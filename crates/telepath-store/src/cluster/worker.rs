@@ -87,6 +87,8 @@ pub(super) struct LeaseRenewer {
     node: NewNode,
     /// The position on the key clock that the keys in memory include.
     confirmed: ClockPosition,
+    /// The version of the trunks' networks at the last renewal.
+    trunk_networks: Option<String>,
     /// Taken out while in use: a connection whose operation was cancelled is not reused.
     connection: Option<Connection>,
 }
@@ -99,7 +101,7 @@ impl LeaseRenewer {
         state: Arc<State>,
         (node, confirmed): (NewNode, ClockPosition),
     ) -> Self {
-        Self { postgres, context, keys, state, node, confirmed, connection: None }
+        Self { postgres, context, keys, state, node, confirmed, trunk_networks: None, connection: None }
     }
 
     /// Drops the connection; the next renewal opens a new one.
@@ -152,7 +154,7 @@ impl LeaseRenewer {
         let asked = boot_time();
         let renewed =
             with_timeout(RENEWAL_TIMEOUT, node::renew(&mut db, self.node.id, &self.confirmed)).await?;
-        let Some(Renewed { clock, nodes }) = renewed else {
+        let Some(Renewed { clock, nodes, trunk_networks }) = renewed else {
             self.connection = Some(db);
             // Other servers do not wait for a server without a row, so it must not admit requests.
             self.state.lease.end();
@@ -169,6 +171,10 @@ impl LeaseRenewer {
         let key_changes = self.read_up_to(&mut db, clock).await?;
         self.state.lease.grant(asked);
         self.state.nodes.store(nodes, Ordering::Relaxed);
+        if trunk_networks != self.trunk_networks {
+            self.trunk_networks = trunk_networks;
+            self.state.trunk_networks.notify_one();
+        }
         self.connection = Some(db);
         Ok(key_changes)
     }

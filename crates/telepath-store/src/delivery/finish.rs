@@ -5,7 +5,8 @@ use telepath_core::clock::Timestamp;
 use telepath_core::event::EventKind;
 use telepath_core::id::{AccountId, AuditId, DeliveryId, EventId, WebhookId};
 use telepath_core::webhook::delivery::{
-    DeliveryStatus, ErrorClass, Jitter, KEPT_ANSWER, KEPT_ATTEMPTS, Outcome, RetryDecision, decide_retry,
+    DeliveryStatus, ErrorClass, Jitter, KEPT_ATTEMPTS, MAX_STORED_RESPONSE, Outcome, RetryDecision,
+    decide_retry,
 };
 use telepath_core::webhook::health::HealthTransition;
 use telepath_core::webhook::{Webhook, WebhookStatus};
@@ -81,7 +82,7 @@ async fn finish(db: &mut Connection, attempt: FinishedAttempt) -> Result<HealthT
     db.execute(sql, binds![attempt.id.to_string(), status.name(), next_at, finished_at, tries]).await?;
     keep_attempt(db, &attempt).await?;
     match webhook {
-        Some(webhook) => judge(db, &attempt, webhook).await,
+        Some(webhook) => update_health(db, &attempt, webhook).await,
         None => Ok(HealthTransition::None),
     }
 }
@@ -115,7 +116,7 @@ async fn lock_if_affected(
 
 async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<(), StoreError> {
     let outcome = &attempt.outcome;
-    let answer = &outcome.answer[..outcome.answer.len().min(KEPT_ANSWER)];
+    let response_body = &outcome.response_body[..outcome.response_body.len().min(MAX_STORED_RESPONSE)];
     db.execute(
         "INSERT INTO webhook_attempts (delivery_id, number, at, duration_ms, status, error, answer) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -126,7 +127,7 @@ async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<
             u32::try_from(outcome.duration.as_millis()).unwrap_or(u32::MAX),
             outcome.status.map(u32::from),
             outcome.error.map(ErrorClass::name),
-            answer,
+            response_body,
         ],
     )
     .await?;
@@ -138,7 +139,7 @@ async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<
 }
 
 /// The effect of the attempt on the endpoint, which this transaction has locked.
-async fn judge(
+async fn update_health(
     db: &mut Connection,
     attempt: &FinishedAttempt,
     webhook: Webhook,

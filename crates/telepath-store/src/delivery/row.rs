@@ -25,7 +25,7 @@ pub struct DeliveryRecord {
     /// When it was delivered, exhausted or held.
     pub finished_at: Option<Timestamp>,
     /// The attempts on record, oldest first.
-    pub tried: Vec<AttemptRecord>,
+    pub attempt_records: Vec<AttemptRecord>,
 }
 
 /// The result of one attempt.
@@ -41,7 +41,7 @@ pub struct AttemptRecord {
     /// The error; `None` for success.
     pub error: Option<ErrorClass>,
     /// The beginning of the response body; empty in lists.
-    pub answer: Vec<u8>,
+    pub response_body: Vec<u8>,
 }
 
 /// A delivery with its payload.
@@ -88,7 +88,7 @@ pub(super) async fn add_attempts(
     for row in db.fetch_all(sql, ids).await? {
         let id: DeliveryId = row.parse("delivery_id")?;
         if let Some(record) = records.iter_mut().find(|record| record.id == id) {
-            record.tried.push(attempt_of(&row)?);
+            record.attempt_records.push(attempt_of(&row)?);
         }
     }
     Ok(())
@@ -106,7 +106,7 @@ pub(super) fn record_of(row: &Row) -> Result<DeliveryRecord, StoreError> {
         next_at: if status == DeliveryStatus::Pending { Some(row.time("next_at")?) } else { None },
         created_at: row.time("created_at")?,
         finished_at: row.maybe_time("finished_at")?,
-        tried: Vec::new(),
+        attempt_records: Vec::new(),
     })
 }
 
@@ -122,6 +122,6 @@ pub(super) fn attempt_of(row: &Row) -> Result<AttemptRecord, StoreError> {
             None => None,
             Some(name) => Some(ErrorClass::from_name(&name).ok_or_else(|| corrupt("error"))?),
         },
-        answer: Vec::new(),
+        response_body: Vec::new(),
     })
 }

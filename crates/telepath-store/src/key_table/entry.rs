@@ -103,19 +103,19 @@ impl KeyState {
             return Err(Admission::InDoubt);
         }
         let Some(secret) = self.secrets_mut().find(|secret| secret.hash == *hash) else {
-            return Err(Admission::Dead);
+            return Err(Admission::Unusable);
         };
         if now.unix_ms() >= secret.expires {
             // Stays refused even if the clock is set back; the end of a secret is never extended.
             secret.expires = i64::MIN;
-            return Err(Admission::Dead);
+            return Err(Admission::Unusable);
         }
         self.was_expired |= self.policy.expires_at.is_some_and(|end| now >= end);
         if self.was_expired {
-            return Err(Admission::Dead);
+            return Err(Admission::Unusable);
         }
         match self.policy.decide(address, now) {
-            PolicyDecision::Dead => Err(Admission::Dead),
+            PolicyDecision::Unusable => Err(Admission::Unusable),
             PolicyDecision::WrongAddress => Err(Admission::WrongAddress),
             PolicyDecision::Usable => Ok(()),
         }

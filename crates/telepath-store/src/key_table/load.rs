@@ -178,7 +178,7 @@ fn snapshot_of(row: &Row, scopes: &mut LastScopes) -> Result<Snapshot, StoreErro
     })
 }
 
-/// A secret that was ended explicitly counts as expired since forever: neither a clock set back nor a request that
+/// A secret that was ended explicitly counts as always expired: neither a clock set back nor a request that
 /// arrived earlier can revive it.
 fn secret_end(row: &Row) -> Result<Option<Timestamp>, StoreError> {
     if row.maybe_integer(column::ENDED)?.is_some() {

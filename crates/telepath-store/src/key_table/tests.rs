@@ -42,7 +42,7 @@ fn limit_of(table: &KeyTable, hash: &HashedKey) -> Option<u32> {
     match table.admit(&table.find(hash)?, hash, ADDRESS, NOW) {
         Admission::Admitted { window, .. } | Admission::Limited { window } => Some(window.limit.get()),
         Admission::WrongAddress
-        | Admission::Dead
+        | Admission::Unusable
         | Admission::InDoubt
         | Admission::NoLease
         | Admission::LimiterUnavailable => None,
@@ -95,7 +95,7 @@ fn a_handle_of_a_removed_secret_is_refused() {
     table.apply(snapshot(id(1), 2, 5, &[new, old]), 0);
     assert!(matches!(table.admit(&handle, &old, ADDRESS, NOW), Admission::Admitted { .. }));
     table.apply(snapshot(id(1), 3, 5, &[new]), 0);
-    assert_eq!(table.admit(&handle, &old, ADDRESS, NOW), Admission::Dead);
+    assert_eq!(table.admit(&handle, &old, ADDRESS, NOW), Admission::Unusable);
     assert!(
         matches!(table.admit(&handle, &new, ADDRESS, NOW), Admission::Admitted { window, .. } if window.remaining == 3)
     );
@@ -183,7 +183,7 @@ fn a_reload_replaces_newer_versions_and_ends_keys_that_the_database_does_not_hav
     assert!(table.find(&key_lost).is_none());
     assert_eq!(
         table.admit(&handle, &key_lost, ADDRESS, NOW),
-        Admission::Dead,
+        Admission::Unusable,
         "also for a request on its way"
     );
     assert_eq!(table.len(), 1);

@@ -119,7 +119,7 @@ impl Server {
                 // A busy machine; such a request may have been counted.
                 Admission::LimiterUnavailable => {}
                 other @ (Admission::WrongAddress
-                | Admission::Dead
+                | Admission::Unusable
                 | Admission::InDoubt
                 | Admission::NoLease) => panic!("{other:?}"),
             }

@@ -17,9 +17,9 @@ use crate::store::Store;
 
 /// Segments per query: at most 4 MiB.
 const BATCH: usize = 16;
-/// Bytes of segments after which a scan ends, whatever it has found.
+/// Bytes of segments after which a scan ends, even without results.
 const SCAN_BYTES: usize = 8 * 1024 * 1024;
-/// Segments after which a scan ends, whatever it has found.
+/// Segments after which a scan ends, even without results.
 const SCAN_SEGMENTS: usize = 2048;
 /// How long after its arrival a request is written at the latest, unless the database is down.
 const MAX_WRITE_DELAY: Duration = Duration::from_hours(1);

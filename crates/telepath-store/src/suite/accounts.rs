@@ -16,14 +16,14 @@ use crate::account::AccountChangeError;
 use crate::key::KeyChangeError;
 
 behaviour! {
-    a_preset_is_edited_for_one_account_and_brought_back,
+    a_preset_is_edited_for_one_account_and_reset,
     nobody_offers_more_than_they_have,
-    an_account_changes_what_is_named,
+    an_update_of_an_account_changes_only_the_named_fields,
     accounts_are_created_with_a_mode_and_a_maximum,
     policies_for_expiry_hold_when_keys_are_created_changed_and_rotated,
 }
 
-async fn a_preset_is_edited_for_one_account_and_brought_back(fixture: Arc<Fixture>) {
+async fn a_preset_is_edited_for_one_account_and_reset(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let other = fixture.other_account(&store).await;
@@ -87,7 +87,7 @@ async fn nobody_offers_more_than_they_have(fixture: Arc<Fixture>) {
     store.close().await;
 }
 
-async fn an_account_changes_what_is_named(fixture: Arc<Fixture>) {
+async fn an_update_of_an_account_changes_only_the_named_fields(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await;
     let other = fixture.other_account(&store).await;
@@ -119,7 +119,7 @@ async fn accounts_are_created_with_a_mode_and_a_maximum(fixture: Arc<Fixture>) {
     let new = NewAccount { name: "Test".to_owned(), mode: KeyMode::Test, max_rate_limit: limit(900) };
     let second = store.create_account(new, fixture.origin()).await.unwrap();
     assert_eq!(store.list_accounts().await.unwrap(), [first.clone(), second.clone()]);
-    assert_eq!(fixture.account(&store).await.id, first.id, "the first account stays the first");
+    assert_eq!(fixture.account(&store).await.id, first.id, "the first account does not change");
     let (created, _) =
         fixture.key(&store, second.id, NewKey { rate_limit: limit(700), ..new_key("test") }).await;
     assert!(created.secret.reveal().expose().starts_with("sk_test_"));

@@ -51,7 +51,7 @@ async fn race(fixture: Arc<Fixture>, withdrawal: Withdrawal) {
                     let after = withdrawn.load(Ordering::SeqCst);
                     let admission = keys.admit(&handle, &hash, ADDRESS, reading(at));
                     if matches!(admission, Admission::Admitted { .. }) {
-                        assert!(!after, "admitted by what had been withdrawn");
+                        assert!(!after, "admitted by a revoked right");
                         admitted.fetch_add(1, Ordering::SeqCst);
                     } else if after {
                         refused_after += 1;
@@ -149,14 +149,14 @@ async fn a_change_is_applied_even_if_its_caller_is_cancelled(fixture: Arc<Fixtur
             _ = revoking => true,
             () = std::future::ready(()) => false,
         };
-        assert!(!answered, "the change was done before it could be dropped");
+        assert!(!answered, "the change completed before the caller was dropped");
     }
     let applied = async {
-        while store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)) != Admission::Dead {
+        while store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)) != Admission::Unusable {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), applied).await.expect("the change never reached the table");
+    tokio::time::timeout(Duration::from_secs(20), applied).await.expect("the change is in the table");
     let stored = store.get_key(account, created.record.id).await.unwrap().unwrap();
     assert!(stored.revocation.is_some());
     store.close().await;

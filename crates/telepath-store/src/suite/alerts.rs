@@ -67,7 +67,10 @@ async fn an_alert_is_raised_once_per_cooldown_with_its_event(fixture: Arc<Fixtur
     }
     assert_eq!(store.alerts_raised(AlertRule::RequestSpike), 3);
     assert_eq!(store.alerts_raised(AlertRule::Unused), 0);
-    assert!(select(&store, "SELECT alert_id FROM alert_mails", vec![]).await.is_empty(), "no mail is owed");
+    assert!(
+        select(&store, "SELECT alert_id FROM alert_mails", vec![]).await.is_empty(),
+        "no mail is pending"
+    );
     store.close().await;
 }
 
@@ -107,7 +110,7 @@ async fn a_failed_change_raises_no_alert(fixture: Arc<Fixture>) {
     assert!(failed.is_err());
     assert!(select(&store, "SELECT id FROM alerts", vec![]).await.is_empty());
     assert_eq!(events_of(&store, &key.to_string()).await.len(), 1);
-    assert!(raised(&store, account, spike(key)).await, "no cooldown was begun");
+    assert!(raised(&store, account, spike(key)).await, "no cooldown started");
     store.close().await;
 }
 

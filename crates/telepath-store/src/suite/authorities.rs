@@ -157,7 +157,7 @@ async fn opposite_changes_of_two_keys_do_not_deadlock(fixture: Arc<Fixture>) {
             left.and(right).unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), crosswise).await.expect("nobody waits for ever");
+    tokio::time::timeout(Duration::from_secs(30), crosswise).await.expect("the wait is bounded");
     store.close().await;
 }
 

@@ -10,7 +10,7 @@ use telepath_core::call::{
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId, TrunkId};
 use telepath_core::page::PageRequest;
-use telepath_core::ports::{AgentNews, CallControl as _};
+use telepath_core::ports::{AgentEvent, CallControl as _};
 use telepath_core::trunk::Codec;
 
 use super::trunks::make;
@@ -73,15 +73,15 @@ async fn a_call_starts_and_ends_with_its_events_in_order(fixture: Arc<Fixture>) 
     let account = fixture.account(&store).await.id;
     let trunk = make(&fixture, &store, account, "calls").await.trunk.id;
     let begun = start(&store, account, trunk);
-    store.agent_news(account, begun.id, trunk, &AgentNews::Connected).await.unwrap();
+    store.agent_event(account, begun.id, trunk, &AgentEvent::Connected).await.unwrap();
     store.call_started(&begun).await.unwrap();
     store.call_started(&begun).await.unwrap();
     fixture.clock.advance(Duration::from_millis(5_300));
     let live = store.get_call(account, begun.id).await.unwrap().unwrap();
     assert_eq!((live.call.status, live.call.duration_seconds), (CallStatus::Connected, 6));
     assert_eq!((live.call.end_time, live.call.disconnect_reason), (None, None));
-    let closed = AgentNews::Disconnected { reason: "call_ended", error_message: None };
-    store.agent_news(account, begun.id, trunk, &closed).await.unwrap();
+    let closed = AgentEvent::Disconnected { reason: "call_ended", error_message: None };
+    store.agent_event(account, begun.id, trunk, &closed).await.unwrap();
     let mut end = ended(&begun, CallStatus::Disconnected, DisconnectReason::NormalDisconnect);
     end.metrics.ai_latency_ms = Some(420);
     end.metrics.codec_used = Some(Codec::Pcmu);

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use telepath_core::call::CallStatus;
 use telepath_core::clock::Clock as _;
 use telepath_core::key::{KeyPatch, NewKey};
+use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::CallControl as _;
 use telepath_core::secret::SecretText;
+use telepath_core::trunk::NewTrunk;
 
 use super::calls::start;
 use super::hangups::a_call_is_hung_up_by_the_server_that_carries_it;
-use super::trunks::make;
+use super::trunks::{custom, make};
 use super::{Fixture, behaviour, execute, limit, new_key, on, select, webhooks};
 use crate::cluster::Heartbeats;
 use crate::cluster::ProcessRole;
@@ -41,11 +43,12 @@ macro_rules! with_two_servers {
 }
 
 with_two_servers! {
-    what_one_server_has_changed_all_servers_know_when_it_has_answered,
+    an_answered_change_of_a_key_is_effective_on_every_server,
     servers_share_one_window,
-    a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up,
-    a_server_whose_row_was_taken_out_joins_again,
-    only_the_calls_of_servers_that_are_gone_are_closed,
+    a_change_of_allowed_ips_is_announced_to_every_server,
+    a_server_without_its_database_admits_no_request_and_delays_no_change,
+    an_evicted_server_joins_again,
+    only_calls_of_dead_servers_are_closed,
     a_call_is_hung_up_by_the_server_that_carries_it,
 }
 
@@ -95,7 +98,7 @@ fn is_admitted(admission: Admission) -> bool {
     matches!(admission, Admission::Admitted { .. })
 }
 
-async fn what_one_server_has_changed_all_servers_know_when_it_has_answered(
+async fn an_answered_change_of_a_key_is_effective_on_every_server(
     fixture: Arc<Fixture>,
     one: Arc<Store>,
     other: Arc<Store>,
@@ -110,16 +113,42 @@ async fn what_one_server_has_changed_all_servers_know_when_it_has_answered(
         let Admission::Admitted { window, .. } =
             other.admit(&handle, &hash, ADDRESS, other.clock().read()).await
         else {
-            panic!("it is still good");
+            panic!("the key is still valid");
         };
         assert_eq!((window.limit, window.remaining), (limit(7), 5));
         other.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
         let handle = one.keys().find(&hash).unwrap();
-        assert_eq!(one.admit(&handle, &hash, ADDRESS, one.clock().read()).await, Admission::Dead);
+        assert_eq!(one.admit(&handle, &hash, ADDRESS, one.clock().read()).await, Admission::Unusable);
     }
     assert_eq!(one.cluster().unwrap().nodes, 2);
     one.close().await;
-    until("the other is alone", || async { other.cluster().unwrap().nodes == 1 }).await;
+    until("the other server is the only node", || async { other.cluster().unwrap().nodes == 1 }).await;
+    other.close().await;
+}
+
+async fn a_change_of_allowed_ips_is_announced_to_every_server(
+    fixture: Arc<Fixture>,
+    one: Arc<Store>,
+    other: Arc<Store>,
+) {
+    let account = fixture.account(&one).await.id;
+    let new = NewTrunk { allowed_ips: "203.0.113.7".parse().unwrap(), ..custom("net-01") };
+    let trunk = one.create_trunk(account, new, fixture.origin()).await.unwrap().trunk.id;
+    let shared = [&one, &other];
+    for store in shared {
+        tokio::time::timeout(TIMEOUT, store.trusted_networks_changed()).await.unwrap();
+        assert_ne!(store.trusted_networks().await.unwrap(), NetworkSet::default());
+    }
+    other.delete_trunk(account, trunk, fixture.origin()).await.unwrap();
+    for store in shared {
+        let emptied = async {
+            while store.trusted_networks().await.unwrap() != NetworkSet::default() {
+                store.trusted_networks_changed().await;
+            }
+        };
+        tokio::time::timeout(TIMEOUT, emptied).await.unwrap();
+    }
+    one.close().await;
     other.close().await;
 }
 
@@ -152,7 +181,7 @@ async fn servers_share_one_window(fixture: Arc<Fixture>, one: Arc<Store>, other:
     other.close().await;
 }
 
-async fn a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up(
+async fn a_server_without_its_database_admits_no_request_and_delays_no_change(
     fixture: Arc<Fixture>,
     one: Arc<Store>,
     other: Arc<Store>,
@@ -173,11 +202,7 @@ async fn a_server_that_hears_nothing_admits_nobody_and_holds_nobody_up(
     other.close().await;
 }
 
-async fn a_server_whose_row_was_taken_out_joins_again(
-    fixture: Arc<Fixture>,
-    one: Arc<Store>,
-    other: Arc<Store>,
-) {
+async fn an_evicted_server_joins_again(fixture: Arc<Fixture>, one: Arc<Store>, other: Arc<Store>) {
     let account = fixture.account(&one).await.id;
     let (created, hash) = fixture.key(&one, account, new_key("rejoined")).await;
     let id = other.cluster.node_id().unwrap().to_string();
@@ -188,16 +213,12 @@ async fn a_server_whose_row_was_taken_out_joins_again(
     })
     .await;
     let handle = other.keys().find(&hash).unwrap();
-    assert_eq!(other.admit(&handle, &hash, ADDRESS, other.clock().read()).await, Admission::Dead);
+    assert_eq!(other.admit(&handle, &hash, ADDRESS, other.clock().read()).await, Admission::Unusable);
     one.close().await;
     other.close().await;
 }
 
-async fn only_the_calls_of_servers_that_are_gone_are_closed(
-    fixture: Arc<Fixture>,
-    one: Arc<Store>,
-    other: Arc<Store>,
-) {
+async fn only_calls_of_dead_servers_are_closed(fixture: Arc<Fixture>, one: Arc<Store>, other: Arc<Store>) {
     let account = fixture.account(&one).await.id;
     let trunk = make(&fixture, &one, account, "two").await.trunk.id;
     let (kept, lost) = (start(&one, account, trunk), start(&other, account, trunk));
@@ -220,7 +241,7 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
     let before = beats().await;
     until("the other moves", || async { beats().await > before + 1 }).await;
     look(seen).await;
-    assert_eq!(status(lost.id).await.status, CallStatus::Connected, "its server lives");
+    assert_eq!(status(lost.id).await.status, CallStatus::Connected, "its server is running");
     // As in a kill, nothing is released.
     other.cluster.isolate().await;
     drop(other);
@@ -230,7 +251,7 @@ async fn only_the_calls_of_servers_that_are_gone_are_closed(
             earlier = look(earlier).await;
         }
     };
-    tokio::time::timeout(TIMEOUT, gone).await.expect("the other is found to be gone");
+    tokio::time::timeout(TIMEOUT, gone).await.expect("the other server is found to be dead");
     let closed = status(lost.id).await;
     assert_eq!((closed.status, closed.end_time), (CallStatus::Disconnected, Some(alive)));
     assert_eq!(status(kept.id).await.status, CallStatus::Connected);
@@ -245,10 +266,10 @@ async fn a_second_server_without_a_shared_limiter_is_refused() {
         let second = fixture.try_open().await;
         assert!(matches!(second, Err(StoreError::OtherServer { .. })));
         first.cluster.isolate().await;
-        let second = fixture.try_open().await.expect("the first does not move any more");
+        let second = fixture.try_open().await.expect("the first delivery does not change any more");
         first.close().await;
         second.close().await;
-        assert!(select_nodes(&fixture).await == 0, "who stops leaves no row");
+        assert!(select_nodes(&fixture).await == 0, "a stopped server has no row");
     })
     .await;
 }
@@ -294,7 +315,7 @@ async fn an_admin_process_changes_keys_and_admits_no_requests(fixture: Arc<Fixtu
         let server = fixture.open().await;
         let handle = server.keys().find(&hash).unwrap();
         non_member.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
-        assert_eq!(server.admit(&handle, &hash, ADDRESS, server.clock().read()).await, Admission::Dead);
+        assert_eq!(server.admit(&handle, &hash, ADDRESS, server.clock().read()).await, Admission::Unusable);
         server.close().await;
     }
     non_member.close().await;
@@ -321,7 +342,7 @@ async fn an_outage_of_the_limiter_refuses_or_admits_the_share(fixture: Arc<Fixtu
                     assert_eq!((outage, window.remaining), (OutagePolicy::Local, 0));
                 }
                 other @ (Admission::WrongAddress
-                | Admission::Dead
+                | Admission::Unusable
                 | Admission::InDoubt
                 | Admission::NoLease) => panic!("{other:?}"),
             }

@@ -39,7 +39,7 @@ behaviour! {
 pub(super) fn came_of_it(error: Option<ErrorClass>) -> Outcome {
     let status = if error.is_none() { 200 } else { 500 };
     let duration = Duration::from_millis(12);
-    Outcome { status: Some(status), error, retry_after: None, duration, answer: b"answer".to_vec() }
+    Outcome { status: Some(status), error, retry_after: None, duration, response_body: b"answer".to_vec() }
 }
 
 pub(super) async fn event(fixture: &Fixture, store: &Store, account: AccountId) {
@@ -158,12 +158,18 @@ async fn a_failure_is_retried_on_schedule_and_a_success_ends_the_delivery(fixtur
     let again = claim(&store, &webhook, 1).await.pop().unwrap();
     assert_eq!((again.id, again.attempt), (claimed.id, 2));
     finish(&store, &again, None).await;
-    let DeliveryRecord { status, attempts, tried, next_at, finished_at, .. } =
+    let DeliveryRecord { status, attempts, attempt_records, next_at, finished_at, .. } =
         store.get_delivery(account, claimed.id).await.unwrap().unwrap().record;
     assert_eq!((status, attempts, next_at), (DeliveryStatus::Delivered, 2, None));
     assert_eq!(finished_at, Some(store.now()));
-    assert_eq!(tried.iter().map(|one| one.error).collect::<Vec<_>>(), [Some(ErrorClass::ServerError), None]);
-    assert_eq!((tried[0].duration_ms, tried[0].status, &*tried[0].answer), (12, Some(500), &b"answer"[..]));
+    assert_eq!(
+        attempt_records.iter().map(|one| one.error).collect::<Vec<_>>(),
+        [Some(ErrorClass::ServerError), None]
+    );
+    assert_eq!(
+        (attempt_records[0].duration_ms, attempt_records[0].status, &*attempt_records[0].response_body),
+        (12, Some(500), &b"answer"[..])
+    );
     let healthy = store.get_webhook(account, webhook.id).await.unwrap().unwrap().health;
     assert_eq!(healthy, telepath_core::webhook::Health::default());
     store.close().await;
@@ -187,16 +193,16 @@ async fn status_410_disables_the_endpoint_and_holds_its_events_until_recovery(fi
     assert_eq!((shown.status, shown.disabled_reason), (WebhookStatus::Disabled, Some(DisabledReason::Gone)));
     let list = deliveries(&store, account, &webhook).await;
     let held = list.iter().filter(|delivery| delivery.status == DeliveryStatus::Held).count();
-    assert_eq!((list.len(), held), (5, 5), "four keys, and the news that it is disabled");
+    assert_eq!((list.len(), held), (5, 5), "four keys, and the event that the endpoint is disabled");
     assert!(claim(&store, &webhook, 10).await.is_empty());
     assert_eq!(deliveries(&store, account, &watcher).await[0].kind, EventKind::WebhookDisabled);
     let refused = store.recover_deliveries(account, webhook.id, super::NOON, fixture.origin()).await;
     assert!(matches!(refused, Err(crate::WebhookChangeError::Disabled)));
     store.update_webhook(account, webhook.id, enable(), fixture.origin()).await.unwrap();
-    assert!(claim(&store, &webhook, 10).await.is_empty(), "what was held waits for being asked for");
+    assert!(claim(&store, &webhook, 10).await.is_empty(), "held deliveries wait for a recovery");
     let later = store.now().plus(Duration::from_secs(1));
     let none = store.recover_deliveries(account, webhook.id, later, fixture.origin()).await.unwrap();
-    assert_eq!(none.deliveries, 0, "nothing happened since then");
+    assert_eq!(none.deliveries, 0, "there was no request since then");
     let recovered =
         store.recover_deliveries(account, webhook.id, super::NOON, fixture.origin()).await.unwrap();
     assert_eq!((recovered.deliveries, recovered.more), (5, false));
@@ -302,7 +308,7 @@ async fn finished_deliveries_are_purged_after_retention(fixture: Arc<Fixture>) {
     assert_eq!(count("SELECT id FROM webhook_deliveries").await, 2, "to the day");
     fixture.clock.advance(Duration::from_millis(1));
     store.purge_deliveries().await.unwrap();
-    assert_eq!(count("SELECT id FROM webhook_deliveries").await, 1, "what waits stays");
+    assert_eq!(count("SELECT id FROM webhook_deliveries").await, 1, "pending deliveries are kept");
     assert_eq!(count("SELECT delivery_id FROM webhook_attempts").await, 0);
     assert_eq!(count("SELECT id FROM outbox_events").await, 1);
     store.close().await;

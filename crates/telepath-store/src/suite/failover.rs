@@ -233,7 +233,7 @@ async fn after_a_failover_that_loses_commits_a_revocation_is_effective_on_every_
     // Once each server has loaded the keys, it refuses for the right reason, and forgets what the database never had.
     for store in [&one, &other] {
         let recovered = async {
-            while admission(store, &kept_hash).await != Some(Admission::Dead) {
+            while admission(store, &kept_hash).await != Some(Admission::Unusable) {
                 tokio::task::yield_now().await;
             }
         };
@@ -271,7 +271,7 @@ async fn a_restored_sqlite_backup_decides_which_keys_work() {
         assert!(matches!(admission, Admission::Admitted { .. }));
         store.revoke_key(account, kept.record.id, None, fixture.origin()).await.unwrap();
         let admission = store.keys().admit(&handle, &kept_hash, ADDRESS, reading(NOON));
-        assert_eq!(admission, Admission::Dead);
+        assert_eq!(admission, Admission::Unusable);
         store.close().await;
     })
     .await;

@@ -76,7 +76,7 @@ async fn a_database_is_backed_up_before_migration_and_five_backups_are_kept() {
     on(Fixture::sqlite(), async |fixture: std::sync::Arc<Fixture>| {
         let path = path_of(&fixture);
         fixture.open().await.close().await;
-        assert!(copies(&path).is_empty(), "there was nothing to copy");
+        assert!(copies(&path).is_empty(), "no backup of an empty database");
         for later in 1..=7 {
             let report = migrate_with(&path, later).await.unwrap();
             assert_eq!(report.to, newest() + i64::try_from(later).unwrap());
@@ -91,7 +91,7 @@ async fn a_database_is_backed_up_before_migration_and_five_backups_are_kept() {
         let databases: Vec<_> = copies(&path).into_iter().filter(|path| !is_journal(path)).collect();
         assert_eq!(databases.len(), 5);
         let third = format!(".backup-{:04}-", newest() + 2);
-        assert!(databases[0].to_string_lossy().contains(&third), "the oldest went first");
+        assert!(databases[0].to_string_lossy().contains(&third), "the oldest secret was deleted first");
     })
     .await;
 }
@@ -160,7 +160,7 @@ async fn the_database_file_is_private_durable_and_strict() {
         assert!(reader.execute("DELETE FROM settings", vec![]).await.is_err(), "readers only read");
         drop(reader);
         store.close().await;
-        assert!(!path.with_extension("db-wal").exists(), "a clean close leaves no log behind");
+        assert!(!path.with_extension("db-wal").exists(), "a clean close empties the write-ahead log");
     })
     .await;
 }

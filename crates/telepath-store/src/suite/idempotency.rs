@@ -7,7 +7,7 @@ use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::id::{AccountId, Id as _, IdempotencyId, KeyId, UserId};
 use telepath_core::idempotency::{
-    ATTEMPT_WITHIN, ClaimDecision, IdempotencyKey, KEPT_FOR, KeptAnswer, RequestHash,
+    ATTEMPT_WITHIN, ClaimDecision, IdempotencyKey, KEPT_FOR, RequestHash, StoredResponse,
 };
 use telepath_core::key::KeyFilter;
 use telepath_core::page::PageRequest;
@@ -38,8 +38,8 @@ fn once(account: AccountId, key: &str, body: &str) -> IdempotentRequest {
     }
 }
 
-fn answer() -> KeptAnswer {
-    KeptAnswer { status: 201, location: Some("/v1/keys/key_1".to_owned()), body: "{}".to_owned() }
+fn answer() -> StoredResponse {
+    StoredResponse { status: 201, location: Some("/v1/keys/key_1".to_owned()), body: "{}".to_owned() }
 }
 
 async fn claim(fixture: &Fixture, store: &Store, once: IdempotentRequest) -> IdempotencyId {
@@ -100,7 +100,7 @@ async fn idempotency_keys_are_scoped_to_the_caller(fixture: Arc<Fixture>) {
     let local = |uid| Actor::Local { uid };
     let callers = [key(1), key(2), user(1), user(2), local(None), local(Some(0)), local(Some(1000))];
     let by = |caller| IdempotentRequest { caller, ..once(account, "k", "a") };
-    let kept = |number: usize| KeptAnswer { body: format!("{{\"caller\":{number}}}"), ..answer() };
+    let kept = |number: usize| StoredResponse { body: format!("{{\"caller\":{number}}}"), ..answer() };
     for (number, caller) in callers.into_iter().enumerate() {
         let id = claim(&fixture, &store, by(caller)).await;
         store.end_idempotent_request(id, Some(kept(number))).await.unwrap();
@@ -196,7 +196,7 @@ async fn stored_responses_expire_by_age_and_count(fixture: Arc<Fixture>) {
     assert_eq!(
         store.expire_idempotency_keys().await.unwrap(),
         6,
-        "five of the first ones and the one that never ended"
+        "five of the first sessions and the one without an end"
     );
     store.close().await;
 }

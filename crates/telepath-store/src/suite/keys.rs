@@ -137,7 +137,7 @@ async fn a_patch_changes_only_the_named_fields(fixture: Arc<Fixture>) {
     assert!(matches!(admission, crate::Admission::Admitted { window, .. } if window.limit == limit(7)));
     assert_eq!(
         store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), reading(end)),
-        crate::Admission::Dead
+        crate::Admission::Unusable
     );
     let cleared = KeyPatch { expires_at: Patch::Clear, ..KeyPatch::default() };
     let changed = store.update_key(account, id, cleared, fixture.origin()).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_patch_changes_only_the_named_fields(fixture: Arc<Fixture>) {
     let nothing = store.update_key(account, id, KeyPatch::default(), fixture.origin()).await.unwrap();
     assert_eq!(nothing, changed);
     let trail = select(&store, "SELECT id FROM audit_events WHERE action = 'key.updated'", vec![]).await;
-    assert_eq!(trail.len(), 2, "a patch that changes nothing leaves no trace");
+    assert_eq!(trail.len(), 2, "an update without changes writes no audit row");
     store.close().await;
 }
 
@@ -172,7 +172,7 @@ async fn revoking_is_final_and_idempotent(fixture: Arc<Fixture>) {
     assert_eq!(first.revocation.as_ref().unwrap().reason.as_deref(), Some("left the team"));
     assert_eq!(
         store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), reading(NOON)),
-        crate::Admission::Dead
+        crate::Admission::Unusable
     );
     fixture.clock.advance(Duration::from_mins(1));
     let again = Some("another reason".to_owned());
@@ -190,7 +190,7 @@ async fn revoking_is_final_and_idempotent(fixture: Arc<Fixture>) {
         .keys()
         .find(&hash)
         .map(|handle| store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), reading(NOON)));
-    assert_eq!(admission, Some(crate::Admission::Dead));
+    assert_eq!(admission, Some(crate::Admission::Unusable));
     store.close().await;
 }
 
@@ -218,12 +218,12 @@ async fn counters_are_current_and_survive_a_restart(fixture: Arc<Fixture>) {
     }
     let seen = store.get_key(account, id).await.unwrap().unwrap();
     assert_eq!((seen.request_count, seen.error_count), (4, 2));
-    assert_eq!(store.flush_usage().await.unwrap(), 0, "all is written");
+    assert_eq!(store.flush_usage().await.unwrap(), 0, "every request is written");
     store.requests().record(&answered(&store, account, id, hash));
     store.close().await;
     let store = fixture.open().await;
     let after = store.get_key(account, id).await.unwrap().unwrap();
-    assert_eq!((after.request_count, after.error_count), (5, 2), "a clean stop loses nothing");
+    assert_eq!((after.request_count, after.error_count), (5, 2), "no request is lost by a clean stop");
     assert_eq!(after.last_use.unwrap().address.to_string(), ADDRESS);
     assert_eq!(after.last_use.unwrap().at, NOON.plus(Duration::from_secs(5)));
     let page =
@@ -272,7 +272,7 @@ async fn every_secret_of_a_key_is_found_after_a_restart(fixture: Arc<Fixture>) {
     let handle = store.keys().find(&second).unwrap();
     assert_eq!(
         store.keys().admit(&handle, &second, ADDRESS.parse().unwrap(), reading(end)),
-        crate::Admission::Dead
+        crate::Admission::Unusable
     );
     assert!(matches!(
         store.keys().admit(&handle, &first, ADDRESS.parse().unwrap(), reading(end)),

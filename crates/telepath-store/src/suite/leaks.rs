@@ -28,7 +28,7 @@ async fn a_leaked_key_is_revoked_with_one_alert_and_event(fixture: Arc<Fixture>)
         let revocation = key.revocation.unwrap();
         assert_eq!((revocation.by, revocation.reason.as_deref()), (Actor::System, Some("Reported")));
     }
-    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Dead);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Unusable);
     let kinds: Vec<_> = events_of(&store, &id.to_string())
         .await
         .iter()
@@ -52,7 +52,7 @@ async fn a_key_seen_in_cleartext_is_revoked_by_policy(fixture: Arc<Fixture>) {
     let patch = AccountPatch { revoke_keys_seen_in_clear: Some(true), ..AccountPatch::default() };
     store.update_account(account, patch, fixture.origin()).await.unwrap();
     assert!(store.revoke_seen_in_clear(account, id, origin).await.unwrap());
-    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Dead);
+    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Unusable);
     store.close().await;
 }
 
@@ -63,7 +63,7 @@ async fn only_a_working_secret_makes_a_key_live(fixture: Arc<Fixture>) {
     let new = NewKey { expires_at: Some(later(100)), not_before: Some(later(5)), ..new_key("k") };
     let (created, first) = fixture.key(&store, account, new).await;
     let handle = store.keys().find(&first).unwrap();
-    assert!(handle.is_live(&first, NOON), "a key that is not valid yet will be");
+    assert!(handle.is_live(&first, NOON), "a key that is not valid yet becomes valid");
     let grace = GraceSeconds::new(10).unwrap();
     let new = store.rotate_key(account, created.record.id, grace, fixture.origin()).await.unwrap();
     let second = store.vault().hash_key(&new.secret);
@@ -73,7 +73,7 @@ async fn only_a_working_secret_makes_a_key_live(fixture: Arc<Fixture>) {
     assert!(!handle.is_live(&second, NOON));
     assert_eq!(
         store.keys().admit(&store.keys().find(&second).unwrap(), &second, ADDRESS, reading(NOON)),
-        Admission::Dead
+        Admission::Unusable
     );
     store.close().await;
 }

@@ -62,12 +62,12 @@ async fn a_delivery_has_one_lease_at_a_time_and_an_expired_one_is_due_again(fixt
     assert_eq!((second.id, second.attempt, &second.body), (first.id, 1, &first.body));
     finish(&store, &first, Some(ErrorClass::Gone)).await;
     let record = store.get_delivery(account, first.id).await.unwrap().unwrap().record;
-    assert_eq!((record.status, record.attempts), (DeliveryStatus::Pending, 0), "its lease was over");
+    assert_eq!((record.status, record.attempts), (DeliveryStatus::Pending, 0), "its lease had expired");
     fixture.clock.advance(Duration::from_secs(59));
     let later = store.now().plus(Duration::from_mins(1));
     assert_eq!(store.renew_deliveries(&[running(&first), running(&second)], later).await.unwrap(), 1);
     fixture.clock.advance(Duration::from_secs(59));
-    assert!(store.due_webhooks(None).await.unwrap().is_empty(), "a lease that is renewed goes on");
+    assert!(store.due_webhooks(None).await.unwrap().is_empty(), "a renewed lease continues");
     assert_eq!(store.release_deliveries(&[running(&first)]).await.unwrap(), 0);
     assert_eq!(store.release_deliveries(&[running(&second)]).await.unwrap(), 1);
     let third = claim(&store, &webhook, 10).await;
@@ -188,7 +188,7 @@ async fn concurrent_senders_claim_each_delivery_once(fixture: Arc<Fixture>) {
     assert_eq!((due[0].in_flight, due[0].allowed), (0, 100));
     let taken = join_all((0..12).map(|_| claim(&store, &webhook, 7))).await;
     let ids: Vec<_> = taken.iter().flatten().map(|claimed| claimed.id).collect();
-    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "none was taken twice");
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "no delivery was claimed twice");
     // Processes that claim at the same moment may leave some for the next claim.
     let rest: Vec<_> = claim(&store, &webhook, 60).await.into_iter().map(|claimed| claimed.id).collect();
     assert_eq!(ids.len() + rest.len(), 60);

@@ -120,7 +120,11 @@ async fn rows_keep_their_meaning(fixture: Arc<Fixture>) {
         rate_limit: limit(7),
         modified: true,
     };
-    assert_eq!(store.presets(account()).await.unwrap().get(Preset::Production), edited, "nor to a preset");
+    assert_eq!(
+        store.presets(account()).await.unwrap().get(Preset::Production),
+        edited,
+        "nor to the editor of a preset"
+    );
 
     let page = PageRequest::default();
     let list = async |filter| store.list_alerts(account(), filter, page).await.unwrap().page.items;
@@ -132,9 +136,9 @@ async fn rows_keep_their_meaning(fixture: Arc<Fixture>) {
     let mails = store.claim_mails().await.unwrap();
     assert_eq!((mails.len(), mails[0].mask.as_str()), (1, "sk_live_AbC…wxyz"));
 
-    assert!(!raise_again(&store, key().into()).await, "the cooldown of the earlier alert still holds");
+    assert!(!raise_again(&store, key().into()).await, "the cooldown of the earlier alert is still running");
     let user = UserId::from_bytes([5; 16]);
-    assert!(raise_again(&store, user.into()).await, "alerts can be about anything");
+    assert!(raise_again(&store, user.into()).await, "alerts can have any subject");
     assert!(!raise_again(&store, user.into()).await, "and every subject has its own cooldown");
     let of_user = AlertFilter { subject: Some(user.into()), ..AlertFilter::default() };
     assert_eq!(list(of_user).await[0].subject.kind(), AlertSubjectKind::User);

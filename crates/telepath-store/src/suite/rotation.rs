@@ -41,7 +41,7 @@ fn admit(store: &Store, hash: &HashedKey, at: Timestamp) -> Admission {
     store
         .keys()
         .find(hash)
-        .map_or(Admission::Dead, |handle| store.keys().admit(&handle, hash, ADDRESS, reading(at)))
+        .map_or(Admission::Unusable, |handle| store.keys().admit(&handle, hash, ADDRESS, reading(at)))
 }
 
 fn is_admitted(store: &Store, hash: &HashedKey, at: Timestamp) -> bool {
@@ -112,7 +112,7 @@ async fn the_grace_period_ends_on_time_and_survives_a_restart(fixture: Arc<Fixtu
     for restarted in [false, true] {
         let store = if restarted { fixture.open().await } else { Arc::clone(&store) };
         assert!(is_admitted(&store, &first, later(59)) && is_admitted(&store, &second, later(59)));
-        assert_eq!(admit(&store, &first, later(60)), Admission::Dead);
+        assert_eq!(admit(&store, &first, later(60)), Admission::Unusable);
         assert!(is_admitted(&store, &second, later(60)));
         store.close().await;
     }
@@ -128,13 +128,13 @@ async fn without_grace_the_old_secret_is_refused_even_if_the_clock_goes_back(fix
     assert_eq!(statuses(&new.record, NOON), ["current", "ended"]);
     let hour = Duration::from_hours(1);
     for at in [NOON.minus(hour), NOON, NOON.plus(hour)] {
-        assert_eq!(store.keys().admit(&handle, &first, ADDRESS, reading(at)), Admission::Dead, "{at}");
+        assert_eq!(store.keys().admit(&handle, &first, ADDRESS, reading(at)), Admission::Unusable, "{at}");
         assert!(is_admitted(&store, &second, at));
     }
     store.close().await;
     let store = fixture.open().await;
-    assert!(store.keys().find(&first).is_some(), "an ended secret is still recognised");
-    assert_eq!(admit(&store, &first, NOON.minus(hour)), Admission::Dead);
+    assert!(store.keys().find(&first).is_some(), "an ended secret is still recognized");
+    assert_eq!(admit(&store, &first, NOON.minus(hour)), Admission::Unusable);
     store.close().await;
 }
 
@@ -152,7 +152,7 @@ async fn grace_can_be_ended_early_but_not_the_current_secret(fixture: Arc<Fixtur
     fixture.clock.advance(Duration::from_secs(10));
     let ended = store.end_secret(account, id, first_id, fixture.origin()).await.unwrap();
     assert_eq!(statuses(&ended, later(10)), ["current", "ended"]);
-    assert_eq!(admit(&store, &first, NOON), Admission::Dead);
+    assert_eq!(admit(&store, &first, NOON), Admission::Unusable);
     assert!(is_admitted(&store, &hash_of(&store, &new), later(10)));
     assert_eq!(store.end_secret(account, id, first_id, fixture.origin()).await.unwrap(), ended);
     let trail = select(&store, "SELECT id FROM audit_events WHERE action = 'key.secret_ended'", vec![]).await;
@@ -180,7 +180,7 @@ async fn working_secrets_are_bounded_and_ended_ones_are_deleted_oldest_first(fix
     let ended = key.secrets.iter().filter(|secret| secret.status(store.now()) == SecretStatus::Ended).count();
     // The secret that ended in the last rotation was not counted yet.
     assert_eq!((key.secrets.len(), ended), (MAX_ENDED_SECRETS + 2, MAX_ENDED_SECRETS + 1));
-    assert!(store.keys().find(&first).is_none(), "the first one was forgotten");
+    assert!(store.keys().find(&first).is_none(), "the first code was replaced");
     store.close().await;
 }
 
@@ -220,7 +220,7 @@ async fn all_keys_are_rotated_together_or_none(fixture: Arc<Fixture>) {
         assert!(is_admitted(&store, &hash_of(&store, key), later(1)));
     }
     for (_, hash) in &old {
-        assert_eq!(admit(&store, hash, NOON), Admission::Dead);
+        assert_eq!(admit(&store, hash, NOON), Admission::Unusable);
     }
     let page = PageRequest::new(100, 0).unwrap();
     let listed = store.list_keys(account, KeyFilter::default(), page).await.unwrap().items;
@@ -239,10 +239,10 @@ async fn keys_rotated_with_unknown_outcome_are_refused(fixture: Arc<Fixture>) {
     let (old, first) = fixture.key(&store, account, new_key("k")).await;
     store.keys().mark_in_doubt(old.record.id);
     let new = store.rotate_key(account, old.record.id, GraceSeconds::NONE, fixture.origin()).await.unwrap();
-    assert_eq!(admit(&store, &first, NOON), Admission::Dead);
+    assert_eq!(admit(&store, &first, NOON), Admission::Unusable);
     assert!(
         is_admitted(&store, &hash_of(&store, &new), NOON),
-        "a change that is known settles the mark_in_doubt"
+        "a key with a known outcome is no longer in doubt"
     );
     store.close().await;
 }

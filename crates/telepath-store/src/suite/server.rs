@@ -22,7 +22,7 @@ async fn an_outdated_schema_is_refused_until_migrated() {
         let newest = MIGRATIONS.last().unwrap().version;
         assert!(matches!(before, Some(StoreError::SchemaBehind { found: 0, needed }) if needed == newest));
         let applied = [reports.0.unwrap(), reports.1.unwrap()].map(|report| report.applied.len());
-        assert_eq!(applied.iter().sum::<usize>(), MIGRATIONS.len(), "two at once migrate once");
+        assert_eq!(applied.iter().sum::<usize>(), MIGRATIONS.len(), "of two concurrent migrations one runs");
         fixture.open().await.close().await;
     })
     .await;
@@ -43,7 +43,7 @@ async fn a_commit_with_unknown_outcome_is_resolved_by_reading_the_database() {
                     let sql = "UPDATE keys SET name = 'never', version = version + 1 WHERE id = $1";
                     db.execute(sql, binds![id.to_string()]).await?;
                     let end = db.execute("SELECT pg_terminate_backend(pg_backend_pid())", vec![]).await;
-                    assert!(end.is_err(), "the connection is gone");
+                    assert!(end.is_err(), "the connection is closed");
                     Ok(())
                 })
             })
@@ -76,7 +76,7 @@ async fn a_key_is_revoked_while_the_servers_runtime_makes_no_progress() {
         assert!(revoking.as_mut().now_or_never().is_none(), "the change begins");
         // This runtime has one thread, which does not return to it.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)) != Admission::Dead {
+        while store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)) != Admission::Unusable {
             assert!(std::time::Instant::now() < deadline, "the key is still admitted");
             std::thread::yield_now();
         }

@@ -19,7 +19,7 @@ use crate::{NewSession, SignIn, SignInAttempt, SignedIn, StartedSession, Store, 
 behaviour! {
     the_right_password_signs_in_and_everything_else_is_refused_alike,
     failures_of_a_name_delay_the_next_attempt_and_a_success_clears_them,
-    failures_from_one_network_stop_every_name_from_there,
+    failures_from_one_network_delay_every_name_from_it,
     a_session_is_found_by_its_token_until_it_ends,
     a_role_change_or_removal_counts_at_the_next_look_up,
     members_end_sessions_only_where_they_may,
@@ -28,7 +28,7 @@ behaviour! {
     a_confirmation_renews_the_token_and_ends_after_ten_minutes,
     the_second_factor_is_required_once_confirmed_and_each_code_works_once,
     recovery_codes_work_once_and_are_replaced_together,
-    what_has_ended_is_removed_after_its_time,
+    ended_rows_are_deleted_after_their_retention,
 }
 
 async fn active(fixture: &Fixture, store: &Store, account: AccountId, email: &str, role: Role) -> UserId {
@@ -78,7 +78,11 @@ async fn the_right_password_signs_in_and_everything_else_is_refused_alike(fixtur
     store.disable_user(user, fixture.origin()).await.unwrap();
     assert!(matches!(sign_in(&store, "ada@example.com", PASSWORD, origin).await, SignIn::Refused));
     let refused = |action: &&String| action.as_str() == "session.refused";
-    assert_eq!(actions(&store, account).await.iter().filter(refused).count(), 2, "of the user who exists");
+    assert_eq!(
+        actions(&store, account).await.iter().filter(refused).count(),
+        2,
+        "the id of the existing user"
+    );
     for row in select(&store, "SELECT name_hash FROM login_attempts", vec![]).await {
         assert_eq!(row.bytes("name_hash").unwrap().len(), 32, "no text that may be a password");
     }
@@ -104,12 +108,12 @@ async fn failures_of_a_name_delay_the_next_attempt_and_a_success_clears_them(fix
     let id = store.begin_attempt("password:ada@example.com", fixture.origin()).await.unwrap();
     store.attempt_succeeded(id).await.unwrap();
     fixture.clock.advance(Duration::from_secs(1));
-    assert_eq!(fail(&store, "ada@example.com", fixture.origin()).await, Ok(()), "a success starts again");
+    assert_eq!(fail(&store, "ada@example.com", fixture.origin()).await, Ok(()), "a success resets the count");
     assert_eq!(fail(&store, "ada@example.com", fixture.origin()).await, Ok(()));
     store.close().await;
 }
 
-async fn failures_from_one_network_stop_every_name_from_there(fixture: Arc<Fixture>) {
+async fn failures_from_one_network_delay_every_name_from_it(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     for host in 1..=20 {
         let origin = from(&fixture, &format!("203.0.113.{host}"));
@@ -144,7 +148,7 @@ async fn a_session_is_found_by_its_token_until_it_ends(fixture: Arc<Fixture>) {
     store.touch_session(started.session.id, "198.51.100.9".parse().ok()).await.unwrap();
     fixture.clock.advance(SESSION_IDLE.saturating_sub(Duration::from_secs(1)));
     let seen = found(&store, &started.token).await.unwrap();
-    assert_eq!(seen.session.address, "198.51.100.9".parse().ok(), "use keeps it alive");
+    assert_eq!(seen.session.address, "198.51.100.9".parse().ok(), "use extends the session");
     fixture.clock.advance(Duration::from_secs(1));
     assert!(found(&store, &started.token).await.is_none(), "idle for too long");
     assert!(store.list_sessions(user).await.unwrap().is_empty());
@@ -210,7 +214,7 @@ async fn a_user_has_a_bounded_number_of_sessions(fixture: Arc<Fixture>) {
         start(&fixture, &store, account, user).await;
     }
     assert_eq!(store.list_sessions(user).await.unwrap().len(), MAX_SESSIONS as usize);
-    assert!(found(&store, &first.token).await.is_none(), "the one that was idle longest");
+    assert!(found(&store, &first.token).await.is_none(), "the session with the longest idle time");
     store.close().await;
 }
 
@@ -252,7 +256,7 @@ async fn a_confirmation_renews_the_token_and_ends_after_ten_minutes(fixture: Arc
     assert!(matches!(wrong, Err(UserError::WrongPassword)));
     let token =
         store.confirm_session(started.session.id, secret(PASSWORD), by(&fixture, user)).await.unwrap();
-    assert!(found(&store, &started.token).await.is_none(), "the old token is worth nothing");
+    assert!(found(&store, &started.token).await.is_none(), "the old token is invalid");
     assert!(found(&store, &token).await.unwrap().session.is_confirmed(now()));
     store.close().await;
 }
@@ -269,9 +273,12 @@ async fn the_second_factor_is_required_once_confirmed_and_each_code_works_once(f
     let [mine, other] =
         [start(&fixture, &store, account, user).await, start(&fixture, &store, account, user).await];
     let foreign = store.enrol_totp(user, "Telepath", fixture.origin()).await;
-    assert!(matches!(foreign, Err(UserError::Forbidden)), "nobody enrols for another");
+    assert!(matches!(foreign, Err(UserError::Forbidden)), "a user cannot enrol for another user");
     let enrolment = store.enrol_totp(user, "Telepath", by(&fixture, user)).await.unwrap();
-    assert!(!store.get_user(user).await.unwrap().unwrap().has_second_factor, "not before a code was given");
+    assert!(
+        !store.get_user(user).await.unwrap().unwrap().has_second_factor,
+        "not before a code is confirmed"
+    );
     for row in select(&store, "SELECT sealed FROM second_factors", vec![]).await {
         let sealed = row.bytes("sealed").unwrap();
         assert!(!sealed.windows(8).any(|part| enrolment.secret.expose().as_bytes().starts_with(part)));
@@ -290,7 +297,7 @@ async fn the_second_factor_is_required_once_confirmed_and_each_code_works_once(f
     fixture.clock.advance(Duration::from_mins(1));
     let next = code_of(&enrolment.secret, store.clock().now());
     let token = store.pass_second_factor(half.session.id, &next, by(&fixture, user)).await.unwrap();
-    assert!(found(&store, &half.token).await.is_none(), "the token of the half session");
+    assert!(found(&store, &half.token).await.is_none(), "the token of the session without the second factor");
     let seen = found(&store, &token).await.unwrap();
     assert_eq!(seen.session.status(store.clock().now()), SessionStatus::Active);
     let late = start(&fixture, &store, account, user).await;
@@ -330,7 +337,7 @@ async fn recovery_codes_work_once_and_are_replaced_together(fixture: Arc<Fixture
     store.close().await;
 }
 
-async fn what_has_ended_is_removed_after_its_time(fixture: Arc<Fixture>) {
+async fn ended_rows_are_deleted_after_their_retention(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let user = make(&fixture, &store, account, "ada@example.com", Role::Viewer).await.user.id;

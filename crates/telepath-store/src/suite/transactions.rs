@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use telepath_core::id::{CallId, TrunkId};
-use telepath_core::ports::{AgentNews, CallControl as _};
+use telepath_core::ports::{AgentEvent, CallControl as _};
 use tokio::sync::oneshot;
 
 use super::{Fixture, behaviour, events_of, new_key, select};
@@ -82,12 +82,12 @@ async fn event_and_audit_sequences_have_no_gaps_under_concurrency(fixture: Arc<F
     let account = fixture.account(&store).await.id;
     let call: CallId = store.new_id(store.now()).unwrap();
     let trunk: TrunkId = store.new_id(store.now()).unwrap();
-    let news = AgentNews::Disconnected { reason: "call_ended", error_message: None };
-    let told = join_all((0..40).map(|_| store.agent_news(account, call, trunk, &news)));
-    let made =
+    let event = AgentEvent::Disconnected { reason: "call_ended", error_message: None };
+    let recorded = join_all((0..40).map(|_| store.agent_event(account, call, trunk, &event)));
+    let created =
         join_all((0..40).map(|n| store.create_key(account, new_key(&format!("{n}")), fixture.origin())));
-    let (told, made) = tokio::join!(told, made);
-    assert!(told.iter().all(Result::is_ok) && made.iter().all(Result::is_ok));
+    let (recorded, created) = tokio::join!(recorded, created);
+    assert!(recorded.iter().all(Result::is_ok) && created.iter().all(Result::is_ok));
     let events = events_of(&store, &call.to_string()).await;
     let numbers: Vec<_> = events.iter().map(|event| event["sequence"].as_i64().unwrap()).collect();
     assert_eq!(numbers, (1..=40).collect::<Vec<_>>());

@@ -31,6 +31,7 @@ behaviour! {
     lists_show_todays_metrics_and_null_without_calls,
     credentials_are_not_stored_in_cleartext,
     trusted_networks_are_those_of_all_trunks_that_are_not_deleted,
+    only_a_change_of_allowed_ips_announces_trusted_networks,
 }
 
 pub(super) fn custom(username: &str) -> NewTrunk {
@@ -92,6 +93,39 @@ async fn trusted_networks_are_those_of_all_trunks_that_are_not_deleted(fixture: 
     store.close().await;
 }
 
+/// Whether a change of the trusted networks was announced since the last call.
+pub(super) async fn networks_announced(store: &Store) -> bool {
+    tokio::select! {
+        biased;
+        () = store.trusted_networks_changed() => true,
+        () = std::future::ready(()) => false,
+    }
+}
+
+async fn only_a_change_of_allowed_ips_announces_trusted_networks(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    // On PostgreSQL the first lease reads the version.
+    networks_announced(&store).await;
+    let without = make(&fixture, &store, account, "net-01").await.trunk.id;
+    store.delete_trunk(account, without, fixture.origin()).await.unwrap();
+    assert!(!networks_announced(&store).await, "a trunk without allowed_ips");
+
+    let new = NewTrunk { allowed_ips: "203.0.113.7".parse().unwrap(), ..custom("net-02") };
+    let trunk = store.create_trunk(account, new, fixture.origin()).await.unwrap().trunk.id;
+    assert!(networks_announced(&store).await, "created");
+    let draft = TrunkPatchDraft { name: Some("Renamed".to_owned()), ..TrunkPatchDraft::default() };
+    store.update_trunk(account, trunk, draft, fixture.origin()).await.unwrap();
+    assert!(!networks_announced(&store).await, "renamed");
+    let draft =
+        TrunkPatchDraft { allowed_ips: Some(vec!["203.0.113.8".to_owned()]), ..TrunkPatchDraft::default() };
+    store.update_trunk(account, trunk, draft, fixture.origin()).await.unwrap();
+    assert!(networks_announced(&store).await, "changed");
+    store.delete_trunk(account, trunk, fixture.origin()).await.unwrap();
+    assert!(networks_announced(&store).await, "deleted");
+    store.close().await;
+}
+
 async fn a_trunk_is_found_by_its_username_case_insensitively(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
@@ -128,7 +162,7 @@ async fn a_username_is_unique_case_insensitively_until_its_trunk_is_deleted(fixt
     let again = store.delete_trunk(account, first.id, fixture.origin()).await;
     assert!(matches!(again, Err(TrunkChangeError::NotFound)));
     let calls = store.list_calls(account, CallFilter::default(), PageRequest::default()).await.unwrap().page;
-    assert_eq!(calls.items[0].trunk_id, first.id, "history is kept");
+    assert_eq!(calls.items[0].trunk_id, first.id, "call records are kept");
     assert!(select(&store, "SELECT field FROM trunk_credentials", vec![]).await.is_empty());
     let second = make(&fixture, &store, account, "Reception").await.trunk;
     assert_ne!(second.id, first.id);

@@ -193,7 +193,7 @@ fn secrets_admit_as_before(fixture: &Fixture, store: &Store, secrets: &Value) {
         ("scheduled", false),
     ] {
         let hash = hash_of(store, secrets, name);
-        let admission = store.keys().find(&hash).map_or(Admission::Dead, |handle| {
+        let admission = store.keys().find(&hash).map_or(Admission::Unusable, |handle| {
             store.keys().admit(&handle, &hash, ADDRESS, reading(fixture.clock.now()))
         });
         assert_eq!(matches!(admission, Admission::Admitted { .. }), admitted, "{name}");
@@ -207,7 +207,7 @@ async fn trunks_open(store: &Store, expected: &Value) {
     let password = SecretText::new(text(sip, "password").to_owned());
     assert!(
         support.digest == DigestHashes::of(text(sip, "username"), &password),
-        "the SIP password still fits"
+        "the SIP password is still valid"
     );
     let provider = find("provider-01").await.unwrap();
     assert_eq!(provider.trunk.id.to_string(), text(&expected["provider_key"], "trunk"));

@@ -104,7 +104,7 @@ async fn an_interrupted_rollup_resumes(fixture: Arc<Fixture>) {
     store.roll_up_usage().await.unwrap();
     assert_eq!(counted(&store).await, later);
     store.roll_up_usage().await.unwrap();
-    assert_eq!(counted(&store).await, later, "what was added is not added again");
+    assert_eq!(counted(&store).await, later, "a counted request is not counted again");
     store.close().await;
 }
 
@@ -144,7 +144,7 @@ async fn requests_stay_buffered_while_the_database_is_unavailable(fixture: Arc<F
         fixture.clock.advance(Duration::from_secs(1));
     }
     let shown = store.get_key(account, key).await.unwrap().unwrap();
-    assert_eq!(shown.request_count, 0, "keys are shown all the same");
+    assert_eq!(shown.request_count, 0, "keys are still listed");
     execute(&store, "ALTER TABLE elsewhere RENAME TO request_segments", vec![]).await;
     fixture.clock.advance(Duration::from_secs(1));
     let shown = store.get_key(account, key).await.unwrap().unwrap();

@@ -116,14 +116,14 @@ async fn the_last_owner_can_neither_be_demoted_nor_removed(fixture: Arc<Fixture>
     let other = make(&fixture, &store, account, "other@example.com", Role::Owner).await.user.id;
     store.disable_user(other, origin).await.unwrap();
     let refused = store.set_role(account, owner, Role::Admin, origin).await;
-    assert!(matches!(refused, Err(UserError::LastOwner)), "a disabled owner helps nobody");
+    assert!(matches!(refused, Err(UserError::LastOwner)), "a disabled owner does not count");
     store.enable_user(other, origin).await.unwrap();
     assert_eq!(store.set_role(account, owner, Role::Admin, origin).await.unwrap().role, Role::Admin);
     store.remove_member(account, owner, origin).await.unwrap();
     assert_eq!(store.get_member(account, owner).await.unwrap(), None);
     assert!(store.get_user(owner).await.unwrap().is_some(), "keys and audit rows still name the user");
     let refused = store.disable_user(owner, origin).await;
-    assert!(matches!(refused, Err(UserError::NoMembership)), "there is no chain to audit it in");
+    assert!(matches!(refused, Err(UserError::NoMembership)), "no account has an audit chain for it");
     assert_intact(&store, account).await;
     store.close().await;
 }
@@ -168,7 +168,7 @@ async fn roles_change_only_what_they_manage(fixture: Arc<Fixture>) {
     assert!(matches!(set(admin, viewer, Role::Viewer).await, Err(UserError::Forbidden)), "disabled");
     let key = store.create_key(account, super::new_key("k"), fixture.origin()).await.unwrap();
     let by_key = store.set_role(account, viewer, Role::Viewer, fixture.by(&key)).await;
-    assert!(matches!(by_key, Err(UserError::Forbidden)), "keys manage no users");
+    assert!(matches!(by_key, Err(UserError::Forbidden)), "keys cannot manage users");
     // What reaches beyond one account is for local administration only.
     assert!(matches!(store.disable_user(viewer, by(&fixture, owner)).await, Err(UserError::Forbidden)));
     let link = store.create_password_link(viewer, by(&fixture, owner)).await;
@@ -225,10 +225,10 @@ async fn disabling_ends_sessions_and_links_and_is_audited_everywhere(fixture: Ar
     assert_eq!(
         store.disable_user(user, fixture.origin()).await.unwrap(),
         disabled,
-        "a second time changes nothing"
+        "repeating it changes nothing"
     );
     store.enable_user(user, fixture.origin()).await.unwrap();
-    assert!(store.find_session(&sessions[0].token).await.unwrap().is_none(), "what was ended stays ended");
+    assert!(store.find_session(&sessions[0].token).await.unwrap().is_none(), "an ended secret stays ended");
     assert!(start(account).await.is_ok());
     store.close().await;
 }

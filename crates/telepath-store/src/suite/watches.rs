@@ -55,7 +55,7 @@ async fn a_minute_is_evaluated_once_after_its_requests_are_counted(fixture: Arc<
     let idle = store.alert_settings().idle;
     fixture.clock.advance(idle);
     used(&store, key, fixture.clock.now(), 200, 1, "192.0.2.1").await;
-    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 0, "the minute is not over");
+    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 0, "the minute has not ended");
     fixture.clock.advance(MINUTE + Duration::from_secs(90));
     let (here, there) = tokio::join!(store.evaluate_usage_rules(), other.evaluate_usage_rules());
     assert!(here.unwrap() + there.unwrap() >= 1);
@@ -121,9 +121,13 @@ async fn networks_suppressed_by_the_cooldown_raise_an_alert_afterwards(fixture: 
         fixture.clock.advance(MINUTE * 3);
         assert_eq!(store.evaluate_usage_rules().await.unwrap(), 1);
     }
-    assert_eq!(raised(&store, account).await.len(), 1, "the second network waits");
+    assert_eq!(raised(&store, account).await.len(), 1, "the second network is in its cooldown");
     fixture.clock.advance(store.alert_settings().cooldown(AlertRule::NewAddress));
-    assert_eq!(store.evaluate_usage_rules().await.unwrap(), 1, "the key is silent, but its watch wakes");
+    assert_eq!(
+        store.evaluate_usage_rules().await.unwrap(),
+        1,
+        "the unused key is evaluated by the lifecycle rules"
+    );
     assert_eq!(raised(&store, account).await.len(), 2);
     assert_eq!(store.evaluate_usage_rules().await.unwrap(), 0);
     store.close().await;

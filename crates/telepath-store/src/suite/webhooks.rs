@@ -62,7 +62,7 @@ async fn a_shared_secret_is_returned_once_and_stored_sealed(fixture: Arc<Fixture
         let sealed = row.bytes("sealed").unwrap();
         let readable =
             sealed.windows(16).any(|part| secret.as_bytes().windows(16).any(|clear| clear == part));
-        assert!(!readable, "a piece of the secret stands in clear");
+        assert!(!readable, "part of the secret is stored in cleartext");
     }
     let url = WebhookUrl::try_from("https://hooks.example/path?token=u".to_owned()).unwrap();
     let patch = WebhookPatch { url: Some(url.clone()), ..WebhookPatch::default() };
@@ -223,7 +223,7 @@ async fn deleting_an_endpoint_deletes_its_secrets(fixture: Arc<Fixture>) {
     assert_eq!(store.get_webhook(account, webhook.id).await.unwrap(), None);
     assert_eq!(store.get_delivery(account, delivery.id).await.unwrap(), None);
     assert!(select(&store, "SELECT id FROM webhook_secrets", vec![]).await.is_empty());
-    assert!(store.due_webhooks(None).await.unwrap().is_empty(), "nothing more is sent");
+    assert!(store.due_webhooks(None).await.unwrap().is_empty(), "no further delivery is sent");
     let again = store.delete_webhook(account, webhook.id, fixture.origin()).await;
     assert!(matches!(again, Err(WebhookChangeError::NotFound)));
     fixture.clock.advance(Duration::from_secs(1));

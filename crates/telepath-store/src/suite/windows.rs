@@ -52,7 +52,7 @@ fn remaining(store: &Store, hash: &HashedKey) -> Option<u32> {
         Admission::Admitted { window, .. } => Some(window.remaining),
         Admission::Limited { .. } => None,
         other @ (Admission::WrongAddress
-        | Admission::Dead
+        | Admission::Unusable
         | Admission::InDoubt
         | Admission::NoLease
         | Admission::LimiterUnavailable) => panic!("{other:?}"),
@@ -162,10 +162,10 @@ async fn an_expired_key_stays_refused_when_the_clock_is_corrected_until_a_restar
     let new = NewKey { expires_at: Some(truth.plus(Duration::from_hours(1))), ..new_key("short") };
     let (_, hash) = fixture.key(&store, account, new).await;
     fixture.clock.set_wall(truth.plus(Duration::from_hours(30 * 365 * 24)));
-    assert_eq!(admit(&store, &hash), Admission::Dead);
+    assert_eq!(admit(&store, &hash), Admission::Unusable);
     store.flush_usage().await.unwrap();
     fixture.clock.set_wall(truth);
-    assert_eq!(admit(&store, &hash), Admission::Dead, "what was refused as expired stays refused");
+    assert_eq!(admit(&store, &hash), Admission::Unusable, "what was refused as expired stays refused");
     store.close().await;
     let store = fixture.open().await;
     assert!(matches!(admit(&store, &hash), Admission::Admitted { .. }), "the jump was not written anywhere");

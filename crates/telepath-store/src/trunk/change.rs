@@ -16,6 +16,7 @@ use crate::call::hangup;
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt, to_json};
+use crate::trunk_networks::{self, NetworksChange};
 
 /// A credential sealed for its trunk.
 pub(super) struct Credential {
@@ -53,7 +54,7 @@ pub(super) struct Creation {
 pub(super) async fn create(
     db: &mut Connection,
     Creation { trunk, digest, credentials, origin, audit_id }: Creation,
-) -> Result<Trunk, TrunkChangeError> {
+) -> Result<(Trunk, NetworksChange), TrunkChangeError> {
     let inserted = db
         .execute(
             "INSERT INTO trunks (id, account_id, name, status, ai_provider, agent_protocol, sip_username, sip_md5, \
@@ -101,7 +102,9 @@ pub(super) async fn create(
         after: Value::Object(after),
     };
     audit::write(db, &entry).await?;
-    read_back(db, trunk.account_id, trunk.id).await
+    let created = read_back(db, trunk.account_id, trunk.id).await?;
+    let networks = trunk_networks::stamp(db, None, Some(&created.allowed_ips)).await?;
+    Ok((created, networks))
 }
 
 pub(super) struct Update {
@@ -116,7 +119,7 @@ pub(super) struct Update {
 pub(super) async fn update(
     db: &mut Connection,
     Update { account, id, draft, origin, audit_id, context }: Update,
-) -> Result<Trunk, TrunkChangeError> {
+) -> Result<(Trunk, NetworksChange), TrunkChangeError> {
     let old = lock(db, account, id).await?;
     let patch = draft.check(&old)?;
     let new = Trunk {
@@ -141,7 +144,7 @@ pub(super) async fn update(
         }
     }
     if after.is_empty() {
-        return Ok(old);
+        return Ok((old, NetworksChange::Unchanged));
     }
     db.execute(
         "UPDATE trunks SET name = $3, status = $4, allowed_ips = $5, settings = $6, updated_at = $7 \
@@ -170,7 +173,9 @@ pub(super) async fn update(
         after: Value::Object(after),
     };
     audit::write(db, &entry).await?;
-    read_back(db, account, id).await
+    let updated = read_back(db, account, id).await?;
+    let networks = trunk_networks::stamp(db, Some(&old.allowed_ips), Some(&updated.allowed_ips)).await?;
+    Ok((updated, networks))
 }
 
 pub(super) async fn delete(
@@ -178,7 +183,7 @@ pub(super) async fn delete(
     account: AccountId,
     id: TrunkId,
     mut entry: AuditEntry,
-) -> Result<(), TrunkChangeError> {
+) -> Result<NetworksChange, TrunkChangeError> {
     let old = lock(db, account, id).await?;
     drop_credentials(db, id, None).await?;
     numbers::set(db, id, &[]).await?;
@@ -191,7 +196,7 @@ pub(super) async fn delete(
     audit::write(db, &entry).await?;
     // Other servers may carry calls of the trunk.
     db.announce(hangup::CHANNEL).await?;
-    Ok(())
+    Ok(trunk_networks::stamp(db, Some(&old.allowed_ips), None).await?)
 }
 
 pub(super) struct PasswordRotation {

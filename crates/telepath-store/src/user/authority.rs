@@ -83,7 +83,7 @@ pub(super) fn require_manages(authority: &Authority, roles: &[Role]) -> Result<(
     if manages { Ok(()) } else { Err(UserError::Forbidden) }
 }
 
-/// Refuses everybody but local administration and the server itself: what is asked for reaches beyond one account.
+/// Refuses everyone but local administration and the server itself, because the change concerns more than one account.
 pub(super) const fn require_local(origin: Origin) -> Result<(), UserError> {
     match origin.actor {
         Actor::Local { .. } | Actor::System => Ok(()),

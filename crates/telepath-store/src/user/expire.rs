@@ -1,4 +1,4 @@
-//! What has ended is removed after a while: sessions, invitations, links and sign-in attempts.
+//! Deletes ended sessions, invitations, links and sign-in attempts after a retention time.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds};
 use crate::store::Store;
 
-/// How long what has ended is kept, so that people can look it up.
+/// How long ended rows are kept for inspection.
 const KEPT: Duration = Duration::from_hours(30 * 24);
 /// Rows of one transaction.
 const ROWS: i64 = 500;

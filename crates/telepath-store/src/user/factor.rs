@@ -1,4 +1,4 @@
-//! The second factor: codes of an authenticator, and recovery codes for when it is lost.
+//! The second factor: codes of an authenticator, and recovery codes.
 
 use serde_json::json;
 use telepath_core::account::Actor;
@@ -32,7 +32,7 @@ pub struct TotpEnrolment {
 pub struct NewRecoveryCodes(pub Vec<SecretText>);
 
 impl Store {
-    /// Makes a secret for an authenticator. It is not asked for until a code of it was given. `issuer` is how the
+    /// Creates a secret for an authenticator. It is not required until one of its codes is confirmed. `issuer` is how the
     /// authenticator names this installation.
     pub async fn enrol_totp(
         &self,
@@ -50,7 +50,7 @@ impl Store {
         Ok(TotpEnrolment { uri: secret.uri(issuer, &email), secret: text })
     }
 
-    /// Confirms the authenticator with one of its codes. From now on it is asked for, and the recovery codes are the way
+    /// Confirms the authenticator with one of its codes. From now on it is required, and the recovery codes are the way
     /// around it. The other sessions of the user end.
     pub async fn confirm_totp(
         &self,

@@ -1,5 +1,5 @@
-//! Passwords: hashed on threads of their own, a bounded number at a time, because each hash takes 64 MiB and a processor
-//! for about 100 ms.
+//! Password hashing on separate threads, a bounded number at a time, because each hash takes 64 MiB and a processor for about
+//! 100 ms.
 
 use telepath_core::user::PasswordHashError;
 use tokio::sync::Semaphore;

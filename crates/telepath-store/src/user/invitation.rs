@@ -1,4 +1,4 @@
-//! Invitations to an account. Whoever holds the link of one accepts it once, as a new user or as one who exists.
+//! Invitations to an account. The holder of the link accepts the invitation once, as a new or an existing user.
 
 use serde_json::json;
 use telepath_core::account::Actor;

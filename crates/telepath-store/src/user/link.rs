@@ -1,4 +1,4 @@
-//! One-use links with which a password is set: the first one, or one that replaces a forgotten one.
+//! One-use links that set a password: the first one, or the replacement of a forgotten one.
 
 use serde_json::json;
 use telepath_core::audit::{AuditAction, Origin};
@@ -50,7 +50,7 @@ impl Store {
         self.backend.write(move |db| Box::pin(use_up(db, trail, link, hash))).await
     }
 
-    /// Changes a password by whoever knows the current one. All other sessions of the user end, and theirs gets a new
+    /// Changes the password of a user who knows the current one. All other sessions of the user end, and this one gets a new
     /// token.
     pub async fn change_password(
         &self,

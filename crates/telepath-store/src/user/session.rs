@@ -1,5 +1,5 @@
-//! Sessions of users. A session is found by the hash of its token, and each look-up reads the user and the role again, so
-//! what was taken away counts from the next request on, on every server.
+//! Sessions of users. A session is found by the hash of its token. Each look-up re-reads the user and the role, so a change takes
+//! effect with the next request, on every server.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::store::Store;
 
 /// Requests of a session within this time are recorded once.
 const SEEN_EVERY: Duration = Duration::from_mins(1);
-/// The longest part of a browser's name that is kept, in characters.
+/// The most characters of a user agent that are stored.
 const USER_AGENT: usize = 256;
 
-/// A session to be started after the password, or whatever else stands in its place, was right.
+/// A session to start after the password, or its replacement, was correct.
 #[derive(Debug, Clone, Default)]
 pub struct NewSession {
     /// Whether the user chose to stay signed in.
@@ -40,7 +40,7 @@ pub struct StartedSession {
     pub token: UserToken,
 }
 
-/// What a token stands for now.
+/// The session and the rights of a token.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
     /// Active, or awaiting the second factor.

@@ -1,5 +1,5 @@
-//! Signing in with a password: the wait, the comparison, and the record of the attempt. An attempt counts as a failure
-//! from the moment it begins, so that many at once are counted too.
+//! Signing in with a password: the throttle, the comparison, and the record of the attempt. An attempt counts as a failure from
+//! its start, so that concurrent attempts are counted too.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -28,12 +28,12 @@ pub struct SignInAttempt {
     pub password: SecretText,
 }
 
-/// What came of an attempt to sign in.
+/// The result of an attempt to sign in.
 #[derive(Debug)]
 pub enum SignIn {
     /// The password was right; a session may be started.
     Accepted(User),
-    /// The address or the password was wrong, or the user may not sign in. Which of these is not told.
+    /// The address or the password was wrong, or the user may not sign in. The caller does not learn which.
     Refused,
     /// Nothing was compared: too many failures came before.
     Wait(Duration),

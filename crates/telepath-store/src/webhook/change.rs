@@ -149,7 +149,7 @@ pub(crate) struct AutoDisable {
     pub(crate) now: Timestamp,
 }
 
-/// Disables an endpoint that this transaction has locked. A disabled endpoint is left as it is.
+/// Disables an endpoint that this transaction has locked. A disabled endpoint does not change.
 pub(crate) async fn disable(
     db: &mut Connection,
     webhook: &Webhook,

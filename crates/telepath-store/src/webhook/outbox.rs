@@ -50,7 +50,7 @@ pub(crate) async fn enqueue(db: &mut Connection, event: Stored) -> Result<(), St
 
 fn wants(row: &Row, event: Stored) -> Result<Option<(WebhookId, WebhookStatus)>, StoreError> {
     let id: WebhookId = row.parse("id")?;
-    // A test goes to its own endpoint only, whatever that endpoint is subscribed to.
+    // A test event is for its own endpoint only, whether or not that endpoint is subscribed to it.
     let wanted = if event.kind == EventKind::WebhookTest {
         event.subject == EventSubject::Webhook(id)
     } else {

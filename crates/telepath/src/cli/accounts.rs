@@ -5,7 +5,7 @@ use telepath_client::{Account, AccountId, AdministerAccount, CreateAccount};
 
 use super::admin::Admin;
 use super::arguments::CommonArgs;
-use super::{output, pages};
+use super::{choices, output, pages};
 use crate::exit::{Exit, Failure};
 
 const CREATE_EXAMPLES: &str = "\
@@ -45,8 +45,8 @@ pub(crate) struct CreateArgs {
     /// Name, 1-100 characters
     #[arg(long)]
     name: String,
-    /// Mode: live or test; a test account has test keys
-    #[arg(long)]
+    /// Mode; a test account has test keys [default: live]
+    #[arg(long, value_parser = choices::key_modes())]
     mode: Option<String>,
     /// Highest rate limit of its keys, in requests per minute
     #[arg(long, value_name = "PER_MINUTE")]
@@ -88,8 +88,8 @@ pub(crate) struct UpdateArgs {
     /// Name, 1-100 characters
     #[arg(long)]
     name: Option<String>,
-    /// Mode: live or test; can change only while the account has no key that is not revoked
-    #[arg(long)]
+    /// Mode; can change only while the account has no key that is not revoked
+    #[arg(long, value_parser = choices::key_modes())]
     mode: Option<String>,
     /// Highest rate limit of its keys, in requests per minute
     #[arg(long, value_name = "PER_MINUTE")]
@@ -159,14 +159,15 @@ async fn update(args: UpdateArgs) -> Result<(), Failure> {
     print(&account?, args.json)
 }
 
-fn print(account: &Account, as_json: bool) -> Result<(), Failure> {
+/// Prints an account with its policies.
+pub(crate) fn print(account: &Account, as_json: bool) -> Result<(), Failure> {
     if as_json {
         return output::json(account);
     }
     let lifetime =
         account.max_key_lifetime_days.map_or_else(|| "no limit".to_owned(), |days| format!("{days} days"));
     let yes = |policy| if policy { "yes" } else { "no" };
-    for (name, value) in [
+    let facts = output::facts(&[
         ("Account", account.id.to_string()),
         ("Name", account.name.clone()),
         ("Mode", account.mode.clone()),
@@ -175,8 +176,6 @@ fn print(account: &Account, as_json: bool) -> Result<(), Failure> {
         ("Keys must expire", yes(account.keys_must_expire).to_owned()),
         ("Revoke keys seen in cleartext", yes(account.revoke_keys_seen_in_clear).to_owned()),
         ("Created", account.created_at.to_string()),
-    ] {
-        output::line(&format_args!("{name:<31}{value}"))?;
-    }
-    Ok(())
+    ]);
+    output::raw(facts.as_bytes())
 }

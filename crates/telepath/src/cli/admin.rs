@@ -1,13 +1,13 @@
 //! Local administration: access to the API of a data folder without a key. If a server runs on the folder, the command uses
 //! its administration socket, so that the server's key table is never stale. Otherwise the command opens the store, serves
-//! the same API on a socket of its own for as long as it runs, and uses that.
+//! the same API on its own socket while it runs, and uses that.
 
 use std::time::Duration;
 
 use telepath_client::{AccountId, Client, Error};
 
-use super::arguments::CommonArgs;
-use crate::config::Config;
+use super::arguments::{CommonArgs, LocalArgs};
+use crate::config::{Config, DatabaseConfig};
 use crate::data_dir::DataDir;
 use crate::exit::{Exit, Failure};
 use crate::wire::LocalServer;
@@ -41,6 +41,9 @@ impl Admin {
                 Err(error) => return Err(error.into()),
             }
             if let Some(lock) = data.try_lock()? {
+                if matches!(config.storage.database, DatabaseConfig::Embedded) {
+                    data.require_database()?;
+                }
                 let local = LocalServer::start(config, data, lock).await?;
                 return Ok(Self { client: Client::unix(local.socket()), local: Some(local) });
             }
@@ -76,12 +79,12 @@ impl Admin {
     }
 }
 
-/// Works with the API of a data folder and ends what was started for it, whatever the result.
+/// Runs `work` with the API of a data folder, and stops what was started for it, also on failure.
 pub(crate) async fn with_admin<T>(
-    args: &CommonArgs,
+    args: &LocalArgs,
     work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let admin = Admin::open(args).await?;
+    let admin = Admin::open(&args.common).await?.with_account(args.account);
     let done = work(admin.client()).await;
     admin.close().await;
     done

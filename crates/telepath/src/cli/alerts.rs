@@ -5,7 +5,7 @@ use telepath_client::{Alert, AlertId, AlertsQuery, KeyId, Timestamp, WebhookId};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::reach::{ApiArgs, with_client};
-use super::{output, pages, text};
+use super::{choices, output, pages, text};
 use crate::exit::Failure;
 
 /// The width of the name column.
@@ -41,8 +41,8 @@ pub(crate) enum AlertsCommand {
 pub(crate) struct ListArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Only alerts in this state: open or acknowledged
-    #[arg(long, help_heading = "Filters")]
+    /// Only alerts in this state
+    #[arg(long, value_parser = choices::alert_statuses(), help_heading = "Filters")]
     status: Option<String>,
     /// Only alerts about this key
     #[arg(long, value_name = "KEY", help_heading = "Filters")]
@@ -53,8 +53,8 @@ pub(crate) struct ListArgs {
     /// Only alerts about the key, webhook, trunk, user or account with this id
     #[arg(long, value_name = "ID", conflicts_with_all = ["key", "webhook"], help_heading = "Filters")]
     subject: Option<String>,
-    /// Only alerts of this rule, such as expiring
-    #[arg(long, help_heading = "Filters")]
+    /// Only alerts of this rule
+    #[arg(long, value_parser = choices::alert_rules(), help_heading = "Filters")]
     rule: Option<String>,
     /// Maximum number of rows
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use telepath_client::AccountId;
 
 use crate::config::{Environment, Flags, Layers, Source};
 use crate::exit::Failure;
@@ -11,7 +12,7 @@ use crate::exit::Failure;
 /// Data folder, configuration file and logging.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CommonArgs {
-    /// Data folder with database, master key and certificates; created if it does not exist
+    /// Data folder with database, master key and certificates [default: telepath-data]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Configuration file in TOML; also TELEPATH_CONFIG
@@ -20,12 +21,22 @@ pub(crate) struct CommonArgs {
     /// PostgreSQL instead of SQLite; prefer TELEPATH_DATABASE_URL_FILE, because other users can see flags
     #[arg(long, value_name = "URL", help_heading = "Data", hide_short_help = true)]
     pub(crate) database_url: Option<String>,
-    /// Log level on standard error: error, warn, info, debug, trace, or a filter per module
+    /// Log level on standard error: off, error, warn, info, debug or trace; also per module, such as info,telepath_gateway=debug
     #[arg(long, value_name = "FILTER", help_heading = "Log")]
     pub(crate) log_level: Option<String>,
     /// Log format: text or json
     #[arg(long, value_name = "FORMAT", help_heading = "Log")]
     pub(crate) log_format: Option<String>,
+}
+
+/// A data folder, and the account to work on through local administration.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct LocalArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// Account to work on, acct_…; the first account if omitted
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<AccountId>,
 }
 
 /// Listeners and allowed destinations of a server.

@@ -7,7 +7,7 @@ use telepath_core::clock::{Clock as _, SystemClock};
 use super::expiry::past;
 use super::pages::{self, Listing};
 use super::reach::{ApiArgs, with_client};
-use super::{output, text};
+use super::{choices, output, text};
 use crate::exit::Failure;
 
 const LIST_EXAMPLES: &str = "\
@@ -43,7 +43,7 @@ pub(crate) struct ListArgs {
     #[arg(long, help_heading = "Filters")]
     actor: Option<String>,
     /// Only this action, such as key.created
-    #[arg(long, help_heading = "Filters")]
+    #[arg(long, value_parser = choices::audit_actions(), hide_possible_values = true, help_heading = "Filters")]
     action: Option<String>,
     /// Only events about this id
     #[arg(long, value_name = "ID", help_heading = "Filters")]

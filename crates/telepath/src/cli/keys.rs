@@ -3,6 +3,7 @@
 mod create;
 mod list;
 mod presets;
+mod report_leak;
 mod revoke;
 mod rotate;
 mod show;
@@ -48,6 +49,9 @@ pub(crate) enum KeysCommand {
     /// Revoke a key at once
     #[command(after_help = revoke::EXAMPLES)]
     Revoke(Box<revoke::RevokeArgs>),
+    /// Report leaked keys: they are revoked, whoever they belong to
+    #[command(after_help = report_leak::EXAMPLES)]
+    ReportLeak(Box<report_leak::ReportLeakArgs>),
     /// Show the usage of a key by time, route and address
     #[command(after_help = usage::EXAMPLES)]
     Usage(Box<usage::UsageArgs>),
@@ -67,6 +71,7 @@ pub(crate) async fn run(command: KeysCommand) -> Result<(), Failure> {
         KeysCommand::RotateAll(args) => rotate::all(*args).await,
         KeysCommand::EndSecret(args) => rotate::end_secret(*args).await,
         KeysCommand::Revoke(args) => revoke::run(*args).await,
+        KeysCommand::ReportLeak(args) => report_leak::run(*args).await,
         KeysCommand::Usage(args) => usage::run(*args).await,
         KeysCommand::Presets(command) => presets::run(command).await,
     }

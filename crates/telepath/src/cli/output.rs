@@ -72,6 +72,15 @@ fn finish(written: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
+/// Names and values, one pair per line.
+pub(crate) fn facts(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) + 2;
+    rows.iter().fold(String::new(), |all, (name, value)| {
+        let line = format!("{name:width$}{}", text::printable(value));
+        all + line.trim_end() + "\n"
+    })
+}
+
 /// Columns as wide as their widest cell; the last is not padded.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..head.len())

@@ -1,7 +1,5 @@
 //! `telepath quickstart`: sets up a demo, places a test call, and then keeps serving.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
@@ -10,9 +8,6 @@ use super::output;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::{quickstart, signals};
-
-/// The default data folder.
-const FOLDER: &str = "telepath-data";
 
 /// Arguments of `quickstart`.
 #[derive(Debug, Args)]
@@ -27,15 +22,11 @@ pub(crate) struct QuickstartArgs {
 }
 
 /// Runs the command.
-pub(crate) async fn run(mut args: QuickstartArgs) -> Result<(), Failure> {
-    let mut layers = args.common.quiet_layers(Some(&args.listen))?;
-    if layers.get("storage.data_dir").is_none() {
-        args.common.data_dir = Some(PathBuf::from(FOLDER));
-        layers = args.common.layers(Some(&args.listen))?;
-    }
+pub(crate) async fn run(args: QuickstartArgs) -> Result<(), Failure> {
+    let layers = args.common.quiet_layers(Some(&args.listen))?;
     let config = Config::check(&layers)?;
     let stop = signals::stop_token()?;
-    let session = tokio::select! {
+    let mut session = tokio::select! {
         session = quickstart::begin(&config) => session?,
         () = stop.cancelled() => return Err(interrupted()),
     };
@@ -47,12 +38,16 @@ pub(crate) async fn run(mut args: QuickstartArgs) -> Result<(), Failure> {
         Ok(()) if !args.once => serve_on(&session, &stop).await,
         shown => shown,
     };
+    let next_steps = session.next_steps();
     session.end().await;
+    if ended.is_ok() {
+        output::raw(next_steps.as_bytes())?;
+    }
     ended
 }
 
 async fn serve_on(session: &quickstart::Session, stop: &CancellationToken) -> Result<(), Failure> {
-    output::line(&"Serving until Ctrl-C.")?;
+    output::raw(session.running().as_bytes())?;
     tokio::select! {
         () = stop.cancelled() => Ok(()),
         failure = session.until_broken() => Err(failure),

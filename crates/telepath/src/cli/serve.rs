@@ -29,7 +29,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let config = Config::check(&layers)?;
     telemetry::start(&config.log);
     let stop = signals::stop_token()?;
-    let data = DataDir::open(&config.storage.data_dir)?;
+    let data = DataDir::create(&config.storage.data_dir)?;
     let server = Server::start(&config, data).await?;
     announce(server.addresses(), args.json)?;
     let ended = tokio::select! {

@@ -1,6 +1,8 @@
+mod operations;
+
 use std::path::Path;
 
-use clap::{Command as ClapCommand, CommandFactory as _};
+use clap::Command as ClapCommand;
 
 use super::*;
 
@@ -49,4 +51,34 @@ fn an_unknown_command_is_a_usage_error_with_a_hint() {
     assert!(error.use_stderr() && error.to_string().contains("'keys'"), "{error}");
     assert_eq!(run(["telepath", "kyes"].map(OsString::from)), Exit::Usage.into());
     assert_eq!(run(["telepath", "--version"].map(OsString::from)), ExitCode::SUCCESS);
+    assert_eq!(run(["telepath", "help", "keys"].map(OsString::from)), ExitCode::SUCCESS);
+    assert_eq!(run(["telepath", "version", "--json"].map(OsString::from)), ExitCode::SUCCESS);
+}
+
+#[test]
+fn the_suggestion_for_an_unknown_command_makes_sense() {
+    let message = |words: &[&str]| {
+        let arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
+        suggestion::correct(parse(words).unwrap_err(), &Cli::command(), &arguments).to_string()
+    };
+    let start = message(&["start"]);
+    assert!(start.contains("'serve'") && !start.contains("alerts"), "{start}");
+    assert!(!message(&["weather"]).contains("similar"));
+    assert!(message(&["keys", "ls"]).contains("'list'"));
+}
+
+#[test]
+fn an_unknown_value_is_one_mistake_and_lists_the_known_ones() {
+    let line = ["keys", "create", "--name", "n", "--preset", "custom", "--scopes", "calls:read,trunk:read"];
+    let error = parse(&line).unwrap_err().to_string();
+    assert!(error.contains("'trunk:read'") && error.contains("'trunks:read'"), "{error}");
+    assert_eq!(error.matches("error:").count(), 1, "{error}");
+    let error = parse(&["keys", "create", "--name", "n", "--preset", "prod"]).unwrap_err().to_string();
+    assert!(error.contains("production, development"), "{error}");
+}
+
+#[test]
+fn the_version_names_the_commit_and_the_target() {
+    assert!(version::LONG.starts_with(env!("CARGO_PKG_VERSION")), "{}", version::LONG);
+    assert!(version::LONG.contains("commit") && version::LONG.contains("linux"), "{}", version::LONG);
 }

@@ -1,13 +1,15 @@
-//! `telepath trunks`: creates and lists trunks.
+//! `telepath trunks`: manages trunks.
+
+mod update;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use telepath_client::{Client, CreateTrunk, SecretText, Trunk, TrunksQuery};
+use telepath_client::{Client, CreateTrunk, SecretText, Trunk, TrunkId, TrunksQuery};
 
 use super::reach::{ApiArgs, with_client};
-use super::{output, pages};
+use super::{choices, output, pages};
 use crate::exit::{Exit, Failure};
 
 /// The maximum number of trunks that one command reads.
@@ -31,6 +33,24 @@ pub(crate) enum TrunksCommand {
         after_help = "Examples:\n  telepath trunks list --data-dir data\n  telepath trunks list --data-dir data --json"
     )]
     List(Box<ListArgs>),
+    /// Show a trunk; credentials are shown as set or not
+    #[command(
+        after_help = "Examples:\n  telepath trunks show conn_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
+    )]
+    Show(Box<OneArgs>),
+    /// Update a trunk
+    #[command(after_help = update::EXAMPLES)]
+    Update(Box<update::UpdateArgs>),
+    /// Delete a trunk; its live calls end, its call records stay
+    #[command(
+        after_help = "Examples:\n  telepath trunks delete conn_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
+    )]
+    Delete(Box<OneArgs>),
+    /// Replace the SIP password; the new one is printed once, the old one stops working at once
+    #[command(
+        after_help = "Examples:\n  telepath trunks rotate-password conn_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
+    )]
+    RotatePassword(Box<OneArgs>),
 }
 
 /// Arguments of `trunks create`.
@@ -41,8 +61,8 @@ pub(crate) struct CreateArgs {
     /// Name, 1 to 100 characters
     #[arg(long)]
     name: String,
-    /// Agent provider: openai, elevenlabs or custom
-    #[arg(long)]
+    /// Agent provider
+    #[arg(long, value_parser = choices::ai_providers())]
     ai_provider: String,
     /// User part of the SIP URI: 3 to 30 letters, digits or hyphens
     #[arg(long)]
@@ -72,7 +92,22 @@ pub(crate) struct CreateArgs {
 pub(crate) struct ListArgs {
     #[command(flatten)]
     api: ApiArgs,
+    /// Only trunks with this status
+    #[arg(long, value_parser = choices::trunk_statuses(), help_heading = "Filters")]
+    status: Option<String>,
     /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of commands about one trunk.
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Trunk id, conn_…
+    id: TrunkId,
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -82,6 +117,10 @@ pub(crate) async fn run(command: TrunksCommand) -> Result<(), Failure> {
     match command {
         TrunksCommand::Create(args) => create(*args).await,
         TrunksCommand::List(args) => list(*args).await,
+        TrunksCommand::Show(args) => show(*args).await,
+        TrunksCommand::Update(args) => update::run(*args).await,
+        TrunksCommand::Delete(args) => delete(*args).await,
+        TrunksCommand::RotatePassword(args) => rotate_password(*args).await,
     }
 }
 
@@ -137,7 +176,8 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
-    let trunks = with_client(&args.api, all).await?;
+    let status = args.status.as_deref();
+    let trunks = with_client(&args.api, async |client| with_status(client, status).await).await?;
     let empty = "No trunks. Create one with `telepath trunks create`.";
     let head = ["ID", "NAME", "STATUS", "PROVIDER", "SIP ENDPOINT"];
     pages::print(&trunks, args.json, empty, head, |trunk| {
@@ -151,10 +191,78 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     })
 }
 
+async fn show(args: OneArgs) -> Result<(), Failure> {
+    let trunk = with_client(&args.api, async |client| Ok(client.get_trunk(args.id).await?)).await?;
+    if args.json { output::json(&trunk) } else { output::raw(describe(&trunk).as_bytes()) }
+}
+
+fn describe(trunk: &Trunk) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let any = |values: &[String], none: &str| {
+        if values.is_empty() { none.to_owned() } else { values.join(", ") }
+    };
+    let credentials =
+        [&trunk.openai_api_key, &trunk.elevenlabs_api_key, &trunk.custom_headers].into_iter().flatten();
+    let credential = credentials.map(|state| {
+        state.last4.as_ref().map_or_else(|| "set".to_owned(), |last4| format!("set, ends in {last4}"))
+    });
+    output::facts(&[
+        ("Trunk", trunk.id.to_string()),
+        ("Name", trunk.name.clone()),
+        ("Status", trunk.status.clone()),
+        ("SIP endpoint", trunk.sip_endpoint.clone()),
+        ("Provider", trunk.ai_provider.clone()),
+        ("Agent URL", text(&trunk.custom_endpoint)),
+        ("ElevenLabs agent", text(&trunk.elevenlabs_agent_id)),
+        ("Credential", credential.into_iter().next().unwrap_or_else(|| "not set".to_owned())),
+        ("Without digest", any(&trunk.allowed_ips, "no network")),
+        ("Numbers", any(&trunk.inbound_numbers, "any")),
+        ("Calls today", trunk.metrics.calls_today.to_string()),
+        ("Created", trunk.created_at.to_string()),
+        ("Updated", trunk.updated_at.to_string()),
+    ])
+}
+
+async fn delete(args: OneArgs) -> Result<(), Failure> {
+    with_client(&args.api, async |client| Ok(client.delete_trunk(args.id).await?)).await?;
+    if args.json {
+        return output::json(&json!({ "id": args.id, "deleted": true }));
+    }
+    output::line(&format_args!("Deleted trunk {}.", args.id))
+}
+
+async fn rotate_password(args: OneArgs) -> Result<(), Failure> {
+    let rotated =
+        with_client(&args.api, async |client| Ok(client.rotate_sip_password(args.id).await?)).await?;
+    let password = rotated.sip_password.expose();
+    if args.json {
+        return output::json(&json!({
+            "id": rotated.id,
+            "sip_username": rotated.sip_username,
+            "sip_password": password,
+            "rotated_at": rotated.rotated_at,
+        }));
+    }
+    output::line(&format_args!("Rotated the SIP password of trunk {}", rotated.id))?;
+    output::line(&format_args!("  SIP username    {}", rotated.sip_username))?;
+    output::line(&format_args!("  SIP password    {password}"))?;
+    output::line(&"The password is not stored and cannot be shown again. Save it now.")
+}
+
 /// Every trunk of the account.
 pub(crate) async fn all(client: &Client) -> Result<Vec<Trunk>, Failure> {
+    with_status(client, None).await
+}
+
+/// Every trunk of the account with a status.
+async fn with_status(client: &Client, status: Option<&str>) -> Result<Vec<Trunk>, Failure> {
     let listing = pages::by_offset(MAX_TRUNKS, async |size, offset| {
-        let query = TrunksQuery { limit: Some(size), offset: Some(offset), ..TrunksQuery::default() };
+        let query = TrunksQuery {
+            status: status.map(str::to_owned),
+            limit: Some(size),
+            offset: Some(offset),
+            ..TrunksQuery::default()
+        };
         client.list_trunks(&query).await
     })
     .await?;

@@ -2,13 +2,13 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use telepath_client::{CreateUser, User, UserWithLink};
+use telepath_client::{CreateUser, CreatedPasswordCode, User};
 use telepath_core::scope::Scope;
 use telepath_core::user::{MAX_MEMBERS, Role};
 
 use super::admin::with_admin;
-use super::arguments::CommonArgs;
-use super::{output, pages, text};
+use super::arguments::LocalArgs;
+use super::{choices, output, pages, text};
 use crate::exit::{Exit, Failure};
 
 /// The widths of the name and address columns.
@@ -20,7 +20,7 @@ Examples:
   telepath users add ada@example.com --data-dir data --role owner --name 'Ada Lovelace'
   telepath users add grace@example.com --data-dir data --role developer --json
 
-The link sets the first password, once, within 72 hours. The dashboard opens it.";
+The code sets the first password, once, within 72 hours. The dashboard will ask for it; this version has no dashboard.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -41,8 +41,8 @@ const RESET_EXAMPLES: &str = "\
 Examples:
   telepath users reset-password ada@example.com --data-dir data
 
-The link sets a new password, once, within an hour. The old password works until then; all sessions end when the
-link is used.";
+The code sets a new password, once, within an hour. The old password works until then; all sessions end when the
+code is used. The dashboard will ask for it; this version has no dashboard.";
 
 const ROLES_EXAMPLES: &str = "\
 Examples:
@@ -53,7 +53,7 @@ Examples:
 /// Subcommands of `users`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
-    /// Add a user to the account; a link for the first password is printed once
+    /// Add a user to the account; a code for the first password is printed once
     #[command(after_help = ADD_EXAMPLES)]
     Add(AddArgs),
     /// List the users of the account
@@ -65,7 +65,7 @@ pub(crate) enum UsersCommand {
     /// Enable a disabled user
     #[command(after_help = ENABLE_EXAMPLES)]
     Enable(UserArgs),
-    /// Create a one-use link that sets a new password
+    /// Create a one-use code that sets a new password
     #[command(after_help = RESET_EXAMPLES)]
     ResetPassword(UserArgs),
     /// Show the scopes of each role, or change the role of a user
@@ -77,14 +77,14 @@ pub(crate) enum UsersCommand {
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    local: LocalArgs,
     /// Email address, which identifies the user on this server
     email: String,
     /// Name, 1 to 100 characters; defaults to the part of the address before the @
     #[arg(long)]
     name: Option<String>,
-    /// Role in the account: viewer, developer, admin or owner
-    #[arg(long)]
+    /// Role in the account
+    #[arg(long, value_parser = choices::roles())]
     role: String,
     /// Print one JSON object
     #[arg(long)]
@@ -95,7 +95,7 @@ pub(crate) struct AddArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    local: LocalArgs,
     /// Print a JSON array
     #[arg(long)]
     json: bool,
@@ -105,7 +105,7 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct UserArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    local: LocalArgs,
     /// Email address or id of the user
     user: String,
     /// Print one JSON object
@@ -117,11 +117,11 @@ pub(crate) struct UserArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RolesArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    local: LocalArgs,
     /// Email address or id of the user whose role changes
     user: Option<String>,
-    /// The new role: viewer, developer, admin or owner
-    #[arg(long, value_name = "ROLE", requires = "user", conflicts_with = "remove")]
+    /// The new role
+    #[arg(long, value_name = "ROLE", value_parser = choices::roles(), requires = "user", conflicts_with = "remove")]
     set: Option<String>,
     /// Remove the user from the account and end their sessions on it
     #[arg(long, requires = "user")]
@@ -138,19 +138,19 @@ pub(crate) async fn run(command: UsersCommand) -> Result<(), Failure> {
         UsersCommand::List(args) => list(args).await,
         UsersCommand::Disable(args) => {
             let user = args.user.as_str();
-            let done = with_admin(&args.common, async |client| Ok(client.disable_user(user).await?)).await?;
+            let done = with_admin(&args.local, async |client| Ok(client.disable_user(user).await?)).await?;
             changed(&done, args.json, "Disabled", "; all sessions have ended")
         }
         UsersCommand::Enable(args) => {
             let user = args.user.as_str();
-            let done = with_admin(&args.common, async |client| Ok(client.enable_user(user).await?)).await?;
+            let done = with_admin(&args.local, async |client| Ok(client.enable_user(user).await?)).await?;
             changed(&done, args.json, "Enabled", "")
         }
         UsersCommand::ResetPassword(args) => {
             let user = args.user.as_str();
             let made =
-                with_admin(&args.common, async |client| Ok(client.create_password_link(user).await?)).await?;
-            with_link(&made, args.json, "Password link for")
+                with_admin(&args.local, async |client| Ok(client.create_password_code(user).await?)).await?;
+            with_code(&made, args.json, "Password code for")
         }
         UsersCommand::Roles(args) => roles(args).await,
     }
@@ -158,24 +158,24 @@ pub(crate) async fn run(command: UsersCommand) -> Result<(), Failure> {
 
 async fn add(args: AddArgs) -> Result<(), Failure> {
     let new = CreateUser { email: Some(args.email), name: args.name, role: Some(args.role) };
-    let made = with_admin(&args.common, async |client| Ok(client.add_user(&new).await?)).await?;
-    with_link(&made, args.json, "Added user")
+    let made = with_admin(&args.local, async |client| Ok(client.create_user(&new).await?)).await?;
+    with_code(&made, args.json, "Added user")
 }
 
-/// Prints a user with their link, which is shown only here.
-fn with_link(made: &UserWithLink, as_json: bool, what: &str) -> Result<(), Failure> {
-    let UserWithLink { user, link, link_expires_at } = made;
+/// Prints a user with their password code, which is shown only here.
+fn with_code(made: &CreatedPasswordCode, as_json: bool, what: &str) -> Result<(), Failure> {
+    let CreatedPasswordCode { user, code, expires_at } = made;
     if as_json {
         let mut value = object(user)?;
-        value["link"] = json!(link.expose());
-        value["link_expires_at"] = json!(link_expires_at);
+        value["password_code"] = json!(code.expose());
+        value["password_code_expires_at"] = json!(expires_at);
         return output::json(&value);
     }
     output::line(&format_args!("{what} {} ({}, {})", user.email, user.id, user.role))?;
-    output::line(&format_args!("  link      {}", link.expose()))?;
-    output::line(&format_args!("  expires   {link_expires_at}"))?;
+    output::line(&format_args!("  password code  {}", code.expose()))?;
+    output::line(&format_args!("  expires        {expires_at}"))?;
     output::line(
-        &"The link works once and is not shown again. Open it at the address of the dashboard, such as https://HOST:8443.",
+        &"The code sets the password once and is not shown again. The dashboard, which is not part of this version, will ask for it.",
     )
 }
 
@@ -191,7 +191,7 @@ fn changed(user: &User, as_json: bool, what: &str, effect: &str) -> Result<(), F
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
-    let users = with_admin(&args.common, async |client| {
+    let users = with_admin(&args.local, async |client| {
         let most = usize::try_from(MAX_MEMBERS).unwrap_or(usize::MAX);
         pages::by_offset(most, async |size, offset| client.list_users(size, offset).await).await
     })
@@ -224,7 +224,7 @@ async fn roles(args: RolesArgs) -> Result<(), Failure> {
                 .remedy("Pass --set ROLE or --remove."));
         }
     };
-    let done = with_admin(&args.common, async |client| Ok(client.set_user_role(user, role).await?)).await?;
+    let done = with_admin(&args.local, async |client| Ok(client.set_user_role(user, role).await?)).await?;
     match done {
         Some(member) if args.json => output::json(&member),
         Some(member) => output::line(&format_args!("{} ({}) is {}", member.email, member.id, member.role)),

@@ -48,6 +48,11 @@ pub(crate) enum WebhooksCommand {
         after_help = "Examples:\n  telepath webhooks deliveries whk_01k9v1n2xrf6t8g3m5q7w9y0za --status exhausted --data-dir data"
     )]
     Deliveries(Box<deliveries::DeliveriesArgs>),
+    /// Show a delivery and its attempts
+    #[command(
+        after_help = "Examples:\n  telepath webhooks delivery dlv_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
+    )]
+    Delivery(Box<deliveries::DeliveryArgs>),
     /// Retry one delivery
     #[command(
         after_help = "Examples:\n  telepath webhooks redeliver dlv_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
@@ -96,6 +101,7 @@ pub(crate) async fn run(command: WebhooksCommand) -> Result<(), Failure> {
         WebhooksCommand::Test(args) => deliveries::test(*args).await,
         WebhooksCommand::RotateSecret(args) => endpoints::rotate(*args).await,
         WebhooksCommand::Deliveries(args) => deliveries::list(*args).await,
+        WebhooksCommand::Delivery(args) => deliveries::show(*args).await,
         WebhooksCommand::Redeliver(args) => deliveries::redeliver(*args).await,
         WebhooksCommand::Recover(args) => deliveries::recover(*args).await,
         WebhooksCommand::Listen(args) => listen::run(*args).await,

@@ -108,7 +108,7 @@ pub struct MediaConfig {
 pub struct LimitsConfig {
     /// The maximum number of concurrent calls.
     pub concurrent_calls: u32,
-    /// The maximum length of a call on a trunk without a limit of its own.
+    /// The maximum length of a call on a trunk that sets no limit.
     pub call_length: Duration,
     /// The rate limit of an address without a valid key.
     pub address_requests: RateLimit,
@@ -153,16 +153,13 @@ impl Config {
         check.log().ok_or(ConfigError(check.problems))
     }
 
-    /// Checks only the database settings. Returns the data folder for the embedded database.
-    pub fn check_database(layers: &Layers) -> Result<(DatabaseConfig, Option<PathBuf>), ConfigError> {
+    /// Checks only the `[storage]` section, for commands that need nothing else.
+    pub fn check_storage(layers: &Layers) -> Result<StorageConfig, ConfigError> {
         let mut check = Check { layers, problems: Vec::new() };
-        let found = match check.secret("storage.database_url") {
-            Some(url) => check.postgres(url).map(|database| (database, None)),
-            None => check
-                .required("storage.data_dir", values::path)
-                .map(|folder| (DatabaseConfig::Embedded, Some(folder))),
-        };
-        found.ok_or(ConfigError(check.problems))
+        match check.storage() {
+            Some(storage) if check.problems.is_empty() => Ok(storage),
+            _ => Err(ConfigError(check.problems)),
+        }
     }
 }
 

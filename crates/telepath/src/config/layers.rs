@@ -78,7 +78,7 @@ pub type Flags = Vec<(&'static str, String)>;
 /// The environment as a map, so that tests can pass their own.
 pub type Environment = BTreeMap<String, String>;
 
-/// Variables with our prefix that are not settings: those of clients and of our own tests.
+/// Variables with our prefix that are not settings: those of clients and of the tests.
 const FOREIGN: &[&str] =
     &["TELEPATH_API_KEY", "TELEPATH_API_URL", "TELEPATH_CA_FILE", "TELEPATH_CONFIG", "TELEPATH_BLESS"];
 

@@ -125,9 +125,9 @@ const GENERAL: &[Setting] = &[
         env: "TELEPATH_DATA_DIR",
         flag: Some("--data-dir"),
         kind: Kind::Path,
-        default: None,
+        default: Some("telepath-data"),
         example: "\"/var/lib/telepath\"",
-        about: "The data folder: database, master key, local certificates, administration socket. Made with mode 0700 when it does not exist.",
+        about: "The data folder: database, master key, local certificates, administration socket. `serve`, `quickstart` and `migrate` create it with mode 0711 if it does not exist; other users can reach `tls/ca.pem` in it and nothing else.",
     },
     Setting {
         key: "storage.database_url",
@@ -145,7 +145,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Secret,
         default: None,
         example: "\"<44 characters of base64>\"",
-        about: "32 bytes in base64 from which the pepper and the encryption keys are derived. Without it, `master.key` in the data folder is used, and made on the first start.",
+        about: "32 bytes in base64 from which the pepper and the encryption keys are derived. Without it, `master.key` in the data folder is used, and created for a new database.",
     },
     Setting {
         key: "api.listen",
@@ -364,7 +364,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Filter,
         default: Some("info"),
         example: "\"info\"",
-        about: "The log level: error, warn, info, debug or trace, globally or per module.",
+        about: "The log level: off, error, warn, info, debug or trace; globally, per module (`telepath_gateway=debug`), or both (`info,telepath_gateway=debug`).",
     },
 ];
 

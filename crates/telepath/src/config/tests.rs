@@ -123,7 +123,6 @@ fn all_problems_are_reported_together_with_their_sources() {
     ]);
     let error = Config::check(&Layers::gather(&given, &variables, None).unwrap()).unwrap_err().to_string();
     for part in [
-        "storage.data_dir is required; set it with --data-dir",
         "api.insecure_http_listen (flag --insecure-http-listen) must be a loopback address",
         "media.rtp_ports",
         "limits.concurrent_calls (environment TELEPATH_LIMITS_CONCURRENT_CALLS)",
@@ -173,8 +172,37 @@ fn the_example_file_contains_every_setting_and_is_valid() {
             setting.key
         );
     }
-    let layers = Layers::gather(&flags(&[("storage.data_dir", "d")]), &env(&[]), Some(&path)).unwrap();
-    Config::check(&layers).unwrap();
+}
+
+#[test]
+fn the_example_file_sets_nothing_but_defaults() {
+    let path = repository().join("telepath.example.toml");
+    let example = Layers::gather(&flags(&[]), &env(&[]), Some(&path)).unwrap();
+    let defaults = Layers::gather(&flags(&[]), &env(&[]), None).unwrap();
+    for setting in SETTINGS {
+        // An empty list is the same as none.
+        let shown =
+            |layers: &Layers| layers.get(setting.key).map(|given| given.value.shown()).unwrap_or_default();
+        assert_eq!(shown(&example), shown(&defaults), "{}", setting.key);
+    }
+    let checked = |layers: &Layers| format!("{:?}", Config::check(layers).unwrap());
+    assert_eq!(checked(&example), checked(&defaults));
+}
+
+#[test]
+fn unknown_log_levels_are_rejected_from_every_source() {
+    let file = TempFile::new("level.toml", "[log]\nlevel = \"loud\"\n");
+    let variable = env(&[("TELEPATH_LOG_LEVEL", "loud")]);
+    for layers in [
+        Layers::gather(&flags(&[("log.level", "loud")]), &env(&[]), None),
+        Layers::gather(&flags(&[]), &variable, None),
+        Layers::gather(&flags(&[]), &env(&[]), Some(&file.0)),
+    ] {
+        let layers = layers.unwrap();
+        let error = Config::check_log(&layers).unwrap_err().to_string();
+        assert!(error.contains("log.level") && error.contains("error, warn, info"), "{error}");
+        assert!(Config::check(&layers).is_err());
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use telepath_core::clock::Timestamp;
 use telepath_core::webhook::WebhookUrl;
-use telepath_core::webhook::delivery::{ErrorClass, KEPT_ANSWER, Outcome, retry_after};
+use telepath_core::webhook::delivery::{ErrorClass, MAX_STORED_RESPONSE, Outcome, retry_after};
 use telepath_core::webhook::signature::{self, SigningSecret};
 use telepath_egress::{Egress, EgressError, Security};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -127,11 +127,15 @@ pub(crate) async fn post(
                 .or(response.timed_out.then_some(ErrorClass::TimedOut)),
             retry_after: response.retry_after,
             duration,
-            answer: response.body,
+            response_body: response.body,
         },
-        Err(error) => {
-            Outcome { status: None, error: Some(error), retry_after: None, duration, answer: Vec::new() }
-        }
+        Err(error) => Outcome {
+            status: None,
+            error: Some(error),
+            retry_after: None,
+            duration,
+            response_body: Vec::new(),
+        },
     }
 }
 
@@ -228,7 +232,7 @@ async fn read(response: Response<Incoming>, deadlines: Deadlines) -> EndpointRes
             }
         };
         read += data.len();
-        let free = KEPT_ANSWER - kept.len();
+        let free = MAX_STORED_RESPONSE - kept.len();
         kept.extend_from_slice(&data[..data.len().min(free)]);
     }
     EndpointResponse { status: head.status.as_u16(), timed_out, retry_after, body: kept }

@@ -59,7 +59,7 @@ impl World {
         let origin = Origin::local(NOON);
         let account = store.ensure_account("Example", KeyMode::Live, origin).await.unwrap().id;
         let allow: AllowList = allow.parse().unwrap();
-        let egress = Egress::with(allow, Arc::new(sink::Numbers), sink.trust());
+        let egress = Egress::with_resolver_and_trust(allow, Arc::new(sink::Numbers), sink.trust());
         let stop = CancellationToken::new();
         let sender = tokio::spawn(send_within(TIMEOUTS, Arc::clone(&store), egress, stop.clone()));
         Self { store, clock, account, stop, sender, _folder: folder }
@@ -125,7 +125,7 @@ async fn an_event_is_delivered_once_and_signed() {
     assert!(got.header("user-agent").starts_with("Telepath/"));
     assert_eq!(got.header("host"), format!("127.0.0.1:{}", sink.port));
     let done = world.until(&delivery, |delivery| delivery.status == DeliveryStatus::Delivered).await;
-    assert_eq!((done.attempts, done.tried[0].status), (1, Some(204)));
+    assert_eq!((done.attempts, done.attempt_records[0].status), (1, Some(204)));
     world.clock.advance(Duration::from_hours(1));
     world.stop().await;
     assert_eq!(sink.count(), 1);
@@ -147,7 +147,7 @@ async fn a_failed_attempt_is_retried_on_schedule_with_the_same_id() {
     assert_eq!((second.header("x-telepath-attempt"), &first.body), ("2", &second.body));
     assert_ne!(first.header("webhook-timestamp"), second.header("webhook-timestamp"));
     let done = world.until(&delivery, |delivery| delivery.status == DeliveryStatus::Delivered).await;
-    assert_eq!(done.tried[0].error, Some(ErrorClass::ServerError));
+    assert_eq!(done.attempt_records[0].error, Some(ErrorClass::ServerError));
     world.stop().await;
 }
 
@@ -160,7 +160,10 @@ async fn a_redirect_is_not_followed() {
     let delivery = world.event(webhook).await;
     assert_eq!(sink.next().await.line, "POST /here HTTP/1.1");
     let failed = world.until(&delivery, |delivery| delivery.attempts == 1).await;
-    assert_eq!((failed.status, failed.tried[0].error), (DeliveryStatus::Pending, Some(ErrorClass::Redirect)));
+    assert_eq!(
+        (failed.status, failed.attempt_records[0].error),
+        (DeliveryStatus::Pending, Some(ErrorClass::Redirect))
+    );
     world.stop().await;
     assert_eq!(sink.count(), 1);
 }
@@ -187,7 +190,7 @@ async fn a_long_response_body_is_truncated_and_not_waited_for() {
     let (webhook, _) = world.webhook(sink.url("/")).await;
     let delivery = world.event(webhook).await;
     let done = world.until(&delivery, |delivery| delivery.status == DeliveryStatus::Delivered).await;
-    assert_eq!(done.tried[0].answer, vec![b'a'; 16 * 1024]);
+    assert_eq!(done.attempt_records[0].response_body, vec![b'a'; 16 * 1024]);
     world.stop().await;
 }
 
@@ -198,7 +201,7 @@ async fn a_destination_that_is_not_allowed_is_refused_without_connecting() {
     let (webhook, _) = world.webhook(sink.url("/")).await;
     let delivery = world.event(webhook).await;
     let failed = world.until(&delivery, |delivery| delivery.attempts == 1).await;
-    assert_eq!(failed.tried[0].error, Some(ErrorClass::AddressRefused));
+    assert_eq!(failed.attempt_records[0].error, Some(ErrorClass::AddressRefused));
     world.stop().await;
     assert_eq!(sink.count(), 0);
 }
@@ -211,7 +214,7 @@ async fn an_untrusted_certificate_is_rejected() {
     let (webhook, _) = world.webhook(stranger.url("/")).await;
     let delivery = world.event(webhook).await;
     let failed = world.until(&delivery, |delivery| delivery.attempts == 1).await;
-    assert_eq!(failed.tried[0].error, Some(ErrorClass::Tls));
+    assert_eq!(failed.attempt_records[0].error, Some(ErrorClass::Tls));
     world.stop().await;
     assert_eq!(stranger.count(), 0);
 }

@@ -22,7 +22,7 @@ impl Task {
         (Task::DataFolder, "Data folder"),
         (Task::Server, "Server"),
         (Task::EchoAgent, "Echo agent"),
-        (Task::Key, "Production key"),
+        (Task::Key, "API key"),
         (Task::Api, "API over HTTPS"),
         (Task::Trunk, "Trunk"),
         (Task::Call, "Call"),

@@ -1,10 +1,11 @@
-//! Prints the call record and its latency figures.
+//! The texts at the end: the call record, its latency figures, and what to do next.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use telepath_client::CallDetails;
+use telepath_client::{CallDetails, TrunkId};
 use telepath_gateway::caller::CallOutcome;
 
 use crate::cli::milliseconds;
@@ -23,6 +24,35 @@ pub(super) fn record(details: &CallDetails) -> Result<String, Failure> {
 
 fn indented(text: &str) -> String {
     text.lines().fold(String::new(), |all, line| format!("{all}  {line}\n"))
+}
+
+/// Says which server keeps running, and how to use it. `ca` is the option of curl for its certificate authority.
+pub(super) fn running(api: &str, ca: &str) -> String {
+    format!(
+        "\nThe server at {api} keeps running as process {} until Ctrl-C. Try it from another terminal:\n  \
+         curl {ca}{api}/v1/trunks -H \"Authorization: Bearer $TELEPATH_API_KEY\"\n",
+        std::process::id(),
+    )
+}
+
+/// What to do after the quickstart has ended.
+pub(super) fn next_steps(folder: &str, trunk: Option<TrunkId>, agent: SocketAddr) -> String {
+    let mut text = format!(
+        "\nThe server has stopped. To start it again, and to create a key that does not expire tomorrow:\n  \
+         telepath serve --data-dir {folder}\n  \
+         telepath keys create --data-dir {folder} --name App --preset production\n"
+    );
+    if let Some(trunk) = trunk {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "The echo trunk is inactive. To use it again:\n  \
+             telepath agent echo\n  \
+             telepath serve --data-dir {folder} --egress-allow {agent}\n  \
+             telepath trunks update {trunk} --data-dir {folder} --status active\n"
+        );
+    }
+    text
 }
 
 /// The figures as a table.

@@ -16,7 +16,7 @@ const WINDOW_MS: usize = 100;
 const STEP_MS: usize = 50;
 /// A tone is detected if a window has at least this share of its power at the tone's frequency.
 const ENOUGH: f64 = 0.6;
-/// Windows quieter than this mean square are silence, whatever their spectrum.
+/// Windows with a lower mean square are silence, for any spectrum.
 const QUIET: f64 = 500.0 * 500.0;
 
 const fn samples(ms: usize) -> usize {

@@ -17,7 +17,7 @@ use rustls_pki_types::pem::PemObject as _;
 use telepath_core::clock::Timestamp;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use crate::data_dir::{write_private, write_public};
+use crate::data_dir::{FOLDER_MODE, unusable, write_private, write_public};
 use crate::exit::Failure;
 
 pub(super) const CA_CERTIFICATE: &str = "ca.pem";
@@ -80,11 +80,12 @@ fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
     names.value.general_names.iter().filter_map(text).collect()
 }
 
-/// Creates what is missing, and replaces the server certificate when it expires soon or its names have changed.
+/// Creates what is missing, and replaces the server certificate when it expires soon or its names have changed. Other users
+/// can read `ca.pem` in the folder, because clients must.
 pub(super) fn ensure(folder: &Path, names: &[String], now: Timestamp) -> Result<(), Failure> {
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
+    match fs::DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(Failure::plain(format!("cannot create {}: {error}", folder.display())));
+            return Err(unusable(folder, &error));
         }
         Ok(()) | Err(_) => {}
     }
@@ -114,10 +115,7 @@ impl Authority {
         if !exists {
             Self::create(folder, now)?;
         }
-        let read = |path: &Path| {
-            fs::read_to_string(path)
-                .map_err(|error| Failure::plain(format!("cannot read {}: {error}", path.display())))
-        };
+        let read = |path: &Path| fs::read_to_string(path).map_err(|error| unusable(path, &error));
         let key_text = zeroize::Zeroizing::new(read(&key)?);
         let issuer = KeyPair::from_pem(&key_text)
             .and_then(|pair| Issuer::from_ca_cert_pem(&read(&certificate).unwrap_or_default(), pair))

@@ -17,7 +17,7 @@ struct Setup {
 impl Setup {
     fn new() -> Self {
         let folder = TemporaryFolder::new();
-        let data = DataDir::open(folder.path()).unwrap();
+        let data = DataDir::create(folder.path()).unwrap();
         Self { _folder: folder, data }
     }
 

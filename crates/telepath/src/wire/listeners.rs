@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::ApiConfig;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, unusable};
 use crate::exit::{Exit, Failure};
 
 /// The bound listeners.
@@ -75,7 +75,7 @@ pub(super) fn bind_admin(path: &Path) -> Result<UnixListener, Failure> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         Ok(listener)
     };
-    bound().map_err(|error| Failure::plain(format!("cannot serve {}: {error}", path.display())))
+    bound().map_err(|error| unusable(path, &error))
 }
 
 fn http_failure(error: &LoopbackError) -> Failure {
@@ -94,12 +94,12 @@ fn bind_failure(address: SocketAddr, flag: &str, error: &io::Error) -> Failure {
         )
         .remedy(format!("Stop that program, or choose another port with {flag}.")),
         io::ErrorKind::PermissionDenied => {
-            Failure::plain(format!("this user may not listen on {address}: {error}")).remedy(format!(
-                "Choose a port from 1024 on with {flag}, or give the program the right to low ports."
+            Failure::plain(format!("no permission to listen on {address}: {error}")).remedy(format!(
+                "Choose a port of 1024 or higher with {flag}, or give the program CAP_NET_BIND_SERVICE."
             ))
         }
         io::ErrorKind::AddrNotAvailable => {
-            Failure::new(Exit::Config, format!("{} is no address of this machine", address.ip()))
+            Failure::new(Exit::Config, format!("{} is not an address of this machine", address.ip()))
                 .remedy(format!("Choose another address with {flag}; 0.0.0.0 means all."))
         }
         _ => Failure::plain(format!("cannot listen on {address}: {error}"))

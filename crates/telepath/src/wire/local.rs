@@ -1,5 +1,5 @@
-//! A server for one command: the store of a folder on which nobody else works, and its API on a
-//! socket for that command. It speaks to no network and takes no calls.
+//! A server for one command: it opens the store of a folder that no other process uses, and serves the API on a socket for
+//! that command. It has no network listener and takes no calls.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl LiveCalls for NoCallsHere {
     }
 }
 
-/// The API of a folder on a socket of its own, and nothing else.
+/// The API of a folder on a Unix socket.
 pub struct LocalServer {
     store: Arc<Store>,
     socket: PathBuf,
@@ -44,7 +44,7 @@ pub struct LocalServer {
 }
 
 impl LocalServer {
-    /// Where the API is served.
+    /// The socket that serves the API.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
@@ -53,7 +53,7 @@ impl LocalServer {
     pub async fn start(config: &Config, data: &DataDir, lock: Lock) -> Result<Self, Failure> {
         let socket = data.command_socket()?;
         let store = storage::open(config, ProcessRole::Admin, data).await?;
-        match Self::serve(config, &store, &socket).await {
+        match Self::serve(config, data, &store, &socket).await {
             Ok((stop, tasks)) => Ok(Self { store, socket, stop, tasks, _lock: lock }),
             Err(failure) => {
                 store.close().await;
@@ -64,15 +64,16 @@ impl LocalServer {
 
     async fn serve(
         config: &Config,
+        data: &DataDir,
         store: &Arc<Store>,
         socket: &Path,
     ) -> Result<(CancellationToken, TaskTracker), Failure> {
-        let account = storage::first_account(store).await?;
-        // Trunks are shown as the server of this configuration would show them.
+        let account = storage::first_account(store, &super::database(&config.storage.database, data)).await?;
+        // Trunks have the same SIP endpoint as on a server with this configuration.
         let host = sip_host(config.sip.public_host.as_deref(), config.sip.listen);
         let egress = Egress::new(config.egress.allow.clone());
         let options = ApiOptions { egress, ..ApiOptions::new(host, account) };
-        // Not installed: a command's own figures are nobody's business.
+        // Not installed: nobody reads the metrics of a command.
         let prometheus = PrometheusBuilder::new().build_recorder().handle();
         let api = new_api(options, store, Arc::new(NoCallsHere), prometheus)?;
         let listener = listeners::bind_admin(socket)?;
@@ -82,13 +83,13 @@ impl LocalServer {
         Ok((stop, tasks))
     }
 
-    /// Lets running requests end, closes the store, removes the socket, gives the folder back.
+    /// Waits for running requests, closes the store, removes the socket and releases the folder.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.store.close().await;
-        // Nobody can own the socket but this process, which still holds the lock.
+        // Only this process can own the socket, because it still holds the lock.
         let _ = std::fs::remove_file(&self.socket);
     }
 }
@@ -104,7 +105,7 @@ mod tests {
     async fn with_server<T>(folder: &Path, work: impl AsyncFnOnce(Client) -> T) -> T {
         let flags = vec![("storage.data_dir", folder.to_string_lossy().into_owned())];
         let config = Config::check(&Layers::gather(&flags, &Environment::new(), None).unwrap()).unwrap();
-        let data = DataDir::open(folder).unwrap();
+        let data = DataDir::create(folder).unwrap();
         let local = LocalServer::start(&config, &data, data.lock().unwrap()).await.unwrap();
         let done = work(Client::unix(local.socket())).await;
         local.stop().await;
@@ -113,8 +114,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_one_command_makes_the_next_one_sees() {
+    async fn a_command_sees_the_changes_of_an_earlier_command() {
         let folder = TemporaryFolder::new();
+        let data = DataDir::create(folder.path()).unwrap();
+        data.create_master_key(&telepath_core::entropy::SystemEntropy::default()).unwrap();
         let request = CreateKey::new("Test", "testing");
         let made =
             with_server(folder.path(), async |client| client.create_key(&request).await.unwrap()).await;

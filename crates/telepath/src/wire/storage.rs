@@ -1,4 +1,4 @@
-//! Opens the store of a data folder, with its master key, and names its first account.
+//! Opens the store of a data folder, with its master key, and ensures that it has an account.
 
 use std::sync::Arc;
 
@@ -7,29 +7,40 @@ use telepath_core::clock::SystemClock;
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::AccountId;
 use telepath_core::secret::KeyMode;
-use telepath_core::vault::Vault;
+use telepath_core::vault::{MasterKey, Vault};
 use telepath_store::{Database, ProcessRole, Store, StoreContext, StoreError, StoreOptions, WindowOptions};
 
 use crate::config::{Config, DatabaseConfig};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, configured_master_key, unusable};
 use crate::exit::{Exit, Failure};
 
-/// What the first account is called until somebody renames it.
+/// The name of the first account until it is changed.
 const FIRST_ACCOUNT: &str = "Default";
+
+/// The database of a configuration.
+pub fn database(config: &DatabaseConfig, data: &DataDir) -> Database {
+    match config {
+        DatabaseConfig::Embedded => Database::Sqlite { path: data.database() },
+        DatabaseConfig::Postgres(url) => Database::Postgres { url: url.clone() },
+    }
+}
 
 /// Opens the store. The caller holds the folder's lock.
 pub(super) async fn open(config: &Config, role: ProcessRole, data: &DataDir) -> Result<Arc<Store>, Failure> {
     let (storage, cluster) = (&config.storage, &config.cluster);
+    let database = database(&storage.database, data);
     let entropy = Arc::new(SystemEntropy::default());
-    let (database, exists) = match &storage.database {
-        DatabaseConfig::Embedded => (Database::Sqlite { path: data.database() }, data.database().exists()),
-        // Whether it holds anything is only known once it is open; the store then compares the master key.
-        DatabaseConfig::Postgres(url) => (Database::Postgres { url: url.clone() }, false),
+    let existing = match &storage.master_key {
+        Some(text) => Some(configured_master_key(text)?),
+        None => data.read_master_key()?,
     };
-    let loaded = data.load_master_key(storage.master_key.as_ref(), exists, entropy.as_ref())?;
-    let vault =
-        Vault::new(&loaded.key).map_err(|error| Failure::doing("the master key cannot be used", &error))?;
-    let context = StoreContext { vault: Arc::new(vault), clock: Arc::new(SystemClock), entropy };
+    let is_new = existing.is_none();
+    let key = match existing {
+        Some(key) => key,
+        None => create_master_key(role, data, &database, &entropy).await?,
+    };
+    let vault = Arc::new(vault(&key)?);
+    let context = StoreContext { vault: Arc::clone(&vault), clock: Arc::new(SystemClock), entropy };
     let options = StoreOptions {
         address_limit: config.limits.address_requests,
         alerts: config.alerts.clone(),
@@ -39,49 +50,103 @@ pub(super) async fn open(config: &Config, role: ProcessRole, data: &DataDir) -> 
             ProcessRole::Admin => WindowOptions::Memory,
         },
         node_name: cluster.node_name.clone(),
-        ..StoreOptions::new(database)
+        ..StoreOptions::new(database.clone())
     };
-    let opened = Store::open(options, context).await;
-    opened.map_err(|error| {
-        if loaded.is_new && matches!(error, StoreError::WrongMasterKey { .. }) {
-            // The database has an older key that is not in this folder; the new one would only be in its way.
-            let _ = std::fs::remove_file(data.master_key());
+    match Store::open(options, context).await {
+        Ok(store) => Ok(store),
+        Err(error) => {
+            if is_new {
+                discard_unused_key(data, &database, &vault).await;
+            }
+            Err(store_failure(&error, &database))
         }
-        store_failure(&error)
-    })
+    }
 }
 
-/// The account that local administration works on; made when there is none.
-pub(super) async fn first_account(store: &Store) -> Result<AccountId, Failure> {
+pub(crate) fn vault(key: &MasterKey) -> Result<Vault, Failure> {
+    Vault::new(key).map_err(|error| Failure::doing("the master key cannot be used", &error))
+}
+
+/// Creates the master key of a new database. A command never does, and no process does for a database that has one.
+async fn create_master_key(
+    role: ProcessRole,
+    data: &DataDir,
+    database: &Database,
+    entropy: &SystemEntropy,
+) -> Result<MasterKey, Failure> {
+    let known = Store::master_key_id(database).await.map_err(|error| store_failure(&error, database))?;
+    if role == ProcessRole::Admin || known.is_some() {
+        return Err(data.missing_master_key());
+    }
+    let key = data.create_master_key(entropy)?;
+    tracing::info!(path = %data.master_key().display(), "created the master key; keep a copy of it, apart from the database");
+    Ok(key)
+}
+
+/// Deletes a new master key if the database belongs to another one, or to none yet: the next start must not find it. If the
+/// database does not say, the key is kept, because something may be sealed with it.
+pub(crate) async fn discard_unused_key(data: &DataDir, database: &Database, vault: &Vault) {
+    if let Ok(known) = Store::master_key_id(database).await
+        && known != Some(vault.sealing_key_id().to_string())
+    {
+        // If this fails, the next start names both keys.
+        let _ = std::fs::remove_file(data.master_key());
+    }
+}
+
+/// The account that local administration works on by default; created if there is none.
+pub(super) async fn first_account(store: &Store, database: &Database) -> Result<AccountId, Failure> {
     let origin = Origin::local(store.clock().now());
     let account = store.ensure_account(FIRST_ACCOUNT, KeyMode::Live, origin).await;
-    account.map(|account| account.id).map_err(|error| store_failure(&error))
+    account.map(|account| account.id).map_err(|error| store_failure(&error, database))
 }
 
-/// Why storage could not be used, with what helps.
-pub fn store_failure(error: &StoreError) -> Failure {
+/// The failure to use the database, and its remedy.
+pub fn store_failure(error: &StoreError, database: &Database) -> Failure {
     let text = error.to_string();
     match error {
         StoreError::SchemaBehind { .. }
         | StoreError::SchemaAhead { .. }
         | StoreError::SchemaDiffers { .. } => Failure::new(Exit::Config, text),
         StoreError::WrongMasterKey { .. } => Failure::new(Exit::Config, text)
-            .remedy("Restore master.key of that database, or give it as TELEPATH_MASTER_KEY_FILE."),
+            .remedy("Restore master.key of that database, or set TELEPATH_MASTER_KEY_FILE to its path."),
         StoreError::OtherServer { .. } => Failure::new(Exit::Busy, text).remedy(
             "Stop the other server, or give all of them the same Redis; see docs/how-to/several-servers.md.",
         ),
         StoreError::SharedLimits(_) => Failure::new(Exit::Config, text).remedy("Correct cluster.redis_url."),
         StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) | StoreError::NoLease => {
-            Failure::plain(text).remedy("Check that the database runs and that its URL is right.")
+            unavailable(error, database)
         }
+        StoreError::File { path, source } => unusable(path, source),
         StoreError::Busy
         | StoreError::Closed
         | StoreError::Superseded
         | StoreError::Forbidden
         | StoreError::Broken
         | StoreError::DatabaseTooOld { .. }
-        | StoreError::File { .. }
         | StoreError::Corrupt(_)
         | StoreError::Entropy(_) => Failure::plain(text),
     }
 }
+
+fn unavailable(error: &StoreError, database: &Database) -> Failure {
+    let path = match database {
+        Database::Postgres { .. } => {
+            return Failure::plain(error.to_string())
+                .remedy("Check that the database runs and that its URL is right.");
+        }
+        Database::Sqlite { path } => path,
+    };
+    let message = format!("cannot use the database {}: {error}", path.display());
+    if error.is_damaged_file() {
+        return Failure::plain(message).remedy(format!(
+            "The file is damaged or not an SQLite database. Move it away and restore a backup in its place; keep master.key. \
+             Copies made before schema migrations are named {}.backup-….",
+            path.display()
+        ));
+    }
+    Failure::plain(message).remedy("Check that the disk works and has space left.")
+}
+
+#[cfg(test)]
+mod tests;

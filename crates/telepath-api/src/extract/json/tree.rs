@@ -1,6 +1,5 @@
-//! A JSON text as a tree, read more strictly than most readers do: a member that appears twice is refused at any depth
-//! (RFC 8259 section 4 leaves its meaning open, and two readers that disagree about it are a hole), and so is a text that
-//! is nested too deeply.
+//! A strict JSON parser. It refuses a repeated member at any depth, because RFC 8259 section 4 leaves its meaning open and two
+//! parsers that disagree about it are a vulnerability. It also refuses text that is nested too deeply.
 
 use std::cell::RefCell;
 use std::collections::HashSet;

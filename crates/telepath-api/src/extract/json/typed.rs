@@ -1,5 +1,5 @@
-//! From a JSON tree to a draft of the domain, with error texts of our own: serde's quote the offending value, and the
-//! value may be a password.
+//! Converts a JSON tree to a draft of the domain, with our own error messages: serde's quote the invalid value, which may be a
+//! password.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! New secrets for keys that stay themselves: one by one, all together, and the early end of a grace.
+//! Rotation of one key or of all keys, and the early end of a grace period.
 
 use axum::Json;
 use axum::extract::State;

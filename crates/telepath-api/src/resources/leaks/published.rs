@@ -1,4 +1,4 @@
-//! Published for people who find keys or vulnerabilities: the pattern of keys, and the security contact.
+//! Public pages for people who find keys or vulnerabilities: the pattern of keys, and the security contact.
 
 use std::time::Duration;
 

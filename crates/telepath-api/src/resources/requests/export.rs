@@ -1,5 +1,5 @@
-//! Exports of the request log: a task reads a bounded part of it at a time and waits until the client has taken what was
-//! read before. An export that is not taken in time is aborted in a way that the client notices.
+//! Exports of the request log. A task reads a bounded part at a time and waits until the client has received it. An export to a
+//! client that is too slow is aborted in a way that the client notices.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How a refused change of a webhook endpoint or a delivery is reported.
+//! The errors of refused changes of webhook endpoints and deliveries.
 
 use telepath_core::error::ErrorCode;
 use telepath_core::id::WebhookId;

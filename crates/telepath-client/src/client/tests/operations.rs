@@ -1,4 +1,4 @@
-//! The client against the OpenAPI document: every operation has a client method, which sends the method, path and query
+//! The client against the OpenAPI documents: every operation has a client method, which sends the method, path and query
 //! parameters of the document. Bodies need no test here: server and client share their types.
 
 use serde_json::Value;
@@ -8,12 +8,15 @@ use super::server::{Server, Step};
 use super::*;
 use crate::{
     AccountId, AdministerAccount, AlertId, AlertsQuery, AuditQuery, CallId, CallsQuery, CreateAccount,
-    CreateKey, CreateTrunk, CreateWebhook, DeliveriesQuery, DeliveryId, KeyId, RequestId, RequestsQuery,
-    SecretId, TrunkId, TrunksQuery, UpdateAccount, UpdateKey, UpdateKeyPreset, UpdateTrunk, UpdateWebhook,
-    UsageQuery, UserId, WebhookId,
+    CreateKey, CreateTrunk, CreateUser, CreateWebhook, DeliveriesQuery, DeliveryId, KeyId, RequestId,
+    RequestsQuery, SecretId, TrunkId, TrunksQuery, UpdateAccount, UpdateKey, UpdateKeyPreset, UpdateTrunk,
+    UpdateWebhook, UsageQuery, UserId, WebhookId,
 };
 
-const DOCUMENT: &str = include_str!("../../../../telepath-api/openapi.json");
+const DOCUMENTS: [&str; 2] = [
+    include_str!("../../../../telepath-api/openapi.json"),
+    include_str!("../../../../telepath-api/openapi-local.json"),
+];
 
 /// Operations for other programs, and second names of an operation.
 const NOT_IN_THE_CLIENT: [&str; 9] = [
@@ -29,13 +32,19 @@ const NOT_IN_THE_CLIENT: [&str; 9] = [
 ];
 
 /// `METHOD /path` with the description of each operation.
-fn operations(document: &Value) -> Vec<(String, &Value)> {
-    let paths = document["paths"].as_object().unwrap();
-    let operations = paths.iter().flat_map(|(path, methods)| {
-        let methods = methods.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters");
-        methods.map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation))
-    });
-    operations.collect()
+fn operations() -> Vec<(String, Value)> {
+    let mut operations = Vec::new();
+    for document in DOCUMENTS {
+        let document: Value = serde_json::from_str(document).unwrap();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                if method != "parameters" {
+                    operations.push((format!("{} {path}", method.to_uppercase()), operation.clone()));
+                }
+            }
+        }
+    }
+    operations
 }
 
 /// Sends the request of one operation with every query parameter set.
@@ -50,12 +59,18 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         "GET /v1/whoami" => client.whoami().await.map(drop),
         "GET /v1/account" => client.account().await.map(drop),
         "PATCH /v1/account" => client.update_account(&UpdateAccount::default()).await.map(drop),
-        "GET /v1/accounts" => client.list_accounts().await.map(drop),
-        "POST /v1/accounts" => client.create_account(&CreateAccount::default()).await.map(drop),
-        "GET /v1/accounts/{id}" => client.get_account(account).await.map(drop),
-        "PATCH /v1/accounts/{id}" => {
+        "GET /local/accounts" => client.list_accounts().await.map(drop),
+        "POST /local/accounts" => client.create_account(&CreateAccount::default()).await.map(drop),
+        "GET /local/accounts/{id}" => client.get_account(account).await.map(drop),
+        "PATCH /local/accounts/{id}" => {
             client.administer_account(account, &AdministerAccount::default()).await.map(drop)
         }
+        "GET /local/users" => client.list_users(1, 1).await.map(drop),
+        "POST /local/users" => client.create_user(&CreateUser::default()).await.map(drop),
+        "POST /local/users/disable" => client.disable_user("a").await.map(drop),
+        "POST /local/users/enable" => client.enable_user("a").await.map(drop),
+        "POST /local/users/password-code" => client.create_password_code("a").await.map(drop),
+        "POST /local/users/role" => client.set_user_role("a", None).await.map(drop),
         "GET /v1/keys" => {
             let query = KeysQuery {
                 status: word(),
@@ -207,22 +222,20 @@ fn assert_described(name: &str, operation: &Value, request: &str) {
 }
 
 #[tokio::test]
-async fn every_operation_of_the_document_has_a_client_method() {
-    let document: Value = serde_json::from_str(DOCUMENT).unwrap();
-    for (name, operation) in operations(&document) {
+async fn every_operation_of_the_documents_has_a_client_method() {
+    for (name, operation) in operations() {
         if NOT_IN_THE_CLIENT.contains(&name.as_str()) {
             continue;
         }
         let (server, client) = Server::tcp([Step::status("404 Not Found", "")]).await;
         send(&client.with_retry(RetryPolicy::NEVER), &name).await.unwrap_err();
-        assert_described(&name, operation, &server.requests().pop().unwrap());
+        assert_described(&name, &operation, &server.requests().pop().unwrap());
     }
 }
 
 #[test]
-fn operations_not_in_the_client_are_in_the_document() {
-    let document: Value = serde_json::from_str(DOCUMENT).unwrap();
-    let known: Vec<String> = operations(&document).into_iter().map(|(name, _)| name).collect();
+fn operations_not_in_the_client_are_in_a_document() {
+    let known: Vec<String> = operations().into_iter().map(|(name, _)| name).collect();
     for name in NOT_IN_THE_CLIENT {
         assert!(known.iter().any(|operation| operation == name), "{name} is no longer an operation");
     }

@@ -1,5 +1,5 @@
-//! A small HTTP server that plays a script: each request, on whichever connection it comes, gets the next step. It speaks
-//! over real TCP, or over memory for tests that stop the clock.
+//! A small HTTP server that follows a script: each request, on any connection, gets the next step. It listens on TCP, or is
+//! connected in memory for tests with a paused clock.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,60 +9,60 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::super::*;
-use super::{KEY, answer};
+use super::{KEY, response};
 
-/// What happens to a request.
+/// The reaction to one request.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    /// It is answered with these bytes.
-    Answer(String),
-    /// It is answered with these bytes, and the connection is closed.
-    Last(String),
-    /// The connection is closed without an answer.
-    HangUp,
-    /// Nothing comes.
-    Silence,
+    /// Sends these bytes.
+    Respond(String),
+    /// Sends these bytes and closes the connection.
+    RespondAndClose(String),
+    /// Closes the connection without a response.
+    Close,
+    /// Never responds.
+    NoResponse,
 }
 
 impl Step {
     pub(super) fn ok() -> Self {
-        Self::Answer(answer("200 OK", "", r#"{"items":[],"newer":{"member":1}}"#))
+        Self::Respond(response("200 OK", "", r#"{"items":[],"newer":{"member":1}}"#))
     }
 
     pub(super) fn status(status: &str, headers: &str) -> Self {
         let body = r#"{"error":{"code":"X","message":"no"}}"#;
-        Self::Answer(answer(status, headers, body))
+        Self::Respond(response(status, headers, body))
     }
 }
 
-/// What a server has seen.
+/// What the server received.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Received {
     pub(super) requests: Vec<String>,
     pub(super) connections: usize,
 }
 
 pub(super) struct Server {
     script: Arc<Mutex<VecDeque<Step>>>,
-    seen: Arc<Mutex<Seen>>,
+    received: Arc<Mutex<Received>>,
 }
 
 impl Server {
-    fn playing(steps: impl IntoIterator<Item = Step>) -> Self {
+    fn following(steps: impl IntoIterator<Item = Step>) -> Self {
         let script = Arc::new(Mutex::new(steps.into_iter().collect()));
-        Self { script, seen: Arc::default() }
+        Self { script, received: Arc::default() }
     }
 
-    /// A server on a port of this machine, and a client of it whose pauses are all of length zero.
+    /// A server on a loopback port, and its client, whose backoff is zero.
     pub(super) async fn tcp(steps: impl IntoIterator<Item = Step>) -> (Self, Client) {
-        let server = Self::playing(steps);
+        let server = Self::following(steps);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (script, seen) = (server.script.clone(), server.seen.clone());
+        let (script, received) = (server.script.clone(), server.received.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                seen.lock().unwrap().connections += 1;
-                tokio::spawn(serve(stream, script.clone(), seen.clone()));
+                received.lock().unwrap().connections += 1;
+                tokio::spawn(serve(stream, script.clone(), received.clone()));
             }
         });
         let mut client = Client::loopback_http(&url, SecretText::new(KEY.to_owned())).unwrap();
@@ -70,15 +70,15 @@ impl Server {
         (server, client)
     }
 
-    /// The same without sockets, for a paused clock; the jitter is always the whole pause.
+    /// The same without sockets, for a paused clock; the jitter is always the whole backoff.
     pub(super) fn memory(steps: impl IntoIterator<Item = Step>) -> (Self, Client) {
-        let server = Self::playing(steps);
+        let server = Self::following(steps);
         let (sender, mut accepted) = tokio::sync::mpsc::channel(8);
-        let (script, seen) = (server.script.clone(), server.seen.clone());
+        let (script, received) = (server.script.clone(), server.received.clone());
         tokio::spawn(async move {
             while let Some(stream) = accepted.recv().await {
-                seen.lock().unwrap().connections += 1;
-                tokio::spawn(serve(stream, script.clone(), seen.clone()));
+                received.lock().unwrap().connections += 1;
+                tokio::spawn(serve(stream, script.clone(), received.clone()));
             }
         });
         let key = bearer(&SecretText::new(KEY.to_owned())).unwrap();
@@ -88,35 +88,35 @@ impl Server {
     }
 
     pub(super) fn requests(&self) -> Vec<String> {
-        self.seen.lock().unwrap().requests.clone()
+        self.received.lock().unwrap().requests.clone()
     }
 
     pub(super) fn connections(&self) -> usize {
-        self.seen.lock().unwrap().connections
+        self.received.lock().unwrap().connections
     }
 }
 
 async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     script: Arc<Mutex<VecDeque<Step>>>,
-    seen: Arc<Mutex<Seen>>,
+    received: Arc<Mutex<Received>>,
 ) {
     while let Some(request) = read_request(&mut stream).await {
-        seen.lock().unwrap().requests.push(request);
-        let step = script.lock().unwrap().pop_front().expect("no request beyond the script");
+        received.lock().unwrap().requests.push(request);
+        let step = script.lock().unwrap().pop_front().expect("the script has no step for this request");
         match step {
-            Step::Answer(text) => stream.write_all(text.as_bytes()).await.unwrap(),
-            Step::Last(text) => {
+            Step::Respond(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+            Step::RespondAndClose(text) => {
                 stream.write_all(text.as_bytes()).await.unwrap();
                 return;
             }
-            Step::HangUp => return,
-            Step::Silence => std::future::pending().await,
+            Step::Close => return,
+            Step::NoResponse => std::future::pending().await,
         }
     }
 }
 
-/// A whole request; `None` when the peer has closed.
+/// One complete request; `None` if the peer closed the connection.
 async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut read = Vec::new();
     loop {
@@ -146,7 +146,7 @@ pub(super) fn header_of(request: &str, name: &str) -> Option<String> {
     })
 }
 
-/// Counts in the last bytes: each draw differs, and as jitter each is next to nothing.
+/// Counts in the last byte: each draw differs, and as jitter each is almost zero.
 #[derive(Debug, Default)]
 struct Counting(std::sync::atomic::AtomicU8);
 
@@ -158,7 +158,7 @@ impl Entropy for Counting {
     }
 }
 
-/// As jitter: one.
+/// The maximum jitter.
 #[derive(Debug)]
 struct AllOnes;
 

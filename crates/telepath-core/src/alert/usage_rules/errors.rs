@@ -1,5 +1,5 @@
-//! When many requests of a key fail at once. A key that always fails a little, or each night for an hour, is its own
-//! measure: a burst is twice as large as the worst five minutes lately, which are remembered with a half-life of a week.
+//! The error burst rule: many requests of a key fail at once. A burst is twice as large as the worst recent five minutes, which
+//! are remembered with a half-life of a week, so a key that always fails a little, or for an hour each night, raises no alert.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -31,7 +31,7 @@ pub(super) struct Errors {
 
 impl Errors {
     /// Takes the newest minute into account. Delay: five minutes after both thresholds were passed at the latest.
-    pub(super) fn judge(
+    pub(super) fn evaluate(
         &mut self,
         key: &WatchedKey,
         recent: &Recent,

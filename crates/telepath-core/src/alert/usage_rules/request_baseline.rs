@@ -45,7 +45,7 @@ pub(super) struct RequestBaseline {
 
 impl RequestBaseline {
     /// Evaluates the newest minute. Delay: at most five minutes after the count exceeds the threshold.
-    pub(super) fn judge(
+    pub(super) fn evaluate(
         &mut self,
         key: &WatchedKey,
         recent: &Recent,

@@ -10,7 +10,7 @@ fn outcome(error: Option<ErrorClass>, retry_after: Option<u64>) -> Outcome {
         error,
         retry_after: retry_after.map(Duration::from_secs),
         duration: Duration::ZERO,
-        answer: Vec::new(),
+        response_body: Vec::new(),
     }
 }
 
@@ -61,7 +61,7 @@ fn success_completes_the_delivery_after_any_number_of_tries() {
 fn waited(tries: u32, asked: Option<u64>, jitter: Jitter) -> u64 {
     match decide_retry(&outcome(Some(ErrorClass::TooMany), asked), tries, START, jitter) {
         RetryDecision::RetryAt(at) => at.since(START).as_secs(),
-        RetryDecision::Delivered | RetryDecision::Exhausted => panic!("it is tried again"),
+        RetryDecision::Delivered | RetryDecision::Exhausted => panic!("the delivery is retried"),
     }
 }
 

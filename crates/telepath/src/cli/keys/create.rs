@@ -6,7 +6,7 @@ use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::with_secret;
 use crate::cli::reach::{ApiArgs, with_client};
-use crate::cli::{expiry, output};
+use crate::cli::{choices, expiry, output};
 use crate::exit::{Exit, Failure};
 
 pub(super) const EXAMPLES: &str = "\
@@ -26,11 +26,11 @@ pub(crate) struct CreateArgs {
     /// Name, 1 to 100 characters
     #[arg(long)]
     name: String,
-    /// Preset: production, development, testing, monitoring or custom
-    #[arg(long)]
+    /// Preset
+    #[arg(long, value_parser = choices::presets())]
     preset: String,
     /// Scopes, comma-separated; required for custom, otherwise they narrow the preset
-    #[arg(long, value_name = "SCOPES", value_delimiter = ',')]
+    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', value_parser = choices::scopes())]
     scopes: Option<Vec<String>>,
     /// Rate limit in requests per minute; defaults to that of the preset
     #[arg(long, value_name = "PER_MINUTE")]

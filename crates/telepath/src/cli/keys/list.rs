@@ -5,7 +5,7 @@ use telepath_client::{Key, KeysQuery, Timestamp};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use crate::cli::reach::{ApiArgs, with_client};
-use crate::cli::{expiry, pages, text};
+use crate::cli::{choices, expiry, pages, text};
 use crate::exit::{Exit, Failure};
 
 pub(super) const EXAMPLES: &str = "\
@@ -23,11 +23,11 @@ const NAME: usize = 15;
 pub(crate) struct ListArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Only keys with this status: active, expiring, expired or revoked
-    #[arg(long)]
+    /// Only keys with this status
+    #[arg(long, value_parser = choices::key_statuses())]
     status: Option<String>,
     /// Only keys with this preset
-    #[arg(long)]
+    #[arg(long, value_parser = choices::presets())]
     preset: Option<String>,
     /// Only keys not used for this many days
     #[arg(long, value_name = "DAYS")]

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use telepath_client::{KeyPreset, UpdateKeyPreset};
 
 use crate::cli::reach::{ApiArgs, with_client};
-use crate::cli::{output, pages};
+use crate::cli::{choices, output, pages};
 use crate::exit::{Exit, Failure};
 
 /// Subcommands of `keys presets`.
@@ -38,10 +38,11 @@ pub(crate) struct ListArgs {
 pub(crate) struct SetArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Preset: production, development, testing or monitoring
+    /// Preset
+    #[arg(value_parser = choices::editable_presets())]
     name: String,
     /// Scopes, comma-separated
-    #[arg(long, value_name = "SCOPES", value_delimiter = ',')]
+    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', value_parser = choices::scopes())]
     scopes: Option<Vec<String>>,
     /// Rate limit in requests per minute
     #[arg(long, value_name = "PER_MINUTE")]
@@ -57,6 +58,7 @@ pub(crate) struct ResetArgs {
     #[command(flatten)]
     api: ApiArgs,
     /// Preset
+    #[arg(value_parser = choices::editable_presets())]
     name: String,
     /// Print the preset as a JSON object
     #[arg(long)]

@@ -6,7 +6,7 @@ use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::show::describe;
 use crate::cli::reach::{ApiArgs, with_client};
-use crate::cli::{expiry, output};
+use crate::cli::{choices, expiry, output};
 use crate::exit::{Exit, Failure};
 
 pub(super) const EXAMPLES: &str = "\
@@ -27,7 +27,7 @@ pub(crate) struct UpdateArgs {
     #[arg(long, help_heading = "Changes")]
     name: Option<String>,
     /// New scopes, comma-separated
-    #[arg(long, value_name = "SCOPES", value_delimiter = ',', help_heading = "Changes")]
+    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', value_parser = choices::scopes(), help_heading = "Changes")]
     scopes: Option<Vec<String>>,
     /// New rate limit in requests per minute; the current window keeps its count
     #[arg(long, value_name = "PER_MINUTE", help_heading = "Changes")]

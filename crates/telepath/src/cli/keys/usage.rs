@@ -32,7 +32,7 @@ pub(crate) struct UsageArgs {
     /// Key id, key_…
     id: KeyId,
     /// Bucket size: minute, hour or day
-    #[arg(long)]
+    #[arg(long, value_parser = ["minute", "hour", "day"])]
     interval: Option<String>,
     /// Start: a duration ago (24h) or an RFC 3339 date-time
     #[arg(long, value_name = "WHEN")]

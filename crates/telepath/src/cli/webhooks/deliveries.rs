@@ -8,7 +8,7 @@ use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 
 use super::OneArgs;
 use crate::cli::reach::{Api, ApiArgs, with_client};
-use crate::cli::{output, pages};
+use crate::cli::{choices, output, pages, text};
 use crate::config::duration;
 use crate::exit::{Exit, Failure};
 
@@ -23,8 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct DeliveriesArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// Only this status: pending, delivered, exhausted, held or canceled
-    #[arg(long)]
+    /// Only this status
+    #[arg(long, value_parser = choices::delivery_statuses())]
     status: Option<String>,
 }
 
@@ -36,6 +36,18 @@ pub(crate) struct RedeliverArgs {
     #[command(flatten)]
     api: ApiArgs,
     /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `webhooks delivery`.
+#[derive(Debug, Args)]
+pub(crate) struct DeliveryArgs {
+    /// Delivery id, dlv_…
+    id: DeliveryId,
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Print one JSON object, with the request and response bodies
     #[arg(long)]
     json: bool,
 }
@@ -101,6 +113,32 @@ pub(super) async fn list(args: DeliveriesArgs) -> Result<(), Failure> {
             delivery.attempt_count.to_string(),
             delivery.created_at.to_string(),
             last.and_then(|attempt| attempt.error.clone()).unwrap_or_default(),
+        ]
+    })
+}
+
+pub(super) async fn show(args: DeliveryArgs) -> Result<(), Failure> {
+    let details = with_client(&args.api, async |client| Ok(client.get_delivery(args.id).await?)).await?;
+    if args.json {
+        return output::json(&details);
+    }
+    let delivery = &details.delivery;
+    let facts = output::facts(&[
+        ("Delivery", delivery.id.to_string()),
+        ("Webhook", delivery.webhook_id.to_string()),
+        ("Event", delivery.event.clone()),
+        ("Status", delivery.status.clone()),
+        ("Created", delivery.created_at.to_string()),
+    ]);
+    output::raw(facts.as_bytes())?;
+    let head = ["ATTEMPT", "TIME", "STATUS", "MS", "ERROR"];
+    pages::print(&delivery.attempts, false, "No attempts yet.", head, |attempt| {
+        [
+            attempt.number.to_string(),
+            text::second(attempt.at),
+            attempt.status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
+            attempt.duration_ms.to_string(),
+            attempt.error.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     })
 }

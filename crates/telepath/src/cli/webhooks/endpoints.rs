@@ -6,7 +6,7 @@ use telepath_client::{Client, CreateWebhook, SecretText, Webhook, WebhookWithSec
 
 use super::{ListArgs, OneArgs};
 use crate::cli::reach::{ApiArgs, with_client};
-use crate::cli::{output, pages};
+use crate::cli::{choices, output, pages};
 use crate::config::duration;
 use crate::exit::{Exit, Failure};
 
@@ -36,7 +36,7 @@ pub(crate) struct CreateArgs {
     #[arg(long)]
     description: Option<String>,
     /// v1 (HMAC-SHA-256) or v1a (Ed25519) [default: v1]
-    #[arg(long)]
+    #[arg(long, value_parser = choices::signature_schemes())]
     signature: Option<String>,
     /// Maximum concurrent deliveries, 1 to 100 [default: 10]
     #[arg(long)]

@@ -11,7 +11,7 @@ use super::*;
 /// Sends one message to an endpoint on a port of this machine.
 async fn post_to(port: u16, trust: Arc<rustls::ClientConfig>, timeouts: Timeouts) -> Outcome {
     let allow: AllowList = format!("127.0.0.1:{port}").parse().unwrap();
-    let egress = Egress::with(allow, Arc::new(Numbers), trust);
+    let egress = Egress::with_resolver_and_trust(allow, Arc::new(Numbers), trust);
     let url = WebhookUrl::try_from(format!("https://127.0.0.1:{port}/")).unwrap();
     let secrets = [SigningSecret::generate(SignatureScheme::V1, &SystemEntropy::default()).unwrap()];
     let message = post::Message { id: "evt_1".to_owned(), attempt: 1, body: "{}".to_owned(), at: NOON };
@@ -35,7 +35,7 @@ async fn a_complete_2xx_head_is_success_however_the_connection_ends() {
         let sink = Sink::start(|_| Reply::Cut(response.as_bytes().to_vec())).await;
         let outcome = post_to(sink.port, sink.trust(), TIMEOUTS).await;
         assert_eq!(outcome.error, None, "{response:?}");
-        assert_eq!(String::from_utf8_lossy(&outcome.answer), kept, "{response:?}");
+        assert_eq!(String::from_utf8_lossy(&outcome.response_body), kept, "{response:?}");
     }
 }
 
@@ -109,7 +109,7 @@ async fn a_response_of_python_http_server_behind_ssl_is_success() {
     let port = within(line).await.unwrap().parse().unwrap();
     let outcome = post_to(port, trust(&certificate), TIMEOUTS).await;
     assert_eq!((outcome.error, outcome.status), (None, Some(200)));
-    assert_eq!(outcome.answer, b"received");
+    assert_eq!(outcome.response_body, b"received");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +118,7 @@ async fn a_response_body_that_misses_the_deadline_is_a_failure() {
     let timeouts = Timeouts { total: Duration::from_secs(1), ..Timeouts::default() };
     let outcome = post_to(sink.port, sink.trust(), timeouts).await;
     assert_eq!((outcome.error, outcome.status), (Some(ErrorClass::TimedOut), Some(200)));
-    assert_eq!(outcome.answer, b"a beginning");
+    assert_eq!(outcome.response_body, b"a beginning");
     assert_eq!(sink.count(), 1);
 }
 
@@ -126,7 +126,7 @@ async fn a_response_body_that_misses_the_deadline_is_a_failure() {
 async fn a_message_without_a_signing_secret_is_not_sent() {
     let sink = Sink::start(|_| Reply::status(200)).await;
     let allow: AllowList = format!("127.0.0.1:{}", sink.port).parse().unwrap();
-    let egress = Egress::with(allow, Arc::new(Numbers), sink.trust());
+    let egress = Egress::with_resolver_and_trust(allow, Arc::new(Numbers), sink.trust());
     let url = WebhookUrl::try_from(sink.url("/")).unwrap();
     let message = post::Message { id: "evt_1".to_owned(), attempt: 1, body: "{}".to_owned(), at: NOON };
     let outcome = post::post(&egress, &Destination::from(&url), message, &[], Timeouts::default()).await;

@@ -1,4 +1,4 @@
-//! How long is waited, under a clock that jumps to the next deadline.
+//! How long the client waits, with a paused clock that jumps to the next deadline.
 
 use serde_json::Value;
 use telepath_core::clock::ManualClock;
@@ -20,41 +20,41 @@ fn at(client: Client, now: Timestamp) -> Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_ends_after_thirty_seconds_and_the_next_may_succeed() {
-    let (server, client) = Server::memory([Step::Silence, Step::ok()]);
+async fn an_attempt_times_out_after_thirty_seconds_and_is_retried() {
+    let (server, client) = Server::memory([Step::NoResponse, Step::ok()]);
     let (took, result) = timed(&client).await;
     result.unwrap();
     assert_eq!((took.as_millis(), server.requests().len()), (30_500, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_whole_call_ends_after_its_attempts_and_within_its_bound() {
-    let (server, client) = Server::memory(vec![Step::Silence; 4]);
+async fn a_call_ends_with_its_last_attempt_or_its_time_limit() {
+    let (server, client) = Server::memory(vec![Step::NoResponse; 4]);
     let (took, result) = timed(&client).await;
     assert!(matches!(result, Err(Error::TimedOut { limit: TIME_LIMIT, .. })), "{result:?}");
     assert_eq!((took.as_millis(), server.requests().len()), (4 * 30_000 + 500 + 1000 + 2000, 4));
-    let (_server, client) = Server::memory(vec![Step::Silence; 4]);
-    let hurried = RetryPolicy { whole: Duration::from_secs(45), ..RetryPolicy::STANDARD };
-    let (took, result) = timed(&client.with_retry(hurried)).await;
+    let (_server, client) = Server::memory(vec![Step::NoResponse; 4]);
+    let limited = RetryPolicy { whole: Duration::from_secs(45), ..RetryPolicy::STANDARD };
+    let (took, result) = timed(&client.with_retry(limited)).await;
     assert!(result.is_err());
-    assert_eq!(took, Duration::from_secs(45), "the second attempt gets what is left");
+    assert_eq!(took, Duration::from_secs(45), "the second attempt gets the remaining time");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_window_is_waited_for_until_its_reset() {
+async fn a_rate_limited_request_is_retried_at_the_reset() {
     let until = format!("x-ratelimit-reset: {}\r\n", NOW.unix_seconds() + 40);
     let (server, client) = Server::memory([Step::status(LIMITED_STATUS, &until), Step::ok()]);
     let (took, result) = timed(&at(client, NOW)).await;
     result.unwrap();
-    assert_eq!((took.as_secs(), server.requests().len()), (41, 2), "and a second behind it at most");
+    assert_eq!((took.as_secs(), server.requests().len()), (41, 2), "at most one second after the reset");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_too_far_away_and_a_caller_who_does_not_wait_get_the_error_with_its_reset() {
+async fn a_reset_beyond_the_longest_wait_is_returned_in_the_error() {
     let reset = NOW.plus(Duration::from_mins(10));
     let headers = format!("x-ratelimit-reset: {}\r\n", reset.unix_seconds());
-    let impatient = RetryPolicy { rate_limit_wait: None, ..RetryPolicy::STANDARD };
-    for policy in [RetryPolicy::STANDARD, impatient] {
+    let no_wait = RetryPolicy { rate_limit_wait: None, ..RetryPolicy::STANDARD };
+    for policy in [RetryPolicy::STANDARD, no_wait] {
         let (_server, client) = Server::memory([Step::status(LIMITED_STATUS, &headers)]);
         let (took, result) = timed(&at(client, NOW).with_retry(policy)).await;
         let Err(Error::Api(error)) = result else { panic!("{result:?}") };
@@ -63,7 +63,7 @@ async fn a_window_too_far_away_and_a_caller_who_does_not_wait_get_the_error_with
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_post_is_repeated_after_429_even_without_an_idempotency_key() {
+async fn a_post_without_an_idempotency_key_is_retried_after_429() {
     let limited = Step::status(LIMITED_STATUS, "retry-after: 5\r\n");
     let (server, client) = Server::memory([limited, Step::ok()]);
     let client = client.without_idempotency_keys();
@@ -72,7 +72,7 @@ async fn a_post_is_repeated_after_429_even_without_an_idempotency_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_that_were_idle_for_long_are_not_used_again() {
+async fn connections_idle_for_too_long_are_not_reused() {
     let (server, client) = Server::memory([Step::ok(), Step::ok(), Step::ok()]);
     timed(&client).await.1.unwrap();
     tokio::time::advance(Duration::from_secs(14)).await;

@@ -1,4 +1,4 @@
-//! What the resources send and how they read what is answered, over real TCP.
+//! The bodies that the resources send and read, over TCP.
 
 use serde_json::{Value, json};
 use telepath_core::id::Id as _;
@@ -30,7 +30,7 @@ fn with_secret() -> Value {
 }
 
 fn json_step(value: &Value) -> Step {
-    Step::Answer(answer("200 OK", "", &value.to_string()))
+    Step::Respond(response("200 OK", "", &value.to_string()))
 }
 
 /// The request line and the body of the request that a call sends.
@@ -42,7 +42,7 @@ fn sent(server: &Server) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_rotation_sends_its_grace_and_shows_the_secret() {
+async fn a_rotation_sends_its_grace_period_and_returns_the_secret() {
     let (server, client) = Server::tcp([json_step(&with_secret()), json_step(&with_secret())]).await;
     let rotated = client.rotate_key(key_id(), Some(Duration::from_hours(1))).await.unwrap();
     assert_eq!(rotated.secret.expose(), KEY);
@@ -54,12 +54,12 @@ async fn a_rotation_sends_its_grace_and_shows_the_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_that_was_lost_on_the_way_is_an_error_that_names_the_key() {
+async fn a_withheld_secret_is_an_error_that_names_the_key() {
     let mut withheld = key();
     withheld["secret_withheld"] = json!(true);
     let all =
         json!({"rotated_at": "2026-01-31T12:00:00Z", "grace_seconds": 0, "keys": [with_secret(), withheld]});
-    let (_server, client) = Server::tcp([Step::HangUp, json_step(&withheld), json_step(&all)]).await;
+    let (_server, client) = Server::tcp([Step::Close, json_step(&withheld), json_step(&all)]).await;
     let error = client.rotate_key(key_id(), None).await.unwrap_err();
     assert!(matches!(&error, Error::SecretLost { id } if *id == key_id().to_string()), "{error}");
     assert!(!error.may_retry());
@@ -68,7 +68,7 @@ async fn a_secret_that_was_lost_on_the_way_is_an_error_that_names_the_key() {
 
 #[tokio::test]
 async fn a_leak_is_reported_without_the_clients_own_key() {
-    let (server, client) = Server::tcp([Step::HangUp, json_step(&json!({}))]).await;
+    let (server, client) = Server::tcp([Step::Close, json_step(&json!({}))]).await;
     client.report_leak(&[SecretText::new("sk_live_found".to_owned())]).await.unwrap();
     let request = server.requests().pop().unwrap();
     assert_eq!(header_of(&request, "authorization"), None);
@@ -76,7 +76,7 @@ async fn a_leak_is_reported_without_the_clients_own_key() {
 }
 
 #[tokio::test]
-async fn a_change_names_what_changes_and_null_takes_away() {
+async fn an_update_contains_only_changed_members_and_null_clears() {
     let (server, client) = Server::tcp([json_step(&key()), json_step(&key())]).await;
     let change = UpdateKey { expires_at: Patch::Clear, name: Some("m".to_owned()), ..UpdateKey::default() };
     client.update_key(key_id(), &change).await.unwrap();
@@ -90,7 +90,7 @@ async fn presets_are_listed_changed_and_reset() {
     let preset =
         json!({"name": "testing", "scopes": ["calls:read"], "rate_limit_per_minute": 5, "modified": true});
     let steps = [json_step(&json!({"presets": [preset]})), json_step(&preset)];
-    let gone = Step::Answer(answer("204 No Content", "", ""));
+    let gone = Step::Respond(response("204 No Content", "", ""));
     let (server, client) = Server::tcp(steps.into_iter().chain([gone])).await;
     assert!(client.list_key_presets().await.unwrap()[0].modified);
     let change = UpdateKeyPreset { rate_limit_per_minute: Some(5), ..UpdateKeyPreset::default() };
@@ -100,7 +100,7 @@ async fn presets_are_listed_changed_and_reset() {
 }
 
 #[tokio::test]
-async fn usage_is_read_with_members_that_are_not_known() {
+async fn unknown_members_of_a_response_are_ignored() {
     let bucket = json!({"start": "2026-01-31T12:00:00Z", "requests": 3, "errors": 1, "statuses": {"2xx": 2, "4xx": 1},
         "routes": [{"route": "GET /v1/calls", "requests": 3, "errors": 1, "mean_duration_us": 812, "newer": 1}]});
     let usage = json!({"key_id": key_id(), "interval": "hour", "start_date": "2026-01-31T00:00:00Z",
@@ -115,7 +115,7 @@ async fn usage_is_read_with_members_that_are_not_known() {
 }
 
 #[tokio::test]
-async fn requests_are_listed_with_a_cursor_and_nothing_else_is_needed() {
+async fn optional_members_of_a_logged_request_may_be_missing() {
     let request = json!({"id": crate::RequestId::from_bytes([3; 16]), "time": "2026-01-31T12:00:00Z", "method": "GET",
         "path": "/v1/calls", "status": 200, "duration_us": 90});
     let page = json!({"requests": [request], "pagination": {"limit": 20, "next_cursor": "abc"}});
@@ -128,14 +128,14 @@ async fn requests_are_listed_with_a_cursor_and_nothing_else_is_needed() {
 }
 
 #[tokio::test]
-async fn an_export_is_read_to_its_end_and_one_that_breaks_off_is_an_error() {
+async fn an_interrupted_export_is_an_error() {
     let chunked = |tail: &str| {
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-        Step::Answer(format!("{head}4\r\na,b\n\r\n4\r\n1,2\n\r\n{tail}"))
+        Step::Respond(format!("{head}4\r\na,b\n\r\n4\r\n1,2\n\r\n{tail}"))
     };
-    let broken = Step::Last("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\na,b".to_owned());
-    let trouble = Step::status("503 Service Unavailable", "");
-    let (server, client) = Server::tcp([trouble, chunked("0\r\n\r\n"), broken]).await;
+    let interrupted = Step::RespondAndClose("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\na,b".to_owned());
+    let unavailable = Step::status("503 Service Unavailable", "");
+    let (server, client) = Server::tcp([unavailable, chunked("0\r\n\r\n"), interrupted]).await;
     let mut export = client.export_requests(&RequestsQuery::default(), ExportFormat::Csv).await.unwrap();
     let mut read = Vec::new();
     while let Some(piece) = export.next().await.unwrap() {

@@ -1,4 +1,4 @@
-//! Which requests are sent again, over real TCP.
+//! Which requests are sent again, over TCP.
 
 use serde_json::{Value, json};
 
@@ -16,25 +16,25 @@ async fn post(client: &Client) -> Result<Value, Error> {
 }
 
 #[tokio::test]
-async fn trouble_that_passes_is_not_seen_by_the_caller() {
-    let broken = Step::Answer(answer("502 Bad Gateway", "", "<html>a proxy's own page</html>"));
-    let steps = [Step::status(UNAVAILABLE, ""), Step::HangUp, broken, Step::ok()];
+async fn transient_failures_are_retried_until_an_attempt_succeeds() {
+    let bad_gateway = Step::Respond(response("502 Bad Gateway", "", "<html>a proxy's own page</html>"));
+    let steps = [Step::status(UNAVAILABLE, ""), Step::Close, bad_gateway, Step::ok()];
     let (server, client) = Server::tcp(steps).await;
     assert_eq!(get(&client).await.unwrap()["newer"]["member"], 1);
     assert_eq!(server.requests().len(), 4);
 }
 
 #[tokio::test]
-async fn trouble_that_stays_is_told_after_the_last_attempt() {
+async fn the_error_of_the_last_attempt_is_returned() {
     let (server, client) = Server::tcp(std::iter::repeat_n(Step::status(UNAVAILABLE, ""), 4)).await;
-    let Err(Error::Api(error)) = get(&client).await else { panic!("an answer") };
-    assert_eq!((error.status, server.requests().len()), (503, 4));
+    let Err(Error::Api(error)) = get(&client).await else { panic!("a response") };
+    assert_eq!((error.body.status, server.requests().len()), (503, 4));
 }
 
 #[tokio::test]
-async fn a_post_has_one_idempotency_key_for_all_its_attempts_and_the_next_another() {
+async fn all_attempts_of_a_post_have_the_same_idempotency_key() {
     let (server, client) =
-        Server::tcp([Step::status(UNAVAILABLE, ""), Step::HangUp, Step::ok(), Step::ok()]).await;
+        Server::tcp([Step::status(UNAVAILABLE, ""), Step::Close, Step::ok(), Step::ok()]).await;
     post(&client).await.unwrap();
     post(&client).await.unwrap();
     let requests = server.requests();
@@ -45,9 +45,9 @@ async fn a_post_has_one_idempotency_key_for_all_its_attempts_and_the_next_anothe
 }
 
 #[tokio::test]
-async fn a_post_without_a_key_and_a_patch_are_sent_once() {
-    let trouble = || Step::status(UNAVAILABLE, "");
-    let (server, client) = Server::tcp([trouble(), Step::HangUp, trouble(), Step::HangUp]).await;
+async fn a_post_without_an_idempotency_key_and_a_patch_are_not_retried() {
+    let unavailable = || Step::status(UNAVAILABLE, "");
+    let (server, client) = Server::tcp([unavailable(), Step::Close, unavailable(), Step::Close]).await;
     let client = client.without_idempotency_keys();
     for _ in 0..2 {
         assert!(post(&client).await.is_err());
@@ -61,7 +61,7 @@ async fn a_post_without_a_key_and_a_patch_are_sent_once() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_final() {
+async fn client_errors_are_not_retried() {
     for status in ["400 Bad Request", "401 Unauthorized", "404 Not Found", "409 Conflict"] {
         let (server, client) = Server::tcp([Step::status(status, "")]).await;
         assert!(get(&client).await.is_err(), "{status}");
@@ -70,17 +70,17 @@ async fn a_refusal_is_final() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_still_runs_is_waited_for() {
+async fn idempotency_key_in_use_is_retried() {
     let body = r#"{"error":{"code":"IDEMPOTENCY_KEY_IN_USE","message":"still running"}}"#;
-    let running = Step::Answer(answer("409 Conflict", "", body));
-    let (server, client) = Server::tcp([Step::HangUp, running, Step::ok()]).await;
+    let running = Step::Respond(response("409 Conflict", "", body));
+    let (server, client) = Server::tcp([Step::Close, running, Step::ok()]).await;
     post(&client).await.unwrap();
     assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn connections_are_used_again_and_replaced_when_they_are_closed() {
-    let close = Step::Answer(answer("200 OK", "connection: close\r\n", "{}"));
+async fn connections_are_reused_until_the_server_closes_them() {
+    let close = Step::Respond(response("200 OK", "connection: close\r\n", "{}"));
     let (server, client) = Server::tcp([Step::ok(), close, Step::ok(), Step::ok()]).await;
     for _ in 0..4 {
         get(&client).await.unwrap();
@@ -89,7 +89,7 @@ async fn connections_are_used_again_and_replaced_when_they_are_closed() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_repeated_gets_a_fresh_connection() {
+async fn a_request_that_must_not_be_repeated_gets_a_new_connection() {
     let (server, client) = Server::tcp([Step::ok(), Step::ok()]).await;
     get(&client).await.unwrap();
     client.patch::<Value>("/v1/things/1", &json!({})).await.unwrap();
@@ -97,7 +97,7 @@ async fn what_may_not_be_repeated_gets_a_fresh_connection() {
 }
 
 #[tokio::test]
-async fn no_key_query_or_body_stands_in_a_log_line() {
+async fn log_lines_contain_no_key_query_or_body() {
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
@@ -106,8 +106,9 @@ async fn no_key_query_or_body_stands_in_a_log_line() {
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let limited = Step::status("429 Too Many Requests", "retry-after: 0\r\nx-request-id: req_first\r\n");
-    let found = Step::Answer(answer("200 OK", "x-request-id: req_second\r\n", r#"{"secret":"in answer"}"#));
-    let (_server, client) = Server::tcp([limited, found, Step::HangUp, Step::HangUp]).await;
+    let found =
+        Step::Respond(response("200 OK", "x-request-id: req_second\r\n", r#"{"secret":"in response"}"#));
+    let (_server, client) = Server::tcp([limited, found, Step::Close, Step::Close]).await;
     get(&client).await.unwrap();
     let secret = json!({"password": "in body"});
     client.patch::<Value>("/v1/things/1", &secret).await.unwrap_err();
@@ -116,13 +117,13 @@ async fn no_key_query_or_body_stands_in_a_log_line() {
     for part in ["method=GET", "path=\"/v1/things\"", "status=200", "attempt=2", "req_first", "req_second"] {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
-    for part in ["sk_live_", "Bearer", "in+query", "in body", "in answer"] {
-        assert!(!text.contains(part), "{part} is there:\n{text}");
+    for part in ["sk_live_", "Bearer", "in+query", "in body", "in response"] {
+        assert!(!text.contains(part), "{part} is logged:\n{text}");
     }
 }
 
 #[tokio::test]
-async fn nothing_is_sent_to_a_port_where_nobody_listens_and_the_error_says_so() {
+async fn a_refused_connection_is_an_error_that_may_be_retried() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

@@ -1,0 +1,202 @@
+//! `telepath calls`: lists, shows and hangs up calls.
+
+use clap::{Args, Subcommand};
+use telepath_client::{Call, CallDetails, CallId, CallsQuery, TrunkId};
+
+use super::reach::{ApiArgs, with_client};
+use super::{choices, output, pages, text};
+use crate::exit::Failure;
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  telepath calls list --data-dir data --status connected
+  telepath calls list --data-dir data --trunk conn_01k9v1n2xrf6t8g3m5q7w9y0za --json";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  telepath calls show call_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
+  telepath calls show call_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --json | jq -r .sip_trace";
+
+const HANG_UP_EXAMPLES: &str = "\
+Examples:
+  telepath calls hangup call_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
+
+The call ends on the server that carries it.";
+
+/// Subcommands of `calls`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CallsCommand {
+    /// List calls, newest first
+    #[command(after_help = LIST_EXAMPLES)]
+    List(Box<ListArgs>),
+    /// Show a call with its metrics and turns
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show(Box<ShowArgs>),
+    /// Hang up a live call
+    #[command(after_help = HANG_UP_EXAMPLES)]
+    Hangup(Box<HangUpArgs>),
+}
+
+/// Arguments of `calls list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Only calls of this trunk
+    #[arg(long, value_name = "TRUNK", help_heading = "Filters")]
+    trunk: Option<TrunkId>,
+    /// Only calls with this status
+    #[arg(long, value_parser = choices::call_statuses(), help_heading = "Filters")]
+    status: Option<String>,
+    /// Maximum number of rows
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `calls show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Call id, call_…
+    id: CallId,
+    /// Print a JSON object, with the SIP trace
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `calls hangup`.
+#[derive(Debug, Args)]
+pub(crate) struct HangUpArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Call id, call_…
+    id: CallId,
+}
+
+/// Runs a command.
+pub(crate) async fn run(command: CallsCommand) -> Result<(), Failure> {
+    match command {
+        CallsCommand::List(args) => list(*args).await,
+        CallsCommand::Show(args) => show(*args).await,
+        CallsCommand::Hangup(args) => hang_up(*args).await,
+    }
+}
+
+async fn list(args: ListArgs) -> Result<(), Failure> {
+    let query = CallsQuery { trunk_id: args.trunk, status: args.status, ..CallsQuery::default() };
+    let listing = with_client(&args.api, async |client| {
+        pages::by_cursor(args.limit, async |size, cursor| {
+            client.list_calls(&CallsQuery { limit: Some(size), cursor, ..query.clone() }).await
+        })
+        .await
+    })
+    .await?;
+    let head = ["ID", "STARTED", "STATUS", "LENGTH", "FROM", "TO", "ENDED BY"];
+    pages::print(&listing.items, args.json, "No calls.", head, row)?;
+    if !args.json {
+        listing.note_more();
+    }
+    Ok(())
+}
+
+fn row(call: &Call) -> [String; 7] {
+    [
+        call.id.to_string(),
+        text::second(call.start_time),
+        call.status.clone(),
+        format!("{}s", call.duration_seconds),
+        call.from.clone(),
+        call.to.clone(),
+        call.disconnect_reason.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+async fn show(args: ShowArgs) -> Result<(), Failure> {
+    let details = with_client(&args.api, async |client| Ok(client.get_call(args.id).await?)).await?;
+    if args.json {
+        return output::json(&details);
+    }
+    output::raw(describe(&details).as_bytes())
+}
+
+fn describe(details: &CallDetails) -> String {
+    let CallDetails { call, metrics, turns, sip_trace } = details;
+    let ms = |value: Option<u32>| value.map_or_else(|| "-".to_owned(), |value| format!("{value} ms"));
+    let figure = |value: Option<f64>, unit: &str| {
+        value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}{unit}"))
+    };
+    let ended = call.disconnect_reason.as_deref().unwrap_or("-");
+    let rows = [
+        ("Call", call.id.to_string()),
+        ("Trunk", call.trunk_id.to_string()),
+        ("From", call.from.clone()),
+        ("To", call.to.clone()),
+        ("Status", call.status.clone()),
+        ("Started", call.start_time.to_string()),
+        ("Length", format!("{} s", call.duration_seconds)),
+        ("Ended", call.reason_text.as_ref().map_or(ended.to_owned(), |text| format!("{ended}: {text}"))),
+        ("Codec", metrics.codec_used.clone().unwrap_or_else(|| "-".to_owned())),
+        ("Carrier lag", ms(metrics.carrier_lag_ms)),
+        ("Gateway processing", ms(metrics.gateway_processing_ms)),
+        ("AI latency", ms(metrics.ai_latency_ms)),
+        ("Time to first speech", ms(metrics.time_to_first_speech_ms)),
+        ("Jitter", figure(metrics.jitter_ms, " ms")),
+        ("Packet loss", figure(metrics.packet_loss_percent, " %")),
+        ("Estimated MOS", figure(metrics.mos, "")),
+        ("SIP trace", format!("{} lines; --json shows them", sip_trace.lines().count())),
+    ];
+    let mut shown = output::facts(&rows);
+    if !turns.is_empty() {
+        let head = ["TURN", "SPEAKER", "STARTED", "LENGTH"];
+        shown.push('\n');
+        shown.push_str(&pages::table(turns, head, |turn| {
+            [
+                turn.turn_number.to_string(),
+                turn.speaker.clone(),
+                format!("{} ms", turn.started_ms),
+                format!("{} ms", turn.duration_ms),
+            ]
+        }));
+    }
+    shown
+}
+
+async fn hang_up(args: HangUpArgs) -> Result<(), Failure> {
+    with_client(&args.api, async |client| Ok(client.hang_up(args.id).await?)).await?;
+    output::line(&format_args!("Hanging up call {}.", args.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_call_is_shown_with_its_figures_and_turns() {
+        let details: CallDetails = serde_json::from_value(json!({
+            "id": "call_01k9v1n2xrf6t8g3m5q7w9y0za", "trunk_id": "conn_01k9v1n2xrf6t8g3m5q7w9y0za",
+            "from": "+1555\u{1b}[2J", "to": "support-01", "direction": "inbound", "carrier": null,
+            "status": "disconnected", "duration_seconds": 42, "start_time": "2026-01-31T12:00:00Z",
+            "answer_time": null, "end_time": null, "disconnect_reason": "agent_hangup", "reason_text": "done",
+            "carrier_lag_ms": 12, "ai_latency_ms": null, "gateway_processing_ms": 1,
+            "metrics": {"carrier_lag_ms": 12, "ai_latency_ms": null, "gateway_processing_ms": 1, "mos": 4.3,
+                "codec_used": "PCMU", "counts": {"rtp_received": 1, "rtp_sent": 1, "rtp_lost": 0, "rtp_late": 0,
+                "rtp_duplicate": 0, "rtp_invalid": 0, "playout_overflow_ms": 0, "playout_cleared_ms": 0,
+                "agent_frames_dropped": 0}},
+            "turns": [{"turn_number": 1, "speaker": "agent", "started_ms": 20, "duration_ms": 900,
+                "processing_time_ms": 3, "interrupted": false}],
+            "sip_trace": "INVITE\nACK\n"
+        }))
+        .unwrap();
+        let shown = describe(&details);
+        for part in ["agent_hangup: done", "PCMU", "12 ms", "4.30", "2 lines", "1     agent    20 ms"] {
+            assert!(shown.contains(part), "{part} is missing:\n{shown}");
+        }
+        assert!(!shown.contains('\u{1b}'), "{shown}");
+    }
+}

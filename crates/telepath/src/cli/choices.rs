@@ -1,0 +1,45 @@
+//! The values that flags accept where the domain has a closed set of names, so that help texts list them and a misspelled value
+//! is refused before anything is sent.
+
+use clap::builder::PossibleValuesParser;
+use telepath_core::alert::{AlertRule, AlertStatus};
+use telepath_core::audit::AuditAction;
+use telepath_core::call::CallStatus;
+use telepath_core::key::{KeyStatus, Preset};
+use telepath_core::scope::Scope;
+use telepath_core::secret::KeyMode;
+use telepath_core::trunk::{AiProvider, TrunkStatus};
+use telepath_core::user::Role;
+use telepath_core::webhook::SignatureScheme;
+use telepath_core::webhook::delivery::DeliveryStatus;
+
+/// Defines a function for each set.
+macro_rules! choices {
+    ($($function:ident = $set:ident;)+) => {$(
+        pub(crate) fn $function() -> PossibleValuesParser {
+            PossibleValuesParser::new($set::ALL.iter().map(|value| value.name()))
+        }
+    )+};
+}
+
+choices! {
+    presets = Preset;
+    scopes = Scope;
+    roles = Role;
+    key_modes = KeyMode;
+    key_statuses = KeyStatus;
+    call_statuses = CallStatus;
+    trunk_statuses = TrunkStatus;
+    ai_providers = AiProvider;
+    alert_rules = AlertRule;
+    alert_statuses = AlertStatus;
+    audit_actions = AuditAction;
+    delivery_statuses = DeliveryStatus;
+    signature_schemes = SignatureScheme;
+}
+
+/// The presets that an account can edit.
+pub(crate) fn editable_presets() -> PossibleValuesParser {
+    let editable = Preset::ALL.iter().filter(|preset| **preset != Preset::Custom);
+    PossibleValuesParser::new(editable.map(|preset| preset.name()))
+}
