@@ -1,7 +1,6 @@
 //! Dialing: resolve once, check every address, dial a checked one, verify the peer.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,8 +10,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::address::Forbidden;
 use crate::allow::AllowList;
+use crate::error::EgressError;
+use crate::happy_eyeballs::race;
 use crate::host::Host;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::trust::Trust;
@@ -27,38 +27,6 @@ pub enum Security {
     Tls,
     /// No encryption: only services of this machine that the configuration lists.
     Plain,
-}
-
-/// Why a connection failed. No message contains a host or a URL, because either may be a secret.
-#[derive(Debug, thiserror::Error)]
-pub enum EgressError {
-    /// The host is an address that is not allowed.
-    #[error("the host is {0}, which is not allowed; add it to egress.allow to permit it")]
-    Refused(Forbidden),
-    /// An unencrypted connection to anything but a listed service of this machine.
-    #[error("without TLS only a loopback host:port listed in egress.allow may be reached")]
-    Plain,
-    /// The name is not a valid host name.
-    #[error("the host name is not valid")]
-    Name,
-    /// The name has no address, or none that is allowed. Which of them is not told: whoever writes URLs could otherwise
-    /// find out the names of an internal network.
-    #[error(
-        "the host name does not resolve to an address that may be reached; names of private networks need egress.allow"
-    )]
-    Resolve,
-    /// No address accepted a connection.
-    #[error("could not connect: {0}")]
-    Connect(io::Error),
-    /// The peer's address is not the one that was dialed.
-    #[error("the peer's address differs from the address that was checked")]
-    OtherPeer,
-    /// No certificate authority is installed.
-    #[error("no certificate authorities are installed on this system")]
-    NoRoots,
-    /// The handshake failed.
-    #[error("the TLS handshake failed: {0}")]
-    Tls(io::Error),
 }
 
 /// The policy for outbound connections. Cheap to clone; clones share the policy and the bound on DNS lookups.
@@ -131,15 +99,7 @@ impl Egress {
 
     /// Connects to a host that may be reached.
     pub async fn dial(&self, host: &str, port: u16, security: Security) -> Result<TcpStream, EgressError> {
-        let allowed = self.allowed(host, port, security).await?;
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in allowed {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return same_peer(stream, address),
-                Err(error) => last = error,
-            }
-        }
-        Err(EgressError::Connect(last))
+        race(self.allowed(host, port, security).await?).await
     }
 
     /// Connects with TLS and verifies the host name.
@@ -193,13 +153,6 @@ impl Egress {
             (Host::Address(_) | Host::Name, None) => Err(EgressError::Resolve),
         }
     }
-}
-
-/// Detects a kernel that redirects a checked connection to another address.
-fn same_peer(stream: TcpStream, dialled: SocketAddr) -> Result<TcpStream, EgressError> {
-    let peer = stream.peer_addr().map_err(EgressError::Connect)?;
-    let same = peer.ip().to_canonical() == dialled.ip().to_canonical() && peer.port() == dialled.port();
-    if same { Ok(stream) } else { Err(EgressError::OtherPeer) }
 }
 
 #[cfg(test)]

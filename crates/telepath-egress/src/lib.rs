@@ -7,11 +7,14 @@
 pub mod address;
 mod allow;
 mod dial;
+mod error;
+mod happy_eyeballs;
 mod host;
 mod resolve;
 mod trust;
 
 pub use address::{Forbidden, check_public};
 pub use allow::{AllowList, InvalidAllowance};
-pub use dial::{Egress, EgressError, Security};
+pub use dial::{Egress, Security};
+pub use error::EgressError;
 pub use resolve::{Resolve, ResolveFuture};

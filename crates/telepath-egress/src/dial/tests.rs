@@ -1,5 +1,6 @@
 //! Names whose answers change, and numbers written in unusual forms.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
