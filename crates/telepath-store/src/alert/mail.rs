@@ -1,5 +1,6 @@
 //! Pending alert mails. A mail is claimed by moving its due time into the future, so a server that dies while sending
-//! leaves it for the next attempt: a mail may arrive twice, but is not lost before the last attempt.
+//! leaves it for the next attempt: a mail may arrive twice, but is not lost before the last attempt. The number of the
+//! attempt identifies the claim, so a result that comes after the claim expired does not touch the next one.
 
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 use crate::store::Store;
 
-/// Mails per claim.
-const BATCH: u32 = 16;
+/// Mails per claim. They are sent one after the other, each within two minutes, so all of them end within their claim.
+const BATCH: u32 = 2;
 /// How long a claim lasts.
 const LEASE: Duration = Duration::from_mins(5);
 /// The wait after each failed attempt; after the last one the mail is given up.
@@ -54,9 +55,13 @@ impl Store {
             .backend
             .write(move |db| {
                 Box::pin(async move {
-                    let sql = "UPDATE alert_mails SET due_at = $2, attempts = attempts + 1 WHERE due_at <= $1 \
-                         AND alert_id IN (SELECT alert_id FROM alert_mails WHERE due_at <= $1 \
-                            ORDER BY due_at, alert_id LIMIT $3) RETURNING alert_id, attempts";
+                    let sql = format!(
+                        "WITH due AS MATERIALIZED (SELECT alert_id FROM alert_mails WHERE due_at <= $1 \
+                         ORDER BY due_at, alert_id LIMIT $3{}) \
+                         UPDATE alert_mails SET due_at = $2, attempts = attempts + 1 \
+                         WHERE alert_id IN (SELECT alert_id FROM due) RETURNING alert_id, attempts",
+                        db.skip_locked()
+                    );
                     let rows = db.fetch_all(sql, binds![now, now.plus(LEASE), BATCH]).await?;
                     let mut mails = Vec::new();
                     for row in rows {
@@ -84,12 +89,13 @@ impl Store {
         let place = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
         let wait = RETRY_DELAYS.get(place).filter(|_| !permanent);
         let Some(wait) = wait else {
-            self.mail_sent(alert).await?;
+            let sql = "DELETE FROM alert_mails WHERE alert_id = $1 AND attempts = $2";
+            self.backend.execute(sql, binds![alert.to_string(), attempt]).await?;
             return Ok(MailOutcome::GivenUp);
         };
         let due = self.now().plus(*wait);
-        let sql = "UPDATE alert_mails SET due_at = $2 WHERE alert_id = $1";
-        self.backend.execute(sql, binds![alert.to_string(), due]).await?;
+        let sql = "UPDATE alert_mails SET due_at = $3 WHERE alert_id = $1 AND attempts = $2";
+        self.backend.execute(sql, binds![alert.to_string(), attempt, due]).await?;
         Ok(MailOutcome::WillRetry)
     }
 }

@@ -15,6 +15,7 @@ behaviour! {
     a_mail_is_claimed_again_when_its_lease_expires,
     a_mail_is_given_up_after_the_last_attempt,
     a_permanent_failure_gives_a_mail_up_at_once,
+    a_result_after_the_claim_expired_does_not_touch_the_next_claim,
 }
 
 async fn owing(fixture: &Fixture) -> (Arc<Store>, Arc<Store>, String) {
@@ -89,6 +90,23 @@ async fn a_permanent_failure_gives_a_mail_up_at_once(fixture: Arc<Fixture>) {
     assert_eq!(store.mail_failed(mail.alert.id, mail.attempt, true).await.unwrap(), MailOutcome::GivenUp);
     fixture.clock.advance(Duration::from_hours(100));
     assert!(other.claim_mails().await.unwrap().is_empty());
+    store.close().await;
+    other.close().await;
+}
+
+async fn a_result_after_the_claim_expired_does_not_touch_the_next_claim(fixture: Arc<Fixture>) {
+    let (store, other, _) = owing(&fixture).await;
+    let late = store.claim_mails().await.unwrap().remove(0);
+    fixture.clock.advance(Duration::from_mins(5));
+    let current = other.claim_mails().await.unwrap().remove(0);
+    assert_eq!((late.attempt, current.attempt), (1, 2));
+    store.mail_failed(late.alert.id, late.attempt, true).await.unwrap();
+    store.mail_failed(late.alert.id, late.attempt, false).await.unwrap();
+    fixture.clock.advance(Duration::from_mins(2));
+    assert!(store.claim_mails().await.unwrap().is_empty(), "the other server is sending it");
+    other.mail_failed(current.alert.id, current.attempt, false).await.unwrap();
+    fixture.clock.advance(Duration::from_mins(5));
+    assert_eq!(store.claim_mails().await.unwrap()[0].attempt, 3);
     store.close().await;
     other.close().await;
 }
