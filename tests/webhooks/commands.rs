@@ -62,6 +62,33 @@ async fn webhooks_commands_manage_an_endpoint() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_from_a_file_are_added_to_each_delivery() -> Outcome {
+    let post = Post::start().await?;
+    let home = post.server.home();
+    let file = home.beside("headers.txt");
+    std::fs::write(&file, "Authorization: Bearer hush\n\nX-Tenant: 7\n")?;
+    let (headers, ca) = (file.to_string_lossy(), post.sink.authority.to_string_lossy());
+    let url = post.sink.url();
+    let create = ["webhooks", "create", "--url", &url, "--events", "webhook.*", "--json"];
+    let create = [&create[..], &["--headers-file", &headers, "--endpoint-ca-file", &ca]].concat();
+    let made = home.run(&create).await?.expect_success()?.json()?;
+    made["secret"].as_str().into_iter().for_each(note_secret);
+    let id = id_of(&made)?;
+    assert_eq!((&made["events"], &made["headers"]["set"]), (&serde_json::json!(["webhook.*"]), &true.into()));
+    home.run(&["webhooks", "test", &id]).await?.expect_success()?;
+    let arrival = &post.sink.until(1).await?[0];
+    assert_eq!((arrival.header("authorization"), arrival.header("x-tenant")), ("Bearer hush", "7"));
+    let moved = ["webhooks", "update", &id, "--url", "https://hooks.example/"];
+    let refused = home.run(&moved).await?;
+    assert_eq!(refused.code, Some(5), "{}", refused.stderr);
+    assert!(refused.stderr.contains("headers"), "{}", refused.stderr);
+    let moved = [&moved[..], &["--no-headers", "--system-ca", "--json"]].concat();
+    let changed = home.run(&moved).await?.expect_success()?.json()?;
+    assert_eq!((&changed["headers"], &changed["ca_pem"]), (&Value::Null, &Value::Null));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn webhooks_listen_forwards_signed_events() -> Outcome {
     let post = Post::start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -1,5 +1,7 @@
 //! `/v1/webhooks`: endpoints that receive events.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{TrunkId, WebhookId};
@@ -11,6 +13,7 @@ use telepath_core::webhook::{self, WebhookDraft, WebhookPatchDraft};
 use crate::enums;
 use crate::page::Pagination;
 use crate::secret;
+use crate::trunks::CredentialState;
 
 /// A webhook endpoint, never with its secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,8 +27,8 @@ pub struct Webhook {
     pub url: String,
     /// A description for people.
     pub description: Option<String>,
-    /// Names of events, or `*` for all.
-    #[cfg_attr(feature = "openapi", schema(example = json!(["call.ended", "key.revoked"])))]
+    /// Names of events, families such as `call.*`, or `*` for all.
+    #[cfg_attr(feature = "openapi", schema(example = json!(["call.*", "key.revoked"])))]
     pub events: Vec<String>,
     /// Restricts call events to these trunks; empty means all trunks.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!([])))]
@@ -36,6 +39,10 @@ pub struct Webhook {
     /// For `v1a`: the public keys for verification, the newest first.
     #[cfg_attr(feature = "openapi", schema(example = json!([])))]
     pub public_keys: Vec<String>,
+    /// The headers that are added to each delivery, never in full.
+    pub headers: Option<CredentialState>,
+    /// The certificate authorities of the endpoint in PEM; null for those of the system.
+    pub ca_pem: Option<String>,
     /// Maximum concurrent deliveries.
     #[cfg_attr(feature = "openapi", schema(example = 10))]
     pub max_in_flight: u32,
@@ -95,7 +102,7 @@ pub struct CreateWebhook {
     /// A description for people, at most 500 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Names of events, or `*` for all, the default.
+    /// Names of events, families such as `call.*`, or `*` for all, the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,
     /// Restricts call events to these trunks. Default and empty: all trunks.
@@ -105,6 +112,14 @@ pub struct CreateWebhook {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::SignatureScheme>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+    /// Up to 16 headers to add to each delivery; their values are stored encrypted and never returned.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal_map")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, String>>))]
+    pub headers: Option<BTreeMap<String, SecretText>>,
+    /// 1 to 10 certificate authorities in PEM, at most 32 KiB. The endpoint's certificate is verified against them instead of those of the
+    /// system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<String>,
     /// Maximum concurrent deliveries, 1–100; 10 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
@@ -115,7 +130,7 @@ pub struct CreateWebhook {
 }
 
 /// A request to change a webhook endpoint. Members that are left out keep their value.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"events": ["call.started", "call.ended"], "max_in_flight": 20})))]
 #[serde(deny_unknown_fields)]
@@ -133,6 +148,14 @@ pub struct UpdateWebhook {
     /// Replaces the whole list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trunk_ids: Option<Vec<String>>,
+    /// Replaces all headers; null removes them. Required if they are set and host or port of `url` changes.
+    #[serde(default, skip_serializing_if = "Patch::is_kept", serialize_with = "secret::reveal_patch")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, String>>))]
+    pub headers: Patch<BTreeMap<String, SecretText>>,
+    /// Replaces the certificate authorities; null stands for those of the system.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub ca_pem: Patch<String>,
     /// Maximum concurrent deliveries, 1–100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
@@ -180,12 +203,18 @@ impl From<webhook::Webhook> for Webhook {
     fn from(webhook: webhook::Webhook) -> Self {
         Self {
             id: webhook.id,
-            events: webhook.subscription.events.names().into_iter().map(str::to_owned).collect(),
+            events: webhook.subscription.events.names(),
             trunk_ids: webhook.subscription.trunks,
             url: webhook.url.as_str().to_owned(),
             description: webhook.description,
             signature: webhook.scheme.name().to_owned(),
             public_keys: webhook.public_keys,
+            headers: webhook.headers_at.map(|updated_at| CredentialState {
+                set: true,
+                last4: None,
+                updated_at,
+            }),
+            ca_pem: webhook.ca_pem,
             max_in_flight: webhook.max_in_flight,
             status: webhook.status.name().to_owned(),
             disabled_reason: webhook.disabled_reason.map(|reason| reason.name().to_owned()),
@@ -207,14 +236,25 @@ impl CreateWebhook {
 
 impl From<CreateWebhook> for WebhookDraft {
     fn from(body: CreateWebhook) -> Self {
-        let CreateWebhook { url, description, events, trunk_ids, signature, max_in_flight, status } = body;
-        Self { url, description, events, trunk_ids, signature, max_in_flight, status }
+        let CreateWebhook {
+            url,
+            description,
+            events,
+            trunk_ids,
+            signature,
+            headers,
+            ca_pem,
+            max_in_flight,
+            status,
+        } = body;
+        Self { url, description, events, trunk_ids, signature, headers, ca_pem, max_in_flight, status }
     }
 }
 
 impl From<UpdateWebhook> for WebhookPatchDraft {
     fn from(body: UpdateWebhook) -> Self {
-        let UpdateWebhook { url, description, events, trunk_ids, max_in_flight, status } = body;
-        Self { url, description, events, trunk_ids, max_in_flight, status }
+        let UpdateWebhook { url, description, events, trunk_ids, headers, ca_pem, max_in_flight, status } =
+            body;
+        Self { url, description, events, trunk_ids, headers, ca_pem, max_in_flight, status }
     }
 }

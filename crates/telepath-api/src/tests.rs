@@ -19,5 +19,6 @@ mod privacy;
 mod requests;
 mod rotation;
 mod strictness;
+mod subscriptions;
 mod trunks;
 mod webhooks;

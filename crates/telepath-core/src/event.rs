@@ -1,6 +1,7 @@
 //! Every event that is delivered to webhooks. One table holds the name of each kind, when it happens, and the type of its
 //! payload. The JSON that is sent, the reference page and the OpenAPI `webhooks` section are all derived from these types.
 
+pub mod family;
 pub mod schema;
 
 use serde::Serialize;

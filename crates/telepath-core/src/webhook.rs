@@ -4,13 +4,12 @@ pub mod adaptive_limit;
 pub mod delivery;
 mod draft;
 pub mod fairness;
+mod filter;
+mod headers;
 pub mod health;
 pub mod signature;
 pub mod status;
 mod url;
-
-use std::fmt;
-use std::str::FromStr;
 
 use crate::clock::Timestamp;
 use crate::event::EventKind;
@@ -18,6 +17,8 @@ use crate::id::{AccountId, TrunkId, WebhookId};
 
 pub use adaptive_limit::AdaptiveLimit;
 pub use draft::{MAX_TRUNKS, NewWebhook, WebhookDraft, WebhookPatch, WebhookPatchDraft};
+pub use filter::{EventFilter, EventPattern};
+pub use headers::WebhookHeaders;
 pub use health::Health;
 pub use signature::SignatureScheme;
 pub use status::{DisabledReason, WebhookStatus};
@@ -33,54 +34,10 @@ pub const MAX_IN_FLIGHT: u32 = 100;
 pub const DEFAULT_GRACE_SECONDS: u32 = 86_400;
 /// The longest that a replaced secret may sign too, in seconds.
 pub const MAX_GRACE_SECONDS: u32 = 604_800;
+/// The longest list of certificate authorities of an endpoint, in bytes.
+pub const MAX_CA_PEM: usize = 32 * 1024;
 /// Secrets that sign at once. A rotation with a grace period beyond it is refused.
 pub const MAX_SECRETS: usize = 5;
-
-/// Which kinds of events an endpoint wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EventFilter {
-    /// Every kind, those of later versions too.
-    All,
-    /// These.
-    Only(Vec<EventKind>),
-}
-
-impl EventFilter {
-    /// Whether events of this kind are wanted.
-    pub fn wants(&self, kind: EventKind) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(kinds) => kinds.contains(&kind),
-        }
-    }
-
-    /// The names as the API shows them.
-    pub fn names(&self) -> Vec<&'static str> {
-        match self {
-            Self::All => vec!["*"],
-            Self::Only(kinds) => kinds.iter().map(|kind| kind.name()).collect(),
-        }
-    }
-}
-
-/// Comma-separated, the form of the database.
-impl fmt::Display for EventFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.names().join(","))
-    }
-}
-
-impl FromStr for EventFilter {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        if text == "*" {
-            return Ok(Self::All);
-        }
-        let kinds = text.split(',').map(|name| EventKind::from_name(name).ok_or(()));
-        kinds.collect::<Result<_, _>>().map(Self::Only)
-    }
-}
 
 /// What an endpoint gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +76,10 @@ pub struct Webhook {
     pub subscription: Subscription,
     /// How events are signed.
     pub scheme: SignatureScheme,
+    /// When the headers that are added to each delivery were set; `None` without any.
+    pub headers_at: Option<Timestamp>,
+    /// The authorities that the endpoint's certificate is verified against, in PEM; `None` for those of the system.
+    pub ca_pem: Option<String>,
     /// Deliveries under way at once.
     pub max_in_flight: u32,
     /// Whether events are sent.

@@ -15,7 +15,7 @@ use crate::error::EgressError;
 use crate::happy_eyeballs::race;
 use crate::host::Host;
 use crate::resolve::{Resolve, SystemResolver};
-use crate::trust::Trust;
+use crate::trust::{Authorities, Trust};
 
 /// Addresses tried per name; further ones are ignored.
 const MAX_ADDRESSES: usize = 16;
@@ -102,10 +102,19 @@ impl Egress {
         race(self.allowed(host, port, security).await?).await
     }
 
-    /// Connects with TLS and verifies the host name.
-    pub async fn dial_tls(&self, host: &str, port: u16) -> Result<TlsStream<TcpStream>, EgressError> {
+    /// Connects with TLS and verifies the host name. The certificate must be issued by one of `authorities`; `None` stands
+    /// for those of the system.
+    pub async fn dial_tls(
+        &self,
+        host: &str,
+        port: u16,
+        authorities: Option<&Authorities>,
+    ) -> Result<TlsStream<TcpStream>, EgressError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| EgressError::Name)?;
-        let config = self.tls_config()?;
+        let config = match authorities {
+            Some(authorities) => authorities.config(),
+            None => self.tls_config()?,
+        };
         let stream = self.dial(host, port, Security::Tls).await?;
         stream.set_nodelay(true).map_err(EgressError::Connect)?;
         TlsConnector::from(config).connect(name, stream).await.map_err(EgressError::Tls)

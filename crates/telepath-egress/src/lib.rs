@@ -18,3 +18,4 @@ pub use allow::{AllowList, InvalidAllowance};
 pub use dial::{Egress, Security};
 pub use error::EgressError;
 pub use resolve::{Resolve, ResolveFuture};
+pub use trust::{Authorities, InvalidAuthorities};

@@ -47,6 +47,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     12 "0012_rate_windows";
     13 "0013_clock_epoch";
     14 "0014_call_hangups";
+    15 "0015_webhook_headers";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -10,10 +10,13 @@ pub(crate) mod unwanted;
 use telepath_core::audit::Origin;
 use telepath_core::id::{AccountId, WebhookId};
 use telepath_core::page::{Page, PageRequest};
+use telepath_core::scope::{Scope, ScopeSet};
 use telepath_core::secret::SecretText;
 use telepath_core::validation::Invalid;
 use telepath_core::webhook::signature::SigningSecret;
-use telepath_core::webhook::{NewWebhook, SignatureScheme, Webhook, WebhookPatch, WebhookStatus};
+use telepath_core::webhook::{
+    NewWebhook, SignatureScheme, Webhook, WebhookHeaders, WebhookPatch, WebhookStatus,
+};
 
 use crate::delivery::row::DeliveryRecord;
 use crate::error::StoreError;
@@ -46,6 +49,9 @@ pub enum WebhookChangeError {
     /// The endpoint is disabled, so nothing is sent to it.
     #[error("the webhook endpoint is disabled")]
     Disabled,
+    /// The caller must not receive the events of the subscription.
+    #[error("receiving these events needs the scope {0}")]
+    MissingScope(Scope),
     /// The request refers to something that the account does not have.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -65,8 +71,10 @@ impl Store {
         let id = self.new_id(origin.at)?;
         let secret = self.new_signing_secret(new.scheme)?;
         let sealed = secret::seal(&self.context, id, &secret, origin.at)?;
-        let creation =
-            change::Creation { id, account, new, sealed, origin, audit_id: self.new_id(origin.at)? };
+        let headers = new.headers.as_ref();
+        let headers = headers.map(|headers| secret::seal_headers(&self.context, id, headers)).transpose()?;
+        let audit_id = self.new_id(origin.at)?;
+        let creation = change::Creation { id, account, new, headers, sealed, origin, audit_id };
         let webhook = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
         Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
     }
@@ -98,16 +106,20 @@ impl Store {
     }
 
     /// Changes an endpoint. Disabling it holds its pending deliveries; enabling it does not release held ones, which
-    /// must be recovered.
+    /// must be recovered. `scopes` are those of the caller: to decide which events are sent, or to whom, needs the read
+    /// scope of these events.
     pub async fn update_webhook(
         &self,
         account: AccountId,
         id: WebhookId,
         patch: WebhookPatch,
+        scopes: ScopeSet,
         origin: Origin,
     ) -> Result<Webhook, WebhookChangeError> {
         let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
-        let update = change::Update { account, id, patch, origin, audit_id, event_id };
+        let seal = |headers: WebhookHeaders| secret::seal_headers(&self.context, id, &headers);
+        let headers = patch.headers.clone().try_map(seal)?;
+        let update = change::Update { account, id, patch, headers, scopes, origin, audit_id, event_id };
         self.backend.write(move |db| Box::pin(change::update(db, update))).await
     }
 

@@ -235,7 +235,7 @@ async fn attempt(store: Arc<Store>, egress: Egress, timeouts: Timeouts, claimed:
         body: claimed.body.clone(),
         at: store.clock().now(),
     };
-    let destination = Destination::from(&target.url);
+    let destination = Destination::from(&**target);
     let outcome = post::post(&egress, &destination, message, &target.secrets, timeouts).await;
     let result = outcome.error.map_or("delivered", ErrorClass::name);
     metrics::counter!(ATTEMPTS, "result" => result).increment(1);

@@ -20,6 +20,7 @@ use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson};
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
+use crate::refusal::Refusal;
 use crate::resources::webhooks::errors::change_error;
 use crate::state::AppState;
 
@@ -116,6 +117,8 @@ async fn list_deliveries(
 }
 
 /// Get a delivery
+///
+/// Shows the event itself, so the key also needs the read scope of what the event is about, such as `calls:read` for `call.*`.
 #[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "Webhooks", operation_id = "getDelivery",
     params(("id" = String, Path, description = "The delivery's id.")),
     responses((status = 200, description = "The delivery with its body and the responses to it.", body = DeliveryDetails)))]
@@ -126,6 +129,10 @@ async fn get_delivery(
 ) -> Result<Json<DeliveryDetails>, ApiError> {
     let found = state.store.get_delivery(caller.account, id).await?;
     let details = found.ok_or_else(|| DeliveryId::not_found(&id.to_string()))?;
+    let scope = details.record.kind.family().read_scope();
+    if !caller.scopes.allows(scope) {
+        return Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope));
+    }
     details_body(details).map(Json)
 }
 
@@ -151,6 +158,7 @@ async fn redeliver(
         WebhookChangeError::TooMany
         | WebhookChangeError::TooManySecrets
         | WebhookChangeError::Disabled
+        | WebhookChangeError::MissingScope(_)
         | WebhookChangeError::Invalid(_)
         | WebhookChangeError::Store(_) => error.into(),
     })?;

@@ -18,10 +18,13 @@ use telepath_api_types::webhooks::{
 use telepath_core::clock::Timestamp;
 use telepath_core::id::WebhookId;
 use telepath_core::page::PageRequest;
+use telepath_core::patch::Patch;
 use telepath_core::validation::Invalid;
 use telepath_core::webhook::{
     DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS, WebhookDraft, WebhookPatchDraft, WebhookStatus,
 };
+use telepath_egress::Authorities;
+use telepath_store::WebhookChangeError;
 
 use crate::auth::caller::{Authorized, WebhooksRead, WebhooksWrite};
 use crate::destination::require_webhook_url;
@@ -41,6 +44,12 @@ pub(crate) fn endpoints() -> Endpoints {
 /// The one place where a shared secret leaves the server.
 fn shown(made: telepath_store::WebhookWithSecret) -> WebhookWithSecret {
     WebhookWithSecret { webhook: made.webhook.into(), secret: made.secret }
+}
+
+/// Refuses certificates that the sender could not use.
+fn require_authorities(pem: Option<&str>) -> Result<(), ApiError> {
+    let checked = pem.map(Authorities::parse).transpose();
+    checked.map(drop).map_err(|error| Invalid::one("ca_pem", error.to_string()).into())
 }
 
 /// Which endpoints a list shows.
@@ -74,6 +83,9 @@ async fn list_webhooks(
 }
 
 /// Create a webhook endpoint
+///
+/// To receive events, the key also needs the read scope of what they are about: `calls:read` for `call.*` and `agent.*`, `keys:read` for
+/// `key.*`, and all of them for `*`.
 #[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks", operation_id = "createWebhook",
     request_body = CreateWebhook,
     responses(
@@ -86,6 +98,10 @@ async fn create_webhook(
 ) -> Result<impl IntoResponse, ApiError> {
     let new = WebhookDraft::from(draft).check()?;
     require_webhook_url(&state, &new.url)?;
+    require_authorities(new.ca_pem.as_deref())?;
+    if let Some(scope) = new.subscription.events.missing_scope(caller.scopes) {
+        return Err(WebhookChangeError::MissingScope(scope).into());
+    }
     let made = state.store.create_webhook(caller.account, new, caller.origin()).await?;
     let location = format!("/v1/webhooks/{}", made.webhook.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(shown(made))))
@@ -106,7 +122,8 @@ async fn get_webhook(
 
 /// Update a webhook endpoint
 ///
-/// Changes the members that are present. Disabling the endpoint holds pending and later events; after enabling it again, send
+/// Changes the members that are present. To change `url`, `events` or `trunk_ids`, the key also needs the read scopes of the events. If host
+/// or port of `url` changes, `headers` that are set must be given again, or removed with null. Disabling the endpoint holds pending and later events; after enabling it again, send
 /// them with `recover`.
 #[utoipa::path(patch, path = "/v1/webhooks/{id}", tag = "Webhooks", operation_id = "updateWebhook",
     request_body = UpdateWebhook,
@@ -122,7 +139,10 @@ async fn update_webhook(
     if let Some(url) = &patch.url {
         require_webhook_url(&state, url)?;
     }
-    let changed = state.store.update_webhook(caller.account, id, patch, caller.origin()).await;
+    if let Patch::Set(pem) = &patch.ca_pem {
+        require_authorities(Some(pem))?;
+    }
+    let changed = state.store.update_webhook(caller.account, id, patch, caller.scopes, caller.origin()).await;
     Ok(Json(changed.map_err(change_error(id))?.into()))
 }
 

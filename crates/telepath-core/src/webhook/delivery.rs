@@ -78,7 +78,7 @@ named_enum! {
         ClientError = "client_error",
         /// The endpoint answered a status from 500 on.
         ServerError = "server_error",
-        /// The signing secret could not be used, so nothing was sent.
+        /// The signing secret or the headers could not be used, so nothing was sent.
         Unsigned = "unsigned",
     }
 }

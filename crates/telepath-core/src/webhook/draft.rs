@@ -1,12 +1,17 @@
 //! Requests to create or change an endpoint, and the checks that validate them.
 
+use std::collections::BTreeMap;
+
 use super::{
-    DEFAULT_IN_FLIGHT, DisabledReason, EventFilter, MAX_IN_FLIGHT, SignatureScheme, Subscription, Webhook,
-    WebhookStatus, WebhookUrl,
+    DEFAULT_IN_FLIGHT, DisabledReason, EventFilter, EventPattern, MAX_CA_PEM, MAX_IN_FLIGHT, SignatureScheme,
+    Subscription, Webhook, WebhookHeaders, WebhookStatus, WebhookUrl,
 };
+use crate::clock::Timestamp;
 use crate::event::EventKind;
+use crate::event::family::EventFamily;
 use crate::id::TrunkId;
 use crate::patch::Patch;
+use crate::secret::SecretText;
 use crate::validation::{Invalid, bounded_text};
 
 /// The most trunks that one endpoint can name.
@@ -22,12 +27,16 @@ pub struct WebhookDraft {
     pub url: Option<String>,
     /// The description, at most 500 characters.
     pub description: Option<String>,
-    /// Names of events, or `*` for all, which is also what leaving it out means.
+    /// Names of events, families such as `call.*`, or `*` for all, which is also what leaving it out means.
     pub events: Option<Vec<String>>,
     /// Calls of these trunks only; left out or empty, of all.
     pub trunk_ids: Option<Vec<String>>,
     /// `v1` (HMAC-SHA-256, the default) or `v1a` (Ed25519).
     pub signature: Option<String>,
+    /// Headers to add to each delivery; their values are secrets.
+    pub headers: Option<BTreeMap<String, SecretText>>,
+    /// Certificate authorities of the endpoint in PEM, instead of those of the system.
+    pub ca_pem: Option<String>,
     /// Deliveries under way at once, 1–100; 10 when left out.
     pub max_in_flight: Option<u32>,
     /// `active` (the default) or `disabled`: events are then kept and not sent.
@@ -45,6 +54,10 @@ pub struct NewWebhook {
     pub subscription: Subscription,
     /// How events are signed.
     pub scheme: SignatureScheme,
+    /// Headers to add to each delivery.
+    pub headers: Option<WebhookHeaders>,
+    /// Certificate authorities of the endpoint in PEM.
+    pub ca_pem: Option<String>,
     /// Deliveries under way at once.
     pub max_in_flight: u32,
     /// Whether events are sent.
@@ -52,7 +65,8 @@ pub struct NewWebhook {
 }
 
 impl WebhookDraft {
-    /// Checks every member. Whether the URL leads to an address that may be reached is not known here.
+    /// Checks every member. Whether the URL leads to an address that may be reached, and whether the certificates can be
+    /// used, is not known here.
     pub fn check(self) -> Result<NewWebhook, Invalid> {
         let mut problems = Invalid::default();
         let url = problems.require("url", self.url, WebhookUrl::try_from);
@@ -62,6 +76,8 @@ impl WebhookDraft {
         let scheme = problems.optional("signature", self.signature, |name| {
             SignatureScheme::from_name(&name).ok_or("must be v1 or v1a")
         });
+        let headers = WebhookHeaders::check(self.headers.unwrap_or_default(), &mut problems);
+        let ca_pem = problems.optional("ca_pem", self.ca_pem, check_ca_pem);
         let max_in_flight = problems.optional("max_in_flight", self.max_in_flight, check_in_flight);
         let status = problems.optional("status", self.status, check_status);
         match (url, events) {
@@ -70,6 +86,8 @@ impl WebhookDraft {
                 description,
                 subscription: Subscription { events, trunks },
                 scheme: scheme.unwrap_or(SignatureScheme::V1),
+                headers,
+                ca_pem,
                 max_in_flight: max_in_flight.unwrap_or(DEFAULT_IN_FLIGHT),
                 status: status.unwrap_or(WebhookStatus::Active),
             }),
@@ -90,6 +108,10 @@ pub struct WebhookPatchDraft {
     pub events: Option<Vec<String>>,
     /// Replaces the whole list.
     pub trunk_ids: Option<Vec<String>>,
+    /// Replaces all headers; null takes them away.
+    pub headers: Patch<BTreeMap<String, SecretText>>,
+    /// Replaces all certificates; null means those of the system.
+    pub ca_pem: Patch<String>,
     /// Deliveries under way at once, 1–100.
     pub max_in_flight: Option<u32>,
     /// `active` or `disabled`.
@@ -107,6 +129,10 @@ pub struct WebhookPatch {
     pub events: Option<EventFilter>,
     /// The new trunks.
     pub trunks: Option<Vec<TrunkId>>,
+    /// The new headers.
+    pub headers: Patch<WebhookHeaders>,
+    /// The new certificate authorities.
+    pub ca_pem: Patch<String>,
     /// The new number.
     pub max_in_flight: Option<u32>,
     /// The new status.
@@ -121,11 +147,19 @@ impl WebhookPatchDraft {
         let description = problems.keep("description", self.description.try_map(check_description));
         let events = self.events.and_then(|events| check_events(&events, &mut problems));
         let trunks = self.trunk_ids.map(|trunks| check_trunks(&trunks, &mut problems));
+        let headers = match self.headers {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(headers) => {
+                WebhookHeaders::check(headers, &mut problems).map_or(Patch::Clear, Patch::Set)
+            }
+        };
+        let ca_pem = problems.keep("ca_pem", self.ca_pem.try_map(check_ca_pem));
         let max_in_flight = problems.optional("max_in_flight", self.max_in_flight, check_in_flight);
         let status = problems.optional("status", self.status, check_status);
-        match description {
-            Some(description) if problems.is_empty() => {
-                Ok(WebhookPatch { url, description, events, trunks, max_in_flight, status })
+        match (description, ca_pem) {
+            (Some(description), Some(ca_pem)) if problems.is_empty() => {
+                Ok(WebhookPatch { url, description, events, trunks, headers, ca_pem, max_in_flight, status })
             }
             _ => Err(problems),
         }
@@ -133,8 +167,24 @@ impl WebhookPatchDraft {
 }
 
 impl WebhookPatch {
-    /// The endpoint after the change. Switching it on begins a new life: what failed before does not count any more.
-    pub fn apply(self, old: &Webhook) -> Webhook {
+    /// Whether the change decides which events are sent, or to whom. It then needs the read scopes of these events.
+    pub const fn directs_events(&self) -> bool {
+        self.url.is_some() || self.events.is_some() || self.trunks.is_some()
+    }
+
+    /// Refuses to send headers that are set to a server that they were not given for.
+    pub fn check_headers(&self, old: &Webhook) -> Result<(), Invalid> {
+        let moves = self.url.as_ref().is_some_and(|url| !url.has_same_origin(&old.url));
+        if moves && old.headers_at.is_some() && self.headers.is_kept() {
+            let problem = "must be given again, or removed with null, because host or port of url changes";
+            return Err(Invalid::one("headers", problem));
+        }
+        Ok(())
+    }
+
+    /// The endpoint after the change at `now`. Switching it on begins a new life: what failed before does not count any
+    /// more.
+    pub fn apply(self, old: &Webhook, now: Timestamp) -> Webhook {
         let status = self.status.unwrap_or(old.status);
         let mut new = Webhook {
             url: self.url.unwrap_or_else(|| old.url.clone()),
@@ -143,6 +193,12 @@ impl WebhookPatch {
                 events: self.events.unwrap_or_else(|| old.subscription.events.clone()),
                 trunks: self.trunks.unwrap_or_else(|| old.subscription.trunks.clone()),
             },
+            headers_at: match self.headers {
+                Patch::Keep => old.headers_at,
+                Patch::Clear => None,
+                Patch::Set(_) => Some(now),
+            },
+            ca_pem: self.ca_pem.apply(old.ca_pem.clone()),
             max_in_flight: self.max_in_flight.unwrap_or(old.max_in_flight),
             status,
             ..old.clone()
@@ -165,6 +221,16 @@ fn check_description(text: String) -> Result<String, String> {
     bounded_text(text, 0, MAX_DESCRIPTION, &['\n'])
 }
 
+fn check_ca_pem(text: String) -> Result<String, String> {
+    if text.contains("PRIVATE KEY") {
+        return Err("must not contain a private key".to_owned());
+    }
+    if text.len() > MAX_CA_PEM {
+        return Err(format!("must have at most {} KiB", MAX_CA_PEM / 1024));
+    }
+    bounded_text(text, 1, MAX_CA_PEM, &['\n', '\r', '\t'])
+}
+
 fn check_in_flight(number: u32) -> Result<u32, String> {
     let fits = (1..=MAX_IN_FLIGHT).contains(&number);
     if fits { Ok(number) } else { Err(format!("must be 1 to {MAX_IN_FLIGHT}")) }
@@ -176,22 +242,25 @@ fn check_status(name: String) -> Result<WebhookStatus, &'static str> {
 }
 
 fn check_events(names: &[String], problems: &mut Invalid) -> Option<EventFilter> {
-    if names.is_empty() || names.len() > EventKind::ALL.len() {
+    if names.is_empty() || names.len() > EventKind::ALL.len() + EventFamily::ALL.len() {
         problems.wrong("events", "must name each wanted event once, or hold just *");
         return None;
     }
     if names == ["*"] {
         return Some(EventFilter::All);
     }
-    let mut kinds = Vec::new();
+    let mut patterns = Vec::new();
     for (place, name) in names.iter().enumerate() {
-        match EventKind::from_name(name) {
-            Some(kind) if !kinds.contains(&kind) => kinds.push(kind),
-            Some(_) => problems.wrong(&format!("events[{place}]"), "is a duplicate"),
-            None => problems.wrong(&format!("events[{place}]"), "is not the name of an event"),
+        match name.parse::<EventPattern>() {
+            Ok(pattern) if !patterns.contains(&pattern) => patterns.push(pattern),
+            Ok(_) => problems.wrong(&format!("events[{place}]"), "is a duplicate"),
+            Err(()) => problems.wrong(
+                &format!("events[{place}]"),
+                "is not the name of an event, or of a family such as call.*",
+            ),
         }
     }
-    Some(EventFilter::Only(kinds))
+    Some(EventFilter::Only(patterns))
 }
 
 fn check_trunks(texts: &[String], problems: &mut Invalid) -> Vec<TrunkId> {
@@ -231,7 +300,7 @@ mod tests {
     fn errors_name_every_invalid_member() {
         let problems = check(
             r#"{"url": "http://hooks.example/", "description": "a\u0007", "events": ["call.ended", "call.ended", "x"],
-                "trunk_ids": ["call_1"], "signature": "v2", "max_in_flight": 101, "status": "off"}"#,
+                "trunk_ids": ["call_1"], "signature": "v2", "headers": {"Host": "h"}, "ca_pem": "-----BEGIN PRIVATE KEY-----", "max_in_flight": 101, "status": "off"}"#,
         );
         let fields: Vec<_> =
             problems.unwrap_err().into_details().into_iter().map(|problem| problem.field).collect();
@@ -244,11 +313,13 @@ mod tests {
                 "events[2]",
                 "trunk_ids[0]",
                 "signature",
+                "headers.Host",
+                "ca_pem",
                 "max_in_flight",
                 "status"
             ]
         );
-        for events in ["[]", r#"["*", "call.ended"]"#] {
+        for events in ["[]", r#"["*", "call.ended"]"#, r#"["call.*", "call.*"]"#, r#"["call*"]"#] {
             assert!(
                 check(&format!(r#"{{"url": "https://a.example/", "events": {events}}}"#)).is_err(),
                 "{events}"

@@ -45,6 +45,11 @@ impl WebhookUrl {
         &self.text["https://".len()..self.path_at]
     }
 
+    /// Whether host and port are the same; the scheme always is.
+    pub fn has_same_origin(&self, other: &Self) -> bool {
+        self.host == other.host && self.port == other.port
+    }
+
     /// Path and query, never empty.
     pub fn path_and_query(&self) -> String {
         let rest = &self.text[self.path_at..];

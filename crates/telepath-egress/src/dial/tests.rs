@@ -160,7 +160,7 @@ async fn an_untrusted_certificate_fails_the_tls_handshake() {
         let (stream, _) = listener.accept().await.unwrap();
         drop(stream);
     });
-    let refused = egress.dial_tls("127.0.0.1", port).await.err();
+    let refused = egress.dial_tls("127.0.0.1", port, None).await.err();
     assert!(matches!(refused, Some(EgressError::Tls(_))), "{refused:?}");
     peer.await.unwrap();
 }

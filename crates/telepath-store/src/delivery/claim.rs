@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, DeliveryId, EventId, WebhookId};
-use telepath_core::webhook::WebhookUrl;
 use telepath_core::webhook::signature::SigningSecret;
+use telepath_core::webhook::{WebhookHeaders, WebhookUrl};
 
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, placeholders};
 use crate::store::Store;
 use crate::webhook::row::{limit_of, url_of};
-use crate::webhook::secret::signing_secrets;
+use crate::webhook::secret::{open_headers, signing_secrets};
 
 /// Endpoints per query.
 const MAX_ENDPOINTS: i64 = 2_000;
@@ -86,8 +86,12 @@ pub struct DeliveryTarget {
     pub webhook: WebhookId,
     pub account: AccountId,
     pub url: WebhookUrl,
-    /// The secrets that sign, newest first. Empty if they cannot be opened; then nothing may be sent.
+    /// The secrets that sign, newest first. Empty if a secret or the headers cannot be opened; then nothing may be sent.
     pub secrets: Vec<SigningSecret>,
+    /// Headers to add.
+    pub headers: Option<WebhookHeaders>,
+    /// The authorities that the endpoint's certificate is verified against; `None` for those of the system.
+    pub ca_pem: Option<String>,
 }
 
 /// A delivery that this process has claimed and must finish or release.
@@ -240,20 +244,15 @@ async fn take(
     claimed: &mut Vec<ClaimedDelivery>,
 ) -> Result<(), StoreError> {
     let webhook = quota.webhook;
-    let sql = "SELECT account_id, url, max_in_flight, reduced_limit, overloads, paused_until FROM webhooks \
-               WHERE id = $1 AND status = 'active' AND deleted_at IS NULL";
+    let sql = "SELECT account_id, url, headers, ca_pem, max_in_flight, reduced_limit, overloads, paused_until \
+               FROM webhooks WHERE id = $1 AND status = 'active' AND deleted_at IS NULL";
     let Some(row) = db.try_lock(sql, binds![webhook.to_string()]).await? else { return Ok(()) };
     let allowed = limit_of(&row)?.allows(row.number("max_in_flight")?, claim.now);
     let free = allowed.saturating_sub(in_flight(db, quota, claim.now).await?).min(quota.deliveries);
     if free == 0 {
         return Ok(());
     }
-    let target = Arc::new(DeliveryTarget {
-        webhook,
-        account: row.parse("account_id")?,
-        url: url_of(&row)?,
-        secrets: signing_secrets(db, webhook, &claim.context.vault, claim.now).await?,
-    });
+    let target = Arc::new(target(db, webhook, &row, claim).await?);
     // The subquery runs once, before the update: as a plain subquery PostgreSQL may run it repeatedly, and exceed the
     // limit.
     let sql = format!(
@@ -281,6 +280,31 @@ async fn take(
     // Neither database guarantees the order of returned rows.
     claimed[from..].sort_by_key(|delivery| delivery.event);
     Ok(())
+}
+
+async fn target(
+    db: &mut Connection,
+    webhook: WebhookId,
+    row: &Row,
+    claim: &LeaseTerms,
+) -> Result<DeliveryTarget, StoreError> {
+    let vault = &claim.context.vault;
+    let headers = row.maybe_bytes("headers")?.map(|sealed| open_headers(vault, webhook, sealed)).transpose();
+    let (headers, secrets) = match headers {
+        Ok(headers) => (headers, signing_secrets(db, webhook, vault, claim.now).await?),
+        Err(error) => {
+            tracing::error!(%webhook, %error, "could not open the headers; nothing is sent to the endpoint");
+            (None, Vec::new())
+        }
+    };
+    Ok(DeliveryTarget {
+        webhook,
+        account: row.parse("account_id")?,
+        url: url_of(row)?,
+        secrets,
+        headers,
+        ca_pem: row.maybe_text("ca_pem")?,
+    })
 }
 
 fn except(running: &[DeliveryId], first: usize) -> String {

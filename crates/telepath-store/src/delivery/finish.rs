@@ -109,6 +109,7 @@ async fn lock_if_affected(
             | WebhookChangeError::TooMany
             | WebhookChangeError::TooManySecrets
             | WebhookChangeError::Disabled
+            | WebhookChangeError::MissingScope(_)
             | WebhookChangeError::Invalid(_),
         ) => Err(StoreError::Broken),
     }

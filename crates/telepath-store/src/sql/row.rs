@@ -62,6 +62,10 @@ impl Row {
         Ok(column!(self, column))
     }
 
+    pub(crate) fn maybe_bytes(&self, column: impl ColumnIndex) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(column!(self, column))
+    }
+
     /// A column of exactly `N` bytes.
     pub(crate) fn array<const N: usize>(&self, column: impl ColumnIndex) -> Result<[u8; N], StoreError> {
         let bytes: &[u8] = column!(self, column);

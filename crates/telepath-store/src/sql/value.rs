@@ -39,6 +39,7 @@ from_value! {
     String, |value| Value::Text(Some(value));
     Option<String>, |value| Value::Text(value);
     &[u8], |value| Value::Bytes(Some(value.to_vec()));
+    Option<Vec<u8>>, |value| Value::Bytes(value);
     Option<IpAddr>, |value| Value::Text(value.map(|address| address.to_string()));
 }
 

@@ -11,6 +11,7 @@ use telepath_core::event::{EventKind, WebhookTest};
 use telepath_core::id::AccountId;
 use telepath_core::page::PageRequest;
 use telepath_core::ports::CallControl as _;
+use telepath_core::scope::ScopeSet;
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass, Jitter, KEPT, Outcome};
 use telepath_core::webhook::health::HealthTransition;
 use telepath_core::webhook::{DisabledReason, EventFilter, NewWebhook, Webhook, WebhookStatus};
@@ -78,7 +79,7 @@ pub(super) async fn deliveries(store: &Store, account: AccountId, webhook: &Webh
 
 pub(super) fn for_events(path: &str, kinds: &[EventKind]) -> NewWebhook {
     let mut new = draft(path);
-    new.subscription.events = EventFilter::Only(kinds.to_vec());
+    new.subscription.events = EventFilter::of(kinds);
     new
 }
 
@@ -198,7 +199,7 @@ async fn status_410_disables_the_endpoint_and_holds_its_events_until_recovery(fi
     assert_eq!(deliveries(&store, account, &watcher).await[0].kind, EventKind::WebhookDisabled);
     let refused = store.recover_deliveries(account, webhook.id, super::NOON, fixture.origin()).await;
     assert!(matches!(refused, Err(crate::WebhookChangeError::Disabled)));
-    store.update_webhook(account, webhook.id, enable(), fixture.origin()).await.unwrap();
+    store.update_webhook(account, webhook.id, enable(), ScopeSet::all(), fixture.origin()).await.unwrap();
     assert!(claim(&store, &webhook, 10).await.is_empty(), "held deliveries wait for a recovery");
     let later = store.now().plus(Duration::from_secs(1));
     let none = store.recover_deliveries(account, webhook.id, later, fixture.origin()).await.unwrap();
@@ -225,7 +226,7 @@ async fn a_delivery_can_be_redelivered(fixture: Arc<Fixture>) {
     assert_eq!((asked.status, asked.attempts, asked.finished_at), (DeliveryStatus::Pending, 1, None));
     let again = claim(&store, &webhook, 1).await.pop().unwrap();
     assert_eq!((again.event, again.attempt), (claimed.event, 2));
-    store.update_webhook(account, webhook.id, disable(), fixture.origin()).await.unwrap();
+    store.update_webhook(account, webhook.id, disable(), ScopeSet::all(), fixture.origin()).await.unwrap();
     let refused = store.redeliver(account, claimed.id, fixture.origin()).await;
     assert!(matches!(refused, Err(crate::WebhookChangeError::Disabled)));
     store.close().await;

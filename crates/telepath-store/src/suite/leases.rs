@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use telepath_core::id::Id as _;
+use telepath_core::scope::ScopeSet;
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass, Jitter};
 use telepath_core::webhook::health::HealthTransition;
 use telepath_core::webhook::{Webhook, WebhookPatch};
@@ -214,7 +215,7 @@ async fn concurrent_servers_together_stay_below_max_in_flight(fixture: Arc<Fixtu
     }
     assert_eq!(claim(&store, &webhook, 10).await.len(), 3);
     let lowered = WebhookPatch { max_in_flight: Some(4), ..WebhookPatch::default() };
-    store.update_webhook(account, webhook.id, lowered, fixture.origin()).await.unwrap();
+    store.update_webhook(account, webhook.id, lowered, ScopeSet::all(), fixture.origin()).await.unwrap();
     finish(&store, &sending.pop().unwrap(), None).await;
     assert_eq!(claim(&store, &webhook, 10).await.len(), 0, "nine are in flight, and four allowed");
     store.close().await;
@@ -237,7 +238,7 @@ async fn an_overload_signal_slows_deliveries_on_all_servers(fixture: Arc<Fixture
     }
     assert_eq!(claim(&store, &webhook, 100).await.len(), 10, "each success raises the limit by one");
     for patch in [disable(), enable()] {
-        store.update_webhook(account, webhook.id, patch, fixture.origin()).await.unwrap();
+        store.update_webhook(account, webhook.id, patch, ScopeSet::all(), fixture.origin()).await.unwrap();
     }
     let shown = store.get_webhook(account, webhook.id).await.unwrap().unwrap();
     assert!(shown.limit.is_full());
@@ -286,7 +287,10 @@ async fn concurrent_results_redeliveries_and_changes_do_not_deadlock(fixture: Ar
         let others = async {
             store.recover_deliveries(account, webhook.id, super::NOON, fixture.origin()).await.unwrap();
             let patch = WebhookPatch { max_in_flight: Some(50 + round), ..WebhookPatch::default() };
-            store.update_webhook(account, webhook.id, patch, fixture.origin()).await.unwrap();
+            store
+                .update_webhook(account, webhook.id, patch, ScopeSet::all(), fixture.origin())
+                .await
+                .unwrap();
             store.purge_deliveries().await.unwrap();
         };
         tokio::join!(join_all(results), join_all(redeliveries), others);

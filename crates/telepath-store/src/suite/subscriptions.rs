@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use telepath_core::event::EventKind;
 use telepath_core::ports::CallControl as _;
+use telepath_core::scope::ScopeSet;
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass};
 use telepath_core::webhook::{EventFilter, WebhookPatch};
 
@@ -21,7 +22,7 @@ behaviour! {
 }
 
 fn only(kinds: &[EventKind]) -> WebhookPatch {
-    WebhookPatch { events: Some(EventFilter::Only(kinds.to_vec())), ..WebhookPatch::default() }
+    WebhookPatch { events: Some(EventFilter::of(kinds)), ..WebhookPatch::default() }
 }
 
 async fn an_event_is_not_retried_after_the_endpoint_unsubscribed_from_it(fixture: Arc<Fixture>) {
@@ -36,7 +37,7 @@ async fn an_event_is_not_retried_after_the_endpoint_unsubscribed_from_it(fixture
         finish(&store, claimed, Some(ErrorClass::Connect)).await;
     }
     let calls = only(&[EventKind::CallEnded]);
-    store.update_webhook(account, webhook.id, calls, fixture.origin()).await.unwrap();
+    store.update_webhook(account, webhook.id, calls, ScopeSet::all(), fixture.origin()).await.unwrap();
     fixture.clock.advance(Duration::from_hours(1));
     let retried = claim(&store, &webhook, 10).await;
     assert_eq!(
@@ -68,7 +69,7 @@ async fn an_attempt_in_flight_is_not_retried_after_the_endpoint_unsubscribed(fix
     }
     let sending = claim(&store, &webhook, 10).await;
     let calls = only(&[EventKind::CallEnded]);
-    store.update_webhook(account, webhook.id, calls, fixture.origin()).await.unwrap();
+    store.update_webhook(account, webhook.id, calls, ScopeSet::all(), fixture.origin()).await.unwrap();
     finish(&store, &sending[0], Some(ErrorClass::Connect)).await;
     finish(&store, &sending[1], None).await;
     fixture.clock.advance(Duration::from_hours(1));
@@ -93,7 +94,7 @@ async fn events_of_a_trunk_are_canceled_when_the_endpoint_names_other_trunks(fix
     }
     event(&fixture, &store, account).await;
     let patch = WebhookPatch { trunks: Some(vec![mine]), ..WebhookPatch::default() };
-    store.update_webhook(account, webhook.id, patch, fixture.origin()).await.unwrap();
+    store.update_webhook(account, webhook.id, patch, ScopeSet::all(), fixture.origin()).await.unwrap();
     let list = deliveries(&store, account, &webhook).await;
     let count = |status| list.iter().filter(|delivery| delivery.status == status).count();
     assert_eq!((count(DeliveryStatus::Canceled), count(DeliveryStatus::Pending)), (1, 2));
@@ -115,7 +116,7 @@ async fn held_and_exhausted_events_are_not_recovered_after_the_endpoint_unsubscr
         finish(&store, &claimed, Some(ErrorClass::Connect)).await;
         fixture.clock.advance(Duration::from_hours(48));
     }
-    store.update_webhook(account, webhook.id, disable(), fixture.origin()).await.unwrap();
+    store.update_webhook(account, webhook.id, disable(), ScopeSet::all(), fixture.origin()).await.unwrap();
     event(&fixture, &store, account).await;
     let statuses = async || {
         let list = deliveries(&store, account, &webhook).await;
@@ -124,8 +125,8 @@ async fn held_and_exhausted_events_are_not_recovered_after_the_endpoint_unsubscr
     };
     assert_eq!(statuses().await, [DeliveryStatus::Exhausted, DeliveryStatus::Held]);
     let calls = only(&[EventKind::CallEnded]);
-    store.update_webhook(account, webhook.id, calls, fixture.origin()).await.unwrap();
-    store.update_webhook(account, webhook.id, enable(), fixture.origin()).await.unwrap();
+    store.update_webhook(account, webhook.id, calls, ScopeSet::all(), fixture.origin()).await.unwrap();
+    store.update_webhook(account, webhook.id, enable(), ScopeSet::all(), fixture.origin()).await.unwrap();
     let recovered =
         store.recover_deliveries(account, webhook.id, super::NOON, fixture.origin()).await.unwrap();
     assert_eq!(recovered.deliveries, 0);

@@ -3,10 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use telepath_core::clock::Clock as _;
 use telepath_core::id::{AccountId, Id as _, TrunkId};
 use telepath_core::page::PageRequest;
+use telepath_core::patch::Patch;
+use telepath_core::scope::ScopeSet;
+use telepath_core::secret::SecretText;
 use telepath_core::webhook::{
-    DisabledReason, MAX_SECRETS, NewWebhook, Webhook, WebhookDraft, WebhookPatch, WebhookStatus, WebhookUrl,
+    DisabledReason, MAX_SECRETS, NewWebhook, Webhook, WebhookDraft, WebhookHeaders, WebhookPatch,
+    WebhookPatchDraft, WebhookStatus, WebhookUrl,
 };
 
 use super::deliveries::claim;
@@ -21,6 +26,7 @@ behaviour! {
     endpoints_of_another_account_do_not_exist,
     old_secrets_sign_until_their_grace_period_ends,
     a_rotation_beyond_the_maximum_of_active_secrets_is_refused,
+    headers_are_sealed_and_opened_only_for_a_delivery,
     trunks_of_another_account_are_refused,
     disabling_writes_event_and_audit_and_enabling_resets_health,
     deleting_an_endpoint_deletes_its_secrets,
@@ -66,7 +72,10 @@ async fn a_shared_secret_is_returned_once_and_stored_sealed(fixture: Arc<Fixture
     }
     let url = WebhookUrl::try_from("https://hooks.example/path?token=u".to_owned()).unwrap();
     let patch = WebhookPatch { url: Some(url.clone()), ..WebhookPatch::default() };
-    let changed = store.update_webhook(account, made.webhook.id, patch, fixture.origin()).await.unwrap();
+    let changed = store
+        .update_webhook(account, made.webhook.id, patch, ScopeSet::all(), fixture.origin())
+        .await
+        .unwrap();
     assert_eq!(changed.url, url);
     for row in select(&store, "SELECT before_json, after_json FROM audit_events", vec![]).await {
         for column in ["before_json", "after_json"] {
@@ -112,7 +121,7 @@ async fn endpoints_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
     let not_found = |result: Result<(), WebhookChangeError>| {
         assert!(matches!(result, Err(WebhookChangeError::NotFound | WebhookChangeError::DeliveryNotFound)));
     };
-    not_found(store.update_webhook(other, mine.id, disable(), origin).await.map(drop));
+    not_found(store.update_webhook(other, mine.id, disable(), ScopeSet::all(), origin).await.map(drop));
     not_found(store.delete_webhook(other, mine.id, origin).await);
     not_found(store.rotate_webhook_secret(other, mine.id, 0, origin).await.map(drop));
     not_found(store.test_webhook(other, mine.id, origin).await.map(drop));
@@ -176,6 +185,52 @@ async fn a_rotation_beyond_the_maximum_of_active_secrets_is_refused(fixture: Arc
     store.close().await;
 }
 
+async fn headers_are_sealed_and_opened_only_for_a_delivery(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let headers = |value: &str| Some([("x-token".to_owned(), SecretText::new(value.to_owned()))].into());
+    let new = WebhookDraft {
+        url: Some("https://hooks.example/".to_owned()),
+        headers: headers("first-token"),
+        ca_pem: Some("an authority".to_owned()),
+        ..WebhookDraft::default()
+    };
+    let webhook = make(&fixture, &store, account, new.check().unwrap()).await;
+    assert_eq!(
+        (webhook.headers_at, webhook.ca_pem.as_deref()),
+        (Some(fixture.clock.now()), Some("an authority"))
+    );
+    let sent = async || {
+        store.test_webhook(account, webhook.id, fixture.origin()).await.unwrap();
+        let claimed = claim(&store, &webhook, 1).await.pop().unwrap();
+        assert_eq!(claimed.target.secrets.len(), 1);
+        let headers = claimed.target.headers.iter().flat_map(WebhookHeaders::iter);
+        let pairs = headers.map(|(name, value)| format!("{name}: {}", value.expose())).collect::<Vec<_>>();
+        (pairs, claimed.target.ca_pem.clone())
+    };
+    assert_eq!(sent().await, (vec!["x-token: first-token".to_owned()], Some("an authority".to_owned())));
+    for value in [Some("second-token"), None] {
+        let draft = WebhookPatchDraft {
+            headers: value.and_then(headers).map_or(Patch::Clear, Patch::Set),
+            ca_pem: Patch::Clear,
+            ..WebhookPatchDraft::default()
+        };
+        let patch = draft.check().unwrap();
+        store.update_webhook(account, webhook.id, patch, ScopeSet::all(), fixture.origin()).await.unwrap();
+        let expected = value.map(|value| format!("x-token: {value}")).into_iter().collect();
+        assert_eq!(sent().await, (expected, None));
+    }
+    let rows = select(&store, "SELECT headers FROM webhooks", vec![]).await;
+    assert_eq!(rows[0].maybe_bytes("headers").unwrap(), None);
+    for row in select(&store, "SELECT before_json, after_json FROM audit_events", vec![]).await {
+        for column in ["before_json", "after_json"] {
+            let text = row.text(column).unwrap();
+            assert!(!text.contains("-token") && !text.contains("an authority"), "{text}");
+        }
+    }
+    store.close().await;
+}
+
 async fn trunks_of_another_account_are_refused(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
@@ -193,9 +248,15 @@ async fn disabling_writes_event_and_audit_and_enabling_resets_health(fixture: Ar
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let webhook = make(&fixture, &store, account, draft("a")).await;
-    let off = store.update_webhook(account, webhook.id, disable(), fixture.origin()).await.unwrap();
+    let off = store
+        .update_webhook(account, webhook.id, disable(), ScopeSet::all(), fixture.origin())
+        .await
+        .unwrap();
     assert_eq!((off.status, off.disabled_reason), (WebhookStatus::Disabled, Some(DisabledReason::Requested)));
-    let same = store.update_webhook(account, webhook.id, disable(), fixture.origin()).await.unwrap();
+    let same = store
+        .update_webhook(account, webhook.id, disable(), ScopeSet::all(), fixture.origin())
+        .await
+        .unwrap();
     assert_eq!(same, off);
     let events = events_of(&store, &webhook.id.to_string()).await;
     assert_eq!(events.len(), 1, "told once");
@@ -205,7 +266,8 @@ async fn disabling_writes_event_and_audit_and_enabling_resets_health(fixture: Ar
     );
     let refused = store.test_webhook(account, webhook.id, fixture.origin()).await;
     assert!(matches!(refused, Err(WebhookChangeError::Disabled)));
-    let on = store.update_webhook(account, webhook.id, enable(), fixture.origin()).await.unwrap();
+    let on =
+        store.update_webhook(account, webhook.id, enable(), ScopeSet::all(), fixture.origin()).await.unwrap();
     assert_eq!((on.status, on.disabled_reason), (WebhookStatus::Active, None));
     let rows = select(&store, "SELECT action FROM audit_events ORDER BY position", vec![]).await;
     let actions: Vec<_> = rows.iter().map(|row| row.text("action").unwrap()).collect();

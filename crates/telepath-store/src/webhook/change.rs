@@ -8,7 +8,10 @@ use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::event::{WebhookDisabled, WebhookTest};
 use telepath_core::id::{AccountId, AuditId, EventId, TrunkId, WebhookId};
+use telepath_core::patch::Patch;
+use telepath_core::scope::ScopeSet;
 use telepath_core::validation::Invalid;
+use telepath_core::vault::Sealed;
 use telepath_core::webhook::delivery::id_of;
 use telepath_core::webhook::{
     AdaptiveLimit, DisabledReason, Health, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookPatch, WebhookStatus,
@@ -27,6 +30,7 @@ pub(super) struct Creation {
     pub(super) id: WebhookId,
     pub(super) account: AccountId,
     pub(super) new: NewWebhook,
+    pub(super) headers: Option<Sealed>,
     pub(super) sealed: SealedSecret,
     pub(super) origin: Origin,
     pub(super) audit_id: AuditId,
@@ -34,15 +38,15 @@ pub(super) struct Creation {
 
 pub(super) async fn create(
     db: &mut Connection,
-    Creation { id, account, new, sealed, origin, audit_id }: Creation,
+    Creation { id, account, new, headers, sealed, origin, audit_id }: Creation,
 ) -> Result<Webhook, WebhookChangeError> {
     require_room(db, account).await?;
     require_trunks(db, account, &new.subscription.trunks).await?;
     let disabled = (new.status == WebhookStatus::Disabled).then_some(DisabledReason::Requested);
     db.execute(
         "INSERT INTO webhooks (id, account_id, url, description, events, trunk_ids, scheme, max_in_flight, status, \
-         disabled_reason, failures, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11)",
+         disabled_reason, failures, created_at, updated_at, headers, headers_at, ca_pem) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11, $12, $13, $14)",
         binds![
             id.to_string(),
             account.to_string(),
@@ -55,6 +59,9 @@ pub(super) async fn create(
             new.status.name(),
             disabled.map(DisabledReason::name),
             origin.at,
+            headers.as_ref().map(|headers| headers.as_bytes().to_vec()),
+            headers.as_ref().map(|_| origin.at),
+            new.ca_pem,
         ],
     )
     .await?;
@@ -94,6 +101,9 @@ pub(super) struct Update {
     pub(super) account: AccountId,
     pub(super) id: WebhookId,
     pub(super) patch: WebhookPatch,
+    /// The headers of the patch.
+    pub(super) headers: Patch<Sealed>,
+    pub(super) scopes: ScopeSet,
     pub(super) origin: Origin,
     pub(super) audit_id: AuditId,
     pub(super) event_id: EventId,
@@ -101,20 +111,26 @@ pub(super) struct Update {
 
 pub(super) async fn update(
     db: &mut Connection,
-    Update { account, id, patch, origin, audit_id, event_id }: Update,
+    Update { account, id, patch, headers, scopes, origin, audit_id, event_id }: Update,
 ) -> Result<Webhook, WebhookChangeError> {
     let old = lock(db, account, id, origin.at).await?;
     if let Some(trunks) = &patch.trunks {
         require_trunks(db, account, trunks).await?;
     }
-    let new = patch.apply(&old);
+    patch.check_headers(&old)?;
+    let directs_events = patch.directs_events();
+    let new = patch.apply(&old, origin.at);
+    if directs_events && let Some(scope) = new.subscription.events.missing_scope(scopes) {
+        return Err(WebhookChangeError::MissingScope(scope));
+    }
     let changes = diff(&audit_fields(&old), &audit_fields(&new));
-    if changes.1.is_empty() {
+    if changes.1.is_empty() && !matches!(headers, Patch::Set(_)) {
         return Ok(old);
     }
+    set_headers(db, id, headers, origin.at).await?;
     db.execute(
         "UPDATE webhooks SET url = $3, description = $4, events = $5, trunk_ids = $6, max_in_flight = $7, \
-         updated_at = $8 WHERE id = $1 AND account_id = $2",
+         updated_at = $8, ca_pem = $9 WHERE id = $1 AND account_id = $2",
         binds![
             id.to_string(),
             account.to_string(),
@@ -124,6 +140,7 @@ pub(super) async fn update(
             row::trunks_text(&new.subscription.trunks),
             new.max_in_flight,
             origin.at,
+            new.ca_pem.as_deref(),
         ],
     )
     .await?;
@@ -139,6 +156,22 @@ pub(super) async fn update(
         write_disabled_event(db, &new, event_id, DisabledReason::Requested, origin.at).await?;
     }
     read_back(db, account, id, origin.at).await
+}
+
+async fn set_headers(
+    db: &mut Connection,
+    id: WebhookId,
+    headers: Patch<Sealed>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (sealed, at) = match headers {
+        Patch::Keep => return Ok(()),
+        Patch::Clear => (None, None),
+        Patch::Set(sealed) => (Some(sealed.as_bytes().to_vec()), Some(now)),
+    };
+    let sql = "UPDATE webhooks SET headers = $2, headers_at = $3 WHERE id = $1";
+    db.execute(sql, binds![id.to_string(), sealed, at]).await?;
+    Ok(())
 }
 
 /// An automatic disabling of an endpoint.
@@ -235,7 +268,7 @@ pub(super) async fn delete(
     let old = lock(db, account, id, origin.at).await?;
     db.execute("DELETE FROM webhook_secrets WHERE webhook_id = $1", binds![id.to_string()]).await?;
     db.execute(
-        "UPDATE webhooks SET status = 'disabled', deleted_at = $3 WHERE id = $1 AND account_id = $2",
+        "UPDATE webhooks SET status = 'disabled', deleted_at = $3, headers = NULL, headers_at = NULL WHERE id = $1 AND account_id = $2",
         binds![id.to_string(), account.to_string(), origin.at],
     )
     .await?;
@@ -340,21 +373,26 @@ async fn write_audit(
 }
 
 /// The fields as the audit trail keeps them: only the origin of the URL, because the rest may contain a secret of the
-/// receiver.
+/// receiver, and of certificates only whether there are any.
 fn masked(webhook: &Webhook, mut audit_fields: Map<String, Value>) -> Map<String, Value> {
     if let Some(url) = audit_fields.get_mut("url") {
         *url = json!(webhook.url.masked());
     }
+    if let Some(ca_pem) = audit_fields.get_mut("ca_pem") {
+        *ca_pem = json!(if webhook.ca_pem.is_some() { "set" } else { "not set" });
+    }
     audit_fields
 }
 
-/// The fields that a patch can change.
+/// The fields that a patch can change. Of headers, only when they were set.
 fn audit_fields(webhook: &Webhook) -> Map<String, Value> {
     event::fields(json!({
         "url": webhook.url.as_str(),
         "description": webhook.description,
         "events": webhook.subscription.events.to_string(),
         "trunk_ids": row::trunks_text(&webhook.subscription.trunks),
+        "headers": webhook.headers_at,
+        "ca_pem": webhook.ca_pem,
         "max_in_flight": webhook.max_in_flight,
         "status": webhook.status.name(),
     }))

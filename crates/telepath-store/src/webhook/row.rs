@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 
 /// The columns that [`webhook_of`] reads.
-pub(super) const COLUMNS: &str = "id, account_id, url, description, events, trunk_ids, scheme, max_in_flight, status, \
+pub(super) const COLUMNS: &str = "id, account_id, url, description, events, trunk_ids, scheme, headers_at, ca_pem, max_in_flight, status, \
      disabled_reason, failing_since, failures, warned_at, reduced_limit, overloads, paused_until, created_at, updated_at";
 
 /// The endpoints of rows with [`COLUMNS`], with the public keys that sign at `now`.
@@ -74,6 +74,8 @@ pub(super) fn webhook_of(row: &Row) -> Result<Webhook, StoreError> {
         description: row.maybe_text("description")?,
         subscription: subscription_of(row)?,
         scheme: row.named("scheme", SignatureScheme::from_name)?,
+        headers_at: row.maybe_time("headers_at")?,
+        ca_pem: row.maybe_text("ca_pem")?,
         max_in_flight: row.number("max_in_flight")?,
         status: row.named("status", WebhookStatus::from_name)?,
         disabled_reason: match row.maybe_text("disabled_reason")? {

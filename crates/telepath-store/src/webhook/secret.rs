@@ -1,15 +1,15 @@
-//! Signing secrets: sealed for their endpoint, opened only for a delivery.
+//! Signing secrets and headers: sealed for their endpoint, opened only for a delivery.
 
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{Id as _, SecretId, WebhookId};
 use telepath_core::vault::{Sealed, Vault};
-use telepath_core::webhook::MAX_SECRETS;
 use telepath_core::webhook::signature::SigningSecret;
+use telepath_core::webhook::{MAX_SECRETS, WebhookHeaders};
 
 use super::WebhookChangeError;
 use crate::context::StoreContext;
 use crate::error::StoreError;
-use crate::sql::{Connection, binds};
+use crate::sql::{Connection, binds, corrupt};
 
 /// A secret ready to be stored.
 pub(super) struct SealedSecret {
@@ -82,4 +82,29 @@ pub(crate) async fn signing_secrets(
         secrets.push(secret);
     }
     Ok(secrets)
+}
+
+fn headers_place(webhook: WebhookId) -> String {
+    format!("{webhook}/headers")
+}
+
+/// Seals the headers that are added to each delivery.
+pub(super) fn seal_headers(
+    context: &StoreContext,
+    webhook: WebhookId,
+    headers: &WebhookHeaders,
+) -> Result<Sealed, StoreError> {
+    let json = headers.to_json().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(context.vault.seal(&json, &headers_place(webhook), &*context.entropy)?)
+}
+
+/// The headers of a sealed column; an error if they cannot be opened.
+pub(crate) fn open_headers(
+    vault: &Vault,
+    webhook: WebhookId,
+    sealed: Vec<u8>,
+) -> Result<WebhookHeaders, StoreError> {
+    let json = vault.open(&Sealed::from_bytes(sealed), &headers_place(webhook));
+    let headers = json.ok().and_then(|json| WebhookHeaders::from_json(&json).ok());
+    headers.ok_or_else(|| corrupt("webhooks.headers"))
 }

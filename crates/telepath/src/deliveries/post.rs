@@ -11,14 +11,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use telepath_core::clock::Timestamp;
-use telepath_core::webhook::WebhookUrl;
 use telepath_core::webhook::delivery::{ErrorClass, MAX_STORED_RESPONSE, Outcome, retry_after};
 use telepath_core::webhook::signature::{self, SigningSecret};
-use telepath_egress::{Egress, EgressError, Security};
+use telepath_core::webhook::{WebhookHeaders, WebhookUrl};
+use telepath_egress::{Authorities, Egress, EgressError, Security};
+use telepath_store::DeliveryTarget;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -50,6 +51,10 @@ pub(crate) struct Destination {
     pub(crate) authority: String,
     pub(crate) path_and_query: String,
     pub(crate) security: Security,
+    /// Headers to add.
+    pub(crate) headers: Option<WebhookHeaders>,
+    /// The authorities that the certificate is verified against, in PEM; `None` for those of the system.
+    pub(crate) ca_pem: Option<String>,
 }
 
 impl From<&WebhookUrl> for Destination {
@@ -60,7 +65,16 @@ impl From<&WebhookUrl> for Destination {
             authority: url.authority().to_owned(),
             path_and_query: url.path_and_query(),
             security: Security::Tls,
+            headers: None,
+            ca_pem: None,
         }
+    }
+}
+
+impl From<&DeliveryTarget> for Destination {
+    fn from(target: &DeliveryTarget) -> Self {
+        let (headers, ca_pem) = (target.headers.clone(), target.ca_pem.clone());
+        Self { headers, ca_pem, ..Self::from(&target.url) }
     }
 }
 
@@ -142,7 +156,7 @@ pub(crate) async fn post(
 fn request(to: &Destination, message: Message, secrets: &[SigningSecret]) -> Option<Request<Full<Bytes>>> {
     let seconds = message.at.unix_seconds();
     let signature = signature::header(secrets, &message.id, seconds, message.body.as_bytes())?;
-    Request::post(to.path_and_query.as_str())
+    let mut request = Request::post(to.path_and_query.as_str())
         .header(HOST, to.authority.as_str())
         .header(USER_AGENT, concat!("Telepath/", env!("CARGO_PKG_VERSION")))
         .header(CONTENT_TYPE, "application/json")
@@ -150,9 +164,13 @@ fn request(to: &Destination, message: Message, secrets: &[SigningSecret]) -> Opt
         .header("webhook-id", message.id)
         .header("webhook-timestamp", seconds)
         .header("webhook-signature", signature)
-        .header("x-telepath-attempt", message.attempt)
-        .body(Full::new(Bytes::from(message.body)))
-        .ok()
+        .header("x-telepath-attempt", message.attempt);
+    for (name, value) in to.headers.iter().flat_map(WebhookHeaders::iter) {
+        let mut value = HeaderValue::try_from(value.expose()).ok()?;
+        value.set_sensitive(true);
+        request = request.header(name, value);
+    }
+    request.body(Full::new(Bytes::from(message.body))).ok()
 }
 
 async fn exchange(
@@ -163,7 +181,10 @@ async fn exchange(
 ) -> Result<EndpointResponse, ErrorClass> {
     match to.security {
         Security::Tls => {
-            let stream = timeout(deadlines.connect, egress.dial_tls(&to.host, to.port)).await;
+            let authorities = to.ca_pem.as_deref().map(Authorities::parse).transpose();
+            let authorities = authorities.map_err(|_| ErrorClass::Tls)?;
+            let dial = egress.dial_tls(&to.host, to.port, authorities.as_ref());
+            let stream = timeout(deadlines.connect, dial).await;
             send_request(connected(stream)?, request, deadlines).await
         }
         Security::Plain => {

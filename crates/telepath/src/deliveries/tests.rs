@@ -49,7 +49,10 @@ impl World {
     }
 
     async fn reaching(sink: &Sink, allow: &str) -> Self {
-        let folder = TemporaryFolder::new();
+        Self::trusting(TemporaryFolder::new(), allow, sink.trust()).await
+    }
+
+    async fn trusting(folder: TemporaryFolder, allow: &str, trust: Arc<rustls::ClientConfig>) -> Self {
         let clock = Arc::new(ManualClock::at(NOON));
         let entropy = Arc::new(SystemEntropy::default());
         let vault = Arc::new(Vault::new(&MasterKey::generate(&*entropy).unwrap()).unwrap());
@@ -59,7 +62,7 @@ impl World {
         let origin = Origin::local(NOON);
         let account = store.ensure_account("Example", KeyMode::Live, origin).await.unwrap().id;
         let allow: AllowList = allow.parse().unwrap();
-        let egress = Egress::with_resolver_and_trust(allow, Arc::new(sink::Numbers), sink.trust());
+        let egress = Egress::with_resolver_and_trust(allow, Arc::new(sink::Numbers), trust);
         let stop = CancellationToken::new();
         let sender = tokio::spawn(send_within(TIMEOUTS, Arc::clone(&store), egress, stop.clone()));
         Self { store, clock, account, stop, sender, _folder: folder }
@@ -261,4 +264,57 @@ async fn attempts_interrupted_by_a_shutdown_are_due_again() {
     let due = world.store.due_webhooks(None).await.unwrap();
     assert_eq!((due.len(), due[0].in_flight), (1, 0));
     world.store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_and_certificate_authorities_of_an_endpoint_are_used() {
+    let mut sink = Sink::start(|_| Reply::status(200)).await;
+    let stranger = Sink::start(|_| Reply::status(200)).await;
+    // The system trusts another authority only.
+    let folder = TemporaryFolder::new();
+    let allow = format!("127.0.0.1:{}", sink.port);
+    let world = World::trusting(folder, &allow, stranger.trust()).await;
+    let headers = [("Authorization", "Bearer a"), ("X-Tenant", "7")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), SecretText::new(value.to_owned())));
+    let draft = WebhookDraft {
+        url: Some(sink.url("/")),
+        headers: Some(headers.into()),
+        ca_pem: Some(sink.ca_pem()),
+        ..WebhookDraft::default()
+    };
+    let made = world.store.create_webhook(world.account, draft.check().unwrap(), world.origin()).await;
+    let delivery = world.event(made.unwrap().webhook.id).await;
+    let got = sink.next().await;
+    assert_eq!((got.header("authorization"), got.header("x-tenant")), ("Bearer a", "7"));
+    world.until(&delivery, |delivery| delivery.status == DeliveryStatus::Delivered).await;
+    let (other, _) = world.webhook(sink.url("/")).await;
+    let delivery = world.event(other).await;
+    let failed = world.until(&delivery, |delivery| delivery.attempts == 1).await;
+    assert_eq!(failed.attempt_records[0].error, Some(ErrorClass::Tls), "without ca_pem the system decides");
+    world.stop().await;
+    assert_eq!(sink.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_attempt_is_not_sent_again_after_a_clock_step_or_a_redelivery() {
+    let mut sink =
+        Sink::start(|got| if got.line.contains("/mute") { Reply::Never } else { Reply::status(200) }).await;
+    let world = World::start(&sink).await;
+    let (mute, _) = world.webhook(sink.url("/mute")).await;
+    let (good, _) = world.webhook(sink.url("/good")).await;
+    let running = world.event(mute).await;
+    assert!(sink.next().await.line.contains("/mute"));
+    // The lease ends while the attempt runs.
+    world.clock.advance(Duration::from_hours(1));
+    world.store.redeliver(world.account, running.id, world.origin()).await.unwrap();
+    for _ in 0..3 {
+        let other = world.event(good).await;
+        world.until(&other, |delivery| delivery.status == DeliveryStatus::Delivered).await;
+        assert!(
+            sink.next().await.line.contains("/good"),
+            "the other endpoint gets its events, and only they are sent"
+        );
+    }
+    world.stop().await;
+    assert_eq!(sink.count(), 4);
 }

@@ -6,6 +6,7 @@ use telepath_store::WebhookChangeError;
 
 use crate::error::ApiError;
 use crate::extract::path::Resource as _;
+use crate::refusal::Refusal;
 
 /// The error of a handler that knows the endpoint's id and names it.
 pub(crate) fn change_error(id: WebhookId) -> impl FnOnce(WebhookChangeError) -> ApiError {
@@ -15,6 +16,7 @@ pub(crate) fn change_error(id: WebhookId) -> impl FnOnce(WebhookChangeError) -> 
         | WebhookChangeError::TooMany
         | WebhookChangeError::TooManySecrets
         | WebhookChangeError::Disabled
+        | WebhookChangeError::MissingScope(_)
         | WebhookChangeError::Invalid(_)
         | WebhookChangeError::Store(_) => error.into(),
     }
@@ -29,6 +31,9 @@ impl From<WebhookChangeError> for ApiError {
             WebhookChangeError::TooMany => ApiError::of(ErrorCode::WebhookLimitReached),
             WebhookChangeError::TooManySecrets => ApiError::of(ErrorCode::TooManySecrets),
             WebhookChangeError::Disabled => ApiError::of(ErrorCode::WebhookDisabled),
+            WebhookChangeError::MissingScope(scope) => {
+                ApiError::insufficient_scope(scope).counted(Refusal::Scope)
+            }
             WebhookChangeError::Invalid(problems) => problems.into(),
             WebhookChangeError::Store(error) => error.into(),
         }

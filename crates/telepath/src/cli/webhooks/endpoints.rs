@@ -1,5 +1,8 @@
 //! Creates, lists, shows, rotates and deletes endpoints.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use serde_json::json;
 use telepath_client::{Client, CreateWebhook, SecretText, Webhook, WebhookWithSecret};
@@ -26,7 +29,7 @@ pub(crate) struct CreateArgs {
     /// Endpoint URL: https://…
     #[arg(long)]
     url: String,
-    /// Event names, comma-separated [default: all]
+    /// Event names or families such as call.*, comma-separated [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     events: Vec<String>,
     /// Only calls of these trunks, comma-separated
@@ -38,6 +41,12 @@ pub(crate) struct CreateArgs {
     /// v1 (HMAC-SHA-256) or v1a (Ed25519) [default: v1]
     #[arg(long, value_parser = choices::signature_schemes())]
     signature: Option<String>,
+    /// File with headers to add to each delivery, one `Name: value` per line
+    #[arg(long, value_name = "FILE")]
+    headers_file: Option<PathBuf>,
+    /// File with the certificate authorities of the endpoint in PEM [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    endpoint_ca_file: Option<PathBuf>,
     /// Maximum concurrent deliveries, 1 to 100 [default: 10]
     #[arg(long)]
     max_in_flight: Option<u32>,
@@ -63,11 +72,37 @@ pub(super) async fn create(args: CreateArgs) -> Result<(), Failure> {
         events: Some(args.events).filter(|events| !events.is_empty()),
         trunk_ids: Some(args.trunks).filter(|trunks| !trunks.is_empty()),
         signature: args.signature,
+        headers: args.headers_file.as_deref().map(read_headers).transpose()?,
+        ca_pem: args.endpoint_ca_file.as_deref().map(read_text).transpose()?,
         max_in_flight: args.max_in_flight,
         status: None,
     };
     let created = with_client(&args.api, async |client| Ok(client.create_webhook(&request).await?)).await?;
     print_with_secret("Created", &created, args.json)
+}
+
+pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(Exit::Usage, format!("cannot read {}: {error}", path.display())))
+}
+
+/// Reads one `Name: value` per line. Values are secrets, so they are never arguments, and no message contains one.
+pub(super) fn read_headers(path: &Path) -> Result<BTreeMap<String, SecretText>, Failure> {
+    let text = SecretText::new(read_text(path)?);
+    let mut headers = BTreeMap::new();
+    for (line, number) in text.expose().lines().zip(1_u32..) {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let wrong =
+            |problem| Failure::new(Exit::Usage, format!("{}, line {number}: {problem}", path.display()));
+        let (name, value) = line.split_once(':').ok_or_else(|| wrong("expected `Name: value`"))?;
+        let value = SecretText::new(value.trim().to_owned());
+        if headers.insert(name.trim().to_owned(), value).is_some() {
+            return Err(wrong("the header is a duplicate"));
+        }
+    }
+    Ok(headers)
 }
 
 pub(super) async fn rotate(args: RotateArgs) -> Result<(), Failure> {
@@ -145,6 +180,12 @@ fn print_with_secret(verb: &str, made: &WebhookWithSecret, as_json: bool) -> Res
 pub(super) fn describe(webhook: &Webhook) -> Result<(), Failure> {
     output::line(&format_args!("  url        {}", webhook.url))?;
     output::line(&format_args!("  events     {}", webhook.events.join(" ")))?;
+    if webhook.headers.is_some() {
+        output::line(&"  headers    set")?;
+    }
+    if webhook.ca_pem.is_some() {
+        output::line(&"  CA         its own")?;
+    }
     let reason = webhook.disabled_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     output::line(&format_args!("  status     {}{reason}", webhook.status))?;
     if let Some(since) = webhook.failing_since {

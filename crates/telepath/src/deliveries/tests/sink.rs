@@ -115,6 +115,11 @@ impl Sink {
         trust(&self.certificate)
     }
 
+    /// The authority of its certificate, in PEM.
+    pub(super) fn ca_pem(&self) -> String {
+        self.certificate.pem()
+    }
+
     /// Waits for the next request.
     pub(super) async fn next(&mut self) -> Got {
         super::within(self.arrived.recv()).await.unwrap()
