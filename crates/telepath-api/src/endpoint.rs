@@ -11,7 +11,7 @@ use utoipa::openapi::path::PathItem;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::auth::caller::{Authorized, LocalAdministration, Need, Sender};
-use crate::extract::json::{OptionalJson, StrictJson};
+use crate::extract::json::{OptionalJson, ReportedKeys, StrictJson};
 use crate::extract::path::{PathId, PathIds, PathName, Resource};
 use crate::extract::query::StrictQuery;
 use crate::routes::{Access, RouteRow};
@@ -76,6 +76,12 @@ fn declare_body(route: &mut Declaration) {
 }
 
 impl<T> Declares for StrictJson<T> {
+    fn declare(route: &mut Declaration) {
+        declare_body(route);
+    }
+}
+
+impl<T> Declares for ReportedKeys<T> {
     fn declare(route: &mut Declaration) {
         declare_body(route);
     }

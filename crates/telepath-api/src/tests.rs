@@ -18,6 +18,7 @@ mod listeners;
 mod privacy;
 mod requests;
 mod rotation;
+mod secrets_in_text;
 mod strictness;
 mod subscriptions;
 mod trunks;

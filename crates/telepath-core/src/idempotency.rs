@@ -8,6 +8,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::Value;
 
 use crate::clock::Timestamp;
+use crate::secret::contains_key;
+use crate::validation::MUST_NOT_CONTAIN_KEY;
 
 /// How long a response is kept.
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
@@ -31,14 +33,23 @@ pub struct IdempotencyKey([u8; 32]);
 
 /// The text cannot be an `Idempotency-Key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to {MAX_KEY} visible ASCII characters")]
-pub struct InvalidIdempotencyKey;
+pub enum InvalidIdempotencyKey {
+    /// It is too long, or has other characters.
+    #[error("must be 1 to {MAX_KEY} visible ASCII characters")]
+    Form,
+    /// It contains an API key.
+    #[error("{MUST_NOT_CONTAIN_KEY}")]
+    ApiKey,
+}
 
 impl IdempotencyKey {
     /// Checks what a caller sent.
     pub fn parse(text: &[u8]) -> Result<Self, InvalidIdempotencyKey> {
         let fits = (1..=MAX_KEY).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic);
-        if fits { Ok(Self(sha256(&[text]))) } else { Err(InvalidIdempotencyKey) }
+        if !fits {
+            return Err(InvalidIdempotencyKey::Form);
+        }
+        if contains_key(text) { Err(InvalidIdempotencyKey::ApiKey) } else { Ok(Self(sha256(&[text]))) }
     }
 
     /// The hash, for storage.
@@ -195,7 +206,7 @@ mod tests {
         let parse = |text: &str| IdempotencyKey::parse(text.as_bytes());
         assert!(parse("a").is_ok() && parse(&"~".repeat(255)).is_ok());
         for bad in ["", &"x".repeat(256), "two words", "tab\t", "é", "\u{7f}"] {
-            assert_eq!(parse(bad), Err(InvalidIdempotencyKey), "{bad:?}");
+            assert_eq!(parse(bad), Err(InvalidIdempotencyKey::Form), "{bad:?}");
         }
         assert_ne!(parse("a"), parse("b"));
     }

@@ -98,6 +98,18 @@ impl PlainKey {
     }
 }
 
+/// The keys in a text: each place that has the published form with a right checksum, whatever surrounds it.
+pub fn find_keys(text: &[u8]) -> impl Iterator<Item = PlainKey> {
+    text.windows(KEY_LENGTH)
+        .filter(|window| window.starts_with(b"sk_"))
+        .filter_map(|window| PlainKey::parse(window).ok())
+}
+
+/// Whether a text contains a key. Such a text must not be stored: it would show the key to everyone who may read the text.
+pub fn contains_key(text: &[u8]) -> bool {
+    find_keys(text).next().is_some()
+}
+
 fn checksum(key: &[u8; KEY_LENGTH]) -> [u8; CHECKSUM_CHARACTERS] {
     base62::encode_u32(crc32fast::hash(&key[..KEY_LENGTH - CHECKSUM_CHARACTERS]))
 }
@@ -230,6 +242,31 @@ mod tests {
         }
         assert!(PlainKey::parse(&secret.expose().as_bytes()[1..]).is_err());
         assert!(PlainKey::parse(b"").is_err());
+    }
+
+    #[test]
+    fn keys_are_found_anywhere_in_a_text() {
+        let (live, test) = (fresh().reveal(), PlainKey::generate(KeyMode::Test, &SystemEntropy::default()));
+        let (live, test) = (live.expose(), test.unwrap().reveal());
+        let test = test.expose();
+        for text in [
+            live.to_owned(),
+            format!("{live}\n"),
+            format!("  \"{live}\","),
+            format!(r#"{{"token":"{live}"}}"#),
+            format!("https://api.example/v1/whoami?key={live}&x=1"),
+            format!("ключ:{live}…"),
+            format!("sk_live_{live}"),
+            format!("sk_{live}0123"),
+        ] {
+            let found: Vec<_> = find_keys(text.as_bytes()).map(|key| key.as_bytes().to_vec()).collect();
+            assert_eq!(found, [live.as_bytes()], "{}", text.len());
+        }
+        assert_eq!(find_keys(format!("{live}{test} {live}").as_bytes()).count(), 3);
+        let masked = format!("{}…{}", &live[..11], &live[53..]);
+        for text in ["", "sk_live_", "sk_live_abc123def456...", &live[..56], &live[1..], masked.as_str()] {
+            assert!(!contains_key(text.as_bytes()), "{}", text.len());
+        }
     }
 
     #[test]

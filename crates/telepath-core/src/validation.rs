@@ -1,6 +1,9 @@
 //! Validation of input. A draft (a body or a command line as received) is converted into a checked type. All problems are
 //! collected, so that the caller sees all of them at once.
 
+/// The message for a text that contains an API key.
+pub const MUST_NOT_CONTAIN_KEY: &str = "must not contain an API key";
+
 /// One problem with one member of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {

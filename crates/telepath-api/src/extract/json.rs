@@ -14,10 +14,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use telepath_core::error::ErrorCode;
-use telepath_core::validation::Invalid;
+use telepath_core::secret::contains_key;
+use telepath_core::validation::{Invalid, MUST_NOT_CONTAIN_KEY};
 
 use crate::error::ApiError;
 use crate::extract::path::safe_excerpt;
+use tree::Json;
 
 /// The largest body in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -26,11 +28,15 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyTimeout(pub(crate) Duration);
 
-/// A required JSON object.
+/// A required JSON object. A text in it that contains one of our API keys is refused, because most texts are stored and shown.
 #[derive(Debug)]
 pub(crate) struct StrictJson<T>(pub(crate) T);
 
-/// An optional JSON object.
+/// A required JSON object that reports API keys.
+#[derive(Debug)]
+pub(crate) struct ReportedKeys<T>(pub(crate) T);
+
+/// An optional JSON object, checked like [`StrictJson`].
 #[derive(Debug)]
 pub(crate) struct OptionalJson<T>(pub(crate) T);
 
@@ -48,16 +54,32 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, ApiError> {
-        require_json(request.headers())?;
-        let body = read_body(request, BodyTimeout::from_ref(state)).await?;
-        if body.trim_ascii().is_empty() {
-            return Err(ApiError::new(
-                ErrorCode::InvalidJson,
-                "The body is empty; a JSON object is required",
-            ));
-        }
-        decode(&body).map(Self)
+        let tree = required(request, BodyTimeout::from_ref(state)).await?;
+        refuse_keys(&tree)?;
+        typed(tree).map(Self)
     }
+}
+
+impl<S, T> FromRequest<S> for ReportedKeys<T>
+where
+    S: Send + Sync,
+    BodyTimeout: FromRef<S>,
+    T: DeserializeOwned,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, ApiError> {
+        typed(required(request, BodyTimeout::from_ref(state)).await?).map(Self)
+    }
+}
+
+async fn required(request: Request<Body>, limit: BodyTimeout) -> Result<Json, ApiError> {
+    require_json(request.headers())?;
+    let body = read_body(request, limit).await?;
+    if body.trim_ascii().is_empty() {
+        return Err(ApiError::new(ErrorCode::InvalidJson, "The body is empty; a JSON object is required"));
+    }
+    parse(&body)
 }
 
 impl<S, T> FromRequest<S> for OptionalJson<T>
@@ -75,7 +97,9 @@ where
             return Ok(Self(T::default()));
         }
         declared?;
-        decode(&body).map(Self)
+        let tree = parse(&body)?;
+        refuse_keys(&tree)?;
+        typed(tree).map(Self)
     }
 }
 
@@ -107,8 +131,8 @@ pub(crate) async fn read_body(request: Request<Body>, limit: BodyTimeout) -> Res
     }
 }
 
-fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let tree = tree::parse(body).map_err(|problem| {
+fn parse(body: &[u8]) -> Result<Json, ApiError> {
+    tree::parse(body).map_err(|problem| {
         let message = match problem {
             tree::NotJson::Repeated(member) => {
                 format!("The member '{}' appears more than once", safe_excerpt(&member))
@@ -119,7 +143,20 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
             }
         };
         ApiError::new(ErrorCode::InvalidJson, message)
-    })?;
+    })
+}
+
+/// Refuses API keys in any text, so that no member can forget to.
+fn refuse_keys(tree: &Json) -> Result<(), ApiError> {
+    let mut problems = Invalid::default();
+    for place in tree.places(|text| contains_key(text.as_bytes())) {
+        let field = if place.is_empty() { "body".to_owned() } else { safe_excerpt(&place) };
+        problems.wrong(&field, MUST_NOT_CONTAIN_KEY);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+}
+
+fn typed<T: DeserializeOwned>(tree: Json) -> Result<T, ApiError> {
     typed::read(tree).map_err(|(place, problem)| {
         let mut problems = Invalid::default();
         match &problem {

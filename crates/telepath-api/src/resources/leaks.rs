@@ -17,7 +17,7 @@ use telepath_core::secret::{PlainKey, SecretText};
 use crate::auth::caller::Sender;
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::json::{BodyTimeout, StrictJson, read_body};
+use crate::extract::json::{BodyTimeout, ReportedKeys, read_body};
 use crate::state::leaks::{LeakQueueFull, LeakedKey};
 use crate::state::{AppState, Shared};
 
@@ -39,7 +39,7 @@ pub(crate) fn endpoints() -> Endpoints {
 async fn report_leak(
     State(state): State<AppState>,
     sender: Sender,
-    StrictJson(draft): StrictJson<LeakReport>,
+    ReportedKeys(draft): ReportedKeys<LeakReport>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let secrets = LeakReportDraft::from(draft).check()?;
     let reason = || "Reported as leaked by somebody who holds it".to_owned();

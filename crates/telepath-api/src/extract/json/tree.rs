@@ -23,6 +23,39 @@ pub(crate) enum Json {
     Object(Vec<(String, Json)>),
 }
 
+impl Json {
+    /// The places of the texts that `wanted` holds for, such as `metadata.a` or `codecs[2]`; empty for the whole body. The place
+    /// of a member's name is the object.
+    pub(crate) fn places(&self, wanted: impl Fn(&str) -> bool + Copy) -> Vec<String> {
+        let mut places = Vec::new();
+        self.collect_places(String::new(), wanted, &mut places);
+        places
+    }
+
+    fn collect_places(&self, place: String, wanted: impl Fn(&str) -> bool + Copy, places: &mut Vec<String>) {
+        match self {
+            Json::Null | Json::Bool(_) | Json::Unsigned(_) | Json::Signed(_) | Json::Float(_) => {}
+            Json::Text(text) if wanted(text) => places.push(place),
+            Json::Text(_) => {}
+            Json::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.collect_places(format!("{place}[{index}]"), wanted, places);
+                }
+            }
+            Json::Object(members) => {
+                for (name, member) in members {
+                    if wanted(name) {
+                        places.push(place.clone());
+                    } else {
+                        let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                        member.collect_places(place, wanted, places);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Why a text is not taken as JSON. None of these holds a value of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NotJson {
