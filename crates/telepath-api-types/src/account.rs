@@ -8,6 +8,7 @@ use telepath_core::patch::Patch;
 
 #[cfg(feature = "openapi")]
 use crate::enums;
+use crate::page::Pagination;
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,12 +58,13 @@ pub struct UpdateAccount {
     pub keys_must_expire: Option<bool>,
 }
 
-/// All accounts of the installation.
+/// A page of the installation's accounts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountList {
     /// The oldest first.
     pub accounts: Vec<Account>,
+    pub pagination: Pagination,
 }
 
 /// A request to create an account.

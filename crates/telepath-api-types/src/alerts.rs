@@ -8,7 +8,7 @@ use telepath_core::id::{AlertId, KeyId, WebhookId};
 
 #[cfg(feature = "openapi")]
 use crate::enums;
-use crate::page::CursorPagination;
+use crate::page::Pagination;
 
 /// What an alert is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ pub struct Alert {
 pub struct AlertList {
     /// The newest first.
     pub alerts: Vec<Alert>,
-    pub pagination: CursorPagination,
+    pub pagination: Pagination,
 }
 
 impl From<alert::Alert> for Alert {

@@ -9,7 +9,7 @@ use telepath_core::id::AuditId;
 
 #[cfg(feature = "openapi")]
 use crate::enums;
-use crate::page::CursorPagination;
+use crate::page::Pagination;
 
 /// One change in the audit trail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub struct AuditEvent {
 pub struct AuditEventList {
     /// The newest first.
     pub audit_events: Vec<AuditEvent>,
-    pub pagination: CursorPagination,
+    pub pagination: Pagination,
 }
 
 /// The result of verifying the trail.

@@ -7,7 +7,7 @@ use telepath_core::id::{CallId, TrunkId};
 
 #[cfg(feature = "openapi")]
 use crate::enums;
-use crate::page::CursorPagination;
+use crate::page::Pagination;
 
 /// A call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -172,7 +172,7 @@ pub struct Turn {
 pub struct CallList {
     /// The newest first by default.
     pub calls: Vec<Call>,
-    pub pagination: CursorPagination,
+    pub pagination: Pagination,
 }
 
 /// A call that was requested to end.

@@ -7,7 +7,7 @@ use telepath_core::id::{DeliveryId, EventId, WebhookId};
 
 #[cfg(feature = "openapi")]
 use crate::enums;
-use crate::page::CursorPagination;
+use crate::page::Pagination;
 
 /// The delivery of an event to an endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ pub struct DeliveryDetails {
 pub struct DeliveryList {
     /// The newest event first by default.
     pub deliveries: Vec<Delivery>,
-    pub pagination: CursorPagination,
+    pub pagination: Pagination,
 }
 
 /// The payload is kept byte for byte, which serde cannot do beside flattened members; so the text is read twice.

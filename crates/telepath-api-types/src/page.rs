@@ -1,44 +1,45 @@
 //! The position of a page in its list.
 
 use serde::{Deserialize, Serialize};
-use telepath_core::page::PageRequest;
+use telepath_core::page::{PagePosition, Total};
 
 /// The position of a page in its list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pagination {
     /// Items per page.
     #[cfg_attr(feature = "openapi", schema(example = 20))]
     pub limit: u32,
-    /// Items skipped.
+    /// Items skipped; 0 on a page behind a cursor.
     #[cfg_attr(feature = "openapi", schema(example = 0))]
     pub offset: u32,
-    /// Items in the whole list under the same filters.
+    /// Items in the whole list under the same filters, exact up to 1,000. Absent on a page behind a cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = 1))]
-    pub total: u64,
-}
-
-/// The position of a page in a list that grows without bound.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct CursorPagination {
-    #[serde(flatten)]
-    pub pagination: Pagination,
-    /// Pass this as `cursor` to get the next page, also while new items arrive; null on the last page.
+    pub total: Option<u64>,
+    /// True when the list has more than 1,000 items; otherwise absent.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub total_is_lower_bound: bool,
+    /// Pass this as `cursor`, with the same filters and sort, to get the next page. It skips and repeats nothing, even
+    /// when items are inserted or deleted in the meantime. Null on the last page.
     pub next_cursor: Option<String>,
 }
 
-impl Pagination {
-    /// The position of a requested page.
-    pub const fn new(request: PageRequest, total: u64) -> Self {
-        Self { limit: request.limit(), offset: request.offset(), total }
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes members by reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
-impl CursorPagination {
-    /// The position of a requested page; `next` is `None` on the last.
-    pub fn new(request: PageRequest, total: u64, next: Option<impl ToString>) -> Self {
-        let next_cursor = next.map(|id| id.to_string());
-        Self { pagination: Pagination::new(request, total), next_cursor }
+impl From<PagePosition> for Pagination {
+    fn from(position: PagePosition) -> Self {
+        let PagePosition { limit, offset, total, next } = position;
+        Self {
+            limit,
+            offset,
+            total: total.map(|total| total.count),
+            total_is_lower_bound: total.is_some_and(|Total { is_lower_bound, .. }| is_lower_bound),
+            next_cursor: next.map(|cursor| cursor.to_string()),
+        }
     }
 }

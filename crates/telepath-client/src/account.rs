@@ -5,6 +5,8 @@ use telepath_core::id::AccountId;
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::page::{ListPage, PageQuery};
+use crate::request::Query;
 
 impl Client {
     /// The account of the client's key.
@@ -17,10 +19,15 @@ impl Client {
         self.patch("/v1/account", change).await
     }
 
-    /// All accounts of the installation; local administration only.
-    pub async fn list_accounts(&self) -> Result<Vec<Account>, Error> {
-        let list: AccountList = self.get("/local/accounts").await?;
-        Ok(list.accounts)
+    /// One page of the installation's accounts, oldest first; local administration only.
+    pub async fn list_accounts(&self, query: &PageQuery) -> Result<ListPage<Account>, Error> {
+        let path = Query::new("/local/accounts")
+            .add("limit", query.limit)
+            .add("offset", query.offset)
+            .add("cursor", query.cursor.as_deref())
+            .finish();
+        let list: AccountList = self.get(&path).await?;
+        Ok(ListPage { items: list.accounts, pagination: list.pagination })
     }
 
     /// Creates an account; local administration only.

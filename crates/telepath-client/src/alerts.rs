@@ -46,7 +46,7 @@ impl Client {
             .add("cursor", query.cursor.as_deref())
             .finish();
         let list: AlertList = self.get(&path).await?;
-        Ok(ListPage { items: list.alerts, pagination: list.pagination.into() })
+        Ok(ListPage { items: list.alerts, pagination: list.pagination })
     }
 
     /// Acknowledges an alert. Doing so again changes nothing.

@@ -43,7 +43,7 @@ impl Client {
             .add("cursor", query.cursor.as_deref())
             .finish();
         let list: AuditEventList = self.get(&path).await?;
-        Ok(ListPage { items: list.audit_events, pagination: list.pagination.into() })
+        Ok(ListPage { items: list.audit_events, pagination: list.pagination })
     }
 
     /// Verifies the whole chain.

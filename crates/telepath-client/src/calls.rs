@@ -34,7 +34,7 @@ impl Client {
             .add("cursor", query.cursor.as_deref())
             .finish();
         let list: CallList = self.get(&path).await?;
-        Ok(ListPage { items: list.calls, pagination: list.pagination.into() })
+        Ok(ListPage { items: list.calls, pagination: list.pagination })
     }
 
     /// One call with its metrics, turns and SIP trace.

@@ -49,6 +49,8 @@ pub struct KeysQuery {
     pub limit: Option<u32>,
     /// Items to skip.
     pub offset: Option<u32>,
+    /// The `next_cursor` of the page before, instead of `offset`.
+    pub cursor: Option<String>,
 }
 
 impl Client {
@@ -66,9 +68,10 @@ impl Client {
             .add("expires_before", query.expires_before)
             .add("limit", query.limit)
             .add("offset", query.offset)
+            .add("cursor", query.cursor.as_deref())
             .finish();
         let list: KeyList = self.get(&path).await?;
-        Ok(ListPage { items: list.keys, pagination: list.pagination.into() })
+        Ok(ListPage { items: list.keys, pagination: list.pagination })
     }
 
     /// One key.

@@ -64,7 +64,7 @@ pub use calls::CallsQuery;
 pub use client::{Client, TIME_LIMIT};
 pub use error::{ApiError, Error, TlsFailure};
 pub use keys::{CreatedKey, KeysQuery, MAX_REPORTED, RotatedKeys, UsageQuery};
-pub use page::{CursorPage, ListPage, Pagination};
+pub use page::{CursorPage, ListPage, PageQuery, Pagination};
 pub use requests::{Export, ExportFormat, RequestsQuery};
 pub use retry::RetryPolicy;
 pub use settings::{CA_FILE_VARIABLE, EnvFile, KEY_VARIABLE, Settings, URL_VARIABLE};

@@ -1,30 +1,16 @@
 //! One page of a list.
 
-use telepath_api_types::page;
+pub use telepath_api_types::page::Pagination;
 
-/// The position of a page in its list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pagination {
+/// Which part of a list to read.
+#[derive(Debug, Clone, Default)]
+pub struct PageQuery {
     /// Items per page, 1–100.
-    pub limit: u32,
-    /// Items skipped.
-    pub offset: u32,
-    /// Items in the whole list.
-    pub total: u64,
-    /// The cursor of the next page; `None` on the last page, and for lists without cursors.
-    pub next_cursor: Option<String>,
-}
-
-impl From<page::Pagination> for Pagination {
-    fn from(page: page::Pagination) -> Self {
-        Self { limit: page.limit, offset: page.offset, total: page.total, next_cursor: None }
-    }
-}
-
-impl From<page::CursorPagination> for Pagination {
-    fn from(page: page::CursorPagination) -> Self {
-        Self { next_cursor: page.next_cursor, ..page.pagination.into() }
-    }
+    pub limit: Option<u32>,
+    /// Items to pass over.
+    pub offset: Option<u32>,
+    /// The `next_cursor` of the page before, instead of `offset`.
+    pub cursor: Option<String>,
 }
 
 /// One page of a list.

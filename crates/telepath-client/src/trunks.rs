@@ -33,6 +33,8 @@ pub struct TrunksQuery {
     pub limit: Option<u32>,
     /// Items to skip.
     pub offset: Option<u32>,
+    /// The `next_cursor` of the page before, instead of `offset`.
+    pub cursor: Option<String>,
 }
 
 impl Client {
@@ -48,9 +50,10 @@ impl Client {
             .add("sort", query.sort.as_deref())
             .add("limit", query.limit)
             .add("offset", query.offset)
+            .add("cursor", query.cursor.as_deref())
             .finish();
         let list: TrunkList = self.get(&path).await?;
-        Ok(ListPage { items: list.trunks, pagination: list.pagination.into() })
+        Ok(ListPage { items: list.trunks, pagination: list.pagination })
     }
 
     /// One trunk.

@@ -8,7 +8,7 @@ use telepath_core::secret::SecretText;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::page::ListPage;
+use crate::page::{ListPage, PageQuery};
 use crate::request::Query;
 
 /// A user and a code that sets their password, once.
@@ -22,10 +22,14 @@ pub struct CreatedPasswordCode {
 
 impl Client {
     /// One page of the account's members, oldest first.
-    pub async fn list_users(&self, limit: u32, offset: u32) -> Result<ListPage<User>, Error> {
-        let path = Query::new("/local/users").add("limit", Some(limit)).add("offset", Some(offset)).finish();
+    pub async fn list_users(&self, query: &PageQuery) -> Result<ListPage<User>, Error> {
+        let path = Query::new("/local/users")
+            .add("limit", query.limit)
+            .add("offset", query.offset)
+            .add("cursor", query.cursor.as_deref())
+            .finish();
         let list: UserList = self.get(&path).await?;
-        Ok(ListPage { items: list.users, pagination: list.pagination.into() })
+        Ok(ListPage { items: list.users, pagination: list.pagination })
     }
 
     /// Creates a user as a member of the account, with a code that sets the first password.

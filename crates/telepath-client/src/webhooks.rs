@@ -10,7 +10,7 @@ use telepath_core::id::{DeliveryId, WebhookId};
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::page::ListPage;
+use crate::page::{ListPage, PageQuery};
 use crate::request::Query;
 
 /// Which deliveries to list.
@@ -38,10 +38,14 @@ impl Client {
     }
 
     /// One page of the account's endpoints, newest first.
-    pub async fn list_webhooks(&self, limit: u32, offset: u32) -> Result<ListPage<Webhook>, Error> {
-        let path = Query::new("/v1/webhooks").add("limit", Some(limit)).add("offset", Some(offset)).finish();
+    pub async fn list_webhooks(&self, query: &PageQuery) -> Result<ListPage<Webhook>, Error> {
+        let path = Query::new("/v1/webhooks")
+            .add("limit", query.limit)
+            .add("offset", query.offset)
+            .add("cursor", query.cursor.as_deref())
+            .finish();
         let list: WebhookList = self.get(&path).await?;
-        Ok(ListPage { items: list.webhooks, pagination: list.pagination.into() })
+        Ok(ListPage { items: list.webhooks, pagination: list.pagination })
     }
 
     /// One endpoint.
@@ -91,7 +95,7 @@ impl Client {
             .add("cursor", query.cursor.as_deref())
             .finish();
         let list: DeliveryList = self.get(&path).await?;
-        Ok(ListPage { items: list.deliveries, pagination: list.pagination.into() })
+        Ok(ListPage { items: list.deliveries, pagination: list.pagination })
     }
 
     /// One delivery with its payload and the responses to its attempts.

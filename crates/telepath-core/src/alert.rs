@@ -212,6 +212,4 @@ pub struct AlertFilter {
     pub rule: Option<AlertRule>,
     /// Only open ones, or only acknowledged ones.
     pub status: Option<AlertStatus>,
-    /// Only those older than this one.
-    pub after: Option<AlertId>,
 }

@@ -9,6 +9,7 @@ use crate::account::Actor;
 use crate::clock::Timestamp;
 use crate::id::{AccountId, AuditId, IdempotencyId};
 use crate::named::named_enum;
+use crate::page::{SortKey, SortKind};
 use crate::scope::Scope;
 
 named_enum! {
@@ -242,9 +243,10 @@ pub struct AuditFilter {
     pub start: Option<Timestamp>,
     /// Not after this moment.
     pub end: Option<Timestamp>,
-    /// Older than this entry.
-    pub after: Option<AuditId>,
 }
+
+/// The order of the trail.
+pub const TRAIL_ORDER: SortKey = SortKey { name: "position", kind: SortKind::Number };
 
 /// A link of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

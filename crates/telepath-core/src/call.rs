@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::id::{AccountId, CallId, TrunkId};
 use crate::named::named_enum;
+use crate::page::{SortKey, SortKind};
 use crate::trunk::Codec;
 
 /// The longest SIP trace kept of a call, in bytes.
@@ -281,6 +282,20 @@ pub enum CallSortKey {
     GatewayProcessing,
 }
 
+impl CallSortKey {
+    /// The key of the list's cursors.
+    pub const fn key(self) -> SortKey {
+        let name = match self {
+            CallSortKey::StartTime => "start_time",
+            CallSortKey::Duration => "duration_seconds",
+            CallSortKey::CarrierLag => "carrier_lag_ms",
+            CallSortKey::AiLatency => "ai_latency_ms",
+            CallSortKey::GatewayProcessing => "gateway_processing_ms",
+        };
+        SortKey { name, kind: SortKind::Number }
+    }
+}
+
 /// Which calls a list shows, and in which order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CallFilter {
@@ -304,6 +319,4 @@ pub struct CallFilter {
     pub sort: CallSortKey,
     /// Smallest first; otherwise largest first.
     pub ascending: bool,
-    /// Only calls that follow this one in that order.
-    pub after: Option<CallId>,
 }

@@ -8,12 +8,13 @@ use telepath_core::audit::{AuditAction, AuditEntry, ChainHash, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, AuditId};
 use telepath_core::limit::RateLimit;
+use telepath_core::page::{Page, PageRequest};
 use telepath_core::secret::KeyMode;
 use telepath_core::validation::Invalid;
 
 use crate::audit::diff::diff;
 use crate::error::StoreError;
-use crate::sql::{Connection, Row, binds, corrupt};
+use crate::sql::{Connection, ListQuery, Order, Row, binds, corrupt};
 use crate::store::Store;
 use crate::{audit, event};
 
@@ -68,11 +69,12 @@ impl Store {
         self.backend.write(move |db| Box::pin(create(db, account, entry))).await
     }
 
-    /// All accounts, the oldest first; at most [`MAX_ACCOUNTS`].
-    pub async fn list_accounts(&self) -> Result<Vec<Account>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM accounts ORDER BY created_at, id");
-        let rows = self.backend.read().await?.fetch_all(sql, vec![]).await?;
-        rows.iter().map(account_of).collect()
+    /// The accounts, the oldest first.
+    pub async fn list_accounts(&self, page: PageRequest) -> Result<Page<Account>, StoreError> {
+        let order = Order::by_creation("id", "created_at", true);
+        let source = "FROM accounts WHERE created_at IS NOT NULL";
+        let list = ListQuery { columns: COLUMNS, source, filters: vec![], order };
+        list.page(&mut self.backend.read().await?, page).await?.try_map(|row| account_of(&row))
     }
 
     /// Changes an account; `None` if it does not exist. Only local administration changes its mode and its highest limit.

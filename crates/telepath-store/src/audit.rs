@@ -4,13 +4,15 @@
 pub(crate) mod diff;
 
 use telepath_core::account::Actor;
-use telepath_core::audit::{AuditAction, AuditEntry, AuditFilter, AuditRecord, ChainHash, Origin};
+use telepath_core::audit::{
+    AuditAction, AuditEntry, AuditFilter, AuditRecord, ChainHash, Origin, TRAIL_ORDER,
+};
 use telepath_core::id::{AccountId, AuditId};
-use telepath_core::page::{CursorPage, PageRequest};
+use telepath_core::page::{Page, PageRequest};
 
 use crate::error::StoreError;
 use crate::idempotency;
-use crate::sql::{Connection, ListQuery, Row, binds, corrupt, to_json};
+use crate::sql::{Connection, ListQuery, Order, Row, SortBy, binds, corrupt, to_json};
 use crate::store::Store;
 use crate::user::authority;
 
@@ -70,29 +72,17 @@ pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(),
     Ok(())
 }
 
-/// Why the audit trail could not be listed.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditListError {
-    /// The cursor is not an entry of this account.
-    #[error("the cursor is not an audit entry of this account")]
-    UnknownCursor,
-    /// Storage failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// Entries of a trail that are verified before the connection is given back.
 const VERIFIED_AT_ONCE: i64 = 100;
 
 impl Store {
-    /// Entries of the account's trail, newest first. The total counts every entry that passes the filter, wherever
-    /// the cursor is.
+    /// Entries of the account's trail, newest first.
     pub async fn list_audit(
         &self,
         account: AccountId,
         filter: AuditFilter,
         page: PageRequest,
-    ) -> Result<CursorPage<AuditRecord, AuditId>, AuditListError> {
+    ) -> Result<Page<AuditRecord>, StoreError> {
         const SOURCE: &str = "FROM audit_events WHERE account_id = $1 AND ($2 IS NULL OR actor = $2 OR ($2 = 'local' AND actor LIKE 'local:%')) \
              AND ($3 IS NULL OR action = $3) AND ($4 IS NULL OR target = $4) \
              AND ($5 IS NULL OR at >= $5) AND ($6 IS NULL OR at <= $6)";
@@ -105,16 +95,11 @@ impl Store {
             filter.end,
         ];
         let mut db = self.backend.read().await?;
-        let after = match filter.after {
-            None => None,
-            Some(after) => {
-                let position = position_of(&mut db, account, after).await?;
-                Some(("position < $7".to_owned(), binds![position]))
-            }
-        };
         let columns = "id, position, actor, address, at, action, target, before_json, after_json, hash";
-        let list = ListQuery { columns, source: SOURCE, filters, after, order: "position DESC" };
-        Ok(list.cursor_page(&mut db, page, record_of, |record| record.id).await?)
+        let by = SortBy { key: TRAIL_ORDER, expression: "position", nullable: false };
+        let order = Order { id: "id", by: Some(by), ascending: false };
+        let list = ListQuery { columns, source: SOURCE, filters, order };
+        list.page(&mut db, page).await?.try_map(|row| record_of(&row))
     }
 
     /// Recomputes the hash chain of an account's trail and compares it with the stored hashes. One trail is verified at a
@@ -158,12 +143,6 @@ impl Store {
         })
         .await
     }
-}
-
-async fn position_of(db: &mut Connection, account: AccountId, id: AuditId) -> Result<i64, AuditListError> {
-    let sql = "SELECT position FROM audit_events WHERE account_id = $1 AND id = $2";
-    let row = db.fetch_optional(sql, binds![account.to_string(), id.to_string()]).await?;
-    Ok(row.ok_or(AuditListError::UnknownCursor)?.integer("position")?)
 }
 
 fn record_of(row: &Row) -> Result<AuditRecord, StoreError> {

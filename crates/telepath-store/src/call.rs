@@ -9,38 +9,26 @@ mod write;
 use serde_json::json;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::call::{CallDetails, CallFilter, CallRecord, CallSortKey, CallStatus, DisconnectReason};
-use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId};
-use telepath_core::page::{CursorPage, PageRequest};
+use telepath_core::page::{Page, PageRequest};
 
 use crate::audit;
 use crate::error::StoreError;
-use crate::sql::{Connection, ListQuery, Row, Value, binds};
+use crate::sql::{ListQuery, Order, Row, SortBy, binds};
 use crate::store::Store;
 
 /// The duration of a call in seconds, rounded up; for a live call until `$3`, the current time.
 const DURATION: &str =
     "CASE WHEN status = 'connected' THEN ($3 - answer_time + 999) / 1000 ELSE duration_seconds END";
 
-/// Why calls could not be listed.
-#[derive(Debug, thiserror::Error)]
-pub enum CallListError {
-    /// The cursor is not a call of this account.
-    #[error("the cursor is not a call of this account")]
-    UnknownCursor,
-    /// Storage failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl Store {
-    /// Calls of the account. The total counts every call that passes the filter, wherever the cursor is.
+    /// Calls of the account.
     pub async fn list_calls(
         &self,
         account: AccountId,
         filter: CallFilter,
         page: PageRequest,
-    ) -> Result<CursorPage<CallRecord, CallId>, CallListError> {
+    ) -> Result<Page<CallRecord>, StoreError> {
         let now = self.now();
         // Every statement uses `$3`, because both databases reject unused binds.
         let source = format!(
@@ -63,13 +51,9 @@ impl Store {
             filter.min_ai_latency_ms,
         ];
         let mut db = self.backend.read().await?;
-        let after = match filter.after {
-            None => None,
-            Some(after) => Some(behind(&mut db, account, after, filter.sort, filter.ascending, now).await?),
-        };
         let order = order(filter.sort, filter.ascending);
-        let list = ListQuery { columns: row::COLUMNS, source: &source, filters, after, order: &order };
-        Ok(list.cursor_page(&mut db, page, |row| row::call_of(row, now), |call| call.id).await?)
+        let list = ListQuery { columns: row::COLUMNS, source: &source, filters, order };
+        list.page(&mut db, page).await?.try_map(|row| row::call_of(&row, now))
     }
 
     /// A call of the account with its turns and SIP trace.
@@ -155,41 +139,18 @@ const fn sort_expression(sort: CallSortKey) -> &'static str {
     }
 }
 
-/// The condition for calls after the cursor, and its values from `$11` on.
-async fn behind(
-    db: &mut Connection,
-    account: AccountId,
-    after: CallId,
-    sort: CallSortKey,
-    ascending: bool,
-    now: Timestamp,
-) -> Result<(String, Vec<Value>), CallListError> {
-    let by = sort_expression(sort);
-    let sql =
-        format!("SELECT {by} AS position FROM calls WHERE account_id = $1 AND id = $2 AND $3 IS NOT NULL");
-    let row = db.fetch_optional(sql, binds![account.to_string(), after.to_string(), now]).await?;
-    let position = row.ok_or(CallListError::UnknownCursor)?.maybe_integer("position")?;
-    let beyond = if ascending { ">" } else { "<" };
-    Ok(match position {
-        Some(position) => (
-            format!("({by} {beyond} $11 OR ({by} = $11 AND id {beyond} $12) OR {by} IS NULL)"),
-            binds![position, after.to_string()],
-        ),
-        // Calls without a value come last, ordered by id among themselves.
-        None => (format!("{by} IS NULL AND id {beyond} $11"), binds![after.to_string()]),
-    })
-}
-
-/// Calls without a value come last in either direction; the id makes the order total.
-fn order(sort: CallSortKey, ascending: bool) -> String {
-    let by = sort_expression(sort);
-    let direction = if ascending { "ASC" } else { "DESC" };
-    match sort {
-        // Never null: without `NULLS LAST` the index provides the order.
-        CallSortKey::StartTime => format!("{by} {direction}, id {direction}"),
+/// Calls without a value come last in either direction.
+const fn order(sort: CallSortKey, ascending: bool) -> Order<'static> {
+    let nullable = match sort {
+        CallSortKey::StartTime => false,
         CallSortKey::Duration
         | CallSortKey::CarrierLag
         | CallSortKey::AiLatency
-        | CallSortKey::GatewayProcessing => format!("{by} {direction} NULLS LAST, id {direction}"),
+        | CallSortKey::GatewayProcessing => true,
+    };
+    Order {
+        id: "id",
+        by: Some(SortBy { key: sort.key(), expression: sort_expression(sort), nullable }),
+        ascending,
     }
 }

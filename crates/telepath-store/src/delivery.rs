@@ -11,11 +11,11 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::event::EventKind;
 use telepath_core::id::{AccountId, DeliveryId, WebhookId};
-use telepath_core::page::{CursorPage, PageRequest};
+use telepath_core::page::{Page, PageRequest};
 use telepath_core::webhook::delivery::DeliveryStatus;
 
 use crate::error::StoreError;
-use crate::sql::{ListQuery, binds};
+use crate::sql::{ListQuery, Order, binds};
 use crate::store::Store;
 use crate::webhook::WebhookChangeError;
 use redeliver::RecoveredDeliveries;
@@ -32,8 +32,6 @@ pub struct DeliveryFilter {
     pub kind: Option<EventKind>,
     /// Oldest first instead of newest first.
     pub oldest_first: bool,
-    /// Start after this delivery.
-    pub after: Option<DeliveryId>,
 }
 
 impl Store {
@@ -44,7 +42,7 @@ impl Store {
         webhook: WebhookId,
         filter: DeliveryFilter,
         page: PageRequest,
-    ) -> Result<CursorPage<DeliveryRecord, DeliveryId>, WebhookChangeError> {
+    ) -> Result<Page<DeliveryRecord>, WebhookChangeError> {
         const SOURCE: &str = "FROM webhook_deliveries WHERE account_id = $1 AND webhook_id = $2 \
              AND ($3 IS NULL OR status = $3) AND ($4 IS NULL OR kind = $4)";
         let mut db = self.backend.read().await?;
@@ -58,11 +56,10 @@ impl Store {
             filter.kind.map(EventKind::name),
         ];
         // Ids begin with the time of their event, so ordering by id orders by event.
-        let (beyond, order) = if filter.oldest_first { (">", "id ASC") } else { ("<", "id DESC") };
-        let after = filter.after.map(|id| (format!("id {beyond} $5"), binds![id.to_string()]));
-        let list = ListQuery { columns: COLUMNS, source: SOURCE, filters, after, order };
-        let mut found = list.cursor_page(&mut db, page, record_of, |delivery| delivery.id).await?;
-        add_attempts(&mut db, &mut found.page.items).await?;
+        let order = Order { id: "id", by: None, ascending: filter.oldest_first };
+        let list = ListQuery { columns: COLUMNS, source: SOURCE, filters, order };
+        let mut found = list.page(&mut db, page).await?.try_map(|row| record_of(&row))?;
+        add_attempts(&mut db, &mut found.items).await?;
         Ok(found)
     }
 

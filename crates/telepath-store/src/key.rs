@@ -19,7 +19,7 @@ use telepath_core::secret::{KeyMode, PlainKey};
 use telepath_core::validation::Invalid;
 
 use crate::error::StoreError;
-use crate::sql::{ListQuery, binds, corrupt};
+use crate::sql::{ListQuery, Order, binds, corrupt};
 use crate::store::Store;
 
 use change::Revoke;
@@ -147,10 +147,10 @@ impl Store {
             filter.expires_before,
         ];
         let mut db = self.backend.read().await?;
-        let order = "created_at DESC, id DESC";
-        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, after: None, order };
-        let Page { items, total } = list.page(&mut db, page).await?;
-        Ok(Page { items: row::with_secrets(&mut db, &items).await?, total })
+        let order = Order::by_creation("id", "created_at", false);
+        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, order };
+        let Page { items, position } = list.page(&mut db, page).await?;
+        Ok(Page { items: row::with_secrets(&mut db, &items).await?, position })
     }
 
     /// A key of the account, with up-to-date counters.

@@ -44,8 +44,7 @@ mod webhook;
 
 pub use account::AccountChangeError;
 pub use alert::mail::{MailOutcome, PendingMail};
-pub use audit::{AuditListError, AuditVerdict};
-pub use call::CallListError;
+pub use audit::AuditVerdict;
 pub use cluster::{ClusterStats, ProcessRole};
 pub use context::StoreContext;
 pub use delivery::DeliveryFilter;

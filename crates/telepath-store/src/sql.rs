@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Postgres, Sqlite};
 
 use crate::error::StoreError;
 
-pub(crate) use list::ListQuery;
+pub(crate) use list::{ListQuery, Order, SortBy};
 pub(crate) use row::{Row, corrupt, to_json};
 pub(crate) use value::{Value, binds, placeholders};
 use value::{postgres_arguments, sqlite_arguments};

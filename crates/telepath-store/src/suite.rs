@@ -17,6 +17,7 @@ mod keys;
 mod leaks;
 mod leases;
 mod migrated;
+mod pages;
 mod requests;
 mod retention;
 mod roles;

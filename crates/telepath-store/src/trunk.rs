@@ -21,7 +21,7 @@ use telepath_core::trunk::{
 use telepath_core::validation::Invalid;
 
 use crate::error::StoreError;
-use crate::sql::{ListQuery, binds};
+use crate::sql::{ListQuery, Order, binds};
 use crate::store::Store;
 use crate::trunk_networks::NetworksChange;
 
@@ -102,12 +102,12 @@ impl Store {
         const SOURCE: &str =
             "FROM trunks WHERE account_id = $1 AND deleted_at IS NULL AND ($2 IS NULL OR status = $2)";
         let filters = binds![account.to_string(), filter.status.map(TrunkStatus::name)];
-        let order = if filter.oldest_first { "created_at, id" } else { "created_at DESC, id DESC" };
+        let order = Order::by_creation("id", "created_at", filter.oldest_first);
         let mut db = self.backend.read().await?;
-        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, after: None, order };
-        let Page { items, total } = list.page(&mut db, page).await?;
+        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, order };
+        let Page { items, position } = list.page(&mut db, page).await?;
         let trunks = row::with_credentials(&mut db, &items).await?;
-        Ok(Page { items: metrics::with_metrics(&mut db, account, trunks, self.now()).await?, total })
+        Ok(Page { items: metrics::with_metrics(&mut db, account, trunks, self.now()).await?, position })
     }
 
     /// A trunk of the account with today's metrics.

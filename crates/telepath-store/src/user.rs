@@ -28,7 +28,6 @@ use telepath_core::user::{
 };
 
 use crate::error::StoreError;
-use crate::sql::binds;
 use crate::store::Store;
 
 use trail::Trail;
@@ -126,9 +125,7 @@ impl Store {
         page: PageRequest,
     ) -> Result<Page<Member>, StoreError> {
         let mut db = self.backend.read().await?;
-        let sql = "SELECT count(*) AS total FROM memberships WHERE account_id = $1";
-        let total = db.fetch_one(sql, binds![account.to_string()]).await?.number("total")?;
-        Ok(Page { items: row::members(&mut db, account, page).await?, total })
+        row::members(&mut db, account, page).await
     }
 
     /// A member of an account.

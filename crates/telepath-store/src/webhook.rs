@@ -20,7 +20,7 @@ use telepath_core::webhook::{
 
 use crate::delivery::row::DeliveryRecord;
 use crate::error::StoreError;
-use crate::sql::{ListQuery, binds};
+use crate::sql::{ListQuery, Order, binds};
 use crate::store::Store;
 
 /// An endpoint with its new secret.
@@ -90,10 +90,10 @@ impl Store {
             "FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL AND ($2 IS NULL OR status = $2)";
         let filters = binds![account.to_string(), status.map(WebhookStatus::name)];
         let mut db = self.backend.read().await?;
-        let order = "created_at DESC, id DESC";
-        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, after: None, order };
-        let Page { items, total } = list.page(&mut db, page).await?;
-        Ok(Page { items: row::with_public_keys(&mut db, &items, self.now()).await?, total })
+        let order = Order::by_creation("id", "created_at", false);
+        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, order };
+        let Page { items, position } = list.page(&mut db, page).await?;
+        Ok(Page { items: row::with_public_keys(&mut db, &items, self.now()).await?, position })
     }
 
     /// An endpoint of the account.

@@ -330,15 +330,13 @@ async fn revoke_earlier_keys(local: &Client) -> Result<(), Error> {
 }
 
 async fn find_trunk(client: &Client) -> Result<Option<Trunk>, Failure> {
-    let mut offset = 0;
+    let mut query = TrunksQuery { limit: Some(100), ..TrunksQuery::default() };
     loop {
-        let query = TrunksQuery { limit: Some(100), offset: Some(offset), ..TrunksQuery::default() };
         let page = client.list_trunks(&query).await?;
-        offset += 100;
-        let is_last = u64::from(offset) >= page.pagination.total || page.items.is_empty();
+        query.cursor = page.pagination.next_cursor;
         let found =
             page.items.into_iter().find(|trunk| trunk.sip_username.eq_ignore_ascii_case(SIP_USERNAME));
-        if found.is_some() || is_last {
+        if found.is_some() || query.cursor.is_none() {
             return Ok(found);
         }
     }

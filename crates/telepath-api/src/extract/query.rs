@@ -3,20 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use telepath_core::clock::Timestamp;
-use telepath_core::page::{DEFAULT_LIMIT, MAX_LIMIT, PageRequest};
-use telepath_core::validation::Invalid;
+use telepath_core::id::Id;
+use telepath_core::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT, PageRequest, PageStart, SortKey};
+use telepath_core::secret::contains_key;
+use telepath_core::validation::{Invalid, MUST_NOT_CONTAIN_KEY};
 
 use crate::error::ApiError;
 use crate::extract::date::{DayEdge, parse_date};
 use crate::extract::path::safe_excerpt;
-
-/// The message for a cursor that no page returned.
-pub(crate) const UNKNOWN_CURSOR: &str = "must be the next_cursor of an earlier page";
 
 /// The parameters of a route.
 pub(crate) trait QueryForm: Sized {
@@ -35,6 +33,10 @@ impl QueryReader {
     fn new(pairs: Vec<(String, String)>) -> Self {
         let mut reader = Self::default();
         for (name, value) in pairs {
+            if contains_key(name.as_bytes()) || contains_key(value.as_bytes()) {
+                reader.problems.wrong(&safe_excerpt(&name), MUST_NOT_CONTAIN_KEY);
+                continue;
+            }
             if reader.parameters.insert(name.clone(), value).is_some() {
                 reader.problems.wrong(&safe_excerpt(&name), "must be given only once");
             }
@@ -98,22 +100,21 @@ impl QueryReader {
         })
     }
 
-    /// Takes `limit` and `offset`.
-    pub(crate) fn page(&mut self) -> PageRequest {
-        let limit = self.limit();
+    /// Takes `limit`, and `offset` or `cursor`, of a list of `I` that is sorted by `key`, or by id.
+    pub(crate) fn page<I: Id>(&mut self, key: Option<SortKey>) -> PageRequest {
+        let limit = self.limit().unwrap_or(DEFAULT_LIMIT);
         let offset =
             self.take("offset", |text| text.parse::<u32>().map_err(|_| "must be a whole number from 0"));
-        PageRequest::new(limit.unwrap_or(DEFAULT_LIMIT), offset.unwrap_or(0)).unwrap_or_default()
-    }
-
-    /// Takes `cursor`, `limit` and `offset` of a list that has both kinds of pages; `cursor` excludes `offset`.
-    pub(crate) fn cursor_page<C: FromStr>(&mut self) -> (Option<C>, PageRequest) {
-        let cursor = self.take("cursor", |text| text.parse().map_err(|_| UNKNOWN_CURSOR));
-        let page = self.page();
-        if cursor.is_some() && page.offset() > 0 {
-            self.refuse("offset", "must not be given together with cursor");
-        }
-        (cursor, page)
+        let cursor = self.take("cursor", |text| Cursor::parse::<I>(text, key));
+        let start = match (cursor, offset) {
+            (Some(_), Some(offset)) if offset > 0 => {
+                self.refuse("offset", "must not be given together with cursor");
+                PageStart::Offset(0)
+            }
+            (Some(cursor), _) => PageStart::After(cursor),
+            (None, offset) => PageStart::Offset(offset.unwrap_or(0)),
+        };
+        PageRequest::starting(limit, start).unwrap_or_default()
     }
 
     /// Takes `sort` of a list that is sorted by its creation times: whether the oldest comes first.
@@ -152,13 +153,15 @@ impl<S: Send + Sync, T: QueryForm> FromRequestParts<S> for StrictQuery<T> {
 
 #[cfg(test)]
 mod tests {
+    use telepath_core::id::KeyId;
+
     use super::*;
 
     struct Paged(PageRequest);
 
     impl QueryForm for Paged {
         fn read(query: &mut QueryReader) -> Self {
-            Self(query.page())
+            Self(query.page::<KeyId>(None))
         }
     }
 
@@ -172,9 +175,9 @@ mod tests {
     #[test]
     fn pages_have_defaults_and_bounds() {
         let page = read(&[]).ok().unwrap().0;
-        assert_eq!((page.limit(), page.offset()), (20, 0));
+        assert_eq!((page.limit(), page.start()), (20, &PageStart::Offset(0)));
         let page = read(&[("limit", "100"), ("offset", "7")]).ok().unwrap().0;
-        assert_eq!((page.limit(), page.offset()), (100, 7));
+        assert_eq!((page.limit(), page.start()), (100, &PageStart::Offset(7)));
         for bad in [
             ("limit", "0"),
             ("limit", "101"),

@@ -7,6 +7,7 @@ use telepath_api_types::account::{Account, AccountList, AdministerAccount, Creat
 use telepath_core::account::{AccountAdminDraft, AccountDraft};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::AccountId;
+use telepath_core::page::{CREATED_AT, Page, PageRequest};
 use telepath_store::AccountChangeError;
 
 use crate::auth::caller::LocalAdministration;
@@ -14,6 +15,7 @@ use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::StrictJson;
 use crate::extract::path::{PathId, Resource as _};
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::AppState;
 
 pub(crate) fn endpoints() -> Endpoints {
@@ -35,15 +37,30 @@ impl From<AccountChangeError> for ApiError {
     }
 }
 
+/// Which part of the list.
+struct AccountQuery(PageRequest);
+
+impl QueryForm for AccountQuery {
+    fn read(query: &mut QueryReader) -> Self {
+        Self(query.page::<AccountId>(Some(CREATED_AT)))
+    }
+}
+
 /// List the accounts
 #[utoipa::path(get, path = "/local/accounts", tag = "Account", operation_id = "listAccounts",
-    responses((status = 200, description = "All accounts.", body = AccountList)))]
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Accounts per page; default 20."),
+        ("offset" = Option<u32>, Query, description = "Accounts to skip."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page; replaces `offset`.")),
+    responses((status = 200, description = "A page of accounts.", body = AccountList)))]
 async fn list_accounts(
     State(state): State<AppState>,
     LocalAdministration { .. }: LocalAdministration,
+    StrictQuery(AccountQuery(page)): StrictQuery<AccountQuery>,
 ) -> Result<Json<AccountList>, ApiError> {
-    let accounts = state.store.list_accounts().await?;
-    Ok(Json(AccountList { accounts: accounts.into_iter().map(Account::from).collect() }))
+    let Page { items, position } = state.store.list_accounts(page).await?;
+    let accounts = items.into_iter().map(Account::from).collect();
+    Ok(Json(AccountList { accounts, pagination: position.into() }))
 }
 
 /// Create an account

@@ -4,10 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use telepath_api_types::alerts::{Alert, AlertList};
 use telepath_api_types::enums;
-use telepath_api_types::page::CursorPagination;
 use telepath_core::alert::{AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind};
 use telepath_core::id::{AlertId, KeyId, WebhookId};
-use telepath_core::page::{CursorPage, PageRequest};
+use telepath_core::page::{Page, PageRequest};
 
 use crate::auth::caller::{Authorized, KeysWrite, UsageRead};
 use crate::endpoint::{Endpoints, endpoints};
@@ -42,15 +41,13 @@ impl QueryForm for AlertQuery {
                 "must not be given together with key_id or webhook_id, nor these together",
             );
         }
-        let (after, page) = query.cursor_page();
         let filter = AlertFilter {
             subject_kind: query.choice("subject_kind", AlertSubjectKind::from_name, kinds),
             subject: named.into_iter().flatten().next(),
             rule: query.choice("rule", AlertRule::from_name, rules),
             status: query.choice("status", AlertStatus::from_name, statuses),
-            after,
         };
-        Self { filter, page }
+        Self { filter, page: query.page::<AlertId>(None) }
     }
 }
 
@@ -72,9 +69,8 @@ async fn list_alerts(
     Authorized { caller, .. }: Authorized<UsageRead>,
     StrictQuery(query): StrictQuery<AlertQuery>,
 ) -> Result<Json<AlertList>, ApiError> {
-    let CursorPage { page, next } = state.store.list_alerts(caller.account, query.filter, query.page).await?;
-    let pagination = CursorPagination::new(query.page, page.total, next);
-    Ok(Json(AlertList { alerts: page.items.into_iter().map(Alert::from).collect(), pagination }))
+    let Page { items, position } = state.store.list_alerts(caller.account, query.filter, query.page).await?;
+    Ok(Json(AlertList { alerts: items.into_iter().map(Alert::from).collect(), pagination: position.into() }))
 }
 
 /// Take note of an alert

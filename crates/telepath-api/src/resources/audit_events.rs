@@ -4,16 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use telepath_api_types::audit_events::{AuditEvent, AuditEventList, AuditVerification};
 use telepath_api_types::enums;
-use telepath_api_types::page::CursorPagination;
-use telepath_core::audit::{AuditAction, AuditFilter};
-use telepath_core::page::{CursorPage, PageRequest};
-use telepath_store::{AuditListError, AuditVerdict};
+use telepath_core::audit::{AuditAction, AuditFilter, TRAIL_ORDER};
+use telepath_core::id::AuditId;
+use telepath_core::page::{Page, PageRequest};
+use telepath_store::AuditVerdict;
 
 use crate::auth::caller::{AuditRead, Authorized};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
-use crate::extract::query::{QueryForm, QueryReader, StrictQuery, UNKNOWN_CURSOR};
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::AppState;
 
 /// The longest id that a change can be of, in bytes, and more.
@@ -44,16 +44,14 @@ impl QueryForm for AuditQuery {
     fn read(query: &mut QueryReader) -> Self {
         let actor = |text: &str| text.parse().map_err(|_| "must be a key's or a user's id, local or system");
         let actions = AuditAction::ALL.iter().map(|action| action.name());
-        let (after, page) = query.cursor_page();
         let filter = AuditFilter {
             actor: query.take("actor", actor),
             action: query.choice("action", AuditAction::from_name, actions),
             target: query.text("target", LONGEST_TARGET),
             start: query.date("start_date", DayEdge::First),
             end: query.date("end_date", DayEdge::Last),
-            after,
         };
-        Self { filter, page }
+        Self { filter, page: query.page::<AuditId>(Some(TRAIL_ORDER)) }
     }
 }
 
@@ -74,14 +72,9 @@ async fn list_audit_events(
     Authorized { caller, .. }: Authorized<AuditRead>,
     StrictQuery(query): StrictQuery<AuditQuery>,
 ) -> Result<Json<AuditEventList>, ApiError> {
-    let listed = state.store.list_audit(caller.account, query.filter, query.page).await;
-    let CursorPage { page, next } = listed.map_err(|error| match error {
-        AuditListError::UnknownCursor => ApiError::invalid("cursor", UNKNOWN_CURSOR),
-        AuditListError::Store(error) => error.into(),
-    })?;
-    let pagination = CursorPagination::new(query.page, page.total, next);
-    let audit_events = page.items.into_iter().map(AuditEvent::from).collect();
-    Ok(Json(AuditEventList { audit_events, pagination }))
+    let Page { items, position } = state.store.list_audit(caller.account, query.filter, query.page).await?;
+    let audit_events = items.into_iter().map(AuditEvent::from).collect();
+    Ok(Json(AuditEventList { audit_events, pagination: position.into() }))
 }
 
 /// Verify the audit trail

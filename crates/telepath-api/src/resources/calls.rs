@@ -7,12 +7,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use telepath_api_types::calls::{Call, CallDetails, CallList, HangupRequested};
 use telepath_api_types::enums;
-use telepath_api_types::page::CursorPagination;
 use telepath_core::call::{CallFilter, CallSortKey, CallStatus, DisconnectReason};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::CallId;
-use telepath_core::page::{CursorPage, PageRequest};
-use telepath_store::CallListError;
+use telepath_core::page::{Page, PageRequest};
 
 use crate::auth::caller::{Authorized, Caller, CallsRead, CallsWrite};
 use crate::endpoint::{Endpoints, endpoints};
@@ -20,7 +18,7 @@ use crate::error::ApiError;
 use crate::extract::date::DayEdge;
 use crate::extract::json::{NoMembers, OptionalJson};
 use crate::extract::path::{PathId, Resource as _};
-use crate::extract::query::{QueryForm, QueryReader, StrictQuery, UNKNOWN_CURSOR};
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::{AppState, Shared};
 
 pub(crate) fn endpoints() -> Endpoints {
@@ -56,7 +54,7 @@ fn parse_party(text: &str) -> Result<String, &'static str> {
 impl QueryForm for CallQuery {
     fn read(query: &mut QueryReader) -> Self {
         let (sort, ascending) = query.choice("sort", parse_sort, enums::CALL_SORTS).unwrap_or_default();
-        let (after, page) = query.cursor_page();
+        let page = query.page::<CallId>(Some(sort.key()));
         let filter = CallFilter {
             trunk_id: query.take("trunk_id", str::parse),
             status: query.choice("status", CallStatus::from_name, CallStatus::ALL.iter().map(|s| s.name())),
@@ -68,7 +66,6 @@ impl QueryForm for CallQuery {
             min_ai_latency_ms: query.number("min_ai_latency_ms"),
             sort,
             ascending,
-            after,
         };
         Self { filter, page }
     }
@@ -95,13 +92,8 @@ async fn list_calls(
     Authorized { caller, .. }: Authorized<CallsRead>,
     StrictQuery(query): StrictQuery<CallQuery>,
 ) -> Result<Json<CallList>, ApiError> {
-    let listed = state.store.list_calls(caller.account, query.filter, query.page).await;
-    let CursorPage { page, next } = listed.map_err(|error| match error {
-        CallListError::UnknownCursor => ApiError::invalid("cursor", UNKNOWN_CURSOR),
-        CallListError::Store(error) => error.into(),
-    })?;
-    let pagination = CursorPagination::new(query.page, page.total, next);
-    Ok(Json(CallList { calls: page.items.into_iter().map(Call::from).collect(), pagination }))
+    let Page { items, position } = state.store.list_calls(caller.account, query.filter, query.page).await?;
+    Ok(Json(CallList { calls: items.into_iter().map(Call::from).collect(), pagination: position.into() }))
 }
 
 /// Get a call

@@ -7,10 +7,9 @@ use axum::response::IntoResponse;
 use serde_json::value::RawValue;
 use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDetails, DeliveryList};
 use telepath_api_types::enums;
-use telepath_api_types::page::CursorPagination;
 use telepath_core::event::EventKind;
 use telepath_core::id::{DeliveryId, WebhookId};
-use telepath_core::page::{CursorPage, PageRequest};
+use telepath_core::page::{Page, PageRequest};
 use telepath_core::webhook::delivery::DeliveryStatus;
 use telepath_store::{AttemptRecord, DeliveryFilter, DeliveryRecord, WebhookChangeError};
 
@@ -82,14 +81,12 @@ impl QueryForm for DeliveryQuery {
     fn read(query: &mut QueryReader) -> Self {
         let statuses = DeliveryStatus::ALL.iter().map(|status| status.name());
         let kinds = EventKind::ALL.iter().map(|kind| kind.name());
-        let (after, page) = query.cursor_page();
         let filter = DeliveryFilter {
             status: query.choice("status", DeliveryStatus::from_name, statuses),
             kind: query.choice("event", EventKind::from_name, kinds),
             oldest_first: query.oldest_first(),
-            after,
         };
-        Self { filter, page }
+        Self { filter, page: query.page::<DeliveryId>(None) }
     }
 }
 
@@ -111,9 +108,9 @@ async fn list_deliveries(
     StrictQuery(query): StrictQuery<DeliveryQuery>,
 ) -> Result<Json<DeliveryList>, ApiError> {
     let listed = state.store.list_deliveries(caller.account, id, query.filter, query.page).await;
-    let CursorPage { page, next } = listed.map_err(change_error(id))?;
-    let pagination = CursorPagination::new(query.page, page.total, next);
-    Ok(Json(DeliveryList { deliveries: page.items.iter().map(delivery_body).collect(), pagination }))
+    let Page { items, position } = listed.map_err(change_error(id))?;
+    let deliveries = items.iter().map(delivery_body).collect();
+    Ok(Json(DeliveryList { deliveries, pagination: position.into() }))
 }
 
 /// Get a delivery

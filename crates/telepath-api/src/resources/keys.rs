@@ -11,12 +11,11 @@ use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
 use telepath_api_types::enums;
 use telepath_api_types::keys::{CreateKey, CreatedKey, Key, KeyList, RevokeKey, UpdateKey};
-use telepath_api_types::page::Pagination;
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::KeyId;
 use telepath_core::key::{self, KeyFilter, KeyRecord, KeyStatus, Preset};
-use telepath_core::page::PageRequest;
+use telepath_core::page::{CREATED_AT, Page, PageRequest};
 use telepath_core::validation::{Invalid, bounded_text};
 use telepath_store::KeyChangeError;
 
@@ -49,7 +48,7 @@ impl QueryForm for KeyQuery {
             idle_days: query.number("idle_days"),
             expires_before: query.take("expires_before", Timestamp::parse_rfc3339),
         };
-        Self { filter, page: query.page() }
+        Self { filter, page: query.page::<KeyId>(Some(CREATED_AT)) }
     }
 }
 
@@ -118,17 +117,17 @@ async fn create_key(
         ("idle_days" = Option<u32>, Query, description = "Only keys not used for this many days."),
         ("expires_before" = Option<String>, Query, description = "Only keys that expire before this time."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Keys per page; default 20."),
-        ("offset" = Option<u32>, Query, description = "Keys to skip.")),
+        ("offset" = Option<u32>, Query, description = "Keys to skip."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
     responses((status = 200, description = "A page of keys.", body = KeyList)))]
 async fn list_keys(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysRead>,
     StrictQuery(query): StrictQuery<KeyQuery>,
 ) -> Result<Json<KeyList>, ApiError> {
-    let page = state.store.list_keys(caller.account, query.filter, query.page).await?;
-    let pagination = Pagination::new(query.page, page.total);
-    let keys = page.items.into_iter().map(|key| Key::new(key, caller.at)).collect();
-    Ok(Json(KeyList { keys, pagination }))
+    let Page { items, position } = state.store.list_keys(caller.account, query.filter, query.page).await?;
+    let keys = items.into_iter().map(|key| Key::new(key, caller.at)).collect();
+    Ok(Json(KeyList { keys, pagination: position.into() }))
 }
 
 /// Get a key

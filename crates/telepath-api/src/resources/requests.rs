@@ -10,7 +10,7 @@ use telepath_api_types::enums;
 use telepath_api_types::requests::{LoggedRequest, RequestList, RequestPagination};
 use telepath_core::address::parse_network;
 use telepath_core::error::ErrorCode;
-use telepath_core::page::DEFAULT_LIMIT;
+use telepath_core::page::{DEFAULT_LIMIT, UnknownCursor};
 use telepath_core::request::{RequestFilter, RequestMethod, StatusFilter};
 use telepath_store::{RequestCursor, RequestOrder};
 
@@ -18,7 +18,7 @@ use crate::auth::caller::{AuditRead, Authorized};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
-use crate::extract::query::{QueryForm, QueryReader, StrictQuery, UNKNOWN_CURSOR};
+use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::AppState;
 
 use export::Format;
@@ -72,7 +72,7 @@ fn read_filter(query: &mut QueryReader) -> RequestFilter {
 
 impl QueryForm for RequestQuery {
     fn read(query: &mut QueryReader) -> Self {
-        let cursor = |text: &str| RequestCursor::parse(text).ok_or(UNKNOWN_CURSOR);
+        let cursor = |text: &str| RequestCursor::parse(text).ok_or(UnknownCursor);
         Self {
             filter: read_filter(query),
             order: query

@@ -8,14 +8,13 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
 use telepath_api_types::enums;
-use telepath_api_types::page::Pagination;
 use telepath_api_types::trunks::{
     CreateTrunk, CreatedTrunk, RotatedSipPassword, Trunk, TrunkList, UpdateTrunk,
 };
 use telepath_core::call::DisconnectReason;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::TrunkId;
-use telepath_core::page::PageRequest;
+use telepath_core::page::{CREATED_AT, Page, PageRequest};
 use telepath_core::trunk::{AgentUrl, TrunkDraft, TrunkFilter, TrunkMetrics, TrunkStatus};
 use telepath_store::{RotatedPassword, TrunkChangeError};
 
@@ -43,7 +42,7 @@ impl QueryForm for TrunkQuery {
         let status =
             query.choice("status", TrunkStatus::from_name, TrunkStatus::ALL.iter().map(|s| s.name()));
         let oldest_first = query.oldest_first();
-        Self { filter: TrunkFilter { status, oldest_first }, page: query.page() }
+        Self { filter: TrunkFilter { status, oldest_first }, page: query.page::<TrunkId>(Some(CREATED_AT)) }
     }
 }
 
@@ -74,21 +73,20 @@ impl From<TrunkChangeError> for ApiError {
         ("status" = inline(Option<enums::TrunkStatus>), Query, description = "`active`, `inactive` or `error`."),
         ("sort" = inline(Option<enums::OrderByCreation>), Query, description = "`created_at` or `-created_at` (newest first, the default)."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Trunks per page; default 20."),
-        ("offset" = Option<u32>, Query, description = "Trunks to skip.")),
+        ("offset" = Option<u32>, Query, description = "Trunks to skip."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
     responses((status = 200, description = "A page of trunks.", body = TrunkList)))]
 async fn list_trunks(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<TrunksRead>,
     StrictQuery(query): StrictQuery<TrunkQuery>,
 ) -> Result<Json<TrunkList>, ApiError> {
-    let page = state.store.list_trunks(caller.account, query.filter, query.page).await?;
-    let pagination = Pagination::new(query.page, page.total);
-    let trunks = page
-        .items
+    let Page { items, position } = state.store.list_trunks(caller.account, query.filter, query.page).await?;
+    let trunks = items
         .into_iter()
         .map(|(trunk, metrics)| Trunk::new(trunk, metrics, &state.options.sip_host))
         .collect();
-    Ok(Json(TrunkList { trunks, pagination }))
+    Ok(Json(TrunkList { trunks, pagination: position.into() }))
 }
 
 /// Create a trunk

@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use telepath_api_types::page::Pagination;
 use telepath_api_types::users::{
     CreateUser, UpdateUserRole, User, UserList, UserReference, UserWithPasswordCode,
 };
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::UserId;
-use telepath_core::page::PageRequest;
+use telepath_core::page::{CREATED_AT, Page, PageRequest};
 use telepath_core::secret::SecretText;
 use telepath_core::user::{
     Email, Member, PASSWORD_LINK_LIFETIME, Role, SETUP_LINK_LIFETIME, UserName, UserToken,
@@ -42,7 +41,7 @@ struct ListQuery(PageRequest);
 
 impl QueryForm for ListQuery {
     fn read(reader: &mut QueryReader) -> Self {
-        Self(reader.page())
+        Self(reader.page::<UserId>(Some(CREATED_AT)))
     }
 }
 
@@ -56,9 +55,8 @@ async fn list_users(
     LocalAdministration { caller }: LocalAdministration,
     StrictQuery(ListQuery(page)): StrictQuery<ListQuery>,
 ) -> Result<Json<UserList>, ApiError> {
-    let listed = state.store.list_members(caller.account, page).await?;
-    let pagination = Pagination::new(page, listed.total);
-    Ok(Json(UserList { users: listed.items.into_iter().map(User::from).collect(), pagination }))
+    let Page { items, position } = state.store.list_members(caller.account, page).await?;
+    Ok(Json(UserList { users: items.into_iter().map(User::from).collect(), pagination: position.into() }))
 }
 
 /// Checks a request to create a user.

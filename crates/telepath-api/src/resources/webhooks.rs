@@ -10,14 +10,13 @@ use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
 use telepath_api_types::deliveries::Delivery;
 use telepath_api_types::enums;
-use telepath_api_types::page::Pagination;
 use telepath_api_types::webhooks::{
     CreateWebhook, RecoveredDeliveries, UpdateWebhook, Webhook, WebhookList, WebhookRecovery,
     WebhookRotation, WebhookWithSecret,
 };
 use telepath_core::clock::Timestamp;
 use telepath_core::id::WebhookId;
-use telepath_core::page::PageRequest;
+use telepath_core::page::{CREATED_AT, Page, PageRequest};
 use telepath_core::patch::Patch;
 use telepath_core::validation::Invalid;
 use telepath_core::webhook::{
@@ -61,7 +60,8 @@ struct WebhookQuery {
 impl QueryForm for WebhookQuery {
     fn read(query: &mut QueryReader) -> Self {
         let names = WebhookStatus::ALL.iter().map(|status| status.name());
-        Self { status: query.choice("status", WebhookStatus::from_name, names), page: query.page() }
+        let status = query.choice("status", WebhookStatus::from_name, names);
+        Self { status, page: query.page::<WebhookId>(Some(CREATED_AT)) }
     }
 }
 
@@ -70,16 +70,18 @@ impl QueryForm for WebhookQuery {
     params(
         ("status" = inline(Option<enums::WebhookStatus>), Query, description = "`active` or `disabled`."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Endpoints per page; default 20."),
-        ("offset" = Option<u32>, Query, description = "Endpoints to skip.")),
+        ("offset" = Option<u32>, Query, description = "Endpoints to skip."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
     responses((status = 200, description = "A page of endpoints.", body = WebhookList)))]
 async fn list_webhooks(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<WebhooksRead>,
     StrictQuery(query): StrictQuery<WebhookQuery>,
 ) -> Result<Json<WebhookList>, ApiError> {
-    let page = state.store.list_webhooks(caller.account, query.status, query.page).await?;
-    let pagination = Pagination::new(query.page, page.total);
-    Ok(Json(WebhookList { webhooks: page.items.into_iter().map(Webhook::from).collect(), pagination }))
+    let Page { items, position } =
+        state.store.list_webhooks(caller.account, query.status, query.page).await?;
+    let webhooks = items.into_iter().map(Webhook::from).collect();
+    Ok(Json(WebhookList { webhooks, pagination: position.into() }))
 }
 
 /// Create a webhook endpoint

@@ -203,9 +203,9 @@ async fn lists_are_filtered_and_paged() {
     let list =
         async |query: &str| harness.get(&format!("/v1/keys?{query}"), &master).await.expect(200).json();
     let all = list("").await;
-    assert_eq!(all["pagination"], json!({"limit": 20, "offset": 0, "total": 5}));
+    assert_eq!(all["pagination"], json!({"limit": 20, "offset": 0, "total": 5, "next_cursor": null}));
     let monitors = list("preset=monitoring&limit=2&offset=2").await;
-    assert_eq!(monitors["pagination"], json!({"limit": 2, "offset": 2, "total": 3}));
+    assert_eq!(monitors["pagination"], json!({"limit": 2, "offset": 2, "total": 3, "next_cursor": null}));
     assert_eq!(monitors["keys"].as_array().unwrap().len(), 1);
     assert_eq!(list("expires_before=2027-03-01T00:00:00Z").await["pagination"]["total"], 1);
     assert_eq!(list("status=revoked").await["pagination"]["total"], 0);
@@ -240,4 +240,35 @@ async fn unknown_and_malformed_ids_are_not_found() {
     let missing = "/v1/keys/key_00000000000000000000000000";
     assert_eq!(harness.ask("PATCH", missing, &master, patch).await.expect(404).code(), "KEY_NOT_FOUND");
     assert_eq!(harness.ask("DELETE", missing, &master, None).await.expect(404).code(), "KEY_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn revoking_every_key_shown_while_paging_by_cursor_leaves_none_alive() {
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    for place in 0..30 {
+        harness.key(json!({"preset": "monitoring", "name": format!("Monitor {place}")})).await;
+    }
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/v1/keys?preset=monitoring&status=active&limit=10{cursor}");
+        let page = harness.get(&path, &master).await.expect(200).json();
+        assert_eq!(
+            page["pagination"].get("total").is_some(),
+            cursor.is_empty(),
+            "only the first page counts"
+        );
+        for key in page["keys"].as_array().unwrap() {
+            let path = format!("/v1/keys/{}/revoke", key["id"].as_str().unwrap());
+            harness.ask("POST", &path, &master, None).await.expect(200);
+        }
+        match page["pagination"]["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let alive = harness.get("/v1/keys?preset=monitoring&status=active", &master).await.expect(200).json();
+    assert_eq!(alive["pagination"]["total"], 0);
+    let foreign = harness.get("/v1/keys?cursor=key_x", &master).await.expect(400);
+    assert_eq!(foreign.message(), "cursor must be the next_cursor of an earlier page");
 }

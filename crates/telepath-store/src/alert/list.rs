@@ -7,12 +7,12 @@ use telepath_core::alert::{
 };
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::id::{AccountId, AlertId, AuditId};
-use telepath_core::page::{CursorPage, PageRequest};
+use telepath_core::page::{Page, PageRequest};
 use telepath_core::webhook::WebhookUrl;
 
 use crate::audit;
 use crate::error::StoreError;
-use crate::sql::{Connection, ListQuery, Row, binds, corrupt};
+use crate::sql::{Connection, ListQuery, Order, Row, binds, corrupt};
 use crate::store::Store;
 use crate::user::authority::role_of;
 
@@ -30,14 +30,13 @@ pub(super) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS seve
        WHEN 'account' THEN (SELECT name FROM accounts WHERE id = a.subject_id) END AS subject_name";
 
 impl Store {
-    /// Alerts of the account, newest first. The total counts every alert that passes the filter, wherever the cursor
-    /// is.
+    /// Alerts of the account, newest first.
     pub async fn list_alerts(
         &self,
         account: AccountId,
         filter: AlertFilter,
         page: PageRequest,
-    ) -> Result<CursorPage<Alert, AlertId>, StoreError> {
+    ) -> Result<Page<Alert>, StoreError> {
         const WHERE: &str = "WHERE a.account_id = $1 \
              AND ($2 IS NULL OR a.subject_id = $2) AND ($3 IS NULL OR a.rule = $3) \
              AND ($4 IS NULL OR $4 = CASE WHEN a.acknowledged_at IS NULL THEN 'open' ELSE 'acknowledged' END) \
@@ -50,10 +49,10 @@ impl Store {
             filter.subject_kind.map(AlertSubjectKind::name),
         ];
         let mut db = self.backend.read().await?;
-        let after = filter.after.map(|id| ("a.id < $6".to_owned(), binds![id.to_string()]));
         let source = format!("{FROM} {WHERE}");
-        let list = ListQuery { columns: COLUMNS, source: &source, filters, after, order: "a.id DESC" };
-        list.cursor_page(&mut db, page, alert_of, |alert| alert.id).await
+        let order = Order { id: "a.id", by: None, ascending: false };
+        let list = ListQuery { columns: COLUMNS, source: &source, filters, order };
+        list.page(&mut db, page).await?.try_map(|row| alert_of(&row))
     }
 
     /// Acknowledges an alert; `None` if the account has no such alert. The first acknowledgement is kept.

@@ -1,64 +1,138 @@
-//! A page of a filtered list: the total under the filters, and the rows of one page, by offset or behind a cursor.
+//! A page of a filtered list: how long the list is, and the rows of one page, from an offset or behind a cursor.
 
-use telepath_core::page::{CursorPage, Page, PageRequest};
+use telepath_core::page::{
+    Cursor, MAX_EXACT_TOTAL, Page, PagePosition, PageRequest, PageStart, SortKey, SortKind, SortValue, Total,
+};
 
-use super::{Connection, Row, Value};
+use super::{Connection, Row, Value, binds};
 use crate::error::StoreError;
 
-/// The parts of a list's SQL. `source` and `after` hold conditions of this program, never text of a caller.
+/// The column under which a list reads the value that it is sorted by.
+const POSITION: &str = "sort_position";
+
+/// The parts of a list's SQL, which are texts of this program and never of a caller.
 pub(crate) struct ListQuery<'q> {
+    /// Among them the id, as `id`.
     pub(crate) columns: &'q str,
     /// From `FROM` to the last filter of the `WHERE` clause, with the placeholders `$1` to `$N`.
     pub(crate) source: &'q str,
     /// The values of the filters, one for each of the N placeholders.
     pub(crate) filters: Vec<Value>,
-    /// The condition under which a row lies behind the cursor, with placeholders from `$N+1` on, and its values.
-    pub(crate) after: Option<(String, Vec<Value>)>,
-    /// A total order.
-    pub(crate) order: &'q str,
+    pub(crate) order: Order<'q>,
+}
+
+/// A total order: rows with equal values are ordered by id.
+#[derive(Clone, Copy)]
+pub(crate) struct Order<'q> {
+    /// The column of the id.
+    pub(crate) id: &'q str,
+    /// `None` to sort by id alone.
+    pub(crate) by: Option<SortBy<'q>>,
+    pub(crate) ascending: bool,
+}
+
+/// What rows are sorted by before their ids.
+#[derive(Clone, Copy)]
+pub(crate) struct SortBy<'q> {
+    pub(crate) key: SortKey,
+    pub(crate) expression: &'q str,
+    /// Whether it can be NULL. Such rows come last in either direction.
+    pub(crate) nullable: bool,
+}
+
+impl<'q> Order<'q> {
+    /// Newest or oldest first.
+    pub(crate) const fn by_creation(id: &'q str, expression: &'q str, ascending: bool) -> Self {
+        let key = telepath_core::page::CREATED_AT;
+        Self { id, by: Some(SortBy { key, expression, nullable: false }), ascending }
+    }
+
+    /// The `ORDER BY` clause. A column that is never NULL needs no `NULLS LAST`, without which an index provides the order.
+    fn clause(self) -> String {
+        let direction = if self.ascending { "ASC" } else { "DESC" };
+        let id = self.id;
+        match self.by {
+            None => format!("{id} {direction}"),
+            Some(by) => {
+                let nulls = if by.nullable { " NULLS LAST" } else { "" };
+                format!("{} {direction}{nulls}, {id} {direction}", by.expression)
+            }
+        }
+    }
+
+    /// The condition for rows behind the cursor, with its values from placeholder `$first` on.
+    fn behind(self, cursor: &Cursor, first: usize) -> (String, Vec<Value>) {
+        let (id, beyond) = (self.id, if self.ascending { ">" } else { "<" });
+        let Some((by, value)) = self.by.zip(cursor.value()) else {
+            return (format!("{id} {beyond} ${first}"), binds![cursor.id()]);
+        };
+        let (expression, second) = (by.expression, first + 1);
+        let value: Value = match value {
+            SortValue::Missing => {
+                return (format!("{expression} IS NULL AND {id} {beyond} ${first}"), binds![cursor.id()]);
+            }
+            SortValue::Number(number) => (*number).into(),
+            SortValue::Text(text) => text.as_str().into(),
+        };
+        let or_null = if by.nullable { format!(" OR {expression} IS NULL") } else { String::new() };
+        let condition = format!(
+            "({expression} {beyond} ${first} OR ({expression} = ${first} AND {id} {beyond} ${second}){or_null})"
+        );
+        (condition, vec![value, cursor.id().into()])
+    }
+
+    fn cursor_of(self, row: &Row) -> Result<Cursor, StoreError> {
+        let id = row.text("id")?;
+        let Some(by) = self.by else { return Ok(Cursor::by_id(id)) };
+        let value = match by.key.kind {
+            SortKind::Number => row.maybe_integer(POSITION)?.map(SortValue::Number),
+            SortKind::Text => row.maybe_text(POSITION)?.map(SortValue::Text),
+        };
+        Ok(Cursor::by(by.key, value.unwrap_or(SortValue::Missing), id))
+    }
 }
 
 impl ListQuery<'_> {
-    /// A page by offset: its rows, and how many rows there are in all.
+    /// The rows of a page. Only a page that starts at an offset counts the list.
     pub(crate) async fn page(self, db: &mut Connection, page: PageRequest) -> Result<Page<Row>, StoreError> {
-        let total = self.total(db).await?;
-        let items = self.rows(db, page.limit(), page.offset()).await?;
-        Ok(Page { items, total })
-    }
-
-    /// A page behind the cursor. The total counts every row that passes the filters, wherever the cursor is.
-    pub(crate) async fn cursor_page<T, Id>(
-        self,
-        db: &mut Connection,
-        page: PageRequest,
-        item_of: impl Fn(&Row) -> Result<T, StoreError>,
-        id_of: impl Fn(&T) -> Id,
-    ) -> Result<CursorPage<T, Id>, StoreError> {
-        let total = self.total(db).await?;
+        let (limit, order) = (page.limit(), self.order);
+        let (offset, total) = match page.start() {
+            PageStart::Offset(offset) => (*offset, Some(self.total(db).await?)),
+            PageStart::After(_) => (0, None),
+        };
         // One row more than the page holds tells whether another page follows.
-        let rows = self.rows(db, page.limit() + 1, page.offset()).await?;
-        let mut items = rows.iter().map(item_of).collect::<Result<Vec<_>, _>>()?;
-        let more = items.len() > page.limit() as usize;
-        items.truncate(page.limit() as usize);
-        let next = items.last().filter(|_| more).map(id_of);
-        Ok(CursorPage { page: Page { items, total }, next })
+        let mut items = self.rows(db, limit + 1, page.start()).await?;
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(|row| order.cursor_of(row)).transpose()?;
+        Ok(Page { items, position: PagePosition { limit, offset, total, next } })
     }
 
-    async fn total(&self, db: &mut Connection) -> Result<u64, StoreError> {
-        let sql = format!("SELECT count(*) AS total {}", self.source);
-        db.fetch_one(sql, self.filters.clone()).await?.number("total")
+    async fn total(&self, db: &mut Connection) -> Result<Total, StoreError> {
+        let sql = format!(
+            "SELECT count(*) AS total FROM (SELECT 1 {} LIMIT {}) AS counted",
+            self.source,
+            MAX_EXACT_TOTAL + 1
+        );
+        Ok(Total::of_counted(db.fetch_one(sql, self.filters.clone()).await?.number("total")?))
     }
 
-    async fn rows(self, db: &mut Connection, limit: u32, offset: u32) -> Result<Vec<Row>, StoreError> {
-        let Self { columns, source, filters: mut values, after, order } = self;
-        let mut sql = format!("SELECT {columns} {source}");
-        if let Some((condition, cursor)) = after {
-            sql.push_str(" AND ");
-            sql.push_str(&condition);
-            values.extend(cursor);
-        }
+    async fn rows(self, db: &mut Connection, limit: u32, start: &PageStart) -> Result<Vec<Row>, StoreError> {
+        let Self { columns, source, filters: mut values, order } = self;
+        let position = order.by.map(|by| format!(", {} AS {POSITION}", by.expression)).unwrap_or_default();
+        let mut sql = format!("SELECT {columns}{position} {source}");
+        let offset = match start {
+            PageStart::Offset(offset) => *offset,
+            PageStart::After(cursor) => {
+                let (condition, cursor) = order.behind(cursor, values.len() + 1);
+                sql.push_str(" AND ");
+                sql.push_str(&condition);
+                values.extend(cursor);
+                0
+            }
+        };
         let next = values.len() + 1;
-        let sql = format!("{sql} ORDER BY {order} LIMIT ${next} OFFSET ${}", next + 1);
+        let sql = format!("{sql} ORDER BY {} LIMIT ${next} OFFSET ${}", order.clause(), next + 1);
         values.extend([limit.into(), offset.into()]);
         db.fetch_all(sql, values).await
     }

@@ -7,6 +7,7 @@ use telepath_core::clock::Clock as _;
 use telepath_core::key::{
     Bound, Escalation, GraceSeconds, KeyPatch, NewKey, Preset, PresetPatch, PresetTerms,
 };
+use telepath_core::page::PageRequest;
 use telepath_core::patch::Patch;
 use telepath_core::scope::{Scope, ScopeSet};
 use telepath_core::secret::KeyMode;
@@ -118,7 +119,10 @@ async fn accounts_are_created_with_a_mode_and_a_maximum(fixture: Arc<Fixture>) {
     fixture.clock.advance(std::time::Duration::from_secs(1));
     let new = NewAccount { name: "Test".to_owned(), mode: KeyMode::Test, max_rate_limit: limit(900) };
     let second = store.create_account(new, fixture.origin()).await.unwrap();
-    assert_eq!(store.list_accounts().await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(
+        store.list_accounts(PageRequest::default()).await.unwrap().items,
+        [first.clone(), second.clone()]
+    );
     assert_eq!(fixture.account(&store).await.id, first.id, "the first account does not change");
     let (created, _) =
         fixture.key(&store, second.id, NewKey { rate_limit: limit(700), ..new_key("test") }).await;

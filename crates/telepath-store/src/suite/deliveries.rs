@@ -9,7 +9,7 @@ use serde_json::json;
 use telepath_core::alert::{AlertFilter, AlertRule, AlertSubject};
 use telepath_core::event::{EventKind, WebhookTest};
 use telepath_core::id::AccountId;
-use telepath_core::page::PageRequest;
+use telepath_core::page::{PageRequest, PageStart};
 use telepath_core::ports::CallControl as _;
 use telepath_core::scope::ScopeSet;
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass, Jitter, KEPT, Outcome};
@@ -74,7 +74,7 @@ pub(super) async fn finish(
 
 pub(super) async fn deliveries(store: &Store, account: AccountId, webhook: &Webhook) -> Vec<DeliveryRecord> {
     let filter = DeliveryFilter { oldest_first: true, ..DeliveryFilter::default() };
-    store.list_deliveries(account, webhook.id, filter, PageRequest::default()).await.unwrap().page.items
+    store.list_deliveries(account, webhook.id, filter, PageRequest::default()).await.unwrap().items
 }
 
 pub(super) fn for_events(path: &str, kinds: &[EventKind]) -> NewWebhook {
@@ -257,7 +257,7 @@ async fn a_long_failing_endpoint_raises_a_warning_and_is_disabled(fixture: Arc<F
     assert_eq!((shown.status, shown.health.failures), (WebhookStatus::Disabled, 21));
     assert_eq!(shown.health.given_up_at(), Some(super::NOON.plus(Duration::from_hours(120))));
     let about = AlertFilter { subject: Some(webhook.id.into()), ..AlertFilter::default() };
-    let alerts = store.list_alerts(account, about, PageRequest::default()).await.unwrap().page.items;
+    let alerts = store.list_alerts(account, about, PageRequest::default()).await.unwrap().items;
     let [alert] = alerts.as_slice() else { panic!("one warning for one run of failures: {alerts:?}") };
     assert_eq!((alert.rule, alert.subject), (AlertRule::WebhookFailing, AlertSubject::Webhook(webhook.id)));
     assert_eq!((alert.name.as_str(), &alert.figures["failures"]), (webhook.url.host(), &json!(11)));
@@ -276,18 +276,15 @@ async fn lists_page_by_cursor_in_both_directions(fixture: Arc<Fixture>) {
         fixture.clock.advance(Duration::from_millis(2));
         event(&fixture, &store, account).await;
     }
-    let page = PageRequest::new(2, 0).unwrap();
     for oldest_first in [true, false] {
-        let (mut seen, mut after) = (Vec::new(), None);
-        loop {
-            let filter = DeliveryFilter { oldest_first, after, ..DeliveryFilter::default() };
+        let (mut seen, mut start) = (Vec::new(), Some(PageStart::Offset(0)));
+        while let Some(from) = start {
+            let filter = DeliveryFilter { oldest_first, ..DeliveryFilter::default() };
+            let page = PageRequest::starting(2, from).unwrap();
             let list = store.list_deliveries(account, webhook.id, filter, page).await.unwrap();
-            assert_eq!(list.page.total, 5);
-            seen.extend(list.page.items.iter().map(|delivery| delivery.created_at));
-            after = list.next;
-            if after.is_none() {
-                break;
-            }
+            assert_eq!(list.count(), seen.is_empty().then_some(5), "only the first page counts the list");
+            seen.extend(list.items.iter().map(|delivery| delivery.created_at));
+            start = list.position.next.map(PageStart::After);
         }
         assert_eq!(seen.len(), 5);
         assert!(if oldest_first { seen.is_sorted() } else { seen.is_sorted_by(|a, b| a >= b) });

@@ -58,7 +58,7 @@ fn as_attempt(fixture: &Fixture, id: IdempotencyId) -> Origin {
 }
 
 async fn count(store: &Store, account: AccountId) -> u64 {
-    store.list_keys(account, KeyFilter::default(), PageRequest::default()).await.unwrap().total
+    store.list_keys(account, KeyFilter::default(), PageRequest::default()).await.unwrap().count().unwrap()
 }
 
 async fn a_repeated_request_replays_the_stored_response(fixture: Arc<Fixture>) {

@@ -126,8 +126,8 @@ async fn rows_keep_their_meaning(fixture: Arc<Fixture>) {
         "nor to the editor of a preset"
     );
 
-    let page = PageRequest::default();
-    let list = async |filter| store.list_alerts(account(), filter, page).await.unwrap().page.items;
+    let list =
+        async |filter| store.list_alerts(account(), filter, PageRequest::default()).await.unwrap().items;
     let all = list(AlertFilter::default()).await;
     let subjects: Vec<_> = all.iter().map(|alert| (alert.subject, alert.name.as_str())).collect();
     assert_eq!(subjects, [(webhook().into(), "deleted"), (key().into(), "Old")]);

@@ -45,7 +45,7 @@ async fn raised(store: &Store, account: AccountId) -> Vec<(AlertRule, KeyId)> {
         AlertSubject::Key(key) => key,
         other => panic!("{other:?}"),
     };
-    listed.page.items.iter().map(|alert| (alert.rule, key_of(alert.subject))).collect()
+    listed.items.iter().map(|alert| (alert.rule, key_of(alert.subject))).collect()
 }
 
 async fn a_minute_is_evaluated_once_after_its_requests_are_counted(fixture: Arc<Fixture>) {
@@ -203,9 +203,9 @@ async fn alerts_are_listed_acknowledged_once_and_audited(fixture: Arc<Fixture>) 
     store.record_security_signal(SecuritySignal::DeadKeyUsed { key, address: "192.0.2.1".parse().unwrap() });
     assert_eq!(store.raise_security_alerts().await.unwrap(), 1);
     let listed = store.list_alerts(account, AlertFilter::default(), PageRequest::default()).await.unwrap();
-    let id = listed.page.items[0].id;
+    let id = listed.items[0].id;
     let elsewhere = store.list_alerts(other, AlertFilter::default(), PageRequest::default()).await.unwrap();
-    assert_eq!((elsewhere.page.items, elsewhere.page.total), (vec![], 0));
+    assert_eq!((elsewhere.count(), elsewhere.items), (Some(0), vec![]));
     assert_eq!(store.acknowledge_alert(other, id, fixture.origin()).await.unwrap(), None);
     let first = store.acknowledge_alert(account, id, fixture.origin()).await.unwrap().unwrap();
     assert_eq!(first.acknowledged.unwrap().at, fixture.clock.now());

@@ -116,7 +116,7 @@ async fn endpoints_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
     let delivery = store.test_webhook(account, mine.id, fixture.origin()).await.unwrap();
     let origin = fixture.origin();
     assert_eq!(store.get_webhook(other, mine.id).await.unwrap(), None);
-    assert_eq!(store.list_webhooks(other, None, PageRequest::default()).await.unwrap().total, 0);
+    assert_eq!(store.list_webhooks(other, None, PageRequest::default()).await.unwrap().count(), Some(0));
     assert_eq!(store.get_delivery(other, delivery.id).await.unwrap(), None);
     let not_found = |result: Result<(), WebhookChangeError>| {
         assert!(matches!(result, Err(WebhookChangeError::NotFound | WebhookChangeError::DeliveryNotFound)));

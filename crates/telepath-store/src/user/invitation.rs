@@ -14,7 +14,7 @@ use telepath_core::user::{
 use super::trail::Trail;
 use super::{NewUser, UserError, authority, change, link, member, row};
 use crate::error::StoreError;
-use crate::sql::{Connection, Row, binds, corrupt};
+use crate::sql::{Connection, ListQuery, Order, Row, binds, corrupt};
 use crate::store::Store;
 
 /// Whom to invite, and as what.
@@ -74,11 +74,9 @@ impl Store {
                              AND revoked_at IS NULL AND expires_at > $2";
         let open = binds![account.to_string(), self.now()];
         let mut db = self.backend.read().await?;
-        let total = db.fetch_one(format!("SELECT count(*) AS total {WHERE}"), open.clone()).await?;
-        let sql = format!("SELECT {COLUMNS} {WHERE} ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4");
-        let rows = db.fetch_all(sql, [open, binds![page.limit(), page.offset()]].concat()).await?;
-        let items = rows.iter().map(invitation_of).collect::<Result<_, _>>()?;
-        Ok(Page { items, total: total.number("total")? })
+        let order = Order::by_creation("id", "created_at", false);
+        let list = ListQuery { columns: COLUMNS, source: WHERE, filters: open, order };
+        list.page(&mut db, page).await?.try_map(|row| invitation_of(&row))
     }
 
     /// The invitation of a link, while it can be accepted.

@@ -1,12 +1,12 @@
 //! Rows of users and memberships.
 
 use telepath_core::id::{AccountId, UserId};
-use telepath_core::page::PageRequest;
+use telepath_core::page::{Page, PageRequest};
 use telepath_core::user::{Email, Member, PasswordHash, Profile, Role, Theme, User, UserName};
 
 use super::UserError;
 use crate::error::StoreError;
-use crate::sql::{Connection, Row, binds};
+use crate::sql::{Connection, ListQuery, Order, Row, binds};
 
 const COLUMNS: &str = "u.id AS id, u.email AS email, u.name AS name, u.password_hash AS password_hash, \
                        u.time_zone AS time_zone, u.theme AS theme, u.shortcuts_off AS shortcuts_off, \
@@ -80,14 +80,15 @@ pub(super) async fn members(
     db: &mut Connection,
     account: AccountId,
     page: PageRequest,
-) -> Result<Vec<Member>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS}, m.role AS role, m.created_at AS since FROM memberships m \
-         JOIN users u ON u.id = m.user_id WHERE m.account_id = $1 \
-         ORDER BY m.created_at, m.user_id LIMIT $2 OFFSET $3"
-    );
-    let rows = db.fetch_all(sql, binds![account.to_string(), page.limit(), page.offset()]).await?;
-    rows.iter().map(member_of).collect()
+) -> Result<Page<Member>, StoreError> {
+    let columns = format!("{COLUMNS}, m.role AS role, m.created_at AS since");
+    let list = ListQuery {
+        columns: &columns,
+        source: "FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.account_id = $1",
+        filters: binds![account.to_string()],
+        order: Order::by_creation("m.user_id", "m.created_at", true),
+    };
+    list.page(db, page).await?.try_map(|row| member_of(&row))
 }
 
 /// The role of a member, or `None` for a user who is not one.

@@ -1,7 +1,8 @@
 //! `telepath accounts`: manages the accounts of the installation through local administration.
 
 use clap::{Args, Subcommand};
-use telepath_client::{Account, AccountId, AdministerAccount, CreateAccount};
+use telepath_client::{Account, AccountId, AdministerAccount, CreateAccount, PageQuery};
+use telepath_core::account::MAX_ACCOUNTS;
 
 use super::admin::Admin;
 use super::arguments::CommonArgs;
@@ -122,10 +123,14 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
     let admin = Admin::open(&args.common).await?;
-    let accounts = admin.client().list_accounts().await;
+    let client = admin.client();
+    let accounts = pages::by_cursor(MAX_ACCOUNTS, async |size, cursor| {
+        client.list_accounts(&PageQuery { limit: Some(size), cursor, ..PageQuery::default() }).await
+    })
+    .await;
     admin.close().await;
     let head = ["ID", "MODE", "MAX RATE LIMIT", "NAME"];
-    pages::print(&accounts?, args.json, "No accounts.", head, |account| {
+    pages::print(&accounts?.items, args.json, "No accounts.", head, |account| {
         [
             account.id.to_string(),
             account.mode.clone(),

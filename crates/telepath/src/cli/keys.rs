@@ -20,7 +20,7 @@ use super::{output, pages};
 use crate::exit::Failure;
 
 /// The maximum number of keys that one command reads.
-const MAX_KEYS: usize = 100_000;
+const MAX_KEYS: u32 = 100_000;
 
 /// Subcommands of `keys`.
 #[derive(Debug, Subcommand)]
@@ -89,8 +89,8 @@ pub(crate) fn with_secret(created: &CreatedKey) -> Result<Value, Failure> {
 
 /// Every key that matches a query.
 pub(crate) async fn all(client: &Client, query: &KeysQuery) -> Result<Vec<Key>, Failure> {
-    let listing = pages::by_offset(MAX_KEYS, async |size, offset| {
-        client.list_keys(&KeysQuery { limit: Some(size), offset: Some(offset), ..query.clone() }).await
+    let listing = pages::by_cursor(MAX_KEYS, async |size, cursor| {
+        client.list_keys(&KeysQuery { limit: Some(size), cursor, ..query.clone() }).await
     })
     .await?;
     if listing.has_more {

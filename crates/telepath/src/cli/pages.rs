@@ -13,14 +13,15 @@ const PAGE_SIZE: u32 = 100;
 pub(crate) struct Page<T> {
     items: Vec<T>,
     next_cursor: Option<String>,
-    /// The length of the whole list, if the API counts it.
+    /// The length of the whole list, if the API counted all of it.
     total: Option<u64>,
 }
 
 impl<T> From<ListPage<T>> for Page<T> {
     fn from(page: ListPage<T>) -> Self {
         let pagination = page.pagination;
-        Self { items: page.items, next_cursor: pagination.next_cursor, total: Some(pagination.total) }
+        let total = pagination.total.filter(|_| !pagination.total_is_lower_bound);
+        Self { items: page.items, next_cursor: pagination.next_cursor, total }
     }
 }
 
@@ -33,7 +34,7 @@ impl<T> From<CursorPage<T>> for Page<T> {
 /// The start of a list.
 pub(crate) struct Listing<T> {
     pub(crate) items: Vec<T>,
-    /// The length of the whole list, if the API counts it.
+    /// The length of the whole list, if the API counted all of it.
     total: Option<u64>,
     /// Whether the list continues.
     pub(crate) has_more: bool,
@@ -47,32 +48,17 @@ pub(crate) async fn by_cursor<T, P: Into<Page<T>>>(
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut items = Vec::new();
     let mut cursor = None;
+    let mut total = None;
     loop {
         let missing = u32::try_from(wanted - items.len()).unwrap_or(PAGE_SIZE);
         let page: Page<T> = read(missing.min(PAGE_SIZE), cursor).await?.into();
         items.extend(page.items);
         items.truncate(wanted);
         cursor = page.next_cursor;
+        // Only the first page has it.
+        total = total.or(page.total);
         if items.len() == wanted || cursor.is_none() {
-            return Ok(Listing { items, total: page.total, has_more: cursor.is_some() });
-        }
-    }
-}
-
-/// Reads items by offset until the list ends or there are at least `most`. `read` gets the size of a page and the offset.
-pub(crate) async fn by_offset<T>(
-    most: usize,
-    mut read: impl AsyncFnMut(u32, u32) -> Result<ListPage<T>, Error>,
-) -> Result<Listing<T>, Failure> {
-    let mut items = Vec::new();
-    loop {
-        let page = read(PAGE_SIZE, u32::try_from(items.len()).unwrap_or(u32::MAX)).await?;
-        let is_last = page.items.is_empty();
-        items.extend(page.items);
-        let total = page.pagination.total;
-        if is_last || items.len() as u64 >= total || items.len() >= most {
-            let has_more = !is_last && (items.len() as u64) < total;
-            return Ok(Listing { items, total: Some(total), has_more });
+            return Ok(Listing { items, total, has_more: cursor.is_some() });
         }
     }
 }
@@ -125,9 +111,14 @@ mod tests {
 
     use super::*;
 
-    fn page(items: &[u32], total: u64, next_cursor: Option<&str>) -> ListPage<u32> {
-        let pagination =
-            Pagination { limit: PAGE_SIZE, offset: 0, total, next_cursor: next_cursor.map(str::to_owned) };
+    fn page(items: &[u32], total: Option<u64>, next_cursor: Option<&str>) -> ListPage<u32> {
+        let pagination = Pagination {
+            limit: PAGE_SIZE,
+            offset: 0,
+            total,
+            total_is_lower_bound: total == Some(1000),
+            next_cursor: next_cursor.map(str::to_owned),
+        };
         ListPage { items: items.to_vec(), pagination }
     }
 
@@ -137,8 +128,8 @@ mod tests {
         let listing = by_cursor(150, async |size, cursor: Option<String>| {
             asked.push((size, cursor.clone()));
             Ok(match cursor {
-                None => page(&[7; 100], 300, Some("second")),
-                Some(_) => page(&[8; 50], 300, Some("third")),
+                None => page(&[7; 100], Some(300), Some("second")),
+                Some(_) => page(&[8; 50], None, Some("third")),
             })
         })
         .await
@@ -148,25 +139,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_is_read_by_offset_until_it_ends() {
-        let listing = by_offset(1000, async |_, offset| {
-            Ok(if offset == 0 { page(&[1; 100], 120, None) } else { page(&[2; 20], 120, None) })
+    async fn a_list_is_read_until_it_has_no_next_cursor() {
+        let listing = by_cursor(1000, async |_, cursor: Option<String>| {
+            Ok(match cursor.as_deref() {
+                None => page(&[1; 100], Some(1000), Some("second")),
+                // Items that were deleted in the meantime leave a short page; the list still continues.
+                Some("second") => page(&[2; 20], None, Some("third")),
+                Some(_) => page(&[3; 7], None, None),
+            })
         })
         .await
         .unwrap();
-        assert_eq!((listing.items.len(), listing.has_more), (120, false));
-        // A list that shrinks meanwhile ends with an empty page.
-        let listing = by_offset(1000, async |_, offset| {
-            Ok(if offset == 0 { page(&[1; 100], 120, None) } else { page(&[], 120, None) })
-        })
-        .await
-        .unwrap();
-        assert_eq!(listing.items.len(), 100);
-    }
-
-    #[tokio::test]
-    async fn reading_by_offset_stops_at_the_bound() {
-        let listing = by_offset(200, async |_, _| Ok(page(&[1; 100], 1000, None))).await.unwrap();
-        assert_eq!((listing.items.len(), listing.has_more), (200, true));
+        assert_eq!((listing.items.len(), listing.has_more), (127, false));
+        assert_eq!(listing.total, None, "a lower bound is not a total");
     }
 }

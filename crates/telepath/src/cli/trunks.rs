@@ -13,7 +13,7 @@ use super::{choices, output, pages};
 use crate::exit::{Exit, Failure};
 
 /// The maximum number of trunks that one command reads.
-const MAX_TRUNKS: usize = 100_000;
+const MAX_TRUNKS: u32 = 100_000;
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
@@ -256,11 +256,11 @@ pub(crate) async fn all(client: &Client) -> Result<Vec<Trunk>, Failure> {
 
 /// Every trunk of the account with a status.
 async fn with_status(client: &Client, status: Option<&str>) -> Result<Vec<Trunk>, Failure> {
-    let listing = pages::by_offset(MAX_TRUNKS, async |size, offset| {
+    let listing = pages::by_cursor(MAX_TRUNKS, async |size, cursor| {
         let query = TrunksQuery {
             status: status.map(str::to_owned),
             limit: Some(size),
-            offset: Some(offset),
+            cursor,
             ..TrunksQuery::default()
         };
         client.list_trunks(&query).await

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use telepath_client::{CreateUser, CreatedPasswordCode, User};
+use telepath_client::{CreateUser, CreatedPasswordCode, PageQuery, User};
 use telepath_core::scope::Scope;
 use telepath_core::user::{MAX_MEMBERS, Role};
 
@@ -192,8 +192,10 @@ fn changed(user: &User, as_json: bool, what: &str, effect: &str) -> Result<(), F
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
     let users = with_admin(&args.local, async |client| {
-        let most = usize::try_from(MAX_MEMBERS).unwrap_or(usize::MAX);
-        pages::by_offset(most, async |size, offset| client.list_users(size, offset).await).await
+        pages::by_cursor(MAX_MEMBERS, async |size, cursor| {
+            client.list_users(&PageQuery { limit: Some(size), cursor, ..PageQuery::default() }).await
+        })
+        .await
     })
     .await?
     .items;

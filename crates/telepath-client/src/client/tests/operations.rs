@@ -6,6 +6,7 @@ use telepath_core::id::Id as _;
 
 use super::server::{Server, Step};
 use super::*;
+use crate::page::PageQuery;
 use crate::{
     AccountId, AdministerAccount, AlertId, AlertsQuery, AuditQuery, CallId, CallsQuery, CreateAccount,
     CreateKey, CreateTrunk, CreateUser, CreateWebhook, DeliveriesQuery, DeliveryId, KeyId, RequestId,
@@ -51,6 +52,7 @@ fn operations() -> Vec<(String, Value)> {
 #[expect(clippy::too_many_lines, reason = "one arm for each operation, to be read like a table")]
 async fn send(client: &Client, operation: &str) -> Result<(), Error> {
     let word = || Some("a".to_owned());
+    let page = || PageQuery { limit: Some(1), offset: Some(1), cursor: Some("a".to_owned()) };
     let (now, count) = (Timestamp::from_unix_seconds(1_800_000_000), Some(1));
     let (key, trunk) = (KeyId::from_bytes([1; 16]), TrunkId::from_bytes([2; 16]));
     let (webhook, delivery) = (WebhookId::from_bytes([3; 16]), DeliveryId::from_bytes([4; 16]));
@@ -59,13 +61,13 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         "GET /v1/whoami" => client.whoami().await.map(drop),
         "GET /v1/account" => client.account().await.map(drop),
         "PATCH /v1/account" => client.update_account(&UpdateAccount::default()).await.map(drop),
-        "GET /local/accounts" => client.list_accounts().await.map(drop),
+        "GET /local/accounts" => client.list_accounts(&page()).await.map(drop),
         "POST /local/accounts" => client.create_account(&CreateAccount::default()).await.map(drop),
         "GET /local/accounts/{id}" => client.get_account(account).await.map(drop),
         "PATCH /local/accounts/{id}" => {
             client.administer_account(account, &AdministerAccount::default()).await.map(drop)
         }
-        "GET /local/users" => client.list_users(1, 1).await.map(drop),
+        "GET /local/users" => client.list_users(&page()).await.map(drop),
         "POST /local/users" => client.create_user(&CreateUser::default()).await.map(drop),
         "POST /local/users/disable" => client.disable_user("a").await.map(drop),
         "POST /local/users/enable" => client.enable_user("a").await.map(drop),
@@ -79,6 +81,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
                 expires_before: since,
                 limit: count,
                 offset: count,
+                cursor: word(),
             };
             client.list_keys(&query).await.map(drop)
         }
@@ -166,7 +169,8 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         "GET /v1/calls/{id}" => client.get_call(CallId::from_bytes([8; 16])).await.map(drop),
         "POST /v1/calls/{id}/hangup" => client.hang_up(CallId::from_bytes([8; 16])).await,
         "GET /v1/trunks" => {
-            let query = TrunksQuery { status: word(), sort: word(), limit: count, offset: count };
+            let query =
+                TrunksQuery { status: word(), sort: word(), limit: count, offset: count, cursor: word() };
             client.list_trunks(&query).await.map(drop)
         }
         "POST /v1/trunks" => client.create_trunk(&CreateTrunk::default()).await.map(drop),
@@ -174,7 +178,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         "PATCH /v1/trunks/{id}" => client.update_trunk(trunk, &UpdateTrunk::default()).await.map(drop),
         "DELETE /v1/trunks/{id}" => client.delete_trunk(trunk).await,
         "POST /v1/trunks/{id}/rotate-sip-password" => client.rotate_sip_password(trunk).await.map(drop),
-        "GET /v1/webhooks" => client.list_webhooks(1, 1).await.map(drop),
+        "GET /v1/webhooks" => client.list_webhooks(&page()).await.map(drop),
         "POST /v1/webhooks" => {
             client.create_webhook(&CreateWebhook::new("https://a.example")).await.map(drop)
         }

@@ -101,8 +101,15 @@ async fn outcome(client: &Client, id: DeliveryId) -> Result<Delivery, Failure> {
 
 pub(super) async fn list(args: DeliveriesArgs) -> Result<(), Failure> {
     let OneArgs { id, api, json } = args.one;
-    let query = DeliveriesQuery { status: args.status, limit: Some(LISTED), ..DeliveriesQuery::default() };
-    let listed = with_client(&api, async |client| Ok(client.list_deliveries(id, &query).await?)).await?;
+    let query = DeliveriesQuery { status: args.status, ..DeliveriesQuery::default() };
+    let listed = with_client(&api, async |client| {
+        pages::by_cursor(LISTED, async |size, cursor| {
+            let query = DeliveriesQuery { limit: Some(size), cursor, ..query.clone() };
+            client.list_deliveries(id, &query).await
+        })
+        .await
+    })
+    .await?;
     let head = ["ID", "EVENT", "STATUS", "ATTEMPTS", "CREATED", "LAST ERROR"];
     pages::print(&listed.items, json, "No deliveries.", head, |delivery: &Delivery| {
         let last = delivery.attempts.last();

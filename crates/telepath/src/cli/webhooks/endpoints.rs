@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use telepath_client::{Client, CreateWebhook, SecretText, Webhook, WebhookWithSecret};
+use telepath_client::{Client, CreateWebhook, PageQuery, SecretText, Webhook, WebhookWithSecret};
 
 use super::{ListArgs, OneArgs};
 use crate::cli::reach::{ApiArgs, with_client};
@@ -14,7 +14,7 @@ use crate::config::duration;
 use crate::exit::{Exit, Failure};
 
 /// The maximum number of webhooks that one command reads.
-const MAX_WEBHOOKS: usize = 10_000;
+const MAX_WEBHOOKS: u32 = 10_000;
 
 pub(super) const CREATE_EXAMPLES: &str = "\
 Examples:
@@ -131,8 +131,10 @@ pub(super) async fn list(args: ListArgs) -> Result<(), Failure> {
 }
 
 async fn all_webhooks(client: &Client) -> Result<Vec<Webhook>, Failure> {
-    let listing =
-        pages::by_offset(MAX_WEBHOOKS, async |size, offset| client.list_webhooks(size, offset).await).await?;
+    let listing = pages::by_cursor(MAX_WEBHOOKS, async |size, cursor| {
+        client.list_webhooks(&PageQuery { limit: Some(size), cursor, ..PageQuery::default() }).await
+    })
+    .await?;
     if listing.has_more {
         output::note(&format_args!("Only the first {MAX_WEBHOOKS} webhooks were read."));
     }
