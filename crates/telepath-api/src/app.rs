@@ -20,11 +20,18 @@ use crate::options::ApiOptions;
 use crate::router::{Routes, routes};
 use crate::routes::RouteConflict;
 use crate::state::exports::ExportSlots;
-use crate::state::leaks::LeakQueue;
+use crate::state::leaks::ClearTextReports;
 use crate::state::{Readiness, Shared};
 
 /// Leak reports that one address may send in a minute.
 const REPORTS: RateLimit = match RateLimit::per_minute(10) {
+    Some(limit) => limit,
+    None => RateLimit::ONE,
+};
+
+/// Signed lists that one address may send in a minute. Nobody else can use this window up, because it is not the one of
+/// unsigned reports.
+const PARTNER_LISTS: RateLimit = match RateLimit::per_minute(600) {
     Some(limit) => limit,
     None => RateLimit::ONE,
 };
@@ -61,7 +68,7 @@ impl Api {
         let metrics = Metrics::register(&store, &table);
         let shared = Arc::new(Shared {
             options,
-            leaks: LeakQueue::new(Arc::clone(&store)),
+            clear_text_reports: ClearTextReports::new(Arc::clone(&store)),
             store,
             live,
             prometheus,
@@ -74,6 +81,7 @@ impl Api {
             routes: table,
             document: Bytes::from(document),
             reporters: AddressWindows::new(REPORTS),
+            partners: AddressWindows::new(PARTNER_LISTS),
         });
         let router = router
             .fallback(not_found)
@@ -87,9 +95,9 @@ impl Api {
         self.shared.readiness.clone()
     }
 
-    /// Waits until every reported key is revoked. Call it when no more requests arrive.
-    pub async fn drain_leaks(&self) {
-        self.shared.leaks.drain().await;
+    /// Waits until every report of a key in cleartext is stored. Call it when no more requests arrive.
+    pub async fn store_exposures(&self) {
+        self.shared.clear_text_reports.drain().await;
     }
 }
 

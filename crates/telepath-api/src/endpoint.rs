@@ -10,7 +10,7 @@ use telepath_core::error::ErrorCode;
 use utoipa::openapi::path::PathItem;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::auth::caller::{Authorized, LocalAdministration, Need, Sender};
+use crate::auth::caller::{Authorized, LocalAdministration, Need, Partner, Sender};
 use crate::extract::json::{OptionalJson, ReportedKeys, StrictJson};
 use crate::extract::path::{PathId, PathIds, PathName, Resource};
 use crate::extract::query::StrictQuery;
@@ -55,6 +55,12 @@ impl Declares for LocalAdministration {
 impl Declares for Sender {
     fn declare(route: &mut Declaration) {
         route.access = Access::Reporter;
+    }
+}
+
+impl Declares for Partner {
+    fn declare(route: &mut Declaration) {
+        route.access = Access::Partner;
     }
 }
 
@@ -204,8 +210,7 @@ fn all_codes(method: &Method, access: Access, declared: &[ErrorCode]) -> Vec<Err
     codes.extend([ErrorCode::HttpsRequired, ErrorCode::Internal, ErrorCode::Unavailable]);
     match access {
         Access::Open => {}
-        Access::Reporter => codes.push(ErrorCode::RateLimitExceeded),
-        Access::Local => codes.push(ErrorCode::RateLimitExceeded),
+        Access::Reporter | Access::Partner | Access::Local => codes.push(ErrorCode::RateLimitExceeded),
         Access::AnyKey | Access::Scope(_) => codes.extend([
             ErrorCode::MissingApiKey,
             ErrorCode::InvalidApiKey,

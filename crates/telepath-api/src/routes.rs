@@ -13,6 +13,8 @@ pub(crate) enum Access {
     Open,
     /// Nothing, but requests are limited by address.
     Reporter,
+    /// The same, with a window of its own for partners, who sign what they send.
+    Partner,
     /// A valid key.
     AnyKey,
     /// A valid key with this scope.
@@ -88,6 +90,11 @@ impl RouteMatch<'_> {
     /// Whether the route is for clients that report leaked keys.
     pub(crate) fn is_for_reporters(self) -> bool {
         self.row.is_some_and(|(_, row)| row.access == Access::Reporter)
+    }
+
+    /// Whether the route is for partners that send signed lists of leaked keys.
+    pub(crate) fn is_for_partners(self) -> bool {
+        self.row.is_some_and(|(_, row)| row.access == Access::Partner)
     }
 
     /// Whether the route is known and its template has no parameters.

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::options::ApiOptions;
 use crate::routes::RouteTable;
 use exports::ExportSlots;
-use leaks::LeakQueue;
+use leaks::ClearTextReports;
 
 /// What the handlers share.
 pub(crate) struct Shared {
@@ -40,7 +40,9 @@ pub(crate) struct Shared {
     pub(crate) document: Bytes,
     /// The rate windows of clients that report leaks without a key.
     pub(crate) reporters: AddressWindows,
-    pub(crate) leaks: LeakQueue,
+    /// The rate windows of secret-scanning partners.
+    pub(crate) partners: AddressWindows,
+    pub(crate) clear_text_reports: ClearTextReports,
 }
 
 pub(crate) type AppState = Arc<Shared>;

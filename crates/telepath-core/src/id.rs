@@ -178,6 +178,8 @@ ids! {
     AlertId = "alr";
     /// One attempt to carry out a request with an `Idempotency-Key`.
     IdempotencyId = "idem";
+    /// A report of leaked keys.
+    LeakReportId = "leak";
     /// One run of a server on a database that it may share with others.
     NodeId = "node";
 }

@@ -1,12 +1,16 @@
 //! Leaked keys: reports by holders of a key, and the signed lists of the public secret-scanning partner
 //! program. The signature is ECDSA on P-256 with SHA-256 over the raw body (FIPS 186-5), in ASN.1 form.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::secret::SecretText;
+use crate::clock::Timestamp;
+use crate::named::named_enum;
+use crate::secret::{HashedKey, SecretText};
 use crate::validation::Invalid;
 
 /// The most secrets that one report takes.
@@ -78,6 +82,38 @@ fn excerpt(text: &str) -> String {
         return "…".to_owned();
     }
     text.chars().take(EXCERPT).filter(char::is_ascii_graphic).collect()
+}
+
+named_enum! {
+    /// How a key was exposed.
+    pub enum ExposureCause {
+        /// It was reported as leaked.
+        Reported = "reported",
+        /// It was sent over plain HTTP.
+        SeenInClear = "seen_in_clear",
+    }
+}
+
+/// A secret that is no longer secret, if it belongs to a key of this server at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExposedSecret {
+    /// The hash by which its key is found.
+    pub hash: HashedKey,
+    /// Why its key is revoked.
+    pub reason: String,
+}
+
+/// Exposed secrets that were reported together. The size of a request body bounds their number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExposureReport {
+    /// How they were exposed.
+    pub cause: ExposureCause,
+    /// The secrets; may be empty.
+    pub secrets: Vec<ExposedSecret>,
+    /// The address of the reporter, or of the client that sent the key.
+    pub address: Option<IpAddr>,
+    /// When the report arrived. A secret that was already dead then revokes nothing.
+    pub at: Timestamp,
 }
 
 /// The public keys with which a partner signs.

@@ -57,6 +57,7 @@ pub use error::{DatabaseError, StoreError};
 pub use idempotency::{IdempotencyClaim, IdempotentRequest};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::{Admission, KeyHandle, KeyTable};
+pub use leak::ExposureError;
 pub use limit::memory::AddressWindows;
 pub use limit::{OutagePolicy, SharedWindows, WindowOptions};
 pub use migrate::MigrationReport;

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicI64;
 use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 use telepath_core::entropy::random_text;
 use telepath_core::vault::Vault;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::alert::security_signal::SecuritySignals;
 use crate::backend::{Backend, Driver};
@@ -79,6 +79,7 @@ impl Store {
             audit_verification: Semaphore::new(1),
             password_hashing: PasswordHashing::default(),
             windows,
+            exposures: Notify::new(),
             watched_until: AtomicI64::default(),
             last_heartbeat: Arc::default(),
         };

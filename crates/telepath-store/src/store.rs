@@ -10,7 +10,7 @@ use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::{Id, IdempotencyId};
 use telepath_core::vault::Vault;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::alert::counters::AlertCounters;
 use crate::alert::security_signal::SecuritySignals;
@@ -39,6 +39,8 @@ pub struct Store {
     pub(crate) audit_verification: Semaphore,
     pub(crate) password_hashing: PasswordHashing,
     pub(crate) windows: KeyWindows,
+    /// Notified when a report of exposed keys was stored.
+    pub(crate) exposures: Notify,
     /// Identifies this run of the store among all runs of the database.
     pub(crate) run: IdempotencyId,
     /// The end of the minutes whose usage this process has evaluated, in Unix milliseconds.

@@ -132,6 +132,7 @@ impl Server {
         tasks.spawn(workers::roll_up_usage(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_usage(Arc::clone(&store), config.retention, work.clone()));
         tasks.spawn(workers::expire_idempotency_keys(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::revoke_exposed_keys(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::evaluate_alert_rules(Arc::clone(&store), work.clone()));
         if let Some(smtp) = &config.smtp {
             let mailer =
@@ -178,8 +179,12 @@ impl Server {
         if tokio::time::timeout(self.grace + TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.tasks.len(), "tasks were cut off when the shutdown timed out");
         }
-        if tokio::time::timeout(TASKS_END_WITHIN, self.api.drain_leaks()).await.is_err() {
-            tracing::error!("some reported keys are not revoked yet; report them again after the next start");
+        let exposures = async {
+            self.api.store_exposures().await;
+            self.store.revoke_exposed_keys().await
+        };
+        if !matches!(tokio::time::timeout(TASKS_END_WITHIN, exposures).await, Ok(Ok(_))) {
+            tracing::error!("leaked keys were reported that are not revoked yet; the next start revokes them");
         }
         self.store.close().await;
         // Only this process can own the socket, because it still holds the lock.

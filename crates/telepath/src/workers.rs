@@ -26,6 +26,8 @@ const IDEMPOTENCY_INTERVAL: Duration = Duration::from_mins(1);
 const CERTIFICATE_INTERVAL: Duration = Duration::from_hours(12);
 /// The delay between a security signal and its alert.
 const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
+/// A report wakes the worker; this bounds the delay after a restart or a failure.
+const EXPOSURE_INTERVAL: Duration = Duration::from_secs(1);
 /// Usage is counted per minute, so looking more often shows nothing new.
 const USAGE_RULES_INTERVAL: Duration = Duration::from_mins(1);
 /// Expiry and disuse are measured in days.
@@ -123,6 +125,20 @@ pub async fn evaluate_alert_rules(store: Arc<Store>, stop: CancellationToken) {
             _ = lifecycle.tick() => store.evaluate_lifecycle_rules().await,
         };
         errors.record(result);
+    }
+}
+
+/// Revokes keys that were reported as leaked or received in cleartext.
+pub async fn revoke_exposed_keys(store: Arc<Store>, stop: CancellationToken) {
+    let mut ticks = ticks_of(EXPOSURE_INTERVAL);
+    let mut errors = ErrorLatch::new("revoke leaked keys");
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+            () = store.wait_for_exposure() => {}
+        }
+        errors.record(store.revoke_exposed_keys().await);
     }
 }
 

@@ -7,16 +7,16 @@ use std::sync::PoisonError;
 use axum::http::HeaderMap;
 use telepath_core::account::ACCOUNT_HEADER;
 use telepath_core::alert::SecuritySignal;
-use telepath_core::audit::Origin;
 use telepath_core::clock::{ClockReading, SteadyTime, Timestamp};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::AccountId;
+use telepath_core::leak::{ExposedSecret, ExposureCause, ExposureReport};
 use telepath_core::limit::{Phase, Take, WindowState};
 use telepath_core::principal::Principal;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, PlainKey};
 use telepath_http::Peer;
-use telepath_store::{Admission as KeyAdmission, KeyHandle};
+use telepath_store::{AddressWindows, Admission as KeyAdmission, KeyHandle};
 
 use crate::auth::access_log::AccessLogEntry;
 use crate::auth::caller::{AccountGrant, Sender};
@@ -75,7 +75,9 @@ impl AdmissionControl<'_> {
             let window = self.shared.store.addresses().peek(address, self.steady);
             Admission::admitted(window, self.anonymous(address))
         } else if matched.is_for_reporters() {
-            self.admit_reporter(address)
+            self.admit_reporter(address, &self.shared.reporters)
+        } else if matched.is_for_partners() {
+            self.admit_reporter(address, &self.shared.partners)
         } else if path == "/v1" || path.starts_with("/v1/") {
             self.admit_key(headers, address).await
         } else {
@@ -191,8 +193,8 @@ impl AdmissionControl<'_> {
     }
 
     /// Admits a client that reports leaked keys. It needs no key, so its rate window is too small to try keys out.
-    fn admit_reporter(&self, address: IpAddr) -> Admission {
-        match self.shared.reporters.take(address, self.steady) {
+    fn admit_reporter(&self, address: IpAddr, windows: &AddressWindows) -> Admission {
+        match windows.take(address, self.steady) {
             Take::Admitted(window) => Admission::admitted(window, self.anonymous(address)),
             Take::Full(window) => Admission::refused(window, Self::limited(window, Refusal::AddressLimit)),
         }
@@ -222,7 +224,13 @@ impl AdmissionControl<'_> {
                 self.shared
                     .store
                     .record_security_signal(SecuritySignal::SeenInClear { key: handle.key_id(), address });
-                self.shared.leaks.revoke_seen_in_clear(&handle, Origin::system(Some(address), self.now));
+                let secret = ExposedSecret { hash, reason: "Sent over plain HTTP".to_owned() };
+                self.shared.clear_text_reports.record(ExposureReport {
+                    cause: ExposureCause::SeenInClear,
+                    secrets: vec![secret],
+                    address: Some(address),
+                    at: self.now,
+                });
             }
         }
         self.refuse(address, ApiError::of(ErrorCode::HttpsRequired).counted(Refusal::NotHttps))

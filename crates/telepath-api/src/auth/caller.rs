@@ -88,6 +88,18 @@ impl Caller {
     }
 }
 
+/// A secret-scanning partner. The handler verifies the signature of what it sends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Partner(pub(crate) Sender);
+
+impl<S: Sync> FromRequestParts<S> for Partner {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Sender::from_request_parts(parts, state).await.map(Self)
+    }
+}
+
 /// A requirement of a handler.
 pub(crate) trait Need: Send + Sync + 'static {
     /// The scope; `None` if any valid key is sufficient.

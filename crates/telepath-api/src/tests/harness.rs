@@ -233,6 +233,13 @@ impl Harness {
         answer.json()["id"].as_str().unwrap().parse().unwrap()
     }
 
+    /// Does what the worker of the server does with reports of exposed keys.
+    pub(super) async fn work_off_exposures(&self) {
+        self.api.store_exposures().await;
+        // A test that has closed the store expects nothing of it.
+        let _ = self.store.revoke_exposed_keys().await;
+    }
+
     pub(super) fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }

@@ -13,7 +13,7 @@ use telepath_http::ConnectionMode;
 
 async fn report(harness: &Harness, body: Value) -> Answer {
     let answer = harness.ask("POST", "/v1/keys/report-leak", "", Some(body)).await;
-    harness.api.drain_leaks().await;
+    harness.work_off_exposures().await;
     answer
 }
 
@@ -41,6 +41,64 @@ async fn anyone_who_reports_a_key_revokes_it_and_learns_nothing() {
     let key = shown(&harness, &master, "leaked").await;
     assert_eq!((&key["status"], &key["revoked_by"]), (&json!("revoked"), &json!("system")));
     assert_eq!(key["revoke_reason"], "Reported as leaked by somebody who holds it");
+}
+
+#[tokio::test]
+async fn a_key_is_found_in_whatever_text_surrounds_it() {
+    let harness = Harness::with(600, |_| {}).await;
+    for (place, around) in [
+        |key: &str| format!("{key}\n"),
+        |key: &str| format!(" \r\n\t{key} "),
+        |key: &str| format!("\"{key}\","),
+        |key: &str| format!("{{\"headers\":{{\"authorization\":\"Bearer {key}\"}}}}"),
+        |key: &str| format!("https://api.example/v1/whoami?api_key={key}&page=1#x"),
+        |key: &str| format!("TELEPATH_API_KEY={key}; echo"),
+        |key: &str| format!("mysk_live_{key}0123"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let leaked = harness.key(json!({"preset": "testing", "name": format!("leaked {place}")})).await;
+        report(&harness, json!({"secrets": ["x", around(&leaked)]})).await.expect(202);
+        harness.get("/v1/whoami", &leaked).await.expect(401);
+    }
+    let both = [harness.key(json!({"preset": "testing"})).await, harness.key(json!({"preset": "testing"})).await];
+    report(&harness, json!({"secrets": [both.join("")]})).await.expect(202);
+    for leaked in &both {
+        harness.get("/v1/whoami", leaked).await.expect(401);
+    }
+}
+
+#[tokio::test]
+async fn a_report_is_stored_before_it_is_answered() {
+    let harness = Harness::new().await;
+    let leaked = harness.key(json!({"preset": "testing"})).await;
+    let body = json!({"secrets": [leaked]});
+    harness.ask("POST", "/v1/keys/report-leak", "", Some(body.clone())).await.expect(202);
+    harness.get("/v1/whoami", &leaked).await.expect(200);
+    assert_eq!(harness.store.revoke_exposed_keys().await.unwrap(), 1, "the report was waiting");
+    harness.get("/v1/whoami", &leaked).await.expect(401);
+    harness.store.close().await;
+    let refused = harness.ask("POST", "/v1/keys/report-leak", "", Some(body)).await.expect(503);
+    assert_eq!(refused.code(), "UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn partners_have_a_window_of_their_own() {
+    let pair = KeyPair::generate().unwrap();
+    let file = json!({"public_keys": [
+        {"key_identifier": "one", "key": pair.public_key_pem(), "is_current": true}]});
+    let keys = SigningKeys::parse(&file.to_string()).unwrap();
+    let harness = Harness::with(600, |options| options.api.signing_keys = Some(Arc::new(keys))).await;
+    for _ in 0..10 {
+        report(&harness, json!({"secrets": []})).await.expect(202);
+    }
+    report(&harness, json!({"secrets": []})).await.expect(429);
+    let signature = base64(&pair.sign(b"[]").unwrap());
+    for _ in 0..20 {
+        let taken = partner(&harness, "one", &signature, "[]".to_owned()).await.expect(202);
+        assert_eq!(taken.header("x-ratelimit-limit"), "600");
+    }
 }
 
 #[tokio::test]
@@ -108,7 +166,7 @@ async fn partner(harness: &Harness, name: &str, signature: &str, body: String) -
     request.headers_mut().insert("github-public-key-signature", signature.parse().unwrap());
     *request.body_mut() = Body::from(body);
     let answer = harness.send(request).await;
-    harness.api.drain_leaks().await;
+    harness.work_off_exposures().await;
     answer
 }
 
@@ -155,7 +213,7 @@ async fn a_key_received_over_plain_http_is_revoked_by_account_policy() {
         request.headers_mut().insert("x-forwarded-proto", "http".parse().unwrap());
         let answer = harness.send_from(request, ConnectionMode::Tls(address("10.0.0.1"))).await.expect(400);
         assert_eq!(answer.code(), "HTTPS_REQUIRED");
-        harness.api.drain_leaks().await;
+        harness.work_off_exposures().await;
     };
     in_clear().await;
     harness.get("/v1/whoami", &key).await.expect(200);
