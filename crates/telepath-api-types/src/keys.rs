@@ -61,7 +61,7 @@ pub struct Key {
     /// Requests so far whose response was 4xx or 5xx.
     #[cfg_attr(feature = "openapi", schema(example = 12))]
     pub error_count: u64,
-    /// `active`, `expiring`, `expired` or `revoked`.
+    /// `scheduled`, `active`, `expiring`, `expired` or `revoked`.
     #[cfg_attr(feature = "openapi", schema(value_type = enums::KeyStatus, example = "active"))]
     pub status: String,
     /// When it was revoked.

@@ -127,7 +127,9 @@ pub(crate) fn complete(mut document: Value, rows: &[RouteRow]) -> String {
 
 fn complete_operation(row: &RouteRow, operation: &mut Value) {
     match row.access {
-        Access::Open | Access::Reporter | Access::Partner | Access::Local => operation["security"] = json!([]),
+        Access::Open | Access::Reporter | Access::Partner | Access::Local => {
+            operation["security"] = json!([])
+        }
         Access::AnyKey => operation["security"] = json!([{"bearer": []}]),
         Access::Scope(scope) => {
             operation["security"] = json!([{"bearer": [scope.name()]}]);

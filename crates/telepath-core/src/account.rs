@@ -9,7 +9,7 @@ use crate::id::{AccountId, KeyId, UserId};
 use crate::limit::RateLimit;
 use crate::patch::Patch;
 use crate::secret::KeyMode;
-use crate::validation::{Invalid, bounded_text};
+use crate::validation::{Invalid, checked_name};
 
 /// The highest limit that a key of a new account may be given, in requests per minute.
 pub const DEFAULT_MAX_RATE_LIMIT: u32 = 60_000;
@@ -92,7 +92,7 @@ impl AccountDraft {
     /// Every missing or invalid member.
     pub fn check(self) -> Result<NewAccount, Invalid> {
         let mut problems = Invalid::default();
-        let name = problems.require("name", self.name, |name| bounded_text(name, 1, 100, &[]));
+        let name = problems.require("name", self.name, checked_name);
         let mode = problems.keep("mode", self.mode.map_or(Ok(KeyMode::Live), |mode| parse_mode(&mode)));
         let requests = self.max_rate_limit_per_minute.unwrap_or(DEFAULT_MAX_RATE_LIMIT);
         let max_rate_limit = problems.keep("max_rate_limit_per_minute", parse_limit(requests));
@@ -147,7 +147,7 @@ impl AccountPatchDraft {
     /// Every invalid member.
     pub fn check(self) -> Result<AccountPatch, Invalid> {
         let mut problems = Invalid::default();
-        let name = problems.optional("name", self.name, |name| bounded_text(name, 1, 100, &[]));
+        let name = problems.optional("name", self.name, checked_name);
         let lifetime = self.max_key_lifetime_days.try_map(|days| {
             if (1..=MAX_KEY_LIFETIME_DAYS).contains(&days) { Ok(days) } else { Err("must be 1 to 3650 days") }
         });
@@ -170,7 +170,7 @@ impl AccountAdminDraft {
     pub fn check(self) -> Result<AccountPatch, Invalid> {
         let mut problems = Invalid::default();
         let patch = AccountPatch {
-            name: problems.optional("name", self.name, |name| bounded_text(name, 1, 100, &[])),
+            name: problems.optional("name", self.name, checked_name),
             mode: problems.optional("mode", self.mode, |mode| parse_mode(&mode)),
             max_rate_limit: problems.optional(
                 "max_rate_limit_per_minute",

@@ -45,13 +45,25 @@ pub struct NetworkList(Vec<IpNet>);
 #[error("must be an address or a network in CIDR form, such as 203.0.113.0/24 or 2001:db8::/32")]
 pub struct InvalidNetwork;
 
-/// Parses `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; host bits are cleared.
+/// Parses `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; host bits are cleared. An IPv4-mapped IPv6 network (RFC 4291 section
+/// 2.5.5.2) becomes the IPv4 network, because addresses are compared in that form.
 pub fn parse_network(text: &str) -> Result<IpNet, InvalidNetwork> {
     let net = text
         .parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| InvalidNetwork)?;
-    Ok(net.trunc())
+    unmapped(net).map(|net| net.trunc())
+}
+
+/// The bits that precede the IPv4 address in an IPv4-mapped IPv6 address.
+const MAPPED_BITS: u8 = 96;
+
+fn unmapped(net: IpNet) -> Result<IpNet, InvalidNetwork> {
+    let IpNet::V6(v6) = net else { return Ok(net) };
+    let Some(v4) = v6.addr().to_ipv4_mapped() else { return Ok(net) };
+    // A shorter prefix covers more than the mapped addresses, and none of them would ever match it.
+    let prefix = v6.prefix_len().checked_sub(MAPPED_BITS).ok_or(InvalidNetwork)?;
+    IpNet::new(IpAddr::V4(v4), prefix).map_err(|_| InvalidNetwork)
 }
 
 impl NetworkList {
@@ -151,6 +163,30 @@ mod tests {
         let list: NetworkList = "203.0.113.0/24".parse().unwrap();
         assert!(list.admits("::ffff:203.0.113.9".parse().unwrap()));
         assert!(!list.admits("::ffff:203.0.114.9".parse().unwrap()));
+    }
+
+    #[test]
+    fn ipv4_mapped_networks_are_stored_as_ipv4() {
+        for (text, stored) in [
+            ("::ffff:127.0.0.1", "127.0.0.1/32"),
+            ("::ffff:7f00:1", "127.0.0.1/32"),
+            ("::FFFF:203.0.113.9/120", "203.0.113.0/24"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("0:0:0:0:0:ffff:c000:201/128", "192.0.2.1/32"),
+            ("::127.0.0.1", "::7f00:1/128"),
+            ("64:ff9b::192.0.2.1", "64:ff9b::c000:201/128"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(parse_network(text).unwrap().to_string(), stored, "{text}");
+        }
+        for text in ["::ffff:0:0/95", "::ffff:192.0.2.1/64", "::ffff:192.0.2.1/129", "::ffff:192.0.2.256"] {
+            assert_eq!(parse_network(text), Err(InvalidNetwork), "{text}");
+        }
+        let list: NetworkList = "::ffff:203.0.113.0/120, 2001:db8::/32".parse().unwrap();
+        assert!(
+            list.admits("203.0.113.9".parse().unwrap()) && list.admits("::ffff:203.0.113.9".parse().unwrap())
+        );
+        assert!(!list.admits("203.0.114.9".parse().unwrap()));
     }
 
     #[test]

@@ -12,10 +12,25 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
-/// The text was not an RFC 3339 date-time with an offset.
+/// The text is not a time that can be represented.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be an RFC 3339 date-time such as 2026-01-31T12:00:00Z")]
-pub struct InvalidTimestamp;
+pub enum InvalidTimestamp {
+    /// It is not an RFC 3339 date-time with an offset.
+    #[error("must be an RFC 3339 date-time such as 2026-01-31T12:00:00Z")]
+    Form,
+    /// It is too far away.
+    #[error("must be between -9999-01-02T01:59:59Z and 9999-12-30T22:00:00Z")]
+    Range,
+}
+
+impl InvalidTimestamp {
+    /// Why a text could not be read.
+    fn of(text: &str) -> Self {
+        let is_date_time = jiff::fmt::temporal::Pieces::parse(text)
+            .is_ok_and(|pieces| pieces.time().is_some() && pieces.offset().is_some());
+        if is_date_time { Self::Range } else { Self::Form }
+    }
+}
 
 impl Timestamp {
     /// From milliseconds since the Unix epoch.
@@ -63,7 +78,7 @@ impl Timestamp {
 
     /// Parses RFC 3339 with any offset, to millisecond precision.
     pub fn parse_rfc3339(text: &str) -> Result<Self, InvalidTimestamp> {
-        let instant: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
+        let instant: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp::of(text))?;
         Ok(Self(instant.as_millisecond()))
     }
 }
@@ -232,8 +247,8 @@ mod tests {
         let moment = Timestamp::parse_rfc3339("2026-01-31T14:00:00.25+02:00").unwrap();
         assert_eq!(moment.to_string(), "2026-01-31T12:00:00.250Z");
         assert_eq!(Timestamp::from_unix_seconds(0).to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(Timestamp::parse_rfc3339("2026-01-31"), Err(InvalidTimestamp));
-        assert_eq!(Timestamp::parse_rfc3339("2026-01-31T12:00:00"), Err(InvalidTimestamp));
+        assert_eq!(Timestamp::parse_rfc3339("2026-01-31"), Err(InvalidTimestamp::Form));
+        assert_eq!(Timestamp::parse_rfc3339("2026-01-31T12:00:00"), Err(InvalidTimestamp::Form));
     }
 
     #[test]
@@ -262,5 +277,24 @@ mod tests {
             Timestamp::from_unix_ms(86_400_000)
         );
         assert_eq!(Timestamp::from_unix_ms(-1).start_of_utc_day(), Timestamp::from_unix_ms(-86_400_000));
+    }
+
+    #[test]
+    fn a_time_beyond_the_range_is_told_from_one_of_another_form() {
+        let problem = |text: &str| Timestamp::parse_rfc3339(text).err();
+        assert_eq!(problem("9999-12-30T22:00:00Z"), None);
+        for text in ["9999-12-31T23:59:59Z", "9999-12-31T00:00:00+00:00"] {
+            assert_eq!(problem(text), Some(InvalidTimestamp::Range), "{text}");
+        }
+        for text in [
+            "",
+            "tomorrow",
+            "2027-02-30T00:00:00Z",
+            "2027-01-15",
+            "2027-01-15T08:00:00",
+            "10000-01-01T00:00:00Z",
+        ] {
+            assert_eq!(problem(text), Some(InvalidTimestamp::Form), "{text}");
+        }
     }
 }

@@ -34,6 +34,8 @@ pub const EXPIRING_WITHIN: Duration = Duration::from_hours(7 * 24);
 named_enum! {
     /// The state of a key.
     pub enum KeyStatus {
+        /// Will be usable from its `not_before` on.
+        Scheduled = "scheduled",
         /// May be used.
         Active = "active",
         /// May be used, for no more than [`EXPIRING_WITHIN`].
@@ -118,6 +120,7 @@ impl KeyRecord {
         match (&self.revocation, self.expires_at) {
             (Some(_), _) => KeyStatus::Revoked,
             (None, Some(end)) if end <= now => KeyStatus::Expired,
+            (None, _) if self.not_before.is_some_and(|start| now < start) => KeyStatus::Scheduled,
             (None, Some(end)) if end <= now.plus(EXPIRING_WITHIN) => KeyStatus::Expiring,
             (None, _) => KeyStatus::Active,
         }
@@ -126,7 +129,7 @@ impl KeyRecord {
     /// Whether the key may be used now or, if it is not valid yet, later.
     pub fn is_usable(&self, now: Timestamp) -> bool {
         match self.status(now) {
-            KeyStatus::Active | KeyStatus::Expiring => true,
+            KeyStatus::Scheduled | KeyStatus::Active | KeyStatus::Expiring => true,
             KeyStatus::Expired | KeyStatus::Revoked => false,
         }
     }

@@ -93,6 +93,39 @@ impl Invalid {
     }
 }
 
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 100;
+
+/// A name for people: 1–100 characters that can be seen, and that show in the order in which they are stored.
+pub fn checked_name(text: String) -> Result<String, String> {
+    let text = bounded_text(text, 1, LONGEST_NAME, &[])?;
+    if text.chars().any(misleads) {
+        return Err(
+            "must not hold invisible characters or characters that change the direction of text".to_owned()
+        );
+    }
+    if text.chars().all(char::is_whitespace) {
+        return Err("must not be blank".to_owned());
+    }
+    Ok(text)
+}
+
+/// Whether a character is invisible or changes the order in which others are shown, so that a text can look like another
+/// (Unicode Standard Annex 9 and Technical Report 36). Control characters and line separators are among them.
+pub fn misleads(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            // Soft hyphen, joiners, marks, embeddings, overrides, isolates and other formats.
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0e}' | '\u{feff}'
+            | '\u{fff0}'..='\u{fffc}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+            // Letters and symbols that are drawn as blanks.
+            | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+        )
+}
+
 /// Text whose length in characters is within bounds, without control characters but for those listed.
 pub fn bounded_text(text: String, shortest: usize, longest: usize, also: &[char]) -> Result<String, String> {
     let length = text.chars().count();
@@ -103,4 +136,50 @@ pub fn bounded_text(text: String, shortest: usize, longest: usize, also: &[char]
         return Err("must not hold control characters".to_owned());
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_cannot_be_seen_or_that_show_as_others_are_refused() {
+        for name in [
+            "",
+            " ",
+            "\u{a0}\u{3000}\t",
+            "a\nb",
+            "\u{1b}[2Jx",
+            "nimda\u{202e}",
+            "\u{2066}a\u{2069}",
+            "a\u{200b}b",
+        ] {
+            assert!(checked_name(name.to_owned()).is_err(), "{name:?}");
+        }
+        for name in [
+            "\u{feff}a",
+            "a\u{200d}b",
+            "a\u{ad}b",
+            "\u{2800}",
+            "\u{3164}",
+            "a\u{2028}b",
+            "a\u{e0041}",
+            "\u{61c}",
+        ] {
+            assert!(checked_name(name.to_owned()).is_err(), "{name:?}");
+        }
+        assert!(checked_name("x".repeat(101)).is_err());
+        for name in [
+            "Production",
+            "Prüfung 2",
+            "本番",
+            "مفتاح",
+            "מפתח",
+            "O'Neil <ops>",
+            "❤\u{fe0f}",
+            &"x".repeat(100),
+        ] {
+            assert_eq!(checked_name(name.to_owned()).as_deref(), Ok(name));
+        }
+    }
 }

@@ -130,7 +130,7 @@ impl Store {
     ) -> Result<Page<KeyRecord>, StoreError> {
         const SOURCE: &str = "FROM keys WHERE account_id = $1 \
              AND ($2 IS NULL OR $2 = CASE WHEN revoked_at IS NOT NULL THEN 'revoked' \
-                WHEN expires_at <= $3 THEN 'expired' WHEN expires_at <= $4 THEN 'expiring' ELSE 'active' END) \
+                WHEN expires_at <= $3 THEN 'expired' WHEN not_before > $3 THEN 'scheduled' WHEN expires_at <= $4 THEN 'expiring' ELSE 'active' END) \
              AND ($5 IS NULL OR preset = $5) \
              AND ($6 IS NULL OR COALESCE(last_used_at, created_at) <= $6) \
              AND ($7 IS NULL OR expires_at < $7)";

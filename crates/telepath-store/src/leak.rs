@@ -107,7 +107,9 @@ impl Store {
                 };
                 match revoked {
                     Err(KeyChangeError::Store(error)) => return Err(error),
-                    Err(error) => tracing::error!(%key, %error, "could not revoke a leaked key; revoke it by hand"),
+                    Err(error) => {
+                        tracing::error!(%key, %error, "could not revoke a leaked key; revoke it by hand")
+                    }
                     Ok(()) => tracing::warn!(%key, cause = report.cause.name(), "an API key was exposed"),
                 }
             }
@@ -165,10 +167,8 @@ impl Store {
 }
 
 async fn insert(db: &mut Connection, id: String, report: ExposureReport) -> Result<(), ExposureError> {
-    let waiting: u32 = db
-        .fetch_one("SELECT count(*) AS total FROM pending_revocations", vec![])
-        .await?
-        .number("total")?;
+    let waiting: u32 =
+        db.fetch_one("SELECT count(*) AS total FROM pending_revocations", vec![]).await?.number("total")?;
     if waiting >= MAX_PENDING {
         return Err(ExposureError::Full);
     }
@@ -177,14 +177,7 @@ async fn insert(db: &mut Connection, id: String, report: ExposureReport) -> Resu
     db.execute(
         "INSERT INTO pending_revocations (id, cause, received_at, address, hashes, reasons, due_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $3) ON CONFLICT (id) DO NOTHING",
-        binds![
-            id,
-            report.cause.name(),
-            report.at,
-            report.address,
-            hashes.as_slice(),
-            to_json(&reasons)?,
-        ],
+        binds![id, report.cause.name(), report.at, report.address, hashes.as_slice(), to_json(&reasons)?,],
     )
     .await?;
     Ok(())

@@ -314,16 +314,14 @@ impl Session {
 
 /// Revokes the keys of earlier runs, so that only the newest one works.
 async fn revoke_earlier_keys(local: &Client) -> Result<(), Error> {
-    let mut offset = 0;
+    let mut query = KeysQuery { limit: Some(100), ..KeysQuery::default() };
     loop {
-        let query = KeysQuery { offset: Some(offset), limit: Some(100), ..KeysQuery::default() };
         let page = local.list_keys(&query).await?;
-        offset += 100;
-        let is_last = u64::from(offset) >= page.pagination.total || page.items.is_empty();
         for key in page.items.iter().filter(|key| key.name == KEY_NAME && key.revoked_at.is_none()) {
             local.revoke_key(key.id, Some("replaced by a newer quickstart")).await?;
         }
-        if is_last {
+        query.cursor = page.pagination.next_cursor;
+        if query.cursor.is_none() {
             return Ok(());
         }
     }

@@ -184,7 +184,9 @@ impl Server {
             self.store.revoke_exposed_keys().await
         };
         if !matches!(tokio::time::timeout(TASKS_END_WITHIN, exposures).await, Ok(Ok(_))) {
-            tracing::error!("leaked keys were reported that are not revoked yet; the next start revokes them");
+            tracing::error!(
+                "leaked keys were reported that are not revoked yet; the next start revokes them"
+            );
         }
         self.store.close().await;
         // Only this process can own the socket, because it still holds the lock.

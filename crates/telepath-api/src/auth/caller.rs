@@ -89,7 +89,6 @@ impl Caller {
 }
 
 /// A secret-scanning partner. The handler verifies the signature of what it sends.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Partner(pub(crate) Sender);
 
 impl<S: Sync> FromRequestParts<S> for Partner {

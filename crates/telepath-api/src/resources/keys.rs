@@ -112,7 +112,7 @@ async fn create_key(
 /// List keys
 #[utoipa::path(get, path = "/v1/keys", tag = "Keys", operation_id = "listKeys",
     params(
-        ("status" = inline(Option<enums::KeyStatus>), Query, description = "`active`, `expiring`, `expired` or `revoked`."),
+        ("status" = inline(Option<enums::KeyStatus>), Query, description = "`scheduled`, `active`, `expiring`, `expired` or `revoked`."),
         ("preset" = inline(Option<enums::Preset>), Query, description = "Only keys created from this preset."),
         ("idle_days" = Option<u32>, Query, description = "Only keys not used for this many days."),
         ("expires_before" = Option<String>, Query, description = "Only keys that expire before this time."),

@@ -103,16 +103,14 @@ async fn record(
     let mut secrets = Vec::new();
     for (text, reason) in texts {
         let keys = find_keys(text.expose().as_bytes());
-        let exposed =
-            |key: PlainKey| ExposedSecret { hash: shared.store.vault().hash_key(&key), reason: reason.clone() };
+        let exposed = |key: PlainKey| ExposedSecret {
+            hash: shared.store.vault().hash_key(&key),
+            reason: reason.clone(),
+        };
         secrets.extend(keys.map(exposed));
     }
-    let report = ExposureReport {
-        cause: ExposureCause::Reported,
-        secrets,
-        address: sender.address,
-        at: sender.at,
-    };
+    let report =
+        ExposureReport { cause: ExposureCause::Reported, secrets, address: sender.address, at: sender.at };
     shared.store.record_exposure(report).await.map_err(|error| match error {
         ExposureError::Full => ApiError::unavailable("too many leak reports are being processed"),
         ExposureError::Store(error) => error.into(),

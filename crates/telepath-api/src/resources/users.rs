@@ -48,7 +48,8 @@ impl QueryForm for ListQuery {
 /// List the users of the account
 #[utoipa::path(get, path = "/local/users", tag = "Users", operation_id = "listUsers",
     params(("limit" = Option<u32>, Query, description = "Users per page, 1 to 100.", minimum = 1, maximum = 100),
-        ("offset" = Option<u32>, Query, description = "Users to skip.")),
+        ("offset" = Option<u32>, Query, description = "Users to skip."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page; replaces `offset`.")),
     responses((status = 200, description = "One page of users, the oldest first.", body = UserList)))]
 async fn list_users(
     State(state): State<AppState>,

@@ -45,7 +45,8 @@ fn every_route_under_v1_requires_a_key_except_those_for_reporters() {
     const FOR_REPORTERS: [&str; 2] = ["/v1/keys/report-leak", "/v1/keys/secret-scanning"];
     for row in routes().unwrap().table.rows() {
         let for_reporters = FOR_REPORTERS.contains(&row.path.as_str());
-        assert_eq!(row.access == Access::Reporter, for_reporters, "{}", row.path);
+        let needs_none = matches!(row.access, Access::Reporter | Access::Partner);
+        assert_eq!(needs_none, for_reporters, "{}", row.path);
         let requires_a_key = matches!(row.access, Access::AnyKey | Access::Scope(_));
         assert_eq!(row.path.starts_with("/v1/") && !for_reporters, requires_a_key, "{}", row.path);
     }
@@ -60,7 +61,7 @@ async fn without_a_key_only_open_routes_are_served() {
             // Neither is configured here, and a report without a body is none.
             (_, "/.well-known/security.txt" | "/v1/keys/secret-scanning") => 404,
             (Access::Local, _) => 404,
-            (Access::Reporter, _) => 415,
+            (Access::Reporter | Access::Partner, _) => 415,
             (Access::Open, _) => 200,
             (Access::AnyKey | Access::Scope(_), _) => 401,
         };

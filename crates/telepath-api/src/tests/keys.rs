@@ -272,3 +272,77 @@ async fn revoking_every_key_shown_while_paging_by_cursor_leaves_none_alive() {
     let foreign = harness.get("/v1/keys?cursor=key_x", &master).await.expect(400);
     assert_eq!(foreign.message(), "cursor must be the next_cursor of an earlier page");
 }
+
+#[tokio::test]
+async fn a_key_is_scheduled_until_its_not_before() {
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let key = harness.key(json!({"preset": "testing", "not_before": "2027-01-15T08:01:00Z"})).await;
+    let scheduled = async || {
+        let list = harness.get("/v1/keys?status=scheduled", &master).await.expect(200).json();
+        list["keys"].as_array().unwrap().len()
+    };
+    harness.get("/v1/whoami", &key).await.expect(401);
+    assert_eq!(scheduled().await, 1);
+    harness.pass(60);
+    harness.get("/v1/whoami", &key).await.expect(200);
+    assert_eq!(scheduled().await, 0);
+}
+
+#[tokio::test]
+async fn bounds_of_a_key_are_refused_with_their_reason() {
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    for (member, value, message) in [
+        (
+            "expires_at",
+            json!("9999-12-31T23:59:59Z"),
+            "must be between -9999-01-02T01:59:59Z and 9999-12-30T22:00:00Z",
+        ),
+        (
+            "rate_limit_per_minute",
+            json!(60_001),
+            "must be 1 to 60000 requests per minute, the maximum of the account",
+        ),
+        ("rate_limit_per_minute", json!(5_000_000_000_u64), "must be a whole number from 0 to 4294967295"),
+        ("rate_limit_per_minute", json!(600.5), "must be a whole number that is not negative"),
+        ("name", json!(" \u{3000}"), "must not be blank"),
+        (
+            "name",
+            json!("nimda\u{202e}"),
+            "must not hold invisible characters or characters that change the direction of text",
+        ),
+    ] {
+        let mut body = json!({"name": "n", "preset": "testing"});
+        body[member] = value;
+        let refused = harness.post("/v1/keys", &master, body).await.expect(400).json();
+        assert_eq!(refused["error"]["details"], json!([{"field": member, "message": message}]));
+    }
+    let body = json!({"name": "n", "preset": "testing", "rate_limit_per_minute": 60.0,
+        "allowed_ips": ["::ffff:203.0.113.7"]});
+    let made = harness.post("/v1/keys", &master, body).await.expect(201).json();
+    assert_eq!(
+        (&made["rate_limit_per_minute"], &made["allowed_ips"]),
+        (&json!(60), &json!(["203.0.113.7/32"]))
+    );
+    harness.get("/v1/whoami", made["secret"].as_str().unwrap()).await.expect(200);
+}
+
+#[tokio::test]
+async fn account_policies_are_changed_by_account_write_and_never_by_keys_write() {
+    let harness = Harness::new().await;
+    let scoped = async |scope: &str| harness.key(json!({"preset": "custom", "scopes": [scope]})).await;
+    let body = json!({"revoke_keys_seen_in_clear": true});
+    for scope in ["keys:write", "account:read"] {
+        let key = scoped(scope).await;
+        let refused = harness.ask("PATCH", "/v1/account", &key, Some(body.clone())).await.expect(403);
+        assert_eq!(refused.json()["error"]["required_scope"], "account:write");
+    }
+    let key = scoped("account:write").await;
+    let changed = harness.ask("PATCH", "/v1/account", &key, Some(body)).await.expect(200).json();
+    assert_eq!(changed["revoke_keys_seen_in_clear"], true);
+    for member in ["mode", "max_rate_limit_per_minute"] {
+        let body = json!({ member: if member == "mode" { json!("test") } else { json!(1) } });
+        harness.ask("PATCH", "/v1/account", &key, Some(body)).await.expect(400);
+    }
+}

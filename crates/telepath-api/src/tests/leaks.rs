@@ -62,7 +62,8 @@ async fn a_key_is_found_in_whatever_text_surrounds_it() {
         report(&harness, json!({"secrets": ["x", around(&leaked)]})).await.expect(202);
         harness.get("/v1/whoami", &leaked).await.expect(401);
     }
-    let both = [harness.key(json!({"preset": "testing"})).await, harness.key(json!({"preset": "testing"})).await];
+    let both =
+        [harness.key(json!({"preset": "testing"})).await, harness.key(json!({"preset": "testing"})).await];
     report(&harness, json!({"secrets": [both.join("")]})).await.expect(202);
     for leaked in &both {
         harness.get("/v1/whoami", leaked).await.expect(401);

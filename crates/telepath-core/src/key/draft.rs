@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::limit::RateLimit;
 use crate::patch::Patch;
 use crate::scope::{Scope, ScopeSet};
-use crate::validation::{Invalid, bounded_text};
+use crate::validation::{Invalid, checked_name};
 
 /// A request to create a key, not yet checked.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl KeyDraft {
         now: Timestamp,
     ) -> Result<NewKey, Invalid> {
         let mut problems = Invalid::default();
-        let name = problems.require("name", self.name, |name| bounded_text(name, 1, 100, &[]));
+        let name = problems.require("name", self.name, checked_name);
         let preset = problems.require("preset", self.preset, |name| parse_preset(&name));
         let scopes = preset.and_then(|preset| check_scopes(preset, presets, self.scopes, &mut problems));
         let rate_limit = match self.rate_limit_per_minute {
@@ -129,7 +129,7 @@ impl KeyPatchDraft {
     pub fn check(self, account: &Account, now: Timestamp) -> Result<KeyPatch, Invalid> {
         let mut problems = Invalid::default();
         let patch = KeyPatch {
-            name: problems.optional("name", self.name, |name| bounded_text(name, 1, 100, &[])),
+            name: problems.optional("name", self.name, checked_name),
             scopes: self.scopes.and_then(|names| parse_scopes(&names, &mut problems)),
             rate_limit: problems
                 .optional("rate_limit_per_minute", self.rate_limit_per_minute, |n| check_limit(n, account)),
@@ -160,7 +160,7 @@ pub(super) fn check_limit(requests: u32, account: &Account) -> Result<RateLimit,
     let most = account.max_rate_limit;
     RateLimit::per_minute(requests)
         .filter(|limit| *limit <= most)
-        .ok_or_else(|| format!("must be 1 to {} requests per minute", most.get()))
+        .ok_or_else(|| format!("must be 1 to {} requests per minute, the maximum of the account", most.get()))
 }
 
 /// The limit of a key whose request names none: the highest that preset, account and caller all allow, so that a caller

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::address::NetworkList;
 use crate::secret::SecretText;
-use crate::validation::{Invalid, bounded_text};
+use crate::validation::{Invalid, bounded_text, checked_name};
 
 /// The longest system prompt in bytes.
 const MAX_PROMPT_BYTES: usize = 32 * 1024;
@@ -92,7 +92,7 @@ impl TrunkDraft {
     /// Checks every member and that just the members of the chosen provider are given.
     pub fn check(mut self) -> Result<NewTrunk, Invalid> {
         let mut problems = Invalid::default();
-        let name = problems.require("name", self.name.take(), |name| bounded_text(name, 1, 100, &[]));
+        let name = problems.require("name", self.name.take(), checked_name);
         let ai_provider = problems.require("ai_provider", self.ai_provider.take(), |name| {
             AiProvider::from_name(&name).ok_or("must be one of openai, elevenlabs, custom")
         });

@@ -10,7 +10,7 @@ use super::{AgentUrl, AiProvider, CredentialField, Trunk, TrunkSettings, TrunkSt
 use crate::address::NetworkList;
 use crate::patch::Patch;
 use crate::secret::SecretText;
-use crate::validation::{Invalid, bounded_text};
+use crate::validation::{Invalid, bounded_text, checked_name};
 
 /// A request to change a trunk, not yet checked.
 #[derive(Debug, Default)]
@@ -94,7 +94,7 @@ impl TrunkPatchDraft {
         if let Some(endpoint) = &endpoint {
             require_credentials_again(trunk, endpoint, &credentials, &mut problems);
         }
-        let name = problems.optional("name", self.name, |name| bounded_text(name, 1, 100, &[]));
+        let name = problems.optional("name", self.name, checked_name);
         let status = problems.optional("status", self.status, |name| check_status(&name));
         let allowed_ips =
             self.allowed_ips.and_then(|networks| NetworkList::check("allowed_ips", networks, &mut problems));

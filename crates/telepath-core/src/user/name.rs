@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::validation::bounded_text;
+use crate::validation::checked_name;
 
 /// The longest address that SMTP carries (RFC 5321 section 4.5.3.1.3, without the angle brackets).
 const LONGEST_EMAIL: usize = 254;
@@ -95,7 +95,7 @@ impl UserName {
     /// # Errors
     /// What the name must be.
     pub fn check(text: &str) -> Result<Self, String> {
-        bounded_text(text.trim().to_owned(), 1, 100, &[]).map(Self)
+        checked_name(text.trim().to_owned()).map(Self)
     }
 
     /// A stored name, which was checked when it was written.

@@ -88,7 +88,15 @@ async fn key_lists_filter_by_status_and_page(fixture: Arc<Fixture>) {
         names.sort();
         names
     };
+    let later = telepath_core::key::NewKey {
+        not_before: Some(NOON.plus(day)),
+        expires_at: Some(NOON.plus(day * 4)),
+        ..new_key("later")
+    };
+    let (later, _) = fixture.key(&store, account, later).await;
     let in_state = |status| KeyFilter { status: Some(status), ..KeyFilter::default() };
+    assert_eq!(later.record.status(store.now()), KeyStatus::Scheduled);
+    assert_eq!(names(in_state(KeyStatus::Scheduled)).await, ["later"]);
     assert_eq!(names(in_state(KeyStatus::Active)).await, ["key 0", "key 2", "testing"]);
     assert_eq!(names(in_state(KeyStatus::Expiring)).await, ["key 1"]);
     assert_eq!(names(in_state(KeyStatus::Expired)).await, ["key 3"]);
@@ -99,13 +107,13 @@ async fn key_lists_filter_by_status_and_page(fixture: Arc<Fixture>) {
     assert_eq!(names(KeyFilter { expires_before, ..KeyFilter::default() }).await, ["key 1", "key 3"]);
     fixture.clock.advance(day * 2);
     let idle = KeyFilter { idle_days: Some(2), preset: Some(Preset::Production), ..KeyFilter::default() };
-    assert_eq!(names(idle).await.len(), 5);
+    assert_eq!(names(idle).await.len(), 6);
     fixture.clock.advance(day / 2);
     let idle = KeyFilter { idle_days: Some(3), ..KeyFilter::default() };
     assert!(!names(idle).await.contains(&used.record.name));
     let page = PageRequest::new(2, 1).unwrap();
     let page = store.list_keys(account, KeyFilter::default(), page).await.unwrap();
-    assert_eq!((page.items.len(), page.count()), (2, Some(6)));
+    assert_eq!((page.items.len(), page.count()), (2, Some(7)));
     let all = store.list_keys(account, KeyFilter::default(), PageRequest::default()).await.unwrap().items;
     assert!(all.is_sorted_by_key(|key| std::cmp::Reverse((key.created_at, key.id))));
     assert_eq!(page.items, all[1..3]);

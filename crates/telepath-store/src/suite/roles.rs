@@ -302,7 +302,7 @@ async fn a_developer_acknowledges_only_alerts_about_their_own_keys(fixture: Arc<
             assert!(alerts::raised(&store, account, alerts::spike(key)).await);
             let filter = AlertFilter { subject: Some(AlertSubject::Key(key)), ..AlertFilter::default() };
             let listed = store.list_alerts(account, filter, PageRequest::default()).await.unwrap();
-            alerts.push(listed.page.items[0].id);
+            alerts.push(listed.items[0].id);
         }
         let mut acknowledged = Vec::new();
         for id in alerts {
@@ -360,7 +360,7 @@ async fn a_change_by_a_signed_in_user_names_them_in_the_audit_trail(fixture: Arc
     let key = store.create_key(account, reader("own"), origin).await.unwrap();
     let filter = AuditFilter { target: Some(key.record.id.to_string()), ..AuditFilter::default() };
     let listed = store.list_audit(account, filter, PageRequest::default()).await.unwrap();
-    let recorded = listed.page.items[0].origin;
+    let recorded = listed.items[0].origin;
     assert_eq!((recorded.actor, recorded.address), (Actor::User(user), address));
     assert!(recorded.actor.to_string().starts_with("user_"));
     store.close().await;

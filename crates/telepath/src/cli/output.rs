@@ -18,9 +18,13 @@ pub(crate) enum Reader {
     Gone,
 }
 
-/// Prints one line of the result.
+/// Prints one line of the result, or several. Characters that could manipulate the terminal or mislead its reader are replaced.
 pub(crate) fn line(text: &dyn Display) -> Result<(), Failure> {
-    finish(writeln!(io::stdout().lock(), "{text}"))
+    finish(writeln!(io::stdout().lock(), "{}", printable_lines(&text.to_string())))
+}
+
+fn printable_lines(text: &str) -> String {
+    text.split('\n').map(text::printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints text and returns whether anyone still reads it; for endless output.
@@ -36,7 +40,7 @@ pub(crate) fn stream(bytes: &[u8]) -> Result<Reader, Failure> {
 /// Prints a note on standard error, apart from the results.
 pub(crate) fn note(text: &dyn Display) {
     // There is nowhere left to report a broken standard error.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable_lines(&text.to_string()));
 }
 
 /// Prints text as it is.
@@ -48,7 +52,7 @@ pub(crate) fn raw(bytes: &[u8]) -> Result<(), Failure> {
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text =
         serde_json::to_string(value).map_err(|error| Failure::doing("could not write JSON", &error))?;
-    line(&text)
+    raw(format!("{text}\n").as_bytes())
 }
 
 /// Prints the failure as one redacted line.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use telepath_client::Timestamp;
+use telepath_core::validation::misleads;
 
-/// Replaces control characters, which could manipulate the terminal. Some texts come from unknown clients.
+/// Replaces characters that could manipulate the terminal, or that are invisible or reorder others. Some texts come from unknown
+/// clients.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+    text.chars().map(|character| if misleads(character) { '\u{fffd}' } else { character }).collect()
 }
 
 /// Truncates to `most` characters, with an ellipsis.
@@ -80,6 +82,7 @@ mod tests {
     #[test]
     fn control_characters_are_replaced_and_long_texts_truncated() {
         assert_eq!(printable("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(printable("nimda\u{202e}\u{200b} ä"), "nimda\u{fffd}\u{fffd} ä");
         assert_eq!(truncate("längste", 4), "län…");
         assert_eq!(truncate("läng", 4), "läng");
         assert_eq!(second(NOW), "2027-01-15T08:00:00Z");

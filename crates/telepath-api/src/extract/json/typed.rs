@@ -66,8 +66,11 @@ impl de::Error for Mismatch {
         Mismatch::MustBe(in_words(expected))
     }
 
-    fn invalid_value(_found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Mismatch::MustBe(in_words(expected))
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Mismatch::MustBe(match (found, expected.to_string().as_str()) {
+            (Unexpected::Unsigned(_), "u32") => "a whole number from 0 to 4294967295",
+            _ => in_words(expected),
+        })
     }
 
     fn unknown_field(field: &str, _expected: &'static [&'static str]) -> Self {
@@ -77,6 +80,23 @@ impl de::Error for Mismatch {
     fn missing_field(field: &'static str) -> Self {
         Mismatch::Missing(field)
     }
+}
+
+enum Whole {
+    Unsigned(u64),
+    Signed(i64),
+}
+
+/// A number such as 600.0 or 6e2, which is an integer in JSON Schema (2020-12 Validation section 6.1.1) however it is written.
+/// Beyond 2^53 a float no longer tells which integer was meant.
+fn whole(value: f64) -> Option<Whole> {
+    const LIMIT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() != 0.0 || value.abs() > LIMIT {
+        return None;
+    }
+    // Formatting is exact for whole numbers in this range, and needs no lossy cast.
+    let text = format!("{value:.0}");
+    text.parse().map(Whole::Unsigned).or_else(|_| text.parse().map(Whole::Signed)).ok()
 }
 
 /// A tree as something that serde reads from.
@@ -99,7 +119,11 @@ impl<'de> Deserializer<'de> for Reader {
             Json::Bool(value) => visitor.visit_bool(value),
             Json::Unsigned(value) => visitor.visit_u64(value),
             Json::Signed(value) => visitor.visit_i64(value),
-            Json::Float(value) => visitor.visit_f64(value),
+            Json::Float(value) => match whole(value) {
+                Some(Whole::Unsigned(value)) => visitor.visit_u64(value),
+                Some(Whole::Signed(value)) => visitor.visit_i64(value),
+                None => visitor.visit_f64(value),
+            },
             Json::Text(value) => visitor.visit_string(value),
             Json::List(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Reader))),
             Json::Object(members) => {
@@ -170,7 +194,7 @@ mod tests {
             (
                 r#"{"max_call_seconds":99999999999}"#,
                 "max_call_seconds",
-                "must be a whole number that is not negative",
+                "must be a whole number from 0 to 4294967295",
             ),
             (r#"{"sip_password":12345678}"#, "sip_password", "must be a string"),
             (r#"{"allowed_ips":"hunter2"}"#, "allowed_ips", "must be a list"),
@@ -181,6 +205,21 @@ mod tests {
             (r#""hunter2""#, "", "must be an object"),
         ] {
             assert_eq!(mismatch(text), (place.to_owned(), says.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_or_an_exponent() {
+        let number = |text: &str| {
+            let tree = parse(format!(r#"{{"max_call_seconds":{text}}}"#).as_bytes()).ok().unwrap();
+            read::<CreateTrunk>(tree).map(|trunk| trunk.max_call_seconds)
+        };
+        for text in ["600", "600.0", "6e2", "6.0E+2"] {
+            assert_eq!(number(text), Ok(Some(600)), "{text}");
+        }
+        assert_eq!(number("-0.0"), Ok(Some(0)));
+        for text in ["600.5", "-600.0", "6e20", "1e300"] {
+            assert!(number(text).is_err(), "{text}");
         }
     }
 
