@@ -24,6 +24,7 @@ use crate::account::AccountChangeError;
 use crate::error::StoreError;
 use crate::key::{CreatedKey, KeyChangeError, RotateAllError};
 use crate::store::Store;
+use crate::user::NewSession;
 
 behaviour! {
     each_role_changes_only_the_keys_it_manages,
@@ -342,7 +343,7 @@ async fn changes_of_a_key_by_its_user_and_by_another_key_do_not_deadlock(fixture
             promoted.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), crosswise).await.expect("nobody waits for ever");
+    tokio::time::timeout(Duration::from_mins(1), Box::pin(crosswise)).await.expect("nobody waits for ever");
     store.close().await;
 }
 
@@ -350,7 +351,8 @@ async fn a_change_by_a_signed_in_user_names_them_in_the_audit_trail(fixture: Arc
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let user = make(&fixture, &store, account, "dev@example.com", Role::Developer).await.user.id;
-    let session = store.create_session(account, user, Default::default(), by(&fixture, user)).await.unwrap();
+    let session =
+        store.create_session(account, user, NewSession::default(), by(&fixture, user)).await.unwrap();
     let signed_in = store.find_session(&session.token).await.unwrap().unwrap();
     let principal = signed_in.principal(store.now()).unwrap();
     let id = session.session.id;
