@@ -60,6 +60,8 @@ struct Tables {
     changed_windows: Mutex<Vec<Arc<KeyEntry>>>,
     /// How often all keys were loaded again.
     reloads: AtomicU32,
+    /// How many changes had an unknown outcome.
+    doubts: AtomicU32,
     /// Bounds how long requests are admitted without news from the database.
     lease: Arc<Lease>,
 }
@@ -67,6 +69,13 @@ struct Tables {
 /// The table, shared by all requests.
 #[derive(Clone)]
 pub struct KeyTable(Arc<Tables>);
+
+/// The state of the table when a change begins; see [`KeyTable::apply_own`].
+#[derive(Clone, Copy)]
+pub(crate) struct ChangeStart {
+    reloads: u32,
+    doubts: u32,
+}
 
 fn id_number(id: KeyId) -> u64 {
     let mut tail = [0; 8];
@@ -90,6 +99,7 @@ impl KeyTable {
             in_doubt: Mutex::default(),
             changed_windows: Mutex::default(),
             reloads: AtomicU32::new(0),
+            doubts: AtomicU32::new(0),
             lease,
         }))
     }
@@ -202,15 +212,22 @@ impl KeyTable {
         }
     }
 
-    /// Applies a change that this process committed. If the table was reloaded since the change began, the reload may or may
-    /// not include the change, so the key is in doubt.
-    pub(crate) fn apply_own(&self, snapshot: Snapshot, reload: u32) {
+    /// To be called before the transaction of a change begins.
+    pub(crate) fn begin_change(&self) -> ChangeStart {
+        ChangeStart { reloads: self.reloads(), doubts: self.0.doubts.load(Ordering::SeqCst) }
+    }
+
+    /// Applies a change that this process committed. Its transaction waited for earlier ones, so it also resolves those
+    /// whose outcome was unknown when it began. If the table was reloaded since, the reload may or may not include the
+    /// change, so the key is in doubt. Returns whether it is not.
+    pub(crate) fn apply_own(&self, snapshot: Snapshot, start: ChangeStart) -> bool {
         let id = snapshot.id;
-        if self.reloads() == reload {
-            self.apply(snapshot, reload);
-        } else {
+        if self.reloads() != start.reloads {
             self.mark_in_doubt(id);
+            return false;
         }
+        self.resolve(snapshot, start.doubts, start.reloads);
+        true
     }
 
     /// Applies a committed state of a key that was read after `reload` reloads, unless the table has a newer one.
@@ -258,18 +275,25 @@ impl KeyTable {
 
     /// Refuses a key until [`KeyTable::resolve`] sets its state.
     pub(crate) fn mark_in_doubt(&self, id: KeyId) {
-        if let Some(entry) = self.entry(id)
-            && entry.mark_in_doubt()
-        {
-            locked(&self.0.in_doubt).push(id);
+        if let Some(entry) = self.entry(id) {
+            entry.mark_in_doubt(self.0.doubts.fetch_add(1, Ordering::SeqCst) + 1);
+            self.list_in_doubt(id);
         }
     }
 
-    /// Removes and returns the keys in doubt, each with the number of its changes whose outcome is unknown. Keys that stay in
+    fn list_in_doubt(&self, id: KeyId) {
+        let mut list = locked(&self.0.in_doubt);
+        if !list.contains(&id) {
+            list.push(id);
+        }
+    }
+
+    /// Removes and returns the keys in doubt, each with the number of its last change of unknown outcome. Keys that stay in
     /// doubt must be put back.
     pub(crate) fn take_in_doubt(&self) -> Vec<(KeyId, u32)> {
         let ids = std::mem::take(&mut *locked(&self.0.in_doubt));
-        ids.into_iter().filter_map(|id| Some((id, self.entry(id)?.in_doubt()))).collect()
+        let numbered = ids.into_iter().filter_map(|id| Some((id, self.entry(id)?.in_doubt())));
+        numbered.filter(|(_, number)| *number > 0).collect()
     }
 
     /// Puts back keys that are still in doubt.
@@ -277,15 +301,15 @@ impl KeyTable {
         locked(&self.0.in_doubt).extend(ids);
     }
 
-    /// Applies the state that the database has after a number of changes of unknown outcome, even if it is the one that the
-    /// table had before. A change that became unknown meanwhile keeps the key in doubt.
-    pub(crate) fn resolve(&self, snapshot: Snapshot, changes: u32, reload: u32) {
+    /// Applies the state that the database has after changes of unknown outcome, even if it is the one that the table had
+    /// before. A change with a higher number became unknown meanwhile and keeps the key in doubt.
+    pub(crate) fn resolve(&self, snapshot: Snapshot, number: u32, reload: u32) {
         let id = snapshot.id;
         self.apply(snapshot, reload);
         if let Some(entry) = self.entry(id)
-            && entry.resolve(changes)
+            && entry.resolve(number)
         {
-            locked(&self.0.in_doubt).push(id);
+            self.list_in_doubt(id);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Retention: usage buckets expire after the retention time of their span, the request log after its retention time
-//! or beyond its maximum size. Each transaction is small, so that changes never wait long, and one call runs a
+//! or beyond its maximum size, cooldowns of alerts when they are over. Each transaction is small, so that changes never wait long, and one call runs a
 //! bounded number of them.
 
 use std::time::Duration;
 
+use telepath_core::alert::AlertRule;
 use telepath_core::clock::Timestamp;
 use telepath_core::usage::{MAX_ADDRESSES, UsageSpan};
 
@@ -14,6 +15,8 @@ use crate::usage::totals::trim_addresses;
 
 /// Buckets deleted per transaction.
 const BUCKETS: i64 = 2000;
+/// Cooldowns of alerts deleted per transaction.
+const COOLDOWNS: i64 = 500;
 /// Segments deleted per transaction.
 const SEGMENTS: i64 = 200;
 /// Transactions per kind and call; the rest waits for the next call.
@@ -56,7 +59,20 @@ impl Store {
         let oldest = now.minus(keep.age).max(self.oldest_within(keep.bytes).await?);
         expired.segments = self.expire_segments(oldest).await?;
         self.expire_addresses().await?;
+        self.expire_cooldowns(now).await?;
         Ok(expired)
+    }
+
+    /// A cooldown that is over silences nothing, so its row says no more than a missing one.
+    async fn expire_cooldowns(&self, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "DELETE FROM alert_cooldowns WHERE (subject_kind, subject_id, rule, occasion) IN \
+                   (SELECT subject_kind, subject_id, rule, occasion FROM alert_cooldowns \
+                    WHERE rule = $1 AND raised_at <= $2 ORDER BY raised_at LIMIT $3)";
+        for rule in AlertRule::ALL {
+            let over = now.minus(self.alert_settings.cooldown(*rule));
+            self.in_steps(sql, COOLDOWNS, move || binds![rule.name(), over, COOLDOWNS]).await?;
+        }
+        Ok(())
     }
 
     async fn expire_buckets(&self, span: UsageSpan, before: Timestamp) -> Result<u64, StoreError> {

@@ -91,7 +91,7 @@ impl Store {
     {
         let (keys, replication_barrier) = (self.keys.clone(), self.cluster.replication_barrier());
         let task = self.backend.spawn_key_change(move |backend: Backend| async move {
-            let reload = keys.reloads();
+            let start = keys.begin_change();
             let result: Result<Stamped<T>, E> = backend.write(move |db| Box::pin(stamped(db, change))).await;
             let committed = Instant::now();
             if result.as_ref().is_err_and(E::outcome_is_unknown) {
@@ -101,12 +101,13 @@ impl Store {
                 resolve_in_doubt(&backend, &keys).await;
             }
             let (changed, version) = result?;
+            let mut all_applied = true;
             let apply = |(Changed { key, snapshot }, more)| {
-                keys.apply_own(snapshot, reload);
+                all_applied &= keys.apply_own(snapshot, start);
                 (key, more)
             };
             let applied = changed.into_iter().map(apply).collect();
-            if keys.reloads() != reload {
+            if !all_applied {
                 resolve_in_doubt(&backend, &keys).await;
             }
             replication_barrier.wait(&backend, version, committed).await;
@@ -142,10 +143,10 @@ where
 /// Reads the keys that are in doubt; a key that cannot be read stays refused.
 pub(crate) async fn resolve_in_doubt(backend: &Backend, keys: &KeyTable) {
     let mut still = Vec::new();
-    for (id, changes) in keys.take_in_doubt() {
+    for (id, number) in keys.take_in_doubt() {
         let reload = keys.reloads();
         match committed_state(backend, id).await {
-            Ok(Some(snapshot)) => keys.resolve(snapshot, changes, reload),
+            Ok(Some(snapshot)) => keys.resolve(snapshot, number, reload),
             // The key was never created, so nothing can be admitted with it.
             Ok(None) => {}
             Err(error) => {

@@ -92,7 +92,7 @@ struct KeyState {
     version: i64,
     /// The reload of the table that the version belongs to. After a reload, versions may be used again.
     reload: u32,
-    /// Changes of the key whose outcome is unknown.
+    /// The number of the key's last change whose outcome is unknown; 0 for none.
     in_doubt: u32,
 }
 
@@ -327,21 +327,22 @@ impl KeyEntry {
         removed
     }
 
-    /// Adds a change whose outcome is unknown; returns whether there was none before.
-    pub(super) fn mark_in_doubt(&self) -> bool {
+    /// Notes a change whose outcome is unknown.
+    pub(super) fn mark_in_doubt(&self, number: u32) {
         let mut state = self.state();
-        state.in_doubt = state.in_doubt.saturating_add(1);
-        state.in_doubt == 1
+        state.in_doubt = state.in_doubt.max(number);
     }
 
     pub(super) fn in_doubt(&self) -> u32 {
         self.state().in_doubt
     }
 
-    /// Resolves some of the changes whose outcome is unknown; returns whether there are others.
-    pub(super) fn resolve(&self, changes: u32) -> bool {
+    /// Resolves the changes of unknown outcome up to a number; returns whether there is a later one.
+    pub(super) fn resolve(&self, number: u32) -> bool {
         let mut state = self.state();
-        state.in_doubt = state.in_doubt.saturating_sub(changes);
+        if state.in_doubt <= number {
+            state.in_doubt = 0;
+        }
         state.in_doubt > 0
     }
 }

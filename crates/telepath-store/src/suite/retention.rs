@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use telepath_core::alert::AlertRule;
 use telepath_core::request::RequestFilter;
 use telepath_core::usage::UsageSpan;
 
@@ -15,6 +16,7 @@ behaviour! {
     usage_buckets_expire,
     the_request_log_expires_by_age_and_size,
     segments_without_rollup_are_kept,
+    cooldowns_of_alerts_expire_by_rule,
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -94,5 +96,27 @@ async fn segments_without_rollup_are_kept(fixture: Arc<Fixture>) {
     assert_eq!(store.expire_usage(Retention::default()).await.unwrap().segments, 1);
     store.roll_up_usage().await.unwrap();
     assert_eq!(store.expire_usage(Retention::default()).await.unwrap().segments, 1);
+    store.close().await;
+}
+
+async fn cooldowns_of_alerts_expire_by_rule(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let insert = "INSERT INTO alert_cooldowns (subject_kind, subject_id, rule, occasion, raised_at) \
+                  VALUES ('key', 'key_1', $1, '', $2)";
+    for rule in AlertRule::ALL {
+        execute(&store, insert, crate::sql::binds![rule.name(), store.now()]).await;
+    }
+    let left = async || {
+        store.expire_usage(Retention::default()).await.unwrap();
+        let rows = select(&store, "SELECT rule FROM alert_cooldowns", vec![]).await;
+        rows.iter().map(|row| row.text("rule").unwrap()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let begun = store.now();
+    for hours in [0, 2, 7, 25, 24 * 91] {
+        let age = Duration::from_hours(hours);
+        fixture.clock.advance(age - store.now().since(begun));
+        let running = AlertRule::ALL.iter().filter(|rule| store.alert_settings.cooldown(**rule) > age);
+        assert_eq!(left().await, running.map(|rule| rule.name().to_owned()).collect(), "after {hours} h");
+    }
     store.close().await;
 }
