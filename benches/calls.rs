@@ -20,7 +20,7 @@ use crate::table::Table;
 /// Concurrent calls of each run.
 const SIZES: [usize; 3] = [1, 50, 200];
 /// Samples per second.
-const RATE: u64 = 8000;
+pub(crate) const RATE: u64 = 8000;
 
 pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -> anyhow::Result<()> {
     let seconds = match effort {
@@ -71,7 +71,7 @@ fn milliseconds(length: Option<Duration>) -> String {
 }
 
 /// Every frame differs from every other, so that each echo is recognized (xorshift64*).
-fn noise(samples: u64) -> Vec<i16> {
+pub(crate) fn noise(samples: u64) -> Vec<i16> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     (0..samples)
         .map(|_| {
@@ -84,7 +84,7 @@ fn noise(samples: u64) -> Vec<i16> {
         .collect()
 }
 
-async fn start_agent() -> anyhow::Result<(Child, String)> {
+pub(crate) async fn start_agent() -> anyhow::Result<(Child, String)> {
     let mut agent = Command::new(program()?)
         .args(["agent", "echo", "--listen", "127.0.0.1:0", "--json"])
         .stdin(Stdio::null())
@@ -99,7 +99,7 @@ async fn start_agent() -> anyhow::Result<(Child, String)> {
 }
 
 /// Creates a trunk to the agent; returns its SIP URI, username and password.
-async fn make_trunk(data: &Path, agent: &str) -> anyhow::Result<(String, (String, SecretText))> {
+pub(crate) async fn make_trunk(data: &Path, agent: &str) -> anyhow::Result<(String, (String, SecretText))> {
     let output = Command::new(program()?)
         .args([
             "trunks",

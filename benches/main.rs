@@ -15,6 +15,7 @@ mod proxies;
 mod requests;
 mod scale;
 mod server;
+mod sip_flood;
 mod stages;
 mod table;
 mod webhooks;

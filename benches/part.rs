@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 
 use crate::table::Table;
-use crate::{Effort, calls, cluster, flood, proxies, requests, scale, stages, webhooks};
+use crate::{Effort, calls, cluster, flood, proxies, requests, scale, sip_flood, stages, webhooks};
 
 /// A part, named as on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,19 +16,21 @@ pub(crate) enum Part {
     Proxies,
     Scale,
     Calls,
+    SipFlood,
     Cluster,
     Webhooks,
 }
 
 impl Part {
     /// In the order of the table.
-    pub(crate) const ALL: [Part; 8] = [
+    pub(crate) const ALL: [Part; 9] = [
         Part::Stages,
         Part::Flood,
         Part::Requests,
         Part::Proxies,
         Part::Scale,
         Part::Calls,
+        Part::SipFlood,
         Part::Cluster,
         Part::Webhooks,
     ];
@@ -41,6 +43,7 @@ impl Part {
             Part::Proxies => "proxies",
             Part::Scale => "scale",
             Part::Calls => "calls",
+            Part::SipFlood => "sip-flood",
             Part::Cluster => "cluster",
             Part::Webhooks => "webhooks",
         }
@@ -70,6 +73,7 @@ impl Part {
             Part::Proxies => proxies::measure(table, effort, scratch).await,
             Part::Scale => scale::measure(table, effort, scratch).await,
             Part::Calls => calls::measure(table, effort, scratch).await,
+            Part::SipFlood => sip_flood::measure(table, effort, scratch).await,
             Part::Cluster => cluster::measure(table, effort, scratch).await,
             Part::Webhooks => webhooks::measure(table, effort, scratch).await,
         }

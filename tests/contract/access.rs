@@ -75,6 +75,7 @@ const OPEN: &[(&str, &str)] = &[
 
 /// Routes for local administration. They are not published, and exist on the Unix socket only.
 const LOCAL: &[(&str, &str)] = &[
+    ("get", "/local/sip/strangers"),
     ("get", "/local/accounts"),
     ("post", "/local/accounts"),
     ("get", "/local/accounts/{id}"),

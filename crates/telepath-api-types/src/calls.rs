@@ -1,5 +1,7 @@
 //! `/v1/calls`: finished and live calls with their figures.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use telepath_core::call;
 use telepath_core::clock::Timestamp;
@@ -71,9 +73,35 @@ pub struct CallDetails {
     pub metrics: CallMetrics,
     /// The turns of the conversation.
     pub turns: Vec<Turn>,
-    /// The SIP messages, without secrets.
+    /// What the SIP signalling says.
+    pub sip: SipDetails,
+    /// The SIP messages, without secrets: the beginning and the end of a long trace.
     #[cfg_attr(feature = "openapi", schema(example = "INVITE sip:support-01@sip.example.com SIP/2.0 …"))]
     pub sip_trace: String,
+}
+
+/// What the SIP signalling of a call says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SipDetails {
+    /// The Call-ID of the dialog, by which the carrier finds the call.
+    #[cfg_attr(feature = "openapi", schema(example = "f81d4fae-7dec@198.51.100.7"))]
+    pub call_id: Option<String>,
+    /// The source address and port of the INVITE.
+    #[cfg_attr(feature = "openapi", schema(example = "198.51.100.7:5060"))]
+    pub source: Option<String>,
+    /// The rule by which the call was rejected, such as `number_not_listed`.
+    #[cfg_attr(feature = "openapi", schema(example = "number_not_listed"))]
+    pub rule: Option<String>,
+    /// The status of the rejection.
+    #[cfg_attr(feature = "openapi", schema(example = 404))]
+    pub status: Option<u16>,
+    /// The Reason headers (RFC 3326) of the caller's BYE or CANCEL.
+    #[cfg_attr(feature = "openapi", schema(example = "Q.850;cause=16"))]
+    pub peer_reason: Option<String>,
+    /// P-Asserted-Identity, Diversion and the `X-` headers of the INVITE, by name; at most 16.
+    #[cfg_attr(feature = "openapi", schema(example = json!({"X-Queue": "sales"})))]
+    pub headers: BTreeMap<String, String>,
 }
 
 /// The metrics of a call; null where nothing was measured.
@@ -128,8 +156,23 @@ pub struct MediaCounts {
     pub rtp_late: u64,
     /// Packets that arrived more than once.
     pub rtp_duplicate: u64,
-    /// Datagrams that were not valid RTP.
+    /// Datagrams that were not valid RTP of the caller: the sum of the five that follow.
     pub rtp_invalid: u64,
+    /// Datagrams that are not RTP.
+    #[serde(default)]
+    pub rtp_malformed: u64,
+    /// Packets from another address than the caller's.
+    #[serde(default)]
+    pub rtp_foreign_address: u64,
+    /// Packets with a payload type that was not negotiated.
+    #[serde(default)]
+    pub rtp_unknown_payload: u64,
+    /// Packets of another SSRC than the caller's.
+    #[serde(default)]
+    pub rtp_foreign_source: u64,
+    /// Packets that jumped in sequence without a successor (RFC 3550 appendix A.1).
+    #[serde(default)]
+    pub rtp_unconfirmed_jumps: u64,
     /// Milliseconds of agent audio dropped because the play-out queue was full.
     pub playout_overflow_ms: u64,
     /// Milliseconds of agent audio dropped because the agent or the caller interrupted it.
@@ -216,8 +259,16 @@ impl From<call::CallDetails> for CallDetails {
             metrics: details.call.metrics.clone().into(),
             call: details.call.into(),
             turns: details.turns.into_iter().map(Turn::from).collect(),
+            sip: details.sip.into(),
             sip_trace: details.sip_trace,
         }
+    }
+}
+
+impl From<call::SipFacts> for SipDetails {
+    fn from(facts: call::SipFacts) -> Self {
+        let call::SipFacts { call_id, source, rule, status, peer_reason, headers } = facts;
+        Self { call_id, source, rule, status, peer_reason, headers }
     }
 }
 
@@ -248,6 +299,11 @@ impl From<call::MediaCounts> for MediaCounts {
             rtp_late: counts.rtp_late,
             rtp_duplicate: counts.rtp_duplicate,
             rtp_invalid: counts.rtp_invalid,
+            rtp_malformed: counts.rtp_malformed,
+            rtp_foreign_address: counts.rtp_foreign_address,
+            rtp_unknown_payload: counts.rtp_unknown_payload,
+            rtp_foreign_source: counts.rtp_foreign_source,
+            rtp_unconfirmed_jumps: counts.rtp_unconfirmed_jumps,
             playout_overflow_ms: counts.playout_overflow_ms,
             playout_cleared_ms: counts.playout_cleared_ms,
             agent_frames_dropped: counts.agent_frames_dropped,

@@ -19,6 +19,7 @@ pub mod leaks;
 pub mod page;
 pub mod requests;
 mod secret;
+pub mod sip;
 pub mod text;
 pub mod trunks;
 pub mod users;

@@ -53,6 +53,7 @@ pub(crate) fn header() -> utoipa::openapi::OpenApi {
     ),
     tags(
         (name = "Account", description = "The accounts of the installation."),
+        (name = "Calls", description = "Who calls the SIP port."),
         (name = "Users", description = "The users of an account.")
     )
 )]

@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod leaks;
 pub(crate) mod metrics;
 pub(crate) mod requests;
+pub(crate) mod sip;
 pub(crate) mod trunks;
 pub(crate) mod users;
 pub(crate) mod webhooks;

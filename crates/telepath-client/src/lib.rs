@@ -51,6 +51,7 @@ mod requests;
 mod response;
 mod retry;
 mod settings;
+mod sip;
 mod transport;
 mod trunks;
 mod trust;
@@ -78,6 +79,7 @@ pub use telepath_api_types::key_presets::{KeyPreset, UpdateKeyPreset};
 pub use telepath_api_types::key_usage::{KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageRoute};
 pub use telepath_api_types::keys::{CreateKey, Key, KeySecret, UpdateKey};
 pub use telepath_api_types::requests::LoggedRequest;
+pub use telepath_api_types::sip::{SipStranger, SipStrangerList};
 pub use telepath_api_types::trunks::{CreateTrunk, CreatedTrunk, CredentialState, Trunk, UpdateTrunk};
 pub use telepath_api_types::users::{CreateUser, User};
 pub use telepath_api_types::webhooks::{

@@ -1,6 +1,9 @@
 //! Calls: their states, disconnect reasons and latency figures.
 
+mod sip;
+
 use serde::{Deserialize, Serialize};
+pub use sip::{MAX_SIP_HEADERS, MAX_SIP_TEXT, SipFacts, SipStranger, SipStrangers};
 
 use crate::clock::Timestamp;
 use crate::id::{AccountId, CallId, TrunkId};
@@ -56,6 +59,8 @@ named_enum! {
         MaxDuration = "max_duration",
         /// The trunk was deleted.
         TrunkDeleted = "trunk_deleted",
+        /// We rejected the call; `sip.rule` says by which rule.
+        Rejected = "rejected",
         /// The server was shut down.
         ServerShutdown = "server_shutdown",
         /// Not known, such as after a crash.
@@ -131,8 +136,23 @@ pub struct MediaCounts {
     pub rtp_late: u64,
     /// Packets that came twice.
     pub rtp_duplicate: u64,
-    /// Datagrams that were not usable RTP.
+    /// Datagrams that were not usable RTP, for one of the following causes.
     pub rtp_invalid: u64,
+    /// Datagrams that are not RTP.
+    #[serde(default)]
+    pub rtp_malformed: u64,
+    /// Packets from another address than the caller's.
+    #[serde(default)]
+    pub rtp_foreign_address: u64,
+    /// Packets with a payload type that was not negotiated.
+    #[serde(default)]
+    pub rtp_unknown_payload: u64,
+    /// Packets of another SSRC than the caller's.
+    #[serde(default)]
+    pub rtp_foreign_source: u64,
+    /// Packets that jumped in sequence without a successor (RFC 3550 appendix A.1).
+    #[serde(default)]
+    pub rtp_unconfirmed_jumps: u64,
     /// Milliseconds of agent audio dropped because the play-out queue was full.
     pub playout_overflow_ms: u64,
     /// Milliseconds of agent audio dropped because the agent or the caller interrupted it.
@@ -194,6 +214,8 @@ pub struct CallStart {
     /// When the INVITE arrived.
     pub start_time: Timestamp,
     pub answer_time: Timestamp,
+    /// What its signalling says.
+    pub sip: SipFacts,
 }
 
 /// A call that is over, whether it was ever answered or not.
@@ -226,6 +248,8 @@ pub struct CallEnd {
     pub turns: Vec<Turn>,
     /// The SIP messages of the call, without secrets, at most [`MAX_TRACE_BYTES`].
     pub sip_trace: String,
+    /// What its signalling says.
+    pub sip: SipFacts,
 }
 
 /// A call as the API shows it.
@@ -265,6 +289,8 @@ pub struct CallDetails {
     pub turns: Vec<Turn>,
     /// The SIP messages of the call.
     pub sip_trace: String,
+    /// What its signalling says.
+    pub sip: SipFacts,
 }
 
 /// By what a list of calls is ordered.

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::call::{CallEnd, CallStart, DisconnectReason};
+use crate::call::{CallEnd, CallStart, DisconnectReason, SipStrangers};
 use crate::id::{AccountId, CallId, TrunkId};
 use crate::network_set::NetworkSet;
 use crate::trunk::{TrunkLookup, TrunkMatch};
@@ -70,4 +70,7 @@ pub trait LiveCalls: Send + Sync + 'static {
 
     /// Requests the end of all live calls of a trunk. Returns their number.
     fn hang_up_trunk(&self, trunk: TrunkId, reason: DisconnectReason) -> usize;
+
+    /// Who called this server without reaching a trunk.
+    fn sip_strangers(&self) -> SipStrangers;
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use telepath_core::call::{CallMetrics, CallStatus, DisconnectReason, Party, Turn};
+use telepath_core::call::{CallMetrics, CallStatus, DisconnectReason, Party, SipFacts, Turn};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId, TrunkId};
 use telepath_media::codec::AudioCodec;
@@ -42,6 +42,7 @@ pub(crate) struct CallFacts {
     pub(crate) to: Party,
     pub(crate) carrier: Option<String>,
     pub(crate) arrived: Timestamp,
+    pub(crate) sip: SipFacts,
 }
 
 /// Everything the task of a call needs to start.
@@ -111,8 +112,8 @@ pub(crate) async fn supervise(shared: Arc<Shared>, setup: CallSetup, guard: Live
         CallSummary::without_media(status, DisconnectReason::Unknown, text, shared.clock.now())
     });
     let released = release(&shared, handle).await;
-    let reason_text = summary.reason_text.or(released.peer_reason);
-    journal.close(CallSummary { reason_text, ..summary }, released.trace);
+    let reason_text = summary.reason_text.or_else(|| released.peer_reason.clone());
+    journal.close(CallSummary { reason_text, ..summary }, released);
     drop(guard);
 }
 
@@ -134,6 +135,7 @@ pub(crate) fn record_rejected(
     reason_text: &str,
     trace: String,
 ) {
+    let released = ReleasedCall { trace, peer_reason: None };
     let summary = CallSummary::without_media(CallStatus::Failed, reason, reason_text, shared.clock.now());
-    Journal::open(shared, facts).close(summary, trace);
+    Journal::open(shared, facts).close(summary, released);
 }

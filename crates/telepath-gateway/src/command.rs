@@ -1,11 +1,16 @@
 //! The messages between the signalling task and the tasks of the calls: [`Command`] towards the SIP endpoint,
 //! [`CarrierEvent`] from it.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use telepath_core::call::DisconnectReason;
+use telepath_core::clock::Timestamp;
 use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::ControlUnavailable;
 use telepath_core::trunk::TrunkMatch;
-use telepath_sip::message::{SdpBody, StatusCode};
+use telepath_sip::digest::Credentials;
+use telepath_sip::message::{Request, SdpBody, StatusCode};
 use telepath_sip::{CallHandle, DialogEnd, EndpointCounts};
 use tokio::sync::oneshot;
 
@@ -16,6 +21,8 @@ use crate::reject_reason::InviteRejectReason;
 pub(crate) enum Command {
     /// The control plane has looked up the trunk of a pending INVITE.
     TrunkLookedUp(CallHandle, Box<Result<TrunkMatch, ControlUnavailable>>),
+    /// The control plane has looked up the trunk of an INVITE that the endpoint rejected.
+    RejectedInviteLookedUp(Box<RejectedInvite>, Box<Result<TrunkMatch, ControlUnavailable>>),
     /// The networks whose INVITEs need no credentials.
     TrustNetworks(Box<NetworkSet>),
     /// Send 180.
@@ -38,6 +45,17 @@ pub(crate) enum Command {
     Count(oneshot::Sender<EndpointCounts>),
     /// Stop the signalling task.
     Stop,
+}
+
+/// An INVITE that the endpoint rejected before it became a call, and whose sender may be known.
+#[derive(Debug)]
+pub(crate) struct RejectedInvite {
+    pub(crate) invite: Arc<Request>,
+    pub(crate) source: SocketAddr,
+    pub(crate) arrived: Timestamp,
+    pub(crate) rule: &'static str,
+    pub(crate) status: StatusCode,
+    pub(crate) credentials: Option<Box<Credentials>>,
 }
 
 /// What the signalling task knows of a call at its end.

@@ -35,6 +35,8 @@ pub(crate) fn to_reason(reason: DisconnectReason) -> Reason {
         | DisconnectReason::ApiHangup
         | DisconnectReason::MaxDuration
         | DisconnectReason::TrunkDeleted => 16,
+        // Call rejected.
+        DisconnectReason::Rejected => 21,
         // No answer from the user.
         DisconnectReason::NoAnswer => 19,
         // Destination out of order.

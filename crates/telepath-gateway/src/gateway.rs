@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use telepath_core::call::DisconnectReason;
+use telepath_core::call::{DisconnectReason, SipStrangers};
 use telepath_core::clock::Clock;
 use telepath_core::entropy::{Entropy, random_bytes};
 use telepath_core::id::{CallId, TrunkId};
@@ -24,6 +24,7 @@ use crate::rtp_ports::PortPool;
 use crate::shared::Shared;
 use crate::signalling::{Signalling, SignallingSeeds};
 use crate::sip_socket::open_sip_socket;
+use crate::strangers::StrangerTable;
 use crate::trusted_networks;
 
 /// Capacity of the command channel; when it is full, calls wait.
@@ -109,6 +110,7 @@ impl Gateway {
             clock,
             entropy,
             live: Arc::default(),
+            strangers: StrangerTable::default(),
             ports,
             commands,
             tasks: TaskTracker::new(),
@@ -199,5 +201,9 @@ impl LiveCalls for GatewayHandle {
 
     fn hang_up_trunk(&self, trunk: TrunkId, reason: DisconnectReason) -> usize {
         self.0.live.hang_up_where(|of| of == trunk, reason)
+    }
+
+    fn sip_strangers(&self) -> SipStrangers {
+        self.0.strangers.list()
     }
 }

@@ -21,6 +21,7 @@ mod rtp_ports;
 mod shared;
 mod signalling;
 mod sip_socket;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod trusted_networks;

@@ -54,6 +54,10 @@ pub const METRICS: &[Metric] = &[
         "Call records that could not be written and were dropped.",
     ),
     counter("telepath_sip_rejected_total", "SIP messages rejected or dropped, by reason."),
+    counter(
+        "telepath_sip_unrecorded_rejections_total",
+        "Refused calls of known trunks without a call record, because too many were refused in a minute.",
+    ),
     counter("telepath_sip_challenges_total", "INVITEs challenged for credentials."),
     counter("telepath_sip_keep_alives_total", "SIP keep-alives (RFC 5626)."),
     counter("telepath_sip_info_total", "INFO requests with DTMF digits."),

@@ -87,6 +87,34 @@ impl InviteRejectReason {
         }
     }
 
+    /// What happened, for the call record.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::ShuttingDown => "the server is shutting down",
+            Self::ServerFull => "the server has as many calls as it may have",
+            Self::ControlUnavailable => "the control plane did not respond",
+            Self::NoEntropy => "the operating system returned no random bytes",
+            Self::MalformedCredentials => "the Authorization header cannot be parsed",
+            Self::UnknownUser => "no trunk has the user name of the credentials",
+            Self::WrongPassword => "the SIP password is wrong",
+            Self::ForeignNonce => "the nonce was not issued by this server",
+            Self::ReplayedCredentials => "the nonce count was used before",
+            Self::UriMismatch => "the digest URI names another user than the Request-URI",
+            Self::AuthThrottled => "too many wrong passwords came from this address",
+            Self::TrunkInactive => "the trunk is inactive",
+            Self::TrunkError => "the trunk is in the status error",
+            Self::NumberNotListed => "the dialled number is not in inbound_numbers",
+            Self::AmbiguousNumber => "several trunks trust the source address and take the dialled number",
+            Self::TrunkFull => "the trunk has max_concurrent_calls live calls",
+            Self::DialectNotSupported => "this version does not support the trunk's agent",
+            Self::MalformedSdp => "the SDP offer cannot be parsed",
+            Self::NoCommonCodec => "the SDP offer and the trunk have no codec in common",
+            Self::AddressFamily => "the SDP offers media on an IP version that the server does not use",
+            Self::RtpPortsExhausted => "every RTP port is in use",
+            Self::AgentUnreachable => "the agent could not be reached",
+        }
+    }
+
     /// The status of the response. For 401 the caller gets a new challenge instead of a final rejection.
     pub(crate) fn status(self) -> StatusCode {
         match self {

@@ -15,6 +15,7 @@ use crate::command::Command;
 use crate::live::LiveCallTable;
 use crate::options::GatewayOptions;
 use crate::rtp_ports::PortPool;
+use crate::strangers::StrangerTable;
 
 pub(crate) struct Shared {
     pub(crate) options: GatewayOptions,
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) live: Arc<LiveCallTable>,
+    pub(crate) strangers: StrangerTable,
     pub(crate) ports: Arc<PortPool>,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) tasks: TaskTracker,

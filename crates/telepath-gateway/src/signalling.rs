@@ -4,8 +4,13 @@
 
 mod admission;
 mod auth_throttle;
+mod authentication;
 mod called_number;
+mod pending_invite;
+mod refusal;
+mod refusal_budget;
 mod rejection_log;
+mod sip_facts;
 mod sip_trace;
 mod stranger_screen;
 #[cfg(test)]
@@ -32,8 +37,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::command::{CarrierEvent, Command, ReleasedCall};
 use crate::disconnect_reason;
 use crate::shared::Shared;
-use admission::PendingInvite;
 use auth_throttle::AuthThrottle;
+use pending_invite::PendingInvite;
+use refusal::RefusedCall;
+use refusal_budget::RefusalBudget;
 use rejection_log::RejectionLog;
 use sip_trace::SipTrace;
 use stranger_screen::StrangerScreen;
@@ -58,6 +65,8 @@ struct SignalledCall {
 enum InviteState {
     /// The trunk is being looked up.
     Pending(Box<PendingInvite>),
+    /// The trunk has been looked up; the decision is made in the same turn.
+    Deciding,
     /// A task owns the call.
     Admitted(AdmittedCall),
 }
@@ -78,6 +87,9 @@ pub(crate) struct Signalling {
     digest: DigestServer,
     throttle: AuthThrottle,
     rejections: RejectionLog,
+    refusals: RefusalBudget,
+    /// Calls that were refused in this turn and are not recorded yet.
+    refused: Vec<RefusedCall>,
     /// The networks in `allowed_ips` of all trunks.
     trusted: NetworkSet,
     calls: HashMap<CallHandle, SignalledCall>,
@@ -127,6 +139,8 @@ impl Signalling {
             endpoint: Endpoint::new(config, EndpointSeed(seeds.endpoint)),
             digest: DigestServer::new(digest, NonceSecret::new(seeds.nonce_secret), seeds.nonce_salt),
             rejections: RejectionLog::default(),
+            refusals: RefusalBudget::default(),
+            refused: Vec::new(),
             trusted: NetworkSet::default(),
             calls: HashMap::new(),
             calls_per_trunk: HashMap::new(),
@@ -189,7 +203,9 @@ impl Signalling {
             digest: &mut self.digest,
             trusted: &self.trusted,
             rejections: &mut self.rejections,
+            strangers: &self.shared.strangers,
             epoch,
+            at: self.shared.clock.now(),
             now,
         };
         self.endpoint.handle_screened_datagram(source, datagram, &mut screen, now);
@@ -208,13 +224,18 @@ impl Signalling {
                     metrics::counter!("telepath_sip_socket_errors_total").increment(1);
                 }
             }
-            while let Some(record) = self.endpoint.poll_trace() {
-                if let Some(call) = self.calls.get_mut(&record.call) {
-                    call.trace.append(&record);
-                }
-            }
+            self.collect_trace();
             if idle {
+                self.write_refusals();
                 return;
+            }
+        }
+    }
+
+    fn collect_trace(&mut self) {
+        while let Some(record) = self.endpoint.poll_trace() {
+            if let Some(call) = self.calls.get_mut(&record.call) {
+                call.trace.append(&record);
             }
         }
     }
@@ -235,12 +256,20 @@ impl Signalling {
                 }
             }
             Event::Ended { call, end, reason } => self.on_dialog_end(call, end, reason),
-            Event::Rejected { reason, .. } => match reason {
+            Event::Rejected { reason, source, status, invite } => match reason {
                 // A keep-alive is not an error (RFC 5626 section 3.5.1).
                 RejectReason::Unparsable(DropReason::KeepAlive) => {
                     metrics::counter!("telepath_sip_keep_alives_total").increment(1);
                 }
-                reason => self.rejections.record(reason.name(), now),
+                reason => {
+                    self.rejections.record(reason.name(), now);
+                    match (invite, status) {
+                        (Some(invite), Some(status)) => {
+                            self.on_rejected_invite(invite, source, reason.name(), status, now);
+                        }
+                        (_, None) | (None, _) => self.count_stranger(source, reason.name()),
+                    }
+                }
             },
             // The call is told when it responds. The gateway places no calls.
             Event::ReInviteCancelled { .. } | Event::Ringing { .. } | Event::Answered { .. } => {}
@@ -256,7 +285,7 @@ impl Signalling {
                     permit.send(CarrierEvent::Ended(end));
                 }
             }
-            InviteState::Pending(_) => drop(self.calls.remove(&call)),
+            InviteState::Pending(_) | InviteState::Deciding => drop(self.calls.remove(&call)),
         }
     }
 
@@ -277,6 +306,10 @@ impl Signalling {
         let _crossed = match command {
             Command::TrunkLookedUp(call, trunk) => {
                 self.on_trunk_lookup(call, *trunk, now);
+                Ok(())
+            }
+            Command::RejectedInviteLookedUp(invite, trunk) => {
+                self.on_rejected_invite_lookup(*invite, *trunk, now);
                 Ok(())
             }
             Command::TrustNetworks(networks) => {

@@ -8,3 +8,4 @@ pub(crate) mod fixture;
 mod media_target;
 mod renegotiation;
 mod return_path;
+mod sip_records;

@@ -30,6 +30,8 @@ pub struct CallContext {
     pub system_prompt: Option<String>,
     /// The trunk's own key-value pairs.
     pub metadata: BTreeMap<String, String>,
+    /// Headers of the INVITE, such as `P-Asserted-Identity`.
+    pub sip_headers: BTreeMap<String, String>,
 }
 
 /// The `reason` of the `stop` event: one of those in the schema.

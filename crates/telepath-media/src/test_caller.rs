@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// Maximum length of a recording; later audio is discarded.
 pub const RECORDING_LIMIT: Duration = Duration::from_hours(1);
 
+/// An echo that takes longer is late: one frame.
+pub const LATE_ECHO: Duration = Duration::from_millis(20);
+
 /// Echo delays of one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EchoStats {
@@ -30,6 +33,8 @@ pub struct EchoStats {
     pub p99: Option<Duration>,
     /// Maximum echo delay.
     pub max: Option<Duration>,
+    /// Echoes that took longer than [`LATE_ECHO`].
+    pub late: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +50,7 @@ struct EchoMeter {
     sent: HashMap<u64, SentPayload>,
     delays: Histogram,
     max: Option<Duration>,
+    late: u64,
 }
 
 impl EchoMeter {
@@ -60,6 +66,7 @@ impl EchoMeter {
             && let SentPayload::Unique { sent_at } = *sent
         {
             let delay = now.saturating_duration_since(sent_at);
+            self.late += u64::from(delay > LATE_ECHO);
             *sent = SentPayload::Echoed;
             self.delays.record(delay);
             self.max = self.max.max(Some(delay));
@@ -75,6 +82,7 @@ impl EchoMeter {
             p50: self.delays.median(),
             p99: self.delays.percentile(99),
             max: self.max,
+            late: self.late,
         }
     }
 }

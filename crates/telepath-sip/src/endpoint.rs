@@ -240,7 +240,7 @@ impl Endpoint {
     }
 
     fn report_rejection(&mut self, reason: RejectReason, source: SocketAddr, status: Option<StatusCode>) {
-        self.report(Event::Rejected { reason, source, status });
+        self.report(Event::Rejected { reason, source, status, invite: None });
     }
 
     fn new_handle(&mut self) -> CallHandle {

@@ -4,7 +4,7 @@ mod control;
 pub(crate) mod hangup;
 pub(crate) mod orphan;
 mod row;
-mod write;
+pub(crate) mod write;
 
 use serde_json::json;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
@@ -58,8 +58,10 @@ impl Store {
 
     /// A call of the account with its turns and SIP trace.
     pub async fn get_call(&self, account: AccountId, id: CallId) -> Result<Option<CallDetails>, StoreError> {
-        let sql =
-            format!("SELECT {}, turns, sip_trace FROM calls WHERE id = $1 AND account_id = $2", row::COLUMNS);
+        let sql = format!(
+            "SELECT {}, turns, sip_trace, sip FROM calls WHERE id = $1 AND account_id = $2",
+            row::COLUMNS
+        );
         let mut db = self.backend.read().await?;
         let row = db.fetch_optional(sql, binds![id.to_string(), account.to_string()]).await?;
         let now = self.now();

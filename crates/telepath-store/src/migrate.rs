@@ -49,6 +49,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     14 "0014_call_hangups";
     15 "0015_webhook_headers";
     16 "0016_pending_revocations";
+    17 "0017_call_sip";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -26,6 +26,7 @@ mod reach;
 mod reference;
 mod requests;
 mod serve;
+mod sip;
 mod suggestion;
 mod text;
 mod trunks;
@@ -85,6 +86,9 @@ enum Command {
     /// Show and update the account: its name and its policies for keys
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Show who calls the SIP port without reaching a trunk
+    #[command(subcommand)]
+    Sip(sip::SipCommand),
     /// Manage the accounts of the installation
     #[command(subcommand)]
     Accounts(accounts::AccountsCommand),
@@ -210,6 +214,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Account(command) => block_on(account::run(command)),
         Command::Calls(command) => block_on(calls::run(command)),
         Command::Whoami(args) => block_on(whoami::run(*args)),
+        Command::Sip(command) => block_on(sip::run(command)),
         Command::Accounts(command) => block_on(accounts::run(command)),
         Command::Alerts(command) => block_on(alerts::run(command)),
         Command::Trunks(command) => block_on(trunks::run(command)),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use telepath_core::alert::SecuritySignal;
 use telepath_core::call::{
-    CallEnd, CallMetrics, CallStatus, Direction, DisconnectReason, MediaCounts, Party,
+    CallEnd, CallMetrics, CallStatus, Direction, DisconnectReason, MediaCounts, Party, SipFacts,
 };
 use telepath_core::event::EventKind;
 use telepath_core::id::{CallId, KeyId, TrunkId};
@@ -91,6 +91,7 @@ fn ended(harness: &Harness, call: CallId, trunk: TrunkId, reason: DisconnectReas
         },
         turns: Vec::new(),
         sip_trace: String::new(),
+        sip: SipFacts::default(),
     }
 }
 

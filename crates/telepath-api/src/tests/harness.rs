@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use telepath_api_types::keys::CreateKey;
 use telepath_core::account::Account;
 use telepath_core::audit::Origin;
-use telepath_core::call::{CallStart, Direction, DisconnectReason, Party};
+use telepath_core::call::{
+    CallStart, Direction, DisconnectReason, Party, SipFacts, SipStranger, SipStrangers,
+};
 use telepath_core::clock::{Clock, ManualClock, Timestamp};
 use telepath_core::entropy::{Entropy, SystemEntropy};
 use telepath_core::id::{CallId, Id as _, TrunkId};
@@ -69,6 +71,17 @@ impl LiveCalls for Media {
     fn hang_up_trunk(&self, trunk: TrunkId, reason: DisconnectReason) -> usize {
         self.asked.lock().unwrap().push((trunk.to_string(), reason));
         1
+    }
+
+    fn sip_strangers(&self) -> SipStrangers {
+        let stranger = SipStranger {
+            source: [203, 0, 113, 7].into(),
+            rule: "unknown_user",
+            attempts: 3,
+            first_seen: Timestamp::default(),
+            last_seen: Timestamp::default(),
+        };
+        SipStrangers { strangers: vec![stranger], forgotten_attempts: 0 }
     }
 }
 
@@ -219,6 +232,7 @@ impl Harness {
             direction: Direction::Inbound,
             carrier: None,
             codec: Codec::Pcmu,
+            sip: SipFacts::default(),
             start_time: self.now(),
             answer_time: self.now(),
         };

@@ -136,6 +136,9 @@ async fn local_administration_manages_accounts_and_chooses_one() {
     let create = json!({"name": "Acme", "mode": "test", "max_rate_limit_per_minute": 900});
     let created = administer(&harness, "POST", "/local/accounts", "", Some(create)).await.expect(201).json();
     let id = created["id"].as_str().unwrap();
+    let strangers = administer(&harness, "GET", "/local/sip/strangers", "", None).await.expect(200).json();
+    assert_eq!(strangers["strangers"][0]["rule"], "unknown_user");
+    assert_eq!(strangers["strangers"][0]["source"], "203.0.113.7");
     let listed = administer(&harness, "GET", "/local/accounts", "", None).await.expect(200).json();
     let accounts = listed["accounts"].as_array().unwrap();
     assert!(accounts.len() == 2 && accounts.contains(&created), "{listed}");

@@ -206,6 +206,7 @@ mod tests {
             to: "b".to_owned(),
             system_prompt: None,
             metadata: std::collections::BTreeMap::new(),
+            sip_headers: std::collections::BTreeMap::new(),
         };
         let config = BridgeConfig {
             negotiated: Negotiated::proposed(AudioCodec::Pcmu),

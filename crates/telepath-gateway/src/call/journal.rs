@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use telepath_core::call::{CallEnd, CallStart, Direction};
+use telepath_core::call::{CallEnd, CallStart, Direction, SipFacts};
 use telepath_core::clock::Timestamp;
 use telepath_core::ports::{AgentEvent, ControlUnavailable, PortFuture};
 use telepath_core::trunk::Codec;
 use tokio::sync::mpsc;
 
 use super::{CallFacts, CallSummary};
+use crate::command::ReleasedCall;
 use crate::shared::Shared;
 
 /// A call reports its answer, its agent's connection and disconnection, and its end, each at most once.
@@ -22,7 +23,7 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
 enum JournalEntry {
     Answered(Timestamp, Codec),
     Agent(AgentEvent),
-    Ended(Box<CallSummary>, String),
+    Ended(Box<CallSummary>, ReleasedCall),
 }
 
 /// The sending side, held by the task of the call.
@@ -52,8 +53,8 @@ impl Journal {
         self.append(JournalEntry::Agent(event));
     }
 
-    pub(crate) fn close(self, summary: CallSummary, sip_trace: String) {
-        self.append(JournalEntry::Ended(Box::new(summary), sip_trace));
+    pub(crate) fn close(self, summary: CallSummary, released: ReleasedCall) {
+        self.append(JournalEntry::Ended(Box::new(summary), released));
     }
 
     fn append(&self, entry: JournalEntry) {
@@ -75,7 +76,7 @@ impl JournalWriter {
             match entry {
                 JournalEntry::Answered(at, codec) => self.write_start(at, codec).await,
                 JournalEntry::Agent(event) => self.write_agent(&event).await,
-                JournalEntry::Ended(summary, trace) => return self.write_end(*summary, trace).await,
+                JournalEntry::Ended(summary, released) => return self.write_end(*summary, released).await,
             }
         }
     }
@@ -95,6 +96,7 @@ impl JournalWriter {
             codec,
             start_time: facts.arrived,
             answer_time: at,
+            sip: facts.sip,
         };
         if let Err(error) = self.with_timeout(self.shared.control.call_started(&start)).await {
             tracing::warn!(call = %start.id, %error, "could not record the start of a call; its final record will contain it");
@@ -109,7 +111,7 @@ impl JournalWriter {
         }
     }
 
-    async fn write_end(self, summary: CallSummary, sip_trace: String) {
+    async fn write_end(self, summary: CallSummary, released: ReleasedCall) {
         count(&summary);
         let facts = self.facts.clone();
         let end = CallEnd {
@@ -128,7 +130,8 @@ impl JournalWriter {
             end_time: summary.ended,
             metrics: summary.metrics,
             turns: summary.turns,
-            sip_trace,
+            sip_trace: released.trace,
+            sip: SipFacts { peer_reason: released.peer_reason, ..facts.sip },
         };
         let Err(error) = self.with_timeout(self.shared.control.call_ended(&end)).await else { return };
         let Ok(_permit) = self.shared.unrecorded.try_acquire() else {

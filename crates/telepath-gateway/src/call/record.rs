@@ -30,6 +30,11 @@ pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
             rtp_lost: report.packets_lost,
             rtp_late: received.late,
             rtp_duplicate: received.duplicates,
+            rtp_malformed: report.bridge.malformed_rtp,
+            rtp_foreign_address: report.bridge.foreign_address,
+            rtp_unknown_payload: received.unknown_payload,
+            rtp_foreign_source: received.foreign_source,
+            rtp_unconfirmed_jumps: received.unconfirmed_jumps,
             rtp_invalid: report.bridge.malformed_rtp
                 + report.bridge.foreign_address
                 + received.unknown_payload

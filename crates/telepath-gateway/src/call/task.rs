@@ -137,6 +137,7 @@ fn call_context(facts: &CallFacts, setup: &mut CallSetup) -> CallContext {
         to: facts.to.as_str().to_owned(),
         system_prompt: setup.system_prompt.take(),
         metadata: std::mem::take(&mut setup.metadata),
+        sip_headers: facts.sip.headers.clone(),
     }
 }
 

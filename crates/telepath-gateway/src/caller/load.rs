@@ -40,6 +40,8 @@ pub struct LoadReport {
     pub packets_lost: u64,
     /// Packets whose echo was recognized.
     pub echoes: u64,
+    /// Echoes that took longer than [`telepath_media::test_caller::LATE_ECHO`].
+    pub late_echoes: u64,
     /// Median over all calls of each call's median echo delay.
     pub echo_p50: Option<Duration>,
     /// Maximum over all calls of each call's 99th percentile of the echo delay.
@@ -98,6 +100,7 @@ impl LoadResults {
                 report.packets_received += call.packets_received;
                 report.packets_lost += call.packets_lost;
                 report.echoes += call.echo.matched;
+                report.late_echoes += call.echo.late;
                 report.echo_p99_worst = report.echo_p99_worst.max(call.echo.p99);
                 report.echo_max = report.echo_max.max(call.echo.max);
                 report.setup_max = report.setup_max.max(Some(call.answered_after));
@@ -120,6 +123,7 @@ impl LoadResults {
         report.packets_received += more.packets_received;
         report.packets_lost += more.packets_lost;
         report.echoes += more.echoes;
+        report.late_echoes += more.late_echoes;
         report.echo_p99_worst = report.echo_p99_worst.max(more.echo_p99_worst);
         report.echo_max = report.echo_max.max(more.echo_max);
         report.setup_max = report.setup_max.max(more.setup_max);

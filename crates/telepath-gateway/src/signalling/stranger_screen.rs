@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use telepath_core::clock::Timestamp;
 use telepath_core::network_set::NetworkSet;
 use telepath_sip::digest::{AuthorizationHeader, DigestServer, EpochSeconds};
 use telepath_sip::message::Request;
@@ -12,13 +13,19 @@ use telepath_sip::{InviteScreen, InviteScreening};
 
 use super::rejection_log::RejectionLog;
 use crate::reject_reason::InviteRejectReason;
+use crate::strangers::StrangerTable;
+
+/// The rule that counts a first INVITE. It is taken back when its sender authenticates.
+pub(super) const NO_CREDENTIALS: &str = "no_credentials";
 
 pub(super) struct StrangerScreen<'a> {
     pub(super) digest: &'a mut DigestServer,
     pub(super) trusted: &'a NetworkSet,
     pub(super) rejections: &'a mut RejectionLog,
+    pub(super) strangers: &'a StrangerTable,
     pub(super) epoch: EpochSeconds,
     pub(super) now: Instant,
+    pub(super) at: Timestamp,
 }
 
 impl InviteScreen for StrangerScreen<'_> {
@@ -31,6 +38,7 @@ impl InviteScreen for StrangerScreen<'_> {
             AuthorizationHeader::Malformed => {
                 let reason = InviteRejectReason::MalformedCredentials;
                 self.rejections.record(reason.name(), self.now);
+                self.strangers.record(source, reason.name(), self.at);
                 return InviteScreening::Reject(reason.status());
             }
             AuthorizationHeader::Credentials(credentials)
@@ -40,10 +48,15 @@ impl InviteScreen for StrangerScreen<'_> {
             }
             // A client with the right password retries at once when the nonce is stale (RFC 7616 section 3.3).
             AuthorizationHeader::Credentials(_) => {
-                self.rejections.record(InviteRejectReason::ForeignNonce.name(), self.now);
+                let reason = InviteRejectReason::ForeignNonce;
+                self.rejections.record(reason.name(), self.now);
+                self.strangers.record(source, reason.name(), self.at);
                 true
             }
-            AuthorizationHeader::Absent => false,
+            AuthorizationHeader::Absent => {
+                self.strangers.record(source, NO_CREDENTIALS, self.at);
+                false
+            }
         };
         metrics::counter!("telepath_sip_challenges_total").increment(1);
         InviteScreening::Challenge(self.digest.challenge(stale, source, self.epoch))

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use telepath_core::clock::SystemClock;
 use telepath_core::digest_hash::SIP_REALM;
 use telepath_core::entropy::SystemEntropy;
@@ -20,7 +21,8 @@ use crate::command::Command;
 use crate::options::GatewayOptions;
 use crate::rtp_ports::PortPool;
 use crate::shared::Shared;
-use crate::tests::fixture::{PASSWORD, TestControl, USER, loopback};
+use crate::strangers::StrangerTable;
+use crate::tests::fixture::{PASSWORD, ScriptedAgent, TestControl, USER, egress_to, loopback, within};
 
 const AGENT: &str = "ws://127.0.0.1:9/";
 
@@ -30,12 +32,19 @@ fn carrier() -> SocketAddr {
 
 /// A signalling task that is not running; the test takes its turns.
 async fn signalling(adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Arc<TestControl>) {
+    signalling_to(AGENT, adjust).await
+}
+
+async fn signalling_to(
+    agent: &str,
+    adjust: impl FnOnce(&mut GatewayOptions),
+) -> (Signalling, Arc<TestControl>) {
     let socket = UdpSocket::bind(loopback(0)).await.unwrap();
     let address = socket.local_addr().unwrap();
     let mut options = GatewayOptions::new(address);
     adjust(&mut options);
     let (commands, receiver) = mpsc::channel(64);
-    let control = Arc::new(TestControl::new(AGENT));
+    let control = Arc::new(TestControl::new(agent));
     let shared = Arc::new(Shared {
         ports: PortPool::new(address.ip(), options.rtp_ports.clone(), options.rtp_port_drain).unwrap(),
         options,
@@ -44,6 +53,7 @@ async fn signalling(adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Ar
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::default()),
         live: Arc::default(),
+        strangers: StrangerTable::default(),
         commands,
         tasks: TaskTracker::new(),
         unrecorded: Semaphore::new(1),
@@ -278,4 +288,63 @@ async fn a_failed_read_of_trusted_networks_is_repeated_until_it_succeeds() {
     tokio::time::sleep(Duration::from_hours(24)).await;
     assert_eq!(reads(), 4);
     task.abort();
+}
+
+/// A request of the carrier with a body, within the dialog if `to_tag` is not empty.
+fn request(method: &str, branch: &str, cseq: u32, to_tag: &str, content_type: &str, body: &str) -> String {
+    format!(
+        "{method} sip:{USER}@192.0.2.20 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5070;branch=z9hG4bK{branch}\r\n\
+         From: <sip:probe@caller.test>;tag=pt\r\nTo: <sip:{USER}@callee.test>{to_tag}\r\nCall-ID: reinvite\r\n\
+         CSeq: {cseq} {method}\r\nMax-Forwards: 70\r\nContact: <sip:probe@192.0.2.10:5070>\r\n\
+         Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[tokio::test]
+async fn a_reinvite_that_is_cancelled_before_its_answer_leaves_the_session_unchanged() {
+    const SDP: &str = "application/sdp";
+    let session = |direction: &str| {
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na={direction}\r\n"
+        )
+    };
+    let mut agent = ScriptedAgent::start().await;
+    let egress = egress_to(&agent.url);
+    let (mut signalling, control) = signalling_to(&agent.url, |options| options.egress = egress).await;
+    control.change_trunk(|found| found.trunk.allowed_ips = "192.0.2.0/24".parse().unwrap());
+    crate::trusted_networks::refresh(&signalling.shared).await.unwrap();
+    apply_next_command(&mut signalling).await;
+    let invite = request("INVITE", "first", 1, "", SDP, &session("sendrecv"));
+    assert_eq!(statuses(&deliver(&mut signalling, carrier(), &invite)), ["100"]);
+    let answer = loop {
+        let sent = apply_next_command(&mut signalling).await;
+        if let Some(answer) = sent.into_iter().find(|sent| sent.starts_with("SIP/2.0 200")) {
+            break answer;
+        }
+    };
+    let to = answer.lines().find(|line| line.starts_with("To: ")).unwrap();
+    let tag = &to[to.find(";tag=").unwrap()..];
+    deliver(&mut signalling, carrier(), &request("ACK", "ack", 1, tag, SDP, ""));
+    let mut socket = agent.connection().await;
+
+    let hold = request("INVITE", "hold", 2, tag, SDP, &session("sendonly"));
+    assert_eq!(statuses(&deliver(&mut signalling, carrier(), &hold)), ["100"]);
+    let accept = within(signalling.commands.recv()).await.unwrap();
+    assert!(matches!(accept, Command::AcceptReInvite(..)), "{accept:?}");
+    let cancel = request("CANCEL", "hold", 2, tag, SDP, "");
+    assert_eq!(statuses(&deliver(&mut signalling, carrier(), &cancel)), ["200", "487"]);
+    signalling.apply(accept);
+    assert!(sent(&mut signalling).is_empty(), "the answer comes too late");
+    let digit = request("INFO", "digit", 3, tag, "application/dtmf", "5");
+    assert_eq!(statuses(&deliver(&mut signalling, carrier(), &digit)), ["200"]);
+
+    let mut events = Vec::new();
+    while !events.last().is_some_and(|event: &String| event.contains("\"dtmf\"")) {
+        let message = within(socket.next()).await.unwrap().unwrap();
+        if let Ok(text) = message.to_text() {
+            events.push(text.to_owned());
+        }
+    }
+    assert!(!events.iter().any(|event| event.contains("\"hold\"")), "{events:?}");
 }

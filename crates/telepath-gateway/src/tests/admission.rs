@@ -71,7 +71,12 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_responses() {
     assert_eq!(response(&wrong), (StatusCode::UNAUTHORIZED, Some("Unauthorized".to_owned()), false));
     assert_eq!(response(&wrong), response(&unknown));
     assert_eq!(response(&wrong), response(&impossible));
-    assert!(gateway.control.reports().is_empty(), "nothing is recorded");
+    let ends = gateway.control.wait_for_ends(1).await;
+    assert_eq!(ends.len(), 1, "an unknown user leaves no record");
+    assert_eq!(
+        (ends[0].reason, ends[0].sip.rule.as_deref()),
+        (DisconnectReason::Rejected, Some("wrong_password"))
+    );
     gateway.stop().await;
 }
 

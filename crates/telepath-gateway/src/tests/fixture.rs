@@ -37,7 +37,7 @@ pub(super) const TONE: Hertz = Hertz(400.0);
 /// Exceeded only by a failing test.
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(TEST_TIMEOUT, future).await.expect("the test timed out")
 }
 
@@ -257,7 +257,7 @@ pub(super) fn trunk(agent_url: &str) -> TrunkForCall {
 }
 
 /// Egress that allows this agent and no other loopback service.
-pub(super) fn egress_to(agent_url: &str) -> Egress {
+pub(crate) fn egress_to(agent_url: &str) -> Egress {
     let authority = agent_url.split('/').nth(2).unwrap();
     Egress::new(authority.parse().unwrap())
 }
@@ -341,13 +341,13 @@ pub(super) async fn echo() -> EchoAgent {
 }
 
 /// An agent that hands its connections to the test.
-pub(super) struct ScriptedAgent {
-    pub(super) url: String,
+pub(crate) struct ScriptedAgent {
+    pub(crate) url: String,
     connections: mpsc::Receiver<WebSocketStream<TcpStream>>,
 }
 
 impl ScriptedAgent {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind(loopback(0)).await.unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         let (sender, connections) = mpsc::channel(8);
@@ -367,7 +367,7 @@ impl ScriptedAgent {
         self.connections.try_recv().ok()
     }
 
-    pub(super) async fn connection(&mut self) -> WebSocketStream<TcpStream> {
+    pub(crate) async fn connection(&mut self) -> WebSocketStream<TcpStream> {
         within(self.connections.recv()).await.unwrap()
     }
 }

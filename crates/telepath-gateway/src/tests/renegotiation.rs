@@ -16,6 +16,8 @@ pub(super) struct ScriptedCaller {
     pub(super) earlier_hops: &'static str,
     to: String,
     pub(super) gateway: TestGateway,
+    /// Further headers of each request.
+    pub(super) headers: &'static str,
 }
 
 impl ScriptedCaller {
@@ -23,7 +25,8 @@ impl ScriptedCaller {
         let gateway = TestGateway::start(agent_url).await;
         gateway.control.trust("127.0.0.1").await;
         let socket = UdpSocket::bind(loopback(0)).await.unwrap();
-        Self { socket, call_id, earlier_hops: "", to: format!("<sip:{USER}@127.0.0.1>"), gateway }
+        let to = format!("<sip:{USER}@127.0.0.1>");
+        Self { socket, call_id, earlier_hops: "", to, gateway, headers: "" }
     }
 
     pub(super) async fn send(&self, method: &str, cseq: u32, body: &str) {
@@ -36,13 +39,14 @@ impl ScriptedCaller {
         let text = format!(
             "{method} sip:{USER}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{}{method}{cseq};rport\r\n{}\
              From: <sip:caller@{own}>;tag=caller\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {}\r\nMax-Forwards: 70\r\n\
-             Contact: <sip:caller@{own}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+             Contact: <sip:caller@{own}>\r\n{}{kind}Content-Length: {}\r\n\r\n{body}",
             self.gateway.sip,
             self.call_id,
             self.earlier_hops,
             self.to,
             self.call_id,
             method,
+            self.headers,
             body.len(),
         );
         self.socket.send_to(text.as_bytes(), self.gateway.sip).await.unwrap();
@@ -64,7 +68,7 @@ impl ScriptedCaller {
     }
 
     /// Waits for the next request from the gateway.
-    async fn request(&self) -> String {
+    pub(super) async fn request(&self) -> String {
         let mut buffer = vec![0; 65_536];
         loop {
             let (length, _) = within(self.socket.recv_from(&mut buffer)).await.unwrap();

@@ -63,6 +63,7 @@ pub(super) fn config() -> BridgeConfig {
             to: "+492".into(),
             system_prompt: None,
             metadata: BTreeMap::new(),
+            sip_headers: BTreeMap::new(),
         },
         limits: BridgeLimits::default(),
         barge_in: BargeIn::AgentDecides,

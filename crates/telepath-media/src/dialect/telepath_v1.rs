@@ -58,6 +58,7 @@ struct Start<'a> {
     sample_rate: u32,
     system_prompt: Option<&'a str>,
     metadata: &'a std::collections::BTreeMap<String, String>,
+    sip_headers: &'a std::collections::BTreeMap<String, String>,
 }
 
 impl<'a> Start<'a> {
@@ -71,6 +72,7 @@ impl<'a> Start<'a> {
             sample_rate: SAMPLE_RATE,
             system_prompt: call.system_prompt.as_deref(),
             metadata: &call.metadata,
+            sip_headers: &call.sip_headers,
         }
     }
 }

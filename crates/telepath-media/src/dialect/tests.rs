@@ -62,6 +62,7 @@ fn start() -> CallContext {
         to: "+4930456".into(),
         system_prompt: None,
         metadata: BTreeMap::from([("team".to_owned(), "support".to_owned())]),
+        sip_headers: BTreeMap::from([("X-Queue".to_owned(), "sales".to_owned())]),
     }
 }
 
@@ -117,6 +118,7 @@ fn start_carries_the_call_context() {
     let expected = json!({
         "type": "start", "call_id": "call_1", "trunk_id": "trunk_1", "from": "+4930123", "to": "+4930456",
         "codec": "PCMA", "sample_rate": 8000, "system_prompt": null, "metadata": {"team": "support"},
+        "sip_headers": {"X-Queue": "sales"},
     });
     assert_eq!(text(&ToAgent::Start { call: &call, codec: AudioCodec::Pcma }), expected);
 }

@@ -87,6 +87,8 @@ pub enum Event {
         source: SocketAddr,
         /// The status of the response; `None` when there was none.
         status: Option<StatusCode>,
+        /// The INVITE, if it was outside a dialog.
+        invite: Option<Arc<Request>>,
     },
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Endpoint;
-use super::event::RetryAfter;
+use super::event::{Event, RetryAfter};
 use super::reject_reason::RejectReason;
 use super::server_transaction::ServerId;
 use crate::message::{
-    Headers, KnownHeader, Request, ResponseTemplate, ResponseWriter, SdpBody, StatusCode, Tag, quote,
+    Headers, KnownHeader, Method, Request, ResponseTemplate, ResponseWriter, SdpBody, StatusCode, Tag, quote,
 };
 
 /// The value of Allow: the methods of the classes `Ack`, `Cancel` and `Served` in [`super::method_class`].
@@ -164,7 +164,9 @@ impl Endpoint {
         let Rejection { reason, status, phrase, mut headers } = rejection;
         headers.push(KnownHeader::Warning, self.warning(reason.name()));
         self.respond_stateless(request, source, status, phrase, headers, now);
-        self.report_rejection(reason, source, Some(status));
+        let initial = *request.method() == Method::Invite && request.to().tag().is_none();
+        let invite = initial.then(|| Arc::new(request.clone()));
+        self.report(Event::Rejected { reason, source, status: Some(status), invite });
     }
 
     /// Sends a response through its transaction and returns its bytes.

@@ -45,5 +45,10 @@ pub(super) fn call_of(row: &Row, now: Timestamp) -> Result<CallRecord, StoreErro
 }
 
 pub(super) fn details_of(row: &Row, now: Timestamp) -> Result<CallDetails, StoreError> {
-    Ok(CallDetails { call: call_of(row, now)?, turns: row.json("turns")?, sip_trace: row.text("sip_trace")? })
+    Ok(CallDetails {
+        call: call_of(row, now)?,
+        turns: row.json("turns")?,
+        sip_trace: row.text("sip_trace")?,
+        sip: row.json("sip")?,
+    })
 }

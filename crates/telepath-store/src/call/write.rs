@@ -18,6 +18,13 @@ use crate::error::StoreError;
 use crate::event;
 use crate::sql::{Connection, binds, to_json};
 
+/// Records of refused calls that are kept of one trunk.
+pub(crate) const MAX_REJECTED_PER_TRUNK: i64 = 500;
+/// Records of refused calls that are kept of all trunks.
+const MAX_REJECTED: i64 = 10_000;
+/// Records that one new record removes at most.
+const PRUNED_AT_ONCE: i64 = 10;
+
 pub(super) async fn started(
     db: &mut Connection,
     start: CallStart,
@@ -27,8 +34,8 @@ pub(super) async fn started(
     let inserted = db
         .execute(
             "INSERT INTO calls (id, account_id, trunk_id, from_party, to_party, direction, carrier, status, start_time, \
-             answer_time, duration_seconds, metrics, turns, sip_trace, node_id) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 'connected', $8, $9, 0, $10, '[]', '', $11) \
+             answer_time, duration_seconds, metrics, turns, sip_trace, node_id, sip) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'connected', $8, $9, 0, $10, '[]', '', $11, $12) \
              ON CONFLICT (id) DO NOTHING",
             binds![
                 start.id.to_string(),
@@ -42,6 +49,7 @@ pub(super) async fn started(
                 start.answer_time,
                 to_json(&CallMetrics::default())?,
                 node.map(|node| node.to_string()),
+                to_json(&start.sip)?,
             ],
         )
         .await?;
@@ -106,6 +114,10 @@ pub(super) async fn ended(db: &mut Connection, end: CallEnd, ids: [EventId; 2]) 
     if store_end(db, &end, duration).await? == 0 {
         return Ok(());
     }
+    if end.reason == DisconnectReason::Rejected {
+        // A refused call has no events: whoever forges the address of a carrier must not cause deliveries.
+        return prune_rejected(db, end.trunk_id).await;
+    }
     let [error_id, ended_id] = ids;
     if let Some(severity) = severity_of(end.status, end.reason) {
         let message = end.reason_text.clone().unwrap_or_else(|| describe(end.reason).to_owned());
@@ -127,14 +139,15 @@ async fn store_end(db: &mut Connection, end: &CallEnd, duration: u32) -> Result<
     db.execute(
         "INSERT INTO calls (id, account_id, trunk_id, from_party, to_party, direction, carrier, status, \
          disconnect_reason, reason_text, start_time, answer_time, end_time, duration_seconds, carrier_lag_ms, \
-         ai_latency_ms, gateway_processing_ms, metrics, turns, sip_trace) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+         ai_latency_ms, gateway_processing_ms, metrics, turns, sip_trace, sip) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
          ON CONFLICT (id) DO UPDATE SET carrier = excluded.carrier, status = excluded.status, \
          disconnect_reason = excluded.disconnect_reason, reason_text = excluded.reason_text, \
          answer_time = excluded.answer_time, end_time = excluded.end_time, \
          duration_seconds = excluded.duration_seconds, carrier_lag_ms = excluded.carrier_lag_ms, \
          ai_latency_ms = excluded.ai_latency_ms, gateway_processing_ms = excluded.gateway_processing_ms, \
-         metrics = excluded.metrics, turns = excluded.turns, sip_trace = excluded.sip_trace \
+         metrics = excluded.metrics, turns = excluded.turns, sip_trace = excluded.sip_trace, \
+         sip = excluded.sip \
          WHERE calls.account_id = excluded.account_id AND calls.status = 'connected'",
         binds![
             end.id.to_string(),
@@ -157,9 +170,22 @@ async fn store_end(db: &mut Connection, end: &CallEnd, duration: u32) -> Result<
             to_json(&end.metrics)?,
             to_json(&turns)?,
             bounded(&end.sip_trace),
+            to_json(&end.sip)?,
         ],
     )
     .await
+}
+
+/// Removes the oldest records of refused calls beyond the bounds, of this trunk and of all.
+async fn prune_rejected(db: &mut Connection, trunk: TrunkId) -> Result<(), StoreError> {
+    let of_trunk = "DELETE FROM calls WHERE id IN (SELECT id FROM calls \
+                    WHERE trunk_id = $1 AND disconnect_reason = 'rejected' \
+                    ORDER BY start_time DESC, id DESC LIMIT $2 OFFSET $3)";
+    db.execute(of_trunk, binds![trunk.to_string(), PRUNED_AT_ONCE, MAX_REJECTED_PER_TRUNK]).await?;
+    let of_all = "DELETE FROM calls WHERE id IN (SELECT id FROM calls WHERE disconnect_reason = 'rejected' \
+                  ORDER BY start_time DESC, id DESC LIMIT $1 OFFSET $2)";
+    db.execute(of_all, binds![PRUNED_AT_ONCE, MAX_REJECTED]).await?;
+    Ok(())
 }
 
 fn bounded(trace: &str) -> &str {
@@ -179,6 +205,7 @@ fn severity_of(status: CallStatus, reason: DisconnectReason) -> Option<Severity>
         | DisconnectReason::NoAnswer
         | DisconnectReason::MaxDuration
         | DisconnectReason::TrunkDeleted
+        | DisconnectReason::Rejected
         | DisconnectReason::ServerShutdown => match status {
             CallStatus::Failed => Some(Severity::Info),
             CallStatus::Connected | CallStatus::Disconnected => None,
@@ -194,6 +221,7 @@ fn describe(reason: DisconnectReason) -> &'static str {
         DisconnectReason::CarrierError => "the carrier's signalling broke",
         DisconnectReason::NoAnswer => "the call was given up before it was answered",
         DisconnectReason::TrunkDeleted => "the trunk was deleted",
+        DisconnectReason::Rejected => "the call was rejected",
         DisconnectReason::ServerShutdown => "the server was shut down",
         DisconnectReason::MaxDuration => "the longest allowed time was over",
         DisconnectReason::NormalDisconnect

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use telepath_core::call::{
     CallEnd, CallFilter, CallMetrics, CallSortKey, CallStart, CallStatus, Direction, DisconnectReason, Party,
-    Speaker, Turn,
+    SipFacts, Speaker, Turn,
 };
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId, TrunkId};
@@ -15,6 +15,7 @@ use telepath_core::trunk::Codec;
 
 use super::trunks::make;
 use super::{Fixture, NOON, behaviour, events_of, select};
+use crate::call::write::MAX_REJECTED_PER_TRUNK;
 use crate::store::Store;
 
 behaviour! {
@@ -25,6 +26,7 @@ behaviour! {
     a_cursor_visits_each_call_once_in_every_order,
     calls_left_live_by_a_crash_end_at_the_last_heartbeat,
     a_hangup_request_is_audited,
+    a_refused_call_is_recorded_without_events_up_to_a_bound,
 }
 
 pub(super) fn start(store: &Store, account: AccountId, trunk: TrunkId) -> CallStart {
@@ -39,6 +41,7 @@ pub(super) fn start(store: &Store, account: AccountId, trunk: TrunkId) -> CallSt
         codec: Codec::Pcmu,
         start_time: store.now(),
         answer_time: store.now().plus(Duration::from_millis(200)),
+        sip: SipFacts { call_id: Some("abc@carrier.test".to_owned()), ..SipFacts::default() },
     }
 }
 
@@ -60,6 +63,7 @@ pub(super) fn ended(start: &CallStart, status: CallStatus, reason: DisconnectRea
         metrics: CallMetrics::default(),
         turns: Vec::new(),
         sip_trace: String::new(),
+        sip: start.sip.clone(),
     }
 }
 
@@ -280,5 +284,40 @@ async fn a_hangup_request_is_audited(fixture: Arc<Fixture>) {
     store.record_hangup_request(account, call, fixture.origin()).await.unwrap();
     let sql = "SELECT target FROM audit_events WHERE action = 'call.hangup_requested'";
     assert_eq!(select(&store, sql, vec![]).await[0].text("target").unwrap(), call.to_string());
+    store.close().await;
+}
+
+async fn a_refused_call_is_recorded_without_events_up_to_a_bound(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let trunk = make(&fixture, &store, account, "refused").await.trunk.id;
+    let answered = start(&store, account, trunk);
+    store.call_started(&answered).await.unwrap();
+    store
+        .call_ended(&ended(&answered, CallStatus::Disconnected, DisconnectReason::NormalDisconnect))
+        .await
+        .unwrap();
+    let events = select(&store, "SELECT id FROM outbox_events", vec![]).await.len();
+    let mut newest = None;
+    for _ in 0..MAX_REJECTED_PER_TRUNK + 20 {
+        let sip = SipFacts {
+            call_id: Some("abc@carrier.test".to_owned()),
+            source: Some("192.0.2.1:5060".to_owned()),
+            rule: Some("number_not_listed".to_owned()),
+            status: Some(404),
+            peer_reason: None,
+            headers: [("X-Queue".to_owned(), "sales".to_owned())].into(),
+        };
+        fixture.clock.advance(Duration::from_secs(1));
+        let refused = CallStart { sip, ..start(&store, account, trunk) };
+        store.call_ended(&ended(&refused, CallStatus::Failed, DisconnectReason::Rejected)).await.unwrap();
+        newest = Some(refused);
+    }
+    assert_eq!(select(&store, "SELECT id FROM outbox_events", vec![]).await.len(), events, "no events");
+    let refused = select(&store, "SELECT id FROM calls WHERE disconnect_reason = 'rejected'", vec![]).await;
+    assert_eq!(refused.len(), usize::try_from(MAX_REJECTED_PER_TRUNK).unwrap());
+    let newest = newest.unwrap();
+    assert_eq!(store.get_call(account, newest.id).await.unwrap().unwrap().sip, newest.sip);
+    assert!(store.get_call(account, answered.id).await.unwrap().is_some(), "other calls are not removed");
     store.close().await;
 }

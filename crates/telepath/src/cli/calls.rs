@@ -124,7 +124,7 @@ async fn show(args: ShowArgs) -> Result<(), Failure> {
 }
 
 fn describe(details: &CallDetails) -> String {
-    let CallDetails { call, metrics, turns, sip_trace } = details;
+    let CallDetails { call, metrics, turns, sip, sip_trace } = details;
     let ms = |value: Option<u32>| value.map_or_else(|| "-".to_owned(), |value| format!("{value} ms"));
     let figure = |value: Option<f64>, unit: &str| {
         value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}{unit}"))
@@ -139,6 +139,9 @@ fn describe(details: &CallDetails) -> String {
         ("Started", call.start_time.to_string()),
         ("Length", format!("{} s", call.duration_seconds)),
         ("Ended", call.reason_text.as_ref().map_or(ended.to_owned(), |text| format!("{ended}: {text}"))),
+        ("Rule", sip.rule.clone().unwrap_or_else(|| "-".to_owned())),
+        ("Source", sip.source.clone().unwrap_or_else(|| "-".to_owned())),
+        ("Call-ID", sip.call_id.clone().unwrap_or_else(|| "-".to_owned())),
         ("Codec", metrics.codec_used.clone().unwrap_or_else(|| "-".to_owned())),
         ("Carrier lag", ms(metrics.carrier_lag_ms)),
         ("Gateway processing", ms(metrics.gateway_processing_ms)),
@@ -190,11 +193,21 @@ mod tests {
                 "agent_frames_dropped": 0}},
             "turns": [{"turn_number": 1, "speaker": "agent", "started_ms": 20, "duration_ms": 900,
                 "processing_time_ms": 3, "interrupted": false}],
+            "sip": {"call_id": "abc@carrier.test", "source": "198.51.100.7:5060", "rule": null, "status": null,
+                "peer_reason": null, "headers": {}},
             "sip_trace": "INVITE\nACK\n"
         }))
         .unwrap();
         let shown = describe(&details);
-        for part in ["agent_hangup: done", "PCMU", "12 ms", "4.30", "2 lines", "1     agent    20 ms"] {
+        for part in [
+            "agent_hangup: done",
+            "PCMU",
+            "12 ms",
+            "4.30",
+            "2 lines",
+            "1     agent    20 ms",
+            "abc@carrier.test",
+        ] {
             assert!(shown.contains(part), "{part} is missing:\n{shown}");
         }
         assert!(!shown.contains('\u{1b}'), "{shown}");

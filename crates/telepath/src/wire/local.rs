@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use telepath_api::ApiOptions;
-use telepath_core::call::DisconnectReason;
+use telepath_core::call::{DisconnectReason, SipStrangers};
 use telepath_core::id::{CallId, TrunkId};
 use telepath_core::ports::LiveCalls;
 use telepath_egress::Egress;
@@ -31,6 +31,10 @@ impl LiveCalls for NoCallsHere {
 
     fn hang_up_trunk(&self, _trunk: TrunkId, _reason: DisconnectReason) -> usize {
         0
+    }
+
+    fn sip_strangers(&self) -> SipStrangers {
+        SipStrangers::default()
     }
 }
 

@@ -61,6 +61,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         "GET /v1/whoami" => client.whoami().await.map(drop),
         "GET /v1/account" => client.account().await.map(drop),
         "PATCH /v1/account" => client.update_account(&UpdateAccount::default()).await.map(drop),
+        "GET /local/sip/strangers" => client.list_sip_strangers().await.map(drop),
         "GET /local/accounts" => client.list_accounts(&page()).await.map(drop),
         "POST /local/accounts" => client.create_account(&CreateAccount::default()).await.map(drop),
         "GET /local/accounts/{id}" => client.get_account(account).await.map(drop),
