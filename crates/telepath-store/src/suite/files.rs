@@ -174,7 +174,11 @@ fn both_databases_have_the_same_tables_columns_and_indexes() {
             let joined = statements.join("\n");
             let joined = joined.replace(") STRICT;", ");").replace(") STRICT, WITHOUT ROWID;", ");");
             let typed = joined.replace(" BIGINT", " INTEGER").replace(" BYTEA", " BLOB");
-            typed.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+            // Statements that fill tables may use the functions of one database; the tests of upgrades run them on both.
+            let schema =
+                typed.split_inclusive(';').filter(|statement| !statement.trim().starts_with("INSERT"));
+            let schema: String = schema.collect();
+            schema.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(normal(migration.sqlite), normal(migration.postgres), "{}", migration.name);
         assert!(

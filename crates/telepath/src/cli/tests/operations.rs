@@ -84,6 +84,7 @@ const LOCAL_COMMANDS: &[(&str, &str)] = &[
     ("POST /local/accounts", "accounts create --name n"),
     ("GET /local/accounts/{id}", "accounts show ACCOUNT"),
     ("PATCH /local/accounts/{id}", "accounts update ACCOUNT --name n"),
+    ("GET /local/sip/strangers", "sip strangers"),
     ("GET /local/users", "users list"),
     ("POST /local/users", "users add ada@example.com --role owner"),
     ("POST /local/users/disable", "users disable ada@example.com"),
