@@ -20,8 +20,9 @@ pub(crate) async fn back_up(
 ) -> Result<PathBuf, StoreError> {
     let prefix = backup_prefix(path);
     let copy = path.with_file_name(format!("{prefix}{version:04}-{}", now.unix_ms()));
-    connection.execute("VACUUM INTO $1", binds![copy.to_string_lossy().into_owned()]).await?;
+    // SQLite writes into an empty file, so nobody else can open the copy while it grows.
     super::make_private(&copy)?;
+    connection.execute("VACUUM INTO $1", binds![copy.to_string_lossy().into_owned()]).await?;
     let synced = std::fs::File::open(&copy).and_then(|file| file.sync_all());
     synced.map_err(|source| file_error(&copy, source))?;
     remove_oldest(path, &prefix)?;
