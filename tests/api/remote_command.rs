@@ -103,7 +103,7 @@ async fn an_env_file_is_read_only_when_it_is_named() -> Outcome {
     // No file that this test leaves may contain a secret.
     std::fs::remove_file(place.join(".env"))?;
     assert_eq!(unnamed.code, Some(3), "{}", unnamed.stdout);
-    assert!(unnamed.stderr.contains("data_dir is required"), "{}", unnamed.stderr);
+    assert!(unnamed.stderr.contains("there is no data folder"), "{}", unnamed.stderr);
     Ok(())
 }
 

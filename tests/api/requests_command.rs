@@ -113,7 +113,7 @@ async fn the_table_is_aligned_and_the_same_locally_and_remotely() -> Outcome {
     assert_eq!(lines.len(), 103);
     let column = |name: &str| lines[0].find(name).with_context(|| format!("no {name} in {}", lines[0]));
     let (status, from, key, request) =
-        (column("STATUS")?, column("ADDRESS")?, column("KEY")?, column("REQUEST")?);
+        (column("STATUS")?, column("ADDRESS")?, column("CALLER")?, column("REQUEST")?);
     for line in &lines[1..] {
         assert_eq!(&line[status - 3..status], "Z  ", "a time with its zone: {line}");
         assert!(line[from..].starts_with("127.0.0.1 ") && line[key..].starts_with(&app.key.id), "{line}");

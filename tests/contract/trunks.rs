@@ -72,7 +72,11 @@ async fn lists_are_paged_and_sorted_newest_first() -> Outcome {
     };
     let page = client.get("/v1/trunks?limit=2&offset=1", &key).await?.expect(200)?;
     assert_eq!(names(&page), ["Trunk 3", "Trunk 2"]);
-    assert_eq!(page["pagination"], json!({"limit": 2, "offset": 1, "total": 5}));
+    let next = page["pagination"]["next_cursor"].as_str().context("a cursor for the next page")?;
+    assert_eq!(page["pagination"], json!({"limit": 2, "offset": 1, "total": 5, "next_cursor": next}));
+    let rest = client.get(&format!("/v1/trunks?cursor={next}"), &key).await?.expect(200)?;
+    assert_eq!(names(&rest), ["Trunk 1", "Trunk 0"]);
+    assert!(rest["pagination"].get("total").is_none_or(serde_json::Value::is_null), "{rest}");
     let oldest = client.get("/v1/trunks?sort=created_at&limit=1", &key).await?.expect(200)?;
     assert_eq!(names(&oldest), ["Trunk 0"]);
     Ok(())
