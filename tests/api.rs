@@ -8,6 +8,7 @@ mod compromise_command;
 mod configuration;
 mod crash;
 mod crash_usage;
+mod early_responses;
 mod examples;
 pub(crate) mod hostile;
 mod keys_command;

@@ -62,13 +62,13 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("get", "/v1/webhooks/{id}/deliveries", "webhooks:read", "trunks:write"),
     ("get", "/v1/deliveries/{id}", "webhooks:read", "trunks:write"),
     ("post", "/v1/deliveries/{id}/redeliver", "webhooks:write", "webhooks:read"),
+    ("get", "/metrics", "metrics:read", "audit:read"),
 ];
 
 /// Routes without authentication.
 const OPEN: &[(&str, &str)] = &[
     ("get", "/livez"),
     ("get", "/readyz"),
-    ("get", "/metrics"),
     ("get", "/openapi.json"),
     ("get", "/.well-known/telepath-key-pattern.json"),
 ];

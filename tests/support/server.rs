@@ -9,12 +9,13 @@ use std::process::{ExitStatus, Stdio};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use super::cli::{self, CreatedKey, Finished};
 use super::database::Database;
-use super::http::{Answer, Client};
+use super::http::{Answer, Call, Client, Connection};
 use super::output::{Folder, log_file};
 use super::waiting::{soon, until};
 
@@ -24,6 +25,7 @@ pub(crate) struct Addresses {
     pub(crate) api: SocketAddr,
     pub(crate) sip: SocketAddr,
     pub(crate) insecure_http: Option<SocketAddr>,
+    pub(crate) metrics: SocketAddr,
 }
 
 pub(crate) struct Server {
@@ -153,6 +155,7 @@ impl Home {
                 command.args([option, "127.0.0.1:0"]);
             }
         }
+        command.env("TELEPATH_METRICS_LISTEN", "127.0.0.1:0");
         command.args(extra).stdout(Stdio::piped()).stderr(file.try_clone()?);
         let mut child = command.spawn().context("telepath serve does not start")?;
         let stdout = child.stdout.take().context("the server's output is read")?;
@@ -182,12 +185,14 @@ async fn ready(
         if event["event"] == "ready" {
             let address = |member: &str| -> anyhow::Result<SocketAddr> {
                 let text = event[member].as_str().with_context(|| format!("no {member} in {line}"))?;
-                let text = text.rsplit('/').next().unwrap_or(text).trim_start_matches("sip:");
+                let text = text.trim_start_matches("http://").trim_start_matches("https://");
+                let text = text.split('/').next().unwrap_or(text).trim_start_matches("sip:");
                 text.parse().with_context(|| format!("{member} in {line}"))
             };
             let insecure_http =
                 if event["insecure_http"].is_null() { None } else { Some(address("insecure_http")?) };
-            return Ok(Addresses { api: address("api")?, sip: address("sip")?, insecure_http });
+            let metrics = address("metrics")?;
+            return Ok(Addresses { api: address("api")?, sip: address("sip")?, insecure_http, metrics });
         }
     }
     anyhow::bail!("the server ended before it was ready")
@@ -299,7 +304,8 @@ impl Server {
     }
 
     async fn metrics(&self) -> anyhow::Result<Answer> {
-        self.client()?.send(super::http::Call::get("/metrics")).await
+        let stream = TcpStream::connect(self.addresses.metrics).await?;
+        Connection::over(stream).await?.send(Call::get("/metrics")).await
     }
 
     /// Waits until a metric has a value.

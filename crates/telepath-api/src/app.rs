@@ -5,15 +5,15 @@ mod request;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use bytes::Bytes;
-use metrics_exporter_prometheus::PrometheusHandle;
 use telepath_core::entropy::EntropyError;
 use telepath_core::error::ErrorCode;
 use telepath_core::limit::RateLimit;
 use telepath_core::ports::LiveCalls;
 use telepath_http::RequestIds;
+use telepath_metrics::{Collect, Registry};
 use telepath_store::{AddressWindows, Store};
 
+use crate::document::Document;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::options::ApiOptions;
@@ -21,6 +21,7 @@ use crate::router::{Routes, routes};
 use crate::routes::RouteConflict;
 use crate::state::exports::ExportSlots;
 use crate::state::leaks::ClearTextReports;
+use crate::state::storage_check::StorageCheck;
 use crate::state::{Readiness, Shared};
 
 /// Leak reports that one address may send in a minute.
@@ -54,32 +55,32 @@ pub struct Api {
 }
 
 impl Api {
-    /// Assembles the API. It is ready at once. Its metrics are registered with the current recorder, and `prometheus` must
-    /// be the handle of that recorder.
+    /// Assembles the API. It is ready at once. Its metrics are added to `registry`.
     pub fn new(
         options: ApiOptions,
         store: Arc<Store>,
         live: Arc<dyn LiveCalls>,
-        prometheus: PrometheusHandle,
+        registry: Registry,
     ) -> Result<Arc<Self>, SetupError> {
         let Routes { router, table, document } = routes()?;
         store.requests().name_routes(table.labels());
         let request_ids = RequestIds::new(store.entropy().as_ref())?;
-        let metrics = Metrics::register(&store, &table);
+        let metrics = Arc::new(Metrics::new(Arc::clone(&store), &table));
+        registry.add(Arc::clone(&metrics) as Arc<dyn Collect>);
         let shared = Arc::new(Shared {
             options,
             clear_text_reports: ClearTextReports::new(Arc::clone(&store)),
             store,
             live,
-            prometheus,
+            registry,
             metrics,
             request_ids,
             local_window: Mutex::default(),
             readiness: Readiness::new(true),
-            storage_check: Mutex::default(),
+            storage_check: StorageCheck::default(),
             export_slots: ExportSlots::default(),
             routes: table,
-            document: Bytes::from(document),
+            document: Document::new(document),
             reporters: AddressWindows::new(REPORTS),
             partners: AddressWindows::new(PARTNER_LISTS),
         });

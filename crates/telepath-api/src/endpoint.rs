@@ -10,7 +10,7 @@ use telepath_core::error::ErrorCode;
 use utoipa::openapi::path::PathItem;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::auth::caller::{Authorized, LocalAdministration, Need, Partner, Sender};
+use crate::auth::caller::{Authorized, LocalAdministration, Need, Partner, Sender, Uncounted};
 use crate::extract::json::{OptionalJson, ReportedKeys, StrictJson};
 use crate::extract::path::{PathId, PathIds, PathName, Resource};
 use crate::extract::query::StrictQuery;
@@ -49,6 +49,12 @@ impl<N: Need> Declares for Authorized<N> {
 impl Declares for LocalAdministration {
     fn declare(route: &mut Declaration) {
         route.access = Access::Local;
+    }
+}
+
+impl Declares for Uncounted {
+    fn declare(route: &mut Declaration) {
+        route.access = Access::Probe;
     }
 }
 
@@ -209,8 +215,10 @@ fn all_codes(method: &Method, access: Access, declared: &[ErrorCode]) -> Vec<Err
     let mut codes = declared.to_vec();
     codes.extend([ErrorCode::HttpsRequired, ErrorCode::Internal, ErrorCode::Unavailable]);
     match access {
-        Access::Open => {}
-        Access::Reporter | Access::Partner | Access::Local => codes.push(ErrorCode::RateLimitExceeded),
+        Access::Probe => {}
+        Access::Open | Access::Reporter | Access::Partner | Access::Local => {
+            codes.push(ErrorCode::RateLimitExceeded);
+        }
         Access::AnyKey | Access::Scope(_) => codes.extend([
             ErrorCode::MissingApiKey,
             ErrorCode::InvalidApiKey,

@@ -183,6 +183,9 @@ const fn usual_message(code: ErrorCode) -> &'static str {
         ErrorCode::MissingRequired => "A required field is missing",
         ErrorCode::InsufficientScope => "The API key does not have the required scope",
         ErrorCode::IpNotAllowed => "The API key is not allowed from this address",
+        ErrorCode::CorsNotSupported => {
+            "Web pages of other origins cannot call the API; call it from a server, so that the key stays there"
+        }
         ErrorCode::NotFound => "Route not found",
         ErrorCode::AccountNotFound => "Account not found",
         ErrorCode::TrunkNotFound => "Trunk not found",

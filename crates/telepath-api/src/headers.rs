@@ -44,7 +44,8 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: RequestId, window: WindowState,
     append(&mut text, window.seconds_until_reset());
     ends[5] = text.len();
     set_all(headers, &Bytes::from(text), ends);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A published document may be stored and revalidated; nothing else may.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 

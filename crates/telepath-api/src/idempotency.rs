@@ -44,7 +44,7 @@ pub(crate) fn key_of(
     match row.access {
         Access::Scope(scope) if !sender.grant.is_some_and(|grant| grant.scopes.allows(scope)) => return None,
         Access::Scope(_) | Access::AnyKey | Access::Local => {}
-        Access::Open | Access::Reporter | Access::Partner => return None,
+        Access::Probe | Access::Open | Access::Reporter | Access::Partner => return None,
     }
     if values.next().is_some() {
         return Some(Err(ApiError::invalid("Idempotency-Key", "must be given only once")));

@@ -10,6 +10,7 @@
 mod app;
 mod auth;
 mod destination;
+mod document;
 mod endpoint;
 mod error;
 mod extract;

@@ -7,8 +7,8 @@ mod examples;
 mod tests;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 use telepath_core::error::ErrorCode;
 use telepath_core::secret::KEY_PATTERN;
@@ -34,7 +34,7 @@ use crate::state::AppState;
         (name = "Audit", description = "The request log and the audit trail."),
         (name = "Alerts", description = "Unusual use of keys, and what needs attention soon."),
         (name = "Webhooks", description = "Endpoints that receive events, and the deliveries to them."),
-        (name = "Operation", description = "For operators. These routes need no API key.")
+        (name = "Operation", description = "For operators.")
     )
 )]
 struct Document;
@@ -71,9 +71,10 @@ pub(crate) fn endpoints() -> Endpoints {
 
 /// Get this document
 #[utoipa::path(get, path = "/openapi.json", tag = "Operation", operation_id = "openapi",
-    responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
-async fn openapi(State(state): State<AppState>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], state.document.clone())
+    responses((status = 200, description = "OpenAPI 3.1, compressed if the client accepts gzip.", body = Object),
+        (status = 304, description = "The copy that `If-None-Match` names is current.")))]
+async fn openapi(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    state.document.respond(&headers)
 }
 
 /// The generator calls an unsigned number of 32 bits an `int32`, whose largest value is half of ours.
@@ -128,8 +129,8 @@ pub(crate) fn complete(mut document: Value, rows: &[RouteRow]) -> String {
 
 fn complete_operation(row: &RouteRow, operation: &mut Value) {
     match row.access {
-        Access::Open | Access::Reporter | Access::Partner | Access::Local => {
-            operation["security"] = json!([])
+        Access::Probe | Access::Open | Access::Reporter | Access::Partner | Access::Local => {
+            operation["security"] = json!([]);
         }
         Access::AnyKey => operation["security"] = json!([{"bearer": []}]),
         Access::Scope(scope) => {

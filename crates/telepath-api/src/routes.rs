@@ -9,9 +9,11 @@ use telepath_core::scope::Scope;
 /// What a route requires of its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nothing.
+    /// Nothing, and requests are not counted.
+    Probe,
+    /// Nothing. Requests are counted against the address.
     Open,
-    /// Nothing, but requests are limited by address.
+    /// Nothing, but requests are limited by address to a few a minute.
     Reporter,
     /// The same, with a window of its own for partners, who sign what they send.
     Partner,
@@ -79,12 +81,19 @@ pub(crate) struct RouteMatch<'t> {
     pub(crate) template: Option<&'t str>,
     /// Whether the path is open to every client.
     pub(crate) open: bool,
+    /// Whether the path needs a key.
+    pub(crate) keyed: bool,
 }
 
 impl RouteMatch<'_> {
     /// The number of the route in the request log.
     pub(crate) fn number(self) -> Option<RouteNumber> {
         self.row.and_then(|(place, _)| u16::try_from(place).ok()).map(RouteNumber)
+    }
+
+    /// Whether the route is a health probe.
+    pub(crate) fn is_probe(self) -> bool {
+        self.row.is_some_and(|(_, row)| row.access == Access::Probe)
     }
 
     /// Whether the route is for clients that report leaked keys.
@@ -140,7 +149,8 @@ impl RouteTable {
         RouteMatch {
             row: rows().find(|(_, row)| row.method == *method),
             template: rows().next().map(|(_, row)| row.path.as_str()),
-            open: rows().any(|(_, row)| row.access == Access::Open),
+            open: rows().any(|(_, row)| matches!(row.access, Access::Open | Access::Probe)),
+            keyed: rows().any(|(_, row)| matches!(row.access, Access::AnyKey | Access::Scope(_))),
         }
     }
 }
@@ -161,7 +171,7 @@ mod tests {
             row(Method::POST, "/v1/keys/rotate-all", Access::AnyKey),
             row(Method::POST, "/v1/keys/report-leak", Access::Reporter),
             row(Method::POST, "/v1/keys/{id}/secrets/{secret_id}/revoke", Access::AnyKey),
-            row(Method::GET, "/livez", Access::Open),
+            row(Method::GET, "/livez", Access::Probe),
         ])
         .unwrap()
     }

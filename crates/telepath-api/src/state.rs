@@ -2,42 +2,42 @@
 
 pub(crate) mod exports;
 pub(crate) mod leaks;
+pub(crate) mod storage_check;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::FromRef;
-use bytes::Bytes;
-use metrics_exporter_prometheus::PrometheusHandle;
-use telepath_core::clock::Timestamp;
 use telepath_core::limit::Window;
 use telepath_core::ports::LiveCalls;
 use telepath_http::RequestIds;
+use telepath_metrics::Registry;
 use telepath_store::{AddressWindows, Store};
 
+use crate::document::Document;
 use crate::extract::json::BodyTimeout;
 use crate::metrics::Metrics;
 use crate::options::ApiOptions;
 use crate::routes::RouteTable;
 use exports::ExportSlots;
 use leaks::ClearTextReports;
+use storage_check::StorageCheck;
 
 /// What the handlers share.
 pub(crate) struct Shared {
     pub(crate) options: ApiOptions,
     pub(crate) store: Arc<Store>,
     pub(crate) live: Arc<dyn LiveCalls>,
-    pub(crate) prometheus: PrometheusHandle,
-    pub(crate) metrics: Metrics,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) request_ids: RequestIds,
     pub(crate) local_window: Mutex<Window>,
     pub(crate) readiness: Readiness,
-    /// The result of the last storage check for `/readyz`, and until when it is reused.
-    pub(crate) storage_check: Mutex<Option<(Timestamp, bool)>>,
+    pub(crate) storage_check: StorageCheck,
     pub(crate) export_slots: ExportSlots,
     pub(crate) routes: RouteTable,
     /// The OpenAPI document.
-    pub(crate) document: Bytes,
+    pub(crate) document: Document,
     /// The rate windows of clients that report leaks without a key.
     pub(crate) reporters: AddressWindows,
     /// The rate windows of secret-scanning partners.

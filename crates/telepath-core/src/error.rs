@@ -61,7 +61,7 @@ error_codes! {
         "Use an https:// URL. Treat a key that was sent in cleartext as leaked, and revoke it.";
     MalformedRequest = "MALFORMED_REQUEST", 400, Client, retry: false,
         "The request is not well-formed HTTP.",
-        "Use an HTTP library; if you already do, report the request id.";
+        "Use an HTTP library; if you already do, report the request id. Behind a proxy, see that it sets one family of forwarding headers.";
     InvalidJson = "INVALID_JSON", 400, Client, retry: false,
         "The body is not well-formed JSON, or a member occurs twice.",
         "Send one JSON object, encoded as UTF-8, without duplicate members.";
@@ -73,10 +73,10 @@ error_codes! {
         "Add the member named in the message.";
     MissingApiKey = "MISSING_API_KEY", 401, Client, retry: false,
         "The request has no Authorization header.",
-        "Send `Authorization: Bearer sk_live_…`.";
+        "Send `Authorization: Bearer sk_live_…`. A key in another header, such as `X-API-Key`, in the query or in the body is never read.";
     InvalidApiKey = "INVALID_API_KEY", 401, Client, retry: false,
         "The key is malformed, unknown, revoked or expired; the response does not say which.",
-        "Check the key for typing errors, and that it is neither revoked nor expired.";
+        "Check the key for typing errors, and that it is neither revoked nor expired. Send it as `Authorization: Bearer sk_live_…`, in one header; the scheme `Basic` is not accepted.";
     InvalidSignature = "INVALID_SIGNATURE", 401, Client, retry: false,
         "The list of leaked secrets is not signed by a configured signing key.",
         "Compare `leaks.signing_keys_file` with the partner's published keys.";
@@ -86,6 +86,9 @@ error_codes! {
     IpNotAllowed = "IP_NOT_ALLOWED", 403, Client, retry: false,
         "The key is not allowed from this address.",
         "Send the request from an address in the key's `allowed_ips`, or extend the list.";
+    CorsNotSupported = "CORS_NOT_SUPPORTED", 403, Client, retry: false,
+        "A web page of another origin tried to call the API, and its browser asked for permission (a CORS preflight).",
+        "Call the API from a server. A key in a web page can be read by everyone who visits it.";
     NotFound = "NOT_FOUND", 404, Client, retry: false,
         "The path does not exist.",
         "Compare the path with the API reference.";

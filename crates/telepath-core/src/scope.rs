@@ -39,6 +39,7 @@ scopes! {
     AuditRead = "audit:read", "See the audit trail and the request log.";
     AccountRead = "account:read", "See the account and its policies for keys.";
     AccountWrite = "account:write", "Change the account's name and its policies for keys.";
+    MetricsRead = "metrics:read", "Read the metrics of the server; only keys of its first account can use it.";
 }
 
 impl Scope {
@@ -57,7 +58,8 @@ impl Scope {
             | Scope::KeysRead
             | Scope::UsageRead
             | Scope::AuditRead
-            | Scope::AccountRead => None,
+            | Scope::AccountRead
+            | Scope::MetricsRead => None,
         }
     }
 }

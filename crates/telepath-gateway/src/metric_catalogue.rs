@@ -1,4 +1,6 @@
-//! The metrics of the gateway: one table of names, kinds and help texts. The exporter and the documentation use it.
+//! The metrics of the gateway: one table of names, kinds and help texts, and the values of their labels.
+
+use telepath_core::call::{CallStatus, DisconnectReason};
 
 /// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,9 @@ const fn counter(name: &'static str, help: &'static str) -> Metric {
     Metric { name, kind: MetricKind::Counter, help }
 }
 
+const CALLS_ENDED: &str = "telepath_calls_ended_total";
+const SIP_REJECTED: &str = "telepath_sip_rejected_total";
+
 /// Every metric of the gateway.
 pub const METRICS: &[Metric] = &[
     Metric {
@@ -48,12 +53,22 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Histogram,
         help: "99th percentile of the time between when RTP packets to the caller were due and when they were sent; one value per ended call.",
     },
-    counter("telepath_calls_ended_total", "Ended calls, by status and reason."),
+    Metric {
+        name: "telepath_agent_latency_seconds",
+        kind: MetricKind::Histogram,
+        help: "Mean time from the end of the caller's speech to the agent's audio; one value per ended call.",
+    },
+    Metric {
+        name: "telepath_carrier_lag_seconds",
+        kind: MetricKind::Histogram,
+        help: "Delay of the carrier's leg; one value per ended call.",
+    },
+    counter(CALLS_ENDED, "Ended calls, by status and reason."),
     counter(
         "telepath_call_records_dropped_total",
         "Call records that could not be written and were dropped.",
     ),
-    counter("telepath_sip_rejected_total", "SIP messages rejected or dropped, by reason."),
+    counter(SIP_REJECTED, "SIP messages rejected or dropped, by reason."),
     counter(
         "telepath_sip_unrecorded_rejections_total",
         "Refused calls of known trunks without a call record, because too many were refused in a minute.",
@@ -91,7 +106,61 @@ pub const METRICS: &[Metric] = &[
     ),
 ];
 
-/// Registers the help texts with the installed metrics recorder.
+/// The reasons of `telepath_sip_rejected_total`, in alphabetical order.
+const SIP_REJECT_REASONS: &[&str] = &[
+    "address_family",
+    "agent_unreachable",
+    "ambiguous_number",
+    "auth_throttled",
+    "bad_response",
+    "call_table_full",
+    "call_transactions_full",
+    "control_unavailable",
+    "cseq_mismatch",
+    "cseq_not_advanced",
+    "dialect_not_supported",
+    "foreign_nonce",
+    "headers_in_request_uri",
+    "headers_too_large",
+    "looped_request",
+    "malformed",
+    "malformed_credentials",
+    "malformed_sdp",
+    "merged_request",
+    "method_not_allowed",
+    "missing_contact",
+    "missing_from_tag",
+    "no_common_codec",
+    "no_entropy",
+    "not_sip",
+    "number_not_listed",
+    "reinvite_pending",
+    "replayed_credentials",
+    "rtp_ports_exhausted",
+    "sdp_not_acceptable",
+    "server_full",
+    "shutting_down",
+    "stray_response",
+    "too_long",
+    "too_many_hops",
+    "transaction_table_full",
+    "trunk_error",
+    "trunk_full",
+    "trunk_inactive",
+    "unanswerable_request",
+    "unknown_dialog",
+    "unknown_method",
+    "unknown_transaction",
+    "unknown_user",
+    "unsupported_content",
+    "unsupported_extension",
+    "unsupported_scheme",
+    "uri_mismatch",
+    "wrong_password",
+];
+
+/// Registers the help texts with the installed metrics recorder, and every series with the value 0, so that the first event
+/// is seen as an increase.
 pub fn describe_metrics() {
     for metric in METRICS {
         match metric.kind {
@@ -99,6 +168,29 @@ pub fn describe_metrics() {
             MetricKind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
             MetricKind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
         }
+        register(metric);
+    }
+}
+
+fn register(metric: &Metric) {
+    let name = metric.name;
+    match metric.kind {
+        MetricKind::Counter if name == CALLS_ENDED => {
+            for status in [CallStatus::Disconnected, CallStatus::Failed] {
+                for reason in DisconnectReason::ALL {
+                    metrics::counter!(name, "status" => status.name(), "reason" => reason.name())
+                        .increment(0);
+                }
+            }
+        }
+        MetricKind::Counter if name == SIP_REJECTED => {
+            for reason in SIP_REJECT_REASONS {
+                metrics::counter!(name, "reason" => *reason).increment(0);
+            }
+        }
+        MetricKind::Counter => metrics::counter!(name).increment(0),
+        MetricKind::Gauge => metrics::gauge!(name).set(0.0),
+        MetricKind::Histogram => drop(metrics::histogram!(name)),
     }
 }
 
@@ -120,6 +212,20 @@ mod tests {
                 names.extend(found.map(|name| format!("telepath_{name}")));
             }
         }
+    }
+
+    #[test]
+    fn every_reject_reason_has_a_series_before_the_first_rejection() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut used = BTreeSet::new();
+        for file in ["telepath-gateway/src/reject_reason.rs", "telepath-sip/src/endpoint/reject_reason.rs"] {
+            let text = std::fs::read_to_string(crates.join(file)).unwrap();
+            let names = text.lines().filter_map(|line| line.trim().strip_suffix("\",")?.split_once("=> \""));
+            used.extend(names.map(|(_, name)| name.to_owned()));
+        }
+        // Counted by another metric.
+        used.remove("keep_alive");
+        assert_eq!(used.into_iter().collect::<Vec<_>>(), SIP_REJECT_REASONS);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 
 use crate::peer::Peer;
@@ -26,9 +26,16 @@ pub trait App: Send + Sync + 'static {
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 
+    /// Whether the application answers this request without credentials. Such a request is answered although a trusted proxy
+    /// received it over plain HTTP, if it carries no `Authorization` header.
+    fn needs_no_credentials(&self, method: &Method, path: &str) -> bool {
+        let _ = (method, path);
+        false
+    }
+
     /// Answers a request that travelled over plain HTTP and must not be carried out.
     fn refuse_plain_http(&self, head: &Parts, client: IpAddr) -> Response<Self::Body>;
 
-    /// Answers bytes that are not a request. The response body must be in memory; the connection is closed after it.
+    /// Answers bytes that are not a request, or a request that HTTP does not allow. The response body must be in memory; the connection is closed after it.
     fn refuse_unreadable(&self, problem: Unreadable, peer: Peer) -> Response<Self::Body>;
 }

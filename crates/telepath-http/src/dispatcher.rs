@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::Either;
 
@@ -52,6 +52,13 @@ impl<D: App, M: App> App for Dispatcher<D, M> {
         match self.mounted(request.uri().path()) {
             Some(app) => app.handle(request, peer).await.map(Either::Right),
             None => self.default.handle(request, peer).await.map(Either::Left),
+        }
+    }
+
+    fn needs_no_credentials(&self, method: &Method, path: &str) -> bool {
+        match self.mounted(path) {
+            Some(app) => app.needs_no_credentials(method, path),
+            None => self.default.needs_no_credentials(method, path),
         }
     }
 

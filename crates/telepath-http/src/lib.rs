@@ -7,23 +7,30 @@
 
 mod activity;
 mod app;
+mod connections;
+mod counters;
 mod dispatcher;
+mod host;
 mod linger;
 mod listener;
 mod options;
 mod peer;
 mod proxy;
+mod proxy_protocol;
 mod request_id;
 mod rewrite;
 mod server;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 pub use app::{App, BoxError};
+pub use connections::{ConnectionCounts, ConnectionLimit};
 pub use dispatcher::Dispatcher;
 pub use listener::{LoopbackError, LoopbackListener};
 pub use options::{ConnectionLimits, ServerOptions};
 pub use peer::{ConnectionMode, Peer};
+pub use proxy::ForwardingHeaders;
 pub use request_id::{REQUEST_ID, RequestIds};
 pub use rewrite::Unreadable;
 pub use server::{ALPN_PROTOCOLS, HttpServer};

@@ -47,15 +47,25 @@ impl LoopbackListener {
 /// A listening socket with what its connections need.
 pub(crate) enum Listener {
     Tls(TcpListener, watch::Receiver<Arc<ServerConfig>>),
-    Loopback(TcpListener),
+    Plain(TcpListener),
     Unix(UnixListener),
 }
 
 /// An accepted connection.
 pub(crate) enum Accepted {
     Tls(TcpStream, SocketAddr, Arc<ServerConfig>),
-    Loopback(TcpStream, SocketAddr),
+    Plain(TcpStream, SocketAddr),
     Unix(UnixStream),
+}
+
+impl Accepted {
+    /// The address of the other end, if the connection came over the network.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Accepted::Tls(_, peer, _) | Accepted::Plain(_, peer) => Some(*peer),
+            Accepted::Unix(_) => None,
+        }
+    }
 }
 
 impl Listener {
@@ -66,8 +76,8 @@ impl Listener {
                 let config = Arc::clone(&config.borrow());
                 Ok(Accepted::Tls(stream, peer, config))
             }
-            Listener::Loopback(listener) => {
-                listener.accept().await.map(|(stream, peer)| Accepted::Loopback(stream, peer))
+            Listener::Plain(listener) => {
+                listener.accept().await.map(|(stream, peer)| Accepted::Plain(stream, peer))
             }
             Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
         }

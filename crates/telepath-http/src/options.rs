@@ -4,20 +4,32 @@ use std::time::Duration;
 
 use telepath_core::address::NetworkList;
 
+use crate::proxy::ForwardingHeaders;
+
 /// The settings of a server.
 #[derive(Debug, Clone, Default)]
 pub struct ServerOptions {
-    /// The limits of each listener.
+    /// The limits of connections.
     pub limits: ConnectionLimits,
-    /// The peers whose `X-Forwarded-For` and `X-Forwarded-Proto` headers are used.
+    /// The peers whose forwarding headers are used, and to whose connections the limit per address does not apply.
     pub trusted_proxies: NetworkList,
+    /// Which of their headers are used.
+    pub forwarding_headers: ForwardingHeaders,
+    /// Whether connections of trusted proxies to the TLS listener begin with a PROXY protocol header of version 2.
+    pub proxy_protocol: bool,
 }
 
-/// The limits that a listener applies to its connections.
+/// The limits that a server applies to its connections. See `connections.rs` for what happens when one is reached.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// The most open connections; further ones wait in the accept queue of the system.
-    pub at_once: usize,
+    /// The most open connections of all TCP listeners together.
+    pub total: usize,
+    /// The most open TCP connections of one address; an IPv6 address counts by its /64. Not applied to trusted proxies,
+    /// because each carries the connections of many clients.
+    pub per_address: usize,
+    /// The most open connections of the Unix socket. They are counted apart, so that the network cannot displace local
+    /// administration.
+    pub local: usize,
     /// The time for the first byte and the TLS handshake.
     pub handshake: Duration,
     /// The time for a whole request head, and the time that an HTTP/1.1 connection may stay open between requests.
@@ -32,7 +44,9 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            at_once: 10_000,
+            total: 10_000,
+            per_address: 256,
+            local: 128,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),

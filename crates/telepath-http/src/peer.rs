@@ -21,8 +21,8 @@ pub enum ConnectionMode {
     Tls(IpAddr),
     /// Over plain HTTP on the TLS port. Its one request is refused and the connection closed.
     PlainHttp(IpAddr),
-    /// Over plain HTTP on a loopback address.
-    Loopback(IpAddr),
+    /// Over plain HTTP where it is served: on a loopback address, or to an application that takes no credentials.
+    Plain(IpAddr),
     /// Through the Unix socket.
     Unix {
         /// The user id of the connecting process, if the system tells it.

@@ -1,38 +1,118 @@
 //! The client's address and protocol behind a reverse proxy. Forwarding headers are used only if the peer is a trusted
-//! proxy, because any other client can send whatever it likes in them.
+//! proxy, because any other client can send whatever it likes in them. A header that is missing proves nothing: then the
+//! server's own hop decides.
+//!
+//! Two families of headers say the same: `X-Forwarded-For` with `X-Forwarded-Proto`, and `Forwarded` (RFC 7239). A proxy that
+//! writes one of them may pass on the other as a client sent it. So where both are present and contradict each other, the
+//! request is refused rather than guessed about, unless the settings name the family to use.
+
+mod forwarded;
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName};
 use telepath_core::address::{NetworkList, canonical};
 
+use forwarded::{Element, elements};
+
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The client's address, and whether its connection was encrypted.
+/// Which headers of trusted proxies are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardingHeaders {
+    /// Both families; a contradiction is refused.
+    #[default]
+    Any,
+    /// `X-Forwarded-For` and `X-Forwarded-Proto` only.
+    XForwarded,
+    /// `Forwarded` only.
+    Forwarded,
+}
+
+/// The protocol that a proxy reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ForwardedProto {
-    /// HTTPS from the client on, or a loopback address.
-    Https(IpAddr),
-    /// A trusted proxy received the request over plain HTTP, or does not report the protocol.
-    Http(IpAddr),
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    /// Other words than these prove nothing.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let is = |word: &str| text.eq_ignore_ascii_case(word);
+        if is("https") || is("wss") {
+            Some(Scheme::Https)
+        } else if is("http") || is("ws") {
+            Some(Scheme::Http)
+        } else {
+            None
+        }
+    }
+}
+
+/// The client of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ForwardedClient {
+    pub(crate) address: IpAddr,
+    /// Whether a trusted proxy says that it received the request over plain HTTP.
+    pub(crate) in_cleartext: bool,
+}
+
+/// The forwarding headers are malformed or contradict each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConflictingHeaders;
+
+/// What the headers of one family say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Report {
+    address: Option<IpAddr>,
+    scheme: Option<Scheme>,
 }
 
 /// Determines the client's address and protocol.
-pub(crate) fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &NetworkList) -> ForwardedProto {
+pub(crate) fn client_of(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trusted: &NetworkList,
+    used: ForwardingHeaders,
+) -> Result<ForwardedClient, ConflictingHeaders> {
     let peer = canonical(peer);
     if !trusted.contains(peer) {
-        return ForwardedProto::Https(peer);
+        return Ok(ForwardedClient { address: peer, in_cleartext: false });
     }
-    let caller = rightmost_untrusted(headers, trusted).unwrap_or(peer);
-    if is_https(headers) { ForwardedProto::Https(caller) } else { ForwardedProto::Http(caller) }
+    let report = match used {
+        ForwardingHeaders::XForwarded => x_forwarded(headers, trusted),
+        ForwardingHeaders::Forwarded => forwarded(headers, trusted)?,
+        ForwardingHeaders::Any => {
+            let (one, other) = (x_forwarded(headers, trusted), forwarded(headers, trusted)?);
+            Report { address: agreed(one.address, other.address)?, scheme: agreed(one.scheme, other.scheme)? }
+        }
+    };
+    Ok(ForwardedClient {
+        address: report.address.unwrap_or(peer),
+        in_cleartext: report.scheme == Some(Scheme::Http),
+    })
+}
+
+/// What two reports say together, if they do not contradict each other.
+fn agreed<T: PartialEq>(one: Option<T>, other: Option<T>) -> Result<Option<T>, ConflictingHeaders> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => Err(ConflictingHeaders),
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
+fn x_forwarded(headers: &HeaderMap, trusted: &NetworkList) -> Report {
+    Report { address: rightmost_untrusted(headers, trusted), scheme: first_scheme(headers) }
 }
 
 /// The last address that is not a trusted proxy. The client could have sent everything left of it.
 fn rightmost_untrusted(headers: &HeaderMap, trusted: &NetworkList) -> Option<IpAddr> {
     let mut leftmost = None;
     for value in headers.get_all(FORWARDED_FOR).iter().rev() {
-        for entry in value.to_str().ok()?.rsplit(',') {
+        let Ok(text) = value.to_str() else { return leftmost };
+        for entry in text.rsplit(',') {
             // An entry that is not an address ends the chain; nothing left of it can be trusted.
             let Some(address) = parse_address(entry.trim()) else { return leftmost };
             leftmost = Some(address);
@@ -44,8 +124,34 @@ fn rightmost_untrusted(headers: &HeaderMap, trusted: &NetworkList) -> Option<IpA
     leftmost
 }
 
+/// The protocol of the client's own hop: the first value, because each proxy appends its own or keeps what it received. A client
+/// that sends a value of its own can only deceive the server about itself.
+fn first_scheme(headers: &HeaderMap) -> Option<Scheme> {
+    let first = headers.get(FORWARDED_PROTO)?.to_str().ok()?.split(',').next()?;
+    Scheme::parse(first.trim())
+}
+
+/// The element of the last sender that is not a trusted proxy.
+fn forwarded(headers: &HeaderMap, trusted: &NetworkList) -> Result<Report, ConflictingHeaders> {
+    let elements = elements(headers).map_err(|_malformed| ConflictingHeaders)?;
+    let mut address = None;
+    let mut scheme = None;
+    for Element { sender, scheme: reported } in elements.into_iter().rev() {
+        scheme = reported;
+        match sender {
+            Some(sender) => address = Some(sender),
+            // A sender that is not told ends the chain.
+            None => break,
+        }
+        if sender.is_some_and(|sender| !trusted.contains(sender)) {
+            break;
+        }
+    }
+    Ok(Report { address, scheme })
+}
+
 /// An address, with or without a port, IPv6 with or without brackets.
-fn parse_address(text: &str) -> Option<IpAddr> {
+pub(crate) fn parse_address(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok().or_else(|| {
         text.parse::<std::net::SocketAddr>().map(|socket| socket.ip()).ok().or_else(|| {
             text.strip_prefix('[')
@@ -56,63 +162,5 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     Some(canonical(address))
 }
 
-/// Every proxy adds its own value; all of them must be `https`.
-fn is_https(headers: &HeaderMap) -> bool {
-    let mut any = false;
-    for value in headers.get_all(FORWARDED_PROTO) {
-        let Ok(text) = value.to_str() else { return false };
-        if !text.split(',').all(|proto| proto.trim().eq_ignore_ascii_case("https")) {
-            return false;
-        }
-        any = true;
-    }
-    any
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn with_headers(peer: &str, forwarded: &[&str], proto: &[&str]) -> ForwardedProto {
-        let mut headers = HeaderMap::new();
-        for value in forwarded {
-            headers.append(FORWARDED_FOR, value.parse().unwrap());
-        }
-        for value in proto {
-            headers.append(FORWARDED_PROTO, value.parse().unwrap());
-        }
-        client_of(peer.parse().unwrap(), &headers, &"10.0.0.0/8,2001:db8::/64".parse().unwrap())
-    }
-
-    fn https(address: &str) -> ForwardedProto {
-        ForwardedProto::Https(address.parse().unwrap())
-    }
-
-    #[test]
-    fn forwarding_headers_from_untrusted_peers_are_ignored() {
-        assert_eq!(with_headers("192.0.2.1", &["203.0.113.9"], &["http"]), https("192.0.2.1"));
-    }
-
-    #[test]
-    fn the_rightmost_untrusted_address_is_the_client() {
-        let proto: &[&str] = &["https"];
-        assert_eq!(with_headers("10.0.0.1", &["198.51.100.1, 203.0.113.9"], proto), https("203.0.113.9"));
-        assert_eq!(with_headers("10.0.0.1", &["203.0.113.9, 10.1.1.1"], proto), https("203.0.113.9"));
-        assert_eq!(
-            with_headers("10.0.0.1", &["198.51.100.1", "203.0.113.9:4711"], proto),
-            https("203.0.113.9")
-        );
-        assert_eq!(with_headers("::ffff:10.0.0.1", &["[2001:db9::1]"], proto), https("2001:db9::1"));
-        assert_eq!(with_headers("10.0.0.1", &["203.0.113.9, nonsense"], proto), https("10.0.0.1"));
-        assert_eq!(with_headers("10.0.0.1", &[], proto), https("10.0.0.1"));
-    }
-
-    #[test]
-    fn a_trusted_proxy_must_send_x_forwarded_proto_https() {
-        let clear = ForwardedProto::Http("203.0.113.9".parse().unwrap());
-        for proto in [&[][..], &["http"], &["https, http"], &["https", "http"], &["wss"]] {
-            assert_eq!(with_headers("10.0.0.1", &["203.0.113.9"], proto), clear, "{proto:?}");
-        }
-        assert_eq!(with_headers("10.0.0.1", &["203.0.113.9"], &["HTTPS"]), https("203.0.113.9"));
-    }
-}
+mod tests;

@@ -20,6 +20,8 @@ pub enum Unreadable {
     Malformed,
     /// The request line or the headers are too large.
     HeadersTooLarge,
+    /// The forwarding headers of a trusted proxy are malformed or contradict each other.
+    ConflictingForwarding,
     /// They are not well-formed HTTP, and arrived over plain HTTP on the TLS port.
     PlainHttp,
 }

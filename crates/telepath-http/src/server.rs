@@ -4,25 +4,29 @@
 mod connection;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
+use http::header::{AUTHORIZATION, CONNECTION};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use rustls::ServerConfig;
 use telepath_core::address::canonical;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, BoxError};
+use crate::connections::{ConnectionCounts, Connections, counted_block};
+use crate::host;
 use crate::listener::{Accepted, Listener, LoopbackListener};
 use crate::options::ServerOptions;
 use crate::peer::{ConnectionMode, Peer};
-use crate::proxy::{ForwardedProto, client_of};
+use crate::proxy::{ConflictingHeaders, ForwardedClient, client_of};
+use crate::rewrite::Unreadable;
 use connection::handle_connection;
 #[cfg(test)]
 pub(crate) use connection::{Version, serve_connection};
@@ -38,12 +42,24 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct HttpServer<A> {
     app: A,
     options: ServerOptions,
+    /// The connections of the TCP listeners.
+    network: Arc<Connections>,
+    /// The connections of the Unix socket.
+    local: Arc<Connections>,
 }
 
 impl<A: App> HttpServer<A> {
     /// A server for this application. It serves nothing until one of the `serve_*` functions runs.
     pub fn new(app: A, options: ServerOptions) -> Arc<Self> {
-        Arc::new(Self { app, options })
+        let limits = options.limits;
+        let network = Connections::new(limits.total, limits.per_address);
+        let local = Connections::new(limits.local, limits.local);
+        Arc::new(Self { app, options, network, local })
+    }
+
+    /// What was counted of the connections of the TCP listeners.
+    pub fn connection_counts(&self) -> ConnectionCounts {
+        self.network.counts()
     }
 
     /// Serves HTTPS until `shutdown`, and then until the running requests complete or their time is over. Each new
@@ -60,7 +76,13 @@ impl<A: App> HttpServer<A> {
 
     /// Serves plain HTTP on a loopback address; otherwise like [`HttpServer::serve_tls`].
     pub async fn serve_loopback(self: Arc<Self>, listener: LoopbackListener, shutdown: CancellationToken) {
-        self.serve(Listener::Loopback(listener.0), shutdown).await;
+        self.serve(Listener::Plain(listener.0), shutdown).await;
+    }
+
+    /// Serves plain HTTP on any address, to an application that takes no credentials; otherwise like
+    /// [`HttpServer::serve_tls`].
+    pub async fn serve_public(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
+        self.serve(Listener::Plain(listener), shutdown).await;
     }
 
     /// Serves a Unix socket; otherwise like [`HttpServer::serve_tls`]. The file mode of the socket decides who may connect.
@@ -74,42 +96,73 @@ impl<A: App> HttpServer<A> {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let address = match mode {
-            ConnectionMode::Tls(address) | ConnectionMode::Loopback(address) => address,
+            ConnectionMode::Tls(address) | ConnectionMode::Plain(address) => address,
             ConnectionMode::Unix { uid } => return self.app.handle(request, Peer::Local { uid }).await,
             ConnectionMode::PlainHttp(address) => {
                 let (head, _) = request.into_parts();
                 return closing(self.app.refuse_plain_http(&head, canonical(address)));
             }
         };
-        match client_of(address, request.headers(), &self.options.trusted_proxies) {
-            ForwardedProto::Https(client) => self.app.handle(request, Peer::Remote(client)).await,
-            ForwardedProto::Http(client) => {
-                let (head, _) = request.into_parts();
-                self.app.refuse_plain_http(&head, client)
-            }
+        let Ok(client) = self.client_of(address, request.headers()) else {
+            let peer = Peer::Remote(canonical(address));
+            return self.app.refuse_unreadable(Unreadable::ConflictingForwarding, peer);
+        };
+        if client.in_cleartext && !self.may_travel_in_cleartext(&request) {
+            let (head, _) = request.into_parts();
+            return self.app.refuse_plain_http(&head, client.address);
         }
+        self.app.handle(request, Peer::Remote(client.address)).await
+    }
+
+    /// Whether no secret is lost when the request is read on its way.
+    fn may_travel_in_cleartext<B>(&self, request: &Request<B>) -> bool {
+        !request.headers().contains_key(AUTHORIZATION)
+            && self.app.needs_no_credentials(request.method(), request.uri().path())
+    }
+
+    fn client_of(&self, address: IpAddr, headers: &HeaderMap) -> Result<ForwardedClient, ConflictingHeaders> {
+        client_of(address, headers, &self.options.trusted_proxies, self.options.forwarding_headers)
+    }
+
+    /// Answers a request of a connection, unless its host fields are not as HTTP demands.
+    pub(crate) async fn respond_to_valid<B>(
+        &self,
+        request: Request<B>,
+        mode: ConnectionMode,
+    ) -> Response<A::Body>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        if host::is_valid(&request) || matches!(mode, ConnectionMode::PlainHttp(_)) {
+            return self.respond(request, mode).await;
+        }
+        let peer = match mode {
+            ConnectionMode::Unix { uid } => Peer::Local { uid },
+            ConnectionMode::Tls(address)
+            | ConnectionMode::Plain(address)
+            | ConnectionMode::PlainHttp(address) => {
+                let client = self.client_of(address, request.headers());
+                Peer::Remote(client.map_or(canonical(address), |client| client.address))
+            }
+        };
+        self.app.refuse_unreadable(Unreadable::Malformed, peer)
     }
 
     async fn serve(self: Arc<Self>, listener: Listener, shutdown: CancellationToken) {
         let limits = self.options.limits;
-        let slots = Arc::new(Semaphore::new(limits.at_once));
         let connections = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                accepted = accept(&listener, &slots) => accepted,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((accepted, slot)) => {
-                    // A token of its own: each wake-up of a connection takes the token's lock.
-                    let (server, shutdown) = (Arc::clone(&self), shutdown.child_token());
-                    connections.spawn(async move {
-                        handle_connection(server, accepted, shutdown).await;
-                        drop(slot);
-                    });
-                }
+                Ok(accepted) => self.admit(accepted, &shutdown, &connections),
                 Err(error) => {
+                    if is_out_of_descriptors(&error) {
+                        self.network.release_descriptor();
+                    }
                     tracing::warn!(%error, "could not accept a connection; retrying in {ACCEPT_PAUSE:?}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -125,12 +178,31 @@ impl<A: App> HttpServer<A> {
             );
         }
     }
+
+    /// Serves an accepted connection in a task of its own, or closes it if it exceeds a limit.
+    fn admit(self: &Arc<Self>, accepted: Accepted, shutdown: &CancellationToken, connections: &TaskTracker) {
+        let (table, block) = match accepted.peer() {
+            Some(peer) => (&self.network, counted_block(peer.ip(), &self.options.trusted_proxies)),
+            None => (&self.local, None),
+        };
+        match table.admit(block, shutdown.child_token()) {
+            Ok(slot) => drop(connections.spawn(handle_connection(Arc::clone(self), accepted, slot))),
+            Err(limit) => {
+                tracing::debug!(
+                    peer = ?accepted.peer(),
+                    limit = limit.name(),
+                    "refused a connection, because the limit is reached and no other connection is idle"
+                );
+            }
+        }
+    }
 }
 
-/// Waits for a free slot first, so that further connections wait in the accept queue of the system.
-async fn accept(listener: &Listener, slots: &Arc<Semaphore>) -> io::Result<(Accepted, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    Ok((listener.accept().await?, slot))
+/// Whether the process or the system has no descriptor for another connection (`accept(2)`: EMFILE, ENFILE).
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 fn closing<B>(mut response: Response<B>) -> Response<B> {

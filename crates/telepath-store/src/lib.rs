@@ -32,6 +32,7 @@ mod request_log;
 mod retention;
 mod sql;
 mod sqlite;
+mod storage_stats;
 mod store;
 #[cfg(test)]
 mod suite;
@@ -67,6 +68,7 @@ pub use request_log::RequestLog;
 pub use request_log::buffer::RequestLogStats;
 pub use request_log::read::{RequestCursor, RequestOrder, RequestPage};
 pub use retention::{Expired, Retention};
+pub use storage_stats::StorageStats;
 pub use store::Store;
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
 pub use usage::KeyUsage;

@@ -24,6 +24,7 @@ mod roles;
 mod rotation;
 mod server;
 mod sign_ins;
+mod storage_stats;
 mod subscriptions;
 mod trail;
 mod transactions;

@@ -14,7 +14,7 @@ use std::fmt;
 
 pub use checked::{
     ApiConfig, CertificateSource, ClusterConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat,
-    MediaConfig, SipConfig, SmtpConfig, SmtpTls, StorageConfig, TlsConfig,
+    MediaConfig, MetricsConfig, SipConfig, SmtpConfig, SmtpTls, StorageConfig, TlsConfig,
 };
 pub use hint::closest;
 pub use layers::{Environment, Flags, Given, Layers, Source, Value};

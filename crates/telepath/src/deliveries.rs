@@ -43,8 +43,17 @@ const IN_FLIGHT: &str = "telepath_webhook_attempts_in_flight";
 
 /// Registers the descriptions of this module's metrics.
 pub(crate) fn describe_metrics() {
-    metrics::describe_counter!(ATTEMPTS, "Webhook delivery attempts, by result");
-    metrics::describe_gauge!(IN_FLIGHT, "Webhook delivery attempts in flight");
+    metrics::describe_counter!(ATTEMPTS, "Webhook delivery attempts, by result.");
+    metrics::describe_gauge!(IN_FLIGHT, "Webhook delivery attempts in flight.");
+    for result in ErrorClass::ALL.iter().copied().map(Some).chain([None]) {
+        metrics::counter!(ATTEMPTS, "result" => name_of(result)).increment(0);
+    }
+    metrics::gauge!(IN_FLIGHT).set(0.0);
+}
+
+/// The result of an attempt, as a label.
+fn name_of(error: Option<ErrorClass>) -> &'static str {
+    error.map_or("delivered", ErrorClass::name)
 }
 
 /// Sends deliveries until `stop` is cancelled.
@@ -237,7 +246,7 @@ async fn attempt(store: Arc<Store>, egress: Egress, timeouts: Timeouts, claimed:
     };
     let destination = Destination::from(&**target);
     let outcome = post::post(&egress, &destination, message, &target.secrets, timeouts).await;
-    let result = outcome.error.map_or("delivered", ErrorClass::name);
+    let result = name_of(outcome.error);
     metrics::counter!(ATTEMPTS, "result" => result).increment(1);
     let (webhook, delivery, number, status) = (target.webhook, claimed.id, claimed.attempt, outcome.status);
     if outcome.error == Some(ErrorClass::ServerError) {

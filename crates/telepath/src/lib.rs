@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod data_dir;
 pub(crate) mod deliveries;
+mod descriptors;
 pub mod exit;
 pub mod mail;
 pub mod quickstart;

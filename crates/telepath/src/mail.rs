@@ -16,6 +16,16 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// The timeout of one email; well within its lease.
 const EMAIL_TIMEOUT: Duration = Duration::from_mins(2);
 
+const MAILS: &str = "telepath_alert_mails_total";
+
+/// Registers the descriptions of this module's metrics.
+pub(crate) fn describe_metrics() {
+    metrics::describe_counter!(MAILS, "Attempts to send an alert email, by outcome.");
+    for outcome in ["sent", "failed", "given_up"] {
+        metrics::counter!(MAILS, "outcome" => outcome).increment(0);
+    }
+}
+
 /// An SMTP client with its sender and recipients.
 pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -86,7 +96,7 @@ impl Mailer {
         match self.send(mail).await {
             Ok(()) => {
                 store.mail_sent(alert).await?;
-                metrics::counter!("telepath_alert_mails_total", "outcome" => "sent").increment(1);
+                metrics::counter!(MAILS, "outcome" => "sent").increment(1);
                 Ok(true)
             }
             Err(error) => {
@@ -95,7 +105,7 @@ impl Mailer {
                     MailOutcome::WillRetry => "failed",
                     MailOutcome::GivenUp => "given_up",
                 };
-                metrics::counter!("telepath_alert_mails_total", "outcome" => outcome).increment(1);
+                metrics::counter!(MAILS, "outcome" => outcome).increment(1);
                 tracing::warn!(%alert, attempt = mail.attempt, %error, outcome, "could not send an alert email");
                 Ok(false)
             }

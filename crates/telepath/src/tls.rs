@@ -7,6 +7,7 @@ mod files;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use rustls::ServerConfig;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -25,6 +26,8 @@ pub struct Certificates {
     source: CertificateSource,
     data: DataDir,
     served: watch::Sender<Arc<ServerConfig>>,
+    /// When the served certificate expires, in Unix seconds; 0 if it cannot be parsed.
+    expires: AtomicI64,
 }
 
 impl fmt::Debug for Certificates {
@@ -36,21 +39,36 @@ impl fmt::Debug for Certificates {
 impl Certificates {
     /// Loads the certificate files, or creates what is missing of the local certificate authority.
     pub fn load(source: &CertificateSource, data: &DataDir, now: Timestamp) -> Result<Arc<Self>, Failure> {
-        let first = server_config(obtain(source, data, now)?)?;
-        Ok(Arc::new(Self { source: source.clone(), data: data.clone(), served: watch::Sender::new(first) }))
+        let certified = obtain(source, data, now)?;
+        let expires = AtomicI64::new(expiry_of(&certified));
+        let served = watch::Sender::new(server_config(certified)?);
+        Ok(Arc::new(Self { source: source.clone(), data: data.clone(), served, expires }))
     }
 
     /// Reloads the files, or renews the local certificate if it is due. On failure, the old certificate stays in use.
     pub fn reload(&self, now: Timestamp) -> Result<(), Failure> {
-        let next = server_config(obtain(&self.source, &self.data, now)?)?;
-        self.served.send_replace(next);
+        let certified = obtain(&self.source, &self.data, now)?;
+        let expires = expiry_of(&certified);
+        self.served.send_replace(server_config(certified)?);
+        self.expires.store(expires, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// When the served certificate expires, if it can be parsed.
+    pub fn expiry(&self) -> Option<Timestamp> {
+        let expires = self.expires.load(Ordering::Relaxed);
+        (expires > 0).then(|| Timestamp::from_unix_seconds(expires))
     }
 
     /// The TLS configuration for new connections; always the newest.
     pub fn subscribe(&self) -> watch::Receiver<Arc<ServerConfig>> {
         self.served.subscribe()
     }
+}
+
+fn expiry_of(certified: &CertifiedKey) -> i64 {
+    let leaf = certified.end_entity_cert().ok();
+    leaf.and_then(|der| authority::expiry(der)).map_or(0, Timestamp::unix_seconds)
 }
 
 fn server_config(certified: CertifiedKey) -> Result<Arc<ServerConfig>, Failure> {

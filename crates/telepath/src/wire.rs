@@ -1,8 +1,12 @@
 //! The only place that connects storage, API and gateway. A server starts in an order in which nothing is offered before it
 //! works, and stops in the reverse order.
 
+#[cfg(test)]
+mod exposition;
 mod listeners;
 mod local;
+mod metrics_app;
+mod process_metrics;
 mod storage;
 
 use std::net::SocketAddr;
@@ -10,14 +14,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use telepath_api::{Api, ApiOptions, Readiness};
 use telepath_core::id::AccountId;
 use telepath_core::leak::SigningKeys;
 use telepath_core::ports::LiveCalls;
 use telepath_egress::Egress;
 use telepath_gateway::{Gateway, GatewayOptions, StartError};
-use telepath_http::{ConnectionLimits, Dispatcher, HttpServer, ServerOptions};
+use telepath_http::{ConnectionLimits, Dispatcher, HttpServer, RequestIds, ServerOptions};
+use telepath_metrics::Registry;
 use telepath_store::{ProcessRole, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,14 +32,15 @@ pub(crate) use storage::{discard_unused_key, vault};
 
 use crate::config::{CertificateSource, Config};
 use crate::data_dir::{DataDir, Lock};
+use crate::descriptors::{self, DescriptorShares};
 use crate::exit::{Exit, Failure};
 use crate::mail::Mailer;
 use crate::tls::Certificates;
 use crate::{deliveries, signals, workers};
 use listeners::Listeners;
+use metrics_app::MetricsApp;
+use process_metrics::ServerMetrics;
 
-/// The interval at which the metrics recorder is maintained.
-const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long a task may take to end after everything that it waits for has ended.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(5);
 
@@ -48,6 +53,8 @@ pub struct Addresses {
     pub sip: SocketAddr,
     /// Plain HTTP.
     pub insecure_http: Option<SocketAddr>,
+    /// `/metrics` over plain HTTP.
+    pub metrics: Option<SocketAddr>,
     /// Local administration.
     pub admin_socket: PathBuf,
     /// The CA certificate that clients trust; `None` if the certificate comes from files.
@@ -91,7 +98,7 @@ impl Server {
 
     /// Takes the lock if it succeeds.
     async fn start_locked(config: &Config, data: &DataDir, lock: &mut Option<Lock>) -> Result<Self, Failure> {
-        let listeners = Listeners::bind(&config.api, data).await?;
+        let listeners = Listeners::bind(&config.api, config.metrics, data).await?;
         let store = storage::open(config, ProcessRole::Server, data).await?;
         let started = Self::start_on(config, data, lock, listeners, Arc::clone(&store)).await;
         if started.is_err() {
@@ -110,24 +117,37 @@ impl Server {
         let account = storage::first_account(&store, &database(&config.storage.database, data)).await?;
         let certificates = Certificates::load(&config.tls.certificate, data, store.clock().now())?;
         let hangups = signals::hangups()?;
-        let prometheus = recorder()?;
+        let registry = process_metrics::install()?;
         let egress = Egress::new(config.egress.allow.clone());
-        let gateway = start_gateway(config, &store, egress.with_own_lookups()).await?;
+        let shares = descriptors::divide(DescriptorShares {
+            connections: config.limits.api_connections.into(),
+            calls: config.limits.concurrent_calls.into(),
+        });
+        let gateway = start_gateway(config, shares, &store, egress.with_own_lookups()).await?;
         let addresses = Addresses {
             api: listeners.api_address,
             sip: gateway.sip_addr(),
             insecure_http: listeners.http_address,
+            metrics: listeners.metrics_address,
             admin_socket: data.admin_socket()?,
             ca: local_ca(&config.tls.certificate, data),
         };
         let options = ApiOptions { egress: egress.clone(), ..api_options(config, &addresses, account)? };
-        let api = new_api(options, &store, Arc::new(gateway.handle()), prometheus.clone())?;
+        let api = new_api(options, &store, Arc::new(gateway.handle()), registry.clone())?;
         let readiness = api.readiness();
         let (serving, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         // Every application is mounted here; the API answers all paths that belong to no other.
-        let server = HttpServer::new(Dispatcher::new(Arc::clone(&api)), server_options(config));
-        listeners.serve(&server, certificates.subscribe(), &serving, &tasks);
-        tasks.spawn(run_upkeep(prometheus, work.clone()));
+        let server = HttpServer::new(Dispatcher::new(Arc::clone(&api)), server_options(config, shares));
+        let (server_metrics, served) = (Arc::clone(&server), Arc::clone(&certificates));
+        registry.add(Arc::new(ServerMetrics { server: server_metrics, certificates: served }));
+        listeners.serve(
+            &server,
+            metrics_server(registry, &store)?,
+            certificates.subscribe(),
+            &serving,
+            &tasks,
+        );
+        tasks.spawn(process_metrics::watch_storage(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::write_request_log(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::roll_up_usage(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_usage(Arc::clone(&store), config.retention, work.clone()));
@@ -194,23 +214,18 @@ impl Server {
     }
 }
 
-/// Installs the metrics recorder. Only the first one of a process takes effect.
-fn recorder() -> Result<PrometheusHandle, Failure> {
-    let handle = PrometheusBuilder::new()
-        .install_recorder()
-        .map_err(|error| Failure::doing("could not set up metrics", &error))?;
-    telepath_gateway::describe_metrics();
-    deliveries::describe_metrics();
-    Ok(handle)
-}
-
-async fn start_gateway(config: &Config, store: &Arc<Store>, egress: Egress) -> Result<Gateway, Failure> {
+async fn start_gateway(
+    config: &Config,
+    shares: DescriptorShares,
+    store: &Arc<Store>,
+    egress: Egress,
+) -> Result<Gateway, Failure> {
     let rtp = config.media.rtp_ports;
     let options = GatewayOptions {
         advertise: config.sip.public_host.clone(),
         digest_algorithms: config.sip.digest_algorithms,
         rtp_ports: rtp.first..=rtp.last,
-        max_calls: usize::try_from(config.limits.concurrent_calls).unwrap_or(usize::MAX),
+        max_calls: usize::try_from(shares.calls).unwrap_or(usize::MAX),
         max_call_duration: config.limits.call_length,
         egress,
         media_inactivity: config.media.timeout,
@@ -249,22 +264,26 @@ fn api_options(config: &Config, addresses: &Addresses, account: AccountId) -> Re
     })
 }
 
-fn server_options(config: &Config) -> ServerOptions {
-    ServerOptions {
-        limits: ConnectionLimits { drain: config.limits.stop_grace, ..ConnectionLimits::default() },
-        trusted_proxies: config.api.trusted_proxies.clone(),
-    }
+fn metrics_server(registry: Registry, store: &Store) -> Result<Arc<HttpServer<MetricsApp>>, Failure> {
+    let request_ids = RequestIds::new(store.entropy().as_ref())
+        .map_err(|error| Failure::doing("metrics cannot be set up", &error))?;
+    let app = MetricsApp { registry, request_ids, clock: Arc::clone(store.clock()) };
+    let options = ServerOptions { limits: metrics_app::limits(), ..ServerOptions::default() };
+    Ok(HttpServer::new(app, options))
 }
 
-/// Moves the samples of the recorder's histograms into their buckets. Without it, samples would accumulate in memory until
-/// the next request for `/metrics`.
-async fn run_upkeep(prometheus: PrometheusHandle, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => prometheus.run_upkeep(),
-        }
+fn server_options(config: &Config, shares: DescriptorShares) -> ServerOptions {
+    let limits = &config.limits;
+    ServerOptions {
+        limits: ConnectionLimits {
+            total: usize::try_from(shares.connections).unwrap_or(usize::MAX),
+            per_address: usize::try_from(limits.address_connections).unwrap_or(usize::MAX),
+            drain: limits.stop_grace,
+            ..ConnectionLimits::default()
+        },
+        trusted_proxies: config.api.trusted_proxies.clone(),
+        forwarding_headers: config.api.forwarding_headers,
+        proxy_protocol: config.api.proxy_protocol,
     }
 }
 
@@ -289,9 +308,9 @@ fn new_api(
     options: ApiOptions,
     store: &Arc<Store>,
     live: Arc<dyn LiveCalls>,
-    prometheus: PrometheusHandle,
+    registry: Registry,
 ) -> Result<Arc<Api>, Failure> {
-    Api::new(options, Arc::clone(store), live, prometheus)
+    Api::new(options, Arc::clone(store), live, registry)
         .map_err(|error| Failure::doing("could not set up the API", &error))
 }
 
@@ -303,46 +322,4 @@ fn local_ca(source: &CertificateSource, data: &DataDir) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn started(folder: &Path) -> Server {
-        let flags = vec![
-            ("storage.data_dir", folder.to_string_lossy().into_owned()),
-            ("api.listen", "127.0.0.1:0".to_owned()),
-            ("sip.listen", "127.0.0.1:0".to_owned()),
-        ];
-        let layers = crate::config::Layers::gather(&flags, &crate::config::Environment::new(), None).unwrap();
-        let config = Config::check(&layers).unwrap();
-        Server::start(&config, DataDir::create(folder).unwrap()).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_server_serves_its_socket_and_https_and_releases_both_when_it_stops() {
-        let folder = crate::temporary::TemporaryFolder::new();
-        let server = started(folder.path()).await;
-        let addresses = server.addresses().clone();
-        let local = telepath_client::Client::unix(&addresses.admin_socket);
-        let request = telepath_client::CreateKey::new("Test", "testing");
-        let created = local.create_key(&request).await.unwrap();
-        let trust = telepath_client::Trust::CaFile(addresses.ca.unwrap());
-        let url = format!("https://{}", addresses.api);
-        let remote = telepath_client::Client::https(&url, created.secret, trust).unwrap();
-        assert_eq!(remote.whoami().await.unwrap().id, Some(created.key.id));
-        let data = DataDir::create(folder.path()).unwrap();
-        assert!(data.try_lock().unwrap().is_none(), "a running server holds the lock of its folder");
-        server.stop().await;
-        assert!(!addresses.admin_socket.exists());
-        assert!(data.try_lock().unwrap().is_some());
-        assert!(remote.whoami().await.is_err());
-    }
-
-    #[test]
-    fn the_sip_host_has_no_default_port() {
-        let listen = |text: &str| text.parse::<SocketAddr>().unwrap();
-        assert_eq!(sip_host(None, listen("127.0.0.1:5060")), "127.0.0.1");
-        assert_eq!(sip_host(None, listen("[::1]:5062")), "[::1]:5062");
-        assert_eq!(sip_host(Some("voice.example"), listen("0.0.0.0:5060")), "voice.example");
-        assert_eq!(sip_host(Some("2001:db8::1"), listen("[::]:5070")), "[2001:db8::1]:5070");
-    }
-}
+mod tests;

@@ -154,7 +154,7 @@ pub async fn send_alert_emails(store: Arc<Store>, mailer: Mailer, stop: Cancella
 }
 
 /// Runs `work` at an interval until `stop` is cancelled. What a failed run leaves undone, the next one does.
-async fn repeat<T, F>(
+pub(crate) async fn repeat<T, F>(
     task: &'static str,
     every: Duration,
     stop: CancellationToken,

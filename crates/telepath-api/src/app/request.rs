@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{Method, Request};
 use axum::response::{IntoResponse as _, Response};
@@ -45,7 +45,12 @@ impl Api {
         let (mut parts, body) = request.into_parts();
         let context = self.open(&parts.method, parts.uri.path());
         let control = self.admission_control(&context);
-        let admission = control.admit(&parts.headers, peer, context.matched, parts.uri.path()).await;
+        let admission = match peer {
+            Peer::Remote(address) if is_preflight(&parts) => control.refuse_preflight(address),
+            Peer::Remote(_) | Peer::Local { .. } => {
+                control.admit(&parts.headers, peer, context.matched, parts.uri.path()).await
+            }
+        };
         let head = admission.log_entry.as_ref().map(|_| RequestHead::of(&parts, context.matched));
         // No code after this line may see the key.
         parts.headers.remove(AUTHORIZATION);
@@ -142,6 +147,10 @@ impl App for Api {
         Api::handle(self, request, peer).await
     }
 
+    fn needs_no_credentials(&self, method: &Method, path: &str) -> bool {
+        self.shared.routes.find(method, path).open
+    }
+
     fn refuse_plain_http(&self, head: &Parts, client: IpAddr) -> Response {
         let context = self.open(&head.method, head.uri.path());
         let admission = self.admission_control(&context).refuse_clear(&head.headers, client);
@@ -150,18 +159,30 @@ impl App for Api {
 
     fn refuse_unreadable(&self, problem: Unreadable, peer: Peer) -> Response {
         let code = match problem {
-            Unreadable::Malformed => ErrorCode::MalformedRequest,
+            Unreadable::Malformed | Unreadable::ConflictingForwarding => ErrorCode::MalformedRequest,
             Unreadable::HeadersTooLarge => ErrorCode::HeadersTooLarge,
             Unreadable::PlainHttp => ErrorCode::HttpsRequired,
+        };
+        let error = if problem == Unreadable::ConflictingForwarding {
+            ApiError::new(code, "The forwarding headers of the proxy are malformed or contradict each other")
+        } else {
+            ApiError::of(code)
         };
         let context = self.open(&Method::default(), "");
         let control = self.admission_control(&context);
         let admission = match peer {
-            Peer::Local { uid } => Admission { outcome: Err(ApiError::of(code)), ..control.admit_local(uid) },
-            Peer::Remote(address) => control.refuse(address, ApiError::of(code)),
+            Peer::Local { uid } => Admission { outcome: Err(error), ..control.admit_local(uid) },
+            Peer::Remote(address) => control.refuse(address, error),
         };
         self.refuse(&context, admission, code)
     }
+}
+
+/// Whether a browser asks if a page of another origin may send a request.
+fn is_preflight(head: &Parts) -> bool {
+    head.method == Method::OPTIONS
+        && head.headers.contains_key(ORIGIN)
+        && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Logs one event per request. It contains the route's template, never the path, and nothing that the client sent.

@@ -71,14 +71,21 @@ impl AdmissionControl<'_> {
             Peer::Local { uid } => return self.admit_local_to(headers, uid).await,
             Peer::Remote(address) => address,
         };
-        if matched.open {
+        if matched.is_probe() {
             let window = self.shared.store.addresses().peek(address, self.steady);
             Admission::admitted(window, self.anonymous(address))
+        } else if matched.open {
+            match self.shared.store.addresses().take(address, self.steady) {
+                Take::Admitted(window) => Admission::admitted(window, self.anonymous(address)),
+                Take::Full(window) => {
+                    Admission::refused(window, Self::limited(window, Refusal::AddressLimit))
+                }
+            }
         } else if matched.is_for_reporters() {
             self.admit_reporter(address, &self.shared.reporters)
         } else if matched.is_for_partners() {
             self.admit_reporter(address, &self.shared.partners)
-        } else if path == "/v1" || path.starts_with("/v1/") {
+        } else if matched.keyed || path == "/v1" || path.starts_with("/v1/") {
             self.admit_key(headers, address).await
         } else {
             self.refuse(address, ApiError::of(ErrorCode::NotFound))
@@ -206,6 +213,13 @@ impl AdmissionControl<'_> {
             Take::Admitted(window) => Admission::refused(window, error),
             Take::Full(window) => Admission::refused(window, Self::limited(window, Refusal::AddressLimit)),
         }
+    }
+
+    /// Refuses a CORS preflight (Fetch standard, section 3.3.2) without charging the rate window of the address: a browser sends
+    /// it by itself, and a page of any site can make it do so.
+    pub(crate) fn refuse_preflight(&self, address: IpAddr) -> Admission {
+        let window = self.shared.store.addresses().peek(address, self.steady);
+        Admission::refused(window, ApiError::of(ErrorCode::CorsNotSupported))
     }
 
     /// Refuses a request that arrived over plain HTTP. If it carried a valid key, the key may have been read on the way.

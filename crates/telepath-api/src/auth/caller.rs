@@ -2,6 +2,7 @@
 //! [`Authorized`]`<TrunksWrite>` cannot be reached without that scope, and a handler that takes no such argument has no
 //! account to work on.
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::net::IpAddr;
 
@@ -99,6 +100,18 @@ impl<S: Sync> FromRequestParts<S> for Partner {
     }
 }
 
+/// Marks an open route whose requests are not counted against the address: health probes, which a load balancer sends often
+/// and which cost nothing.
+pub(crate) struct Uncounted;
+
+impl<S: Sync> FromRequestParts<S> for Uncounted {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self)
+    }
+}
+
 /// A requirement of a handler.
 pub(crate) trait Need: Send + Sync + 'static {
     /// The scope; `None` if any valid key is sufficient.
@@ -130,6 +143,7 @@ needs! {
     WebhooksWrite = Some(Scope::WebhooksWrite);
     AccountRead = Some(Scope::AccountRead);
     AccountWrite = Some(Scope::AccountWrite);
+    MetricsRead = Some(Scope::MetricsRead);
 }
 
 /// Proof that the caller meets the handler's requirement.

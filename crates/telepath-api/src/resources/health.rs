@@ -1,6 +1,5 @@
 //! Liveness (`/livez`) and readiness (`/readyz`).
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use axum::Json;
@@ -8,12 +7,11 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::caller::Uncounted;
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::state::{AppState, Shared};
 
-/// How long a storage check is reused: every client may request `/readyz`, and none may load the database that way.
-const CHECK_REUSED_FOR: Duration = Duration::from_secs(1);
 /// The time limit of a storage check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -33,14 +31,14 @@ struct HealthBody {
 /// Check liveness
 #[utoipa::path(get, path = "/livez", tag = "Operation", operation_id = "livez",
     responses((status = 200, description = "The process is running.", body = HealthBody)))]
-async fn livez() -> Json<HealthBody> {
+async fn livez(_uncounted: Uncounted) -> Json<HealthBody> {
     Json(HealthBody { status: "ok" })
 }
 
 /// Check readiness
 #[utoipa::path(get, path = "/readyz", tag = "Operation", operation_id = "readyz",
     responses((status = 200, description = "The storage responds and the server is not shutting down.", body = HealthBody)))]
-async fn readyz(State(state): State<AppState>) -> Result<Json<HealthBody>, ApiError> {
+async fn readyz(State(state): State<AppState>, _uncounted: Uncounted) -> Result<Json<HealthBody>, ApiError> {
     if !state.readiness.is_ready() {
         return Err(ApiError::unavailable("the server is not ready or is shutting down"));
     }
@@ -52,16 +50,8 @@ async fn readyz(State(state): State<AppState>) -> Result<Json<HealthBody>, ApiEr
 }
 
 async fn storage_responds(shared: &Shared) -> bool {
-    let now = shared.store.clock().now();
-    let seen = *shared.storage_check.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((until, answered)) = seen
-        && now < until
-    {
-        return answered;
-    }
-    let answered =
-        tokio::time::timeout(CHECK_TIMEOUT, shared.store.ping()).await.is_ok_and(|ping| ping.is_ok());
-    let until = now.plus(CHECK_REUSED_FOR);
-    *shared.storage_check.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, answered));
-    answered
+    let ping = async || {
+        tokio::time::timeout(CHECK_TIMEOUT, shared.store.ping()).await.is_ok_and(|ping| ping.is_ok())
+    };
+    shared.storage_check.result(ping).await
 }

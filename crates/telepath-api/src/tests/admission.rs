@@ -85,7 +85,7 @@ async fn every_refusal_without_a_key_counts_against_the_address() {
     assert_eq!(remaining(&harness.get("/v1/whoami", "nonsense").await.expect(401)), "2");
     let wrong_address = harness.get("/v1/whoami", &bound).await.expect(403);
     assert_eq!((wrong_address.code().as_str(), remaining(&wrong_address).as_str()), ("IP_NOT_ALLOWED", "1"));
-    assert_eq!(remaining(&harness.get("/livez", "").await.expect(200)), "1", "open routes cost nothing");
+    assert_eq!(remaining(&harness.get("/livez", "").await.expect(200)), "1", "probes cost nothing");
     assert_eq!(remaining(&harness.get("/outside", "").await.expect(404)), "0");
     for (path, key) in
         [("/v1/whoami", ""), ("/v1/whoami", "nonsense"), ("/outside", ""), ("/v1/whoami", &*bound)]

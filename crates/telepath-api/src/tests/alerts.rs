@@ -52,7 +52,7 @@ async fn the_use_of_a_revoked_key_raises_an_alert_that_is_acknowledged_once() {
     assert_eq!(again, first);
     assert_eq!(list(&harness, &master, "?status=open").await["alerts"], json!([]));
     assert_eq!(list(&harness, &master, "?status=acknowledged").await["alerts"], json!([first]));
-    let metrics = String::from_utf8(harness.get("/metrics", "").await.expect(200).body.to_vec()).unwrap();
+    let metrics = harness.metrics();
     assert!(metrics.contains("telepath_alerts_raised_total{rule=\"dead_key_used\"} 1"), "{metrics}");
 }
 

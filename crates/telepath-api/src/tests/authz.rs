@@ -41,14 +41,15 @@ fn the_table_and_the_documents_have_the_same_routes() {
 }
 
 #[test]
-fn every_route_under_v1_requires_a_key_except_those_for_reporters() {
+fn every_route_under_v1_except_those_for_reporters_requires_a_key_and_so_do_the_metrics() {
     const FOR_REPORTERS: [&str; 2] = ["/v1/keys/report-leak", "/v1/keys/secret-scanning"];
     for row in routes().unwrap().table.rows() {
         let for_reporters = FOR_REPORTERS.contains(&row.path.as_str());
         let needs_none = matches!(row.access, Access::Reporter | Access::Partner);
         assert_eq!(needs_none, for_reporters, "{}", row.path);
         let requires_a_key = matches!(row.access, Access::AnyKey | Access::Scope(_));
-        assert_eq!(row.path.starts_with("/v1/") && !for_reporters, requires_a_key, "{}", row.path);
+        let is_private = row.path == "/metrics" || (row.path.starts_with("/v1/") && !for_reporters);
+        assert_eq!(is_private, requires_a_key, "{}", row.path);
     }
 }
 
@@ -62,7 +63,7 @@ async fn without_a_key_only_open_routes_are_served() {
             (_, "/.well-known/security.txt" | "/v1/keys/secret-scanning") => 404,
             (Access::Local, _) => 404,
             (Access::Reporter | Access::Partner, _) => 415,
-            (Access::Open, _) => 200,
+            (Access::Probe | Access::Open, _) => 200,
             (Access::AnyKey | Access::Scope(_), _) => 401,
         };
         assert_eq!(answer.status.as_u16(), expected, "{} {}", row.method, row.path);

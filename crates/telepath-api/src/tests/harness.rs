@@ -28,6 +28,7 @@ use telepath_core::secret::KeyMode;
 use telepath_core::trunk::Codec;
 use telepath_core::vault::{MasterKey, Vault};
 use telepath_http::{ConnectionMode, Dispatcher, HttpServer, ServerOptions};
+use telepath_metrics::Registry;
 use telepath_store::{Database, Store, StoreContext, StoreOptions};
 
 use crate::app::Api;
@@ -158,11 +159,8 @@ impl Harness {
             server: ServerOptions::default(),
         };
         change(&mut options);
-        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let live = Arc::clone(&media) as Arc<dyn LiveCalls>;
-        let api = metrics::with_local_recorder(&recorder, || {
-            Api::new(options.api, Arc::clone(&store), live, recorder.handle()).unwrap()
-        });
+        let api = Api::new(options.api, Arc::clone(&store), live, Registry::default()).unwrap();
         let server = HttpServer::new(Dispatcher::new(Arc::clone(&api)), options.server);
         Self { api, server, store, clock, media, account, folder }
     }
@@ -192,6 +190,11 @@ impl Harness {
             "account:write"
         ]}))
         .await
+    }
+
+    /// The text of the metrics.
+    pub(super) fn metrics(&self) -> String {
+        self.api.shared.registry.render()
     }
 
     pub(super) async fn get(&self, path: &str, key: &str) -> Answer {

@@ -23,7 +23,7 @@ use telepath_http::{ALPN_PROTOCOLS, LoopbackError, LoopbackListener};
 use super::harness::{Answer, Harness, collect, request};
 
 /// A certificate that the client trusts, and both sides' configurations.
-struct Tls {
+pub(super) struct Tls {
     server: Arc<ServerConfig>,
     roots: Arc<RootCertStore>,
 }
@@ -41,25 +41,37 @@ impl Tls {
         Self { server: Arc::new(server), roots: Arc::new(roots) }
     }
 
-    async fn connect(&self, address: SocketAddr, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn connect(
+        &self,
+        address: SocketAddr,
+        alpn: &[u8],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.handshake(TcpStream::connect(address).await?, alpn).await
+    }
+
+    /// TLS over an open connection.
+    pub(super) async fn over(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        self.handshake(stream, b"http/1.1").await
+    }
+
+    async fn handshake(&self, stream: TcpStream, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut config =
             ClientConfig::builder().with_root_certificates(Arc::clone(&self.roots)).with_no_client_auth();
         config.alpn_protocols = vec![alpn.to_vec()];
-        let stream = TcpStream::connect(address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 }
 
-struct Open {
-    address: SocketAddr,
-    tls: Tls,
+pub(super) struct Open {
+    pub(super) address: SocketAddr,
+    pub(super) tls: Tls,
     change: watch::Sender<Arc<ServerConfig>>,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
 }
 
-async fn open_tls(harness: &Harness) -> Open {
+pub(super) async fn open_tls(harness: &Harness) -> Open {
     let tls = Tls::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -102,7 +114,7 @@ async fn both_versions_of_http_are_served_over_tls() {
 }
 
 /// Sends bytes over TLS and gives back all that is answered until the connection is closed.
-async fn talk(open: &Open, bytes: &[u8]) -> String {
+pub(super) async fn talk(open: &Open, bytes: &[u8]) -> String {
     let mut stream = open.tls.connect(open.address, b"http/1.1").await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
@@ -257,34 +269,6 @@ async fn shutdown_completes_the_running_request_and_closes_the_listener() {
     assert!(text.starts_with("HTTP/1.1 201 Created\r\n"), "{text}");
     open.server.await.unwrap();
     assert!(TcpStream::connect(open.address).await.is_err());
-}
-
-#[tokio::test]
-async fn the_number_of_connections_is_limited() {
-    let harness = Harness::with(600, |options| options.server.limits.at_once = 1).await;
-    let open = open_tls(&harness).await;
-    let first = open.tls.connect(open.address, b"http/1.1").await.unwrap();
-    let mut second = Box::pin(open.tls.connect(open.address, b"http/1.1"));
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(first)).await.unwrap();
-    let held = tokio::spawn(connection);
-    // Many answers on the first connection: more than enough turns for the second one's handshake, were it accepted.
-    let many = async {
-        for _ in 0..100 {
-            sender.ready().await.unwrap();
-            let mut request = request("GET", "/livez", "");
-            request.headers_mut().insert("host", "localhost".parse().unwrap());
-            collect(sender.send_request(request).await.unwrap().map(Body::new)).await.expect(200);
-        }
-    };
-    tokio::select! {
-        biased;
-        _ = &mut second => panic!("a second connection was served"),
-        () = many => {}
-    }
-    drop(sender);
-    held.await.unwrap().unwrap();
-    let stream = second.await.unwrap();
-    over_http1(stream, request("GET", "/livez", "")).await.expect(200);
 }
 
 #[tokio::test]

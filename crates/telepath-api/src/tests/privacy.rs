@@ -161,7 +161,10 @@ async fn metrics_count_requests_and_refusals_with_bounded_labels() {
     harness.get("/v1/trunks/conn_private", &master).await.expect(404);
     harness.get("/v1/private", &master).await.expect(404);
     harness.get("/v1/whoami", "").await.expect(401);
-    let answer = harness.get("/metrics", "").await.expect(200);
+    let reader = harness
+        .key(json!({"preset": "custom", "rate_limit_per_minute": 60, "scopes": ["metrics:read"]}))
+        .await;
+    let answer = harness.get("/metrics", &reader).await.expect(200);
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     for line in [
@@ -169,7 +172,7 @@ async fn metrics_count_requests_and_refusals_with_bounded_labels() {
         "telepath_api_requests_total{route=\"/v1/trunks/{id}\",method=\"GET\",status=\"4xx\"} 1",
         "telepath_api_requests_total{route=\"unmatched\",method=\"other\",status=\"4xx\"} 1",
         "telepath_api_refusals_total{reason=\"missing_key\"} 1",
-        "telepath_keys 1",
+        "telepath_keys 2",
         "telepath_api_request_duration_seconds_bucket{route=\"/v1/trunks\",method=\"POST\",le=\"+Inf\"} 1",
     ] {
         assert!(text.lines().any(|known| known == line), "{line} in\n{text}");

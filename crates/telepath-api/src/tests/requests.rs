@@ -234,7 +234,7 @@ async fn the_audit_trail_is_listed_filtered_and_verified() {
 #[tokio::test]
 async fn lost_log_entries_are_counted_in_the_metrics() {
     let harness = Harness::new().await;
-    let figures = text(&harness.get("/metrics", "").await.expect(200));
+    let figures = harness.metrics();
     for what in ["details", "counts"] {
         assert!(figures.contains(&format!("telepath_request_log_lost_total{{what=\"{what}\"}} 0")), "{what}");
     }

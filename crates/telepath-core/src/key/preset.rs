@@ -231,9 +231,9 @@ mod tests {
     }
 
     #[test]
-    fn no_preset_manages_keys_or_the_account() {
+    fn no_preset_manages_keys_or_the_account_or_reads_metrics() {
         for preset in Preset::ALL {
-            for scope in [Scope::KeysWrite, Scope::AccountRead, Scope::AccountWrite] {
+            for scope in [Scope::KeysWrite, Scope::AccountRead, Scope::AccountWrite, Scope::MetricsRead] {
                 assert!(!preset.scopes().allows(scope), "{}: {scope}", preset.name());
             }
         }

@@ -84,6 +84,7 @@ const VIEWER: &[Scope] = &[
     Scope::UsageRead,
     Scope::AuditRead,
     Scope::AccountRead,
+    Scope::MetricsRead,
 ];
 
 /// Every scope except `account:write`: only owners change the account and its policies.
@@ -100,6 +101,7 @@ const DEVELOPER_AND_ADMIN: &[Scope] = &[
     Scope::UsageRead,
     Scope::AuditRead,
     Scope::AccountRead,
+    Scope::MetricsRead,
 ];
 
 impl FromStr for Role {

@@ -193,7 +193,14 @@ fn count(summary: &CallSummary) {
     ] {
         metrics::counter!(name).increment(value);
     }
-    if let Some(micros) = summary.metrics.gateway_processing_us {
-        metrics::histogram!("telepath_gateway_processing_seconds").record(f64::from(micros) / 1e6);
+    let figures = &summary.metrics;
+    for (name, seconds) in [
+        ("telepath_gateway_processing_seconds", figures.gateway_processing_us.map(|us| f64::from(us) / 1e6)),
+        ("telepath_agent_latency_seconds", figures.ai_latency_ms.map(|ms| f64::from(ms) / 1e3)),
+        ("telepath_carrier_lag_seconds", figures.carrier_lag_ms.map(|ms| f64::from(ms) / 1e3)),
+    ] {
+        if let Some(seconds) = seconds {
+            metrics::histogram!(name).record(seconds);
+        }
     }
 }

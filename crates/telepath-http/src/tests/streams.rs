@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::StreamingApp;
+use crate::connections::ConnectionState;
 use crate::options::{ConnectionLimits, ServerOptions};
 use crate::peer::ConnectionMode;
 use crate::server::{HttpServer, Version, serve_connection};
@@ -35,7 +36,13 @@ fn serve(
     let limits = ConnectionLimits { idle: IDLE, drain: DRAIN, ..ConnectionLimits::default() };
     let options = ServerOptions { limits, ..ServerOptions::default() };
     let server = HttpServer::new(StreamingApp { name: "stream", every, parts: PARTS, part }, options);
-    tokio::spawn(serve_connection(server, stream, version, mode, CancellationToken::new()))
+    tokio::spawn(serve_connection(
+        server,
+        stream,
+        version,
+        mode,
+        ConnectionState::new(CancellationToken::new()),
+    ))
 }
 
 /// The response body of one request. The client keeps its connection open until `_sender` is dropped.

@@ -46,12 +46,14 @@ fn announce(addresses: &Addresses, as_json: bool) -> Result<(), Failure> {
     let api = format!("https://{}", addresses.api);
     let sip = format!("sip:{}", addresses.sip);
     let http = addresses.insecure_http.map(|address| format!("http://{address}"));
+    let metrics = addresses.metrics.map(|address| format!("http://{address}/metrics"));
     if as_json {
         return output::json(&json!({
             "event": "ready",
             "api": api,
             "sip": sip,
             "insecure_http": http,
+            "metrics": metrics,
             "admin_socket": addresses.admin_socket,
             "ca": addresses.ca,
         }));
@@ -60,6 +62,9 @@ fn announce(addresses: &Addresses, as_json: bool) -> Result<(), Failure> {
     output::line(&format_args!("sip            {sip} (udp)"))?;
     if let Some(http) = http {
         output::line(&format_args!("insecure http  {http}"))?;
+    }
+    if let Some(metrics) = metrics {
+        output::line(&format_args!("metrics        {metrics}"))?;
     }
     output::line(&format_args!("admin          {}", addresses.admin_socket.display()))?;
     if let Some(ca) = &addresses.ca {

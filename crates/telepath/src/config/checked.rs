@@ -1,6 +1,7 @@
 //! The checked configuration: one struct per section, with parsed and validated values.
 
 mod alerts;
+mod api;
 mod cluster;
 mod egress;
 mod retention;
@@ -18,6 +19,7 @@ use telepath_gateway::DigestAlgorithms;
 use telepath_store::Retention;
 
 pub use alerts::{SmtpConfig, SmtpTls};
+pub use api::{ApiConfig, MetricsConfig};
 pub use cluster::ClusterConfig;
 pub use tls::{CertificateSource, TlsConfig};
 
@@ -33,6 +35,7 @@ use super::{ConfigError, Problem, Source};
 pub struct Config {
     pub storage: StorageConfig,
     pub api: ApiConfig,
+    pub metrics: MetricsConfig,
     pub tls: TlsConfig,
     pub sip: SipConfig,
     pub media: MediaConfig,
@@ -67,21 +70,6 @@ pub enum DatabaseConfig {
     Postgres(SecretText),
 }
 
-/// `[api]`: listeners and proxies.
-#[derive(Debug, Clone)]
-pub struct ApiConfig {
-    /// The HTTPS listener.
-    pub listen: SocketAddr,
-    /// The plain HTTP listener, on a loopback address.
-    pub insecure_http_listen: Option<SocketAddr>,
-    /// Peers whose forwarding headers are trusted.
-    pub trusted_proxies: NetworkList,
-    /// The contact URI in `security.txt`.
-    pub security_contact: Option<String>,
-    /// The file with the public keys of a secret-scanning partner.
-    pub signing_keys_file: Option<PathBuf>,
-}
-
 /// `[sip]`: signalling.
 #[derive(Debug, Clone)]
 pub struct SipConfig {
@@ -108,6 +96,10 @@ pub struct MediaConfig {
 pub struct LimitsConfig {
     /// The maximum number of concurrent calls.
     pub concurrent_calls: u32,
+    /// The maximum number of open connections to the API.
+    pub api_connections: u32,
+    /// The maximum number of open connections of one address.
+    pub address_connections: u32,
     /// The maximum length of a call on a trunk that sets no limit.
     pub call_length: Duration,
     /// The rate limit of an address without a valid key.
@@ -173,13 +165,14 @@ impl Check<'_> {
         // Check every section before returning early, so that all problems are reported together.
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
-        let egress = self.egress();
+        let (egress, metrics) = (self.egress(), self.metrics());
         let cluster = self.cluster();
         let retention = self.retention();
         let (alerts, smtp) = (self.alerts(), self.smtp());
         Some(Config {
             storage: storage?,
             api: api?,
+            metrics: metrics?,
             tls: tls?,
             sip: sip?,
             media: media?,
@@ -211,21 +204,6 @@ impl Check<'_> {
         None
     }
 
-    fn api(&mut self) -> Option<ApiConfig> {
-        let listen = self.required("api.listen", values::address);
-        let insecure_http_listen = self.optional("api.insecure_http_listen", values::loopback_address);
-        let trusted_proxies = self.optional("api.trusted_proxies", networks);
-        let security_contact = self.optional("api.security_contact", values::contact);
-        let signing_keys_file = self.optional("leaks.signing_keys_file", values::path);
-        Some(ApiConfig {
-            listen: listen?,
-            insecure_http_listen: insecure_http_listen?,
-            trusted_proxies: trusted_proxies?.unwrap_or_default(),
-            security_contact: security_contact?,
-            signing_keys_file: signing_keys_file?,
-        })
-    }
-
     fn sip(&mut self) -> Option<SipConfig> {
         let listen = self.required("sip.listen", values::address);
         let public_host = self.optional("sip.public_host", values::host);
@@ -247,11 +225,15 @@ impl Check<'_> {
 
     fn limits(&mut self) -> Option<LimitsConfig> {
         let concurrent_calls = self.count("limits.concurrent_calls");
+        let api_connections = self.count("limits.api_connections");
+        let address_connections = self.count("limits.address_connections");
         let call_length = self.required("limits.call_length", whole_seconds);
         let requests = self.count("limits.address_requests_per_minute");
         let stop_grace = self.required("limits.stop_grace", values::duration);
         Some(LimitsConfig {
             concurrent_calls: concurrent_calls?,
+            api_connections: api_connections?,
+            address_connections: address_connections?,
             call_length: call_length?,
             address_requests: RateLimit::per_minute(requests?)?,
             stop_grace: stop_grace?,
@@ -274,6 +256,7 @@ impl Check<'_> {
             Kind::Count(least, most) => (least, most),
             Kind::Address
             | Kind::LoopbackAddress
+            | Kind::AddressOrOff
             | Kind::Host
             | Kind::Hosts
             | Kind::Networks

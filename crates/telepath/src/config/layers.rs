@@ -230,6 +230,7 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
         }
         Kind::Address
         | Kind::LoopbackAddress
+        | Kind::AddressOrOff
         | Kind::Host
         | Kind::Path
         | Kind::PortRange
@@ -250,6 +251,7 @@ fn form_of(kind: Kind) -> String {
         Kind::Hosts | Kind::Networks | Kind::Destinations | Kind::Mailboxes => "list of strings".to_owned(),
         Kind::Address
         | Kind::LoopbackAddress
+        | Kind::AddressOrOff
         | Kind::Host
         | Kind::Path
         | Kind::PortRange

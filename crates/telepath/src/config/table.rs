@@ -3,9 +3,11 @@
 //! `docs/reference/configuration.md` all read it.
 
 mod alerts;
+mod api;
 mod media;
 
 use alerts::ALERTS;
+use api::API;
 
 /// The form of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub enum Kind {
     Address,
     /// `IP:PORT` on a loopback address.
     LoopbackAddress,
+    /// `IP:PORT`, or `off`.
+    AddressOrOff,
     /// A host name or an IP address without a port.
     Host,
     /// A list of host names or IP addresses.
@@ -54,6 +58,7 @@ impl Kind {
         match self {
             Kind::Address => "IP:PORT".to_owned(),
             Kind::LoopbackAddress => "IP:PORT on a loopback address".to_owned(),
+            Kind::AddressOrOff => "IP:PORT, or off".to_owned(),
             Kind::Host => "host name or IP address".to_owned(),
             Kind::Hosts => "list of host names or IP addresses".to_owned(),
             Kind::Networks => "list of networks in CIDR form".to_owned(),
@@ -108,18 +113,24 @@ impl Setting {
 /// Every setting, in the order of the reference page.
 pub static SETTINGS: &[Setting] = &joined();
 
-const fn joined() -> [Setting; GENERAL.len() + ALERTS.len()] {
-    let mut all = [GENERAL[0]; GENERAL.len() + ALERTS.len()];
-    let mut place = 0;
-    while place < all.len() {
-        all[place] = if place < GENERAL.len() { GENERAL[place] } else { ALERTS[place - GENERAL.len()] };
-        place += 1;
+const LISTS: [&[Setting]; 4] = [STORAGE, API, GENERAL, ALERTS];
+const COUNT: usize = STORAGE.len() + API.len() + GENERAL.len() + ALERTS.len();
+
+const fn joined() -> [Setting; COUNT] {
+    let mut all = [STORAGE[0]; COUNT];
+    let (mut list, mut place, mut next) = (0, 0, 0);
+    while list < LISTS.len() {
+        if place == LISTS[list].len() {
+            (list, place) = (list + 1, 0);
+        } else {
+            all[next] = LISTS[list][place];
+            (place, next) = (place + 1, next + 1);
+        }
     }
     all
 }
 
-/// Every setting that is not about alerts or email.
-const GENERAL: &[Setting] = &[
+const STORAGE: &[Setting] = &[
     Setting {
         key: "storage.data_dir",
         env: "TELEPATH_DATA_DIR",
@@ -147,42 +158,10 @@ const GENERAL: &[Setting] = &[
         example: "\"<44 characters of base64>\"",
         about: "32 bytes in base64 from which the pepper and the encryption keys are derived. Without it, `master.key` in the data folder is used, and created for a new database.",
     },
-    Setting {
-        key: "api.listen",
-        env: "TELEPATH_API_LISTEN",
-        flag: Some("--api-listen"),
-        kind: Kind::Address,
-        default: Some("127.0.0.1:8443"),
-        example: "\"0.0.0.0:8443\"",
-        about: "Where the API listens for HTTPS (HTTP/1.1 and HTTP/2).",
-    },
-    Setting {
-        key: "api.insecure_http_listen",
-        env: "TELEPATH_API_INSECURE_HTTP_LISTEN",
-        flag: Some("--insecure-http-listen"),
-        kind: Kind::LoopbackAddress,
-        default: None,
-        example: "\"127.0.0.1:8080\"",
-        about: "Where the API also listens for plain HTTP. Loopback addresses only, for programs on this machine.",
-    },
-    Setting {
-        key: "api.trusted_proxies",
-        env: "TELEPATH_API_TRUSTED_PROXIES",
-        flag: None,
-        kind: Kind::Networks,
-        default: None,
-        example: "[\"192.0.2.0/24\"]",
-        about: "Networks of the reverse proxies whose forwarding headers (`X-Forwarded-For`, `X-Forwarded-Proto`) are trusted.",
-    },
-    Setting {
-        key: "api.security_contact",
-        env: "TELEPATH_API_SECURITY_CONTACT",
-        flag: None,
-        kind: Kind::Contact,
-        default: None,
-        example: "\"mailto:security@voice.example\"",
-        about: "The security contact, published in `/.well-known/security.txt`. Without it, that file is not served.",
-    },
+];
+
+/// Every setting that is not about storage, the API, alerts or email.
+const GENERAL: &[Setting] = &[
     Setting {
         key: "leaks.signing_keys_file",
         env: "TELEPATH_LEAKS_SIGNING_KEYS_FILE",
@@ -284,6 +263,24 @@ const GENERAL: &[Setting] = &[
         default: Some("600"),
         example: "600",
         about: "The maximum number of requests per minute without a valid key from one address.",
+    },
+    Setting {
+        key: "limits.api_connections",
+        env: "TELEPATH_LIMITS_API_CONNECTIONS",
+        flag: None,
+        kind: Kind::Count(16, 1_000_000),
+        default: Some("10000"),
+        example: "10000",
+        about: "The maximum number of open connections to the API. When it is reached, the oldest idle connection is closed; if none is idle, the new one is refused. Lower if the process has too few file descriptors.",
+    },
+    Setting {
+        key: "limits.address_connections",
+        env: "TELEPATH_LIMITS_ADDRESS_CONNECTIONS",
+        flag: None,
+        kind: Kind::Count(1, 1_000_000),
+        default: Some("256"),
+        example: "256",
+        about: "The maximum number of open connections to the API from one address; an IPv6 address counts by its /64. When it is reached, the oldest idle connection of that address is closed; if none is idle, the new one is refused. Does not apply to `api.trusted_proxies`.",
     },
     Setting {
         key: "limits.stop_grace",

@@ -18,6 +18,14 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// `IP:PORT`, or `None` for `off`.
+pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    address(text).map(Some).map_err(|message| format!("{message}, or off"))
+}
+
 /// `IP:PORT` on a loopback address.
 pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
     let address = address(text)?;

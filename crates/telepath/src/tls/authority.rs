@@ -52,7 +52,7 @@ impl CertificateStatus {
         let Some((_, certificate)) = certificate.and_then(|der| X509Certificate::from_der(der).ok()) else {
             return CertificateStatus::Missing;
         };
-        let end = Timestamp::from_unix_seconds(certificate.validity().not_after.timestamp());
+        let end = end_of(&certificate);
         if end.since(now) < RENEW_WITHIN {
             return CertificateStatus::Expiring;
         }
@@ -62,6 +62,15 @@ impl CertificateStatus {
         found.sort_unstable();
         if wanted == found { CertificateStatus::Valid } else { CertificateStatus::NamesChanged }
     }
+}
+
+/// When a certificate in DER form expires.
+pub(super) fn expiry(certificate: &[u8]) -> Option<Timestamp> {
+    X509Certificate::from_der(certificate).ok().map(|(_, certificate)| end_of(&certificate))
+}
+
+fn end_of(certificate: &X509Certificate<'_>) -> Timestamp {
+    Timestamp::from_unix_seconds(certificate.validity().not_after.timestamp())
 }
 
 fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::ApiConfig;
+use crate::config::{ApiConfig, MetricsConfig};
 use crate::data_dir::{DataDir, unusable};
 use crate::exit::{Exit, Failure};
 
@@ -24,12 +24,18 @@ pub(super) struct Listeners {
     pub(super) api_address: SocketAddr,
     http: Option<LoopbackListener>,
     pub(super) http_address: Option<SocketAddr>,
+    metrics: Option<TcpListener>,
+    pub(super) metrics_address: Option<SocketAddr>,
     admin: UnixListener,
 }
 
 impl Listeners {
     /// Binds all of them. The caller must hold the lock of the data directory.
-    pub(super) async fn bind(config: &ApiConfig, data: &DataDir) -> Result<Self, Failure> {
+    pub(super) async fn bind(
+        config: &ApiConfig,
+        metrics: MetricsConfig,
+        data: &DataDir,
+    ) -> Result<Self, Failure> {
         let api = TcpListener::bind(config.listen)
             .await
             .map_err(|error| bind_failure(config.listen, "--api-listen", &error))?;
@@ -42,14 +48,17 @@ impl Listeners {
             }
         };
         let http_address = http.as_ref().and_then(|listener| listener.local_addr().ok());
+        let metrics = bind_metrics(metrics).await?;
+        let metrics_address = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
         let admin = bind_admin(&data.admin_socket()?)?;
-        Ok(Self { api, api_address, http, http_address, admin })
+        Ok(Self { api, api_address, http, http_address, metrics, metrics_address, admin })
     }
 
     /// Serves HTTP on all of them until `stop`.
-    pub(super) fn serve<A: App>(
+    pub(super) fn serve<A: App, M: App>(
         self,
         server: &Arc<HttpServer<A>>,
+        metrics: Arc<HttpServer<M>>,
         tls: watch::Receiver<Arc<ServerConfig>>,
         stop: &CancellationToken,
         tasks: &TaskTracker,
@@ -59,7 +68,23 @@ impl Listeners {
             tracing::warn!(address = ?self.http_address, "the API is also served over plain HTTP, to this machine only");
             tasks.spawn(Arc::clone(server).serve_loopback(http, stop.clone()));
         }
+        if let Some(listener) = self.metrics {
+            tasks.spawn(metrics.serve_public(listener, stop.clone()));
+        }
         tasks.spawn(Arc::clone(server).serve_unix(self.admin, stop.clone()));
+    }
+}
+
+/// Binds the listener of `/metrics`. Nobody asked for the default address, so the server starts without it if it is in use.
+async fn bind_metrics(config: MetricsConfig) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = config.listen else { return Ok(None) };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if config.is_default => {
+            tracing::warn!(%address, %error, "metrics have no listener of their own; set metrics.listen to another address, or to off");
+            Ok(None)
+        }
+        Err(error) => Err(bind_failure(address, "metrics.listen", &error)),
     }
 }
 
@@ -123,6 +148,16 @@ mod tests {
         assert_eq!(failure.exit, Exit::Busy);
         let line = failure.to_string();
         assert!(line.contains(&address.port().to_string()) && line.contains("--api-listen"), "{line}");
+    }
+
+    #[tokio::test]
+    async fn a_metrics_address_in_use_is_an_error_only_if_it_was_chosen() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = Some(taken.local_addr().unwrap());
+        assert!(bind_metrics(MetricsConfig { listen, is_default: true }).await.unwrap().is_none());
+        let failure = bind_metrics(MetricsConfig { listen, is_default: false }).await.unwrap_err();
+        assert!(failure.to_string().contains("metrics.listen"), "{failure}");
+        assert!(bind_metrics(MetricsConfig { listen: None, is_default: false }).await.unwrap().is_none());
     }
 
     #[tokio::test]

@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
 use telepath_api::ApiOptions;
 use telepath_core::call::{DisconnectReason, SipStrangers};
 use telepath_core::id::{CallId, TrunkId};
 use telepath_core::ports::LiveCalls;
 use telepath_egress::Egress;
 use telepath_http::{Dispatcher, HttpServer, ServerOptions};
+use telepath_metrics::Registry;
 use telepath_store::{ProcessRole, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -77,9 +77,8 @@ impl LocalServer {
         let host = sip_host(config.sip.public_host.as_deref(), config.sip.listen);
         let egress = Egress::new(config.egress.allow.clone());
         let options = ApiOptions { egress, ..ApiOptions::new(host, account) };
-        // Not installed: nobody reads the metrics of a command.
-        let prometheus = PrometheusBuilder::new().build_recorder().handle();
-        let api = new_api(options, store, Arc::new(NoCallsHere), prometheus)?;
+        // Not installed as the recorder of the process: nobody scrapes a command.
+        let api = new_api(options, store, Arc::new(NoCallsHere), Registry::default())?;
         let listener = listeners::bind_admin(socket)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let server = HttpServer::new(Dispatcher::new(api), ServerOptions::default());
