@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use telepath_gateway::caller::{CallerOptions, LoadOptions, place_call, place_load};
+use telepath_gateway::caller::{CallOutcome, CallerOptions, LoadOptions, place_call, place_load};
 
 use crate::Effort;
 use crate::calls::{RATE, make_trunk, noise, start_agent};
@@ -91,12 +91,14 @@ async fn set_up_calls(call: &CallerOptions, interval: Duration) -> anyhow::Resul
     for number in 1..=NEW_CALLS {
         tokio::time::sleep_until((started + interval * number).into()).await;
         let outcome = place_call(call.clone()).await;
-        setups.push(outcome.ok().filter(|outcome| outcome.answered()).map(|outcome| outcome.answered_after));
+        let answered = outcome.ok().filter(CallOutcome::answered);
+        setups.push(answered.map(|outcome| outcome.answered_after));
     }
     Ok(setups)
 }
 
 /// Sends INVITEs without credentials at a steady rate; returns their number.
+#[expect(clippy::disallowed_methods, reason = "a thread of its own sends at a steady rate")]
 fn send_flood(target: SocketAddr, length: Duration) -> anyhow::Result<u64> {
     let mut sockets = Vec::new();
     for source in 0..SOURCES {

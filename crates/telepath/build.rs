@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-#[expect(clippy::print_stdout, reason = "cargo reads instructions from standard output")]
 fn main() {
     let commit = std::env::var("TELEPATH_BUILD_COMMIT").ok().or_else(commit).unwrap_or("unknown".to_owned());
     let target = std::env::var("TARGET").unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The published OpenAPI document: compressed for clients that accept it, and revalidated by entity tag.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::OnceLock;
 
@@ -26,7 +27,11 @@ pub(crate) struct Document {
 
 impl Document {
     pub(crate) fn new(json: String) -> Self {
-        let digest = Sha256::digest(&json).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let mut digest = String::new();
+        for byte in Sha256::digest(&json).iter().take(16) {
+            // Writing to a string cannot fail.
+            let _ = write!(digest, "{byte:02x}");
+        }
         Self { json: Bytes::from(json), digest, compressed: OnceLock::new() }
     }
 

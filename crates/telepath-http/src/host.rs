@@ -12,7 +12,7 @@ pub(crate) fn is_valid<B>(request: &Request<B>) -> bool {
     if second.is_some() || host.is_some_and(|host| !is_host(host.as_bytes())) {
         return false;
     }
-    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
     match request.version() {
         Version::HTTP_2 | Version::HTTP_3 => match (authority, host) {
             // Both must name the same entity.

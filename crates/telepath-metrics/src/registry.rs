@@ -39,6 +39,9 @@ struct Recorded {
     series: HashMap<Key, Series>,
 }
 
+/// The series of one metric, each with its labels.
+type Family<'a> = Vec<(Vec<(&'a str, &'a str)>, &'a Series)>;
+
 #[derive(Clone)]
 enum Series {
     Counter(Arc<AtomicU64>),
@@ -82,7 +85,7 @@ impl Registry {
 
     fn write_recorded(&self, encoder: &mut Encoder) {
         let recorded = self.0.recorded.read().unwrap_or_else(PoisonError::into_inner);
-        let mut families: BTreeMap<&str, Vec<(Vec<(&str, &str)>, &Series)>> = BTreeMap::new();
+        let mut families: BTreeMap<&str, Family<'_>> = BTreeMap::new();
         for (key, series) in &recorded.series {
             let labels = key.labels().map(|label: &Label| (label.key(), label.value())).collect();
             families.entry(key.name()).or_default().push((labels, series));

@@ -108,7 +108,7 @@ impl Store {
                 match revoked {
                     Err(KeyChangeError::Store(error)) => return Err(error),
                     Err(error) => {
-                        tracing::error!(%key, %error, "could not revoke a leaked key; revoke it by hand")
+                        tracing::error!(%key, %error, "could not revoke a leaked key; revoke it by hand");
                     }
                     Ok(()) => tracing::warn!(%key, cause = report.cause.name(), "an API key was exposed"),
                 }

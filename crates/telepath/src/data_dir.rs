@@ -67,7 +67,7 @@ impl DataDir {
             }
             Err(error) => return Err(unusable(path, &error)),
         };
-        Self::at(path, created)
+        Self::at(path, &created)
     }
 
     /// Opens an existing data folder: for every other command. A mistyped path must not become a new installation.
@@ -82,10 +82,10 @@ impl DataDir {
         if !is_ours(path) {
             return Err(absent(format!("{} is not a data folder of Telepath", absolute(path).display())));
         }
-        Self::at(path, Vec::new())
+        Self::at(path, &[])
     }
 
-    fn at(path: &Path, created: Vec<PathBuf>) -> Result<Self, Failure> {
+    fn at(path: &Path, created: &[PathBuf]) -> Result<Self, Failure> {
         // Messages and examples show the absolute path.
         let path = path.canonicalize().map_err(|error| unusable(path, &error))?;
         let created = created.iter().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));

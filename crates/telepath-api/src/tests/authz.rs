@@ -60,8 +60,7 @@ async fn without_a_key_only_open_routes_are_served() {
         let answer = harness.ask(row.method.as_str(), &concrete(&row.path), "", None).await;
         let expected = match (row.access, row.path.as_str()) {
             // Neither is configured here, and a report without a body is none.
-            (_, "/.well-known/security.txt" | "/v1/keys/secret-scanning") => 404,
-            (Access::Local, _) => 404,
+            (_, "/.well-known/security.txt" | "/v1/keys/secret-scanning") | (Access::Local, _) => 404,
             (Access::Reporter | Access::Partner, _) => 415,
             (Access::Probe | Access::Open, _) => 200,
             (Access::AnyKey | Access::Scope(_), _) => 401,

@@ -21,20 +21,20 @@ const AAAA: u16 = 28;
 struct NameServer {
     address: SocketAddr,
     /// The names that were asked for and not responded to.
-    ignored: mpsc::UnboundedReceiver<String>,
+    ignored: mpsc::Receiver<String>,
 }
 
 impl NameServer {
     async fn start() -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = socket.local_addr().unwrap();
-        let (tell, ignored) = mpsc::unbounded_channel();
+        let (tell, ignored) = mpsc::channel(1024);
         tokio::spawn(async move {
             let mut buffer = [0; 1500];
             while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
                 let (name, kind, end) = question(&buffer[..length]);
                 if name.ends_with("dead.") || name.ends_with("v4only.") && kind == AAAA {
-                    let _ = tell.send(name);
+                    let _ = tell.try_send(name);
                 } else {
                     let _ = socket.send_to(&response(&buffer[..end], kind), from).await;
                 }

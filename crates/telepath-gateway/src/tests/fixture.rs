@@ -43,7 +43,7 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 
 #[derive(Debug, Clone)]
 pub(super) enum ControlReport {
-    Started(CallStart),
+    Started(Box<CallStart>),
     Agent(CallId, AgentEvent),
     Ended(Box<CallEnd>),
 }
@@ -103,7 +103,7 @@ impl TestControl {
     pub(super) async fn wait_for_start(&self) -> CallStart {
         let started = || {
             self.reports().into_iter().find_map(|report| match report {
-                ControlReport::Started(start) => Some(start),
+                ControlReport::Started(start) => Some(*start),
                 ControlReport::Agent(..) | ControlReport::Ended(_) => None,
             })
         };
@@ -170,7 +170,7 @@ impl CallControl for TestControl {
 
     fn call_started<'a>(&'a self, start: &'a CallStart) -> PortFuture<'a, Result<(), ControlUnavailable>> {
         Box::pin(async move {
-            self.record(ControlReport::Started(start.clone()));
+            self.record(ControlReport::Started(Box::new(start.clone())));
             Ok(())
         })
     }

@@ -194,6 +194,7 @@ mod tests {
         Connection(name, Rc::new(Cell::new(idle)))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "an argument that is optional")]
     fn block(text: &str) -> Option<AddressBlock> {
         Some(AddressBlock::of(text.parse().unwrap()))
     }

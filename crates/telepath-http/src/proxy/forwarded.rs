@@ -93,7 +93,9 @@ fn is_token(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parsed(fields: &[&str]) -> Result<Vec<(Option<String>, Option<Scheme>)>, Malformed> {
+    type Read = (Option<String>, Option<Scheme>);
+
+    fn parsed(fields: &[&str]) -> Result<Vec<Read>, Malformed> {
         let headers = fields.iter().map(|field| (FORWARDED, field.parse().unwrap())).collect();
         let text = |element: Element| (element.sender.map(|sender| sender.to_string()), element.scheme);
         elements(&headers).map(|all| all.into_iter().map(text).collect())

@@ -15,6 +15,7 @@ fn behind_proxy(lines: &[&str]) -> Option<ForwardedClient> {
     resolve("10.0.0.1", lines, ForwardingHeaders::Any)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "compared with an optional result")]
 fn client(address: &str, in_cleartext: bool) -> Option<ForwardedClient> {
     Some(ForwardedClient { address: address.parse().unwrap(), in_cleartext })
 }

@@ -64,6 +64,7 @@ mod tests {
         parse("application/dtmf-relay", body.as_bytes())
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "compared with an optional result")]
     fn held(key: char, millis: Option<u64>) -> Option<DtmfSignal> {
         Some(DtmfSignal::Key { key, duration: millis.map(Duration::from_millis) })
     }

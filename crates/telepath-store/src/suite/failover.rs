@@ -25,7 +25,7 @@ use crate::store::Store;
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 /// Much longer than any step takes.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A PostgreSQL of this test; killed on drop.
 struct Instance {

@@ -66,7 +66,7 @@ async fn a_report_revokes_the_keys_that_were_live_when_it_arrived(fixture: Arc<F
     let all: Vec<_> = hashes.iter().map(|(_, hash)| *hash).collect();
     store.record_exposure(reported(later(5), &all)).await.unwrap();
     // The grace has ended when the report is worked off; it had not when the report arrived.
-    fixture.clock.advance(std::time::Duration::from_secs(60));
+    fixture.clock.advance(std::time::Duration::from_mins(1));
     store.revoke_exposed_keys().await.unwrap();
     let mut revoked = Vec::new();
     for (id, _) in hashes {

@@ -36,7 +36,7 @@ async fn open_with_key(fixture: &Fixture) -> (Arc<Store>, HashedKey) {
 
 /// On PostgreSQL, a busy machine may lose its lease for a moment; such a request is not counted.
 fn admit(store: &Store, hash: &HashedKey) -> Admission {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let handle = store.keys().find(hash).unwrap();
         match store.keys().admit(&handle, hash, ADDRESS, store.clock().read()) {

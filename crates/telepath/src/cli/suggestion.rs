@@ -63,8 +63,8 @@ pub(super) fn correct(mut error: Error, program: &Command, arguments: &[OsString
 
 fn suggest<'a>(given: &str, known: &'a [String]) -> Option<&'a str> {
     let known = || known.iter().map(String::as_str);
-    let synonyms = SYNONYMS.iter().filter(|(name, _)| *name == given).map(|(_, command)| *command);
-    let synonym = synonyms.filter_map(|command| known().find(|name| *name == command)).next();
+    let mut synonyms = SYNONYMS.iter().filter(|(name, _)| *name == given).map(|(_, command)| *command);
+    let synonym = synonyms.find_map(|command| known().find(|name| *name == command));
     synonym.or_else(|| closest(given, known()))
 }
 

@@ -34,9 +34,13 @@ impl Json {
 
     fn collect_places(&self, place: String, wanted: impl Fn(&str) -> bool + Copy, places: &mut Vec<String>) {
         match self {
-            Json::Null | Json::Bool(_) | Json::Unsigned(_) | Json::Signed(_) | Json::Float(_) => {}
             Json::Text(text) if wanted(text) => places.push(place),
-            Json::Text(_) => {}
+            Json::Null
+            | Json::Bool(_)
+            | Json::Unsigned(_)
+            | Json::Signed(_)
+            | Json::Float(_)
+            | Json::Text(_) => {}
             Json::List(items) => {
                 for (index, item) in items.iter().enumerate() {
                     item.collect_places(format!("{place}[{index}]"), wanted, places);

@@ -18,6 +18,7 @@ Examples:
 
 /// Arguments of `webhooks update`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct UpdateArgs {
     /// Webhook id, whk_…
     id: WebhookId,

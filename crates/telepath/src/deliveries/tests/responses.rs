@@ -15,7 +15,9 @@ async fn post_to(port: u16, trust: Arc<rustls::ClientConfig>, timeouts: Timeouts
     let url = WebhookUrl::try_from(format!("https://127.0.0.1:{port}/")).unwrap();
     let secrets = [SigningSecret::generate(SignatureScheme::V1, &SystemEntropy::default()).unwrap()];
     let message = post::Message { id: "evt_1".to_owned(), attempt: 1, body: "{}".to_owned(), at: NOON };
-    within(post::post(&egress, &Destination::from(&url), message, &secrets, timeouts)).await
+    let destination = Destination::from(&url);
+    let posted = post::post(&egress, &destination, message, &secrets, timeouts);
+    within(Box::pin(posted)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
