@@ -93,7 +93,6 @@ impl Drop for Python {
 
 /// The server sends no `Content-Length` and closes the connection without `close_notify`.
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was skipped")]
 async fn a_response_of_python_http_server_behind_ssl_is_success() {
     let folder = TemporaryFolder::new();
     let (certificate, key) = certificate();
