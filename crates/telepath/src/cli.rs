@@ -104,7 +104,7 @@ enum Command {
     /// Manage webhooks and their deliveries
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
-    /// Manage users, their roles and their links
+    /// Manage users, their roles and their password codes
     #[command(subcommand)]
     Users(users::UsersCommand),
     /// Run a built-in agent
