@@ -37,9 +37,11 @@ mod watches;
 mod webhooks;
 mod windows;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
@@ -59,6 +61,7 @@ use crate::cluster::ProcessRole;
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key::CreatedKey;
+use crate::key_table::{Admission, KeyHandle};
 use crate::options::{Database, StoreOptions};
 use crate::sql::{Row, Value};
 use crate::store::Store;
@@ -227,6 +230,23 @@ pub(crate) use behaviour;
 /// A reading of a clock that nobody has set.
 pub(crate) fn reading(at: Timestamp) -> ClockReading {
     ClockReading::in_step(at)
+}
+
+/// The decision about a request. A busy machine may lose its lease on PostgreSQL for a moment, which decides nothing.
+pub(crate) fn admit(
+    store: &Store,
+    handle: &KeyHandle,
+    hash: &HashedKey,
+    address: IpAddr,
+    now: ClockReading,
+) -> Admission {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        match store.keys().admit(handle, hash, address, now) {
+            Admission::NoLease if Instant::now() < deadline => std::thread::yield_now(),
+            decided => return decided,
+        }
+    }
 }
 
 pub(crate) fn limit(requests: u32) -> RateLimit {

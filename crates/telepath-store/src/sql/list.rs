@@ -10,6 +10,9 @@ use crate::error::StoreError;
 /// The column under which a list reads the value that it is sorted by.
 const POSITION: &str = "sort_position";
 
+/// The column under which a list reads its length.
+const TOTAL: &str = "list_total";
+
 /// The parts of a list's SQL, which are texts of this program and never of a caller.
 pub(crate) struct ListQuery<'q> {
     /// Among them the id, as `id`.
@@ -93,46 +96,63 @@ impl<'q> Order<'q> {
 }
 
 impl ListQuery<'_> {
-    /// The rows of a page. Only a page that starts at an offset counts the list.
+    /// The rows of a page. Only a page that starts at an offset counts the list, in the statement that reads its rows, so
+    /// that rows and total agree while others write.
     pub(crate) async fn page(self, db: &mut Connection, page: PageRequest) -> Result<Page<Row>, StoreError> {
         let (limit, order) = (page.limit(), self.order);
-        let (offset, total) = match page.start() {
-            PageStart::Offset(offset) => (*offset, Some(self.total(db).await?)),
-            PageStart::After(_) => (0, None),
-        };
         // One row more than the page holds tells whether another page follows.
         let mut items = self.rows(db, limit + 1, page.start()).await?;
+        let (offset, total) = match page.start() {
+            PageStart::Offset(offset) => (*offset, Some(self.total(db, *offset, items.first()).await?)),
+            PageStart::After(_) => (0, None),
+        };
         let more = items.len() > limit as usize;
         items.truncate(limit as usize);
         let next = items.last().filter(|_| more).map(|row| order.cursor_of(row)).transpose()?;
         Ok(Page { items, position: PagePosition { limit, offset, total, next } })
     }
 
-    async fn total(&self, db: &mut Connection) -> Result<Total, StoreError> {
-        let sql = format!(
-            "SELECT count(*) AS total FROM (SELECT 1 {} LIMIT {}) AS counted",
-            self.source,
-            MAX_EXACT_TOTAL + 1
-        );
-        Ok(Total::of_counted(db.fetch_one(sql, self.filters.clone()).await?.number("total")?))
+    /// The length of the list, which every row of its page carries. A page beyond the end has no row, so it counts again.
+    async fn total(
+        &self,
+        db: &mut Connection,
+        offset: u32,
+        first: Option<&Row>,
+    ) -> Result<Total, StoreError> {
+        let counted = match first {
+            Some(row) => row.number(TOTAL)?,
+            None if offset == 0 => 0,
+            None => {
+                let sql = format!("SELECT {} AS {TOTAL}", self.count());
+                db.fetch_one(sql, self.filters.clone()).await?.number(TOTAL)?
+            }
+        };
+        Ok(Total::of_counted(counted))
     }
 
-    async fn rows(self, db: &mut Connection, limit: u32, start: &PageStart) -> Result<Vec<Row>, StoreError> {
-        let Self { columns, source, filters: mut values, order } = self;
+    /// A subquery with the number of rows of the list, counted up to one more than the largest exact total.
+    fn count(&self) -> String {
+        format!("(SELECT count(*) FROM (SELECT 1 {} LIMIT {}) AS counted)", self.source, MAX_EXACT_TOTAL + 1)
+    }
+
+    async fn rows(&self, db: &mut Connection, limit: u32, start: &PageStart) -> Result<Vec<Row>, StoreError> {
+        let Self { columns, source, order, .. } = self;
+        let mut values = self.filters.clone();
         let position = order.by.map(|by| format!(", {} AS {POSITION}", by.expression)).unwrap_or_default();
-        let mut sql = format!("SELECT {columns}{position} {source}");
-        let offset = match start {
-            PageStart::Offset(offset) => *offset,
+        let (total, behind, offset) = match start {
+            PageStart::Offset(offset) => (format!(", {} AS {TOTAL}", self.count()), String::new(), *offset),
             PageStart::After(cursor) => {
                 let (condition, cursor) = order.behind(cursor, values.len() + 1);
-                sql.push_str(" AND ");
-                sql.push_str(&condition);
                 values.extend(cursor);
-                0
+                (String::new(), format!(" AND {condition}"), 0)
             }
         };
         let next = values.len() + 1;
-        let sql = format!("{sql} ORDER BY {} LIMIT ${next} OFFSET ${}", order.clause(), next + 1);
+        let sql = format!(
+            "SELECT {columns}{position}{total} {source}{behind} ORDER BY {} LIMIT ${next} OFFSET ${}",
+            order.clause(),
+            next + 1
+        );
         values.extend([limit.into(), offset.into()]);
         db.fetch_all(sql, values).await
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use telepath_core::clock::Timestamp;
 use telepath_core::key::{GraceSeconds, KeyPatch, NewKey};
 
-use super::{Fixture, NOON, behaviour, limit, new_key, reading};
+use super::{Fixture, NOON, admit, behaviour, limit, new_key, reading};
 use crate::key_table::Admission;
 
 behaviour! {
@@ -121,15 +121,11 @@ async fn changing_the_limit_keeps_the_count(fixture: Arc<Fixture>) {
     let (created, hash) = fixture.key(&store, account, NewKey { rate_limit: limit(3), ..new_key("k") }).await;
     let handle = store.keys().find(&hash).unwrap();
     for _ in 0..3 {
-        assert!(matches!(
-            store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)),
-            Admission::Admitted { .. }
-        ));
+        assert!(matches!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
     }
     let raise = KeyPatch { rate_limit: Some(limit(5)), ..KeyPatch::default() };
     store.update_key(account, created.record.id, raise, fixture.origin()).await.unwrap();
-    let Admission::Admitted { window, .. } = store.keys().admit(&handle, &hash, ADDRESS, reading(NOON))
-    else {
+    let Admission::Admitted { window, .. } = admit(&store, &handle, &hash, ADDRESS, reading(NOON)) else {
         panic!("the raised limit has room");
     };
     assert_eq!((window.limit, window.remaining), (limit(5), 1));
@@ -152,7 +148,7 @@ async fn a_change_is_applied_even_if_its_caller_is_cancelled(fixture: Arc<Fixtur
         assert!(!answered, "the change completed before the caller was dropped");
     }
     let applied = async {
-        while store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)) != Admission::Unusable {
+        while admit(&store, &handle, &hash, ADDRESS, reading(NOON)) != Admission::Unusable {
             tokio::task::yield_now().await;
         }
     };
@@ -168,9 +164,9 @@ async fn a_key_in_doubt_is_refused_until_resolved(fixture: Arc<Fixture>) {
     let (created, hash) = fixture.key(&store, account, new_key("doubted")).await;
     let handle = store.keys().find(&hash).unwrap();
     store.keys().mark_in_doubt(created.record.id);
-    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::InDoubt);
+    assert_eq!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::InDoubt);
     store.flush_usage().await.unwrap();
-    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
+    assert!(matches!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
     store.close().await;
     store.keys().mark_in_doubt(created.record.id);
     // The database is closed, so the doubt cannot be resolved; and there is nothing to write.
@@ -190,12 +186,12 @@ async fn a_request_from_a_disallowed_address_is_not_counted(fixture: Arc<Fixture
     let (_, hash) = fixture.key(&store, account, new).await;
     let handle = store.keys().find(&hash).unwrap();
     for _ in 0..3 {
-        let admission = store.keys().admit(&handle, &hash, "203.0.113.1".parse().unwrap(), reading(NOON));
+        let admission = admit(&store, &handle, &hash, "203.0.113.1".parse().unwrap(), reading(NOON));
         assert_eq!(admission, Admission::WrongAddress);
     }
-    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
+    assert!(matches!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
     assert!(
-        matches!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Limited { window } if window.remaining == 0)
+        matches!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::Limited { window } if window.remaining == 0)
     );
     store.close().await;
 }

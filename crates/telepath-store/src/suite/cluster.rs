@@ -9,7 +9,7 @@ use telepath_core::clock::Clock as _;
 use telepath_core::key::{KeyPatch, NewKey};
 use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::CallControl as _;
-use telepath_core::secret::SecretText;
+use telepath_core::secret::{HashedKey, SecretText};
 use telepath_core::trunk::NewTrunk;
 
 use super::calls::start;
@@ -94,6 +94,20 @@ async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> 
     tokio::time::timeout(TIMEOUT, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
+/// The decision about a request. A busy machine may lose its lease for a moment, which decides nothing.
+async fn admission(store: &Store, hash: &HashedKey) -> Admission {
+    let decided = async {
+        loop {
+            let handle = store.keys().find(hash).expect("the key is known");
+            match store.admit(&handle, hash, ADDRESS, store.clock().read()).await {
+                Admission::NoLease => tokio::task::yield_now().await,
+                decided => return decided,
+            }
+        }
+    };
+    tokio::time::timeout(TIMEOUT, decided).await.expect("the server gets a lease")
+}
+
 fn is_admitted(admission: Admission) -> bool {
     matches!(admission, Admission::Admitted { .. })
 }
@@ -106,19 +120,16 @@ async fn an_answered_change_of_a_key_is_effective_on_every_server(
     let account = fixture.account(&one).await.id;
     for _ in 0..10 {
         let (created, hash) = fixture.key(&one, account, new_key("shared")).await;
-        let handle = other.keys().find(&hash).expect("a new key is known when it is answered");
-        assert!(is_admitted(other.admit(&handle, &hash, ADDRESS, other.clock().read()).await));
+        assert!(is_admitted(admission(&other, &hash).await), "a new key is known when it is answered");
         let patch = KeyPatch { rate_limit: Some(limit(7)), ..KeyPatch::default() };
         one.update_key(account, created.record.id, patch, fixture.origin()).await.unwrap();
-        let Admission::Admitted { window, .. } =
-            other.admit(&handle, &hash, ADDRESS, other.clock().read()).await
-        else {
+        let Admission::Admitted { window, .. } = admission(&other, &hash).await else {
             panic!("the key is still valid");
         };
-        assert_eq!((window.limit, window.remaining), (limit(7), 5));
+        // A window may have ended in between.
+        assert!(window.limit == limit(7) && [5, 6].contains(&window.remaining), "{window:?}");
         other.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
-        let handle = one.keys().find(&hash).unwrap();
-        assert_eq!(one.admit(&handle, &hash, ADDRESS, one.clock().read()).await, Admission::Unusable);
+        assert_eq!(admission(&one, &hash).await, Admission::Unusable);
     }
     assert_eq!(one.cluster().unwrap().nodes, 2);
     one.close().await;
@@ -163,9 +174,7 @@ async fn servers_share_one_window(fixture: Arc<Fixture>, one: Arc<Store>, other:
             tokio::spawn(async move {
                 let mut admitted = 0;
                 for _ in 0..25 {
-                    let handle = store.keys().find(&hash).unwrap();
-                    let admission = store.admit(&handle, &hash, ADDRESS, store.clock().read()).await;
-                    admitted += u32::from(is_admitted(admission));
+                    admitted += u32::from(is_admitted(admission(&store, &hash).await));
                 }
                 admitted
             })
@@ -212,8 +221,7 @@ async fn an_evicted_server_joins_again(fixture: Arc<Fixture>, one: Arc<Store>, o
         select(&one, "SELECT id FROM nodes", vec![]).await.len() == 2 && other.cluster.lease().holds()
     })
     .await;
-    let handle = other.keys().find(&hash).unwrap();
-    assert_eq!(other.admit(&handle, &hash, ADDRESS, other.clock().read()).await, Admission::Unusable);
+    assert_eq!(admission(&other, &hash).await, Admission::Unusable);
     one.close().await;
     other.close().await;
 }
@@ -313,9 +321,8 @@ async fn an_admin_process_changes_keys_and_admits_no_requests(fixture: Arc<Fixtu
             Admission::NoLease
         );
         let server = fixture.open().await;
-        let handle = server.keys().find(&hash).unwrap();
         non_member.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
-        assert_eq!(server.admit(&handle, &hash, ADDRESS, server.clock().read()).await, Admission::Unusable);
+        assert_eq!(admission(&server, &hash).await, Admission::Unusable);
         server.close().await;
     }
     non_member.close().await;
@@ -332,10 +339,9 @@ async fn an_outage_of_the_limiter_refuses_or_admits_the_share(fixture: Arc<Fixtu
         let account = fixture.account(&store).await.id;
         let new = NewKey { rate_limit: limit(5), ..new_key("alone") };
         let (_, hash) = fixture.key(&store, account, new).await;
-        let handle = store.keys().find(&hash).unwrap();
         let mut admitted = 0;
         for _ in 0..20 {
-            match store.admit(&handle, &hash, ADDRESS, store.clock().read()).await {
+            match admission(&store, &hash).await {
                 Admission::Admitted { .. } => admitted += 1,
                 Admission::LimiterUnavailable => assert_eq!(outage, OutagePolicy::Refuse),
                 Admission::Limited { window } => {

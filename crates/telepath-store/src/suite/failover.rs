@@ -16,7 +16,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::{Fixture, NOON, limit, new_key, new_vault, on, reading};
+use super::{Fixture, NOON, admit, limit, new_key, new_vault, on, reading};
 use crate::context::StoreContext;
 use crate::key_table::Admission;
 use crate::limit::{OutagePolicy, SharedWindows, WindowOptions};
@@ -267,10 +267,10 @@ async fn a_restored_sqlite_backup_decides_which_keys_work() {
         let store = fixture.open().await;
         assert!(store.keys().find(&lost_hash).is_none());
         let handle = store.keys().find(&kept_hash).unwrap();
-        let admission = store.keys().admit(&handle, &kept_hash, ADDRESS, reading(NOON));
+        let admission = admit(&store, &handle, &kept_hash, ADDRESS, reading(NOON));
         assert!(matches!(admission, Admission::Admitted { .. }));
         store.revoke_key(account, kept.record.id, None, fixture.origin()).await.unwrap();
-        let admission = store.keys().admit(&handle, &kept_hash, ADDRESS, reading(NOON));
+        let admission = admit(&store, &handle, &kept_hash, ADDRESS, reading(NOON));
         assert_eq!(admission, Admission::Unusable);
         store.close().await;
     })

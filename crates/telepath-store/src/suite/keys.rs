@@ -7,7 +7,7 @@ use telepath_core::key::{KeyFilter, KeyPatch, KeyStatus, Preset};
 use telepath_core::page::PageRequest;
 use telepath_core::patch::Patch;
 
-use super::{Fixture, NOON, answered, behaviour, events_of, limit, new_key, reading, select};
+use super::{Fixture, NOON, admit, answered, behaviour, events_of, limit, new_key, reading, select};
 use crate::key::KeyChangeError;
 
 behaviour! {
@@ -141,10 +141,10 @@ async fn a_patch_changes_only_the_named_fields(fixture: Arc<Fixture>) {
     };
     assert_eq!(changed, expected);
     let handle = store.keys().find(&hash).unwrap();
-    let admission = store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), reading(NOON));
+    let admission = admit(&store, &handle, &hash, ADDRESS.parse().unwrap(), reading(NOON));
     assert!(matches!(admission, crate::Admission::Admitted { window, .. } if window.limit == limit(7)));
     assert_eq!(
-        store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), reading(end)),
+        admit(&store, &handle, &hash, ADDRESS.parse().unwrap(), reading(end)),
         crate::Admission::Unusable
     );
     let cleared = KeyPatch { expires_at: Patch::Clear, ..KeyPatch::default() };
@@ -179,7 +179,7 @@ async fn revoking_is_final_and_idempotent(fixture: Arc<Fixture>) {
     let first = store.revoke_key(account, id, reason, fixture.origin()).await.unwrap();
     assert_eq!(first.revocation.as_ref().unwrap().reason.as_deref(), Some("left the team"));
     assert_eq!(
-        store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), reading(NOON)),
+        admit(&store, &handle, &hash, ADDRESS.parse().unwrap(), reading(NOON)),
         crate::Admission::Unusable
     );
     fixture.clock.advance(Duration::from_mins(1));
@@ -197,7 +197,7 @@ async fn revoking_is_final_and_idempotent(fixture: Arc<Fixture>) {
     let admission = store
         .keys()
         .find(&hash)
-        .map(|handle| store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), reading(NOON)));
+        .map(|handle| admit(&store, &handle, &hash, ADDRESS.parse().unwrap(), reading(NOON)));
     assert_eq!(admission, Some(crate::Admission::Unusable));
     store.close().await;
 }
@@ -274,16 +274,16 @@ async fn every_secret_of_a_key_is_found_after_a_restart(fixture: Arc<Fixture>) {
     for hash in [first, second] {
         let handle = store.keys().find(&hash).unwrap();
         assert_eq!(handle.key_id(), created.record.id);
-        let admission = store.keys().admit(&handle, &hash, ADDRESS.parse().unwrap(), reading(NOON));
+        let admission = admit(&store, &handle, &hash, ADDRESS.parse().unwrap(), reading(NOON));
         assert!(matches!(admission, crate::Admission::Admitted { .. }));
     }
     let handle = store.keys().find(&second).unwrap();
     assert_eq!(
-        store.keys().admit(&handle, &second, ADDRESS.parse().unwrap(), reading(end)),
+        admit(&store, &handle, &second, ADDRESS.parse().unwrap(), reading(end)),
         crate::Admission::Unusable
     );
     assert!(matches!(
-        store.keys().admit(&handle, &first, ADDRESS.parse().unwrap(), reading(end)),
+        admit(&store, &handle, &first, ADDRESS.parse().unwrap(), reading(end)),
         crate::Admission::Admitted { .. }
     ));
     assert_eq!(store.get_key(account, created.record.id).await.unwrap().unwrap().secrets.len(), 2);

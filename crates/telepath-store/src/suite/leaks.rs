@@ -9,7 +9,7 @@ use telepath_core::key::{GraceSeconds, NewKey};
 use telepath_core::leak::{ExposedSecret, ExposureCause, ExposureReport};
 use telepath_core::secret::HashedKey;
 
-use super::{Fixture, NOON, behaviour, events_of, new_key, reading, select};
+use super::{Fixture, NOON, admit, behaviour, events_of, new_key, reading, select};
 use crate::key_table::Admission;
 use crate::store::Store;
 
@@ -119,7 +119,7 @@ async fn a_leaked_key_is_revoked_with_one_alert_and_event(fixture: Arc<Fixture>)
         let revocation = key.revocation.unwrap();
         assert_eq!((revocation.by, revocation.reason.as_deref()), (Actor::System, Some("Reported")));
     }
-    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Unusable);
+    assert_eq!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::Unusable);
     let kinds: Vec<_> = events_of(&store, &id.to_string())
         .await
         .iter()
@@ -139,11 +139,11 @@ async fn a_key_seen_in_cleartext_is_revoked_by_policy(fixture: Arc<Fixture>) {
     let (id, origin) = (created.record.id, Origin::system(Some(ADDRESS), NOON));
     let handle = store.keys().find(&hash).unwrap();
     assert!(!store.revoke_seen_in_clear(account, id, origin).await.unwrap());
-    assert!(matches!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
+    assert!(matches!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
     let patch = AccountPatch { revoke_keys_seen_in_clear: Some(true), ..AccountPatch::default() };
     store.update_account(account, patch, fixture.origin()).await.unwrap();
     assert!(store.revoke_seen_in_clear(account, id, origin).await.unwrap());
-    assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::Unusable);
+    assert_eq!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::Unusable);
     store.close().await;
 }
 
@@ -163,7 +163,7 @@ async fn only_a_working_secret_makes_a_key_live(fixture: Arc<Fixture>) {
     store.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
     assert!(!handle.is_live(&second, NOON));
     assert_eq!(
-        store.keys().admit(&store.keys().find(&second).unwrap(), &second, ADDRESS, reading(NOON)),
+        admit(&store, &store.keys().find(&second).unwrap(), &second, ADDRESS, reading(NOON)),
         Admission::Unusable
     );
     store.close().await;

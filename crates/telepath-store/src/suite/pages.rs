@@ -18,6 +18,8 @@ behaviour! {
     pages_by_cursor_neither_skip_nor_repeat_rows_that_stay,
     a_cursor_stays_valid_when_its_row_is_gone,
     a_total_beyond_a_thousand_is_a_lower_bound,
+    a_page_and_its_total_agree_while_rows_are_added,
+    a_page_beyond_the_end_has_the_total,
 }
 
 async fn revoking_every_listed_key_while_paging_reaches_all_of_them(fixture: Arc<Fixture>) {
@@ -140,5 +142,39 @@ async fn a_total_beyond_a_thousand_is_a_lower_bound(fixture: Arc<Fixture>) {
     assert_eq!(total().await, Total { count: MAX_EXACT_TOTAL, is_lower_bound: false });
     fixture.key(&store, account, new_key("one more")).await;
     assert_eq!(total().await, Total { count: MAX_EXACT_TOTAL, is_lower_bound: true });
+    store.close().await;
+}
+
+async fn a_page_and_its_total_agree_while_rows_are_added(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let adding = {
+        let (store, fixture) = (Arc::clone(&store), Arc::clone(&fixture));
+        tokio::spawn(async move {
+            for place in 0..40 {
+                fixture.key(&store, account, new_key(&format!("key {place}"))).await;
+            }
+        })
+    };
+    let page = || PageRequest::starting(100, PageStart::Offset(0)).unwrap();
+    loop {
+        let last = adding.is_finished();
+        let listed = store.list_keys(account, KeyFilter::default(), page()).await.unwrap();
+        assert_eq!(listed.count(), Some(listed.items.len() as u64));
+        if last {
+            break;
+        }
+    }
+    adding.await.unwrap();
+    store.close().await;
+}
+
+async fn a_page_beyond_the_end_has_the_total(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    fixture.key(&store, account, new_key("only")).await;
+    let page = PageRequest::starting(10, PageStart::Offset(1)).unwrap();
+    let listed = store.list_keys(account, KeyFilter::default(), page).await.unwrap();
+    assert_eq!((listed.count(), listed.items.len()), (Some(1), 0));
     store.close().await;
 }

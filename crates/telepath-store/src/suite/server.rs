@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
-use super::{Fixture, NOON, new_key, on, reading, select};
+use super::{Fixture, NOON, admit, new_key, on, reading, select};
 use crate::error::StoreError;
 use crate::key_table::Admission;
 use crate::migrate::MIGRATIONS;
@@ -51,12 +51,9 @@ async fn a_commit_with_unknown_outcome_is_resolved_by_reading_the_database() {
         assert!(matches!(lost, Err(StoreError::OutcomeUnknown(_))), "{lost:?}");
         store.keys().mark_in_doubt(id);
         let handle = store.keys().find(&hash).unwrap();
-        assert_eq!(store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)), Admission::InDoubt);
+        assert_eq!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::InDoubt);
         store.flush_usage().await.unwrap();
-        assert!(matches!(
-            store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)),
-            Admission::Admitted { .. }
-        ));
+        assert!(matches!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::Admitted { .. }));
         assert_eq!(select(&store, "SELECT name FROM keys", vec![]).await[0].text("name").unwrap(), "settled");
         store.close().await;
     })
@@ -76,7 +73,7 @@ async fn a_key_is_revoked_while_the_servers_runtime_makes_no_progress() {
         assert!(revoking.as_mut().now_or_never().is_none(), "the change begins");
         // This runtime has one thread, which does not return to it.
         let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
-        while store.keys().admit(&handle, &hash, ADDRESS, reading(NOON)) != Admission::Unusable {
+        while admit(&store, &handle, &hash, ADDRESS, reading(NOON)) != Admission::Unusable {
             assert!(std::time::Instant::now() < deadline, "the key is still admitted");
             std::thread::yield_now();
         }

@@ -21,7 +21,7 @@ use telepath_core::vault::{MasterKey, Vault};
 use telepath_core::webhook::DisabledReason;
 
 use super::trunks::by_username;
-use super::{Fixture, on, reading, select};
+use super::{Fixture, admit, on, reading, select};
 use crate::postgres::PostgresBackend;
 use crate::sql::Connection;
 use crate::webhook::secret::signing_secrets;
@@ -194,7 +194,7 @@ fn secrets_admit_as_before(fixture: &Fixture, store: &Store, secrets: &Value) {
     ] {
         let hash = hash_of(store, secrets, name);
         let admission = store.keys().find(&hash).map_or(Admission::Unusable, |handle| {
-            store.keys().admit(&handle, &hash, ADDRESS, reading(fixture.clock.now()))
+            admit(store, &handle, &hash, ADDRESS, reading(fixture.clock.now()))
         });
         assert_eq!(matches!(admission, Admission::Admitted { .. }), admitted, "{name}");
     }
