@@ -2,6 +2,7 @@
 //! knows the request id and the rate window of the request.
 
 use std::borrow::Cow;
+use std::error::Error;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -73,6 +74,11 @@ impl ApiError {
     /// A bug in the server; the text is for the log.
     pub(crate) fn internal(what: impl Into<String>) -> Self {
         Self { internal: Some(what.into()), ..Self::of(ErrorCode::Internal) }
+    }
+
+    /// A bug in the server, with the error that revealed it; both are for the log.
+    pub(crate) fn internal_because(what: &str, error: &dyn Error) -> Self {
+        Self::internal(format!("{what}: {}", cause_chain(error)))
     }
 
     /// The server is temporarily unavailable; the text is for the log.
@@ -225,6 +231,21 @@ const fn usual_message(code: ErrorCode) -> &'static str {
     }
 }
 
+/// The text of an error and of its sources, without those that an earlier text already contains.
+pub(crate) fn cause_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}
+
 /// The envelope is written later, from the error in the extensions of the response.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
@@ -237,7 +258,7 @@ impl IntoResponse for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let text = error.to_string();
+        let text = cause_chain(&error);
         match error {
             StoreError::Unavailable(_)
             | StoreError::OutcomeUnknown(_)
@@ -272,5 +293,29 @@ impl From<Invalid> for ApiError {
         };
         let message = problems.summary();
         Self { details: problems.into_details(), ..Self::new(code, message) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("connection reset")]
+    struct Reset;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("could not read the page")]
+    struct Read(#[source] Reset);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the database is unavailable: {0}")]
+    struct Unavailable(#[source] Read);
+
+    #[test]
+    fn the_cause_chain_names_each_source_once() {
+        let text = cause_chain(&Unavailable(Read(Reset)));
+        assert_eq!(text, "the database is unavailable: could not read the page: connection reset");
+        assert_eq!(cause_chain(&Reset), "connection reset");
     }
 }

@@ -1,5 +1,6 @@
 //! Runs the handler of an admitted request.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::task::Poll;
@@ -27,7 +28,16 @@ pub(crate) async fn run(mut router: Router, within: Duration, request: Request<B
     match outcome {
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(never))) => match never {},
-        Ok(Err(_panic)) => ApiError::internal("the handler panicked").into_response(),
-        Err(_elapsed) => ApiError::unavailable("the handler took too long").into_response(),
+        Ok(Err(panic)) => {
+            ApiError::internal(format!("the handler panicked: {}", panic_text(&*panic))).into_response()
+        }
+        Err(_elapsed) => {
+            ApiError::unavailable(format!("the handler took longer than {within:?}")).into_response()
+        }
     }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no text)")
 }

@@ -91,8 +91,9 @@ async fn begin(
                 let response = run(router, shared.options.request_timeout, request).await;
                 end(&shared, id, response).await
             });
-            work.await
-                .unwrap_or_else(|_| Err(ApiError::internal("an idempotent request ended without a response")))
+            work.await.unwrap_or_else(|error| {
+                Err(ApiError::internal_because("an idempotent request ended without a response", &error))
+            })
         }
     }
 }
@@ -115,16 +116,17 @@ fn before(decision: ClaimDecision) -> Result<Response, ApiError> {
 }
 
 fn replay(answer: StoredResponse) -> Result<Response, ApiError> {
-    let broken = |_| ApiError::internal("a stored response cannot be replayed");
+    let broken = |error: &dyn std::error::Error| {
+        ApiError::internal_because("a stored response cannot be replayed", error)
+    };
     let mut response = Response::new(Body::from(answer.body.clone()));
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).map_err(|error| broken(error.to_string()))?;
+    *response.status_mut() = StatusCode::from_u16(answer.status).map_err(|error| broken(&error))?;
     let headers = response.headers_mut();
     if !answer.body.is_empty() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     if let Some(location) = answer.location {
-        let location = HeaderValue::try_from(location).map_err(|error| broken(error.to_string()))?;
+        let location = HeaderValue::try_from(location).map_err(|error| broken(&error))?;
         headers.insert(LOCATION, location);
     }
     headers.insert(REPLAYED, HeaderValue::from_static("true"));
@@ -135,7 +137,9 @@ fn replay(answer: StoredResponse) -> Result<Response, ApiError> {
 async fn end(shared: &Shared, id: IdempotencyId, response: Response) -> Result<Response, ApiError> {
     let (parts, body) = response.into_parts();
     let body = Limited::new(body, MAX_RESPONSE).collect().await;
-    let body = body.map_err(|_| ApiError::internal("the body of a response ended early"))?.to_bytes();
+    let body = body
+        .map_err(|error| ApiError::internal_because("the body of a response ended early", &*error))?
+        .to_bytes();
     let location = parts.headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let kept = if parts.status.is_success() && body.len() <= MAX_STORED_BODY {
         StoredResponse::of(parts.status.as_u16(), location, &body)

@@ -185,7 +185,8 @@ fn is_preflight(head: &Parts) -> bool {
         && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Logs one event per request. It contains the route's template, never the path, and nothing that the client sent.
+/// Logs one event per request: an error with its cause if the server failed. It contains the route's template, never the path,
+/// and nothing that the client sent.
 fn log(
     context: &RequestContext<'_>,
     status: u16,
@@ -194,7 +195,7 @@ fn log(
     error: Option<&ApiError>,
 ) {
     macro_rules! event {
-        ($level:ident) => {
+        ($level:ident, $message:literal) => {
             tracing::$level!(
                 request_id = %context.id,
                 method = context.matched.row.map_or("other", |(_, row)| row.verb()),
@@ -205,13 +206,13 @@ fn log(
                 user_id = entry.and_then(|entry| entry.caller.user()).map(tracing::field::display),
                 error = error.map(|error| error.code().name()),
                 cause = error.and_then(ApiError::internal_text),
-                "request"
+                $message
             )
         };
     }
     if status >= 500 {
-        event!(info);
+        event!(error, "request failed");
     } else {
-        event!(debug);
+        event!(debug, "request");
     }
 }

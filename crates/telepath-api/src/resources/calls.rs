@@ -127,7 +127,7 @@ async fn hangup_call(
     // happen.
     let (shared, requested_at) = (Arc::clone(&state), caller.at);
     let work = tokio::spawn(async move { hang_up(&shared, &caller, id).await });
-    work.await.map_err(|_| ApiError::internal("hanging up panicked"))??;
+    work.await.map_err(|error| ApiError::internal_because("hanging up failed", &error))??;
     Ok((StatusCode::ACCEPTED, Json(HangupRequested { id, requested_at })))
 }
 

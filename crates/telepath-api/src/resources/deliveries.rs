@@ -67,7 +67,7 @@ fn details_body(details: telepath_store::DeliveryDetails) -> Result<DeliveryDeta
         attempt.response = Some(response);
     }
     let payload = RawValue::from_string(details.payload)
-        .map_err(|_| ApiError::internal("a stored event is not valid JSON"))?;
+        .map_err(|error| ApiError::internal_because("a stored event is not valid JSON", &error))?;
     Ok(DeliveryDetails { delivery, payload })
 }
 

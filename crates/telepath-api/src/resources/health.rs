@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::auth::caller::Uncounted;
 use crate::endpoint::{Endpoints, endpoints};
-use crate::error::ApiError;
+use crate::error::{ApiError, cause_chain};
 use crate::state::{AppState, Shared};
 
 /// The time limit of a storage check.
@@ -42,16 +42,16 @@ async fn readyz(State(state): State<AppState>, _uncounted: Uncounted) -> Result<
     if !state.readiness.is_ready() {
         return Err(ApiError::unavailable("the server is not ready or is shutting down"));
     }
-    if storage_responds(&state).await {
-        Ok(Json(HealthBody { status: "ok" }))
-    } else {
-        Err(ApiError::unavailable("the storage does not respond"))
+    match check_storage(&state).await {
+        Ok(()) => Ok(Json(HealthBody { status: "ok" })),
+        Err(cause) => Err(ApiError::unavailable(format!("the storage does not respond: {cause}"))),
     }
 }
 
-async fn storage_responds(shared: &Shared) -> bool {
-    let ping = async || {
-        tokio::time::timeout(CHECK_TIMEOUT, shared.store.ping()).await.is_ok_and(|ping| ping.is_ok())
+async fn check_storage(shared: &Shared) -> Result<(), String> {
+    let ping = async || match tokio::time::timeout(CHECK_TIMEOUT, shared.store.ping()).await {
+        Ok(ping) => ping.map_err(|error| cause_chain(&error)),
+        Err(_elapsed) => Err(format!("no answer within {CHECK_TIMEOUT:?}")),
     };
     shared.storage_check.result(ping).await
 }

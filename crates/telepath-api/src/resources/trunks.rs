@@ -176,7 +176,9 @@ async fn delete_trunk(
             Ok(())
         }
     });
-    work.await.map_err(|_| ApiError::internal("deleting a trunk panicked"))?.map_err(change_error(id))?;
+    work.await
+        .map_err(|error| ApiError::internal_because("deleting a trunk failed", &error))?
+        .map_err(change_error(id))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -9,23 +9,26 @@ use tokio::time::Instant;
 /// How long a result is reused.
 const REUSED_FOR: Duration = Duration::from_secs(1);
 
+/// Whether the storage responds, or why not, for the log.
+type CheckResult = Result<(), String>;
+
 /// The last result.
 #[derive(Debug, Default)]
 pub(crate) struct StorageCheck {
-    last: Mutex<Option<(Instant, bool)>>,
+    last: Mutex<Option<(Instant, CheckResult)>>,
 }
 
 impl StorageCheck {
     /// The last result, or that of a new check. Requests that arrive during a check wait for it.
-    pub(crate) async fn result(&self, check: impl AsyncFnOnce() -> bool) -> bool {
+    pub(crate) async fn result(&self, check: impl AsyncFnOnce() -> CheckResult) -> CheckResult {
         let mut last = self.last.lock().await;
-        if let Some((at, result)) = *last
+        if let Some((at, result)) = &*last
             && at.elapsed() < REUSED_FOR
         {
-            return result;
+            return result.clone();
         }
         let result = check().await;
-        *last = Some((Instant::now(), result));
+        *last = Some((Instant::now(), result.clone()));
         result
     }
 }
@@ -42,14 +45,14 @@ mod tests {
         let slow = async || {
             checks.set(checks.get() + 1);
             tokio::task::yield_now().await;
-            checks.get() == 1
+            if checks.get() == 1 { Ok(()) } else { Err("the disk is full".to_owned()) }
         };
         let (one, two, three) =
             tokio::join!(storage.result(slow), storage.result(slow), storage.result(slow));
-        assert_eq!((one, two, three, checks.get()), (true, true, true, 1));
+        assert_eq!((one, two, three, checks.get()), (Ok(()), Ok(()), Ok(()), 1));
         tokio::time::advance(Duration::from_millis(999)).await;
-        assert!(storage.result(slow).await && checks.get() == 1);
+        assert!(storage.result(slow).await.is_ok() && checks.get() == 1);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(!storage.result(slow).await && checks.get() == 2);
+        assert_eq!((storage.result(slow).await, checks.get()), (Err("the disk is full".to_owned()), 2));
     }
 }
