@@ -9,3 +9,4 @@ mod media_target;
 mod renegotiation;
 mod return_path;
 mod sip_records;
+mod text_encoding;

@@ -83,7 +83,7 @@ pub enum ConnectionAddress {
 /// The `o=` line (RFC 8866 section 5.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionOrigin {
-    /// User name or `-`.
+    /// User name or `-`. Bytes that are not UTF-8 are U+FFFD.
     pub username: String,
     /// Session identifier. It is text, because peers write numbers of any size.
     pub session_id: String,
@@ -159,9 +159,6 @@ pub enum SdpError {
     /// The body is longer than [`MAX_BYTES`].
     #[error("the peer's SDP is longer than {MAX_BYTES} bytes")]
     TooLong,
-    /// The body is not UTF-8.
-    #[error("the peer's SDP is not UTF-8 text")]
-    NotText,
     /// A required line is missing.
     #[error("the peer's SDP has no {0}= line")]
     Missing(char),

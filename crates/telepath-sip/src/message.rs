@@ -19,7 +19,7 @@ use std::fmt;
 
 pub(crate) use address::BRANCH_COOKIE;
 pub use address::{CSeq, NameAddr, Transport, Via};
-pub(crate) use encoding::{decode, readable};
+pub(crate) use encoding::{decode, encode, readable};
 pub use lex::{Param, Params};
 pub(crate) use lex::{quote, split_unquoted, trim, unquote};
 pub(crate) use multipart::UnsupportedBody;

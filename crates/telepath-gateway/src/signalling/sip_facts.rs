@@ -11,19 +11,22 @@ const MAX_CARRIER: usize = 64;
 
 /// The carrier for the call record: its `User-Agent`, otherwise its address.
 pub(super) fn carrier(invite: &Request, source: SocketAddr) -> String {
-    let product = invite.headers().first(KnownHeader::UserAgent);
-    let product =
-        product.map(|text| text.chars().filter(|c| !c.is_control()).take(MAX_CARRIER).collect::<String>());
+    let product = readable(invite, KnownHeader::UserAgent);
+    let product = product.map(|text| text.chars().take(MAX_CARRIER).collect::<String>());
     product.filter(|text| !text.is_empty()).unwrap_or_else(|| source.ip().to_canonical().to_string())
 }
 
 pub(super) fn sip_facts(invite: &Request, source: SocketAddr) -> SipFacts {
     SipFacts {
-        call_id: Some(SipFacts::bounded(invite.call_id().as_str())),
+        call_id: readable(invite, KnownHeader::CallId).map(|text| SipFacts::bounded(&text)),
         source: Some(SocketAddr::new(source.ip().to_canonical(), source.port()).to_string()),
         headers: headers(invite),
         ..SipFacts::default()
     }
+}
+
+fn readable(invite: &Request, name: KnownHeader) -> Option<String> {
+    invite.headers().readable(&name.into()).next()
 }
 
 /// P-Asserted-Identity (RFC 3325), Diversion (RFC 5806) and the `X-` headers. Several lines of one header are joined.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use telepath_core::call::DisconnectReason;
+use telepath_core::call::{CallEnd, DisconnectReason};
 use tokio::net::UdpSocket;
 
 use super::agent::wait_for_event;
 use super::fixture::{ScriptedAgent, TestGateway, USER, echo, loopback, within};
+use crate::GatewayOptions;
 
 /// A caller at an address in `allowed_ips`, so that it needs no digest.
 pub(super) struct ScriptedCaller {
@@ -22,7 +23,15 @@ pub(super) struct ScriptedCaller {
 
 impl ScriptedCaller {
     pub(super) async fn new(agent_url: &str, call_id: &'static str) -> Self {
-        let gateway = TestGateway::start(agent_url).await;
+        Self::with(agent_url, call_id, |_| {}).await
+    }
+
+    pub(super) async fn with(
+        agent_url: &str,
+        call_id: &'static str,
+        adjust: impl FnOnce(&mut GatewayOptions),
+    ) -> Self {
+        let gateway = TestGateway::start_with(agent_url, adjust).await;
         gateway.control.trust("127.0.0.1").await;
         let socket = UdpSocket::bind(loopback(0)).await.unwrap();
         let to = format!("<sip:{USER}@127.0.0.1>");
@@ -34,9 +43,14 @@ impl ScriptedCaller {
     }
 
     pub(super) async fn send_typed(&self, method: &str, cseq: u32, content_type: &str, body: &str) {
+        let text = self.message(method, cseq, content_type, body);
+        self.socket.send_to(text.as_bytes(), self.gateway.sip).await.unwrap();
+    }
+
+    pub(super) fn message(&self, method: &str, cseq: u32, content_type: &str, body: &str) -> String {
         let own = self.socket.local_addr().unwrap();
         let kind = if body.is_empty() { String::new() } else { format!("Content-Type: {content_type}\r\n") };
-        let text = format!(
+        format!(
             "{method} sip:{USER}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{}{method}{cseq};rport\r\n{}\
              From: <sip:caller@{own}>;tag=caller\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {}\r\nMax-Forwards: 70\r\n\
              Contact: <sip:caller@{own}>\r\n{}{kind}Content-Length: {}\r\n\r\n{body}",
@@ -48,8 +62,7 @@ impl ScriptedCaller {
             method,
             self.headers,
             body.len(),
-        );
-        self.socket.send_to(text.as_bytes(), self.gateway.sip).await.unwrap();
+        )
     }
 
     /// Waits for the final response to this request and stores its To header for the dialog.
@@ -58,7 +71,7 @@ impl ScriptedCaller {
         let mut buffer = vec![0; 65_536];
         loop {
             let (length, _) = within(self.socket.recv_from(&mut buffer)).await.unwrap();
-            let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
             if text.contains(&wanted) && !text.starts_with("SIP/2.0 1") {
                 let to = text.lines().find_map(|line| line.strip_prefix("To: ")).unwrap();
                 to.clone_into(&mut self.to);
@@ -87,13 +100,14 @@ impl ScriptedCaller {
         )
     }
 
-    pub(super) async fn bye(mut self, cseq: u32) {
+    pub(super) async fn bye(mut self, cseq: u32) -> CallEnd {
         self.send("BYE", cseq, "").await;
         assert!(self.answer(cseq, "BYE").await.starts_with("SIP/2.0 200"));
-        let ends = self.gateway.control.wait_for_ends(1).await;
-        assert_eq!(ends[0].reason, DisconnectReason::NormalDisconnect);
+        let end = self.gateway.control.wait_for_ends(1).await.remove(0);
+        assert_eq!(end.reason, DisconnectReason::NormalDisconnect);
         self.gateway.wait_until_idle().await;
         self.gateway.stop().await;
+        end
     }
 }
 

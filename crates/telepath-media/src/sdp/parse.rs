@@ -1,4 +1,7 @@
 //! The SDP parser (RFC 8866 section 9). It accepts bare LF line ends and ignores unknown lines.
+//!
+//! Only some fields are ISO 10646 text (section 5): a session name or user name may be in another character set. Bytes that
+//! are not UTF-8 therefore become U+FFFD instead of an error; all that a call uses is ASCII.
 
 use super::{
     ConnectionAddress, FormatParameters, MAX_BYTES, MAX_FORMATS, MAX_MEDIA, MediaDescription, MediaDirection,
@@ -15,7 +18,7 @@ impl SessionDescription {
         if body.len() > MAX_BYTES {
             return Err(SdpError::TooLong);
         }
-        let text = std::str::from_utf8(body).map_err(|_| SdpError::NotText)?;
+        let text = String::from_utf8_lossy(body);
         let mut parser = Parser::default();
         for (index, line) in text.lines().enumerate() {
             let malformed = SdpError::Malformed { line: index + 1 };
@@ -101,13 +104,23 @@ impl Parser {
     }
 }
 
+/// Parses the value of `o=`. A user name has no spaces, but some peers write a person's name; so the fields after it are
+/// found from the network type on.
 fn origin(value: &str) -> Option<SessionOrigin> {
-    let mut fields = value.split_ascii_whitespace();
-    let username = fields.next()?.to_owned();
-    let session_id = fields.next()?.to_owned();
-    let version = fields.next()?.to_owned();
-    let address = address(fields.next()?, fields.next()?, fields.next()?)?;
-    Some(SessionOrigin { username, session_id, version, address })
+    let fields: Vec<&str> = value.split_ascii_whitespace().collect();
+    let network = fields.windows(2).rposition(|pair| pair[0] == "IN" && is_address_type(pair[1]))?;
+    let [username @ .., session_id, version] = &fields[..network] else { return None };
+    let address = address("IN", fields[network + 1], fields.get(network + 2)?)?;
+    Some(SessionOrigin {
+        username: username.join(" "),
+        session_id: (*session_id).to_owned(),
+        version: (*version).to_owned(),
+        address,
+    })
+}
+
+fn is_address_type(text: &str) -> bool {
+    text == "IP4" || text == "IP6"
 }
 
 fn connection(value: &str) -> Option<ConnectionAddress> {
@@ -116,7 +129,7 @@ fn connection(value: &str) -> Option<ConnectionAddress> {
 }
 
 fn address(network: &str, kind: &str, value: &str) -> Option<ConnectionAddress> {
-    if network != "IN" || !(kind == "IP4" || kind == "IP6") {
+    if network != "IN" || !is_address_type(kind) {
         return None;
     }
     // A multicast address may have a TTL and a count after a slash.

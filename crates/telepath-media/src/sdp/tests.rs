@@ -174,9 +174,43 @@ fn malformed_and_oversized_descriptions_are_rejected_with_their_cause() {
     assert_eq!(error(&OFFER.replace("49170", "70000")), SdpError::Malformed { line: 6 });
     assert_eq!(error(&"v=0\r\n".repeat(4000)), SdpError::TooLong);
     assert_eq!(error(&format!("{OFFER}{}", "m=audio 1 RTP/AVP 0\r\n".repeat(16))), SdpError::TooManyStreams);
-    assert_eq!(SessionDescription::parse(&[b'v', b'=', 0xff]), Err(SdpError::NotText));
+    assert_eq!(SessionDescription::parse(&[b'v', b'=', 0xff]), Err(SdpError::Malformed { line: 1 }));
+    assert_eq!(
+        error(&OFFER.replace("o=alice 2890844526 2890844526", "o=1")),
+        SdpError::Malformed { line: 2 }
+    );
+    assert_eq!(
+        error(&OFFER.replace("o=alice 2890844526 2890844526 IN IP4 192.0.2.10", "o=a 1 1 IN IP4")),
+        SdpError::Malformed { line: 2 }
+    );
     // Bare LF line ends are accepted.
     assert_eq!(parse(&OFFER.replace("\r\n", "\n")), parse(OFFER));
+}
+
+#[test]
+fn text_fields_that_are_not_utf_8_are_accepted_and_never_repeated() {
+    let text = OFFER
+        .replace("o=alice", "o=Jos\u{e9}")
+        .replace("s=call\r\n", "s=R\u{e9}union\r\ni=caf\u{e9}\r\n")
+        .replace("a=sendrecv", "a=x-name:caf\u{e9}\r\na=rtpmap:19 caf\u{e9}/8000\r\na=sendrecv");
+    let latin_1: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    assert!(std::str::from_utf8(&latin_1).is_err());
+    let offered = SessionDescription::parse(&latin_1).unwrap();
+    assert_eq!(offered.origin.username, "Jos\u{fffd}");
+    let (reply, agreed) = answer(&offered, &AudioCodec::ALL, local()).unwrap();
+    assert_eq!((&reply, agreed), (&answered(OFFER).0, answered(OFFER).1));
+    assert!(reply.to_string().is_ascii());
+}
+
+#[test]
+fn a_user_name_with_spaces_does_not_shift_the_fields_of_the_origin() {
+    let origin =
+        |line: &str| parse(&OFFER.replace("o=alice 2890844526 2890844526 IN IP4 192.0.2.10", line)).origin;
+    let named = origin("o=Jos\u{e9} de la Vega 12 34 IN IP4 192.0.2.7");
+    assert_eq!((named.username.as_str(), named.session_id.as_str()), ("Jos\u{e9} de la Vega", "12"));
+    assert_eq!((named.version.as_str(), &named.address), ("34", &origin("o=- 1 1 IN IP4 192.0.2.7").address));
+    assert_eq!(origin("o=IN IP4 12 34 IN IP6 2001:db8::1 extra").username, "IN IP4");
+    assert_eq!(origin("o= 12 34 IN IP4 192.0.2.7").username, "", "a missing user name");
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! The hashes of digest authentication: MD5 and SHA-256, the HA1 values that a server stores instead of passwords, and the
 //! HMAC that authenticates nonces.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use zeroize::Zeroize;
+
+use crate::message::encode;
 
 /// A digest algorithm; the `-sess` variants are not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +34,16 @@ impl Algorithm {
         [Self::Md5, Self::Sha256].into_iter().find(|a| a.name().eq_ignore_ascii_case(name))
     }
 
+    /// The hash of what is on the wire, where a URI or cnonce may have bytes that are not UTF-8.
     pub(crate) fn hash_hex(self, text: &str) -> String {
+        let wire = if text.is_ascii() {
+            Cow::Borrowed(text.as_bytes())
+        } else {
+            Cow::Owned(encode(text.to_owned()))
+        };
         match self {
-            Self::Md5 => hex(&Md5::digest(text.as_bytes())),
-            Self::Sha256 => hex(&Sha256::digest(text.as_bytes())),
+            Self::Md5 => hex(&Md5::digest(&wire)),
+            Self::Sha256 => hex(&Sha256::digest(&wire)),
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum DtmfSignal {
 
 /// The signal of a body; `None` if it is malformed.
 pub(super) fn parse(content_type: &str, body: &[u8]) -> Option<DtmfSignal> {
-    let text = std::str::from_utf8(body).ok()?;
+    let text = String::from_utf8_lossy(body);
     let (mut signal, mut duration) = (None, None);
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         match line.split_once('=').or_else(|| line.split_once(':')) {
@@ -97,6 +97,7 @@ mod tests {
             assert_eq!(relay(body), None, "{body:?}");
         }
         assert_eq!(parse("application/dtmf", b"\xff"), None);
+        assert_eq!(parse("application/dtmf-relay", b"Signal=5\r\nX-Label=caf\xe9\r\n"), held('5', None));
         assert_eq!(parse("application/dtmf", b"12345"), None);
     }
 }

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::encoding::readable;
+
 /// Whether a `token` may contain this byte.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
@@ -120,7 +122,8 @@ pub(crate) fn quote(text: &str) -> String {
     quoted
 }
 
-/// Decodes `%HH` escapes and leaves other `%` characters unchanged.
+/// Decodes `%HH` escapes and leaves other `%` characters unchanged. Escaped bytes that are not UTF-8 become U+FFFD, unescaped
+/// ones are read as Latin-1.
 pub(crate) fn percent_decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
@@ -135,7 +138,7 @@ pub(crate) fn percent_decode(text: &str) -> String {
             at += 1;
         }
     }
-    String::from_utf8_lossy(&plain).into_owned()
+    readable(&String::from_utf8_lossy(&plain)).into_owned()
 }
 
 fn hex_at(bytes: &[u8], at: usize) -> Option<u8> {
@@ -207,8 +210,8 @@ impl Params {
                 Some((name, value)) => (trim(name), Some(trim(value))),
                 None => (part, None),
             };
-            let name_valid =
-                !name.is_empty() && name.bytes().all(|b| is_token_byte(b) || b"[]/:&$".contains(&b));
+            let name_valid = !name.is_empty()
+                && name.bytes().all(|b| is_token_byte(b) || b"[]/:&$".contains(&b) || !b.is_ascii());
             let value_valid = value
                 .is_none_or(|v| quoted_len(v) == Some(v.len()) || (!v.is_empty() && v.bytes().all(allowed)));
             if !name_valid || !value_valid {
@@ -266,5 +269,5 @@ fn is_header_value_byte(byte: u8) -> bool {
 }
 
 fn is_uri_value_byte(byte: u8) -> bool {
-    byte > b' ' && byte < 0x7f && !b"\"<>@?;".contains(&byte)
+    byte > b' ' && byte != 0x7f && !b"\"<>@?;".contains(&byte)
 }

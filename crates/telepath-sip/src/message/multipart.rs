@@ -1,6 +1,9 @@
 //! Message bodies: a session description alone, or as a part of a `multipart/*` body (RFC 5621, RFC 2046 section 5.1), as
 //! SIP-I (ISUP), PIDF-LO and other additions of carriers use it.
 
+use std::borrow::Cow;
+
+use super::encoding::decode;
 use super::lex::{Params, trim, unquote};
 
 /// The only session description format.
@@ -15,16 +18,16 @@ const MAX_PARTS: usize = 16;
 pub(crate) struct UnsupportedBody;
 
 /// A body or a part of one, with the headers that describe it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BodyPart<'a> {
-    pub(crate) content_type: Option<&'a str>,
-    pub(crate) disposition: Option<&'a str>,
-    pub(crate) encoding: Option<&'a str>,
+    content_type: Option<Cow<'a, str>>,
+    disposition: Option<Cow<'a, str>>,
+    encoding: Option<Cow<'a, str>>,
     /// Of parts only.
-    transfer_encoding: Option<&'a str>,
+    transfer_encoding: Option<Cow<'a, str>>,
     /// Whether a header may refer to the part (RFC 5621 section 6).
     has_id: bool,
-    pub(crate) content: &'a [u8],
+    content: &'a [u8],
 }
 
 impl<'a> BodyPart<'a> {
@@ -35,19 +38,26 @@ impl<'a> BodyPart<'a> {
         encoding: Option<&'a str>,
         content: &'a [u8],
     ) -> Self {
-        Self { content_type, disposition, encoding, transfer_encoding: None, has_id: false, content }
+        Self {
+            content_type: content_type.map(Cow::Borrowed),
+            disposition: disposition.map(Cow::Borrowed),
+            encoding: encoding.map(Cow::Borrowed),
+            transfer_encoding: None,
+            has_id: false,
+            content,
+        }
     }
 
     /// The session description, if there is one.
     ///
     /// # Errors
     /// [`UnsupportedBody`] if a part that is not a session description must be understood.
-    pub(crate) fn session_description(self) -> Result<Option<&'a [u8]>, UnsupportedBody> {
+    pub(crate) fn session_description(&self) -> Result<Option<&'a [u8]>, UnsupportedBody> {
         if self.content.is_empty() { Ok(None) } else { self.find(0) }
     }
 
-    fn find(self, depth: usize) -> Result<Option<&'a [u8]>, UnsupportedBody> {
-        let (media_type, params) = split(self.content_type.unwrap_or("text/plain"));
+    fn find(&self, depth: usize) -> Result<Option<&'a [u8]>, UnsupportedBody> {
+        let (media_type, params) = split(self.content_type.as_deref().unwrap_or("text/plain"));
         if media_type == SDP && self.is_session() && self.is_plain() {
             return Ok(Some(self.content));
         }
@@ -74,20 +84,21 @@ impl<'a> BodyPart<'a> {
 
     /// The disposition of SDP without the header is `session` (RFC 3261 section 20.11).
     fn is_session(&self) -> bool {
-        self.disposition.is_none_or(|value| split(value).0 == "session")
+        self.disposition.as_deref().is_none_or(|value| split(value).0 == "session")
     }
 
     fn is_plain(&self) -> bool {
         let identity = |value: &str| value.eq_ignore_ascii_case("identity");
         let unchanged =
             |value: &str| ["7bit", "8bit", "binary"].iter().any(|name| value.eq_ignore_ascii_case(name));
-        self.encoding.is_none_or(identity) && self.transfer_encoding.is_none_or(unchanged)
+        self.encoding.as_deref().is_none_or(identity)
+            && self.transfer_encoding.as_deref().is_none_or(unchanged)
     }
 
     /// Ignores a part that is not understood, if that is allowed. `handling` is `required` by default (RFC 3261 section
     /// 20.11); a part to which a header refers is never required by itself (RFC 5621 section 6).
     fn skip(&self) -> Result<Option<&'a [u8]>, UnsupportedBody> {
-        let optional = match self.disposition.map(split) {
+        let optional = match self.disposition.as_deref().map(split) {
             None => self.has_id,
             Some((disposition, params)) => {
                 let handling = params.as_ref().and_then(|params| params.value("handling"));
@@ -145,8 +156,9 @@ fn part(bytes: &[u8]) -> Option<BodyPart<'_>> {
         if line.is_empty() {
             break;
         }
-        let Some((name, value)) = std::str::from_utf8(line).ok()?.split_once(':') else { continue };
-        let value = trim(value);
+        let line = decode(line);
+        let Some((name, value)) = line.split_once(':') else { continue };
+        let value = Cow::Owned(trim(value).to_owned());
         match trim(name).to_ascii_lowercase().as_str() {
             "content-type" | "c" => part.content_type = Some(value),
             "content-disposition" => part.disposition = Some(value),
@@ -209,6 +221,16 @@ mod tests {
         assert_eq!(session("application/isup", "x"), Err(UnsupportedBody));
         assert_eq!(session("multipart/mixed", "--b\r\n"), Err(UnsupportedBody), "no boundary");
         assert_eq!(session("multipart/mixed;boundary=b", "nothing"), Err(UnsupportedBody));
+    }
+
+    #[test]
+    fn headers_of_parts_may_be_in_latin_1() {
+        let body = with_part(
+            "Content-Type: application/pdf\r\nContent-Disposition: attachment;handling=optional;filename=\"caf\u{e9}\"",
+        );
+        let latin_1: Vec<u8> = body.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        let whole = BodyPart::whole(Some(MIXED), None, None, &latin_1);
+        assert_eq!(whole.session_description(), Ok(Some(&b"v=0\r\ns=-\r\n"[..])));
     }
 
     #[test]

@@ -69,6 +69,27 @@ fn unknown_methods_and_headers_are_preserved() {
 }
 
 #[test]
+fn text_that_is_not_utf_8_is_accepted_wherever_people_are_named() {
+    let bytes = b"INVITE sip:b\xfcro@h\xf4te.test;x=\xe9 SIP/2.0\r\nVia: SIP/2.0/UDP h\xf4te.test;branch=z9hG4bK1;\xe9=\xe9\r\n\
+        From: \"Jos\xe9\" <sip:jos\xe9:\xe9@192.0.2.1>;tag=\xe9\r\nTo: Jos\xe9 <sip:%E9t%C3%A9@192.0.2.1>\r\n\
+        Contact: Jos\xe9 <sip:jos\xe9@192.0.2.1>\r\nCall-ID: \xe9\r\nCSeq: 1 INVITE\r\nSubject: caf\xe9\r\n\r\n";
+    let request = request(bytes);
+    assert_eq!(request.uri().user().as_deref(), Some("büro"));
+    assert_eq!(request.from().uri().user().as_deref(), Some("josé"));
+    assert_eq!(
+        request.to().uri().user().as_deref(),
+        Some("\u{fffd}té"),
+        "an escaped byte is UTF-8 or nothing"
+    );
+    let subject = request.headers().readable(&KnownHeader::Subject.into()).next();
+    assert_eq!(subject.as_deref(), Some("café"));
+    let written = request.to_bytes();
+    let head = b"INVITE sip:b\xfcro@h\xf4te.test;x=\xe9 SIP/2.0\r\nVia: SIP/2.0/UDP h\xf4te.test;branch=z9hG4bK1;\xe9=\xe9\r\n";
+    assert!(written.starts_with(head), "the bytes on the wire are those of the peer");
+    assert_eq!(SipUri::new(Some("josé"), HostPort::parse("a.test").unwrap()), None, "we send no such user");
+}
+
+#[test]
 fn valid_uris_round_trip_and_invalid_uris_are_refused() {
     for text in [
         "sip:a@b.test",

@@ -19,7 +19,8 @@ pub enum Host {
 }
 
 impl Host {
-    /// Parses a host; an IPv6 address needs square brackets.
+    /// Parses a host; an IPv6 address needs square brackets. A domain name may be written without the ASCII encoding that it
+    /// needs, because nothing here resolves it.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(inner) = text.strip_prefix('[') {
             return inner.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(|ip| Self::Ip(ip.into()));
@@ -27,8 +28,8 @@ impl Host {
         if let Ok(ip) = text.parse::<std::net::Ipv4Addr>() {
             return Some(Self::Ip(ip.into()));
         }
-        let valid =
-            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        let valid = !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b) || !b.is_ascii());
         valid.then(|| Self::Name(text.to_ascii_lowercase()))
     }
 
@@ -180,7 +181,7 @@ impl fmt::Display for Uri {
 impl SipUri {
     /// A `sip:` URI without parameters. `None` if the user contains characters that must be escaped.
     pub fn new(user: Option<&str>, host_port: HostPort) -> Option<Self> {
-        if user.is_some_and(|u| !is_user(u)) {
+        if user.is_some_and(|u| !is_user(u) || !u.is_ascii()) {
             return None;
         }
         Some(Self {
@@ -299,12 +300,13 @@ impl OtherUri {
     }
 }
 
+/// Characters outside of ASCII must be escaped, but some peers write them as they are.
 fn is_user(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| is_unreserved(b) || b"&=+$,;?/%#".contains(&b))
+    !text.is_empty() && text.bytes().all(|b| is_unreserved(b) || b"&=+$,;?/%#".contains(&b) || !b.is_ascii())
 }
 
 fn is_password(text: &str) -> bool {
-    text.bytes().all(|b| is_unreserved(b) || b"&=+$,%".contains(&b))
+    text.bytes().all(|b| is_unreserved(b) || b"&=+$,%".contains(&b) || !b.is_ascii())
 }
 
 fn is_unreserved(byte: u8) -> bool {
