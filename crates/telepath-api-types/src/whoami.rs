@@ -48,8 +48,8 @@ pub struct WhoamiAccount {
     pub mode: String,
 }
 
-impl From<account::Account> for WhoamiAccount {
-    fn from(account: account::Account) -> Self {
-        Self { id: account.id, name: account.name, mode: account.mode.name().to_owned() }
+impl From<&account::Account> for WhoamiAccount {
+    fn from(account: &account::Account) -> Self {
+        Self { id: account.id, name: account.name.clone(), mode: account.mode.name().to_owned() }
     }
 }

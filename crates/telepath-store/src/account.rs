@@ -1,5 +1,10 @@
 //! Accounts in the database. The first one is created at the first start, others through local administration.
 
+pub(crate) mod table;
+
+use std::sync::Arc;
+use std::time::Instant;
+
 use serde_json::{Map, Value, json};
 use telepath_core::account::{
     Account, AccountPatch, Actor, DEFAULT_MAX_RATE_LIMIT, MAX_ACCOUNTS, NewAccount,
@@ -16,7 +21,7 @@ use crate::audit::diff::diff;
 use crate::error::StoreError;
 use crate::sql::{Connection, ListQuery, Order, Row, binds, corrupt};
 use crate::store::Store;
-use crate::{audit, event};
+use crate::{audit, event, key_clock};
 
 impl Store {
     /// The first account; made, with this name and mode, when there is none.
@@ -34,11 +39,21 @@ impl Store {
         self.backend.write(move |db| Box::pin(first_or_insert(db, account, entry))).await
     }
 
-    /// An account.
-    pub async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+    /// An account: from memory after its first use.
+    pub async fn account(&self, id: AccountId) -> Result<Option<Arc<Account>>, StoreError> {
+        let start = match self.accounts.get(id) {
+            // Without a lease, this process may have missed a change.
+            Ok(account) if self.cluster.lease().holds() => return Ok(Some(account)),
+            Ok(_) => None,
+            Err(start) => Some(start),
+        };
         let sql = format!("SELECT {COLUMNS} FROM accounts WHERE id = $1");
         let row = self.backend.read().await?.fetch_optional(sql, binds![id.to_string()]).await?;
-        row.as_ref().map(account_of).transpose()
+        let Some(account) = row.as_ref().map(account_of).transpose()?.map(Arc::new) else { return Ok(None) };
+        if let Some(start) = start {
+            self.accounts.learn(&account, start);
+        }
+        Ok(Some(account))
     }
 }
 
@@ -78,6 +93,7 @@ impl Store {
     }
 
     /// Changes an account; `None` if it does not exist. Only local administration changes its mode and its highest limit.
+    /// Runs to completion even if the caller is cancelled, and returns when no server has the old state in memory.
     pub async fn update_account(
         &self,
         account: AccountId,
@@ -88,7 +104,24 @@ impl Store {
             require_local(origin)?;
         }
         let audit_id = self.new_id(origin.at)?;
-        self.backend.write(move |db| Box::pin(update(db, account, patch, origin, audit_id))).await
+        let (accounts, barrier) = (self.accounts.clone(), self.cluster.replication_barrier());
+        let task = self.backend.spawn_key_change(move |backend| async move {
+            let result: Result<_, AccountChangeError> = backend
+                .write(move |db| {
+                    Box::pin(async move {
+                        let changed = update(db, account, patch, origin, audit_id).await?;
+                        Ok((changed, key_clock::stamp_account(db, account).await?))
+                    })
+                })
+                .await;
+            let committed = Instant::now();
+            // Also after an error: the change may be committed.
+            accounts.forget(&[account]);
+            let (changed, version) = result?;
+            barrier.wait(&backend, version, committed).await;
+            Ok(changed)
+        });
+        task.await.unwrap_or(Err(StoreError::Broken.into()))
     }
 
     fn account_from(&self, new: NewAccount, origin: Origin) -> Result<Account, StoreError> {

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::account::table::AccountTable;
 use crate::backend::{Backend, Driver};
 use crate::context::StoreContext;
 use crate::error::StoreError;
@@ -112,7 +113,7 @@ impl Cluster {
         &self,
         backend: &Backend,
         context: &StoreContext,
-        keys: &KeyTable,
+        (keys, accounts): (&KeyTable, &AccountTable),
         new: JoinOptions,
     ) -> Result<(), StoreError> {
         let (Some(id), Driver::Postgres(postgres)) = (self.state.node_id, backend.driver()) else {
@@ -124,7 +125,7 @@ impl Cluster {
         let mut renewer = LeaseRenewer::new(
             postgres.clone(),
             context.clone(),
-            keys.clone(),
+            (keys.clone(), accounts.clone()),
             Arc::clone(&self.state),
             (node, confirmed),
         );

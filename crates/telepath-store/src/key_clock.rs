@@ -1,8 +1,8 @@
 //! The key clock: a logical clock of key changes on PostgreSQL. A change takes the clock's next version as its last
-//! statement and writes it on the changed keys. The clock's row stays locked until the commit, so versions become
+//! statement and writes it on the changed keys, or on the changed account. The clock's row stays locked until the commit, so versions become
 //! visible in order: a server that has read up to a version has seen every change up to it.
 
-use telepath_core::id::KeyId;
+use telepath_core::id::{AccountId, KeyId};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, placeholders};
@@ -42,8 +42,7 @@ pub(crate) async fn stamp(db: &mut Connection, keys: &[KeyId]) -> Result<Option<
     if !db.is_postgres() {
         return Ok(None);
     }
-    let tick = "UPDATE key_clock SET version = version + 1 WHERE id = 1 RETURNING version";
-    let version = db.fetch_one(tick, vec![]).await?.integer("version")?;
+    let version = tick(db).await?;
     for keys in keys.chunks(KEYS) {
         let sql =
             format!("UPDATE keys SET change_version = $1 WHERE id IN ({})", placeholders(2, keys.len()));
@@ -52,6 +51,32 @@ pub(crate) async fn stamp(db: &mut Connection, keys: &[KeyId]) -> Result<Option<
     }
     db.announce(CHANNEL).await?;
     Ok(Some(version))
+}
+
+/// Stamps an account that this transaction changed, like [`stamp`].
+pub(crate) async fn stamp_account(
+    db: &mut Connection,
+    account: AccountId,
+) -> Result<Option<i64>, StoreError> {
+    if !db.is_postgres() {
+        return Ok(None);
+    }
+    let version = tick(db).await?;
+    let sql = "UPDATE accounts SET change_version = $1 WHERE id = $2";
+    db.execute(sql, binds![version, account.to_string()]).await?;
+    db.announce(CHANNEL).await?;
+    Ok(Some(version))
+}
+
+async fn tick(db: &mut Connection) -> Result<i64, StoreError> {
+    let next = "UPDATE key_clock SET version = version + 1 WHERE id = 1 RETURNING version";
+    db.fetch_one(next, vec![]).await?.integer("version")
+}
+
+/// The accounts that changed after a version.
+pub(crate) async fn changed_accounts(db: &mut Connection, after: i64) -> Result<Vec<AccountId>, StoreError> {
+    let sql = "SELECT id FROM accounts WHERE change_version > $1";
+    db.fetch_all(sql, binds![after]).await?.iter().map(|row| row.parse("id")).collect()
 }
 
 /// Writes the random text of the epoch, unless the database has one.

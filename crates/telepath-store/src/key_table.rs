@@ -18,7 +18,7 @@ use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use crate::cluster::lease::Lease;
-use entry::{KeyEntry, Snapshot, TakeResult, WindowContext};
+use entry::{KeyDescription, KeyEntry, Snapshot, TakeResult, WindowContext};
 use index::KeyIndex;
 
 /// The result of admission.
@@ -340,10 +340,9 @@ impl KeyHandle {
         self.entry.account
     }
 
-    /// Increases with every change of the key, before the change returns: data read from the database after this call
-    /// is at least as new as this version.
-    pub fn version(&self) -> i64 {
-        self.entry.version()
+    /// The key as it is now.
+    pub fn description(&self) -> KeyDescription {
+        self.entry.description()
     }
 }
 

@@ -57,6 +57,7 @@ pub use delivery::row::{AttemptRecord, DeliveryDetails, DeliveryRecord};
 pub use error::{DatabaseError, StoreError};
 pub use idempotency::{IdempotencyClaim, IdempotentRequest};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
+pub use key_table::entry::KeyDescription;
 pub use key_table::{Admission, KeyHandle, KeyTable};
 pub use leak::ExposureError;
 pub use limit::memory::AddressWindows;

@@ -8,6 +8,7 @@ use telepath_core::entropy::random_text;
 use telepath_core::vault::Vault;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::account::table::AccountTable;
 use crate::alert::security_signal::SecuritySignals;
 use crate::backend::{Backend, Driver};
 use crate::call::orphan::{OrphanedCalls, close_orphaned_calls};
@@ -59,7 +60,8 @@ impl Store {
         let keys = load::load(&backend, Arc::clone(cluster.lease())).await?;
         let name = options.node_name.or_else(|| Some(cluster.node_id()?.to_string())).unwrap_or_default();
         let joining = JoinOptions { name, shared_windows: windows.are_shared(), confirmed };
-        cluster.join(&backend, &context, &keys, joining).await?;
+        let accounts = AccountTable::default();
+        cluster.join(&backend, &context, (&keys, &accounts), joining).await?;
         if options.role == ProcessRole::Server && !windows.are_shared() {
             saved::restore(&backend, &context, &keys).await?;
         }
@@ -70,6 +72,7 @@ impl Store {
             backend,
             context,
             keys,
+            accounts,
             addresses,
             requests: RequestLog::new(),
             alert_settings: Arc::new(options.alerts),

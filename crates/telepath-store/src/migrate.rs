@@ -50,6 +50,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     15 "0015_webhook_headers";
     16 "0016_pending_revocations";
     17 "0017_call_sip";
+    18 "0018_account_changes";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

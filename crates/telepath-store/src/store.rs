@@ -12,6 +12,7 @@ use telepath_core::id::{Id, IdempotencyId};
 use telepath_core::vault::Vault;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::account::table::AccountTable;
 use crate::alert::counters::AlertCounters;
 use crate::alert::security_signal::SecuritySignals;
 use crate::backend::Backend;
@@ -29,6 +30,7 @@ pub struct Store {
     pub(crate) backend: Backend,
     pub(crate) context: StoreContext,
     pub(crate) keys: KeyTable,
+    pub(crate) accounts: AccountTable,
     pub(crate) addresses: AddressWindows,
     pub(crate) requests: RequestLog,
     pub(crate) alert_settings: Arc<AlertSettings>,

@@ -1,5 +1,7 @@
 //! `/v1/account`: the caller's own account and its policies for keys.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use telepath_api_types::account::{Account, UpdateAccount};
@@ -16,7 +18,7 @@ pub(crate) fn endpoints() -> Endpoints {
 }
 
 /// The caller's account, whose bounds apply to the drafts that the caller sends.
-pub(crate) async fn account_of(shared: &Shared, caller: &Caller) -> Result<account::Account, ApiError> {
+pub(crate) async fn account_of(shared: &Shared, caller: &Caller) -> Result<Arc<account::Account>, ApiError> {
     let account = shared.store.account(caller.account).await?;
     account.ok_or_else(|| ApiError::internal(format!("account {} is gone", caller.account)))
 }
@@ -28,7 +30,7 @@ async fn get_account(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<AccountRead>,
 ) -> Result<Json<Account>, ApiError> {
-    Ok(Json(account_of(&state, &caller).await?.into()))
+    Ok(Json(Arc::unwrap_or_clone(account_of(&state, &caller).await?).into()))
 }
 
 /// Update the account

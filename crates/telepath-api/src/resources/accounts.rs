@@ -1,5 +1,7 @@
 //! `/local/accounts`: the accounts of the installation, for local administration only.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -85,7 +87,7 @@ async fn show_account(
     LocalAdministration { .. }: LocalAdministration,
     PathId(id): PathId<AccountId>,
 ) -> Result<Json<Account>, ApiError> {
-    let account = state.store.account(id).await?;
+    let account = state.store.account(id).await?.map(Arc::unwrap_or_clone);
     account.map(|account| Json(account.into())).ok_or_else(|| AccountId::not_found(&id.to_string()))
 }
 

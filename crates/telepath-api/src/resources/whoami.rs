@@ -5,13 +5,12 @@ use axum::extract::State;
 use telepath_api_types::text::scope_names;
 use telepath_api_types::whoami::Whoami;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::KeyId;
 use telepath_core::principal::Principal;
+use telepath_store::{KeyDescription, KeyHandle};
 
 use crate::auth::caller::{AnyKey, Authorized, Caller};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::path::Resource as _;
 use crate::resources::account::account_of;
 use crate::state::{AppState, Shared};
 
@@ -27,7 +26,7 @@ async fn whoami(
     Authorized { caller, .. }: Authorized<AnyKey>,
 ) -> Result<Json<Whoami>, ApiError> {
     match &caller.principal {
-        Principal::ApiKey(key) => key_body(&state, &caller, key.key_id()).await.map(Json),
+        Principal::ApiKey(key) => key_body(&state, &caller, key).await.map(Json),
         Principal::Local { .. } => local_body(&state, &caller).await.map(Json),
         // The session of a user means nothing to the API.
         Principal::User(_) | Principal::Anonymous => Err(ApiError::of(ErrorCode::MissingApiKey)),
@@ -42,21 +41,20 @@ async fn local_body(shared: &Shared, caller: &Caller) -> Result<Whoami, ApiError
         scopes: scope_names(caller.scopes),
         rate_limit_per_minute: shared.options.local_limit.get(),
         expires_at: None,
-        account: account_of(shared, caller).await?.into(),
+        account: account_of(shared, caller).await?.as_ref().into(),
     })
 }
 
-async fn key_body(shared: &Shared, caller: &Caller, id: KeyId) -> Result<Whoami, ApiError> {
+async fn key_body(shared: &Shared, caller: &Caller, key: &KeyHandle) -> Result<Whoami, ApiError> {
     let account = account_of(shared, caller).await?;
-    let record = shared.store.find_key(caller.account, id).await?;
-    let record = record.ok_or_else(|| KeyId::not_found(&id.to_string()))?;
+    let KeyDescription { name, preset, scopes, rate_limit, expires_at } = key.description();
     Ok(Whoami {
-        id: Some(id),
-        name: record.name,
-        preset: Some(record.preset.name().to_owned()),
-        scopes: scope_names(record.scopes),
-        rate_limit_per_minute: record.rate_limit.get(),
-        expires_at: record.expires_at,
-        account: account.into(),
+        id: Some(key.key_id()),
+        name: name.into_string(),
+        preset: Some(preset.name().to_owned()),
+        scopes: scope_names(scopes),
+        rate_limit_per_minute: rate_limit.get(),
+        expires_at,
+        account: account.as_ref().into(),
     })
 }

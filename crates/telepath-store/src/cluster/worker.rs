@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::State;
 use super::lease::LEASE;
 use super::node::{self, Heartbeats, NewNode, Renewed};
+use crate::account::table::AccountTable;
 use crate::backend::{Backend, Driver};
 use crate::call::hangup;
 use crate::call::orphan::{OrphanedCalls, close_orphaned_calls};
@@ -83,6 +84,7 @@ pub(super) struct LeaseRenewer {
     postgres: PostgresBackend,
     context: StoreContext,
     keys: KeyTable,
+    accounts: AccountTable,
     state: Arc<State>,
     node: NewNode,
     /// The position on the key clock that the keys in memory include.
@@ -97,11 +99,21 @@ impl LeaseRenewer {
     pub(super) fn new(
         postgres: PostgresBackend,
         context: StoreContext,
-        keys: KeyTable,
+        (keys, accounts): (KeyTable, AccountTable),
         state: Arc<State>,
         (node, confirmed): (NewNode, ClockPosition),
     ) -> Self {
-        Self { postgres, context, keys, state, node, confirmed, trunk_networks: None, connection: None }
+        Self {
+            postgres,
+            context,
+            keys,
+            accounts,
+            state,
+            node,
+            confirmed,
+            trunk_networks: None,
+            connection: None,
+        }
     }
 
     /// Drops the connection; the next renewal opens a new one.
@@ -184,7 +196,12 @@ impl LeaseRenewer {
         if clock == self.confirmed {
             return Ok(false);
         }
-        with_timeout(READ_TIMEOUT, load_changed(db, self.confirmed.version, &self.keys)).await?;
+        with_timeout(READ_TIMEOUT, async {
+            let after = self.confirmed.version;
+            self.accounts.forget(&key_clock::changed_accounts(db, after).await?);
+            load_changed(db, after, &self.keys).await
+        })
+        .await?;
         self.confirmed = clock;
         Ok(true)
     }
@@ -198,6 +215,7 @@ impl LeaseRenewer {
             found = clock.version,
             "the database was restarted, restored or failed over; loading all keys again before any request is admitted"
         );
+        self.accounts.clear();
         with_timeout(RELOAD_TIMEOUT, reload(db, &self.keys)).await?;
         self.confirmed = clock;
         Ok(())

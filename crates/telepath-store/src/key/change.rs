@@ -105,7 +105,8 @@ fn created_key(
         revoked: false,
     };
     let secrets = vec![SnapshotSecret { hash, expires_at: None }];
-    let snapshot = Snapshot { id, account: account_id, policy, version: 1, secrets };
+    let (name, preset) = (new.name.as_str().into(), new.preset);
+    let snapshot = Snapshot { id, account: account_id, name, preset, policy, version: 1, secrets };
     let record = KeyRecord {
         id,
         account_id,

@@ -5,8 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use telepath_core::clock::{ClockReading, SteadyTime, Timestamp};
 use telepath_core::id::{AccountId, Id as _, KeyId};
-use telepath_core::key::{KeyPolicy, PolicyDecision};
+use telepath_core::key::{KeyPolicy, PolicyDecision, Preset};
 use telepath_core::limit::{Phase, RateLimit, Take, Window, WindowState};
+use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use super::Admission;
@@ -15,6 +16,8 @@ use super::Admission;
 pub(crate) struct Snapshot {
     pub(crate) id: KeyId,
     pub(crate) account: AccountId,
+    pub(crate) name: Box<str>,
+    pub(crate) preset: Preset,
     pub(crate) policy: KeyPolicy,
     /// Increases with every change of the key.
     pub(crate) version: i64,
@@ -25,6 +28,18 @@ pub(crate) struct Snapshot {
 pub(crate) struct SnapshotSecret {
     pub(crate) hash: HashedKey,
     pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// What a key tells of itself to whoever holds one of its secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDescription {
+    pub name: Box<str>,
+    pub preset: Preset,
+    pub scopes: ScopeSet,
+    /// Requests per minute.
+    pub rate_limit: RateLimit,
+    /// `None` is never.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What the shared limiter needs to know about a key.
@@ -76,6 +91,8 @@ impl Secret {
 }
 
 struct KeyState {
+    name: Box<str>,
+    preset: Preset,
     policy: KeyPolicy,
     window: Window,
     /// The end of the window by the shared limiter's clock.
@@ -158,6 +175,8 @@ pub(super) struct KeyEntry {
 impl KeyEntry {
     pub(super) fn new(snapshot: Snapshot, reload: u32) -> Self {
         let mut state = KeyState {
+            name: snapshot.name,
+            preset: snapshot.preset,
             policy: snapshot.policy,
             window: Window::default(),
             shared_end: SteadyTime::default(),
@@ -182,8 +201,15 @@ impl KeyEntry {
         self.state().secrets().any(|secret| secret.hash == *hash)
     }
 
-    pub(super) fn version(&self) -> i64 {
-        self.state().version
+    pub(super) fn description(&self) -> KeyDescription {
+        let state = self.state();
+        KeyDescription {
+            name: state.name.clone(),
+            preset: state.preset,
+            scopes: state.policy.scopes,
+            rate_limit: state.policy.rate_limit,
+            expires_at: state.policy.expires_at,
+        }
     }
 
     /// Whether one of the key's secrets has this index number.
@@ -308,7 +334,7 @@ impl KeyEntry {
             .collect();
         state.set_secrets(secrets);
         state.was_expired &= state.policy.expires_at == snapshot.policy.expires_at;
-        state.policy = snapshot.policy;
+        (state.name, state.preset, state.policy) = (snapshot.name, snapshot.preset, snapshot.policy);
         (state.reload, state.version) = (reload, snapshot.version);
         (added, removed)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use telepath_core::address::NetworkList;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
-use telepath_core::key::{KeyPolicy, LastUse};
+use telepath_core::key::{KeyPolicy, LastUse, Preset};
 use telepath_core::limit::RateLimit;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
@@ -24,14 +24,14 @@ macro_rules! snapshot_query {
     ($rest:literal) => {
         concat!(
             "SELECT k.id, k.account_id, k.scopes, k.rate_limit, k.allowed_ips, k.not_before, k.expires_at, \
-             k.revoked_at, k.version, s.hash, s.expires_at, s.ended_at \
+             k.revoked_at, k.version, s.hash, s.expires_at, s.ended_at, k.name, k.preset \
              FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
             $rest
         )
     };
 }
 
-/// Column positions. Looking up twelve columns by name a million times would dominate the start.
+/// Column positions. Looking up fourteen columns by name a million times would dominate the start.
 mod column {
     pub(super) const ID: usize = 0;
     pub(super) const ACCOUNT: usize = 1;
@@ -45,6 +45,8 @@ mod column {
     pub(super) const HASH: usize = 9;
     pub(super) const SECRET_EXPIRES: usize = 10;
     pub(super) const ENDED: usize = 11;
+    pub(super) const NAME: usize = 12;
+    pub(super) const PRESET: usize = 13;
 }
 
 /// All keys of the database, unordered: sorting a million rows would only delay the start.
@@ -169,6 +171,8 @@ fn snapshot_of(row: &Row, scopes: &mut LastScopes) -> Result<Snapshot, StoreErro
     Ok(Snapshot {
         id: row.parse(column::ID)?,
         account: row.parse(column::ACCOUNT)?,
+        name: row.borrowed(column::NAME)?.into(),
+        preset: row.named(column::PRESET, Preset::from_name)?,
         policy: policy_of(row, scopes)?,
         version: row.integer(column::VERSION)?,
         secrets: vec![SnapshotSecret {

@@ -1,4 +1,4 @@
-use telepath_core::key::KeyPolicy;
+use telepath_core::key::{KeyPolicy, Preset};
 use telepath_core::limit::RateLimit;
 
 use super::entry::SnapshotSecret;
@@ -25,6 +25,8 @@ fn snapshot(id: KeyId, version: i64, requests: u32, hashes: &[HashedKey]) -> Sna
     Snapshot {
         id,
         account: AccountId::from_bytes([1; 16]),
+        name: "key".into(),
+        preset: Preset::Custom,
         policy: KeyPolicy {
             scopes: ScopeSet::all(),
             rate_limit: RateLimit::per_minute(requests).unwrap(),

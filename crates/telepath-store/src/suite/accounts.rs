@@ -101,7 +101,7 @@ async fn an_update_of_an_account_changes_only_the_named_fields(fixture: Arc<Fixt
     let renamed = AccountPatch { name: Some("Renamed".to_owned()), ..AccountPatch::default() };
     let changed = store.update_account(account.id, renamed, fixture.origin()).await.unwrap().unwrap();
     assert_eq!((changed.name.as_str(), changed.revoke_keys_seen_in_clear), ("Renamed", true));
-    assert_eq!(store.account(account.id).await.unwrap(), Some(changed));
+    assert_eq!(store.account(account.id).await.unwrap().as_deref(), Some(&changed));
     assert_eq!(store.account(other).await.unwrap().unwrap().name, "Other");
     let sql = "SELECT after_json FROM audit_events WHERE action = 'account.updated' ORDER BY position";
     let trail = select(&store, sql, vec![]).await;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use telepath_core::account::AccountPatch;
 use telepath_core::call::CallStatus;
 use telepath_core::clock::Clock as _;
 use telepath_core::key::{KeyPatch, NewKey};
@@ -44,6 +45,7 @@ macro_rules! with_two_servers {
 
 with_two_servers! {
     an_answered_change_of_a_key_is_effective_on_every_server,
+    an_answered_change_of_an_account_is_effective_on_every_server,
     servers_share_one_window,
     a_change_of_allowed_ips_is_announced_to_every_server,
     a_server_without_its_database_admits_no_request_and_delays_no_change,
@@ -134,6 +136,27 @@ async fn an_answered_change_of_a_key_is_effective_on_every_server(
     assert_eq!(one.cluster().unwrap().nodes, 2);
     one.close().await;
     until("the other server is the only node", || async { other.cluster().unwrap().nodes == 1 }).await;
+    other.close().await;
+}
+
+async fn an_answered_change_of_an_account_is_effective_on_every_server(
+    fixture: Arc<Fixture>,
+    one: Arc<Store>,
+    other: Arc<Store>,
+) {
+    let account = fixture.account(&one).await.id;
+    for number in 0..10 {
+        let (changing, reading) = if number % 2 == 0 { (&one, &other) } else { (&other, &one) };
+        let before = reading.account(account).await.unwrap().unwrap();
+        let name = format!("Renamed {number}");
+        assert_ne!(before.name, name);
+        let patch = AccountPatch { name: Some(name.clone()), ..AccountPatch::default() };
+        changing.update_account(account, patch, fixture.origin()).await.unwrap();
+        for store in [changing, reading] {
+            assert_eq!(store.account(account).await.unwrap().unwrap().name, name);
+        }
+    }
+    one.close().await;
     other.close().await;
 }
 

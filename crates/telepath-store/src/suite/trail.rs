@@ -97,7 +97,7 @@ async fn concurrent_starts_create_one_account(fixture: Arc<Fixture>) {
     );
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one, two);
-    assert_eq!(store.account(one.id).await.unwrap(), Some(one.clone()));
+    assert_eq!(store.account(one.id).await.unwrap().as_deref(), Some(&one));
     let other = fixture.other_account(&store).await;
     assert_eq!(fixture.account(&store).await, one);
     assert_eq!(store.account(other).await.unwrap().unwrap().name, "Other");

@@ -1,0 +1,3 @@
+-- The version of the key clock at the last change of an account, from which other servers learn of it.
+
+ALTER TABLE accounts ADD COLUMN change_version INTEGER NOT NULL DEFAULT 0;
