@@ -1,8 +1,9 @@
 //! Time-based one-time passwords (RFC 6238) as authenticator apps generate them: HMAC-SHA-1, 30 seconds, six digits.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use aws_lc_rs::hmac;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use super::Email;
@@ -19,6 +20,9 @@ const DIGITS: usize = 6;
 const DRIFT: i64 = 1;
 /// RFC 4648 section 6, the alphabet that authenticator apps read.
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// Everything but the unreserved characters of RFC 3986 section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The shared secret of one authenticator.
 pub struct TotpSecret(Zeroizing<[u8; SECRET_LENGTH]>);
@@ -68,8 +72,8 @@ impl TotpSecret {
     /// The URI that a QR code carries, in the form that Google Authenticator introduced and others read. The issuer is
     /// the name of this installation, shown next to the address.
     pub fn uri(&self, issuer: &str, email: &Email) -> SecretText {
-        let issuer = percent_encoded(issuer);
-        let label = format!("{issuer}:{}", percent_encoded(email.as_str()));
+        let issuer = utf8_percent_encode(issuer, RESERVED);
+        let label = format!("{issuer}:{}", utf8_percent_encode(email.as_str(), RESERVED));
         SecretText::new(format!(
             "otpauth://totp/{label}?secret={}&issuer={issuer}&algorithm=SHA1&digits={DIGITS}&period={STEP_SECONDS}",
             self.to_base32().expose()
@@ -119,20 +123,6 @@ impl fmt::Debug for TotpSecret {
 /// RFC 6238 section 4.2.
 const fn step_of(moment: Timestamp) -> i64 {
     moment.unix_seconds().div_euclid(STEP_SECONDS)
-}
-
-/// RFC 3986 section 2.1; everything but unreserved characters is encoded.
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]
