@@ -1,6 +1,7 @@
 //! The cost of several servers: the round trip for a window in Redis, and the time a revocation waits for the other
 //! servers. Needs a PostgreSQL that allows `CREATE DATABASE` and a Redis, from the same variables as the tests.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -10,14 +11,17 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 use crate::Effort;
 use crate::database::TemporaryDatabase;
-use crate::load::{MAX_ANSWER, read_answer};
+use crate::load::{MAX_ANSWER, read_answer, read_any_answer};
 use crate::server::{Server, Settings, program};
 use crate::table::{Table, progress};
 
 const SERVERS: usize = 3;
+/// Enough to keep the cores of a small machine busy.
+const FLOODING_CONNECTIONS: usize = 48;
 
 pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -> anyhow::Result<()> {
     let (Ok(postgres), Ok(redis)) =
@@ -35,7 +39,8 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
     let database = TemporaryDatabase::make(&postgres).await?;
     let bench = Bench::new(&database.url()?, &redis, scratch);
     windows(table, &bench, requests).await?;
-    revoking(table, &bench, revocations).await
+    revoking(table, &bench, revocations).await?;
+    revoking_under_load(table, &bench, revocations).await
 }
 
 struct Bench {
@@ -142,6 +147,64 @@ async fn revoking(table: &mut Table, bench: &Bench, revocations: usize) -> anyho
         server.stop().await?;
     }
     Ok(())
+}
+
+/// Times revocations while requests without a valid key keep every core busy.
+async fn revoking_under_load(table: &mut Table, bench: &Bench, revocations: usize) -> anyhow::Result<()> {
+    let mut servers = Vec::new();
+    for number in 0..SERVERS {
+        servers.push(Server::start_with(&bench.data(number), &bench.together).await?);
+    }
+    let (_, admin) = bench.key("admin under load", "keys:write,trunks:read").await?;
+    let mut paths = Vec::new();
+    for number in 0..revocations {
+        let (id, _) = bench.key(&format!("revoked under load {number}"), "trunks:read").await?;
+        paths.push(format!("/v1/keys/{id}/revoke"));
+    }
+    let mut load = JoinSet::new();
+    for number in 0..FLOODING_CONNECTIONS {
+        load.spawn(flood(servers[number % SERVERS].plain));
+    }
+    let mut streams = Vec::new();
+    for server in &servers {
+        let stream = TcpStream::connect(server.plain).await?;
+        stream.set_nodelay(true)?;
+        streams.push(stream);
+    }
+    let mut times = Vec::with_capacity(revocations);
+    let started = Instant::now();
+    for (number, path) in paths.iter().enumerate() {
+        times.push(timed(&mut streams[number % SERVERS], "POST", path, &admin).await?);
+    }
+    let took = started.elapsed();
+    load.abort_all();
+    while let Some(ended) = load.join_next().await {
+        // The load must have lasted to the end.
+        if let Ok(outcome) = ended {
+            outcome.context("a connection of the flood")?;
+        }
+    }
+    let (middle, worst) = percentiles(&mut times);
+    let name = "revocation with three servers under a flood of requests, answered";
+    table.row_with_goal(format!("{name}: p50"), millis(middle), "≤ 1 s");
+    table.row_with_goal(format!("{name}: p99"), millis(worst), "≤ 1 s");
+    progress(&format!("{revocations} revocations under load took {:.1} s", took.as_secs_f64()));
+    for server in servers {
+        server.stop().await?;
+    }
+    Ok(())
+}
+
+/// Sends requests with an unknown key, one after the other, until it is stopped.
+async fn flood(server: SocketAddr) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(server).await?;
+    stream.set_nodelay(true)?;
+    let request = "GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk_live_unknown\r\n\r\n";
+    let mut buffer = vec![0; MAX_ANSWER];
+    loop {
+        stream.write_all(request.as_bytes()).await?;
+        read_any_answer(&mut stream, &mut buffer).await?;
+    }
 }
 
 /// Sends one request that must return 200; returns its duration.

@@ -90,6 +90,17 @@ pub(crate) async fn read_answer<S: AsyncRead + Unpin>(
     stream: &mut S,
     buffer: &mut [u8],
 ) -> anyhow::Result<()> {
+    read_any_answer(stream, buffer).await?;
+    let status = buffer.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    ensure!(status.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(status));
+    Ok(())
+}
+
+/// Reads one complete response.
+pub(crate) async fn read_any_answer<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    buffer: &mut [u8],
+) -> anyhow::Result<()> {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await?;
@@ -108,7 +119,6 @@ pub(crate) async fn read_answer<S: AsyncRead + Unpin>(
 fn whole_length(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let head = std::str::from_utf8(&bytes[..end])?;
-    ensure!(head.starts_with("HTTP/1.1 200 "), "{}", head.lines().next().unwrap_or_default());
     let length = head
         .lines()
         .filter_map(|line| line.split_once(':'))
