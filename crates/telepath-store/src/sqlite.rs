@@ -29,7 +29,7 @@ const MAX_CALL_READERS: u32 = 2;
 /// How long a statement waits for a lock held by another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for a read connection before the database counts as unavailable.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 5 });
 
 #[derive(Clone)]
 pub(crate) struct SqliteBackend {
