@@ -60,6 +60,7 @@ enum_schemas! {
     ErrorCode = names!(error::ErrorCode), such as "INVALID_PARAMS", "The error, for programs.";
     EventName = names!(event::EventKind), such as "call.ended", "The name of an event.";
     KeyMode = names!(secret::KeyMode), such as "live", "Whether keys start with `sk_live_` or `sk_test_`.";
+    KeySort = key::KEY_SORTS, such as "-last_used_at", "The order of keys; a leading `-` sorts the largest or newest first.";
     KeyStatus = names!(key::KeyStatus), such as "active", "The state of a key.";
     OrderByCreation = ["created_at", "-created_at"], such as "-created_at", "The order of a list: `-created_at` is the newest first.";
     Preset = names!(key::Preset), such as "production", "A preset of keys.";

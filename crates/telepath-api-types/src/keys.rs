@@ -1,5 +1,6 @@
 //! `/v1/keys`: API keys. A secret appears in one response only, the one that creates it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,13 @@ pub struct Key {
     /// A name for people.
     #[cfg_attr(feature = "openapi", schema(example = "Production"))]
     pub name: String,
+    /// What the key is for.
+    #[cfg_attr(feature = "openapi", schema(example = "Nightly reports"))]
+    pub description: Option<String>,
+    /// Your own pairs.
+    #[cfg_attr(feature = "openapi", schema(example = json!({"team": "billing"})))]
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
     /// The preset it was created from.
     #[cfg_attr(feature = "openapi", schema(value_type = enums::Preset, example = "production"))]
     pub preset: String,
@@ -43,6 +51,9 @@ pub struct Key {
     /// When it starts working; null when it works from its creation on.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub not_before: Option<Timestamp>,
+    /// When it was paused; null when it is not paused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub paused_at: Option<Timestamp>,
     /// When it was created.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
@@ -61,7 +72,7 @@ pub struct Key {
     /// Requests so far whose response was 4xx or 5xx.
     #[cfg_attr(feature = "openapi", schema(example = 12))]
     pub error_count: u64,
-    /// `scheduled`, `active`, `expiring`, `expired` or `revoked`.
+    /// `scheduled`, `active`, `paused`, `expiring`, `expired` or `revoked`.
     #[cfg_attr(feature = "openapi", schema(value_type = enums::KeyStatus, example = "active"))]
     pub status: String,
     /// When it was revoked.
@@ -146,6 +157,12 @@ pub struct CreateKey {
     #[cfg_attr(feature = "openapi", schema(required))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What the key is for, 1–500 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Your own pairs, at most 16: names of 1–64, values of at most 512 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<BTreeMap<String, String>>,
     /// `production`, `development`, `testing`, `monitoring` or `custom`.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::Preset>))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,6 +196,13 @@ pub struct UpdateKey {
     /// A name for people, 1–100 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What the key is for; null removes it.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub description: Patch<String>,
+    /// Your own pairs, which replace the present ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<BTreeMap<String, String>>,
     /// The new scopes.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Scope>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -237,12 +261,15 @@ impl Key {
         Self {
             id: key.id,
             name: key.name,
+            description: key.description,
+            metadata: key.metadata,
             preset: key.preset.name().to_owned(),
             scopes: scope_names(key.scopes),
             rate_limit_per_minute: key.rate_limit.get(),
             allowed_ips: network_texts(&key.allowed_ips),
             expires_at: key.expires_at,
             not_before: key.not_before,
+            paused_at: key.paused_at,
             created_at: key.created_at,
             created_by: key.created_by.to_string(),
             last_used_at,
@@ -282,16 +309,53 @@ impl CreateKey {
 
 impl From<CreateKey> for KeyDraft {
     fn from(body: CreateKey) -> Self {
-        let CreateKey { name, preset, scopes, rate_limit_per_minute, allowed_ips, expires_at, not_before } =
-            body;
-        Self { name, preset, scopes, rate_limit_per_minute, allowed_ips, expires_at, not_before }
+        let CreateKey {
+            name,
+            description,
+            metadata,
+            preset,
+            scopes,
+            rate_limit_per_minute,
+            allowed_ips,
+            expires_at,
+            not_before,
+        } = body;
+        Self {
+            name,
+            description,
+            metadata,
+            preset,
+            scopes,
+            rate_limit_per_minute,
+            allowed_ips,
+            expires_at,
+            not_before,
+        }
     }
 }
 
 impl From<UpdateKey> for KeyPatchDraft {
     fn from(body: UpdateKey) -> Self {
-        let UpdateKey { name, scopes, rate_limit_per_minute, allowed_ips, expires_at, not_before } = body;
-        Self { name, scopes, rate_limit_per_minute, allowed_ips, expires_at, not_before }
+        let UpdateKey {
+            name,
+            description,
+            metadata,
+            scopes,
+            rate_limit_per_minute,
+            allowed_ips,
+            expires_at,
+            not_before,
+        } = body;
+        Self {
+            name,
+            description,
+            metadata,
+            scopes,
+            rate_limit_per_minute,
+            allowed_ips,
+            expires_at,
+            not_before,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod failures;
 mod harness;
 mod idempotency;
 mod isolation;
+mod key_details;
 mod keys;
 mod leaks;
 mod listeners;

@@ -45,6 +45,13 @@ pub struct KeysQuery {
     pub idle_days: Option<u32>,
     /// Only keys that expire before this moment.
     pub expires_before: Option<Timestamp>,
+    /// Only keys that never expire, or only those that do.
+    pub never_expires: Option<bool>,
+    /// Only keys with this text in their name, with this id, with a secret that ends in these four characters, or used
+    /// from this address.
+    pub q: Option<String>,
+    /// The order, such as `-last_used_at`.
+    pub sort: Option<String>,
     /// Items per page, 1–100.
     pub limit: Option<u32>,
     /// Items to skip.
@@ -66,6 +73,9 @@ impl Client {
             .add("preset", query.preset.as_deref())
             .add("idle_days", query.idle_days)
             .add("expires_before", query.expires_before)
+            .add("never_expires", query.never_expires)
+            .add("q", query.q.as_deref())
+            .add("sort", query.sort.as_deref())
             .add("limit", query.limit)
             .add("offset", query.offset)
             .add("cursor", query.cursor.as_deref())
@@ -82,6 +92,16 @@ impl Client {
     /// Changes a key: once this returns, the server admits no request under the old scopes, limit, networks or expiry.
     pub async fn update_key(&self, id: KeyId, change: &UpdateKey) -> Result<Key, Error> {
         self.patch(&format!("/v1/keys/{id}"), change).await
+    }
+
+    /// Pauses a key: once this returns, the server admits no request with it until it is resumed.
+    pub async fn pause_key(&self, id: KeyId) -> Result<Key, Error> {
+        self.post(&format!("/v1/keys/{id}/pause"), &serde_json::json!({})).await
+    }
+
+    /// Resumes a paused key.
+    pub async fn resume_key(&self, id: KeyId) -> Result<Key, Error> {
+        self.post(&format!("/v1/keys/{id}/resume"), &serde_json::json!({})).await
     }
 
     /// Revokes a key: once this returns, the server admits no request with it.

@@ -51,7 +51,7 @@ rules! {
     ErrorBurst = "error_burst", Warning, "Many requests of the key fail at once.";
     LimitRiding = "limit_riding", Warning, "The key has been at its rate limit for several minutes.";
     IdleAwake = "idle_awake", Warning, "The key is used again after a long time.";
-    DeadKeyUsed = "dead_key_used", Warning, "A revoked, expired or replaced secret is still in use.";
+    DeadKeyUsed = "dead_key_used", Warning, "A revoked, expired, paused or replaced secret is still in use.";
     SeenInClear = "seen_in_clear", Critical, "The key was sent over a connection that others can read.";
     LeakReported = "leak_reported", Critical, "A holder of the key reported that it leaked.";
     Expiring = "expiring", Info, "The key expires soon.";

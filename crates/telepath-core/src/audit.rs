@@ -19,6 +19,10 @@ named_enum! {
         KeyCreated = "key.created",
         /// A key's rights, limit, addresses, name or expiry were changed.
         KeyUpdated = "key.updated",
+        /// A key was paused.
+        KeyPaused = "key.paused",
+        /// A paused key was resumed.
+        KeyResumed = "key.resumed",
         /// A key was revoked.
         KeyRevoked = "key.revoked",
         /// A key has a new secret.
@@ -117,6 +121,8 @@ impl AuditAction {
         match self {
             AuditAction::KeyCreated
             | AuditAction::KeyUpdated
+            | AuditAction::KeyPaused
+            | AuditAction::KeyResumed
             | AuditAction::KeyRevoked
             | AuditAction::KeyRotated
             | AuditAction::KeySecretEnded

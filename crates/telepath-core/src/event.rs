@@ -162,6 +162,16 @@ events! {
         name: String = "The key's name.",
         actor: Actor = "Who made the change: the id of a key or a user, `local` or `system`.",
     }
+    KeyPaused = "key.paused", "An API key was paused; its requests are refused until it is resumed.", {
+        key_id: KeyId = "The key.",
+        name: String = "The key's name.",
+        actor: Actor = "Who made the change: the id of a key or a user, `local` or `system`.",
+    }
+    KeyResumed = "key.resumed", "A paused API key was resumed.", {
+        key_id: KeyId = "The key.",
+        name: String = "The key's name.",
+        actor: Actor = "Who made the change: the id of a key or a user, `local` or `system`.",
+    }
     KeyRevoked = "key.revoked", "An API key was revoked.", {
         key_id: KeyId = "The key.",
         name: String = "The key's name.",
@@ -241,6 +251,8 @@ impl EventPayload {
             EventPayload::CallEnded(event) => EventSubject::Call(event.call_id, event.connection_id),
             EventPayload::KeyCreated(event) => EventSubject::Key(event.key_id),
             EventPayload::KeyRotated(event) => EventSubject::Key(event.key_id),
+            EventPayload::KeyPaused(event) => EventSubject::Key(event.key_id),
+            EventPayload::KeyResumed(event) => EventSubject::Key(event.key_id),
             EventPayload::KeyRevoked(event) => EventSubject::Key(event.key_id),
             EventPayload::KeyAlert(event) => EventSubject::Key(event.key_id),
             EventPayload::WebhookDisabled(event) => EventSubject::Webhook(event.webhook_id),

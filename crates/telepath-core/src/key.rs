@@ -3,15 +3,18 @@
 
 mod authority;
 mod draft;
+mod filter;
 mod policy;
 mod preset;
 mod rotation;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 pub use authority::{Authority, Bound, Escalation, Rights, RoleAuthority};
 pub use draft::{KeyDraft, KeyPatch, KeyPatchDraft, NewKey};
+pub use filter::{KEY_SORTS, KeyFilter, KeySort};
 pub use policy::{KeyPolicy, PolicyDecision};
 pub use preset::{Preset, PresetPatch, PresetPatchDraft, PresetTerms, Presets};
 pub use rotation::{
@@ -38,6 +41,8 @@ named_enum! {
         Scheduled = "scheduled",
         /// May be used.
         Active = "active",
+        /// Stopped until it is resumed.
+        Paused = "paused",
         /// May be used, for no more than [`EXPIRING_WITHIN`].
         Expiring = "expiring",
         /// It is past its expiry.
@@ -88,6 +93,9 @@ pub struct KeyRecord {
     pub account_id: AccountId,
     /// The name, 1–100 characters.
     pub name: String,
+    pub description: Option<String>,
+    /// The owner's own pairs, at most 16.
+    pub metadata: BTreeMap<String, String>,
     /// The preset it was created from.
     pub preset: Preset,
     /// The operations that it allows.
@@ -100,8 +108,10 @@ pub struct KeyRecord {
     pub expires_at: Option<Timestamp>,
     /// Not before this.
     pub not_before: Option<Timestamp>,
+    /// When it was paused; `None` while it is not.
+    pub paused_at: Option<Timestamp>,
     pub created_at: Timestamp,
-    /// The actor that revoked it.
+    /// The actor that created it.
     pub created_by: Actor,
     pub last_use: Option<LastUse>,
     /// Requests with this key so far, of every status.
@@ -120,30 +130,18 @@ impl KeyRecord {
         match (&self.revocation, self.expires_at) {
             (Some(_), _) => KeyStatus::Revoked,
             (None, Some(end)) if end <= now => KeyStatus::Expired,
+            (None, _) if self.paused_at.is_some() => KeyStatus::Paused,
             (None, _) if self.not_before.is_some_and(|start| now < start) => KeyStatus::Scheduled,
             (None, Some(end)) if end <= now.plus(EXPIRING_WITHIN) => KeyStatus::Expiring,
             (None, _) => KeyStatus::Active,
         }
     }
 
-    /// Whether the key may be used now or, if it is not valid yet, later.
+    /// Whether the key may be used now or, if it is not valid yet, later. A paused key may not, until it is resumed.
     pub fn is_usable(&self, now: Timestamp) -> bool {
         match self.status(now) {
             KeyStatus::Scheduled | KeyStatus::Active | KeyStatus::Expiring => true,
-            KeyStatus::Expired | KeyStatus::Revoked => false,
+            KeyStatus::Expired | KeyStatus::Paused | KeyStatus::Revoked => false,
         }
     }
-}
-
-/// Which keys a list shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct KeyFilter {
-    /// Only keys in this state.
-    pub status: Option<KeyStatus>,
-    /// Only keys created from this preset.
-    pub preset: Option<Preset>,
-    /// Only keys that were not used for this many days. An unused key counts from its creation.
-    pub idle_days: Option<u32>,
-    /// Only keys that expire before this moment.
-    pub expires_before: Option<Timestamp>,
 }

@@ -1,6 +1,8 @@
 //! Validation of input. A draft (a body or a command line as received) is converted into a checked type. All problems are
 //! collected, so that the caller sees all of them at once.
 
+use std::collections::BTreeMap;
+
 /// The message for a text that contains an API key.
 pub const MUST_NOT_CONTAIN_KEY: &str = "must not contain an API key";
 
@@ -124,6 +126,33 @@ pub fn misleads(character: char) -> bool {
             // Letters and symbols that are drawn as blanks.
             | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
         )
+}
+
+/// The maximum number of pairs in `metadata`.
+const MAX_METADATA: usize = 16;
+
+/// Checks the pairs that a caller attaches to a resource, and reports every problem under `metadata`.
+pub fn checked_metadata(pairs: BTreeMap<String, String>, problems: &mut Invalid) -> BTreeMap<String, String> {
+    if pairs.len() > MAX_METADATA {
+        problems.wrong("metadata", format!("must hold at most {MAX_METADATA} pairs"));
+    }
+    for (key, value) in &pairs {
+        if !(1..=64).contains(&key.chars().count()) || value.chars().count() > 512 {
+            problems.wrong(
+                &format!("metadata.{key}"),
+                "must have a name of 1 to 64 and a value of at most 512 characters",
+            );
+        }
+    }
+    pairs
+}
+
+/// The maximum length of a description in characters.
+const LONGEST_DESCRIPTION: usize = 500;
+
+/// A description for people: at most 500 characters, with line breaks.
+pub fn checked_description(text: String) -> Result<String, String> {
+    bounded_text(text, 1, LONGEST_DESCRIPTION, &['\n', '\t'])
 }
 
 /// Text whose length in characters is within bounds, without control characters but for those listed.

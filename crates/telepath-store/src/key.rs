@@ -4,22 +4,20 @@
 pub(crate) mod authority;
 pub(crate) mod change;
 pub(crate) mod commit;
+mod list;
+mod pause;
 mod rotate;
 mod row;
 
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId, SecretId};
-use telepath_core::key::{
-    Authority, Bound, EXPIRING_WITHIN, Escalation, GraceSeconds, KeyFilter, KeyPatch, KeyRecord, KeyStatus,
-    NewKey,
-};
-use telepath_core::page::{Page, PageRequest};
+use telepath_core::key::{Authority, Bound, Escalation, GraceSeconds, KeyPatch, KeyRecord, NewKey};
 use telepath_core::secret::{KeyMode, PlainKey};
 use telepath_core::validation::Invalid;
 
 use crate::error::StoreError;
-use crate::sql::{ListQuery, Order, binds, corrupt};
+use crate::sql::corrupt;
 use crate::store::Store;
 
 use change::Revoke;
@@ -94,8 +92,6 @@ pub enum RotateAllError {
     Store(#[from] StoreError),
 }
 
-const DAY_MS: i64 = 86_400_000;
-
 impl Store {
     /// Creates a key.
     pub async fn create_key(
@@ -119,38 +115,6 @@ impl Store {
         };
         let record = self.change_key(creation.id, move |db| Box::pin(change::create(db, creation))).await?;
         Ok(CreatedKey { record, secret })
-    }
-
-    /// Keys of the account, newest first.
-    pub async fn list_keys(
-        &self,
-        account: AccountId,
-        filter: KeyFilter,
-        page: PageRequest,
-    ) -> Result<Page<KeyRecord>, StoreError> {
-        const SOURCE: &str = "FROM keys WHERE account_id = $1 \
-             AND ($2 IS NULL OR $2 = CASE WHEN revoked_at IS NOT NULL THEN 'revoked' \
-                WHEN expires_at <= $3 THEN 'expired' WHEN not_before > $3 THEN 'scheduled' WHEN expires_at <= $4 THEN 'expiring' ELSE 'active' END) \
-             AND ($5 IS NULL OR preset = $5) \
-             AND ($6 IS NULL OR COALESCE(last_used_at, created_at) <= $6) \
-             AND ($7 IS NULL OR expires_at < $7)";
-        self.sync_usage().await;
-        let now = self.now();
-        let idle_since = filter.idle_days.map(|days| now.unix_ms() - i64::from(days) * DAY_MS);
-        let filters = binds![
-            account.to_string(),
-            filter.status.map(KeyStatus::name),
-            now,
-            now.plus(EXPIRING_WITHIN),
-            filter.preset.map(telepath_core::key::Preset::name),
-            idle_since,
-            filter.expires_before,
-        ];
-        let mut db = self.backend.read().await?;
-        let order = Order::by_creation("id", "created_at", false);
-        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, order };
-        let Page { items, position } = list.page(&mut db, page).await?;
-        Ok(Page { items: row::with_secrets(&mut db, &items).await?, position })
     }
 
     /// A key of the account, with up-to-date counters.

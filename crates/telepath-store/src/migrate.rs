@@ -51,6 +51,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     16 "0016_pending_revocations";
     17 "0017_call_sip";
     18 "0018_account_changes";
+    19 "0019_key_details";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -13,6 +13,7 @@ mod failover;
 mod files;
 mod hangups;
 mod idempotency;
+mod key_details;
 mod keys;
 mod leaks;
 mod leases;
@@ -256,6 +257,8 @@ pub(crate) fn limit(requests: u32) -> RateLimit {
 pub(crate) fn new_key(name: &str) -> NewKey {
     NewKey {
         name: name.to_owned(),
+        description: None,
+        metadata: std::collections::BTreeMap::new(),
         preset: Preset::Production,
         scopes: Preset::Production.scopes(),
         rate_limit: limit(6000),

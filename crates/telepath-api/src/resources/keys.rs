@@ -14,25 +14,28 @@ use telepath_api_types::keys::{CreateKey, CreatedKey, Key, KeyList, RevokeKey, U
 use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::KeyId;
-use telepath_core::key::{self, KeyFilter, KeyRecord, KeyStatus, Preset};
-use telepath_core::page::{CREATED_AT, Page, PageRequest};
+use telepath_core::key::{self, KeyFilter, KeyRecord, KeySort, KeyStatus, Preset};
+use telepath_core::page::{Page, PageRequest};
 use telepath_core::validation::{Invalid, bounded_text};
 use telepath_store::KeyChangeError;
 
 use crate::auth::caller::{Authorized, Caller, KeysRead, KeysWrite};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::json::{OptionalJson, StrictJson};
+use crate::extract::json::{NoMembers, OptionalJson, StrictJson};
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::resources::account::account_of;
 use crate::state::{AppState, Shared};
 
 pub(crate) fn endpoints() -> Endpoints {
-    endpoints![list_keys, create_key => [MissingRequired], get_key, update_key, delete_key, revoke_key]
+    endpoints![list_keys, create_key => [MissingRequired], get_key, update_key, delete_key, revoke_key, pause_key, resume_key]
         .merge(rotation::endpoints())
         .merge(usage::endpoints())
 }
+
+/// The maximum length of a search text in bytes.
+const MAX_SEARCH_BYTES: usize = 400;
 
 /// Which keys a list shows.
 struct KeyQuery {
@@ -42,13 +45,18 @@ struct KeyQuery {
 
 impl QueryForm for KeyQuery {
     fn read(query: &mut QueryReader) -> Self {
+        let (sort, ascending) = query.choice("sort", KeySort::parse, key::KEY_SORTS).unwrap_or_default();
         let filter = KeyFilter {
             status: query.choice("status", KeyStatus::from_name, KeyStatus::ALL.iter().map(|s| s.name())),
             preset: query.choice("preset", Preset::from_name, Preset::ALL.iter().map(|p| p.name())),
             idle_days: query.number("idle_days"),
             expires_before: query.take("expires_before", Timestamp::parse_rfc3339),
+            never_expires: query.choice("never_expires", |text| text.parse().ok(), ["true", "false"]),
+            search: query.text("q", MAX_SEARCH_BYTES),
+            sort,
+            ascending,
         };
-        Self { filter, page: query.page::<KeyId>(Some(CREATED_AT)) }
+        Self { filter, page: query.page::<KeyId>(Some(sort.key())) }
     }
 }
 
@@ -112,10 +120,13 @@ async fn create_key(
 /// List keys
 #[utoipa::path(get, path = "/v1/keys", tag = "Keys", operation_id = "listKeys",
     params(
-        ("status" = inline(Option<enums::KeyStatus>), Query, description = "`scheduled`, `active`, `expiring`, `expired` or `revoked`."),
+        ("status" = inline(Option<enums::KeyStatus>), Query, description = "`scheduled`, `active`, `paused`, `expiring`, `expired` or `revoked`."),
         ("preset" = inline(Option<enums::Preset>), Query, description = "Only keys created from this preset."),
         ("idle_days" = Option<u32>, Query, description = "Only keys not used for this many days."),
         ("expires_before" = Option<String>, Query, description = "Only keys that expire before this time."),
+        ("never_expires" = Option<bool>, Query, description = "Only keys that never expire, or only those that do."),
+        ("q" = Option<String>, Query, description = "Only keys with this text in their name (ignoring the case of ASCII letters), with this id, with a secret that ends in these four characters, or used from this address."),
+        ("sort" = inline(Option<enums::KeySort>), Query, description = "`name`, `created_at`, `last_used_at`, `request_count` or `expires_at`; a leading `-` sorts the largest or newest first. Default `-created_at`. Keys without a value come last. Sorting by anything but creation may repeat or miss keys that change while you page."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Keys per page; default 20."),
         ("offset" = Option<u32>, Query, description = "Keys to skip."),
         ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
@@ -183,6 +194,39 @@ async fn revoke_key(
     }
     let record = revoke(&state, &caller, id, reason).await?;
     Ok(Json(Key::new(record, caller.at)))
+}
+
+/// Pause a key
+///
+/// Takes effect before the response, like a revocation, and can be undone: until the key is resumed, its requests get
+/// `INVALID_API_KEY`. Pausing a paused key changes nothing.
+#[utoipa::path(post, path = "/v1/keys/{id}/pause", tag = "Keys", operation_id = "pauseKey",
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 200, description = "The paused key.", body = Key)))]
+async fn pause_key(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    PathId(id): PathId<KeyId>,
+    OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
+) -> Result<Json<Key>, ApiError> {
+    let paused = state.store.pause_key(caller.account, id, caller.origin()).await;
+    Ok(Json(Key::new(paused.map_err(change_error(id))?, caller.at)))
+}
+
+/// Resume a paused key
+///
+/// The caller needs every right of the key. Resuming a key that is not paused changes nothing.
+#[utoipa::path(post, path = "/v1/keys/{id}/resume", tag = "Keys", operation_id = "resumeKey",
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 200, description = "The resumed key.", body = Key)))]
+async fn resume_key(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    PathId(id): PathId<KeyId>,
+    OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
+) -> Result<Json<Key>, ApiError> {
+    let resumed = state.store.resume_key(caller.account, id, caller.origin()).await;
+    Ok(Json(Key::new(resumed.map_err(change_error(id))?, caller.at)))
 }
 
 /// Revoke a key without a reason

@@ -36,9 +36,12 @@ impl EventKind {
         match self {
             EventKind::CallStarted | EventKind::CallError | EventKind::CallEnded => EventFamily::Call,
             EventKind::AgentConnected | EventKind::AgentDisconnected => EventFamily::Agent,
-            EventKind::KeyCreated | EventKind::KeyRotated | EventKind::KeyRevoked | EventKind::KeyAlert => {
-                EventFamily::Key
-            }
+            EventKind::KeyCreated
+            | EventKind::KeyRotated
+            | EventKind::KeyPaused
+            | EventKind::KeyResumed
+            | EventKind::KeyRevoked
+            | EventKind::KeyAlert => EventFamily::Key,
             EventKind::WebhookDisabled | EventKind::WebhookTest => EventFamily::Webhook,
         }
     }

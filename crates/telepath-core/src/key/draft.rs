@@ -1,6 +1,8 @@
 //! Requests to create or change a key, and the checks that validate them against the preset, the limits of the account
 //! and the authority of the caller.
 
+use std::collections::BTreeMap;
+
 use super::{Authority, Preset, Presets, Rights};
 use crate::account::Account;
 use crate::address::NetworkList;
@@ -8,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::limit::RateLimit;
 use crate::patch::Patch;
 use crate::scope::{Scope, ScopeSet};
-use crate::validation::{Invalid, checked_name};
+use crate::validation::{Invalid, checked_description, checked_metadata, checked_name};
 
 /// A request to create a key, not yet checked.
 #[derive(Debug, Default)]
@@ -16,6 +18,10 @@ use crate::validation::{Invalid, checked_name};
 pub struct KeyDraft {
     /// The name, 1–100 characters.
     pub name: Option<String>,
+    /// What the key is for, 1–500 characters.
+    pub description: Option<String>,
+    /// The owner's own pairs, at most 16.
+    pub metadata: Option<BTreeMap<String, String>>,
     /// `production`, `development`, `testing`, `monitoring` or `custom`.
     pub preset: Option<String>,
     /// Required for `custom`; otherwise it may narrow the preset.
@@ -35,6 +41,9 @@ pub struct KeyDraft {
 pub struct NewKey {
     /// 1–100 characters.
     pub name: String,
+    pub description: Option<String>,
+    /// The owner's own pairs.
+    pub metadata: BTreeMap<String, String>,
     /// The preset it is created from.
     pub preset: Preset,
     /// The operations that it allows; never empty.
@@ -60,6 +69,8 @@ impl KeyDraft {
     ) -> Result<NewKey, Invalid> {
         let mut problems = Invalid::default();
         let name = problems.require("name", self.name, checked_name);
+        let description = problems.optional("description", self.description, checked_description);
+        let metadata = checked_metadata(self.metadata.unwrap_or_default(), &mut problems);
         let preset = problems.require("preset", self.preset, |name| parse_preset(&name));
         let scopes = preset.and_then(|preset| check_scopes(preset, presets, self.scopes, &mut problems));
         let rate_limit = match self.rate_limit_per_minute {
@@ -80,7 +91,17 @@ impl KeyDraft {
             (Some(name), Some(preset), Some(scopes), Some(rate_limit), Some(allowed_ips))
                 if problems.is_empty() =>
             {
-                let new = NewKey { name, preset, scopes, rate_limit, allowed_ips, expires_at, not_before };
+                let new = NewKey {
+                    name,
+                    description,
+                    metadata,
+                    preset,
+                    scopes,
+                    rate_limit,
+                    allowed_ips,
+                    expires_at,
+                    not_before,
+                };
                 authority.check_can_grant(&Rights::from(&new)).map(|()| new)
             }
             _ => Err(problems),
@@ -94,6 +115,10 @@ impl KeyDraft {
 pub struct KeyPatchDraft {
     /// The name, 1–100 characters.
     pub name: Option<String>,
+    /// What the key is for; null removes it.
+    pub description: Patch<String>,
+    /// The owner's own pairs, which replace the current ones.
+    pub metadata: Option<BTreeMap<String, String>>,
     /// The scopes from now on.
     pub scopes: Option<Vec<String>>,
     /// Requests per minute. Requests already counted in the current window stay counted.
@@ -111,6 +136,10 @@ pub struct KeyPatchDraft {
 pub struct KeyPatch {
     /// The new name.
     pub name: Option<String>,
+    /// The new description.
+    pub description: Patch<String>,
+    /// The new pairs.
+    pub metadata: Option<BTreeMap<String, String>>,
     /// The new rights.
     pub scopes: Option<ScopeSet>,
     /// The new limit.
@@ -130,6 +159,10 @@ impl KeyPatchDraft {
         let mut problems = Invalid::default();
         let patch = KeyPatch {
             name: problems.optional("name", self.name, checked_name),
+            description: problems
+                .keep("description", self.description.try_map(checked_description))
+                .unwrap_or_default(),
+            metadata: self.metadata.map(|pairs| checked_metadata(pairs, &mut problems)),
             scopes: self.scopes.and_then(|names| parse_scopes(&names, &mut problems)),
             rate_limit: problems
                 .optional("rate_limit_per_minute", self.rate_limit_per_minute, |n| check_limit(n, account)),

@@ -20,6 +20,8 @@ pub struct KeyPolicy {
     pub not_before: Option<Timestamp>,
     /// The end of its validity, exclusive.
     pub expires_at: Option<Timestamp>,
+    /// Whether it is paused.
+    pub paused: bool,
     /// Whether it is revoked.
     pub revoked: bool,
 }
@@ -29,7 +31,7 @@ pub struct KeyPolicy {
 pub enum PolicyDecision {
     /// The key is usable from this address.
     Usable,
-    /// Revoked, expired or not yet valid; the response is the same as for an unknown key.
+    /// Revoked, paused, expired or not yet valid; the response is the same as for an unknown key.
     Unusable,
     /// The key is usable, but not from this address.
     WrongAddress,
@@ -41,7 +43,7 @@ impl KeyPolicy {
     pub fn decide(&self, address: IpAddr, now: Timestamp) -> PolicyDecision {
         let too_early = self.not_before.is_some_and(|start| now < start);
         let too_late = self.expires_at.is_some_and(|end| now >= end);
-        if self.revoked || too_early || too_late {
+        if self.revoked || self.paused || too_early || too_late {
             return PolicyDecision::Unusable;
         }
         match &self.allowed_ips {
@@ -62,6 +64,7 @@ mod tests {
             allowed_ips: None,
             not_before: None,
             expires_at: None,
+            paused: false,
             revoked: false,
         }
     }
@@ -78,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revoked_key_does_not_reveal_its_allowed_addresses() {
+    fn a_revoked_or_paused_key_does_not_reveal_its_allowed_addresses() {
         let list = Some(Box::new("203.0.113.0/24".parse().unwrap()));
         let now = Timestamp::from_unix_seconds(1);
         let outside = "192.0.2.1".parse().unwrap();
@@ -86,7 +89,9 @@ mod tests {
             KeyPolicy { allowed_ips: list.clone(), ..policy() }.decide(outside, now),
             PolicyDecision::WrongAddress
         );
-        let revoked = KeyPolicy { allowed_ips: list, revoked: true, ..policy() };
+        let revoked = KeyPolicy { allowed_ips: list.clone(), revoked: true, ..policy() };
         assert_eq!(revoked.decide(outside, now), PolicyDecision::Unusable);
+        let paused = KeyPolicy { allowed_ips: list, paused: true, ..policy() };
+        assert_eq!(paused.decide(outside, now), PolicyDecision::Unusable);
     }
 }

@@ -8,12 +8,10 @@ use super::{
 };
 use crate::address::NetworkList;
 use crate::secret::SecretText;
-use crate::validation::{Invalid, bounded_text, checked_name};
+use crate::validation::{Invalid, bounded_text, checked_metadata, checked_name};
 
 /// The longest system prompt in bytes.
 const MAX_PROMPT_BYTES: usize = 32 * 1024;
-/// The most pairs of metadata.
-const MAX_METADATA: usize = 16;
 /// The most custom headers.
 const MAX_HEADERS: usize = 16;
 /// The most inbound numbers.
@@ -211,7 +209,7 @@ fn check_settings(draft: TrunkDraft, problems: &mut Invalid) -> TrunkSettings {
         max_call_seconds: problems
             .optional("max_call_seconds", draft.max_call_seconds, |n| in_range(n, MAX_CALL_SECONDS)),
         codecs: check_codecs(draft.codecs.unwrap_or_default(), problems),
-        metadata: check_metadata(draft.metadata.unwrap_or_default(), problems),
+        metadata: checked_metadata(draft.metadata.unwrap_or_default(), problems),
     }
 }
 
@@ -254,24 +252,6 @@ pub(super) fn check_codecs(names: Vec<String>, problems: &mut Invalid) -> Vec<Co
         codecs.push(codec);
     }
     codecs
-}
-
-pub(super) fn check_metadata(
-    pairs: BTreeMap<String, String>,
-    problems: &mut Invalid,
-) -> BTreeMap<String, String> {
-    if pairs.len() > MAX_METADATA {
-        problems.wrong("metadata", format!("must hold at most {MAX_METADATA} pairs"));
-    }
-    for (key, value) in &pairs {
-        if !(1..=64).contains(&key.chars().count()) || value.chars().count() > 512 {
-            problems.wrong(
-                &format!("metadata.{key}"),
-                "must have a name of 1 to 64 and a value of at most 512 characters",
-            );
-        }
-    }
-    pairs
 }
 
 fn check_each<R, T, E: std::fmt::Display>(

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::draft::{
-    check_api_key, check_codecs, check_headers, check_metadata, check_numbers, check_prompt, in_call_range,
-    in_range, short_text,
+    check_api_key, check_codecs, check_headers, check_numbers, check_prompt, in_call_range, in_range,
+    short_text,
 };
 use super::{AgentUrl, AiProvider, CredentialField, Trunk, TrunkSettings, TrunkStatus};
 use crate::address::NetworkList;
 use crate::patch::Patch;
 use crate::secret::SecretText;
-use crate::validation::{Invalid, bounded_text, checked_name};
+use crate::validation::{Invalid, bounded_text, checked_metadata, checked_name};
 
 /// A request to change a trunk, not yet checked.
 #[derive(Debug, Default)]
@@ -129,7 +129,7 @@ impl TrunkPatchDraft {
             settings.codecs = check_codecs(codecs, &mut problems);
         }
         if let Some(metadata) = self.metadata {
-            settings.metadata = check_metadata(metadata, &mut problems);
+            settings.metadata = checked_metadata(metadata, &mut problems);
         }
         if !problems.is_empty() {
             return Err(problems);

@@ -107,7 +107,8 @@ pub(super) async fn raise_all(
 ) -> Result<usize, StoreError> {
     let mut raised = 0;
     for (signal, seen) in signals {
-        let sql = "SELECT account_id, name, revoked_at, expires_at, not_before FROM keys WHERE id = $1";
+        let sql =
+            "SELECT account_id, name, revoked_at, expires_at, not_before, paused_at FROM keys WHERE id = $1";
         let Some(key) = db.fetch_optional(sql, binds![signal.key().to_string()]).await? else { continue };
         let account: AccountId = key.parse("account_id")?;
         let alert = alert_of(signal, seen, &key, now)?;
@@ -147,6 +148,8 @@ fn why_dead(key: &Row, now: Timestamp) -> Result<(&'static str, &'static str), S
         ("revoked", "was revoked")
     } else if key.maybe_time("expires_at")?.is_some_and(|end| end <= now) {
         ("expired", "has expired")
+    } else if key.maybe_time("paused_at")?.is_some() {
+        ("paused", "is paused")
     } else if key.maybe_time("not_before")?.is_some_and(|start| start > now) {
         ("not_yet_valid", "is not valid yet")
     } else {

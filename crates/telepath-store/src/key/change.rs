@@ -15,7 +15,7 @@ use crate::audit::diff::diff;
 use crate::error::StoreError;
 use crate::key_table::entry::{Snapshot, SnapshotSecret};
 use crate::key_table::load::snapshot;
-use crate::sql::{Connection, binds, corrupt};
+use crate::sql::{Connection, binds, corrupt, to_json};
 use crate::{audit, event};
 
 pub(super) struct Creation {
@@ -39,8 +39,8 @@ pub(super) async fn create(
     check_key_expiry(db, account, new.expires_at, origin.at).await?.map_err(KeyChangeError::Beyond)?;
     db.execute(
         "INSERT INTO keys (id, account_id, name, preset, scopes, rate_limit, allowed_ips, not_before, expires_at, \
-         created_at, created_by, request_count, error_count, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 1)",
+         created_at, created_by, description, metadata, request_count, error_count, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, 1)",
         binds![
             id.to_string(),
             account.to_string(),
@@ -53,6 +53,8 @@ pub(super) async fn create(
             new.expires_at,
             origin.at,
             origin.actor.to_string(),
+            new.description.as_deref(),
+            to_json(&new.metadata)?,
         ],
     )
     .await?;
@@ -63,6 +65,8 @@ pub(super) async fn create(
     .await?;
     let after = json!({
         "name": new.name,
+        "description": new.description,
+        "metadata": new.metadata,
         "preset": new.preset.name(),
         "scopes": new.scopes.to_string(),
         "rate_limit_per_minute": new.rate_limit.get(),
@@ -102,6 +106,7 @@ fn created_key(
         allowed_ips: (!new.allowed_ips.is_empty()).then(|| Box::new(new.allowed_ips.clone())),
         not_before: new.not_before,
         expires_at: new.expires_at,
+        paused: false,
         revoked: false,
     };
     let secrets = vec![SnapshotSecret { hash, expires_at: None }];
@@ -111,6 +116,9 @@ fn created_key(
         id,
         account_id,
         name: new.name,
+        description: new.description,
+        metadata: new.metadata,
+        paused_at: None,
         preset: new.preset,
         scopes: new.scopes,
         rate_limit: new.rate_limit,
@@ -162,7 +170,8 @@ pub(super) async fn update(
     }
     db.execute(
         "UPDATE keys SET name = $3, scopes = $4, rate_limit = $5, allowed_ips = $6, expires_at = $7, \
-         not_before = $8, version = version + 1 WHERE id = $1 AND account_id = $2",
+         not_before = $8, description = $9, metadata = $10, version = version + 1 \
+         WHERE id = $1 AND account_id = $2",
         binds![
             id.to_string(),
             account.to_string(),
@@ -172,6 +181,8 @@ pub(super) async fn update(
             new.allowed_ips.to_string(),
             new.expires_at,
             new.not_before,
+            new.description.as_deref(),
+            to_json(&new.metadata)?,
         ],
     )
     .await?;
@@ -242,6 +253,10 @@ fn patched(old: &KeyRecord, patch: KeyPatch) -> KeyRecord {
     if let Some(name) = patch.name {
         new.name = name;
     }
+    new.description = patch.description.apply(new.description);
+    if let Some(metadata) = patch.metadata {
+        new.metadata = metadata;
+    }
     if let Some(scopes) = patch.scopes {
         new.scopes = scopes;
     }
@@ -260,6 +275,8 @@ fn patched(old: &KeyRecord, patch: KeyPatch) -> KeyRecord {
 fn audit_fields(key: &KeyRecord) -> Map<String, Value> {
     event::fields(json!({
         "name": key.name,
+        "description": key.description,
+        "metadata": key.metadata,
         "scopes": key.scopes.to_string(),
         "rate_limit_per_minute": key.rate_limit.get(),
         "allowed_ips": key.allowed_ips.to_string(),

@@ -63,7 +63,7 @@ pub(super) async fn rotate(
     let (old, authority) = authority::lock_key(db, account, id, rotate.origin).await?;
     authority.check_can_change(&old)?;
     match old.status(rotate.origin.at) {
-        KeyStatus::Scheduled | KeyStatus::Active | KeyStatus::Expiring => {}
+        KeyStatus::Scheduled | KeyStatus::Active | KeyStatus::Paused | KeyStatus::Expiring => {}
         KeyStatus::Expired => return Err(KeyChangeError::Expired),
         KeyStatus::Revoked => return Err(KeyChangeError::Revoked),
     }

@@ -33,6 +33,7 @@ fn snapshot(id: KeyId, version: i64, requests: u32, hashes: &[HashedKey]) -> Sna
             allowed_ips: None,
             not_before: None,
             expires_at: None,
+            paused: false,
             revoked: false,
         },
         version,

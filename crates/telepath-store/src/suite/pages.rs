@@ -32,7 +32,7 @@ async fn revoking_every_listed_key_while_paging_reaches_all_of_them(fixture: Arc
     let (mut revoked, mut start) = (0, Some(PageStart::Offset(0)));
     while let Some(from) = start {
         let page = PageRequest::starting(10, from).unwrap();
-        let listed = store.list_keys(account, active, page).await.unwrap();
+        let listed = store.list_keys(account, active.clone(), page).await.unwrap();
         for key in listed.items {
             store.revoke_key(account, key.id, None, fixture.origin()).await.unwrap();
             revoked += 1;

@@ -5,7 +5,7 @@ use clap::builder::PossibleValuesParser;
 use telepath_core::alert::{AlertRule, AlertStatus};
 use telepath_core::audit::AuditAction;
 use telepath_core::call::CallStatus;
-use telepath_core::key::{KeyStatus, Preset};
+use telepath_core::key::{KEY_SORTS, KeyStatus, Preset};
 use telepath_core::scope::Scope;
 use telepath_core::secret::KeyMode;
 use telepath_core::trunk::{AiProvider, TrunkStatus};
@@ -36,6 +36,11 @@ choices! {
     audit_actions = AuditAction;
     delivery_statuses = DeliveryStatus;
     signature_schemes = SignatureScheme;
+}
+
+/// The orders of a list of keys.
+pub(crate) fn key_sorts() -> PossibleValuesParser {
+    PossibleValuesParser::new(KEY_SORTS)
 }
 
 /// The presets that an account can edit.

@@ -2,6 +2,7 @@
 
 mod create;
 mod list;
+mod pause;
 mod presets;
 mod report_leak;
 mod revoke;
@@ -9,6 +10,8 @@ mod rotate;
 mod show;
 mod update;
 mod usage;
+
+use std::collections::BTreeMap;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -34,7 +37,7 @@ pub(crate) enum KeysCommand {
     /// Show a key and when each of its secrets was last used
     #[command(after_help = show::EXAMPLES)]
     Show(Box<show::ShowArgs>),
-    /// Update a key's name, scopes, limit, networks or expiry
+    /// Update a key's name, description, metadata, scopes, limit, networks or expiry
     #[command(after_help = update::EXAMPLES)]
     Update(Box<update::UpdateArgs>),
     /// Rotate a key: the new secret is printed once; the old one works until the grace period ends
@@ -46,6 +49,12 @@ pub(crate) enum KeysCommand {
     /// Revoke an old secret of a key before its grace period ends
     #[command(after_help = rotate::END_EXAMPLES)]
     EndSecret(Box<rotate::EndSecretArgs>),
+    /// Stop a key until it is resumed
+    #[command(after_help = pause::EXAMPLES)]
+    Pause(Box<pause::PauseArgs>),
+    /// Resume a paused key
+    #[command(after_help = pause::EXAMPLES)]
+    Resume(Box<pause::PauseArgs>),
     /// Revoke a key at once
     #[command(after_help = revoke::EXAMPLES)]
     Revoke(Box<revoke::RevokeArgs>),
@@ -70,11 +79,23 @@ pub(crate) async fn run(command: KeysCommand) -> Result<(), Failure> {
         KeysCommand::Rotate(args) => rotate::one(*args).await,
         KeysCommand::RotateAll(args) => rotate::all(*args).await,
         KeysCommand::EndSecret(args) => rotate::end_secret(*args).await,
+        KeysCommand::Pause(args) => pause::pause(*args).await,
+        KeysCommand::Resume(args) => pause::resume(*args).await,
         KeysCommand::Revoke(args) => revoke::run(*args).await,
         KeysCommand::ReportLeak(args) => report_leak::run(*args).await,
         KeysCommand::Usage(args) => usage::run(*args).await,
         KeysCommand::Presets(command) => presets::run(command).await,
     }
+}
+
+/// Parses `NAME=VALUE`.
+fn pair(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("must have the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn pairs(pairs: Vec<(String, String)>) -> Option<BTreeMap<String, String>> {
+    (!pairs.is_empty()).then(|| pairs.into_iter().collect())
 }
 
 /// A key as JSON, with its new secret.

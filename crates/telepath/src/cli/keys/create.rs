@@ -4,7 +4,7 @@ use clap::Args;
 use telepath_client::{CreateKey, CreatedKey};
 use telepath_core::clock::{Clock as _, SystemClock};
 
-use super::with_secret;
+use super::{pair, pairs, with_secret};
 use crate::cli::reach::{ApiArgs, with_client};
 use crate::cli::{choices, expiry, output};
 use crate::exit::{Exit, Failure};
@@ -26,6 +26,12 @@ pub(crate) struct CreateArgs {
     /// Name, 1 to 100 characters
     #[arg(long)]
     name: String,
+    /// What the key is for
+    #[arg(long)]
+    description: Option<String>,
+    /// Pair of your own, NAME=VALUE; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    metadata: Vec<(String, String)>,
     /// Preset
     #[arg(long, value_parser = choices::presets())]
     preset: String,
@@ -55,6 +61,8 @@ pub(super) async fn run(args: CreateArgs) -> Result<(), Failure> {
         .transpose()?;
     let request = CreateKey {
         name: Some(args.name),
+        description: args.description,
+        metadata: pairs(args.metadata),
         preset: Some(args.preset),
         scopes: args.scopes,
         rate_limit_per_minute: args.rate_limit,

@@ -35,6 +35,15 @@ pub(crate) struct ListArgs {
     /// Only keys that expire within this duration (30d) or before an RFC 3339 date-time
     #[arg(long, value_name = "WHEN")]
     expires_within: Option<String>,
+    /// Only keys that never expire
+    #[arg(long)]
+    never_expires: bool,
+    /// Only keys with this text in their name, or with this id, last four characters or address
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Order; a leading - sorts the largest or newest first
+    #[arg(long, value_name = "ORDER", value_parser = choices::key_sorts(), allow_hyphen_values = true)]
+    sort: Option<String>,
     /// Print a JSON array
     #[arg(long)]
     json: bool,
@@ -52,6 +61,9 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
             .as_deref()
             .map(|text| expiry::parse(text, now).map_err(wrong))
             .transpose()?,
+        never_expires: args.never_expires.then_some(true),
+        q: args.search,
+        sort: args.sort,
         ..KeysQuery::default()
     };
     let keys = with_client(&args.api, async |client| super::all(client, &query).await).await?;

@@ -44,9 +44,13 @@ pub(super) fn describe(key: &Key, now: Timestamp) -> String {
         let from = key.last_used_ip.map(|address| format!(" from {address}")).unwrap_or_default();
         format!("{at}{from}")
     });
+    let pairs: Vec<_> = key.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let metadata = (!pairs.is_empty()).then(|| text::printable(&pairs.join(", ")));
     let made = format!("{} by {}", key.created_at, key.created_by);
     let lines = [
         ("name", Some(text::printable(&key.name))),
+        ("for", key.description.as_deref().map(text::printable)),
+        ("metadata", metadata),
         ("status", Some(key.status.clone())),
         ("preset", Some(format!("{}, {} requests per minute", key.preset, key.rate_limit_per_minute))),
         ("scopes", Some(key.scopes.join(" "))),
@@ -54,6 +58,7 @@ pub(super) fn describe(key: &Key, now: Timestamp) -> String {
         ("created", Some(made)),
         ("starts", moment(key.not_before)),
         ("expires", Some(moment(key.expires_at).unwrap_or_else(|| "never".to_owned()))),
+        ("paused", moment(key.paused_at)),
         ("revoked", moment(key.revoked_at)),
         ("by", key.revoked_by.clone()),
         ("reason", key.revoke_reason.as_deref().map(text::printable)),

@@ -5,6 +5,7 @@ use telepath_client::{KeyId, Patch, Timestamp, UpdateKey};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::show::describe;
+use super::{pair, pairs};
 use crate::cli::reach::{ApiArgs, with_client};
 use crate::cli::{choices, expiry, output};
 use crate::exit::{Exit, Failure};
@@ -26,6 +27,12 @@ pub(crate) struct UpdateArgs {
     /// New name
     #[arg(long, help_heading = "Changes")]
     name: Option<String>,
+    /// New description; empty removes it
+    #[arg(long, help_heading = "Changes")]
+    description: Option<String>,
+    /// Pair of your own, NAME=VALUE, replacing the current ones; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, help_heading = "Changes")]
+    metadata: Vec<(String, String)>,
     /// New scopes, comma-separated
     #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', value_parser = choices::scopes(), help_heading = "Changes")]
     scopes: Option<Vec<String>>,
@@ -67,6 +74,8 @@ fn change(args: &UpdateArgs, now: Timestamp) -> Result<UpdateKey, Failure> {
     };
     let networks = (args.allow_any_ip || !args.allow_ip.is_empty()).then(|| args.allow_ip.clone());
     let nothing = args.name.is_none()
+        && args.description.is_none()
+        && args.metadata.is_empty()
         && args.scopes.is_none()
         && args.rate_limit.is_none()
         && networks.is_none()
@@ -78,6 +87,12 @@ fn change(args: &UpdateArgs, now: Timestamp) -> Result<UpdateKey, Failure> {
     }
     Ok(UpdateKey {
         name: args.name.clone(),
+        description: match args.description.as_deref() {
+            None => Patch::Keep,
+            Some("") => Patch::Clear,
+            Some(text) => Patch::Set(text.to_owned()),
+        },
+        metadata: pairs(args.metadata.clone()),
         scopes: args.scopes.clone(),
         rate_limit_per_minute: args.rate_limit,
         allowed_ips: networks,
