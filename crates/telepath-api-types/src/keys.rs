@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{KeyId, SecretId};
+use telepath_core::id::{KeyId, SecretId, TrunkId};
 use telepath_core::key::{KeyDraft, KeyPatchDraft, KeyRecord, LastUse, RotateDraft, SecretRecord};
 use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
@@ -39,6 +39,10 @@ pub struct Key {
     /// Its scopes.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<enums::Scope>, example = json!(["trunks:read", "trunks:write"])))]
     pub scopes: Vec<String>,
+    /// The trunks that it reaches; empty means all.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!(["conn_01k9v1n2xrf6t8g3m5q7w9y0za"])))]
+    #[serde(default)]
+    pub trunk_ids: Vec<TrunkId>,
     /// Requests per minute.
     #[cfg_attr(feature = "openapi", schema(example = 6000))]
     pub rate_limit_per_minute: u32,
@@ -171,6 +175,9 @@ pub struct CreateKey {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Scope>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
+    /// The trunks that the key reaches, at most 100; empty means all. Default: those of the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunk_ids: Option<Vec<String>>,
     /// Requests per minute, at most the account's maximum and the caller's own limit. Default: the preset's limit, or the caller's if that is lower.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit_per_minute: Option<u32>,
@@ -207,6 +214,9 @@ pub struct UpdateKey {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Scope>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
+    /// The trunks that the key reaches; empty means all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunk_ids: Option<Vec<String>>,
     /// Requests per minute. Requests already counted in the current window stay counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit_per_minute: Option<u32>,
@@ -265,6 +275,7 @@ impl Key {
             metadata: key.metadata,
             preset: key.preset.name().to_owned(),
             scopes: scope_names(key.scopes),
+            trunk_ids: key.trunks.ids().to_vec(),
             rate_limit_per_minute: key.rate_limit.get(),
             allowed_ips: network_texts(&key.allowed_ips),
             expires_at: key.expires_at,
@@ -315,6 +326,7 @@ impl From<CreateKey> for KeyDraft {
             metadata,
             preset,
             scopes,
+            trunk_ids,
             rate_limit_per_minute,
             allowed_ips,
             expires_at,
@@ -326,6 +338,7 @@ impl From<CreateKey> for KeyDraft {
             metadata,
             preset,
             scopes,
+            trunk_ids,
             rate_limit_per_minute,
             allowed_ips,
             expires_at,
@@ -341,6 +354,7 @@ impl From<UpdateKey> for KeyPatchDraft {
             description,
             metadata,
             scopes,
+            trunk_ids,
             rate_limit_per_minute,
             allowed_ips,
             expires_at,
@@ -351,6 +365,7 @@ impl From<UpdateKey> for KeyPatchDraft {
             description,
             metadata,
             scopes,
+            trunk_ids,
             rate_limit_per_minute,
             allowed_ips,
             expires_at,

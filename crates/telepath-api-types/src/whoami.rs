@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use telepath_core::account;
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{AccountId, KeyId};
+use telepath_core::id::{AccountId, KeyId, TrunkId};
 
 #[cfg(feature = "openapi")]
 use crate::enums;
@@ -24,6 +24,10 @@ pub struct Whoami {
     /// Its scopes.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<enums::Scope>, example = json!(["trunks:read", "trunks:write"])))]
     pub scopes: Vec<String>,
+    /// The trunks that it reaches; empty means all.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!(["conn_01k9v1n2xrf6t8g3m5q7w9y0za"])))]
+    #[serde(default)]
+    pub trunk_ids: Vec<TrunkId>,
     /// Requests per minute.
     #[cfg_attr(feature = "openapi", schema(example = 6000))]
     pub rate_limit_per_minute: u32,

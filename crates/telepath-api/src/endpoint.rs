@@ -1,5 +1,5 @@
 //! The endpoints of a resource. What a route requires and which errors it may return follow from the signature of its
-//! handler: [`Authorized`] names the scope, an extractor names the errors of what it reads. A handler that can fail in
+//! handler: [`Authorized`] and [`AuthorizedWithin`] name the scope, an extractor names the errors of what it reads. A handler that can fail in
 //! further ways lists those codes where it is registered, with the macro [`endpoints`].
 
 use axum::body::Body;
@@ -10,7 +10,9 @@ use telepath_core::error::ErrorCode;
 use utoipa::openapi::path::PathItem;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::auth::caller::{Authorized, LocalAdministration, Need, Partner, Sender, Uncounted};
+use crate::auth::caller::{
+    Authorized, AuthorizedWithin, LocalAdministration, Need, Partner, Sender, Uncounted,
+};
 use crate::extract::json::{OptionalJson, ReportedKeys, StrictJson};
 use crate::extract::path::{PathId, PathIds, PathName, Resource};
 use crate::extract::query::StrictQuery;
@@ -41,6 +43,12 @@ impl Declares for PathName {
 }
 
 impl<N: Need> Declares for Authorized<N> {
+    fn declare(route: &mut Declaration) {
+        route.access = N::SCOPE.map_or(Access::AnyKey, Access::Scope);
+    }
+}
+
+impl<N: Need> Declares for AuthorizedWithin<N> {
     fn declare(route: &mut Declaration) {
         route.access = N::SCOPE.map_or(Access::AnyKey, Access::Scope);
     }

@@ -42,7 +42,9 @@ pub(crate) fn key_of(
     let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
     let value = values.next()?;
     match row.access {
-        Access::Scope(scope) if !sender.grant.is_some_and(|grant| grant.scopes.allows(scope)) => return None,
+        Access::Scope(scope) if !sender.grant.as_ref().is_some_and(|grant| grant.scopes.allows(scope)) => {
+            return None;
+        }
         Access::Scope(_) | Access::AnyKey | Access::Local => {}
         Access::Probe | Access::Open | Access::Reporter | Access::Partner => return None,
     }

@@ -27,5 +27,6 @@ mod rotation;
 mod secrets_in_text;
 mod strictness;
 mod subscriptions;
+mod trunk_access;
 mod trunks;
 mod webhooks;

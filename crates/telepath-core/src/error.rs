@@ -75,14 +75,14 @@ error_codes! {
         "The request has no Authorization header.",
         "Send `Authorization: Bearer sk_live_…`. A key in another header, such as `X-API-Key`, in the query or in the body is never read.";
     InvalidApiKey = "INVALID_API_KEY", 401, Client, retry: false,
-        "The key is malformed, unknown, revoked or expired; the response does not say which.",
-        "Check the key for typing errors, and that it is neither revoked nor expired. Send it as `Authorization: Bearer sk_live_…`, in one header; the scheme `Basic` is not accepted.";
+        "The key is malformed, unknown, paused, revoked or expired; the response does not say which.",
+        "Check the key for typing errors, and that it is neither paused, revoked nor expired. Send it as `Authorization: Bearer sk_live_…`, in one header; the scheme `Basic` is not accepted.";
     InvalidSignature = "INVALID_SIGNATURE", 401, Client, retry: false,
         "The list of leaked secrets is not signed by a configured signing key.",
         "Compare `leaks.signing_keys_file` with the partner's published keys.";
     InsufficientScope = "INSUFFICIENT_SCOPE", 403, Client, retry: false,
-        "The key is valid but lacks the scope named in `required_scope`.",
-        "Use a key that has this scope, or add the scope to the key.";
+        "The key is valid but lacks the scope named in `required_scope`, or it is limited to trunks and the request is about more than those.",
+        "Use a key that has this scope, or add the scope to the key. For the whole account, use a key without `trunk_ids`.";
     IpNotAllowed = "IP_NOT_ALLOWED", 403, Client, retry: false,
         "The key is not allowed from this address.",
         "Send the request from an address in the key's `allowed_ips`, or extend the list.";

@@ -28,6 +28,7 @@ use crate::clock::Timestamp;
 use crate::id::{AccountId, KeyId, SecretId};
 use crate::limit::RateLimit;
 use crate::named::named_enum;
+use crate::reach::TrunkAccess;
 use crate::scope::ScopeSet;
 use crate::secret::KeyMask;
 
@@ -100,6 +101,8 @@ pub struct KeyRecord {
     pub preset: Preset,
     /// The operations that it allows.
     pub scopes: ScopeSet,
+    /// The trunks that it reaches.
+    pub trunks: TrunkAccess,
     /// Requests per minute.
     pub rate_limit: RateLimit,
     /// The networks that it is allowed from; empty is any address.

@@ -14,9 +14,10 @@ mod url;
 use crate::clock::Timestamp;
 use crate::event::EventKind;
 use crate::id::{AccountId, TrunkId, WebhookId};
+use crate::reach::TrunkAccess;
 
 pub use adaptive_limit::AdaptiveLimit;
-pub use draft::{MAX_TRUNKS, NewWebhook, WebhookDraft, WebhookPatch, WebhookPatchDraft};
+pub use draft::{NewWebhook, WebhookDraft, WebhookPatch, WebhookPatchDraft};
 pub use filter::{EventFilter, EventPattern};
 pub use headers::WebhookHeaders;
 pub use health::Health;
@@ -53,6 +54,11 @@ impl Subscription {
     pub fn wants(&self, kind: EventKind, trunk: Option<TrunkId>) -> bool {
         let of_trunk = trunk.is_none_or(|trunk| self.trunks.is_empty() || self.trunks.contains(&trunk));
         of_trunk && self.events.wants(kind)
+    }
+
+    /// Whether it includes only events about trunks within reach.
+    pub fn is_within(&self, trunks: &TrunkAccess) -> bool {
+        !trunks.is_limited() || (trunks.encloses_list(&self.trunks) && self.events.concern_only_trunks())
     }
 
     /// Whether a delivery that exists is still for the endpoint. A test that was requested always is.

@@ -11,9 +11,11 @@ use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::call::{CallDetails, CallFilter, CallRecord, CallSortKey, CallStatus, DisconnectReason};
 use telepath_core::id::{AccountId, CallId};
 use telepath_core::page::{Page, PageRequest};
+use telepath_core::reach::Reach;
 
 use crate::audit;
 use crate::error::StoreError;
+use crate::sql::within::trunk_within;
 use crate::sql::{ListQuery, Order, Row, SortBy, binds};
 use crate::store::Store;
 
@@ -22,23 +24,16 @@ const DURATION: &str =
     "CASE WHEN status = 'connected' THEN ($3 - answer_time + 999) / 1000 ELSE duration_seconds END";
 
 impl Store {
-    /// Calls of the account.
+    /// Calls of trunks within reach.
     pub async fn list_calls(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         filter: CallFilter,
         page: PageRequest,
     ) -> Result<Page<CallRecord>, StoreError> {
+        let Reach { account, trunks } = reach.into();
         let now = self.now();
-        // Every statement uses `$3`, because both databases reject unused binds.
-        let source = format!(
-            "FROM calls WHERE account_id = $1 AND ($2 IS NULL OR trunk_id = $2) AND $3 IS NOT NULL \
-             AND ($4 IS NULL OR status = $4) \
-             AND ($5 IS NULL OR start_time >= $5) AND ($6 IS NULL OR start_time <= $6) \
-             AND ($7 IS NULL OR from_party = $7) AND ($8 IS NULL OR to_party = $8) \
-             AND ($9 IS NULL OR {DURATION} >= $9) AND ($10 IS NULL OR ai_latency_ms >= $10)"
-        );
-        let filters = binds![
+        let mut filters = binds![
             account.to_string(),
             filter.trunk_id.map(|id| id.to_string()),
             now,
@@ -50,20 +45,36 @@ impl Store {
             filter.min_duration_seconds,
             filter.min_ai_latency_ms,
         ];
+        let within = trunk_within("trunk_id", &trunks, &mut filters);
+        // Every statement uses `$3`, because both databases reject unused binds.
+        let source = format!(
+            "FROM calls WHERE account_id = $1 AND ($2 IS NULL OR trunk_id = $2) AND $3 IS NOT NULL \
+             AND ($4 IS NULL OR status = $4) \
+             AND ($5 IS NULL OR start_time >= $5) AND ($6 IS NULL OR start_time <= $6) \
+             AND ($7 IS NULL OR from_party = $7) AND ($8 IS NULL OR to_party = $8) \
+             AND ($9 IS NULL OR {DURATION} >= $9) AND ($10 IS NULL OR ai_latency_ms >= $10){within}"
+        );
         let mut db = self.backend.read().await?;
         let order = order(filter.sort, filter.ascending);
         let list = ListQuery { columns: row::COLUMNS, source: &source, filters, order };
         list.page(&mut db, page).await?.try_map(|row| row::call_of(&row, now))
     }
 
-    /// A call of the account with its turns and SIP trace.
-    pub async fn get_call(&self, account: AccountId, id: CallId) -> Result<Option<CallDetails>, StoreError> {
+    /// A call of a trunk within reach, with its turns and SIP trace.
+    pub async fn get_call(
+        &self,
+        reach: impl Into<Reach>,
+        id: CallId,
+    ) -> Result<Option<CallDetails>, StoreError> {
+        let Reach { account, trunks } = reach.into();
+        let mut values = binds![id.to_string(), account.to_string()];
+        let within = trunk_within("trunk_id", &trunks, &mut values);
         let sql = format!(
-            "SELECT {}, turns, sip_trace, sip FROM calls WHERE id = $1 AND account_id = $2",
+            "SELECT {}, turns, sip_trace, sip FROM calls WHERE id = $1 AND account_id = $2{within}",
             row::COLUMNS
         );
         let mut db = self.backend.read().await?;
-        let row = db.fetch_optional(sql, binds![id.to_string(), account.to_string()]).await?;
+        let row = db.fetch_optional(sql, values).await?;
         let now = self.now();
         row.as_ref().map(|row| row::details_of(row, now)).transpose()
     }

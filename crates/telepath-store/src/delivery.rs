@@ -10,11 +10,13 @@ pub(crate) mod row;
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::event::EventKind;
-use telepath_core::id::{AccountId, DeliveryId, WebhookId};
+use telepath_core::id::{DeliveryId, WebhookId};
 use telepath_core::page::{Page, PageRequest};
+use telepath_core::reach::Reach;
 use telepath_core::webhook::delivery::DeliveryStatus;
 
 use crate::error::StoreError;
+use crate::sql::within::{delivery_within, subscription_within};
 use crate::sql::{ListQuery, Order, binds};
 use crate::store::Store;
 use crate::webhook::WebhookChangeError;
@@ -35,44 +37,52 @@ pub struct DeliveryFilter {
 }
 
 impl Store {
-    /// Deliveries to an endpoint of the account, newest event first, with attempts but without response bodies.
+    /// Deliveries to an endpoint, of events within reach, newest event first, with attempts but without response bodies.
     pub async fn list_deliveries(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         webhook: WebhookId,
         filter: DeliveryFilter,
         page: PageRequest,
     ) -> Result<Page<DeliveryRecord>, WebhookChangeError> {
-        const SOURCE: &str = "FROM webhook_deliveries WHERE account_id = $1 AND webhook_id = $2 \
-             AND ($3 IS NULL OR status = $3) AND ($4 IS NULL OR kind = $4)";
+        let reach = reach.into();
         let mut db = self.backend.read().await?;
-        let known = "SELECT id FROM webhooks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
-        let known = db.fetch_optional(known, binds![webhook.to_string(), account.to_string()]).await?;
-        known.ok_or(WebhookChangeError::NotFound)?;
-        let filters = binds![
-            account.to_string(),
+        let mut values = binds![webhook.to_string(), reach.account.to_string()];
+        let within = subscription_within(&reach.trunks, &mut values);
+        let known = format!(
+            "SELECT id FROM webhooks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL{within}"
+        );
+        db.fetch_optional(known, values).await?.ok_or(WebhookChangeError::NotFound)?;
+        let mut filters = binds![
+            reach.account.to_string(),
             webhook.to_string(),
             filter.status.map(DeliveryStatus::name),
             filter.kind.map(EventKind::name),
         ];
+        let within = delivery_within(&reach.trunks, &mut filters);
+        let source = format!(
+            "FROM webhook_deliveries WHERE account_id = $1 AND webhook_id = $2 \
+             AND ($3 IS NULL OR status = $3) AND ($4 IS NULL OR kind = $4){within}"
+        );
         // Ids begin with the time of their event, so ordering by id orders by event.
         let order = Order { id: "id", by: None, ascending: filter.oldest_first };
-        let list = ListQuery { columns: COLUMNS, source: SOURCE, filters, order };
+        let list = ListQuery { columns: COLUMNS, source: &source, filters, order };
         let mut found = list.page(&mut db, page).await?.try_map(|row| record_of(&row))?;
         add_attempts(&mut db, &mut found.items).await?;
         Ok(found)
     }
 
-    /// A delivery of the account with its attempts, their response bodies, and its payload.
+    /// A delivery of an event within reach, with its attempts, their response bodies, and its payload.
     pub async fn get_delivery(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: DeliveryId,
     ) -> Result<Option<DeliveryDetails>, StoreError> {
+        let reach = reach.into();
         let mut db = self.backend.read().await?;
-        let Some(mut record) = record(&mut db, account, id).await? else { return Ok(None) };
+        let Some(mut record) = record(&mut db, &reach, id).await? else { return Ok(None) };
         let sql = "SELECT payload FROM outbox_events WHERE id = $1 AND account_id = $2";
-        let values = binds![record.event_id.to_string(), account.to_string()];
+        let values = binds![record.event_id.to_string(), reach.account.to_string()];
         let payload = db.fetch_one(sql, values).await?.text("payload")?;
         let sql = "SELECT number, at, duration_ms, status, error, answer FROM webhook_attempts \
                    WHERE delivery_id = $1 ORDER BY number";
@@ -87,24 +97,26 @@ impl Store {
     /// Restarts the retry schedule of a delivery. A pending delivery becomes due now.
     pub async fn redeliver(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: DeliveryId,
         origin: Origin,
     ) -> Result<DeliveryRecord, WebhookChangeError> {
-        let redeliver = redeliver::Redelivery { account, id, origin, audit_id: self.new_id(origin.at)? };
+        let reach = reach.into();
+        let redeliver = redeliver::Redelivery { reach, id, origin, audit_id: self.new_id(origin.at)? };
         self.backend.write(move |db| Box::pin(redeliver::one(db, redeliver))).await
     }
 
     /// Restarts the exhausted and held deliveries of an endpoint for events since a time.
     pub async fn recover_deliveries(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         webhook: WebhookId,
         since: Timestamp,
         origin: Origin,
     ) -> Result<RecoveredDeliveries, WebhookChangeError> {
+        let reach = reach.into();
         let audit_id = self.new_id(origin.at)?;
-        let recovery = redeliver::Recovery { account, webhook, since, origin, audit_id };
+        let recovery = redeliver::Recovery { reach, webhook, since, origin, audit_id };
         self.backend.write(move |db| Box::pin(redeliver::failed(db, recovery))).await
     }
 }

@@ -13,6 +13,7 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId, SecretId};
 use telepath_core::key::{Authority, Bound, Escalation, GraceSeconds, KeyPatch, KeyRecord, NewKey};
+use telepath_core::reach::Reach;
 use telepath_core::secret::{KeyMode, PlainKey};
 use telepath_core::validation::Invalid;
 
@@ -117,15 +118,21 @@ impl Store {
         Ok(CreatedKey { record, secret })
     }
 
-    /// A key of the account, with up-to-date counters.
-    pub async fn get_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+    /// A key within reach, with up-to-date counters.
+    pub async fn get_key(&self, reach: impl Into<Reach>, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
         self.sync_usage().await;
-        self.find_key(account, id).await
+        self.find_key(reach, id).await
     }
 
-    /// A key of the account without first updating its counters.
-    pub async fn find_key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        row::key(&mut self.backend.read().await?, account, id).await
+    /// A key within reach, without first updating its counters.
+    pub async fn find_key(
+        &self,
+        reach: impl Into<Reach>,
+        id: KeyId,
+    ) -> Result<Option<KeyRecord>, StoreError> {
+        let Reach { account, trunks } = reach.into();
+        let found = row::key(&mut self.backend.read().await?, account, id).await?;
+        Ok(found.filter(|key| trunks.encloses(&key.trunks)))
     }
 
     /// What the caller may grant. Each change reads it again in its own transaction; this is for checks before it.

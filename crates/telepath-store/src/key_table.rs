@@ -14,6 +14,7 @@ use telepath_core::clock::{ClockReading, Timestamp};
 use telepath_core::id::{AccountId, Id as _, KeyId};
 use telepath_core::limit::{Window, WindowState};
 use telepath_core::principal::NamesKey;
+use telepath_core::reach::TrunkAccess;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
@@ -22,12 +23,14 @@ use entry::{KeyDescription, KeyEntry, Snapshot, TakeResult, WindowContext};
 use index::KeyIndex;
 
 /// The result of admission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
     /// Admitted and counted.
     Admitted {
         /// The key's scopes.
         scopes: ScopeSet,
+        /// The trunks that the key reaches.
+        trunks: TrunkAccess,
         /// The key's window, including this request.
         window: WindowState,
     },

@@ -52,6 +52,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     17 "0017_call_sip";
     18 "0018_account_changes";
     19 "0019_key_details";
+    20 "0020_key_trunks";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

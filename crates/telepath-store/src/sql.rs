@@ -4,6 +4,7 @@
 mod list;
 mod row;
 mod value;
+pub(crate) mod within;
 
 use std::borrow::Cow;
 

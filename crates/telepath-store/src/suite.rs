@@ -29,6 +29,7 @@ mod storage_stats;
 mod subscriptions;
 mod trail;
 mod transactions;
+mod trunk_access;
 mod trunk_numbers;
 mod trunks;
 mod upgrade;
@@ -261,6 +262,7 @@ pub(crate) fn new_key(name: &str) -> NewKey {
         metadata: std::collections::BTreeMap::new(),
         preset: Preset::Production,
         scopes: Preset::Production.scopes(),
+        trunks: telepath_core::reach::TrunkAccess::ALL,
         rate_limit: limit(6000),
         allowed_ips: NetworkList::default(),
         expires_at: None,

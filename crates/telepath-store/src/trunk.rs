@@ -14,6 +14,7 @@ use telepath_core::digest_hash::DigestHashes;
 use telepath_core::id::{AccountId, TrunkId};
 use telepath_core::network_set::NetworkSet;
 use telepath_core::page::{Page, PageRequest};
+use telepath_core::reach::Reach;
 use telepath_core::trunk::{
     NewTrunk, SipPassword, Trunk, TrunkFilter, TrunkLookup, TrunkMatch, TrunkMetrics, TrunkPatchDraft,
     TrunkStatus,
@@ -21,7 +22,8 @@ use telepath_core::trunk::{
 use telepath_core::validation::Invalid;
 
 use crate::error::StoreError;
-use crate::sql::{ListQuery, Order, binds};
+use crate::sql::within::trunk_within;
+use crate::sql::{Connection, ListQuery, Order, binds};
 use crate::store::Store;
 use crate::trunk_networks::NetworksChange;
 
@@ -92,30 +94,37 @@ impl Store {
         Ok(CreatedTrunk { trunk, generated_password })
     }
 
-    /// Trunks of the account with today's metrics.
+    /// Trunks within reach, with today's metrics.
     pub async fn list_trunks(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         filter: TrunkFilter,
         page: PageRequest,
     ) -> Result<Page<(Trunk, TrunkMetrics)>, StoreError> {
-        const SOURCE: &str =
-            "FROM trunks WHERE account_id = $1 AND deleted_at IS NULL AND ($2 IS NULL OR status = $2)";
-        let filters = binds![account.to_string(), filter.status.map(TrunkStatus::name)];
+        let Reach { account, trunks } = reach.into();
+        let mut filters = binds![account.to_string(), filter.status.map(TrunkStatus::name)];
+        let within = trunk_within("id", &trunks, &mut filters);
+        let source = format!(
+            "FROM trunks WHERE account_id = $1 AND deleted_at IS NULL AND ($2 IS NULL OR status = $2){within}"
+        );
         let order = Order::by_creation("id", "created_at", filter.oldest_first);
         let mut db = self.backend.read().await?;
-        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, order };
+        let list = ListQuery { columns: row::COLUMNS, source: &source, filters, order };
         let Page { items, position } = list.page(&mut db, page).await?;
         let trunks = row::with_credentials(&mut db, &items).await?;
         Ok(Page { items: metrics::with_metrics(&mut db, account, trunks, self.now()).await?, position })
     }
 
-    /// A trunk of the account with today's metrics.
+    /// A trunk within reach, with today's metrics.
     pub async fn get_trunk(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: TrunkId,
     ) -> Result<Option<(Trunk, TrunkMetrics)>, StoreError> {
+        let Reach { account, trunks } = reach.into();
+        if !trunks.allows(id) {
+            return Ok(None);
+        }
         let mut db = self.backend.read().await?;
         let trunk = row::trunk(&mut db, account, id).await?;
         let trunks = trunk.into_iter().collect();
@@ -125,11 +134,12 @@ impl Store {
     /// Changes a trunk. The draft is validated against the trunk's state in the transaction.
     pub async fn update_trunk(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: TrunkId,
         draft: TrunkPatchDraft,
         origin: Origin,
     ) -> Result<Trunk, TrunkChangeError> {
+        let account = reach_of(reach.into(), id)?;
         let context = self.context.clone();
         let audit_id = self.new_id(origin.at)?;
         let update = change::Update { account, id, draft, origin, audit_id, context };
@@ -141,10 +151,11 @@ impl Store {
     /// Deletes a trunk and its credentials. Its calls remain; its SIP username is free again.
     pub async fn delete_trunk(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: TrunkId,
         origin: Origin,
     ) -> Result<(), TrunkChangeError> {
+        let account = reach_of(reach.into(), id)?;
         let entry = AuditEntry {
             id: self.new_id(origin.at)?,
             account_id: account,
@@ -162,10 +173,11 @@ impl Store {
     /// Gives a trunk a new SIP password.
     pub async fn rotate_sip_password(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: TrunkId,
         origin: Origin,
     ) -> Result<RotatedPassword, TrunkChangeError> {
+        let account = reach_of(reach.into(), id)?;
         let password = SipPassword::generate(&*self.context.entropy).map_err(StoreError::from)?;
         let rotation = change::PasswordRotation {
             account,
@@ -197,4 +209,25 @@ impl Store {
             self.cluster.announce_trunk_networks();
         }
     }
+}
+
+/// The account, if the trunk is within reach.
+fn reach_of(reach: Reach, trunk: TrunkId) -> Result<AccountId, TrunkChangeError> {
+    if reach.trunks.allows(trunk) { Ok(reach.account) } else { Err(TrunkChangeError::NotFound) }
+}
+
+/// Checks that every trunk of a list belongs to the account.
+pub(crate) async fn require_trunks(
+    db: &mut Connection,
+    account: AccountId,
+    trunks: &[TrunkId],
+) -> Result<Result<(), Invalid>, StoreError> {
+    let mut problems = Invalid::default();
+    for (place, trunk) in trunks.iter().enumerate() {
+        let sql = "SELECT id FROM trunks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
+        if db.fetch_optional(sql, binds![trunk.to_string(), account.to_string()]).await?.is_none() {
+            problems.wrong(&format!("trunk_ids[{place}]"), "is not a trunk of this account");
+        }
+    }
+    Ok(if problems.is_empty() { Ok(()) } else { Err(problems) })
 }

@@ -8,8 +8,9 @@ pub(crate) mod secret;
 pub(crate) mod unwanted;
 
 use telepath_core::audit::Origin;
-use telepath_core::id::{AccountId, WebhookId};
+use telepath_core::id::WebhookId;
 use telepath_core::page::{Page, PageRequest};
+use telepath_core::reach::Reach;
 use telepath_core::scope::{Scope, ScopeSet};
 use telepath_core::secret::SecretText;
 use telepath_core::validation::Invalid;
@@ -20,6 +21,7 @@ use telepath_core::webhook::{
 
 use crate::delivery::row::DeliveryRecord;
 use crate::error::StoreError;
+use crate::sql::within::subscription_within;
 use crate::sql::{ListQuery, Order, binds};
 use crate::store::Store;
 
@@ -49,6 +51,9 @@ pub enum WebhookChangeError {
     /// The endpoint is disabled, so nothing is sent to it.
     #[error("the webhook endpoint is disabled")]
     Disabled,
+    /// The caller reaches only some trunks, and the subscription has other events.
+    #[error("the subscription has events beyond the trunks of the caller")]
+    OutOfReach,
     /// The caller must not receive the events of the subscription.
     #[error("receiving these events needs the scope {0}")]
     MissingScope(Scope),
@@ -64,45 +69,50 @@ impl Store {
     /// Creates an endpoint with its first secret.
     pub async fn create_webhook(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         new: NewWebhook,
         origin: Origin,
     ) -> Result<WebhookWithSecret, WebhookChangeError> {
+        let reach = reach.into();
         let id = self.new_id(origin.at)?;
         let secret = self.new_signing_secret(new.scheme)?;
         let sealed = secret::seal(&self.context, id, &secret, origin.at)?;
         let headers = new.headers.as_ref();
         let headers = headers.map(|headers| secret::seal_headers(&self.context, id, headers)).transpose()?;
         let audit_id = self.new_id(origin.at)?;
-        let creation = change::Creation { id, account, new, headers, sealed, origin, audit_id };
+        let creation = change::Creation { id, reach, new, headers, sealed, origin, audit_id };
         let webhook = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
         Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
     }
 
-    /// Endpoints of the account, newest first.
+    /// Endpoints within reach, newest first.
     pub async fn list_webhooks(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         status: Option<WebhookStatus>,
         page: PageRequest,
     ) -> Result<Page<Webhook>, StoreError> {
-        const SOURCE: &str =
-            "FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL AND ($2 IS NULL OR status = $2)";
-        let filters = binds![account.to_string(), status.map(WebhookStatus::name)];
+        let reach = reach.into();
+        let mut filters = binds![reach.account.to_string(), status.map(WebhookStatus::name)];
+        let within = subscription_within(&reach.trunks, &mut filters);
+        let source = format!(
+            "FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL AND ($2 IS NULL OR status = $2){within}"
+        );
         let mut db = self.backend.read().await?;
         let order = Order::by_creation("id", "created_at", false);
-        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, order };
+        let list = ListQuery { columns: row::COLUMNS, source: &source, filters, order };
         let Page { items, position } = list.page(&mut db, page).await?;
         Ok(Page { items: row::with_public_keys(&mut db, &items, self.now()).await?, position })
     }
 
-    /// An endpoint of the account.
+    /// An endpoint within reach.
     pub async fn get_webhook(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: WebhookId,
     ) -> Result<Option<Webhook>, StoreError> {
-        row::webhook(&mut self.backend.read().await?, account, id, self.now()).await
+        let reach = reach.into();
+        row::webhook(&mut self.backend.read().await?, &reach, id, self.now()).await
     }
 
     /// Changes an endpoint. Disabling it holds its pending deliveries; enabling it does not release held ones, which
@@ -110,44 +120,47 @@ impl Store {
     /// scope of these events.
     pub async fn update_webhook(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: WebhookId,
         patch: WebhookPatch,
         scopes: ScopeSet,
         origin: Origin,
     ) -> Result<Webhook, WebhookChangeError> {
+        let reach = reach.into();
         let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
         let seal = |headers: WebhookHeaders| secret::seal_headers(&self.context, id, &headers);
         let headers = patch.headers.clone().try_map(seal)?;
-        let update = change::Update { account, id, patch, headers, scopes, origin, audit_id, event_id };
+        let update = change::Update { reach, id, patch, headers, scopes, origin, audit_id, event_id };
         self.backend.write(move |db| Box::pin(change::update(db, update))).await
     }
 
     /// Deletes an endpoint. Nothing more is sent to it; its secrets are deleted now, its deliveries later.
     pub async fn delete_webhook(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: WebhookId,
         origin: Origin,
     ) -> Result<(), WebhookChangeError> {
+        let reach = reach.into();
         let audit_id = self.new_id(origin.at)?;
-        self.backend.write(move |db| Box::pin(change::delete(db, account, id, origin, audit_id))).await
+        self.backend.write(move |db| Box::pin(change::delete(db, reach, id, origin, audit_id))).await
     }
 
     /// Gives an endpoint a new secret. The old ones also sign for `grace_seconds`.
     pub async fn rotate_webhook_secret(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: WebhookId,
         grace_seconds: u32,
         origin: Origin,
     ) -> Result<WebhookWithSecret, WebhookChangeError> {
-        let found = self.get_webhook(account, id).await?.ok_or(WebhookChangeError::NotFound)?;
+        let reach = reach.into();
+        let found = self.get_webhook(reach.clone(), id).await?.ok_or(WebhookChangeError::NotFound)?;
         // The scheme of an endpoint never changes, so the value read before the transaction is still right in it.
         let secret = self.new_signing_secret(found.scheme)?;
         let sealed = secret::seal(&self.context, id, &secret, origin.at)?;
         let audit_id = self.new_id(origin.at)?;
-        let rotation = change::SecretRotation { account, id, sealed, grace_seconds, origin, audit_id };
+        let rotation = change::SecretRotation { reach, id, sealed, grace_seconds, origin, audit_id };
         let webhook = self.backend.write(move |db| Box::pin(change::rotate(db, rotation))).await?;
         Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
     }
@@ -155,12 +168,13 @@ impl Store {
     /// Sends a `webhook.test` event to one endpoint.
     pub async fn test_webhook(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         id: WebhookId,
         origin: Origin,
     ) -> Result<DeliveryRecord, WebhookChangeError> {
+        let reach = reach.into();
         let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
-        let test = change::Test { account, id, origin, audit_id, event_id };
+        let test = change::Test { reach, id, origin, audit_id, event_id };
         self.backend.write(move |db| Box::pin(change::test(db, test))).await
     }
 

@@ -13,6 +13,7 @@ use telepath_core::id::AccountId;
 use telepath_core::leak::{ExposedSecret, ExposureCause, ExposureReport};
 use telepath_core::limit::{Phase, Take, WindowState};
 use telepath_core::principal::Principal;
+use telepath_core::reach::TrunkAccess;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::{HashedKey, PlainKey};
 use telepath_http::Peer;
@@ -106,9 +107,9 @@ impl AdmissionControl<'_> {
         let Some(handle) = handle else { return self.refuse(address, invalid(Refusal::Unknown)) };
         let now = ClockReading { wall: self.now, steady: self.steady };
         match self.shared.store.admit(&handle, &hash, address, now).await {
-            KeyAdmission::Admitted { scopes, window } => {
+            KeyAdmission::Admitted { scopes, trunks, window } => {
                 let entry = AccessLogEntry::new(&handle, &hash, address, true);
-                let grant = AccountGrant { account: handle.account_id(), scopes };
+                let grant = AccountGrant { account: handle.account_id(), scopes, trunks };
                 let sender = self.sender(Principal::ApiKey(handle), Some(grant), Some(address));
                 Admission::admitted(window, sender).logged(entry)
             }
@@ -158,7 +159,7 @@ impl AdmissionControl<'_> {
         match window.take(self.shared.options.local_limit, Phase::default(), self.steady) {
             Take::Admitted(window) => {
                 let account = self.shared.options.local_account;
-                let grant = AccountGrant { account, scopes: ScopeSet::all() };
+                let grant = AccountGrant { account, scopes: ScopeSet::all(), trunks: TrunkAccess::ALL };
                 Admission::admitted(window, self.sender(Principal::Local { uid }, Some(grant), None))
             }
             Take::Full(window) => Admission::refused(window, Self::limited(window, Refusal::KeyLimit)),

@@ -14,17 +14,20 @@ use telepath_core::clock::Timestamp;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{AccountId, IdempotencyId};
 use telepath_core::principal::Principal;
+use telepath_core::reach::{Reach, TrunkAccess};
 use telepath_core::scope::{Scope, ScopeSet};
 use telepath_store::KeyHandle;
 
 use crate::error::ApiError;
 use crate::refusal::Refusal;
 
-/// The account that a request works on, and the scopes there.
-#[derive(Debug, Clone, Copy)]
+/// The account that a request works on, and the rights there.
+#[derive(Debug, Clone)]
 pub(crate) struct AccountGrant {
     pub(crate) account: AccountId,
     pub(crate) scopes: ScopeSet,
+    /// The trunks that it may see and change.
+    pub(crate) trunks: TrunkAccess,
 }
 
 /// The sender of an admitted request, as admission leaves it for the handler.
@@ -44,7 +47,7 @@ pub(crate) struct Sender {
 impl Sender {
     /// The actor and the account of what the sender does; `None` for an anonymous one.
     pub(crate) fn identity(&self) -> Option<(Actor, AccountGrant)> {
-        self.principal.actor().zip(self.grant)
+        self.principal.actor().zip(self.grant.clone())
     }
 }
 
@@ -65,6 +68,7 @@ pub(crate) struct Caller {
     /// The account whose data it may see.
     pub(crate) account: AccountId,
     pub(crate) scopes: ScopeSet,
+    trunks: TrunkAccess,
     /// When the request was admitted.
     pub(crate) at: Timestamp,
 }
@@ -78,9 +82,24 @@ impl Caller {
 
     fn of(sender: Sender) -> Option<Self> {
         let Sender { principal, grant, address, at, idempotency } = sender;
-        let AccountGrant { account, scopes } = grant?;
+        let AccountGrant { account, scopes, trunks } = grant?;
         let origin = Origin { idempotency, ..principal.origin(address, at)? };
-        Some(Self { principal, origin, account, scopes, at })
+        Some(Self { principal, origin, account, scopes, trunks, at })
+    }
+
+    /// What the caller may see and change.
+    pub(crate) fn reach(&self) -> Reach {
+        Reach { account: self.account, trunks: self.trunks.clone() }
+    }
+
+    /// Refuses a caller without the scope of a handler.
+    fn require<N: Need>(&self) -> Result<(), ApiError> {
+        match N::SCOPE {
+            Some(scope) if !self.scopes.allows(scope) => {
+                Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The origin that the store records for a change.
@@ -146,7 +165,8 @@ needs! {
     MetricsRead = Some(Scope::MetricsRead);
 }
 
-/// Proof that the caller meets the handler's requirement.
+/// Proof that the caller meets the handler's requirement, and may work on the whole account. A key that is limited to
+/// trunks is refused.
 pub(crate) struct Authorized<N: Need> {
     pub(crate) caller: Caller,
     need: PhantomData<N>,
@@ -158,12 +178,31 @@ impl<S: Sync, N: Need> FromRequestParts<S> for Authorized<N> {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         // Admission attaches a sender to every request under /v1; without one there is no permission.
         let caller = Caller::take(parts)?;
-        match N::SCOPE {
-            Some(scope) if !caller.scopes.allows(scope) => {
-                Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope))
-            }
-            Some(_) | None => Ok(Self { caller, need: PhantomData }),
+        caller.require::<N>()?;
+        if caller.trunks.is_limited() {
+            let error = ApiError::new(ErrorCode::InsufficientScope, LIMITED_TO_TRUNKS.to_owned());
+            return Err(error.counted(Refusal::Scope));
         }
+        Ok(Self { caller, need: PhantomData })
+    }
+}
+
+const LIMITED_TO_TRUNKS: &str = "This key is limited to trunks and cannot be used for the whole account";
+
+/// Proof that the caller meets the handler's requirement on the trunks that it reaches. The handler passes
+/// [`Caller::reach`] to the store.
+pub(crate) struct AuthorizedWithin<N: Need> {
+    pub(crate) caller: Caller,
+    need: PhantomData<N>,
+}
+
+impl<S: Sync, N: Need> FromRequestParts<S> for AuthorizedWithin<N> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let caller = Caller::take(parts)?;
+        caller.require::<N>()?;
+        Ok(Self { caller, need: PhantomData })
     }
 }
 

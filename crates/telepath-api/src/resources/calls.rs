@@ -12,7 +12,7 @@ use telepath_core::error::ErrorCode;
 use telepath_core::id::CallId;
 use telepath_core::page::{Page, PageRequest};
 
-use crate::auth::caller::{Authorized, Caller, CallsRead, CallsWrite};
+use crate::auth::caller::{AuthorizedWithin, Caller, CallsRead, CallsWrite};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
@@ -89,10 +89,10 @@ impl QueryForm for CallQuery {
     responses((status = 200, description = "A page of calls.", body = CallList)))]
 async fn list_calls(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<CallsRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<CallsRead>,
     StrictQuery(query): StrictQuery<CallQuery>,
 ) -> Result<Json<CallList>, ApiError> {
-    let Page { items, position } = state.store.list_calls(caller.account, query.filter, query.page).await?;
+    let Page { items, position } = state.store.list_calls(caller.reach(), query.filter, query.page).await?;
     Ok(Json(CallList { calls: items.into_iter().map(Call::from).collect(), pagination: position.into() }))
 }
 
@@ -102,10 +102,10 @@ async fn list_calls(
     responses((status = 200, description = "The call.", body = CallDetails)))]
 async fn get_call(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<CallsRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<CallsRead>,
     PathId(id): PathId<CallId>,
 ) -> Result<Json<CallDetails>, ApiError> {
-    let details = state.store.get_call(caller.account, id).await?;
+    let details = state.store.get_call(caller.reach(), id).await?;
     details.map(|details| Json(details.into())).ok_or_else(|| CallId::not_found(&id.to_string()))
 }
 
@@ -119,7 +119,7 @@ async fn get_call(
         (status = 409, description = "`CALL_NOT_LIVE`")))]
 async fn hangup_call(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<CallsWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<CallsWrite>,
     PathId(id): PathId<CallId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<(StatusCode, Json<HangupRequested>), ApiError> {
@@ -132,7 +132,7 @@ async fn hangup_call(
 }
 
 async fn hang_up(shared: &Shared, caller: &Caller, id: CallId) -> Result<(), ApiError> {
-    let details = shared.store.get_call(caller.account, id).await?;
+    let details = shared.store.get_call(caller.reach(), id).await?;
     let call = details.ok_or_else(|| CallId::not_found(&id.to_string()))?.call;
     match call.status {
         CallStatus::Connected => {}

@@ -13,7 +13,7 @@ use telepath_core::page::{Page, PageRequest};
 use telepath_core::webhook::delivery::DeliveryStatus;
 use telepath_store::{AttemptRecord, DeliveryFilter, DeliveryRecord, WebhookChangeError};
 
-use crate::auth::caller::{Authorized, WebhooksRead, WebhooksWrite};
+use crate::auth::caller::{AuthorizedWithin, WebhooksRead, WebhooksWrite};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson};
@@ -103,11 +103,11 @@ impl QueryForm for DeliveryQuery {
     responses((status = 200, description = "A page of deliveries.", body = DeliveryList)))]
 async fn list_deliveries(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksRead>,
     PathId(id): PathId<WebhookId>,
     StrictQuery(query): StrictQuery<DeliveryQuery>,
 ) -> Result<Json<DeliveryList>, ApiError> {
-    let listed = state.store.list_deliveries(caller.account, id, query.filter, query.page).await;
+    let listed = state.store.list_deliveries(caller.reach(), id, query.filter, query.page).await;
     let Page { items, position } = listed.map_err(change_error(id))?;
     let deliveries = items.iter().map(delivery_body).collect();
     Ok(Json(DeliveryList { deliveries, pagination: position.into() }))
@@ -121,10 +121,10 @@ async fn list_deliveries(
     responses((status = 200, description = "The delivery with its body and the responses to it.", body = DeliveryDetails)))]
 async fn get_delivery(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksRead>,
     PathId(id): PathId<DeliveryId>,
 ) -> Result<Json<DeliveryDetails>, ApiError> {
-    let found = state.store.get_delivery(caller.account, id).await?;
+    let found = state.store.get_delivery(caller.reach(), id).await?;
     let details = found.ok_or_else(|| DeliveryId::not_found(&id.to_string()))?;
     let scope = details.record.kind.family().read_scope();
     if !caller.scopes.allows(scope) {
@@ -143,11 +143,11 @@ async fn get_delivery(
         (status = 409, description = "`WEBHOOK_DISABLED`")))]
 async fn redeliver(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksWrite>,
     PathId(id): PathId<DeliveryId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let asked = state.store.redeliver(caller.account, id, caller.origin()).await;
+    let asked = state.store.redeliver(caller.reach(), id, caller.origin()).await;
     let delivery = asked.map_err(|error| match error {
         WebhookChangeError::NotFound | WebhookChangeError::DeliveryNotFound => {
             DeliveryId::not_found(&id.to_string())
@@ -155,6 +155,7 @@ async fn redeliver(
         WebhookChangeError::TooMany
         | WebhookChangeError::TooManySecrets
         | WebhookChangeError::Disabled
+        | WebhookChangeError::OutOfReach
         | WebhookChangeError::MissingScope(_)
         | WebhookChangeError::Invalid(_)
         | WebhookChangeError::Store(_) => error.into(),

@@ -19,7 +19,7 @@ use telepath_core::page::{Page, PageRequest};
 use telepath_core::validation::{Invalid, bounded_text};
 use telepath_store::KeyChangeError;
 
-use crate::auth::caller::{Authorized, Caller, KeysRead, KeysWrite};
+use crate::auth::caller::{AuthorizedWithin, Caller, KeysRead, KeysWrite};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson, StrictJson};
@@ -105,7 +105,7 @@ fn with_secret(created: &telepath_store::CreatedKey, now: Timestamp) -> CreatedK
     responses((status = 201, description = "The key with its secret. The secret is shown only here.", body = CreatedKey)))]
 async fn create_key(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<KeysWrite>,
     StrictJson(draft): StrictJson<CreateKey>,
 ) -> Result<impl IntoResponse, ApiError> {
     let account = account_of(&state, &caller).await?;
@@ -133,10 +133,10 @@ async fn create_key(
     responses((status = 200, description = "A page of keys.", body = KeyList)))]
 async fn list_keys(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<KeysRead>,
     StrictQuery(query): StrictQuery<KeyQuery>,
 ) -> Result<Json<KeyList>, ApiError> {
-    let Page { items, position } = state.store.list_keys(caller.account, query.filter, query.page).await?;
+    let Page { items, position } = state.store.list_keys(caller.reach(), query.filter, query.page).await?;
     let keys = items.into_iter().map(|key| Key::new(key, caller.at)).collect();
     Ok(Json(KeyList { keys, pagination: position.into() }))
 }
@@ -147,10 +147,10 @@ async fn list_keys(
     responses((status = 200, description = "The key.", body = Key)))]
 async fn get_key(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<KeysRead>,
     PathId(id): PathId<KeyId>,
 ) -> Result<Json<Key>, ApiError> {
-    let record = state.store.get_key(caller.account, id).await?;
+    let record = state.store.get_key(caller.reach(), id).await?;
     let record = record.ok_or_else(|| KeyId::not_found(&id.to_string()))?;
     Ok(Json(Key::new(record, caller.at)))
 }
@@ -163,7 +163,7 @@ async fn get_key(
     responses((status = 200, description = "The updated key.", body = Key)))]
 async fn update_key(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<KeysWrite>,
     PathId(id): PathId<KeyId>,
     StrictJson(draft): StrictJson<UpdateKey>,
 ) -> Result<Json<Key>, ApiError> {
@@ -183,7 +183,7 @@ async fn update_key(
     responses((status = 200, description = "The revoked key.", body = Key)))]
 async fn revoke_key(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<KeysWrite>,
     PathId(id): PathId<KeyId>,
     OptionalJson(draft): OptionalJson<RevokeKey>,
 ) -> Result<Json<Key>, ApiError> {
@@ -205,7 +205,7 @@ async fn revoke_key(
     responses((status = 200, description = "The paused key.", body = Key)))]
 async fn pause_key(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<KeysWrite>,
     PathId(id): PathId<KeyId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<Json<Key>, ApiError> {
@@ -221,7 +221,7 @@ async fn pause_key(
     responses((status = 200, description = "The resumed key.", body = Key)))]
 async fn resume_key(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<KeysWrite>,
     PathId(id): PathId<KeyId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<Json<Key>, ApiError> {
@@ -237,7 +237,7 @@ async fn resume_key(
     responses((status = 204, description = "The key is revoked.")))]
 async fn delete_key(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<KeysWrite>,
     PathId(id): PathId<KeyId>,
 ) -> Result<StatusCode, ApiError> {
     revoke(&state, &caller, id, None).await?;

@@ -18,7 +18,7 @@ use telepath_core::page::{CREATED_AT, Page, PageRequest};
 use telepath_core::trunk::{AgentUrl, TrunkDraft, TrunkFilter, TrunkMetrics, TrunkStatus};
 use telepath_store::{RotatedPassword, TrunkChangeError};
 
-use crate::auth::caller::{Authorized, Caller, TrunksRead, TrunksWrite};
+use crate::auth::caller::{Authorized, AuthorizedWithin, Caller, TrunksRead, TrunksWrite};
 use crate::destination::require_agent_url;
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
@@ -78,10 +78,10 @@ impl From<TrunkChangeError> for ApiError {
     responses((status = 200, description = "A page of trunks.", body = TrunkList)))]
 async fn list_trunks(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<TrunksRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<TrunksRead>,
     StrictQuery(query): StrictQuery<TrunkQuery>,
 ) -> Result<Json<TrunkList>, ApiError> {
-    let Page { items, position } = state.store.list_trunks(caller.account, query.filter, query.page).await?;
+    let Page { items, position } = state.store.list_trunks(caller.reach(), query.filter, query.page).await?;
     let trunks = items
         .into_iter()
         .map(|(trunk, metrics)| Trunk::new(trunk, metrics, &state.options.sip_host))
@@ -120,14 +120,14 @@ async fn create_trunk(
     responses((status = 200, description = "The trunk.", body = Trunk)))]
 async fn get_trunk(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<TrunksRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<TrunksRead>,
     PathId(id): PathId<TrunkId>,
 ) -> Result<Json<Trunk>, ApiError> {
     show(&state, &caller, id).await
 }
 
 async fn show(shared: &Shared, caller: &Caller, id: TrunkId) -> Result<Json<Trunk>, ApiError> {
-    let found = shared.store.get_trunk(caller.account, id).await?;
+    let found = shared.store.get_trunk(caller.reach(), id).await?;
     let (trunk, metrics) = found.ok_or_else(|| TrunkId::not_found(&id.to_string()))?;
     Ok(Json(Trunk::new(trunk, metrics, &shared.options.sip_host)))
 }
@@ -143,7 +143,7 @@ async fn show(shared: &Shared, caller: &Caller, id: TrunkId) -> Result<Json<Trun
     responses((status = 200, description = "The updated trunk.", body = Trunk)))]
 async fn update_trunk(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<TrunksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<TrunksWrite>,
     PathId(id): PathId<TrunkId>,
     StrictJson(draft): StrictJson<UpdateTrunk>,
 ) -> Result<Json<Trunk>, ApiError> {
@@ -151,7 +151,7 @@ async fn update_trunk(
     if let Some(url) = draft.custom_endpoint.clone().and_then(|url| AgentUrl::try_from(url).ok()) {
         require_agent_url(&state, &url)?;
     }
-    let changed = state.store.update_trunk(caller.account, id, draft.into(), caller.origin()).await;
+    let changed = state.store.update_trunk(caller.reach(), id, draft.into(), caller.origin()).await;
     changed.map_err(change_error(id))?;
     show(&state, &caller, id).await
 }
@@ -164,14 +164,14 @@ async fn update_trunk(
     responses((status = 204, description = "The trunk is deleted.")))]
 async fn delete_trunk(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<TrunksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<TrunksWrite>,
     PathId(id): PathId<TrunkId>,
 ) -> Result<StatusCode, ApiError> {
     // Spawned, so that it completes when the caller disconnects: otherwise a deleted trunk could keep live calls.
     let work = tokio::spawn({
         let state = Arc::clone(&state);
         async move {
-            state.store.delete_trunk(caller.account, id, caller.origin()).await?;
+            state.store.delete_trunk(caller.reach(), id, caller.origin()).await?;
             state.live.hang_up_trunk(id, DisconnectReason::TrunkDeleted);
             Ok(())
         }
@@ -191,7 +191,7 @@ async fn delete_trunk(
     responses((status = 200, description = "The new password. It is shown only here.", body = RotatedSipPassword)))]
 async fn rotate_sip_password(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<TrunksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<TrunksWrite>,
     PathId(id): PathId<TrunkId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<Json<RotatedSipPassword>, ApiError> {
@@ -206,7 +206,7 @@ async fn rotate_sip_password(
     responses((status = 200, description = "The new password. It is shown only here.", body = RotatedSipPassword)))]
 async fn rotate_password(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<TrunksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<TrunksWrite>,
     PathId(id): PathId<TrunkId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<Json<RotatedSipPassword>, ApiError> {
@@ -214,7 +214,7 @@ async fn rotate_password(
 }
 
 async fn rotate(shared: &Shared, caller: &Caller, id: TrunkId) -> Result<Json<RotatedSipPassword>, ApiError> {
-    let rotated = shared.store.rotate_sip_password(caller.account, id, caller.origin()).await;
+    let rotated = shared.store.rotate_sip_password(caller.reach(), id, caller.origin()).await;
     let RotatedPassword { trunk, password, rotated_at } = rotated.map_err(change_error(id))?;
     let sip_password = Some(password.secret().clone());
     Ok(Json(RotatedSipPassword { id, sip_username: trunk.sip_username.into(), sip_password, rotated_at }))

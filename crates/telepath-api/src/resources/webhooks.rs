@@ -25,7 +25,7 @@ use telepath_core::webhook::{
 use telepath_egress::Authorities;
 use telepath_store::WebhookChangeError;
 
-use crate::auth::caller::{Authorized, WebhooksRead, WebhooksWrite};
+use crate::auth::caller::{AuthorizedWithin, WebhooksRead, WebhooksWrite};
 use crate::destination::require_webhook_url;
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
@@ -75,11 +75,11 @@ impl QueryForm for WebhookQuery {
     responses((status = 200, description = "A page of endpoints.", body = WebhookList)))]
 async fn list_webhooks(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksRead>,
     StrictQuery(query): StrictQuery<WebhookQuery>,
 ) -> Result<Json<WebhookList>, ApiError> {
     let Page { items, position } =
-        state.store.list_webhooks(caller.account, query.status, query.page).await?;
+        state.store.list_webhooks(caller.reach(), query.status, query.page).await?;
     let webhooks = items.into_iter().map(Webhook::from).collect();
     Ok(Json(WebhookList { webhooks, pagination: position.into() }))
 }
@@ -95,7 +95,7 @@ async fn list_webhooks(
         (status = 409, description = "`WEBHOOK_LIMIT_REACHED`")))]
 async fn create_webhook(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksWrite>,
     StrictJson(draft): StrictJson<CreateWebhook>,
 ) -> Result<impl IntoResponse, ApiError> {
     let new = WebhookDraft::from(draft).check()?;
@@ -104,7 +104,7 @@ async fn create_webhook(
     if let Some(scope) = new.subscription.events.missing_scope(caller.scopes) {
         return Err(WebhookChangeError::MissingScope(scope).into());
     }
-    let made = state.store.create_webhook(caller.account, new, caller.origin()).await?;
+    let made = state.store.create_webhook(caller.reach(), new, caller.origin()).await?;
     let location = format!("/v1/webhooks/{}", made.webhook.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(shown(made))))
 }
@@ -115,10 +115,10 @@ async fn create_webhook(
     responses((status = 200, description = "The endpoint.", body = Webhook)))]
 async fn get_webhook(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksRead>,
     PathId(id): PathId<WebhookId>,
 ) -> Result<Json<Webhook>, ApiError> {
-    let found = state.store.get_webhook(caller.account, id).await?;
+    let found = state.store.get_webhook(caller.reach(), id).await?;
     found.map(|webhook| Json(webhook.into())).ok_or_else(|| WebhookId::not_found(&id.to_string()))
 }
 
@@ -133,7 +133,7 @@ async fn get_webhook(
     responses((status = 200, description = "The updated endpoint.", body = Webhook)))]
 async fn update_webhook(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksWrite>,
     PathId(id): PathId<WebhookId>,
     StrictJson(draft): StrictJson<UpdateWebhook>,
 ) -> Result<Json<Webhook>, ApiError> {
@@ -144,7 +144,7 @@ async fn update_webhook(
     if let Patch::Set(pem) = &patch.ca_pem {
         require_authorities(Some(pem))?;
     }
-    let changed = state.store.update_webhook(caller.account, id, patch, caller.scopes, caller.origin()).await;
+    let changed = state.store.update_webhook(caller.reach(), id, patch, caller.scopes, caller.origin()).await;
     Ok(Json(changed.map_err(change_error(id))?.into()))
 }
 
@@ -156,10 +156,10 @@ async fn update_webhook(
     responses((status = 204, description = "The endpoint is deleted.")))]
 async fn delete_webhook(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksWrite>,
     PathId(id): PathId<WebhookId>,
 ) -> Result<StatusCode, ApiError> {
-    state.store.delete_webhook(caller.account, id, caller.origin()).await.map_err(change_error(id))?;
+    state.store.delete_webhook(caller.reach(), id, caller.origin()).await.map_err(change_error(id))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -176,7 +176,7 @@ async fn delete_webhook(
         (status = 409, description = "`TOO_MANY_SECRETS`")))]
 async fn rotate_webhook_secret(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksWrite>,
     PathId(id): PathId<WebhookId>,
     OptionalJson(draft): OptionalJson<WebhookRotation>,
 ) -> Result<Json<WebhookWithSecret>, ApiError> {
@@ -184,7 +184,7 @@ async fn rotate_webhook_secret(
     if grace > MAX_GRACE_SECONDS {
         return Err(ApiError::invalid("grace_seconds", format!("must be 0 to {MAX_GRACE_SECONDS}")));
     }
-    let rotated = state.store.rotate_webhook_secret(caller.account, id, grace, caller.origin()).await;
+    let rotated = state.store.rotate_webhook_secret(caller.reach(), id, grace, caller.origin()).await;
     Ok(Json(shown(rotated.map_err(change_error(id))?)))
 }
 
@@ -198,11 +198,11 @@ async fn rotate_webhook_secret(
         (status = 409, description = "`WEBHOOK_DISABLED`")))]
 async fn test_webhook(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksWrite>,
     PathId(id): PathId<WebhookId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let delivery = state.store.test_webhook(caller.account, id, caller.origin()).await;
+    let delivery = state.store.test_webhook(caller.reach(), id, caller.origin()).await;
     Ok((StatusCode::ACCEPTED, Json(delivery_body(&delivery.map_err(change_error(id))?))))
 }
 
@@ -217,14 +217,14 @@ async fn test_webhook(
         (status = 409, description = "`WEBHOOK_DISABLED`")))]
 async fn recover_webhook(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<WebhooksWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksWrite>,
     PathId(id): PathId<WebhookId>,
     StrictJson(draft): StrictJson<WebhookRecovery>,
 ) -> Result<Json<RecoveredDeliveries>, ApiError> {
     let mut problems = Invalid::default();
     let since = problems.require("since", draft.since, |text| Timestamp::parse_rfc3339(&text));
     let since = since.ok_or(problems)?;
-    let recovered = state.store.recover_deliveries(caller.account, id, since, caller.origin()).await;
+    let recovered = state.store.recover_deliveries(caller.reach(), id, since, caller.origin()).await;
     let telepath_store::RecoveredDeliveries { deliveries, more } = recovered.map_err(change_error(id))?;
     Ok(Json(RecoveredDeliveries { deliveries, more }))
 }

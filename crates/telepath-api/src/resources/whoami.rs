@@ -8,7 +8,7 @@ use telepath_core::error::ErrorCode;
 use telepath_core::principal::Principal;
 use telepath_store::{KeyDescription, KeyHandle};
 
-use crate::auth::caller::{AnyKey, Authorized, Caller};
+use crate::auth::caller::{AnyKey, AuthorizedWithin, Caller};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::resources::account::account_of;
@@ -23,7 +23,7 @@ pub(crate) fn endpoints() -> Endpoints {
     responses((status = 200, description = "The key that made this request.", body = Whoami)))]
 async fn whoami(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<AnyKey>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<AnyKey>,
 ) -> Result<Json<Whoami>, ApiError> {
     match &caller.principal {
         Principal::ApiKey(key) => key_body(&state, &caller, key).await.map(Json),
@@ -39,6 +39,7 @@ async fn local_body(shared: &Shared, caller: &Caller) -> Result<Whoami, ApiError
         name: "Local administration".to_owned(),
         preset: None,
         scopes: scope_names(caller.scopes),
+        trunk_ids: Vec::new(),
         rate_limit_per_minute: shared.options.local_limit.get(),
         expires_at: None,
         account: account_of(shared, caller).await?.as_ref().into(),
@@ -53,6 +54,7 @@ async fn key_body(shared: &Shared, caller: &Caller, key: &KeyHandle) -> Result<W
         name: name.into_string(),
         preset: Some(preset.name().to_owned()),
         scopes: scope_names(scopes),
+        trunk_ids: caller.reach().trunks.ids().to_vec(),
         rate_limit_per_minute: rate_limit.get(),
         expires_at,
         account: account.as_ref().into(),

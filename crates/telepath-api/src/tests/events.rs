@@ -123,6 +123,9 @@ async fn cause_key_events(harness: &Harness, master: &str) {
     let key: KeyId = id.parse().unwrap();
     harness.store.record_security_signal(SecuritySignal::SeenInClear { key, address: address(CALLER) });
     assert_eq!(harness.store.raise_security_alerts().await.unwrap(), 1);
+    for action in ["pause", "resume"] {
+        harness.ask("POST", &format!("{path}/{action}"), master, None).await.expect(200);
+    }
     harness.post(&format!("{path}/revoke"), master, json!({})).await.expect(200);
 }
 

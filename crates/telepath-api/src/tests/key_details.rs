@@ -1,4 +1,4 @@
-//! Pausing keys, what people note about them, and how they are found again.
+//! Pausing keys, their description and metadata, and search and order of the list.
 
 use serde_json::json;
 
@@ -23,6 +23,10 @@ async fn a_paused_key_gets_invalid_api_key_until_it_is_resumed() {
     let resumed = harness.ask("POST", &path("resume"), &master, None).await.expect(200).json();
     assert_eq!((&resumed["status"], &resumed["paused_at"]), (&json!("active"), &json!(null)));
     harness.get("/v1/whoami", &key).await.expect(200);
+    for unknown in ["key_00000000000000000000000000", "nothing"] {
+        harness.ask("POST", &format!("/v1/keys/{unknown}/pause"), &master, None).await.expect(404);
+    }
+    harness.ask("POST", &path("pause"), &master, Some(json!({"reason": "x"}))).await.expect(400);
     harness.ask("POST", &path("revoke"), &master, None).await.expect(200);
     harness.ask("POST", &path("resume"), &master, None).await.expect(400);
 }

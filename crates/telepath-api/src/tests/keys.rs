@@ -34,6 +34,10 @@ async fn a_new_key_shows_its_secret_once_and_works() {
         [
             "id",
             "name",
+            "description",
+            "metadata",
+            "paused_at",
+            "trunk_ids",
             "preset",
             "scopes",
             "rate_limit_per_minute",

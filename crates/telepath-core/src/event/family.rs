@@ -20,6 +20,14 @@ named_enum! {
 }
 
 impl EventFamily {
+    /// Whether each of its events is about a trunk.
+    pub const fn concerns_trunks(self) -> bool {
+        match self {
+            EventFamily::Call | EventFamily::Agent => true,
+            EventFamily::Key | EventFamily::Webhook => false,
+        }
+    }
+
     /// The scope that reads what the events are about.
     pub const fn read_scope(self) -> Scope {
         match self {

@@ -9,14 +9,16 @@ use crate::address::NetworkList;
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::limit::RateLimit;
+use crate::reach::TrunkAccess;
 use crate::scope::ScopeSet;
 use crate::user::Role;
 use crate::validation::Invalid;
 
-/// The rights of a key: scopes, rate limit, networks and expiry.
+/// The rights of a key: scopes, trunks, rate limit, networks and expiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     pub scopes: ScopeSet,
+    pub trunks: TrunkAccess,
     /// Requests per minute.
     pub rate_limit: RateLimit,
     /// The networks it is allowed from; empty is any address.
@@ -29,6 +31,7 @@ impl From<&KeyRecord> for Rights {
     fn from(key: &KeyRecord) -> Self {
         Self {
             scopes: key.scopes,
+            trunks: key.trunks.clone(),
             rate_limit: key.rate_limit,
             allowed_ips: key.allowed_ips.clone(),
             expires_at: key.expires_at,
@@ -40,6 +43,7 @@ impl From<&NewKey> for Rights {
     fn from(key: &NewKey) -> Self {
         Self {
             scopes: key.scopes,
+            trunks: key.trunks.clone(),
             rate_limit: key.rate_limit,
             allowed_ips: key.allowed_ips.clone(),
             expires_at: key.expires_at,
@@ -174,6 +178,20 @@ impl Authority {
         }
     }
 
+    /// The trunks that may be granted.
+    pub fn trunks(&self) -> TrunkAccess {
+        match self {
+            Authority::Unbounded | Authority::Role(_) => TrunkAccess::ALL,
+            Authority::Key(own) => own.trunks.clone(),
+        }
+    }
+
+    /// Whether a key exists for the principal: a key that is limited to trunks sees only keys with the same limits or
+    /// narrower ones.
+    pub fn reaches(&self, key: &KeyRecord) -> bool {
+        self.trunks().encloses(&key.trunks)
+    }
+
     /// The highest rate limit that may be granted, if there is a bound.
     pub const fn max_rate_limit(&self) -> Option<RateLimit> {
         match self {
@@ -224,8 +242,11 @@ impl Authority {
 }
 
 impl Rights {
-    /// Notes networks and times from and at which a key with these rights does not work itself.
+    /// Notes trunks, networks and times on, from and at which a key with these rights does not work itself.
     fn check_reach(&self, rights: &Rights, problems: &mut Invalid) {
+        if !self.trunks.encloses(&rights.trunks) {
+            problems.wrong("trunk_ids", format!("must name trunks among those of {}", Bound::Key));
+        }
         if !self.allowed_ips.encloses(&rights.allowed_ips) {
             let own = &self.allowed_ips;
             problems
@@ -240,132 +261,4 @@ impl Rights {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::Id as _;
-    use crate::scope::Scope;
-
-    fn rights() -> Rights {
-        Rights {
-            scopes: ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]),
-            rate_limit: RateLimit::per_minute(600).unwrap(),
-            allowed_ips: "203.0.113.0/24,2001:db8::/32".parse().unwrap(),
-            expires_at: Some(Timestamp::from_unix_seconds(1_000)),
-        }
-    }
-
-    fn beyond(change: impl FnOnce(&mut Rights)) -> Vec<String> {
-        let mut asked = rights();
-        change(&mut asked);
-        let fields = |problems: Invalid| problems.into_details().into_iter().map(|d| d.field).collect();
-        Authority::Key(rights()).check_can_grant(&asked).map_or_else(fields, |()| Vec::new())
-    }
-
-    #[test]
-    fn a_key_can_grant_its_own_rights_and_fewer() {
-        assert!(beyond(|_| {}).is_empty());
-        assert!(
-            beyond(|asked| {
-                asked.scopes = ScopeSet::of(&[Scope::KeysRead]);
-                asked.rate_limit = RateLimit::per_minute(1).unwrap();
-                asked.allowed_ips = "203.0.113.128/25,2001:db8:7::/48,203.0.113.9".parse().unwrap();
-                asked.expires_at = Some(Timestamp::from_unix_seconds(999));
-            })
-            .is_empty()
-        );
-    }
-
-    #[test]
-    fn errors_name_each_member_beyond_the_rights_of_the_key() {
-        assert_eq!(beyond(|asked| asked.scopes.insert(Scope::CallsWrite)), ["scopes"]);
-        assert_eq!(
-            beyond(|asked| asked.rate_limit = RateLimit::per_minute(601).unwrap()),
-            ["rate_limit_per_minute"]
-        );
-        for networks in ["", "203.0.112.0/23", "203.0.113.0/24,198.51.100.1", "2001:db9::1", "::/0"] {
-            assert_eq!(
-                beyond(|asked| asked.allowed_ips = networks.parse().unwrap()),
-                ["allowed_ips"],
-                "{networks}"
-            );
-        }
-        assert_eq!(beyond(|asked| asked.expires_at = None), ["expires_at"]);
-        assert_eq!(
-            beyond(|asked| asked.expires_at = Some(Timestamp::from_unix_ms(1_000_001))),
-            ["expires_at"]
-        );
-    }
-
-    #[test]
-    fn an_unrestricted_key_can_grant_unrestricted_rights() {
-        let free = Rights { allowed_ips: NetworkList::default(), expires_at: None, ..rights() };
-        assert!(Authority::Key(free.clone()).check_can_grant(&free).is_ok());
-        assert!(Authority::Key(free).check_can_grant(&rights()).is_ok());
-    }
-
-    fn role(role: Role) -> Authority {
-        let max_rate_limit = RateLimit::per_minute(6000).unwrap();
-        Authority::Role(RoleAuthority { user: UserId::from_bytes([1; 16]), role, max_rate_limit })
-    }
-
-    fn refused(authority: &Authority, scopes: ScopeSet, requests: u32) -> Vec<String> {
-        let rate_limit = RateLimit::per_minute(requests).unwrap();
-        let rights = Rights { scopes, rate_limit, allowed_ips: NetworkList::default(), expires_at: None };
-        let texts = |problems: Invalid| {
-            let texts = problems.into_details().into_iter();
-            texts.map(|d| format!("{}: {}", d.field, d.message)).collect()
-        };
-        authority.check_can_grant(&rights).map_or_else(texts, |()| Vec::new())
-    }
-
-    #[test]
-    fn a_role_grants_its_scopes_up_to_the_limit_of_the_account() {
-        for member in [Role::Admin, Role::Owner] {
-            assert!(refused(&role(member), member.scopes(), 6000).is_empty());
-        }
-        assert!(!refused(&role(Role::Admin), ScopeSet::of(&[Scope::AccountWrite]), 1).is_empty());
-        assert_eq!(
-            refused(&role(Role::Developer), ScopeSet::of(&[Scope::AccountWrite]), 6001),
-            [
-                "scopes: goes beyond the rights of your role",
-                "rate_limit_per_minute: must be at most 6000, the limit of a key of this account"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_developer_cannot_grant_the_management_of_everybodys_keys() {
-        let mut scopes = Role::Developer.scopes();
-        assert!(!refused(&role(Role::Developer), scopes, 1).is_empty());
-        scopes = scopes.without(Scope::KeysWrite);
-        assert!(scopes.allows(Scope::KeysRead));
-        assert!(refused(&role(Role::Developer), scopes, 1).is_empty());
-    }
-
-    #[test]
-    fn only_roles_that_manage_all_keys_edit_presets() {
-        let scopes = ScopeSet::of(&[Scope::CallsRead]);
-        assert_eq!(role(Role::Developer).check_can_edit_preset(scopes), Err(Escalation::Presets));
-        assert_eq!(role(Role::Admin).check_can_edit_preset(scopes), Ok(()));
-        let owners = ScopeSet::of(&[Scope::AccountWrite]);
-        assert_eq!(
-            role(Role::Admin).check_can_edit_preset(owners),
-            Err(Escalation::PresetExceeds(Bound::Role))
-        );
-        assert_eq!(role(Role::Owner).check_can_edit_preset(owners), Ok(()));
-    }
-
-    #[test]
-    fn messages_name_the_role_or_the_key() {
-        for (escalation, text) in [
-            (
-                Escalation::KeyExceeds(Bound::Key),
-                "The key has more rights than the key that makes this request",
-            ),
-            (Escalation::KeyExceeds(Bound::Role), "The key has more rights than your role"),
-            (Escalation::NoAuthority(Bound::Role), "Your role does not manage keys"),
-        ] {
-            assert_eq!(escalation.to_string(), text);
-        }
-    }
-}
+mod tests;

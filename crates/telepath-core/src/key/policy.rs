@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::address::NetworkList;
 use crate::clock::Timestamp;
 use crate::limit::RateLimit;
+use crate::reach::TrunkAccess;
 use crate::scope::ScopeSet;
 
 /// The part of a key that each request is checked against. It is small, because it is in memory for every key.
@@ -12,6 +13,8 @@ use crate::scope::ScopeSet;
 pub struct KeyPolicy {
     /// The operations it allows.
     pub scopes: ScopeSet,
+    /// The trunks it reaches.
+    pub trunks: TrunkAccess,
     /// Requests per minute.
     pub rate_limit: RateLimit,
     /// The networks it is allowed from; `None` is any address, and takes no memory.
@@ -60,6 +63,7 @@ mod tests {
     fn policy() -> KeyPolicy {
         KeyPolicy {
             scopes: ScopeSet::all(),
+            trunks: TrunkAccess::ALL,
             rate_limit: RateLimit::per_minute(10).unwrap(),
             allowed_ips: None,
             not_before: None,

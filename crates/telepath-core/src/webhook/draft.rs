@@ -11,11 +11,10 @@ use crate::event::EventKind;
 use crate::event::family::EventFamily;
 use crate::id::TrunkId;
 use crate::patch::Patch;
+use crate::reach::checked_trunk_ids;
 use crate::secret::SecretText;
 use crate::validation::{Invalid, bounded_text};
 
-/// The most trunks that one endpoint can name.
-pub const MAX_TRUNKS: usize = 100;
 /// The longest description in characters.
 const MAX_DESCRIPTION: usize = 500;
 
@@ -72,7 +71,7 @@ impl WebhookDraft {
         let url = problems.require("url", self.url, WebhookUrl::try_from);
         let description = problems.optional("description", self.description, check_description);
         let events = check_events(&self.events.unwrap_or_else(|| vec!["*".to_owned()]), &mut problems);
-        let trunks = check_trunks(&self.trunk_ids.unwrap_or_default(), &mut problems);
+        let trunks = checked_trunk_ids(&self.trunk_ids.unwrap_or_default(), &mut problems);
         let scheme = problems.optional("signature", self.signature, |name| {
             SignatureScheme::from_name(&name).ok_or("must be v1 or v1a")
         });
@@ -146,7 +145,7 @@ impl WebhookPatchDraft {
         let url = problems.optional("url", self.url, WebhookUrl::try_from);
         let description = problems.keep("description", self.description.try_map(check_description));
         let events = self.events.and_then(|events| check_events(&events, &mut problems));
-        let trunks = self.trunk_ids.map(|trunks| check_trunks(&trunks, &mut problems));
+        let trunks = self.trunk_ids.map(|trunks| checked_trunk_ids(&trunks, &mut problems));
         let headers = match self.headers {
             Patch::Keep => Patch::Keep,
             Patch::Clear => Patch::Clear,
@@ -261,23 +260,6 @@ fn check_events(names: &[String], problems: &mut Invalid) -> Option<EventFilter>
         }
     }
     Some(EventFilter::Only(patterns))
-}
-
-fn check_trunks(texts: &[String], problems: &mut Invalid) -> Vec<TrunkId> {
-    if texts.len() > MAX_TRUNKS {
-        problems.wrong("trunk_ids", format!("must hold at most {MAX_TRUNKS} ids"));
-        return Vec::new();
-    }
-    let mut trunks = Vec::new();
-    for (place, text) in texts.iter().enumerate() {
-        let field = format!("trunk_ids[{place}]");
-        match problems.keep(&field, text.parse::<TrunkId>()) {
-            Some(id) if trunks.contains(&id) => problems.wrong(&field, "is a duplicate"),
-            Some(id) => trunks.push(id),
-            None => {}
-        }
-    }
-    trunks
 }
 
 #[cfg(test)]

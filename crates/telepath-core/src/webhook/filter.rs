@@ -83,6 +83,14 @@ impl EventFilter {
         }
     }
 
+    /// Whether every event is about a trunk.
+    pub fn concern_only_trunks(&self) -> bool {
+        match self {
+            Self::All => false,
+            Self::Only(patterns) => patterns.iter().all(|pattern| pattern.family().concerns_trunks()),
+        }
+    }
+
     /// The first scope that is needed to receive these events and is not among `scopes`.
     pub fn missing_scope(&self, scopes: ScopeSet) -> Option<Scope> {
         let wanted = |family: &&EventFamily| match self {
@@ -136,6 +144,18 @@ mod tests {
             "call.*,",
         ] {
             assert!(wrong.parse::<EventFilter>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_events_of_calls_and_agents_concern_trunks() {
+        for (text, concern) in [
+            ("call.*,agent.connected", true),
+            ("call.ended", true),
+            ("call.*,key.revoked", false),
+            ("*", false),
+        ] {
+            assert_eq!(filter(text).concern_only_trunks(), concern, "{text}");
         }
     }
 

@@ -100,7 +100,7 @@ async fn lock_if_affected(
             return Ok(None);
         }
     }
-    match lock(db, attempt.account, attempt.webhook, attempt.now).await {
+    match lock(db, &attempt.account.into(), attempt.webhook, attempt.now).await {
         Ok(webhook) => Ok(Some(webhook)),
         Err(WebhookChangeError::NotFound) => Ok(None),
         Err(WebhookChangeError::Store(error)) => Err(error),
@@ -109,6 +109,7 @@ async fn lock_if_affected(
             | WebhookChangeError::TooMany
             | WebhookChangeError::TooManySecrets
             | WebhookChangeError::Disabled
+            | WebhookChangeError::OutOfReach
             | WebhookChangeError::MissingScope(_)
             | WebhookChangeError::Invalid(_),
         ) => Err(StoreError::Broken),

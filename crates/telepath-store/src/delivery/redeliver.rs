@@ -4,10 +4,12 @@ use serde_json::{Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, AuditId, DeliveryId, WebhookId};
+use telepath_core::reach::Reach;
 use telepath_core::webhook::{Webhook, WebhookStatus};
 
 use super::row::{DeliveryRecord, record};
 use crate::audit;
+use crate::sql::within::delivery_within;
 use crate::sql::{Connection, binds, corrupt};
 use crate::webhook::WebhookChangeError;
 use crate::webhook::change::lock;
@@ -27,7 +29,7 @@ pub struct RecoveredDeliveries {
 }
 
 pub(super) struct Redelivery {
-    pub(super) account: AccountId,
+    pub(super) reach: Reach,
     pub(super) id: DeliveryId,
     pub(super) origin: Origin,
     pub(super) audit_id: AuditId,
@@ -35,10 +37,11 @@ pub(super) struct Redelivery {
 
 pub(super) async fn one(
     db: &mut Connection,
-    Redelivery { account, id, origin, audit_id }: Redelivery,
+    Redelivery { reach, id, origin, audit_id }: Redelivery,
 ) -> Result<DeliveryRecord, WebhookChangeError> {
-    let found = record(db, account, id).await?.ok_or(WebhookChangeError::DeliveryNotFound)?;
-    require_active(db, account, found.webhook_id, origin.at).await?;
+    let account = reach.account;
+    let found = record(db, &reach, id).await?.ok_or(WebhookChangeError::DeliveryNotFound)?;
+    require_active(db, &reach, found.webhook_id, origin.at).await?;
     // An attempt in flight becomes the first of the new round. Its lease stays, so that its result is recorded and nobody
     // sends the delivery a second time meanwhile.
     let changed = db
@@ -56,11 +59,11 @@ pub(super) async fn one(
     db.announce(CHANNEL).await?;
     let entry = entry(audit_id, account, origin, AuditAction::DeliveryRepeated, id.to_string(), json!({}));
     audit::write(db, &entry).await?;
-    Ok(record(db, account, id).await?.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
+    Ok(record(db, &reach, id).await?.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
 }
 
 pub(super) struct Recovery {
-    pub(super) account: AccountId,
+    pub(super) reach: Reach,
     pub(super) webhook: WebhookId,
     pub(super) since: Timestamp,
     pub(super) origin: Origin,
@@ -69,19 +72,22 @@ pub(super) struct Recovery {
 
 pub(super) async fn failed(
     db: &mut Connection,
-    Recovery { account, webhook, since, origin, audit_id }: Recovery,
+    Recovery { reach, webhook, since, origin, audit_id }: Recovery,
 ) -> Result<RecoveredDeliveries, WebhookChangeError> {
-    let subscription = require_active(db, account, webhook, origin.at).await?.subscription;
-    let (unwanted, kinds_and_trunks) = unwanted(&subscription, 6);
+    let account = reach.account;
+    let subscription = require_active(db, &reach, webhook, origin.at).await?.subscription;
+    let mut values = binds![account.to_string(), webhook.to_string(), since, origin.at, MAX_PER_REQUEST];
+    let (unwanted, kinds_and_trunks) = unwanted(&subscription, values.len() + 1);
+    values.extend(kinds_and_trunks);
+    let within = delivery_within(&reach.trunks, &mut values);
     let sql = format!(
         "WITH failed AS MATERIALIZED (SELECT id FROM webhook_deliveries WHERE webhook_id = $2 \
-         AND status IN ('exhausted', 'held') AND created_at >= $3 AND NOT {unwanted} ORDER BY id LIMIT $5{}) \
+         AND status IN ('exhausted', 'held') AND created_at >= $3 AND NOT {unwanted}{within} ORDER BY id LIMIT $5{}) \
          UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_at = $4, finished_at = NULL \
          WHERE account_id = $1 AND id IN (SELECT id FROM failed)",
         db.skip_locked()
     );
-    let values = binds![account.to_string(), webhook.to_string(), since, origin.at, MAX_PER_REQUEST];
-    let deliveries = db.execute(sql, values.into_iter().chain(kinds_and_trunks).collect()).await?;
+    let deliveries = db.execute(sql, values).await?;
     db.announce(CHANNEL).await?;
     let after = json!({ "since": since, "deliveries": deliveries });
     let entry = entry(audit_id, account, origin, AuditAction::WebhookRecovered, webhook.to_string(), after);
@@ -94,11 +100,11 @@ pub(super) async fn failed(
 
 async fn require_active(
     db: &mut Connection,
-    account: AccountId,
+    reach: &Reach,
     webhook: WebhookId,
     now: Timestamp,
 ) -> Result<Webhook, WebhookChangeError> {
-    let webhook = lock(db, account, webhook, now).await?;
+    let webhook = lock(db, reach, webhook, now).await?;
     match webhook.status {
         WebhookStatus::Active => Ok(webhook),
         WebhookStatus::Disabled => Err(WebhookChangeError::Disabled),

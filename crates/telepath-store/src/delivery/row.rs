@@ -2,10 +2,12 @@
 
 use telepath_core::clock::Timestamp;
 use telepath_core::event::EventKind;
-use telepath_core::id::{AccountId, DeliveryId, EventId, WebhookId};
+use telepath_core::id::{DeliveryId, EventId, WebhookId};
+use telepath_core::reach::Reach;
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass};
 
 use crate::error::StoreError;
+use crate::sql::within::{delivery_within, subscription_within};
 use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 
 /// A delivery of an event to an endpoint.
@@ -57,17 +59,20 @@ pub struct DeliveryDetails {
 pub(super) const COLUMNS: &str =
     "id, webhook_id, event_id, kind, status, attempts, next_at, created_at, finished_at";
 
-/// A delivery of the account without its attempts.
+/// A delivery of an event within reach, without its attempts.
 pub(crate) async fn record(
     db: &mut Connection,
-    account: AccountId,
+    reach: &Reach,
     id: DeliveryId,
 ) -> Result<Option<DeliveryRecord>, StoreError> {
+    let mut values = binds![id.to_string(), reach.account.to_string()];
+    let of_endpoint = subscription_within(&reach.trunks, &mut values);
+    let of_event = delivery_within(&reach.trunks, &mut values);
     let sql = format!(
         "SELECT {COLUMNS} FROM webhook_deliveries WHERE id = $1 AND account_id = $2 \
-         AND webhook_id IN (SELECT id FROM webhooks WHERE deleted_at IS NULL)"
+         AND webhook_id IN (SELECT id FROM webhooks WHERE deleted_at IS NULL{of_endpoint}){of_event}"
     );
-    let row = db.fetch_optional(sql, binds![id.to_string(), account.to_string()]).await?;
+    let row = db.fetch_optional(sql, values).await?;
     row.as_ref().map(record_of).transpose()
 }
 

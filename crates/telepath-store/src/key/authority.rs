@@ -45,7 +45,7 @@ impl From<AuthorityError> for RotateAllError {
     }
 }
 
-/// Locks a key of the account, and the rows that the authority rests on.
+/// Locks a key of the account, and the rows that the authority rests on. A key out of reach is not found.
 pub(super) async fn lock_key(
     db: &mut Connection,
     account: AccountId,
@@ -64,7 +64,7 @@ pub(super) async fn lock_key(
     }
     let key = row::key(db, account, id).await?.ok_or(KeyChangeError::NotFound)?;
     let authority = lock_member(db, account, origin).await?;
-    Ok((key, authority))
+    if authority.reaches(&key) { Ok((key, authority)) } else { Err(KeyChangeError::NotFound) }
 }
 
 /// Locks the rows that the authority rests on.

@@ -16,6 +16,7 @@ use crate::error::StoreError;
 use crate::key_table::entry::{Snapshot, SnapshotSecret};
 use crate::key_table::load::snapshot;
 use crate::sql::{Connection, binds, corrupt, to_json};
+use crate::trunk::require_trunks;
 use crate::{audit, event};
 
 pub(super) struct Creation {
@@ -37,10 +38,11 @@ pub(super) async fn create(
     let authority = authority::lock(db, account, origin).await?;
     authority.check_can_grant(&Rights::from(&new)).map_err(KeyChangeError::Beyond)?;
     check_key_expiry(db, account, new.expires_at, origin.at).await?.map_err(KeyChangeError::Beyond)?;
+    require_trunks(db, account, new.trunks.ids()).await?.map_err(KeyChangeError::Beyond)?;
     db.execute(
         "INSERT INTO keys (id, account_id, name, preset, scopes, rate_limit, allowed_ips, not_before, expires_at, \
-         created_at, created_by, description, metadata, request_count, error_count, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, 1)",
+         created_at, created_by, description, metadata, trunk_ids, request_count, error_count, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 1)",
         binds![
             id.to_string(),
             account.to_string(),
@@ -55,6 +57,7 @@ pub(super) async fn create(
             origin.actor.to_string(),
             new.description.as_deref(),
             to_json(&new.metadata)?,
+            new.trunks.to_string(),
         ],
     )
     .await?;
@@ -69,6 +72,7 @@ pub(super) async fn create(
         "metadata": new.metadata,
         "preset": new.preset.name(),
         "scopes": new.scopes.to_string(),
+        "trunk_ids": new.trunks.to_string(),
         "rate_limit_per_minute": new.rate_limit.get(),
         "allowed_ips": new.allowed_ips.to_string(),
         "not_before": new.not_before,
@@ -102,6 +106,7 @@ fn created_key(
 ) -> Changed {
     let policy = KeyPolicy {
         scopes: new.scopes,
+        trunks: new.trunks.clone(),
         rate_limit: new.rate_limit,
         allowed_ips: (!new.allowed_ips.is_empty()).then(|| Box::new(new.allowed_ips.clone())),
         not_before: new.not_before,
@@ -121,6 +126,7 @@ fn created_key(
         paused_at: None,
         preset: new.preset,
         scopes: new.scopes,
+        trunks: new.trunks,
         rate_limit: new.rate_limit,
         allowed_ips: new.allowed_ips,
         expires_at: new.expires_at,
@@ -161,6 +167,9 @@ pub(super) async fn update(
     {
         return Err(KeyChangeError::Beyond(Invalid::one("not_before", "must be before expires_at")));
     }
+    if new.trunks != old.trunks {
+        require_trunks(db, account, new.trunks.ids()).await?.map_err(KeyChangeError::Beyond)?;
+    }
     if changes_expiry {
         check_key_expiry(db, account, new.expires_at, origin.at).await?.map_err(KeyChangeError::Beyond)?;
     }
@@ -170,7 +179,7 @@ pub(super) async fn update(
     }
     db.execute(
         "UPDATE keys SET name = $3, scopes = $4, rate_limit = $5, allowed_ips = $6, expires_at = $7, \
-         not_before = $8, description = $9, metadata = $10, version = version + 1 \
+         not_before = $8, description = $9, metadata = $10, trunk_ids = $11, version = version + 1 \
          WHERE id = $1 AND account_id = $2",
         binds![
             id.to_string(),
@@ -183,6 +192,7 @@ pub(super) async fn update(
             new.not_before,
             new.description.as_deref(),
             to_json(&new.metadata)?,
+            new.trunks.to_string(),
         ],
     )
     .await?;
@@ -260,6 +270,9 @@ fn patched(old: &KeyRecord, patch: KeyPatch) -> KeyRecord {
     if let Some(scopes) = patch.scopes {
         new.scopes = scopes;
     }
+    if let Some(trunks) = patch.trunks {
+        new.trunks = trunks;
+    }
     if let Some(limit) = patch.rate_limit {
         new.rate_limit = limit;
     }
@@ -278,6 +291,7 @@ fn audit_fields(key: &KeyRecord) -> Map<String, Value> {
         "description": key.description,
         "metadata": key.metadata,
         "scopes": key.scopes.to_string(),
+        "trunk_ids": key.trunks.to_string(),
         "rate_limit_per_minute": key.rate_limit.get(),
         "allowed_ips": key.allowed_ips.to_string(),
         "expires_at": key.expires_at,

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use telepath_core::id::AccountId;
 use telepath_core::key::{EXPIRING_WITHIN, KeyFilter, KeyRecord, KeySort, KeyStatus, Preset};
 use telepath_core::page::{Page, PageRequest};
+use telepath_core::reach::Reach;
 
 use super::row;
 use crate::error::StoreError;
+use crate::sql::within::trunk_list_within;
 use crate::sql::{ListQuery, Order, SortBy, Value, binds};
 use crate::store::Store;
 
@@ -31,13 +32,14 @@ const SOURCE: &str = "FROM keys WHERE account_id = $1 \
             (SELECT 1 FROM usage_addresses u WHERE u.key_id = keys.id AND u.address = $12))))";
 
 impl Store {
-    /// Keys of the account.
+    /// Keys within reach: a key that is limited to trunks sees only keys with the same limits or narrower ones.
     pub async fn list_keys(
         &self,
-        account: AccountId,
+        reach: impl Into<Reach>,
         filter: KeyFilter,
         page: PageRequest,
     ) -> Result<Page<KeyRecord>, StoreError> {
+        let Reach { account, trunks } = reach.into();
         self.sync_usage().await;
         let now = self.now();
         let idle_since = filter.idle_days.map(|days| now.unix_ms() - i64::from(days) * DAY_MS);
@@ -53,8 +55,10 @@ impl Store {
             filter.never_expires.map(i64::from),
         ];
         filters.extend(search_values(filter.search));
+        let within = trunk_list_within("trunk_ids", &trunks, &mut filters);
+        let source = format!("{SOURCE}{within}");
         let mut db = self.backend.read().await?;
-        let list = ListQuery { columns: row::COLUMNS, source: SOURCE, filters, order };
+        let list = ListQuery { columns: row::COLUMNS, source: &source, filters, order };
         let Page { items, position } = list.page(&mut db, page).await?;
         Ok(Page { items: row::with_secrets(&mut db, &items).await?, position })
     }

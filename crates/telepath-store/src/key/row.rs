@@ -12,7 +12,7 @@ use crate::key_table::load::last_use_of;
 use crate::sql::{Connection, Row, Value, binds, corrupt, placeholders};
 
 /// The columns that [`keys`] reads.
-pub(super) const COLUMNS: &str = "id, account_id, name, description, metadata, paused_at, preset, scopes, rate_limit, allowed_ips, not_before, \
+pub(super) const COLUMNS: &str = "id, account_id, name, description, metadata, paused_at, preset, scopes, trunk_ids, rate_limit, allowed_ips, not_before, \
      expires_at, created_at, created_by, last_used_at, last_used_ip, request_count, error_count, \
      revoked_at, revoked_by, revoke_reason";
 
@@ -93,6 +93,7 @@ fn record_of(row: &Row) -> Result<KeyRecord, StoreError> {
         paused_at: row.maybe_time("paused_at")?,
         preset: row.named("preset", Preset::from_name)?,
         scopes: row.parse("scopes")?,
+        trunks: row.parse("trunk_ids")?,
         rate_limit: RateLimit::per_minute(row.number("rate_limit")?).ok_or_else(|| corrupt("rate_limit"))?,
         allowed_ips: row.parse("allowed_ips")?,
         expires_at: row.maybe_time("expires_at")?,

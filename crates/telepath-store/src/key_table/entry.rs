@@ -138,6 +138,10 @@ impl KeyState {
         }
     }
 
+    fn admitted(&self, window: WindowState) -> Admission {
+        Admission::Admitted { scopes: self.policy.scopes, trunks: self.policy.trunks.clone(), window }
+    }
+
     fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.first.iter().chain(self.more.iter().flat_map(|more| more.iter()))
     }
@@ -227,7 +231,7 @@ impl KeyEntry {
         match state.window.take(limit, self.phase(), now.steady) {
             Take::Admitted(window) => {
                 let is_first_change = !std::mem::replace(&mut state.is_changed, true);
-                (Admission::Admitted { scopes: state.policy.scopes, window }, is_first_change)
+                (state.admitted(window), is_first_change)
             }
             Take::Full(window) => (Admission::Limited { window }, false),
         }
@@ -290,7 +294,7 @@ impl KeyEntry {
         // The count at the time of the request; a later one may already be known.
         let window = taken.state(state.policy.rate_limit, now.steady);
         if taken.admitted {
-            Admission::Admitted { scopes: state.policy.scopes, window }
+            state.admitted(window)
         } else {
             // Also when only this server's share is used up, or when the limit was raised in the meantime.
             Admission::Limited { window: window.exhausted() }

@@ -25,14 +25,14 @@ macro_rules! snapshot_query {
         concat!(
             "SELECT k.id, k.account_id, k.scopes, k.rate_limit, k.allowed_ips, k.not_before, k.expires_at, \
              k.revoked_at, k.version, s.hash, s.expires_at, s.ended_at, k.name, k.preset, \
-             k.paused_at \
+             k.paused_at, k.trunk_ids \
              FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
             $rest
         )
     };
 }
 
-/// Column positions. Looking up fifteen columns by name a million times would dominate the start.
+/// Column positions. Looking up sixteen columns by name a million times would dominate the start.
 mod column {
     pub(super) const ID: usize = 0;
     pub(super) const ACCOUNT: usize = 1;
@@ -49,6 +49,7 @@ mod column {
     pub(super) const NAME: usize = 12;
     pub(super) const PRESET: usize = 13;
     pub(super) const PAUSED: usize = 14;
+    pub(super) const TRUNKS: usize = 15;
 }
 
 /// All keys of the database, unordered: sorting a million rows would only delay the start.
@@ -197,6 +198,7 @@ fn policy_of(row: &Row, scopes: &mut LastScopes) -> Result<KeyPolicy, StoreError
     let allowed_ips: NetworkList = row.parse(column::NETWORKS)?;
     Ok(KeyPolicy {
         scopes: scopes.parse(row)?,
+        trunks: row.parse(column::TRUNKS)?,
         rate_limit: RateLimit::per_minute(row.number(column::LIMIT)?).ok_or_else(|| corrupt("rate_limit"))?,
         allowed_ips: if allowed_ips.is_empty() { None } else { Some(Box::new(allowed_ips)) },
         not_before: row.maybe_time(column::NOT_BEFORE)?,

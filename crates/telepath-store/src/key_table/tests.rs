@@ -30,6 +30,7 @@ fn snapshot(id: KeyId, version: i64, requests: u32, hashes: &[HashedKey]) -> Sna
         policy: KeyPolicy {
             scopes: ScopeSet::all(),
             rate_limit: RateLimit::per_minute(requests).unwrap(),
+            trunks: TrunkAccess::ALL,
             allowed_ips: None,
             not_before: None,
             expires_at: None,

@@ -130,6 +130,10 @@ async fn an_answered_change_of_a_key_is_effective_on_every_server(
         };
         // A window may have ended in between.
         assert!(window.limit == limit(7) && [5, 6].contains(&window.remaining), "{window:?}");
+        one.pause_key(account, created.record.id, fixture.origin()).await.unwrap();
+        assert_eq!(admission(&other, &hash).await, Admission::Unusable);
+        one.resume_key(account, created.record.id, fixture.origin()).await.unwrap();
+        assert!(is_admitted(admission(&other, &hash).await));
         other.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
         assert_eq!(admission(&one, &hash).await, Admission::Unusable);
     }

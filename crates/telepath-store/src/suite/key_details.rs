@@ -9,7 +9,7 @@ use telepath_core::page::{PageRequest, PageStart};
 use telepath_core::patch::Patch;
 use telepath_core::secret::HashedKey;
 
-use super::{Fixture, NOON, answered, behaviour, events_of, new_key, reading, select};
+use super::{Fixture, NOON, admit, answered, behaviour, events_of, new_key, reading, select};
 use crate::key::KeyChangeError;
 use crate::key_table::Admission;
 use crate::sql::binds;
@@ -26,7 +26,7 @@ behaviour! {
 
 fn is_admitted(store: &Store, hash: &HashedKey) -> bool {
     let handle = store.keys().find(hash).unwrap();
-    match store.keys().admit(&handle, hash, "192.0.2.7".parse().unwrap(), reading(NOON)) {
+    match admit(store, &handle, hash, "192.0.2.7".parse().unwrap(), reading(NOON)) {
         Admission::Admitted { .. } => true,
         Admission::Unusable => false,
         other => panic!("{other:?}"),

@@ -7,14 +7,15 @@ use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::event::{WebhookDisabled, WebhookTest};
-use telepath_core::id::{AccountId, AuditId, EventId, TrunkId, WebhookId};
+use telepath_core::id::{AccountId, AuditId, EventId, WebhookId};
 use telepath_core::patch::Patch;
+use telepath_core::reach::Reach;
 use telepath_core::scope::ScopeSet;
-use telepath_core::validation::Invalid;
 use telepath_core::vault::Sealed;
 use telepath_core::webhook::delivery::id_of;
 use telepath_core::webhook::{
-    AdaptiveLimit, DisabledReason, Health, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookPatch, WebhookStatus,
+    AdaptiveLimit, DisabledReason, Health, MAX_WEBHOOKS, NewWebhook, Subscription, Webhook, WebhookPatch,
+    WebhookStatus,
 };
 
 use super::secret::{SealedSecret, put};
@@ -24,11 +25,12 @@ use crate::audit::diff::diff;
 use crate::delivery::row::{DeliveryRecord, record};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt};
+use crate::trunk::require_trunks;
 use crate::{audit, event};
 
 pub(super) struct Creation {
     pub(super) id: WebhookId,
-    pub(super) account: AccountId,
+    pub(super) reach: Reach,
     pub(super) new: NewWebhook,
     pub(super) headers: Option<Sealed>,
     pub(super) sealed: SealedSecret,
@@ -38,10 +40,12 @@ pub(super) struct Creation {
 
 pub(super) async fn create(
     db: &mut Connection,
-    Creation { id, account, new, headers, sealed, origin, audit_id }: Creation,
+    Creation { id, reach, new, headers, sealed, origin, audit_id }: Creation,
 ) -> Result<Webhook, WebhookChangeError> {
+    let account = reach.account;
+    require_reach(&reach, &new.subscription)?;
     require_room(db, account).await?;
-    require_trunks(db, account, &new.subscription.trunks).await?;
+    require_trunks(db, account, &new.subscription.trunks).await??;
     let disabled = (new.status == WebhookStatus::Disabled).then_some(DisabledReason::Requested);
     db.execute(
         "INSERT INTO webhooks (id, account_id, url, description, events, trunk_ids, scheme, max_in_flight, status, \
@@ -82,23 +86,13 @@ async fn require_room(db: &mut Connection, account: AccountId) -> Result<(), Web
     if total < MAX_WEBHOOKS { Ok(()) } else { Err(WebhookChangeError::TooMany) }
 }
 
-async fn require_trunks(
-    db: &mut Connection,
-    account: AccountId,
-    trunks: &[TrunkId],
-) -> Result<(), WebhookChangeError> {
-    let mut problems = Invalid::default();
-    for (place, trunk) in trunks.iter().enumerate() {
-        let sql = "SELECT id FROM trunks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
-        if db.fetch_optional(sql, binds![trunk.to_string(), account.to_string()]).await?.is_none() {
-            problems.wrong(&format!("trunk_ids[{place}]"), "is not a trunk of this account");
-        }
-    }
-    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+/// Refuses events that the caller does not reach.
+fn require_reach(reach: &Reach, subscription: &Subscription) -> Result<(), WebhookChangeError> {
+    if subscription.is_within(&reach.trunks) { Ok(()) } else { Err(WebhookChangeError::OutOfReach) }
 }
 
 pub(super) struct Update {
-    pub(super) account: AccountId,
+    pub(super) reach: Reach,
     pub(super) id: WebhookId,
     pub(super) patch: WebhookPatch,
     /// The headers of the patch.
@@ -111,15 +105,17 @@ pub(super) struct Update {
 
 pub(super) async fn update(
     db: &mut Connection,
-    Update { account, id, patch, headers, scopes, origin, audit_id, event_id }: Update,
+    Update { reach, id, patch, headers, scopes, origin, audit_id, event_id }: Update,
 ) -> Result<Webhook, WebhookChangeError> {
-    let old = lock(db, account, id, origin.at).await?;
+    let account = reach.account;
+    let old = lock(db, &reach, id, origin.at).await?;
     if let Some(trunks) = &patch.trunks {
-        require_trunks(db, account, trunks).await?;
+        require_trunks(db, account, trunks).await??;
     }
     patch.check_headers(&old)?;
     let directs_events = patch.directs_events();
     let new = patch.apply(&old, origin.at);
+    require_reach(&reach, &new.subscription)?;
     if directs_events && let Some(scope) = new.subscription.events.missing_scope(scopes) {
         return Err(WebhookChangeError::MissingScope(scope));
     }
@@ -260,12 +256,13 @@ pub(crate) async fn set_health(
 
 pub(super) async fn delete(
     db: &mut Connection,
-    account: AccountId,
+    reach: Reach,
     id: WebhookId,
     origin: Origin,
     audit_id: AuditId,
 ) -> Result<(), WebhookChangeError> {
-    let old = lock(db, account, id, origin.at).await?;
+    let account = reach.account;
+    let old = lock(db, &reach, id, origin.at).await?;
     db.execute("DELETE FROM webhook_secrets WHERE webhook_id = $1", binds![id.to_string()]).await?;
     db.execute(
         "UPDATE webhooks SET status = 'disabled', deleted_at = $3, headers = NULL, headers_at = NULL WHERE id = $1 AND account_id = $2",
@@ -285,7 +282,7 @@ pub(super) async fn delete(
 }
 
 pub(super) struct SecretRotation {
-    pub(super) account: AccountId,
+    pub(super) reach: Reach,
     pub(super) id: WebhookId,
     pub(super) sealed: SealedSecret,
     pub(super) grace_seconds: u32,
@@ -295,19 +292,19 @@ pub(super) struct SecretRotation {
 
 pub(super) async fn rotate(
     db: &mut Connection,
-    SecretRotation { account, id, sealed, grace_seconds, origin, audit_id }: SecretRotation,
+    SecretRotation { reach, id, sealed, grace_seconds, origin, audit_id }: SecretRotation,
 ) -> Result<Webhook, WebhookChangeError> {
-    let webhook = lock(db, account, id, origin.at).await?;
+    let webhook = lock(db, &reach, id, origin.at).await?;
     let grace_ends = origin.at.plus(Duration::from_secs(grace_seconds.into()));
     put(db, id, sealed, origin.at, grace_ends).await?;
     let after = Map::from_iter([("grace_seconds".to_owned(), grace_seconds.into())]);
     write_audit(db, audit_id, &webhook, origin, AuditAction::WebhookSecretRotated, (Map::new(), after))
         .await?;
-    read_back(db, account, id, origin.at).await
+    read_back(db, reach.account, id, origin.at).await
 }
 
 pub(super) struct Test {
-    pub(super) account: AccountId,
+    pub(super) reach: Reach,
     pub(super) id: WebhookId,
     pub(super) origin: Origin,
     pub(super) audit_id: AuditId,
@@ -316,16 +313,17 @@ pub(super) struct Test {
 
 pub(super) async fn test(
     db: &mut Connection,
-    Test { account, id, origin, audit_id, event_id }: Test,
+    Test { reach, id, origin, audit_id, event_id }: Test,
 ) -> Result<DeliveryRecord, WebhookChangeError> {
-    let webhook = lock(db, account, id, origin.at).await?;
+    let account = reach.account;
+    let webhook = lock(db, &reach, id, origin.at).await?;
     if webhook.status == WebhookStatus::Disabled {
         return Err(WebhookChangeError::Disabled);
     }
     write_audit(db, audit_id, &webhook, origin, AuditAction::WebhookTested, (Map::new(), Map::new())).await?;
     let requested = WebhookTest { webhook_id: id, reason: "requested" };
     event::write(db, account, event_id, requested.into(), origin.at).await?;
-    let made = record(db, account, id_of(event_id, id)).await?;
+    let made = record(db, &reach, id_of(event_id, id)).await?;
     Ok(made.ok_or_else(|| corrupt("webhook_deliveries.id"))?)
 }
 
@@ -333,14 +331,14 @@ pub(super) async fn test(
 /// endpoint first; claims and results of attempts do the same, so that no two of them can deadlock.
 pub(crate) async fn lock(
     db: &mut Connection,
-    account: AccountId,
+    reach: &Reach,
     id: WebhookId,
     now: Timestamp,
 ) -> Result<Webhook, WebhookChangeError> {
     let sql = "SELECT id FROM webhooks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
-    let held = db.fetch_locked(sql, binds![id.to_string(), account.to_string()]).await?;
+    let held = db.fetch_locked(sql, binds![id.to_string(), reach.account.to_string()]).await?;
     held.ok_or(WebhookChangeError::NotFound)?;
-    row::webhook(db, account, id, now).await?.ok_or(WebhookChangeError::NotFound)
+    row::webhook(db, reach, id, now).await?.ok_or(WebhookChangeError::NotFound)
 }
 
 async fn read_back(
@@ -349,7 +347,7 @@ async fn read_back(
     id: WebhookId,
     now: Timestamp,
 ) -> Result<Webhook, WebhookChangeError> {
-    Ok(row::webhook(db, account, id, now).await?.ok_or_else(|| corrupt("webhooks.id"))?)
+    Ok(row::webhook(db, &account.into(), id, now).await?.ok_or_else(|| corrupt("webhooks.id"))?)
 }
 
 async fn write_audit(

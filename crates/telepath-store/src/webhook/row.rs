@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{AccountId, TrunkId, WebhookId};
+use telepath_core::id::{TrunkId, WebhookId};
+use telepath_core::reach::Reach;
 use telepath_core::webhook::{
     AdaptiveLimit, DisabledReason, Health, SignatureScheme, Subscription, Webhook, WebhookStatus, WebhookUrl,
 };
 
 use crate::error::StoreError;
+use crate::sql::within::subscription_within;
 use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 
 /// The columns that [`webhook_of`] reads.
@@ -29,16 +31,19 @@ pub(super) async fn with_public_keys(
     Ok(webhooks)
 }
 
-/// One endpoint of an account.
+/// One endpoint within reach.
 pub(super) async fn webhook(
     db: &mut Connection,
-    account: AccountId,
+    reach: &Reach,
     id: WebhookId,
     now: Timestamp,
 ) -> Result<Option<Webhook>, StoreError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM webhooks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL");
-    let rows = db.fetch_all(sql, binds![id.to_string(), account.to_string()]).await?;
+    let mut values = binds![id.to_string(), reach.account.to_string()];
+    let within = subscription_within(&reach.trunks, &mut values);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM webhooks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL{within}"
+    );
+    let rows = db.fetch_all(sql, values).await?;
     Ok(with_public_keys(db, &rows, now).await?.pop())
 }
 

@@ -37,7 +37,7 @@ pub(crate) enum KeysCommand {
     /// Show a key and when each of its secrets was last used
     #[command(after_help = show::EXAMPLES)]
     Show(Box<show::ShowArgs>),
-    /// Update a key's name, description, metadata, scopes, limit, networks or expiry
+    /// Update a key's name, description, metadata, scopes, trunks, limit, networks or expiry
     #[command(after_help = update::EXAMPLES)]
     Update(Box<update::UpdateArgs>),
     /// Rotate a key: the new secret is printed once; the old one works until the grace period ends
@@ -96,6 +96,12 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
 
 fn pairs(pairs: Vec<(String, String)>) -> Option<BTreeMap<String, String>> {
     (!pairs.is_empty()).then(|| pairs.into_iter().collect())
+}
+
+/// The trunks that a key reaches.
+fn trunk_list(key: &Key) -> String {
+    let ids: Vec<_> = key.trunk_ids.iter().map(ToString::to_string).collect();
+    ids.join(" ")
 }
 
 /// A key as JSON, with its new secret.

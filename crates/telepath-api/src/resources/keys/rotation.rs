@@ -9,7 +9,7 @@ use telepath_core::key::{Bound, RotateDraft};
 use telepath_store::RotateAllError;
 
 use super::{change_error, with_secret};
-use crate::auth::caller::{Authorized, KeysWrite};
+use crate::auth::caller::{Authorized, AuthorizedWithin, KeysWrite};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson};
@@ -72,7 +72,7 @@ fn list(keys: &[KeyId]) -> String {
     responses((status = 200, description = "The key with its new secret. The secret is shown only here.", body = CreatedKey)))]
 async fn rotate_key(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<KeysWrite>,
     PathId(id): PathId<KeyId>,
     OptionalJson(draft): OptionalJson<RotateKey>,
 ) -> Result<Json<CreatedKey>, ApiError> {
@@ -91,7 +91,7 @@ async fn rotate_key(
     responses((status = 200, description = "The updated key.", body = Key)))]
 async fn end_secret(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<KeysWrite>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<KeysWrite>,
     PathIds(id, secret): PathIds<KeyId, SecretId>,
     OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
 ) -> Result<Json<Key>, ApiError> {

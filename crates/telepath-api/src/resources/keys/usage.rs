@@ -11,7 +11,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::KeyId;
 use telepath_core::usage::{BucketSum, UsageRow, UsageSpan};
 
-use crate::auth::caller::{Authorized, UsageRead};
+use crate::auth::caller::{AuthorizedWithin, UsageRead};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::date::DayEdge;
@@ -93,14 +93,16 @@ fn usually_shown(span: UsageSpan) -> Duration {
     responses((status = 200, description = "The key's usage.", body = KeyUsage)))]
 async fn key_usage(
     State(state): State<AppState>,
-    Authorized { caller, .. }: Authorized<UsageRead>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<UsageRead>,
     PathId(id): PathId<KeyId>,
     StrictQuery(query): StrictQuery<UsageQuery>,
 ) -> Result<Json<KeyUsage>, ApiError> {
     let range = Range::of(&query, caller.at)?;
+    let not_found = || KeyId::not_found(&id.to_string());
+    state.store.find_key(caller.reach(), id).await?.ok_or_else(not_found)?;
     let after = range.end.plus(Duration::from_millis(1));
     let usage = state.store.key_usage(caller.account, id, range.span, range.start, after).await?;
-    usage.map(|usage| Json(body_of(id, range, usage))).ok_or_else(|| KeyId::not_found(&id.to_string()))
+    usage.map(|usage| Json(body_of(id, range, usage))).ok_or_else(not_found)
 }
 
 fn body_of(key_id: KeyId, range: Range, usage: telepath_store::KeyUsage) -> KeyUsage {

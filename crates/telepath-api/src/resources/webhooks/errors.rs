@@ -16,6 +16,7 @@ pub(crate) fn change_error(id: WebhookId) -> impl FnOnce(WebhookChangeError) -> 
         | WebhookChangeError::TooMany
         | WebhookChangeError::TooManySecrets
         | WebhookChangeError::Disabled
+        | WebhookChangeError::OutOfReach
         | WebhookChangeError::MissingScope(_)
         | WebhookChangeError::Invalid(_)
         | WebhookChangeError::Store(_) => error.into(),
@@ -31,6 +32,11 @@ impl From<WebhookChangeError> for ApiError {
             WebhookChangeError::TooMany => ApiError::of(ErrorCode::WebhookLimitReached),
             WebhookChangeError::TooManySecrets => ApiError::of(ErrorCode::TooManySecrets),
             WebhookChangeError::Disabled => ApiError::of(ErrorCode::WebhookDisabled),
+            WebhookChangeError::OutOfReach => {
+                let message = "This key is limited to trunks: an endpoint needs trunk_ids among those of the key, and \
+                               only events of call.* and agent.*";
+                ApiError::new(ErrorCode::InsufficientScope, message.to_owned()).counted(Refusal::Scope)
+            }
             WebhookChangeError::MissingScope(scope) => {
                 ApiError::insufficient_scope(scope).counted(Refusal::Scope)
             }

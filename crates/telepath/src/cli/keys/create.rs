@@ -4,7 +4,7 @@ use clap::Args;
 use telepath_client::{CreateKey, CreatedKey};
 use telepath_core::clock::{Clock as _, SystemClock};
 
-use super::{pair, pairs, with_secret};
+use super::{pair, pairs, trunk_list, with_secret};
 use crate::cli::reach::{ApiArgs, with_client};
 use crate::cli::{choices, expiry, output};
 use crate::exit::{Exit, Failure};
@@ -38,6 +38,9 @@ pub(crate) struct CreateArgs {
     /// Scopes, comma-separated; required for custom, otherwise they narrow the preset
     #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', value_parser = choices::scopes())]
     scopes: Option<Vec<String>>,
+    /// Trunk that the key reaches, conn_…; repeatable; defaults to every trunk that the caller reaches
+    #[arg(long, value_name = "TRUNK")]
+    trunk: Vec<String>,
     /// Rate limit in requests per minute; defaults to that of the preset
     #[arg(long, value_name = "PER_MINUTE")]
     rate_limit: Option<u32>,
@@ -65,6 +68,7 @@ pub(super) async fn run(args: CreateArgs) -> Result<(), Failure> {
         metadata: pairs(args.metadata),
         preset: Some(args.preset),
         scopes: args.scopes,
+        trunk_ids: Some(args.trunk).filter(|trunks| !trunks.is_empty()),
         rate_limit_per_minute: args.rate_limit,
         allowed_ips: Some(args.allow_ip).filter(|networks| !networks.is_empty()),
         expires_at: expires_at.map(|at| at.to_string()),
@@ -85,6 +89,9 @@ fn print(created: &CreatedKey, as_json: bool) -> Result<(), Failure> {
         key.preset, key.rate_limit_per_minute
     ))?;
     output::line(&format_args!("  scopes   {}", key.scopes.join(" ")))?;
+    if !key.trunk_ids.is_empty() {
+        output::line(&format_args!("  trunks   {}", trunk_list(key)))?;
+    }
     if !key.allowed_ips.is_empty() {
         output::line(&format_args!("  from     {}", key.allowed_ips.join(", ")))?;
     }

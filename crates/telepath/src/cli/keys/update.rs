@@ -36,6 +36,12 @@ pub(crate) struct UpdateArgs {
     /// New scopes, comma-separated
     #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', value_parser = choices::scopes(), help_heading = "Changes")]
     scopes: Option<Vec<String>>,
+    /// Trunk that the key reaches, replacing the current ones; repeatable
+    #[arg(long, value_name = "TRUNK", help_heading = "Changes", conflicts_with = "all_trunks")]
+    trunk: Vec<String>,
+    /// Let the key reach every trunk
+    #[arg(long, help_heading = "Changes")]
+    all_trunks: bool,
     /// New rate limit in requests per minute; the current window keeps its count
     #[arg(long, value_name = "PER_MINUTE", help_heading = "Changes")]
     rate_limit: Option<u32>,
@@ -73,10 +79,12 @@ fn change(args: &UpdateArgs, now: Timestamp) -> Result<UpdateKey, Failure> {
         ),
     };
     let networks = (args.allow_any_ip || !args.allow_ip.is_empty()).then(|| args.allow_ip.clone());
+    let trunks = (args.all_trunks || !args.trunk.is_empty()).then(|| args.trunk.clone());
     let nothing = args.name.is_none()
         && args.description.is_none()
         && args.metadata.is_empty()
         && args.scopes.is_none()
+        && trunks.is_none()
         && args.rate_limit.is_none()
         && networks.is_none()
         && !expires_at.is_given();
@@ -94,6 +102,7 @@ fn change(args: &UpdateArgs, now: Timestamp) -> Result<UpdateKey, Failure> {
         },
         metadata: pairs(args.metadata.clone()),
         scopes: args.scopes.clone(),
+        trunk_ids: trunks,
         rate_limit_per_minute: args.rate_limit,
         allowed_ips: networks,
         expires_at: match expires_at {

@@ -53,6 +53,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("POST /v1/keys/rotate-all", "keys rotate-all --yes"),
     ("GET /v1/keys/{id}", "keys show KEY"),
     ("PATCH /v1/keys/{id}", "keys update KEY --name n"),
+    ("POST /v1/keys/{id}/pause", "keys pause KEY"),
+    ("POST /v1/keys/{id}/resume", "keys resume KEY"),
     ("POST /v1/keys/{id}/revoke", "keys revoke KEY"),
     ("POST /v1/keys/{id}/rotate", "keys rotate KEY"),
     ("POST /v1/keys/{id}/secrets/{secret_id}/revoke", "keys end-secret KEY SECRET_ID"),
