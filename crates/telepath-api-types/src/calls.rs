@@ -73,6 +73,9 @@ pub struct CallDetails {
     pub metrics: CallMetrics,
     /// The turns of the conversation.
     pub turns: Vec<Turn>,
+    /// What the caller did beside speaking, in order: DTMF digits, hold and resume; at most 500.
+    #[serde(default)]
+    pub caller_actions: Vec<CallerAction>,
     /// What the SIP signalling says.
     pub sip: SipDetails,
     /// The SIP messages, without secrets: the beginning and the end of a long trace.
@@ -185,6 +188,9 @@ pub struct MediaCounts {
     /// Telephone events from the caller that are not digits, such as flash.
     #[serde(default)]
     pub telephone_events_ignored: u64,
+    /// Actions of the caller that `caller_actions` leaves out.
+    #[serde(default)]
+    pub caller_actions_omitted: u64,
 }
 
 /// One uninterrupted stretch of speech of one side.
@@ -207,6 +213,25 @@ pub struct Turn {
     pub processing_time_ms: u64,
     /// Whether the other side interrupted it.
     pub interrupted: bool,
+}
+
+/// What the caller did beside speaking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CallerAction {
+    /// Milliseconds since the call was answered; 0 before.
+    #[cfg_attr(feature = "openapi", schema(example = 5120))]
+    pub at_ms: u64,
+    /// What the caller did.
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::CallerActionKind))]
+    pub kind: String,
+    /// The key of `dtmf`: `0`–`9`, `*`, `#` or `A`–`D`. Null while the server masks digits, as it does by default, because
+    /// they may be a PIN or a card number.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "5"))]
+    pub digit: Option<char>,
+    /// How the digit arrived.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::DtmfMethod>))]
+    pub method: Option<String>,
 }
 
 /// A page of calls.
@@ -259,6 +284,7 @@ impl From<call::CallDetails> for CallDetails {
             metrics: details.call.metrics.clone().into(),
             call: details.call.into(),
             turns: details.turns.into_iter().map(Turn::from).collect(),
+            caller_actions: details.caller_actions.into_iter().map(CallerAction::from).collect(),
             sip: details.sip.into(),
             sip_trace: details.sip_trace,
         }
@@ -309,7 +335,16 @@ impl From<call::MediaCounts> for MediaCounts {
             agent_frames_dropped: counts.agent_frames_dropped,
             rtp_sent_late: counts.rtp_sent_late,
             telephone_events_ignored: counts.telephone_events_ignored,
+            caller_actions_omitted: counts.caller_actions_omitted,
         }
+    }
+}
+
+impl From<call::CallerAction> for CallerAction {
+    fn from(action: call::CallerAction) -> Self {
+        let call::CallerAction { at_ms, kind, digit, method } = action;
+        let method = method.map(|method| method.name().to_owned());
+        Self { at_ms, kind: kind.name().to_owned(), digit, method }
     }
 }
 

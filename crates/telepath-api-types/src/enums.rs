@@ -50,6 +50,7 @@ enum_schemas! {
     AuditAction = names!(audit::AuditAction), such as "key.updated", "What was done.";
     CallSort = CALL_SORTS, such as "-start_time", "The order of calls; a leading `-` sorts the largest first.";
     CallStatus = names!(call::CallStatus), such as "disconnected", "The state of a call: `connected` is live now, `disconnected` was connected and ended, `failed` never reached the agent.";
+    CallerActionKind = names!(call::CallerActionKind), such as "dtmf", "What a caller did: pressed a key, put the call on hold, or resumed it.";
     CarrierLagSource = names!(call::CarrierLagSource), such as "first_rtp", "How `carrier_lag_ms` was measured.";
     Codec = names!(trunk::Codec), such as "PCMU", "A codec of the carrier's side.";
     DeliveryError = names!(webhook::delivery::ErrorClass), such as "timed_out", "The class of a failed attempt.";
@@ -58,6 +59,7 @@ enum_schemas! {
     DisabledReason = names!(webhook::DisabledReason), such as "failing", "Why an endpoint is disabled: `requested`, `gone` (it responded with 410) or `failing` (every attempt failed for five days).";
     DisconnectReason = names!(call::DisconnectReason), such as "normal_disconnect", "Why a call ended.";
     ErrorCode = names!(error::ErrorCode), such as "INVALID_PARAMS", "The error, for programs.";
+    DtmfMethod = names!(call::DtmfMethod), such as "rtp", "How a DTMF digit arrived: as a telephone event in `rtp` (RFC 4733), or in a SIP `info` request.";
     EventName = names!(event::EventKind), such as "call.ended", "The name of an event.";
     KeyMode = names!(secret::KeyMode), such as "live", "Whether keys start with `sk_live_` or `sk_test_`.";
     KeySort = key::KEY_SORTS, such as "-last_used_at", "The order of keys; a leading `-` sorts the largest or newest first.";

@@ -1,7 +1,9 @@
 //! Calls: their states, disconnect reasons and latency figures.
 
+mod action;
 mod sip;
 
+pub use action::{CallerAction, CallerActionKind, DtmfMethod, MAX_CALLER_ACTIONS};
 use serde::{Deserialize, Serialize};
 pub use sip::{MAX_SIP_HEADERS, MAX_SIP_TEXT, SipFacts, SipStranger, SipStrangers};
 
@@ -165,6 +167,9 @@ pub struct MediaCounts {
     /// Telephone events of the caller that are not digits, such as flash.
     #[serde(default)]
     pub telephone_events_ignored: u64,
+    /// Actions of the caller beyond [`MAX_CALLER_ACTIONS`].
+    #[serde(default)]
+    pub caller_actions_omitted: u64,
 }
 
 /// The figures of a call. `None` where nothing was measured; never an invented number.
@@ -246,6 +251,8 @@ pub struct CallEnd {
     pub metrics: CallMetrics,
     /// The turns of the conversation.
     pub turns: Vec<Turn>,
+    /// What the caller did beside speaking, in order; at most [`MAX_CALLER_ACTIONS`].
+    pub caller_actions: Vec<CallerAction>,
     /// The SIP messages of the call, without secrets, at most [`MAX_TRACE_BYTES`].
     pub sip_trace: String,
     /// What its signalling says.
@@ -287,6 +294,8 @@ pub struct CallDetails {
     pub call: CallRecord,
     /// The turns of the conversation.
     pub turns: Vec<Turn>,
+    /// What the caller did beside speaking.
+    pub caller_actions: Vec<CallerAction>,
     /// The SIP messages of the call.
     pub sip_trace: String,
     /// What its signalling says.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use telepath_core::call::{CallMetrics, CallStatus, DisconnectReason, Party, SipFacts, Turn};
+use telepath_core::call::{CallMetrics, CallStatus, CallerAction, DisconnectReason, Party, SipFacts, Turn};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId, TrunkId};
 use telepath_media::codec::AudioCodec;
@@ -76,6 +76,7 @@ pub(crate) struct CallSummary {
     pub(crate) ended: Timestamp,
     pub(crate) metrics: CallMetrics,
     pub(crate) turns: Vec<Turn>,
+    pub(crate) caller_actions: Vec<CallerAction>,
 }
 
 impl CallSummary {
@@ -93,6 +94,7 @@ impl CallSummary {
             ended,
             metrics: CallMetrics::default(),
             turns: Vec::new(),
+            caller_actions: Vec::new(),
         }
     }
 }

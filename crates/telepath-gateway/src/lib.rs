@@ -28,5 +28,5 @@ mod trusted_networks;
 
 pub use gateway::{Gateway, GatewayCounts, GatewayHandle, ShutdownReport};
 pub use metric_catalogue::{METRICS, Metric, MetricKind, describe_metrics};
-pub use options::{GatewayOptions, StartError};
+pub use options::{DtmfRecords, GatewayOptions, StartError};
 pub use telepath_sip::digest::DigestAlgorithms;

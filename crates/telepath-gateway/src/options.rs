@@ -50,6 +50,8 @@ pub struct GatewayOptions {
     pub auth_failures_per_minute: u32,
     /// The algorithms of digest challenges.
     pub digest_algorithms: DigestAlgorithms,
+    /// What call records say of DTMF digits.
+    pub dtmf_records: DtmfRecords,
     /// The destinations at which agents may be reached; only public ones by default.
     pub egress: Egress,
     /// Networks to which RTP may be sent although they are not public.
@@ -76,10 +78,21 @@ impl GatewayOptions {
             record_retry_timeout: Duration::from_mins(5),
             auth_failures_per_minute: 30,
             digest_algorithms: DigestAlgorithms::Both,
+            dtmf_records: DtmfRecords::default(),
             egress: Egress::default(),
             media_networks: NetworkList::default(),
         }
     }
+}
+
+/// What call records say of the digits that callers press.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DtmfRecords {
+    /// When and how a digit arrived, but not which: it may belong to a PIN or a card number.
+    #[default]
+    Masked,
+    /// The digits too.
+    Digits,
 }
 
 /// Why a gateway could not start. Each message is one line and says what to do where that is known.

@@ -3,6 +3,7 @@
 mod admission;
 mod agent;
 mod call_end;
+mod caller_actions;
 mod calls;
 pub(crate) mod fixture;
 mod media_target;

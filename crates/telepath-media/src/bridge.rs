@@ -42,7 +42,7 @@ impl CallBridge {
         let mut state = BridgeState::new(config.dialect, media, &config.limits, config.barge_in, now);
         state.send_event(&ToAgent::Start { call: &config.call, codec: media.codec });
         if media.is_held() {
-            state.send_event(&ToAgent::Hold);
+            state.report_hold(now);
         }
         Self {
             receiver: RtpReceiver::new(media.receive),
@@ -153,8 +153,8 @@ impl CallBridge {
 
     /// The caller sent a DTMF digit by signalling (SIP INFO). It is ignored once an RFC 4733 event has arrived, because some
     /// callers send each digit both ways.
-    pub fn handle_signalled_digit(&mut self, digit: Digit) {
-        self.state.handle_signalled_digit(digit);
+    pub fn handle_signalled_digit(&mut self, digit: Digit, now: Instant) {
+        self.state.handle_signalled_digit(digit, now);
     }
 
     /// The call ended outside the bridge (BYE, API, shutdown). The agent gets its `stop` event; nothing more is sent to
@@ -253,6 +253,7 @@ impl CallBridge {
             mos: estimate_mos(statistics),
             turns: turns.turns().to_vec(),
             turns_total: turns.total(),
+            caller_actions: state.caller_actions(),
             received: self.receiver.counters(),
             played: self.playout.counters(),
             send_lateness: self.playout.lateness().percentile(99),

@@ -1,5 +1,6 @@
 //! Everything measured about a call's media. The gateway writes the call record from it.
 
+use crate::caller_actions::TimedCallerAction;
 use crate::codec::AudioCodec;
 use crate::playout::PlayOutCounters;
 use crate::rtp::{ReceiverCounters, ReceptionStatistics};
@@ -17,6 +18,8 @@ pub struct BridgeCounters {
     pub foreign_address: u64,
     /// Telephone events that are not digits, such as flash.
     pub telephone_events_ignored: u64,
+    /// Digits, holds and resumes beyond [`crate::caller_actions::ACTION_LIMIT`].
+    pub caller_actions_omitted: u64,
     /// Audio frames for the agent, dropped because it reads too slowly.
     pub agent_audio_dropped: u64,
     /// Events for the agent, dropped because it does not read at all.
@@ -63,6 +66,8 @@ pub struct CallReport {
     pub turns: Vec<MeasuredTurn>,
     /// All turns, recorded or not.
     pub turns_total: u32,
+    /// What the caller did beside speaking, at most [`crate::caller_actions::ACTION_LIMIT`] entries.
+    pub caller_actions: Vec<TimedCallerAction>,
     /// Counters of the RTP receiver.
     pub received: ReceiverCounters,
     /// Counters of play-out.

@@ -7,6 +7,7 @@
 
 pub mod bridge;
 pub mod call_report;
+pub mod caller_actions;
 pub mod codec;
 pub mod dialect;
 pub mod dtmf;

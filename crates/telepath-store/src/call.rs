@@ -70,7 +70,8 @@ impl Store {
         let mut values = binds![id.to_string(), account.to_string()];
         let within = trunk_within("trunk_id", &trunks, &mut values);
         let sql = format!(
-            "SELECT {}, turns, sip_trace, sip FROM calls WHERE id = $1 AND account_id = $2{within}",
+            "SELECT {}, turns, sip_trace, sip, caller_actions FROM calls \
+             WHERE id = $1 AND account_id = $2{within}",
             row::COLUMNS
         );
         let mut db = self.backend.read().await?;

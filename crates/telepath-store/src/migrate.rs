@@ -53,6 +53,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     18 "0018_account_changes";
     19 "0019_key_details";
     20 "0020_key_trunks";
+    21 "0021_caller_actions";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -230,6 +230,7 @@ async fn start_gateway(
         egress,
         media_inactivity: config.media.timeout,
         media_networks: config.media.allow.clone(),
+        dtmf_records: config.media.dtmf_in_records,
         ..GatewayOptions::new(config.sip.listen)
     };
     let control = Arc::clone(store);

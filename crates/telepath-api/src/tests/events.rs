@@ -90,6 +90,7 @@ fn ended(harness: &Harness, call: CallId, trunk: TrunkId, reason: DisconnectReas
             ..CallMetrics::default()
         },
         turns: Vec::new(),
+        caller_actions: Vec::new(),
         sip_trace: String::new(),
         sip: SipFacts::default(),
     }

@@ -138,7 +138,7 @@ impl CallTask<'_> {
             }
             CarrierEvent::Dtmf(key) => {
                 if let Some(digit) = Digit::from_char(key) {
-                    self.bridge.handle_signalled_digit(digit);
+                    self.bridge.handle_signalled_digit(digit, now);
                 }
             }
             CarrierEvent::Ended(end) => {
@@ -262,6 +262,7 @@ impl CallTask<'_> {
             ended: disconnection.at,
             metrics: record::metrics(&report, self.rtp_sent),
             turns: record::turns(&report),
+            caller_actions: record::caller_actions(&report, self.shared.options.dtmf_records),
         }
     }
 

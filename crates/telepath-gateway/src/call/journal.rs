@@ -130,6 +130,7 @@ impl JournalWriter {
             end_time: summary.ended,
             metrics: summary.metrics,
             turns: summary.turns,
+            caller_actions: summary.caller_actions,
             sip_trace: released.trace,
             sip: SipFacts { peer_reason: released.peer_reason, ..facts.sip },
         };

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use telepath_core::call::{CallMetrics, CarrierLagSource, MAX_TURNS, MediaCounts, Speaker, Turn};
+use telepath_core::call::{
+    CallMetrics, CallerAction, CallerActionKind, CarrierLagSource, DtmfMethod, MAX_CALLER_ACTIONS, MAX_TURNS,
+    MediaCounts, Speaker, Turn,
+};
 use telepath_media::call_report::CallReport;
+use telepath_media::caller_actions::{self, TimedCallerAction};
 use telepath_media::turns::{MeasuredTurn, TurnSpeaker};
 
 use crate::codec;
+use crate::options::DtmfRecords;
 
 /// Milliseconds per play-out frame.
 const FRAME_MS: u64 = 20;
@@ -45,12 +50,47 @@ pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
             agent_frames_dropped: report.bridge.agent_audio_dropped,
             rtp_sent_late: report.played.late,
             telephone_events_ignored: report.bridge.telephone_events_ignored,
+            caller_actions_omitted: report.bridge.caller_actions_omitted,
         },
     }
 }
 
 pub(super) fn turns(report: &CallReport) -> Vec<Turn> {
     report.turns.iter().take(MAX_TURNS).map(turn).collect()
+}
+
+/// What the caller did beside speaking.
+pub(super) fn caller_actions(report: &CallReport, digits: DtmfRecords) -> Vec<CallerAction> {
+    report
+        .caller_actions
+        .iter()
+        .take(MAX_CALLER_ACTIONS)
+        .map(|action| caller_action(action, digits))
+        .collect()
+}
+
+fn caller_action(timed: &TimedCallerAction, digits: DtmfRecords) -> CallerAction {
+    let at_ms = u64::try_from(timed.at.as_millis()).unwrap_or(u64::MAX);
+    match timed.action {
+        caller_actions::CallerAction::Dtmf { digit, method } => CallerAction {
+            at_ms,
+            kind: CallerActionKind::Dtmf,
+            digit: match digits {
+                DtmfRecords::Masked => None,
+                DtmfRecords::Digits => Some(digit.to_char()),
+            },
+            method: Some(match method {
+                caller_actions::DtmfMethod::TelephoneEvent => DtmfMethod::Rtp,
+                caller_actions::DtmfMethod::Info => DtmfMethod::Info,
+            }),
+        },
+        caller_actions::CallerAction::Hold => {
+            CallerAction { at_ms, kind: CallerActionKind::Hold, digit: None, method: None }
+        }
+        caller_actions::CallerAction::Resume => {
+            CallerAction { at_ms, kind: CallerActionKind::Resume, digit: None, method: None }
+        }
+    }
 }
 
 fn turn(turn: &MeasuredTurn) -> Turn {

@@ -6,6 +6,7 @@ use super::agent_queue::AgentQueue;
 use super::config::{BargeIn, BridgeLimits};
 use super::output::{HangUpCause, Output, WriteDirection, WriteToken};
 use crate::call_report::BridgeCounters;
+use crate::caller_actions::{CallerAction, CallerActionRecorder, DtmfMethod, TimedCallerAction};
 use crate::codec::AudioCodec;
 use crate::dialect::{AgentFault, Dialect, StopReason, ToAgent};
 use crate::dtmf::{Digit, DtmfReceiver};
@@ -36,6 +37,7 @@ pub(super) struct BridgeState {
     voice: VoiceDetector,
     turns: TurnRecorder,
     dtmf: DtmfReceiver,
+    actions: CallerActionRecorder,
     /// Whether an RFC 4733 event has arrived.
     events_received: bool,
     answered: Option<Instant>,
@@ -67,6 +69,7 @@ impl BridgeState {
             voice: VoiceDetector::default(),
             turns: TurnRecorder::new(now),
             dtmf: DtmfReceiver::default(),
+            actions: CallerActionRecorder::default(),
             events_received: false,
             answered: None,
             first_rtp: None,
@@ -97,16 +100,23 @@ impl BridgeState {
         self.direction = media.direction;
         if changed {
             self.alive_at = now;
-            self.flush_dtmf();
+            self.flush_dtmf(now);
             if self.is_held() {
                 let stopped = self.voice.stop();
                 self.handle_speech(stopped);
-                self.send_event(&ToAgent::Hold);
+                self.report_hold(now);
             } else {
+                self.actions.record(CallerAction::Resume, now);
                 self.send_event(&ToAgent::Resume);
             }
         }
         changed
+    }
+
+    /// Tells the agent that the caller has put the call on hold.
+    pub(super) fn report_hold(&mut self, now: Instant) {
+        self.actions.record(CallerAction::Hold, now);
+        self.send_event(&ToAgent::Hold);
     }
 
     pub(super) fn note_alive(&mut self, now: Instant) {
@@ -140,24 +150,29 @@ impl BridgeState {
             Delivery::Event { payload, timestamp } => {
                 self.events_received = true;
                 for digit in self.dtmf.handle(payload, timestamp, now).into_iter().flatten() {
-                    self.send_event(&ToAgent::Dtmf(digit));
+                    self.report_digit(digit, DtmfMethod::TelephoneEvent, now);
                 }
             }
-            Delivery::SourceChanged => self.flush_dtmf(),
+            Delivery::SourceChanged => self.flush_dtmf(now),
         }
     }
 
     /// Reports a digit whose end has not arrived, before a new source or a hold.
-    fn flush_dtmf(&mut self) {
+    fn flush_dtmf(&mut self, now: Instant) {
         if let Some(digit) = self.dtmf.flush() {
-            self.send_event(&ToAgent::Dtmf(digit));
+            self.report_digit(digit, DtmfMethod::TelephoneEvent, now);
         }
     }
 
+    fn report_digit(&mut self, digit: Digit, method: DtmfMethod, now: Instant) {
+        self.actions.record(CallerAction::Dtmf { digit, method }, now);
+        self.send_event(&ToAgent::Dtmf(digit));
+    }
+
     /// Reports a digit that arrived by signalling.
-    pub(super) fn handle_signalled_digit(&mut self, digit: Digit) {
+    pub(super) fn handle_signalled_digit(&mut self, digit: Digit, now: Instant) {
         if !self.is_held() && self.ended_at.is_none() && !self.events_received {
-            self.send_event(&ToAgent::Dtmf(digit));
+            self.report_digit(digit, DtmfMethod::Info, now);
         }
     }
 
@@ -248,7 +263,7 @@ impl BridgeState {
 
     pub(super) fn handle_dtmf_timeout(&mut self, now: Instant) {
         if let Some(digit) = self.dtmf.handle_timeout(now) {
-            self.send_event(&ToAgent::Dtmf(digit));
+            self.report_digit(digit, DtmfMethod::TelephoneEvent, now);
         }
     }
 
@@ -304,6 +319,10 @@ impl BridgeState {
         self.codec
     }
 
+    pub(super) fn caller_actions(&self) -> Vec<TimedCallerAction> {
+        self.actions.since(self.answered)
+    }
+
     pub(super) fn turns(&self) -> &TurnRecorder {
         &self.turns
     }
@@ -322,6 +341,7 @@ impl BridgeState {
             agent_audio_dropped: self.queue.dropped_audio,
             agent_events_dropped: self.queue.dropped_events,
             telephone_events_ignored: self.dtmf.ignored(),
+            caller_actions_omitted: self.actions.omitted(),
             ..self.counters
         }
     }

@@ -3,9 +3,6 @@
 
 use std::time::Duration;
 
-/// The media types that carry a signal.
-pub(super) const DTMF_TYPES: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
-
 /// A signal of an INFO request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DtmfSignal {

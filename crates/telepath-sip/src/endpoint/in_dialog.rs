@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::Endpoint;
 use super::call::{CallState, PendingReInvite};
-use super::dtmf_info::{self, DTMF_TYPES};
+use super::dtmf_info;
 use super::event::{CallHandle, DialogEnd, Event, ReInviteMethod, RetryAfter, WrongCallState};
 use super::method_class::ServedMethod;
 use super::reject_reason::RejectReason;
 use super::response::{Rejection, rejection_status, retry_after};
 use super::server_transaction::ServerId;
 use crate::message::{Headers, KnownHeader, Request, SdpBody, StatusCode, received_reason};
+use crate::redact::DTMF_TYPES;
 
 const INFO_ACCEPT: &str = "application/dtmf-relay, application/dtmf";
 /// The Retry-After of a re-INVITE that collides with another one: 0 to 10 s are allowed (section 14.2).

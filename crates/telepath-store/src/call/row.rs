@@ -48,6 +48,7 @@ pub(super) fn details_of(row: &Row, now: Timestamp) -> Result<CallDetails, Store
     Ok(CallDetails {
         call: call_of(row, now)?,
         turns: row.json("turns")?,
+        caller_actions: row.json("caller_actions")?,
         sip_trace: row.text("sip_trace")?,
         sip: row.json("sip")?,
     })

@@ -3,7 +3,8 @@
 
 use telepath_core::alert::Severity;
 use telepath_core::call::{
-    CallEnd, CallMetrics, CallStart, CallStatus, DisconnectReason, MAX_TRACE_BYTES, MAX_TURNS,
+    CallEnd, CallMetrics, CallStart, CallStatus, DisconnectReason, MAX_CALLER_ACTIONS, MAX_TRACE_BYTES,
+    MAX_TURNS,
 };
 use telepath_core::clock::Timestamp;
 use telepath_core::event::{
@@ -136,18 +137,19 @@ pub(super) async fn ended(db: &mut Connection, end: CallEnd, ids: [EventId; 2]) 
 
 async fn store_end(db: &mut Connection, end: &CallEnd, duration: u32) -> Result<u64, StoreError> {
     let turns = &end.turns[..end.turns.len().min(MAX_TURNS)];
+    let actions = &end.caller_actions[..end.caller_actions.len().min(MAX_CALLER_ACTIONS)];
     db.execute(
         "INSERT INTO calls (id, account_id, trunk_id, from_party, to_party, direction, carrier, status, \
          disconnect_reason, reason_text, start_time, answer_time, end_time, duration_seconds, carrier_lag_ms, \
-         ai_latency_ms, gateway_processing_ms, metrics, turns, sip_trace, sip) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
+         ai_latency_ms, gateway_processing_ms, metrics, turns, sip_trace, sip, caller_actions) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
          ON CONFLICT (id) DO UPDATE SET carrier = excluded.carrier, status = excluded.status, \
          disconnect_reason = excluded.disconnect_reason, reason_text = excluded.reason_text, \
          answer_time = excluded.answer_time, end_time = excluded.end_time, \
          duration_seconds = excluded.duration_seconds, carrier_lag_ms = excluded.carrier_lag_ms, \
          ai_latency_ms = excluded.ai_latency_ms, gateway_processing_ms = excluded.gateway_processing_ms, \
          metrics = excluded.metrics, turns = excluded.turns, sip_trace = excluded.sip_trace, \
-         sip = excluded.sip \
+         sip = excluded.sip, caller_actions = excluded.caller_actions \
          WHERE calls.account_id = excluded.account_id AND calls.status = 'connected'",
         binds![
             end.id.to_string(),
@@ -171,6 +173,7 @@ async fn store_end(db: &mut Connection, end: &CallEnd, duration: u32) -> Result<
             to_json(&turns)?,
             bounded(&end.sip_trace),
             to_json(&end.sip)?,
+            to_json(&actions)?,
         ],
     )
     .await

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telepath_core::call::{
-    CallEnd, CallFilter, CallMetrics, CallSortKey, CallStart, CallStatus, Direction, DisconnectReason, Party,
-    SipFacts, Speaker, Turn,
+    CallEnd, CallFilter, CallMetrics, CallSortKey, CallStart, CallStatus, CallerAction, CallerActionKind,
+    Direction, DisconnectReason, DtmfMethod, Party, SipFacts, Speaker, Turn,
 };
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId, TrunkId};
@@ -62,6 +62,7 @@ pub(super) fn ended(start: &CallStart, status: CallStatus, reason: DisconnectRea
         end_time: start.start_time.plus(Duration::from_millis(10_300)),
         metrics: CallMetrics::default(),
         turns: Vec::new(),
+        caller_actions: Vec::new(),
         sip_trace: String::new(),
         sip: start.sip.clone(),
     }
@@ -97,12 +98,22 @@ async fn a_call_starts_and_ends_with_its_events_in_order(fixture: Arc<Fixture>) 
         processing_time_ms: 0,
         interrupted: false,
     }];
+    end.caller_actions = vec![
+        CallerAction {
+            at_ms: 1_200,
+            kind: CallerActionKind::Dtmf,
+            digit: Some('5'),
+            method: Some(DtmfMethod::Rtp),
+        },
+        CallerAction { at_ms: 2_000, kind: CallerActionKind::Hold, digit: None, method: None },
+    ];
     store.call_ended(&end).await.unwrap();
     store.call_ended(&CallEnd { reason: DisconnectReason::Unknown, ..end.clone() }).await.unwrap();
     let details = store.get_call(account, begun.id).await.unwrap().unwrap();
     assert_eq!(details.call.duration_seconds, 11, "10.1 seconds rounded up");
     assert_eq!(details.call.disconnect_reason, Some(DisconnectReason::NormalDisconnect));
     assert_eq!((details.turns, details.sip_trace), (end.turns, end.sip_trace));
+    assert_eq!(details.caller_actions, end.caller_actions);
     assert_eq!(details.call.metrics, end.metrics);
     let events = events_of(&store, &begun.id.to_string()).await;
     assert_eq!(kinds(&events), ["agent.connected", "call.started", "agent.disconnected", "call.ended"]);

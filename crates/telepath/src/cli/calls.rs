@@ -29,7 +29,7 @@ pub(crate) enum CallsCommand {
     /// List calls, newest first
     #[command(after_help = LIST_EXAMPLES)]
     List(Box<ListArgs>),
-    /// Show a call with its metrics and turns
+    /// Show a call with its metrics, turns, DTMF and holds
     #[command(after_help = SHOW_EXAMPLES)]
     Show(Box<ShowArgs>),
     /// Hang up a live call
@@ -124,7 +124,7 @@ async fn show(args: ShowArgs) -> Result<(), Failure> {
 }
 
 fn describe(details: &CallDetails) -> String {
-    let CallDetails { call, metrics, turns, sip, sip_trace } = details;
+    let CallDetails { call, metrics, turns, caller_actions, sip, sip_trace } = details;
     let ms = |value: Option<u32>| value.map_or_else(|| "-".to_owned(), |value| format!("{value} ms"));
     let figure = |value: Option<f64>, unit: &str| {
         value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}{unit}"))
@@ -165,6 +165,18 @@ fn describe(details: &CallDetails) -> String {
             ]
         }));
     }
+    if !caller_actions.is_empty() {
+        let head = ["CALLER", "AT", "DIGIT", "BY"];
+        shown.push('\n');
+        shown.push_str(&pages::table(caller_actions, head, |action| {
+            [
+                action.kind.clone(),
+                format!("{} ms", action.at_ms),
+                action.digit.map_or_else(|| "-".to_owned(), String::from),
+                action.method.clone().unwrap_or_else(|| "-".to_owned()),
+            ]
+        }));
+    }
     shown
 }
 
@@ -193,6 +205,8 @@ mod tests {
                 "agent_frames_dropped": 0}},
             "turns": [{"turn_number": 1, "speaker": "agent", "started_ms": 20, "duration_ms": 900,
                 "processing_time_ms": 3, "interrupted": false}],
+            "caller_actions": [{"at_ms": 700, "kind": "dtmf", "digit": null, "method": "rtp"},
+                {"at_ms": 900, "kind": "hold", "digit": null, "method": null}],
             "sip": {"call_id": "abc@carrier.test", "source": "198.51.100.7:5060", "rule": null, "status": null,
                 "peer_reason": null, "headers": {}},
             "sip_trace": "INVITE\nACK\n"
@@ -206,6 +220,8 @@ mod tests {
             "4.30",
             "2 lines",
             "1     agent    20 ms",
+            "dtmf    700 ms  -      rtp",
+            "hold    900 ms  -      -",
             "abc@carrier.test",
         ] {
             assert!(shown.contains(part), "{part} is missing:\n{shown}");

@@ -15,7 +15,7 @@ use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
-use telepath_gateway::DigestAlgorithms;
+use telepath_gateway::{DigestAlgorithms, DtmfRecords};
 use telepath_store::Retention;
 
 pub use alerts::{SmtpConfig, SmtpTls};
@@ -87,6 +87,8 @@ pub struct MediaConfig {
     pub rtp_ports: PortRange,
     /// A call ends after this time without media from the caller.
     pub timeout: Duration,
+    /// What call records say of DTMF digits.
+    pub dtmf_in_records: DtmfRecords,
     /// Networks to which RTP may be sent although they are not public.
     pub allow: NetworkList,
 }
@@ -219,8 +221,18 @@ impl Check<'_> {
     fn media(&mut self) -> Option<MediaConfig> {
         let rtp_ports = self.required("media.rtp_ports", values::port_range);
         let timeout = self.required("media.timeout", whole_seconds);
+        let dtmf_in_records = self.required("media.dtmf_in_records", |text| match text {
+            "masked" => Ok(DtmfRecords::Masked),
+            "digits" => Ok(DtmfRecords::Digits),
+            _ => Err("must be masked or digits".to_owned()),
+        });
         let allow = self.optional("media.allow", networks);
-        Some(MediaConfig { rtp_ports: rtp_ports?, timeout: timeout?, allow: allow?.unwrap_or_default() })
+        Some(MediaConfig {
+            rtp_ports: rtp_ports?,
+            timeout: timeout?,
+            dtmf_in_records: dtmf_in_records?,
+            allow: allow?.unwrap_or_default(),
+        })
     }
 
     fn limits(&mut self) -> Option<LimitsConfig> {

@@ -227,6 +227,7 @@ const GENERAL: &[Setting] = &[
     },
     media::RTP_PORTS,
     media::TIMEOUT,
+    media::DTMF_IN_RECORDS,
     media::ALLOW,
     Setting {
         key: "egress.allow",

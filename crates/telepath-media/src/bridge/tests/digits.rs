@@ -1,6 +1,7 @@
 //! Tests of digits from callers that restart their stream.
 
 use super::*;
+use crate::caller_actions::{ACTION_LIMIT, CallerAction, DtmfMethod};
 use crate::dtmf::Digit;
 use crate::rtp::{Datagram, RtpHeader};
 
@@ -150,4 +151,55 @@ fn digits_are_received_with_our_payload_type_and_sent_with_the_peers() {
     caller.test.run_for(ms(200));
     let events = caller.test.packets.iter().filter(|(_, bytes)| bytes[1] & 0x7f == 96).count();
     assert_eq!(events, 7);
+}
+
+fn recorded(caller: &Caller) -> Vec<(Duration, CallerAction)> {
+    let report = caller.test.bridge.report(caller.test.now);
+    report.caller_actions.iter().map(|timed| (timed.at, timed.action)).collect()
+}
+
+#[test]
+fn digits_holds_and_resumes_are_recorded_with_their_time_since_the_answer() {
+    let mut caller = Caller::new();
+    caller.audio(10);
+    let pressed = caller.test.now;
+    caller.press('5', 3);
+    let held = caller.test.now;
+    caller.test.bridge.handle_negotiated(&media(MediaDirection::RecvOnly), held);
+    // A hold that is repeated, and a digit while it lasts, are nothing new.
+    caller.test.bridge.handle_negotiated(&media(MediaDirection::RecvOnly), held);
+    caller.test.bridge.handle_signalled_digit(Digit::from_char('1').unwrap(), held);
+    caller.test.run_for(ms(1_000));
+    caller.test.bridge.handle_negotiated(&media(MediaDirection::SendRecv), caller.test.now);
+    let (start, resumed) = (caller.test.start, caller.test.now);
+    let digit =
+        CallerAction::Dtmf { digit: Digit::from_char('5').unwrap(), method: DtmfMethod::TelephoneEvent };
+    let actions = recorded(&caller);
+    assert_eq!(
+        actions.iter().map(|(_, action)| *action).collect::<Vec<_>>(),
+        [digit, CallerAction::Hold, CallerAction::Resume]
+    );
+    assert!(actions[0].0 >= pressed - start && actions[0].0 <= held - start, "{actions:?}");
+    assert_eq!((actions[1].0, actions[2].0), (held - start, resumed - start));
+}
+
+#[test]
+fn a_digit_by_info_is_recorded_as_such_and_a_call_offered_on_hold_begins_with_it() {
+    let mut test = TestBridge::with(BridgeConfig { negotiated: media(MediaDirection::RecvOnly), ..config() });
+    test.bridge.handle_negotiated(&media(MediaDirection::SendRecv), test.now);
+    test.bridge.handle_signalled_digit(Digit::from_char('#').unwrap(), test.now);
+    let actions: Vec<_> =
+        test.bridge.report(test.now).caller_actions.iter().map(|timed| timed.action).collect();
+    let digit = CallerAction::Dtmf { digit: Digit::from_char('#').unwrap(), method: DtmfMethod::Info };
+    assert_eq!(actions, [CallerAction::Hold, CallerAction::Resume, digit]);
+}
+
+#[test]
+fn recorded_actions_are_bounded_and_further_ones_are_counted() {
+    let mut test = TestBridge::new();
+    for _ in 0..ACTION_LIMIT + 3 {
+        test.bridge.handle_signalled_digit(Digit::from_char('0').unwrap(), test.now);
+    }
+    let report = test.bridge.report(test.now);
+    assert_eq!((report.caller_actions.len(), report.bridge.caller_actions_omitted), (ACTION_LIMIT, 3));
 }

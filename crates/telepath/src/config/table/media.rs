@@ -22,6 +22,16 @@ pub(super) const TIMEOUT: Setting = Setting {
     about: "A call ends when neither RTP nor RTCP arrives from the caller for this long, unless the caller is on hold or announced that it does not send.",
 };
 
+pub(super) const DTMF_IN_RECORDS: Setting = Setting {
+    key: "media.dtmf_in_records",
+    env: "TELEPATH_MEDIA_DTMF_IN_RECORDS",
+    flag: None,
+    kind: Kind::Choice(&["masked", "digits"]),
+    default: Some("masked"),
+    example: "\"masked\"",
+    about: "What call records say of the DTMF digits that callers press: `masked` records when and how a digit arrived but not which, because digits may be a PIN or a card number; `digits` records them. Agents always get them.",
+};
+
 pub(super) const ALLOW: Setting = Setting {
     key: "media.allow",
     env: "TELEPATH_MEDIA_ALLOW",
