@@ -199,7 +199,8 @@ async fn revoking_under_load(table: &mut Table, bench: &Bench, revocations: usiz
 async fn flood(server: SocketAddr) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(server).await?;
     stream.set_nodelay(true)?;
-    let request = "GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk_live_unknown\r\n\r\n";
+    let request =
+        "GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk_live_unknown\r\n\r\n";
     let mut buffer = vec![0; MAX_ANSWER];
     loop {
         stream.write_all(request.as_bytes()).await?;

@@ -8,6 +8,7 @@ mod record;
 mod task;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,6 +53,8 @@ pub(crate) struct CallSetup {
     pub(crate) facts: CallFacts,
     /// The caller's offer; `None` if the INVITE has none and our 200 must carry the offer.
     pub(crate) offer: Option<AcceptedOffer>,
+    /// The addresses at which we receive media, in order of preference.
+    pub(crate) media_addresses: Vec<IpAddr>,
     pub(crate) media_policy: MediaPolicy,
     /// In order of preference, never empty.
     pub(crate) codecs: Vec<AudioCodec>,

@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// Accept a re-INVITE or UPDATE. [`CarrierEvent::ReInviteAccepted`] or [`CarrierEvent::ReInviteWithdrawn`] follows.
     AcceptReInvite(CallHandle, SdpBody),
     /// Reject a re-INVITE or UPDATE; the session stays as it is.
-    RejectReInvite(CallHandle, StatusCode),
+    RejectReInvite(CallHandle, InviteRejectReason),
     /// The task of the call has ended: remove the call and return what is left of it.
     Release(CallHandle, oneshot::Sender<ReleasedCall>),
     /// Reject every new call.

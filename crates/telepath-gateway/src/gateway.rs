@@ -17,13 +17,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::advertised::{advertised_address, is_advertised_in_vain};
+use crate::advertised::LocalAddresses;
 use crate::command::Command;
 use crate::options::{GatewayOptions, StartError};
 use crate::rtp_ports::PortPool;
 use crate::shared::Shared;
 use crate::signalling::{Signalling, SignallingSeeds};
-use crate::sip_socket::open_sip_socket;
+use crate::sip_socket::SipSocket;
 use crate::strangers::StrangerTable;
 use crate::trusted_networks;
 
@@ -81,16 +81,15 @@ impl Gateway {
         sip_nonce_secret: [u8; 32],
     ) -> Result<Self, StartError> {
         let listen = options.sip_listen;
-        let socket = open_sip_socket(listen).map_err(|source| match source.kind() {
+        let socket = SipSocket::open(listen).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => StartError::PortTaken(listen),
             _ => StartError::Socket { address: listen, source },
         })?;
-        let sip_addr =
-            socket.local_addr().map_err(|source| StartError::Socket { address: listen, source })?;
-        let media_ip = advertised_address(options.advertise.as_deref(), sip_addr).await?;
-        if is_advertised_in_vain(sip_addr.ip(), media_ip) {
+        let sip_addr = socket.local_addr();
+        let addresses = LocalAddresses::find(options.advertise.as_deref(), sip_addr.ip()).await?;
+        if let Some(address) = addresses.unreachable(sip_addr.ip()) {
             tracing::warn!(
-                address = %media_ip,
+                %address,
                 "SIP and SDP advertise an address that carriers on the Internet cannot reach; \
                  if they are to call this server, set sip.public_host to its public address or name"
             );
@@ -105,7 +104,7 @@ impl Gateway {
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
         let shared = Arc::new(Shared {
             options,
-            media_ip,
+            addresses,
             control,
             clock,
             entropy,
@@ -117,8 +116,8 @@ impl Gateway {
             unrecorded: Semaphore::new(MAX_UNRECORDED),
             give_up: CancellationToken::new(),
         });
-        let advertised = SocketAddr::new(media_ip, sip_addr.port());
-        let signalling = Signalling::new(shared.clone(), socket, advertised, &seeds, receiver);
+        let signalling =
+            Signalling::new(shared.clone(), socket, addresses.with_port(sip_addr.port()), &seeds, receiver);
         // Before the first datagram is read, so that no carrier in `allowed_ips` is challenged after a start.
         let read = trusted_networks::refresh(&shared).await;
         if let Err(error) = &read {
@@ -129,7 +128,7 @@ impl Gateway {
         }
         tokio::spawn(trusted_networks::keep_current(shared.clone(), read.is_ok()));
         let signalling = tokio::spawn(signalling.run());
-        tracing::info!(listen = %sip_addr, %advertised, "listening for SIP over UDP");
+        tracing::info!(listen = %sip_addr, advertised = %addresses, "listening for SIP over UDP");
         Ok(Self { handle: GatewayHandle(shared), sip_addr, signalling })
     }
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use telepath_sip::message::StatusCode;
+use telepath_media::sdp::NegotiationError;
+use telepath_sip::message::{StatusCode, Warning, WarningCode};
 use telepath_sip::{InviteRejection, RetryAfter};
 
 /// The value of Retry-After when the server is at a limit.
@@ -48,6 +49,12 @@ pub(crate) enum InviteRejectReason {
     DialectNotSupported,
     /// The SDP offer cannot be parsed.
     MalformedSdp,
+    /// The offer has no audio stream.
+    NoAudio,
+    /// The RTP profile of the offer is not supported, for example SRTP.
+    RtpProfile,
+    /// The offer is multicast.
+    Multicast,
     /// The offer and the trunk have no codec in common.
     NoCommonCodec,
     /// The media address in the offer is of an IP version that this server does not use.
@@ -80,6 +87,9 @@ impl InviteRejectReason {
             Self::TrunkFull => "trunk_full",
             Self::DialectNotSupported => "dialect_not_supported",
             Self::MalformedSdp => "malformed_sdp",
+            Self::NoAudio => "no_audio",
+            Self::RtpProfile => "rtp_profile",
+            Self::Multicast => "multicast",
             Self::NoCommonCodec => "no_common_codec",
             Self::AddressFamily => "address_family",
             Self::RtpPortsExhausted => "rtp_ports_exhausted",
@@ -108,6 +118,11 @@ impl InviteRejectReason {
             Self::TrunkFull => "the trunk has max_concurrent_calls live calls",
             Self::DialectNotSupported => "this version does not support the trunk's agent",
             Self::MalformedSdp => "the SDP offer cannot be parsed",
+            Self::NoAudio => "the SDP offer has no audio stream",
+            Self::RtpProfile => {
+                "the SDP offers audio with an RTP profile that the server does not support, such as SRTP"
+            }
+            Self::Multicast => "the SDP offers multicast audio",
             Self::NoCommonCodec => "the SDP offer and the trunk have no codec in common",
             Self::AddressFamily => "the SDP offers media on an IP version that the server does not use",
             Self::RtpPortsExhausted => "every RTP port is in use",
@@ -135,7 +150,42 @@ impl InviteRejectReason {
             }
             Self::NumberNotListed | Self::AmbiguousNumber => StatusCode::NOT_FOUND,
             Self::TrunkFull => StatusCode::BUSY_HERE,
-            Self::NoCommonCodec | Self::AddressFamily => StatusCode::NOT_ACCEPTABLE_HERE,
+            Self::NoAudio
+            | Self::RtpProfile
+            | Self::Multicast
+            | Self::NoCommonCodec
+            | Self::AddressFamily => StatusCode::NOT_ACCEPTABLE_HERE,
+        }
+    }
+
+    /// The code of the Warning (RFC 3261 section 20.43).
+    fn warning_code(self) -> WarningCode {
+        match self {
+            Self::AddressFamily => WarningCode::IncompatibleNetworkAddressFormat,
+            Self::RtpProfile => WarningCode::IncompatibleTransportProtocol,
+            Self::NoAudio => WarningCode::MediaTypeNotAvailable,
+            Self::NoCommonCodec => WarningCode::IncompatibleMediaFormat,
+            Self::Multicast => WarningCode::MulticastNotAvailable,
+            Self::ShuttingDown
+            | Self::ServerFull
+            | Self::ControlUnavailable
+            | Self::NoEntropy
+            | Self::MalformedCredentials
+            | Self::UnknownUser
+            | Self::WrongPassword
+            | Self::ForeignNonce
+            | Self::ReplayedCredentials
+            | Self::UriMismatch
+            | Self::AuthThrottled
+            | Self::TrunkInactive
+            | Self::TrunkError
+            | Self::NumberNotListed
+            | Self::AmbiguousNumber
+            | Self::TrunkFull
+            | Self::DialectNotSupported
+            | Self::MalformedSdp
+            | Self::RtpPortsExhausted
+            | Self::AgentUnreachable => WarningCode::Miscellaneous,
         }
     }
 
@@ -146,7 +196,24 @@ impl InviteRejectReason {
         InviteRejection {
             status,
             retry_after: busy.then_some(RetryAfter(RETRY_AFTER)),
-            warning: Some(self.name()),
+            warning: Some(Warning { code: self.warning_code(), text: self.name() }),
+        }
+    }
+}
+
+impl From<NegotiationError> for InviteRejectReason {
+    fn from(error: NegotiationError) -> Self {
+        match error {
+            NegotiationError::NoAudio => Self::NoAudio,
+            NegotiationError::Profile => Self::RtpProfile,
+            // Every stream needs an address (RFC 8866 section 5.7).
+            NegotiationError::NoAddress => Self::MalformedSdp,
+            NegotiationError::Multicast => Self::Multicast,
+            NegotiationError::AddressFamily => Self::AddressFamily,
+            // Only an answer can mismatch or reject a stream.
+            NegotiationError::NoCommonCodec
+            | NegotiationError::AnswerMismatch
+            | NegotiationError::StreamRejected => Self::NoCommonCodec,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The state that all tasks of a gateway share: options, ports to the control plane, the table of live calls and the
 //! command channel of the signalling task.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use telepath_core::clock::Clock;
@@ -11,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::advertised::LocalAddresses;
 use crate::command::Command;
 use crate::live::LiveCallTable;
 use crate::options::GatewayOptions;
@@ -19,8 +19,8 @@ use crate::strangers::StrangerTable;
 
 pub(crate) struct Shared {
     pub(crate) options: GatewayOptions,
-    /// The address in our session descriptions.
-    pub(crate) media_ip: IpAddr,
+    /// The addresses under which peers reach this server.
+    pub(crate) addresses: LocalAddresses,
     pub(crate) control: Arc<dyn CallControl>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,

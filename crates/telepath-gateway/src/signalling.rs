@@ -28,15 +28,15 @@ use telepath_core::network_set::NetworkSet;
 use telepath_sip::digest::{DigestConfig, DigestServer, NonceSecret, Realm};
 use telepath_sip::message::{DropReason, MAX_MESSAGE_BYTES};
 use telepath_sip::{
-    CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig, EndpointLimits, EndpointSeed, Event,
-    ReInviteMethod, RejectReason,
+    AdvertisedAddresses, CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig, EndpointLimits,
+    EndpointSeed, Event, ReInviteMethod, RejectReason,
 };
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::command::{CarrierEvent, Command, ReleasedCall};
 use crate::disconnect_reason;
 use crate::shared::Shared;
+use crate::sip_socket::SipSocket;
 use auth_throttle::AuthThrottle;
 use pending_invite::PendingInvite;
 use refusal::RefusedCall;
@@ -82,7 +82,7 @@ struct AdmittedCall {
 
 pub(crate) struct Signalling {
     shared: Arc<Shared>,
-    socket: UdpSocket,
+    socket: SipSocket,
     endpoint: Endpoint,
     digest: DigestServer,
     throttle: AuthThrottle,
@@ -119,15 +119,15 @@ enum Wakeup {
 impl Signalling {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        socket: UdpSocket,
-        advertised: SocketAddr,
+        socket: SipSocket,
+        advertised: AdvertisedAddresses,
         seeds: &SignallingSeeds,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
-        let mut config = EndpointConfig::new(advertised);
         // The endpoint also holds calls that are being challenged or wait for the response to our BYE.
-        config.limits =
-            EndpointLimits { max_calls: shared.options.max_calls.saturating_mul(2) + 1_024, ..config.limits };
+        let max_calls = shared.options.max_calls.saturating_mul(2) + 1_024;
+        let limits = EndpointLimits { max_calls, ..EndpointLimits::default() };
+        let config = EndpointConfig { limits, ..EndpointConfig::new(advertised) };
         let digest = DigestConfig {
             realm: Realm::new(SIP_REALM),
             nonce_lifetime_seconds: NONCE_LIFETIME_SECONDS,
@@ -336,7 +336,9 @@ impl Signalling {
                 self.forward(call, event, now);
                 accepted
             }
-            Command::RejectReInvite(call, status) => self.endpoint.reject_reinvite(call, status, now),
+            Command::RejectReInvite(call, reason) => {
+                self.endpoint.reject_reinvite(call, reason.rejection(), now)
+            }
             Command::Release(call, reply) => {
                 self.release(call, reply);
                 self.endpoint.hang_up(call, now)

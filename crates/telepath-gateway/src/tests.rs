@@ -5,6 +5,7 @@ mod agent;
 mod call_end;
 mod caller_actions;
 mod calls;
+mod dual_stack;
 pub(crate) mod fixture;
 mod media_target;
 mod renegotiation;

@@ -2,13 +2,13 @@
 //!
 //! Only what a telephone call needs is supported. Unknown lines are skipped; other streams are rejected in the answer.
 
+mod error;
 mod negotiate;
 mod parse;
 mod write;
 
-pub use negotiate::{
-    AcceptedOffer, LocalMedia, Negotiated, NegotiationError, SessionId, accept_answer, offer,
-};
+pub use error::{NegotiationError, SdpError};
+pub use negotiate::{AcceptedOffer, LocalMedia, Negotiated, SessionId, accept_answer, offer};
 
 use crate::rtp::PayloadType;
 use std::net::IpAddr;
@@ -151,26 +151,6 @@ pub struct SessionDescription {
     pub direction: Option<MediaDirection>,
     /// The `m=` lines in order; an answer has the same order (RFC 3264 section 6).
     pub media: Vec<MediaDescription>,
-}
-
-/// Why an SDP body was rejected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SdpError {
-    /// The body is longer than [`MAX_BYTES`].
-    #[error("the peer's SDP is longer than {MAX_BYTES} bytes")]
-    TooLong,
-    /// A required line is missing.
-    #[error("the peer's SDP has no {0}= line")]
-    Missing(char),
-    /// A line is malformed.
-    #[error("line {line} of the peer's SDP is malformed")]
-    Malformed {
-        /// Line number, from 1.
-        line: usize,
-    },
-    /// The body has more than [`MAX_MEDIA`] m-lines.
-    #[error("the peer's SDP has more than {MAX_MEDIA} streams")]
-    TooManyStreams,
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ use std::time::Instant;
 use crate::message::{Message, ParseError, ResponseTemplate, StatusCode, parse_datagram};
 use call::Call;
 use client_transaction::{ClientKey, ClientTable};
-pub use config::{EndpointConfig, EndpointLimits, EndpointSeed, ProductName, Timing};
+pub use config::{AdvertisedAddresses, EndpointConfig, EndpointLimits, EndpointSeed, ProductName, Timing};
 use dialog::DialogKey;
 pub use dtmf_info::DtmfSignal;
 pub use event::{

@@ -12,9 +12,9 @@ pub mod message;
 mod redact;
 
 pub use endpoint::{
-    CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig, EndpointCounts, EndpointFull,
-    EndpointLimits, EndpointSeed, Event, IncomingCall, InviteRejection, InviteScreen, InviteScreening,
-    OutgoingCall, ProductName, ReInviteMethod, RejectReason, RetryAfter, Timing, TraceDirection, TraceRecord,
-    Transmit, WrongCallState,
+    AdvertisedAddresses, CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig, EndpointCounts,
+    EndpointFull, EndpointLimits, EndpointSeed, Event, IncomingCall, InviteRejection, InviteScreen,
+    InviteScreening, OutgoingCall, ProductName, ReInviteMethod, RejectReason, RetryAfter, Timing,
+    TraceDirection, TraceRecord, Transmit, WrongCallState,
 };
 pub use redact::redact;

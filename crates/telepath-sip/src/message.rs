@@ -10,6 +10,7 @@ mod parse;
 mod reason;
 mod telephone;
 mod uri;
+mod warning;
 mod write;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub(crate) use reason::received as received_reason;
 pub use reason::{Reason, ReasonProtocol};
 pub use telephone::TelephoneSubscriber;
 pub use uri::{DEFAULT_SIP_PORT, Host, HostPort, OtherUri, SipUri, TelUri, Uri};
+pub use warning::{Warning, WarningCode};
 pub(crate) use write::{RequestWriter, ResponseTemplate, ResponseWriter};
 
 /// Replaces credentials in traces and debug output.

@@ -197,7 +197,7 @@ impl CallTask<'_> {
                 self.offered_media = Some(media);
                 Command::AcceptReInvite(self.handle, description)
             }
-            Err(status) => Command::RejectReInvite(self.handle, status),
+            Err(reason) => Command::RejectReInvite(self.handle, reason),
         };
         self.send_command(command).await;
     }

@@ -1,19 +1,22 @@
 //! Offer/answer of one call (RFC 3264): the version of our session description, and our pending offer whose answer comes
 //! in the ACK (RFC 3261 section 13.2.1).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use telepath_media::codec::AudioCodec;
 use telepath_media::sdp::{
     self, AcceptedOffer, LocalMedia, MediaDirection, Negotiated, SessionDescription, SessionId,
 };
-use telepath_sip::message::{SdpBody, StatusCode};
+use telepath_sip::message::SdpBody;
 
 use crate::media_policy::MediaPolicy;
+use crate::reject_reason::InviteRejectReason;
 
 #[derive(Debug)]
 pub(super) struct OfferAnswer {
-    address: SocketAddr,
+    port: u16,
+    /// Our addresses, the one in use first.
+    addresses: Vec<IpAddr>,
     policy: MediaPolicy,
     session: SessionId,
     codecs: Vec<AudioCodec>,
@@ -23,16 +26,19 @@ pub(super) struct OfferAnswer {
 }
 
 impl OfferAnswer {
-    /// Starts the exchange for the RTP socket at `address`. `session` identifies our session descriptions, and `policy`
-    /// decides which addresses of the caller are used.
+    /// Starts the exchange for the RTP socket at `port`. `addresses` are those at which the socket is reached, in order of
+    /// preference and at least one. `session` identifies our session descriptions, and `policy` decides which addresses of
+    /// the caller are used.
     pub(super) fn new(
-        address: SocketAddr,
+        port: u16,
+        addresses: Vec<IpAddr>,
         session: u32,
         codecs: Vec<AudioCodec>,
         policy: MediaPolicy,
     ) -> Self {
         Self {
-            address,
+            port,
+            addresses,
             policy,
             session: SessionId { id: session, version: 1 },
             codecs,
@@ -43,20 +49,26 @@ impl OfferAnswer {
 
     /// Our answer to an accepted offer, and the resulting media.
     pub(super) fn answer(&mut self, offer: &AcceptedOffer) -> (SdpBody, Negotiated) {
+        if let Some(at) = self.addresses.iter().position(|address| *address == offer.local()) {
+            self.addresses.swap(0, at);
+        }
         (to_body(&self.describe(|local| offer.answer(local))), self.policy.apply(offer.negotiated()))
     }
 
     /// Answers the offer of a re-INVITE or UPDATE.
     ///
     /// # Errors
-    /// The status of the rejection: 400 if the offer is malformed, 488 if it has no common codec.
-    pub(super) fn answer_reinvite(&mut self, offer: &SdpBody) -> Result<(SdpBody, Negotiated), StatusCode> {
-        let offer = SessionDescription::parse(offer.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)?;
+    /// Why the offer is rejected.
+    pub(super) fn answer_reinvite(
+        &mut self,
+        offer: &SdpBody,
+    ) -> Result<(SdpBody, Negotiated), InviteRejectReason> {
+        let offer =
+            SessionDescription::parse(offer.as_bytes()).map_err(|_| InviteRejectReason::MalformedSdp)?;
         // The caller's offer replaces ours.
         self.pending_offer = None;
         let direction = MediaDirection::SendRecv;
-        let accepted = AcceptedOffer::negotiate(offer, &self.codecs, direction, self.address.ip())
-            .map_err(|_| StatusCode::NOT_ACCEPTABLE_HERE)?;
+        let accepted = AcceptedOffer::negotiate(offer, &self.codecs, direction, &self.addresses)?;
         Ok(self.answer(&accepted))
     }
 
@@ -90,10 +102,12 @@ impl OfferAnswer {
     /// Creates a description. Its version is the last one, or one more if anything has changed (RFC 3264 section 8), so
     /// that a re-INVITE which only refreshes the session does not look like a change.
     fn describe(&mut self, create: impl Fn(LocalMedia) -> SessionDescription) -> SessionDescription {
-        let mut description = create(LocalMedia { address: self.address, session: self.session });
+        let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let address = SocketAddr::new(self.addresses.first().copied().unwrap_or(unspecified), self.port);
+        let mut description = create(LocalMedia { address, session: self.session });
         if self.last.as_ref().is_some_and(|last| *last != description) {
             self.session.version = self.session.version.wrapping_add(1);
-            description = create(LocalMedia { address: self.address, session: self.session });
+            description = create(LocalMedia { address, session: self.session });
         }
         self.last = Some(description.clone());
         description
@@ -119,7 +133,8 @@ mod tests {
 
     fn exchange_with(peer: &str) -> OfferAnswer {
         let policy = MediaPolicy::new(peer.parse().unwrap(), false, NetworkList::default());
-        OfferAnswer::new("192.0.2.1:20000".parse().unwrap(), 77, AudioCodec::ALL.to_vec(), policy)
+        let addresses = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        OfferAnswer::new(20_000, addresses, 77, AudioCodec::ALL.to_vec(), policy)
     }
 
     #[test]
@@ -138,6 +153,21 @@ mod tests {
     fn origin(body: &SdpBody) -> String {
         let text = String::from_utf8(body.as_bytes().to_vec()).unwrap();
         text.lines().find(|line| line.starts_with("o=")).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_reinvite_that_moves_to_the_other_ip_version_is_answered_in_it() {
+        let mut exchange = exchange_with("192.0.2.9");
+        let six = |version| {
+            let text = String::from_utf8(offer("sendrecv", version).as_bytes().to_vec()).unwrap();
+            SdpBody::new(text.replace("c=IN IP4 192.0.2.9", "c=IN IP6 2001:db8::9"))
+        };
+        assert_eq!(
+            origin(&exchange.answer_reinvite(&offer("sendrecv", 1)).unwrap().0),
+            "o=- 77 1 IN IP4 192.0.2.1"
+        );
+        assert_eq!(origin(&exchange.answer_reinvite(&six(2)).unwrap().0), "o=- 77 2 IN IP6 2001:db8::1");
+        assert_eq!(origin(&exchange.offer().0), "o=- 77 3 IN IP6 2001:db8::1", "our next offer stays in it");
     }
 
     #[test]

@@ -145,9 +145,10 @@ impl<'a> CallTask<'a> {
     fn new(shared: Arc<Shared>, mut setup: CallSetup, journal: &'a Journal) -> Result<Self, EntropyError> {
         let now = Instant::now();
         let seeds = MediaSeeds::generate(&*shared.entropy)?;
-        let address = SocketAddr::new(shared.media_ip, setup.lease.port());
         let codecs = std::mem::take(&mut setup.codecs);
-        let mut offer_answer = OfferAnswer::new(address, seeds.session, codecs, setup.media_policy.clone());
+        let (port, addresses) = (setup.lease.port(), std::mem::take(&mut setup.media_addresses));
+        let mut offer_answer =
+            OfferAnswer::new(port, addresses, seeds.session, codecs, setup.media_policy.clone());
         let (description, negotiated) = match &setup.offer {
             None => offer_answer.offer(),
             Some(offer) => offer_answer.answer(offer),

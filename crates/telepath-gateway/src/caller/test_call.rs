@@ -13,7 +13,8 @@ use telepath_media::test_caller::{EchoStats, TestCaller};
 use telepath_sip::digest::{ClientCredentials, Password};
 use telepath_sip::message::{Host, HostPort, MAX_MESSAGE_BYTES, SdpBody, SipUri, StatusCode};
 use telepath_sip::{
-    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointSeed, Event, OutgoingCall, ReInviteMethod,
+    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointSeed, Event, InviteRejection, OutgoingCall,
+    ReInviteMethod,
 };
 use tokio::net::UdpSocket;
 use tokio::time::Instant as TokioInstant;
@@ -262,7 +263,11 @@ impl TestCall {
             // The test caller does not support renegotiation.
             Event::ReInvite { call, method: ReInviteMethod::Invite | ReInviteMethod::Update, .. } => {
                 // Fails only when the call is over.
-                let _ = self.endpoint.reject_reinvite(call, StatusCode::NOT_ACCEPTABLE_HERE, now);
+                let _ = self.endpoint.reject_reinvite(
+                    call,
+                    InviteRejection::of(StatusCode::NOT_ACCEPTABLE_HERE),
+                    now,
+                );
                 None
             }
             // The test caller does not accept calls.

@@ -14,7 +14,7 @@ use telepath_core::id::{CallId, Id as _};
 use telepath_core::ports::ControlUnavailable;
 use telepath_core::trunk::{AgentTarget, TrunkForCall, TrunkLookup, TrunkMatch, TrunkOwner, TrunkStatus};
 use telepath_media::codec::AudioCodec;
-use telepath_media::sdp::{AcceptedOffer, MediaDirection, NegotiationError, SessionDescription};
+use telepath_media::sdp::{AcceptedOffer, MediaDirection, SessionDescription};
 use telepath_sip::digest::AuthorizationHeader;
 use telepath_sip::message::KnownHeader;
 use telepath_sip::{CallHandle, IncomingCall};
@@ -164,7 +164,8 @@ impl Signalling {
             return Err(InviteRejectReason::TrunkFull.into());
         }
         let codecs = codecs(&settings.codecs);
-        let offer = accept_offer(&invite.incoming, &codecs, self.shared.media_ip)?;
+        let addresses = self.shared.addresses.for_media_of(invite.incoming.source.ip());
+        let offer = accept_offer(&invite.incoming, &codecs, &addresses)?;
         let id = CallId::generate(invite.arrived, &*self.shared.entropy)
             .map_err(|_| InviteRejectReason::NoEntropy)?;
         let facts = CallFacts {
@@ -191,6 +192,7 @@ impl Signalling {
             handle,
             facts,
             offer,
+            media_addresses: addresses,
             media_policy: media_policy(&invite.incoming, &self.shared.options.media_networks),
             codecs,
             agent,
@@ -224,19 +226,11 @@ fn codecs(wanted: &[telepath_core::trunk::Codec]) -> Vec<AudioCodec> {
 fn accept_offer(
     incoming: &IncomingCall,
     codecs: &[AudioCodec],
-    media_ip: IpAddr,
+    addresses: &[IpAddr],
 ) -> Result<Option<AcceptedOffer>, InviteRejectReason> {
     let Some(offer) = &incoming.offer else { return Ok(None) };
     let offer = SessionDescription::parse(offer.as_bytes()).map_err(|_| InviteRejectReason::MalformedSdp)?;
-    AcceptedOffer::negotiate(offer, codecs, MediaDirection::SendRecv, media_ip).map(Some).map_err(|error| {
-        match error {
-            NegotiationError::AddressFamily => InviteRejectReason::AddressFamily,
-            // Only an answer can mismatch or reject a stream.
-            NegotiationError::NoCommonCodec
-            | NegotiationError::AnswerMismatch
-            | NegotiationError::StreamRejected => InviteRejectReason::NoCommonCodec,
-        }
-    })
+    Ok(Some(AcceptedOffer::negotiate(offer, codecs, MediaDirection::SendRecv, addresses)?))
 }
 
 /// An INVITE with more than one Via came through a proxy (RFC 3261 section 16.6).

@@ -75,8 +75,8 @@ mod tests {
     /// A record of a real call, whose text and time the tests replace.
     fn record(start: Instant) -> TraceRecord {
         let address = "192.0.2.1:5060".parse().unwrap();
-        let mut endpoint =
-            Endpoint::new(EndpointConfig::new("192.0.2.2:5060".parse().unwrap()), EndpointSeed([1; 32]));
+        let local: std::net::SocketAddr = "192.0.2.2:5060".parse().unwrap();
+        let mut endpoint = Endpoint::new(EndpointConfig::new(local), EndpointSeed([1; 32]));
         let invite = "INVITE sip:a@b.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nCSeq: 1 INVITE\r\n\
                       From: <sip:c@d.test>;tag=1\r\nTo: <sip:a@b.test>\r\nCall-ID: 1\r\nContact: <sip:c@192.0.2.1>\r\n\r\n";
         endpoint.handle_datagram(address, invite.as_bytes(), start);

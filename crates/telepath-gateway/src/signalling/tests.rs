@@ -11,16 +11,17 @@ use telepath_core::entropy::SystemEntropy;
 use telepath_sip::digest::{ClientCredentials, Password};
 use telepath_sip::message::{HostPort, SipUri, StatusCode};
 use telepath_sip::{Endpoint, EndpointConfig, EndpointCounts, EndpointSeed, Event, OutgoingCall};
-use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Signalling, SignallingSeeds, Wakeup};
+use crate::advertised::LocalAddresses;
 use crate::command::Command;
 use crate::options::GatewayOptions;
 use crate::rtp_ports::PortPool;
 use crate::shared::Shared;
+use crate::sip_socket::SipSocket;
 use crate::strangers::StrangerTable;
 use crate::tests::fixture::{PASSWORD, ScriptedAgent, TestControl, USER, egress_to, loopback, within};
 
@@ -39,8 +40,8 @@ async fn signalling_to(
     agent: &str,
     adjust: impl FnOnce(&mut GatewayOptions),
 ) -> (Signalling, Arc<TestControl>) {
-    let socket = UdpSocket::bind(loopback(0)).await.unwrap();
-    let address = socket.local_addr().unwrap();
+    let socket = SipSocket::open(loopback(0)).unwrap();
+    let address = socket.local_addr();
     let mut options = GatewayOptions::new(address);
     adjust(&mut options);
     let (commands, receiver) = mpsc::channel(64);
@@ -48,7 +49,7 @@ async fn signalling_to(
     let shared = Arc::new(Shared {
         ports: PortPool::new(address.ip(), options.rtp_ports.clone(), options.rtp_port_drain).unwrap(),
         options,
-        media_ip: address.ip(),
+        addresses: LocalAddresses::One(address.ip()),
         control: control.clone(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::default()),
@@ -60,7 +61,7 @@ async fn signalling_to(
         give_up: CancellationToken::new(),
     });
     let seeds = SignallingSeeds { endpoint: [1; 32], nonce_salt: [2; 32], nonce_secret: [3; 32] };
-    (Signalling::new(shared, socket, address, &seeds, receiver), control)
+    (Signalling::new(shared, socket, address.into(), &seeds, receiver), control)
 }
 
 fn invite(call_id: &str, extra: &str) -> String {

@@ -100,6 +100,11 @@ impl TestControl {
         self.ends()
     }
 
+    /// Forgets all reports.
+    pub(super) fn forget(&self) {
+        self.reports.lock().unwrap().clear();
+    }
+
     pub(super) async fn wait_for_start(&self) -> CallStart {
         let started = || {
             self.reports().into_iter().find_map(|report| match report {

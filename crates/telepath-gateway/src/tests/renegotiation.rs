@@ -180,16 +180,43 @@ async fn a_malformed_sdp_offer_is_refused_with_400() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_offer_with_an_address_of_the_other_ip_version_is_refused_with_488() {
+async fn a_488_has_the_warning_code_of_its_reason() {
     let echo = echo().await;
-    let mut caller = ScriptedCaller::new(&echo.url(), "six").await;
-    let offer = caller.sdp("0", "sendrecv").replace("IN IP4 127.0.0.1", "IN IP6 ::1");
-    assert!(offer.contains("c=IN IP6 ::1"), "{offer}");
-    caller.send("INVITE", 1, &offer).await;
-    let answer = caller.answer(1, "INVITE").await;
-    assert!(answer.starts_with("SIP/2.0 488"), "{answer}");
-    let warning = answer.lines().find(|line| line.starts_with("Warning:")).unwrap();
-    assert!(warning.contains("address_family"), "{warning}");
+    let mut caller = ScriptedCaller::new(&echo.url(), "warning").await;
+    let good = caller.sdp("0", "sendrecv");
+    let refused = [
+        ("301", "address_family", good.replace("IN IP4 127.0.0.1", "IN IP6 ::1")),
+        ("302", "rtp_profile", good.replace("RTP/AVP", "RTP/SAVP")),
+        ("304", "no_audio", good.replace("m=audio", "m=video")),
+        ("305", "no_common_codec", caller.sdp("18", "sendrecv")),
+        ("330", "multicast", good.replace("c=IN IP4 127.0.0.1", "c=IN IP4 224.2.1.1/127")),
+    ];
+    let mut cseq = 0;
+    for (code, reason, offer) in &refused {
+        cseq += 1;
+        caller.send("INVITE", cseq, offer).await;
+        let answer = caller.answer(cseq, "INVITE").await;
+        let warning = format!("\r\nWarning: {code} {} \"{reason}\"\r\n", caller.gateway.sip);
+        assert!(answer.starts_with("SIP/2.0 488") && answer.contains(&warning), "{answer}");
+        caller.send("ACK", cseq, "").await;
+        caller.to = format!("<sip:{USER}@127.0.0.1>");
+    }
+    // A re-INVITE is refused for the same reasons, and the call goes on.
+    cseq += 1;
+    caller.send("INVITE", cseq, &good).await;
+    assert!(caller.answer(cseq, "INVITE").await.starts_with("SIP/2.0 200"));
+    caller.send("ACK", cseq, "").await;
+    for (code, reason, offer) in &refused {
+        cseq += 1;
+        caller.send("INVITE", cseq, offer).await;
+        let answer = caller.answer(cseq, "INVITE").await;
+        let warning = format!("\r\nWarning: {code} {} \"{reason}\"\r\n", caller.gateway.sip);
+        assert!(answer.starts_with("SIP/2.0 488") && answer.contains(&warning), "{answer}");
+        caller.send("ACK", cseq, "").await;
+    }
+    caller.send("BYE", cseq + 1, "").await;
+    assert!(caller.answer(cseq + 1, "BYE").await.starts_with("SIP/2.0 200"));
+    caller.gateway.control.wait_for_ends(refused.len() + 1).await;
     caller.gateway.wait_until_idle().await;
     caller.gateway.stop().await;
 }

@@ -4,8 +4,8 @@
 //! codec, so that neither side switches codecs during a call. Other streams are rejected with port 0.
 
 use super::{
-    ConnectionAddress, FormatParameters, MediaDescription, MediaDirection, RtpMap, SessionDescription,
-    SessionOrigin,
+    ConnectionAddress, FormatParameters, MediaDescription, MediaDirection, NegotiationError, RtpMap,
+    SessionDescription, SessionOrigin,
 };
 use crate::codec::AudioCodec;
 use crate::media_clock::SAMPLE_RATE;
@@ -85,23 +85,6 @@ impl Negotiated {
     }
 }
 
-/// Why negotiation failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NegotiationError {
-    /// No offered audio stream has a supported codec, profile and address. Respond with 488.
-    #[error("the peer offers no audio stream with a codec in common")]
-    NoCommonCodec,
-    /// The offered audio stream uses an IP version that this server does not. Respond with 488 and a Warning.
-    #[error("the peer's SDP has an address of an IP version that this server does not use")]
-    AddressFamily,
-    /// The answer does not match the offer.
-    #[error("the peer's answer does not match our offer")]
-    AnswerMismatch,
-    /// The answer rejects the audio stream with port 0.
-    #[error("the peer's answer rejects the audio stream")]
-    StreamRejected,
-}
-
 /// Creates an offer to send and receive one audio stream, with these codecs in order of preference.
 pub fn offer(codecs: &[AudioCodec], local: LocalMedia) -> SessionDescription {
     let mut media = audio(local, PROFILE);
@@ -119,29 +102,40 @@ pub struct AcceptedOffer {
     /// Index of the accepted m-line.
     stream: usize,
     negotiated: Negotiated,
+    local: IpAddr,
 }
 
 impl AcceptedOffer {
     /// Accepts the first stream with a supported codec, profile and address. `codecs` is our order of preference,
-    /// `direction` ours, and `local` an address at which we receive.
+    /// `direction` ours, and `locals` the addresses at which we receive, in order of preference.
     ///
     /// # Errors
-    /// [`NegotiationError::NoCommonCodec`], or [`NegotiationError::AddressFamily`] if only the IP version prevents it.
+    /// Why the stream that comes closest is not accepted.
     pub fn negotiate(
         offer: SessionDescription,
         codecs: &[AudioCodec],
         direction: MediaDirection,
-        local: IpAddr,
+        locals: &[IpAddr],
     ) -> Result<Self, NegotiationError> {
-        let mut error = NegotiationError::NoCommonCodec;
+        let mut error = NegotiationError::NoAudio;
         for (stream, media) in offer.media.iter().enumerate() {
-            let Some(negotiated) = negotiate(&offer, media, codecs, direction) else { continue };
-            if has_family_of(connection_of(&offer, media), local) {
-                return Ok(Self { offer, stream, negotiated });
+            match negotiate(&offer, media, codecs, direction) {
+                Ok(negotiated) => {
+                    let connection = connection_of(&offer, media);
+                    if let Some(&local) = locals.iter().find(|local| has_family_of(connection, **local)) {
+                        return Ok(Self { offer, stream, negotiated, local });
+                    }
+                    error = error.max(NegotiationError::AddressFamily);
+                }
+                Err(reason) => error = error.max(reason),
             }
-            error = NegotiationError::AddressFamily;
         }
         Err(error)
+    }
+
+    /// Which of our addresses receives the stream.
+    pub fn local(&self) -> IpAddr {
+        self.local
     }
 
     /// The negotiated audio stream.
@@ -190,7 +184,7 @@ pub fn accept_answer(
         .collect();
     let direction = ours.direction.or(offer.direction).unwrap_or_default();
     let negotiated =
-        negotiate(answer, theirs, &accepted, direction).ok_or(NegotiationError::AnswerMismatch)?;
+        negotiate(answer, theirs, &accepted, direction).map_err(|_| NegotiationError::AnswerMismatch)?;
     let own = payload_types(ours, negotiated.codec).ok_or(NegotiationError::AnswerMismatch)?;
     let (send, receive) = in_common(negotiated.send, own);
     Ok(Negotiated { send, receive, ..negotiated })
@@ -206,31 +200,36 @@ fn in_common(theirs: PayloadTypes, ours: PayloadTypes) -> (PayloadTypes, Payload
     (keep(theirs, ours), keep(ours, theirs))
 }
 
-/// Negotiates one stream of the peer; `None` if it cannot be accepted. Both directions use the peer's payload types.
+/// Negotiates one stream of the peer. Both directions use the peer's payload types.
 fn negotiate(
     peer: &SessionDescription,
     media: &MediaDescription,
     codecs: &[AudioCodec],
     ours: MediaDirection,
-) -> Option<Negotiated> {
-    if media.kind != "audio" || !PROFILES.contains(&media.protocol.as_str()) || media.port == 0 {
-        return None;
+) -> Result<Negotiated, NegotiationError> {
+    if media.kind != "audio" || media.port == 0 {
+        return Err(NegotiationError::NoAudio);
+    }
+    if !PROFILES.contains(&media.protocol.as_str()) {
+        return Err(NegotiationError::Profile);
     }
     // 0.0.0.0 means hold in RFC 2543 (RFC 3264 section 8.4).
-    let (ip, blackhole) = match connection_of(peer, media)? {
-        ConnectionAddress::Ip(ip) if ip.is_multicast() => return None,
+    let (ip, blackhole) = match connection_of(peer, media).ok_or(NegotiationError::NoAddress)? {
+        ConnectionAddress::Ip(ip) if ip.is_multicast() => return Err(NegotiationError::Multicast),
         ConnectionAddress::Ip(ip) if ip.is_unspecified() => (None, true),
         ConnectionAddress::Ip(ip) => (Some(unmapped(*ip)), false),
         ConnectionAddress::Name(_) => (None, false),
     };
-    let (codec, numbers) =
-        codecs.iter().find_map(|&codec| payload_types(media, codec).map(|numbers| (codec, numbers)))?;
+    let (codec, numbers) = codecs
+        .iter()
+        .find_map(|&codec| payload_types(media, codec).map(|numbers| (codec, numbers)))
+        .ok_or(NegotiationError::NoCommonCodec)?;
     let theirs = media.direction.or(peer.direction).unwrap_or_default();
     let direction = MediaDirection::from_parts(
         ours.sends() && theirs.receives() && !blackhole,
         ours.receives() && theirs.sends(),
     );
-    Some(Negotiated {
+    Ok(Negotiated {
         codec,
         send: numbers,
         receive: numbers,

@@ -26,7 +26,7 @@ fn answer(
     local: LocalMedia,
 ) -> Result<(SessionDescription, Negotiated), NegotiationError> {
     let accepted =
-        AcceptedOffer::negotiate(offer.clone(), codecs, MediaDirection::SendRecv, local.address.ip())?;
+        AcceptedOffer::negotiate(offer.clone(), codecs, MediaDirection::SendRecv, &[local.address.ip()])?;
     Ok((accepted.answer(local), accepted.negotiated()))
 }
 
@@ -108,15 +108,34 @@ fn unsupported_streams_are_rejected_with_port_0() {
 }
 
 #[test]
-fn an_offer_without_common_codec_profile_or_address_is_rejected() {
+fn an_offer_that_cannot_be_accepted_is_rejected_for_what_its_closest_stream_lacks() {
     assert_eq!(rejected(&OFFER.replace("8 0 96 97", "9 18")), NegotiationError::NoCommonCodec);
-    assert_eq!(rejected(&OFFER.replace("RTP/AVP", "RTP/SAVP")), NegotiationError::NoCommonCodec);
-    assert_eq!(rejected(&OFFER.replace("49170", "0")), NegotiationError::NoCommonCodec);
-    assert_eq!(rejected(&OFFER.replace("c=IN IP4 192.0.2.10\r\n", "")), NegotiationError::NoCommonCodec);
-    assert_eq!(
-        rejected(&OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 224.2.1.1/127")),
-        NegotiationError::NoCommonCodec
-    );
+    assert_eq!(rejected(&OFFER.replace("RTP/AVP", "RTP/SAVP")), NegotiationError::Profile);
+    assert_eq!(rejected(&OFFER.replace("49170", "0")), NegotiationError::NoAudio);
+    assert_eq!(rejected(&OFFER.replace("m=audio", "m=video")), NegotiationError::NoAudio);
+    assert_eq!(rejected(&OFFER[..OFFER.find("m=").unwrap()]), NegotiationError::NoAudio);
+    assert_eq!(rejected(&OFFER.replace("c=IN IP4 192.0.2.10\r\n", "")), NegotiationError::NoAddress);
+    let multicast = OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 224.2.1.1/127");
+    assert_eq!(rejected(&multicast), NegotiationError::Multicast);
+    let secure_and_plain = OFFER.replace("m=audio", "m=audio 3000 RTP/SAVP 0\r\nm=audio");
+    assert_eq!(rejected(&secure_and_plain.replace("8 0 96 97", "9 18")), NegotiationError::NoCommonCodec);
+    assert_eq!(rejected(&secure_and_plain.replace("49170", "0")), NegotiationError::Profile);
+}
+
+#[test]
+fn the_answer_has_the_address_whose_ip_version_the_offer_has() {
+    let ours: Vec<IpAddr> = ["198.51.100.1", "2001:db8::2"].map(|text| text.parse().unwrap()).to_vec();
+    let chosen = |text: &str, locals: &[IpAddr]| {
+        let codecs = AudioCodec::ALL;
+        AcceptedOffer::negotiate(parse(text), &codecs, MediaDirection::SendRecv, locals)
+            .map(|accepted| accepted.local())
+    };
+    let six = OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP6 2001:db8::1");
+    assert_eq!((chosen(OFFER, &ours), chosen(&six, &ours)), (Ok(ours[0]), Ok(ours[1])));
+    let named = OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 media.example.com");
+    let reversed = [ours[1], ours[0]];
+    assert_eq!(chosen(&named, &reversed), Ok(ours[1]), "a name leaves the choice to us");
+    assert_eq!(chosen(&six, &ours[..1]), Err(NegotiationError::AddressFamily));
 }
 
 #[test]
@@ -235,7 +254,7 @@ fn an_rtp_avpf_offer_is_answered_with_rtp_avpf() {
         .replace("a=sendrecv", "a=rtcp-fb:* trr-int 5000\r\na=sendrecv");
     let (reply, agreed) = answered(&text);
     assert_eq!((agreed.codec, reply.media[0].protocol.as_str()), (AudioCodec::Pcmu, "RTP/AVPF"));
-    assert_eq!(rejected(&OFFER.replace("RTP/AVP ", "RTP/SAVPF ")), NegotiationError::NoCommonCodec);
+    assert_eq!(rejected(&OFFER.replace("RTP/AVP ", "RTP/SAVPF ")), NegotiationError::Profile);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The configuration of an endpoint: its address and product name, the base timers of RFC 3261 section 17.1.1.1, and its
 //! limits.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::Duration;
 
 use crate::message::HostPort;
@@ -94,11 +94,44 @@ impl Default for EndpointLimits {
     }
 }
 
+/// The addresses under which peers reach an endpoint: one, or one of each IP version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdvertisedAddresses {
+    first: SocketAddr,
+    second: Option<SocketAddr>,
+}
+
+impl From<SocketAddr> for AdvertisedAddresses {
+    /// One address for all peers.
+    fn from(address: SocketAddr) -> Self {
+        Self { first: address, second: None }
+    }
+}
+
+impl AdvertisedAddresses {
+    /// One address for the peers of each IP version.
+    pub fn both(v4: SocketAddrV4, v6: SocketAddrV6) -> Self {
+        Self { first: v4.into(), second: Some(v6.into()) }
+    }
+
+    /// The address for a peer: the one of its IP version, if there is one.
+    pub(super) fn toward(self, peer: SocketAddr) -> HostPort {
+        let peer_is_v4 = peer.ip().to_canonical().is_ipv4();
+        let same = self.second.filter(|address| address.is_ipv4() == peer_is_v4);
+        same.unwrap_or(self.first).into()
+    }
+
+    /// Whether this is one of the addresses.
+    pub(super) fn contain(self, host: &HostPort) -> bool {
+        [Some(self.first), self.second].into_iter().flatten().any(|address| HostPort::from(address) == *host)
+    }
+}
+
 /// The configuration of an endpoint.
 #[derive(Clone, Debug)]
 pub struct EndpointConfig {
-    /// The host and port in Via and Contact, under which peers reach this endpoint.
-    pub advertised: HostPort,
+    /// The addresses in Via and Contact.
+    pub advertised: AdvertisedAddresses,
     /// The value of Server and User-Agent.
     pub product: ProductName,
     /// The base timers.
@@ -111,7 +144,7 @@ pub struct EndpointConfig {
 
 impl EndpointConfig {
     /// Default timers and limits, with trace.
-    pub fn new(advertised: SocketAddr) -> Self {
+    pub fn new(advertised: impl Into<AdvertisedAddresses>) -> Self {
         Self {
             advertised: advertised.into(),
             product: ProductName::new(concat!("Telepath/", env!("CARGO_PKG_VERSION"))),

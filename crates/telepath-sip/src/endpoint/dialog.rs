@@ -4,10 +4,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::config::AdvertisedAddresses;
 use super::tokens::Tokens;
 use crate::message::{
-    Headers, HostPort, KnownHeader, Method, NameAddr, Request, RequestWriter, Response, SipCallId, Tag,
-    Transport, Uri, Via,
+    Headers, KnownHeader, Method, NameAddr, Request, RequestWriter, Response, SipCallId, Tag, Transport, Uri,
+    Via,
 };
 
 /// Matches a request to its dialog (section 12).
@@ -151,6 +152,11 @@ impl Dialog {
         self.peer = source;
     }
 
+    /// The source of the peer's last message.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     pub(super) fn local_seq(&self) -> u32 {
         self.local_seq
     }
@@ -173,7 +179,7 @@ impl Dialog {
         &mut self,
         method: Method,
         tokens: &mut Tokens,
-        sent_by: &HostPort,
+        advertised: AdvertisedAddresses,
         mut headers: Headers,
     ) -> OutgoingRequest {
         if method != Method::Ack {
@@ -189,7 +195,8 @@ impl Dialog {
             headers.push(KnownHeader::Route, format!("<{}>", self.target));
         }
         let branch = tokens.branch();
-        let via = Via::local(Transport::Udp, sent_by.clone(), &branch);
+        let to = self.next_hop();
+        let via = Via::local(Transport::Udp, advertised.toward(to), &branch);
         let payload = RequestWriter {
             method,
             uri: &uri,
@@ -202,7 +209,7 @@ impl Dialog {
             body: &[],
         }
         .write();
-        OutgoingRequest { payload, branch, to: self.next_hop() }
+        OutgoingRequest { payload, branch, to }
     }
 
     /// Allocates the `CSeq` number of an INVITE that creates the dialog.

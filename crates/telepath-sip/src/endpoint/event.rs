@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::dtmf_info::DtmfSignal;
 use super::reject_reason::RejectReason;
 use crate::digest::ClientCredentials;
-use crate::message::{Request, SdpBody, SipUri, StatusCode, TelephoneSubscriber};
+use crate::message::{Request, SdpBody, SipUri, StatusCode, TelephoneSubscriber, Warning};
 
 /// Identifies a call of an endpoint, from its first INVITE until [`Event::Ended`]. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -162,8 +162,15 @@ pub struct InviteRejection {
     pub status: StatusCode,
     /// The value of Retry-After.
     pub retry_after: Option<RetryAfter>,
-    /// The text of a Warning header with code 399 (RFC 3261 section 20.43).
-    pub warning: Option<&'static str>,
+    /// The Warning header.
+    pub warning: Option<Warning>,
+}
+
+impl InviteRejection {
+    /// A rejection without further headers.
+    pub fn of(status: StatusCode) -> Self {
+        Self { status, retry_after: None, warning: None }
+    }
 }
 
 /// The value of Retry-After, sent in whole seconds.

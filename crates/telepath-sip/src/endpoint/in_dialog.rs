@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use super::Endpoint;
 use super::call::{CallState, PendingReInvite};
 use super::dtmf_info;
-use super::event::{CallHandle, DialogEnd, Event, ReInviteMethod, RetryAfter, WrongCallState};
+use super::event::{
+    CallHandle, DialogEnd, Event, InviteRejection, ReInviteMethod, RetryAfter, WrongCallState,
+};
 use super::method_class::ServedMethod;
 use super::reject_reason::RejectReason;
 use super::response::{Rejection, rejection_status, retry_after};
@@ -63,7 +65,7 @@ impl Endpoint {
             }
             ServedMethod::Info => self.receive_info(handle, id, request, now),
             ServedMethod::Options => {
-                let headers = self.capability_headers();
+                let headers = self.capability_headers(source);
                 self.respond(id, StatusCode::OK, headers, None, now);
             }
         }
@@ -113,7 +115,7 @@ impl Endpoint {
             self.respond(id, StatusCode::CALL_DOES_NOT_EXIST, Headers::default(), None, now);
         } else if target_refresh_only {
             call.dialog.refresh_target(request, source);
-            self.respond(id, StatusCode::OK, self.dialog_headers(), None, now);
+            self.respond(id, StatusCode::OK, self.dialog_headers(source), None, now);
         } else if !idle {
             // An offer is already outstanding (section 14.2, RFC 3311 section 5.2).
             let headers = retry_after(GLARE_RETRY_AFTER);
@@ -158,7 +160,7 @@ impl Endpoint {
         now: Instant,
     ) -> Result<(), WrongCallState> {
         let reinvite = self.take_reinvite(call)?;
-        let headers = self.dialog_headers();
+        let headers = self.dialog_headers(self.peer_of(call)?);
         let payload = self.respond(reinvite.transaction, StatusCode::OK, headers, Some(sdp), now);
         if let (ReInviteMethod::Invite, Some(payload)) = (reinvite.method, payload) {
             self.await_ack(call, reinvite.transaction, reinvite.cseq, payload, now);
@@ -166,18 +168,20 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Rejects a re-INVITE or UPDATE, usually with 488; the session stays as it is. A status below 300 is sent as 500.
+    /// Rejects a re-INVITE or UPDATE, usually with 488 and a Warning; the session stays as it is. A status below 300 is sent as
+    /// 500.
     ///
     /// # Errors
     /// [`WrongCallState`] if none is pending.
     pub fn reject_reinvite(
         &mut self,
         call: CallHandle,
-        status: StatusCode,
+        rejection: InviteRejection,
         now: Instant,
     ) -> Result<(), WrongCallState> {
         let reinvite = self.take_reinvite(call)?;
-        self.respond(reinvite.transaction, rejection_status(status), Headers::default(), None, now);
+        let headers = self.rejection_headers(rejection, self.peer_of(call)?);
+        self.respond(reinvite.transaction, rejection_status(rejection.status), headers, None, now);
         Ok(())
     }
 }

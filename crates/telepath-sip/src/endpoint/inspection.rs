@@ -15,7 +15,7 @@ impl Endpoint {
         if request.vias().len() > MAX_VIAS {
             return Err(Rejection::new(RejectReason::TooManyHops, StatusCode::TOO_MANY_HOPS));
         }
-        if request.vias().iter().any(|via| *via.sent_by() == self.config.advertised) {
+        if request.vias().iter().any(|via| self.config.advertised.contain(via.sent_by())) {
             return Err(Rejection::new(RejectReason::LoopedRequest, StatusCode::LOOP_DETECTED));
         }
         if request.to().tag().is_none() && self.servers.is_merged(request) {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Endpoint;
-use super::event::{Event, RetryAfter};
+use super::event::{Event, InviteRejection, RetryAfter};
 use super::reject_reason::RejectReason;
 use super::server_transaction::ServerId;
 use crate::message::{
-    Headers, KnownHeader, Method, Request, ResponseTemplate, ResponseWriter, SdpBody, StatusCode, Tag, quote,
+    Headers, KnownHeader, Method, Request, ResponseTemplate, ResponseWriter, SdpBody, StatusCode, Tag,
+    Warning,
 };
 
 /// The value of Allow: the methods of the classes `Ack`, `Cancel` and `Served` in [`super::method_class`].
@@ -64,24 +65,33 @@ impl Endpoint {
         Rejection { headers, ..Rejection::new(reason, StatusCode::SERVICE_UNAVAILABLE) }
     }
 
-    /// Contact and Allow, for responses that create or keep a dialog.
-    pub(super) fn dialog_headers(&self) -> Headers {
+    /// Contact and Allow, for messages to a peer that create or keep a dialog.
+    pub(super) fn dialog_headers(&self, peer: SocketAddr) -> Headers {
         let mut headers = Headers::default();
-        headers.push(KnownHeader::Contact, format!("<sip:{}>", self.config.advertised));
+        headers.push(KnownHeader::Contact, format!("<sip:{}>", self.config.advertised.toward(peer)));
         headers.push(KnownHeader::Allow, ALLOW.to_owned());
         headers
     }
 
     /// The headers of a 200 to OPTIONS (section 11.2).
-    pub(super) fn capability_headers(&self) -> Headers {
-        let mut headers = self.dialog_headers();
+    pub(super) fn capability_headers(&self, peer: SocketAddr) -> Headers {
+        let mut headers = self.dialog_headers(peer);
         headers.push(KnownHeader::Accept, ACCEPT_BODIES.to_owned());
         headers
     }
 
-    /// A Warning with the code for miscellaneous warnings (section 20.43).
-    pub(super) fn warning(&self, text: &str) -> String {
-        format!("399 {} {}", self.config.advertised, quote(text))
+    /// The value of a Warning header to a peer.
+    pub(super) fn warning(&self, warning: Warning, peer: SocketAddr) -> String {
+        warning.to_value(&self.config.advertised.toward(peer))
+    }
+
+    /// Retry-After and Warning of a rejection.
+    pub(super) fn rejection_headers(&self, rejection: InviteRejection, peer: SocketAddr) -> Headers {
+        let mut headers = rejection.retry_after.map(retry_after).unwrap_or_default();
+        if let Some(warning) = rejection.warning {
+            headers.push(KnownHeader::Warning, self.warning(warning, peer));
+        }
+        headers
     }
 
     fn add_server(&self, mut headers: Headers) -> Headers {
@@ -162,7 +172,7 @@ impl Endpoint {
         now: Instant,
     ) {
         let Rejection { reason, status, phrase, mut headers } = rejection;
-        headers.push(KnownHeader::Warning, self.warning(reason.name()));
+        headers.push(KnownHeader::Warning, self.warning(Warning::miscellaneous(reason.name()), source));
         self.respond_stateless(request, source, status, phrase, headers, now);
         let initial = *request.method() == Method::Invite && request.to().tag().is_none();
         let invite = initial.then(|| Arc::new(request.clone()));

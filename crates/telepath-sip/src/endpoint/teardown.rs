@@ -7,7 +7,7 @@ use super::call::CallState;
 use super::client_transaction::ClientKey;
 use super::event::{CallHandle, DialogEnd, Event, InviteRejection, WrongCallState};
 use super::method_class::ClientMethod;
-use crate::message::{Headers, KnownHeader, Method, Reason, StatusCode};
+use crate::message::{Headers, KnownHeader, Method, Reason, StatusCode, Warning};
 
 impl Endpoint {
     /// Ends a call in any state: rejects it with 480, cancels it, or sends BYE. While an ACK is outstanding, the BYE
@@ -33,7 +33,7 @@ impl Endpoint {
         match &found.state {
             CallState::Incoming(_) => {
                 let status = StatusCode::TEMPORARILY_UNAVAILABLE;
-                let warning = reason.map(|reason| reason.text);
+                let warning = reason.map(|reason| Warning::miscellaneous(reason.text));
                 self.reject_with(call, InviteRejection { status, retry_after: None, warning }, now)?;
             }
             CallState::Outgoing(_) => self.cancel(call, now)?,
@@ -66,7 +66,7 @@ impl Endpoint {
         if let Some(reason) = call.bye_reason {
             headers.push(KnownHeader::Reason, reason.to_string());
         }
-        let bye = call.dialog.request(Method::Bye, &mut self.tokens, &self.config.advertised, headers);
+        let bye = call.dialog.request(Method::Bye, &mut self.tokens, self.config.advertised, headers);
         call.state = CallState::Ending(end);
         // A pending re-INVITE no longer makes sense, and no response to it may follow the BYE.
         if let Some(reinvite) = call.reinvite.take() {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::call::{Call, CallState, CancelState, OutgoingInvite};
 use super::client_transaction::{ClientKey, ResponseEffect, SentAck};
+use super::config::AdvertisedAddresses;
 use super::dialog::Dialog;
 use super::event::{CallHandle, DialogEnd, EndpointFull, Event, OutgoingCall, WrongCallState};
 use super::method_class::ClientMethod;
@@ -17,7 +18,7 @@ use super::tokens::Tokens;
 use super::{Deadline, Endpoint};
 use crate::digest::{AuthorizationValue, answer_challenge};
 use crate::message::{
-    Headers, HostPort, KnownHeader, Method, RequestWriter, Response, StatusCode, Transport, Uri, Via,
+    Headers, KnownHeader, Method, RequestWriter, Response, StatusCode, Transport, Uri, Via,
 };
 
 /// INVITEs with credentials per call: one, and another if the nonce was stale.
@@ -45,7 +46,8 @@ impl Endpoint {
     }
 
     fn send_invite(&mut self, handle: CallHandle, authorization: Option<AuthorizationValue>, now: Instant) {
-        let mut headers = self.dialog_headers();
+        let Some(peer) = self.calls.get(&handle).map(|call| call.dialog.peer()) else { return };
+        let mut headers = self.dialog_headers(peer);
         headers.push(KnownHeader::UserAgent, self.config.product.as_str().to_owned());
         headers.push(KnownHeader::Accept, ACCEPT.to_owned());
         if let Some(authorization) = authorization {
@@ -60,7 +62,7 @@ impl Endpoint {
         let to = format!("<{}>", invite.uri);
         let body = invite.call.offer.as_ref().map_or(&[][..], |sdp| sdp.as_bytes());
         let payload = InviteRequest { method: Method::Invite, cseq, to: &to, headers, body }.write(
-            &self.config.advertised,
+            self.config.advertised,
             invite,
             &call.dialog,
         );
@@ -95,7 +97,7 @@ impl Endpoint {
         let cseq = call.dialog.local_seq();
         let headers = Headers::default();
         let payload = InviteRequest { method: Method::Cancel, cseq, to: &to, headers, body: &[] }.write(
-            &self.config.advertised,
+            self.config.advertised,
             invite,
             &call.dialog,
         );
@@ -124,7 +126,7 @@ impl Endpoint {
     /// A response is ours only if its single Via names this endpoint (section 8.1.3.3).
     fn client_key(&self, response: &Response) -> Option<ClientKey> {
         let [via] = response.vias() else { return None };
-        let ours = *via.sent_by() == self.config.advertised;
+        let ours = self.config.advertised.contain(via.sent_by());
         let branch = via.branch().filter(|_| ours)?.to_owned();
         Some(ClientKey { branch, method: ClientMethod::of(&response.cseq().method)? })
     }
@@ -172,7 +174,7 @@ impl Endpoint {
         let (timeout, cancelled) = (invite.cancel_timeout, invite.cancel != CancelState::NotRequested);
         call.dialog = call.dialog.confirmed_by(response, source);
         call.state = CallState::Established;
-        let ack = ack_success(&mut call.dialog, &mut self.tokens, &self.config.advertised);
+        let ack = ack_success(&mut call.dialog, &mut self.tokens, self.config.advertised);
         if let Some(dialog) = call.dialog.key() {
             self.dialogs.insert(dialog, handle);
         }
@@ -199,9 +201,9 @@ impl Endpoint {
         let full = self.clients.len() >= self.config.limits.max_client_transactions;
         let Some(first) = call.and_then(|call| self.calls.get(&call)).filter(|_| !full) else { return };
         let mut dialog = first.dialog.confirmed_by(response, source);
-        let ack = ack_success(&mut dialog, &mut self.tokens, &self.config.advertised);
+        let ack = ack_success(&mut dialog, &mut self.tokens, self.config.advertised);
         self.transmit(ack.to, ack.payload, call, now);
-        let bye = dialog.request(Method::Bye, &mut self.tokens, &self.config.advertised, Headers::default());
+        let bye = dialog.request(Method::Bye, &mut self.tokens, self.config.advertised, Headers::default());
         let bye_key = ClientKey { branch: bye.branch, method: ClientMethod::Bye };
         debug_assert_ne!(bye_key, *key);
         self.client_start(bye_key, bye.payload, bye.to, None, now);
@@ -215,7 +217,7 @@ impl Endpoint {
         let cseq = call.dialog.local_seq();
         let headers = Headers::default();
         let payload = InviteRequest { method: Method::Ack, cseq, to, headers, body: &[] }.write(
-            &self.config.advertised,
+            self.config.advertised,
             invite,
             &call.dialog,
         );
@@ -284,8 +286,8 @@ fn authorize(invite: &OutgoingInvite, response: &Response, cnonce: &str) -> Opti
 }
 
 /// The ACK of a 2xx (section 13.2.2.4).
-fn ack_success(dialog: &mut Dialog, tokens: &mut Tokens, sent_by: &HostPort) -> SentAck {
-    let ack = dialog.request(Method::Ack, tokens, sent_by, Headers::default());
+fn ack_success(dialog: &mut Dialog, tokens: &mut Tokens, advertised: AdvertisedAddresses) -> SentAck {
+    let ack = dialog.request(Method::Ack, tokens, advertised, Headers::default());
     let remote_tag = dialog.remote_tag.as_ref().map(|tag| tag.as_str().to_owned());
     SentAck { payload: ack.payload, to: ack.to, remote_tag }
 }
@@ -300,9 +302,9 @@ struct InviteRequest<'a> {
 }
 
 impl InviteRequest<'_> {
-    fn write(self, sent_by: &HostPort, invite: &OutgoingInvite, dialog: &Dialog) -> Arc<[u8]> {
+    fn write(self, advertised: AdvertisedAddresses, invite: &OutgoingInvite, dialog: &Dialog) -> Arc<[u8]> {
         let Self { method, cseq, to, headers, body } = self;
-        let via = Via::local(Transport::Udp, sent_by.clone(), &invite.branch);
+        let via = Via::local(Transport::Udp, advertised.toward(invite.call.via), &invite.branch);
         let (from, call_id, uri) = (dialog.local(), dialog.call_id.as_str(), &invite.uri);
         RequestWriter { method, uri, via: &via, from, to, call_id, cseq, headers, body }.write()
     }

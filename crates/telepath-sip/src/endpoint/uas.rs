@@ -13,7 +13,7 @@ use super::event::{
 };
 use super::method_class::{MethodClass, ServedMethod};
 use super::reject_reason::RejectReason;
-use super::response::{ALLOW, Rejection, rejection_status, retry_after};
+use super::response::{ALLOW, Rejection, rejection_status};
 use super::screen::{InviteScreen, InviteScreening};
 use super::server_transaction::{ServerId, ServerKey};
 use crate::digest::Challenge;
@@ -88,7 +88,7 @@ impl Endpoint {
                 }
             }
             ServedMethod::Options => {
-                let headers = self.capability_headers();
+                let headers = self.capability_headers(source);
                 self.respond_stateless(&request, source, StatusCode::OK, None, headers, now);
             }
             ServedMethod::Bye | ServedMethod::Info | ServedMethod::Update => {
@@ -182,6 +182,11 @@ impl Endpoint {
         }
     }
 
+    /// The source of the last message of a call's peer.
+    pub(super) fn peer_of(&self, handle: CallHandle) -> Result<SocketAddr, WrongCallState> {
+        self.calls.get(&handle).map(|call| call.dialog.peer()).ok_or(WrongCallState(handle))
+    }
+
     fn incoming(&self, handle: CallHandle) -> Result<ServerId, WrongCallState> {
         match self.calls.get(&handle).map(|call| &call.state) {
             Some(CallState::Incoming(id)) => Ok(*id),
@@ -197,7 +202,7 @@ impl Endpoint {
     /// [`WrongCallState`] unless the INVITE waits for a final response.
     pub fn ring(&mut self, call: CallHandle, now: Instant) -> Result<(), WrongCallState> {
         let id = self.incoming(call)?;
-        let headers = self.dialog_headers();
+        let headers = self.dialog_headers(self.peer_of(call)?);
         self.respond(id, StatusCode::RINGING, headers, None, now);
         Ok(())
     }
@@ -208,7 +213,7 @@ impl Endpoint {
     /// [`WrongCallState`] unless the INVITE waits for a final response.
     pub fn accept(&mut self, call: CallHandle, sdp: &SdpBody, now: Instant) -> Result<(), WrongCallState> {
         let id = self.incoming(call)?;
-        let headers = self.dialog_headers();
+        let headers = self.dialog_headers(self.peer_of(call)?);
         let payload =
             self.respond(id, StatusCode::OK, headers, Some(sdp), now).ok_or(WrongCallState(call))?;
         let found = self.calls.get_mut(&call).ok_or(WrongCallState(call))?;
@@ -242,10 +247,7 @@ impl Endpoint {
         rejection: InviteRejection,
         now: Instant,
     ) -> Result<(), WrongCallState> {
-        let mut headers = rejection.retry_after.map(retry_after).unwrap_or_default();
-        if let Some(text) = rejection.warning {
-            headers.push(KnownHeader::Warning, self.warning(text));
-        }
+        let mut headers = self.rejection_headers(rejection, self.peer_of(call)?);
         let status = rejection_status(rejection.status);
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.push(KnownHeader::Allow, ALLOW.to_owned());

@@ -205,7 +205,7 @@ const GENERAL: &[Setting] = &[
         kind: Kind::Address,
         default: Some("127.0.0.1:5060"),
         example: "\"0.0.0.0:5060\"",
-        about: "Where SIP listens over UDP.",
+        about: "Where SIP listens over UDP. `[::]:5060` serves IPv4 and IPv6.",
     },
     Setting {
         key: "sip.public_host",

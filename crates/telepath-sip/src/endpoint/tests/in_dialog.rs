@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::super::{
-    DialogEnd, EndpointCounts, EndpointLimits, Event, ReInviteMethod, RejectReason, WrongCallState,
+    DialogEnd, EndpointCounts, EndpointLimits, Event, InviteRejection, ReInviteMethod, RejectReason,
+    WrongCallState,
 };
 use super::harness::{Harness, INVITE, TestRequest, status, statuses, tag_of, without_body};
 use super::pair::sdp;
-use crate::message::{Reason, ReasonProtocol, StatusCode};
+use crate::message::{Reason, ReasonProtocol, StatusCode, Warning, WarningCode};
 
 #[test]
 fn a_2xx_without_ack_is_retransmitted_and_then_followed_by_bye() {
@@ -139,9 +140,14 @@ fn a_rejected_or_cancelled_reinvite_keeps_the_call() {
     let reinvite =
         TestRequest { start: "INVITE sip:x SIP/2.0", branch: "re", to_tag: &tag, cseq: "6 INVITE", ..INVITE };
     harness.receive(&reinvite);
-    harness.endpoint.reject_reinvite(call, StatusCode::NOT_ACCEPTABLE_HERE, harness.now).unwrap();
+    let warning = Warning { code: WarningCode::IncompatibleMediaFormat, text: "no_common_codec" };
+    let rejection =
+        InviteRejection { warning: Some(warning), ..InviteRejection::of(StatusCode::NOT_ACCEPTABLE_HERE) };
+    harness.endpoint.reject_reinvite(call, rejection, harness.now).unwrap();
     harness.collect();
     assert_eq!(statuses(&harness.sent), [488]);
+    let expected = "\r\nWarning: 305 192.0.2.20:5060 \"no_common_codec\"\r\n";
+    assert!(harness.sent[0].contains(expected), "{}", harness.sent[0]);
     harness.receive(&TestRequest { branch: "re2", cseq: "7 INVITE", ..reinvite });
     let sent = harness.receive(&without_body("CANCEL sip:x SIP/2.0", "re2", "7 CANCEL", &tag));
     assert_eq!(statuses(&sent), [200, 487]);

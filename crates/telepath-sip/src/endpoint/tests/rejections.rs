@@ -10,7 +10,7 @@ use super::super::{
 use super::harness::{Harness, INVITE, TestRequest, statuses, tag_of, without_body};
 use super::pair::{caller_addr, sdp};
 use crate::digest::Challenge;
-use crate::message::{Request, StatusCode};
+use crate::message::{Request, StatusCode, Warning};
 
 #[test]
 fn options_is_answered_with_allow_and_accept() {
@@ -355,7 +355,7 @@ fn a_rejection_carries_a_warning() {
     let rejection = InviteRejection {
         status: StatusCode::NOT_FOUND,
         retry_after: None,
-        warning: Some("number_not_listed"),
+        warning: Some(Warning::miscellaneous("number_not_listed")),
     };
     harness.endpoint.reject_with(harness.call(), rejection, harness.now).unwrap();
     harness.collect();
