@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use crate::support::waiting::until;
 use crate::support::{Outcome, Remote, Server};
 
 #[tokio::test]
@@ -60,5 +61,28 @@ async fn audit_verify_detects_tampering() -> Outcome {
     assert!(plain.stderr.contains(&place), "{}", plain.stderr);
     let machine = server.home().run(&["audit", "verify", "--json"]).await?;
     assert_eq!((machine.code, &machine.json()?["broken_at"]), (Some(1), &json!(entries)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn audit_verify_expects_a_head_that_the_server_logged() -> Outcome {
+    let server = Server::start().await?;
+    let head = until("the head is logged", async || {
+        let log = server.log_text()?;
+        let line = log.lines().find(|line| line.contains("the head of the audit trail"));
+        let word = line.and_then(|line| line.split_whitespace().find_map(|word| word.strip_prefix("head=")));
+        Ok(word.map(str::to_owned))
+    })
+    .await?;
+    server.create_key(&["--name", "later", "--preset", "testing"]).await?;
+    let expected = ["audit", "verify", "--expect-head", head.as_str()];
+    let found = server.home().run(&expected).await?.expect_success()?;
+    assert!(found.stdout.contains("Its head is "), "{}", found.stdout);
+    let other = Server::start().await?;
+    let replaced = other.home().run(&expected).await?;
+    assert_eq!(replaced.code, Some(1), "{}", replaced.stdout);
+    assert!(replaced.stderr.contains("has another entry at the position"), "{}", replaced.stderr);
+    let wrong = server.home().run(&["audit", "verify", "--expect-head", "28"]).await?;
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
     Ok(())
 }

@@ -42,7 +42,7 @@ pub struct AuditEvent {
     /// The changed members after the change, without secrets.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub after: serde_json::Value,
-    /// SHA-256 over this entry and the hash of the one before, in hexadecimal.
+    /// HMAC-SHA-256 over this entry and the hash of the one before, in hexadecimal. Its key is derived from the master key.
     #[cfg_attr(
         feature = "openapi",
         schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
@@ -69,6 +69,20 @@ pub struct AuditVerification {
     pub entries: u64,
     /// The position of the first changed or missing entry; null when the trail is intact.
     pub broken_at: Option<u64>,
+    /// The newest unchanged entry, as position and hash: what `expect_head` takes later.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "17:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+    )]
+    pub head: String,
+    /// Retention has deleted the entries up to this position.
+    pub expired_up_to: u64,
+    /// Entries up to this position were written by a version that linked them without a key. Someone who can write to the
+    /// database can replace them.
+    pub unkeyed_up_to: u64,
+    /// Whether the trail contains the entry that `expect_head` names; null without `expect_head`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::ExpectedHead>, example = "found"))]
+    pub expected_head: Option<String>,
 }
 
 impl From<AuditRecord> for AuditEvent {

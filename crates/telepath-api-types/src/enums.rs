@@ -61,6 +61,7 @@ enum_schemas! {
     ErrorCode = names!(error::ErrorCode), such as "INVALID_PARAMS", "The error, for programs.";
     DtmfMethod = names!(call::DtmfMethod), such as "rtp", "How a DTMF digit arrived: as a telephone event in `rtp` (RFC 4733), or in a SIP `info` request.";
     EventName = names!(event::EventKind), such as "call.ended", "The name of an event.";
+    ExpectedHead = names!(audit::ExpectedHead), such as "found", "Whether the trail contains an entry: `found`, `different` (another entry is at its position), `missing` (the trail ends before it) or `expired` (retention has deleted it).";
     KeyMode = names!(secret::KeyMode), such as "live", "Whether keys start with `sk_live_` or `sk_test_`.";
     KeySort = key::KEY_SORTS, such as "-last_used_at", "The order of keys; a leading `-` sorts the largest or newest first.";
     KeyStatus = names!(key::KeyStatus), such as "active", "The state of a key.";

@@ -46,8 +46,9 @@ impl Client {
         Ok(ListPage { items: list.audit_events, pagination: list.pagination })
     }
 
-    /// Verifies the whole chain.
-    pub async fn verify_audit(&self) -> Result<AuditVerification, Error> {
-        self.get("/v1/audit-events/verify").await
+    /// Verifies the whole chain. `expect_head` is the `head` of an earlier verification or log line, which the chain must still
+    /// contain.
+    pub async fn verify_audit(&self, expect_head: Option<&str>) -> Result<AuditVerification, Error> {
+        self.get(&Query::new("/v1/audit-events/verify").add("expect_head", expect_head).finish()).await
     }
 }

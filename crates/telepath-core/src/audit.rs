@@ -1,9 +1,13 @@
-//! The audit trail: who changed what, from where, with the values before and after. Each entry contains a hash over itself and
-//! the hash of the previous one, so that a changed or removed entry breaks the chain.
+//! The audit trail: who changed what, from where, with the values before and after. Each entry contains a keyed hash over
+//! itself and the hash of the previous one, so that a changed or removed entry breaks the chain.
+
+mod chain;
+mod heads;
 
 use std::net::IpAddr;
 
-use aws_lc_rs::digest::{Context, SHA256};
+pub use chain::{ChainHash, ChainHead, ChainKey, ChainState, InvalidChainHead, KeyedAuditId};
+pub use heads::{ExpectedHead, HeadLog};
 
 use crate::account::Actor;
 use crate::clock::Timestamp;
@@ -199,8 +203,8 @@ impl Origin {
 /// An entry about to be written, in the transaction of the change.
 #[derive(Debug, Clone)]
 pub struct AuditEntry {
-    /// The id of the audit entry.
-    pub id: AuditId,
+    /// The id of the audit entry, and the key that links it to the chain.
+    pub id: KeyedAuditId,
     /// The account that the trail belongs to.
     pub account_id: AccountId,
     /// Who, from where, when.
@@ -253,73 +257,3 @@ pub struct AuditFilter {
 
 /// The order of the trail.
 pub const TRAIL_ORDER: SortKey = SortKey { name: "position", kind: SortKind::Number };
-
-/// A link of the chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChainHash(pub [u8; 32]);
-
-impl ChainHash {
-    /// What the first entry of a trail follows.
-    pub const GENESIS: Self = Self([0; 32]);
-}
-
-/// In hexadecimal.
-impl std::fmt::Display for ChainHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl AuditEntry {
-    /// SHA-256 over the previous hash and every member of this entry, each preceded by its length so that no two entries
-    /// can have the same input. `before` and `after` are given as the exact texts that are stored.
-    pub fn chain(&self, previous: ChainHash, before_text: &str, after_text: &str) -> ChainHash {
-        let mut context = Context::new(&SHA256);
-        context.update(&previous.0);
-        let address = self.origin.address.map(|address| address.to_string()).unwrap_or_default();
-        for part in [
-            self.id.to_string().as_str(),
-            self.account_id.to_string().as_str(),
-            self.origin.actor.to_string().as_str(),
-            address.as_str(),
-            self.origin.at.unix_ms().to_string().as_str(),
-            self.action.name(),
-            self.target.as_str(),
-            before_text,
-            after_text,
-        ] {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part.as_bytes());
-        }
-        let mut hash = [0; 32];
-        hash.copy_from_slice(context.finish().as_ref());
-        ChainHash(hash)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::Id as _;
-
-    #[test]
-    fn every_member_and_the_previous_hash_change_the_link() {
-        let entry = AuditEntry {
-            id: AuditId::from_bytes([1; 16]),
-            account_id: AccountId::from_bytes([2; 16]),
-            origin: Origin::local(Timestamp::from_unix_seconds(5)),
-            action: AuditAction::KeyCreated,
-            target: "key_a".to_owned(),
-            before: serde_json::Value::Null,
-            after: serde_json::Value::Null,
-        };
-        let base = entry.chain(ChainHash::GENESIS, "null", "{}");
-        let moved = AuditEntry { target: "key_an".to_owned(), ..entry.clone() };
-        let other = AuditEntry { action: AuditAction::KeyRevoked, ..entry.clone() };
-        assert_ne!(base, entry.chain(base, "null", "{}"));
-        assert_ne!(base, entry.chain(ChainHash::GENESIS, "null{", "}"));
-        assert_ne!(base, moved.chain(ChainHash::GENESIS, "null", "{}"));
-        assert_ne!(base, other.chain(ChainHash::GENESIS, "null", "{}"));
-        assert_eq!(base, entry.chain(ChainHash::GENESIS, "null", "{}"));
-    }
-}

@@ -1,7 +1,7 @@
 //! The stored form of a SIP password: the two HA1 values that digest authentication needs (RFC 7616 section 3.4.2), one for
 //! each algorithm that carriers support. The password itself is never stored.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use md5::{Digest as _, Md5};
@@ -34,6 +34,33 @@ impl DigestHashes {
         Self { md5: Zeroizing::new(md5), sha256: Zeroizing::new(sha256) }
     }
 
+    /// Both in hexadecimal, for sealing.
+    pub fn to_text(&self) -> SecretText {
+        let mut text = String::with_capacity(2 * (16 + 32));
+        for byte in self.md5.iter().chain(self.sha256.iter()) {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        SecretText::new(text)
+    }
+
+    /// From that text; `None` if it is not one.
+    pub fn from_text(text: &SecretText) -> Option<Self> {
+        let digits = text.expose().as_bytes();
+        if digits.len() != 2 * (16 + 32) {
+            return None;
+        }
+        let mut bytes = Zeroizing::new([0; 16 + 32]);
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |place: usize| {
+                char::from(pair[place]).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+            };
+            *byte = digit(0)? << 4 | digit(1)?;
+        }
+        let (md5, sha256) = bytes.split_at(16);
+        Some(Self::from_bytes(md5.try_into().ok()?, sha256.try_into().ok()?))
+    }
+
     /// HA1 for the algorithm MD5.
     pub fn md5(&self) -> &[u8; 16] {
         &self.md5
@@ -54,6 +81,17 @@ impl fmt::Debug for DigestHashes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_survive_their_text_form() {
+        let hashes = DigestHashes::of("support-01", &SecretText::new("secret-password".into()));
+        let text = hashes.to_text();
+        assert!(DigestHashes::from_text(&text) == Some(hashes));
+        let (digits, _) = text.expose().split_at(95);
+        for wrong in [String::new(), digits.to_owned(), format!("{digits}g"), format!("{digits}00")] {
+            assert!(DigestHashes::from_text(&SecretText::new(wrong)).is_none());
+        }
+    }
 
     #[test]
     fn both_hashes_are_of_user_realm_password() {

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use crate::audit::ChainKey;
 use crate::entropy::{Entropy, EntropyError, random_bytes};
 use crate::secret::{HashedKey, PlainKey, SecretText};
 use crate::user::{TokenHash, TokenPurpose};
@@ -20,6 +21,7 @@ const SEALING_INFO: &[u8] = b"telepath/v1/credential-sealing";
 const FINGERPRINT_INFO: &[u8] = b"telepath/v1/master-key-fingerprint";
 const SIP_NONCE_INFO: &[u8] = b"telepath/v1/sip-digest-nonce";
 const USER_TOKEN_INFO: &[u8] = b"telepath/v1/user-token";
+const AUDIT_CHAIN_INFO: &[u8] = b"telepath/v1/audit-chain";
 
 /// 32 secret bytes from which everything else is derived.
 pub struct MasterKey(Zeroizing<[u8; 32]>);
@@ -126,6 +128,7 @@ pub struct Vault {
     sealing: LessSafeKey,
     sealing_id: SealingKeyId,
     sip_nonce_secret: Zeroizing<[u8; 32]>,
+    audit_chain: ChainKey,
 }
 
 impl Vault {
@@ -143,6 +146,7 @@ impl Vault {
             sealing: LessSafeKey::new(sealing.map_err(|_| InvalidMasterKey)?),
             sealing_id: SealingKeyId(id),
             sip_nonce_secret: master.derive(SIP_NONCE_INFO)?,
+            audit_chain: ChainKey::new(&*master.derive(AUDIT_CHAIN_INFO)?),
         })
     }
 
@@ -175,6 +179,11 @@ impl Vault {
     /// The secret that authenticates SIP digest nonces.
     pub fn sip_nonce_secret(&self) -> &[u8; 32] {
         &self.sip_nonce_secret
+    }
+
+    /// The key that links the entries of audit trails.
+    pub fn audit_chain(&self) -> &ChainKey {
+        &self.audit_chain
     }
 
     /// Encrypts a secret for one place, such as `conn_…/openai_api_key`; it opens only there.

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use telepath_core::account::{
     Account, AccountPatch, Actor, DEFAULT_MAX_RATE_LIMIT, MAX_ACCOUNTS, NewAccount,
 };
-use telepath_core::audit::{AuditAction, AuditEntry, ChainHash, Origin};
+use telepath_core::audit::{AuditAction, AuditEntry, ChainHash, KeyedAuditId, Origin};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{AccountId, AuditId};
+use telepath_core::id::AccountId;
 use telepath_core::limit::RateLimit;
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::secret::KeyMode;
@@ -103,7 +103,7 @@ impl Store {
         if patch.mode.is_some() || patch.max_rate_limit.is_some() {
             require_local(origin)?;
         }
-        let audit_id = self.new_id(origin.at)?;
+        let audit_id = self.new_audit_id(origin.at)?;
         let (accounts, barrier) = (self.accounts.clone(), self.cluster.replication_barrier());
         let task = self.backend.spawn_key_change(move |backend| async move {
             let result: Result<_, AccountChangeError> = backend
@@ -139,7 +139,7 @@ impl Store {
 
     fn creation_entry(&self, account: &Account, origin: Origin) -> Result<AuditEntry, StoreError> {
         Ok(AuditEntry {
-            id: self.new_id(origin.at)?,
+            id: self.new_audit_id(origin.at)?,
             account_id: account.id,
             origin,
             action: AuditAction::AccountCreated,
@@ -182,7 +182,7 @@ async fn update(
     id: AccountId,
     patch: AccountPatch,
     origin: Origin,
-    audit_id: AuditId,
+    audit_id: KeyedAuditId,
 ) -> Result<Option<Account>, AccountChangeError> {
     let locked = "SELECT id, name, mode, max_rate_limit, revoke_keys_seen_in_clear, max_key_lifetime_days, \
                   keys_must_expire, created_at FROM accounts WHERE id = $1";
@@ -303,6 +303,7 @@ async fn insert(db: &mut Connection, account: &Account, entry: &AuditEntry) -> R
         ],
     )
     .await?;
+    audit::open_chain(db, account.id, &entry.id.key).await?;
     audit::write(db, entry).await
 }
 

@@ -88,7 +88,7 @@ impl Store {
         origin: Origin,
     ) -> Result<(), StoreError> {
         let entry = AuditEntry {
-            id: self.new_id(origin.at)?,
+            id: self.new_audit_id(origin.at)?,
             account_id: account,
             origin,
             action: AuditAction::CallHangupRequested,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use telepath_core::audit::KeyedAuditId;
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::Id;
@@ -20,6 +21,11 @@ pub struct StoreContext {
 }
 
 impl StoreContext {
+    /// Generates the id of an audit entry, with the key that links the entry to its chain.
+    pub(crate) fn new_audit_id(&self, now: Timestamp) -> Result<KeyedAuditId, StoreError> {
+        Ok(KeyedAuditId { id: self.new_id(now)?, key: self.vault.audit_chain().clone() })
+    }
+
     /// Generates an id with the timestamp `now`.
     pub(crate) fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {
         Ok(T::generate(now, &*self.entropy)?)

@@ -102,7 +102,7 @@ impl Store {
         origin: Origin,
     ) -> Result<DeliveryRecord, WebhookChangeError> {
         let reach = reach.into();
-        let redeliver = redeliver::Redelivery { reach, id, origin, audit_id: self.new_id(origin.at)? };
+        let redeliver = redeliver::Redelivery { reach, id, origin, audit_id: self.new_audit_id(origin.at)? };
         self.backend.write(move |db| Box::pin(redeliver::one(db, redeliver))).await
     }
 
@@ -115,7 +115,7 @@ impl Store {
         origin: Origin,
     ) -> Result<RecoveredDeliveries, WebhookChangeError> {
         let reach = reach.into();
-        let audit_id = self.new_id(origin.at)?;
+        let audit_id = self.new_audit_id(origin.at)?;
         let recovery = redeliver::Recovery { reach, webhook, since, origin, audit_id };
         self.backend.write(move |db| Box::pin(redeliver::failed(db, recovery))).await
     }

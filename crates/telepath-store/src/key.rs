@@ -111,7 +111,7 @@ impl Store {
             mask: secret.mask(),
             new,
             origin,
-            audit_id: self.new_id(origin.at)?,
+            audit_id: self.new_audit_id(origin.at)?,
             event_id: self.new_id(origin.at)?,
         };
         let record = self.change_key(creation.id, move |db| Box::pin(change::create(db, creation))).await?;
@@ -150,7 +150,7 @@ impl Store {
     ) -> Result<KeyRecord, KeyChangeError> {
         // The response includes the counters.
         self.sync_usage().await;
-        let audit_id = self.new_id(origin.at)?;
+        let audit_id = self.new_audit_id(origin.at)?;
         let update = change::Update { account, id, patch, origin, audit_id };
         self.change_key(id, move |db| Box::pin(change::update(db, update))).await
     }
@@ -164,7 +164,7 @@ impl Store {
         reason: Option<String>,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
-        let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
+        let (audit_id, event_id) = (self.new_audit_id(origin.at)?, self.new_id(origin.at)?);
         let revoke = Revoke { account, id, reason, origin, audit_id, event_id };
         self.change_key(id, move |db| Box::pin(change::revoke(db, revoke))).await
     }
@@ -192,7 +192,7 @@ impl Store {
         secret: SecretId,
         origin: Origin,
     ) -> Result<KeyRecord, KeyChangeError> {
-        let audit_id = self.new_id(origin.at)?;
+        let audit_id = self.new_audit_id(origin.at)?;
         let end = rotate::EndSecret { account, id, secret, origin, audit_id };
         self.change_key(id, move |db| Box::pin(rotate::end_secret(db, end))).await
     }

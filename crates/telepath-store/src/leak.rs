@@ -131,7 +131,7 @@ impl Store {
             id,
             reason: Some(reason.clone()),
             origin,
-            audit_id: self.new_id(origin.at)?,
+            audit_id: self.new_audit_id(origin.at)?,
             event_id: self.new_id(origin.at)?,
         };
         let alert_writer = self.alert_writer();

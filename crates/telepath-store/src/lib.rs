@@ -45,7 +45,7 @@ mod webhook;
 
 pub use account::AccountChangeError;
 pub use alert::mail::{MailOutcome, PendingMail};
-pub use audit::AuditVerdict;
+pub use audit::{AuditHead, AuditReport, AuditVerdict};
 pub use cluster::{ClusterStats, ProcessRole};
 pub use context::StoreContext;
 pub use delivery::DeliveryFilter;

@@ -1,7 +1,7 @@
 //! Opening, migrating, checking and closing the store. The parts are assembled here; nothing imports this file.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 
 use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 use telepath_core::entropy::random_text;
@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::account::table::AccountTable;
 use crate::alert::security_signal::SecuritySignals;
+use crate::audit;
 use crate::backend::{Backend, Driver};
 use crate::call::orphan::{OrphanedCalls, close_orphaned_calls};
 use crate::cluster::{Cluster, JoinOptions, ProcessRole, clock};
@@ -28,6 +29,7 @@ use crate::request_log::RequestLog;
 use crate::sql::{Connection, binds};
 use crate::sqlite::{self, SqliteBackend};
 use crate::store::Store;
+use crate::trunk::seal_stored;
 use crate::user::hashing::PasswordHashing;
 
 impl Store {
@@ -40,6 +42,8 @@ impl Store {
     pub async fn open(options: StoreOptions, context: StoreContext) -> Result<Arc<Store>, StoreError> {
         let backend = open_backend(&options.database, context.clock.now()).await?;
         check_master_key(&backend, &context.vault).await?;
+        audit::adopt_chains(&backend, context.vault.audit_chain()).await?;
+        seal_stored(&backend, &context).await?;
         let cluster = match (backend.driver(), options.role) {
             (Driver::Sqlite(_), ProcessRole::Server | ProcessRole::Admin) => {
                 close_all_live_calls(&backend, &context).await?;
@@ -80,6 +84,7 @@ impl Store {
             security_signals: SecuritySignals::default(),
             cluster,
             audit_verification: Semaphore::new(1),
+            audit_heads: Mutex::default(),
             password_hashing: PasswordHashing::default(),
             windows,
             exposures: Notify::new(),

@@ -54,6 +54,8 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     19 "0019_key_details";
     20 "0020_key_trunks";
     21 "0021_caller_actions";
+    22 "0022_audit_chain";
+    23 "0023_sealed_sip_digests";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not
@@ -100,7 +102,10 @@ pub(crate) async fn migrate_sqlite(
     let behind = from < newest(migrations);
     let backup =
         if behind && from > 0 { Some(sqlite::back_up(connection, path, from, now).await?) } else { None };
+    // What a migration drops is overwritten in the file, not only released: it may be a secret.
+    connection.execute("PRAGMA secure_delete = ON", vec![]).await?;
     let applied = apply(connection, migrations, from, now).await?;
+    connection.execute("PRAGMA secure_delete = OFF", vec![]).await?;
     Ok(MigrationReport { from, to: newest(migrations), applied, backup })
 }
 

@@ -1,8 +1,8 @@
 //! Presets edited by accounts.
 
 use serde_json::{Map, Value, json};
-use telepath_core::audit::{AuditAction, AuditEntry, Origin};
-use telepath_core::id::{AccountId, AuditId};
+use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
+use telepath_core::id::AccountId;
 use telepath_core::key::{Escalation, Preset, PresetPatch, PresetTerms, Presets};
 use telepath_core::limit::RateLimit;
 
@@ -19,7 +19,7 @@ struct Edit {
     account: AccountId,
     preset: Preset,
     origin: Origin,
-    audit_id: AuditId,
+    audit_id: KeyedAuditId,
 }
 
 impl Store {
@@ -37,7 +37,7 @@ impl Store {
         patch: PresetPatch,
         origin: Origin,
     ) -> Result<PresetTerms, KeyChangeError> {
-        let edit = Edit { account, preset, origin, audit_id: self.new_id(origin.at)? };
+        let edit = Edit { account, preset, origin, audit_id: self.new_audit_id(origin.at)? };
         self.backend.write(move |db| Box::pin(update(db, edit, patch))).await
     }
 
@@ -48,7 +48,7 @@ impl Store {
         preset: Preset,
         origin: Origin,
     ) -> Result<(), KeyChangeError> {
-        let edit = Edit { account, preset, origin, audit_id: self.new_id(origin.at)? };
+        let edit = Edit { account, preset, origin, audit_id: self.new_audit_id(origin.at)? };
         self.backend.write(move |db| Box::pin(reset(db, edit))).await
     }
 }

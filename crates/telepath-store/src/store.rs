@@ -1,11 +1,12 @@
 //! The open store: the database and the in-memory tables that belong to it. This file knows no resource. Each
 //! resource adds its functions in its own file, and `lifecycle` assembles the parts.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use telepath_core::alert::AlertSettings;
+use telepath_core::audit::{HeadLog, KeyedAuditId};
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::{Id, IdempotencyId};
@@ -39,6 +40,8 @@ pub struct Store {
     pub(crate) cluster: Cluster,
     /// One permit: audit trails are verified one at a time.
     pub(crate) audit_verification: Semaphore,
+    /// The heads of audit trails that this process has logged.
+    pub(crate) audit_heads: Mutex<HeadLog>,
     pub(crate) password_hashing: PasswordHashing,
     pub(crate) windows: KeyWindows,
     /// Notified when a report of exposed keys was stored.
@@ -94,6 +97,10 @@ impl Store {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.context.clock.now()
+    }
+
+    pub(crate) fn new_audit_id(&self, now: Timestamp) -> Result<KeyedAuditId, StoreError> {
+        self.context.new_audit_id(now)
     }
 
     pub(crate) fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {

@@ -5,6 +5,7 @@ mod accounts;
 mod admission;
 mod alert_mails;
 mod alerts;
+mod audit_chain;
 mod authorities;
 mod calls;
 mod cluster;
@@ -156,6 +157,12 @@ impl Fixture {
                    (id, name, mode, max_rate_limit, audit_position, audit_hash, created_at) \
                    VALUES ($1, 'Other', 'live', 1000, 0, $2, 9000000000000)";
         execute(store, sql, values).await;
+        let key = store.vault().audit_chain().clone();
+        let opened: Result<(), StoreError> = store
+            .backend
+            .write(move |db| Box::pin(async move { crate::audit::open_chain(db, id, &key).await }))
+            .await;
+        opened.unwrap();
         id
     }
 

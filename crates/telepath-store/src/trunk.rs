@@ -1,7 +1,8 @@
-//! Trunks. Credentials arrive sealed; of the SIP password only the digest hashes are stored. A deleted trunk remains
+//! Trunks. Credentials arrive sealed; of the SIP password only the digest hashes are stored, sealed. A deleted trunk remains
 //! as a row for the calls that refer to it.
 
 mod change;
+mod digest;
 mod metrics;
 mod numbers;
 mod row;
@@ -20,6 +21,8 @@ use telepath_core::trunk::{
     TrunkStatus,
 };
 use telepath_core::validation::Invalid;
+
+pub(crate) use digest::seal_stored;
 
 use crate::error::StoreError;
 use crate::sql::within::trunk_within;
@@ -83,11 +86,15 @@ impl Store {
             credentials.push(change::Credential::seal(vault, entropy, id, *field, secret)?);
         }
         let creation = change::Creation {
-            digest: DigestHashes::of(new.sip_username.as_str(), password.secret()),
+            digest: digest::seal(
+                &self.context,
+                id,
+                &DigestHashes::of(new.sip_username.as_str(), password.secret()),
+            )?,
             trunk: row::new_trunk(id, account, &new, origin.at),
             credentials,
             origin,
-            audit_id: self.new_id(origin.at)?,
+            audit_id: self.new_audit_id(origin.at)?,
         };
         let (trunk, networks) = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
         self.announce(networks);
@@ -141,7 +148,7 @@ impl Store {
     ) -> Result<Trunk, TrunkChangeError> {
         let account = reach_of(reach.into(), id)?;
         let context = self.context.clone();
-        let audit_id = self.new_id(origin.at)?;
+        let audit_id = self.new_audit_id(origin.at)?;
         let update = change::Update { account, id, draft, origin, audit_id, context };
         let (trunk, networks) = self.backend.write(move |db| Box::pin(change::update(db, update))).await?;
         self.announce(networks);
@@ -157,7 +164,7 @@ impl Store {
     ) -> Result<(), TrunkChangeError> {
         let account = reach_of(reach.into(), id)?;
         let entry = AuditEntry {
-            id: self.new_id(origin.at)?,
+            id: self.new_audit_id(origin.at)?,
             account_id: account,
             origin,
             action: AuditAction::TrunkDeleted,
@@ -184,7 +191,8 @@ impl Store {
             id,
             password: password.clone(),
             origin,
-            audit_id: self.new_id(origin.at)?,
+            audit_id: self.new_audit_id(origin.at)?,
+            context: self.context.clone(),
         };
         let trunk = self.backend.write(move |db| Box::pin(change::rotate(db, rotation))).await?;
         Ok(RotatedPassword { trunk, password, rotated_at: origin.at })

@@ -79,7 +79,7 @@ impl Store {
         let sealed = secret::seal(&self.context, id, &secret, origin.at)?;
         let headers = new.headers.as_ref();
         let headers = headers.map(|headers| secret::seal_headers(&self.context, id, headers)).transpose()?;
-        let audit_id = self.new_id(origin.at)?;
+        let audit_id = self.new_audit_id(origin.at)?;
         let creation = change::Creation { id, reach, new, headers, sealed, origin, audit_id };
         let webhook = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
         Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
@@ -127,7 +127,7 @@ impl Store {
         origin: Origin,
     ) -> Result<Webhook, WebhookChangeError> {
         let reach = reach.into();
-        let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
+        let (audit_id, event_id) = (self.new_audit_id(origin.at)?, self.new_id(origin.at)?);
         let seal = |headers: WebhookHeaders| secret::seal_headers(&self.context, id, &headers);
         let headers = patch.headers.clone().try_map(seal)?;
         let update = change::Update { reach, id, patch, headers, scopes, origin, audit_id, event_id };
@@ -142,7 +142,7 @@ impl Store {
         origin: Origin,
     ) -> Result<(), WebhookChangeError> {
         let reach = reach.into();
-        let audit_id = self.new_id(origin.at)?;
+        let audit_id = self.new_audit_id(origin.at)?;
         self.backend.write(move |db| Box::pin(change::delete(db, reach, id, origin, audit_id))).await
     }
 
@@ -159,7 +159,7 @@ impl Store {
         // The scheme of an endpoint never changes, so the value read before the transaction is still right in it.
         let secret = self.new_signing_secret(found.scheme)?;
         let sealed = secret::seal(&self.context, id, &secret, origin.at)?;
-        let audit_id = self.new_id(origin.at)?;
+        let audit_id = self.new_audit_id(origin.at)?;
         let rotation = change::SecretRotation { reach, id, sealed, grace_seconds, origin, audit_id };
         let webhook = self.backend.write(move |db| Box::pin(change::rotate(db, rotation))).await?;
         Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
@@ -173,7 +173,7 @@ impl Store {
         origin: Origin,
     ) -> Result<DeliveryRecord, WebhookChangeError> {
         let reach = reach.into();
-        let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
+        let (audit_id, event_id) = (self.new_audit_id(origin.at)?, self.new_id(origin.at)?);
         let test = change::Test { reach, id, origin, audit_id, event_id };
         self.backend.write(move |db| Box::pin(change::test(db, test))).await
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use telepath_core::clock::Clock;
 use telepath_core::ports::LiveCalls;
-use telepath_store::{Retention, Store, StoreError};
+use telepath_store::{AuditHead, Retention, Store, StoreError};
 use tokio::signal::unix::Signal;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,8 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(400);
 const ROLLUP_INTERVAL: Duration = Duration::from_secs(20);
 /// Request log and deliveries are kept for weeks, so minutes do not matter.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(10);
+/// The delay between the thousandth entry since the last logged head and the next one.
+const AUDIT_HEAD_INTERVAL: Duration = Duration::from_mins(1);
 /// A caller can store no more responses between two runs than its rate limit allows.
 const IDEMPOTENCY_INTERVAL: Duration = Duration::from_mins(1);
 /// A certificate is renewed 30 days before it expires, so twice a day is often enough.
@@ -61,6 +63,18 @@ pub async fn expire_idempotency_keys(store: Arc<Store>, stop: CancellationToken)
 /// Deletes deliveries and events that are past their retention.
 pub async fn expire_deliveries(store: Arc<Store>, stop: CancellationToken) {
     repeat("delete expired webhook deliveries", RETENTION_INTERVAL, stop, || store.purge_deliveries()).await;
+}
+
+/// Logs the head of each account's audit trail: a later verification can expect it, and then notices a trail that was replaced
+/// as a whole.
+pub async fn log_audit_heads(store: Arc<Store>, stop: CancellationToken) {
+    repeat("log the heads of audit trails", AUDIT_HEAD_INTERVAL, stop, || async {
+        for AuditHead { account, head } in store.audit_heads_to_log().await? {
+            tracing::info!(%account, %head, "the head of the audit trail");
+        }
+        Ok(())
+    })
+    .await;
 }
 
 /// Ends calls of this server that another server was asked to end, or whose trunk was deleted there.

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use telepath_api_types::audit_events::{AuditEvent, AuditEventList, AuditVerification};
 use telepath_api_types::enums;
-use telepath_core::audit::{AuditAction, AuditFilter, TRAIL_ORDER};
+use telepath_core::audit::{AuditAction, AuditFilter, ChainHead, InvalidChainHead, TRAIL_ORDER};
 use telepath_core::id::AuditId;
 use telepath_core::page::{Page, PageRequest};
-use telepath_store::AuditVerdict;
+use telepath_store::{AuditReport, AuditVerdict};
 
 use crate::auth::caller::{AuditRead, Authorized};
 use crate::endpoint::{Endpoints, endpoints};
@@ -23,14 +23,36 @@ pub(crate) fn endpoints() -> Endpoints {
     endpoints![list_audit_events, verify_audit_events]
 }
 
-fn verification(verdict: AuditVerdict) -> AuditVerification {
-    match verdict {
-        AuditVerdict::Intact { entries } => AuditVerification { intact: true, entries, broken_at: None },
-        AuditVerdict::Broken { position } => AuditVerification {
-            intact: false,
-            entries: position.saturating_sub(1),
-            broken_at: Some(position),
-        },
+fn verification(report: &AuditReport) -> AuditVerification {
+    let (entries, broken_at) = match report.verdict {
+        AuditVerdict::Intact { entries } => (entries, None),
+        AuditVerdict::Broken { position } => {
+            (report.head.position.saturating_sub(report.anchor.position), Some(position))
+        }
+    };
+    AuditVerification {
+        intact: broken_at.is_none(),
+        entries,
+        broken_at,
+        head: report.head.to_string(),
+        expired_up_to: report.anchor.position,
+        unkeyed_up_to: report.keyed_after,
+        expected_head: report.expected.map(|expected| expected.name().to_owned()),
+    }
+}
+
+/// The head that a verification expects.
+struct VerificationQuery {
+    expect_head: Option<ChainHead>,
+}
+
+impl QueryForm for VerificationQuery {
+    fn read(query: &mut QueryReader) -> Self {
+        let head = |text: &str| {
+            text.parse()
+                .map_err(|InvalidChainHead| "must be POSITION:HASH, as `head` of an earlier verification")
+        };
+        Self { expect_head: query.take("expect_head", head) }
     }
 }
 
@@ -79,12 +101,15 @@ async fn list_audit_events(
 
 /// Verify the audit trail
 ///
-/// Recomputes the account's whole hash chain and compares it with the stored one.
+/// Recomputes the account's whole hash chain and compares it with the stored one. With `expect_head`, also says whether the
+/// chain still contains an entry that was its head before.
 #[utoipa::path(get, path = "/v1/audit-events/verify", tag = "Audit", operation_id = "verifyAuditEvents",
+    params(("expect_head" = Option<String>, Query, description = "`POSITION:HASH`: the `head` of an earlier verification, or from the log.")),
     responses((status = 200, description = "The result of the verification.", body = AuditVerification)))]
 async fn verify_audit_events(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<AuditRead>,
+    StrictQuery(query): StrictQuery<VerificationQuery>,
 ) -> Result<Json<AuditVerification>, ApiError> {
-    Ok(Json(verification(state.store.verify_audit(caller.account).await?)))
+    Ok(Json(verification(&state.store.verify_audit(caller.account, query.expect_head).await?)))
 }

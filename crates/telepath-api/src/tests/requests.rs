@@ -228,7 +228,17 @@ async fn the_audit_trail_is_listed_filtered_and_verified() {
         harness.get(&format!("/v1/audit-events?{wrong}"), &key).await.expect(400);
     }
     let verdict = harness.get("/v1/audit-events/verify", &key).await.expect(200).json();
-    assert_eq!(verdict, json!({"intact": true, "entries": 7, "broken_at": null}));
+    let head = verdict["head"].as_str().unwrap();
+    let whole = json!({"intact": true, "entries": 7, "broken_at": null, "head": head, "expired_up_to": 0,
+        "unkeyed_up_to": 0, "expected_head": null});
+    assert_eq!(verdict, whole);
+    for (expected, result) in
+        [(head, "found"), (&head.replace("7:", "6:"), "different"), (&head.replace("7:", "8:"), "missing")]
+    {
+        let path = format!("/v1/audit-events/verify?expect_head={expected}");
+        assert_eq!(harness.get(&path, &key).await.expect(200).json()["expected_head"], result);
+    }
+    harness.get("/v1/audit-events/verify?expect_head=7", &key).await.expect(400);
 }
 
 #[tokio::test]

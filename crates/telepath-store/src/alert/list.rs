@@ -5,8 +5,8 @@ use telepath_core::account::Actor;
 use telepath_core::alert::{
     Acknowledgement, Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind, Severity,
 };
-use telepath_core::audit::{AuditAction, AuditEntry, Origin};
-use telepath_core::id::{AccountId, AlertId, AuditId};
+use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
+use telepath_core::id::{AccountId, AlertId};
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::webhook::WebhookUrl;
 
@@ -62,7 +62,7 @@ impl Store {
         id: AlertId,
         origin: Origin,
     ) -> Result<Option<Alert>, StoreError> {
-        let audit_id = self.new_id(origin.at)?;
+        let audit_id = self.new_audit_id(origin.at)?;
         self.backend.write(move |db| Box::pin(acknowledge(db, account, id, origin, audit_id))).await
     }
 }
@@ -72,7 +72,7 @@ async fn acknowledge(
     account: AccountId,
     id: AlertId,
     origin: Origin,
-    audit_id: AuditId,
+    audit_id: KeyedAuditId,
 ) -> Result<Option<Alert>, StoreError> {
     check_may_acknowledge(db, account, id, origin).await?;
     let sql = "UPDATE alerts SET acknowledged_at = $3, acknowledged_by = $4 \

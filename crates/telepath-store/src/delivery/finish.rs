@@ -1,9 +1,10 @@
 //! The end of an attempt: its result, the next state of the delivery, and the effect on the endpoint, in one
 //! transaction.
 
+use telepath_core::audit::KeyedAuditId;
 use telepath_core::clock::Timestamp;
 use telepath_core::event::EventKind;
-use telepath_core::id::{AccountId, AuditId, DeliveryId, EventId, WebhookId};
+use telepath_core::id::{AccountId, DeliveryId, EventId, WebhookId};
 use telepath_core::webhook::delivery::{
     DeliveryStatus, ErrorClass, Jitter, KEPT_ATTEMPTS, MAX_STORED_RESPONSE, Outcome, RetryDecision,
     decide_retry,
@@ -38,7 +39,7 @@ impl Store {
             outcome,
             jitter,
             now,
-            audit_id: self.new_id(now)?,
+            audit_id: self.new_audit_id(now)?,
             event_id: self.new_id(now)?,
             alert_writer: self.alert_writer(),
         };
@@ -55,7 +56,7 @@ struct FinishedAttempt {
     outcome: Outcome,
     jitter: Jitter,
     now: Timestamp,
-    audit_id: AuditId,
+    audit_id: KeyedAuditId,
     event_id: EventId,
     alert_writer: AlertWriter,
 }
@@ -157,7 +158,7 @@ async fn update_health(
             raise(db, attempt.account, alert, &attempt.alert_writer, now).await?;
         }
         HealthTransition::Disable(reason) => {
-            let (audit_id, event_id) = (attempt.audit_id, attempt.event_id);
+            let (audit_id, event_id) = (attempt.audit_id.clone(), attempt.event_id);
             disable(db, &webhook, AutoDisable { reason, audit_id, event_id, now }).await?;
         }
     }

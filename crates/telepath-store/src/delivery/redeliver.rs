@@ -1,9 +1,9 @@
 //! Redelivery on request: one delivery, or those of an endpoint that failed.
 
 use serde_json::{Value, json};
-use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{AccountId, AuditId, DeliveryId, WebhookId};
+use telepath_core::id::{AccountId, DeliveryId, WebhookId};
 use telepath_core::reach::Reach;
 use telepath_core::webhook::{Webhook, WebhookStatus};
 
@@ -32,7 +32,7 @@ pub(super) struct Redelivery {
     pub(super) reach: Reach,
     pub(super) id: DeliveryId,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn one(
@@ -67,7 +67,7 @@ pub(super) struct Recovery {
     pub(super) webhook: WebhookId,
     pub(super) since: Timestamp,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn failed(
@@ -112,7 +112,7 @@ async fn require_active(
 }
 
 fn entry(
-    id: AuditId,
+    id: KeyedAuditId,
     account_id: AccountId,
     origin: Origin,
     action: AuditAction,

@@ -1,9 +1,9 @@
 //! The transactions that change keys.
 
 use serde_json::{Map, Value, json};
-use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::event::{KeyCreated, KeyRevoked};
-use telepath_core::id::{AccountId, AuditId, EventId, KeyId, SecretId};
+use telepath_core::id::{AccountId, EventId, KeyId, SecretId};
 use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, Rights, SecretRecord};
 use telepath_core::secret::{HashedKey, KeyMask};
 use telepath_core::validation::Invalid;
@@ -27,7 +27,7 @@ pub(super) struct Creation {
     pub(super) mask: KeyMask,
     pub(super) new: NewKey,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
     pub(super) event_id: EventId,
 }
 
@@ -147,7 +147,7 @@ pub(super) struct Update {
     pub(super) id: KeyId,
     pub(super) patch: KeyPatch,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn update(
@@ -214,7 +214,7 @@ pub(crate) struct Revoke {
     pub(crate) id: KeyId,
     pub(crate) reason: Option<String>,
     pub(crate) origin: Origin,
-    pub(crate) audit_id: AuditId,
+    pub(crate) audit_id: KeyedAuditId,
     pub(crate) event_id: EventId,
 }
 

@@ -1,9 +1,9 @@
 //! Pausing and resuming a key. Like a revocation, a pause is effective before the call returns.
 
 use serde_json::json;
-use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::event::{EventPayload, KeyPaused, KeyResumed};
-use telepath_core::id::{AccountId, AuditId, EventId, KeyId};
+use telepath_core::id::{AccountId, EventId, KeyId};
 use telepath_core::key::KeyRecord;
 
 use super::change::read_back;
@@ -18,7 +18,7 @@ struct Pause {
     account: AccountId,
     id: KeyId,
     origin: Origin,
-    audit_id: AuditId,
+    audit_id: KeyedAuditId,
     event_id: EventId,
 }
 
@@ -53,7 +53,7 @@ impl Store {
     ) -> Result<Pause, KeyChangeError> {
         // The response includes the counters.
         self.sync_usage().await;
-        let (audit_id, event_id) = (self.new_id(origin.at)?, self.new_id(origin.at)?);
+        let (audit_id, event_id) = (self.new_audit_id(origin.at)?, self.new_id(origin.at)?);
         Ok(Pause { account, id, origin, audit_id, event_id })
     }
 }
@@ -98,7 +98,7 @@ impl Pause {
         payload: EventPayload,
     ) -> Result<(), StoreError> {
         let entry = AuditEntry {
-            id: self.audit_id,
+            id: self.audit_id.clone(),
             account_id: self.account,
             origin: self.origin,
             action,

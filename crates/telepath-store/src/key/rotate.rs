@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::event::KeyRotated;
-use telepath_core::id::{AccountId, AuditId, EventId, KeyId, SecretId};
+use telepath_core::id::{AccountId, EventId, KeyId, SecretId};
 use telepath_core::key::{
     GraceSeconds, KeyRecord, KeyStatus, MAX_ROTATED_TOGETHER, Rotation, SecretStatus, TooManySecrets,
 };
@@ -26,7 +26,7 @@ pub(super) struct Rotate {
     secret_id: SecretId,
     hash: HashedKey,
     mask: KeyMask,
-    audit_id: AuditId,
+    audit_id: KeyedAuditId,
     event_id: EventId,
     grace: GraceSeconds,
     origin: Origin,
@@ -45,7 +45,7 @@ impl Rotate {
             secret_id: context.new_id(origin.at)?,
             hash: context.vault.hash_key(&secret),
             mask: secret.mask(),
-            audit_id: context.new_id(origin.at)?,
+            audit_id: context.new_audit_id(origin.at)?,
             event_id: context.new_id(origin.at)?,
             grace,
             origin,
@@ -196,7 +196,7 @@ pub(super) struct EndSecret {
     pub(super) id: KeyId,
     pub(super) secret: SecretId,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn end_secret(

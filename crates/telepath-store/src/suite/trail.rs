@@ -26,7 +26,7 @@ async fn a_modified_audit_entry_is_detected(fixture: Arc<Fixture>) {
         fixture.key(&store, account, new_key(name)).await;
     }
     let intact = AuditVerdict::Intact { entries: 4 };
-    assert_eq!(store.verify_audit(account).await.unwrap(), intact);
+    assert_eq!(store.verify_audit(account, None).await.unwrap().verdict, intact);
     let changes = [
         (
             "UPDATE audit_events SET actor = 'system' WHERE position = 2",
@@ -68,15 +68,18 @@ async fn a_modified_audit_entry_is_detected(fixture: Arc<Fixture>) {
     for (tamper, restore) in changes {
         execute(&store, tamper, vec![]).await;
         assert_eq!(
-            store.verify_audit(account).await.unwrap(),
+            store.verify_audit(account, None).await.unwrap().verdict,
             AuditVerdict::Broken { position: 2 },
             "{tamper}"
         );
         execute(&store, restore, vec![]).await;
-        assert_eq!(store.verify_audit(account).await.unwrap(), intact, "{restore}");
+        assert_eq!(store.verify_audit(account, None).await.unwrap().verdict, intact, "{restore}");
     }
     execute(&store, "DELETE FROM audit_events WHERE position = 4", vec![]).await;
-    assert_eq!(store.verify_audit(account).await.unwrap(), AuditVerdict::Broken { position: 4 });
+    assert_eq!(
+        store.verify_audit(account, None).await.unwrap().verdict,
+        AuditVerdict::Broken { position: 4 }
+    );
     store.close().await;
 }
 
@@ -110,11 +113,20 @@ async fn a_trail_is_verified_in_parts(fixture: Arc<Fixture>) {
     for number in 0..210 {
         fixture.key(&store, account, new_key(&format!("key {number}"))).await;
     }
-    assert_eq!(store.verify_audit(account).await.unwrap(), AuditVerdict::Intact { entries: 211 });
+    assert_eq!(
+        store.verify_audit(account, None).await.unwrap().verdict,
+        AuditVerdict::Intact { entries: 211 }
+    );
     execute(&store, "UPDATE audit_events SET target = 'other' WHERE position = 205", vec![]).await;
-    assert_eq!(store.verify_audit(account).await.unwrap(), AuditVerdict::Broken { position: 205 });
+    assert_eq!(
+        store.verify_audit(account, None).await.unwrap().verdict,
+        AuditVerdict::Broken { position: 205 }
+    );
     execute(&store, "DELETE FROM audit_events WHERE position > 100", vec![]).await;
-    assert_eq!(store.verify_audit(account).await.unwrap(), AuditVerdict::Broken { position: 101 });
+    assert_eq!(
+        store.verify_audit(account, None).await.unwrap().verdict,
+        AuditVerdict::Broken { position: 101 }
+    );
     store.close().await;
 }
 
@@ -125,7 +137,7 @@ async fn waiting_verifications_hold_no_reader(fixture: Arc<Fixture>) {
     let waiting: Vec<_> = (0..20)
         .map(|_| {
             let store = Arc::clone(&store);
-            tokio::spawn(async move { store.verify_audit(account).await })
+            tokio::spawn(async move { store.verify_audit(account, None).await })
         })
         .collect();
     tokio::task::yield_now().await;
@@ -134,7 +146,7 @@ async fn waiting_verifications_hold_no_reader(fixture: Arc<Fixture>) {
     assert!(waiting.iter().all(|task| !task.is_finished()));
     drop((readers, turn));
     for task in waiting {
-        assert_eq!(task.await.unwrap().unwrap(), AuditVerdict::Intact { entries: 1 });
+        assert_eq!(task.await.unwrap().unwrap().verdict, AuditVerdict::Intact { entries: 1 });
     }
     store.close().await;
 }

@@ -13,6 +13,7 @@ use telepath_core::alert::AlertFilter;
 use telepath_core::call::CallFilter;
 use telepath_core::clock::{ManualClock, Timestamp};
 use telepath_core::digest_hash::DigestHashes;
+use telepath_core::id::AccountId;
 use telepath_core::key::KeyFilter;
 use telepath_core::page::PageRequest;
 use telepath_core::secret::{HashedKey, PlainKey, SecretText};
@@ -21,7 +22,7 @@ use telepath_core::vault::{MasterKey, Vault};
 use telepath_core::webhook::DisabledReason;
 
 use super::trunks::by_username;
-use super::{Fixture, admit, on, reading, select};
+use super::{Fixture, admit, execute, new_key, on, reading, select};
 use crate::postgres::PostgresBackend;
 use crate::sql::Connection;
 use crate::webhook::secret::signing_secrets;
@@ -150,9 +151,47 @@ async fn upgraded(fixture: Arc<Fixture>, database: &'static str) {
     calls_and_alerts_are_listed(&store, &account, &expected).await;
     webhooks_sign(&fixture, &store, &account, &expected).await;
     users_have_moved(&store, &expected).await;
-    let verdict = store.verify_audit(account.id).await.unwrap();
-    assert!(matches!(verdict, AuditVerdict::Intact { entries } if entries >= 28), "{verdict:?}");
+    old_entries_stay_verifiable(&fixture, &store, account.id).await;
+    let copies = clear_copies_of_digests(&store, &expected).await;
     store.close().await;
+    assert_eq!(copies, 0, "digest hashes in the clear");
+    if let Database::Sqlite { path } = &fixture.database {
+        let hashes = sip_hashes(&expected);
+        let file = std::fs::read(path).unwrap();
+        for hash in [&hashes.md5()[..], &hashes.sha256()[..]] {
+            assert!(!file.windows(hash.len()).any(|part| part == hash), "the file still contains a hash");
+        }
+    }
+}
+
+fn sip_hashes(expected: &Value) -> DigestHashes {
+    let sip = &expected["sip"];
+    DigestHashes::of(text(sip, "username"), &SecretText::new(text(sip, "password").to_owned()))
+}
+
+/// Rows that still contain digest hashes as earlier versions stored them, or that contain the known ones unsealed.
+async fn clear_copies_of_digests(store: &Store, expected: &Value) -> usize {
+    let hashes = sip_hashes(expected);
+    let sql = "SELECT sip_digest FROM trunks WHERE deleted_at IS NULL";
+    let rows = select(store, sql, vec![]).await;
+    assert!(!rows.is_empty());
+    let contains = |sealed: &[u8]| sealed.windows(16).any(|part| part == hashes.md5());
+    let clear = rows.iter().filter(|row| contains(&row.bytes("sip_digest").unwrap())).count();
+    clear + select(store, "SELECT trunk_id FROM unsealed_sip_digests", vec![]).await.len()
+}
+
+async fn old_entries_stay_verifiable(fixture: &Fixture, store: &Store, account: AccountId) {
+    let verify = async || store.verify_audit(account, None).await.unwrap();
+    let before = verify().await;
+    assert!(matches!(before.verdict, AuditVerdict::Intact { entries } if entries >= 28), "{before:?}");
+    assert_eq!(before.keyed_after, before.head.position, "every entry is linked without a key");
+    fixture.key(store, account, new_key("the first with a key")).await;
+    let after = verify().await;
+    let entries = before.head.position + 1;
+    assert_eq!((after.verdict, after.keyed_after), (AuditVerdict::Intact { entries }, entries - 1));
+    let tamper = "UPDATE audit_events SET target = target || '!' WHERE position = 2 AND account_id = $1";
+    execute(store, tamper, crate::sql::binds![account.to_string()]).await;
+    assert_eq!(verify().await.verdict, AuditVerdict::Broken { position: 2 });
 }
 
 async fn keys_are_the_same(store: &Store, account: &Account, expected: &Value) {

@@ -63,7 +63,7 @@ pub(super) async fn actions(store: &Store, account: AccountId) -> Vec<String> {
 }
 
 async fn assert_intact(store: &Store, account: AccountId) {
-    let verdict = store.verify_audit(account).await.unwrap();
+    let verdict = store.verify_audit(account, None).await.unwrap().verdict;
     assert!(matches!(verdict, AuditVerdict::Intact { .. }), "{verdict:?}");
 }
 

@@ -1,15 +1,15 @@
 //! The transactions that change trunks.
 
 use serde_json::{Map, Value, json};
-use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::digest_hash::DigestHashes;
 use telepath_core::entropy::Entropy;
-use telepath_core::id::{AccountId, AuditId, TrunkId};
+use telepath_core::id::{AccountId, TrunkId};
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{CredentialField, SipPassword, Trunk, TrunkPatchDraft};
 use telepath_core::vault::{Sealed, Vault};
 
-use super::{TrunkChangeError, numbers, row};
+use super::{TrunkChangeError, digest, numbers, row};
 use crate::audit;
 use crate::audit::diff::diff;
 use crate::call::hangup;
@@ -45,10 +45,10 @@ impl Credential {
 
 pub(super) struct Creation {
     pub(super) trunk: Trunk,
-    pub(super) digest: DigestHashes,
+    pub(super) digest: Sealed,
     pub(super) credentials: Vec<Credential>,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn create(
@@ -57,9 +57,9 @@ pub(super) async fn create(
 ) -> Result<(Trunk, NetworksChange), TrunkChangeError> {
     let inserted = db
         .execute(
-            "INSERT INTO trunks (id, account_id, name, status, ai_provider, agent_protocol, sip_username, sip_md5, \
-             sip_sha256, sip_password_at, allowed_ips, settings, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            "INSERT INTO trunks (id, account_id, name, status, ai_provider, agent_protocol, sip_username, sip_digest, \
+             sip_password_at, allowed_ips, settings, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             binds![
                 trunk.id.to_string(),
                 trunk.account_id.to_string(),
@@ -68,8 +68,7 @@ pub(super) async fn create(
                 trunk.ai_provider.name(),
                 trunk.agent_protocol.name(),
                 trunk.sip_username.as_str(),
-                &digest.md5()[..],
-                &digest.sha256()[..],
+                digest.as_bytes(),
                 origin.at,
                 trunk.allowed_ips.to_string(),
                 to_json(&trunk.settings)?,
@@ -112,7 +111,7 @@ pub(super) struct Update {
     pub(super) id: TrunkId,
     pub(super) draft: TrunkPatchDraft,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
     pub(super) context: StoreContext,
 }
 
@@ -188,7 +187,7 @@ pub(super) async fn delete(
     drop_credentials(db, id, None).await?;
     numbers::set(db, id, &[]).await?;
     db.execute(
-        "UPDATE trunks SET deleted_at = $3, updated_at = $3 WHERE id = $1 AND account_id = $2",
+        "UPDATE trunks SET sip_digest = NULL, deleted_at = $3, updated_at = $3 WHERE id = $1 AND account_id = $2",
         binds![id.to_string(), account.to_string(), entry.origin.at],
     )
     .await?;
@@ -204,19 +203,21 @@ pub(super) struct PasswordRotation {
     pub(super) id: TrunkId,
     pub(super) password: SipPassword,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
+    pub(super) context: StoreContext,
 }
 
 pub(super) async fn rotate(
     db: &mut Connection,
-    PasswordRotation { account, id, password, origin, audit_id }: PasswordRotation,
+    PasswordRotation { account, id, password, origin, audit_id, context }: PasswordRotation,
 ) -> Result<Trunk, TrunkChangeError> {
     let trunk = lock(db, account, id).await?;
     let digest = DigestHashes::of(trunk.sip_username.as_str(), password.secret());
+    let digest = digest::seal(&context, id, &digest)?;
     db.execute(
-        "UPDATE trunks SET sip_md5 = $3, sip_sha256 = $4, sip_password_at = $5, updated_at = $5 \
+        "UPDATE trunks SET sip_digest = $3, sip_password_at = $4, updated_at = $4 \
          WHERE id = $1 AND account_id = $2",
-        binds![id.to_string(), account.to_string(), &digest.md5()[..], &digest.sha256()[..], origin.at],
+        binds![id.to_string(), account.to_string(), digest.as_bytes(), origin.at],
     )
     .await?;
     let entry = AuditEntry {

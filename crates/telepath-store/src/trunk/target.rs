@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use telepath_core::digest_hash::DigestHashes;
 use telepath_core::id::TrunkId;
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
@@ -12,7 +11,7 @@ use telepath_core::trunk::{
 };
 use telepath_core::vault::{Sealed, Vault};
 
-use super::{numbers, row};
+use super::{digest, numbers, row};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt};
 
@@ -59,17 +58,14 @@ async fn by_username(
     vault: &Vault,
 ) -> Result<Option<TrunkForCall>, StoreError> {
     let sql = format!(
-        "SELECT {}, sip_md5, sip_sha256 FROM trunks WHERE lower(sip_username) = lower($1) AND deleted_at IS NULL",
+        "SELECT {}, sip_digest FROM trunks WHERE lower(sip_username) = lower($1) AND deleted_at IS NULL",
         row::COLUMNS
     );
     open(db, sql, username.as_str().to_owned(), vault).await
 }
 
 async fn by_id(db: &mut Connection, id: TrunkId, vault: &Vault) -> Result<Option<TrunkForCall>, StoreError> {
-    let sql = format!(
-        "SELECT {}, sip_md5, sip_sha256 FROM trunks WHERE id = $1 AND deleted_at IS NULL",
-        row::COLUMNS
-    );
+    let sql = format!("SELECT {}, sip_digest FROM trunks WHERE id = $1 AND deleted_at IS NULL", row::COLUMNS);
     open(db, sql, id.to_string(), vault).await
 }
 
@@ -81,8 +77,8 @@ async fn open(
     vault: &Vault,
 ) -> Result<Option<TrunkForCall>, StoreError> {
     let Some(found) = db.fetch_optional(sql, binds![value]).await? else { return Ok(None) };
-    let digest = DigestHashes::from_bytes(found.array("sip_md5")?, found.array("sip_sha256")?);
     let trunk_row = row::trunk_of(&found)?;
+    let digest = digest::open(&found, trunk_row.id, vault)?;
     // Also reads the states of the credentials. A trunk deleted in between counts as not found.
     let Some(trunk) = row::trunk(db, trunk_row.account_id, trunk_row.id).await? else { return Ok(None) };
     let secrets = open_all(db, &trunk, vault).await?;

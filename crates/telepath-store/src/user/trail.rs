@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde_json::{Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{AccountId, Id, UserId};
+use telepath_core::id::{AccountId, UserId};
 use telepath_core::user::Role;
 
 use super::{UserError, row};
@@ -38,10 +38,6 @@ impl Trail {
         self.origin.at
     }
 
-    pub(super) fn new_id<T: Id>(&self) -> Result<T, StoreError> {
-        self.context.new_id(self.origin.at)
-    }
-
     /// Writes a row into the chain of one account.
     pub(super) async fn write(
         &self,
@@ -52,7 +48,7 @@ impl Trail {
         (before, after): (Value, Value),
     ) -> Result<(), StoreError> {
         let entry = AuditEntry {
-            id: self.new_id()?,
+            id: self.context.new_audit_id(self.at())?,
             account_id: account,
             origin: self.origin,
             action,

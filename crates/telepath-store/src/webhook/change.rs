@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use telepath_core::account::Actor;
-use telepath_core::audit::{AuditAction, AuditEntry, Origin};
+use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::event::{WebhookDisabled, WebhookTest};
-use telepath_core::id::{AccountId, AuditId, EventId, WebhookId};
+use telepath_core::id::{AccountId, EventId, WebhookId};
 use telepath_core::patch::Patch;
 use telepath_core::reach::Reach;
 use telepath_core::scope::ScopeSet;
@@ -35,7 +35,7 @@ pub(super) struct Creation {
     pub(super) headers: Option<Sealed>,
     pub(super) sealed: SealedSecret,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn create(
@@ -99,7 +99,7 @@ pub(super) struct Update {
     pub(super) headers: Patch<Sealed>,
     pub(super) scopes: ScopeSet,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
     pub(super) event_id: EventId,
 }
 
@@ -173,7 +173,7 @@ async fn set_headers(
 /// An automatic disabling of an endpoint.
 pub(crate) struct AutoDisable {
     pub(crate) reason: DisabledReason,
-    pub(crate) audit_id: AuditId,
+    pub(crate) audit_id: KeyedAuditId,
     pub(crate) event_id: EventId,
     pub(crate) now: Timestamp,
 }
@@ -259,7 +259,7 @@ pub(super) async fn delete(
     reach: Reach,
     id: WebhookId,
     origin: Origin,
-    audit_id: AuditId,
+    audit_id: KeyedAuditId,
 ) -> Result<(), WebhookChangeError> {
     let account = reach.account;
     let old = lock(db, &reach, id, origin.at).await?;
@@ -287,7 +287,7 @@ pub(super) struct SecretRotation {
     pub(super) sealed: SealedSecret,
     pub(super) grace_seconds: u32,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn rotate(
@@ -307,7 +307,7 @@ pub(super) struct Test {
     pub(super) reach: Reach,
     pub(super) id: WebhookId,
     pub(super) origin: Origin,
-    pub(super) audit_id: AuditId,
+    pub(super) audit_id: KeyedAuditId,
     pub(super) event_id: EventId,
 }
 
@@ -352,7 +352,7 @@ async fn read_back(
 
 async fn write_audit(
     db: &mut Connection,
-    id: AuditId,
+    id: KeyedAuditId,
     webhook: &Webhook,
     origin: Origin,
     action: AuditAction,

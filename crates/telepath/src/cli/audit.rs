@@ -1,7 +1,10 @@
 //! `telepath audit`: lists and verifies the audit trail.
 
+use std::fmt::Write as _;
+
 use clap::{Args, Subcommand};
 use telepath_client::{AuditEvent, AuditQuery, AuditVerification, Client};
+use telepath_core::audit::{ChainHead, ExpectedHead};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::expiry::past;
@@ -20,8 +23,9 @@ const VERIFY_EXAMPLES: &str = "\
 Examples:
   telepath audit verify --data-dir data
   telepath audit verify --api-url https://voice.example:8443 --json
+  telepath audit verify --data-dir data --expect-head 17:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 
-Exit code 0 if the hash chain is intact, 1 if it is broken.";
+Exit code 0 if the hash chain is intact and contains the expected head, 1 if not.";
 
 /// Subcommands of `audit`.
 #[derive(Debug, Subcommand)]
@@ -67,6 +71,9 @@ pub(crate) struct ListArgs {
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     api: ApiArgs,
+    /// Fail unless the chain contains this head, from the log or from an earlier verification
+    #[arg(long, value_name = "POSITION:HASH")]
+    expect_head: Option<ChainHead>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -128,7 +135,9 @@ pub(crate) fn table(events: &[AuditEvent]) -> String {
 }
 
 async fn verify(args: VerifyArgs) -> Result<(), Failure> {
-    let check = with_client(&args.api, async |client| Ok(client.verify_audit().await?)).await?;
+    let expected = args.expect_head.map(|head| head.to_string());
+    let check =
+        with_client(&args.api, async |client| Ok(client.verify_audit(expected.as_deref()).await?)).await?;
     if args.json {
         output::json(&check)?;
     }
@@ -136,28 +145,96 @@ async fn verify(args: VerifyArgs) -> Result<(), Failure> {
     if args.json { Ok(()) } else { output::line(&told) }
 }
 
-/// The result as a sentence. A broken trail is a failure.
+/// The result as sentences. A broken trail is a failure, and so is one without the expected head.
 fn verdict(check: &AuditVerification) -> Result<String, Failure> {
     let count = text::count(check.entries, "entry", "entries");
-    if check.intact {
-        return Ok(format!("The audit trail is intact: {count}."));
+    if !check.intact {
+        let place = check.broken_at.map_or("an unknown place".to_owned(), |place| format!("entry {place}"));
+        let message = format!("the audit trail is broken at {place}; {count} before it are intact");
+        return Err(Failure::plain(message)
+            .remedy("Rows were changed or deleted in the database. Compare it with a backup."));
     }
-    let place = check.broken_at.map_or("an unknown place".to_owned(), |place| format!("entry {place}"));
-    Err(Failure::plain(format!("the audit trail is broken at {place}; {count} before it are intact"))
-        .remedy("Rows were changed or deleted in the database. Compare it with a backup."))
+    if let Some(problem) = head_problem(check.expected_head.as_deref()) {
+        return Err(Failure::plain(problem.to_owned()).remedy(
+            "Compare the database with a backup, and --expect-head with the log that it was copied from.",
+        ));
+    }
+    let mut told = format!("The audit trail is intact: {count}. Its head is {}.", check.head);
+    if check.expired_up_to > 0 {
+        let _ = write!(
+            told,
+            "\nEntries up to {} are past their retention and were deleted.",
+            check.expired_up_to
+        );
+    }
+    if check.unkeyed_up_to > check.expired_up_to {
+        let _ = write!(
+            told,
+            "\nEntries up to {} were written by an earlier version, without a key: someone who could write to the \
+             database before the upgrade may have replaced them.",
+            check.unkeyed_up_to
+        );
+    }
+    Ok(told)
+}
+
+/// What is wrong with the head that was expected; the values are those of the API.
+fn head_problem(expected: Option<&str>) -> Option<&'static str> {
+    match ExpectedHead::from_name(expected?) {
+        Some(ExpectedHead::Found) => None,
+        Some(ExpectedHead::Different) => {
+            Some("the audit trail has another entry at the position of --expect-head; it was replaced")
+        }
+        Some(ExpectedHead::Missing) => Some(
+            "the audit trail ends before --expect-head; entries were deleted, or an older database was restored",
+        ),
+        Some(ExpectedHead::Expired) => {
+            Some("the entry of --expect-head is past its retention and was deleted; expect a newer head")
+        }
+        None => Some("the server reports a state of --expect-head that this version does not know"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn intact() -> AuditVerification {
+        AuditVerification {
+            intact: true,
+            entries: 7,
+            broken_at: None,
+            head: "7:ab".to_owned(),
+            expired_up_to: 0,
+            unkeyed_up_to: 0,
+            expected_head: None,
+        }
+    }
+
     #[test]
     fn a_broken_audit_trail_is_a_failure_that_names_the_entry() {
-        let whole = AuditVerification { intact: true, entries: 7, broken_at: None };
-        assert!(verdict(&whole).unwrap().contains("7 entries"));
-        let broken =
-            verdict(&AuditVerification { intact: false, entries: 2, broken_at: Some(3) }).unwrap_err();
+        assert_eq!(verdict(&intact()).unwrap(), "The audit trail is intact: 7 entries. Its head is 7:ab.");
+        let check = AuditVerification { intact: false, entries: 2, broken_at: Some(3), ..intact() };
+        let broken = verdict(&check).unwrap_err();
         assert_eq!(broken.exit, crate::exit::Exit::Failure);
         assert!(broken.message.ends_with("broken at entry 3; 2 entries before it are intact"), "{broken}");
+    }
+
+    #[test]
+    fn an_audit_trail_without_the_expected_head_is_a_failure() {
+        let check = |state: &str| AuditVerification { expected_head: Some(state.to_owned()), ..intact() };
+        assert!(verdict(&check("found")).is_ok());
+        for state in ["different", "missing", "expired", "a state of a newer server"] {
+            assert_eq!(verdict(&check(state)).unwrap_err().exit, crate::exit::Exit::Failure, "{state}");
+        }
+    }
+
+    #[test]
+    fn entries_that_are_deleted_or_linked_without_a_key_are_mentioned() {
+        let check = AuditVerification { expired_up_to: 3, unkeyed_up_to: 5, ..intact() };
+        let told = verdict(&check).unwrap();
+        assert!(told.contains("up to 3 are past their retention") && told.contains("up to 5"), "{told}");
+        let all_keyed = AuditVerification { expired_up_to: 5, ..check };
+        assert!(!verdict(&all_keyed).unwrap().contains("without a key"));
     }
 }

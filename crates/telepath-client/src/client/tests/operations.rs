@@ -144,7 +144,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
             };
             client.list_audit_events(&query).await.map(drop)
         }
-        "GET /v1/audit-events/verify" => client.verify_audit().await.map(drop),
+        "GET /v1/audit-events/verify" => client.verify_audit(None).await.map(drop),
         "GET /v1/alerts" => {
             let query = AlertsQuery {
                 key_id: Some(key),

@@ -166,14 +166,15 @@ async fn audit_and_alerts_are_read() {
         "raised_at": "2026-01-31T12:00:00Z", "acknowledged_at": null, "acknowledged_by": null});
     let (server, client) = Server::tcp([
         json_step(&json!({"audit_events": [entry], "pagination": pagination})),
-        json_step(&json!({"intact": false, "entries": 7, "broken_at": 3})),
+        json_step(&json!({"intact": false, "entries": 7, "broken_at": 3, "head": "7:ab", "expired_up_to": 0,
+            "unkeyed_up_to": 0, "expected_head": "missing"})),
         json_step(&json!({"alerts": [alert], "pagination": pagination})),
         json_step(&alert),
     ])
     .await;
     let query = AuditQuery { actor: Some("local".to_owned()), ..AuditQuery::default() };
     assert_eq!(client.list_audit_events(&query).await.unwrap().items[0].position, 7);
-    assert_eq!(client.verify_audit().await.unwrap().broken_at, Some(3));
+    assert_eq!(client.verify_audit(Some("9:ab")).await.unwrap().broken_at, Some(3));
     let open = AlertsQuery { status: Some("open".to_owned()), ..AlertsQuery::default() };
     let alerts = client.list_alerts(&open).await.unwrap().items;
     client.acknowledge_alert(alerts[0].id).await.unwrap();
