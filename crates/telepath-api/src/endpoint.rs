@@ -239,6 +239,7 @@ fn all_codes(method: &Method, access: Access, declared: &[ErrorCode]) -> Vec<Err
     }
     if access.takes_idempotency_key(method) {
         codes.extend([
+            ErrorCode::LimitReached,
             ErrorCode::IdempotencyKeyInUse,
             ErrorCode::IdempotencyResponseLost,
             ErrorCode::IdempotencyKeyReused,

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use telepath_api_types::error::{ErrorBody, ErrorEnvelope};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::RequestId;
+use telepath_core::quota::LimitReached;
 use telepath_core::scope::Scope;
 use telepath_core::validation::{FieldError, Invalid};
 use telepath_store::StoreError;
@@ -219,8 +220,7 @@ const fn usual_message(code: ErrorCode) -> &'static str {
         ErrorCode::RequestTimeout => "The request did not arrive in time",
         ErrorCode::SipUsernameTaken => "The SIP username is already taken on this server",
         ErrorCode::CallNotLive => "The call is not live",
-        ErrorCode::AccountLimitReached => "The installation has the maximum number of accounts",
-        ErrorCode::WebhookLimitReached => "The account has the maximum number of webhook endpoints",
+        ErrorCode::LimitReached => "A limit on what can be stored is reached",
         ErrorCode::WebhookDisabled => "The webhook endpoint is disabled",
         ErrorCode::BodyTooLarge => "The body is larger than 64 KiB",
         ErrorCode::UnsupportedMediaType => "Content-Type must be application/json",
@@ -268,6 +268,9 @@ impl From<StoreError> for ApiError {
             | StoreError::SharedLimits(_)
             | StoreError::File { .. }
             | StoreError::Entropy(_) => ApiError::unavailable(text),
+            StoreError::LimitReached(LimitReached { quota, most }) => {
+                ApiError::new(ErrorCode::LimitReached, format!("Limit of {most} {quota} reached"))
+            }
             StoreError::Superseded => ApiError::of(ErrorCode::IdempotencyKeyInUse),
             StoreError::Forbidden => {
                 ApiError::new(ErrorCode::InsufficientScope, "Your role does not allow this")

@@ -22,6 +22,7 @@ mod log;
 mod open_routes;
 mod privacy;
 mod proxies;
+mod quotas;
 mod requests;
 mod rotation;
 mod secrets_in_text;

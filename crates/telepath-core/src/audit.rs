@@ -4,10 +4,14 @@
 mod chain;
 mod heads;
 
+mod digest;
+
 use std::net::IpAddr;
 
 pub use chain::{ChainHash, ChainHead, ChainKey, ChainState, InvalidChainHead, KeyedAuditId};
 pub use heads::{ExpectedHead, HeadLog};
+
+pub use digest::{MAX_MEMBER, MAX_TEXT, digested};
 
 use crate::account::Actor;
 use crate::clock::Timestamp;

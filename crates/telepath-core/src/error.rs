@@ -146,12 +146,9 @@ error_codes! {
     IdempotencyResponseLost = "IDEMPOTENCY_RESPONSE_LOST", 409, Client, retry: false,
         "The first request with this Idempotency-Key was executed, but its response is no longer available.",
         "Look up the resource named in the message; the request was executed only once. If you never received a secret, rotate it.";
-    AccountLimitReached = "ACCOUNT_LIMIT_REACHED", 409, Client, retry: false,
-        "The server has 1,000 accounts, which is the limit.",
-        "Use an existing account.";
-    WebhookLimitReached = "WEBHOOK_LIMIT_REACHED", 409, Client, retry: false,
-        "The account has 500 webhook endpoints, which is the limit.",
-        "Delete unused endpoints.";
+    LimitReached = "LIMIT_REACHED", 409, Client, retry: false,
+        "The account or the server already stores the maximum that the message names, such as API keys or trunks per account.",
+        "Delete or revoke what is no longer used. The operator of the server can raise most limits (`limits.account_…`).";
     WebhookDisabled = "WEBHOOK_DISABLED", 409, Client, retry: false,
         "The webhook endpoint is disabled, so nothing is sent to it.",
         "Enable it with `PATCH /v1/webhooks/{id}` and `{\"status\": \"active\"}`, then retry.";

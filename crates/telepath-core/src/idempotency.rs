@@ -15,8 +15,6 @@ use crate::validation::MUST_NOT_CONTAIN_KEY;
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
 /// The largest response body that is kept, in bytes.
 pub const MAX_STORED_BODY: usize = 64 * 1024;
-/// The most responses that are kept for one caller; beyond it the oldest are deleted early.
-pub const MAX_STORED_PER_CALLER: u32 = 100_000;
 /// An attempt that takes longer is treated as aborted. The request timeout is shorter.
 pub const ATTEMPT_WITHIN: Duration = Duration::from_mins(1);
 

@@ -26,6 +26,7 @@ pub mod page;
 pub mod patch;
 pub mod ports;
 pub mod principal;
+pub mod quota;
 pub mod reach;
 pub mod request;
 pub mod scope;

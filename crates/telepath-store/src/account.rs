@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use telepath_core::account::{
-    Account, AccountPatch, Actor, DEFAULT_MAX_RATE_LIMIT, MAX_ACCOUNTS, NewAccount,
-};
+use telepath_core::account::{Account, AccountPatch, Actor, DEFAULT_MAX_RATE_LIMIT, NewAccount};
 use telepath_core::audit::{AuditAction, AuditEntry, ChainHash, KeyedAuditId, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::AccountId;
 use telepath_core::limit::RateLimit;
 use telepath_core::page::{Page, PageRequest};
+use telepath_core::quota::{Quota, Quotas};
 use telepath_core::secret::KeyMode;
 use telepath_core::validation::Invalid;
 
 use crate::audit::diff::diff;
 use crate::error::StoreError;
+use crate::quota::lock_creation;
 use crate::sql::{Connection, ListQuery, Order, Row, binds, corrupt};
 use crate::store::Store;
 use crate::{audit, event, key_clock};
@@ -60,9 +60,6 @@ impl Store {
 /// Why an account was not created or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountChangeError {
-    /// The installation has as many accounts as it can have.
-    #[error("the installation has {MAX_ACCOUNTS} accounts, which is the limit")]
-    TooMany,
     /// The keys of the account rule the change out.
     #[error("the change does not fit the keys of the account: {0}")]
     Invalid(Invalid),
@@ -169,10 +166,8 @@ async fn create(
     entry: AuditEntry,
 ) -> Result<Account, AccountChangeError> {
     lock_creation(db).await?;
-    let total: u32 = db.fetch_one("SELECT count(*) AS total FROM accounts", vec![]).await?.number("total")?;
-    if total >= MAX_ACCOUNTS {
-        return Err(AccountChangeError::TooMany);
-    }
+    let total = db.fetch_one("SELECT count(*) AS total FROM accounts", vec![]).await?.number("total")?;
+    Quotas::default().check(Quota::Accounts, total).map_err(StoreError::from)?;
     insert(db, &account, &entry).await?;
     Ok(account)
 }
@@ -282,11 +277,6 @@ async fn first_or_insert(
     }
     insert(db, &account, &entry).await?;
     Ok(account)
-}
-
-/// Locks a row that always exists, so that two servers that start at once do not both create the first account.
-async fn lock_creation(db: &mut Connection) -> Result<(), StoreError> {
-    db.fetch_locked("SELECT value FROM settings WHERE name = 'sealing_key_id'", vec![]).await.map(drop)
 }
 
 async fn insert(db: &mut Connection, account: &Account, entry: &AuditEntry) -> Result<(), StoreError> {

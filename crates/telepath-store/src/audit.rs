@@ -9,6 +9,7 @@ mod verify;
 use telepath_core::account::Actor;
 use telepath_core::audit::{
     AuditAction, AuditEntry, AuditFilter, AuditRecord, ChainHash, ChainHead, ChainState, Origin, TRAIL_ORDER,
+    digested,
 };
 use telepath_core::id::AccountId;
 use telepath_core::page::{Page, PageRequest};
@@ -31,7 +32,7 @@ pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(),
         authority::require_scope(db, entry.account_id, entry.origin, scope).await?;
     }
     let chain = chain_state::lock(db, entry.account_id).await?;
-    let [before, after] = [to_json(&entry.before)?, to_json(&entry.after)?];
+    let [before, after] = [to_json(&digested(&entry.before))?, to_json(&digested(&entry.after))?];
     let position = chain.state.head.position + 1;
     let hash = entry.keyed_link(position, chain.state.head.hash, &before, &after);
     db.execute(

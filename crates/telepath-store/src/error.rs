@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use telepath_core::entropy::EntropyError;
+use telepath_core::quota::LimitReached;
 use telepath_core::vault::SealingKeyId;
 
 /// An error of the database or its driver.
@@ -52,6 +53,9 @@ pub enum StoreError {
     /// Another attempt of the same idempotent request has taken over, so this change did not happen.
     #[error("another attempt of the same request has taken over")]
     Superseded,
+    /// The account or the server already stores as much as it can.
+    #[error(transparent)]
+    LimitReached(#[from] LimitReached),
     /// The role of the user in the account does not allow the change.
     #[error("the role of the user does not allow the change")]
     Forbidden,

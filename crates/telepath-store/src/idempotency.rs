@@ -2,22 +2,29 @@
 //! verifies the claim. So after a crash it is known whether the change happened, and an attempt that lost its claim
 //! can no longer change anything.
 
+use std::collections::BTreeMap;
+
 use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, IdempotencyId};
 use telepath_core::idempotency::{
-    ClaimDecision, IdempotencyAttempt, IdempotencyKey, KEPT_FOR, MAX_STORED_PER_CALLER, Progress,
-    RequestHash, StoredResponse,
+    ClaimDecision, IdempotencyAttempt, IdempotencyKey, KEPT_FOR, MAX_STORED_BODY, Progress, RequestHash,
+    StoredResponse,
 };
+use telepath_core::quota::Quotas;
 
 use crate::backend::Driver;
 use crate::error::StoreError;
+use crate::quota::{count_stored_responses, reserve_stored_response};
 use crate::sql::{Connection, Row, Value, binds, corrupt};
 use crate::store::Store;
 
 /// Rows deleted per statement; few, so that changes never wait long.
 const DELETE_BATCH: i64 = 1000;
+/// What a running request counts in the quota of bytes: no stored body with its `Location` is larger.
+#[expect(clippy::cast_possible_wrap, reason = "64 KiB fit")]
+const RESERVED: i64 = MAX_STORED_BODY as i64 + 1024;
 
 /// An idempotent request.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +49,9 @@ pub enum IdempotencyClaim {
 
 impl Store {
     /// Claims a key for a request. The claim must be passed to [`Store::end_idempotent_request`].
+    ///
+    /// # Errors
+    /// [`StoreError::LimitReached`] if the account has no room for one more response.
     pub async fn begin_idempotent_request(
         &self,
         request: IdempotentRequest,
@@ -53,6 +63,7 @@ impl Store {
             run: self.run,
             // A data folder has one server at a time, so every other run has ended.
             single_server: matches!(self.backend.driver(), Driver::Sqlite(_)),
+            quotas: self.quotas,
             now,
         };
         self.backend.write(move |db| Box::pin(begin(db, claim))).await
@@ -68,21 +79,13 @@ impl Store {
         self.backend.write(move |db| Box::pin(end(db, id, answer))).await
     }
 
-    /// Deletes expired keys, and the oldest keys of callers with too many; returns their number.
+    /// Deletes expired keys; returns their number.
     pub async fn expire_idempotency_keys(&self) -> Result<u64, StoreError> {
         let (now, mut deleted) = (self.now(), 0);
         loop {
             let gone = self.backend.write(move |db| Box::pin(delete_expired(db, now))).await?;
             deleted += gone;
             if gone < DELETE_BATCH.unsigned_abs() {
-                break;
-            }
-        }
-        loop {
-            let gone =
-                self.backend.write(move |db| Box::pin(delete_surplus(db, MAX_STORED_PER_CALLER))).await?;
-            deleted += gone;
-            if gone == 0 {
                 return Ok(deleted);
             }
         }
@@ -95,12 +98,13 @@ struct NewClaim {
     id: IdempotencyId,
     run: IdempotencyId,
     single_server: bool,
+    quotas: Quotas,
     now: Timestamp,
 }
 
 async fn begin(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim, StoreError> {
     let IdempotentRequest { account, caller, key, request } = claim.request;
-    let sql = "SELECT request_hash, run, claimed_at, state, target, status, location, body, expires_at \
+    let sql = "SELECT request_hash, run, claimed_at, state, target, status, location, body, expires_at, bytes \
                FROM idempotency_keys WHERE account_id = $1 AND caller = $2 AND key_hash = $3";
     let place = binds![account.to_string(), caller.to_string(), &key.as_bytes()[..]];
     let Some(row) = db.fetch_locked(sql, place).await? else { return insert(db, claim).await };
@@ -117,11 +121,13 @@ async fn begin(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim,
     }
     db.execute(
         "UPDATE idempotency_keys SET request_hash = $4, claim = $5, run = $6, claimed_at = $7, \
-         state = 'running', target = NULL, status = NULL, location = NULL, body = NULL, expires_at = $8 \
+         state = 'running', target = NULL, status = NULL, location = NULL, body = NULL, expires_at = $8, bytes = $9 \
          WHERE account_id = $1 AND caller = $2 AND key_hash = $3",
         claim.values(),
     )
     .await?;
+    let more = RESERVED - row.integer("bytes")?;
+    reserve_stored_response(db, &account.to_string(), claim.quotas, 0, more).await?;
     Ok(IdempotencyClaim::Fresh(claim.id))
 }
 
@@ -129,18 +135,19 @@ async fn insert(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim
     let inserted = db
         .execute(
             "INSERT INTO idempotency_keys \
-             (account_id, caller, key_hash, request_hash, claim, run, claimed_at, state, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8) \
+             (account_id, caller, key_hash, request_hash, claim, run, claimed_at, state, expires_at, bytes) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9) \
              ON CONFLICT (account_id, caller, key_hash) DO NOTHING",
             claim.values(),
         )
         .await?;
     // Another attempt claimed the key between the read and the insert; a retry sees it.
-    Ok(if inserted == 0 {
-        IdempotencyClaim::Before(ClaimDecision::InUse)
-    } else {
-        IdempotencyClaim::Fresh(claim.id)
-    })
+    if inserted == 0 {
+        return Ok(IdempotencyClaim::Before(ClaimDecision::InUse));
+    }
+    let account = claim.request.account.to_string();
+    reserve_stored_response(db, &account, claim.quotas, 1, RESERVED).await?;
+    Ok(IdempotencyClaim::Fresh(claim.id))
 }
 
 impl NewClaim {
@@ -155,6 +162,7 @@ impl NewClaim {
             self.run.to_string(),
             self.now,
             self.now.plus(KEPT_FOR),
+            RESERVED,
         ]
     }
 }
@@ -185,19 +193,27 @@ async fn end(
     id: IdempotencyId,
     answer: Option<StoredResponse>,
 ) -> Result<(), StoreError> {
-    if let Some(answer) = answer {
-        let sql = "UPDATE idempotency_keys SET state = 'done', status = $2, location = $3, body = $4 \
+    let sql = "SELECT account_id, target, bytes FROM idempotency_keys WHERE claim = $1";
+    let Some(row) = db.fetch_locked(sql, binds![id.to_string()]).await? else { return Ok(()) };
+    let (account, reserved) = (row.text("account_id")?, row.integer("bytes")?);
+    let (responses, bytes) = if let Some(answer) = answer {
+        let bytes = answer.body.len() + answer.location.as_ref().map_or(0, String::len);
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let sql = "UPDATE idempotency_keys SET state = 'done', status = $2, location = $3, body = $4, bytes = $5 \
                    WHERE claim = $1";
-        let values = binds![id.to_string(), u32::from(answer.status), answer.location, answer.body];
-        return db.execute(sql, values).await.map(drop);
-    }
-    // Nothing was changed, so nothing needs to be kept; a change still in flight finds no claim.
-    let sql = "DELETE FROM idempotency_keys WHERE claim = $1 AND target IS NULL";
-    if db.execute(sql, binds![id.to_string()]).await? == 0 {
-        let sql = "UPDATE idempotency_keys SET state = 'lost' WHERE claim = $1";
+        let status = u32::from(answer.status);
+        db.execute(sql, binds![id.to_string(), status, answer.location, answer.body, bytes]).await?;
+        (0, bytes)
+    } else if row.maybe_text("target")?.is_some() {
+        let sql = "UPDATE idempotency_keys SET state = 'lost', bytes = 0 WHERE claim = $1";
         db.execute(sql, binds![id.to_string()]).await?;
-    }
-    Ok(())
+        (0, 0)
+    } else {
+        // Nothing was changed, so nothing needs to be kept; a change still in flight finds no claim.
+        db.execute("DELETE FROM idempotency_keys WHERE claim = $1", binds![id.to_string()]).await?;
+        (-1, 0)
+    };
+    count_stored_responses(db, &account, responses, bytes - reserved).await.map(drop)
 }
 
 /// Records, in the transaction of a change, what the attempt has changed. An attempt without its claim was
@@ -212,18 +228,17 @@ pub(crate) async fn mark(db: &mut Connection, origin: Origin, target: &str) -> R
 
 async fn delete_expired(db: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
     let sql = "DELETE FROM idempotency_keys WHERE claim IN \
-               (SELECT claim FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
-    db.execute(sql, binds![now, DELETE_BATCH]).await
-}
-
-pub(crate) async fn delete_surplus(db: &mut Connection, most: u32) -> Result<u64, StoreError> {
-    let sql = "SELECT account_id, caller, count(*) AS kept FROM idempotency_keys \
-               WHERE state <> 'running' GROUP BY account_id, caller HAVING count(*) > $1 LIMIT 1";
-    let Some(row) = db.fetch_optional(sql, binds![most]).await? else { return Ok(0) };
-    let surplus = row.integer("kept")? - i64::from(most);
-    let sql = "DELETE FROM idempotency_keys WHERE claim IN \
-               (SELECT claim FROM idempotency_keys WHERE account_id = $1 AND caller = $2 \
-                AND state <> 'running' ORDER BY expires_at, claim LIMIT $3)";
-    let values = binds![row.text("account_id")?, row.text("caller")?, surplus.min(DELETE_BATCH)];
-    db.execute(sql, values).await
+               (SELECT claim FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) \
+               RETURNING account_id, bytes";
+    let deleted = db.fetch_all(sql, binds![now, DELETE_BATCH]).await?;
+    // In the order of the accounts, so that two servers never wait for each other in a circle.
+    let mut freed = BTreeMap::<String, (i64, i64)>::new();
+    for row in &deleted {
+        let of_account = freed.entry(row.text("account_id")?).or_default();
+        *of_account = (of_account.0 + 1, of_account.1 + row.integer("bytes")?);
+    }
+    for (account, (responses, bytes)) in freed {
+        count_stored_responses(db, &account, -responses, -bytes).await?;
+    }
+    Ok(deleted.len() as u64)
 }

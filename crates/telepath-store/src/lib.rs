@@ -28,6 +28,7 @@ mod options;
 mod per_thread;
 mod postgres;
 mod preset;
+mod quota;
 mod request_log;
 mod retention;
 mod sql;

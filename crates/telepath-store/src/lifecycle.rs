@@ -79,6 +79,8 @@ impl Store {
             accounts,
             addresses,
             requests: RequestLog::new(),
+            quotas: options.quotas,
+            request_log_bytes: options.request_log_bytes,
             alert_settings: Arc::new(options.alerts),
             alert_counters: Arc::default(),
             security_signals: SecuritySignals::default(),

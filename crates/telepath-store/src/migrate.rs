@@ -56,6 +56,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     21 "0021_caller_actions";
     22 "0022_audit_chain";
     23 "0023_sealed_sip_digests";
+    24 "0024_quotas";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

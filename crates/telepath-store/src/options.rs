@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
+use telepath_core::quota::Quotas;
 use telepath_core::secret::SecretText;
 
 use crate::cluster::ProcessRole;
 use crate::limit::WindowOptions;
+use crate::retention::Retention;
 
 /// The database to open.
 #[derive(Debug, Clone)]
@@ -27,6 +29,10 @@ pub struct StoreOptions {
     pub database: Database,
     /// Requests per minute for an address that presents no valid key.
     pub address_limit: RateLimit,
+    /// How much each account can store.
+    pub quotas: Quotas,
+    /// The largest size of the request log in bytes; beyond it, the oldest requests are deleted as new ones are written.
+    pub request_log_bytes: u64,
     /// Settings of the alert rules.
     pub alerts: AlertSettings,
     /// The role of this process.
@@ -48,7 +54,16 @@ impl StoreOptions {
         let address_limit = usual.unwrap_or(MIN_LIMIT);
         let (role, windows) = (ProcessRole::default(), WindowOptions::default());
         let alerts = AlertSettings::default();
-        Self { database, address_limit, alerts, role, windows, node_name: None }
+        Self {
+            database,
+            address_limit,
+            quotas: Quotas::default(),
+            request_log_bytes: Retention::default().bytes,
+            alerts,
+            role,
+            windows,
+            node_name: None,
+        }
     }
 }
 

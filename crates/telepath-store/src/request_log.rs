@@ -5,6 +5,7 @@
 pub(crate) mod buffer;
 mod encode;
 pub(crate) mod read;
+pub(crate) mod size;
 mod write;
 
 use std::collections::VecDeque;

@@ -9,6 +9,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::usage::{MAX_ADDRESSES, UsageSpan};
 
 use crate::error::StoreError;
+use crate::request_log::size::{SEGMENTS, delete_before};
 use crate::sql::{Value, binds};
 use crate::store::Store;
 use crate::usage::totals::trim_addresses;
@@ -17,8 +18,6 @@ use crate::usage::totals::trim_addresses;
 const BUCKETS: i64 = 2000;
 /// Cooldowns of alerts deleted per transaction.
 const COOLDOWNS: i64 = 500;
-/// Segments deleted per transaction.
-const SEGMENTS: i64 = 200;
 /// Transactions per kind and call; the rest waits for the next call.
 const MAX_STEPS: usize = 200;
 /// Keys per call whose surplus addresses are deleted.
@@ -84,10 +83,15 @@ impl Store {
 
     /// Segments that are not rolled up yet are kept at any age.
     async fn expire_segments(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM request_segments WHERE id IN \
-                   (SELECT id FROM request_segments WHERE written_at < $1 AND folded >= 16 \
-                    ORDER BY written_at LIMIT $2)";
-        self.in_steps(sql, SEGMENTS, move || binds![before, SEGMENTS]).await
+        let mut all = 0;
+        for _ in 0..MAX_STEPS {
+            let gone = self.backend.write(move |db| Box::pin(delete_before(db, before))).await?;
+            all += gone;
+            if gone < SEGMENTS.unsigned_abs() {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     async fn in_steps(

@@ -20,6 +20,7 @@ mod leaks;
 mod leases;
 mod migrated;
 mod pages;
+mod quotas;
 mod requests;
 mod retention;
 mod roles;

@@ -81,9 +81,6 @@ pub enum UserError {
     Forbidden,
     #[error("the user is disabled")]
     Disabled,
-    /// There is as much of this as there may be.
-    #[error("there may be no more than {most} {what}")]
-    TooMany { what: &'static str, most: u32 },
     #[error("the password {0}")]
     WeakPassword(WeakPassword),
     #[error("the current password is wrong")]

@@ -42,9 +42,6 @@ pub enum WebhookChangeError {
     /// The account has no such delivery.
     #[error("the account has no such delivery")]
     DeliveryNotFound,
-    /// The account has the maximum number of endpoints.
-    #[error("the account has the maximum number of webhook endpoints")]
-    TooMany,
     /// The endpoint has the maximum number of secrets that sign.
     #[error("the webhook endpoint has the maximum number of active secrets")]
     TooManySecrets,
@@ -80,7 +77,8 @@ impl Store {
         let headers = new.headers.as_ref();
         let headers = headers.map(|headers| secret::seal_headers(&self.context, id, headers)).transpose()?;
         let audit_id = self.new_audit_id(origin.at)?;
-        let creation = change::Creation { id, reach, new, headers, sealed, origin, audit_id };
+        let quotas = self.quotas;
+        let creation = change::Creation { id, reach, new, headers, sealed, quotas, origin, audit_id };
         let webhook = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
         Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
     }

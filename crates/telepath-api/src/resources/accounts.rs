@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use telepath_api_types::account::{Account, AccountList, AdministerAccount, CreateAccount};
 use telepath_core::account::{AccountAdminDraft, AccountDraft};
-use telepath_core::error::ErrorCode;
 use telepath_core::id::AccountId;
 use telepath_core::page::{CREATED_AT, Page, PageRequest};
 use telepath_store::AccountChangeError;
@@ -23,7 +22,7 @@ use crate::state::AppState;
 pub(crate) fn endpoints() -> Endpoints {
     endpoints![
         list_accounts,
-        create_account => [MissingRequired, AccountLimitReached],
+        create_account => [MissingRequired, LimitReached],
         show_account,
         administer_account,
     ]
@@ -32,7 +31,6 @@ pub(crate) fn endpoints() -> Endpoints {
 impl From<AccountChangeError> for ApiError {
     fn from(error: AccountChangeError) -> Self {
         match error {
-            AccountChangeError::TooMany => Self::of(ErrorCode::AccountLimitReached),
             AccountChangeError::Invalid(problems) => problems.into(),
             AccountChangeError::Store(error) => error.into(),
         }

@@ -152,8 +152,7 @@ async fn redeliver(
         WebhookChangeError::NotFound | WebhookChangeError::DeliveryNotFound => {
             DeliveryId::not_found(&id.to_string())
         }
-        WebhookChangeError::TooMany
-        | WebhookChangeError::TooManySecrets
+        WebhookChangeError::TooManySecrets
         | WebhookChangeError::Disabled
         | WebhookChangeError::OutOfReach
         | WebhookChangeError::MissingScope(_)

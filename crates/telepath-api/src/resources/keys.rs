@@ -29,7 +29,7 @@ use crate::resources::account::account_of;
 use crate::state::{AppState, Shared};
 
 pub(crate) fn endpoints() -> Endpoints {
-    endpoints![list_keys, create_key => [MissingRequired], get_key, update_key, delete_key, revoke_key, pause_key, resume_key]
+    endpoints![list_keys, create_key => [MissingRequired, LimitReached], get_key, update_key, delete_key, revoke_key, pause_key, resume_key]
         .merge(rotation::endpoints())
         .merge(usage::endpoints())
 }

@@ -28,7 +28,7 @@ use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::{AppState, Shared};
 
 pub(crate) fn endpoints() -> Endpoints {
-    endpoints![list_trunks, create_trunk => [MissingRequired], get_trunk, update_trunk, delete_trunk, rotate_sip_password, rotate_password]
+    endpoints![list_trunks, create_trunk => [MissingRequired, LimitReached], get_trunk, update_trunk, delete_trunk, rotate_sip_password, rotate_password]
 }
 
 /// Which trunks a list shows.
@@ -93,7 +93,7 @@ async fn list_trunks(
 #[utoipa::path(post, path = "/v1/trunks", tag = "Trunks", operation_id = "createTrunk", request_body = CreateTrunk,
     responses(
         (status = 201, description = "The trunk, with its SIP password if one was generated.", body = CreatedTrunk),
-        (status = 409, description = "`SIP_USERNAME_TAKEN`")))]
+        (status = 409, description = "`SIP_USERNAME_TAKEN`, `LIMIT_REACHED`")))]
 async fn create_trunk(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<TrunksWrite>,

@@ -27,11 +27,11 @@ use crate::state::AppState;
 pub(crate) fn endpoints() -> Endpoints {
     endpoints![
         list_users,
-        create_user => [MissingRequired],
+        create_user => [MissingRequired, LimitReached],
         disable_user => [NotFound],
         enable_user => [NotFound],
         create_password_code => [NotFound],
-        set_user_role => [NotFound],
+        set_user_role => [NotFound, LimitReached],
     ]
 }
 
@@ -192,7 +192,6 @@ impl From<UserError> for ApiError {
             | UserError::NoMembership
             | UserError::Forbidden
             | UserError::Disabled
-            | UserError::TooMany { .. }
             | UserError::WrongPassword
             | UserError::WrongCode
             | UserError::SecondFactorState => refused("user"),

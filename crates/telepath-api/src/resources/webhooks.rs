@@ -37,7 +37,7 @@ use crate::state::AppState;
 use errors::change_error;
 
 pub(crate) fn endpoints() -> Endpoints {
-    endpoints![list_webhooks, create_webhook => [MissingRequired], get_webhook, update_webhook, delete_webhook, rotate_webhook_secret, test_webhook, recover_webhook => [MissingRequired]]
+    endpoints![list_webhooks, create_webhook => [MissingRequired, LimitReached], get_webhook, update_webhook, delete_webhook, rotate_webhook_secret, test_webhook, recover_webhook => [MissingRequired]]
 }
 
 /// The one place where a shared secret leaves the server.
@@ -92,7 +92,7 @@ async fn list_webhooks(
     request_body = CreateWebhook,
     responses(
         (status = 201, description = "The endpoint, with its shared secret if it has one.", body = WebhookWithSecret),
-        (status = 409, description = "`WEBHOOK_LIMIT_REACHED`")))]
+        (status = 409, description = "`LIMIT_REACHED`")))]
 async fn create_webhook(
     State(state): State<AppState>,
     AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksWrite>,

@@ -107,7 +107,6 @@ async fn lock_if_affected(
         Err(WebhookChangeError::Store(error)) => Err(error),
         Err(
             WebhookChangeError::DeliveryNotFound
-            | WebhookChangeError::TooMany
             | WebhookChangeError::TooManySecrets
             | WebhookChangeError::Disabled
             | WebhookChangeError::OutOfReach

@@ -5,6 +5,7 @@ use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::event::{KeyCreated, KeyRevoked};
 use telepath_core::id::{AccountId, EventId, KeyId, SecretId};
 use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, Rights, SecretRecord};
+use telepath_core::quota::{Quota, Quotas};
 use telepath_core::secret::{HashedKey, KeyMask};
 use telepath_core::validation::Invalid;
 
@@ -15,6 +16,7 @@ use crate::audit::diff::diff;
 use crate::error::StoreError;
 use crate::key_table::entry::{Snapshot, SnapshotSecret};
 use crate::key_table::load::snapshot;
+use crate::quota::require_room;
 use crate::sql::{Connection, binds, corrupt, to_json};
 use crate::trunk::require_trunks;
 use crate::{audit, event};
@@ -26,6 +28,7 @@ pub(super) struct Creation {
     pub(super) hash: HashedKey,
     pub(super) mask: KeyMask,
     pub(super) new: NewKey,
+    pub(super) quotas: Quotas,
     pub(super) origin: Origin,
     pub(super) audit_id: KeyedAuditId,
     pub(super) event_id: EventId,
@@ -33,10 +36,12 @@ pub(super) struct Creation {
 
 pub(super) async fn create(
     db: &mut Connection,
-    Creation { id, account, secret_id, hash, mask, new, origin, audit_id, event_id }: Creation,
+    Creation { id, account, secret_id, hash, mask, new, quotas, origin, audit_id, event_id }: Creation,
 ) -> Result<Changed, KeyChangeError> {
     let authority = authority::lock(db, account, origin).await?;
     authority.check_can_grant(&Rights::from(&new)).map_err(KeyChangeError::Beyond)?;
+    let count = "SELECT count(*) AS total FROM keys WHERE account_id = $1 AND revoked_at IS NULL";
+    require_room(db, account, quotas, Quota::Keys, count).await?;
     check_key_expiry(db, account, new.expires_at, origin.at).await?.map_err(KeyChangeError::Beyond)?;
     require_trunks(db, account, new.trunks.ids()).await?.map_err(KeyChangeError::Beyond)?;
     db.execute(

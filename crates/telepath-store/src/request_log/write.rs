@@ -4,7 +4,7 @@
 use telepath_core::clock::Timestamp;
 
 use super::encode::encode;
-use super::{MAX_WAITING, Segment, Waiting};
+use super::{MAX_WAITING, Segment, Waiting, size};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 use crate::store::Store;
@@ -27,6 +27,10 @@ impl Store {
             waiting.segments.drain(..count);
             waiting.bytes = waiting.bytes.saturating_sub(bytes);
             written += count;
+        }
+        drop(waiting);
+        if written > 0 {
+            self.trim_request_log().await?;
         }
         Ok(written)
     }
@@ -66,14 +70,26 @@ fn stamped(waiting: &mut Waiting, now: Timestamp) -> Vec<(Timestamp, Segment)> {
 }
 
 async fn insert(db: &mut Connection, group: Vec<(Timestamp, Segment)>) -> Result<(), StoreError> {
+    let mut added = 0;
     for (written_at, segment) in group {
         let bytes = i64::try_from(segment.payload.len()).unwrap_or(i64::MAX);
-        db.execute(
-            "INSERT INTO request_segments (id, account_id, written_at, first_at, bytes, folded) \
+        let inserted = db
+            .execute(
+                "INSERT INTO request_segments (id, account_id, written_at, first_at, bytes, folded) \
              VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT (id) DO NOTHING",
-            binds![segment.id.to_string(), segment.account.to_string(), written_at, segment.first_at, bytes,],
-        )
-        .await?;
+                binds![
+                    segment.id.to_string(),
+                    segment.account.to_string(),
+                    written_at,
+                    segment.first_at,
+                    bytes,
+                ],
+            )
+            .await?;
+        // A segment whose commit had an unknown outcome may be there already.
+        if inserted > 0 {
+            added += bytes;
+        }
         db.execute(
             "INSERT INTO request_payloads (segment_id, payload) VALUES ($1, $2) \
              ON CONFLICT (segment_id) DO NOTHING",
@@ -81,5 +97,5 @@ async fn insert(db: &mut Connection, group: Vec<(Timestamp, Segment)>) -> Result
         )
         .await?;
     }
-    Ok(())
+    size::add(db, added).await
 }

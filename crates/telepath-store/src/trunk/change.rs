@@ -5,8 +5,9 @@ use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::digest_hash::DigestHashes;
 use telepath_core::entropy::Entropy;
 use telepath_core::id::{AccountId, TrunkId};
+use telepath_core::quota::{Quota, Quotas};
 use telepath_core::secret::SecretText;
-use telepath_core::trunk::{CredentialField, SipPassword, Trunk, TrunkPatchDraft};
+use telepath_core::trunk::{CredentialField, SipPassword, Trunk, TrunkPatchDraft, TrunkSettings};
 use telepath_core::vault::{Sealed, Vault};
 
 use super::{TrunkChangeError, digest, numbers, row};
@@ -15,6 +16,7 @@ use crate::audit::diff::diff;
 use crate::call::hangup;
 use crate::context::StoreContext;
 use crate::error::StoreError;
+use crate::quota::require_room;
 use crate::sql::{Connection, binds, corrupt, to_json};
 use crate::trunk_networks::{self, NetworksChange};
 
@@ -47,14 +49,17 @@ pub(super) struct Creation {
     pub(super) trunk: Trunk,
     pub(super) digest: Sealed,
     pub(super) credentials: Vec<Credential>,
+    pub(super) quotas: Quotas,
     pub(super) origin: Origin,
     pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn create(
     db: &mut Connection,
-    Creation { trunk, digest, credentials, origin, audit_id }: Creation,
+    Creation { trunk, digest, credentials, quotas, origin, audit_id }: Creation,
 ) -> Result<(Trunk, NetworksChange), TrunkChangeError> {
+    let count = "SELECT count(*) AS total FROM trunks WHERE account_id = $1 AND deleted_at IS NULL";
+    require_room(db, trunk.account_id, quotas, Quota::Trunks, count).await?;
     let inserted = db
         .execute(
             "INSERT INTO trunks (id, account_id, name, status, ai_provider, agent_protocol, sip_username, sip_digest, \
@@ -186,9 +191,11 @@ pub(super) async fn delete(
     let old = lock(db, account, id).await?;
     drop_credentials(db, id, None).await?;
     numbers::set(db, id, &[]).await?;
+    // The row stays for the calls that name it, but not the texts: their number is not limited.
     db.execute(
-        "UPDATE trunks SET sip_digest = NULL, deleted_at = $3, updated_at = $3 WHERE id = $1 AND account_id = $2",
-        binds![id.to_string(), account.to_string(), entry.origin.at],
+        "UPDATE trunks SET sip_digest = NULL, deleted_at = $3, updated_at = $3, settings = $4 \
+         WHERE id = $1 AND account_id = $2",
+        binds![id.to_string(), account.to_string(), entry.origin.at, to_json(&TrunkSettings::default())?],
     )
     .await?;
     entry.before = json!({ "name": old.name, "sip_username": old.sip_username });

@@ -47,7 +47,7 @@ struct Batch {
 }
 
 impl Store {
-    pub(super) async fn roll_up_segments(&self) -> Result<(), StoreError> {
+    pub(crate) async fn roll_up_segments(&self) -> Result<(), StoreError> {
         let mut conflicts = 0;
         loop {
             let (is_last, batches) = self.pending_segments().await?;

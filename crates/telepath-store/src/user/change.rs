@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use telepath_core::audit::AuditAction;
 use telepath_core::id::{AccountId, UserId};
+use telepath_core::quota::{Quota, Quotas};
 use telepath_core::user::{
-    MAX_USERS, Member, Profile, SETUP_LINK_LIFETIME, Theme, TimeZoneName, TokenHash, User, UserPatch,
+    Member, Profile, SETUP_LINK_LIFETIME, Theme, TimeZoneName, TokenHash, User, UserPatch,
 };
 
 use super::trail::Trail;
@@ -12,6 +13,7 @@ use super::{NewUser, UserError, authority, link, member, row, session};
 use crate::audit::diff::diff;
 use crate::error::StoreError;
 use crate::event;
+use crate::quota::lock_creation;
 use crate::sql::{Connection, binds, corrupt};
 
 pub(super) struct Creation {
@@ -42,10 +44,9 @@ pub(super) async fn insert(
     id: UserId,
     new: &NewUser,
 ) -> Result<(), UserError> {
-    let users = db.fetch_one("SELECT count(*) AS total FROM users", vec![]).await?.integer("total")?;
-    if users >= MAX_USERS.into() {
-        return Err(UserError::TooMany { what: "users", most: MAX_USERS });
-    }
+    lock_creation(db).await?;
+    let users = db.fetch_one("SELECT count(*) AS total FROM users", vec![]).await?.number("total")?;
+    Quotas::default().check(Quota::Users, users).map_err(StoreError::from)?;
     let sql = "INSERT INTO users (id, email, name, theme, shortcuts_off, created_at, created_by) \
                VALUES ($1, $2, $3, $4, 0, $5, $6)";
     let values = binds![

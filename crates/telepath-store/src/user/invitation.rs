@@ -5,15 +5,17 @@ use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, Origin};
 use telepath_core::id::{AccountId, InvitationId, UserId};
 use telepath_core::page::{Page, PageRequest};
+use telepath_core::quota::{Quota, Quotas};
 use telepath_core::secret::SecretText;
 use telepath_core::user::{
-    Email, INVITATION_LIFETIME, Invitation, InvitationStatus, MAX_INVITATIONS, Member, Password,
-    PasswordHash, Role, TokenHash, TokenPurpose, UserName, UserToken,
+    Email, INVITATION_LIFETIME, Invitation, InvitationStatus, Member, Password, PasswordHash, Role,
+    TokenHash, TokenPurpose, UserName, UserToken,
 };
 
 use super::trail::Trail;
 use super::{NewUser, UserError, authority, change, link, member, row};
 use crate::error::StoreError;
+use crate::quota::lock_account;
 use crate::sql::{Connection, ListQuery, Order, Row, binds, corrupt};
 use crate::store::Store;
 
@@ -156,10 +158,9 @@ async fn create(
     db.execute(replaced, binds![account.as_str(), new.email.key(), trail.at()]).await?;
     let open = "SELECT count(*) AS total FROM invitations WHERE account_id = $1 AND accepted_at IS NULL \
                 AND revoked_at IS NULL AND expires_at > $2";
-    let open = db.fetch_one(open, binds![account.as_str(), trail.at()]).await?.integer("total")?;
-    if open >= MAX_INVITATIONS.into() {
-        return Err(UserError::TooMany { what: "open invitations of an account", most: MAX_INVITATIONS });
-    }
+    lock_account(db, new.account).await?;
+    let open = db.fetch_one(open, binds![account.as_str(), trail.at()]).await?.number("total")?;
+    Quotas::default().check(Quota::Invitations, open).map_err(StoreError::from)?;
     let sql = "INSERT INTO invitations (id, account_id, email, role, token_hash, invited_by, created_at, expires_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let values = binds![

@@ -3,10 +3,13 @@
 use serde_json::json;
 use telepath_core::audit::{AuditAction, Origin};
 use telepath_core::id::{AccountId, UserId};
-use telepath_core::user::{MAX_MEMBERS, MAX_MEMBERSHIPS, Member, Role};
+use telepath_core::quota::{Quota, Quotas};
+use telepath_core::user::{Member, Role};
 
 use super::trail::{Trail, role_field};
 use super::{UserError, authority, row, session};
+use crate::error::StoreError;
+use crate::quota::lock_account;
 use crate::sql::{Connection, binds, corrupt};
 use crate::store::Store;
 
@@ -70,13 +73,11 @@ pub(super) async fn add(
 ) -> Result<(), UserError> {
     lock_account(db, account).await?;
     let sql = "SELECT count(*) AS total FROM memberships WHERE account_id = $1";
-    let members = db.fetch_one(sql, binds![account.to_string()]).await?.integer("total")?;
-    if members >= MAX_MEMBERS.into() {
-        return Err(UserError::TooMany { what: "members in an account", most: MAX_MEMBERS });
-    }
-    if row::memberships(db, user).await?.len() >= MAX_MEMBERSHIPS as usize {
-        return Err(UserError::TooMany { what: "accounts for a user", most: MAX_MEMBERSHIPS });
-    }
+    let members = db.fetch_one(sql, binds![account.to_string()]).await?.number("total")?;
+    let memberships = row::memberships(db, user).await?.len() as u64;
+    let quotas = Quotas::default();
+    quotas.check(Quota::Members, members).map_err(StoreError::from)?;
+    quotas.check(Quota::Memberships, memberships).map_err(StoreError::from)?;
     let sql = "INSERT INTO memberships (account_id, user_id, role, created_at) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (account_id, user_id) DO NOTHING";
     let values = binds![account.to_string(), user.to_string(), role.name(), trail.at()];
@@ -129,14 +130,6 @@ async fn remove(
 }
 
 /// Every change of an account's memberships locks its row first, so that two owners cannot demote each other at once.
-async fn lock_account(db: &mut Connection, account: AccountId) -> Result<(), UserError> {
-    let sql = "SELECT id FROM accounts WHERE id = $1";
-    db.fetch_locked(sql, binds![account.to_string()])
-        .await?
-        .map(drop)
-        .ok_or_else(|| corrupt("accounts.id").into())
-}
-
 /// A disabled owner does not count: they could not help anybody.
 async fn require_other_owner(db: &mut Connection, account: AccountId, user: UserId) -> Result<(), UserError> {
     let sql = "SELECT count(*) AS total FROM memberships m JOIN users u ON u.id = m.user_id \

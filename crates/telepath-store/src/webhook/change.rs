@@ -9,13 +9,13 @@ use telepath_core::clock::Timestamp;
 use telepath_core::event::{WebhookDisabled, WebhookTest};
 use telepath_core::id::{AccountId, EventId, WebhookId};
 use telepath_core::patch::Patch;
+use telepath_core::quota::{Quota, Quotas};
 use telepath_core::reach::Reach;
 use telepath_core::scope::ScopeSet;
 use telepath_core::vault::Sealed;
 use telepath_core::webhook::delivery::id_of;
 use telepath_core::webhook::{
-    AdaptiveLimit, DisabledReason, Health, MAX_WEBHOOKS, NewWebhook, Subscription, Webhook, WebhookPatch,
-    WebhookStatus,
+    AdaptiveLimit, DisabledReason, Health, NewWebhook, Subscription, Webhook, WebhookPatch, WebhookStatus,
 };
 
 use super::secret::{SealedSecret, put};
@@ -24,6 +24,7 @@ use super::{WebhookChangeError, row};
 use crate::audit::diff::diff;
 use crate::delivery::row::{DeliveryRecord, record};
 use crate::error::StoreError;
+use crate::quota::require_room;
 use crate::sql::{Connection, binds, corrupt};
 use crate::trunk::require_trunks;
 use crate::{audit, event};
@@ -34,17 +35,19 @@ pub(super) struct Creation {
     pub(super) new: NewWebhook,
     pub(super) headers: Option<Sealed>,
     pub(super) sealed: SealedSecret,
+    pub(super) quotas: Quotas,
     pub(super) origin: Origin,
     pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn create(
     db: &mut Connection,
-    Creation { id, reach, new, headers, sealed, origin, audit_id }: Creation,
+    Creation { id, reach, new, headers, sealed, quotas, origin, audit_id }: Creation,
 ) -> Result<Webhook, WebhookChangeError> {
     let account = reach.account;
     require_reach(&reach, &new.subscription)?;
-    require_room(db, account).await?;
+    let count = "SELECT count(*) AS total FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL";
+    require_room(db, account, quotas, Quota::Webhooks, count).await?;
     require_trunks(db, account, &new.subscription.trunks).await??;
     let disabled = (new.status == WebhookStatus::Disabled).then_some(DisabledReason::Requested);
     db.execute(
@@ -75,15 +78,6 @@ pub(super) async fn create(
     after.insert("signature".to_owned(), made.scheme.name().into());
     write_audit(db, audit_id, &made, origin, AuditAction::WebhookCreated, (Map::new(), after)).await?;
     Ok(made)
-}
-
-/// Locks the account's row, so that concurrent requests cannot exceed the maximum.
-async fn require_room(db: &mut Connection, account: AccountId) -> Result<(), WebhookChangeError> {
-    let held = db.fetch_locked("SELECT id FROM accounts WHERE id = $1", binds![account.to_string()]).await?;
-    held.ok_or_else(|| corrupt("accounts.id"))?;
-    let sql = "SELECT count(*) AS total FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL";
-    let total: u32 = db.fetch_one(sql, binds![account.to_string()]).await?.number("total")?;
-    if total < MAX_WEBHOOKS { Ok(()) } else { Err(WebhookChangeError::TooMany) }
 }
 
 /// Refuses events that the caller does not reach.

@@ -4,6 +4,7 @@ mod alerts;
 mod api;
 mod cluster;
 mod egress;
+mod quotas;
 mod retention;
 mod tls;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
+use telepath_core::quota::Quotas;
 use telepath_core::secret::SecretText;
 use telepath_gateway::{DigestAlgorithms, DtmfRecords};
 use telepath_store::Retention;
@@ -41,6 +43,8 @@ pub struct Config {
     pub media: MediaConfig,
     pub egress: EgressConfig,
     pub limits: LimitsConfig,
+    /// How much each account can store.
+    pub quotas: Quotas,
     pub cluster: ClusterConfig,
     /// Retention of the request log.
     pub retention: Retention,
@@ -169,7 +173,7 @@ impl Check<'_> {
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
         let (egress, metrics) = (self.egress(), self.metrics());
         let cluster = self.cluster();
-        let retention = self.retention();
+        let (retention, quotas) = (self.retention(), self.quotas());
         let (alerts, smtp) = (self.alerts(), self.smtp());
         Some(Config {
             storage: storage?,
@@ -180,6 +184,7 @@ impl Check<'_> {
             media: media?,
             egress: egress?,
             limits: limits?,
+            quotas: quotas?,
             cluster: cluster?,
             retention: retention?,
             alerts: AlertSettings { by_mail: smtp.as_ref().is_some_and(Option::is_some), ..alerts? },

@@ -2,10 +2,12 @@
 //! description. The parser, `telepath config show`, the test of the example file and
 //! `docs/reference/configuration.md` all read it.
 
+mod accounts;
 mod alerts;
 mod api;
 mod media;
 
+use accounts::ACCOUNTS;
 use alerts::ALERTS;
 use api::API;
 
@@ -113,8 +115,8 @@ impl Setting {
 /// Every setting, in the order of the reference page.
 pub static SETTINGS: &[Setting] = &joined();
 
-const LISTS: [&[Setting]; 4] = [STORAGE, API, GENERAL, ALERTS];
-const COUNT: usize = STORAGE.len() + API.len() + GENERAL.len() + ALERTS.len();
+const LISTS: [&[Setting]; 5] = [STORAGE, API, GENERAL, ACCOUNTS, ALERTS];
+const COUNT: usize = STORAGE.len() + API.len() + GENERAL.len() + ACCOUNTS.len() + ALERTS.len();
 
 const fn joined() -> [Setting; COUNT] {
     let mut all = [STORAGE[0]; COUNT];

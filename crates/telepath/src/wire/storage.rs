@@ -43,6 +43,8 @@ pub(super) async fn open(config: &Config, role: ProcessRole, data: &DataDir) -> 
     let context = StoreContext { vault: Arc::clone(&vault), clock: Arc::new(SystemClock), entropy };
     let options = StoreOptions {
         address_limit: config.limits.address_requests,
+        quotas: config.quotas,
+        request_log_bytes: config.retention.bytes,
         alerts: config.alerts.clone(),
         role,
         windows: match role {
@@ -121,6 +123,7 @@ pub fn store_failure(error: &StoreError, database: &Database) -> Failure {
         StoreError::Busy
         | StoreError::Closed
         | StoreError::Superseded
+        | StoreError::LimitReached(_)
         | StoreError::Forbidden
         | StoreError::Broken
         | StoreError::DatabaseTooOld { .. }

@@ -13,7 +13,6 @@ pub(crate) fn change_error(id: WebhookId) -> impl FnOnce(WebhookChangeError) -> 
     move |error| match error {
         WebhookChangeError::NotFound => WebhookId::not_found(&id.to_string()),
         WebhookChangeError::DeliveryNotFound
-        | WebhookChangeError::TooMany
         | WebhookChangeError::TooManySecrets
         | WebhookChangeError::Disabled
         | WebhookChangeError::OutOfReach
@@ -29,7 +28,6 @@ impl From<WebhookChangeError> for ApiError {
             // `change_error` names the id where it is known.
             WebhookChangeError::NotFound => ApiError::of(ErrorCode::WebhookNotFound),
             WebhookChangeError::DeliveryNotFound => ApiError::of(ErrorCode::DeliveryNotFound),
-            WebhookChangeError::TooMany => ApiError::of(ErrorCode::WebhookLimitReached),
             WebhookChangeError::TooManySecrets => ApiError::of(ErrorCode::TooManySecrets),
             WebhookChangeError::Disabled => ApiError::of(ErrorCode::WebhookDisabled),
             WebhookChangeError::OutOfReach => {

@@ -1,0 +1,116 @@
+//! Quotas: how much one account, one user or the whole server can store. A change that would exceed a quota is refused in
+//! its own transaction.
+
+use crate::account::MAX_ACCOUNTS;
+use crate::named::named_enum;
+use crate::user::{MAX_INVITATIONS, MAX_MEMBERS, MAX_MEMBERSHIPS, MAX_USERS};
+use crate::webhook::MAX_WEBHOOKS;
+
+named_enum! {
+    /// What has a quota. The names complete the message of the error.
+    pub enum Quota {
+        /// Keys that are not revoked.
+        Keys = "API keys per account",
+        /// Trunks that are not deleted.
+        Trunks = "trunks per account",
+        /// Webhook endpoints that are not deleted.
+        Webhooks = "webhook endpoints per account",
+        /// Responses stored for their `Idempotency-Key`.
+        StoredResponses = "stored responses per account",
+        /// Bytes of these responses.
+        StoredResponseBytes = "bytes of stored responses per account",
+        Members = "members per account",
+        /// Invitations that were neither accepted nor revoked and have not expired.
+        Invitations = "open invitations per account",
+        /// Accounts that one user is a member of.
+        Memberships = "accounts per user",
+        Users = "users per server",
+        Accounts = "accounts per server",
+    }
+}
+
+/// The quotas of every account of a server. Those that are not listed here are constants, see [`Quotas::most`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quotas {
+    /// Keys that are not revoked.
+    pub keys: u32,
+    /// Trunks that are not deleted.
+    pub trunks: u32,
+    /// Webhook endpoints that are not deleted, at most [`MAX_WEBHOOKS`].
+    pub webhooks: u32,
+    /// Responses stored for their `Idempotency-Key`.
+    pub stored_responses: u32,
+    /// Bytes of these responses. A request that is still running counts with the largest response that is stored.
+    pub stored_response_bytes: u64,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            keys: 10_000,
+            trunks: 1_000,
+            webhooks: MAX_WEBHOOKS,
+            stored_responses: 1_000_000,
+            stored_response_bytes: 1024 * 1024 * 1024,
+        }
+    }
+}
+
+impl Quotas {
+    /// The most that can be stored.
+    pub fn most(&self, quota: Quota) -> u64 {
+        match quota {
+            Quota::Keys => self.keys.into(),
+            Quota::Trunks => self.trunks.into(),
+            Quota::Webhooks => self.webhooks.min(MAX_WEBHOOKS).into(),
+            Quota::StoredResponses => self.stored_responses.into(),
+            Quota::StoredResponseBytes => self.stored_response_bytes,
+            Quota::Members => MAX_MEMBERS.into(),
+            Quota::Invitations => MAX_INVITATIONS.into(),
+            Quota::Memberships => MAX_MEMBERSHIPS.into(),
+            Quota::Users => MAX_USERS.into(),
+            Quota::Accounts => MAX_ACCOUNTS.into(),
+        }
+    }
+
+    /// Refuses one more when there are `stored` already.
+    ///
+    /// # Errors
+    /// The quota that is reached.
+    pub fn check(&self, quota: Quota, stored: u64) -> Result<(), LimitReached> {
+        let most = self.most(quota);
+        if stored < most { Ok(()) } else { Err(LimitReached { quota, most }) }
+    }
+}
+
+/// A quota is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("limit of {most} {quota} reached")]
+pub struct LimitReached {
+    pub quota: Quota,
+    /// How much can be stored.
+    pub most: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quota_itself_fits_and_one_more_does_not() {
+        let quotas = Quotas { keys: 3, ..Quotas::default() };
+        assert_eq!(quotas.check(Quota::Keys, 2), Ok(()));
+        let reached = quotas.check(Quota::Keys, 3).unwrap_err();
+        assert_eq!(reached.to_string(), "limit of 3 API keys per account reached");
+        assert_eq!(quotas.check(Quota::Keys, u64::MAX), Err(reached));
+    }
+
+    #[test]
+    fn every_quota_is_at_least_one_and_webhooks_never_exceed_their_maximum() {
+        let most = Quotas { webhooks: u32::MAX, ..Quotas::default() };
+        assert_eq!(most.most(Quota::Webhooks), u64::from(MAX_WEBHOOKS));
+        for quota in Quota::ALL {
+            assert!(Quotas::default().most(*quota) > 0, "{quota}");
+        }
+    }
+}
