@@ -70,8 +70,7 @@ impl LocalAddresses {
             Self::One(address) => Some(address).filter(in_vain),
             Self::Both(v4, v6) => {
                 let addresses = [IpAddr::from(v4), v6.into()];
-                let absent = |address: &IpAddr| address.is_loopback();
-                let mut present = addresses.into_iter().filter(|address| !absent(address)).peekable();
+                let mut present = addresses.into_iter().filter(|address| !address.is_loopback()).peekable();
                 if present.peek().is_none() { Some(v4.into()) } else { present.find(in_vain) }
             }
         }

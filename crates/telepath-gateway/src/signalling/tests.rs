@@ -32,14 +32,11 @@ fn carrier() -> SocketAddr {
 }
 
 /// A signalling task that is not running; the test takes its turns.
-async fn signalling(adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Arc<TestControl>) {
-    signalling_to(AGENT, adjust).await
+fn signalling(adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Arc<TestControl>) {
+    signalling_to(AGENT, adjust)
 }
 
-async fn signalling_to(
-    agent: &str,
-    adjust: impl FnOnce(&mut GatewayOptions),
-) -> (Signalling, Arc<TestControl>) {
+fn signalling_to(agent: &str, adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Arc<TestControl>) {
     let socket = SipSocket::open(loopback(0)).unwrap();
     let address = socket.local_addr();
     let mut options = GatewayOptions::new(address);
@@ -75,7 +72,7 @@ fn invite(call_id: &str, extra: &str) -> String {
 
 #[tokio::test]
 async fn sip_timers_fire_in_a_turn_that_reads_datagrams() {
-    let (mut signalling, _) = signalling(|_| {}).await;
+    let (mut signalling, _) = signalling(|_| {});
     let now = Instant::now();
     signalling.endpoint.handle_datagram(carrier(), invite("timers", "").as_bytes(), now);
     let Some(Event::Incoming(incoming)) = signalling.endpoint.poll_event() else { panic!("no INVITE") };
@@ -148,7 +145,7 @@ fn assert_nothing_is_left(signalling: &Signalling, control: &TestControl) {
 
 #[tokio::test]
 async fn an_invite_without_a_nonce_of_ours_gets_one_401_and_leaves_nothing_behind() {
-    let (mut signalling, control) = signalling(|_| {}).await;
+    let (mut signalling, control) = signalling(|_| {});
     let foreign = guess("invented");
     let malformed = format!("Authorization: Digest realm=\"{SIP_REALM}\", username=\"{USER}\"\r\n");
     for (extra, status, stale) in [("", "401", false), (&foreign, "401", true), (&malformed, "400", false)] {
@@ -173,7 +170,7 @@ async fn an_invite_without_a_nonce_of_ours_gets_one_401_and_leaves_nothing_behin
 async fn a_flood_of_invites_from_forged_addresses_leaves_nothing_behind() {
     const SEED: u64 = 20_261_129;
     println!("seed {SEED}");
-    let (mut signalling, control) = signalling(|options| options.auth_failures_per_minute = 1).await;
+    let (mut signalling, control) = signalling(|options| options.auth_failures_per_minute = 1);
     let mut state = SEED;
     for n in 0..5_000 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -190,7 +187,7 @@ async fn a_flood_of_invites_from_forged_addresses_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_nonce_admits_an_invite_only_from_the_address_that_it_was_sent_to() {
-    let (mut signalling, control) = signalling(|_| {}).await;
+    let (mut signalling, control) = signalling(|_| {});
     let valid = answer_to_challenge(&mut signalling, 1, PASSWORD);
     let elsewhere = "192.0.2.11:5070".parse().unwrap();
     assert_eq!(statuses(&deliver(&mut signalling, elsewhere, &valid)), ["401"]);
@@ -202,7 +199,7 @@ async fn a_nonce_admits_an_invite_only_from_the_address_that_it_was_sent_to() {
 
 #[tokio::test]
 async fn only_failures_over_a_live_nonce_throttle_and_a_correct_digest_always_passes() {
-    let (mut signalling, _) = signalling(|options| options.auth_failures_per_minute = 2).await;
+    let (mut signalling, _) = signalling(|options| options.auth_failures_per_minute = 2);
     for n in 0..100 {
         let forged = invite(&format!("forged-{n}"), &guess("invented"));
         assert_eq!(statuses(&deliver(&mut signalling, carrier(), &forged)), ["401"]);
@@ -224,7 +221,7 @@ async fn only_failures_over_a_live_nonce_throttle_and_a_correct_digest_always_pa
 
 #[tokio::test]
 async fn an_invite_from_a_trusted_network_is_looked_up_without_a_nonce() {
-    let (mut signalling, control) = signalling(|_| {}).await;
+    let (mut signalling, control) = signalling(|_| {});
     control.change_trunk(|found| found.trunk.allowed_ips = "192.0.2.0/24".parse().unwrap());
     crate::trusted_networks::refresh(&signalling.shared).await.unwrap();
     assert!(apply_next_command(&mut signalling).await.is_empty());
@@ -238,7 +235,7 @@ async fn an_invite_from_a_trusted_network_is_looked_up_without_a_nonce() {
 
 #[tokio::test]
 async fn calls_admitted_during_a_lookup_count_towards_max_calls() {
-    let (mut signalling, control) = signalling(|options| options.max_calls = 1).await;
+    let (mut signalling, control) = signalling(|options| options.max_calls = 1);
     control.change_trunk(|found| found.trunk.allowed_ips = "192.0.2.0/24".parse().unwrap());
     crate::trusted_networks::refresh(&signalling.shared).await.unwrap();
     apply_next_command(&mut signalling).await;
@@ -266,7 +263,7 @@ async fn pass(time: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn trusted_networks_are_read_after_a_change_only() {
-    let (signalling, control) = signalling(|_| {}).await;
+    let (signalling, control) = signalling(|_| {});
     let reads = || *control.network_reads.borrow();
     let task = tokio::spawn(crate::trusted_networks::keep_current(signalling.shared.clone(), true));
     pass(Duration::from_hours(24)).await;
@@ -281,7 +278,7 @@ async fn trusted_networks_are_read_after_a_change_only() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_read_of_trusted_networks_is_repeated_until_it_succeeds() {
-    let (signalling, control) = signalling(|_| {}).await;
+    let (signalling, control) = signalling(|_| {});
     let reads = || *control.network_reads.borrow();
     let retry = signalling.shared.options.trusted_networks_retry;
     control.set_unavailable(true);
@@ -317,7 +314,7 @@ async fn a_reinvite_that_is_cancelled_before_its_answer_leaves_the_session_uncha
     };
     let mut agent = ScriptedAgent::start().await;
     let egress = egress_to(&agent.url);
-    let (mut signalling, control) = signalling_to(&agent.url, |options| options.egress = egress).await;
+    let (mut signalling, control) = signalling_to(&agent.url, |options| options.egress = egress);
     control.change_trunk(|found| found.trunk.allowed_ips = "192.0.2.0/24".parse().unwrap());
     crate::trusted_networks::refresh(&signalling.shared).await.unwrap();
     apply_next_command(&mut signalling).await;
