@@ -13,6 +13,7 @@ mod examples;
 pub(crate) mod hostile;
 mod keys_command;
 mod limits;
+mod memory;
 mod remote_command;
 mod requests_command;
 mod revocation;

@@ -1,6 +1,6 @@
 //! A small HTTPS client that trusts the server's CA. Secrets in responses are added to the list of secrets.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use super::output::{note_keys_in, note_secret};
@@ -45,7 +45,17 @@ impl Client {
 
     /// A raw TLS stream.
     pub(crate) async fn tls(&self) -> anyhow::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-        let tcp = TcpStream::connect(self.address).await?;
+        self.tls_from(Ipv4Addr::LOCALHOST).await
+    }
+
+    /// A raw TLS stream from a chosen loopback address.
+    pub(crate) async fn tls_from(
+        &self,
+        source: Ipv4Addr,
+    ) -> anyhow::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        let tcp = socket.connect(self.address).await?;
         tcp.set_nodelay(true)?;
         Ok(self.connector.connect(ServerName::try_from("localhost")?, tcp).await?)
     }
