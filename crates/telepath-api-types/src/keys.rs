@@ -13,6 +13,7 @@ use telepath_core::secret::SecretText;
 #[cfg(feature = "openapi")]
 use crate::enums;
 use crate::page::Pagination;
+use crate::quotas::{Quotas, UpdateQuotas};
 use crate::secret;
 use crate::text::{network_texts, scope_names};
 
@@ -46,6 +47,9 @@ pub struct Key {
     /// Requests per minute.
     #[cfg_attr(feature = "openapi", schema(example = 6000))]
     pub rate_limit_per_minute: u32,
+    /// Requests per calendar day and month.
+    #[serde(default)]
+    pub quotas: Quotas,
     /// Networks from which it may be used; empty means any address.
     #[cfg_attr(feature = "openapi", schema(example = json!(["203.0.113.0/24"])))]
     pub allowed_ips: Vec<String>,
@@ -181,6 +185,9 @@ pub struct CreateKey {
     /// Requests per minute, at most the account's maximum and the caller's own limit. Default: the preset's limit, or the caller's if that is lower.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit_per_minute: Option<u32>,
+    /// Requests per calendar day and month, at most the caller's own. Default: the caller's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<Quotas>,
     /// Networks in CIDR form from which the key may be used. Default and empty: any address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_ips: Option<Vec<String>>,
@@ -220,6 +227,10 @@ pub struct UpdateKey {
     /// Requests per minute. Requests already counted in the current window stay counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit_per_minute: Option<u32>,
+    /// Requests per calendar day and month; null removes both quotas. Requests already counted stay counted.
+    #[serde(default, skip_serializing_if = "Patch::is_kept")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<UpdateQuotas>))]
+    pub quotas: Patch<UpdateQuotas>,
     /// Networks in CIDR form; empty means any address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_ips: Option<Vec<String>>,
@@ -277,6 +288,7 @@ impl Key {
             scopes: scope_names(key.scopes),
             trunk_ids: key.trunks.ids().to_vec(),
             rate_limit_per_minute: key.rate_limit.get(),
+            quotas: key.quotas.into(),
             allowed_ips: network_texts(&key.allowed_ips),
             expires_at: key.expires_at,
             not_before: key.not_before,
@@ -328,6 +340,7 @@ impl From<CreateKey> for KeyDraft {
             scopes,
             trunk_ids,
             rate_limit_per_minute,
+            quotas,
             allowed_ips,
             expires_at,
             not_before,
@@ -340,6 +353,7 @@ impl From<CreateKey> for KeyDraft {
             scopes,
             trunk_ids,
             rate_limit_per_minute,
+            quotas: quotas.map(Into::into),
             allowed_ips,
             expires_at,
             not_before,
@@ -356,6 +370,7 @@ impl From<UpdateKey> for KeyPatchDraft {
             scopes,
             trunk_ids,
             rate_limit_per_minute,
+            quotas,
             allowed_ips,
             expires_at,
             not_before,
@@ -367,6 +382,7 @@ impl From<UpdateKey> for KeyPatchDraft {
             scopes,
             trunk_ids,
             rate_limit_per_minute,
+            quotas: quotas.map(Into::into),
             allowed_ips,
             expires_at,
             not_before,

@@ -17,6 +17,7 @@ pub mod key_usage;
 pub mod keys;
 pub mod leaks;
 pub mod page;
+pub mod quotas;
 pub mod requests;
 mod secret;
 pub mod sip;

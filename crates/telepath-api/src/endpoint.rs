@@ -232,6 +232,7 @@ fn all_codes(method: &Method, access: Access, declared: &[ErrorCode]) -> Vec<Err
             ErrorCode::InvalidApiKey,
             ErrorCode::IpNotAllowed,
             ErrorCode::RateLimitExceeded,
+            ErrorCode::QuotaExceeded,
         ]),
     }
     if matches!(access, Access::Scope(_)) {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use telepath_api_types::error::{ErrorBody, ErrorEnvelope};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::RequestId;
+use telepath_core::limit::Period;
 use telepath_core::quota::LimitReached;
 use telepath_core::scope::Scope;
 use telepath_core::validation::{FieldError, Invalid};
@@ -70,6 +71,12 @@ impl ApiError {
     pub(crate) fn rate_limited(limit: u32, seconds: u64) -> Self {
         let message = format!("Rate limit of {limit} requests per minute exceeded");
         Self { retry_after: Some(seconds), ..Self::new(ErrorCode::RateLimitExceeded, message) }
+    }
+
+    /// A quota is used up.
+    pub(crate) fn quota_exceeded(quota: u32, period: Period, seconds: u64) -> Self {
+        let message = format!("Quota of {quota} requests per {} exceeded", period.name());
+        Self { retry_after: Some(seconds), ..Self::new(ErrorCode::QuotaExceeded, message) }
     }
 
     /// A bug in the server; the text is for the log.
@@ -226,6 +233,7 @@ const fn usual_message(code: ErrorCode) -> &'static str {
         ErrorCode::UnsupportedMediaType => "Content-Type must be application/json",
         ErrorCode::HeadersTooLarge => "The request line and headers are too large",
         ErrorCode::RateLimitExceeded => "Rate limit exceeded",
+        ErrorCode::QuotaExceeded => "Quota exceeded",
         ErrorCode::Internal => "Internal server error",
         ErrorCode::Unavailable => "The server is temporarily unavailable; try again shortly",
     }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{Id as _, RequestId};
-use telepath_core::limit::{WINDOW_SECONDS, WindowState};
+use telepath_core::limit::{Period, WINDOW_SECONDS, WindowState};
 use telepath_http::REQUEST_ID;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -34,11 +34,14 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: RequestId, window: WindowState,
     ends[2] = text.len();
     append(&mut text, u64::try_from(window.reset_at(now)).unwrap_or(0));
     ends[3] = text.len();
-    text.extend_from_slice(b"\"default\";q=");
+    let (policy, length) = policy_of(window.period());
+    text.extend_from_slice(policy);
+    text.extend_from_slice(b";q=");
     append(&mut text, limit);
-    text.extend_from_slice(b";w=60");
+    text.extend_from_slice(length);
     ends[4] = text.len();
-    text.extend_from_slice(b"\"default\";r=");
+    text.extend_from_slice(policy);
+    text.extend_from_slice(b";r=");
     append(&mut text, remaining);
     text.extend_from_slice(b";t=");
     append(&mut text, window.seconds_until_reset());
@@ -51,6 +54,15 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: RequestId, window: WindowState,
 
 fn append(text: &mut Vec<u8>, number: u64) {
     text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// The name of a policy, and its window. A month has no fixed length, so its policy states none.
+const fn policy_of(period: Period) -> (&'static [u8], &'static [u8]) {
+    match period {
+        Period::Minute => (b"\"default\"", b";w=60"),
+        Period::Day => (b"\"day\"", b";w=86400"),
+        Period::Month => (b"\"month\"", b""),
+    }
 }
 
 /// The policy's `w` is written as a text.

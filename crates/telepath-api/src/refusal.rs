@@ -11,11 +11,12 @@ pub(crate) enum Refusal {
     Address,
     Scope,
     KeyLimit,
+    Quota,
     AddressLimit,
 }
 
 impl Refusal {
-    pub(crate) const ALL: [Refusal; 9] = [
+    pub(crate) const ALL: [Refusal; 10] = [
         Refusal::NotHttps,
         Refusal::Missing,
         Refusal::Malformed,
@@ -24,6 +25,7 @@ impl Refusal {
         Refusal::Address,
         Refusal::Scope,
         Refusal::KeyLimit,
+        Refusal::Quota,
         Refusal::AddressLimit,
     ];
 
@@ -37,6 +39,7 @@ impl Refusal {
             Refusal::Address => "address_not_allowed",
             Refusal::Scope => "insufficient_scope",
             Refusal::KeyLimit => "key_rate_limit",
+            Refusal::Quota => "key_quota",
             Refusal::AddressLimit => "address_rate_limit",
         }
     }

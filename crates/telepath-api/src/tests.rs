@@ -15,6 +15,7 @@ mod harness;
 mod idempotency;
 mod isolation;
 mod key_details;
+mod key_quotas;
 mod keys;
 mod leaks;
 mod listeners;

@@ -78,6 +78,7 @@ pub use telepath_api_types::error::{ErrorBody, FieldError};
 pub use telepath_api_types::key_presets::{KeyPreset, UpdateKeyPreset};
 pub use telepath_api_types::key_usage::{KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageRoute};
 pub use telepath_api_types::keys::{CreateKey, Key, KeySecret, UpdateKey};
+pub use telepath_api_types::quotas::{Quotas, UpdateQuotas};
 pub use telepath_api_types::requests::LoggedRequest;
 pub use telepath_api_types::sip::{SipStranger, SipStrangerList};
 pub use telepath_api_types::trunks::{CreateTrunk, CreatedTrunk, CredentialState, Trunk, UpdateTrunk};

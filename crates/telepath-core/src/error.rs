@@ -167,6 +167,9 @@ error_codes! {
     RateLimitExceeded = "RATE_LIMIT_EXCEEDED", 429, Client, retry: true,
         "The key has used all requests of the current rate-limit window.",
         "Wait until the time in `X-RateLimit-Reset`, then retry.";
+    QuotaExceeded = "QUOTA_EXCEEDED", 429, Client, retry: false,
+        "The key has used all requests of its quota for this calendar day or month (UTC).",
+        "Wait until the time in `X-RateLimit-Reset`, or raise the key's `quotas`.";
     Internal = "INTERNAL", 500, Server, retry: true,
         "The server failed unexpectedly.",
         "Retry; if the error persists, report the request id.";

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use authority::{Authority, Bound, Escalation, Rights, RoleAuthority};
-pub use draft::{KeyDraft, KeyPatch, KeyPatchDraft, NewKey};
+pub use draft::{KeyDraft, KeyPatch, KeyPatchDraft, NewKey, QuotasPatch, QuotasPatchDraft};
 pub use filter::{KEY_SORTS, KeyFilter, KeySort};
 pub use policy::{KeyPolicy, PolicyDecision};
 pub use preset::{Preset, PresetPatch, PresetPatchDraft, PresetTerms, Presets};
@@ -27,6 +27,7 @@ use crate::address::NetworkList;
 use crate::clock::Timestamp;
 use crate::id::{AccountId, KeyId, SecretId};
 use crate::limit::RateLimit;
+use crate::limit::quota::Quotas;
 use crate::named::named_enum;
 use crate::reach::TrunkAccess;
 use crate::scope::ScopeSet;
@@ -105,6 +106,8 @@ pub struct KeyRecord {
     pub trunks: TrunkAccess,
     /// Requests per minute.
     pub rate_limit: RateLimit,
+    /// Requests per calendar day and month.
+    pub quotas: Quotas,
     /// The networks that it is allowed from; empty is any address.
     pub allowed_ips: NetworkList,
     /// Not after this.

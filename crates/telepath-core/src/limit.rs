@@ -3,6 +3,8 @@
 //! Windows are aligned per key by a phase taken from the key's id, so that not all clients come back in the same second.
 //! The count belongs to the key and not to the limit's value: changing the limit keeps what was used.
 
+pub mod quota;
+
 use crate::clock::{SteadyTime, Timestamp};
 
 /// Length of a window in seconds.
@@ -30,6 +32,28 @@ impl RateLimit {
     /// Requests per minute.
     pub const fn get(self) -> u32 {
         self.0
+    }
+}
+
+/// How long a count lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Period {
+    /// A window of 60 s.
+    Minute,
+    /// A calendar day in UTC.
+    Day,
+    /// A calendar month in UTC.
+    Month,
+}
+
+impl Period {
+    /// The word for messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Period::Minute => "minute",
+            Period::Day => "day",
+            Period::Month => "month",
+        }
     }
 }
 
@@ -69,6 +93,7 @@ pub struct WindowState {
     end: SteadyTime,
     /// Milliseconds until then.
     left_ms: i64,
+    period: Period,
 }
 
 impl WindowState {
@@ -78,7 +103,12 @@ impl WindowState {
         Self { remaining: 0, ..self }
     }
 
-    /// Seconds until the next window, 1 to 60; never less than the true time, so a client that waits it out is admitted.
+    /// Whether it is a rate window or a quota.
+    pub const fn period(&self) -> Period {
+        self.period
+    }
+
+    /// Seconds until the next window, at least 1, and at most 60 for a rate window; never less than the true time, so a client that waits it out is admitted.
     pub fn seconds_until_reset(&self) -> u64 {
         u64::try_from(self.left_ms.max(1)).unwrap_or(1).div_ceil(1000)
     }
@@ -169,6 +199,7 @@ impl Window {
             remaining: limit.get().saturating_sub(self.used),
             end: self.end,
             left_ms: self.end.ms().saturating_sub(now.ms()).clamp(0, WINDOW_MS),
+            period: Period::Minute,
         }
     }
 }

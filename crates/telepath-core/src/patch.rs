@@ -26,6 +26,15 @@ impl<T> Patch<T> {
         })
     }
 
+    /// Turns the value into another.
+    pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Patch<U> {
+        match self {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(value) => Patch::Set(map(value)),
+        }
+    }
+
     /// Whether the member was mentioned at all.
     pub const fn is_given(&self) -> bool {
         !self.is_kept()

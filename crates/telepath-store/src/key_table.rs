@@ -2,6 +2,7 @@
 //! key's state has its own lock, and [`KeyTable::admit`] decides under it, so every admission after a change sees
 //! that change, even through a handle found earlier.
 
+pub(crate) mod counts;
 pub(crate) mod entry;
 mod index;
 pub(crate) mod load;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use telepath_core::clock::{ClockReading, Timestamp};
 use telepath_core::id::{AccountId, Id as _, KeyId};
+use telepath_core::limit::quota::QuotaCounts;
 use telepath_core::limit::{Window, WindowState};
 use telepath_core::principal::NamesKey;
 use telepath_core::reach::TrunkAccess;
@@ -19,7 +21,8 @@ use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use crate::cluster::lease::Lease;
-use entry::{KeyDescription, KeyEntry, Snapshot, TakeResult, WindowContext};
+use counts::{ChangedCounts, TakeResult, WindowContext};
+use entry::{KeyDescription, KeyEntry, Snapshot};
 use index::KeyIndex;
 
 /// The result of admission.
@@ -34,7 +37,7 @@ pub enum Admission {
         /// The key's window, including this request.
         window: WindowState,
     },
-    /// The window is full (429). Not counted.
+    /// The window is full, or the quota that it describes is used up (429). Not counted.
     Limited { window: WindowState },
     /// The key may not be used from this address (403). Not counted.
     WrongAddress,
@@ -59,8 +62,8 @@ struct Tables {
     count: AtomicUsize,
     /// Keys in doubt. A key is listed at most once, so the list is bounded by the number of keys.
     in_doubt: Mutex<Vec<KeyId>>,
-    /// Keys whose windows in memory changed since they were last written. A key is listed at most once.
-    changed_windows: Mutex<Vec<Arc<KeyEntry>>>,
+    /// Keys whose counts in memory changed since they were last written. A key is listed at most once.
+    changed_counts: Mutex<Vec<Arc<KeyEntry>>>,
     /// How often all keys were loaded again.
     reloads: AtomicU32,
     /// How many changes had an unknown outcome.
@@ -100,7 +103,7 @@ impl KeyTable {
             by_id: KeyIndex::default(),
             count: AtomicUsize::new(0),
             in_doubt: Mutex::default(),
-            changed_windows: Mutex::default(),
+            changed_counts: Mutex::default(),
             reloads: AtomicU32::new(0),
             doubts: AtomicU32::new(0),
             lease,
@@ -122,28 +125,35 @@ impl KeyTable {
         }
         let (admission, is_first_change) = key.entry.admit(hash, address, now);
         if is_first_change {
-            locked(&self.0.changed_windows).push(Arc::clone(&key.entry));
+            locked(&self.0.changed_counts).push(Arc::clone(&key.entry));
         }
         admission
     }
 
-    /// The windows that changed since the last call.
-    pub(crate) fn take_changed_windows(&self) -> Vec<(KeyId, Window)> {
-        let changed = std::mem::take(&mut *locked(&self.0.changed_windows));
-        changed.iter().map(|entry| (entry.id, entry.take_changed_window())).collect()
+    /// The counts that changed since the last call.
+    pub(crate) fn take_changed_counts(&self) -> Vec<ChangedCounts> {
+        let changed = std::mem::take(&mut *locked(&self.0.changed_counts));
+        changed.iter().map(|entry| entry.take_changed_counts()).collect()
     }
 
-    /// Lists windows again that could not be written.
-    pub(crate) fn put_back_changed_windows(&self, windows: &[(KeyId, Window)]) {
-        let entries = windows.iter().filter_map(|(id, _)| self.entry(*id));
+    /// Lists counts again that could not be written.
+    pub(crate) fn put_back_changed_counts(&self, counts: &[ChangedCounts]) {
+        let entries = counts.iter().filter_map(|changed| self.entry(changed.key));
         let unlisted: Vec<_> = entries.filter(|entry| entry.mark_changed()).collect();
-        locked(&self.0.changed_windows).extend(unlisted);
+        locked(&self.0.changed_counts).extend(unlisted);
     }
 
     /// Continues a window that a previous run counted.
     pub(crate) fn restore_window(&self, id: KeyId, window: Window) {
         if let Some(entry) = self.entry(id) {
             entry.set_window(window);
+        }
+    }
+
+    /// Continues the quotas that a previous run counted.
+    pub(crate) fn restore_quota(&self, id: KeyId, counts: QuotaCounts) {
+        if let Some(entry) = self.entry(id) {
+            entry.set_quota(counts);
         }
     }
 

@@ -4,6 +4,7 @@
 mod link_health;
 pub(crate) mod memory;
 pub(crate) mod outage;
+mod quotas;
 pub(crate) mod redis;
 pub(crate) mod saved;
 pub(crate) mod shared;

@@ -57,6 +57,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     22 "0022_audit_chain";
     23 "0023_sealed_sip_digests";
     24 "0024_quotas";
+    25 "0025_key_quotas";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

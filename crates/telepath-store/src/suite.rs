@@ -15,6 +15,7 @@ mod files;
 mod hangups;
 mod idempotency;
 mod key_details;
+mod key_quotas;
 mod keys;
 mod leaks;
 mod leases;
@@ -272,6 +273,7 @@ pub(crate) fn new_key(name: &str) -> NewKey {
         scopes: Preset::Production.scopes(),
         trunks: telepath_core::reach::TrunkAccess::ALL,
         rate_limit: limit(6000),
+        quotas: telepath_core::limit::quota::Quotas::default(),
         allowed_ips: NetworkList::default(),
         expires_at: None,
         not_before: None,

@@ -11,7 +11,7 @@ use telepath_core::clock::{ClockReading, SteadyTime, Timestamp};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::AccountId;
 use telepath_core::leak::{ExposedSecret, ExposureCause, ExposureReport};
-use telepath_core::limit::{Phase, Take, WindowState};
+use telepath_core::limit::{Period, Phase, Take, WindowState};
 use telepath_core::principal::Principal;
 use telepath_core::reach::TrunkAccess;
 use telepath_core::scope::ScopeSet;
@@ -252,6 +252,12 @@ impl AdmissionControl<'_> {
     }
 
     fn limited(window: WindowState, refusal: Refusal) -> ApiError {
-        ApiError::rate_limited(window.limit.get(), window.seconds_until_reset()).counted(refusal)
+        let (limit, seconds) = (window.limit.get(), window.seconds_until_reset());
+        match window.period() {
+            Period::Minute => ApiError::rate_limited(limit, seconds).counted(refusal),
+            Period::Day | Period::Month => {
+                ApiError::quota_exceeded(limit, window.period(), seconds).counted(Refusal::Quota)
+            }
+        }
     }
 }

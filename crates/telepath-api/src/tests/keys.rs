@@ -38,6 +38,7 @@ async fn a_new_key_shows_its_secret_once_and_works() {
             "metadata",
             "paused_at",
             "trunk_ids",
+            "quotas",
             "preset",
             "scopes",
             "rate_limit_per_minute",

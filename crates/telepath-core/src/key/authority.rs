@@ -9,18 +9,20 @@ use crate::address::NetworkList;
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::limit::RateLimit;
+use crate::limit::quota::Quotas;
 use crate::reach::TrunkAccess;
 use crate::scope::ScopeSet;
 use crate::user::Role;
 use crate::validation::Invalid;
 
-/// The rights of a key: scopes, trunks, rate limit, networks and expiry.
+/// The rights of a key: scopes, trunks, rate limit, quotas, networks and expiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     pub scopes: ScopeSet,
     pub trunks: TrunkAccess,
     /// Requests per minute.
     pub rate_limit: RateLimit,
+    pub quotas: Quotas,
     /// The networks it is allowed from; empty is any address.
     pub allowed_ips: NetworkList,
     /// The expiry; `None` is never.
@@ -33,6 +35,7 @@ impl From<&KeyRecord> for Rights {
             scopes: key.scopes,
             trunks: key.trunks.clone(),
             rate_limit: key.rate_limit,
+            quotas: key.quotas,
             allowed_ips: key.allowed_ips.clone(),
             expires_at: key.expires_at,
         }
@@ -45,6 +48,7 @@ impl From<&NewKey> for Rights {
             scopes: key.scopes,
             trunks: key.trunks.clone(),
             rate_limit: key.rate_limit,
+            quotas: key.quotas,
             allowed_ips: key.allowed_ips.clone(),
             expires_at: key.expires_at,
         }
@@ -186,6 +190,14 @@ impl Authority {
         }
     }
 
+    /// The highest quotas that may be granted.
+    pub const fn quotas(&self) -> Quotas {
+        match self {
+            Authority::Unbounded | Authority::Role(_) => Quotas { per_day: None, per_month: None },
+            Authority::Key(own) => own.quotas,
+        }
+    }
+
     /// Whether a key exists for the principal: a key that is limited to trunks sees only keys with the same limits or
     /// narrower ones.
     pub fn reaches(&self, key: &KeyRecord) -> bool {
@@ -247,6 +259,7 @@ impl Rights {
         if !self.trunks.encloses(&rights.trunks) {
             problems.wrong("trunk_ids", format!("must name trunks among those of {}", Bound::Key));
         }
+        self.quotas.check_encloses(rights.quotas, "the key that makes this request", problems);
         if !self.allowed_ips.encloses(&rights.allowed_ips) {
             let own = &self.allowed_ips;
             problems

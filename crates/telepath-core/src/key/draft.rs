@@ -2,12 +2,14 @@
 //! and the authority of the caller.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use super::{Authority, Preset, Presets, Rights};
 use crate::account::Account;
 use crate::address::NetworkList;
 use crate::clock::Timestamp;
 use crate::limit::RateLimit;
+use crate::limit::quota::{Quotas, QuotasDraft, checked_quota};
 use crate::patch::Patch;
 use crate::reach::{TrunkAccess, checked_trunk_ids};
 use crate::scope::{Scope, ScopeSet};
@@ -31,6 +33,8 @@ pub struct KeyDraft {
     pub trunk_ids: Option<Vec<String>>,
     /// Requests per minute, at most the account's and the caller's; left out, the preset's or, if that is lower, the caller's.
     pub rate_limit_per_minute: Option<u32>,
+    /// Requests per calendar day and month; left out, those of the caller.
+    pub quotas: Option<QuotasDraft>,
     /// Networks in CIDR form from which the key may be used; empty or left out means from everywhere.
     pub allowed_ips: Option<Vec<String>>,
     /// When the key stops working.
@@ -55,6 +59,8 @@ pub struct NewKey {
     pub trunks: TrunkAccess,
     /// Requests per minute.
     pub rate_limit: RateLimit,
+    /// Requests per calendar day and month.
+    pub quotas: Quotas,
     /// The networks that it is allowed from; empty is any address.
     pub allowed_ips: NetworkList,
     /// Not after this.
@@ -86,6 +92,7 @@ impl KeyDraft {
             Some(requests) => problems.keep("rate_limit_per_minute", check_limit(requests, account)),
             None => preset.map(|preset| usual_limit(preset, presets, account, authority)),
         };
+        let quotas = self.quotas.map_or_else(|| authority.quotas(), |draft| draft.check(&mut problems));
         let allowed_ips =
             NetworkList::check("allowed_ips", self.allowed_ips.unwrap_or_default(), &mut problems);
         let expires_at = problems.optional("expires_at", self.expires_at, |text| parse_future(&text, now));
@@ -108,6 +115,7 @@ impl KeyDraft {
                     scopes,
                     trunks,
                     rate_limit,
+                    quotas,
                     allowed_ips,
                     expires_at,
                     not_before,
@@ -135,12 +143,54 @@ pub struct KeyPatchDraft {
     pub trunk_ids: Option<Vec<String>>,
     /// Requests per minute. Requests already counted in the current window stay counted.
     pub rate_limit_per_minute: Option<u32>,
+    /// Requests per calendar day and month; null removes both quotas.
+    pub quotas: Patch<QuotasPatchDraft>,
     /// Networks in CIDR form; empty means from everywhere.
     pub allowed_ips: Option<Vec<String>>,
     /// When the key stops working; null means never.
     pub expires_at: Patch<String>,
     /// Before when it does not work yet; null means that there is no such time.
     pub not_before: Patch<String>,
+}
+
+/// A request to change quotas. Members that are left out keep their value; null removes a quota.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
+pub struct QuotasPatchDraft {
+    pub per_day: Patch<u32>,
+    pub per_month: Patch<u32>,
+}
+
+/// A checked change of quotas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QuotasPatch {
+    pub per_day: Patch<NonZeroU32>,
+    pub per_month: Patch<NonZeroU32>,
+}
+
+impl QuotasPatch {
+    fn check(draft: Patch<QuotasPatchDraft>, problems: &mut Invalid) -> Self {
+        let draft = match draft {
+            Patch::Keep => return Self::default(),
+            Patch::Clear => return Self { per_day: Patch::Clear, per_month: Patch::Clear },
+            Patch::Set(draft) => draft,
+        };
+        let mut checked = |field: &str, requests: Patch<u32>| {
+            problems.keep(field, requests.try_map(checked_quota)).unwrap_or_default()
+        };
+        Self {
+            per_day: checked("quotas.per_day", draft.per_day),
+            per_month: checked("quotas.per_month", draft.per_month),
+        }
+    }
+
+    /// The quotas after the change.
+    pub fn apply(self, quotas: Quotas) -> Quotas {
+        Quotas {
+            per_day: self.per_day.apply(quotas.per_day),
+            per_month: self.per_month.apply(quotas.per_month),
+        }
+    }
 }
 
 /// A checked change of a key.
@@ -158,6 +208,8 @@ pub struct KeyPatch {
     pub trunks: Option<TrunkAccess>,
     /// The new limit.
     pub rate_limit: Option<RateLimit>,
+    /// The new quotas.
+    pub quotas: QuotasPatch,
     /// The new networks.
     pub allowed_ips: Option<NetworkList>,
     /// The new end.
@@ -181,6 +233,7 @@ impl KeyPatchDraft {
             trunks: self.trunk_ids.map(|ids| TrunkAccess::of(checked_trunk_ids(&ids, &mut problems))),
             rate_limit: problems
                 .optional("rate_limit_per_minute", self.rate_limit_per_minute, |n| check_limit(n, account)),
+            quotas: QuotasPatch::check(self.quotas, &mut problems),
             allowed_ips: self
                 .allowed_ips
                 .and_then(|networks| NetworkList::check("allowed_ips", networks, &mut problems)),

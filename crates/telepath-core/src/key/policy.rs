@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::address::NetworkList;
 use crate::clock::Timestamp;
 use crate::limit::RateLimit;
+use crate::limit::quota::Quotas;
 use crate::reach::TrunkAccess;
 use crate::scope::ScopeSet;
 
@@ -17,6 +18,8 @@ pub struct KeyPolicy {
     pub trunks: TrunkAccess,
     /// Requests per minute.
     pub rate_limit: RateLimit,
+    /// Requests per calendar day and month.
+    pub quotas: Quotas,
     /// The networks it is allowed from; `None` is any address, and takes no memory.
     pub allowed_ips: Option<Box<NetworkList>>,
     /// The start of its validity.
@@ -65,6 +68,7 @@ mod tests {
             scopes: ScopeSet::all(),
             trunks: TrunkAccess::ALL,
             rate_limit: RateLimit::per_minute(10).unwrap(),
+            quotas: Quotas::default(),
             allowed_ips: None,
             not_before: None,
             expires_at: None,

@@ -26,16 +26,18 @@ pub struct QuotasDraft {
 impl QuotasDraft {
     /// Checks the numbers, and reports every problem under `quotas`.
     pub fn check(self, problems: &mut Invalid) -> Quotas {
-        let mut checked = |field: &str, requests: Option<u32>| {
-            problems.optional(field, requests, |requests| {
-                NonZeroU32::new(requests).ok_or("must be at least 1, or null for no quota")
-            })
-        };
+        let mut checked =
+            |field: &str, requests: Option<u32>| problems.optional(field, requests, checked_quota);
         Quotas {
             per_day: checked("quotas.per_day", self.per_day),
             per_month: checked("quotas.per_month", self.per_month),
         }
     }
+}
+
+/// A quota of at least one request.
+pub fn checked_quota(requests: u32) -> Result<NonZeroU32, &'static str> {
+    NonZeroU32::new(requests).ok_or("must be at least 1, or null for no quota")
 }
 
 impl Quotas {
@@ -175,13 +177,13 @@ pub struct QuotaCounts {
 }
 
 impl QuotaCounts {
-    /// The quota that is used up, if any; of two, the one that ends later.
+    /// The quota that is used up, if any; of two, the one that ends later, or the month if both end together.
     pub fn exhausted(&self, quotas: Quotas, now: Timestamp) -> Option<WindowState> {
         let (day, month) = (CalendarPeriod::day_of(now), CalendarPeriod::month_of(now));
         let state = |quota: Option<NonZeroU32>, counts: PeriodCounts, period: CalendarPeriod| {
             quota.map(|quota| period.state(quota, counts.used_in(period), now))
         };
-        let states = [state(quotas.per_month, self.month, month), state(quotas.per_day, self.day, day)];
+        let states = [state(quotas.per_day, self.day, day), state(quotas.per_month, self.month, month)];
         let exhausted = states.into_iter().flatten().filter(|state| state.remaining == 0);
         exhausted.max_by_key(|state| state.left_ms)
     }

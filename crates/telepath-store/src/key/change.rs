@@ -1,10 +1,13 @@
 //! The transactions that change keys.
 
+use std::num::NonZeroU32;
+
 use serde_json::{Map, Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::event::{KeyCreated, KeyRevoked};
 use telepath_core::id::{AccountId, EventId, KeyId, SecretId};
 use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, Rights, SecretRecord};
+use telepath_core::limit::quota::Quotas as RequestQuotas;
 use telepath_core::quota::{Quota, Quotas};
 use telepath_core::secret::{HashedKey, KeyMask};
 use telepath_core::validation::Invalid;
@@ -46,8 +49,9 @@ pub(super) async fn create(
     require_trunks(db, account, new.trunks.ids()).await?.map_err(KeyChangeError::Beyond)?;
     db.execute(
         "INSERT INTO keys (id, account_id, name, preset, scopes, rate_limit, allowed_ips, not_before, expires_at, \
-         created_at, created_by, description, metadata, trunk_ids, request_count, error_count, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 1)",
+         created_at, created_by, description, metadata, trunk_ids, quota_per_day, quota_per_month, \
+         request_count, error_count, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 1)",
         binds![
             id.to_string(),
             account.to_string(),
@@ -63,6 +67,8 @@ pub(super) async fn create(
             new.description.as_deref(),
             to_json(&new.metadata)?,
             new.trunks.to_string(),
+            new.quotas.per_day.map(NonZeroU32::get),
+            new.quotas.per_month.map(NonZeroU32::get),
         ],
     )
     .await?;
@@ -79,6 +85,7 @@ pub(super) async fn create(
         "scopes": new.scopes.to_string(),
         "trunk_ids": new.trunks.to_string(),
         "rate_limit_per_minute": new.rate_limit.get(),
+        "quotas": quota_fields(new.quotas),
         "allowed_ips": new.allowed_ips.to_string(),
         "not_before": new.not_before,
         "expires_at": new.expires_at,
@@ -113,6 +120,7 @@ fn created_key(
         scopes: new.scopes,
         trunks: new.trunks.clone(),
         rate_limit: new.rate_limit,
+        quotas: new.quotas,
         allowed_ips: (!new.allowed_ips.is_empty()).then(|| Box::new(new.allowed_ips.clone())),
         not_before: new.not_before,
         expires_at: new.expires_at,
@@ -133,6 +141,7 @@ fn created_key(
         scopes: new.scopes,
         trunks: new.trunks,
         rate_limit: new.rate_limit,
+        quotas: new.quotas,
         allowed_ips: new.allowed_ips,
         expires_at: new.expires_at,
         not_before: new.not_before,
@@ -184,7 +193,8 @@ pub(super) async fn update(
     }
     db.execute(
         "UPDATE keys SET name = $3, scopes = $4, rate_limit = $5, allowed_ips = $6, expires_at = $7, \
-         not_before = $8, description = $9, metadata = $10, trunk_ids = $11, version = version + 1 \
+         not_before = $8, description = $9, metadata = $10, trunk_ids = $11, quota_per_day = $12, \
+         quota_per_month = $13, version = version + 1 \
          WHERE id = $1 AND account_id = $2",
         binds![
             id.to_string(),
@@ -198,6 +208,8 @@ pub(super) async fn update(
             new.description.as_deref(),
             to_json(&new.metadata)?,
             new.trunks.to_string(),
+            new.quotas.per_day.map(NonZeroU32::get),
+            new.quotas.per_month.map(NonZeroU32::get),
         ],
     )
     .await?;
@@ -281,12 +293,17 @@ fn patched(old: &KeyRecord, patch: KeyPatch) -> KeyRecord {
     if let Some(limit) = patch.rate_limit {
         new.rate_limit = limit;
     }
+    new.quotas = patch.quotas.apply(new.quotas);
     if let Some(networks) = patch.allowed_ips {
         new.allowed_ips = networks;
     }
     new.expires_at = patch.expires_at.apply(new.expires_at);
     new.not_before = patch.not_before.apply(new.not_before);
     new
+}
+
+fn quota_fields(quotas: RequestQuotas) -> Value {
+    json!({ "per_day": quotas.per_day, "per_month": quotas.per_month })
 }
 
 /// The fields that a patch can change, for the audit trail.
@@ -298,6 +315,7 @@ fn audit_fields(key: &KeyRecord) -> Map<String, Value> {
         "scopes": key.scopes.to_string(),
         "trunk_ids": key.trunks.to_string(),
         "rate_limit_per_minute": key.rate_limit.get(),
+        "quotas": quota_fields(key.quotas),
         "allowed_ips": key.allowed_ips.to_string(),
         "expires_at": key.expires_at,
         "not_before": key.not_before,

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::{KeyRecord, Preset, Revocation, SecretRecord};
 use telepath_core::limit::RateLimit;
+use telepath_core::limit::quota::Quotas;
 use telepath_core::secret::KeyMask;
 
 use crate::error::StoreError;
-use crate::key_table::load::last_use_of;
+use crate::key_table::load::{last_use_of, quota_of};
 use crate::sql::{Connection, Row, Value, binds, corrupt, placeholders};
 
 /// The columns that [`keys`] reads.
-pub(super) const COLUMNS: &str = "id, account_id, name, description, metadata, paused_at, preset, scopes, trunk_ids, rate_limit, allowed_ips, not_before, \
+pub(super) const COLUMNS: &str = "id, account_id, name, description, metadata, paused_at, preset, scopes, trunk_ids, rate_limit, quota_per_day, quota_per_month, allowed_ips, not_before, \
      expires_at, created_at, created_by, last_used_at, last_used_ip, request_count, error_count, \
      revoked_at, revoked_by, revoke_reason";
 
@@ -95,6 +96,10 @@ fn record_of(row: &Row) -> Result<KeyRecord, StoreError> {
         scopes: row.parse("scopes")?,
         trunks: row.parse("trunk_ids")?,
         rate_limit: RateLimit::per_minute(row.number("rate_limit")?).ok_or_else(|| corrupt("rate_limit"))?,
+        quotas: Quotas {
+            per_day: quota_of(row.maybe_integer("quota_per_day")?)?,
+            per_month: quota_of(row.maybe_integer("quota_per_month")?)?,
+        },
         allowed_ips: row.parse("allowed_ips")?,
         expires_at: row.maybe_time("expires_at")?,
         not_before: row.maybe_time("not_before")?,

@@ -6,11 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use telepath_core::clock::{ClockReading, SteadyTime, Timestamp};
 use telepath_core::id::{AccountId, Id as _, KeyId};
 use telepath_core::key::{KeyPolicy, PolicyDecision, Preset};
+use telepath_core::limit::quota::{CalendarPeriod, QuotaCounts};
 use telepath_core::limit::{Phase, RateLimit, Take, Window, WindowState};
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use super::Admission;
+use super::counts::{ChangedCounts, QuotaContext, QuotaUse, TakeResult, WindowContext};
 
 /// The state of a key as a transaction left it.
 pub(crate) struct Snapshot {
@@ -42,38 +44,6 @@ pub struct KeyDescription {
     pub expires_at: Option<Timestamp>,
 }
 
-/// What the shared limiter needs to know about a key.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WindowContext {
-    pub(crate) limit: RateLimit,
-    pub(crate) phase: Phase,
-    /// The last count that this server has seen, on this server's steady timeline.
-    pub(crate) known: Window,
-    /// The end of that window by the limiter's clock; identifies the window there.
-    pub(crate) known_end: SteadyTime,
-    /// Whether that window has ended by this server's steady clock.
-    pub(crate) is_over: bool,
-}
-
-/// The answer of the shared limiter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TakeResult {
-    pub(crate) admitted: bool,
-    /// The window, including this request if it was counted, on this server's steady timeline.
-    pub(crate) window: Window,
-    /// The end of the window by the limiter's clock.
-    pub(crate) shared_end: SteadyTime,
-}
-
-impl TakeResult {
-    /// What the headers say of the window at `now`. Its end is identified by the limiter's clock, so that all servers
-    /// state the same.
-    fn state(self, limit: RateLimit, now: SteadyTime) -> WindowState {
-        let left = self.window.end().ms() - now.ms();
-        Window::counted(self.shared_end, self.window.used()).state(limit, self.shared_end.plus_ms(-left))
-    }
-}
-
 /// How much later than by the limiter's clock a window ends by this server's, before the limiter's clock counts as set
 /// back: more than the drift of two clocks within a minute.
 const OVERDUE_MS: i64 = 250;
@@ -97,7 +67,9 @@ struct KeyState {
     window: Window,
     /// The end of the window by the shared limiter's clock.
     shared_end: SteadyTime,
-    /// Whether the window must be written to the database; see [`super::windows`].
+    /// The counts of a key with quotas.
+    quota: Option<Box<QuotaCounts>>,
+    /// Whether the counts must be written to the database; see [`super::windows`].
     is_changed: bool,
     /// Whether the key was refused as expired. It then stays refused by this process, even if the clock is set back,
     /// until its expiry is changed.
@@ -136,6 +108,24 @@ impl KeyState {
             PolicyDecision::WrongAddress => Err(Admission::WrongAddress),
             PolicyDecision::Usable => Ok(()),
         }
+    }
+
+    /// The quota that is used up, if any.
+    fn exhausted_quota(&self, now: Timestamp) -> Option<WindowState> {
+        self.quota.as_deref()?.exhausted(self.policy.quotas, now)
+    }
+
+    fn count_in_quotas(&mut self, now: Timestamp) {
+        if !self.policy.quotas.are_unlimited() {
+            self.quota.get_or_insert_default().count(now);
+        }
+    }
+
+    /// Remembers the counts of the shared limiter.
+    fn learn_quota(&mut self, used: QuotaUse) {
+        let counts = self.quota.get_or_insert_default();
+        counts.day.learn(CalendarPeriod::day_of(used.at), used.day);
+        counts.month.learn(CalendarPeriod::month_of(used.at), used.month);
     }
 
     fn admitted(&self, window: WindowState) -> Admission {
@@ -184,6 +174,7 @@ impl KeyEntry {
             policy: snapshot.policy,
             window: Window::default(),
             shared_end: SteadyTime::default(),
+            quota: None,
             is_changed: false,
             was_expired: false,
             first: None,
@@ -221,15 +212,19 @@ impl KeyEntry {
         self.state().secrets().any(|secret| secret.hash.index() == number)
     }
 
-    /// Also returns whether the window has changed for the first time since [`KeyEntry::take_changed_window`].
+    /// Also returns whether the counts have changed for the first time since [`KeyEntry::take_changed_counts`].
     pub(super) fn admit(&self, hash: &HashedKey, address: IpAddr, now: ClockReading) -> (Admission, bool) {
         let mut state = self.state();
         if let Err(refusal) = state.check(hash, address, now.wall) {
             return (refusal, false);
         }
+        if let Some(window) = state.exhausted_quota(now.wall) {
+            return (Admission::Limited { window }, false);
+        }
         let limit = state.policy.rate_limit;
         match state.window.take(limit, self.phase(), now.steady) {
             Take::Admitted(window) => {
+                state.count_in_quotas(now.wall);
                 let is_first_change = !std::mem::replace(&mut state.is_changed, true);
                 (state.admitted(window), is_first_change)
             }
@@ -237,14 +232,14 @@ impl KeyEntry {
         }
     }
 
-    /// The window to write to the database.
-    pub(super) fn take_changed_window(&self) -> Window {
+    /// The counts to write to the database.
+    pub(super) fn take_changed_counts(&self) -> ChangedCounts {
         let mut state = self.state();
         state.is_changed = false;
-        state.window
+        ChangedCounts { key: self.id, window: state.window, quota: state.quota.as_deref().copied() }
     }
 
-    /// Marks the window as not written; returns whether it was not marked before.
+    /// Marks the counts as not written; returns whether it was not marked before.
     pub(super) fn mark_changed(&self) -> bool {
         !std::mem::replace(&mut self.state().is_changed, true)
     }
@@ -252,6 +247,11 @@ impl KeyEntry {
     /// Continues a window of the previous run.
     pub(super) fn set_window(&self, window: Window) {
         self.state().window = window;
+    }
+
+    /// Continues the quotas of the previous run.
+    pub(super) fn set_quota(&self, counts: QuotaCounts) {
+        self.state().quota = Some(Box::new(counts));
     }
 
     pub(super) fn is_live(&self, hash: &HashedKey, now: Timestamp) -> bool {
@@ -276,6 +276,11 @@ impl KeyEntry {
             known: state.window,
             known_end: state.shared_end,
             is_over: !state.window.is_open(now.steady.plus_ms(-OVERDUE_MS)),
+            quota: (!state.policy.quotas.are_unlimited()).then(|| QuotaContext {
+                quotas: state.policy.quotas,
+                known: state.quota.as_deref().copied().unwrap_or_default(),
+                at: now.wall,
+            }),
         })
     }
 
@@ -288,8 +293,21 @@ impl KeyEntry {
     ) -> Admission {
         let mut state = self.state();
         state.learn(taken);
+        if let Some(used) = taken.quota {
+            state.learn_quota(used);
+        }
         if let Err(refusal) = state.check(hash, address, now.wall) {
             return refusal;
+        }
+        let at = taken.quota.map_or(now.wall, |used| used.at);
+        if taken.quota.is_none_or(|used| used.is_exhausted)
+            && let Some(window) = state.exhausted_quota(at)
+        {
+            return Admission::Limited { window };
+        }
+        if taken.admitted && taken.quota.is_none() {
+            // The limiter is not available, or the key had no quotas when the request was counted.
+            state.count_in_quotas(now.wall);
         }
         // The count at the time of the request; a later one may already be known.
         let window = taken.state(state.policy.rate_limit, now.steady);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use telepath_core::address::NetworkList;
@@ -9,6 +10,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::key::{KeyPolicy, LastUse, Preset};
 use telepath_core::limit::RateLimit;
+use telepath_core::limit::quota::Quotas;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
@@ -25,14 +27,14 @@ macro_rules! snapshot_query {
         concat!(
             "SELECT k.id, k.account_id, k.scopes, k.rate_limit, k.allowed_ips, k.not_before, k.expires_at, \
              k.revoked_at, k.version, s.hash, s.expires_at, s.ended_at, k.name, k.preset, \
-             k.paused_at, k.trunk_ids \
+             k.paused_at, k.trunk_ids, k.quota_per_day, k.quota_per_month \
              FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
             $rest
         )
     };
 }
 
-/// Column positions. Looking up sixteen columns by name a million times would dominate the start.
+/// Column positions. Looking up eighteen columns by name a million times would dominate the start.
 mod column {
     pub(super) const ID: usize = 0;
     pub(super) const ACCOUNT: usize = 1;
@@ -50,6 +52,8 @@ mod column {
     pub(super) const PRESET: usize = 13;
     pub(super) const PAUSED: usize = 14;
     pub(super) const TRUNKS: usize = 15;
+    pub(super) const PER_DAY: usize = 16;
+    pub(super) const PER_MONTH: usize = 17;
 }
 
 /// All keys of the database, unordered: sorting a million rows would only delay the start.
@@ -200,12 +204,22 @@ fn policy_of(row: &Row, scopes: &mut LastScopes) -> Result<KeyPolicy, StoreError
         scopes: scopes.parse(row)?,
         trunks: row.parse(column::TRUNKS)?,
         rate_limit: RateLimit::per_minute(row.number(column::LIMIT)?).ok_or_else(|| corrupt("rate_limit"))?,
+        quotas: Quotas {
+            per_day: quota_of(row.maybe_integer(column::PER_DAY)?)?,
+            per_month: quota_of(row.maybe_integer(column::PER_MONTH)?)?,
+        },
         allowed_ips: if allowed_ips.is_empty() { None } else { Some(Box::new(allowed_ips)) },
         not_before: row.maybe_time(column::NOT_BEFORE)?,
         expires_at: row.maybe_time(column::EXPIRES)?,
         paused: row.maybe_integer(column::PAUSED)?.is_some(),
         revoked: row.maybe_integer(column::REVOKED)?.is_some(),
     })
+}
+
+/// A quota column.
+pub(crate) fn quota_of(stored: Option<i64>) -> Result<Option<NonZeroU32>, StoreError> {
+    let number = |stored| u32::try_from(stored).ok().and_then(NonZeroU32::new);
+    stored.map(|stored| number(stored).ok_or_else(|| corrupt("quota"))).transpose()
 }
 
 pub(crate) fn last_use_of(row: &Row) -> Result<Option<LastUse>, StoreError> {

@@ -1,5 +1,6 @@
 use telepath_core::key::{KeyPolicy, Preset};
 use telepath_core::limit::RateLimit;
+use telepath_core::limit::quota::Quotas;
 
 use super::entry::SnapshotSecret;
 use super::*;
@@ -31,6 +32,7 @@ fn snapshot(id: KeyId, version: i64, requests: u32, hashes: &[HashedKey]) -> Sna
             scopes: ScopeSet::all(),
             rate_limit: RateLimit::per_minute(requests).unwrap(),
             trunks: TrunkAccess::ALL,
+            quotas: Quotas::default(),
             allowed_ips: None,
             not_before: None,
             expires_at: None,
@@ -150,7 +152,7 @@ fn what_was_refused_as_expired_stays_refused_when_the_clock_is_set_back() {
 }
 
 #[test]
-fn each_changed_window_is_listed_once_until_it_is_taken() {
+fn each_changed_count_is_listed_once_until_it_is_taken() {
     let table = KeyTable::empty();
     for number in 1..=2 {
         table.apply(snapshot(id(number), 1, 10, &[colliding(number)]), 0);
@@ -159,17 +161,17 @@ fn each_changed_window_is_listed_once_until_it_is_taken() {
     for number in [1, 2, 1, 1] {
         admit(number);
     }
-    let taken = table.take_changed_windows();
+    let taken = table.take_changed_counts();
     assert_eq!(
-        taken.iter().map(|(id, window)| (*id, window.used())).collect::<Vec<_>>(),
+        taken.iter().map(|counts| (counts.key, counts.window.used())).collect::<Vec<_>>(),
         [(id(1), 3), (id(2), 1)]
     );
-    assert!(table.take_changed_windows().is_empty());
+    assert!(table.take_changed_counts().is_empty());
     admit(2);
-    table.put_back_changed_windows(&taken);
-    let again = table.take_changed_windows();
+    table.put_back_changed_counts(&taken);
+    let again = table.take_changed_counts();
     assert_eq!(
-        again.iter().map(|(id, window)| (*id, window.used())).collect::<Vec<_>>(),
+        again.iter().map(|counts| (counts.key, counts.window.used())).collect::<Vec<_>>(),
         [(id(2), 2), (id(1), 3)]
     );
 }

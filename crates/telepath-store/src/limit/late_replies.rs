@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::redis::{NoReply, RedisWindows};
 use super::{OutagePolicy, SharedWindows};
-use crate::key_table::entry::{TakeResult, WindowContext};
+use crate::key_table::counts::{TakeResult, WindowContext};
 
 /// What the test controls.
 struct FakeRedis {
@@ -65,7 +65,7 @@ impl FakeRedis {
             let reply = if command == "EVALSHA" || command == "EVAL" {
                 self.replies.acquire().await.unwrap().forget();
                 used += 1;
-                format!("*4\r\n:1\r\n:60000\r\n:{used}\r\n:30000\r\n")
+                format!("*6\r\n:1\r\n:60000\r\n:{used}\r\n:30000\r\n:0\r\n:0\r\n")
             } else {
                 "+OK\r\n".to_owned()
             };
@@ -87,6 +87,7 @@ async fn take(windows: &RedisWindows) -> Result<TakeResult, NoReply> {
         known: Window::default(),
         known_end: SteadyTime::default(),
         is_over: false,
+        quota: None,
     };
     windows.take(KeyId::from_bytes([1; 16]), context, &SystemClock).await
 }

@@ -7,7 +7,7 @@ use telepath_core::clock::SteadyTime;
 use telepath_core::id::KeyId;
 use telepath_core::limit::{RateLimit, Window};
 
-use crate::key_table::entry::{TakeResult, WindowContext};
+use crate::key_table::counts::{TakeResult, WindowContext};
 
 /// Keys that one server tracks per minute; requests of further keys are refused.
 const MAX_KEYS: usize = 65_536;
@@ -70,7 +70,7 @@ impl OutageTracker {
             fallback.granted += 1;
             fallback.window = Window::counted(fallback.window.end(), used + 1);
         }
-        Some(TakeResult { admitted, window: fallback.window, shared_end: fallback.shared_end })
+        Some(TakeResult { admitted, window: fallback.window, shared_end: fallback.shared_end, quota: None })
     }
 }
 
@@ -103,6 +103,7 @@ mod tests {
             known,
             known_end: known.end(),
             is_over: false,
+            quota: None,
         }
     }
 

@@ -1,14 +1,16 @@
 //! Windows of keys in one Redis or Valkey: one atomic script call per request. Every wait is bounded, and a
 //! connection that stops replying is replaced.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Script};
+use redis::{AsyncConnectionConfig, Client, Script, ScriptInvocation};
 use telepath_core::clock::{Clock, SteadyTime};
 use telepath_core::id::KeyId;
+use telepath_core::limit::quota::CalendarPeriod;
 use telepath_core::limit::{WINDOW_MS, Window};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use super::SharedWindows;
 use super::link_health::LinkHealth;
 use crate::error::StoreError;
-use crate::key_table::entry::{TakeResult, WindowContext};
+use crate::key_table::counts::{QuotaContext, QuotaUse, TakeResult, WindowContext};
 
 /// How long a request waits for its count.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(250);
@@ -27,6 +29,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The delay between two attempts to connect.
 const RECONNECT_DELAY: Duration = Duration::from_millis(100);
+/// How long a count is kept after its day or month, in milliseconds.
+const QUOTA_KEPT_MS: u64 = 2 * 86_400_000;
 /// Calls in flight; further calls wait within their timeout.
 const MAX_IN_FLIGHT: usize = 1024;
 
@@ -34,8 +38,9 @@ const MAX_IN_FLIGHT: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoReply;
 
-/// The reply of the script: whether there was room, the end and the count of the window, milliseconds until its end.
-type Reply = (u8, i64, u32, i64);
+/// The reply of the script: whether there was room (1), the window is full (0) or a quota is used up (2); the end and the
+/// count of the window, milliseconds until its end; the counts of the day and the month.
+type Reply = (u8, i64, u32, i64, u32, u32);
 
 /// A connection, and whether it still works. Requests that use an earlier connection do not affect a later one.
 #[derive(Clone)]
@@ -90,18 +95,27 @@ impl RedisWindows {
             .arg(window.known_end.ms())
             .arg(window.known.used())
             .arg(u8::from(window.is_over));
+        if let Some(quota) = &window.quota {
+            self.add_quota(&mut call, key, quota);
+        }
         let asked = Instant::now();
         let answered = timeout(REPLY_TIMEOUT, call.invoke_async::<Reply>(&mut connection)).await;
         let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.latency_us.store(took, Ordering::Relaxed);
         match answered {
-            Ok(Ok((room, end, used, left))) => {
+            Ok(Ok((room, end, used, left, day, month))) => {
                 health.succeeded();
                 let own_end = clock.steady().plus_ms(left.clamp(0, WINDOW_MS));
                 Ok(TakeResult {
                     admitted: room == 1,
                     window: Window::counted(own_end, used),
                     shared_end: SteadyTime::from_ms(end),
+                    quota: window.quota.map(|quota| QuotaUse {
+                        at: quota.at,
+                        day,
+                        month,
+                        is_exhausted: room == 2,
+                    }),
                 })
             }
             Ok(Err(error)) if error.is_unrecoverable_error() && !error.is_timeout() => {
@@ -112,6 +126,22 @@ impl RedisWindows {
                 health.failed(asked, Instant::now());
                 Err(NoReply)
             }
+        }
+    }
+
+    /// Adds a key and three arguments for each of day and month. The time of the request names the count, so that a count
+    /// is found again after a clock was wrong.
+    fn add_quota(&self, call: &mut ScriptInvocation<'_>, key: KeyId, quota: &QuotaContext) {
+        let QuotaContext { quotas, known, at } = quota;
+        let periods = [
+            (CalendarPeriod::day_of(*at), quotas.per_day, known.day),
+            (CalendarPeriod::month_of(*at), quotas.per_month, known.month),
+        ];
+        for (period, limit, counts) in periods {
+            let name = period.period.name();
+            call.key(format!("{}quota:{key}:{name}:{}", self.prefix, period.start.unix_ms()));
+            let left = u64::try_from(period.end.unix_ms() - at.unix_ms()).unwrap_or(0);
+            call.arg(limit.map_or(0, NonZeroU32::get)).arg(counts.used_in(period)).arg(left + QUOTA_KEPT_MS);
         }
     }
 

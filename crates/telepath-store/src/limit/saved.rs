@@ -6,6 +6,7 @@ use telepath_core::clock::{ClockReading, Timestamp};
 use telepath_core::id::{Id as _, KeyId};
 use telepath_core::limit::{WINDOW_MS, Window};
 
+use super::quotas;
 use crate::backend::Backend;
 use crate::context::StoreContext;
 use crate::error::StoreError;
@@ -19,28 +20,31 @@ const ENTRY: usize = 16 + 8 + 4;
 /// Rows older than this, in milliseconds, hold only windows that have ended.
 const MAX_AGE_MS: i64 = 2 * WINDOW_MS;
 
-/// Writes the windows that changed since the last call.
+/// Writes the windows and quotas that changed since the last call.
 pub(crate) async fn save(
     backend: &Backend,
     context: &StoreContext,
     keys: &KeyTable,
 ) -> Result<(), StoreError> {
-    let windows = keys.take_changed_windows();
-    if windows.is_empty() {
+    let counts = keys.take_changed_counts();
+    if counts.is_empty() {
         return Ok(());
     }
+    let windows: Vec<_> = counts.iter().map(|changed| (changed.key, changed.window)).collect();
+    let quotas: Vec<_> = counts.iter().filter_map(|changed| Some((changed.key, changed.quota?))).collect();
     let (rows, now) = (encode(&windows), context.clock.read());
     let written: Result<(), StoreError> = backend
         .write(move |db| {
             Box::pin(async move {
                 let oldest = now.steady.plus_ms(-MAX_AGE_MS).ms();
                 db.execute("DELETE FROM rate_windows WHERE steady_at < $1", binds![oldest]).await?;
-                insert(db, rows, now).await
+                insert(db, rows, now).await?;
+                quotas::write(db, &quotas).await
             })
         })
         .await;
     if written.is_err() {
-        keys.put_back_changed_windows(&windows);
+        keys.put_back_changed_counts(&counts);
     }
     written
 }
@@ -55,6 +59,9 @@ pub(crate) async fn restore(
     let now = context.clock.read();
     let rows = {
         let mut db = backend.read().await?;
+        for (id, counts) in quotas::read(&mut db).await? {
+            keys.restore_quota(id, counts);
+        }
         let sql = "SELECT wall_at, steady_at, windows FROM rate_windows ORDER BY id";
         db.fetch_all(sql, vec![]).await?
     };

@@ -10,7 +10,7 @@ use super::outage::OutageTracker;
 use super::redis::{NoReply, RedisWindows};
 use super::{SharedWindows, WindowOptions};
 use crate::error::StoreError;
-use crate::key_table::entry::{TakeResult, WindowContext};
+use crate::key_table::counts::{TakeResult, WindowContext};
 
 /// Where the windows of keys are counted.
 pub(crate) enum KeyWindows {

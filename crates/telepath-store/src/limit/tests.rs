@@ -11,7 +11,7 @@ use telepath_core::secret::SecretText;
 
 use super::redis::{NoReply, RedisWindows};
 use super::{OutagePolicy, SharedWindows};
-use crate::key_table::entry::{TakeResult, WindowContext};
+use crate::key_table::counts::{TakeResult, WindowContext};
 
 /// Counts for a key that only this test uses.
 #[derive(Clone)]
@@ -28,6 +28,7 @@ fn context(limit: u32, phase: Phase) -> WindowContext {
         known: Window::default(),
         known_end: SteadyTime::default(),
         is_over: false,
+        quota: None,
     }
 }
 
@@ -55,7 +56,7 @@ impl Counter {
                 let mut window = window.lock().unwrap();
                 let limit = RateLimit::per_minute(limit).unwrap();
                 let admitted = matches!(window.take(limit, *phase, SystemClock.steady()), Take::Admitted(_));
-                TakeResult { admitted, window: *window, shared_end: window.end() }
+                TakeResult { admitted, window: *window, shared_end: window.end(), quota: None }
             }
             Self::Redis(windows, key, phase) => {
                 windows.take(*key, context(limit, *phase), &SystemClock).await.expect("the server answers")

@@ -70,7 +70,7 @@ async fn open(fixture: &Fixture, windows: &WindowOptions) -> Result<Arc<Store>, 
 }
 
 /// Runs a test with two servers, if both PostgreSQL and Redis are configured.
-async fn with_two<F, T>(test: F)
+pub(super) async fn with_two<F, T>(test: F)
 where
     F: FnOnce(Arc<Fixture>, Arc<Store>, Arc<Store>) -> T + Send + 'static,
     T: Future<Output = ()> + Send + 'static,
@@ -97,7 +97,7 @@ async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> 
 }
 
 /// The decision about a request. A busy machine may lose its lease for a moment, which decides nothing.
-async fn admission(store: &Store, hash: &HashedKey) -> Admission {
+pub(super) async fn admission(store: &Store, hash: &HashedKey) -> Admission {
     let decided = async {
         loop {
             let handle = store.keys().find(hash).expect("the key is known");

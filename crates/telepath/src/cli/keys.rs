@@ -37,7 +37,7 @@ pub(crate) enum KeysCommand {
     /// Show a key and when each of its secrets was last used
     #[command(after_help = show::EXAMPLES)]
     Show(Box<show::ShowArgs>),
-    /// Update a key's name, description, metadata, scopes, trunks, limit, networks or expiry
+    /// Update a key's name, description, metadata, scopes, trunks, limit, quotas, networks or expiry
     #[command(after_help = update::EXAMPLES)]
     Update(Box<update::UpdateArgs>),
     /// Rotate a key: the new secret is printed once; the old one works until the grace period ends
@@ -96,6 +96,14 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
 
 fn pairs(pairs: Vec<(String, String)>) -> Option<BTreeMap<String, String>> {
     (!pairs.is_empty()).then(|| pairs.into_iter().collect())
+}
+
+/// The quotas of a key, if it has any.
+fn quota_text(key: &Key) -> Option<String> {
+    let of = |quota: Option<u32>, period| quota.map(|requests| format!("{requests} requests per {period}"));
+    let quotas = [of(key.quotas.per_day, "day"), of(key.quotas.per_month, "month")];
+    let quotas: Vec<_> = quotas.into_iter().flatten().collect();
+    (!quotas.is_empty()).then(|| quotas.join(", "))
 }
 
 /// The trunks that a key reaches.

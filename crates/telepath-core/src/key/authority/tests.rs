@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use super::*;
 use crate::id::{Id as _, TrunkId};
 use crate::scope::Scope;
@@ -7,6 +9,7 @@ fn rights() -> Rights {
         scopes: ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]),
         trunks: TrunkAccess::ALL,
         rate_limit: RateLimit::per_minute(600).unwrap(),
+        quotas: Quotas::default(),
         allowed_ips: "203.0.113.0/24,2001:db8::/32".parse().unwrap(),
         expires_at: Some(Timestamp::from_unix_seconds(1_000)),
     }
@@ -64,6 +67,21 @@ fn a_key_that_is_limited_to_trunks_grants_only_some_of_them() {
 }
 
 #[test]
+fn a_key_with_quotas_grants_no_higher_ones() {
+    let quotas = |per_day, per_month| Quotas {
+        per_day: NonZeroU32::new(per_day),
+        per_month: NonZeroU32::new(per_month),
+    };
+    let own = Authority::Key(Rights { quotas: quotas(10, 0), ..rights() });
+    for (asked, allowed) in
+        [(quotas(10, 0), true), (quotas(9, 5), true), (quotas(11, 0), false), (quotas(0, 5), false)]
+    {
+        let granted = own.check_can_grant(&Rights { quotas: asked, ..rights() });
+        assert_eq!(granted.is_ok(), allowed, "{asked:?}");
+    }
+}
+
+#[test]
 fn an_unrestricted_key_can_grant_unrestricted_rights() {
     let free = Rights { allowed_ips: NetworkList::default(), expires_at: None, ..rights() };
     assert!(Authority::Key(free.clone()).check_can_grant(&free).is_ok());
@@ -81,6 +99,7 @@ fn refused(authority: &Authority, scopes: ScopeSet, requests: u32) -> Vec<String
         scopes,
         trunks: TrunkAccess::ALL,
         rate_limit,
+        quotas: Quotas::default(),
         allowed_ips: NetworkList::default(),
         expires_at: None,
     };

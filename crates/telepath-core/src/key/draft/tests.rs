@@ -33,6 +33,7 @@ fn of_key(requests: u32, expires_at: Option<Timestamp>) -> Authority {
         scopes: ScopeSet::of(&[Scope::KeysWrite, Scope::CallsRead]),
         trunks: TrunkAccess::ALL,
         rate_limit: RateLimit::per_minute(requests).unwrap(),
+        quotas: Quotas::default(),
         allowed_ips: NetworkList::default(),
         expires_at,
     })
@@ -98,6 +99,23 @@ fn new_keys_use_the_edited_preset() {
 fn a_preset_may_be_narrowed_but_not_widened() {
     assert!(check(r#"{"name":"n","preset":"testing","scopes":["calls:read"]}"#, LOCAL).is_ok());
     assert!(check(r#"{"name":"n","preset":"testing","scopes":["calls:write"]}"#, LOCAL).is_err());
+}
+
+#[test]
+fn each_quota_can_be_set_removed_or_kept() {
+    let old = Quotas { per_day: NonZeroU32::new(5), per_month: NonZeroU32::new(50) };
+    let apply = |json| {
+        let patch = serde_json::from_str::<KeyPatchDraft>(json).unwrap();
+        let patch = patch.check(&account(), Timestamp::default()).unwrap();
+        let new = patch.quotas.apply(old);
+        (new.per_day.map(NonZeroU32::get), new.per_month.map(NonZeroU32::get))
+    };
+    assert_eq!(apply(r#"{"quotas":{"per_day":7}}"#), (Some(7), Some(50)));
+    assert_eq!(apply(r#"{"quotas":{"per_day":null}}"#), (None, Some(50)));
+    assert_eq!(apply(r#"{"quotas":null}"#), (None, None));
+    assert_eq!(apply(r#"{"quotas":{}}"#), (Some(5), Some(50)));
+    let zero = serde_json::from_str::<KeyPatchDraft>(r#"{"quotas":{"per_month":0}}"#).unwrap();
+    assert!(zero.check(&account(), Timestamp::default()).is_err());
 }
 
 #[test]

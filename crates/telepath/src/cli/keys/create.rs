@@ -1,10 +1,10 @@
 //! `telepath keys create`.
 
 use clap::Args;
-use telepath_client::{CreateKey, CreatedKey};
+use telepath_client::{CreateKey, CreatedKey, Quotas};
 use telepath_core::clock::{Clock as _, SystemClock};
 
-use super::{pair, pairs, trunk_list, with_secret};
+use super::{pair, pairs, quota_text, trunk_list, with_secret};
 use crate::cli::reach::{ApiArgs, with_client};
 use crate::cli::{choices, expiry, output};
 use crate::exit::{Exit, Failure};
@@ -44,6 +44,12 @@ pub(crate) struct CreateArgs {
     /// Rate limit in requests per minute; defaults to that of the preset
     #[arg(long, value_name = "PER_MINUTE")]
     rate_limit: Option<u32>,
+    /// Quota in requests per calendar day (UTC)
+    #[arg(long, value_name = "REQUESTS")]
+    quota_per_day: Option<u32>,
+    /// Quota in requests per calendar month (UTC)
+    #[arg(long, value_name = "REQUESTS")]
+    quota_per_month: Option<u32>,
     /// Expiry: a duration from now (90d, 24h) or an RFC 3339 date-time
     #[arg(long, value_name = "WHEN")]
     expires: Option<String>,
@@ -70,6 +76,8 @@ pub(super) async fn run(args: CreateArgs) -> Result<(), Failure> {
         scopes: args.scopes,
         trunk_ids: Some(args.trunk).filter(|trunks| !trunks.is_empty()),
         rate_limit_per_minute: args.rate_limit,
+        quotas: Some(Quotas { per_day: args.quota_per_day, per_month: args.quota_per_month })
+            .filter(|quotas| *quotas != Quotas::default()),
         allowed_ips: Some(args.allow_ip).filter(|networks| !networks.is_empty()),
         expires_at: expires_at.map(|at| at.to_string()),
         not_before: None,
@@ -89,6 +97,9 @@ fn print(created: &CreatedKey, as_json: bool) -> Result<(), Failure> {
         key.preset, key.rate_limit_per_minute
     ))?;
     output::line(&format_args!("  scopes   {}", key.scopes.join(" ")))?;
+    if let Some(quotas) = quota_text(key) {
+        output::line(&format_args!("  quotas   {quotas}"))?;
+    }
     if !key.trunk_ids.is_empty() {
         output::line(&format_args!("  trunks   {}", trunk_list(key)))?;
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use telepath_client::{Key, KeyId, KeySecret, Timestamp};
 use telepath_core::clock::{Clock as _, SystemClock};
 
-use super::trunk_list;
+use super::{quota_text, trunk_list};
 use crate::cli::reach::{ApiArgs, with_client};
 use crate::cli::{output, text};
 use crate::exit::Failure;
@@ -54,6 +54,7 @@ pub(super) fn describe(key: &Key, now: Timestamp) -> String {
         ("metadata", metadata),
         ("status", Some(key.status.clone())),
         ("preset", Some(format!("{}, {} requests per minute", key.preset, key.rate_limit_per_minute))),
+        ("quotas", quota_text(key)),
         ("scopes", Some(key.scopes.join(" "))),
         ("trunks", (!key.trunk_ids.is_empty()).then(|| trunk_list(key))),
         ("networks", Some(networks)),

@@ -1,7 +1,7 @@
 //! `telepath keys update`.
 
 use clap::Args;
-use telepath_client::{KeyId, Patch, Timestamp, UpdateKey};
+use telepath_client::{KeyId, Patch, Timestamp, UpdateKey, UpdateQuotas};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::show::describe;
@@ -45,6 +45,12 @@ pub(crate) struct UpdateArgs {
     /// New rate limit in requests per minute; the current window keeps its count
     #[arg(long, value_name = "PER_MINUTE", help_heading = "Changes")]
     rate_limit: Option<u32>,
+    /// New quota in requests per calendar day (UTC), or none
+    #[arg(long, value_name = "REQUESTS", value_parser = quota, help_heading = "Changes")]
+    quota_per_day: Option<Patch<u32>>,
+    /// New quota in requests per calendar month (UTC), or none
+    #[arg(long, value_name = "REQUESTS", value_parser = quota, help_heading = "Changes")]
+    quota_per_month: Option<Patch<u32>>,
     /// New expiry: a duration from now (90d), an RFC 3339 date-time, or never
     #[arg(long, value_name = "WHEN", help_heading = "Changes")]
     expires: Option<String>,
@@ -57,6 +63,23 @@ pub(crate) struct UpdateArgs {
     /// Print the key as a JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Parses a number of requests, or `none`.
+fn quota(text: &str) -> Result<Patch<u32>, &'static str> {
+    match text {
+        "none" => Ok(Patch::Clear),
+        _ => text.parse().map(Patch::Set).map_err(|_| "must be a number of requests, or none"),
+    }
+}
+
+fn quotas(args: &UpdateArgs) -> Patch<UpdateQuotas> {
+    let (per_day, per_month) = (args.quota_per_day, args.quota_per_month);
+    if per_day.is_none() && per_month.is_none() {
+        return Patch::Keep;
+    }
+    let (per_day, per_month) = (per_day.unwrap_or_default(), per_month.unwrap_or_default());
+    Patch::Set(UpdateQuotas { per_day, per_month })
 }
 
 pub(super) async fn run(args: UpdateArgs) -> Result<(), Failure> {
@@ -86,6 +109,8 @@ fn change(args: &UpdateArgs, now: Timestamp) -> Result<UpdateKey, Failure> {
         && args.scopes.is_none()
         && trunks.is_none()
         && args.rate_limit.is_none()
+        && args.quota_per_day.is_none()
+        && args.quota_per_month.is_none()
         && networks.is_none()
         && !expires_at.is_given();
     if nothing {
@@ -104,6 +129,7 @@ fn change(args: &UpdateArgs, now: Timestamp) -> Result<UpdateKey, Failure> {
         scopes: args.scopes.clone(),
         trunk_ids: trunks,
         rate_limit_per_minute: args.rate_limit,
+        quotas: quotas(args),
         allowed_ips: networks,
         expires_at: match expires_at {
             Patch::Keep => Patch::Keep,
