@@ -3,6 +3,7 @@
 
 mod chain_state;
 pub(crate) mod diff;
+mod expire;
 mod heads;
 mod verify;
 

@@ -18,7 +18,7 @@ use crate::context::StoreContext;
 use crate::delivery::claim::void_leases;
 use crate::error::StoreError;
 use crate::key_clock;
-use crate::key_table::load;
+use crate::key_table::{KeyTable, load};
 use crate::limit::memory::AddressWindows;
 use crate::limit::saved;
 use crate::limit::shared::KeyWindows;
@@ -61,7 +61,11 @@ impl Store {
         claimed?;
         // Read before the keys are loaded: changes made during the load are read again.
         let confirmed = clock(&backend).await?;
-        let keys = load::load(&backend, Arc::clone(cluster.lease())).await?;
+        let keys = match options.role {
+            ProcessRole::Server => load::load(&backend, Arc::clone(cluster.lease())).await?,
+            // It admits no requests by key, so it needs none of them.
+            ProcessRole::Admin => KeyTable::with_lease(Arc::clone(cluster.lease())),
+        };
         let name = options.node_name.or_else(|| Some(cluster.node_id()?.to_string())).unwrap_or_default();
         let joining = JoinOptions { name, shared_windows: windows.are_shared(), confirmed };
         let accounts = AccountTable::default();

@@ -58,6 +58,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     23 "0023_sealed_sip_digests";
     24 "0024_quotas";
     25 "0025_key_quotas";
+    26 "0026_calls_by_age";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -1,5 +1,5 @@
 //! Retention: usage buckets expire after the retention time of their span, the request log after its retention time
-//! or beyond its maximum size, cooldowns of alerts when they are over. Each transaction is small, so that changes never wait long, and one call runs a
+//! or beyond its maximum size, cooldowns of alerts when they are over, calls and audit entries after a time that can be set. Each transaction is small, so that changes never wait long, and one call runs a
 //! bounded number of them.
 
 use std::time::Duration;
@@ -18,6 +18,8 @@ use crate::usage::totals::trim_addresses;
 const BUCKETS: i64 = 2000;
 /// Cooldowns of alerts deleted per transaction.
 const COOLDOWNS: i64 = 500;
+/// Calls deleted per transaction.
+const CALLS: i64 = 200;
 /// Transactions per kind and call; the rest waits for the next call.
 const MAX_STEPS: usize = 200;
 /// Keys per call whose surplus addresses are deleted.
@@ -30,11 +32,15 @@ pub struct Retention {
     pub age: Duration,
     /// Beyond this many bytes, the oldest requests are deleted.
     pub bytes: u64,
+    /// Older calls are deleted; `None` keeps all.
+    pub calls: Option<Duration>,
+    /// Older audit entries are deleted; `None` keeps all.
+    pub audit: Option<Duration>,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { age: Duration::from_hours(30 * 24), bytes: 1024 * 1024 * 1024 }
+        Self { age: Duration::from_hours(30 * 24), bytes: 1024 * 1024 * 1024, calls: None, audit: None }
     }
 }
 
@@ -45,6 +51,10 @@ pub struct Expired {
     pub buckets: u64,
     /// Request log segments.
     pub segments: u64,
+    /// Records of calls.
+    pub calls: u64,
+    /// Audit entries.
+    pub audit: u64,
 }
 
 impl Store {
@@ -59,6 +69,12 @@ impl Store {
         expired.segments = self.expire_segments(oldest).await?;
         self.expire_addresses().await?;
         self.expire_cooldowns(now).await?;
+        if let Some(age) = keep.calls {
+            expired.calls = self.expire_calls(now.minus(age)).await?;
+        }
+        if let Some(age) = keep.audit {
+            expired.audit = self.expire_audit(now.minus(age)).await?;
+        }
         Ok(expired)
     }
 
@@ -72,6 +88,14 @@ impl Store {
             self.in_steps(sql, COOLDOWNS, move || binds![rule.name(), over, COOLDOWNS]).await?;
         }
         Ok(())
+    }
+
+    /// Live calls are kept at any age.
+    async fn expire_calls(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM calls WHERE id IN \
+                   (SELECT id FROM calls WHERE start_time < $1 AND status <> 'connected' \
+                    ORDER BY start_time LIMIT $2)";
+        self.in_steps(sql, CALLS, move || binds![before, CALLS]).await
     }
 
     async fn expire_buckets(&self, span: UsageSpan, before: Timestamp) -> Result<u64, StoreError> {

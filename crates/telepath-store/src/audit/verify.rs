@@ -153,23 +153,24 @@ async fn look_for(
 }
 
 /// Follows a chain from the first entry that is kept.
-struct ChainCheck {
-    chain: StoredChain,
+pub(super) struct ChainCheck {
+    pub(super) chain: StoredChain,
     expected: Option<ExpectedHead>,
-    last: ChainHead,
-    broken: bool,
+    /// The last entry that matches.
+    pub(super) last: ChainHead,
+    pub(super) broken: bool,
     /// There are more or fewer entries than the state says, such as one after the head.
     surplus: bool,
 }
 
 impl ChainCheck {
-    fn new(chain: StoredChain, entries: u64, expected: Option<ExpectedHead>) -> Self {
+    pub(super) fn new(chain: StoredChain, entries: u64, expected: Option<ExpectedHead>) -> Self {
         let ChainState { head, anchor, .. } = chain.state;
         let surplus = Some(entries) != head.position.checked_sub(anchor.position);
         Self { last: anchor, chain, expected, broken: false, surplus }
     }
 
-    fn follow(&mut self, row: &Row, key: &ChainKey) {
+    pub(super) fn follow(&mut self, row: &Row, key: &ChainKey) {
         if self.broken {
             return;
         }

@@ -11,6 +11,7 @@ use super::{Fixture, NOON, admit, answered, behaviour, events_of, limit, new_key
 use crate::key::KeyChangeError;
 
 behaviour! {
+    a_command_loads_no_keys_and_changes_them_all_the_same,
     a_created_key_is_found_and_listed_and_has_its_event,
     keys_of_another_account_do_not_exist,
     key_lists_filter_by_status_and_page,
@@ -288,4 +289,22 @@ async fn every_secret_of_a_key_is_found_after_a_restart(fixture: Arc<Fixture>) {
     ));
     assert_eq!(store.get_key(account, created.record.id).await.unwrap().unwrap().secrets.len(), 2);
     store.close().await;
+}
+
+async fn a_command_loads_no_keys_and_changes_them_all_the_same(fixture: Arc<Fixture>) {
+    let server = fixture.open().await;
+    let account = fixture.account(&server).await.id;
+    let (created, hash) = fixture.key(&server, account, new_key("of the server")).await;
+    server.close().await;
+    let command = fixture.open_admin().await;
+    assert_eq!(command.keys().len(), 0);
+    command.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
+    let (_, other) = fixture.key(&command, account, new_key("of the command")).await;
+    command.close().await;
+    let server = fixture.open().await;
+    assert!(server.keys().find(&other).is_some());
+    let handle = server.keys().find(&hash);
+    let admission = handle.map(|handle| admit(&server, &handle, &hash, [192, 0, 2, 7].into(), reading(NOON)));
+    assert!(matches!(admission, None | Some(crate::Admission::Unusable)), "{admission:?}");
+    server.close().await;
 }

@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telepath_core::alert::AlertRule;
+use telepath_core::audit::{ChainHead, ExpectedHead};
+use telepath_core::call::{CallStatus, DisconnectReason};
+use telepath_core::ports::CallControl as _;
 use telepath_core::request::RequestFilter;
 use telepath_core::usage::UsageSpan;
 
-use super::{Fixture, answered, behaviour, execute, new_key, select};
+use super::{Fixture, answered, behaviour, calls, execute, new_key, select, trunks};
+use crate::audit::AuditVerdict;
 use crate::request_log::read::RequestOrder;
 use crate::retention::{Expired, Retention};
 use crate::store::Store;
@@ -17,6 +21,9 @@ behaviour! {
     the_request_log_expires_by_age_and_size,
     segments_without_rollup_are_kept,
     cooldowns_of_alerts_expire_by_rule,
+    calls_expire_after_a_time_that_is_set,
+    audit_entries_expire_and_the_chain_stays_verifiable,
+    a_broken_trail_is_not_shortened,
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -118,5 +125,73 @@ async fn cooldowns_of_alerts_expire_by_rule(fixture: Arc<Fixture>) {
         let running = AlertRule::ALL.iter().filter(|rule| store.alert_settings.cooldown(**rule) > age);
         assert_eq!(left().await, running.map(|rule| rule.name().to_owned()).collect(), "after {hours} h");
     }
+    store.close().await;
+}
+
+async fn calls_expire_after_a_time_that_is_set(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let trunk = trunks::make(&fixture, &store, account, "support-01").await.trunk.id;
+    let mut calls = Vec::new();
+    for _ in 0..4 {
+        let started = calls::start(&store, account, trunk);
+        store.call_started(&started).await.unwrap();
+        calls.push(started);
+        fixture.clock.advance(DAY);
+    }
+    for call in [&calls[1], &calls[3]] {
+        store
+            .call_ended(&calls::ended(call, CallStatus::Disconnected, DisconnectReason::NormalDisconnect))
+            .await
+            .unwrap();
+    }
+    let keep = |days: u32| Retention { calls: Some(DAY * days), ..Retention::default() };
+    assert_eq!(store.expire_usage(Retention::default()).await.unwrap().calls, 0, "kept forever");
+    assert_eq!(store.expire_usage(keep(4)).await.unwrap().calls, 0);
+    assert_eq!(store.expire_usage(keep(2)).await.unwrap().calls, 1, "the first is live");
+    let left = select(&store, "SELECT id FROM calls ORDER BY start_time", vec![]).await;
+    let left: Vec<String> = left.iter().map(|row| row.text("id").unwrap()).collect();
+    assert_eq!(left, [&calls[0], &calls[2], &calls[3]].map(|call| call.id.to_string()));
+    store.close().await;
+}
+
+async fn audit_entries_expire_and_the_chain_stays_verifiable(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    for number in 0..250 {
+        fixture.key(&store, account, new_key(&format!("old {number}"))).await;
+    }
+    let old = store.verify_audit(account, None).await.unwrap().head;
+    fixture.clock.advance(DAY * 10);
+    fixture.key(&store, account, new_key("new")).await;
+    let keep = Retention { audit: Some(DAY * 5), ..Retention::default() };
+    assert_eq!(store.expire_usage(Retention::default()).await.unwrap().audit, 0, "kept forever");
+    assert_eq!(store.expire_usage(keep).await.unwrap().audit, 251);
+    let report = store.verify_audit(account, Some(old)).await.unwrap();
+    assert_eq!(report.verdict, AuditVerdict::Intact { entries: 1 });
+    assert_eq!((report.anchor, report.expected), (old, Some(ExpectedHead::Found)));
+    let earlier = ChainHead { position: 5, ..old };
+    let report = store.verify_audit(account, Some(earlier)).await.unwrap();
+    assert_eq!(report.expected, Some(ExpectedHead::Expired));
+    fixture.clock.advance(DAY * 10);
+    assert_eq!(store.expire_usage(keep).await.unwrap().audit, 1, "the whole trail");
+    assert_eq!(store.verify_audit(account, None).await.unwrap().verdict, AuditVerdict::Intact { entries: 0 });
+    fixture.key(&store, account, new_key("newest")).await;
+    assert_eq!(store.verify_audit(account, None).await.unwrap().verdict, AuditVerdict::Intact { entries: 1 });
+    execute(&store, "UPDATE accounts SET audit_anchor_position = 3", vec![]).await;
+    assert!(matches!(store.verify_audit(account, None).await.unwrap().verdict, AuditVerdict::Broken { .. }));
+    store.close().await;
+}
+
+async fn a_broken_trail_is_not_shortened(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    fixture.key(&store, account, new_key("old")).await;
+    fixture.clock.advance(DAY * 10);
+    let keep = Retention { audit: Some(DAY * 5), ..Retention::default() };
+    execute(&store, "UPDATE audit_events SET actor = 'system' WHERE position = 2", vec![]).await;
+    assert_eq!(store.expire_usage(keep).await.unwrap().audit, 0);
+    let verdict = store.verify_audit(account, None).await.unwrap().verdict;
+    assert_eq!(verdict, AuditVerdict::Broken { position: 2 });
     store.close().await;
 }
