@@ -147,7 +147,7 @@ impl Store {
         draft: TrunkPatchDraft,
         origin: Origin,
     ) -> Result<Trunk, TrunkChangeError> {
-        let account = reach_of(reach.into(), id)?;
+        let account = reach_of(&reach.into(), id)?;
         let context = self.context.clone();
         let audit_id = self.new_audit_id(origin.at)?;
         let update = change::Update { account, id, draft, origin, audit_id, context };
@@ -163,7 +163,7 @@ impl Store {
         id: TrunkId,
         origin: Origin,
     ) -> Result<(), TrunkChangeError> {
-        let account = reach_of(reach.into(), id)?;
+        let account = reach_of(&reach.into(), id)?;
         let entry = AuditEntry {
             id: self.new_audit_id(origin.at)?,
             account_id: account,
@@ -185,7 +185,7 @@ impl Store {
         id: TrunkId,
         origin: Origin,
     ) -> Result<RotatedPassword, TrunkChangeError> {
-        let account = reach_of(reach.into(), id)?;
+        let account = reach_of(&reach.into(), id)?;
         let password = SipPassword::generate(&*self.context.entropy).map_err(StoreError::from)?;
         let rotation = change::PasswordRotation {
             account,
@@ -221,7 +221,7 @@ impl Store {
 }
 
 /// The account, if the trunk is within reach.
-fn reach_of(reach: Reach, trunk: TrunkId) -> Result<AccountId, TrunkChangeError> {
+fn reach_of(reach: &Reach, trunk: TrunkId) -> Result<AccountId, TrunkChangeError> {
     if reach.trunks.allows(trunk) { Ok(reach.account) } else { Err(TrunkChangeError::NotFound) }
 }
 

@@ -1,6 +1,8 @@
 //! Conditions that limit a statement to the trunks within reach of its caller. Each begins with ` AND `, or is empty when
 //! there is no limit.
 
+use std::fmt::Write as _;
+
 use telepath_core::event::family::EventFamily;
 use telepath_core::reach::TrunkAccess;
 
@@ -43,7 +45,8 @@ pub(crate) fn subscription_within(trunks: &TrunkAccess, values: &mut Vec<Value>)
     condition.push_str(" AND events <> '*'");
     for family in EventFamily::ALL.iter().filter(|family| !family.concerns_trunks()) {
         // The names come from this program.
-        condition.push_str(&format!(" AND ',' || events NOT LIKE '%,{family}.%'"));
+        // Writing to a String cannot fail.
+        let _ = write!(condition, " AND ',' || events NOT LIKE '%,{family}.%'");
     }
     condition
 }

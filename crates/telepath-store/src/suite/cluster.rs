@@ -110,7 +110,7 @@ pub(super) async fn admission(store: &Store, hash: &HashedKey) -> Admission {
     tokio::time::timeout(TIMEOUT, decided).await.expect("the server gets a lease")
 }
 
-fn is_admitted(admission: Admission) -> bool {
+fn is_admitted(admission: &Admission) -> bool {
     matches!(admission, Admission::Admitted { .. })
 }
 
@@ -122,7 +122,7 @@ async fn an_answered_change_of_a_key_is_effective_on_every_server(
     let account = fixture.account(&one).await.id;
     for _ in 0..10 {
         let (created, hash) = fixture.key(&one, account, new_key("shared")).await;
-        assert!(is_admitted(admission(&other, &hash).await), "a new key is known when it is answered");
+        assert!(is_admitted(&admission(&other, &hash).await), "a new key is known when it is answered");
         let patch = KeyPatch { rate_limit: Some(limit(7)), ..KeyPatch::default() };
         one.update_key(account, created.record.id, patch, fixture.origin()).await.unwrap();
         let Admission::Admitted { window, .. } = admission(&other, &hash).await else {
@@ -133,7 +133,7 @@ async fn an_answered_change_of_a_key_is_effective_on_every_server(
         one.pause_key(account, created.record.id, fixture.origin()).await.unwrap();
         assert_eq!(admission(&other, &hash).await, Admission::Unusable);
         one.resume_key(account, created.record.id, fixture.origin()).await.unwrap();
-        assert!(is_admitted(admission(&other, &hash).await));
+        assert!(is_admitted(&admission(&other, &hash).await));
         other.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
         assert_eq!(admission(&one, &hash).await, Admission::Unusable);
     }
@@ -201,7 +201,7 @@ async fn servers_share_one_window(fixture: Arc<Fixture>, one: Arc<Store>, other:
             tokio::spawn(async move {
                 let mut admitted = 0;
                 for _ in 0..25 {
-                    admitted += u32::from(is_admitted(admission(&store, &hash).await));
+                    admitted += u32::from(is_admitted(&admission(&store, &hash).await));
                 }
                 admitted
             })

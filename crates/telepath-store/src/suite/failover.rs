@@ -165,7 +165,7 @@ async fn admission(store: &Store, hash: &HashedKey) -> Option<Admission> {
     Some(store.admit(&handle, hash, ADDRESS, store.clock().read()).await)
 }
 
-fn is_admitted(admission: Option<Admission>) -> bool {
+fn is_admitted(admission: Option<&Admission>) -> bool {
     matches!(admission, Some(Admission::Admitted { .. }))
 }
 
@@ -211,8 +211,8 @@ async fn after_a_failover_that_loses_commits_a_revocation_is_effective_on_every_
     let (_, lost_hash) = create("lost").await;
     for store in [&one, &other] {
         assert!(
-            is_admitted(admission(store, &kept_hash).await)
-                && is_admitted(admission(store, &lost_hash).await)
+            is_admitted(admission(store, &kept_hash).await.as_ref())
+                && is_admitted(admission(store, &lost_hash).await.as_ref())
         );
     }
     primary.kill();
@@ -228,7 +228,7 @@ async fn after_a_failover_that_loses_commits_a_revocation_is_effective_on_every_
     };
     tokio::time::timeout(TIMEOUT, revoked).await.expect("the revocation succeeds");
     for store in [&one, &other] {
-        assert!(!is_admitted(admission(store, &kept_hash).await));
+        assert!(!is_admitted(admission(store, &kept_hash).await.as_ref()));
     }
     // Once each server has loaded the keys, it refuses for the right reason, and forgets what the database never had.
     for store in [&one, &other] {
@@ -242,7 +242,7 @@ async fn after_a_failover_that_loses_commits_a_revocation_is_effective_on_every_
     }
     // Versions that were used twice do not hide later changes.
     let (_, new_hash) = create("new").await;
-    assert!(is_admitted(admission(&other, &new_hash).await));
+    assert!(is_admitted(admission(&other, &new_hash).await.as_ref()));
     one.close().await;
     other.close().await;
     drop((primary, replica));

@@ -86,7 +86,7 @@ async fn a_paused_key_expires_and_is_revoked_like_any_other(fixture: Arc<Fixture
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let other = fixture.other_account(&store).await;
-    let expires_at = Some(NOON.plus(Duration::from_secs(60)));
+    let expires_at = Some(NOON.plus(Duration::from_mins(1)));
     let (created, _) = fixture.key(&store, account, NewKey { expires_at, ..new_key("k") }).await;
     let id = created.record.id;
     for foreign in [
@@ -97,7 +97,7 @@ async fn a_paused_key_expires_and_is_revoked_like_any_other(fixture: Arc<Fixture
         assert!(matches!(foreign, Err(KeyChangeError::NotFound)));
     }
     let paused = store.pause_key(account, id, fixture.origin()).await.unwrap();
-    assert_eq!(paused.status(NOON.plus(Duration::from_secs(60))), KeyStatus::Expired);
+    assert_eq!(paused.status(NOON.plus(Duration::from_mins(1))), KeyStatus::Expired);
     let revoked = store.revoke_key(account, id, None, fixture.origin()).await.unwrap();
     assert_eq!(revoked.status(NOON), KeyStatus::Revoked);
     assert!(matches!(store.pause_key(account, id, fixture.origin()).await, Err(KeyChangeError::Revoked)));
