@@ -5,6 +5,7 @@
 mod accounts;
 mod alerts;
 mod api;
+mod leaks;
 mod media;
 
 use accounts::ACCOUNTS;
@@ -164,15 +165,7 @@ const STORAGE: &[Setting] = &[
 
 /// Every setting that is not about storage, the API, alerts or email.
 const GENERAL: &[Setting] = &[
-    Setting {
-        key: "leaks.signing_keys_file",
-        env: "TELEPATH_LEAKS_SIGNING_KEYS_FILE",
-        flag: None,
-        kind: Kind::Path,
-        default: None,
-        example: "\"/etc/telepath/secret-scanning-keys.json\"",
-        about: "The public keys with which a secret-scanning partner signs the reports that it sends to `/v1/keys/secret-scanning`, in the form that the partner publishes. Read at start. Without it, these reports are rejected.",
-    },
+    leaks::SIGNING_KEYS_FILE,
     Setting {
         key: "tls.certificate_file",
         env: "TELEPATH_TLS_CERTIFICATE_FILE",
