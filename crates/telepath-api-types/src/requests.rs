@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{KeyId, RequestId, UserId};
+use telepath_core::id::{KeyId, RequestId, SecretId, UserId};
 use telepath_core::request::RequestRecord;
 
 #[cfg(feature = "openapi")]
@@ -23,6 +23,9 @@ pub struct LoggedRequest {
     /// The key that sent it; null when a user sent it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za"))]
     pub key_id: Option<KeyId>,
+    /// The secret of the key that was used; null when a user sent it, and when the key has the secret no longer on record.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "sec_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub secret_id: Option<SecretId>,
     /// The user who sent it; null when a key sent it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "user_01k9v1n2xrf6t8g3m5q7w9y0za"))]
     pub user_id: Option<UserId>,
@@ -78,6 +81,7 @@ impl From<RequestRecord> for LoggedRequest {
             id: request.id,
             time: facts.at,
             key_id: facts.caller.key(),
+            secret_id: request.secret_id,
             user_id: facts.caller.user(),
             method: facts.method.name().to_owned(),
             route: request.route,

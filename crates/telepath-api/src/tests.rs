@@ -31,4 +31,5 @@ mod strictness;
 mod subscriptions;
 mod trunk_access;
 mod trunks;
+mod usage;
 mod webhooks;

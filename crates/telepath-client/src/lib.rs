@@ -76,7 +76,9 @@ pub use telepath_api_types::calls::{Call, CallDetails, CallMetrics, MediaCounts,
 pub use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDetails};
 pub use telepath_api_types::error::{ErrorBody, FieldError};
 pub use telepath_api_types::key_presets::{KeyPreset, UpdateKeyPreset};
-pub use telepath_api_types::key_usage::{KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageRoute};
+pub use telepath_api_types::key_usage::{
+    Durations, KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageProgram, KeyUsageRoute,
+};
 pub use telepath_api_types::keys::{CreateKey, Key, KeySecret, UpdateKey};
 pub use telepath_api_types::quotas::{Quotas, UpdateQuotas};
 pub use telepath_api_types::requests::LoggedRequest;

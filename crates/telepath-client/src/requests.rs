@@ -5,7 +5,7 @@ mod export;
 pub use export::{Export, ExportFormat};
 use telepath_api_types::requests::{LoggedRequest, RequestList};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{KeyId, RequestId, UserId};
+use telepath_core::id::{KeyId, RequestId, SecretId, UserId};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -17,6 +17,8 @@ use crate::request::Query;
 pub struct RequestsQuery {
     /// Only those with this key.
     pub key_id: Option<KeyId>,
+    /// Only those with this secret of a key.
+    pub secret_id: Option<SecretId>,
     /// Only those of this user.
     pub user_id: Option<UserId>,
     /// Only those of this method.
@@ -53,6 +55,7 @@ impl RequestsQuery {
     fn path(&self) -> Query {
         Query::new("/v1/requests")
             .add("key_id", self.key_id)
+            .add("secret_id", self.secret_id)
             .add("user_id", self.user_id)
             .add("method", self.method.as_deref())
             .add("route", self.route.as_deref())

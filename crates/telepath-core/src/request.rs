@@ -12,7 +12,7 @@ pub use filter::{RequestFilter, StatusFilter};
 
 use crate::clock::Timestamp;
 use crate::error::ErrorCode;
-use crate::id::{AccountId, KeyId, RequestId, UserId};
+use crate::id::{AccountId, KeyId, RequestId, SecretId, UserId};
 use crate::named::named_enum;
 use crate::secret::HashedKey;
 
@@ -83,6 +83,14 @@ impl RequestCaller {
         }
     }
 
+    /// The mark of the secret, if a key sent the request.
+    pub const fn secret(self) -> Option<SecretMark> {
+        match self {
+            RequestCaller::Key { secret, .. } => Some(secret),
+            RequestCaller::User(_) => None,
+        }
+    }
+
     /// The user, if a user sent the request.
     pub const fn user(self) -> Option<UserId> {
         match self {
@@ -137,6 +145,8 @@ pub struct RequestRecord {
     pub id: RequestId,
     /// The facts that all forms of a request share.
     pub facts: RequestFacts,
+    /// The secret that was used; `None` for a user, and for a secret that the key has no longer on record.
+    pub secret_id: Option<SecretId>,
     /// The path of its route, with `{id}` for what differs.
     pub route: Option<String>,
     /// The path, sanitized.

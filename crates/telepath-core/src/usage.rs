@@ -1,19 +1,23 @@
-//! The usage of keys: buckets by minute, hour and day, and client addresses.
+//! The usage of keys and of their secrets: buckets by minute, hour and day, client addresses, and programs.
 
+mod durations;
 mod totals;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use totals::{BucketKey, BucketSum, KeyTotals, PARTS, Totals};
+pub use durations::{DURATION_BOUNDS_US, DURATION_BUCKETS, DurationHistogram};
+pub use totals::{BucketKey, BucketSum, KeyTotals, PARTS, SecretTotals, Totals};
 
 use crate::clock::Timestamp;
 use crate::named::named_enum;
 
 /// The route name of requests that match no route.
 pub const UNMATCHED: &str = "unmatched";
-/// The most addresses that are kept of a key; the ones not seen for longest go.
+/// The most addresses that are kept of a secret; the ones not seen for longest go.
 pub const MAX_ADDRESSES: usize = 256;
+/// The most programs that are kept of a secret; the ones not seen for longest go.
+pub const MAX_PROGRAMS: usize = 64;
 
 named_enum! {
     /// How long a bucket is.
@@ -66,16 +70,21 @@ pub struct UsageRow {
     pub sum: BucketSum,
 }
 
-/// An address from which a key was used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeenAddress {
-    /// The address.
-    pub address: IpAddr,
+/// An address from which a key was used, or a program that used it: what its requests had as `User-Agent`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen<T> {
+    pub what: T,
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
-    /// How many requests came from it.
+    /// How many requests it sent.
     pub requests: u64,
 }
+
+/// An address from which a key was used.
+pub type SeenAddress = Seen<IpAddr>;
+
+/// A program that used a key.
+pub type SeenProgram = Seen<String>;
 
 #[cfg(test)]
 mod tests {

@@ -43,6 +43,11 @@ impl LatencyHistogram {
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
+    /// The upper bounds of the buckets; beyond the last one there is one more bucket.
+    pub fn upper_bounds() -> impl Iterator<Item = Duration> {
+        BOUNDS.iter().map(|(nanoseconds, _)| Duration::from_nanos(*nanoseconds))
+    }
+
     /// The upper bounds in seconds, as they are written.
     pub(crate) fn bounds() -> impl Iterator<Item = &'static str> {
         BOUNDS.iter().map(|(_, bound)| *bound).chain(["+Inf"])

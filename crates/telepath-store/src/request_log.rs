@@ -5,6 +5,7 @@
 pub(crate) mod buffer;
 mod encode;
 pub(crate) mod read;
+mod secrets;
 pub(crate) mod size;
 mod write;
 

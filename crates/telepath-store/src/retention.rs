@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use telepath_core::alert::AlertRule;
 use telepath_core::clock::Timestamp;
-use telepath_core::usage::{MAX_ADDRESSES, UsageSpan};
+use telepath_core::usage::UsageSpan;
 
 use crate::error::StoreError;
 use crate::request_log::size::{SEGMENTS, delete_before};
 use crate::sql::{Value, binds};
 use crate::store::Store;
-use crate::usage::totals::trim_addresses;
+use crate::usage::totals::{ADDRESSES, PROGRAMS, SeenTable, trim};
 
 /// Buckets deleted per transaction.
 const BUCKETS: i64 = 2000;
@@ -22,7 +22,7 @@ const COOLDOWNS: i64 = 500;
 const CALLS: i64 = 200;
 /// Transactions per kind and call; the rest waits for the next call.
 const MAX_STEPS: usize = 200;
-/// Keys per call whose surplus addresses are deleted.
+/// Keys per call whose surplus addresses, or programs, are deleted.
 const KEYS: i64 = 200;
 
 /// How much of the request log is kept.
@@ -67,7 +67,7 @@ impl Store {
         }
         let oldest = now.minus(keep.age).max(self.oldest_within(keep.bytes).await?);
         expired.segments = self.expire_segments(oldest).await?;
-        self.expire_addresses().await?;
+        self.expire_seen().await?;
         self.expire_cooldowns(now).await?;
         if let Some(age) = keep.calls {
             expired.calls = self.expire_calls(now.minus(age)).await?;
@@ -99,8 +99,8 @@ impl Store {
     }
 
     async fn expire_buckets(&self, span: UsageSpan, before: Timestamp) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM usage_buckets WHERE (key_id, span, start, route, status) IN \
-                   (SELECT key_id, span, start, route, status FROM usage_buckets \
+        let sql = "DELETE FROM usage_buckets WHERE (key_id, span, start, route, status, secret) IN \
+                   (SELECT key_id, span, start, route, status, secret FROM usage_buckets \
                     WHERE span = $1 AND start < $2 ORDER BY start LIMIT $3)";
         self.in_steps(sql, BUCKETS, move || binds![span.name(), before, BUCKETS]).await
     }
@@ -154,13 +154,17 @@ impl Store {
         Ok(oldest.map_or(Timestamp::from_unix_ms(i64::MIN), |at| at.plus(Duration::from_millis(1))))
     }
 
-    async fn expire_addresses(&self) -> Result<(), StoreError> {
-        let sql = "SELECT key_id FROM usage_addresses GROUP BY key_id HAVING count(*) > $1 LIMIT $2";
-        let most = i64::try_from(MAX_ADDRESSES).unwrap_or(i64::MAX);
-        let rows = self.backend.read().await?.fetch_all(sql, binds![most, KEYS]).await?;
-        for row in rows {
-            let key = row.text("key_id")?;
-            self.backend.write(move |db| Box::pin(async move { trim_addresses(db, &key).await })).await?;
+    /// Deletes surplus addresses and programs.
+    async fn expire_seen(&self) -> Result<(), StoreError> {
+        for SeenTable { name, most, .. } in [ADDRESSES, PROGRAMS] {
+            let sql =
+                format!("SELECT key_id FROM {name} GROUP BY key_id, secret HAVING count(*) > $1 LIMIT $2");
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let rows = self.backend.read().await?.fetch_all(sql, binds![most, KEYS]).await?;
+            for row in rows {
+                let key = row.text("key_id")?;
+                self.backend.write(move |db| Box::pin(async move { trim(db, &key).await })).await?;
+            }
         }
         Ok(())
     }

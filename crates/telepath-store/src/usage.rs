@@ -1,17 +1,21 @@
 //! Usage: the counters of keys, the buckets and the addresses, rolled up from the request log.
 
+mod columns;
 mod rollup;
 pub(crate) mod totals;
 
 use std::time::Duration;
 
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{AccountId, KeyId};
-use telepath_core::usage::{BucketSum, MAX_ADDRESSES, SeenAddress, UsageRow, UsageSpan};
+use telepath_core::id::{AccountId, KeyId, SecretId};
+use telepath_core::usage::{BucketSum, Seen, SeenAddress, SeenProgram, UsageRow, UsageSpan};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, binds};
 use crate::store::Store;
+
+use columns::{DURATIONS_SUMMED, histogram};
+use totals::{ADDRESSES, PROGRAMS, SeenTable};
 
 /// Counters younger than this are not refreshed. Together with the half second until a request is written, readers
 /// see counters less than a second old.
@@ -26,6 +30,8 @@ pub struct KeyUsage {
     pub rows: Vec<UsageRow>,
     /// The client addresses on record, most recently seen first; not limited to the requested range.
     pub addresses: Vec<SeenAddress>,
+    /// The programs on record, most recently seen first; not limited to the requested range.
+    pub programs: Vec<SeenProgram>,
 }
 
 impl Store {
@@ -60,12 +66,13 @@ impl Store {
         self.roll_up_segments().await
     }
 
-    /// The usage of a key from `start` (inclusive) to `end` (exclusive). Each row has one of the program's routes and
-    /// statuses, so the range bounds the number of rows.
+    /// The usage of a key, or of one of its secrets, from `start` (inclusive) to `end` (exclusive). Each row has one of the
+    /// program's routes and statuses, so the range bounds the number of rows. `None` if there is no such key or secret.
     pub async fn key_usage(
         &self,
         account: AccountId,
         key: KeyId,
+        secret: Option<SecretId>,
         span: UsageSpan,
         start: Timestamp,
         end: Timestamp,
@@ -76,44 +83,67 @@ impl Store {
         if db.fetch_optional(sql, binds![key.to_string(), account.to_string()]).await?.is_none() {
             return Ok(None);
         }
-        let rows = usage_rows(&mut db, key, span, start, end).await?;
-        Ok(Some(KeyUsage { rows, addresses: addresses_of(&mut db, key).await? }))
+        let mark = match secret {
+            None => None,
+            Some(secret) => {
+                let sql = "SELECT substr(hash, 1, 8) AS mark FROM key_secrets WHERE id = $1 AND key_id = $2";
+                let row = db.fetch_optional(sql, binds![secret.to_string(), key.to_string()]).await?;
+                let Some(row) = row else { return Ok(None) };
+                Some(row.bytes("mark")?)
+            }
+        };
+        let rows = usage_rows(&mut db, key, mark.clone(), span, start, end).await?;
+        let addresses = seen(&mut db, key, mark.clone(), ADDRESSES, |row| row.parse(0)).await?;
+        let programs = seen(&mut db, key, mark, PROGRAMS, |row| row.text(0)).await?;
+        Ok(Some(KeyUsage { rows, addresses, programs }))
     }
 }
 
 async fn usage_rows(
     db: &mut Connection,
     key: KeyId,
+    mark: Option<Vec<u8>>,
     span: UsageSpan,
     start: Timestamp,
     end: Timestamp,
 ) -> Result<Vec<UsageRow>, StoreError> {
-    let sql = "SELECT start, route, status, requests, duration_us FROM usage_buckets \
-               WHERE key_id = $1 AND span = $2 AND start >= $3 AND start < $4 ORDER BY start, route, status";
-    let rows = db.fetch_all(sql, binds![key.to_string(), span.name(), start, end]).await?;
+    let durations = DURATIONS_SUMMED.as_str();
+    let sql = format!(
+        "SELECT start, route, status, CAST(sum(requests) AS BIGINT), CAST(sum(duration_us) AS BIGINT), {durations} \
+         FROM usage_buckets WHERE key_id = $1 AND span = $2 AND start >= $3 AND start < $4 \
+         AND ($5 IS NULL OR secret = $5) GROUP BY start, route, status ORDER BY start, route, status"
+    );
+    let rows = db.fetch_all(sql, binds![key.to_string(), span.name(), start, end, mark]).await?;
     let usage_row = |row: &Row| {
+        let durations = histogram(row, 5)?;
         Ok(UsageRow {
-            start: row.time("start")?,
-            route: row.text("route")?,
-            status: row.number("status")?,
-            sum: BucketSum { requests: row.number("requests")?, duration_us: row.number("duration_us")? },
+            start: row.time(0)?,
+            route: row.text(1)?,
+            status: row.number(2)?,
+            sum: BucketSum { requests: row.number(3)?, duration_us: row.number(4)?, durations },
         })
     };
     rows.iter().map(usage_row).collect()
 }
 
-async fn addresses_of(db: &mut Connection, key: KeyId) -> Result<Vec<SeenAddress>, StoreError> {
-    let sql = "SELECT address, first_seen, last_seen, requests FROM usage_addresses \
-               WHERE key_id = $1 ORDER BY last_seen DESC, address LIMIT $2";
-    let most = i64::try_from(MAX_ADDRESSES).unwrap_or(i64::MAX);
-    let rows = db.fetch_all(sql, binds![key.to_string(), most]).await?;
-    let seen = |row: &Row| {
-        Ok(SeenAddress {
-            address: row.parse("address")?,
-            first_seen: row.time("first_seen")?,
-            last_seen: row.time("last_seen")?,
-            requests: row.number("requests")?,
-        })
+/// What was seen of a key, or of one of its secrets, most recently seen first.
+async fn seen<T>(
+    db: &mut Connection,
+    key: KeyId,
+    mark: Option<Vec<u8>>,
+    SeenTable { name, column, most }: SeenTable,
+    what: impl Fn(&Row) -> Result<T, StoreError>,
+) -> Result<Vec<Seen<T>>, StoreError> {
+    let sql = format!(
+        "SELECT {column}, min(first_seen), max(last_seen), CAST(sum(requests) AS BIGINT) FROM {name} \
+         WHERE key_id = $1 AND ($2 IS NULL OR secret = $2) \
+         GROUP BY {column} ORDER BY max(last_seen) DESC, {column} LIMIT $3"
+    );
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = db.fetch_all(sql, binds![key.to_string(), mark, most]).await?;
+    let one = |row: &Row| {
+        let (first_seen, last_seen) = (row.time(1)?, row.time(2)?);
+        Ok(Seen { what: what(row)?, first_seen, last_seen, requests: row.number(3)? })
     };
-    rows.iter().map(seen).collect()
+    rows.iter().map(one).collect()
 }

@@ -55,6 +55,7 @@ fn read_filter(query: &mut QueryReader) -> RequestFilter {
         |text: &str| StatusFilter::parse(text).ok_or("must be a status such as 404, or a class such as 4xx");
     RequestFilter {
         key_id: query.take("key_id", str::parse),
+        secret_id: query.take("secret_id", str::parse),
         user_id: query.take("user_id", str::parse),
         method: query.choice("method", RequestMethod::from_name, methods),
         route: query.text("route", LONGEST),
@@ -92,6 +93,7 @@ impl QueryForm for RequestQuery {
 #[utoipa::path(get, path = "/v1/requests", tag = "Audit", operation_id = "listRequests",
     params(
         ("key_id" = Option<String>, Query, description = "Only requests with this key."),
+        ("secret_id" = Option<String>, Query, description = "Only requests with this secret of a key, such as the old one after a rotation."),
         ("user_id" = Option<String>, Query, description = "Only requests of this user."),
         ("method" = inline(Option<enums::RequestMethod>), Query, description = "Only requests with this method."),
         ("route" = Option<String>, Query, description = "Only requests of the route with this path, such as `/v1/trunks/{id}`."),

@@ -2,7 +2,7 @@
 
 use telepath_api_types::key_usage::KeyUsage;
 use telepath_core::clock::Timestamp;
-use telepath_core::id::KeyId;
+use telepath_core::id::{KeyId, SecretId};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -11,6 +11,8 @@ use crate::request::Query;
 /// The range of usage; the server chooses members that are left out.
 #[derive(Debug, Clone, Default)]
 pub struct UsageQuery {
+    /// Only the use of this secret.
+    pub secret_id: Option<SecretId>,
     /// `minute`, `hour` or `day`.
     pub interval: Option<String>,
     /// The start of the range.
@@ -23,6 +25,7 @@ impl Client {
     /// The use of a key.
     pub async fn key_usage(&self, id: KeyId, query: &UsageQuery) -> Result<KeyUsage, Error> {
         let path = Query::new(&format!("/v1/keys/{id}/usage"))
+            .add("secret_id", query.secret_id)
             .add("interval", query.interval.as_deref())
             .add("start_date", query.start_date)
             .add("end_date", query.end_date)

@@ -6,7 +6,7 @@ use super::RequestMethod;
 use super::segment::Logged;
 use crate::clock::Timestamp;
 use crate::error::ErrorCode;
-use crate::id::{KeyId, RequestId, UserId};
+use crate::id::{KeyId, RequestId, SecretId, UserId};
 
 /// One status, or all of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ impl StatusFilter {
 pub struct RequestFilter {
     /// Only requests with this key.
     pub key_id: Option<KeyId>,
+    /// Only requests with this secret of a key.
+    pub secret_id: Option<SecretId>,
     /// Only requests of this user.
     pub user_id: Option<UserId>,
     /// Only requests with this method.
@@ -70,7 +72,7 @@ fn allows<T>(wanted: Option<&T>, fits: impl FnOnce(&T) -> bool) -> bool {
 }
 
 impl RequestFilter {
-    /// Whether a request is shown. The cheap questions come first, because most requests fail one of them.
+    /// Whether a request is shown, apart from `secret_id`: a logged request has only a mark of its secret. The cheap questions come first, because most requests fail one of them.
     pub fn lets_through(&self, request: &Logged<'_>) -> bool {
         let facts = &request.facts;
         allows(self.key_id.as_ref(), |key| facts.caller.key() == Some(*key))

@@ -68,11 +68,12 @@ impl<'a> Logged<'a> {
         self.own_path.or_else(|| self.route()).unwrap_or_default()
     }
 
-    /// The request on its own.
+    /// The request on its own, without the id of its secret.
     pub fn to_record(&self) -> RequestRecord {
         RequestRecord {
             id: self.id,
             facts: self.facts,
+            secret_id: None,
             route: self.route().map(str::to_owned),
             path: self.path().to_owned(),
             error: self.error.map(str::to_owned),

@@ -1,9 +1,10 @@
 //! Adds up requests, so that counters are written once for many of them.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
-use super::{MAX_ADDRESSES, SeenAddress, UNMATCHED, UsageSpan};
+use super::{
+    DurationHistogram, MAX_ADDRESSES, MAX_PROGRAMS, Seen, SeenAddress, SeenProgram, UNMATCHED, UsageSpan,
+};
 use crate::clock::Timestamp;
 use crate::id::{Id as _, KeyId};
 use crate::key::LastUse;
@@ -23,6 +24,8 @@ pub struct BucketKey {
     pub route: usize,
     /// The status of the response.
     pub status: u16,
+    /// The secret that was used.
+    pub secret: SecretMark,
 }
 
 /// The sums of a bucket.
@@ -31,13 +34,36 @@ pub struct BucketSum {
     pub requests: u64,
     /// Their total duration.
     pub duration_us: u64,
+    pub durations: DurationHistogram,
 }
 
 impl BucketSum {
-    fn add(&mut self, other: Self) {
+    /// Adds the requests of another bucket.
+    pub fn add(&mut self, other: &Self) {
         self.requests = self.requests.saturating_add(other.requests);
         self.duration_us = self.duration_us.saturating_add(other.duration_us);
+        self.durations.merge(&other.durations);
     }
+
+    /// A request, or a sum of requests, which count with their mean duration.
+    fn of(request: &Logged<'_>) -> Self {
+        let (requests, duration_us) = (request.requests(), request.facts.duration_us);
+        let mut durations = DurationHistogram::default();
+        durations.observe(duration_us / requests.max(1), requests);
+        Self { requests, duration_us, durations }
+    }
+}
+
+/// The requests with one secret of a key.
+#[derive(Debug, Clone)]
+pub struct SecretTotals {
+    pub mark: SecretMark,
+    /// The last use by a request that the key let in.
+    pub last_use: Option<LastUse>,
+    /// The client addresses.
+    pub addresses: Vec<SeenAddress>,
+    /// The programs.
+    pub programs: Vec<SeenProgram>,
 }
 
 /// The requests of one key.
@@ -46,22 +72,21 @@ pub struct KeyTotals {
     pub requests: u64,
     /// Of those, how many were answered with 4xx or 5xx.
     pub errors: u64,
-    /// The last use of each of its secrets by a request that the key let in.
-    pub secrets: Vec<(SecretMark, LastUse)>,
-    /// The client addresses.
-    pub addresses: Vec<SeenAddress>,
+    pub secrets: Vec<SecretTotals>,
     minutes: Vec<(BucketKey, BucketSum)>,
 }
 
 impl KeyTotals {
     /// The last use of any secret.
     pub fn last_use(&self) -> Option<LastUse> {
-        self.secrets.iter().map(|(_, last)| *last).max_by_key(|last| last.at)
+        self.secrets.iter().filter_map(|secret| secret.last_use).max_by_key(|last| last.at)
     }
 
     /// How many rows are written of it at most.
     pub fn rows(&self) -> usize {
-        1 + self.secrets.len() + self.addresses.len() + UsageSpan::ALL.len() * self.minutes.len()
+        let of_secrets: usize =
+            self.secrets.iter().map(|secret| 1 + secret.addresses.len() + secret.programs.len()).sum();
+        1 + of_secrets + UsageSpan::ALL.len() * self.minutes.len()
     }
 
     /// The buckets of every span, in order.
@@ -77,55 +102,64 @@ impl KeyTotals {
         all.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             if same {
-                kept.1.add(next.1);
+                kept.1.add(&next.1);
             }
             same
         });
         all
     }
 
-    fn add(&mut self, request: &Logged<'_>, secret: SecretMark, route: usize) {
+    fn add(&mut self, request: &Logged<'_>, mark: SecretMark, route: usize) {
         let (facts, count) = (&request.facts, request.requests());
         self.requests = self.requests.saturating_add(count);
         if facts.status >= 400 {
             self.errors = self.errors.saturating_add(count);
         }
         let start = UsageSpan::Minute.start_of(facts.at);
-        let key = BucketKey { span: UsageSpan::Minute, start, route, status: facts.status };
-        let sum = BucketSum { requests: count, duration_us: facts.duration_us };
+        let key = BucketKey { span: UsageSpan::Minute, start, route, status: facts.status, secret: mark };
+        let sum = BucketSum::of(request);
         match self.minutes.iter_mut().rev().find(|(there, _)| *there == key) {
-            Some((_, there)) => there.add(sum),
+            Some((_, there)) => there.add(&sum),
             None => self.minutes.push((key, sum)),
         }
-        self.see(facts.address, facts.at, count);
-        if facts.admitted {
-            self.use_secret(secret, LastUse { at: facts.at, address: facts.address });
+        let secret = self.secret(mark);
+        see(&mut secret.addresses, MAX_ADDRESSES, &facts.address, (facts.at, count));
+        if let Some(program) = request.user_agent {
+            see(&mut secret.programs, MAX_PROGRAMS, program, (facts.at, count));
+        }
+        if facts.admitted && secret.last_use.is_none_or(|last| last.at <= facts.at) {
+            secret.last_use = Some(LastUse { at: facts.at, address: facts.address });
         }
     }
 
-    fn see(&mut self, address: IpAddr, at: Timestamp, requests: u64) {
-        if let Some(there) = self.addresses.iter_mut().find(|there| there.address == address) {
-            there.first_seen = there.first_seen.min(at);
-            there.last_seen = there.last_seen.max(at);
-            there.requests = there.requests.saturating_add(requests);
-            return;
-        }
-        if self.addresses.len() >= MAX_ADDRESSES
-            && let Some(oldest) =
-                (0..self.addresses.len()).min_by_key(|place| self.addresses[*place].last_seen)
-        {
-            self.addresses.swap_remove(oldest);
-        }
-        self.addresses.push(SeenAddress { address, first_seen: at, last_seen: at, requests });
+    fn secret(&mut self, mark: SecretMark) -> &mut SecretTotals {
+        let place = self.secrets.iter().position(|secret| secret.mark == mark).unwrap_or_else(|| {
+            let (addresses, programs) = (Vec::new(), Vec::new());
+            self.secrets.push(SecretTotals { mark, last_use: None, addresses, programs });
+            self.secrets.len() - 1
+        });
+        &mut self.secrets[place]
     }
+}
 
-    fn use_secret(&mut self, secret: SecretMark, last: LastUse) {
-        match self.secrets.iter_mut().find(|(there, _)| *there == secret) {
-            Some((_, there)) if there.at <= last.at => *there = last,
-            Some(_) => {}
-            None => self.secrets.push((secret, last)),
-        }
+/// Counts requests of an address or a program. Of too many, the one not seen for longest goes.
+fn see<T, B>(seen: &mut Vec<Seen<T>>, most: usize, what: &B, (at, requests): (Timestamp, u64))
+where
+    T: std::borrow::Borrow<B>,
+    B: PartialEq + ToOwned<Owned = T> + ?Sized,
+{
+    if let Some(there) = seen.iter_mut().find(|there| there.what.borrow() == what) {
+        there.first_seen = there.first_seen.min(at);
+        there.last_seen = there.last_seen.max(at);
+        there.requests = there.requests.saturating_add(requests);
+        return;
     }
+    if seen.len() >= most
+        && let Some(oldest) = (0..seen.len()).min_by_key(|place| seen[*place].last_seen)
+    {
+        seen.swap_remove(oldest);
+    }
+    seen.push(Seen { what: what.to_owned(), first_seen: at, last_seen: at, requests });
 }
 
 /// The requests of several segments, added up by key.
@@ -186,6 +220,8 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::id::{RequestId, UserId};
     use crate::request::{RequestFacts, RequestMethod};
@@ -255,8 +291,8 @@ mod tests {
         let key = only(&totals);
         assert_eq!((key.requests, key.errors), (9, 8));
         assert_eq!(key.last_use().unwrap().at.to_string(), "2026-01-31T12:00:03.000Z");
-        assert_eq!(key.addresses[0].requests, 9);
-        assert_eq!(key.addresses[0].last_seen.to_string(), "2026-01-31T12:00:05.000Z");
+        assert_eq!(key.secrets[0].addresses[0].requests, 9);
+        assert_eq!(key.secrets[0].addresses[0].last_seen.to_string(), "2026-01-31T12:00:05.000Z");
         let minutes: Vec<_> = key.buckets().into_iter().take(3).collect();
         let of = |(key, sum): &(BucketKey, BucketSum)| {
             (totals.route(key.route).to_owned(), key.status, sum.requests)
@@ -279,11 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn the_addresses_of_a_key_are_bounded_and_the_newest_stay() {
+    fn addresses_and_programs_are_bounded_and_the_newest_stay() {
         let mut totals = Totals::default();
+        let names: Vec<_> = (0..1000).map(|number| format!("program/{number}")).collect();
         let many: Vec<_> = (0..1000_u32)
-            .map(|number| {
-                let mut entry = entry(1, "2026-01-31T12:00:00Z", 200);
+            .zip(&names)
+            .map(|(number, name)| {
+                let mut entry = Logged { user_agent: Some(name), ..entry(1, "2026-01-31T12:00:00Z", 200) };
                 entry.facts.address = IpAddr::V4(number.into());
                 entry.facts.at = Timestamp::from_unix_ms(i64::from(number));
                 entry
@@ -291,9 +329,43 @@ mod tests {
             .collect();
         totals.add(&many);
         let key = only(&totals);
-        assert_eq!(key.addresses.len(), MAX_ADDRESSES);
-        assert!(key.addresses.iter().all(|seen| seen.last_seen.unix_ms() >= 1000 - 256));
+        let SecretTotals { addresses, programs, .. } = &key.secrets[0];
+        assert_eq!((addresses.len(), programs.len()), (MAX_ADDRESSES, MAX_PROGRAMS));
+        assert!(addresses.iter().all(|seen| seen.last_seen.unix_ms() >= 1000 - 256));
+        assert!(programs.iter().all(|seen| seen.last_seen.unix_ms() >= 1000 - 64));
         assert_eq!(key.requests, 1000);
+    }
+
+    #[test]
+    fn the_requests_of_each_secret_are_kept_apart() {
+        let mut totals = Totals::default();
+        let of = |secret: u8, user_agent| {
+            let mut entry = Logged { user_agent: Some(user_agent), ..entry(1, "2026-01-31T12:00:00Z", 200) };
+            let key = KeyId::from_bytes([1; 16]);
+            entry.facts.caller = RequestCaller::Key { key, secret: SecretMark([secret; 8]) };
+            entry
+        };
+        totals.add(&[of(1, "old/1"), of(2, "new/1"), of(1, "old/1"), of(2, "new/2")]);
+        let key = only(&totals);
+        let programs = |secret: &SecretTotals| {
+            secret.programs.iter().map(|seen| (seen.what.clone(), seen.requests)).collect::<Vec<_>>()
+        };
+        assert_eq!(programs(&key.secrets[0]), [("old/1".to_owned(), 2)]);
+        assert_eq!(programs(&key.secrets[1]), [("new/1".to_owned(), 1), ("new/2".to_owned(), 1)]);
+        let minutes: Vec<_> =
+            key.buckets().into_iter().take(2).map(|(key, sum)| (key.secret.0[0], sum.requests)).collect();
+        assert_eq!((minutes, key.requests), (vec![(1, 2), (2, 2)], 4));
+    }
+
+    #[test]
+    fn requests_without_details_count_with_their_mean_duration() {
+        let mut totals = Totals::default();
+        let mut sum = Logged { sum: Some(4), ..entry(1, "2026-01-31T12:00:03Z", 200) };
+        sum.facts.duration_us = 8_000;
+        totals.add(&[sum]);
+        let (_, bucket) = only(&totals).buckets()[0];
+        assert_eq!((bucket.duration_us, bucket.durations.percentile(100)), (8_000, Some(2_500)));
+        assert_eq!(bucket.durations.requests(), 4);
     }
 
     #[test]

@@ -237,7 +237,7 @@ async fn minutes_of(
     if let Some(last) = minutes.last_mut() {
         let since = Timestamp::from_unix_ms(from).minus(LATE);
         let sql = "SELECT address FROM usage_addresses WHERE key_id = $1 AND last_seen >= $2 \
-             ORDER BY last_seen DESC, address LIMIT $3";
+             GROUP BY address ORDER BY max(last_seen) DESC, address LIMIT $3";
         let rows = db.fetch_all(sql, binds![key.to_string(), since, ADDRESSES]).await?;
         last.addresses = rows.iter().map(|row| row.parse("address")).collect::<Result<_, _>>()?;
     }

@@ -19,6 +19,7 @@ use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key_table::load::snapshots;
 use crate::sql::{Connection, binds};
+use crate::usage::totals::forget_secret;
 use crate::{audit, event};
 
 /// What one rotation writes; prepared before its transaction.
@@ -89,6 +90,7 @@ async fn write(
         .await?;
     }
     for forgotten in plan.forgets {
+        forget_secret(db, &id, &forgotten.to_string()).await?;
         db.execute("DELETE FROM key_secrets WHERE id = $1", binds![forgotten.to_string()]).await?;
     }
     db.execute(

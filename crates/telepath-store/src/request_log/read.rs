@@ -10,6 +10,7 @@ use telepath_core::id::{AccountId, Id as _, SegmentId};
 use telepath_core::request::segment::{self, Logged};
 use telepath_core::request::{RequestFilter, RequestRecord};
 
+use super::secrets::{self, LoggedSecret};
 use crate::backend::Driver;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt};
@@ -84,6 +85,8 @@ pub struct RequestPage {
 /// A scan in progress.
 struct ScanState<'a> {
     filter: &'a RequestFilter,
+    /// The secret of the filter.
+    secret: Option<LoggedSecret>,
     order: RequestOrder,
     limit: usize,
     found: Vec<RequestRecord>,
@@ -103,26 +106,14 @@ impl Store {
     ) -> Result<RequestPage, StoreError> {
         let bounds = self.bounds(filter, order);
         let at = after.unwrap_or_else(|| first_position(&bounds, order));
-        let mut scan = ScanState { filter, order, limit, found: Vec::new(), at };
-        let (mut bytes, mut segments) = (0, 0);
+        let mut scan = ScanState { filter, secret: None, order, limit, found: Vec::new(), at };
         let mut db = self.backend.read().await?;
-        loop {
-            let batch = fetch(&mut db, account, &bounds, order, scan.at).await?;
-            let last = batch.len() < BATCH;
-            for (position, payload) in batch {
-                bytes += payload.len();
-                segments += 1;
-                if !scan.read_segment(position, &payload)? {
-                    return Ok(scan.page(false));
-                }
-            }
-            if last {
-                return Ok(scan.page(true));
-            }
-            if bytes >= SCAN_BYTES || segments >= SCAN_SEGMENTS {
-                return Ok(scan.page(false));
-            }
+        if let Some(secret) = filter.secret_id {
+            scan.secret = Some(secrets::find(&mut db, account, secret).await?);
         }
+        let ended = scan.run(&mut db, account, &bounds).await?;
+        secrets::name(&mut db, &mut scan.found).await?;
+        Ok(scan.page(ended))
     }
 
     /// The segments that can contain matching requests.
@@ -214,6 +205,39 @@ async fn fetch(
 }
 
 impl ScanState<'_> {
+    /// Reads segments until the page is full, the log ends or the scan has read enough; returns whether the log has ended.
+    async fn run(
+        &mut self,
+        db: &mut Connection,
+        account: AccountId,
+        bounds: &Bounds,
+    ) -> Result<bool, StoreError> {
+        let (mut bytes, mut segments) = (0, 0);
+        loop {
+            let batch = fetch(db, account, bounds, self.order, self.at).await?;
+            let last = batch.len() < BATCH;
+            for (position, payload) in batch {
+                bytes += payload.len();
+                segments += 1;
+                if !self.read_segment(position, &payload)? {
+                    return Ok(false);
+                }
+            }
+            if last {
+                return Ok(true);
+            }
+            if bytes >= SCAN_BYTES || segments >= SCAN_SEGMENTS {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn lets_through(&self, entry: &Logged<'_>) -> bool {
+        let caller = entry.facts.caller;
+        self.secret.is_none_or(|secret| caller.key().zip(caller.secret()) == Some(secret))
+            && self.filter.lets_through(entry)
+    }
+
     /// Reads one segment; returns whether the scan continues.
     fn read_segment(&mut self, position: RequestCursor, payload: &[u8]) -> Result<bool, StoreError> {
         let entries = segment::read(payload).map_err(|_| corrupt("payload"))?;
@@ -241,7 +265,7 @@ impl ScanState<'_> {
     ) -> bool {
         for (index, entry) in entries {
             // A sum has no details to show.
-            if entry.sum.is_none() && self.filter.lets_through(entry) {
+            if entry.sum.is_none() && self.lets_through(entry) {
                 if self.found.len() >= self.limit {
                     return false;
                 }

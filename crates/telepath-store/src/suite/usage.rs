@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telepath_core::id::{AccountId, KeyId};
-use telepath_core::request::RouteNumber;
+use telepath_core::key::{GraceSeconds, MAX_ENDED_SECRETS};
+use telepath_core::request::{Answered, RequestFilter, RouteNumber};
 use telepath_core::secret::HashedKey;
-use telepath_core::usage::{MAX_ADDRESSES, UNMATCHED, UsageSpan};
+use telepath_core::usage::{DurationHistogram, MAX_ADDRESSES, UNMATCHED, UsageSpan};
 
 use super::{Fixture, NOON, answered, behaviour, execute, new_key, select};
+use crate::request_log::read::RequestOrder;
 use crate::store::Store;
 
 behaviour! {
@@ -19,6 +21,9 @@ behaviour! {
     requests_stay_buffered_while_the_database_is_unavailable,
     an_unreadable_segment_does_not_block_the_others,
     the_addresses_of_a_key_are_bounded,
+    usage_of_each_secret_shows_who_still_uses_the_old_one,
+    the_addresses_and_programs_of_a_forgotten_secret_are_deleted,
+    histograms_of_durations_are_added_up,
     usage_of_another_account_is_not_visible,
 }
 
@@ -43,7 +48,7 @@ async fn buckets_and_addresses_record_the_usage_of_a_key(fixture: Arc<Fixture>) 
         store.requests().record(&request);
     }
     fixture.clock.advance(2 * HOUR);
-    let usage = |span| store.key_usage(account, key, span, NOON, NOON.plus(2 * HOUR));
+    let usage = |span| store.key_usage(account, key, None, span, NOON, NOON.plus(2 * HOUR));
     let minutes = usage(UsageSpan::Minute).await.unwrap().unwrap();
     let seen: Vec<_> = minutes
         .rows
@@ -54,10 +59,11 @@ async fn buckets_and_addresses_record_the_usage_of_a_key(fixture: Arc<Fixture>) 
     assert_eq!(minutes.rows[0].sum.duration_us, 200);
     let hours = usage(UsageSpan::Hour).await.unwrap().unwrap();
     assert_eq!(hours.rows.iter().map(|row| row.sum.requests).collect::<Vec<_>>(), [2, 1, 1]);
-    let address = minutes.addresses[0];
+    let address = &minutes.addresses[0];
     assert_eq!((address.requests, address.first_seen, minutes.addresses.len()), (4, NOON, 1));
     assert_eq!(address.last_seen, NOON.plus(Duration::from_mins(61)));
-    let nothing = store.key_usage(account, key, UsageSpan::Minute, NOON.plus(2 * HOUR), NOON.plus(3 * HOUR));
+    let nothing =
+        store.key_usage(account, key, None, UsageSpan::Minute, NOON.plus(2 * HOUR), NOON.plus(3 * HOUR));
     assert!(nothing.await.unwrap().unwrap().rows.is_empty());
     store.close().await;
 }
@@ -194,9 +200,10 @@ async fn the_addresses_of_a_key_are_bounded(fixture: Arc<Fixture>) {
     }
     let rows = select(&store, "SELECT address FROM usage_addresses", vec![]).await;
     assert_eq!(rows.len(), MAX_ADDRESSES);
-    let usage = store.key_usage(account, key, UsageSpan::Day, NOON, NOON.plus(HOUR)).await.unwrap().unwrap();
-    assert_eq!(usage.addresses.first().unwrap().address, std::net::IpAddr::from([0, 0, 2, 87]));
-    assert_eq!(usage.addresses.last().unwrap().address, std::net::IpAddr::from([0, 0, 1, 88]));
+    let usage =
+        store.key_usage(account, key, None, UsageSpan::Day, NOON, NOON.plus(HOUR)).await.unwrap().unwrap();
+    assert_eq!(usage.addresses.first().unwrap().what, std::net::IpAddr::from([0, 0, 2, 87]));
+    assert_eq!(usage.addresses.last().unwrap().what, std::net::IpAddr::from([0, 0, 1, 88]));
     store.close().await;
 }
 
@@ -206,7 +213,107 @@ async fn usage_of_another_account_is_not_visible(fixture: Arc<Fixture>) {
     let other = fixture.other_account(&store).await;
     let (key, hash) = used_key(&fixture, &store, account).await;
     store.requests().record(&answered(&store, account, key, &hash));
-    let usage = store.key_usage(other, key, UsageSpan::Day, NOON, NOON.plus(HOUR)).await.unwrap();
+    let usage = store.key_usage(other, key, None, UsageSpan::Day, NOON, NOON.plus(HOUR)).await.unwrap();
     assert_eq!(usage, None);
+    store.close().await;
+}
+
+/// A request with a secret, from an address and a program of its own.
+fn by(store: &Store, account: AccountId, key: KeyId, hash: &HashedKey, number: u8) -> Answered<'static> {
+    let mut request = answered(store, account, key, hash);
+    request.facts.address = std::net::Ipv4Addr::new(192, 0, 2, number).into();
+    request.user_agent = if number == 1 { b"old/1" } else { b"new/2" };
+    request
+}
+
+async fn usage_of_each_secret_shows_who_still_uses_the_old_one(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (key, old) = used_key(&fixture, &store, account).await;
+    let first = store.get_key(account, key).await.unwrap().unwrap().secrets[0].id;
+    let grace = GraceSeconds::new(3600).unwrap();
+    let rotated = store.rotate_key(account, key, grace, fixture.origin()).await.unwrap();
+    let new = store.vault().hash_key(&rotated.secret);
+    for (hash, number, requests) in [(&old, 1, 2), (&new, 2, 3)] {
+        for _ in 0..requests {
+            store.requests().record(&by(&store, account, key, hash, number));
+        }
+    }
+    let second = rotated.record.secrets.iter().find(|secret| secret.id != first).unwrap().id;
+    let usage = async |secret| {
+        let usage = store.key_usage(account, key, secret, UsageSpan::Hour, NOON, NOON.plus(HOUR));
+        let usage = usage.await.unwrap().unwrap();
+        let programs: Vec<_> = usage.programs.iter().map(|seen| (seen.what.clone(), seen.requests)).collect();
+        let addresses: Vec<_> =
+            usage.addresses.iter().map(|seen| (seen.what.to_string(), seen.requests)).collect();
+        (usage.rows.iter().map(|row| row.sum.requests).sum::<u64>(), programs, addresses)
+    };
+    let named = |name: &str, requests: u64| (name.to_owned(), requests);
+    fixture.clock.advance(Duration::from_secs(1));
+    assert_eq!(usage(Some(first)).await, (2, vec![named("old/1", 2)], vec![named("192.0.2.1", 2)]));
+    assert_eq!(usage(Some(second)).await, (3, vec![named("new/2", 3)], vec![named("192.0.2.2", 3)]));
+    let (requests, mut programs, _) = usage(None).await;
+    programs.sort();
+    assert_eq!((requests, programs), (5, vec![named("new/2", 3), named("old/1", 2)]));
+    // The log names the secret of each request, and finds the requests of one.
+    let filter = RequestFilter { secret_id: Some(first), ..RequestFilter::default() };
+    let page = store.list_requests(account, &filter, RequestOrder::Newest, 100, None).await.unwrap();
+    assert_eq!(page.requests.iter().map(|request| request.secret_id).collect::<Vec<_>>(), [Some(first); 2]);
+    let everything = RequestFilter::default();
+    let all = store.list_requests(account, &everything, RequestOrder::Newest, 100, None).await.unwrap();
+    let newer = all.requests.iter().filter(|request| request.secret_id == Some(second)).count();
+    assert_eq!(newer, 3);
+    // A secret of another account is none.
+    let other = fixture.other_account(&store).await;
+    let (others, _) = used_key(&fixture, &store, other).await;
+    let foreign = store.get_key(other, others).await.unwrap().unwrap().secrets[0].id;
+    let filter = RequestFilter { secret_id: Some(foreign), ..RequestFilter::default() };
+    let page = store.list_requests(account, &filter, RequestOrder::Newest, 100, None).await.unwrap();
+    assert!(page.requests.is_empty());
+    let usage = store.key_usage(account, key, Some(foreign), UsageSpan::Hour, NOON, NOON.plus(HOUR)).await;
+    assert_eq!(usage.unwrap(), None);
+    store.close().await;
+}
+
+async fn the_addresses_and_programs_of_a_forgotten_secret_are_deleted(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (key, hash) = used_key(&fixture, &store, account).await;
+    store.requests().record(&by(&store, account, key, &hash, 1));
+    store.get_key(account, key).await.unwrap();
+    let left = async || {
+        let sql = "SELECT address FROM usage_addresses UNION ALL SELECT program FROM usage_programs";
+        select(&store, sql, vec![]).await.len()
+    };
+    assert_eq!(left().await, 2);
+    for _ in 0..=MAX_ENDED_SECRETS {
+        store.rotate_key(account, key, GraceSeconds::NONE, fixture.origin()).await.unwrap();
+        fixture.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(left().await, 2, "the secret is still on record");
+    store.rotate_key(account, key, GraceSeconds::NONE, fixture.origin()).await.unwrap();
+    assert_eq!(left().await, 0);
+    store.close().await;
+}
+
+async fn histograms_of_durations_are_added_up(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (key, hash) = used_key(&fixture, &store, account).await;
+    // In two segments, so that the second is added to the row of the first.
+    for duration_us in [50, 2_000, 2_000, 70_000_000] {
+        let mut request = answered(&store, account, key, &hash);
+        request.facts.duration_us = duration_us;
+        store.requests().record(&request);
+        store.flush_usage().await.unwrap();
+        store.roll_up_usage().await.unwrap();
+    }
+    let usage = store.key_usage(account, key, None, UsageSpan::Hour, NOON, NOON.plus(HOUR)).await;
+    let row = usage.unwrap().unwrap().rows[0].clone();
+    let mut expected = DurationHistogram::default();
+    for (duration_us, requests) in [(50, 1), (2_000, 2), (70_000_000, 1)] {
+        expected.observe(duration_us, requests);
+    }
+    assert_eq!((row.sum.durations, row.sum.duration_us), (expected, 70_004_050));
     store.close().await;
 }

@@ -32,10 +32,10 @@ async fn used(store: &Store, key: KeyId, at: Timestamp, status: u32, requests: u
     let start = at.unix_ms().div_euclid(60_000) * 60_000;
     let bucket = "INSERT INTO usage_buckets (key_id, span, start, route, status, requests, duration_us) \
          VALUES ($1, 'minute', $2, 'GET /v1/whoami', $3, $4, 0) \
-         ON CONFLICT (key_id, span, start, route, status) DO UPDATE SET requests = usage_buckets.requests + $4";
+         ON CONFLICT (key_id, span, start, route, status, secret) DO UPDATE SET requests = usage_buckets.requests + $4";
     execute(store, bucket, binds![key.to_string(), start, status, requests]).await;
     let seen = "INSERT INTO usage_addresses (key_id, address, first_seen, last_seen, requests) \
-         VALUES ($1, $2, $3, $3, 1) ON CONFLICT (key_id, address) DO UPDATE SET last_seen = $3";
+         VALUES ($1, $2, $3, $3, 1) ON CONFLICT (key_id, secret, address) DO UPDATE SET last_seen = $3";
     execute(store, seen, binds![key.to_string(), address, at]).await;
 }
 

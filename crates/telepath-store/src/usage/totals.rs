@@ -3,16 +3,19 @@
 use std::ops::Range;
 
 use telepath_core::id::KeyId;
-use telepath_core::usage::{KeyTotals, MAX_ADDRESSES, PARTS, Totals};
+use telepath_core::usage::{
+    BucketKey, BucketSum, KeyTotals, MAX_ADDRESSES, MAX_PROGRAMS, PARTS, SecretTotals, Seen, Totals,
+};
 
+use super::columns::{DURATIONS, DURATIONS_ADDED};
 use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds, placeholders};
 
 /// Rows per statement; a power of two.
 const ROWS: usize = 64;
-/// Beyond this many addresses of one key in one batch, its surplus addresses are deleted at once. The others wait for
-/// retention.
-const MANY_ADDRESSES: usize = 4;
+/// Beyond this many addresses, or programs, of one secret in one batch, the surplus ones of its key are deleted at once.
+/// The others wait for retention.
+const MANY_SEEN: usize = 4;
 
 type Keys<'a> = [(KeyId, &'a KeyTotals)];
 
@@ -27,9 +30,11 @@ pub(super) async fn add(db: &mut Connection, totals: &Totals, parts: Range<u8>) 
     add_keys(db, &keys).await?;
     add_secrets(db, &keys).await?;
     add_buckets(db, totals, &keys).await?;
-    add_addresses(db, &keys).await?;
-    for (key, _) in keys.iter().filter(|(_, key)| key.addresses.len() > MANY_ADDRESSES) {
-        trim_addresses(db, &key.to_string()).await?;
+    add_seen(db, &keys, ADDRESSES, |secret| rows_of_seen(secret, &secret.addresses)).await?;
+    add_seen(db, &keys, PROGRAMS, |secret| rows_of_seen(secret, &secret.programs)).await?;
+    let many = |secret: &SecretTotals| secret.addresses.len().max(secret.programs.len()) > MANY_SEEN;
+    for (key, _) in keys.iter().filter(|(_, key)| key.secrets.iter().any(many)) {
+        trim(db, &key.to_string()).await?;
     }
     Ok(())
 }
@@ -63,10 +68,11 @@ async fn add_keys(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreError
 async fn add_secrets(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreError> {
     let of_key = |(id, key): &(KeyId, &KeyTotals)| {
         let id = id.to_string();
-        let row = |(mark, last): &(telepath_core::request::SecretMark, telepath_core::key::LastUse)| {
-            binds![id.as_str(), &mark.0[..], last.at, Some(last.address)]
+        let row = |secret: &SecretTotals| {
+            let last = secret.last_use?;
+            Some(binds![id.as_str(), &secret.mark.0[..], last.at, Some(last.address)])
         };
-        key.secrets.iter().map(row).collect::<Vec<_>>()
+        key.secrets.iter().filter_map(row).collect::<Vec<_>>()
     };
     in_statements(db, keys.iter().flat_map(of_key).collect(), |rows| {
         format!(
@@ -82,60 +88,106 @@ async fn add_secrets(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreEr
 async fn add_buckets(db: &mut Connection, totals: &Totals, keys: &Keys<'_>) -> Result<(), StoreError> {
     let of_key = |(id, key): &(KeyId, &KeyTotals)| {
         let id = id.to_string();
-        let row = |(bucket, sum): (telepath_core::usage::BucketKey, telepath_core::usage::BucketSum)| {
-            binds![
+        let row = |(bucket, sum): (BucketKey, BucketSum)| {
+            let mut row = binds![
                 id.as_str(),
                 bucket.span.name(),
                 bucket.start,
                 totals.route(bucket.route),
                 i64::from(bucket.status),
+                &bucket.secret.0[..],
                 count(sum.requests),
                 count(sum.duration_us),
-            ]
+            ];
+            row.extend(sum.durations.counts().iter().map(|requests| Value::from(count(*requests))));
+            row
         };
         key.buckets().into_iter().map(row).collect::<Vec<_>>()
     };
     in_statements(db, keys.iter().flat_map(of_key).collect(), |rows| {
+        let (durations, added) = (DURATIONS.as_str(), DURATIONS_ADDED.as_str());
         format!(
-            "INSERT INTO usage_buckets (key_id, span, start, route, status, requests, duration_us) \
-             VALUES {rows} ON CONFLICT (key_id, span, start, route, status) DO UPDATE SET \
+            "INSERT INTO usage_buckets (key_id, span, start, route, status, secret, requests, duration_us, {durations}) \
+             VALUES {rows} ON CONFLICT (key_id, span, start, route, status, secret) DO UPDATE SET \
              requests = usage_buckets.requests + excluded.requests, \
-             duration_us = usage_buckets.duration_us + excluded.duration_us"
+             duration_us = usage_buckets.duration_us + excluded.duration_us, {added}"
         )
     })
     .await
 }
 
-async fn add_addresses(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreError> {
-    let of_key = |(id, key): &(KeyId, &KeyTotals)| {
-        let id = id.to_string();
-        let row = |seen: &telepath_core::usage::SeenAddress| {
-            let address = seen.address.to_string();
-            binds![id.as_str(), address, seen.first_seen, seen.last_seen, count(seen.requests)]
-        };
-        key.addresses.iter().map(row).collect::<Vec<_>>()
+/// A table of what was seen of the secrets of a key.
+#[derive(Clone, Copy)]
+pub(crate) struct SeenTable {
+    pub(crate) name: &'static str,
+    /// The column of what was seen.
+    pub(crate) column: &'static str,
+    /// The most rows of a secret.
+    pub(crate) most: usize,
+}
+
+pub(crate) const ADDRESSES: SeenTable =
+    SeenTable { name: "usage_addresses", column: "address", most: MAX_ADDRESSES };
+pub(crate) const PROGRAMS: SeenTable =
+    SeenTable { name: "usage_programs", column: "program", most: MAX_PROGRAMS };
+
+fn rows_of_seen<T: ToString>(secret: &SecretTotals, seen: &[Seen<T>]) -> Vec<Vec<Value>> {
+    let row = |seen: &Seen<T>| {
+        let mark = &secret.mark.0[..];
+        binds![mark, seen.what.to_string(), seen.first_seen, seen.last_seen, count(seen.requests)]
     };
-    in_statements(db, keys.iter().flat_map(of_key).collect(), |rows| {
+    seen.iter().map(row).collect()
+}
+
+async fn add_seen(
+    db: &mut Connection,
+    keys: &Keys<'_>,
+    SeenTable { name, column, .. }: SeenTable,
+    of_secret: impl Fn(&SecretTotals) -> Vec<Vec<Value>>,
+) -> Result<(), StoreError> {
+    let mut all = Vec::new();
+    for (id, key) in keys {
+        for row in key.secrets.iter().flat_map(&of_secret) {
+            all.push([vec![Value::from(id.to_string())], row].concat());
+        }
+    }
+    in_statements(db, all, |rows| {
         format!(
-            "INSERT INTO usage_addresses (key_id, address, first_seen, last_seen, requests) VALUES {rows} \
-             ON CONFLICT (key_id, address) DO UPDATE SET \
-             requests = usage_addresses.requests + excluded.requests, \
-             first_seen = CASE WHEN excluded.first_seen < usage_addresses.first_seen \
-                THEN excluded.first_seen ELSE usage_addresses.first_seen END, \
-             last_seen = CASE WHEN excluded.last_seen > usage_addresses.last_seen \
-                THEN excluded.last_seen ELSE usage_addresses.last_seen END"
+            "INSERT INTO {name} (key_id, secret, {column}, first_seen, last_seen, requests) VALUES {rows} \
+             ON CONFLICT (key_id, secret, {column}) DO UPDATE SET \
+             requests = {name}.requests + excluded.requests, \
+             first_seen = CASE WHEN excluded.first_seen < {name}.first_seen \
+                THEN excluded.first_seen ELSE {name}.first_seen END, \
+             last_seen = CASE WHEN excluded.last_seen > {name}.last_seen \
+                THEN excluded.last_seen ELSE {name}.last_seen END"
         )
     })
     .await
 }
 
-/// Deletes the surplus addresses of a key, those not seen for longest.
-pub(crate) async fn trim_addresses(db: &mut Connection, key: &str) -> Result<(), StoreError> {
-    let sql = "DELETE FROM usage_addresses WHERE key_id = $1 AND address IN \
-               (SELECT address FROM usage_addresses WHERE key_id = $1 ORDER BY last_seen DESC, address \
-                LIMIT 1000000 OFFSET $2)";
-    let most = i64::try_from(MAX_ADDRESSES).unwrap_or(i64::MAX);
-    db.execute(sql, binds![key, most]).await.map(drop)
+/// Deletes the surplus addresses and programs of each secret of a key, those not seen for longest.
+pub(crate) async fn trim(db: &mut Connection, key: &str) -> Result<(), StoreError> {
+    for SeenTable { name, column, most } in [ADDRESSES, PROGRAMS] {
+        let sql = format!(
+            "DELETE FROM {name} WHERE key_id = $1 AND (secret, {column}) IN (SELECT secret, {column} FROM \
+             (SELECT secret, {column}, row_number() OVER (PARTITION BY secret ORDER BY last_seen DESC, {column}) AS place \
+              FROM {name} WHERE key_id = $1) AS ranked WHERE place > $2)"
+        );
+        db.execute(sql, binds![key, i64::try_from(most).unwrap_or(i64::MAX)]).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the addresses and programs of a secret that its key no longer has on record.
+pub(crate) async fn forget_secret(db: &mut Connection, key: &str, secret: &str) -> Result<(), StoreError> {
+    for SeenTable { name, .. } in [ADDRESSES, PROGRAMS] {
+        let sql = format!(
+            "DELETE FROM {name} WHERE key_id = $1 AND secret = \
+             (SELECT substr(hash, 1, 8) FROM key_secrets WHERE id = $2)"
+        );
+        db.execute(sql, binds![key, secret]).await?;
+    }
+    Ok(())
 }
 
 fn count(number: u64) -> i64 {

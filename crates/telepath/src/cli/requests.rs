@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use telepath_client::{KeyId, LoggedRequest, RequestId, RequestsQuery, UserId};
+use telepath_client::{KeyId, LoggedRequest, RequestId, RequestsQuery, SecretId, UserId};
 
 pub(crate) use list::newest;
 
@@ -48,6 +48,9 @@ struct FilterArgs {
     /// Only requests with this key
     #[arg(long, value_name = "KEY", help_heading = "Filters")]
     key: Option<KeyId>,
+    /// Only requests with this secret of a key
+    #[arg(long, value_name = "SECRET", help_heading = "Filters")]
+    secret: Option<SecretId>,
     /// Only requests of this user
     #[arg(long, value_name = "USER", help_heading = "Filters")]
     user: Option<UserId>,
@@ -84,6 +87,7 @@ impl FilterArgs {
     fn query(&self) -> RequestsQuery {
         RequestsQuery {
             key_id: self.key,
+            secret_id: self.secret,
             user_id: self.user,
             method: self.method.clone(),
             route: self.route.clone(),

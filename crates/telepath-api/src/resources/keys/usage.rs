@@ -6,10 +6,12 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use telepath_api_types::enums;
-use telepath_api_types::key_usage::{KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageRoute};
+use telepath_api_types::key_usage::{
+    KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageProgram, KeyUsageRoute,
+};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::KeyId;
-use telepath_core::usage::{BucketSum, UsageRow, UsageSpan};
+use telepath_core::id::{KeyId, SecretId};
+use telepath_core::usage::{BucketSum, DURATION_BOUNDS_US, UsageRow, UsageSpan};
 
 use crate::auth::caller::{AuthorizedWithin, UsageRead};
 use crate::endpoint::{Endpoints, endpoints};
@@ -23,11 +25,12 @@ use crate::state::AppState;
 const MAX_BUCKETS: u32 = 1500;
 
 pub(super) fn endpoints() -> Endpoints {
-    endpoints![key_usage]
+    endpoints![key_usage => [SecretNotFound]]
 }
 
 /// Which usage is shown.
 struct UsageQuery {
+    secret: Option<SecretId>,
     interval: Option<UsageSpan>,
     start: Option<Timestamp>,
     end: Option<Timestamp>,
@@ -37,6 +40,7 @@ impl QueryForm for UsageQuery {
     fn read(query: &mut QueryReader) -> Self {
         let names = UsageSpan::ALL.iter().map(|span| span.name());
         Self {
+            secret: query.take("secret_id", str::parse),
             interval: query.choice("interval", UsageSpan::from_name, names),
             start: query.date("start_date", DayEdge::First),
             end: query.date("end_date", DayEdge::Last),
@@ -84,9 +88,12 @@ fn usually_shown(span: UsageSpan) -> Duration {
 }
 
 /// Get the usage of a key
+///
+/// With `secret_id`, the usage of one secret: after a rotation, its programs and addresses show who still uses the old one.
 #[utoipa::path(get, path = "/v1/keys/{id}/usage", tag = "Keys", operation_id = "getKeyUsage",
     params(
         ("id" = String, Path, description = "The key's id."),
+        ("secret_id" = Option<String>, Query, description = "Only requests with this secret of the key."),
         ("interval" = inline(Option<enums::UsageInterval>), Query, description = "`minute` (kept for 48 hours), `hour` (90 days, the default) or `day` (two years)."),
         ("start_date" = Option<String>, Query, description = "From the bucket that contains this time: a date or an RFC 3339 date-time. When left out, an hour of minutes, a day of hours or 30 days before the end."),
         ("end_date" = Option<String>, Query, description = "Up to this time; a date includes its whole day (UTC). Default: now.")),
@@ -101,12 +108,22 @@ async fn key_usage(
     let not_found = || KeyId::not_found(&id.to_string());
     state.store.find_key(caller.reach(), id).await?.ok_or_else(not_found)?;
     let after = range.end.plus(Duration::from_millis(1));
-    let usage = state.store.key_usage(caller.account, id, range.span, range.start, after).await?;
-    usage.map(|usage| Json(body_of(id, range, usage))).ok_or_else(not_found)
+    let secret = query.secret;
+    let usage = state.store.key_usage(caller.account, id, secret, range.span, range.start, after).await?;
+    // The key exists, so it is the secret that does not.
+    let usage =
+        usage.ok_or_else(|| secret.map_or_else(not_found, |id| SecretId::not_found(&id.to_string())))?;
+    Ok(Json(body_of(id, secret, range, usage)))
 }
 
-fn body_of(key_id: KeyId, range: Range, usage: telepath_store::KeyUsage) -> KeyUsage {
+fn body_of(
+    key_id: KeyId,
+    secret_id: Option<SecretId>,
+    range: Range,
+    usage: telepath_store::KeyUsage,
+) -> KeyUsage {
     let mut rows = usage.rows.as_slice();
+    let all = added_up(rows);
     let buckets: Vec<_> = range
         .starts()
         .map(|start| {
@@ -118,13 +135,17 @@ fn body_of(key_id: KeyId, range: Range, usage: telepath_store::KeyUsage) -> KeyU
         .collect();
     KeyUsage {
         key_id,
+        secret_id,
         interval: range.span.name().to_owned(),
         start_date: range.start,
         end_date: range.end,
         request_count: buckets.iter().map(|bucket| bucket.requests).sum(),
         error_count: buckets.iter().map(|bucket| bucket.errors).sum(),
+        durations: (&all.durations).into(),
+        duration_bounds_us: DURATION_BOUNDS_US.to_vec(),
         buckets,
         addresses: usage.addresses.into_iter().map(KeyUsageAddress::from).collect(),
+        programs: usage.programs.into_iter().map(KeyUsageProgram::from).collect(),
     }
 }
 
@@ -132,7 +153,7 @@ fn body_of(key_id: KeyId, range: Range, usage: telepath_store::KeyUsage) -> KeyU
 fn bucket_of(start: Timestamp, rows: &[UsageRow]) -> KeyUsageBucket {
     let mut statuses = BTreeMap::new();
     for row in rows {
-        *statuses.entry(format!("{}xx", row.status / 100)).or_insert(0) += row.sum.requests;
+        *statuses.entry(status_class(row.status)).or_insert(0) += row.sum.requests;
     }
     let routes = rows.chunk_by(|one, other| one.route == other.route).map(|rows| {
         let all = added_up(rows);
@@ -141,17 +162,31 @@ fn bucket_of(start: Timestamp, rows: &[UsageRow]) -> KeyUsageBucket {
             requests: all.requests,
             errors: errors_of(rows),
             mean_duration_us: all.duration_us / all.requests.max(1),
+            durations: (&all.durations).into(),
         }
     });
-    let routes = routes.collect();
-    KeyUsageBucket { start, requests: added_up(rows).requests, errors: errors_of(rows), statuses, routes }
+    let (routes, all) = (routes.collect(), added_up(rows));
+    KeyUsageBucket {
+        start,
+        requests: all.requests,
+        errors: errors_of(rows),
+        statuses,
+        durations: (&all.durations).into(),
+        routes,
+    }
+}
+
+/// A client that is over its limit is no client that sends wrong requests.
+fn status_class(status: u16) -> String {
+    if status == 429 { "429".to_owned() } else { format!("{}xx", status / 100) }
 }
 
 fn added_up(rows: &[UsageRow]) -> BucketSum {
-    rows.iter().fold(BucketSum::default(), |all, row| BucketSum {
-        requests: all.requests.saturating_add(row.sum.requests),
-        duration_us: all.duration_us.saturating_add(row.sum.duration_us),
-    })
+    let mut all = BucketSum::default();
+    for row in rows {
+        all.add(&row.sum);
+    }
+    all
 }
 
 fn errors_of(rows: &[UsageRow]) -> u64 {

@@ -77,7 +77,7 @@ impl Format {
         match self {
             Format::Json | Format::Ndjson => "",
             Format::Csv => {
-                "id,time,key_id,method,route,path,status,error_code,address,user_agent,duration_us,user_id\r\n"
+                "id,time,key_id,method,route,path,status,error_code,address,user_agent,duration_us,user_id,secret_id\r\n"
             }
         }
     }
@@ -113,6 +113,7 @@ fn append_csv(text: &mut Vec<u8>, request: &LoggedRequest) {
         request.user_agent.as_deref().unwrap_or_default(),
         &request.duration_us.to_string(),
         &optional(request.user_id),
+        &optional(request.secret_id),
     ];
     for (place, cell) in cells.into_iter().enumerate() {
         if place > 0 {

@@ -102,7 +102,8 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         }
         "POST /v1/keys/report-leak" => client.report_leak(&[SecretText::new("a".to_owned())]).await,
         "GET /v1/keys/{id}/usage" => {
-            let query = UsageQuery { interval: word(), start_date: since, end_date: since };
+            let secret_id = Some(SecretId::from_bytes([5; 16]));
+            let query = UsageQuery { secret_id, interval: word(), start_date: since, end_date: since };
             client.key_usage(key, &query).await.map(drop)
         }
         "GET /v1/key-presets" => client.list_key_presets().await.map(drop),
@@ -113,6 +114,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         "GET /v1/requests" => {
             let query = RequestsQuery {
                 key_id: Some(key),
+                secret_id: Some(SecretId::from_bytes([5; 16])),
                 user_id: Some(UserId::from_bytes([7; 16])),
                 method: word(),
                 route: word(),

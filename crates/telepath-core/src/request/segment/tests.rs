@@ -150,6 +150,7 @@ fn every_filter_narrows() {
     let at = request.facts.at;
     let fitting = RequestFilter {
         key_id: request.facts.caller.key(),
+        secret_id: None,
         user_id: None,
         method: Some(RequestMethod::Patch),
         route: Some("/v1/trunks/{id}".to_owned()),

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use telepath_client::{KeyId, KeyUsage, KeyUsageAddress, KeyUsageBucket, Timestamp, UsageQuery};
+use telepath_client::{
+    Durations, KeyId, KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageProgram, SecretId, Timestamp,
+    UsageQuery,
+};
 use telepath_core::clock::{Clock as _, SystemClock};
 
 use crate::cli::reach::{ApiArgs, with_client};
@@ -14,7 +17,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
   telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --interval minute --since 2h
-  telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --interval day --since 90d --json";
+  telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --interval day --since 90d --json
+  telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --secret sec_01k9v1n2xrf6t8g3m5q7w9y0za";
 
 /// The size of the chart.
 const CHART_COLUMNS: usize = 90;
@@ -31,6 +35,9 @@ pub(crate) struct UsageArgs {
     api: ApiArgs,
     /// Key id, key_…
     id: KeyId,
+    /// Only the usage of this secret of the key, sec_…
+    #[arg(long, value_name = "SECRET")]
+    secret: Option<SecretId>,
     /// Bucket size: minute, hour or day
     #[arg(long, value_parser = ["minute", "hour", "day"])]
     interval: Option<String>,
@@ -48,6 +55,7 @@ pub(crate) struct UsageArgs {
 pub(super) async fn run(args: UsageArgs) -> Result<(), Failure> {
     let now = SystemClock.now();
     let query = UsageQuery {
+        secret_id: args.secret,
         interval: args.interval,
         start_date: expiry::past("--since", args.since.as_deref(), now)?,
         end_date: expiry::past("--until", args.until.as_deref(), now)?,
@@ -62,14 +70,16 @@ pub(super) async fn run(args: UsageArgs) -> Result<(), Failure> {
 fn describe(usage: &KeyUsage, now: Timestamp) -> String {
     let mut shown = format!(
         "{}  {}, {} errors\n\n",
-        usage.key_id,
+        usage.secret_id.map_or_else(|| usage.key_id.to_string(), |secret| secret.to_string()),
         text::count(usage.request_count, "request", "requests"),
         usage.error_count
     );
     shown.push_str(&draw(usage));
     shown.push_str(&statuses(&usage.buckets));
+    shown.push_str(&durations(&usage.durations));
     shown.push_str(&routes(&usage.buckets));
     shown.push_str(&addresses(&usage.addresses, now));
+    shown.push_str(&programs(&usage.programs, now));
     shown
 }
 
@@ -114,6 +124,14 @@ fn statuses(buckets: &[KeyUsageBucket]) -> String {
     }
     let parts: Vec<String> = sums.iter().map(|(class, count)| format!("{class} {count}")).collect();
     format!("\nStatus  {}\n", parts.join("   "))
+}
+
+fn durations(durations: &Durations) -> String {
+    let (Some(p50), Some(p95), Some(p99)) = (durations.p50_us, durations.p95_us, durations.p99_us) else {
+        return String::new();
+    };
+    let ms = |us: u64| format!("{}.{}", us / 1000, us % 1000 / 100);
+    format!("Ms      p50 {}   p95 {}   p99 {}\n", ms(p50), ms(p95), ms(p99))
 }
 
 fn routes(buckets: &[KeyUsageBucket]) -> String {
@@ -161,6 +179,22 @@ fn addresses(addresses: &[KeyUsageAddress], now: Timestamp) -> String {
     format!("\n{}", output::table(&head, &addresses.iter().map(row).collect::<Vec<_>>()))
 }
 
+fn programs(programs: &[KeyUsageProgram], now: Timestamp) -> String {
+    if programs.is_empty() {
+        return String::new();
+    }
+    let row = |seen: &KeyUsageProgram| {
+        vec![
+            text::printable(&seen.user_agent),
+            seen.requests.to_string(),
+            format!("{} ago", text::since(Some(seen.first_seen), now)),
+            format!("{} ago", text::since(Some(seen.last_seen), now)),
+        ]
+    };
+    let head = ["PROGRAM", "REQUESTS", "FIRST SEEN", "LAST SEEN"];
+    format!("\n{}", output::table(&head, &programs.iter().map(row).collect::<Vec<_>>()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,8 +209,11 @@ mod tests {
             "key_id": "key_01k9v1n2xrf6t8g3m5q7w9y0za", "interval": "hour", "start_date": "2027-01-15T04:30:00Z",
             "end_date": "2027-01-15T08:00:00Z", "request_count": 30, "error_count": 2,
             "buckets": [bucket("2027-01-15T04:00:00Z", 10), bucket("2027-01-15T07:00:00Z", 20)],
+            "durations": {"p50_us": 1750, "p95_us": 2400, "p99_us": 48_000, "counts": []},
             "addresses": [{"address": "192.0.2.1", "first_seen": "2027-01-15T04:31:00Z",
                 "last_seen": "2027-01-15T07:59:00Z", "requests": 30}],
+            "programs": [{"user_agent": "my-app/1.4", "first_seen": "2027-01-15T04:31:00Z",
+                "last_seen": "2027-01-15T07:59:00Z", "requests": 29}],
         }))
         .unwrap();
         assert_eq!(series(&usage), [10, 0, 0, 20, 0]);
@@ -188,6 +225,8 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("192.0.2.1  30        3h ago      1m ago"), "{shown}");
+        assert!(shown.contains("my-app/1.4  29        3h ago      1m ago"), "{shown}");
+        assert!(shown.contains("p50 1.7   p95 2.4   p99 48.0"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 110), "{shown}");
     }
 }
