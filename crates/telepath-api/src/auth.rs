@@ -4,5 +4,6 @@
 
 pub(crate) mod access_log;
 pub(crate) mod admission;
+pub(crate) mod authorization;
 pub(crate) mod caller;
 pub(crate) mod credentials;

@@ -20,6 +20,7 @@ mod keys;
 mod leaks;
 mod listeners;
 mod log;
+mod long_responses;
 mod open_routes;
 mod privacy;
 mod proxies;

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 
 use telepath_core::clock::ClockReading;
+use telepath_core::reach::TrunkAccess;
+use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use crate::key_table::{Admission, KeyHandle};
@@ -11,6 +13,17 @@ use crate::limit::shared::KeyWindows;
 use crate::store::Store;
 
 impl Store {
+    /// The scopes and trunks of a key as it may be used now, with this secret and from this address; `None` if it may not be
+    /// used or if this server cannot know it. Counts nothing: for responses that are still being sent after their admission.
+    pub fn current_rights(
+        &self,
+        handle: &KeyHandle,
+        hash: &HashedKey,
+        address: IpAddr,
+    ) -> Option<(ScopeSet, TrunkAccess)> {
+        self.keys.current_rights(handle, hash, address, self.clock().now())
+    }
+
     /// Decides whether a request with this key is admitted, and counts it in the key's window.
     pub async fn admit(
         &self,

@@ -6,6 +6,7 @@ pub(crate) mod counts;
 pub(crate) mod entry;
 mod index;
 pub(crate) mod load;
+pub(crate) mod snapshot;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -22,8 +23,9 @@ use telepath_core::secret::HashedKey;
 
 use crate::cluster::lease::Lease;
 use counts::{ChangedCounts, TakeResult, WindowContext};
-use entry::{KeyDescription, KeyEntry, Snapshot};
+use entry::{KeyDescription, KeyEntry};
 use index::KeyIndex;
+use snapshot::Snapshot;
 
 /// The result of admission.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +172,17 @@ impl KeyTable {
             return Err(Admission::NoLease);
         }
         key.entry.check(hash, address, now)
+    }
+
+    /// The scopes and trunks of a key that may be used now; `None` if it may not be used or without a lease. Counts nothing.
+    pub(crate) fn current_rights(
+        &self,
+        key: &KeyHandle,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Option<(ScopeSet, TrunkAccess)> {
+        self.0.lease.holds().then(|| key.entry.current_rights(hash, address, now)).flatten()
     }
 
     /// Admission of a request that the shared limiter has counted: checks everything again and remembers the count.

@@ -111,6 +111,7 @@ impl AdmissionControl<'_> {
                 let entry = AccessLogEntry::new(&handle, &hash, address, true);
                 let grant = AccountGrant { account: handle.account_id(), scopes, trunks };
                 let sender = self.sender(Principal::ApiKey(handle), Some(grant), Some(address));
+                let sender = Sender { secret: Some(hash), ..sender };
                 Admission::admitted(window, sender).logged(entry)
             }
             KeyAdmission::Limited { window } => {
@@ -193,7 +194,7 @@ impl AdmissionControl<'_> {
         grant: Option<AccountGrant>,
         address: Option<IpAddr>,
     ) -> Sender {
-        Sender { principal, grant, address, at: self.now, idempotency: None }
+        Sender { principal, secret: None, grant, address, at: self.now, idempotency: None }
     }
 
     const fn anonymous(&self, address: IpAddr) -> Sender {

@@ -16,8 +16,10 @@ use telepath_core::id::{AccountId, IdempotencyId};
 use telepath_core::principal::Principal;
 use telepath_core::reach::{Reach, TrunkAccess};
 use telepath_core::scope::{Scope, ScopeSet};
+use telepath_core::secret::HashedKey;
 use telepath_store::KeyHandle;
 
+use crate::auth::authorization::Authorization;
 use crate::error::ApiError;
 use crate::refusal::Refusal;
 
@@ -34,6 +36,8 @@ pub(crate) struct AccountGrant {
 #[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) principal: Principal<KeyHandle>,
+    /// The secret of the key that sent the request.
+    pub(crate) secret: Option<HashedKey>,
     /// `None` for [`Principal::Anonymous`].
     pub(crate) grant: Option<AccountGrant>,
     /// `None` through the Unix socket.
@@ -64,6 +68,7 @@ impl<S: Sync> FromRequestParts<S> for Sender {
 /// A sender who may work on an account.
 pub(crate) struct Caller {
     pub(crate) principal: Principal<KeyHandle>,
+    secret: Option<HashedKey>,
     origin: Origin,
     /// The account whose data it may see.
     pub(crate) account: AccountId,
@@ -81,15 +86,27 @@ impl Caller {
     }
 
     fn of(sender: Sender) -> Option<Self> {
-        let Sender { principal, grant, address, at, idempotency } = sender;
+        let Sender { principal, secret, grant, address, at, idempotency } = sender;
         let AccountGrant { account, scopes, trunks } = grant?;
         let origin = Origin { idempotency, ..principal.origin(address, at)? };
-        Some(Self { principal, origin, account, scopes, trunks, at })
+        Some(Self { principal, secret, origin, account, scopes, trunks, at })
     }
 
     /// What the caller may see and change.
     pub(crate) fn reach(&self) -> Reach {
         Reach { account: self.account, trunks: self.trunks.clone() }
+    }
+
+    /// What a response that is sent for longer was admitted with, when it needs `scope`.
+    pub(crate) fn authorization(&self, scope: Scope) -> Authorization {
+        match (&self.principal, self.secret, self.origin.address) {
+            (Principal::ApiKey(handle), Some(secret), Some(address)) => {
+                let (handle, trunks) = (handle.clone(), self.trunks.clone());
+                Authorization::Key { handle, secret, address, scope, trunks }
+            }
+            (Principal::Local { .. }, _, _) => Authorization::Local,
+            (Principal::ApiKey(_) | Principal::User(_) | Principal::Anonymous, _, _) => Authorization::None,
+        }
     }
 
     /// Refuses a caller without the scope of a handler.

@@ -125,7 +125,7 @@ async fn list_requests(
             return Err(ApiError::invalid("limit", "must not be given for an export"));
         }
         let filter = RequestFilter { end: filter.end.or(Some(caller.at)), ..filter };
-        return export::start(&state, caller.account, (filter, order, cursor), format);
+        return export::start(&state, &caller, (filter, order, cursor), format);
     }
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     let many = usize::try_from(limit).unwrap_or(usize::MAX);

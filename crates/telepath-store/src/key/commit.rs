@@ -12,8 +12,8 @@ use crate::backend::Backend;
 use crate::error::StoreError;
 use crate::key_clock;
 use crate::key_table::KeyTable;
-use crate::key_table::entry::Snapshot;
 use crate::key_table::load::snapshot;
+use crate::key_table::snapshot::Snapshot;
 use crate::sql::{Connection, TransactionFuture, binds};
 use crate::store::Store;
 

@@ -8,29 +8,13 @@ use telepath_core::id::{AccountId, Id as _, KeyId};
 use telepath_core::key::{KeyPolicy, PolicyDecision, Preset};
 use telepath_core::limit::quota::{CalendarPeriod, QuotaCounts};
 use telepath_core::limit::{Phase, RateLimit, Take, Window, WindowState};
+use telepath_core::reach::TrunkAccess;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use super::Admission;
 use super::counts::{ChangedCounts, QuotaContext, QuotaUse, TakeResult, WindowContext};
-
-/// The state of a key as a transaction left it.
-pub(crate) struct Snapshot {
-    pub(crate) id: KeyId,
-    pub(crate) account: AccountId,
-    pub(crate) name: Box<str>,
-    pub(crate) preset: Preset,
-    pub(crate) policy: KeyPolicy,
-    /// Increases with every change of the key.
-    pub(crate) version: i64,
-    pub(crate) secrets: Vec<SnapshotSecret>,
-}
-
-/// One secret of a [`Snapshot`].
-pub(crate) struct SnapshotSecret {
-    pub(crate) hash: HashedKey,
-    pub(crate) expires_at: Option<Timestamp>,
-}
+use super::snapshot::{Snapshot, SnapshotSecret};
 
 /// What a key tells of itself to whoever holds one of its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,6 +244,17 @@ impl KeyEntry {
         !policy.revoked
             && policy.expires_at.is_none_or(|end| now < end)
             && state.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires)
+    }
+
+    pub(super) fn current_rights(
+        &self,
+        hash: &HashedKey,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Option<(ScopeSet, TrunkAccess)> {
+        let mut state = self.state();
+        state.check(hash, address, now).ok()?;
+        Some((state.policy.scopes, state.policy.trunks.clone()))
     }
 
     pub(super) fn check(

@@ -15,7 +15,7 @@ use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use super::KeyTable;
-use super::entry::{Snapshot, SnapshotSecret};
+use super::snapshot::{Snapshot, SnapshotSecret};
 use crate::backend::Backend;
 use crate::cluster::lease::Lease;
 use crate::error::StoreError;

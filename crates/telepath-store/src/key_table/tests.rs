@@ -2,7 +2,7 @@ use telepath_core::key::{KeyPolicy, Preset};
 use telepath_core::limit::RateLimit;
 use telepath_core::limit::quota::Quotas;
 
-use super::entry::SnapshotSecret;
+use super::snapshot::SnapshotSecret;
 use super::*;
 
 const NOW: ClockReading = ClockReading::in_step(Timestamp::from_unix_seconds(1_800_000_000));

@@ -9,6 +9,7 @@ use telepath_core::key::{GraceSeconds, KeyPatch, NewKey};
 
 use super::{Fixture, NOON, admit, behaviour, limit, new_key, reading};
 use crate::key_table::Admission;
+use crate::store::Store;
 
 behaviour! {
     a_key_is_refused_once_its_revocation_returns,
@@ -194,4 +195,23 @@ async fn a_request_from_a_disallowed_address_is_not_counted(fixture: Arc<Fixture
         matches!(admit(&store, &handle, &hash, ADDRESS, reading(NOON)), Admission::Limited { window } if window.remaining == 0)
     );
     store.close().await;
+}
+
+/// Run by the tests of several servers.
+pub(super) async fn an_open_response_loses_its_authorization_on_every_server(
+    fixture: Arc<Fixture>,
+    one: Arc<Store>,
+    other: Arc<Store>,
+) {
+    let account = fixture.account(&one).await.id;
+    let (created, hash) = fixture.key(&one, account, new_key("open")).await;
+    let handle = other.keys().find(&hash).unwrap();
+    // A busy machine may lose its lease for a moment.
+    while other.current_rights(&handle, &hash, ADDRESS).is_none() {
+        tokio::task::yield_now().await;
+    }
+    one.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
+    assert_eq!(other.current_rights(&handle, &hash, ADDRESS), None);
+    one.close().await;
+    other.close().await;
 }

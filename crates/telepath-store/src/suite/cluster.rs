@@ -13,6 +13,7 @@ use telepath_core::ports::CallControl as _;
 use telepath_core::secret::{HashedKey, SecretText};
 use telepath_core::trunk::NewTrunk;
 
+use super::admission::an_open_response_loses_its_authorization_on_every_server;
 use super::calls::start;
 use super::hangups::a_call_is_hung_up_by_the_server_that_carries_it;
 use super::trunks::{custom, make};
@@ -46,6 +47,7 @@ macro_rules! with_two_servers {
 with_two_servers! {
     an_answered_change_of_a_key_is_effective_on_every_server,
     an_answered_change_of_an_account_is_effective_on_every_server,
+    an_open_response_loses_its_authorization_on_every_server,
     servers_share_one_window,
     a_change_of_allowed_ips_is_announced_to_every_server,
     a_server_without_its_database_admits_no_request_and_delays_no_change,

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
@@ -14,9 +13,12 @@ use futures_util::stream;
 use telepath_api_types::requests::LoggedRequest;
 use telepath_core::id::AccountId;
 use telepath_core::request::RequestFilter;
+use telepath_core::scope::Scope;
 use telepath_store::{RequestCursor, RequestOrder, Store, StoreError};
 use tokio::sync::mpsc;
 
+use crate::auth::authorization::guarded;
+use crate::auth::caller::Caller;
 use crate::error::ApiError;
 use crate::state::Shared;
 
@@ -144,28 +146,38 @@ enum ExportChunk {
 /// Starts an export.
 pub(super) fn start(
     shared: &Shared,
-    account: AccountId,
+    caller: &Caller,
     what: (RequestFilter, RequestOrder, Option<RequestCursor>),
     format: Format,
 ) -> Result<Response, ApiError> {
     let slot = shared.export_slots.try_acquire();
     let slot =
         slot.ok_or_else(|| ApiError::unavailable("the most exports that may run at once are running"))?;
-    let store = Arc::clone(&shared.store);
+    let (account, authorization) = (caller.account, caller.authorization(Scope::AuditRead));
+    let (store, held) = (Arc::clone(&shared.store), authorization.clone());
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
-        match tokio::time::timeout(WITHIN, export(&store, account, what, format, sender)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "an export was aborted"),
-            Err(_elapsed) => {
-                tracing::warn!("an export was aborted: the client did not read it in {WITHIN:?}");
+        let exported = tokio::time::timeout(WITHIN, export(&store, account, what, format, sender));
+        tokio::select! {
+            // A client that does not read must not keep the slot.
+            () = held.ended(&store) => {
+                tracing::info!("an export was aborted: its authorization has ended");
             }
+            exported = exported => match exported {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "an export was aborted"),
+                Err(_elapsed) => {
+                    tracing::warn!("an export was aborted: the client did not read it in {WITHIN:?}");
+                }
+            },
         }
         drop(slot);
     });
     let name = format!("attachment; filename=\"requests.{}\"", format.name());
     let head = [(CONTENT_TYPE, format.media_type().to_owned()), (CONTENT_DISPOSITION, name)];
-    Ok((head, Body::from_stream(stream::unfold(Some(receiver), next_chunk))).into_response())
+    let store = Arc::clone(&shared.store);
+    let chunks = stream::unfold(Some(receiver), next_chunk);
+    Ok((head, guarded(chunks, move || authorization.holds(&store))).into_response())
 }
 
 type Chunks = Option<mpsc::Receiver<ExportChunk>>;
