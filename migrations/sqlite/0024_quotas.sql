@@ -2,7 +2,7 @@
 
 -- What the row counts in the quota of its account: the bytes of its response, or those reserved while it is running.
 ALTER TABLE idempotency_keys ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
-UPDATE idempotency_keys SET bytes = COALESCE(length(CAST(body AS BLOB)), 0) + COALESCE(length(CAST(location AS BLOB)), 0);
+UPDATE idempotency_keys SET bytes = COALESCE(octet_length(body), 0) + COALESCE(octet_length(location), 0);
 
 -- The sums of idempotency_keys, changed with its rows, because counting them would take longer than the request.
 CREATE TABLE idempotency_totals (

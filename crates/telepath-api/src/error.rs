@@ -12,8 +12,8 @@ use telepath_api_types::error::{ErrorBody, ErrorEnvelope};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::RequestId;
 use telepath_core::limit::Period;
-use telepath_core::quota::LimitReached;
 use telepath_core::scope::Scope;
+use telepath_core::storage_limit::LimitReached;
 use telepath_core::validation::{FieldError, Invalid};
 use telepath_store::StoreError;
 
@@ -276,8 +276,8 @@ impl From<StoreError> for ApiError {
             | StoreError::SharedLimits(_)
             | StoreError::File { .. }
             | StoreError::Entropy(_) => ApiError::unavailable(text),
-            StoreError::LimitReached(LimitReached { quota, most }) => {
-                ApiError::new(ErrorCode::LimitReached, format!("Limit of {most} {quota} reached"))
+            StoreError::LimitReached(LimitReached { limit, most }) => {
+                ApiError::new(ErrorCode::LimitReached, format!("Limit of {most} {limit} reached"))
             }
             StoreError::Superseded => ApiError::of(ErrorCode::IdempotencyKeyInUse),
             StoreError::Forbidden => {

@@ -12,14 +12,14 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::AccountId;
 use telepath_core::limit::RateLimit;
 use telepath_core::page::{Page, PageRequest};
-use telepath_core::quota::{Quota, Quotas};
 use telepath_core::secret::KeyMode;
+use telepath_core::storage_limit::{StorageLimit, StorageLimits};
 use telepath_core::validation::Invalid;
 
 use crate::audit::diff::diff;
 use crate::error::StoreError;
-use crate::quota::lock_creation;
 use crate::sql::{Connection, ListQuery, Order, Row, binds, corrupt};
+use crate::storage_limit::lock_creation;
 use crate::store::Store;
 use crate::{audit, event, key_clock};
 
@@ -167,7 +167,7 @@ async fn create(
 ) -> Result<Account, AccountChangeError> {
     lock_creation(db).await?;
     let total = db.fetch_one("SELECT count(*) AS total FROM accounts", vec![]).await?.number("total")?;
-    Quotas::default().check(Quota::Accounts, total).map_err(StoreError::from)?;
+    StorageLimits::default().check(StorageLimit::Accounts, total).map_err(StoreError::from)?;
     insert(db, &account, &entry).await?;
     Ok(account)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use telepath_core::entropy::EntropyError;
-use telepath_core::quota::LimitReached;
+use telepath_core::storage_limit::LimitReached;
 use telepath_core::vault::SealingKeyId;
 
 /// An error of the database or its driver.

@@ -12,17 +12,17 @@ use telepath_core::idempotency::{
     ClaimDecision, IdempotencyAttempt, IdempotencyKey, KEPT_FOR, MAX_STORED_BODY, Progress, RequestHash,
     StoredResponse,
 };
-use telepath_core::quota::Quotas;
+use telepath_core::storage_limit::StorageLimits;
 
 use crate::backend::Driver;
 use crate::error::StoreError;
-use crate::quota::{count_stored_responses, reserve_stored_response};
 use crate::sql::{Connection, Row, Value, binds, corrupt};
+use crate::storage_limit::{count_stored_responses, reserve_stored_response};
 use crate::store::Store;
 
 /// Rows deleted per statement; few, so that changes never wait long.
 const DELETE_BATCH: i64 = 1000;
-/// What a running request counts in the quota of bytes: no stored body with its `Location` is larger.
+/// What a running request counts in the limit of bytes: no stored body with its `Location` is larger.
 #[expect(clippy::cast_possible_wrap, reason = "64 KiB fit")]
 const RESERVED: i64 = MAX_STORED_BODY as i64 + 1024;
 
@@ -63,7 +63,7 @@ impl Store {
             run: self.run,
             // A data folder has one server at a time, so every other run has ended.
             single_server: matches!(self.backend.driver(), Driver::Sqlite(_)),
-            quotas: self.quotas,
+            storage_limits: self.storage_limits,
             now,
         };
         self.backend.write(move |db| Box::pin(begin(db, claim))).await
@@ -98,7 +98,7 @@ struct NewClaim {
     id: IdempotencyId,
     run: IdempotencyId,
     single_server: bool,
-    quotas: Quotas,
+    storage_limits: StorageLimits,
     now: Timestamp,
 }
 
@@ -127,7 +127,7 @@ async fn begin(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim,
     )
     .await?;
     let more = RESERVED - row.integer("bytes")?;
-    reserve_stored_response(db, &account.to_string(), claim.quotas, 0, more).await?;
+    reserve_stored_response(db, &account.to_string(), claim.storage_limits, 0, more).await?;
     Ok(IdempotencyClaim::Fresh(claim.id))
 }
 
@@ -146,7 +146,7 @@ async fn insert(db: &mut Connection, claim: NewClaim) -> Result<IdempotencyClaim
         return Ok(IdempotencyClaim::Before(ClaimDecision::InUse));
     }
     let account = claim.request.account.to_string();
-    reserve_stored_response(db, &account, claim.quotas, 1, RESERVED).await?;
+    reserve_stored_response(db, &account, claim.storage_limits, 1, RESERVED).await?;
     Ok(IdempotencyClaim::Fresh(claim.id))
 }
 

@@ -110,7 +110,7 @@ impl Store {
             hash: self.context.vault.hash_key(&secret),
             mask: secret.mask(),
             new,
-            quotas: self.quotas,
+            storage_limits: self.storage_limits,
             origin,
             audit_id: self.new_audit_id(origin.at)?,
             event_id: self.new_id(origin.at)?,

@@ -28,11 +28,11 @@ mod options;
 mod per_thread;
 mod postgres;
 mod preset;
-mod quota;
 mod request_log;
 mod retention;
 mod sql;
 mod sqlite;
+mod storage_limit;
 mod storage_stats;
 mod store;
 #[cfg(test)]

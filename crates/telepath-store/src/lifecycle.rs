@@ -83,7 +83,7 @@ impl Store {
             accounts,
             addresses,
             requests: RequestLog::new(),
-            quotas: options.quotas,
+            storage_limits: options.storage_limits,
             request_log_bytes: options.request_log_bytes,
             alert_settings: Arc::new(options.alerts),
             alert_counters: Arc::default(),

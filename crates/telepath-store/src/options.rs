@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
-use telepath_core::quota::Quotas;
 use telepath_core::secret::SecretText;
+use telepath_core::storage_limit::StorageLimits;
 
 use crate::cluster::ProcessRole;
 use crate::limit::WindowOptions;
@@ -30,7 +30,7 @@ pub struct StoreOptions {
     /// Requests per minute for an address that presents no valid key.
     pub address_limit: RateLimit,
     /// How much each account can store.
-    pub quotas: Quotas,
+    pub storage_limits: StorageLimits,
     /// The largest size of the request log in bytes; beyond it, the oldest requests are deleted as new ones are written.
     pub request_log_bytes: u64,
     /// Settings of the alert rules.
@@ -57,7 +57,7 @@ impl StoreOptions {
         Self {
             database,
             address_limit,
-            quotas: Quotas::default(),
+            storage_limits: StorageLimits::default(),
             request_log_bytes: Retention::default().bytes,
             alerts,
             role,

@@ -10,7 +10,7 @@ use telepath_core::audit::{HeadLog, KeyedAuditId};
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::{Id, IdempotencyId};
-use telepath_core::quota::Quotas;
+use telepath_core::storage_limit::StorageLimits;
 use telepath_core::vault::Vault;
 use tokio::sync::{Notify, Semaphore};
 
@@ -36,7 +36,7 @@ pub struct Store {
     pub(crate) addresses: AddressWindows,
     pub(crate) requests: RequestLog,
     /// How much each account can store.
-    pub(crate) quotas: Quotas,
+    pub(crate) storage_limits: StorageLimits,
     /// The largest size of the request log in bytes.
     pub(crate) request_log_bytes: u64,
     pub(crate) alert_settings: Arc<AlertSettings>,

@@ -93,7 +93,7 @@ impl Store {
             )?,
             trunk: row::new_trunk(id, account, &new, origin.at),
             credentials,
-            quotas: self.quotas,
+            storage_limits: self.storage_limits,
             origin,
             audit_id: self.new_audit_id(origin.at)?,
         };

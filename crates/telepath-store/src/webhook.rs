@@ -77,8 +77,8 @@ impl Store {
         let headers = new.headers.as_ref();
         let headers = headers.map(|headers| secret::seal_headers(&self.context, id, headers)).transpose()?;
         let audit_id = self.new_audit_id(origin.at)?;
-        let quotas = self.quotas;
-        let creation = change::Creation { id, reach, new, headers, sealed, quotas, origin, audit_id };
+        let storage_limits = self.storage_limits;
+        let creation = change::Creation { id, reach, new, headers, sealed, storage_limits, origin, audit_id };
         let webhook = self.backend.write(move |db| Box::pin(change::create(db, creation))).await?;
         Ok(WebhookWithSecret { webhook, secret: shared(&secret) })
     }

@@ -24,8 +24,8 @@ use telepath_core::id::{CallId, Id as _, TrunkId};
 use telepath_core::key::{Authority, KeyDraft, Presets};
 use telepath_core::limit::RateLimit;
 use telepath_core::ports::{CallControl as _, LiveCalls};
-use telepath_core::quota::Quotas;
 use telepath_core::secret::KeyMode;
+use telepath_core::storage_limit::StorageLimits;
 use telepath_core::trunk::Codec;
 use telepath_core::vault::{MasterKey, Vault};
 use telepath_http::{ConnectionMode, Dispatcher, HttpServer, ServerOptions};
@@ -141,12 +141,12 @@ impl Harness {
     }
 
     pub(super) async fn with(address_limit: u32, change: impl FnOnce(&mut Options)) -> Self {
-        Self::with_quotas(address_limit, Quotas::default(), change).await
+        Self::with_storage_limits(address_limit, StorageLimits::default(), change).await
     }
 
-    pub(super) async fn with_quotas(
+    pub(super) async fn with_storage_limits(
         address_limit: u32,
-        quotas: Quotas,
+        storage_limits: StorageLimits,
         change: impl FnOnce(&mut Options),
     ) -> Self {
         let folder = Folder::new();
@@ -160,7 +160,7 @@ impl Harness {
         };
         let mut options = StoreOptions::new(Database::Sqlite { path: folder.0.join("telepath.db") });
         options.address_limit = RateLimit::per_minute(address_limit).unwrap();
-        options.quotas = quotas;
+        options.storage_limits = storage_limits;
         let store = Store::open(options, seams).await.unwrap();
         let account = store.ensure_account("Default", KeyMode::Live, local(clock.now())).await.unwrap();
         let media = Arc::new(Media::default());

@@ -7,9 +7,9 @@ use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::event::{KeyCreated, KeyRevoked};
 use telepath_core::id::{AccountId, EventId, KeyId, SecretId};
 use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, Rights, SecretRecord};
-use telepath_core::limit::quota::Quotas as RequestQuotas;
-use telepath_core::quota::{Quota, Quotas};
+use telepath_core::limit::quota::Quotas;
 use telepath_core::secret::{HashedKey, KeyMask};
+use telepath_core::storage_limit::{StorageLimit, StorageLimits};
 use telepath_core::validation::Invalid;
 
 use super::commit::Changed;
@@ -19,8 +19,8 @@ use crate::audit::diff::diff;
 use crate::error::StoreError;
 use crate::key_table::load::snapshot;
 use crate::key_table::snapshot::{Snapshot, SnapshotSecret};
-use crate::quota::require_room;
 use crate::sql::{Connection, binds, corrupt, to_json};
+use crate::storage_limit::require_room;
 use crate::trunk::require_trunks;
 use crate::{audit, event};
 
@@ -31,7 +31,7 @@ pub(super) struct Creation {
     pub(super) hash: HashedKey,
     pub(super) mask: KeyMask,
     pub(super) new: NewKey,
-    pub(super) quotas: Quotas,
+    pub(super) storage_limits: StorageLimits,
     pub(super) origin: Origin,
     pub(super) audit_id: KeyedAuditId,
     pub(super) event_id: EventId,
@@ -39,12 +39,12 @@ pub(super) struct Creation {
 
 pub(super) async fn create(
     db: &mut Connection,
-    Creation { id, account, secret_id, hash, mask, new, quotas, origin, audit_id, event_id }: Creation,
+    Creation { id, account, secret_id, hash, mask, new, storage_limits, origin, audit_id, event_id }: Creation,
 ) -> Result<Changed, KeyChangeError> {
     let authority = authority::lock(db, account, origin).await?;
     authority.check_can_grant(&Rights::from(&new)).map_err(KeyChangeError::Beyond)?;
     let count = "SELECT count(*) AS total FROM keys WHERE account_id = $1 AND revoked_at IS NULL";
-    require_room(db, account, quotas, Quota::Keys, count).await?;
+    require_room(db, account, storage_limits, StorageLimit::Keys, count).await?;
     check_key_expiry(db, account, new.expires_at, origin.at).await?.map_err(KeyChangeError::Beyond)?;
     require_trunks(db, account, new.trunks.ids()).await?.map_err(KeyChangeError::Beyond)?;
     db.execute(
@@ -302,7 +302,7 @@ fn patched(old: &KeyRecord, patch: KeyPatch) -> KeyRecord {
     new
 }
 
-fn quota_fields(quotas: RequestQuotas) -> Value {
+fn quota_fields(quotas: Quotas) -> Value {
     json!({ "per_day": quotas.per_day, "per_month": quotas.per_month })
 }
 

@@ -5,8 +5,8 @@ use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::digest_hash::DigestHashes;
 use telepath_core::entropy::Entropy;
 use telepath_core::id::{AccountId, TrunkId};
-use telepath_core::quota::{Quota, Quotas};
 use telepath_core::secret::SecretText;
+use telepath_core::storage_limit::{StorageLimit, StorageLimits};
 use telepath_core::trunk::{CredentialField, SipPassword, Trunk, TrunkPatchDraft, TrunkSettings};
 use telepath_core::vault::{Sealed, Vault};
 
@@ -16,8 +16,8 @@ use crate::audit::diff::diff;
 use crate::call::hangup;
 use crate::context::StoreContext;
 use crate::error::StoreError;
-use crate::quota::require_room;
 use crate::sql::{Connection, binds, corrupt, to_json};
+use crate::storage_limit::require_room;
 use crate::trunk_networks::{self, NetworksChange};
 
 /// A credential sealed for its trunk.
@@ -49,17 +49,17 @@ pub(super) struct Creation {
     pub(super) trunk: Trunk,
     pub(super) digest: Sealed,
     pub(super) credentials: Vec<Credential>,
-    pub(super) quotas: Quotas,
+    pub(super) storage_limits: StorageLimits,
     pub(super) origin: Origin,
     pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn create(
     db: &mut Connection,
-    Creation { trunk, digest, credentials, quotas, origin, audit_id }: Creation,
+    Creation { trunk, digest, credentials, storage_limits, origin, audit_id }: Creation,
 ) -> Result<(Trunk, NetworksChange), TrunkChangeError> {
     let count = "SELECT count(*) AS total FROM trunks WHERE account_id = $1 AND deleted_at IS NULL";
-    require_room(db, trunk.account_id, quotas, Quota::Trunks, count).await?;
+    require_room(db, trunk.account_id, storage_limits, StorageLimit::Trunks, count).await?;
     let inserted = db
         .execute(
             "INSERT INTO trunks (id, account_id, name, status, ai_provider, agent_protocol, sip_username, sip_digest, \

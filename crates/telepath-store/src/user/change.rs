@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use telepath_core::audit::AuditAction;
 use telepath_core::id::{AccountId, UserId};
-use telepath_core::quota::{Quota, Quotas};
+use telepath_core::storage_limit::{StorageLimit, StorageLimits};
 use telepath_core::user::{
     Member, Profile, SETUP_LINK_LIFETIME, Theme, TimeZoneName, TokenHash, User, UserPatch,
 };
@@ -13,8 +13,8 @@ use super::{NewUser, UserError, authority, link, member, row, session};
 use crate::audit::diff::diff;
 use crate::error::StoreError;
 use crate::event;
-use crate::quota::lock_creation;
 use crate::sql::{Connection, binds, corrupt};
+use crate::storage_limit::lock_creation;
 
 pub(super) struct Creation {
     pub(super) account: AccountId,
@@ -46,7 +46,7 @@ pub(super) async fn insert(
 ) -> Result<(), UserError> {
     lock_creation(db).await?;
     let users = db.fetch_one("SELECT count(*) AS total FROM users", vec![]).await?.number("total")?;
-    Quotas::default().check(Quota::Users, users).map_err(StoreError::from)?;
+    StorageLimits::default().check(StorageLimit::Users, users).map_err(StoreError::from)?;
     let sql = "INSERT INTO users (id, email, name, theme, shortcuts_off, created_at, created_by) \
                VALUES ($1, $2, $3, $4, 0, $5, $6)";
     let values = binds![

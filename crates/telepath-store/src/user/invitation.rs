@@ -5,8 +5,8 @@ use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, Origin};
 use telepath_core::id::{AccountId, InvitationId, UserId};
 use telepath_core::page::{Page, PageRequest};
-use telepath_core::quota::{Quota, Quotas};
 use telepath_core::secret::SecretText;
+use telepath_core::storage_limit::{StorageLimit, StorageLimits};
 use telepath_core::user::{
     Email, INVITATION_LIFETIME, Invitation, InvitationStatus, Member, Password, PasswordHash, Role,
     TokenHash, TokenPurpose, UserName, UserToken,
@@ -15,8 +15,8 @@ use telepath_core::user::{
 use super::trail::Trail;
 use super::{NewUser, UserError, authority, change, link, member, row};
 use crate::error::StoreError;
-use crate::quota::lock_account;
 use crate::sql::{Connection, ListQuery, Order, Row, binds, corrupt};
+use crate::storage_limit::lock_account;
 use crate::store::Store;
 
 /// Whom to invite, and as what.
@@ -160,7 +160,7 @@ async fn create(
                 AND revoked_at IS NULL AND expires_at > $2";
     lock_account(db, new.account).await?;
     let open = db.fetch_one(open, binds![account.as_str(), trail.at()]).await?.number("total")?;
-    Quotas::default().check(Quota::Invitations, open).map_err(StoreError::from)?;
+    StorageLimits::default().check(StorageLimit::Invitations, open).map_err(StoreError::from)?;
     let sql = "INSERT INTO invitations (id, account_id, email, role, token_hash, invited_by, created_at, expires_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let values = binds![

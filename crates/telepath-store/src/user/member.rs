@@ -3,14 +3,14 @@
 use serde_json::json;
 use telepath_core::audit::{AuditAction, Origin};
 use telepath_core::id::{AccountId, UserId};
-use telepath_core::quota::{Quota, Quotas};
+use telepath_core::storage_limit::{StorageLimit, StorageLimits};
 use telepath_core::user::{Member, Role};
 
 use super::trail::{Trail, role_field};
 use super::{UserError, authority, row, session};
 use crate::error::StoreError;
-use crate::quota::lock_account;
 use crate::sql::{Connection, binds, corrupt};
+use crate::storage_limit::lock_account;
 use crate::store::Store;
 
 impl Store {
@@ -75,9 +75,9 @@ pub(super) async fn add(
     let sql = "SELECT count(*) AS total FROM memberships WHERE account_id = $1";
     let members = db.fetch_one(sql, binds![account.to_string()]).await?.number("total")?;
     let memberships = row::memberships(db, user).await?.len() as u64;
-    let quotas = Quotas::default();
-    quotas.check(Quota::Members, members).map_err(StoreError::from)?;
-    quotas.check(Quota::Memberships, memberships).map_err(StoreError::from)?;
+    let storage_limits = StorageLimits::default();
+    storage_limits.check(StorageLimit::Members, members).map_err(StoreError::from)?;
+    storage_limits.check(StorageLimit::Memberships, memberships).map_err(StoreError::from)?;
     let sql = "INSERT INTO memberships (account_id, user_id, role, created_at) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (account_id, user_id) DO NOTHING";
     let values = binds![account.to_string(), user.to_string(), role.name(), trail.at()];

@@ -9,9 +9,9 @@ use telepath_core::clock::Timestamp;
 use telepath_core::event::{WebhookDisabled, WebhookTest};
 use telepath_core::id::{AccountId, EventId, WebhookId};
 use telepath_core::patch::Patch;
-use telepath_core::quota::{Quota, Quotas};
 use telepath_core::reach::Reach;
 use telepath_core::scope::ScopeSet;
+use telepath_core::storage_limit::{StorageLimit, StorageLimits};
 use telepath_core::vault::Sealed;
 use telepath_core::webhook::delivery::id_of;
 use telepath_core::webhook::{
@@ -24,8 +24,8 @@ use super::{WebhookChangeError, row};
 use crate::audit::diff::diff;
 use crate::delivery::row::{DeliveryRecord, record};
 use crate::error::StoreError;
-use crate::quota::require_room;
 use crate::sql::{Connection, binds, corrupt};
+use crate::storage_limit::require_room;
 use crate::trunk::require_trunks;
 use crate::{audit, event};
 
@@ -35,19 +35,19 @@ pub(super) struct Creation {
     pub(super) new: NewWebhook,
     pub(super) headers: Option<Sealed>,
     pub(super) sealed: SealedSecret,
-    pub(super) quotas: Quotas,
+    pub(super) storage_limits: StorageLimits,
     pub(super) origin: Origin,
     pub(super) audit_id: KeyedAuditId,
 }
 
 pub(super) async fn create(
     db: &mut Connection,
-    Creation { id, reach, new, headers, sealed, quotas, origin, audit_id }: Creation,
+    Creation { id, reach, new, headers, sealed, storage_limits, origin, audit_id }: Creation,
 ) -> Result<Webhook, WebhookChangeError> {
     let account = reach.account;
     require_reach(&reach, &new.subscription)?;
     let count = "SELECT count(*) AS total FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL";
-    require_room(db, account, quotas, Quota::Webhooks, count).await?;
+    require_room(db, account, storage_limits, StorageLimit::Webhooks, count).await?;
     require_trunks(db, account, &new.subscription.trunks).await??;
     let disabled = (new.status == WebhookStatus::Disabled).then_some(DisabledReason::Requested);
     db.execute(

@@ -4,8 +4,8 @@ mod alerts;
 mod api;
 mod cluster;
 mod egress;
-mod quotas;
 mod retention;
+mod storage_limits;
 mod tls;
 
 use std::net::SocketAddr;
@@ -15,8 +15,8 @@ use std::time::Duration;
 use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
-use telepath_core::quota::Quotas;
 use telepath_core::secret::SecretText;
+use telepath_core::storage_limit::StorageLimits;
 use telepath_gateway::{DigestAlgorithms, DtmfRecords};
 use telepath_store::Retention;
 
@@ -44,7 +44,7 @@ pub struct Config {
     pub egress: EgressConfig,
     pub limits: LimitsConfig,
     /// How much each account can store.
-    pub quotas: Quotas,
+    pub storage_limits: StorageLimits,
     pub cluster: ClusterConfig,
     /// Retention of the request log.
     pub retention: Retention,
@@ -173,7 +173,7 @@ impl Check<'_> {
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
         let (egress, metrics) = (self.egress(), self.metrics());
         let cluster = self.cluster();
-        let (retention, quotas) = (self.retention(), self.quotas());
+        let (retention, storage_limits) = (self.retention(), self.storage_limits());
         let (alerts, smtp) = (self.alerts(), self.smtp());
         Some(Config {
             storage: storage?,
@@ -184,7 +184,7 @@ impl Check<'_> {
             media: media?,
             egress: egress?,
             limits: limits?,
-            quotas: quotas?,
+            storage_limits: storage_limits?,
             cluster: cluster?,
             retention: retention?,
             alerts: AlertSettings { by_mail: smtp.as_ref().is_some_and(Option::is_some), ..alerts? },

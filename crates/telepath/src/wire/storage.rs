@@ -43,7 +43,7 @@ pub(super) async fn open(config: &Config, role: ProcessRole, data: &DataDir) -> 
     let context = StoreContext { vault: Arc::clone(&vault), clock: Arc::new(SystemClock), entropy };
     let options = StoreOptions {
         address_limit: config.limits.address_requests,
-        quotas: config.quotas,
+        storage_limits: config.storage_limits,
         request_log_bytes: config.retention.bytes,
         alerts: config.alerts.clone(),
         role,

@@ -1,4 +1,4 @@
-//! Quotas: what exceeds one is refused in its own transaction, also when requests are concurrent.
+//! Limits of what is stored: what exceeds one is refused in its own transaction, also when requests are concurrent.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use telepath_core::idempotency::{
     ClaimDecision, IdempotencyKey, KEPT_FOR, MAX_STORED_BODY, RequestHash, StoredResponse,
 };
 use telepath_core::patch::Patch;
-use telepath_core::quota::{LimitReached, Quota, Quotas};
 use telepath_core::request::RequestFilter;
+use telepath_core::storage_limit::{LimitReached, StorageLimit, StorageLimits};
 use telepath_core::trunk::TrunkPatchDraft;
 use telepath_core::user::{MAX_INVITATIONS, Role};
 
@@ -25,33 +25,33 @@ use crate::user::{NewInvitation, UserError};
 use crate::{KeyChangeError, TrunkChangeError, WebhookChangeError};
 
 behaviour! {
-    concurrent_keys_do_not_exceed_the_quota_and_a_revoked_key_makes_room,
-    concurrent_trunks_do_not_exceed_the_quota_and_a_deleted_trunk_makes_room,
-    concurrent_webhooks_do_not_exceed_the_quota_and_a_deleted_webhook_makes_room,
-    a_quota_is_counted_per_account,
-    concurrent_invitations_do_not_exceed_their_quota,
+    concurrent_keys_do_not_exceed_the_limit_and_a_revoked_key_makes_room,
+    concurrent_trunks_do_not_exceed_the_limit_and_a_deleted_trunk_makes_room,
+    concurrent_webhooks_do_not_exceed_the_limit_and_a_deleted_webhook_makes_room,
+    a_limit_is_counted_per_account,
+    concurrent_invitations_do_not_exceed_their_limit,
     concurrent_idempotent_requests_do_not_exceed_the_number_of_stored_responses,
     a_running_request_reserves_the_bytes_of_the_largest_response,
-    a_stored_response_is_replayed_when_the_quota_is_used_up,
+    a_stored_response_is_replayed_when_the_limit_is_used_up,
     expired_and_refused_requests_make_room_for_stored_responses,
     a_deleted_trunk_keeps_no_texts,
     an_audit_entry_holds_the_digest_of_a_long_text,
     the_request_log_is_trimmed_as_it_is_written,
 }
 
-async fn open(fixture: &Fixture, quotas: Quotas) -> Arc<Store> {
-    fixture.open_with(|options| options.quotas = quotas).await
+async fn open(fixture: &Fixture, storage_limits: StorageLimits) -> Arc<Store> {
+    fixture.open_with(|options| options.storage_limits = storage_limits).await
 }
 
-fn small() -> Quotas {
-    Quotas { keys: 3, trunks: 3, webhooks: 3, stored_responses: 3, ..Quotas::default() }
+fn small() -> StorageLimits {
+    StorageLimits { keys: 3, trunks: 3, webhooks: 3, stored_responses: 3, ..StorageLimits::default() }
 }
 
-fn reached(quota: Quota, most: u64) -> LimitReached {
-    LimitReached { quota, most }
+fn reached(limit: StorageLimit, most: u64) -> LimitReached {
+    LimitReached { limit, most }
 }
 
-/// How many of the attempts succeeded; all others must have been refused for the quota.
+/// How many of the attempts succeeded; all others must have been refused for the limit.
 fn succeeded<T, E: std::fmt::Debug>(
     results: Vec<Result<T, E>>,
     limit: impl Fn(&E) -> Option<LimitReached>,
@@ -85,12 +85,12 @@ const fn of_user(error: &UserError) -> Option<LimitReached> {
     if let UserError::Store(error) = error { of_store(error) } else { None }
 }
 
-async fn concurrent_keys_do_not_exceed_the_quota_and_a_revoked_key_makes_room(fixture: Arc<Fixture>) {
+async fn concurrent_keys_do_not_exceed_the_limit_and_a_revoked_key_makes_room(fixture: Arc<Fixture>) {
     let store = open(&fixture, small()).await;
     let account = fixture.account(&store).await.id;
     let first = store.create_key(account, new_key("first"), fixture.origin()).await.unwrap().record.id;
     let attempts = (0..8).map(|_| store.create_key(account, new_key("k"), fixture.origin()));
-    let limit = reached(Quota::Keys, 3);
+    let limit = reached(StorageLimit::Keys, 3);
     assert_eq!(succeeded(join_all(attempts).await, of_key, limit), 2);
     store.revoke_key(account, first, None, fixture.origin()).await.unwrap();
     let attempts = (0..3).map(|_| store.create_key(account, new_key("k"), fixture.origin()));
@@ -98,12 +98,12 @@ async fn concurrent_keys_do_not_exceed_the_quota_and_a_revoked_key_makes_room(fi
     store.close().await;
 }
 
-async fn concurrent_trunks_do_not_exceed_the_quota_and_a_deleted_trunk_makes_room(fixture: Arc<Fixture>) {
+async fn concurrent_trunks_do_not_exceed_the_limit_and_a_deleted_trunk_makes_room(fixture: Arc<Fixture>) {
     let store = open(&fixture, small()).await;
     let account = fixture.account(&store).await.id;
     let make = |name: String| store.create_trunk(account, custom(&name), fixture.origin());
     let first = make("first".to_owned()).await.unwrap().trunk.id;
-    let limit = reached(Quota::Trunks, 3);
+    let limit = reached(StorageLimit::Trunks, 3);
     let attempts = (0..8).map(|number| make(format!("trunk-{number}")));
     assert_eq!(succeeded(join_all(attempts).await, of_trunk, limit), 2);
     store.delete_trunk(account, first, fixture.origin()).await.unwrap();
@@ -112,31 +112,31 @@ async fn concurrent_trunks_do_not_exceed_the_quota_and_a_deleted_trunk_makes_roo
     store.close().await;
 }
 
-async fn concurrent_webhooks_do_not_exceed_the_quota_and_a_deleted_webhook_makes_room(fixture: Arc<Fixture>) {
+async fn concurrent_webhooks_do_not_exceed_the_limit_and_a_deleted_webhook_makes_room(fixture: Arc<Fixture>) {
     let store = open(&fixture, small()).await;
     let account = fixture.account(&store).await.id;
     let make = || store.create_webhook(account, draft("path"), fixture.origin());
     let first = make().await.unwrap().webhook.id;
-    let limit = reached(Quota::Webhooks, 3);
+    let limit = reached(StorageLimit::Webhooks, 3);
     assert_eq!(succeeded(join_all((0..8).map(|_| make())).await, of_webhook, limit), 2);
     store.delete_webhook(account, first, fixture.origin()).await.unwrap();
     assert_eq!(succeeded(join_all((0..3).map(|_| make())).await, of_webhook, limit), 1);
     store.close().await;
 }
 
-async fn a_quota_is_counted_per_account(fixture: Arc<Fixture>) {
-    let store = open(&fixture, Quotas { keys: 1, ..small() }).await;
+async fn a_limit_is_counted_per_account(fixture: Arc<Fixture>) {
+    let store = open(&fixture, StorageLimits { keys: 1, ..small() }).await;
     let account = fixture.account(&store).await.id;
     let other = fixture.other_account(&store).await;
     for account in [account, other] {
         store.create_key(account, new_key("k"), fixture.origin()).await.unwrap();
         let error = store.create_key(account, new_key("k"), fixture.origin()).await.unwrap_err();
-        assert_eq!(of_key(&error), Some(reached(Quota::Keys, 1)));
+        assert_eq!(of_key(&error), Some(reached(StorageLimit::Keys, 1)));
     }
     store.close().await;
 }
 
-async fn concurrent_invitations_do_not_exceed_their_quota(fixture: Arc<Fixture>) {
+async fn concurrent_invitations_do_not_exceed_their_limit(fixture: Arc<Fixture>) {
     let store = fixture.open().await;
     let account = fixture.account(&store).await.id;
     let invite = |number: u32| {
@@ -147,7 +147,7 @@ async fn concurrent_invitations_do_not_exceed_their_quota(fixture: Arc<Fixture>)
         invite(number).await.unwrap();
     }
     let results = join_all((0..6).map(|number| invite(1000 + number))).await;
-    let limit = reached(Quota::Invitations, MAX_INVITATIONS.into());
+    let limit = reached(StorageLimit::Invitations, MAX_INVITATIONS.into());
     assert_eq!(succeeded(results, of_user, limit), 1);
     store.close().await;
 }
@@ -182,7 +182,7 @@ async fn concurrent_idempotent_requests_do_not_exceed_the_number_of_stored_respo
     let account = fixture.account(&store).await.id;
     let keys: Vec<_> = (0..8).map(|number| format!("k{number}")).collect();
     let attempts = keys.iter().map(|key| begin(&fixture, &store, account, key));
-    let limit = reached(Quota::StoredResponses, 3);
+    let limit = reached(StorageLimit::StoredResponses, 3);
     assert_eq!(succeeded(join_all(attempts).await, of_store, limit), 3);
     let other = fixture.other_account(&store).await;
     begin(&fixture, &store, other, "k0").await.unwrap();
@@ -192,11 +192,12 @@ async fn concurrent_idempotent_requests_do_not_exceed_the_number_of_stored_respo
 async fn a_running_request_reserves_the_bytes_of_the_largest_response(fixture: Arc<Fixture>) {
     let reserved = MAX_STORED_BODY as u64 + 1024;
     let bytes = 2 * reserved;
-    let store = open(&fixture, Quotas { stored_response_bytes: bytes, ..Quotas::default() }).await;
+    let store =
+        open(&fixture, StorageLimits { stored_response_bytes: bytes, ..StorageLimits::default() }).await;
     let account = fixture.account(&store).await.id;
     let first = begin(&fixture, &store, account, "a").await.unwrap();
     let second = begin(&fixture, &store, account, "b").await.unwrap();
-    let full = reached(Quota::StoredResponseBytes, bytes);
+    let full = reached(StorageLimit::StoredResponseBytes, bytes);
     let refused = begin(&fixture, &store, account, "c").await.unwrap_err();
     assert_eq!(of_store(&refused), Some(full));
     // The rest of the reservation is free again when the response is known.
@@ -210,8 +211,8 @@ async fn a_running_request_reserves_the_bytes_of_the_largest_response(fixture: A
     store.close().await;
 }
 
-async fn a_stored_response_is_replayed_when_the_quota_is_used_up(fixture: Arc<Fixture>) {
-    let store = open(&fixture, Quotas { stored_responses: 1, ..Quotas::default() }).await;
+async fn a_stored_response_is_replayed_when_the_limit_is_used_up(fixture: Arc<Fixture>) {
+    let store = open(&fixture, StorageLimits { stored_responses: 1, ..StorageLimits::default() }).await;
     let account = fixture.account(&store).await.id;
     let id = begin(&fixture, &store, account, "a").await.unwrap();
     store.end_idempotent_request(id, Some(response(5))).await.unwrap();
@@ -222,7 +223,7 @@ async fn a_stored_response_is_replayed_when_the_quota_is_used_up(fixture: Arc<Fi
 }
 
 async fn expired_and_refused_requests_make_room_for_stored_responses(fixture: Arc<Fixture>) {
-    let store = open(&fixture, Quotas { stored_responses: 1, ..Quotas::default() }).await;
+    let store = open(&fixture, StorageLimits { stored_responses: 1, ..StorageLimits::default() }).await;
     let account = fixture.account(&store).await.id;
     let refused = begin(&fixture, &store, account, "refused").await.unwrap();
     store.end_idempotent_request(refused, None).await.unwrap();

@@ -1,4 +1,4 @@
-//! Quotas: how much one account, one user or the whole server can store. A change that would exceed a quota is refused in
+//! Limits: how much one account, one user or the whole server can store. A change that would exceed a limit is refused in
 //! its own transaction.
 
 use crate::account::MAX_ACCOUNTS;
@@ -7,8 +7,8 @@ use crate::user::{MAX_INVITATIONS, MAX_MEMBERS, MAX_MEMBERSHIPS, MAX_USERS};
 use crate::webhook::MAX_WEBHOOKS;
 
 named_enum! {
-    /// What has a quota. The names complete the message of the error.
-    pub enum Quota {
+    /// What has a limit. The names complete the message of the error.
+    pub enum StorageLimit {
         /// Keys that are not revoked.
         Keys = "API keys per account",
         /// Trunks that are not deleted.
@@ -29,9 +29,9 @@ named_enum! {
     }
 }
 
-/// The quotas of every account of a server. Those that are not listed here are constants, see [`Quotas::most`].
+/// The limits of every account of a server. Those that are not listed here are constants, see [`StorageLimits::most`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quotas {
+pub struct StorageLimits {
     /// Keys that are not revoked.
     pub keys: u32,
     /// Trunks that are not deleted.
@@ -44,7 +44,7 @@ pub struct Quotas {
     pub stored_response_bytes: u64,
 }
 
-impl Default for Quotas {
+impl Default for StorageLimits {
     fn default() -> Self {
         Self {
             keys: 10_000,
@@ -56,38 +56,38 @@ impl Default for Quotas {
     }
 }
 
-impl Quotas {
+impl StorageLimits {
     /// The most that can be stored.
-    pub fn most(&self, quota: Quota) -> u64 {
-        match quota {
-            Quota::Keys => self.keys.into(),
-            Quota::Trunks => self.trunks.into(),
-            Quota::Webhooks => self.webhooks.min(MAX_WEBHOOKS).into(),
-            Quota::StoredResponses => self.stored_responses.into(),
-            Quota::StoredResponseBytes => self.stored_response_bytes,
-            Quota::Members => MAX_MEMBERS.into(),
-            Quota::Invitations => MAX_INVITATIONS.into(),
-            Quota::Memberships => MAX_MEMBERSHIPS.into(),
-            Quota::Users => MAX_USERS.into(),
-            Quota::Accounts => MAX_ACCOUNTS.into(),
+    pub fn most(&self, limit: StorageLimit) -> u64 {
+        match limit {
+            StorageLimit::Keys => self.keys.into(),
+            StorageLimit::Trunks => self.trunks.into(),
+            StorageLimit::Webhooks => self.webhooks.min(MAX_WEBHOOKS).into(),
+            StorageLimit::StoredResponses => self.stored_responses.into(),
+            StorageLimit::StoredResponseBytes => self.stored_response_bytes,
+            StorageLimit::Members => MAX_MEMBERS.into(),
+            StorageLimit::Invitations => MAX_INVITATIONS.into(),
+            StorageLimit::Memberships => MAX_MEMBERSHIPS.into(),
+            StorageLimit::Users => MAX_USERS.into(),
+            StorageLimit::Accounts => MAX_ACCOUNTS.into(),
         }
     }
 
     /// Refuses one more when there are `stored` already.
     ///
     /// # Errors
-    /// The quota that is reached.
-    pub fn check(&self, quota: Quota, stored: u64) -> Result<(), LimitReached> {
-        let most = self.most(quota);
-        if stored < most { Ok(()) } else { Err(LimitReached { quota, most }) }
+    /// The limit that is reached.
+    pub fn check(&self, limit: StorageLimit, stored: u64) -> Result<(), LimitReached> {
+        let most = self.most(limit);
+        if stored < most { Ok(()) } else { Err(LimitReached { limit, most }) }
     }
 }
 
-/// A quota is used up.
+/// A limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("limit of {most} {quota} reached")]
+#[error("limit of {most} {limit} reached")]
 pub struct LimitReached {
-    pub quota: Quota,
+    pub limit: StorageLimit,
     /// How much can be stored.
     pub most: u64,
 }
@@ -97,20 +97,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_quota_itself_fits_and_one_more_does_not() {
-        let quotas = Quotas { keys: 3, ..Quotas::default() };
-        assert_eq!(quotas.check(Quota::Keys, 2), Ok(()));
-        let reached = quotas.check(Quota::Keys, 3).unwrap_err();
+    fn the_limit_itself_fits_and_one_more_does_not() {
+        let storage_limits = StorageLimits { keys: 3, ..StorageLimits::default() };
+        assert_eq!(storage_limits.check(StorageLimit::Keys, 2), Ok(()));
+        let reached = storage_limits.check(StorageLimit::Keys, 3).unwrap_err();
         assert_eq!(reached.to_string(), "limit of 3 API keys per account reached");
-        assert_eq!(quotas.check(Quota::Keys, u64::MAX), Err(reached));
+        assert_eq!(storage_limits.check(StorageLimit::Keys, u64::MAX), Err(reached));
     }
 
     #[test]
-    fn every_quota_is_at_least_one_and_webhooks_never_exceed_their_maximum() {
-        let most = Quotas { webhooks: u32::MAX, ..Quotas::default() };
-        assert_eq!(most.most(Quota::Webhooks), u64::from(MAX_WEBHOOKS));
-        for quota in Quota::ALL {
-            assert!(Quotas::default().most(*quota) > 0, "{quota}");
+    fn every_limit_is_at_least_one_and_webhooks_never_exceed_their_maximum() {
+        let most = StorageLimits { webhooks: u32::MAX, ..StorageLimits::default() };
+        assert_eq!(most.most(StorageLimit::Webhooks), u64::from(MAX_WEBHOOKS));
+        for limit in StorageLimit::ALL {
+            assert!(StorageLimits::default().most(*limit) > 0, "{limit}");
         }
     }
 }

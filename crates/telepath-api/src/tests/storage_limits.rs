@@ -1,20 +1,21 @@
-//! What exceeds a quota is answered with 409 `LIMIT_REACHED`, whose message names the limit.
+//! What exceeds a limit is answered with 409 `LIMIT_REACHED`, whose message names the limit.
 
 use serde_json::{Value, json};
-use telepath_core::quota::Quotas;
+use telepath_core::storage_limit::StorageLimits;
 
 use super::harness::{Harness, custom_trunk, request};
 
-/// Quotas of one of everything; the key of the test is one already.
+/// Limits of one of everything; the key of the test is one already.
 async fn harness() -> (Harness, String) {
-    let quotas = Quotas { keys: 2, trunks: 1, webhooks: 1, stored_responses: 1, ..Quotas::default() };
-    let harness = Harness::with_quotas(600, quotas, |_| {}).await;
+    let storage_limits =
+        StorageLimits { keys: 2, trunks: 1, webhooks: 1, stored_responses: 1, ..StorageLimits::default() };
+    let harness = Harness::with_storage_limits(600, storage_limits, |_| {}).await;
     let master = harness.master().await;
     (harness, master)
 }
 
 #[tokio::test]
-async fn creating_beyond_a_quota_is_answered_409_and_names_the_limit() {
+async fn creating_beyond_a_limit_is_answered_409_and_names_the_limit() {
     let (harness, master) = harness().await;
     let webhook = json!({"url": "https://hooks.example/path"});
     let key = json!({"name": "n", "preset": "testing"});

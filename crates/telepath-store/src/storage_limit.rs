@@ -1,8 +1,8 @@
-//! Quotas of accounts, checked in the transaction that stores something. Whoever checks one holds the lock of the account's
-//! row until the transaction ends, so concurrent requests cannot exceed a quota together.
+//! Limits of what accounts store, checked in the transaction that stores something. Whoever checks one holds the lock of the account's
+//! row until the transaction ends, so concurrent requests cannot exceed a limit together.
 
 use telepath_core::id::AccountId;
-use telepath_core::quota::{Quota, Quotas};
+use telepath_core::storage_limit::{StorageLimit, StorageLimits};
 
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt};
@@ -18,18 +18,18 @@ pub(crate) async fn lock_creation(db: &mut Connection) -> Result<(), StoreError>
     db.fetch_locked("SELECT value FROM settings WHERE name = 'sealing_key_id'", vec![]).await.map(drop)
 }
 
-/// Refuses one more row of an account when the quota is reached. `count` selects how many there are as `total`; `$1` is
+/// Refuses one more row of an account when the limit is reached. `count` selects how many there are as `total`; `$1` is
 /// the account.
 pub(crate) async fn require_room(
     db: &mut Connection,
     account: AccountId,
-    quotas: Quotas,
-    quota: Quota,
+    storage_limits: StorageLimits,
+    limit: StorageLimit,
     count: &'static str,
 ) -> Result<(), StoreError> {
     lock_account(db, account).await?;
     let total = db.fetch_one(count, binds![account.to_string()]).await?.number("total")?;
-    Ok(quotas.check(quota, total)?)
+    Ok(storage_limits.check(limit, total)?)
 }
 
 /// Adds to what the stored responses of an account hold; returns the new sums of responses and of their bytes.
@@ -50,13 +50,13 @@ pub(crate) async fn count_stored_responses(
 pub(crate) async fn reserve_stored_response(
     db: &mut Connection,
     account: &str,
-    quotas: Quotas,
+    storage_limits: StorageLimits,
     responses: i64,
     bytes: i64,
 ) -> Result<(), StoreError> {
     let (stored, stored_bytes) = count_stored_responses(db, account, responses, bytes).await?;
     // The sums contain the new response.
-    quotas.check(Quota::StoredResponses, stored.saturating_sub(1))?;
-    quotas.check(Quota::StoredResponseBytes, stored_bytes.saturating_sub(1))?;
+    storage_limits.check(StorageLimit::StoredResponses, stored.saturating_sub(1))?;
+    storage_limits.check(StorageLimit::StoredResponseBytes, stored_bytes.saturating_sub(1))?;
     Ok(())
 }

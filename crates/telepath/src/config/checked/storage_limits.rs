@@ -1,17 +1,17 @@
 //! `[limits]`: how much each account can store.
 
-use telepath_core::quota::Quotas;
+use telepath_core::storage_limit::StorageLimits;
 
 use super::Check;
 
 impl Check<'_> {
-    pub(super) fn quotas(&mut self) -> Option<Quotas> {
+    pub(super) fn storage_limits(&mut self) -> Option<StorageLimits> {
         let keys = self.count("limits.account_keys");
         let trunks = self.count("limits.account_trunks");
         let webhooks = self.count("limits.account_webhooks");
         let stored_responses = self.count("limits.account_stored_responses");
         let megabytes = self.count("limits.account_stored_response_megabytes");
-        Some(Quotas {
+        Some(StorageLimits {
             keys: keys?,
             trunks: trunks?,
             webhooks: webhooks?,
