@@ -10,7 +10,7 @@ CREATE TABLE usage_buckets_of_secrets (
   route TEXT NOT NULL,
   status BIGINT NOT NULL,
   -- The first 8 bytes of the secret's hash; empty for what was counted before secrets were told apart.
-  secret BYTEA NOT NULL DEFAULT '',
+  secret BYTEA NOT NULL,
   requests BIGINT NOT NULL,
   -- The sum of all durations.
   duration_us BIGINT NOT NULL,
@@ -37,23 +37,23 @@ CREATE TABLE usage_buckets_of_secrets (
   duration_18 BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (key_id, span, start, route, status, secret)
 );
-INSERT INTO usage_buckets_of_secrets (key_id, span, start, route, status, requests, duration_us)
-  SELECT key_id, span, start, route, status, requests, duration_us FROM usage_buckets;
+INSERT INTO usage_buckets_of_secrets (key_id, span, start, route, status, secret, requests, duration_us)
+  SELECT key_id, span, start, route, status, '', requests, duration_us FROM usage_buckets;
 DROP TABLE usage_buckets;
 ALTER TABLE usage_buckets_of_secrets RENAME TO usage_buckets;
 CREATE INDEX usage_buckets_age ON usage_buckets (span, start);
 
 CREATE TABLE usage_addresses_of_secrets (
   key_id TEXT NOT NULL REFERENCES keys (id),
-  secret BYTEA NOT NULL DEFAULT '',
+  secret BYTEA NOT NULL,
   address TEXT NOT NULL,
   first_seen BIGINT NOT NULL,
   last_seen BIGINT NOT NULL,
   requests BIGINT NOT NULL,
   PRIMARY KEY (key_id, secret, address)
 );
-INSERT INTO usage_addresses_of_secrets (key_id, address, first_seen, last_seen, requests)
-  SELECT key_id, address, first_seen, last_seen, requests FROM usage_addresses;
+INSERT INTO usage_addresses_of_secrets (key_id, secret, address, first_seen, last_seen, requests)
+  SELECT key_id, '', address, first_seen, last_seen, requests FROM usage_addresses;
 DROP TABLE usage_addresses;
 ALTER TABLE usage_addresses_of_secrets RENAME TO usage_addresses;
 

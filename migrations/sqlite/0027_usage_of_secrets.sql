@@ -10,7 +10,7 @@ CREATE TABLE usage_buckets_of_secrets (
   route TEXT NOT NULL,
   status INTEGER NOT NULL,
   -- The first 8 bytes of the secret's hash; empty for what was counted before secrets were told apart.
-  secret BLOB NOT NULL DEFAULT x'',
+  secret BLOB NOT NULL,
   requests INTEGER NOT NULL,
   -- The sum of all durations.
   duration_us INTEGER NOT NULL,
@@ -37,23 +37,23 @@ CREATE TABLE usage_buckets_of_secrets (
   duration_18 INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (key_id, span, start, route, status, secret)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO usage_buckets_of_secrets (key_id, span, start, route, status, requests, duration_us)
-  SELECT key_id, span, start, route, status, requests, duration_us FROM usage_buckets;
+INSERT INTO usage_buckets_of_secrets (key_id, span, start, route, status, secret, requests, duration_us)
+  SELECT key_id, span, start, route, status, x'', requests, duration_us FROM usage_buckets;
 DROP TABLE usage_buckets;
 ALTER TABLE usage_buckets_of_secrets RENAME TO usage_buckets;
 CREATE INDEX usage_buckets_age ON usage_buckets (span, start);
 
 CREATE TABLE usage_addresses_of_secrets (
   key_id TEXT NOT NULL REFERENCES keys (id),
-  secret BLOB NOT NULL DEFAULT x'',
+  secret BLOB NOT NULL,
   address TEXT NOT NULL,
   first_seen INTEGER NOT NULL,
   last_seen INTEGER NOT NULL,
   requests INTEGER NOT NULL,
   PRIMARY KEY (key_id, secret, address)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO usage_addresses_of_secrets (key_id, address, first_seen, last_seen, requests)
-  SELECT key_id, address, first_seen, last_seen, requests FROM usage_addresses;
+INSERT INTO usage_addresses_of_secrets (key_id, secret, address, first_seen, last_seen, requests)
+  SELECT key_id, x'', address, first_seen, last_seen, requests FROM usage_addresses;
 DROP TABLE usage_addresses;
 ALTER TABLE usage_addresses_of_secrets RENAME TO usage_addresses;
 

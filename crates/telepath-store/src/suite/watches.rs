@@ -26,17 +26,19 @@ behaviour! {
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
+/// The mark of the secret that is used.
+const SECRET: &[u8] = &[1; 8];
 
 /// Writes the rollup of one minute.
 async fn used(store: &Store, key: KeyId, at: Timestamp, status: u32, requests: u32, address: &str) {
     let start = at.unix_ms().div_euclid(60_000) * 60_000;
-    let bucket = "INSERT INTO usage_buckets (key_id, span, start, route, status, requests, duration_us) \
-         VALUES ($1, 'minute', $2, 'GET /v1/whoami', $3, $4, 0) \
+    let bucket = "INSERT INTO usage_buckets (key_id, span, start, route, status, secret, requests, duration_us) \
+         VALUES ($1, 'minute', $2, 'GET /v1/whoami', $3, $5, $4, 0) \
          ON CONFLICT (key_id, span, start, route, status, secret) DO UPDATE SET requests = usage_buckets.requests + $4";
-    execute(store, bucket, binds![key.to_string(), start, status, requests]).await;
-    let seen = "INSERT INTO usage_addresses (key_id, address, first_seen, last_seen, requests) \
-         VALUES ($1, $2, $3, $3, 1) ON CONFLICT (key_id, secret, address) DO UPDATE SET last_seen = $3";
-    execute(store, seen, binds![key.to_string(), address, at]).await;
+    execute(store, bucket, binds![key.to_string(), start, status, requests, SECRET]).await;
+    let seen = "INSERT INTO usage_addresses (key_id, secret, address, first_seen, last_seen, requests) \
+         VALUES ($1, $4, $2, $3, $3, 1) ON CONFLICT (key_id, secret, address) DO UPDATE SET last_seen = $3";
+    execute(store, seen, binds![key.to_string(), address, at, SECRET]).await;
 }
 
 async fn raised(store: &Store, account: AccountId) -> Vec<(AlertRule, KeyId)> {
@@ -145,9 +147,9 @@ async fn many_minutes_are_evaluated_in_batches(fixture: Arc<Fixture>) {
     }
     let start = fixture.clock.now().plus(MINUTE);
     let sql = "WITH RECURSIVE minutes (n) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT n + 1 FROM minutes WHERE n < 499) \
-         INSERT INTO usage_buckets (key_id, span, start, route, status, requests, duration_us) \
-         SELECT $1, 'minute', $2 + n * 60000, 'GET /v1/whoami', 429, 3, 0 FROM minutes";
-    execute(&store, sql, binds![keys[0].to_string(), start]).await;
+         INSERT INTO usage_buckets (key_id, span, start, route, status, secret, requests, duration_us) \
+         SELECT $1, 'minute', $2 + n * 60000, 'GET /v1/whoami', 429, $3, 3, 0 FROM minutes";
+    execute(&store, sql, binds![keys[0].to_string(), start, SECRET]).await;
     fixture.clock.advance(MINUTE * 600);
     // Two groups of keys; three transactions for the key with 501 minutes.
     assert_eq!(store.evaluate_usage_rules().await.unwrap(), 70 + 2);
