@@ -37,6 +37,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("patch", "/v1/keys/{id}", "keys:write", "keys:read"),
     ("delete", "/v1/keys/{id}", "keys:write", "keys:read"),
     ("post", "/v1/keys/{id}/revoke", "keys:write", "keys:read"),
+    ("post", "/v1/keys/{id}/pause", "keys:write", "keys:read"),
+    ("post", "/v1/keys/{id}/resume", "keys:write", "keys:read"),
     ("post", "/v1/keys/{id}/rotate", "keys:write", "keys:read"),
     ("post", "/v1/keys/{id}/secrets/{secret_id}/revoke", "keys:write", "keys:read"),
     ("post", "/v1/keys/rotate-all", "keys:write", "keys:read"),
