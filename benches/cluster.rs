@@ -101,8 +101,7 @@ async fn windows(table: &mut Table, bench: &Bench, requests: usize) -> anyhow::R
             keys.push(bench.key(&format!("window {number}"), "trunks:read").await?.1);
         }
         let server = Server::start_with(&bench.data(0), settings).await?;
-        let mut stream = TcpStream::connect(server.plain).await?;
-        stream.set_nodelay(true)?;
+        let mut stream = connect(server.plain).await?;
         let mut times = Vec::with_capacity(requests);
         for number in 0..requests {
             let key = &keys[number % keys.len()];
@@ -121,60 +120,72 @@ async fn windows(table: &mut Table, bench: &Bench, requests: usize) -> anyhow::R
     Ok(())
 }
 
+/// Three servers, each with a connection of this program.
+struct Servers {
+    servers: Vec<Server>,
+    streams: Vec<TcpStream>,
+}
+
+impl Servers {
+    async fn start(bench: &Bench) -> anyhow::Result<Self> {
+        let (mut servers, mut streams) = (Vec::new(), Vec::new());
+        for number in 0..SERVERS {
+            let server = Server::start_with(&bench.data(number), &bench.together).await?;
+            streams.push(connect(server.plain).await?);
+            servers.push(server);
+        }
+        Ok(Self { servers, streams })
+    }
+
+    /// Revokes a key at one of the servers, in turn; returns how long the answer took.
+    async fn revoke(&mut self, number: usize, id: &str, admin: &str) -> anyhow::Result<Duration> {
+        let path = format!("/v1/keys/{id}/revoke");
+        timed(&mut self.streams[number % SERVERS], "POST", &path, admin).await
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        for server in self.servers {
+            server.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn connect(server: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(server).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 /// Times revocations at each of three servers in turn.
 async fn revoking(table: &mut Table, bench: &Bench, revocations: usize) -> anyhow::Result<()> {
-    let mut servers = Vec::new();
-    for number in 0..SERVERS {
-        servers.push(Server::start_with(&bench.data(number), &bench.together).await?);
-    }
+    let mut servers = Servers::start(bench).await?;
     let (_, admin) = bench.key("admin", "keys:write,trunks:read").await?;
-    let mut streams = Vec::new();
-    for server in &servers {
-        let stream = TcpStream::connect(server.plain).await?;
-        stream.set_nodelay(true)?;
-        streams.push(stream);
-    }
     let mut times = Vec::with_capacity(revocations);
     for number in 0..revocations {
         let (id, _) = bench.key(&format!("revoked {number}"), "trunks:read").await?;
-        let path = format!("/v1/keys/{id}/revoke");
-        times.push(timed(&mut streams[number % SERVERS], "POST", &path, &admin).await?);
+        times.push(servers.revoke(number, &id, &admin).await?);
     }
-    let (middle, worst) = percentiles(&mut times);
-    table.row_with_goal("revocation with three servers, answered: p50", millis(middle), "≤ 1 s");
-    table.row_with_goal("revocation with three servers, answered: p99", millis(worst), "≤ 1 s");
-    for server in servers {
-        server.stop().await?;
-    }
-    Ok(())
+    report(table, "revocation with three servers, answered", &mut times);
+    servers.stop().await
 }
 
 /// Times revocations while requests without a valid key keep every core busy.
 async fn revoking_under_load(table: &mut Table, bench: &Bench, revocations: usize) -> anyhow::Result<()> {
-    let mut servers = Vec::new();
-    for number in 0..SERVERS {
-        servers.push(Server::start_with(&bench.data(number), &bench.together).await?);
-    }
+    let mut servers = Servers::start(bench).await?;
     let (_, admin) = bench.key("admin under load", "keys:write,trunks:read").await?;
-    let mut paths = Vec::new();
+    let mut ids = Vec::new();
     for number in 0..revocations {
-        let (id, _) = bench.key(&format!("revoked under load {number}"), "trunks:read").await?;
-        paths.push(format!("/v1/keys/{id}/revoke"));
+        ids.push(bench.key(&format!("revoked under load {number}"), "trunks:read").await?.0);
     }
     let mut load = JoinSet::new();
     for number in 0..FLOODING_CONNECTIONS {
-        load.spawn(flood(servers[number % SERVERS].plain));
-    }
-    let mut streams = Vec::new();
-    for server in &servers {
-        let stream = TcpStream::connect(server.plain).await?;
-        stream.set_nodelay(true)?;
-        streams.push(stream);
+        load.spawn(flood(servers.servers[number % SERVERS].plain));
     }
     let mut times = Vec::with_capacity(revocations);
     let started = Instant::now();
-    for (number, path) in paths.iter().enumerate() {
-        times.push(timed(&mut streams[number % SERVERS], "POST", path, &admin).await?);
+    for (number, id) in ids.iter().enumerate() {
+        times.push(servers.revoke(number, id, &admin).await?);
     }
     let took = started.elapsed();
     load.abort_all();
@@ -184,21 +195,20 @@ async fn revoking_under_load(table: &mut Table, bench: &Bench, revocations: usiz
             outcome.context("a connection of the flood")?;
         }
     }
-    let (middle, worst) = percentiles(&mut times);
-    let name = "revocation with three servers under a flood of requests, answered";
+    report(table, "revocation with three servers under a flood of requests, answered", &mut times);
+    progress(&format!("{revocations} revocations under load took {:.1} s", took.as_secs_f64()));
+    servers.stop().await
+}
+
+fn report(table: &mut Table, name: &str, times: &mut [Duration]) {
+    let (middle, worst) = percentiles(times);
     table.row_with_goal(format!("{name}: p50"), millis(middle), "≤ 1 s");
     table.row_with_goal(format!("{name}: p99"), millis(worst), "≤ 1 s");
-    progress(&format!("{revocations} revocations under load took {:.1} s", took.as_secs_f64()));
-    for server in servers {
-        server.stop().await?;
-    }
-    Ok(())
 }
 
 /// Sends requests with an unknown key, one after the other, until it is stopped.
 async fn flood(server: SocketAddr) -> anyhow::Result<()> {
-    let mut stream = TcpStream::connect(server).await?;
-    stream.set_nodelay(true)?;
+    let mut stream = connect(server).await?;
     let request =
         "GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk_live_unknown\r\n\r\n";
     let mut buffer = vec![0; MAX_ANSWER];

@@ -35,6 +35,19 @@ use telepath_store::{Database, Store, StoreContext, StoreOptions};
 use crate::app::Api;
 use crate::options::ApiOptions;
 
+/// What a key needs to have every scope: a scope to write contains the one to read.
+pub(super) const EVERY_SCOPE: [&str; 9] = [
+    "trunks:write",
+    "calls:write",
+    "keys:write",
+    "webhooks:write",
+    "analytics:read",
+    "usage:read",
+    "audit:read",
+    "account:write",
+    "metrics:read",
+];
+
 pub(super) const CALLER: &str = "203.0.113.7";
 pub(super) const START: i64 = 1_800_000_000;
 

@@ -10,22 +10,10 @@ use telepath_core::key::{Authority, KeyDraft, Presets};
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::KeyMode;
 
-use super::harness::{Answer, CALLER, Harness, address, local, request};
+use super::harness::{Answer, CALLER, EVERY_SCOPE, Harness, address, local, request};
 use crate::router::routes;
 use crate::routes::Access;
 use telepath_http::ConnectionMode;
-
-const EVERY_SCOPE: [&str; 9] = [
-    "trunks:write",
-    "calls:write",
-    "keys:write",
-    "webhooks:write",
-    "analytics:read",
-    "usage:read",
-    "audit:read",
-    "account:write",
-    "metrics:read",
-];
 
 /// A second account in test mode, and a key of it with every scope.
 async fn second_account(harness: &Harness) -> (Account, String) {

@@ -4,21 +4,9 @@
 use serde_json::{Value, json};
 use telepath_core::id::{CallId, TrunkId};
 
-use super::harness::{Answer, Harness};
+use super::harness::{Answer, EVERY_SCOPE, Harness};
 use crate::router::routes;
 use crate::routes::Access;
-
-const EVERY_SCOPE: [&str; 9] = [
-    "trunks:write",
-    "calls:write",
-    "keys:write",
-    "webhooks:write",
-    "analytics:read",
-    "usage:read",
-    "audit:read",
-    "account:write",
-    "metrics:read",
-];
 
 const LIMITED: &str = "This key is limited to trunks";
 
