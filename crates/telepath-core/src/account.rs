@@ -248,6 +248,21 @@ impl std::str::FromStr for Actor {
     }
 }
 
+/// A live account without policies.
+#[cfg(test)]
+pub(crate) fn sample() -> Account {
+    Account {
+        id: <AccountId as crate::id::Id>::from_bytes([1; 16]),
+        name: "Account".into(),
+        mode: KeyMode::Live,
+        max_rate_limit: RateLimit::per_minute(6000).unwrap(),
+        revoke_keys_seen_in_clear: false,
+        max_key_lifetime_days: None,
+        keys_must_expire: false,
+        created_at: Timestamp::default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,16 +271,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
     fn account(max_key_lifetime_days: Option<u32>, keys_must_expire: bool) -> Account {
-        Account {
-            id: AccountId::from_bytes([1; 16]),
-            name: "Account".to_owned(),
-            mode: KeyMode::Live,
-            max_rate_limit: RateLimit::ONE,
-            revoke_keys_seen_in_clear: false,
-            max_key_lifetime_days,
-            keys_must_expire,
-            created_at: NOW,
-        }
+        Account { max_key_lifetime_days, keys_must_expire, ..sample() }
     }
 
     #[test]

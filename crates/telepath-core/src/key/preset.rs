@@ -170,22 +170,7 @@ impl PresetPatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::id::{AccountId, Id as _};
-    use crate::secret::KeyMode;
-
-    fn account() -> Account {
-        Account {
-            id: AccountId::from_bytes([1; 16]),
-            name: "Account".into(),
-            mode: KeyMode::Live,
-            max_rate_limit: RateLimit::per_minute(6000).unwrap(),
-            revoke_keys_seen_in_clear: false,
-            max_key_lifetime_days: None,
-            keys_must_expire: false,
-            created_at: Timestamp::default(),
-        }
-    }
+    use crate::account::sample as account;
 
     #[test]
     fn unedited_presets_keep_their_built_in_definition() {

@@ -44,8 +44,7 @@ pub(crate) fn subscription_within(trunks: &TrunkAccess, values: &mut Vec<Value>)
     let mut condition = trunk_list_within("trunk_ids", trunks, values);
     condition.push_str(" AND events <> '*'");
     for family in EventFamily::ALL.iter().filter(|family| !family.concerns_trunks()) {
-        // The names come from this program.
-        // Writing to a String cannot fail.
+        // The names come from this program. Writing to a String cannot fail.
         let _ = write!(condition, " AND ',' || events NOT LIKE '%,{family}.%'");
     }
     condition

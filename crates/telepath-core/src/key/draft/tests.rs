@@ -1,19 +1,5 @@
 use super::*;
-use crate::id::{AccountId, Id as _};
-use crate::secret::KeyMode;
-
-fn account() -> Account {
-    Account {
-        id: AccountId::from_bytes([1; 16]),
-        name: "Account".into(),
-        mode: KeyMode::Live,
-        max_rate_limit: RateLimit::per_minute(6000).unwrap(),
-        revoke_keys_seen_in_clear: false,
-        max_key_lifetime_days: None,
-        keys_must_expire: false,
-        created_at: Timestamp::default(),
-    }
-}
+use crate::account::sample as account;
 
 fn draft(json: &str) -> KeyDraft {
     serde_json::from_str(json).unwrap()
