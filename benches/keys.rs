@@ -11,6 +11,7 @@ use telepath_core::clock::{Clock as _, SystemClock};
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::key::{Authority, KeyDraft, Presets};
 use telepath_core::secret::{KeyMode, SecretText};
+use telepath_core::storage_limit::StorageLimits;
 use telepath_core::vault::{MasterKey, Vault};
 use telepath_store::{Database, Store, StoreContext, StoreOptions};
 
@@ -46,7 +47,8 @@ async fn open_on(database: Database, master: &MasterKey) -> anyhow::Result<Arc<S
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::default()),
     };
-    Ok(Store::open(StoreOptions::new(database), context).await?)
+    let storage_limits = StorageLimits { keys: u32::MAX, ..StorageLimits::default() };
+    Ok(Store::open(StoreOptions { storage_limits, ..StoreOptions::new(database) }, context).await?)
 }
 
 /// Creates keys until the table has `wanted`; returns the secrets of the new ones.

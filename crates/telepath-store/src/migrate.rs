@@ -60,6 +60,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     25 "0025_key_quotas";
     26 "0026_calls_by_age";
     27 "0027_usage_of_secrets";
+    28 "0028_account_totals";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

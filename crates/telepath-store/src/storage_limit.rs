@@ -18,18 +18,70 @@ pub(crate) async fn lock_creation(db: &mut Connection) -> Result<(), StoreError>
     db.fetch_locked("SELECT value FROM settings WHERE name = 'sealing_key_id'", vec![]).await.map(drop)
 }
 
-/// Refuses one more row of an account when the limit is reached. `count` selects how many there are as `total`; `$1` is
-/// the account.
+/// What [`account_totals`](count_more) counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// Keys that are not revoked.
+    Keys,
+    /// Trunks that are not deleted.
+    Trunks,
+    /// Webhook endpoints that are not deleted.
+    Webhooks,
+}
+
+impl Counted {
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::Trunks => "trunks",
+            Self::Webhooks => "webhooks",
+        }
+    }
+
+    const fn limit(self) -> StorageLimit {
+        match self {
+            Self::Keys => StorageLimit::Keys,
+            Self::Trunks => StorageLimit::Trunks,
+            Self::Webhooks => StorageLimit::Webhooks,
+        }
+    }
+}
+
+/// Counts one more object of an account, and refuses it when the limit is reached.
 pub(crate) async fn require_room(
     db: &mut Connection,
     account: AccountId,
     storage_limits: StorageLimits,
-    limit: StorageLimit,
-    count: &'static str,
+    counted: Counted,
 ) -> Result<(), StoreError> {
     lock_account(db, account).await?;
-    let total = db.fetch_one(count, binds![account.to_string()]).await?.number("total")?;
-    Ok(storage_limits.check(limit, total)?)
+    let total = count_more(db, account, counted, 1).await?;
+    // The total contains the new object.
+    Ok(storage_limits.check(counted.limit(), total.saturating_sub(1))?)
+}
+
+/// Counts one object less: a key that was revoked, a trunk or an endpoint that was deleted.
+pub(crate) async fn make_room(
+    db: &mut Connection,
+    account: AccountId,
+    counted: Counted,
+) -> Result<(), StoreError> {
+    count_more(db, account, counted, -1).await.map(drop)
+}
+
+/// Adds to a total of an account, and returns it. The row stays locked until the transaction ends.
+async fn count_more(
+    db: &mut Connection,
+    account: AccountId,
+    counted: Counted,
+    more: i64,
+) -> Result<u64, StoreError> {
+    let column = counted.column();
+    let sql = format!(
+        "INSERT INTO account_totals (account_id, {column}) VALUES ($1, $2) \
+         ON CONFLICT (account_id) DO UPDATE SET {column} = account_totals.{column} + $2 RETURNING {column} AS total"
+    );
+    db.fetch_one(sql, binds![account.to_string(), more]).await?.number("total")
 }
 
 /// Adds to what the stored responses of an account hold; returns the new sums of responses and of their bytes.

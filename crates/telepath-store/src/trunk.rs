@@ -8,6 +8,8 @@ mod numbers;
 mod row;
 mod target;
 
+use std::collections::HashSet;
+
 use serde_json::json;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::clock::Timestamp;
@@ -26,7 +28,7 @@ pub(crate) use digest::seal_stored;
 
 use crate::error::StoreError;
 use crate::sql::within::trunk_within;
-use crate::sql::{Connection, ListQuery, Order, binds};
+use crate::sql::{Connection, ListQuery, Order, Value, binds, placeholders};
 use crate::store::Store;
 use crate::trunk_networks::NetworksChange;
 
@@ -232,9 +234,19 @@ pub(crate) async fn require_trunks(
     trunks: &[TrunkId],
 ) -> Result<Result<(), Invalid>, StoreError> {
     let mut problems = Invalid::default();
+    if trunks.is_empty() {
+        return Ok(Ok(()));
+    }
+    let sql = format!(
+        "SELECT id FROM trunks WHERE account_id = $1 AND deleted_at IS NULL AND id IN ({})",
+        placeholders(2, trunks.len())
+    );
+    let mut values = binds![account.to_string()];
+    values.extend(trunks.iter().map(|trunk| Value::from(trunk.to_string())));
+    let rows = db.fetch_all(sql, values).await?;
+    let known: HashSet<_> = rows.iter().map(|row| row.text("id")).collect::<Result<_, _>>()?;
     for (place, trunk) in trunks.iter().enumerate() {
-        let sql = "SELECT id FROM trunks WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL";
-        if db.fetch_optional(sql, binds![trunk.to_string(), account.to_string()]).await?.is_none() {
+        if !known.contains(&trunk.to_string()) {
             problems.wrong(&format!("trunk_ids[{place}]"), "is not a trunk of this account");
         }
     }

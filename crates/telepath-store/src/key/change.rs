@@ -9,7 +9,7 @@ use telepath_core::id::{AccountId, EventId, KeyId, SecretId};
 use telepath_core::key::{KeyPatch, KeyPolicy, KeyRecord, NewKey, Rights, SecretRecord};
 use telepath_core::limit::quota::Quotas;
 use telepath_core::secret::{HashedKey, KeyMask};
-use telepath_core::storage_limit::{StorageLimit, StorageLimits};
+use telepath_core::storage_limit::StorageLimits;
 use telepath_core::validation::Invalid;
 
 use super::commit::Changed;
@@ -20,7 +20,7 @@ use crate::error::StoreError;
 use crate::key_table::load::snapshot;
 use crate::key_table::snapshot::{Snapshot, SnapshotSecret};
 use crate::sql::{Connection, binds, corrupt, to_json};
-use crate::storage_limit::require_room;
+use crate::storage_limit::{Counted, make_room, require_room};
 use crate::trunk::require_trunks;
 use crate::{audit, event};
 
@@ -43,8 +43,7 @@ pub(super) async fn create(
 ) -> Result<Changed, KeyChangeError> {
     let authority = authority::lock(db, account, origin).await?;
     authority.check_can_grant(&Rights::from(&new)).map_err(KeyChangeError::Beyond)?;
-    let count = "SELECT count(*) AS total FROM keys WHERE account_id = $1 AND revoked_at IS NULL";
-    require_room(db, account, storage_limits, StorageLimit::Keys, count).await?;
+    require_room(db, account, storage_limits, Counted::Keys).await?;
     check_key_expiry(db, account, new.expires_at, origin.at).await?.map_err(KeyChangeError::Beyond)?;
     require_trunks(db, account, new.trunks.ids()).await?.map_err(KeyChangeError::Beyond)?;
     db.execute(
@@ -250,6 +249,7 @@ pub(crate) async fn revoke(
         binds![id.to_string(), account.to_string(), origin.at, origin.actor.to_string(), reason.as_deref(),],
     )
     .await?;
+    make_room(db, account, Counted::Keys).await?;
     let entry = AuditEntry {
         id: audit_id,
         account_id: account,

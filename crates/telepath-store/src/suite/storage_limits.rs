@@ -29,6 +29,7 @@ behaviour! {
     concurrent_trunks_do_not_exceed_the_limit_and_a_deleted_trunk_makes_room,
     concurrent_webhooks_do_not_exceed_the_limit_and_a_deleted_webhook_makes_room,
     a_limit_is_counted_per_account,
+    the_totals_of_an_account_equal_what_it_stores,
     concurrent_invitations_do_not_exceed_their_limit,
     concurrent_idempotent_requests_do_not_exceed_the_number_of_stored_responses,
     a_running_request_reserves_the_bytes_of_the_largest_response,
@@ -134,6 +135,43 @@ async fn a_limit_is_counted_per_account(fixture: Arc<Fixture>) {
         assert_eq!(of_key(&error), Some(reached(StorageLimit::Keys, 1)));
     }
     store.close().await;
+}
+
+async fn the_totals_of_an_account_equal_what_it_stores(fixture: Arc<Fixture>) {
+    let store = open(&fixture, small()).await;
+    let account = fixture.account(&store).await.id;
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        keys.push(store.create_key(account, new_key("k"), fixture.origin()).await.unwrap().record.id);
+    }
+    let mut trunks = Vec::new();
+    for name in ["one", "two", "three"] {
+        trunks.push(store.create_trunk(account, custom(name), fixture.origin()).await.unwrap().trunk.id);
+    }
+    let webhook = store.create_webhook(account, draft("path"), fixture.origin()).await.unwrap().webhook.id;
+    assert_eq!(totals(&store).await, [2, 3, 1]);
+    // What is refused is not counted.
+    store.create_trunk(account, custom("four"), fixture.origin()).await.unwrap_err();
+    assert_eq!(totals(&store).await, [2, 3, 1]);
+    // What is gone already is not subtracted again.
+    for _ in 0..2 {
+        store.revoke_key(account, keys[0], None, fixture.origin()).await.unwrap();
+        let _ = store.delete_trunk(account, trunks[0], fixture.origin()).await;
+        let _ = store.delete_webhook(account, webhook, fixture.origin()).await;
+    }
+    assert_eq!(totals(&store).await, [1, 2, 0]);
+    let counted = "SELECT (SELECT count(*) FROM keys WHERE revoked_at IS NULL) AS keys, \
+                   (SELECT count(*) FROM trunks WHERE deleted_at IS NULL) AS trunks, \
+                   (SELECT count(*) FROM webhooks WHERE deleted_at IS NULL) AS webhooks";
+    let rows = select(&store, counted, vec![]).await;
+    let numbers = ["keys", "trunks", "webhooks"].map(|name| rows[0].integer(name).unwrap());
+    assert_eq!(totals(&store).await, numbers);
+    store.close().await;
+}
+
+async fn totals(store: &Store) -> [i64; 3] {
+    let rows = select(store, "SELECT keys, trunks, webhooks FROM account_totals", vec![]).await;
+    ["keys", "trunks", "webhooks"].map(|name| rows[0].integer(name).unwrap())
 }
 
 async fn concurrent_invitations_do_not_exceed_their_limit(fixture: Arc<Fixture>) {

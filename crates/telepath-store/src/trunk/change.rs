@@ -6,7 +6,7 @@ use telepath_core::digest_hash::DigestHashes;
 use telepath_core::entropy::Entropy;
 use telepath_core::id::{AccountId, TrunkId};
 use telepath_core::secret::SecretText;
-use telepath_core::storage_limit::{StorageLimit, StorageLimits};
+use telepath_core::storage_limit::StorageLimits;
 use telepath_core::trunk::{CredentialField, SipPassword, Trunk, TrunkPatchDraft, TrunkSettings};
 use telepath_core::vault::{Sealed, Vault};
 
@@ -17,7 +17,7 @@ use crate::call::hangup;
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt, to_json};
-use crate::storage_limit::require_room;
+use crate::storage_limit::{Counted, make_room, require_room};
 use crate::trunk_networks::{self, NetworksChange};
 
 /// A credential sealed for its trunk.
@@ -58,8 +58,7 @@ pub(super) async fn create(
     db: &mut Connection,
     Creation { trunk, digest, credentials, storage_limits, origin, audit_id }: Creation,
 ) -> Result<(Trunk, NetworksChange), TrunkChangeError> {
-    let count = "SELECT count(*) AS total FROM trunks WHERE account_id = $1 AND deleted_at IS NULL";
-    require_room(db, trunk.account_id, storage_limits, StorageLimit::Trunks, count).await?;
+    require_room(db, trunk.account_id, storage_limits, Counted::Trunks).await?;
     let inserted = db
         .execute(
             "INSERT INTO trunks (id, account_id, name, status, ai_provider, agent_protocol, sip_username, sip_digest, \
@@ -198,6 +197,7 @@ pub(super) async fn delete(
         binds![id.to_string(), account.to_string(), entry.origin.at, to_json(&TrunkSettings::default())?],
     )
     .await?;
+    make_room(db, account, Counted::Trunks).await?;
     entry.before = json!({ "name": old.name, "sip_username": old.sip_username });
     audit::write(db, &entry).await?;
     // Other servers may carry calls of the trunk.

@@ -11,7 +11,7 @@ use telepath_core::id::{AccountId, EventId, WebhookId};
 use telepath_core::patch::Patch;
 use telepath_core::reach::Reach;
 use telepath_core::scope::ScopeSet;
-use telepath_core::storage_limit::{StorageLimit, StorageLimits};
+use telepath_core::storage_limit::StorageLimits;
 use telepath_core::vault::Sealed;
 use telepath_core::webhook::delivery::id_of;
 use telepath_core::webhook::{
@@ -25,7 +25,7 @@ use crate::audit::diff::diff;
 use crate::delivery::row::{DeliveryRecord, record};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt};
-use crate::storage_limit::require_room;
+use crate::storage_limit::{Counted, make_room, require_room};
 use crate::trunk::require_trunks;
 use crate::{audit, event};
 
@@ -46,8 +46,7 @@ pub(super) async fn create(
 ) -> Result<Webhook, WebhookChangeError> {
     let account = reach.account;
     require_reach(&reach, &new.subscription)?;
-    let count = "SELECT count(*) AS total FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL";
-    require_room(db, account, storage_limits, StorageLimit::Webhooks, count).await?;
+    require_room(db, account, storage_limits, Counted::Webhooks).await?;
     require_trunks(db, account, &new.subscription.trunks).await??;
     let disabled = (new.status == WebhookStatus::Disabled).then_some(DisabledReason::Requested);
     db.execute(
@@ -263,6 +262,7 @@ pub(super) async fn delete(
         binds![id.to_string(), account.to_string(), origin.at],
     )
     .await?;
+    make_room(db, account, Counted::Webhooks).await?;
     write_audit(
         db,
         audit_id,
