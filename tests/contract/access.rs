@@ -48,6 +48,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("get", "/v1/account", "account:read", "keys:write"),
     ("patch", "/v1/account", "account:write", "account:read"),
     ("get", "/v1/keys/{id}/usage", "usage:read", "keys:write"),
+    ("get", "/v1/usage", "usage:read", "keys:write"),
     ("get", "/v1/requests", "audit:read", "usage:read"),
     ("get", "/v1/audit-events", "audit:read", "usage:read"),
     ("get", "/v1/audit-events/verify", "audit:read", "usage:read"),

@@ -1,4 +1,4 @@
-//! `/v1/keys/{id}/usage`: what a key was used for, by minute, hour or day.
+//! `/v1/keys/{id}/usage`: what a key was used for, by minute, hour or day; and `/v1/usage`, the requests of many keys.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -168,4 +168,52 @@ impl From<SeenProgram> for KeyUsageProgram {
         let SeenProgram { what: user_agent, first_seen, last_seen, requests } = seen;
         Self { user_agent, first_seen, last_seen, requests }
     }
+}
+
+/// The requests of several keys in a range of time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UsageList {
+    /// `minute`, `hour` or `day`.
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::UsageInterval, example = "hour"))]
+    pub interval: String,
+    /// The beginning of the first bucket.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub start_date: Timestamp,
+    /// The end of the range.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub end_date: Timestamp,
+    /// One item for each key, in the order of the request.
+    pub usage: Vec<UsageOfKey>,
+}
+
+/// The requests of one of several keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UsageOfKey {
+    /// The key's id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "key_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub key_id: KeyId,
+    /// Requests in the range, refused ones included.
+    pub request_count: u64,
+    /// Requests in the range whose response was 4xx or 5xx.
+    pub error_count: u64,
+    /// All buckets in order, empty ones included.
+    pub buckets: Vec<UsageBucket>,
+}
+
+/// The requests of one of several keys in one minute, hour or day (UTC).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UsageBucket {
+    /// When it starts.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub start: Timestamp,
+    /// Requests in it.
+    pub requests: u64,
+    /// Those whose response was 4xx or 5xx.
+    pub errors: u64,
+    /// Requests by status class. Those that exceeded a limit are counted as `429` and not in `4xx`.
+    #[cfg_attr(feature = "openapi", schema(example = json!({"2xx": 41, "429": 3, "4xx": 1})))]
+    pub statuses: BTreeMap<String, u64>,
 }

@@ -4,3 +4,4 @@ pub(crate) mod date;
 pub(crate) mod json;
 pub(crate) mod path;
 pub(crate) mod query;
+pub(crate) mod range;

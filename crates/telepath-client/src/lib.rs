@@ -77,7 +77,8 @@ pub use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDeta
 pub use telepath_api_types::error::{ErrorBody, FieldError};
 pub use telepath_api_types::key_presets::{KeyPreset, UpdateKeyPreset};
 pub use telepath_api_types::key_usage::{
-    Durations, KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageProgram, KeyUsageRoute,
+    Durations, KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageProgram, KeyUsageRoute, UsageBucket,
+    UsageList, UsageOfKey,
 };
 pub use telepath_api_types::keys::{CreateKey, Key, KeySecret, UpdateKey};
 pub use telepath_api_types::quotas::{Quotas, UpdateQuotas};

@@ -73,7 +73,7 @@ pub use retention::{Expired, Retention};
 pub use storage_stats::StorageStats;
 pub use store::Store;
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
-pub use usage::KeyUsage;
+pub use usage::{KeyRequests, KeyUsage, UsageOfKeys};
 pub use user::{
     Acceptance, CreatedInvitation, CreatedUser, HashingError, NewInvitation, NewRecoveryCodes, NewSession,
     NewUser, SignIn, SignInAttempt, SignedIn, StartedSession, TotpEnrolment, UserError,

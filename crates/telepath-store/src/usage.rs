@@ -1,6 +1,7 @@
 //! Usage: the counters of keys, the buckets and the addresses, rolled up from the request log.
 
 mod columns;
+mod many_keys;
 mod rollup;
 pub(crate) mod totals;
 
@@ -15,6 +16,7 @@ use crate::sql::{Connection, Row, binds};
 use crate::store::Store;
 
 use columns::{DURATIONS_SUMMED, histogram};
+pub use many_keys::{KeyRequests, UsageOfKeys};
 use totals::{ADDRESSES, PROGRAMS, SeenTable};
 
 /// Counters younger than this are not refreshed. Together with the half second until a request is written, readers

@@ -25,7 +25,7 @@ pub(crate) trait QueryForm: Sized {
 /// The parameters that were not read yet, and the problems found so far.
 #[derive(Debug, Default)]
 pub(crate) struct QueryReader {
-    parameters: BTreeMap<String, String>,
+    parameters: BTreeMap<String, Vec<String>>,
     problems: Invalid,
 }
 
@@ -37,9 +37,7 @@ impl QueryReader {
                 reader.problems.wrong(&safe_excerpt(&name), MUST_NOT_CONTAIN_KEY);
                 continue;
             }
-            if reader.parameters.insert(name.clone(), value).is_some() {
-                reader.problems.wrong(&safe_excerpt(&name), "must be given only once");
-            }
+            reader.parameters.entry(name).or_default().push(value);
         }
         reader
     }
@@ -50,8 +48,38 @@ impl QueryReader {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let text = self.parameters.remove(name)?;
+        let mut texts = self.parameters.remove(name)?.into_iter();
+        let text = texts.next()?;
+        if texts.next().is_some() {
+            self.problems.wrong(name, "must be given only once");
+            return None;
+        }
         self.problems.keep(name, parse(&text))
+    }
+
+    /// Takes the ids of a parameter that can be repeated, at most `most` times, without duplicates.
+    pub(crate) fn ids<I: Id>(&mut self, name: &str, most: usize) -> Vec<I> {
+        let texts = self.parameters.remove(name).unwrap_or_default();
+        if texts.len() > most {
+            self.problems.wrong(name, format!("must be given at most {most} times"));
+            return Vec::new();
+        }
+        let mut ids: Vec<I> = Vec::new();
+        for text in texts {
+            match self.problems.keep(name, text.parse::<I>()) {
+                Some(id) if !ids.contains(&id) => ids.push(id),
+                Some(_) | None => {}
+            }
+        }
+        ids
+    }
+
+    /// Takes the ids of a parameter that is given at least once.
+    pub(crate) fn required_ids<I: Id>(&mut self, name: &str, most: usize) -> Vec<I> {
+        if !self.parameters.contains_key(name) {
+            self.problems.missing(name);
+        }
+        self.ids(name, most)
     }
 
     /// Takes a parameter that has one of these values.
@@ -194,5 +222,21 @@ mod tests {
     fn unknown_and_repeated_parameters_are_refused() {
         assert!(read(&[("limit", "5"), ("page", "2")]).is_err());
         assert!(read(&[("limit", "5"), ("limit", "5")]).is_err());
+        assert!(read(&[("page", "5"), ("page", "5")]).is_err());
+    }
+
+    #[test]
+    fn repeated_ids_are_taken_once_each_up_to_a_bound() {
+        let ids = |texts: &[&str], most: usize| {
+            let pairs = texts.iter().map(|text| ("key_id".to_owned(), (*text).to_owned())).collect();
+            let mut reader = QueryReader::new(pairs);
+            let ids: Vec<KeyId> = reader.required_ids("key_id", most);
+            reader.finish(ids.len())
+        };
+        let (one, two) = ("key_00000000000000000000000001", "key_00000000000000000000000002");
+        assert_eq!(ids(&[one, two, one], 3).ok(), Some(2));
+        for (wrong, most) in [(&[one, two][..], 1), (&[one, "key_x"], 2), (&[""], 2), (&[], 2)] {
+            assert!(ids(wrong, most).is_err(), "{wrong:?}");
+        }
     }
 }

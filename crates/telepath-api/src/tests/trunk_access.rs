@@ -74,8 +74,8 @@ impl World {
 
 /// The routes that serve a key that is limited to trunks; every other one is about the whole account.
 fn is_about_trunks(method: &str, path: &str) -> bool {
-    const STARTS: [&str; 6] =
-        ["/v1/trunks", "/v1/calls", "/v1/webhooks", "/v1/deliveries", "/v1/keys", "/v1/whoami"];
+    const STARTS: [&str; 7] =
+        ["/v1/trunks", "/v1/calls", "/v1/webhooks", "/v1/deliveries", "/v1/keys", "/v1/usage", "/v1/whoami"];
     let whole = [("POST", "/v1/trunks"), ("POST", "/v1/keys/rotate-all")];
     !whole.contains(&(method, path)) && STARTS.iter().any(|start| path.starts_with(start))
 }
@@ -144,6 +144,10 @@ async fn objects_of_its_own_trunk_are_served() {
     {
         world.ask("GET", &own(path), None).await.expect(200);
     }
+    let [mine, other] = &world.keys;
+    world.ask("GET", &format!("/v1/usage?key_id={mine}"), None).await.expect(200);
+    let beyond = world.ask("GET", &format!("/v1/usage?key_id={mine}&key_id={other}"), None).await;
+    assert_eq!(beyond.expect(404).code(), "KEY_NOT_FOUND");
     world.ask("GET", &own("/v1/deliveries/{id}"), None).await.expect(200);
     world.ask("POST", &own("/v1/deliveries/{id}/redeliver"), None).await.expect(202);
     let since = json!({"since": "2026-01-01T00:00:00Z"});

@@ -134,3 +134,67 @@ async fn usage_and_requests_of_the_old_secret_show_who_still_uses_it() {
     assert_eq!(harness.get(&missing, &reader).await.expect(404).code(), "SECRET_NOT_FOUND");
     harness.get(&format!("/v1/keys/{id}/usage?secret_id=x"), &reader).await.expect(400);
 }
+
+#[tokio::test]
+async fn usage_of_several_keys_is_one_response() {
+    let harness = Harness::new().await;
+    let reader = harness.master().await;
+    let mut ids = Vec::new();
+    for requests in [0, 1, 2] {
+        let key = harness.key(json!({"preset": "testing", "rate_limit_per_minute": 2})).await;
+        let id = harness.get("/v1/whoami", &key).await.json()["id"].as_str().unwrap().to_owned();
+        for _ in 0..requests {
+            harness.get("/v1/whoami", &key).await;
+        }
+        ids.push(id);
+    }
+    harness.pass(1);
+    let path = format!("/v1/usage?key_id={}&key_id={}&key_id={}", ids[2], ids[0], ids[1]);
+    let list = harness.get(&path, &reader).await.expect(200).json();
+    assert_eq!(
+        (&list["interval"], &list["start_date"]),
+        (&json!("hour"), &json!("2027-01-14T09:00:00.000Z"))
+    );
+    let usage = list["usage"].as_array().unwrap();
+    let of = |place: usize, member: &str| usage[place][member].clone();
+    assert_eq!(
+        [of(0, "key_id"), of(1, "key_id"), of(2, "key_id")],
+        [&ids[2], &ids[0], &ids[1]].map(|id| json!(id))
+    );
+    assert_eq!([0, 1, 2].map(|place| of(place, "request_count")), [3, 1, 2].map(|count| json!(count)));
+    assert_eq!([0, 1, 2].map(|place| of(place, "error_count")), [1, 0, 0].map(|count| json!(count)));
+    let buckets = usage[0]["buckets"].as_array().unwrap();
+    assert_eq!(buckets.len(), 24);
+    assert_eq!((&buckets[0]["requests"], &buckets[0]["statuses"]), (&json!(0), &json!({})));
+    assert_eq!(buckets[23]["statuses"], json!({"2xx": 2, "429": 1}));
+}
+
+#[tokio::test]
+async fn usage_of_several_keys_refuses_what_it_cannot_answer() {
+    let harness = Harness::new().await;
+    let reader = harness.master().await;
+    let own = harness.get("/v1/whoami", &reader).await.json()["id"].as_str().unwrap().to_owned();
+    let missing = harness.get("/v1/usage", &reader).await.expect(400);
+    assert_eq!(
+        (missing.code(), missing.message()),
+        ("MISSING_REQUIRED".into(), "Missing required field: key_id".into())
+    );
+    let unknown = "key_00000000000000000000000000";
+    let answer = harness.get(&format!("/v1/usage?key_id={own}&key_id={unknown}"), &reader).await.expect(404);
+    assert_eq!(
+        (answer.code(), answer.message()),
+        ("KEY_NOT_FOUND".into(), format!("Key '{unknown}' not found"))
+    );
+    let ids = |count: usize| {
+        let ids = (0..count).map(|number| format!("key_{number:026}"));
+        ids.map(|id| format!("key_id={id}")).collect::<Vec<_>>().join("&")
+    };
+    assert_eq!(
+        harness.get(&format!("/v1/usage?{}", ids(100)), &reader).await.expect(404).code(),
+        "KEY_NOT_FOUND"
+    );
+    harness.get(&format!("/v1/usage?{}", ids(101)), &reader).await.expect(400);
+    for wrong in ["interval=week", "interval=minute&start_date=2027-01-14", "secret_id=x", "key_id=x"] {
+        harness.get(&format!("/v1/usage?key_id={own}&{wrong}"), &reader).await.expect(400);
+    }
+}

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telepath_core::id::{AccountId, KeyId};
-use telepath_core::key::{GraceSeconds, MAX_ENDED_SECRETS};
+use telepath_core::key::{GraceSeconds, MAX_ENDED_SECRETS, NewKey};
+use telepath_core::reach::{Reach, TrunkAccess};
 use telepath_core::request::{Answered, RequestFilter, RouteNumber};
 use telepath_core::secret::HashedKey;
 use telepath_core::usage::{DurationHistogram, MAX_ADDRESSES, UNMATCHED, UsageSpan};
 
-use super::{Fixture, NOON, answered, behaviour, execute, new_key, select};
+use super::{Fixture, NOON, answered, behaviour, execute, new_key, select, trunks};
 use crate::request_log::read::RequestOrder;
 use crate::store::Store;
 
@@ -25,6 +26,8 @@ behaviour! {
     the_addresses_and_programs_of_a_forgotten_secret_are_deleted,
     histograms_of_durations_are_added_up,
     usage_of_another_account_is_not_visible,
+    usage_of_many_keys_is_that_of_each_key,
+    usage_of_many_keys_leaves_out_keys_that_are_not_within_reach,
 }
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -315,5 +318,67 @@ async fn histograms_of_durations_are_added_up(fixture: Arc<Fixture>) {
         expected.observe(duration_us, requests);
     }
     assert_eq!((row.sum.durations, row.sum.duration_us), (expected, 70_004_050));
+    store.close().await;
+}
+
+async fn usage_of_many_keys_is_that_of_each_key(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (one, one_hash) = used_key(&fixture, &store, account).await;
+    let (two, two_hash) = used_key(&fixture, &store, account).await;
+    let (unused, _) = used_key(&fixture, &store, account).await;
+    let requests = [
+        (one, &one_hash, 0, 200),
+        (one, &one_hash, 0, 429),
+        (two, &two_hash, 0, 200),
+        (one, &one_hash, 61, 200),
+    ];
+    for (key, hash, minutes, status) in requests {
+        let mut request = answered(&store, account, key, hash);
+        request.facts.at = NOON.plus(Duration::from_mins(minutes));
+        request.facts.status = status;
+        store.requests().record(&request);
+    }
+    // An hour that is not asked for.
+    let mut late = answered(&store, account, two, &two_hash);
+    late.facts.at = NOON.plus(2 * HOUR);
+    store.requests().record(&late);
+    fixture.clock.advance(3 * HOUR);
+    let asked = [two, unused, one];
+    let usage =
+        store.usage_of_keys(account, &asked, UsageSpan::Hour, NOON, NOON.plus(2 * HOUR)).await.unwrap();
+    let seen = |key: KeyId| {
+        let hours = |start: telepath_core::clock::Timestamp| start.since(NOON).as_secs() / 3600;
+        usage[&key].iter().map(|row| (hours(row.start), row.status, row.requests)).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(one), [(0, 200, 1), (0, 429, 1), (1, 200, 1)]);
+    assert_eq!(seen(two), [(0, 200, 1)]);
+    assert_eq!(seen(unused), []);
+    for key in asked {
+        let single = store.key_usage(account, key, None, UsageSpan::Hour, NOON, NOON.plus(2 * HOUR));
+        let rows = single.await.unwrap().unwrap().rows;
+        let single: u64 = rows.iter().map(|row| row.sum.requests).sum();
+        assert_eq!(single, usage[&key].iter().map(|row| row.requests).sum::<u64>());
+    }
+    store.close().await;
+}
+
+async fn usage_of_many_keys_leaves_out_keys_that_are_not_within_reach(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let trunk = trunks::make(&fixture, &store, account, "mine").await.trunk.id;
+    let limited = NewKey { trunks: TrunkAccess::of(vec![trunk]), ..new_key("limited") };
+    let limited = fixture.key(&store, account, limited).await.0.record.id;
+    let (wide, _) = used_key(&fixture, &store, account).await;
+    let unknown: KeyId = store.new_id(NOON).unwrap();
+    let asked = [limited, wide, unknown];
+    let found = async |reach: Reach| {
+        let usage = store.usage_of_keys(reach, &asked, UsageSpan::Day, NOON, NOON.plus(HOUR)).await.unwrap();
+        asked.iter().filter(|key| usage.contains_key(key)).copied().collect::<Vec<_>>()
+    };
+    assert_eq!(found(account.into()).await, [limited, wide]);
+    assert_eq!(found(Reach { account, trunks: TrunkAccess::of(vec![trunk]) }).await, [limited]);
+    assert_eq!(found(other.into()).await, []);
     store.close().await;
 }

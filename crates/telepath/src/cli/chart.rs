@@ -25,6 +25,15 @@ pub(crate) fn columns(values: &[u64], most_columns: usize, rows: usize) -> Vec<S
         .collect()
 }
 
+/// A bar chart of one line between two marks, at most `most_columns` wide. Adjacent values are added up if there are more
+/// values than columns. A value above zero is always visible.
+pub(crate) fn sparkline(values: &[u64], most_columns: usize) -> String {
+    let columns = fold(values, most_columns.max(1));
+    let highest = columns.iter().copied().max().unwrap_or(0);
+    let bar: String = columns.iter().map(|value| block(height(*value, highest, 1))).collect();
+    format!("│{bar}│")
+}
+
 /// In eighths of a line, rounded up.
 fn height(value: u64, highest: u64, rows: usize) -> u64 {
     let whole = u128::from(value) * rows as u128 * 8;
@@ -64,5 +73,12 @@ mod tests {
         assert_eq!(columns(&[0, 0], 10, 1), ["0 │"]);
         let huge = columns(&[u64::MAX, u64::MAX], 1, 1);
         assert_eq!(huge, [format!("{} │█", u64::MAX)]);
+    }
+
+    #[test]
+    fn a_sparkline_keeps_its_width_and_shows_small_values() {
+        assert_eq!(sparkline(&[0, 1, 100, 0], 10), "│ ▁█ │");
+        assert_eq!(sparkline(&[1; 100], 10).chars().count(), 12);
+        assert_eq!((sparkline(&[], 10), sparkline(&[0], 10)), ("││".to_owned(), "│ │".to_owned()));
     }
 }

@@ -1,7 +1,8 @@
-//! `/v1/keys/{id}/usage`: what a key was used for, by minute, hour or day.
+//! `/v1/keys/{id}/usage`: what a key was used for, by minute, hour or day; and `/v1/usage`, the requests of many keys.
+
+mod many_keys;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -19,13 +20,14 @@ use crate::error::ApiError;
 use crate::extract::date::DayEdge;
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
+use crate::extract::range::BucketRange;
 use crate::state::AppState;
 
 /// The most buckets of one answer: all minutes of a day and an hour, or more hours or days than are drawn.
 const MAX_BUCKETS: u32 = 1500;
 
 pub(super) fn endpoints() -> Endpoints {
-    endpoints![key_usage => [SecretNotFound]]
+    endpoints![key_usage => [SecretNotFound]].merge(many_keys::endpoints())
 }
 
 /// Which usage is shown.
@@ -48,45 +50,6 @@ impl QueryForm for UsageQuery {
     }
 }
 
-/// The time that is shown, in whole buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Range {
-    span: UsageSpan,
-    start: Timestamp,
-    end: Timestamp,
-}
-
-impl Range {
-    fn of(query: &UsageQuery, now: Timestamp) -> Result<Self, ApiError> {
-        let span = query.interval.unwrap_or(UsageSpan::Hour);
-        let end = query.end.unwrap_or(now);
-        let start = query.start.unwrap_or_else(|| end.minus(usually_shown(span)));
-        if start > end {
-            return Err(ApiError::invalid("end_date", "must not be before start_date"));
-        }
-        let range = Self { span, start: span.start_of(start), end };
-        if range.end.since(range.start) >= span.length() * MAX_BUCKETS {
-            let problem = format!("must be at most {MAX_BUCKETS} intervals before end_date");
-            return Err(ApiError::invalid("start_date", problem));
-        }
-        Ok(range)
-    }
-
-    fn starts(self) -> impl Iterator<Item = Timestamp> {
-        let next = move |start: &Timestamp| Some(start.plus(self.span.length()));
-        std::iter::successors(Some(self.start), next).take_while(move |start| *start <= self.end)
-    }
-}
-
-/// How far back an answer goes when it was not said: an hour, a day or 30 days.
-fn usually_shown(span: UsageSpan) -> Duration {
-    match span {
-        UsageSpan::Minute => span.length() * 59,
-        UsageSpan::Hour => span.length() * 23,
-        UsageSpan::Day => span.length() * 29,
-    }
-}
-
 /// Get the usage of a key
 ///
 /// With `secret_id`, the usage of one secret: after a rotation, its programs and addresses show who still uses the old one.
@@ -104,12 +67,12 @@ async fn key_usage(
     PathId(id): PathId<KeyId>,
     StrictQuery(query): StrictQuery<UsageQuery>,
 ) -> Result<Json<KeyUsage>, ApiError> {
-    let range = Range::of(&query, caller.at)?;
+    let span = query.interval.unwrap_or(UsageSpan::Hour);
+    let range = BucketRange::of(span, query.start, query.end, caller.at, MAX_BUCKETS)?;
     let not_found = || KeyId::not_found(&id.to_string());
     state.store.find_key(caller.reach(), id).await?.ok_or_else(not_found)?;
-    let after = range.end.plus(Duration::from_millis(1));
     let secret = query.secret;
-    let usage = state.store.key_usage(caller.account, id, secret, range.span, range.start, after).await?;
+    let usage = state.store.key_usage(caller.account, id, secret, span, range.start, range.after()).await?;
     // The key exists, so it is the secret that does not.
     let usage =
         usage.ok_or_else(|| secret.map_or_else(not_found, |id| SecretId::not_found(&id.to_string())))?;
@@ -119,7 +82,7 @@ async fn key_usage(
 fn body_of(
     key_id: KeyId,
     secret_id: Option<SecretId>,
-    range: Range,
+    range: BucketRange,
     usage: telepath_store::KeyUsage,
 ) -> KeyUsage {
     let mut rows = usage.rows.as_slice();

@@ -106,6 +106,10 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
             let query = UsageQuery { secret_id, interval: word(), start_date: since, end_date: since };
             client.key_usage(key, &query).await.map(drop)
         }
+        "GET /v1/usage" => {
+            let query = UsageQuery { secret_id: None, interval: word(), start_date: since, end_date: since };
+            client.usage_of_keys(&[key], &query).await.map(drop)
+        }
         "GET /v1/key-presets" => client.list_key_presets().await.map(drop),
         "PATCH /v1/key-presets/{name}" => {
             client.update_key_preset("a", &UpdateKeyPreset::default()).await.map(drop)

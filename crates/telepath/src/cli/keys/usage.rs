@@ -1,4 +1,6 @@
-//! `telepath keys usage`: counts, a chart, routes and addresses.
+//! `telepath keys usage`: counts, a chart, routes and addresses of a key, or the counts of several keys.
+
+mod many_keys;
 
 use std::collections::BTreeMap;
 
@@ -11,14 +13,17 @@ use telepath_core::clock::{Clock as _, SystemClock};
 
 use crate::cli::reach::{ApiArgs, with_client};
 use crate::cli::{chart, expiry, output, text};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
   telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --interval minute --since 2h
   telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --interval day --since 90d --json
-  telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --secret sec_01k9v1n2xrf6t8g3m5q7w9y0za";
+  telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --secret sec_01k9v1n2xrf6t8g3m5q7w9y0za
+  telepath keys usage key_01k9v1n2xrf6t8g3m5q7w9y0za key_01k9v1n2xrf6t8g3m5q7w9y0zb --data-dir data
+
+With several keys, their requests are shown side by side.";
 
 /// The size of the chart.
 const CHART_COLUMNS: usize = 90;
@@ -33,9 +38,10 @@ const ROUTES: usize = 10;
 pub(crate) struct UsageArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Key id, key_…
-    id: KeyId,
-    /// Only the usage of this secret of the key, sec_…
+    /// Key id, key_…; up to 100
+    #[arg(required = true, num_args = 1..=100, value_name = "ID")]
+    ids: Vec<KeyId>,
+    /// Only the usage of this secret of the one key, sec_…
     #[arg(long, value_name = "SECRET")]
     secret: Option<SecretId>,
     /// Bucket size: minute, hour or day
@@ -60,7 +66,14 @@ pub(super) async fn run(args: UsageArgs) -> Result<(), Failure> {
         start_date: expiry::past("--since", args.since.as_deref(), now)?,
         end_date: expiry::past("--until", args.until.as_deref(), now)?,
     };
-    let usage = with_client(&args.api, async |client| Ok(client.key_usage(args.id, &query).await?)).await?;
+    let id = match args.ids.as_slice() {
+        [id] => *id,
+        _ if args.secret.is_some() => {
+            return Err(Failure::new(Exit::Usage, "--secret needs a single key".to_owned()));
+        }
+        ids => return many_keys::run(&args.api, ids, &query, args.json).await,
+    };
+    let usage = with_client(&args.api, async |client| Ok(client.key_usage(id, &query).await?)).await?;
     if args.json {
         return output::json(&usage);
     }

@@ -59,6 +59,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("POST /v1/keys/{id}/rotate", "keys rotate KEY"),
     ("POST /v1/keys/{id}/secrets/{secret_id}/revoke", "keys end-secret KEY SECRET_ID"),
     ("GET /v1/keys/{id}/usage", "keys usage KEY"),
+    ("GET /v1/usage", "keys usage KEY KEY"),
     ("GET /v1/requests", "requests list"),
     ("GET /v1/trunks", "trunks list"),
     (
