@@ -48,7 +48,7 @@ enum_schemas! {
     AlertStatus = names!(alert::AlertStatus), such as "open", "The state of an alert.";
     AlertSubjectKind = names!(alert::AlertSubjectKind), such as "key", "The kind of resource that an alert is about.";
     AuditAction = names!(audit::AuditAction), such as "key.updated", "What was done.";
-    CallSort = CALL_SORTS, such as "-start_time", "The order of calls; a leading `-` sorts the largest first.";
+    CallSort = call::CALL_SORTS, such as "-start_time", "The order of calls; a leading `-` sorts the largest first.";
     CallStatus = names!(call::CallStatus), such as "disconnected", "The state of a call: `connected` is live now, `disconnected` was connected and ended, `failed` never reached the agent.";
     CallerActionKind = names!(call::CallerActionKind), such as "dtmf", "What a caller did: pressed a key, put the call on hold, or resumed it.";
     CarrierLagSource = names!(call::CarrierLagSource), such as "first_rtp", "How `carrier_lag_ms` was measured.";
@@ -79,17 +79,3 @@ enum_schemas! {
     UsageInterval = names!(usage::UsageSpan), such as "hour", "The length of a bucket: `minute` is kept for 48 hours, `hour` for 90 days, `day` for two years.";
     WebhookStatus = names!(webhook::WebhookStatus), such as "active", "The state of an endpoint.";
 }
-
-/// The values of `sort` of a list of calls.
-pub const CALL_SORTS: [&str; 10] = [
-    "start_time",
-    "-start_time",
-    "duration_seconds",
-    "-duration_seconds",
-    "carrier_lag_ms",
-    "-carrier_lag_ms",
-    "ai_latency_ms",
-    "-ai_latency_ms",
-    "gateway_processing_ms",
-    "-gateway_processing_ms",
-];

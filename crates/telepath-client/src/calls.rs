@@ -1,6 +1,7 @@
 //! `/v1/calls`: list and show calls, hang up live ones.
 
 use telepath_api_types::calls::{Call, CallDetails, CallList};
+use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, TrunkId};
 
 use crate::client::Client;
@@ -15,6 +16,26 @@ pub struct CallsQuery {
     pub trunk_id: Option<TrunkId>,
     /// Only calls in this state.
     pub status: Option<String>,
+    /// Only calls that ended for this reason.
+    pub reason: Option<String>,
+    /// Only calls that started at this time or later.
+    pub start_date: Option<Timestamp>,
+    /// Only calls that started at this time or earlier.
+    pub end_date: Option<Timestamp>,
+    /// Only calls from this party.
+    pub from: Option<String>,
+    /// Only calls to this party.
+    pub to: Option<String>,
+    /// Only calls at least this long.
+    pub min_duration_seconds: Option<u32>,
+    /// Only calls with at least this delay of the carrier's leg.
+    pub min_carrier_lag_ms: Option<u32>,
+    /// Only calls with at least this AI latency.
+    pub min_ai_latency_ms: Option<u32>,
+    /// Only calls with at least this time inside Telepath.
+    pub min_gateway_ms: Option<u32>,
+    /// The order, such as `-ai_latency_ms`.
+    pub sort: Option<String>,
     /// Items per page, 1–100.
     pub limit: Option<u32>,
     /// Items to skip.
@@ -24,11 +45,21 @@ pub struct CallsQuery {
 }
 
 impl Client {
-    /// One page of the account's calls, newest first.
+    /// One page of the account's calls, newest first unless the query says otherwise.
     pub async fn list_calls(&self, query: &CallsQuery) -> Result<ListPage<Call>, Error> {
         let path = Query::new("/v1/calls")
             .add("trunk_id", query.trunk_id)
             .add("status", query.status.as_deref())
+            .add("reason", query.reason.as_deref())
+            .add("start_date", query.start_date)
+            .add("end_date", query.end_date)
+            .add("from", query.from.as_deref())
+            .add("to", query.to.as_deref())
+            .add("min_duration_seconds", query.min_duration_seconds)
+            .add("min_carrier_lag_ms", query.min_carrier_lag_ms)
+            .add("min_ai_latency_ms", query.min_ai_latency_ms)
+            .add("min_gateway_ms", query.min_gateway_ms)
+            .add("sort", query.sort.as_deref())
             .add("limit", query.limit)
             .add("offset", query.offset)
             .add("cursor", query.cursor.as_deref())

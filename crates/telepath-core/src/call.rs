@@ -317,6 +317,20 @@ pub enum CallSortKey {
     GatewayProcessing,
 }
 
+/// The orders of a list of calls; with `-` in front, the largest first.
+pub const CALL_SORTS: [&str; 10] = [
+    "start_time",
+    "-start_time",
+    "duration_seconds",
+    "-duration_seconds",
+    "carrier_lag_ms",
+    "-carrier_lag_ms",
+    "ai_latency_ms",
+    "-ai_latency_ms",
+    "gateway_processing_ms",
+    "-gateway_processing_ms",
+];
+
 impl CallSortKey {
     /// The key of the list's cursors.
     pub const fn key(self) -> SortKey {
@@ -346,10 +360,16 @@ pub struct CallFilter {
     pub from: Option<String>,
     /// Only calls to this party.
     pub to: Option<String>,
+    /// Only calls that ended for this reason.
+    pub reason: Option<DisconnectReason>,
     /// Only calls at least this long.
     pub min_duration_seconds: Option<u32>,
+    /// Only calls with at least this delay of the carrier's leg.
+    pub min_carrier_lag_ms: Option<u32>,
     /// Only calls with at least this AI latency.
     pub min_ai_latency_ms: Option<u32>,
+    /// Only calls with at least this time inside Telepath.
+    pub min_gateway_ms: Option<u32>,
     /// The order.
     pub sort: CallSortKey,
     /// Smallest first; otherwise largest first.

@@ -2,64 +2,24 @@
 
 mod control;
 pub(crate) mod hangup;
+mod list;
 pub(crate) mod orphan;
 mod row;
 pub(crate) mod write;
 
 use serde_json::json;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
-use telepath_core::call::{CallDetails, CallFilter, CallRecord, CallSortKey, CallStatus, DisconnectReason};
+use telepath_core::call::{CallDetails, DisconnectReason};
 use telepath_core::id::{AccountId, CallId};
-use telepath_core::page::{Page, PageRequest};
 use telepath_core::reach::Reach;
 
 use crate::audit;
 use crate::error::StoreError;
 use crate::sql::within::trunk_within;
-use crate::sql::{ListQuery, Order, Row, SortBy, binds};
+use crate::sql::{Row, binds};
 use crate::store::Store;
 
-/// The duration of a call in seconds, rounded up; for a live call until `$3`, the current time.
-const DURATION: &str =
-    "CASE WHEN status = 'connected' THEN ($3 - answer_time + 999) / 1000 ELSE duration_seconds END";
-
 impl Store {
-    /// Calls of trunks within reach.
-    pub async fn list_calls(
-        &self,
-        reach: impl Into<Reach>,
-        filter: CallFilter,
-        page: PageRequest,
-    ) -> Result<Page<CallRecord>, StoreError> {
-        let Reach { account, trunks } = reach.into();
-        let now = self.now();
-        let mut filters = binds![
-            account.to_string(),
-            filter.trunk_id.map(|id| id.to_string()),
-            now,
-            filter.status.map(CallStatus::name),
-            filter.start_date,
-            filter.end_date,
-            filter.from,
-            filter.to,
-            filter.min_duration_seconds,
-            filter.min_ai_latency_ms,
-        ];
-        let within = trunk_within("trunk_id", &trunks, &mut filters);
-        // Every statement uses `$3`, because both databases reject unused binds.
-        let source = format!(
-            "FROM calls WHERE account_id = $1 AND ($2 IS NULL OR trunk_id = $2) AND $3 IS NOT NULL \
-             AND ($4 IS NULL OR status = $4) \
-             AND ($5 IS NULL OR start_time >= $5) AND ($6 IS NULL OR start_time <= $6) \
-             AND ($7 IS NULL OR from_party = $7) AND ($8 IS NULL OR to_party = $8) \
-             AND ($9 IS NULL OR {DURATION} >= $9) AND ($10 IS NULL OR ai_latency_ms >= $10){within}"
-        );
-        let mut db = self.backend.read().await?;
-        let order = order(filter.sort, filter.ascending);
-        let list = ListQuery { columns: row::COLUMNS, source: &source, filters, order };
-        list.page(&mut db, page).await?.try_map(|row| row::call_of(&row, now))
-    }
-
     /// A call of a trunk within reach, with its turns and SIP trace.
     pub async fn get_call(
         &self,
@@ -140,31 +100,4 @@ fn to_hang_up(row: &Row) -> Result<(CallId, DisconnectReason), StoreError> {
         None => DisconnectReason::TrunkDeleted,
     };
     Ok((row.parse("id")?, reason))
-}
-
-/// The SQL expression that calls are sorted by.
-const fn sort_expression(sort: CallSortKey) -> &'static str {
-    match sort {
-        CallSortKey::StartTime => "start_time",
-        CallSortKey::Duration => DURATION,
-        CallSortKey::CarrierLag => "carrier_lag_ms",
-        CallSortKey::AiLatency => "ai_latency_ms",
-        CallSortKey::GatewayProcessing => "gateway_processing_ms",
-    }
-}
-
-/// Calls without a value come last in either direction.
-const fn order(sort: CallSortKey, ascending: bool) -> Order<'static> {
-    let nullable = match sort {
-        CallSortKey::StartTime => false,
-        CallSortKey::Duration
-        | CallSortKey::CarrierLag
-        | CallSortKey::AiLatency
-        | CallSortKey::GatewayProcessing => true,
-    };
-    Order {
-        id: "id",
-        by: Some(SortBy { key: sort.key(), expression: sort_expression(sort), nullable }),
-        ascending,
-    }
 }

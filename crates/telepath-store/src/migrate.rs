@@ -61,6 +61,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     26 "0026_calls_by_age";
     27 "0027_usage_of_secrets";
     28 "0028_account_totals";
+    29 "0029_call_orders";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

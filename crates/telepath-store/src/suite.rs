@@ -7,6 +7,7 @@ mod alert_mails;
 mod alerts;
 mod audit_chain;
 mod authorities;
+mod call_orders;
 mod calls;
 mod cluster;
 mod deliveries;

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use telepath_api_types::calls::{Call, CallDetails, CallList, HangupRequested};
 use telepath_api_types::enums;
-use telepath_core::call::{CallFilter, CallSortKey, CallStatus, DisconnectReason};
+use telepath_core::call::{self, CallFilter, CallSortKey, CallStatus, DisconnectReason};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::CallId;
 use telepath_core::page::{Page, PageRequest};
@@ -53,7 +53,7 @@ fn parse_party(text: &str) -> Result<String, &'static str> {
 
 impl QueryForm for CallQuery {
     fn read(query: &mut QueryReader) -> Self {
-        let (sort, ascending) = query.choice("sort", parse_sort, enums::CALL_SORTS).unwrap_or_default();
+        let (sort, ascending) = query.choice("sort", parse_sort, call::CALL_SORTS).unwrap_or_default();
         let page = query.page::<CallId>(Some(sort.key()));
         let filter = CallFilter {
             trunk_id: query.take("trunk_id", str::parse),
@@ -62,8 +62,15 @@ impl QueryForm for CallQuery {
             end_date: query.date("end_date", DayEdge::Last),
             from: query.take("from", parse_party),
             to: query.take("to", parse_party),
+            reason: query.choice(
+                "reason",
+                DisconnectReason::from_name,
+                DisconnectReason::ALL.iter().map(|reason| reason.name()),
+            ),
             min_duration_seconds: query.number("min_duration_seconds"),
+            min_carrier_lag_ms: query.number("min_carrier_lag_ms"),
             min_ai_latency_ms: query.number("min_ai_latency_ms"),
+            min_gateway_ms: query.number("min_gateway_ms"),
             sort,
             ascending,
         };
@@ -80,9 +87,12 @@ impl QueryForm for CallQuery {
         ("end_date" = Option<String>, Query, description = "Only calls that started at this time or earlier; a date includes its whole day (UTC)."),
         ("from" = Option<String>, Query, description = "Only calls from this party."),
         ("to" = Option<String>, Query, description = "Only calls to this party."),
+        ("reason" = inline(Option<enums::DisconnectReason>), Query, description = "Only calls with this `disconnect_reason`."),
         ("min_duration_seconds" = Option<u32>, Query, description = "Only calls at least this long."),
-        ("min_ai_latency_ms" = Option<u32>, Query, description = "Only calls with at least this AI latency."),
-        ("sort" = inline(Option<enums::CallSort>), Query, description = "`start_time`, `duration_seconds`, `carrier_lag_ms`, `ai_latency_ms` or `gateway_processing_ms`; a leading `-` sorts the largest first. Default `-start_time`."),
+        ("min_carrier_lag_ms" = Option<u32>, Query, description = "Only calls with at least this `carrier_lag_ms`."),
+        ("min_ai_latency_ms" = Option<u32>, Query, description = "Only calls with at least this `ai_latency_ms`."),
+        ("min_gateway_ms" = Option<u32>, Query, description = "Only calls with at least this `gateway_processing_ms`."),
+        ("sort" = inline(Option<enums::CallSort>), Query, description = "`start_time`, `duration_seconds`, `carrier_lag_ms`, `ai_latency_ms` or `gateway_processing_ms`; a leading `-` sorts the largest first. Default `-start_time`. Calls without a value come last. By duration, live calls come behind those that ended."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Calls per page; default 20."),
         ("offset" = Option<u32>, Query, description = "Calls to skip."),
         ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
@@ -158,8 +168,8 @@ mod tests {
         assert_eq!(parse_sort("-ai_latency_ms"), Some((CallSortKey::AiLatency, false)));
         assert_eq!(parse_sort("duration_seconds"), Some((CallSortKey::Duration, true)));
         assert_eq!(parse_sort("colour"), None);
-        assert!(enums::CALL_SORTS.iter().all(|sort| parse_sort(sort).is_some()));
-        assert_eq!(enums::CALL_SORTS.len(), 2 * SORTS.len());
+        assert!(call::CALL_SORTS.iter().all(|sort| parse_sort(sort).is_some()));
+        assert_eq!(call::CALL_SORTS.len(), 2 * SORTS.len());
         assert_eq!(<(CallSortKey, bool)>::default(), (CallSortKey::StartTime, false));
     }
 

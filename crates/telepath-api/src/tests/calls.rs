@@ -61,6 +61,13 @@ async fn lists_are_filtered_sorted_and_paged() {
     assert!(parties("end_date=2027-01-14").await.is_empty());
     assert_eq!(parties("min_duration_seconds=150").await, ["001"]);
     assert!(parties("status=failed").await.is_empty());
+    assert!(parties("reason=normal_disconnect").await.is_empty());
+    for unmeasured in ["min_carrier_lag_ms", "min_ai_latency_ms", "min_gateway_ms"] {
+        assert!(parties(&format!("{unmeasured}=0")).await.is_empty(), "{unmeasured}");
+    }
+    for wrong in ["reason=bored", "min_gateway_ms=-1", "min_carrier_lag_ms=x", "min_lag_ms=1"] {
+        harness.get(&format!("/v1/calls?{wrong}"), &key).await.expect(400);
+    }
     assert_eq!(parties(&format!("trunk_id={trunk}")).await.len(), 3);
     assert!(parties("trunk_id=conn_00000000000000000000000000").await.is_empty());
 }

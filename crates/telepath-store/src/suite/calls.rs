@@ -170,7 +170,7 @@ async fn calls_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
 }
 
 /// Calls that started a second apart: the first failed without metrics, the last is live.
-async fn five_calls(store: &Store, account: AccountId, trunk: TrunkId) -> Vec<CallId> {
+pub(super) async fn five_calls(store: &Store, account: AccountId, trunk: TrunkId) -> Vec<CallId> {
     let mut ids = Vec::new();
     for (number, latency) in [(0_u32, None), (1, Some(300)), (2, Some(100)), (3, Some(200))] {
         let mut begun = start(store, account, trunk);
@@ -186,6 +186,7 @@ async fn five_calls(store: &Store, account: AccountId, trunk: TrunkId) -> Vec<Ca
         end.from = Party::from_sip_user(&format!("+1555010000{number}"));
         end.metrics.ai_latency_ms = latency;
         end.metrics.carrier_lag_ms = latency.map(|latency| 400 - latency);
+        end.metrics.gateway_processing_ms = latency.map(|_| number);
         store.call_ended(&end).await.unwrap();
         ids.push(end.id);
     }
@@ -213,15 +214,32 @@ async fn lists_filter_and_sort_with_missing_values_last(fixture: Arc<Fixture>) {
     let sorted = |sort, ascending| CallFilter { sort, ascending, ..CallFilter::default() };
     assert_eq!(list(CallFilter::default()).await, [4, 3, 2, 1, 0]);
     assert_eq!(list(sorted(CallSortKey::StartTime, true)).await, [0, 1, 2, 3, 4]);
-    assert_eq!(list(sorted(CallSortKey::Duration, false)).await, [3, 4, 2, 1, 0]);
+    assert_eq!(list(sorted(CallSortKey::Duration, false)).await, [3, 2, 1, 0, 4], "the live call is last");
+    assert_eq!(list(sorted(CallSortKey::Duration, true)).await, [0, 1, 2, 3, 4]);
     assert_eq!(list(sorted(CallSortKey::AiLatency, true)).await, [2, 3, 1, 0, 4]);
     assert_eq!(list(sorted(CallSortKey::AiLatency, false)).await, [1, 3, 2, 4, 0]);
     assert_eq!(list(sorted(CallSortKey::CarrierLag, true)).await, [1, 3, 2, 0, 4]);
-    assert_eq!(list(sorted(CallSortKey::GatewayProcessing, true)).await, [0, 1, 2, 3, 4]);
+    assert_eq!(list(sorted(CallSortKey::GatewayProcessing, true)).await, [1, 2, 3, 0, 4]);
+    assert_eq!(list(sorted(CallSortKey::GatewayProcessing, false)).await, [3, 2, 1, 4, 0]);
     let all = CallFilter::default;
     assert_eq!(list(CallFilter { status: Some(CallStatus::Connected), ..all() }).await, [4]);
     assert_eq!(list(CallFilter { min_duration_seconds: Some(20), ..all() }).await, [4, 3, 2]);
     assert_eq!(list(CallFilter { min_ai_latency_ms: Some(200), ..all() }).await, [3, 1]);
+    assert_eq!(
+        list(CallFilter { min_ai_latency_ms: Some(0), ..all() }).await,
+        [3, 2, 1],
+        "only measured ones"
+    );
+    assert_eq!(list(CallFilter { min_carrier_lag_ms: Some(200), ..all() }).await, [3, 2]);
+    assert_eq!(list(CallFilter { min_gateway_ms: Some(3), ..all() }).await, [3]);
+    let slow = CallFilter { min_ai_latency_ms: Some(150), min_carrier_lag_ms: Some(150), ..all() };
+    assert_eq!(list(slow).await, [3]);
+    assert_eq!(list(CallFilter { reason: Some(DisconnectReason::NoAnswer), ..all() }).await, [0]);
+    assert_eq!(
+        list(CallFilter { reason: Some(DisconnectReason::NormalDisconnect), ..all() }).await,
+        [3, 2, 1]
+    );
+    assert_eq!(list(CallFilter { reason: Some(DisconnectReason::Rejected), ..all() }).await, [0_usize; 0]);
     let second = |seconds| Some(NOON.plus(Duration::from_secs(seconds)));
     assert_eq!(list(CallFilter { start_date: second(1), end_date: second(2), ..all() }).await, [2, 1]);
     assert_eq!(list(CallFilter { from: Some("+15550100003".to_owned()), ..all() }).await, [3]);

@@ -2,14 +2,17 @@
 
 use clap::{Args, Subcommand};
 use telepath_client::{Call, CallDetails, CallId, CallsQuery, TrunkId};
+use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::reach::{ApiArgs, with_client};
-use super::{choices, output, pages, text};
+use super::{choices, expiry, output, pages, text};
 use crate::exit::Failure;
 
 const LIST_EXAMPLES: &str = "\
 Examples:
   telepath calls list --data-dir data --status connected
+  telepath calls list --data-dir data --since 24h --reason ai_provider_error
+  telepath calls list --data-dir data --since 7d --min-ai-latency 1500 --sort -ai_latency_ms
   telepath calls list --data-dir data --trunk conn_01k9v1n2xrf6t8g3m5q7w9y0za --json";
 
 const SHOW_EXAMPLES: &str = "\
@@ -26,7 +29,7 @@ The call ends on the server that carries it.";
 /// Subcommands of `calls`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CallsCommand {
-    /// List calls, newest first
+    /// List calls, newest first by default
     #[command(after_help = LIST_EXAMPLES)]
     List(Box<ListArgs>),
     /// Show a call with its metrics, turns, DTMF and holds
@@ -48,6 +51,36 @@ pub(crate) struct ListArgs {
     /// Only calls with this status
     #[arg(long, value_parser = choices::call_statuses(), help_heading = "Filters")]
     status: Option<String>,
+    /// Only calls that ended for this reason
+    #[arg(long, value_parser = choices::disconnect_reasons(), help_heading = "Filters")]
+    reason: Option<String>,
+    /// Only calls that started after: a duration ago (24h) or an RFC 3339 date-time
+    #[arg(long, value_name = "WHEN", help_heading = "Filters")]
+    since: Option<String>,
+    /// Only calls that started before: a duration ago (1h) or an RFC 3339 date-time
+    #[arg(long, value_name = "WHEN", help_heading = "Filters")]
+    until: Option<String>,
+    /// Only calls from this party
+    #[arg(long, value_name = "PARTY", help_heading = "Filters")]
+    from: Option<String>,
+    /// Only calls to this party
+    #[arg(long, value_name = "PARTY", help_heading = "Filters")]
+    to: Option<String>,
+    /// Only calls at least this long
+    #[arg(long, value_name = "SECONDS", help_heading = "Filters")]
+    min_duration: Option<u32>,
+    /// Only calls with at least this carrier lag
+    #[arg(long, value_name = "MS", help_heading = "Filters")]
+    min_carrier_lag: Option<u32>,
+    /// Only calls with at least this AI latency
+    #[arg(long, value_name = "MS", help_heading = "Filters")]
+    min_ai_latency: Option<u32>,
+    /// Only calls with at least this gateway processing time
+    #[arg(long, value_name = "MS", help_heading = "Filters")]
+    min_gateway: Option<u32>,
+    /// Order; a leading - sorts the largest first
+    #[arg(long, value_name = "ORDER", value_parser = choices::call_sorts(), allow_hyphen_values = true)]
+    sort: Option<String>,
     /// Maximum number of rows
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
@@ -87,7 +120,22 @@ pub(crate) async fn run(command: CallsCommand) -> Result<(), Failure> {
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
-    let query = CallsQuery { trunk_id: args.trunk, status: args.status, ..CallsQuery::default() };
+    let now = SystemClock.now();
+    let query = CallsQuery {
+        trunk_id: args.trunk,
+        status: args.status,
+        reason: args.reason,
+        start_date: expiry::past("--since", args.since.as_deref(), now)?,
+        end_date: expiry::past("--until", args.until.as_deref(), now)?,
+        from: args.from,
+        to: args.to,
+        min_duration_seconds: args.min_duration,
+        min_carrier_lag_ms: args.min_carrier_lag,
+        min_ai_latency_ms: args.min_ai_latency,
+        min_gateway_ms: args.min_gateway,
+        sort: args.sort,
+        ..CallsQuery::default()
+    };
     let listing = with_client(&args.api, async |client| {
         pages::by_cursor(args.limit, async |size, cursor| {
             client.list_calls(&CallsQuery { limit: Some(size), cursor, ..query.clone() }).await
@@ -95,7 +143,7 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
         .await
     })
     .await?;
-    let head = ["ID", "STARTED", "STATUS", "LENGTH", "FROM", "TO", "ENDED BY"];
+    let head = ["ID", "STARTED", "STATUS", "LENGTH", "AI MS", "FROM", "TO", "ENDED BY"];
     pages::print(&listing.items, args.json, "No calls.", head, row)?;
     if !args.json {
         listing.note_more();
@@ -103,12 +151,13 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn row(call: &Call) -> [String; 7] {
+fn row(call: &Call) -> [String; 8] {
     [
         call.id.to_string(),
         text::second(call.start_time),
         call.status.clone(),
         format!("{}s", call.duration_seconds),
+        call.ai_latency_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string()),
         call.from.clone(),
         call.to.clone(),
         call.disconnect_reason.clone().unwrap_or_else(|| "-".to_owned()),

@@ -4,7 +4,7 @@
 use clap::builder::PossibleValuesParser;
 use telepath_core::alert::{AlertRule, AlertStatus};
 use telepath_core::audit::AuditAction;
-use telepath_core::call::CallStatus;
+use telepath_core::call::{CALL_SORTS, CallStatus, DisconnectReason};
 use telepath_core::key::{KEY_SORTS, KeyStatus, Preset};
 use telepath_core::scope::Scope;
 use telepath_core::secret::KeyMode;
@@ -29,6 +29,7 @@ choices! {
     key_modes = KeyMode;
     key_statuses = KeyStatus;
     call_statuses = CallStatus;
+    disconnect_reasons = DisconnectReason;
     trunk_statuses = TrunkStatus;
     ai_providers = AiProvider;
     alert_rules = AlertRule;
@@ -41,6 +42,11 @@ choices! {
 /// The orders of a list of keys.
 pub(crate) fn key_sorts() -> PossibleValuesParser {
     PossibleValuesParser::new(KEY_SORTS)
+}
+
+/// The orders of a list of calls.
+pub(crate) fn call_sorts() -> PossibleValuesParser {
+    PossibleValuesParser::new(CALL_SORTS)
 }
 
 /// The presets that an account can edit.
