@@ -11,6 +11,7 @@ mod crash_usage;
 mod early_responses;
 mod examples;
 pub(crate) mod hostile;
+mod keyring_command;
 mod keys_command;
 mod limits;
 mod memory;

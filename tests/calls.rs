@@ -3,6 +3,7 @@
 mod call_end;
 mod commands;
 mod hostile;
+mod keyring;
 mod records;
 mod sipp;
 
@@ -25,7 +26,7 @@ struct CallFixture {
     /// An API key with all scopes.
     key: String,
     trunk: Trunk,
-    _agent: EchoAgent,
+    agent: EchoAgent,
 }
 
 /// A trunk to call.
@@ -72,7 +73,7 @@ impl CallFixture {
         let client = server.client()?;
         let key = server.admin_key().await?.secret;
         let trunk = create_trunk(&client, &key, "support-01", &agent.url()).await?;
-        Ok(Self { server, client, key, trunk, _agent: agent })
+        Ok(Self { server, client, key, trunk, agent })
     }
 
     /// Options of a call to the trunk that plays a tone of this length.

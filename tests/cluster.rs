@@ -4,6 +4,7 @@
 mod faults;
 mod history;
 mod joining;
+mod keyring;
 mod schedule;
 mod test_cluster;
 

@@ -79,6 +79,10 @@ const OPEN: &[(&str, &str)] = &[
 /// Routes for local administration. They are not published, and exist on the Unix socket only.
 const LOCAL: &[(&str, &str)] = &[
     ("get", "/local/sip/strangers"),
+    ("get", "/local/keyring"),
+    ("post", "/local/keyring/keys"),
+    ("post", "/local/keyring/rotate"),
+    ("post", "/local/keyring/prune"),
     ("get", "/local/accounts"),
     ("post", "/local/accounts"),
     ("get", "/local/accounts/{id}"),

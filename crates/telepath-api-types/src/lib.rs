@@ -14,6 +14,7 @@ pub mod enums;
 pub mod error;
 pub mod key_presets;
 pub mod key_usage;
+pub mod keyring;
 pub mod keys;
 pub mod leaks;
 pub mod page;

@@ -229,6 +229,7 @@ const fn usual_message(code: ErrorCode) -> &'static str {
         ErrorCode::CallNotLive => "The call is not live",
         ErrorCode::LimitReached => "A limit on what can be stored is reached",
         ErrorCode::WebhookDisabled => "The webhook endpoint is disabled",
+        ErrorCode::KeyringConflict => "The master keys cannot be changed like this now",
         ErrorCode::BodyTooLarge => "The body is larger than 64 KiB",
         ErrorCode::UnsupportedMediaType => "Content-Type must be application/json",
         ErrorCode::HeadersTooLarge => "The request line and headers are too large",

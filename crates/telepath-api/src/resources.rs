@@ -8,6 +8,7 @@ pub(crate) mod calls;
 pub(crate) mod deliveries;
 pub(crate) mod health;
 pub(crate) mod key_presets;
+pub(crate) mod keyring;
 pub(crate) mod keys;
 pub(crate) mod leaks;
 pub(crate) mod metrics;

@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::endpoint::Endpoints;
 use crate::openapi;
 use crate::resources::{
-    account, accounts, alerts, audit_events, calls, deliveries, health, key_presets, keys, leaks, metrics,
-    requests, sip, trunks, users, webhooks, whoami,
+    account, accounts, alerts, audit_events, calls, deliveries, health, key_presets, keyring, keys, leaks,
+    metrics, requests, sip, trunks, users, webhooks, whoami,
 };
 use crate::routes::{RouteConflict, RouteTable};
 use crate::state::AppState;
@@ -51,6 +51,7 @@ pub(crate) fn routes() -> Result<Routes, RouteConflict> {
 fn local_endpoints() -> Endpoints {
     Endpoints::with(OpenApiRouter::with_openapi(openapi::local_header()))
         .merge(accounts::endpoints())
+        .merge(keyring::endpoints())
         .merge(sip::endpoints())
         .merge(users::endpoints())
 }

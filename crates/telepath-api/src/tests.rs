@@ -16,6 +16,7 @@ mod idempotency;
 mod isolation;
 mod key_details;
 mod key_quotas;
+mod keyring;
 mod keys;
 mod leaks;
 mod listeners;

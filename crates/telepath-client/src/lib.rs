@@ -44,6 +44,7 @@ mod audit;
 mod calls;
 mod client;
 mod error;
+mod keyring;
 mod keys;
 mod page;
 mod request;
@@ -79,6 +80,9 @@ pub use telepath_api_types::key_presets::{KeyPreset, UpdateKeyPreset};
 pub use telepath_api_types::key_usage::{
     Durations, KeyUsage, KeyUsageAddress, KeyUsageBucket, KeyUsageProgram, KeyUsageRoute, UsageBucket,
     UsageList, UsageOfKey,
+};
+pub use telepath_api_types::keyring::{
+    Keyring, KeyringChange, KeyringServer, MasterKey, RotateMasterKey, SecretsLeft,
 };
 pub use telepath_api_types::keys::{CreateKey, Key, KeySecret, UpdateKey};
 pub use telepath_api_types::quotas::{Quotas, UpdateQuotas};

@@ -119,6 +119,14 @@ named_enum! {
         SignInRefused = "session.refused",
         /// An alert was acknowledged.
         AlertAcknowledged = "alert.acknowledged",
+        /// A master key was generated and added to the keyring.
+        MasterKeyAdded = "master_key.added",
+        /// Another master key seals from now on.
+        MasterKeyActivated = "master_key.activated",
+        /// Everything is sealed with the active master key.
+        MasterKeyRotated = "master_key.rotated",
+        /// A master key that seals nothing was removed from the keyring.
+        MasterKeyRemoved = "master_key.removed",
     }
 }
 
@@ -173,7 +181,11 @@ impl AuditAction {
             | AuditAction::SessionSwitched
             | AuditAction::SessionRevoked
             | AuditAction::SessionsRevoked
-            | AuditAction::SignInRefused => None,
+            | AuditAction::SignInRefused
+            | AuditAction::MasterKeyAdded
+            | AuditAction::MasterKeyActivated
+            | AuditAction::MasterKeyRotated
+            | AuditAction::MasterKeyRemoved => None,
         }
     }
 }

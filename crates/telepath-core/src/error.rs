@@ -152,6 +152,9 @@ error_codes! {
     WebhookDisabled = "WEBHOOK_DISABLED", 409, Client, retry: false,
         "The webhook endpoint is disabled, so nothing is sent to it.",
         "Enable it with `PATCH /v1/webhooks/{id}` and `{\"status\": \"active\"}`, then retry.";
+    KeyringConflict = "KEYRING_CONFLICT", 409, Client, retry: false,
+        "The master keys cannot be changed like this now; the message says why. Only local administration changes them.",
+        "Do what the message says, then run the command again; `telepath keyring status` shows the master keys.";
     BodyTooLarge = "BODY_TOO_LARGE", 413, Client, retry: false,
         "The body is larger than 64 KiB.",
         "Send a smaller body.";

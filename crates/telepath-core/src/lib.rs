@@ -18,6 +18,7 @@ pub mod event;
 pub mod id;
 pub mod idempotency;
 pub mod key;
+pub mod keyring;
 pub mod leak;
 pub mod limit;
 mod named;

@@ -85,12 +85,12 @@ pub enum StoreError {
     /// An applied migration differs from the one in this program.
     #[error("migration {version} in the database differs from the one in this program")]
     SchemaDiffers { version: i64 },
-    /// The loaded master key is not the one that the database was created with.
+    /// The master key that seals the database is not loaded.
     #[error("the database belongs to master key {expected}, but master key {given} is loaded")]
     WrongMasterKey {
         /// The id stored in the database.
         expected: String,
-        /// The id of the loaded key.
+        /// The id of the key that the process would seal with.
         given: SealingKeyId,
     },
     /// The database server or library is older than the oldest supported version.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 use telepath_core::entropy::random_text;
-use telepath_core::vault::Vault;
+use telepath_core::vault::{StoredKeyring, Vault};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::account::table::AccountTable;
@@ -19,6 +19,8 @@ use crate::delivery::claim::void_leases;
 use crate::error::StoreError;
 use crate::key_clock;
 use crate::key_table::{KeyTable, load};
+use crate::keyring::state::KeyringState;
+use crate::keyring::stored::stored;
 use crate::limit::memory::AddressWindows;
 use crate::limit::saved;
 use crate::limit::shared::KeyWindows;
@@ -93,6 +95,7 @@ impl Store {
             audit_heads: Mutex::default(),
             password_hashing: PasswordHashing::default(),
             windows,
+            keyring: KeyringState::new(options.master_keys, options.role == ProcessRole::Admin),
             exposures: Notify::new(),
             watched_until: AtomicI64::default(),
             last_heartbeat: Arc::default(),
@@ -100,14 +103,14 @@ impl Store {
         Ok(Arc::new(store))
     }
 
-    /// The id of the master key that the database belongs to; `None` for a new database.
-    pub async fn master_key_id(database: &Database) -> Result<Option<String>, StoreError> {
+    /// What the database says about its master keys; `None` for a new database.
+    pub async fn stored_keyring(database: &Database) -> Result<Option<StoredKeyring>, StoreError> {
         match database {
             Database::Sqlite { path } if !path.exists() => Ok(None),
-            Database::Sqlite { path } => known_master_key(&mut sqlite::connect(path).await?).await,
+            Database::Sqlite { path } => known_keyring(&mut sqlite::connect(path).await?).await,
             Database::Postgres { url } => {
                 let postgres = PostgresBackend::open(url).await?;
-                let known = async { known_master_key(&mut postgres.connection().await?).await }.await;
+                let known = async { known_keyring(&mut postgres.connection().await?).await }.await;
                 postgres.close().await;
                 known
             }
@@ -190,12 +193,8 @@ async fn close_all_live_calls(backend: &Backend, context: &StoreContext) -> Resu
     Ok(())
 }
 
-async fn known_master_key(db: &mut Connection) -> Result<Option<String>, StoreError> {
-    if !migrate::has_history(db).await? {
-        return Ok(None);
-    }
-    let row = db.fetch_optional("SELECT value FROM settings WHERE name = 'sealing_key_id'", vec![]).await?;
-    row.map(|row| row.text("value")).transpose()
+async fn known_keyring(db: &mut Connection) -> Result<Option<StoredKeyring>, StoreError> {
+    if migrate::has_history(db).await? { stored(db).await } else { Ok(None) }
 }
 
 /// The first open stores the id of the master key; every later open compares it.

@@ -62,6 +62,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     27 "0027_usage_of_secrets";
     28 "0028_account_totals";
     29 "0029_call_orders";
+    30 "0030_keyring";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

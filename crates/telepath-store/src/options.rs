@@ -1,8 +1,10 @@
 //! How the store is opened: the database, the limits, and the role of the process.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use telepath_core::alert::AlertSettings;
+use telepath_core::keyring::MasterKeyFile;
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_core::storage_limit::StorageLimits;
@@ -39,6 +41,8 @@ pub struct StoreOptions {
     pub role: ProcessRole,
     /// Where the windows of keys are counted.
     pub windows: WindowOptions,
+    /// Where the master keys come from; `None` if they cannot change while the process runs.
+    pub master_keys: Option<Arc<dyn MasterKeyFile>>,
     /// The name that other servers see; defaults to the node's id.
     pub node_name: Option<String>,
 }
@@ -62,6 +66,7 @@ impl StoreOptions {
             alerts,
             role,
             windows,
+            master_keys: None,
             node_name: None,
         }
     }

@@ -22,6 +22,7 @@ use crate::cluster::{Cluster, ClusterStats};
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key_table::KeyTable;
+use crate::keyring::state::KeyringState;
 use crate::limit::memory::AddressWindows;
 use crate::limit::shared::KeyWindows;
 use crate::request_log::RequestLog;
@@ -49,6 +50,7 @@ pub struct Store {
     pub(crate) audit_heads: Mutex<HeadLog>,
     pub(crate) password_hashing: PasswordHashing,
     pub(crate) windows: KeyWindows,
+    pub(crate) keyring: KeyringState,
     /// Notified when a report of exposed keys was stored.
     pub(crate) exposures: Notify,
     /// Identifies this run of the store among all runs of the database.

@@ -17,6 +17,7 @@ mod hangups;
 mod idempotency;
 mod key_details;
 mod key_quotas;
+mod keyring;
 mod keys;
 mod leaks;
 mod leases;

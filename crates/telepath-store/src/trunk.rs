@@ -24,7 +24,7 @@ use telepath_core::trunk::{
 };
 use telepath_core::validation::Invalid;
 
-pub(crate) use digest::seal_stored;
+pub(crate) use digest::{place as digest_place, seal_stored};
 
 use crate::error::StoreError;
 use crate::sql::within::trunk_within;

@@ -7,7 +7,7 @@
 pub(crate) mod authority;
 mod change;
 mod expire;
-mod factor;
+pub(crate) mod factor;
 pub(crate) mod hashing;
 mod invitation;
 mod link;

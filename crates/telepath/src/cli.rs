@@ -16,6 +16,7 @@ mod compromise;
 mod config;
 mod consent;
 mod expiry;
+mod keyring;
 mod keys;
 mod migrate;
 pub(crate) mod output;
@@ -89,6 +90,9 @@ enum Command {
     /// Show who calls the SIP port without reaching a trunk
     #[command(subcommand)]
     Sip(sip::SipCommand),
+    /// Show, add, rotate and remove master keys
+    #[command(subcommand)]
+    Keyring(keyring::KeyringCommand),
     /// Manage the accounts of the installation
     #[command(subcommand)]
     Accounts(accounts::AccountsCommand),
@@ -215,6 +219,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Calls(command) => block_on(calls::run(command)),
         Command::Whoami(args) => block_on(whoami::run(*args)),
         Command::Sip(command) => block_on(sip::run(command)),
+        Command::Keyring(command) => block_on(keyring::run(command)),
         Command::Accounts(command) => block_on(accounts::run(command)),
         Command::Alerts(command) => block_on(alerts::run(command)),
         Command::Trunks(command) => block_on(trunks::run(command)),

@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 pub(crate) use access::unusable;
-pub(crate) use master_key::configured_master_key;
+pub(crate) use master_key::{ConfiguredKeyFile, OwnKeyFile, configured_master_keys};
 
 use crate::exit::{Exit, Failure};
 

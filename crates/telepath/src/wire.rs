@@ -151,6 +151,7 @@ impl Server {
         tasks.spawn(workers::write_request_log(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::roll_up_usage(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_usage(Arc::clone(&store), config.retention, work.clone()));
+        tasks.spawn(workers::maintain_keyring(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::log_audit_heads(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_idempotency_keys(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::revoke_exposed_keys(Arc::clone(&store), work.clone()));

@@ -1,6 +1,7 @@
 //! Background tasks: they write and roll up the request log, delete what is past its retention, evaluate alert rules, send
 //! alert emails and renew certificates. Each task ends when its token is cancelled.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const ROLLUP_INTERVAL: Duration = Duration::from_secs(20);
 const RETENTION_INTERVAL: Duration = Duration::from_mins(10);
 /// The delay between the thousandth entry since the last logged head and the next one.
 const AUDIT_HEAD_INTERVAL: Duration = Duration::from_mins(1);
+/// How long a server may seal with the old master key after another one was activated, and how soon it loads new ones.
+const KEYRING_INTERVAL: Duration = Duration::from_secs(3);
 /// A caller can store no more responses between two runs than its rate limit allows.
 const IDEMPOTENCY_INTERVAL: Duration = Duration::from_mins(1);
 /// A certificate is renewed 30 days before it expires, so twice a day is often enough.
@@ -75,6 +78,22 @@ pub async fn log_audit_heads(store: Arc<Store>, stop: CancellationToken) {
         Ok(())
     })
     .await;
+}
+
+/// Loads new master keys, follows a change of the one that seals, and seals with it what others have sealed. An interrupted
+/// pass is continued by the next start.
+pub async fn maintain_keyring(store: Arc<Store>, stop: CancellationToken) {
+    let mut ticks = ticks_of(KEYRING_INTERVAL);
+    let mut errors = ErrorLatch::new("seal secrets with the active master key");
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+            () = store.wait_for_activation() => {}
+        }
+        let Some(result) = stop.run_until_cancelled(store.maintain_keyring()).await else { return };
+        errors.record(result);
+    }
 }
 
 /// Ends calls of this server that another server was asked to end, or whose trunk was deleted there.
@@ -202,7 +221,7 @@ impl ErrorLatch {
         Self { task, failing: false }
     }
 
-    fn record<T>(&mut self, result: Result<T, StoreError>) {
+    fn record<T, E: Display>(&mut self, result: Result<T, E>) {
         let task = self.task;
         let was_failing = std::mem::replace(&mut self.failing, result.is_err());
         match result {

@@ -107,7 +107,7 @@ async fn no_list_shows_rows_of_another_account() {
     assert_eq!((&shown["id"], &shown["mode"]), (&json!(account.id), &json!("test")));
 }
 
-async fn administer(
+pub(super) async fn administer(
     harness: &Harness,
     method: &str,
     path: &str,

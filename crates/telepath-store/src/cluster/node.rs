@@ -11,6 +11,7 @@ use crate::call::orphan::{OrphanedCalls, close_orphaned_calls};
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::key_clock::{ClockPosition, EPOCH};
+use crate::keyring::stored::{loaded_text, require_active};
 use crate::sql::{Connection, Row, binds};
 use crate::trunk_networks;
 
@@ -67,11 +68,14 @@ pub(crate) async fn join(
         }
         evict(db, context, &other).await?;
     }
+    require_active(db, context).await?;
     let now = context.clock.now();
-    let sql = "INSERT INTO nodes (id, name, started_at, shared_windows, beats, confirmed_version, alive_at) \
-               VALUES ($1, $2, $3, $4, 0, $5, $3) ON CONFLICT (id) DO NOTHING";
+    let sql = "INSERT INTO nodes (id, name, started_at, shared_windows, beats, confirmed_version, alive_at, \
+               sealing_key, master_keys) VALUES ($1, $2, $3, $4, 0, $5, $3, $6, $7) ON CONFLICT (id) DO NOTHING";
     let shared = i64::from(new.shared_windows);
-    db.execute(sql, binds![new.id.to_string(), new.name, now, shared, NOTHING_CONFIRMED]).await?;
+    let (active, loaded) = (context.vault.sealing_key_id().to_string(), loaded_text(&context.vault.loaded()));
+    let id = new.id.to_string();
+    db.execute(sql, binds![id, new.name, now, shared, NOTHING_CONFIRMED, active, loaded]).await?;
     Ok(())
 }
 

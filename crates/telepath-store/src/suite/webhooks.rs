@@ -50,7 +50,12 @@ pub(super) fn enable() -> WebhookPatch {
 }
 
 /// The secrets that would sign a delivery now, newest first.
-async fn signing(fixture: &Fixture, store: &Store, account: AccountId, webhook: &Webhook) -> Vec<String> {
+pub(super) async fn signing(
+    fixture: &Fixture,
+    store: &Store,
+    account: AccountId,
+    webhook: &Webhook,
+) -> Vec<String> {
     store.test_webhook(account, webhook.id, fixture.origin()).await.unwrap();
     let claimed = claim(store, webhook, 1).await;
     claimed[0].target.secrets.iter().map(|secret| secret.to_text().expose().to_owned()).collect()

@@ -13,7 +13,7 @@ use crate::sql::{Connection, Row, binds};
 /// Hashes sealed per transaction.
 const AT_ONCE: i64 = 200;
 
-fn place(trunk: TrunkId) -> String {
+pub(crate) fn place(trunk: TrunkId) -> String {
     format!("{trunk}/sip_digest")
 }
 

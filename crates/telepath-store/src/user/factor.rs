@@ -133,7 +133,7 @@ fn factor_name(user: UserId) -> String {
     format!("second-factor:{user}")
 }
 
-fn place(user: UserId) -> String {
+pub(crate) fn place(user: UserId) -> String {
     format!("{user}/totp")
 }
 

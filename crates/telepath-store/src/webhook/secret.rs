@@ -18,7 +18,7 @@ pub(super) struct SealedSecret {
     public_key: Option<String>,
 }
 
-fn place(webhook: WebhookId, secret: SecretId) -> String {
+pub(crate) fn place(webhook: WebhookId, secret: SecretId) -> String {
     format!("{webhook}/{secret}")
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn signing_secrets(
     Ok(secrets)
 }
 
-fn headers_place(webhook: WebhookId) -> String {
+pub(crate) fn headers_place(webhook: WebhookId) -> String {
     format!("{webhook}/headers")
 }
 

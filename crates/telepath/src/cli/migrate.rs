@@ -7,7 +7,7 @@ use telepath_store::{Database, Store};
 use super::arguments::CommonArgs;
 use super::output;
 use crate::config::{Config, DatabaseConfig, StorageConfig};
-use crate::data_dir::{DataDir, configured_master_key};
+use crate::data_dir::{DataDir, configured_master_keys};
 use crate::exit::Failure;
 use crate::wire;
 
@@ -64,11 +64,11 @@ async fn migrate(database: &Database) -> Result<(), Failure> {
 /// Gives a new PostgreSQL database its master key. A database that has one needs no data folder here.
 async fn register_master_key(storage: &StorageConfig, database: &Database) -> Result<(), Failure> {
     let failed = |error| wire::store_failure(&error, database);
-    if Store::master_key_id(database).await.map_err(failed)?.is_some() {
+    if Store::stored_keyring(database).await.map_err(failed)?.is_some() {
         return Ok(());
     }
     if let Some(text) = &storage.master_key {
-        let vault = wire::vault(&configured_master_key(text)?)?;
+        let vault = wire::vault(&configured_master_keys(text)?, None)?;
         return Store::register_master_key(database, &vault).await.map_err(failed);
     }
     let data = DataDir::create(&storage.data_dir)?;
@@ -86,19 +86,19 @@ async fn register_master_key(storage: &StorageConfig, database: &Database) -> Re
 /// Registers the configured master key, the one in the data folder, or a new one. The caller holds the folder's lock.
 async fn register_with(storage: &StorageConfig, database: &Database, data: &DataDir) -> Result<(), Failure> {
     let failed = |error| wire::store_failure(&error, database);
-    if Store::master_key_id(database).await.map_err(failed)?.is_some() {
+    if Store::stored_keyring(database).await.map_err(failed)?.is_some() {
         return Ok(());
     }
     let existing = match &storage.master_key {
-        Some(text) => Some(configured_master_key(text)?),
-        None => data.read_master_key()?,
+        Some(text) => Some(configured_master_keys(text)?),
+        None => data.read_master_keys()?,
     };
     let is_new = existing.is_none();
-    let key = match existing {
-        Some(key) => key,
-        None => data.create_master_key(&SystemEntropy::default())?,
+    let keys = match existing {
+        Some(keys) => keys,
+        None => vec![data.create_master_key(&SystemEntropy::default())?],
     };
-    let vault = wire::vault(&key)?;
+    let vault = wire::vault(&keys, None)?;
     if let Err(error) = Store::register_master_key(database, &vault).await {
         if is_new {
             wire::discard_unused_key(data, database, &vault).await;

@@ -61,8 +61,10 @@ pub struct StorageConfig {
     /// The data folder.
     pub data_dir: PathBuf,
     pub database: DatabaseConfig,
-    /// The master key in base64; `None` uses the one in the data folder.
+    /// The master keys in base64, one on each line; `None` uses those in the data folder.
     pub master_key: Option<SecretText>,
+    /// The file that `master_key` was read from; `None` if it is a value of the configuration.
+    pub master_key_file: Option<PathBuf>,
 }
 
 /// The database that the server uses.
@@ -200,7 +202,8 @@ impl Check<'_> {
             Some(url) => self.postgres(url),
         };
         let master_key = self.secret("storage.master_key");
-        Some(StorageConfig { data_dir: data_dir?, database: database?, master_key })
+        let master_key_file = self.layers.get("storage.master_key").and_then(|given| given.file.clone());
+        Some(StorageConfig { data_dir: data_dir?, database: database?, master_key, master_key_file })
     }
 
     fn postgres(&mut self, url: SecretText) -> Option<DatabaseConfig> {

@@ -70,6 +70,8 @@ impl fmt::Debug for Value {
 pub struct Given {
     pub value: Value,
     pub source: Source,
+    /// The file that contains the value, if a setting with `_file` names one.
+    pub file: Option<PathBuf>,
 }
 
 /// Values given by command-line flags: setting key and text.
@@ -117,8 +119,12 @@ impl Layers {
     }
 
     fn put(&mut self, setting: &Setting, value: Value, source: Source) {
+        self.put_from(setting, value, source, None);
+    }
+
+    fn put_from(&mut self, setting: &Setting, value: Value, source: Source, file: Option<PathBuf>) {
         if let Some(known) = Setting::find(setting.key) {
-            self.0.insert(known.key, Given { value, source });
+            self.0.insert(known.key, Given { value, source, file });
         }
     }
 
@@ -152,7 +158,10 @@ impl Layers {
         problems: &mut Vec<Problem>,
     ) {
         match std::fs::read_to_string(path) {
-            Ok(text) => self.put(setting, Value::text(text.trim_end_matches(['\r', '\n'])), source),
+            Ok(text) => {
+                let value = Value::text(text.trim_end_matches(['\r', '\n']));
+                self.put_from(setting, value, source, Some(path.to_owned()));
+            }
             Err(error) => {
                 problems.push(Problem::at(
                     setting.key,

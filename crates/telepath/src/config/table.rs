@@ -159,7 +159,7 @@ const STORAGE: &[Setting] = &[
         kind: Kind::Secret,
         default: None,
         example: "\"<44 characters of base64>\"",
-        about: "32 bytes in base64 from which the pepper and the encryption keys are derived. Without it, `master.key` in the data folder is used, and created for a new database.",
+        about: "32 bytes in base64 from which the pepper and the encryption keys are derived; several, one on each line, while one replaces another (docs/how-to/rotate-the-master-key.md). Without it, `master.key` in the data folder is used, and created for a new database.",
     },
 ];
 

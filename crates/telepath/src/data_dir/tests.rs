@@ -101,21 +101,21 @@ fn a_data_folder_is_locked_by_one_process() {
 fn a_master_key_has_mode_0600_and_is_rejected_with_another_mode() {
     let folder = TemporaryFolder::new();
     let data = DataDir::create(folder.path()).unwrap();
-    assert!(data.read_master_key().unwrap().is_none());
+    assert!(data.read_master_keys().unwrap().is_none());
     let created = data.create_master_key(&SystemEntropy::default()).unwrap();
     assert_eq!(mode(&data.master_key()), 0o600);
-    let read = data.read_master_key().unwrap().unwrap();
+    let read = data.read_master_keys().unwrap().unwrap().remove(0);
     assert_eq!(created.to_text().expose(), read.to_text().expose());
 
     set_mode(&data.master_key(), 0o640);
-    let failure = data.read_master_key().unwrap_err();
+    let failure = data.read_master_keys().unwrap_err();
     assert!(failure.to_string().contains("640") && failure.to_string().contains("chmod 600"), "{failure}");
 }
 
 #[test]
 fn an_invalid_configured_master_key_is_not_shown() {
     let wrong = telepath_core::secret::SecretText::new("hidden".to_owned());
-    let failure = configured_master_key(&wrong).unwrap_err();
+    let failure = configured_master_keys(&wrong).unwrap_err();
     assert!(!failure.to_string().contains("hidden"), "{failure}");
 }
 

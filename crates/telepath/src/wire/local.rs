@@ -19,6 +19,7 @@ use super::{listeners, new_api, sip_host, storage};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
 use crate::exit::Failure;
+use crate::workers;
 
 /// A process that runs no gateway has no live calls.
 #[derive(Debug)]
@@ -83,6 +84,7 @@ impl LocalServer {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let server = HttpServer::new(Dispatcher::new(api), ServerOptions::default());
         tasks.spawn(server.serve_unix(listener, stop.clone()));
+        tasks.spawn(workers::maintain_keyring(Arc::clone(store), stop.clone()));
         Ok((stop, tasks))
     }
 

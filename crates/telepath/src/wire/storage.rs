@@ -6,12 +6,13 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::SystemClock;
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::id::AccountId;
+use telepath_core::keyring::MasterKeyFile;
 use telepath_core::secret::KeyMode;
-use telepath_core::vault::{MasterKey, Vault};
+use telepath_core::vault::{MasterKey, StoredKeyring, Vault, VaultError};
 use telepath_store::{Database, ProcessRole, Store, StoreContext, StoreError, StoreOptions, WindowOptions};
 
-use crate::config::{Config, DatabaseConfig};
-use crate::data_dir::{DataDir, configured_master_key, unusable};
+use crate::config::{Config, DatabaseConfig, StorageConfig};
+use crate::data_dir::{ConfiguredKeyFile, DataDir, OwnKeyFile, configured_master_keys, unusable};
 use crate::exit::{Exit, Failure};
 
 /// The name of the first account until it is changed.
@@ -31,15 +32,17 @@ pub(super) async fn open(config: &Config, role: ProcessRole, data: &DataDir) -> 
     let database = database(&storage.database, data);
     let entropy = Arc::new(SystemEntropy::default());
     let existing = match &storage.master_key {
-        Some(text) => Some(configured_master_key(text)?),
-        None => data.read_master_key()?,
+        Some(text) => Some(configured_master_keys(text)?),
+        None => data.read_master_keys()?,
     };
     let is_new = existing.is_none();
-    let key = match existing {
-        Some(key) => key,
-        None => create_master_key(role, data, &database, &entropy).await?,
+    let stored = Store::stored_keyring(&database).await.map_err(|error| store_failure(&error, &database))?;
+    let keys = match existing {
+        Some(keys) => keys,
+        None if role == ProcessRole::Admin || stored.is_some() => return Err(data.missing_master_key()),
+        None => vec![create_master_key(data, &entropy)?],
     };
-    let vault = Arc::new(vault(&key)?);
+    let vault = Arc::new(vault(&keys, stored.as_ref())?);
     let context = StoreContext { vault: Arc::clone(&vault), clock: Arc::new(SystemClock), entropy };
     let options = StoreOptions {
         address_limit: config.limits.address_requests,
@@ -51,6 +54,7 @@ pub(super) async fn open(config: &Config, role: ProcessRole, data: &DataDir) -> 
             ProcessRole::Server => cluster.windows.clone(),
             ProcessRole::Admin => WindowOptions::Memory,
         },
+        master_keys: key_file(storage, data),
         node_name: cluster.node_name.clone(),
         ..StoreOptions::new(database.clone())
     };
@@ -65,21 +69,29 @@ pub(super) async fn open(config: &Config, role: ProcessRole, data: &DataDir) -> 
     }
 }
 
-pub(crate) fn vault(key: &MasterKey) -> Result<Vault, Failure> {
-    Vault::new(key).map_err(|error| Failure::doing("the master key cannot be used", &error))
+/// Where the master keys come from, unless they are a value of the configuration.
+fn key_file(storage: &StorageConfig, data: &DataDir) -> Option<Arc<dyn MasterKeyFile>> {
+    match (&storage.master_key, &storage.master_key_file) {
+        (None, _) => Some(Arc::new(OwnKeyFile(data.clone()))),
+        (Some(_), Some(path)) => Some(Arc::new(ConfiguredKeyFile(path.clone()))),
+        (Some(_), None) => None,
+    }
 }
 
-/// Creates the master key of a new database. A command never does, and no process does for a database that has one.
-async fn create_master_key(
-    role: ProcessRole,
-    data: &DataDir,
-    database: &Database,
-    entropy: &SystemEntropy,
-) -> Result<MasterKey, Failure> {
-    let known = Store::master_key_id(database).await.map_err(|error| store_failure(&error, database))?;
-    if role == ProcessRole::Admin || known.is_some() {
-        return Err(data.missing_master_key());
-    }
+pub(crate) fn vault(keys: &[MasterKey], stored: Option<&StoredKeyring>) -> Result<Vault, Failure> {
+    Vault::of_keyring(keys, stored).map_err(|error| match error {
+        VaultError::ActiveKeyMissing { .. } | VaultError::DerivedKeys(_) => {
+            Failure::new(Exit::Config, error.to_string()).remedy(OTHER_KEY)
+        }
+        VaultError::Unusable(_) => Failure::doing("the master key cannot be used", &error),
+    })
+}
+
+const OTHER_KEY: &str = "Restore master.key of that database, or copy it from another server after a rotation; or set \
+     TELEPATH_MASTER_KEY_FILE to its path.";
+
+/// Creates the master key of a new database.
+fn create_master_key(data: &DataDir, entropy: &SystemEntropy) -> Result<MasterKey, Failure> {
     let key = data.create_master_key(entropy)?;
     tracing::info!(path = %data.master_key().display(), "created the master key; keep a copy of it, apart from the database");
     Ok(key)
@@ -88,8 +100,8 @@ async fn create_master_key(
 /// Deletes a new master key if the database belongs to another one, or to none yet: the next start must not find it. If the
 /// database does not say, the key is kept, because something may be sealed with it.
 pub(crate) async fn discard_unused_key(data: &DataDir, database: &Database, vault: &Vault) {
-    if let Ok(known) = Store::master_key_id(database).await
-        && known != Some(vault.sealing_key_id().to_string())
+    if let Ok(known) = Store::stored_keyring(database).await
+        && known.is_none_or(|known| known.active != vault.sealing_key_id())
     {
         // If this fails, the next start names both keys.
         let _ = std::fs::remove_file(data.master_key());
@@ -110,8 +122,7 @@ pub fn store_failure(error: &StoreError, database: &Database) -> Failure {
         StoreError::SchemaBehind { .. }
         | StoreError::SchemaAhead { .. }
         | StoreError::SchemaDiffers { .. } => Failure::new(Exit::Config, text),
-        StoreError::WrongMasterKey { .. } => Failure::new(Exit::Config, text)
-            .remedy("Restore master.key of that database, or set TELEPATH_MASTER_KEY_FILE to its path."),
+        StoreError::WrongMasterKey { .. } => Failure::new(Exit::Config, text).remedy(OTHER_KEY),
         StoreError::OtherServer { .. } => Failure::new(Exit::Busy, text).remedy(
             "Stop the other server, or give all of them the same Redis; see docs/how-to/several-servers.md.",
         ),

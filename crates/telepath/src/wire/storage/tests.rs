@@ -46,11 +46,11 @@ async fn an_unused_new_master_key_is_deleted_and_a_used_one_is_kept() {
     let data = DataDir::create(folder.path()).unwrap();
     let database = database(&DatabaseConfig::Embedded, &data);
     opened(ProcessRole::Server, folder.path()).await.unwrap().close().await;
-    let used = vault(&data.read_master_key().unwrap().unwrap()).unwrap();
+    let used = vault(&data.read_master_keys().unwrap().unwrap(), None).unwrap();
     discard_unused_key(&data, &database, &used).await;
     assert!(data.master_key().exists());
     std::fs::remove_file(data.master_key()).unwrap();
-    let other = vault(&data.create_master_key(&SystemEntropy::default()).unwrap()).unwrap();
+    let other = vault(&[data.create_master_key(&SystemEntropy::default()).unwrap()], None).unwrap();
     discard_unused_key(&data, &database, &other).await;
     assert!(!data.master_key().exists());
 }
