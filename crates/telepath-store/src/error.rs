@@ -1,11 +1,17 @@
 //! Errors of the store. Errors of the SQL library are wrapped, so that no other crate depends on it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use telepath_core::entropy::EntropyError;
 use telepath_core::storage_limit::LimitReached;
 use telepath_core::vault::SealingKeyId;
+
+/// SQLSTATE `idle_in_transaction_session_timeout`.
+const IDLE: &str = "25P03";
+/// SQLSTATE `admin_shutdown`, also of a single session.
+const SHUTDOWN: &str = "57P01";
 
 /// An error of the database or its driver.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -19,13 +25,25 @@ impl DatabaseError {
     }
 
     /// Whether an error from `COMMIT` means that nothing was committed. Only an integrity violation (SQLSTATE class
-    /// 23) or a rollback (class 40) does; other errors, such as "the server is shutting down", leave it unknown.
+    /// 23), a rollback (class 40) or a transaction that waited too long for its next statement does; other errors, such as
+    /// "the server is shutting down", leave it unknown.
     pub(crate) fn is_rollback(&self) -> bool {
-        let code = match &*self.0 {
+        self.code().is_some_and(|code| code.starts_with("23") || code.starts_with("40") || code == IDLE)
+    }
+
+    /// Whether an error from a statement before `COMMIT` may not occur again: the database ended the transaction, or the
+    /// connection broke.
+    pub(crate) fn is_transient(&self) -> bool {
+        let of_connection = matches!(&*self.0, sqlx::Error::Io(_));
+        of_connection
+            || self.code().is_some_and(|code| code.starts_with("40") || code == IDLE || code == SHUTDOWN)
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        match &*self.0 {
             sqlx::Error::Database(error) => error.code(),
             _ => None,
-        };
-        code.is_some_and(|code| code.starts_with("23") || code.starts_with("40"))
+        }
     }
 }
 

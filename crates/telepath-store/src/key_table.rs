@@ -228,13 +228,31 @@ impl KeyTable {
     /// Ends the keys that a complete reload did not find.
     pub(crate) fn end_reload(&self, reload: u32) {
         for entry in self.0.by_id.matching(|entry| entry.is_older_than(reload)) {
-            let number = id_number(entry.id);
-            let mut shard = self.0.by_id.write(number);
-            for hash in entry.end() {
-                self.0.by_hash.write(hash.index()).remove(hash.index(), &entry);
-            }
-            shard.remove(number, &entry);
+            self.remove(&entry);
+        }
+    }
+
+    /// Ends a key and removes it, also for handles found earlier.
+    fn remove(&self, entry: &Arc<KeyEntry>) {
+        let number = id_number(entry.id);
+        let mut shard = self.0.by_id.write(number);
+        for hash in entry.end() {
+            self.0.by_hash.write(hash.index()).remove(hash.index(), entry);
+        }
+        if shard.remove(number, entry) {
             self.0.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The revoked keys in the table.
+    pub(crate) fn revoked(&self) -> Vec<KeyId> {
+        self.0.by_id.matching(KeyEntry::is_revoked).iter().map(|entry| entry.id).collect()
+    }
+
+    /// Removes revoked keys that are no longer in the database.
+    pub(crate) fn forget(&self, ids: &[KeyId]) {
+        for entry in ids.iter().filter_map(|id| self.entry(*id)).filter(|entry| entry.is_revoked()) {
+            self.remove(&entry);
         }
     }
 

@@ -1,6 +1,9 @@
 //! Retention: usage buckets expire after the retention time of their span, the request log after its retention time
-//! or beyond its maximum size, cooldowns of alerts when they are over, calls and audit entries after a time that can be set. Each transaction is small, so that changes never wait long, and one call runs a
-//! bounded number of them.
+//! or beyond its maximum size, cooldowns of alerts when they are over, calls and audit entries after a time that can be set,
+//! revoked keys beyond a number, and deleted trunks without calls. Each transaction is small, so that changes never wait
+//! long, and one call runs a bounded number of them.
+
+mod removed;
 
 use std::time::Duration;
 
@@ -55,6 +58,10 @@ pub struct Expired {
     pub calls: u64,
     /// Audit entries.
     pub audit: u64,
+    /// Revoked keys, of which an account keeps as many as it can have keys.
+    pub keys: u64,
+    /// Deleted trunks without calls.
+    pub trunks: u64,
 }
 
 impl Store {
@@ -69,9 +76,11 @@ impl Store {
         expired.segments = self.expire_segments(oldest).await?;
         self.expire_seen().await?;
         self.expire_cooldowns(now).await?;
+        expired.keys = self.expire_revoked_keys().await?;
         if let Some(age) = keep.calls {
             expired.calls = self.expire_calls(now.minus(age)).await?;
         }
+        expired.trunks = self.expire_deleted_trunks(now).await?;
         if let Some(age) = keep.audit {
             expired.audit = self.expire_audit(now.minus(age)).await?;
         }

@@ -18,7 +18,7 @@ pub(crate) async fn lock_creation(db: &mut Connection) -> Result<(), StoreError>
     db.fetch_locked("SELECT value FROM settings WHERE name = 'sealing_key_id'", vec![]).await.map(drop)
 }
 
-/// What [`account_totals`](count_more) counts.
+/// What the table `account_totals` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counted {
     /// Keys that are not revoked.
@@ -47,7 +47,8 @@ impl Counted {
     }
 }
 
-/// Counts one more object of an account, and refuses it when the limit is reached.
+/// Counts one more object of an account, and refuses it when the limit is reached. The total stays locked until the
+/// transaction ends.
 pub(crate) async fn require_room(
     db: &mut Connection,
     account: AccountId,
@@ -55,7 +56,12 @@ pub(crate) async fn require_room(
     counted: Counted,
 ) -> Result<(), StoreError> {
     lock_account(db, account).await?;
-    let total = count_more(db, account, counted, 1).await?;
+    let column = counted.column();
+    let sql = format!(
+        "INSERT INTO account_totals (account_id, {column}) VALUES ($1, 1) \
+         ON CONFLICT (account_id) DO UPDATE SET {column} = account_totals.{column} + 1 RETURNING {column} AS total"
+    );
+    let total: u64 = db.fetch_one(sql, binds![account.to_string()]).await?.number("total")?;
     // The total contains the new object.
     Ok(storage_limits.check(counted.limit(), total.saturating_sub(1))?)
 }
@@ -66,22 +72,14 @@ pub(crate) async fn make_room(
     account: AccountId,
     counted: Counted,
 ) -> Result<(), StoreError> {
-    count_more(db, account, counted, -1).await.map(drop)
-}
-
-/// Adds to a total of an account, and returns it. The row stays locked until the transaction ends.
-async fn count_more(
-    db: &mut Connection,
-    account: AccountId,
-    counted: Counted,
-    more: i64,
-) -> Result<u64, StoreError> {
-    let column = counted.column();
-    let sql = format!(
-        "INSERT INTO account_totals (account_id, {column}) VALUES ($1, $2) \
-         ON CONFLICT (account_id) DO UPDATE SET {column} = account_totals.{column} + $2 RETURNING {column} AS total"
-    );
-    db.fetch_one(sql, binds![account.to_string(), more]).await?.number("total")
+    let sql = match counted {
+        Counted::Keys => {
+            "UPDATE account_totals SET keys = keys - 1, revoked_keys = revoked_keys + 1 WHERE account_id = $1"
+        }
+        Counted::Trunks => "UPDATE account_totals SET trunks = trunks - 1 WHERE account_id = $1",
+        Counted::Webhooks => "UPDATE account_totals SET webhooks = webhooks - 1 WHERE account_id = $1",
+    };
+    db.execute(sql, binds![account.to_string()]).await.map(drop)
 }
 
 /// Adds to what the stored responses of an account hold; returns the new sums of responses and of their bytes.

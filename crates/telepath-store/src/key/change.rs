@@ -24,6 +24,7 @@ use crate::storage_limit::{Counted, make_room, require_room};
 use crate::trunk::require_trunks;
 use crate::{audit, event};
 
+#[derive(Clone)]
 pub(super) struct Creation {
     pub(super) id: KeyId,
     pub(super) account: AccountId,
@@ -155,6 +156,7 @@ fn created_key(
     Changed { key: record, snapshot }
 }
 
+#[derive(Clone)]
 pub(super) struct Update {
     pub(super) account: AccountId,
     pub(super) id: KeyId,
@@ -225,6 +227,7 @@ pub(super) async fn update(
     Ok(read_back(db, account, id).await?)
 }
 
+#[derive(Clone)]
 pub(crate) struct Revoke {
     pub(crate) account: AccountId,
     pub(crate) id: KeyId,

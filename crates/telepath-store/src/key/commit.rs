@@ -45,21 +45,34 @@ impl TouchedKeys {
     }
 }
 
+/// How often a change is tried. A busy machine, a deadlock or a failover ends a transaction before it is committed; the next
+/// attempt writes the same rows.
+const ATTEMPTS: u32 = 3;
+
 /// An error of a change of keys.
 pub(super) trait ChangeError: From<StoreError> + Send + 'static {
+    fn of_store(&self) -> Option<&StoreError>;
+
     /// Whether the change may be committed despite the error.
-    fn outcome_is_unknown(&self) -> bool;
+    fn outcome_is_unknown(&self) -> bool {
+        matches!(self.of_store(), Some(StoreError::OutcomeUnknown(_)))
+    }
+
+    /// Whether nothing is committed, and the next attempt may succeed.
+    fn is_transient(&self) -> bool {
+        matches!(self.of_store(), Some(StoreError::Unavailable(error)) if error.is_transient())
+    }
 }
 
 impl ChangeError for KeyChangeError {
-    fn outcome_is_unknown(&self) -> bool {
-        matches!(self, KeyChangeError::Store(StoreError::OutcomeUnknown(_)))
+    fn of_store(&self) -> Option<&StoreError> {
+        if let KeyChangeError::Store(error) = self { Some(error) } else { None }
     }
 }
 
 impl ChangeError for RotateAllError {
-    fn outcome_is_unknown(&self) -> bool {
-        matches!(self, RotateAllError::Store(StoreError::OutcomeUnknown(_)))
+    fn of_store(&self) -> Option<&StoreError> {
+        if let RotateAllError::Store(error) = self { Some(error) } else { None }
     }
 }
 
@@ -68,6 +81,7 @@ impl Store {
     pub(crate) async fn change_key<F>(&self, id: KeyId, change: F) -> Result<KeyRecord, KeyChangeError>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, Changed, KeyChangeError>
+            + Clone
             + Send
             + 'static,
     {
@@ -85,14 +99,17 @@ impl Store {
         change: F,
     ) -> Result<Vec<(KeyRecord, T)>, E>
     where
-        F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, Vec<(Changed, T)>, E> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, Vec<(Changed, T)>, E>
+            + Clone
+            + Send
+            + 'static,
         T: Send + 'static,
         E: ChangeError,
     {
         let (keys, replication_barrier) = (self.keys.clone(), self.cluster.replication_barrier());
         let task = self.backend.spawn_key_change(move |backend: Backend| async move {
             let start = keys.begin_change();
-            let result: Result<Stamped<T>, E> = backend.write(move |db| Box::pin(stamped(db, change))).await;
+            let result = attempts(&backend, change).await;
             let committed = Instant::now();
             if result.as_ref().is_err_and(E::outcome_is_unknown) {
                 for id in touched.take() {
@@ -114,6 +131,27 @@ impl Store {
             Ok(applied)
         });
         task.await.unwrap_or_else(|_| Err(StoreError::Broken.into()))
+    }
+}
+
+/// Commits a change, in at most [`ATTEMPTS`] attempts.
+async fn attempts<T, E, F>(backend: &Backend, change: F) -> Result<Stamped<T>, E>
+where
+    F: for<'c> FnOnce(&'c mut Connection) -> TransactionFuture<'c, Vec<(Changed, T)>, E>
+        + Clone
+        + Send
+        + 'static,
+    T: Send + 'static,
+    E: ChangeError,
+{
+    let mut left = ATTEMPTS;
+    loop {
+        let change = change.clone();
+        let result: Result<Stamped<T>, E> = backend.write(move |db| Box::pin(stamped(db, change))).await;
+        left -= 1;
+        if left == 0 || !result.as_ref().is_err_and(E::is_transient) {
+            return result;
+        }
     }
 }
 

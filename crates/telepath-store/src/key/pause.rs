@@ -14,6 +14,7 @@ use crate::sql::{Connection, binds};
 use crate::store::Store;
 use crate::{audit, event};
 
+#[derive(Clone)]
 struct Pause {
     account: AccountId,
     id: KeyId,

@@ -23,6 +23,7 @@ use crate::usage::totals::forget_secret;
 use crate::{audit, event};
 
 /// What one rotation writes; prepared before its transaction.
+#[derive(Clone)]
 pub(super) struct Rotate {
     secret_id: SecretId,
     hash: HashedKey,
@@ -193,6 +194,7 @@ async fn gather(
 }
 
 /// A request to end a secret.
+#[derive(Clone)]
 pub(super) struct EndSecret {
     pub(super) account: AccountId,
     pub(super) id: KeyId,

@@ -361,6 +361,10 @@ impl KeyEntry {
         self.state().reload < reload
     }
 
+    pub(super) fn is_revoked(&self) -> bool {
+        self.state().policy.revoked
+    }
+
     /// Ends a key that is no longer in the database, also for handles found earlier; returns its secrets.
     pub(super) fn end(&self) -> Vec<HashedKey> {
         let mut state = self.state();

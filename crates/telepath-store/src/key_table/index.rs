@@ -35,11 +35,13 @@ impl Shard {
         self.0.iter().map(|(_, entry)| entry)
     }
 
-    pub(super) fn remove(&mut self, number: u64, entry: &Arc<KeyEntry>) {
+    /// Returns whether the key was there.
+    pub(super) fn remove(&mut self, number: u64, entry: &Arc<KeyEntry>) -> bool {
         let same = |(at, there): &(u64, Arc<KeyEntry>)| *at == number && Arc::ptr_eq(there, entry);
-        if let Ok(slot) = self.0.find_entry(number, same) {
+        self.0.find_entry(number, same).is_ok_and(|slot| {
             slot.remove();
-        }
+            true
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use telepath_core::audit::{ChainHead, ExpectedHead};
 use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::ports::CallControl as _;
 use telepath_core::request::RequestFilter;
+use telepath_core::storage_limit::StorageLimits;
 use telepath_core::usage::UsageSpan;
 
 use super::{Fixture, answered, behaviour, calls, execute, new_key, select, trunks};
@@ -24,6 +25,9 @@ behaviour! {
     calls_expire_after_a_time_that_is_set,
     audit_entries_expire_and_the_chain_stays_verifiable,
     a_broken_trail_is_not_shortened,
+    an_account_keeps_as_many_revoked_keys_as_it_can_have_keys,
+    a_request_of_a_deleted_key_does_not_block_the_counters,
+    deleted_trunks_stay_as_long_as_they_have_calls,
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -193,5 +197,87 @@ async fn a_broken_trail_is_not_shortened(fixture: Arc<Fixture>) {
     assert_eq!(store.expire_usage(keep).await.unwrap().audit, 0);
     let verdict = store.verify_audit(account, None).await.unwrap().verdict;
     assert_eq!(verdict, AuditVerdict::Broken { position: 2 });
+    store.close().await;
+}
+
+async fn with_limit(fixture: &Fixture, keys: u32) -> Arc<Store> {
+    let storage_limits = StorageLimits { keys, ..StorageLimits::default() };
+    fixture.open_with(|options| options.storage_limits = storage_limits).await
+}
+
+async fn an_account_keeps_as_many_revoked_keys_as_it_can_have_keys(fixture: Arc<Fixture>) {
+    let store = with_limit(&fixture, 3).await;
+    let account = fixture.account(&store).await.id;
+    let mut keys = Vec::new();
+    // Each was used, is watched and has a quota, so that it has rows in every table.
+    for _ in 0..45 {
+        let (created, hash) = fixture.key(&store, account, new_key("k")).await;
+        store.requests().record(&answered(&store, account, created.record.id, &hash));
+        store.flush_usage().await.unwrap();
+        store.roll_up_usage().await.unwrap();
+        store.evaluate_usage_rules().await.unwrap();
+        store.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
+        keys.push((created.record.id, hash));
+        fixture.clock.advance(Duration::from_secs(1));
+    }
+    let (live, live_hash) = fixture.key(&store, account, new_key("live")).await;
+    assert_eq!(store.expire_usage(Retention::default()).await.unwrap().keys, 42);
+    let mut left = Vec::new();
+    for (id, hash) in &keys {
+        let known = store.get_key(account, *id).await.unwrap().is_some();
+        assert_eq!(store.keys().find(hash).is_some(), known, "the memory agrees with the database");
+        left.push(known);
+    }
+    assert_eq!(left, [vec![false; 42], vec![true; 3]].concat());
+    assert!(store.keys().find(&live_hash).is_some() && store.keys().len() == 4);
+    assert!(store.get_key(account, live.record.id).await.unwrap().is_some());
+    let sql = "SELECT (SELECT count(DISTINCT key_id) FROM usage_buckets) AS buckets, \
+               (SELECT count(DISTINCT key_id) FROM usage_addresses) AS addresses, \
+               (SELECT count(*) FROM key_secrets) AS secrets";
+    let rows = select(&store, sql, vec![]).await;
+    assert_eq!(["buckets", "addresses", "secrets"].map(|name| rows[0].integer(name).unwrap()), [3, 3, 4]);
+    assert_eq!(store.expire_usage(Retention::default()).await.unwrap().keys, 0);
+    store.close().await;
+}
+
+async fn a_request_of_a_deleted_key_does_not_block_the_counters(fixture: Arc<Fixture>) {
+    let store = with_limit(&fixture, 1).await;
+    let account = fixture.account(&store).await.id;
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let (created, hash) = fixture.key(&store, account, new_key("k")).await;
+        store.revoke_key(account, created.record.id, None, fixture.origin()).await.unwrap();
+        keys.push((created.record.id, hash));
+        fixture.clock.advance(Duration::from_secs(1));
+    }
+    let (live, live_hash) = fixture.key(&store, account, new_key("live")).await;
+    assert_eq!(store.expire_usage(Retention::default()).await.unwrap().keys, 1);
+    // As another server that has not forgotten the key yet.
+    store.requests().record(&answered(&store, account, keys[0].0, &keys[0].1));
+    store.requests().record(&answered(&store, account, live.record.id, &live_hash));
+    store.flush_usage().await.unwrap();
+    store.roll_up_usage().await.unwrap();
+    assert_eq!(store.get_key(account, live.record.id).await.unwrap().unwrap().request_count, 1);
+    store.close().await;
+}
+
+async fn deleted_trunks_stay_as_long_as_they_have_calls(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let mut ids = Vec::new();
+    for name in ["kept", "called", "unused"] {
+        ids.push(trunks::make(&fixture, &store, account, name).await.trunk.id);
+    }
+    store.call_started(&calls::start(&store, account, ids[1])).await.unwrap();
+    for id in &ids[1..] {
+        store.delete_trunk(account, *id, fixture.origin()).await.unwrap();
+    }
+    // A call that was set up at that time may still be stored.
+    assert_eq!(store.expire_usage(Retention::default()).await.unwrap().trunks, 0);
+    fixture.clock.advance(DAY);
+    assert_eq!(store.expire_usage(Retention::default()).await.unwrap().trunks, 1);
+    let rows = select(&store, "SELECT name FROM trunks ORDER BY name", vec![]).await;
+    let names: Vec<_> = rows.iter().map(|row| row.text("name").unwrap()).collect();
+    assert_eq!(names, ["Trunk called", "Trunk kept"]);
     store.close().await;
 }

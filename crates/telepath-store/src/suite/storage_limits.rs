@@ -166,6 +166,8 @@ async fn the_totals_of_an_account_equal_what_it_stores(fixture: Arc<Fixture>) {
     let rows = select(&store, counted, vec![]).await;
     let numbers = ["keys", "trunks", "webhooks"].map(|name| rows[0].integer(name).unwrap());
     assert_eq!(totals(&store).await, numbers);
+    let revoked = select(&store, "SELECT revoked_keys FROM account_totals", vec![]).await;
+    assert_eq!(revoked[0].integer("revoked_keys").unwrap(), 1);
     store.close().await;
 }
 

@@ -1,5 +1,6 @@
 //! Writes sums: many rows per statement, ordered by key.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use telepath_core::id::KeyId;
@@ -9,7 +10,7 @@ use telepath_core::usage::{
 
 use super::columns::{DURATIONS, DURATIONS_ADDED};
 use crate::error::StoreError;
-use crate::sql::{Connection, Value, binds, placeholders};
+use crate::sql::{Connection, Row, Value, binds, placeholders};
 
 /// Rows per statement; a power of two.
 const ROWS: usize = 64;
@@ -26,8 +27,10 @@ pub(super) fn rows(totals: &Totals) -> usize {
 
 /// Adds the keys of some partitions.
 pub(super) async fn add(db: &mut Connection, totals: &Totals, parts: Range<u8>) -> Result<(), StoreError> {
-    let keys = totals.of_parts(parts);
-    add_keys(db, &keys).await?;
+    let mut keys = totals.of_parts(parts);
+    let known = add_keys(db, &keys).await?;
+    // The others were deleted after they were revoked; a request of one may still be in the log.
+    keys.retain(|(key, _)| known.contains(&key.to_string()));
     add_secrets(db, &keys).await?;
     add_buckets(db, totals, &keys).await?;
     add_seen(db, &keys, ADDRESSES, |secret| rows_of_seen(secret, &secret.addresses)).await?;
@@ -39,7 +42,8 @@ pub(super) async fn add(db: &mut Connection, totals: &Totals, parts: Range<u8>) 
     Ok(())
 }
 
-async fn add_keys(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreError> {
+/// Returns the keys that exist. Their rows stay locked until the transaction ends, so none is deleted meanwhile.
+async fn add_keys(db: &mut Connection, keys: &Keys<'_>) -> Result<HashSet<String>, StoreError> {
     let row = |(id, key): &(KeyId, &KeyTotals)| {
         let last = key.last_use();
         binds![
@@ -50,7 +54,7 @@ async fn add_keys(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreError
             last.map(|last| last.address),
         ]
     };
-    in_statements(db, keys.iter().map(row).collect(), |rows| {
+    let rows = in_statements(db, keys.iter().map(row).collect(), |rows| {
         format!(
             "WITH used (id, requests, errors, used_at, used_ip) AS (VALUES {rows}) \
              UPDATE keys SET request_count = keys.request_count + used.requests, \
@@ -59,10 +63,11 @@ async fn add_keys(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreError
                 THEN used.used_ip ELSE keys.last_used_ip END, \
              last_used_at = CASE WHEN used.used_at >= COALESCE(keys.last_used_at, used.used_at) \
                 THEN used.used_at ELSE keys.last_used_at END \
-             FROM used WHERE keys.id = used.id"
+             FROM used WHERE keys.id = used.id RETURNING keys.id AS id"
         )
     })
-    .await
+    .await?;
+    rows.iter().map(|row| row.text("id")).collect()
 }
 
 async fn add_secrets(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreError> {
@@ -83,6 +88,7 @@ async fn add_secrets(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreEr
         )
     })
     .await
+    .map(drop)
 }
 
 async fn add_buckets(db: &mut Connection, totals: &Totals, keys: &Keys<'_>) -> Result<(), StoreError> {
@@ -114,6 +120,7 @@ async fn add_buckets(db: &mut Connection, totals: &Totals, keys: &Keys<'_>) -> R
         )
     })
     .await
+    .map(drop)
 }
 
 /// A table of what was seen of the secrets of a key.
@@ -163,6 +170,7 @@ async fn add_seen(
         )
     })
     .await
+    .map(drop)
 }
 
 /// Deletes the surplus addresses and programs of each secret of a key, those not seen for longest.
@@ -194,20 +202,21 @@ fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Runs a statement over all rows, a power of two at a time, so that few different statements are prepared.
+/// Runs a statement over all rows, a power of two at a time, so that few different statements are prepared; returns what the
+/// statement returns.
 async fn in_statements(
     db: &mut Connection,
     rows: Vec<Vec<Value>>,
     sql: impl Fn(&str) -> String,
-) -> Result<(), StoreError> {
-    let mut rows = rows.into_iter();
+) -> Result<Vec<Row>, StoreError> {
+    let (mut rows, mut returned) = (rows.into_iter(), Vec::new());
     while rows.len() > 0 {
         let size = if rows.len() >= ROWS { ROWS } else { 1 << rows.len().ilog2() };
         let group: Vec<Vec<Value>> = rows.by_ref().take(size).collect();
         let columns = group.first().map_or(0, Vec::len);
         let row = |row: usize| format!("({})", placeholders(row * columns + 1, columns));
         let table = (0..size).map(row).collect::<Vec<_>>().join(", ");
-        db.execute(sql(&table), group.concat()).await?;
+        returned.extend(db.fetch_all(sql(&table), group.concat()).await?);
     }
-    Ok(())
+    Ok(returned)
 }

@@ -199,7 +199,10 @@ fn describe(details: &CallDetails) -> String {
         ("Jitter", figure(metrics.jitter_ms, " ms")),
         ("Packet loss", figure(metrics.packet_loss_percent, " %")),
         ("Estimated MOS", figure(metrics.mos, "")),
-        ("SIP trace", format!("{} lines; --json shows them", sip_trace.lines().count())),
+        (
+            "SIP trace",
+            format!("{}; --json shows them", text::count(sip_trace.lines().count() as u64, "line", "lines")),
+        ),
     ];
     let mut shown = output::facts(&rows);
     if !turns.is_empty() {

@@ -51,7 +51,7 @@ pub(super) fn calls(
     now: Timestamp,
 ) -> Finding {
     let count = text::count(key.request_count, "request", "requests");
-    let mut text = format!("{count}, {} errors.\n", key.error_count);
+    let mut text = format!("{count}, {}.\n", text::count(key.error_count, "error", "errors"));
     if !addresses.is_empty() {
         text.push_str("\nAddresses:\n");
     }

@@ -6,7 +6,7 @@ use telepath_core::clock::{Clock as _, SystemClock};
 
 use super::{pair, pairs, quota_text, trunk_list, with_secret};
 use crate::cli::reach::{ApiArgs, with_client};
-use crate::cli::{choices, expiry, output};
+use crate::cli::{choices, expiry, output, text};
 use crate::exit::{Exit, Failure};
 
 pub(super) const EXAMPLES: &str = "\
@@ -93,8 +93,9 @@ fn print(created: &CreatedKey, as_json: bool) -> Result<(), Failure> {
     let key = &created.key;
     output::line(&format_args!("Created key {} ({})", key.id, key.name))?;
     output::line(&format_args!(
-        "  preset   {}, {} requests per minute",
-        key.preset, key.rate_limit_per_minute
+        "  preset   {}, {} per minute",
+        key.preset,
+        text::count(key.rate_limit_per_minute.into(), "request", "requests")
     ))?;
     output::line(&format_args!("  scopes   {}", key.scopes.join(" ")))?;
     if let Some(quotas) = quota_text(key) {

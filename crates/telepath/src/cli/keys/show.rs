@@ -53,7 +53,14 @@ pub(super) fn describe(key: &Key, now: Timestamp) -> String {
         ("for", key.description.as_deref().map(text::printable)),
         ("metadata", metadata),
         ("status", Some(key.status.clone())),
-        ("preset", Some(format!("{}, {} requests per minute", key.preset, key.rate_limit_per_minute))),
+        (
+            "preset",
+            Some(format!(
+                "{}, {} per minute",
+                key.preset,
+                text::count(key.rate_limit_per_minute.into(), "request", "requests")
+            )),
+        ),
         ("quotas", quota_text(key)),
         ("scopes", Some(key.scopes.join(" "))),
         ("trunks", (!key.trunk_ids.is_empty()).then(|| trunk_list(key))),
@@ -66,7 +73,10 @@ pub(super) fn describe(key: &Key, now: Timestamp) -> String {
         ("by", key.revoked_by.clone()),
         ("reason", key.revoke_reason.as_deref().map(text::printable)),
         ("last used", Some(used.unwrap_or_else(|| "never".to_owned()))),
-        ("requests", Some(format!("{}, {} errors", key.request_count, key.error_count))),
+        (
+            "requests",
+            Some(format!("{}, {}", key.request_count, text::count(key.error_count, "error", "errors"))),
+        ),
     ];
     let mut shown = format!("{}\n", key.id);
     for (name, value) in lines.into_iter().filter_map(|(name, value)| Some((name, value?))) {

@@ -82,10 +82,10 @@ pub(super) async fn run(args: UsageArgs) -> Result<(), Failure> {
 
 fn describe(usage: &KeyUsage, now: Timestamp) -> String {
     let mut shown = format!(
-        "{}  {}, {} errors\n\n",
+        "{}  {}, {}\n\n",
         usage.secret_id.map_or_else(|| usage.key_id.to_string(), |secret| secret.to_string()),
         text::count(usage.request_count, "request", "requests"),
-        usage.error_count
+        text::count(usage.error_count, "error", "errors")
     );
     shown.push_str(&draw(usage));
     shown.push_str(&statuses(&usage.buckets));

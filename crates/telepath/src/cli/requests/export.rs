@@ -11,6 +11,7 @@ use super::FilterArgs;
 use crate::cli::expiry::past;
 use crate::cli::output::{self, Reader};
 use crate::cli::reach::{ApiArgs, new_file, with_client};
+use crate::cli::text;
 use crate::exit::Failure;
 
 pub(super) const EXAMPLES: &str = "\
@@ -92,7 +93,8 @@ async fn to_file(mut export: Export, path: &Path) -> Result<(), Failure> {
         // Report the first failure.
         let _ = std::fs::remove_file(path);
     }
-    output::note(&format_args!("Wrote {} bytes to {}.", written?, path.display()));
+    let bytes = text::count(written?, "byte", "bytes");
+    output::note(&format_args!("Wrote {bytes} to {}.", path.display()));
     Ok(())
 }
 

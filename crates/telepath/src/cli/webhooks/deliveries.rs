@@ -167,7 +167,8 @@ pub(super) async fn recover(args: RecoverArgs) -> Result<(), Failure> {
         return output::json(&recovered);
     }
     let more = if recovered.more { " There are more; run the command again." } else { "" };
-    output::line(&format_args!("Retrying {} deliveries.{more}", recovered.deliveries))
+    let deliveries = text::count(recovered.deliveries, "delivery", "deliveries");
+    output::line(&format_args!("Retrying {deliveries}.{more}"))
 }
 
 /// A duration ago, or a date-time.

@@ -9,7 +9,7 @@ use telepath_client::{Client, CreateWebhook, PageQuery, SecretText, Webhook, Web
 
 use super::{ListArgs, OneArgs};
 use crate::cli::reach::{ApiArgs, with_client};
-use crate::cli::{choices, output, pages};
+use crate::cli::{choices, output, pages, text};
 use crate::config::duration;
 use crate::exit::{Exit, Failure};
 
@@ -191,7 +191,10 @@ pub(super) fn describe(webhook: &Webhook) -> Result<(), Failure> {
     let reason = webhook.disabled_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     output::line(&format_args!("  status     {}{reason}", webhook.status))?;
     if let Some(since) = webhook.failing_since {
-        output::line(&format_args!("  failing    {} attempts since {since}", webhook.failures))?;
+        output::line(&format_args!(
+            "  failing    {} since {since}",
+            text::count(webhook.failures.into(), "attempt", "attempts")
+        ))?;
     }
     if let Some(end) = webhook.given_up_at {
         output::line(&format_args!("  disabled   {end}, unless a delivery succeeds before"))?;
