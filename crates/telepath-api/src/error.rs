@@ -43,7 +43,8 @@ impl ApiError {
 
     /// The code with a message of its own.
     pub(crate) fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        let retry_after = (code == ErrorCode::Unavailable).then_some(RETRY_UNAVAILABLE);
+        let may_pass = matches!(code, ErrorCode::Unavailable | ErrorCode::Internal);
+        let retry_after = may_pass.then_some(RETRY_UNAVAILABLE);
         let message = message.into();
         Self {
             code,

@@ -22,6 +22,8 @@ pub const ATTEMPT_WITHIN: Duration = Duration::from_mins(1);
 const MAX_KEY: usize = 255;
 /// Response members that are shown once and never kept.
 const SHOWN_ONCE: [&str; 4] = ["secret", "sip_password", "signing_secret", "password_code"];
+/// Members whose content is the caller's own, with names of the caller's choice. No secret of ours can be in it.
+const OF_THE_CALLER: [&str; 1] = ["metadata"];
 /// The member that replaces them.
 const WITHHELD: &str = "secret_withheld";
 
@@ -130,7 +132,8 @@ fn withhold(value: &mut Value) {
             if members.len() < before {
                 members.insert(WITHHELD.to_owned(), true.into());
             }
-            members.values_mut().for_each(withhold);
+            let ours = members.iter_mut().filter(|(name, _)| !OF_THE_CALLER.contains(&name.as_str()));
+            ours.for_each(|(_, value)| withhold(value));
         }
         Value::Array(items) => items.iter_mut().for_each(withhold),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -223,12 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn members_shown_once_are_withheld_and_marked() {
-        let body = br#"{"id":"a","secret":"sk_live_x","keys":[{"sip_password":"p","n":1},{"n":2}]}"#;
+    fn members_shown_once_are_withheld_and_marked_but_not_pairs_of_the_caller() {
+        let body = br#"{"id":"a","secret":"sk_live_x","keys":[{"sip_password":"p","n":1},{"n":2}],
+            "metadata":{"secret":"blue","sip_password":"see vault"}}"#;
         let kept = StoredResponse::of(201, None, body).unwrap();
         let kept: Value = serde_json::from_str(&kept.body).unwrap();
         let expected = serde_json::json!({"id": "a", "secret_withheld": true,
-            "keys": [{"n": 1, "secret_withheld": true}, {"n": 2}]});
+            "keys": [{"n": 1, "secret_withheld": true}, {"n": 2}],
+            "metadata": {"secret": "blue", "sip_password": "see vault"}});
         assert_eq!(kept, expected);
         assert_eq!(StoredResponse::of(204, None, b"").unwrap().body, "");
         assert_eq!(StoredResponse::of(200, None, b"no JSON"), None);

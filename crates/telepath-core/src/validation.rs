@@ -106,10 +106,37 @@ pub fn checked_name(text: String) -> Result<String, String> {
             "must not hold invisible characters or characters that change the direction of text".to_owned()
         );
     }
-    if text.chars().all(char::is_whitespace) {
+    if emoji_style_after_text(&text) {
+        return Err("must not hold a variation selector after a letter or digit".to_owned());
+    }
+    if !text.chars().any(is_visible_alone) {
         return Err("must not be blank".to_owned());
     }
     Ok(text)
+}
+
+/// Whether an emoji variation selector (U+FE0F) follows a letter or digit, where it changes nothing that can be seen. Keycaps,
+/// such as 1️⃣, are a digit, the selector and U+20E3.
+fn emoji_style_after_text(text: &str) -> bool {
+    let characters: Vec<char> = text.chars().collect();
+    (0..characters.len()).filter(|at| characters[*at] == '\u{fe0f}').any(|at| {
+        let base = at.checked_sub(1).map(|before| characters[before]);
+        base.is_none_or(char::is_alphanumeric) && characters.get(at + 1) != Some(&'\u{20e3}')
+    })
+}
+
+/// Whether a character can be seen without others: blanks cannot, and marks combine with what is before them.
+fn is_visible_alone(character: char) -> bool {
+    !character.is_whitespace() && !misleads(character) && !is_mark(character)
+}
+
+/// The combining marks of the blocks that hold nothing else, and variation selectors.
+const fn is_mark(character: char) -> bool {
+    matches!(
+        character,
+        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
+        | '\u{20d0}'..='\u{20ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}'
+    )
 }
 
 /// Whether a character is invisible or changes the order in which others are shown, so that a text can look like another
@@ -122,9 +149,10 @@ pub fn misleads(character: char) -> bool {
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0e}' | '\u{feff}'
             | '\u{fff0}'..='\u{fffc}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
+            | '\u{13430}'..='\u{1343f}' | '\u{e0000}'..='\u{e0fff}'
             // Letters and symbols that are drawn as blanks.
             | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+            | '\u{16fe4}' | '\u{1d159}'
         )
 }
 
@@ -141,6 +169,12 @@ pub fn checked_metadata(pairs: BTreeMap<String, String>, problems: &mut Invalid)
             problems.wrong(
                 &format!("metadata.{key}"),
                 "must have a name of 1 to 64 and a value of at most 512 characters",
+            );
+        }
+        if key.chars().any(misleads) || value.chars().any(|c| misleads(c) && !matches!(c, '\n' | '\t')) {
+            problems.wrong(
+                &format!("metadata.{}", key.escape_default()),
+                "must not hold control or invisible characters, or characters that change the direction of text",
             );
         }
     }
@@ -194,6 +228,13 @@ mod tests {
             "a\u{2028}b",
             "a\u{e0041}",
             "\u{61c}",
+            "\u{1d159}",
+            "\u{16fe4}",
+            "a\u{13430}b",
+            "admin\u{fe0f}",
+            "\u{fe0f}",
+            "\u{301}\u{302}",
+            " \u{301}",
         ] {
             assert!(checked_name(name.to_owned()).is_err(), "{name:?}");
         }
@@ -206,9 +247,25 @@ mod tests {
             "מפתח",
             "O'Neil <ops>",
             "❤\u{fe0f}",
+            "1\u{fe0f}\u{20e3}",
+            "e\u{301}cole",
             &"x".repeat(100),
         ] {
             assert_eq!(checked_name(name.to_owned()).as_deref(), Ok(name));
         }
+    }
+
+    #[test]
+    fn metadata_holds_no_characters_that_mislead() {
+        for (key, value) in
+            [("team\u{202e}", "a"), ("team", "a\u{1b}[2J"), ("a\u{200b}", "a"), ("team", "x\u{202e}y")]
+        {
+            let mut problems = Invalid::default();
+            checked_metadata([(key.to_owned(), value.to_owned())].into(), &mut problems);
+            assert!(!problems.is_empty(), "{key:?}: {value:?}");
+        }
+        let mut problems = Invalid::default();
+        checked_metadata([("équipe".to_owned(), "two\nlines\t✓".to_owned())].into(), &mut problems);
+        assert!(problems.is_empty());
     }
 }

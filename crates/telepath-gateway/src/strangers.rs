@@ -13,8 +13,6 @@ use telepath_core::clock::Timestamp;
 const MAX_ENTRIES: usize = 4_096;
 /// Entries that returned since they were last passed over, and are passed over again at most, when room is needed.
 const MAX_PASSED_OVER: usize = 8;
-/// Entries that a list shows.
-const MAX_LISTED: usize = 1_000;
 
 type Key = (AddressBlock, &'static str);
 
@@ -82,7 +80,6 @@ impl StrangerTable {
         strangers.sort_by(|a, b| {
             (b.last_seen, b.attempts, a.source, a.rule).cmp(&(a.last_seen, a.attempts, b.source, b.rule))
         });
-        strangers.truncate(MAX_LISTED);
         SipStrangers { strangers, forgotten_attempts }
     }
 

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use post::{Destination, Timeouts};
 
-/// The maximum number of concurrent attempts of this process, over all endpoints.
-const MAX_IN_FLIGHT: usize = 512;
+/// The maximum number of concurrent attempts of this process, over all endpoints, where the descriptors suffice.
+pub(crate) const MAX_IN_FLIGHT: u32 = 512;
 /// How long a claim lasts without renewal. After a crash, claimed deliveries are due again after this time.
 const LEASE: Duration = Duration::from_secs(15);
 /// How often leases of running attempts are renewed.
@@ -56,13 +56,19 @@ fn name_of(error: Option<ErrorClass>) -> &'static str {
     error.map_or("delivered", ErrorClass::name)
 }
 
-/// Sends deliveries until `stop` is cancelled.
-pub(crate) async fn send(store: Arc<Store>, egress: Egress, stop: CancellationToken) {
-    send_within(Timeouts::default(), store, egress, stop).await;
+/// Sends deliveries until `stop` is cancelled, with at most `max_in_flight` attempts at once.
+pub(crate) async fn send(store: Arc<Store>, egress: Egress, max_in_flight: usize, stop: CancellationToken) {
+    send_within(Timeouts::default(), store, egress, max_in_flight, stop).await;
 }
 
-async fn send_within(timeouts: Timeouts, store: Arc<Store>, egress: Egress, stop: CancellationToken) {
-    match Sender::new(timeouts, store, egress) {
+async fn send_within(
+    timeouts: Timeouts,
+    store: Arc<Store>,
+    egress: Egress,
+    max_in_flight: usize,
+    stop: CancellationToken,
+) {
+    match Sender::new(timeouts, store, egress, max_in_flight) {
         Ok(mut sender) => {
             sender.run(&stop).await;
             sender.end().await;
@@ -81,6 +87,7 @@ struct Sender {
     timeouts: Timeouts,
     store: Arc<Store>,
     egress: Egress,
+    max_in_flight: usize,
     /// Identifies this process in leases.
     process: String,
     /// The number of the last claim.
@@ -97,12 +104,18 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(timeouts: Timeouts, store: Arc<Store>, egress: Egress) -> Result<Self, EntropyError> {
+    fn new(
+        timeouts: Timeouts,
+        store: Arc<Store>,
+        egress: Egress,
+        max_in_flight: usize,
+    ) -> Result<Self, EntropyError> {
         Ok(Self {
             process: random_text(store.entropy().as_ref(), base62::ALPHABET, 22)?,
             timeouts,
             store,
             egress,
+            max_in_flight,
             claims: 0,
             attempts: JoinSet::new(),
             running: HashMap::new(),
@@ -158,7 +171,7 @@ impl Sender {
 
     /// Claims due deliveries up to the concurrency limits and starts their attempts.
     async fn claim(&mut self) -> Result<(), StoreError> {
-        let free = MAX_IN_FLIGHT.saturating_sub(self.attempts.len());
+        let free = self.max_in_flight.saturating_sub(self.attempts.len());
         if free == 0 {
             return Ok(());
         }

@@ -122,6 +122,7 @@ impl Server {
         let shares = descriptors::divide(DescriptorShares {
             connections: config.limits.api_connections.into(),
             calls: config.limits.concurrent_calls.into(),
+            deliveries: deliveries::MAX_IN_FLIGHT.into(),
         });
         let gateway = start_gateway(config, shares, &store, egress.with_own_lookups()).await?;
         let addresses = Addresses {
@@ -165,7 +166,13 @@ impl Server {
         tasks.spawn(workers::hang_up_for_others(Arc::clone(&store), live, work.clone()));
         tasks.spawn(workers::expire_deliveries(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_sign_ins(Arc::clone(&store), work.clone()));
-        tasks.spawn(deliveries::send(Arc::clone(&store), egress.with_own_lookups(), work.clone()));
+        let max_in_flight = usize::try_from(shares.deliveries).unwrap_or(usize::MAX);
+        tasks.spawn(deliveries::send(
+            Arc::clone(&store),
+            egress.with_own_lookups(),
+            max_in_flight,
+            work.clone(),
+        ));
         let clock = Arc::clone(store.clock());
         tasks.spawn(workers::renew_certificates(certificates, clock, hangups, work.clone()));
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");

@@ -141,7 +141,7 @@ async fn concurrent_exports_are_limited_and_release_their_slots() {
     let harness = Harness::new().await;
     let key = harness.master().await;
     let mut open = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..2 {
         let ask = request("GET", "/v1/requests?format=ndjson", &key);
         let peer = telepath_http::Peer::Remote(CALLER.parse().unwrap());
         open.push(harness.api.handle(ask, peer).await);

@@ -1,6 +1,6 @@
 //! A request to create a trunk, and the checks that validate it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     AgentProtocol, AgentUrl, AiProvider, Codec, CredentialField, E164, HeaderName, SipPassword, SipUsername,
@@ -181,9 +181,12 @@ pub(super) fn check_headers(
         problems.wrong("custom_headers", format!("must hold at most {MAX_HEADERS} headers"));
         return None;
     }
-    let mut plain = BTreeMap::new();
+    let (mut plain, mut names) = (BTreeMap::new(), BTreeSet::new());
     for (name, value) in headers {
         let field = format!("custom_headers.{name}");
+        if !names.insert(name.to_ascii_lowercase()) {
+            problems.wrong(&field, "is a duplicate; names are compared without case");
+        }
         problems.keep(&field, HeaderName::try_from(name.clone()));
         let value = value.expose();
         if value.len() > 2048 || !value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
@@ -290,6 +293,17 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(problem.into_details()[0].field, "openai_api_key");
+    }
+
+    #[test]
+    fn names_of_headers_are_compared_without_case() {
+        let problem = check(
+            r#"{"name":"Support","ai_provider":"custom","sip_username":"support-01",
+                "custom_endpoint":"wss://agent.example/","custom_headers":{"Authorization":"a","authorization":"b"}}"#,
+        )
+        .unwrap_err();
+        let details = problem.into_details();
+        assert_eq!((details.len(), details[0].field.as_str()), (1, "custom_headers.authorization"));
     }
 
     #[test]

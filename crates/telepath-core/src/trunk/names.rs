@@ -135,7 +135,10 @@ fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
         !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
     let port = match port {
         None => None,
-        Some(text) => Some(text.parse::<u16>().ok().filter(|port| *port > 0)?),
+        Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
+            Some(text.parse::<u16>().ok().filter(|port| *port > 0)?)
+        }
+        Some(_) => return None,
     };
     good_host.then_some((host, port))
 }
@@ -208,6 +211,7 @@ mod tests {
             "wss://",
             "wss://user:pw@agent.example/",
             "wss://agent.example:0/",
+            "wss://agent.example:+443/",
             "wss://agent.example:99999/",
             "wss://agent.example/#f",
             "wss://agent .example/",

@@ -64,7 +64,7 @@ impl World {
         let allow: AllowList = allow.parse().unwrap();
         let egress = Egress::with_resolver_and_trust(allow, Arc::new(sink::Numbers), trust);
         let stop = CancellationToken::new();
-        let sender = tokio::spawn(send_within(TIMEOUTS, Arc::clone(&store), egress, stop.clone()));
+        let sender = tokio::spawn(send_within(TIMEOUTS, Arc::clone(&store), egress, 512, stop.clone()));
         Self { store, clock, account, stop, sender, _folder: folder }
     }
 

@@ -150,7 +150,7 @@ pub(super) fn start(
     what: (RequestFilter, RequestOrder, Option<RequestCursor>),
     format: Format,
 ) -> Result<Response, ApiError> {
-    let slot = shared.export_slots.try_acquire();
+    let slot = shared.export_slots.try_acquire(caller.account);
     let slot =
         slot.ok_or_else(|| ApiError::unavailable("the most exports that may run at once are running"))?;
     let (account, authorization) = (caller.account, caller.authorization(Scope::AuditRead));
