@@ -10,7 +10,7 @@ pub(super) const ACCOUNTS: &[Setting] = &[
         kind: Kind::Count(1, 1_000_000),
         default: Some("10000"),
         example: "10000",
-        about: "The maximum number of API keys of one account; revoked keys do not count. Beyond 10,000, `rotate-all` cannot rotate them in one request.",
+        about: "The maximum number of API keys of one account; revoked keys do not count, but only as many of them are kept. Beyond 10,000, `rotate-all` cannot rotate them in one request.",
     },
     Setting {
         key: "limits.account_trunks",
