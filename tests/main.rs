@@ -1,7 +1,7 @@
 //! The integration tests: everything that can only be seen on the real program, in one binary so that it is linked
-//! once. `tidy` reads the repository, `contract` and `api` drive the JSON API of a real server, `calls` places real
-//! telephone calls, `cluster` breaks the links between three servers and what they share, `webhooks` kills servers and
-//! counts what arrives, `upgrade` serves data of older versions, and `privacy` looks for secrets where none may be.
+//! once. `tidy` reads the repository, `contract` and `api` drive the JSON API of a real server, `browser` uses the
+//! dashboard, `calls` places real telephone calls, `cluster` breaks the links between three servers and what they
+//! share, `webhooks` kills servers and counts what arrives, `upgrade` serves data of older versions, and `privacy` looks for secrets where none may be.
 //!
 //! `scripts/test` runs it twice, on SQLite and on PostgreSQL; see `support::database`.
 #![expect(
@@ -11,6 +11,7 @@
 )]
 
 mod api;
+mod browser;
 mod calls;
 mod cluster;
 mod contract;

@@ -6,6 +6,7 @@ mod catalogues;
 mod files;
 mod imports;
 mod migrations;
+mod templates;
 mod words;
 
 use std::fs;

@@ -33,6 +33,8 @@ pub(crate) struct Server {
     reader: JoinHandle<()>,
     pub(crate) addresses: Addresses,
     pub(crate) log: PathBuf,
+    /// The link that creates the first user, if there is none.
+    pub(crate) setup: Option<String>,
     /// Further arguments, kept for a restart.
     extra: Vec<String>,
     // Dropped after the process.
@@ -160,7 +162,7 @@ impl Home {
         let mut child = command.spawn().context("telepath serve does not start")?;
         let stdout = child.stdout.take().context("the server's output is read")?;
         let mut lines = BufReader::new(stdout).lines();
-        let addresses = soon("the start of the server", ready(&mut lines, &mut file))
+        let (addresses, setup) = soon("the start of the server", ready(&mut lines, &mut file))
             .await?
             .with_context(|| format!("see {}", log.display()))?;
         let reader = tokio::spawn(async move {
@@ -170,15 +172,15 @@ impl Home {
             }
         });
         let extra = extra.iter().map(ToString::to_string).collect();
-        Ok(Server { child, reader, addresses, log, extra, home: self })
+        Ok(Server { child, reader, addresses, log, setup, extra, home: self })
     }
 }
 
-/// Reads the server's ready line.
+/// Reads the server's ready line: its addresses, and the link that creates the first user.
 async fn ready(
     lines: &mut Lines<BufReader<ChildStdout>>,
     log: &mut std::fs::File,
-) -> anyhow::Result<Addresses> {
+) -> anyhow::Result<(Addresses, Option<String>)> {
     while let Some(line) = lines.next_line().await? {
         writeln!(log, "{line}")?;
         let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
@@ -192,7 +194,11 @@ async fn ready(
             let insecure_http =
                 if event["insecure_http"].is_null() { None } else { Some(address("insecure_http")?) };
             let metrics = address("metrics")?;
-            return Ok(Addresses { api: address("api")?, sip: address("sip")?, insecure_http, metrics });
+            let setup = event["setup"].as_str().map(str::to_owned);
+            return Ok((
+                Addresses { api: address("api")?, sip: address("sip")?, insecure_http, metrics },
+                setup,
+            ));
         }
     }
     anyhow::bail!("the server ended before it was ready")

@@ -110,6 +110,21 @@ fn the_api_does_not_depend_on_the_media_plane() {
 }
 
 #[test]
+fn the_dashboard_depends_on_core_store_and_the_http_server_only() {
+    let forbidden = [
+        "telepath-api",
+        "telepath-api-types",
+        "telepath-client",
+        "telepath-gateway",
+        "telepath-sip",
+        "telepath-media",
+        "telepath-egress",
+        "axum",
+    ];
+    depends_on_none_of("telepath-dashboard", &forbidden);
+}
+
+#[test]
 fn the_http_server_depends_on_neither_the_framework_nor_the_store() {
     let forbidden =
         ["axum", "sqlx", "utoipa", "metrics", "telepath-store", "telepath-api", "telepath-egress"];

@@ -10,6 +10,7 @@ mod profile;
 mod recovery;
 mod role;
 mod session;
+mod setup;
 mod throttle;
 mod token;
 mod totp;
@@ -28,6 +29,7 @@ pub use session::{
     PERSISTENT_LIFETIME, SECOND_FACTOR_WAIT, SESSION_IDLE, SESSION_LIFETIME, STEP_UP_LIFETIME, Session,
     SessionStatus,
 };
+pub use setup::{FIRST_USER_LINK_LIFETIME, SetupCode};
 pub use throttle::{
     ACCOUNT_WINDOW, FREE_FAILURES, LONGEST_DELAY, NETWORK_FAILURES, NETWORK_WINDOW, SignInHistory,
     client_network,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 
 use crate::peer::Peer;
@@ -31,6 +31,12 @@ pub trait App: Send + Sync + 'static {
     fn needs_no_credentials(&self, method: &Method, path: &str) -> bool {
         let _ = (method, path);
         false
+    }
+
+    /// Whether a request is for this application, when it shares a port with another. See [`Dispatcher`](crate::Dispatcher).
+    fn serves(&self, path: &str, headers: &HeaderMap) -> bool {
+        let _ = (path, headers);
+        true
     }
 
     /// Answers a request that travelled over plain HTTP and must not be carried out.

@@ -1,11 +1,11 @@
-//! Several applications on one port, told apart by the path.
+//! Two applications on one port.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use http_body_util::Either;
 
@@ -13,32 +13,32 @@ use crate::app::{App, BoxError};
 use crate::peer::Peer;
 use crate::rewrite::Unreadable;
 
-/// Sends requests below the prefix of a mounted application to that application, and all others to the default one.
+/// Sends a request to the first application that serves it, and to the first of all if none does. Requests of the Unix socket
+/// and what is not a request always go to the first.
 #[derive(Debug)]
 pub struct Dispatcher<D, M = D> {
-    default: Arc<D>,
-    mounts: Vec<(&'static str, Arc<M>)>,
+    first: Arc<D>,
+    second: Option<Arc<M>>,
 }
 
 impl<D> Dispatcher<D> {
-    /// Sends every request to `default`.
-    pub fn new(default: Arc<D>) -> Self {
-        Self::with_mounts(default, Vec::new())
+    /// Sends every request to one application.
+    pub fn new(only: Arc<D>) -> Self {
+        Self::with_second(only, None)
     }
 }
 
 impl<D, M> Dispatcher<D, M> {
-    /// Sends requests for a prefix and for the paths below it to the application mounted there, and all others to
-    /// `default`. A prefix begins with a slash and does not end with one. Of two prefixes that match, the first is used.
-    pub fn with_mounts(default: Arc<D>, mounts: Vec<(&'static str, Arc<M>)>) -> Self {
-        Self { default, mounts }
+    /// Sends to `second` what it serves and `first` does not, and everything else to `first`.
+    pub fn with_second(first: Arc<D>, second: Option<Arc<M>>) -> Self {
+        Self { first, second }
     }
+}
 
-    fn mounted(&self, path: &str) -> Option<&M> {
-        let below = |prefix: &str| {
-            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        self.mounts.iter().find(|(prefix, _)| below(prefix)).map(|(_, app)| app.as_ref())
+impl<D: App, M: App> Dispatcher<D, M> {
+    fn second_for(&self, path: &str, headers: &HeaderMap) -> Option<&M> {
+        let second = self.second.as_deref().filter(|app| app.serves(path, headers))?;
+        (!self.first.serves(path, headers)).then_some(second)
     }
 }
 
@@ -49,27 +49,32 @@ impl<D: App, M: App> App for Dispatcher<D, M> {
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        match self.mounted(request.uri().path()) {
+        let second = match peer {
+            Peer::Remote(_) => self.second_for(request.uri().path(), request.headers()),
+            Peer::Local { .. } => None,
+        };
+        match second {
             Some(app) => app.handle(request, peer).await.map(Either::Right),
-            None => self.default.handle(request, peer).await.map(Either::Left),
+            None => self.first.handle(request, peer).await.map(Either::Left),
         }
     }
 
     fn needs_no_credentials(&self, method: &Method, path: &str) -> bool {
-        match self.mounted(path) {
+        // Without its headers, a request counts for the application that owns the path.
+        match self.second_for(path, &HeaderMap::new()) {
             Some(app) => app.needs_no_credentials(method, path),
-            None => self.default.needs_no_credentials(method, path),
+            None => self.first.needs_no_credentials(method, path),
         }
     }
 
     fn refuse_plain_http(&self, head: &Parts, client: IpAddr) -> Response<Self::Body> {
-        match self.mounted(head.uri.path()) {
+        match self.second_for(head.uri.path(), &head.headers) {
             Some(app) => app.refuse_plain_http(head, client).map(Either::Right),
-            None => self.default.refuse_plain_http(head, client).map(Either::Left),
+            None => self.first.refuse_plain_http(head, client).map(Either::Left),
         }
     }
 
     fn refuse_unreadable(&self, problem: Unreadable, peer: Peer) -> Response<Self::Body> {
-        self.default.refuse_unreadable(problem, peer).map(Either::Left)
+        self.first.refuse_unreadable(problem, peer).map(Either::Left)
     }
 }

@@ -29,7 +29,7 @@ pub use connections::{ConnectionCounts, ConnectionLimit};
 pub use dispatcher::Dispatcher;
 pub use listener::{LoopbackError, LoopbackListener};
 pub use options::{ConnectionLimits, ServerOptions};
-pub use peer::{ConnectionMode, Peer};
+pub use peer::{ClientScheme, ConnectionMode, Peer};
 pub use proxy::ForwardingHeaders;
 pub use request_id::{REQUEST_ID, RequestIds};
 pub use rewrite::Unreadable;

@@ -29,3 +29,13 @@ pub enum ConnectionMode {
         uid: Option<u32>,
     },
 }
+
+/// How the client of a request reached the first server of its way: this one, or a trusted proxy. The server puts it into the
+/// extensions of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientScheme {
+    /// Over HTTPS.
+    Https,
+    /// Over plain HTTP on a loopback address.
+    LoopbackHttp,
+}

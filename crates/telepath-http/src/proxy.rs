@@ -55,8 +55,8 @@ impl Scheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ForwardedClient {
     pub(crate) address: IpAddr,
-    /// Whether a trusted proxy says that it received the request over plain HTTP.
-    pub(crate) in_cleartext: bool,
+    /// How a trusted proxy received the request, if it says so.
+    pub(crate) scheme: Option<Scheme>,
 }
 
 /// The forwarding headers are malformed or contradict each other.
@@ -79,7 +79,7 @@ pub(crate) fn client_of(
 ) -> Result<ForwardedClient, ConflictingHeaders> {
     let peer = canonical(peer);
     if !trusted.contains(peer) {
-        return Ok(ForwardedClient { address: peer, in_cleartext: false });
+        return Ok(ForwardedClient { address: peer, scheme: None });
     }
     let report = match used {
         ForwardingHeaders::XForwarded => x_forwarded(headers, trusted),
@@ -89,10 +89,7 @@ pub(crate) fn client_of(
             Report { address: agreed(one.address, other.address)?, scheme: agreed(one.scheme, other.scheme)? }
         }
     };
-    Ok(ForwardedClient {
-        address: report.address.unwrap_or(peer),
-        in_cleartext: report.scheme == Some(Scheme::Http),
-    })
+    Ok(ForwardedClient { address: report.address.unwrap_or(peer), scheme: report.scheme })
 }
 
 /// What two reports say together, if they do not contradict each other.

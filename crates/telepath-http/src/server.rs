@@ -24,8 +24,8 @@ use crate::connections::{ConnectionCounts, Connections, counted_block};
 use crate::host;
 use crate::listener::{Accepted, Listener, LoopbackListener};
 use crate::options::ServerOptions;
-use crate::peer::{ConnectionMode, Peer};
-use crate::proxy::{ConflictingHeaders, ForwardedClient, client_of};
+use crate::peer::{ClientScheme, ConnectionMode, Peer};
+use crate::proxy::{ConflictingHeaders, ForwardedClient, Scheme, client_of};
 use crate::rewrite::Unreadable;
 use connection::handle_connection;
 #[cfg(test)]
@@ -91,7 +91,7 @@ impl<A: App> HttpServer<A> {
     }
 
     /// Answers a request of a connection: resolves the client's address, and applies the HTTPS-only rule.
-    pub async fn respond<B>(&self, request: Request<B>, mode: ConnectionMode) -> Response<A::Body>
+    pub async fn respond<B>(&self, mut request: Request<B>, mode: ConnectionMode) -> Response<A::Body>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
@@ -107,10 +107,18 @@ impl<A: App> HttpServer<A> {
             let peer = Peer::Remote(canonical(address));
             return self.app.refuse_unreadable(Unreadable::ConflictingForwarding, peer);
         };
-        if client.in_cleartext && !self.may_travel_in_cleartext(&request) {
+        if client.scheme == Some(Scheme::Http) && !self.may_travel_in_cleartext(&request) {
             let (head, _) = request.into_parts();
             return self.app.refuse_plain_http(&head, client.address);
         }
+        let scheme = match mode {
+            ConnectionMode::Plain(_) if client.scheme != Some(Scheme::Https) => ClientScheme::LoopbackHttp,
+            ConnectionMode::Plain(_)
+            | ConnectionMode::Tls(_)
+            | ConnectionMode::PlainHttp(_)
+            | ConnectionMode::Unix { .. } => ClientScheme::Https,
+        };
+        request.extensions_mut().insert(scheme);
         self.app.handle(request, Peer::Remote(client.address)).await
     }
 

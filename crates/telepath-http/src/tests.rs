@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Interval};
 
@@ -71,6 +71,11 @@ impl App for StreamingApp {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         self.respond()
+    }
+
+    fn serves(&self, path: &str, headers: &HeaderMap) -> bool {
+        path.trim_start_matches('/') == self.name
+            || (self.name == "dashboard" && headers.get("accept").is_some_and(|kind| kind == "text/html"))
     }
 
     fn refuse_plain_http(&self, _head: &Parts, _client: IpAddr) -> Response<Ticking> {

@@ -15,6 +15,7 @@ mod member;
 mod password;
 mod row;
 mod session;
+mod setup;
 mod sign_in;
 mod trail;
 
@@ -36,6 +37,7 @@ pub use factor::{NewRecoveryCodes, TotpEnrolment};
 pub use hashing::HashingError;
 pub use invitation::{Acceptance, CreatedInvitation, NewInvitation};
 pub use session::{NewSession, SignedIn, StartedSession};
+pub use setup::FirstUser;
 pub use sign_in::{SignIn, SignInAttempt};
 
 /// A user to be created.

@@ -13,8 +13,9 @@ mod values;
 use std::fmt;
 
 pub use checked::{
-    ApiConfig, CertificateSource, ClusterConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat,
-    MediaConfig, MetricsConfig, SipConfig, SmtpConfig, SmtpTls, StorageConfig, TlsConfig,
+    ApiConfig, CertificateSource, ClusterConfig, Config, DashboardConfig, DatabaseConfig, LimitsConfig,
+    LogConfig, LogFormat, MediaConfig, MetricsConfig, SipConfig, SmtpConfig, SmtpTls, StorageConfig,
+    TlsConfig,
 };
 pub use hint::closest;
 pub use layers::{Environment, Flags, Given, Layers, Source, Value};

@@ -1,6 +1,7 @@
 //! The only place that connects storage, API and gateway. A server starts in an order in which nothing is offered before it
 //! works, and stops in the reverse order.
 
+mod dashboard;
 #[cfg(test)]
 mod exposition;
 mod listeners;
@@ -55,6 +56,8 @@ pub struct Addresses {
     pub insecure_http: Option<SocketAddr>,
     /// `/metrics` over plain HTTP.
     pub metrics: Option<SocketAddr>,
+    /// The dashboard, as users open it.
+    pub dashboard: Option<String>,
     /// Local administration.
     pub admin_socket: PathBuf,
     /// The CA certificate that clients trust; `None` if the certificate comes from files.
@@ -130,6 +133,7 @@ impl Server {
             sip: gateway.sip_addr(),
             insecure_http: listeners.http_address,
             metrics: listeners.metrics_address,
+            dashboard: dashboard::url(config, listeners.api_address),
             admin_socket: data.admin_socket()?,
             ca: local_ca(&config.tls.certificate, data),
         };
@@ -137,8 +141,9 @@ impl Server {
         let api = new_api(options, &store, Arc::new(gateway.handle()), registry.clone())?;
         let readiness = api.readiness();
         let (serving, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-        // Every application is mounted here; the API answers all paths that belong to no other.
-        let server = HttpServer::new(Dispatcher::new(Arc::clone(&api)), server_options(config, shares));
+        let pages = dashboard::new(config, addresses.api, account, &store)?;
+        let apps = Dispatcher::with_second(Arc::clone(&api), pages);
+        let server = HttpServer::new(apps, server_options(config, shares));
         let (server_metrics, served) = (Arc::clone(&server), Arc::clone(&certificates));
         registry.add(Arc::new(ServerMetrics { server: server_metrics, certificates: served }));
         listeners.serve(
@@ -184,6 +189,14 @@ impl Server {
     /// The addresses that it listens on.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// The link that creates the first user; `None` once there is one, and without the dashboard.
+    pub async fn setup_link(&self) -> Result<Option<String>, Failure> {
+        let Some(url) = &self.addresses.dashboard else { return Ok(None) };
+        let code = self.store.setup_code().await;
+        let code = code.map_err(|error| Failure::doing("could not look for users", &error))?;
+        Ok(code.map(|code| format!("{url}/setup?code={}", code.expose())))
     }
 
     /// Waits until a part that cannot be restarted has failed; the process should then exit.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, HttpBody};
 use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{Method, Request};
+use axum::http::{HeaderMap, Method, Request};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use telepath_core::clock::{ClockReading, SteadyTime, Timestamp};
@@ -149,6 +149,13 @@ impl App for Api {
 
     fn needs_no_credentials(&self, method: &Method, path: &str) -> bool {
         self.shared.routes.find(method, path).open
+    }
+
+    /// Every path below `/v1`, known or not, and the other paths of the API.
+    fn serves(&self, path: &str, _headers: &HeaderMap) -> bool {
+        let below_version =
+            path.strip_prefix("/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        below_version || self.shared.routes.find(&Method::GET, path).template.is_some()
     }
 
     fn refuse_plain_http(&self, head: &Parts, client: IpAddr) -> Response {

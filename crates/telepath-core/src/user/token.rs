@@ -23,6 +23,10 @@ named_enum! {
         PasswordLink = "password-link",
         /// A recovery code.
         RecoveryCode = "recovery-code",
+        /// The forms of a session.
+        Form = "form",
+        /// The link with which the first user is created.
+        SetupCode = "setup-code",
         /// The email address of a sign-in attempt, which may be a password typed into the wrong field.
         SignInName = "sign-in-name",
     }

@@ -18,26 +18,29 @@ fn app(name: &'static str) -> Arc<StreamingApp> {
 }
 
 #[tokio::test]
-async fn requests_below_a_prefix_go_to_the_mounted_app_and_others_to_the_default() {
-    let mounts = vec![("/dashboard", app("dashboard")), ("/dashboard/deeper", app("never reached"))];
-    let apps = Dispatcher::with_mounts(app("api"), mounts);
-    let peer = Peer::Local { uid: None };
-    for (path, name) in [
-        ("/", "api"),
-        ("/v1/dashboard", "api"),
-        ("/dashboards", "api"),
-        ("/dashboard", "dashboard"),
-        ("/dashboard/", "dashboard"),
-        ("/dashboard?page=2", "dashboard"),
-        ("/dashboard/deeper", "dashboard"),
+async fn the_second_app_answers_what_only_it_serves_and_the_first_everything_else() {
+    let apps = Dispatcher::with_second(app("api"), Some(app("dashboard")));
+    let (remote, local) = (Peer::Remote("192.0.2.1".parse().unwrap()), Peer::Local { uid: None });
+    for (path, accept, peer, name) in [
+        ("/", "*/*", remote, "api"),
+        ("/v1/dashboard", "*/*", remote, "api"),
+        ("/dashboard", "*/*", remote, "dashboard"),
+        ("/dashboard?page=2", "*/*", remote, "dashboard"),
+        ("/nothing", "text/html", remote, "dashboard"),
+        ("/nothing", "*/*", remote, "api"),
+        ("/api", "text/html", remote, "api"),
+        ("/dashboard", "text/html", local, "api"),
     ] {
-        let request = Request::get(path).body(Empty::<Bytes>::new()).unwrap();
-        let (head, ()) = Request::get(path).body(()).unwrap().into_parts();
+        let request = Request::get(path).header("accept", accept).body(Empty::<Bytes>::new()).unwrap();
+        let (head, ()) = Request::get(path).header("accept", accept).body(()).unwrap().into_parts();
         let response = apps.handle(request, peer).await;
         assert_eq!(response.headers()["x-app"], name, "{path}");
-        let refused = apps.refuse_plain_http(&head, "192.0.2.1".parse().unwrap());
-        assert_eq!(refused.headers()["x-app"], name, "{path}");
+        if peer == remote {
+            let refused = apps.refuse_plain_http(&head, "192.0.2.1".parse().unwrap());
+            assert_eq!(refused.headers()["x-app"], name, "{path}");
+        }
     }
+    let peer = local;
     let unreadable = apps.refuse_unreadable(Unreadable::Malformed, peer);
     assert_eq!(unreadable.headers()["x-app"], "api");
 }

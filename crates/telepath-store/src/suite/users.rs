@@ -15,7 +15,7 @@ use telepath_core::user::{
 };
 
 use super::{Fixture, behaviour, select};
-use crate::{Acceptance, AuditVerdict, NewInvitation, NewSession, NewUser, Store, UserError};
+use crate::{Acceptance, AuditVerdict, FirstUser, NewInvitation, NewSession, NewUser, Store, UserError};
 
 behaviour! {
     a_created_user_is_a_member_who_sets_a_password_with_a_link_once,
@@ -30,6 +30,7 @@ behaviour! {
     an_invitation_of_an_existing_user_needs_their_address,
     nobody_invites_above_their_role,
     links_expire_and_a_newer_one_replaces_an_older,
+    the_first_user_is_created_once_with_a_code_of_this_server,
 }
 
 pub(super) const PASSWORD: &str = "seven grey herons dance";
@@ -356,5 +357,39 @@ async fn links_expire_and_a_newer_one_replaces_an_older(fixture: Arc<Fixture>) {
     assert!(matches!(late, Err(UserError::InvalidLink)));
     fixture.clock.advance(Duration::from_secs(1));
     assert_eq!(store.expire_sign_ins().await.unwrap(), 1);
+    store.close().await;
+}
+
+async fn the_first_user_is_created_once_with_a_code_of_this_server(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let code = store.setup_code().await.unwrap().unwrap();
+    let first = |email: &str| FirstUser {
+        email: email.parse().unwrap(),
+        name: UserName::check("Ada").unwrap(),
+        password: secret(PASSWORD),
+    };
+    let origin = fixture.origin();
+    let wrong = store.create_first_user(account, "0123", first("ada@example.com"), origin).await;
+    assert!(matches!(wrong, Err(UserError::InvalidLink)));
+    assert_eq!(store.set_up_at().await.unwrap(), None);
+    let [one, other] = ["ada@example.com", "eve@example.com"].map(first);
+    let (one, other) = tokio::join!(
+        store.create_first_user(account, code.expose(), one, origin),
+        store.create_first_user(account, code.expose(), other, origin),
+    );
+    let (made, refused) = if one.is_ok() { (one, other) } else { (other, one) };
+    assert!(matches!(refused, Err(UserError::InvalidLink)), "{refused:?}");
+    let made = made.unwrap();
+    assert_eq!(
+        (made.status(), store.set_up_at().await.unwrap()),
+        (UserStatus::Active, Some(made.created_at))
+    );
+    assert_eq!(store.get_member(account, made.id).await.unwrap().unwrap().role, Role::Owner);
+    assert!(store.setup_code().await.unwrap().is_none());
+    assert!(!store.accepts_setup_code(code.expose()).await.unwrap());
+    let wanted = ["account.created", "user.created", "user.added", "user.password_changed"];
+    assert_eq!(actions(&store, account).await, wanted);
+    assert_intact(&store, account).await;
     store.close().await;
 }

@@ -15,7 +15,7 @@ use telepath_core::vault::{Sealed, Vault};
 use super::trail::Trail;
 use super::{UserError, authority, row, session};
 use crate::error::StoreError;
-use crate::sql::{Connection, binds, corrupt};
+use crate::sql::{Connection, Row, binds, corrupt};
 use crate::store::Store;
 
 /// A secret that a user is about to put into an authenticator.
@@ -48,6 +48,17 @@ impl Store {
         let trail = self.trail(origin);
         self.backend.write(move |db| Box::pin(enrol(db, trail, user, sealed))).await?;
         Ok(TotpEnrolment { uri: secret.uri(issuer, &email), secret: text })
+    }
+
+    /// The secret of an authenticator that waits for its first code; `None` if there is none.
+    pub async fn pending_totp(&self, user: UserId, issuer: &str) -> Result<Option<TotpEnrolment>, UserError> {
+        let email = self.get_user(user).await?.ok_or(UserError::NotFound)?.email;
+        let sql =
+            "SELECT sealed FROM second_factors WHERE user_id = $1 AND kind = 'totp' AND confirmed_at IS NULL";
+        let row = self.backend.read().await?.fetch_optional(sql, binds![user.to_string()]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let secret = open_totp(&row, &self.context.vault, user)?;
+        Ok(Some(TotpEnrolment { uri: secret.uri(issuer, &email), secret: secret.to_base32() }))
     }
 
     /// Confirms the authenticator with one of its codes. From now on it is required, and the recovery codes are the way
@@ -280,6 +291,12 @@ async fn use_recovery_code(
     trail.write_everywhere(db, user, AuditAction::UserRecoveryCodeUsed, (json!({}), json!({}))).await
 }
 
+fn open_totp(row: &Row, vault: &Vault, user: UserId) -> Result<TotpSecret, StoreError> {
+    let opened = vault.open(&Sealed::from_bytes(row.bytes("sealed")?), &place(user));
+    let text = opened.map_err(|_| corrupt("second_factors.sealed"))?;
+    TotpSecret::parse(&text).map_err(|_| corrupt("second_factors.sealed"))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Enrolled,
@@ -301,9 +318,7 @@ async fn accept_totp(
     if confirmed != (state == State::Confirmed) {
         return Err(UserError::SecondFactorState);
     }
-    let opened = trail.context().vault.open(&Sealed::from_bytes(row.bytes("sealed")?), &place(user));
-    let text = opened.map_err(|_| corrupt("second_factors.sealed"))?;
-    let secret = TotpSecret::parse(&text).map_err(|_| corrupt("second_factors.sealed"))?;
+    let secret = open_totp(&row, &trail.context().vault, user)?;
     let step =
         secret.verify(code, trail.at(), row.maybe_integer("used_step")?).ok_or(UserError::WrongCode)?;
     let sql =

@@ -31,7 +31,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let stop = signals::stop_token()?;
     let data = DataDir::create(&config.storage.data_dir)?;
     let server = Server::start(&config, data).await?;
-    announce(server.addresses(), args.json)?;
+    announce(server.addresses(), server.setup_link().await?.as_deref(), args.json)?;
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),
         failure = server.until_broken() => Err(failure),
@@ -42,7 +42,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     ended
 }
 
-fn announce(addresses: &Addresses, as_json: bool) -> Result<(), Failure> {
+/// `setup` is the link that creates the first user. It is printed and not logged, because whoever has it becomes the owner.
+fn announce(addresses: &Addresses, setup: Option<&str>, as_json: bool) -> Result<(), Failure> {
     let api = format!("https://{}", addresses.api);
     let sip = format!("sip:{}", addresses.sip);
     let http = addresses.insecure_http.map(|address| format!("http://{address}"));
@@ -54,6 +55,8 @@ fn announce(addresses: &Addresses, as_json: bool) -> Result<(), Failure> {
             "sip": sip,
             "insecure_http": http,
             "metrics": metrics,
+            "dashboard": addresses.dashboard,
+            "setup": setup,
             "admin_socket": addresses.admin_socket,
             "ca": addresses.ca,
         }));
@@ -66,9 +69,16 @@ fn announce(addresses: &Addresses, as_json: bool) -> Result<(), Failure> {
     if let Some(metrics) = metrics {
         output::line(&format_args!("metrics        {metrics}"))?;
     }
+    if let Some(dashboard) = &addresses.dashboard {
+        output::line(&format_args!("dashboard      {dashboard}"))?;
+    }
     output::line(&format_args!("admin          {}", addresses.admin_socket.display()))?;
     if let Some(ca) = &addresses.ca {
         output::line(&format_args!("trust          {}", ca.display()))?;
+    }
+    if let Some(setup) = setup {
+        output::line(&format_args!("set up         {setup}"))?;
+        output::line(&"               Open this link within an hour to create the first user.")?;
     }
     output::line(&"ready")
 }

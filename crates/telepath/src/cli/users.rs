@@ -20,7 +20,7 @@ Examples:
   telepath users add ada@example.com --data-dir data --role owner --name 'Ada Lovelace'
   telepath users add grace@example.com --data-dir data --role developer --json
 
-The code sets the first password, once, within 72 hours. The dashboard will ask for it; this version has no dashboard.";
+The code sets the first password, once, within 72 hours. The user opens /setup?code=CODE on the dashboard.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -42,7 +42,7 @@ Examples:
   telepath users reset-password ada@example.com --data-dir data
 
 The code sets a new password, once, within an hour. The old password works until then; all sessions end when the
-code is used. The dashboard will ask for it; this version has no dashboard.";
+code is used. The user opens /setup?code=CODE on the dashboard.";
 
 const ROLES_EXAMPLES: &str = "\
 Examples:
@@ -174,9 +174,8 @@ fn with_code(made: &CreatedPasswordCode, as_json: bool, what: &str) -> Result<()
     output::line(&format_args!("{what} {} ({}, {})", user.email, user.id, user.role))?;
     output::line(&format_args!("  password code  {}", code.expose()))?;
     output::line(&format_args!("  expires        {expires_at}"))?;
-    output::line(
-        &"The code sets the password once and is not shown again. The dashboard, which is not part of this version, will ask for it.",
-    )
+    output::line(&format_args!("  on dashboard   /setup?code={}", code.expose()))?;
+    output::line(&"The code sets the password once and is not shown again.")
 }
 
 fn object(user: &User) -> Result<Value, Failure> {

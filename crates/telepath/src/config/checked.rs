@@ -3,6 +3,7 @@
 mod alerts;
 mod api;
 mod cluster;
+mod dashboard;
 mod egress;
 mod retention;
 mod storage_limits;
@@ -23,6 +24,7 @@ use telepath_store::Retention;
 pub use alerts::{SmtpConfig, SmtpTls};
 pub use api::{ApiConfig, MetricsConfig};
 pub use cluster::ClusterConfig;
+pub use dashboard::DashboardConfig;
 pub use tls::{CertificateSource, TlsConfig};
 
 use egress::EgressConfig;
@@ -38,6 +40,7 @@ pub struct Config {
     pub storage: StorageConfig,
     pub api: ApiConfig,
     pub metrics: MetricsConfig,
+    pub dashboard: DashboardConfig,
     pub tls: TlsConfig,
     pub sip: SipConfig,
     pub media: MediaConfig,
@@ -174,13 +177,14 @@ impl Check<'_> {
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
         let (egress, metrics) = (self.egress(), self.metrics());
-        let cluster = self.cluster();
+        let (cluster, dashboard) = (self.cluster(), self.dashboard());
         let (retention, storage_limits) = (self.retention(), self.storage_limits());
         let (alerts, smtp) = (self.alerts(), self.smtp());
         Some(Config {
             storage: storage?,
             api: api?,
             metrics: metrics?,
+            dashboard: dashboard?,
             tls: tls?,
             sip: sip?,
             media: media?,
@@ -288,6 +292,7 @@ impl Check<'_> {
             | Kind::Prefix
             | Kind::Filter
             | Kind::Contact
+            | Kind::Origin
             | Kind::Text
             | Kind::Mailbox
             | Kind::Mailboxes

@@ -248,6 +248,7 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
         | Kind::Prefix
         | Kind::Filter
         | Kind::Contact
+        | Kind::Origin
         | Kind::Text
         | Kind::Mailbox
         | Kind::Secret => value.as_str().map(Value::text),
@@ -269,6 +270,7 @@ fn form_of(kind: Kind) -> String {
         | Kind::Prefix
         | Kind::Filter
         | Kind::Contact
+        | Kind::Origin
         | Kind::Text
         | Kind::Mailbox
         | Kind::Secret => format!("string: {}", kind.describe()),

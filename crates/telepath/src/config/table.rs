@@ -5,12 +5,15 @@
 mod accounts;
 mod alerts;
 mod api;
+mod dashboard;
 mod leaks;
 mod media;
+mod tls;
 
 use accounts::ACCOUNTS;
 use alerts::ALERTS;
 use api::API;
+use dashboard::DASHBOARD;
 
 /// The form of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub enum Kind {
     Prefix,
     /// A log filter, such as `info` or `info,telepath_gateway=debug`.
     Filter,
+    /// An `https:` URL without a path.
+    Origin,
     /// A `mailto:`, `https:` or `tel:` URI.
     Contact,
     /// Text without line breaks.
@@ -75,6 +80,7 @@ impl Kind {
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
             Kind::Prefix => "up to 64 visible ASCII characters without braces".to_owned(),
             Kind::Filter => "log filter such as info or info,telepath_gateway=debug".to_owned(),
+            Kind::Origin => "https:// URL without a path".to_owned(),
             Kind::Contact => "mailto:, https:// or tel: URI".to_owned(),
             Kind::Text => "text".to_owned(),
             Kind::Mailbox => "email address such as ops@example.com or Telepath <ops@example.com>".to_owned(),
@@ -116,8 +122,9 @@ impl Setting {
 /// Every setting, in the order of the reference page.
 pub static SETTINGS: &[Setting] = &joined();
 
-const LISTS: [&[Setting]; 5] = [STORAGE, API, GENERAL, ACCOUNTS, ALERTS];
-const COUNT: usize = STORAGE.len() + API.len() + GENERAL.len() + ACCOUNTS.len() + ALERTS.len();
+const LISTS: [&[Setting]; 6] = [STORAGE, API, DASHBOARD, GENERAL, ACCOUNTS, ALERTS];
+const COUNT: usize =
+    STORAGE.len() + API.len() + DASHBOARD.len() + GENERAL.len() + ACCOUNTS.len() + ALERTS.len();
 
 const fn joined() -> [Setting; COUNT] {
     let mut all = [STORAGE[0]; COUNT];
@@ -166,33 +173,9 @@ const STORAGE: &[Setting] = &[
 /// Every setting that is not about storage, the API, alerts or email.
 const GENERAL: &[Setting] = &[
     leaks::SIGNING_KEYS_FILE,
-    Setting {
-        key: "tls.certificate_file",
-        env: "TELEPATH_TLS_CERTIFICATE_FILE",
-        flag: None,
-        kind: Kind::Path,
-        default: None,
-        example: "\"/etc/telepath/fullchain.pem\"",
-        about: "The certificate chain in PEM form, server certificate first. Reloaded on SIGHUP. Without it, Telepath creates a local certificate authority and a certificate; clients trust it through `tls/ca.pem` in the data folder.",
-    },
-    Setting {
-        key: "tls.key_file",
-        env: "TELEPATH_TLS_KEY_FILE",
-        flag: None,
-        kind: Kind::Path,
-        default: None,
-        example: "\"/etc/telepath/privkey.pem\"",
-        about: "The private key of the certificate, in PEM form.",
-    },
-    Setting {
-        key: "tls.hostnames",
-        env: "TELEPATH_TLS_HOSTNAMES",
-        flag: None,
-        kind: Kind::Hosts,
-        default: None,
-        example: "[\"voice.example\", \"203.0.113.7\"]",
-        about: "Additional names in the local certificate, beside localhost, 127.0.0.1 and ::1.",
-    },
+    tls::CERTIFICATE_FILE,
+    tls::KEY_FILE,
+    tls::HOSTNAMES,
     Setting {
         key: "sip.listen",
         env: "TELEPATH_SIP_LISTEN",

@@ -1,0 +1,351 @@
+//! The application: the life of a request, from `Host` to the headers of the response.
+
+mod body;
+mod finish;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Full;
+use telepath_core::clock::Timestamp;
+use telepath_core::entropy::{EntropyError, random_bytes};
+use telepath_core::id::RequestId;
+use telepath_core::user::{SessionStatus, UserToken};
+use telepath_http::{App, BoxError, ClientScheme, Peer, REQUEST_ID, RequestIds, Unreadable};
+use telepath_store::{SignedIn, Store};
+
+use crate::assets::{self, Assets};
+use crate::form::Fields;
+use crate::held::{HeldForm, HeldForms};
+use crate::host::{self, AllowedHosts};
+use crate::navigation::Navigation;
+use crate::options::{DashboardOptions, PublicUrl};
+use crate::problem::Problem;
+use crate::reply::{Content, Reply};
+use crate::route::{Found, Handler, Outcome, Route, RouteConflict, RouteTable, verb};
+use crate::shared::Shared;
+use crate::time::Zone;
+use crate::visit::Visit;
+use crate::{cookie, csrf, error_page, form, pages};
+
+/// How long a handler may take.
+const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the use of a session is recorded.
+const SEEN_EVERY: Duration = Duration::from_mins(1);
+/// Bytes of a nonce.
+const NONCE: usize = 18;
+
+/// The dashboard cannot be assembled.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The system gave no random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// Two pages have the same route.
+    #[error(transparent)]
+    Routes(#[from] RouteConflict),
+}
+
+/// The dashboard.
+pub struct Dashboard {
+    shared: Arc<Shared>,
+    routes: RouteTable,
+    request_ids: RequestIds,
+}
+
+impl std::fmt::Debug for Dashboard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dashboard").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+impl Dashboard {
+    /// Assembles the dashboard.
+    pub fn new(options: DashboardOptions, store: Arc<Store>) -> Result<Arc<Self>, SetupError> {
+        let request_ids = RequestIds::new(store.entropy().as_ref())?;
+        let shared = Arc::new(Shared {
+            hosts: AllowedHosts::new(&options),
+            options,
+            store,
+            assets: Assets::new(),
+            navigation: Navigation::new(pages::navigation()),
+            held: HeldForms::default(),
+        });
+        Ok(Arc::new(Self { shared, routes: RouteTable::new(pages::routes())?, request_ids }))
+    }
+
+    async fn respond<B>(
+        &self,
+        head: &Parts,
+        body: B,
+        peer: Peer,
+        (id, now): (RequestId, Timestamp),
+    ) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        if let Some(file) = self.shared.assets.serve(head.uri.path(), &head.headers)
+            && matches!(head.method, Method::GET | Method::HEAD)
+        {
+            return finish::file(file);
+        }
+        let mut visit = match self.visit(head, peer, id, now) {
+            Ok(visit) => visit,
+            Err(error) => return finish::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        };
+        let outcome = self.answer(head, body, &mut visit).await;
+        let reply = match outcome {
+            Ok(reply) => reply,
+            Err(problem) => self.refuse(&visit, &problem).await,
+        };
+        finish::page(reply, &head.headers, &visit.nonce)
+    }
+
+    /// What is known before anything is read.
+    fn visit(&self, head: &Parts, peer: Peer, id: RequestId, now: Timestamp) -> Result<Visit, EntropyError> {
+        let authority = host::authority_of(head).unwrap_or_default();
+        let public = self.public_url_for(&authority);
+        let is_encrypted = head.extensions.get::<ClientScheme>() != Some(&ClientScheme::LoopbackHttp);
+        let https = is_encrypted || public.is_some();
+        let text = |name| {
+            let value = head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        Ok(Visit {
+            shared: Arc::clone(&self.shared),
+            id,
+            now,
+            client: match peer {
+                Peer::Remote(address) => address,
+                Peer::Local { .. } => IpAddr::from([127, 0, 0, 1]),
+            },
+            https,
+            origin: origin_of(&authority, https),
+            user_agent: text(USER_AGENT),
+            path: head.uri.path().to_owned(),
+            params: Vec::new(),
+            query: Fields::parse(head.uri.query().unwrap_or_default()),
+            form: Fields::default(),
+            session: None,
+            browser_zone: cookie::zone(&head.headers).map(|name| Zone::named(&name)),
+            setup_code: cookie::setup_code(&head.headers, https),
+            nonce: nonce(&random_bytes::<NONCE>(self.shared.store.entropy().as_ref())?),
+        })
+    }
+
+    /// The public URL, if the browser uses its host.
+    fn public_url_for(&self, authority: &str) -> Option<&PublicUrl> {
+        let public = self.shared.options.public_url.as_ref()?;
+        (public.host() == host::without_port(authority)).then_some(public)
+    }
+
+    async fn answer<B>(&self, head: &Parts, body: B, visit: &mut Visit) -> Outcome
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let authority = host::authority_of(head).unwrap_or_default();
+        if !self.shared.hosts.allows(&host::without_port(&authority)) {
+            return Err(Problem::Misdirected);
+        }
+        if head.method == Method::POST {
+            let public = self.public_url_for(&authority).map(ToString::to_string);
+            let is_same = |origin: &str| csrf::is_same_origin(&head.headers, origin);
+            if !is_same(&visit.origin) && !public.is_some_and(|origin| is_same(&origin)) {
+                return Err(Problem::ForeignForm);
+            }
+        }
+        visit.session = self.session(&head.headers, visit).await?;
+        let found = self.routes.find(&visit.path).ok_or(Problem::NotFound("This page does not exist"))?;
+        let route = route_for(&found, &head.method)?;
+        visit.params.clone_from(&found.params);
+        if head.method == Method::POST {
+            visit.form = body::form(&head.headers, body).await?;
+        }
+        let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+        let reply = self.run(route, visit, &target).await?;
+        match reply.content {
+            Content::Resume { form, token } => self.resume(form, &token, reply.cookies, visit).await,
+            Content::Page(_) | Content::Redirect(_) | Content::Plain(_) => Ok(reply),
+        }
+    }
+
+    /// Runs a handler if the user may reach it; otherwise leads them to where they prove who they are.
+    async fn run(&self, route: &Route, visit: &mut Visit, target: &str) -> Outcome {
+        let is_form = route.method == Method::POST;
+        let running = match &route.handler {
+            Handler::Open(handler) => handler(visit.take()),
+            Handler::User(scope, handler) => {
+                let Some(caller) = visit.session.clone() else {
+                    return Ok(Reply::see_other(login_path(if is_form { "/" } else { target })));
+                };
+                if caller.session.status(visit.now) != SessionStatus::Active {
+                    return Ok(Reply::see_other("/login/code"));
+                }
+                if scope.is_some_and(|scope| !caller.role.scopes().allows(scope)) {
+                    return Err(Problem::Forbidden);
+                }
+                let vault = self.shared.store.vault();
+                if is_form && !csrf::matches(visit.form.text(csrf::FIELD), caller.session.id, vault) {
+                    return Err(Problem::ForeignForm);
+                }
+                if route.confirmed && !caller.session.is_confirmed(visit.now) {
+                    return self.confirm_first(visit, &caller, is_form, target);
+                }
+                handler(visit.take(), caller)
+            }
+        };
+        match tokio::time::timeout(HANDLER_TIMEOUT, running).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Problem::Unavailable("the handler timed out".to_owned())),
+        }
+    }
+
+    /// Leads to the page that asks for the password, and from there back. A form waits on the server.
+    fn confirm_first(&self, visit: &Visit, caller: &SignedIn, is_form: bool, target: &str) -> Outcome {
+        if !is_form {
+            return Ok(Reply::see_other(format!("/confirm?next={}", form::encoded(target))));
+        }
+        let held = HeldForm { path: target.to_owned(), fields: visit.form.clone() };
+        let entropy = self.shared.store.entropy().as_ref();
+        let id = self.shared.held.hold(caller.session.id, held, visit.now, entropy)?;
+        Ok(Reply::see_other(format!("/confirm?held={id}")))
+    }
+
+    /// Runs the form that waited for a confirmation.
+    async fn resume(
+        &self,
+        form: HeldForm,
+        token: &UserToken,
+        cookies: Vec<HeaderValue>,
+        visit: &mut Visit,
+    ) -> Outcome {
+        visit.session = self.shared.store.find_session(token).await?;
+        let (path, query) = form.path.split_once('?').unwrap_or((&form.path, ""));
+        path.clone_into(&mut visit.path);
+        visit.query = Fields::parse(query);
+        visit.form = form.fields.clone();
+        let found = self.routes.find(path).ok_or(Problem::NotFound("This page does not exist"))?;
+        visit.params.clone_from(&found.params);
+        let route = route_for(&found, &Method::POST)?;
+        let target = form.path.clone();
+        // The confirmation counts although the form is refused.
+        let reply = match self.run(route, visit, &target).await {
+            Ok(reply) => reply,
+            Err(problem) => self.refuse(visit, &problem).await,
+        };
+        Ok(cookies.into_iter().fold(reply, |reply, cookie| reply.cookie(Some(cookie))))
+    }
+
+    /// The session of the cookie. Its use is recorded once a minute.
+    async fn session(&self, headers: &HeaderMap, visit: &Visit) -> Result<Option<SignedIn>, Problem> {
+        let Some(token) = cookie::session_token(headers, visit.https) else { return Ok(None) };
+        let found = self.shared.store.find_session(&token).await?;
+        if let Some(SignedIn { session, .. }) = &found
+            && visit.now.since(session.last_seen_at) >= SEEN_EVERY
+        {
+            self.shared.store.touch_session(session.id, Some(visit.client)).await?;
+        }
+        Ok(found)
+    }
+
+    async fn refuse(&self, visit: &Visit, problem: &Problem) -> Reply {
+        if let Some(cause) = problem.cause() {
+            tracing::error!(request_id = %visit.id, cause, "a page failed");
+        }
+        match error_page::render(visit, problem).await {
+            Ok(reply) => reply,
+            Err(next) => {
+                tracing::error!(request_id = %visit.id, cause = next.cause(), "an error page failed");
+                let text = format!("{}\n{}\n", problem.heading(), problem.explanation());
+                Reply::plain(problem.status(), text)
+            }
+        }
+    }
+
+    fn next_id(&self) -> RequestId {
+        self.request_ids.next(self.shared.store.clock().now())
+    }
+}
+
+fn stamp(mut response: Response<Full<Bytes>>, id: RequestId) -> Response<Full<Bytes>> {
+    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The path of the sign-in that leads to `target` afterwards.
+fn login_path(target: &str) -> String {
+    if target == "/" { "/login".to_owned() } else { format!("/login?next={}", form::encoded(target)) }
+}
+
+fn route_for<'a>(found: &Found<'a>, method: &Method) -> Result<&'a Route, Problem> {
+    found.routes.get(verb(method)).ok_or_else(|| {
+        let allowed = found.routes.keys().copied().collect::<Vec<_>>();
+        Problem::MethodNotAllowed(match allowed.as_slice() {
+            ["POST"] => "POST",
+            ["GET"] => "GET, HEAD",
+            _ => "GET, HEAD, POST",
+        })
+    })
+}
+
+/// The origin of an authority, as browsers write it: without the default port.
+fn origin_of(authority: &str, https: bool) -> String {
+    let (scheme, port) = if https { ("https", ":443") } else { ("http", ":80") };
+    format!("{scheme}://{}", authority.strip_suffix(port).unwrap_or(authority))
+}
+
+fn nonce(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+impl App for Dashboard {
+    type Body = Full<Bytes>;
+
+    async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let (started, now) = (Instant::now(), self.shared.store.clock().now());
+        let id = self.request_ids.next(now);
+        let (head, body) = request.into_parts();
+        let response = self.respond(&head, body, peer, (id, now)).await;
+        let response = if head.method == Method::HEAD { finish::without_body(response) } else { response };
+        tracing::debug!(
+            request_id = %id,
+            method = verb(&head.method),
+            status = response.status().as_u16(),
+            took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "page"
+        );
+        stamp(response, id)
+    }
+
+    /// Every path of a page or an asset; and every other path if the client shows HTML, so that a browser gets a page that
+    /// says what is wrong.
+    fn serves(&self, path: &str, headers: &HeaderMap) -> bool {
+        let shows_html = || {
+            let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+            accepted.any(|accept| accept.contains("text/html"))
+        };
+        path.starts_with(assets::PREFIX) || self.routes.find(path).is_some() || shows_html()
+    }
+
+    fn refuse_plain_http(&self, _head: &Parts, _client: IpAddr) -> Response<Full<Bytes>> {
+        let text = "HTTPS is required. Open this address with https:// instead of http://.\n";
+        stamp(finish::text(StatusCode::BAD_REQUEST, text.to_owned()), self.next_id())
+    }
+
+    fn refuse_unreadable(&self, _problem: Unreadable, _peer: Peer) -> Response<Full<Bytes>> {
+        let text = "The request is not well-formed HTTP.\n".to_owned();
+        stamp(finish::text(StatusCode::BAD_REQUEST, text), self.next_id())
+    }
+}

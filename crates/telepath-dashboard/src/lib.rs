@@ -1,0 +1,49 @@
+//! The dashboard: pages for users, beside the API on the same port.
+//!
+//! Pages are rendered on the server and work without JavaScript. They call the same store functions as the API, with the user
+//! as the actor. The session cookie means nothing to the API, and an API key means nothing here.
+//!
+//! Top layer first; each file imports only from the layers below it:
+//!
+//! - `app.rs`: the life of a request
+//! - `pages.rs`: the list of pages, and `pages/`: one file or folder per page, which declares its routes
+//! - `error_page.rs`, `shell.rs`: the frame of a page
+//! - `route.rs`, `visit.rs`: what a handler is and what it gets
+//! - `shared.rs`: what all requests share
+//! - `navigation.rs`, `reply.rs`, `problem.rs`, `held.rs`, `form.rs`, `time.rs`, `number.rs`, `icon.rs`, `qr.rs`
+//! - `cookie.rs`, `csrf.rs`, `host.rs`, `security_headers.rs`, `assets.rs`, `compression.rs`, `options.rs`
+
+mod app;
+mod assets;
+mod compression;
+mod cookie;
+mod csrf;
+mod error_page;
+mod form;
+mod held;
+mod host;
+#[expect(
+    dead_code,
+    reason = "a set of icons that is complete, so that pages can be added without editing it"
+)]
+mod icon;
+mod navigation;
+mod number;
+mod options;
+mod pages;
+mod problem;
+mod qr;
+mod reply;
+mod route;
+mod security_headers;
+mod shared;
+mod shell;
+#[cfg(test)]
+mod tests;
+mod time;
+mod user_agent;
+mod visit;
+
+pub use app::{Dashboard, SetupError};
+pub use options::{DashboardOptions, InvalidPublicUrl, PublicUrl};
+pub use route::RouteConflict;

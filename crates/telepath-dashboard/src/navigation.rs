@@ -1,0 +1,141 @@
+//! The navigation in the sidebar. It lists pages that exist and that the user's role may see.
+
+use telepath_core::scope::Scope;
+use telepath_core::user::Role;
+
+use crate::icon::Icon;
+
+/// A group of the sidebar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(dead_code, reason = "the groups of the sidebar; one without a page is not shown")]
+pub(crate) enum Group {
+    /// Above all groups, without a heading.
+    Top,
+    Voice,
+    Activity,
+    Settings,
+}
+
+impl Group {
+    /// The heading.
+    pub(crate) const fn heading(self) -> &'static str {
+        match self {
+            Group::Top => "",
+            Group::Voice => "Voice",
+            Group::Activity => "Activity",
+            Group::Settings => "Settings",
+        }
+    }
+}
+
+/// An entry of the sidebar. Each page declares its own beside its routes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) group: Group,
+    /// The place within the group.
+    pub(crate) place: u8,
+    pub(crate) label: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) icon: Icon,
+    /// What a role needs to see the page.
+    pub(crate) scope: Scope,
+}
+
+/// All entries, in order.
+#[derive(Debug)]
+pub(crate) struct Navigation(Vec<Entry>);
+
+/// A group as a page shows it.
+#[derive(Debug)]
+pub(crate) struct ShownGroup {
+    pub(crate) heading: &'static str,
+    pub(crate) entries: Vec<ShownEntry>,
+}
+
+/// An entry as a page shows it.
+#[derive(Debug)]
+pub(crate) struct ShownEntry {
+    pub(crate) label: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) icon: Icon,
+    /// Whether the page belongs to this entry.
+    pub(crate) current: bool,
+}
+
+impl Navigation {
+    pub(crate) fn new(mut entries: Vec<Entry>) -> Self {
+        entries.sort_by_key(|entry| (entry.group, entry.place));
+        Self(entries)
+    }
+
+    /// The first page that a role may see; one's own profile if there is none.
+    pub(crate) fn home(&self, role: Role) -> &'static str {
+        let first = self.0.iter().find(|entry| role.scopes().allows(entry.scope));
+        first.map_or("/me", |entry| entry.path)
+    }
+
+    /// What a role may see, with the entry of the page at `path` marked.
+    pub(crate) fn shown(&self, role: Role, path: &str) -> Vec<ShownGroup> {
+        let mut groups: Vec<(Group, ShownGroup)> = Vec::new();
+        for entry in self.0.iter().filter(|entry| role.scopes().allows(entry.scope)) {
+            let Entry { label, path: target, icon, .. } = *entry;
+            let shown = ShownEntry { label, path: target, icon, current: is_below(path, target) };
+            match groups.last_mut() {
+                Some((group, last)) if *group == entry.group => last.entries.push(shown),
+                Some(_) | None => {
+                    let group = ShownGroup { heading: entry.group.heading(), entries: vec![shown] };
+                    groups.push((entry.group, group));
+                }
+            }
+        }
+        groups.into_iter().map(|(_, group)| group).collect()
+    }
+}
+
+fn is_below(path: &str, target: &str) -> bool {
+    match path.strip_prefix(target) {
+        Some(rest) => rest.is_empty() || (target != "/" && rest.starts_with('/')),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::icon;
+
+    fn entry(group: Group, place: u8, path: &'static str, scope: Scope) -> Entry {
+        Entry { group, place, label: path, path, icon: icon::KEYS, scope }
+    }
+
+    #[test]
+    fn entries_are_grouped_in_order_and_the_current_one_is_marked() {
+        let navigation = Navigation::new(vec![
+            entry(Group::Settings, 1, "/settings/api-keys", Scope::KeysRead),
+            entry(Group::Activity, 2, "/audit", Scope::AuditRead),
+            entry(Group::Activity, 1, "/requests", Scope::AuditRead),
+            entry(Group::Top, 0, "/", Scope::UsageRead),
+        ]);
+        let shown = navigation.shown(Role::Owner, "/settings/api-keys/new");
+        let headings: Vec<&str> = shown.iter().map(|group| group.heading).collect();
+        assert_eq!(headings, ["", "Activity", "Settings"]);
+        let paths: Vec<&str> = shown[1].entries.iter().map(|entry| entry.path).collect();
+        assert_eq!(paths, ["/requests", "/audit"]);
+        let current: Vec<&str> = shown
+            .iter()
+            .flat_map(|group| &group.entries)
+            .filter(|entry| entry.current)
+            .map(|entry| entry.path)
+            .collect();
+        assert_eq!(current, ["/settings/api-keys"]);
+        assert_eq!(navigation.home(Role::Viewer), "/");
+    }
+
+    #[test]
+    fn a_role_sees_only_what_its_scopes_allow() {
+        let navigation = Navigation::new(vec![entry(Group::Top, 0, "/x", Scope::AccountWrite)]);
+        assert!(navigation.shown(Role::Admin, "/").is_empty());
+        assert_eq!(navigation.home(Role::Admin), "/me");
+        assert_eq!(navigation.shown(Role::Owner, "/").len(), 1);
+    }
+}

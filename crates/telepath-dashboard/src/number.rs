@@ -1,0 +1,38 @@
+//! Numbers as pages show them.
+
+/// A whole number with a comma between groups of three digits.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number with its noun: `1 key`, `1,204 keys`.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated_by_commas() {
+        let shown: Vec<String> =
+            [0, 7, 999, 1000, 12_345, 1_234_567, u64::MAX].into_iter().map(grouped).collect();
+        assert_eq!(shown, ["0", "7", "999", "1,000", "12,345", "1,234,567", "18,446,744,073,709,551,615"]);
+    }
+
+    #[test]
+    fn a_noun_follows_its_number() {
+        assert_eq!(counted(1, "key", "keys"), "1 key");
+        assert_eq!(counted(0, "key", "keys"), "0 keys");
+        assert_eq!(counted(1204, "key", "keys"), "1,204 keys");
+    }
+}

@@ -1,0 +1,26 @@
+//! The list of pages. Each one declares its routes and its entry in the navigation; nothing is reachable that is not listed
+//! here.
+
+mod account;
+mod confirm;
+mod home;
+mod login;
+mod me;
+mod session;
+mod setup;
+
+use crate::navigation::Entry;
+use crate::route::Route;
+
+/// The routes of all pages.
+pub(crate) fn routes() -> Vec<Route> {
+    [home::routes(), setup::routes(), login::routes(), confirm::routes(), account::routes(), me::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The entries of all pages in the sidebar.
+pub(crate) fn navigation() -> Vec<Entry> {
+    Vec::new()
+}

@@ -1,0 +1,62 @@
+//! `/confirm`: asks for the password before what needs a confirmed identity, and then does it.
+
+use askama::Template;
+use http::{Method, StatusCode};
+use telepath_store::{SignedIn, UserError};
+
+use super::session;
+use crate::form::Problems;
+use crate::problem::Problem;
+use crate::reply::Reply;
+use crate::route::{Outcome, Route};
+use crate::shell::Shell;
+use crate::visit::Visit;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![Route::user(Method::GET, "/confirm", show), Route::user(Method::POST, "/confirm", confirm)]
+}
+
+#[derive(Template)]
+#[template(path = "pages/confirm.html")]
+struct Page {
+    shell: Shell,
+    /// The id of the form that waits.
+    held: String,
+    next: String,
+    cancel: String,
+    problems: Problems,
+}
+
+async fn page(visit: &Visit, caller: &SignedIn, problems: Problems) -> Result<Reply, Problem> {
+    let held = visit.form.get("held").or_else(|| visit.query.get("held")).unwrap_or_default().to_owned();
+    let next = visit.next_path().unwrap_or_else(|| "/".to_owned());
+    let shell = Shell::new(visit, caller, Vec::new(), "Confirm your identity").await?;
+    Reply::page(&Page { shell, held, cancel: "/".to_owned(), next, problems })
+}
+
+async fn show(visit: Visit, caller: SignedIn) -> Outcome {
+    page(&visit, &caller, Problems::default()).await
+}
+
+async fn confirm(visit: Visit, caller: SignedIn) -> Outcome {
+    let (id, password) = (caller.session.id, visit.form.secret("password"));
+    let token = match visit.store().confirm_session(id, password, visit.change_by(&caller)).await {
+        Ok(token) => token,
+        Err(UserError::WrongPassword) => {
+            let reply = page(&visit, &caller, Problems::one("password", "The password is wrong.")).await?;
+            return Ok(reply.status(StatusCode::UNPROCESSABLE_ENTITY));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let cookie = session::set(&visit, &caller.session, &token);
+    let held = visit.form.text("held");
+    if held.is_empty() {
+        let next = visit.next_path().unwrap_or_else(|| "/".to_owned());
+        return Ok(Reply::see_other(next).cookie(cookie));
+    }
+    match visit.shared.held.take(id, held, visit.now) {
+        Some(form) => Ok(Reply::resume(form, token).cookie(cookie)),
+        // It waited too long, or was sent already. The confirmation counts.
+        None => Ok(Reply::see_other("/").cookie(cookie)),
+    }
+}

@@ -1,0 +1,77 @@
+//! What a handler answers.
+
+use askama::Template;
+use http::{HeaderValue, StatusCode};
+use telepath_core::user::UserToken;
+
+use crate::held::HeldForm;
+use crate::problem::Problem;
+
+/// The answer of a handler.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) content: Content,
+    /// `Set-Cookie` fields.
+    pub(crate) cookies: Vec<HeaderValue>,
+    /// Whether the page shows a secret: it is neither stored nor compressed, and its address goes to nobody.
+    pub(crate) shows_secret: bool,
+}
+
+/// The content of an answer.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Page(String),
+    /// A path of this origin to go to (303).
+    Redirect(String),
+    /// A text, when no page can be shown.
+    Plain(String),
+    /// A form that waited until its sender confirmed who they are, to be handled now with the new token of the session.
+    Resume {
+        form: HeldForm,
+        token: UserToken,
+    },
+}
+
+impl Reply {
+    /// A page with status 200.
+    pub(crate) fn page(template: &impl Template) -> Result<Self, Problem> {
+        let html = template.render().map_err(|error| Problem::Failed(error.to_string()))?;
+        Ok(Self::of(StatusCode::OK, Content::Page(html)))
+    }
+
+    /// Goes to a path of this origin with GET.
+    pub(crate) fn see_other(path: impl Into<String>) -> Self {
+        Self::of(StatusCode::SEE_OTHER, Content::Redirect(path.into()))
+    }
+
+    /// A text, when no page can be shown.
+    pub(crate) const fn plain(status: StatusCode, text: String) -> Self {
+        Self::of(status, Content::Plain(text))
+    }
+
+    /// Handles a form that waited for a confirmation.
+    pub(crate) const fn resume(form: HeldForm, token: UserToken) -> Self {
+        Self::of(StatusCode::OK, Content::Resume { form, token })
+    }
+
+    const fn of(status: StatusCode, content: Content) -> Self {
+        Self { status, content, cookies: Vec::new(), shows_secret: false }
+    }
+
+    /// The same with another status.
+    pub(crate) fn status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The same with a cookie.
+    pub(crate) fn cookie(mut self, cookie: Option<HeaderValue>) -> Self {
+        self.cookies.extend(cookie);
+        self
+    }
+
+    /// The same for a page that shows a secret.
+    pub(crate) fn secret(self) -> Self {
+        Self { shows_secret: true, ..self }
+    }
+}

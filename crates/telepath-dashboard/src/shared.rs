@@ -1,0 +1,21 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use telepath_store::Store;
+
+use crate::assets::Assets;
+use crate::held::HeldForms;
+use crate::host::AllowedHosts;
+use crate::navigation::Navigation;
+use crate::options::DashboardOptions;
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<Store>,
+    pub(crate) options: DashboardOptions,
+    pub(crate) hosts: AllowedHosts,
+    pub(crate) assets: Assets,
+    pub(crate) navigation: Navigation,
+    pub(crate) held: HeldForms,
+}

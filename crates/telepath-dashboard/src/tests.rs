@@ -1,0 +1,10 @@
+//! The dashboard over a real store, with a clock that stands still and a browser that keeps cookies.
+
+mod access;
+mod forgery;
+mod harness;
+mod headers;
+mod profile;
+mod set_up;
+mod sign_in;
+mod step_up;

@@ -1,0 +1,151 @@
+//! Times as pages show them: in one zone per viewer, which is always named, with UTC in the title of every time.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use telepath_core::clock::Timestamp;
+use telepath_core::user::TimeZoneName;
+
+/// The zone in which a viewer sees times.
+#[derive(Debug, Clone)]
+pub(crate) struct Zone(TimeZone);
+
+impl Zone {
+    /// UTC, when nothing is known of the viewer.
+    pub(crate) const fn utc() -> Self {
+        Self(TimeZone::UTC)
+    }
+
+    /// The zone with a name of the time zone database; UTC when the database does not have it.
+    pub(crate) fn named(name: &TimeZoneName) -> Self {
+        TimeZone::get(name.as_str()).map_or_else(|_| Self::utc(), Self)
+    }
+
+    /// Whether the time zone database has the name.
+    pub(crate) fn is_known(name: &TimeZoneName) -> bool {
+        TimeZone::get(name.as_str()).is_ok()
+    }
+
+    /// The abbreviation that applies at a moment, such as `CET`.
+    pub(crate) fn abbreviation(&self, at: Timestamp) -> String {
+        self.format(at, "%Z")
+    }
+
+    /// `30 Nov 2026`
+    pub(crate) fn date(&self, at: Timestamp) -> String {
+        self.format(at, "%-d %b %Y")
+    }
+
+    /// `30 Nov 2026, 13:05`
+    pub(crate) fn moment(&self, at: Timestamp) -> String {
+        self.format(at, "%-d %b %Y, %H:%M")
+    }
+
+    /// A moment that shows UTC when the pointer is over it.
+    pub(crate) fn shown(&self, at: Timestamp) -> Shown {
+        Shown { at, text: self.moment(at) }
+    }
+
+    /// A day that shows the exact moment in UTC when the pointer is over it.
+    pub(crate) fn shown_date(&self, at: Timestamp) -> Shown {
+        Shown { at, text: self.date(at) }
+    }
+
+    fn format(&self, at: Timestamp, form: &str) -> String {
+        let Ok(instant) = jiff::Timestamp::from_millisecond(at.unix_ms()) else { return at.to_string() };
+        instant.to_zoned_datetime(self.0.clone()).strftime(form).to_string()
+    }
+}
+
+/// A `<time>` element. Templates write `{{ time|safe }}`; its text holds no character that HTML escapes.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    at: Timestamp,
+    text: String,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let utc = Zone::utc().format(self.at, "%-d %b %Y, %H:%M:%S UTC");
+        write!(f, r#"<time datetime="{}" title="{utc}">{}</time>"#, self.at, self.text)
+    }
+}
+
+/// How long ago a moment was, or how far ahead it is.
+pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
+    match (span(now.since(at)), span(at.since(now))) {
+        (Some(ago), _) => format!("{ago} ago"),
+        (None, Some(ahead)) => format!("in {ahead}"),
+        (None, None) => "just now".to_owned(),
+    }
+}
+
+/// A length of time in its largest unit; `None` below a second.
+pub(crate) fn span(length: Duration) -> Option<String> {
+    let seconds = length.as_secs();
+    let counted = |number: u64, one: &str| {
+        Some(if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") })
+    };
+    match seconds {
+        0 => None,
+        1..60 => Some(format!("{seconds} s")),
+        60..3600 => Some(format!("{} min", seconds / 60)),
+        3600..86_400 => Some(format!("{} h", seconds / 3600)),
+        86_400..5_184_000 => counted(seconds / 86_400, "day"),
+        5_184_000..63_072_000 => counted(seconds / 2_592_000, "month"),
+        _ => counted(seconds / 31_536_000, "year"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-30T12:05:07Z
+    const NOON: Timestamp = Timestamp::from_unix_seconds(1_796_040_307);
+
+    fn berlin() -> Zone {
+        Zone::named(&"Europe/Berlin".parse().unwrap())
+    }
+
+    #[test]
+    fn times_are_shown_in_the_zone_of_the_viewer() {
+        assert_eq!(Zone::utc().moment(NOON), "30 Nov 2026, 12:05");
+        assert_eq!(berlin().moment(NOON), "30 Nov 2026, 13:05");
+        assert_eq!(berlin().date(NOON), "30 Nov 2026");
+        assert_eq!(
+            (berlin().abbreviation(NOON), Zone::utc().abbreviation(NOON)),
+            ("CET".into(), "UTC".into())
+        );
+        let summer = NOON.plus(Duration::from_hours(200 * 24));
+        assert_eq!(berlin().abbreviation(summer), "CEST");
+    }
+
+    #[test]
+    fn every_time_carries_utc_and_its_rfc_3339_form() {
+        assert_eq!(
+            berlin().shown(NOON).to_string(),
+            "<time datetime=\"2026-11-30T12:05:07.000Z\" title=\"30 Nov 2026, 12:05:07 UTC\">30 Nov 2026, 13:05</time>"
+        );
+    }
+
+    #[test]
+    fn an_unknown_zone_is_utc() {
+        let name: TimeZoneName = "Mars/Olympus".parse().unwrap();
+        assert!(!Zone::is_known(&name) && Zone::is_known(&"America/New_York".parse().unwrap()));
+        assert_eq!(Zone::named(&name).abbreviation(NOON), "UTC");
+    }
+
+    #[test]
+    fn relative_times_have_one_unit() {
+        let ago = |seconds: u64| relative(NOON.minus(Duration::from_secs(seconds)), NOON);
+        assert_eq!(ago(0), "just now");
+        assert_eq!(
+            [ago(2), ago(61), ago(7200), ago(86_400), ago(172_800)],
+            ["2 s ago", "1 min ago", "2 h ago", "1 day ago", "2 days ago"]
+        );
+        assert_eq!([ago(90 * 86_400), ago(800 * 86_400)], ["3 months ago", "2 years ago"]);
+        assert_eq!(relative(NOON.plus(Duration::from_hours(13 * 24)), NOON), "in 13 days");
+    }
+}

@@ -1,0 +1,56 @@
+//! The dashboard: its options from the configuration, its address, and the link for the first user.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use telepath_core::id::AccountId;
+use telepath_dashboard::{Dashboard, DashboardOptions};
+use telepath_store::Store;
+
+use crate::config::{CertificateSource, Config};
+use crate::exit::Failure;
+
+/// The dashboard, if it is enabled.
+pub(super) fn new(
+    config: &Config,
+    listen: SocketAddr,
+    account: AccountId,
+    store: &Arc<Store>,
+) -> Result<Option<Arc<Dashboard>>, Failure> {
+    if !config.dashboard.enabled {
+        return Ok(None);
+    }
+    let options = DashboardOptions {
+        public_url: config.dashboard.public_url.clone(),
+        names: certificate_names(config).to_vec(),
+        address: listen.ip(),
+        account,
+    };
+    let dashboard = Dashboard::new(options, Arc::clone(store))
+        .map_err(|error| Failure::doing("could not set up the dashboard", &error))?;
+    Ok(Some(dashboard))
+}
+
+fn certificate_names(config: &Config) -> &[String] {
+    match &config.tls.certificate {
+        CertificateSource::Local { hostnames } => hostnames,
+        CertificateSource::Files { .. } => &[],
+    }
+}
+
+/// The address of the dashboard; `None` if it is off.
+pub(super) fn url(config: &Config, listen: SocketAddr) -> Option<String> {
+    if !config.dashboard.enabled {
+        return None;
+    }
+    if let Some(url) = &config.dashboard.public_url {
+        return Some(url.to_string());
+    }
+    let host = match (listen.ip(), certificate_names(config).first()) {
+        (address, Some(name)) if address.is_unspecified() => name.clone(),
+        (address, None) if address.is_unspecified() => "localhost".to_owned(),
+        (IpAddr::V4(address), _) => address.to_string(),
+        (IpAddr::V6(address), _) => format!("[{address}]"),
+    };
+    Some(format!("https://{host}:{}", listen.port()))
+}
