@@ -122,6 +122,7 @@ const SIP_REJECT_REASONS: &[&str] = &[
     "foreign_nonce",
     "headers_in_request_uri",
     "headers_too_large",
+    "lookups_full",
     "looped_request",
     "malformed",
     "malformed_credentials",

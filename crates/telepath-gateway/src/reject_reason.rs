@@ -17,6 +17,8 @@ pub(crate) enum InviteRejectReason {
     ShuttingDown,
     /// The server has `max_calls` live calls.
     ServerFull,
+    /// As many INVITEs of this source, or of all sources, wait for the look-up of their trunk as may.
+    LookupsFull,
     /// The control plane failed or did not respond in time.
     ControlUnavailable,
     /// The operating system returned no random bytes.
@@ -71,6 +73,7 @@ impl InviteRejectReason {
         match self {
             Self::ShuttingDown => "shutting_down",
             Self::ServerFull => "server_full",
+            Self::LookupsFull => "lookups_full",
             Self::ControlUnavailable => "control_unavailable",
             Self::NoEntropy => "no_entropy",
             Self::MalformedCredentials => "malformed_credentials",
@@ -102,6 +105,7 @@ impl InviteRejectReason {
         match self {
             Self::ShuttingDown => "the server is shutting down",
             Self::ServerFull => "the server has as many calls as it may have",
+            Self::LookupsFull => "too many INVITEs wait for the look-up of their trunk",
             Self::ControlUnavailable => "the control plane did not respond",
             Self::NoEntropy => "the operating system returned no random bytes",
             Self::MalformedCredentials => "the Authorization header cannot be parsed",
@@ -135,6 +139,7 @@ impl InviteRejectReason {
         match self {
             Self::ShuttingDown
             | Self::ServerFull
+            | Self::LookupsFull
             | Self::ControlUnavailable
             | Self::NoEntropy
             | Self::RtpPortsExhausted => StatusCode::SERVICE_UNAVAILABLE,
@@ -168,6 +173,7 @@ impl InviteRejectReason {
             Self::Multicast => WarningCode::MulticastNotAvailable,
             Self::ShuttingDown
             | Self::ServerFull
+            | Self::LookupsFull
             | Self::ControlUnavailable
             | Self::NoEntropy
             | Self::MalformedCredentials
@@ -197,6 +203,8 @@ impl InviteRejectReason {
             status,
             retry_after: busy.then_some(RetryAfter(RETRY_AFTER)),
             warning: Some(Warning { code: self.warning_code(), text: self.name() }),
+            // Whoever sends many of these must not have them stored and repeated (RFC 3261 section 26.3.2.4).
+            once: matches!(self, Self::AuthThrottled | Self::LookupsFull),
         }
     }
 }

@@ -35,6 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::command::{CarrierEvent, Command, ReleasedCall};
 use crate::disconnect_reason;
+use crate::pending_lookups::PendingLookups;
 use crate::shared::Shared;
 use crate::sip_socket::SipSocket;
 use auth_throttle::AuthThrottle;
@@ -88,6 +89,7 @@ pub(crate) struct Signalling {
     throttle: AuthThrottle,
     rejections: RejectionLog,
     refusals: RefusalBudget,
+    lookups: PendingLookups,
     /// Calls that were refused in this turn and are not recorded yet.
     refused: Vec<RefusedCall>,
     /// The networks in `allowed_ips` of all trunks.
@@ -140,6 +142,7 @@ impl Signalling {
             digest: DigestServer::new(digest, NonceSecret::new(seeds.nonce_secret), seeds.nonce_salt),
             rejections: RejectionLog::default(),
             refusals: RefusalBudget::default(),
+            lookups: PendingLookups::default(),
             refused: Vec::new(),
             trusted: NetworkSet::default(),
             calls: HashMap::new(),
@@ -202,6 +205,7 @@ impl Signalling {
         let mut screen = StrangerScreen {
             digest: &mut self.digest,
             trusted: &self.trusted,
+            lookups: &self.lookups,
             rejections: &mut self.rejections,
             strangers: &self.shared.strangers,
             epoch,
@@ -304,11 +308,13 @@ impl Signalling {
         let now = Instant::now();
         // A command fails when the caller's BYE or CANCEL crossed it; the call learns of that by its own event.
         let _crossed = match command {
-            Command::TrunkLookedUp(call, trunk) => {
+            Command::TrunkLookedUp(call, place, trunk) => {
+                self.lookups.end(place);
                 self.on_trunk_lookup(call, *trunk, now);
                 Ok(())
             }
-            Command::RejectedInviteLookedUp(invite, trunk) => {
+            Command::RejectedInviteLookedUp(invite, place, trunk) => {
+                self.lookups.end(place);
                 self.on_rejected_invite_lookup(*invite, *trunk, now);
                 Ok(())
             }

@@ -76,6 +76,8 @@ pub struct EndpointCounts {
 /// What to do when a timer fires; the letters are those of RFC 3261 section 17 and RFC 6026.
 #[derive(Debug)]
 enum Deadline {
+    /// No response to an INVITE has been sent yet (section 17.2.1).
+    Trying(ServerId),
     /// Timer G.
     ServerRetransmit(ServerId),
     /// Timers H, I, J and L.
@@ -175,6 +177,7 @@ impl Endpoint {
         while !self.is_full() {
             let Some(deadline) = self.timers.pop_due(now) else { return };
             match deadline {
+                Deadline::Trying(id) => self.send_trying(id, now),
                 Deadline::ServerRetransmit(id) => self.server_retransmit(id, now),
                 Deadline::ServerEnd(id) => self.server_end(id),
                 Deadline::ClientRetransmit(key) => self.client_retransmit(&key, now),

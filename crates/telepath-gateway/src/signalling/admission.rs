@@ -31,6 +31,7 @@ use crate::call::{self, CallFacts, CallSetup};
 use crate::codec;
 use crate::command::Command;
 use crate::media_policy::MediaPolicy;
+use crate::pending_lookups::LookupKind;
 use crate::reject_reason::InviteRejectReason;
 
 /// An INVITE whose caller is authenticated.
@@ -41,7 +42,7 @@ struct AuthenticatedInvite {
 
 impl Signalling {
     pub(super) fn on_invite(&mut self, incoming: Box<IncomingCall>, now: Instant) {
-        let call = incoming.call;
+        let (call, source) = (incoming.call, incoming.source);
         if self.draining {
             return self.reject_early(&incoming, InviteRejectReason::ShuttingDown, now);
         }
@@ -60,15 +61,17 @@ impl Signalling {
         let invite = Box::new(PendingInvite { incoming, credentials, arrived, arrived_at: now });
         let state = InviteState::Pending(invite);
         self.calls.insert(call, SignalledCall { trace: SipTrace::new(now), state, peer_reason: None });
-        match lookup {
-            Some(lookup) => self.look_up_trunk(call, lookup),
-            // No trunk can have this name.
-            None => self.on_trunk_lookup(call, Ok(TrunkMatch::NotFound), now),
-        }
-    }
-
-    fn look_up_trunk(&self, call: CallHandle, lookup: TrunkLookup) {
-        self.find_trunk(lookup, move |trunk| Command::TrunkLookedUp(call, Box::new(trunk)));
+        // No trunk can have this name.
+        let Some(lookup) = lookup else { return self.on_trunk_lookup(call, Ok(TrunkMatch::NotFound), now) };
+        let trusted = self.trusted.contains(source.ip());
+        let kind = if trusted { LookupKind::TrustedSource } else { LookupKind::LiveNonce };
+        // Other INVITEs of the source may have arrived in the same turn.
+        let Some(place) = self.lookups.begin(kind, source.ip()) else {
+            self.count_stranger(source, InviteRejectReason::LookupsFull.name());
+            self.reject(call, InviteRejectReason::LookupsFull, now);
+            return;
+        };
+        self.find_trunk(lookup, move |trunk| Command::TrunkLookedUp(call, place, Box::new(trunk)));
     }
 
     /// Asks the control plane in a separate task, because a slow database must not delay other calls.

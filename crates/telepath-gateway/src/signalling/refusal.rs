@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use telepath_core::address::AddressBlock;
 use telepath_core::call::{DisconnectReason, Party, SipFacts};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, Id as _};
@@ -21,6 +22,7 @@ use super::pending_invite::{PendingInvite, trunk_lookup};
 use super::sip_facts::{carrier, sip_facts};
 use crate::call::{self, CallFacts};
 use crate::command::{Command, RejectedInvite};
+use crate::pending_lookups::{LookupKind, LookupPlace};
 use crate::reject_reason::InviteRejectReason;
 
 /// The longest INVITE in the trace of a call that never existed, in bytes.
@@ -155,17 +157,27 @@ impl Signalling {
         let live = |given: &Credentials| self.digest.has_live_nonce(given, source.ip(), self.epoch());
         let known = self.trusted.contains(source.ip()) || credentials.as_deref().is_some_and(live);
         let lookup = trunk_lookup(&invite, source, credentials.as_deref()).filter(|_| known);
-        match lookup.filter(|_| self.refusals.has_room(now)) {
-            None => self.count_stranger(source, rule),
-            Some(lookup) => {
-                let arrived = self.shared.clock.now();
-                let rejected =
-                    Box::new(RejectedInvite { invite, source, arrived, rule, status, credentials });
-                self.find_trunk(lookup, move |trunk| {
-                    Command::RejectedInviteLookedUp(rejected, Box::new(trunk))
-                });
-            }
+        let Some((lookup, place)) = lookup.and_then(|lookup| Some((lookup, self.begin_lookup(source, now)?)))
+        else {
+            return self.count_stranger(source, rule);
+        };
+        let arrived = self.shared.clock.now();
+        let rejected = Box::new(RejectedInvite { invite, source, arrived, rule, status, credentials });
+        self.find_trunk(lookup, move |trunk| {
+            Command::RejectedInviteLookedUp(rejected, place, Box::new(trunk))
+        });
+    }
+
+    /// Takes the budget of a look-up for a record; `None`, and counted, if there is none left.
+    fn begin_lookup(&mut self, source: SocketAddr, now: Instant) -> Option<LookupPlace> {
+        let kind = LookupKind::Rejected;
+        let room = self.lookups.have_room(kind, source.ip())
+            && self.refusals.take_lookup(AddressBlock::of(source.ip()), now);
+        if !room {
+            metrics::counter!("telepath_sip_unrecorded_rejections_total").increment(1);
+            return None;
         }
+        self.lookups.begin(kind, source.ip())
     }
 
     /// Records the rejected INVITE if its sender is known by source address or digest.

@@ -7,3 +7,4 @@ mod network;
 mod pair;
 mod rejections;
 mod torture;
+mod unauthenticated;
