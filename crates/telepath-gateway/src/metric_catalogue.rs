@@ -152,6 +152,7 @@ const SIP_REJECT_REASONS: &[&str] = &[
     "trunk_full",
     "trunk_inactive",
     "unanswerable_request",
+    "unconfirmed_full",
     "unknown_dialog",
     "unknown_method",
     "unknown_transaction",

@@ -56,6 +56,12 @@ impl PendingLookups {
         self.of_mut(place.kind).end(place.block);
     }
 
+    /// Whether any look-up is under way.
+    #[cfg(test)]
+    pub(crate) fn are_under_way(&self) -> bool {
+        [&self.trusted, &self.nonce, &self.rejected].iter().any(|places| places.taken > 0)
+    }
+
     fn of(&self, kind: LookupKind) -> &Places {
         match kind {
             LookupKind::TrustedSource => &self.trusted,

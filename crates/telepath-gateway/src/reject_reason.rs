@@ -17,6 +17,8 @@ pub(crate) enum InviteRejectReason {
     ShuttingDown,
     /// The server has `max_calls` live calls.
     ServerFull,
+    /// As many calls of callers without digest wait for their first ACK as may.
+    UnconfirmedFull,
     /// As many INVITEs of this source, or of all sources, wait for the look-up of their trunk as may.
     LookupsFull,
     /// The control plane failed or did not respond in time.
@@ -73,6 +75,7 @@ impl InviteRejectReason {
         match self {
             Self::ShuttingDown => "shutting_down",
             Self::ServerFull => "server_full",
+            Self::UnconfirmedFull => "unconfirmed_full",
             Self::LookupsFull => "lookups_full",
             Self::ControlUnavailable => "control_unavailable",
             Self::NoEntropy => "no_entropy",
@@ -105,6 +108,7 @@ impl InviteRejectReason {
         match self {
             Self::ShuttingDown => "the server is shutting down",
             Self::ServerFull => "the server has as many calls as it may have",
+            Self::UnconfirmedFull => "too many calls of callers without digest wait for their ACK",
             Self::LookupsFull => "too many INVITEs wait for the look-up of their trunk",
             Self::ControlUnavailable => "the control plane did not respond",
             Self::NoEntropy => "the operating system returned no random bytes",
@@ -139,6 +143,7 @@ impl InviteRejectReason {
         match self {
             Self::ShuttingDown
             | Self::ServerFull
+            | Self::UnconfirmedFull
             | Self::LookupsFull
             | Self::ControlUnavailable
             | Self::NoEntropy
@@ -173,6 +178,7 @@ impl InviteRejectReason {
             Self::Multicast => WarningCode::MulticastNotAvailable,
             Self::ShuttingDown
             | Self::ServerFull
+            | Self::UnconfirmedFull
             | Self::LookupsFull
             | Self::ControlUnavailable
             | Self::NoEntropy
@@ -204,7 +210,7 @@ impl InviteRejectReason {
             retry_after: busy.then_some(RetryAfter(RETRY_AFTER)),
             warning: Some(Warning { code: self.warning_code(), text: self.name() }),
             // Whoever sends many of these must not have them stored and repeated (RFC 3261 section 26.3.2.4).
-            once: matches!(self, Self::AuthThrottled | Self::LookupsFull),
+            once: matches!(self, Self::AuthThrottled | Self::LookupsFull | Self::UnconfirmedFull),
         }
     }
 }

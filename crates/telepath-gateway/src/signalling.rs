@@ -5,6 +5,7 @@
 mod admission;
 mod auth_throttle;
 mod authentication;
+mod call_counts;
 mod called_number;
 mod pending_invite;
 mod refusal;
@@ -39,6 +40,7 @@ use crate::pending_lookups::PendingLookups;
 use crate::shared::Shared;
 use crate::sip_socket::SipSocket;
 use auth_throttle::AuthThrottle;
+use call_counts::CallCounts;
 use pending_invite::PendingInvite;
 use refusal::RefusedCall;
 use refusal_budget::RefusalBudget;
@@ -79,6 +81,8 @@ struct AdmittedCall {
     /// learns of it.
     end: Option<mpsc::OwnedPermit<CarrierEvent>>,
     trunk: TrunkId,
+    /// Whether the caller has answered a challenge, or its ACK has arrived.
+    proved: bool,
 }
 
 pub(crate) struct Signalling {
@@ -95,8 +99,7 @@ pub(crate) struct Signalling {
     /// The networks in `allowed_ips` of all trunks.
     trusted: NetworkSet,
     calls: HashMap<CallHandle, SignalledCall>,
-    /// Admitted calls of each trunk.
-    calls_per_trunk: HashMap<TrunkId, usize>,
+    call_counts: CallCounts,
     commands: mpsc::Receiver<Command>,
     draining: bool,
     stopped: bool,
@@ -146,7 +149,7 @@ impl Signalling {
             refused: Vec::new(),
             trusted: NetworkSet::default(),
             calls: HashMap::new(),
-            calls_per_trunk: HashMap::new(),
+            call_counts: CallCounts::default(),
             draining: false,
             stopped: false,
             shared,
@@ -247,7 +250,10 @@ impl Signalling {
     fn handle_event(&mut self, event: Event, now: Instant) {
         match event {
             Event::Incoming(incoming) => self.on_invite(incoming, now),
-            Event::Confirmed { call, answer } => self.forward(call, CarrierEvent::Confirmed(answer), now),
+            Event::Confirmed { call, answer } => {
+                self.note_return_path(call);
+                self.forward(call, CarrierEvent::Confirmed(answer), now);
+            }
             Event::ReInvite { call, method: ReInviteMethod::Invite | ReInviteMethod::Update, offer } => {
                 self.forward(call, CarrierEvent::ReInvite(offer), now);
             }
@@ -290,6 +296,15 @@ impl Signalling {
                 }
             }
             InviteState::Pending(_) | InviteState::Deciding => drop(self.calls.remove(&call)),
+        }
+    }
+
+    /// The ACK repeats the tag of our 200, which only the receiver of the 200 knows.
+    fn note_return_path(&mut self, call: CallHandle) {
+        if let Some(SignalledCall { state: InviteState::Admitted(admitted), .. }) = self.calls.get_mut(&call)
+            && !std::mem::replace(&mut admitted.proved, true)
+        {
+            self.call_counts.prove(admitted.trunk);
         }
     }
 
@@ -368,13 +383,8 @@ impl Signalling {
     /// Removes a call whose task has ended and returns what is left of it.
     fn release(&mut self, call: CallHandle, reply: oneshot::Sender<ReleasedCall>) {
         let Some(call) = self.calls.remove(&call) else { return };
-        if let InviteState::Admitted(AdmittedCall { trunk, .. }) = call.state
-            && let Some(count) = self.calls_per_trunk.get_mut(&trunk)
-        {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.calls_per_trunk.remove(&trunk);
-            }
+        if let InviteState::Admitted(AdmittedCall { trunk, proved, .. }) = call.state {
+            self.call_counts.remove(trunk, proved);
         }
         // Fails only when the call's supervisor has stopped waiting; the trace is lost then.
         let _ = reply.send(ReleasedCall { trace: call.trace.into_text(), peer_reason: call.peer_reason });

@@ -161,10 +161,14 @@ impl Signalling {
         if !numbers.is_empty() && !called.numbers().iter().any(|number| numbers.contains(number)) {
             return Err(InviteRejectReason::NumberNotListed.into());
         }
-        let live = self.calls_per_trunk.get(&trunk.id).copied().unwrap_or(0);
-        let max = settings.max_concurrent_calls;
-        if max.is_some_and(|max| live >= usize::try_from(max).unwrap_or(usize::MAX)) {
+        let max = settings.max_concurrent_calls.map(|max| usize::try_from(max).unwrap_or(usize::MAX));
+        if max.is_some_and(|max| self.call_counts.of(trunk.id) >= max) {
             return Err(InviteRejectReason::TrunkFull.into());
+        }
+        let proved = self.is_return_path_proved(invite);
+        let max_calls = self.shared.options.max_calls;
+        if !proved && !self.call_counts.have_room_for_unproved(trunk.id, max_calls, max) {
+            return Err(InviteRejectReason::UnconfirmedFull.into());
         }
         let codecs = codecs(&settings.codecs);
         let addresses = self.shared.addresses.for_media_of(invite.incoming.source.ip());
@@ -199,7 +203,7 @@ impl Signalling {
             media_policy: media_policy(&invite.incoming, &self.shared.options.media_networks),
             codecs,
             agent,
-            return_path_proved: self.is_return_path_proved(invite),
+            return_path_proved: proved,
             system_prompt: settings.system_prompt.clone(),
             metadata: settings.metadata.clone(),
             max_duration: settings.max_call_seconds.map(|seconds| Duration::from_secs(seconds.into())),
@@ -208,8 +212,8 @@ impl Signalling {
             carrier_events,
             hang_up_requests,
         };
-        *self.calls_per_trunk.entry(trunk.id).or_default() += 1;
-        let state = InviteState::Admitted(AdmittedCall { events, end, trunk: trunk.id });
+        self.call_counts.add(trunk.id, proved);
+        let state = InviteState::Admitted(AdmittedCall { events, end, trunk: trunk.id, proved });
         if let Some(call) = self.calls.get_mut(&handle) {
             call.state = state;
         }

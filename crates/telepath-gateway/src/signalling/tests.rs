@@ -123,15 +123,24 @@ fn guess(nonce: &str) -> String {
 
 /// The INVITE with which a client at [`carrier`] answers the challenge to its first INVITE.
 fn answer_to_challenge(signalling: &mut Signalling, seed: u8, password: &str) -> String {
+    answer_to_challenge_from(signalling, carrier(), seed, password)
+}
+
+fn answer_to_challenge_from(
+    signalling: &mut Signalling,
+    client_address: SocketAddr,
+    seed: u8,
+    password: &str,
+) -> String {
     let us: SocketAddr = "192.0.2.20:5060".parse().unwrap();
     let uri = |address| SipUri::new(Some(USER), HostPort::from(address)).unwrap();
-    let mut client = Endpoint::new(EndpointConfig::new(carrier()), EndpointSeed([seed; 32]));
+    let mut client = Endpoint::new(EndpointConfig::new(client_address), EndpointSeed([seed; 32]));
     let credentials = ClientCredentials { username: USER.to_owned(), password: Password::new(password) };
-    let (target, from) = (uri(us), uri(carrier()));
+    let (target, from) = (uri(us), uri(client_address));
     let call = OutgoingCall { target, via: us, from, offer: None, credentials: Some(credentials) };
     client.invite(call, Instant::now()).unwrap();
     let first = client.poll_transmit().unwrap();
-    let challenge = deliver(signalling, carrier(), &String::from_utf8_lossy(&first.payload));
+    let challenge = deliver(signalling, client_address, &String::from_utf8_lossy(&first.payload));
     assert_eq!(statuses(&challenge), ["401"]);
     client.handle_datagram(us, challenge[0].as_bytes(), Instant::now());
     let messages = std::iter::from_fn(|| client.poll_transmit());
@@ -230,7 +239,10 @@ async fn an_invite_from_a_trusted_network_is_looked_up_without_a_nonce() {
     let outside = "198.51.100.1:5060".parse().unwrap();
     assert_eq!(statuses(&deliver(&mut signalling, outside, &invite("outside", ""))), ["401"]);
     assert_nothing_is_left(&signalling, &control);
-    assert!(deliver(&mut signalling, carrier(), &invite("inside", "")).is_empty(), "no 100 before the look-up");
+    assert!(
+        deliver(&mut signalling, carrier(), &invite("inside", "")).is_empty(),
+        "no 100 before the look-up"
+    );
     assert!(matches!(signalling.commands.recv().await, Some(Command::TrunkLookedUp(..))));
     assert_eq!(*control.lookups.lock().unwrap(), 1);
 }

@@ -59,7 +59,11 @@ async fn invites_of_one_source_that_wait_for_their_look_up_are_bounded_and_other
         refused.extend(deliver(&mut signalling, attacker, &invite(&format!("flood-{n}"), &guess(&nonce))));
     }
     assert_eq!(statuses(&refused), vec!["503"; 68]);
-    assert!(refused[0].contains("\r\nRetry-After: ") && refused[0].contains("\"lookups_full\""), "{}", refused[0]);
+    assert!(
+        refused[0].contains("\r\nRetry-After: ") && refused[0].contains("\"lookups_full\""),
+        "{}",
+        refused[0]
+    );
     assert_eq!(signalling.endpoint.counts().calls, 32);
     assert!(deliver(&mut signalling, carrier(), &valid).is_empty());
     assert_eq!(signalling.endpoint.counts().calls, 33);
@@ -119,4 +123,65 @@ async fn look_ups_for_the_records_of_rejected_invites_are_bounded_before_they_st
     let counted = strangers.iter().find(|found| found.rule == "unsupported_extension").unwrap();
     assert_eq!(counted.attempts, 2_000);
     assert_eq!(signalling.endpoint.counts(), EndpointCounts::default());
+}
+
+/// An INVITE of the carrier with an SDP offer.
+fn offer(number: usize) -> String {
+    let sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+    request("INVITE", &format!("offer{number}"), 1, "", "application/sdp", sdp)
+        .replace("Call-ID: reinvite", &format!("Call-ID: offer-{number}"))
+}
+
+#[tokio::test]
+async fn forged_invites_of_a_trusted_source_leave_three_quarters_of_the_places_to_proved_callers() {
+    let (mut signalling, control) = signalling(|options| options.max_calls = 16);
+    control.change_trunk(|found| found.trunk.allowed_ips = "192.0.2.0/24".parse().unwrap());
+    crate::trusted_networks::refresh(&signalling.shared).await.unwrap();
+    apply_next_command(&mut signalling).await;
+    let mut answers = Vec::new();
+    for number in 0..64 {
+        assert!(deliver(&mut signalling, carrier(), &offer(number)).is_empty());
+        while signalling.lookups.are_under_way() {
+            answers.extend(apply_next_command(&mut signalling).await);
+        }
+    }
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.starts_with("SIP/2.0 503")).collect();
+    assert_eq!(refused.len(), 60, "{answers:?}");
+    assert!(refused[0].contains("\"unconfirmed_full\"") && refused[0].contains("\r\nRetry-After: "));
+    assert_eq!(signalling.shared.live.len(), 4);
+
+    let valid = answer_to_challenge_from(&mut signalling, "198.51.100.1:5070".parse().unwrap(), 1, PASSWORD);
+    assert!(deliver(&mut signalling, "198.51.100.1:5070".parse().unwrap(), &valid).is_empty());
+    while signalling.lookups.are_under_way() {
+        apply_next_command(&mut signalling).await;
+    }
+    assert_eq!(signalling.shared.live.len(), 5, "a caller with digest gets a place");
+}
+
+#[tokio::test]
+async fn the_ack_of_an_unproved_call_makes_room_for_another_one() {
+    let (mut signalling, control) = signalling(|_| {});
+    control.change_trunk(|found| {
+        found.trunk.allowed_ips = "192.0.2.0/24".parse().unwrap();
+        found.trunk.settings.max_concurrent_calls = Some(2);
+    });
+    crate::trusted_networks::refresh(&signalling.shared).await.unwrap();
+    apply_next_command(&mut signalling).await;
+    assert!(deliver(&mut signalling, carrier(), &offer(1)).is_empty());
+    let answer = loop {
+        let sent = apply_next_command(&mut signalling).await;
+        if let Some(answer) = sent.into_iter().find(|sent| sent.starts_with("SIP/2.0 200")) {
+            break answer;
+        }
+    };
+    assert!(deliver(&mut signalling, carrier(), &offer(2)).is_empty());
+    assert_eq!(statuses(&apply_next_command(&mut signalling).await), ["503"]);
+    let to = answer.lines().find(|line| line.starts_with("To: ")).unwrap();
+    let ack = request("ACK", "ack", 1, &to[to.find(";tag=").unwrap()..], "application/sdp", "");
+    deliver(&mut signalling, carrier(), &ack.replace("Call-ID: reinvite", "Call-ID: offer-1"));
+    assert!(deliver(&mut signalling, carrier(), &offer(3)).is_empty());
+    while signalling.lookups.are_under_way() {
+        apply_next_command(&mut signalling).await;
+    }
+    assert_eq!(signalling.shared.live.len(), 2);
 }
