@@ -205,7 +205,7 @@ impl Store {
     /// The trunk that an INVITE is for, with everything that its calls need.
     pub(crate) async fn trunk_for_call(&self, lookup: &TrunkLookup) -> Result<TrunkMatch, StoreError> {
         let mut db = self.backend.read_for_calls().await?;
-        target::find(&mut db, lookup, &self.context.vault).await
+        target::find(&mut db, lookup, &self.context).await
     }
 
     /// The networks in `allowed_ips` of all trunks, without those that are too wide to be trusted.
