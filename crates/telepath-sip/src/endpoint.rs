@@ -162,8 +162,9 @@ impl Endpoint {
                 let template = ResponseTemplate::of_malformed(&malformed, source);
                 let (status, phrase) = (malformed.status(), malformed.error().to_string());
                 let phrase = (status == StatusCode::BAD_REQUEST).then_some(phrase.as_str());
-                self.respond_malformed(&template, status, phrase, now);
-                self.report_rejection(RejectReason::Malformed(malformed.error()), source, Some(status));
+                let reason = RejectReason::Malformed(malformed.error());
+                self.respond_malformed(&template, status, phrase, reason, source, now);
+                self.report_rejection(reason, source, Some(status));
             }
             Err(ParseError::Dropped(reason)) => {
                 self.report_rejection(RejectReason::Unparsable(reason), source, None);

@@ -126,6 +126,7 @@ impl Signalling {
             }
             Err(error) => {
                 tracing::warn!(%error, "could not look up the trunk of a call; rejecting the call with 503");
+                self.count_stranger(invite.incoming.source, InviteRejectReason::ControlUnavailable.name());
                 self.reject(call, InviteRejectReason::ControlUnavailable, now);
                 return;
             }

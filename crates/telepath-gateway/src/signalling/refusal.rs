@@ -28,6 +28,9 @@ use crate::reject_reason::InviteRejectReason;
 /// The longest INVITE in the trace of a call that never existed, in bytes.
 const MAX_INVITE: usize = 32 * 1024;
 
+/// The rule of an INVITE that its sender cancelled before its trunk was known.
+pub(super) const CANCELLED: &str = "cancelled";
+
 /// A rejection of an INVITE whose trunk is known, for its record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal {
@@ -215,8 +218,11 @@ impl Signalling {
                 text.trim_end(),
                 status.phrase()
             );
-            let disconnect_reason = DisconnectReason::Rejected;
-            let text = "the INVITE cannot be accepted; sip.rule says why";
+            let (disconnect_reason, text) = if rule == CANCELLED {
+                (DisconnectReason::NoAnswer, "the caller cancelled the call before its trunk was looked up")
+            } else {
+                (DisconnectReason::Rejected, "the INVITE cannot be accepted; sip.rule says why")
+            };
             let refused =
                 RefusedCall { owner, invite, source, arrived, rule, status, disconnect_reason, text, trace };
             self.refused.push(refused);
@@ -237,10 +243,16 @@ impl Signalling {
         self.take_trace(call)
     }
 
-    /// Rejects a call before its trunk is looked up.
+    /// Rejects a call before its trunk is looked up. If its sender may be known, the trunk is looked up for the record.
     pub(super) fn reject_early(&mut self, incoming: &IncomingCall, reason: InviteRejectReason, now: Instant) {
-        self.count_stranger(incoming.source, reason.name());
         self.reject(incoming.call, reason, now);
+        self.on_rejected_invite(
+            incoming.request.clone(),
+            incoming.source,
+            reason.name(),
+            reason.status(),
+            now,
+        );
     }
 
     /// Removes a call that has ended and returns its trace with the final response.

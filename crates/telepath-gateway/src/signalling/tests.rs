@@ -1,5 +1,6 @@
 //! The signalling task without its loop: turns at chosen times, so that no test depends on the speed of the machine.
 
+mod early_refusals;
 mod floods;
 
 use std::net::SocketAddr;

@@ -77,7 +77,7 @@ fn a_rejection_that_asks_for_it_is_sent_once() {
         harness.endpoint.reject_with(harness.call(), rejection, harness.now).unwrap();
         harness.collect();
         let repeated = harness.advance(Duration::from_secs(1));
-        assert_eq!(repeated.iter().all(|text| status(text) == 403), true);
+        assert!(repeated.iter().all(|text| status(text) == 403));
         assert_eq!(repeated.is_empty(), once);
     }
 }
