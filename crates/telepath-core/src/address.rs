@@ -12,6 +12,13 @@ use crate::validation::Invalid;
 /// The most networks that one list may hold.
 pub const MAX_NETWORKS: usize = 64;
 
+/// The shortest prefix of an IPv4 network whose addresses are trusted without credentials. A UDP source address can be forged,
+/// so a wider network would trust strangers.
+pub const MIN_TRUSTED_PREFIX_V4: u8 = 8;
+
+/// The shortest prefix of an IPv6 network whose addresses are trusted without credentials.
+pub const MIN_TRUSTED_PREFIX_V6: u8 = 16;
+
 /// IPv4 addresses that arrive inside IPv6 (`::ffff:a.b.c.d`) are judged as IPv4.
 pub const fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
@@ -44,6 +51,22 @@ pub struct NetworkList(Vec<IpNet>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be an address or a network in CIDR form, such as 203.0.113.0/24 or 2001:db8::/32")]
 pub struct InvalidNetwork;
+
+/// The network holds too many addresses to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must not be larger than /{MIN_TRUSTED_PREFIX_V4} for IPv4 or /{MIN_TRUSTED_PREFIX_V6} for IPv6; name the networks of the \
+     carrier"
+)]
+pub struct TooWide;
+
+/// Whether the addresses of a network may be trusted without credentials.
+fn may_be_trusted(net: &IpNet) -> bool {
+    match net {
+        IpNet::V4(net) => net.prefix_len() >= MIN_TRUSTED_PREFIX_V4,
+        IpNet::V6(net) => net.prefix_len() >= MIN_TRUSTED_PREFIX_V6,
+    }
+}
 
 /// Parses `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; host bits are cleared. An IPv4-mapped IPv6 network (RFC 4291 section
 /// 2.5.5.2) becomes the IPv4 network, because addresses are compared in that form.
@@ -84,6 +107,23 @@ impl NetworkList {
             problems.wrong(field, format!("must hold at most {MAX_NETWORKS} networks"));
         }
         list
+    }
+
+    /// Parses the networks that a caller gave as `field` and that are trusted without credentials, noting every problem.
+    pub fn check_trusted(field: &str, texts: Vec<String>, problems: &mut Invalid) -> Option<Self> {
+        let list = Self::check(field, texts, problems)?;
+        for (place, net) in list.0.iter().enumerate() {
+            if !may_be_trusted(net) {
+                problems.wrong(&format!("{field}[{place}]"), TooWide.to_string());
+            }
+        }
+        Some(list)
+    }
+
+    /// The networks that may be trusted without credentials. Earlier versions stored wider ones.
+    #[must_use]
+    pub fn trusted(self) -> Self {
+        Self(self.0.into_iter().filter(may_be_trusted).collect())
     }
 
     /// Whether no restriction was set.
@@ -187,6 +227,24 @@ mod tests {
             list.admits("203.0.113.9".parse().unwrap()) && list.admits("::ffff:203.0.113.9".parse().unwrap())
         );
         assert!(!list.admits("203.0.114.9".parse().unwrap()));
+    }
+
+    #[test]
+    fn trusted_networks_are_at_most_a_slash_8_of_ipv4_or_a_slash_16_of_ipv6() {
+        let check = |texts: &[&str]| {
+            let mut problems = Invalid::default();
+            let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+            NetworkList::check_trusted("allowed_ips", texts, &mut problems);
+            problems.into_details().into_iter().map(|problem| problem.field).collect::<Vec<_>>()
+        };
+        assert_eq!(check(&["10.0.0.0/8", "203.0.113.7", "2001::/16", "::ffff:10.0.0.0/104"]), [""; 0]);
+        for wide in
+            ["0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/7", "::/0", "2000::/3", "2001::/15", "::ffff:0:0/96"]
+        {
+            assert_eq!(check(&["192.0.2.1", wide]), ["allowed_ips[1]"], "{wide}");
+        }
+        let stored: NetworkList = "0.0.0.0/0, 203.0.113.0/24, ::/0".parse().unwrap();
+        assert_eq!(stored.trusted().to_string(), "203.0.113.0/24");
     }
 
     #[test]

@@ -14,15 +14,16 @@ use telepath_sip::message::{Request, SdpBody, StatusCode};
 use telepath_sip::{CallHandle, DialogEnd, EndpointCounts};
 use tokio::sync::oneshot;
 
+use crate::pending_lookups::LookupPlace;
 use crate::reject_reason::InviteRejectReason;
 
 /// A request to the signalling task, from a call or from the gateway.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// The control plane has looked up the trunk of a pending INVITE.
-    TrunkLookedUp(CallHandle, Box<Result<TrunkMatch, ControlUnavailable>>),
+    TrunkLookedUp(CallHandle, LookupPlace, Box<Result<TrunkMatch, ControlUnavailable>>),
     /// The control plane has looked up the trunk of an INVITE that the endpoint rejected.
-    RejectedInviteLookedUp(Box<RejectedInvite>, Box<Result<TrunkMatch, ControlUnavailable>>),
+    RejectedInviteLookedUp(Box<RejectedInvite>, LookupPlace, Box<Result<TrunkMatch, ControlUnavailable>>),
     /// The networks whose INVITEs need no credentials.
     TrustNetworks(Box<NetworkSet>),
     /// Send 180.

@@ -16,6 +16,7 @@ mod media_policy;
 mod media_seeds;
 mod metric_catalogue;
 mod options;
+mod pending_lookups;
 mod reject_reason;
 mod rtp_ports;
 mod shared;

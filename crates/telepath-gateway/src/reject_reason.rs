@@ -17,6 +17,10 @@ pub(crate) enum InviteRejectReason {
     ShuttingDown,
     /// The server has `max_calls` live calls.
     ServerFull,
+    /// As many calls of callers without digest wait for their first ACK as may.
+    UnconfirmedFull,
+    /// As many INVITEs of this source, or of all sources, wait for the look-up of their trunk as may.
+    LookupsFull,
     /// The control plane failed or did not respond in time.
     ControlUnavailable,
     /// The operating system returned no random bytes.
@@ -71,6 +75,8 @@ impl InviteRejectReason {
         match self {
             Self::ShuttingDown => "shutting_down",
             Self::ServerFull => "server_full",
+            Self::UnconfirmedFull => "unconfirmed_full",
+            Self::LookupsFull => "lookups_full",
             Self::ControlUnavailable => "control_unavailable",
             Self::NoEntropy => "no_entropy",
             Self::MalformedCredentials => "malformed_credentials",
@@ -102,6 +108,8 @@ impl InviteRejectReason {
         match self {
             Self::ShuttingDown => "the server is shutting down",
             Self::ServerFull => "the server has as many calls as it may have",
+            Self::UnconfirmedFull => "too many calls of callers without digest wait for their ACK",
+            Self::LookupsFull => "too many INVITEs wait for the look-up of their trunk",
             Self::ControlUnavailable => "the control plane did not respond",
             Self::NoEntropy => "the operating system returned no random bytes",
             Self::MalformedCredentials => "the Authorization header cannot be parsed",
@@ -135,6 +143,8 @@ impl InviteRejectReason {
         match self {
             Self::ShuttingDown
             | Self::ServerFull
+            | Self::UnconfirmedFull
+            | Self::LookupsFull
             | Self::ControlUnavailable
             | Self::NoEntropy
             | Self::RtpPortsExhausted => StatusCode::SERVICE_UNAVAILABLE,
@@ -168,6 +178,8 @@ impl InviteRejectReason {
             Self::Multicast => WarningCode::MulticastNotAvailable,
             Self::ShuttingDown
             | Self::ServerFull
+            | Self::UnconfirmedFull
+            | Self::LookupsFull
             | Self::ControlUnavailable
             | Self::NoEntropy
             | Self::MalformedCredentials
@@ -197,6 +209,8 @@ impl InviteRejectReason {
             status,
             retry_after: busy.then_some(RetryAfter(RETRY_AFTER)),
             warning: Some(Warning { code: self.warning_code(), text: self.name() }),
+            // Whoever sends many of these must not have them stored and repeated (RFC 3261 section 26.3.2.4).
+            once: matches!(self, Self::AuthThrottled | Self::LookupsFull | Self::UnconfirmedFull),
         }
     }
 }

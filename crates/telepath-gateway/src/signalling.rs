@@ -3,8 +3,10 @@
 //! channels, so neither side can block the other.
 
 mod admission;
+mod apply;
 mod auth_throttle;
 mod authentication;
+mod call_counts;
 mod called_number;
 mod pending_invite;
 mod refusal;
@@ -22,24 +24,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use telepath_core::call::DisconnectReason;
 use telepath_core::digest_hash::SIP_REALM;
 use telepath_core::id::TrunkId;
 use telepath_core::network_set::NetworkSet;
 use telepath_sip::digest::{DigestConfig, DigestServer, NonceSecret, Realm};
-use telepath_sip::message::{DropReason, MAX_MESSAGE_BYTES};
+use telepath_sip::message::{DropReason, MAX_MESSAGE_BYTES, StatusCode};
 use telepath_sip::{
     AdvertisedAddresses, CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig, EndpointLimits,
     EndpointSeed, Event, ReInviteMethod, RejectReason,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::command::{CarrierEvent, Command, ReleasedCall};
+use crate::command::{CarrierEvent, Command};
 use crate::disconnect_reason;
+use crate::pending_lookups::PendingLookups;
 use crate::shared::Shared;
 use crate::sip_socket::SipSocket;
 use auth_throttle::AuthThrottle;
+use call_counts::CallCounts;
 use pending_invite::PendingInvite;
-use refusal::RefusedCall;
+use refusal::{CANCELLED, RefusedCall};
 use refusal_budget::RefusalBudget;
 use rejection_log::RejectionLog;
 use sip_trace::SipTrace;
@@ -78,6 +83,8 @@ struct AdmittedCall {
     /// learns of it.
     end: Option<mpsc::OwnedPermit<CarrierEvent>>,
     trunk: TrunkId,
+    /// Whether the caller has answered a challenge, or its ACK has arrived.
+    proved: bool,
 }
 
 pub(crate) struct Signalling {
@@ -88,13 +95,13 @@ pub(crate) struct Signalling {
     throttle: AuthThrottle,
     rejections: RejectionLog,
     refusals: RefusalBudget,
+    lookups: PendingLookups,
     /// Calls that were refused in this turn and are not recorded yet.
     refused: Vec<RefusedCall>,
     /// The networks in `allowed_ips` of all trunks.
     trusted: NetworkSet,
     calls: HashMap<CallHandle, SignalledCall>,
-    /// Admitted calls of each trunk.
-    calls_per_trunk: HashMap<TrunkId, usize>,
+    call_counts: CallCounts,
     commands: mpsc::Receiver<Command>,
     draining: bool,
     stopped: bool,
@@ -140,10 +147,11 @@ impl Signalling {
             digest: DigestServer::new(digest, NonceSecret::new(seeds.nonce_secret), seeds.nonce_salt),
             rejections: RejectionLog::default(),
             refusals: RefusalBudget::default(),
+            lookups: PendingLookups::default(),
             refused: Vec::new(),
             trusted: NetworkSet::default(),
             calls: HashMap::new(),
-            calls_per_trunk: HashMap::new(),
+            call_counts: CallCounts::default(),
             draining: false,
             stopped: false,
             shared,
@@ -202,6 +210,7 @@ impl Signalling {
         let mut screen = StrangerScreen {
             digest: &mut self.digest,
             trusted: &self.trusted,
+            lookups: &self.lookups,
             rejections: &mut self.rejections,
             strangers: &self.shared.strangers,
             epoch,
@@ -243,7 +252,10 @@ impl Signalling {
     fn handle_event(&mut self, event: Event, now: Instant) {
         match event {
             Event::Incoming(incoming) => self.on_invite(incoming, now),
-            Event::Confirmed { call, answer } => self.forward(call, CarrierEvent::Confirmed(answer), now),
+            Event::Confirmed { call, answer } => {
+                self.note_return_path(call);
+                self.forward(call, CarrierEvent::Confirmed(answer), now);
+            }
             Event::ReInvite { call, method: ReInviteMethod::Invite | ReInviteMethod::Update, offer } => {
                 self.forward(call, CarrierEvent::ReInvite(offer), now);
             }
@@ -255,7 +267,7 @@ impl Signalling {
                     DtmfSignal::Flash => {}
                 }
             }
-            Event::Ended { call, end, reason } => self.on_dialog_end(call, end, reason),
+            Event::Ended { call, end, reason } => self.on_dialog_end(call, end, reason, now),
             Event::Rejected { reason, source, status, invite } => match reason {
                 // A keep-alive is not an error (RFC 5626 section 3.5.1).
                 RejectReason::Unparsable(DropReason::KeepAlive) => {
@@ -276,7 +288,7 @@ impl Signalling {
         }
     }
 
-    fn on_dialog_end(&mut self, call: CallHandle, end: DialogEnd, peer_reason: Option<String>) {
+    fn on_dialog_end(&mut self, call: CallHandle, end: DialogEnd, peer_reason: Option<String>, now: Instant) {
         let Some(found) = self.calls.get_mut(&call) else { return };
         found.peer_reason = peer_reason;
         match &mut found.state {
@@ -285,7 +297,24 @@ impl Signalling {
                     permit.send(CarrierEvent::Ended(end));
                 }
             }
-            InviteState::Pending(_) | InviteState::Deciding => drop(self.calls.remove(&call)),
+            InviteState::Deciding => drop(self.calls.remove(&call)),
+            InviteState::Pending(invite) => {
+                let (request, source) = (invite.incoming.request.clone(), invite.incoming.source);
+                self.calls.remove(&call);
+                // A call that was refused early has been recorded or counted.
+                if end == DialogEnd::Cancelled {
+                    self.on_rejected_invite(request, source, CANCELLED, StatusCode::REQUEST_TERMINATED, now);
+                }
+            }
+        }
+    }
+
+    /// The ACK repeats the tag of our 200, which only the receiver of the 200 knows.
+    fn note_return_path(&mut self, call: CallHandle) {
+        if let Some(SignalledCall { state: InviteState::Admitted(admitted), .. }) = self.calls.get_mut(&call)
+            && !std::mem::replace(&mut admitted.proved, true)
+        {
+            self.call_counts.prove(admitted.trunk);
         }
     }
 
@@ -296,82 +325,9 @@ impl Signalling {
         if admitted.events.try_send(event).is_err() {
             tracing::warn!(%call, "a call does not read its SIP events; hanging it up");
             // Fails only when the dialog has already ended.
-            let _ = self.endpoint.hang_up(call, now);
+            let reason = disconnect_reason::to_reason(DisconnectReason::Unknown);
+            let _ = self.endpoint.hang_up_because(call, Some(reason), now);
         }
-    }
-
-    fn apply(&mut self, command: Command) {
-        let now = Instant::now();
-        // A command fails when the caller's BYE or CANCEL crossed it; the call learns of that by its own event.
-        let _crossed = match command {
-            Command::TrunkLookedUp(call, trunk) => {
-                self.on_trunk_lookup(call, *trunk, now);
-                Ok(())
-            }
-            Command::RejectedInviteLookedUp(invite, trunk) => {
-                self.on_rejected_invite_lookup(*invite, *trunk, now);
-                Ok(())
-            }
-            Command::TrustNetworks(networks) => {
-                self.trusted = *networks;
-                Ok(())
-            }
-            Command::Ring(call) => self.endpoint.ring(call, now),
-            Command::Accept(call, sdp) => self.endpoint.accept(call, &sdp, now),
-            Command::Reject(call, reason) => {
-                self.rejections.record(reason.name(), now);
-                self.endpoint.reject_with(call, reason.rejection(), now)
-            }
-            Command::HangUp(call, reason) => {
-                let reason = disconnect_reason::to_reason(reason);
-                self.endpoint.hang_up_because(call, Some(reason), now)
-            }
-            Command::AcceptReInvite(call, sdp) => {
-                let accepted = self.endpoint.accept_reinvite(call, &sdp, now);
-                let event = if accepted.is_ok() {
-                    CarrierEvent::ReInviteAccepted
-                } else {
-                    CarrierEvent::ReInviteWithdrawn
-                };
-                self.forward(call, event, now);
-                accepted
-            }
-            Command::RejectReInvite(call, reason) => {
-                self.endpoint.reject_reinvite(call, reason.rejection(), now)
-            }
-            Command::Release(call, reply) => {
-                self.release(call, reply);
-                self.endpoint.hang_up(call, now)
-            }
-            Command::Drain => {
-                self.draining = true;
-                Ok(())
-            }
-            Command::Count(reply) => {
-                // Fails only when the requester no longer waits.
-                let _ = reply.send(self.endpoint.counts());
-                Ok(())
-            }
-            Command::Stop => {
-                self.stopped = true;
-                Ok(())
-            }
-        };
-    }
-
-    /// Removes a call whose task has ended and returns what is left of it.
-    fn release(&mut self, call: CallHandle, reply: oneshot::Sender<ReleasedCall>) {
-        let Some(call) = self.calls.remove(&call) else { return };
-        if let InviteState::Admitted(AdmittedCall { trunk, .. }) = call.state
-            && let Some(count) = self.calls_per_trunk.get_mut(&trunk)
-        {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.calls_per_trunk.remove(&trunk);
-            }
-        }
-        // Fails only when the call's supervisor has stopped waiting; the trace is lost then.
-        let _ = reply.send(ReleasedCall { trace: call.trace.into_text(), peer_reason: call.peer_reason });
     }
 }
 

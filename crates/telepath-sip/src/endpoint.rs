@@ -76,6 +76,8 @@ pub struct EndpointCounts {
 /// What to do when a timer fires; the letters are those of RFC 3261 section 17 and RFC 6026.
 #[derive(Debug)]
 enum Deadline {
+    /// No response to an INVITE has been sent yet (section 17.2.1).
+    Trying(ServerId),
     /// Timer G.
     ServerRetransmit(ServerId),
     /// Timers H, I, J and L.
@@ -160,8 +162,9 @@ impl Endpoint {
                 let template = ResponseTemplate::of_malformed(&malformed, source);
                 let (status, phrase) = (malformed.status(), malformed.error().to_string());
                 let phrase = (status == StatusCode::BAD_REQUEST).then_some(phrase.as_str());
-                self.respond_malformed(&template, status, phrase, now);
-                self.report_rejection(RejectReason::Malformed(malformed.error()), source, Some(status));
+                let reason = RejectReason::Malformed(malformed.error());
+                self.respond_malformed(&template, status, phrase, reason, source, now);
+                self.report_rejection(reason, source, Some(status));
             }
             Err(ParseError::Dropped(reason)) => {
                 self.report_rejection(RejectReason::Unparsable(reason), source, None);
@@ -175,6 +178,7 @@ impl Endpoint {
         while !self.is_full() {
             let Some(deadline) = self.timers.pop_due(now) else { return };
             match deadline {
+                Deadline::Trying(id) => self.send_trying(id, now),
                 Deadline::ServerRetransmit(id) => self.server_retransmit(id, now),
                 Deadline::ServerEnd(id) => self.server_end(id),
                 Deadline::ClientRetransmit(key) => self.client_retransmit(&key, now),

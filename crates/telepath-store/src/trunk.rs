@@ -11,6 +11,7 @@ mod target;
 use std::collections::HashSet;
 
 use serde_json::json;
+use telepath_core::address::NetworkList;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::digest_hash::DigestHashes;
@@ -28,7 +29,7 @@ pub(crate) use digest::{place as digest_place, seal_stored};
 
 use crate::error::StoreError;
 use crate::sql::within::trunk_within;
-use crate::sql::{Connection, ListQuery, Order, Value, binds, placeholders};
+use crate::sql::{Connection, ListQuery, Order, Row, Value, binds, placeholders};
 use crate::store::Store;
 use crate::trunk_networks::NetworksChange;
 
@@ -204,15 +205,16 @@ impl Store {
     /// The trunk that an INVITE is for, with everything that its calls need.
     pub(crate) async fn trunk_for_call(&self, lookup: &TrunkLookup) -> Result<TrunkMatch, StoreError> {
         let mut db = self.backend.read_for_calls().await?;
-        target::find(&mut db, lookup, &self.context.vault).await
+        target::find(&mut db, lookup, &self.context).await
     }
 
-    /// The networks in `allowed_ips` of all trunks.
+    /// The networks in `allowed_ips` of all trunks, without those that are too wide to be trusted.
     pub(crate) async fn allowed_ips_of_trunks(&self) -> Result<NetworkSet, StoreError> {
         const SQL: &str =
             "SELECT DISTINCT allowed_ips FROM trunks WHERE allowed_ips <> '' AND deleted_at IS NULL";
         let rows = self.backend.read_for_calls().await?.fetch_all(SQL, binds![]).await?;
-        rows.iter().map(|row| row.parse("allowed_ips")).collect::<Result<NetworkSet, _>>()
+        let trusted = |row: &Row| Ok(row.parse::<NetworkList>("allowed_ips")?.trusted());
+        rows.iter().map(trusted).collect::<Result<NetworkSet, _>>()
     }
 
     fn announce(&self, networks: NetworksChange) {

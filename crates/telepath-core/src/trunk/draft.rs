@@ -100,8 +100,11 @@ impl TrunkDraft {
             self.require_members_of(provider, &mut problems);
         }
         let agent_protocol = check_protocol(self.agent_protocol.take(), &mut problems).unwrap_or_default();
-        let allowed_ips =
-            NetworkList::check("allowed_ips", self.allowed_ips.take().unwrap_or_default(), &mut problems);
+        let allowed_ips = NetworkList::check_trusted(
+            "allowed_ips",
+            self.allowed_ips.take().unwrap_or_default(),
+            &mut problems,
+        );
         let credentials = check_credentials(&mut self, &mut problems);
         let settings = check_settings(self, &mut problems);
         match (name, ai_provider, sip_username, allowed_ips) {

@@ -96,8 +96,9 @@ impl TrunkPatchDraft {
         }
         let name = problems.optional("name", self.name, checked_name);
         let status = problems.optional("status", self.status, |name| check_status(&name));
-        let allowed_ips =
-            self.allowed_ips.and_then(|networks| NetworkList::check("allowed_ips", networks, &mut problems));
+        let allowed_ips = self
+            .allowed_ips
+            .and_then(|networks| NetworkList::check_trusted("allowed_ips", networks, &mut problems));
         let mut settings = trunk.settings.clone();
         change(&mut settings.system_prompt, "system_prompt", self.system_prompt, &mut problems, check_prompt);
         change(&mut settings.voice_id, "voice_id", self.voice_id, &mut problems, short_text);

@@ -31,6 +31,7 @@ use crate::call::{self, CallFacts, CallSetup};
 use crate::codec;
 use crate::command::Command;
 use crate::media_policy::MediaPolicy;
+use crate::pending_lookups::LookupKind;
 use crate::reject_reason::InviteRejectReason;
 
 /// An INVITE whose caller is authenticated.
@@ -41,7 +42,7 @@ struct AuthenticatedInvite {
 
 impl Signalling {
     pub(super) fn on_invite(&mut self, incoming: Box<IncomingCall>, now: Instant) {
-        let call = incoming.call;
+        let (call, source) = (incoming.call, incoming.source);
         if self.draining {
             return self.reject_early(&incoming, InviteRejectReason::ShuttingDown, now);
         }
@@ -60,15 +61,17 @@ impl Signalling {
         let invite = Box::new(PendingInvite { incoming, credentials, arrived, arrived_at: now });
         let state = InviteState::Pending(invite);
         self.calls.insert(call, SignalledCall { trace: SipTrace::new(now), state, peer_reason: None });
-        match lookup {
-            Some(lookup) => self.look_up_trunk(call, lookup),
-            // No trunk can have this name.
-            None => self.on_trunk_lookup(call, Ok(TrunkMatch::NotFound), now),
-        }
-    }
-
-    fn look_up_trunk(&self, call: CallHandle, lookup: TrunkLookup) {
-        self.find_trunk(lookup, move |trunk| Command::TrunkLookedUp(call, Box::new(trunk)));
+        // No trunk can have this name.
+        let Some(lookup) = lookup else { return self.on_trunk_lookup(call, Ok(TrunkMatch::NotFound), now) };
+        let trusted = self.trusted.contains(source.ip());
+        let kind = if trusted { LookupKind::TrustedSource } else { LookupKind::LiveNonce };
+        // Other INVITEs of the source may have arrived in the same turn.
+        let Some(place) = self.lookups.begin(kind, source.ip()) else {
+            self.count_stranger(source, InviteRejectReason::LookupsFull.name());
+            self.reject(call, InviteRejectReason::LookupsFull, now);
+            return;
+        };
+        self.find_trunk(lookup, move |trunk| Command::TrunkLookedUp(call, place, Box::new(trunk)));
     }
 
     /// Asks the control plane in a separate task, because a slow database must not delay other calls.
@@ -123,6 +126,7 @@ impl Signalling {
             }
             Err(error) => {
                 tracing::warn!(%error, "could not look up the trunk of a call; rejecting the call with 503");
+                self.count_stranger(invite.incoming.source, InviteRejectReason::ControlUnavailable.name());
                 self.reject(call, InviteRejectReason::ControlUnavailable, now);
                 return;
             }
@@ -158,10 +162,14 @@ impl Signalling {
         if !numbers.is_empty() && !called.numbers().iter().any(|number| numbers.contains(number)) {
             return Err(InviteRejectReason::NumberNotListed.into());
         }
-        let live = self.calls_per_trunk.get(&trunk.id).copied().unwrap_or(0);
-        let max = settings.max_concurrent_calls;
-        if max.is_some_and(|max| live >= usize::try_from(max).unwrap_or(usize::MAX)) {
+        let max = settings.max_concurrent_calls.map(|max| usize::try_from(max).unwrap_or(usize::MAX));
+        if max.is_some_and(|max| self.call_counts.of(trunk.id) >= max) {
             return Err(InviteRejectReason::TrunkFull.into());
+        }
+        let proved = self.is_return_path_proved(invite);
+        let max_calls = self.shared.options.max_calls;
+        if !proved && !self.call_counts.have_room_for_unproved(trunk.id, max_calls, max) {
+            return Err(InviteRejectReason::UnconfirmedFull.into());
         }
         let codecs = codecs(&settings.codecs);
         let addresses = self.shared.addresses.for_media_of(invite.incoming.source.ip());
@@ -196,7 +204,7 @@ impl Signalling {
             media_policy: media_policy(&invite.incoming, &self.shared.options.media_networks),
             codecs,
             agent,
-            return_path_proved: self.is_return_path_proved(invite),
+            return_path_proved: proved,
             system_prompt: settings.system_prompt.clone(),
             metadata: settings.metadata.clone(),
             max_duration: settings.max_call_seconds.map(|seconds| Duration::from_secs(seconds.into())),
@@ -205,8 +213,8 @@ impl Signalling {
             carrier_events,
             hang_up_requests,
         };
-        *self.calls_per_trunk.entry(trunk.id).or_default() += 1;
-        let state = InviteState::Admitted(AdmittedCall { events, end, trunk: trunk.id });
+        self.call_counts.add(trunk.id, proved);
+        let state = InviteState::Admitted(AdmittedCall { events, end, trunk: trunk.id, proved });
         if let Some(call) = self.calls.get_mut(&handle) {
             call.state = state;
         }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use telepath_core::address::AddressBlock;
 use telepath_core::call::{DisconnectReason, Party, SipFacts};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, Id as _};
@@ -21,10 +22,14 @@ use super::pending_invite::{PendingInvite, trunk_lookup};
 use super::sip_facts::{carrier, sip_facts};
 use crate::call::{self, CallFacts};
 use crate::command::{Command, RejectedInvite};
+use crate::pending_lookups::{LookupKind, LookupPlace};
 use crate::reject_reason::InviteRejectReason;
 
 /// The longest INVITE in the trace of a call that never existed, in bytes.
 const MAX_INVITE: usize = 32 * 1024;
+
+/// The rule of an INVITE that its sender cancelled before its trunk was known.
+pub(super) const CANCELLED: &str = "cancelled";
 
 /// A rejection of an INVITE whose trunk is known, for its record.
 #[derive(Debug, Clone, Copy)]
@@ -155,17 +160,27 @@ impl Signalling {
         let live = |given: &Credentials| self.digest.has_live_nonce(given, source.ip(), self.epoch());
         let known = self.trusted.contains(source.ip()) || credentials.as_deref().is_some_and(live);
         let lookup = trunk_lookup(&invite, source, credentials.as_deref()).filter(|_| known);
-        match lookup.filter(|_| self.refusals.has_room(now)) {
-            None => self.count_stranger(source, rule),
-            Some(lookup) => {
-                let arrived = self.shared.clock.now();
-                let rejected =
-                    Box::new(RejectedInvite { invite, source, arrived, rule, status, credentials });
-                self.find_trunk(lookup, move |trunk| {
-                    Command::RejectedInviteLookedUp(rejected, Box::new(trunk))
-                });
-            }
+        let Some((lookup, place)) = lookup.and_then(|lookup| Some((lookup, self.begin_lookup(source, now)?)))
+        else {
+            return self.count_stranger(source, rule);
+        };
+        let arrived = self.shared.clock.now();
+        let rejected = Box::new(RejectedInvite { invite, source, arrived, rule, status, credentials });
+        self.find_trunk(lookup, move |trunk| {
+            Command::RejectedInviteLookedUp(rejected, place, Box::new(trunk))
+        });
+    }
+
+    /// Takes the budget of a look-up for a record; `None`, and counted, if there is none left.
+    fn begin_lookup(&mut self, source: SocketAddr, now: Instant) -> Option<LookupPlace> {
+        let kind = LookupKind::Rejected;
+        let room = self.lookups.have_room(kind, source.ip())
+            && self.refusals.take_lookup(AddressBlock::of(source.ip()), now);
+        if !room {
+            metrics::counter!("telepath_sip_unrecorded_rejections_total").increment(1);
+            return None;
         }
+        self.lookups.begin(kind, source.ip())
     }
 
     /// Records the rejected INVITE if its sender is known by source address or digest.
@@ -203,8 +218,11 @@ impl Signalling {
                 text.trim_end(),
                 status.phrase()
             );
-            let disconnect_reason = DisconnectReason::Rejected;
-            let text = "the INVITE cannot be accepted; sip.rule says why";
+            let (disconnect_reason, text) = if rule == CANCELLED {
+                (DisconnectReason::NoAnswer, "the caller cancelled the call before its trunk was looked up")
+            } else {
+                (DisconnectReason::Rejected, "the INVITE cannot be accepted; sip.rule says why")
+            };
             let refused =
                 RefusedCall { owner, invite, source, arrived, rule, status, disconnect_reason, text, trace };
             self.refused.push(refused);
@@ -225,10 +243,16 @@ impl Signalling {
         self.take_trace(call)
     }
 
-    /// Rejects a call before its trunk is looked up.
+    /// Rejects a call before its trunk is looked up. If its sender may be known, the trunk is looked up for the record.
     pub(super) fn reject_early(&mut self, incoming: &IncomingCall, reason: InviteRejectReason, now: Instant) {
-        self.count_stranger(incoming.source, reason.name());
         self.reject(incoming.call, reason, now);
+        self.on_rejected_invite(
+            incoming.request.clone(),
+            incoming.source,
+            reason.name(),
+            reason.status(),
+            now,
+        );
     }
 
     /// Removes a call that has ended and returns its trace with the final response.

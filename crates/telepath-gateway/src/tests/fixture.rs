@@ -95,7 +95,7 @@ impl TestControl {
         ends.collect()
     }
 
-    pub(super) async fn wait_for_ends(&self, count: usize) -> Vec<CallEnd> {
+    pub(crate) async fn wait_for_ends(&self, count: usize) -> Vec<CallEnd> {
         within(self.changed.subscribe().wait_for(|_| self.ends().len() >= count)).await.unwrap();
         self.ends()
     }

@@ -8,7 +8,10 @@ use super::call::UnackedSuccess;
 use super::event::{CallHandle, DialogEnd, Event};
 use super::server_transaction::ServerId;
 use super::{Deadline, Endpoint};
-use crate::message::Request;
+use crate::message::{Reason, ReasonProtocol, Request};
+
+/// The Reason of the BYE after a missing ACK: recovery on timer expiry.
+const NO_ACK: Reason = Reason { protocol: ReasonProtocol::Q850, cause: 102, text: "no_answer" };
 
 impl Endpoint {
     /// Starts to retransmit a 2xx.
@@ -45,6 +48,9 @@ impl Endpoint {
     }
 
     pub(super) fn on_ack_timeout(&mut self, handle: CallHandle, now: Instant) {
+        if let Some(call) = self.calls.get_mut(&handle) {
+            call.bye_reason.get_or_insert(NO_ACK);
+        }
         self.send_bye(handle, DialogEnd::AckTimeout, now);
     }
 

@@ -164,12 +164,15 @@ pub struct InviteRejection {
     pub retry_after: Option<RetryAfter>,
     /// The Warning header.
     pub warning: Option<Warning>,
+    /// Whether the response is sent once, and not repeated until its ACK. A response that follows a provisional one is
+    /// repeated in any case, because the caller no longer repeats its INVITE.
+    pub once: bool,
 }
 
 impl InviteRejection {
     /// A rejection without further headers.
     pub fn of(status: StatusCode) -> Self {
-        Self { status, retry_after: None, warning: None }
+        Self { status, retry_after: None, warning: None, once: false }
     }
 }
 

@@ -14,7 +14,7 @@ use super::method_class::ServedMethod;
 use super::reject_reason::RejectReason;
 use super::response::{Rejection, rejection_status, retry_after};
 use super::server_transaction::ServerId;
-use crate::message::{Headers, KnownHeader, Request, SdpBody, StatusCode, received_reason};
+use crate::message::{Headers, KnownHeader, Request, SdpBody, StatusCode, Warning, received_reason};
 use crate::redact::DTMF_TYPES;
 
 const INFO_ACCEPT: &str = "application/dtmf-relay, application/dtmf";
@@ -63,7 +63,7 @@ impl Endpoint {
             ServedMethod::Update => {
                 self.receive_reinvite(handle, id, ReInviteMethod::Update, source, request, now);
             }
-            ServedMethod::Info => self.receive_info(handle, id, request, now),
+            ServedMethod::Info => self.receive_info(handle, id, source, request, now),
             ServedMethod::Options => {
                 let headers = self.capability_headers(source);
                 self.respond(id, StatusCode::OK, headers, None, now);
@@ -80,19 +80,28 @@ impl Endpoint {
         }
     }
 
-    fn receive_info(&mut self, handle: CallHandle, id: ServerId, request: &Request, now: Instant) {
+    fn receive_info(
+        &mut self,
+        handle: CallHandle,
+        id: ServerId,
+        source: SocketAddr,
+        request: &Request,
+        now: Instant,
+    ) {
         let content_type = request.content_type().unwrap_or_default();
         if request.body().is_empty() {
             self.respond(id, StatusCode::OK, Headers::default(), None, now);
         } else if DTMF_TYPES.contains(&content_type.as_str()) {
             let signal = dtmf_info::parse(&content_type, request.body());
-            let status = if signal.is_some() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-            self.respond(id, status, Headers::default(), None, now);
-            if let Some(signal) = signal {
-                self.report(Event::Dtmf { call: handle, signal });
-            }
+            let Some(signal) = signal else {
+                let headers = self.reason_headers(RejectReason::UnsupportedContent, source);
+                self.respond(id, StatusCode::BAD_REQUEST, headers, None, now);
+                return;
+            };
+            self.respond(id, StatusCode::OK, Headers::default(), None, now);
+            self.report(Event::Dtmf { call: handle, signal });
         } else {
-            let mut headers = Headers::default();
+            let mut headers = self.reason_headers(RejectReason::UnsupportedContent, source);
             headers.push(KnownHeader::Accept, INFO_ACCEPT.to_owned());
             self.respond(id, StatusCode::UNSUPPORTED_MEDIA_TYPE, headers, None, now);
         }
@@ -112,7 +121,8 @@ impl Endpoint {
         let idle = matches!(call.state, CallState::Established) && call.reinvite.is_none();
         let target_refresh_only = method == ReInviteMethod::Update && offer.is_none();
         if matches!(call.state, CallState::Ending(_)) {
-            self.respond(id, StatusCode::CALL_DOES_NOT_EXIST, Headers::default(), None, now);
+            let headers = self.reason_headers(RejectReason::UnknownDialog, source);
+            self.respond(id, StatusCode::CALL_DOES_NOT_EXIST, headers, None, now);
         } else if target_refresh_only {
             call.dialog.refresh_target(request, source);
             self.respond(id, StatusCode::OK, self.dialog_headers(source), None, now);
@@ -137,10 +147,12 @@ impl Endpoint {
         &mut self,
         id: ServerId,
         status: StatusCode,
-        headers: Headers,
+        mut headers: Headers,
         source: SocketAddr,
         now: Instant,
     ) {
+        let reason = Warning::miscellaneous(RejectReason::ReInvitePending.name());
+        headers.push(KnownHeader::Warning, self.warning(reason, source));
         self.respond(id, status, headers, None, now);
         self.report_rejection(RejectReason::ReInvitePending, source, Some(status));
     }

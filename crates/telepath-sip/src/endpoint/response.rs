@@ -85,6 +85,13 @@ impl Endpoint {
         warning.to_value(&self.config.advertised.toward(peer))
     }
 
+    /// The Warning header that names a reason.
+    pub(super) fn reason_headers(&self, reason: RejectReason, peer: SocketAddr) -> Headers {
+        let mut headers = Headers::default();
+        headers.push(KnownHeader::Warning, self.warning(Warning::miscellaneous(reason.name()), peer));
+        headers
+    }
+
     /// Retry-After and Warning of a rejection.
     pub(super) fn rejection_headers(&self, rejection: InviteRejection, peer: SocketAddr) -> Headers {
         let mut headers = rejection.retry_after.map(retry_after).unwrap_or_default();
@@ -136,9 +143,12 @@ impl Endpoint {
         template: &ResponseTemplate,
         status: StatusCode,
         phrase: Option<&str>,
+        reason: RejectReason,
+        source: SocketAddr,
         now: Instant,
     ) {
-        let payload = self.stateless_response(template, status, phrase, None, Headers::default());
+        let headers = self.reason_headers(reason, source);
+        let payload = self.stateless_response(template, status, phrase, None, headers);
         self.transmit(template.destination, payload, None, now);
     }
 

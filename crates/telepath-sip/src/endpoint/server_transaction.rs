@@ -9,10 +9,17 @@ use std::time::{Duration, Instant};
 use super::event::CallHandle;
 use super::timer::TimerId;
 use super::{Deadline, Endpoint, EndpointLimits};
-use crate::message::{HostPort, Method, Request, ResponseTemplate, StatusCode, Tag};
+use crate::message::{Headers, HostPort, Method, Request, ResponseTemplate, StatusCode, Tag};
 
 /// The memory of a transaction besides its texts, roughly.
 const TRANSACTION_BYTES: usize = 1_024;
+
+/// The time after which an INVITE that has no response yet gets 100 (section 17.2.1).
+const TRYING_DELAY: Duration = Duration::from_millis(200);
+
+/// The share of `max_server_transaction_bytes` that rejected INVITEs may keep: one part of this many. A further rejection is
+/// sent once, so that whoever is rejected leaves room for the calls of others.
+const REJECTED_SHARE: usize = 4;
 
 /// Identifies a server transaction. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +106,7 @@ pub(super) struct ServerTransaction {
     pub(super) call: Option<CallHandle>,
     last_response: Option<Arc<[u8]>>,
     interval: Duration,
+    trying: Option<TimerId>,
     retransmit: Option<TimerId>,
     end: Option<TimerId>,
     /// An estimate of the memory that the transaction keeps.
@@ -113,6 +121,8 @@ pub(super) struct ServerTable {
     merged: HashMap<MergeKey, ServerId>,
     /// The bytes that transactions of requests outside dialogs keep.
     initial_bytes: usize,
+    /// Those among them of INVITEs that have been rejected.
+    rejected_bytes: usize,
     /// The number of transactions within the dialog of each call, and the bytes that they keep.
     in_dialog: HashMap<CallHandle, (usize, usize)>,
     last_id: u64,
@@ -144,7 +154,12 @@ impl ServerTable {
         let Some(tx) = self.by_id.get_mut(&id) else { return };
         tx.bytes += added;
         match (&tx.merge, tx.call) {
-            (Some(_), _) => self.initial_bytes += added,
+            (Some(_), _) => {
+                self.initial_bytes += added;
+                if tx.is_rejected() {
+                    self.rejected_bytes += added;
+                }
+            }
             (None, Some(call)) => self.in_dialog.entry(call).or_default().1 += added,
             (None, None) => {}
         }
@@ -202,6 +217,7 @@ impl ServerTable {
             call,
             last_response: None,
             interval: Duration::ZERO,
+            trying: None,
             retransmit: None,
             end: None,
             bytes: 0,
@@ -219,6 +235,9 @@ impl ServerTable {
             (Some(merge), _) => {
                 self.merged.remove(merge);
                 self.initial_bytes = self.initial_bytes.saturating_sub(transaction.bytes);
+                if transaction.is_rejected() {
+                    self.rejected_bytes = self.rejected_bytes.saturating_sub(transaction.bytes);
+                }
             }
             (None, Some(call)) => {
                 if let Some((count, bytes)) = self.in_dialog.get_mut(&call) {
@@ -240,6 +259,19 @@ impl ServerTransaction {
     pub(super) fn is_proceeding(&self) -> bool {
         self.state == ServerState::Proceeding
     }
+
+    /// Whether any response has been sent.
+    pub(super) fn has_responded(&self) -> bool {
+        self.last_response.is_some()
+    }
+
+    /// Whether this is an INVITE outside a dialog that has been rejected.
+    fn is_rejected(&self) -> bool {
+        match self.state {
+            ServerState::Completed | ServerState::Confirmed => self.is_invite && self.merge.is_some(),
+            ServerState::Proceeding | ServerState::Accepted => false,
+        }
+    }
 }
 
 impl Endpoint {
@@ -252,6 +284,7 @@ impl Endpoint {
         }
         let (to, call) = (tx.template.destination, tx.call);
         tx.last_response = Some(payload.clone());
+        self.timers.clear(tx.trying.take());
         if !status.is_provisional() {
             tx.state = if tx.is_invite && status.is_success() {
                 ServerState::Accepted
@@ -265,8 +298,30 @@ impl Endpoint {
             // Timer H, J or L.
             tx.end = Some(self.timers.set(now + timing.timer_b(), Deadline::ServerEnd(id)));
         }
+        let rejected = tx.is_rejected();
+        if rejected {
+            self.servers.rejected_bytes += tx.bytes;
+        }
         self.servers.charge(id, payload.len());
         self.transmit(to, payload, call, now);
+        let share = self.config.limits.max_server_transaction_bytes / REJECTED_SHARE;
+        if rejected && self.servers.rejected_bytes > share {
+            self.server_end(id);
+        }
+    }
+
+    /// Sends 100, unless another response has been sent.
+    pub(super) fn send_trying(&mut self, id: ServerId, now: Instant) {
+        let silent = self.servers.get(id).is_some_and(|tx| tx.is_proceeding() && !tx.has_responded());
+        if silent {
+            self.respond(id, StatusCode::TRYING, Headers::default(), None, now);
+        }
+    }
+
+    /// Sends 100 later, unless another response has been sent by then.
+    pub(super) fn defer_trying(&mut self, id: ServerId, now: Instant) {
+        let Some(tx) = self.servers.by_id.get_mut(&id) else { return };
+        tx.trying = Some(self.timers.set(now + TRYING_DELAY, Deadline::Trying(id)));
     }
 
     /// Answers a retransmitted request with the last response.
@@ -306,6 +361,7 @@ impl Endpoint {
 
     pub(super) fn server_end(&mut self, id: ServerId) {
         if let Some(tx) = self.servers.remove(id) {
+            self.timers.clear(tx.trying);
             self.timers.clear(tx.retransmit);
             self.timers.clear(tx.end);
         }

@@ -34,7 +34,7 @@ impl Endpoint {
             CallState::Incoming(_) => {
                 let status = StatusCode::TEMPORARILY_UNAVAILABLE;
                 let warning = reason.map(|reason| Warning::miscellaneous(reason.text));
-                self.reject_with(call, InviteRejection { status, retry_after: None, warning }, now)?;
+                self.reject_with(call, InviteRejection { warning, ..InviteRejection::of(status) }, now)?;
             }
             CallState::Outgoing(_) => self.cancel(call, now)?,
             CallState::Established if found.unacked.is_some() => {

@@ -5,5 +5,7 @@ mod harness;
 mod in_dialog;
 mod network;
 mod pair;
+mod reasons;
 mod rejections;
 mod torture;
+mod unauthenticated;

@@ -15,7 +15,7 @@ use super::method_class::{MethodClass, ServedMethod};
 use super::reject_reason::RejectReason;
 use super::response::{ALLOW, Rejection, rejection_status};
 use super::screen::{InviteScreen, InviteScreening};
-use super::server_transaction::{ServerId, ServerKey};
+use super::server_transaction::{ServerId, ServerKey, ServerTransaction};
 use crate::digest::Challenge;
 use crate::message::{Headers, KnownHeader, Method, Request, SdpBody, StatusCode, received_reason};
 
@@ -108,19 +108,21 @@ impl Endpoint {
         if let Err(rejection) = inspect_invite(&request, self.config.limits.max_invite_header_bytes) {
             return Err((Box::new(request), rejection));
         }
-        match screen.screen(&request, source) {
-            InviteScreening::Admit => {}
+        let trying_at_once = match screen.screen(&request, source) {
+            InviteScreening::Admit => true,
+            InviteScreening::AdmitUnauthenticated => false,
             InviteScreening::Challenge(challenges) => {
                 let headers = challenge_headers(&challenges);
                 self.respond_stateless(&request, source, StatusCode::UNAUTHORIZED, None, headers, now);
                 return Ok(());
             }
-            InviteScreening::Reject(status) => {
-                let status = rejection_status(status);
-                self.respond_stateless(&request, source, status, None, Headers::default(), now);
+            InviteScreening::Reject(rejection) => {
+                let headers = self.rejection_headers(rejection, source);
+                let status = rejection_status(rejection.status);
+                self.respond_stateless(&request, source, status, None, headers, now);
                 return Ok(());
             }
-        }
+        };
         if let Err(rejection) = self.inspect_limits() {
             return Err((Box::new(request), rejection));
         }
@@ -133,7 +135,11 @@ impl Endpoint {
         }
         self.calls.insert(handle, Call::new(dialog, CallState::Incoming(id)));
         self.trace.belongs_to(handle);
-        self.respond(id, StatusCode::TRYING, Headers::default(), None, now);
+        if trying_at_once {
+            self.send_trying(id, now);
+        } else {
+            self.defer_trying(id, now);
+        }
         let offer = request.session_description();
         let incoming = IncomingCall { call: handle, source, request: Arc::new(request), offer };
         self.report(Event::Incoming(Box::new(incoming)));
@@ -234,7 +240,7 @@ impl Endpoint {
         after: Option<RetryAfter>,
         now: Instant,
     ) -> Result<(), WrongCallState> {
-        self.reject_with(call, InviteRejection { status, retry_after: after, warning: None }, now)
+        self.reject_with(call, InviteRejection { retry_after: after, ..InviteRejection::of(status) }, now)
     }
 
     /// Rejects the call with a Warning header.
@@ -252,11 +258,12 @@ impl Endpoint {
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.push(KnownHeader::Allow, ALLOW.to_owned());
         }
-        self.finish(call, status, headers, DialogEnd::RejectedByUs(status), now)
+        let end = DialogEnd::RejectedByUs(status);
+        self.finish(call, status, headers, rejection.once, end, now)
     }
 
-    /// Sends 401 with the challenges of a [`crate::digest::DigestServer`] (section 22.2). The INVITE with credentials
-    /// is a new call.
+    /// Sends 401 with the challenges of a [`crate::digest::DigestServer`] (section 22.2), once if no provisional response
+    /// has been sent (section 26.3.2.4). The INVITE with credentials is a new call.
     ///
     /// # Errors
     /// [`WrongCallState`] unless the INVITE waits for a final response.
@@ -267,7 +274,7 @@ impl Endpoint {
         now: Instant,
     ) -> Result<(), WrongCallState> {
         let headers = challenge_headers(challenges);
-        self.finish(call, StatusCode::UNAUTHORIZED, headers, DialogEnd::Challenged, now)
+        self.finish(call, StatusCode::UNAUTHORIZED, headers, true, DialogEnd::Challenged, now)
     }
 
     fn finish(
@@ -275,11 +282,16 @@ impl Endpoint {
         call: CallHandle,
         status: StatusCode,
         headers: Headers,
+        once: bool,
         end: DialogEnd,
         now: Instant,
     ) -> Result<(), WrongCallState> {
         let id = self.incoming(call)?;
+        let repeated = !once || self.servers.get(id).is_some_and(ServerTransaction::has_responded);
         self.respond(id, status, headers, None, now);
+        if !repeated {
+            self.server_end(id);
+        }
         self.end_call(call, end, now);
         Ok(())
     }

@@ -79,9 +79,11 @@ async fn trusted_networks_are_those_of_all_trunks_that_are_not_deleted(fixture: 
     let account = fixture.account(&store).await.id;
     let list = |text: &str| text.parse::<NetworkList>().unwrap();
     let mut ids = Vec::new();
-    for (name, networks) in
-        [("net-01", ""), ("net-02", "203.0.113.7"), ("net-03", "2001:db8::/32,198.51.100.0/24")]
-    {
+    for (name, networks) in [
+        ("net-01", ""),
+        ("net-02", "203.0.113.7,0.0.0.0/0"),
+        ("net-03", "2001:db8::/32,198.51.100.0/24,::/0"),
+    ] {
         let new = NewTrunk { allowed_ips: list(networks), ..custom(name) };
         ids.push(store.create_trunk(account, new, fixture.origin()).await.unwrap().trunk.id);
     }

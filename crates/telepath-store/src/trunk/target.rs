@@ -1,29 +1,41 @@
 //! Everything the gateway needs to take a call: the trunk, the hashes for digest authentication, and the agent with
 //! its credentials opened.
+//!
+//! The look-up of a user name costs the same whether the user exists: the same statements run, and as many secrets are
+//! opened. Otherwise the time of a 401 would tell which users exist.
 
 use std::collections::BTreeMap;
 
+use telepath_core::digest_hash::DigestHashes;
 use telepath_core::id::TrunkId;
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
-    AgentTarget, AiProvider, CredentialField, HeaderName, NumberChoice, SipUsername, Trunk, TrunkForCall,
-    TrunkLookup, TrunkMatch,
+    AgentTarget, AiProvider, CredentialField, CredentialState, HeaderName, NumberChoice, SipUsername, Trunk,
+    TrunkForCall, TrunkLookup, TrunkMatch,
 };
-use telepath_core::vault::{Sealed, Vault};
+use telepath_core::vault::{OpenError, Sealed};
 
 use super::{digest, numbers, row};
+use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::sql::{Connection, binds, corrupt};
+
+/// The secrets that every look-up of one trunk opens: the digest hashes and at most one credential of each kind.
+const OPENINGS: usize = 1 + CredentialField::ALL.len();
+
+/// What secrets that belong to no trunk are sealed for.
+const DECOY_PLACE: &str = "decoy";
 
 /// Credentials name their trunk. Without them, the trunk that trusts the source and has the called user wins, then the one
 /// that trusts the source and takes a called number; a called user alone names a trunk that needs digest authentication.
 pub(super) async fn find(
     db: &mut Connection,
     lookup: &TrunkLookup,
-    vault: &Vault,
+    context: &StoreContext,
 ) -> Result<TrunkMatch, StoreError> {
+    let mut reader = TrunkReader::new(db, context)?;
     let named = match lookup.credentials.as_ref().or(lookup.called_user.as_ref()) {
-        Some(username) => by_username(db, username, vault).await?,
+        Some(username) => reader.by_username(username).await?,
         None => None,
     };
     let settled = lookup.credentials.is_some()
@@ -33,8 +45,8 @@ pub(super) async fn find(
     }
     let mut not_listed = None;
     for number in &lookup.called_numbers {
-        match numbers::choose(db, lookup.source, number).await? {
-            NumberChoice::One(owner) => return Ok(found_or_not(by_id(db, owner.trunk, vault).await?)),
+        match numbers::choose(reader.db, lookup.source, number).await? {
+            NumberChoice::One(owner) => return Ok(found_or_not(reader.by_id(owner.trunk).await?)),
             NumberChoice::Ambiguous(owners) => return Ok(TrunkMatch::AmbiguousNumber(owners)),
             NumberChoice::NotListed(owners) => {
                 not_listed.get_or_insert(owners);
@@ -52,55 +64,91 @@ fn found_or_not(trunk: Option<TrunkForCall>) -> TrunkMatch {
     trunk.map_or(TrunkMatch::NotFound, |trunk| TrunkMatch::Found(Box::new(trunk)))
 }
 
-async fn by_username(
-    db: &mut Connection,
-    username: &SipUsername,
-    vault: &Vault,
-) -> Result<Option<TrunkForCall>, StoreError> {
-    let sql = format!(
-        "SELECT {}, sip_digest FROM trunks WHERE lower(sip_username) = lower($1) AND deleted_at IS NULL",
-        row::COLUMNS
-    );
-    open(db, sql, username.as_str().to_owned(), vault).await
+/// Reads trunks, and counts what that costs.
+struct TrunkReader<'a> {
+    db: &'a mut Connection,
+    context: &'a StoreContext,
+    /// Opened in place of what a trunk does not have.
+    decoy: Sealed,
+    decoy_trunk: TrunkId,
+    statements: usize,
+    openings: usize,
 }
 
-async fn by_id(db: &mut Connection, id: TrunkId, vault: &Vault) -> Result<Option<TrunkForCall>, StoreError> {
-    let sql = format!("SELECT {}, sip_digest FROM trunks WHERE id = $1 AND deleted_at IS NULL", row::COLUMNS);
-    open(db, sql, id.to_string(), vault).await
-}
+impl<'a> TrunkReader<'a> {
+    fn new(db: &'a mut Connection, context: &'a StoreContext) -> Result<Self, StoreError> {
+        let text = DigestHashes::from_bytes([0; 16], [0; 32]).to_text();
+        let decoy = context.vault.seal(&text, DECOY_PLACE, &*context.entropy)?;
+        let decoy_trunk = context.new_id(context.clock.now())?;
+        Ok(Self { db, context, decoy, decoy_trunk, statements: 0, openings: 0 })
+    }
 
-/// The trunk that a query with one value finds, with its credentials opened.
-async fn open(
-    db: &mut Connection,
-    sql: String,
-    value: String,
-    vault: &Vault,
-) -> Result<Option<TrunkForCall>, StoreError> {
-    let Some(found) = db.fetch_optional(sql, binds![value]).await? else { return Ok(None) };
-    let trunk_row = row::trunk_of(&found)?;
-    let digest = digest::open(&found, trunk_row.id, vault)?;
-    // Also reads the states of the credentials. A trunk deleted in between counts as not found.
-    let Some(trunk) = row::trunk(db, trunk_row.account_id, trunk_row.id).await? else { return Ok(None) };
-    let secrets = open_all(db, &trunk, vault).await?;
-    let agent = target_of(&trunk, secrets)?;
-    Ok(Some(TrunkForCall { trunk, digest, agent }))
+    async fn by_username(&mut self, username: &SipUsername) -> Result<Option<TrunkForCall>, StoreError> {
+        let sql = format!(
+            "SELECT {}, sip_digest FROM trunks WHERE lower(sip_username) = lower($1) AND deleted_at IS NULL",
+            row::COLUMNS
+        );
+        self.read(sql, username.as_str().to_owned()).await
+    }
+
+    async fn by_id(&mut self, id: TrunkId) -> Result<Option<TrunkForCall>, StoreError> {
+        let sql =
+            format!("SELECT {}, sip_digest FROM trunks WHERE id = $1 AND deleted_at IS NULL", row::COLUMNS);
+        self.read(sql, id.to_string()).await
+    }
+
+    /// The trunk that a query with one value finds, with its credentials opened.
+    async fn read(&mut self, sql: String, value: String) -> Result<Option<TrunkForCall>, StoreError> {
+        let opened_before = self.openings;
+        self.statements += 1;
+        let found = self.db.fetch_optional(sql, binds![value]).await?;
+        let mut trunk = found.as_ref().map(row::trunk_of).transpose()?;
+        let digest = match (&found, &trunk) {
+            (Some(row), Some(trunk)) => {
+                self.openings += 1;
+                Some(digest::open(row, trunk.id, &self.context.vault)?)
+            }
+            (None, _) | (_, None) => None,
+        };
+        let secrets = self.credentials(trunk.as_mut()).await?;
+        while self.openings - opened_before < OPENINGS {
+            self.open(&self.decoy.clone(), DECOY_PLACE)
+                .map_err(|problem| StoreError::Corrupt(format!("{DECOY_PLACE}: {problem}")))?;
+        }
+        let (Some(trunk), Some(digest)) = (trunk, digest) else { return Ok(None) };
+        let agent = target_of(&trunk, secrets)?;
+        Ok(Some(TrunkForCall { trunk, digest, agent }))
+    }
+
+    /// Opens the credentials of a trunk and notes their states in it. Without a trunk, the same statement finds nothing.
+    async fn credentials(&mut self, mut trunk: Option<&mut Trunk>) -> Result<Secrets, StoreError> {
+        let id = trunk.as_ref().map_or(self.decoy_trunk, |trunk| trunk.id);
+        self.statements += 1;
+        let sql = "SELECT field, sealed, last4, updated_at FROM trunk_credentials WHERE trunk_id = $1";
+        let mut secrets = Secrets::new();
+        for row in self.db.fetch_all(sql, binds![id.to_string()]).await? {
+            let field = row.named("field", CredentialField::from_name)?;
+            let place = field.place(id);
+            let secret = self
+                .open(&Sealed::from_bytes(row.bytes("sealed")?), &place)
+                .map_err(|problem| StoreError::Corrupt(format!("{place}: {problem}")))?;
+            secrets.insert(field, secret);
+            if let Some(trunk) = trunk.as_deref_mut() {
+                let state =
+                    CredentialState { last4: row.maybe_text("last4")?, updated_at: row.time("updated_at")? };
+                trunk.credentials.insert(field, state);
+            }
+        }
+        Ok(secrets)
+    }
+
+    fn open(&mut self, sealed: &Sealed, place: &str) -> Result<SecretText, OpenError> {
+        self.openings += 1;
+        self.context.vault.open(sealed, place)
+    }
 }
 
 type Secrets = BTreeMap<CredentialField, SecretText>;
-
-async fn open_all(db: &mut Connection, trunk: &Trunk, vault: &Vault) -> Result<Secrets, StoreError> {
-    let sql = "SELECT field, sealed FROM trunk_credentials WHERE trunk_id = $1";
-    let mut secrets = Secrets::new();
-    for row in db.fetch_all(sql, binds![trunk.id.to_string()]).await? {
-        let field = row.named("field", CredentialField::from_name)?;
-        let place = field.place(trunk.id);
-        let secret = vault
-            .open(&Sealed::from_bytes(row.bytes("sealed")?), &place)
-            .map_err(|problem| StoreError::Corrupt(format!("{place}: {problem}")))?;
-        secrets.insert(field, secret);
-    }
-    Ok(secrets)
-}
 
 fn target_of(trunk: &Trunk, mut secrets: Secrets) -> Result<AgentTarget, StoreError> {
     let missing = |what: &str| StoreError::Corrupt(format!("{} has no {what}", trunk.id));
@@ -131,4 +179,48 @@ fn headers_of(sealed: &SecretText) -> Result<Vec<(HeaderName, SecretText)>, Stor
     let checked =
         |(name, value)| Ok((HeaderName::try_from(name).map_err(|_| corrupt("custom_headers"))?, value));
     pairs.into_iter().map(checked).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use telepath_core::trunk::TrunkDraft;
+
+    use super::*;
+    use crate::suite::Fixture;
+
+    /// Whether a user name is found, and the statements and openings of its look-up.
+    async fn cost(reader: &mut TrunkReader<'_>, name: &str) -> (bool, usize, usize) {
+        (reader.statements, reader.openings) = (0, 0);
+        let username = SipUsername::try_from(name.to_owned()).unwrap();
+        let found = reader.by_username(&username).await.unwrap();
+        (found.is_some(), reader.statements, reader.openings)
+    }
+
+    #[tokio::test]
+    async fn the_look_ups_of_known_and_unknown_users_cost_the_same_statements_and_openings() {
+        let fixture = Fixture::sqlite();
+        let store = fixture.open().await;
+        let account = fixture.account(&store).await.id;
+        let secret = SecretText::new("Bearer very-secret-token".to_owned());
+        let headers = BTreeMap::from([("Authorization".to_owned(), secret)]);
+        for (name, custom_headers) in [("plain-01", None), ("headers-01", Some(headers))] {
+            let draft = TrunkDraft {
+                name: Some(name.to_owned()),
+                ai_provider: Some("custom".to_owned()),
+                sip_username: Some(name.to_owned()),
+                custom_endpoint: Some("wss://agent.example/voice".to_owned()),
+                custom_headers,
+                ..TrunkDraft::default()
+            };
+            store.create_trunk(account, draft.check().unwrap(), fixture.origin()).await.unwrap();
+        }
+        let mut db = store.backend.read_for_calls().await.unwrap();
+        let mut reader = TrunkReader::new(&mut db, &fixture.context).unwrap();
+        assert_eq!(cost(&mut reader, "nobody-01").await, (false, 2, OPENINGS));
+        assert_eq!(cost(&mut reader, "plain-01").await, (true, 2, OPENINGS));
+        assert_eq!(cost(&mut reader, "headers-01").await, (true, 2, OPENINGS));
+        drop(db);
+        store.close().await;
+        fixture.remove().await;
+    }
 }

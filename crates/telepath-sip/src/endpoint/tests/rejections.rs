@@ -204,7 +204,7 @@ fn an_invite_that_is_not_admitted_gets_one_stateless_response() {
     let challenge = Challenge("Digest realm=\"r\", nonce=\"n\"".to_owned());
     for (screening, expected) in [
         (InviteScreening::Challenge(vec![challenge]), 401),
-        (InviteScreening::Reject(StatusCode::BAD_REQUEST), 400),
+        (InviteScreening::Reject(InviteRejection::of(StatusCode::BAD_REQUEST)), 400),
     ] {
         let mut harness = Harness::new();
         let mut screen = RefuseEveryInvite(screening);
@@ -352,11 +352,8 @@ fn the_transactions_of_initial_invites_are_bounded_in_bytes() {
 fn a_rejection_carries_a_warning() {
     let mut harness = Harness::new();
     harness.receive(&INVITE);
-    let rejection = InviteRejection {
-        status: StatusCode::NOT_FOUND,
-        retry_after: None,
-        warning: Some(Warning::miscellaneous("number_not_listed")),
-    };
+    let warning = Some(Warning::miscellaneous("number_not_listed"));
+    let rejection = InviteRejection { warning, ..InviteRejection::of(StatusCode::NOT_FOUND) };
     harness.endpoint.reject_with(harness.call(), rejection, harness.now).unwrap();
     harness.collect();
     let sent = harness.sent.pop().unwrap();

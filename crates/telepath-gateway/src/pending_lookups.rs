@@ -1,0 +1,147 @@
+//! Bounds the INVITEs whose trunk is being looked up, per source and in total, so that no source can occupy the control plane
+//! or the memory of the server, and others always find room.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use telepath_core::address::AddressBlock;
+
+/// Why a trunk is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LookupKind {
+    /// A trunk may trust the source of the INVITE.
+    TrustedSource,
+    /// The INVITE has one of our live nonces.
+    LiveNonce,
+    /// The INVITE has been rejected and may need a record.
+    Rejected,
+}
+
+/// The place of one look-up, to be given back when it is over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LookupPlace {
+    kind: LookupKind,
+    block: AddressBlock,
+}
+
+/// The look-ups that are under way.
+#[derive(Debug)]
+pub(crate) struct PendingLookups {
+    /// A carrier sends many calls from one address.
+    trusted: Places,
+    nonce: Places,
+    rejected: Places,
+}
+
+impl Default for PendingLookups {
+    fn default() -> Self {
+        Self { trusted: Places::new(256, 512), nonce: Places::new(32, 512), rejected: Places::new(8, 64) }
+    }
+}
+
+impl PendingLookups {
+    /// Whether another INVITE of this source may be looked up now.
+    pub(crate) fn have_room(&self, kind: LookupKind, source: IpAddr) -> bool {
+        self.of(kind).has_room(AddressBlock::of(source))
+    }
+
+    /// Takes a place; `None` if there is no room.
+    pub(crate) fn begin(&mut self, kind: LookupKind, source: IpAddr) -> Option<LookupPlace> {
+        let block = AddressBlock::of(source);
+        self.of_mut(kind).begin(block).then_some(LookupPlace { kind, block })
+    }
+
+    /// Gives a place back.
+    pub(crate) fn end(&mut self, place: LookupPlace) {
+        self.of_mut(place.kind).end(place.block);
+    }
+
+    /// Whether any look-up is under way.
+    #[cfg(test)]
+    pub(crate) fn are_under_way(&self) -> bool {
+        [&self.trusted, &self.nonce, &self.rejected].iter().any(|places| places.taken > 0)
+    }
+
+    fn of(&self, kind: LookupKind) -> &Places {
+        match kind {
+            LookupKind::TrustedSource => &self.trusted,
+            LookupKind::LiveNonce => &self.nonce,
+            LookupKind::Rejected => &self.rejected,
+        }
+    }
+
+    fn of_mut(&mut self, kind: LookupKind) -> &mut Places {
+        match kind {
+            LookupKind::TrustedSource => &mut self.trusted,
+            LookupKind::LiveNonce => &mut self.nonce,
+            LookupKind::Rejected => &mut self.rejected,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Places {
+    max_per_block: usize,
+    max: usize,
+    taken: usize,
+    /// At most `max` blocks, none with 0.
+    per_block: HashMap<AddressBlock, usize>,
+}
+
+impl Places {
+    fn new(max_per_block: usize, max: usize) -> Self {
+        Self { max_per_block, max, taken: 0, per_block: HashMap::new() }
+    }
+
+    fn has_room(&self, block: AddressBlock) -> bool {
+        self.taken < self.max && self.per_block.get(&block).is_none_or(|taken| *taken < self.max_per_block)
+    }
+
+    fn begin(&mut self, block: AddressBlock) -> bool {
+        let room = self.has_room(block);
+        if room {
+            self.taken += 1;
+            *self.per_block.entry(block).or_default() += 1;
+        }
+        room
+    }
+
+    fn end(&mut self, block: AddressBlock) {
+        self.taken = self.taken.saturating_sub(1);
+        if let Some(taken) = self.per_block.get_mut(&block) {
+            *taken = taken.saturating_sub(1);
+            if *taken == 0 {
+                self.per_block.remove(&block);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(number: u16) -> IpAddr {
+        let [high, low] = number.to_be_bytes();
+        [192, 0, high, low].into()
+    }
+
+    #[test]
+    fn look_ups_are_bounded_per_source_and_in_total_and_kinds_do_not_share_places() {
+        let mut lookups = PendingLookups::default();
+        let kind = LookupKind::LiveNonce;
+        let of_one: Vec<_> = (0..100).filter_map(|_| lookups.begin(kind, source(1))).collect();
+        assert_eq!(of_one.len(), 32);
+        assert!(!lookups.have_room(kind, source(1)) && lookups.have_room(kind, source(2)));
+        let of_others: Vec<_> = (2..1_000).filter_map(|n| lookups.begin(kind, source(n))).collect();
+        assert_eq!(of_one.len() + of_others.len(), 512);
+        assert!(!lookups.have_room(kind, source(1_001)));
+        for kind in [LookupKind::TrustedSource, LookupKind::Rejected] {
+            assert!(lookups.have_room(kind, source(1)), "{kind:?}");
+        }
+        for place in of_one.into_iter().chain(of_others) {
+            lookups.end(place);
+        }
+        assert!(lookups.have_room(kind, source(1)) && lookups.nonce.per_block.is_empty());
+    }
+}
