@@ -9,6 +9,7 @@ mod audit_chain;
 mod authorities;
 mod call_orders;
 mod calls;
+mod clock_steps;
 mod cluster;
 mod deliveries;
 mod failover;
