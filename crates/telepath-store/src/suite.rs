@@ -26,6 +26,7 @@ mod migrated;
 mod pages;
 mod requests;
 mod retention;
+mod retention_times;
 mod roles;
 mod rotation;
 mod server;

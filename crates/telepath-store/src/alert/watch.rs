@@ -78,8 +78,8 @@ impl Store {
 
     /// Evaluates the lifecycle rules and deletes expired alerts; returns the number of alerts raised.
     pub async fn evaluate_lifecycle_rules(&self) -> Result<usize, StoreError> {
+        self.sweep_alerts(self.retention_time().await?.earliest).await?;
         let now = self.now();
-        self.sweep_alerts(now).await?;
         if !self.alert_settings.enabled {
             return Ok(0);
         }

@@ -32,11 +32,11 @@ behaviour! {
     the_last_use_of_a_key_is_not_ahead,
 }
 
-const HOUR: Duration = Duration::from_hours(1);
-const MINUTE: Duration = Duration::from_mins(1);
-const YEARS: Duration = Duration::from_hours(40 * 365 * 24);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
+pub(super) const YEARS: Duration = Duration::from_hours(40 * 365 * 24);
 /// How far the clock is ahead. All of these are longer than everything that is waited for.
-const AHEAD: [Duration; 2] = [Duration::from_hours(40 * 24), YEARS];
+pub(super) const AHEAD: [Duration; 2] = [Duration::from_hours(40 * 24), YEARS];
 
 /// Sets the clock ahead, as a machine does that starts with a wrong time.
 pub(super) fn set_ahead(fixture: &Fixture, by: Duration) {
@@ -51,7 +51,7 @@ fn real_time(fixture: &Fixture) -> Timestamp {
     Timestamp::from_unix_ms(fixture.clock.steady().ms())
 }
 
-async fn dead_key_alerts(store: &Store, key: KeyId) -> usize {
+pub(super) async fn dead_key_alerts(store: &Store, key: KeyId) -> usize {
     store.record_security_signal(SecuritySignal::DeadKeyUsed { key, address: "192.0.2.1".parse().unwrap() });
     store.raise_security_alerts().await.unwrap()
 }
