@@ -104,7 +104,7 @@ impl Store {
             keyring: KeyringState::new(options.master_keys, options.role == ProcessRole::Admin),
             exposures: Notify::new(),
             watched_until: AtomicI64::default(),
-            last_heartbeat: Arc::default(),
+            last_heartbeat: Arc::new(AtomicI64::new(i64::MIN)),
         };
         Ok(Arc::new(store))
     }

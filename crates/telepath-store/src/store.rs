@@ -60,7 +60,7 @@ pub struct Store {
     pub(crate) known_time: Mutex<KnownMoment>,
     /// The end of the minutes whose usage this process has evaluated, in Unix milliseconds.
     pub(crate) watched_until: AtomicI64,
-    /// When this process last recorded that its live calls are live, in Unix milliseconds.
+    /// When this process last recorded that its live calls are live, in milliseconds of steady time.
     pub(crate) last_heartbeat: Arc<AtomicI64>,
 }
 

@@ -7,6 +7,7 @@ use telepath_core::alert::{AlertRule, SecuritySignal};
 use telepath_core::clock::{Clock as _, Timestamp};
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::idempotency::ClaimDecision;
+use telepath_core::ports::CallControl as _;
 use telepath_core::user::Role;
 use telepath_core::webhook::delivery::ErrorClass;
 
@@ -15,8 +16,11 @@ use super::idempotency::{answer, begin, once};
 use super::leaks::reported;
 use super::sign_ins::{fail, from, start};
 use super::watches::{known_key, raised, used};
-use super::{Fixture, answered, behaviour, new_key, select, users, webhooks};
+use super::{Fixture, answered, behaviour, calls, new_key, select, trunks, users, webhooks};
+use crate::call::orphan::{OrphanedCalls, close_orphaned_calls, record_heartbeat};
+use crate::error::StoreError;
 use crate::idempotency::IdempotencyClaim;
+use crate::options::Database;
 use crate::store::Store;
 
 behaviour! {
@@ -30,6 +34,8 @@ behaviour! {
     a_report_that_was_claimed_ahead_revokes_its_key,
     an_idempotent_request_that_ran_ahead_can_be_repeated,
     the_last_use_of_a_key_is_not_ahead,
+    heartbeats_of_live_calls_continue_after_the_clock_is_set_back,
+    a_call_that_a_kill_ended_is_not_longer_than_the_corrected_clock_says,
 }
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
@@ -253,4 +259,56 @@ async fn the_last_use_of_a_key_is_not_ahead(fixture: Arc<Fixture>) {
         }
     }
     store.close().await;
+}
+
+async fn heartbeats_of_live_calls_continue_after_the_clock_is_set_back(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    live_call(&fixture, &store).await;
+    store.flush_usage().await.unwrap();
+    fixture.clock.set_wall(real_time(&fixture).minus(HOUR));
+    for _ in 0..3 {
+        fixture.clock.advance(Duration::from_secs(10));
+        store.flush_usage().await.unwrap();
+        assert_eq!(heartbeat(&fixture, &store).await, store.now());
+    }
+    store.close().await;
+}
+
+async fn a_call_that_a_kill_ended_is_not_longer_than_the_corrected_clock_says(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    live_call(&fixture, &store).await;
+    fixture.clock.advance(MINUTE);
+    let (context, ahead) = (store.context.clone(), store.now().plus(YEARS));
+    let closed: Result<u64, StoreError> = store
+        .backend
+        .write(move |db| {
+            Box::pin(async move {
+                record_heartbeat(db, None, ahead).await?;
+                close_orphaned_calls(db, &context, OrphanedCalls::All).await
+            })
+        })
+        .await;
+    assert_eq!(closed.unwrap(), 1);
+    let rows = select(&store, "SELECT end_time FROM calls", vec![]).await;
+    assert_eq!(rows[0].time("end_time").unwrap(), store.now());
+    store.close().await;
+}
+
+async fn live_call(fixture: &Fixture, store: &Store) {
+    let account = fixture.account(store).await.id;
+    let trunk = trunks::make(fixture, store, account, "support-01").await.trunk.id;
+    store.call_started(&calls::start(store, account, trunk)).await.unwrap();
+}
+
+/// The last heartbeat of the server.
+async fn heartbeat(fixture: &Fixture, store: &Store) -> Timestamp {
+    match fixture.database {
+        Database::Sqlite { .. } => {
+            let rows = select(store, "SELECT value FROM settings WHERE name = 'alive_at'", vec![]).await;
+            rows[0].parse("value").map(Timestamp::from_unix_ms).unwrap()
+        }
+        Database::Postgres { .. } => {
+            select(store, "SELECT alive_at FROM nodes", vec![]).await[0].time("alive_at").unwrap()
+        }
+    }
 }
