@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// How much the wall clocks of servers that share a database may differ.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
+
 /// A moment in UTC, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
@@ -68,6 +71,13 @@ impl Timestamp {
     /// The time from `earlier` to this moment, or zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The latest time that a correct clock can have stored until this moment, for something at most `longest` ahead of the
+    /// moment it was stored. A later time was stored while the clock was ahead; it is not waited for.
+    #[must_use]
+    pub fn horizon(self, longest: Duration) -> Self {
+        self.plus(longest).plus(CLOCK_TOLERANCE)
     }
 
     /// Midnight UTC of the day that holds this moment.
@@ -268,6 +278,15 @@ mod tests {
         assert!(reading.steady >= before);
         // A minute is much more than the machine needs between two readings, and much less than a wrong origin.
         assert!((reading.wall.unix_ms() - reading.steady.ms()).abs() < 60_000, "{reading:?}");
+    }
+
+    #[test]
+    fn the_horizon_is_the_longest_wait_and_the_tolerance_ahead() {
+        let noon = Timestamp::from_unix_seconds(1_800_014_400);
+        let hour = Duration::from_hours(1);
+        assert_eq!(noon.horizon(hour), noon.plus(hour).plus(CLOCK_TOLERANCE));
+        let end = Timestamp::from_unix_ms(i64::MAX);
+        assert_eq!(end.horizon(hour), end);
     }
 
     #[test]

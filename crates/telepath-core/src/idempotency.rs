@@ -187,7 +187,10 @@ impl IdempotencyAttempt {
         if self.request != request {
             return ClaimDecision::Reused;
         }
-        let over = self.orphaned || now.since(self.since) >= ATTEMPT_WITHIN;
+        // An attempt from beyond the horizon has an unknown age. If it still runs, it cannot change anything once the key is
+        // taken over.
+        let beyond = self.since > now.horizon(Duration::ZERO);
+        let over = self.orphaned || beyond || now.since(self.since) >= ATTEMPT_WITHIN;
         match (self.progress, self.target) {
             (Progress::Done(answer), _) => ClaimDecision::Replay(answer),
             (Progress::Lost, target) => ClaimDecision::Lost(target),
@@ -264,6 +267,8 @@ mod tests {
             ClaimDecision::InUse,
             "a clock set back"
         );
+        let before = START.minus(ATTEMPT_WITHIN).minus(Duration::from_millis(1));
+        assert_eq!(running(None, false, before), ClaimDecision::TakeOver, "a clock that was far ahead");
         assert_eq!(running(None, false, late), ClaimDecision::TakeOver);
         assert_eq!(running(None, true, soon), ClaimDecision::TakeOver);
         let lost = ClaimDecision::Lost(Some("key_1".to_owned()));

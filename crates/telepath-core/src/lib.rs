@@ -19,6 +19,7 @@ pub mod id;
 pub mod idempotency;
 pub mod key;
 pub mod keyring;
+pub mod known_time;
 pub mod leak;
 pub mod limit;
 mod named;

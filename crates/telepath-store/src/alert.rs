@@ -38,7 +38,7 @@ impl Store {
 
     /// Records a security signal. Never waits; repeating a signal costs a lookup.
     pub fn record_security_signal(&self, signal: SecuritySignal) {
-        self.security_signals.record(signal, self.now());
+        self.security_signals.record(signal, self.context.clock.steady());
     }
 
     /// How many signals were dropped because the queue was full.
@@ -60,7 +60,7 @@ impl Store {
                 .backend
                 .write(move |db| Box::pin(security_signal::raise_all(db, group, alert_writer, now)))
                 .await?;
-            self.security_signals.mark_handled(&pending, now);
+            self.security_signals.mark_handled(&pending, self.context.clock.steady());
         }
     }
 }

@@ -16,6 +16,7 @@ use telepath_core::storage_limit::StorageLimits;
 
 use crate::backend::Driver;
 use crate::error::StoreError;
+use crate::retention_time::RetentionTime;
 use crate::sql::{Connection, Row, Value, binds, corrupt};
 use crate::storage_limit::{count_stored_responses, reserve_stored_response};
 use crate::store::Store;
@@ -79,11 +80,15 @@ impl Store {
         self.backend.write(move |db| Box::pin(end(db, id, answer))).await
     }
 
-    /// Deletes expired keys; returns their number.
+    /// Deletes expired keys; returns their number. Keys that expire later than any key can were stored while the clock was ahead,
+    /// and get a new expiry.
     pub async fn expire_idempotency_keys(&self) -> Result<u64, StoreError> {
-        let (now, mut deleted) = (self.now(), 0);
+        let RetentionTime { earliest, latest } = self.retention_time().await?;
+        let ahead = "UPDATE idempotency_keys SET expires_at = $1 WHERE expires_at > $2";
+        self.backend.execute(ahead, binds![latest.plus(KEPT_FOR), latest.horizon(KEPT_FOR)]).await?;
+        let mut deleted = 0;
         loop {
-            let gone = self.backend.write(move |db| Box::pin(delete_expired(db, now))).await?;
+            let gone = self.backend.write(move |db| Box::pin(delete_expired(db, earliest))).await?;
             deleted += gone;
             if gone < DELETE_BATCH.unsigned_abs() {
                 return Ok(deleted);

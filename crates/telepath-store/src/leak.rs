@@ -89,10 +89,13 @@ impl Store {
     }
 
     async fn revoke_secrets_of(&self, report: ExposureReport) -> Result<(), StoreError> {
-        let origin = Origin::system(report.address, self.now());
+        let now = self.now();
+        let origin = Origin::system(report.address, now);
+        // A report from a clock that was ahead says nothing about keys that expire in between.
+        let received_at = report.at.min(now);
         for secrets in report.secrets.chunks(SECRETS_PER_QUERY) {
             let mut db = self.backend.read().await?;
-            let found = live_keys(&mut db, secrets, report.at).await?;
+            let found = live_keys(&mut db, secrets, received_at).await?;
             drop(db);
             for (hash, account, key) in found {
                 let revoked = match report.cause {
@@ -183,12 +186,13 @@ async fn insert(db: &mut Connection, id: String, report: ExposureReport) -> Resu
     Ok(())
 }
 
-/// Claims due reports, those that wait longest first.
+/// Claims due reports, those that wait longest first. A report due later than any claim lasts was claimed while the clock was
+/// ahead, and is due.
 async fn claim(db: &mut Connection, now: Timestamp) -> Result<Vec<Claimed>, StoreError> {
-    let sql = "UPDATE pending_revocations SET due_at = $2 WHERE due_at <= $1 \
-               AND id IN (SELECT id FROM pending_revocations WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3) \
+    let sql = "UPDATE pending_revocations SET due_at = $2 WHERE (due_at <= $1 OR due_at > $4) \
+               AND id IN (SELECT id FROM pending_revocations WHERE due_at <= $1 OR due_at > $4 ORDER BY due_at, id LIMIT $3) \
                RETURNING id, cause, received_at, address, hashes, reasons";
-    let rows = db.fetch_all(sql, binds![now, now.plus(LEASE), BATCH]).await?;
+    let rows = db.fetch_all(sql, binds![now, now.plus(LEASE), BATCH, now.horizon(LEASE)]).await?;
     rows.iter().map(claimed_of).collect()
 }
 

@@ -31,6 +31,7 @@ mod postgres;
 mod preset;
 mod request_log;
 mod retention;
+mod retention_time;
 mod sql;
 mod sqlite;
 mod storage_limit;

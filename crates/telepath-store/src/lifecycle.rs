@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 use telepath_core::entropy::random_text;
+use telepath_core::known_time::KnownMoment;
 use telepath_core::vault::{StoredKeyring, Vault};
 use tokio::sync::{Notify, Semaphore};
 
@@ -28,6 +29,7 @@ use crate::migrate::{self, MigrationReport};
 use crate::options::{Database, StoreOptions};
 use crate::postgres::PostgresBackend;
 use crate::request_log::RequestLog;
+use crate::retention_time;
 use crate::sql::{Connection, binds};
 use crate::sqlite::{self, SqliteBackend};
 use crate::store::Store;
@@ -77,7 +79,11 @@ impl Store {
         }
         let addresses = AddressWindows::new(options.address_limit);
         let run = context.new_id(context.clock.now())?;
+        let reading = context.clock.read();
+        let known: Result<KnownMoment, StoreError> =
+            backend.write(move |db| Box::pin(retention_time::at_start(db, reading))).await;
         let store = Store {
+            known_time: Mutex::new(known?),
             run,
             backend,
             context,
@@ -98,7 +104,7 @@ impl Store {
             keyring: KeyringState::new(options.master_keys, options.role == ProcessRole::Admin),
             exposures: Notify::new(),
             watched_until: AtomicI64::default(),
-            last_heartbeat: Arc::default(),
+            last_heartbeat: Arc::new(AtomicI64::new(i64::MIN)),
         };
         Ok(Arc::new(store))
     }

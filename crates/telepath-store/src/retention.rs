@@ -1,7 +1,8 @@
 //! Retention: usage buckets expire after the retention time of their span, the request log after its retention time
 //! or beyond its maximum size, cooldowns of alerts when they are over, calls and audit entries after a time that can be set,
 //! revoked keys beyond a number, and deleted trunks without calls. Each transaction is small, so that changes never wait
-//! long, and one call runs a bounded number of them.
+//! long, and one call runs a bounded number of them. Ages are measured by the known time, so that a clock that is wrong for a
+//! while deletes nothing.
 
 mod removed;
 
@@ -67,7 +68,7 @@ pub struct Expired {
 impl Store {
     /// Deletes what exceeds the retention time or size.
     pub async fn expire_usage(&self, keep: Retention) -> Result<Expired, StoreError> {
-        let now = self.now();
+        let now = self.retention_time().await?.earliest;
         let mut expired = Expired::default();
         for span in UsageSpan::ALL {
             expired.buckets += self.expire_buckets(*span, now.minus(span.kept_for())).await?;

@@ -10,6 +10,7 @@ use telepath_core::audit::{HeadLog, KeyedAuditId};
 use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::{Id, IdempotencyId};
+use telepath_core::known_time::KnownMoment;
 use telepath_core::storage_limit::StorageLimits;
 use telepath_core::vault::Vault;
 use tokio::sync::{Notify, Semaphore};
@@ -55,9 +56,11 @@ pub struct Store {
     pub(crate) exposures: Notify,
     /// Identifies this run of the store among all runs of the database.
     pub(crate) run: IdempotencyId,
+    /// The known time when it was last read; see `retention_time`.
+    pub(crate) known_time: Mutex<KnownMoment>,
     /// The end of the minutes whose usage this process has evaluated, in Unix milliseconds.
     pub(crate) watched_until: AtomicI64,
-    /// When this process last recorded that its live calls are live, in Unix milliseconds.
+    /// When this process last recorded that its live calls are live, in milliseconds of steady time.
     pub(crate) last_heartbeat: Arc<AtomicI64>,
 }
 

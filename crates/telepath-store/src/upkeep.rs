@@ -21,11 +21,12 @@ impl Store {
         // Runs in its own task: keys taken from the in-doubt list must not be lost when the caller is cancelled.
         let resolved = tokio::spawn(async move { resolve_in_doubt(&backend, &keys).await });
         resolved.await.map_err(|_| StoreError::Broken)?;
-        let (last_heartbeat, now) = (Arc::clone(&self.last_heartbeat), self.now());
-        if now.unix_ms() - last_heartbeat.load(Ordering::Relaxed) >= HEARTBEAT_INTERVAL_MS {
+        let (last_heartbeat, reading) = (Arc::clone(&self.last_heartbeat), self.context.clock.read());
+        let (now, steady_ms) = (reading.wall, reading.steady.ms());
+        if steady_ms.saturating_sub(last_heartbeat.load(Ordering::Relaxed)) >= HEARTBEAT_INTERVAL_MS {
             let node = self.cluster.node_id();
             self.backend.write(move |db| Box::pin(record_heartbeat(db, node, now))).await?;
-            last_heartbeat.store(now.unix_ms(), Ordering::Relaxed);
+            last_heartbeat.store(steady_ms, Ordering::Relaxed);
         }
         let (windows, requests) =
             tokio::join!(saved::save(&self.backend, &self.context, &self.keys), self.write_requests());

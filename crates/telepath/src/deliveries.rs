@@ -155,7 +155,7 @@ impl Sender {
     async fn renew_and_claim(&mut self) -> Result<(), StoreError> {
         if self.renewed.elapsed() >= RENEW_INTERVAL {
             self.store.renew_deliveries(&self.leases(), self.lease_ends()).await?;
-            self.store.void_distant_leases().await?;
+            self.store.release_distant_deliveries().await?;
             self.renewed = Instant::now();
         }
         self.claim().await

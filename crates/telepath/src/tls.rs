@@ -6,8 +6,7 @@ mod files;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::ServerConfig;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -15,6 +14,7 @@ use telepath_core::clock::Timestamp;
 use telepath_http::ALPN_PROTOCOLS;
 use tokio::sync::watch;
 
+use authority::Validity;
 pub use authority::{CertificateStatus, RENEW_WITHIN};
 
 use crate::config::CertificateSource;
@@ -26,8 +26,8 @@ pub struct Certificates {
     source: CertificateSource,
     data: DataDir,
     served: watch::Sender<Arc<ServerConfig>>,
-    /// When the served certificate expires, in Unix seconds; 0 if it cannot be parsed.
-    expires: AtomicI64,
+    /// When the served certificate is valid, if it can be parsed.
+    validity: Mutex<Option<Validity>>,
 }
 
 impl fmt::Debug for Certificates {
@@ -40,24 +40,39 @@ impl Certificates {
     /// Loads the certificate files, or creates what is missing of the local certificate authority.
     pub fn load(source: &CertificateSource, data: &DataDir, now: Timestamp) -> Result<Arc<Self>, Failure> {
         let certified = obtain(source, data, now)?;
-        let expires = AtomicI64::new(expiry_of(&certified));
+        let validity = Mutex::new(validity_of(&certified));
         let served = watch::Sender::new(server_config(certified)?);
-        Ok(Arc::new(Self { source: source.clone(), data: data.clone(), served, expires }))
+        Ok(Arc::new(Self { source: source.clone(), data: data.clone(), served, validity }))
     }
 
     /// Reloads the files, or renews the local certificate if it is due. On failure, the old certificate stays in use.
     pub fn reload(&self, now: Timestamp) -> Result<(), Failure> {
         let certified = obtain(&self.source, &self.data, now)?;
-        let expires = expiry_of(&certified);
+        let validity = validity_of(&certified);
         self.served.send_replace(server_config(certified)?);
-        self.expires.store(expires, Ordering::Relaxed);
+        *self.validity() = validity;
         Ok(())
+    }
+
+    /// Whether the local certificate has to be replaced now: it expires soon, or it was issued by a clock that has been set
+    /// since. Files are renewed by someone else.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        match self.source {
+            CertificateSource::Files { .. } => false,
+            CertificateSource::Local { .. } => {
+                self.validity().is_none_or(|valid| now < valid.from || now >= valid.renew_at())
+            }
+        }
     }
 
     /// When the served certificate expires, if it can be parsed.
     pub fn expiry(&self) -> Option<Timestamp> {
-        let expires = self.expires.load(Ordering::Relaxed);
-        (expires > 0).then(|| Timestamp::from_unix_seconds(expires))
+        self.validity().map(|valid| valid.until)
+    }
+
+    fn validity(&self) -> MutexGuard<'_, Option<Validity>> {
+        // Code under this lock does not panic, so the value is consistent even if the lock is poisoned.
+        self.validity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The TLS configuration for new connections; always the newest.
@@ -66,9 +81,8 @@ impl Certificates {
     }
 }
 
-fn expiry_of(certified: &CertifiedKey) -> i64 {
-    let leaf = certified.end_entity_cert().ok();
-    leaf.and_then(|der| authority::expiry(der)).map_or(0, Timestamp::unix_seconds)
+fn validity_of(certified: &CertifiedKey) -> Option<Validity> {
+    certified.end_entity_cert().ok().and_then(|der| Validity::read(der))
 }
 
 fn server_config(certified: CertifiedKey) -> Result<Arc<ServerConfig>, Failure> {

@@ -27,8 +27,10 @@ const AUDIT_HEAD_INTERVAL: Duration = Duration::from_mins(1);
 const KEYRING_INTERVAL: Duration = Duration::from_secs(3);
 /// A caller can store no more responses between two runs than its rate limit allows.
 const IDEMPOTENCY_INTERVAL: Duration = Duration::from_mins(1);
-/// A certificate is renewed 30 days before it expires, so twice a day is often enough.
-const CERTIFICATE_INTERVAL: Duration = Duration::from_hours(12);
+/// The longest time that a certificate from a wrong clock is served after the clock was corrected.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_mins(1);
+/// Certificate files are read again this often.
+const RELOAD_INTERVAL: Duration = Duration::from_hours(12);
 /// The delay between a security signal and its alert.
 const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
 /// A report wakes the worker; this bounds the delay after a restart or a failure.
@@ -119,23 +121,34 @@ pub async fn expire_sign_ins(store: Arc<Store>, stop: CancellationToken) {
     repeat("delete expired sessions", RETENTION_INTERVAL, stop, || store.expire_sign_ins()).await;
 }
 
-/// Renews the local certificate in time, and reloads certificate files on SIGHUP.
+/// Renews the local certificate in time, or when the clock was corrected, and reloads certificate files on SIGHUP and twice a
+/// day.
 pub async fn renew_certificates(
     certificates: Arc<Certificates>,
     clock: Arc<dyn Clock>,
     mut hangups: Signal,
     stop: CancellationToken,
 ) {
-    let mut ticks = ticks_of(CERTIFICATE_INTERVAL);
+    let (mut ticks, mut reloads) = (ticks_of(CERTIFICATE_INTERVAL), ticks_of(RELOAD_INTERVAL));
     // The first tick is due at once, but the certificates have just been loaded.
-    ticks.tick().await;
+    reloads.tick().await;
+    let mut failing = false;
     loop {
         let on_signal = tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => false,
+            _ = ticks.tick() => {
+                // What cannot be renewed is tried again twice a day.
+                if failing || !certificates.is_due(clock.now()) {
+                    continue;
+                }
+                false
+            }
+            _ = reloads.tick() => false,
             _ = hangups.recv() => true,
         };
-        match certificates.reload(clock.now()) {
+        let reloaded = certificates.reload(clock.now());
+        failing = reloaded.is_err();
+        match reloaded {
             Ok(()) if on_signal => tracing::info!("reloaded the certificates"),
             Ok(()) => {}
             Err(failure) => {

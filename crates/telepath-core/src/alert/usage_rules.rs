@@ -105,6 +105,23 @@ impl KeyUsageState {
         self.networks.due(key, settings, now).into_iter().collect()
     }
 
+    /// Continues after a clock that was ahead was corrected: minutes after `minute` are new again, and nothing waits for a
+    /// later time. What was learned stays.
+    pub fn rewind(&mut self, minute: Timestamp) {
+        let minute_ms = minute.unix_ms();
+        let ahead = self.last_active_ms.is_some_and(|last| last > minute_ms);
+        for at in [&mut self.last_active_ms, &mut self.since_ms].into_iter().flatten() {
+            *at = minute_ms.min(*at);
+        }
+        self.networks.rewind(minute_ms);
+        let hour = minute_ms.div_euclid(MINUTE_MS).div_euclid(60);
+        self.requests.rewind(hour);
+        self.errors.rewind(hour);
+        if ahead {
+            (self.recent, self.ridden) = (Recent::default(), 0);
+        }
+    }
+
     /// When an alert is due that a cooldown holds back now.
     pub fn wake_at(&self, settings: &AlertSettings) -> Option<Timestamp> {
         self.networks.wake_at(settings)

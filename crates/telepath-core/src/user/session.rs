@@ -64,10 +64,12 @@ impl Session {
         self.created_at.plus(lifetime).min(self.last_seen_at.plus(idle))
     }
 
+    /// The status at `now`. A session that began beyond the horizon was started while the clock was ahead: its age is unknown,
+    /// so it has ended. Steps of the clock by less than [`SESSION_IDLE`] end none.
     pub fn status(&self, now: Timestamp) -> SessionStatus {
         if self.revoked_at.is_some() {
             SessionStatus::Revoked
-        } else if now >= self.expires_at() {
+        } else if now >= self.expires_at() || self.created_at > now.horizon(SESSION_IDLE) {
             SessionStatus::Expired
         } else if self.signed_in_at.is_none() {
             SessionStatus::AwaitingSecondFactor
@@ -115,6 +117,13 @@ mod tests {
         let busy = Session { last_seen_at: NOON.plus(7 * 24 * HOUR), ..session() };
         assert_eq!(busy.status(NOON.plus(7 * 24 * HOUR).minus(HOUR)), SessionStatus::Active);
         assert_eq!(busy.status(NOON.plus(7 * 24 * HOUR)), SessionStatus::Expired);
+    }
+
+    #[test]
+    fn a_session_from_a_clock_that_was_ahead_ends_when_the_clock_is_corrected() {
+        let year = 365 * 24 * HOUR;
+        assert_eq!(session().status(NOON.minus(year)), SessionStatus::Expired);
+        assert_eq!(session().status(NOON.minus(HOUR)), SessionStatus::Active, "a small step");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub const SCHEDULE: [Duration; 9] = [
 /// Delays vary by up to this many percent in both directions, so that deliveries that failed together are not retried
 /// together.
 const JITTER_PERCENT: u64 = 20;
+/// The longest wait between two attempts: the last of [`SCHEDULE`] with the largest jitter.
+pub const LONGEST_WAIT: Duration = minutes(24 * 60 * (100 + JITTER_PERCENT) / 100);
 /// `Retry-After` is honored up to this delay, or up to the scheduled one if that is longer.
 pub const MAX_RETRY_AFTER: Duration = minutes(60);
 /// How long a finished delivery is kept and can be retried.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::DisabledReason;
-use super::delivery::ErrorClass;
+use super::delivery::{ErrorClass, LONGEST_WAIT};
 use crate::alert::{AlertRule, NewAlert};
 use crate::clock::Timestamp;
 use crate::id::WebhookId;
@@ -22,6 +22,8 @@ pub struct Health {
     pub failing_since: Option<Timestamp>,
     /// The number of failed attempts.
     pub failures: u32,
+    /// The last of them.
+    pub failed_at: Option<Timestamp>,
     /// When the warning was raised, at half of [`GIVEN_UP_AFTER`].
     pub warned_at: Option<Timestamp>,
 }
@@ -42,9 +44,9 @@ impl Health {
     #[must_use]
     pub fn after(self, error: Option<ErrorClass>, now: Timestamp) -> (Self, HealthTransition) {
         let Some(error) = error else { return (Self::default(), HealthTransition::None) };
-        let since = self.failing_since.unwrap_or(now);
+        let since = self.start_of_run(now);
         let failures = self.failures.saturating_add(1);
-        let failed = Self { failing_since: Some(since), failures, ..self };
+        let failed = Self { failing_since: Some(since), failures, failed_at: Some(now), ..self };
         if error == ErrorClass::Gone {
             return (failed, HealthTransition::Disable(DisabledReason::Gone));
         }
@@ -56,6 +58,14 @@ impl Health {
         } else {
             (failed, HealthTransition::None)
         }
+    }
+
+    /// The start of the run by the clock that shows `now`. Between two attempts at most [`LONGEST_WAIT`] counts: a longer time was
+    /// one without attempts, or the clock was set.
+    fn start_of_run(&self, now: Timestamp) -> Timestamp {
+        let Some(since) = self.failing_since else { return now };
+        let last = self.failed_at.unwrap_or(now);
+        now.minus(last.since(since) + now.since(last).min(LONGEST_WAIT))
     }
 
     /// The alert that warns about the endpoint.
@@ -123,6 +133,34 @@ mod tests {
         }
         let (_, transition) = health.after(Some(ErrorClass::TimedOut), START.plus(hours(24 * 19)));
         assert_eq!(transition, HealthTransition::Disable(DisabledReason::Failing), "the twentieth");
+    }
+
+    #[test]
+    fn steps_of_the_clock_disable_no_endpoint_and_keep_none_enabled() {
+        let failed_for_a_minute = || {
+            (0..30).fold(Health::default(), |health, second| {
+                health.after(Some(ErrorClass::Connect), START.plus(Duration::from_secs(2 * second))).0
+            })
+        };
+        for step in [hours(24 * 5), hours(24 * 365 * 40)] {
+            let ahead = START.plus(step);
+            let (health, transition) = failed_for_a_minute().after(Some(ErrorClass::Connect), ahead);
+            assert_eq!(transition, HealthTransition::None, "{step:?}");
+            assert_eq!(health.failing_since, Some(ahead.minus(LONGEST_WAIT + Duration::from_secs(58))));
+            // The clock is corrected: the run goes on where it was.
+            let (mut health, _) = health.after(Some(ErrorClass::Connect), START);
+            let mut hour = 0;
+            let disabled = HealthTransition::Disable(DisabledReason::Failing);
+            while hour < 200 {
+                hour += 1;
+                let (after, transition) = health.after(Some(ErrorClass::Connect), START.plus(hours(hour)));
+                health = after;
+                if transition == disabled {
+                    break;
+                }
+            }
+            assert_eq!(hour, 120 - 28, "{step:?}");
+        }
     }
 
     #[test]

@@ -25,8 +25,9 @@ const RETRY_DELAYS: [Duration; 8] = [
     Duration::from_hours(3),
     Duration::from_hours(6),
     Duration::from_hours(12),
-    Duration::from_hours(24),
+    LONGEST_DELAY,
 ];
+const LONGEST_DELAY: Duration = Duration::from_hours(24);
 
 /// A claimed mail.
 #[derive(Debug, Clone)]
@@ -48,7 +49,7 @@ pub enum MailOutcome {
 }
 
 impl Store {
-    /// Claims due mails.
+    /// Claims due mails, and those due later than any mail can be: they were written while the clock was ahead.
     pub async fn claim_mails(&self) -> Result<Vec<PendingMail>, StoreError> {
         let now = self.now();
         let claimed = self
@@ -57,12 +58,13 @@ impl Store {
                 Box::pin(async move {
                     let sql = format!(
                         "WITH due AS MATERIALIZED (SELECT alert_id FROM alert_mails WHERE due_at <= $1 \
-                         ORDER BY due_at, alert_id LIMIT $3{}) \
+                         OR due_at > $4 ORDER BY due_at, alert_id LIMIT $3{}) \
                          UPDATE alert_mails SET due_at = $2, attempts = attempts + 1 \
                          WHERE alert_id IN (SELECT alert_id FROM due) RETURNING alert_id, attempts",
                         db.skip_locked()
                     );
-                    let rows = db.fetch_all(sql, binds![now, now.plus(LEASE), BATCH]).await?;
+                    let values = binds![now, now.plus(LEASE), BATCH, now.horizon(LONGEST_DELAY)];
+                    let rows = db.fetch_all(sql, values).await?;
                     let mut mails = Vec::new();
                     for row in rows {
                         mails.extend(pending(db, row.parse("alert_id")?, row.number("attempts")?).await?);

@@ -1,6 +1,7 @@
 //! Raising an alert, inside the transaction that causes it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use telepath_core::account::Actor;
 use telepath_core::alert::{AlertSettings, AlertSubject, NewAlert};
@@ -66,7 +67,8 @@ pub(crate) async fn raise(
     Ok(true)
 }
 
-/// Starts the cooldown of this rule, subject and occasion; returns whether none was running.
+/// Starts the cooldown of this rule, subject and occasion; returns whether none was running. One from beyond the horizon began
+/// while the clock was ahead, and has ended.
 async fn begin_cooldown(
     db: &mut Connection,
     alert: &NewAlert,
@@ -78,7 +80,7 @@ async fn begin_cooldown(
             "INSERT INTO alert_cooldowns (subject_kind, subject_id, rule, occasion, raised_at) \
              VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (subject_kind, subject_id, rule, occasion) DO UPDATE SET raised_at = $5 \
-             WHERE alert_cooldowns.raised_at <= $6",
+             WHERE alert_cooldowns.raised_at <= $6 OR alert_cooldowns.raised_at > $7",
             binds![
                 alert.subject.kind().name(),
                 alert.subject.to_string(),
@@ -86,6 +88,7 @@ async fn begin_cooldown(
                 alert.occasion.as_str(),
                 now,
                 now.minus(settings.cooldown(alert.rule)),
+                now.horizon(Duration::ZERO),
             ],
         )
         .await?;

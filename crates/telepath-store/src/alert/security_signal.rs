@@ -6,11 +6,10 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::json;
 use telepath_core::alert::{AlertRule, NewAlert, SecuritySignal};
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::{SteadyTime, Timestamp};
 use telepath_core::id::{AccountId, KeyId};
 
 use super::raise::{AlertWriter, raise};
@@ -21,8 +20,8 @@ use crate::sql::{Connection, Row, binds};
 const MAX_SLOTS: usize = 4096;
 /// Signals handled in one transaction.
 const BATCH: usize = 64;
-/// How long a handled signal is ignored. Shorter than any sensible cooldown, which decides afterwards.
-const QUIET_PERIOD: Duration = Duration::from_mins(1);
+/// How long a handled signal is ignored, in milliseconds. Shorter than any sensible cooldown, which decides afterwards.
+const QUIET_MS: i64 = 60_000;
 
 /// The state of one pair of rule and key.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +29,7 @@ enum Slot {
     /// Waiting to be handled.
     Pending { signal: SecuritySignal, seen: u64 },
     /// Handled; ignored until then.
-    Quiet { until: Timestamp },
+    Quiet { until: SteadyTime },
 }
 
 /// The pending signals and the recently handled ones.
@@ -41,7 +40,7 @@ pub(crate) struct SecuritySignals {
 }
 
 impl SecuritySignals {
-    pub(crate) fn record(&self, signal: SecuritySignal, now: Timestamp) {
+    pub(crate) fn record(&self, signal: SecuritySignal, now: SteadyTime) {
         let mut slots = self.slots();
         if slots.len() >= MAX_SLOTS {
             slots.retain(|_, slot| !matches!(slot, Slot::Quiet { until } if *until <= now));
@@ -89,11 +88,11 @@ impl SecuritySignals {
         pending
     }
 
-    pub(super) fn mark_handled(&self, signals: &[(SecuritySignal, u64)], now: Timestamp) {
+    pub(super) fn mark_handled(&self, signals: &[(SecuritySignal, u64)], now: SteadyTime) {
         let mut slots = self.slots();
         slots.retain(|_, slot| !matches!(slot, Slot::Quiet { until } if *until <= now));
         for (signal, _) in signals {
-            slots.insert((signal.rule(), signal.key()), Slot::Quiet { until: now.plus(QUIET_PERIOD) });
+            slots.insert((signal.rule(), signal.key()), Slot::Quiet { until: now.plus_ms(QUIET_MS) });
         }
     }
 }
@@ -169,7 +168,7 @@ mod tests {
         SecuritySignal::DeadKeyUsed { key: KeyId::from_bytes(bytes), address: IpAddr::from([192, 0, 2, 1]) }
     }
 
-    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+    const NOW: SteadyTime = SteadyTime::from_ms(1_800_000_000_000);
 
     #[test]
     fn a_repeated_signal_is_one_signal() {
@@ -181,7 +180,7 @@ mod tests {
         signals.mark_handled(&signals.pending(), NOW);
         signals.record(signal(1), NOW);
         assert!(signals.pending().is_empty(), "it was mark_handled a moment ago");
-        signals.record(signal(1), NOW.plus(QUIET_PERIOD));
+        signals.record(signal(1), NOW.plus_ms(QUIET_MS));
         assert_eq!(signals.pending().len(), 1);
     }
 
@@ -199,7 +198,7 @@ mod tests {
         signals.mark_handled(&first, NOW);
         signals.record(signal(all), NOW);
         assert_eq!(signals.dropped(), 8, "what is quiet still has its place");
-        signals.record(signal(all), NOW.plus(QUIET_PERIOD));
+        signals.record(signal(all), NOW.plus_ms(QUIET_MS));
         assert_eq!(signals.dropped(), 8, "what was quiet long enough makes room");
     }
 }

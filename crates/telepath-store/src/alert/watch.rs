@@ -4,7 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use telepath_core::alert::{KeyLifecycle, KeyUsageState, MinuteSummary, NewAlert, WatchedKey};
+use telepath_core::alert::{
+    AlertRule, AlertSettings, KeyLifecycle, KeyUsageState, MinuteSummary, NewAlert, WatchedKey,
+};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::limit::RateLimit;
@@ -40,7 +42,8 @@ impl Store {
         }
         let now = self.now();
         let until = now.minus(COUNTER_DELAY).unix_ms().div_euclid(MINUTE_MS) * MINUTE_MS;
-        let (mut looked, done) = (0, self.watched_until.load(Ordering::Relaxed));
+        // A later time is left from before the clock was set back.
+        let (mut looked, done) = (0, self.watched_until.load(Ordering::Relaxed).min(until));
         loop {
             let keys = self.keys_to_evaluate(done.saturating_sub(LATE_MS), until, now).await?;
             if keys.is_empty() {
@@ -54,7 +57,8 @@ impl Store {
     }
 
     /// Keys with minutes to evaluate, and keys whose state asks to be woken, ordered by id. Only the first run of a
-    /// process looks at all minutes on record, in case the previous process left some.
+    /// process looks at all minutes on record, in case the previous process left some. A key that was evaluated, or asks to be
+    /// woken, beyond the horizon was evaluated while the clock was ahead: it continues with the latest minutes.
     async fn keys_to_evaluate(
         &self,
         from: i64,
@@ -64,16 +68,18 @@ impl Store {
         let sql = "SELECT DISTINCT b.key_id AS key_id FROM usage_buckets b \
              LEFT JOIN key_watches w ON w.key_id = b.key_id \
              WHERE b.span = 'minute' AND b.start >= $4 AND b.start < $1 \
-             AND b.start >= COALESCE(w.evaluated_until, 0) \
-             UNION SELECT key_id FROM key_watches WHERE wake_at <= $2 ORDER BY key_id LIMIT $3";
-        let rows = self.backend.read().await?.fetch_all(sql, binds![until, now, KEYS, from]).await?;
+             AND b.start >= CASE WHEN w.evaluated_until > $5 THEN $6 ELSE COALESCE(w.evaluated_until, 0) END \
+             UNION SELECT key_id FROM key_watches WHERE wake_at <= $2 OR wake_at > $7 ORDER BY key_id LIMIT $3";
+        let (evaluated, wake) = (evaluated_horizon(now), wake_horizon(&self.alert_settings, now));
+        let values = binds![until, now, KEYS, from, evaluated, latest_minutes(until), wake];
+        let rows = self.backend.read().await?.fetch_all(sql, values).await?;
         rows.iter().map(|row| row.parse("key_id")).collect()
     }
 
     /// Evaluates the lifecycle rules and deletes expired alerts; returns the number of alerts raised.
     pub async fn evaluate_lifecycle_rules(&self) -> Result<usize, StoreError> {
+        self.sweep_alerts(self.retention_time().await?.earliest).await?;
         let now = self.now();
-        self.sweep_alerts(now).await?;
         if !self.alert_settings.enabled {
             return Ok(0);
         }
@@ -177,11 +183,7 @@ async fn evaluate_key(
     let sql =
         "SELECT account_id, name, created_at, rate_limit, revoked_at, expires_at FROM keys WHERE id = $1";
     let Some(row) = db.fetch_locked(sql, binds![id.to_string()]).await? else { return Ok(()) };
-    let sql = "SELECT state, evaluated_until FROM key_watches WHERE key_id = $1";
-    let (mut state, from) = match db.fetch_locked(sql, binds![id.to_string()]).await? {
-        Some(row) => (row.json::<KeyUsageState>("state")?, row.integer("evaluated_until")?),
-        None => (KeyUsageState::default(), 0),
-    };
+    let (mut state, from) = state_of(db, id, until, &alert_writer.settings, now).await?;
     let key = watched_key(id, &row)?;
     let dead = row.maybe_time("revoked_at")?.is_some()
         || row.maybe_time("expires_at")?.is_some_and(|end| end <= now);
@@ -206,6 +208,41 @@ async fn evaluate_key(
         raise(db, account, alert, alert_writer, now).await?;
     }
     Ok(())
+}
+
+/// The state of a key, and the end of its evaluated minutes.
+async fn state_of(
+    db: &mut Connection,
+    id: KeyId,
+    until: i64,
+    settings: &AlertSettings,
+    now: Timestamp,
+) -> Result<(KeyUsageState, i64), StoreError> {
+    let sql = "SELECT state, evaluated_until, wake_at FROM key_watches WHERE key_id = $1";
+    let Some(row) = db.fetch_locked(sql, binds![id.to_string()]).await? else {
+        return Ok((KeyUsageState::default(), 0));
+    };
+    let (mut state, from) = (row.json::<KeyUsageState>("state")?, row.time("evaluated_until")?);
+    let wakes_beyond = row.maybe_time("wake_at")?.is_some_and(|at| at > wake_horizon(settings, now));
+    if from <= evaluated_horizon(now) && !wakes_beyond {
+        return Ok((state, from.unix_ms()));
+    }
+    let from = latest_minutes(until).min(from.unix_ms());
+    state.rewind(Timestamp::from_unix_ms(from - MINUTE_MS));
+    Ok((state, from))
+}
+
+fn evaluated_horizon(now: Timestamp) -> Timestamp {
+    now.horizon(Duration::ZERO)
+}
+
+fn wake_horizon(settings: &AlertSettings, now: Timestamp) -> Timestamp {
+    now.horizon(settings.cooldown(AlertRule::NewAddress))
+}
+
+/// Where the evaluation continues after the clock was set back.
+const fn latest_minutes(until: i64) -> i64 {
+    until.saturating_sub(LATE_MS)
 }
 
 fn watched_key(id: KeyId, row: &Row) -> Result<WatchedKey, StoreError> {

@@ -81,7 +81,9 @@ async fn close_orphaned_call(
     let (call, account): (CallId, AccountId) = (row.parse("id")?, row.parse("account_id")?);
     let trunk = row.parse("trunk_id")?;
     let answer = row.maybe_time("answer_time")?;
-    let end = alive.max(answer.unwrap_or_default());
+    let now = context.clock.now();
+    // A heartbeat from a clock that was ahead does not make the call longer.
+    let end = alive.min(now).max(answer.unwrap_or_default());
     let duration = duration_seconds(answer, end);
     let closed = db
         .execute(
@@ -96,7 +98,6 @@ async fn close_orphaned_call(
     }
     let delays = CallDelays::from(&CallMetrics::default());
     let event = CallEnded::new(call, trunk, duration, DisconnectReason::Unknown, delays);
-    let now = context.clock.now();
     let id = context.new_id(now)?;
     event::write(db, account, id, event.into(), now).await
 }

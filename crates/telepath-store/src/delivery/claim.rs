@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, DeliveryId, EventId, WebhookId};
+use telepath_core::webhook::delivery::LONGEST_WAIT;
 use telepath_core::webhook::signature::SigningSecret;
 use telepath_core::webhook::{WebhookHeaders, WebhookUrl};
 
@@ -28,9 +29,8 @@ const MAX_ENDPOINTS: i64 = 2_000;
 const ENDPOINTS_PER_TRANSACTION: usize = 16;
 /// Deliveries per statement that renews or releases leases.
 const LEASES_PER_STATEMENT: usize = 256;
-/// A lease that ends later than this from now was written by a clock that has been set back since; it is void. Clocks of
-/// servers that differ by less do not matter.
-const LONGEST_LEASE: Duration = Duration::from_mins(2);
+/// The longest lease. One that ends beyond its horizon is void.
+const LONGEST_LEASE: Duration = Duration::from_mins(1);
 
 /// The name of one claim: its process, and the number of the claim in that process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -204,11 +204,16 @@ impl Store {
         Ok(held)
     }
 
-    /// Voids leases that end further in the future than any lease lasts: the clock that wrote them was set back.
-    pub async fn void_distant_leases(&self) -> Result<u64, StoreError> {
+    /// Makes deliveries due whose lease ends, or whose next attempt is, further in the future than any can be: the clock that
+    /// wrote them was set back.
+    pub async fn release_distant_deliveries(&self) -> Result<u64, StoreError> {
         let now = self.now();
-        let sql = "UPDATE webhook_deliveries SET lease = NULL, next_at = $1 WHERE lease IS NOT NULL AND next_at > $2";
-        self.backend.execute(sql, binds![now, now.plus(LONGEST_LEASE)]).await
+        let leased = "UPDATE webhook_deliveries SET lease = NULL, next_at = $1 WHERE lease IS NOT NULL AND next_at > $2";
+        let voided = self.backend.execute(leased, binds![now, now.horizon(LONGEST_LEASE)]).await?;
+        // The comparison with the endpoint lets the index of due deliveries find the few rows.
+        let waiting = "UPDATE webhook_deliveries SET next_at = $1 WHERE status = 'pending' AND lease IS NULL \
+                       AND webhook_id IN (SELECT id FROM webhooks) AND next_at > $2";
+        Ok(voided + self.backend.execute(waiting, binds![now, now.horizon(LONGEST_WAIT)]).await?)
     }
 }
 

@@ -16,10 +16,10 @@ const ROUNDS: u32 = 200;
 impl Store {
     /// Deletes what has expired; returns the number of rows.
     pub async fn purge_deliveries(&self) -> Result<u64, StoreError> {
-        let mut removed = 0;
+        let (mut removed, expires) = (0, self.retention_time().await?.earliest);
         for _ in 0..ROUNDS {
             let now = self.now();
-            let some = self.backend.write(move |db| Box::pin(clear_some(db, now))).await?;
+            let some = self.backend.write(move |db| Box::pin(clear_some(db, now, expires))).await?;
             removed += some;
             if some == 0 {
                 break;
@@ -29,17 +29,17 @@ impl Store {
     }
 }
 
-async fn clear_some(db: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {
+async fn clear_some(db: &mut Connection, now: Timestamp, expires: Timestamp) -> Result<u64, StoreError> {
     hold_left_over(db, now).await?;
-    let before = now.minus(KEPT);
+    let before = expires.minus(KEPT);
     let old = "SELECT id FROM webhook_deliveries WHERE finished_at < $1 ORDER BY finished_at LIMIT $2";
     let mut removed = remove_deliveries(db, old, binds![before, ROWS]).await?;
     let orphans = "SELECT id FROM webhook_deliveries \
                    WHERE webhook_id IN (SELECT id FROM webhooks WHERE deleted_at < $1) LIMIT $2";
-    removed += remove_deliveries(db, orphans, binds![now, ROWS]).await?;
+    removed += remove_deliveries(db, orphans, binds![expires, ROWS]).await?;
     let endpoints = "SELECT id FROM webhooks WHERE deleted_at < $1 \
                      AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.webhook_id = webhooks.id) LIMIT $2";
-    removed += remove(db, "webhooks", endpoints, binds![now, ROWS]).await?;
+    removed += remove(db, "webhooks", endpoints, binds![expires, ROWS]).await?;
     let events = "SELECT id FROM outbox_events WHERE created_at < $1 \
                   AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.event_id = outbox_events.id) \
                   ORDER BY created_at LIMIT $2";

@@ -1,8 +1,8 @@
-//! A Redis whose replies are late, played by the test.
+//! A Redis whose replies are late, or errors, played by the test.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use telepath_core::clock::{SteadyTime, SystemClock};
 use telepath_core::id::{Id as _, KeyId};
@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use super::redis::{NoReply, RedisWindows};
+use super::redis::{NoReply, RECONNECT_DELAY, RedisWindows};
 use super::{OutagePolicy, SharedWindows};
 use crate::key_table::counts::{TakeResult, WindowContext};
 
@@ -21,6 +21,8 @@ struct FakeRedis {
     connections: AtomicUsize,
     /// One permit per reply to a script call.
     replies: Semaphore,
+    /// The reply to a script call, if it is an error.
+    error: Mutex<Option<&'static str>>,
 }
 
 /// Reads one command in the Redis protocol; returns its name. `None` at the end of the connection.
@@ -45,7 +47,11 @@ impl FakeRedis {
     async fn start() -> (Arc<Self>, RedisWindows) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
-        let fake = Arc::new(Self { connections: AtomicUsize::new(0), replies: Semaphore::new(0) });
+        let fake = Arc::new(Self {
+            connections: AtomicUsize::new(0),
+            replies: Semaphore::new(0),
+            error: Mutex::default(),
+        });
         let serving = Arc::clone(&fake);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -65,7 +71,8 @@ impl FakeRedis {
             let reply = if command == "EVALSHA" || command == "EVAL" {
                 self.replies.acquire().await.unwrap().forget();
                 used += 1;
-                format!("*6\r\n:1\r\n:60000\r\n:{used}\r\n:30000\r\n:0\r\n:0\r\n")
+                let error = *self.error.lock().unwrap();
+                error.map_or_else(|| counted(used), |error| format!("-{error}\r\n"))
             } else {
                 "+OK\r\n".to_owned()
             };
@@ -78,6 +85,11 @@ impl FakeRedis {
     fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
+}
+
+/// The reply of the script to a request that is admitted.
+fn counted(used: u32) -> String {
+    format!("*6\r\n:1\r\n:60000\r\n:{used}\r\n:30000\r\n:0\r\n:0\r\n")
 }
 
 async fn take(windows: &RedisWindows) -> Result<TakeResult, NoReply> {
@@ -118,4 +130,41 @@ async fn a_connection_without_replies_is_replaced_while_it_is_in_use() {
     let works = async { while take(&windows).await.is_err() {} };
     tokio::time::timeout(Duration::from_secs(20), works).await.expect("the new connection works");
     assert_eq!(fake.connections(), 2);
+}
+
+#[tokio::test]
+async fn error_replies_keep_the_connection() {
+    let errors = [
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "LOADING Redis is loading the dataset in memory",
+        "ERR the script failed",
+        "BUSY Redis is busy running a script.",
+        "MISCONF Redis is configured to save RDB snapshots, but it is unable to persist on disk.",
+    ];
+    let (fake, windows) = FakeRedis::start().await;
+    fake.replies.add_permits(1000);
+    for error in errors {
+        *fake.error.lock().unwrap() = Some(error);
+        for _ in 0..20 {
+            assert_eq!(take(&windows).await, Err(NoReply), "{error}");
+        }
+    }
+    *fake.error.lock().unwrap() = None;
+    take(&windows).await.expect("Redis counts again");
+    assert_eq!(fake.connections(), 1);
+}
+
+#[tokio::test]
+async fn connections_to_a_replica_are_replaced_with_a_delay_between_them() {
+    let (fake, windows) = FakeRedis::start().await;
+    fake.replies.add_permits(1000);
+    *fake.error.lock().unwrap() = Some("READONLY You can't write against a read only replica.");
+    let start = Instant::now();
+    let replaced = async {
+        while fake.connections() < 5 {
+            assert_eq!(take(&windows).await, Err(NoReply));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), replaced).await.expect("four more connections");
+    assert!(start.elapsed() >= RECONNECT_DELAY * 4, "{:?}", start.elapsed());
 }

@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Script, ScriptInvocation};
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, RedisError, Script, ScriptInvocation, ServerErrorKind,
+};
 use telepath_core::clock::{Clock, SteadyTime};
 use telepath_core::id::KeyId;
 use telepath_core::limit::quota::CalendarPeriod;
 use telepath_core::limit::{WINDOW_MS, Window};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::SharedWindows;
 use super::link_health::LinkHealth;
@@ -28,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a start waits for the first connection.
 const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The delay between two attempts to connect.
-const RECONNECT_DELAY: Duration = Duration::from_millis(100);
+pub(super) const RECONNECT_DELAY: Duration = Duration::from_millis(100);
 /// How long a count is kept after its day or month, in milliseconds.
 const QUOTA_KEPT_MS: u64 = 2 * 86_400_000;
 /// Calls in flight; further calls wait within their timeout.
@@ -118,8 +120,13 @@ impl RedisWindows {
                     }),
                 })
             }
-            Ok(Err(error)) if error.is_unrecoverable_error() && !error.is_timeout() => {
+            Ok(Err(error)) if is_lost(&error) => {
                 health.broke();
+                Err(NoReply)
+            }
+            // Out of memory, loading, or another error of the server: the connection works.
+            Ok(Err(error)) if error.code().is_some() => {
+                health.succeeded();
                 Err(NoReply)
             }
             Ok(Err(_)) | Err(_) => {
@@ -162,6 +169,12 @@ impl Drop for RedisWindows {
     }
 }
 
+/// Whether the connection is closed, or leads to a server that has become a replica.
+fn is_lost(error: &RedisError) -> bool {
+    let read_only = ErrorKind::Server(ServerErrorKind::ReadOnly);
+    error.kind() == read_only || (error.is_unrecoverable_error() && !error.is_timeout())
+}
+
 /// Keeps one connection open. One that no longer works stays in use until its successor is connected.
 async fn maintain_connection(client: Client, connected: watch::Sender<Option<Link>>) {
     let config = AsyncConnectionConfig::new()
@@ -170,6 +183,8 @@ async fn maintain_connection(client: Client, connected: watch::Sender<Option<Lin
         .set_concurrency_limit(MAX_IN_FLIGHT);
     let mut failing = false;
     loop {
+        // A server that breaks each connection is not flooded with new ones.
+        let next = Instant::now() + RECONNECT_DELAY;
         let made =
             timeout(CONNECT_TIMEOUT, client.get_multiplexed_async_connection_with_config(&config)).await;
         match made {
@@ -180,6 +195,7 @@ async fn maintain_connection(client: Client, connected: watch::Sender<Option<Lin
                 let health = Arc::new(LinkHealth::default());
                 connected.send_replace(Some(Link { connection, health: Arc::clone(&health) }));
                 health.until_broken().await;
+                sleep_until(next.into()).await;
                 continue;
             }
             // Logged once per outage. The library's error may contain the address but no password.

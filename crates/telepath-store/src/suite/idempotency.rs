@@ -29,7 +29,7 @@ behaviour! {
     of_concurrent_attempts_one_runs,
 }
 
-fn once(account: AccountId, key: &str, body: &str) -> IdempotentRequest {
+pub(super) fn once(account: AccountId, key: &str, body: &str) -> IdempotentRequest {
     IdempotentRequest {
         account,
         caller: Actor::Local { uid: None },
@@ -38,7 +38,7 @@ fn once(account: AccountId, key: &str, body: &str) -> IdempotentRequest {
     }
 }
 
-fn answer() -> StoredResponse {
+pub(super) fn answer() -> StoredResponse {
     StoredResponse { status: 201, location: Some("/v1/keys/key_1".to_owned()), body: "{}".to_owned() }
 }
 
@@ -49,7 +49,7 @@ async fn claim(fixture: &Fixture, store: &Store, once: IdempotentRequest) -> Ide
     }
 }
 
-async fn begin(fixture: &Fixture, store: &Store, once: IdempotentRequest) -> IdempotencyClaim {
+pub(super) async fn begin(fixture: &Fixture, store: &Store, once: IdempotentRequest) -> IdempotencyClaim {
     store.begin_idempotent_request(once, fixture.origin().at).await.unwrap()
 }
 

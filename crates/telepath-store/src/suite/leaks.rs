@@ -23,7 +23,7 @@ behaviour! {
     every_report_is_stored_even_one_without_keys,
 }
 
-fn reported(at: Timestamp, hashes: &[HashedKey]) -> ExposureReport {
+pub(super) fn reported(at: Timestamp, hashes: &[HashedKey]) -> ExposureReport {
     let secrets =
         hashes.iter().map(|hash| ExposedSecret { hash: *hash, reason: "Reported".to_owned() }).collect();
     ExposureReport { cause: ExposureCause::Reported, secrets, address: Some(ADDRESS), at }

@@ -149,7 +149,7 @@ async fn a_lease_from_before_the_clock_was_set_back_is_void(fixture: Arc<Fixture
     let written_ahead = store.now().plus(Duration::from_hours(1));
     let values = binds![stale.id.to_string(), written_ahead];
     execute(&store, "UPDATE webhook_deliveries SET next_at = $2 WHERE id = $1", values).await;
-    assert_eq!(store.void_distant_leases().await.unwrap(), 1);
+    assert_eq!(store.release_distant_deliveries().await.unwrap(), 1);
     let claimed = claim(&store, &webhook, 10).await;
     assert_eq!(claimed.iter().map(|claimed| claimed.id).collect::<Vec<_>>(), [stale.id]);
     finish(&store, &fresh, None).await;

@@ -44,7 +44,7 @@ async fn sign_in(store: &Store, email: &str, password: &str, origin: Origin) -> 
 }
 
 /// An attempt that only counts: hashing is left to the tests that look at the comparison.
-async fn fail(store: &Store, name: &str, origin: Origin) -> Result<(), Duration> {
+pub(super) async fn fail(store: &Store, name: &str, origin: Origin) -> Result<(), Duration> {
     match store.begin_attempt(&format!("password:{name}"), origin).await {
         Ok(_) => Ok(()),
         Err(UserError::Wait(wait)) => Err(wait),
@@ -52,11 +52,16 @@ async fn fail(store: &Store, name: &str, origin: Origin) -> Result<(), Duration>
     }
 }
 
-fn from(fixture: &Fixture, address: &str) -> Origin {
+pub(super) fn from(fixture: &Fixture, address: &str) -> Origin {
     Origin { address: Some(address.parse().unwrap()), ..fixture.origin() }
 }
 
-async fn start(fixture: &Fixture, store: &Store, account: AccountId, user: UserId) -> StartedSession {
+pub(super) async fn start(
+    fixture: &Fixture,
+    store: &Store,
+    account: AccountId,
+    user: UserId,
+) -> StartedSession {
     let new = NewSession { persistent: false, user_agent: "Browser/1".to_owned() };
     store.create_session(account, user, new, by(fixture, user)).await.unwrap()
 }

@@ -30,7 +30,14 @@ const DAY: Duration = Duration::from_hours(24);
 const SECRET: &[u8] = &[1; 8];
 
 /// Writes the rollup of one minute.
-async fn used(store: &Store, key: KeyId, at: Timestamp, status: u32, requests: u32, address: &str) {
+pub(super) async fn used(
+    store: &Store,
+    key: KeyId,
+    at: Timestamp,
+    status: u32,
+    requests: u32,
+    address: &str,
+) {
     let start = at.unix_ms().div_euclid(60_000) * 60_000;
     let bucket = "INSERT INTO usage_buckets (key_id, span, start, route, status, secret, requests, duration_us) \
          VALUES ($1, 'minute', $2, 'GET /v1/whoami', $3, $5, $4, 0) \
@@ -41,7 +48,7 @@ async fn used(store: &Store, key: KeyId, at: Timestamp, status: u32, requests: u
     execute(store, seen, binds![key.to_string(), address, at, SECRET]).await;
 }
 
-async fn raised(store: &Store, account: AccountId) -> Vec<(AlertRule, KeyId)> {
+pub(super) async fn raised(store: &Store, account: AccountId) -> Vec<(AlertRule, KeyId)> {
     let listed = store.list_alerts(account, AlertFilter::default(), PageRequest::default()).await.unwrap();
     let key_of = |subject| match subject {
         AlertSubject::Key(key) => key,
@@ -91,7 +98,7 @@ async fn a_key_used_before_its_first_evaluation_is_not_idle(fixture: Arc<Fixture
 }
 
 /// A key that was used for longer than the learning period.
-async fn known_key(fixture: &Fixture, store: &Store) -> (AccountId, KeyId) {
+pub(super) async fn known_key(fixture: &Fixture, store: &Store) -> (AccountId, KeyId) {
     let account = fixture.account(store).await.id;
     let key = fixture.key(store, account, new_key("one")).await.0.record.id;
     used(store, key, fixture.clock.now(), 200, 1, "192.0.2.1").await;

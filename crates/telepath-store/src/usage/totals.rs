@@ -18,6 +18,10 @@ const ROWS: usize = 64;
 /// The others wait for retention.
 const MANY_SEEN: usize = 4;
 
+/// A stored last use that is later than a newer one by more than this was written while the clock was ahead, and is replaced.
+/// Servers roll up their requests within this time.
+const AHEAD_MS: i64 = 600_000;
+
 type Keys<'a> = [(KeyId, &'a KeyTotals)];
 
 /// The approximate number of rows.
@@ -55,14 +59,13 @@ async fn add_keys(db: &mut Connection, keys: &Keys<'_>) -> Result<HashSet<String
         ]
     };
     let rows = in_statements(db, keys.iter().map(row).collect(), |rows| {
+        let newer = is_newer("used.used_at", "keys.last_used_at");
         format!(
             "WITH used (id, requests, errors, used_at, used_ip) AS (VALUES {rows}) \
              UPDATE keys SET request_count = keys.request_count + used.requests, \
              error_count = keys.error_count + used.errors, \
-             last_used_ip = CASE WHEN used.used_at >= COALESCE(keys.last_used_at, used.used_at) \
-                THEN used.used_ip ELSE keys.last_used_ip END, \
-             last_used_at = CASE WHEN used.used_at >= COALESCE(keys.last_used_at, used.used_at) \
-                THEN used.used_at ELSE keys.last_used_at END \
+             last_used_ip = CASE WHEN {newer} THEN used.used_ip ELSE keys.last_used_ip END, \
+             last_used_at = CASE WHEN {newer} THEN used.used_at ELSE keys.last_used_at END \
              FROM used WHERE keys.id = used.id RETURNING keys.id AS id"
         )
     })
@@ -80,11 +83,12 @@ async fn add_secrets(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreEr
         key.secrets.iter().filter_map(row).collect::<Vec<_>>()
     };
     in_statements(db, keys.iter().flat_map(of_key).collect(), |rows| {
+        let newer = is_newer("used.used_at", "key_secrets.last_used_at");
         format!(
             "WITH used (key_id, mark, used_at, used_ip) AS (VALUES {rows}) \
              UPDATE key_secrets SET last_used_at = used.used_at, last_used_ip = used.used_ip \
              FROM used WHERE key_secrets.key_id = used.key_id AND substr(key_secrets.hash, 1, 8) = used.mark \
-             AND used.used_at >= COALESCE(key_secrets.last_used_at, used.used_at)"
+             AND {newer}"
         )
     })
     .await
@@ -159,14 +163,14 @@ async fn add_seen(
         }
     }
     in_statements(db, all, |rows| {
+        let newer = is_newer("excluded.last_seen", &format!("{name}.last_seen"));
         format!(
             "INSERT INTO {name} (key_id, secret, {column}, first_seen, last_seen, requests) VALUES {rows} \
              ON CONFLICT (key_id, secret, {column}) DO UPDATE SET \
              requests = {name}.requests + excluded.requests, \
              first_seen = CASE WHEN excluded.first_seen < {name}.first_seen \
                 THEN excluded.first_seen ELSE {name}.first_seen END, \
-             last_seen = CASE WHEN excluded.last_seen > {name}.last_seen \
-                THEN excluded.last_seen ELSE {name}.last_seen END"
+             last_seen = CASE WHEN {newer} THEN excluded.last_seen ELSE {name}.last_seen END"
         )
     })
     .await
@@ -196,6 +200,11 @@ pub(crate) async fn forget_secret(db: &mut Connection, key: &str, secret: &str) 
         db.execute(sql, binds![key, secret]).await?;
     }
     Ok(())
+}
+
+/// The SQL condition that a last use replaces the stored one.
+fn is_newer(used: &str, stored: &str) -> String {
+    format!("({stored} IS NULL OR {used} >= {stored} OR {used} < {stored} - {AHEAD_MS})")
 }
 
 fn count(number: u64) -> i64 {

@@ -18,9 +18,8 @@ const ROUNDS: u32 = 200;
 impl Store {
     /// Removes what is past its time; how many rows.
     pub async fn expire_sign_ins(&self) -> Result<u64, StoreError> {
-        let mut removed = 0;
+        let (mut removed, now) = (0, self.retention_time().await?.earliest);
         for _ in 0..ROUNDS {
-            let now = self.now();
             let some = self.backend.write(move |db| Box::pin(expire_some(db, now))).await?;
             removed += some;
             if some == 0 {

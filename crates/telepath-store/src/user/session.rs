@@ -102,9 +102,9 @@ impl Store {
     /// Records that a session was used, at most once a minute. Nothing is audited.
     pub async fn touch_session(&self, id: SessionId, address: Option<IpAddr>) -> Result<(), StoreError> {
         let now = self.now();
-        let touch =
-            "UPDATE sessions SET last_seen_at = $2, address = $3 WHERE id = $1 AND last_seen_at <= $4";
-        let values = binds![id.to_string(), now, address, now.minus(SEEN_EVERY)];
+        let touch = "UPDATE sessions SET last_seen_at = $2, address = $3 \
+                     WHERE id = $1 AND (last_seen_at <= $4 OR last_seen_at > $5)";
+        let values = binds![id.to_string(), now, address, now.minus(SEEN_EVERY), now.horizon(Duration::ZERO)];
         self.backend.write(move |db| Box::pin(async move { db.execute(touch, values).await.map(drop) })).await
     }
 

@@ -160,6 +160,7 @@ async fn begin_attempt(db: &mut Connection, begin: Begin) -> Result<LoginAttempt
     Ok(begin.id)
 }
 
+/// Attempts from beyond the horizon were made while the clock was ahead. They do not count, and neither do their successes.
 async fn history(
     db: &mut Connection,
     name: &TokenHash,
@@ -167,9 +168,10 @@ async fn history(
     now: Timestamp,
 ) -> Result<SignInHistory, StoreError> {
     let sql = "SELECT count(*) AS failures, max(at) AS last FROM login_attempts \
-               WHERE name_hash = $1 AND at > $2 AND succeeded = 0 AND at >= coalesce((SELECT max(at) \
-               FROM login_attempts WHERE name_hash = $1 AND at > $2 AND succeeded = 1), 0)";
-    let values = binds![&name.as_bytes()[..], now.minus(ACCOUNT_WINDOW)];
+               WHERE name_hash = $1 AND at > $2 AND at <= $3 AND succeeded = 0 AND at >= coalesce((SELECT max(at) \
+               FROM login_attempts WHERE name_hash = $1 AND at > $2 AND at <= $3 AND succeeded = 1), 0)";
+    let horizon = now.horizon(Duration::ZERO);
+    let values = binds![&name.as_bytes()[..], now.minus(ACCOUNT_WINDOW), horizon];
     let of_name = db.fetch_one(sql, values).await?;
     let mut history = SignInHistory {
         name_failures: of_name.number("failures")?,
@@ -178,8 +180,8 @@ async fn history(
     };
     if let Some(network) = network {
         let sql = "SELECT count(*) AS failures, min(at) AS first FROM (SELECT at FROM login_attempts \
-                   WHERE network = $1 AND at > $2 AND succeeded = 0 ORDER BY at DESC LIMIT $3) AS latest";
-        let values = binds![network, now.minus(NETWORK_WINDOW), NETWORK_FAILURES];
+                   WHERE network = $1 AND at > $2 AND at <= $4 AND succeeded = 0 ORDER BY at DESC LIMIT $3) AS latest";
+        let values = binds![network, now.minus(NETWORK_WINDOW), NETWORK_FAILURES, horizon];
         let of_network = db.fetch_one(sql, values).await?;
         history.network_failures = of_network.number("failures")?;
         history.network_frees_at = of_network.maybe_time("first")?.map(|first| first.plus(NETWORK_WINDOW));

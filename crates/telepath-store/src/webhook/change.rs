@@ -233,7 +233,7 @@ pub(crate) async fn set_health(
     limit: AdaptiveLimit,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE webhooks SET failing_since = $2, failures = $3, warned_at = $4, reduced_limit = $5, \
-               overloads = $6, paused_until = $7 WHERE id = $1";
+               overloads = $6, paused_until = $7, failed_at = $8 WHERE id = $1";
     let values = binds![
         id.to_string(),
         health.failing_since,
@@ -242,6 +242,7 @@ pub(crate) async fn set_health(
         limit.reduced,
         limit.overloads,
         limit.paused_until,
+        health.failed_at,
     ];
     db.execute(sql, values).await?;
     Ok(())

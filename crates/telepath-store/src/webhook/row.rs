@@ -15,7 +15,7 @@ use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 
 /// The columns that [`webhook_of`] reads.
 pub(super) const COLUMNS: &str = "id, account_id, url, description, events, trunk_ids, scheme, headers_at, ca_pem, max_in_flight, status, \
-     disabled_reason, failing_since, failures, warned_at, reduced_limit, overloads, paused_until, created_at, updated_at";
+     disabled_reason, failing_since, failures, failed_at, warned_at, reduced_limit, overloads, paused_until, created_at, updated_at";
 
 /// The endpoints of rows with [`COLUMNS`], with the public keys that sign at `now`.
 pub(super) async fn with_public_keys(
@@ -100,11 +100,12 @@ pub(crate) fn url_of(row: &Row) -> Result<WebhookUrl, StoreError> {
     WebhookUrl::try_from(row.text("url")?).map_err(|_| corrupt("url"))
 }
 
-/// From the columns `failing_since`, `failures` and `warned_at`.
+/// From the columns `failing_since`, `failures`, `failed_at` and `warned_at`.
 pub(super) fn health_of(row: &Row) -> Result<Health, StoreError> {
     Ok(Health {
         failing_since: row.maybe_time("failing_since")?,
         failures: row.number("failures")?,
+        failed_at: row.maybe_time("failed_at")?,
         warned_at: row.maybe_time("warned_at")?,
     })
 }

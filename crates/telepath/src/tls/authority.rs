@@ -42,6 +42,8 @@ pub enum CertificateStatus {
     Missing,
     /// It expires within [`RENEW_WITHIN`].
     Expiring,
+    /// It was issued while the clock was ahead.
+    NotYetValid,
     /// Its names are not the configured ones.
     NamesChanged,
 }
@@ -52,8 +54,11 @@ impl CertificateStatus {
         let Some((_, certificate)) = certificate.and_then(|der| X509Certificate::from_der(der).ok()) else {
             return CertificateStatus::Missing;
         };
-        let end = end_of(&certificate);
-        if end.since(now) < RENEW_WITHIN {
+        let valid = Validity::of(&certificate);
+        if now < valid.from {
+            return CertificateStatus::NotYetValid;
+        }
+        if now >= valid.renew_at() {
             return CertificateStatus::Expiring;
         }
         let mut wanted = names.to_vec();
@@ -64,13 +69,31 @@ impl CertificateStatus {
     }
 }
 
-/// When a certificate in DER form expires.
-pub(super) fn expiry(certificate: &[u8]) -> Option<Timestamp> {
-    X509Certificate::from_der(certificate).ok().map(|(_, certificate)| end_of(&certificate))
+/// When a certificate is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Validity {
+    pub(super) from: Timestamp,
+    pub(super) until: Timestamp,
 }
 
-fn end_of(certificate: &X509Certificate<'_>) -> Timestamp {
-    Timestamp::from_unix_seconds(certificate.validity().not_after.timestamp())
+impl Validity {
+    /// The validity of a certificate in DER form; `None` if it cannot be parsed.
+    pub(super) fn read(certificate: &[u8]) -> Option<Self> {
+        X509Certificate::from_der(certificate).ok().map(|(_, certificate)| Self::of(&certificate))
+    }
+
+    fn of(certificate: &X509Certificate<'_>) -> Self {
+        let validity = certificate.validity();
+        Self {
+            from: Timestamp::from_unix_seconds(validity.not_before.timestamp()),
+            until: Timestamp::from_unix_seconds(validity.not_after.timestamp()),
+        }
+    }
+
+    /// From when a server certificate is renewed.
+    pub(super) fn renew_at(self) -> Timestamp {
+        self.until.minus(RENEW_WITHIN)
+    }
 }
 
 fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
@@ -112,6 +135,9 @@ pub(super) fn ensure(folder: &Path, names: &[String], now: Timestamp) -> Result<
     Ok(())
 }
 
+/// The key of the authority is never replaced. A certificate of the authority that is not valid now, because it has expired or
+/// was created by a wrong clock, is issued again for the same key and name. So clients that trust an earlier one accept what
+/// the authority signs as long as their copy is valid by their clocks.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     is_new: bool,
@@ -126,32 +152,35 @@ impl Authority {
         }
         let read = |path: &Path| fs::read_to_string(path).map_err(|error| unusable(path, &error));
         let key_text = zeroize::Zeroizing::new(read(&key)?);
-        let issuer = KeyPair::from_pem(&key_text)
-            .and_then(|pair| Issuer::from_ca_cert_pem(&read(&certificate).unwrap_or_default(), pair))
-            .map_err(|error| {
-                Failure::plain(format!(
-                    "the local certificate authority in {} cannot be used: {error}",
-                    folder.display()
-                ))
-                .remedy(
-                    "Delete that folder to create a new authority; clients must then trust the new ca.pem.",
-                )
-            })?;
+        let broken = |error: rcgen::Error| {
+            Failure::plain(format!(
+                "the local certificate authority in {} cannot be used: {error}",
+                folder.display()
+            ))
+            .remedy("Delete that folder to create a new authority; clients must then trust the new ca.pem.")
+        };
+        let pair = || KeyPair::from_pem(&key_text);
+        let load = |pair| Issuer::from_ca_cert_pem(&read(&certificate).unwrap_or_default(), pair);
+        let mut issuer = pair().and_then(load).map_err(broken)?;
+        let valid = CertificateDer::from_pem_file(&certificate).ok().and_then(|der| Validity::read(&der));
+        if valid.is_some_and(|valid| now < valid.from || now >= valid.until) {
+            write_certificate(folder, &pair().map_err(broken)?, now)?;
+            tracing::warn!(
+                file = %certificate.display(), %now,
+                "the certificate of the local authority was not valid at this time and is issued again for the same key; \
+                 check the clock, and copy ca.pem to clients that refuse the server"
+            );
+            issuer = pair().and_then(load).map_err(broken)?;
+        }
         Ok(Self { issuer, is_new: !exists })
     }
 
     fn create(folder: &Path, now: Timestamp) -> Result<(), Failure> {
         let failed = |error: rcgen::Error| Failure::doing("cannot create a certificate authority", &error);
         let pair = KeyPair::generate().map_err(failed)?;
-        let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
-        params.distinguished_name.push(DnType::CommonName, "Telepath local certificate authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        set_validity(&mut params, now, CA_VALIDITY);
-        let certificate = params.self_signed(&pair).map_err(failed)?;
         // The key first: a certificate without its key is useless.
         write_private(&folder.join(CA_KEY), zeroize::Zeroizing::new(pair.serialize_pem()).as_bytes())?;
-        write_public(&folder.join(CA_CERTIFICATE), certificate.pem().as_bytes())
+        write_certificate(folder, &pair, now)
     }
 
     fn issue(&self, folder: &Path, names: &[String], now: Timestamp) -> Result<(), Failure> {
@@ -167,6 +196,18 @@ impl Authority {
         write_private(&folder.join(SERVER_KEY), zeroize::Zeroizing::new(pair.serialize_pem()).as_bytes())?;
         write_public(&folder.join(SERVER_CERTIFICATE), certificate.pem().as_bytes())
     }
+}
+
+/// Writes the certificate of the authority, signed by itself.
+fn write_certificate(folder: &Path, pair: &KeyPair, now: Timestamp) -> Result<(), Failure> {
+    let failed = |error: rcgen::Error| Failure::doing("cannot create a certificate authority", &error);
+    let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
+    params.distinguished_name.push(DnType::CommonName, "Telepath local certificate authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_validity(&mut params, now, CA_VALIDITY);
+    let certificate = params.self_signed(pair).map_err(failed)?;
+    write_public(&folder.join(CA_CERTIFICATE), certificate.pem().as_bytes())
 }
 
 fn set_validity(params: &mut CertificateParams, now: Timestamp, length: Duration) {

@@ -103,3 +103,71 @@ fn a_mismatched_certificate_and_key_are_rejected_and_the_old_ones_stay_in_use() 
     assert!(served.reload(NOW).is_err());
     assert!(!watched.has_changed().unwrap());
 }
+
+/// Whether a client that trusts this copy of `ca.pem`, and whose clock shows `now`, accepts the server certificate.
+fn accepts(ca: &[u8], server: &CertificateDer<'_>, now: Timestamp) -> bool {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+    let seconds = u64::try_from(now.unix_seconds()).unwrap();
+    let now = rustls_pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+    let verifier = verifier.build().unwrap();
+    verifier.verify_server_cert(server, &[], &"localhost".try_into().unwrap(), &[], now).is_ok()
+}
+
+#[test]
+fn certificates_from_a_wrong_clock_are_replaced_when_it_is_corrected() {
+    let wrong_times =
+        [Timestamp::from_unix_seconds(0), NOW.plus(std::time::Duration::from_hours(40 * 365 * 24))];
+    for (wrong, existed, restarted) in wrong_times
+        .into_iter()
+        .flat_map(|wrong| [(wrong, false, false), (wrong, true, false), (wrong, true, true)])
+    {
+        let case = format!("{wrong}, existed: {existed}, restarted: {restarted}");
+        let setup = Setup::new();
+        let trusted = existed.then(|| {
+            setup.load(&[], NOW);
+            (setup.read("ca.pem"), setup.read("ca.key"))
+        });
+        let certificates = setup.load(&[], wrong);
+        assert!(
+            accepts(&setup.read("ca.pem"), &setup.server_der(), wrong) && !certificates.is_due(wrong),
+            "{case}"
+        );
+        assert!(certificates.is_due(NOW), "{case}");
+        let mut served = certificates.subscribe();
+        if restarted {
+            setup.load(&[], NOW);
+        } else {
+            certificates.reload(NOW).unwrap();
+            assert!(served.has_changed().unwrap() && !certificates.is_due(NOW), "{case}");
+            served.mark_unchanged();
+        }
+        let ca = setup.read("ca.pem");
+        assert!(accepts(&ca, &setup.server_der(), NOW), "{case}");
+        for der in [CertificateDer::from_pem_slice(&ca).unwrap(), setup.server_der()] {
+            let valid = Validity::read(&der).unwrap();
+            assert!(valid.from <= NOW && NOW < valid.until, "{case}: {valid:?}");
+        }
+        if let Some((ca, key)) = trusted {
+            assert!(accepts(&ca, &setup.server_der(), NOW), "{case}: a client with the earlier ca.pem");
+            assert_eq!(key, setup.read("ca.key"), "{case}");
+        }
+        let (before, server) = (setup.read("ca.pem"), setup.server_der());
+        setup.load(&[], NOW);
+        assert_eq!((before, server), (setup.read("ca.pem"), setup.server_der()), "{case}: nothing is due");
+    }
+}
+
+#[test]
+fn certificate_files_are_never_due() {
+    let setup = Setup::new();
+    setup.load(&[], NOW);
+    let source = CertificateSource::Files {
+        certificate: setup.data.tls().join("server.pem"),
+        key: setup.data.tls().join("server.key"),
+    };
+    let served = Certificates::load(&source, &setup.data, NOW).unwrap();
+    assert!(!served.is_due(Timestamp::from_unix_seconds(0)) && !served.is_due(NOW.plus(RENEW_WITHIN * 100)));
+}

@@ -62,6 +62,11 @@ impl Errors {
         Some(NewAlert::new(AlertRule::ErrorBurst, key.id, message, figures))
     }
 
+    /// Continues with an hour that a clock that was ahead has passed.
+    pub(super) fn rewind(&mut self, hour: i64) {
+        self.hour = hour.min(self.hour);
+    }
+
     fn roll(&mut self, hour: i64) {
         if self.hour == 0 {
             self.hour = hour;

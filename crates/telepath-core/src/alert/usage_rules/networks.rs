@@ -102,6 +102,15 @@ impl Networks {
         Some(NewAlert::new(AlertRule::NewAddress, key.id, message, figures))
     }
 
+    /// Moves what was seen later to the day of this moment, and ends a cooldown that began later.
+    pub(super) fn rewind(&mut self, at_ms: i64) {
+        let day = at_ms.div_euclid(DAY_MS);
+        for (_, seen) in &mut self.known {
+            *seen = day.min(*seen);
+        }
+        self.told_ms = self.told_ms.filter(|told| *told <= at_ms);
+    }
+
     /// When the collected networks are due; in the past if no cooldown is running.
     pub(super) fn wake_at(&self, settings: &AlertSettings) -> Option<Timestamp> {
         let quiet_until = self.told_ms.map_or(Timestamp::default(), |told| {

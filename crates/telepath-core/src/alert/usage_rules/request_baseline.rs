@@ -75,6 +75,11 @@ impl RequestBaseline {
         Some(NewAlert::new(AlertRule::RequestSpike, key.id, message, figures))
     }
 
+    /// Continues with an hour that a clock that was ahead has passed.
+    pub(super) fn rewind(&mut self, hour: i64) {
+        self.hour = hour.min(self.hour);
+    }
+
     /// Closes the hours up to this one.
     fn roll(&mut self, hour: i64, age_ms: i64, settings: &AlertSettings) {
         if self.hour == 0 {
