@@ -65,6 +65,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     30 "0030_keyring";
     31 "0031_known_time";
     32 "0032_webhook_failed_at";
+    33 "0033_ended_subjects";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -91,7 +91,13 @@ async fn delete_some_keys(db: &mut Connection, kept: u64) -> Result<u64, StoreEr
     for table in OF_A_KEY {
         db.execute(format!("DELETE FROM {table} WHERE key_id IN ({list})"), ids.clone()).await?;
     }
-    let gone = db.execute(format!("DELETE FROM keys WHERE id IN ({list})"), ids).await?;
+    let gone = db.execute(format!("DELETE FROM keys WHERE id IN ({list})"), ids.clone()).await?;
+    // Where events are left, the sequence number goes with the last of them.
+    let subjects = format!(
+        "DELETE FROM outbox_subjects WHERE subject IN ({list}) AND NOT EXISTS \
+         (SELECT 1 FROM outbox_events e WHERE e.subject = outbox_subjects.subject)"
+    );
+    db.execute(subjects, ids).await?;
     let sql = "UPDATE account_totals SET revoked_keys = revoked_keys - $2 WHERE account_id = $1";
     db.execute(sql, binds![id, i64::try_from(gone).unwrap_or(i64::MAX)]).await?;
     Ok(gone)
