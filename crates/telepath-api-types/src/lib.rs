@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod alerts;
+pub mod analytics;
 pub mod audit_events;
 pub mod calls;
 pub mod deliveries;

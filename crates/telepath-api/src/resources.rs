@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod accounts;
 pub(crate) mod alerts;
+pub(crate) mod analytics;
 pub(crate) mod audit_events;
 pub(crate) mod calls;
 pub(crate) mod deliveries;

@@ -4,6 +4,7 @@
 mod accounts;
 mod admission;
 mod alerts;
+mod analytics;
 mod authz;
 mod calls;
 mod catalogues;

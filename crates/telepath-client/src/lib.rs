@@ -40,6 +40,7 @@
 
 mod account;
 mod alerts;
+mod analytics;
 mod audit;
 mod calls;
 mod client;
@@ -61,6 +62,7 @@ mod webhooks;
 mod whoami;
 
 pub use alerts::AlertsQuery;
+pub use analytics::AnalyticsQuery;
 pub use audit::AuditQuery;
 pub use calls::CallsQuery;
 pub use client::{Client, TIME_LIMIT};
@@ -72,6 +74,10 @@ pub use retry::RetryPolicy;
 pub use settings::{CA_FILE_VARIABLE, EnvFile, KEY_VARIABLE, Settings, URL_VARIABLE};
 pub use telepath_api_types::account::{Account, AdministerAccount, CreateAccount, UpdateAccount};
 pub use telepath_api_types::alerts::{Alert, AlertSubject};
+pub use telepath_api_types::analytics::{
+    AnalyticsComparison, AnalyticsSummary, AnalyticsTimeseries, CallBucket, CallGroup, CallSeries,
+    CallStatistics, ComparedFigure, ComparedTrunk, InterruptionStatistics, MosStatistics, ValueStatistics,
+};
 pub use telepath_api_types::audit_events::{AuditEvent, AuditVerification};
 pub use telepath_api_types::calls::{Call, CallDetails, CallMetrics, MediaCounts, Turn};
 pub use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDetails};

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod address;
 pub mod alert;
+pub mod analytics;
 pub mod audit;
 pub mod base62;
 pub mod call;

@@ -5,7 +5,10 @@ pub(crate) mod hangup;
 mod list;
 pub(crate) mod orphan;
 mod row;
+mod statistics;
 pub(crate) mod write;
+
+pub use statistics::{CallBuckets, CallGroups, TooManyRows};
 
 use serde_json::json;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};

@@ -63,6 +63,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     28 "0028_account_totals";
     29 "0029_call_orders";
     30 "0030_keyring";
+    31 "0031_call_statistics";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

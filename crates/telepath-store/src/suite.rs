@@ -8,6 +8,7 @@ mod alerts;
 mod audit_chain;
 mod authorities;
 mod call_orders;
+mod call_statistics;
 mod calls;
 mod cluster;
 mod deliveries;

@@ -5,6 +5,7 @@ mod accounts;
 mod admin;
 mod agent;
 mod alerts;
+mod analytics;
 mod arguments;
 mod audit;
 mod call;
@@ -102,6 +103,9 @@ enum Command {
     /// List, show and hang up calls
     #[command(subcommand)]
     Calls(calls::CallsCommand),
+    /// Show statistics of calls and compare trunks
+    #[command(subcommand)]
+    Analytics(analytics::AnalyticsCommand),
     /// Manage trunks
     #[command(subcommand)]
     Trunks(trunks::TrunksCommand),
@@ -217,6 +221,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Account(command) => block_on(account::run(command)),
         Command::Calls(command) => block_on(calls::run(command)),
+        Command::Analytics(command) => block_on(analytics::run(command)),
         Command::Whoami(args) => block_on(whoami::run(*args)),
         Command::Sip(command) => block_on(sip::run(command)),
         Command::Keyring(command) => block_on(keyring::run(command)),

@@ -173,6 +173,7 @@ needs! {
     CallsWrite = Some(Scope::CallsWrite);
     KeysRead = Some(Scope::KeysRead);
     KeysWrite = Some(Scope::KeysWrite);
+    AnalyticsRead = Some(Scope::AnalyticsRead);
     UsageRead = Some(Scope::UsageRead);
     AuditRead = Some(Scope::AuditRead);
     WebhooksRead = Some(Scope::WebhooksRead);

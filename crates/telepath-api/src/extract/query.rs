@@ -57,6 +57,18 @@ impl QueryReader {
         self.problems.keep(name, parse(&text))
     }
 
+    /// Takes one parameter that must be present.
+    pub(crate) fn required<T, E: Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if !self.parameters.contains_key(name) {
+            self.problems.missing(name);
+        }
+        self.take(name, parse)
+    }
+
     /// Takes the ids of a parameter that can be repeated, at most `most` times, without duplicates.
     pub(crate) fn ids<I: Id>(&mut self, name: &str, most: usize) -> Vec<I> {
         let texts = self.parameters.remove(name).unwrap_or_default();

@@ -3,6 +3,7 @@
 
 use clap::builder::PossibleValuesParser;
 use telepath_core::alert::{AlertRule, AlertStatus};
+use telepath_core::analytics::CallGrouping;
 use telepath_core::audit::AuditAction;
 use telepath_core::call::{CALL_SORTS, CallStatus, DisconnectReason};
 use telepath_core::key::{KEY_SORTS, KeyStatus, Preset};
@@ -28,6 +29,7 @@ choices! {
     roles = Role;
     key_modes = KeyMode;
     key_statuses = KeyStatus;
+    call_groupings = CallGrouping;
     call_statuses = CallStatus;
     disconnect_reasons = DisconnectReason;
     trunk_statuses = TrunkStatus;

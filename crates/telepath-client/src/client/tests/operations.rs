@@ -8,10 +8,10 @@ use super::server::{Server, Step};
 use super::*;
 use crate::page::PageQuery;
 use crate::{
-    AccountId, AdministerAccount, AlertId, AlertsQuery, AuditQuery, CallId, CallsQuery, CreateAccount,
-    CreateKey, CreateTrunk, CreateUser, CreateWebhook, DeliveriesQuery, DeliveryId, KeyId, RequestId,
-    RequestsQuery, SecretId, TrunkId, TrunksQuery, UpdateAccount, UpdateKey, UpdateKeyPreset, UpdateTrunk,
-    UpdateWebhook, UsageQuery, UserId, WebhookId,
+    AccountId, AdministerAccount, AlertId, AlertsQuery, AnalyticsQuery, AuditQuery, CallId, CallsQuery,
+    CreateAccount, CreateKey, CreateTrunk, CreateUser, CreateWebhook, DeliveriesQuery, DeliveryId, KeyId,
+    RequestId, RequestsQuery, SecretId, TrunkId, TrunksQuery, UpdateAccount, UpdateKey, UpdateKeyPreset,
+    UpdateTrunk, UpdateWebhook, UsageQuery, UserId, WebhookId,
 };
 
 const DOCUMENTS: [&str; 2] = [
@@ -46,6 +46,12 @@ fn operations() -> Vec<(String, Value)> {
         }
     }
     operations
+}
+
+fn analytics(interval: Option<String>) -> AnalyticsQuery {
+    let since = Some(Timestamp::from_unix_seconds(1_800_000_000));
+    let trunk_ids = vec![TrunkId::from_bytes([2; 16]), TrunkId::from_bytes([9; 16])];
+    AnalyticsQuery { interval, start_date: since, end_date: since, trunk_ids, group_by: Some("a".to_owned()) }
 }
 
 /// Sends the request of one operation with every query parameter set.
@@ -171,6 +177,11 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         }
         "POST /v1/alerts/{id}/acknowledge" => {
             client.acknowledge_alert(AlertId::from_bytes([7; 16])).await.map(drop)
+        }
+        "GET /v1/analytics/summary" => client.analytics_summary_csv(&analytics(None)).await.map(drop),
+        "GET /v1/analytics/timeseries" => client.analytics_timeseries_csv(&analytics(word())).await.map(drop),
+        "GET /v1/analytics/comparison" => {
+            client.analytics_comparison(trunk, TrunkId::from_bytes([9; 16]), &analytics(None)).await.map(drop)
         }
         "GET /v1/calls" => {
             let query = CallsQuery {
