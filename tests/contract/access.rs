@@ -66,6 +66,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("post", "/v1/webhooks/{id}/test", "webhooks:write", "webhooks:read"),
     ("post", "/v1/webhooks/{id}/recover", "webhooks:write", "webhooks:read"),
     ("get", "/v1/webhooks/{id}/deliveries", "webhooks:read", "trunks:write"),
+    ("get", "/v1/deliveries", "webhooks:read", "trunks:write"),
     ("get", "/v1/deliveries/{id}", "webhooks:read", "trunks:write"),
     ("post", "/v1/deliveries/{id}/redeliver", "webhooks:write", "webhooks:read"),
     ("get", "/metrics", "metrics:read", "audit:read"),

@@ -51,12 +51,12 @@ pub use audit::{AuditHead, AuditReport, AuditVerdict};
 pub use call::{CallBuckets, CallGroups, TooManyRows};
 pub use cluster::{ClusterStats, ProcessRole};
 pub use context::StoreContext;
-pub use delivery::DeliveryFilter;
 pub use delivery::claim::{
     ClaimedDelivery, DeliveryQuota, DeliveryTarget, DueWebhook, Lease, RunningDelivery,
 };
 pub use delivery::redeliver::RecoveredDeliveries;
 pub use delivery::row::{AttemptRecord, DeliveryDetails, DeliveryRecord};
+pub use delivery::{AccountDeliveryFilter, DeliveryFilter};
 pub use error::{DatabaseError, StoreError};
 pub use idempotency::{IdempotencyClaim, IdempotentRequest};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};

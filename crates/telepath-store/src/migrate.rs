@@ -64,6 +64,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     29 "0029_call_orders";
     30 "0030_keyring";
     31 "0031_call_statistics";
+    32 "0032_deliveries_of_accounts";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

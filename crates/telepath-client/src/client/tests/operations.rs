@@ -48,6 +48,18 @@ fn operations() -> Vec<(String, Value)> {
     operations
 }
 
+fn deliveries(key_id: Option<KeyId>) -> DeliveriesQuery {
+    let (call_id, word) = (key_id.map(|_| CallId::from_bytes([8; 16])), Some("a".to_owned()));
+    DeliveriesQuery {
+        call_id,
+        key_id,
+        status: word.clone(),
+        sort: word.clone(),
+        limit: Some(1),
+        cursor: word,
+    }
+}
+
 fn analytics(interval: Option<String>) -> AnalyticsQuery {
     let since = Some(Timestamp::from_unix_seconds(1_800_000_000));
     let trunk_ids = vec![TrunkId::from_bytes([2; 16]), TrunkId::from_bytes([9; 16])];
@@ -229,8 +241,9 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         }
         "POST /v1/webhooks/{id}/test" => client.test_webhook(webhook).await.map(drop),
         "POST /v1/webhooks/{id}/recover" => client.recover_webhook(webhook, now).await.map(drop),
+        "GET /v1/deliveries" => client.list_all_deliveries(&deliveries(Some(key))).await.map(drop),
         "GET /v1/webhooks/{id}/deliveries" => {
-            let query = DeliveriesQuery { status: word(), sort: word(), limit: count, cursor: word() };
+            let query = deliveries(None);
             client.list_deliveries(webhook, &query).await.map(drop)
         }
         "GET /v1/deliveries/{id}" => client.get_delivery(delivery).await.map(drop),

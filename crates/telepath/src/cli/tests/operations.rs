@@ -42,6 +42,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("GET /v1/calls", "calls list --status connected"),
     ("GET /v1/calls/{id}", "calls show CALL"),
     ("POST /v1/calls/{id}/hangup", "calls hangup CALL"),
+    ("GET /v1/deliveries", "webhooks deliveries --call CALL"),
     ("GET /v1/deliveries/{id}", "webhooks delivery DELIVERY"),
     ("POST /v1/deliveries/{id}/redeliver", "webhooks redeliver DELIVERY"),
     ("GET /v1/key-presets", "keys presets list"),
