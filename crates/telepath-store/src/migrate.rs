@@ -65,6 +65,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     30 "0030_keyring";
     31 "0031_call_statistics";
     32 "0032_deliveries_of_accounts";
+    33 "0033_alert_notes";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

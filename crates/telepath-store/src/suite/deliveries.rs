@@ -265,7 +265,7 @@ async fn a_long_failing_endpoint_raises_a_warning_and_is_disabled(fixture: Arc<F
     assert_eq!((alert.name.as_str(), &alert.figures["failures"]), (webhook.url.host(), &json!(11)));
     let mails = store.claim_mails().await.unwrap();
     assert_eq!(mails.iter().map(|mail| mail.alert.id).collect::<Vec<_>>(), [alert.id]);
-    let noted = store.acknowledge_alert(account, alert.id, fixture.origin()).await.unwrap().unwrap();
+    let noted = store.acknowledge_alert(account, alert.id, None, fixture.origin()).await.unwrap().unwrap();
     assert!(noted.acknowledged.is_some());
     store.close().await;
 }
