@@ -78,6 +78,7 @@ enum_schemas! {
     SecretStatus = ["current", "grace", "ended"], such as "current", "`current` is the newest; `grace` works until `expires_at`; `ended` no longer works.";
     SignatureScheme = names!(webhook::SignatureScheme), such as "v1", "`v1` is HMAC-SHA-256, `v1a` is Ed25519.";
     SettableTrunkStatus = ["active", "inactive"], such as "inactive", "The states that a request can set.";
+    SipDirection = names!(call::sip_trace::SipDirection), such as "received", "The direction of a SIP message, seen from the server.";
     Speaker = names!(call::Speaker), such as "caller", "Who spoke.";
     TableFormat = ["json", "csv"], such as "json", "The format of statistics.";
     TrunkStatus = names!(trunk::TrunkStatus), such as "active", "The state of a trunk.";

@@ -23,6 +23,7 @@ pub mod quotas;
 pub mod requests;
 mod secret;
 pub mod sip;
+pub mod sip_trace;
 pub mod text;
 pub mod trunks;
 pub mod users;

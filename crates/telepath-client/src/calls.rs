@@ -1,6 +1,7 @@
 //! `/v1/calls`: list and show calls, hang up live ones.
 
 use telepath_api_types::calls::{Call, CallDetails, CallList};
+use telepath_api_types::sip_trace::SipTrace;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, TrunkId};
 
@@ -71,6 +72,11 @@ impl Client {
     /// One call with its metrics, turns and SIP trace.
     pub async fn get_call(&self, id: CallId) -> Result<CallDetails, Error> {
         self.get(&format!("/v1/calls/{id}")).await
+    }
+
+    /// The SIP messages of a call.
+    pub async fn get_sip_trace(&self, id: CallId) -> Result<SipTrace, Error> {
+        self.get(&format!("/v1/calls/{id}/sip-trace")).await
     }
 
     /// Requests a live call to end.

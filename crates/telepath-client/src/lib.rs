@@ -94,6 +94,7 @@ pub use telepath_api_types::keys::{CreateKey, Key, KeySecret, UpdateKey};
 pub use telepath_api_types::quotas::{Quotas, UpdateQuotas};
 pub use telepath_api_types::requests::LoggedRequest;
 pub use telepath_api_types::sip::{SipStranger, SipStrangerList};
+pub use telepath_api_types::sip_trace::{SipMessage, SipTrace};
 pub use telepath_api_types::trunks::{CreateTrunk, CreatedTrunk, CredentialState, Trunk, UpdateTrunk};
 pub use telepath_api_types::users::{CreateUser, User};
 pub use telepath_api_types::webhooks::{

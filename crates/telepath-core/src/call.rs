@@ -2,6 +2,7 @@
 
 mod action;
 mod sip;
+pub mod sip_trace;
 
 pub use action::{CallerAction, CallerActionKind, DtmfMethod, MAX_CALLER_ACTIONS};
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,13 @@ use telepath_core::ports::CallControl as _;
 
 use super::harness::Harness;
 
-async fn ended(harness: &Harness, trunk: TrunkId, latency: u32, reason: DisconnectReason) {
+/// A call that has just ended.
+pub(super) fn end_of_call(
+    harness: &Harness,
+    trunk: TrunkId,
+    latency: u32,
+    reason: DisconnectReason,
+) -> CallEnd {
     let turn = |speaker, processing_time_ms, interrupted| Turn {
         turn_number: 1,
         speaker,
@@ -21,7 +27,7 @@ async fn ended(harness: &Harness, trunk: TrunkId, latency: u32, reason: Disconne
         interrupted,
     };
     let reached = reason == DisconnectReason::NormalDisconnect;
-    let end = CallEnd {
+    CallEnd {
         id: CallId::generate(harness.now(), harness.store.entropy().as_ref()).unwrap(),
         account_id: harness.account.id,
         trunk_id: trunk,
@@ -45,8 +51,11 @@ async fn ended(harness: &Harness, trunk: TrunkId, latency: u32, reason: Disconne
         caller_actions: Vec::new(),
         sip_trace: String::new(),
         sip: SipFacts::default(),
-    };
-    harness.store.call_ended(&end).await.unwrap();
+    }
+}
+
+async fn ended(harness: &Harness, trunk: TrunkId, latency: u32, reason: DisconnectReason) {
+    harness.store.call_ended(&end_of_call(harness, trunk, latency, reason)).await.unwrap();
 }
 
 #[tokio::test]

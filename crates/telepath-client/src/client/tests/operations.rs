@@ -216,6 +216,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
             client.list_calls(&query).await.map(drop)
         }
         "GET /v1/calls/{id}" => client.get_call(CallId::from_bytes([8; 16])).await.map(drop),
+        "GET /v1/calls/{id}/sip-trace" => client.get_sip_trace(CallId::from_bytes([8; 16])).await.map(drop),
         "POST /v1/calls/{id}/hangup" => client.hang_up(CallId::from_bytes([8; 16])).await,
         "GET /v1/trunks" => {
             let query =
