@@ -21,6 +21,7 @@ const DELIVERY: &str = "dlv_00000000000000000000000000";
 /// Method, path, required scope, and a similar but insufficient scope. An empty scope means any valid key.
 const ROWS: &[(&str, &str, &str, &str)] = &[
     ("get", "/v1/whoami", "", ""),
+    ("get", "/v1/stream", "", ""),
     ("get", "/v1/trunks", "trunks:read", "calls:write"),
     ("post", "/v1/trunks", "trunks:write", "trunks:read"),
     ("get", "/v1/trunks/{id}", "trunks:read", "calls:write"),

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use telepath_core::{
-    alert, analytics, audit, call, error, event, key, request, scope, secret, trunk, usage, webhook,
+    alert, analytics, audit, call, error, event, key, request, scope, secret, stream, trunk, usage, webhook,
 };
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -80,6 +80,7 @@ enum_schemas! {
     SettableTrunkStatus = ["active", "inactive"], such as "inactive", "The states that a request can set.";
     SipDirection = names!(call::sip_trace::SipDirection), such as "received", "The direction of a SIP message, seen from the server.";
     Speaker = names!(call::Speaker), such as "caller", "Who spoke.";
+    StreamKind = names!(stream::StreamKind), such as "calls", "A kind of activity in a stream.";
     TableFormat = ["json", "csv"], such as "json", "The format of statistics.";
     TrunkStatus = names!(trunk::TrunkStatus), such as "active", "The state of a trunk.";
     UsageInterval = names!(usage::UsageSpan), such as "hour", "The length of a bucket: `minute` is kept for 48 hours, `hour` for 90 days, `day` for two years.";

@@ -15,6 +15,7 @@ pub(crate) mod leaks;
 pub(crate) mod metrics;
 pub(crate) mod requests;
 pub(crate) mod sip;
+pub(crate) mod stream;
 pub(crate) mod trunks;
 pub(crate) mod users;
 pub(crate) mod webhooks;

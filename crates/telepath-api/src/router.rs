@@ -10,7 +10,7 @@ use crate::endpoint::Endpoints;
 use crate::openapi;
 use crate::resources::{
     account, accounts, alerts, analytics, audit_events, calls, deliveries, health, key_presets, keyring,
-    keys, leaks, metrics, requests, sip, trunks, users, webhooks, whoami,
+    keys, leaks, metrics, requests, sip, stream, trunks, users, webhooks, whoami,
 };
 use crate::routes::{RouteConflict, RouteTable};
 use crate::state::AppState;
@@ -39,6 +39,7 @@ pub(crate) fn routes() -> Result<Routes, RouteConflict> {
         .merge(alerts::endpoints())
         .merge(webhooks::endpoints())
         .merge(deliveries::endpoints())
+        .merge(stream::endpoints())
         .merge(health::endpoints())
         .merge(metrics::endpoints())
         .merge(openapi::endpoints());

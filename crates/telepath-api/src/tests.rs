@@ -30,6 +30,7 @@ mod requests;
 mod rotation;
 mod secrets_in_text;
 mod storage_limits;
+mod streams;
 mod strictness;
 mod subscriptions;
 mod trunk_access;

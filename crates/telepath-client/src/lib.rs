@@ -54,6 +54,7 @@ mod response;
 mod retry;
 mod settings;
 mod sip;
+mod stream;
 mod transport;
 mod trunks;
 mod trust;
@@ -72,6 +73,7 @@ pub use page::{CursorPage, ListPage, PageQuery, Pagination};
 pub use requests::{Export, ExportFormat, RequestsQuery};
 pub use retry::RetryPolicy;
 pub use settings::{CA_FILE_VARIABLE, EnvFile, KEY_VARIABLE, Settings, URL_VARIABLE};
+pub use stream::{EventStream, StreamEvent};
 pub use telepath_api_types::account::{Account, AdministerAccount, CreateAccount, UpdateAccount};
 pub use telepath_api_types::alerts::{Alert, AlertSubject};
 pub use telepath_api_types::analytics::{

@@ -33,6 +33,7 @@ pub mod request;
 pub mod scope;
 pub mod secret;
 pub mod storage_limit;
+pub mod stream;
 pub mod trunk;
 pub mod usage;
 pub mod user;

@@ -14,6 +14,7 @@ mod cluster;
 mod deliveries;
 mod failover;
 mod files;
+mod follow;
 mod hangups;
 mod idempotency;
 mod key_details;

@@ -29,6 +29,7 @@ mod reference;
 mod requests;
 mod serve;
 mod sip;
+mod stream;
 mod suggestion;
 mod text;
 mod trunks;
@@ -106,6 +107,9 @@ enum Command {
     /// Show statistics of calls and compare trunks
     #[command(subcommand)]
     Analytics(analytics::AnalyticsCommand),
+    /// Follow requests, calls and alerts as they happen
+    #[command(after_help = stream::EXAMPLES)]
+    Stream(Box<stream::StreamArgs>),
     /// Manage trunks
     #[command(subcommand)]
     Trunks(trunks::TrunksCommand),
@@ -222,6 +226,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Account(command) => block_on(account::run(command)),
         Command::Calls(command) => block_on(calls::run(command)),
         Command::Analytics(command) => block_on(analytics::run(command)),
+        Command::Stream(args) => block_on(stream::run(*args)),
         Command::Whoami(args) => block_on(whoami::run(*args)),
         Command::Sip(command) => block_on(sip::run(command)),
         Command::Keyring(command) => block_on(keyring::run(command)),

@@ -74,7 +74,8 @@ impl World {
 
 /// The routes that serve a key that is limited to trunks; every other one is about the whole account.
 fn is_about_trunks(method: &str, path: &str) -> bool {
-    const STARTS: [&str; 8] = [
+    const STARTS: [&str; 9] = [
+        "/v1/stream",
         "/v1/analytics",
         "/v1/trunks",
         "/v1/calls",

@@ -17,9 +17,9 @@ use crate::store::Store;
 use crate::user::authority::role_of;
 
 /// Alerts under the alias that [`COLUMNS`] uses.
-pub(super) const FROM: &str = "FROM alerts a";
+pub(crate) const FROM: &str = "FROM alerts a";
 /// The columns that [`alert_of`] reads. The subject's name is its current one; of a webhook, the whole URL.
-pub(super) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS severity, a.subject_kind AS subject_kind, \
+pub(crate) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS severity, a.subject_kind AS subject_kind, \
      a.subject_id AS subject_id, a.message AS message, a.figures AS figures, a.raised_at AS raised_at, \
      a.acknowledged_at AS acknowledged_at, a.acknowledged_by AS acknowledged_by, \
      a.acknowledged_note AS acknowledged_note, \
@@ -125,7 +125,7 @@ async fn check_may_acknowledge(
     db.fetch_optional(sql, values).await?.map(drop).ok_or(StoreError::Forbidden)
 }
 
-pub(super) fn alert_of(row: &Row) -> Result<Alert, StoreError> {
+pub(crate) fn alert_of(row: &Row) -> Result<Alert, StoreError> {
     let acknowledged = match row.maybe_time("acknowledged_at")? {
         Some(at) => {
             let (by, note) = (row.parse("acknowledged_by")?, row.maybe_text("acknowledged_note")?);

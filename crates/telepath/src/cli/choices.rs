@@ -9,6 +9,7 @@ use telepath_core::call::{CALL_SORTS, CallStatus, DisconnectReason};
 use telepath_core::key::{KEY_SORTS, KeyStatus, Preset};
 use telepath_core::scope::Scope;
 use telepath_core::secret::KeyMode;
+use telepath_core::stream::StreamKind;
 use telepath_core::trunk::{AiProvider, TrunkStatus};
 use telepath_core::user::Role;
 use telepath_core::webhook::SignatureScheme;
@@ -32,6 +33,7 @@ choices! {
     call_groupings = CallGrouping;
     call_statuses = CallStatus;
     disconnect_reasons = DisconnectReason;
+    stream_kinds = StreamKind;
     trunk_statuses = TrunkStatus;
     ai_providers = AiProvider;
     alert_rules = AlertRule;

@@ -77,6 +77,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
     let (since, account) = (Some(now), AccountId::from_bytes([8; 16]));
     match operation {
         "GET /v1/whoami" => client.whoami().await.map(drop),
+        "GET /v1/stream" => client.stream(&["calls".to_owned()], Some("7")).await.map(drop),
         "GET /v1/account" => client.account().await.map(drop),
         "PATCH /v1/account" => client.update_account(&UpdateAccount::default()).await.map(drop),
         "GET /local/sip/strangers" => client.list_sip_strangers().await.map(drop),

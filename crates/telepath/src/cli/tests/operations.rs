@@ -64,6 +64,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("GET /v1/analytics/summary", "analytics summary --group-by reason"),
     ("GET /v1/analytics/timeseries", "analytics timeseries --interval day"),
     ("GET /v1/analytics/comparison", "analytics compare TRUNK OTHER_TRUNK"),
+    ("GET /v1/stream", "stream --kind calls"),
     ("GET /v1/usage", "keys usage KEY KEY"),
     ("GET /v1/requests", "requests list"),
     ("GET /v1/trunks", "trunks list"),
