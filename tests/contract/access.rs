@@ -31,6 +31,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("post", "/v1/trunks/{id}/rotate-password", "trunks:write", "trunks:read"),
     ("get", "/v1/calls", "calls:read", "trunks:write"),
     ("get", "/v1/calls/{id}", "calls:read", "trunks:write"),
+    ("delete", "/v1/calls/{id}", "calls:write", "calls:read"),
+    ("post", "/v1/calls/erase", "calls:write", "calls:read"),
     ("get", "/v1/calls/{id}/sip-trace", "calls:read", "trunks:write"),
     ("post", "/v1/calls/{id}/hangup", "calls:write", "calls:read"),
     ("get", "/v1/keys", "keys:read", "trunks:write"),

@@ -12,6 +12,7 @@ pub mod calls;
 pub mod deliveries;
 #[cfg(feature = "openapi")]
 pub mod enums;
+pub mod erasures;
 pub mod error;
 pub mod key_presets;
 pub mod key_usage;

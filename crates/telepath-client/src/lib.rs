@@ -83,6 +83,7 @@ pub use telepath_api_types::analytics::{
 pub use telepath_api_types::audit_events::{AuditEvent, AuditVerification};
 pub use telepath_api_types::calls::{Call, CallDetails, CallMetrics, MediaCounts, Turn};
 pub use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDetails};
+pub use telepath_api_types::erasures::NumberErased;
 pub use telepath_api_types::error::{ErrorBody, FieldError};
 pub use telepath_api_types::key_presets::{KeyPreset, UpdateKeyPreset};
 pub use telepath_api_types::key_usage::{

@@ -49,7 +49,7 @@ mod webhook;
 pub use account::AccountChangeError;
 pub use alert::mail::{MailOutcome, PendingMail};
 pub use audit::{AuditHead, AuditReport, AuditVerdict};
-pub use call::{CallBuckets, CallGroups, TooManyRows};
+pub use call::{CallBuckets, CallGroups, EraseError, NumberErasure, TooManyRows};
 pub use cluster::{ClusterStats, ProcessRole};
 pub use context::StoreContext;
 pub use delivery::claim::{

@@ -12,6 +12,7 @@ mod call_statistics;
 mod calls;
 mod cluster;
 mod deliveries;
+mod erasures;
 mod failover;
 mod files;
 mod follow;

@@ -1,5 +1,7 @@
 //! `/v1/calls`: call records, and hanging up a live call.
 
+mod erase;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -23,7 +25,7 @@ use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::{AppState, Shared};
 
 pub(crate) fn endpoints() -> Endpoints {
-    endpoints![list_calls, get_call, get_sip_trace, hangup_call]
+    endpoints![list_calls, get_call, get_sip_trace, hangup_call].merge(erase::endpoints())
 }
 
 /// Which calls a list shows.

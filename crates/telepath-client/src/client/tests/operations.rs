@@ -217,6 +217,8 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
             client.list_calls(&query).await.map(drop)
         }
         "GET /v1/calls/{id}" => client.get_call(CallId::from_bytes([8; 16])).await.map(drop),
+        "DELETE /v1/calls/{id}" => client.erase_call(CallId::from_bytes([8; 16])).await,
+        "POST /v1/calls/erase" => client.erase_number("+15550100123", None).await.map(drop),
         "GET /v1/calls/{id}/sip-trace" => client.get_sip_trace(CallId::from_bytes([8; 16])).await.map(drop),
         "POST /v1/calls/{id}/hangup" => client.hang_up(CallId::from_bytes([8; 16])).await,
         "GET /v1/trunks" => {

@@ -41,6 +41,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("GET /v1/audit-events/verify", "audit verify"),
     ("GET /v1/calls", "calls list --status connected"),
     ("GET /v1/calls/{id}", "calls show CALL"),
+    ("DELETE /v1/calls/{id}", "calls erase CALL --yes"),
+    ("POST /v1/calls/erase", "calls erase --number +15550100123 --yes"),
     ("GET /v1/calls/{id}/sip-trace", "calls trace CALL"),
     ("POST /v1/calls/{id}/hangup", "calls hangup CALL"),
     ("GET /v1/deliveries", "webhooks deliveries --call CALL"),
