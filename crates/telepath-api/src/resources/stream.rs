@@ -104,8 +104,9 @@ async fn stream_activity(
             () = client.closed() => {}
             () = any_ended(&own, &shared.store) => {}
             followed = tokio::time::timeout(MAX_AGE, follower.run()) => match followed {
-                Ok(Ok(())) | Err(_) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "a stream ended: its activity could not be read"),
+                // If the queue is full, the client does not read, and its stream may as well look aborted.
+                Ok(Ok(())) | Err(_) => drop(client.try_send(StreamPart::End)),
+                Ok(Err(error)) => tracing::warn!(%error, "a stream was aborted: its activity could not be read"),
             },
         }
         drop(slot);
@@ -115,12 +116,28 @@ async fn stream_activity(
         // Proxies that buffer responses would hold the stream back.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    let batches = stream::unfold(receiver, async |mut batches: mpsc::Receiver<Bytes>| {
-        batches.recv().await.map(|batch| (Ok::<_, io::Error>(batch), batches))
-    });
+    let batches = stream::unfold(Some(receiver), next_batch);
     let store = Arc::clone(&state.store);
     let holds = move || held.iter().all(|authorization| authorization.holds(&store));
     Ok((head, guarded(batches, holds)).into_response())
+}
+
+/// What the task gives to the response's body.
+enum StreamPart {
+    Batch(Bytes),
+    /// The stream ends by itself. One that ends without it was aborted.
+    End,
+}
+
+type Parts = Option<mpsc::Receiver<StreamPart>>;
+
+async fn next_batch(parts: Parts) -> Option<(io::Result<Bytes>, Parts)> {
+    let mut parts = parts?;
+    match parts.recv().await {
+        Some(StreamPart::Batch(batch)) => Some((Ok(batch), Some(parts))),
+        Some(StreamPart::End) => None,
+        None => Some((Err(io::Error::other("the stream was aborted")), None)),
+    }
 }
 
 /// The kinds that were asked for, each of which the caller may read; or every kind that it may read.
@@ -155,7 +172,7 @@ struct Follower<'s> {
     reach: Reach,
     kinds: Vec<StreamKind>,
     position: Position,
-    sender: mpsc::Sender<Bytes>,
+    sender: mpsc::Sender<StreamPart>,
 }
 
 impl Follower<'_> {
@@ -165,7 +182,8 @@ impl Follower<'_> {
         self.close_batch(&mut text);
         loop {
             if !text.is_empty() {
-                if self.sender.send(Bytes::from(std::mem::take(&mut text))).await.is_err() {
+                let batch = StreamPart::Batch(Bytes::from(std::mem::take(&mut text)));
+                if self.sender.send(batch).await.is_err() {
                     // The client has gone.
                     return Ok(());
                 }

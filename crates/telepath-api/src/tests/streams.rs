@@ -63,9 +63,12 @@ impl Reader {
 
     /// The id after everything that was sent.
     async fn position(&mut self, after: &str) -> String {
-        while self.last_id == after {
-            self.fill().await;
+        loop {
             assert_eq!(self.take(), None);
+            if self.last_id != after {
+                break;
+            }
+            self.fill().await;
         }
         self.last_id.clone()
     }
