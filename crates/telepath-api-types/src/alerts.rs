@@ -67,6 +67,24 @@ pub struct Alert {
     pub acknowledged_at: Option<Timestamp>,
     /// Who acknowledged it: a key's id, or `local`.
     pub acknowledged_by: Option<String>,
+    /// What they wrote about it.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(example = "The new office in Lyon; expected."))]
+    pub acknowledged_note: Option<String>,
+}
+
+/// An acknowledgement of an alert.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AcknowledgeAlert {
+    /// What you found out, 1–1000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 1000, example = "The new office in Lyon; expected.")
+    )]
+    pub note: Option<String>,
 }
 
 /// A page of alerts.
@@ -104,8 +122,9 @@ impl From<alert::Alert> for Alert {
             message: alert.message,
             figures: alert.figures,
             raised_at: alert.raised_at,
-            acknowledged_at: alert.acknowledged.map(|acknowledged| acknowledged.at),
-            acknowledged_by: alert.acknowledged.map(|acknowledged| acknowledged.by.to_string()),
+            acknowledged_at: alert.acknowledged.as_ref().map(|acknowledged| acknowledged.at),
+            acknowledged_by: alert.acknowledged.as_ref().map(|acknowledged| acknowledged.by.to_string()),
+            acknowledged_note: alert.acknowledged.and_then(|acknowledged| acknowledged.note),
         }
     }
 }

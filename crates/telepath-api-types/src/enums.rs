@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use telepath_core::{alert, audit, call, error, event, key, request, scope, secret, trunk, usage, webhook};
+use telepath_core::{
+    alert, analytics, audit, call, error, event, key, request, scope, secret, stream, trunk, usage, webhook,
+};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -48,11 +50,13 @@ enum_schemas! {
     AlertStatus = names!(alert::AlertStatus), such as "open", "The state of an alert.";
     AlertSubjectKind = names!(alert::AlertSubjectKind), such as "key", "The kind of resource that an alert is about.";
     AuditAction = names!(audit::AuditAction), such as "key.updated", "What was done.";
+    CallGrouping = names!(analytics::CallGrouping), such as "trunk", "What statistics of calls are grouped by.";
     CallSort = call::CALL_SORTS, such as "-start_time", "The order of calls; a leading `-` sorts the largest first.";
     CallStatus = names!(call::CallStatus), such as "disconnected", "The state of a call: `connected` is live now, `disconnected` was connected and ended, `failed` never reached the agent.";
     CallerActionKind = names!(call::CallerActionKind), such as "dtmf", "What a caller did: pressed a key, put the call on hold, or resumed it.";
     CarrierLagSource = names!(call::CarrierLagSource), such as "first_rtp", "How `carrier_lag_ms` was measured.";
     Codec = names!(trunk::Codec), such as "PCMU", "A codec of the carrier's side.";
+    ComparisonOutcome = names!(analytics::Outcome), such as "b_better", "What a comparison of two trunks found.";
     DeliveryError = names!(webhook::delivery::ErrorClass), such as "timed_out", "The class of a failed attempt.";
     DeliveryStatus = names!(webhook::delivery::DeliveryStatus), such as "delivered", "The state of a delivery.";
     Direction = names!(call::Direction), such as "inbound", "The direction of a call, seen from the gateway.";
@@ -74,7 +78,10 @@ enum_schemas! {
     SecretStatus = ["current", "grace", "ended"], such as "current", "`current` is the newest; `grace` works until `expires_at`; `ended` no longer works.";
     SignatureScheme = names!(webhook::SignatureScheme), such as "v1", "`v1` is HMAC-SHA-256, `v1a` is Ed25519.";
     SettableTrunkStatus = ["active", "inactive"], such as "inactive", "The states that a request can set.";
+    SipDirection = names!(call::sip_trace::SipDirection), such as "received", "The direction of a SIP message, seen from the server.";
     Speaker = names!(call::Speaker), such as "caller", "Who spoke.";
+    StreamKind = names!(stream::StreamKind), such as "calls", "A kind of activity in a stream.";
+    TableFormat = ["json", "csv"], such as "json", "The format of statistics.";
     TrunkStatus = names!(trunk::TrunkStatus), such as "active", "The state of a trunk.";
     UsageInterval = names!(usage::UsageSpan), such as "hour", "The length of a bucket: `minute` is kept for 48 hours, `hour` for 90 days, `day` for two years.";
     WebhookStatus = names!(webhook::WebhookStatus), such as "active", "The state of an endpoint.";

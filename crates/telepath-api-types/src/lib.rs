@@ -6,11 +6,13 @@
 
 pub mod account;
 pub mod alerts;
+pub mod analytics;
 pub mod audit_events;
 pub mod calls;
 pub mod deliveries;
 #[cfg(feature = "openapi")]
 pub mod enums;
+pub mod erasures;
 pub mod error;
 pub mod key_presets;
 pub mod key_usage;
@@ -22,6 +24,7 @@ pub mod quotas;
 pub mod requests;
 mod secret;
 pub mod sip;
+pub mod sip_trace;
 pub mod text;
 pub mod trunks;
 pub mod users;

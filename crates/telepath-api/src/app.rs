@@ -22,6 +22,7 @@ use crate::routes::RouteConflict;
 use crate::state::exports::ExportSlots;
 use crate::state::leaks::ClearTextReports;
 use crate::state::storage_check::StorageCheck;
+use crate::state::streams::StreamSlots;
 use crate::state::{Readiness, Shared};
 
 /// Leak reports that one address may send in a minute.
@@ -79,6 +80,7 @@ impl Api {
             readiness: Readiness::new(true),
             storage_check: StorageCheck::default(),
             export_slots: ExportSlots::default(),
+            stream_slots: StreamSlots::default(),
             routes: table,
             document: Document::new(document),
             reporters: AddressWindows::new(REPORTS),

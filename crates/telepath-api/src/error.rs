@@ -228,6 +228,7 @@ const fn usual_message(code: ErrorCode) -> &'static str {
         ErrorCode::RequestTimeout => "The request did not arrive in time",
         ErrorCode::SipUsernameTaken => "The SIP username is already taken on this server",
         ErrorCode::CallNotLive => "The call is not live",
+        ErrorCode::CallIsLive => "The call is live",
         ErrorCode::LimitReached => "A limit on what can be stored is reached",
         ErrorCode::WebhookDisabled => "The webhook endpoint is disabled",
         ErrorCode::KeyringConflict => "The master keys cannot be changed like this now",

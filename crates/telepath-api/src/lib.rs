@@ -9,6 +9,7 @@
 
 mod app;
 mod auth;
+mod csv;
 mod destination;
 mod document;
 mod endpoint;

@@ -31,6 +31,7 @@ use crate::state::AppState;
         (name = "Keys", description = "API keys: their scopes, rate limits and networks."),
         (name = "Trunks", description = "SIP usernames that carriers call, and the agents that answer the calls."),
         (name = "Calls", description = "Call records."),
+        (name = "Analytics", description = "Statistics of calls, which outlive the calls."),
         (name = "Audit", description = "The request log and the audit trail."),
         (name = "Alerts", description = "Unusual use of keys, and what needs attention soon."),
         (name = "Webhooks", description = "Endpoints that receive events, and the deliveries to them."),

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod accounts;
 pub(crate) mod alerts;
+pub(crate) mod analytics;
 pub(crate) mod audit_events;
 pub(crate) mod calls;
 pub(crate) mod deliveries;
@@ -14,6 +15,7 @@ pub(crate) mod leaks;
 pub(crate) mod metrics;
 pub(crate) mod requests;
 pub(crate) mod sip;
+pub(crate) mod stream;
 pub(crate) mod trunks;
 pub(crate) mod users;
 pub(crate) mod webhooks;

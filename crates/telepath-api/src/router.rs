@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::endpoint::Endpoints;
 use crate::openapi;
 use crate::resources::{
-    account, accounts, alerts, audit_events, calls, deliveries, health, key_presets, keyring, keys, leaks,
-    metrics, requests, sip, trunks, users, webhooks, whoami,
+    account, accounts, alerts, analytics, audit_events, calls, deliveries, health, key_presets, keyring,
+    keys, leaks, metrics, requests, sip, stream, trunks, users, webhooks, whoami,
 };
 use crate::routes::{RouteConflict, RouteTable};
 use crate::state::AppState;
@@ -33,11 +33,13 @@ pub(crate) fn routes() -> Result<Routes, RouteConflict> {
         .merge(leaks::endpoints())
         .merge(trunks::endpoints())
         .merge(calls::endpoints())
+        .merge(analytics::endpoints())
         .merge(requests::endpoints())
         .merge(audit_events::endpoints())
         .merge(alerts::endpoints())
         .merge(webhooks::endpoints())
         .merge(deliveries::endpoints())
+        .merge(stream::endpoints())
         .merge(health::endpoints())
         .merge(metrics::endpoints())
         .merge(openapi::endpoints());

@@ -3,6 +3,7 @@
 pub(crate) mod exports;
 pub(crate) mod leaks;
 pub(crate) mod storage_check;
+pub(crate) mod streams;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,7 @@ use crate::routes::RouteTable;
 use exports::ExportSlots;
 use leaks::ClearTextReports;
 use storage_check::StorageCheck;
+use streams::StreamSlots;
 
 /// What the handlers share.
 pub(crate) struct Shared {
@@ -35,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) readiness: Readiness,
     pub(crate) storage_check: StorageCheck,
     pub(crate) export_slots: ExportSlots,
+    pub(crate) stream_slots: StreamSlots,
     pub(crate) routes: RouteTable,
     /// The OpenAPI document.
     pub(crate) document: Document,

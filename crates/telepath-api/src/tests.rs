@@ -4,6 +4,7 @@
 mod accounts;
 mod admission;
 mod alerts;
+mod analytics;
 mod authz;
 mod calls;
 mod catalogues;
@@ -29,6 +30,7 @@ mod requests;
 mod rotation;
 mod secrets_in_text;
 mod storage_limits;
+mod streams;
 mod strictness;
 mod subscriptions;
 mod trunk_access;

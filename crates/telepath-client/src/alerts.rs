@@ -1,6 +1,6 @@
 //! `/v1/alerts`: unusual use of keys, and webhooks that fail.
 
-use telepath_api_types::alerts::{Alert, AlertList};
+use telepath_api_types::alerts::{AcknowledgeAlert, Alert, AlertList};
 use telepath_core::id::{AlertId, KeyId, WebhookId};
 
 use crate::client::Client;
@@ -50,7 +50,8 @@ impl Client {
     }
 
     /// Acknowledges an alert. Doing so again changes nothing.
-    pub async fn acknowledge_alert(&self, id: AlertId) -> Result<Alert, Error> {
-        self.post_empty(&format!("/v1/alerts/{id}/acknowledge")).await
+    pub async fn acknowledge_alert(&self, id: AlertId, note: Option<&str>) -> Result<Alert, Error> {
+        let body = AcknowledgeAlert { note: note.map(str::to_owned) };
+        self.post(&format!("/v1/alerts/{id}/acknowledge"), &body).await
     }
 }

@@ -1,6 +1,8 @@
 //! `/v1/calls`: list and show calls, hang up live ones.
 
 use telepath_api_types::calls::{Call, CallDetails, CallList};
+use telepath_api_types::erasures::{EraseNumber, NumberErased};
+use telepath_api_types::sip_trace::SipTrace;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, TrunkId};
 
@@ -71,6 +73,22 @@ impl Client {
     /// One call with its metrics, turns and SIP trace.
     pub async fn get_call(&self, id: CallId) -> Result<CallDetails, Error> {
         self.get(&format!("/v1/calls/{id}")).await
+    }
+
+    /// The SIP messages of a call.
+    pub async fn get_sip_trace(&self, id: CallId) -> Result<SipTrace, Error> {
+        self.get(&format!("/v1/calls/{id}/sip-trace")).await
+    }
+
+    /// Erases the record of a call that has ended.
+    pub async fn erase_call(&self, id: CallId) -> Result<(), Error> {
+        self.delete(&format!("/v1/calls/{id}")).await
+    }
+
+    /// Erases a number from the records of calls. When the response has a `next_cursor`, calls are left to look at.
+    pub async fn erase_number(&self, number: &str, cursor: Option<CallId>) -> Result<NumberErased, Error> {
+        let cursor = cursor.map(|cursor| cursor.to_string());
+        self.post("/v1/calls/erase", &EraseNumber { number: Some(number.to_owned()), cursor }).await
     }
 
     /// Requests a live call to end.

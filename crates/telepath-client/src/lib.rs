@@ -40,6 +40,7 @@
 
 mod account;
 mod alerts;
+mod analytics;
 mod audit;
 mod calls;
 mod client;
@@ -53,6 +54,7 @@ mod response;
 mod retry;
 mod settings;
 mod sip;
+mod stream;
 mod transport;
 mod trunks;
 mod trust;
@@ -61,6 +63,7 @@ mod webhooks;
 mod whoami;
 
 pub use alerts::AlertsQuery;
+pub use analytics::AnalyticsQuery;
 pub use audit::AuditQuery;
 pub use calls::CallsQuery;
 pub use client::{Client, TIME_LIMIT};
@@ -70,11 +73,17 @@ pub use page::{CursorPage, ListPage, PageQuery, Pagination};
 pub use requests::{Export, ExportFormat, RequestsQuery};
 pub use retry::RetryPolicy;
 pub use settings::{CA_FILE_VARIABLE, EnvFile, KEY_VARIABLE, Settings, URL_VARIABLE};
+pub use stream::{EventStream, StreamEvent};
 pub use telepath_api_types::account::{Account, AdministerAccount, CreateAccount, UpdateAccount};
 pub use telepath_api_types::alerts::{Alert, AlertSubject};
+pub use telepath_api_types::analytics::{
+    AnalyticsComparison, AnalyticsSummary, AnalyticsTimeseries, CallBucket, CallGroup, CallSeries,
+    CallStatistics, ComparedFigure, ComparedTrunk, InterruptionStatistics, MosStatistics, ValueStatistics,
+};
 pub use telepath_api_types::audit_events::{AuditEvent, AuditVerification};
 pub use telepath_api_types::calls::{Call, CallDetails, CallMetrics, MediaCounts, Turn};
 pub use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDetails};
+pub use telepath_api_types::erasures::NumberErased;
 pub use telepath_api_types::error::{ErrorBody, FieldError};
 pub use telepath_api_types::key_presets::{KeyPreset, UpdateKeyPreset};
 pub use telepath_api_types::key_usage::{
@@ -88,6 +97,7 @@ pub use telepath_api_types::keys::{CreateKey, Key, KeySecret, UpdateKey};
 pub use telepath_api_types::quotas::{Quotas, UpdateQuotas};
 pub use telepath_api_types::requests::LoggedRequest;
 pub use telepath_api_types::sip::{SipStranger, SipStrangerList};
+pub use telepath_api_types::sip_trace::{SipMessage, SipTrace};
 pub use telepath_api_types::trunks::{CreateTrunk, CreatedTrunk, CredentialState, Trunk, UpdateTrunk};
 pub use telepath_api_types::users::{CreateUser, User};
 pub use telepath_api_types::webhooks::{

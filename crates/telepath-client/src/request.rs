@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::retry::Idempotence;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// All but the unreserved characters of RFC 3986 section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -30,6 +31,7 @@ pub(crate) struct ApiRequest {
     pub(crate) idempotence: Idempotence,
     sends_key: bool,
     idempotency_key: Option<HeaderValue>,
+    last_event_id: Option<HeaderValue>,
 }
 
 impl ApiRequest {
@@ -45,7 +47,14 @@ impl ApiRequest {
             idempotence,
             sends_key: true,
             idempotency_key: None,
+            last_event_id: None,
         }
+    }
+
+    /// Continues a stream after the event with this id.
+    pub(crate) fn continuing_after(mut self, id: Option<&str>) -> Self {
+        self.last_event_id = id.and_then(|id| HeaderValue::try_from(id).ok());
+        self
     }
 
     pub(crate) fn body(mut self, body: &impl Serialize) -> Result<Self, Error> {
@@ -97,6 +106,9 @@ impl ApiRequest {
         }
         if let Some(key) = &self.idempotency_key {
             request = request.header(IDEMPOTENCY_KEY, key);
+        }
+        if let Some(id) = &self.last_event_id {
+            request = request.header(LAST_EVENT_ID, id);
         }
         if let Some(authorization) = authorization.filter(|_| self.sends_key) {
             request = request.header(AUTHORIZATION, authorization);

@@ -6,7 +6,7 @@ use telepath_api_types::webhooks::{
     WebhookRotation, WebhookWithSecret,
 };
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{DeliveryId, WebhookId};
+use telepath_core::id::{CallId, DeliveryId, KeyId, WebhookId};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -16,6 +16,10 @@ use crate::request::Query;
 /// Which deliveries to list.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveriesQuery {
+    /// Only deliveries of events about this call; not for the deliveries to one endpoint.
+    pub call_id: Option<CallId>,
+    /// Only deliveries of events about this key; not for the deliveries to one endpoint.
+    pub key_id: Option<KeyId>,
     /// Only deliveries in this state.
     pub status: Option<String>,
     /// `created_at` or `-created_at`.
@@ -24,6 +28,19 @@ pub struct DeliveriesQuery {
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     pub cursor: Option<String>,
+}
+
+impl DeliveriesQuery {
+    fn path(&self, route: &str) -> String {
+        Query::new(route)
+            .add("call_id", self.call_id)
+            .add("key_id", self.key_id)
+            .add("status", self.status.as_deref())
+            .add("sort", self.sort.as_deref())
+            .add("limit", self.limit)
+            .add("cursor", self.cursor.as_deref())
+            .finish()
+    }
 }
 
 impl Client {
@@ -88,13 +105,14 @@ impl Client {
         webhook: WebhookId,
         query: &DeliveriesQuery,
     ) -> Result<ListPage<Delivery>, Error> {
-        let path = Query::new(&format!("/v1/webhooks/{webhook}/deliveries"))
-            .add("status", query.status.as_deref())
-            .add("sort", query.sort.as_deref())
-            .add("limit", query.limit)
-            .add("cursor", query.cursor.as_deref())
-            .finish();
+        let path = query.path(&format!("/v1/webhooks/{webhook}/deliveries"));
         let list: DeliveryList = self.get(&path).await?;
+        Ok(ListPage { items: list.deliveries, pagination: list.pagination })
+    }
+
+    /// One page of the deliveries to all endpoints.
+    pub async fn list_all_deliveries(&self, query: &DeliveriesQuery) -> Result<ListPage<Delivery>, Error> {
+        let list: DeliveryList = self.get(&query.path("/v1/deliveries")).await?;
         Ok(ListPage { items: list.deliveries, pagination: list.pagination })
     }
 

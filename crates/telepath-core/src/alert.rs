@@ -171,13 +171,18 @@ named_enum! {
     }
 }
 
+/// The longest note about an alert, in characters.
+pub const MAX_NOTE: usize = 1000;
+
 /// When and by whom an alert was acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgement {
     /// The time of the acknowledgement.
     pub at: Timestamp,
     /// The actor that acknowledged it.
     pub by: Actor,
+    /// What they wrote about it, at most [`MAX_NOTE`] characters.
+    pub note: Option<String>,
 }
 
 /// An alert that was raised.

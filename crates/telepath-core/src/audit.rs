@@ -117,6 +117,10 @@ named_enum! {
         SessionsRevoked = "session.all_revoked",
         /// A password or a code of a user was wrong.
         SignInRefused = "session.refused",
+        /// The record of a call was erased.
+        CallErased = "call.erased",
+        /// A number was erased from the records of calls.
+        NumberErased = "number.erased",
         /// An alert was acknowledged.
         AlertAcknowledged = "alert.acknowledged",
         /// A master key was generated and added to the keyring.
@@ -149,7 +153,9 @@ impl AuditAction {
             | AuditAction::TrunkUpdated
             | AuditAction::TrunkDeleted
             | AuditAction::TrunkPasswordRotated => Some(Scope::TrunksWrite),
-            AuditAction::CallHangupRequested => Some(Scope::CallsWrite),
+            AuditAction::CallHangupRequested | AuditAction::CallErased | AuditAction::NumberErased => {
+                Some(Scope::CallsWrite)
+            }
             AuditAction::WebhookCreated
             | AuditAction::WebhookUpdated
             | AuditAction::WebhookDeleted

@@ -1,9 +1,12 @@
 //! Calls: their states, disconnect reasons and latency figures.
 
 mod action;
+mod number;
 mod sip;
+pub mod sip_trace;
 
 pub use action::{CallerAction, CallerActionKind, DtmfMethod, MAX_CALLER_ACTIONS};
+pub use number::ErasedNumber;
 use serde::{Deserialize, Serialize};
 pub use sip::{MAX_SIP_HEADERS, MAX_SIP_TEXT, SipFacts, SipStranger, SipStrangers};
 

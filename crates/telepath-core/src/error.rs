@@ -131,6 +131,9 @@ error_codes! {
     CallNotLive = "CALL_NOT_LIVE", 409, Client, retry: false,
         "The call has already ended.",
         "No action is needed.";
+    CallIsLive = "CALL_IS_LIVE", 409, Client, retry: true,
+        "The call is live. Its record is still being written.",
+        "Hang up the call, or wait until it ends, and try again.";
     SecretIsCurrent = "SECRET_IS_CURRENT", 409, Client, retry: false,
         "The secret is the key's current one; without it the key could not be used.",
         "To replace the secret immediately, rotate the key with `grace_seconds` 0; or revoke the key.";

@@ -35,6 +35,13 @@ pub trait Id: Copy + Ord + fmt::Display + FromStr<Err = InvalidId> {
         encode(*self.as_bytes())
     }
 
+    /// The first id of a millisecond: all ids of earlier ones sort before it.
+    fn first_of(moment: Timestamp) -> Self {
+        let ms = u128::try_from(moment.unix_ms()).unwrap_or(0);
+        // A UUIDv7 begins with its creation time in 48 bits (RFC 9562 section 5.7).
+        Self::from_bytes((ms << 80).to_be_bytes())
+    }
+
     /// Creates an id that sorts after all ids of earlier milliseconds.
     fn generate(now: Timestamp, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let random = random_bytes::<10>(entropy)?;

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod address;
 pub mod alert;
+pub mod analytics;
 pub mod audit;
 pub mod base62;
 pub mod call;
@@ -33,6 +34,7 @@ pub mod request;
 pub mod scope;
 pub mod secret;
 pub mod storage_limit;
+pub mod stream;
 pub mod trunk;
 pub mod usage;
 pub mod user;

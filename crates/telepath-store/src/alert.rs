@@ -2,7 +2,7 @@
 //! cooldown is a row, so it holds for all servers on one database.
 
 pub(crate) mod counters;
-mod list;
+pub(crate) mod list;
 pub(crate) mod mail;
 pub(crate) mod raise;
 pub(crate) mod security_signal;

@@ -1,11 +1,16 @@
 //! Calls: live ones are rows with status `connected`; ended ones have metrics, turns and a SIP trace.
 
 mod control;
+mod erase;
 pub(crate) mod hangup;
 mod list;
 pub(crate) mod orphan;
 mod row;
+mod statistics;
 pub(crate) mod write;
+
+pub use erase::{EraseError, NumberErasure};
+pub use statistics::{CallBuckets, CallGroups, TooManyRows};
 
 use serde_json::json;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};

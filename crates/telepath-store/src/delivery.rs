@@ -10,7 +10,7 @@ pub(crate) mod row;
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::event::EventKind;
-use telepath_core::id::{DeliveryId, WebhookId};
+use telepath_core::id::{CallId, DeliveryId, KeyId, WebhookId};
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::reach::Reach;
 use telepath_core::webhook::delivery::DeliveryStatus;
@@ -36,7 +36,56 @@ pub struct DeliveryFilter {
     pub oldest_first: bool,
 }
 
+/// Which deliveries to list, to any endpoint of an account.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AccountDeliveryFilter {
+    /// Only deliveries of events about this call.
+    pub call: Option<CallId>,
+    /// Only deliveries of events about this key.
+    pub key: Option<KeyId>,
+    pub of_endpoint: DeliveryFilter,
+}
+
 impl Store {
+    /// Deliveries to every endpoint within reach, of events within reach, newest event first, with attempts but without
+    /// response bodies.
+    pub async fn list_account_deliveries(
+        &self,
+        reach: impl Into<Reach>,
+        filter: AccountDeliveryFilter,
+        page: PageRequest,
+    ) -> Result<Page<DeliveryRecord>, StoreError> {
+        let Reach { account, trunks } = reach.into();
+        let AccountDeliveryFilter { call, key, of_endpoint } = filter;
+        let mut filters = binds![
+            account.to_string(),
+            of_endpoint.status.map(DeliveryStatus::name),
+            of_endpoint.kind.map(EventKind::name),
+        ];
+        let endpoints = subscription_within(&trunks, &mut filters);
+        let mut chosen = delivery_within(&trunks, &mut filters);
+        let subjects = [call.map(|id| id.to_string()), key.map(|id| id.to_string())];
+        for subject in subjects.into_iter().flatten() {
+            filters.push(subject.into());
+            let place = filters.len();
+            chosen = format!(
+                "{chosen} AND event_id IN \
+                 (SELECT id FROM outbox_events WHERE subject = ${place} AND account_id = $1)"
+            );
+        }
+        let source = format!(
+            "FROM webhook_deliveries WHERE account_id = $1 AND ($2 IS NULL OR status = $2) \
+             AND ($3 IS NULL OR kind = $3){chosen} AND webhook_id IN \
+             (SELECT id FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL{endpoints})"
+        );
+        let order = Order { id: "id", by: None, ascending: of_endpoint.oldest_first };
+        let list = ListQuery { columns: COLUMNS, source: &source, filters, order };
+        let mut db = self.backend.read().await?;
+        let mut found = list.page(&mut db, page).await?.try_map(|row| record_of(&row))?;
+        add_attempts(&mut db, &mut found.items).await?;
+        Ok(found)
+    }
+
     /// Deliveries to an endpoint, of events within reach, newest event first, with attempts but without response bodies.
     pub async fn list_deliveries(
         &self,

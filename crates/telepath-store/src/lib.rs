@@ -16,6 +16,7 @@ mod context;
 mod delivery;
 mod error;
 mod event;
+mod follow;
 mod idempotency;
 mod key;
 mod key_clock;
@@ -49,15 +50,17 @@ mod webhook;
 pub use account::AccountChangeError;
 pub use alert::mail::{MailOutcome, PendingMail};
 pub use audit::{AuditHead, AuditReport, AuditVerdict};
+pub use call::{CallBuckets, CallGroups, EraseError, NumberErasure, TooManyRows};
 pub use cluster::{ClusterStats, ProcessRole};
 pub use context::StoreContext;
-pub use delivery::DeliveryFilter;
 pub use delivery::claim::{
     ClaimedDelivery, DeliveryQuota, DeliveryTarget, DueWebhook, Lease, RunningDelivery,
 };
 pub use delivery::redeliver::RecoveredDeliveries;
 pub use delivery::row::{AttemptRecord, DeliveryDetails, DeliveryRecord};
+pub use delivery::{AccountDeliveryFilter, DeliveryFilter};
 pub use error::{DatabaseError, StoreError};
+pub use follow::FollowedEvent;
 pub use idempotency::{IdempotencyClaim, IdempotentRequest};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::entry::KeyDescription;

@@ -66,6 +66,9 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     31 "0031_known_time";
     32 "0032_webhook_failed_at";
     33 "0033_ended_subjects";
+    34 "0034_call_statistics";
+    35 "0035_deliveries_of_accounts";
+    36 "0036_alert_notes";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

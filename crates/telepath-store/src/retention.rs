@@ -22,6 +22,8 @@ use crate::usage::totals::{ADDRESSES, PROGRAMS, SeenTable, trim};
 const BUCKETS: i64 = 2000;
 /// Cooldowns of alerts deleted per transaction.
 const COOLDOWNS: i64 = 500;
+/// Rows of the statistics of calls deleted per transaction.
+const STATISTICS: i64 = 1000;
 /// Calls deleted per transaction.
 const CALLS: i64 = 200;
 /// Transactions per kind and call; the rest waits for the next call.
@@ -36,6 +38,8 @@ pub struct Retention {
     pub age: Duration,
     /// Beyond this many bytes, the oldest requests are deleted.
     pub bytes: u64,
+    /// Older statistics of calls are deleted; those by minute and by hour earlier.
+    pub analytics: Duration,
     /// Older calls are deleted; `None` keeps all.
     pub calls: Option<Duration>,
     /// Older audit entries are deleted; `None` keeps all.
@@ -44,7 +48,13 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { age: Duration::from_hours(30 * 24), bytes: 1024 * 1024 * 1024, calls: None, audit: None }
+        Self {
+            age: Duration::from_hours(30 * 24),
+            bytes: 1024 * 1024 * 1024,
+            analytics: UsageSpan::Day.kept_for(),
+            calls: None,
+            audit: None,
+        }
     }
 }
 
@@ -55,6 +65,8 @@ pub struct Expired {
     pub buckets: u64,
     /// Request log segments.
     pub segments: u64,
+    /// Rows of the statistics of calls.
+    pub statistics: u64,
     /// Records of calls.
     pub calls: u64,
     /// Audit entries.
@@ -72,6 +84,11 @@ impl Store {
         let mut expired = Expired::default();
         for span in UsageSpan::ALL {
             expired.buckets += self.expire_buckets(*span, now.minus(span.kept_for())).await?;
+            let kept = match span {
+                UsageSpan::Minute | UsageSpan::Hour => span.kept_for().min(keep.analytics),
+                UsageSpan::Day => keep.analytics,
+            };
+            expired.statistics += self.expire_statistics(*span, now.minus(kept)).await?;
         }
         let oldest = now.minus(keep.age).max(self.oldest_within(keep.bytes).await?);
         expired.segments = self.expire_segments(oldest).await?;
@@ -113,6 +130,14 @@ impl Store {
                    (SELECT key_id, span, start, route, status, secret FROM usage_buckets \
                     WHERE span = $1 AND start < $2 ORDER BY start LIMIT $3)";
         self.in_steps(sql, BUCKETS, move || binds![span.name(), before, BUCKETS]).await
+    }
+
+    async fn expire_statistics(&self, span: UsageSpan, before: Timestamp) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM call_statistics \
+                   WHERE (account_id, span, start, trunk_id, provider, model, carrier, reason) IN \
+                   (SELECT account_id, span, start, trunk_id, provider, model, carrier, reason FROM call_statistics \
+                    WHERE span = $1 AND start < $2 ORDER BY start LIMIT $3)";
+        self.in_steps(sql, STATISTICS, move || binds![span.name(), before, STATISTICS]).await
     }
 
     /// Segments that are not rolled up yet are kept at any age.

@@ -5,6 +5,7 @@ mod accounts;
 mod admin;
 mod agent;
 mod alerts;
+mod analytics;
 mod arguments;
 mod audit;
 mod call;
@@ -28,6 +29,7 @@ mod reference;
 mod requests;
 mod serve;
 mod sip;
+mod stream;
 mod suggestion;
 mod text;
 mod trunks;
@@ -102,6 +104,12 @@ enum Command {
     /// List, show and hang up calls
     #[command(subcommand)]
     Calls(calls::CallsCommand),
+    /// Show statistics of calls and compare trunks
+    #[command(subcommand)]
+    Analytics(analytics::AnalyticsCommand),
+    /// Follow requests, calls and alerts as they happen
+    #[command(after_help = stream::EXAMPLES)]
+    Stream(Box<stream::StreamArgs>),
     /// Manage trunks
     #[command(subcommand)]
     Trunks(trunks::TrunksCommand),
@@ -217,6 +225,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Account(command) => block_on(account::run(command)),
         Command::Calls(command) => block_on(calls::run(command)),
+        Command::Analytics(command) => block_on(analytics::run(command)),
+        Command::Stream(args) => block_on(stream::run(*args)),
         Command::Whoami(args) => block_on(whoami::run(*args)),
         Command::Sip(command) => block_on(sip::run(command)),
         Command::Keyring(command) => block_on(keyring::run(command)),

@@ -97,6 +97,18 @@ impl Caller {
         Reach { account: self.account, trunks: self.trunks.clone() }
     }
 
+    /// Refuses a caller without a scope, or one that is limited to trunks where the whole account is needed.
+    pub(crate) fn require_scope(&self, scope: Scope, on_whole_account: bool) -> Result<(), ApiError> {
+        if !self.scopes.allows(scope) {
+            return Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope));
+        }
+        if on_whole_account && self.trunks.is_limited() {
+            let error = ApiError::new(ErrorCode::InsufficientScope, LIMITED_TO_TRUNKS.to_owned());
+            return Err(error.counted(Refusal::Scope));
+        }
+        Ok(())
+    }
+
     /// What a response that is sent for longer was admitted with, when it needs `scope`.
     pub(crate) fn authorization(&self, scope: Scope) -> Authorization {
         match (&self.principal, self.secret, self.origin.address) {
@@ -173,6 +185,7 @@ needs! {
     CallsWrite = Some(Scope::CallsWrite);
     KeysRead = Some(Scope::KeysRead);
     KeysWrite = Some(Scope::KeysWrite);
+    AnalyticsRead = Some(Scope::AnalyticsRead);
     UsageRead = Some(Scope::UsageRead);
     AuditRead = Some(Scope::AuditRead);
     WebhooksRead = Some(Scope::WebhooksRead);

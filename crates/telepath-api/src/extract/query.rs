@@ -57,6 +57,44 @@ impl QueryReader {
         self.problems.keep(name, parse(&text))
     }
 
+    /// Takes one parameter that must be present.
+    pub(crate) fn required<T, E: Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if !self.parameters.contains_key(name) {
+            self.problems.missing(name);
+        }
+        self.take(name, parse)
+    }
+
+    /// Takes the values of a parameter that can be repeated, each of which is one of a closed list.
+    pub(crate) fn choices<T: PartialEq>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        values: impl IntoIterator<Item = &'static str>,
+    ) -> Vec<T> {
+        let texts = self.parameters.remove(name).unwrap_or_default();
+        let mut chosen = Vec::new();
+        let parsed: Option<Vec<T>> = texts.iter().map(|text| parse(text)).collect();
+        match parsed {
+            None => {
+                let values: Vec<_> = values.into_iter().collect();
+                self.problems.wrong(name, format!("must be one of {}", values.join(", ")));
+            }
+            Some(parsed) => {
+                for value in parsed {
+                    if !chosen.contains(&value) {
+                        chosen.push(value);
+                    }
+                }
+            }
+        }
+        chosen
+    }
+
     /// Takes the ids of a parameter that can be repeated, at most `most` times, without duplicates.
     pub(crate) fn ids<I: Id>(&mut self, name: &str, most: usize) -> Vec<I> {
         let texts = self.parameters.remove(name).unwrap_or_default();

@@ -2,16 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use telepath_api_types::alerts::{Alert, AlertList};
+use telepath_api_types::alerts::{AcknowledgeAlert, Alert, AlertList};
 use telepath_api_types::enums;
-use telepath_core::alert::{AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind};
+use telepath_core::alert::{AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind, MAX_NOTE};
 use telepath_core::id::{AlertId, KeyId, WebhookId};
 use telepath_core::page::{Page, PageRequest};
+use telepath_core::validation::{Invalid, bounded_text};
 
 use crate::auth::caller::{Authorized, KeysWrite, UsageRead};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::json::{NoMembers, OptionalJson};
+use crate::extract::json::OptionalJson;
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::AppState;
@@ -73,18 +74,24 @@ async fn list_alerts(
     Ok(Json(AlertList { alerts: items.into_iter().map(Alert::from).collect(), pagination: position.into() }))
 }
 
-/// Take note of an alert
+/// Acknowledge an alert
 ///
-/// Doing so again changes nothing; the answer shows who did so first.
+/// Doing so again changes nothing; the response shows who did so first, and their note.
 #[utoipa::path(post, path = "/v1/alerts/{id}/acknowledge", tag = "Alerts", operation_id = "acknowledgeAlert",
+    request_body(content = Option<AcknowledgeAlert>),
     params(("id" = String, Path, description = "The alert's id.")),
     responses((status = 200, description = "The alert.", body = Alert)))]
 async fn acknowledge_alert(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
     PathId(id): PathId<AlertId>,
-    OptionalJson(NoMembers {}): OptionalJson<NoMembers>,
+    OptionalJson(draft): OptionalJson<AcknowledgeAlert>,
 ) -> Result<Json<Alert>, ApiError> {
-    let alert = state.store.acknowledge_alert(caller.account, id, caller.origin()).await?;
+    let mut problems = Invalid::default();
+    let note = problems.optional("note", draft.note, |text| bounded_text(text, 1, MAX_NOTE, &['\n', '\t']));
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    let alert = state.store.acknowledge_alert(caller.account, id, note, caller.origin()).await?;
     alert.map(|alert| Json(alert.into())).ok_or_else(|| AlertId::not_found(&id.to_string()))
 }

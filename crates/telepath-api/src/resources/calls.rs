@@ -1,5 +1,7 @@
 //! `/v1/calls`: call records, and hanging up a live call.
 
+mod erase;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,6 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use telepath_api_types::calls::{Call, CallDetails, CallList, HangupRequested};
 use telepath_api_types::enums;
+use telepath_api_types::sip_trace::SipTrace;
 use telepath_core::call::{self, CallFilter, CallSortKey, CallStatus, DisconnectReason};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::CallId;
@@ -22,7 +25,7 @@ use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::{AppState, Shared};
 
 pub(crate) fn endpoints() -> Endpoints {
-    endpoints![list_calls, get_call, hangup_call]
+    endpoints![list_calls, get_call, get_sip_trace, hangup_call].merge(erase::endpoints())
 }
 
 /// Which calls a list shows.
@@ -117,6 +120,22 @@ async fn get_call(
 ) -> Result<Json<CallDetails>, ApiError> {
     let details = state.store.get_call(caller.reach(), id).await?;
     details.map(|details| Json(details.into())).ok_or_else(|| CallId::not_found(&id.to_string()))
+}
+
+/// Get the SIP messages of a call
+///
+/// The messages of `sip_trace` one by one, with their time, direction, method and status.
+#[utoipa::path(get, path = "/v1/calls/{id}/sip-trace", tag = "Calls", operation_id = "getSipTrace",
+    params(("id" = String, Path, description = "The call's id.")),
+    responses((status = 200, description = "The SIP messages.", body = SipTrace)))]
+async fn get_sip_trace(
+    State(state): State<AppState>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<CallsRead>,
+    PathId(id): PathId<CallId>,
+) -> Result<Json<SipTrace>, ApiError> {
+    let details = state.store.get_call(caller.reach(), id).await?;
+    let details = details.ok_or_else(|| CallId::not_found(&id.to_string()))?;
+    Ok(Json(SipTrace::of(id, &details.sip_trace)))
 }
 
 /// Hang up a live call

@@ -8,10 +8,13 @@ use serde_json::value::RawValue;
 use telepath_api_types::deliveries::{Delivery, DeliveryAttempt, DeliveryDetails, DeliveryList};
 use telepath_api_types::enums;
 use telepath_core::event::EventKind;
+use telepath_core::event::family::EventFamily;
 use telepath_core::id::{DeliveryId, WebhookId};
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::webhook::delivery::DeliveryStatus;
-use telepath_store::{AttemptRecord, DeliveryFilter, DeliveryRecord, WebhookChangeError};
+use telepath_store::{
+    AccountDeliveryFilter, AttemptRecord, DeliveryFilter, DeliveryRecord, WebhookChangeError,
+};
 
 use crate::auth::caller::{AuthorizedWithin, WebhooksRead, WebhooksWrite};
 use crate::endpoint::{Endpoints, endpoints};
@@ -24,7 +27,7 @@ use crate::resources::webhooks::errors::change_error;
 use crate::state::AppState;
 
 pub(crate) fn endpoints() -> Endpoints {
-    endpoints![list_deliveries, get_delivery, redeliver]
+    endpoints![list_deliveries, list_account_deliveries, get_delivery, redeliver]
 }
 
 /// A delivery without the responses to its attempts.
@@ -77,17 +80,69 @@ struct DeliveryQuery {
     page: PageRequest,
 }
 
+fn read_filter(query: &mut QueryReader) -> DeliveryFilter {
+    let statuses = DeliveryStatus::ALL.iter().map(|status| status.name());
+    let kinds = EventKind::ALL.iter().map(|kind| kind.name());
+    DeliveryFilter {
+        status: query.choice("status", DeliveryStatus::from_name, statuses),
+        kind: query.choice("event", EventKind::from_name, kinds),
+        oldest_first: query.oldest_first(),
+    }
+}
+
 impl QueryForm for DeliveryQuery {
     fn read(query: &mut QueryReader) -> Self {
-        let statuses = DeliveryStatus::ALL.iter().map(|status| status.name());
-        let kinds = EventKind::ALL.iter().map(|kind| kind.name());
-        let filter = DeliveryFilter {
-            status: query.choice("status", DeliveryStatus::from_name, statuses),
-            kind: query.choice("event", EventKind::from_name, kinds),
-            oldest_first: query.oldest_first(),
+        Self { filter: read_filter(query), page: query.page::<DeliveryId>(None) }
+    }
+}
+
+/// Which deliveries of the account a list shows.
+struct AccountDeliveryQuery {
+    filter: AccountDeliveryFilter,
+    page: PageRequest,
+}
+
+impl QueryForm for AccountDeliveryQuery {
+    fn read(query: &mut QueryReader) -> Self {
+        let filter = AccountDeliveryFilter {
+            call: query.take("call_id", str::parse),
+            key: query.take("key_id", str::parse),
+            of_endpoint: read_filter(query),
         };
         Self { filter, page: query.page::<DeliveryId>(None) }
     }
+}
+
+/// List deliveries
+///
+/// To all endpoints, for example those of the events of one call. With `call_id` the key also needs `calls:read`, with `key_id`
+/// `keys:read`.
+#[utoipa::path(get, path = "/v1/deliveries", tag = "Webhooks", operation_id = "listAllDeliveries",
+    params(
+        ("call_id" = Option<String>, Query, description = "Only deliveries of events about this call."),
+        ("key_id" = Option<String>, Query, description = "Only deliveries of events about this key."),
+        ("status" = inline(Option<enums::DeliveryStatus>), Query, description = "`pending`, `delivered`, `exhausted`, `held` or `canceled`."),
+        ("event" = inline(Option<enums::EventName>), Query, description = "Only deliveries of events with this name."),
+        ("sort" = inline(Option<enums::OrderByCreation>), Query, description = "`created_at` or `-created_at` (newest first, the default)."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Deliveries per page; default 20."),
+        ("offset" = Option<u32>, Query, description = "Deliveries to skip."),
+        ("cursor" = Option<String>, Query, description = "`pagination.next_cursor` of the previous page, with the same filters and sort; replaces `offset`.")),
+    responses((status = 200, description = "A page of deliveries.", body = DeliveryList)))]
+async fn list_account_deliveries(
+    State(state): State<AppState>,
+    AuthorizedWithin { caller, .. }: AuthorizedWithin<WebhooksRead>,
+    StrictQuery(query): StrictQuery<AccountDeliveryQuery>,
+) -> Result<Json<DeliveryList>, ApiError> {
+    let needed = [
+        query.filter.call.map(|_| EventFamily::Call.read_scope()),
+        query.filter.key.map(|_| EventFamily::Key.read_scope()),
+    ];
+    if let Some(scope) = needed.into_iter().flatten().find(|scope| !caller.scopes.allows(*scope)) {
+        return Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope));
+    }
+    let listed = state.store.list_account_deliveries(caller.reach(), query.filter, query.page).await?;
+    let deliveries = listed.items.iter().map(delivery_body).collect();
+    Ok(Json(DeliveryList { deliveries, pagination: listed.position.into() }))
 }
 
 /// List deliveries to an endpoint

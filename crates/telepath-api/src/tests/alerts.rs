@@ -36,6 +36,7 @@ async fn the_use_of_a_revoked_key_raises_an_alert_that_is_acknowledged_once() {
         ("raised_at", json!("2027-01-15T08:00:00.000Z")),
         ("acknowledged_at", json!(null)),
         ("acknowledged_by", json!(null)),
+        ("acknowledged_note", json!(null)),
     ] {
         assert_eq!(alert[member], value, "{member}");
     }
@@ -123,4 +124,33 @@ async fn a_key_received_over_plain_http_raises_a_critical_alert() {
     let alert = &list(&harness, &master, "").await["alerts"][0];
     assert_eq!((&alert["rule"], &alert["severity"]), (&json!("seen_in_clear"), &json!("critical")));
     assert_eq!(alert["figures"], json!({"address": "198.51.100.9", "seen": 1}));
+}
+
+#[tokio::test]
+async fn a_note_is_kept_with_the_first_acknowledgement_and_audited() {
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    dead_key(&harness, &master, "Old").await;
+    let alert = list(&harness, &master, "").await["alerts"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/alerts/{alert}/acknowledge");
+    for wrong in [
+        json!({"note": ""}),
+        json!({"note": "x".repeat(1001)}),
+        json!({"note": "\u{1b}[2J"}),
+        json!({"note": 5}),
+        json!({"text": "unknown"}),
+        json!({"note": format!("the key is {master}")}),
+    ] {
+        let refused = harness.post(&path, &master, wrong).await.expect(400);
+        assert!(!String::from_utf8_lossy(&refused.body).contains(&master));
+    }
+    assert_eq!(list(&harness, &master, "?status=open").await["pagination"]["total"], 1, "nothing was kept");
+    let note = "The new office in Lyon;\nexpected.";
+    let first = harness.post(&path, &master, json!({"note": note})).await.expect(200).json();
+    assert_eq!(first["acknowledged_note"], note);
+    let again = harness.post(&path, &master, json!({"note": "Another."})).await.expect(200).json();
+    assert_eq!(again, first);
+    let trail = harness.get("/v1/audit-events?action=alert.acknowledged", &master).await.expect(200).json();
+    assert_eq!(trail["pagination"]["total"], 1);
+    assert_eq!(trail["audit_events"][0]["after"]["note"], note);
 }

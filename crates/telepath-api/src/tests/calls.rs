@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use telepath_core::call::DisconnectReason;
+use telepath_core::ports::CallControl as _;
 
 use super::harness::Harness;
 
@@ -86,4 +87,79 @@ async fn a_live_call_is_hung_up_once() {
     assert_eq!(again.code(), "CALL_NOT_LIVE");
     let missing = harness.ask("POST", "/v1/calls/call_x/hangup", &key, None).await.expect(404);
     assert_eq!(missing.message(), "Call 'call_x' not found");
+}
+
+#[tokio::test]
+async fn the_sip_messages_of_a_call_are_records() {
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let trunk = harness.trunk(&key, "support-01").await;
+    let call = harness.call(trunk, "+15550100123").await;
+    let path = format!("/v1/calls/{call}/sip-trace");
+    let live = harness.get(&path, &key).await.expect(200).json();
+    assert_eq!(live, json!({"call_id": call, "messages": []}));
+    let mut end = super::analytics::end_of_call(&harness, trunk, 400, DisconnectReason::NormalDisconnect);
+    end.id = call;
+    end.sip_trace = "+0.000s received from 198.51.100.7:5060\nINVITE sip:a@b SIP/2.0\r\nCSeq: 1 INVITE\n\n\
+        … 3 messages were left out\n\n+0.042s sent to 198.51.100.7:5060\nSIP/2.0 200 OK\r\nCSeq: 1 INVITE\n\n"
+        .to_owned();
+    harness.store.call_ended(&end).await.unwrap();
+    let trace = harness.get(&path, &key).await.expect(200).json();
+    assert_eq!(
+        trace["messages"],
+        json!([
+            {"at_ms": 0, "direction": "received", "peer": "198.51.100.7:5060", "method": "INVITE", "status": null,
+                "first_line": "INVITE sip:a@b SIP/2.0", "text": "INVITE sip:a@b SIP/2.0\r\nCSeq: 1 INVITE",
+                "is_cut": false, "omitted_before": 0},
+            {"at_ms": 42, "direction": "sent", "peer": "198.51.100.7:5060", "method": "INVITE", "status": 200,
+                "first_line": "SIP/2.0 200 OK", "text": "SIP/2.0 200 OK\r\nCSeq: 1 INVITE", "is_cut": false,
+                "omitted_before": 3}
+        ])
+    );
+    let details = harness.get(&format!("/v1/calls/{call}"), &key).await.expect(200).json();
+    assert_eq!(details["sip_trace"], end.sip_trace, "the text stays");
+}
+
+#[tokio::test]
+async fn a_call_is_erased_when_it_has_ended() {
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let trunk = harness.trunk(&key, "support-01").await;
+    let call = harness.call(trunk, "+15550100123").await;
+    let path = format!("/v1/calls/{call}");
+    assert_eq!(harness.ask("DELETE", &path, &key, None).await.expect(409).code(), "CALL_IS_LIVE");
+    let mut end = super::analytics::end_of_call(&harness, trunk, 400, DisconnectReason::NormalDisconnect);
+    end.id = call;
+    harness.store.call_ended(&end).await.unwrap();
+    harness.ask("DELETE", &path, &key, None).await.expect(204);
+    for method in ["GET", "DELETE"] {
+        assert_eq!(harness.ask(method, &path, &key, None).await.expect(404).code(), "CALL_NOT_FOUND");
+    }
+}
+
+#[tokio::test]
+async fn a_number_is_erased_and_the_trail_does_not_hold_it() {
+    let harness = Harness::new().await;
+    let key = harness.master().await;
+    let trunk = harness.trunk(&key, "support-01").await;
+    let end = super::analytics::end_of_call(&harness, trunk, 400, DisconnectReason::NormalDisconnect);
+    harness.store.call_ended(&end).await.unwrap();
+    for wrong in [
+        json!({}),
+        json!({"number": "0100123"}),
+        json!({"number": "+1555"}),
+        json!({"number": 5}),
+        json!({"number": "+15550100123", "cursor": "x"}),
+        json!({"number": "+15550100123", "all": true}),
+    ] {
+        harness.post("/v1/calls/erase", &key, wrong).await.expect(400);
+    }
+    let body = json!({"number": "+15550100123"});
+    let erased = harness.post("/v1/calls/erase", &key, body).await.expect(200).json();
+    let expected = json!({"erased_calls": 1, "cleared_calls": 0, "live_calls": 0, "next_cursor": null});
+    assert_eq!(erased, expected);
+    assert_eq!(harness.get("/v1/calls", &key).await.expect(200).json()["pagination"]["total"], 0);
+    let trail = harness.get("/v1/audit-events?action=number.erased", &key).await.expect(200);
+    assert_eq!(trail.json()["audit_events"][0]["target"], "…23");
+    assert!(!String::from_utf8_lossy(&trail.body).contains("15550100123"));
 }

@@ -145,9 +145,11 @@ async fn every_documented_value_of_a_query_parameter_is_accepted_and_others_are_
         let parameters = operations["get"]["parameters"].as_array().into_iter().flatten();
         let parameters = parameters.filter(|parameter| parameter["in"] == "query");
         let path = path.replace("{id}", if path.starts_with("/v1/keys/") { &own } else { &webhook });
-        // The parameters that the route requires are ids of keys.
         let required = parameters.clone().filter(|parameter| parameter["required"] == true);
-        let required = required.map(|parameter| format!("{}={own}&", parameter["name"].as_str().unwrap()));
+        let required = required.map(|parameter| match parameter["name"].as_str().unwrap() {
+            name @ "key_id" => format!("{name}={own}&"),
+            name => format!("{name}=conn_{name:0>26}&"),
+        });
         let path = format!("{path}?{}", required.collect::<String>());
         for parameter in parameters {
             let Some(values) = parameter["schema"]["enum"].as_array() else { continue };

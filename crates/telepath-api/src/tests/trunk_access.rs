@@ -74,8 +74,17 @@ impl World {
 
 /// The routes that serve a key that is limited to trunks; every other one is about the whole account.
 fn is_about_trunks(method: &str, path: &str) -> bool {
-    const STARTS: [&str; 7] =
-        ["/v1/trunks", "/v1/calls", "/v1/webhooks", "/v1/deliveries", "/v1/keys", "/v1/usage", "/v1/whoami"];
+    const STARTS: [&str; 9] = [
+        "/v1/stream",
+        "/v1/analytics",
+        "/v1/trunks",
+        "/v1/calls",
+        "/v1/webhooks",
+        "/v1/deliveries",
+        "/v1/keys",
+        "/v1/usage",
+        "/v1/whoami",
+    ];
     let whole = [("POST", "/v1/trunks"), ("POST", "/v1/keys/rotate-all")];
     !whole.contains(&(method, path)) && STARTS.iter().any(|start| path.starts_with(start))
 }

@@ -245,3 +245,35 @@ async fn unknown_webhooks_and_deliveries_are_named() {
     let refused = harness.post("/v1/webhooks", &key, draft).await.expect(400);
     assert_eq!(refused.json()["error"]["details"][0]["field"], "trunk_ids[0]");
 }
+
+#[tokio::test]
+async fn the_deliveries_of_a_call_need_the_scope_to_read_calls() {
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let trunk = harness.trunk(&master, "support-01").await;
+    for path in ["a", "b"] {
+        let hook = json!({"url": format!("https://93.184.215.14/{path}"), "events": ["call.*"]});
+        harness.post("/v1/webhooks", &master, hook).await.expect(201);
+    }
+    let call = harness.call(trunk, "+15550100123").await;
+    harness.call(trunk, "+15550100124").await;
+    let of_call = format!("/v1/deliveries?call_id={call}");
+    let list = harness.get(&of_call, &master).await.expect(200).json();
+    assert_eq!(list["pagination"]["total"], 2);
+    assert!(
+        list["deliveries"].as_array().unwrap().iter().all(|delivery| delivery["event"] == "call.started")
+    );
+    let all =
+        harness.get("/v1/deliveries?event=call.started&status=pending", &master).await.expect(200).json();
+    assert_eq!(all["pagination"]["total"], 4);
+    let reader = harness.key(json!({"preset": "custom", "scopes": ["webhooks:read"]})).await;
+    harness.get("/v1/deliveries", &reader).await.expect(200);
+    let refused = harness.get(&of_call, &reader).await.expect(403);
+    assert_eq!(refused.json()["error"]["required_scope"], "calls:read");
+    let of_key = "/v1/deliveries?key_id=key_00000000000000000000000000";
+    assert_eq!(harness.get(of_key, &reader).await.expect(403).json()["error"]["required_scope"], "keys:read");
+    assert_eq!(harness.get(of_key, &master).await.expect(200).json()["pagination"]["total"], 0);
+    for wrong in ["call_id=x", "key_id=x", "webhook_id=x", "status=lost"] {
+        harness.get(&format!("/v1/deliveries?{wrong}"), &master).await.expect(400);
+    }
+}

@@ -3,10 +3,10 @@
 //! the end of the call are kept.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::time::Instant;
 
 use telepath_core::call::MAX_TRACE_BYTES;
+use telepath_core::call::sip_trace::{SipDirection, append_message, omission};
 use telepath_sip::{TraceDirection, TraceRecord};
 
 /// The bytes kept of the beginning, and of the end.
@@ -30,12 +30,12 @@ impl SipTrace {
 
     pub(super) fn append(&mut self, record: &TraceRecord) {
         let direction = match record.direction {
-            TraceDirection::Received => "received from",
-            TraceDirection::Sent => "sent to",
+            TraceDirection::Received => SipDirection::Received,
+            TraceDirection::Sent => SipDirection::Sent,
         };
-        let elapsed = record.at.saturating_duration_since(self.start).as_secs_f64();
-        let mut text = format!("+{elapsed:.3}s {direction} {}\n", record.peer);
-        text.push_str(record.text.trim_end());
+        let elapsed = record.at.saturating_duration_since(self.start);
+        let mut text = String::new();
+        append_message(&mut text, elapsed, direction, record.peer, &record.text);
         if text.len() + 2 > HALF {
             text.truncate(text.floor_char_boundary(HALF - "…\n\n".len()));
             text.push('…');
@@ -56,8 +56,7 @@ impl SipTrace {
     pub(super) fn into_text(self) -> String {
         let mut text = self.beginning;
         if self.left_out > 0 {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "… {} messages were left out\n\n", self.left_out);
+            text.push_str(&omission(self.left_out));
         }
         text.extend(self.end);
         text
@@ -68,6 +67,7 @@ impl SipTrace {
 mod tests {
     use std::time::Duration;
 
+    use telepath_core::call::sip_trace::messages_of;
     use telepath_sip::{Endpoint, EndpointConfig, EndpointSeed};
 
     use super::*;
@@ -111,6 +111,10 @@ mod tests {
         let left_out: u64 = text.split("… ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
         let kept = u64::try_from(text.matches("received from").count()).unwrap();
         assert_eq!(left_out + kept, 502);
+        let messages = messages_of(&text);
+        assert_eq!(messages.len() as u64, kept);
+        assert_eq!(messages.iter().map(|message| message.omitted_before).sum::<u64>(), left_out);
+        assert_eq!(messages.last().unwrap().method(), Some("BYE"));
     }
 
     #[test]

@@ -17,11 +17,12 @@ use crate::store::Store;
 use crate::user::authority::role_of;
 
 /// Alerts under the alias that [`COLUMNS`] uses.
-pub(super) const FROM: &str = "FROM alerts a";
+pub(crate) const FROM: &str = "FROM alerts a";
 /// The columns that [`alert_of`] reads. The subject's name is its current one; of a webhook, the whole URL.
-pub(super) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS severity, a.subject_kind AS subject_kind, \
+pub(crate) const COLUMNS: &str = "a.id AS id, a.rule AS rule, a.severity AS severity, a.subject_kind AS subject_kind, \
      a.subject_id AS subject_id, a.message AS message, a.figures AS figures, a.raised_at AS raised_at, \
      a.acknowledged_at AS acknowledged_at, a.acknowledged_by AS acknowledged_by, \
+     a.acknowledged_note AS acknowledged_note, \
      CASE a.subject_kind \
        WHEN 'key' THEN (SELECT name FROM keys WHERE id = a.subject_id) \
        WHEN 'webhook' THEN (SELECT url FROM webhooks WHERE id = a.subject_id) \
@@ -55,31 +56,40 @@ impl Store {
         list.page(&mut db, page).await?.try_map(|row| alert_of(&row))
     }
 
-    /// Acknowledges an alert; `None` if the account has no such alert. The first acknowledgement is kept.
+    /// Acknowledges an alert with a checked note; `None` if the account has no such alert. The first acknowledgement and its
+    /// note are kept.
     pub async fn acknowledge_alert(
         &self,
         account: AccountId,
         id: AlertId,
+        note: Option<String>,
         origin: Origin,
     ) -> Result<Option<Alert>, StoreError> {
         let audit_id = self.new_audit_id(origin.at)?;
-        self.backend.write(move |db| Box::pin(acknowledge(db, account, id, origin, audit_id))).await
+        let new = Acknowledging { account, id, note, origin, audit_id };
+        self.backend.write(move |db| Box::pin(acknowledge(db, new))).await
     }
+}
+
+/// An acknowledgement that is requested.
+struct Acknowledging {
+    account: AccountId,
+    id: AlertId,
+    note: Option<String>,
+    origin: Origin,
+    audit_id: KeyedAuditId,
 }
 
 async fn acknowledge(
     db: &mut Connection,
-    account: AccountId,
-    id: AlertId,
-    origin: Origin,
-    audit_id: KeyedAuditId,
+    Acknowledging { account, id, note, origin, audit_id }: Acknowledging,
 ) -> Result<Option<Alert>, StoreError> {
     check_may_acknowledge(db, account, id, origin).await?;
-    let sql = "UPDATE alerts SET acknowledged_at = $3, acknowledged_by = $4 \
+    let sql = "UPDATE alerts SET acknowledged_at = $3, acknowledged_by = $4, acknowledged_note = $5 \
                WHERE id = $1 AND account_id = $2 AND acknowledged_at IS NULL";
     let by = origin.actor.to_string();
-    let changed =
-        db.execute(sql, binds![id.to_string(), account.to_string(), origin.at, by.as_str()]).await?;
+    let values = binds![id.to_string(), account.to_string(), origin.at, by.as_str(), note.as_deref()];
+    let changed = db.execute(sql, values).await?;
     if changed > 0 {
         let entry = AuditEntry {
             id: audit_id,
@@ -88,7 +98,7 @@ async fn acknowledge(
             action: AuditAction::AlertAcknowledged,
             target: id.to_string(),
             before: json!({}),
-            after: json!({ "acknowledged_by": by }),
+            after: json!({ "acknowledged_by": by, "note": note }),
         };
         audit::write(db, &entry).await?;
     }
@@ -115,9 +125,12 @@ async fn check_may_acknowledge(
     db.fetch_optional(sql, values).await?.map(drop).ok_or(StoreError::Forbidden)
 }
 
-pub(super) fn alert_of(row: &Row) -> Result<Alert, StoreError> {
+pub(crate) fn alert_of(row: &Row) -> Result<Alert, StoreError> {
     let acknowledged = match row.maybe_time("acknowledged_at")? {
-        Some(at) => Some(Acknowledgement { at, by: row.parse("acknowledged_by")? }),
+        Some(at) => {
+            let (by, note) = (row.parse("acknowledged_by")?, row.maybe_text("acknowledged_note")?);
+            Some(Acknowledgement { at, by, note })
+        }
         None => None,
     };
     let (subject, name) = subject_of(row)?;

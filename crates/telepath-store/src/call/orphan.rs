@@ -1,12 +1,14 @@
 //! Live calls whose server is gone: heartbeats record how long they are known to have been live, and later they are
 //! closed.
 
-use telepath_core::call::{CallMetrics, DisconnectReason};
+use telepath_core::analytics::CallFigures;
+use telepath_core::call::{CallMetrics, CallStatus, DisconnectReason};
 use telepath_core::clock::Timestamp;
 use telepath_core::event::{CallDelays, CallEnded};
 use telepath_core::id::{AccountId, CallId, NodeId};
 
 use super::row::duration_seconds;
+use super::statistics::{CountedCall, count_call};
 use crate::context::StoreContext;
 use crate::error::StoreError;
 use crate::event;
@@ -49,15 +51,21 @@ pub(crate) async fn close_orphaned_calls(
     context: &StoreContext,
     orphans: OrphanedCalls,
 ) -> Result<u64, StoreError> {
-    const LIVE: &str = "SELECT id, account_id, trunk_id, answer_time FROM calls WHERE status = 'connected'";
+    const LIVE: &str = "SELECT id, account_id, trunk_id, start_time, answer_time, carrier FROM calls \
+         WHERE status = 'connected'";
+    // In one order on every server, so that two that close calls of the same trunks never wait for each other in a circle.
+    const ORDER: &str = "ORDER BY account_id, trunk_id, carrier, start_time";
     let (rows, alive) = match orphans {
-        OrphanedCalls::All => (db.fetch_all(LIVE, vec![]).await?, last_heartbeat(db).await?),
+        OrphanedCalls::All => {
+            (db.fetch_all(format!("{LIVE} {ORDER}"), vec![]).await?, last_heartbeat(db).await?)
+        }
         OrphanedCalls::WithoutNode => {
-            let sql = format!("{LIVE} AND (node_id IS NULL OR node_id NOT IN (SELECT id FROM nodes))");
+            let sql =
+                format!("{LIVE} AND (node_id IS NULL OR node_id NOT IN (SELECT id FROM nodes)) {ORDER}");
             (db.fetch_all(sql, vec![]).await?, last_heartbeat(db).await?)
         }
         OrphanedCalls::Of(node, alive) => {
-            let sql = format!("{LIVE} AND node_id = $1");
+            let sql = format!("{LIVE} AND node_id = $1 {ORDER}");
             (db.fetch_all(sql, binds![node.to_string()]).await?, alive)
         }
     };
@@ -99,5 +107,9 @@ async fn close_orphaned_call(
     let delays = CallDelays::from(&CallMetrics::default());
     let event = CallEnded::new(call, trunk, duration, DisconnectReason::Unknown, delays);
     let id = context.new_id(now)?;
-    event::write(db, account, id, event.into(), now).await
+    event::write(db, account, id, event.into(), now).await?;
+    let figures = CallFigures::of_call(CallStatus::Disconnected, duration, &CallMetrics::default(), &[]);
+    let (start_time, carrier) = (row.time("start_time")?, row.maybe_text("carrier")?);
+    let (carrier, reason) = (carrier.as_deref(), DisconnectReason::Unknown);
+    count_call(db, CountedCall { account, trunk, start_time, carrier, reason, figures }).await
 }

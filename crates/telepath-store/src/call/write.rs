@@ -2,6 +2,7 @@
 //! once.
 
 use telepath_core::alert::Severity;
+use telepath_core::analytics::CallFigures;
 use telepath_core::call::{
     CallEnd, CallMetrics, CallStart, CallStatus, DisconnectReason, MAX_CALLER_ACTIONS, MAX_TRACE_BYTES,
     MAX_TURNS,
@@ -15,6 +16,7 @@ use telepath_core::ports::AgentEvent;
 use telepath_core::trunk::AiProvider;
 
 use super::row::duration_seconds;
+use super::statistics::{CountedCall, count_call};
 use crate::error::StoreError;
 use crate::event;
 use crate::sql::{Connection, binds, to_json};
@@ -115,6 +117,22 @@ pub(super) async fn ended(db: &mut Connection, end: CallEnd, ids: [EventId; 2]) 
     if store_end(db, &end, duration).await? == 0 {
         return Ok(());
     }
+    write_events(db, &end, duration, ids).await?;
+    // Last, because calls of the same trunk wait for each other from here on.
+    let figures = CallFigures::of_call(end.status, duration, &end.metrics, &end.turns);
+    let (account, trunk, reason) = (end.account_id, end.trunk_id, end.reason);
+    // Whoever forges the address of a carrier must not choose the names of rows either.
+    let carrier = end.carrier.as_deref().filter(|_| reason != DisconnectReason::Rejected);
+    let call = CountedCall { account, trunk, start_time: end.start_time, carrier, reason, figures };
+    count_call(db, call).await
+}
+
+async fn write_events(
+    db: &mut Connection,
+    end: &CallEnd,
+    duration: u32,
+    ids: [EventId; 2],
+) -> Result<(), StoreError> {
     if end.reason == DisconnectReason::Rejected {
         // A refused call has no events: whoever forges the address of a carrier must not cause deliveries.
         return prune_rejected(db, end.trunk_id).await;

@@ -60,10 +60,12 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes deleted trunks that have no calls. A call that was being set up when its trunk was deleted is stored by then.
+    /// Deletes deleted trunks that have neither calls nor statistics of them. A call that was being set up when its trunk was deleted is stored by then.
     pub(super) async fn expire_deleted_trunks(&self, now: Timestamp) -> Result<u64, StoreError> {
         let sql = "DELETE FROM trunks WHERE id IN (SELECT id FROM trunks WHERE deleted_at < $1 \
-                   AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.trunk_id = trunks.id) ORDER BY id LIMIT $2)";
+                   AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.trunk_id = trunks.id) \
+                   AND NOT EXISTS (SELECT 1 FROM call_statistics s WHERE s.trunk_id = trunks.id) \
+                   ORDER BY id LIMIT $2)";
         let before = now.minus(SETUP);
         self.in_steps(sql, TRUNKS, move || binds![before, TRUNKS]).await
     }

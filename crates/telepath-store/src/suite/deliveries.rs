@@ -12,17 +12,18 @@ use telepath_core::event::{EventKind, WebhookTest};
 use telepath_core::id::AccountId;
 use telepath_core::page::{PageRequest, PageStart};
 use telepath_core::ports::CallControl as _;
+use telepath_core::reach::{Reach, TrunkAccess};
 use telepath_core::scope::ScopeSet;
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass, Jitter, KEPT, Outcome};
 use telepath_core::webhook::health::HealthTransition;
-use telepath_core::webhook::{DisabledReason, EventFilter, NewWebhook, Webhook, WebhookStatus};
+use telepath_core::webhook::{DisabledReason, EventFilter, NewWebhook, Subscription, Webhook, WebhookStatus};
 
 use super::calls::{ended, start};
 use super::webhooks::{disable, draft, enable, make};
 use super::{Fixture, behaviour, new_key, select, trunks};
-use crate::delivery::DeliveryFilter;
 use crate::delivery::claim::{ClaimedDelivery, DeliveryQuota, Lease};
 use crate::delivery::row::DeliveryRecord;
+use crate::delivery::{AccountDeliveryFilter, DeliveryFilter};
 use crate::error::StoreError;
 use crate::sql::{Connection, Value};
 use crate::store::Store;
@@ -35,6 +36,7 @@ behaviour! {
     a_delivery_can_be_redelivered,
     a_long_failing_endpoint_raises_a_warning_and_is_disabled,
     lists_page_by_cursor_in_both_directions,
+    deliveries_to_all_endpoints_are_found_by_call_and_key,
     finished_deliveries_are_purged_after_retention,
     sequence_numbers_of_ended_calls_are_deleted_with_their_last_event,
     sequence_numbers_of_deleted_endpoints_are_deleted,
@@ -266,7 +268,7 @@ async fn a_long_failing_endpoint_raises_a_warning_and_is_disabled(fixture: Arc<F
     assert_eq!((alert.name.as_str(), &alert.figures["failures"]), (webhook.url.host(), &json!(11)));
     let mails = store.claim_mails().await.unwrap();
     assert_eq!(mails.iter().map(|mail| mail.alert.id).collect::<Vec<_>>(), [alert.id]);
-    let noted = store.acknowledge_alert(account, alert.id, fixture.origin()).await.unwrap().unwrap();
+    let noted = store.acknowledge_alert(account, alert.id, None, fixture.origin()).await.unwrap().unwrap();
     assert!(noted.acknowledged.is_some());
     store.close().await;
 }
@@ -370,5 +372,49 @@ async fn sequence_numbers_of_deleted_endpoints_are_deleted(fixture: Arc<Fixture>
     fixture.clock.advance(Duration::from_secs(1));
     store.purge_deliveries().await.unwrap();
     assert_eq!(subjects(&store).await, [kept.id.to_string()]);
+    store.close().await;
+}
+
+async fn deliveries_to_all_endpoints_are_found_by_call_and_key(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let [mine, other] = [
+        trunks::make(&fixture, &store, account, "mine").await.trunk.id,
+        trunks::make(&fixture, &store, account, "other").await.trunk.id,
+    ];
+    let limited = NewWebhook {
+        subscription: Subscription {
+            trunks: vec![mine],
+            ..for_events("/a", &[EventKind::CallStarted]).subscription
+        },
+        ..for_events("/a", &[EventKind::CallStarted])
+    };
+    let own = make(&fixture, &store, account, limited).await;
+    let all = make(&fixture, &store, account, draft("/b")).await;
+    let calls = [start(&store, account, mine), start(&store, account, other)];
+    for call in &calls {
+        store.call_started(call).await.unwrap();
+    }
+    let key = store.create_key(account, new_key("an event"), fixture.origin()).await.unwrap().record.id;
+    let list = async |reach: Reach, filter: AccountDeliveryFilter| {
+        let page = store.list_account_deliveries(reach, filter, PageRequest::default()).await.unwrap();
+        assert_eq!(page.count(), Some(page.items.len() as u64));
+        page.items.iter().map(|delivery| (delivery.webhook_id, delivery.kind)).collect::<Vec<_>>()
+    };
+    let of_call = |call: usize| AccountDeliveryFilter { call: Some(calls[call].id), ..Default::default() };
+    let mut both = list(account.into(), of_call(0)).await;
+    both.sort_unstable_by_key(|(webhook, _)| *webhook != own.id);
+    assert_eq!(both, [(own.id, EventKind::CallStarted), (all.id, EventKind::CallStarted)]);
+    assert_eq!(list(account.into(), of_call(1)).await, [(all.id, EventKind::CallStarted)]);
+    let of_key = AccountDeliveryFilter { key: Some(key), ..Default::default() };
+    assert_eq!(list(account.into(), of_key).await, [(all.id, EventKind::KeyCreated)]);
+    let nothing = AccountDeliveryFilter { key: Some(key), ..of_call(0) };
+    assert_eq!(list(account.into(), nothing).await, []);
+    assert_eq!(list(account.into(), AccountDeliveryFilter::default()).await.len(), 4);
+    let limited = || Reach { account, trunks: TrunkAccess::of(vec![mine]) };
+    assert_eq!(list(limited(), of_call(0)).await, [(own.id, EventKind::CallStarted)]);
+    assert_eq!(list(limited(), of_call(1)).await, []);
+    let foreign = fixture.other_account(&store).await;
+    assert_eq!(list(foreign.into(), of_call(0)).await, []);
     store.close().await;
 }

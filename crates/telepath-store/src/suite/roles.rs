@@ -307,7 +307,7 @@ async fn a_developer_acknowledges_only_alerts_about_their_own_keys(fixture: Arc<
         }
         let mut acknowledged = Vec::new();
         for id in alerts {
-            acknowledged.push(made(store.acknowledge_alert(account, id, own).await));
+            acknowledged.push(made(store.acknowledge_alert(account, id, None, own).await));
         }
         let wanted: &[bool] = match role {
             Role::Viewer => &[false],

@@ -289,7 +289,7 @@ async fn calls_and_alerts_are_listed(store: &Store, account: &Account, expected:
         assert_eq!(alert.id.to_string(), text(wanted, "id"));
         assert_eq!(alert.rule.name(), text(wanted, "rule"));
         assert_eq!(alert.raised_at, time(wanted, "raised_at"));
-        assert_eq!(alert.acknowledged.map(|noted| noted.at), Some(time(wanted, "acknowledged_at")));
+        assert_eq!(alert.acknowledged.as_ref().map(|noted| noted.at), Some(time(wanted, "acknowledged_at")));
     }
 }
 

@@ -21,7 +21,7 @@ Examples:
 
 const ACK_EXAMPLES: &str = "\
 Examples:
-  telepath alerts ack alr_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
+  telepath alerts ack alr_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --note 'The new office'
   telepath alerts list --data-dir data --status open --json | jq -r '.[].id' | \\
       xargs telepath alerts ack --data-dir data";
 
@@ -72,6 +72,9 @@ pub(crate) struct AckArgs {
     /// Alert ids, alr_…, at most 100
     #[arg(required = true, num_args = 1..=MAX_ACKNOWLEDGED)]
     ids: Vec<AlertId>,
+    /// What you found out, at most 1000 characters
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
     /// Print a JSON array
     #[arg(long)]
     json: bool,
@@ -126,7 +129,7 @@ async fn acknowledge(args: AckArgs) -> Result<(), Failure> {
     let alerts = with_client(&args.api, async |client| {
         let mut alerts = Vec::with_capacity(args.ids.len());
         for id in &args.ids {
-            alerts.push(client.acknowledge_alert(*id).await?);
+            alerts.push(client.acknowledge_alert(*id, args.note.as_deref()).await?);
         }
         Ok(alerts)
     })

@@ -1,5 +1,8 @@
 //! `telepath calls`: lists, shows and hangs up calls.
 
+mod erase;
+mod trace;
+
 use clap::{Args, Subcommand};
 use telepath_client::{Call, CallDetails, CallId, CallsQuery, TrunkId};
 use telepath_core::clock::{Clock as _, SystemClock};
@@ -20,6 +23,18 @@ Examples:
   telepath calls show call_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
   telepath calls show call_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --json | jq -r .sip_trace";
 
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  telepath calls trace call_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
+  telepath calls trace call_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data --full";
+
+const ERASE_EXAMPLES: &str = "\
+Examples:
+  telepath calls erase call_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
+  telepath calls erase --number +15550100123 --data-dir data --yes
+
+docs/reference/calls.md says what goes and what stays.";
+
 const HANG_UP_EXAMPLES: &str = "\
 Examples:
   telepath calls hangup call_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data
@@ -35,6 +50,12 @@ pub(crate) enum CallsCommand {
     /// Show a call with its metrics, turns, DTMF and holds
     #[command(after_help = SHOW_EXAMPLES)]
     Show(Box<ShowArgs>),
+    /// Show the SIP messages of a call
+    #[command(after_help = TRACE_EXAMPLES)]
+    Trace(Box<trace::TraceArgs>),
+    /// Erase a call, or a number from all calls
+    #[command(after_help = ERASE_EXAMPLES)]
+    Erase(Box<erase::EraseArgs>),
     /// Hang up a live call
     #[command(after_help = HANG_UP_EXAMPLES)]
     Hangup(Box<HangUpArgs>),
@@ -115,6 +136,8 @@ pub(crate) async fn run(command: CallsCommand) -> Result<(), Failure> {
     match command {
         CallsCommand::List(args) => list(*args).await,
         CallsCommand::Show(args) => show(*args).await,
+        CallsCommand::Trace(args) => trace::run(*args).await,
+        CallsCommand::Erase(args) => erase::run(*args).await,
         CallsCommand::Hangup(args) => hang_up(*args).await,
     }
 }

@@ -3,11 +3,13 @@
 
 use clap::builder::PossibleValuesParser;
 use telepath_core::alert::{AlertRule, AlertStatus};
+use telepath_core::analytics::CallGrouping;
 use telepath_core::audit::AuditAction;
 use telepath_core::call::{CALL_SORTS, CallStatus, DisconnectReason};
 use telepath_core::key::{KEY_SORTS, KeyStatus, Preset};
 use telepath_core::scope::Scope;
 use telepath_core::secret::KeyMode;
+use telepath_core::stream::StreamKind;
 use telepath_core::trunk::{AiProvider, TrunkStatus};
 use telepath_core::user::Role;
 use telepath_core::webhook::SignatureScheme;
@@ -28,8 +30,10 @@ choices! {
     roles = Role;
     key_modes = KeyMode;
     key_statuses = KeyStatus;
+    call_groupings = CallGrouping;
     call_statuses = CallStatus;
     disconnect_reasons = DisconnectReason;
+    stream_kinds = StreamKind;
     trunk_statuses = TrunkStatus;
     ai_providers = AiProvider;
     alert_rules = AlertRule;

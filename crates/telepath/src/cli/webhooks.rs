@@ -43,9 +43,9 @@ pub(crate) enum WebhooksCommand {
         after_help = "Examples:\n  telepath webhooks rotate-secret whk_01k9v1n2xrf6t8g3m5q7w9y0za --grace 2h --data-dir data"
     )]
     RotateSecret(Box<endpoints::RotateArgs>),
-    /// List the latest deliveries to an endpoint
+    /// List the latest deliveries to an endpoint, or to all
     #[command(
-        after_help = "Examples:\n  telepath webhooks deliveries whk_01k9v1n2xrf6t8g3m5q7w9y0za --status exhausted --data-dir data"
+        after_help = "Examples:\n  telepath webhooks deliveries whk_01k9v1n2xrf6t8g3m5q7w9y0za --status exhausted --data-dir data\n  telepath webhooks deliveries --call call_01k9v1n2xrf6t8g3m5q7w9y0za --data-dir data"
     )]
     Deliveries(Box<deliveries::DeliveriesArgs>),
     /// Show a delivery and its attempts

@@ -8,12 +8,14 @@ mod api;
 mod dashboard;
 mod leaks;
 mod media;
+mod retention;
 mod tls;
 
 use accounts::ACCOUNTS;
 use alerts::ALERTS;
 use api::API;
 use dashboard::DASHBOARD;
+use retention::RETENTION;
 
 /// The form of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,9 +124,14 @@ impl Setting {
 /// Every setting, in the order of the reference page.
 pub static SETTINGS: &[Setting] = &joined();
 
-const LISTS: [&[Setting]; 6] = [STORAGE, API, DASHBOARD, GENERAL, ACCOUNTS, ALERTS];
-const COUNT: usize =
-    STORAGE.len() + API.len() + DASHBOARD.len() + GENERAL.len() + ACCOUNTS.len() + ALERTS.len();
+const LISTS: [&[Setting]; 7] = [STORAGE, API, DASHBOARD, GENERAL, RETENTION, ACCOUNTS, ALERTS];
+const COUNT: usize = STORAGE.len()
+    + API.len()
+    + DASHBOARD.len()
+    + GENERAL.len()
+    + RETENTION.len()
+    + ACCOUNTS.len()
+    + ALERTS.len();
 
 const fn joined() -> [Setting; COUNT] {
     let mut all = [STORAGE[0]; COUNT];
@@ -305,42 +312,6 @@ const GENERAL: &[Setting] = &[
         default: None,
         example: "\"voice-1\"",
         about: "The name of this server in log messages. Without it, a random id chosen at each start.",
-    },
-    Setting {
-        key: "retention.request_log",
-        env: "TELEPATH_RETENTION_REQUEST_LOG",
-        flag: None,
-        kind: Kind::Duration,
-        default: Some("30d"),
-        example: "\"30d\"",
-        about: "How long requests are kept in the request log. Usage counters outlive it: minute buckets are kept for 48 hours, hour buckets for 90 days, day buckets for two years.",
-    },
-    Setting {
-        key: "retention.request_log_megabytes",
-        env: "TELEPATH_RETENTION_REQUEST_LOG_MEGABYTES",
-        flag: None,
-        kind: Kind::Count(1, 1_000_000),
-        default: Some("1024"),
-        example: "1024",
-        about: "The maximum size of the request log. When it is exceeded, the oldest requests are deleted. A request takes about 70 bytes.",
-    },
-    Setting {
-        key: "retention.calls",
-        env: "TELEPATH_RETENTION_CALLS",
-        flag: None,
-        kind: Kind::Duration,
-        default: None,
-        example: "\"365d\"",
-        about: "How long records of calls are kept, at least 1d. Without it, they are kept forever.",
-    },
-    Setting {
-        key: "retention.audit",
-        env: "TELEPATH_RETENTION_AUDIT",
-        flag: None,
-        kind: Kind::Duration,
-        default: None,
-        example: "\"730d\"",
-        about: "How long audit entries are kept, at least 1d. The audit trail stays verifiable from the oldest entry that is kept. Without it, entries are kept forever.",
     },
     Setting {
         key: "log.format",

@@ -106,6 +106,7 @@ fn a_mismatched_certificate_and_key_are_rejected_and_the_old_ones_stay_in_use() 
 
 /// Whether a client that trusts this copy of `ca.pem`, and whose clock shows `now`, accepts the server certificate.
 fn accepts(ca: &[u8], server: &CertificateDer<'_>, now: Timestamp) -> bool {
+    use rustls::client::danger::ServerCertVerifier as _;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -8,10 +8,10 @@ use super::server::{Server, Step};
 use super::*;
 use crate::page::PageQuery;
 use crate::{
-    AccountId, AdministerAccount, AlertId, AlertsQuery, AuditQuery, CallId, CallsQuery, CreateAccount,
-    CreateKey, CreateTrunk, CreateUser, CreateWebhook, DeliveriesQuery, DeliveryId, KeyId, RequestId,
-    RequestsQuery, SecretId, TrunkId, TrunksQuery, UpdateAccount, UpdateKey, UpdateKeyPreset, UpdateTrunk,
-    UpdateWebhook, UsageQuery, UserId, WebhookId,
+    AccountId, AdministerAccount, AlertId, AlertsQuery, AnalyticsQuery, AuditQuery, CallId, CallsQuery,
+    CreateAccount, CreateKey, CreateTrunk, CreateUser, CreateWebhook, DeliveriesQuery, DeliveryId, KeyId,
+    RequestId, RequestsQuery, SecretId, TrunkId, TrunksQuery, UpdateAccount, UpdateKey, UpdateKeyPreset,
+    UpdateTrunk, UpdateWebhook, UsageQuery, UserId, WebhookId,
 };
 
 const DOCUMENTS: [&str; 2] = [
@@ -48,6 +48,24 @@ fn operations() -> Vec<(String, Value)> {
     operations
 }
 
+fn deliveries(key_id: Option<KeyId>) -> DeliveriesQuery {
+    let (call_id, word) = (key_id.map(|_| CallId::from_bytes([8; 16])), Some("a".to_owned()));
+    DeliveriesQuery {
+        call_id,
+        key_id,
+        status: word.clone(),
+        sort: word.clone(),
+        limit: Some(1),
+        cursor: word,
+    }
+}
+
+fn analytics(interval: Option<String>) -> AnalyticsQuery {
+    let since = Some(Timestamp::from_unix_seconds(1_800_000_000));
+    let trunk_ids = vec![TrunkId::from_bytes([2; 16]), TrunkId::from_bytes([9; 16])];
+    AnalyticsQuery { interval, start_date: since, end_date: since, trunk_ids, group_by: Some("a".to_owned()) }
+}
+
 /// Sends the request of one operation with every query parameter set.
 #[expect(clippy::too_many_lines, reason = "one arm for each operation, to be read like a table")]
 async fn send(client: &Client, operation: &str) -> Result<(), Error> {
@@ -59,6 +77,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
     let (since, account) = (Some(now), AccountId::from_bytes([8; 16]));
     match operation {
         "GET /v1/whoami" => client.whoami().await.map(drop),
+        "GET /v1/stream" => client.stream(&["calls".to_owned()], Some("7")).await.map(drop),
         "GET /v1/account" => client.account().await.map(drop),
         "PATCH /v1/account" => client.update_account(&UpdateAccount::default()).await.map(drop),
         "GET /local/sip/strangers" => client.list_sip_strangers().await.map(drop),
@@ -170,7 +189,12 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
             client.list_alerts(&query).await.map(drop)
         }
         "POST /v1/alerts/{id}/acknowledge" => {
-            client.acknowledge_alert(AlertId::from_bytes([7; 16])).await.map(drop)
+            client.acknowledge_alert(AlertId::from_bytes([7; 16]), Some("a")).await.map(drop)
+        }
+        "GET /v1/analytics/summary" => client.analytics_summary_csv(&analytics(None)).await.map(drop),
+        "GET /v1/analytics/timeseries" => client.analytics_timeseries_csv(&analytics(word())).await.map(drop),
+        "GET /v1/analytics/comparison" => {
+            client.analytics_comparison(trunk, TrunkId::from_bytes([9; 16]), &analytics(None)).await.map(drop)
         }
         "GET /v1/calls" => {
             let query = CallsQuery {
@@ -193,6 +217,9 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
             client.list_calls(&query).await.map(drop)
         }
         "GET /v1/calls/{id}" => client.get_call(CallId::from_bytes([8; 16])).await.map(drop),
+        "DELETE /v1/calls/{id}" => client.erase_call(CallId::from_bytes([8; 16])).await,
+        "POST /v1/calls/erase" => client.erase_number("+15550100123", None).await.map(drop),
+        "GET /v1/calls/{id}/sip-trace" => client.get_sip_trace(CallId::from_bytes([8; 16])).await.map(drop),
         "POST /v1/calls/{id}/hangup" => client.hang_up(CallId::from_bytes([8; 16])).await,
         "GET /v1/trunks" => {
             let query =
@@ -218,8 +245,9 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         }
         "POST /v1/webhooks/{id}/test" => client.test_webhook(webhook).await.map(drop),
         "POST /v1/webhooks/{id}/recover" => client.recover_webhook(webhook, now).await.map(drop),
+        "GET /v1/deliveries" => client.list_all_deliveries(&deliveries(Some(key))).await.map(drop),
         "GET /v1/webhooks/{id}/deliveries" => {
-            let query = DeliveriesQuery { status: word(), sort: word(), limit: count, cursor: word() };
+            let query = deliveries(None);
             client.list_deliveries(webhook, &query).await.map(drop)
         }
         "GET /v1/deliveries/{id}" => client.get_delivery(delivery).await.map(drop),

@@ -177,6 +177,6 @@ async fn audit_and_alerts_are_read() {
     assert_eq!(client.verify_audit(Some("9:ab")).await.unwrap().broken_at, Some(3));
     let open = AlertsQuery { status: Some("open".to_owned()), ..AlertsQuery::default() };
     let alerts = client.list_alerts(&open).await.unwrap().items;
-    client.acknowledge_alert(alerts[0].id).await.unwrap();
+    client.acknowledge_alert(alerts[0].id, Some("expected")).await.unwrap();
     assert_eq!(sent(&server).0, format!("POST /v1/alerts/{}/acknowledge", alerts[0].id));
 }

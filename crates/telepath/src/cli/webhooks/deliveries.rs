@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use telepath_client::{Client, DeliveriesQuery, Delivery, DeliveryId};
+use telepath_client::{CallId, Client, DeliveriesQuery, Delivery, DeliveryId, KeyId, WebhookId};
 use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 
 use super::OneArgs;
@@ -21,11 +21,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Arguments of `webhooks deliveries`.
 #[derive(Debug, Args)]
 pub(crate) struct DeliveriesArgs {
+    /// Webhook id, whk_…; without it, deliveries to all endpoints
+    id: Option<WebhookId>,
     #[command(flatten)]
-    one: OneArgs,
+    api: ApiArgs,
+    /// Only deliveries of events about this call
+    #[arg(long, value_name = "CALL", conflicts_with = "id")]
+    call: Option<CallId>,
+    /// Only deliveries of events about this key
+    #[arg(long, value_name = "KEY", conflicts_with = "id")]
+    key: Option<KeyId>,
     /// Only this status
     #[arg(long, value_parser = choices::delivery_statuses())]
     status: Option<String>,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
 }
 
 /// Arguments of `webhooks redeliver`.
@@ -100,18 +111,25 @@ async fn outcome(client: &Client, id: DeliveryId) -> Result<Delivery, Failure> {
 }
 
 pub(super) async fn list(args: DeliveriesArgs) -> Result<(), Failure> {
-    let OneArgs { id, api, json } = args.one;
-    let query = DeliveriesQuery { status: args.status, ..DeliveriesQuery::default() };
-    let listed = with_client(&api, async |client| {
+    let query = DeliveriesQuery {
+        call_id: args.call,
+        key_id: args.key,
+        status: args.status,
+        ..DeliveriesQuery::default()
+    };
+    let listed = with_client(&args.api, async |client| {
         pages::by_cursor(LISTED, async |size, cursor| {
             let query = DeliveriesQuery { limit: Some(size), cursor, ..query.clone() };
-            client.list_deliveries(id, &query).await
+            match args.id {
+                Some(id) => client.list_deliveries(id, &query).await,
+                None => client.list_all_deliveries(&query).await,
+            }
         })
         .await
     })
     .await?;
     let head = ["ID", "EVENT", "STATUS", "ATTEMPTS", "CREATED", "LAST ERROR"];
-    pages::print(&listed.items, json, "No deliveries.", head, |delivery: &Delivery| {
+    pages::print(&listed.items, args.json, "No deliveries.", head, |delivery: &Delivery| {
         let last = delivery.attempts.last();
         [
             delivery.id.to_string(),

@@ -1,4 +1,4 @@
-//! `[retention]`: age and size of the request log, age of calls and audit entries.
+//! `[retention]`: age and size of the request log, age of statistics, calls and audit entries.
 
 use std::time::Duration;
 
@@ -10,11 +10,13 @@ impl Check<'_> {
     pub(super) fn retention(&mut self) -> Option<Retention> {
         let age = self.required("retention.request_log", values::duration);
         let megabytes = self.count("retention.request_log_megabytes");
+        let analytics = self.required("retention.analytics", days);
         let calls = self.optional("retention.calls", days);
         let audit = self.optional("retention.audit", days);
         Some(Retention {
             age: age?,
             bytes: u64::from(megabytes?) * 1024 * 1024,
+            analytics: analytics?,
             calls: calls?,
             audit: audit?,
         })

@@ -1,0 +1,35 @@
+//! What a stream of an account's activity shows.
+
+use crate::named::named_enum;
+use crate::scope::Scope;
+
+named_enum! {
+    /// A kind of activity.
+    pub enum StreamKind {
+        /// Requests to the API, as the request log has them.
+        Requests = "requests",
+        /// Events of calls and their agents.
+        Calls = "calls",
+        /// Alerts that are raised.
+        Alerts = "alerts",
+    }
+}
+
+impl StreamKind {
+    /// The scope that it needs.
+    pub const fn read_scope(self) -> Scope {
+        match self {
+            StreamKind::Requests => Scope::AuditRead,
+            StreamKind::Calls => Scope::CallsRead,
+            StreamKind::Alerts => Scope::UsageRead,
+        }
+    }
+
+    /// Whether a key that is limited to trunks may see it.
+    pub const fn concerns_trunks(self) -> bool {
+        match self {
+            StreamKind::Calls => true,
+            StreamKind::Requests | StreamKind::Alerts => false,
+        }
+    }
+}
