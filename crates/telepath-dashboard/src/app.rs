@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -330,8 +330,11 @@ impl App for Dashboard {
     }
 
     /// Every path of a page or an asset; and every other path if the client shows HTML, so that a browser gets a page that
-    /// says what is wrong.
+    /// says what is wrong. A request with an API key is never for a page.
     fn serves(&self, path: &str, headers: &HeaderMap) -> bool {
+        if headers.contains_key(AUTHORIZATION) {
+            return false;
+        }
         let shows_html = || {
             let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
             accepted.any(|accept| accept.contains("text/html"))

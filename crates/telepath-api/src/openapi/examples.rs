@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 /// Deeper than any schema of the document; a schema that contains itself ends here.
-const MAX_DEPTH: usize = 12;
+const MAX_DEPTH: usize = 16;
 
 /// Adds an example to every JSON body of the operation that has none.
 pub(super) fn add_to_operation(operation: &mut Value, schemas: &Value) {

@@ -45,6 +45,8 @@ async fn browsers_get_error_pages_and_api_clients_are_left_to_the_api() {
     assert!(serves("/login", "*/*") && serves("/assets/app.css", "*/*"));
     assert!(serves("/nothing", "text/html,application/xhtml+xml"));
     assert!(!serves("/nothing", "*/*") && !serves("/v1/keys", "application/json"));
+    let with_key = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, "Bearer sk".parse().unwrap())]);
+    assert!(!site.dashboard.serves("/", &with_key), "an API key means nothing to pages");
 }
 
 #[tokio::test]

@@ -100,8 +100,9 @@ impl Store {
         values.push(i64::try_from(STEP).unwrap_or(i64::MAX).into());
         let sql = format!(
             "SELECT id, status, \
-             CASE WHEN from_party IN ($4, $5, $6) OR to_party IN ($4, $5, $6) THEN 1 ELSE 0 END AS is_party, \
-             CASE WHEN sip LIKE $3 OR sip_trace LIKE $3 THEN 1 ELSE 0 END AS is_named \
+             CAST(CASE WHEN from_party IN ($4, $5, $6) OR to_party IN ($4, $5, $6) THEN 1 ELSE 0 END AS BIGINT) \
+             AS is_party, \
+             CAST(CASE WHEN sip LIKE $3 OR sip_trace LIKE $3 THEN 1 ELSE 0 END AS BIGINT) AS is_named \
              FROM calls WHERE account_id = $1 AND id > $2{within} ORDER BY id LIMIT ${}",
             values.len()
         );

@@ -45,6 +45,8 @@ async fn history(fixture: &Fixture, store: &Store) {
     store.call_started(&call).await.unwrap();
     let reason = DisconnectReason::NormalDisconnect;
     store.call_ended(&calls::ended(&call, CallStatus::Disconnected, reason)).await.unwrap();
+    // The events of the call are due at its times.
+    fixture.clock.advance(MINUTE);
     for delivery in claim(store, &webhook, 100).await {
         finish(store, &delivery, None).await;
     }
