@@ -81,6 +81,8 @@ pub(crate) enum CarrierEvent {
     ReInviteWithdrawn,
     /// An INFO with a DTMF key: `0` to `9`, `*`, `#` or `A` to `D`.
     Dtmf(char),
+    /// An INFO with a hook flash.
+    Flash,
     /// The dialog has ended.
     Ended(DialogEnd),
 }

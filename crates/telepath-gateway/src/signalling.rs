@@ -263,8 +263,7 @@ impl Signalling {
                 metrics::counter!("telepath_sip_info_total").increment(1);
                 match signal {
                     DtmfSignal::Key { key, duration: _ } => self.forward(call, CarrierEvent::Dtmf(key), now),
-                    // The agent protocols have no event for it.
-                    DtmfSignal::Flash => {}
+                    DtmfSignal::Flash => self.forward(call, CarrierEvent::Flash, now),
                 }
             }
             Event::Ended { call, end, reason } => self.on_dialog_end(call, end, reason, now),

@@ -6,6 +6,7 @@
 
 mod agent_queue;
 mod config;
+mod digit_pairs;
 mod output;
 mod state;
 
@@ -151,10 +152,15 @@ impl CallBridge {
         }
     }
 
-    /// The caller sent a DTMF digit by signalling (SIP INFO). It is ignored once an RFC 4733 event has arrived, because some
-    /// callers send each digit both ways.
+    /// The caller sent a DTMF digit by signalling (SIP INFO). It is ignored if the same digit arrives as an RFC 4733 event
+    /// within a second, because some callers send each digit both ways.
     pub fn handle_signalled_digit(&mut self, digit: Digit, now: Instant) {
         self.state.handle_signalled_digit(digit, now);
+    }
+
+    /// The caller sent a hook flash by signalling. It is only counted, like one in RTP.
+    pub fn handle_signalled_flash(&mut self) {
+        self.state.handle_signalled_flash();
     }
 
     /// The call ended outside the bridge (BYE, API, shutdown). The agent gets its `stop` event; nothing more is sent to

@@ -120,6 +120,11 @@ impl DtmfReceiver {
         self.current.filter(|event| !event.reported).map(|event| event.last_packet + LOST_END)
     }
 
+    /// The digit whose event goes on: its end has not arrived.
+    pub fn pressed(&self) -> Option<Digit> {
+        self.current.filter(|event| !event.reported).and_then(|event| Digit::from_event(event.code))
+    }
+
     /// Ends the stream: returns a digit that has not been reported, and forgets all timestamps. For a new source with
     /// unrelated ones, and for a hold.
     pub fn flush(&mut self) -> Option<Digit> {

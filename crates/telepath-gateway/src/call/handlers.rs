@@ -141,6 +141,8 @@ impl CallTask<'_> {
                     self.bridge.handle_signalled_digit(digit, now);
                 }
             }
+            // The agent protocols have no event for it.
+            CarrierEvent::Flash => self.bridge.handle_signalled_flash(),
             CarrierEvent::Ended(end) => {
                 self.dialog_ended = true;
                 let (reason, text) = disconnect_reason::from_dialog(&end);

@@ -4,6 +4,7 @@
 
 use super::agent_queue::AgentQueue;
 use super::config::{BargeIn, BridgeLimits};
+use super::digit_pairs::DigitPairs;
 use super::output::{HangUpCause, Output, WriteDirection, WriteToken};
 use crate::call_report::BridgeCounters;
 use crate::caller_actions::{CallerAction, CallerActionRecorder, DtmfMethod, TimedCallerAction};
@@ -38,8 +39,9 @@ pub(super) struct BridgeState {
     turns: TurnRecorder,
     dtmf: DtmfReceiver,
     actions: CallerActionRecorder,
-    /// Whether an RFC 4733 event has arrived.
-    events_received: bool,
+    digit_pairs: DigitPairs,
+    /// Hook flashes by signalling.
+    signalled_flashes: u64,
     answered: Option<Instant>,
     first_rtp: Option<Instant>,
     /// When the caller's media was last alive: at a packet, the answer, or the start or end of a hold.
@@ -70,7 +72,8 @@ impl BridgeState {
             turns: TurnRecorder::new(now),
             dtmf: DtmfReceiver::default(),
             actions: CallerActionRecorder::default(),
-            events_received: false,
+            digit_pairs: DigitPairs::default(),
+            signalled_flashes: 0,
             answered: None,
             first_rtp: None,
             alive_at: now,
@@ -148,9 +151,11 @@ impl BridgeState {
             }
             Delivery::Silence { samples, cause: _ } => self.handle_silence(samples, now),
             Delivery::Event { payload, timestamp } => {
-                self.events_received = true;
                 for digit in self.dtmf.handle(payload, timestamp, now).into_iter().flatten() {
                     self.report_digit(digit, DtmfMethod::TelephoneEvent, now);
+                }
+                if let Some(digit) = self.dtmf.pressed() {
+                    self.digit_pairs.hold(digit, now);
                 }
             }
             Delivery::SourceChanged => self.flush_dtmf(now),
@@ -165,13 +170,20 @@ impl BridgeState {
     }
 
     fn report_digit(&mut self, digit: Digit, method: DtmfMethod, now: Instant) {
-        self.actions.record(CallerAction::Dtmf { digit, method }, now);
-        self.send_event(&ToAgent::Dtmf(digit));
+        if self.digit_pairs.is_new(digit, method, now) {
+            self.actions.record(CallerAction::Dtmf { digit, method }, now);
+            self.send_event(&ToAgent::Dtmf(digit));
+        }
+    }
+
+    /// Counts a hook flash that arrived by signalling.
+    pub(super) fn handle_signalled_flash(&mut self) {
+        self.signalled_flashes += 1;
     }
 
     /// Reports a digit that arrived by signalling.
     pub(super) fn handle_signalled_digit(&mut self, digit: Digit, now: Instant) {
-        if !self.is_held() && self.ended_at.is_none() && !self.events_received {
+        if !self.is_held() && self.ended_at.is_none() {
             self.report_digit(digit, DtmfMethod::Info, now);
         }
     }
@@ -340,7 +352,7 @@ impl BridgeState {
         BridgeCounters {
             agent_audio_dropped: self.queue.dropped_audio,
             agent_events_dropped: self.queue.dropped_events,
-            telephone_events_ignored: self.dtmf.ignored(),
+            telephone_events_ignored: self.dtmf.ignored() + self.signalled_flashes,
             caller_actions_omitted: self.actions.omitted(),
             ..self.counters
         }

@@ -20,6 +20,8 @@ pub const REORDER_TIME: Duration = Duration::from_millis(40);
 const MAX_DROPOUT: u64 = 3000;
 /// A packet further behind is a restart of the sender, not late (`MAX_MISORDER` in RFC 3550 appendix A.1).
 const MAX_MISORDER: u64 = 100;
+/// The same for the events of a separate SSRC, whose packets are not kept in order.
+const SEPARATE_MISORDER: i16 = 100;
 /// A new SSRC is accepted at its first packet if the old one was silent for this long, otherwise at its second.
 const SOURCE_QUIET: Duration = Duration::from_millis(100);
 
@@ -102,6 +104,8 @@ pub struct RtpReceiver {
     payload_types: PayloadTypes,
     source: Option<SyncSource>,
     candidate: Option<Ssrc>,
+    /// The latest packet of an SSRC that carries only telephone events beside the audio of another one.
+    events: Option<(Ssrc, SequenceNumber)>,
     window: Vec<BufferedPacket>,
     gap_since: Option<Instant>,
     timeline: Timeline,
@@ -116,6 +120,7 @@ impl RtpReceiver {
             payload_types,
             source: None,
             candidate: None,
+            events: None,
             window: Vec::with_capacity(REORDER_PACKETS + 1),
             gap_since: None,
             timeline: Timeline::default(),
@@ -156,6 +161,9 @@ impl RtpReceiver {
 
     /// Handles a packet read at `now` and delivers all packets that are in order.
     pub fn handle(&mut self, packet: RtpPacket<'_>, now: Instant, sink: &mut impl FnMut(Delivery<'_>)) {
+        if self.is_separate_event(packet.header, now) {
+            return self.deliver_separate_event(packet, sink);
+        }
         if !self.admit(packet.header, now, sink) {
             return;
         }
@@ -186,6 +194,30 @@ impl RtpReceiver {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let gap = self.gap_since.map(|since| since + REORDER_TIME);
         [gap, self.timeline.fill_deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether this is a telephone event on another SSRC than the audio, which goes on. Some gateways send events so.
+    fn is_separate_event(&self, header: RtpHeader, now: Instant) -> bool {
+        let event = Some(header.payload_type) == self.payload_types.telephone_event;
+        event
+            && self.source.as_ref().is_some_and(|audio| {
+                let quiet = now.saturating_duration_since(audio.last_packet) >= SOURCE_QUIET;
+                audio.ssrc != header.ssrc && !quiet
+            })
+    }
+
+    /// Delivers the events of a separate SSRC without a reorder window: each packet repeats the event, so that one that
+    /// comes late is not needed.
+    fn deliver_separate_event(&mut self, packet: RtpPacket<'_>, sink: &mut impl FnMut(Delivery<'_>)) {
+        let RtpHeader { ssrc, sequence, timestamp, .. } = packet.header;
+        let behind = |latest| (-SEPARATE_MISORDER..=0).contains(&sequence.distance_from(latest));
+        let late = self.events.is_some_and(|(of, latest)| of == ssrc && behind(latest));
+        if late {
+            self.counters.late += 1;
+            return;
+        }
+        self.events = Some((ssrc, sequence));
+        sink(Delivery::Event { payload: packet.payload, timestamp });
     }
 
     /// Decides whether to accept the packet's source, and handles restarts of the sender.

@@ -159,7 +159,8 @@ impl AcceptedOffer {
 /// Applies the peer's answer to our offer.
 ///
 /// # Errors
-/// [`NegotiationError::AnswerMismatch`] or [`NegotiationError::StreamRejected`].
+/// [`NegotiationError::AnswerMismatch`], [`NegotiationError::StreamRejected`], or [`NegotiationError::AddressFamily`] if the
+/// answer has an address of another IP version than our offer.
 pub fn accept_answer(
     offer: &SessionDescription,
     answer: &SessionDescription,
@@ -173,6 +174,11 @@ pub fn accept_answer(
     }
     if theirs.port == 0 {
         return Err(NegotiationError::StreamRejected);
+    }
+    if let Some(ConnectionAddress::Ip(local)) = connection_of(offer, ours)
+        && !has_family_of(connection_of(answer, theirs), *local)
+    {
+        return Err(NegotiationError::AddressFamily);
     }
     let offered: Vec<AudioCodec> = ours.formats.iter().filter_map(|format| codec_of(ours, format)).collect();
     // The answerer's preference decides.

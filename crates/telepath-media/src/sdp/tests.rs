@@ -177,6 +177,24 @@ fn an_answer_that_does_not_match_the_offer_is_rejected() {
 }
 
 #[test]
+fn an_answer_with_an_address_of_another_ip_version_than_the_offer_is_rejected_as_such() {
+    let offered = offer(&[AudioCodec::Pcmu], local());
+    let good = offered.to_string();
+    for (address, expected) in [
+        ("IN IP6 2001:db8::5", Err(NegotiationError::AddressFamily)),
+        ("IN IP6 ::ffff:192.0.2.1", Ok(())),
+        ("IN IP4 192.0.2.1", Ok(())),
+        ("IN IP4 0.0.0.0", Ok(())),
+        ("IN IP4 caller.example", Ok(())),
+    ] {
+        let reply = good.replace("c=IN IP4 198.51.100.1", &format!("c={address}"));
+        assert_eq!(accept_answer(&offered, &parse(&reply)).map(|_| ()), expected, "{address}");
+    }
+    let media = format!("{good}c=IN IP6 2001:db8::5\r\n");
+    assert_eq!(accept_answer(&offered, &parse(&media)), Err(NegotiationError::AddressFamily));
+}
+
+#[test]
 fn ptime_outside_10_to_60_ms_is_ignored() {
     assert_eq!(answered(&OFFER.replace("ptime:30", "ptime:200")).1.peer_ptime_ms, None);
     assert_eq!(answered(&OFFER.replace("ptime:30", "ptime:20.0")).1.peer_ptime_ms, Some(20));

@@ -203,3 +203,102 @@ fn recorded_actions_are_bounded_and_further_ones_are_counted() {
     let report = test.bridge.report(test.now);
     assert_eq!((report.caller_actions.len(), report.bridge.caller_actions_omitted), (ACTION_LIMIT, 3));
 }
+
+impl Caller {
+    fn info(&mut self, key: char) {
+        self.test.bridge.handle_signalled_digit(Digit::from_char(key).unwrap(), self.test.now);
+        self.test.run_for(ms(20));
+    }
+}
+
+#[test]
+fn digits_by_info_are_reported_after_digits_by_rtp() {
+    let mut caller = Caller::new();
+    caller.press('1', 3);
+    caller.audio(60);
+    // A device that has no telephone events took over.
+    let mut media = media(MediaDirection::SendRecv);
+    (media.receive.telephone_event, media.send.telephone_event) = (None, None);
+    caller.test.bridge.handle_negotiated(&media, caller.test.now);
+    caller.info('2');
+    caller.info('2');
+    assert_eq!(caller.digits(), "122");
+}
+
+#[test]
+fn a_digit_that_is_sent_both_ways_is_reported_once_whichever_way_comes_first() {
+    let mut caller = Caller::new();
+    for _ in 0..3 {
+        caller.info('5');
+        caller.press('5', 3);
+        caller.press('6', 3);
+        caller.info('6');
+    }
+    assert_eq!(caller.digits(), "565656");
+    let mut caller = Caller::new();
+    caller.press('7', 3);
+    caller.press('7', 3);
+    caller.info('7');
+    caller.info('7');
+    assert_eq!(caller.digits(), "77", "the pairs of fast presses");
+}
+
+#[test]
+fn a_digit_by_info_at_the_beginning_of_a_long_event_is_reported_once() {
+    let mut caller = Caller::new();
+    let start = caller.header.timestamp;
+    caller.info('4');
+    for n in 1..=200u16 {
+        let [high, low] = (160 * n).to_be_bytes();
+        let end = if n > 197 { 0x80 } else { 0 };
+        caller.send(PayloadType::TELEPHONE_EVENT, start, &[4, end | 0x0a, high, low]);
+    }
+    assert_eq!(caller.digits(), "4");
+    caller.audio(60);
+    caller.info('4');
+    assert_eq!(caller.digits(), "44", "another press");
+}
+
+#[test]
+fn flash_and_malformed_events_do_not_hide_digits_by_info() {
+    let mut caller = Caller::new();
+    let start = caller.header.timestamp;
+    caller.send(PayloadType::TELEPHONE_EVENT, start, &[16, 0x8a, 0, 160]);
+    caller.send(PayloadType::TELEPHONE_EVENT, start, &[1]);
+    caller.info('3');
+    assert_eq!(caller.digits(), "3");
+}
+
+#[test]
+fn a_hook_flash_by_info_is_counted() {
+    let mut caller = Caller::new();
+    caller.test.bridge.handle_signalled_flash();
+    assert_eq!(caller.test.bridge.report(caller.test.now).bridge.telephone_events_ignored, 1);
+}
+
+#[test]
+fn events_on_an_ssrc_of_their_own_between_audio_packets_are_reported_and_cost_no_audio() {
+    let mut caller = Caller::new();
+    let mut events = RtpHeader { ssrc: Ssrc(77), sequence: SequenceNumber(5), ..caller.header };
+    caller.audio(10);
+    for key in ['1', '2', '2'] {
+        let (code, start) = (Digit::from_char(key).unwrap().event(), caller.header.timestamp);
+        for n in 0..8u16 {
+            let [high, low] = (160 * (n + 1).min(5)).to_be_bytes();
+            let end = if n >= 5 { 0x80 } else { 0 };
+            let header = RtpHeader { payload_type: PayloadType::TELEPHONE_EVENT, timestamp: start, ..events };
+            let datagram = Datagram::new(header, &[code, end | 0x0a, high, low]);
+            caller.test.rtp(datagram.as_bytes());
+            if n == 7 {
+                // A copy that comes late is no new press.
+                caller.test.rtp(datagram.as_bytes());
+            }
+            events.sequence = events.sequence.next();
+            caller.audio(1);
+        }
+    }
+    assert_eq!(caller.digits(), "122");
+    let report = caller.test.bridge.report(caller.test.now);
+    assert_eq!((report.received.foreign_source, report.received.source_changes), (0, 0));
+    assert_eq!(report.packets_received, 34);
+}
