@@ -7,61 +7,94 @@ use crate::message::{HeaderName, KnownHeader, REDACTED, decode, readable};
 pub(crate) const DTMF_TYPES: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
 
 /// The message as text, without the values of Authorization and Proxy-Authorization, including folded lines, and without a
-/// body of DTMF.
+/// body of DTMF. The body of an INFO request with a Content-Type is removed whatever its type, because digits are sent in
+/// types that nobody has registered, and within multipart bodies.
 ///
 /// Works on bytes, because a malformed message may contain credentials too. Bytes that are not UTF-8 are read as Latin-1,
 /// and control characters, which a binary body contains and a database may refuse, become U+FFFD.
 pub fn redact(message: &[u8]) -> String {
     let text = decode(message);
     let text: String = readable(&text).chars().map(printable).collect();
-    let mut out = String::with_capacity(text.len());
-    let mut in_credentials = false;
-    let mut in_body = false;
-    let mut holds_digits = false;
-    for line in text.split_inclusive('\n') {
+    let mut redactor = Redactor { out: String::with_capacity(text.len()), ..Redactor::default() };
+    let mut lines = text.split_inclusive('\n');
+    for line in lines.by_ref() {
         let content = line.trim_end_matches(['\r', '\n']);
-        in_body |= content.is_empty() && !out.is_empty();
-        if in_body {
-            out.push_str(line);
-            if holds_digits {
-                out.push_str(REDACTED);
-                return out;
-            }
-            continue;
-        }
-        if in_credentials && content.starts_with([' ', '\t']) {
-            continue;
-        }
-        in_credentials = false;
-        holds_digits |=
-            content.split_once(':').is_some_and(|(name, value)| is_dtmf(name.trim(), value.trim()));
-        match content.split_once(':') {
-            Some((name, _)) if holds_credentials(name.trim()) => {
-                in_credentials = true;
-                out.push_str(name);
-                out.push_str(": ");
-                out.push_str(REDACTED);
-                out.push_str(&line[content.len()..]);
-            }
-            Some(_) | None => out.push_str(line),
+        let end = content.is_empty() && redactor.started;
+        redactor.header_line(line, content);
+        if end {
+            break;
         }
     }
-    out
+    let mut body = lines.peekable();
+    if redactor.holds_digits() && body.peek().is_some() {
+        redactor.out.push_str(REDACTED);
+    } else {
+        redactor.out.extend(body);
+    }
+    redactor.out
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum CurrentHeader {
+    #[default]
+    Other,
+    Credentials,
+    ContentType,
+}
+
+#[derive(Default)]
+struct Redactor {
+    out: String,
+    /// Whether the start line has been read; blank lines before it are ignored (RFC 3261 section 7.5).
+    started: bool,
+    is_info: bool,
+    /// The header that a folded line continues.
+    current: CurrentHeader,
+    /// The value of Content-Type, with its folded lines.
+    content_type: Option<String>,
+}
+
+impl Redactor {
+    fn header_line(&mut self, line: &str, content: &str) {
+        if !self.started {
+            self.started = !content.is_empty();
+            self.is_info = content.starts_with("INFO ");
+        } else if content.starts_with([' ', '\t']) {
+            match self.current {
+                CurrentHeader::Credentials => return,
+                CurrentHeader::ContentType => self.content_type.get_or_insert_default().push_str(content),
+                CurrentHeader::Other => {}
+            }
+        } else {
+            let (name, value) = content.split_once(':').unwrap_or((content, ""));
+            let header = HeaderName::parse(name.trim());
+            if header.as_ref().is_some_and(HeaderName::holds_credentials) && content.contains(':') {
+                self.current = CurrentHeader::Credentials;
+                self.out.push_str(name);
+                self.out.push_str(": ");
+                self.out.push_str(REDACTED);
+                self.out.push_str(&line[content.len()..]);
+                return;
+            }
+            self.current = CurrentHeader::Other;
+            if header == Some(HeaderName::Known(KnownHeader::ContentType)) {
+                self.current = CurrentHeader::ContentType;
+                self.content_type = Some(value.to_owned());
+            }
+        }
+        self.out.push_str(line);
+    }
+
+    /// Whether the body may be DTMF.
+    fn holds_digits(&self) -> bool {
+        let Some(content_type) = &self.content_type else { return false };
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        self.is_info || DTMF_TYPES.iter().any(|dtmf| dtmf.eq_ignore_ascii_case(media_type))
+    }
 }
 
 fn printable(c: char) -> char {
     if c.is_control() && !matches!(c, '\r' | '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c }
-}
-
-/// Whether a header says that the body is a DTMF signal.
-fn is_dtmf(name: &str, value: &str) -> bool {
-    let media_type = value.split(';').next().unwrap_or(value).trim();
-    HeaderName::parse(name) == Some(HeaderName::Known(KnownHeader::ContentType))
-        && DTMF_TYPES.iter().any(|dtmf| dtmf.eq_ignore_ascii_case(media_type))
-}
-
-fn holds_credentials(name: &str) -> bool {
-    HeaderName::parse(name).is_some_and(|name| name.holds_credentials())
 }
 
 #[cfg(test)]
@@ -93,6 +126,30 @@ mod tests {
             let clean = redact(format!("{head}Signal=5\r\nDuration=160\r\n").as_bytes());
             assert_eq!(clean, format!("{head}[redacted]"));
         }
+    }
+
+    #[test]
+    fn no_body_of_an_info_request_with_a_content_type_is_kept() {
+        for head in [
+            "INFO sip:a SIP/2.0\r\nContent-Type:\r\n application/dtmf-relay\r\n\r\n",
+            "INFO sip:a SIP/2.0\r\nContent-Type: application/vnd.nortelnetworks.digits\r\n\r\n",
+            "INFO sip:a SIP/2.0\r\nc: audio/telephone-event\r\n\r\n",
+            "INFO sip:a SIP/2.0\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n",
+            "\r\n\r\nINFO sip:a SIP/2.0\r\nContent-Type: text/plain\r\n\r\n",
+            "MESSAGE sip:a SIP/2.0\r\nContent-Type:\r\n\tapplication/dtmf\r\n\r\n",
+        ] {
+            let body = "--b\r\nContent-Type: application/dtmf-relay\r\n\r\nSignal=5\r\n--b--\r\n";
+            assert_eq!(redact(format!("{head}{body}").as_bytes()), format!("{head}[redacted]"));
+            assert_eq!(redact(head.as_bytes()), head, "no body");
+        }
+        let offer = "INVITE sip:a SIP/2.0\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n";
+        assert_eq!(redact(offer.as_bytes()), offer);
+    }
+
+    #[test]
+    fn credentials_behind_blank_lines_before_the_start_line_are_removed() {
+        let clean = redact(b"\r\n\r\nBYE sip:a SIP/2.0\r\nAuthorization: Digest x\r\n\r\n");
+        assert_eq!(clean, "\r\n\r\nBYE sip:a SIP/2.0\r\nAuthorization: [redacted]\r\n\r\n");
     }
 
     #[test]

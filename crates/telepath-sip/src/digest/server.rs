@@ -265,16 +265,16 @@ impl Credentials {
 /// the client, and the spelling of numbers; some clients send only the address of the server. The nonce count, not the URI,
 /// prevents replays.
 pub(super) fn uri_matches(presented: &str, requested: &Uri) -> bool {
-    let Some(presented) = Uri::parse(presented) else { return false };
+    // Some clients send the bare number.
+    let presented = Uri::parse(presented).or_else(|| Uri::parse(&format!("tel:{presented}")));
+    let Some(presented) = presented else { return false };
     if presented == *requested {
         return true;
     }
     match [&presented, requested].map(TelephoneSubscriber::of) {
         [Some(presented), Some(requested)] => {
-            let digits = |user: &TelephoneSubscriber| {
-                user.number().map(|number| number.trim_start_matches('+').to_owned())
-            };
-            let same_number = digits(&presented).is_some_and(|number| digits(&requested) == Some(number));
+            let numbers = requested.global_numbers();
+            let same_number = presented.global_numbers().iter().any(|number| numbers.contains(number));
             same_number || presented.name() == requested.name()
         }
         [None, _] | [_, None] => true,

@@ -230,6 +230,10 @@ fn a_digest_uri_may_differ_from_the_request_uri_in_host_port_and_parameters() {
     };
     assert!(matches("sip:15550100123@a.test", "sip:+1-555-0100123;npdi@b.test;user=phone"));
     assert!(matches("tel:+15550100123", "sip:+15550100123@b.test"));
+    assert!(matches("sip:0015550100123@sbc.test", "sip:+15550100123@b.test"));
+    assert!(matches("sip:5550100123;phone-context=+1@a.test", "sip:+15550100123@b.test"));
+    assert!(matches("+15550100123", "sip:+15550100123@b.test"));
+    assert!(!matches("+15550100124", "sip:+15550100123@b.test"));
     assert!(!matches("sip:+15550100124@a.test", "sip:+15550100123@a.test"));
     assert!(!matches("not a URI", "sip:desk@a.test"));
 }

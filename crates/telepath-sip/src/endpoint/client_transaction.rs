@@ -19,6 +19,9 @@ pub(super) struct ClientKey {
     pub(super) method: ClientMethod,
 }
 
+/// The retransmissions of a request to its destination before another address is tried.
+const RETRANSMISSIONS_BEFORE_FALLBACK: u8 = 2;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClientState {
     /// Also Trying, of a non-INVITE transaction.
@@ -36,6 +39,9 @@ pub(super) struct ClientTransaction {
     /// The ACK that we sent, for retransmission.
     ack: Option<SentAck>,
     interval: Duration,
+    retransmissions: u8,
+    /// Where the request is sent when retransmissions to its destination had no response.
+    fallback: Option<SocketAddr>,
     retransmit: Option<TimerId>,
     end: Option<TimerId>,
 }
@@ -76,9 +82,26 @@ impl Endpoint {
         let end = Some(self.timers.set(now + timing.timer_b(), Deadline::ClientTimeout(key.clone())));
         self.transmit(to, request.clone(), call, now);
         let state = ClientState::Calling;
-        let tx =
-            ClientTransaction { state, request, to, call, ack: None, interval: timing.t1, retransmit, end };
+        let tx = ClientTransaction {
+            state,
+            request,
+            to,
+            call,
+            ack: None,
+            interval: timing.t1,
+            retransmissions: 0,
+            fallback: None,
+            retransmit,
+            end,
+        };
         self.clients.insert(key, tx);
+    }
+
+    /// Sends further retransmissions to another address if the first ones have no response.
+    pub(super) fn client_fall_back(&mut self, key: &ClientKey, to: SocketAddr) {
+        if let Some(tx) = self.clients.get_mut(key) {
+            tx.fallback = Some(to);
+        }
     }
 
     /// Advances the state of the transaction.
@@ -152,6 +175,10 @@ impl Endpoint {
             timing.next_interval(tx.interval)
         };
         tx.retransmit = Some(self.timers.set(now + tx.interval, Deadline::ClientRetransmit(key.clone())));
+        tx.retransmissions = tx.retransmissions.saturating_add(1);
+        if tx.state == ClientState::Calling && tx.retransmissions > RETRANSMISSIONS_BEFORE_FALLBACK {
+            tx.to = tx.fallback.take().unwrap_or(tx.to);
+        }
         let (to, request, call) = (tx.to, tx.request.clone(), tx.call);
         self.transmit(to, request, call, now);
     }

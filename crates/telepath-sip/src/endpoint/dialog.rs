@@ -30,12 +30,25 @@ impl DialogKey {
     }
 }
 
-/// Whether an address is private to a network that the peer, as we see it, is not in: a Contact behind NAT whose INVITE came
-/// through a proxy, or a Record-Route of an inner network.
-fn is_hidden_from(hop: IpAddr, peer: IpAddr) -> bool {
+/// Whether our requests must not be sent to an address, although the peer names it. It may be private to a network that the
+/// peer, as we see it, is not in: a Contact behind NAT whose INVITE came through a proxy, or a Record-Route of an inner
+/// network. Or no peer elsewhere can mean it, such as a loopback address: the caller chooses texts of our BYE, so its Contact
+/// must not direct the BYE to a service of this machine.
+fn is_hidden_from(hop: IpAddr, peer: IpAddr, behind_proxy: bool) -> bool {
     let (hop, peer) = (hop.to_canonical(), peer.to_canonical());
     hop != peer
-        && (hop.is_unspecified() || (is_local(hop) && !is_local(peer)) || hop.is_ipv4() != peer.is_ipv4())
+        && (is_never_remote(hop)
+            || (is_local(hop) && (behind_proxy || !is_local(peer)))
+            || hop.is_ipv4() != peer.is_ipv4())
+}
+
+/// Addresses of this machine or link, and those of no single host.
+fn is_never_remote(address: IpAddr) -> bool {
+    let of_link = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    of_link || address.is_loopback() || address.is_unspecified() || address.is_multicast()
 }
 
 /// Addresses without a meaning on the Internet: private, shared, link-local and loopback.
@@ -66,6 +79,9 @@ pub(super) struct Dialog {
     peer: SocketAddr,
     /// The Via of the INVITE does not name its source address, so its Contact may be unreachable too.
     behind_nat: bool,
+    /// The INVITE came through a proxy that does not stay on the path, so its source says nothing about the network of the
+    /// Contact.
+    behind_proxy: bool,
 }
 
 /// A request within a dialog, ready to send.
@@ -92,6 +108,7 @@ impl Dialog {
             target: invite.contacts().first()?.uri().clone(),
             peer: source,
             behind_nat: sender.host.ip().is_some_and(|ip| ip != source.ip()),
+            behind_proxy: invite.vias().len() > 1 && invite.record_routes().is_empty(),
         })
     }
 
@@ -115,6 +132,7 @@ impl Dialog {
             target,
             peer,
             behind_nat: false,
+            behind_proxy: false,
         }
     }
 
@@ -133,6 +151,7 @@ impl Dialog {
             target: target.clone(),
             peer: source,
             behind_nat: false,
+            behind_proxy: false,
         }
     }
 
@@ -170,7 +189,8 @@ impl Dialog {
     fn next_hop(&self) -> SocketAddr {
         let first = self.routes.first().map_or(&self.target, NameAddr::uri);
         let literal = first.as_sip().and_then(|uri| uri.host_port().socket_addr());
-        let reachable = |hop: &SocketAddr| !self.behind_nat && !is_hidden_from(hop.ip(), self.peer.ip());
+        let hidden = |hop: &SocketAddr| is_hidden_from(hop.ip(), self.peer.ip(), self.behind_proxy);
+        let reachable = |hop: &SocketAddr| !self.behind_nat && !hidden(hop);
         literal.filter(reachable).unwrap_or(self.peer)
     }
 

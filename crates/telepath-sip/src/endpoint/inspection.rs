@@ -22,7 +22,8 @@ impl Endpoint {
             return Err(Rejection::new(RejectReason::MergedRequest, StatusCode::LOOP_DETECTED));
         }
         let required = request.require();
-        if !required.is_empty() {
+        // A BYE ends the call whatever it requires: refusing it would let the call go on.
+        if !required.is_empty() && method != ServedMethod::Bye {
             // No extension is implemented, so every required one is unsupported.
             return Err(Rejection::new(RejectReason::UnsupportedExtension, StatusCode::BAD_EXTENSION)
                 .with_header(KnownHeader::Unsupported, required.join(", ")));

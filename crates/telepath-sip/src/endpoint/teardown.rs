@@ -67,13 +67,18 @@ impl Endpoint {
             headers.push(KnownHeader::Reason, reason.to_string());
         }
         let bye = call.dialog.request(Method::Bye, &mut self.tokens, self.config.advertised, headers);
+        let peer = call.dialog.peer();
         call.state = CallState::Ending(end);
         // A pending re-INVITE no longer makes sense, and no response to it may follow the BYE.
         if let Some(reinvite) = call.reinvite.take() {
             self.respond(reinvite.transaction, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
         }
         let key = ClientKey { branch: bye.branch, method: ClientMethod::Bye };
-        self.client_start(key, bye.payload, bye.to, Some(handle), now);
+        self.client_start(key.clone(), bye.payload, bye.to, Some(handle), now);
+        if bye.to != peer {
+            // A Contact or a route may be unreachable from here; the source of the last message is not.
+            self.client_fall_back(&key, peer);
+        }
     }
 
     /// Ends the call after its BYE: any final response, or none at all, ends the dialog (section 15.1.1).

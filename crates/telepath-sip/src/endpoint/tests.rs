@@ -4,6 +4,7 @@
 mod harness;
 mod in_dialog;
 mod network;
+mod next_hop;
 mod pair;
 mod reasons;
 mod rejections;

@@ -39,6 +39,22 @@ impl NameAddr {
         Some(Self { display, uri: Uri::parse(uri)?, params: Params::parse_header(params)? })
     }
 
+    /// Parses a From header, whose name and URI are only shown and repeated. What stands before the last `<` is the name,
+    /// however it is quoted, and a URI without a user, or with an odd one, is accepted.
+    pub(crate) fn parse_from(text: &str) -> Option<Self> {
+        if let Some(strict) = Self::parse(text) {
+            return Some(strict);
+        }
+        let (name, rest) = text.rsplit_once('<')?;
+        let (uri, params) = rest.split_once('>')?;
+        let name: String = trim(name).chars().filter(|c| *c != '"').collect();
+        Some(Self {
+            display: (!name.is_empty()).then(|| trim(&name).to_owned()),
+            uri: Uri::parse(uri).or_else(|| Uri::parse_unusable(uri))?,
+            params: Params::parse_header(params)?,
+        })
+    }
+
     /// Parses the form without angle brackets: everything after the first `;` is a header parameter, and the URI must not
     /// contain `?` or `,` (RFC 3261 section 20.10).
     fn parse_bare(text: &str) -> Option<Self> {

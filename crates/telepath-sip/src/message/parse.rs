@@ -257,7 +257,8 @@ fn parsed(headers: &Headers) -> Result<ParsedHeaders, SyntaxError> {
     let cseq = CSeq::parse(required(headers, KnownHeader::CSeq)?);
     Ok(ParsedHeaders {
         vias: vias(headers)?,
-        from: address(KnownHeader::From)?,
+        from: NameAddr::parse_from(required(headers, KnownHeader::From)?)
+            .ok_or(SyntaxError::Malformed(KnownHeader::From))?,
         to: address(KnownHeader::To)?,
         call_id: SipCallId::new(call_id),
         cseq: cseq.ok_or(SyntaxError::Malformed(KnownHeader::CSeq))?,

@@ -150,6 +150,15 @@ impl Uri {
         }
     }
 
+    /// A URI of a known scheme that does not follow its syntax, for a place where it is only shown and repeated.
+    pub(crate) fn parse_unusable(text: &str) -> Option<Self> {
+        let odd = |b: u8| b <= b' ' || b == 0x7f || b"<>\"".contains(&b);
+        let (scheme, rest) = text.split_once(':').filter(|_| !text.bytes().any(odd))?;
+        let known = ["sip", "sips", "tel"].iter().any(|known| known.eq_ignore_ascii_case(scheme));
+        let other = OtherUri { scheme: scheme.to_ascii_lowercase(), rest: rest.to_owned() };
+        (known && !rest.is_empty()).then_some(Self::Other(other))
+    }
+
     /// The SIP URI, if it is one.
     pub fn as_sip(&self) -> Option<&SipUri> {
         match self {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::DialogEnd;
 use super::harness::{Harness, INVITE, TestRequest, status, without_body};
 use super::pair::sdp;
 use crate::message::StatusCode;
@@ -63,6 +64,17 @@ fn an_info_that_is_not_dtmf_is_rejected_with_a_warning() {
         };
         assert_warned(&harness.receive(&info), code, "unsupported_content");
     }
+}
+
+#[test]
+fn a_bye_that_requires_an_unknown_extension_ends_the_call() {
+    let (mut harness, _, tag) = Harness::established();
+    let require = "Require: x\r\n";
+    let options = without_body("OPTIONS sip:desk@192.0.2.20 SIP/2.0", "opt", "6 OPTIONS", &tag);
+    assert_warned(&harness.receive(&TestRequest { extra: require, ..options }), 420, "unsupported_extension");
+    let bye = without_body("BYE sip:desk@192.0.2.20 SIP/2.0", "bye", "7 BYE", &tag);
+    assert_eq!(harness.statuses(&TestRequest { extra: require, ..bye }), [200]);
+    assert_eq!(harness.dialog_ends(), [DialogEnd::ByeReceived]);
 }
 
 #[test]

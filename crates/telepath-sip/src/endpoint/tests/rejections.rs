@@ -252,8 +252,31 @@ fn a_display_name_that_should_be_quoted_is_accepted_without_quotes() {
         assert!(sent[0].contains(&format!("\r\nFrom: {name}<sip:probe@caller.test>;tag=pt\r\n")), "{name}");
     }
     for name in ["\"open ", "a \"b\" c ", "a > b "] {
-        let text = INVITE.text().replace("From: <sip:probe", &format!("From: {name}<sip:probe"));
+        let text = INVITE.text().replace("To: <sip:desk", &format!("To: {name}<sip:desk"));
         assert_eq!(statuses(&Harness::new().receive_text(&text)), [400], "{name}");
+    }
+}
+
+#[test]
+fn whatever_stands_before_the_last_address_of_from_is_its_name() {
+    for from in [
+        "ACME \"The Best\" <sip:probe@caller.test>",
+        "\"ACME\" Inc <sip:probe@caller.test>",
+        "5\" Pipe Co <sip:probe@caller.test>",
+        "\"ACME <sip:probe@caller.test>",
+        "a > b <sip:probe@caller.test>",
+        "<unknown> <sip:+15550100123@caller.test>",
+        "<tel:anonymous>",
+        "<sip:@caller.test>",
+    ] {
+        let text = INVITE.text().replace("From: <sip:probe@caller.test>", &format!("From: {from}"));
+        let sent = Harness::new().receive_text(&text);
+        assert_eq!(statuses(&sent), [100], "{from}");
+        assert!(sent[0].contains(&format!("\r\nFrom: {from};tag=pt\r\n")), "{}", sent[0]);
+    }
+    for from in ["ACME", "<sip:>", "<http:x", "\"ACME\" sip:probe@caller.test"] {
+        let text = INVITE.text().replace("From: <sip:probe@caller.test>", &format!("From: {from}"));
+        assert_eq!(statuses(&Harness::new().receive_text(&text)), [400], "{from}");
     }
 }
 
