@@ -65,7 +65,7 @@ mod tests {
         let slots = ExportSlots::default();
         let first: Vec<_> = (0..3).map_while(|_| slots.try_acquire(account(1))).collect();
         assert_eq!(first.len(), MAX_OF_AN_ACCOUNT);
-        let others: Vec<_> = (2..20).flat_map(|number| slots.try_acquire(account(number))).collect();
+        let others: Vec<_> = (2..20).filter_map(|number| slots.try_acquire(account(number))).collect();
         assert_eq!(first.len() + others.len(), MAX_EXPORTS);
         drop(first);
         assert!(slots.try_acquire(account(30)).is_some());
