@@ -32,6 +32,7 @@ mod retention;
 mod retention_times;
 mod roles;
 mod rotation;
+mod sequence_numbers;
 mod server;
 mod sign_ins;
 mod storage_limits;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use telepath_core::alert::{AlertFilter, AlertRule, AlertSubject};
-use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::event::{EventKind, WebhookTest};
 use telepath_core::id::AccountId;
 use telepath_core::page::{PageRequest, PageStart};
@@ -18,7 +17,7 @@ use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass, Jitter, KEPT,
 use telepath_core::webhook::health::HealthTransition;
 use telepath_core::webhook::{DisabledReason, EventFilter, NewWebhook, Subscription, Webhook, WebhookStatus};
 
-use super::calls::{ended, start};
+use super::calls::start;
 use super::webhooks::{disable, draft, enable, make};
 use super::{Fixture, behaviour, new_key, select, trunks};
 use crate::delivery::claim::{ClaimedDelivery, DeliveryQuota, Lease};
@@ -38,8 +37,6 @@ behaviour! {
     lists_page_by_cursor_in_both_directions,
     deliveries_to_all_endpoints_are_found_by_call_and_key,
     finished_deliveries_are_purged_after_retention,
-    sequence_numbers_of_ended_calls_are_deleted_with_their_last_event,
-    sequence_numbers_of_deleted_endpoints_are_deleted,
 }
 
 pub(super) fn came_of_it(error: Option<ErrorClass>) -> Outcome {
@@ -314,64 +311,6 @@ async fn finished_deliveries_are_purged_after_retention(fixture: Arc<Fixture>) {
     assert_eq!(count("SELECT id FROM webhook_deliveries").await, 1, "pending deliveries are kept");
     assert_eq!(count("SELECT delivery_id FROM webhook_attempts").await, 0);
     assert_eq!(count("SELECT id FROM outbox_events").await, 1);
-    store.close().await;
-}
-
-async fn subjects(store: &Store) -> Vec<String> {
-    let rows = select(store, "SELECT subject FROM outbox_subjects ORDER BY subject", vec![]).await;
-    rows.iter().map(|row| row.text("subject").unwrap()).collect()
-}
-
-async fn sequence_numbers_of_ended_calls_are_deleted_with_their_last_event(fixture: Arc<Fixture>) {
-    let store = fixture.open().await;
-    let account = fixture.account(&store).await.id;
-    let trunk = trunks::make(&fixture, &store, account, "support-01").await.trunk.id;
-    let (live, over) = (start(&store, account, trunk), start(&store, account, trunk));
-    for call in [&live, &over] {
-        store.call_started(call).await.unwrap();
-    }
-    let end = |call| ended(call, CallStatus::Disconnected, DisconnectReason::NormalDisconnect);
-    store.call_ended(&end(&over)).await.unwrap();
-    let key = fixture.key(&store, account, new_key("k")).await.0.record.id;
-    // The call's last event is from its end, ten seconds later than its first.
-    fixture.clock.advance(KEPT + Duration::from_secs(1));
-    store.purge_deliveries().await.unwrap();
-    let events = select(&store, "SELECT id FROM outbox_events", vec![]).await.len();
-    assert_eq!((events, subjects(&store).await.len()), (1, 3), "the call has an event");
-    fixture.clock.advance(Duration::from_mins(1));
-    store.purge_deliveries().await.unwrap();
-    let mut left = [live.id.to_string(), key.to_string()];
-    left.sort();
-    assert_eq!(subjects(&store).await, left, "the live call and the key go on");
-    store.call_ended(&end(&live)).await.unwrap();
-    let sql = "SELECT sequence FROM outbox_events WHERE subject = $1";
-    let last = select(&store, sql, crate::sql::binds![live.id.to_string()]).await;
-    assert_eq!(last[0].integer("sequence").unwrap(), 2, "no number is used twice");
-    fixture.clock.advance(KEPT + Duration::from_mins(1));
-    store.purge_deliveries().await.unwrap();
-    assert_eq!(subjects(&store).await, [key.to_string()]);
-    store.close().await;
-}
-
-async fn sequence_numbers_of_deleted_endpoints_are_deleted(fixture: Arc<Fixture>) {
-    let store = fixture.open().await;
-    let account = fixture.account(&store).await.id;
-    let (kept, gone) = (
-        make(&fixture, &store, account, draft("a")).await,
-        make(&fixture, &store, account, draft("b")).await,
-    );
-    for webhook in [&kept, &gone] {
-        store.test_webhook(account, webhook.id, fixture.origin()).await.unwrap();
-        let claimed = claim(&store, webhook, 1).await.pop().unwrap();
-        finish(&store, &claimed, None).await;
-    }
-    fixture.clock.advance(KEPT + Duration::from_secs(1));
-    store.purge_deliveries().await.unwrap();
-    assert_eq!(subjects(&store).await.len(), 2, "endpoints that exist have further events");
-    store.delete_webhook(account, gone.id, fixture.origin()).await.unwrap();
-    fixture.clock.advance(Duration::from_secs(1));
-    store.purge_deliveries().await.unwrap();
-    assert_eq!(subjects(&store).await, [kept.id.to_string()]);
     store.close().await;
 }
 

@@ -16,6 +16,7 @@ const NOT_SEALED: &[&str] = &[
     "accounts.audit_hash",
     "accounts.audit_tag",
     "audit_events.hash",
+    "call_statistics.figures",
     "idempotency_keys.key_hash",
     "idempotency_keys.request_hash",
     "invitations.token_hash",
