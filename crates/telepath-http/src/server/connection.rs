@@ -197,9 +197,15 @@ pub(crate) async fn serve_connection<A, I>(
         let guard = activity.start();
         async move {
             let (head, body) = request.into_parts();
-            let (body, unread) = RequestBody::split(body);
+            let (body, mut unread) = RequestBody::split(body);
             let request = Request::from_parts(head, body);
+            let version = request.version();
             let response = guard.activity.shared.respond_to_valid(request, mode).await;
+            if version == http::Version::HTTP_2
+                && let Some(unread) = &mut unread
+            {
+                unread.discard_declared().await;
+            }
             Ok::<_, Infallible>(response.map(|body| guard.into_body(body, unread)))
         }
     });
