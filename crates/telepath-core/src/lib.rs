@@ -9,6 +9,7 @@ pub mod address;
 pub mod alert;
 pub mod analytics;
 pub mod audit;
+mod authority;
 pub mod base62;
 pub mod call;
 pub mod clock;

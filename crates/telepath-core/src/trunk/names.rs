@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::authority::host_and_port;
 use crate::entropy::{Entropy, EntropyError, random_text};
 use crate::named::named_enum;
 use crate::secret::SecretText;
@@ -116,31 +117,6 @@ fn is_agent_url(text: &str) -> bool {
         text.len() <= 2048 && text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains(['#', '\\']);
     let Some((host, _)) = host_and_port(authority) else { return false };
     printable && (secure || is_loopback(host))
-}
-
-/// The parts of `host`, `host:port`, `[v6]` or `[v6]:port`; `None` if the form or the port is wrong.
-fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, tail) = rest.split_once(']')?;
-            host.parse::<std::net::Ipv6Addr>().ok()?;
-            (host, if tail.is_empty() { None } else { Some(tail.strip_prefix(':')?) })
-        }
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
-    let good_host =
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
-    let port = match port {
-        None => None,
-        Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
-            Some(text.parse::<u16>().ok().filter(|port| *port > 0)?)
-        }
-        Some(_) => return None,
-    };
-    good_host.then_some((host, port))
 }
 
 fn is_loopback(host: &str) -> bool {

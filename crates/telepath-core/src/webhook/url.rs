@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use crate::authority::host_and_port;
+
 /// The longest URL in bytes.
 const MAX_LENGTH: usize = 2048;
+/// The longest name of a host (RFC 1035 section 2.3.4).
+const LONGEST_HOST: usize = 253;
 const RULE: &str =
     "must be an https:// URL of at most 2048 printable characters without user info or fragment";
 
@@ -72,37 +76,11 @@ impl TryFrom<String> for WebhookUrl {
         let rest =
             text.strip_prefix("https://").filter(|_| printable && !text.contains(['#', '\\'])).ok_or(RULE)?;
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        let (host, port) = host_and_port(authority).ok_or(RULE)?;
+        let (host, port) =
+            host_and_port(authority).filter(|(host, _)| host.len() <= LONGEST_HOST).ok_or(RULE)?;
         let (host, path_at) = (host.to_ascii_lowercase(), "https://".len() + authority.len());
         Ok(Self { host, port: port.unwrap_or(443), path_at, text })
     }
-}
-
-/// The parts of `host`, `host:port`, `[v6]` or `[v6]:port`; `None` when the form or the port is wrong.
-fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
-        let (host, tail) = rest.split_once(']')?;
-        host.parse::<std::net::Ipv6Addr>().ok()?;
-        (host, if tail.is_empty() { None } else { Some(tail.strip_prefix(':')?) })
-    } else {
-        let (host, port) = match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        };
-        let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-        if host.is_empty() || host.len() > 253 || !plain {
-            return None;
-        }
-        (host, port)
-    };
-    let port = match port {
-        None => None,
-        Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
-            Some(text.parse::<u16>().ok().filter(|port| *port > 0)?)
-        }
-        Some(_) => return None,
-    };
-    Some((host, port))
 }
 
 #[cfg(test)]
