@@ -123,12 +123,7 @@ impl Caller {
 
     /// Refuses a caller without the scope of a handler.
     fn require<N: Need>(&self) -> Result<(), ApiError> {
-        match N::SCOPE {
-            Some(scope) if !self.scopes.allows(scope) => {
-                Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope))
-            }
-            Some(_) | None => Ok(()),
-        }
+        N::SCOPE.map_or(Ok(()), |scope| self.require_scope(scope, false))
     }
 
     /// The origin that the store records for a change.

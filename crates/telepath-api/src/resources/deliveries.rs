@@ -22,7 +22,6 @@ use crate::error::ApiError;
 use crate::extract::json::{NoMembers, OptionalJson};
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
-use crate::refusal::Refusal;
 use crate::resources::webhooks::errors::change_error;
 use crate::state::AppState;
 
@@ -72,6 +71,10 @@ fn details_body(details: telepath_store::DeliveryDetails) -> Result<DeliveryDeta
     let payload = RawValue::from_string(details.payload)
         .map_err(|error| ApiError::internal_because("a stored event is not valid JSON", &error))?;
     Ok(DeliveryDetails { delivery, payload })
+}
+
+fn list_body(Page { items, position }: Page<DeliveryRecord>) -> DeliveryList {
+    DeliveryList { deliveries: items.iter().map(delivery_body).collect(), pagination: position.into() }
 }
 
 /// Which deliveries a list shows.
@@ -137,12 +140,9 @@ async fn list_account_deliveries(
         query.filter.call.map(|_| EventFamily::Call.read_scope()),
         query.filter.key.map(|_| EventFamily::Key.read_scope()),
     ];
-    if let Some(scope) = needed.into_iter().flatten().find(|scope| !caller.scopes.allows(*scope)) {
-        return Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope));
-    }
+    needed.into_iter().flatten().try_for_each(|scope| caller.require_scope(scope, false))?;
     let listed = state.store.list_account_deliveries(caller.reach(), query.filter, query.page).await?;
-    let deliveries = listed.items.iter().map(delivery_body).collect();
-    Ok(Json(DeliveryList { deliveries, pagination: listed.position.into() }))
+    Ok(Json(list_body(listed)))
 }
 
 /// List deliveries to an endpoint
@@ -163,9 +163,7 @@ async fn list_deliveries(
     StrictQuery(query): StrictQuery<DeliveryQuery>,
 ) -> Result<Json<DeliveryList>, ApiError> {
     let listed = state.store.list_deliveries(caller.reach(), id, query.filter, query.page).await;
-    let Page { items, position } = listed.map_err(change_error(id))?;
-    let deliveries = items.iter().map(delivery_body).collect();
-    Ok(Json(DeliveryList { deliveries, pagination: position.into() }))
+    Ok(Json(list_body(listed.map_err(change_error(id))?)))
 }
 
 /// Get a delivery
@@ -181,10 +179,7 @@ async fn get_delivery(
 ) -> Result<Json<DeliveryDetails>, ApiError> {
     let found = state.store.get_delivery(caller.reach(), id).await?;
     let details = found.ok_or_else(|| DeliveryId::not_found(&id.to_string()))?;
-    let scope = details.record.kind.family().read_scope();
-    if !caller.scopes.allows(scope) {
-        return Err(ApiError::insufficient_scope(scope).counted(Refusal::Scope));
-    }
+    caller.require_scope(details.record.kind.family().read_scope(), false)?;
     details_body(details).map(Json)
 }
 
