@@ -45,6 +45,19 @@ impl BucketRange {
         self.end.plus(Duration::from_millis(1))
     }
 
+    /// Each bucket's beginning with its rows. `rows` are in the order of the buckets that `start_of` names.
+    pub(crate) fn split<T>(
+        self,
+        mut rows: &[T],
+        start_of: impl Fn(&T) -> Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, &[T])> {
+        self.starts().map(move |start| {
+            let (of_bucket, rest) = rows.split_at(rows.partition_point(|row| start_of(row) <= start));
+            rows = rest;
+            (start, of_bucket)
+        })
+    }
+
     /// The beginnings of the buckets.
     pub(crate) fn starts(self) -> impl Iterator<Item = Timestamp> {
         let next = move |start: &Timestamp| Some(start.plus(self.span.length()));

@@ -85,17 +85,10 @@ fn body_of(
     range: BucketRange,
     usage: telepath_store::KeyUsage,
 ) -> KeyUsage {
-    let mut rows = usage.rows.as_slice();
+    let rows = usage.rows.as_slice();
     let all = added_up(rows);
-    let buckets: Vec<_> = range
-        .starts()
-        .map(|start| {
-            let own = rows.partition_point(|row| row.start <= start);
-            let (of_bucket, rest) = rows.split_at(own);
-            rows = rest;
-            bucket_of(start, of_bucket)
-        })
-        .collect();
+    let buckets: Vec<_> =
+        range.split(rows, |row| row.start).map(|(start, rows)| bucket_of(start, rows)).collect();
     KeyUsage {
         key_id,
         secret_id,

@@ -81,16 +81,9 @@ async fn usage_of_keys(
     }))
 }
 
-fn usage_of_key(key_id: KeyId, range: BucketRange, mut rows: &[KeyRequests]) -> UsageOfKey {
-    let buckets: Vec<_> = range
-        .starts()
-        .map(|start| {
-            let own = rows.partition_point(|row| row.start <= start);
-            let (of_bucket, rest) = rows.split_at(own);
-            rows = rest;
-            bucket_of(start, of_bucket)
-        })
-        .collect();
+fn usage_of_key(key_id: KeyId, range: BucketRange, rows: &[KeyRequests]) -> UsageOfKey {
+    let buckets: Vec<_> =
+        range.split(rows, |row| row.start).map(|(start, rows)| bucket_of(start, rows)).collect();
     UsageOfKey {
         key_id,
         request_count: buckets.iter().map(|bucket| bucket.requests).sum(),
