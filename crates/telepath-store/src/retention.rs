@@ -142,15 +142,8 @@ impl Store {
 
     /// Segments that are not rolled up yet are kept at any age.
     async fn expire_segments(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let mut all = 0;
-        for _ in 0..MAX_STEPS {
-            let gone = self.backend.write(move |db| Box::pin(delete_before(db, before))).await?;
-            all += gone;
-            if gone < SEGMENTS.unsigned_abs() {
-                break;
-            }
-        }
-        Ok(all)
+        let delete = || self.backend.write(move |db| Box::pin(delete_before(db, before)));
+        until_fewer(SEGMENTS.unsigned_abs(), delete).await
     }
 
     async fn in_steps(
@@ -159,15 +152,7 @@ impl Store {
         most: i64,
         values: impl Fn() -> Vec<Value>,
     ) -> Result<u64, StoreError> {
-        let mut all = 0;
-        for _ in 0..MAX_STEPS {
-            let gone = self.backend.execute(sql, values()).await?;
-            all += gone;
-            if gone < most.unsigned_abs() {
-                break;
-            }
-        }
-        Ok(all)
+        until_fewer(most.unsigned_abs(), || self.backend.execute(sql, values())).await
     }
 
     /// When the oldest segment was written that, with all newer ones, fits into `bytes`.
@@ -203,4 +188,20 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Repeats a deletion until it deletes fewer rows than `most`; returns how many it deleted in all.
+async fn until_fewer<F>(most: u64, delete: impl Fn() -> F) -> Result<u64, StoreError>
+where
+    F: Future<Output = Result<u64, StoreError>>,
+{
+    let mut all = 0;
+    for _ in 0..MAX_STEPS {
+        let gone = delete().await?;
+        all += gone;
+        if gone < most {
+            break;
+        }
+    }
+    Ok(all)
 }

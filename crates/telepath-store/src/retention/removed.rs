@@ -2,12 +2,13 @@
 //! an unknown one, and a deleted trunk stays for its calls; but neither may grow without bound when keys or trunks are
 //! created and removed in turn.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use telepath_core::clock::Timestamp;
 use telepath_core::id::KeyId;
 
-use super::MAX_STEPS;
+use super::until_fewer;
 use crate::error::StoreError;
 use crate::sql::{Connection, Row, Value, binds, placeholders};
 use crate::store::Store;
@@ -28,14 +29,9 @@ impl Store {
     /// Deletes the keys of each account that were revoked first, beyond as many as it can have keys.
     pub(super) async fn expire_revoked_keys(&self) -> Result<u64, StoreError> {
         let kept = u64::from(self.storage_limits.keys);
-        let mut all = 0;
-        for _ in 0..MAX_STEPS {
-            let gone = self.backend.write(move |db| Box::pin(delete_some_keys(db, kept))).await?;
-            all += gone;
-            if gone == 0 {
-                break;
-            }
-        }
+        // A transaction deletes keys of one account, so only one that deletes none is the last.
+        let delete = || self.backend.write(move |db| Box::pin(delete_some_keys(db, kept)));
+        let all = until_fewer(1, delete).await?;
         self.forget_deleted_keys().await?;
         Ok(all)
     }
@@ -53,14 +49,15 @@ impl Store {
             let sql = format!("SELECT id FROM keys WHERE id IN ({})", placeholders(1, ids.len()));
             let values = ids.iter().map(|id| Value::from(id.to_string())).collect();
             let rows = self.backend.read().await?.fetch_all(sql, values).await?;
-            let found = rows.iter().map(|row| row.parse("id")).collect::<Result<Vec<KeyId>, _>>()?;
+            let found = rows.iter().map(|row| row.parse("id")).collect::<Result<HashSet<KeyId>, _>>()?;
             let gone: Vec<KeyId> = ids.iter().filter(|id| !found.contains(id)).copied().collect();
             self.keys.forget(&gone);
         }
         Ok(())
     }
 
-    /// Deletes deleted trunks that have neither calls nor statistics of them. A call that was being set up when its trunk was deleted is stored by then.
+    /// Deletes deleted trunks that have neither calls nor statistics of them. A call that was being set up when its trunk was
+    /// deleted is stored by then.
     pub(super) async fn expire_deleted_trunks(&self, now: Timestamp) -> Result<u64, StoreError> {
         let sql = "DELETE FROM trunks WHERE id IN (SELECT id FROM trunks WHERE deleted_at < $1 \
                    AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.trunk_id = trunks.id) \
