@@ -13,11 +13,12 @@ use crate::compression::{accepts_gzip, gzip};
 /// The folder of all assets.
 pub(crate) const PREFIX: &str = "/assets/";
 
-const STYLES: [&str; 4] = [
+const STYLES: [&str; 5] = [
     include_str!("../assets/tokens.css"),
     include_str!("../assets/base.css"),
     include_str!("../assets/components.css"),
     include_str!("../assets/forms.css"),
+    include_str!("../assets/charts.css"),
 ];
 const SCRIPT: &str = include_str!("../assets/app.js");
 const ICON: &str = include_str!("../assets/icon.svg");

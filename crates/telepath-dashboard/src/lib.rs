@@ -10,11 +10,14 @@
 //! - `error_page.rs`, `shell.rs`: the frame of a page
 //! - `route.rs`, `visit.rs`: what a handler is and what it gets
 //! - `shared.rs`: what all requests share
+//! - `chart.rs` and `chart/`: pictures of numbers
 //! - `navigation.rs`, `reply.rs`, `problem.rs`, `held.rs`, `form.rs`, `time.rs`, `number.rs`, `icon.rs`, `qr.rs`
 //! - `cookie.rs`, `csrf.rs`, `host.rs`, `security_headers.rs`, `assets.rs`, `compression.rs`, `options.rs`
 
 mod app;
 mod assets;
+#[expect(dead_code, reason = "the pages with charts need it")]
+mod chart;
 mod compression;
 mod cookie;
 mod csrf;

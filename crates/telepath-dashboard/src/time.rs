@@ -42,6 +42,28 @@ impl Zone {
         self.format(at, "%-d %b %Y, %H:%M")
     }
 
+    /// `13:05`
+    pub(crate) fn clock(&self, at: Timestamp) -> String {
+        self.format(at, "%H:%M")
+    }
+
+    /// `30 Nov`
+    pub(crate) fn day(&self, at: Timestamp) -> String {
+        self.format(at, "%-d %b")
+    }
+
+    /// `30 Nov, 13:05`
+    pub(crate) fn day_and_clock(&self, at: Timestamp) -> String {
+        self.format(at, "%-d %b, %H:%M")
+    }
+
+    /// The minutes that a clock on the wall has counted since 1970.
+    pub(crate) fn wall_minutes(&self, at: Timestamp) -> i64 {
+        let Ok(instant) = jiff::Timestamp::from_millisecond(at.unix_ms()) else { return 0 };
+        let offset = self.0.to_offset(instant).seconds();
+        (instant.as_second() + i64::from(offset)).div_euclid(60)
+    }
+
     /// A moment that shows UTC when the pointer is over it.
     pub(crate) fn shown(&self, at: Timestamp) -> Shown {
         Shown { at, text: self.moment(at) }
