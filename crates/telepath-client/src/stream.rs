@@ -1,4 +1,4 @@
-//! `GET /v1/stream`: requests, calls and alerts as server-sent events (HTML standard, section 9.2).
+//! `GET /v1/stream`: requests, calls, alerts and deliveries as server-sent events (HTML standard, section 9.2).
 
 mod parser;
 
@@ -56,7 +56,7 @@ impl EventStream {
 }
 
 impl Client {
-    /// Follows `requests`, `calls` and `alerts`; without kinds, all that the key may read. With the last id of an earlier
+    /// Follows `requests`, `calls`, `alerts` and `deliveries`; without kinds, all that the key may read. With the last id of an earlier
     /// stream, it continues there.
     pub async fn stream(&self, kinds: &[String], last_event_id: Option<&str>) -> Result<EventStream, Error> {
         let path = kinds.iter().fold(Query::new("/v1/stream"), |path, kind| path.add("kind", Some(kind)));

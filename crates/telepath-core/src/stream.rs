@@ -12,6 +12,8 @@ named_enum! {
         Calls = "calls",
         /// Alerts that are raised.
         Alerts = "alerts",
+        /// Attempts to deliver events to webhook endpoints.
+        Deliveries = "deliveries",
     }
 }
 
@@ -22,13 +24,14 @@ impl StreamKind {
             StreamKind::Requests => Scope::AuditRead,
             StreamKind::Calls => Scope::CallsRead,
             StreamKind::Alerts => Scope::UsageRead,
+            StreamKind::Deliveries => Scope::WebhooksRead,
         }
     }
 
     /// Whether a key that is limited to trunks may see it.
     pub const fn concerns_trunks(self) -> bool {
         match self {
-            StreamKind::Calls => true,
+            StreamKind::Calls | StreamKind::Deliveries => true,
             StreamKind::Requests | StreamKind::Alerts => false,
         }
     }

@@ -1,5 +1,6 @@
-//! Events of calls, and alerts, in the order of their ids, for readers that follow them. An id is made shortly before its
-//! transaction commits, so a reader stays behind the present by more than that: a row that commits late is never skipped.
+//! Events of calls, alerts and attempted deliveries in the order in which they were written, for readers that follow them. An id
+//! or a time is made shortly before its transaction commits, so a reader stays behind the present by more than that: a row that
+//! commits late is never skipped.
 
 use std::time::Duration;
 
@@ -7,12 +8,13 @@ use telepath_core::alert::Alert;
 use telepath_core::clock::Timestamp;
 use telepath_core::event::EventKind;
 use telepath_core::event::family::EventFamily;
-use telepath_core::id::{AccountId, AlertId, EventId, Id as _};
+use telepath_core::id::{AccountId, AlertId, DeliveryId, EventId, Id as _};
 use telepath_core::reach::Reach;
 
 use crate::alert::list::{COLUMNS, FROM, alert_of};
+use crate::delivery::row::{COLUMNS as DELIVERY_COLUMNS, DeliveryRecord, add_attempts, record_of};
 use crate::error::StoreError;
-use crate::sql::within::trunk_within;
+use crate::sql::within::{delivery_within, subscription_within, trunk_within};
 use crate::sql::{Row, Value, binds, placeholders};
 use crate::store::Store;
 
@@ -27,6 +29,14 @@ pub struct FollowedEvent {
     pub kind: EventKind,
     /// The body that webhooks receive, as JSON.
     pub payload: String,
+}
+
+/// The place of a delivery in the order of last attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptedDelivery {
+    /// When the attempt ended.
+    pub at: Timestamp,
+    pub id: DeliveryId,
 }
 
 impl Store {
@@ -82,5 +92,34 @@ impl Store {
         let values = binds![account.to_string(), after.to_string(), until.to_string(), limit];
         let rows = self.backend.read().await?.fetch_all(sql, values).await?;
         rows.iter().map(alert_of).collect()
+    }
+
+    /// Deliveries within reach whose last attempt ended after one, up to the settled ones, at most `limit`, with attempts but
+    /// without response bodies. A delivery that is attempted again moves to its new place.
+    pub async fn attempted_deliveries_after(
+        &self,
+        reach: impl Into<Reach>,
+        after: AttemptedDelivery,
+        limit: u32,
+    ) -> Result<Vec<(AttemptedDelivery, DeliveryRecord)>, StoreError> {
+        let Reach { account, trunks } = reach.into();
+        let until = self.settled_until();
+        let mut values = binds![account.to_string(), after.at, after.id.to_string(), until, limit];
+        let of_event = delivery_within(&trunks, &mut values);
+        let of_endpoint = subscription_within(&trunks, &mut values);
+        let sql = format!(
+            "SELECT {DELIVERY_COLUMNS}, attempted_at FROM webhook_deliveries WHERE account_id = $1 AND attempted_at >= $2 \
+             AND (attempted_at > $2 OR id > $3) AND attempted_at < $4{of_event} AND webhook_id IN \
+             (SELECT id FROM webhooks WHERE account_id = $1 AND deleted_at IS NULL{of_endpoint}) \
+             ORDER BY attempted_at, id LIMIT $5"
+        );
+        let mut db = self.backend.read().await?;
+        let rows = db.fetch_all(sql, values).await?;
+        let mut records = rows.iter().map(record_of).collect::<Result<Vec<_>, _>>()?;
+        add_attempts(&mut db, &mut records).await?;
+        let at = rows.iter().map(|row| row.time("attempted_at"));
+        at.zip(records)
+            .map(|(at, record)| Ok((AttemptedDelivery { at: at?, id: record.id }, record)))
+            .collect()
     }
 }

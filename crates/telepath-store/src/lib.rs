@@ -60,7 +60,7 @@ pub use delivery::redeliver::RecoveredDeliveries;
 pub use delivery::row::{AttemptRecord, DeliveryDetails, DeliveryRecord};
 pub use delivery::{AccountDeliveryFilter, DeliveryFilter};
 pub use error::{DatabaseError, StoreError};
-pub use follow::FollowedEvent;
+pub use follow::{AttemptedDelivery, FollowedEvent};
 pub use idempotency::{IdempotencyClaim, IdempotentRequest};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::entry::KeyDescription;

@@ -69,6 +69,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     34 "0034_call_statistics";
     35 "0035_deliveries_of_accounts";
     36 "0036_alert_notes";
+    37 "0037_attempted_deliveries";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -107,7 +107,7 @@ enum Command {
     /// Show statistics of calls and compare trunks
     #[command(subcommand)]
     Analytics(analytics::AnalyticsCommand),
-    /// Follow requests, calls and alerts as they happen
+    /// Follow requests, calls, alerts and deliveries as they happen
     #[command(after_help = stream::EXAMPLES)]
     Stream(Box<stream::StreamArgs>),
     /// Manage trunks

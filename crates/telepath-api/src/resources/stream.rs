@@ -1,4 +1,4 @@
-//! `/v1/stream`: requests, calls and alerts of the account as server-sent events (HTML standard, section 9.2).
+//! `/v1/stream`: requests, calls, alerts and deliveries of the account as server-sent events (HTML standard, section 9.2).
 
 mod position;
 
@@ -31,6 +31,7 @@ use crate::auth::caller::{AnyKey, AuthorizedWithin, Caller};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
+use crate::resources::deliveries::delivery_body;
 use crate::state::streams::{MAX_STREAMS_OF_KEY, TooManyStreams};
 use crate::state::{AppState, Shared};
 use position::Position;
@@ -63,19 +64,19 @@ impl QueryForm for StreamQuery {
     }
 }
 
-/// Follow requests, calls and alerts
+/// Follow requests, calls, alerts and deliveries
 ///
-/// Server-sent events. `request` has a request as in the request log, `alert` an alert, and events of calls have their own name and
-/// body, such as `call.started`, as webhooks receive them; they appear about a second later, with several servers after two seconds.
-/// Each kind needs its scope: `requests` needs `audit:read`, `calls` needs `calls:read`, `alerts` needs `usage:read`. Without
-/// `kind`, the stream has every kind that the key may read.
+/// Server-sent events. `request` has a request as in the request log, `alert` an alert, `delivery` a delivery after an attempt, and
+/// events of calls have their own name and body, such as `call.started`, as webhooks receive them; they appear about a second later,
+/// with several servers after two seconds. Each kind needs its scope: `requests` needs `audit:read`, `calls` needs `calls:read`,
+/// `alerts` needs `usage:read`, `deliveries` needs `webhooks:read`. Without `kind`, the stream has every kind that the key may read.
 ///
 /// A client that sends the last `id` in `Last-Event-ID` continues there; an item can be sent twice. A reader that is more than ten
 /// minutes behind gets `gap` with `since` and `until`, and continues at the present. The stream ends after an hour, and within
 /// a second when the key loses a right that the stream needs. A key has at most 4 open streams on a server.
 #[utoipa::path(get, path = "/v1/stream", tag = "Operation", operation_id = "stream",
     params(
-        ("kind" = inline(Option<enums::StreamKind>), Query, description = "`requests`, `calls` or `alerts`; can be repeated.")),
+        ("kind" = inline(Option<enums::StreamKind>), Query, description = "`requests`, `calls`, `alerts` or `deliveries`; can be repeated.")),
     responses((status = 200, description = "The stream.", content((String = "text/event-stream"))),
         (status = 409, description = "`LIMIT_REACHED`: the key has 4 open streams.")))]
 async fn stream_activity(
@@ -230,6 +231,7 @@ impl Follower<'_> {
                 StreamKind::Requests => self.read_requests(text).await?,
                 StreamKind::Calls => self.read_calls(text).await?,
                 StreamKind::Alerts => self.read_alerts(text).await?,
+                StreamKind::Deliveries => self.read_deliveries(text).await?,
             };
             is_full |= read >= BATCH as usize;
         }
@@ -274,6 +276,16 @@ impl Follower<'_> {
             append_json(text, "alert", &Alert::from(alert));
         }
         Ok(read)
+    }
+
+    async fn read_deliveries(&mut self, text: &mut String) -> Result<usize, StoreError> {
+        let (reach, after) = (self.reach.clone(), self.position.deliveries);
+        let deliveries = self.shared.store.attempted_deliveries_after(reach, after, BATCH).await?;
+        for (place, delivery) in &deliveries {
+            self.position.deliveries = *place;
+            append_json(text, "delivery", &delivery_body(delivery));
+        }
+        Ok(deliveries.len())
     }
 }
 

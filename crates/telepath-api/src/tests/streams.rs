@@ -5,9 +5,11 @@ use axum::response::Response;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use telepath_core::alert::SecuritySignal;
+use telepath_core::webhook::delivery::ErrorClass;
 use telepath_http::ConnectionMode;
 
 use super::harness::{CALLER, Harness, address, collect, request};
+use super::webhooks;
 
 /// A stream that is read event by event.
 struct Reader {
@@ -112,6 +114,30 @@ async fn a_stream_shows_requests_calls_and_alerts() {
 }
 
 #[tokio::test]
+async fn a_stream_shows_a_delivery_after_each_attempt() {
+    let harness = webhooks::harness().await;
+    let key = harness.key(json!({"preset": "custom", "scopes": ["keys:read", "webhooks:write"]})).await;
+    let draft = json!({"url": "https://hooks.example/", "events": ["key.created"]});
+    let endpoint = webhooks::make(&harness, &key, draft).await;
+    harness.key(json!({"preset": "monitoring"})).await;
+    let mut reader = Reader::open(&harness, &key, "?kind=deliveries", "").await;
+    harness.pass(1);
+    assert_eq!(webhooks::send(&harness, &endpoint, Some(ErrorClass::ServerError)).await, 1);
+    harness.pass(3);
+    let (name, failed) = reader.next().await;
+    assert_eq!((name.as_str(), &failed["event"]), ("delivery", &json!("key.created")));
+    assert_eq!((&failed["status"], &failed["attempt_count"]), (&json!("pending"), &json!(1)));
+    assert_eq!((&failed["attempts"][0]["status"], &failed["webhook_id"]), (&json!(500), &endpoint["id"]));
+    assert_eq!(failed["attempts"][0].get("response"), None, "responses are read one by one");
+    harness.pass(10);
+    assert_eq!(webhooks::send(&harness, &endpoint, None).await, 1);
+    harness.pass(3);
+    let (_, delivered) = reader.next().await;
+    assert_eq!((&delivered["status"], &delivered["id"]), (&json!("delivered"), &failed["id"]));
+    assert_eq!(delivered["attempts"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_stream_continues_after_the_last_event_id() {
     let harness = Harness::new().await;
     let key = harness.master().await;
@@ -162,7 +188,11 @@ async fn each_kind_needs_its_scope() {
     let calls = harness.key(json!({"preset": "custom", "scopes": ["calls:read"]})).await;
     assert_eq!(status(&calls, "").await, 200);
     assert_eq!(status(&calls, "?kind=calls").await, 200);
-    for (query, scope) in [("?kind=requests", "audit:read"), ("?kind=calls&kind=alerts", "usage:read")] {
+    for (query, scope) in [
+        ("?kind=requests", "audit:read"),
+        ("?kind=calls&kind=alerts", "usage:read"),
+        ("?kind=deliveries", "webhooks:read"),
+    ] {
         let refused = collect(open(&harness, &calls, query, "").await).await.expect(403);
         assert_eq!(refused.json()["error"]["required_scope"], scope);
     }

@@ -29,7 +29,7 @@ impl Resolve for Names {
     }
 }
 
-async fn harness() -> Harness {
+pub(super) async fn harness() -> Harness {
     house_reaching("").await
 }
 
@@ -40,7 +40,7 @@ async fn house_reaching(allow: &str) -> Harness {
     .await
 }
 
-async fn make(harness: &Harness, key: &str, draft: Value) -> Value {
+pub(super) async fn make(harness: &Harness, key: &str, draft: Value) -> Value {
     harness.post("/v1/webhooks", key, draft).await.expect(201).json()
 }
 
@@ -49,7 +49,7 @@ fn path(webhook: &Value) -> String {
 }
 
 /// Sends what is due to an endpoint, as the sender would, with this result.
-async fn send(harness: &Harness, webhook: &Value, error: Option<ErrorClass>) -> usize {
+pub(super) async fn send(harness: &Harness, webhook: &Value, error: Option<ErrorClass>) -> usize {
     let webhook = webhook["id"].as_str().unwrap().parse().unwrap();
     let quota = DeliveryQuota { webhook, deliveries: 100, running: vec![] };
     let ends = harness.now().plus(Duration::from_mins(1));

@@ -79,8 +79,9 @@ async fn finish(db: &mut Connection, attempt: FinishedAttempt) -> Result<HealthT
     };
     let finished_at = (status != DeliveryStatus::Pending).then_some(attempt.now);
     let sql = "UPDATE webhook_deliveries SET status = $2, next_at = $3, finished_at = $4, tries = $5, lease = NULL, \
-               attempts = attempts + 1 WHERE id = $1";
-    db.execute(sql, binds![attempt.id.to_string(), status.name(), next_at, finished_at, tries]).await?;
+               attempts = attempts + 1, attempted_at = $6 WHERE id = $1";
+    let values = binds![attempt.id.to_string(), status.name(), next_at, finished_at, tries, attempt.now];
+    db.execute(sql, values).await?;
     keep_attempt(db, &attempt).await?;
     match webhook {
         Some(webhook) => update_health(db, &attempt, webhook).await,

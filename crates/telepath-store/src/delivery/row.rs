@@ -56,7 +56,7 @@ pub struct DeliveryDetails {
 }
 
 /// The columns that [`record_of`] reads.
-pub(super) const COLUMNS: &str =
+pub(crate) const COLUMNS: &str =
     "id, webhook_id, event_id, kind, status, attempts, next_at, created_at, finished_at";
 
 /// A delivery of an event within reach, without its attempts.
@@ -77,7 +77,7 @@ pub(crate) async fn record(
 }
 
 /// Adds the attempts on record to each delivery, without response bodies.
-pub(super) async fn add_attempts(
+pub(crate) async fn add_attempts(
     db: &mut Connection,
     records: &mut [DeliveryRecord],
 ) -> Result<(), StoreError> {
@@ -99,7 +99,7 @@ pub(super) async fn add_attempts(
     Ok(())
 }
 
-pub(super) fn record_of(row: &Row) -> Result<DeliveryRecord, StoreError> {
+pub(crate) fn record_of(row: &Row) -> Result<DeliveryRecord, StoreError> {
     let status = row.named("status", DeliveryStatus::from_name)?;
     Ok(DeliveryRecord {
         id: row.parse("id")?,

@@ -1,4 +1,4 @@
-//! `telepath stream`: follows requests, calls and alerts.
+//! `telepath stream`: follows requests, calls, alerts and deliveries.
 
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use telepath_core::clock::Timestamp;
-use telepath_core::id::{AlertId, EventId, Id as _};
-use telepath_store::RequestCursor;
+use telepath_core::id::{AlertId, DeliveryId, EventId, Id as _};
+use telepath_store::{AttemptedDelivery, RequestCursor};
 
 /// Everything up to a position was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,7 @@ pub(super) struct Position {
     pub(super) complete_until: Timestamp,
     pub(super) events: EventId,
     pub(super) alerts: AlertId,
+    pub(super) deliveries: AttemptedDelivery,
     pub(super) requests: Option<RequestCursor>,
 }
 
@@ -26,6 +27,7 @@ impl Position {
             complete_until: now,
             events: EventId::first_of(now),
             alerts: AlertId::first_of(now),
+            deliveries: AttemptedDelivery { at: now, id: DeliveryId::first_of(now) },
             requests: None,
         }
     }
@@ -36,18 +38,21 @@ impl Position {
         let mut time = || parts.next()?.parse().ok().map(Timestamp::from_unix_ms);
         let (since, complete_until) = (time()?, time()?);
         let (events, alerts) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let at = Timestamp::from_unix_ms(parts.next()?.parse().ok()?);
+        let deliveries = AttemptedDelivery { at, id: parts.next()?.parse().ok()? };
         let requests = match parts.next()? {
             "" => None,
             cursor => Some(RequestCursor::parse(cursor)?),
         };
-        parts.next().is_none().then_some(Self { since, complete_until, events, alerts, requests })
+        parts.next().is_none().then_some(Self { since, complete_until, events, alerts, deliveries, requests })
     }
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (since, until) = (self.since.unix_ms(), self.complete_until.unix_ms());
-        write!(f, "{since}.{until}.{}.{}.", self.events, self.alerts)?;
+        let AttemptedDelivery { at, id } = self.deliveries;
+        write!(f, "{since}.{until}.{}.{}.{}.{id}.", self.events, self.alerts, at.unix_ms())?;
         self.requests.map_or(Ok(()), |cursor| write!(f, "{cursor}"))
     }
 }
