@@ -8,12 +8,22 @@ if (zone && /^[A-Za-z0-9_+\-/]{1,64}$/.test(zone)) {
   document.cookie = `telepath_zone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
 }
 
+// Buttons work in what is loaded now, and in what replaces a part of it later.
+enhance(document);
+document.addEventListener("htmx:after:swap", () => enhance(document));
+
+function enhance(root) {
+  root.querySelectorAll("button[data-copy][hidden]").forEach(copies);
+  root.querySelectorAll("button[data-download][hidden]").forEach(downloads);
+  root.querySelectorAll("button[data-shows][hidden]").forEach(shows);
+}
+
 // Copy buttons: data-copy names the element whose text is copied.
-for (const button of document.querySelectorAll("button[data-copy]")) {
+function copies(button) {
   const source = document.getElementById(button.dataset.copy);
   const label = button.querySelector(".label");
   if (!source || !label || !navigator.clipboard) {
-    continue;
+    return;
   }
   button.hidden = false;
   const text = label.textContent;
@@ -30,10 +40,10 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
 }
 
 // Download buttons: data-download is the name of the file, made here so that the secret is not requested again.
-for (const button of document.querySelectorAll("button[data-download]")) {
+function downloads(button) {
   const source = document.getElementById(button.dataset.source);
   if (!source) {
-    continue;
+    return;
   }
   button.hidden = false;
   button.addEventListener("click", () => {
@@ -47,10 +57,10 @@ for (const button of document.querySelectorAll("button[data-download]")) {
 }
 
 // Buttons that show what was typed into a password field.
-for (const button of document.querySelectorAll("button[data-shows]")) {
+function shows(button) {
   const field = document.getElementById(button.dataset.shows);
   if (!field) {
-    continue;
+    return;
   }
   button.hidden = false;
   button.addEventListener("click", () => {

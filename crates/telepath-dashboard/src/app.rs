@@ -2,6 +2,7 @@
 
 mod body;
 mod finish;
+mod streams;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,9 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::Full;
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::{EntropyError, random_bytes};
 use telepath_core::id::RequestId;
@@ -24,20 +24,29 @@ use crate::assets::{self, Assets};
 use crate::form::Fields;
 use crate::held::{HeldForm, HeldForms};
 use crate::host::{self, AllowedHosts};
+use crate::live::LiveStreams;
 use crate::navigation::Navigation;
 use crate::options::{DashboardOptions, PublicUrl};
+use crate::page_body::PageBody;
 use crate::problem::Problem;
 use crate::reply::{Content, Reply};
 use crate::route::{Found, Handler, Outcome, Route, RouteConflict, RouteTable, verb};
 use crate::shared::Shared;
 use crate::time::Zone;
-use crate::visit::Visit;
+use crate::visit::{self, Visit};
 use crate::{cookie, csrf, error_page, form, pages};
 
 /// How long a handler may take.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the use of a session is recorded.
 const SEEN_EVERY: Duration = Duration::from_mins(1);
+/// The header of a page's script that replaces a part of the page.
+const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+/// Where that page is open.
+const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
+/// The header of a page that opens its stream again (HTML standard, section 9.2.4).
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const LONGEST_EVENT_ID: usize = 256;
 /// Bytes of a nonce.
 const NONCE: usize = 18;
 
@@ -76,6 +85,7 @@ impl Dashboard {
             assets: Assets::new(),
             navigation: Navigation::new(pages::navigation()),
             held: HeldForms::default(),
+            streams: LiveStreams::default(),
         });
         Ok(Arc::new(Self { shared, routes: RouteTable::new(pages::routes())?, request_ids }))
     }
@@ -86,7 +96,7 @@ impl Dashboard {
         body: B,
         peer: Peer,
         (id, now): (RequestId, Timestamp),
-    ) -> Response<Full<Bytes>>
+    ) -> Response<PageBody>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
@@ -113,7 +123,7 @@ impl Dashboard {
         let public = self.public_url_for(&authority);
         let is_encrypted = head.extensions.get::<ClientScheme>() != Some(&ClientScheme::LoopbackHttp);
         let https = is_encrypted || public.is_some();
-        let text = |name| {
+        let text = |name: HeaderName| {
             let value = head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
             value.unwrap_or_default().to_owned()
         };
@@ -135,6 +145,9 @@ impl Dashboard {
             session: None,
             browser_zone: cookie::zone(&head.headers).map(|name| Zone::named(&name)),
             setup_code: cookie::setup_code(&head.headers, https),
+            shown_at: head.headers.contains_key(HX_REQUEST).then(|| shown_at(&text(HX_CURRENT_URL))),
+            last_event_id: Some(text(LAST_EVENT_ID))
+                .filter(|id| !id.is_empty() && id.len() <= LONGEST_EVENT_ID),
             nonce: nonce(&random_bytes::<NONCE>(self.shared.store.entropy().as_ref())?),
         })
     }
@@ -171,7 +184,12 @@ impl Dashboard {
         let reply = self.run(route, visit, &target).await?;
         match reply.content {
             Content::Resume { form, token } => self.resume(form, &token, reply.cookies, visit).await,
-            Content::Page(_) | Content::Redirect(_) | Content::Plain(_) => Ok(reply),
+            Content::Live(live) => self.open(live, route, head, visit),
+            Content::Page(_)
+            | Content::Redirect(_)
+            | Content::Leave(_)
+            | Content::Plain(_)
+            | Content::Events(_) => Ok(reply),
         }
     }
 
@@ -182,7 +200,7 @@ impl Dashboard {
             Handler::Open(handler) => handler(visit.take()),
             Handler::User(scope, handler) => {
                 let Some(caller) = visit.session.clone() else {
-                    return Ok(Reply::see_other(login_path(if is_form { "/" } else { target })));
+                    return Ok(sign_in_first(visit, if is_form { "/" } else { target }));
                 };
                 if caller.session.status(visit.now) != SessionStatus::Active {
                     return Ok(Reply::see_other("/login/code"));
@@ -273,11 +291,26 @@ impl Dashboard {
     }
 }
 
-fn stamp(mut response: Response<Full<Bytes>>, id: RequestId) -> Response<Full<Bytes>> {
+/// The path of the page at a URL of this origin.
+fn shown_at(url: &str) -> String {
+    let uri = url.parse::<http::Uri>().ok();
+    let path = uri.as_ref().and_then(|uri| uri.path_and_query()).map_or("/", http::uri::PathAndQuery::as_str);
+    if visit::is_local_path(path) { path.to_owned() } else { "/".to_owned() }
+}
+
+fn stamp(mut response: Response<PageBody>, id: RequestId) -> Response<PageBody> {
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+/// Leads to the sign-in. A script that replaces a part of a page would put the form there, so the whole page goes.
+fn sign_in_first(visit: &Visit, target: &str) -> Reply {
+    match &visit.shown_at {
+        Some(page) => Reply::leave(login_path(page)),
+        None => Reply::see_other(login_path(target)),
+    }
 }
 
 /// The path of the sign-in that leads to `target` afterwards.
@@ -308,9 +341,9 @@ fn nonce(bytes: &[u8]) -> String {
 }
 
 impl App for Dashboard {
-    type Body = Full<Bytes>;
+    type Body = PageBody;
 
-    async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response<Full<Bytes>>
+    async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response<PageBody>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
@@ -342,12 +375,12 @@ impl App for Dashboard {
         path.starts_with(assets::PREFIX) || self.routes.find(path).is_some() || shows_html()
     }
 
-    fn refuse_plain_http(&self, _head: &Parts, _client: IpAddr) -> Response<Full<Bytes>> {
+    fn refuse_plain_http(&self, _head: &Parts, _client: IpAddr) -> Response<PageBody> {
         let text = "HTTPS is required. Open this address with https:// instead of http://.\n";
         stamp(finish::text(StatusCode::BAD_REQUEST, text.to_owned()), self.next_id())
     }
 
-    fn refuse_unreadable(&self, _problem: Unreadable, _peer: Peer) -> Response<Full<Bytes>> {
+    fn refuse_unreadable(&self, _problem: Unreadable, _peer: Peer) -> Response<PageBody> {
         let text = "The request is not well-formed HTTP.\n".to_owned();
         stamp(finish::text(StatusCode::BAD_REQUEST, text), self.next_id())
     }

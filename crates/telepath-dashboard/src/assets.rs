@@ -20,7 +20,13 @@ const STYLES: [&str; 5] = [
     include_str!("../assets/forms.css"),
     include_str!("../assets/charts.css"),
 ];
-const SCRIPT: &str = include_str!("../assets/app.js");
+/// Libraries first; `hx-csp` before the extension whose elements it checks.
+const SCRIPTS: [&str; 4] = [
+    include_str!("../assets/htmx/htmx.min.js"),
+    include_str!("../assets/htmx/hx-csp.min.js"),
+    include_str!("../assets/htmx/hx-sse.min.js"),
+    include_str!("../assets/app.js"),
+];
 const ICON: &str = include_str!("../assets/icon.svg");
 const INTER: &[u8] = include_bytes!("../assets/fonts/inter.woff2");
 const MONO: &[u8] = include_bytes!("../assets/fonts/jetbrains-mono.woff2");
@@ -65,7 +71,13 @@ impl Assets {
         let css = STYLES.concat().replace("INTER_PATH", &inter.path).replace("MONO_PATH", &mono.path);
         Self {
             style: Asset::new("app", "css", "text/css; charset=utf-8", css.into(), true),
-            script: Asset::new("app", "js", "text/javascript; charset=utf-8", SCRIPT.into(), true),
+            script: Asset::new(
+                "app",
+                "js",
+                "text/javascript; charset=utf-8",
+                SCRIPTS.join("\n").into(),
+                true,
+            ),
             icon: Asset::new("icon", "svg", "image/svg+xml", ICON.into(), true),
             inter,
             mono,
@@ -148,7 +160,7 @@ mod tests {
         assert_eq!(response.headers()[CONTENT_ENCODING], "gzip");
         let mut text = String::new();
         flate2::read::GzDecoder::new(&body(response)[..]).read_to_string(&mut text).unwrap();
-        assert_eq!(text, SCRIPT);
+        assert!(SCRIPTS.iter().all(|script| text.contains(script)));
         let font = assets.serve(assets.font(), &headers).unwrap();
         assert!(!font.headers().contains_key(CONTENT_ENCODING));
         assert_eq!(body(font), INTER);

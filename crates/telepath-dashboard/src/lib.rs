@@ -11,7 +11,8 @@
 //! - `route.rs`, `visit.rs`: what a handler is and what it gets
 //! - `shared.rs`: what all requests share
 //! - `chart.rs` and `chart/`: pictures of numbers
-//! - `navigation.rs`, `reply.rs`, `problem.rs`, `held.rs`, `form.rs`, `time.rs`, `number.rs`, `icon.rs`, `qr.rs`
+//! - `navigation.rs`, `reply.rs`, `live.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `form.rs`, `time.rs`, `number.rs`,
+//!   `icon.rs`, `qr.rs`
 //! - `cookie.rs`, `csrf.rs`, `host.rs`, `security_headers.rs`, `assets.rs`, `compression.rs`, `options.rs`
 
 mod app;
@@ -30,9 +31,12 @@ mod host;
     reason = "a set of icons that is complete, so that pages can be added without editing it"
 )]
 mod icon;
+#[cfg_attr(not(test), expect(dead_code, reason = "pages that follow something need it"))]
+mod live;
 mod navigation;
 mod number;
 mod options;
+mod page_body;
 mod pages;
 mod problem;
 mod qr;
@@ -49,4 +53,5 @@ mod visit;
 
 pub use app::{Dashboard, SetupError};
 pub use options::{DashboardOptions, InvalidPublicUrl, PublicUrl};
+pub use page_body::PageBody;
 pub use route::RouteConflict;

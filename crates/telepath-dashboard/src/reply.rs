@@ -1,10 +1,13 @@
 //! What a handler answers.
 
 use askama::Template;
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use telepath_core::user::UserToken;
+use tokio::sync::mpsc;
 
 use crate::held::HeldForm;
+use crate::live::{Feed, Live};
 use crate::problem::Problem;
 
 /// The answer of a handler.
@@ -24,8 +27,14 @@ pub(crate) enum Content {
     Page(String),
     /// A path of this origin to go to (303).
     Redirect(String),
+    /// A path of this origin that the whole page goes to, for a script that would replace a part of it.
+    Leave(String),
     /// A text, when no page can be shown.
     Plain(String),
+    /// Server-sent events, for a page that is open.
+    Live(Live),
+    /// The same once it is open.
+    Events(mpsc::Receiver<Bytes>),
     /// A form that waited until its sender confirmed who they are, to be handled now with the new token of the session.
     Resume {
         form: HeldForm,
@@ -45,13 +54,29 @@ impl Reply {
         Self::of(StatusCode::SEE_OTHER, Content::Redirect(path.into()))
     }
 
+    /// Lets the script of a page leave it for another path, because its user is signed out.
+    pub(crate) fn leave(path: String) -> Self {
+        Self::of(StatusCode::UNAUTHORIZED, Content::Leave(path))
+    }
+
     /// A text, when no page can be shown.
     pub(crate) const fn plain(status: StatusCode, text: String) -> Self {
         Self::of(status, Content::Plain(text))
     }
 
+    #[expect(dead_code, reason = "pages that follow something need it")]
+    /// Follows a feed until the session ends or loses the right to it. Only for GET.
+    pub(crate) fn live(feed: impl Feed) -> Self {
+        Self::of(StatusCode::OK, Content::Live(Live::new(feed)))
+    }
+
+    /// Events of a stream that is open.
+    pub(crate) fn events(batches: mpsc::Receiver<Bytes>) -> Self {
+        Self::of(StatusCode::OK, Content::Events(batches))
+    }
+
     /// Handles a form that waited for a confirmation.
-    pub(crate) const fn resume(form: HeldForm, token: UserToken) -> Self {
+    pub(crate) fn resume(form: HeldForm, token: UserToken) -> Self {
         Self::of(StatusCode::OK, Content::Resume { form, token })
     }
 

@@ -7,6 +7,7 @@ use telepath_store::Store;
 use crate::assets::Assets;
 use crate::held::HeldForms;
 use crate::host::AllowedHosts;
+use crate::live::LiveStreams;
 use crate::navigation::Navigation;
 use crate::options::DashboardOptions;
 
@@ -18,4 +19,5 @@ pub(crate) struct Shared {
     pub(crate) assets: Assets,
     pub(crate) navigation: Navigation,
     pub(crate) held: HeldForms,
+    pub(crate) streams: LiveStreams,
 }

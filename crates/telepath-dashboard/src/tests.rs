@@ -8,3 +8,4 @@ mod profile;
 mod set_up;
 mod sign_in;
 mod step_up;
+mod streams;

@@ -38,6 +38,10 @@ pub(crate) struct Visit {
     pub(crate) browser_zone: Option<Zone>,
     /// The code of the one-use link that the browser opened last.
     pub(crate) setup_code: Option<String>,
+    /// The path of the page whose script replaces a part of it; `None` for a browser that loads a page.
+    pub(crate) shown_at: Option<String>,
+    /// The last event that a page got which opens its stream again.
+    pub(crate) last_event_id: Option<String>,
     /// Allows the scripts of the page.
     pub(crate) nonce: String,
 }
@@ -61,6 +65,8 @@ impl Visit {
             session: self.session.clone(),
             browser_zone: self.browser_zone.clone(),
             setup_code: self.setup_code.clone(),
+            shown_at: self.shown_at.clone(),
+            last_event_id: self.last_event_id.clone(),
             nonce: self.nonce.clone(),
         }
     }
@@ -87,6 +93,12 @@ impl Visit {
 
     const fn change(&self, actor: Actor) -> Origin {
         Origin { actor, address: Some(self.client), at: self.now, idempotency: None }
+    }
+
+    /// Whether a script replaces a part of a page, so that only that part is needed.
+    #[expect(dead_code, reason = "pages with lists need it")]
+    pub(crate) const fn wants_fragment(&self) -> bool {
+        self.shown_at.is_some()
     }
 
     /// The zone of a user: the one that they chose, otherwise the browser's, otherwise UTC.

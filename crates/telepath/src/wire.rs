@@ -19,6 +19,7 @@ use telepath_api::{Api, ApiOptions, Readiness};
 use telepath_core::id::AccountId;
 use telepath_core::leak::SigningKeys;
 use telepath_core::ports::LiveCalls;
+use telepath_dashboard::Dashboard;
 use telepath_egress::Egress;
 use telepath_gateway::{Gateway, GatewayOptions, StartError};
 use telepath_http::{ConnectionLimits, Dispatcher, HttpServer, RequestIds, ServerOptions};
@@ -71,6 +72,7 @@ pub struct Server {
     api: Arc<Api>,
     gateway: Gateway,
     readiness: Readiness,
+    dashboard: Option<Arc<Dashboard>>,
     serving: CancellationToken,
     work: CancellationToken,
     tasks: TaskTracker,
@@ -142,7 +144,7 @@ impl Server {
         let readiness = api.readiness();
         let (serving, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let pages = dashboard::new(config, addresses.api, account, &store)?;
-        let apps = Dispatcher::with_second(Arc::clone(&api), pages);
+        let apps = Dispatcher::with_second(Arc::clone(&api), pages.clone());
         let server = HttpServer::new(apps, server_options(config, shares));
         let (server_metrics, served) = (Arc::clone(&server), Arc::clone(&certificates));
         registry.add(Arc::new(ServerMetrics { server: server_metrics, certificates: served }));
@@ -183,7 +185,20 @@ impl Server {
         tracing::info!(api = %addresses.api, sip = %addresses.sip, "ready");
         let grace = config.limits.stop_grace;
         let lock = lock.take();
-        Ok(Self { addresses, store, api, gateway, readiness, serving, work, tasks, grace, _lock: lock })
+        let dashboard = pages;
+        Ok(Self {
+            addresses,
+            store,
+            api,
+            gateway,
+            readiness,
+            dashboard,
+            serving,
+            work,
+            tasks,
+            grace,
+            _lock: lock,
+        })
     }
 
     /// The addresses that it listens on.
@@ -211,6 +226,9 @@ impl Server {
     /// checks see the shutdown and live calls can still be listed and hung up.
     pub async fn stop(self) {
         self.readiness.set(false);
+        if let Some(dashboard) = &self.dashboard {
+            dashboard.end_streams();
+        }
         let report = self.gateway.shutdown(self.grace).await;
         if report.tasks_left > 0 {
             tracing::warn!(tasks = report.tasks_left, "calls were cut off when the shutdown timed out");

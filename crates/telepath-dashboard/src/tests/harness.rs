@@ -22,7 +22,9 @@ use telepath_store::{Database, NewUser, Store, StoreContext, StoreOptions};
 
 use crate::app::Dashboard;
 use crate::form::encoded;
+use crate::live::LiveStreams;
 use crate::options::{DashboardOptions, PublicUrl};
+use crate::page_body::PageBody;
 
 pub(super) const NAME: &str = "voice.example";
 pub(super) const PASSWORD: &str = "seven grey herons dance";
@@ -74,6 +76,10 @@ impl Site {
         Self { dashboard, store, clock, account, _folder: folder }
     }
 
+    pub(super) fn streams(&self) -> &LiveStreams {
+        self.dashboard.streams()
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -105,7 +111,7 @@ impl Site {
         secret
     }
 
-    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Response<PageBody> {
         self.dashboard.handle(request, Peer::Remote(CLIENT.parse().unwrap())).await
     }
 }
@@ -123,7 +129,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) async fn of(response: Response<Full<Bytes>>) -> Self {
+    pub(super) async fn of(response: Response<PageBody>) -> Self {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         Self {

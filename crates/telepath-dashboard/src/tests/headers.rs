@@ -49,8 +49,8 @@ async fn every_response_restricts_what_a_browser_does_with_it() {
     site.user("ada@example.com", Role::Owner).await;
     let mut browser = Browser::of(&site, "ada@example.com").await;
     let (page, secret) = (
-        expected(PAGE_POLICY, "same-origin", "private, no-cache", "cookie, accept-encoding"),
-        expected(PAGE_POLICY, "no-referrer", "no-store", "cookie, accept-encoding"),
+        expected(PAGE_POLICY, "same-origin", "private, no-cache", "cookie, accept-encoding, hx-request"),
+        expected(PAGE_POLICY, "no-referrer", "no-store", "cookie, accept-encoding, hx-request"),
     );
     for path in ["/me", "/me/password", "/me/second-factor", "/nothing"] {
         assert_eq!(security(&browser.get(path).await.headers), page, "{path}");
@@ -59,7 +59,7 @@ async fn every_response_restricts_what_a_browser_does_with_it() {
     let enrolment = browser.post("/me/second-factor", &[]).await.expect(200);
     assert_eq!(security(&enrolment.headers), secret, "a page with a secret");
     let redirect = browser.post("/me/theme", &[("theme", "light")]).await.expect(303);
-    let gone = expected(PAGE_POLICY, "same-origin", "no-store", "cookie, accept-encoding");
+    let gone = expected(PAGE_POLICY, "same-origin", "no-store", "cookie, accept-encoding, hx-request");
     assert_eq!(security(&redirect.headers), gone);
     let style = browser.get("/me").await.after("rel=\"stylesheet\" href=\"").to_owned();
     let file = expected(

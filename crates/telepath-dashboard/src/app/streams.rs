@@ -1,0 +1,50 @@
+//! Streams of server-sent events.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::request::Parts;
+
+use super::Dashboard;
+#[cfg(test)]
+use crate::live::LiveStreams;
+use crate::live::{Live, Viewer};
+use crate::problem::Problem;
+use crate::reply::Reply;
+use crate::route::{Handler, Outcome, Route};
+use crate::visit::Visit;
+use crate::{cookie, csrf};
+
+impl Dashboard {
+    /// Opens a stream for the user who asked for it. A page of another origin cannot read it, and must not take a place either.
+    pub(super) fn open(&self, live: Live, route: &Route, head: &Parts, visit: &Visit) -> Outcome {
+        if head.method != Method::GET || !csrf::is_same_origin(&head.headers, &visit.origin) {
+            return Err(Problem::ForeignForm);
+        }
+        let (Some(caller), Some(token)) = (&visit.session, cookie::session_token(&head.headers, visit.https))
+        else {
+            return Err(Problem::Forbidden);
+        };
+        let viewer = Viewer {
+            store: Arc::clone(&self.shared.store),
+            token,
+            session: caller.session.id,
+            account: caller.session.account,
+            scope: match &route.handler {
+                Handler::User(scope, _) => *scope,
+                Handler::Open(_) => None,
+            },
+        };
+        Ok(Reply::events(self.shared.streams.open(live, viewer)?))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn streams(&self) -> &LiveStreams {
+        &self.shared.streams
+    }
+
+    /// Ends the streams of all pages, and opens none any more. For a server that stops.
+    pub fn end_streams(&self) {
+        self.shared.streams.stop();
+    }
+}
