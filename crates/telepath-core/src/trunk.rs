@@ -8,7 +8,7 @@ mod patch;
 use std::collections::BTreeMap;
 
 pub use draft::{NewTrunk, TrunkDraft};
-pub use lookup::{NumberCandidate, NumberChoice, TrunkLookup, TrunkMatch, TrunkOwner};
+pub use lookup::{NumberCandidate, NumberChoice, TrunkLookup, TrunkMatch, TrunkNumbers, TrunkOwner};
 pub use names::{AgentOrigin, AgentUrl, Codec, E164, HeaderName, SipPassword, SipUsername};
 pub use patch::{TrunkPatch, TrunkPatchDraft};
 use serde::{Deserialize, Serialize};

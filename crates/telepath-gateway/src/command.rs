@@ -2,7 +2,6 @@
 //! [`CarrierEvent`] from it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use telepath_core::call::DisconnectReason;
 use telepath_core::clock::Timestamp;
@@ -10,8 +9,8 @@ use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::ControlUnavailable;
 use telepath_core::trunk::TrunkMatch;
 use telepath_sip::digest::Credentials;
-use telepath_sip::message::{Request, SdpBody, StatusCode};
-use telepath_sip::{CallHandle, DialogEnd, EndpointCounts};
+use telepath_sip::message::{SdpBody, StatusCode};
+use telepath_sip::{CallHandle, DialogEnd, EndpointCounts, ReceivedInvite};
 use tokio::sync::oneshot;
 
 use crate::pending_lookups::LookupPlace;
@@ -51,11 +50,12 @@ pub(crate) enum Command {
 /// An INVITE that the endpoint rejected before it became a call, and whose sender may be known.
 #[derive(Debug)]
 pub(crate) struct RejectedInvite {
-    pub(crate) invite: Arc<Request>,
+    pub(crate) invite: ReceivedInvite,
     pub(crate) source: SocketAddr,
     pub(crate) arrived: Timestamp,
     pub(crate) rule: &'static str,
-    pub(crate) status: StatusCode,
+    /// The status of the response, if there was one.
+    pub(crate) status: Option<StatusCode>,
     pub(crate) credentials: Option<Box<Credentials>>,
 }
 

@@ -132,6 +132,7 @@ const SIP_REJECT_REASONS: &[&str] = &[
     "missing_contact",
     "missing_from_tag",
     "multicast",
+    "national_number",
     "no_audio",
     "no_common_codec",
     "no_entropy",

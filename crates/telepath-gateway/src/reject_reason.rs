@@ -45,6 +45,8 @@ pub(crate) enum InviteRejectReason {
     TrunkError,
     /// The dialled number is not in the trunk's `inbound_numbers`.
     NumberNotListed,
+    /// The same, and it is not in international form.
+    NationalNumber,
     /// Several trunks trust the source address and take the dialled number.
     AmbiguousNumber,
     /// The trunk has `max_concurrent_calls` live calls.
@@ -89,6 +91,7 @@ impl InviteRejectReason {
             Self::TrunkInactive => "trunk_inactive",
             Self::TrunkError => "trunk_error",
             Self::NumberNotListed => "number_not_listed",
+            Self::NationalNumber => "national_number",
             Self::AmbiguousNumber => "ambiguous_number",
             Self::TrunkFull => "trunk_full",
             Self::DialectNotSupported => "dialect_not_supported",
@@ -122,6 +125,7 @@ impl InviteRejectReason {
             Self::TrunkInactive => "the trunk is inactive",
             Self::TrunkError => "the trunk is in the status error",
             Self::NumberNotListed => "the dialled number is not in inbound_numbers",
+            Self::NationalNumber => "the dialled number is in a national form, and so not in inbound_numbers",
             Self::AmbiguousNumber => "several trunks trust the source address and take the dialled number",
             Self::TrunkFull => "the trunk has max_concurrent_calls live calls",
             Self::DialectNotSupported => "this version does not support the trunk's agent",
@@ -158,7 +162,7 @@ impl InviteRejectReason {
             Self::TrunkError | Self::DialectNotSupported | Self::AgentUnreachable => {
                 StatusCode::TEMPORARILY_UNAVAILABLE
             }
-            Self::NumberNotListed | Self::AmbiguousNumber => StatusCode::NOT_FOUND,
+            Self::NumberNotListed | Self::NationalNumber | Self::AmbiguousNumber => StatusCode::NOT_FOUND,
             Self::TrunkFull => StatusCode::BUSY_HERE,
             Self::NoAudio
             | Self::RtpProfile
@@ -192,6 +196,7 @@ impl InviteRejectReason {
             | Self::TrunkInactive
             | Self::TrunkError
             | Self::NumberNotListed
+            | Self::NationalNumber
             | Self::AmbiguousNumber
             | Self::TrunkFull
             | Self::DialectNotSupported

@@ -11,6 +11,7 @@ mod called_number;
 mod pending_invite;
 mod refusal;
 mod refusal_budget;
+mod rejected_invite;
 mod rejection_log;
 mod sip_facts;
 mod sip_trace;
@@ -44,8 +45,9 @@ use crate::sip_socket::SipSocket;
 use auth_throttle::AuthThrottle;
 use call_counts::CallCounts;
 use pending_invite::PendingInvite;
-use refusal::{CANCELLED, RefusedCall};
+use refusal::RefusedCall;
 use refusal_budget::RefusalBudget;
+use rejected_invite::CANCELLED;
 use rejection_log::RejectionLog;
 use sip_trace::SipTrace;
 use stranger_screen::StrangerScreen;
@@ -267,18 +269,20 @@ impl Signalling {
                 }
             }
             Event::Ended { call, end, reason } => self.on_dialog_end(call, end, reason, now),
-            Event::Rejected { reason, source, status, invite } => match reason {
+            Event::Rejected { reason, source, status, invite, call } => match reason {
                 // A keep-alive is not an error (RFC 5626 section 3.5.1).
                 RejectReason::Unparsable(DropReason::KeepAlive) => {
                     metrics::counter!("telepath_sip_keep_alives_total").increment(1);
                 }
                 reason => {
                     self.rejections.record(reason.name(), now);
-                    match (invite, status) {
-                        (Some(invite), Some(status)) => {
+                    match (invite, call) {
+                        (Some(invite), None) => {
                             self.on_rejected_invite(invite, source, reason.name(), status, now);
                         }
-                        (_, None) | (None, _) => self.count_stranger(source, reason.name()),
+                        (None, None) => self.count_stranger(source, reason.name()),
+                        // The peer of a call is no stranger.
+                        (_, Some(_)) => {}
                     }
                 }
             },
@@ -302,7 +306,8 @@ impl Signalling {
                 self.calls.remove(&call);
                 // A call that was refused early has been recorded or counted.
                 if end == DialogEnd::Cancelled {
-                    self.on_rejected_invite(request, source, CANCELLED, StatusCode::REQUEST_TERMINATED, now);
+                    let status = Some(StatusCode::REQUEST_TERMINATED);
+                    self.on_rejected_invite(request.into(), source, CANCELLED, status, now);
                 }
             }
         }

@@ -10,7 +10,9 @@ mod dtmf_info;
 mod event;
 mod in_dialog;
 mod inspection;
+mod malformed;
 mod method_class;
+mod received_invite;
 mod reject_reason;
 mod response;
 mod screen;
@@ -30,7 +32,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::message::{Message, ParseError, ResponseTemplate, StatusCode, parse_datagram};
+use crate::message::{Message, ParseError, StatusCode, parse_datagram};
 use call::Call;
 use client_transaction::{ClientKey, ClientTable};
 pub use config::{AdvertisedAddresses, EndpointConfig, EndpointLimits, EndpointSeed, ProductName, Timing};
@@ -40,6 +42,7 @@ pub use event::{
     CallHandle, DialogEnd, EndpointFull, Event, IncomingCall, InviteRejection, OutgoingCall, ReInviteMethod,
     RetryAfter, WrongCallState,
 };
+pub use received_invite::{MalformedInvite, ReceivedInvite};
 pub use reject_reason::RejectReason;
 use screen::AdmitEveryInvite;
 pub use screen::{InviteScreen, InviteScreening};
@@ -158,14 +161,7 @@ impl Endpoint {
         match parse_datagram(bytes) {
             Ok(Message::Request(request)) => self.receive_request(source, *request, screen, now),
             Ok(Message::Response(response)) => self.receive_response(source, &response, now),
-            Err(ParseError::Malformed(malformed)) => {
-                let template = ResponseTemplate::of_malformed(&malformed, source);
-                let (status, phrase) = (malformed.status(), malformed.error().to_string());
-                let phrase = (status == StatusCode::BAD_REQUEST).then_some(phrase.as_str());
-                let reason = RejectReason::Malformed(malformed.error());
-                self.respond_malformed(&template, status, phrase, reason, source, now);
-                self.report_rejection(reason, source, Some(status));
-            }
+            Err(ParseError::Malformed(request)) => self.receive_malformed(source, *request, bytes, now),
             Err(ParseError::Dropped(reason)) => {
                 self.report_rejection(RejectReason::Unparsable(reason), source, None);
             }
@@ -244,7 +240,8 @@ impl Endpoint {
     }
 
     fn report_rejection(&mut self, reason: RejectReason, source: SocketAddr, status: Option<StatusCode>) {
-        self.report(Event::Rejected { reason, source, status, invite: None });
+        let call = self.trace.current_call();
+        self.report(Event::Rejected { reason, source, status, invite: None, call });
     }
 
     fn new_handle(&mut self) -> CallHandle {

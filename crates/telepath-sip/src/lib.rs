@@ -14,7 +14,7 @@ mod redact;
 pub use endpoint::{
     AdvertisedAddresses, CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig, EndpointCounts,
     EndpointFull, EndpointLimits, EndpointSeed, Event, IncomingCall, InviteRejection, InviteScreen,
-    InviteScreening, OutgoingCall, ProductName, ReInviteMethod, RejectReason, RetryAfter, Timing,
-    TraceDirection, TraceRecord, Transmit, WrongCallState,
+    InviteScreening, MalformedInvite, OutgoingCall, ProductName, ReInviteMethod, ReceivedInvite,
+    RejectReason, RetryAfter, Timing, TraceDirection, TraceRecord, Transmit, WrongCallState,
 };
 pub use redact::redact;

@@ -25,6 +25,7 @@ pub use lex::{Param, Params};
 pub(crate) use lex::{quote, split_unquoted, trim, unquote};
 pub(crate) use multipart::UnsupportedBody;
 pub use names::{HeaderName, KnownHeader, Method, StatusCode};
+pub(crate) use parse::MalformedResponse;
 pub use parse::{
     DropReason, MAX_HEADERS, MAX_MESSAGE_BYTES, MAX_VIAS, MalformedRequest, ParseError, SyntaxError,
     parse_datagram,

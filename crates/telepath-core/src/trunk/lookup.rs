@@ -17,6 +17,16 @@ pub struct TrunkLookup {
     pub called_user: Option<SipUsername>,
     /// The numbers that the Request-URI and To may mean, most likely first.
     pub called_numbers: Vec<E164>,
+    /// Whether they hold a telephone number at all, also one whose international form is not known.
+    pub calls_a_number: bool,
+}
+
+impl TrunkLookup {
+    /// The numbers to try, most likely first; one without an international form, which no trunk lists, is `None`.
+    pub fn dialled(&self) -> Vec<Option<&E164>> {
+        let unknown = self.called_numbers.is_empty() && self.calls_a_number;
+        self.called_numbers.iter().map(Some).chain(unknown.then_some(None)).collect()
+    }
 }
 
 /// The result of a [`TrunkLookup`].
@@ -26,8 +36,8 @@ pub enum TrunkMatch {
     Found(Box<TrunkForCall>),
     /// No trunk; a caller with credentials for one may try again with them.
     NotFound,
-    /// The source is trusted, but no trunk takes the number.
-    NumberNotListed(Vec<TrunkOwner>),
+    /// The source is trusted, but no trunk takes the number. These trust the source.
+    NumberNotListed(Vec<TrunkNumbers>),
     /// Several trunks trust the source and take the number.
     AmbiguousNumber(Vec<TrunkOwner>),
 }
@@ -39,6 +49,15 @@ pub struct TrunkOwner {
     pub account: AccountId,
     /// The trunk.
     pub trunk: TrunkId,
+}
+
+/// A trunk and its `inbound_numbers`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkNumbers {
+    /// The trunk.
+    pub owner: TrunkOwner,
+    /// Its numbers; they may be cut off.
+    pub numbers: Vec<E164>,
 }
 
 /// What the choice by number needs to know of a trunk.

@@ -2,6 +2,7 @@
 //! and the limits of the server, then start the task of the call. Each rejection has an [`InviteRejectReason`]. An
 //! unknown user gets the same processing and the same responses as a wrong password.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,9 +23,8 @@ use tokio::sync::mpsc;
 
 use super::called_number::{self, CalledUsers};
 use super::pending_invite::{PendingInvite, is_addressed_to, trunk_lookup};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, ambiguous_owners, most_likely, number_not_listed};
 use super::sip_facts::{carrier, sip_facts};
-use super::stranger_screen::NO_CREDENTIALS;
 use super::{AdmittedCall, CALL_QUEUE, InviteState, SignalledCall, Signalling, SipTrace};
 use crate::agent::AgentEndpoint;
 use crate::call::{self, CallFacts, CallSetup};
@@ -49,15 +49,17 @@ impl Signalling {
         if self.shared.live.len() >= self.shared.options.max_calls {
             return self.reject_early(&incoming, InviteRejectReason::ServerFull, now);
         }
-        let credentials = match self.digest.read_authorization(&incoming.request) {
+        let credentials = match self.digest.read_authorization(incoming.request.headers()) {
             AuthorizationHeader::Malformed => {
                 return self.reject_early(&incoming, InviteRejectReason::MalformedCredentials, now);
             }
             AuthorizationHeader::Absent => None,
             AuthorizationHeader::Credentials(credentials) => Some(credentials),
         };
-        let lookup = trunk_lookup(&incoming.request, incoming.source, credentials.as_deref());
+        let called = CalledUsers::of_request(&incoming.request);
+        let lookup = trunk_lookup(&called, incoming.source, credentials.as_deref());
         let arrived = self.shared.clock.now();
+        let request = incoming.request.clone();
         let invite = Box::new(PendingInvite { incoming, credentials, arrived, arrived_at: now });
         let state = InviteState::Pending(invite);
         self.calls.insert(call, SignalledCall { trace: SipTrace::new(now), state, peer_reason: None });
@@ -67,7 +69,9 @@ impl Signalling {
         let kind = if trusted { LookupKind::TrustedSource } else { LookupKind::LiveNonce };
         // Other INVITEs of the source may have arrived in the same turn.
         let Some(place) = self.lookups.begin(kind, source.ip()) else {
-            self.count_stranger(source, InviteRejectReason::LookupsFull.name());
+            let attempt = self.attempt_of(request.headers(), source);
+            let rule = InviteRejectReason::LookupsFull.name();
+            self.shared.strangers.record_attempt(attempt, rule, self.shared.clock.now());
             self.reject(call, InviteRejectReason::LookupsFull, now);
             return;
         };
@@ -110,33 +114,31 @@ impl Signalling {
         let trunk = match trunk {
             Ok(TrunkMatch::Found(trunk)) => Some(*trunk).filter(|trunk| is_addressed_to(&invite, trunk)),
             Ok(TrunkMatch::NotFound) => None,
-            Ok(TrunkMatch::NumberNotListed(owners)) => {
-                // The trunks of several accounts may trust the source; the call may be meant for any of them.
-                let account = owners.first().map(|owner| owner.account);
-                let owner =
-                    owners.first().filter(|_| owners.iter().all(|owner| Some(owner.account) == account));
-                let refusal = Refusal::of(InviteRejectReason::NumberNotListed);
-                return self.refuse(&invite, owner.as_slice(), refusal, now);
+            Ok(TrunkMatch::NumberNotListed(trunks)) => {
+                let called = CalledUsers::of_request(&invite.incoming.request);
+                let likely = most_likely(&trunks, &called);
+                let refusal = number_not_listed(&called, likely.map_or(&[], |trunk| &trunk.numbers));
+                let owner = likely.map(|trunk| trunk.owner);
+                return self.refuse(&invite, owner.as_slice(), &refusal, now);
             }
-            Ok(TrunkMatch::AmbiguousNumber(mut owners)) => {
-                owners.sort_by_key(|owner| owner.account);
-                owners.dedup_by_key(|owner| owner.account);
-                let owners: Vec<&TrunkOwner> = owners.iter().collect();
-                return self.refuse(&invite, &owners, Refusal::of(InviteRejectReason::AmbiguousNumber), now);
+            Ok(TrunkMatch::AmbiguousNumber(owners)) => {
+                let owners = ambiguous_owners(owners);
+                return self.refuse(&invite, &owners, &Refusal::of(InviteRejectReason::AmbiguousNumber), now);
             }
             Err(error) => {
                 tracing::warn!(%error, "could not look up the trunk of a call; rejecting the call with 503");
-                self.count_stranger(invite.incoming.source, InviteRejectReason::ControlUnavailable.name());
+                self.count_attempt(&invite, InviteRejectReason::ControlUnavailable.name());
                 self.reject(call, InviteRejectReason::ControlUnavailable, now);
                 return;
             }
         };
         let Some(trunk) = self.authenticate(&invite, trunk, now) else { return };
-        self.shared.strangers.take_back(invite.incoming.source.ip(), NO_CREDENTIALS);
+        let attempt = self.attempt_of(invite.incoming.request.headers(), invite.incoming.source);
+        self.shared.strangers.take_back(attempt);
         let owner = TrunkOwner { account: trunk.trunk.account_id, trunk: trunk.trunk.id };
         let authenticated = AuthenticatedInvite { invite: *invite, trunk };
         if let Err(refusal) = self.admit(&authenticated, now) {
-            self.refuse(&authenticated.invite, &[&owner], refusal, now);
+            self.refuse(&authenticated.invite, &[owner], &refusal, now);
         }
     }
 
@@ -157,10 +159,10 @@ impl Signalling {
             TrunkStatus::Inactive => return Err(InviteRejectReason::TrunkInactive.into()),
             TrunkStatus::Error => return Err(InviteRejectReason::TrunkError.into()),
         }
-        let called = CalledUsers::of(&invite.incoming.request);
+        let called = CalledUsers::of_request(&invite.incoming.request);
         let numbers = &settings.inbound_numbers;
         if !numbers.is_empty() && !called.numbers().iter().any(|number| numbers.contains(number)) {
-            return Err(InviteRejectReason::NumberNotListed.into());
+            return Err(number_not_listed(&called, numbers));
         }
         let max = settings.max_concurrent_calls.map(|max| usize::try_from(max).unwrap_or(usize::MAX));
         if max.is_some_and(|max| self.call_counts.of(trunk.id) >= max) {
@@ -181,14 +183,14 @@ impl Signalling {
             account: trunk.account_id,
             trunk: trunk.id,
             from: Party::from_sip_user(&called_number::caller(invite.incoming.caller().as_ref())),
-            to: Party::from_sip_user(&called.party(&trunk.sip_username)),
-            carrier: Some(carrier(&invite.incoming.request, invite.incoming.source)),
+            to: Party::from_sip_user(&called.party(&trunk.sip_username, numbers)),
+            carrier: Some(carrier(invite.incoming.request.headers(), invite.incoming.source)),
             arrived: invite.arrived,
-            sip: sip_facts(&invite.incoming.request, invite.incoming.source),
+            sip: sip_facts(invite.incoming.request.headers(), invite.incoming.source),
         };
         let agent = agent_endpoint(agent).map_err(|why| Refusal {
             disconnect_reason: DisconnectReason::ConnectionFailed,
-            text: Some(why),
+            text: Some(Cow::Borrowed(why)),
             ..Refusal::of(InviteRejectReason::DialectNotSupported)
         })?;
         let lease = self.shared.ports.lease(now).map_err(|_| InviteRejectReason::RtpPortsExhausted)?;

@@ -12,6 +12,7 @@ use telepath_sip::digest::{DigestRejectReason, DigestVerification, EpochSeconds,
 use super::Signalling;
 use super::pending_invite::PendingInvite;
 use super::refusal::{Refusal, owner_of};
+use super::stranger_screen::NO_CREDENTIALS;
 use crate::reject_reason::InviteRejectReason;
 
 impl Signalling {
@@ -29,6 +30,7 @@ impl Signalling {
             other => other,
         };
         let Some(credentials) = &invite.credentials else {
+            self.count_attempt(invite, NO_CREDENTIALS);
             self.challenge(call, source, false, now);
             return None;
         };
@@ -43,18 +45,17 @@ impl Signalling {
             // A new challenge would end in a loop: the client would send the same URI again.
             DigestVerification::Rejected(DigestRejectReason::UriMismatch) => {
                 let owner = owner_of(trunk.as_ref());
-                self.refuse(
-                    invite,
-                    owner.as_ref().as_slice(),
-                    Refusal::of(InviteRejectReason::UriMismatch),
-                    now,
-                );
+                self.refuse(invite, owner.as_slice(), &Refusal::of(InviteRejectReason::UriMismatch), now);
                 None
             }
             DigestVerification::Rejected(reason) => {
                 self.rejections.record(invite_reason(reason).name(), now);
-                self.count_stranger(invite.incoming.source, invite_reason(reason).name());
                 let guess = is_password_guess(reason);
+                if guess {
+                    self.count_stranger(invite.incoming.source, invite_reason(reason).name());
+                } else {
+                    self.count_attempt(invite, invite_reason(reason).name());
+                }
                 // A live nonce proves that the source is not forged, so nobody can have another address throttled.
                 let proved = guess && self.digest.has_live_nonce(credentials, source, seconds);
                 let owner = owner_of(trunk.as_ref()).filter(|_| proved);
@@ -62,7 +63,7 @@ impl Signalling {
                     let block = AddressBlock::of(source);
                     if self.throttle.is_throttled(block, now) {
                         let refusal = Refusal::of(InviteRejectReason::AuthThrottled);
-                        self.refuse(invite, owner.as_ref().as_slice(), refusal, now);
+                        self.refuse(invite, owner.as_slice(), &refusal, now);
                         return None;
                     }
                     self.throttle.record_failure(block, now);
@@ -70,7 +71,7 @@ impl Signalling {
                 let trace = self.challenge(call, source, !guess, now);
                 // The response and its cost do not depend on whether the user exists; the record is written afterwards.
                 if let Some(owner) = owner {
-                    self.record_refusal(invite, owner, Refusal::of(invite_reason(reason)), trace, now);
+                    self.record_refusal(invite, owner, &Refusal::of(invite_reason(reason)), trace, now);
                 }
                 None
             }

@@ -7,7 +7,6 @@ use telepath_core::clock::Timestamp;
 use telepath_core::trunk::{SipUsername, TrunkForCall, TrunkLookup};
 use telepath_sip::IncomingCall;
 use telepath_sip::digest::Credentials;
-use telepath_sip::message::Request;
 
 use super::called_number::CalledUsers;
 
@@ -22,11 +21,10 @@ pub(super) struct PendingInvite {
 /// What the INVITE says about its trunk; `None` if its credentials have a name that no trunk can have. A carrier that dials
 /// by number names the trunk in its credentials only, or not at all.
 pub(super) fn trunk_lookup(
-    invite: &Request,
+    called: &CalledUsers,
     source: SocketAddr,
     credentials: Option<&Credentials>,
 ) -> Option<TrunkLookup> {
-    let called = CalledUsers::of(invite);
     let credentials = match credentials {
         Some(credentials) => Some(SipUsername::try_from(credentials.username().to_owned()).ok()?),
         None => None,
@@ -36,13 +34,14 @@ pub(super) fn trunk_lookup(
         credentials,
         called_user: called.username(),
         called_numbers: called.numbers(),
+        calls_a_number: called.are_numbers(),
     })
 }
 
 /// Whether the Request-URI names this trunk by its user name, or names no trunk and the trunk is known by the caller's
 /// credentials or source address.
 pub(super) fn is_addressed_to(invite: &PendingInvite, trunk: &TrunkForCall) -> bool {
-    let called = CalledUsers::of(&invite.incoming.request);
+    let called = CalledUsers::of_request(&invite.incoming.request);
     let trunk = &trunk.trunk;
     let known = invite.credentials.is_some() || trunk.allowed_ips.contains(invite.incoming.source.ip());
     let user = invite.incoming.called();

@@ -2,42 +2,32 @@
 //! a record; others are counted as strangers. The records are written after the responses have been sent, so that the time
 //! of a response does not tell whether a user exists.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
-use telepath_core::address::AddressBlock;
 use telepath_core::call::{DisconnectReason, Party, SipFacts};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{CallId, Id as _};
-use telepath_core::ports::ControlUnavailable;
-use telepath_core::trunk::{TrunkForCall, TrunkMatch, TrunkOwner};
-use telepath_sip::digest::{AuthorizationHeader, Credentials, DigestVerification, Ha1Pair};
-use telepath_sip::message::{Request, StatusCode, TelephoneSubscriber};
-use telepath_sip::{CallHandle, IncomingCall, redact};
+use telepath_core::trunk::{E164, TrunkForCall, TrunkNumbers, TrunkOwner};
+use telepath_sip::message::{Headers, KnownHeader, StatusCode, TelephoneSubscriber, Uri};
+use telepath_sip::{CallHandle, ReceivedInvite};
 
 use super::Signalling;
-use super::called_number;
-use super::pending_invite::{PendingInvite, trunk_lookup};
+use super::called_number::{self, CalledUsers};
+use super::pending_invite::PendingInvite;
 use super::sip_facts::{carrier, sip_facts};
 use crate::call::{self, CallFacts};
-use crate::command::{Command, RejectedInvite};
-use crate::pending_lookups::{LookupKind, LookupPlace};
 use crate::reject_reason::InviteRejectReason;
-
-/// The longest INVITE in the trace of a call that never existed, in bytes.
-const MAX_INVITE: usize = 32 * 1024;
-
-/// The rule of an INVITE that its sender cancelled before its trunk was known.
-pub(super) const CANCELLED: &str = "cancelled";
+use crate::strangers::Attempt;
 
 /// A rejection of an INVITE whose trunk is known, for its record.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) reason: InviteRejectReason,
     pub(super) disconnect_reason: DisconnectReason,
     /// Replaces the description of the reason.
-    pub(super) text: Option<&'static str>,
+    pub(super) text: Option<Cow<'static, str>>,
 }
 
 impl Refusal {
@@ -54,15 +44,16 @@ impl From<InviteRejectReason> for Refusal {
 
 /// A refused call that waits to be recorded.
 pub(super) struct RefusedCall {
-    owner: TrunkOwner,
-    invite: Arc<Request>,
-    source: SocketAddr,
-    arrived: Timestamp,
-    rule: &'static str,
-    status: StatusCode,
-    disconnect_reason: DisconnectReason,
-    text: &'static str,
-    trace: String,
+    pub(super) owner: TrunkOwner,
+    pub(super) invite: ReceivedInvite,
+    pub(super) source: SocketAddr,
+    pub(super) arrived: Timestamp,
+    pub(super) rule: &'static str,
+    /// The status of the response, if there was one.
+    pub(super) status: Option<StatusCode>,
+    pub(super) disconnect_reason: DisconnectReason,
+    pub(super) text: Cow<'static, str>,
+    pub(super) trace: String,
 }
 
 impl Signalling {
@@ -70,16 +61,16 @@ impl Signalling {
     pub(super) fn refuse(
         &mut self,
         invite: &PendingInvite,
-        owners: &[&TrunkOwner],
-        refusal: Refusal,
+        owners: &[TrunkOwner],
+        refusal: &Refusal,
         now: Instant,
     ) {
         let trace = self.reject(invite.incoming.call, refusal.reason, now);
         if owners.is_empty() {
-            self.count_stranger(invite.incoming.source, refusal.reason.name());
+            self.count_attempt(invite, refusal.reason.name());
         }
         for owner in owners {
-            self.record_refusal(invite, **owner, refusal, trace.clone(), now);
+            self.record_refusal(invite, *owner, refusal, trace.clone(), now);
         }
     }
 
@@ -88,20 +79,20 @@ impl Signalling {
         &mut self,
         invite: &PendingInvite,
         owner: TrunkOwner,
-        refusal: Refusal,
+        refusal: &Refusal,
         trace: String,
         now: Instant,
     ) {
         if self.refusals.take(owner.trunk, now) {
             self.refused.push(RefusedCall {
                 owner,
-                invite: invite.incoming.request.clone(),
+                invite: invite.incoming.request.clone().into(),
                 source: invite.incoming.source,
                 arrived: invite.arrived,
                 rule: refusal.reason.name(),
-                status: refusal.reason.status(),
+                status: Some(refusal.reason.status()),
                 disconnect_reason: refusal.disconnect_reason,
-                text: refusal.text.unwrap_or_else(|| refusal.reason.describe()),
+                text: refusal.text.clone().unwrap_or(Cow::Borrowed(refusal.reason.describe())),
                 trace,
             });
         }
@@ -117,121 +108,48 @@ impl Signalling {
                 continue;
             };
             let invite = &refused.invite;
-            let party =
-                |uri| Party::from_sip_user(&called_number::caller(TelephoneSubscriber::of(uri).as_ref()));
+            let party = |uri: Option<&Uri>| {
+                Party::from_sip_user(&called_number::caller(uri.and_then(TelephoneSubscriber::of).as_ref()))
+            };
             let facts = CallFacts {
                 id,
                 account: refused.owner.account,
                 trunk: refused.owner.trunk,
-                from: party(invite.from().uri()),
+                from: party(invite.from()),
                 to: party(invite.uri()),
-                carrier: Some(carrier(invite, refused.source)),
+                carrier: Some(carrier(invite.headers(), refused.source)),
                 arrived: refused.arrived,
                 sip: SipFacts {
                     rule: Some(refused.rule.to_owned()),
-                    status: Some(refused.status.code()),
-                    ..sip_facts(invite, refused.source)
+                    status: refused.status.map(StatusCode::code),
+                    ..sip_facts(invite.headers(), refused.source)
                 },
             };
             call::record_rejected(
                 &self.shared,
                 facts,
                 refused.disconnect_reason,
-                refused.text,
+                &refused.text,
                 refused.trace,
             );
-        }
-    }
-
-    /// The endpoint rejected an INVITE before it became a call, for example with 415. If its source may be known, its trunk
-    /// is looked up.
-    pub(super) fn on_rejected_invite(
-        &mut self,
-        invite: Arc<Request>,
-        source: SocketAddr,
-        rule: &'static str,
-        status: StatusCode,
-        now: Instant,
-    ) {
-        let credentials = match self.digest.read_authorization(&invite) {
-            AuthorizationHeader::Credentials(credentials) => Some(credentials),
-            AuthorizationHeader::Absent | AuthorizationHeader::Malformed => None,
-        };
-        let live = |given: &Credentials| self.digest.has_live_nonce(given, source.ip(), self.epoch());
-        let known = self.trusted.contains(source.ip()) || credentials.as_deref().is_some_and(live);
-        let lookup = trunk_lookup(&invite, source, credentials.as_deref()).filter(|_| known);
-        let Some((lookup, place)) = lookup.and_then(|lookup| Some((lookup, self.begin_lookup(source, now)?)))
-        else {
-            return self.count_stranger(source, rule);
-        };
-        let arrived = self.shared.clock.now();
-        let rejected = Box::new(RejectedInvite { invite, source, arrived, rule, status, credentials });
-        self.find_trunk(lookup, move |trunk| {
-            Command::RejectedInviteLookedUp(rejected, place, Box::new(trunk))
-        });
-    }
-
-    /// Takes the budget of a look-up for a record; `None`, and counted, if there is none left.
-    fn begin_lookup(&mut self, source: SocketAddr, now: Instant) -> Option<LookupPlace> {
-        let kind = LookupKind::Rejected;
-        let room = self.lookups.have_room(kind, source.ip())
-            && self.refusals.take_lookup(AddressBlock::of(source.ip()), now);
-        if !room {
-            metrics::counter!("telepath_sip_unrecorded_rejections_total").increment(1);
-            return None;
-        }
-        self.lookups.begin(kind, source.ip())
-    }
-
-    /// Records the rejected INVITE if its sender is known by source address or digest.
-    pub(super) fn on_rejected_invite_lookup(
-        &mut self,
-        rejected: RejectedInvite,
-        trunk: Result<TrunkMatch, ControlUnavailable>,
-        now: Instant,
-    ) {
-        let RejectedInvite { invite, source, arrived, rule, status, credentials } = rejected;
-        let found = match trunk {
-            Ok(TrunkMatch::Found(trunk)) => Some(trunk),
-            Ok(TrunkMatch::NotFound | TrunkMatch::NumberNotListed(_) | TrunkMatch::AmbiguousNumber(_))
-            | Err(_) => None,
-        };
-        let seconds = self.epoch();
-        let known = found.filter(|found| {
-            let trusted = found.trunk.allowed_ips.contains(source.ip());
-            let ha1 = Ha1Pair::new(*found.digest.md5(), *found.digest.sha256());
-            trusted
-                || credentials.is_some_and(|given| {
-                    let digest = &mut self.digest;
-                    digest.verify(&given, &invite, source.ip(), Some(&ha1), seconds)
-                        == DigestVerification::Valid
-                })
-        });
-        let Some(owner) = known.and_then(|found| owner_of(Some(&found))) else {
-            return self.count_stranger(source, rule);
-        };
-        if self.refusals.take(owner.trunk, now) {
-            let mut text = redact(&invite.to_bytes());
-            text.truncate(text.floor_char_boundary(MAX_INVITE));
-            let trace = format!(
-                "+0.000s received from {source}\n{}\n\n+0.000s sent to {source}\nSIP/2.0 {status} {}\n\n",
-                text.trim_end(),
-                status.phrase()
-            );
-            let (disconnect_reason, text) = if rule == CANCELLED {
-                (DisconnectReason::NoAnswer, "the caller cancelled the call before its trunk was looked up")
-            } else {
-                (DisconnectReason::Rejected, "the INVITE cannot be accepted; sip.rule says why")
-            };
-            let refused =
-                RefusedCall { owner, invite, source, arrived, rule, status, disconnect_reason, text, trace };
-            self.refused.push(refused);
         }
     }
 
     /// Counts a request that reached no trunk.
     pub(super) fn count_stranger(&self, source: SocketAddr, rule: &'static str) {
         self.shared.strangers.record(source.ip(), rule, self.shared.clock.now());
+    }
+
+    /// Counts an INVITE whose sender may still authenticate.
+    pub(super) fn count_attempt(&self, invite: &PendingInvite, rule: &'static str) {
+        let attempt = self.attempt_of(invite.incoming.request.headers(), invite.incoming.source);
+        self.shared.strangers.record_attempt(attempt, rule, self.shared.clock.now());
+    }
+
+    /// The attempt to call to which an INVITE belongs.
+    pub(super) fn attempt_of(&self, invite: &Headers, source: SocketAddr) -> Attempt {
+        let call_id = invite.first(KnownHeader::CallId).unwrap_or_default();
+        self.shared.strangers.attempt(source.ip(), call_id)
     }
 
     /// Returns the trace of the call, which has ended.
@@ -241,18 +159,6 @@ impl Signalling {
         // Fails only when the caller has cancelled.
         let _ = self.endpoint.reject_with(call, reason.rejection(), now);
         self.take_trace(call)
-    }
-
-    /// Rejects a call before its trunk is looked up. If its sender may be known, the trunk is looked up for the record.
-    pub(super) fn reject_early(&mut self, incoming: &IncomingCall, reason: InviteRejectReason, now: Instant) {
-        self.reject(incoming.call, reason, now);
-        self.on_rejected_invite(
-            incoming.request.clone(),
-            incoming.source,
-            reason.name(),
-            reason.status(),
-            now,
-        );
     }
 
     /// Removes a call that has ended and returns its trace with the final response.
@@ -265,4 +171,28 @@ impl Signalling {
 /// The owner of a trunk.
 pub(super) fn owner_of(trunk: Option<&TrunkForCall>) -> Option<TrunkOwner> {
     trunk.map(|found| TrunkOwner { account: found.trunk.account_id, trunk: found.trunk.id })
+}
+
+/// The trunk that has the number in international form, or else the first one, if all belong to one account: a call that may
+/// be meant for several accounts is shown to none.
+pub(super) fn most_likely<'a>(trunks: &'a [TrunkNumbers], called: &CalledUsers) -> Option<&'a TrunkNumbers> {
+    let first = trunks.first()?;
+    let likely = trunks.iter().find(|trunk| called.are_national(&trunk.numbers));
+    let alone = trunks.iter().all(|trunk| trunk.owner.account == first.owner.account);
+    alone.then_some(likely.unwrap_or(first))
+}
+
+/// The refusal of a number that is in none of these.
+pub(super) fn number_not_listed(called: &CalledUsers, numbers: &[E164]) -> Refusal {
+    let national = called.are_national(numbers);
+    let reason =
+        if national { InviteRejectReason::NationalNumber } else { InviteRejectReason::NumberNotListed };
+    Refusal { text: Some(Cow::Owned(called.explain_unlisted(numbers))), ..Refusal::of(reason) }
+}
+
+/// One owner of each account.
+pub(super) fn ambiguous_owners(mut owners: Vec<TrunkOwner>) -> Vec<TrunkOwner> {
+    owners.sort_by_key(|owner| owner.account);
+    owners.dedup_by_key(|owner| owner.account);
+    owners
 }

@@ -4,43 +4,43 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use telepath_core::call::{MAX_SIP_HEADERS, SipFacts};
-use telepath_sip::message::{HeaderName, KnownHeader, Request};
+use telepath_sip::message::{HeaderName, Headers, KnownHeader};
 
 /// How much of a carrier's `User-Agent` is recorded, in characters.
 const MAX_CARRIER: usize = 64;
 
 /// The carrier for the call record: its `User-Agent`, otherwise its address.
-pub(super) fn carrier(invite: &Request, source: SocketAddr) -> String {
+pub(super) fn carrier(invite: &Headers, source: SocketAddr) -> String {
     let product = readable(invite, KnownHeader::UserAgent);
     let product = product.map(|text| text.chars().take(MAX_CARRIER).collect::<String>());
     product.filter(|text| !text.is_empty()).unwrap_or_else(|| source.ip().to_canonical().to_string())
 }
 
-pub(super) fn sip_facts(invite: &Request, source: SocketAddr) -> SipFacts {
+pub(super) fn sip_facts(invite: &Headers, source: SocketAddr) -> SipFacts {
     SipFacts {
         call_id: readable(invite, KnownHeader::CallId).map(|text| SipFacts::bounded(&text)),
         source: Some(SocketAddr::new(source.ip().to_canonical(), source.port()).to_string()),
-        headers: headers(invite),
+        headers: chosen_headers(invite),
         ..SipFacts::default()
     }
 }
 
-fn readable(invite: &Request, name: KnownHeader) -> Option<String> {
-    invite.headers().readable(&name.into()).next()
+fn readable(invite: &Headers, name: KnownHeader) -> Option<String> {
+    invite.readable(&name.into()).next()
 }
 
 /// P-Asserted-Identity (RFC 3325), Diversion (RFC 5806) and the `X-` headers. Several lines of one header are joined.
-fn headers(invite: &Request) -> BTreeMap<String, String> {
+fn chosen_headers(invite: &Headers) -> BTreeMap<String, String> {
     let mut names: Vec<HeaderName> =
         vec![KnownHeader::PAssertedIdentity.into(), KnownHeader::Diversion.into()];
-    for (name, _) in invite.headers().iter() {
+    for (name, _) in invite.iter() {
         let chosen = name.as_str().get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case("X-"));
         if chosen && !names.contains(name) {
             names.push(name.clone());
         }
     }
     let values = names.into_iter().filter_map(|name| {
-        let values: Vec<String> = invite.headers().readable(&name).collect();
+        let values: Vec<String> = invite.readable(&name).collect();
         let text = SipFacts::bounded(&values.join(", "));
         (!text.is_empty()).then(|| (SipFacts::bounded(name.as_str()), text))
     });
@@ -62,7 +62,9 @@ mod tests {
         );
         let latin_1: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
         match parse_datagram(&latin_1).unwrap() {
-            Message::Request(request) => sip_facts(&request, "[::ffff:192.0.2.1]:5060".parse().unwrap()),
+            Message::Request(request) => {
+                sip_facts(request.headers(), "[::ffff:192.0.2.1]:5060".parse().unwrap())
+            }
             Message::Response(_) => panic!("a request"),
         }
     }

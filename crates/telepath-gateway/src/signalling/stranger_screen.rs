@@ -9,15 +9,15 @@ use std::time::Instant;
 use telepath_core::clock::Timestamp;
 use telepath_core::network_set::NetworkSet;
 use telepath_sip::digest::{AuthorizationHeader, DigestServer, EpochSeconds};
-use telepath_sip::message::Request;
+use telepath_sip::message::{KnownHeader, Request};
 use telepath_sip::{InviteScreen, InviteScreening};
 
 use super::rejection_log::RejectionLog;
 use crate::pending_lookups::{LookupKind, PendingLookups};
 use crate::reject_reason::InviteRejectReason;
-use crate::strangers::StrangerTable;
+use crate::strangers::{Attempt, StrangerTable};
 
-/// The rule that counts a first INVITE. It is taken back when its sender authenticates.
+/// The rule that counts an INVITE without credentials, until its sender authenticates.
 pub(super) const NO_CREDENTIALS: &str = "no_credentials";
 
 pub(super) struct StrangerScreen<'a> {
@@ -34,27 +34,29 @@ pub(super) struct StrangerScreen<'a> {
 impl InviteScreen for StrangerScreen<'_> {
     fn screen(&mut self, invite: &Request, source: SocketAddr) -> InviteScreening {
         let source = source.ip();
+        let call_id = invite.headers().first(KnownHeader::CallId).unwrap_or_default();
+        let attempt = self.strangers.attempt(source, call_id);
         if self.trusted.contains(source) {
-            return self.admit(LookupKind::TrustedSource, source);
+            return self.admit(LookupKind::TrustedSource, source, attempt);
         }
-        let stale = match self.digest.read_authorization(invite) {
+        let stale = match self.digest.read_authorization(invite.headers()) {
             AuthorizationHeader::Malformed => {
-                return self.reject(InviteRejectReason::MalformedCredentials, source);
+                return self.reject(InviteRejectReason::MalformedCredentials, attempt);
             }
             AuthorizationHeader::Credentials(credentials)
                 if self.digest.has_live_nonce(&credentials, source, self.epoch) =>
             {
-                return self.admit(LookupKind::LiveNonce, source);
+                return self.admit(LookupKind::LiveNonce, source, attempt);
             }
             // A client with the right password retries at once when the nonce is stale (RFC 7616 section 3.3).
             AuthorizationHeader::Credentials(_) => {
                 let reason = InviteRejectReason::ForeignNonce;
                 self.rejections.record(reason.name(), self.now);
-                self.strangers.record(source, reason.name(), self.at);
+                self.strangers.record_attempt(attempt, reason.name(), self.at);
                 true
             }
             AuthorizationHeader::Absent => {
-                self.strangers.record(source, NO_CREDENTIALS, self.at);
+                self.strangers.record_attempt(attempt, NO_CREDENTIALS, self.at);
                 false
             }
         };
@@ -64,17 +66,17 @@ impl InviteScreen for StrangerScreen<'_> {
 }
 
 impl StrangerScreen<'_> {
-    fn admit(&mut self, kind: LookupKind, source: IpAddr) -> InviteScreening {
+    fn admit(&mut self, kind: LookupKind, source: IpAddr, attempt: Attempt) -> InviteScreening {
         if self.lookups.have_room(kind, source) {
             InviteScreening::AdmitUnauthenticated
         } else {
-            self.reject(InviteRejectReason::LookupsFull, source)
+            self.reject(InviteRejectReason::LookupsFull, attempt)
         }
     }
 
-    fn reject(&mut self, reason: InviteRejectReason, source: IpAddr) -> InviteScreening {
+    fn reject(&mut self, reason: InviteRejectReason, attempt: Attempt) -> InviteScreening {
         self.rejections.record(reason.name(), self.now);
-        self.strangers.record(source, reason.name(), self.at);
+        self.strangers.record_attempt(attempt, reason.name(), self.at);
         InviteScreening::Reject(reason.rejection())
     }
 }

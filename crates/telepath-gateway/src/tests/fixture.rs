@@ -16,8 +16,8 @@ use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::{AgentEvent, CallControl, ControlUnavailable, PortFuture};
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
-    AgentProtocol, AgentTarget, AgentUrl, AiProvider, NumberCandidate, NumberChoice, SipUsername, Trunk,
-    TrunkForCall, TrunkLookup, TrunkMatch, TrunkOwner, TrunkSettings, TrunkStatus,
+    AgentProtocol, AgentTarget, AgentUrl, AiProvider, E164, NumberCandidate, NumberChoice, SipUsername,
+    Trunk, TrunkForCall, TrunkLookup, TrunkMatch, TrunkNumbers, TrunkOwner, TrunkSettings, TrunkStatus,
 };
 use telepath_egress::Egress;
 
@@ -50,7 +50,7 @@ pub(super) enum ControlReport {
 
 /// An in-memory control plane. `changed` counts the reports of the gateway, so that tests can wait for them.
 pub(crate) struct TestControl {
-    pub(super) trunks: Mutex<HashMap<String, TrunkForCall>>,
+    pub(crate) trunks: Mutex<HashMap<String, TrunkForCall>>,
     reports: Mutex<Vec<ControlReport>>,
     changed: watch::Sender<usize>,
     /// How many more calls of `call_ended` fail.
@@ -105,7 +105,7 @@ impl TestControl {
         self.reports.lock().unwrap().clear();
     }
 
-    pub(super) async fn wait_for_start(&self) -> CallStart {
+    pub(crate) async fn wait_for_start(&self) -> CallStart {
         let started = || {
             self.reports().into_iter().find_map(|report| match report {
                 ControlReport::Started(start) => Some(*start),
@@ -214,7 +214,7 @@ fn find(trunks: &HashMap<String, TrunkForCall>, lookup: &TrunkLookup) -> TrunkMa
     };
     let name = lookup.credentials.as_ref().or(lookup.called_user.as_ref());
     let named = name.and_then(|name| trunks.get(&name.as_str().to_ascii_lowercase()));
-    let Some(number) = lookup.called_numbers.first() else { return found(named) };
+    let Some(number) = lookup.dialled().first().copied() else { return found(named) };
     if named.is_some() || lookup.credentials.is_some() {
         return found(named);
     }
@@ -224,16 +224,26 @@ fn find(trunks: &HashMap<String, TrunkForCall>, lookup: &TrunkLookup) -> TrunkMa
             owner: TrunkOwner { account: trunk.account_id, trunk: trunk.id },
             status: trunk.status,
             trusts_source: trunk.allowed_ips.contains(lookup.source),
-            lists_number: trunk.settings.inbound_numbers.contains(number),
+            lists_number: number.is_some_and(|number| trunk.settings.inbound_numbers.contains(number)),
             takes_any_number: trunk.settings.inbound_numbers.is_empty(),
         })
         .collect();
     match NumberChoice::of(&candidates) {
         NumberChoice::One(owner) => found(trunks.values().find(|found| found.trunk.id == owner.trunk)),
         NumberChoice::NeedsCredentials => TrunkMatch::NotFound,
-        NumberChoice::NotListed(owners) => TrunkMatch::NumberNotListed(owners),
+        NumberChoice::NotListed(owners) => TrunkMatch::NumberNotListed(
+            owners
+                .into_iter()
+                .map(|owner| TrunkNumbers { owner, numbers: numbers_of(trunks, owner) })
+                .collect(),
+        ),
         NumberChoice::Ambiguous(owners) => TrunkMatch::AmbiguousNumber(owners),
     }
+}
+
+fn numbers_of(trunks: &HashMap<String, TrunkForCall>, owner: TrunkOwner) -> Vec<E164> {
+    let found = trunks.values().find(|found| found.trunk.id == owner.trunk).unwrap();
+    found.trunk.settings.inbound_numbers.clone()
 }
 
 pub(super) fn trunk(agent_url: &str) -> TrunkForCall {

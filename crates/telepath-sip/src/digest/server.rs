@@ -12,7 +12,7 @@ use super::{
     Algorithm, Challenge, DigestParams, EpochSeconds, Ha1Pair, NonceSecret, Qop, Realm, digest_response,
     quoted,
 };
-use crate::message::{KnownHeader, Request, TelephoneSubscriber, Uri};
+use crate::message::{Headers, KnownHeader, Method, Request, TelephoneSubscriber, Uri};
 
 /// The configuration of a [`DigestServer`].
 #[derive(Clone, Debug)]
@@ -149,9 +149,9 @@ impl DigestServer {
             .collect()
     }
 
-    /// Parses the credentials of a request for this realm.
-    pub fn read_authorization(&self, request: &Request) -> AuthorizationHeader {
-        let digests = request.headers().all(KnownHeader::Authorization).filter(|value| {
+    /// Parses the credentials for this realm among the headers of a request.
+    pub fn read_authorization(&self, headers: &Headers) -> AuthorizationHeader {
+        let digests = headers.all(KnownHeader::Authorization).filter(|value| {
             value.get(..7).is_some_and(|scheme| scheme.trim_end().eq_ignore_ascii_case("Digest"))
         });
         for value in digests {
@@ -191,11 +191,23 @@ impl DigestServer {
         ha1: Option<&Ha1Pair>,
         now: EpochSeconds,
     ) -> DigestVerification {
+        self.verify_parts(credentials, (request.method(), request.uri()), source, ha1, now)
+    }
+
+    /// The same for the method and Request-URI of a request that is not well-formed otherwise.
+    pub fn verify_parts(
+        &mut self,
+        credentials: &Credentials,
+        (method, uri): (&Method, &Uri),
+        source: IpAddr,
+        ha1: Option<&Ha1Pair>,
+        now: EpochSeconds,
+    ) -> DigestVerification {
         self.counts.expire(EpochSeconds(now.0.saturating_sub(self.config.nonce_lifetime_seconds)));
         let decoy = self.decoy(&credentials.username);
         let key = ha1.unwrap_or(&decoy).pick(credentials.algorithm);
         let qop = credentials.qop.as_ref().map(|qop| Qop { nc: &qop.nc, cnonce: &qop.cnonce });
-        let expected = digest_response(key, &credentials.nonce, qop, request.method(), &credentials.uri);
+        let expected = digest_response(key, &credentials.nonce, qop, method, &credentials.uri);
         let correct = bool::from(expected.as_bytes().ct_eq(credentials.response.as_bytes()));
         let Some(nonce) = ValidNonce::parse(&credentials.nonce, source, &self.secret) else {
             return DigestVerification::Rejected(DigestRejectReason::ForeignNonce);
@@ -206,7 +218,7 @@ impl DigestServer {
         if !correct {
             return DigestVerification::Rejected(DigestRejectReason::WrongResponse);
         }
-        if !uri_matches(&credentials.uri, request.uri()) {
+        if !uri_matches(&credentials.uri, uri) {
             return DigestVerification::Rejected(DigestRejectReason::UriMismatch);
         }
         if !self.is_live(nonce, now) {

@@ -78,7 +78,8 @@ impl<'a> TestCredentials<'a> {
 
     fn verify(&self, server: &mut DigestServer, now: EpochSeconds) -> DigestVerification {
         let request = self.request();
-        let AuthorizationHeader::Credentials(credentials) = server.read_authorization(&request) else {
+        let AuthorizationHeader::Credentials(credentials) = server.read_authorization(request.headers())
+        else {
             panic!("credentials")
         };
         let known = ha1();
@@ -252,7 +253,7 @@ fn a_server_may_offer_one_algorithm_and_then_accepts_no_other() {
         let accepted = TestCredentials { algorithm: offered, ..TestCredentials::valid(&nonce) };
         assert_eq!(accepted.verify(&mut server, NOW), DigestVerification::Valid);
         let ignored = TestCredentials { algorithm: other, ..TestCredentials::valid(&nonce) }.request();
-        assert!(matches!(server.read_authorization(&ignored), AuthorizationHeader::Absent));
+        assert!(matches!(server.read_authorization(ignored.headers()), AuthorizationHeader::Absent));
     }
 }
 
@@ -278,7 +279,7 @@ fn debug_output_contains_no_digest_response() {
     let mut server = server(10);
     let nonce = nonce_of(&server.challenge(false, SOURCE, NOW)[0]);
     let request = TestCredentials::valid(&nonce).request();
-    let AuthorizationHeader::Credentials(credentials) = server.read_authorization(&request) else {
+    let AuthorizationHeader::Credentials(credentials) = server.read_authorization(request.headers()) else {
         panic!("credentials")
     };
     let shown = format!("{request:?} {credentials:?}");
@@ -291,20 +292,23 @@ fn debug_output_contains_no_digest_response() {
 #[test]
 fn other_schemes_and_realms_are_ignored_and_invalid_digests_are_malformed() {
     let server = server(1);
-    assert!(matches!(server.read_authorization(&invite("Basic YTpi")), AuthorizationHeader::Absent));
+    assert!(matches!(server.read_authorization(invite("Basic YTpi").headers()), AuthorizationHeader::Absent));
     assert!(matches!(
-        server.read_authorization(&invite("Digest realm=\"elsewhere\"")),
+        server.read_authorization(invite("Digest realm=\"elsewhere\"").headers()),
         AuthorizationHeader::Absent
     ));
     let incomplete = format!("Digest realm=\"{REALM}\", username=\"alice\"");
-    assert!(matches!(server.read_authorization(&invite(&incomplete)), AuthorizationHeader::Malformed));
+    assert!(matches!(
+        server.read_authorization(invite(&incomplete).headers()),
+        AuthorizationHeader::Malformed
+    ));
     for (nc, valid) in [("0000000a", true), ("a", false), ("+0000001", false), ("000000001", false)] {
         let text = format!(
             "Digest realm=\"{REALM}\", username=\"alice\", nonce=\"n\", uri=\"sip:x\", response=\"r\", qop=auth, \
              cnonce=\"c\", nc={nc}"
         );
         assert_eq!(
-            matches!(server.read_authorization(&invite(&text)), AuthorizationHeader::Credentials(_)),
+            matches!(server.read_authorization(invite(&text).headers()), AuthorizationHeader::Credentials(_)),
             valid,
             "{nc}"
         );
@@ -339,7 +343,7 @@ fn answer_in_order(strongest_first: bool) {
         answer_challenge(response, &credentials, &Method::Invite, "sip:desk@callee.test", "cafe").unwrap();
     assert!(answer.value.contains("algorithm=SHA-256"), "{}", answer.value);
     let request = invite(&answer.value);
-    let AuthorizationHeader::Credentials(presented) = server.read_authorization(&request) else {
+    let AuthorizationHeader::Credentials(presented) = server.read_authorization(request.headers()) else {
         panic!("credentials")
     };
     assert_eq!(server.verify(&presented, &request, SOURCE, Some(&ha1()), NOW), DigestVerification::Valid);
@@ -355,7 +359,8 @@ fn a_nonce_is_accepted_only_from_the_address_that_it_was_issued_to_and_only_whil
     ] {
         let nonce = nonce_of(&server.challenge(false, address(issued_to), NOW)[0]);
         let request = TestCredentials::valid(&nonce).request();
-        let AuthorizationHeader::Credentials(credentials) = server.read_authorization(&request) else {
+        let AuthorizationHeader::Credentials(credentials) = server.read_authorization(request.headers())
+        else {
             panic!("credentials")
         };
         assert!(server.has_live_nonce(&credentials, address(same), NOW));

@@ -28,6 +28,16 @@ impl DialogKey {
             remote_tag: Tag::new(request.from().tag().unwrap_or_default()),
         })
     }
+
+    /// The dialog that the headers of a malformed request name.
+    pub(super) fn of_headers(headers: &Headers) -> Option<Self> {
+        let address = |name| headers.first(name).and_then(NameAddr::parse_from);
+        Some(Self {
+            call_id: SipCallId::new(headers.first(KnownHeader::CallId)?),
+            local_tag: Tag::new(address(KnownHeader::To)?.tag()?),
+            remote_tag: Tag::new(address(KnownHeader::From)?.tag().unwrap_or_default()),
+        })
+    }
 }
 
 /// Whether our requests must not be sent to an address, although the peer names it. It may be private to a network that the

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dtmf_info::DtmfSignal;
+use super::received_invite::ReceivedInvite;
 use super::reject_reason::RejectReason;
 use crate::digest::ClientCredentials;
 use crate::message::{Request, SdpBody, SipUri, StatusCode, TelephoneSubscriber, Warning};
@@ -88,7 +89,9 @@ pub enum Event {
         /// The status of the response; `None` when there was none.
         status: Option<StatusCode>,
         /// The INVITE, if it was outside a dialog.
-        invite: Option<Arc<Request>>,
+        invite: Option<ReceivedInvite>,
+        /// The call to which the message belongs.
+        call: Option<CallHandle>,
     },
 }
 

@@ -30,7 +30,6 @@ impl Endpoint {
         request: &Request,
         now: Instant,
     ) {
-        self.trace.belongs_to(handle);
         let full = self.servers.is_call_full(handle, &self.config.limits);
         if full && method != ServedMethod::Bye {
             let rejection = self.over_limit(RejectReason::CallTransactionsFull);

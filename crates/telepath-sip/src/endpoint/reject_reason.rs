@@ -8,6 +8,8 @@ use crate::message::{DropReason, SyntaxError};
 pub enum RejectReason {
     Unparsable(DropReason),
     Malformed(SyntaxError),
+    /// Malformed, and without what a response needs.
+    Unanswerable(SyntaxError),
     UnknownMethod,
     MethodNotAllowed,
     CSeqMismatch,
@@ -40,8 +42,8 @@ impl RejectReason {
             Self::Unparsable(DropReason::TooLong) => "too_long",
             Self::Unparsable(DropReason::NotSip) => "not_sip",
             Self::Unparsable(DropReason::BadResponse(_)) => "bad_response",
-            Self::Unparsable(DropReason::BadRequest(_)) => "unanswerable_request",
             Self::Malformed(_) => "malformed",
+            Self::Unanswerable(_) => "unanswerable_request",
             Self::UnknownMethod => "unknown_method",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::CSeqMismatch => "cseq_mismatch",

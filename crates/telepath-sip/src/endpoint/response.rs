@@ -149,7 +149,8 @@ impl Endpoint {
     ) {
         let headers = self.reason_headers(reason, source);
         let payload = self.stateless_response(template, status, phrase, None, headers);
-        self.transmit(template.destination, payload, None, now);
+        let call = self.trace.current_call();
+        self.transmit(template.destination, payload, call, now);
     }
 
     fn stateless_response(
@@ -185,8 +186,9 @@ impl Endpoint {
         headers.push(KnownHeader::Warning, self.warning(Warning::miscellaneous(reason.name()), source));
         self.respond_stateless(request, source, status, phrase, headers, now);
         let initial = *request.method() == Method::Invite && request.to().tag().is_none();
-        let invite = initial.then(|| Arc::new(request.clone()));
-        self.report(Event::Rejected { reason, source, status: Some(status), invite });
+        let invite = initial.then(|| Arc::new(request.clone()).into());
+        let call = self.trace.current_call();
+        self.report(Event::Rejected { reason, source, status: Some(status), invite, call });
     }
 
     /// Sends a response through its transaction and returns its bytes.

@@ -36,16 +36,19 @@ impl Endpoint {
             self.trace_transaction(id);
             return self.resend_last_response(id, now);
         }
+        // A request that is rejected belongs to its call too.
+        let dialog = DialogKey::of(&request).map(|key| self.dialogs.get(&key).copied());
+        if let Some(Some(call)) = dialog {
+            self.trace.belongs_to(call);
+        }
         let method = match self.inspect(&request) {
             Ok(method) => method,
             Err(rejection) => return self.reject_request(&request, source, rejection, now),
         };
-        let Some(key) = DialogKey::of(&request) else {
-            return self.out_of_dialog(method, source, request, screen, now);
-        };
-        match self.dialogs.get(&key).copied() {
-            Some(call) => self.in_dialog(call, method, source, &request, now),
-            None => self.reject_unknown_dialog(source, &request, now),
+        match dialog {
+            None => self.out_of_dialog(method, source, request, screen, now),
+            Some(Some(call)) => self.in_dialog(call, method, source, &request, now),
+            Some(None) => self.reject_unknown_dialog(source, &request, now),
         }
     }
 

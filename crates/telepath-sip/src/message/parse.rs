@@ -57,15 +57,24 @@ pub enum DropReason {
     /// A malformed response.
     #[error("malformed response: {0}")]
     BadResponse(SyntaxError),
-    /// A malformed request that is an ACK or has no usable Via or `CSeq` for a response.
-    #[error("malformed request that cannot be answered: {0}")]
-    BadRequest(SyntaxError),
 }
 
-/// A malformed request that can be answered.
+/// A malformed request, as far as it can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MalformedRequest {
     pub(crate) error: SyntaxError,
+    pub(crate) method: Method,
+    /// The Request-URI; only its user is certain if the rest cannot be parsed.
+    pub(crate) uri: Option<Uri>,
+    pub(crate) headers: Headers,
+    /// `None` for an ACK, and without a usable Via and `CSeq`: the request cannot be answered.
+    pub(crate) response: Option<MalformedResponse>,
+}
+
+/// The response to a malformed request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MalformedResponse {
+    /// 400 or 505.
     pub(crate) status: StatusCode,
     pub(crate) vias: Vec<Via>,
     pub(crate) echo: Headers,
@@ -76,17 +85,12 @@ impl MalformedRequest {
     pub fn error(&self) -> SyntaxError {
         self.error
     }
-
-    /// The status of the response: 400 or 505.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
 }
 
 /// Why a datagram is not a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParseError {
-    /// A malformed request that gets a response.
+    /// A malformed request.
     Malformed(Box<MalformedRequest>),
     /// Not answered.
     Dropped(DropReason),
@@ -117,7 +121,7 @@ pub fn parse_datagram(bytes: &[u8]) -> Result<Message, ParseError> {
         Ok((uri, parsed, body)) => {
             Ok(Message::Request(Box::new(Request { method, uri, headers: section.headers, parsed, body })))
         }
-        Err(error) => Err(request_error(error, &method, &section.headers)),
+        Err(error) => Err(ParseError::Malformed(Box::new(malformed(error, &line, method, section.headers)))),
     }
 }
 
@@ -307,18 +311,26 @@ fn body(headers: &Headers, rest: &[u8]) -> Result<Vec<u8>, SyntaxError> {
     rest.get(..length).map(<[u8]>::to_vec).ok_or(SyntaxError::BodyTooShort)
 }
 
+fn malformed(error: SyntaxError, line: &str, method: Method, headers: Headers) -> MalformedRequest {
+    let uri = line.split_ascii_whitespace().nth(1).and_then(|text| {
+        // A malformed host does not hide who is called.
+        Uri::parse(text).or_else(|| Uri::parse(&format!("{}@malformed.invalid", text.split_once('@')?.0)))
+    });
+    let response = malformed_response(error, &method, &headers);
+    MalformedRequest { error, method, uri, headers, response }
+}
+
 /// A malformed request can be answered if it has a Via for the destination and a `CSeq` to match the response. The
 /// response repeats whichever of From, To and Call-ID are present.
-fn request_error(error: SyntaxError, method: &Method, headers: &Headers) -> ParseError {
+fn malformed_response(error: SyntaxError, method: &Method, headers: &Headers) -> Option<MalformedResponse> {
     let top = headers.first(KnownHeader::Via).and_then(|value| {
         let first = value.split(',').next().unwrap_or(value);
         // Malformed parameters do not hide the address of the hop.
         Via::parse(first).or_else(|| Via::parse(first.split(';').next().unwrap_or(first)))
-    });
-    let has_cseq = headers.first(KnownHeader::CSeq).is_some();
-    let Some(top) = top.filter(|_| has_cseq && *method != Method::Ack) else {
-        return ParseError::Dropped(DropReason::BadRequest(error));
-    };
+    })?;
+    if headers.first(KnownHeader::CSeq).is_none() || *method == Method::Ack {
+        return None;
+    }
     let vias = vias(headers).unwrap_or_else(|_| vec![top]);
     let mut echo = Headers::default();
     for name in [KnownHeader::From, KnownHeader::To, KnownHeader::CallId, KnownHeader::CSeq] {
@@ -331,5 +343,5 @@ fn request_error(error: SyntaxError, method: &Method, headers: &Headers) -> Pars
     } else {
         StatusCode::BAD_REQUEST
     };
-    ParseError::Malformed(Box::new(MalformedRequest { error, status, vias, echo }))
+    Some(MalformedResponse { status, vias, echo })
 }

@@ -50,19 +50,27 @@ impl TelephoneSubscriber {
         number_of(&self.name)
     }
 
-    /// The numbers that may be meant, in the global form `+` and digits, most likely first. A local number is completed
-    /// with a `phone-context` that is a number prefix (RFC 3966 section 5.1.5), and the international prefix `00` stands
-    /// for `+`.
-    pub fn global_numbers(&self) -> Vec<String> {
-        let Some(number) = self.number() else { return Vec::new() };
+    /// The number in the global form `+` and digits, if it says so itself: it begins with `+`, or is a local number within a
+    /// `phone-context` that is a prefix of numbers (RFC 3966 section 5.1.5).
+    pub fn global_number(&self) -> Option<String> {
+        let number = self.number()?;
         if number.starts_with('+') {
+            return Some(number);
+        }
+        let prefix =
+            self.param("phone-context").and_then(number_of).filter(|prefix| prefix.starts_with('+'))?;
+        Some(format!("{prefix}{number}"))
+    }
+
+    /// The numbers that may be meant, in the global form, most likely first. Without a [`Self::global_number`], the
+    /// international prefix `00` stands for `+`, or the `+` is missing.
+    pub fn global_numbers(&self) -> Vec<String> {
+        if let Some(number) = self.global_number() {
             return vec![number];
         }
-        let prefix = self.param("phone-context").and_then(number_of).filter(|prefix| prefix.starts_with('+'));
-        let with_context = prefix.map(|prefix| format!("{prefix}{number}"));
+        let Some(number) = self.number() else { return Vec::new() };
         let international = number.strip_prefix("00").map(|rest| format!("+{rest}"));
-        let plain = format!("+{number}");
-        with_context.into_iter().chain(international).chain([plain]).collect()
+        international.into_iter().chain([format!("+{number}")]).collect()
     }
 }
 
@@ -108,11 +116,32 @@ mod tests {
     #[test]
     fn a_local_number_is_completed_with_its_phone_context() {
         let found = |uri: &str| subscriber(uri).global_numbers();
-        assert_eq!(found("tel:5550100123;phone-context=+1"), ["+15550100123", "+5550100123"]);
-        assert_eq!(found("sip:5550100123;phone-context=+1@sbc.test;user=phone")[0], "+15550100123");
+        assert_eq!(found("tel:5550100123;phone-context=+1"), ["+15550100123"]);
+        assert_eq!(found("tel:555-0100123;Phone-Context=+1-"), ["+15550100123"]);
+        assert_eq!(found("sip:(30)12345678;phone-context=%2B49@sbc.test"), ["+493012345678"]);
+        assert_eq!(found("tel:+15550100123;phone-context=+49"), ["+15550100123"], "it is global already");
+        assert_eq!(found("tel:15550100123;phone-context=1"), ["+15550100123"], "the context is not global");
+        assert_eq!(found("sip:5550100123;phone-context=+1@sbc.test;user=phone"), ["+15550100123"]);
         assert_eq!(found("tel:5550100123;phone-context=carrier.test"), ["+5550100123"]);
         assert_eq!(found("sip:0015550100123@sbc.test"), ["+15550100123", "+0015550100123"]);
         assert_eq!(found("sip:15550100123@sbc.test"), ["+15550100123"]);
+    }
+
+    #[test]
+    fn only_a_plus_or_a_prefix_in_the_context_makes_a_number_global() {
+        let found = |uri: &str| subscriber(uri).global_number();
+        for uri in
+            ["tel:+1-555-010-0123", "tel:5550100123;phone-context=+1", "sip:+15550100123;npdi@sbc.test"]
+        {
+            assert_eq!(found(uri).as_deref(), Some("+15550100123"), "{uri}");
+        }
+        for uri in [
+            "tel:15550100123;phone-context=carrier.test",
+            "sip:0015550100123@sbc.test",
+            "sip:support-01@sbc.test",
+        ] {
+            assert_eq!(found(uri), None, "{uri}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::encoding::encode;
 use super::{
-    CSeq, HeaderName, Headers, KnownHeader, MalformedRequest, Message, Method, NameAddr, Request, Response,
+    CSeq, HeaderName, Headers, KnownHeader, MalformedResponse, Message, Method, NameAddr, Request, Response,
     StatusCode, Uri, Via,
 };
 
@@ -114,7 +114,7 @@ impl ResponseTemplate {
         Self::new(request.vias().to_vec(), echo, request.to().tag().is_some(), routes, source)
     }
 
-    pub(crate) fn of_malformed(malformed: &MalformedRequest, source: SocketAddr) -> Self {
+    pub(crate) fn of_malformed(malformed: &MalformedResponse, source: SocketAddr) -> Self {
         let to = malformed.echo.first(KnownHeader::To).and_then(NameAddr::parse);
         // A malformed To may contain a tag, so none is added.
         let has_to_tag = to.is_none_or(|to| to.tag().is_some());

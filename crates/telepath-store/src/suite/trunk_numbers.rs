@@ -1,5 +1,6 @@
 //! Trunks by source address and dialled number.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use telepath_core::id::{AccountId, TrunkId};
@@ -13,6 +14,7 @@ use crate::store::Store;
 
 behaviour! {
     a_trusted_source_finds_its_trunk_by_number,
+    a_number_without_an_international_form_reaches_a_trunk_that_takes_any_number,
     a_user_name_wins_only_if_its_trunk_trusts_the_source,
     a_changed_or_deleted_number_is_no_longer_found,
     the_migration_indexes_the_numbers_of_existing_trunks,
@@ -41,6 +43,7 @@ async fn dial(store: &Store, source: [u8; 4], user: &str, numbers: &[&str]) -> T
         credentials: None,
         called_user: SipUsername::try_from(user.to_owned()).ok(),
         called_numbers: numbers.iter().map(|text| number(text)).collect(),
+        calls_a_number: true,
     };
     store.find_trunk(&lookup).await.unwrap()
 }
@@ -61,7 +64,11 @@ async fn a_trusted_source_finds_its_trunk_by_number(fixture: Arc<Fixture>) {
     assert_eq!(found(&dialled(&["+15550100123"]).await), Some(sales));
     assert_eq!(found(&dialled(&["+15550100199", "+15550100124"]).await), Some(support), "the number of To");
     let TrunkMatch::NumberNotListed(owners) = dialled(&["+15550100199"]).await else { panic!("listed") };
-    assert_eq!(owners.len(), 2);
+    let listed = owners.iter().map(|trunk| (trunk.owner.trunk, trunk.numbers.clone()));
+    assert_eq!(
+        listed.collect::<BTreeMap<_, _>>(),
+        BTreeMap::from([(sales, vec![number("+15550100123")]), (support, vec![number("+15550100124")])])
+    );
     let elsewhere = dial(&store, [198, 51, 100, 1], "", &["+15550100123"]).await;
     assert!(matches!(elsewhere, TrunkMatch::NotFound), "{elsewhere:?}");
     create(&fixture, &store, account, ("copy-01", "203.0.113.7", &["+15550100123"])).await;
@@ -71,6 +78,19 @@ async fn a_trusted_source_finds_its_trunk_by_number(fixture: Arc<Fixture>) {
     let other = fixture.other_account(&store).await;
     create(&fixture, &store, other, ("digest-01", "", &[])).await;
     assert!(matches!(dialled(&["+15550100199"]).await, TrunkMatch::NotFound), "needs credentials");
+    store.close().await;
+}
+
+async fn a_number_without_an_international_form_reaches_a_trunk_that_takes_any_number(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    create(&fixture, &store, account, ("listed", "203.0.113.7", &["+493012345678"])).await;
+    let dialled = async |user: &str| dial(&store, CARRIER, user, &[]).await;
+    let TrunkMatch::NumberNotListed(trunks) = dialled("03012345678").await else { panic!("listed") };
+    assert_eq!(trunks[0].numbers, [number("+493012345678")]);
+    assert!(matches!(dial(&store, [198, 51, 100, 1], "03012345678", &[]).await, TrunkMatch::NotFound));
+    let open = create(&fixture, &store, account, ("open-01", "203.0.113.7", &[])).await;
+    assert_eq!(found(&dialled("03012345678").await), Some(open));
     store.close().await;
 }
 

@@ -66,6 +66,7 @@ pub(super) async fn by_username(store: &Store, name: &str) -> Option<TrunkForCal
         credentials: Some(SipUsername::try_from(name.to_owned()).unwrap()),
         called_user: None,
         called_numbers: Vec::new(),
+        calls_a_number: false,
     };
     match store.find_trunk(&lookup).await.unwrap() {
         TrunkMatch::Found(found) => Some(*found),

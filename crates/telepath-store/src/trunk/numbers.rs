@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use telepath_core::address::NetworkList;
 use telepath_core::id::TrunkId;
-use telepath_core::trunk::{E164, NumberCandidate, NumberChoice, TrunkOwner, TrunkStatus};
+use telepath_core::trunk::{E164, NumberCandidate, NumberChoice, TrunkNumbers, TrunkOwner, TrunkStatus};
 
 use crate::error::StoreError;
-use crate::sql::{Connection, Row, binds};
+use crate::sql::{Connection, Row, binds, corrupt};
 
 /// The trunks that may take the number from the source, and those that may take any number after digest authentication.
 /// Trunks without `allowed_ips` matter only if they list the number or no number.
@@ -32,13 +32,18 @@ pub(super) async fn set(db: &mut Connection, trunk: TrunkId, numbers: &[E164]) -
     Ok(())
 }
 
-/// Chooses among the trunks of the server.
+/// Trunks whose numbers are read to say what they have.
+const MAX_NAMED_TRUNKS: usize = 16;
+/// Numbers of each of them that are read.
+const MAX_NAMED_NUMBERS: i64 = 100;
+
+/// Chooses among the trunks of the server; no trunk lists a number that is `None`.
 pub(super) async fn choose(
     db: &mut Connection,
     source: IpAddr,
-    number: &E164,
+    number: Option<&E164>,
 ) -> Result<NumberChoice, StoreError> {
-    let rows = db.fetch_all(CANDIDATES, binds![number.as_str()]).await?;
+    let rows = db.fetch_all(CANDIDATES, binds![number.map_or("", E164::as_str)]).await?;
     let mut candidates: Vec<NumberCandidate> =
         rows.iter().map(|row| candidate(row, source)).collect::<Result<_, _>>()?;
     // Everything else is decided without reading the trunks that take any number.
@@ -55,6 +60,26 @@ pub(super) async fn choose(
         });
     }
     Ok(NumberChoice::of(&candidates))
+}
+
+/// The numbers of trunks that do not take a dialled one.
+pub(super) async fn of_trunks(
+    db: &mut Connection,
+    owners: Vec<TrunkOwner>,
+) -> Result<Vec<TrunkNumbers>, StoreError> {
+    let mut trunks = Vec::new();
+    for (place, owner) in owners.into_iter().enumerate() {
+        let mut numbers = Vec::new();
+        if place < MAX_NAMED_TRUNKS {
+            let sql = "SELECT number FROM trunk_numbers WHERE trunk_id = $1 ORDER BY number LIMIT $2";
+            for row in db.fetch_all(sql, binds![owner.trunk.to_string(), MAX_NAMED_NUMBERS]).await? {
+                numbers
+                    .push(E164::try_from(row.text("number")?).map_err(|_| corrupt("trunk_numbers.number"))?);
+            }
+        }
+        trunks.push(TrunkNumbers { owner, numbers });
+    }
+    Ok(trunks)
 }
 
 fn candidate(row: &Row, source: IpAddr) -> Result<NumberCandidate, StoreError> {

@@ -44,7 +44,7 @@ pub(super) async fn find(
         return Ok(found_or_not(named));
     }
     let mut not_listed = None;
-    for number in &lookup.called_numbers {
+    for number in lookup.dialled() {
         match numbers::choose(reader.db, lookup.source, number).await? {
             NumberChoice::One(owner) => return Ok(found_or_not(reader.by_id(owner.trunk).await?)),
             NumberChoice::Ambiguous(owners) => return Ok(TrunkMatch::AmbiguousNumber(owners)),
@@ -55,7 +55,7 @@ pub(super) async fn find(
         }
     }
     Ok(match (named, not_listed) {
-        (None, Some(owners)) => TrunkMatch::NumberNotListed(owners),
+        (None, Some(owners)) => TrunkMatch::NumberNotListed(numbers::of_trunks(reader.db, owners).await?),
         (named, _) => found_or_not(named),
     })
 }

@@ -5,7 +5,7 @@ use telepath_core::call::DisconnectReason;
 use super::*;
 
 /// A signalling task whose trunk trusts the network of [`carrier`].
-async fn trusting(adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Arc<TestControl>) {
+pub(super) async fn trusting(adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Arc<TestControl>) {
     let (mut signalling, control) = signalling(adjust);
     control.change_trunk(|found| found.trunk.allowed_ips = "192.0.2.0/24".parse().unwrap());
     crate::trusted_networks::refresh(&signalling.shared).await.unwrap();

@@ -150,7 +150,8 @@ async fn forged_invites_of_a_trusted_source_leave_three_quarters_of_the_places_t
     assert!(refused[0].contains("\"unconfirmed_full\"") && refused[0].contains("\r\nRetry-After: "));
     assert_eq!(signalling.shared.live.len(), 4);
 
-    let valid = answer_to_challenge_from(&mut signalling, "198.51.100.1:5070".parse().unwrap(), 1, PASSWORD);
+    let valid =
+        answer_to_challenge_of(&mut signalling, "198.51.100.1:5070".parse().unwrap(), USER, 1, PASSWORD);
     assert!(deliver(&mut signalling, "198.51.100.1:5070".parse().unwrap(), &valid).is_empty());
     while signalling.lookups.are_under_way() {
         apply_next_command(&mut signalling).await;

@@ -79,7 +79,7 @@ fn authenticate(pair: &mut Pair, server: &mut DigestServer, skip: usize) -> Opti
     });
     let (call, request) = calls.skip(skip).last()?;
     let ha1 = Ha1Pair::derive("alice", "telepath.test", "open sesame");
-    let verification = match server.read_authorization(&request) {
+    let verification = match server.read_authorization(request.headers()) {
         AuthorizationHeader::Credentials(credentials) => {
             Some(server.verify(&credentials, &request, caller_addr().ip(), Some(&ha1), now))
         }
