@@ -6,6 +6,7 @@ mod call_end;
 mod caller_actions;
 mod calls;
 mod dual_stack;
+mod find_trunk;
 pub(crate) mod fixture;
 mod media_target;
 mod renegotiation;

@@ -16,16 +16,16 @@ use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::{AgentEvent, CallControl, ControlUnavailable, PortFuture};
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
-    AgentProtocol, AgentTarget, AgentUrl, AiProvider, E164, NumberCandidate, NumberChoice, SipUsername,
-    Trunk, TrunkForCall, TrunkLookup, TrunkMatch, TrunkNumbers, TrunkOwner, TrunkSettings, TrunkStatus,
+    AgentProtocol, AgentTarget, AgentUrl, AiProvider, SipUsername, Trunk, TrunkForCall, TrunkLookup,
+    TrunkMatch, TrunkSettings, TrunkStatus,
 };
 use telepath_egress::Egress;
-
 use telepath_media::tone::{Hertz, share_at, sine};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
+use super::find_trunk::find;
 use crate::caller::{CallOutcome, CallerOptions, place_call};
 use crate::echo_agent::{EchoAgent, accept_subprotocol};
 use crate::{Gateway, GatewayCounts, GatewayHandle, GatewayOptions};
@@ -205,45 +205,6 @@ impl CallControl for TestControl {
             Ok(())
         })
     }
-}
-
-/// Decides as the store does.
-fn find(trunks: &HashMap<String, TrunkForCall>, lookup: &TrunkLookup) -> TrunkMatch {
-    let found = |trunk: Option<&TrunkForCall>| {
-        trunk.map_or(TrunkMatch::NotFound, |trunk| TrunkMatch::Found(Box::new(trunk.clone())))
-    };
-    let name = lookup.credentials.as_ref().or(lookup.called_user.as_ref());
-    let named = name.and_then(|name| trunks.get(&name.as_str().to_ascii_lowercase()));
-    let Some(number) = lookup.dialled().first().copied() else { return found(named) };
-    if named.is_some() || lookup.credentials.is_some() {
-        return found(named);
-    }
-    let candidates: Vec<NumberCandidate> = trunks
-        .values()
-        .map(|TrunkForCall { trunk, .. }| NumberCandidate {
-            owner: TrunkOwner { account: trunk.account_id, trunk: trunk.id },
-            status: trunk.status,
-            trusts_source: trunk.allowed_ips.contains(lookup.source),
-            lists_number: number.is_some_and(|number| trunk.settings.inbound_numbers.contains(number)),
-            takes_any_number: trunk.settings.inbound_numbers.is_empty(),
-        })
-        .collect();
-    match NumberChoice::of(&candidates) {
-        NumberChoice::One(owner) => found(trunks.values().find(|found| found.trunk.id == owner.trunk)),
-        NumberChoice::NeedsCredentials => TrunkMatch::NotFound,
-        NumberChoice::NotListed(owners) => TrunkMatch::NumberNotListed(
-            owners
-                .into_iter()
-                .map(|owner| TrunkNumbers { owner, numbers: numbers_of(trunks, owner) })
-                .collect(),
-        ),
-        NumberChoice::Ambiguous(owners) => TrunkMatch::AmbiguousNumber(owners),
-    }
-}
-
-fn numbers_of(trunks: &HashMap<String, TrunkForCall>, owner: TrunkOwner) -> Vec<E164> {
-    let found = trunks.values().find(|found| found.trunk.id == owner.trunk).unwrap();
-    found.trunk.settings.inbound_numbers.clone()
 }
 
 pub(super) fn trunk(agent_url: &str) -> TrunkForCall {
