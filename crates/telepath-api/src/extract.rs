@@ -1,6 +1,5 @@
 //! HTTP in, domain types out: bodies, query strings, path parameters and pages.
 
-pub(crate) mod date;
 pub(crate) mod json;
 pub(crate) mod path;
 pub(crate) mod query;

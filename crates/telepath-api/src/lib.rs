@@ -9,7 +9,6 @@
 
 mod app;
 mod auth;
-mod csv;
 mod destination;
 mod document;
 mod endpoint;

@@ -2,6 +2,7 @@
 //! and time to due alerts. The store decides whether a due alert is raised, because only the store knows when the last
 //! one was.
 
+mod explain;
 mod lifecycle_rules;
 mod mail;
 mod settings;
@@ -15,6 +16,7 @@ use crate::clock::Timestamp;
 use crate::id::{AlertId, KeyId};
 use crate::named::named_enum;
 
+pub use explain::{RuleSetting, length};
 pub use lifecycle_rules::KeyLifecycle;
 pub use mail::MailText;
 pub use settings::{AlertSettings, Cooldowns};

@@ -13,6 +13,8 @@ mod authority;
 pub mod base62;
 pub mod call;
 pub mod clock;
+pub mod csv;
+pub mod date;
 pub mod digest_hash;
 pub mod entropy;
 pub mod error;

@@ -2,6 +2,7 @@
 //! that explain themselves ([`segment`]), so that an old log can be read by a newer program. What a caller sent is kept
 //! only as short plain text that cannot hold a key ([`text`]).
 
+pub mod export;
 mod filter;
 pub mod segment;
 pub mod text;

@@ -13,12 +13,13 @@ use crate::compression::{accepts_gzip, gzip};
 /// The folder of all assets.
 pub(crate) const PREFIX: &str = "/assets/";
 
-const STYLES: [&str; 5] = [
+const STYLES: [&str; 6] = [
     include_str!("../assets/tokens.css"),
     include_str!("../assets/base.css"),
     include_str!("../assets/components.css"),
     include_str!("../assets/forms.css"),
     include_str!("../assets/charts.css"),
+    include_str!("../assets/logs.css"),
 ];
 /// Libraries first; `hx-csp` before the extension whose elements it checks.
 const SCRIPTS: [&str; 4] = [

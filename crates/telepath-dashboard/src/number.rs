@@ -18,6 +18,15 @@ pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
+/// A length of time that was measured in microseconds: milliseconds up to 999, then seconds.
+pub(crate) fn microseconds(length: u64) -> String {
+    match length {
+        0..100_000 => format!("{}.{} ms", length / 1000, length % 1000 / 100),
+        100_000..1_000_000 => format!("{} ms", length / 1000),
+        1_000_000.. => format!("{}.{} s", grouped(length / 1_000_000), length % 1_000_000 / 100_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +43,11 @@ mod tests {
         assert_eq!(counted(1, "key", "keys"), "1 key");
         assert_eq!(counted(0, "key", "keys"), "0 keys");
         assert_eq!(counted(1204, "key", "keys"), "1,204 keys");
+    }
+
+    #[test]
+    fn lengths_of_time_have_the_unit_that_fits() {
+        let shown = [0, 3_940, 99_999, 150_000, 999_999, 1_000_000, 30_250_000].map(microseconds);
+        assert_eq!(shown, ["0.0 ms", "3.9 ms", "99.9 ms", "150 ms", "999 ms", "1.0 s", "30.2 s"]);
     }
 }

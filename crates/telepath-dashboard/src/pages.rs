@@ -6,6 +6,8 @@ mod confirm;
 mod home;
 mod login;
 mod me;
+mod reference;
+mod requests;
 mod session;
 mod setup;
 
@@ -14,13 +16,22 @@ use crate::route::Route;
 
 /// The routes of all pages.
 pub(crate) fn routes() -> Vec<Route> {
-    [home::routes(), setup::routes(), login::routes(), confirm::routes(), account::routes(), me::routes()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        home::routes(),
+        setup::routes(),
+        login::routes(),
+        confirm::routes(),
+        account::routes(),
+        me::routes(),
+        reference::routes(),
+        requests::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The entries of all pages in the sidebar.
 pub(crate) fn navigation() -> Vec<Entry> {
-    Vec::new()
+    vec![requests::ENTRY]
 }

@@ -57,7 +57,6 @@ impl Route {
     }
 
     /// A page or form for users whose role has a scope.
-    #[expect(dead_code, reason = "the pages of the account need it")]
     pub(crate) fn scoped<F, R>(method: Method, path: &'static str, scope: Scope, handler: F) -> Self
     where
         F: Fn(Visit, SignedIn) -> R + Send + Sync + 'static,

@@ -5,6 +5,7 @@ mod forgery;
 mod harness;
 mod headers;
 mod profile;
+mod requests;
 mod set_up;
 mod sign_in;
 mod step_up;

@@ -74,6 +74,17 @@ impl Zone {
         Shown { at, text: self.date(at) }
     }
 
+    /// A moment with its second.
+    pub(crate) fn shown_second(&self, at: Timestamp) -> Shown {
+        Shown { at, text: self.format(at, "%-d %b %Y, %H:%M:%S") }
+    }
+
+    /// A moment with its milliseconds; without its day if that is today's.
+    pub(crate) fn shown_instant(&self, at: Timestamp, now: Timestamp) -> Shown {
+        let form = if self.date(at) == self.date(now) { "%H:%M:%S%.3f" } else { "%-d %b, %H:%M:%S%.3f" };
+        Shown { at, text: self.format(at, form) }
+    }
+
     fn format(&self, at: Timestamp, form: &str) -> String {
         let Ok(instant) = jiff::Timestamp::from_millisecond(at.unix_ms()) else { return at.to_string() };
         instant.to_zoned_datetime(self.0.clone()).strftime(form).to_string()
@@ -150,6 +161,13 @@ mod tests {
             berlin().shown(NOON).to_string(),
             "<time datetime=\"2026-11-30T12:05:07.000Z\" title=\"30 Nov 2026, 12:05:07 UTC\">30 Nov 2026, 13:05</time>"
         );
+    }
+
+    #[test]
+    fn instants_have_milliseconds_and_name_another_day() {
+        let text = |at: Timestamp| berlin().shown_instant(at, NOON).text;
+        assert_eq!(text(NOON), "13:05:07.000");
+        assert_eq!(text(NOON.minus(Duration::from_millis(86_400_001))), "29 Nov, 13:05:06.999");
     }
 
     #[test]

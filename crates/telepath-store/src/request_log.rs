@@ -4,6 +4,7 @@
 
 pub(crate) mod buffer;
 mod encode;
+pub(crate) mod export;
 pub(crate) mod read;
 mod secrets;
 pub(crate) mod size;

@@ -13,8 +13,8 @@ use telepath_core::secret::contains_key;
 use telepath_core::validation::{Invalid, MUST_NOT_CONTAIN_KEY};
 
 use crate::error::ApiError;
-use crate::extract::date::{DayEdge, parse_date};
 use crate::extract::path::safe_excerpt;
+use telepath_core::date::{DayEdge, parse_date};
 
 /// The parameters of a route.
 pub(crate) trait QueryForm: Sized {

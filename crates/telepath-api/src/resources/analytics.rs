@@ -22,10 +22,10 @@ use telepath_store::{CallGroups, TooManyRows};
 use crate::auth::caller::{AnalyticsRead, AuthorizedWithin, Caller};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::date::DayEdge;
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::extract::range::BucketRange;
 use crate::state::{AppState, Shared};
+use telepath_core::date::DayEdge;
 
 /// The most buckets of a series; with the number of series, it bounds the response.
 const MAX_BUCKETS: u32 = 200;

@@ -12,9 +12,9 @@ use telepath_store::{AuditReport, AuditVerdict};
 use crate::auth::caller::{AuditRead, Authorized};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::date::DayEdge;
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::AppState;
+use telepath_core::date::DayEdge;
 
 /// The longest id that a change can be of, in bytes, and more.
 const LONGEST_TARGET: usize = 128;

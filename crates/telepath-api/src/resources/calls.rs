@@ -18,11 +18,11 @@ use telepath_core::page::{Page, PageRequest};
 use crate::auth::caller::{AuthorizedWithin, Caller, CallsRead, CallsWrite};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::date::DayEdge;
 use crate::extract::json::{NoMembers, OptionalJson};
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::{AppState, Shared};
+use telepath_core::date::DayEdge;
 
 pub(crate) fn endpoints() -> Endpoints {
     endpoints![list_calls, get_call, get_sip_trace, hangup_call].merge(erase::endpoints())

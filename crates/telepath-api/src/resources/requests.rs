@@ -17,9 +17,9 @@ use telepath_store::{RequestCursor, RequestOrder};
 use crate::auth::caller::{AuditRead, Authorized};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::date::DayEdge;
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::AppState;
+use telepath_core::date::DayEdge;
 
 use export::Format;
 
@@ -120,7 +120,7 @@ async fn list_requests(
 ) -> Result<Response, ApiError> {
     let RequestQuery { filter, order, limit, cursor, format } = query;
     let format = format.unwrap_or_else(|| Format::accepted(&headers));
-    if format != Format::Json {
+    if let Format::Export(format) = format {
         if limit.is_some() {
             return Err(ApiError::invalid("limit", "must not be given for an export"));
         }

@@ -124,6 +124,8 @@ async fn exports_contain_all_lines_and_no_formulas() {
     let parsed: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(parsed.len(), 30);
     assert_eq!(parsed[3]["user_agent"], "=agent \"3\"");
+    let list = harness.get("/v1/requests?sort=time&limit=30", &key).await.expect(200).json();
+    assert_eq!(list["requests"], json!(parsed), "an export has the members of the list");
     let mut ask = request("GET", "/v1/requests?route=/v1/trunks&sort=time", &key);
     ask.headers_mut().insert("accept", "text/csv".parse().unwrap());
     let table = harness.send(ask).await.expect(200);

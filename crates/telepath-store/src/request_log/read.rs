@@ -50,6 +50,11 @@ pub struct RequestCursor {
 impl RequestCursor {
     const BYTES: usize = 28;
 
+    /// When the last request before it was written: how far back a reader has come.
+    pub const fn reached(&self) -> Timestamp {
+        self.written_at
+    }
+
     /// Parses the text form.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; Self::BYTES] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;

@@ -18,6 +18,7 @@ behaviour! {
     requests_of_another_account_are_not_visible,
     a_logged_request_is_returned_with_its_details,
     a_request_of_a_user_is_logged_and_counted_for_no_key,
+    names_are_those_of_the_account,
 }
 
 /// Records `count` requests, one per second, `each` per segment.
@@ -195,5 +196,20 @@ async fn a_request_of_a_user_is_logged_and_counted_for_no_key(fixture: Arc<Fixtu
     assert_eq!((key.request_count, key.error_count), (3, 0));
     let counted = super::select(&store, "SELECT key_id FROM usage_buckets", vec![]).await;
     assert!(counted.iter().all(|row| row.text("key_id").unwrap() == created.record.id.to_string()));
+    store.close().await;
+}
+
+async fn names_are_those_of_the_account(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let (created, _) = fixture.key(&store, account, new_key("ci smoke tests")).await;
+    let (theirs, _) = fixture.key(&store, other, new_key("theirs")).await;
+    let ids = [created.record.id.to_string(), theirs.record.id.to_string(), "nonsense".to_owned()];
+    let names = store.names(account, &ids).await.unwrap();
+    assert_eq!(names.len(), 1, "{names:?}");
+    let named = &names[&ids[0]];
+    assert_eq!((named.name.as_str(), named.secret), ("ci smoke tests", Some(created.record.secrets[0].id)));
+    assert!(store.names(account, &[]).await.unwrap().is_empty());
     store.close().await;
 }

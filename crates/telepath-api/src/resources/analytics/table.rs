@@ -3,8 +3,7 @@
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use telepath_api_types::analytics::{AnalyticsSummary, AnalyticsTimeseries, CallStatistics, ValueStatistics};
-
-use crate::csv::{MEDIA_TYPE, append_line};
+use telepath_core::csv::{MEDIA_TYPE, append_line};
 
 /// The columns of a value.
 const OF_VALUE: [&str; 6] = ["count", "mean", "p50", "p95", "p99", "max"];

@@ -17,11 +17,11 @@ use telepath_core::usage::{BucketSum, DURATION_BOUNDS_US, UsageRow, UsageSpan};
 use crate::auth::caller::{AuthorizedWithin, UsageRead};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::date::DayEdge;
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::extract::range::BucketRange;
 use crate::state::AppState;
+use telepath_core::date::DayEdge;
 
 /// The most buckets of one answer: all minutes of a day and an hour, or more hours or days than are drawn.
 const MAX_BUCKETS: u32 = 1500;

@@ -10,21 +10,17 @@ use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use telepath_api_types::requests::LoggedRequest;
-use telepath_core::id::AccountId;
 use telepath_core::request::RequestFilter;
+use telepath_core::request::export::ExportFormat;
 use telepath_core::scope::Scope;
-use telepath_store::{RequestCursor, RequestOrder, Store, StoreError};
+use telepath_store::{RequestCursor, RequestExport, RequestOrder, Store, StoreError};
 use tokio::sync::mpsc;
 
 use crate::auth::authorization::guarded;
 use crate::auth::caller::Caller;
-use crate::csv::{self, append_line};
 use crate::error::ApiError;
 use crate::state::Shared;
 
-/// Requests in one chunk.
-const CHUNK: usize = 1000;
 /// Chunks that wait to be sent.
 const WAITING: usize = 2;
 /// The time limit of an export.
@@ -34,31 +30,22 @@ const WITHIN: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Json,
-    Ndjson,
-    Csv,
+    Export(ExportFormat),
 }
 
 impl Format {
-    pub(super) const ALL: &'static [Format] = &[Format::Json, Format::Ndjson, Format::Csv];
+    pub(super) const ALL: &'static [Format] =
+        &[Format::Json, Format::Export(ExportFormat::Ndjson), Format::Export(ExportFormat::Csv)];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Format::Json => "json",
-            Format::Ndjson => "ndjson",
-            Format::Csv => "csv",
+            Format::Export(format) => format.name(),
         }
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|format| format.name() == name)
-    }
-
-    const fn media_type(self) -> &'static str {
-        match self {
-            Format::Json => "application/json",
-            Format::Ndjson => "application/x-ndjson",
-            Format::Csv => csv::MEDIA_TYPE,
-        }
     }
 
     /// The first form that the client names, JSON when it names none.
@@ -68,57 +55,13 @@ impl Format {
             let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             match media.as_str() {
                 "application/json" => Some(Format::Json),
-                "application/x-ndjson" | "application/jsonl" => Some(Format::Ndjson),
-                "text/csv" => Some(Format::Csv),
+                "application/x-ndjson" | "application/jsonl" => Some(Format::Export(ExportFormat::Ndjson)),
+                "text/csv" => Some(Format::Export(ExportFormat::Csv)),
                 _ => None,
             }
         };
         accept.split(',').find_map(named).unwrap_or(Format::Json)
     }
-
-    fn head(self) -> &'static str {
-        match self {
-            Format::Json | Format::Ndjson => "",
-            Format::Csv => {
-                "id,time,key_id,method,route,path,status,error_code,address,user_agent,duration_us,user_id,secret_id\r\n"
-            }
-        }
-    }
-
-    fn append(self, text: &mut Vec<u8>, request: &LoggedRequest) {
-        match self {
-            // Nothing in a request can fail to be written as JSON.
-            Format::Json | Format::Ndjson => {
-                if serde_json::to_writer(&mut *text, request).is_ok() {
-                    text.push(b'\n');
-                }
-            }
-            Format::Csv => append_csv(text, request),
-        }
-    }
-}
-
-fn optional(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
-}
-
-fn append_csv(text: &mut Vec<u8>, request: &LoggedRequest) {
-    let cells: [&str; 13] = [
-        &request.id.to_string(),
-        &request.time.to_string(),
-        &optional(request.key_id),
-        &request.method,
-        request.route.as_deref().unwrap_or_default(),
-        &request.path,
-        &request.status.to_string(),
-        request.error_code.as_deref().unwrap_or_default(),
-        &optional(request.address),
-        request.user_agent.as_deref().unwrap_or_default(),
-        &request.duration_us.to_string(),
-        &optional(request.user_id),
-        &optional(request.secret_id),
-    ];
-    append_line(text, cells);
 }
 
 /// What a task gives to the answer's body.
@@ -132,17 +75,18 @@ enum ExportChunk {
 pub(super) fn start(
     shared: &Shared,
     caller: &Caller,
-    what: (RequestFilter, RequestOrder, Option<RequestCursor>),
-    format: Format,
+    (filter, order, cursor): (RequestFilter, RequestOrder, Option<RequestCursor>),
+    format: ExportFormat,
 ) -> Result<Response, ApiError> {
     let slot = shared.export_slots.try_acquire(caller.account);
     let slot =
         slot.ok_or_else(|| ApiError::unavailable("the most exports that may run at once are running"))?;
     let (account, authorization) = (caller.account, caller.authorization(Scope::AuditRead));
     let (store, held) = (Arc::clone(&shared.store), authorization.clone());
+    let what = RequestExport::new(account, filter, order, cursor, format);
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
-        let exported = tokio::time::timeout(WITHIN, export(&store, account, what, format, sender));
+        let exported = tokio::time::timeout(WITHIN, export(&store, what, sender));
         tokio::select! {
             // A client that does not read must not keep the slot.
             () = held.ended(&store) => {
@@ -178,31 +122,18 @@ async fn next_chunk(chunks: Chunks) -> Option<(io::Result<Bytes>, Chunks)> {
 
 async fn export(
     store: &Store,
-    account: AccountId,
-    (filter, order, mut cursor): (RequestFilter, RequestOrder, Option<RequestCursor>),
-    format: Format,
+    mut export: RequestExport,
     sender: mpsc::Sender<ExportChunk>,
 ) -> Result<(), StoreError> {
-    let mut lines = format.head().as_bytes().to_vec();
-    loop {
-        let page = store.list_requests(account, &filter, order, CHUNK, cursor).await?;
-        let came_to_end = page.next.is_none() || (page.requests.is_empty() && page.next == cursor);
-        for request in page.requests {
-            format.append(&mut lines, &LoggedRequest::from(request));
-        }
-        if !lines.is_empty()
-            && sender.send(ExportChunk::Lines(Bytes::from(std::mem::take(&mut lines)))).await.is_err()
-        {
+    while let Some(lines) = export.next(store).await? {
+        if !lines.is_empty() && sender.send(ExportChunk::Lines(Bytes::from(lines))).await.is_err() {
             // The client has gone.
             return Ok(());
         }
-        if came_to_end {
-            // One that has gone does not want to know.
-            let _ = sender.send(ExportChunk::End).await;
-            return Ok(());
-        }
-        cursor = page.next;
     }
+    // One that has gone does not want to know.
+    let _ = sender.send(ExportChunk::End).await;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -216,8 +147,11 @@ mod tests {
             headers.insert(ACCEPT, text.parse().unwrap());
             Format::accepted(&headers)
         };
-        assert_eq!(accepted("text/html, text/CSV;q=0.9, application/json"), Format::Csv);
-        assert_eq!(accepted("application/x-ndjson"), Format::Ndjson);
+        assert_eq!(
+            accepted("text/html, text/CSV;q=0.9, application/json"),
+            Format::Export(ExportFormat::Csv)
+        );
+        assert_eq!(accepted("application/x-ndjson"), Format::Export(ExportFormat::Ndjson));
         assert_eq!(accepted("application/json, text/csv"), Format::Json);
         assert_eq!(accepted("*/*"), Format::Json);
         assert_eq!(Format::accepted(&HeaderMap::new()), Format::Json);

@@ -15,11 +15,11 @@ use super::status_class;
 use crate::auth::caller::{AuthorizedWithin, UsageRead};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::date::DayEdge;
 use crate::extract::path::Resource as _;
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::extract::range::BucketRange;
 use crate::state::AppState;
+use telepath_core::date::DayEdge;
 
 /// The most keys of one response: a page of the list of keys.
 const MAX_KEYS: usize = 100;

@@ -1,18 +1,20 @@
-//! Times in query strings: a date-time, or a date that includes its whole day.
+//! Times in query strings and forms: a date-time, or a date that includes its whole day.
 
 use std::time::Duration;
 
-use telepath_core::clock::{InvalidTimestamp, Timestamp};
+use crate::clock::{InvalidTimestamp, Timestamp};
 
 /// The end of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DayEdge {
+pub enum DayEdge {
+    /// Its first millisecond.
     First,
+    /// Its last millisecond.
     Last,
 }
 
 /// A date-time, or a date of which `edge` selects the first or the last millisecond.
-pub(crate) fn parse_date(text: &str, edge: DayEdge) -> Result<Timestamp, InvalidTimestamp> {
+pub fn parse_date(text: &str, edge: DayEdge) -> Result<Timestamp, InvalidTimestamp> {
     if text.len() != "2026-01-31".len() {
         return Timestamp::parse_rfc3339(text);
     }

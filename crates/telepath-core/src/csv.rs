@@ -1,10 +1,10 @@
 //! Comma-separated values (RFC 4180).
 
 /// The media type.
-pub(crate) const MEDIA_TYPE: &str = "text/csv; charset=utf-8";
+pub const MEDIA_TYPE: &str = "text/csv; charset=utf-8";
 
 /// Appends a line.
-pub(crate) fn append_line<'c>(text: &mut Vec<u8>, cells: impl IntoIterator<Item = &'c str>) {
+pub fn append_line<'c>(text: &mut Vec<u8>, cells: impl IntoIterator<Item = &'c str>) {
     for (place, cell) in cells.into_iter().enumerate() {
         if place > 0 {
             text.push(b',');

@@ -1,0 +1,270 @@
+//! `/requests`: the request log.
+
+mod filter;
+mod group;
+mod query;
+mod row;
+mod show;
+
+use askama::Template;
+use http::{Method, StatusCode};
+use telepath_core::error::ErrorCode;
+use telepath_core::id::KeyId;
+use telepath_core::key::KeyFilter;
+use telepath_core::page::PageRequest;
+use telepath_core::request::{RequestFilter, RequestMethod};
+use telepath_core::scope::Scope;
+use telepath_store::{RequestOrder, RequestPage, SignedIn};
+
+use crate::form::Problems;
+use crate::icon;
+use crate::navigation::{Entry, Group as NavigationGroup};
+use crate::number::{counted, grouped};
+use crate::problem::Problem;
+use crate::reply::Reply;
+use crate::route::{Outcome, Route};
+use crate::shell::Shell;
+use crate::time::Zone;
+use crate::visit::Visit;
+
+use filter::{Field, Line};
+use group::Group;
+use query::{Query, Range, View};
+use row::Row;
+
+pub(crate) const ENTRY: Entry = Entry {
+    group: NavigationGroup::Activity,
+    place: 1,
+    label: "Requests",
+    path: query::PATH,
+    icon: icon::REQUESTS,
+    scope: Scope::AuditRead,
+};
+
+/// Requests on a page.
+const PAGE: usize = 50;
+/// Requests that one grouped page counts.
+const COUNTED: usize = 2000;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::scoped(Method::GET, query::PATH, Scope::AuditRead, list),
+        Route::scoped(Method::GET, "/requests/{id}", Scope::AuditRead, show::show),
+    ]
+}
+
+/// A filter that is set, with the address without it.
+struct Chip {
+    label: &'static str,
+    value: String,
+    remove: String,
+}
+
+/// A range that a link leads to.
+struct RangeLink {
+    label: &'static str,
+    path: String,
+    current: bool,
+}
+
+/// A field of the form of filters.
+struct Input {
+    name: &'static str,
+    label: &'static str,
+    value: String,
+    example: &'static str,
+    /// The values to choose from; empty when any text can be a value.
+    choices: Vec<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "pages/requests.html")]
+struct Page {
+    shell: Shell,
+    query: Query,
+    problems: Problems,
+    /// What the line of text holds.
+    line: String,
+    has_key: bool,
+    chips: Vec<Chip>,
+    ranges: Vec<RangeLink>,
+    inputs: Vec<Input>,
+    rows: Vec<Row>,
+    groups: Vec<Group>,
+    summary: String,
+    /// How far back the log was searched, if it goes on.
+    searched_to: Option<String>,
+    newer: Option<String>,
+    older: Option<String>,
+    zone: String,
+}
+
+/// Reads from the store: the key that a name means (1), the requests and their secrets (2), the names (1).
+async fn list(visit: Visit, caller: SignedIn) -> Outcome {
+    let (query, line) = Query::read(&visit.query);
+    let filter = filter_of(&visit, &caller, &query, &line).await?;
+    let (problems, found, status) = match filter {
+        Ok(filter) => {
+            let filter = query.within(filter, visit.now);
+            let most = if query.view == View::Grouped { COUNTED } else { PAGE };
+            let (account, order) = (caller.session.account, RequestOrder::Newest);
+            let found = visit.store().list_requests(account, &filter, order, most, query.cursor).await?;
+            (Problems::default(), found, StatusCode::OK)
+        }
+        Err(problems) => {
+            let nothing = RequestPage { requests: Vec::new(), next: None };
+            (problems, nothing, StatusCode::UNPROCESSABLE_ENTITY)
+        }
+    };
+    let names = visit.store().names(caller.session.account, &row::senders(&found.requests)).await?;
+    let (zone, now) = (visit.zone_of(&caller), visit.now);
+    let summary = summary_of(&query, &found);
+    let (rows, groups) = match query.view {
+        View::List => {
+            let rows = found.requests.into_iter().map(|request| Row::of(request, &names, &zone, now));
+            (rows.collect(), Vec::new())
+        }
+        View::Grouped => (Vec::new(), group::groups(&found.requests, &query, &names, &zone, now)),
+    };
+    let page = Page {
+        shell: Shell::new(&visit, &caller, Vec::new(), "Requests").await?,
+        problems,
+        line: query.filters.line(),
+        has_key: line.has_key,
+        chips: chips(&query),
+        ranges: ranges(&query),
+        inputs: inputs(&query),
+        rows,
+        groups,
+        summary,
+        searched_to: found.next.map(|next| searched_to(&zone, next.reached(), now)),
+        newer: query.newer(),
+        older: found.next.map(|next| query.older(next)),
+        zone: zone.abbreviation(now),
+        query,
+    };
+    Ok(Reply::page(&page)?.status(status))
+}
+
+fn searched_to(
+    zone: &Zone,
+    reached: telepath_core::clock::Timestamp,
+    now: telepath_core::clock::Timestamp,
+) -> String {
+    let time = zone.moment(reached);
+    if zone.date(reached) == zone.date(now) {
+        return time.rsplit(' ').next().unwrap_or_default().to_owned();
+    }
+    time
+}
+
+fn summary_of(query: &Query, found: &RequestPage) -> String {
+    let shown = found.requests.len() as u64;
+    let more = if found.next.is_some() && found.requests.len() >= PAGE { " or more" } else { "" };
+    match query.view {
+        View::Grouped => format!("{} counted", counted(shown, "request", "requests")),
+        View::List if query.cursor.is_some() || !more.is_empty() => {
+            format!("{} on this page", counted(shown, "request", "requests"))
+        }
+        View::List => format!("{} {}", grouped(shown), if shown == 1 { "request" } else { "requests" }),
+    }
+}
+
+fn chips(query: &Query) -> Vec<Chip> {
+    let chip = |(field, value): (Field, &str)| Chip {
+        label: field.label(),
+        value: value.to_owned(),
+        remove: query.without(field),
+    };
+    query.filters.iter().map(chip).collect()
+}
+
+fn ranges(query: &Query) -> Vec<RangeLink> {
+    let link = |range: Range| RangeLink {
+        label: range.label(),
+        path: query.with_range(range),
+        current: range == query.range && !query.has_dates(),
+    };
+    Range::ALL.into_iter().map(link).collect()
+}
+
+fn inputs(query: &Query) -> Vec<Input> {
+    let input = |field: &Field| Input {
+        name: field.name(),
+        label: field.label(),
+        value: query.filters.get(*field).to_owned(),
+        example: field.example(),
+        choices: match field {
+            Field::Method => RequestMethod::ALL.iter().map(|method| method.name()).collect(),
+            Field::Code => ErrorCode::ALL.iter().map(|code| code.name()).collect(),
+            Field::Status
+            | Field::Key
+            | Field::Route
+            | Field::Path
+            | Field::Duration
+            | Field::Address
+            | Field::UserAgent
+            | Field::Secret
+            | Field::User
+            | Field::Id
+            | Field::Start
+            | Field::End => Vec::new(),
+        },
+    };
+    Field::ALL.iter().map(input).collect()
+}
+
+/// The filter of the store, or what is wrong with the one that was written.
+async fn filter_of(
+    visit: &Visit,
+    caller: &SignedIn,
+    query: &Query,
+    line: &Line,
+) -> Result<Result<RequestFilter, Problems>, Problem> {
+    let mut problems = Problems::default();
+    for name in &line.unknown {
+        problems.add("q", format!("There is no filter \"{name}\". Filters are status, key, method, route, path, code, duration, address, agent, id, from and to"));
+    }
+    let key = match find_key(visit, caller, query.filters.get(Field::Key)).await? {
+        Ok(key) => key,
+        Err(problem) => {
+            problems.add(Field::Key.name(), problem);
+            None
+        }
+    };
+    Ok(match query.filters.check(key) {
+        Ok(filter) if problems.is_empty() => Ok(filter),
+        Ok(_) => Err(problems),
+        Err(others) => {
+            for (field, problem) in others.iter() {
+                problems.add(field, problem);
+            }
+            Err(problems)
+        }
+    })
+}
+
+/// The key that a text names: by its id, its name, or a part of its name that no other key has.
+async fn find_key(
+    visit: &Visit,
+    caller: &SignedIn,
+    text: &str,
+) -> Result<Result<Option<KeyId>, String>, Problem> {
+    if text.is_empty() {
+        return Ok(Ok(None));
+    }
+    if let Ok(id) = text.parse::<KeyId>() {
+        return Ok(Ok(Some(id)));
+    }
+    let filter = KeyFilter { search: Some(text.to_owned()), ..KeyFilter::default() };
+    let found = visit.store().list_keys(caller.session.account, filter, PageRequest::default()).await?.items;
+    let exact = found.iter().find(|key| key.name.eq_ignore_ascii_case(text));
+    Ok(match (exact, found.as_slice()) {
+        (Some(key), _) | (None, [key]) => Ok(Some(key.id)),
+        (None, []) => Err(format!("No key is called \"{text}\"")),
+        (None, several) => {
+            let names = several.iter().take(3).map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
+            Err(format!("Several keys match \"{text}\": {names}. Write the whole name, or the id"))
+        }
+    })
+}

@@ -1,0 +1,165 @@
+//! Requests with the same status, error, route and sender, counted together.
+
+use std::collections::BTreeMap;
+
+use telepath_core::clock::Timestamp;
+use telepath_core::request::{RequestCaller, RequestRecord};
+use telepath_store::Names;
+
+use super::filter::{Field, Filters};
+use super::query::Query;
+use super::row::{Sender, Status};
+use crate::number;
+use crate::time::{Shown, Zone};
+
+/// What the requests of a group have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Common {
+    status: u16,
+    code: Option<String>,
+    method: &'static str,
+    /// The route; the path where none matched.
+    target: String,
+    has_route: bool,
+    /// The id of the key or the user.
+    sender: String,
+}
+
+/// A group with the numbers of its requests.
+#[derive(Debug, Clone)]
+struct Tally {
+    common: Common,
+    caller: RequestCaller,
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// A group of a list.
+pub(super) struct Group {
+    /// Its requests one by one.
+    pub(super) path: String,
+    pub(super) status: Status,
+    pub(super) method: &'static str,
+    pub(super) target: String,
+    pub(super) code: Option<String>,
+    pub(super) sender: Sender,
+    pub(super) count: String,
+    pub(super) first: Shown,
+    pub(super) last: Shown,
+}
+
+fn common(request: &RequestRecord) -> Common {
+    Common {
+        status: request.facts.status,
+        code: request.error.clone(),
+        method: request.facts.method.name(),
+        target: request.route.clone().unwrap_or_else(|| request.path.clone()),
+        has_route: request.route.is_some(),
+        sender: match request.facts.caller {
+            RequestCaller::Key { key, .. } => key.to_string(),
+            RequestCaller::User(user) => user.to_string(),
+        },
+    }
+}
+
+/// Counts requests, the largest group first.
+fn tally(requests: &[RequestRecord]) -> Vec<Tally> {
+    let mut tallies: BTreeMap<Common, Tally> = BTreeMap::new();
+    for request in requests {
+        let (at, caller) = (request.facts.at, request.facts.caller);
+        let common = common(request);
+        let tally =
+            tallies.entry(common.clone()).or_insert(Tally { common, caller, count: 0, first: at, last: at });
+        tally.count += 1;
+        tally.first = tally.first.min(at);
+        tally.last = tally.last.max(at);
+    }
+    let mut tallies: Vec<Tally> = tallies.into_values().collect();
+    tallies.sort_by_key(|tally| std::cmp::Reverse((tally.count, tally.last)));
+    tallies
+}
+
+/// The filters that show the requests of a group.
+fn narrowed(filters: &Filters, common: &Common) -> Filters {
+    let target = if common.has_route { Field::Route } else { Field::Path };
+    let sender = if common.sender.starts_with("key_") { Field::Key } else { Field::User };
+    filters
+        .with(Field::Status, &common.status.to_string())
+        .with(Field::Code, common.code.as_deref().unwrap_or_default())
+        .with(Field::Method, common.method)
+        .with(target, &common.target)
+        .with(sender, &common.sender)
+}
+
+/// The groups of some requests as the page shows them.
+pub(super) fn groups(
+    requests: &[RequestRecord],
+    query: &Query,
+    names: &Names,
+    zone: &Zone,
+    now: Timestamp,
+) -> Vec<Group> {
+    let list = |tally: Tally| Group {
+        path: query.with_filters_as_list(&narrowed(&query.filters, &tally.common)),
+        status: Status::of(tally.common.status),
+        method: tally.common.method,
+        target: tally.common.target,
+        code: tally.common.code,
+        sender: Sender::of(tally.caller, names),
+        count: number::grouped(tally.count),
+        first: zone.shown_instant(tally.first, now),
+        last: zone.shown_instant(tally.last, now),
+    };
+    tally(requests).into_iter().map(list).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use telepath_core::id::{Id as _, KeyId, RequestId};
+    use telepath_core::request::{RequestFacts, RequestMethod, SecretMark};
+
+    use super::*;
+
+    fn request(second: i64, status: u16, route: Option<&str>, key: u8) -> RequestRecord {
+        RequestRecord {
+            id: RequestId::from_bytes([1; 16]),
+            facts: RequestFacts {
+                at: Timestamp::from_unix_seconds(second),
+                caller: RequestCaller::Key { key: KeyId::from_bytes([key; 16]), secret: SecretMark([1; 8]) },
+                method: RequestMethod::Get,
+                status,
+                address: std::net::IpAddr::from([192, 0, 2, 1]),
+                duration_us: 1,
+                admitted: true,
+            },
+            secret_id: None,
+            route: route.map(str::to_owned),
+            path: format!("/path/{second}"),
+            error: None,
+            user_agent: None,
+        }
+    }
+
+    #[test]
+    fn requests_are_counted_by_status_route_and_key() {
+        let calls = Some("/v1/calls");
+        let all = [
+            request(5, 200, calls, 1),
+            request(1, 200, calls, 1),
+            request(3, 200, calls, 2),
+            request(4, 404, calls, 1),
+            request(9, 200, None, 1),
+        ];
+        let tallies = tally(&all);
+        assert_eq!(tallies.iter().map(|tally| tally.count).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        let first = &tallies[0];
+        assert_eq!((first.first.unix_seconds(), first.last.unix_seconds()), (1, 5));
+        assert_eq!(tallies[1].common.target, "/path/9", "of equal groups the latest comes first");
+        let filters = narrowed(&Filters::default(), &first.common);
+        assert_eq!(
+            filters.line(),
+            format!("status:200 method:GET route:/v1/calls key:{}", KeyId::from_bytes([1; 16]))
+        );
+    }
+}
