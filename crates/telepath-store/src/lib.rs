@@ -84,7 +84,8 @@ pub use store::Store;
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
 pub use usage::{KeyRequests, KeyUsage, UsageOfKeys};
 pub use user::{
-    Acceptance, CreatedInvitation, CreatedUser, FirstUser, HashingError, NewInvitation, NewRecoveryCodes,
-    NewSession, NewUser, SignIn, SignInAttempt, SignedIn, StartedSession, TotpEnrolment, UserError,
+    Acceptance, CreatedInvitation, CreatedUser, FirstUser, HashingError, LinkRecipient, MemberActivity,
+    NewInvitation, NewRecoveryCodes, NewSession, NewUser, SignIn, SignInAttempt, SignedIn, StartedSession,
+    TotpEnrolment, UserError,
 };
 pub use webhook::{WebhookChangeError, WebhookWithSecret};

@@ -38,6 +38,7 @@ mod sign_ins;
 mod storage_limits;
 mod storage_stats;
 mod subscriptions;
+mod team;
 mod trail;
 mod transactions;
 mod trunk_access;

@@ -17,6 +17,7 @@ mod row;
 mod session;
 mod setup;
 mod sign_in;
+mod team;
 mod trail;
 
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub use invitation::{Acceptance, CreatedInvitation, NewInvitation};
 pub use session::{NewSession, SignedIn, StartedSession};
 pub use setup::FirstUser;
 pub use sign_in::{SignIn, SignInAttempt};
+pub use team::{LinkRecipient, MemberActivity};
 
 /// A user to be created.
 #[derive(Debug, Clone)]
@@ -81,6 +83,9 @@ pub enum UserError {
     NoMembership,
     #[error("the role of the caller does not allow this")]
     Forbidden,
+    /// A link that the caller gets would let them into accounts where they do not manage the user.
+    #[error("the user is also a member of accounts in which the caller does not manage them")]
+    OtherAccounts,
     #[error("the user is disabled")]
     Disabled,
     #[error("the password {0}")]

@@ -191,6 +191,7 @@ impl From<UserError> for ApiError {
             | UserError::AlreadyMember
             | UserError::NoMembership
             | UserError::Forbidden
+            | UserError::OtherAccounts
             | UserError::Disabled
             | UserError::WrongPassword
             | UserError::WrongCode

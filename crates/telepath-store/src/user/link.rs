@@ -22,7 +22,14 @@ impl Store {
     pub async fn create_password_link(&self, user: UserId, origin: Origin) -> Result<UserToken, UserError> {
         let (token, hash) = self.new_token(TokenPurpose::PasswordLink)?;
         let trail = self.trail(origin);
-        self.backend.write(move |db| Box::pin(create(db, trail, user, hash))).await?;
+        self.backend
+            .write(move |db| {
+                Box::pin(async move {
+                    authority::require_local(trail.origin())?;
+                    create(db, &trail, user, hash).await
+                })
+            })
+            .await?;
         Ok(token)
     }
 
@@ -80,8 +87,13 @@ impl Store {
     }
 }
 
-async fn create(db: &mut Connection, trail: Trail, user: UserId, hash: TokenHash) -> Result<(), UserError> {
-    authority::require_local(trail.origin())?;
+/// Makes a link for a user who may sign in.
+pub(super) async fn create(
+    db: &mut Connection,
+    trail: &Trail,
+    user: UserId,
+    hash: TokenHash,
+) -> Result<(), UserError> {
     if row::locked(db, user).await?.disabled_at.is_some() {
         return Err(UserError::Disabled);
     }

@@ -1,6 +1,7 @@
 //! Memberships: who belongs to an account, and with which role.
 
 use serde_json::json;
+use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, Origin};
 use telepath_core::id::{AccountId, UserId};
 use telepath_core::storage_limit::{StorageLimit, StorageLimits};
@@ -119,14 +120,18 @@ async fn remove(
     let authority = authority::lock(db, account, trail.origin()).await?;
     lock_account(db, account).await?;
     let old = row::role(db, account, user).await?.ok_or(UserError::NotFound)?;
-    authority::require_manages(&authority, &[old])?;
+    // Every member may leave.
+    if trail.origin().actor != Actor::User(user) {
+        authority::require_manages(&authority, &[old])?;
+    }
     if old == Role::Owner {
         require_other_owner(db, account, user).await?;
     }
     let sql = "DELETE FROM memberships WHERE account_id = $1 AND user_id = $2";
     db.execute(sql, binds![account.to_string(), user.to_string()]).await?;
     trail.write(db, account, AuditAction::UserRemoved, &user, (role_field(old), json!({}))).await?;
-    Ok(session::revoke_all(db, user, Some(account), trail.at()).await?)
+    session::revoke_all(db, user, Some(account), trail.at()).await?;
+    Ok(())
 }
 
 /// Every change of an account's memberships locks its row first, so that two owners cannot demote each other at once.

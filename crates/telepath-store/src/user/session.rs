@@ -286,16 +286,16 @@ async fn revoke_others(
     Ok(db.execute(sql, binds![user.to_string(), trail.at(), except]).await?)
 }
 
-/// Ends all sessions of a user, or those on one account.
+/// Ends all sessions of a user, or those on one account; how many.
 pub(super) async fn revoke_all(
     db: &mut Connection,
     user: UserId,
     account: Option<AccountId>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<u64, StoreError> {
     let sql = "UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL \
                AND ($3 IS NULL OR account_id = $3)";
-    db.execute(sql, binds![user.to_string(), now, account.map(|id| id.to_string())]).await.map(drop)
+    db.execute(sql, binds![user.to_string(), now, account.map(|id| id.to_string())]).await
 }
 
 /// Gives a session a new token, and records that its user has just proved who they are. The old token is worth nothing
