@@ -99,6 +99,9 @@ const LOCAL: &[(&str, &str)] = &[
     ("post", "/local/users"),
     ("post", "/local/users/disable"),
     ("post", "/local/users/enable"),
+    ("get", "/local/users/invitations"),
+    ("post", "/local/users/invitations"),
+    ("delete", "/local/users/invitations/{id}"),
     ("post", "/local/users/password-code"),
     ("post", "/local/users/role"),
 ];

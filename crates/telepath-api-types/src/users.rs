@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
-use telepath_core::id::UserId;
+use telepath_core::id::{InvitationId, UserId};
 use telepath_core::secret::SecretText;
-use telepath_core::user::Member;
+use telepath_core::user::{self, Member};
 
 use crate::page::Pagination;
 use crate::secret;
@@ -100,4 +100,61 @@ pub struct UpdateUserRole {
     pub user: String,
     /// `None` removes the user from the account.
     pub role: Option<String>,
+}
+
+/// An invitation to an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Invitation {
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "inv_01k9v1n2xrf6t8g3m5q7w9y0za"))]
+    pub id: InvitationId,
+    #[cfg_attr(feature = "openapi", schema(example = "grace@example.com"))]
+    pub email: String,
+    /// The role granted on acceptance: `viewer`, `developer`, `admin` or `owner`.
+    #[cfg_attr(feature = "openapi", schema(example = "developer"))]
+    pub role: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Timestamp,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub expires_at: Timestamp,
+}
+
+impl From<user::Invitation> for Invitation {
+    fn from(invitation: user::Invitation) -> Self {
+        Self {
+            id: invitation.id,
+            email: invitation.email.to_string(),
+            role: invitation.role.name().to_owned(),
+            created_at: invitation.created_at,
+            expires_at: invitation.expires_at,
+        }
+    }
+}
+
+/// An invitation with its one-use code.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct InvitationWithCode {
+    pub invitation: Invitation,
+    /// Shown only once.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Password))]
+    pub code: Option<SecretText>,
+}
+
+/// Whom to invite.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateInvitation {
+    pub email: Option<String>,
+    pub role: Option<String>,
+}
+
+/// A page of invitations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct InvitationList {
+    pub invitations: Vec<Invitation>,
+    pub pagination: Pagination,
 }

@@ -8,6 +8,7 @@ pub(crate) mod audit_events;
 pub(crate) mod calls;
 pub(crate) mod deliveries;
 pub(crate) mod health;
+pub(crate) mod invitations;
 pub(crate) mod key_presets;
 pub(crate) mod keyring;
 pub(crate) mod keys;

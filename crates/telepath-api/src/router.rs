@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::endpoint::Endpoints;
 use crate::openapi;
 use crate::resources::{
-    account, accounts, alerts, analytics, audit_events, calls, deliveries, health, key_presets, keyring,
-    keys, leaks, metrics, requests, sip, stream, trunks, users, webhooks, whoami,
+    account, accounts, alerts, analytics, audit_events, calls, deliveries, health, invitations, key_presets,
+    keyring, keys, leaks, metrics, requests, sip, stream, trunks, users, webhooks, whoami,
 };
 use crate::routes::{RouteConflict, RouteTable};
 use crate::state::AppState;
@@ -56,6 +56,7 @@ fn local_endpoints() -> Endpoints {
         .merge(keyring::endpoints())
         .merge(sip::endpoints())
         .merge(users::endpoints())
+        .merge(invitations::endpoints())
 }
 
 /// The document of the routes for local administration, which is a file in the repository only.

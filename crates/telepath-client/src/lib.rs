@@ -99,7 +99,7 @@ pub use telepath_api_types::requests::LoggedRequest;
 pub use telepath_api_types::sip::{SipStranger, SipStrangerList};
 pub use telepath_api_types::sip_trace::{SipMessage, SipTrace};
 pub use telepath_api_types::trunks::{CreateTrunk, CreatedTrunk, CredentialState, Trunk, UpdateTrunk};
-pub use telepath_api_types::users::{CreateUser, User};
+pub use telepath_api_types::users::{CreateInvitation, CreateUser, Invitation, User};
 pub use telepath_api_types::webhooks::{
     CreateWebhook, RecoveredDeliveries, UpdateWebhook, Webhook, WebhookWithSecret,
 };
@@ -113,5 +113,5 @@ pub use telepath_core::patch::Patch;
 pub use telepath_core::secret::SecretText;
 pub use trunks::{RotatedSipPassword, TrunksQuery};
 pub use trust::Trust;
-pub use users::CreatedPasswordCode;
+pub use users::{CreatedInvitation, CreatedPasswordCode};
 pub use webhooks::DeliveriesQuery;

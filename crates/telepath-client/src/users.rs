@@ -1,9 +1,11 @@
 //! `/local/users`: users of an account, for local administration only.
 
 use telepath_api_types::users::{
-    CreateUser, UpdateUserRole, User, UserList, UserReference, UserWithPasswordCode,
+    CreateInvitation, CreateUser, Invitation, InvitationList, InvitationWithCode, UpdateUserRole, User,
+    UserList, UserReference, UserWithPasswordCode,
 };
 use telepath_core::clock::Timestamp;
+use telepath_core::id::InvitationId;
 use telepath_core::secret::SecretText;
 
 use crate::client::Client;
@@ -20,7 +22,40 @@ pub struct CreatedPasswordCode {
     pub expires_at: Timestamp,
 }
 
+/// An invitation and its code, which works once.
+#[derive(Debug, Clone)]
+pub struct CreatedInvitation {
+    pub invitation: Invitation,
+    /// Shown only once.
+    pub code: SecretText,
+}
+
 impl Client {
+    /// One page of the open invitations to the account, newest first.
+    pub async fn list_invitations(&self, query: &PageQuery) -> Result<ListPage<Invitation>, Error> {
+        let path = Query::new("/local/users/invitations")
+            .add("limit", query.limit)
+            .add("offset", query.offset)
+            .add("cursor", query.cursor.as_deref())
+            .finish();
+        let list: InvitationList = self.get(&path).await?;
+        Ok(ListPage { items: list.invitations, pagination: list.pagination })
+    }
+
+    /// Invites somebody to the account. An open invitation of the same address is replaced.
+    pub async fn create_invitation(&self, new: &CreateInvitation) -> Result<CreatedInvitation, Error> {
+        let InvitationWithCode { invitation, code } = self.post("/local/users/invitations", new).await?;
+        match code {
+            Some(code) => Ok(CreatedInvitation { invitation, code }),
+            None => Err(Error::SecretLost { id: invitation.id.to_string() }),
+        }
+    }
+
+    /// Revokes an open invitation.
+    pub async fn revoke_invitation(&self, invitation: InvitationId) -> Result<(), Error> {
+        self.delete(&format!("/local/users/invitations/{invitation}")).await
+    }
+
     /// One page of the account's members, oldest first.
     pub async fn list_users(&self, query: &PageQuery) -> Result<ListPage<User>, Error> {
         let path = Query::new("/local/users")

@@ -3,7 +3,9 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use telepath_core::error::ErrorCode;
-use telepath_core::id::{AccountId, AlertId, CallId, DeliveryId, Id, KeyId, SecretId, TrunkId, WebhookId};
+use telepath_core::id::{
+    AccountId, AlertId, CallId, DeliveryId, Id, InvitationId, KeyId, SecretId, TrunkId, WebhookId,
+};
 
 use crate::error::ApiError;
 
@@ -41,6 +43,7 @@ resources! {
     DeliveryId = "Delivery", DeliveryNotFound;
     AlertId = "Alert", AlertNotFound;
     SecretId = "Secret", SecretNotFound;
+    InvitationId = "Invitation", NotFound;
 }
 
 /// The ids in the path of a route that has two.

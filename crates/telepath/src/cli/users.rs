@@ -1,5 +1,7 @@
 //! `telepath users`: manages the users who sign in to the dashboard, through local administration only.
 
+mod invitations;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use telepath_client::{CreateUser, CreatedPasswordCode, PageQuery, User};
@@ -56,6 +58,12 @@ pub(crate) enum UsersCommand {
     /// Add a user to the account; a code for the first password is printed once
     #[command(after_help = ADD_EXAMPLES)]
     Add(AddArgs),
+    /// Invite somebody to the account; the link is printed once
+    #[command(after_help = invitations::INVITE_EXAMPLES)]
+    Invite(invitations::InviteArgs),
+    /// List the open invitations, or revoke one
+    #[command(after_help = invitations::INVITATIONS_EXAMPLES)]
+    Invitations(invitations::InvitationsArgs),
     /// List the users of the account
     #[command(after_help = LIST_EXAMPLES)]
     List(ListArgs),
@@ -135,6 +143,8 @@ pub(crate) struct RolesArgs {
 pub(crate) async fn run(command: UsersCommand) -> Result<(), Failure> {
     match command {
         UsersCommand::Add(args) => add(args).await,
+        UsersCommand::Invite(args) => invitations::invite(args).await,
+        UsersCommand::Invitations(args) => invitations::invitations(args).await,
         UsersCommand::List(args) => list(args).await,
         UsersCommand::Disable(args) => {
             let user = args.user.as_str();

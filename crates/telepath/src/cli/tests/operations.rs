@@ -102,6 +102,9 @@ const LOCAL_COMMANDS: &[(&str, &str)] = &[
     ("GET /local/sip/strangers", "sip strangers"),
     ("GET /local/users", "users list"),
     ("POST /local/users", "users add ada@example.com --role owner"),
+    ("GET /local/users/invitations", "users invitations"),
+    ("POST /local/users/invitations", "users invite ada@example.com --role owner"),
+    ("DELETE /local/users/invitations/{id}", "users invitations --revoke INVITATION"),
     ("POST /local/users/disable", "users disable ada@example.com"),
     ("POST /local/users/enable", "users enable ada@example.com"),
     ("POST /local/users/password-code", "users reset-password ada@example.com"),
@@ -121,6 +124,7 @@ fn words(command: &str, file: &Path) -> Vec<String> {
     let id = |prefix: &str| format!("{prefix}_00000000000000000000000000");
     let word = |word: &str| match word {
         "ALERT" => id("alr"),
+        "INVITATION" => id("inv"),
         "CALL" => id("call"),
         "DELIVERY" => id("dlv"),
         "KEY" => id("key"),
