@@ -34,6 +34,9 @@ async fn play(server: &Server, script: &str, mut input: Value) -> Outcome {
     input["base"] = json!(format!("https://localhost:{}", server.addresses.api.port()));
     input["browser"] = json!(browser);
     input["modules"] = json!(modules);
+    if let Some(folder) = std::env::var_os("TELEPATH_TEST_SCREENSHOTS") {
+        input["screenshots"] = json!(PathBuf::from(folder));
+    }
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser");
     let mut node = Command::new("node");
     node.arg(folder.join(script)).kill_on_drop(true);
@@ -75,4 +78,21 @@ async fn an_owner_sets_the_server_up_and_signs_in_with_java_script() -> Outcome 
 #[tokio::test]
 async fn an_owner_sets_the_server_up_and_signs_in_without_java_script() -> Outcome {
     set_up_and_sign_in(false).await
+}
+
+async fn invite_and_manage(java_script: bool) -> Outcome {
+    let server = Server::start().await?;
+    let setup = server.setup.clone().context("a server without users prints a link")?;
+    play(&server, "team.mjs", json!({ "setup": setup, "password": password(), "javaScript": java_script }))
+        .await
+}
+
+#[tokio::test]
+async fn a_member_is_invited_locked_out_and_let_in_with_java_script() -> Outcome {
+    invite_and_manage(true).await
+}
+
+#[tokio::test]
+async fn a_member_is_invited_locked_out_and_let_in_without_java_script() -> Outcome {
+    invite_and_manage(false).await
 }

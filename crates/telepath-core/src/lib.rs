@@ -26,6 +26,7 @@ pub mod keyring;
 pub mod known_time;
 pub mod leak;
 pub mod limit;
+pub mod mail;
 mod named;
 pub mod network_set;
 pub mod page;

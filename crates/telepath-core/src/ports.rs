@@ -1,11 +1,13 @@
 //! The traits between crates that do not depend on each other. The gateway calls the control plane through [`CallControl`], the
-//! API reaches live calls through [`LiveCalls`], and only the wiring knows both sides.
+//! API reaches live calls through [`LiveCalls`], the dashboard sends letters through [`Mail`], and only the wiring knows both
+//! sides.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::call::{CallEnd, CallStart, DisconnectReason, SipStrangers};
 use crate::id::{AccountId, CallId, TrunkId};
+use crate::mail::Letter;
 use crate::network_set::NetworkSet;
 use crate::trunk::{TrunkLookup, TrunkMatch};
 
@@ -73,4 +75,15 @@ pub trait LiveCalls: Send + Sync + 'static {
 
     /// Who called this server without reaching a trunk.
     fn sip_strangers(&self) -> SipStrangers;
+}
+
+/// A letter was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MailError(pub String);
+
+/// The requests of the dashboard to the mail server that is configured.
+pub trait Mail: Send + Sync + 'static {
+    /// Hands a letter to the mail server. It is tried once, within a bounded time, and not stored.
+    fn send<'a>(&'a self, letter: &'a Letter) -> PortFuture<'a, Result<(), MailError>>;
 }

@@ -26,7 +26,7 @@ use crate::held::{HeldForm, HeldForms};
 use crate::host::{self, AllowedHosts};
 use crate::live::LiveStreams;
 use crate::navigation::Navigation;
-use crate::options::{DashboardOptions, PublicUrl};
+use crate::options::{DashboardOptions, PublicUrl, Services};
 use crate::page_body::PageBody;
 use crate::problem::Problem;
 use crate::reply::{Content, Reply};
@@ -34,7 +34,7 @@ use crate::route::{Found, Handler, Outcome, Route, RouteConflict, RouteTable, ve
 use crate::shared::Shared;
 use crate::time::Zone;
 use crate::visit::{self, Visit};
-use crate::{cookie, csrf, error_page, form, pages};
+use crate::{cookie, csrf, error_page, form, letters, pages};
 
 /// How long a handler may take.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -76,11 +76,17 @@ impl std::fmt::Debug for Dashboard {
 
 impl Dashboard {
     /// Assembles the dashboard.
-    pub fn new(options: DashboardOptions, store: Arc<Store>) -> Result<Arc<Self>, SetupError> {
+    pub fn new(
+        options: DashboardOptions,
+        services: Services,
+        store: Arc<Store>,
+    ) -> Result<Arc<Self>, SetupError> {
         let request_ids = RequestIds::new(store.entropy().as_ref())?;
         let shared = Arc::new(Shared {
             hosts: AllowedHosts::new(&options),
             options,
+            mail: services.mail,
+            letters: letters::permits(),
             store,
             assets: Assets::new(),
             navigation: Navigation::new(pages::navigation()),

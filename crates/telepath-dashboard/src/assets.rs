@@ -13,13 +13,14 @@ use crate::compression::{accepts_gzip, gzip};
 /// The folder of all assets.
 pub(crate) const PREFIX: &str = "/assets/";
 
-const STYLES: [&str; 6] = [
+const STYLES: &[&str] = &[
     include_str!("../assets/tokens.css"),
     include_str!("../assets/base.css"),
     include_str!("../assets/components.css"),
     include_str!("../assets/forms.css"),
     include_str!("../assets/charts.css"),
     include_str!("../assets/logs.css"),
+    include_str!("../assets/team.css"),
 ];
 /// Libraries first; `hx-csp` before the extension whose elements it checks.
 const SCRIPTS: [&str; 4] = [

@@ -68,6 +68,7 @@ mod tests {
             names: vec!["Gateway.example".to_owned(), "203.0.113.7".to_owned()],
             address: address.parse().unwrap(),
             account: AccountId::from_bytes([0; 16]),
+            url: "https://voice.example".to_owned(),
         })
     }
 

@@ -8,6 +8,7 @@
 //! - `app.rs`: the life of a request
 //! - `pages.rs`: the list of pages, and `pages/`: one file or folder per page, which declares its routes
 //! - `error_page.rs`, `shell.rs`: the frame of a page
+//! - `letters.rs`: emails that pages send
 //! - `route.rs`, `visit.rs`: what a handler is and what it gets
 //! - `shared.rs`: what all requests share
 //! - `chart.rs` and `chart/`: pictures of numbers
@@ -31,6 +32,7 @@ mod host;
     reason = "a set of icons that is complete, so that pages can be added without editing it"
 )]
 mod icon;
+mod letters;
 #[cfg_attr(not(test), expect(dead_code, reason = "pages that follow something need it"))]
 mod live;
 mod navigation;
@@ -52,6 +54,6 @@ mod user_agent;
 mod visit;
 
 pub use app::{Dashboard, SetupError};
-pub use options::{DashboardOptions, InvalidPublicUrl, PublicUrl};
+pub use options::{DashboardOptions, InvalidPublicUrl, PublicUrl, Services};
 pub use page_body::PageBody;
 pub use route::RouteConflict;

@@ -1,10 +1,12 @@
 //! What the dashboard is told when it is set up.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::Uri;
 use http::uri::Scheme;
 use telepath_core::id::AccountId;
+use telepath_core::ports::Mail;
 
 /// The settings of the dashboard.
 #[derive(Debug, Clone)]
@@ -17,6 +19,15 @@ pub struct DashboardOptions {
     pub address: IpAddr,
     /// The account of which the first user becomes the owner.
     pub account: AccountId,
+    /// Its address, without a slash at the end, for links in emails.
+    pub url: String,
+}
+
+/// What the dashboard uses of the rest of the program.
+#[derive(Clone, Default)]
+pub struct Services {
+    /// The mail server, if one is configured.
+    pub mail: Option<Arc<dyn Mail>>,
 }
 
 /// An `https:` origin, such as `https://voice.example` or `https://voice.example:8443`.

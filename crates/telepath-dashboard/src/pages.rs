@@ -3,13 +3,16 @@
 
 mod account;
 mod confirm;
+mod forgot;
 mod home;
+mod invitation;
 mod login;
 mod me;
 mod reference;
 mod requests;
 mod session;
 mod setup;
+mod team;
 
 use crate::navigation::Entry;
 use crate::route::Route;
@@ -19,10 +22,13 @@ pub(crate) fn routes() -> Vec<Route> {
     [
         home::routes(),
         setup::routes(),
+        invitation::routes(),
         login::routes(),
+        forgot::routes(),
         confirm::routes(),
         account::routes(),
         me::routes(),
+        team::routes(),
         reference::routes(),
         requests::routes(),
     ]
@@ -33,5 +39,5 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// The entries of all pages in the sidebar.
 pub(crate) fn navigation() -> Vec<Entry> {
-    vec![requests::ENTRY]
+    vec![requests::ENTRY, team::ENTRY]
 }

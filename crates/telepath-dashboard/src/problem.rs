@@ -162,6 +162,7 @@ impl From<UserError> for Problem {
             ),
             UserError::Forbidden | UserError::Disabled | UserError::NoMembership => Problem::Forbidden,
             UserError::EmailTaken
+            | UserError::OtherAccounts
             | UserError::AlreadyMember
             | UserError::LastOwner
             | UserError::WeakPassword(_)

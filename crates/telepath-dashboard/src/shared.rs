@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use telepath_core::ports::Mail;
 use telepath_store::Store;
+use tokio::sync::Semaphore;
 
 use crate::assets::Assets;
 use crate::held::HeldForms;
@@ -20,4 +22,8 @@ pub(crate) struct Shared {
     pub(crate) navigation: Navigation,
     pub(crate) held: HeldForms,
     pub(crate) streams: LiveStreams,
+    /// The mail server, if one is configured.
+    pub(crate) mail: Option<Arc<dyn Mail>>,
+    /// Bounds the letters that are on their way.
+    pub(crate) letters: Arc<Semaphore>,
 }

@@ -50,7 +50,6 @@ pub(crate) struct Crumb {
 
 impl Crumb {
     /// A group of the sidebar.
-    #[expect(dead_code, reason = "the pages of the account need it")]
     pub(crate) fn group(label: &str) -> Self {
         Self { label: label.to_owned(), path: None }
     }
@@ -124,12 +123,7 @@ impl Shell {
 
     /// The role in words.
     pub(crate) const fn role_name(&self) -> &'static str {
-        match self.role {
-            Role::Viewer => "Viewer",
-            Role::Developer => "Developer",
-            Role::Admin => "Admin",
-            Role::Owner => "Owner",
-        }
+        role_name(self.role)
     }
 
     /// The theme that the switch in the sidebar leads to, and its label.
@@ -139,6 +133,16 @@ impl Shell {
             Some(Theme::Light) => Theme::System,
             Some(Theme::System) | None => Theme::Dark,
         }
+    }
+}
+
+/// A role in words.
+pub(crate) const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "Viewer",
+        Role::Developer => "Developer",
+        Role::Admin => "Admin",
+        Role::Owner => "Owner",
     }
 }
 

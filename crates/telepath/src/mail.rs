@@ -1,12 +1,15 @@
-//! Sends alert emails over SMTP. Pending emails are rows in the database; this module sends them and records the result.
+//! Sends emails over SMTP. Pending alert emails are rows in the database; this module sends them and records the result.
+//! Letters of the dashboard are sent at once and not stored.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, Message};
+use lettre::message::{Mailbox, Message, MessageBuilder};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use telepath_core::mail::{Addressee, Letter};
+use telepath_core::ports::{Mail, MailError, PortFuture};
 use telepath_store::{MailOutcome, PendingMail, Store, StoreError};
 
 use crate::config::{SmtpConfig, SmtpTls};
@@ -38,6 +41,8 @@ pub struct Mailer {
 enum SendError {
     #[error("the message is invalid: {0}")]
     Message(#[from] lettre::error::Error),
+    #[error("the address is invalid: {0}")]
+    Address(#[from] lettre::address::AddressError),
     #[error("{0}")]
     Smtp(#[from] lettre::transport::smtp::Error),
     #[error("the mail server did not respond in time")]
@@ -48,7 +53,7 @@ impl SendError {
     /// Whether retrying is pointless. A 5xx reply is retried, because the server's configuration may be fixed by then.
     const fn is_permanent(&self) -> bool {
         match self {
-            SendError::Message(_) => true,
+            SendError::Message(_) | SendError::Address(_) => true,
             SendError::Smtp(_) | SendError::TimedOut => false,
         }
     }
@@ -115,20 +120,49 @@ impl Mailer {
     async fn send(&self, mail: &PendingMail) -> Result<(), SendError> {
         let text = mail.alert.mail(&mail.mask);
         let domain = self.from.email.domain();
-        let mut message = Message::builder()
-            .from(self.from.clone())
-            .subject(text.subject)
-            // The same for every attempt, so that clients recognise duplicates (RFC 5322 section 3.6.4).
-            .message_id(Some(format!("<{}@{domain}>", mail.alert.id)))
-            .date(std::time::UNIX_EPOCH + since_epoch(mail))
-            .header(ContentType::TEXT_PLAIN);
-        for recipient in &self.to {
+        // The same for every attempt, so that clients recognise duplicates (RFC 5322 section 3.6.4).
+        let id = format!("<{}@{domain}>", mail.alert.id);
+        let builder = Message::builder().message_id(Some(id)).date(UNIX_EPOCH + since_epoch(mail));
+        self.transmit(builder, &self.to, text.subject, text.body).await
+    }
+
+    async fn transmit(
+        &self,
+        builder: MessageBuilder,
+        to: &[Mailbox],
+        subject: String,
+        body: String,
+    ) -> Result<(), SendError> {
+        let mut message = builder.from(self.from.clone()).subject(subject).header(ContentType::TEXT_PLAIN);
+        for recipient in to {
             message = message.to(recipient.clone());
         }
-        let message = message.body(text.body)?;
-        let sent = tokio::time::timeout(EMAIL_TIMEOUT, self.transport.send(message));
+        let sent = tokio::time::timeout(EMAIL_TIMEOUT, self.transport.send(message.body(body)?));
         sent.await.map_err(|_| SendError::TimedOut)??;
         Ok(())
+    }
+
+    async fn send_letter(&self, letter: &Letter) -> Result<(), SendError> {
+        let one: [Mailbox; 1];
+        let to = match &letter.to {
+            Addressee::AlertRecipients => self.to.as_slice(),
+            Addressee::One(address) => {
+                one = [Mailbox::new(None, address.as_str().parse()?)];
+                &one
+            }
+        };
+        // The id and the date are made by the library.
+        let builder = Message::builder().message_id(None).date_now();
+        self.transmit(builder, to, letter.subject.clone(), letter.body.expose().to_owned()).await
+    }
+}
+
+impl Mail for Mailer {
+    fn send<'a>(&'a self, letter: &'a Letter) -> PortFuture<'a, Result<(), MailError>> {
+        Box::pin(async move {
+            let sent = self.send_letter(letter).await;
+            sent.map_err(|error| MailError(error.to_string()))
+        })
     }
 }
 

@@ -143,7 +143,8 @@ impl Server {
         let api = new_api(options, &store, Arc::new(gateway.handle()), registry.clone())?;
         let readiness = api.readiness();
         let (serving, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-        let pages = dashboard::new(config, addresses.api, account, &store)?;
+        let mailer = mailer(config)?;
+        let pages = dashboard::new(config, addresses.api, account, &store, mailer.clone())?;
         let apps = Dispatcher::with_second(Arc::clone(&api), pages.clone());
         let server = HttpServer::new(apps, server_options(config, shares));
         let (server_metrics, served) = (Arc::clone(&server), Arc::clone(&certificates));
@@ -164,9 +165,7 @@ impl Server {
         tasks.spawn(workers::expire_idempotency_keys(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::revoke_exposed_keys(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::evaluate_alert_rules(Arc::clone(&store), work.clone()));
-        if let Some(smtp) = &config.smtp {
-            let mailer =
-                Mailer::new(smtp).map_err(|error| Failure::doing("could not set up alert emails", &error))?;
+        if let Some(mailer) = mailer {
             tasks.spawn(workers::send_alert_emails(Arc::clone(&store), mailer, work.clone()));
         }
         let live = Arc::new(gateway.handle());
@@ -252,6 +251,13 @@ impl Server {
         // Only this process can own the socket, because it still holds the lock.
         let _ = std::fs::remove_file(&self.addresses.admin_socket);
     }
+}
+
+/// The client of the mail server, if one is configured.
+fn mailer(config: &Config) -> Result<Option<Arc<Mailer>>, Failure> {
+    let mailer = config.smtp.as_ref().map(Mailer::new).transpose();
+    let mailer = mailer.map_err(|error| Failure::doing("could not set up emails", &error))?;
+    Ok(mailer.map(Arc::new))
 }
 
 async fn start_gateway(

@@ -189,7 +189,7 @@ pub async fn revoke_exposed_keys(store: Arc<Store>, stop: CancellationToken) {
 }
 
 /// Sends pending alert emails, one after another.
-pub async fn send_alert_emails(store: Arc<Store>, mailer: Mailer, stop: CancellationToken) {
+pub async fn send_alert_emails(store: Arc<Store>, mailer: Arc<Mailer>, stop: CancellationToken) {
     let mut ticks = ticks_of(MAIL_INTERVAL);
     let mut errors = ErrorLatch::new("send alert emails");
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {

@@ -82,7 +82,7 @@ async fn sign_in(visit: Visit) -> Outcome {
     }
 }
 
-fn wait_text(wait: Duration) -> String {
+pub(super) fn wait_text(wait: Duration) -> String {
     // Rounded up, so that the next attempt is not too early.
     let seconds = wait.as_millis().div_ceil(1000).max(1);
     format!("Too many attempts. Try again in {seconds} s.")

@@ -1,5 +1,5 @@
-//! `/setup`: the one-use links. With the link that the server prints, the first user becomes an owner; with other links, users
-//! choose a password, the first one or another.
+//! `/setup` and `/reset`: the one-use links. With the link that the server prints, the first user becomes an owner; with other
+//! links, users choose a password, the first one or another.
 
 use askama::Template;
 use http::{HeaderValue, Method, StatusCode};
@@ -17,7 +17,12 @@ use crate::time::Zone;
 use crate::visit::Visit;
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![Route::open(Method::GET, "/setup", show), Route::open(Method::POST, "/setup", submit)]
+    vec![
+        Route::open(Method::GET, "/setup", show),
+        Route::open(Method::POST, "/setup", submit),
+        Route::open(Method::GET, "/reset", show),
+        Route::open(Method::POST, "/reset", submit),
+    ]
 }
 
 /// What a code is good for.
@@ -32,6 +37,8 @@ enum Purpose {
 #[template(path = "pages/setup.html")]
 struct Page {
     head: Head,
+    /// Where the form is sent.
+    link_path: String,
     heading: &'static str,
     sentence: String,
     asks_name: bool,
@@ -46,7 +53,7 @@ struct Page {
 async fn show(visit: Visit) -> Outcome {
     if let Some(code) = visit.query.get("code") {
         let cookie = cookie::set_setup(code, visit.https);
-        return Ok(Reply::see_other("/setup").cookie(cookie).secret());
+        return Ok(Reply::see_other(visit.path.as_str()).cookie(cookie).secret());
     }
     let purpose = purpose(&visit).await?;
     Ok(Reply::page(&page(&visit, &purpose, Problems::default()))?.secret())
@@ -61,6 +68,9 @@ async fn purpose(visit: &Visit) -> Result<Purpose, Problem> {
         && let Some(user) = visit.store().find_password_link(&token).await?
     {
         return Ok(Purpose::Password(Box::new(user), token));
+    }
+    if visit.path == "/reset" {
+        return Err(UserError::InvalidLink.into());
     }
     Err(Problem::Gone(match visit.store().set_up_at().await? {
         Some(at) => format!(
@@ -87,6 +97,7 @@ fn page(visit: &Visit, purpose: &Purpose, problems: Problems) -> Page {
     let is_first = matches!(purpose, Purpose::FirstUser);
     Page {
         head: Head::new(visit, heading),
+        link_path: visit.path.clone(),
         heading,
         sentence,
         asks_name: is_first,

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, COOKIE, HOST, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use telepath_core::account::{Account, Actor};
+use telepath_core::account::{Account, AccountDraft, Actor};
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock, ManualClock, Timestamp};
 use telepath_core::entropy::{Entropy, SystemEntropy};
+use telepath_core::id::AccountId;
 use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::user::{Role, TotpSecret, User, UserName};
 use telepath_core::vault::{MasterKey, Vault};
@@ -23,7 +24,7 @@ use telepath_store::{Database, NewUser, Store, StoreContext, StoreOptions};
 use crate::app::Dashboard;
 use crate::form::encoded;
 use crate::live::LiveStreams;
-use crate::options::{DashboardOptions, PublicUrl};
+use crate::options::{DashboardOptions, PublicUrl, Services};
 use crate::page_body::PageBody;
 
 pub(super) const NAME: &str = "voice.example";
@@ -51,6 +52,11 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn new() -> Self {
+        Self::with(Services::default()).await
+    }
+
+    /// A dashboard with parts of the program behind it.
+    pub(super) async fn with(services: Services) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("telepath-dash-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = Folder(std::env::temp_dir().join(name));
@@ -71,13 +77,20 @@ impl Site {
             names: Vec::new(),
             address: IpAddr::from([192, 0, 2, 1]),
             account: account.id,
+            url: "https://voice.example".to_owned(),
         };
-        let dashboard = Dashboard::new(options, Arc::clone(&store)).unwrap();
+        let dashboard = Dashboard::new(options, services, Arc::clone(&store)).unwrap();
         Self { dashboard, store, clock, account, _folder: folder }
     }
 
     pub(super) fn streams(&self) -> &LiveStreams {
         self.dashboard.streams()
+    }
+
+    /// One more account.
+    pub(super) async fn other_account(&self, name: &str) -> AccountId {
+        let draft = AccountDraft { name: Some(name.to_owned()), ..AccountDraft::default() };
+        self.store.create_account(draft.check().unwrap(), self.origin()).await.unwrap().id
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -90,8 +103,13 @@ impl Site {
 
     /// A user with [`PASSWORD`].
     pub(super) async fn user(&self, email: &str, role: Role) -> User {
+        self.user_of(self.account.id, email, role).await
+    }
+
+    /// The same in another account.
+    pub(super) async fn user_of(&self, account: AccountId, email: &str, role: Role) -> User {
         let new = NewUser { email: email.parse().unwrap(), name: UserName::check("Ada").unwrap(), role };
-        let made = self.store.create_user(self.account.id, new, self.origin()).await.unwrap();
+        let made = self.store.create_user(account, new, self.origin()).await.unwrap();
         let password = SecretText::new(PASSWORD.to_owned());
         self.store.use_password_link(&made.link, password, self.origin()).await.unwrap()
     }

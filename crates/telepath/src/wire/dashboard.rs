@@ -4,11 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use telepath_core::id::AccountId;
-use telepath_dashboard::{Dashboard, DashboardOptions};
+use telepath_core::ports::Mail;
+use telepath_dashboard::{Dashboard, DashboardOptions, Services};
 use telepath_store::Store;
 
 use crate::config::{CertificateSource, Config};
 use crate::exit::Failure;
+use crate::mail::Mailer;
 
 /// The dashboard, if it is enabled.
 pub(super) fn new(
@@ -16,17 +18,18 @@ pub(super) fn new(
     listen: SocketAddr,
     account: AccountId,
     store: &Arc<Store>,
+    mailer: Option<Arc<Mailer>>,
 ) -> Result<Option<Arc<Dashboard>>, Failure> {
-    if !config.dashboard.enabled {
-        return Ok(None);
-    }
+    let Some(url) = url(config, listen) else { return Ok(None) };
     let options = DashboardOptions {
         public_url: config.dashboard.public_url.clone(),
         names: certificate_names(config).to_vec(),
         address: listen.ip(),
         account,
+        url,
     };
-    let dashboard = Dashboard::new(options, Arc::clone(store))
+    let services = Services { mail: mailer.map(|mailer| mailer as Arc<dyn Mail>) };
+    let dashboard = Dashboard::new(options, services, Arc::clone(store))
         .map_err(|error| Failure::doing("could not set up the dashboard", &error))?;
     Ok(Some(dashboard))
 }

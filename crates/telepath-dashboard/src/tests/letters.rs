@@ -1,0 +1,67 @@
+//! A mail server that keeps what it is given.
+
+use std::sync::{Arc, Mutex};
+
+use telepath_core::mail::{Addressee, Letter};
+use telepath_core::ports::{Mail, MailError, PortFuture};
+use tokio::sync::Notify;
+
+use crate::options::Services;
+
+#[derive(Default)]
+pub(super) struct Postbox {
+    letters: Mutex<Vec<(String, String)>>,
+    arrived: Notify,
+    /// Whether it refuses everything.
+    broken: bool,
+}
+
+impl Postbox {
+    /// One that refuses everything.
+    pub(super) fn broken() -> Arc<Self> {
+        Arc::new(Self { broken: true, ..Self::default() })
+    }
+
+    pub(super) fn services(self: &Arc<Self>) -> Services {
+        Services { mail: Some(Arc::clone(self) as Arc<dyn Mail>) }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.letters.lock().unwrap().len()
+    }
+
+    /// The address and the text of the next letter.
+    pub(super) async fn next(&self) -> (String, String) {
+        loop {
+            let arrived = self.arrived.notified();
+            let taken = self.letters.lock().unwrap().pop();
+            match taken {
+                Some(letter) => return letter,
+                None => arrived.await,
+            }
+        }
+    }
+}
+
+impl Mail for Postbox {
+    fn send<'a>(&'a self, letter: &'a Letter) -> PortFuture<'a, Result<(), MailError>> {
+        Box::pin(async move {
+            if self.broken {
+                return Err(MailError("connection refused".to_owned()));
+            }
+            let to = match &letter.to {
+                Addressee::One(email) => email.to_string(),
+                Addressee::AlertRecipients => "alerts".to_owned(),
+            };
+            self.letters.lock().unwrap().push((to, letter.body.expose().to_owned()));
+            self.arrived.notify_one();
+            Ok(())
+        })
+    }
+}
+
+/// The path of the link in a text.
+pub(super) fn link_in(text: &str) -> String {
+    let (_, rest) = text.split_once("https://voice.example").unwrap_or_else(|| panic!("no link in {text}"));
+    rest.split(|letter: char| letter.is_whitespace() || letter == '<').next().unwrap().to_owned()
+}
