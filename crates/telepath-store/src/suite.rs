@@ -26,6 +26,7 @@ mod keys;
 mod leaks;
 mod leases;
 mod migrated;
+mod overviews;
 mod pages;
 mod requests;
 mod retention;
