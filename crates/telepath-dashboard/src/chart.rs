@@ -5,6 +5,7 @@ mod axis;
 mod frame;
 #[cfg(test)]
 mod golden;
+pub(crate) mod lines;
 pub(crate) mod stacked;
 
 use std::fmt;
@@ -14,8 +15,6 @@ use crate::time::Shown;
 /// A chart in two drawings, of which the style sheet shows one, and its numbers.
 #[derive(Debug)]
 pub(crate) struct Chart {
-    /// Unique on the page.
-    pub(crate) id: &'static str,
     /// What the chart shows, such as `Requests per hour`.
     pub(crate) title: String,
     /// The sentence that a person would say about it.
@@ -48,27 +47,10 @@ pub(crate) struct Table {
 /// A row of numbers.
 #[derive(Debug)]
 pub(crate) struct TableRow {
-    pub(crate) lead: Lead,
+    pub(crate) time: Shown,
     /// Where the column of the chart leads.
     pub(crate) link: Option<String>,
     pub(crate) cells: Vec<String>,
-}
-
-/// What a row of numbers is about.
-#[derive(Debug)]
-pub(crate) enum Lead {
-    Time(Shown),
-    Text(String),
-}
-
-impl Lead {
-    /// Markup.
-    pub(crate) fn shown(&self) -> String {
-        match self {
-            Self::Time(time) => time.to_string(),
-            Self::Text(text) => escaped(text).to_string(),
-        }
-    }
 }
 
 /// What a number counts or measures.

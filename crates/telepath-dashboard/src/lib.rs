@@ -11,6 +11,7 @@
 //! - `letters.rs`: emails that pages send
 //! - `route.rs`, `visit.rs`: what a handler is and what it gets
 //! - `shared.rs`: what all requests share
+//! - `call_series.rs`, `reason.rs`: the calls of a range, and why they ended
 //! - `chart.rs` and `chart/`: pictures of numbers
 //! - `navigation.rs`, `reply.rs`, `live.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `form.rs`, `time.rs`, `number.rs`,
 //!   `icon.rs`, `qr.rs`
@@ -18,7 +19,7 @@
 
 mod app;
 mod assets;
-#[expect(dead_code, reason = "the pages with charts need it")]
+mod call_series;
 mod chart;
 mod compression;
 mod cookie;
@@ -42,6 +43,7 @@ mod page_body;
 mod pages;
 mod problem;
 mod qr;
+mod reason;
 mod reply;
 mod route;
 mod security_headers;

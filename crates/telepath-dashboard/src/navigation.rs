@@ -68,12 +68,6 @@ impl Navigation {
         Self(entries)
     }
 
-    /// The first page that a role may see; one's own profile if there is none.
-    pub(crate) fn home(&self, role: Role) -> &'static str {
-        let first = self.0.iter().find(|entry| role.scopes().allows(entry.scope));
-        first.map_or("/me", |entry| entry.path)
-    }
-
     /// What a role may see, with the entry of the page at `path` marked.
     pub(crate) fn shown(&self, role: Role, path: &str) -> Vec<ShownGroup> {
         let mut groups: Vec<(Group, ShownGroup)> = Vec::new();
@@ -128,14 +122,12 @@ mod tests {
             .map(|entry| entry.path)
             .collect();
         assert_eq!(current, ["/settings/api-keys"]);
-        assert_eq!(navigation.home(Role::Viewer), "/");
     }
 
     #[test]
     fn a_role_sees_only_what_its_scopes_allow() {
         let navigation = Navigation::new(vec![entry(Group::Top, 0, "/x", Scope::AccountWrite)]);
         assert!(navigation.shown(Role::Admin, "/").is_empty());
-        assert_eq!(navigation.home(Role::Admin), "/me");
         assert_eq!(navigation.shown(Role::Owner, "/").len(), 1);
     }
 }

@@ -27,6 +27,23 @@ pub(crate) fn microseconds(length: u64) -> String {
     }
 }
 
+/// A time in milliseconds: `602 ms`; a dash if it was not measured.
+pub(crate) fn milliseconds(value: Option<u64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{} ms", grouped(value)))
+}
+
+/// The share of a part in percent with one digit, rounded down, so that only all is 100%; a dash of nothing.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "–".to_owned();
+    }
+    let tenths = u128::from(part) * 1000 / u128::from(whole);
+    match tenths % 10 {
+        0 => format!("{}%", tenths / 10),
+        tenth => format!("{}.{tenth}%", tenths / 10),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +53,16 @@ mod tests {
         let shown: Vec<String> =
             [0, 7, 999, 1000, 12_345, 1_234_567, u64::MAX].into_iter().map(grouped).collect();
         assert_eq!(shown, ["0", "7", "999", "1,000", "12,345", "1,234,567", "18,446,744,073,709,551,615"]);
+    }
+
+    #[test]
+    fn shares_are_rounded_down_and_what_was_not_measured_is_a_dash() {
+        assert_eq!(
+            [(987, 1000), (1, 1), (9999, 10_000), (1, 3)].map(|(part, whole)| percent(part, whole)),
+            ["98.7%", "100%", "99.9%", "33.3%"]
+        );
+        assert_eq!((percent(0, 0), percent(0, 9)), ("–".to_owned(), "0%".to_owned()));
+        assert_eq!((milliseconds(Some(1240)), milliseconds(None)), ("1,240 ms".to_owned(), "–".to_owned()));
     }
 
     #[test]

@@ -4,10 +4,10 @@
 mod account;
 mod confirm;
 mod forgot;
-mod home;
 mod invitation;
 mod login;
 mod me;
+mod overview;
 mod reference;
 mod requests;
 mod session;
@@ -20,7 +20,7 @@ use crate::route::Route;
 /// The routes of all pages.
 pub(crate) fn routes() -> Vec<Route> {
     [
-        home::routes(),
+        overview::routes(),
         setup::routes(),
         invitation::routes(),
         login::routes(),
@@ -39,5 +39,5 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// The entries of all pages in the sidebar.
 pub(crate) fn navigation() -> Vec<Entry> {
-    vec![requests::ENTRY, team::ENTRY]
+    vec![overview::ENTRY, requests::ENTRY, team::ENTRY]
 }

@@ -64,7 +64,6 @@ impl Reply {
         Self::of(status, Content::Plain(text))
     }
 
-    #[expect(dead_code, reason = "pages that follow something need it")]
     /// Follows a feed until the session ends or loses the right to it. Only for GET.
     pub(crate) fn live(feed: impl Feed) -> Self {
         Self::of(StatusCode::OK, Content::Live(Live::new(feed)))

@@ -1,11 +1,13 @@
 //! The dashboard over a real store, with a clock that stands still and a browser that keeps cookies.
 
 mod access;
+mod filled;
 mod forgery;
 mod harness;
 mod headers;
 mod letters;
 mod links;
+mod overview;
 mod profile;
 mod requests;
 mod set_up;

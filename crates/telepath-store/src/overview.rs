@@ -1,6 +1,7 @@
 //! What stands on the first page of an account, in few statements: its counts, what needs attention, recent failures and the
 //! busiest keys.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use telepath_core::alert::{AlertRule, AlertSubjectKind, Severity};
@@ -21,6 +22,7 @@ pub const MOST_ALERTS: u64 = 1000;
 
 /// The counts of an account. Each costs a few index look-ups, so they can be read every few seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "what exists, each independent of the others")]
 pub struct AccountCounts {
     pub live_calls: u64,
     /// Alerts that nobody has acknowledged, at most [`MOST_ALERTS`].
@@ -210,8 +212,8 @@ impl Overview {
         });
         // The sort is stable, so entries of one urgency keep the order of their lists.
         self.attention.sort_by_key(Attention::place);
-        self.failures.sort_by(|one, other| (other.start_time, other.id).cmp(&(one.start_time, one.id)));
-        self.busiest_keys.sort_by(|one, other| (other.requests, one.id).cmp(&(one.requests, other.id)));
+        self.failures.sort_by_key(|call| Reverse((call.start_time, call.id)));
+        self.busiest_keys.sort_by_key(|key| (Reverse(key.requests), key.id));
     }
 }
 

@@ -83,6 +83,7 @@ pub(super) fn slot_name(starts: &[Timestamp]) -> &'static str {
         [first, second, ..] => match second.since(*first).as_secs() {
             60 => "minute",
             3600 => "hour",
+            21_600 => "6 hours",
             86_400 => "day",
             _ => "interval",
         },

@@ -13,12 +13,6 @@ use telepath_core::clock::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Px(pub(super) u32);
 
-impl Px {
-    pub(super) const fn of(pixels: u32) -> Self {
-        Self(pixels * 10)
-    }
-}
-
 impl fmt::Display for Px {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0 / 10, self.0 % 10) {
@@ -148,6 +142,28 @@ impl Frame {
             if !line.is_empty() {
                 let _ = write!(svg, r#"<path class="{class}" d="{line}"/>"#);
             }
+        }
+    }
+
+    /// What the pointer and the keyboard reach: one area per slot, with its numbers and where it leads.
+    pub(super) fn targets(self, svg: &mut String, targets: Vec<(String, Option<&str>)>) {
+        let slots = targets.len();
+        for (place, (title, link)) in targets.into_iter().enumerate() {
+            let (from, to) = (self.edge(place, slots), self.edge(place + 1, slots));
+            let area = format!(
+                r#"class="hit" x="{}" y="{}" width="{}" height="{}""#,
+                Px(from),
+                Px(self.top),
+                Px(to - from),
+                Px(self.height())
+            );
+            let title = escaped(&title);
+            let _ = match link {
+                Some(link) => {
+                    write!(svg, r#"<a href="{}"><title>{title}</title><rect {area}/></a>"#, escaped(link))
+                }
+                None => write!(svg, "<rect {area}><title>{title}</title></rect>"),
+            };
         }
     }
 

@@ -7,7 +7,7 @@ use telepath_core::clock::Timestamp;
 use super::axis::{Scale, slot_name};
 pub(crate) use super::frame::Shape;
 use super::frame::{Frame, Names, Px, Size};
-use super::{Chart, Key, Lead, Table, TableRow, Unit, escaped};
+use super::{Chart, Key, Table, TableRow, Unit};
 use crate::number::{counted, grouped};
 use crate::time::Zone;
 
@@ -34,8 +34,6 @@ pub(crate) enum Look {
     Dotted,
     /// Failed.
     Solid,
-    /// Neither good nor bad.
-    Quiet,
 }
 
 impl Look {
@@ -45,12 +43,12 @@ impl Look {
             Self::Hatched => "c4",
             Self::Dotted => "c9",
             Self::Solid => "c5",
-            Self::Quiet => "c0",
         }
     }
 }
 
 /// Responses by status; requests beyond the rate limit are apart from other mistakes of the client.
+#[cfg_attr(not(test), expect(dead_code, reason = "the pages about requests need it"))]
 pub(crate) const STATUS: [Class; 4] = [
     Class { name: "2xx", look: Look::Plain },
     Class { name: "4xx", look: Look::Hatched },
@@ -98,7 +96,6 @@ impl Stacked<'_> {
             figure: grouped(self.total_of(place)),
         });
         Chart {
-            id: self.id,
             wide: picture(Size::Wide),
             narrow: picture(Size::Narrow),
             legend: legend.collect(),
@@ -144,7 +141,10 @@ impl Stacked<'_> {
         frame.grid(&mut svg, scale);
         // The narrow drawing is a picture only: its columns are too thin to be touched, and the table has their links.
         if size == Size::Wide {
-            self.targets(&mut svg, frame, slot_name(starts));
+            let slot = slot_name(starts);
+            let targets =
+                self.columns.iter().map(|column| (self.title_of(column, slot), column.link.as_deref()));
+            frame.targets(&mut svg, targets.collect());
         }
         let stacks: Vec<Vec<Part>> =
             self.columns.iter().map(|column| stack(column, scale, frame.height())).collect();
@@ -180,29 +180,6 @@ impl Stacked<'_> {
         frame.times(&mut svg, starts, self.zone);
         svg.push_str("</svg>");
         svg
-    }
-
-    /// What the pointer and the keyboard reach: one area per column, with its numbers.
-    fn targets(&self, svg: &mut String, frame: Frame, slot: &str) {
-        for (place, column) in self.columns.iter().enumerate() {
-            let (from, to) =
-                (frame.edge(place, self.columns.len()), frame.edge(place + 1, self.columns.len()));
-            let title = self.title_of(column, slot);
-            let area = format!(
-                r#"class="hit" x="{}" y="{}" width="{}" height="{}""#,
-                Px(from),
-                Px(frame.top),
-                Px(to - from),
-                Px(frame.height())
-            );
-            let title = escaped(&title);
-            let _ = match &column.link {
-                Some(link) => {
-                    write!(svg, r#"<a href="{}"><title>{title}</title><rect {area}/></a>"#, escaped(link))
-                }
-                None => write!(svg, "<rect {area}><title>{title}</title></rect>"),
-            };
-        }
     }
 
     /// `30 Nov, 14:00: 6,202 requests, 18 4xx`
@@ -249,7 +226,7 @@ impl Stacked<'_> {
                 None => vec!["–".to_owned(); self.classes.len() + 1],
                 Some(counts) => [total(column)].iter().chain(counts).map(|count| grouped(*count)).collect(),
             };
-            TableRow { lead: Lead::Time(self.zone.shown(column.start)), link: column.link.clone(), cells }
+            TableRow { time: self.zone.shown(column.start), link: column.link.clone(), cells }
         });
         Table {
             head: [format!("Time ({zone})"), "All".to_owned()].into_iter().chain(names).collect(),
@@ -263,7 +240,7 @@ const fn pattern(look: Look) -> Option<&'static str> {
     match look {
         Look::Hatched => Some("M0 0h1.6v5H0z"),
         Look::Dotted => Some("M0 0h2v2H0z"),
-        Look::Plain | Look::Solid | Look::Quiet => None,
+        Look::Plain | Look::Solid => None,
     }
 }
 
