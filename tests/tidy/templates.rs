@@ -16,6 +16,14 @@ const SAFE: &[&str] = &[
     "group.first",
     "group.last",
     "time",
+    "raised",
+    "row.raised",
+    "row.chip.icon",
+    "chip.icon",
+    "done.at",
+    "last",
+    "chain.at",
+    "row.at",
 ];
 
 fn templates(all: &[Source]) -> impl Iterator<Item = &Source> {

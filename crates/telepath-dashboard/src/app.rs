@@ -21,6 +21,7 @@ use telepath_http::{App, BoxError, ClientScheme, Peer, REQUEST_ID, RequestIds, U
 use telepath_store::{SignedIn, Store};
 
 use crate::assets::{self, Assets};
+use crate::chain_checks::Checks;
 use crate::form::Fields;
 use crate::held::{HeldForm, HeldForms};
 use crate::host::{self, AllowedHosts};
@@ -92,6 +93,7 @@ impl Dashboard {
             navigation: Navigation::new(pages::navigation()),
             held: HeldForms::default(),
             streams: LiveStreams::default(),
+            checks: Checks::default(),
         });
         Ok(Arc::new(Self { shared, routes: RouteTable::new(pages::routes())?, request_ids }))
     }

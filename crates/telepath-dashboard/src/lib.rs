@@ -9,17 +9,19 @@
 //! - `pages.rs`: the list of pages, and `pages/`: one file or folder per page, which declares its routes
 //! - `error_page.rs`, `shell.rs`: the frame of a page
 //! - `letters.rs`: emails that pages send
+//! - `pager.rs`: newer and older pages of a list
 //! - `route.rs`, `visit.rs`: what a handler is and what it gets
 //! - `shared.rs`: what all requests share
 //! - `call_series.rs`, `reason.rs`: the calls of a range, and why they ended
 //! - `chart.rs` and `chart/`: pictures of numbers
 //! - `navigation.rs`, `reply.rs`, `live.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `form.rs`, `time.rs`, `number.rs`,
-//!   `icon.rs`, `qr.rs`
+//!   `icon.rs`, `qr.rs`, `object.rs`, `chain_checks.rs`
 //! - `cookie.rs`, `csrf.rs`, `host.rs`, `security_headers.rs`, `assets.rs`, `compression.rs`, `options.rs`
 
 mod app;
 mod assets;
 mod call_series;
+mod chain_checks;
 mod chart;
 mod compression;
 mod cookie;
@@ -38,8 +40,10 @@ mod letters;
 mod live;
 mod navigation;
 mod number;
+mod object;
 mod options;
 mod page_body;
+mod pager;
 mod pages;
 mod problem;
 mod qr;

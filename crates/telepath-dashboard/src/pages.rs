@@ -2,6 +2,8 @@
 //! here.
 
 mod account;
+mod alerts;
+mod audit;
 mod confirm;
 mod forgot;
 mod invitation;
@@ -13,6 +15,7 @@ mod requests;
 mod session;
 mod setup;
 mod team;
+mod usage_chart;
 
 use crate::navigation::Entry;
 use crate::route::Route;
@@ -31,6 +34,8 @@ pub(crate) fn routes() -> Vec<Route> {
         team::routes(),
         reference::routes(),
         requests::routes(),
+        alerts::routes(),
+        audit::routes(),
     ]
     .into_iter()
     .flatten()
@@ -39,5 +44,5 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// The entries of all pages in the sidebar.
 pub(crate) fn navigation() -> Vec<Entry> {
-    vec![overview::ENTRY, requests::ENTRY, team::ENTRY]
+    vec![overview::ENTRY, requests::ENTRY, alerts::ENTRY, audit::ENTRY, team::ENTRY]
 }

@@ -7,6 +7,7 @@ use telepath_store::Store;
 use tokio::sync::Semaphore;
 
 use crate::assets::Assets;
+use crate::chain_checks::Checks;
 use crate::held::HeldForms;
 use crate::host::AllowedHosts;
 use crate::live::LiveStreams;
@@ -26,4 +27,5 @@ pub(crate) struct Shared {
     pub(crate) mail: Option<Arc<dyn Mail>>,
     /// Bounds the letters that are on their way.
     pub(crate) letters: Arc<Semaphore>,
+    pub(crate) checks: Checks,
 }

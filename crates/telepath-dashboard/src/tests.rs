@@ -1,6 +1,7 @@
 //! The dashboard over a real store, with a clock that stands still and a browser that keeps cookies.
 
 mod access;
+mod alerts;
 mod filled;
 mod forgery;
 mod harness;

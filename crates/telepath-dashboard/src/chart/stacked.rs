@@ -48,7 +48,6 @@ impl Look {
 }
 
 /// Responses by status; requests beyond the rate limit are apart from other mistakes of the client.
-#[cfg_attr(not(test), expect(dead_code, reason = "the pages about requests need it"))]
 pub(crate) const STATUS: [Class; 4] = [
     Class { name: "2xx", look: Look::Plain },
     Class { name: "4xx", look: Look::Hatched },

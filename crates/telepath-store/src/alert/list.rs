@@ -1,11 +1,14 @@
 //! Listing and acknowledging alerts.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use telepath_core::account::Actor;
 use telepath_core::alert::{
     Acknowledgement, Alert, AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind, Severity,
 };
 use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
+use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, AlertId};
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::webhook::WebhookUrl;
@@ -56,6 +59,23 @@ impl Store {
         list.page(&mut db, page).await?.try_map(|row| alert_of(&row))
     }
 
+    /// An alert of the account.
+    pub async fn get_alert(&self, account: AccountId, id: AlertId) -> Result<Option<Alert>, StoreError> {
+        find(&mut self.backend.read().await?, account, id).await
+    }
+
+    /// When each rule raised its last alert that is kept.
+    pub async fn last_alerts(
+        &self,
+        account: AccountId,
+    ) -> Result<BTreeMap<AlertRule, Timestamp>, StoreError> {
+        let sql = "SELECT rule, max(raised_at) AS raised_at FROM alerts WHERE account_id = $1 GROUP BY rule";
+        let rows = self.backend.read().await?.fetch_all(sql, binds![account.to_string()]).await?;
+        rows.iter()
+            .map(|row| Ok((row.named("rule", AlertRule::from_name)?, row.time("raised_at")?)))
+            .collect()
+    }
+
     /// Acknowledges an alert with a checked note; `None` if the account has no such alert. The first acknowledgement and its
     /// note are kept.
     pub async fn acknowledge_alert(
@@ -102,6 +122,10 @@ async fn acknowledge(
         };
         audit::write(db, &entry).await?;
     }
+    find(db, account, id).await
+}
+
+async fn find(db: &mut Connection, account: AccountId, id: AlertId) -> Result<Option<Alert>, StoreError> {
     let sql = format!("SELECT {COLUMNS} {FROM} WHERE a.id = $1 AND a.account_id = $2");
     let row = db.fetch_optional(sql, binds![id.to_string(), account.to_string()]).await?;
     row.as_ref().map(alert_of).transpose()

@@ -3,6 +3,8 @@
 use telepath_core::audit::AuditRecord;
 use telepath_core::request::{RequestMethod, RequestRecord};
 
+use crate::object::page_of;
+
 /// A page that belongs to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Link {
@@ -10,22 +12,11 @@ pub(super) struct Link {
     pub(super) path: String,
 }
 
-/// The pages about ids, by their prefix.
-const PAGES: [(&str, &str, &str); 6] = [
-    ("call_", "Call", "/calls"),
-    ("conn_", "Connection", "/connections"),
-    ("key_", "Key", "/settings/api-keys"),
-    ("whk_", "Webhook", "/settings/webhooks"),
-    ("dlv_", "Delivery", "/settings/webhooks/deliveries"),
-    ("alr_", "Alert", "/alerts"),
-];
-
 /// What the path names, and the audit entries of what was changed.
 pub(super) fn of(request: &RequestRecord, changes: &[AuditRecord]) -> Vec<Link> {
     let named = request.path.split('/').filter_map(|part| {
-        let (_, label, page) = PAGES.iter().find(|(prefix, _, _)| part.starts_with(prefix))?;
-        let is_id = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        is_id.then(|| Link { label: format!("{label} {part}"), path: format!("{page}/{part}") })
+        let (what, path) = page_of(part)?;
+        Some(Link { label: format!("{what} {part}"), path })
     });
     let changed = changes.iter().map(|entry| Link {
         label: format!("Audit entry {}: {}", entry.position, entry.action),
