@@ -17,7 +17,6 @@ use crate::time::Zone;
 
 /// A range that ends now, in slots of one length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the page about calls in general needs the others"))]
 pub(crate) enum Range {
     Hour,
     Day,
@@ -26,7 +25,21 @@ pub(crate) enum Range {
     Quarter,
 }
 
+/// A range that a page offers.
+#[derive(Debug)]
+pub(crate) struct RangeLink {
+    pub(crate) label: &'static str,
+    pub(crate) path: String,
+    pub(crate) current: bool,
+}
+
 impl Range {
+    /// The ranges that a page offers, with their addresses.
+    pub(crate) fn links(self, offered: &[Self], path: impl Fn(Self) -> String) -> Vec<RangeLink> {
+        let link = |one: &Self| RangeLink { label: one.label(), path: path(*one), current: *one == self };
+        offered.iter().map(link).collect()
+    }
+
     /// The value of the parameter.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -170,7 +183,6 @@ impl CallSeries {
         self.slots.is_some().then_some(&self.total.figures)
     }
 
-    #[expect(dead_code, reason = "the page about calls in general needs it")]
     /// Why calls ended, the most common reason first.
     pub(crate) fn reasons(&self) -> Vec<(&str, u64)> {
         let mut reasons: Vec<_> =
@@ -213,7 +225,6 @@ impl CallSeries {
         self.draw("layers", "Wait by layer", &series, zone)
     }
 
-    #[expect(dead_code, reason = "the page about calls in general needs it")]
     /// The waits of callers before each turn of the agent.
     pub(crate) fn waits(&self, zone: &Zone) -> Chart {
         use lines::Look;

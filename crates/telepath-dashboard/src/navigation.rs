@@ -7,7 +7,6 @@ use crate::icon::Icon;
 
 /// A group of the sidebar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(dead_code, reason = "the groups of the sidebar; one without a page is not shown")]
 pub(crate) enum Group {
     /// Above all groups, without a heading.
     Top,

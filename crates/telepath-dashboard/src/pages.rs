@@ -3,6 +3,7 @@
 
 mod account;
 mod alerts;
+mod analytics;
 mod audit;
 mod confirm;
 mod forgot;
@@ -24,6 +25,7 @@ use crate::route::Route;
 pub(crate) fn routes() -> Vec<Route> {
     [
         overview::routes(),
+        analytics::routes(),
         setup::routes(),
         invitation::routes(),
         login::routes(),
@@ -44,5 +46,5 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// The entries of all pages in the sidebar.
 pub(crate) fn navigation() -> Vec<Entry> {
-    vec![overview::ENTRY, requests::ENTRY, alerts::ENTRY, audit::ENTRY, team::ENTRY]
+    vec![overview::ENTRY, requests::ENTRY, alerts::ENTRY, audit::ENTRY, team::ENTRY, analytics::ENTRY]
 }

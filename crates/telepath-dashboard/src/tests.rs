@@ -2,6 +2,7 @@
 
 mod access;
 mod alerts;
+mod analytics;
 mod filled;
 mod forgery;
 mod harness;

@@ -8,7 +8,7 @@ use http::Method;
 use telepath_core::scope::Scope;
 use telepath_store::{AccountCounts, BusyKey, FailedCall, SignedIn};
 
-use crate::call_series::{CallSeries, Range};
+use crate::call_series::{CallSeries, Range, RangeLink};
 use crate::chart::Chart;
 use crate::icon;
 use crate::navigation::{Entry, Group};
@@ -88,13 +88,6 @@ struct Webhooks {
     waiting: Option<String>,
 }
 
-/// A range that the page offers.
-struct RangeLink {
-    label: &'static str,
-    path: String,
-    current: bool,
-}
-
 /// The address of this page in a range.
 fn path_of(range: Range, as_table: bool) -> String {
     format!("/?range={}{}", range.name(), if as_table { "&as=table" } else { "" })
@@ -114,13 +107,11 @@ async fn show(visit: Visit, caller: SignedIn) -> Outcome {
     let series = CallSeries::read(store, account, range, visit.now, Vec::new()).await?;
     let as_table = visit.query.text("as") == "table";
     let steps = attention::steps(&counts, caller.role);
-    let link =
-        |one: &Range| RangeLink { label: one.label(), path: path_of(*one, as_table), current: *one == range };
     let failure = |call: &FailedCall| Failure::of(call, &zone, &visit);
     let page = Page {
         shell: Shell::new(&visit, &caller, Vec::new(), "Overview").await?,
         range,
-        ranges: RANGES.iter().map(link).collect(),
+        ranges: range.links(&RANGES, |one| path_of(one, as_table)),
         as_table,
         other_form: path_of(range, !as_table),
         zone: zone.abbreviation(visit.now),

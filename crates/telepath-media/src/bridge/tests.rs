@@ -5,7 +5,6 @@ mod digits;
 mod flow;
 mod liveness;
 mod playout;
-mod restarts;
 
 use super::*;
 use crate::codec::AudioCodec;

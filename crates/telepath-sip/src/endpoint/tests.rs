@@ -2,7 +2,6 @@
 //! single messages.
 
 mod harness;
-mod hostile_dialogs;
 mod in_dialog;
 mod network;
 mod next_hop;
