@@ -18,9 +18,10 @@ pub(crate) fn from_dialog(end: &DialogEnd) -> (DisconnectReason, Option<String>)
             (DisconnectReason::NoAnswer, Some("the caller never acknowledged our 200 (no ACK)".to_owned()))
         }
         // We ended the dialog, so the call already has a reason, unless it did not read its signalling.
-        DialogEnd::ByeSent { .. } | DialogEnd::RejectedByUs(_) | DialogEnd::Challenged => {
-            (DisconnectReason::Unknown, None)
+        DialogEnd::ByeSent { .. } => {
+            (DisconnectReason::Unknown, Some("the call did not read its SIP events".to_owned()))
         }
+        DialogEnd::RejectedByUs(_) | DialogEnd::Challenged => (DisconnectReason::Unknown, None),
         // Only calls that we place end like this.
         DialogEnd::RejectedByPeer { .. } | DialogEnd::InviteTimeout => (DisconnectReason::CarrierError, None),
     }

@@ -13,6 +13,8 @@ pub(crate) enum LookupKind {
     TrustedSource,
     /// The INVITE has one of our live nonces.
     LiveNonce,
+    /// The same, but the digest of another INVITE of its source has just been rejected.
+    RejectedBefore,
     /// The INVITE has been rejected and may need a record.
     Rejected,
 }
@@ -30,12 +32,19 @@ pub(crate) struct PendingLookups {
     /// A carrier sends many calls from one address.
     trusted: Places,
     nonce: Places,
+    rejected_before: Places,
     rejected: Places,
 }
 
 impl Default for PendingLookups {
     fn default() -> Self {
-        Self { trusted: Places::new(256, 512), nonce: Places::new(32, 512), rejected: Places::new(8, 64) }
+        Self {
+            trusted: Places::new(256, 512),
+            nonce: Places::new(32, 512),
+            // Many sources that flood with wrong digests must not keep others waiting.
+            rejected_before: Places::new(8, 64),
+            rejected: Places::new(8, 64),
+        }
     }
 }
 
@@ -59,13 +68,16 @@ impl PendingLookups {
     /// Whether any look-up is under way.
     #[cfg(test)]
     pub(crate) fn are_under_way(&self) -> bool {
-        [&self.trusted, &self.nonce, &self.rejected].iter().any(|places| places.taken > 0)
+        [&self.trusted, &self.nonce, &self.rejected_before, &self.rejected]
+            .iter()
+            .any(|places| places.taken > 0)
     }
 
     fn of(&self, kind: LookupKind) -> &Places {
         match kind {
             LookupKind::TrustedSource => &self.trusted,
             LookupKind::LiveNonce => &self.nonce,
+            LookupKind::RejectedBefore => &self.rejected_before,
             LookupKind::Rejected => &self.rejected,
         }
     }
@@ -74,6 +86,7 @@ impl PendingLookups {
         match kind {
             LookupKind::TrustedSource => &mut self.trusted,
             LookupKind::LiveNonce => &mut self.nonce,
+            LookupKind::RejectedBefore => &mut self.rejected_before,
             LookupKind::Rejected => &mut self.rejected,
         }
     }
@@ -136,7 +149,7 @@ mod tests {
         let of_others: Vec<_> = (2..1_000).filter_map(|n| lookups.begin(kind, source(n))).collect();
         assert_eq!(of_one.len() + of_others.len(), 512);
         assert!(!lookups.have_room(kind, source(1_001)));
-        for kind in [LookupKind::TrustedSource, LookupKind::Rejected] {
+        for kind in [LookupKind::TrustedSource, LookupKind::RejectedBefore, LookupKind::Rejected] {
             assert!(lookups.have_room(kind, source(1)), "{kind:?}");
         }
         for place in of_one.into_iter().chain(of_others) {

@@ -213,6 +213,7 @@ impl Signalling {
             digest: &mut self.digest,
             trusted: &self.trusted,
             lookups: &self.lookups,
+            throttle: &self.throttle,
             rejections: &mut self.rejections,
             strangers: &self.shared.strangers,
             epoch,

@@ -25,6 +25,7 @@ use super::called_number::{self, CalledUsers};
 use super::pending_invite::{PendingInvite, is_addressed_to, trunk_lookup};
 use super::refusal::{Refusal, ambiguous_owners, most_likely, number_not_listed};
 use super::sip_facts::{carrier, sip_facts};
+use super::stranger_screen::live_nonce_kind;
 use super::{AdmittedCall, CALL_QUEUE, InviteState, SignalledCall, Signalling, SipTrace};
 use crate::agent::AgentEndpoint;
 use crate::call::{self, CallFacts, CallSetup};
@@ -66,7 +67,11 @@ impl Signalling {
         // No trunk can have this name.
         let Some(lookup) = lookup else { return self.on_trunk_lookup(call, Ok(TrunkMatch::NotFound), now) };
         let trusted = self.trusted.contains(source.ip());
-        let kind = if trusted { LookupKind::TrustedSource } else { LookupKind::LiveNonce };
+        let kind = if trusted {
+            LookupKind::TrustedSource
+        } else {
+            live_nonce_kind(&self.throttle, source.ip(), now)
+        };
         // Other INVITEs of the source may have arrived in the same turn.
         let Some(place) = self.lookups.begin(kind, source.ip()) else {
             let attempt = self.attempt_of(request.headers(), source);

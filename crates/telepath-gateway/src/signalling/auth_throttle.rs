@@ -35,12 +35,27 @@ impl AuthThrottle {
         self.blocks.get(&block).is_some_and(|window| window.is_current(now) && window.count >= self.limit)
     }
 
+    /// Whether a digest of the block was rejected in this minute, for whatever reason.
+    pub(super) fn has_failed(&self, block: AddressBlock, now: Instant) -> bool {
+        self.blocks.get(&block).is_some_and(|window| window.is_current(now))
+    }
+
+    /// Counts a wrong password.
     pub(super) fn record_failure(&mut self, block: AddressBlock, now: Instant) {
+        self.record(block, 1, now);
+    }
+
+    /// Notes a digest that was rejected although its sender may know the password. It does not count towards the limit.
+    pub(super) fn note_rejection(&mut self, block: AddressBlock, now: Instant) {
+        self.record(block, 0, now);
+    }
+
+    fn record(&mut self, block: AddressBlock, failures: u32, now: Instant) {
         if let Some(window) = self.blocks.get_mut(&block) {
             if !window.is_current(now) {
                 *window = FailureWindow { since: now, count: 0 };
             }
-            window.count = window.count.saturating_add(1);
+            window.count = window.count.saturating_add(failures);
             return;
         }
         let sweep_due =
@@ -50,7 +65,7 @@ impl AuthThrottle {
             self.blocks.retain(|_, window| window.is_current(now));
         }
         if self.blocks.len() < MAX_BLOCKS {
-            self.blocks.insert(block, FailureWindow { since: now, count: 1 });
+            self.blocks.insert(block, FailureWindow { since: now, count: failures });
         }
     }
 }
@@ -80,6 +95,18 @@ mod tests {
         assert!(!throttle.is_throttled(block(1), now + WINDOW));
         throttle.record_failure(block(1), now + WINDOW);
         assert!(!throttle.is_throttled(block(1), now + WINDOW), "the count starts again");
+    }
+
+    #[test]
+    fn a_rejection_is_remembered_for_a_minute_and_does_not_count() {
+        let mut throttle = AuthThrottle::new(1);
+        let now = Instant::now();
+        throttle.note_rejection(block(1), now);
+        assert!(throttle.has_failed(block(1), now) && !throttle.has_failed(block(2), now));
+        assert!(!throttle.is_throttled(block(1), now));
+        assert!(!throttle.has_failed(block(1), now + WINDOW));
+        throttle.record_failure(block(1), now);
+        assert!(throttle.has_failed(block(1), now) && throttle.is_throttled(block(1), now));
     }
 
     #[test]

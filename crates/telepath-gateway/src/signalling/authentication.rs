@@ -67,6 +67,8 @@ impl Signalling {
                         return None;
                     }
                     self.throttle.record_failure(block, now);
+                } else if self.is_return_path_proved(invite) {
+                    self.throttle.note_rejection(AddressBlock::of(source), now);
                 }
                 let trace = self.challenge(call, source, !guess, now);
                 // The response and its cost do not depend on whether the user exists; the record is written afterwards.

@@ -6,12 +6,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use telepath_core::address::AddressBlock;
 use telepath_core::clock::Timestamp;
 use telepath_core::network_set::NetworkSet;
 use telepath_sip::digest::{AuthorizationHeader, DigestServer, EpochSeconds};
 use telepath_sip::message::{KnownHeader, Request};
 use telepath_sip::{InviteScreen, InviteScreening};
 
+use super::auth_throttle::AuthThrottle;
 use super::rejection_log::RejectionLog;
 use crate::pending_lookups::{LookupKind, PendingLookups};
 use crate::reject_reason::InviteRejectReason;
@@ -24,6 +26,7 @@ pub(super) struct StrangerScreen<'a> {
     pub(super) digest: &'a mut DigestServer,
     pub(super) trusted: &'a NetworkSet,
     pub(super) lookups: &'a PendingLookups,
+    pub(super) throttle: &'a AuthThrottle,
     pub(super) rejections: &'a mut RejectionLog,
     pub(super) strangers: &'a StrangerTable,
     pub(super) epoch: EpochSeconds,
@@ -46,7 +49,7 @@ impl InviteScreen for StrangerScreen<'_> {
             AuthorizationHeader::Credentials(credentials)
                 if self.digest.has_live_nonce(&credentials, source, self.epoch) =>
             {
-                return self.admit(LookupKind::LiveNonce, source, attempt);
+                return self.admit(live_nonce_kind(self.throttle, source, self.now), source, attempt);
             }
             // A client with the right password retries at once when the nonce is stale (RFC 7616 section 3.3).
             AuthorizationHeader::Credentials(_) => {
@@ -78,5 +81,14 @@ impl StrangerScreen<'_> {
         self.rejections.record(reason.name(), self.now);
         self.strangers.record_attempt(attempt, reason.name(), self.at);
         InviteScreening::Reject(reason.rejection())
+    }
+}
+
+/// The kind of the look-up for an INVITE with a live nonce.
+pub(super) fn live_nonce_kind(throttle: &AuthThrottle, source: IpAddr, now: Instant) -> LookupKind {
+    if throttle.has_failed(AddressBlock::of(source), now) {
+        LookupKind::RejectedBefore
+    } else {
+        LookupKind::LiveNonce
     }
 }

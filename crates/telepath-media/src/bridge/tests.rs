@@ -5,6 +5,7 @@ mod digits;
 mod flow;
 mod liveness;
 mod playout;
+mod restarts;
 
 use super::*;
 use crate::codec::AudioCodec;

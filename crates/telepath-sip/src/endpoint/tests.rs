@@ -2,6 +2,7 @@
 //! single messages.
 
 mod harness;
+mod hostile_dialogs;
 mod in_dialog;
 mod network;
 mod next_hop;

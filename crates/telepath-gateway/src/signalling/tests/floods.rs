@@ -186,3 +186,62 @@ async fn the_ack_of_an_unproved_call_makes_room_for_another_one() {
     }
     assert_eq!(signalling.shared.live.len(), 2);
 }
+
+/// Applies the results of all look-ups that are under way; admitted calls go on.
+async fn end_lookups(signalling: &mut Signalling) -> Vec<String> {
+    let mut responses = Vec::new();
+    while signalling.lookups.are_under_way() {
+        responses.extend(apply_next_command(signalling).await);
+    }
+    responses
+}
+
+#[tokio::test]
+async fn sources_whose_digests_are_rejected_leave_the_look_ups_to_others() {
+    let (mut signalling, control) = signalling(|_| {});
+    let valid = answer_to_challenge(&mut signalling, 1, PASSWORD);
+    let attacker = |number: u16| -> SocketAddr {
+        let [high, low] = number.to_be_bytes();
+        ([198, 18, high, low], 5060).into()
+    };
+    let nonces: Vec<_> = (0..600).map(|number| nonce_holder(&mut signalling, attacker(number))).collect();
+    // Their first digests are verified while nothing is known about them.
+    for (number, nonce) in (0..).zip(&nonces) {
+        deliver(&mut signalling, attacker(number), &invite(&format!("first-{number}"), &guess(nonce)));
+        end_lookups(&mut signalling).await;
+    }
+    for (number, nonce) in (0..).zip(&nonces) {
+        deliver(&mut signalling, attacker(number), &invite(&format!("flood-{number}"), &guess(nonce)));
+    }
+    assert_eq!(signalling.endpoint.counts().calls, 64, "look-ups of all such sources at the same time");
+    assert!(deliver(&mut signalling, carrier(), &valid).is_empty(), "a caller elsewhere is looked up");
+    let responses = end_lookups(&mut signalling).await;
+    assert!(!statuses(&responses).contains(&"503"));
+    assert_eq!(*control.lookups.lock().unwrap(), 600 + 64 + 1);
+}
+
+#[tokio::test]
+async fn a_source_that_repeats_a_valid_digest_takes_few_look_ups_and_its_next_call_passes() {
+    let (mut signalling, _) = signalling(|options| options.auth_failures_per_minute = 1);
+    let valid = answer_to_challenge(&mut signalling, 1, PASSWORD);
+    assert!(deliver(&mut signalling, carrier(), &valid).is_empty());
+    end_lookups(&mut signalling).await;
+    let replay = |n: usize| {
+        let other_call = valid.replace("Call-ID: ", &format!("Call-ID: {n}-"));
+        other_call.replace("branch=z9hG4bK", &format!("branch=z9hG4bK{n}-"))
+    };
+    deliver(&mut signalling, carrier(), &replay(0));
+    assert!(statuses(&end_lookups(&mut signalling).await).contains(&"401"));
+    let refused: Vec<_> = (1..=100).flat_map(|n| deliver(&mut signalling, carrier(), &replay(n))).collect();
+    assert_eq!(statuses(&refused).iter().filter(|status| **status == "503").count(), 92);
+    let challenged = end_lookups(&mut signalling).await;
+    assert_eq!(statuses(&challenged).iter().filter(|status| **status == "401").count(), 8);
+    let next = answer_to_challenge(&mut signalling, 2, PASSWORD);
+    assert!(!statuses(&deliver(&mut signalling, carrier(), &next)).contains(&"503"));
+    end_lookups(&mut signalling).await;
+    let strangers = signalling.shared.strangers.list().strangers;
+    assert!(
+        strangers.iter().all(|found| found.rule != "auth_throttled"),
+        "a replay is no guess of a password"
+    );
+}

@@ -6,13 +6,13 @@ use crate::dtmf::Digit;
 use crate::rtp::{Datagram, RtpHeader};
 
 /// A caller whose SSRC, sequence numbers and timestamps can restart.
-struct Caller {
-    test: TestBridge,
-    header: RtpHeader,
+pub(super) struct Caller {
+    pub(super) test: TestBridge,
+    pub(super) header: RtpHeader,
 }
 
 impl Caller {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let header = RtpHeader {
             marker: false,
             payload_type: PayloadType::PCMU,
@@ -23,7 +23,7 @@ impl Caller {
         Self { test: TestBridge::new(), header }
     }
 
-    fn send(&mut self, payload_type: PayloadType, timestamp: RtpTimestamp, payload: &[u8]) {
+    pub(super) fn send(&mut self, payload_type: PayloadType, timestamp: RtpTimestamp, payload: &[u8]) {
         let header = RtpHeader { payload_type, timestamp, ..self.header };
         self.test.rtp(Datagram::new(header, payload).as_bytes());
         self.header.sequence = self.header.sequence.next();
@@ -31,7 +31,7 @@ impl Caller {
         self.test.run_for(ms(20));
     }
 
-    fn audio(&mut self, packets: u16) {
+    pub(super) fn audio(&mut self, packets: u16) {
         for _ in 0..packets {
             self.send(PayloadType::PCMU, self.header.timestamp, &[0xff; 160]);
         }
@@ -39,15 +39,31 @@ impl Caller {
 
     /// Presses a key for 100 ms; the last packets have the E bit unless they are lost.
     fn press(&mut self, key: char, end_packets: u16) {
+        self.press_with_loss(key, end_packets, 0);
+    }
+
+    /// The same; bit n of `lost` is the packet n that does not arrive, but the third one always does.
+    pub(super) fn press_with_loss(&mut self, key: char, end_packets: u16, lost: u8) {
         let (code, start) = (Digit::from_char(key).unwrap().event(), self.header.timestamp);
         for n in 0..5u16 + end_packets {
             let [high, low] = (160 * (n + 1).min(5)).to_be_bytes();
             let end = if n >= 5 { 0x80 } else { 0 };
-            self.send(PayloadType::TELEPHONE_EVENT, start, &[code, end | 0x0a, high, low]);
+            if n != 2 && lost >> n & 1 == 1 {
+                self.skip();
+            } else {
+                self.send(PayloadType::TELEPHONE_EVENT, start, &[code, end | 0x0a, high, low]);
+            }
         }
     }
 
-    fn digits(&self) -> String {
+    /// A packet that is lost.
+    fn skip(&mut self) {
+        self.header.sequence = self.header.sequence.next();
+        self.header.timestamp = self.header.timestamp.after(160);
+        self.test.run_for(ms(20));
+    }
+
+    pub(super) fn digits(&self) -> String {
         self.test.events_of_type("dtmf").iter().map(|event| event["digit"].as_str().unwrap()).collect()
     }
 }
