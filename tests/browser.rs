@@ -1,17 +1,17 @@
 //! The dashboard in a real browser, against the real program. Each scenario is a script for Playwright beside this file; it runs
 //! with JavaScript on and off. Without the browser or Playwright, the scenarios are left out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::support::output::note_secret;
 use crate::support::waiting::soon;
-use crate::support::{Outcome, Server};
+use crate::support::{Home, Outcome, Server};
 
 /// The browser and the Node packages, if they are installed; otherwise prints why the scenarios are left out.
 #[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was skipped")]
@@ -23,7 +23,9 @@ fn installed() -> Option<(PathBuf, PathBuf)> {
     });
     let found = browser.zip(named("TELEPATH_TEST_BROWSER_MODULES"));
     if found.is_none() {
-        eprintln!("left out: chromium, or the Node packages playwright-core and axe-core, are not installed");
+        eprintln!(
+            "left out: chromium, or the Node packages playwright-core, axe-core and oidc-provider, are not installed"
+        );
     }
     found
 }
@@ -95,4 +97,79 @@ async fn a_member_is_invited_locked_out_and_let_in_with_java_script() -> Outcome
 #[tokio::test]
 async fn a_member_is_invited_locked_out_and_let_in_without_java_script() -> Outcome {
     invite_and_manage(false).await
+}
+
+/// A provider in a process of its own. Dropping it ends the process.
+struct Provider {
+    _process: tokio::process::Child,
+    input: tokio::process::ChildStdin,
+    lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
+    port: u16,
+}
+
+impl Provider {
+    async fn start(
+        modules: &Path,
+        certificate: &rcgen::Certificate,
+        key: &rcgen::KeyPair,
+    ) -> anyhow::Result<Self> {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser/provider.mjs");
+        let mut node = Command::new("node");
+        node.arg(script).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = node.spawn()?;
+        let mut input = process.stdin.take().context("it reads")?;
+        let output = process.stdout.take().context("it writes")?;
+        let mut lines = BufReader::new(output).lines();
+        let given =
+            json!({ "modules": modules, "certificate": certificate.pem(), "key": key.serialize_pem() });
+        input.write_all(format!("{given}\n").as_bytes()).await?;
+        let port = soon("the port", lines.next_line()).await??.context("the provider listens")?.parse()?;
+        Ok(Self { _process: process, input, lines, port })
+    }
+
+    /// Tells it where browsers come back to.
+    async fn serve(&mut self, redirect: &str, secret: &str) -> Outcome {
+        let given = json!({ "redirect": redirect, "secret": secret });
+        self.input.write_all(format!("{given}\n").as_bytes()).await?;
+        ensure!(soon("the provider", self.lines.next_line()).await??.as_deref() == Some("ready"));
+        Ok(())
+    }
+}
+
+async fn sign_in_at_a_provider(java_script: bool) -> Outcome {
+    let Some((_, modules)) = installed() else { return Ok(()) };
+    let key = rcgen::KeyPair::generate()?;
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
+    let mut provider = Provider::start(&modules, &certificate, &key).await?;
+    let secret = format!("client secret {}", crate::support::output::unique());
+    note_secret(&secret);
+    let (port, home) = (provider.port, Home::new());
+    let authority = home.beside("login-ca.pem");
+    std::fs::write(&authority, certificate.pem())?;
+    let home = home
+        .with_env("TELEPATH_OIDC_ISSUER", &format!("https://localhost:{port}"))
+        .with_env("TELEPATH_OIDC_CLIENT_ID", "telepath")
+        .with_env("TELEPATH_OIDC_CLIENT_SECRET", &secret)
+        .with_env("TELEPATH_OIDC_NAME", "Example login")
+        .with_env("TELEPATH_OIDC_SCOPES", "openid email profile groups")
+        .with_env("TELEPATH_OIDC_ROLES", "voice=admin,staff=viewer")
+        .with_env("TELEPATH_OIDC_CA_FILE", &authority.to_string_lossy())
+        .with_env("TELEPATH_EGRESS_ALLOW", &format!("localhost:{port}"));
+    let server = home.start().await?;
+    let redirect = format!("https://localhost:{}/login/oidc/callback", server.addresses.api.port());
+    provider.serve(&redirect, &secret).await?;
+    play(&server, "oidc.mjs", json!({ "javaScript": java_script })).await?;
+    let users = server.home().run(&["users", "list", "--json"]).await?.expect_success()?.json()?;
+    ensure!(users[0]["email"] == "grace@example.com" && users[0]["role"] == "admin", "{users}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_signs_in_and_confirms_at_an_openid_connect_provider() -> Outcome {
+    sign_in_at_a_provider(true).await
+}
+
+#[tokio::test]
+async fn a_user_signs_in_at_an_openid_connect_provider_without_java_script() -> Outcome {
+    sign_in_at_a_provider(false).await
 }

@@ -99,6 +99,8 @@ named_enum! {
         UserRecoveryCodesReplaced = "user.recovery_codes_replaced",
         /// A user gave a recovery code in the place of the second factor.
         UserRecoveryCodeUsed = "user.recovery_code_used",
+        /// A user can sign in with an identity at an OpenID Connect provider.
+        UserIdentityLinked = "user.identity_linked",
         /// A user was invited to the account.
         InvitationCreated = "invitation.created",
         /// An invitation was accepted.
@@ -179,6 +181,7 @@ impl AuditAction {
             | AuditAction::UserSecondFactorRemoved
             | AuditAction::UserRecoveryCodesReplaced
             | AuditAction::UserRecoveryCodeUsed
+            | AuditAction::UserIdentityLinked
             | AuditAction::InvitationCreated
             | AuditAction::InvitationAccepted
             | AuditAction::InvitationRevoked

@@ -1,7 +1,8 @@
 //! The traits between crates that do not depend on each other. The gateway calls the control plane through [`CallControl`], the
-//! API reaches live calls through [`LiveCalls`], the dashboard sends letters through [`Mail`], and only the wiring knows both
-//! sides.
+//! API reaches live calls through [`LiveCalls`], the dashboard sends letters through [`Mail`] and signs users in through an
+//! [`IdentityProvider`], and only the wiring knows both sides.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -10,6 +11,7 @@ use crate::id::{AccountId, CallId, TrunkId};
 use crate::mail::Letter;
 use crate::network_set::NetworkSet;
 use crate::trunk::{TrunkLookup, TrunkMatch};
+use crate::user::{ExternalIdentity, GroupRoles, IdentityError, IdentityRequest, IdentityResponse};
 
 /// The future that a port returns.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -86,4 +88,26 @@ pub struct MailError(pub String);
 pub trait Mail: Send + Sync + 'static {
     /// Hands a letter to the mail server. It is tried once, within a bounded time, and not stored.
     fn send<'a>(&'a self, letter: &'a Letter) -> PortFuture<'a, Result<(), MailError>>;
+}
+
+/// Where users prove who they are outside of this server: an OpenID Connect provider.
+pub trait IdentityProvider: fmt::Debug + Send + Sync + 'static {
+    /// What users call it.
+    fn name(&self) -> &str;
+
+    /// The roles that its groups give.
+    fn group_roles(&self) -> &GroupRoles;
+
+    /// The URL that the browser of a user goes to.
+    fn authorization_url<'a>(
+        &'a self,
+        request: &'a IdentityRequest,
+    ) -> PortFuture<'a, Result<String, IdentityError>>;
+
+    /// The user whose browser came back from it.
+    fn identify<'a>(
+        &'a self,
+        request: &'a IdentityRequest,
+        response: &'a IdentityResponse,
+    ) -> PortFuture<'a, Result<ExternalIdentity, IdentityError>>;
 }

@@ -3,6 +3,7 @@
 //! A user exists once per server and is a member of any number of accounts, with one [`Role`] in each. Everything here is pure:
 //! whether a session is valid, how long a sign-in must wait and whether a code is correct depend on the time that is passed in.
 
+mod identity;
 mod invitation;
 mod name;
 mod password;
@@ -15,6 +16,10 @@ mod throttle;
 mod token;
 mod totp;
 
+pub use identity::{
+    ExternalIdentity, GroupRole, GroupRoles, IdentityError, IdentityRequest, IdentityResponse,
+    InvalidGroupRole, LONGEST_SUBJECT, MAX_GROUPS,
+};
 pub use invitation::{
     INVITATION_LIFETIME, Invitation, InvitationStatus, PASSWORD_LINK_LIFETIME, SETUP_LINK_LIFETIME,
 };
@@ -52,6 +57,8 @@ pub const MAX_MEMBERSHIPS: u32 = 50;
 pub const MAX_INVITATIONS: u32 = 100;
 /// Sessions of one user; a further sign-in ends the one that was idle longest.
 pub const MAX_SESSIONS: u32 = 50;
+/// Identities of one user at OpenID Connect providers.
+pub const MAX_IDENTITIES: u32 = 10;
 /// Sign-in attempts that are kept; beyond that the oldest go.
 pub const MAX_LOGIN_ATTEMPTS: u32 = 100_000;
 

@@ -87,6 +87,7 @@ impl Dashboard {
             hosts: AllowedHosts::new(&options),
             options,
             mail: services.mail,
+            identity_provider: services.identity_provider,
             letters: letters::permits(),
             store,
             assets: Assets::new(),
@@ -153,6 +154,7 @@ impl Dashboard {
             session: None,
             browser_zone: cookie::zone(&head.headers).map(|name| Zone::named(&name)),
             setup_code: cookie::setup_code(&head.headers, https),
+            provider_cookie: cookie::provider(&head.headers, https),
             shown_at: head.headers.contains_key(HX_REQUEST).then(|| shown_at(&text(HX_CURRENT_URL))),
             last_event_id: Some(text(LAST_EVENT_ID))
                 .filter(|id| !id.is_empty() && id.len() <= LONGEST_EVENT_ID),

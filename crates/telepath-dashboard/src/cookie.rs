@@ -15,6 +15,13 @@ const LOOPBACK_SETUP: &str = "telepath_setup";
 const SETUP_AGE: u32 = 3600;
 /// The most characters of a code.
 const SETUP_LENGTH: usize = 128;
+/// What a sign-in at an identity provider is bound to, until the provider leads the browser back.
+const PROVIDER: &str = "__Host-telepath_provider";
+const LOOPBACK_PROVIDER: &str = "telepath_provider";
+/// Seconds that it is kept.
+const PROVIDER_AGE: u32 = 600;
+/// The most characters of it.
+const PROVIDER_LENGTH: usize = 3000;
 /// The time zone of the browser.
 const ZONE: &str = "telepath_zone";
 
@@ -90,6 +97,36 @@ pub(crate) fn set_setup(code: &str, https: bool) -> Option<HeaderValue> {
 /// The `Set-Cookie` field that removes the code.
 pub(crate) fn clear_setup(https: bool) -> Option<HeaderValue> {
     let (name, secure) = (setup_name(https), secure(https));
+    HeaderValue::try_from(format!("{name}=; Path=/{secure}; HttpOnly; SameSite=Lax; Max-Age=0")).ok()
+}
+
+const fn provider_name(https: bool) -> &'static str {
+    if https { PROVIDER } else { LOOPBACK_PROVIDER }
+}
+
+/// What the sign-in at an identity provider is bound to that was begun last.
+pub(crate) fn provider(headers: &HeaderMap, https: bool) -> Option<String> {
+    let mut values = values(headers, provider_name(https));
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value.to_owned()),
+        _ => None,
+    }
+}
+
+/// The `Set-Cookie` field that keeps it; `None` if the text cannot be the value of a cookie.
+pub(crate) fn set_provider(text: &str, https: bool) -> Option<HeaderValue> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~%".contains(&byte);
+    let fits = text.len() <= PROVIDER_LENGTH && text.bytes().all(allowed);
+    let (name, secure) = (provider_name(https), secure(https));
+    let text = format!("{name}={text}; Path=/{secure}; HttpOnly; SameSite=Lax; Max-Age={PROVIDER_AGE}");
+    let mut value = HeaderValue::try_from(text).ok().filter(|_| fits)?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The `Set-Cookie` field that removes it.
+pub(crate) fn clear_provider(https: bool) -> Option<HeaderValue> {
+    let (name, secure) = (provider_name(https), secure(https));
     HeaderValue::try_from(format!("{name}=; Path=/{secure}; HttpOnly; SameSite=Lax; Max-Age=0")).ok()
 }
 

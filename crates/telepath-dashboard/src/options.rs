@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::Scheme;
 use telepath_core::id::AccountId;
-use telepath_core::ports::Mail;
+use telepath_core::ports::{IdentityProvider, Mail};
 
 /// The settings of the dashboard.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct DashboardOptions {
     pub names: Vec<String>,
     /// The address that the server listens on. An unspecified one means every address of the machine.
     pub address: IpAddr,
-    /// The account of which the first user becomes the owner.
+    /// The account of which the first user becomes the owner, and of which users are members who come from the identity provider.
     pub account: AccountId,
     /// Its address, without a slash at the end, for links in emails.
     pub url: String,
@@ -28,6 +28,8 @@ pub struct DashboardOptions {
 pub struct Services {
     /// The mail server, if one is configured.
     pub mail: Option<Arc<dyn Mail>>,
+    /// Where users may sign in beside the password.
+    pub identity_provider: Option<Arc<dyn IdentityProvider>>,
 }
 
 /// An `https:` origin, such as `https://voice.example` or `https://voice.example:8443`.

@@ -10,6 +10,7 @@ mod forgot;
 mod invitation;
 mod login;
 mod me;
+mod oidc;
 mod overview;
 mod reference;
 mod requests;
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> Vec<Route> {
         invitation::routes(),
         login::routes(),
         forgot::routes(),
+        oidc::routes(),
         confirm::routes(),
         account::routes(),
         me::routes(),

@@ -168,6 +168,7 @@ impl From<UserError> for Problem {
             | UserError::WeakPassword(_)
             | UserError::WrongPassword
             | UserError::WrongCode
+            | UserError::UnverifiedEmail
             | UserError::SecondFactorState => Problem::Conflict(format!("{error}.")),
             UserError::Wait(wait) => Problem::Wait(wait),
             UserError::Hashing(error) => error.into(),

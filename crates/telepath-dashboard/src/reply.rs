@@ -25,7 +25,7 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub(crate) enum Content {
     Page(String),
-    /// A path of this origin to go to (303).
+    /// A path of this origin, or the URL of the identity provider, to go to (303).
     Redirect(String),
     /// A path of this origin that the whole page goes to, for a script that would replace a part of it.
     Leave(String),
@@ -52,6 +52,11 @@ impl Reply {
     /// Goes to a path of this origin with GET.
     pub(crate) fn see_other(path: impl Into<String>) -> Self {
         Self::of(StatusCode::SEE_OTHER, Content::Redirect(path.into()))
+    }
+
+    /// Goes to the identity provider.
+    pub(crate) fn elsewhere(url: String) -> Self {
+        Self::of(StatusCode::SEE_OTHER, Content::Redirect(url))
     }
 
     /// Lets the script of a page leave it for another path, because its user is signed out.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use telepath_core::ports::Mail;
+use telepath_core::ports::{IdentityProvider, Mail};
 use telepath_store::Store;
 use tokio::sync::Semaphore;
 
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) streams: LiveStreams,
     /// The mail server, if one is configured.
     pub(crate) mail: Option<Arc<dyn Mail>>,
+    /// Where users may sign in beside the password.
+    pub(crate) identity_provider: Option<Arc<dyn IdentityProvider>>,
     /// Bounds the letters that are on their way.
     pub(crate) letters: Arc<Semaphore>,
     pub(crate) checks: Checks,

@@ -9,6 +9,7 @@ mod harness;
 mod headers;
 mod letters;
 mod links;
+mod oidc;
 mod overview;
 mod profile;
 mod requests;

@@ -42,6 +42,8 @@ pub(crate) struct Visit {
     pub(crate) shown_at: Option<String>,
     /// The last event that a page got which opens its stream again.
     pub(crate) last_event_id: Option<String>,
+    /// What the sign-in at the identity provider is bound to that was begun last.
+    pub(crate) provider_cookie: Option<String>,
     /// Allows the scripts of the page.
     pub(crate) nonce: String,
 }
@@ -65,6 +67,7 @@ impl Visit {
             session: self.session.clone(),
             browser_zone: self.browser_zone.clone(),
             setup_code: self.setup_code.clone(),
+            provider_cookie: self.provider_cookie.take(),
             shown_at: self.shown_at.clone(),
             last_event_id: self.last_event_id.clone(),
             nonce: self.nonce.clone(),

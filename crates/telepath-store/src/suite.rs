@@ -19,6 +19,7 @@ mod files;
 mod follow;
 mod hangups;
 mod idempotency;
+mod identities;
 mod key_details;
 mod key_quotas;
 mod keyring;

@@ -9,6 +9,7 @@ mod change;
 mod expire;
 pub(crate) mod factor;
 pub(crate) mod hashing;
+mod identity;
 mod invitation;
 mod link;
 mod member;
@@ -86,6 +87,9 @@ pub enum UserError {
     /// A link that the caller gets would let them into accounts where they do not manage the user.
     #[error("the user is also a member of accounts in which the caller does not manage them")]
     OtherAccounts,
+    /// The provider has not said that the address belongs to the user, so it identifies nobody.
+    #[error("the provider has not verified the email address")]
+    UnverifiedEmail,
     #[error("the user is disabled")]
     Disabled,
     #[error("the password {0}")]

@@ -14,8 +14,8 @@ use std::fmt;
 
 pub use checked::{
     ApiConfig, CertificateSource, ClusterConfig, Config, DashboardConfig, DatabaseConfig, LimitsConfig,
-    LogConfig, LogFormat, MediaConfig, MetricsConfig, SipConfig, SmtpConfig, SmtpTls, StorageConfig,
-    TlsConfig,
+    LogConfig, LogFormat, MediaConfig, MetricsConfig, OidcConfig, SipConfig, SmtpConfig, SmtpTls,
+    StorageConfig, TlsConfig,
 };
 pub use hint::closest;
 pub use layers::{Environment, Flags, Given, Layers, Source, Value};

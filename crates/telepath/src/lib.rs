@@ -10,6 +10,7 @@ pub(crate) mod deliveries;
 mod descriptors;
 pub mod exit;
 pub mod mail;
+mod oidc;
 pub mod quickstart;
 pub mod signals;
 pub mod telemetry;

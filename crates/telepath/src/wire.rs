@@ -144,7 +144,7 @@ impl Server {
         let readiness = api.readiness();
         let (serving, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let mailer = mailer(config)?;
-        let pages = dashboard::new(config, addresses.api, account, &store, mailer.clone())?;
+        let pages = dashboard::new(config, addresses.api, account, &store, (mailer.clone(), &egress))?;
         let apps = Dispatcher::with_second(Arc::clone(&api), pages.clone());
         let server = HttpServer::new(apps, server_options(config, shares));
         let (server_metrics, served) = (Arc::clone(&server), Arc::clone(&certificates));

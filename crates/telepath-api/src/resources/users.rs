@@ -195,6 +195,7 @@ impl From<UserError> for ApiError {
             | UserError::Disabled
             | UserError::WrongPassword
             | UserError::WrongCode
+            | UserError::UnverifiedEmail
             | UserError::SecondFactorState => refused("user"),
             UserError::Wait(wait) => ApiError::unavailable(format!("{text} ({wait:?})")),
             UserError::Hashing(HashingError::Busy | HashingError::Failed(_)) => ApiError::unavailable(text),

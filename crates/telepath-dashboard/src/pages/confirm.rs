@@ -2,9 +2,10 @@
 
 use askama::Template;
 use http::{Method, StatusCode};
+use telepath_core::user::UserToken;
 use telepath_store::{SignedIn, UserError};
 
-use super::session;
+use super::{oidc, session};
 use crate::form::Problems;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -25,13 +26,19 @@ struct Page {
     next: String,
     cancel: String,
     problems: Problems,
+    /// Whether the user has a password.
+    has_password: bool,
+    /// Where users may confirm beside the password.
+    provider: Option<oidc::Link>,
 }
 
 async fn page(visit: &Visit, caller: &SignedIn, problems: Problems) -> Result<Reply, Problem> {
     let held = visit.form.get("held").or_else(|| visit.query.get("held")).unwrap_or_default().to_owned();
     let next = visit.next_path().unwrap_or_else(|| "/".to_owned());
     let shell = Shell::new(visit, caller, Vec::new(), "Confirm your identity").await?;
-    Reply::page(&Page { shell, held, cancel: "/".to_owned(), next, problems })
+    let provider = oidc::Link::to_confirm(visit, &held, &next);
+    let has_password = caller.user.has_password;
+    Reply::page(&Page { shell, held, cancel: "/".to_owned(), next, problems, has_password, provider })
 }
 
 async fn show(visit: Visit, caller: SignedIn) -> Outcome {
@@ -48,15 +55,25 @@ async fn confirm(visit: Visit, caller: SignedIn) -> Outcome {
         }
         Err(error) => return Err(error.into()),
     };
-    let cookie = session::set(&visit, &caller.session, &token);
-    let held = visit.form.text("held");
+    let (held, next) = (visit.form.text("held"), visit.next_path());
+    Ok(confirmed(&visit, &caller, token, held, next))
+}
+
+/// Goes on with what waited for the confirmation.
+pub(super) fn confirmed(
+    visit: &Visit,
+    caller: &SignedIn,
+    token: UserToken,
+    held: &str,
+    next: Option<String>,
+) -> Reply {
+    let cookie = session::set(visit, &caller.session, &token);
     if held.is_empty() {
-        let next = visit.next_path().unwrap_or_else(|| "/".to_owned());
-        return Ok(Reply::see_other(next).cookie(cookie));
+        return Reply::see_other(next.unwrap_or_else(|| "/".to_owned())).cookie(cookie);
     }
-    match visit.shared.held.take(id, held, visit.now) {
-        Some(form) => Ok(Reply::resume(form, token).cookie(cookie)),
+    match visit.shared.held.take(caller.session.id, held, visit.now) {
+        Some(form) => Reply::resume(form, token).cookie(cookie),
         // It waited too long, or was sent already. The confirmation counts.
-        None => Ok(Reply::see_other("/").cookie(cookie)),
+        None => Reply::see_other("/").cookie(cookie),
     }
 }

@@ -7,9 +7,10 @@ use http::{Method, StatusCode};
 use telepath_core::user::SessionStatus;
 use telepath_store::{SignIn, SignInAttempt, SignedIn, UserError};
 
-use super::session;
+use super::{oidc, session};
 use crate::cookie;
 use crate::form::Problems;
+use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::route::{Outcome, Route};
 use crate::shell::Head;
@@ -35,6 +36,8 @@ struct Page {
     problems: Problems,
     email: String,
     persistent: bool,
+    /// Where users may sign in beside the password.
+    provider: Option<oidc::Link>,
 }
 
 async fn show(visit: Visit) -> Outcome {
@@ -59,7 +62,13 @@ fn page(visit: &Visit, refusal: Option<String>, done: Option<&'static str>) -> P
         problems: Problems::default(),
         email: visit.form.text("email").to_owned(),
         persistent: visit.form.is_checked("persistent"),
+        provider: oidc::Link::to_sign_in(visit),
     }
+}
+
+/// The page after a sign-in at the identity provider that failed.
+pub(super) fn refused(visit: &Visit, refusal: String) -> Result<Reply, Problem> {
+    Reply::page(&page(visit, Some(refusal), None))
 }
 
 async fn sign_in(visit: Visit) -> Outcome {

@@ -23,7 +23,7 @@ impl Postbox {
     }
 
     pub(super) fn services(self: &Arc<Self>) -> Services {
-        Services { mail: Some(Arc::clone(self) as Arc<dyn Mail>) }
+        Services { mail: Some(Arc::clone(self) as Arc<dyn Mail>), ..Services::default() }
     }
 
     pub(super) fn count(&self) -> usize {

@@ -5,7 +5,7 @@ use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, Origin};
 use telepath_core::id::{AccountId, UserId};
 use telepath_core::storage_limit::{StorageLimit, StorageLimits};
-use telepath_core::user::{Member, Role};
+use telepath_core::user::{GroupRoles, Member, Role};
 
 use super::trail::{Trail, role_field};
 use super::{UserError, authority, row, session};
@@ -99,16 +99,52 @@ async fn set(
     lock_account(db, account).await?;
     let old = row::role(db, account, user).await?.ok_or(UserError::NotFound)?;
     authority::require_manages(&authority, &[old, role])?;
-    if old != role {
-        if old == Role::Owner {
-            require_other_owner(db, account, user).await?;
-        }
-        let sql = "UPDATE memberships SET role = $3 WHERE account_id = $1 AND user_id = $2";
-        db.execute(sql, binds![account.to_string(), user.to_string(), role.name()]).await?;
-        let changes = (role_field(old), role_field(role));
-        trail.write(db, account, AuditAction::UserRoleChanged, &user, changes).await?;
-    }
+    change(db, &trail, (account, user), old, role).await?;
     read_back(db, account, user).await
+}
+
+/// Gives a member another role, in an account that is locked.
+async fn change(
+    db: &mut Connection,
+    trail: &Trail,
+    (account, user): (AccountId, UserId),
+    old: Role,
+    role: Role,
+) -> Result<(), UserError> {
+    if old == role {
+        return Ok(());
+    }
+    if old == Role::Owner {
+        require_other_owner(db, account, user).await?;
+    }
+    let sql = "UPDATE memberships SET role = $3 WHERE account_id = $1 AND user_id = $2";
+    db.execute(sql, binds![account.to_string(), user.to_string(), role.name()]).await?;
+    let changes = (role_field(old), role_field(role));
+    Ok(trail.write(db, account, AuditAction::UserRoleChanged, &user, changes).await?)
+}
+
+/// Gives a user the role that the groups of their provider say: as a new member, or in the place of the role that they have.
+/// The last owner stays one, because the account needs somebody who can change what is wrong.
+pub(super) async fn follow_groups(
+    db: &mut Connection,
+    trail: &Trail,
+    account: AccountId,
+    user: UserId,
+    (mapping, groups): (&GroupRoles, &[String]),
+) -> Result<(), UserError> {
+    lock_account(db, account).await?;
+    let given = mapping.role_of(groups);
+    match (row::role(db, account, user).await?, given) {
+        (None, Some(role)) => add(db, trail, account, user, role).await,
+        (Some(old), Some(role)) if mapping.decides() => {
+            match change(db, trail, (account, user), old, role).await {
+                Err(UserError::LastOwner) => Ok(()),
+                other => other,
+            }
+        }
+        (Some(_), _) if !mapping.decides() => Ok(()),
+        (None | Some(_), None) | (Some(_), Some(_)) => Err(UserError::NoMembership),
+    }
 }
 
 async fn remove(

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use serde_json::{Value, json};
+use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, AuditEntry, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, UserId};
@@ -31,6 +32,11 @@ impl Trail {
 
     pub(super) const fn context(&self) -> &StoreContext {
         &self.context
+    }
+
+    /// The same for another actor.
+    pub(super) fn by(self, actor: Actor) -> Self {
+        Self { origin: Origin { actor, ..self.origin }, ..self }
     }
 
     /// When the change happens.

@@ -5,6 +5,7 @@ mod api;
 mod cluster;
 mod dashboard;
 mod egress;
+mod oidc;
 mod retention;
 mod storage_limits;
 mod tls;
@@ -25,6 +26,7 @@ pub use alerts::{SmtpConfig, SmtpTls};
 pub use api::{ApiConfig, MetricsConfig};
 pub use cluster::ClusterConfig;
 pub use dashboard::DashboardConfig;
+pub use oidc::OidcConfig;
 pub use tls::{CertificateSource, TlsConfig};
 
 use egress::EgressConfig;
@@ -41,6 +43,8 @@ pub struct Config {
     pub api: ApiConfig,
     pub metrics: MetricsConfig,
     pub dashboard: DashboardConfig,
+    /// Where users sign in beside the password; `None` offers only the password.
+    pub oidc: Option<OidcConfig>,
     pub tls: TlsConfig,
     pub sip: SipConfig,
     pub media: MediaConfig,
@@ -177,7 +181,7 @@ impl Check<'_> {
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
         let (egress, metrics) = (self.egress(), self.metrics());
-        let (cluster, dashboard) = (self.cluster(), self.dashboard());
+        let (cluster, dashboard, oidc) = (self.cluster(), self.dashboard(), self.oidc());
         let (retention, storage_limits) = (self.retention(), self.storage_limits());
         let (alerts, smtp) = (self.alerts(), self.smtp());
         Some(Config {
@@ -185,6 +189,7 @@ impl Check<'_> {
             api: api?,
             metrics: metrics?,
             dashboard: dashboard?,
+            oidc: oidc?,
             tls: tls?,
             sip: sip?,
             media: media?,
@@ -296,6 +301,8 @@ impl Check<'_> {
             | Kind::Text
             | Kind::Mailbox
             | Kind::Mailboxes
+            | Kind::Url
+            | Kind::GroupRoles
             | Kind::Secret => (0, u32::MAX),
         };
         self.required(key, |text| values::count(text, least, most))

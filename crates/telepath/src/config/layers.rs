@@ -233,7 +233,7 @@ fn unknown(key: &str) -> String {
 fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
     match kind {
         Kind::Count(..) => value.as_integer().map(|number| Value::text(&number.to_string())),
-        Kind::Hosts | Kind::Networks | Kind::Destinations | Kind::Mailboxes => {
+        Kind::Hosts | Kind::Networks | Kind::Destinations | Kind::Mailboxes | Kind::GroupRoles => {
             let items = value.as_array()?;
             items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>().map(Value::List)
         }
@@ -249,6 +249,7 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
         | Kind::Filter
         | Kind::Contact
         | Kind::Origin
+        | Kind::Url
         | Kind::Text
         | Kind::Mailbox
         | Kind::Secret => value.as_str().map(Value::text),
@@ -258,7 +259,9 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
 fn form_of(kind: Kind) -> String {
     match kind {
         Kind::Count(..) => "whole number without quotes".to_owned(),
-        Kind::Hosts | Kind::Networks | Kind::Destinations | Kind::Mailboxes => "list of strings".to_owned(),
+        Kind::Hosts | Kind::Networks | Kind::Destinations | Kind::Mailboxes | Kind::GroupRoles => {
+            "list of strings".to_owned()
+        }
         Kind::Address
         | Kind::LoopbackAddress
         | Kind::AddressOrOff
@@ -271,6 +274,7 @@ fn form_of(kind: Kind) -> String {
         | Kind::Filter
         | Kind::Contact
         | Kind::Origin
+        | Kind::Url
         | Kind::Text
         | Kind::Mailbox
         | Kind::Secret => format!("string: {}", kind.describe()),

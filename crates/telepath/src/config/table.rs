@@ -8,6 +8,7 @@ mod api;
 mod dashboard;
 mod leaks;
 mod media;
+mod oidc;
 mod retention;
 mod tls;
 
@@ -15,6 +16,7 @@ use accounts::ACCOUNTS;
 use alerts::ALERTS;
 use api::API;
 use dashboard::DASHBOARD;
+use oidc::OIDC;
 use retention::RETENTION;
 
 /// The form of a setting's value.
@@ -58,6 +60,10 @@ pub enum Kind {
     Mailbox,
     /// A list of email addresses.
     Mailboxes,
+    /// An `https:` URL without query and fragment.
+    Url,
+    /// A list of groups with a role each, such as `telepath-admins=admin`.
+    GroupRoles,
     /// A secret; never shown.
     Secret,
 }
@@ -87,6 +93,8 @@ impl Kind {
             Kind::Text => "text".to_owned(),
             Kind::Mailbox => "email address such as ops@example.com or Telepath <ops@example.com>".to_owned(),
             Kind::Mailboxes => "list of email addresses".to_owned(),
+            Kind::Url => "https:// URL without query and fragment".to_owned(),
+            Kind::GroupRoles => "list of group=role".to_owned(),
             Kind::Secret => "secret".to_owned(),
         }
     }
@@ -124,10 +132,11 @@ impl Setting {
 /// Every setting, in the order of the reference page.
 pub static SETTINGS: &[Setting] = &joined();
 
-const LISTS: [&[Setting]; 7] = [STORAGE, API, DASHBOARD, GENERAL, RETENTION, ACCOUNTS, ALERTS];
+const LISTS: [&[Setting]; 8] = [STORAGE, API, DASHBOARD, OIDC, GENERAL, RETENTION, ACCOUNTS, ALERTS];
 const COUNT: usize = STORAGE.len()
     + API.len()
     + DASHBOARD.len()
+    + OIDC.len()
     + GENERAL.len()
     + RETENTION.len()
     + ACCOUNTS.len()

@@ -4,13 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use telepath_core::id::AccountId;
-use telepath_core::ports::Mail;
+use telepath_core::ports::{IdentityProvider, Mail};
 use telepath_dashboard::{Dashboard, DashboardOptions, Services};
+use telepath_egress::{Authorities, Egress};
 use telepath_store::Store;
 
 use crate::config::{CertificateSource, Config};
 use crate::exit::Failure;
 use crate::mail::Mailer;
+use crate::oidc::Provider;
 
 /// The dashboard, if it is enabled.
 pub(super) fn new(
@@ -18,7 +20,7 @@ pub(super) fn new(
     listen: SocketAddr,
     account: AccountId,
     store: &Arc<Store>,
-    mailer: Option<Arc<Mailer>>,
+    (mailer, egress): (Option<Arc<Mailer>>, &Egress),
 ) -> Result<Option<Arc<Dashboard>>, Failure> {
     let Some(url) = url(config, listen) else { return Ok(None) };
     let options = DashboardOptions {
@@ -28,10 +30,34 @@ pub(super) fn new(
         account,
         url,
     };
-    let services = Services { mail: mailer.map(|mailer| mailer as Arc<dyn Mail>) };
+    let services = Services {
+        mail: mailer.map(|mailer| mailer as Arc<dyn Mail>),
+        identity_provider: identity_provider(config, store, egress)?,
+    };
     let dashboard = Dashboard::new(options, services, Arc::clone(store))
         .map_err(|error| Failure::doing("could not set up the dashboard", &error))?;
     Ok(Some(dashboard))
+}
+
+/// Where users may sign in beside the password.
+fn identity_provider(
+    config: &Config,
+    store: &Arc<Store>,
+    egress: &Egress,
+) -> Result<Option<Arc<dyn IdentityProvider>>, Failure> {
+    let Some(oidc) = &config.oidc else { return Ok(None) };
+    let authorities = match &oidc.ca_file {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Failure::doing(&format!("could not read {}", path.display()), &error))?;
+            let read = Authorities::parse(&text);
+            Some(read.map_err(|error| Failure::doing(&format!("could not use {}", path.display()), &error))?)
+        }
+    };
+    let provider =
+        Provider::new(oidc.clone(), authorities, egress.with_own_lookups(), Arc::clone(store.clock()));
+    Ok(Some(Arc::new(provider)))
 }
 
 fn certificate_names(config: &Config) -> &[String] {
