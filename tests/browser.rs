@@ -36,6 +36,9 @@ async fn play(server: &Server, script: &str, mut input: Value) -> Outcome {
     input["base"] = json!(format!("https://localhost:{}", server.addresses.api.port()));
     input["browser"] = json!(browser);
     input["modules"] = json!(modules);
+    if let Some(folder) = std::env::var_os("TELEPATH_TEST_BROWSER_SCREENSHOTS") {
+        input["screenshots"] = json!(PathBuf::from(folder));
+    }
     if let Some(folder) = std::env::var_os("TELEPATH_TEST_SCREENSHOTS") {
         input["screenshots"] = json!(PathBuf::from(folder));
     }
@@ -80,6 +83,23 @@ async fn an_owner_sets_the_server_up_and_signs_in_with_java_script() -> Outcome 
 #[tokio::test]
 async fn an_owner_sets_the_server_up_and_signs_in_without_java_script() -> Outcome {
     set_up_and_sign_in(false).await
+}
+
+async fn create_rotate_and_revoke(java_script: bool) -> Outcome {
+    let server = Server::start().await?;
+    let setup = server.setup.clone().context("a server without users prints a link")?;
+    play(&server, "keys.mjs", json!({ "setup": setup, "password": password(), "javaScript": java_script }))
+        .await
+}
+
+#[tokio::test]
+async fn a_key_is_created_used_rotated_and_revoked_with_java_script() -> Outcome {
+    create_rotate_and_revoke(true).await
+}
+
+#[tokio::test]
+async fn a_key_is_created_used_rotated_and_revoked_without_java_script() -> Outcome {
+    create_rotate_and_revoke(false).await
 }
 
 async fn invite_and_manage(java_script: bool) -> Outcome {

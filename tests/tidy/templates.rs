@@ -5,6 +5,14 @@ use super::{Source, report, sources};
 
 /// What may stand before `|safe`: values that the dashboard renders itself, without text from outside.
 const SAFE: &[&str] = &[
+    "mark",
+    "row.mark",
+    "row.spark",
+    "row.status.icon",
+    "status.icon",
+    "expires",
+    "row.created",
+    "created",
     "chart.",
     "crate::icon::",
     "entry.icon",

@@ -7,6 +7,7 @@ mod filter;
 mod policy;
 mod preset;
 mod rotation;
+mod summary;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ pub use rotation::{
     GraceSeconds, MAX_ENDED_SECRETS, MAX_LIVE_SECRETS, MAX_ROTATED_TOGETHER, RotateDraft, Rotation,
     SecretEnd, SecretStatus, TooManySecrets,
 };
+pub use summary::{describe_access, describe_preset, describe_scopes};
 
 use crate::account::Actor;
 use crate::address::NetworkList;

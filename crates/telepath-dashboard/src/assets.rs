@@ -22,6 +22,7 @@ const STYLES: &[&str] = &[
     include_str!("../assets/logs.css"),
     include_str!("../assets/team.css"),
     include_str!("../assets/overview.css"),
+    include_str!("../assets/keys.css"),
 ];
 /// Libraries first; `hx-csp` before the extension whose elements it checks.
 const SCRIPTS: [&str; 4] = [

@@ -6,6 +6,7 @@ mod frame;
 #[cfg(test)]
 mod golden;
 pub(crate) mod lines;
+pub(crate) mod sparkline;
 pub(crate) mod stacked;
 
 use std::fmt;

@@ -12,8 +12,9 @@
 //! - `pager.rs`: newer and older pages of a list
 //! - `route.rs`, `visit.rs`: what a handler is and what it gets
 //! - `shared.rs`: what all requests share
+//! - `intent.rs`: forms that are handled once
 //! - `call_series.rs`, `reason.rs`: the calls of a range, and why they ended
-//! - `chart.rs` and `chart/`: pictures of numbers
+//! - `chart.rs` and `chart/`: pictures of numbers; `mark.rs`: the mark of a key
 //! - `navigation.rs`, `reply.rs`, `live.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `form.rs`, `time.rs`, `number.rs`,
 //!   `icon.rs`, `qr.rs`, `object.rs`, `chain_checks.rs`
 //! - `cookie.rs`, `csrf.rs`, `host.rs`, `security_headers.rs`, `assets.rs`, `compression.rs`, `options.rs`
@@ -35,9 +36,10 @@ mod host;
     reason = "a set of icons that is complete, so that pages can be added without editing it"
 )]
 mod icon;
+mod intent;
 mod letters;
-#[cfg_attr(not(test), expect(dead_code, reason = "pages that follow something need it"))]
 mod live;
+mod mark;
 mod navigation;
 mod number;
 mod object;

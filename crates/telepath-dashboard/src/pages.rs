@@ -4,6 +4,7 @@
 mod account;
 mod alerts;
 mod analytics;
+mod api_keys;
 mod audit;
 mod confirm;
 mod forgot;
@@ -12,6 +13,7 @@ mod login;
 mod me;
 mod oidc;
 mod overview;
+mod provider_link;
 mod reference;
 mod requests;
 mod session;
@@ -40,6 +42,7 @@ pub(crate) fn routes() -> Vec<Route> {
         requests::routes(),
         alerts::routes(),
         audit::routes(),
+        api_keys::routes(),
     ]
     .into_iter()
     .flatten()
@@ -48,5 +51,13 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// The entries of all pages in the sidebar.
 pub(crate) fn navigation() -> Vec<Entry> {
-    vec![overview::ENTRY, requests::ENTRY, alerts::ENTRY, audit::ENTRY, team::ENTRY, analytics::ENTRY]
+    vec![
+        overview::ENTRY,
+        requests::ENTRY,
+        api_keys::ENTRY,
+        alerts::ENTRY,
+        audit::ENTRY,
+        team::ENTRY,
+        analytics::ENTRY,
+    ]
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use telepath_core::entropy::EntropyError;
-use telepath_store::{HashingError, StoreError, UserError};
+use telepath_store::{HashingError, KeyChangeError, StoreError, UserError};
 
 /// Why a page cannot be shown.
 #[derive(Debug)]
@@ -146,6 +146,28 @@ impl From<HashingError> for Problem {
         match error {
             HashingError::Busy => Problem::Unavailable(error.to_string()),
             HashingError::Failed(_) => Problem::Failed(error.to_string()),
+        }
+    }
+}
+
+/// What a form about a key does not show beside one of its fields.
+impl From<KeyChangeError> for Problem {
+    fn from(error: KeyChangeError) -> Self {
+        match error {
+            KeyChangeError::NotFound => Problem::NotFound("This key does not exist"),
+            KeyChangeError::SecretNotFound => Problem::NotFound("This secret does not exist"),
+            KeyChangeError::Escalation(_) => Problem::Forbidden,
+            KeyChangeError::Beyond(_)
+            | KeyChangeError::Revoked
+            | KeyChangeError::Expired
+            | KeyChangeError::CurrentSecret
+            | KeyChangeError::TooManySecrets => {
+                let text = error.to_string();
+                let mut letters = text.chars();
+                let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+                Problem::Conflict(format!("{}.", first.chain(letters).collect::<String>()))
+            }
+            KeyChangeError::Store(error) => error.into(),
         }
     }
 }

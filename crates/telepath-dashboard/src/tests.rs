@@ -3,6 +3,7 @@
 mod access;
 mod alerts;
 mod analytics;
+mod api_keys;
 mod filled;
 mod forgery;
 mod harness;

@@ -85,6 +85,29 @@ impl Zone {
         Shown { at, text: self.format(at, form) }
     }
 
+    /// `Saturday, 27 February 2027, at 13:04 CET (12:04 UTC)`
+    pub(crate) fn exact(&self, at: Timestamp) -> String {
+        let here = self.format(at, "%A, %-d %B %Y, at %H:%M %Z");
+        if self.0 == TimeZone::UTC {
+            return here;
+        }
+        let is_same_day = self.date_field(at) == Self::utc().date_field(at);
+        let there = Self::utc().format(at, if is_same_day { "%H:%M UTC" } else { "%-d %b, %H:%M UTC" });
+        format!("{here} ({there})")
+    }
+
+    /// `2026-11-30`, as a field for a date holds it.
+    pub(crate) fn date_field(&self, at: Timestamp) -> String {
+        self.format(at, "%F")
+    }
+
+    /// The end of a day such as `2026-11-30`; `None` if the text is not a day.
+    pub(crate) fn end_of_day(&self, day: &str) -> Option<Timestamp> {
+        let day: jiff::civil::Date = day.parse().ok()?;
+        let end = day.tomorrow().ok()?.to_zoned_datetime(self.0.clone()).ok()?;
+        Some(Timestamp::from_unix_ms(end.timestamp().as_millisecond()))
+    }
+
     fn format(&self, at: Timestamp, form: &str) -> String {
         let Ok(instant) = jiff::Timestamp::from_millisecond(at.unix_ms()) else { return at.to_string() };
         instant.to_zoned_datetime(self.0.clone()).strftime(form).to_string()
@@ -168,6 +191,15 @@ mod tests {
         let text = |at: Timestamp| berlin().shown_instant(at, NOON).text;
         assert_eq!(text(NOON), "13:05:07.000");
         assert_eq!(text(NOON.minus(Duration::from_millis(86_400_001))), "29 Nov, 13:05:06.999");
+    }
+
+    #[test]
+    fn a_moment_in_full_names_its_zone_and_utc() {
+        assert_eq!(berlin().exact(NOON), "Monday, 30 November 2026, at 13:05 CET (12:05 UTC)");
+        assert_eq!(Zone::utc().exact(NOON), "Monday, 30 November 2026, at 12:05 UTC");
+        let midnight = berlin().end_of_day("2026-11-30").unwrap();
+        assert_eq!(berlin().exact(midnight), "Tuesday, 1 December 2026, at 00:00 CET (30 Nov, 23:00 UTC)");
+        assert_eq!(berlin().end_of_day("2026-02-30"), None);
     }
 
     #[test]

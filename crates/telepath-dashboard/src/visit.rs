@@ -80,7 +80,16 @@ impl Visit {
 
     /// A variable part of the path as an id; a text that is not one names nothing.
     pub(crate) fn id_in_path<T: std::str::FromStr>(&self, what: &'static str) -> Result<T, Problem> {
-        let text = self.params.iter().find(|(name, _)| name == "id").map(|(_, value)| value.as_str());
+        self.part_of_path("id", what)
+    }
+
+    /// Another variable part of the path.
+    pub(crate) fn part_of_path<T: std::str::FromStr>(
+        &self,
+        name: &str,
+        what: &'static str,
+    ) -> Result<T, Problem> {
+        let text = self.params.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         text.and_then(|text| text.parse().ok()).ok_or(Problem::NotFound(what))
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod authority;
 pub(crate) mod change;
 pub(crate) mod commit;
 mod list;
+pub(crate) mod overview;
 mod pause;
 mod rotate;
 mod row;

@@ -64,6 +64,7 @@ pub use delivery::{AccountDeliveryFilter, DeliveryFilter};
 pub use error::{DatabaseError, StoreError};
 pub use follow::{AttemptedDelivery, FollowedEvent};
 pub use idempotency::{IdempotencyClaim, IdempotentRequest};
+pub use key::overview::{EXPIRES_SOON, IDLE_FOR, KeyCounts};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::entry::KeyDescription;
 pub use key_table::{Admission, KeyHandle, KeyTable};

@@ -48,6 +48,7 @@ impl QueryForm for KeyQuery {
         let (sort, ascending) = query.choice("sort", KeySort::parse, key::KEY_SORTS).unwrap_or_default();
         let filter = KeyFilter {
             status: query.choice("status", KeyStatus::from_name, KeyStatus::ALL.iter().map(|s| s.name())),
+            ended: None,
             preset: query.choice("preset", Preset::from_name, Preset::ALL.iter().map(|p| p.name())),
             idle_days: query.number("idle_days"),
             expires_before: query.take("expires_before", Timestamp::parse_rfc3339),

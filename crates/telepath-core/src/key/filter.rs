@@ -58,6 +58,8 @@ impl KeySort {
 pub struct KeyFilter {
     /// Only keys in this state.
     pub status: Option<KeyStatus>,
+    /// Only keys that are expired or revoked, or only those that are not.
+    pub ended: Option<bool>,
     /// Only keys created from this preset.
     pub preset: Option<Preset>,
     /// Only keys that were not used for this many days. An unused key counts from its creation.

@@ -5,7 +5,8 @@ use http::{Method, StatusCode};
 use telepath_core::user::UserToken;
 use telepath_store::{SignedIn, UserError};
 
-use super::{oidc, session};
+use super::provider_link::ProviderLink;
+use super::session;
 use crate::form::Problems;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -29,14 +30,14 @@ struct Page {
     /// Whether the user has a password.
     has_password: bool,
     /// Where users may confirm beside the password.
-    provider: Option<oidc::Link>,
+    provider: Option<ProviderLink>,
 }
 
 async fn page(visit: &Visit, caller: &SignedIn, problems: Problems) -> Result<Reply, Problem> {
     let held = visit.form.get("held").or_else(|| visit.query.get("held")).unwrap_or_default().to_owned();
     let next = visit.next_path().unwrap_or_else(|| "/".to_owned());
     let shell = Shell::new(visit, caller, Vec::new(), "Confirm your identity").await?;
-    let provider = oidc::Link::to_confirm(visit, &held, &next);
+    let provider = ProviderLink::to_confirm(visit, &held, &next);
     let has_password = caller.user.has_password;
     Reply::page(&Page { shell, held, cancel: "/".to_owned(), next, problems, has_password, provider })
 }

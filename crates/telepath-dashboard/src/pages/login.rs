@@ -7,7 +7,8 @@ use http::{Method, StatusCode};
 use telepath_core::user::SessionStatus;
 use telepath_store::{SignIn, SignInAttempt, SignedIn, UserError};
 
-use super::{oidc, session};
+use super::provider_link::ProviderLink;
+use super::session;
 use crate::cookie;
 use crate::form::Problems;
 use crate::problem::Problem;
@@ -37,7 +38,7 @@ struct Page {
     email: String,
     persistent: bool,
     /// Where users may sign in beside the password.
-    provider: Option<oidc::Link>,
+    provider: Option<ProviderLink>,
 }
 
 async fn show(visit: Visit) -> Outcome {
@@ -62,7 +63,7 @@ fn page(visit: &Visit, refusal: Option<String>, done: Option<&'static str>) -> P
         problems: Problems::default(),
         email: visit.form.text("email").to_owned(),
         persistent: visit.form.is_checked("persistent"),
-        provider: oidc::Link::to_sign_in(visit),
+        provider: ProviderLink::to_sign_in(visit),
     }
 }
 

@@ -36,29 +36,6 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![Route::open(Method::GET, "/login/oidc", go), Route::open(Method::GET, CALLBACK, come_back)]
 }
 
-/// A link that leads to the provider.
-#[derive(Debug)]
-pub(super) struct Link {
-    pub(super) name: String,
-    pub(super) path: String,
-}
-
-impl Link {
-    /// To sign in; `None` without a provider.
-    pub(super) fn to_sign_in(visit: &Visit) -> Option<Self> {
-        let name = visit.shared.identity_provider.as_ref()?.name().to_owned();
-        let next = visit.next_path().map(|next| format!("?next={}", encoded(&next))).unwrap_or_default();
-        Some(Self { name, path: format!("/login/oidc{next}") })
-    }
-
-    /// To confirm; `held` is the form that waits, if one does.
-    pub(super) fn to_confirm(visit: &Visit, held: &str, next: &str) -> Option<Self> {
-        let name = visit.shared.identity_provider.as_ref()?.name().to_owned();
-        let (held, next) = (encoded(held), encoded(next));
-        Some(Self { name, path: format!("/login/oidc?confirm=1&held={held}&next={next}") })
-    }
-}
-
 /// What a way to the provider is bound to and for, as it stands in the cookie.
 struct Trip {
     state: String,

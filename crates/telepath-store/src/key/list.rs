@@ -21,6 +21,7 @@ const SOURCE: &str = "FROM keys WHERE account_id = $1 \
      AND ($2 IS NULL OR $2 = CASE WHEN revoked_at IS NOT NULL THEN 'revoked' \
         WHEN expires_at <= $3 THEN 'expired' WHEN paused_at IS NOT NULL THEN 'paused' \
         WHEN not_before > $3 THEN 'scheduled' WHEN expires_at <= $4 THEN 'expiring' ELSE 'active' END) \
+     AND ($13 IS NULL OR $13 = CASE WHEN revoked_at IS NOT NULL OR expires_at <= $3 THEN 1 ELSE 0 END) \
      AND ($5 IS NULL OR preset = $5) \
      AND ($6 IS NULL OR COALESCE(last_used_at, created_at) <= $6) \
      AND ($7 IS NULL OR expires_at < $7) \
@@ -55,6 +56,7 @@ impl Store {
             filter.never_expires.map(i64::from),
         ];
         filters.extend(search_values(filter.search));
+        filters.extend(binds![filter.ended.map(i64::from)]);
         let within = trunk_list_within("trunk_ids", &trunks, &mut filters);
         let source = format!("{SOURCE}{within}");
         let mut db = self.backend.read().await?;

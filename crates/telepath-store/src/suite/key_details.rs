@@ -11,6 +11,7 @@ use telepath_core::secret::HashedKey;
 
 use super::{Fixture, NOON, admit, answered, behaviour, events_of, new_key, reading, select};
 use crate::key::KeyChangeError;
+use crate::key::overview::{IDLE_FOR, KeyCounts};
 use crate::key_table::Admission;
 use crate::sql::binds;
 use crate::store::Store;
@@ -22,6 +23,7 @@ behaviour! {
     description_and_metadata_are_kept_and_changed,
     keys_are_sorted_by_each_value,
     keys_are_found_by_name_id_mask_and_address,
+    keys_of_an_account_are_counted_by_their_state,
 }
 
 fn is_admitted(store: &Store, hash: &HashedKey) -> bool {
@@ -190,5 +192,29 @@ async fn keys_are_found_by_name_id_mask_and_address(fixture: Arc<Fixture>) {
     };
     assert_eq!(expiring(true).await, ["Billing 100%"]);
     assert_eq!(expiring(false).await, ["back office"]);
+    store.close().await;
+}
+
+async fn keys_of_an_account_are_counted_by_their_state(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    assert_eq!(store.count_keys(account).await.unwrap(), KeyCounts::default());
+    let day = Duration::from_hours(24);
+    let until = |days: u32| NewKey { expires_at: Some(NOON.plus(day * days)), ..new_key("ends") };
+    for new in [new_key("never"), until(1), until(30), until(31), new_key("revoked")] {
+        fixture.key(&store, account, new).await;
+    }
+    let revoked = KeyFilter { search: Some("revoked".to_owned()), ..KeyFilter::default() };
+    let page = store.list_keys(account, revoked, PageRequest::default()).await.unwrap();
+    store.revoke_key(account, page.items[0].id, None, fixture.origin()).await.unwrap();
+    let counts = store.count_keys(account).await.unwrap();
+    let wanted = KeyCounts { total: 5, revoked: 1, current: 4, expire_soon: 2, never_expire: 1, ..counts };
+    assert_eq!((counts, counts.idle, counts.expired), (wanted, 0, 0));
+    fixture.clock.advance(IDLE_FOR);
+    let counts = store.count_keys(account).await.unwrap();
+    assert_eq!((counts.current, counts.expired, counts.idle), (1, 3, 1));
+    let ended = |ended: bool| KeyFilter { ended: Some(ended), ..KeyFilter::default() };
+    assert_eq!(names(&store, account, ended(false)).await, ["never"]);
+    assert_eq!(names(&store, account, ended(true)).await.len(), 4);
     store.close().await;
 }

@@ -27,7 +27,7 @@ struct Common {
 
 /// A group with the numbers of its requests.
 #[derive(Debug, Clone)]
-struct Tally {
+struct Total {
     common: Common,
     caller: RequestCaller,
     count: u64,
@@ -64,20 +64,20 @@ fn common(request: &RequestRecord) -> Common {
 }
 
 /// Counts requests, the largest group first.
-fn tally(requests: &[RequestRecord]) -> Vec<Tally> {
-    let mut tallies: BTreeMap<Common, Tally> = BTreeMap::new();
+fn count(requests: &[RequestRecord]) -> Vec<Total> {
+    let mut totals: BTreeMap<Common, Total> = BTreeMap::new();
     for request in requests {
         let (at, caller) = (request.facts.at, request.facts.caller);
         let common = common(request);
-        let tally =
-            tallies.entry(common.clone()).or_insert(Tally { common, caller, count: 0, first: at, last: at });
-        tally.count += 1;
-        tally.first = tally.first.min(at);
-        tally.last = tally.last.max(at);
+        let total =
+            totals.entry(common.clone()).or_insert(Total { common, caller, count: 0, first: at, last: at });
+        total.count += 1;
+        total.first = total.first.min(at);
+        total.last = total.last.max(at);
     }
-    let mut tallies: Vec<Tally> = tallies.into_values().collect();
-    tallies.sort_by_key(|tally| std::cmp::Reverse((tally.count, tally.last)));
-    tallies
+    let mut totals: Vec<Total> = totals.into_values().collect();
+    totals.sort_by_key(|total| std::cmp::Reverse((total.count, total.last)));
+    totals
 }
 
 /// The filters that show the requests of a group.
@@ -100,18 +100,18 @@ pub(super) fn groups(
     zone: &Zone,
     now: Timestamp,
 ) -> Vec<Group> {
-    let list = |tally: Tally| Group {
-        path: query.with_filters_as_list(&narrowed(&query.filters, &tally.common)),
-        status: Status::of(tally.common.status),
-        method: tally.common.method,
-        target: tally.common.target,
-        code: tally.common.code,
-        sender: Sender::of(tally.caller, names),
-        count: number::grouped(tally.count),
-        first: zone.shown_instant(tally.first, now),
-        last: zone.shown_instant(tally.last, now),
+    let list = |total: Total| Group {
+        path: query.with_filters_as_list(&narrowed(&query.filters, &total.common)),
+        status: Status::of(total.common.status),
+        method: total.common.method,
+        target: total.common.target,
+        code: total.common.code,
+        sender: Sender::of(total.caller, names),
+        count: number::grouped(total.count),
+        first: zone.shown_instant(total.first, now),
+        last: zone.shown_instant(total.last, now),
     };
-    tally(requests).into_iter().map(list).collect()
+    count(requests).into_iter().map(list).collect()
 }
 
 #[cfg(test)]
@@ -151,11 +151,11 @@ mod tests {
             request(4, 404, calls, 1),
             request(9, 200, None, 1),
         ];
-        let tallies = tally(&all);
-        assert_eq!(tallies.iter().map(|tally| tally.count).collect::<Vec<_>>(), [2, 1, 1, 1]);
-        let first = &tallies[0];
+        let totals = count(&all);
+        assert_eq!(totals.iter().map(|total| total.count).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        let first = &totals[0];
         assert_eq!((first.first.unix_seconds(), first.last.unix_seconds()), (1, 5));
-        assert_eq!(tallies[1].common.target, "/path/9", "of equal groups the latest comes first");
+        assert_eq!(totals[1].common.target, "/path/9", "of equal groups the latest comes first");
         let filters = narrowed(&Filters::default(), &first.common);
         assert_eq!(
             filters.line(),
