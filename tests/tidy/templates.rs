@@ -32,6 +32,15 @@ const SAFE: &[&str] = &[
     "last",
     "chain.at",
     "row.at",
+    "badge.1",
+    "call.chip.icon",
+    "call.started",
+    "delivery.icon",
+    "end",
+    "event.at",
+    "line.scale",
+    "row.bar",
+    "started",
 ];
 
 fn templates(all: &[Source]) -> impl Iterator<Item = &Source> {

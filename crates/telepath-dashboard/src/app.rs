@@ -16,6 +16,7 @@ use http_body::Body;
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::{EntropyError, random_bytes};
 use telepath_core::id::RequestId;
+use telepath_core::ports::LiveCalls;
 use telepath_core::user::{SessionStatus, UserToken};
 use telepath_http::{App, BoxError, ClientScheme, Peer, REQUEST_ID, RequestIds, Unreadable};
 use telepath_store::{SignedIn, Store};
@@ -80,6 +81,7 @@ impl Dashboard {
     pub fn new(
         options: DashboardOptions,
         services: Services,
+        live: Arc<dyn LiveCalls>,
         store: Arc<Store>,
     ) -> Result<Arc<Self>, SetupError> {
         let request_ids = RequestIds::new(store.entropy().as_ref())?;
@@ -89,6 +91,7 @@ impl Dashboard {
             mail: services.mail,
             identity_provider: services.identity_provider,
             letters: letters::permits(),
+            live,
             store,
             assets: Assets::new(),
             navigation: Navigation::new(pages::navigation()),

@@ -5,9 +5,12 @@ mod axis;
 mod frame;
 #[cfg(test)]
 mod golden;
+pub(crate) mod lanes;
 pub(crate) mod lines;
 pub(crate) mod sparkline;
+pub(crate) mod scale;
 pub(crate) mod stacked;
+pub(crate) mod waterfall;
 
 use std::fmt;
 

@@ -114,7 +114,7 @@ impl Problems {
 }
 
 /// The text with a capital letter at its start and a full stop at its end.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     let mut sentence: String = first.chain(letters).collect();

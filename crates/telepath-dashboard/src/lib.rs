@@ -59,6 +59,7 @@ mod shell;
 mod tests;
 mod time;
 mod user_agent;
+mod visible;
 mod visit;
 
 pub use app::{Dashboard, SetupError};

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
@@ -21,6 +22,8 @@ pub struct DashboardOptions {
     pub account: AccountId,
     /// Its address, without a slash at the end, for links in emails.
     pub url: String,
+    /// How long calls are kept; `None` keeps all.
+    pub calls_kept: Option<Duration>,
 }
 
 /// What the dashboard uses of the rest of the program.

@@ -6,6 +6,7 @@ mod alerts;
 mod analytics;
 mod api_keys;
 mod audit;
+mod calls;
 mod confirm;
 mod forgot;
 mod invitation;
@@ -38,6 +39,7 @@ pub(crate) fn routes() -> Vec<Route> {
         account::routes(),
         me::routes(),
         team::routes(),
+        calls::routes(),
         reference::routes(),
         requests::routes(),
         alerts::routes(),
@@ -53,11 +55,12 @@ pub(crate) fn routes() -> Vec<Route> {
 pub(crate) fn navigation() -> Vec<Entry> {
     vec![
         overview::ENTRY,
+        calls::ENTRY,
+        analytics::ENTRY,
         requests::ENTRY,
-        api_keys::ENTRY,
         alerts::ENTRY,
         audit::ENTRY,
+        api_keys::ENTRY,
         team::ENTRY,
-        analytics::ENTRY,
     ]
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use telepath_core::ports::{IdentityProvider, Mail};
+use telepath_core::ports::{IdentityProvider, LiveCalls, Mail};
 use telepath_store::Store;
 use tokio::sync::Semaphore;
 
@@ -30,4 +30,6 @@ pub(crate) struct Shared {
     /// Bounds the letters that are on their way.
     pub(crate) letters: Arc<Semaphore>,
     pub(crate) checks: Checks,
+    /// The live calls of this server.
+    pub(crate) live: Arc<dyn LiveCalls>,
 }

@@ -4,6 +4,7 @@ mod access;
 mod alerts;
 mod analytics;
 mod api_keys;
+mod calls;
 mod filled;
 mod forgery;
 mod harness;

@@ -108,6 +108,11 @@ impl Zone {
         Some(Timestamp::from_unix_ms(end.timestamp().as_millisecond()))
     }
 
+    /// The time of a moment whose day is known.
+    pub(crate) fn shown_clock(&self, at: Timestamp) -> Shown {
+        Shown { at, text: self.format(at, "%H:%M:%S") }
+    }
+
     fn format(&self, at: Timestamp, form: &str) -> String {
         let Ok(instant) = jiff::Timestamp::from_millisecond(at.unix_ms()) else { return at.to_string() };
         instant.to_zoned_datetime(self.0.clone()).strftime(form).to_string()
@@ -125,6 +130,25 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let utc = Zone::utc().format(self.at, "%-d %b %Y, %H:%M:%S UTC");
         write!(f, r#"<time datetime="{}" title="{utc}">{}</time>"#, self.at, self.text)
+    }
+}
+
+/// A length of time as a clock counts it: `3:42`, `1:03:42`.
+pub(crate) fn minutes_of(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds / 3600 {
+        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
+    }
+}
+
+/// A length of time in its two largest units: `42 s`, `3 min 42 s`, `1 h 3 min`.
+pub(crate) fn length(seconds: u64) -> String {
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest} s"),
+        (0, _) => format!("{minutes} min {rest} s"),
+        _ => format!("{hours} h {minutes} min"),
     }
 }
 
@@ -200,6 +224,12 @@ mod tests {
         let midnight = berlin().end_of_day("2026-11-30").unwrap();
         assert_eq!(berlin().exact(midnight), "Tuesday, 1 December 2026, at 00:00 CET (30 Nov, 23:00 UTC)");
         assert_eq!(berlin().end_of_day("2026-02-30"), None);
+    }
+
+    #[test]
+    fn lengths_are_counted_and_read() {
+        assert_eq!([0, 5_900, 222_000, 3_822_000].map(minutes_of), ["0:00", "0:05", "3:42", "1:03:42"]);
+        assert_eq!([0, 42, 222, 3822].map(length), ["0 s", "42 s", "3 min 42 s", "1 h 3 min"]);
     }
 
     #[test]

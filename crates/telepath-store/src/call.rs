@@ -2,6 +2,7 @@
 
 mod control;
 mod erase;
+mod events;
 pub(crate) mod hangup;
 mod list;
 pub(crate) mod orphan;
@@ -10,6 +11,8 @@ mod statistics;
 pub(crate) mod write;
 
 pub use erase::{EraseError, NumberErasure};
+pub use events::CallEvent;
+pub use hangup::HangUpError;
 pub use statistics::{CallBuckets, CallGroups, TooManyRows};
 
 use serde_json::json;

@@ -52,7 +52,7 @@ mod webhook;
 pub use account::AccountChangeError;
 pub use alert::mail::{MailOutcome, PendingMail};
 pub use audit::{AuditHead, AuditReport, AuditVerdict};
-pub use call::{CallBuckets, CallGroups, EraseError, NumberErasure, TooManyRows};
+pub use call::{CallBuckets, CallEvent, CallGroups, EraseError, HangUpError, NumberErasure, TooManyRows};
 pub use cluster::{ClusterStats, ProcessRole};
 pub use context::StoreContext;
 pub use delivery::claim::{
@@ -84,7 +84,7 @@ pub use request_log::read::{RequestCursor, RequestOrder, RequestPage};
 pub use retention::{Expired, Retention};
 pub use storage_stats::StorageStats;
 pub use store::Store;
-pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError};
+pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError, TrunkName};
 pub use usage::{KeyRequests, KeyUsage, UsageOfKeys};
 pub use user::{
     Acceptance, CreatedInvitation, CreatedUser, FirstUser, HashingError, LinkRecipient, MemberActivity,

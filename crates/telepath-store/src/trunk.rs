@@ -4,6 +4,7 @@
 mod change;
 mod digest;
 mod metrics;
+mod names;
 mod numbers;
 mod row;
 mod target;
@@ -24,6 +25,8 @@ use telepath_core::trunk::{
     TrunkStatus,
 };
 use telepath_core::validation::Invalid;
+
+pub use names::TrunkName;
 
 pub(crate) use digest::{place as digest_place, seal_stored};
 

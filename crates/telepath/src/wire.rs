@@ -144,7 +144,8 @@ impl Server {
         let readiness = api.readiness();
         let (serving, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let mailer = mailer(config)?;
-        let pages = dashboard::new(config, addresses.api, account, &store, (mailer.clone(), &egress))?;
+        let live = Arc::new(gateway.handle());
+        let pages = dashboard::new(config, addresses.api, account, &store, (mailer.clone(), &egress), live)?;
         let apps = Dispatcher::with_second(Arc::clone(&api), pages.clone());
         let server = HttpServer::new(apps, server_options(config, shares));
         let (server_metrics, served) = (Arc::clone(&server), Arc::clone(&certificates));

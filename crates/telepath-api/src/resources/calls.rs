@@ -14,6 +14,7 @@ use telepath_core::call::{self, CallFilter, CallSortKey, CallStatus, DisconnectR
 use telepath_core::error::ErrorCode;
 use telepath_core::id::CallId;
 use telepath_core::page::{Page, PageRequest};
+use telepath_store::HangUpError;
 
 use crate::auth::caller::{AuthorizedWithin, Caller, CallsRead, CallsWrite};
 use crate::endpoint::{Endpoints, endpoints};
@@ -161,21 +162,12 @@ async fn hangup_call(
 }
 
 async fn hang_up(shared: &Shared, caller: &Caller, id: CallId) -> Result<(), ApiError> {
-    let details = shared.store.get_call(caller.reach(), id).await?;
-    let call = details.ok_or_else(|| CallId::not_found(&id.to_string()))?.call;
-    match call.status {
-        CallStatus::Connected => {}
-        CallStatus::Disconnected | CallStatus::Failed => return Err(ApiError::of(ErrorCode::CallNotLive)),
-    }
-    // The trail first: what cannot be written down is not done.
-    shared.store.record_hangup_request(caller.account, id, caller.origin()).await?;
-    if shared.live.hang_up(id, DisconnectReason::ApiHangup)
-        || shared.store.is_carried_elsewhere(caller.account, id).await?
-    {
-        Ok(())
-    } else {
-        Err(ApiError::of(ErrorCode::CallNotLive))
-    }
+    let done = shared.store.hang_up_call(caller.reach(), id, &*shared.live, caller.origin()).await;
+    done.map_err(|error| match error {
+        HangUpError::NotFound => CallId::not_found(&id.to_string()),
+        HangUpError::NotLive => ApiError::of(ErrorCode::CallNotLive),
+        HangUpError::Store(error) => error.into(),
+    })
 }
 
 #[cfg(test)]

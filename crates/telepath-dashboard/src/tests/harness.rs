@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, COOKIE, HOST, LOCATION, SET_COOKIE};
@@ -12,9 +12,11 @@ use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use telepath_core::account::{Account, AccountDraft, Actor};
 use telepath_core::audit::Origin;
+use telepath_core::call::{DisconnectReason, SipStrangers};
 use telepath_core::clock::{Clock, ManualClock, Timestamp};
 use telepath_core::entropy::{Entropy, SystemEntropy};
-use telepath_core::id::AccountId;
+use telepath_core::id::{AccountId, CallId, TrunkId};
+use telepath_core::ports::LiveCalls;
 use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::user::{Role, TotpSecret, User, UserName};
 use telepath_core::vault::{MasterKey, Vault};
@@ -41,12 +43,32 @@ impl Drop for Folder {
     }
 }
 
+/// Live calls that are only counted: those that were hung up.
+#[derive(Default)]
+pub(super) struct Live(pub(super) Mutex<Vec<CallId>>);
+
+impl LiveCalls for Live {
+    fn hang_up(&self, call: CallId, _: DisconnectReason) -> bool {
+        self.0.lock().unwrap().push(call);
+        true
+    }
+
+    fn hang_up_trunk(&self, _: TrunkId, _: DisconnectReason) -> usize {
+        0
+    }
+
+    fn sip_strangers(&self) -> SipStrangers {
+        SipStrangers::default()
+    }
+}
+
 /// A dashboard over a fresh store.
 pub(super) struct Site {
     pub(super) dashboard: Arc<Dashboard>,
     pub(super) store: Arc<Store>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) account: Account,
+    pub(super) live: Arc<Live>,
     _folder: Folder,
 }
 
@@ -78,9 +100,12 @@ impl Site {
             address: IpAddr::from([192, 0, 2, 1]),
             account: account.id,
             url: "https://voice.example".to_owned(),
+            calls_kept: None,
         };
-        let dashboard = Dashboard::new(options, services, Arc::clone(&store)).unwrap();
-        Self { dashboard, store, clock, account, _folder: folder }
+        let live = Arc::new(Live::default());
+        let calls = Arc::clone(&live) as Arc<dyn LiveCalls>;
+        let dashboard = Dashboard::new(options, services, calls, Arc::clone(&store)).unwrap();
+        Self { dashboard, store, clock, account, live, _folder: folder }
     }
 
     pub(super) fn streams(&self) -> &LiveStreams {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use telepath_core::id::AccountId;
-use telepath_core::ports::{IdentityProvider, Mail};
+use telepath_core::ports::{IdentityProvider, LiveCalls, Mail};
 use telepath_dashboard::{Dashboard, DashboardOptions, Services};
 use telepath_egress::{Authorities, Egress};
 use telepath_store::Store;
@@ -21,6 +21,7 @@ pub(super) fn new(
     account: AccountId,
     store: &Arc<Store>,
     (mailer, egress): (Option<Arc<Mailer>>, &Egress),
+    live: Arc<dyn LiveCalls>,
 ) -> Result<Option<Arc<Dashboard>>, Failure> {
     let Some(url) = url(config, listen) else { return Ok(None) };
     let options = DashboardOptions {
@@ -29,12 +30,13 @@ pub(super) fn new(
         address: listen.ip(),
         account,
         url,
+        calls_kept: config.retention.calls,
     };
     let services = Services {
         mail: mailer.map(|mailer| mailer as Arc<dyn Mail>),
         identity_provider: identity_provider(config, store, egress)?,
     };
-    let dashboard = Dashboard::new(options, services, Arc::clone(store))
+    let dashboard = Dashboard::new(options, services, live, Arc::clone(store))
         .map_err(|error| Failure::doing("could not set up the dashboard", &error))?;
     Ok(Some(dashboard))
 }
