@@ -193,3 +193,25 @@ async fn a_user_signs_in_and_confirms_at_an_openid_connect_provider() -> Outcome
 async fn a_user_signs_in_at_an_openid_connect_provider_without_java_script() -> Outcome {
     sign_in_at_a_provider(false).await
 }
+
+async fn look_at_the_logs(java_script: bool) -> Outcome {
+    let server = Server::start().await?;
+    let setup = server.setup.clone().context("a server without users prints a link")?;
+    let key = server.create_key(&["--name", "ci-smoke-tests", "--preset", "testing"]).await?;
+    let dead = server.create_key(&["--name", "old-worker", "--preset", "testing"]).await?;
+    server.home().run(&["keys", "revoke", &dead.id]).await?.expect_success()?;
+    let input = json!({
+        "setup": setup, "password": password(), "javaScript": java_script, "key": key.secret, "dead": dead.secret,
+    });
+    play(&server, "logs.mjs", input).await
+}
+
+#[tokio::test]
+async fn requests_alerts_and_the_audit_trail_are_found_with_java_script() -> Outcome {
+    look_at_the_logs(true).await
+}
+
+#[tokio::test]
+async fn requests_alerts_and_the_audit_trail_are_found_without_java_script() -> Outcome {
+    look_at_the_logs(false).await
+}

@@ -27,7 +27,7 @@ struct Common {
 
 /// A group with the numbers of its requests.
 #[derive(Debug, Clone)]
-struct Total {
+struct Counted {
     common: Common,
     caller: RequestCaller,
     count: u64,
@@ -64,20 +64,20 @@ fn common(request: &RequestRecord) -> Common {
 }
 
 /// Counts requests, the largest group first.
-fn count(requests: &[RequestRecord]) -> Vec<Total> {
-    let mut totals: BTreeMap<Common, Total> = BTreeMap::new();
+fn count(requests: &[RequestRecord]) -> Vec<Counted> {
+    let mut groups: BTreeMap<Common, Counted> = BTreeMap::new();
     for request in requests {
         let (at, caller) = (request.facts.at, request.facts.caller);
         let common = common(request);
-        let total =
-            totals.entry(common.clone()).or_insert(Total { common, caller, count: 0, first: at, last: at });
-        total.count += 1;
-        total.first = total.first.min(at);
-        total.last = total.last.max(at);
+        let group =
+            groups.entry(common.clone()).or_insert(Counted { common, caller, count: 0, first: at, last: at });
+        group.count += 1;
+        group.first = group.first.min(at);
+        group.last = group.last.max(at);
     }
-    let mut totals: Vec<Total> = totals.into_values().collect();
-    totals.sort_by_key(|total| std::cmp::Reverse((total.count, total.last)));
-    totals
+    let mut groups: Vec<Counted> = groups.into_values().collect();
+    groups.sort_by_key(|group| std::cmp::Reverse((group.count, group.last)));
+    groups
 }
 
 /// The filters that show the requests of a group.
@@ -100,16 +100,16 @@ pub(super) fn groups(
     zone: &Zone,
     now: Timestamp,
 ) -> Vec<Group> {
-    let list = |total: Total| Group {
-        path: query.with_filters_as_list(&narrowed(&query.filters, &total.common)),
-        status: Status::of(total.common.status),
-        method: total.common.method,
-        target: total.common.target,
-        code: total.common.code,
-        sender: Sender::of(total.caller, names),
-        count: number::grouped(total.count),
-        first: zone.shown_instant(total.first, now),
-        last: zone.shown_instant(total.last, now),
+    let list = |group: Counted| Group {
+        path: query.with_filters_as_list(&narrowed(&query.filters, &group.common)),
+        status: Status::of(group.common.status),
+        method: group.common.method,
+        target: group.common.target,
+        code: group.common.code,
+        sender: Sender::of(group.caller, names),
+        count: number::grouped(group.count),
+        first: zone.shown_instant(group.first, now),
+        last: zone.shown_instant(group.last, now),
     };
     count(requests).into_iter().map(list).collect()
 }
@@ -151,11 +151,11 @@ mod tests {
             request(4, 404, calls, 1),
             request(9, 200, None, 1),
         ];
-        let totals = count(&all);
-        assert_eq!(totals.iter().map(|total| total.count).collect::<Vec<_>>(), [2, 1, 1, 1]);
-        let first = &totals[0];
+        let groups = count(&all);
+        assert_eq!(groups.iter().map(|group| group.count).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        let first = &groups[0];
         assert_eq!((first.first.unix_seconds(), first.last.unix_seconds()), (1, 5));
-        assert_eq!(totals[1].common.target, "/path/9", "of equal groups the latest comes first");
+        assert_eq!(groups[1].common.target, "/path/9", "of equal groups the latest comes first");
         let filters = narrowed(&Filters::default(), &first.common);
         assert_eq!(
             filters.line(),

@@ -1,0 +1,91 @@
+// Requests are found and opened, an alert is acknowledged, and the audit trail is read and checked.
+import { assert, check, input, open, scenario } from "./harness.mjs";
+
+await scenario(async ({ page, context }) => {
+  const press = (name) => page.getByRole("button", { name, exact: true }).filter({ visible: true }).click();
+  const ask = (path, key, agent = "curl/8.5.0") =>
+    context.request.get(new URL(path, input.base).href, { headers: { authorization: `Bearer ${key}`, "user-agent": agent } });
+  // Repeats a look at a page until it shows a text: what was written a moment ago appears a moment later.
+  const until = async (path, text) => {
+    await open(page, path);
+    while ((await page.getByText(text).count()) === 0) {
+      await open(page, path);
+    }
+  };
+
+  await page.goto(input.setup.replace(/^https:\/\/[^/]+/, input.base));
+  await page.getByLabel("Name", { exact: true }).fill("Ada Lovelace");
+  await page.getByLabel("Email").fill("ada@example.com");
+  await page.getByLabel("Password", { exact: true }).fill(input.password);
+  await press("Continue");
+  await page.getByRole("heading", { name: "Second factor" }).waitFor();
+
+  // Nothing yet.
+  await open(page, "/requests");
+  await page.getByText("No requests in this range.").waitFor();
+  await check(page, "requests-empty");
+  await open(page, "/alerts");
+  await page.getByText("Nothing needs attention.").waitFor();
+  await check(page, "alerts-empty");
+
+  // Requests, one of them from a hostile program.
+  for (let time = 0; time < 3; time += 1) {
+    await ask("/v1/trunks", input.key);
+    await ask("/v1/calls/call_01k9v1n2xrf6t8g3m5q7w9y0za", input.key);
+  }
+  await ask("/v1/calls", input.key, "<img src=x onerror=alert(1)>");
+  await ask("/v1/calls", input.dead);
+  await until("/requests?status=401", "INVALID_API_KEY");
+  await open(page, "/requests");
+  await check(page, "requests");
+  await page.getByRole("searchbox", { name: "Filter" }).fill("status:4xx key:ci-smoke");
+  await press("Search");
+  await page.getByText("3 requests.").waitFor();
+  await check(page, "requests-filtered");
+  await page.getByRole("link", { name: "/v1/calls/call_01k9v1n2xrf6t8g3m5q7w9y0za" }).first().click();
+  await page.getByRole("heading", { name: "CALL_NOT_FOUND" }).waitFor();
+  await check(page, "request");
+  await page.getByRole("link", { name: "About this error" }).click();
+  await page.getByRole("heading", { name: "Errors" }).waitFor();
+  await check(page, "docs-errors");
+  await open(page, "/requests?view=grouped");
+  await check(page, "requests-grouped");
+  await open(page, "/requests?q=status:never");
+  await page.getByText("Status must be a number such as 404").waitFor();
+  await check(page, "requests-refused");
+  await open(page, "/requests?user_agent=%3Cimg");
+  await page.getByText("1 request.").waitFor();
+
+  // The use of the revoked key raised an alert.
+  await until("/alerts", "dead_key_used");
+  await check(page, "alerts");
+  await page.getByRole("link", { name: "View or acknowledge" }).first().click();
+  await page.getByRole("heading", { name: "What to do" }).waitFor();
+  await check(page, "alert");
+  await page.getByLabel("Note").fill("The worker was replaced.");
+  await press("Acknowledge this alert");
+  await page.getByText("The alert is acknowledged.").waitFor();
+  await open(page, "/alerts?status=acknowledged");
+  await page.getByText("Note: The worker was replaced.").waitFor();
+  await open(page, "/alerts/rules");
+  await check(page, "alert-rules");
+  await open(page, "/docs/alerts");
+  await check(page, "docs-alerts");
+
+  // The audit trail.
+  await open(page, "/audit");
+  await page.getByText("The chain was not checked since the server started.").waitFor();
+  await press("Check now");
+  await page.getByText("Chain intact:").waitFor();
+  await check(page, "audit");
+  await page.getByLabel("Action").selectOption("key.revoked");
+  await press("Show entries");
+  await page.getByText("1 entry.").waitFor();
+  await page.locator("details summary").first().click();
+  await page.getByRole("columnheader", { name: "Before" }).waitFor();
+  await check(page, "audit-entry");
+  await page.getByLabel("Actor").fill("nobody");
+  await press("Show entries");
+  await page.getByText("Write the email address of a member").first().waitFor();
+  assert.equal(await page.getByLabel("Actor").inputValue(), "nobody");
+});
