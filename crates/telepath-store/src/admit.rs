@@ -21,7 +21,7 @@ impl Store {
         hash: &HashedKey,
         address: IpAddr,
     ) -> Option<(ScopeSet, TrunkAccess)> {
-        self.keys.current_rights(handle, hash, address, self.clock().now())
+        self.keys.current_rights(handle, hash, address, self.clock().read())
     }
 
     /// Decides whether a request with this key is admitted, and counts it in the key's window.

@@ -6,13 +6,14 @@ pub(crate) mod counts;
 pub(crate) mod entry;
 mod index;
 pub(crate) mod load;
+mod secret;
 pub(crate) mod snapshot;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use telepath_core::clock::{ClockReading, Timestamp};
+use telepath_core::clock::{Clock, ClockReading, SteadyTime, Timestamp};
 use telepath_core::id::{AccountId, Id as _, KeyId};
 use telepath_core::limit::quota::QuotaCounts;
 use telepath_core::limit::{Window, WindowState};
@@ -72,6 +73,8 @@ struct Tables {
     doubts: AtomicU32,
     /// Bounds how long requests are admitted without news from the database.
     lease: Arc<Lease>,
+    /// Tells how long grace periods still last when keys are read.
+    clock: Arc<dyn Clock>,
 }
 
 /// The table, shared by all requests.
@@ -95,11 +98,12 @@ impl KeyTable {
     /// An empty table without a lease.
     #[cfg(test)]
     pub(crate) fn empty() -> Self {
-        Self::with_lease(Arc::new(Lease::unbounded()))
+        let noon = telepath_core::clock::ManualClock::at(Timestamp::from_unix_seconds(1_800_000_000));
+        Self::with_lease(Arc::new(Lease::unbounded()), Arc::new(noon))
     }
 
     /// An empty table whose keys are admitted while the lease holds.
-    pub(crate) fn with_lease(lease: Arc<Lease>) -> Self {
+    pub(crate) fn with_lease(lease: Arc<Lease>, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Tables {
             by_hash: KeyIndex::default(),
             by_id: KeyIndex::default(),
@@ -109,6 +113,7 @@ impl KeyTable {
             reloads: AtomicU32::new(0),
             doubts: AtomicU32::new(0),
             lease,
+            clock,
         }))
     }
 
@@ -180,7 +185,7 @@ impl KeyTable {
         key: &KeyHandle,
         hash: &HashedKey,
         address: IpAddr,
-        now: Timestamp,
+        now: ClockReading,
     ) -> Option<(ScopeSet, TrunkAccess)> {
         self.0.lease.holds().then(|| key.entry.current_rights(hash, address, now)).flatten()
     }
@@ -198,6 +203,11 @@ impl KeyTable {
             return Admission::NoLease;
         }
         key.entry.admit_counted(hash, address, now, taken)
+    }
+
+    /// When a secret in its grace period ends on the steady timeline; `None` if the table does not have it.
+    pub(crate) fn steady_end(&self, hash: &HashedKey) -> Option<SteadyTime> {
+        self.find(hash)?.entry.steady_end(hash)
     }
 
     /// The number of keys in any state.
@@ -281,11 +291,11 @@ impl KeyTable {
         let mut shard = self.0.by_id.write(number);
         let there = shard.find(number, |entry| entry.id == snapshot.id);
         let (entry, added, removed) = if let Some(entry) = there {
-            let (added, removed) = entry.replace(snapshot, reload);
+            let (added, removed) = entry.replace(snapshot, reload, self.0.clock.read());
             (entry, added, removed)
         } else {
             let hashes = snapshot.secrets.iter().map(|secret| secret.hash).collect();
-            let entry = Arc::new(KeyEntry::new(snapshot, reload));
+            let entry = Arc::new(KeyEntry::new(snapshot, reload, self.0.clock.read()));
             shard.insert(number, &entry);
             self.0.count.fetch_add(1, Ordering::Relaxed);
             (entry, hashes, Vec::new())
@@ -299,15 +309,15 @@ impl KeyTable {
     }
 
     /// Adds one row of a key while the table is loaded; a key with several secrets has several rows.
-    fn load_row(&self, row: Snapshot) {
+    fn load_row(&self, row: Snapshot, now: ClockReading) {
         let number = id_number(row.id);
         let hashes: Vec<HashedKey> = row.secrets.iter().map(|secret| secret.hash).collect();
         let mut shard = self.0.by_id.write(number);
         let entry = if let Some(entry) = shard.find(number, |entry| entry.id == row.id) {
-            entry.add_secrets(&row.secrets);
+            entry.add_secrets(&row.secrets, now);
             entry
         } else {
-            let entry = Arc::new(KeyEntry::new(row, 0));
+            let entry = Arc::new(KeyEntry::new(row, 0, now));
             shard.insert(number, &entry);
             self.0.count.fetch_add(1, Ordering::Relaxed);
             entry

@@ -17,6 +17,7 @@ mod delivery;
 mod error;
 mod event;
 mod follow;
+mod grace;
 mod idempotency;
 mod key;
 mod key_clock;

@@ -66,9 +66,13 @@ impl Store {
         // Read before the keys are loaded: changes made during the load are read again.
         let confirmed = clock(&backend).await?;
         let keys = match options.role {
-            ProcessRole::Server => load::load(&backend, Arc::clone(cluster.lease())).await?,
+            ProcessRole::Server => {
+                load::load(&backend, Arc::clone(cluster.lease()), Arc::clone(&context.clock)).await?
+            }
             // It admits no requests by key, so it needs none of them.
-            ProcessRole::Admin => KeyTable::with_lease(Arc::clone(cluster.lease())),
+            ProcessRole::Admin => {
+                KeyTable::with_lease(Arc::clone(cluster.lease()), Arc::clone(&context.clock))
+            }
         };
         let name = options.node_name.or_else(|| Some(cluster.node_id()?.to_string())).unwrap_or_default();
         let joining = JoinOptions { name, shared_windows: windows.are_shared(), confirmed };

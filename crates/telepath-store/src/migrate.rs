@@ -71,6 +71,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     36 "0036_alert_notes";
     37 "0037_attempted_deliveries";
     38 "0038_user_identities";
+    39 "0039_grace_periods";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

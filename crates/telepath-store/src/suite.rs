@@ -17,6 +17,7 @@ mod erasures;
 mod failover;
 mod files;
 mod follow;
+mod grace_periods;
 mod hangups;
 mod idempotency;
 mod identities;

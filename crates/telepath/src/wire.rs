@@ -164,6 +164,7 @@ impl Server {
         tasks.spawn(workers::maintain_keyring(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::log_audit_heads(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::expire_idempotency_keys(Arc::clone(&store), work.clone()));
+        tasks.spawn(workers::correct_grace_periods(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::revoke_exposed_keys(Arc::clone(&store), work.clone()));
         tasks.spawn(workers::evaluate_alert_rules(Arc::clone(&store), work.clone()));
         if let Some(mailer) = mailer {

@@ -27,6 +27,8 @@ const AUDIT_HEAD_INTERVAL: Duration = Duration::from_mins(1);
 const KEYRING_INTERVAL: Duration = Duration::from_secs(3);
 /// A caller can store no more responses between two runs than its rate limit allows.
 const IDEMPOTENCY_INTERVAL: Duration = Duration::from_mins(1);
+/// How often grace periods are compared with the clock.
+const GRACE_INTERVAL: Duration = Duration::from_mins(1);
 /// The longest time that a certificate from a wrong clock is served after the clock was corrected.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_mins(1);
 /// Certificate files are read again this often.
@@ -63,6 +65,11 @@ pub async fn expire_usage(store: Arc<Store>, keep: Retention, stop: Cancellation
 pub async fn expire_idempotency_keys(store: Arc<Store>, stop: CancellationToken) {
     repeat("delete expired idempotency keys", IDEMPOTENCY_INTERVAL, stop, || store.expire_idempotency_keys())
         .await;
+}
+
+/// Moves grace periods to the present that were granted while the clock was ahead.
+pub async fn correct_grace_periods(store: Arc<Store>, stop: CancellationToken) {
+    repeat("correct grace periods", GRACE_INTERVAL, stop, || store.correct_grace_periods()).await;
 }
 
 /// Deletes deliveries and events that are past their retention.

@@ -8,6 +8,8 @@ use crate::clock::Timestamp;
 use crate::id::SecretId;
 use crate::validation::Invalid;
 
+/// The longest grace period.
+pub const LONGEST_GRACE: Duration = Duration::from_secs(GraceSeconds::MAX.0 as u64);
 /// The most secrets of a key that work at the same time, the newest included.
 pub const MAX_LIVE_SECRETS: usize = 5;
 /// The most ended secrets of a key that are remembered.

@@ -45,7 +45,8 @@ impl Invitation {
             InvitationStatus::Accepted
         } else if self.revoked_at.is_some() {
             InvitationStatus::Revoked
-        } else if now >= self.expires_at {
+        } else if now >= self.expires_at || self.created_at > now.horizon(Duration::ZERO) {
+            // From beyond the horizon it was created while the clock was ahead: its age is unknown.
             InvitationStatus::Expired
         } else {
             InvitationStatus::Open
@@ -74,6 +75,7 @@ mod tests {
         };
         assert_eq!(open.status(now), InvitationStatus::Open);
         assert_eq!(open.status(open.expires_at), InvitationStatus::Expired);
+        assert_eq!(open.status(now.minus(Duration::from_hours(1))), InvitationStatus::Expired);
         let accepted = Invitation { accepted_at: Some(now), ..open.clone() };
         assert_eq!(accepted.status(open.expires_at), InvitationStatus::Accepted);
         let revoked = Invitation { revoked_at: Some(now), ..open.clone() };

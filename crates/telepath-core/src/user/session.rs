@@ -78,10 +78,11 @@ impl Session {
         }
     }
 
-    /// Whether the session may do what needs a confirmed identity.
+    /// Whether the session may do what needs a confirmed identity. A confirmation from beyond the horizon was given while the clock
+    /// was ahead: its age is unknown.
     pub fn is_confirmed(&self, now: Timestamp) -> bool {
-        self.status(now) == SessionStatus::Active
-            && self.confirmed_at.is_some_and(|at| now < at.plus(STEP_UP_LIFETIME))
+        let confirms = |at: Timestamp| now < at.plus(STEP_UP_LIFETIME) && at <= now.horizon(Duration::ZERO);
+        self.status(now) == SessionStatus::Active && self.confirmed_at.is_some_and(confirms)
     }
 }
 
@@ -146,6 +147,7 @@ mod tests {
         assert!(session().is_confirmed(NOON.plus(STEP_UP_LIFETIME).minus(Duration::from_millis(1))));
         assert!(!session().is_confirmed(NOON.plus(STEP_UP_LIFETIME)));
         assert!(!Session { confirmed_at: None, ..session() }.is_confirmed(NOON));
+        assert!(!session().is_confirmed(NOON.minus(HOUR)), "the clock was set back, so its age is unknown");
         let revoked = Session { revoked_at: Some(NOON), ..session() };
         assert_eq!(revoked.status(NOON), SessionStatus::Revoked);
         assert!(!revoked.is_confirmed(NOON));

@@ -127,7 +127,7 @@ fn created_key(
         paused: false,
         revoked: false,
     };
-    let secrets = vec![SnapshotSecret { hash, expires_at: None }];
+    let secrets = vec![SnapshotSecret { hash, end: None }];
     let (name, preset) = (new.name.as_str().into(), new.preset);
     let snapshot = Snapshot { id, account: account_id, name, preset, policy, version: 1, secrets };
     let record = KeyRecord {

@@ -85,8 +85,8 @@ async fn write(
     let id = key.id.to_string();
     for end in plan.ends {
         db.execute(
-            "UPDATE key_secrets SET expires_at = $2, ended_at = $3 WHERE id = $1",
-            binds![end.id.to_string(), end.at, end.at_once.then_some(end.at)],
+            "UPDATE key_secrets SET expires_at = $2, ended_at = $3, grace_from = $4 WHERE id = $1",
+            binds![end.id.to_string(), end.at, end.at_once.then_some(end.at), origin.at],
         )
         .await?;
     }

@@ -14,6 +14,7 @@ use telepath_core::secret::HashedKey;
 
 use super::Admission;
 use super::counts::{ChangedCounts, QuotaContext, QuotaUse, TakeResult, WindowContext};
+use super::secret::Secret;
 use super::snapshot::{Snapshot, SnapshotSecret};
 
 /// What a key tells of itself to whoever holds one of its secrets.
@@ -31,18 +32,6 @@ pub struct KeyDescription {
 /// How much later than by the limiter's clock a window ends by this server's, before the limiter's clock counts as set
 /// back: more than the drift of two clocks within a minute.
 const OVERDUE_MS: i64 = 250;
-
-/// A secret; `expires` is `i64::MAX` for never.
-struct Secret {
-    hash: HashedKey,
-    expires: i64,
-}
-
-impl Secret {
-    fn new(secret: &SnapshotSecret) -> Self {
-        Self { hash: secret.hash, expires: secret.expires_at.map_or(i64::MAX, Timestamp::unix_ms) }
-    }
-}
 
 struct KeyState {
     name: Box<str>,
@@ -71,23 +60,23 @@ struct KeyState {
 
 impl KeyState {
     /// Checks everything that admission depends on, except the window.
-    fn check(&mut self, hash: &HashedKey, address: IpAddr, now: Timestamp) -> Result<(), Admission> {
+    fn check(&mut self, hash: &HashedKey, address: IpAddr, now: ClockReading) -> Result<(), Admission> {
         if self.in_doubt > 0 {
             return Err(Admission::InDoubt);
         }
         let Some(secret) = self.secrets_mut().find(|secret| secret.hash == *hash) else {
             return Err(Admission::Unusable);
         };
-        if now.unix_ms() >= secret.expires {
+        if secret.has_ended(now) {
             // Stays refused even if the clock is set back; the end of a secret is never extended.
-            secret.expires = i64::MIN;
+            secret.end_for_good();
             return Err(Admission::Unusable);
         }
-        self.was_expired |= self.policy.expires_at.is_some_and(|end| now >= end);
+        self.was_expired |= self.policy.expires_at.is_some_and(|end| now.wall >= end);
         if self.was_expired {
             return Err(Admission::Unusable);
         }
-        match self.policy.decide(address, now) {
+        match self.policy.decide(address, now.wall) {
             PolicyDecision::Unusable => Err(Admission::Unusable),
             PolicyDecision::WrongAddress => Err(Admission::WrongAddress),
             PolicyDecision::Usable => Ok(()),
@@ -151,7 +140,7 @@ pub(super) struct KeyEntry {
 }
 
 impl KeyEntry {
-    pub(super) fn new(snapshot: Snapshot, reload: u32) -> Self {
+    pub(super) fn new(snapshot: Snapshot, reload: u32, now: ClockReading) -> Self {
         let mut state = KeyState {
             name: snapshot.name,
             preset: snapshot.preset,
@@ -167,7 +156,7 @@ impl KeyEntry {
             reload,
             in_doubt: 0,
         };
-        state.set_secrets(snapshot.secrets.iter().map(Secret::new).collect());
+        state.set_secrets(snapshot.secrets.iter().map(|secret| Secret::new(secret, now)).collect());
         Self { id: snapshot.id, account: snapshot.account, state: Mutex::new(state) }
     }
 
@@ -199,7 +188,7 @@ impl KeyEntry {
     /// Also returns whether the counts have changed for the first time since [`KeyEntry::take_changed_counts`].
     pub(super) fn admit(&self, hash: &HashedKey, address: IpAddr, now: ClockReading) -> (Admission, bool) {
         let mut state = self.state();
-        if let Err(refusal) = state.check(hash, address, now.wall) {
+        if let Err(refusal) = state.check(hash, address, now) {
             return (refusal, false);
         }
         if let Some(window) = state.exhausted_quota(now.wall) {
@@ -243,14 +232,14 @@ impl KeyEntry {
         let policy = &state.policy;
         !policy.revoked
             && policy.expires_at.is_none_or(|end| now < end)
-            && state.secrets().any(|secret| secret.hash == *hash && now.unix_ms() < secret.expires)
+            && state.secrets().any(|secret| secret.hash == *hash && secret.is_valid_at(now))
     }
 
     pub(super) fn current_rights(
         &self,
         hash: &HashedKey,
         address: IpAddr,
-        now: Timestamp,
+        now: ClockReading,
     ) -> Option<(ScopeSet, TrunkAccess)> {
         let mut state = self.state();
         state.check(hash, address, now).ok()?;
@@ -264,7 +253,7 @@ impl KeyEntry {
         now: ClockReading,
     ) -> Result<WindowContext, Admission> {
         let mut state = self.state();
-        state.check(hash, address, now.wall)?;
+        state.check(hash, address, now)?;
         Ok(WindowContext {
             limit: state.policy.rate_limit,
             phase: self.phase(),
@@ -291,7 +280,7 @@ impl KeyEntry {
         if let Some(used) = taken.quota {
             state.learn_quota(used);
         }
-        if let Err(refusal) = state.check(hash, address, now.wall) {
+        if let Err(refusal) = state.check(hash, address, now) {
             return refusal;
         }
         let at = taken.quota.map_or(now.wall, |used| used.at);
@@ -319,10 +308,10 @@ impl KeyEntry {
     }
 
     /// Adds secrets that the key does not have yet.
-    pub(super) fn add_secrets(&self, secrets: &[SnapshotSecret]) {
+    pub(super) fn add_secrets(&self, secrets: &[SnapshotSecret], now: ClockReading) {
         let mut state = self.state();
         for secret in secrets {
-            let secret = Secret::new(secret);
+            let secret = Secret::new(secret, now);
             if state.first.is_none() {
                 state.first = Some(secret);
             } else {
@@ -331,24 +320,37 @@ impl KeyEntry {
         }
     }
 
+    /// When a secret in its grace period ends on the steady timeline, as far as this process knows.
+    pub(super) fn steady_end(&self, hash: &HashedKey) -> Option<SteadyTime> {
+        let state = self.state();
+        let secret = state.secrets().find(|secret| secret.hash == *hash)?;
+        Some(secret.steady_end())
+    }
+
     /// Applies a newer state, read after the given reload of the table; returns the added and the removed secrets.
-    pub(super) fn replace(&self, snapshot: Snapshot, reload: u32) -> (Vec<HashedKey>, Vec<HashedKey>) {
+    pub(super) fn replace(
+        &self,
+        snapshot: Snapshot,
+        reload: u32,
+        now: ClockReading,
+    ) -> (Vec<HashedKey>, Vec<HashedKey>) {
         let mut state = self.state();
         if (reload, snapshot.version) <= (state.reload, state.version) {
             return (Vec::new(), Vec::new());
         }
-        let secrets: Vec<Secret> = snapshot.secrets.iter().map(Secret::new).collect();
+        let secrets: Vec<Secret> = snapshot.secrets.iter().map(|secret| Secret::new(secret, now)).collect();
         let gone = |old: &&Secret| !secrets.iter().any(|new| new.hash == old.hash);
         let removed = state.secrets().filter(gone).map(|old| old.hash).collect();
         let known = |hash: &HashedKey| state.secrets().any(|old| old.hash == *hash);
         let added = secrets.iter().map(|new| new.hash).filter(|hash| !known(hash)).collect();
-        // What was refused as expired stays refused, unless the expiry was changed.
-        let was_expired =
-            |secret: &Secret| state.secrets().any(|old| old.hash == secret.hash && old.expires == i64::MIN);
         let secrets = secrets
             .into_iter()
-            .map(|secret| if was_expired(&secret) { Secret { expires: i64::MIN, ..secret } } else { secret })
+            .map(|secret| match state.secrets().find(|old| old.hash == secret.hash) {
+                Some(known) => secret.bounded_by(known),
+                None => secret,
+            })
             .collect();
+        // What was refused as expired stays refused, unless the expiry was changed.
         state.set_secrets(secrets);
         state.was_expired &= state.policy.expires_at == snapshot.policy.expires_at;
         (state.name, state.preset, state.policy) = (snapshot.name, snapshot.preset, snapshot.policy);

@@ -6,16 +6,16 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use telepath_core::address::NetworkList;
-use telepath_core::clock::Timestamp;
+use telepath_core::clock::Clock;
 use telepath_core::id::{AccountId, KeyId};
-use telepath_core::key::{KeyPolicy, LastUse, Preset};
+use telepath_core::key::{KeyPolicy, LONGEST_GRACE, LastUse, Preset};
 use telepath_core::limit::RateLimit;
 use telepath_core::limit::quota::Quotas;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use super::KeyTable;
-use super::snapshot::{Snapshot, SnapshotSecret};
+use super::snapshot::{GracePeriod, Snapshot, SnapshotEnd, SnapshotSecret};
 use crate::backend::Backend;
 use crate::cluster::lease::Lease;
 use crate::error::StoreError;
@@ -27,14 +27,14 @@ macro_rules! snapshot_query {
         concat!(
             "SELECT k.id, k.account_id, k.scopes, k.rate_limit, k.allowed_ips, k.not_before, k.expires_at, \
              k.revoked_at, k.version, s.hash, s.expires_at, s.ended_at, k.name, k.preset, \
-             k.paused_at, k.trunk_ids, k.quota_per_day, k.quota_per_month \
+             k.paused_at, k.trunk_ids, k.quota_per_day, k.quota_per_month, s.grace_from \
              FROM keys k JOIN key_secrets s ON s.key_id = k.id ",
             $rest
         )
     };
 }
 
-/// Column positions. Looking up eighteen columns by name a million times would dominate the start.
+/// Column positions. Looking up nineteen columns by name a million times would dominate the start.
 mod column {
     pub(super) const ID: usize = 0;
     pub(super) const ACCOUNT: usize = 1;
@@ -54,15 +54,21 @@ mod column {
     pub(super) const TRUNKS: usize = 15;
     pub(super) const PER_DAY: usize = 16;
     pub(super) const PER_MONTH: usize = 17;
+    pub(super) const GRACE_FROM: usize = 18;
 }
 
 /// All keys of the database, unordered: sorting a million rows would only delay the start.
-pub(crate) async fn load(backend: &Backend, lease: Arc<Lease>) -> Result<KeyTable, StoreError> {
-    let table = KeyTable::with_lease(lease);
+pub(crate) async fn load(
+    backend: &Backend,
+    lease: Arc<Lease>,
+    clock: Arc<dyn Clock>,
+) -> Result<KeyTable, StoreError> {
+    let now = clock.read();
+    let table = KeyTable::with_lease(lease, clock);
     let mut scopes = LastScopes::default();
     let mut db = backend.read().await?;
     db.fetch_each(snapshot_query!(""), vec![], |row| {
-        table.load_row(snapshot_of(&row, &mut scopes)?);
+        table.load_row(snapshot_of(&row, &mut scopes)?, now);
         Ok(())
     })
     .await?;
@@ -184,18 +190,20 @@ fn snapshot_of(row: &Row, scopes: &mut LastScopes) -> Result<Snapshot, StoreErro
         version: row.integer(column::VERSION)?,
         secrets: vec![SnapshotSecret {
             hash: HashedKey::from_bytes(row.array(column::HASH)?),
-            expires_at: secret_end(row)?,
+            end: secret_end(row)?,
         }],
     })
 }
 
 /// A secret that was ended explicitly counts as always expired: neither a clock set back nor a request that
 /// arrived earlier can revive it.
-fn secret_end(row: &Row) -> Result<Option<Timestamp>, StoreError> {
+fn secret_end(row: &Row) -> Result<Option<SnapshotEnd>, StoreError> {
     if row.maybe_integer(column::ENDED)?.is_some() {
-        return Ok(Some(Timestamp::from_unix_ms(i64::MIN)));
+        return Ok(Some(SnapshotEnd::AtOnce));
     }
-    row.maybe_time(column::SECRET_EXPIRES)
+    let Some(ends_at) = row.maybe_time(column::SECRET_EXPIRES)? else { return Ok(None) };
+    let granted_at = row.maybe_time(column::GRACE_FROM)?.unwrap_or_else(|| ends_at.minus(LONGEST_GRACE));
+    Ok(Some(SnapshotEnd::Grace(GracePeriod { granted_at, ends_at })))
 }
 
 fn policy_of(row: &Row, scopes: &mut LastScopes) -> Result<KeyPolicy, StoreError> {

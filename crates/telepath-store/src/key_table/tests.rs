@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use telepath_core::key::{KeyPolicy, Preset};
 use telepath_core::limit::RateLimit;
 use telepath_core::limit::quota::Quotas;
 
-use super::snapshot::SnapshotSecret;
+use super::snapshot::{GracePeriod, SnapshotEnd, SnapshotSecret};
 use super::*;
 
 const NOW: ClockReading = ClockReading::in_step(Timestamp::from_unix_seconds(1_800_000_000));
@@ -40,7 +42,7 @@ fn snapshot(id: KeyId, version: i64, requests: u32, hashes: &[HashedKey]) -> Sna
             revoked: false,
         },
         version,
-        secrets: hashes.iter().map(|hash| SnapshotSecret { hash: *hash, expires_at: None }).collect(),
+        secrets: hashes.iter().map(|hash| SnapshotSecret { hash: *hash, end: None }).collect(),
     }
 }
 
@@ -118,7 +120,8 @@ fn expiring(version: i64, expires_in: i64, hashes: [HashedKey; 2]) -> Snapshot {
     let after = |seconds: i64| Some(Timestamp::from_unix_ms(NOW.wall.unix_ms() + seconds * 1000));
     let mut key = snapshot(id(1), version, 5, &hashes);
     key.policy.expires_at = after(expires_in);
-    key.secrets[1].expires_at = after(50);
+    let ends_at = NOW.wall.plus(Duration::from_secs(50));
+    key.secrets[1].end = Some(SnapshotEnd::Grace(GracePeriod { granted_at: NOW.wall, ends_at }));
     key
 }
 
@@ -149,6 +152,35 @@ fn what_was_refused_as_expired_stays_refused_when_the_clock_is_set_back() {
     restarted.apply(expiring(2, 100, [current, in_grace]), 0);
     let admission = restarted.admit(&restarted.find(&current).unwrap(), &current, ADDRESS, NOW);
     assert!(matches!(admission, Admission::Admitted { .. }));
+}
+
+#[test]
+fn a_grace_period_ends_by_the_steady_clock_whatever_the_wall_clock_shows() {
+    let after = |seconds: i64| ClockReading {
+        wall: NOW.wall.plus(Duration::from_hours(24 * 365)),
+        steady: NOW.steady.plus_ms(seconds * 1000),
+    };
+    let [current, in_grace] = [2, 3].map(colliding);
+    let ahead =
+        GracePeriod { granted_at: after(0).wall, ends_at: after(0).wall.plus(Duration::from_secs(50)) };
+    let granted_ahead = |version| {
+        let mut key = snapshot(id(1), version, 5, &[current, in_grace]);
+        key.secrets[1].end = Some(SnapshotEnd::Grace(ahead));
+        key
+    };
+    let table = KeyTable::empty();
+    table.apply(granted_ahead(1), 0);
+    let admit = |at: ClockReading| {
+        let admission = table.admit(&table.find(&in_grace).unwrap(), &in_grace, ADDRESS, at);
+        matches!(admission, Admission::Admitted { .. })
+    };
+    // The clock was corrected: its wall time is long before the end.
+    let corrected = |seconds: i64| ClockReading { wall: NOW.wall, ..after(seconds) };
+    assert!(admit(corrected(49)));
+    // A change of something else, read later, prolongs nothing.
+    table.apply(granted_ahead(2), 0);
+    assert!(!admit(corrected(50)));
+    assert!(!admit(corrected(0)), "what was refused stays refused");
 }
 
 #[test]

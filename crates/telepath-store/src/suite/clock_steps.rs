@@ -7,6 +7,7 @@ use telepath_core::alert::{AlertRule, SecuritySignal};
 use telepath_core::clock::{Clock as _, Timestamp};
 use telepath_core::id::{AccountId, KeyId};
 use telepath_core::idempotency::ClaimDecision;
+use telepath_core::page::PageRequest;
 use telepath_core::ports::CallControl as _;
 use telepath_core::user::Role;
 use telepath_core::webhook::delivery::ErrorClass;
@@ -22,6 +23,7 @@ use crate::error::StoreError;
 use crate::idempotency::IdempotencyClaim;
 use crate::options::Database;
 use crate::store::Store;
+use crate::user::NewInvitation;
 
 behaviour! {
     an_alert_is_raised_although_its_cooldown_began_ahead,
@@ -53,7 +55,7 @@ pub(super) fn correct(fixture: &Fixture) {
     fixture.clock.set_wall(real_time(fixture));
 }
 
-fn real_time(fixture: &Fixture) -> Timestamp {
+pub(super) fn real_time(fixture: &Fixture) -> Timestamp {
     Timestamp::from_unix_ms(fixture.clock.steady().ms())
 }
 
@@ -154,11 +156,22 @@ async fn sessions_and_links_from_a_clock_that_was_ahead_have_ended(fixture: Arc<
     set_ahead(&fixture, YEARS);
     let ahead = start(&fixture, &store, account, user).await;
     let link = store.create_password_link(user, fixture.origin()).await.unwrap();
+    let grace = NewInvitation { email: "grace@example.com".parse().unwrap(), role: Role::Viewer };
+    let invitation = store.create_invitation(account, grace, fixture.origin()).await.unwrap().link;
     correct(&fixture);
     assert!(store.find_session(&today.token).await.unwrap().is_some());
     assert!(store.find_session(&ahead.token).await.unwrap().is_none());
     let refused = store.use_password_link(&link, users::secret(users::PASSWORD), fixture.origin()).await;
     assert!(refused.is_err(), "nobody knows how old it is");
+    assert!(store.find_invitation(&invitation).await.unwrap().is_none());
+    assert_eq!(store.list_invitations(account, PageRequest::default()).await.unwrap().items, []);
+    store.expire_sign_ins().await.unwrap();
+    fixture.clock.advance(YEARS);
+    assert!(
+        store.find_invitation(&invitation).await.unwrap().is_none(),
+        "nor does it work once its time comes"
+    );
+    assert!(store.find_password_link(&link).await.unwrap().is_none());
     store.close().await;
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use telepath_core::user::{MAX_LOGIN_ATTEMPTS, PERSISTENT_LIFETIME};
 
 use crate::error::StoreError;
+use crate::retention_time::RetentionTime;
 use crate::sql::{Connection, Value, binds};
 use crate::store::Store;
 
@@ -18,9 +19,9 @@ const ROUNDS: u32 = 200;
 impl Store {
     /// Removes what is past its time; how many rows.
     pub async fn expire_sign_ins(&self) -> Result<u64, StoreError> {
-        let (mut removed, now) = (0, self.retention_time().await?.earliest);
+        let (mut removed, time) = (0, self.retention_time().await?);
         for _ in 0..ROUNDS {
-            let some = self.backend.write(move |db| Box::pin(expire_some(db, now))).await?;
+            let some = self.backend.write(move |db| Box::pin(expire_some(db, time))).await?;
             removed += some;
             if some == 0 {
                 break;
@@ -30,11 +31,14 @@ impl Store {
     }
 }
 
-async fn expire_some(db: &mut Connection, now: telepath_core::clock::Timestamp) -> Result<u64, StoreError> {
+async fn expire_some(db: &mut Connection, time: RetentionTime) -> Result<u64, StoreError> {
+    let now = time.earliest;
     let ended = now.minus(KEPT);
+    // What was created while the clock was ahead is void, and would work once its time comes.
+    let horizon = time.latest.horizon(Duration::ZERO);
     // No session outlives this, however it ended.
     let oldest = ended.minus(PERSISTENT_LIFETIME);
-    let steps: [(&'static str, Vec<Value>); 5] = [
+    let steps: [(&'static str, Vec<Value>); 7] = [
         (
             "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE last_seen_at < $1 \
              OR revoked_at < $2 ORDER BY last_seen_at LIMIT $3)",
@@ -49,6 +53,15 @@ async fn expire_some(db: &mut Connection, now: telepath_core::clock::Timestamp) 
             "DELETE FROM password_links WHERE user_id IN \
              (SELECT user_id FROM password_links WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
             binds![now, ROWS],
+        ),
+        (
+            "DELETE FROM invitations WHERE id IN (SELECT id FROM invitations WHERE created_at > $1 LIMIT $2)",
+            binds![horizon, ROWS],
+        ),
+        (
+            "DELETE FROM password_links WHERE user_id IN \
+             (SELECT user_id FROM password_links WHERE created_at > $1 LIMIT $2)",
+            binds![horizon, ROWS],
         ),
         (
             "DELETE FROM login_attempts WHERE id IN \

@@ -1,5 +1,7 @@
 //! Invitations to an account. The holder of the link accepts the invitation once, as a new or an existing user.
 
+use std::time::Duration;
+
 use serde_json::json;
 use telepath_core::account::Actor;
 use telepath_core::audit::{AuditAction, Origin};
@@ -73,8 +75,9 @@ impl Store {
         page: PageRequest,
     ) -> Result<Page<Invitation>, StoreError> {
         const WHERE: &str = "FROM invitations WHERE account_id = $1 AND accepted_at IS NULL \
-                             AND revoked_at IS NULL AND expires_at > $2";
-        let open = binds![account.to_string(), self.now()];
+                             AND revoked_at IS NULL AND expires_at > $2 AND created_at <= $3";
+        let now = self.now();
+        let open = binds![account.to_string(), now, now.horizon(Duration::ZERO)];
         let mut db = self.backend.read().await?;
         let order = Order::by_creation("id", "created_at", false);
         let list = ListQuery { columns: COLUMNS, source: WHERE, filters: open, order };
@@ -157,9 +160,10 @@ async fn create(
                     AND accepted_at IS NULL AND revoked_at IS NULL";
     db.execute(replaced, binds![account.as_str(), new.email.key(), trail.at()]).await?;
     let open = "SELECT count(*) AS total FROM invitations WHERE account_id = $1 AND accepted_at IS NULL \
-                AND revoked_at IS NULL AND expires_at > $2";
+                AND revoked_at IS NULL AND expires_at > $2 AND created_at <= $3";
     lock_account(db, new.account).await?;
-    let open = db.fetch_one(open, binds![account.as_str(), trail.at()]).await?.number("total")?;
+    let values = binds![account.as_str(), trail.at(), trail.at().horizon(Duration::ZERO)];
+    let open = db.fetch_one(open, values).await?.number("total")?;
     StorageLimits::default().check(StorageLimit::Invitations, open).map_err(StoreError::from)?;
     let sql = "INSERT INTO invitations (id, account_id, email, role, token_hash, invited_by, created_at, expires_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -191,8 +195,9 @@ async fn accept_link(db: &mut Connection, trail: Trail, accept: Accept) -> Resul
     let found = by_hash(db, hash).await?.ok_or(UserError::InvalidLink)?;
     // Of two who accept at once, one changes the row.
     let sql = "UPDATE invitations SET accepted_at = $2 WHERE id = $1 AND accepted_at IS NULL \
-               AND revoked_at IS NULL AND expires_at > $2";
-    if db.execute(sql, binds![found.id.to_string(), trail.at()]).await? == 0 {
+               AND revoked_at IS NULL AND expires_at > $2 AND created_at <= $3";
+    let values = binds![found.id.to_string(), trail.at(), trail.at().horizon(Duration::ZERO)];
+    if db.execute(sql, values).await? == 0 {
         return Err(UserError::InvalidLink);
     }
     if let Some((name, password)) = new {

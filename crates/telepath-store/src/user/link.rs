@@ -1,13 +1,14 @@
 //! One-use links that set a password: the first one, or the replacement of a forgotten one.
 
+use std::time::Duration;
+
 use serde_json::json;
 use telepath_core::audit::{AuditAction, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{SessionId, UserId};
 use telepath_core::secret::SecretText;
 use telepath_core::user::{
-    PASSWORD_LINK_LIFETIME, Password, PasswordHash, SETUP_LINK_LIFETIME, TokenHash, TokenPurpose, User,
-    UserToken,
+    PASSWORD_LINK_LIFETIME, Password, PasswordHash, TokenHash, TokenPurpose, User, UserToken,
 };
 
 use super::trail::Trail;
@@ -120,10 +121,10 @@ pub(super) async fn remove(db: &mut Connection, user: UserId) -> Result<(), Stor
 }
 
 async fn find(db: &mut Connection, hash: TokenHash, now: Timestamp) -> Result<Option<User>, StoreError> {
-    // A link that ends later than any link can was created while the clock was ahead: its age is unknown.
+    // A link from beyond the horizon was created while the clock was ahead: its age is unknown.
     let sql =
-        "SELECT user_id FROM password_links WHERE token_hash = $1 AND expires_at > $2 AND expires_at <= $3";
-    let values = binds![&hash.as_bytes()[..], now, now.horizon(SETUP_LINK_LIFETIME)];
+        "SELECT user_id FROM password_links WHERE token_hash = $1 AND expires_at > $2 AND created_at <= $3";
+    let values = binds![&hash.as_bytes()[..], now, now.horizon(Duration::ZERO)];
     let Some(found) = db.fetch_optional(sql, values).await? else {
         return Ok(None);
     };

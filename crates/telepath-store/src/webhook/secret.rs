@@ -42,9 +42,9 @@ pub(super) async fn put(
     now: Timestamp,
     grace_ends: Timestamp,
 ) -> Result<(), WebhookChangeError> {
-    let sql = "UPDATE webhook_secrets SET expires_at = $2 WHERE webhook_id = $1 \
+    let sql = "UPDATE webhook_secrets SET expires_at = $2, grace_from = $3 WHERE webhook_id = $1 \
                AND (expires_at IS NULL OR expires_at > $2)";
-    db.execute(sql, binds![webhook.to_string(), grace_ends]).await?;
+    db.execute(sql, binds![webhook.to_string(), grace_ends, now]).await?;
     let sql = "DELETE FROM webhook_secrets WHERE webhook_id = $1 AND expires_at <= $2";
     db.execute(sql, binds![webhook.to_string(), now]).await?;
     let sql = "SELECT count(*) AS total FROM webhook_secrets WHERE webhook_id = $1";
