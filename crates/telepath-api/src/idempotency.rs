@@ -10,7 +10,7 @@ use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use telepath_core::error::ErrorCode;
 use telepath_core::id::IdempotencyId;
 use telepath_core::idempotency::{
@@ -27,10 +27,6 @@ use crate::state::Shared;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-
-/// The largest response body that is read in order to store it. The largest of the API is the rotation of all keys of an
-/// account.
-const MAX_RESPONSE: usize = 32 * 1024 * 1024;
 
 /// The `Idempotency-Key` of a request. `None` if it has none, if its handler will refuse it, or if it changes nothing.
 pub(crate) fn key_of(
@@ -138,9 +134,11 @@ fn replay(answer: StoredResponse) -> Result<Response, ApiError> {
 /// Ends the attempt. Only successful responses are stored: a refused request has changed nothing, so it can be sent again.
 async fn end(shared: &Shared, id: IdempotencyId, response: Response) -> Result<Response, ApiError> {
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_RESPONSE).collect().await;
+    // It is in memory already, and the only copy of the secrets in it.
     let body = body
-        .map_err(|error| ApiError::internal_because("the body of a response ended early", &*error))?
+        .collect()
+        .await
+        .map_err(|error| ApiError::internal_because("the body of a response ended early", &error))?
         .to_bytes();
     let location = parts.headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let kept = if parts.status.is_success() && body.len() <= MAX_STORED_BODY {

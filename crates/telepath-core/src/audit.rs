@@ -1,6 +1,7 @@
 //! The audit trail: who changed what, from where, with the values before and after. Each entry contains a keyed hash over
 //! itself and the hash of the previous one, so that a changed or removed entry breaks the chain.
 
+mod bounds;
 mod chain;
 mod heads;
 

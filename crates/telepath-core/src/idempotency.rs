@@ -13,8 +13,10 @@ use crate::validation::MUST_NOT_CONTAIN_KEY;
 
 /// How long a response is kept.
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
-/// The largest response body that is kept, in bytes.
-pub const MAX_STORED_BODY: usize = 64 * 1024;
+/// The largest response body that is kept, in bytes: that of the most keys that are rotated together.
+pub const MAX_STORED_BODY: usize = 32 * 1024 * 1024;
+/// The largest body of every other response, in bytes.
+pub const MAX_USUAL_BODY: usize = 64 * 1024;
 /// An attempt that takes longer is treated as aborted. The request timeout is shorter.
 pub const ATTEMPT_WITHIN: Duration = Duration::from_mins(1);
 

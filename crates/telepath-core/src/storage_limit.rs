@@ -19,6 +19,8 @@ named_enum! {
         StoredResponses = "stored responses per account",
         /// Bytes of these responses.
         StoredResponseBytes = "bytes of stored responses per account",
+        /// Bytes of audit entries.
+        AuditBytes = "bytes of the audit trail per account",
         Members = "members per account",
         /// Invitations that were neither accepted nor revoked and have not expired.
         Invitations = "open invitations per account",
@@ -42,6 +44,10 @@ pub struct StorageLimits {
     pub stored_responses: u32,
     /// Bytes of these responses. A request that is still running counts with the largest response that is stored.
     pub stored_response_bytes: u64,
+    /// Bytes of the audit trail: texts, and 200 bytes for each entry. What protects an account is recorded beyond it.
+    pub audit_bytes: u64,
+    /// Bytes of the responses that webhook endpoints sent. Beyond it, the oldest make room.
+    pub webhook_response_bytes: u64,
 }
 
 impl Default for StorageLimits {
@@ -52,6 +58,8 @@ impl Default for StorageLimits {
             webhooks: MAX_WEBHOOKS,
             stored_responses: 1_000_000,
             stored_response_bytes: 1024 * 1024 * 1024,
+            audit_bytes: 4 * 1024 * 1024 * 1024,
+            webhook_response_bytes: 1024 * 1024 * 1024,
         }
     }
 }
@@ -65,6 +73,7 @@ impl StorageLimits {
             StorageLimit::Webhooks => self.webhooks.min(MAX_WEBHOOKS).into(),
             StorageLimit::StoredResponses => self.stored_responses.into(),
             StorageLimit::StoredResponseBytes => self.stored_response_bytes,
+            StorageLimit::AuditBytes => self.audit_bytes,
             StorageLimit::Members => MAX_MEMBERS.into(),
             StorageLimit::Invitations => MAX_INVITATIONS.into(),
             StorageLimit::Memberships => MAX_MEMBERSHIPS.into(),
@@ -78,8 +87,13 @@ impl StorageLimits {
     /// # Errors
     /// The limit that is reached.
     pub fn check(&self, limit: StorageLimit, stored: u64) -> Result<(), LimitReached> {
-        let most = self.most(limit);
-        if stored < most { Ok(()) } else { Err(LimitReached { limit, most }) }
+        let reached = self.reached(limit);
+        if stored < reached.most { Ok(()) } else { Err(reached) }
+    }
+
+    /// The error of a limit that is reached.
+    pub fn reached(&self, limit: StorageLimit) -> LimitReached {
+        LimitReached { limit, most: self.most(limit) }
     }
 }
 

@@ -34,6 +34,13 @@ pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(),
     }
     let chain = chain_state::lock(db, entry.account_id).await?;
     let [before, after] = [to_json(&digested(&entry.before))?, to_json(&digested(&entry.after))?];
+    let bytes = chain.bytes.saturating_add(chain_state::size_of([&entry.target, &before, &after]));
+    if let Some(limit) = entry.id.trail_limit
+        && bytes > limit.most
+        && entry.action.needs_room(&entry.origin)
+    {
+        return Err(limit.into());
+    }
     let position = chain.state.head.position + 1;
     let hash = entry.keyed_link(position, chain.state.head.hash, &before, &after);
     db.execute(
@@ -56,7 +63,7 @@ pub(crate) async fn write(db: &mut Connection, entry: &AuditEntry) -> Result<(),
     )
     .await?;
     let next = ChainState { head: ChainHead { position, hash }, ..chain.state };
-    chain_state::advance(db, &chain, next, &entry.id.key).await
+    chain_state::advance(db, &chain, (next, bytes), &entry.id.key).await
 }
 
 impl Store {

@@ -21,9 +21,9 @@ pub struct StoreContext {
 }
 
 impl StoreContext {
-    /// Generates the id of an audit entry, with the key that links the entry to its chain.
+    /// Generates the id of an audit entry that the trail always has room for, with the key that links the entry to its chain.
     pub(crate) fn new_audit_id(&self, now: Timestamp) -> Result<KeyedAuditId, StoreError> {
-        Ok(KeyedAuditId { id: self.new_id(now)?, key: self.vault.audit_chain().clone() })
+        Ok(KeyedAuditId { id: self.new_id(now)?, key: self.vault.audit_chain().clone(), trail_limit: None })
     }
 
     /// Generates an id with the timestamp `now`.

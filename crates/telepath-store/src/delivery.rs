@@ -5,6 +5,7 @@ pub(crate) mod claim;
 mod finish;
 mod purge;
 pub(crate) mod redeliver;
+mod responses;
 pub(crate) mod row;
 
 use telepath_core::audit::Origin;

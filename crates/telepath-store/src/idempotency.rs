@@ -9,7 +9,7 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, IdempotencyId};
 use telepath_core::idempotency::{
-    ClaimDecision, IdempotencyAttempt, IdempotencyKey, KEPT_FOR, MAX_STORED_BODY, Progress, RequestHash,
+    ClaimDecision, IdempotencyAttempt, IdempotencyKey, KEPT_FOR, MAX_USUAL_BODY, Progress, RequestHash,
     StoredResponse,
 };
 use telepath_core::storage_limit::StorageLimits;
@@ -23,9 +23,9 @@ use crate::store::Store;
 
 /// Rows deleted per statement; few, so that changes never wait long.
 const DELETE_BATCH: i64 = 1000;
-/// What a running request counts in the limit of bytes: no stored body with its `Location` is larger.
+/// What a running request counts in the limit of bytes: no usual body with its `Location` is larger.
 #[expect(clippy::cast_possible_wrap, reason = "64 KiB fit")]
-const RESERVED: i64 = MAX_STORED_BODY as i64 + 1024;
+const RESERVED: i64 = MAX_USUAL_BODY as i64 + 1024;
 
 /// An idempotent request.
 #[derive(Debug, Clone, Copy)]
@@ -229,6 +229,23 @@ pub(crate) async fn mark(db: &mut Connection, origin: Origin, target: &str) -> R
         "UPDATE idempotency_keys SET target = COALESCE(target, $2) WHERE claim = $1 AND state = 'running'";
     let marked = db.execute(sql, binds![id.to_string(), target]).await?;
     if marked == 0 { Err(StoreError::Superseded) } else { Ok(()) }
+}
+
+/// Reserves, in the transaction of a change, room for a response that will be larger than a usual one, or refuses the change.
+pub(crate) async fn reserve(
+    db: &mut Connection,
+    account: AccountId,
+    origin: Origin,
+    storage_limits: StorageLimits,
+    bytes: usize,
+) -> Result<(), StoreError> {
+    let Some(id) = origin.idempotency else { return Ok(()) };
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    let sql = "UPDATE idempotency_keys SET bytes = bytes + $2 WHERE claim = $1 AND state = 'running'";
+    if db.execute(sql, binds![id.to_string(), bytes]).await? == 0 {
+        return Err(StoreError::Superseded);
+    }
+    reserve_stored_response(db, &account.to_string(), storage_limits, 0, bytes).await
 }
 
 async fn delete_expired(db: &mut Connection, now: Timestamp) -> Result<u64, StoreError> {

@@ -181,7 +181,8 @@ impl Store {
         origin: Origin,
     ) -> Result<CreatedKey, KeyChangeError> {
         let mode = self.mode_of(account).await?;
-        let (rotate, secret) = rotate::Rotate::make(&self.context, mode, grace, origin)?;
+        let (rotate, secret) =
+            rotate::Rotate::make(&self.context, mode, &self.storage_limits, grace, origin)?;
         let record = self.change_key(id, move |db| Box::pin(rotate::rotate(db, account, id, rotate))).await?;
         Ok(CreatedKey { record, secret })
     }
@@ -207,7 +208,7 @@ impl Store {
         origin: Origin,
     ) -> Result<RotatedKeys, RotateAllError> {
         let mode = self.mode_of(account).await?;
-        let (context, touched) = (self.context.clone(), TouchedKeys::default());
+        let (context, touched) = ((self.context.clone(), self.storage_limits), TouchedKeys::default());
         let note = touched.clone();
         let rotated = self
             .change_keys(touched, move |db| {

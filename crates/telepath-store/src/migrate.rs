@@ -72,6 +72,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     37 "0037_attempted_deliveries";
     38 "0038_user_identities";
     39 "0039_grace_periods";
+    40 "0040_stored_bytes";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -11,7 +11,7 @@ use telepath_core::clock::{Clock, Timestamp};
 use telepath_core::entropy::Entropy;
 use telepath_core::id::{Id, IdempotencyId};
 use telepath_core::known_time::KnownMoment;
-use telepath_core::storage_limit::StorageLimits;
+use telepath_core::storage_limit::{StorageLimit, StorageLimits};
 use telepath_core::vault::Vault;
 use tokio::sync::{Notify, Semaphore};
 
@@ -110,7 +110,8 @@ impl Store {
     }
 
     pub(crate) fn new_audit_id(&self, now: Timestamp) -> Result<KeyedAuditId, StoreError> {
-        self.context.new_audit_id(now)
+        let id = self.context.new_audit_id(now)?;
+        Ok(KeyedAuditId { trail_limit: Some(self.storage_limits.reached(StorageLimit::AuditBytes)), ..id })
     }
 
     pub(crate) fn new_id<T: Id>(&self, now: Timestamp) -> Result<T, StoreError> {

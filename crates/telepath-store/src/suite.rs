@@ -40,6 +40,7 @@ mod server;
 mod sign_ins;
 mod storage_limits;
 mod storage_stats;
+mod stored_bytes;
 mod subscriptions;
 mod team;
 mod trail;

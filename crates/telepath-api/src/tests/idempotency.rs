@@ -218,3 +218,26 @@ async fn local_administration_is_idempotent_and_a_replay_contains_no_password_co
     let other = json!({"name": "Other"});
     assert_eq!(post("/local/accounts", "b", &other).await.expect(422).code(), "IDEMPOTENCY_KEY_REUSED");
 }
+
+#[tokio::test]
+async fn a_repeated_rotation_of_many_keys_replays_all_of_them_without_secrets() {
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    let pairs: serde_json::Map<_, _> =
+        (0..16).map(|n| (format!("pair-{n}"), json!("v".repeat(100)))).collect();
+    for _ in 0..60 {
+        harness.key(json!({"preset": "testing", "metadata": pairs})).await;
+    }
+    let body = json!({"grace_seconds": 3600});
+    let first = post(&harness, "/v1/keys/rotate-all", &master, "a", body.clone()).await.expect(200);
+    assert!(first.body.len() > 128 * 1024, "{}", first.body.len());
+    let again = post(&harness, "/v1/keys/rotate-all", &master, "a", body).await.expect(200);
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    let [first, again] = [first.json(), again.json()].map(|body| body["keys"].as_array().unwrap().clone());
+    assert_eq!((first.len(), again.len()), (61, 61));
+    for (key, replayed) in first.iter().zip(&again) {
+        assert_eq!((&key["id"], &key["metadata"]), (&replayed["id"], &replayed["metadata"]));
+        assert!(key["secret"].is_string() && replayed.get("secret").is_none());
+        assert_eq!(replayed["secret_withheld"], true);
+    }
+}

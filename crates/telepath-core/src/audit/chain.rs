@@ -11,6 +11,7 @@ use aws_lc_rs::hmac;
 
 use super::AuditEntry;
 use crate::id::{AccountId, AuditId};
+use crate::storage_limit::LimitReached;
 
 /// The first bytes of what is authenticated, so that a link is never taken for a tag.
 const LINK: &[u8] = b"link";
@@ -47,6 +48,8 @@ impl fmt::Debug for ChainKey {
 pub struct KeyedAuditId {
     pub id: AuditId,
     pub key: ChainKey,
+    /// The size in bytes at which the trail has no room for the entry; `None` if there is always room.
+    pub trail_limit: Option<LimitReached>,
 }
 
 /// A link of the chain.
@@ -220,7 +223,7 @@ mod tests {
 
     fn entry(key: &ChainKey) -> AuditEntry {
         AuditEntry {
-            id: KeyedAuditId { id: AuditId::from_bytes([1; 16]), key: key.clone() },
+            id: KeyedAuditId { id: AuditId::from_bytes([1; 16]), key: key.clone(), trail_limit: None },
             account_id: AccountId::from_bytes([2; 16]),
             origin: Origin::local(Timestamp::from_unix_seconds(5)),
             action: AuditAction::KeyCreated,

@@ -13,7 +13,8 @@ const ADOPTED: &str = "audit_chains_keyed";
 macro_rules! chain_query {
     ($columns:literal) => {
         concat!(
-            "SELECT id, audit_position, audit_hash, audit_keyed_after, audit_anchor_position, audit_anchor_hash, audit_tag",
+            "SELECT id, audit_position, audit_hash, audit_keyed_after, audit_anchor_position, audit_anchor_hash, audit_tag, \
+             audit_bytes",
             $columns,
             " FROM accounts WHERE id = $1"
         )
@@ -24,6 +25,14 @@ macro_rules! chain_query {
 pub(super) struct StoredChain {
     pub(super) state: ChainState,
     pub(super) tag: Vec<u8>,
+    /// The bytes of the entries; see [`size_of`].
+    pub(super) bytes: u64,
+}
+
+/// What an entry with these texts counts in the limit of its trail, in bytes.
+pub(super) fn size_of(texts: [&str; 3]) -> u64 {
+    const OTHERS: usize = 200;
+    texts.iter().map(|text| text.len()).sum::<usize>().saturating_add(OTHERS) as u64
 }
 
 pub(super) fn integer(position: u64) -> i64 {
@@ -43,7 +52,8 @@ fn stored(row: &Row) -> Result<StoredChain, StoreError> {
         keyed_after: row.number("audit_keyed_after")?,
         anchor: ChainHead { position: row.number("audit_anchor_position")?, hash: anchor },
     };
-    Ok(StoredChain { state, tag: row.maybe_bytes("audit_tag")?.unwrap_or_default() })
+    let tag = row.maybe_bytes("audit_tag")?.unwrap_or_default();
+    Ok(StoredChain { state, tag, bytes: row.number("audit_bytes")? })
 }
 
 /// The chain of an account and the number of its entries; `None` if there is no such account.
@@ -68,7 +78,7 @@ pub(super) async fn lock(db: &mut Connection, account: AccountId) -> Result<Stor
 pub(super) async fn advance(
     db: &mut Connection,
     chain: &StoredChain,
-    next: ChainState,
+    (next, bytes): (ChainState, u64),
     key: &ChainKey,
 ) -> Result<(), StoreError> {
     let authentic = chain.state.is_authentic(key, &chain.tag);
@@ -81,13 +91,13 @@ pub(super) async fn advance(
         );
     }
     let tag = if authentic { next.tag(key).0.to_vec() } else { chain.tag.clone() };
-    store(db, next, tag).await
+    store(db, next, tag, bytes).await
 }
 
-async fn store(db: &mut Connection, state: ChainState, tag: Vec<u8>) -> Result<(), StoreError> {
+async fn store(db: &mut Connection, state: ChainState, tag: Vec<u8>, bytes: u64) -> Result<(), StoreError> {
     db.execute(
         "UPDATE accounts SET audit_position = $2, audit_hash = $3, audit_keyed_after = $4, \
-         audit_anchor_position = $5, audit_anchor_hash = $6, audit_tag = $7 WHERE id = $1",
+         audit_anchor_position = $5, audit_anchor_hash = $6, audit_tag = $7, audit_bytes = $8 WHERE id = $1",
         binds![
             state.account.to_string(),
             integer(state.head.position),
@@ -96,6 +106,7 @@ async fn store(db: &mut Connection, state: ChainState, tag: Vec<u8>) -> Result<(
             integer(state.anchor.position),
             &state.anchor.hash.0[..],
             Some(tag),
+            integer(bytes),
         ],
     )
     .await?;
@@ -109,7 +120,7 @@ pub(crate) async fn open_chain(
     key: &ChainKey,
 ) -> Result<(), StoreError> {
     let state = ChainState::new(account);
-    store(db, state, state.tag(key).0.to_vec()).await
+    store(db, state, state.tag(key).0.to_vec(), 0).await
 }
 
 /// Tags the chains that an earlier version wrote, once in the life of a database. Their entries keep the links that they have;
@@ -137,9 +148,9 @@ async fn adopt(db: &mut Connection, key: &ChainKey) -> Result<Vec<ChainState>, S
     }
     let mut adopted = Vec::new();
     for row in db.fetch_all("SELECT id FROM accounts ORDER BY id", vec![]).await? {
-        let found = lock(db, row.parse("id")?).await?.state;
+        let StoredChain { state: found, bytes, .. } = lock(db, row.parse("id")?).await?;
         let state = ChainState { keyed_after: found.head.position, ..found };
-        store(db, state, state.tag(key).0.to_vec()).await?;
+        store(db, state, state.tag(key).0.to_vec(), bytes).await?;
         adopted.push(state);
     }
     Ok(adopted)

@@ -59,11 +59,14 @@ async fn expire_some(
     let rows =
         db.fetch_all(sql, binds![account.to_string(), integer(state.anchor.position), AT_ONCE]).await?;
     let mut check = ChainCheck::new(chain, 0, None);
+    let mut freed = 0;
     for row in &rows {
         if row.time("at")? >= before {
             break;
         }
         check.follow(row, key);
+        let [target, old, new] = [row.text("target")?, row.text("before_json")?, row.text("after_json")?];
+        freed += chain_state::size_of([&target, &old, &new]);
     }
     let anchor = check.last;
     if check.broken || anchor == state.anchor {
@@ -71,6 +74,7 @@ async fn expire_some(
     }
     let sql = "DELETE FROM audit_events WHERE account_id = $1 AND position <= $2";
     let deleted = db.execute(sql, binds![account.to_string(), integer(anchor.position)]).await?;
-    chain_state::advance(db, &check.chain, ChainState { anchor, ..state }, key).await?;
+    let bytes = check.chain.bytes.saturating_sub(freed);
+    chain_state::advance(db, &check.chain, (ChainState { anchor, ..state }, bytes), key).await?;
     Ok(deleted)
 }

@@ -186,7 +186,7 @@ impl ChainCheck {
     /// The entry of a row as it is stored, and as it should be.
     fn link(&self, row: &Row, key: &ChainKey) -> Result<(ChainHead, ChainHead), StoreError> {
         let entry = AuditEntry {
-            id: KeyedAuditId { id: row.parse("id")?, key: key.clone() },
+            id: KeyedAuditId { id: row.parse("id")?, key: key.clone(), trail_limit: None },
             account_id: self.chain.state.account,
             origin: origin_of(row)?,
             action: row.named("action", AuditAction::from_name)?,

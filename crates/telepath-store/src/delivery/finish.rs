@@ -13,6 +13,7 @@ use telepath_core::webhook::health::HealthTransition;
 use telepath_core::webhook::{Webhook, WebhookStatus};
 
 use super::claim::{ClaimedDelivery, Lease};
+use super::responses::count_response;
 use crate::alert::raise::{AlertWriter, raise};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
@@ -42,6 +43,7 @@ impl Store {
             audit_id: self.new_audit_id(now)?,
             event_id: self.new_id(now)?,
             alert_writer: self.alert_writer(),
+            response_limit: self.storage_limits.webhook_response_bytes,
         };
         self.backend.write(move |db| Box::pin(finish(db, attempt))).await
     }
@@ -59,6 +61,8 @@ struct FinishedAttempt {
     audit_id: KeyedAuditId,
     event_id: EventId,
     alert_writer: AlertWriter,
+    /// How many bytes of responses the account keeps.
+    response_limit: u64,
 }
 
 async fn finish(db: &mut Connection, attempt: FinishedAttempt) -> Result<HealthTransition, StoreError> {
@@ -120,6 +124,7 @@ async fn lock_if_affected(
 async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<(), StoreError> {
     let outcome = &attempt.outcome;
     let response_body = &outcome.response_body[..outcome.response_body.len().min(MAX_STORED_RESPONSE)];
+    count_response(db, attempt.account, response_body.len(), attempt.response_limit).await?;
     db.execute(
         "INSERT INTO webhook_attempts (delivery_id, number, at, duration_ms, status, error, answer) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -135,8 +140,12 @@ async fn keep_attempt(db: &mut Connection, attempt: &FinishedAttempt) -> Result<
     )
     .await?;
     if let Some(oldest) = attempt.number.checked_sub(KEPT_ATTEMPTS).filter(|oldest| *oldest > 0) {
-        let sql = "DELETE FROM webhook_attempts WHERE delivery_id = $1 AND number <= $2";
-        db.execute(sql, binds![attempt.id.to_string(), oldest]).await?;
+        let sql = "DELETE FROM webhook_attempts WHERE delivery_id = $1 AND number <= $2 \
+                   RETURNING octet_length(answer) AS bytes";
+        let deleted = db.fetch_all(sql, binds![attempt.id.to_string(), oldest]).await?;
+        let bytes = deleted.iter().map(|row| row.integer("bytes")).sum::<Result<i64, _>>()?;
+        let sql = "UPDATE webhook_response_totals SET bytes = bytes - $2 WHERE account_id = $1";
+        db.execute(sql, binds![attempt.account.to_string(), bytes]).await?;
     }
     Ok(())
 }

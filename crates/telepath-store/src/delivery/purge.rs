@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use telepath_core::clock::Timestamp;
 use telepath_core::webhook::delivery::KEPT;
 
+use super::responses::forget_responses;
 use crate::error::StoreError;
 use crate::sql::{Connection, Value, binds, placeholders};
 use crate::store::Store;
@@ -109,6 +110,7 @@ async fn remove_deliveries(
     values: Vec<Value>,
 ) -> Result<u64, StoreError> {
     let ids = locked_ids(db, which, values).await?;
+    forget_responses(db, &ids).await?;
     delete(db, "webhook_attempts", "delivery_id", ids.clone()).await?;
     delete(db, "webhook_deliveries", "id", ids).await
 }

@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::event::KeyRotated;
 use telepath_core::id::{AccountId, EventId, KeyId, SecretId};
+use telepath_core::idempotency::MAX_STORED_BODY;
 use telepath_core::key::{
     GraceSeconds, KeyRecord, KeyStatus, MAX_ROTATED_TOGETHER, Rotation, SecretStatus, TooManySecrets,
 };
 use telepath_core::secret::{HashedKey, KeyMask, KeyMode, PlainKey};
+use telepath_core::storage_limit::{StorageLimit, StorageLimits};
 
 use super::change::read_back;
 use super::commit::{Changed, TouchedKeys};
@@ -20,7 +22,7 @@ use crate::error::StoreError;
 use crate::key_table::load::snapshots;
 use crate::sql::{Connection, binds};
 use crate::usage::totals::forget_secret;
-use crate::{audit, event};
+use crate::{audit, event, idempotency};
 
 /// What one rotation writes; prepared before its transaction.
 #[derive(Clone)]
@@ -39,6 +41,7 @@ impl Rotate {
     pub(super) fn make(
         context: &StoreContext,
         mode: KeyMode,
+        storage_limits: &StorageLimits,
         grace: GraceSeconds,
         origin: Origin,
     ) -> Result<(Self, PlainKey), StoreError> {
@@ -47,7 +50,10 @@ impl Rotate {
             secret_id: context.new_id(origin.at)?,
             hash: context.vault.hash_key(&secret),
             mask: secret.mask(),
-            audit_id: context.new_audit_id(origin.at)?,
+            audit_id: KeyedAuditId {
+                trail_limit: Some(storage_limits.reached(StorageLimit::AuditBytes)),
+                ..context.new_audit_id(origin.at)?
+            },
             event_id: context.new_id(origin.at)?,
             grace,
             origin,
@@ -115,6 +121,9 @@ async fn write(
     event::write(db, key.account_id, event_id, rotated.into(), origin.at).await
 }
 
+/// What a key counts, in bytes, in the stored response to a request that rotates it with others.
+const ROTATED_KEY: usize = 4096;
+
 /// Rotates every usable key of an account. Each key is added to `touched` before anything about it is written, so
 /// that all of them are in doubt if the outcome of the commit is unknown.
 pub(super) async fn rotate_all(
@@ -123,10 +132,12 @@ pub(super) async fn rotate_all(
     grace: GraceSeconds,
     mode: KeyMode,
     origin: Origin,
-    context: StoreContext,
+    (context, storage_limits): (StoreContext, StorageLimits),
     touched: TouchedKeys,
 ) -> Result<Vec<(Changed, PlainKey)>, RotateAllError> {
     let keys = lock_usable(db, account, origin).await?;
+    let response = keys.len().saturating_mul(ROTATED_KEY).min(MAX_STORED_BODY);
+    idempotency::reserve(db, account, origin, storage_limits, response).await?;
     let authority = authority::lock_member(db, account, origin).await?;
     let beyond = |key: &&KeyRecord| authority.check_can_change(key).is_err();
     let ids = |keys: &mut dyn Iterator<Item = &KeyRecord>| keys.map(|key| key.id).collect::<Vec<_>>();
@@ -142,7 +153,7 @@ pub(super) async fn rotate_all(
     let mut secrets = HashMap::new();
     for key in &keys {
         let Ok(plan) = plan(key) else { continue };
-        let (rotate, secret) = Rotate::make(&context, mode, grace, origin)?;
+        let (rotate, secret) = Rotate::make(&context, mode, &storage_limits, grace, origin)?;
         touched.note(key.id);
         write(db, key, plan, rotate).await?;
         secrets.insert(key.id, secret);

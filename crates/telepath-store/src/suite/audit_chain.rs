@@ -50,7 +50,7 @@ async fn relink(store: &Store, account: AccountId, key: &ChainKey, keyed_after: 
     let mut last = ChainHash::GENESIS;
     for record in &records {
         let entry = AuditEntry {
-            id: KeyedAuditId { id: record.id, key: key.clone() },
+            id: KeyedAuditId { id: record.id, key: key.clone(), trail_limit: None },
             account_id: account,
             origin: record.origin,
             action: record.action,

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use telepath_core::account::Actor;
 use telepath_core::id::{AccountId, IdempotencyId};
 use telepath_core::idempotency::{
-    ClaimDecision, IdempotencyKey, KEPT_FOR, MAX_STORED_BODY, RequestHash, StoredResponse,
+    ClaimDecision, IdempotencyKey, KEPT_FOR, MAX_USUAL_BODY, RequestHash, StoredResponse,
 };
 use telepath_core::patch::Patch;
 use telepath_core::request::RequestFilter;
@@ -230,7 +230,7 @@ async fn concurrent_idempotent_requests_do_not_exceed_the_number_of_stored_respo
 }
 
 async fn a_running_request_reserves_the_bytes_of_the_largest_response(fixture: Arc<Fixture>) {
-    let reserved = MAX_STORED_BODY as u64 + 1024;
+    let reserved = MAX_USUAL_BODY as u64 + 1024;
     let bytes = 2 * reserved;
     let store =
         open(&fixture, StorageLimits { stored_response_bytes: bytes, ..StorageLimits::default() }).await;
@@ -244,7 +244,7 @@ async fn a_running_request_reserves_the_bytes_of_the_largest_response(fixture: A
     store.end_idempotent_request(first, Some(response(0))).await.unwrap();
     let third = begin(&fixture, &store, account, "c").await.unwrap();
     for id in [second, third] {
-        store.end_idempotent_request(id, Some(response(MAX_STORED_BODY))).await.unwrap();
+        store.end_idempotent_request(id, Some(response(MAX_USUAL_BODY))).await.unwrap();
     }
     let refused = begin(&fixture, &store, account, "d").await.unwrap_err();
     assert_eq!(of_store(&refused), Some(full));
@@ -277,7 +277,7 @@ async fn expired_and_refused_requests_make_room_for_stored_responses(fixture: Ar
     assert_eq!(store.expire_idempotency_keys().await.unwrap(), 1);
     begin(&fixture, &store, account, "b").await.unwrap();
     let rows = select(&store, "SELECT responses, bytes FROM idempotency_totals", vec![]).await;
-    let reserved = i64::try_from(MAX_STORED_BODY).unwrap() + 1024;
+    let reserved = i64::try_from(MAX_USUAL_BODY).unwrap() + 1024;
     assert_eq!((rows[0].integer("responses").unwrap(), rows[0].integer("bytes").unwrap()), (1, reserved));
     store.close().await;
 }
