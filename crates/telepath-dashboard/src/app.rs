@@ -2,6 +2,7 @@
 
 mod body;
 mod finish;
+mod metrics;
 mod streams;
 
 use std::net::IpAddr;
@@ -27,6 +28,7 @@ use crate::form::Fields;
 use crate::held::{HeldForm, HeldForms};
 use crate::host::{self, AllowedHosts};
 use crate::live::LiveStreams;
+use crate::metrics::PageMetrics;
 use crate::navigation::Navigation;
 use crate::options::{DashboardOptions, PublicUrl, Services};
 use crate::page_body::PageBody;
@@ -68,6 +70,7 @@ pub struct Dashboard {
     shared: Arc<Shared>,
     routes: RouteTable,
     request_ids: RequestIds,
+    metrics: Arc<PageMetrics>,
 }
 
 impl std::fmt::Debug for Dashboard {
@@ -99,7 +102,9 @@ impl Dashboard {
             streams: LiveStreams::default(),
             checks: Checks::default(),
         });
-        Ok(Arc::new(Self { shared, routes: RouteTable::new(pages::routes())?, request_ids }))
+        let routes = RouteTable::new(pages::routes())?;
+        let metrics = Arc::new(PageMetrics::new(routes.labels()));
+        Ok(Arc::new(Self { shared, routes, request_ids, metrics }))
     }
 
     async fn respond<B>(
@@ -365,6 +370,7 @@ impl App for Dashboard {
         let (head, body) = request.into_parts();
         let response = self.respond(&head, body, peer, (id, now)).await;
         let response = if head.method == Method::HEAD { finish::without_body(response) } else { response };
+        self.count(&head, response.status().as_u16(), started.elapsed());
         tracing::debug!(
             request_id = %id,
             method = verb(&head.method),

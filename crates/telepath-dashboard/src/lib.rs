@@ -40,6 +40,7 @@ mod intent;
 mod letters;
 mod live;
 mod mark;
+mod metrics;
 mod navigation;
 mod number;
 mod object;

@@ -117,6 +117,17 @@ impl RouteTable {
         Ok(table)
     }
 
+    /// Pattern and method of every route.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.routes.iter().flat_map(|routes| routes.iter().map(|(verb, route)| (route.path, *verb)))
+    }
+
+    /// The pattern that a path matches.
+    pub(crate) fn pattern(&self, path: &str) -> Option<&'static str> {
+        let place = *self.paths.at(path).ok()?.value;
+        self.routes.get(place)?.values().next().map(|route| route.path)
+    }
+
     /// The routes of a path.
     pub(crate) fn find(&self, path: &str) -> Option<Found<'_>> {
         let matched = self.paths.at(path).ok()?;

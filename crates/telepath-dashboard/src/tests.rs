@@ -11,6 +11,7 @@ mod harness;
 mod headers;
 mod letters;
 mod links;
+mod metrics;
 mod oidc;
 mod overview;
 mod profile;

@@ -146,6 +146,9 @@ impl Server {
         let mailer = mailer(config)?;
         let live = Arc::new(gateway.handle());
         let pages = dashboard::new(config, addresses.api, account, &store, (mailer.clone(), &egress), live)?;
+        if let Some(pages) = &pages {
+            registry.add(pages.metrics());
+        }
         let apps = Dispatcher::with_second(Arc::clone(&api), pages.clone());
         let server = HttpServer::new(apps, server_options(config, shares));
         let (server_metrics, served) = (Arc::clone(&server), Arc::clone(&certificates));
