@@ -6,6 +6,7 @@ mod calls;
 mod cluster;
 mod database;
 mod flood;
+mod goal;
 mod load;
 mod machine;
 mod part;
@@ -64,6 +65,8 @@ async fn report(plan: Plan) -> anyhow::Result<()> {
         part.measure(&mut table, plan.effort, &scratch.0).await?;
     }
     table.print();
+    let missed = table.missed_goals();
+    anyhow::ensure!(!plan.check || missed.is_empty(), "goals were missed: {}", missed.join("; "));
     Ok(())
 }
 

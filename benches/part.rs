@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 
 use crate::table::Table;
 use crate::{Effort, calls, cluster, flood, proxies, requests, scale, sip_flood, stages, webhooks};
@@ -85,23 +85,25 @@ impl Part {
 pub(crate) struct Plan {
     pub(crate) effort: Effort,
     pub(crate) parts: Vec<Part>,
+    /// Whether a missed goal is a failure.
+    pub(crate) check: bool,
 }
 
 impl Plan {
-    /// `[--quick] [--only PART[,PART]]`, in any order.
+    /// `[--quick] [--check] [--only PART[,PART]]`, in any order.
     pub(crate) fn parse(words: &[String]) -> anyhow::Result<Self> {
-        let mut plan = Self { effort: Effort::Full, parts: Part::ALL.to_vec() };
+        let mut plan = Self { effort: Effort::Full, parts: Part::ALL.to_vec(), check: false };
         let mut words = words.iter();
         while let Some(word) = words.next() {
-            ensure!(matches!(word.as_str(), "--quick" | "--only"), "unknown argument {word}; {USAGE}");
-            if word == "--quick" {
-                plan.effort = Effort::Quick;
-            } else {
-                plan.parts = Part::parse_list(words.next().context(USAGE)?)?;
+            match word.as_str() {
+                "--quick" => plan.effort = Effort::Quick,
+                "--check" => plan.check = true,
+                "--only" => plan.parts = Part::parse_list(words.next().context(USAGE)?)?,
+                other => bail!("unknown argument {other}; {USAGE}"),
             }
         }
         Ok(plan)
     }
 }
 
-const USAGE: &str = "usage: telepath-bench [--quick] [--only PART[,PART]]";
+const USAGE: &str = "usage: telepath-bench [--quick] [--check] [--only PART[,PART]]";

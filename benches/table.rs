@@ -1,5 +1,7 @@
 //! The result table, and the only code that prints.
 
+use crate::goal;
+
 /// A line on standard output.
 #[expect(clippy::print_stdout, reason = "printing numbers is what this program is for")]
 pub(crate) fn say(line: &str) {
@@ -37,6 +39,12 @@ impl Table {
         let row = Row { what: what.into(), value: value.into(), goal: goal.to_owned() };
         progress(&format!("{}: {}", row.what, row.value));
         self.rows.push(row);
+    }
+
+    /// The rows whose value misses their goal.
+    pub(crate) fn missed_goals(&self) -> Vec<String> {
+        let missed = self.rows.iter().filter(|row| goal::is_met(&row.value, &row.goal) == Some(false));
+        missed.map(|row| format!("{}: {}, {}", row.what, row.value, row.goal)).collect()
     }
 
     pub(crate) fn print(&self) {

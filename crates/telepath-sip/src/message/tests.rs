@@ -196,7 +196,7 @@ fn every_valid_sample_round_trips() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(4_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutated_messages_never_panic_and_valid_ones_round_trip(bytes in mutated()) {
