@@ -73,8 +73,7 @@ async fn a_full_audit_trail_refuses_changes_but_no_protection(fixture: Arc<Fixtu
     assert!(made > 2, "{made}");
     let total = sum(&store, TRAIL).await;
     assert!(total <= 4096 && total == sum(&store, "SELECT audit_bytes AS bytes FROM accounts").await);
-    let page =
-        store.list_trunks(account, TrunkFilter::default(), PageRequest::default()).await;
+    let page = store.list_trunks(account, TrunkFilter::default(), PageRequest::default()).await;
     let trunk = page.unwrap().items[0].0.id;
     store.delete_trunk(account, trunk, origin).await.unwrap();
     let local = store.create_trunk(account, custom("local"), fixture.origin()).await;
