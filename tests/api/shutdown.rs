@@ -49,6 +49,29 @@ async fn requests_in_flight_are_answered_during_shutdown() -> Outcome {
     Ok(())
 }
 
+/// A key's window that is used up stays used up when the server is restarted with SIGTERM.
+#[tokio::test]
+async fn a_stop_with_sigterm_keeps_the_counts_of_rate_windows() -> Outcome {
+    let mut server = Server::start().await?;
+    let key =
+        server.create_key(&["--name", "few", "--preset", "testing", "--rate-limit", "20"]).await?.secret;
+    let mut before = server.client()?.send(Call::get("/v1/whoami").key(&key)).await?.rate()?;
+    for _ in 0..7 {
+        before = server.client()?.send(Call::get("/v1/whoami").key(&key)).await?.rate()?;
+    }
+    let status = server.stop().await?;
+    assert_eq!(status.code(), Some(0), "{status}");
+    let server = server.kill_and_restart().await?;
+    let after = server.client()?.send(Call::get("/v1/whoami").key(&key)).await?.rate()?;
+    // If the window ended in between, there is nothing to keep.
+    if after.reset == before.reset {
+        assert_eq!(after.remaining, before.remaining - 1, "{before:?} {after:?}");
+    } else {
+        assert!(after.reset > before.reset, "{before:?} {after:?}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_idle_server_stops_at_once_and_removes_its_socket() -> Outcome {
     let mut server = Server::start().await?;

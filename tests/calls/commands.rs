@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use telepath_media::wav;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::ChildStdout;
 
 use super::{CallFixture, create_trunk, sine};
-use crate::support::output::log_file;
+use crate::support::output::{log_file, note_keys_in};
 use crate::support::server::Home;
 use crate::support::waiting::soon;
 use crate::support::{Outcome, cli};
@@ -37,6 +38,55 @@ async fn quickstart_creates_a_demo_and_places_a_call() -> Outcome {
         let me = server.client()?.get("/v1/whoami", &format!("sk_live_{key}")).await?.expect(200)?;
         assert!(me["expires_at"].is_string(), "no permanent key is left behind: {me}");
     }
+    Ok(())
+}
+
+/// Reads standard output up to the line that contains a text.
+async fn read_until(lines: &mut Lines<BufReader<ChildStdout>>, text: &str) -> anyhow::Result<Vec<String>> {
+    let mut read = Vec::new();
+    loop {
+        let line = soon("the next line", lines.next_line()).await??;
+        let line = line.with_context(|| format!("{text:?} was not printed: {read:?}"))?;
+        note_keys_in(&line);
+        read.push(line);
+        if read.last().is_some_and(|line| line.contains(text)) {
+            return Ok(read);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_quickstart_replaces_the_key_and_says_which_server_is_still_running() -> Outcome {
+    let home = Home::new();
+    if !home.is_embedded() {
+        return Ok(());
+    }
+    let quickstart = |more: &[&str]| {
+        let ports = ["--api-listen", "127.0.0.1:0", "--sip-listen", "127.0.0.1:0"];
+        let mut command = cli::command();
+        command.args([&["quickstart"], more, &ports[..]].concat()).arg("--data-dir").arg(home.data());
+        command
+    };
+    cli::finish(quickstart(&["--once"]), "quickstart").await?.expect_success()?;
+    let (_, log) = log_file("quickstart-running");
+    let mut running = quickstart(&[]).stdout(Stdio::piped()).stderr(log).spawn()?;
+    let process = running.id().context("its process")?;
+    let mut lines = BufReader::new(running.stdout.take().context("standard output")?).lines();
+    let shown = read_until(&mut lines, "curl").await?.join("\n");
+    assert!(shown.contains(&format!("keeps running as process {process}")), "{shown}");
+    // A third one cannot use the folder, and says who does.
+    let refused = cli::finish(quickstart(&["--once"]), "quickstart").await?;
+    assert_ne!(refused.code, Some(0));
+    assert!(refused.stderr.contains(&format!("process {process}")), "{}", refused.stderr);
+    let mut list = cli::command();
+    list.args(["keys", "list", "--json"]).arg("--data-dir").arg(home.data());
+    let keys = cli::finish(list, "keys").await?.expect_success()?.json()?;
+    let keys = keys["keys"].as_array().context("keys")?;
+    assert_eq!(keys.len(), 2, "one of each run: {keys:?}");
+    assert!(keys.iter().all(|key| key["expires_at"].is_string()), "none is permanent: {keys:?}");
+    let live = keys.iter().filter(|key| key["status"] != "revoked").count();
+    assert_eq!(live, 1, "the second run has replaced the key: {keys:?}");
+    running.kill().await?;
     Ok(())
 }
 
