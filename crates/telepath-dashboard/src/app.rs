@@ -153,7 +153,7 @@ impl Dashboard {
                 Peer::Local { .. } => IpAddr::from([127, 0, 0, 1]),
             },
             https,
-            origin: origin_of(&authority, https),
+            origin: host::origin_of(&authority, https),
             user_agent: text(USER_AGENT),
             path: head.uri.path().to_owned(),
             params: Vec::new(),
@@ -345,12 +345,6 @@ fn route_for<'a>(found: &Found<'a>, method: &Method) -> Result<&'a Route, Proble
             _ => "GET, HEAD, POST",
         })
     })
-}
-
-/// The origin of an authority, as browsers write it: without the default port.
-fn origin_of(authority: &str, https: bool) -> String {
-    let (scheme, port) = if https { ("https", ":443") } else { ("http", ":80") };
-    format!("{scheme}://{}", authority.strip_suffix(port).unwrap_or(authority))
 }
 
 fn nonce(bytes: &[u8]) -> String {

@@ -55,6 +55,12 @@ pub(crate) fn without_port(authority: &str) -> String {
     host.unwrap_or_default().to_ascii_lowercase()
 }
 
+/// The origin of an authority, as browsers write it: without the default port.
+pub(crate) fn origin_of(authority: &str, https: bool) -> String {
+    let (scheme, port) = if https { ("https", ":443") } else { ("http", ":80") };
+    format!("{scheme}://{}", authority.strip_suffix(port).unwrap_or(authority))
+}
+
 #[cfg(test)]
 mod tests {
     use telepath_core::id::{AccountId, Id as _};

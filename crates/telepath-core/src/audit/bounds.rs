@@ -29,6 +29,7 @@ impl AuditAction {
             | AuditAction::UserSecondFactorAdded
             | AuditAction::UserSecondFactorRemoved
             | AuditAction::UserRecoveryCodesReplaced
+            | AuditAction::UserIdentityLinked
             | AuditAction::UserRecoveryCodeUsed
             | AuditAction::InvitationAccepted
             | AuditAction::InvitationRevoked
