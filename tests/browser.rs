@@ -215,3 +215,24 @@ async fn requests_alerts_and_the_audit_trail_are_found_with_java_script() -> Out
 async fn requests_alerts_and_the_audit_trail_are_found_without_java_script() -> Outcome {
     look_at_the_logs(false).await
 }
+
+async fn add_and_test_an_endpoint(java_script: bool) -> Outcome {
+    let server = Server::start().await?;
+    let setup = server.setup.clone().context("a server without users prints a link")?;
+    play(
+        &server,
+        "webhooks.mjs",
+        json!({ "setup": setup, "password": password(), "javaScript": java_script }),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn an_endpoint_is_added_tested_and_deleted_with_java_script() -> Outcome {
+    add_and_test_an_endpoint(true).await
+}
+
+#[tokio::test]
+async fn an_endpoint_is_added_tested_and_deleted_without_java_script() -> Outcome {
+    add_and_test_an_endpoint(false).await
+}

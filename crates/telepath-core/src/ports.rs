@@ -12,6 +12,7 @@ use crate::mail::Letter;
 use crate::network_set::NetworkSet;
 use crate::trunk::{TrunkLookup, TrunkMatch};
 use crate::user::{ExternalIdentity, GroupRoles, IdentityError, IdentityRequest, IdentityResponse};
+use crate::webhook::WebhookUrl;
 
 /// The future that a port returns.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -77,6 +78,15 @@ pub trait LiveCalls: Send + Sync + 'static {
 
     /// Who called this server without reaching a trunk.
     fn sip_strangers(&self) -> SipStrangers;
+}
+
+/// The rules of the server about what it connects to. They are checked again at every connection.
+pub trait Destinations: Send + Sync + 'static {
+    /// Why the URL of a webhook endpoint cannot be used; nothing is looked up.
+    fn check_webhook_url(&self, url: &WebhookUrl) -> Result<(), String>;
+
+    /// Why certificate authorities in PEM cannot be used.
+    fn check_authorities(&self, pem: &str) -> Result<(), String>;
 }
 
 /// A letter was not sent.

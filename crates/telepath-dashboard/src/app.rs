@@ -91,6 +91,7 @@ impl Dashboard {
         let shared = Arc::new(Shared {
             hosts: AllowedHosts::new(&options),
             options,
+            destinations: services.destinations,
             mail: services.mail,
             identity_provider: services.identity_provider,
             letters: letters::permits(),

@@ -24,6 +24,7 @@ const STYLES: &[&str] = &[
     include_str!("../assets/overview.css"),
     include_str!("../assets/keys.css"),
     include_str!("../assets/voice.css"),
+    include_str!("../assets/webhooks.css"),
 ];
 /// Libraries first; `hx-csp` before the extension whose elements it checks.
 const SCRIPTS: [&str; 4] = [

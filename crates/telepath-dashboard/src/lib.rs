@@ -59,6 +59,7 @@ mod shell;
 #[cfg(test)]
 mod tests;
 mod time;
+mod untrusted;
 mod user_agent;
 mod visible;
 mod visit;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::Scheme;
 use telepath_core::id::AccountId;
-use telepath_core::ports::{IdentityProvider, Mail};
+use telepath_core::ports::{Destinations, IdentityProvider, Mail};
 
 /// The settings of the dashboard.
 #[derive(Debug, Clone)]
@@ -27,8 +27,10 @@ pub struct DashboardOptions {
 }
 
 /// What the dashboard uses of the rest of the program.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Services {
+    /// What the server may connect to.
+    pub destinations: Arc<dyn Destinations>,
     /// The mail server, if one is configured.
     pub mail: Option<Arc<dyn Mail>>,
     /// Where users may sign in beside the password.

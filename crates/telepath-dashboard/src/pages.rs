@@ -21,6 +21,7 @@ mod session;
 mod setup;
 mod team;
 mod usage_chart;
+mod webhooks;
 
 use crate::navigation::Entry;
 use crate::route::Route;
@@ -40,6 +41,7 @@ pub(crate) fn routes() -> Vec<Route> {
         me::routes(),
         team::routes(),
         calls::routes(),
+        webhooks::routes(),
         reference::routes(),
         requests::routes(),
         alerts::routes(),
@@ -61,6 +63,7 @@ pub(crate) fn navigation() -> Vec<Entry> {
         alerts::ENTRY,
         audit::ENTRY,
         api_keys::ENTRY,
+        webhooks::ENTRY,
         team::ENTRY,
     ]
 }

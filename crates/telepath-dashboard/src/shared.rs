@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use telepath_core::ports::{IdentityProvider, LiveCalls, Mail};
+use telepath_core::ports::{Destinations, IdentityProvider, LiveCalls, Mail};
 use telepath_store::Store;
 use tokio::sync::Semaphore;
 
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) navigation: Navigation,
     pub(crate) held: HeldForms,
     pub(crate) streams: LiveStreams,
+    /// What the server may connect to.
+    pub(crate) destinations: Arc<dyn Destinations>,
     /// The mail server, if one is configured.
     pub(crate) mail: Option<Arc<dyn Mail>>,
     /// Where users may sign in beside the password.

@@ -14,6 +14,7 @@ use telepath_core::event::EventKind;
 use telepath_core::id::{CallId, DeliveryId, KeyId, WebhookId};
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::reach::Reach;
+use telepath_core::webhook::Webhook;
 use telepath_core::webhook::delivery::DeliveryStatus;
 
 use crate::error::StoreError;
@@ -154,6 +155,18 @@ impl Store {
         let reach = reach.into();
         let redeliver = redeliver::Redelivery { reach, id, origin, audit_id: self.new_audit_id(origin.at)? };
         self.backend.write(move |db| Box::pin(redeliver::one(db, redeliver))).await
+    }
+
+    /// How many deliveries [`Store::recover_deliveries`] would restart now.
+    pub async fn count_recoverable(
+        &self,
+        reach: impl Into<Reach>,
+        webhook: &Webhook,
+        since: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let reach = reach.into();
+        let mut db = self.backend.read().await?;
+        redeliver::count_failed(&mut db, &reach, &webhook.subscription, (webhook.id, since)).await
     }
 
     /// Restarts the exhausted and held deliveries of an endpoint for events since a time.

@@ -2,6 +2,7 @@
 //! works, and stops in the reverse order.
 
 mod dashboard;
+mod destinations;
 #[cfg(test)]
 mod exposition;
 mod listeners;

@@ -74,7 +74,7 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn new() -> Self {
-        Self::with(Services::default()).await
+        Self::with(super::letters::without_mail()).await
     }
 
     /// A dashboard with parts of the program behind it.

@@ -1,9 +1,10 @@
-//! A mail server that keeps what it is given.
+//! The rest of the program: a mail server that keeps what it is given, and rules about destinations.
 
 use std::sync::{Arc, Mutex};
 
 use telepath_core::mail::{Addressee, Letter};
-use telepath_core::ports::{Mail, MailError, PortFuture};
+use telepath_core::ports::{Destinations, Mail, MailError, PortFuture};
+use telepath_core::webhook::WebhookUrl;
 use tokio::sync::Notify;
 
 use crate::options::Services;
@@ -23,7 +24,7 @@ impl Postbox {
     }
 
     pub(super) fn services(self: &Arc<Self>) -> Services {
-        Services { mail: Some(Arc::clone(self) as Arc<dyn Mail>), ..Services::default() }
+        Services { mail: Some(Arc::clone(self) as Arc<dyn Mail>), ..without_mail() }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -64,4 +65,26 @@ impl Mail for Postbox {
 pub(super) fn link_in(text: &str) -> String {
     let (_, rest) = text.split_once("https://voice.example").unwrap_or_else(|| panic!("no link in {text}"));
     rest.split(|letter: char| letter.is_whitespace() || letter == '<').next().unwrap().to_owned()
+}
+
+/// Rules that refuse one host.
+struct Rules;
+
+impl Destinations for Rules {
+    fn check_webhook_url(&self, url: &WebhookUrl) -> Result<(), String> {
+        if url.host() == "refused.example" {
+            Err("cannot be used: it is not allowed".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_authorities(&self, _pem: &str) -> Result<(), String> {
+        Err("holds no certificate".to_owned())
+    }
+}
+
+/// The rest of the program without a mail server.
+pub(super) fn without_mail() -> Services {
+    Services { destinations: Arc::new(Rules), mail: None, identity_provider: None }
 }

@@ -67,7 +67,7 @@ async fn site() -> (Site, Arc<Known>) {
     let provider = Arc::new(Known { roles, ..Known::default() });
     let site = {
         let identity_provider = Some(Arc::clone(&provider) as Arc<dyn IdentityProvider>);
-        Site::with(Services { identity_provider, ..Services::default() }).await
+        Site::with(Services { identity_provider, ..super::letters::without_mail() }).await
     };
     (site, provider)
 }

@@ -5,10 +5,11 @@ use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, DeliveryId, WebhookId};
 use telepath_core::reach::Reach;
-use telepath_core::webhook::{Webhook, WebhookStatus};
+use telepath_core::webhook::{Subscription, Webhook, WebhookStatus};
 
 use super::row::{DeliveryRecord, record};
 use crate::audit;
+use crate::error::StoreError;
 use crate::sql::within::delivery_within;
 use crate::sql::{Connection, binds, corrupt};
 use crate::webhook::WebhookChangeError;
@@ -96,6 +97,24 @@ pub(super) async fn failed(
         deliveries,
         more: i64::try_from(deliveries).unwrap_or(i64::MAX) >= MAX_PER_REQUEST,
     })
+}
+
+/// How many deliveries [`failed`] would restart, at most [`MAX_PER_REQUEST`].
+pub(super) async fn count_failed(
+    db: &mut Connection,
+    reach: &Reach,
+    subscription: &Subscription,
+    (webhook, since): (WebhookId, Timestamp),
+) -> Result<u64, StoreError> {
+    let mut values = binds![reach.account.to_string(), webhook.to_string(), since, MAX_PER_REQUEST];
+    let (unwanted, kinds_and_trunks) = unwanted(subscription, values.len() + 1);
+    values.extend(kinds_and_trunks);
+    let within = delivery_within(&reach.trunks, &mut values);
+    let sql = format!(
+        "SELECT count(*) AS total FROM (SELECT id FROM webhook_deliveries WHERE account_id = $1 AND webhook_id = $2 \
+         AND status IN ('exhausted', 'held') AND created_at >= $3 AND NOT {unwanted}{within} LIMIT $4) AS failed"
+    );
+    db.fetch_one(sql, values).await?.number("total")
 }
 
 async fn require_active(

@@ -9,6 +9,7 @@ use telepath_dashboard::{Dashboard, DashboardOptions, Services};
 use telepath_egress::{Authorities, Egress};
 use telepath_store::Store;
 
+use super::destinations::EgressRules;
 use crate::config::{CertificateSource, Config};
 use crate::exit::Failure;
 use crate::mail::Mailer;
@@ -33,6 +34,7 @@ pub(super) fn new(
         calls_kept: config.retention.calls,
     };
     let services = Services {
+        destinations: Arc::new(EgressRules(egress.clone())),
         mail: mailer.map(|mailer| mailer as Arc<dyn Mail>),
         identity_provider: identity_provider(config, store, egress)?,
     };
