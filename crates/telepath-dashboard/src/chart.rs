@@ -7,8 +7,8 @@ mod frame;
 mod golden;
 pub(crate) mod lanes;
 pub(crate) mod lines;
-pub(crate) mod sparkline;
 pub(crate) mod scale;
+pub(crate) mod sparkline;
 pub(crate) mod stacked;
 pub(crate) mod waterfall;
 

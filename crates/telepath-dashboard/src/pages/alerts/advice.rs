@@ -36,21 +36,18 @@ fn key_steps(alert: &Alert, key: &str) -> Vec<Step> {
     };
     match alert.rule {
         AlertRule::NewAddress => {
-            vec![requests(""), rotate(), step("Restrict it to its networks", key.to_owned())]
+            vec![requests(""), rotate(), step("See which addresses use it", key.to_owned())]
         }
         AlertRule::RequestSpike => vec![requests(""), rotate()],
         AlertRule::ErrorBurst => vec![requests("&status=4xx")],
-        AlertRule::LimitRiding => vec![step("Raise the limit", key.to_owned()), requests("&status=429")],
+        AlertRule::LimitRiding => vec![step("See how it is used", key.to_owned()), requests("&status=429")],
         AlertRule::IdleAwake => vec![requests(""), revoke()],
         AlertRule::DeadKeyUsed => vec![requests("&status=401")],
         AlertRule::SeenInClear => vec![rotate(), requests("")],
         AlertRule::LeakReported => {
-            vec![
-                step("Follow the five steps", format!("/settings/api-keys/leaked?key={}", alert.subject)),
-                requests(""),
-            ]
+            vec![revoke(), requests("")]
         }
-        AlertRule::Expiring => vec![step("Rotate or extend it", key.to_owned())],
+        AlertRule::Expiring => vec![step("Rotate it", format!("{key}/rotate"))],
         AlertRule::Unused => vec![revoke()],
         AlertRule::WebhookFailing => Vec::new(),
     }
