@@ -9,7 +9,7 @@ use telepath_core::user::{ExternalIdentity, GroupRoles, MAX_IDENTITIES, Role, Us
 
 use super::sign_ins::start;
 use super::users::{actions, make};
-use super::{Fixture, behaviour, select};
+use super::{Fixture, behaviour};
 use crate::{Store, UserError};
 
 behaviour! {
