@@ -34,7 +34,10 @@ await scenario(async ({ page }) => {
   await page.getByLabel("I have saved these codes").check();
   await press("Done");
 
-  // The profile.
+  // The first page of a new server, and the profile.
+  await page.getByRole("heading", { name: "Overview", exact: true }).waitFor();
+  await check(page, "overview-new");
+  await open(page, "/me");
   await page.getByRole("heading", { name: "Your profile" }).waitFor();
   await check(page, "me");
   await open(page, "/me/password");

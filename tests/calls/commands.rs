@@ -81,7 +81,7 @@ async fn a_second_quickstart_replaces_the_key_and_says_which_server_is_still_run
     let mut list = cli::command();
     list.args(["keys", "list", "--json"]).arg("--data-dir").arg(home.data());
     let keys = cli::finish(list, "keys").await?.expect_success()?.json()?;
-    let keys = keys["keys"].as_array().context("keys")?;
+    let keys = keys.as_array().context("a list of keys")?;
     assert_eq!(keys.len(), 2, "one of each run: {keys:?}");
     assert!(keys.iter().all(|key| key["expires_at"].is_string()), "none is permanent: {keys:?}");
     let live = keys.iter().filter(|key| key["status"] != "revoked").count();

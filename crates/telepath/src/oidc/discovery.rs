@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use serde::Deserialize;
 use telepath_core::user::IdentityError;
@@ -125,7 +126,8 @@ fn keys_of(text: &[u8]) -> Result<Vec<Jwk>, IdentityError> {
         .map_err(|_| IdentityError::Unavailable("its keys are not a JSON Web Key Set".to_owned()))?;
     let keys = document.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
     let signs = |key: &Jwk| !matches!(key.common.public_key_use, Some(PublicKeyUse::Encryption));
-    Ok(keys.filter(signs).take(MAX_KEYS).collect())
+    let is_usable = |key: &Jwk| DecodingKey::from_jwk(key).is_ok();
+    Ok(keys.filter(signs).filter(is_usable).take(MAX_KEYS).collect())
 }
 
 fn find(keys: &[Jwk], id: Option<&str>) -> Option<Jwk> {

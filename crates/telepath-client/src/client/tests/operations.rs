@@ -93,6 +93,13 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         }
         "GET /local/users" => client.list_users(&page()).await.map(drop),
         "POST /local/users" => client.create_user(&CreateUser::default()).await.map(drop),
+        "GET /local/users/invitations" => client.list_invitations(&page()).await.map(drop),
+        "POST /local/users/invitations" => {
+            client.create_invitation(&telepath_api_types::users::CreateInvitation::default()).await.map(drop)
+        }
+        "DELETE /local/users/invitations/{id}" => {
+            client.revoke_invitation(telepath_core::id::InvitationId::from_bytes([8; 16])).await
+        }
         "POST /local/users/disable" => client.disable_user("a").await.map(drop),
         "POST /local/users/enable" => client.enable_user("a").await.map(drop),
         "POST /local/users/password-code" => client.create_password_code("a").await.map(drop),
