@@ -3,6 +3,7 @@
 mod body;
 mod finish;
 mod metrics;
+mod sign_in;
 mod streams;
 
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ use telepath_core::user::{SessionStatus, UserToken};
 use telepath_http::{App, BoxError, ClientScheme, Peer, REQUEST_ID, RequestIds, Unreadable};
 use telepath_store::{SignedIn, Store};
 
+use self::sign_in::{shown_at, sign_in_first};
 use crate::assets::{self, Assets};
 use crate::chain_checks::Checks;
 use crate::form::Fields;
@@ -37,7 +39,7 @@ use crate::reply::{Content, Reply};
 use crate::route::{Found, Handler, Outcome, Route, RouteConflict, RouteTable, verb};
 use crate::shared::Shared;
 use crate::time::Zone;
-use crate::visit::{self, Visit};
+use crate::visit::Visit;
 use crate::{cookie, csrf, error_page, form, letters, pages};
 
 /// How long a handler may take.
@@ -310,31 +312,11 @@ impl Dashboard {
     }
 }
 
-/// The path of the page at a URL of this origin.
-fn shown_at(url: &str) -> String {
-    let uri = url.parse::<http::Uri>().ok();
-    let path = uri.as_ref().and_then(|uri| uri.path_and_query()).map_or("/", http::uri::PathAndQuery::as_str);
-    if visit::is_local_path(path) { path.to_owned() } else { "/".to_owned() }
-}
-
 fn stamp(mut response: Response<PageBody>, id: RequestId) -> Response<PageBody> {
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
-}
-
-/// Leads to the sign-in. A script that replaces a part of a page would put the form there, so the whole page goes.
-fn sign_in_first(visit: &Visit, target: &str) -> Reply {
-    match &visit.shown_at {
-        Some(page) => Reply::leave(login_path(page)),
-        None => Reply::see_other(login_path(target)),
-    }
-}
-
-/// The path of the sign-in that leads to `target` afterwards.
-fn login_path(target: &str) -> String {
-    if target == "/" { "/login".to_owned() } else { format!("/login?next={}", form::encoded(target)) }
 }
 
 fn route_for<'a>(found: &Found<'a>, method: &Method) -> Result<&'a Route, Problem> {

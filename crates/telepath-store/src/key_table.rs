@@ -4,6 +4,7 @@
 
 pub(crate) mod counts;
 pub(crate) mod entry;
+mod handle;
 mod index;
 pub(crate) mod load;
 mod secret;
@@ -13,18 +14,17 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use telepath_core::clock::{Clock, ClockReading, SteadyTime, Timestamp};
-use telepath_core::id::{AccountId, Id as _, KeyId};
+use telepath_core::clock::{Clock, ClockReading, SteadyTime};
+use telepath_core::id::{Id as _, KeyId};
 use telepath_core::limit::quota::QuotaCounts;
 use telepath_core::limit::{Window, WindowState};
-use telepath_core::principal::NamesKey;
 use telepath_core::reach::TrunkAccess;
 use telepath_core::scope::ScopeSet;
 use telepath_core::secret::HashedKey;
 
 use crate::cluster::lease::Lease;
 use counts::{ChangedCounts, TakeResult, WindowContext};
-use entry::{KeyDescription, KeyEntry};
+use entry::KeyEntry;
 use index::KeyIndex;
 use snapshot::Snapshot;
 
@@ -98,7 +98,9 @@ impl KeyTable {
     /// An empty table without a lease.
     #[cfg(test)]
     pub(crate) fn empty() -> Self {
-        let noon = telepath_core::clock::ManualClock::at(Timestamp::from_unix_seconds(1_800_000_000));
+        let noon = telepath_core::clock::ManualClock::at(telepath_core::clock::Timestamp::from_unix_seconds(
+            1_800_000_000,
+        ));
         Self::with_lease(Arc::new(Lease::unbounded()), Arc::new(noon))
     }
 
@@ -372,32 +374,6 @@ impl KeyTable {
 #[derive(Clone)]
 pub struct KeyHandle {
     entry: Arc<KeyEntry>,
-}
-
-impl NamesKey for KeyHandle {
-    fn key_id(&self) -> KeyId {
-        self.entry.id
-    }
-}
-
-impl KeyHandle {
-    /// Whether the secret works now, or will when the key becomes valid. Counts nothing.
-    pub fn is_live(&self, hash: &HashedKey, now: Timestamp) -> bool {
-        self.entry.is_live(hash, now)
-    }
-
-    pub fn key_id(&self) -> KeyId {
-        self.entry.id
-    }
-
-    pub fn account_id(&self) -> AccountId {
-        self.entry.account
-    }
-
-    /// The key as it is now.
-    pub fn description(&self) -> KeyDescription {
-        self.entry.description()
-    }
 }
 
 #[cfg(test)]

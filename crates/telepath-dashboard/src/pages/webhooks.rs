@@ -5,6 +5,7 @@ mod edit;
 mod receiver;
 mod secret;
 mod show;
+mod status;
 
 use askama::Template;
 use http::Method;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use telepath_core::clock::Timestamp;
+use telepath_core::id::AccountId;
 use telepath_core::key::{KeyPolicy, Preset};
 use telepath_core::limit::RateLimit;
 use telepath_core::limit::quota::Quotas;

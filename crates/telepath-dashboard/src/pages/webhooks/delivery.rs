@@ -7,7 +7,7 @@ use telepath_core::scope::Scope;
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass};
 use telepath_store::{AttemptRecord, SignedIn};
 
-use super::show::{Chip, chip};
+use super::status::{Chip, chip};
 use super::{crumbs, path_of as path_of_webhook};
 use crate::problem::Problem;
 use crate::reply::Reply;

@@ -11,8 +11,8 @@ use telepath_core::webhook::delivery::DeliveryStatus;
 use telepath_core::webhook::{MAX_GRACE_SECONDS, SignatureScheme, Webhook, WebhookPatch, WebhookStatus};
 use telepath_store::{DeliveryFilter, DeliveryRecord, SignedIn};
 
+use super::status::{Chip, chip};
 use super::{State, crumbs, delivery, events_in_words, path_of, secret, state_of, webhook_of};
-use crate::icon::{self, Icon};
 use crate::number::grouped;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -51,24 +51,6 @@ pub(super) struct DeliveryRow {
     pub(super) count: u32,
     pub(super) shown: Shown,
     pub(super) next: String,
-}
-
-/// A status as an icon and a word.
-pub(super) struct Chip {
-    pub(super) word: &'static str,
-    pub(super) class: &'static str,
-    pub(super) icon: Icon,
-}
-
-pub(super) const fn chip(status: DeliveryStatus) -> Chip {
-    let (word, class, icon) = match status {
-        DeliveryStatus::Pending => ("Waiting", "chip-info", icon::CLOCK),
-        DeliveryStatus::Delivered => ("Delivered", "chip-ok", icon::CHECK),
-        DeliveryStatus::Exhausted => ("Failed", "chip-bad", icon::WARNING),
-        DeliveryStatus::Held => ("Held", "chip-warn", icon::PAUSE),
-        DeliveryStatus::Canceled => ("Canceled", "", icon::REVOKE),
-    };
-    Chip { word, class, icon }
 }
 
 pub(super) fn row(record: &DeliveryRecord, visit: &Visit, zone: &Zone) -> DeliveryRow {
