@@ -27,28 +27,6 @@ async fn the_api_hangs_up_a_live_call() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_hangs_up_its_call_when_another_server_is_asked_to() -> Outcome {
-    let fixture = CallFixture::start().await?;
-    // On SQLite there is one server.
-    let Some(second) = fixture.server.home().second_node() else { return Ok(()) };
-    let second = second.start().await?;
-    let (id, caller) = fixture.live_call().await?;
-    let path = format!("/v1/calls/{id}/hangup");
-    let answer = second.client()?.send(Call::new(Method::POST, &path).key(&fixture.key)).await?;
-    assert_eq!(answer.status, 202, "{}", answer.text());
-    let outcome = soon("the end of the call", caller).await???;
-    assert_eq!(outcome.ended_by, Some(EndedBy::Callee));
-    assert_eq!(fixture.record(&id).await?["disconnect_reason"], "api_hangup");
-    let (id, caller) = fixture.live_call().await?;
-    let path = format!("/v1/trunks/{}", fixture.trunk.id);
-    assert_eq!(second.client()?.delete(&path, &fixture.key).await?.status, 204);
-    let outcome = soon("the end of the call", caller).await???;
-    assert_eq!(outcome.ended_by, Some(EndedBy::Callee));
-    assert_eq!(fixture.record(&id).await?["disconnect_reason"], "trunk_deleted");
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deleting_a_trunk_ends_its_calls_and_keeps_their_records() -> Outcome {
     let fixture = CallFixture::start().await?;
     let (id, caller) = fixture.live_call().await?;
