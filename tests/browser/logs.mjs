@@ -42,7 +42,8 @@ await scenario(async ({ page, context }) => {
   await press("Search");
   await page.getByText("3 requests.").waitFor();
   await check(page, "requests-filtered");
-  await page.getByRole("link", { name: "/v1/calls/call_01k9v1n2xrf6t8g3m5q7w9y0za" }).first().click();
+  const found = page.getByRole("link", { name: "/v1/calls/call_01k9v1n2xrf6t8g3m5q7w9y0za" }).first();
+  await until(await found.getAttribute("href"), "CALL_NOT_FOUND");
   await page.getByRole("heading", { name: "CALL_NOT_FOUND" }).waitFor();
   await check(page, "request");
   await page.getByRole("link", { name: "About this error" }).click();
