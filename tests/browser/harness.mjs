@@ -45,6 +45,16 @@ export async function open(page, path) {
   return page.goto(new URL(path, input.base).href);
 }
 
+// Uses the link that the server printed to create its first user, and stops at the second factor.
+export async function setUp(page) {
+  await page.goto(input.setup.replace(/^https:\/\/[^/]+/, input.base));
+  await page.getByLabel("Name", { exact: true }).fill("Ada Lovelace");
+  await page.getByLabel("Email").fill("ada@example.com");
+  await page.getByLabel("Password", { exact: true }).fill(input.password);
+  await page.getByRole("button", { name: "Continue", exact: true }).filter({ visible: true }).click();
+  await page.getByRole("heading", { name: "Second factor" }).waitFor();
+}
+
 // Checks the page that is open: axe in both themes and at both widths, no sideways scrolling at 320 px, one h1, a title.
 export async function check(page, name) {
   assert.match(await page.title(), /Telepath$/, `${name}: title`);

@@ -1,5 +1,5 @@
 // A key from its creation to its end: created, used, rotated, the old secret expired, revoked.
-import { assert, check, input, open, scenario } from "./harness.mjs";
+import { assert, check, input, open, scenario, setUp } from "./harness.mjs";
 
 await scenario(async ({ page, context }) => {
   const press = (name) => page.getByRole("button", { name, exact: true }).filter({ visible: true }).click();
@@ -8,12 +8,7 @@ await scenario(async ({ page, context }) => {
     context.request.get(new URL(path, input.base).href, { headers: { authorization: `Bearer ${key}` }, ignoreHTTPSErrors: true });
   const hostile = `<img src=x onerror=alert(1)> "Prod"`;
 
-  await page.goto(input.setup.replace(/^https:\/\/[^/]+/, input.base));
-  await page.getByLabel("Name", { exact: true }).fill("Ada Lovelace");
-  await page.getByLabel("Email").fill("ada@example.com");
-  await page.getByLabel("Password", { exact: true }).fill(input.password);
-  await press("Continue");
-  await page.getByRole("heading", { name: "Second factor" }).waitFor();
+  await setUp(page);
 
   await open(page, "/settings/api-keys");
   await check(page, "keys-none");

@@ -1,5 +1,5 @@
 // Requests are found and opened, an alert is acknowledged, and the audit trail is read and checked.
-import { assert, check, input, open, scenario } from "./harness.mjs";
+import { assert, check, input, open, scenario, setUp } from "./harness.mjs";
 
 await scenario(async ({ page, context }) => {
   const press = (name) => page.getByRole("button", { name, exact: true }).filter({ visible: true }).click();
@@ -13,12 +13,7 @@ await scenario(async ({ page, context }) => {
     }
   };
 
-  await page.goto(input.setup.replace(/^https:\/\/[^/]+/, input.base));
-  await page.getByLabel("Name", { exact: true }).fill("Ada Lovelace");
-  await page.getByLabel("Email").fill("ada@example.com");
-  await page.getByLabel("Password", { exact: true }).fill(input.password);
-  await press("Continue");
-  await page.getByRole("heading", { name: "Second factor" }).waitFor();
+  await setUp(page);
 
   // Nothing yet.
   await open(page, "/requests");
@@ -42,8 +37,7 @@ await scenario(async ({ page, context }) => {
   await press("Search");
   await page.getByText("3 requests.").waitFor();
   await check(page, "requests-filtered");
-  const found = page.getByRole("link", { name: "/v1/calls/call_01k9v1n2xrf6t8g3m5q7w9y0za" }).first();
-  await until(await found.getAttribute("href"), "CALL_NOT_FOUND");
+  await page.getByRole("link", { name: "/v1/calls/call_01k9v1n2xrf6t8g3m5q7w9y0za" }).first().click();
   await page.getByRole("heading", { name: "CALL_NOT_FOUND" }).waitFor();
   await check(page, "request");
   await page.getByRole("link", { name: "About this error" }).click();

@@ -1,5 +1,5 @@
 // A member is invited, locked out and let in again, and gets another role.
-import { assert, check, open, scenario } from "./harness.mjs";
+import { assert, check, open, scenario, setUp } from "./harness.mjs";
 
 await scenario(async ({ page, context, input }) => {
   const press = (on, name) => on.getByRole("button", { name, exact: true }).filter({ visible: true }).click();
@@ -16,12 +16,7 @@ await scenario(async ({ page, context, input }) => {
   };
 
   // The owner.
-  await page.goto(input.setup.replace(/^https:\/\/[^/]+/, input.base));
-  await page.getByLabel("Name", { exact: true }).fill("Ada Lovelace");
-  await page.getByLabel("Email").fill("ada@example.com");
-  await page.getByLabel("Password", { exact: true }).fill(input.password);
-  await press(page, "Continue");
-  await page.getByRole("heading", { name: "Second factor" }).waitFor();
+  await setUp(page);
   await open(page, "/settings/team");
   await check(page, "team-alone");
 

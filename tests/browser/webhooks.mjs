@@ -1,14 +1,9 @@
 // An endpoint is added, tested, changed, rotated and deleted.
-import { assert, check, open, scenario } from "./harness.mjs";
+import { assert, check, open, scenario, setUp } from "./harness.mjs";
 
-await scenario(async ({ page, input }) => {
+await scenario(async ({ page }) => {
   const press = (name) => page.getByRole("button", { name, exact: true }).filter({ visible: true }).click();
-  await page.goto(input.setup.replace(/^https:\/\/[^/]+/, input.base));
-  await page.getByLabel("Name", { exact: true }).fill("Ada Lovelace");
-  await page.getByLabel("Email").fill("ada@example.com");
-  await page.getByLabel("Password", { exact: true }).fill(input.password);
-  await press("Continue");
-  await page.getByRole("heading", { name: "Second factor" }).waitFor();
+  await setUp(page);
   await open(page, "/settings/webhooks");
   await page.getByText("No endpoints yet.").waitFor();
   await check(page, "webhooks-empty");

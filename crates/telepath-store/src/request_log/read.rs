@@ -132,9 +132,11 @@ impl Store {
         let earliest = |one: Option<Timestamp>, other: Option<Timestamp>| one.into_iter().chain(other).min();
         let start = latest(filter.start, made);
         let end = earliest(filter.end, made);
-        let settled = match (self.backend.driver(), order) {
-            (Driver::Postgres(_), RequestOrder::Oldest) => Some(self.now().minus(FORWARD_READ_LAG)),
-            (Driver::Postgres(_), RequestOrder::Newest) | (Driver::Sqlite(_), _) => None,
+        // Whoever looks for one request continues nowhere, so nothing can be missed.
+        let follows = filter.id.is_none() && order == RequestOrder::Oldest;
+        let settled = match self.backend.driver() {
+            Driver::Postgres(_) if follows => Some(self.now().minus(FORWARD_READ_LAG)),
+            Driver::Postgres(_) | Driver::Sqlite(_) => None,
         };
         let written_by = earliest(end.map(|end| end.plus(MAX_WRITE_DELAY)), settled);
         Bounds {

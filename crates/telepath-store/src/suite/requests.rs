@@ -14,6 +14,7 @@ use crate::store::Store;
 behaviour! {
     pages_in_both_directions_contain_each_request_once,
     forward_reads_continue_with_new_requests,
+    one_request_is_found_as_soon_as_it_is_written,
     filters_match_old_requests,
     requests_of_another_account_are_not_visible,
     a_logged_request_is_returned_with_its_details,
@@ -100,6 +101,21 @@ async fn forward_reads_continue_with_new_requests(fixture: Arc<Fixture>) {
         cursor = next;
     }
     store.close().await;
+}
+
+async fn one_request_is_found_as_soon_as_it_is_written(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
+    store.requests().record(&answered(&store, account, created.record.id, &hash));
+    store.flush_usage().await.unwrap();
+    let newest = store.list_requests(account, &RequestFilter::default(), RequestOrder::Newest, 1, None).await;
+    let id = newest.unwrap().requests[0].id;
+    let filter = RequestFilter { id: Some(id), ..RequestFilter::default() };
+    for order in [RequestOrder::Newest, RequestOrder::Oldest] {
+        let found = store.list_requests(account, &filter, order, 1, None).await.unwrap().requests;
+        assert_eq!(found.first().map(|request| request.id), Some(id), "{order:?}");
+    }
 }
 
 async fn filters_match_old_requests(fixture: Arc<Fixture>) {
