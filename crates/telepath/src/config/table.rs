@@ -2,6 +2,22 @@
 //! description. The parser, `telepath config show`, the test of the example file and
 //! `docs/reference/configuration.md` all read it.
 
+/// A list of settings without flags: its name, then one row per setting: name, environment variable, kind, default, example,
+/// description.
+macro_rules! settings {
+    ($list:ident; $($key:literal, $env:literal, $kind:expr, $default:expr, $example:literal, $about:literal;)+) => {
+        pub(super) const $list: &[Setting] = &[$(Setting {
+            key: $key,
+            env: $env,
+            flag: None,
+            kind: $kind,
+            default: $default,
+            example: $example,
+            about: $about,
+        }),+];
+    };
+}
+
 mod accounts;
 mod alerts;
 mod api;

@@ -2,22 +2,8 @@
 
 use super::{Kind, Setting};
 
-/// One row per setting: name, environment variable, kind, default, example, description. None has a flag.
-macro_rules! settings {
-    ($($key:literal, $env:literal, $kind:expr, $default:expr, $example:literal, $about:literal;)+) => {
-        pub(super) const ALERTS: &[Setting] = &[$(Setting {
-            key: $key,
-            env: $env,
-            flag: None,
-            kind: $kind,
-            default: $default,
-            example: $example,
-            about: $about,
-        }),+];
-    };
-}
-
 settings! {
+    ALERTS;
     "alerts.enabled", "TELEPATH_ALERTS_ENABLED", Kind::Choice(&["yes", "no"]), Some("yes"), "\"yes\"",
         "Whether alerts about unusual key usage are raised. See [alerts](alerts.md).";
     "alerts.keep", "TELEPATH_ALERTS_KEEP", Kind::Duration, Some("365d"), "\"365d\"",

@@ -2,22 +2,8 @@
 
 use super::{Kind, Setting};
 
-/// One row per setting: name, environment variable, kind, default, example, description. None has a flag.
-macro_rules! settings {
-    ($($key:literal, $env:literal, $kind:expr, $default:expr, $example:literal, $about:literal;)+) => {
-        pub(super) const OIDC: &[Setting] = &[$(Setting {
-            key: $key,
-            env: $env,
-            flag: None,
-            kind: $kind,
-            default: $default,
-            example: $example,
-            about: $about,
-        }),+];
-    };
-}
-
 settings! {
+    OIDC;
     "oidc.issuer", "TELEPATH_OIDC_ISSUER", Kind::Url, None, "\"https://login.example.com\"",
         "The issuer URL of the OpenID Connect provider where users may sign in. Without it, they sign in with a password. The redirect URI to register there is the address of the dashboard and `/login/oidc/callback`.";
     "oidc.client_id", "TELEPATH_OIDC_CLIENT_ID", Kind::Text, None, "\"telepath\"",
