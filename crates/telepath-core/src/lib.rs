@@ -29,6 +29,7 @@ pub mod limit;
 pub mod mail;
 mod named;
 pub mod network_set;
+pub mod number;
 pub mod page;
 pub mod patch;
 pub mod ports;

@@ -14,7 +14,8 @@
 //! - `shared.rs`: what all requests share
 //! - `intent.rs`: forms that are handled once
 //! - `call_series.rs`, `reason.rs`: the calls of a range, and why they ended
-//! - `chart.rs` and `chart/`: pictures of numbers; `mark.rs`: the mark of a key
+//! - `chart.rs` and `chart/`: pictures of numbers; `mark.rs`: the mark of a key; `chip.rs`: a state in a word
+//! - `visible.rs`: texts from outside
 //! - `navigation.rs`, `reply.rs`, `live.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `form.rs`, `time.rs`, `number.rs`,
 //!   `icon.rs`, `qr.rs`, `object.rs`, `chain_checks.rs`
 //! - `cookie.rs`, `csrf.rs`, `host.rs`, `security_headers.rs`, `assets.rs`, `compression.rs`, `options.rs`
@@ -24,6 +25,7 @@ mod assets;
 mod call_series;
 mod chain_checks;
 mod chart;
+mod chip;
 mod compression;
 mod cookie;
 mod csrf;
@@ -59,7 +61,6 @@ mod shell;
 #[cfg(test)]
 mod tests;
 mod time;
-mod untrusted;
 mod user_agent;
 mod visible;
 mod visit;

@@ -6,6 +6,8 @@ use http::StatusCode;
 use telepath_core::entropy::EntropyError;
 use telepath_store::{HashingError, KeyChangeError, StoreError, UserError};
 
+use crate::form::sentence;
+
 /// Why a page cannot be shown.
 #[derive(Debug)]
 pub(crate) enum Problem {
@@ -161,12 +163,7 @@ impl From<KeyChangeError> for Problem {
             | KeyChangeError::Revoked
             | KeyChangeError::Expired
             | KeyChangeError::CurrentSecret
-            | KeyChangeError::TooManySecrets => {
-                let text = error.to_string();
-                let mut letters = text.chars();
-                let first = letters.next().map(char::to_uppercase).into_iter().flatten();
-                Problem::Conflict(format!("{}.", first.chain(letters).collect::<String>()))
-            }
+            | KeyChangeError::TooManySecrets => Problem::Conflict(sentence(&error.to_string())),
             KeyChangeError::Store(error) => error.into(),
         }
     }

@@ -107,12 +107,6 @@ impl Visit {
         Origin { actor, address: Some(self.client), at: self.now, idempotency: None }
     }
 
-    /// Whether a script replaces a part of a page, so that only that part is needed.
-    #[expect(dead_code, reason = "pages with lists need it")]
-    pub(crate) const fn wants_fragment(&self) -> bool {
-        self.shown_at.is_some()
-    }
-
     /// The zone of a user: the one that they chose, otherwise the browser's, otherwise UTC.
     pub(crate) fn zone_of(&self, caller: &SignedIn) -> Zone {
         match &caller.user.profile.time_zone {

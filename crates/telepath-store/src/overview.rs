@@ -169,14 +169,6 @@ impl Store {
         })
     }
 
-    /// Ids and names of the trunks of an account, in the order of their names; at most 100.
-    pub async fn trunk_names(&self, account: AccountId) -> Result<Vec<(TrunkId, String)>, StoreError> {
-        let sql = "SELECT id, name FROM trunks WHERE account_id = $1 AND deleted_at IS NULL \
-                   ORDER BY lower(name), id LIMIT 100";
-        let rows = self.backend.read().await?.fetch_all(sql, binds![account.to_string()]).await?;
-        rows.iter().map(|row| Ok((row.parse(0)?, row.text(1)?))).collect()
-    }
-
     /// The lists of the first page, read with one statement: failures and requests since `start`, requests in buckets of a
     /// length. The rest is as of now.
     pub async fn overview(

@@ -3,6 +3,7 @@
 use super::{Preset, PresetTerms};
 use crate::address::NetworkList;
 use crate::limit::RateLimit;
+use crate::number::grouped;
 use crate::scope::{Scope, ScopeSet};
 
 /// What a write scope lets its holder do.
@@ -71,7 +72,7 @@ pub fn describe_access(
         more => format!("{more} networks"),
     };
     let until = until.map_or_else(|| "with no expiry".to_owned(), |date| format!("until {date}"));
-    let limit = grouped(rate_limit.get());
+    let limit = grouped(rate_limit.get().into());
     format!("Can {}, up to {limit} requests per minute, from {from}, {until}.", describe_scopes(scopes))
 }
 
@@ -99,19 +100,6 @@ fn listed(words: &[&str]) -> String {
         [one] => (*one).to_owned(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
-}
-
-/// `12,345`
-fn grouped(number: u32) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -55,6 +55,16 @@ pub(crate) const STATUS: [Class; 4] = [
     Class { name: "5xx", look: Look::Solid },
 ];
 
+/// The place of a status in [`STATUS`].
+pub(crate) const fn class_of(status: u16) -> usize {
+    match status {
+        429 => 2,
+        400..500 => 1,
+        500.. => 3,
+        _ => 0,
+    }
+}
+
 /// One slot of time.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {

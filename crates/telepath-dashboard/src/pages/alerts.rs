@@ -12,7 +12,8 @@ use telepath_core::id::AlertId;
 use telepath_core::scope::Scope;
 use telepath_store::SignedIn;
 
-use crate::icon::{self, Icon};
+use crate::chip::Chip;
+use crate::icon;
 use crate::navigation::{Entry, Group};
 use crate::number::counted;
 use crate::object::page_of;
@@ -45,20 +46,11 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// A severity as a chip.
-struct Chip {
-    class: &'static str,
-    icon: Icon,
-    word: &'static str,
-}
-
-impl Chip {
-    const fn of(severity: Severity) -> Self {
-        let (class, icon, word) = match severity {
-            Severity::Info => ("chip-info", icon::INFO, "Info"),
-            Severity::Warning => ("chip-warn", icon::WARNING, "Warning"),
-            Severity::Critical => ("chip-bad", icon::CIRCLE_ALERT, "Critical"),
-        };
-        Self { class, icon, word }
+const fn chip_of(severity: Severity) -> Chip {
+    match severity {
+        Severity::Info => Chip::new("chip-info", icon::INFO, "Info"),
+        Severity::Warning => Chip::new("chip-warn", icon::WARNING, "Warning"),
+        Severity::Critical => Chip::new("chip-bad", icon::CIRCLE_ALERT, "Critical"),
     }
 }
 
@@ -100,7 +92,7 @@ impl Row {
     fn of(alert: Alert, zone: &Zone, now: Timestamp) -> Self {
         Self {
             path: format!("/alerts/{}", alert.id),
-            chip: Chip::of(alert.severity),
+            chip: chip_of(alert.severity),
             subject: Subject::of(&alert),
             rule: alert.rule.name(),
             raised: zone.shown(alert.raised_at),

@@ -36,6 +36,8 @@ pub(crate) const ENTRY: Entry = Entry {
 };
 
 const RANGES: [Range; 5] = [Range::Hour, Range::Day, Range::Week, Range::Month, Range::Quarter];
+/// The most connections to choose from.
+const CONNECTIONS: usize = 100;
 /// The most groups in the table.
 const GROUPS: usize = 20;
 
@@ -141,7 +143,8 @@ impl Query {
 async fn show(visit: Visit, caller: SignedIn) -> Outcome {
     let (account, zone, query) = (caller.session.account, visit.zone_of(&caller), Query::read(&visit));
     let store = visit.store();
-    let names = store.trunk_names(account).await?;
+    let trunks = store.trunks_by_name(account).await?.into_iter().filter(|trunk| !trunk.deleted);
+    let names: Vec<_> = trunks.take(CONNECTIONS).map(|trunk| (trunk.id, trunk.name)).collect();
     let trunks: Vec<TrunkId> = query.connection.into_iter().collect();
     let series = CallSeries::read(store, account, query.range, visit.now, trunks.clone()).await?;
     let nothing = CallFigures::default();

@@ -16,6 +16,7 @@ use telepath_core::request::{RequestFilter, RequestMethod};
 use telepath_core::scope::Scope;
 use telepath_store::{RequestOrder, RequestPage, SignedIn};
 
+use crate::call_series::RangeLink;
 use crate::form::Problems;
 use crate::icon;
 use crate::navigation::{Entry, Group as NavigationGroup};
@@ -58,13 +59,6 @@ struct Chip {
     label: &'static str,
     value: String,
     remove: String,
-}
-
-/// A range that a link leads to.
-struct RangeLink {
-    label: &'static str,
-    path: String,
-    current: bool,
 }
 
 /// A field of the form of filters.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use telepath_core::clock::Timestamp;
 use telepath_store::KeyRequests;
 
-use crate::chart::stacked::{Column, STATUS, Shape, Stacked};
+use crate::chart::stacked::{Column, STATUS, Shape, Stacked, class_of};
 use crate::chart::{Chart, Unit};
 use crate::time::Zone;
 
@@ -17,16 +17,6 @@ pub(super) struct Slots {
     pub(super) length: Duration,
 }
 
-/// The place of a status in [`STATUS`].
-const fn class(status: u16) -> usize {
-    match status {
-        429 => 2,
-        400..500 => 1,
-        500.. => 3,
-        _ => 0,
-    }
-}
-
 /// One column per slot, also for slots without requests.
 fn columns(rows: &[KeyRequests], slots: Slots, link: &dyn Fn(Timestamp, Timestamp) -> String) -> Vec<Column> {
     let length = i64::try_from(slots.length.as_millis()).unwrap_or(i64::MAX).max(1);
@@ -36,7 +26,7 @@ fn columns(rows: &[KeyRequests], slots: Slots, link: &dyn Fn(Timestamp, Timestam
     for row in rows {
         let place = row.start.unix_ms().saturating_sub(slots.start.unix_ms()).div_euclid(length);
         let slot = usize::try_from(place).ok().and_then(|place| sums.get_mut(place));
-        if let Some(sum) = slot.and_then(|slot| slot.get_mut(class(row.status))) {
+        if let Some(sum) = slot.and_then(|slot| slot.get_mut(class_of(row.status))) {
             *sum = sum.saturating_add(row.requests);
         }
     }

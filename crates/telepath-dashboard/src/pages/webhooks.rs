@@ -22,7 +22,7 @@ use crate::reply::Reply;
 use crate::route::{Outcome, Route};
 use crate::shell::{Crumb, Shell};
 use crate::time::relative;
-use crate::untrusted::visible;
+use crate::visible::visible_lines;
 use crate::visit::Visit;
 
 pub(crate) const ENTRY: Entry = Entry {
@@ -137,7 +137,7 @@ async fn list(visit: Visit, caller: SignedIn) -> Outcome {
     let row = |webhook: &Webhook| Row {
         path: path_of(webhook.id),
         url: webhook.url.masked(),
-        description: webhook.description.as_deref().map_or_else(String::new, visible),
+        description: webhook.description.as_deref().map_or_else(String::new, visible_lines),
         events: events_in_words(webhook),
         state: state_of(webhook, &visit),
     };

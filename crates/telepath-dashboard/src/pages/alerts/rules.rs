@@ -4,7 +4,8 @@ use askama::Template;
 use telepath_core::alert::{AlertRule, RuleSetting, length};
 use telepath_store::SignedIn;
 
-use super::Chip;
+use super::chip_of;
+use crate::chip::Chip;
 use crate::reply::Reply;
 use crate::route::Outcome;
 use crate::shell::{Crumb, Shell};
@@ -37,7 +38,7 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
     let (settings, zone) = (visit.store().alert_settings(), visit.zone_of(&caller));
     let row = |rule: &AlertRule| Row {
         name: rule.name(),
-        chip: Chip::of(rule.severity()),
+        chip: chip_of(rule.severity()),
         condition: rule.condition(settings),
         settings: rule.settings(settings),
         cooldown: length(settings.cooldown(*rule)),

@@ -15,8 +15,9 @@ use telepath_core::validation::bounded_text;
 use telepath_store::SignedIn;
 
 use super::advice::{self, Step};
-use super::{Chip, Subject};
+use super::{Subject, chip_of};
 use crate::chart::Chart;
+use crate::chip::Chip;
 use crate::form::{Problems, encoded};
 use crate::pages::usage_chart::{self, Slots};
 use crate::problem::Problem;
@@ -101,7 +102,7 @@ async fn page(
     Reply::page(&Page {
         shell: Shell::new(visit, caller, vec![Crumb::page("Alerts", "/alerts")], alert.rule.name()).await?,
         id: alert.id,
-        chip: Chip::of(alert.severity),
+        chip: chip_of(alert.severity),
         subject: Subject::of(&alert),
         rule: alert.rule.name(),
         condition: alert.rule.condition(settings).unwrap_or_default(),

@@ -9,9 +9,10 @@ use telepath_core::secret::contains_key;
 use telepath_core::usage::UsageSpan;
 use telepath_store::{EXPIRES_SOON, IDLE_FOR, KeyCounts, KeyRequests, SignedIn};
 
-use super::status::{Chip, OpenAlerts, expires_soon};
+use super::status::{self, OpenAlerts, expires_soon};
 use super::{PATH, mask_of};
 use crate::chart::sparkline::{Point, sparkline};
+use crate::chip::Chip;
 use crate::form::encoded;
 use crate::mark::Mark;
 use crate::number::{counted, grouped};
@@ -240,7 +241,7 @@ fn row(key: &KeyRecord, alert: Option<AlertRule>, points: &[Point], visit: &Visi
         mark: Mark::of(key.id),
         name: key.name.clone(),
         mask: mask_of(key).to_owned(),
-        status: Chip::of(key, alert, visit.now),
+        status: status::of_key(key, alert, visit.now),
         preset: key.preset.name().to_owned(),
         limit: format!("{}/min", grouped(key.rate_limit.get().into())),
         spark: sparkline(points),

@@ -5,23 +5,13 @@ use telepath_core::id::KeyId;
 use telepath_core::usage::UsageRow;
 
 use crate::call_series::Range;
-use crate::chart::stacked::{Column, STATUS, Shape, Stacked};
+use crate::chart::stacked::{Column, STATUS, Shape, Stacked, class_of};
 use crate::chart::{Chart, Unit};
 use crate::form::encoded;
 use crate::time::Zone;
 
 /// The ranges that the page offers.
 pub(super) const RANGES: [Range; 5] = [Range::Hour, Range::Day, Range::Week, Range::Month, Range::Quarter];
-
-/// The place of a status in the classes of the chart.
-const fn class(status: u16) -> usize {
-    match status {
-        429 => 2,
-        400..=499 => 1,
-        500.. => 3,
-        _ => 0,
-    }
-}
 
 /// Requests by class, in the order of the chart.
 pub(super) type Classes = [u64; STATUS.len()];
@@ -32,16 +22,16 @@ fn slots(rows: &[UsageRow], starts: &[Timestamp]) -> Vec<Classes> {
     for row in rows {
         let place = starts.partition_point(|start| *start <= row.start);
         if let Some(slot) = place.checked_sub(1).and_then(|place| slots.get_mut(place)) {
-            slot[class(row.status)] += row.sum.requests;
+            slot[class_of(row.status)] += row.sum.requests;
         }
     }
     slots
 }
 
-/// The requests of all slots together, and those of the busiest one.
+/// The requests of all slots together.
 pub(super) fn totals(rows: &[UsageRow]) -> Classes {
     rows.iter().fold(Classes::default(), |mut sum, row| {
-        sum[class(row.status)] += row.sum.requests;
+        sum[class_of(row.status)] += row.sum.requests;
         sum
     })
 }

@@ -7,11 +7,12 @@ use telepath_core::scope::Scope;
 use telepath_store::{KeyUsage, SignedIn};
 
 use super::requests_chart::{self, RANGES};
-use super::status::{Chip, OpenAlerts};
+use super::status::{self, OpenAlerts};
 use super::verdict::{Facts, Verdict};
 use super::{NOT_FOUND, crumbs, key_in_path, may_change, path_of};
-use crate::call_series::Range;
+use crate::call_series::{Range, RangeLink};
 use crate::chart::Chart;
+use crate::chip::Chip;
 use crate::mark::Mark;
 use crate::number::grouped;
 use crate::problem::Problem;
@@ -89,13 +90,6 @@ struct AddressRow {
     requests: String,
 }
 
-/// A range that the page offers.
-struct RangeLink {
-    label: &'static str,
-    path: String,
-    current: bool,
-}
-
 /// Reads the key (1), who created it (1), its usage in the range (4), and its open alerts (1).
 pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
     let key = key_in_path(&visit, &caller).await?;
@@ -113,7 +107,7 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
     let at = |range: Range, table: bool| {
         format!("{path}?range={}{}", range.name(), if table { "&as=table" } else { "" })
     };
-    let status = key.status(visit.now);
+    let status_now = key.status(visit.now);
     let until = key.expires_at.map(|end| zone.date(end));
     let may_change = may_change(&caller, &key);
     let [good, client, limited, server] = classes;
@@ -122,13 +116,10 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         id: key.id.to_string(),
         name: key.name.clone(),
         description: key.description.clone(),
-        status: Chip::of(&key, alerts.worst(key.id), visit.now),
+        status: status::of_key(&key, alerts.worst(key.id), visit.now),
         done: done(&visit),
         verdict: facts.verdict(),
-        ranges: RANGES
-            .iter()
-            .map(|one| RangeLink { label: one.label(), path: at(*one, as_table), current: *one == range })
-            .collect(),
+        ranges: range.links(&RANGES, |one| at(one, as_table)),
         chart: requests_chart::draw((key.id, &key.name), range, &usage.rows, &zone, visit.now),
         as_table,
         other_form: at(range, !as_table),
@@ -160,7 +151,7 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         limit: format!("{} requests/min", grouped(key.rate_limit.get().into())),
         zone: zone.abbreviation(visit.now),
         may_change,
-        status_now: status,
+        status_now,
         shell: Shell::new(&visit, &caller, crumbs(), &key.name).await?,
         path,
     })

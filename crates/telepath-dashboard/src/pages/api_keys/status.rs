@@ -9,63 +9,50 @@ use telepath_core::key::{KeyRecord, KeyStatus, SecretStatus};
 use telepath_core::page::{MAX_LIMIT, PageRequest};
 use telepath_store::{EXPIRES_SOON, IDLE_FOR};
 
-use crate::icon::{self, Icon};
+use crate::chip::Chip;
+use crate::icon;
 use crate::problem::Problem;
 use crate::visit::Visit;
 
-/// A chip: its class, icon and word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Chip {
-    pub(super) class: &'static str,
-    pub(super) icon: Icon,
-    pub(super) word: &'static str,
+/// The word of an alert.
+pub(super) const fn of_alert(rule: AlertRule) -> Chip {
+    match rule {
+        AlertRule::LeakReported => Chip::new("chip-bad", icon::WARNING, "Reported leak"),
+        AlertRule::SeenInClear => Chip::new("chip-bad", icon::WARNING, "Sent in the clear"),
+        AlertRule::ErrorBurst => Chip::new("chip-bad", icon::WARNING, "Error burst"),
+        AlertRule::DeadKeyUsed => Chip::new("chip-bad", icon::WARNING, "Old secret used"),
+        AlertRule::NewAddress => Chip::new("chip-warn", icon::WARNING, "New address"),
+        AlertRule::RequestSpike => Chip::new("chip-warn", icon::WARNING, "Request spike"),
+        AlertRule::LimitRiding => Chip::new("chip-warn", icon::WARNING, "At its limit"),
+        AlertRule::IdleAwake => Chip::new("chip-warn", icon::WARNING, "Used again"),
+        AlertRule::Expiring => Chip::new("chip-warn", icon::CLOCK, "Expires soon"),
+        AlertRule::Unused => Chip::new("chip-warn", icon::CIRCLE_ALERT, "Idle"),
+        AlertRule::WebhookFailing => Chip::new("chip-bad", icon::WARNING, "Failing"),
+    }
 }
 
-impl Chip {
-    const fn new(class: &'static str, icon: Icon, word: &'static str) -> Self {
-        Self { class, icon, word }
+/// The most urgent word about a key: that it does not work any more, an alert, an end that comes, a rotation, idleness; at
+/// last, that nothing is wrong.
+pub(super) fn of_key(key: &KeyRecord, alert: Option<AlertRule>, now: Timestamp) -> Chip {
+    let status = key.status(now);
+    match status {
+        KeyStatus::Revoked => return Chip::new("", icon::REVOKE, "Revoked"),
+        KeyStatus::Expired => return Chip::new("", icon::CLOCK, "Expired"),
+        KeyStatus::Paused => return Chip::new("chip-warn", icon::PAUSE, "Paused"),
+        KeyStatus::Scheduled | KeyStatus::Active | KeyStatus::Expiring => {}
     }
-
-    /// The word of an alert.
-    pub(super) const fn alert(rule: AlertRule) -> Self {
-        match rule {
-            AlertRule::LeakReported => Self::new("chip-bad", icon::WARNING, "Reported leak"),
-            AlertRule::SeenInClear => Self::new("chip-bad", icon::WARNING, "Sent in the clear"),
-            AlertRule::ErrorBurst => Self::new("chip-bad", icon::WARNING, "Error burst"),
-            AlertRule::DeadKeyUsed => Self::new("chip-bad", icon::WARNING, "Old secret used"),
-            AlertRule::NewAddress => Self::new("chip-warn", icon::WARNING, "New address"),
-            AlertRule::RequestSpike => Self::new("chip-warn", icon::WARNING, "Request spike"),
-            AlertRule::LimitRiding => Self::new("chip-warn", icon::WARNING, "At its limit"),
-            AlertRule::IdleAwake => Self::new("chip-warn", icon::WARNING, "Used again"),
-            AlertRule::Expiring => Self::new("chip-warn", icon::CLOCK, "Expires soon"),
-            AlertRule::Unused => Self::new("chip-warn", icon::CIRCLE_ALERT, "Idle"),
-            AlertRule::WebhookFailing => Self::new("chip-bad", icon::WARNING, "Failing"),
-        }
-    }
-
-    /// The most urgent word about a key: that it does not work any more, an alert, an end that comes, a rotation, idleness; at
-    /// last, that nothing is wrong.
-    pub(super) fn of(key: &KeyRecord, alert: Option<AlertRule>, now: Timestamp) -> Self {
-        let status = key.status(now);
-        match status {
-            KeyStatus::Revoked => return Self::new("", icon::REVOKE, "Revoked"),
-            KeyStatus::Expired => return Self::new("", icon::CLOCK, "Expired"),
-            KeyStatus::Paused => return Self::new("chip-warn", icon::PAUSE, "Paused"),
-            KeyStatus::Scheduled | KeyStatus::Active | KeyStatus::Expiring => {}
-        }
-        if let Some(rule) = alert {
-            Self::alert(rule)
-        } else if expires_soon(key, now) {
-            Self::new("chip-warn", icon::CLOCK, "Expires soon")
-        } else if is_rotating(key, now) {
-            Self::new("chip-accent", icon::ROTATE, "Rotating")
-        } else if status == KeyStatus::Scheduled {
-            Self::new("chip-info", icon::CLOCK, "Not yet valid")
-        } else if is_idle(key, now) {
-            Self::new("chip-warn", icon::CIRCLE_ALERT, "Idle")
-        } else {
-            Self::new("chip-ok", icon::CHECK, "Active")
-        }
+    if let Some(rule) = alert {
+        of_alert(rule)
+    } else if expires_soon(key, now) {
+        Chip::new("chip-warn", icon::CLOCK, "Expires soon")
+    } else if is_rotating(key, now) {
+        Chip::new("chip-accent", icon::ROTATE, "Rotating")
+    } else if status == KeyStatus::Scheduled {
+        Chip::new("chip-info", icon::CLOCK, "Not yet valid")
+    } else if is_idle(key, now) {
+        Chip::new("chip-warn", icon::CIRCLE_ALERT, "Idle")
+    } else {
+        Chip::new("chip-ok", icon::CHECK, "Active")
     }
 }
 

@@ -7,7 +7,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::key::{KeyRecord, KeyStatus, SecretStatus};
 
 use super::requests_chart::Classes;
-use super::status::{Chip, expires_soon, is_idle};
+use super::status::{expires_soon, is_idle, of_alert};
 use crate::number::grouped;
 use crate::time::{Zone, relative};
 
@@ -116,7 +116,7 @@ impl Facts<'_> {
             | AlertRule::Unused
             | AlertRule::WebhookFailing => None,
         };
-        Some((format!("Open alert: {}.", Chip::alert(worst.rule).word.to_lowercase()), step))
+        Some((format!("Open alert: {}.", of_alert(worst.rule).word.to_lowercase()), step))
     }
 
     fn rotation(&self) -> Option<(String, Option<Step>)> {

@@ -7,14 +7,15 @@ use telepath_core::scope::Scope;
 use telepath_core::webhook::delivery::{DeliveryStatus, ErrorClass};
 use telepath_store::{AttemptRecord, SignedIn};
 
-use super::status::{Chip, chip};
+use super::status::chip;
 use super::{crumbs, path_of as path_of_webhook};
+use crate::chip::Chip;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::route::{Outcome, Route};
 use crate::shell::{Crumb, Shell};
 use crate::time::{Shown, Zone, relative};
-use crate::untrusted::visible;
+use crate::visible::visible_lines;
 use crate::visit::Visit;
 
 const UNKNOWN: &str = "This delivery does not exist";
@@ -94,7 +95,7 @@ fn attempt(record: &AttemptRecord, zone: &Zone) -> Attempt {
         status: record.status.map_or_else(|| "No response".to_owned(), |status| status.to_string()),
         error: record.error.map_or("", explained),
         succeeded: record.error.is_none(),
-        body: visible(&String::from_utf8_lossy(&record.response_body)),
+        body: visible_lines(&String::from_utf8_lossy(&record.response_body)),
     }
 }
 
@@ -124,7 +125,7 @@ async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         zone: zone.abbreviation(visit.now),
         attempt_count: record.attempts,
         attempts: record.attempt_records.iter().rev().map(|record| attempt(record, &zone)).collect(),
-        payload: visible(&found.payload),
+        payload: visible_lines(&found.payload),
     })
 }
 

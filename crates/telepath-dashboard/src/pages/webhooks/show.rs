@@ -11,15 +11,16 @@ use telepath_core::webhook::delivery::DeliveryStatus;
 use telepath_core::webhook::{MAX_GRACE_SECONDS, SignatureScheme, Webhook, WebhookPatch, WebhookStatus};
 use telepath_store::{DeliveryFilter, DeliveryRecord, SignedIn};
 
-use super::status::{Chip, chip};
+use super::status::chip;
 use super::{State, crumbs, delivery, events_in_words, path_of, secret, state_of, webhook_of};
+use crate::chip::Chip;
 use crate::number::grouped;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::route::{Outcome, Route};
 use crate::shell::Shell;
 use crate::time::{Shown, Zone, relative};
-use crate::untrusted::visible;
+use crate::visible::visible_lines;
 use crate::visit::Visit;
 
 /// Deliveries of a page.
@@ -136,7 +137,7 @@ async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         done: done(&visit),
         may_change: caller.role.scopes().allows(Scope::WebhooksWrite),
         url: webhook.url.masked(),
-        description: webhook.description.as_deref().map_or_else(String::new, visible),
+        description: webhook.description.as_deref().map_or_else(String::new, visible_lines),
         state: state_of(&webhook, &visit),
         is_active: webhook.status == WebhookStatus::Active,
         events: events_in_words(&webhook),

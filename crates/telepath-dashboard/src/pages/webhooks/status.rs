@@ -2,14 +2,8 @@
 
 use telepath_core::webhook::delivery::DeliveryStatus;
 
-use crate::icon::{self, Icon};
-
-/// A status as an icon and a word.
-pub(super) struct Chip {
-    pub(super) word: &'static str,
-    pub(super) class: &'static str,
-    pub(super) icon: Icon,
-}
+use crate::chip::Chip;
+use crate::icon;
 
 pub(super) const fn chip(status: DeliveryStatus) -> Chip {
     let (word, class, icon) = match status {
@@ -19,5 +13,5 @@ pub(super) const fn chip(status: DeliveryStatus) -> Chip {
         DeliveryStatus::Held => ("Held", "chip-warn", icon::PAUSE),
         DeliveryStatus::Canceled => ("Canceled", "", icon::REVOKE),
     };
-    Chip { word, class, icon }
+    Chip::new(class, icon, word)
 }
