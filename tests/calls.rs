@@ -4,6 +4,7 @@ mod call_end;
 mod commands;
 mod hostile;
 mod keyring;
+mod other_server;
 mod records;
 mod sipp;
 

@@ -6,7 +6,7 @@ mod history;
 mod joining;
 mod keyring;
 mod schedule;
-mod test_cluster;
+pub(crate) mod test_cluster;
 
 use crate::support::database::Database;
 
