@@ -7,6 +7,10 @@ use super::{Source, report, sources};
 const SAFE: &[&str] = &[
     "mark",
     "row.mark",
+    "row.heading",
+    "row.source.icon",
+    "finding.icon",
+    "node.started",
     "row.spark",
     "row.status.icon",
     "status.icon",

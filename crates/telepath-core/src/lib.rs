@@ -38,6 +38,7 @@ pub mod reach;
 pub mod request;
 pub mod scope;
 pub mod secret;
+pub mod server_status;
 pub mod storage_limit;
 pub mod stream;
 pub mod trunk;

@@ -1,6 +1,6 @@
 //! The traits between crates that do not depend on each other. The gateway calls the control plane through [`CallControl`], the
-//! API reaches live calls through [`LiveCalls`], the dashboard sends letters through [`Mail`] and signs users in through an
-//! [`IdentityProvider`], and only the wiring knows both sides.
+//! API reaches live calls through [`LiveCalls`], the dashboard sends letters through [`Mail`], signs users in through an
+//! [`IdentityProvider`] and shows what a [`ServerReport`] says, and only the wiring knows both sides.
 
 use std::fmt;
 use std::future::Future;
@@ -10,6 +10,7 @@ use crate::call::{CallEnd, CallStart, DisconnectReason, SipStrangers};
 use crate::id::{AccountId, CallId, TrunkId};
 use crate::mail::Letter;
 use crate::network_set::NetworkSet;
+use crate::server_status::ServerStatus;
 use crate::trunk::{TrunkLookup, TrunkMatch};
 use crate::user::{ExternalIdentity, GroupRoles, IdentityError, IdentityRequest, IdentityResponse};
 use crate::webhook::WebhookUrl;
@@ -98,6 +99,15 @@ pub struct MailError(pub String);
 pub trait Mail: Send + Sync + 'static {
     /// Hands a letter to the mail server. It is tried once, within a bounded time, and not stored.
     fn send<'a>(&'a self, letter: &'a Letter) -> PortFuture<'a, Result<(), MailError>>;
+}
+
+/// What the server knows about itself.
+pub trait ServerReport: Send + Sync + 'static {
+    /// Its state now.
+    fn status(&self) -> ServerStatus;
+
+    /// The certificate of the local authority in PEM form; `None` if the server certificate comes from files.
+    fn local_authority(&self) -> Option<String>;
 }
 
 /// Where users prove who they are outside of this server: an OpenID Connect provider.

@@ -96,6 +96,7 @@ impl Dashboard {
             destinations: services.destinations,
             mail: services.mail,
             identity_provider: services.identity_provider,
+            server: services.server,
             letters: letters::permits(),
             live,
             store,
@@ -210,6 +211,7 @@ impl Dashboard {
             | Content::Redirect(_)
             | Content::Leave(_)
             | Content::Plain(_)
+            | Content::File(_)
             | Content::Events(_) => Ok(reply),
         }
     }

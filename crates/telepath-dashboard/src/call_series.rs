@@ -10,6 +10,7 @@ use telepath_core::id::{AccountId, TrunkId};
 use telepath_core::usage::UsageSpan;
 use telepath_store::{Store, StoreError};
 
+use crate::chart::histogram::{self, Histogram};
 use crate::chart::stacked::{Class, Column, Look, Shape, Stacked};
 use crate::chart::{Chart, Unit, lines};
 use crate::reason;
@@ -191,6 +192,12 @@ impl CallSeries {
         reasons
     }
 
+    /// The slots of the range and their figures, if there are any; `None` if the range has too many.
+    pub(crate) fn slots(&self) -> Option<impl Iterator<Item = (Timestamp, Option<&CallFigures>)>> {
+        let slots = self.slots.as_ref()?;
+        Some(self.starts.iter().map(|start| (*start, slots.get(start).map(|slot| &slot.figures))))
+    }
+
     fn slot(&self, start: Timestamp) -> Option<&Slot> {
         self.slots.as_ref()?.get(&start)
     }
@@ -234,6 +241,18 @@ impl CallSeries {
             self.percentile("p99", Look::Highest, Measure::TurnWait, 99),
         ];
         self.draw("waits", "Callers’ wait", &series, zone)
+    }
+
+    /// How often each wait of a caller occurred in the whole range.
+    pub(crate) fn distribution(&self) -> Chart {
+        let waits = self.total.figures.measure(Measure::TurnWait);
+        let percentiles = [50, 95, 99].map(|percent| waits.percentile(percent));
+        let width = histogram::width_for(percentiles[2].unwrap_or_default());
+        let below: Vec<u64> = histogram::starts(width).map(|start| waits.count_below(start)).collect();
+        let ends = below.iter().skip(1).copied().chain([waits.count()]);
+        let counts: Vec<u64> = below.iter().zip(ends).map(|(from, to)| to.saturating_sub(*from)).collect();
+        let (title, unit) = ("Distribution of callers’ wait", ("turn", "turns"));
+        Histogram { id: "distribution", title, unit, width, counts: &counts, percentiles }.draw()
     }
 
     fn draw(&self, id: &'static str, title: &str, series: &[lines::Series], zone: &Zone) -> Chart {

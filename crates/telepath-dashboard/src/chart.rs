@@ -5,6 +5,7 @@ mod axis;
 mod frame;
 #[cfg(test)]
 mod golden;
+pub(crate) mod histogram;
 pub(crate) mod lanes;
 pub(crate) mod lines;
 pub(crate) mod scale;
@@ -51,10 +52,27 @@ pub(crate) struct Table {
 /// A row of numbers.
 #[derive(Debug)]
 pub(crate) struct TableRow {
-    pub(crate) time: Shown,
+    pub(crate) heading: Heading,
     /// Where the column of the chart leads.
     pub(crate) link: Option<String>,
     pub(crate) cells: Vec<String>,
+}
+
+/// What a row is about.
+#[derive(Debug)]
+pub(crate) enum Heading {
+    Time(Shown),
+    Text(String),
+}
+
+/// Markup.
+impl fmt::Display for Heading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(time) => time.fmt(f),
+            Self::Text(text) => escaped(text).fmt(f),
+        }
+    }
 }
 
 /// What a number counts or measures.

@@ -5,6 +5,9 @@ use telepath_core::user::Role;
 
 use crate::icon::Icon;
 
+/// The page about the whole server, which only members of the account see that the server was set up with.
+pub(crate) const SYSTEM: &str = "/settings/system";
+
 /// A group of the sidebar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Group {
@@ -67,10 +70,13 @@ impl Navigation {
         Self(entries)
     }
 
-    /// What a role may see, with the entry of the page at `path` marked.
-    pub(crate) fn shown(&self, role: Role, path: &str) -> Vec<ShownGroup> {
+    /// What a role may see, with the entry of the page at `path` marked. `owns_server` says whether the account is the one
+    /// that the server was set up with.
+    pub(crate) fn shown(&self, role: Role, path: &str, owns_server: bool) -> Vec<ShownGroup> {
         let mut groups: Vec<(Group, ShownGroup)> = Vec::new();
-        for entry in self.0.iter().filter(|entry| role.scopes().allows(entry.scope)) {
+        let may_see =
+            |entry: &&Entry| role.scopes().allows(entry.scope) && (owns_server || entry.path != SYSTEM);
+        for entry in self.0.iter().filter(may_see) {
             let Entry { label, path: target, icon, .. } = *entry;
             let shown = ShownEntry { label, path: target, icon, current: is_below(path, target) };
             match groups.last_mut() {
@@ -109,7 +115,7 @@ mod tests {
             entry(Group::Activity, 1, "/requests", Scope::AuditRead),
             entry(Group::Top, 0, "/", Scope::UsageRead),
         ]);
-        let shown = navigation.shown(Role::Owner, "/settings/api-keys/new");
+        let shown = navigation.shown(Role::Owner, "/settings/api-keys/new", true);
         let headings: Vec<&str> = shown.iter().map(|group| group.heading).collect();
         assert_eq!(headings, ["", "Activity", "Settings"]);
         let paths: Vec<&str> = shown[1].entries.iter().map(|entry| entry.path).collect();
@@ -126,7 +132,14 @@ mod tests {
     #[test]
     fn a_role_sees_only_what_its_scopes_allow() {
         let navigation = Navigation::new(vec![entry(Group::Top, 0, "/x", Scope::AccountWrite)]);
-        assert!(navigation.shown(Role::Admin, "/").is_empty());
-        assert_eq!(navigation.shown(Role::Owner, "/").len(), 1);
+        assert!(navigation.shown(Role::Admin, "/", true).is_empty());
+        assert_eq!(navigation.shown(Role::Owner, "/", true).len(), 1);
+    }
+
+    #[test]
+    fn members_of_other_accounts_do_not_see_the_server() {
+        let navigation = Navigation::new(vec![entry(Group::Settings, 1, SYSTEM, Scope::AccountRead)]);
+        assert_eq!(navigation.shown(Role::Viewer, "/", true).len(), 1);
+        assert!(navigation.shown(Role::Owner, "/", false).is_empty());
     }
 }

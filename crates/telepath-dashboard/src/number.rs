@@ -33,6 +33,19 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
+/// A size in bytes, in its largest unit: `512 bytes`, `12.4 MB`, `1 GB`. Units are powers of 1024.
+pub(crate) fn bytes(size: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(1 << 40, "TB"), (1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")];
+    let Some((unit, name)) = UNITS.into_iter().find(|(unit, _)| size >= *unit) else {
+        return counted(size, "byte", "bytes");
+    };
+    let tenths = u128::from(size) * 10 / u128::from(unit);
+    match tenths % 10 {
+        0 => format!("{} {name}", tenths / 10),
+        tenth => format!("{}.{tenth} {name}", tenths / 10),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +58,14 @@ mod tests {
         );
         assert_eq!((percent(0, 0), percent(0, 9)), ("–".to_owned(), "0%".to_owned()));
         assert_eq!((milliseconds(Some(1240)), milliseconds(None)), ("1,240 ms".to_owned(), "–".to_owned()));
+    }
+
+    #[test]
+    fn sizes_have_the_unit_that_fits() {
+        let shown = [0, 1, 1023, 1536, 1 << 20, 13_003_000, 1 << 30, u64::MAX].map(bytes);
+        let expected =
+            ["0 bytes", "1 byte", "1023 bytes", "1.5 KB", "1 MB", "12.4 MB", "1 GB", "16777215.9 TB"];
+        assert_eq!(shown.map(|size| size.replace(',', "")), expected);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::Scheme;
 use telepath_core::id::AccountId;
-use telepath_core::ports::{Destinations, IdentityProvider, Mail};
+use telepath_core::ports::{Destinations, IdentityProvider, Mail, ServerReport};
 
 /// The settings of the dashboard.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct Services {
     pub mail: Option<Arc<dyn Mail>>,
     /// Where users may sign in beside the password.
     pub identity_provider: Option<Arc<dyn IdentityProvider>>,
+    /// What the server reports about itself.
+    pub server: Arc<dyn ServerReport>,
 }
 
 /// An `https:` origin, such as `https://voice.example` or `https://voice.example:8443`.

@@ -2,6 +2,7 @@
 //! here.
 
 mod account;
+mod account_settings;
 mod alerts;
 mod analytics;
 mod api_keys;
@@ -19,6 +20,7 @@ mod reference;
 mod requests;
 mod session;
 mod setup;
+mod system;
 mod team;
 mod usage_chart;
 mod webhooks;
@@ -40,6 +42,8 @@ pub(crate) fn routes() -> Vec<Route> {
         account::routes(),
         me::routes(),
         team::routes(),
+        account_settings::routes(),
+        system::routes(),
         calls::routes(),
         webhooks::routes(),
         reference::routes(),
@@ -65,5 +69,7 @@ pub(crate) fn navigation() -> Vec<Entry> {
         api_keys::ENTRY,
         webhooks::ENTRY,
         team::ENTRY,
+        account_settings::ENTRY,
+        system::ENTRY,
     ]
 }

@@ -31,6 +31,8 @@ pub(crate) enum Content {
     Leave(String),
     /// A text, when no page can be shown.
     Plain(String),
+    /// A file to save.
+    File(File),
     /// Server-sent events, for a page that is open.
     Live(Live),
     /// The same once it is open.
@@ -40,6 +42,15 @@ pub(crate) enum Content {
         form: HeldForm,
         token: UserToken,
     },
+}
+
+/// A file that the browser saves and never shows.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// What the browser calls it: letters, digits, dots and hyphens only.
+    pub(crate) name: String,
+    pub(crate) media_type: &'static str,
+    pub(crate) bytes: Bytes,
 }
 
 impl Reply {
@@ -67,6 +78,11 @@ impl Reply {
     /// A text, when no page can be shown.
     pub(crate) const fn plain(status: StatusCode, text: String) -> Self {
         Self::of(status, Content::Plain(text))
+    }
+
+    /// A file to save.
+    pub(crate) const fn file(name: String, media_type: &'static str, bytes: Bytes) -> Self {
+        Self::of(StatusCode::OK, Content::File(File { name, media_type, bytes }))
     }
 
     /// Follows a feed until the session ends or loses the right to it. Only for GET.

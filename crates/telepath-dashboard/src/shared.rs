@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use telepath_core::ports::{Destinations, IdentityProvider, LiveCalls, Mail};
+use telepath_core::ports::{Destinations, IdentityProvider, LiveCalls, Mail, ServerReport};
 use telepath_store::Store;
 use tokio::sync::Semaphore;
 
@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) mail: Option<Arc<dyn Mail>>,
     /// Where users may sign in beside the password.
     pub(crate) identity_provider: Option<Arc<dyn IdentityProvider>>,
+    /// What the server reports about itself.
+    pub(crate) server: Arc<dyn ServerReport>,
     /// Bounds the letters that are on their way.
     pub(crate) letters: Arc<Semaphore>,
     pub(crate) checks: Checks,

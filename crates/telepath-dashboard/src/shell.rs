@@ -100,12 +100,13 @@ impl Shell {
     ) -> Result<Self, Problem> {
         let pages = crumbs.iter().rev().filter(|crumb| crumb.path.is_some());
         let title = pages.fold(here.to_owned(), |title, crumb| format!("{title} · {}", crumb.label));
+        let owns_server = caller.session.account == visit.shared.options.account;
         let initial = caller.user.name.as_str().chars().next().unwrap_or('?').to_uppercase().to_string();
         Ok(Self {
             head: Head { theme: caller.user.profile.theme.name(), ..Head::new(visit, &title) },
             here: here.to_owned(),
             crumbs,
-            groups: visit.shared.navigation.shown(caller.role, &visit.path),
+            groups: visit.shared.navigation.shown(caller.role, &visit.path, owns_server),
             accounts: accounts(visit, caller).await?,
             email: caller.user.email.to_string(),
             initial,

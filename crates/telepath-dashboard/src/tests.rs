@@ -1,6 +1,7 @@
 //! The dashboard over a real store, with a clock that stands still and a browser that keeps cookies.
 
 mod access;
+mod account_settings;
 mod alerts;
 mod analytics;
 mod api_keys;
@@ -16,6 +17,7 @@ mod oidc;
 mod overview;
 mod profile;
 mod requests;
+pub(crate) mod server;
 mod set_up;
 mod sign_in;
 mod step_up;

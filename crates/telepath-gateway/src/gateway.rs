@@ -11,6 +11,7 @@ use telepath_core::clock::Clock;
 use telepath_core::entropy::{Entropy, random_bytes};
 use telepath_core::id::{CallId, TrunkId};
 use telepath_core::ports::{CallControl, LiveCalls};
+use telepath_core::server_status::{MediaUse, SipReach};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -183,6 +184,28 @@ impl GatewayHandle {
             rtp_ports: self.0.ports.leased(),
             sip_calls: sip.calls,
             sip_dialogs: sip.dialogs,
+        }
+    }
+
+    /// The live calls, and the RTP ports that they use.
+    pub fn media_use(&self) -> MediaUse {
+        let options = &self.0.options;
+        MediaUse {
+            calls: self.0.live.len(),
+            max_calls: options.max_calls,
+            ports: (*options.rtp_ports.start(), *options.rtp_ports.end()),
+            ports_in_use: self.0.ports.leased(),
+            ports_total: self.0.ports.total(),
+        }
+    }
+
+    /// How carriers reach the SIP socket, which has the address `listen`.
+    pub fn sip_reach(&self, listen: SocketAddr) -> SipReach {
+        let addresses = self.0.addresses;
+        SipReach {
+            listen,
+            advertised: addresses.to_string(),
+            unreachable: addresses.unreachable(listen.ip()),
         }
     }
 

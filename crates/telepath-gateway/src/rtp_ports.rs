@@ -88,6 +88,11 @@ impl PortPool {
         self.total - state.free.len() - state.draining.len()
     }
 
+    /// The number of ports.
+    pub(crate) const fn total(&self) -> usize {
+        self.total
+    }
+
     fn take(&self, now: Instant) -> Option<u16> {
         let mut state = self.state();
         while let Some(&(free_at, port)) = state.draining.front()

@@ -4,7 +4,7 @@
 
 pub(crate) mod lease;
 mod lease_thread;
-mod node;
+pub(crate) mod node;
 mod worker;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -21,6 +21,7 @@ mod grace_periods;
 mod hangups;
 mod idempotency;
 mod identities;
+mod installations;
 mod key_details;
 mod key_quotas;
 mod keyring;

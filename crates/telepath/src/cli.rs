@@ -60,7 +60,7 @@ Exit codes: 0 success, 1 error, 2 invalid command line, 3 invalid configuration,
 
 /// Telepath: a self-hosted gateway that connects phone calls to AI voice agents
 #[derive(Debug, Parser)]
-#[command(name = "telepath", version = version::LONG, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "telepath", version = crate::build_info::LONG, after_help = EXAMPLES, max_term_width = 110)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

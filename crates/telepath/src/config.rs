@@ -20,7 +20,7 @@ pub use checked::{
 pub use hint::closest;
 pub use layers::{Environment, Flags, Given, Layers, Source, Value};
 pub use reference::reference_page;
-pub use show::{as_json, as_text};
+pub use show::{as_json, as_text, statuses};
 pub use table::{Kind, SETTINGS, Setting};
 pub use values::{PortRange, duration};
 

@@ -3,6 +3,7 @@
 //! [`cli`] defines the commands and [`config`] the settings; [`data_dir`] and [`tls`] prepare what a server needs.
 //! [`wire`] is the only place that connects storage, API and gateway.
 
+mod build_info;
 pub mod cli;
 pub mod config;
 pub mod data_dir;

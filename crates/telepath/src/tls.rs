@@ -10,12 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::ServerConfig;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use telepath_core::clock::Timestamp;
+use telepath_core::server_status::{CertificateFacts, CertificateRole};
 use telepath_http::ALPN_PROTOCOLS;
 use tokio::sync::watch;
 
-use authority::Validity;
 pub use authority::{CertificateStatus, RENEW_WITHIN};
+use authority::{ReadCertificate, Validity};
 
 use crate::config::CertificateSource;
 use crate::data_dir::DataDir;
@@ -26,8 +29,8 @@ pub struct Certificates {
     source: CertificateSource,
     data: DataDir,
     served: watch::Sender<Arc<ServerConfig>>,
-    /// When the served certificate is valid, if it can be parsed.
-    validity: Mutex<Option<Validity>>,
+    /// The names in the served certificate and when it is valid, if it can be parsed.
+    read: Mutex<Option<ReadCertificate>>,
 }
 
 impl fmt::Debug for Certificates {
@@ -40,17 +43,17 @@ impl Certificates {
     /// Loads the certificate files, or creates what is missing of the local certificate authority.
     pub fn load(source: &CertificateSource, data: &DataDir, now: Timestamp) -> Result<Arc<Self>, Failure> {
         let certified = obtain(source, data, now)?;
-        let validity = Mutex::new(validity_of(&certified));
+        let read = Mutex::new(read(&certified));
         let served = watch::Sender::new(server_config(certified)?);
-        Ok(Arc::new(Self { source: source.clone(), data: data.clone(), served, validity }))
+        Ok(Arc::new(Self { source: source.clone(), data: data.clone(), served, read }))
     }
 
     /// Reloads the files, or renews the local certificate if it is due. On failure, the old certificate stays in use.
     pub fn reload(&self, now: Timestamp) -> Result<(), Failure> {
         let certified = obtain(&self.source, &self.data, now)?;
-        let validity = validity_of(&certified);
+        let read = read(&certified);
         self.served.send_replace(server_config(certified)?);
-        *self.validity() = validity;
+        *self.read() = read;
         Ok(())
     }
 
@@ -70,9 +73,35 @@ impl Certificates {
         self.validity().map(|valid| valid.until)
     }
 
-    fn validity(&self) -> MutexGuard<'_, Option<Validity>> {
+    /// The certificates in use, that of the server first.
+    pub fn facts(&self) -> Vec<CertificateFacts> {
+        let role = match self.source {
+            CertificateSource::Files { .. } => CertificateRole::FromFiles,
+            CertificateSource::Local { .. } => CertificateRole::FromLocalAuthority,
+        };
+        let served = self.read().clone();
+        let authority = self.local_authority().map(|pem| {
+            let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok();
+            facts(CertificateRole::LocalAuthority, der.and_then(|der| ReadCertificate::read(&der)))
+        });
+        std::iter::once(facts(role, served)).chain(authority).collect()
+    }
+
+    /// The certificate of the local authority in PEM form.
+    pub fn local_authority(&self) -> Option<String> {
+        match self.source {
+            CertificateSource::Files { .. } => None,
+            CertificateSource::Local { .. } => std::fs::read_to_string(self.data.ca_certificate()).ok(),
+        }
+    }
+
+    fn validity(&self) -> Option<Validity> {
+        self.read().as_ref().map(|read| read.validity)
+    }
+
+    fn read(&self) -> MutexGuard<'_, Option<ReadCertificate>> {
         // Code under this lock does not panic, so the value is consistent even if the lock is poisoned.
-        self.validity.lock().unwrap_or_else(PoisonError::into_inner)
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The TLS configuration for new connections; always the newest.
@@ -81,8 +110,13 @@ impl Certificates {
     }
 }
 
-fn validity_of(certified: &CertifiedKey) -> Option<Validity> {
-    certified.end_entity_cert().ok().and_then(|der| Validity::read(der))
+fn read(certified: &CertifiedKey) -> Option<ReadCertificate> {
+    certified.end_entity_cert().ok().and_then(|der| ReadCertificate::read(der))
+}
+
+fn facts(role: CertificateRole, read: Option<ReadCertificate>) -> CertificateFacts {
+    let expires_at = read.as_ref().map(|read| read.validity.until);
+    CertificateFacts { role, names: read.map(|read| read.names).unwrap_or_default(), expires_at }
 }
 
 fn server_config(certified: CertifiedKey) -> Result<Arc<ServerConfig>, Failure> {

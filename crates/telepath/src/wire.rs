@@ -9,6 +9,7 @@ mod listeners;
 mod local;
 mod metrics_app;
 mod process_metrics;
+mod report;
 mod storage;
 
 use std::net::SocketAddr;
@@ -40,9 +41,11 @@ use crate::exit::{Exit, Failure};
 use crate::mail::Mailer;
 use crate::tls::Certificates;
 use crate::{deliveries, signals, workers};
+use dashboard::Parts;
 use listeners::Listeners;
 use metrics_app::MetricsApp;
 use process_metrics::ServerMetrics;
+use report::Report;
 
 /// How long a task may take to end after everything that it waits for has ended.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(5);
@@ -146,7 +149,9 @@ impl Server {
         let (serving, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let mailer = mailer(config)?;
         let live = Arc::new(gateway.handle());
-        let pages = dashboard::new(config, addresses.api, account, &store, (mailer.clone(), &egress), live)?;
+        let report = Report::new(config, &addresses, Arc::clone(&certificates), gateway.handle());
+        let parts = Parts { mailer: mailer.clone(), egress: &egress, live, report };
+        let pages = dashboard::new(config, addresses.api, account, &store, parts)?;
         if let Some(pages) = &pages {
             registry.add(pages.metrics());
         }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SET_COOKIE,
-    VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    LOCATION, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Body as _;
@@ -48,6 +48,12 @@ pub(super) fn page(reply: Reply, request: &HeaderMap, nonce: &str) -> Response<P
         Content::Plain(text) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
             Bytes::from(text)
+        }
+        Content::File(file) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.media_type));
+            let name = HeaderValue::try_from(format!("attachment; filename=\"{}\"", file.name));
+            headers.insert(CONTENT_DISPOSITION, name.unwrap_or(HeaderValue::from_static("attachment")));
+            file.bytes
         }
         Content::Live(_) | Content::Events(_) | Content::Resume { .. } => Bytes::new(),
     };

@@ -17,7 +17,7 @@ pub(super) fn check(name: &str, chart: &Chart) {
     }
     let _ = write!(text, "\n\n{}\n", chart.table.head.join(" | "));
     for row in &chart.table.rows {
-        let _ = writeln!(text, "{} | {}", row.time, row.cells.join(" | "));
+        let _ = writeln!(text, "{} | {}", row.heading, row.cells.join(" | "));
     }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/chart/golden").join(name);
     if std::env::var_os("TELEPATH_BLESS").is_some_and(|value| value == "1") {

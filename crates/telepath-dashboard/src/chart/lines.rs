@@ -6,7 +6,7 @@ use telepath_core::clock::Timestamp;
 
 use super::axis::{Scale, slot_name};
 use super::frame::{Frame, Names, Px, Shape, Size};
-use super::{Chart, Key, Table, TableRow};
+use super::{Chart, Heading, Key, Table, TableRow};
 use crate::number::milliseconds;
 use crate::time::Zone;
 
@@ -150,7 +150,7 @@ impl Lines<'_> {
         let zone = self.starts.last().map(|at| self.zone.abbreviation(*at)).unwrap_or_default();
         let names = self.series.iter().map(|series| series.name.to_owned());
         let rows = self.starts.iter().enumerate().map(|(place, start)| TableRow {
-            time: self.zone.shown(*start),
+            heading: Heading::Time(self.zone.shown(*start)),
             link: None,
             cells: self
                 .series

@@ -7,7 +7,7 @@ use telepath_core::clock::Timestamp;
 use super::axis::{Scale, slot_name};
 pub(crate) use super::frame::Shape;
 use super::frame::{Frame, Names, Px, Size};
-use super::{Chart, Key, Table, TableRow, Unit};
+use super::{Chart, Heading, Key, Table, TableRow, Unit};
 use crate::number::{counted, grouped};
 use crate::time::Zone;
 
@@ -235,7 +235,11 @@ impl Stacked<'_> {
                 None => vec!["–".to_owned(); self.classes.len() + 1],
                 Some(counts) => [total(column)].iter().chain(counts).map(|count| grouped(*count)).collect(),
             };
-            TableRow { time: self.zone.shown(column.start), link: column.link.clone(), cells }
+            TableRow {
+                heading: Heading::Time(self.zone.shown(column.start)),
+                link: column.link.clone(),
+                cells,
+            }
         });
         Table {
             head: [format!("Time ({zone})"), "All".to_owned()].into_iter().chain(names).collect(),

@@ -1,30 +1,30 @@
 //! `/analytics`: figures of calls in a range, split by what they have in common, and two connections compared.
 
 mod compare;
+mod export;
+mod split;
 
-use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use askama::Template;
 use http::Method;
-use telepath_core::analytics::{CallFigures, CallGrouping, Measure};
-use telepath_core::call::DisconnectReason;
-use telepath_core::id::TrunkId;
+use telepath_core::analytics::{CallFigures, CallGrouping};
+use telepath_core::id::{AccountId, TrunkId};
 use telepath_core::scope::Scope;
-use telepath_store::SignedIn;
+use telepath_store::{SignedIn, Store};
 
-use crate::call_series::{CallSeries, Range, RangeLink, percentile_ms};
+use crate::call_series::{CallSeries, Range, RangeLink};
 use crate::chart::Chart;
 use crate::icon;
 use crate::navigation::{Entry, Group};
-use crate::number::{counted, grouped, milliseconds, percent};
+use crate::number::{counted, grouped, percent};
 use crate::problem::Problem;
-use crate::reason;
 use crate::reply::Reply;
 use crate::route::{Outcome, Route};
 use crate::shell::{Crumb, Shell};
 use crate::visit::Visit;
 use compare::Compared;
+use split::{Calls, GroupRow, Split, mos, name_of, rows, words};
 
 pub(crate) const ENTRY: Entry = Entry {
     group: Group::Voice,
@@ -38,11 +38,11 @@ pub(crate) const ENTRY: Entry = Entry {
 const RANGES: [Range; 5] = [Range::Hour, Range::Day, Range::Week, Range::Month, Range::Quarter];
 /// The most connections to choose from.
 const CONNECTIONS: usize = 100;
-/// The most groups in the table.
-const GROUPS: usize = 20;
-
 pub(crate) fn routes() -> Vec<Route> {
-    vec![Route::scoped(Method::GET, "/analytics", Scope::AnalyticsRead, show)]
+    vec![
+        Route::scoped(Method::GET, "/analytics", Scope::AnalyticsRead, show),
+        Route::scoped(Method::GET, "/analytics/export", Scope::AnalyticsRead, export::download),
+    ]
 }
 
 #[derive(Template)]
@@ -65,6 +65,9 @@ struct Page {
     outcomes: Chart,
     waits: Chart,
     layers: Chart,
+    distribution: Chart,
+    /// Where the figures are downloaded.
+    export: String,
     reasons: Vec<Reason>,
     split: &'static str,
     groups: Vec<GroupRow>,
@@ -87,20 +90,11 @@ struct Reason {
     share: String,
 }
 
-/// The figures of a group.
-struct GroupRow {
-    name: String,
-    calls: String,
-    reached: String,
-    wait: [String; 3],
-    mos: String,
-}
-
 /// What the address asks for.
 struct Query {
     range: Range,
     connection: Option<TrunkId>,
-    split: Option<CallGrouping>,
+    split: Option<Split>,
     pair: Option<(TrunkId, TrunkId)>,
     as_table: bool,
 }
@@ -112,7 +106,7 @@ impl Query {
         Self {
             range: Range::named(visit.query.get("range"), &RANGES, Range::Day),
             connection: trunk("connection"),
-            split: CallGrouping::from_name(visit.query.text("split")),
+            split: Split::named(visit.query.text("split")),
             pair,
             as_table: visit.query.text("as") == "table",
         }
@@ -120,7 +114,20 @@ impl Query {
 
     /// The address of the page in a range and a form.
     fn path(&self, range: Range, as_table: bool) -> String {
-        let mut path = format!("/analytics?range={}", range.name());
+        let mut path = format!("/analytics?{}", self.parameters(range));
+        if as_table {
+            path.push_str("&as=table");
+        }
+        path
+    }
+
+    /// Where the figures are downloaded.
+    fn export(&self) -> String {
+        format!("/analytics/export?{}", self.parameters(self.range))
+    }
+
+    fn parameters(&self, range: Range) -> String {
+        let mut path = format!("range={}", range.name());
         // Writing to a string does not fail. Ids and names need no escaping.
         if let Some(connection) = self.connection {
             let _ = write!(path, "&connection={connection}");
@@ -131,9 +138,6 @@ impl Query {
         if let Some((a, b)) = self.pair {
             let _ = write!(path, "&a={a}&b={b}");
         }
-        if as_table {
-            path.push_str("&as=table");
-        }
         path
     }
 }
@@ -143,17 +147,15 @@ impl Query {
 async fn show(visit: Visit, caller: SignedIn) -> Outcome {
     let (account, zone, query) = (caller.session.account, visit.zone_of(&caller), Query::read(&visit));
     let store = visit.store();
-    let trunks = store.trunks_by_name(account).await?.into_iter().filter(|trunk| !trunk.deleted);
-    let names: Vec<_> = trunks.take(CONNECTIONS).map(|trunk| (trunk.id, trunk.name)).collect();
+    let names = names(store, account).await?;
     let trunks: Vec<TrunkId> = query.connection.into_iter().collect();
     let series = CallSeries::read(store, account, query.range, visit.now, trunks.clone()).await?;
     let nothing = CallFigures::default();
     let total = series.total().unwrap_or(&nothing);
     let mut groups = Vec::new();
     if let Some(split) = query.split {
-        let calls = query.range.calls(visit.now, trunks);
-        let found = store.call_groups(account, &calls, Some(split)).await?;
-        groups = rows(split, found.map_err(|_| too_many())?.into_iter().collect(), &names);
+        let calls = Calls { range: query.range, now: visit.now, trunks, zone: &zone, names: &names };
+        groups = rows(split.groups(store, account, calls).await?);
     }
     let mut compared = None;
     if let Some((a, b)) = query.pair {
@@ -172,7 +174,7 @@ async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         as_table: query.as_table,
         other_form: query.path(query.range, !query.as_table),
         connections: choices(query.connection).collect(),
-        splits: splits(query.split),
+        splits: Split::choices(query.split),
         is_filtered: query.connection.is_some() || query.split.is_some(),
         calls: counted(total.calls(), "call", "calls"),
         reached: percent(total.reached, total.calls()),
@@ -181,8 +183,10 @@ async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         outcomes: series.outcomes(&zone),
         waits: series.waits(&zone),
         layers: series.layers(&zone),
+        distribution: series.distribution(),
+        export: query.export(),
         reasons: series.reasons().into_iter().map(|(name, calls)| reason_row(name, calls, total)).collect(),
-        split: query.split.map_or("", label),
+        split: query.split.map_or("", Split::label),
         groups,
         first: choices(query.pair.map(|(a, _)| a)).collect(),
         second: choices(query.pair.map(|(_, b)| b)).collect(),
@@ -199,70 +203,12 @@ fn choice(id: TrunkId, name: &str, chosen: Option<TrunkId>) -> Choice {
     Choice { value: id.to_string(), label: name.to_owned(), chosen: chosen == Some(id) }
 }
 
-fn splits(chosen: Option<CallGrouping>) -> Vec<Choice> {
-    let choice = |one: &CallGrouping| Choice {
-        value: one.name().to_owned(),
-        label: label(*one).to_owned(),
-        chosen: chosen == Some(*one),
-    };
-    CallGrouping::ALL.iter().map(choice).collect()
-}
-
-const fn label(split: CallGrouping) -> &'static str {
-    match split {
-        CallGrouping::Trunk => "Connection",
-        CallGrouping::Provider => "Provider",
-        CallGrouping::Model => "Model",
-        CallGrouping::Carrier => "Carrier",
-        CallGrouping::Reason => "Reason",
-    }
-}
-
-/// The name of a connection; its id once it is deleted.
-fn name_of(id: &str, names: &[(TrunkId, String)]) -> String {
-    let found = names.iter().find(|(known, _)| known.to_string() == id);
-    found.map_or_else(|| id.to_owned(), |(_, name)| name.clone())
-}
-
-fn rows(
-    split: CallGrouping,
-    mut groups: Vec<(String, CallFigures)>,
-    names: &[(TrunkId, String)],
-) -> Vec<GroupRow> {
-    groups.sort_by_key(|(_, figures)| Reverse(figures.calls()));
-    groups.truncate(GROUPS);
-    let row = |(group, figures): (String, CallFigures)| {
-        let wait = |percent| milliseconds(percentile_ms(&figures, Measure::TurnWait, percent));
-        let name = match split {
-            CallGrouping::Trunk => name_of(&group, names),
-            CallGrouping::Reason => words(&group),
-            CallGrouping::Provider | CallGrouping::Model | CallGrouping::Carrier if group.is_empty() => {
-                "Not known".to_owned()
-            }
-            CallGrouping::Provider | CallGrouping::Model | CallGrouping::Carrier => group,
-        };
-        GroupRow {
-            name,
-            calls: grouped(figures.calls()),
-            reached: percent(figures.reached, figures.calls()),
-            wait: [50, 95, 99].map(wait),
-            mos: mos(&figures),
-        }
-    };
-    groups.into_iter().map(row).collect()
-}
-
-fn words(name: &str) -> String {
-    DisconnectReason::from_name(name)
-        .map_or_else(|| name.to_owned(), |reason| reason::in_words(reason).to_owned())
+/// The connections to choose from.
+async fn names(store: &Store, account: AccountId) -> Result<Vec<(TrunkId, String)>, Problem> {
+    let trunks = store.trunks_by_name(account).await?.into_iter().filter(|trunk| !trunk.deleted);
+    Ok(trunks.take(CONNECTIONS).map(|trunk| (trunk.id, trunk.name)).collect())
 }
 
 fn reason_row(name: &str, calls: u64, total: &CallFigures) -> Reason {
     Reason { words: words(name), calls: grouped(calls), share: percent(calls, total.calls()) }
-}
-
-/// The mean opinion score, which is counted in hundredths.
-fn mos(figures: &CallFigures) -> String {
-    let mean = figures.measure(Measure::Mos).mean();
-    mean.map_or_else(|| "–".to_owned(), |mean| format!("{:.2}", mean / 100.0))
 }

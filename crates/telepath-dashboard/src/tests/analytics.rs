@@ -54,3 +54,64 @@ async fn no_connection_is_called_better_on_few_calls() {
     assert!(page.text.contains("B responds 100 ms faster (99–101)."), "{}", page.text);
     assert!(page.text.contains("No difference detectable with 50 and 50 calls."));
 }
+
+#[tokio::test]
+async fn calls_can_be_split_by_the_hour_of_the_day_in_the_zone_of_the_viewer() {
+    let site = Site::new().await;
+    site.user("ada@example.com", Role::Viewer).await;
+    let trunk = site.trunk("Support").await;
+    // The clock stands at 08:00 UTC.
+    site.call(trunk, 5, DisconnectReason::NormalDisconnect, 600).await;
+    site.call(trunk, 24 * 60 + 10, DisconnectReason::NormalDisconnect, 600).await;
+    site.call(trunk, 120, DisconnectReason::NormalDisconnect, 600).await;
+    let mut browser = Browser::of(&site, "ada@example.com").await;
+    for range in ["7d", "30d"] {
+        let page = browser.get(&format!("/analytics?range={range}&split=hour")).await.expect(200);
+        for (hour, calls) in [("06:00–07:00", 1), ("07:00–08:00", 2)] {
+            let row = format!("{hour}</th><td class=\"num end\">{calls}</td>");
+            assert!(page.text.contains(&row), "{row} in {range}\n{}", page.text);
+        }
+    }
+    browser.cookies.insert("telepath_zone".to_owned(), "Europe/Berlin".to_owned());
+    let page = browser.get("/analytics?range=7d&split=hour").await.expect(200);
+    assert!(page.text.contains("08:00–09:00</th><td class=\"num end\">2</td>"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn figures_are_downloaded_as_a_table_whose_cells_are_no_formulas() {
+    let site = Site::new().await;
+    site.user("ada@example.com", Role::Viewer).await;
+    let trunk = site.trunk("=1+1").await;
+    site.call(trunk, 5, DisconnectReason::NormalDisconnect, 600).await;
+    let mut browser = Browser::of(&site, "ada@example.com").await;
+    let page = browser.get("/analytics?range=24h&split=trunk").await.expect(200);
+    assert!(page.text.contains("/analytics/export?range=24h&#38;split=trunk"), "{}", page.text);
+    let groups = browser.get("/analytics/export?range=24h&split=trunk").await.expect(200);
+    assert_eq!(groups.header("content-disposition"), "attachment; filename=\"telepath-analytics.csv\"");
+    let lines: Vec<&str> = groups.text.lines().collect();
+    assert!(lines[0].starts_with("\"trunk\",\"calls\",\"reached\",\"failed\""), "{}", groups.text);
+    assert!(lines[1].starts_with("\"'=1+1\",\"1\",\"1\",\"0\""), "{}", groups.text);
+    let slots = browser.get("/analytics/export?range=24h").await.expect(200);
+    assert_eq!(slots.text.lines().count(), 25);
+    assert!(slots.text.contains("\"2027-01-15T07:00:00.000Z\",\"1\""), "{}", slots.text);
+}
+
+#[tokio::test]
+async fn the_distribution_of_waits_shows_its_percentiles() {
+    let site = Site::new().await;
+    site.user("ada@example.com", Role::Viewer).await;
+    let trunk = site.trunk("Support").await;
+    for wait in [400, 600, 600, 900] {
+        site.call(trunk, 5, DisconnectReason::NormalDisconnect, wait).await;
+    }
+    let mut browser = Browser::of(&site, "ada@example.com").await;
+    let page = browser.get("/analytics?range=1h").await.expect(200);
+    assert!(page.text.contains("Distribution of callers’ wait, in milliseconds"), "{}", page.text);
+    assert!(page.text.contains("4 turns: half of them at most"), "{}", page.text);
+    let page = browser.get("/analytics?range=1h&as=table").await.expect(200);
+    assert!(
+        page.text.contains("<th scope=\"row\">400 to 450 ms</th><td class=\"num end\">1</td>"),
+        "{}",
+        page.text
+    );
+}

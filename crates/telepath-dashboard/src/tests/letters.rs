@@ -86,5 +86,10 @@ impl Destinations for Rules {
 
 /// The rest of the program without a mail server.
 pub(super) fn without_mail() -> Services {
-    Services { destinations: Arc::new(Rules), mail: None, identity_provider: None }
+    Services {
+        destinations: Arc::new(Rules),
+        mail: None,
+        identity_provider: None,
+        server: Arc::new(super::server::Report),
+    }
 }

@@ -18,6 +18,12 @@ use crate::trunk_networks;
 /// In a row's `confirmed_version`: every change waits for this server.
 const NOTHING_CONFIRMED: i64 = -1;
 
+/// Every server, and how many changes of keys it has not read yet: all of them if it has confirmed nothing.
+pub(crate) const SELECT_NODES: &str = "SELECT id, name, started_at, alive_at, \
+     (SELECT version FROM key_clock WHERE id = 1) \
+     - CASE WHEN confirmed_version < 0 THEN 0 ELSE confirmed_version END AS behind \
+     FROM nodes ORDER BY started_at, id";
+
 /// A joining server.
 #[derive(Clone)]
 pub(crate) struct NewNode {

@@ -140,6 +140,9 @@ async fn an_answered_change_of_a_key_is_effective_on_every_server(
         assert_eq!(admission(&one, &hash).await, Admission::Unusable);
     }
     assert_eq!(one.cluster().unwrap().nodes, 2);
+    let nodes = one.installation().await.unwrap().nodes;
+    let is_self: Vec<bool> = nodes.iter().map(|node| node.is_self).collect();
+    assert!(is_self == [true, false] || is_self == [false, true], "{nodes:?}");
     one.close().await;
     until("the other server is the only node", || async { other.cluster().unwrap().nodes == 1 }).await;
     other.close().await;

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Command as ClapCommand;
 
 use super::*;
+use crate::build_info::LONG;
 
 fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once("telepath").chain(args.iter().copied()))
@@ -79,6 +80,6 @@ fn an_unknown_value_is_one_mistake_and_lists_the_known_ones() {
 
 #[test]
 fn the_version_names_the_commit_and_the_target() {
-    assert!(version::LONG.starts_with(env!("CARGO_PKG_VERSION")), "{}", version::LONG);
-    assert!(version::LONG.contains("commit") && version::LONG.contains("linux"), "{}", version::LONG);
+    assert!(LONG.starts_with(env!("CARGO_PKG_VERSION")), "{LONG}");
+    assert!(LONG.contains("commit") && LONG.contains("linux"), "{LONG}");
 }

@@ -4,21 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::output;
+use crate::build_info::{COMMIT, LONG, TARGET, VERSION};
 use crate::exit::Failure;
-
-/// The commit that the program was built from; `unknown` without a git checkout.
-const COMMIT: &str = env!("TELEPATH_BUILD_COMMIT");
-/// The target triple that it was built for.
-const TARGET: &str = env!("TELEPATH_BUILD_TARGET");
-/// The text of `--version`.
-pub(crate) const LONG: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (commit ",
-    env!("TELEPATH_BUILD_COMMIT"),
-    ", ",
-    env!("TELEPATH_BUILD_TARGET"),
-    ")"
-);
 
 /// Arguments of `version`.
 #[derive(Debug, Args)]
@@ -31,9 +18,7 @@ pub(crate) struct VersionArgs {
 /// Runs the command.
 pub(crate) fn run(args: &VersionArgs) -> Result<(), Failure> {
     if args.json {
-        return output::json(
-            &json!({ "version": env!("CARGO_PKG_VERSION"), "commit": COMMIT, "target": TARGET }),
-        );
+        return output::json(&json!({ "version": VERSION, "commit": COMMIT, "target": TARGET }));
     }
     output::line(&format_args!("telepath {LONG}"))
 }

@@ -18,6 +18,7 @@ use telepath_core::address::{InvalidNetwork, NetworkList};
 use telepath_core::alert::AlertSettings;
 use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
+use telepath_core::server_status::SettingStatus;
 use telepath_core::storage_limit::StorageLimits;
 use telepath_gateway::{DigestAlgorithms, DtmfRecords};
 use telepath_store::Retention;
@@ -32,6 +33,7 @@ pub use tls::{CertificateSource, TlsConfig};
 use egress::EgressConfig;
 
 use super::layers::{Layers, Value};
+use super::show::statuses;
 use super::table::Kind;
 use super::values::{self, PortRange};
 use super::{ConfigError, Problem, Source};
@@ -60,6 +62,8 @@ pub struct Config {
     /// The mail server for alerts; `None` sends no email.
     pub smtp: Option<SmtpConfig>,
     pub log: LogConfig,
+    /// Every setting as it can be shown.
+    pub settings: Vec<SettingStatus>,
 }
 
 /// `[storage]`: data folder and database.
@@ -201,6 +205,7 @@ impl Check<'_> {
             alerts: AlertSettings { by_mail: smtp.as_ref().is_some_and(Option::is_some), ..alerts? },
             smtp: smtp?,
             log: log?,
+            settings: statuses(self.layers),
         })
     }
 

@@ -76,6 +76,27 @@ pub(super) struct Validity {
     pub(super) until: Timestamp,
 }
 
+/// What a certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ReadCertificate {
+    /// Its names; of a certificate without names, its common name.
+    pub(super) names: Vec<String>,
+    pub(super) validity: Validity,
+}
+
+impl ReadCertificate {
+    /// Reads a certificate in DER form; `None` if it cannot be parsed.
+    pub(super) fn read(certificate: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        let mut names = names_of(&certificate);
+        if names.is_empty() {
+            let subject = certificate.subject().iter_common_name();
+            names.extend(subject.filter_map(|name| name.as_str().ok().map(str::to_owned)));
+        }
+        Some(Self { names, validity: Validity::of(&certificate) })
+    }
+}
+
 impl Validity {
     /// The validity of a certificate in DER form; `None` if it cannot be parsed.
     pub(super) fn read(certificate: &[u8]) -> Option<Self> {

@@ -10,10 +10,19 @@ use telepath_egress::{Authorities, Egress};
 use telepath_store::Store;
 
 use super::destinations::EgressRules;
+use super::report::Report;
 use crate::config::{CertificateSource, Config};
 use crate::exit::Failure;
 use crate::mail::Mailer;
 use crate::oidc::Provider;
+
+/// What the dashboard uses of the rest of the program.
+pub(super) struct Parts<'a> {
+    pub(super) mailer: Option<Arc<Mailer>>,
+    pub(super) egress: &'a Egress,
+    pub(super) live: Arc<dyn LiveCalls>,
+    pub(super) report: Report,
+}
 
 /// The dashboard, if it is enabled.
 pub(super) fn new(
@@ -21,10 +30,10 @@ pub(super) fn new(
     listen: SocketAddr,
     account: AccountId,
     store: &Arc<Store>,
-    (mailer, egress): (Option<Arc<Mailer>>, &Egress),
-    live: Arc<dyn LiveCalls>,
+    parts: Parts<'_>,
 ) -> Result<Option<Arc<Dashboard>>, Failure> {
     let Some(url) = url(config, listen) else { return Ok(None) };
+    let Parts { mailer, egress, live, report } = parts;
     let options = DashboardOptions {
         public_url: config.dashboard.public_url.clone(),
         names: certificate_names(config).to_vec(),
@@ -37,6 +46,7 @@ pub(super) fn new(
         destinations: Arc::new(EgressRules(egress.clone())),
         mail: mailer.map(|mailer| mailer as Arc<dyn Mail>),
         identity_provider: identity_provider(config, store, egress)?,
+        server: Arc::new(report),
     };
     let dashboard = Dashboard::new(options, services, live, Arc::clone(store))
         .map_err(|error| Failure::doing("could not set up the dashboard", &error))?;
