@@ -133,5 +133,7 @@ async fn secrets_are_rotated_and_revoked_in_a_data_folder() -> Outcome {
         assert!(admitted(secret).await?);
     }
     assert!(admitted(new).await? && admitted(&other.secret).await?);
+    let none = home.run(&["keys", "rotate-all", "--secrets-before", "1h"]).await?.expect_success()?.stdout;
+    assert!(none.contains("0 keys rotated"), "every secret is younger: {none}");
     Ok(())
 }

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{KeyId, SecretId, TrunkId};
-use telepath_core::key::{KeyDraft, KeyPatchDraft, KeyRecord, LastUse, RotateDraft, SecretRecord};
+use telepath_core::key::{
+    KeyDraft, KeyPatchDraft, KeyRecord, LastUse, RotateAllDraft, RotateDraft, SecretRecord,
+};
 use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
 
@@ -266,6 +268,21 @@ pub struct RotateKey {
     pub grace_seconds: Option<u32>,
 }
 
+/// A request to rotate the keys of the account.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"grace_seconds": 3600})))]
+#[serde(deny_unknown_fields)]
+pub struct RotateKeys {
+    /// How many seconds the previous secrets keep working, 0–604800; 86400 by default. With 0 they stop working at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_seconds: Option<u32>,
+    /// Rotate only keys whose current secret was created before this time; by default, every key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub secrets_before: Option<String>,
+}
+
 fn last_use(last: Option<LastUse>) -> (Option<Timestamp>, Option<IpAddr>) {
     (last.map(|last| last.at), last.map(|last| last.address))
 }
@@ -387,6 +404,12 @@ impl From<UpdateKey> for KeyPatchDraft {
             expires_at,
             not_before,
         }
+    }
+}
+
+impl From<RotateKeys> for RotateAllDraft {
+    fn from(RotateKeys { grace_seconds, secrets_before }: RotateKeys) -> Self {
+        Self { grace_seconds, secrets_before }
     }
 }
 

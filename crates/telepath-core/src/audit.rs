@@ -38,6 +38,12 @@ named_enum! {
         KeyRotated = "key.rotated",
         /// A secret of a key was ended before its grace was over.
         KeySecretEnded = "key.secret_ended",
+        /// The guide through the response to a leaked key was started.
+        LeakGuideStarted = "leak_guide.started",
+        /// The requests of a leaked key were reviewed.
+        LeakedKeyReviewed = "leak_guide.requests_reviewed",
+        /// The provider credentials that a leaked key could use were kept.
+        LeakedCredentialsKept = "leak_guide.credentials_kept",
         /// A preset was edited.
         PresetUpdated = "key_preset.updated",
         /// A preset is again the one that is built in.
@@ -149,6 +155,9 @@ impl AuditAction {
             | AuditAction::KeyRevoked
             | AuditAction::KeyRotated
             | AuditAction::KeySecretEnded
+            | AuditAction::LeakGuideStarted
+            | AuditAction::LeakedKeyReviewed
+            | AuditAction::LeakedCredentialsKept
             | AuditAction::PresetUpdated
             | AuditAction::PresetReset
             | AuditAction::AlertAcknowledged => Some(Scope::KeysWrite),

@@ -19,8 +19,8 @@ pub use filter::{KEY_SORTS, KeyFilter, KeySort};
 pub use policy::{KeyPolicy, PolicyDecision};
 pub use preset::{Preset, PresetPatch, PresetPatchDraft, PresetTerms, Presets};
 pub use rotation::{
-    GraceSeconds, LONGEST_GRACE, MAX_ENDED_SECRETS, MAX_LIVE_SECRETS, MAX_ROTATED_TOGETHER, RotateDraft,
-    Rotation, SecretEnd, SecretStatus, TooManySecrets,
+    GraceSeconds, LONGEST_GRACE, MAX_ENDED_SECRETS, MAX_LIVE_SECRETS, MAX_ROTATED_TOGETHER, RotateAll,
+    RotateAllDraft, RotateDraft, Rotation, SecretEnd, SecretStatus, TooManySecrets,
 };
 pub use summary::{describe_access, describe_preset, describe_scopes};
 

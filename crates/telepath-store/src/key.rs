@@ -4,16 +4,20 @@
 pub(crate) mod authority;
 pub(crate) mod change;
 pub(crate) mod commit;
+pub(crate) mod leak_guide;
 mod list;
 pub(crate) mod overview;
 mod pause;
 mod rotate;
 mod row;
+pub(crate) mod safety;
 
 use telepath_core::audit::Origin;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, KeyId, SecretId};
-use telepath_core::key::{Authority, Bound, Escalation, GraceSeconds, KeyPatch, KeyRecord, NewKey};
+use telepath_core::key::{
+    Authority, Bound, Escalation, GraceSeconds, KeyPatch, KeyRecord, NewKey, RotateAll,
+};
 use telepath_core::reach::Reach;
 use telepath_core::secret::{KeyMode, PlainKey};
 use telepath_core::validation::Invalid;
@@ -200,19 +204,20 @@ impl Store {
         self.change_key(id, move |db| Box::pin(rotate::end_secret(db, end))).await
     }
 
-    /// Gives every usable key of the account a new secret, or none of them.
+    /// Gives the usable keys of the account that are asked for new secrets, or none of them.
     pub async fn rotate_all_keys(
         &self,
         account: AccountId,
-        grace: GraceSeconds,
+        which: impl Into<RotateAll>,
         origin: Origin,
     ) -> Result<RotatedKeys, RotateAllError> {
+        let which = which.into();
         let mode = self.mode_of(account).await?;
         let (context, touched) = ((self.context.clone(), self.storage_limits), TouchedKeys::default());
         let note = touched.clone();
         let rotated = self
             .change_keys(touched, move |db| {
-                Box::pin(rotate::rotate_all(db, account, grace, mode, origin, context, note))
+                Box::pin(rotate::rotate_all(db, account, which, mode, origin, context, note))
             })
             .await?;
         let shown = |(record, secret)| CreatedKey { record, secret };

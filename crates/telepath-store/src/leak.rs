@@ -17,6 +17,7 @@ use crate::alert::raise::raise;
 use crate::error::StoreError;
 use crate::key::KeyChangeError;
 use crate::key::change::{Revoke, revoke};
+use crate::key::leak_guide;
 use crate::sql::{Connection, Row, Value, binds, corrupt, placeholders, to_json};
 use crate::store::Store;
 
@@ -120,7 +121,7 @@ impl Store {
         Ok(())
     }
 
-    /// Revokes a key whose secret was reported as leaked and raises an alert. A key that is already revoked is left
+    /// Revokes a key whose secret was reported as leaked, raises an alert and starts the guide. A key that is already revoked is left
     /// as it is.
     pub async fn revoke_leaked_key(
         &self,
@@ -147,6 +148,7 @@ impl Store {
                 let figures = json!({ "address": address, "reason": reason });
                 let alert = NewAlert::new(AlertRule::LeakReported, id, message, figures);
                 raise(db, account, alert, &alert_writer, origin.at).await?;
+                leak_guide::begin(db, account, id, origin).await?;
                 Ok(changed)
             })
         })

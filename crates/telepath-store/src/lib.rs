@@ -67,7 +67,12 @@ pub use error::{DatabaseError, StoreError};
 pub use follow::{AttemptedDelivery, FollowedEvent};
 pub use idempotency::{IdempotencyClaim, IdempotentRequest};
 pub use installation::{ClusterNode, Installation};
+pub use key::leak_guide::{
+    CredentialsKept, LeakGuide, LeakResponse, OldCredential, OtherKeys, RejectedClient, Rejections, Review,
+    Reviewed,
+};
 pub use key::overview::{EXPIRES_SOON, IDLE_FOR, KeyCounts};
+pub use key::safety::{FoundKey, KeyFinding, KeySafety};
 pub use key::{CreatedKey, KeyChangeError, RotateAllError, RotatedKeys};
 pub use key_table::entry::KeyDescription;
 pub use key_table::{Admission, KeyHandle, KeyTable};

@@ -129,7 +129,7 @@ async fn usage_rows(
 }
 
 /// What was seen of a key, or of one of its secrets, most recently seen first.
-async fn seen<T>(
+pub(crate) async fn seen<T>(
     db: &mut Connection,
     key: KeyId,
     mark: Option<Vec<u8>>,

@@ -149,6 +149,26 @@ async fn rotate_all_includes_the_callers_key() {
 }
 
 #[tokio::test]
+async fn rotate_all_leaves_out_keys_whose_secret_is_newer_than_asked() {
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    harness.pass(5);
+    let fresh = harness.key(json!({"preset": "testing"})).await;
+    let body = json!({"grace_seconds": 0, "secrets_before": "2027-01-15T08:00:03Z"});
+    let all = harness.post("/v1/keys/rotate-all", &master, body).await.expect(200).json();
+    let [key] = all["keys"].as_array().unwrap().as_slice() else { panic!("{all}") };
+    harness.get("/v1/whoami", &master).await.expect(401);
+    harness.get("/v1/whoami", &fresh).await.expect(200);
+    let secret = key["secret"].as_str().unwrap();
+    let none = json!({"secrets_before": "2027-01-15T08:00:00Z"});
+    let all = harness.post("/v1/keys/rotate-all", secret, none).await.expect(200).json();
+    assert_eq!(all["keys"], json!([]));
+    let wrong = json!({"secrets_before": "yesterday"});
+    let refused = harness.post("/v1/keys/rotate-all", secret, wrong).await.expect(400);
+    assert!(refused.message().starts_with("secrets_before"), "{}", refused.message());
+}
+
+#[tokio::test]
 async fn rotate_all_is_refused_if_a_key_has_more_rights_than_the_caller() {
     let harness = Harness::new().await;
     let clerk = harness.key(json!({"preset": "custom", "scopes": ["keys:write", "calls:read"]})).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper::Method;
-use telepath_api_types::keys::{self, Key, RotateKey};
+use telepath_api_types::keys::{self, Key, RotateKey, RotateKeys};
 use telepath_api_types::leaks::LeakReport;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{KeyId, SecretId};
@@ -27,15 +27,17 @@ pub struct RotatedKeys {
     pub keys: Vec<CreatedKey>,
 }
 
-fn rotation(grace: Option<Duration>) -> RotateKey {
-    RotateKey { grace_seconds: grace.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)) }
+fn seconds(grace: Option<Duration>) -> Option<u32> {
+    grace.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX))
 }
 
 impl Client {
     /// Gives a key a new secret. The previous one works until the grace is over, a day by default; with a grace of zero it
     /// no longer works when this returns.
     pub async fn rotate_key(&self, id: KeyId, grace: Option<Duration>) -> Result<CreatedKey, Error> {
-        created(self.post(&format!("/v1/keys/{id}/rotate"), &rotation(grace)).await?)
+        created(
+            self.post(&format!("/v1/keys/{id}/rotate"), &RotateKey { grace_seconds: seconds(grace) }).await?,
+        )
     }
 
     /// Ends the grace of a previous secret. The newest secret cannot be ended.
@@ -43,10 +45,18 @@ impl Client {
         self.post_empty(&format!("/v1/keys/{id}/secrets/{secret}/revoke")).await
     }
 
-    /// Gives every usable key a new secret, all or none. With a grace of zero the client's own secret no longer works
+    /// Gives every usable key a new secret, all or none; with `secrets_before`, those whose current secret is older. With a grace of zero the client's own secret no longer works
     /// either: continue with [`Client::with_key`] and the new one.
-    pub async fn rotate_all_keys(&self, grace: Option<Duration>) -> Result<RotatedKeys, Error> {
-        let all: keys::RotatedKeys = self.post("/v1/keys/rotate-all", &rotation(grace)).await?;
+    pub async fn rotate_all_keys(
+        &self,
+        grace: Option<Duration>,
+        secrets_before: Option<Timestamp>,
+    ) -> Result<RotatedKeys, Error> {
+        let which = RotateKeys {
+            grace_seconds: seconds(grace),
+            secrets_before: secrets_before.map(|before| before.to_string()),
+        };
+        let all: keys::RotatedKeys = self.post("/v1/keys/rotate-all", &which).await?;
         let keys = all.keys.into_iter().map(created).collect::<Result<_, _>>()?;
         Ok(RotatedKeys { rotated_at: all.rotated_at, grace_seconds: all.grace_seconds, keys })
     }

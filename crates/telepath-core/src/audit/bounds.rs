@@ -11,6 +11,9 @@ impl AuditAction {
             AuditAction::KeyPaused
             | AuditAction::KeyRevoked
             | AuditAction::KeySecretEnded
+            | AuditAction::LeakGuideStarted
+            | AuditAction::LeakedKeyReviewed
+            | AuditAction::LeakedCredentialsKept
             | AuditAction::TrunkDeleted
             | AuditAction::CallHangupRequested
             | AuditAction::WebhookDeleted

@@ -72,6 +72,41 @@ impl RotateDraft {
     }
 }
 
+/// Which keys are rotated together, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RotateAll {
+    pub grace: GraceSeconds,
+    /// Only keys whose current secret was created before this time; `None` for every key.
+    pub secrets_before: Option<Timestamp>,
+}
+
+impl From<GraceSeconds> for RotateAll {
+    /// Every key.
+    fn from(grace: GraceSeconds) -> Self {
+        Self { grace, secrets_before: None }
+    }
+}
+
+/// A request to rotate keys together, not yet checked.
+#[derive(Debug, Default)]
+pub struct RotateAllDraft {
+    /// As in [`RotateDraft`].
+    pub grace_seconds: Option<u32>,
+    /// RFC 3339; see [`RotateAll::secrets_before`].
+    pub secrets_before: Option<String>,
+}
+
+impl RotateAllDraft {
+    /// Checks the draft.
+    pub fn check(self) -> Result<RotateAll, Invalid> {
+        let grace = RotateDraft { grace_seconds: self.grace_seconds }.check()?;
+        let secrets_before = self.secrets_before.map(|text| Timestamp::parse_rfc3339(&text)).transpose();
+        let secrets_before =
+            secrets_before.map_err(|invalid| Invalid::one("secrets_before", invalid.to_string()))?;
+        Ok(RotateAll { grace, secrets_before })
+    }
+}
+
 /// The state of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretStatus {
@@ -188,6 +223,19 @@ mod tests {
         assert_eq!(check(r#"{"grace_seconds":0}"#).unwrap(), GraceSeconds::NONE);
         assert_eq!(check(r#"{"grace_seconds":604800}"#).unwrap(), GraceSeconds::MAX);
         assert!(check(r#"{"grace_seconds":604801}"#).is_err());
+    }
+
+    #[test]
+    fn keys_are_rotated_together_with_one_grace_and_by_the_age_of_their_secrets() {
+        let check = |seconds, before: Option<&str>| {
+            RotateAllDraft { grace_seconds: seconds, secrets_before: before.map(str::to_owned) }.check()
+        };
+        assert_eq!(check(None, None).unwrap(), GraceSeconds::default().into());
+        let some = check(Some(0), Some("2026-01-31T12:00:00Z")).unwrap();
+        assert_eq!(some.secrets_before.unwrap().to_string(), "2026-01-31T12:00:00.000Z");
+        assert!(check(Some(604_801), None).is_err());
+        let invalid = check(None, Some("yesterday")).unwrap_err().into_details();
+        assert_eq!(invalid[0].field, "secrets_before");
     }
 
     #[test]

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use telepath_core::audit::{AuditAction, AuditEntry, KeyedAuditId, Origin};
+use telepath_core::clock::Timestamp;
 use telepath_core::event::KeyRotated;
 use telepath_core::id::{AccountId, EventId, KeyId, SecretId};
 use telepath_core::idempotency::MAX_STORED_BODY;
 use telepath_core::key::{
-    GraceSeconds, KeyRecord, KeyStatus, MAX_ROTATED_TOGETHER, Rotation, SecretStatus, TooManySecrets,
+    GraceSeconds, KeyRecord, KeyStatus, MAX_ROTATED_TOGETHER, RotateAll, Rotation, SecretStatus,
+    TooManySecrets,
 };
 use telepath_core::secret::{HashedKey, KeyMask, KeyMode, PlainKey};
 use telepath_core::storage_limit::{StorageLimit, StorageLimits};
@@ -124,18 +126,18 @@ async fn write(
 /// What a key counts, in bytes, in the stored response to a request that rotates it with others.
 const ROTATED_KEY: usize = 4096;
 
-/// Rotates every usable key of an account. Each key is added to `touched` before anything about it is written, so
+/// Rotates the usable keys of an account that are asked for. Each key is added to `touched` before anything about it is written, so
 /// that all of them are in doubt if the outcome of the commit is unknown.
 pub(super) async fn rotate_all(
     db: &mut Connection,
     account: AccountId,
-    grace: GraceSeconds,
+    RotateAll { grace, secrets_before }: RotateAll,
     mode: KeyMode,
     origin: Origin,
     (context, storage_limits): (StoreContext, StorageLimits),
     touched: TouchedKeys,
 ) -> Result<Vec<(Changed, PlainKey)>, RotateAllError> {
-    let keys = lock_usable(db, account, origin).await?;
+    let keys = lock_usable(db, account, secrets_before, origin).await?;
     let response = keys.len().saturating_mul(ROTATED_KEY).min(MAX_STORED_BODY);
     idempotency::reserve(db, account, origin, storage_limits, response).await?;
     let authority = authority::lock_member(db, account, origin).await?;
@@ -164,21 +166,26 @@ pub(super) async fn rotate_all(
 const USABLE: &str = "FROM keys WHERE account_id = $1 AND revoked_at IS NULL \
                       AND (expires_at IS NULL OR expires_at > $2)";
 
-/// Every usable key of the account, locked until the transaction ends.
+/// Keys whose current secret was created before `$3`; the current secret has no expiry.
+const OLDER: &str = "AND ($3 IS NULL OR EXISTS (SELECT 1 FROM key_secrets s \
+                     WHERE s.key_id = keys.id AND s.expires_at IS NULL AND s.created_at < $3))";
+
+/// The usable keys of the account that are asked for, locked until the transaction ends.
 async fn lock_usable(
     db: &mut Connection,
     account: AccountId,
+    secrets_before: Option<Timestamp>,
     origin: Origin,
 ) -> Result<Vec<KeyRecord>, RotateAllError> {
-    let values = binds![account.to_string(), origin.at];
-    let count: usize =
-        db.fetch_one(format!("SELECT count(*) AS count {USABLE}"), values.clone()).await?.number("count")?;
+    let values = binds![account.to_string(), origin.at, secrets_before];
+    let sql = format!("SELECT count(*) AS count {USABLE} {OLDER}");
+    let count: usize = db.fetch_one(sql, values.clone()).await?.number("count")?;
     if count > MAX_ROTATED_TOGETHER {
         return Err(RotateAllError::TooManyKeys);
     }
     // Locks are always taken in the order of ids.
-    db.lock_all(format!("SELECT id {USABLE} ORDER BY id"), values.clone()).await?;
-    let sql = format!("SELECT {} {USABLE} ORDER BY id", row::COLUMNS);
+    db.lock_all(format!("SELECT id {USABLE} {OLDER} ORDER BY id"), values.clone()).await?;
+    let sql = format!("SELECT {} {USABLE} {OLDER} ORDER BY id", row::COLUMNS);
     Ok(row::keys(db, sql, values).await?)
 }
 

@@ -22,8 +22,15 @@ const SETUP: Duration = Duration::from_hours(1);
 /// Keys in the memory of this server that one query looks for.
 const LOOKED_UP: usize = 512;
 /// What belongs to a key.
-const OF_A_KEY: [&str; 6] =
-    ["usage_buckets", "usage_addresses", "usage_programs", "key_watches", "key_quotas", "key_secrets"];
+const OF_A_KEY: [&str; 7] = [
+    "usage_buckets",
+    "usage_addresses",
+    "usage_programs",
+    "key_watches",
+    "key_quotas",
+    "key_secrets",
+    "leak_guides",
+];
 
 impl Store {
     /// Deletes the keys of each account that were revoked first, beyond as many as it can have keys.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use telepath_core::clock::Timestamp;
 use telepath_core::key::{
-    GraceSeconds, KeyFilter, KeyRecord, MAX_ENDED_SECRETS, MAX_LIVE_SECRETS, NewKey, SecretStatus,
+    GraceSeconds, KeyFilter, KeyRecord, MAX_ENDED_SECRETS, MAX_LIVE_SECRETS, NewKey, RotateAll, SecretStatus,
 };
 use telepath_core::page::PageRequest;
 use telepath_core::secret::HashedKey;
@@ -24,6 +24,7 @@ behaviour! {
     working_secrets_are_bounded_and_ended_ones_are_deleted_oldest_first,
     rotating_a_dead_key_is_refused,
     all_keys_are_rotated_together_or_none,
+    keys_with_a_newer_secret_are_left_out_if_asked_for,
     keys_rotated_with_unknown_outcome_are_refused,
 }
 
@@ -234,6 +235,23 @@ async fn all_keys_are_rotated_together_or_none(fixture: Arc<Fixture>) {
         store.verify_audit(account, None).await.unwrap().verdict,
         AuditVerdict::Intact { entries: 1 + 71 + 1 + 70 }
     );
+    store.close().await;
+}
+
+async fn keys_with_a_newer_secret_are_left_out_if_asked_for(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (old, _) = fixture.key(&store, account, new_key("old")).await;
+    let (done, _) = fixture.key(&store, account, new_key("done")).await;
+    fixture.clock.advance(Duration::from_secs(1));
+    let leaked_at = store.now();
+    store.rotate_key(account, done.record.id, grace(60), fixture.origin()).await.unwrap();
+    let (_fresh, _) = fixture.key(&store, account, new_key("fresh")).await;
+    let which = RotateAll { grace: grace(60), secrets_before: Some(leaked_at) };
+    let rotated = store.rotate_all_keys(account, which, fixture.origin()).await.unwrap();
+    assert_eq!(rotated.keys.iter().map(|key| key.record.id).collect::<Vec<_>>(), [old.record.id]);
+    let again = store.rotate_all_keys(account, which, fixture.origin()).await.unwrap();
+    assert!(again.keys.is_empty(), "every secret is newer now");
     store.close().await;
 }
 

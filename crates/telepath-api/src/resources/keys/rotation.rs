@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use telepath_api_types::keys::{CreatedKey, Key, RotateKey, RotatedKeys};
+use telepath_api_types::keys::{CreatedKey, Key, RotateKey, RotateKeys, RotatedKeys};
 use telepath_core::error::ErrorCode;
 use telepath_core::id::{KeyId, SecretId};
-use telepath_core::key::{Bound, RotateDraft};
+use telepath_core::key::{Bound, RotateAllDraft, RotateDraft};
 use telepath_store::RotateAllError;
 
 use super::{change_error, with_secret};
@@ -101,21 +101,21 @@ async fn end_secret(
 
 /// Rotate all keys
 ///
-/// Gives a new secret to every key of the account that is neither revoked nor expired, including the caller's, or to none. With
-/// `grace_seconds` 0 all old secrets stop working before the response; if the response is lost, only local administration can create
+/// Gives a new secret to every key of the account that is neither revoked nor expired, including the caller's, or to none; with
+/// `secrets_before`, only to those whose current secret is older. With `grace_seconds` 0 all old secrets stop working before the response; if the response is lost, only local administration can create
 /// new ones.
 #[utoipa::path(post, path = "/v1/keys/rotate-all", tag = "Keys", operation_id = "rotateAllKeys",
-    request_body(content = Option<RotateKey>),
+    request_body(content = Option<RotateKeys>),
     responses((status = 200, description = "All rotated keys with their new secrets. The secrets are shown only here.", body = RotatedKeys)))]
 async fn rotate_all_keys(
     State(state): State<AppState>,
     Authorized { caller, .. }: Authorized<KeysWrite>,
-    OptionalJson(draft): OptionalJson<RotateKey>,
+    OptionalJson(draft): OptionalJson<RotateKeys>,
 ) -> Result<Json<RotatedKeys>, ApiError> {
-    let grace = RotateDraft::from(draft).check()?;
-    let rotated = state.store.rotate_all_keys(caller.account, grace, caller.origin()).await?;
+    let which = RotateAllDraft::from(draft).check()?;
+    let rotated = state.store.rotate_all_keys(caller.account, which, caller.origin()).await?;
     let keys = rotated.keys.iter().map(|key| with_secret(key, caller.at)).collect();
-    Ok(Json(RotatedKeys { rotated_at: rotated.at, grace_seconds: grace.get(), keys }))
+    Ok(Json(RotatedKeys { rotated_at: rotated.at, grace_seconds: which.grace.get(), keys }))
 }
 
 #[cfg(test)]

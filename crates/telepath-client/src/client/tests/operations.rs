@@ -126,7 +126,9 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         "POST /v1/keys/{id}/resume" => client.resume_key(key).await.map(drop),
         "POST /v1/keys/{id}/revoke" => client.revoke_key(key, Some("a")).await.map(drop),
         "POST /v1/keys/{id}/rotate" => client.rotate_key(key, Some(Duration::from_secs(1))).await.map(drop),
-        "POST /v1/keys/rotate-all" => client.rotate_all_keys(Some(Duration::from_secs(1))).await.map(drop),
+        "POST /v1/keys/rotate-all" => {
+            client.rotate_all_keys(Some(Duration::from_secs(1)), since).await.map(drop)
+        }
         "POST /v1/keys/{id}/secrets/{secret_id}/revoke" => {
             client.end_secret(key, SecretId::from_bytes([5; 16])).await.map(drop)
         }

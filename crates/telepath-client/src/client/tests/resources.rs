@@ -63,7 +63,7 @@ async fn a_withheld_secret_is_an_error_that_names_the_key() {
     let error = client.rotate_key(key_id(), None).await.unwrap_err();
     assert!(matches!(&error, Error::SecretLost { id } if *id == key_id().to_string()), "{error}");
     assert!(!error.may_retry());
-    assert!(matches!(client.rotate_all_keys(None).await, Err(Error::SecretLost { .. })));
+    assert!(matches!(client.rotate_all_keys(None, None).await, Err(Error::SecretLost { .. })));
 }
 
 #[tokio::test]

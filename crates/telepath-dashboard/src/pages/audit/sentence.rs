@@ -1,9 +1,12 @@
 //! The words between who did something and what it was done to.
 
 /// Actions whose name does not read as a sentence, with whether a target follows.
-const PHRASES: [(&str, &str, bool); 26] = [
+const PHRASES: [(&str, &str, bool); 29] = [
     ("key.updated", "changed", true),
     ("key.secret_ended", "ended a secret of", true),
+    ("leak_guide.started", "started the leak guide for", true),
+    ("leak_guide.requests_reviewed", "reviewed the requests of", true),
+    ("leak_guide.credentials_kept", "kept the provider credentials after the leak of", true),
     ("key_preset.updated", "edited the preset", true),
     ("key_preset.reset", "reset the preset", true),
     ("trunk.sip_password_rotated", "rotated the SIP password of", true),

@@ -119,7 +119,7 @@ impl Guide {
 
     /// Continues with the new secret of its own key, because the old one may have stopped working.
     async fn rotate_all(&mut self) -> Result<Finding, Failure> {
-        let rotated = self.client.rotate_all_keys(Some(self.grace)).await?;
+        let rotated = self.client.rotate_all_keys(Some(self.grace), Some(self.begun)).await?;
         if let Some(own) = rotated.keys.iter().find(|created| Some(created.key.id) == self.own) {
             self.client = self.client.with_key(SecretText::new(own.secret.expose().to_owned()))?;
         }

@@ -26,6 +26,7 @@ pub(super) const ALL_EXAMPLES: &str = "\
 Examples:
   telepath keys rotate-all --data-dir data --grace 7d
   telepath keys rotate-all --data-dir data --grace 0s --yes --json
+  telepath keys rotate-all --data-dir data --secrets-before 2026-11-30T12:00:00Z
 
 Without a grace period, every client fails until it has its new secret. The command then asks for confirmation, or
 requires --yes.";
@@ -57,6 +58,9 @@ pub(crate) struct RotateAllArgs {
     /// Grace period of the old secrets, 0s to 7d [default: 24h]
     #[arg(long, value_name = "TIME", value_parser = expiry::whole_seconds)]
     grace: Option<Duration>,
+    /// Only keys whose current secret is older than this: 24h, or an RFC 3339 date-time
+    #[arg(long, value_name = "TIME")]
+    secrets_before: Option<String>,
     /// Skip the confirmation
     #[arg(long)]
     yes: bool,
@@ -100,6 +104,7 @@ pub(super) async fn one(args: RotateArgs) -> Result<(), Failure> {
 }
 
 pub(super) async fn all(args: RotateAllArgs) -> Result<(), Failure> {
+    let before = expiry::past("--secrets-before", args.secrets_before.as_deref(), SystemClock.now())?;
     if args.grace == Some(Duration::ZERO) {
         let question = "Every secret of the account stops working at once. Rotate all keys?";
         if Consent::of(args.yes)?.ask(question).await? != Answer::Yes {
@@ -107,7 +112,7 @@ pub(super) async fn all(args: RotateAllArgs) -> Result<(), Failure> {
         }
     }
     let rotated =
-        with_client(&args.api, async |client| Ok(client.rotate_all_keys(args.grace).await?)).await?;
+        with_client(&args.api, async |client| Ok(client.rotate_all_keys(args.grace, before).await?)).await?;
     if args.json {
         return output::json(&all_as_json(&rotated)?);
     }
