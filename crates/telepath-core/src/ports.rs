@@ -1,17 +1,19 @@
 //! The traits between crates that do not depend on each other. The gateway calls the control plane through [`CallControl`], the
-//! API reaches live calls through [`LiveCalls`], the dashboard sends letters through [`Mail`], signs users in through an
-//! [`IdentityProvider`] and shows what a [`ServerReport`] says, and only the wiring knows both sides.
+//! API reaches live calls through [`LiveCalls`], the dashboard sends letters through [`Mail`], tests agents through
+//! [`AgentProbe`], signs users in through an [`IdentityProvider`] and shows what a [`ServerReport`] says, and only the wiring knows
+//! both sides.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use crate::call::{CallEnd, CallStart, DisconnectReason, SipStrangers};
 use crate::id::{AccountId, CallId, TrunkId};
 use crate::mail::Letter;
 use crate::network_set::NetworkSet;
 use crate::server_status::ServerStatus;
-use crate::trunk::{TrunkLookup, TrunkMatch};
+use crate::trunk::{AgentTarget, AgentUrl, TrunkLookup, TrunkMatch};
 use crate::user::{ExternalIdentity, GroupRoles, IdentityError, IdentityRequest, IdentityResponse};
 use crate::webhook::WebhookUrl;
 
@@ -86,8 +88,41 @@ pub trait Destinations: Send + Sync + 'static {
     /// Why the URL of a webhook endpoint cannot be used; nothing is looked up.
     fn check_webhook_url(&self, url: &WebhookUrl) -> Result<(), String>;
 
+    /// Why the URL of an agent cannot be used; nothing is looked up.
+    fn check_agent_url(&self, url: &AgentUrl) -> Result<(), String>;
+
     /// Why certificate authorities in PEM cannot be used.
     fn check_authorities(&self, pem: &str) -> Result<(), String>;
+}
+
+/// The first message of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentMessage {
+    /// The beginning of a text, as the agent sent it.
+    Text(String),
+    Audio {
+        bytes: usize,
+    },
+}
+
+/// How an agent answered a test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentAnswer {
+    /// From the first packet to the open WebSocket.
+    pub opened_in: Duration,
+    /// `None` if the agent said nothing within a few seconds, as one that waits for its caller does.
+    pub first: Option<AgentMessage>,
+}
+
+/// An agent did not answer a test. The text holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ProbeError(pub String);
+
+/// The requests of the dashboard to test an agent before calls depend on it.
+pub trait AgentProbe: fmt::Debug + Send + Sync + 'static {
+    /// Connects to an agent as for a call, within a bounded time, and closes the connection again.
+    fn probe<'a>(&'a self, target: &'a AgentTarget) -> PortFuture<'a, Result<AgentAnswer, ProbeError>>;
 }
 
 /// A letter was not sent.

@@ -32,6 +32,16 @@ named_enum! {
     }
 }
 
+impl AiProvider {
+    /// Whether calls can reach agents of this provider. Trunks with other providers can be kept, and refuse calls.
+    pub const fn takes_calls(self) -> bool {
+        match self {
+            Self::Custom => true,
+            Self::OpenAi | Self::ElevenLabs => false,
+        }
+    }
+}
+
 named_enum! {
     /// Whether a trunk takes calls.
     pub enum TrunkStatus {

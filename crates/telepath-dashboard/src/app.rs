@@ -26,6 +26,7 @@ use telepath_store::{SignedIn, Store};
 use self::sign_in::{shown_at, sign_in_first};
 use crate::assets::{self, Assets};
 use crate::chain_checks::Checks;
+use crate::drafts::Drafts;
 use crate::form::Fields;
 use crate::held::{HeldForm, HeldForms};
 use crate::host::{self, AllowedHosts};
@@ -94,6 +95,7 @@ impl Dashboard {
             hosts: AllowedHosts::new(&options),
             options,
             destinations: services.destinations,
+            agents: services.agents,
             mail: services.mail,
             identity_provider: services.identity_provider,
             server: services.server,
@@ -103,6 +105,7 @@ impl Dashboard {
             assets: Assets::new(),
             navigation: Navigation::new(pages::navigation()),
             held: HeldForms::default(),
+            drafts: Drafts::default(),
             streams: LiveStreams::default(),
             checks: Checks::default(),
         });

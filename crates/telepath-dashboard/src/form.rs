@@ -113,6 +113,31 @@ impl Problems {
     }
 }
 
+/// The lines of a text that are not blank, without spaces around them.
+pub(crate) fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// HTTP headers, one per line. Their values are secrets.
+pub(crate) fn headers(text: &str, field: &str, problems: &mut Problems) -> BTreeMap<String, SecretText> {
+    let mut headers = BTreeMap::new();
+    for (place, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        match line.split_once(':') {
+            Some((name, value)) => {
+                headers.insert(name.trim().to_owned(), SecretText::new(value.trim().to_owned()));
+            }
+            None => problems.add(field, format!("Line {} has no colon between name and value", place + 1)),
+        }
+    }
+    headers
+}
+
+/// The text, if it is not blank.
+pub(crate) fn given(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
 /// The text with a capital letter at its start and a full stop at its end.
 pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();

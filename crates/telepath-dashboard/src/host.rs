@@ -75,6 +75,7 @@ mod tests {
             address: address.parse().unwrap(),
             account: AccountId::from_bytes([0; 16]),
             url: "https://voice.example".to_owned(),
+            sip_host: "voice.example".to_owned(),
             calls_kept: None,
         })
     }

@@ -16,7 +16,7 @@
 //! - `call_series.rs`, `reason.rs`: the calls of a range, and why they ended
 //! - `chart.rs` and `chart/`: pictures of numbers; `mark.rs`: the mark of a key; `chip.rs`: a state in a word
 //! - `visible.rs`: texts from outside
-//! - `navigation.rs`, `reply.rs`, `live.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `form.rs`, `time.rs`, `number.rs`,
+//! - `navigation.rs`, `reply.rs`, `live.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `drafts.rs`, `form.rs`, `time.rs`, `number.rs`,
 //!   `icon.rs`, `qr.rs`, `object.rs`, `chain_checks.rs`
 //! - `cookie.rs`, `csrf.rs`, `host.rs`, `security_headers.rs`, `assets.rs`, `compression.rs`, `options.rs`
 
@@ -29,6 +29,7 @@ mod chip;
 mod compression;
 mod cookie;
 mod csrf;
+mod drafts;
 mod error_page;
 mod form;
 mod held;

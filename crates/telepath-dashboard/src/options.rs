@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::Scheme;
 use telepath_core::id::AccountId;
-use telepath_core::ports::{Destinations, IdentityProvider, Mail, ServerReport};
+use telepath_core::ports::{AgentProbe, Destinations, IdentityProvider, Mail, ServerReport};
 
 /// The settings of the dashboard.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct DashboardOptions {
     pub account: AccountId,
     /// Its address, without a slash at the end, for links in emails.
     pub url: String,
+    /// The host of SIP URIs, with its port unless that is the usual one.
+    pub sip_host: String,
     /// How long calls are kept; `None` keeps all.
     pub calls_kept: Option<Duration>,
 }
@@ -31,6 +33,8 @@ pub struct DashboardOptions {
 pub struct Services {
     /// What the server may connect to.
     pub destinations: Arc<dyn Destinations>,
+    /// Tests agents.
+    pub agents: Arc<dyn AgentProbe>,
     /// The mail server, if one is configured.
     pub mail: Option<Arc<dyn Mail>>,
     /// Where users may sign in beside the password.

@@ -9,6 +9,7 @@ mod api_keys;
 mod audit;
 mod calls;
 mod confirm;
+mod connections;
 mod forgot;
 mod invitation;
 mod login;
@@ -44,6 +45,7 @@ pub(crate) fn routes() -> Vec<Route> {
         team::routes(),
         account_settings::routes(),
         system::routes(),
+        connections::routes(),
         calls::routes(),
         webhooks::routes(),
         reference::routes(),
@@ -61,6 +63,7 @@ pub(crate) fn routes() -> Vec<Route> {
 pub(crate) fn navigation() -> Vec<Entry> {
     vec![
         overview::ENTRY,
+        connections::ENTRY,
         calls::ENTRY,
         analytics::ENTRY,
         requests::ENTRY,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use telepath_core::ports::{Destinations, IdentityProvider, LiveCalls, Mail, ServerReport};
+use telepath_core::ports::{AgentProbe, Destinations, IdentityProvider, LiveCalls, Mail, ServerReport};
 use telepath_store::Store;
 use tokio::sync::Semaphore;
 
 use crate::assets::Assets;
 use crate::chain_checks::Checks;
+use crate::drafts::Drafts;
 use crate::held::HeldForms;
 use crate::host::AllowedHosts;
 use crate::live::LiveStreams;
@@ -22,9 +23,12 @@ pub(crate) struct Shared {
     pub(crate) assets: Assets,
     pub(crate) navigation: Navigation,
     pub(crate) held: HeldForms,
+    pub(crate) drafts: Drafts,
     pub(crate) streams: LiveStreams,
     /// What the server may connect to.
     pub(crate) destinations: Arc<dyn Destinations>,
+    /// Tests agents.
+    pub(crate) agents: Arc<dyn AgentProbe>,
     /// The mail server, if one is configured.
     pub(crate) mail: Option<Arc<dyn Mail>>,
     /// Where users may sign in beside the password.

@@ -27,6 +27,7 @@ mod strangers;
 mod tests;
 mod trusted_networks;
 
+pub use agent::SocketProbe;
 pub use gateway::{Gateway, GatewayCounts, GatewayHandle, ShutdownReport};
 pub use metric_catalogue::{METRICS, Metric, MetricKind, describe_metrics};
 pub use options::{DtmfRecords, GatewayOptions, StartError};

@@ -92,7 +92,7 @@ pub use request_log::read::{RequestCursor, RequestOrder, RequestPage};
 pub use retention::{Expired, Retention};
 pub use storage_stats::StorageStats;
 pub use store::Store;
-pub use trunk::{CreatedTrunk, RotatedPassword, TrunkChangeError, TrunkName};
+pub use trunk::{CreatedTrunk, RotatedPassword, TrunkActivity, TrunkChangeError, TrunkName};
 pub use usage::{KeyRequests, KeyUsage, UsageOfKeys};
 pub use user::{
     Acceptance, CreatedInvitation, CreatedUser, FirstUser, HashingError, LinkRecipient, MemberActivity,

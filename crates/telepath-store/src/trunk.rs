@@ -1,6 +1,7 @@
 //! Trunks. Credentials arrive sealed; of the SIP password only the digest hashes are stored, sealed. A deleted trunk remains
 //! as a row for the calls that refer to it.
 
+mod activity;
 mod change;
 mod digest;
 mod metrics;
@@ -26,6 +27,7 @@ use telepath_core::trunk::{
 };
 use telepath_core::validation::Invalid;
 
+pub use activity::TrunkActivity;
 pub use names::TrunkName;
 
 pub(crate) use digest::{place as digest_place, seal_stored};

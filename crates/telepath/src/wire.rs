@@ -151,7 +151,7 @@ impl Server {
         let live = Arc::new(gateway.handle());
         let report = Report::new(config, &addresses, Arc::clone(&certificates), gateway.handle());
         let parts = Parts { mailer: mailer.clone(), egress: &egress, live, report };
-        let pages = dashboard::new(config, addresses.api, account, &store, parts)?;
+        let pages = dashboard::new(config, &addresses, account, &store, parts)?;
         if let Some(pages) = &pages {
             registry.add(pages.metrics());
         }

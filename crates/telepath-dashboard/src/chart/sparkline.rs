@@ -1,4 +1,4 @@
-//! A small chart of requests without axes, beside its figures.
+//! Small charts without axes, beside their figures: requests, and what was measured.
 
 use std::fmt::Write as _;
 
@@ -55,6 +55,29 @@ pub(crate) fn sparkline(points: &[Point]) -> String {
     svg
 }
 
+/// A line through what was measured in each part of time. Where nothing was measured, the line is interrupted; a value between two
+/// gaps is a dot.
+pub(crate) fn trend(values: &[Option<u64>]) -> String {
+    let most = values.iter().flatten().copied().max().unwrap_or_default();
+    let mut svg = String::from(r#"<svg class="spark" viewBox="0 0 104 28" aria-hidden="true">"#);
+    let last = u32::try_from(values.len().saturating_sub(1)).unwrap_or(WIDTH).max(1);
+    let (mut line, mut is_drawing) = (String::new(), false);
+    for (place, value) in (0..).zip(values) {
+        if let Some(value) = value {
+            let x = place * (WIDTH / last) + place * (WIDTH % last) / last;
+            // A dot is a line of no length with round ends.
+            let command = if is_drawing { "L" } else { "M" };
+            let y = tenths(BASE - scaled(*value, most));
+            let _ = write!(line, "{command}{} {y}{}", tenths(x), if is_drawing { "" } else { "h0" });
+        }
+        is_drawing = value.is_some();
+    }
+    let path = if line.is_empty() { format!("M0 {}h{}", tenths(BASE), tenths(WIDTH)) } else { line };
+    let class = if most == 0 { "none" } else { "line" };
+    let _ = write!(svg, r#"<path class="{class}" d="{path}"/></svg>"#);
+    svg
+}
+
 /// The height of a value in tenths of a pixel.
 fn scaled(value: u64, most: u64) -> u32 {
     let height = u128::from(value.min(most)) * u128::from(BASE - ABOVE) / u128::from(most.max(1));
@@ -87,6 +110,14 @@ mod tests {
     fn no_requests_are_a_dotted_line() {
         assert!(sparkline(&[Point::default(); 24]).contains("class=\"none\""));
         assert!(sparkline(&[]).contains("class=\"none\""));
+    }
+
+    #[test]
+    fn a_trend_is_interrupted_where_nothing_was_measured() {
+        let drawn = trend(&[Some(500), Some(1000), None, Some(500), None]);
+        assert!(drawn.contains(r#"class="line" d="M0 14.5h0L26 2M78 14.5h0""#), "{drawn}");
+        assert!(trend(&[None; 7]).contains(r#"class="none" d="M0 27h104""#) && trend(&[]).contains("none"));
+        assert!(trend(&[Some(u64::MAX)]).contains("M0 2h0"));
     }
 
     #[test]

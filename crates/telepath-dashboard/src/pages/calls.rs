@@ -4,8 +4,8 @@ mod act;
 mod list;
 mod query;
 mod show;
-mod verdict;
-mod words;
+pub(crate) mod verdict;
+pub(crate) mod words;
 
 use http::Method;
 use telepath_core::id::CallId;

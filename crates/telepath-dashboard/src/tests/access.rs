@@ -10,8 +10,12 @@ use crate::route::Handler;
 #[tokio::test]
 async fn every_page_of_a_user_needs_a_session_and_the_scope_of_its_route() {
     let site = Site::new().await;
+    let mut browsers = Vec::new();
     for role in Role::ALL {
-        site.user(&format!("{}@example.com", role.name()), *role).await;
+        let email = format!("{}@example.com", role.name());
+        site.user(&email, *role).await;
+        // One session for all routes: a user has a bounded number of them.
+        browsers.push((*role, Browser::of(&site, &email).await));
     }
     for route in pages::routes() {
         let Handler::User(scope, _) = &route.handler else { continue };
@@ -22,9 +26,8 @@ async fn every_page_of_a_user_needs_a_session_and_the_scope_of_its_route() {
             _ => nobody.post(&path, &[]).await,
         };
         assert!(page.leads_to().starts_with("/login"), "{} {path}", route.method);
-        for role in Role::ALL {
+        for (role, browser) in &mut browsers {
             let Some(scope) = scope else { continue };
-            let mut browser = Browser::of(&site, &format!("{}@example.com", role.name())).await;
             let page = match route.method.as_str() {
                 "GET" => browser.get(&path).await,
                 _ => browser.post(&path, &[]).await,

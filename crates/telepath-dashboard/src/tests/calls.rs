@@ -80,7 +80,7 @@ pub(super) async fn call(site: &Site, account: AccountId, trunk: TrunkId, from: 
     start.id
 }
 
-async fn live(site: &Site, trunk: TrunkId, from: &str) -> CallId {
+pub(super) async fn live(site: &Site, trunk: TrunkId, from: &str) -> CallId {
     let start = started(site, site.account.id, trunk, from);
     site.store.call_started(&start).await.unwrap();
     start.id

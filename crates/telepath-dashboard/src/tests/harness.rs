@@ -43,9 +43,9 @@ impl Drop for Folder {
     }
 }
 
-/// Live calls that are only counted: those that were hung up.
+/// Live calls that are only counted: those that were hung up, and the trunks whose calls were.
 #[derive(Default)]
-pub(super) struct Live(pub(super) Mutex<Vec<CallId>>);
+pub(super) struct Live(pub(super) Mutex<Vec<CallId>>, pub(super) Mutex<Vec<TrunkId>>);
 
 impl LiveCalls for Live {
     fn hang_up(&self, call: CallId, _: DisconnectReason) -> bool {
@@ -53,7 +53,8 @@ impl LiveCalls for Live {
         true
     }
 
-    fn hang_up_trunk(&self, _: TrunkId, _: DisconnectReason) -> usize {
+    fn hang_up_trunk(&self, trunk: TrunkId, _: DisconnectReason) -> usize {
+        self.1.lock().unwrap().push(trunk);
         0
     }
 
@@ -100,6 +101,7 @@ impl Site {
             address: IpAddr::from([192, 0, 2, 1]),
             account: account.id,
             url: "https://voice.example".to_owned(),
+            sip_host: "sip.voice.example".to_owned(),
             calls_kept: None,
         };
         let live = Arc::new(Live::default());

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use telepath_core::mail::{Addressee, Letter};
-use telepath_core::ports::{Destinations, Mail, MailError, PortFuture};
+use telepath_core::ports::{
+    AgentAnswer, AgentMessage, AgentProbe, Destinations, Mail, MailError, PortFuture, ProbeError,
+};
+use telepath_core::trunk::{AgentTarget, AgentUrl};
 use telepath_core::webhook::WebhookUrl;
 use tokio::sync::Notify;
 
@@ -79,8 +82,36 @@ impl Destinations for Rules {
         }
     }
 
+    fn check_agent_url(&self, url: &AgentUrl) -> Result<(), String> {
+        if url.origin().host == "refused.example" {
+            Err("cannot be used: it is not allowed".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
     fn check_authorities(&self, _pem: &str) -> Result<(), String> {
         Err("holds no certificate".to_owned())
+    }
+}
+
+/// Agents that answer with the number of the headers that they were sent; those of `silent.example` cannot be reached.
+#[derive(Debug)]
+struct Agents;
+
+impl AgentProbe for Agents {
+    fn probe<'a>(&'a self, target: &'a AgentTarget) -> PortFuture<'a, Result<AgentAnswer, ProbeError>> {
+        Box::pin(async move {
+            let AgentTarget::Custom { url, headers, .. } = target else {
+                return Err(ProbeError("this version cannot connect to it".to_owned()));
+            };
+            if url.origin().host == "silent.example" {
+                return Err(ProbeError("the agent could not be reached: <b>refused</b>".to_owned()));
+            }
+            let text = format!("<b>{} headers</b>\u{202e}", headers.len());
+            let opened_in = std::time::Duration::from_millis(84);
+            Ok(AgentAnswer { opened_in, first: Some(AgentMessage::Text(text)) })
+        })
     }
 }
 
@@ -88,6 +119,7 @@ impl Destinations for Rules {
 pub(super) fn without_mail() -> Services {
     Services {
         destinations: Arc::new(Rules),
+        agents: Arc::new(Agents),
         mail: None,
         identity_provider: None,
         server: Arc::new(super::server::Report),

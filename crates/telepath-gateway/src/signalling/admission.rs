@@ -13,7 +13,7 @@ use telepath_core::address::NetworkList;
 use telepath_core::call::{DisconnectReason, Party};
 use telepath_core::id::{CallId, Id as _};
 use telepath_core::ports::ControlUnavailable;
-use telepath_core::trunk::{AgentTarget, TrunkForCall, TrunkLookup, TrunkMatch, TrunkOwner, TrunkStatus};
+use telepath_core::trunk::{TrunkForCall, TrunkLookup, TrunkMatch, TrunkOwner, TrunkStatus};
 use telepath_media::codec::AudioCodec;
 use telepath_media::sdp::{AcceptedOffer, MediaDirection, SessionDescription};
 use telepath_sip::digest::AuthorizationHeader;
@@ -193,7 +193,7 @@ impl Signalling {
             arrived: invite.arrived,
             sip: sip_facts(invite.incoming.request.headers(), invite.incoming.source),
         };
-        let agent = agent_endpoint(agent).map_err(|why| Refusal {
+        let agent = AgentEndpoint::of(agent).map_err(|why| Refusal {
             disconnect_reason: DisconnectReason::ConnectionFailed,
             text: Some(Cow::Borrowed(why)),
             ..Refusal::of(InviteRejectReason::DialectNotSupported)
@@ -253,18 +253,4 @@ fn media_policy(incoming: &IncomingCall, allowed: &NetworkList) -> MediaPolicy {
     let vias = incoming.request.headers().all(KnownHeader::Via);
     let hops: usize = vias.map(|values| values.split(',').count()).sum();
     MediaPolicy::new(incoming.source.ip(), hops > 1, allowed.clone())
-}
-
-fn agent_endpoint(target: &AgentTarget) -> Result<AgentEndpoint, &'static str> {
-    match target {
-        AgentTarget::Custom { url, protocol: telepath_core::trunk::AgentProtocol::TelepathV1, headers } => {
-            Ok(AgentEndpoint { url: url.clone(), headers: headers.clone() })
-        }
-        AgentTarget::OpenAi { .. } => {
-            Err("this version cannot connect to OpenAI; use a custom agent that speaks telepath.v1")
-        }
-        AgentTarget::ElevenLabs { .. } => {
-            Err("this version cannot connect to ElevenLabs; use a custom agent that speaks telepath.v1")
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use telepath_core::address::NetworkList;
 use telepath_core::call::{CallFilter, CallStatus, DisconnectReason};
 use telepath_core::digest_hash::DigestHashes;
-use telepath_core::id::AccountId;
+use telepath_core::id::{AccountId, Id as _};
 use telepath_core::network_set::NetworkSet;
 use telepath_core::page::PageRequest;
 use telepath_core::patch::Patch;
@@ -20,7 +20,7 @@ use telepath_core::trunk::{
 use super::calls::{ended, start};
 use super::{Fixture, NOON, behaviour, select};
 use crate::store::Store;
-use crate::trunk::{CreatedTrunk, TrunkChangeError};
+use crate::trunk::{CreatedTrunk, TrunkActivity, TrunkChangeError};
 
 behaviour! {
     a_trunk_is_found_by_its_username_case_insensitively,
@@ -29,6 +29,7 @@ behaviour! {
     a_patch_is_validated_against_the_trunk_and_sets_and_clears_fields,
     a_rotated_password_replaces_the_old_one,
     lists_show_todays_metrics_and_null_without_calls,
+    activity_names_the_age_of_the_password_the_latest_call_and_live_calls,
     credentials_are_not_stored_in_cleartext,
     trusted_networks_are_those_of_all_trunks_that_are_not_deleted,
     only_a_change_of_allowed_ips_announces_trusted_networks,
@@ -300,5 +301,31 @@ async fn credentials_are_not_stored_in_cleartext(fixture: Arc<Fixture>) {
     }
     let found = by_username(&store, "sealed").await.unwrap();
     assert!(matches!(found.agent, AgentTarget::OpenAi { api_key } if api_key.expose() == secret));
+    store.close().await;
+}
+
+async fn activity_names_the_age_of_the_password_the_latest_call_and_live_calls(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let [quiet, busy] = [
+        make(&fixture, &store, account, "quiet").await.trunk.id,
+        make(&fixture, &store, account, "busy").await.trunk.id,
+    ];
+    let first = start(&store, account, busy);
+    store.call_started(&first).await.unwrap();
+    let mut later = ended(&start(&store, account, busy), CallStatus::Failed, DisconnectReason::NoAnswer);
+    later.start_time = first.start_time.plus(std::time::Duration::from_secs(7));
+    store.call_ended(&later).await.unwrap();
+    fixture.clock.advance(std::time::Duration::from_mins(1));
+    store.rotate_sip_password(account, quiet, fixture.origin()).await.unwrap();
+    let found = store.trunk_activity(account, &[quiet, busy]).await.unwrap();
+    let expected = |password_at, last_call, live_calls| TrunkActivity { password_at, last_call, live_calls };
+    assert_eq!(found[&busy], expected(NOON, Some(later.start_time), 1));
+    assert_eq!(found[&quiet], expected(fixture.origin().at, None, 0));
+    let other = AccountId::from_bytes([9; 16]);
+    assert!(store.trunk_activity(other, &[busy]).await.unwrap().is_empty(), "of another account");
+    assert!(store.trunk_activity(account, &[]).await.unwrap().is_empty());
+    store.delete_trunk(account, busy, fixture.origin()).await.unwrap();
+    assert!(store.trunk_activity(account, &[busy]).await.unwrap().is_empty(), "a deleted one");
     store.close().await;
 }

@@ -7,10 +7,12 @@ use telepath_core::id::AccountId;
 use telepath_core::ports::{IdentityProvider, LiveCalls, Mail};
 use telepath_dashboard::{Dashboard, DashboardOptions, Services};
 use telepath_egress::{Authorities, Egress};
+use telepath_gateway::SocketProbe;
 use telepath_store::Store;
 
 use super::destinations::EgressRules;
 use super::report::Report;
+use super::{Addresses, sip_host};
 use crate::config::{CertificateSource, Config};
 use crate::exit::Failure;
 use crate::mail::Mailer;
@@ -27,11 +29,12 @@ pub(super) struct Parts<'a> {
 /// The dashboard, if it is enabled.
 pub(super) fn new(
     config: &Config,
-    listen: SocketAddr,
+    addresses: &Addresses,
     account: AccountId,
     store: &Arc<Store>,
     parts: Parts<'_>,
 ) -> Result<Option<Arc<Dashboard>>, Failure> {
+    let listen = addresses.api;
     let Some(url) = url(config, listen) else { return Ok(None) };
     let Parts { mailer, egress, live, report } = parts;
     let options = DashboardOptions {
@@ -40,10 +43,12 @@ pub(super) fn new(
         address: listen.ip(),
         account,
         url,
+        sip_host: sip_host(config.sip.public_host.as_deref(), addresses.sip),
         calls_kept: config.retention.calls,
     };
     let services = Services {
         destinations: Arc::new(EgressRules(egress.clone())),
+        agents: Arc::new(SocketProbe::new(egress.with_own_lookups())),
         mail: mailer.map(|mailer| mailer as Arc<dyn Mail>),
         identity_provider: identity_provider(config, store, egress)?,
         server: Arc::new(report),

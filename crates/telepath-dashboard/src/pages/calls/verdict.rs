@@ -16,7 +16,7 @@ const MAX_NAMED: usize = 3;
 
 /// How a verdict is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     Good,
     Attention,
     Bad,
@@ -25,7 +25,7 @@ pub(super) enum Tone {
 
 /// A part of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Strong(String),
     Text(String),
     /// A link to a turn.
@@ -34,15 +34,15 @@ pub(super) enum Part {
 
 /// How a call went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Verdict {
-    pub(super) tone: Tone,
-    pub(super) parts: Vec<Part>,
+pub(crate) struct Verdict {
+    pub(crate) tone: Tone,
+    pub(crate) parts: Vec<Part>,
     /// The turn to look at next.
-    pub(super) worst_turn: Option<u32>,
+    pub(crate) worst_turn: Option<u32>,
 }
 
 impl Verdict {
-    pub(super) fn of(details: &CallDetails) -> Self {
+    pub(crate) fn of(details: &CallDetails) -> Self {
         let reason = details.call.disconnect_reason.unwrap_or(DisconnectReason::Unknown);
         match details.call.status {
             CallStatus::Connected => live(),

@@ -1,19 +1,16 @@
 //! Creating and changing an endpoint.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use http::{Method, StatusCode};
 use telepath_core::event::EventKind;
 use telepath_core::event::family::EventFamily;
 use telepath_core::patch::Patch;
 use telepath_core::scope::Scope;
-use telepath_core::secret::SecretText;
 use telepath_core::webhook::{DEFAULT_IN_FLIGHT, Webhook, WebhookDraft, WebhookPatchDraft, WebhookUrl};
 use telepath_store::{SignedIn, WebhookChangeError};
 
 use super::{crumbs, path_of, secret, webhook_of};
-use crate::form::{Fields, Problems};
+use crate::form::{Fields, Problems, given, headers};
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::route::{Outcome, Route};
@@ -141,22 +138,6 @@ async fn show_edit(visit: Visit, caller: SignedIn) -> Outcome {
     page(&visit, &caller, Some(&webhook), Typed::stored(&webhook), Problems::default()).await
 }
 
-/// What a form says about headers, one per line.
-fn headers(text: &str, problems: &mut Problems) -> BTreeMap<String, SecretText> {
-    let mut headers = BTreeMap::new();
-    for (place, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        match line.split_once(':') {
-            Some((name, value)) => {
-                headers.insert(name.trim().to_owned(), SecretText::new(value.trim().to_owned()));
-            }
-            None => {
-                problems.add("headers", format!("Line {} has no colon between name and value", place + 1));
-            }
-        }
-    }
-    headers
-}
-
 fn in_flight(form: &Fields, problems: &mut Problems) -> Option<u32> {
     let text = form.text("max_in_flight").trim();
     if text.is_empty() {
@@ -186,11 +167,6 @@ fn events(form: &Fields) -> Vec<String> {
     form.all("events").map(str::to_owned).collect()
 }
 
-fn given(text: &str) -> Option<String> {
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
 async fn create(visit: Visit, caller: SignedIn) -> Outcome {
     let problems = match try_create(&visit, &caller).await? {
         Ok(reply) => return Ok(reply),
@@ -208,7 +184,7 @@ async fn try_create(visit: &Visit, caller: &SignedIn) -> Result<Result<Reply, Pr
         description: given(form.text("description")),
         events: Some(events(form)),
         signature: given(form.text("signature")),
-        headers: Some(headers(form.text("headers"), &mut problems)),
+        headers: Some(headers(form.text("headers"), "headers", &mut problems)),
         ca_pem: given(form.text("ca_pem")),
         max_in_flight: in_flight(form, &mut problems),
         ..WebhookDraft::default()
@@ -248,7 +224,7 @@ async fn try_update(
     webhook: &Webhook,
 ) -> Result<Result<Reply, Problems>, Problem> {
     let (form, mut problems) = (&visit.form, Problems::default());
-    let typed = headers(form.text("headers"), &mut problems);
+    let typed = headers(form.text("headers"), "headers", &mut problems);
     let clear = |text: &str| given(text).map_or(Patch::Clear, Patch::Set);
     let patch = WebhookPatchDraft {
         // Without a change of the URL, headers that are set stay valid.

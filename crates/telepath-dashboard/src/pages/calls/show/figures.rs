@@ -95,8 +95,7 @@ fn fact(name: &'static str, value: impl Into<String>) -> Fact {
 pub(super) fn facts(details: &CallDetails, connection: Option<&TrunkName>) -> Vec<Fact> {
     let (call, sip) = (&details.call, &details.sip);
     let name = connection.map_or_else(|| call.trunk_id.to_string(), |trunk| trunk.name.clone());
-    let link =
-        connection.filter(|trunk| !trunk.deleted).map(|trunk| format!("/calls?connection={}", trunk.id));
+    let link = connection.filter(|trunk| !trunk.deleted).map(|trunk| format!("/connections/{}", trunk.id));
     let mut facts = vec![Fact { link, ..fact("Connection", name) }];
     facts.push(Fact {
         note: sip.source.as_deref().map(visible).unwrap_or_default(),

@@ -1,0 +1,54 @@
+//! Fields that several forms about connections have.
+
+use telepath_core::trunk::Codec;
+use telepath_core::validation::Invalid;
+
+use crate::form::{Fields, Problems, lines};
+
+/// The orders of codecs that can be chosen, with their words.
+pub(super) const CODECS: [(&str, &str); 5] = [
+    ("", "The server’s order: PCMU, PCMA"),
+    ("PCMU,PCMA", "PCMU, then PCMA"),
+    ("PCMA,PCMU", "PCMA, then PCMU"),
+    ("PCMU", "PCMU only"),
+    ("PCMA", "PCMA only"),
+];
+
+/// The value of [`CODECS`] for an order.
+pub(super) fn codecs_value(codecs: &[Codec]) -> String {
+    codecs.iter().map(|codec| codec.name()).collect::<Vec<_>>().join(",")
+}
+
+pub(super) fn codecs(form: &Fields) -> Vec<String> {
+    form.text("codecs").split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// A whole number, if one was typed.
+pub(super) fn number(form: &Fields, field: &str, problems: &mut Problems) -> Option<u32> {
+    let text = form.text(field).trim();
+    if text.is_empty() {
+        return None;
+    }
+    text.parse().map_err(|_| problems.add(field, "Must be a whole number")).ok()
+}
+
+/// What is wrong, by the field of the form: entries of lists are named by what was typed, headers by their names.
+pub(super) fn problems_of(invalid: Invalid, form: &Fields) -> Problems {
+    let mut problems = Problems::default();
+    for detail in invalid.into_details() {
+        if detail.message.ends_with(&format!(": {}", detail.field)) {
+            // The name of a member of the API says nothing to people.
+            problems.add(&detail.field, "Must not be empty");
+        } else if let Some((field, place)) = detail.field.split_once('[') {
+            let place = place.trim_end_matches(']').parse::<usize>().ok();
+            let typed = lines(form.text(field));
+            let entry = place.and_then(|place| typed.get(place)).map_or("", String::as_str);
+            problems.add(field, format!("“{entry}” {}", detail.message));
+        } else if let Some((field, header)) = detail.field.split_once('.') {
+            problems.add(field, format!("“{header}” {}", detail.message));
+        } else {
+            problems.add(&detail.field, detail.message);
+        }
+    }
+    problems
+}
