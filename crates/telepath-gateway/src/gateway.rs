@@ -69,8 +69,8 @@ pub struct ShutdownReport {
 }
 
 impl Gateway {
-    /// Opens the SIP socket and starts to accept calls. `sip_nonce_secret` is the key of digest nonces; nodes with the
-    /// same key accept each other's nonces. Must be called on a tokio runtime.
+    /// Opens the SIP socket and starts to accept calls. `sip_nonce_secret` is the key of digest nonces; servers with the
+    /// same key take each other's nonces for proof of an address. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -99,7 +99,7 @@ impl Gateway {
             .ok_or(StartError::NoRtpPorts)?;
         let seeds = SignallingSeeds {
             endpoint: random_bytes(&*entropy)?,
-            nonce_salt: random_bytes(&*entropy)?,
+            nonce_issuer: u32::from_le_bytes(random_bytes(&*entropy)?),
             nonce_secret: sip_nonce_secret,
         };
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);

@@ -224,6 +224,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_receive_buffer_holds_seconds_of_audio_or_as_much_as_the_system_allows() {
+        let pool = PortPool::new(LOOPBACK, 19_050..=19_051, Duration::ZERO).unwrap();
+        let lease = pool.lease(Instant::now()).unwrap();
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+        let expected = RECEIVE_BUFFER.min(allowed.trim().parse().unwrap());
+        // Linux reports twice what was asked for, because it counts its own overhead (socket(7)).
+        let socket = socket2::SockRef::from(lease.socket.as_ref().unwrap());
+        assert_eq!(socket.recv_buffer_size().unwrap(), expected * 2);
+    }
+
+    #[tokio::test]
     async fn rtp_is_sent_with_dscp_expedited_forwarding() {
         let pool = PortPool::new(LOOPBACK, 19_030..=19_031, Duration::ZERO).unwrap();
         let lease = pool.lease(Instant::now()).unwrap();

@@ -112,7 +112,8 @@ pub(crate) struct Signalling {
 /// The random values that the signalling task needs.
 pub(crate) struct SignallingSeeds {
     pub(crate) endpoint: [u8; 32],
-    pub(crate) nonce_salt: [u8; 32],
+    /// Names this start of this server in its nonces.
+    pub(crate) nonce_issuer: u32,
     pub(crate) nonce_secret: [u8; 32],
 }
 
@@ -146,7 +147,7 @@ impl Signalling {
         Self {
             throttle: AuthThrottle::new(shared.options.auth_failures_per_minute),
             endpoint: Endpoint::new(config, EndpointSeed(seeds.endpoint)),
-            digest: DigestServer::new(digest, NonceSecret::new(seeds.nonce_secret), seeds.nonce_salt),
+            digest: DigestServer::new(digest, NonceSecret::new(seeds.nonce_secret), seeds.nonce_issuer),
             rejections: RejectionLog::default(),
             refusals: RefusalBudget::default(),
             lookups: PendingLookups::default(),

@@ -108,6 +108,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn the_receive_buffer_holds_a_burst_or_as_much_as_the_system_allows() {
+        let sip = SipSocket::open((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+        let expected = RECEIVE_BUFFER.min(allowed.trim().parse().unwrap());
+        // Linux reports twice what was asked for, because it counts its own overhead (socket(7)).
+        assert_eq!(SockRef::from(&sip.socket).recv_buffer_size().unwrap(), expected * 2);
+    }
+
+    #[tokio::test]
     async fn sip_is_marked_with_dscp_cs3() {
         let v4 = SipSocket::open((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         assert_eq!(SockRef::from(&v4.socket).tos_v4().unwrap() >> 2, 24);

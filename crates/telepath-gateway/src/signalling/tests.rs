@@ -63,7 +63,7 @@ fn signalling_to(agent: &str, adjust: impl FnOnce(&mut GatewayOptions)) -> (Sign
         unrecorded: Semaphore::new(1),
         give_up: CancellationToken::new(),
     });
-    let seeds = SignallingSeeds { endpoint: [1; 32], nonce_salt: [2; 32], nonce_secret: [3; 32] };
+    let seeds = SignallingSeeds { endpoint: [1; 32], nonce_issuer: 2, nonce_secret: [3; 32] };
     (Signalling::new(shared, socket, address.into(), &seeds, receiver), control)
 }
 

@@ -1,6 +1,7 @@
-//! Self-validating nonces (RFC 7616 section 3.3): each contains its time of issue and a salt, protected by a MAC over them and
-//! the address that it was issued to, so issuing one creates no state, and whoever presents one has received our response. Only the nonce counts (`nc`) that were used are stored, in a bounded table; a nonce that was
-//! evicted from it is never accepted again.
+//! Self-validating nonces (RFC 7616 section 3.3): each contains its time of issue, its issuer and a serial number, protected by
+//! a MAC over them and the address that it was issued to, so issuing one creates no state, and whoever presents one has
+//! received our response. Only the nonce counts (`nc`) that were used are stored, in a bounded table of the issuer; a nonce
+//! that was evicted from it, or that another server issued, is never accepted: its counts are not known here.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,9 +11,11 @@ use zeroize::Zeroize;
 
 use super::hash::{hex, hmac_sha256};
 
-/// The parts of a nonce in hexadecimal digits: time, salt and MAC.
+/// The parts of a nonce in hexadecimal digits: time, issuer, serial number and MAC.
 const TIME_DIGITS: usize = 16;
-const SALT_DIGITS: usize = 16;
+const ISSUER_DIGITS: usize = 8;
+const SERIAL_DIGITS: usize = 8;
+const BODY_DIGITS: usize = TIME_DIGITS + ISSUER_DIGITS + SERIAL_DIGITS;
 const MAC_DIGITS: usize = 32;
 
 /// Nonce counts below the highest used one that are remembered, so that reordered requests are accepted once each.
@@ -22,7 +25,7 @@ const WINDOW: u32 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EpochSeconds(pub u64);
 
-/// The MAC key of nonces. Nodes with the same key accept each other's nonces.
+/// The MAC key of nonces. Servers with the same key recognize each other's nonces as proof of the source address.
 pub struct NonceSecret([u8; 32]);
 
 impl NonceSecret {
@@ -46,34 +49,38 @@ impl Drop for NonceSecret {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ValidNonce {
     pub(super) issued: EpochSeconds,
-    salt: u64,
+    /// One life of one server.
+    pub(super) issuer: u32,
+    serial: u32,
 }
 
 impl ValidNonce {
-    pub(super) fn new(issued: EpochSeconds, salt: u64) -> Self {
-        Self { issued, salt }
+    pub(super) fn new(issued: EpochSeconds, issuer: u32, serial: u32) -> Self {
+        Self { issued, issuer, serial }
     }
 
     pub(super) fn to_text(self, source: IpAddr, secret: &NonceSecret) -> String {
-        let body = format!("{:016x}{:016x}", self.issued.0, self.salt);
+        let body = format!("{:016x}{:08x}{:08x}", self.issued.0, self.issuer, self.serial);
         let mac = sign(&body, source, secret);
         format!("{body}{}", &mac[..MAC_DIGITS])
     }
 
     /// The nonce of a text, if it was issued with this secret to this source.
     pub(super) fn parse(text: &str, source: IpAddr, secret: &NonceSecret) -> Option<Self> {
-        if text.len() != TIME_DIGITS + SALT_DIGITS + MAC_DIGITS || !text.is_ascii() {
+        if text.len() != BODY_DIGITS + MAC_DIGITS || !text.is_ascii() {
             return None;
         }
-        let (body, mac) = text.split_at(TIME_DIGITS + SALT_DIGITS);
+        let (body, mac) = text.split_at(BODY_DIGITS);
         let expected = sign(body, source, secret);
         if !bool::from(expected.as_bytes()[..MAC_DIGITS].ct_eq(mac.as_bytes())) {
             return None;
         }
-        let (time, salt) = body.split_at(TIME_DIGITS);
+        let (time, rest) = body.split_at(TIME_DIGITS);
+        let (issuer, serial) = rest.split_at(ISSUER_DIGITS);
         Some(Self {
             issued: EpochSeconds(u64::from_str_radix(time, 16).ok()?),
-            salt: u64::from_str_radix(salt, 16).ok()?,
+            issuer: u32::from_str_radix(issuer, 16).ok()?,
+            serial: u32::from_str_radix(serial, 16).ok()?,
         })
     }
 }

@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::Wrapping;
 
 use subtle::ConstantTimeEq;
 
-use super::hash::hmac_sha256;
 use super::nonce::{NonceCountUse, NonceTable, ValidNonce};
 use super::{
     Algorithm, Challenge, DigestParams, EpochSeconds, Ha1Pair, NonceSecret, Qop, Realm, digest_response,
@@ -54,8 +54,10 @@ impl DigestAlgorithms {
 pub struct DigestServer {
     config: DigestConfig,
     secret: NonceSecret,
-    salt_seed: [u8; 32],
-    issued: u64,
+    /// Stands in our nonces, because only we know their used counts.
+    issuer: u32,
+    /// The serial number of the next nonce. It wraps around long after the nonces with the same numbers have expired.
+    serial: Wrapping<u32>,
     counts: NonceTable,
 }
 
@@ -104,7 +106,7 @@ impl Credentials {
 pub enum DigestVerification {
     /// The sender knows the password.
     Valid,
-    /// The sender knows the password but the nonce has expired: challenge again with `stale=true`.
+    /// The sender knows the password but the nonce has expired or is another server's: challenge again with `stale=true`.
     Stale,
     /// Rejected: challenge again.
     Rejected(DigestRejectReason),
@@ -126,18 +128,16 @@ pub enum DigestRejectReason {
 }
 
 impl DigestServer {
-    /// Creates a server; `salt_seed` is 32 random bytes, different on every node.
-    pub fn new(config: DigestConfig, secret: NonceSecret, salt_seed: [u8; 32]) -> Self {
+    /// Creates a server; `issuer` is random, different for every start of every server with the same secret.
+    pub fn new(config: DigestConfig, secret: NonceSecret, issuer: u32) -> Self {
         let counts = NonceTable::new(config.max_nonces);
-        Self { config, secret, salt_seed, issued: 0, counts }
+        Self { config, secret, issuer, serial: Wrapping(0), counts }
     }
 
     /// Creates the challenges of a 401 to `source`, one for each algorithm, with the same nonce.
     pub fn challenge(&mut self, stale: bool, source: IpAddr, now: EpochSeconds) -> Vec<Challenge> {
-        self.issued += 1;
-        let salt = hmac_sha256(&self.salt_seed, &[&self.issued.to_be_bytes()]);
-        let salt = salt.iter().take(8).fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-        let nonce = ValidNonce::new(now, salt).to_text(source, &self.secret);
+        self.serial += 1;
+        let nonce = ValidNonce::new(now, self.issuer, self.serial.0).to_text(source, &self.secret);
         let realm = quoted("realm", self.config.realm.as_str());
         let offered = self.config.algorithms.offered().iter();
         offered
@@ -221,7 +221,8 @@ impl DigestServer {
         if !uri_matches(&credentials.uri, uri) {
             return DigestVerification::Rejected(DigestRejectReason::UriMismatch);
         }
-        if !self.is_live(nonce, now) {
+        // The nonce of another server has been answered correctly, but only that server knows whether it was before.
+        if !self.is_live(nonce, now) || nonce.issuer != self.issuer {
             return DigestVerification::Stale;
         }
         // Without qop there is no nonce count, so the nonce is valid once.

@@ -67,7 +67,7 @@ fn digest_server() -> DigestServer {
     let realm = Realm::new("telepath.test");
     let algorithms = DigestAlgorithms::Both;
     let config = DigestConfig { realm, nonce_lifetime_seconds: 60, max_nonces: 100, algorithms };
-    DigestServer::new(config, NonceSecret::new([1; 32]), [2; 32])
+    DigestServer::new(config, NonceSecret::new([1; 32]), 2)
 }
 
 /// Verifies the credentials of the latest incoming call, then accepts or challenges it.
