@@ -73,7 +73,7 @@ impl Signalling {
             live_nonce_kind(&self.throttle, source.ip(), now)
         };
         // Other INVITEs of the source may have arrived in the same turn.
-        let Some(place) = self.lookups.begin(kind, source.ip()) else {
+        let Some(place) = self.lookups.begin(kind, source.ip(), now) else {
             let attempt = self.attempt_of(request.headers(), source);
             let rule = InviteRejectReason::LookupsFull.name();
             self.shared.strangers.record_attempt(attempt, rule, self.shared.clock.now());

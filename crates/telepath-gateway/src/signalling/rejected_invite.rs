@@ -67,13 +67,13 @@ impl Signalling {
     /// Takes the budget of a look-up for a record; `None`, and counted, if there is none left.
     fn begin_lookup(&mut self, source: SocketAddr, now: Instant) -> Option<LookupPlace> {
         let kind = LookupKind::Rejected;
-        let room = self.lookups.have_room(kind, source.ip())
+        let room = self.lookups.have_room(kind, source.ip(), now)
             && self.refusals.take_lookup(AddressBlock::of(source.ip()), now);
         if !room {
             metrics::counter!("telepath_sip_unrecorded_rejections_total").increment(1);
             return None;
         }
-        self.lookups.begin(kind, source.ip())
+        self.lookups.begin(kind, source.ip(), now)
     }
 
     /// Records the rejected INVITE if its sender is known by source address or digest.

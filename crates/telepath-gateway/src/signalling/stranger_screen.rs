@@ -70,7 +70,7 @@ impl InviteScreen for StrangerScreen<'_> {
 
 impl StrangerScreen<'_> {
     fn admit(&mut self, kind: LookupKind, source: IpAddr, attempt: Attempt) -> InviteScreening {
-        if self.lookups.have_room(kind, source) {
+        if self.lookups.have_room(kind, source, self.now) {
             InviteScreening::AdmitUnauthenticated
         } else {
             self.reject(InviteRejectReason::LookupsFull, attempt)

@@ -94,13 +94,21 @@ async fn sip_timers_fire_in_a_turn_that_reads_datagrams() {
 
 /// Delivers a message and returns what the task sends.
 fn deliver(signalling: &mut Signalling, source: SocketAddr, message: &str) -> Vec<String> {
-    signalling.receive_datagram(source, message.as_bytes(), Instant::now());
-    sent(signalling)
+    deliver_at(signalling, source, message, Instant::now())
+}
+
+fn deliver_at(signalling: &mut Signalling, source: SocketAddr, message: &str, now: Instant) -> Vec<String> {
+    signalling.receive_datagram(source, message.as_bytes(), now);
+    sent_at(signalling, now)
 }
 
 fn sent(signalling: &mut Signalling) -> Vec<String> {
+    sent_at(signalling, Instant::now())
+}
+
+fn sent_at(signalling: &mut Signalling, now: Instant) -> Vec<String> {
     while let Some(event) = signalling.endpoint.poll_event() {
-        signalling.handle_event(event, Instant::now());
+        signalling.handle_event(event, now);
     }
     let sent = std::iter::from_fn(|| signalling.endpoint.poll_transmit());
     sent.map(|transmit| String::from_utf8_lossy(&transmit.payload).into_owned()).collect()

@@ -28,9 +28,12 @@ async fn wrong_digests_over_one_live_nonce_leave_nothing_behind_and_a_caller_els
     let attacker = "198.51.100.7:5060".parse().unwrap();
     let nonce = nonce_holder(&mut signalling, attacker);
     let mut answers = Vec::new();
+    let start = Instant::now();
     for n in 0..1_000 {
+        // Slow enough that each is looked up.
+        let now = start + Duration::from_millis(10) * n;
         let flood = invite(&format!("flood-{n}"), &guess(&nonce));
-        assert!(deliver(&mut signalling, attacker, &flood).is_empty());
+        assert!(deliver_at(&mut signalling, attacker, &flood, now).is_empty());
         answers.extend(finish_lookups(&mut signalling).await);
     }
     let answers = statuses(&answers);
@@ -218,6 +221,26 @@ async fn sources_whose_digests_are_rejected_leave_the_look_ups_to_others() {
     let responses = end_lookups(&mut signalling).await;
     assert!(!statuses(&responses).contains(&"503"));
     assert_eq!(*control.lookups.lock().unwrap(), 600 + 64 + 1);
+}
+
+#[tokio::test]
+async fn fast_floods_of_wrong_digests_cause_a_bounded_number_of_look_ups_in_each_second() {
+    let (mut signalling, control) = signalling(|_| {});
+    let attacker = "198.51.100.7:5060".parse().unwrap();
+    let nonce = nonce_holder(&mut signalling, attacker);
+    let start = Instant::now();
+    let mut refused = 0;
+    for n in 0..1_000 {
+        let flood = invite(&format!("flood-{n}"), &guess(&nonce));
+        let now = start + Duration::from_millis(u64::from(n >= 500));
+        let responses = deliver_at(&mut signalling, attacker, &flood, now);
+        refused += statuses(&responses).iter().filter(|status| **status == "503").count();
+        end_lookups(&mut signalling).await;
+    }
+    // The first one is looked up while nothing is known about its source.
+    assert_eq!((*control.lookups.lock().unwrap(), refused), (201, 799));
+    let next = invite("next-second", &guess(&nonce));
+    assert!(deliver_at(&mut signalling, attacker, &next, start + Duration::from_secs(2)).is_empty());
 }
 
 #[tokio::test]
