@@ -51,6 +51,57 @@ await scenario(async ({ page, context }) => {
   await open(page, "/requests?user_agent=%3Cimg");
   await page.getByText("1 request.").waitFor();
 
+  // The live tail: a request appears, but not while somebody reads.
+  await open(page, "/requests?q=agent:tail");
+  await page.getByRole("link", { name: "Start live tail" }).click();
+  const row = (path) => page.getByRole("link", { name: path, exact: true });
+  const tail = (path) => ask(path, input.key, "tail");
+  if (input.javaScript === false) {
+    await tail("/v1/calls/call_1");
+    while ((await row("/v1/calls/call_1").count()) === 0) {
+      await page.getByRole("link", { name: "Refresh", exact: true }).click();
+    }
+  } else {
+    const state = page.locator("#tail-state");
+    await page.mouse.move(0, 0);
+    await state.getByText("Live", { exact: true }).waitFor();
+    await tail("/v1/calls/call_1");
+    await row("/v1/calls/call_1").waitFor();
+    await page.locator("table.log").hover();
+    await state.getByText("Paused while you’re reading").waitFor();
+    await tail("/v1/calls/call_2");
+    const show = page.getByRole("button", { name: "Show 1 new" });
+    await show.waitFor();
+    assert.equal(await row("/v1/calls/call_2").count(), 0, "a row moved while somebody read");
+    await check(page, "requests-live");
+    await show.click();
+    await row("/v1/calls/call_2").waitFor();
+    await page.mouse.move(0, 0);
+    await state.getByText("Live", { exact: true }).waitFor();
+    // The keyboard: Space pauses in the table and goes on.
+    await row("/v1/calls/call_2").focus();
+    await state.getByText("Paused while you’re reading").waitFor();
+    await page.keyboard.press("Space");
+    await state.getByText("Paused by you").waitFor();
+    assert.equal(await page.evaluate(() => scrollY), 0, "Space scrolled the page");
+    await page.evaluate(() => document.activeElement.blur());
+    await tail("/v1/calls/call_3");
+    await page.getByRole("button", { name: "Show 1 new" }).waitFor();
+    await press("Resume");
+    await row("/v1/calls/call_3").waitFor();
+    // A lost connection is said, and the tail continues where it was.
+    await context.setOffline(true);
+    await state.getByText("Connection lost").waitFor();
+    await page.locator("#tail-hint").getByText(/retrying/).waitFor();
+    await context.setOffline(false);
+    await state.getByText("Live", { exact: true }).waitFor();
+    await tail("/v1/calls/call_4");
+    await row("/v1/calls/call_4").waitFor();
+    assert.equal(await page.locator("#tail-rows tr").count(), 4, "a row came twice or was lost");
+  }
+  await page.getByRole("link", { name: "Stop live tail" }).click();
+  await page.getByRole("link", { name: "Start live tail" }).waitFor();
+
   // The use of the revoked key raised an alert.
   await until("/alerts", "dead_key_used");
   await check(page, "alerts");

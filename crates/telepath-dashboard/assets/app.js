@@ -105,3 +105,146 @@ if (secrets.length > 0) {
 
 // The summary of what is wrong with a form takes the focus.
 document.querySelector(".problems")?.focus();
+
+// The live tail of requests. Rows arrive in a hidden part of the table, and move to its top while nobody reads there.
+const inbox = document.getElementById("tail-inbox");
+if (inbox) {
+  follow(inbox);
+}
+
+function follow(inbox) {
+  const MOST = 200;
+  const SAY_EVERY = 10_000;
+  const part = (name) => document.getElementById(`tail-${name}`);
+  const [rows, show, pause] = ["rows", "show", "pause"].map(part);
+  const table = rows.closest("table");
+  let connection = "waiting";
+  let retryAt = 0;
+  let paused = false;
+  let oneOf = 1;
+  let waiting = 0;
+  let said = 0;
+
+  // The words for each state, with a hint and the class of its dot.
+  const STATES = {
+    waiting: () => ["Connecting", "", ""],
+    lost: () => {
+      const seconds = Math.ceil((retryAt - Date.now()) / 1000);
+      return ["Connection lost", seconds > 0 ? `retrying in ${seconds} s` : "retrying now", "dot-bad"];
+    },
+    ended: () => ["Ended", "the live tail could not go on; reload the page", "dot-bad"],
+    paused: () => ["Paused by you", "press Resume, or Space in the table, to go on", "dot-warn"],
+    reading: () => ["Paused while you’re reading", "resumes when you leave the table or press the button", "dot-warn"],
+    live: () => ["Live", oneOf > 1 ? `showing 1 of ${oneOf}` : "new requests appear at the top", "dot-ok"],
+  };
+
+  const isRead = () => {
+    const selection = getSelection();
+    return (
+      scrollY > 4 ||
+      table.matches(":hover") ||
+      table.contains(document.activeElement) ||
+      (!selection.isCollapsed && table.contains(selection.anchorNode))
+    );
+  };
+
+  const stateNow = () => {
+    if (connection !== "open") {
+      return connection;
+    }
+    return paused ? "paused" : isRead() ? "reading" : "live";
+  };
+
+  const showRows = () => {
+    rows.prepend(...inbox.children);
+    while (rows.children.length > MOST) {
+      rows.lastElementChild.remove();
+    }
+    waiting = 0;
+  };
+
+  let shown = "";
+  const update = () => {
+    const state = stateNow();
+    if (state === "live") {
+      showRows();
+    }
+    const [word, hint, dot] = STATES[state]();
+    part("state").textContent = word;
+    part("hint").textContent = hint;
+    part("dot").className = `dot ${dot}`;
+    show.hidden = waiting === 0;
+    show.textContent = `Show ${waiting} new`;
+    pause.hidden = connection === "ended";
+    pause.textContent = paused ? "Resume" : "Pause";
+    if (state !== shown && shown !== "") {
+      say(`Live tail: ${word}`);
+    } else if (waiting > 0 && Date.now() - said >= SAY_EVERY) {
+      said = Date.now();
+      say(`${waiting} new requests`);
+    }
+    shown = state;
+  };
+
+  part("refresh").hidden = true;
+  show.addEventListener("click", () => {
+    showRows();
+    scrollTo({ top: 0 });
+    update();
+  });
+  const toggle = () => {
+    paused = !paused;
+    update();
+  };
+  pause.addEventListener("click", toggle);
+  table.addEventListener("keydown", (event) => {
+    if (event.key === " ") {
+      event.preventDefault();
+      toggle();
+    }
+  });
+  for (const name of ["pointerenter", "pointerleave", "focusin", "focusout"]) {
+    // The focus has moved when the event is over.
+    table.addEventListener(name, () => setTimeout(update));
+  }
+  for (const name of ["scroll", "selectionchange"]) {
+    document.addEventListener(name, update);
+  }
+
+  inbox.addEventListener("htmx:sse:before:connection", ({ detail: { connection: line } }) => {
+    // Without it, nobody could say when the next attempt is.
+    line.config.reconnectJitter = 0;
+    if (line.attempt > 0) {
+      const delay = Math.min(htmx.parseInterval(line.config.reconnectDelay) * 2 ** (line.attempt - 1), htmx.parseInterval(line.config.reconnectMaxDelay));
+      connection = "lost";
+      retryAt = Date.now() + delay;
+      update();
+    }
+  });
+  inbox.addEventListener("htmx:sse:after:connection", () => {
+    connection = "open";
+    update();
+  });
+  inbox.addEventListener("sampled", ({ detail }) => {
+    oneOf = Number(detail.data);
+    update();
+  });
+  inbox.addEventListener("htmx:sse:before:message", () => (inbox.dataset.had = inbox.children.length));
+  inbox.addEventListener("htmx:sse:after:message", () => {
+    waiting += inbox.children.length - Number(inbox.dataset.had);
+    while (inbox.children.length > MOST) {
+      inbox.lastElementChild.remove();
+    }
+    update();
+  });
+  // The answer is a page that says why there is no stream.
+  inbox.addEventListener("htmx:response:error", ({ detail }) => (detail.ctx.swap = "none"));
+  for (const name of ["htmx:response:error", "htmx:sse:close", "ended"]) {
+    inbox.addEventListener(name, () => {
+      connection = "ended";
+      update();
+    });
+  }
+  setInterval(() => connection === "lost" && update(), 1000);
+  update();
+}

@@ -56,13 +56,11 @@ impl Event {
         Self { name: None, id: None, data: html }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the live tail needs it"))]
     /// An event that the script of a page handles.
     pub(crate) const fn named(name: &'static str, data: String) -> Self {
         Self { name: Some(name), id: None, data }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the live tail needs it"))]
     /// The same with the place where a page continues that lost its connection. See [`crate::visit::Visit::last_event_id`].
     pub(crate) fn at(self, id: String) -> Self {
         Self { id: Some(id), ..self }

@@ -24,5 +24,6 @@ mod set_up;
 mod sign_in;
 mod step_up;
 mod streams;
+mod tail;
 mod team;
 mod webhooks;

@@ -87,6 +87,7 @@ pub use overview::{AccountCounts, Attention, BusyKey, FailedCall, MOST_ALERTS, O
 pub use per_thread::PerThread;
 pub use request_log::RequestLog;
 pub use request_log::buffer::RequestLogStats;
+pub use request_log::count::{RequestCounts, RequestSlots, SlotRequests};
 pub use request_log::export::RequestExport;
 pub use request_log::read::{RequestCursor, RequestOrder, RequestPage};
 pub use retention::{Expired, Retention};

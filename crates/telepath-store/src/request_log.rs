@@ -3,6 +3,7 @@
 //! is written once and never waits for the database.
 
 pub(crate) mod buffer;
+pub(crate) mod count;
 mod encode;
 pub(crate) mod export;
 pub(crate) mod read;

@@ -35,7 +35,7 @@ impl StatusFilter {
 }
 
 /// Which requests a list shows; every member narrows it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestFilter {
     /// Only requests with this key.
     pub key_id: Option<KeyId>,
@@ -72,6 +72,11 @@ fn allows<T>(wanted: Option<&T>, fits: impl FnOnce(&T) -> bool) -> bool {
 }
 
 impl RequestFilter {
+    /// Whether no member is set.
+    pub fn lets_everything_through(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether a request is shown, apart from `secret_id`: a logged request has only a mark of its secret. The cheap questions come first, because most requests fail one of them.
     pub fn lets_through(&self, request: &Logged<'_>) -> bool {
         let facts = &request.facts;

@@ -82,6 +82,9 @@ pub(super) fn slot_name(starts: &[Timestamp]) -> &'static str {
     match starts {
         [first, second, ..] => match second.since(*first).as_secs() {
             60 => "minute",
+            900 => "15 minutes",
+            7200 => "2 hours",
+            28_800 => "8 hours",
             3600 => "hour",
             21_600 => "6 hours",
             86_400 => "day",
@@ -161,7 +164,7 @@ mod tests {
     #[test]
     fn a_slot_is_called_after_its_length() {
         let name = |seconds| slot_name(&[NOON, NOON.plus(Duration::from_secs(seconds))]);
-        assert_eq!([60, 900, 3600, 86_400].map(name), ["minute", "interval", "hour", "day"]);
+        assert_eq!([60, 900, 3600, 86_400, 7].map(name), ["minute", "15 minutes", "hour", "day", "interval"]);
         assert_eq!(slot_name(&[NOON]), "interval");
     }
 }

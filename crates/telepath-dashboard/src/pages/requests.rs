@@ -1,10 +1,12 @@
 //! `/requests`: the request log.
 
+mod chart;
 mod filter;
 mod group;
 mod query;
 mod row;
 mod show;
+mod tail;
 
 use askama::Template;
 use http::{Method, StatusCode};
@@ -12,11 +14,12 @@ use telepath_core::error::ErrorCode;
 use telepath_core::id::KeyId;
 use telepath_core::key::KeyFilter;
 use telepath_core::page::PageRequest;
-use telepath_core::request::{RequestFilter, RequestMethod};
+use telepath_core::request::{RequestFilter, RequestMethod, RequestRecord};
 use telepath_core::scope::Scope;
-use telepath_store::{RequestOrder, RequestPage, SignedIn};
+use telepath_store::{RequestCounts, RequestCursor, RequestOrder, RequestSlots, SignedIn};
 
 use crate::call_series::RangeLink;
+use crate::chart::Chart;
 use crate::form::Problems;
 use crate::icon;
 use crate::navigation::{Entry, Group as NavigationGroup};
@@ -32,6 +35,7 @@ use filter::{Field, Line};
 use group::Group;
 use query::{Query, Range, View};
 use row::Row;
+use tail::Tail;
 
 pub(crate) const ENTRY: Entry = Entry {
     group: NavigationGroup::Activity,
@@ -50,6 +54,7 @@ const COUNTED: usize = 2000;
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::scoped(Method::GET, query::PATH, Scope::AuditRead, list),
+        Route::scoped(Method::GET, query::STREAM, Scope::AuditRead, tail::follow),
         Route::scoped(Method::GET, "/requests/{id}", Scope::AuditRead, show::show),
     ]
 }
@@ -83,6 +88,10 @@ struct Page {
     chips: Vec<Chip>,
     ranges: Vec<RangeLink>,
     inputs: Vec<Input>,
+    chart: Option<Chart>,
+    /// How far back the chart counts, if not over all of it.
+    chart_since: Option<String>,
+    tail: Option<Tail>,
     rows: Vec<Row>,
     groups: Vec<Group>,
     summary: String,
@@ -93,22 +102,24 @@ struct Page {
     zone: String,
 }
 
-/// Reads from the store: the key that a name means (1), the requests and their secrets (2), the names (1).
+/// What a page shows of the log.
+#[derive(Default)]
+struct Found {
+    requests: Vec<RequestRecord>,
+    /// Where older requests begin.
+    next: Option<RequestCursor>,
+    chart: Option<(RequestCounts, RequestSlots)>,
+    tail: Option<Tail>,
+}
+
+/// Reads from the store: the key that a name means (1), the end of the log (1), the requests and their secrets (2), the counts
+/// (1), the names (1).
 async fn list(visit: Visit, caller: SignedIn) -> Outcome {
     let (query, line) = Query::read(&visit.query);
     let filter = filter_of(&visit, &caller, &query, &line).await?;
     let (problems, found, status) = match filter {
-        Ok(filter) => {
-            let filter = query.within(filter, visit.now);
-            let most = if query.view == View::Grouped { COUNTED } else { PAGE };
-            let (account, order) = (caller.session.account, RequestOrder::Newest);
-            let found = visit.store().list_requests(account, &filter, order, most, query.cursor).await?;
-            (Problems::default(), found, StatusCode::OK)
-        }
-        Err(problems) => {
-            let nothing = RequestPage { requests: Vec::new(), next: None };
-            (problems, nothing, StatusCode::UNPROCESSABLE_ENTITY)
-        }
+        Ok(filter) => (Problems::default(), find(&visit, &caller, &query, filter).await?, StatusCode::OK),
+        Err(problems) => (problems, Found::default(), StatusCode::UNPROCESSABLE_ENTITY),
     };
     let names = visit.store().names(caller.session.account, &row::senders(&found.requests)).await?;
     let (zone, now) = (visit.zone_of(&caller), visit.now);
@@ -120,6 +131,7 @@ async fn list(visit: Visit, caller: SignedIn) -> Outcome {
         }
         View::Grouped => (Vec::new(), group::groups(&found.requests, &query, &names, &zone, now)),
     };
+    let since = found.chart.as_ref().and_then(|(counts, _)| counts.since);
     let page = Page {
         shell: Shell::new(&visit, &caller, Vec::new(), "Requests").await?,
         problems,
@@ -128,6 +140,9 @@ async fn list(visit: Visit, caller: SignedIn) -> Outcome {
         chips: chips(&query),
         ranges: ranges(&query),
         inputs: inputs(&query),
+        chart: found.chart.map(|(counts, slots)| chart::draw(&counts, slots, &query, &zone)),
+        chart_since: since.map(|since| searched_to(&zone, since, now)),
+        tail: found.tail,
         rows,
         groups,
         summary,
@@ -138,6 +153,35 @@ async fn list(visit: Visit, caller: SignedIn) -> Outcome {
         query,
     };
     Ok(Reply::page(&page)?.status(status))
+}
+
+async fn find(
+    visit: &Visit,
+    caller: &SignedIn,
+    query: &Query,
+    filter: RequestFilter,
+) -> Result<Found, Problem> {
+    let (store, account) = (visit.store(), caller.session.account);
+    // One request needs no chart.
+    let slots = chart::slots(query, &filter, visit.now).filter(|_| filter.id.is_none());
+    let chart = match slots {
+        Some(slots) => Some((store.count_requests(account, &filter, slots).await?, slots)),
+        None => None,
+    };
+    if let Some(after) = query.after {
+        let page = store.list_requests(account, &filter, RequestOrder::Oldest, PAGE, Some(after)).await?;
+        let mut requests = page.requests;
+        requests.reverse();
+        let tail = Some(Tail::after(query, page.next.unwrap_or(after)));
+        return Ok(Found { requests, next: None, chart, tail });
+    }
+    let end = if query.is_live { Some(store.request_log_end(account).await?) } else { None };
+    let most = if query.view == View::Grouped { COUNTED } else { PAGE };
+    let filter = query.within(filter, visit.now);
+    let page =
+        store.list_requests(account, &filter, RequestOrder::Newest, most, end.or(query.cursor)).await?;
+    let tail = end.map(|end| Tail::after(query, end));
+    Ok(Found { requests: page.requests, next: page.next, chart, tail })
 }
 
 fn searched_to(
@@ -152,7 +196,7 @@ fn searched_to(
     time
 }
 
-fn summary_of(query: &Query, found: &RequestPage) -> String {
+fn summary_of(query: &Query, found: &Found) -> String {
     let shown = found.requests.len() as u64;
     let more = if found.next.is_some() && found.requests.len() >= PAGE { " or more" } else { "" };
     match query.view {

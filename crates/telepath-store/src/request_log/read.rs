@@ -17,11 +17,11 @@ use crate::sql::{Connection, binds, corrupt};
 use crate::store::Store;
 
 /// Segments per query: at most 4 MiB.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 /// Bytes of segments after which a scan ends, even without results.
-const SCAN_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const SCAN_BYTES: usize = 8 * 1024 * 1024;
 /// Segments after which a scan ends, even without results.
-const SCAN_SEGMENTS: usize = 2048;
+pub(super) const SCAN_SEGMENTS: usize = 2048;
 /// How long after its arrival a request is written at the latest, unless the database is down.
 const MAX_WRITE_DELAY: Duration = Duration::from_hours(1);
 /// Forward reads lag by this much, so late writes are never skipped: servers on one database do not commit in the
@@ -53,6 +53,10 @@ impl RequestCursor {
     /// When the last request before it was written: how far back a reader has come.
     pub const fn reached(&self) -> Timestamp {
         self.written_at
+    }
+
+    pub(super) fn is_in_segment_of(&self, other: &Self) -> bool {
+        self.written_at == other.written_at && self.segment == other.segment
     }
 
     /// Parses the text form.
@@ -121,8 +125,25 @@ impl Store {
         Ok(scan.page(ended))
     }
 
+    /// The end of the log as it is now. What is read backwards from it and what is read forwards from it are the whole log,
+    /// each request once.
+    pub async fn request_log_end(&self, account: AccountId) -> Result<RequestCursor, StoreError> {
+        let bounds = self.bounds(&RequestFilter::default(), RequestOrder::Oldest);
+        let sql = "SELECT id, written_at FROM request_segments WHERE account_id = $1 AND written_at <= $2 \
+                   ORDER BY written_at DESC, id DESC LIMIT 1";
+        let values = binds![account.to_string(), bounds.written_by];
+        Ok(match self.backend.read().await?.fetch_optional(sql, values).await? {
+            Some(row) => RequestCursor {
+                written_at: row.time("written_at")?,
+                segment: row.parse("id")?,
+                index: u32::MAX,
+            },
+            None => first_position(&bounds, RequestOrder::Oldest),
+        })
+    }
+
     /// The segments that can contain matching requests.
-    fn bounds(&self, filter: &RequestFilter, order: RequestOrder) -> Bounds {
+    pub(super) fn bounds(&self, filter: &RequestFilter, order: RequestOrder) -> Bounds {
         // A UUIDv7 contains its creation time (RFC 9562 section 5.7).
         let made = filter.id.map(|id| {
             let bytes = u128::from_be_bytes(*id.as_bytes());
@@ -149,14 +170,14 @@ impl Store {
 
 const END_OF_TIME: Timestamp = Timestamp::from_unix_ms(i64::MAX);
 
-struct Bounds {
+pub(super) struct Bounds {
     /// The segment's earliest request is not later than this.
     first_at: Timestamp,
     written_from: Timestamp,
     written_by: Timestamp,
 }
 
-fn first_position(bounds: &Bounds, order: RequestOrder) -> RequestCursor {
+pub(super) fn first_position(bounds: &Bounds, order: RequestOrder) -> RequestCursor {
     match order {
         RequestOrder::Newest => RequestCursor {
             written_at: bounds.written_by,
@@ -172,7 +193,7 @@ fn first_position(bounds: &Bounds, order: RequestOrder) -> RequestCursor {
 }
 
 /// The next segments with their positions, including the one that contains the cursor.
-async fn fetch(
+pub(super) async fn fetch(
     db: &mut Connection,
     account: AccountId,
     bounds: &Bounds,
@@ -248,7 +269,7 @@ impl ScanState<'_> {
     /// Reads one segment; returns whether the scan continues.
     fn read_segment(&mut self, position: RequestCursor, payload: &[u8]) -> Result<bool, StoreError> {
         let entries = segment::read(payload).map_err(|_| corrupt("payload"))?;
-        let entered = position.written_at == self.at.written_at && position.segment == self.at.segment;
+        let entered = position.is_in_segment_of(&self.at);
         let resume = entered.then_some(self.at.index);
         let numbered = (0_u32..).zip(&entries);
         match self.order {

@@ -8,12 +8,15 @@ use telepath_core::request::{RequestCaller, RequestFilter, RequestRecord, Status
 use telepath_core::secret::HashedKey;
 
 use super::{Fixture, NOON, answered, behaviour, new_key};
+use crate::request_log::count::{RequestCounts, RequestSlots};
 use crate::request_log::read::{RequestCursor, RequestOrder};
 use crate::store::Store;
 
 behaviour! {
     pages_in_both_directions_contain_each_request_once,
     forward_reads_continue_with_new_requests,
+    the_end_of_the_log_divides_it_without_gap_or_overlap,
+    requests_are_counted_by_slot_and_status_from_counters_and_from_the_log,
     one_request_is_found_as_soon_as_it_is_written,
     filters_match_old_requests,
     requests_of_another_account_are_not_visible,
@@ -100,6 +103,60 @@ async fn forward_reads_continue_with_new_requests(fixture: Arc<Fixture>) {
         assert_eq!(seen, round * 9);
         cursor = next;
     }
+    store.close().await;
+}
+
+async fn the_end_of_the_log_divides_it_without_gap_or_overlap(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
+    let (key, everything) = ((account, created.record.id, &hash), RequestFilter::default());
+    let empty = store.request_log_end(account).await.unwrap();
+    answer(&fixture, &store, key, 7, 3).await;
+    let (all, _) = read(&store, account, &everything, RequestOrder::Oldest, 5, Some(empty)).await;
+    assert_eq!(all.len(), 7, "the end of an empty log is its beginning");
+    let end = store.request_log_end(account).await.unwrap();
+    answer(&fixture, &store, key, 5, 2).await;
+    let (before, _) = read(&store, account, &everything, RequestOrder::Newest, 5, Some(end)).await;
+    let (after, _) = read(&store, account, &everything, RequestOrder::Oldest, 5, Some(end)).await;
+    assert_eq!((before.len(), after.len()), (7, 5));
+    let other = fixture.other_account(&store).await;
+    let theirs = store.request_log_end(other).await.unwrap();
+    assert_eq!(theirs, empty, "the end of the log of another account is not this one's");
+    store.close().await;
+}
+
+async fn requests_are_counted_by_slot_and_status_from_counters_and_from_the_log(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let (created, hash) = fixture.key(&store, account, new_key("k")).await;
+    answer(&fixture, &store, (account, created.record.id, &hash), 150, 7).await;
+    let other = fixture.other_account(&store).await;
+    let (theirs, their_hash) = fixture.key(&store, other, new_key("theirs")).await;
+    answer(&fixture, &store, (other, theirs.record.id, &their_hash), 2, 2).await;
+    let slots = RequestSlots { start: NOON, length: Duration::from_mins(1), count: 5 };
+    let everything = RequestFilter::default();
+    let of_key = RequestFilter { key_id: Some(created.record.id), ..everything.clone() };
+    // No counter knows of paths or of seconds.
+    let by_path = RequestFilter { path: Some("/v1/suite".to_owned()), ..everything.clone() };
+    let found = store.list_requests(account, &by_path, RequestOrder::Newest, 500, None).await.unwrap();
+    assert_eq!(found.requests.len(), 150, "the path is that of all");
+    for filter in [&everything, &of_key, &by_path] {
+        let counts = store.count_requests(account, filter, slots).await.unwrap();
+        let rows: Vec<_> = counts.rows.iter().map(|row| (row.slot, row.status, row.requests)).collect();
+        let expected =
+            [(0, 200, 54), (0, 404, 5), (1, 200, 54), (1, 404, 6), (2, 200, 27), (2, 404, 4)];
+        assert_eq!((rows, counts.since), (expected.to_vec(), None), "{filter:?}");
+    }
+    let failed = RequestFilter { status: Some(StatusFilter::Class(4)), ..everything.clone() };
+    let from_counters = store.count_requests(account, &failed, slots).await.unwrap();
+    let seconds = RequestSlots { length: Duration::from_secs(1), count: 300, ..slots };
+    let from_log = store.count_requests(account, &failed, seconds).await.unwrap();
+    let sum = |counts: &RequestCounts| counts.rows.iter().map(|row| row.requests).sum::<u64>();
+    assert_eq!((sum(&from_counters), sum(&from_log)), (15, 15));
+    let dated = RequestFilter { start: Some(NOON.plus(Duration::from_secs(11))), ..everything };
+    let part = store.count_requests(account, &dated, slots).await.unwrap();
+    assert_eq!(sum(&part), 140, "a range that begins within a slot is not that of the counters");
     store.close().await;
 }
 

@@ -11,6 +11,8 @@ use crate::form::{Fields, encoded};
 
 /// The path of the page.
 pub(super) const PATH: &str = "/requests";
+/// The stream of the live tail.
+pub(super) const STREAM: &str = "/requests/live";
 /// The most pages that "Newer" leads back over; beyond them it leads to the newest.
 const MAX_BACK: usize = 20;
 
@@ -72,6 +74,12 @@ pub(super) struct Query {
     pub(super) cursor: Option<RequestCursor>,
     /// Where the pages before this one start, the newest first. The first page has no cursor and is not among them.
     back: Vec<String>,
+    /// Whether the page follows the log.
+    pub(super) is_live: bool,
+    /// Where the page begins that follows the log.
+    pub(super) after: Option<RequestCursor>,
+    /// Whether the chart is shown as a table.
+    pub(super) as_table: bool,
 }
 
 impl Query {
@@ -84,7 +92,11 @@ impl Query {
         let back = fields.text("back").split(',').filter(|text| RequestCursor::parse(text).is_some());
         let back = back.take(MAX_BACK).map(str::to_owned).collect();
         let filters = line.filters.clone();
-        (Self { filters, range: range.unwrap_or(Range::Day), view, cursor, back }, line)
+        let is_live = fields.get("live") == Some("on") && view == View::List && cursor.is_none();
+        let after = fields.get("after").and_then(RequestCursor::parse).filter(|_| is_live);
+        let as_table = fields.get("as") == Some("table");
+        let range = range.unwrap_or(Range::Day);
+        (Self { filters, range, view, cursor, back, is_live, after, as_table }, line)
     }
 
     /// Whether the filters name a range of their own.
@@ -98,6 +110,32 @@ impl Query {
             return filter;
         }
         RequestFilter { start: Some(now.minus(self.range.length())), ..filter }
+    }
+
+    /// The page that follows the log. What comes in now has no place in a range of the past.
+    pub(super) fn live(&self, after: Option<RequestCursor>) -> String {
+        let place = after.map_or_else(|| "live=on".to_owned(), |after| format!("live=on&after={after}"));
+        address(PATH, &self.undated(), self.range, View::List, &place)
+    }
+
+    /// The stream of that page.
+    pub(super) fn stream(&self, after: RequestCursor) -> String {
+        address(STREAM, &self.undated(), self.range, View::List, &format!("live=on&after={after}"))
+    }
+
+    /// The page with the chart as a table, or as a picture again.
+    pub(super) fn other_form(&self) -> String {
+        address(PATH, &self.filters, self.range, self.view, if self.as_table { "" } else { "as=table" })
+    }
+
+    /// The requests of an interval one by one.
+    pub(super) fn interval(&self, from: Timestamp, to: Timestamp) -> String {
+        let filters = self.filters.with(Field::Start, &from.to_string()).with(Field::End, &to.to_string());
+        address(PATH, &filters, self.range, self.view, "")
+    }
+
+    fn undated(&self) -> Filters {
+        self.filters.with(Field::Start, "").with(Field::End, "")
     }
 
     /// The address of the newest page.
@@ -122,8 +160,7 @@ impl Query {
 
     /// The same over another range.
     pub(super) fn with_range(&self, range: Range) -> String {
-        let filters = self.filters.with(Field::Start, "").with(Field::End, "");
-        address(PATH, &filters, range, self.view, "")
+        address(PATH, &self.undated(), range, self.view, "")
     }
 
     /// The same in another view.

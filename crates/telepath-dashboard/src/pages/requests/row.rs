@@ -4,6 +4,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::request::{RequestCaller, RequestRecord};
 use telepath_store::Names;
 
+use crate::mark::Mark;
 use crate::number;
 use crate::time::{Shown, Zone};
 
@@ -15,6 +16,7 @@ pub(super) struct Sender {
     pub(super) name: String,
     /// The page about it; `None` for a user.
     pub(super) path: Option<String>,
+    pub(super) mark: Option<Mark>,
 }
 
 impl Sender {
@@ -25,8 +27,8 @@ impl Sender {
         };
         // A key that is gone has neither a name nor a page.
         match names.get(&id) {
-            Some(named) => Self { name: named.name.clone(), path },
-            None => Self { name: id, path: None },
+            Some(named) => Self { name: named.name.clone(), path, mark: caller.key().map(Mark::of) },
+            None => Self { name: id, path: None, mark: None },
         }
     }
 }
