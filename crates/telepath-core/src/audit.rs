@@ -3,6 +3,7 @@
 
 mod bounds;
 mod chain;
+pub mod export;
 mod heads;
 
 mod digest;

@@ -1,6 +1,7 @@
 //! Calls: their states, disconnect reasons and latency figures.
 
 mod action;
+pub mod export;
 mod number;
 mod sip;
 pub mod sip_trace;

@@ -210,12 +210,14 @@ impl Dashboard {
         match reply.content {
             Content::Resume { form, token } => self.resume(form, &token, reply.cookies, visit).await,
             Content::Live(live) => self.open(live, route, head, visit),
+            Content::Download(file) => self.download(file, route, head, visit),
             Content::Page(_)
             | Content::Redirect(_)
             | Content::Leave(_)
             | Content::Plain(_)
             | Content::File(_)
-            | Content::Events(_) => Ok(reply),
+            | Content::Events(_)
+            | Content::Parts { .. } => Ok(reply),
         }
     }
 

@@ -29,6 +29,11 @@ pub(crate) fn is_same_origin(headers: &HeaderMap, origin: &str) -> bool {
     }
 }
 
+/// Whether the browser says that no page led here: the user typed the address or opened a bookmark.
+pub(crate) fn is_typed(headers: &HeaderMap) -> bool {
+    headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "none")
+}
+
 /// The token of a session's forms. It stays the same while the cookie changes, so that a form in another tab keeps working.
 pub(crate) fn token_of(session: SessionId, vault: &Vault) -> String {
     URL_SAFE_NO_PAD.encode(vault.hash_token(TokenPurpose::Form, &session.to_string()).as_bytes())
@@ -88,6 +93,15 @@ mod tests {
         for list in refused {
             assert!(!is_same_origin(&headers(list), HERE), "{list:?}");
         }
+    }
+
+    #[test]
+    fn an_address_that_was_typed_is_told_from_a_link_of_another_site() {
+        assert!(is_typed(&headers(&[("sec-fetch-site", "none")])));
+        for site in ["same-origin", "same-site", "cross-site"] {
+            assert!(!is_typed(&headers(&[("sec-fetch-site", site)])), "{site}");
+        }
+        assert!(!is_typed(&headers(&[])));
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod chip;
 mod compression;
 mod cookie;
 mod csrf;
+mod download;
 mod drafts;
 mod error_page;
 mod form;

@@ -94,7 +94,7 @@ pub(crate) trait Feed: Send + 'static {
     fn read(&mut self) -> impl Future<Output = Result<Vec<Event>, Problem>> + Send;
 }
 
-type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A feed that has not been opened yet.
 pub(crate) struct Live(Box<dyn FnOnce(mpsc::Sender<Bytes>) -> Running + Send>);
@@ -135,6 +135,10 @@ async fn follow<F: Feed>(mut feed: F, sender: mpsc::Sender<Bytes>) {
     }
 }
 
+async fn until_old(running: Running) {
+    drop(tokio::time::timeout(MAX_AGE, running).await);
+}
+
 /// Whose stream it is, and what it needs.
 pub(crate) struct Viewer {
     pub(crate) store: Arc<Store>,
@@ -162,7 +166,7 @@ impl Viewer {
     }
 }
 
-/// The open streams of the server.
+/// The open streams and downloads of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveStreams {
     /// The session of each.
@@ -184,6 +188,17 @@ impl LiveStreams {
 
     /// Opens a stream. Its batches end when it does.
     pub(crate) fn open(&self, live: Live, viewer: Viewer) -> Result<mpsc::Receiver<Bytes>, Problem> {
+        let ended = Bytes::from_static(ENDED.as_bytes());
+        self.start(viewer, Some(ended), |sender| Box::pin(until_old((live.0)(sender))))
+    }
+
+    /// Starts to send something that ends with the session and the right of its viewer, at the latest. `last` is sent then.
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        viewer: Viewer,
+        last: Option<T>,
+        run: impl FnOnce(mpsc::Sender<T>) -> Running + Send + 'static,
+    ) -> Result<mpsc::Receiver<T>, Problem> {
         let place = self.take(viewer.session).ok_or(Problem::Wait(RETRY_AFTER))?;
         let mut stopped = self.stopped.subscribe();
         let (sender, receiver) = mpsc::channel(WAITING);
@@ -192,14 +207,20 @@ impl LiveStreams {
             tokio::select! {
                 // A page that was left must not keep its place.
                 () = client.closed() => {}
-                () = viewer.until_ended() => drop(client.try_send(Bytes::from_static(ENDED.as_bytes()))),
+                () = viewer.until_ended() => drop(last.map(|last| client.try_send(last))),
                 // An error means that the server is gone.
                 _ = stopped.wait_for(|stopped| *stopped) => {}
-                _ = tokio::time::timeout(MAX_AGE, (live.0)(sender)) => {}
+                () = run(sender) => {}
             }
             drop(place);
         });
         Ok(receiver)
+    }
+
+    /// How many are open.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     fn take(&self, session: SessionId) -> Option<Place> {

@@ -10,6 +10,7 @@ mod audit;
 mod calls;
 mod confirm;
 mod connections;
+mod export;
 mod forgot;
 mod invitation;
 mod login;

@@ -3,9 +3,11 @@
 use askama::Template;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
+use telepath_core::request::export::ExportFormat;
 use telepath_core::user::UserToken;
 use tokio::sync::mpsc;
 
+use crate::download::{Download, Part, Parts};
 use crate::held::HeldForm;
 use crate::live::{Feed, Live};
 use crate::problem::Problem;
@@ -37,6 +39,14 @@ pub(crate) enum Content {
     Live(Live),
     /// The same once it is open.
     Events(mpsc::Receiver<Bytes>),
+    /// A file that is made while it is sent.
+    Download(Download),
+    /// The same once it has begun.
+    Parts {
+        disposition: String,
+        media_type: &'static str,
+        parts: mpsc::Receiver<Part>,
+    },
     /// A form that waited until its sender confirmed who they are, to be handled now with the new token of the session.
     Resume {
         form: HeldForm,
@@ -93,6 +103,16 @@ impl Reply {
     /// Events of a stream that is open.
     pub(crate) fn events(batches: mpsc::Receiver<Bytes>) -> Self {
         Self::of(StatusCode::OK, Content::Events(batches))
+    }
+
+    /// An export as a file, which breaks off when the session ends or loses the right to it. `name` is a word of this program.
+    pub(crate) fn export(name: &'static str, format: ExportFormat, parts: impl Parts) -> Self {
+        Self::of(StatusCode::OK, Content::Download(Download::export(name, format, parts)))
+    }
+
+    /// A file that has begun.
+    pub(crate) fn parts(disposition: String, media_type: &'static str, parts: mpsc::Receiver<Part>) -> Self {
+        Self::of(StatusCode::OK, Content::Parts { disposition, media_type, parts })
     }
 
     /// Handles a form that waited for a confirmation.

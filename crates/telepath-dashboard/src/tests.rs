@@ -7,6 +7,7 @@ mod analytics;
 mod api_keys;
 mod calls;
 mod connections;
+mod exports;
 mod filled;
 mod forgery;
 mod harness;

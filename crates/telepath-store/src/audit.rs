@@ -4,6 +4,7 @@
 mod chain_state;
 pub(crate) mod diff;
 mod expire;
+mod export;
 mod heads;
 mod verify;
 
@@ -16,6 +17,7 @@ use telepath_core::id::AccountId;
 use telepath_core::page::{Page, PageRequest};
 
 pub(crate) use chain_state::{adopt_chains, open_chain};
+pub use export::AuditExport;
 pub use heads::AuditHead;
 pub use verify::{AuditReport, AuditVerdict};
 

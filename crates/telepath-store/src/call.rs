@@ -3,6 +3,7 @@
 mod control;
 mod erase;
 mod events;
+mod export;
 pub(crate) mod hangup;
 mod list;
 pub(crate) mod orphan;
@@ -12,6 +13,7 @@ pub(crate) mod write;
 
 pub use erase::{EraseError, NumberErasure};
 pub use events::CallEvent;
+pub use export::CallExport;
 pub use hangup::HangUpError;
 pub use statistics::{CallBuckets, CallGroups, TooManyRows};
 

@@ -53,8 +53,10 @@ mod webhook;
 
 pub use account::AccountChangeError;
 pub use alert::mail::{MailOutcome, PendingMail};
-pub use audit::{AuditHead, AuditReport, AuditVerdict};
-pub use call::{CallBuckets, CallEvent, CallGroups, EraseError, HangUpError, NumberErasure, TooManyRows};
+pub use audit::{AuditExport, AuditHead, AuditReport, AuditVerdict};
+pub use call::{
+    CallBuckets, CallEvent, CallExport, CallGroups, EraseError, HangUpError, NumberErasure, TooManyRows,
+};
 pub use cluster::{ClusterStats, ProcessRole};
 pub use context::StoreContext;
 pub use delivery::claim::{

@@ -11,6 +11,7 @@ use http_body_util::Full;
 use tokio::sync::mpsc;
 
 use crate::compression::{accepts_gzip, gzip};
+use crate::download::Part;
 use crate::page_body::PageBody;
 use crate::reply::{Content, Reply};
 use crate::security_headers::{Referrer, restrict_file, restrict_page};
@@ -25,6 +26,7 @@ pub(super) fn page(reply: Reply, request: &HeaderMap, nonce: &str) -> Response<P
     let Reply { status, content, cookies, shows_secret } = reply;
     let content = match content {
         Content::Events(batches) => return events(batches, nonce),
+        Content::Parts { disposition, media_type, parts } => return parts_of(disposition, media_type, parts),
         other => other,
     };
     let mut headers = HeaderMap::new();
@@ -55,7 +57,11 @@ pub(super) fn page(reply: Reply, request: &HeaderMap, nonce: &str) -> Response<P
             headers.insert(CONTENT_DISPOSITION, name.unwrap_or(HeaderValue::from_static("attachment")));
             file.bytes
         }
-        Content::Live(_) | Content::Events(_) | Content::Resume { .. } => Bytes::new(),
+        Content::Live(_)
+        | Content::Events(_)
+        | Content::Download(_)
+        | Content::Parts { .. }
+        | Content::Resume { .. } => Bytes::new(),
     };
     let changes_session = !cookies.is_empty();
     for cookie in cookies {
@@ -86,6 +92,24 @@ fn events(batches: mpsc::Receiver<Bytes>, nonce: &str) -> Response<PageBody> {
     // Proxies that buffer responses would hold the stream back.
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     restrict_page(headers, nonce, Referrer::SameOrigin);
+    response
+}
+
+/// The response for a file that is made while it is sent.
+fn parts_of(
+    disposition: String,
+    media_type: &'static str,
+    parts: mpsc::Receiver<Part>,
+) -> Response<PageBody> {
+    let mut response = Response::new(PageBody::Parts(parts));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if let Ok(disposition) = HeaderValue::try_from(disposition) {
+        headers.insert(CONTENT_DISPOSITION, disposition);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    restrict_file(headers);
     response
 }
 

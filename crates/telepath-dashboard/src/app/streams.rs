@@ -1,4 +1,4 @@
-//! Streams of server-sent events.
+//! Streams of server-sent events, and files that are made while they are sent.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use http::Method;
 use http::request::Parts;
 
 use super::Dashboard;
+use crate::download::Download;
 #[cfg(test)]
 use crate::live::LiveStreams;
 use crate::live::{Live, Viewer};
@@ -21,11 +22,29 @@ impl Dashboard {
         if head.method != Method::GET || !csrf::is_same_origin(&head.headers, &visit.origin) {
             return Err(Problem::ForeignForm);
         }
+        let viewer = self.viewer(route, head, visit)?;
+        Ok(Reply::events(self.shared.streams.open(live, viewer)?))
+    }
+
+    /// Begins a file for the user who asked for it. It takes a place as a stream does, so a page of another origin must not begin
+    /// one; an address that the user typed may.
+    pub(super) fn download(&self, file: Download, route: &Route, head: &Parts, visit: &Visit) -> Outcome {
+        if head.method != Method::GET
+            || !(csrf::is_typed(&head.headers) || csrf::is_same_origin(&head.headers, &visit.origin))
+        {
+            return Err(Problem::ForeignForm);
+        }
+        let viewer = self.viewer(route, head, visit)?;
+        let Download { disposition, media_type, run } = file;
+        Ok(Reply::parts(disposition, media_type, self.shared.streams.start(viewer, None, run)?))
+    }
+
+    fn viewer(&self, route: &Route, head: &Parts, visit: &Visit) -> Result<Viewer, Problem> {
         let (Some(caller), Some(token)) = (&visit.session, cookie::session_token(&head.headers, visit.https))
         else {
             return Err(Problem::Forbidden);
         };
-        let viewer = Viewer {
+        Ok(Viewer {
             store: Arc::clone(&self.shared.store),
             token,
             session: caller.session.id,
@@ -34,8 +53,7 @@ impl Dashboard {
                 Handler::User(scope, _) => *scope,
                 Handler::Open(_) => None,
             },
-        };
-        Ok(Reply::events(self.shared.streams.open(live, viewer)?))
+        })
     }
 
     #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `/audit`: who changed what, from where and when, and whether the trail is intact.
 
 mod check;
+mod export;
 mod sentence;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use crate::navigation::{Entry, Group};
 use crate::number::counted;
 use crate::object::page_of;
 use crate::pager::Place;
+use crate::pages::export::{self as exports, FormatLink};
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::route::{Outcome, Route};
@@ -52,6 +54,7 @@ const VALUE: usize = 400;
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::scoped(Method::GET, "/audit", Scope::AuditRead, list),
+        Route::scoped(Method::GET, export::PATH, Scope::AuditRead, export::download),
         Route::scoped(Method::POST, "/audit/check", Scope::AuditRead, check::check),
     ]
 }
@@ -91,6 +94,7 @@ struct Row {
 struct Page {
     shell: Shell,
     chain: Option<Chain>,
+    exports: [FormatLink; 2],
     form: Form,
     actions: &'static [AuditAction],
     problems: Problems,
@@ -167,6 +171,7 @@ async fn list(visit: Visit, caller: SignedIn) -> Outcome {
     let shown = Page {
         shell: Shell::new(&visit, &caller, Vec::new(), "Audit").await?,
         chain: visit.shared.checks.last(account).map(|(at, report)| Chain::of(at, &report, &zone, visit.now)),
+        exports: exports::links(export::PATH, &address),
         newer: place.newer(&address),
         older: place.older(&address, page.position.next.as_ref()),
         rows: page.items.into_iter().map(|entry| row(entry, &names, &zone, visit.now)).collect(),

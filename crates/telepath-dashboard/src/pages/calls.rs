@@ -1,6 +1,7 @@
 //! `/calls`: the log of calls, and one call.
 
 mod act;
+mod export;
 mod list;
 mod query;
 mod show;
@@ -34,6 +35,7 @@ pub(crate) const ENTRY: Entry = Entry {
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::scoped(Method::GET, PATH, Scope::CallsRead, list::show),
+        Route::scoped(Method::GET, export::PATH, Scope::CallsRead, export::download),
         Route::scoped(Method::GET, "/calls/{id}", Scope::CallsRead, show::show),
         Route::scoped(Method::POST, "/calls/{id}/hang-up", Scope::CallsWrite, act::hang_up),
         Route::scoped(Method::POST, "/calls/{id}/resend", Scope::WebhooksWrite, act::resend),

@@ -1,6 +1,7 @@
 //! `/requests`: the request log.
 
 mod chart;
+mod export;
 mod filter;
 mod group;
 mod query;
@@ -24,6 +25,7 @@ use crate::form::Problems;
 use crate::icon;
 use crate::navigation::{Entry, Group as NavigationGroup};
 use crate::number::{counted, grouped};
+use crate::pages::export::{self as exports, FormatLink};
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::route::{Outcome, Route};
@@ -55,6 +57,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::scoped(Method::GET, query::PATH, Scope::AuditRead, list),
         Route::scoped(Method::GET, query::STREAM, Scope::AuditRead, tail::follow),
+        Route::scoped(Method::GET, export::PATH, Scope::AuditRead, export::download),
         Route::scoped(Method::GET, "/requests/{id}", Scope::AuditRead, show::show),
     ]
 }
@@ -88,6 +91,7 @@ struct Page {
     chips: Vec<Chip>,
     ranges: Vec<RangeLink>,
     inputs: Vec<Input>,
+    exports: [FormatLink; 2],
     chart: Option<Chart>,
     /// How far back the chart counts, if not over all of it.
     chart_since: Option<String>,
@@ -140,6 +144,7 @@ async fn list(visit: Visit, caller: SignedIn) -> Outcome {
         chips: chips(&query),
         ranges: ranges(&query),
         inputs: inputs(&query),
+        exports: exports::links(export::PATH, &query.path()),
         chart: found.chart.map(|(counts, slots)| chart::draw(&counts, slots, &query, &zone)),
         chart_since: since.map(|since| searched_to(&zone, since, now)),
         tail: found.tail,

@@ -97,7 +97,8 @@ async fn without_java_script_a_link_shows_what_is_new() {
 async fn a_filter_that_cannot_be_read_opens_no_stream() {
     let (site, _) = site().await;
     let browser = Browser::of(&site, "ada@example.com").await;
-    let request = browser.request("GET", "/requests/live?status=never").header("sec-fetch-site", "same-origin");
+    let request =
+        browser.request("GET", "/requests/live?status=never").header("sec-fetch-site", "same-origin");
     Page::of(site.send(request.body(Full::default()).unwrap()).await).await.expect(400);
     let foreign = browser.request("GET", "/requests/live").header("sec-fetch-site", "cross-site");
     Page::of(site.send(foreign.body(Full::default()).unwrap()).await).await.expect(403);

@@ -144,8 +144,7 @@ async fn requests_are_counted_by_slot_and_status_from_counters_and_from_the_log(
     for filter in [&everything, &of_key, &by_path] {
         let counts = store.count_requests(account, filter, slots).await.unwrap();
         let rows: Vec<_> = counts.rows.iter().map(|row| (row.slot, row.status, row.requests)).collect();
-        let expected =
-            [(0, 200, 54), (0, 404, 5), (1, 200, 54), (1, 404, 6), (2, 200, 27), (2, 404, 4)];
+        let expected = [(0, 200, 54), (0, 404, 5), (1, 200, 54), (1, 404, 6), (2, 200, 27), (2, 404, 4)];
         assert_eq!((rows, counts.since), (expected.to_vec(), None), "{filter:?}");
     }
     let failed = RequestFilter { status: Some(StatusFilter::Class(4)), ..everything.clone() };

@@ -11,6 +11,7 @@ use super::query::{Query, RANGES};
 use super::words::{StatusChip, ended_by, status_word};
 use crate::chart::scale::Quality;
 use crate::number::{counted, grouped};
+use crate::pages::export::{self as exports, FormatLink};
 use crate::reply::Reply;
 use crate::route::Outcome;
 use crate::shell::Shell;
@@ -27,6 +28,7 @@ struct Page {
     shell: Shell,
     done: Option<&'static str>,
     query: Query,
+    exports: [FormatLink; 2],
     connections: Vec<Choice>,
     ranges: Vec<Choice>,
     statuses: Vec<Choice>,
@@ -113,6 +115,7 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         live,
         more_live,
         total: found.position.total.map(in_words),
+        exports: exports::links(super::export::PATH, &query.first_page()),
         newer: query.newer(),
         older: found.position.next.as_ref().map(|next| query.older(next)),
         zone: zone.abbreviation(visit.now),

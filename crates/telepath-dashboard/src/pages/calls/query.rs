@@ -166,6 +166,11 @@ impl Query {
         if pairs.is_empty() { PATH.to_owned() } else { format!("{PATH}?{}", pairs.join("&")) }
     }
 
+    /// The address of the first page.
+    pub(super) fn first_page(&self) -> String {
+        self.path(Vec::new())
+    }
+
     /// The address of this list in another order: by a column, the largest first unless it is that already.
     pub(super) fn sorted_by(&self, column: &str) -> String {
         let Some((_, sort)) = SORTS.iter().find(|(name, _)| *name == column) else { return PATH.to_owned() };
