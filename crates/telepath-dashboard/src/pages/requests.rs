@@ -204,6 +204,9 @@ fn searched_to(
 fn summary_of(query: &Query, found: &Found) -> String {
     let shown = found.requests.len() as u64;
     let more = if found.next.is_some() && found.requests.len() >= PAGE { " or more" } else { "" };
+    if query.is_live && query.after.is_none() {
+        return "The newest 200 requests stay on the page".to_owned();
+    }
     match query.view {
         View::Grouped => format!("{} counted", counted(shown, "request", "requests")),
         View::List if query.cursor.is_some() || !more.is_empty() => {
