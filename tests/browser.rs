@@ -39,9 +39,8 @@ async fn play(server: &Server, script: &str, mut input: Value) -> Outcome {
     if let Some(folder) = std::env::var_os("TELEPATH_TEST_BROWSER_SCREENSHOTS") {
         input["screenshots"] = json!(PathBuf::from(folder));
     }
-    if let Some(folder) = std::env::var_os("TELEPATH_TEST_SCREENSHOTS") {
-        input["screenshots"] = json!(PathBuf::from(folder));
-    }
+    input["matrix"] =
+        json!(std::env::var("TELEPATH_TEST_BROWSER_MATRIX").is_ok_and(|wanted| wanted == "full"));
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser");
     let mut node = Command::new("node");
     node.arg(folder.join(script)).kill_on_drop(true);
