@@ -6,9 +6,11 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
+use telepath_gateway::echo_agent::EchoAgent;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
+use crate::support::cli::program;
 use crate::support::output::note_secret;
 use crate::support::waiting::soon;
 use crate::support::{Home, Outcome, Server};
@@ -234,4 +236,29 @@ async fn an_endpoint_is_added_tested_and_deleted_with_java_script() -> Outcome {
 #[tokio::test]
 async fn an_endpoint_is_added_tested_and_deleted_without_java_script() -> Outcome {
     add_and_test_an_endpoint(false).await
+}
+
+async fn create_and_call_a_connection(java_script: bool) -> Outcome {
+    let agent = EchoAgent::start("127.0.0.1:0".parse()?).await?;
+    let allow = agent.addr().to_string();
+    let server = Home::new().start_with(&["--egress-allow", &allow]).await?;
+    let setup = server.setup.clone().context("a server without users prints a link")?;
+    let play_file = server.home().beside("hello.wav");
+    let samples: Vec<i16> = (0..8_000).map(|at| if at / 9 % 2 == 0 { 6_000 } else { -6_000 }).collect();
+    std::fs::write(&play_file, telepath_media::wav::write(&samples))?;
+    let input = json!({
+        "setup": setup, "password": password(), "javaScript": java_script, "agent": agent.url(),
+        "telepath": program(), "play": play_file,
+    });
+    play(&server, "voice.mjs", input).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_is_created_called_and_deleted_with_java_script() -> Outcome {
+    create_and_call_a_connection(true).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_is_created_called_and_deleted_without_java_script() -> Outcome {
+    create_and_call_a_connection(false).await
 }

@@ -6,6 +6,7 @@ mod frame;
 #[cfg(test)]
 mod golden;
 pub(crate) mod histogram;
+pub(crate) mod ladder;
 pub(crate) mod lanes;
 pub(crate) mod lines;
 pub(crate) mod scale;

@@ -3,6 +3,7 @@
 mod act;
 mod export;
 mod list;
+mod number;
 mod query;
 mod show;
 pub(crate) mod verdict;
@@ -36,7 +37,10 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::scoped(Method::GET, PATH, Scope::CallsRead, list::show),
         Route::scoped(Method::GET, export::PATH, Scope::CallsRead, export::download),
+        Route::scoped(Method::GET, "/calls/erase-number", Scope::CallsWrite, number::show),
+        Route::scoped(Method::POST, "/calls/erase-number", Scope::CallsWrite, number::erase),
         Route::scoped(Method::GET, "/calls/{id}", Scope::CallsRead, show::show),
+        Route::scoped(Method::GET, "/calls/{id}/sip-trace", Scope::CallsRead, show::trace),
         Route::scoped(Method::POST, "/calls/{id}/hang-up", Scope::CallsWrite, act::hang_up),
         Route::scoped(Method::POST, "/calls/{id}/resend", Scope::WebhooksWrite, act::resend),
         Route::scoped(Method::GET, "/calls/{id}/erase", Scope::CallsWrite, act::confirm_erasure),

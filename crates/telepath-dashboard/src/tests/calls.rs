@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use telepath_core::account::AccountDraft;
+use telepath_core::call::sip_trace::{SipDirection, append_message, omission};
 use telepath_core::call::{
     CallEnd, CallMetrics, CallStart, CallStatus, Direction, DisconnectReason, Party, SipFacts, Speaker, Turn,
 };
@@ -205,4 +206,119 @@ async fn a_live_call_is_hung_up_and_one_that_is_over_is_erased() {
     browser.get(&format!("/calls/{over}/erase")).await.expect(200);
     assert_eq!(browser.post(&format!("/calls/{over}/erase"), &[]).await.leads_to(), "/calls?done=erased");
     browser.get(&format!("/calls/{over}")).await.expect(404);
+}
+
+const INVITE: &str = "INVITE sip:<b>@voice.example SIP/2.0\r\nCSeq: 1 INVITE\r\n\r\nv=0\r\n";
+const CHALLENGE: &str = "SIP/2.0 401 Unauthorized\r\nCSeq: 1 INVITE\r\n\r\n";
+const AGAIN: &str =
+    "INVITE sip:a@voice.example SIP/2.0\r\nCSeq: 2 INVITE\r\nAuthorization: [redacted]\r\n\r\n";
+const OK: &str = "SIP/2.0 200 OK\r\nCSeq: 2 INVITE\r\n\r\n";
+const ACK: &str = "ACK sip:a@voice.example SIP/2.0\r\nCSeq: 2 ACK\r\n\r\n";
+const BYE: &str = "BYE sip:a@voice.example SIP/2.0\r\nCSeq: 3 BYE\r\n\r\n";
+const BYE_OK: &str = "SIP/2.0 200 OK\r\nCSeq: 3 BYE\r\n\r\n";
+
+fn trace_of(messages: &[(u64, SipDirection, &str)]) -> String {
+    let peer = "203.0.113.60:5060".parse().unwrap();
+    messages.iter().fold(String::new(), |mut trace, (at, direction, message)| {
+        append_message(&mut trace, Duration::from_millis(*at), *direction, peer, message);
+        trace + "\n\n"
+    })
+}
+
+/// A call that is over, with a trace.
+async fn traced(site: &Site, trace: String) -> CallId {
+    let trunk = trunk(site, site.account.id, "Support").await;
+    let start = started(site, site.account.id, trunk, "+15550100001");
+    site.store.call_started(&start).await.unwrap();
+    site.store.call_ended(&CallEnd { sip_trace: trace, ..ended(&start) }).await.unwrap();
+    start.id
+}
+
+#[tokio::test]
+async fn the_signalling_of_a_call_is_a_ladder_with_its_messages_beneath() {
+    use SipDirection::{Received, Sent};
+    let site = Site::new().await;
+    let trace = trace_of(&[
+        (0, Received, INVITE),
+        (3, Sent, CHALLENGE),
+        (44, Received, AGAIN),
+        (186, Sent, OK),
+        (228, Received, ACK),
+        (42_190, Received, BYE),
+        (42_191, Sent, BYE_OK),
+    ]);
+    let id = traced(&site, trace.clone()).await;
+    site.user("ada@example.com", Role::Viewer).await;
+    let mut browser = Browser::of(&site, "ada@example.com").await;
+    let page = browser.get(&format!("/calls/{id}")).await.expect(200).text;
+    for part in [
+        "203.0.113.60:5060",
+        "<a href=\"#m1\">",
+        "401 Unauthorized<tspan class=\"note\" dx=\"6\">digest challenge</tspan>",
+        "with credentials",
+        "Audio, 0:41",
+        "id=\"m6\"",
+        "42,191 ms, to the carrier, 27 bytes",
+        "INVITE sip:&#60;b&#62;@voice.example",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let (ack, band, bye) = (page.find(">ACK<"), page.find("class=\"media\""), page.find(">BYE<"));
+    assert!(ack < band && band < bye, "the audio is between the answer and the end");
+    assert!(!page.contains("Later messages were not recorded") && !page.contains("<b>@"));
+    let plain = browser.get(&format!("/calls/{id}/sip-trace")).await.expect(200);
+    assert_eq!(
+        (plain.text.as_str(), plain.header("content-type")),
+        (trace.as_str(), "text/plain; charset=utf-8")
+    );
+    assert_eq!(plain.header("x-content-type-options"), "nosniff");
+}
+
+#[tokio::test]
+async fn a_ladder_says_what_it_leaves_out_and_stays_short() {
+    use SipDirection::Received;
+    let site = Site::new().await;
+    let options: Vec<_> =
+        (0..50).map(|at| (at * 1000, Received, "OPTIONS sip:a@voice.example SIP/2.0\r\n")).collect();
+    let trace = format!("{}{}{}", trace_of(&options), omission(7), trace_of(&[(99_000, Received, BYE)]));
+    let id = traced(&site, trace).await;
+    site.user("ada@example.com", Role::Viewer).await;
+    let mut browser = Browser::of(&site, "ada@example.com").await;
+    let page = browser.get(&format!("/calls/{id}")).await.expect(200).text;
+    assert!(page.contains("Later messages were not recorded: 7 messages were left out."), "{page}");
+    assert!(
+        page.contains("15 messages are only in the whole trace.") && page.contains("7 messages not shown")
+    );
+    assert_eq!(page.matches("class=\"raw\"").count(), 36);
+}
+
+#[tokio::test]
+async fn a_number_is_erased_from_all_calls_when_it_is_typed_twice() {
+    let site = Site::new().await;
+    let trunk = trunk(&site, site.account.id, "Support").await;
+    let gone = call(&site, site.account.id, trunk, "+15550100001").await;
+    let kept = call(&site, site.account.id, trunk, "+15550100007").await;
+    let going_on = live(&site, trunk, "+15550100001").await;
+    site.user("ada@example.com", Role::Developer).await;
+    let mut browser = Browser::of(&site, "ada@example.com").await;
+    let path = "/calls/erase-number";
+    browser.get(path).await.expect(200);
+    for (number, again, problem) in [
+        ("15550100001", "15550100001", "Must be a number in international form"),
+        ("+15550100001", "+15550100007", "Type the same number again."),
+    ] {
+        let page = browser.post(path, &[("number", number), ("again", again)]).await.expect(422).text;
+        assert!(page.contains(problem), "{page}");
+    }
+    let page = browser.post(path, &[("number", "+15550100001"), ("again", "+15550100001")]).await.expect(200);
+    assert!(
+        page.text.contains("1 call is erased.") && page.text.contains("1 live with the number"),
+        "{}",
+        page.text
+    );
+    for (id, exists) in [(gone, false), (kept, true), (going_on, true)] {
+        assert_eq!(site.store.get_call(site.account.id, id).await.unwrap().is_some(), exists);
+    }
+    let audit = browser.get("/audit").await.expect(200).text;
+    assert!(audit.contains("…01") && !audit.contains("+15550100001"), "{audit}");
 }

@@ -2,9 +2,11 @@
 
 mod events;
 mod figures;
+mod signalling;
 mod turns;
 
 use askama::Template;
+use http::StatusCode;
 use telepath_core::call::{CallDetails, CallStatus};
 use telepath_core::id::CallId;
 use telepath_core::scope::Scope;
@@ -25,6 +27,7 @@ use crate::visible::visible;
 use crate::visit::Visit;
 use events::EventRow;
 use figures::{Fact, Figure, Line};
+use signalling::Signalling;
 use turns::Turns;
 
 #[derive(Template)]
@@ -49,6 +52,7 @@ struct Page {
     turns: Turns,
     facts: Vec<Fact>,
     line: Option<Line>,
+    signalling: Option<Signalling>,
     events: Vec<EventRow>,
     kept_until: Option<Shown>,
     can_change: bool,
@@ -109,6 +113,7 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         turns: Turns::of(&details, &visit.query, &path_of(id)),
         facts: figures::facts(&details, name.as_ref()),
         line: figures::line(&details),
+        signalling: Signalling::of(&details, &events),
         events: events.iter().map(|event| EventRow::of(event, &zone, visit.now, can_resend)).collect(),
         kept_until: kept.map(|kept| zone.shown(call.start_time.plus(kept))),
         can_change: scopes.allows(Scope::CallsWrite),
@@ -132,4 +137,12 @@ const fn badge(tone: Tone) -> (&'static str, Icon) {
         Tone::Bad => ("badge-bad", icon::CIRCLE_ALERT),
         Tone::Neutral => ("badge-info", icon::INFO),
     }
+}
+
+/// The SIP messages of a call as they are recorded: without credentials and digits.
+pub(super) async fn trace(visit: Visit, caller: SignedIn) -> Outcome {
+    let id: CallId = visit.id_in_path(NONE)?;
+    let found = visit.store().get_call(caller.session.account, id).await?;
+    let details = found.ok_or(Problem::NotFound(NONE))?;
+    Ok(Reply::plain(StatusCode::OK, details.sip_trace))
 }

@@ -32,7 +32,7 @@ pub(super) const CARRIERS: [Carrier; 7] = [
             "Under Numbers, add the numbers whose calls the agent answers.",
             "Leave Secure Trunking off: media is sent as plain RTP.",
         ],
-        addresses: "Twilio lists them under Elastic SIP Trunking, Networking Info.",
+        addresses: "Twilio lists its networks under Elastic SIP Trunking, Networking Info.",
     },
     Carrier {
         value: "telnyx",
@@ -44,7 +44,7 @@ pub(super) const CARRIERS: [Carrier; 7] = [
             "In the inbound settings, choose +E.164 as the number format and PCMU and PCMA as codecs.",
             "Assign your numbers to the connection.",
         ],
-        addresses: "Telnyx lists them on sip.telnyx.com.",
+        addresses: "Telnyx lists its networks on sip.telnyx.com.",
     },
     Carrier {
         value: "vonage",
@@ -55,7 +55,7 @@ pub(super) const CARRIERS: [Carrier; 7] = [
             "Choose to forward its voice calls to SIP, and enter {uri}.",
             "Save it, and repeat this for each number.",
         ],
-        addresses: "Vonage lists them in the SIP section of its documentation.",
+        addresses: "Vonage lists its networks in the SIP section of its documentation.",
     },
     Carrier {
         value: "bandwidth",
@@ -66,7 +66,7 @@ pub(super) const CARRIERS: [Carrier; 7] = [
             "Add {host} as a host for origination, with port 5060 unless the host names another.",
             "Move your numbers to the location.",
         ],
-        addresses: "Bandwidth names them when it sets up your account.",
+        addresses: "Bandwidth names its networks when it sets up your account.",
     },
     Carrier {
         value: "signalwire",
