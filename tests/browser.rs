@@ -262,3 +262,20 @@ async fn a_connection_is_created_called_and_deleted_with_java_script() -> Outcom
 async fn a_connection_is_created_called_and_deleted_without_java_script() -> Outcome {
     create_and_call_a_connection(false).await
 }
+
+async fn respond_to_a_leak(java_script: bool) -> Outcome {
+    let server = Server::start().await?;
+    let setup = server.setup.clone().context("a server without users prints a link")?;
+    play(&server, "leaks.mjs", json!({ "setup": setup, "password": password(), "javaScript": java_script }))
+        .await
+}
+
+#[tokio::test]
+async fn a_leaked_key_is_revoked_and_the_guide_followed_with_java_script() -> Outcome {
+    respond_to_a_leak(true).await
+}
+
+#[tokio::test]
+async fn a_leaked_key_is_revoked_and_the_guide_followed_without_java_script() -> Outcome {
+    respond_to_a_leak(false).await
+}

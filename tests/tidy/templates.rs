@@ -52,6 +52,7 @@ const SAFE: &[&str] = &[
     "line.scale",
     "row.bar",
     "started",
+    "one.icon",
 ];
 
 fn templates(all: &[Source]) -> impl Iterator<Item = &Source> {

@@ -1,14 +1,14 @@
 //! `/v1/keys`: API keys. A secret appears in one response only, the one that creates it.
 
+mod conversions;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{KeyId, SecretId, TrunkId};
-use telepath_core::key::{
-    KeyDraft, KeyPatchDraft, KeyRecord, LastUse, RotateAllDraft, RotateDraft, SecretRecord,
-};
+use telepath_core::key::{KeyRecord, LastUse, SecretRecord};
 use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
 
@@ -344,77 +344,5 @@ impl CreateKey {
     /// A key with a preset's scopes and limit.
     pub fn new(name: impl Into<String>, preset: impl Into<String>) -> Self {
         Self { name: Some(name.into()), preset: Some(preset.into()), ..Self::default() }
-    }
-}
-
-impl From<CreateKey> for KeyDraft {
-    fn from(body: CreateKey) -> Self {
-        let CreateKey {
-            name,
-            description,
-            metadata,
-            preset,
-            scopes,
-            trunk_ids,
-            rate_limit_per_minute,
-            quotas,
-            allowed_ips,
-            expires_at,
-            not_before,
-        } = body;
-        Self {
-            name,
-            description,
-            metadata,
-            preset,
-            scopes,
-            trunk_ids,
-            rate_limit_per_minute,
-            quotas: quotas.map(Into::into),
-            allowed_ips,
-            expires_at,
-            not_before,
-        }
-    }
-}
-
-impl From<UpdateKey> for KeyPatchDraft {
-    fn from(body: UpdateKey) -> Self {
-        let UpdateKey {
-            name,
-            description,
-            metadata,
-            scopes,
-            trunk_ids,
-            rate_limit_per_minute,
-            quotas,
-            allowed_ips,
-            expires_at,
-            not_before,
-        } = body;
-        Self {
-            name,
-            description,
-            metadata,
-            scopes,
-            trunk_ids,
-            rate_limit_per_minute,
-            quotas: quotas.map(Into::into),
-            allowed_ips,
-            expires_at,
-            not_before,
-        }
-    }
-}
-
-impl From<RotateKeys> for RotateAllDraft {
-    fn from(RotateKeys { grace_seconds, secrets_before }: RotateKeys) -> Self {
-        Self { grace_seconds, secrets_before }
-    }
-}
-
-impl From<RotateKey> for RotateDraft {
-    fn from(RotateKey { grace_seconds }: RotateKey) -> Self {
-        Self { grace_seconds }
     }
 }

@@ -47,13 +47,36 @@ function downloads(button) {
   }
   button.hidden = false;
   button.addEventListener("click", () => {
-    const url = URL.createObjectURL(new Blob([textOf(source)], { type: "text/plain" }));
+    const url = URL.createObjectURL(new Blob([fileOf(source, button.dataset.form)], { type: "text/plain" }));
     const link = document.createElement("a");
     link.href = url;
     link.download = button.dataset.download;
     link.click();
     URL.revokeObjectURL(url);
   });
+}
+
+// The text of a file: that of the source, or the secrets of its rows as lines of an environment or as JSON.
+function fileOf(source, form) {
+  const rows = [...source.querySelectorAll("[data-key]")].map((row) => ({
+    id: row.dataset.key,
+    name: row.dataset.name,
+    secret: row.querySelector("[data-secret]").textContent,
+  }));
+  if (form === "json") {
+    return JSON.stringify(rows, null, 2) + "\n";
+  }
+  if (form !== "env") {
+    return textOf(source);
+  }
+  const names = new Map();
+  const line = ({ id, name, secret }) => {
+    const word = name.toUpperCase().replace(/[^A-Z0-9]+/g, "_").replace(/^_|_$/g, "") || "KEY";
+    const used = (names.get(word) ?? 0) + 1;
+    names.set(word, used);
+    return `# ${id}\nTELEPATH_API_KEY_${word}${used > 1 ? `_${used}` : ""}=${secret}\n`;
+  };
+  return rows.map(line).join("");
 }
 
 // Buttons that show what was typed into a password field.

@@ -39,6 +39,7 @@ use crate::problem::Problem;
 use crate::reply::{Content, Reply};
 use crate::route::{Found, Handler, Outcome, Route, RouteConflict, RouteTable, verb};
 use crate::shared::Shared;
+use crate::step_up::confirm_first;
 use crate::time::Zone;
 use crate::visit::Visit;
 use crate::{cookie, csrf, error_page, form, letters, pages};
@@ -241,7 +242,11 @@ impl Dashboard {
                     return Err(Problem::ForeignForm);
                 }
                 if route.confirmed && !caller.session.is_confirmed(visit.now) {
-                    return self.confirm_first(visit, &caller, is_form, target);
+                    return if is_form {
+                        confirm_first(visit, &caller, target)
+                    } else {
+                        Ok(Reply::see_other(format!("/confirm?next={}", form::encoded(target))))
+                    };
                 }
                 handler(visit.take(), caller)
             }
@@ -250,17 +255,6 @@ impl Dashboard {
             Ok(outcome) => outcome,
             Err(_) => Err(Problem::Unavailable("the handler timed out".to_owned())),
         }
-    }
-
-    /// Leads to the page that asks for the password, and from there back. A form waits on the server.
-    fn confirm_first(&self, visit: &Visit, caller: &SignedIn, is_form: bool, target: &str) -> Outcome {
-        if !is_form {
-            return Ok(Reply::see_other(format!("/confirm?next={}", form::encoded(target))));
-        }
-        let held = HeldForm { path: target.to_owned(), fields: visit.form.clone() };
-        let entropy = self.shared.store.entropy().as_ref();
-        let id = self.shared.held.hold(caller.session.id, held, visit.now, entropy)?;
-        Ok(Reply::see_other(format!("/confirm?held={id}")))
     }
 
     /// Runs the form that waited for a confirmation.

@@ -60,6 +60,7 @@ mod route;
 mod security_headers;
 mod shared;
 mod shell;
+mod step_up;
 #[cfg(test)]
 mod tests;
 mod time;

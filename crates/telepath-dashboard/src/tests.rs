@@ -12,6 +12,8 @@ mod filled;
 mod forgery;
 mod harness;
 mod headers;
+mod key_changes;
+mod leaked_keys;
 mod letters;
 mod links;
 mod metrics;

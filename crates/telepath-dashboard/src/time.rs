@@ -101,6 +101,23 @@ impl Zone {
         self.format(at, "%F")
     }
 
+    /// `Friday, 27 Nov`
+    pub(crate) fn weekday(&self, at: Timestamp) -> String {
+        self.format(at, "%A, %-d %b")
+    }
+
+    /// `13:05:12`
+    pub(crate) fn clock_second(&self, at: Timestamp) -> String {
+        self.format(at, "%H:%M:%S")
+    }
+
+    /// The start of a day such as `2026-11-30`; `None` if the text is not a day.
+    pub(crate) fn start_of_day(&self, day: &str) -> Option<Timestamp> {
+        let day: jiff::civil::Date = day.parse().ok()?;
+        let start = day.to_zoned_datetime(self.0.clone()).ok()?;
+        Some(Timestamp::from_unix_ms(start.timestamp().as_millisecond()))
+    }
+
     /// The end of a day such as `2026-11-30`; `None` if the text is not a day.
     pub(crate) fn end_of_day(&self, day: &str) -> Option<Timestamp> {
         let day: jiff::civil::Date = day.parse().ok()?;
@@ -110,7 +127,7 @@ impl Zone {
 
     /// The time of a moment whose day is known.
     pub(crate) fn shown_clock(&self, at: Timestamp) -> Shown {
-        Shown { at, text: self.format(at, "%H:%M:%S") }
+        Shown { at, text: self.clock_second(at) }
     }
 
     fn format(&self, at: Timestamp, form: &str) -> String {

@@ -1,13 +1,19 @@
 //! `/settings/api-keys`: the keys of the account.
 
 mod create;
+mod edit;
 mod expiry;
 mod first_request;
+mod leaked;
 mod list;
+mod people;
+mod presets;
 mod requests_chart;
 mod reveal;
 mod revoke;
 mod rotate;
+mod rotate_all;
+mod safety;
 mod scopes;
 mod show;
 mod status;
@@ -47,6 +53,22 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::scoped(Method::GET, "/settings/api-keys/new", write, create::show),
         Route::scoped(Method::POST, "/settings/api-keys/new", write, create::submit).confirmed(),
         Route::scoped(Method::POST, "/settings/api-keys/new/preview", write, create::preview),
+        Route::scoped(Method::GET, leaked::PATH, read, leaked::show),
+        Route::scoped(Method::GET, "/settings/api-keys/leaked/report", Scope::AuditRead, leaked::report),
+        Route::scoped(Method::POST, "/settings/api-keys/leaked/start", write, leaked::start),
+        Route::scoped(Method::POST, "/settings/api-keys/leaked/review", write, leaked::review),
+        Route::scoped(Method::POST, "/settings/api-keys/leaked/keep", write, leaked::keep),
+        Route::scoped(Method::GET, "/settings/api-keys/rotate-all", write, rotate_all::show),
+        Route::scoped(Method::POST, "/settings/api-keys/rotate-all", write, rotate_all::submit).confirmed(),
+        Route::scoped(Method::GET, safety::PATH, read, safety::show),
+        Route::scoped(Method::GET, presets::PATH, read, presets::show),
+        Route::scoped(Method::GET, "/settings/api-keys/presets/{preset}", write, presets::edit),
+        Route::scoped(Method::POST, "/settings/api-keys/presets/{preset}", write, presets::submit)
+            .confirmed(),
+        Route::scoped(Method::POST, "/settings/api-keys/presets/{preset}/reset", write, presets::reset)
+            .confirmed(),
+        Route::scoped(Method::GET, "/settings/api-keys/{id}/edit", write, edit::show),
+        Route::scoped(Method::POST, "/settings/api-keys/{id}/edit", write, edit::submit),
         Route::scoped(Method::GET, "/settings/api-keys/{id}", read, show::show),
         Route::scoped(Method::GET, "/settings/api-keys/{id}/first-request", read, first_request::follow),
         Route::scoped(Method::GET, "/settings/api-keys/{id}/rotate", write, rotate::show),

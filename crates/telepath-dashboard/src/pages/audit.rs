@@ -34,6 +34,7 @@ use crate::time::{Shown, Zone, relative};
 use crate::visit::Visit;
 
 use check::Chain;
+pub(crate) use sentence::phrase;
 
 pub(crate) const ENTRY: Entry = Entry {
     group: Group::Activity,
@@ -257,7 +258,7 @@ fn actor(actor: Actor, names: &Names) -> Part {
 
 fn row(entry: AuditRecord, names: &Names, zone: &Zone, now: Timestamp) -> Row {
     let changes = changes(&entry.before, &entry.after);
-    let (phrase, has_target) = sentence::phrase(entry.action.name());
+    let (phrase, has_target) = phrase(entry.action.name());
     Row {
         position: crate::number::grouped(entry.position),
         actor: actor(entry.origin.actor, names),

@@ -45,7 +45,8 @@ fn key_steps(alert: &Alert, key: &str) -> Vec<Step> {
         AlertRule::DeadKeyUsed => vec![requests("&status=401")],
         AlertRule::SeenInClear => vec![rotate(), requests("")],
         AlertRule::LeakReported => {
-            vec![revoke(), requests("")]
+            let guide = format!("/settings/api-keys/leaked?key={}", alert.subject);
+            vec![step("Follow the guide for a leaked key", guide), revoke(), requests("")]
         }
         AlertRule::Expiring => vec![step("Rotate it", format!("{key}/rotate"))],
         AlertRule::Unused => vec![revoke()],

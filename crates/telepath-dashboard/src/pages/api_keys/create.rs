@@ -138,12 +138,12 @@ async fn page(
     })
 }
 
-async fn account_of(visit: &Visit, caller: &SignedIn) -> Result<std::sync::Arc<Account>, Problem> {
+pub(super) async fn account_of(visit: &Visit, caller: &SignedIn) -> Result<std::sync::Arc<Account>, Problem> {
     let account = visit.store().account(caller.session.account).await?;
     account.ok_or_else(|| Problem::Failed("the account of the session is missing".to_owned()))
 }
 
-fn capitalized(word: &str) -> String {
+pub(super) fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map(char::to_uppercase).into_iter().flatten().chain(letters).collect()
 }
@@ -214,7 +214,7 @@ pub(super) async fn preview(visit: Visit, caller: SignedIn) -> Outcome {
 }
 
 /// The problems by the fields of the form: an entry of a list belongs to the field of the list.
-fn problems_of(invalid: Invalid) -> Problems {
+pub(super) fn problems_of(invalid: Invalid) -> Problems {
     let mut problems = Problems::default();
     for detail in invalid.into_details() {
         let (field, place) = match detail.field.split_once('[') {

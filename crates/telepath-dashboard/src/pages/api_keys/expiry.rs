@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use telepath_core::account::Account;
 use telepath_core::clock::Timestamp;
+use telepath_core::patch::Patch;
 
 use crate::form::{Fields, Problems};
 use crate::time::Zone;
@@ -11,6 +12,7 @@ use crate::time::Zone;
 const FIELD: &str = "expires";
 const DATE: &str = "date";
 const NEVER: &str = "never";
+const KEEP: &str = "keep";
 /// The lifetimes that can be chosen, in days, and the one that is chosen at first.
 const DAYS: [(&str, u64, &str); 4] =
     [("7", 7, "7 days"), ("30", 30, "30 days"), ("90", 90, "90 days"), ("365", 365, "1 year")];
@@ -68,6 +70,39 @@ impl Expiry {
             "The key works until somebody revokes it. If it leaks and nobody notices, it works forever.";
         choices.push(choice(NEVER, "Never", !allowed(None), never.to_owned()));
         Self { choices, date, today: zone.date_field(now) }
+    }
+}
+
+impl Expiry {
+    /// The choices for a key that exists: first, what it has.
+    pub(super) fn of_key(
+        form: &Fields,
+        held: Option<Timestamp>,
+        account: &Account,
+        zone: &Zone,
+        now: Timestamp,
+    ) -> Self {
+        let mut expiry = Self::new(form, account, zone, now);
+        let keeps = form.get(FIELD).unwrap_or(KEEP) == KEEP;
+        for choice in &mut expiry.choices {
+            choice.chosen &= !keeps;
+        }
+        let sentence = held.map_or_else(|| "Never expires.".to_owned(), |end| expires_on(zone, end));
+        let keep = Choice { value: KEEP, label: "As it is", chosen: keeps, disabled: false, sentence };
+        expiry.choices.insert(0, keep);
+        expiry
+    }
+}
+
+/// The end that a form asks for, of a key that exists.
+pub(super) fn chosen_of_key(
+    form: &Fields,
+    zone: &Zone,
+    now: Timestamp,
+) -> Result<Patch<Timestamp>, Problems> {
+    match form.get(FIELD) {
+        None | Some(KEEP) => Ok(Patch::Keep),
+        Some(_) => Ok(chosen(form, zone, now)?.map_or(Patch::Clear, Patch::Set)),
     }
 }
 

@@ -53,6 +53,7 @@ struct Page {
     zone: String,
     /// Whether a whole key was typed into the search.
     full_key: bool,
+    done: Option<&'static str>,
 }
 
 struct Row {
@@ -215,6 +216,9 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         older: more.then(|| query.at(query.offset.saturating_add(PAGE))),
         zone: zone.abbreviation(visit.now),
         full_key,
+        done: (visit.query.get("done") == Some("rotated")).then_some(
+            "The form was sent before, or there was nothing to rotate. Secrets cannot be shown again; rotate to get others.",
+        ),
         query,
         shell: Shell::new(&visit, &caller, vec![Crumb::group("Settings")], "API keys").await?,
     })

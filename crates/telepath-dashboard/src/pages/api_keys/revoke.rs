@@ -6,7 +6,7 @@ use telepath_core::key::KeyRecord;
 use telepath_core::validation::bounded_text;
 use telepath_store::SignedIn;
 
-use super::{changeable_key, crumbs_below, path_of};
+use super::{changeable_key, crumbs_below, leaked, path_of};
 use crate::form::Problems;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -16,7 +16,9 @@ use crate::time::relative;
 use crate::visit::Visit;
 
 /// Reasons that can be chosen instead of typing one.
-const REASONS: [&str; 3] = ["No longer needed", "Leaked", "Its owner left"];
+const REASONS: [&str; 3] = ["No longer needed", LEAKED, "Its owner left"];
+/// The reason that continues to the guide.
+const LEAKED: &str = "Leaked";
 /// A key that was used within this time is revoked only after its name was typed.
 const RECENT: std::time::Duration = std::time::Duration::from_hours(24);
 
@@ -54,7 +56,7 @@ async fn page(
             |last| format!("It was last used {} from {}.", relative(last.at, visit.now), last.address),
         ),
         reasons: REASONS,
-        reason: visit.form.text("reason").to_owned(),
+        reason: visit.form.get("reason").or_else(|| visit.query.get("reason")).unwrap_or_default().to_owned(),
         other: visit.form.text("other").to_owned(),
         types_name: is_recent(key, visit),
     })
@@ -81,7 +83,12 @@ pub(super) async fn submit(visit: Visit, caller: SignedIn) -> Outcome {
         let reply = page(&visit, &caller, &key, problems).await?;
         return Ok(reply.status(StatusCode::UNPROCESSABLE_ENTITY));
     }
-    visit.store().revoke_key(caller.session.account, key.id, reason, visit.change_by(&caller)).await?;
+    let (account, origin) = (caller.session.account, visit.change_by(&caller));
+    visit.store().revoke_key(account, key.id, reason, origin).await?;
+    if chosen == LEAKED {
+        visit.store().start_leak_guide(account, key.id, origin).await?;
+        return Ok(Reply::see_other(leaked::path_for(key.id)));
+    }
     Ok(Reply::see_other(format!("{}?done=revoked", path_of(key.id))))
 }
 

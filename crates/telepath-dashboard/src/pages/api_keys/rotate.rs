@@ -38,6 +38,11 @@ struct Page {
     graces: Vec<(u32, &'static str, bool)>,
 }
 
+/// The grace periods with the one that is chosen.
+pub(super) fn graces(chosen: u32) -> Vec<(u32, &'static str, bool)> {
+    GRACES.iter().map(|(seconds, label)| (*seconds, *label, *seconds == chosen)).collect()
+}
+
 async fn page(
     visit: &Visit,
     caller: &SignedIn,
@@ -57,7 +62,7 @@ async fn page(
             || "It was never used.".to_owned(),
             |last| format!("It was last used {} from {}.", relative(last.at, visit.now), last.address),
         ),
-        graces: GRACES.iter().map(|(seconds, label)| (*seconds, *label, *seconds == chosen)).collect(),
+        graces: graces(chosen),
     })
 }
 

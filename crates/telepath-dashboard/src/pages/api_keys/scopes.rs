@@ -131,6 +131,16 @@ pub(super) fn table(form: &Fields, held: Option<ScopeSet>, grantable: ScopeSet) 
     AREAS.iter().map(row).collect()
 }
 
+/// The scopes of a key after an edit: an area that the form does not name stays as it is.
+pub(super) fn held(form: &Fields, held: ScopeSet) -> ScopeSet {
+    let level = |area: &Area| match Level::of(form, area) {
+        Level::AsPreset => Level::held(held, area),
+        level => level,
+    };
+    let scopes: Vec<Scope> = AREAS.iter().filter_map(|area| level(area).scope(area)).collect();
+    ScopeSet::of(&scopes)
+}
+
 /// The scopes that a form asks for by name; `None` if it leaves all areas to the preset.
 pub(super) fn chosen(form: &Fields, of_preset: ScopeSet) -> Option<Vec<String>> {
     let levels: Vec<(&Area, Level)> = AREAS.iter().map(|area| (area, Level::of(form, area))).collect();

@@ -160,8 +160,13 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
 /// Who created the key: a user by address, everybody else as the audit trail names them.
 async fn creator(visit: &Visit, key: &KeyRecord) -> Result<String, Problem> {
     let Actor::User(user) = key.created_by else { return Ok(key.created_by.to_string()) };
+    let id = key.created_by.to_string();
+    let members = visit.store().names(key.account_id, std::slice::from_ref(&id)).await?;
+    if let Some(member) = members.get(&id) {
+        return Ok(member.name.clone());
+    }
     let user = visit.store().get_user(user).await?;
-    Ok(user.map_or_else(|| key.created_by.to_string(), |user| user.email.to_string()))
+    Ok(user.map_or(id, |user| format!("{} (left)", user.email)))
 }
 
 fn done(visit: &Visit) -> Option<&'static str> {
@@ -169,6 +174,7 @@ fn done(visit: &Visit) -> Option<&'static str> {
         Some("shown") => {
             Some("The form was sent before. The secret cannot be shown again; rotate the key to get another.")
         }
+        Some("edited") => Some("The key is changed."),
         Some("ended") => Some("The secret stopped working."),
         Some("paused") => Some("The key is paused. Its requests are refused until it is resumed."),
         Some("resumed") => Some("The key works again."),

@@ -34,7 +34,7 @@ const PHRASES: [(&str, &str, bool); 29] = [
 ];
 
 /// What was done, and whether the target follows: `revoked the key`, from `key.revoked`.
-pub(super) fn phrase(action: &str) -> (String, bool) {
+pub(crate) fn phrase(action: &str) -> (String, bool) {
     if let Some((_, phrase, has_target)) = PHRASES.iter().find(|(name, _, _)| *name == action) {
         return ((*phrase).to_owned(), *has_target);
     }
