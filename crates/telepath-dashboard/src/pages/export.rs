@@ -8,7 +8,6 @@ use telepath_store::{AuditExport, CallExport, RequestExport, Store};
 use crate::download::Parts;
 use crate::problem::Problem;
 use crate::reply::Reply;
-use crate::route::Outcome;
 use crate::visit::Visit;
 
 /// What is exported.
@@ -55,7 +54,7 @@ pub(crate) fn format_of(visit: &Visit) -> Result<ExportFormat, Problem> {
 /// What is answered for a filter that its page refuses.
 pub(crate) const REFUSED: Problem = Problem::Malformed("The filter of the export cannot be read.");
 
-/// Begins an export. `name` is that of the file.
-pub(crate) fn begin(visit: &Visit, name: &'static str, format: ExportFormat, source: Source) -> Outcome {
-    Ok(Reply::export(name, format, Exporting { store: Arc::clone(visit.store()), source }))
+/// An export. `name` is that of the file.
+pub(crate) fn reply(visit: &Visit, name: &'static str, format: ExportFormat, source: Source) -> Reply {
+    Reply::export(name, format, Exporting { store: Arc::clone(visit.store()), source })
 }

@@ -15,5 +15,5 @@ pub(super) async fn download(visit: Visit, caller: SignedIn) -> Outcome {
     let (filter, _) = filter_of(&visit, &caller, &Form::read(&visit.query)).await?;
     let Some(filter) = filter else { return Err(export::REFUSED) };
     let entries = AuditExport::new(caller.session.account, filter, format);
-    export::begin(&visit, "audit", format, Source::Audit(entries))
+    Ok(export::reply(&visit, "audit", format, Source::Audit(entries)))
 }

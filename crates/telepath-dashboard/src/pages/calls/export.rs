@@ -14,5 +14,5 @@ pub(super) async fn download(visit: Visit, caller: SignedIn) -> Outcome {
     let format = export::format_of(&visit)?;
     let filter = Query::read(&visit.query).filter(visit.now);
     let calls = CallExport::new(caller.session.account, filter, format);
-    export::begin(&visit, "calls", format, Source::Calls(calls))
+    Ok(export::reply(&visit, "calls", format, Source::Calls(calls)))
 }

@@ -18,5 +18,5 @@ pub(super) async fn download(visit: Visit, caller: SignedIn) -> Outcome {
     let filter = query.within(filter, visit.now);
     let (account, order) = (caller.session.account, RequestOrder::Newest);
     let requests = RequestExport::new(account, filter, order, None, format);
-    export::begin(&visit, "requests", format, Source::Requests(requests))
+    Ok(export::reply(&visit, "requests", format, Source::Requests(requests)))
 }
