@@ -149,7 +149,7 @@ pub(crate) const fn role_name(role: Role) -> &'static str {
 
 async fn accounts(visit: &Visit, caller: &SignedIn) -> Result<Vec<AccountChoice>, Problem> {
     let mut choices = Vec::new();
-    for (id, _) in visit.store().list_memberships(caller.user.id).await? {
+    for &(id, _) in &caller.memberships {
         if let Some(account) = visit.store().account(id).await? {
             let mode = match account.mode {
                 telepath_core::secret::KeyMode::Live => "Live",

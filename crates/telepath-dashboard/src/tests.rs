@@ -7,6 +7,7 @@ mod analytics;
 mod api_keys;
 mod calls;
 mod connections;
+mod cost;
 mod exports;
 mod filled;
 mod forgery;

@@ -93,6 +93,7 @@ pub use request_log::count::{RequestCounts, RequestSlots, SlotRequests};
 pub use request_log::export::RequestExport;
 pub use request_log::read::{RequestCursor, RequestOrder, RequestPage};
 pub use retention::{Expired, Retention};
+pub use sql::statements::counting_statements;
 pub use storage_stats::StorageStats;
 pub use store::Store;
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkActivity, TrunkChangeError, TrunkName};

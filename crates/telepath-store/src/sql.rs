@@ -3,6 +3,7 @@
 
 mod list;
 mod row;
+pub(crate) mod statements;
 mod value;
 pub(crate) mod within;
 
@@ -77,6 +78,7 @@ impl Connection {
         sql: impl Into<Text>,
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
+        statements::sent();
         let sql = AssertSqlSafe(sql.into());
         Ok(match self.driver() {
             Driver::Sqlite(connection) => {
@@ -119,6 +121,7 @@ impl Connection {
         sql: impl Into<Text>,
         values: Vec<Value>,
     ) -> Result<Option<Row>, StoreError> {
+        statements::sent();
         let sql = AssertSqlSafe(sql.into());
         Ok(match self.driver() {
             Driver::Sqlite(connection) => sqlx::query_with(sql, sqlite_arguments(values)?)
@@ -196,6 +199,7 @@ impl Connection {
         values: Vec<Value>,
         mut each: impl FnMut(Row) -> Result<(), StoreError> + Send,
     ) -> Result<(), StoreError> {
+        statements::sent();
         let sql = AssertSqlSafe(sql.into());
         match self.driver() {
             Driver::Sqlite(connection) => {

@@ -95,8 +95,7 @@ impl Store {
             }
         };
         let rows = usage_rows(&mut db, key, mark.clone(), span, start, end).await?;
-        let addresses = seen(&mut db, key, mark.clone(), ADDRESSES, |row| row.parse(0)).await?;
-        let programs = seen(&mut db, key, mark, PROGRAMS, |row| row.text(0)).await?;
+        let (addresses, programs) = seen_of_key(&mut db, key, mark).await?;
         Ok(Some(KeyUsage { rows, addresses, programs }))
     }
 }
@@ -133,19 +132,45 @@ pub(crate) async fn seen<T>(
     db: &mut Connection,
     key: KeyId,
     mark: Option<Vec<u8>>,
-    SeenTable { name, column, most }: SeenTable,
+    table: SeenTable,
     what: impl Fn(&Row) -> Result<T, StoreError>,
 ) -> Result<Vec<Seen<T>>, StoreError> {
+    let rows = db.fetch_all(seen_sql(table), binds![key.to_string(), mark]).await?;
+    rows.iter().map(|row| seen_of(row, &what)).collect()
+}
+
+/// The addresses and the programs of a key, or of one of its secrets, in one statement.
+async fn seen_of_key(
+    db: &mut Connection,
+    key: KeyId,
+    mark: Option<Vec<u8>>,
+) -> Result<(Vec<SeenAddress>, Vec<SeenProgram>), StoreError> {
     let sql = format!(
-        "SELECT {column}, min(first_seen), max(last_seen), CAST(sum(requests) AS BIGINT) FROM {name} \
-         WHERE key_id = $1 AND ($2 IS NULL OR secret = $2) \
-         GROUP BY {column} ORDER BY max(last_seen) DESC, {column} LIMIT $3"
+        "SELECT seen.*, 0 AS is_program FROM ({}) AS seen UNION ALL \
+         SELECT seen.*, 1 AS is_program FROM ({}) AS seen ORDER BY is_program, last_seen DESC, what",
+        seen_sql(ADDRESSES),
+        seen_sql(PROGRAMS)
     );
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = db.fetch_all(sql, binds![key.to_string(), mark, most]).await?;
-    let one = |row: &Row| {
-        let (first_seen, last_seen) = (row.time(1)?, row.time(2)?);
-        Ok(Seen { what: what(row)?, first_seen, last_seen, requests: row.number(3)? })
-    };
-    rows.iter().map(one).collect()
+    let (mut addresses, mut programs) = (Vec::new(), Vec::new());
+    for row in &db.fetch_all(sql, binds![key.to_string(), mark]).await? {
+        if row.integer("is_program")? == 0 {
+            addresses.push(seen_of(row, |row| row.parse("what"))?);
+        } else {
+            programs.push(seen_of(row, |row| row.text("what"))?);
+        }
+    }
+    Ok((addresses, programs))
+}
+
+fn seen_sql(SeenTable { name, column, most }: SeenTable) -> String {
+    format!(
+        "SELECT {column} AS what, min(first_seen) AS first_seen, max(last_seen) AS last_seen, \
+         CAST(sum(requests) AS BIGINT) AS requests FROM {name} WHERE key_id = $1 AND ($2 IS NULL OR secret = $2) \
+         GROUP BY {column} ORDER BY max(last_seen) DESC, {column} LIMIT {most}"
+    )
+}
+
+fn seen_of<T>(row: &Row, what: impl Fn(&Row) -> Result<T, StoreError>) -> Result<Seen<T>, StoreError> {
+    let (first_seen, last_seen) = (row.time("first_seen")?, row.time("last_seen")?);
+    Ok(Seen { what: what(row)?, first_seen, last_seen, requests: row.number("requests")? })
 }

@@ -8,14 +8,14 @@ use super::UserError;
 use crate::error::StoreError;
 use crate::sql::{Connection, ListQuery, Order, Row, binds};
 
-const COLUMNS: &str = "u.id AS id, u.email AS email, u.name AS name, u.password_hash AS password_hash, \
+pub(super) const COLUMNS: &str = "u.id AS id, u.email AS email, u.name AS name, u.password_hash AS password_hash, \
                        u.time_zone AS time_zone, u.theme AS theme, u.shortcuts_off AS shortcuts_off, \
                        u.created_at AS created_at, u.created_by AS created_by, \
                        u.last_sign_in_at AS last_sign_in_at, u.disabled_at AS disabled_at, \
                        (SELECT count(*) FROM second_factors f \
                         WHERE f.user_id = u.id AND f.confirmed_at IS NOT NULL) AS factors";
 
-fn user_of(row: &Row) -> Result<User, StoreError> {
+pub(super) fn user_of(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         id: row.parse("id")?,
         email: row.parse("email")?,

@@ -48,6 +48,8 @@ pub struct SignedIn {
     pub user: User,
     /// The role in the account of the session.
     pub role: Role,
+    /// Every account that the user is a member of, in the order of their ids.
+    pub memberships: Vec<(AccountId, Role)>,
 }
 
 impl SignedIn {
@@ -84,19 +86,26 @@ impl Store {
         let hash = self.context.vault.hash_token(TokenPurpose::Session, token.expose());
         let now = self.now();
         let mut db = self.backend.read().await?;
-        let sql = format!("SELECT {COLUMNS} FROM sessions WHERE token_hash = $1");
-        let Some(found) = db.fetch_optional(sql, binds![&hash.as_bytes()[..]]).await? else {
-            return Ok(None);
-        };
-        let session = session_of(&found)?;
-        let Some(member) = row::member(&mut db, session.account, session.user).await? else {
-            return Ok(None);
-        };
+        // One statement, because every page and every event stream begins with it. The number of memberships is bounded.
+        let sql = format!(
+            "SELECT {COLUMNS}, {}, m.account_id AS member_of, m.role AS role FROM sessions s \
+             JOIN users u ON u.id = s.user_id JOIN memberships m ON m.user_id = u.id \
+             WHERE s.token_hash = $1 ORDER BY m.account_id",
+            row::COLUMNS
+        );
+        let rows = db.fetch_all(sql, binds![&hash.as_bytes()[..]]).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let (session, user) = (session_of(first)?, row::user_of(first)?);
+        let memberships =
+            rows.iter().map(|row| Ok((row.parse("member_of")?, row.named("role", Role::from_name)?)));
+        let memberships = memberships.collect::<Result<Vec<(AccountId, Role)>, StoreError>>()?;
+        let current = memberships.iter().find(|(account, _)| *account == session.account);
+        let Some(&(_, role)) = current else { return Ok(None) };
         let lives = match session.status(now) {
-            SessionStatus::Active | SessionStatus::AwaitingSecondFactor => member.user.disabled_at.is_none(),
+            SessionStatus::Active | SessionStatus::AwaitingSecondFactor => user.disabled_at.is_none(),
             SessionStatus::Expired | SessionStatus::Revoked => false,
         };
-        Ok(lives.then_some(SignedIn { session, user: member.user, role: member.role }))
+        Ok(lives.then_some(SignedIn { session, user, role, memberships }))
     }
 
     /// Records that a session was used, at most once a minute. Nothing is audited.
@@ -123,7 +132,7 @@ impl Store {
     pub async fn list_sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
         let now = self.now();
         let sql = format!(
-            "SELECT {COLUMNS} FROM sessions WHERE user_id = $1 AND revoked_at IS NULL \
+            "SELECT {COLUMNS} FROM sessions s WHERE user_id = $1 AND revoked_at IS NULL \
              ORDER BY last_seen_at DESC, id DESC"
         );
         let rows = self.backend.read().await?.fetch_all(sql, binds![user.to_string()]).await?;
@@ -319,20 +328,22 @@ pub(super) async fn confirm(
 
 /// A session that has not ended.
 pub(super) async fn by_id(db: &mut Connection, id: SessionId) -> Result<Session, UserError> {
-    let sql = format!("SELECT {COLUMNS} FROM sessions WHERE id = $1 AND revoked_at IS NULL");
+    let sql = format!("SELECT {COLUMNS} FROM sessions s WHERE id = $1 AND revoked_at IS NULL");
     let row = db.fetch_optional(sql, binds![id.to_string()]).await?.ok_or(UserError::SessionNotFound)?;
     Ok(session_of(&row)?)
 }
 
-const COLUMNS: &str = "id, user_id, account_id, created_at, last_seen_at, persistent, address, user_agent, \
-                       signed_in_at, confirmed_at, revoked_at";
+const COLUMNS: &str = "s.id AS session_id, s.user_id AS user_id, s.account_id AS session_account, \
+                       s.created_at AS started_at, s.last_seen_at AS last_seen_at, s.persistent AS persistent, \
+                       s.address AS address, s.user_agent AS user_agent, s.signed_in_at AS signed_in_at, \
+                       s.confirmed_at AS confirmed_at, s.revoked_at AS revoked_at";
 
 fn session_of(row: &Row) -> Result<Session, StoreError> {
     Ok(Session {
-        id: row.parse("id")?,
+        id: row.parse("session_id")?,
         user: row.parse("user_id")?,
-        account: row.parse("account_id")?,
-        created_at: row.time("created_at")?,
+        account: row.parse("session_account")?,
+        created_at: row.time("started_at")?,
         last_seen_at: row.time("last_seen_at")?,
         persistent: row.integer("persistent")? != 0,
         address: row.maybe_parse("address")?,
