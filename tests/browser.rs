@@ -279,3 +279,36 @@ async fn a_leaked_key_is_revoked_and_the_guide_followed_with_java_script() -> Ou
 async fn a_leaked_key_is_revoked_and_the_guide_followed_without_java_script() -> Outcome {
     respond_to_a_leak(false).await
 }
+
+/// The server has a secret in every setting that it can start with here.
+async fn look_at_the_server(java_script: bool) -> Outcome {
+    let secrets: Vec<String> =
+        ["smtp", "client"].map(|name| format!("{name}-{}", crate::support::output::unique())).into();
+    secrets.iter().for_each(|secret| note_secret(secret));
+    let home = Home::new()
+        .with_env("TELEPATH_SMTP_HOST", "mail.example.com")
+        .with_env("TELEPATH_SMTP_USERNAME", "telepath")
+        .with_env("TELEPATH_SMTP_PASSWORD", &secrets[0])
+        .with_env("TELEPATH_SMTP_FROM", "telepath@example.com")
+        .with_env("TELEPATH_SMTP_TO", "ops@example.com")
+        .with_env("TELEPATH_OIDC_ISSUER", "https://login.example.com")
+        .with_env("TELEPATH_OIDC_CLIENT_ID", "telepath")
+        .with_env("TELEPATH_OIDC_CLIENT_SECRET", &secrets[1]);
+    let server = home.start().await?;
+    let setup = server.setup.clone().context("a server without users prints a link")?;
+    let master_key = std::fs::read_to_string(server.home().data().join("master.key"))?;
+    let secrets: Vec<&str> = secrets.iter().map(String::as_str).chain([master_key.trim()]).collect();
+    let input =
+        json!({ "setup": setup, "password": password(), "javaScript": java_script, "secrets": secrets });
+    play(&server, "system.mjs", input).await
+}
+
+#[tokio::test]
+async fn the_server_and_the_account_are_shown_and_the_session_is_kept_with_java_script() -> Outcome {
+    look_at_the_server(true).await
+}
+
+#[tokio::test]
+async fn the_server_and_the_account_are_shown_without_java_script() -> Outcome {
+    look_at_the_server(false).await
+}

@@ -7,6 +7,7 @@ use super::{Source, report, sources};
 const SAFE: &[&str] = &[
     "mark",
     "row.mark",
+    "row.figures.spark",
     "row.heading",
     "row.source.icon",
     "finding.icon",

@@ -285,11 +285,12 @@ impl Dashboard {
     /// The session of the cookie. Its use is recorded once a minute.
     async fn session(&self, headers: &HeaderMap, visit: &Visit) -> Result<Option<SignedIn>, Problem> {
         let Some(token) = cookie::session_token(headers, visit.https) else { return Ok(None) };
-        let found = self.shared.store.find_session(&token).await?;
-        if let Some(SignedIn { session, .. }) = &found
+        let mut found = self.shared.store.find_session(&token).await?;
+        if let Some(SignedIn { session, .. }) = &mut found
             && visit.now.since(session.last_seen_at) >= SEEN_EVERY
         {
             self.shared.store.touch_session(session.id, Some(visit.client)).await?;
+            session.last_seen_at = visit.now;
         }
         Ok(found)
     }

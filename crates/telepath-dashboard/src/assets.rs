@@ -32,6 +32,7 @@ const SCRIPTS: [&str; 4] = [
     include_str!("../assets/htmx/hx-csp.min.js"),
     include_str!("../assets/htmx/hx-sse.min.js"),
     include_str!("../assets/app.js"),
+    include_str!("../assets/session.js"),
 ];
 const ICON: &str = include_str!("../assets/icon.svg");
 const INTER: &[u8] = include_bytes!("../assets/fonts/inter.woff2");

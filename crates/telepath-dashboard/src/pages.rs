@@ -38,6 +38,7 @@ pub(crate) fn routes() -> Vec<Route> {
         setup::routes(),
         invitation::routes(),
         login::routes(),
+        session::routes(),
         forgot::routes(),
         oidc::routes(),
         confirm::routes(),

@@ -84,6 +84,8 @@ pub(crate) struct Shell {
     pub(crate) role: Role,
     /// The token that every form carries.
     pub(crate) form_token: String,
+    /// How long the session lasts if it is not used again, in seconds.
+    pub(crate) session_left: u64,
     /// Where the forms of the shell come back to.
     pub(crate) path: String,
     /// Whether the user should add a second factor.
@@ -112,6 +114,7 @@ impl Shell {
             initial,
             role: caller.role,
             form_token: csrf::token_of(caller.session.id, visit.store().vault()),
+            session_left: caller.session.expires_at().since(visit.now).as_secs(),
             path: visit.path.clone(),
             needs_second_factor: caller.role == Role::Owner && !caller.user.has_second_factor,
         })

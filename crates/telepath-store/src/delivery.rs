@@ -2,6 +2,7 @@
 //! `purge`.
 
 pub(crate) mod claim;
+pub(crate) mod figures;
 mod finish;
 mod purge;
 pub(crate) mod redeliver;

@@ -62,6 +62,7 @@ pub use context::StoreContext;
 pub use delivery::claim::{
     ClaimedDelivery, DeliveryQuota, DeliveryTarget, DueWebhook, Lease, RunningDelivery,
 };
+pub use delivery::figures::{AttemptedHour, COUNTED_HOURS, DeliveryFigures, EndpointFigures, MOST_COUNTED};
 pub use delivery::redeliver::RecoveredDeliveries;
 pub use delivery::row::{AttemptRecord, DeliveryDetails, DeliveryRecord};
 pub use delivery::{AccountDeliveryFilter, DeliveryFilter};

@@ -13,6 +13,7 @@ mod calls;
 mod clock_steps;
 mod cluster;
 mod deliveries;
+mod delivery_figures;
 mod erasures;
 mod failover;
 mod files;

@@ -1,14 +1,26 @@
-//! Starting a session, and handing out its cookie.
+//! Starting a session, handing out its cookie, and staying signed in.
 
+use http::{Method, StatusCode};
 use telepath_core::account::Actor;
 use telepath_core::audit::Origin;
 use telepath_core::user::{Session, User, UserToken};
-use telepath_store::{NewSession, StartedSession};
+use telepath_store::{NewSession, SignedIn, StartedSession};
 
 use crate::cookie::{self, Keep};
 use crate::problem::Problem;
 use crate::reply::Reply;
+use crate::route::{Outcome, Route};
 use crate::visit::Visit;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![Route::user(Method::POST, "/session", stay)]
+}
+
+/// The use of the session has been recorded before; the answer is how many seconds are left now.
+async fn stay(visit: Visit, caller: SignedIn) -> Outcome {
+    let left = caller.session.expires_at().since(visit.now).as_secs();
+    Ok(Reply::plain(StatusCode::OK, left.to_string()))
+}
 
 /// How long the browser keeps the cookie of a session.
 pub(super) const fn keep(session: &Session) -> Keep {

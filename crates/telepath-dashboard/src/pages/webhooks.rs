@@ -2,6 +2,7 @@
 
 mod delivery;
 mod edit;
+mod figures;
 mod receiver;
 mod secret;
 mod show;
@@ -24,6 +25,7 @@ use crate::shell::{Crumb, Shell};
 use crate::time::relative;
 use crate::visible::visible_lines;
 use crate::visit::Visit;
+use figures::Figures;
 
 pub(crate) const ENTRY: Entry = Entry {
     group: Group::Settings,
@@ -110,6 +112,7 @@ struct Row {
     description: String,
     events: String,
     state: State,
+    figures: Figures,
 }
 
 #[derive(Template)]
@@ -119,11 +122,13 @@ struct Page {
     done: Option<&'static str>,
     may_change: bool,
     rows: Vec<Row>,
+    /// What the figures leave out.
+    partial: Option<String>,
     next: Option<String>,
     is_first: bool,
 }
 
-/// Queries: the endpoints with their public keys, and those of the shell.
+/// Queries: the endpoints with their public keys, how their deliveries went, what waits, and those of the shell.
 async fn list(visit: Visit, caller: SignedIn) -> Outcome {
     let (page, is_first) = match visit.query.get("after") {
         None => (PageRequest::new(MAX_LIMIT, 0), true),
@@ -134,7 +139,9 @@ async fn list(visit: Visit, caller: SignedIn) -> Outcome {
         }
     };
     let found = visit.store().list_webhooks(caller.session.account, None, page.unwrap_or_default()).await?;
+    let figures = visit.store().delivery_figures(caller.session.account, None).await?;
     let row = |webhook: &Webhook| Row {
+        figures: Figures::of(&figures.of(webhook.id), visit.now),
         path: path_of(webhook.id),
         url: webhook.url.masked(),
         description: webhook.description.as_deref().map_or_else(String::new, visible_lines),
@@ -146,6 +153,7 @@ async fn list(visit: Visit, caller: SignedIn) -> Outcome {
         done: (visit.query.get("done") == Some("deleted"))
             .then_some("The endpoint is deleted. Nothing more is sent to it."),
         may_change: caller.role.scopes().allows(Scope::WebhooksWrite),
+        partial: figures::partial(&figures),
         rows: found.items.iter().map(row).collect(),
         next: found.position.next.as_ref().map(|cursor| format!("{}?after={cursor}", ENTRY.path)),
         is_first,

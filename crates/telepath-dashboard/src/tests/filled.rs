@@ -14,6 +14,8 @@ use telepath_core::limit::RateLimit;
 use telepath_core::ports::CallControl as _;
 use telepath_core::trunk::{Codec, TrunkDraft};
 use telepath_core::webhook::WebhookDraft;
+use telepath_core::webhook::delivery::{ErrorClass, Jitter, Outcome};
+use telepath_store::{DeliveryQuota, Lease};
 
 use super::harness::Site;
 
@@ -62,6 +64,24 @@ impl Site {
         let url = Some("https://hooks.example/telepath".to_owned());
         let new = WebhookDraft { url, ..WebhookDraft::default() }.check().unwrap();
         self.store.create_webhook(self.account.id, new, self.origin()).await.unwrap().webhook.id
+    }
+
+    /// Attempts one due delivery, which succeeds or fails.
+    pub(super) async fn deliver(&self, succeeds: bool) {
+        static CLAIMS: AtomicU64 = AtomicU64::new(0);
+        let lease = Lease::new("a test", CLAIMS.fetch_add(1, Ordering::Relaxed));
+        let due = self.store.due_webhooks(None).await.unwrap();
+        let quotas = due.iter().map(|due| DeliveryQuota { webhook: due.id, deliveries: 1, running: vec![] });
+        let ends = self.now().plus(Duration::from_mins(1));
+        let claimed = self.store.claim_deliveries(quotas.collect(), &lease, ends).await.unwrap();
+        let outcome = Outcome {
+            status: Some(if succeeds { 200 } else { 500 }),
+            error: (!succeeds).then_some(ErrorClass::Broken),
+            retry_after: None,
+            duration: Duration::from_millis(12),
+            response_body: Vec::new(),
+        };
+        self.store.finish_attempt(&claimed[0], outcome, Jitter(0)).await.unwrap();
     }
 
     /// A call that started some minutes ago and has ended.

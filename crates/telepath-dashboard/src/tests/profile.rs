@@ -1,9 +1,11 @@
 //! What users change about themselves.
 
-use telepath_core::account::AccountDraft;
-use telepath_core::user::{Role, Theme};
+use std::time::Duration;
 
-use super::harness::{Browser, Site};
+use telepath_core::account::AccountDraft;
+use telepath_core::user::{Role, SESSION_IDLE, Theme};
+
+use super::harness::{Browser, Page, Site};
 
 #[tokio::test]
 async fn name_zone_and_theme_are_saved_and_wrong_ones_are_kept_in_the_form() {
@@ -90,4 +92,28 @@ async fn the_second_factor_is_added_with_a_code_and_removed() {
     assert!(browser.get("/me/second-factor").await.text.contains("10 unused codes."));
     assert_eq!(browser.post("/me/second-factor/remove", &[]).await.leads_to(), "/me?done=second-factor-off");
     assert!(!site.store.get_user(user.id).await.unwrap().unwrap().has_second_factor);
+}
+
+#[tokio::test]
+async fn a_page_says_how_long_the_session_lasts_and_staying_signed_in_extends_it() {
+    let site = Site::new().await;
+    site.user("ada@example.com", Role::Owner).await;
+    let mut browser = Browser::of(&site, "ada@example.com").await;
+    let idle = SESSION_IDLE.as_secs();
+    let left = |page: &Page| page.after("data-left=\"").parse::<u64>().unwrap();
+    assert_eq!(left(&browser.get("/me").await), idle);
+    site.clock.advance(SESSION_IDLE - Duration::from_mins(2));
+    assert_eq!(browser.post("/session", &[]).await.expect(200).text, idle.to_string());
+    site.clock.advance(SESSION_IDLE - Duration::from_mins(2));
+    assert_eq!(left(&browser.get("/me").await), idle, "the use of this page counts");
+    for _ in 0..20 {
+        site.clock.advance(SESSION_IDLE - Duration::from_mins(2));
+        let answer = browser.post("/session", &[]).await;
+        if answer.status.as_u16() != 200 {
+            assert!(answer.leads_to().starts_with("/login"));
+            return;
+        }
+        assert!(answer.text.parse::<u64>().unwrap() <= idle);
+    }
+    panic!("a session ends after a week however much it is used");
 }

@@ -163,3 +163,32 @@ async fn changes_of_the_team_ask_for_the_password_and_ending_access_does_not() {
     let fields = [("email", "new@example.com"), ("role", "viewer")];
     assert!(owner.post("/settings/team/invite", &fields).await.leads_to().starts_with("/confirm"));
 }
+
+#[tokio::test]
+async fn an_owner_removes_a_lost_second_factor_with_their_password_and_the_member_is_signed_out() {
+    let site = Site::new().await;
+    for role in [Role::Owner, Role::Admin] {
+        site.user(&email(role), role).await;
+    }
+    let user = site.user("target@example.com", Role::Developer).await;
+    let path = format!("/settings/team/{}", user.id);
+    let form = format!("{path}/second-factor");
+    let mut owner = Browser::of(&site, &email(Role::Owner)).await;
+    assert!(!owner.get(&path).await.text.contains("Lost second factor"), "there is none");
+    site.second_factor(&user).await;
+    let mut admin = Browser::of(&site, &email(Role::Admin)).await;
+    assert!(!admin.get(&path).await.text.contains("Lost second factor"));
+    admin.post(&form, &[]).await.expect(403);
+    let mut owner = Browser::of(&site, &email(Role::Owner)).await;
+    assert!(owner.get(&path).await.text.contains("Lost second factor"));
+    site.clock.advance(STEP_UP_LIFETIME);
+    let asks = owner.post(&form, &[]).await.leads_to().to_owned();
+    let held = asks.strip_prefix("/confirm?held=").unwrap();
+    let done = owner.post("/confirm", &[("held", held), ("password", PASSWORD)]).await;
+    assert_eq!(done.leads_to(), format!("{path}?done=second-factor"));
+    assert!(owner.get(done.leads_to()).await.text.contains("The second factor is removed"));
+    let left = site.store.list_sessions(user.id).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    let again = owner.post(&form, &[]).await.expect(422);
+    assert!(again.text.contains("There is no second factor any more."), "{}", again.text);
+}

@@ -1,5 +1,7 @@
 //! Webhook endpoints: what each role may do, what is shown once, and what is shown of responses from outside.
 
+use std::time::Duration;
+
 use telepath_core::user::{Role, STEP_UP_LIFETIME};
 
 use super::harness::{Browser, Site};
@@ -160,4 +162,27 @@ async fn showing_a_secret_asks_for_the_password_and_stopping_does_not() {
         let page = owner.post(&path, &[("grace", "0")]).await;
         assert_eq!(page.leads_to().starts_with("/confirm"), asks, "{path}");
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_shows_how_its_deliveries_went_and_what_waits() {
+    let site = Site::new().await;
+    let (mut owner, path, _) = endpoint(&site).await;
+    let page = owner.get("/settings/webhooks").await.expect(200);
+    assert!(page.text.contains("<b class=\"num\">–</b>"), "{}", page.text);
+    for seconds in [2, 4] {
+        owner.post(&format!("{path}/test"), &[]).await;
+        site.clock.advance(Duration::from_secs(seconds));
+        site.deliver(seconds == 2).await;
+    }
+    owner.post(&format!("{path}/test"), &[]).await;
+    site.clock.advance(Duration::from_mins(6));
+    for path in [path.as_str(), "/settings/webhooks"] {
+        let page = owner.get(path).await.expect(200);
+        for text in ["50%", "1 of 2", "6 min"] {
+            assert!(page.text.contains(text), "{text} in {path}: {}", page.text);
+        }
+    }
+    let page = owner.get(&path).await.expect(200);
+    assert!(page.text.contains("2,000 ms") && page.text.contains("p95 2,000 ms"), "{}", page.text);
 }

@@ -267,7 +267,7 @@ async fn a_confirmation_renews_the_token_and_ends_after_ten_minutes(fixture: Arc
 }
 
 /// The code that an authenticator with this secret shows.
-fn code_of(secret: &SecretText, at: Timestamp) -> String {
+pub(super) fn code_of(secret: &SecretText, at: Timestamp) -> String {
     TotpSecret::parse(secret).unwrap().code_at(at)
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use telepath_core::clock::Clock as _;
 use telepath_core::user::{Role, SESSION_IDLE};
 
-use super::sign_ins::{from, start};
+use super::sign_ins::{code_of, from, start};
 use super::users::{PASSWORD, actions, by, make, secret};
 use super::{Fixture, behaviour};
 use crate::{LinkRecipient, MemberActivity, UserError};
@@ -15,6 +16,7 @@ behaviour! {
     sessions_of_a_member_end_on_one_account_and_only_by_who_manages_them,
     a_member_gets_a_password_link_from_who_manages_them,
     a_link_is_not_shown_to_who_does_not_manage_the_user_everywhere,
+    a_lost_second_factor_is_removed_by_an_owner_who_manages_the_user_everywhere,
     requests_for_forgotten_passwords_are_counted_for_every_address,
 }
 
@@ -100,6 +102,39 @@ async fn a_link_is_not_shown_to_who_does_not_manage_the_user_everywhere(fixture:
     assert!(matches!(link(LinkRecipient::Caller).await, Err(UserError::OtherAccounts)), "an admin there");
     store.set_role(other, owner, Role::Owner, fixture.origin()).await.unwrap();
     link(LinkRecipient::Caller).await.unwrap();
+    store.close().await;
+}
+
+async fn a_lost_second_factor_is_removed_by_an_owner_who_manages_the_user_everywhere(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let other = fixture.other_account(&store).await;
+    let owner = make(&fixture, &store, account, "owner@example.com", Role::Owner).await.user.id;
+    let admin = make(&fixture, &store, account, "admin@example.com", Role::Admin).await.user.id;
+    let dev = make(&fixture, &store, account, "dev@example.com", Role::Developer).await.user.id;
+    let remove = |caller| store.remove_member_second_factor(account, dev, by(&fixture, caller));
+    assert!(matches!(remove(owner).await, Err(UserError::SecondFactorState)), "there is none");
+    let session = start(&fixture, &store, account, dev).await;
+    let enrolment = store.enrol_totp(dev, "Telepath", by(&fixture, dev)).await.unwrap();
+    let code = code_of(&enrolment.secret, fixture.clock.now());
+    store.confirm_totp(session.session.id, &code, by(&fixture, dev)).await.unwrap();
+    store.add_member(other, dev, Role::Viewer, fixture.origin()).await.unwrap();
+    for caller in [dev, admin] {
+        assert!(matches!(remove(caller).await, Err(UserError::Forbidden)));
+    }
+    assert!(matches!(remove(owner).await, Err(UserError::OtherAccounts)));
+    assert!(store.find_session(&session.token).await.unwrap().is_some(), "nothing was changed");
+    store.add_member(other, owner, Role::Admin, fixture.origin()).await.unwrap();
+    let there = start(&fixture, &store, other, dev).await;
+    remove(owner).await.unwrap();
+    assert!(!store.get_user(dev).await.unwrap().unwrap().has_second_factor);
+    assert_eq!(store.recovery_codes_left(dev).await.unwrap(), 0);
+    for session in [session, there] {
+        assert!(store.find_session(&session.token).await.unwrap().is_none(), "its sessions end everywhere");
+    }
+    for account in [account, other] {
+        assert_eq!(actions(&store, account).await.last().unwrap(), "user.second_factor_removed");
+    }
     store.close().await;
 }
 

@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// Removes the second factor and the recovery codes of a user: by themselves, or by local administration for one who
-    /// has lost both.
+    /// has lost both. See also [`Store::remove_member_second_factor`].
     pub async fn remove_second_factor(&self, user: UserId, origin: Origin) -> Result<(), UserError> {
         let trail = self.trail(origin);
         self.backend.write(move |db| Box::pin(remove(db, trail, user))).await
@@ -216,6 +216,11 @@ async fn remove(db: &mut Connection, trail: Trail, user: UserId) -> Result<(), U
         authority::require_local(trail.origin())?;
     }
     row::locked(db, user).await?;
+    delete(db, trail, user).await
+}
+
+/// Deletes the second factor and the recovery codes of a user. The user's row is locked.
+pub(super) async fn delete(db: &mut Connection, trail: Trail, user: UserId) -> Result<(), UserError> {
     let id = user.to_string();
     if db.execute("DELETE FROM second_factors WHERE user_id = $1", binds![id.as_str()]).await? == 0 {
         return Err(UserError::SecondFactorState);

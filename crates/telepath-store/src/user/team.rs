@@ -1,4 +1,5 @@
-//! What members with a managing role do for other members: their sessions, and links for forgotten passwords.
+//! What members with a managing role do for other members: their sessions, lost second factors, and links for forgotten
+//! passwords.
 
 use serde_json::json;
 use telepath_core::account::Actor;
@@ -6,11 +7,12 @@ use telepath_core::audit::{AuditAction, Origin};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, UserId};
 use telepath_core::user::{
-    Email, PERSISTENT_LIFETIME, SESSION_IDLE, SESSION_LIFETIME, TokenHash, TokenPurpose, User, UserToken,
+    Email, PERSISTENT_LIFETIME, Role, SESSION_IDLE, SESSION_LIFETIME, TokenHash, TokenPurpose, User,
+    UserToken,
 };
 
 use super::trail::Trail;
-use super::{UserError, authority, link, row, session};
+use super::{UserError, authority, factor, link, row, session};
 use crate::error::StoreError;
 use crate::sql::{Connection, binds};
 use crate::store::Store;
@@ -76,6 +78,22 @@ impl Store {
         self.backend.write(move |db| Box::pin(revoke_sessions(db, trail, account, user))).await
     }
 
+    /// Removes the second factor and the recovery codes of a member who has lost both. Their sessions on all accounts end, so
+    /// that somebody who has only their password cannot keep one. Only an owner may.
+    ///
+    /// # Errors
+    /// [`UserError::OtherAccounts`] when the user is a member of accounts in which the caller does not manage them, and
+    /// [`UserError::SecondFactorState`] when there is no second factor.
+    pub async fn remove_member_second_factor(
+        &self,
+        account: AccountId,
+        user: UserId,
+        origin: Origin,
+    ) -> Result<(), UserError> {
+        let trail = self.trail(origin);
+        self.backend.write(move |db| Box::pin(remove_second_factor(db, trail, account, user))).await
+    }
+
     /// Makes a link with which a member sets another password. An older link stops working; the password and the sessions
     /// stay until the link is used.
     ///
@@ -133,6 +151,21 @@ async fn revoke_sessions(
     authority::require_manages(&authority, &[role])?;
     trail.write(db, account, AuditAction::SessionsRevoked, &user, (json!({}), json!({}))).await?;
     Ok(session::revoke_all(db, user, Some(account), trail.at()).await?)
+}
+
+async fn remove_second_factor(
+    db: &mut Connection,
+    trail: Trail,
+    account: AccountId,
+    user: UserId,
+) -> Result<(), UserError> {
+    lock_users(db, &trail, user).await?;
+    let authority = authority::lock(db, account, trail.origin()).await?;
+    row::role(db, account, user).await?.ok_or(UserError::NotFound)?;
+    authority::require_manages(&authority, &[Role::Owner])?;
+    require_managed_everywhere(db, &trail, user).await?;
+    session::revoke_all(db, user, None, trail.at()).await?;
+    factor::delete(db, trail, user).await
 }
 
 struct NewLink {

@@ -1,4 +1,5 @@
-//! One member: their role, their sessions on the account, a link for a forgotten password, and their removal.
+//! One member: their role, their sessions on the account, a link for a forgotten password, a lost second factor, and their
+//! removal.
 
 use askama::Template;
 use http::{Method, StatusCode};
@@ -28,6 +29,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::user(Method::POST, "/settings/team/{id}/role", set_role).confirmed(),
         Route::user(Method::POST, "/settings/team/{id}/sign-out", sign_out),
         Route::user(Method::POST, "/settings/team/{id}/password-link", password_link).confirmed(),
+        Route::user(Method::POST, "/settings/team/{id}/second-factor", remove_second_factor).confirmed(),
         Route::user(Method::POST, "/settings/team/{id}/remove", remove).confirmed(),
     ]
 }
@@ -47,6 +49,8 @@ struct May {
     manage: bool,
     /// Leave the account.
     leave: bool,
+    /// Remove the second factor that the member has lost.
+    remove_factor: bool,
 }
 
 #[derive(Template)]
@@ -108,7 +112,11 @@ async fn page(
         zone: zone.abbreviation(visit.now),
         sessions,
         roles: choices(caller.role, Some(member.role)),
-        may: May { manage: manages, leave: is_self },
+        may: May {
+            manage: manages,
+            leave: is_self,
+            remove_factor: caller.role.manages(Role::Owner) && user.has_second_factor && !is_self,
+        },
         by_mail: visit.shared.mail.is_some(),
     })
 }
@@ -137,6 +145,9 @@ fn done(visit: &Visit) -> Option<&'static str> {
     match visit.query.get("done")? {
         "role" => Some("The role is changed. It counts from the next request on."),
         "signed-out" => Some("Signed out."),
+        "second-factor" => Some(
+            "The second factor is removed and the member is signed out. They sign in with their password and add another.",
+        ),
         "mailed" => Some("The link is on its way. It works once, within an hour."),
         _ => None,
     }
@@ -230,6 +241,24 @@ async fn password_link(visit: Visit, caller: SignedIn) -> Outcome {
     match letters::send(mail.as_ref(), &letter).await {
         Ok(()) => Ok(Reply::see_other(format!("{}?done=mailed", path_of(user)))),
         Err(error) => Err(Problem::Conflict(format!("The email could not be sent: {error}."))),
+    }
+}
+
+async fn remove_second_factor(visit: Visit, caller: SignedIn) -> Outcome {
+    let member = member_of(&visit, &caller).await?;
+    let (account, user) = (caller.session.account, member.user.id);
+    match visit.store().remove_member_second_factor(account, user, visit.change_by(&caller)).await {
+        Ok(()) => Ok(Reply::see_other(format!("{}?done=second-factor", path_of(user)))),
+        Err(UserError::OtherAccounts) => {
+            let text = "This user is also a member of accounts in which you do not manage them. An owner of all of them \
+                        can do it.";
+            refused(&visit, &caller, member, Problems::one("second-factor", text)).await
+        }
+        Err(UserError::SecondFactorState) => {
+            let text = "There is no second factor any more.";
+            refused(&visit, &caller, member, Problems::one("second-factor", text)).await
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -11,6 +11,7 @@ use telepath_core::webhook::delivery::DeliveryStatus;
 use telepath_core::webhook::{MAX_GRACE_SECONDS, SignatureScheme, Webhook, WebhookPatch, WebhookStatus};
 use telepath_store::{DeliveryFilter, DeliveryRecord, SignedIn};
 
+use super::figures::{Figures, partial};
 use super::status::chip;
 use super::{State, crumbs, delivery, events_in_words, path_of, secret, state_of, webhook_of};
 use crate::chip::Chip;
@@ -120,9 +121,11 @@ struct Page {
     since: [(u64, &'static str); 4],
     grace: [(u32, &'static str); 4],
     recovery: Option<Recovery>,
+    figures: Figures,
+    partial: Option<String>,
 }
 
-/// Queries: the endpoint with its keys, its deliveries with their attempts, and those of the shell.
+/// Queries: the endpoint with its keys, its deliveries with their attempts, how they went, what waits, and those of the shell.
 async fn show(visit: Visit, caller: SignedIn) -> Outcome {
     let webhook = webhook_of(&visit, &caller).await?;
     let path = path_of(webhook.id);
@@ -130,6 +133,7 @@ async fn show(visit: Visit, caller: SignedIn) -> Outcome {
     let filter = DeliveryFilter { status, ..DeliveryFilter::default() };
     let (page, is_first) = page_request(&visit)?;
     let found = visit.store().list_deliveries(caller.session.account, webhook.id, filter, page).await?;
+    let figures = visit.store().delivery_figures(caller.session.account, Some(webhook.id)).await?;
     let zone = visit.zone_of(&caller);
     let filter_text = status.map_or_else(String::new, |status| format!("&status={}", status.name()));
     Reply::page(&Page {
@@ -160,6 +164,8 @@ async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         since: SINCE,
         grace: GRACE,
         recovery: recovery(&visit, &caller, &webhook).await?,
+        partial: partial(&figures),
+        figures: Figures::of(&figures.of(webhook.id), visit.now),
         path,
     })
 }
