@@ -20,7 +20,7 @@ await scenario(async ({ page, context, input }) => {
     assert.ok(!text.includes(secret) && !configuration.includes(secret), "a secret of the configuration");
   }
   assert.equal(JSON.parse(text).settings["smtp.password"].secret, true);
-  await page.getByRole("link", { name: /Set on this server/ }).click();
+  await page.getByRole("link", { name: /set on this server/ }).click();
   await page.getByText("smtp.host").waitFor();
   const authority = await context.request.get(new URL("/settings/system/authority", input.base).href);
   assert.match(await authority.text(), /^-----BEGIN CERTIFICATE-----/);

@@ -27,7 +27,7 @@ const STYLES: &[&str] = &[
     include_str!("../assets/webhooks.css"),
 ];
 /// Libraries first; `hx-csp` before the extension whose elements it checks.
-const SCRIPTS: [&str; 4] = [
+const SCRIPTS: [&str; 5] = [
     include_str!("../assets/htmx/htmx.min.js"),
     include_str!("../assets/htmx/hx-csp.min.js"),
     include_str!("../assets/htmx/hx-sse.min.js"),

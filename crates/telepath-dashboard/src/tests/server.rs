@@ -92,8 +92,8 @@ pub(crate) fn status() -> ServerStatus {
                 "file /etc/t.toml",
                 "A `secret`.",
             ),
-            setting("smtp.from", text(HOSTILE), SettingSource::Environment, "environment X", "From."),
             setting("log.level", text("info"), SettingSource::Default, "default", "The level."),
+            setting("smtp.from", text(HOSTILE), SettingSource::Environment, "environment X", "From."),
             setting("sip.public_host", SettingValue::Unset, SettingSource::None, "not set", "The host."),
         ],
     }
@@ -148,6 +148,7 @@ async fn the_configuration_shows_every_setting_with_its_source_and_no_secret() {
         assert!(page.text.contains(text), "{text} in {}", page.text);
     }
     assert!(!page.text.contains("<img src=x"), "{}", page.text);
+    assert_eq!(page.text.matches("id=\"smtp-h\"").count(), 1, "settings of one section stand together");
     assert!(page.text.contains("5 settings") && page.text.contains("3 settings"));
     let page = browser.get("/settings/system/configuration?show=chosen").await.expect(200);
     assert!(page.text.contains("api.listen") && !page.text.contains("log.level"), "{}", page.text);

@@ -8,7 +8,7 @@ use telepath_core::webhook::delivery::ErrorClass;
 use super::deliveries::{claim, event, finish};
 use super::webhooks::{draft, make};
 use super::{Fixture, behaviour};
-use crate::delivery::figures::AttemptedHour;
+use crate::delivery::figures::{AttemptedHour, EndpointFigures};
 
 behaviour! {
     deliveries_of_the_last_day_are_counted_by_endpoint_and_hour,
@@ -41,7 +41,7 @@ async fn deliveries_of_the_last_day_are_counted_by_endpoint_and_hour(fixture: Ar
     assert_eq!((counted.exhausted, all.is_partial), (0, false), "the failed one is tried again");
     assert_eq!(all.of(other.id).total(), AttemptedHour::default());
     let alone = store.delivery_figures(account, Some(other.id)).await.unwrap();
-    assert_eq!(alone.of(one.id), Default::default(), "only the other endpoint was asked for");
+    assert_eq!(alone.of(one.id), EndpointFigures::default(), "only the other endpoint was asked for");
     assert!(alone.of(other.id).waiting_since.is_some());
     fixture.clock.advance(Duration::from_hours(24));
     assert_eq!(figures().await.of(one.id).total(), AttemptedHour::default(), "a day later");

@@ -69,14 +69,14 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
     })
 }
 
-/// Settings of one section follow each other.
+/// The sections in the order of the reference page. The settings of one need not follow each other there.
 fn sections<'a>(settings: impl Iterator<Item = &'a SettingStatus>) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     for setting in settings {
         let name = setting.key.split_once('.').map_or("", |(section, _)| section);
-        match sections.last_mut() {
-            Some(last) if last.name == name => last.rows.push(row(setting)),
-            Some(_) | None => sections.push(Section { name, rows: vec![row(setting)] }),
+        match sections.iter_mut().find(|section| section.name == name) {
+            Some(section) => section.rows.push(row(setting)),
+            None => sections.push(Section { name, rows: vec![row(setting)] }),
         }
     }
     sections
