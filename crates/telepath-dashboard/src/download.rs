@@ -98,7 +98,10 @@ mod tests {
     async fn parts_are_read_no_faster_than_they_are_taken_and_the_end_is_said() {
         let (sender, mut receiver) = mpsc::channel(2);
         let task = tokio::spawn(send(Counting(0), sender));
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        while receiver.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::yield_now().await;
         assert_eq!(receiver.len(), 2, "what waits is bounded");
         let mut bytes = 0;
         while let Some(Part::Bytes(part)) = receiver.recv().await {
