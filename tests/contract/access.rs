@@ -61,6 +61,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("get", "/v1/audit-events/verify", "audit:read", "usage:read"),
     ("get", "/v1/alerts", "usage:read", "keys:write"),
     ("post", "/v1/alerts/{id}/acknowledge", "keys:write", "usage:read"),
+    ("post", "/v1/alerts/test", "keys:write", "usage:read"),
     ("get", "/v1/webhooks", "webhooks:read", "trunks:write"),
     ("post", "/v1/webhooks", "webhooks:write", "webhooks:read"),
     ("get", "/v1/webhooks/{id}", "webhooks:read", "trunks:write"),

@@ -87,6 +87,31 @@ pub struct AcknowledgeAlert {
     pub note: Option<String>,
 }
 
+/// What to send as a test.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TestAlerts {
+    /// `mail` is a short text, `alert` an alert as it would look. Default `alert`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::AlertTestKind>))]
+    pub kind: Option<String>,
+}
+
+/// The result of a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AlertTest {
+    /// What was to be sent.
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::AlertTestKind))]
+    pub kind: String,
+    /// Whether the mail server accepted it.
+    pub sent: bool,
+    /// Why not.
+    #[cfg_attr(feature = "openapi", schema(example = "the mail server did not respond in time"))]
+    pub error: Option<String>,
+}
+
 /// A page of alerts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -47,6 +47,7 @@ enum_schemas! {
     AiProvider = names!(trunk::AiProvider), such as "custom", "The provider of a trunk's agent.";
     AlertRule = names!(alert::AlertRule), such as "dead_key_used", "The rule that raised an alert.";
     AlertSeverity = names!(alert::Severity), such as "warning", "How urgent an alert is.";
+    AlertTestKind = names!(alert::AlertTestKind), such as "alert", "What a test of the emails about alerts sends.";
     AlertStatus = names!(alert::AlertStatus), such as "open", "The state of an alert.";
     AlertSubjectKind = names!(alert::AlertSubjectKind), such as "key", "The kind of resource that an alert is about.";
     AuditAction = names!(audit::AuditAction), such as "key.updated", "What was done.";

@@ -7,6 +7,7 @@ use telepath_core::id::AccountId;
 use telepath_core::leak::SigningKeys;
 use telepath_core::limit::RateLimit;
 use telepath_egress::Egress;
+use telepath_store::AlertPost;
 
 /// The rate limit of local administration.
 const LOCAL_LIMIT: RateLimit = match RateLimit::per_minute(60_000) {
@@ -34,6 +35,8 @@ pub struct ApiOptions {
     pub security_contact: Option<String>,
     /// Which addresses webhooks may have; only public ones by default.
     pub egress: Egress,
+    /// The way of emails about alerts, for tests of it.
+    pub alert_post: AlertPost,
 }
 
 impl ApiOptions {
@@ -48,6 +51,7 @@ impl ApiOptions {
             signing_keys: None,
             security_contact: None,
             egress: Egress::default(),
+            alert_post: AlertPost::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `/v1/alerts`: unusual use of keys, and webhooks that fail.
 
-use telepath_api_types::alerts::{AcknowledgeAlert, Alert, AlertList};
+use telepath_api_types::alerts::{AcknowledgeAlert, Alert, AlertList, AlertTest, TestAlerts};
 use telepath_core::id::{AlertId, KeyId, WebhookId};
 
 use crate::client::Client;
@@ -53,5 +53,10 @@ impl Client {
     pub async fn acknowledge_alert(&self, id: AlertId, note: Option<&str>) -> Result<Alert, Error> {
         let body = AcknowledgeAlert { note: note.map(str::to_owned) };
         self.post(&format!("/v1/alerts/{id}/acknowledge"), &body).await
+    }
+
+    /// Sends a test to everybody who gets the emails about alerts: `mail`, or `alert`, which is the default.
+    pub async fn test_alerts(&self, kind: Option<&str>) -> Result<AlertTest, Error> {
+        self.post("/v1/alerts/test", &TestAlerts { kind: kind.map(str::to_owned) }).await
     }
 }

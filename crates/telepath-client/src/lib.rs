@@ -75,7 +75,7 @@ pub use retry::RetryPolicy;
 pub use settings::{CA_FILE_VARIABLE, EnvFile, KEY_VARIABLE, Settings, URL_VARIABLE};
 pub use stream::{EventStream, StreamEvent};
 pub use telepath_api_types::account::{Account, AdministerAccount, CreateAccount, UpdateAccount};
-pub use telepath_api_types::alerts::{Alert, AlertSubject};
+pub use telepath_api_types::alerts::{Alert, AlertSubject, AlertTest};
 pub use telepath_api_types::analytics::{
     AnalyticsComparison, AnalyticsSummary, AnalyticsTimeseries, CallBucket, CallGroup, CallSeries,
     CallStatistics, ComparedFigure, ComparedTrunk, InterruptionStatistics, MosStatistics, ValueStatistics,

@@ -62,6 +62,16 @@ rules! {
 }
 
 named_enum! {
+    /// What a test of the emails about alerts sends.
+    pub enum AlertTestKind {
+        /// A short text: it shows that the mail server works.
+        Mail = "mail",
+        /// An alert as it would look, marked as a test.
+        Alert = "alert",
+    }
+}
+
+named_enum! {
     /// How urgent an alert is.
     #[derive(PartialOrd, Ord)]
     pub enum Severity {

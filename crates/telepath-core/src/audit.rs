@@ -133,6 +133,8 @@ named_enum! {
         NumberErased = "number.erased",
         /// An alert was acknowledged.
         AlertAcknowledged = "alert.acknowledged",
+        /// A test of the emails about alerts was sent.
+        AlertsTested = "alerts.tested",
         /// A master key was generated and added to the keyring.
         MasterKeyAdded = "master_key.added",
         /// Another master key seals from now on.
@@ -161,7 +163,8 @@ impl AuditAction {
             | AuditAction::LeakedCredentialsKept
             | AuditAction::PresetUpdated
             | AuditAction::PresetReset
-            | AuditAction::AlertAcknowledged => Some(Scope::KeysWrite),
+            | AuditAction::AlertAcknowledged
+            | AuditAction::AlertsTested => Some(Scope::KeysWrite),
             AuditAction::TrunkCreated
             | AuditAction::TrunkUpdated
             | AuditAction::TrunkDeleted

@@ -1,4 +1,4 @@
-//! Letters to people: plain text, sent once.
+//! Letters to people: plain text, some of them also as HTML, sent once.
 
 use crate::clock::Timestamp;
 use crate::secret::SecretText;
@@ -20,6 +20,8 @@ pub struct Letter {
     pub subject: String,
     /// May hold a one-use link.
     pub body: SecretText,
+    /// The same as HTML that loads nothing; without a secret.
+    pub html: Option<String>,
 }
 
 impl Letter {
@@ -41,7 +43,7 @@ impl Letter {
             role.name()
         );
         let subject = format!("[Telepath] Invitation to {account}");
-        Self { to: Addressee::One(to.clone()), subject, body: SecretText::new(body) }
+        Self { to: Addressee::One(to.clone()), subject, body: SecretText::new(body), html: None }
     }
 
     /// Brings a user the link that sets another password.
@@ -53,20 +55,47 @@ impl Letter {
              If it was not you, ignore this: your password stays the same.\n"
         );
         let subject = "[Telepath] Choose a new password".to_owned();
-        Self { to: Addressee::One(to.clone()), subject, body: SecretText::new(body) }
+        Self { to: Addressee::One(to.clone()), subject, body: SecretText::new(body), html: None }
     }
 
     /// Shows that the mail server works.
-    pub fn test(to: Addressee, by: &Email) -> Self {
-        let body =
-            format!("{by} sent this from the dashboard to test the mail server. Nothing is to be done.\n");
-        Self { to, subject: "[Telepath] Test".to_owned(), body: SecretText::new(body) }
+    pub fn test(to: Addressee, by: &str) -> Self {
+        let text = format!("{} sent this to test the mail server. Nothing is to be done.", one_line(by));
+        let subject = "[Telepath] Test".to_owned();
+        let html = html_page(&subject, &format!("<p>{}</p>", escaped(&text)));
+        Self { to, subject, body: SecretText::new(format!("{text}\n")), html: Some(html) }
     }
 }
 
 /// A text that others chose, for a header or a sentence.
 fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
+}
+
+/// A whole HTML document that loads nothing.
+pub(crate) fn html_page(title: &str, content: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title></head>\n\
+         <body style=\"margin:0;padding:24px;font:15px/1.5 system-ui,sans-serif;color:#1a1830;background:#fff\">\n\
+         <div style=\"max-width:600px\">\n{content}\n</div></body></html>\n",
+        escaped(title)
+    )
+}
+
+/// A text whose characters mean nothing in HTML.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+    }
+    html
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub(crate) mod list;
 pub(crate) mod mail;
 pub(crate) mod raise;
 pub(crate) mod security_signal;
+pub(crate) mod test_mail;
 mod watch;
 
 use std::sync::Arc;

@@ -53,6 +53,7 @@ mod webhook;
 
 pub use account::AccountChangeError;
 pub use alert::mail::{MailOutcome, PendingMail};
+pub use alert::test_mail::AlertPost;
 pub use audit::{AuditExport, AuditHead, AuditReport, AuditVerdict};
 pub use call::{
     CallBuckets, CallEvent, CallExport, CallGroups, EraseError, HangUpError, NumberErasure, TooManyRows,

@@ -3,8 +3,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, Message, MessageBuilder};
+use lettre::message::{Mailbox, Message, MessageBuilder, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
@@ -34,6 +33,8 @@ pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Vec<Mailbox>,
+    /// The origin of the dashboard, for links.
+    pages: Option<String>,
 }
 
 /// Why an email was not sent.
@@ -60,11 +61,11 @@ impl SendError {
 }
 
 impl Mailer {
-    /// Sets up the client without connecting.
+    /// Sets up the client without connecting. `pages` is the origin of the dashboard, if emails may link to it.
     ///
     /// # Errors
     /// If the system's root certificates cannot be loaded.
-    pub fn new(config: &SmtpConfig) -> Result<Self, lettre::transport::smtp::Error> {
+    pub fn new(config: &SmtpConfig, pages: Option<String>) -> Result<Self, lettre::transport::smtp::Error> {
         let parameters = || TlsParameters::new_rustls(config.host.clone());
         let tls = match config.tls {
             SmtpTls::Tls => Tls::Wrapper(parameters()?),
@@ -79,7 +80,7 @@ impl Mailer {
         if let Some((username, password)) = &config.credentials {
             builder = builder.credentials(Credentials::new(username.clone(), password.expose().to_owned()));
         }
-        Ok(Self { transport: builder.build(), from: config.from.clone(), to: config.to.clone() })
+        Ok(Self { transport: builder.build(), from: config.from.clone(), to: config.to.clone(), pages })
     }
 
     /// Sends every email that is due. Returns how many were accepted by the server.
@@ -118,12 +119,13 @@ impl Mailer {
     }
 
     async fn send(&self, mail: &PendingMail) -> Result<(), SendError> {
-        let text = mail.alert.mail(&mail.mask);
+        let link = self.pages.as_ref().map(|pages| format!("{pages}{}", mail.alert.page()));
+        let text = mail.alert.mail(&mail.mask, link.as_deref());
         let domain = self.from.email.domain();
         // The same for every attempt, so that clients recognise duplicates (RFC 5322 section 3.6.4).
         let id = format!("<{}@{domain}>", mail.alert.id);
         let builder = Message::builder().message_id(Some(id)).date(UNIX_EPOCH + since_epoch(mail));
-        self.transmit(builder, &self.to, text.subject, text.body).await
+        self.transmit(builder, &self.to, text.subject, (text.body, Some(text.html))).await
     }
 
     async fn transmit(
@@ -131,13 +133,18 @@ impl Mailer {
         builder: MessageBuilder,
         to: &[Mailbox],
         subject: String,
-        body: String,
+        (text, html): (String, Option<String>),
     ) -> Result<(), SendError> {
-        let mut message = builder.from(self.from.clone()).subject(subject).header(ContentType::TEXT_PLAIN);
+        let mut message = builder.from(self.from.clone()).subject(subject);
         for recipient in to {
             message = message.to(recipient.clone());
         }
-        let sent = tokio::time::timeout(EMAIL_TIMEOUT, self.transport.send(message.body(body)?));
+        // Clients show the last form that they can (RFC 2046 section 5.1.4).
+        let message = match html {
+            Some(html) => message.multipart(MultiPart::alternative_plain_html(text, html))?,
+            None => message.singlepart(SinglePart::plain(text))?,
+        };
+        let sent = tokio::time::timeout(EMAIL_TIMEOUT, self.transport.send(message));
         sent.await.map_err(|_| SendError::TimedOut)??;
         Ok(())
     }
@@ -153,7 +160,8 @@ impl Mailer {
         };
         // The id and the date are made by the library.
         let builder = Message::builder().message_id(None).date_now();
-        self.transmit(builder, to, letter.subject.clone(), letter.body.expose().to_owned()).await
+        let forms = (letter.body.expose().to_owned(), letter.html.clone());
+        self.transmit(builder, to, letter.subject.clone(), forms).await
     }
 }
 

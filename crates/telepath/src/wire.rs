@@ -20,13 +20,13 @@ use std::time::Duration;
 use telepath_api::{Api, ApiOptions, Readiness};
 use telepath_core::id::AccountId;
 use telepath_core::leak::SigningKeys;
-use telepath_core::ports::LiveCalls;
+use telepath_core::ports::{LiveCalls, Mail};
 use telepath_dashboard::Dashboard;
 use telepath_egress::Egress;
 use telepath_gateway::{Gateway, GatewayOptions, StartError};
 use telepath_http::{ConnectionLimits, Dispatcher, HttpServer, RequestIds, ServerOptions};
 use telepath_metrics::Registry;
-use telepath_store::{ProcessRole, Store};
+use telepath_store::{AlertPost, ProcessRole, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -143,11 +143,16 @@ impl Server {
             admin_socket: data.admin_socket()?,
             ca: local_ca(&config.tls.certificate, data),
         };
-        let options = ApiOptions { egress: egress.clone(), ..api_options(config, &addresses, account)? };
+        let mailer = mailer(config)?;
+        let alert_post = AlertPost {
+            mail: mailer.clone().map(|mailer| mailer as Arc<dyn Mail>),
+            pages: config.dashboard.public_url.as_ref().map(ToString::to_string),
+        };
+        let options =
+            ApiOptions { egress: egress.clone(), alert_post, ..api_options(config, &addresses, account)? };
         let api = new_api(options, &store, Arc::new(gateway.handle()), registry.clone())?;
         let readiness = api.readiness();
         let (serving, work, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-        let mailer = mailer(config)?;
         let live = Arc::new(gateway.handle());
         let report = Report::new(config, &addresses, Arc::clone(&certificates), gateway.handle());
         let parts = Parts { mailer: mailer.clone(), egress: &egress, live, report };
@@ -266,7 +271,8 @@ impl Server {
 
 /// The client of the mail server, if one is configured.
 fn mailer(config: &Config) -> Result<Option<Arc<Mailer>>, Failure> {
-    let mailer = config.smtp.as_ref().map(Mailer::new).transpose();
+    let pages = || config.dashboard.public_url.as_ref().map(ToString::to_string);
+    let mailer = config.smtp.as_ref().map(|smtp| Mailer::new(smtp, pages())).transpose();
     let mailer = mailer.map_err(|error| Failure::doing("could not set up emails", &error))?;
     Ok(mailer.map(Arc::new))
 }

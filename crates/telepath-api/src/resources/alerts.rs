@@ -2,9 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use telepath_api_types::alerts::{AcknowledgeAlert, Alert, AlertList};
+use telepath_api_types::alerts::{AcknowledgeAlert, Alert, AlertList, AlertTest, TestAlerts};
 use telepath_api_types::enums;
-use telepath_core::alert::{AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind, MAX_NOTE};
+use telepath_core::alert::{
+    AlertFilter, AlertRule, AlertStatus, AlertSubject, AlertSubjectKind, AlertTestKind, MAX_NOTE,
+};
 use telepath_core::id::{AlertId, KeyId, WebhookId};
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::validation::{Invalid, bounded_text};
@@ -12,13 +14,13 @@ use telepath_core::validation::{Invalid, bounded_text};
 use crate::auth::caller::{Authorized, KeysWrite, UsageRead};
 use crate::endpoint::{Endpoints, endpoints};
 use crate::error::ApiError;
-use crate::extract::json::OptionalJson;
+use crate::extract::json::{OptionalJson, StrictJson};
 use crate::extract::path::{PathId, Resource as _};
 use crate::extract::query::{QueryForm, QueryReader, StrictQuery};
 use crate::state::AppState;
 
 pub(crate) fn endpoints() -> Endpoints {
-    endpoints![list_alerts, acknowledge_alert]
+    endpoints![list_alerts, acknowledge_alert, test_alerts]
 }
 
 /// Which alerts a list shows.
@@ -94,4 +96,29 @@ async fn acknowledge_alert(
     }
     let alert = state.store.acknowledge_alert(caller.account, id, note, caller.origin()).await?;
     alert.map(|alert| Json(alert.into())).ok_or_else(|| AlertId::not_found(&id.to_string()))
+}
+
+/// Test the emails about alerts
+///
+/// Sends an email to everybody who gets the emails about alerts, and waits up to 20 seconds until the mail server has accepted it. The
+/// response says whether it did, and if not, why. Nothing is raised.
+#[utoipa::path(post, path = "/v1/alerts/test", tag = "Alerts", operation_id = "testAlerts",
+    request_body = TestAlerts,
+    responses((status = 200, description = "The result of the test.", body = AlertTest)))]
+async fn test_alerts(
+    State(state): State<AppState>,
+    Authorized { caller, .. }: Authorized<KeysWrite>,
+    StrictJson(draft): StrictJson<TestAlerts>,
+) -> Result<Json<AlertTest>, ApiError> {
+    let mut problems = Invalid::default();
+    let kind = problems.optional("kind", draft.kind, |name| {
+        AlertTestKind::from_name(&name).ok_or_else(|| "must be mail or alert".to_owned())
+    });
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    let (kind, post) = (kind.unwrap_or(AlertTestKind::Alert), &state.options.alert_post);
+    let sent = state.store.test_alerts(caller.account, kind, post, caller.origin()).await?;
+    let error = sent.err().map(|error| error.to_string());
+    Ok(Json(AlertTest { kind: kind.name().to_owned(), sent: error.is_none(), error }))
 }

@@ -154,3 +154,15 @@ async fn a_note_is_kept_with_the_first_acknowledgement_and_audited() {
     assert_eq!(trail["pagination"]["total"], 1);
     assert_eq!(trail["audit_events"][0]["after"]["note"], note);
 }
+
+#[tokio::test]
+async fn a_test_without_a_mail_server_says_what_is_missing() {
+    let harness = Harness::new().await;
+    let master = harness.master().await;
+    for body in [json!({}), json!({ "kind": "mail" })] {
+        let tested = harness.post("/v1/alerts/test", &master, body).await.expect(200).json();
+        assert_eq!(tested["sent"], false);
+        assert!(tested["error"].as_str().unwrap().contains("smtp.host"), "{tested}");
+    }
+    harness.post("/v1/alerts/test", &master, json!({ "kind": "sms" })).await.expect(400);
+}

@@ -1,8 +1,13 @@
-//! The mail about an alert: plain text with the measured figures and the recommended action, without secrets.
+//! The mail about an alert, as text and as HTML: the measured figures and the recommended action, without secrets.
+
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{Alert, AlertRule, AlertSubjectKind};
+use super::{Alert, AlertRule, AlertSubject, AlertSubjectKind};
+use crate::clock::Timestamp;
+use crate::id::AlertId;
+use crate::mail::{escaped, html_page};
 
 /// The most figures that are shown.
 const FIGURES: usize = 16;
@@ -16,6 +21,8 @@ pub struct MailText {
     pub subject: String,
     /// The text of the mail.
     pub body: String,
+    /// The same as HTML that loads nothing.
+    pub html: String,
 }
 
 impl AlertRule {
@@ -63,39 +70,115 @@ impl AlertRule {
 }
 
 impl Alert {
-    /// The mail about it. `mask` is the part of a key's secret that may be shown; it is ignored for
-    /// other subjects.
-    pub fn mail(&self, mask: &str) -> MailText {
-        let one_line = |text: &str| text.replace(char::is_control, " ");
+    /// The path of its page in the dashboard.
+    pub fn page(&self) -> String {
+        format!("/alerts/{}", self.id)
+    }
+
+    /// An alert that shows what one looks like: it was never raised.
+    pub fn example(id: AlertId, subject: AlertSubject, name: String, raised_at: Timestamp) -> Self {
+        let figures = [("network", Value::from("203.0.113.0/24")), ("address", Value::from("203.0.113.7"))];
+        Self {
+            id,
+            rule: AlertRule::NewAddress,
+            severity: AlertRule::NewAddress.severity(),
+            subject,
+            name,
+            message:
+                "This is a test, nothing happened. A real alert would say: a request came from 203.0.113.7, \
+                      which is in a network that is new."
+                    .to_owned(),
+            figures: figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            raised_at,
+            acknowledged: None,
+        }
+    }
+
+    /// The mail about it. `mask` is the part of a key's secret that may be shown; it is ignored for other subjects. `link` is
+    /// the URL of a page about it.
+    pub fn mail(&self, mask: &str, link: Option<&str>) -> MailText {
         let name = one_line(&self.name);
         let kind = self.subject.kind().name();
-        let mut subject = format!("{:<10}{name} ({})", format!("{}:", capitalized(kind)), self.subject);
-        if self.subject.kind() == AlertSubjectKind::Key {
-            subject.push_str("\nSecret:   ");
-            subject.push_str(mask);
-        }
-        let mut body = format!(
-            "{}\n\nRule:     {} ({})\n{subject}\nRaised:   {}\nAlert:    {}\n\nFigures:\n",
-            one_line(&self.message),
-            self.rule.name(),
-            self.severity.name(),
-            self.raised_at,
-            self.id,
-        );
-        for (figure, value) in self.figures.iter().take(FIGURES) {
-            let text: String = one_line(&shown(value)).chars().take(FIGURE_LENGTH).collect();
-            body.push_str("  ");
-            body.push_str(figure);
-            body.push_str(": ");
-            body.push_str(&text);
-            body.push('\n');
-        }
-        body.push_str("\nWhat to do:\n  ");
-        body.push_str(self.rule.advice());
-        body.push('\n');
         let subject = format!("[Telepath] {}: {} on {kind} {name}", self.severity.name(), self.rule.name());
-        MailText { subject, body }
+        let mut facts = vec![
+            ("Rule".to_owned(), format!("{} ({})", self.rule.name(), self.severity.name())),
+            (capitalized(kind), format!("{name} ({})", self.subject)),
+        ];
+        if self.subject.kind() == AlertSubjectKind::Key {
+            facts.push(("Secret".to_owned(), mask.to_owned()));
+        }
+        facts.push(("Raised".to_owned(), self.raised_at.to_string()));
+        facts.push(("Alert".to_owned(), self.id.to_string()));
+        let figures = self.figures.iter().take(FIGURES).map(|(figure, value)| {
+            let text: String = one_line(&shown(value)).chars().take(FIGURE_LENGTH).collect();
+            (figure.clone(), text)
+        });
+        let parts = Parts {
+            message: one_line(&self.message),
+            facts,
+            figures: figures.collect(),
+            advice: self.rule.advice(),
+            link,
+        };
+        MailText { body: parts.text(), html: html_page(&subject, &parts.html()), subject }
     }
+}
+
+/// What a mail says, in both forms.
+struct Parts<'a> {
+    message: String,
+    facts: Vec<(String, String)>,
+    figures: Vec<(String, String)>,
+    advice: &'static str,
+    link: Option<&'a str>,
+}
+
+impl Parts<'_> {
+    fn text(&self) -> String {
+        let mut text = format!("{}\n\n", self.message);
+        let page = self.link.map(|link| ("Page", link));
+        let facts = self.facts.iter().map(|(fact, value)| (fact.as_str(), value.as_str()));
+        for (fact, value) in facts.chain(page) {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{:<10}{value}", format!("{fact}:"));
+        }
+        text.push_str("\nFigures:\n");
+        for (figure, value) in &self.figures {
+            let _ = writeln!(text, "  {figure}: {value}");
+        }
+        let _ = write!(text, "\nWhat to do:\n  {}\n", self.advice);
+        text
+    }
+
+    fn html(&self) -> String {
+        let mut html = format!("<p style=\"font-size:18px\"><b>{}</b></p>\n", escaped(&self.message));
+        rows(&mut html, &self.facts);
+        html.push_str("<p><b>Figures</b></p>\n");
+        rows(&mut html, &self.figures);
+        let _ = write!(html, "<p><b>What to do</b></p>\n<p>{}</p>", escaped(self.advice));
+        if let Some(link) = self.link {
+            let _ = write!(html, "\n<p><a href=\"{0}\">{0}</a></p>", escaped(link));
+        }
+        html
+    }
+}
+
+fn rows(html: &mut String, rows: &[(String, String)]) {
+    html.push_str("<table style=\"border-collapse:collapse\">");
+    for (name, value) in rows {
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\" style=\"padding:2px 16px 2px 0;text-align:left;vertical-align:top;font-weight:400;color:#5a5870\">{}</th><td style=\"padding:2px 0\">{}</td></tr>",
+            escaped(name),
+            escaped(value)
+        );
+    }
+    html.push_str("</table>\n");
+}
+
+/// A text that others chose, for a line.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 fn capitalized(word: &str) -> String {
@@ -118,8 +201,7 @@ mod tests {
 
     use super::*;
     use crate::alert::NewAlert;
-    use crate::clock::Timestamp;
-    use crate::id::{AlertId, Id as _, KeyId};
+    use crate::id::{Id as _, KeyId};
 
     #[test]
     fn the_documentation_gives_the_same_advice_as_the_mail() {
@@ -148,7 +230,7 @@ mod tests {
                 raised_at: Timestamp::from_unix_seconds(1_800_000_000),
                 acknowledged: None,
             };
-            let mail = alert.mail("sk_live_AbC…wxyz");
+            let mail = alert.mail("sk_live_AbC…wxyz", Some("https://voice.example/alerts/x"));
             assert_eq!(mail.subject.lines().count(), 1);
             assert!(mail.body.starts_with("It  happened.\n"), "{}", mail.body);
             for part in [
@@ -158,11 +240,37 @@ mod tests {
                 "networks: 192.0.2.0/24, 2001:db8::/48\n",
                 "last_used_at: none\n",
                 "2027-01-15T08:00:00.000Z",
+                "Page:     https://voice.example/alerts/x\n",
                 &key.to_string(),
             ] {
                 assert!(mail.body.contains(part), "{part} in {}", mail.body);
             }
             assert!(!mail.body.lines().any(|line| line.starts_with("Bcc")), "{}", mail.body);
         }
+    }
+
+    #[test]
+    fn the_html_of_a_mail_says_the_same_escaped_and_loads_nothing() {
+        let name = "<img src=\"https://evil.example/x.png\"> & 'co'".to_owned();
+        let at = Timestamp::from_unix_seconds(1_800_000_000);
+        let alert = Alert::example(AlertId::from_bytes([2; 16]), KeyId::from_bytes([1; 16]).into(), name, at);
+        let html = alert.mail("sk_live_AbC…wxyz", Some("https://voice.example/alerts?a=1&b=2")).html;
+        for part in [
+            "This is a test, nothing happened.",
+            "&lt;img src=&quot;https://evil.example/x.png&quot;&gt; &amp; &#39;co&#39;",
+            "new_address (warning)",
+            "sk_live_AbC…wxyz",
+            "203.0.113.0/24",
+            "rotate the key without a grace period",
+            "href=\"https://voice.example/alerts?a=1&amp;b=2\"",
+        ] {
+            assert!(html.contains(part), "{part} in {html}");
+        }
+        for remote in ["<img", "src=", "url(", "<link", "<script", "@import"] {
+            let text = html.replace("&lt;img src=&quot;", "");
+            assert!(!text.contains(remote), "{remote} in {html}");
+        }
+        let without = alert.mail("", None);
+        assert!(!without.html.contains("<a ") && !without.body.contains("Page:"));
     }
 }

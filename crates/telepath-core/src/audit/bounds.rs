@@ -65,7 +65,8 @@ impl AuditAction {
             | AuditAction::DeliveryRepeated
             | AuditAction::AccountUpdated
             | AuditAction::InvitationCreated
-            | AuditAction::AlertAcknowledged => false,
+            | AuditAction::AlertAcknowledged
+            | AuditAction::AlertsTested => false,
         }
     }
 

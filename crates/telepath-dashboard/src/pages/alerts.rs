@@ -40,6 +40,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::scoped(Method::GET, "/alerts", Scope::UsageRead, list),
         Route::scoped(Method::GET, "/alerts/rules", Scope::UsageRead, rules::show),
+        Route::scoped(Method::POST, "/alerts/rules/test", Scope::KeysWrite, rules::test),
         Route::scoped(Method::GET, "/alerts/{id}", Scope::UsageRead, show::show),
         Route::scoped(Method::POST, "/alerts/{id}/acknowledge", Scope::KeysWrite, show::acknowledge),
     ]

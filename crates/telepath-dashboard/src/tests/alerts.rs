@@ -1,12 +1,14 @@
 //! Alerts and their rules.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use telepath_core::alert::{AlertFilter, SecuritySignal};
 use telepath_core::page::PageRequest;
 use telepath_core::user::Role;
 
 use super::harness::{Browser, Site};
+use super::letters::Postbox;
 use super::requests::{create_key, key};
 
 /// An alert about a revoked key; returns its path.
@@ -118,4 +120,48 @@ async fn the_entries_of_another_account_are_not_shown() {
     let mut browser = Browser::of(&site, "view@example.com").await;
     let page = browser.get(&format!("/audit?target={}", other.id)).await.expect(200);
     assert!(page.text.contains("No matches."));
+}
+
+#[tokio::test]
+async fn a_test_is_sent_by_button_and_what_the_mail_server_says_is_shown() {
+    for (postbox, is_sent) in [(Arc::new(Postbox::default()), true), (Postbox::broken(), false)] {
+        let site = Site::with(postbox.services()).await;
+        site.user("ada@example.com", Role::Admin).await;
+        key(&site, "<b>ci</b>").await;
+        let mut browser = Browser::of(&site, "ada@example.com").await;
+        let page = browser.get("/alerts/rules").await.expect(200);
+        assert!(page.text.contains("Send a test mail") && page.text.contains("Send a test alert"));
+        for kind in ["mail", "alert"] {
+            let answer = browser.post("/alerts/rules/test", &[("kind", kind)]).await;
+            if is_sent {
+                assert_eq!(answer.leads_to(), format!("/alerts/rules?sent={kind}"));
+                let (to, text) = postbox.next().await;
+                assert_eq!(to, "alerts");
+                let part =
+                    if kind == "mail" { "ada@example.com sent this" } else { "https://voice.example/alerts/rules" };
+                assert!(text.contains(part), "{text}");
+            } else {
+                let page = answer.expect(200);
+                assert!(page.text.contains("The test was not sent:"), "{}", page.text);
+                assert!(page.text.contains("connection refused"), "{}", page.text);
+            }
+        }
+        browser.post("/alerts/rules/test", &[("kind", "x")]).await.expect(400);
+        let audit = browser.get("/audit?action=alerts.tested").await.expect(200);
+        assert!(audit.text.contains("2 entries.") && audit.text.contains("sent a test of the emails"));
+    }
+}
+
+#[tokio::test]
+async fn without_a_mail_server_or_the_right_there_is_no_test() {
+    let site = Site::new().await;
+    site.user("ada@example.com", Role::Admin).await;
+    let mut browser = Browser::of(&site, "ada@example.com").await;
+    assert!(!browser.get("/alerts/rules").await.text.contains("Send a test"));
+    let page = browser.post("/alerts/rules/test", &[("kind", "mail")]).await.expect(200);
+    assert!(page.text.contains("no mail server is configured"), "{}", page.text);
+    site.user("grace@example.com", Role::Viewer).await;
+    let mut viewer = Browser::of(&site, "grace@example.com").await;
+    assert!(!viewer.get("/alerts/rules").await.text.contains("Send a test"));
+    viewer.post("/alerts/rules/test", &[("kind", "mail")]).await.expect(403);
 }

@@ -25,6 +25,11 @@ Examples:
   telepath alerts list --data-dir data --status open --json | jq -r '.[].id' | \\
       xargs telepath alerts ack --data-dir data";
 
+const TEST_EXAMPLES: &str = "\
+Examples:
+  telepath alerts test --data-dir data
+  telepath alerts test --data-dir data --kind mail";
+
 /// Subcommands of `alerts`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlertsCommand {
@@ -34,6 +39,9 @@ pub(crate) enum AlertsCommand {
     /// Acknowledge alerts; repeating it has no effect
     #[command(after_help = ACK_EXAMPLES)]
     Ack(Box<AckArgs>),
+    /// Send a test email to everybody who gets the emails about alerts
+    #[command(after_help = TEST_EXAMPLES)]
+    Test(Box<TestArgs>),
 }
 
 /// Arguments of `alerts list`.
@@ -80,11 +88,25 @@ pub(crate) struct AckArgs {
     json: bool,
 }
 
+/// Arguments of `alerts test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// A short text, or an alert as it would look
+    #[arg(long, value_parser = choices::alert_test_kinds(), default_value = "alert")]
+    kind: String,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs a command.
 pub(crate) async fn run(command: AlertsCommand) -> Result<(), Failure> {
     match command {
         AlertsCommand::List(args) => list(*args).await,
         AlertsCommand::Ack(args) => acknowledge(*args).await,
+        AlertsCommand::Test(args) => test(*args).await,
     }
 }
 
@@ -141,4 +163,18 @@ async fn acknowledge(args: AckArgs) -> Result<(), Failure> {
         output::line(&format_args!("Acknowledged {} ({}).", alert.id, alert.rule))?;
     }
     Ok(())
+}
+
+async fn test(args: TestArgs) -> Result<(), Failure> {
+    let tested =
+        with_client(&args.api, async |client| Ok(client.test_alerts(Some(&args.kind)).await?)).await?;
+    if args.json {
+        output::json(&tested)?;
+    }
+    match tested.error {
+        Some(error) => Err(Failure::plain(format!("The test was not sent: {error}"))
+            .remedy("Correct the settings of [smtp], restart the server, and send the test again.")),
+        None if args.json => Ok(()),
+        None => output::line(&"The mail server accepted the test. Look into the mailboxes of smtp.to."),
+    }
 }

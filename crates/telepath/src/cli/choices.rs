@@ -2,7 +2,7 @@
 //! is refused before anything is sent.
 
 use clap::builder::PossibleValuesParser;
-use telepath_core::alert::{AlertRule, AlertStatus};
+use telepath_core::alert::{AlertRule, AlertStatus, AlertTestKind};
 use telepath_core::analytics::CallGrouping;
 use telepath_core::audit::AuditAction;
 use telepath_core::call::{CALL_SORTS, CallStatus, DisconnectReason};
@@ -38,6 +38,7 @@ choices! {
     ai_providers = AiProvider;
     alert_rules = AlertRule;
     alert_statuses = AlertStatus;
+    alert_test_kinds = AlertTestKind;
     audit_actions = AuditAction;
     delivery_statuses = DeliveryStatus;
     signature_schemes = SignatureScheme;

@@ -1,14 +1,14 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use telepath_core::alert::SecuritySignal;
+use telepath_core::alert::{AlertTestKind, SecuritySignal};
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::key::{Authority, KeyDraft, Presets};
 use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
-use telepath_store::{Database, StoreContext, StoreOptions};
+use telepath_store::{AlertPost, Database, StoreContext, StoreOptions};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -132,15 +132,15 @@ async fn fixture() -> Fixture {
 }
 
 fn mailer(server: SocketAddr, credentials: Option<(String, SecretText)>) -> Mailer {
-    Mailer::new(&SmtpConfig {
+    let config = SmtpConfig {
         host: server.ip().to_string(),
         port: server.port(),
         tls: SmtpTls::None,
         credentials,
         from: "Telepath <telepath@example.com>".parse().unwrap(),
         to: vec!["ops@example.com".parse().unwrap(), "night@example.com".parse().unwrap()],
-    })
-    .unwrap()
+    };
+    Mailer::new(&config, Some("https://voice.example".to_owned())).unwrap()
 }
 
 #[tokio::test]
@@ -168,7 +168,10 @@ async fn an_alert_is_sent_as_one_email_without_secrets() {
         "To: ops@example.com, night@example.com",
         "Message-ID: <alr_",
         "Date: Fri, 15 Jan 2027 08:00:00 +0000",
+        "Content-Type: multipart/alternative;",
         "Content-Type: text/plain; charset=utf-8",
+        "Content-Type: text/html; charset=utf-8",
+        "Page:     https://voice.example/alerts/alr_",
         "seen_in_clear",
         "192.0.2.9",
         "What to do:",
@@ -221,11 +224,45 @@ async fn nothing_is_sent_to_a_server_without_starttls_when_tls_is_required() {
         from: "telepath@example.com".parse().unwrap(),
         to: vec!["ops@example.com".parse().unwrap()],
     };
-    assert_eq!(Mailer::new(&config).unwrap().send_pending(&fixture.store).await.unwrap(), 0);
+    assert_eq!(Mailer::new(&config, None).unwrap().send_pending(&fixture.store).await.unwrap(), 0);
     let told = server
         .got()
         .iter()
         .any(|got| got.commands.iter().any(|line| !line.starts_with("EHLO") && line != "QUIT"));
     assert!(!told, "{:?}", server.got());
+    fixture.store.close().await;
+}
+
+#[tokio::test]
+async fn a_test_alert_is_sent_in_both_forms_and_a_refusal_is_the_result() {
+    let fixture = fixture().await;
+    let account = fixture.store.list_accounts(Default::default()).await.unwrap().items[0].id;
+    let test = async |address, kind| {
+        let mail: Arc<dyn Mail> = Arc::new(mailer(address, None));
+        let post = AlertPost { mail: Some(mail), pages: Some("https://voice.example".to_owned()) };
+        fixture.store.test_alerts(account, kind, &post, Origin::local(fixture.clock.now())).await.unwrap()
+    };
+    let server = MailServer::start(0).await;
+    assert_eq!(test(server.address, AlertTestKind::Alert).await, Ok(()));
+    assert_eq!(test(server.address, AlertTestKind::Mail).await, Ok(()));
+    let got = server.got();
+    let data = got[0].data.join("\n");
+    for part in [
+        "multipart/alternative",
+        "text/html",
+        "This is a test, nothing happened.",
+        "new_address",
+        "https://voice.example/alerts/rules",
+    ] {
+        assert!(data.contains(part), "{part} in {data}");
+    }
+    assert!(got[1].data.join("\n").contains("to test the mail server"));
+    let refusing = MailServer::start(1).await;
+    let refused = test(refusing.address, AlertTestKind::Mail).await.unwrap_err();
+    assert!(!refused.to_string().is_empty());
+    let none = AlertPost::default();
+    let origin = Origin::local(fixture.clock.now());
+    let unset = fixture.store.test_alerts(account, AlertTestKind::Mail, &none, origin).await.unwrap();
+    assert!(unset.unwrap_err().to_string().contains("smtp.host"));
     fixture.store.close().await;
 }

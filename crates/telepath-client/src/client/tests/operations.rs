@@ -200,6 +200,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         "POST /v1/alerts/{id}/acknowledge" => {
             client.acknowledge_alert(AlertId::from_bytes([7; 16]), Some("a")).await.map(drop)
         }
+        "POST /v1/alerts/test" => client.test_alerts(Some("mail")).await.map(drop),
         "GET /v1/analytics/summary" => client.analytics_summary_csv(&analytics(None)).await.map(drop),
         "GET /v1/analytics/timeseries" => client.analytics_timeseries_csv(&analytics(word())).await.map(drop),
         "GET /v1/analytics/comparison" => {

@@ -1,7 +1,8 @@
 //! The words between who did something and what it was done to.
 
 /// Actions whose name does not read as a sentence, with whether a target follows.
-const PHRASES: [(&str, &str, bool); 29] = [
+const PHRASES: [(&str, &str, bool); 30] = [
+    ("alerts.tested", "sent a test of the emails about alerts", false),
     ("key.updated", "changed", true),
     ("key.secret_ended", "ended a secret of", true),
     ("leak_guide.started", "started the leak guide for", true),

@@ -37,6 +37,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("PATCH /v1/account", "account update --keys-must-expire true"),
     ("GET /v1/alerts", "alerts list"),
     ("POST /v1/alerts/{id}/acknowledge", "alerts ack ALERT"),
+    ("POST /v1/alerts/test", "alerts test"),
     ("GET /v1/audit-events", "audit list"),
     ("GET /v1/audit-events/verify", "audit verify"),
     ("GET /v1/calls", "calls list --status connected"),
