@@ -137,8 +137,11 @@ async fn a_test_is_sent_by_button_and_what_the_mail_server_says_is_shown() {
                 assert_eq!(answer.leads_to(), format!("/alerts/rules?sent={kind}"));
                 let (to, text) = postbox.next().await;
                 assert_eq!(to, "alerts");
-                let part =
-                    if kind == "mail" { "ada@example.com sent this" } else { "https://voice.example/alerts/rules" };
+                let part = if kind == "mail" {
+                    "ada@example.com sent this"
+                } else {
+                    "https://voice.example/alerts/rules"
+                };
                 assert!(text.contains(part), "{text}");
             } else {
                 let page = answer.expect(200);

@@ -47,7 +47,7 @@ async fn every_page_sends_few_statements_and_few_bytes() {
     let call =
         calls.split("/calls/call_").nth(1).and_then(|rest| rest.split(['"', '?', '/']).next()).unwrap();
     let call = format!("call_{call}");
-    let (_, of_session) = counting_statements(browser.get("/me/password")).await;
+    let (_, of_session) = Box::pin(counting_statements(browser.get("/me/password"))).await;
     assert_eq!(of_session, 1, "the session, its user and the accounts are found with one statement");
     let mut faults = Vec::new();
     for route in pages::routes() {
@@ -63,7 +63,7 @@ async fn every_page_sends_few_statements_and_few_bytes() {
             _ => "nothing".to_owned(),
         };
         let path = route.path.replace("{id}", &id);
-        let (page, sent) = counting_statements(browser.get(&path)).await;
+        let (page, sent) = Box::pin(counting_statements(browser.get(&path))).await;
         assert!(!page.status.is_server_error(), "{path}: {}", page.status);
         let bytes = compressed(&page.text);
         if sent - of_session > STATEMENTS || bytes > BYTES {

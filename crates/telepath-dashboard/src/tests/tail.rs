@@ -33,7 +33,7 @@ async fn stream(site: &Site, browser: &Browser<'_>, path: &str, last: &str) -> S
     let mut text = String::new();
     while rows(&text) == 0 {
         let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
-        text.push_str(&String::from_utf8(frame.to_vec()).unwrap());
+        text.push_str(std::str::from_utf8(&frame).unwrap());
     }
     text
 }

@@ -6,6 +6,7 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, ManualClock, Timestamp};
 use telepath_core::entropy::SystemEntropy;
 use telepath_core::key::{Authority, KeyDraft, Presets};
+use telepath_core::page::PageRequest;
 use telepath_core::secret::{KeyMode, SecretText};
 use telepath_core::vault::{MasterKey, Vault};
 use telepath_store::{AlertPost, Database, StoreContext, StoreOptions};
@@ -236,7 +237,7 @@ async fn nothing_is_sent_to_a_server_without_starttls_when_tls_is_required() {
 #[tokio::test]
 async fn a_test_alert_is_sent_in_both_forms_and_a_refusal_is_the_result() {
     let fixture = fixture().await;
-    let account = fixture.store.list_accounts(Default::default()).await.unwrap().items[0].id;
+    let account = fixture.store.list_accounts(PageRequest::default()).await.unwrap().items[0].id;
     let test = async |address, kind| {
         let mail: Arc<dyn Mail> = Arc::new(mailer(address, None));
         let post = AlertPost { mail: Some(mail), pages: Some("https://voice.example".to_owned()) };
