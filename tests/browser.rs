@@ -284,7 +284,9 @@ async fn a_leaked_key_is_revoked_and_the_guide_followed_without_java_script() ->
 async fn look_at_the_server(java_script: bool) -> Outcome {
     let secrets: Vec<String> =
         ["smtp", "client"].map(|name| format!("{name}-{}", crate::support::output::unique())).into();
-    secrets.iter().for_each(|secret| note_secret(secret));
+    for secret in &secrets {
+        note_secret(secret);
+    }
     let home = Home::new()
         .with_env("TELEPATH_SMTP_HOST", "mail.example.com")
         .with_env("TELEPATH_SMTP_USERNAME", "telepath")

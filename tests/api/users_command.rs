@@ -36,6 +36,9 @@ async fn everything(home: &Home) -> Outcome {
     let reset = run(home, &["reset-password", id]).await?;
     ensure!(code(&reset)? != code(&viewer)?, "a new code");
 
+    let refused = home.run(&["users", "remove-second-factor", id]).await?;
+    ensure!(refused.code == Some(5) && refused.stderr.contains("has no second factor"), "{}", refused.stderr);
+
     let promoted = run(home, &["roles", id, "--set", "admin"]).await?;
     ensure!(promoted["role"] == "admin", "{promoted}");
     let refused = home.run(&["users", "roles", "owner@example.com", "--set", "viewer"]).await?;

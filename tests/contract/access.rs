@@ -99,6 +99,7 @@ const LOCAL: &[(&str, &str)] = &[
     ("get", "/local/users"),
     ("post", "/local/users"),
     ("post", "/local/users/disable"),
+    ("post", "/local/users/second-factor/remove"),
     ("post", "/local/users/enable"),
     ("get", "/local/users/invitations"),
     ("post", "/local/users/invitations"),

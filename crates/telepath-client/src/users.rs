@@ -87,6 +87,11 @@ impl Client {
         with_code(self.post("/local/users/password-code", &UserReference { user: user.to_owned() }).await?)
     }
 
+    /// Removes the second factor and the recovery codes of a user who has lost both, and ends their sessions.
+    pub async fn remove_second_factor(&self, user: &str) -> Result<User, Error> {
+        self.post("/local/users/second-factor/remove", &UserReference { user: user.to_owned() }).await
+    }
+
     /// Changes the role of a member; `None` removes them from the account.
     pub async fn set_user_role(&self, user: &str, role: Option<&str>) -> Result<Option<User>, Error> {
         let change = UpdateUserRole { user: user.to_owned(), role: role.map(str::to_owned) };

@@ -31,6 +31,7 @@ pub(crate) fn endpoints() -> Endpoints {
         disable_user => [NotFound],
         enable_user => [NotFound],
         create_password_code => [NotFound],
+        remove_second_factor => [NotFound],
         set_user_role => [NotFound, LimitReached],
     ]
 }
@@ -153,6 +154,24 @@ async fn create_password_code(
     let member = find(&state, &caller, &which.user).await?;
     let token = state.store.create_password_link(member.user.id, caller.origin()).await?;
     Ok(Json(with_code(member, &token, caller.at.plus(PASSWORD_LINK_LIFETIME))))
+}
+
+/// Remove the lost second factor of a user
+///
+/// The recovery codes are removed as well, and all sessions of the user end.
+#[utoipa::path(post, path = "/local/users/second-factor/remove", tag = "Users", operation_id = "removeSecondFactor",
+    request_body = UserReference, responses((status = 200, description = "The user.", body = User)))]
+async fn remove_second_factor(
+    State(state): State<AppState>,
+    LocalAdministration { caller }: LocalAdministration,
+    StrictJson(which): StrictJson<UserReference>,
+) -> Result<Json<User>, ApiError> {
+    let member = find(&state, &caller, &which.user).await?;
+    if !member.user.has_second_factor {
+        return Err(Invalid::one("user", "has no second factor").into());
+    }
+    state.store.remove_member_second_factor(caller.account, member.user.id, caller.origin()).await?;
+    Ok(Json(find(&state, &caller, &which.user).await?.into()))
 }
 
 /// Change the role of a user, or remove the user from the account

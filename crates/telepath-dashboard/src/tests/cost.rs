@@ -15,6 +15,8 @@ use crate::route::Handler;
 
 /// The most statements that a page may send to the database, beside the one that finds its session.
 const STATEMENTS: u32 = 6;
+/// The same for the guide after a leak, which is opened once in a while and gathers facts from everywhere.
+const STATEMENTS_OF_GUIDE: u32 = 8;
 /// The most bytes that the HTML of a page may weigh, compressed.
 const BYTES: usize = 12 * 1024;
 
@@ -71,4 +73,10 @@ async fn every_page_sends_few_statements_and_few_bytes() {
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
+    site.store.revoke_key(site.account.id, keys[1], None, site.origin()).await.unwrap();
+    site.store.start_leak_guide(site.account.id, keys[1], site.origin()).await.unwrap();
+    let path = format!("/settings/api-keys/leaked?key={}", keys[1]);
+    let (page, sent) = Box::pin(counting_statements(browser.get(&path))).await;
+    assert!(page.text.contains("of 5 steps done"), "{}", page.text);
+    assert!(sent - of_session <= STATEMENTS_OF_GUIDE && compressed(&page.text) <= BYTES, "{sent} statements");
 }

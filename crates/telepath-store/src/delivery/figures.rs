@@ -1,5 +1,5 @@
 //! How deliveries went in the last 24 hours, by endpoint: success by hour, how long events waited for their delivery, and what
-//! still waits. Two statements for all endpoints of an account; the number of deliveries that are read is bounded.
+//! still waits. One statement for all endpoints of an account; the number of deliveries that are read is bounded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -83,34 +83,33 @@ impl Store {
         let limit = i64::try_from(MOST_COUNTED + 1).unwrap_or(i64::MAX);
         let mut db = self.backend.read().await?;
         let (mut figures, mut rows) = (DeliveryFigures::default(), 0_usize);
-        // The index by account and attempt bounds what is read.
-        let attempted = "SELECT webhook_id, status, created_at, attempted_at FROM \
+        // The index by account and attempt bounds what is read of the past. The last rows, without a status, are one look-up in
+        // the index of pending deliveries for each endpoint. The time of a leased delivery is the end of its lease, so a
+        // delivery whose attempt is running does not count.
+        let sql = "SELECT webhook_id, status, created_at, attempted_at FROM \
              (SELECT webhook_id, status, created_at, attempted_at, id FROM webhook_deliveries WHERE account_id = $1 \
              AND attempted_at > $2 ORDER BY attempted_at DESC, id DESC LIMIT $3) latest \
-             WHERE $4 IS NULL OR webhook_id = $4";
-        let values = binds![account.to_string(), start, limit, endpoint.clone()];
-        db.fetch_each(attempted.to_owned(), values, |row| {
+             WHERE $4 IS NULL OR webhook_id = $4 \
+             UNION ALL SELECT w.id, NULL, (SELECT min(d.next_at) FROM webhook_deliveries d \
+             WHERE d.webhook_id = w.id AND d.status = 'pending'), NULL FROM webhooks w \
+             WHERE w.account_id = $1 AND w.status = 'active' AND w.deleted_at IS NULL AND ($4 IS NULL OR w.id = $4)";
+        let values = binds![account.to_string(), start, limit, endpoint];
+        db.fetch_each(sql.to_owned(), values, |row| {
+            let of = figures.endpoints.entry(row.parse("webhook_id")?).or_default();
+            if row.maybe_text("status")?.is_none() {
+                of.waiting_since = row.maybe_time("created_at")?.filter(|due| *due <= now);
+                return Ok(());
+            }
             rows += 1;
             if rows > MOST_COUNTED {
                 return Ok(());
             }
             let (created, attempted) = (row.time("created_at")?, row.time("attempted_at")?);
-            let of = figures.endpoints.entry(row.parse("webhook_id")?).or_default();
             of.count(row.named("status", DeliveryStatus::from_name)?, created, (attempted, start));
             Ok(())
         })
         .await?;
         figures.is_partial = rows > MOST_COUNTED;
-        // One look-up in the index of pending deliveries for each endpoint. The time of a leased delivery is the end of its
-        // lease, so a delivery whose attempt is running does not count.
-        let waiting = "SELECT w.id AS id, (SELECT min(d.next_at) FROM webhook_deliveries d \
-             WHERE d.webhook_id = w.id AND d.status = 'pending') AS due FROM webhooks w \
-             WHERE w.account_id = $1 AND w.status = 'active' AND w.deleted_at IS NULL AND ($2 IS NULL OR w.id = $2)";
-        for row in db.fetch_all(waiting, binds![account.to_string(), endpoint]).await? {
-            if let Some(due) = row.maybe_time("due")?.filter(|due| *due <= now) {
-                figures.endpoints.entry(row.parse("id")?).or_default().waiting_since = Some(due);
-            }
-        }
         figures.endpoints.values_mut().for_each(|endpoint| endpoint.waits.sort_unstable());
         Ok(figures)
     }

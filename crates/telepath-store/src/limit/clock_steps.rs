@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
 use telepath_core::clock::Clock as _;
 use telepath_core::key::NewKey;
 use telepath_core::limit::WindowState;
@@ -18,6 +20,8 @@ use crate::store::Store;
 use crate::suite::{Fixture, limit, new_key};
 
 const LIMIT: u32 = 5;
+/// How long a test waits for Redis.
+const WITHIN: Duration = Duration::from_secs(20);
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 /// A Redis with a clock of its own; stopped on drop.
@@ -50,14 +54,21 @@ impl SteppedRedis {
             .expect("redis-server starts");
         let redis = Self { process, folder, url: format!("redis://127.0.0.1:{port}") };
         let answers = async { while redis.try_run("PING").await.is_none() {} };
-        tokio::time::timeout(Duration::from_secs(20), answers).await.expect("Redis answers");
+        tokio::time::timeout(WITHIN, answers).await.expect("Redis answers");
         Some(redis)
+    }
+
+    /// A connection that waits as long as the tests do, because the machine may be busy.
+    async fn connect(&self) -> redis::RedisResult<MultiplexedConnection> {
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(WITHIN))
+            .set_response_timeout(Some(WITHIN));
+        redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection_with_config(&patient).await
     }
 
     async fn try_run(&self, command: &str) -> Option<redis::Value> {
         tokio::task::yield_now().await;
-        let client = redis::Client::open(self.url.as_str()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.ok()?;
+        let mut connection = self.connect().await.ok()?;
         redis::cmd(command).query_async(&mut connection).await.ok()
     }
 
@@ -69,8 +80,7 @@ impl SteppedRedis {
         std::fs::rename(new, clock).unwrap();
         let shown = async {
             loop {
-                let client = redis::Client::open(self.url.as_str()).unwrap();
-                let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+                let mut connection = self.connect().await.unwrap();
                 let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(&mut connection).await.unwrap();
                 let now = telepath_core::clock::SystemClock.now().unix_seconds();
                 if (seconds - now - offset_seconds).abs() <= 2 {
@@ -78,7 +88,7 @@ impl SteppedRedis {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), shown).await.expect("Redis reads its new clock");
+        tokio::time::timeout(WITHIN, shown).await.expect("Redis reads its new clock");
     }
 }
 

@@ -135,6 +135,14 @@ async fn a_lost_second_factor_is_removed_by_an_owner_who_manages_the_user_everyw
     for account in [account, other] {
         assert_eq!(actions(&store, account).await.last().unwrap(), "user.second_factor_removed");
     }
+    // An owner who has lost their own is let in by local administration.
+    let session = start(&fixture, &store, account, owner).await;
+    let enrolment = store.enrol_totp(owner, "Telepath", by(&fixture, owner)).await.unwrap();
+    let code = code_of(&enrolment.secret, fixture.clock.now());
+    store.confirm_totp(session.session.id, &code, by(&fixture, owner)).await.unwrap();
+    store.remove_member_second_factor(account, owner, fixture.origin()).await.unwrap();
+    assert!(!store.get_user(owner).await.unwrap().unwrap().has_second_factor);
+    assert!(store.find_session(&session.token).await.unwrap().is_none());
     store.close().await;
 }
 

@@ -46,6 +46,13 @@ Examples:
 The code sets a new password, once, within an hour. The old password works until then; all sessions end when the
 code is used. The user opens /setup?code=CODE on the dashboard.";
 
+const REMOVE_FACTOR_EXAMPLES: &str = "\
+Examples:
+  telepath users remove-second-factor ada@example.com --data-dir data
+
+For a user who has lost the authenticator and the recovery codes. Their sessions end; they sign in with the password and add
+another second factor.";
+
 const ROLES_EXAMPLES: &str = "\
 Examples:
   telepath users roles
@@ -76,6 +83,9 @@ pub(crate) enum UsersCommand {
     /// Create a one-use code that sets a new password
     #[command(after_help = RESET_EXAMPLES)]
     ResetPassword(UserArgs),
+    /// Remove the lost second factor of a user and end their sessions
+    #[command(after_help = REMOVE_FACTOR_EXAMPLES)]
+    RemoveSecondFactor(UserArgs),
     /// Show the scopes of each role, or change the role of a user
     #[command(after_help = ROLES_EXAMPLES)]
     Roles(RolesArgs),
@@ -161,6 +171,12 @@ pub(crate) async fn run(command: UsersCommand) -> Result<(), Failure> {
             let made =
                 with_admin(&args.local, async |client| Ok(client.create_password_code(user).await?)).await?;
             with_code(&made, args.json, "Password code for")
+        }
+        UsersCommand::RemoveSecondFactor(args) => {
+            let user = args.user.as_str();
+            let done =
+                with_admin(&args.local, async |client| Ok(client.remove_second_factor(user).await?)).await?;
+            changed(&done, args.json, "Removed the second factor of", "; all sessions have ended")
         }
         UsersCommand::Roles(args) => roles(args).await,
     }

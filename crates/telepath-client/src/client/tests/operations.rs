@@ -100,6 +100,7 @@ async fn send(client: &Client, operation: &str) -> Result<(), Error> {
         "DELETE /local/users/invitations/{id}" => {
             client.revoke_invitation(telepath_core::id::InvitationId::from_bytes([8; 16])).await
         }
+        "POST /local/users/second-factor/remove" => client.remove_second_factor("a").await.map(drop),
         "POST /local/users/disable" => client.disable_user("a").await.map(drop),
         "POST /local/users/enable" => client.enable_user("a").await.map(drop),
         "POST /local/users/password-code" => client.create_password_code("a").await.map(drop),

@@ -106,6 +106,7 @@ const LOCAL_COMMANDS: &[(&str, &str)] = &[
     ("GET /local/users/invitations", "users invitations"),
     ("POST /local/users/invitations", "users invite ada@example.com --role owner"),
     ("DELETE /local/users/invitations/{id}", "users invitations --revoke INVITATION"),
+    ("POST /local/users/second-factor/remove", "users remove-second-factor ada@example.com"),
     ("POST /local/users/disable", "users disable ada@example.com"),
     ("POST /local/users/enable", "users enable ada@example.com"),
     ("POST /local/users/password-code", "users reset-password ada@example.com"),
