@@ -146,8 +146,8 @@ async fn seen_of_key(
     mark: Option<Vec<u8>>,
 ) -> Result<(Vec<SeenAddress>, Vec<SeenProgram>), StoreError> {
     let sql = format!(
-        "SELECT seen.*, 0 AS is_program FROM ({}) AS seen UNION ALL \
-         SELECT seen.*, 1 AS is_program FROM ({}) AS seen ORDER BY is_program, last_seen DESC, what",
+        "SELECT seen.*, CAST(0 AS BIGINT) AS is_program FROM ({}) AS seen UNION ALL \
+         SELECT seen.*, CAST(1 AS BIGINT) AS is_program FROM ({}) AS seen ORDER BY is_program, last_seen DESC, what",
         seen_sql(ADDRESSES),
         seen_sql(PROGRAMS)
     );

@@ -124,7 +124,7 @@ impl Store {
         let guide = guide_of(&facts)?;
         let revoked_at = key.revocation.as_ref().map(|revocation| revocation.at);
         let addresses = self.leak_addresses(key).await?;
-        let rejected_from = |at| addresses.iter().filter(|seen| seen.last_seen >= at).count() as u64;
+        let rejected_from = |at| addresses.iter().filter(|seen| seen.last_seen > at).count() as u64;
         let rejections = match revoked_at {
             Some(at) => Some(Rejections {
                 accepted: key.last_use.filter(|last| last.at > at),
@@ -152,7 +152,11 @@ impl Store {
                 changes: changes.items,
             },
             clients: match revoked_at {
-                Some(at) => self.rejected_clients(key, at.max(now.minus(SILENT))).await?,
+                // A request from exactly that long ago is silence, as in `is_silent`.
+                Some(at) => {
+                    let from = now.minus(SILENT).plus(Duration::from_millis(1));
+                    self.rejected_clients(key, at.max(from)).await?
+                }
                 None => Vec::new(),
             },
             credentials: self.old_credentials(key, guide.started_at).await?,
