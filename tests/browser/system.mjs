@@ -21,7 +21,7 @@ await scenario(async ({ page, context, input }) => {
   }
   assert.equal(JSON.parse(text).settings["smtp.password"].secret, true);
   await page.getByRole("link", { name: /set on this server/ }).click();
-  await page.getByText("smtp.host").waitFor();
+  await page.getByRole("rowheader", { name: /^smtp\.host/ }).waitFor();
   const authority = await context.request.get(new URL("/settings/system/authority", input.base).href);
   assert.match(await authority.text(), /^-----BEGIN CERTIFICATE-----/);
 
