@@ -263,6 +263,24 @@ async fn a_connection_is_created_called_and_deleted_without_java_script() -> Out
     create_and_call_a_connection(false).await
 }
 
+async fn change_keys(java_script: bool) -> Outcome {
+    let server = Server::start().await?;
+    let setup = server.setup.clone().context("a server without users prints a link")?;
+    let key = server.create_key(&["--name", "nightly-export", "--preset", "testing"]).await?;
+    let input = json!({ "setup": setup, "password": password(), "javaScript": java_script, "key": key.id });
+    play(&server, "key_changes.mjs", input).await
+}
+
+#[tokio::test]
+async fn a_key_is_edited_and_presets_and_key_safety_are_shown_with_java_script() -> Outcome {
+    change_keys(true).await
+}
+
+#[tokio::test]
+async fn a_key_is_edited_and_presets_and_key_safety_are_shown_without_java_script() -> Outcome {
+    change_keys(false).await
+}
+
 async fn respond_to_a_leak(java_script: bool) -> Outcome {
     let server = Server::start().await?;
     let setup = server.setup.clone().context("a server without users prints a link")?;
