@@ -10,13 +10,14 @@
 //! - `error_page.rs`, `shell.rs`: the frame of a page
 //! - `letters.rs`: emails that pages send
 //! - `pager.rs`: newer and older pages of a list
+//! - `step_up.rs`: asking for the password before an action
 //! - `route.rs`, `visit.rs`: what a handler is and what it gets
 //! - `shared.rs`: what all requests share
 //! - `intent.rs`: forms that are handled once
 //! - `call_series.rs`, `reason.rs`: the calls of a range, and why they ended
 //! - `chart.rs` and `chart/`: pictures of numbers; `mark.rs`: the mark of a key; `chip.rs`: a state in a word
 //! - `visible.rs`: texts from outside
-//! - `navigation.rs`, `reply.rs`, `live.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `drafts.rs`, `form.rs`, `time.rs`, `number.rs`,
+//! - `navigation.rs`, `reply.rs`, `live.rs`, `download.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `drafts.rs`, `form.rs`, `time.rs`, `number.rs`,
 //!   `icon.rs`, `qr.rs`, `object.rs`, `chain_checks.rs`
 //! - `cookie.rs`, `csrf.rs`, `host.rs`, `security_headers.rs`, `assets.rs`, `compression.rs`, `options.rs`
 
