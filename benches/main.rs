@@ -9,6 +9,7 @@ mod flood;
 mod goal;
 mod load;
 mod machine;
+mod pages;
 mod part;
 mod peers;
 mod process;

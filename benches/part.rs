@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use crate::table::Table;
-use crate::{Effort, calls, cluster, flood, proxies, requests, scale, sip_flood, stages, webhooks};
+use crate::{Effort, calls, cluster, flood, pages, proxies, requests, scale, sip_flood, stages, webhooks};
 
 /// A part, named as on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,7 @@ pub(crate) enum Part {
     Requests,
     Proxies,
     Scale,
+    Pages,
     Calls,
     SipFlood,
     Cluster,
@@ -23,12 +24,13 @@ pub(crate) enum Part {
 
 impl Part {
     /// In the order of the table.
-    pub(crate) const ALL: [Part; 9] = [
+    pub(crate) const ALL: [Part; 10] = [
         Part::Stages,
         Part::Flood,
         Part::Requests,
         Part::Proxies,
         Part::Scale,
+        Part::Pages,
         Part::Calls,
         Part::SipFlood,
         Part::Cluster,
@@ -42,6 +44,7 @@ impl Part {
             Part::Requests => "requests",
             Part::Proxies => "proxies",
             Part::Scale => "scale",
+            Part::Pages => "pages",
             Part::Calls => "calls",
             Part::SipFlood => "sip-flood",
             Part::Cluster => "cluster",
@@ -72,6 +75,7 @@ impl Part {
             Part::Requests => requests::measure(table, effort, scratch).await,
             Part::Proxies => proxies::measure(table, effort, scratch).await,
             Part::Scale => scale::measure(table, effort, scratch).await,
+            Part::Pages => pages::measure(table, effort, scratch).await,
             Part::Calls => calls::measure(table, effort, scratch).await,
             Part::SipFlood => sip_flood::measure(table, effort, scratch).await,
             Part::Cluster => cluster::measure(table, effort, scratch).await,
