@@ -204,7 +204,16 @@ impl Fixture {
     pub(crate) async fn remove(self) {
         match self.place {
             Place::Folder(folder) => std::fs::remove_dir_all(folder).unwrap(),
-            Place::Schema { url, name } => run_on_server(&url, format!("DROP SCHEMA {name} CASCADE")).await,
+            Place::Schema { url, name } => {
+                // A statement that its store gave up may still run on the server, and would deadlock with the deletion.
+                let given_up = format!(
+                    "SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                     JOIN pg_namespace n ON n.oid = c.relnamespace \
+                     WHERE n.nspname = '{name}' AND l.pid <> pg_backend_pid()"
+                );
+                run_on_server(&url, given_up).await;
+                run_on_server(&url, format!("DROP SCHEMA {name} CASCADE")).await;
+            }
         }
     }
 }
