@@ -29,10 +29,27 @@ behaviour! {
     a_patch_is_validated_against_the_trunk_and_sets_and_clears_fields,
     a_rotated_password_replaces_the_old_one,
     lists_show_todays_metrics_and_null_without_calls,
+    existing_trunks_are_named_before_deleted_ones,
     activity_names_the_age_of_the_password_the_latest_call_and_live_calls,
     credentials_are_not_stored_in_cleartext,
     trusted_networks_are_those_of_all_trunks_that_are_not_deleted,
     only_a_change_of_allowed_ips_announces_trusted_networks,
+}
+
+async fn existing_trunks_are_named_before_deleted_ones(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let mut ids = Vec::new();
+    for username in ["bbb", "aaa", "ccc", "ddd"] {
+        ids.push(make(&fixture, &store, account, username).await.trunk.id);
+    }
+    for deleted in [ids[3], ids[1]] {
+        store.delete_trunk(account, deleted, fixture.origin()).await.unwrap();
+    }
+    let named = store.trunks_by_name(account).await.unwrap();
+    let named: Vec<_> = named.iter().map(|trunk| (trunk.id, trunk.deleted)).collect();
+    assert_eq!(named, [(ids[0], false), (ids[2], false), (ids[1], true), (ids[3], true)]);
+    store.close().await;
 }
 
 pub(super) fn custom(username: &str) -> NewTrunk {

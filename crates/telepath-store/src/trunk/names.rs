@@ -22,7 +22,7 @@ impl Store {
     /// The names of an account's trunks: those that exist by name, then the deleted ones of which calls remain. At most 500, read
     /// with one statement.
     pub async fn trunks_by_name(&self, account: AccountId) -> Result<Vec<TrunkName>, StoreError> {
-        let sql = "SELECT id, name, CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END AS deleted FROM trunks \
+        let sql = "SELECT id, name, CAST(CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS deleted FROM trunks \
                    WHERE account_id = $1 ORDER BY deleted, lower(name), id LIMIT $2";
         let rows = self.backend.read().await?.fetch_all(sql, binds![account.to_string(), MAX_TRUNKS]).await?;
         rows.iter()
