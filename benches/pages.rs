@@ -1,6 +1,6 @@
 //! The time of pages of the dashboard with many keys and a long request log, one page after the other.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 use telepath_core::id::{Id as _, RequestId};
 use telepath_core::page::PageRequest;
-use telepath_core::request::{Answered, RequestCaller, RequestFacts, RequestMethod, RouteNumber, SecretMark};
+use telepath_core::request::{Answered, RequestFacts};
 use telepath_core::secret::{HashedKey, PlainKey, SecretText};
 use telepath_core::user::{Role, UserName};
 use telepath_store::{KeyHandle, NewSession, NewUser, Store};
@@ -24,6 +24,7 @@ use crate::Effort;
 use crate::server::Server;
 use crate::table::{Table, progress};
 use telepath_benches::keys;
+use telepath_benches::log::answered;
 
 const KEYS: usize = 1_000;
 const LINES: u64 = 1_000_000;
@@ -109,23 +110,10 @@ fn line((hash, handle): &(HashedKey, KeyHandle), number: u64, at: Timestamp) -> 
     let mut id = [0; 16];
     id[..6].copy_from_slice(&at.unix_ms().to_be_bytes()[2..]);
     id[8..].copy_from_slice(&number.to_be_bytes());
-    Answered {
-        account: handle.account_id(),
-        id: RequestId::from_bytes(id),
-        facts: RequestFacts {
-            at,
-            caller: RequestCaller::Key { key: handle.key_id(), secret: SecretMark::of(hash) },
-            method: RequestMethod::Get,
-            status: if number.is_multiple_of(50) { 404 } else { 200 },
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            duration_us: 100,
-            admitted: true,
-        },
-        route: Some(RouteNumber(0)),
-        error: None,
-        user_agent: b"telepath-bench/1.0",
-        path: None,
-    }
+    let ordinary = answered(hash, handle, at);
+    let status = if number.is_multiple_of(50) { 404 } else { 200 };
+    let facts = RequestFacts { status, ..ordinary.facts };
+    Answered { id: RequestId::from_bytes(id), facts, ..ordinary }
 }
 
 /// An owner of the account with the keys; returns the token of their session.

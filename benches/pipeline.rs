@@ -1,20 +1,17 @@
 //! The cost of each stage of the auth pipeline, over a table of 10,000 keys used in turn.
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{BatchSize, Criterion};
 use telepath_benches::keys;
-use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
+use telepath_benches::log::{ADDRESS, answered};
+use telepath_core::clock::{Clock as _, SystemClock};
 use telepath_core::entropy::SystemEntropy;
-use telepath_core::id::{Id as _, RequestId};
-use telepath_core::request::{Answered, RequestCaller, RequestFacts, RequestMethod, RouteNumber, SecretMark};
 use telepath_core::secret::{HashedKey, PlainKey};
 use telepath_core::vault::MasterKey;
 use telepath_store::{KeyHandle, Store};
 
 const KEYS: usize = 10_000;
-const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn main() -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("telepath-pipeline-{}", std::process::id()));
@@ -30,27 +27,6 @@ fn main() -> anyhow::Result<()> {
     });
     std::fs::remove_dir_all(&folder)?;
     measured
-}
-
-/// The log entry of an ordinary request.
-fn answered(hash: &HashedKey, handle: &KeyHandle, at: Timestamp) -> Answered<'static> {
-    Answered {
-        account: handle.account_id(),
-        id: RequestId::from_bytes([7; 16]),
-        facts: RequestFacts {
-            at,
-            caller: RequestCaller::Key { key: handle.key_id(), secret: SecretMark::of(hash) },
-            method: RequestMethod::Get,
-            status: 200,
-            address: ADDRESS,
-            duration_us: 100,
-            admitted: true,
-        },
-        route: Some(RouteNumber(0)),
-        error: None,
-        user_agent: b"telepath-bench/1.0",
-        path: None,
-    }
 }
 
 /// Entries buffered before a write, and requests of one batch, which is preceded by a write: few enough to fit into

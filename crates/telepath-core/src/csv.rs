@@ -14,6 +14,11 @@ pub fn append_line<'c>(text: &mut Vec<u8>, cells: impl IntoIterator<Item = &'c s
     text.extend_from_slice(b"\r\n");
 }
 
+/// The text of a cell that may be empty.
+pub fn optional(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
 /// A cell in quotes (RFC 4180 section 2). One that a spreadsheet would read as a formula gets a leading apostrophe.
 fn append_cell(text: &mut Vec<u8>, cell: &str) {
     text.push(b'"');

@@ -19,6 +19,7 @@ pub mod digest_hash;
 pub mod entropy;
 pub mod error;
 pub mod event;
+pub mod export;
 pub mod id;
 pub mod idempotency;
 pub mod key;

@@ -68,7 +68,7 @@ impl Letter {
 }
 
 /// A text that others chose, for a header or a sentence.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use telepath_core::request::export::ExportFormat;
+use telepath_core::export::ExportFormat;
 use tokio::sync::mpsc;
 
 use crate::live::Running;

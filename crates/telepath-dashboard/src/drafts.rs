@@ -1,8 +1,7 @@
 //! Connections that are being set up, page by page. What was entered is kept in memory, because credentials belong neither in
 //! addresses nor in hidden fields; a bounded number of them, for an hour after the last page.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use telepath_core::clock::Timestamp;
@@ -10,12 +9,9 @@ use telepath_core::entropy::{Entropy, EntropyError};
 use telepath_core::id::{AccountId, UserId};
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::AiProvider;
-use telepath_core::user::UserToken;
 
-/// Drafts of all users; beyond that the oldest is dropped.
-const MOST: usize = 256;
-/// Drafts of one user; beyond that their oldest is dropped.
-const MOST_OF_A_USER: usize = 4;
+use crate::kept::Kept;
+
 const LIFETIME: Duration = Duration::from_hours(1);
 
 /// A connection before it is created.
@@ -36,16 +32,9 @@ pub(crate) struct Draft {
 /// Whose draft it is. A confirmation renews the session, so the session is not part of it.
 pub(crate) type Owner = (AccountId, UserId);
 
-struct Entry {
-    id: String,
-    owner: Owner,
-    until: Timestamp,
-    draft: Draft,
-}
-
 /// The drafts that are kept.
-#[derive(Default)]
-pub(crate) struct Drafts(Mutex<VecDeque<Entry>>);
+#[derive(Debug, Default)]
+pub(crate) struct Drafts(Kept<Owner, Draft>);
 
 impl Drafts {
     /// Keeps a new draft, under a random id.
@@ -56,45 +45,20 @@ impl Drafts {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<String, EntropyError> {
-        let id = UserToken::generate(entropy)?.expose().to_owned();
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|entry| now < entry.until);
-        if entries.iter().filter(|entry| entry.owner == owner).count() >= MOST_OF_A_USER
-            && let Some(oldest) = entries.iter().position(|entry| entry.owner == owner)
-        {
-            entries.remove(oldest);
-        }
-        if entries.len() >= MOST {
-            entries.pop_front();
-        }
-        entries.push_back(Entry { id: id.clone(), owner, until: now.plus(LIFETIME), draft });
-        Ok(id)
+        self.0.keep(owner, draft, (now, now.plus(LIFETIME)), entropy)
     }
 
     pub(crate) fn get(&self, owner: Owner, id: &str, now: Timestamp) -> Option<Draft> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |entry: &&Entry| entry.id == id && entry.owner == owner && now < entry.until;
-        entries.iter().find(is_it).map(|entry| entry.draft.clone())
+        self.0.get(owner, id, now)
     }
 
     /// Keeps another text of a draft; one that is gone stays gone.
     pub(crate) fn replace(&self, owner: Owner, id: &str, draft: Draft, now: Timestamp) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.id == id && entry.owner == owner) {
-            entry.draft = draft;
-            entry.until = now.plus(LIFETIME);
-        }
+        self.0.replace(owner, id, draft, now.plus(LIFETIME));
     }
 
     pub(crate) fn remove(&self, owner: Owner, id: &str) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|entry| entry.id != id || entry.owner != owner);
-    }
-}
-
-impl std::fmt::Debug for Drafts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Drafts(…)")
+        self.0.remove(owner, id);
     }
 }
 
@@ -104,6 +68,7 @@ mod tests {
     use telepath_core::id::Id as _;
 
     use super::*;
+    use crate::kept::{MOST, MOST_OF_AN_OWNER};
 
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
@@ -149,10 +114,10 @@ mod tests {
     fn the_number_of_drafts_is_bounded_for_a_user_and_for_all() {
         let drafts = Drafts::default();
         let first = begin(&drafts, 0);
-        (0..MOST_OF_A_USER).for_each(|_| drop(begin(&drafts, 0)));
+        (0..MOST_OF_AN_OWNER).for_each(|_| drop(begin(&drafts, 0)));
         assert!(drafts.get(owner(0), &first, NOON).is_none(), "the oldest of the user was dropped");
         (1..=MOST).for_each(|number| drop(begin(&drafts, number % 200)));
-        assert_eq!(drafts.0.lock().unwrap().len(), MOST);
+        assert_eq!(drafts.0.len(), MOST);
     }
 
     #[test]

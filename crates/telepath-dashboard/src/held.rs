@@ -1,20 +1,13 @@
 //! Forms that wait until their sender has confirmed who they are. They are kept in memory, a bounded number of them, for as long
 //! as a confirmation lasts; a form that is gone must be sent again.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::{Entropy, EntropyError};
 use telepath_core::id::SessionId;
-use telepath_core::user::{STEP_UP_LIFETIME, UserToken};
+use telepath_core::user::STEP_UP_LIFETIME;
 
 use crate::form::Fields;
-
-/// Forms of all sessions; beyond that the oldest is dropped.
-const MOST: usize = 256;
-/// Forms of one session; beyond that its oldest is dropped.
-const MOST_OF_A_SESSION: usize = 4;
+use crate::kept::Kept;
 
 /// A form as it was sent.
 #[derive(Debug, Clone)]
@@ -23,16 +16,9 @@ pub(crate) struct HeldForm {
     pub(crate) fields: Fields,
 }
 
-struct Entry {
-    id: String,
-    session: SessionId,
-    until: Timestamp,
-    form: HeldForm,
-}
-
 /// The forms that wait.
-#[derive(Default)]
-pub(crate) struct HeldForms(Mutex<VecDeque<Entry>>);
+#[derive(Debug, Default)]
+pub(crate) struct HeldForms(Kept<SessionId, HeldForm>);
 
 impl HeldForms {
     /// Keeps a form; its id goes into the page that asks for the confirmation.
@@ -43,34 +29,12 @@ impl HeldForms {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<String, EntropyError> {
-        let id = UserToken::generate(entropy)?.expose().to_owned();
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|entry| now < entry.until);
-        if entries.iter().filter(|entry| entry.session == session).count() >= MOST_OF_A_SESSION
-            && let Some(oldest) = entries.iter().position(|entry| entry.session == session)
-        {
-            entries.remove(oldest);
-        }
-        if entries.len() >= MOST {
-            entries.pop_front();
-        }
-        entries.push_back(Entry { id: id.clone(), session, until: now.plus(STEP_UP_LIFETIME), form });
-        Ok(id)
+        self.0.keep(session, form, (now, now.plus(STEP_UP_LIFETIME)), entropy)
     }
 
     /// Takes a form of a session out; it can be taken once.
     pub(crate) fn take(&self, session: SessionId, id: &str, now: Timestamp) -> Option<HeldForm> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = entries
-            .iter()
-            .position(|entry| entry.id == id && entry.session == session && now < entry.until)?;
-        entries.remove(place).map(|entry| entry.form)
-    }
-}
-
-impl std::fmt::Debug for HeldForms {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("HeldForms(…)")
+        self.0.take(session, id, now)
     }
 }
 
@@ -80,6 +44,7 @@ mod tests {
     use telepath_core::id::Id as _;
 
     use super::*;
+    use crate::kept::{MOST, MOST_OF_AN_OWNER};
 
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
 
@@ -112,13 +77,13 @@ mod tests {
     fn the_number_of_forms_is_bounded_for_a_session_and_for_all() {
         let forms = HeldForms::default();
         let first = hold(&forms, 0, "/first");
-        let ids: Vec<String> = (0..MOST_OF_A_SESSION).map(|_| hold(&forms, 0, "/more")).collect();
+        let ids: Vec<String> = (0..MOST_OF_AN_OWNER).map(|_| hold(&forms, 0, "/more")).collect();
         assert!(forms.take(session(0), &first, NOON).is_none(), "the oldest of the session was dropped");
         assert!(forms.take(session(0), &ids[0], NOON).is_some());
         for number in 1..=MOST {
             hold(&forms, number % 200 + 1, "/other");
         }
-        assert_eq!(forms.0.lock().unwrap().len(), MOST);
+        assert_eq!(forms.0.len(), MOST);
         assert!(forms.take(session(0), &ids[1], NOON).is_none(), "the oldest of all was dropped");
     }
 }

@@ -17,7 +17,7 @@
 //! - `call_series.rs`, `reason.rs`: the calls of a range, and why they ended
 //! - `chart.rs` and `chart/`: pictures of numbers; `mark.rs`: the mark of a key; `chip.rs`: a state in a word
 //! - `visible.rs`: texts from outside
-//! - `navigation.rs`, `reply.rs`, `live.rs`, `download.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `drafts.rs`, `form.rs`, `time.rs`, `number.rs`,
+//! - `navigation.rs`, `reply.rs`, `live.rs`, `download.rs`, `page_body.rs`, `problem.rs`, `held.rs`, `drafts.rs`, `kept.rs`, `form.rs`, `time.rs`, `number.rs`,
 //!   `icon.rs`, `qr.rs`, `object.rs`, `chain_checks.rs`
 //! - `cookie.rs`, `csrf.rs`, `host.rs`, `security_headers.rs`, `assets.rs`, `compression.rs`, `options.rs`
 
@@ -42,6 +42,7 @@ mod host;
 )]
 mod icon;
 mod intent;
+mod kept;
 mod letters;
 mod live;
 mod mark;

@@ -3,7 +3,7 @@
 use askama::Template;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
-use telepath_core::request::export::ExportFormat;
+use telepath_core::export::ExportFormat;
 use telepath_core::user::UserToken;
 use tokio::sync::mpsc;
 

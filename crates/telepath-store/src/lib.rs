@@ -31,6 +31,7 @@ mod migrate;
 mod names;
 mod options;
 mod overview;
+mod paged_lines;
 mod per_thread;
 mod postgres;
 mod preset;

@@ -144,10 +144,8 @@ impl Server {
             ca: local_ca(&config.tls.certificate, data),
         };
         let mailer = mailer(config)?;
-        let alert_post = AlertPost {
-            mail: mailer.clone().map(|mailer| mailer as Arc<dyn Mail>),
-            pages: config.dashboard.public_url.as_ref().map(ToString::to_string),
-        };
+        let alert_post =
+            AlertPost { mail: mailer.clone().map(|mailer| mailer as Arc<dyn Mail>), pages: pages(config) };
         let options =
             ApiOptions { egress: egress.clone(), alert_post, ..api_options(config, &addresses, account)? };
         let api = new_api(options, &store, Arc::new(gateway.handle()), registry.clone())?;
@@ -269,10 +267,14 @@ impl Server {
     }
 }
 
+/// The origin of the dashboard for links in emails, if one is configured.
+fn pages(config: &Config) -> Option<String> {
+    config.dashboard.public_url.as_ref().map(ToString::to_string)
+}
+
 /// The client of the mail server, if one is configured.
 fn mailer(config: &Config) -> Result<Option<Arc<Mailer>>, Failure> {
-    let pages = || config.dashboard.public_url.as_ref().map(ToString::to_string);
-    let mailer = config.smtp.as_ref().map(|smtp| Mailer::new(smtp, pages())).transpose();
+    let mailer = config.smtp.as_ref().map(|smtp| Mailer::new(smtp, pages(config))).transpose();
     let mailer = mailer.map_err(|error| Failure::doing("could not set up emails", &error))?;
     Ok(mailer.map(Arc::new))
 }

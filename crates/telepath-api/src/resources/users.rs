@@ -166,12 +166,13 @@ async fn remove_second_factor(
     LocalAdministration { caller }: LocalAdministration,
     StrictJson(which): StrictJson<UserReference>,
 ) -> Result<Json<User>, ApiError> {
-    let member = find(&state, &caller, &which.user).await?;
+    let mut member = find(&state, &caller, &which.user).await?;
     if !member.user.has_second_factor {
         return Err(Invalid::one("user", "has no second factor").into());
     }
     state.store.remove_member_second_factor(caller.account, member.user.id, caller.origin()).await?;
-    Ok(Json(find(&state, &caller, &which.user).await?.into()))
+    member.user.has_second_factor = false;
+    Ok(Json(member.into()))
 }
 
 /// Change the role of a user, or remove the user from the account

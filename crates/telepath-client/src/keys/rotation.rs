@@ -45,8 +45,8 @@ impl Client {
         self.post_empty(&format!("/v1/keys/{id}/secrets/{secret}/revoke")).await
     }
 
-    /// Gives every usable key a new secret, all or none; with `secrets_before`, those whose current secret is older. With a grace of zero the client's own secret no longer works
-    /// either: continue with [`Client::with_key`] and the new one.
+    /// Gives every usable key a new secret, all or none; with `secrets_before`, those whose current secret is older. With a grace
+    /// of zero the client's own secret no longer works either: continue with [`Client::with_key`] and the new one.
     pub async fn rotate_all_keys(
         &self,
         grace: Option<Duration>,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Alert, AlertRule, AlertSubject, AlertSubjectKind};
 use crate::clock::Timestamp;
 use crate::id::AlertId;
-use crate::mail::{escaped, html_page};
+use crate::mail::{escaped, html_page, one_line};
 
 /// The most figures that are shown.
 const FIGURES: usize = 16;
@@ -174,11 +174,6 @@ fn rows(html: &mut String, rows: &[(String, String)]) {
         );
     }
     html.push_str("</table>\n");
-}
-
-/// A text that others chose, for a line.
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
 
 fn capitalized(word: &str) -> String {

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::AuditRecord;
 use crate::clock::Timestamp;
-use crate::csv;
+use crate::csv::{self, optional};
+use crate::export::{self, ExportFormat};
 use crate::id::AuditId;
-use crate::request::export::ExportFormat;
 
 /// An entry on a line of JSON; the members are those of the API.
 #[derive(Serialize)]
@@ -47,12 +47,7 @@ pub fn append(text: &mut Vec<u8>, format: ExportFormat, entry: &AuditRecord) {
         hash: entry.hash.to_string(),
     };
     match format {
-        // Nothing in an entry can fail to be written as JSON.
-        ExportFormat::Ndjson => {
-            if serde_json::to_writer(&mut *text, &line).is_ok() {
-                text.push(b'\n');
-            }
-        }
+        ExportFormat::Ndjson => export::append_json(text, &line),
         ExportFormat::Csv => append_csv(text, &line),
     }
 }
@@ -63,7 +58,7 @@ fn append_csv(text: &mut Vec<u8>, line: &Line<'_>) {
         &line.position.to_string(),
         &line.time.to_string(),
         &line.actor,
-        &line.address.map(|address| address.to_string()).unwrap_or_default(),
+        &optional(line.address),
         line.action,
         line.target,
         &line.before.to_string(),

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::CallRecord;
 use crate::clock::Timestamp;
-use crate::csv;
+use crate::csv::{self, optional};
+use crate::export::{self, ExportFormat};
 use crate::id::{CallId, TrunkId};
-use crate::request::export::ExportFormat;
 
 /// A call on a line of JSON; the members are those of the API's list.
 #[derive(Serialize)]
@@ -60,18 +60,9 @@ pub fn append(text: &mut Vec<u8>, format: ExportFormat, call: &CallRecord) {
         gateway_processing_ms: call.metrics.gateway_processing_ms,
     };
     match format {
-        // Nothing in a call can fail to be written as JSON.
-        ExportFormat::Ndjson => {
-            if serde_json::to_writer(&mut *text, &line).is_ok() {
-                text.push(b'\n');
-            }
-        }
+        ExportFormat::Ndjson => export::append_json(text, &line),
         ExportFormat::Csv => append_csv(text, &line),
     }
-}
-
-fn optional(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn append_csv(text: &mut Vec<u8>, line: &Line<'_>) {

@@ -4,19 +4,9 @@ use serde::Serialize;
 
 use super::RequestRecord;
 use crate::clock::Timestamp;
-use crate::csv;
+use crate::csv::{self, optional};
+use crate::export::{self, ExportFormat};
 use crate::id::{KeyId, RequestId, SecretId, UserId};
-use crate::named::named_enum;
-
-named_enum! {
-    /// The form of an export.
-    pub enum ExportFormat {
-        /// A JSON object on each line.
-        Ndjson = "ndjson",
-        /// Comma-separated values.
-        Csv = "csv",
-    }
-}
 
 /// A request on a line of JSON; the members are those of the API.
 #[derive(Serialize)]
@@ -36,31 +26,21 @@ struct Line<'a> {
     duration_us: u64,
 }
 
-impl ExportFormat {
-    /// The media type.
-    pub const fn media_type(self) -> &'static str {
-        match self {
-            ExportFormat::Ndjson => "application/x-ndjson",
-            ExportFormat::Csv => csv::MEDIA_TYPE,
+/// What stands before the first request.
+pub const fn head(format: ExportFormat) -> &'static str {
+    match format {
+        ExportFormat::Ndjson => "",
+        ExportFormat::Csv => {
+            "id,time,key_id,method,route,path,status,error_code,address,user_agent,duration_us,user_id,secret_id\r\n"
         }
     }
+}
 
-    /// What stands before the first request.
-    pub const fn head(self) -> &'static str {
-        match self {
-            ExportFormat::Ndjson => "",
-            ExportFormat::Csv => {
-                "id,time,key_id,method,route,path,status,error_code,address,user_agent,duration_us,user_id,secret_id\r\n"
-            }
-        }
-    }
-
-    /// Appends a request.
-    pub fn append(self, text: &mut Vec<u8>, request: &RequestRecord) {
-        match self {
-            ExportFormat::Ndjson => append_json(text, request),
-            ExportFormat::Csv => append_csv(text, request),
-        }
+/// Appends a request.
+pub fn append(text: &mut Vec<u8>, format: ExportFormat, request: &RequestRecord) {
+    match format {
+        ExportFormat::Ndjson => append_json(text, request),
+        ExportFormat::Csv => append_csv(text, request),
     }
 }
 
@@ -81,14 +61,7 @@ fn append_json(text: &mut Vec<u8>, request: &RequestRecord) {
         user_agent: request.user_agent.as_deref(),
         duration_us: facts.duration_us,
     };
-    // Nothing in a request can fail to be written as JSON.
-    if serde_json::to_writer(&mut *text, &line).is_ok() {
-        text.push(b'\n');
-    }
-}
-
-fn optional(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
+    export::append_json(text, &line);
 }
 
 fn append_csv(text: &mut Vec<u8>, request: &RequestRecord) {
@@ -139,7 +112,7 @@ mod tests {
         };
         let line = |format: ExportFormat| {
             let mut text = Vec::new();
-            format.append(&mut text, &record);
+            append(&mut text, format, &record);
             String::from_utf8(text).unwrap()
         };
         assert!(line(ExportFormat::Csv).contains("\"'=cmd|' /C calc'!A0\",\"1500\""));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use telepath_core::request::export::ExportFormat;
+use telepath_core::export::ExportFormat;
 use telepath_store::{AuditExport, CallExport, RequestExport, Store};
 
 use crate::download::Parts;

@@ -2,11 +2,11 @@
 
 use telepath_core::audit::AuditFilter;
 use telepath_core::audit::export::{append, head};
+use telepath_core::export::ExportFormat;
 use telepath_core::id::AccountId;
-use telepath_core::page::{MAX_LIMIT, PageRequest, PageStart};
-use telepath_core::request::export::ExportFormat;
 
 use crate::error::StoreError;
+use crate::paged_lines::PagedLines;
 use crate::store::Store;
 
 /// An export in progress, the newest entry first.
@@ -14,34 +14,19 @@ use crate::store::Store;
 pub struct AuditExport {
     account: AccountId,
     filter: AuditFilter,
-    format: ExportFormat,
-    /// Where the next part begins; `None` after the last one.
-    start: Option<PageStart>,
-    has_begun: bool,
+    lines: PagedLines,
 }
 
 impl AuditExport {
     /// Prepares an export; nothing is read yet.
     pub const fn new(account: AccountId, filter: AuditFilter, format: ExportFormat) -> Self {
-        Self { account, filter, format, start: Some(PageStart::Offset(0)), has_begun: false }
+        Self { account, filter, lines: PagedLines::new(format) }
     }
 
     /// The next lines; `None` after the last ones.
     pub async fn next(&mut self, store: &Store) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(request) = self.start.take().and_then(|start| PageRequest::starting(MAX_LIMIT, start))
-        else {
-            return Ok(None);
-        };
+        let Some(request) = self.lines.next() else { return Ok(None) };
         let page = store.list_audit(self.account, self.filter.clone(), request).await?;
-        self.start = page.position.next.map(PageStart::After);
-        let mut lines = Vec::new();
-        if !self.has_begun {
-            lines.extend_from_slice(head(self.format).as_bytes());
-            self.has_begun = true;
-        }
-        for entry in &page.items {
-            append(&mut lines, self.format, entry);
-        }
-        Ok(Some(lines))
+        Ok(Some(self.lines.of(page, head, append)))
     }
 }

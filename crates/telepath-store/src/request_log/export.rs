@@ -1,8 +1,9 @@
 //! Exports of the request log, a bounded part at a time.
 
+use telepath_core::export::ExportFormat;
 use telepath_core::id::AccountId;
 use telepath_core::request::RequestFilter;
-use telepath_core::request::export::ExportFormat;
+use telepath_core::request::export::{append, head};
 
 use super::read::{RequestCursor, RequestOrder};
 use crate::error::StoreError;
@@ -45,11 +46,11 @@ impl RequestExport {
         self.has_ended = page.next.is_none() || (page.requests.is_empty() && page.next == self.cursor);
         let mut lines = Vec::new();
         if !self.has_begun {
-            lines.extend_from_slice(self.format.head().as_bytes());
+            lines.extend_from_slice(head(self.format).as_bytes());
             self.has_begun = true;
         }
         for request in &page.requests {
-            self.format.append(&mut lines, request);
+            append(&mut lines, self.format, request);
         }
         self.cursor = page.next;
         Ok(Some(lines))

@@ -10,7 +10,7 @@ use telepath_store::{KeyChangeError, SignedIn};
 
 use super::expiry::{self, Expiry};
 use super::{crumbs, path_of, reveal, scopes};
-use crate::form::{Fields, Problems};
+use crate::form::{self, Fields, Problems};
 use crate::intent::{self, Intent};
 use crate::number::grouped;
 use crate::problem::Problem;
@@ -170,10 +170,8 @@ fn command(new: &NewKey) -> String {
 
 /// Reads the form into the draft that the API reads from JSON.
 fn draft(form: &Fields, visit: &Visit, of_preset: ScopeSet, zone: &Zone) -> Result<KeyDraft, Problems> {
-    let given = |name: &str| Some(form.text(name).trim().to_owned()).filter(|text| !text.is_empty());
-    let lines = |name: &str| {
-        form.text(name).lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
-    };
+    let (given, lines) =
+        (|name: &str| form::given(form.text(name)), |name: &str| form::lines(form.text(name)));
     let expires_at = expiry::chosen(form, zone, visit.now)?;
     Ok(KeyDraft {
         name: given("name"),

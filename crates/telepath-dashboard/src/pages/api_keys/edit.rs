@@ -13,7 +13,7 @@ use telepath_store::{KeyChangeError, SignedIn};
 use super::create::{account_of, problems_of};
 use super::expiry::{self, Expiry};
 use super::{changeable_key, crumbs_below, path_of, scopes};
-use crate::form::{Fields, Problems};
+use crate::form::{self, Fields, Problems};
 use crate::number::grouped;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -81,7 +81,6 @@ async fn page(
 
 /// Reads the form into the draft that the API reads from JSON. What is as it was is left out.
 fn draft(form: &Fields, key: &KeyRecord, visit: &Visit, zone: &Zone) -> Result<KeyPatchDraft, Problems> {
-    let lines = form.text("allowed_ips").lines().map(str::trim).filter(|line| !line.is_empty());
     let description = form.text("description").trim();
     let chosen: ScopeSet = scopes::held(form, key.scopes);
     let same = chosen.covers(key.scopes) && key.scopes.covers(chosen);
@@ -95,7 +94,7 @@ fn draft(form: &Fields, key: &KeyRecord, visit: &Visit, zone: &Zone) -> Result<K
         scopes: (!same).then(|| chosen.iter().map(|scope| scope.name().to_owned()).collect()),
         // A text that is no number is refused like a limit of zero.
         rate_limit_per_minute: Some(form.text("rate_limit_per_minute").trim().parse().unwrap_or(0)),
-        allowed_ips: Some(lines.map(str::to_owned).collect()),
+        allowed_ips: Some(form::lines(form.text("allowed_ips"))),
         expires_at: expiry::chosen_of_key(form, zone, visit.now)?.map(|end| end.to_string()),
         ..KeyPatchDraft::default()
     })
