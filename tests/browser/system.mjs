@@ -55,8 +55,8 @@ await scenario(async ({ page, context, input }) => {
   assert.equal(await dialog.isVisible(), false);
   await page.clock.fastForward("01:30");
   await dialog.getByRole("heading", { name: "Your session ends soon" }).waitFor();
-  await check(page, "session-ends");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "Stay signed in");
+  await check(page, "session-ends");
   await press("Stay signed in");
   await dialog.waitFor({ state: "hidden" });
 
