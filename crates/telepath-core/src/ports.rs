@@ -73,6 +73,9 @@ pub trait CallControl: Send + Sync + 'static {
 
 /// The requests of the control plane to the media plane.
 pub trait LiveCalls: Send + Sync + 'static {
+    /// Whether this server carries a call that rings or is connected, and that has not ended yet.
+    fn is_live(&self, call: CallId) -> bool;
+
     /// Hangs up a live call. `false` if the call is not live on this server.
     fn hang_up(&self, call: CallId, reason: DisconnectReason) -> bool;
 

@@ -217,6 +217,10 @@ impl GatewayHandle {
 }
 
 impl LiveCalls for GatewayHandle {
+    fn is_live(&self, call: CallId) -> bool {
+        self.0.live.is_live(call)
+    }
+
     fn hang_up(&self, call: CallId, reason: DisconnectReason) -> bool {
         self.0.live.hang_up(call, reason)
     }

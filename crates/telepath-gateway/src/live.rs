@@ -40,6 +40,11 @@ impl LiveCallTable {
         (LiveCallGuard { table: self.clone(), call }, requests)
     }
 
+    /// Whether a call can still be asked to hang up.
+    pub(crate) fn is_live(&self, call: CallId) -> bool {
+        self.calls().get(&call).is_some_and(|call| !call.hang_up.is_closed())
+    }
+
     /// Asks a call to hang up; false when it is not live.
     pub(crate) fn hang_up(&self, call: CallId, reason: DisconnectReason) -> bool {
         self.calls().get(&call).is_some_and(|call| call.hang_up(reason))

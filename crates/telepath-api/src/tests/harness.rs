@@ -78,6 +78,10 @@ pub(super) struct Media {
 }
 
 impl LiveCalls for Media {
+    fn is_live(&self, call: CallId) -> bool {
+        self.live.lock().unwrap().contains(&call)
+    }
+
     fn hang_up(&self, call: CallId, reason: DisconnectReason) -> bool {
         self.asked.lock().unwrap().push((call.to_string(), reason));
         self.live.lock().unwrap().remove(&call)

@@ -42,10 +42,13 @@ impl Store {
             CallStatus::Connected => {}
             CallStatus::Disconnected | CallStatus::Failed => return Err(HangUpError::NotLive),
         }
+        // Asked before the request is recorded: its announcement may end the call before this function goes on.
+        if !live.is_live(call) && !self.is_carried_elsewhere(account, call).await? {
+            return Err(HangUpError::NotLive);
+        }
         self.record_hangup_request(account, call, origin).await?;
-        let reached = live.hang_up(call, DisconnectReason::ApiHangup)
-            || self.is_carried_elsewhere(account, call).await?;
-        if reached { Ok(()) } else { Err(HangUpError::NotLive) }
+        live.hang_up(call, DisconnectReason::ApiHangup);
+        Ok(())
     }
 }
 

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use telepath_core::call::{
     CallEnd, CallFilter, CallMetrics, CallSortKey, CallStart, CallStatus, CallerAction, CallerActionKind,
-    Direction, DisconnectReason, DtmfMethod, Party, SipFacts, Speaker, Turn,
+    Direction, DisconnectReason, DtmfMethod, Party, SipFacts, SipStrangers, Speaker, Turn,
 };
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId, TrunkId};
 use telepath_core::page::{PageRequest, PageStart};
-use telepath_core::ports::{AgentEvent, CallControl as _};
+use telepath_core::ports::{AgentEvent, CallControl as _, LiveCalls};
 use telepath_core::trunk::Codec;
 
 use super::trunks::make;
 use super::{Fixture, NOON, behaviour, events_of, select};
+use crate::call::HangUpError;
 use crate::call::write::MAX_REJECTED_PER_TRUNK;
 use crate::store::Store;
 
@@ -26,6 +27,7 @@ behaviour! {
     a_cursor_visits_each_call_once_in_every_order,
     calls_left_live_by_a_crash_end_at_the_last_heartbeat,
     a_hangup_request_is_audited,
+    a_hangup_succeeds_if_its_announcement_ended_the_call_first,
     a_refused_call_is_recorded_without_events_up_to_a_bound,
 }
 
@@ -313,6 +315,45 @@ async fn a_hangup_request_is_audited(fixture: Arc<Fixture>) {
     store.record_hangup_request(account, call, fixture.origin()).await.unwrap();
     let sql = "SELECT target FROM audit_events WHERE action = 'call.hangup_requested'";
     assert_eq!(select(&store, sql, vec![]).await[0].text("target").unwrap(), call.to_string());
+    store.close().await;
+}
+
+/// A server that carries a call until its hangup is announced, or no call.
+struct EndedByAnnouncement {
+    live: bool,
+}
+
+impl LiveCalls for EndedByAnnouncement {
+    fn is_live(&self, _: CallId) -> bool {
+        self.live
+    }
+
+    fn hang_up(&self, _: CallId, _: DisconnectReason) -> bool {
+        false
+    }
+
+    fn hang_up_trunk(&self, _: TrunkId, _: DisconnectReason) -> usize {
+        0
+    }
+
+    fn sip_strangers(&self) -> SipStrangers {
+        SipStrangers::default()
+    }
+}
+
+async fn a_hangup_succeeds_if_its_announcement_ended_the_call_first(fixture: Arc<Fixture>) {
+    let store = fixture.open().await;
+    let account = fixture.account(&store).await.id;
+    let trunk = make(&fixture, &store, account, "announced").await.trunk.id;
+    let call = start(&store, account, trunk);
+    store.call_started(&call).await.unwrap();
+    let hang_up = async |live| {
+        store.hang_up_call(account, call.id, &EndedByAnnouncement { live }, fixture.origin()).await
+    };
+    assert!(matches!(hang_up(false).await, Err(HangUpError::NotLive)));
+    hang_up(true).await.unwrap();
+    let sql = "SELECT id FROM audit_events WHERE action = 'call.hangup_requested'";
+    assert_eq!(select(&store, sql, vec![]).await.len(), 1);
     store.close().await;
 }
 

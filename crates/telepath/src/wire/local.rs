@@ -26,6 +26,10 @@ use crate::workers;
 struct NoCallsHere;
 
 impl LiveCalls for NoCallsHere {
+    fn is_live(&self, _call: CallId) -> bool {
+        false
+    }
+
     fn hang_up(&self, _call: CallId, _reason: DisconnectReason) -> bool {
         false
     }
