@@ -84,6 +84,7 @@ export async function check(page, name) {
   }
   const shift = await page.evaluate(layoutShift);
   assert.ok(shift < 0.01, `${name}: the layout shifts by ${shift}`);
+  assert.deepEqual(await page.evaluate(movedByScript), [], `${name}: what moves when the script shows a button`);
   // A page with a secret is sent uncompressed, but is no larger.
   const bytes = gzipSync(await page.content()).length;
   assert.ok(bytes <= PAGE_BYTES, `${name}: ${bytes} bytes of compressed HTML`);
@@ -120,6 +121,18 @@ async function layoutShift() {
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   observer.disconnect();
   return shift;
+}
+
+// What has another place before the script shows the buttons that only it can serve. A script may arrive after the page was drawn.
+function movedByScript() {
+  const buttons = [...document.querySelectorAll("[data-copy], [data-download], [data-shows], #tail-pause")].filter((button) => !button.hidden);
+  const places = () => [...document.querySelectorAll("main, main *")].map((part) => [part, JSON.stringify(part.getBoundingClientRect())]);
+  const hide = (hidden) => buttons.forEach((button) => (button.hidden = hidden));
+  const shown = places();
+  hide(true);
+  const moved = places().filter(([, place], n) => place !== shown[n][1]);
+  hide(false);
+  return moved.map(([part]) => part.outerHTML.slice(0, 120));
 }
 
 // At 400 % zoom, a window of 1280 × 1024 px shows 320 × 256 px (WCAG 2.2, 1.4.10). Nothing may need sideways scrolling there or

@@ -209,7 +209,6 @@ function follow(inbox) {
     shown = state;
   };
 
-  part("refresh").hidden = true;
   show.addEventListener("click", () => {
     showRows();
     scrollTo({ top: 0 });
