@@ -21,6 +21,7 @@ mod metrics;
 mod new_connection;
 mod oidc;
 mod overview;
+mod place;
 mod profile;
 mod requests;
 pub(crate) mod server;

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -23,6 +21,7 @@ use telepath_core::vault::{MasterKey, Vault};
 use telepath_http::{App as _, ClientScheme, Peer};
 use telepath_store::{Database, NewUser, Store, StoreContext, StoreOptions};
 
+use super::place::Place;
 use crate::app::Dashboard;
 use crate::form::encoded;
 use crate::live::LiveStreams;
@@ -33,15 +32,6 @@ pub(super) const NAME: &str = "voice.example";
 pub(super) const PASSWORD: &str = "seven grey herons dance";
 pub(super) const CLIENT: &str = "203.0.113.7";
 const START: i64 = 1_800_000_000;
-
-/// A folder that is gone with the test.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Live calls that are only counted: those that were hung up, and the trunks whose calls were.
 #[derive(Default)]
@@ -74,7 +64,7 @@ pub(super) struct Site {
     pub(super) clock: Arc<ManualClock>,
     pub(super) account: Account,
     pub(super) live: Arc<Live>,
-    _folder: Folder,
+    _place: Place,
 }
 
 impl Site {
@@ -84,10 +74,7 @@ impl Site {
 
     /// A dashboard with parts of the program behind it.
     pub(super) async fn with(services: Services) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("telepath-dash-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let folder = Folder(std::env::temp_dir().join(name));
-        std::fs::create_dir_all(&folder.0).unwrap();
+        let place = Place::of_this_run();
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(START)));
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let vault = Vault::new(&MasterKey::generate(entropy.as_ref()).unwrap()).unwrap();
@@ -96,7 +83,11 @@ impl Site {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::clone(&entropy),
         };
-        let options = StoreOptions::new(Database::Sqlite { path: folder.0.join("telepath.db") });
+        let database = place.database();
+        if matches!(database, Database::Postgres { .. }) {
+            Store::migrate(&database).await.unwrap();
+        }
+        let options = StoreOptions::new(database);
         let store = Store::open(options, context).await.unwrap();
         let account = store.ensure_account("Example Voice", KeyMode::Live, local(clock.now())).await.unwrap();
         let options = DashboardOptions {
@@ -111,7 +102,7 @@ impl Site {
         let live = Arc::new(Live::default());
         let calls = Arc::clone(&live) as Arc<dyn LiveCalls>;
         let dashboard = Dashboard::new(options, services, calls, Arc::clone(&store)).unwrap();
-        Self { dashboard, store, clock, account, live, _folder: folder }
+        Self { dashboard, store, clock, account, live, _place: place }
     }
 
     pub(super) fn streams(&self) -> &LiveStreams {

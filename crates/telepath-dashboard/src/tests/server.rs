@@ -109,7 +109,7 @@ async fn the_system_page_says_how_the_server_is() {
         "0.1.0 (commit abc, target)",
         "3 days",
         "/var/lib/telepath",
-        "SQLite 3.",
+        if super::place::is_postgres_run() { "PostgreSQL 1" } else { "SQLite 3." },
         "https://203.0.113.7:8443",
         "voice.example",
         "in 10 months",

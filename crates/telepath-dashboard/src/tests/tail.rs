@@ -1,5 +1,7 @@
 //! The live tail of the request log, and the chart above it.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt as _, Full};
 use telepath_core::id::KeyId;
 use telepath_core::user::Role;
@@ -24,8 +26,15 @@ fn address(page: &Page, before: &str) -> String {
     page.after(before).replace("&#38;", "&")
 }
 
+/// Lets so much time pass that a reader of the log sees everything: on `PostgreSQL`, what several servers have just written
+/// becomes visible in its final order only after a while.
+fn settle(site: &Site) {
+    site.clock.advance(Duration::from_mins(1));
+}
+
 /// The first events of a stream, up to the first with rows.
 async fn stream(site: &Site, browser: &Browser<'_>, path: &str, last: &str) -> String {
+    settle(site);
     let request = browser.request("GET", path).header("sec-fetch-site", "same-origin");
     let response = site.send(request.header("last-event-id", last).body(Full::default()).unwrap()).await;
     assert_eq!(response.status(), 200);
@@ -81,12 +90,14 @@ async fn without_java_script_a_link_shows_what_is_new() {
     send(&site, site.account.id, ci, &FINE).await;
     let mut browser = Browser::of(&site, "ada@example.com").await;
     let refresh = |page: &Page| address(page, "id=\"tail-refresh\" href=\"");
+    settle(&site);
     let page = browser.get("/requests?live=on").await.expect(200);
     assert_eq!(rows(&page.text), 1);
     let page = browser.get(&refresh(&page)).await.expect(200);
     assert_eq!(rows(&page.text), 0);
     assert!(page.text.contains("No new requests since then."));
     send(&site, site.account.id, ci, &Sent { path: "/v1/calls/call_1", ..FINE }).await;
+    settle(&site);
     let page = browser.get(&refresh(&page)).await.expect(200);
     assert!(rows(&page.text) == 1 && page.text.contains("call_1"), "{}", page.text);
     let page = browser.get(&refresh(&page)).await.expect(200);
