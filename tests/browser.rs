@@ -263,6 +263,13 @@ async fn a_connection_is_created_called_and_deleted_without_java_script() -> Out
     create_and_call_a_connection(false).await
 }
 
+#[tokio::test]
+async fn the_main_flows_need_no_mouse() -> Outcome {
+    let server = Server::start().await?;
+    let setup = server.setup.clone().context("a server without users prints a link")?;
+    play(&server, "keyboard.mjs", json!({ "setup": setup, "password": password() })).await
+}
+
 async fn change_keys(java_script: bool) -> Outcome {
     let server = Server::start().await?;
     let setup = server.setup.clone().context("a server without users prints a link")?;
