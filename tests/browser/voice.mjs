@@ -91,6 +91,11 @@ await scenario(async ({ page }) => {
   await follow("Support line");
   await text("1 call today");
   await check(page, "connection");
+  await follow("Test agent");
+  await press("Test agent");
+  await text("The socket was open after");
+  await check(page, "connection-test");
+  await follow("Back");
   await follow("Rotate SIP password");
   await check(page, "connection-rotate");
   await press("Rotate SIP password");

@@ -22,8 +22,8 @@ use telepath_core::network_set::NetworkSet;
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::reach::Reach;
 use telepath_core::trunk::{
-    NewTrunk, SipPassword, Trunk, TrunkFilter, TrunkLookup, TrunkMatch, TrunkMetrics, TrunkPatchDraft,
-    TrunkStatus,
+    AgentTarget, NewTrunk, SipPassword, Trunk, TrunkFilter, TrunkLookup, TrunkMatch, TrunkMetrics,
+    TrunkPatchDraft, TrunkStatus,
 };
 use telepath_core::validation::Invalid;
 
@@ -205,6 +205,20 @@ impl Store {
         };
         let trunk = self.backend.write(move |db| Box::pin(change::rotate(db, rotation))).await?;
         Ok(RotatedPassword { trunk, password, rotated_at: origin.at })
+    }
+
+    /// The agent of a trunk with its credentials, to test it; `None` if there is no such trunk within reach.
+    pub async fn agent_of_trunk(
+        &self,
+        reach: impl Into<Reach>,
+        id: TrunkId,
+    ) -> Result<Option<AgentTarget>, StoreError> {
+        let Reach { account, trunks } = reach.into();
+        if !trunks.allows(id) {
+            return Ok(None);
+        }
+        let mut db = self.backend.read().await?;
+        target::agent_of(&mut db, account, id, &self.context).await
     }
 
     /// The trunk that an INVITE is for, with everything that its calls need.

@@ -1,6 +1,7 @@
 //! `/connections`: what carriers call, and the agents that answer. The API calls them trunks.
 
 mod act;
+mod agent_test;
 mod carrier;
 mod carriers;
 mod credentials;
@@ -52,6 +53,8 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::scoped(Method::POST, "/connections/{id}/edit", WRITE, edit::save),
         Route::scoped(Method::GET, "/connections/{id}/credentials", WRITE, credentials::show),
         Route::scoped(Method::POST, "/connections/{id}/credentials", WRITE, credentials::save),
+        Route::scoped(Method::GET, "/connections/{id}/test", WRITE, agent_test::show),
+        Route::scoped(Method::POST, "/connections/{id}/test", WRITE, agent_test::run),
         Route::scoped(Method::GET, "/connections/{id}/password", WRITE, password::show),
         Route::scoped(Method::POST, "/connections/{id}/password", WRITE, password::rotate).confirmed(),
         Route::scoped(Method::GET, "/connections/{id}/delete", WRITE, delete::show),

@@ -1,12 +1,14 @@
 //! Connections: the list, one connection, and what is done to it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use telepath_core::audit::{AuditAction, AuditFilter};
 use telepath_core::id::TrunkId;
 use telepath_core::page::PageRequest;
+use telepath_core::patch::Patch;
 use telepath_core::secret::SecretText;
-use telepath_core::trunk::{CredentialField, TrunkDraft, TrunkStatus};
+use telepath_core::trunk::{CredentialField, TrunkDraft, TrunkPatchDraft, TrunkStatus};
 use telepath_core::user::Role;
 
 use super::calls::{call, live, trunk};
@@ -269,4 +271,44 @@ async fn texts_of_a_connection_stay_texts() {
         assert!(!page.contains("<img") && !page.contains("<script>") && !page.contains('\u{202e}'), "{path}");
     }
     assert!(browser.get("/connections").await.expect(200).text.contains("&#60;img src=x"));
+}
+
+#[tokio::test]
+async fn the_agent_of_a_connection_is_tested_with_the_stored_credentials() {
+    let site = Site::new().await;
+    site.user("ada@example.com", Role::Developer).await;
+    let support = trunk(&site, site.account.id, "Support").await;
+    let headers = BTreeMap::from([("Authorization".to_owned(), SecretText::new("very-secret".to_owned()))]);
+    let patch = TrunkPatchDraft { custom_headers: Patch::Set(headers), ..TrunkPatchDraft::default() };
+    site.store.update_trunk(site.account.id, support, patch, site.origin()).await.unwrap();
+    let mut browser = Browser::of(&site, "ada@example.com").await;
+    let path = format!("/connections/{support}/test");
+    let connection = browser.get(&format!("/connections/{support}")).await.expect(200).text;
+    assert!(connection.contains(&format!("href=\"{path}\"")), "{connection}");
+    let before = browser.get(&path).await.expect(200).text;
+    assert!(before.contains("wss://agent.example/voice") && !before.contains("Test again"), "{before}");
+    let after = browser.post(&path, &[]).await.expect(200).text;
+    assert!(after.contains("The socket was open after 84 ms.") && after.contains("1 headers"), "{after}");
+    assert!(after.contains("Test again") && !after.contains("very-secret"), "{after}");
+    // What cannot be reached, and what this version cannot connect to.
+    let silent = TrunkPatchDraft {
+        custom_endpoint: Some("wss://silent.example/".to_owned()),
+        custom_headers: Patch::Clear,
+        ..TrunkPatchDraft::default()
+    };
+    site.store.update_trunk(site.account.id, support, silent, site.origin()).await.unwrap();
+    let after = browser.post(&path, &[]).await.expect(200).text;
+    assert!(after.contains("The agent could not be reached: &#60;b&#62;refused"), "{after}");
+    let path = format!("/connections/{}/test", eleven(&site).await);
+    let before = browser.get(&path).await.expect(200).text;
+    assert!(before.contains("This version cannot connect calls to ElevenLabs."), "{before}");
+    browser.post(&path, &[]).await.expect(200);
+    // Connections of other accounts do not exist, and viewers test nothing.
+    let other = site.other_account("Other").await;
+    let foreign = format!("/connections/{}/test", trunk(&site, other, "Foreign").await);
+    browser.post(&foreign, &[]).await.expect(404);
+    site.user("vera@example.com", Role::Viewer).await;
+    let mut viewer = Browser::of(&site, "vera@example.com").await;
+    viewer.get(&path).await.expect(403);
+    viewer.post(&path, &[]).await.expect(403);
 }

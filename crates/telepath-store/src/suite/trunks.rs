@@ -196,6 +196,7 @@ async fn trunks_of_another_account_do_not_exist(fixture: Arc<Fixture>) {
     let other = fixture.other_account(&store).await;
     let id = make(&fixture, &store, account, "mine").await.trunk.id;
     assert!(store.get_trunk(other, id).await.unwrap().is_none());
+    assert!(store.agent_of_trunk(other, id).await.unwrap().is_none());
     let page = store.list_trunks(other, TrunkFilter::default(), PageRequest::default()).await.unwrap();
     assert_eq!((page.items.len(), page.count()), (0, Some(0)));
     let patch = TrunkPatchDraft { name: Some("yours".to_owned()), ..TrunkPatchDraft::default() };
@@ -308,6 +309,8 @@ async fn credentials_are_not_stored_in_cleartext(fixture: Arc<Fixture>) {
         ..TrunkDraft::default()
     };
     let created = store.create_trunk(account, new.check().unwrap(), fixture.origin()).await.unwrap();
+    let agent = store.agent_of_trunk(account, created.trunk.id).await.unwrap().unwrap();
+    assert!(matches!(agent, AgentTarget::OpenAi { api_key } if api_key.expose() == secret));
     let state = &created.trunk.credentials[&CredentialField::OpenAiApiKey];
     assert_eq!(state.last4.as_deref(), Some("0042"));
     let sealed =

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use telepath_core::digest_hash::DigestHashes;
-use telepath_core::id::TrunkId;
+use telepath_core::id::{AccountId, TrunkId};
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
     AgentTarget, AiProvider, CredentialField, CredentialState, HeaderName, NumberChoice, SipUsername, Trunk,
@@ -58,6 +58,17 @@ pub(super) async fn find(
         (None, Some(owners)) => TrunkMatch::NumberNotListed(numbers::of_trunks(reader.db, owners).await?),
         (named, _) => found_or_not(named),
     })
+}
+
+/// The agent of a trunk of an account.
+pub(super) async fn agent_of(
+    db: &mut Connection,
+    account: AccountId,
+    id: TrunkId,
+    context: &StoreContext,
+) -> Result<Option<AgentTarget>, StoreError> {
+    let found = TrunkReader::new(db, context)?.by_id(id).await?;
+    Ok(found.filter(|found| found.trunk.account_id == account).map(|found| found.agent))
 }
 
 fn found_or_not(trunk: Option<TrunkForCall>) -> TrunkMatch {

@@ -2,14 +2,13 @@
 
 use askama::Template;
 use http::StatusCode;
-use telepath_core::ports::{AgentAnswer, AgentMessage, ProbeError};
 use telepath_core::trunk::{AgentProtocol, AgentTarget, AgentUrl, AiProvider, HeaderName};
 use telepath_store::SignedIn;
 
 use super::{draft_of, owner, path_of};
 use crate::drafts::Draft;
 use crate::form::{Problems, headers};
-use crate::number::{counted, grouped};
+use crate::pages::connections::agent_test::TestResult;
 use crate::pages::connections::crumbs;
 use crate::pages::connections::edit::check_destination;
 use crate::pages::connections::fields::problems_of;
@@ -18,7 +17,6 @@ use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::route::Outcome;
 use crate::shell::Shell;
-use crate::visible::visible_lines;
 use crate::visit::Visit;
 
 #[derive(Template)]
@@ -38,37 +36,6 @@ struct Page {
     kept_headers: Vec<String>,
     unsupported: Option<&'static str>,
     result: Option<TestResult>,
-}
-
-/// The result of a test.
-struct TestResult {
-    is_good: bool,
-    sentence: String,
-    /// The first message, if it was a text.
-    text: Option<String>,
-}
-
-impl TestResult {
-    fn of(answer: Result<AgentAnswer, ProbeError>) -> Self {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                let sentence = crate::form::sentence(&visible_lines(&error.to_string()));
-                return Self { is_good: false, sentence, text: None };
-            }
-        };
-        let opened = grouped(u64::try_from(answer.opened_in.as_millis()).unwrap_or(u64::MAX));
-        let (rest, text) = match answer.first {
-            Some(AgentMessage::Text(text)) => ("Its first message:".to_owned(), Some(visible_lines(&text))),
-            Some(AgentMessage::Audio { bytes }) => {
-                (format!("Its first message is audio, {}.", counted(bytes as u64, "byte", "bytes")), None)
-            }
-            None => {
-                ("It sent nothing within 3 s, as an agent does that waits for its caller.".to_owned(), None)
-            }
-        };
-        Self { is_good: true, sentence: format!("The socket was open after {opened} ms. {rest}"), text }
-    }
 }
 
 /// The field of the provider's key; empty for a custom agent.
