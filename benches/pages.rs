@@ -13,9 +13,8 @@ use hyper_util::rt::TokioIo;
 use telepath_core::audit::Origin;
 use telepath_core::clock::{Clock as _, SystemClock, Timestamp};
 use telepath_core::id::{Id as _, RequestId};
-use telepath_core::page::PageRequest;
 use telepath_core::request::{Answered, RequestFacts};
-use telepath_core::secret::{HashedKey, PlainKey, SecretText};
+use telepath_core::secret::{HashedKey, KeyMode, PlainKey, SecretText};
 use telepath_core::user::{Role, UserName};
 use telepath_store::{KeyHandle, NewSession, NewUser, Store};
 use tokio::net::TcpStream;
@@ -116,11 +115,10 @@ fn line((hash, handle): &(HashedKey, KeyHandle), number: u64, at: Timestamp) -> 
     Answered { id: RequestId::from_bytes(id), facts, ..ordinary }
 }
 
-/// An owner of the account with the keys; returns the token of their session.
+/// An owner of the account with the keys, which is the one that the server made; returns the token of their session.
 async fn sign_in(store: &Store) -> anyhow::Result<String> {
     let origin = Origin::local(SystemClock.now());
-    let accounts = store.list_accounts(PageRequest::default()).await?.items;
-    let account = accounts.iter().find(|account| account.name == "Bench").context("the account")?.id;
+    let account = store.ensure_account("Bench", KeyMode::Live, origin).await?.id;
     let name = UserName::check("Bench").map_err(anyhow::Error::msg)?;
     let new = NewUser { email: "bench@example.com".parse()?, name, role: Role::Owner };
     let made = store.create_user(account, new, origin).await?;
