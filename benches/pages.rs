@@ -41,6 +41,9 @@ pub(crate) async fn measure(table: &mut Table, effort: Effort, scratch: &Path) -
     let secrets = keys::fill(&store, KEYS).await?;
     let key = log(&store, &secrets).await?;
     let session = sign_in(&store).await?;
+    // A server does this all the time; at once, a million lines take minutes.
+    progress("adding the requests to the counters of the keys");
+    store.roll_up_usage().await?;
     store.close().await;
     drop(store);
     let server = Server::start(&data).await?;
