@@ -43,7 +43,7 @@ enum Driver<'c> {
     Postgres(&'c mut PgConnection),
 }
 
-type Text = Cow<'static, str>;
+pub(crate) type Text = Cow<'static, str>;
 
 impl Connection {
     fn driver(&mut self) -> Driver<'_> {

@@ -85,7 +85,7 @@ use crate::error::StoreError;
 use crate::key::CreatedKey;
 use crate::key_table::{Admission, KeyHandle};
 use crate::options::{Database, StoreOptions};
-use crate::sql::{Row, Value};
+use crate::sql::{Row, Text, Value};
 use crate::store::Store;
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_014_400);
@@ -310,7 +310,7 @@ pub(crate) async fn execute(store: &Store, sql: &'static str, values: Vec<Value>
     store.backend.execute(sql, values).await.unwrap()
 }
 
-pub(crate) async fn select(store: &Store, sql: &'static str, values: Vec<Value>) -> Vec<Row> {
+pub(crate) async fn select(store: &Store, sql: impl Into<Text>, values: Vec<Value>) -> Vec<Row> {
     store.backend.read().await.unwrap().fetch_all(sql, values).await.unwrap()
 }
 

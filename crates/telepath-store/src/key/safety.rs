@@ -6,6 +6,7 @@ use telepath_core::alert::AlertRule;
 use telepath_core::clock::Timestamp;
 use telepath_core::id::AccountId;
 use telepath_core::key::KeyRecord;
+use telepath_core::usage::UsageSpan;
 
 use super::overview::IDLE_FOR;
 use super::row;
@@ -54,6 +55,13 @@ pub struct KeySafety {
     pub limit_percent: u32,
 }
 
+/// The hours in which a key can have come close to its limit. Only their minutes are read.
+const BUSY_HOURS: &str = "SELECT k.id AS key_of, b.start AS hour \
+     FROM keys k JOIN usage_buckets b ON b.key_id = k.id AND b.span = 'hour' AND b.start >= $7 \
+     WHERE k.account_id = $1 AND k.revoked_at IS NULL GROUP BY k.id, k.rate_limit, b.start \
+     HAVING sum(CASE WHEN b.status = 429 THEN b.requests ELSE 0 END) > 0 \
+       OR sum(b.requests) * 100 >= k.rate_limit * $5";
+
 impl Store {
     /// Classifies the keys of an account that can be used, with the thresholds of the alert rules.
     pub async fn key_safety(&self, account: AccountId) -> Result<KeySafety, StoreError> {
@@ -73,8 +81,9 @@ impl Store {
                (SELECT b.key_id AS key_of, b.start AS minute, \
                    CAST(sum(CASE WHEN b.status <> 429 THEN b.requests ELSE 0 END) AS BIGINT) AS accepted, \
                    CAST(sum(CASE WHEN b.status = 429 THEN b.requests ELSE 0 END) AS BIGINT) AS beyond \
-                 FROM keys k JOIN usage_buckets b ON b.key_id = k.id AND b.span = 'minute' AND b.start >= $4 \
-                 WHERE k.account_id = $1 GROUP BY b.key_id, b.start) AS minutes GROUP BY key_of) AS m \
+                 FROM ({BUSY_HOURS}) AS h JOIN usage_buckets b ON b.key_id = h.key_of AND b.span = 'minute' \
+                   AND b.start >= h.hour AND b.start < h.hour + 3600000 AND b.start >= $4 \
+                 GROUP BY b.key_id, b.start) AS minutes GROUP BY key_of) AS m \
                ON m.key_of = keys.id \
              WHERE account_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) \
              AND (expires_at IS NULL OR COALESCE(last_used_at, created_at) <= $3 \
@@ -83,8 +92,16 @@ impl Store {
             columns = row::COLUMNS
         );
         let (idle_since, most) = (now.minus(idle_for), i64::try_from(MOST).unwrap_or(i64::MAX) + 1);
-        let values =
-            binds![account.to_string(), now, idle_since, now.minus(RECENT), i64::from(limit_percent), most];
+        let recent = now.minus(RECENT);
+        let values = binds![
+            account.to_string(),
+            now,
+            idle_since,
+            recent,
+            i64::from(limit_percent),
+            most,
+            UsageSpan::Hour.start_of(recent)
+        ];
         let mut db = self.backend.read().await?;
         let mut rows = db.fetch_all(sql, values).await?;
         let has_more = rows.len() > MOST;

@@ -109,13 +109,7 @@ impl Store {
             Some(StatusFilter::Exactly(status)) => (status, status),
             Some(StatusFilter::Class(class)) => (class * 100, class * 100 + 99),
         };
-        let sql = "SELECT slot, status, CAST(sum(requests) AS BIGINT), count(*) FROM \
-                   (SELECT (b.start - $3) / $4 AS slot, b.status AS status, b.requests AS requests \
-                    FROM keys JOIN usage_buckets b ON b.key_id = keys.id AND b.span = $2 \
-                    AND b.start >= $3 AND b.start < $5 AND b.status BETWEEN $6 AND $7 \
-                    WHERE keys.account_id = $1 AND ($8 IS NULL OR keys.id = $8) LIMIT $9) AS counters \
-                   GROUP BY slot, status ORDER BY slot, status";
-        let values = binds![
+        let mut values = binds![
             account.to_string(),
             span.name(),
             slots.start,
@@ -123,9 +117,21 @@ impl Store {
             slots.end(),
             i64::from(least),
             i64::from(most),
-            filter.key_id.map(|key| key.to_string()),
             i64::try_from(COUNTERS + 1).unwrap_or(i64::MAX),
         ];
+        let counters = match filter.key_id {
+            None => "account_usage b WHERE b.account_id = $1",
+            Some(key) => {
+                values.push(key.to_string().into());
+                "keys JOIN usage_buckets b ON b.key_id = keys.id WHERE keys.account_id = $1 AND keys.id = $9"
+            }
+        };
+        let sql = format!(
+            "SELECT slot, status, CAST(sum(requests) AS BIGINT), count(*) FROM \
+             (SELECT (b.start - $3) / $4 AS slot, b.status AS status, b.requests AS requests FROM {counters} \
+              AND b.span = $2 AND b.start >= $3 AND b.start < $5 AND b.status BETWEEN $6 AND $7 LIMIT $8) AS counters \
+             GROUP BY slot, status ORDER BY slot, status"
+        );
         let (mut rows, mut counters) = (Vec::new(), 0_u64);
         for row in &self.backend.read().await?.fetch_all(sql, values).await? {
             rows.push(SlotRequests {

@@ -149,7 +149,7 @@ async fn everything_is_sealed_again_and_everything_hashed_stays_valid(fixture: A
         let sql =
             format!("SELECT count(*) AS rows FROM {} WHERE {} IS NOT NULL", column.table, column.column);
         assert_eq!(
-            select(&store, sql.leak(), vec![]).await[0].integer("rows").unwrap(),
+            select(&store, sql, vec![]).await[0].integer("rows").unwrap(),
             1,
             "{}",
             column.table

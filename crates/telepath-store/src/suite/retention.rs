@@ -33,8 +33,13 @@ behaviour! {
 const DAY: Duration = Duration::from_hours(24);
 
 async fn buckets(store: &Store, span: UsageSpan) -> usize {
-    let sql = "SELECT start FROM usage_buckets WHERE span = $1";
-    select(store, sql, crate::sql::binds![span.name()]).await.len()
+    let mut found = Vec::new();
+    for table in ["usage_buckets", "account_usage"] {
+        let sql = format!("SELECT start FROM {table} WHERE span = $1");
+        found.push(select(store, sql, crate::sql::binds![span.name()]).await.len());
+    }
+    assert_eq!(found[0], found[1], "the counters of the key and those of its account");
+    found[0]
 }
 
 async fn usage_buckets_expire(fixture: Arc<Fixture>) {

@@ -12,6 +12,7 @@ use telepath_core::usage::{DurationHistogram, MAX_ADDRESSES, UNMATCHED, UsageSpa
 
 use super::{Fixture, NOON, answered, behaviour, execute, new_key, select, trunks};
 use crate::request_log::read::RequestOrder;
+use crate::sql::binds;
 use crate::store::Store;
 
 behaviour! {
@@ -87,10 +88,15 @@ async fn a_rejected_request_is_counted_but_does_not_update_last_use(fixture: Arc
 /// The requests of all keys.
 async fn counted(store: &Store) -> i64 {
     let counted = select(store, "SELECT CAST(sum(request_count) AS BIGINT) AS n FROM keys", vec![]).await;
-    let buckets = "SELECT CAST(sum(requests) AS BIGINT) AS n FROM usage_buckets WHERE span = 'day'";
-    let buckets = select(store, buckets, vec![]).await;
     let counted = counted[0].integer("n").unwrap();
-    assert_eq!(buckets[0].maybe_integer("n").unwrap().unwrap_or(0), counted, "counters and buckets agree");
+    for table in ["usage_buckets", "account_usage"] {
+        for span in UsageSpan::ALL {
+            let sql = format!("SELECT CAST(sum(requests) AS BIGINT) AS n FROM {table} WHERE span = $1");
+            let sums = select(store, sql, binds![span.name()]).await;
+            let sum = sums[0].maybe_integer("n").unwrap().unwrap_or(0);
+            assert_eq!(sum, counted, "{table} and the counters of keys agree");
+        }
+    }
     counted
 }
 

@@ -1,8 +1,9 @@
 //! Writes sums: many rows per statement, ordered by key.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
+use telepath_core::clock::Timestamp;
 use telepath_core::id::KeyId;
 use telepath_core::usage::{
     BucketKey, BucketSum, KeyTotals, MAX_ADDRESSES, MAX_PROGRAMS, PARTS, SecretTotals, Seen, Totals,
@@ -32,9 +33,9 @@ pub(super) fn rows(totals: &Totals) -> usize {
 /// Adds the keys of some partitions.
 pub(super) async fn add(db: &mut Connection, totals: &Totals, parts: Range<u8>) -> Result<(), StoreError> {
     let mut keys = totals.of_parts(parts);
-    let known = add_keys(db, &keys).await?;
+    let accounts = add_keys(db, &keys).await?;
     // The others were deleted after they were revoked; a request of one may still be in the log.
-    keys.retain(|(key, _)| known.contains(&key.to_string()));
+    keys.retain(|(key, _)| accounts.contains_key(&key.to_string()));
     add_secrets(db, &keys).await?;
     add_buckets(db, totals, &keys).await?;
     add_seen(db, &keys, ADDRESSES, |secret| rows_of_seen(secret, &secret.addresses)).await?;
@@ -43,11 +44,15 @@ pub(super) async fn add(db: &mut Connection, totals: &Totals, parts: Range<u8>) 
     for (key, _) in keys.iter().filter(|(_, key)| key.secrets.iter().any(many)) {
         trim(db, &key.to_string()).await?;
     }
-    Ok(())
+    // Last, because every rollup of an account changes the same rows.
+    add_accounts(db, &keys, &accounts).await
 }
 
+/// The account of each key.
+type Accounts = HashMap<String, String>;
+
 /// Returns the keys that exist. Their rows stay locked until the transaction ends, so none is deleted meanwhile.
-async fn add_keys(db: &mut Connection, keys: &Keys<'_>) -> Result<HashSet<String>, StoreError> {
+async fn add_keys(db: &mut Connection, keys: &Keys<'_>) -> Result<Accounts, StoreError> {
     let row = |(id, key): &(KeyId, &KeyTotals)| {
         let last = key.last_use();
         binds![
@@ -66,11 +71,37 @@ async fn add_keys(db: &mut Connection, keys: &Keys<'_>) -> Result<HashSet<String
              error_count = keys.error_count + used.errors, \
              last_used_ip = CASE WHEN {newer} THEN used.used_ip ELSE keys.last_used_ip END, \
              last_used_at = CASE WHEN {newer} THEN used.used_at ELSE keys.last_used_at END \
-             FROM used WHERE keys.id = used.id RETURNING keys.id AS id"
+             FROM used WHERE keys.id = used.id RETURNING keys.id AS id, keys.account_id AS account_id"
         )
     })
     .await?;
-    rows.iter().map(|row| row.text("id")).collect()
+    rows.iter().map(|row| Ok((row.text("id")?, row.text("account_id")?))).collect()
+}
+
+/// Adds the requests of all keys to those of their accounts, in the order of the primary key, so that two servers that do
+/// so wait for each other and not in a circle.
+async fn add_accounts(db: &mut Connection, keys: &Keys<'_>, accounts: &Accounts) -> Result<(), StoreError> {
+    let mut sums = BTreeMap::<(&str, &str, Timestamp, u16), u64>::new();
+    for (id, key) in keys {
+        let Some(account) = accounts.get(&id.to_string()) else { continue };
+        for (bucket, sum) in key.buckets() {
+            let requests =
+                sums.entry((account, bucket.span.name(), bucket.start, bucket.status)).or_default();
+            *requests = requests.saturating_add(sum.requests);
+        }
+    }
+    let row = |((account, span, start, status), requests): ((&str, &str, Timestamp, u16), u64)| {
+        binds![account, span, start, i64::from(status), count(requests)]
+    };
+    in_statements(db, sums.into_iter().map(row).collect(), |rows| {
+        format!(
+            "INSERT INTO account_usage (account_id, span, start, status, requests) VALUES {rows} \
+             ON CONFLICT (account_id, span, start, status) DO UPDATE SET \
+             requests = account_usage.requests + excluded.requests"
+        )
+    })
+    .await
+    .map(drop)
 }
 
 async fn add_secrets(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreError> {
