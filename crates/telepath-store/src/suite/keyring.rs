@@ -148,12 +148,7 @@ async fn everything_is_sealed_again_and_everything_hashed_stays_valid(fixture: A
     for column in SEALED {
         let sql =
             format!("SELECT count(*) AS rows FROM {} WHERE {} IS NOT NULL", column.table, column.column);
-        assert_eq!(
-            select(&store, sql, vec![]).await[0].integer("rows").unwrap(),
-            1,
-            "{}",
-            column.table
-        );
+        assert_eq!(select(&store, sql, vec![]).await[0].integer("rows").unwrap(), 1, "{}", column.table);
     }
 
     let second = rotate(&fixture, &store, account, None).await.unwrap();
