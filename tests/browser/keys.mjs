@@ -56,6 +56,7 @@ await scenario(async ({ page, context }) => {
   assert.notEqual(second, first);
   await page.getByLabel("I have saved this key somewhere safe").check();
   await press("Done");
+  await page.waitForURL(/\/settings\/api-keys\/key_[^/]+$/);
   assert.equal((await request(first)).status(), 200, "the previous secret works");
   assert.equal((await request(second)).status(), 200);
   await page.reload();

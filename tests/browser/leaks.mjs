@@ -19,6 +19,7 @@ await scenario(async ({ page, context }) => {
     const secret = await page.locator("[data-secret]").innerText();
     await page.getByLabel("I have saved this key somewhere safe").check();
     await press("Done");
+    await page.waitForURL(/\/settings\/api-keys\/key_[^/]+$/);
     return secret;
   };
   const download = async (press) => {

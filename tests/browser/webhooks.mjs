@@ -48,6 +48,7 @@ await scenario(async ({ page }) => {
   await page.getByText("The previous one signs too").waitFor();
   await page.getByLabel("I have saved this secret").check();
   await press("Done");
+  await page.getByRole("button", { name: "Rotate secret" }).waitFor();
   await open(page, "/settings/webhooks");
   await check(page, "webhooks");
   await page.getByRole("link", { name: "hooks.example.com" }).click();
