@@ -1,5 +1,5 @@
 // The main flows without a mouse: what is pressed is the Tab key, until the focus is where a user wants it, and then a key.
-import { assert, input, open, scenario, setUp } from "./harness.mjs";
+import { assert, check, input, open, scenario, setUp } from "./harness.mjs";
 
 // More presses than any page has stops.
 const MOST_STOPS = 200;
@@ -107,6 +107,34 @@ await scenario(async ({ page, context }) => {
   await page.evaluate(() => document.activeElement.blur());
   await press(button("Resume"));
   await state.getByText("Live", { exact: true }).waitFor();
+
+  // Shortcuts: a page, the search, the list of all. They are off where text is typed, and by the profile.
+  await keyboard.press("g");
+  await keyboard.press("k");
+  await page.getByRole("heading", { name: "API keys" }).first().waitFor();
+  await keyboard.press("g");
+  await keyboard.press("r");
+  await page.getByRole("heading", { name: "Requests" }).first().waitFor();
+  await keyboard.press("/");
+  assert.ok(await holdsFocus(page.getByRole("searchbox", { name: "Filter" })), "/ leads to the search");
+  await keyboard.type("g k ? /");
+  assert.equal(await page.getByRole("searchbox", { name: "Filter" }).inputValue(), "g k ? /");
+  await page.evaluate(() => document.activeElement.blur());
+  await keyboard.press("?");
+  await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
+  await check(page, "shortcuts");
+  await keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await keyboard.press("?");
+  await press(page.getByRole("link", { name: "Turn them off in your profile" }));
+  await press(page.getByLabel("Keyboard shortcuts"), "Space");
+  await press(button("Save"));
+  await page.getByText("Saved.").waitFor();
+  await keyboard.press("?");
+  await keyboard.press("g");
+  await keyboard.press("k");
+  assert.equal(await page.getByRole("dialog").count(), 0);
+  assert.equal(new URL(page.url()).pathname, "/me");
 
   // The menu of a narrow window opens, leads to a page, and closes with the focus where it was.
   await page.setViewportSize({ width: 390, height: 844 });

@@ -27,12 +27,13 @@ const STYLES: &[&str] = &[
     include_str!("../assets/webhooks.css"),
 ];
 /// Libraries first; `hx-csp` before the extension whose elements it checks.
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
     include_str!("../assets/htmx/htmx.min.js"),
     include_str!("../assets/htmx/hx-csp.min.js"),
     include_str!("../assets/htmx/hx-sse.min.js"),
     include_str!("../assets/app.js"),
     include_str!("../assets/session.js"),
+    include_str!("../assets/shortcuts.js"),
 ];
 const ICON: &str = include_str!("../assets/icon.svg");
 const INTER: &[u8] = include_bytes!("../assets/fonts/inter.woff2");

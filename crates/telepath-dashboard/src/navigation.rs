@@ -38,6 +38,8 @@ pub(crate) struct Entry {
     pub(crate) place: u8,
     pub(crate) label: &'static str,
     pub(crate) path: &'static str,
+    /// The key that leads to the page after `g`.
+    pub(crate) shortcut: char,
     pub(crate) icon: Icon,
     /// What a role needs to see the page.
     pub(crate) scope: Scope,
@@ -59,6 +61,7 @@ pub(crate) struct ShownGroup {
 pub(crate) struct ShownEntry {
     pub(crate) label: &'static str,
     pub(crate) path: &'static str,
+    pub(crate) shortcut: char,
     pub(crate) icon: Icon,
     /// Whether the page belongs to this entry.
     pub(crate) current: bool,
@@ -77,8 +80,9 @@ impl Navigation {
         let may_see =
             |entry: &&Entry| role.scopes().allows(entry.scope) && (owns_server || entry.path != SYSTEM);
         for entry in self.0.iter().filter(may_see) {
-            let Entry { label, path: target, icon, .. } = *entry;
-            let shown = ShownEntry { label, path: target, icon, current: is_below(path, target) };
+            let Entry { label, path: target, shortcut, icon, .. } = *entry;
+            let current = is_below(path, target);
+            let shown = ShownEntry { label, path: target, shortcut, icon, current };
             match groups.last_mut() {
                 Some((group, last)) if *group == entry.group => last.entries.push(shown),
                 Some(_) | None => {
@@ -100,11 +104,13 @@ fn is_below(path: &str, target: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::icon;
 
     fn entry(group: Group, place: u8, path: &'static str, scope: Scope) -> Entry {
-        Entry { group, place, label: path, path, icon: icon::KEYS, scope }
+        Entry { group, place, label: path, path, shortcut: 'x', icon: icon::KEYS, scope }
     }
 
     #[test]
@@ -127,6 +133,14 @@ mod tests {
             .map(|entry| entry.path)
             .collect();
         assert_eq!(current, ["/settings/api-keys"]);
+    }
+
+    #[test]
+    fn every_page_has_a_shortcut_of_its_own() {
+        let entries = crate::pages::navigation();
+        let shortcuts: BTreeSet<char> = entries.iter().map(|entry| entry.shortcut).collect();
+        assert_eq!(shortcuts.len(), entries.len());
+        assert!(shortcuts.iter().all(char::is_ascii_lowercase) && !shortcuts.contains(&'g'));
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub(crate) struct Shell {
     pub(crate) session_left: u64,
     /// Where the forms of the shell come back to.
     pub(crate) path: String,
+    /// Whether single keys lead to pages.
+    pub(crate) has_shortcuts: bool,
     /// Whether the user should add a second factor.
     pub(crate) needs_second_factor: bool,
 }
@@ -116,6 +118,7 @@ impl Shell {
             form_token: csrf::token_of(caller.session.id, visit.store().vault()),
             session_left: caller.session.expires_at().since(visit.now).as_secs(),
             path: visit.path.clone(),
+            has_shortcuts: !caller.user.profile.shortcuts_off,
             needs_second_factor: caller.role == Role::Owner && !caller.user.has_second_factor,
         })
     }

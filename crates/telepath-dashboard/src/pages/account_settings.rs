@@ -24,6 +24,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 4,
     label: "Account",
     path: "/settings/account",
+    shortcut: 'p',
     icon: icon::ACCOUNT,
     scope: Scope::AccountRead,
 };

@@ -29,6 +29,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 2,
     label: "Alerts",
     path: "/alerts",
+    shortcut: 'l',
     icon: icon::ALERTS,
     scope: Scope::UsageRead,
 };

@@ -31,6 +31,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 3,
     label: "Analytics",
     path: "/analytics",
+    shortcut: 'y',
     icon: icon::ANALYTICS,
     scope: Scope::AnalyticsRead,
 };

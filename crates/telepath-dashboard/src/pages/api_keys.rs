@@ -41,6 +41,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 1,
     label: "API keys",
     path: PATH,
+    shortcut: 'k',
     icon: icon::KEYS,
     scope: Scope::KeysRead,
 };

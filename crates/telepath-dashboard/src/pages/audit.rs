@@ -41,6 +41,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 3,
     label: "Audit",
     path: "/audit",
+    shortcut: 'a',
     icon: icon::AUDIT,
     scope: Scope::AuditRead,
 };

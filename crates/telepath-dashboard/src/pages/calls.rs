@@ -29,6 +29,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 2,
     label: "Calls",
     path: PATH,
+    shortcut: 'c',
     icon: icon::CALLS,
     scope: Scope::CallsRead,
 };

@@ -39,6 +39,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 1,
     label: "Connections",
     path: PATH,
+    shortcut: 'n',
     icon: icon::CONNECTIONS,
     scope: Scope::TrunksRead,
 };

@@ -53,6 +53,7 @@ struct Page {
     name: String,
     time_zone: String,
     theme: String,
+    has_shortcuts: bool,
     /// The zone in which times are shown now.
     zone: String,
     sessions: Vec<SessionRow>,
@@ -65,6 +66,7 @@ struct Typed {
     name: String,
     time_zone: String,
     theme: String,
+    has_shortcuts: bool,
 }
 
 async fn page(visit: &Visit, caller: &SignedIn, typed: Typed, problems: Problems) -> Result<Reply, Problem> {
@@ -97,6 +99,7 @@ async fn page(visit: &Visit, caller: &SignedIn, typed: Typed, problems: Problems
         name: typed.name,
         time_zone: typed.time_zone,
         theme: typed.theme,
+        has_shortcuts: typed.has_shortcuts,
         zone: zone.abbreviation(visit.now),
         sessions: rows.collect(),
         has_second_factor,
@@ -110,6 +113,7 @@ async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         name: caller.user.name.as_str().to_owned(),
         time_zone: profile.time_zone.as_ref().map_or_else(String::new, |zone| zone.as_str().to_owned()),
         theme: profile.theme.name().to_owned(),
+        has_shortcuts: !profile.shortcuts_off,
     };
     page(&visit, &caller, typed, Problems::default()).await
 }
@@ -128,16 +132,18 @@ async fn save(visit: Visit, caller: SignedIn) -> Outcome {
         }
     };
     let theme = Theme::from_name(form.text("theme"));
+    let has_shortcuts = form.is_checked("shortcuts");
     if !problems.is_empty() {
         let typed = Typed {
             name: form.text("name").to_owned(),
             time_zone: zone.to_owned(),
             theme: form.text("theme").to_owned(),
+            has_shortcuts,
         };
         let reply = page(&visit, &caller, typed, problems).await?;
         return Ok(reply.status(StatusCode::UNPROCESSABLE_ENTITY));
     }
-    let patch = UserPatch { name, time_zone, theme, shortcuts_off: None };
+    let patch = UserPatch { name, time_zone, theme, shortcuts_off: Some(!has_shortcuts) };
     visit.store().update_user(caller.user.id, patch, visit.change_by(&caller)).await?;
     Ok(Reply::see_other("/me?done=profile"))
 }

@@ -27,6 +27,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 0,
     label: "Overview",
     path: "/",
+    shortcut: 'o',
     icon: icon::OVERVIEW,
     scope: Scope::CallsRead,
 };

@@ -44,6 +44,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 1,
     label: "Requests",
     path: query::PATH,
+    shortcut: 'r',
     icon: icon::REQUESTS,
     scope: Scope::AuditRead,
 };

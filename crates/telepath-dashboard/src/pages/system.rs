@@ -32,6 +32,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 5,
     label: "System",
     path: SYSTEM,
+    shortcut: 's',
     icon: icon::SYSTEM,
     scope: Scope::AccountRead,
 };

@@ -28,6 +28,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 3,
     label: "Team",
     path: "/settings/team",
+    shortcut: 't',
     icon: icon::TEAM,
     scope: Scope::AccountRead,
 };

@@ -32,6 +32,7 @@ pub(crate) const ENTRY: Entry = Entry {
     place: 2,
     label: "Webhooks",
     path: "/settings/webhooks",
+    shortcut: 'w',
     icon: icon::WEBHOOKS,
     scope: Scope::WebhooksRead,
 };

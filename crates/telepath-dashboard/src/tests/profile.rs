@@ -25,6 +25,28 @@ async fn name_zone_and_theme_are_saved_and_wrong_ones_are_kept_in_the_form() {
 }
 
 #[tokio::test]
+async fn shortcuts_are_on_until_the_profile_turns_them_off() {
+    let site = Site::new().await;
+    site.user("ada@example.com", Role::Viewer).await;
+    let mut browser = Browser::of(&site, "ada@example.com").await;
+    let page = browser.get("/me").await.text;
+    assert!(
+        page.contains("<body data-shortcuts>") && page.contains("name=\"shortcuts\" value=\"1\" checked")
+    );
+    let fields = [("name", "Ada"), ("time_zone", ""), ("theme", "system")];
+    browser.post("/me/profile", &fields).await.leads_to();
+    let page = browser.get("/calls").await.text;
+    assert!(page.contains("<body>"), "{page}");
+    let page = browser.get("/me").await.text;
+    assert!(page.contains("name=\"shortcuts\" value=\"1\" aria-describedby"), "{page}");
+    let on = [fields[0], fields[1], fields[2], ("shortcuts", "1")];
+    browser.post("/me/profile", &on).await.leads_to();
+    // The switch of the theme changes nothing else.
+    browser.post("/me/theme", &[("theme", "dark")]).await.leads_to();
+    assert!(browser.get("/calls").await.text.contains("<body data-shortcuts>"));
+}
+
+#[tokio::test]
 async fn a_zone_from_the_browser_is_used_until_one_is_chosen() {
     let site = Site::new().await;
     site.user("ada@example.com", Role::Viewer).await;
