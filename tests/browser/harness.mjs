@@ -77,6 +77,9 @@ export async function setUp(page) {
 // Checks the page that is open: a title, one h1, axe, no sideways scrolling at 320 px, no shift of the layout, and a visible
 // focus at every stop of the tab key. Without JavaScript, the tools that check have no script either.
 export async function check(page, name) {
+  // A click returns as soon as the next page has begun to arrive.
+  await page.waitForLoadState("load");
+  await page.locator("h1").first().waitFor();
   assert.match(await page.title(), /Telepath$/, `${name}: title`);
   assert.equal(await page.locator("h1").count(), 1, `${name}: h1`);
   if (input.javaScript === false) {
