@@ -37,7 +37,8 @@ pub(super) async fn add(db: &mut Connection, totals: &Totals, parts: Range<u8>) 
     // The others were deleted after they were revoked; a request of one may still be in the log.
     keys.retain(|(key, _)| accounts.contains_key(&key.to_string()));
     add_secrets(db, &keys).await?;
-    add_buckets(db, totals, &keys).await?;
+    let buckets: Vec<Buckets> = keys.iter().map(|(id, key)| (id.to_string(), key.buckets())).collect();
+    add_buckets(db, totals, &buckets).await?;
     add_seen(db, &keys, ADDRESSES, |secret| rows_of_seen(secret, &secret.addresses)).await?;
     add_seen(db, &keys, PROGRAMS, |secret| rows_of_seen(secret, &secret.programs)).await?;
     let many = |secret: &SecretTotals| secret.addresses.len().max(secret.programs.len()) > MANY_SEEN;
@@ -45,8 +46,11 @@ pub(super) async fn add(db: &mut Connection, totals: &Totals, parts: Range<u8>) 
         trim(db, &key.to_string()).await?;
     }
     // Last, because every rollup of an account changes the same rows.
-    add_accounts(db, &keys, &accounts).await
+    add_accounts(db, &buckets, &accounts).await
 }
+
+/// A key and its buckets of every span.
+type Buckets = (String, Vec<(BucketKey, BucketSum)>);
 
 /// The account of each key.
 type Accounts = HashMap<String, String>;
@@ -80,11 +84,11 @@ async fn add_keys(db: &mut Connection, keys: &Keys<'_>) -> Result<Accounts, Stor
 
 /// Adds the requests of all keys to those of their accounts, in the order of the primary key, so that two servers that do
 /// so wait for each other and not in a circle.
-async fn add_accounts(db: &mut Connection, keys: &Keys<'_>, accounts: &Accounts) -> Result<(), StoreError> {
+async fn add_accounts(db: &mut Connection, keys: &[Buckets], accounts: &Accounts) -> Result<(), StoreError> {
     let mut sums = BTreeMap::<(&str, &str, Timestamp, u16), u64>::new();
-    for (id, key) in keys {
-        let Some(account) = accounts.get(&id.to_string()) else { continue };
-        for (bucket, sum) in key.buckets() {
+    for (id, buckets) in keys {
+        let Some(account) = accounts.get(id) else { continue };
+        for (bucket, sum) in buckets {
             let requests =
                 sums.entry((account, bucket.span.name(), bucket.start, bucket.status)).or_default();
             *requests = requests.saturating_add(sum.requests);
@@ -126,10 +130,9 @@ async fn add_secrets(db: &mut Connection, keys: &Keys<'_>) -> Result<(), StoreEr
     .map(drop)
 }
 
-async fn add_buckets(db: &mut Connection, totals: &Totals, keys: &Keys<'_>) -> Result<(), StoreError> {
-    let of_key = |(id, key): &(KeyId, &KeyTotals)| {
-        let id = id.to_string();
-        let row = |(bucket, sum): (BucketKey, BucketSum)| {
+async fn add_buckets(db: &mut Connection, totals: &Totals, keys: &[Buckets]) -> Result<(), StoreError> {
+    let of_key = |(id, buckets): &Buckets| {
+        let row = |(bucket, sum): &(BucketKey, BucketSum)| {
             let mut row = binds![
                 id.as_str(),
                 bucket.span.name(),
@@ -143,7 +146,7 @@ async fn add_buckets(db: &mut Connection, totals: &Totals, keys: &Keys<'_>) -> R
             row.extend(sum.durations.counts().iter().map(|requests| Value::from(count(*requests))));
             row
         };
-        key.buckets().into_iter().map(row).collect::<Vec<_>>()
+        buckets.iter().map(row).collect::<Vec<_>>()
     };
     in_statements(db, keys.iter().flat_map(of_key).collect(), |rows| {
         let (durations, added) = (DURATIONS.as_str(), DURATIONS_ADDED.as_str());
